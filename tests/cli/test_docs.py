@@ -79,7 +79,7 @@ def test_the_page_on_python_runs_from_top_to_bottom(
     script.write_text("\n".join([*blocks, "assert len(found.to_frame()) == 4"]), encoding="utf-8")
     ended = subprocess.run([sys.executable, script.name], capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
-    assert {"birds.model", "mine.model", "sure.model"} <= {f.name for f in tmp_path.iterdir()}
+    assert {"birds.model", "mine.model", "entropy.model"} <= {f.name for f in tmp_path.iterdir()}
 
 
 def _write_sounds(folder: Path) -> None:

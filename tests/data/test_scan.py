@@ -16,10 +16,9 @@ import pytest
 import soundfile as sf
 
 from semisonic.core.errors import DataError
+from semisonic.data import scan as scanning
 from semisonic.data.datasets.load import load_clips
-from semisonic.data.scan import recordings as passing_module
-from semisonic.data.scan.recordings import calendar
-from semisonic.data.scan.scan import Scan, counts, scan, write_tables
+from semisonic.data.scan import Scan, counts, hours_by_day, scan, write_tables
 from waiting import until
 
 RATE = 8000
@@ -120,12 +119,11 @@ def test_a_calendar_splits_recordings_at_full_hours(tmp_path: Path) -> None:
     root = tmp_path / "disk"
     write(root / "A_20240601_235959.wav", melody(0))
     write(root / "B_20240601_100000.wav", melody(1))
-    table = calendar(look(root, tmp_path / "run").recordings)
-    assert table.days == (date(2024, 6, 1), date(2024, 6, 2))
-    assert table.seconds[0, 23] == pytest.approx(1.0)
-    assert table.seconds[1, 0] == pytest.approx(1.0)
-    assert table.seconds[0, 10] == pytest.approx(2.0)
-    assert table.seconds.sum() == pytest.approx(4.0)
+    hours = hours_by_day(look(root, tmp_path / "run").recordings)
+    assert list(hours) == [date(2024, 6, 1), date(2024, 6, 2)]
+    assert hours[date(2024, 6, 1)][[23, 10]] * 3600 == pytest.approx([1.0, 2.0])
+    assert hours[date(2024, 6, 2)][0] * 3600 == pytest.approx(1.0)
+    assert sum(map(sum, hours.values())) * 3600 == pytest.approx(4.0)
 
 
 def test_a_clock_that_was_never_set_is_named(tmp_path: Path) -> None:
@@ -134,7 +132,7 @@ def test_a_clock_that_was_never_set_is_named(tmp_path: Path) -> None:
     write(root / "A_20240601_100000.wav", melody(1))
     found = look(root, tmp_path / "run")
     assert any("never set" in note for note in found.notes)
-    assert calendar(found.recordings).days == (date(2024, 6, 1),)
+    assert list(hours_by_day(found.recordings)) == [date(2024, 6, 1)]
 
 
 def test_class_folders_are_labels(tmp_path: Path) -> None:
@@ -177,13 +175,13 @@ def test_each_file_is_decoded_once(
     disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Path] = []
-    real = passing_module.measure
+    real = scanning.measure
 
     def noted(path: Path, **options: object) -> object:
         seen.append(path)
         return real(path, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(passing_module, "measure", noted)
+    monkeypatch.setattr(scanning, "measure", noted)
     look(disk, tmp_path / "run")
     assert len(seen) == len(set(seen)) == 14
 
@@ -214,7 +212,7 @@ def test_folders_that_cannot_be_listed_are_bad_files(
 def test_a_disk_that_fails_costs_one_file(
     disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = passing_module.measure
+    real = scanning.measure
 
     def failing(path: Path, **options: object) -> object:
         if path.name == "notes.flac":
@@ -222,7 +220,7 @@ def test_a_disk_that_fails_costs_one_file(
         return real(path, **options)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(passing_module, "measure", failing)
+        patch.setattr(scanning, "measure", failing)
         found = look(disk, tmp_path / "run")
     assert ("notes.flac", "cannot be read (Input/output error)") in found.bad_files
     assert look(disk, tmp_path / "run").n_decoded == 1  # it is tried again
@@ -239,8 +237,7 @@ SCRIPT = """
 import sys, time
 from pathlib import Path
 from semisonic.data import cache as journal
-from semisonic.data.scan import recordings as passing
-from semisonic.data.scan.scan import scan
+from semisonic.data import scan as passing
 journal.FLUSH_INTERVAL = 0.01
 real = passing.measure
 seen = []
@@ -249,8 +246,7 @@ def slow(path, **options):
     time.sleep(0.03 if len(seen) <= int(sys.argv[3]) else 3600)  # never gets to its end
     return real(path, **options)
 passing.measure = slow
-passing.MOST_IN_TASK = 1
-scan(Path(sys.argv[1]), Path(sys.argv[2]), workers=2)
+passing.scan(Path(sys.argv[1]), Path(sys.argv[2]), workers=2)
 """
 
 

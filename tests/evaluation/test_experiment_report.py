@@ -64,7 +64,7 @@ def report(predictions: Predictions, tmp_path_factory: pytest.TempPathFactory) -
             ["dog", "sea_waves"],
             [GeneratedSound(np.sin(np.arange(4000)), 8000, "sea_waves", "made by VAE")],
         ),
-        filters={arm: RNG.normal(size=(4, 1, 5, 5)) for arm in ARMS},
+        filters={arm: RNG.normal(size=(4, 5, 5)) for arm in ARMS},
         embeddings={arm: (RNG.normal(size=(9, 2)), np.arange(9) % 4) for arm in ARMS},
         mistakes=[ErrorShown("x.wav", np.sin(np.arange(4000)), 8000, "dog", "sea_waves", 0.83)],
         dead_units=SimpleTable(["layer", "share"], [["conv 1", 0.25]]),

@@ -244,3 +244,19 @@ def test_what_would_overwrite_or_mislead_is_refused(
 ) -> None:
     with pytest.raises(DataError, match=word):
         call(full_page())
+
+
+def test_a_tone_is_where_it_should_be_in_the_picture() -> None:
+    rate = 16000
+    seconds = np.arange(rate) / rate
+    shown = {
+        hz: np.asarray(
+            Image.open(io.BytesIO(thumbnail_png(np.sin(2 * np.pi * hz * seconds), rate).png))
+        )
+        for hz in (300, 5000)
+    }
+    low, high = (levels.mean(axis=1).argmax() for levels in shown.values())
+    height = len(shown[300])
+    assert high < 0.3 * height < 0.7 * height < low, "low frequencies are at the bottom"
+    silence = Image.open(io.BytesIO(thumbnail_png(np.zeros(rate), rate).png))
+    assert not np.asarray(silence).any()

@@ -135,7 +135,7 @@ def test_the_report_has_every_classifier_in_every_fold(finished: Path) -> None:
     for words in ("500 trees", "softmax of the decision function", "Groups of classes"):
         assert words in text.replace("\N{NO-BREAK SPACE}", " ")
     assert (finished / "figures" / "classifiers-by-fold.png").is_file()
-    assert (finished / "figures" / "recall-by-classifier-2.png").is_file()
+    assert (finished / "tables" / "recall-by-classifier-2.csv").is_file()
 
 
 def test_groups_are_right_at_least_as_often_as_classes(finished: Path) -> None:

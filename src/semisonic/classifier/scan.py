@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,17 +21,15 @@ from semisonic.core.files import json_ready, write_json
 from semisonic.core.options import check
 from semisonic.core.progress import track
 from semisonic.core.text import MISSING, Result, count_text, duration_text, percent_text
-from semisonic.data.scan.recordings import COLUMNS, ScannedRecording, calendar
-from semisonic.data.scan.scan import (
+from semisonic.data.scan import (
+    COLUMNS,
     Scan,
-    by_group,
-    by_label,
+    ScannedRecording,
     counts,
-    share_of,
-    shares_by,
+    hours_by_day,
     write_tables,
 )
-from semisonic.data.scan.scan import scan as look_at
+from semisonic.data.scan import scan as look_at
 from semisonic.evaluation.plots.recordings import histogram, recording_hours
 from semisonic.evaluation.report.document import Number, Player, Report, Verdict
 from semisonic.training.run_folder import RunFolder
@@ -49,7 +47,7 @@ HIGHEST_RATE = 32000
 def _choose(recordings: Sequence[ScannedRecording], n: int) -> list[ScannedRecording]:
     """At most ``n`` undamaged recordings, spread evenly over groups and times."""
     whole = [one for one in recordings if not one.measured.damage]
-    whole.sort(key=lambda one: (one.group, _time_of(one), one.file))
+    whole.sort(key=lambda one: (one.group, str(one.clock or ""), one.file))
     if len(whole) <= n:
         return whole
     places = np.linspace(0, len(whole), n, endpoint=False) + len(whole) / (2 * n)
@@ -73,14 +71,15 @@ def _players(root: Path, chosen: Sequence[ScannedRecording]) -> Iterator[Player]
             sound = y, HIGHEST_RATE
         group = one.group if one.group != one.file else ""
         about = ", ".join(filter(None, [";".join(one.labels), group]))
-        m, time = one.measured, _time_of(one).replace("T", " ")
-        facts = [time, duration_text(m.duration), f"{m.sample_rate} Hz", *sorted(one.remarks)]
+        m = one.measured
+        facts = [
+            str(one.clock or ""),
+            duration_text(m.duration),
+            f"{m.sample_rate} Hz",
+            *sorted(one.remarks),
+        ]
         details = ", ".join(filter(None, facts))
         yield Player(x, rate, one.file.rpartition("/")[2], about, details, sound)
-
-
-def _time_of(one: ScannedRecording) -> str:
-    return one.recorded_at.replace(tzinfo=None).isoformat() if one.recorded_at else ""
 
 
 _MOST_ROWS = 100
@@ -95,30 +94,30 @@ _MEANINGS = {
 }
 
 
-def _write_page(folder: Path, scan: Scan, options: ScanOptions) -> Path:
+def _write_page(folder: Path, scan: Scan, numbers: dict[str, Any], options: ScanOptions) -> Path:
     """Write ``scan.html`` with its figures and tables into a run folder."""
-    whole = share_of(scan.recordings)
-    n_bad = len(scan.bad_files)
+    n_files, n_bad = len(scan.recordings), len(scan.bad_files)
+    duration, n_groups = numbers["total_duration"], scan.summary.n_recordings
+    n_odd = sum(bool(one.remarks) for one in scan.recordings)
     report = Report(
         "scan.j2",
         f"What is in {scan.root.resolve().name}",
         f"{scan.root}",
         scan=scan,
         options=options,
-        whole=whole,
         seconds_shown=SHOWN,
         highest_rate=HIGHEST_RATE,
         most_rows=_MOST_ROWS,
+        n_odd=n_odd,
+        meanings=_MEANINGS,
     )
     report.verdict = Verdict(
-        f"{count_text(whole.n_files, 'recording')}, {_long(whole.duration)} of sound",
+        f"{count_text(n_files, 'recording')}, {_long(duration)} of sound",
         f"{count_text(n_bad, 'file')} cannot be used, or not as a whole." if n_bad else "",
     )
-    silent = sum(one.measured.silent_share * one.measured.duration for one in scan.recordings)
-    share = silent / whole.duration if whole.duration else float("nan")
-    n_odd = sum(bool(one.remarks) for one in scan.recordings)
+    share = numbers["silent_duration"] / duration if duration else float("nan")
     report.numbers = [
-        Number(str(whole.n_files), "recordings", f"in {count_text(whole.n_groups, 'group')}"),
+        Number(str(n_files), "recordings", f"in {count_text(n_groups, 'group')}"),
         Number(percent_text(share), "of the time silent"),
         Number(str(n_odd), "odd recordings", "silent, clipped, ..."),
         Number(str(len(scan.duplicates)), "pairs of copies"),
@@ -126,7 +125,7 @@ def _write_page(folder: Path, scan: Scan, options: ScanOptions) -> Path:
     ]
     report.warnings += [f"{note[:1].upper()}{note[1:]}." for note in scan.notes]
     if scan.recordings:
-        _add_times(report, scan)
+        _add_times(report, scan, numbers)
         _add_sizes(report, scan)
         _add_labels_and_groups(report, scan)
         report.players("sheet", _players(scan.root, _choose(scan.recordings, options.thumbnails)))
@@ -134,24 +133,21 @@ def _write_page(folder: Path, scan: Scan, options: ScanOptions) -> Path:
     return report.write(folder, "scan", values=False)
 
 
-def _add_times(report: Report, scan: Scan) -> None:
-    days = calendar(scan.recordings)
-    if not days.days:
+def _add_times(report: Report, scan: Scan, numbers: dict[str, Any]) -> None:
+    days = hours_by_day(scan.recordings)
+    if not days:
         return
-    timed = [one for one in scan.recordings if one.recorded_at]
-    sources = shares_by(timed, lambda one: (one.time_source,))
     names = {
         "guano": "GUANO metadata in the file",
         "comment": "comment in the file",
         "name": "name of the file",
     }
-    report.figure("hours", recording_hours(days.days, days.hours))
+    sources = Counter(one.time_source for one in scan.recordings if one.recorded_at)
+    report.figure("hours", recording_hours(list(days), list(days.values())))
     report.values |= {
-        "n_timed": len(timed),
-        "n_zone": sum(
-            one.recorded_at is not None and one.recorded_at.tzinfo is not None for one in timed
-        ),
-        "sources": {f"times from the {names[key]}": s.n_files for key, s in sources.items()},
+        "n_timed": numbers["n_with_time"],
+        "n_zone": numbers["n_with_zone"],
+        "sources": {f"times from the {names[key]}": n for key, n in sources.items()},
     }
 
 
@@ -161,51 +157,56 @@ def _add_sizes(report: Report, scan: Scan) -> None:
     levels = [decibel(m.rms) for m in measured]
     if np.isfinite(levels).any():
         report.figure("levels", histogram(levels, "RMS level, dBFS"))
-
-    def kind(one: ScannedRecording) -> tuple[tuple[int, int, str]]:
-        m = one.measured
-        return ((m.sample_rate, m.n_channels, f"{m.format} {m.subtype}"),)
-
-    kinds = shares_by(scan.recordings, kind)
-    ordered = sorted(kinds.items(), key=lambda item: -item[1].n_files)
+    kinds: dict[tuple[int, int, str], list[float]] = defaultdict(list)
+    for m in measured:
+        kinds[m.sample_rate, m.n_channels, f"{m.format} {m.subtype}"].append(m.duration)
+    ordered = sorted(kinds.items(), key=lambda item: -len(item[1]))
     report.table(
         "formats",
         ["rate, Hz", "channels", "format", "files", "duration"],
-        [(*kind, s.n_files, s.duration) for kind, s in ordered[:_MOST_ROWS]],
+        [(*kind, len(some), math.fsum(some)) for kind, some in ordered[:_MOST_ROWS]],
         formats={"duration": _long},
     )
 
 
 def _add_labels_and_groups(report: Report, scan: Scan) -> None:
+    by_label: dict[str, list[ScannedRecording]] = {name: [] for name in scan.summary.classes}
+    by_group: dict[str, list[ScannedRecording]] = defaultdict(list)
+    for one in scan.recordings:
+        by_group[one.group].append(one)
+        for label in one.labels:
+            by_label[label].append(one)
     report.table(
         "classes",
         ["class", "files", "groups", "duration"],
-        [(name, s.n_files, s.n_groups, s.duration) for name, s in by_label(scan).items()],
-        formats={"duration": _long},
-    )
-    groups = by_group(scan)
-    if len(groups) == len(scan.recordings):
-        return  # each file is its own
-    longest = sorted(groups.items(), key=lambda item: -item[1].duration)[:_MOST_ROWS]
-    report.table(
-        "groups",
-        ["group", "files", "duration", "first", "last", "silent", "clipped", "damaged"],
         [
-            (
-                name,
-                s.n_files,
-                s.duration,
-                _minute(s.first),
-                _minute(s.last),
-                s.remarks["silent"],
-                s.remarks["clipped"],
-                s.n_damaged,
-            )
-            for name, s in longest
+            (name, len(some), len({one.group for one in some}), _duration(some))
+            for name, some in by_label.items()
         ],
         formats={"duration": _long},
     )
-    report.values["n_groups"] = len(groups)
+    if len(by_group) == len(scan.recordings):
+        return  # each file is its own
+    longest = sorted(by_group.items(), key=lambda item: (-_duration(item[1]), item[0]))[:_MOST_ROWS]
+    rows = []
+    for name, some in longest:
+        times = sorted(f"{one.clock:%Y-%m-%d %H:%M}" for one in some if one.clock)
+        remarks = Counter(keyword for one in some for keyword in one.remarks)
+        n_damaged = sum(bool(one.measured.damage) for one in some)
+        first, last = (times[0], times[-1]) if times else (None, None)
+        odd = remarks["silent"], remarks["clipped"], n_damaged
+        rows.append((name, len(some), _duration(some), first, last, *odd))
+    report.table(
+        "groups",
+        ["group", "files", "duration", "first", "last", "silent", "clipped", "damaged"],
+        rows,
+        formats={"duration": _long},
+    )
+    report.values["n_groups"] = len(by_group)
+
+
+def _duration(recordings: Sequence[ScannedRecording]) -> float:
+    return math.fsum(one.measured.duration for one in recordings)
 
 
 def _add_faults(report: Report, scan: Scan) -> None:
@@ -213,31 +214,25 @@ def _add_faults(report: Report, scan: Scan) -> None:
     report.table("bad-files", ["file", "reason"], scan.bad_files[:_MOST_ROWS])
     odd = [one for one in scan.recordings if one.remarks]
     odd.sort(key=lambda one: (sorted(one.remarks), -one.measured.clipped_share, one.file))
-    columns = ["file", "what", "length", "peak, dBFS", "RMS, dBFS", "clipped", "silent"]
     report.table(
         "odd",
-        columns,
+        ["file", "what", "length", "peak, dBFS", "RMS, dBFS", "clipped", "silent"],
         [
             (
-                one.file,
-                ", ".join(sorted(one.remarks)),
-                one.measured.duration,
-                decibel(one.measured.peak),
-                decibel(one.measured.rms),
-                one.measured.clipped_share,
-                one.measured.silent_share,
+                *(one.file, ", ".join(sorted(one.remarks)), one.measured.duration),
+                *(decibel(one.measured.peak), decibel(one.measured.rms)),
+                *(one.measured.clipped_share, one.measured.silent_share),
             )
             for one in odd[:_MOST_ROWS]
         ],
-        formats=dict(
-            zip(
-                columns[2:],
-                [duration_text, _level, _level, percent_text, percent_text],
-                strict=True,
-            )
-        ),
+        formats={
+            "length": duration_text,
+            "peak, dBFS": _level,
+            "RMS, dBFS": _level,
+            "clipped": percent_text,
+            "silent": percent_text,
+        },
     )
-    report.values |= {"n_odd": len(odd), "meanings": _MEANINGS}
     shown = scan.duplicates[:_MOST_ROWS]
     labels = [("same" if pair.same_labels else "different",) for pair in shown]
     with_labels = bool(scan.summary.classes)
@@ -253,10 +248,6 @@ def _add_faults(report: Report, scan: Scan) -> None:
     )
 
 
-def _minute(time: datetime | None) -> str | None:
-    return f"{time:%Y-%m-%d %H:%M}" if time else None
-
-
 def _level(value: float) -> str:
     return f"{value:.1f}" if math.isfinite(value) else MISSING
 
@@ -269,15 +260,8 @@ def _long(seconds: float) -> str:
 JOURNAL, COUNTS = "journal.jsonl", "scan.json"
 
 FREE = (
-    "output",
-    "labels",
-    "group",
-    "silence_db",
-    "near_copies",
-    "near_most",
-    "thumbnails",
-    "json",
-    "workers",
+    *("output", "labels", "group", "silence_db", "near_copies", "near_most", "thumbnails"),
+    *("json", "workers"),
 )
 """A run folder belongs to one folder of recordings. The journal knows what else must be equal for
 a file not to be decoded again."""
@@ -372,7 +356,7 @@ def scan(options: ScanOptions) -> ScanResult:
         write_tables(run.folder, found)
         numbers = json_ready(counts(found))
         write_json(run.path(COUNTS), numbers)
-        page = _write_page(run.folder, found, options)
+        page = _write_page(run.folder, found, numbers, options)
         seconds = time.perf_counter() - started
         run.note(n_files=len(found.recordings), n_bad_files=len(found.bad_files))
     return ScanResult(found, numbers, page, seconds)

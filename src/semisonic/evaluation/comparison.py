@@ -34,7 +34,7 @@ from semisonic.core.errors import DataError
 from semisonic.core.files import json_ready
 from semisonic.core.seeds import generator
 from semisonic.core.text import p_text, points_text
-from semisonic.evaluation.intervals import Interval, bootstrap_interval, paired_bootstrap
+from semisonic.evaluation.intervals import Interval, bootstrap_difference, bootstrap_interval
 from semisonic.evaluation.predictions import Predictions
 from semisonic.evaluation.significance import (
     McNemar,
@@ -63,6 +63,57 @@ class ArmAccuracy:
     spread: float
     fold_spread: float
     interval: Interval
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredArm:
+    """The values of one arm over all draws, of which accuracy is the mean.
+
+    Attributes
+    ----------
+    name : str
+    draws : tuple of (draw, seed)
+    values : ndarray, shape (n_draws, n)
+        Whether each clip is right; of clips with several labels, the precision of each label.
+    clip, group : ndarray of str, shape (n,)
+        The clip and the recording of each value.
+    fold : ndarray of int64, shape (n,)
+    """
+
+    name: str
+    draws: tuple[tuple[int, int], ...]
+    values: NDArray[Any]
+    clip: NDArray[np.str_]
+    group: NDArray[np.str_]
+    fold: NDArray[np.int64]
+
+    @property
+    def units(self) -> NDArray[np.str_]:
+        """What the bootstrap draws: recordings; clips where there is one recording only."""
+        return self.group if len(np.unique(self.group)) > 1 else self.clip
+
+    @property
+    def by_fold(self) -> list[tuple[int, int, int, float]]:
+        """Draw, seed, fold and mean of each test."""
+        return [
+            (draw, seed, number, float(row[self.fold == number].mean()))
+            for (draw, seed), row in zip(self.draws, self.values, strict=True)
+            for number in np.unique(self.fold).tolist()
+        ]
+
+    def accuracy(self, **options: Any) -> ArmAccuracy:
+        """Mean, spread and interval; options are those of :func:`bootstrap_interval`."""
+        by_draw, by_fold = self.values.mean(axis=1), [mean for *_, mean in self.by_fold]
+        is_alone = len(np.unique(self.units)) < 2
+        return ArmAccuracy(
+            name=self.name,
+            mean=float(by_draw.mean()),
+            spread=float(by_draw.std(ddof=1)) if len(by_draw) > 1 else math.nan,
+            fold_spread=float(np.std(by_fold, ddof=1)) if len(by_fold) > 1 else math.nan,
+            interval=Interval(math.nan, math.nan)
+            if is_alone
+            else bootstrap_interval(self.values, self.units, **options),
+        )
 
 
 @dataclass(frozen=True)
@@ -241,47 +292,92 @@ def compare(
             raise DataError(f"compare: name one of the settings {predictions.settings}")
         setting = predictions.settings[0]
     part = predictions.select(setting=setting)
-    a, b = part.select(arm=arm_a), part.select(arm=arm_b)
-    Predictions.concat([a, b]).check()
-    passes = _passes(a)
-    if set(passes) != set(_passes(b)):
+    tables = part.select(arm=arm_a), part.select(arm=arm_b)
+    Predictions.concat(tables).check()
+    a, b = map(_arm_of, tables)
+    if set(a.draws) != set(b.draws):
         raise DataError(
-            f"compare: setting '{setting}': arm '{arm_a}' has (draw, seed) {sorted(passes)}, "
-            f"arm '{arm_b}' has {sorted(_passes(b))}; expected the same"
+            f"compare: setting '{setting}': arm '{arm_a}' has (draw, seed) {sorted(a.draws)}, "
+            f"arm '{arm_b}' has {sorted(b.draws)}; expected the same"
         )
-    clips = np.unique(a.clip)
-    right_a, right_b = _right(a, passes, clips), _right(b, passes, clips)
-    first = a.select(draw=passes[0][0], seed=passes[0][1])
-    order = np.argsort(first.clip)
-    group, fold = first.group[order], first.fold[order]
-    cautions = cautions_of(group, clips, fold, len(passes))
-    if len(np.unique(group)) < 2:
-        group = clips
-    folds = _fold_pairs(passes, right_a, right_b, fold)
+    b = _arm_of(tables[1], a.draws)
+    found = compare_arms(
+        a,
+        b,
+        setting=setting,
+        test_train_ratio=test_train_ratio,
+        level=level,
+        n_resamples=n_resamples,
+        seed=seed,
+    )
     draws = tuple(
         DrawPair(*key, float(x.mean()), float(y.mean()), mcnemar_exact(x, y))
-        for key, x, y in zip(passes, right_a, right_b, strict=True)
+        for key, x, y in zip(a.draws, a.values, b.values, strict=True)
     )
+    return replace(found, draws=draws, p_mcnemar=mcnemar_pooled(a.values, b.values, a.units))
+
+
+def compare_arms(
+    a: ScoredArm,
+    b: ScoredArm,
+    *,
+    setting: str,
+    test_train_ratio: float | None = None,
+    level: float = 0.95,
+    n_resamples: int = 5000,
+    seed: int = 0,
+) -> Comparison:
+    """Compare two arms by the means of their values; without McNemar's tests.
+
+    Parameters
+    ----------
+    a, b : ScoredArm
+        The same draws, clips and folds.
+    setting : str
+    test_train_ratio, level, n_resamples, seed
+        See :func:`compare`.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    DataError
+        When they were not tested alike.
+    """
+    if a.draws != b.draws or a.values.shape != b.values.shape or (a.clip != b.clip).any():
+        raise DataError(
+            f"compare: '{a.name}' and '{b.name}' were not tested on the same clips and draws"
+        )
     options: dict[str, Any] = {"level": level, "n_resamples": n_resamples, "seed": seed}
-    boot = paired_bootstrap(right_a, right_b, group, **options)
-    test = t_test_of_folds(folds, test_train_ratio, level)
+    folds = tuple(
+        FoldPair(draw, one_seed, fold, len(np.unique(a.clip[a.fold == fold])), x, y)
+        for (draw, one_seed, fold, x), (*_, y) in zip(a.by_fold, b.by_fold, strict=True)
+    )
+    boot = bootstrap_difference(b.values.astype(np.float64) - a.values, a.units, **options)
+    interval = Interval(boot.low, boot.high)
+    test = _t_test_of_folds(folds, test_train_ratio, level)
     return Comparison(
         setting=setting,
-        a=_arm(arm_a, right_a, group, [f.accuracy_a for f in folds], options),
-        b=_arm(arm_b, right_b, group, [f.accuracy_b for f in folds], options),
-        n_clips=len(clips),
-        n_recordings=len(np.unique(group)),
+        a=a.accuracy(**options),
+        b=b.accuracy(**options),
+        n_clips=len(np.unique(a.clip)),
+        n_recordings=len(np.unique(a.group)),
         folds=folds,
-        draws=draws,
+        draws=(),
         difference=boot.difference,
-        interval=Interval(boot.low, boot.high),
-        wide_interval=hull(Interval(boot.low, boot.high), test.interval),
-        p_mcnemar=mcnemar_pooled(right_a, right_b, group),
+        interval=interval,
+        wide_interval=Interval(
+            float(np.nanmin([interval.low, test.interval.low])),
+            float(np.nanmax([interval.high, test.interval.high])),
+        ),
+        p_mcnemar=math.nan,
         p_folds=test.p,
         t=test.t,
         p_bootstrap=boot.p,
         level=level,
-        cautions=cautions,
+        cautions=_cautions(a),
     )
 
 
@@ -318,77 +414,21 @@ def arm_accuracy(predictions: Predictions, *, level: float = 0.95, seed: int = 0
     predictions.check()
     if len(predictions.arms) != 1 or len(predictions.settings) != 1:
         raise DataError("arm_accuracy: expected one arm in one setting; use select() first")
-    passes, clips = _passes(predictions), np.unique(predictions.clip)
-    right = _right(predictions, passes, clips)
-    first = predictions.select(draw=passes[0][0], seed=passes[0][1])
-    order = np.argsort(first.clip)
-    group, fold = first.group[order], first.fold[order]
-    if len(np.unique(group)) < 2:
-        group = clips
-    by_fold = [float(row[fold == number].mean()) for row in right for number in np.unique(fold)]
-    options: dict[str, Any] = {"level": level, "seed": seed}
-    return _arm(predictions.arms[0], right, group, by_fold, options)
+    return _arm_of(predictions).accuracy(level=level, seed=seed)
 
 
-def _passes(predictions: Predictions) -> list[tuple[int, int]]:
+def _arm_of(predictions: Predictions, draws: Iterable[tuple[int, int]] | None = None) -> ScoredArm:
+    """Right or wrong of one arm in one setting, clips in sorted order."""
     pairs = zip(predictions.draw.tolist(), predictions.seed.tolist(), strict=True)
-    return list(dict.fromkeys(pairs))
+    keys = tuple(draws or dict.fromkeys(pairs))
+    passes = [predictions.select(draw=draw, seed=seed) for draw, seed in keys]
+    passes = [one[np.argsort(one.clip)] for one in passes]
+    first = passes[0]
+    right = np.stack([one.correct for one in passes])
+    return ScoredArm(predictions.arms[0], keys, right, first.clip, first.group, first.fold)
 
 
-def _right(
-    predictions: Predictions, passes: Iterable[tuple[int, int]], clips: NDArray[np.str_]
-) -> NDArray[np.bool_]:
-    """Right or wrong, shape (n_draws, n_clips), clips in sorted order."""
-    rows = []
-    for draw, seed in passes:
-        one = predictions.select(draw=draw, seed=seed)
-        rows.append(one.correct[np.argsort(one.clip)])
-    right = np.stack(rows)
-    if right.shape[1] != len(clips):
-        raise DataError(f"compare: {right.shape[1]} scored rows for {len(clips)} clips")
-    return right
-
-
-def _fold_pairs(
-    passes: list[tuple[int, int]],
-    right_a: NDArray[np.bool_],
-    right_b: NDArray[np.bool_],
-    fold: NDArray[np.int64],
-) -> tuple[FoldPair, ...]:
-    pairs = []
-    for (draw, seed), x, y in zip(passes, right_a, right_b, strict=True):
-        for number in np.unique(fold).tolist():
-            inside = fold == number
-            means = float(x[inside].mean()), float(y[inside].mean())
-            pairs.append(FoldPair(draw, seed, number, int(inside.sum()), *means))
-    return tuple(pairs)
-
-
-def _arm(
-    name: str,
-    right: NDArray[np.bool_],
-    group: NDArray[np.str_],
-    by_fold: list[float],
-    options: dict[str, Any],
-) -> ArmAccuracy:
-    by_draw = right.mean(axis=1)
-    interval = (
-        bootstrap_interval(right, group, **options)
-        if len(np.unique(group)) > 1
-        else Interval(math.nan, math.nan)
-    )
-    return ArmAccuracy(
-        name=name,
-        mean=float(by_draw.mean()),
-        spread=float(by_draw.std(ddof=1)) if len(by_draw) > 1 else math.nan,
-        fold_spread=float(np.std(by_fold, ddof=1)) if len(by_fold) > 1 else math.nan,
-        interval=interval,
-    )
-
-
-def t_test_of_folds(
-    folds: tuple[FoldPair, ...], ratio: float | None = None, level: float = 0.95
-) -> ResampledT:
+def _t_test_of_folds(folds: tuple[FoldPair, ...], ratio: float | None, level: float) -> ResampledT:
     """The corrected t-test over folds and draws; all NaN with fewer than three."""
     if len(folds) < MINIMUM_FOR_T:
         return ResampledT(math.nan, math.nan, Interval(math.nan, math.nan))
@@ -398,22 +438,13 @@ def t_test_of_folds(
     return corrected_resampled_t([pair.difference for pair in folds], ratio, level)
 
 
-def hull(first: Interval, second: Interval) -> Interval:
-    """The interval that holds both; one of them may be NaN."""
-    return Interval(
-        float(np.nanmin([first.low, second.low])), float(np.nanmax([first.high, second.high]))
-    )
-
-
-def cautions_of(
-    group: NDArray[np.str_], clips: NDArray[np.str_], fold: NDArray[np.int64], n_draws: int
-) -> tuple[str, ...]:
+def _cautions(arm: ScoredArm) -> tuple[str, ...]:
     """What was not asked, or could not be, one sentence each."""
     found = []
-    n_groups = len(np.unique(group))
-    if n_groups == 1 and len(clips) > 1:
+    n_groups, n_clips, n_draws = len(np.unique(arm.group)), len(np.unique(arm.clip)), len(arm.draws)
+    if n_groups == 1 and n_clips > 1:
         found.append("All clips are of one recording; intervals take each clip for itself.")
-    elif n_groups == len(clips):
+    elif n_groups == n_clips:
         found.append(
             "No two clips share a recording, as far as the table says; if some do, "
             "the intervals are too narrow."
@@ -422,7 +453,7 @@ def cautions_of(
         found.append(
             "One draw only: how much another seed or other labels would change is not measured."
         )
-    if len(np.unique(fold)) * n_draws < MINIMUM_FOR_T:
+    if len(np.unique(arm.fold)) * n_draws < MINIMUM_FOR_T:
         found.append(
             "Too few folds and draws for the corrected t-test: whether the difference holds "
             "for other training clips was not asked."

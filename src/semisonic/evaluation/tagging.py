@@ -6,22 +6,13 @@ import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from semisonic.core.errors import DataError
 from semisonic.core.files import read_csv, write_csv
-from semisonic.evaluation.comparison import (
-    ArmAccuracy,
-    Comparison,
-    FoldPair,
-    cautions_of,
-    hull,
-    t_test_of_folds,
-)
-from semisonic.evaluation.intervals import Interval, bootstrap_difference, bootstrap_interval
+from semisonic.evaluation.comparison import ArmAccuracy, Comparison, ScoredArm, compare_arms
 from semisonic.evaluation.metrics import (
     as_scores,
     as_targets,
@@ -155,76 +146,9 @@ class TagScores:
         return cls(clip, group, targets, scores, classes, fold, draw)
 
 
-@dataclass(frozen=True, eq=False)
-class _Arm:
-    """All folds and draws of one way: values of labels, shape (n_draws, n_labels)."""
-
-    draws: tuple[int, ...]
-    values: NDArray[np.float64]
-    clip: NDArray[np.str_]
-    group: NDArray[np.str_]
-    fold: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, tables: Iterable[TagScores]) -> _Arm:
-        by_draw: dict[int, list[TagScores]] = {}
-        for table in tables:
-            by_draw.setdefault(table.draw, []).append(table)
-        if not by_draw:
-            raise DataError("scores of tags: nothing to compare")
-        found = []
-        for parts in by_draw.values():
-            parts.sort(key=lambda one: one.fold)
-            clip, group, fold = (
-                np.concatenate([_of_labels(part, name) for part in parts])
-                for name in ("clip", "group", "fold")
-            )
-            # Where folds hold the same clips, as in no set of ours, a clip would count twice.
-            names = np.concatenate([part.clip for part in parts])
-            if len(np.unique(names)) != len(names):
-                raise DataError("scores of tags: a clip is tested in two folds of one draw")
-            found.append((np.concatenate([part.values for part in parts]), clip, group, fold))
-        first = found[0]
-        for values, clip, _, fold in found[1:]:
-            same = len(values) == len(first[0]) and (clip == first[1]).all()
-            if not (same and (fold == first[3]).all()):
-                raise DataError("scores of tags: draws with other test clips cannot be joined")
-        return cls(tuple(by_draw), np.stack([one[0] for one in found]), *first[1:])
-
-    @property
-    def by_fold(self) -> list[tuple[int, int, float]]:
-        """Draw, fold and lwlrap of each test."""
-        return [
-            (draw, number, float(row[self.fold == number].mean()))
-            for draw, row in zip(self.draws, self.values, strict=True)
-            for number in np.unique(self.fold).tolist()
-        ]
-
-
-def _of_labels(table: TagScores, name: str) -> NDArray[Any]:
-    """A column with a row per label instead of a row per clip."""
-    column = np.broadcast_to(np.asarray(getattr(table, name)), (len(table),))
-    return np.repeat(column, table.targets.sum(axis=1))
-
-
 def tag_arm(name: str, tables: Iterable[TagScores], *, level: float = 0.95) -> ArmAccuracy:
-    """Mean lwlrap of one way over draws, with its spread and interval."""
-    return _summary(name, _Arm.of(tables), {"level": level})
-
-
-def _summary(name: str, arm: _Arm, options: dict[str, Any]) -> ArmAccuracy:
-    by_draw = arm.values.mean(axis=1)
-    by_fold = [value for _, _, value in arm.by_fold]
-    several = len(np.unique(arm.group)) > 1
-    return ArmAccuracy(
-        name=name,
-        mean=float(by_draw.mean()),
-        spread=float(by_draw.std(ddof=1)) if len(by_draw) > 1 else float("nan"),
-        fold_spread=float(np.std(by_fold, ddof=1)) if len(by_fold) > 1 else float("nan"),
-        interval=bootstrap_interval(arm.values, arm.group, **options)
-        if several
-        else Interval(float("nan"), float("nan")),
-    )
+    """Compute mean lwlrap of one arm over draws, with its spread and interval."""
+    return _arm_of(name, tables).accuracy(level=level)
 
 
 def compare_tags(
@@ -238,7 +162,7 @@ def compare_tags(
     n_resamples: int = 5000,
     seed: int = 0,
 ) -> Comparison:
-    """Hold way b against way a by their lwlrap on the same clips, draws and folds.
+    """Compare arm b with arm a by their lwlrap on the same clips, draws and folds.
 
     Two tests, as for one label per clip: a paired bootstrap over recordings and draws, and the
     corrected resampled t-test over folds and draws.
@@ -248,35 +172,43 @@ def compare_tags(
     DataError
         When they were not tested alike.
     """
-    a, b = _Arm.of(tables_a), _Arm.of(tables_b)
-    if a.draws != b.draws or a.values.shape != b.values.shape or (a.clip != b.clip).any():
-        raise DataError(
-            f"compare: '{name_a}' and '{name_b}' were not tested on the same clips and draws"
-        )
-    options: dict[str, Any] = {"level": level, "n_resamples": n_resamples, "seed": seed}
-    clips, first = np.unique(a.clip, return_index=True)
-    folds = tuple(
-        FoldPair(draw, seed, fold, len(np.unique(a.clip[a.fold == fold])), x, y)
-        for (draw, fold, x), (_, _, y) in zip(a.by_fold, b.by_fold, strict=True)
-    )
-    boot = bootstrap_difference(b.values - a.values, a.group, **options)
-    test = t_test_of_folds(folds, None, level)
-    interval = Interval(boot.low, boot.high)
-    return Comparison(
+    return compare_arms(
+        _arm_of(name_a, tables_a),
+        _arm_of(name_b, tables_b),
         setting=setting or name_b,
-        a=_summary(name_a, a, options),
-        b=_summary(name_b, b, options),
-        n_clips=len(clips),
-        n_recordings=len(np.unique(a.group)),
-        folds=folds,
-        draws=(),
-        difference=boot.difference,
-        interval=interval,
-        wide_interval=hull(interval, test.interval),
-        p_mcnemar=float("nan"),
-        p_folds=test.p,
-        t=test.t,
-        p_bootstrap=boot.p,
         level=level,
-        cautions=cautions_of(a.group[first], clips, a.fold[first], len(a.draws)),
+        n_resamples=n_resamples,
+        seed=seed,
     )
+
+
+def _arm_of(name: str, tables: Iterable[TagScores]) -> ScoredArm:
+    """All folds and draws of one arm, with a value per label of a clip."""
+    by_draw: dict[int, list[TagScores]] = {}
+    for table in sorted(tables, key=lambda one: (one.draw, one.fold)):
+        by_draw.setdefault(table.draw, []).append(table)
+    if not by_draw:
+        raise DataError("scores of tags: nothing to compare")
+    draws = []
+    for parts in by_draw.values():
+        # A clip in two folds would count twice.
+        names = np.concatenate([part.clip for part in parts])
+        if len(np.unique(names)) != len(names):
+            raise DataError("scores of tags: a clip is tested in two folds of one draw")
+        times = [part.targets.sum(axis=1) for part in parts]
+        clip, group, fold = (
+            np.concatenate(
+                [
+                    np.repeat(np.broadcast_to(getattr(part, column), len(part)), n)
+                    for part, n in zip(parts, times, strict=True)
+                ]
+            )
+            for column in ("clip", "group", "fold")
+        )
+        draws.append((np.concatenate([part.values for part in parts]), clip, group, fold))
+    _, *first = draws[0]
+    for _, clip, _, fold in draws[1:]:
+        if not (np.array_equal(clip, first[0]) and np.array_equal(fold, first[2])):
+            raise DataError("scores of tags: draws with other test clips cannot be joined")
+    keys = tuple((draw, 0) for draw in by_draw)
+    return ScoredArm(name, keys, np.stack([values for values, *_ in draws]), *first)

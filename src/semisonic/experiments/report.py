@@ -286,7 +286,7 @@ def write_report(
         histories=_histories(outcome, main),
         reconstructions=_reconstructions(plan, outcome, jobs, material),
         filters={
-            arm: arrays["filters"][:, None]
+            arm: arrays["filters"]
             for arm, job in shown.items()
             if "filters" in (arrays := read_arrays(jobs, job))
         },

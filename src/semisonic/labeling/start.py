@@ -27,7 +27,7 @@ from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import load_clips
 from semisonic.data.duplicates import group_duplicates
 from semisonic.data.outputs import check_folder
-from semisonic.data.scan.scan import Scan
+from semisonic.data.scan import Scan
 from semisonic.data.windows import windows
 from semisonic.features.options import MelOptions
 from semisonic.labeling.clusters import find_clusters

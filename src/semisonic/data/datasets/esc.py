@@ -8,7 +8,7 @@ K. J. Piczak, "ESC: Dataset for Environmental Sound Classification", ACM Multime
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from semisonic.core.errors import DataError
@@ -25,7 +25,7 @@ from semisonic.data.datasets.layout import (
 )
 from semisonic.data.options import ReadOptions
 from semisonic.data.recording_names import known_or_given
-from semisonic.data.tables import read_header, read_table
+from semisonic.data.tables import read_table
 
 _FOLDER = re.compile(r"^(\d{3}) - (.+)$")
 _FILE = re.compile(r"^(\d)-(\d+)-([A-Z]+)\.\w+$", re.IGNORECASE)
@@ -85,7 +85,7 @@ def _read_old(dataset: DatasetPath, options: ReadOptions) -> Clips:
     return Clips.from_rows(dataset.path, rows, classes=classes, name=name)
 
 
-ESC_FOLDERS = Layout("esc-folders", "ESC in its old layout", _recognise_old, _read_old)
+ESC_FOLDERS = Layout("esc-folders", "ESC in its old layout", _read_old, _recognise_old)
 
 
 # ESC-50 and ESC-10 as they are published now: ``meta/esc50.csv`` beside ``audio/``.
@@ -98,29 +98,11 @@ ESC_FOLDERS = Layout("esc-folders", "ESC in its old layout", _recognise_old, _re
 
 
 COLUMNS = ("filename", "fold", "target", "category", "esc10", "src_file", "take")
-_NEEDED = frozenset(COLUMNS) - {"take"}
-
-
-def _recognise_esc50(dataset: DatasetPath) -> str | None:
-    """A table with ESC-50's columns: the path itself, in the folder, or in its ``meta``."""
-    table = _find_table(dataset)
-    if table is None:
-        return None
-    return f"{table.name} has the columns of ESC-50 ({', '.join(COLUMNS)})"
-
-
-def _find_table(dataset: DatasetPath) -> Path | None:
-    """The table of an ESC-50 folder, or the path itself when it is one."""
-    meta = dataset.path / "meta" / "esc50.csv"
-    candidates = [dataset.path] if dataset.is_table else [meta, dataset.path / "esc50.csv"]
-    for path in candidates:
-        if path.is_file() and set(read_header(path)) >= _NEEDED:
-            return path
-    return None
+_NEEDED = COLUMNS[:-1]
 
 
 def _read_esc50(dataset: DatasetPath, options: ReadOptions, *, only_esc10: bool = False) -> Clips:
-    path = _find_table(dataset)
+    path = ESC50.table_of(dataset)
     if path is None:
         raise DataError(
             f"{dataset.path}: not ESC-50 in its present layout, expected meta/esc50.csv with the "
@@ -149,13 +131,15 @@ def _read_esc50(dataset: DatasetPath, options: ReadOptions, *, only_esc10: bool 
     return Clips.from_rows(found.root, rows, classes, name, found.notes)
 
 
-ESC50 = Layout("esc50", "ESC-50 with meta/esc50.csv", _recognise_esc50, _read_esc50)
-ESC10 = Layout(
-    "esc10",
-    "the ESC-10 part of ESC-50",
-    _recognise_esc50,
-    lambda dataset, options: _read_esc50(dataset, options, only_esc10=True),
+ESC50 = Layout(
+    "esc50",
+    "ESC-50 with meta/esc50.csv",
+    _read_esc50,
+    paths=("folder", "table"),
+    tables=("", "meta/esc50.csv", "esc50.csv"),
+    columns=_NEEDED,
 )
+ESC10 = Layout("esc10", "the ESC-10 part of ESC-50", partial(_read_esc50, only_esc10=True))
 
 
 # ESC-US: 250 000 unlabelled Ogg clips in numbered folders (``01/...ogg``), or, as the later
@@ -194,4 +178,4 @@ def _read_esc_us(dataset: DatasetPath, options: ReadOptions) -> Clips:
     return Clips.from_files(dataset.path, files, groups, "ESC-US", [note])
 
 
-ESC_US = Layout("esc-us", "ESC-US, unlabelled", _recognise_esc_us, _read_esc_us)
+ESC_US = Layout("esc-us", "ESC-US, unlabelled", _read_esc_us, _recognise_esc_us)

@@ -82,7 +82,7 @@ def _labels_of_folders(folders: set[str], merge: bool) -> tuple[dict[str, str], 
 
 
 CLASS_FOLDERS = Layout(
-    "folders", "a folder of class folders", _recognise_class_folders, _read_class_folders
+    "folders", "a folder of class folders", _read_class_folders, _recognise_class_folders
 )
 
 
@@ -131,4 +131,10 @@ def from_files(files: Iterable[str | os.PathLike[str]], name: str = "files") -> 
     return Clips.from_rows(root, ({"file": file} for file in names), name=name)
 
 
-FILES = Layout("files", "recordings without labels", _recognise_files, _read_files)
+FILES = Layout(
+    "files",
+    "recordings without labels",
+    _read_files,
+    _recognise_files,
+    paths=("folder", "recording"),
+)

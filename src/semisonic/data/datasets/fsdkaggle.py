@@ -22,7 +22,7 @@ from semisonic.data.datasets.layout import (
     need_rows,
 )
 from semisonic.data.options import ReadOptions
-from semisonic.data.tables import TableFile, TableRow, read_header, read_table
+from semisonic.data.tables import TableFile, TableRow, read_table
 
 _N_SHOWN = 5
 
@@ -57,14 +57,17 @@ class EditionPart:
     remark: str = ""
 
 
+def meta_paths(edition: str, names: Sequence[str]) -> list[str]:
+    """Where a table of a set may lie below its root, by the names it goes by."""
+    meta = f"{edition}.meta"
+    folders = (f"{meta}/", f"{meta}/{meta}/", "meta/", "")
+    return [folder + name for folder in folders for name in names]
+
+
 def find_meta(edition: str, names: Sequence[str], root: Path) -> Path | None:
     """A table of a set, by one of the names it goes by."""
-    meta = f"{edition}.meta"
-    for folder in (root / meta, root / meta / meta, root / "meta", root):
-        for name in names:
-            if (folder / name).is_file():
-                return folder / name
-    return None
+    paths = (root / name for name in meta_paths(edition, names))
+    return next((path for path in paths if path.is_file()), None)
 
 
 def audio_folder(edition: str, part: EditionPart, root: Path) -> Path | None:
@@ -171,18 +174,6 @@ class Edition:
     vocabulary: str = ""
 
 
-def _recognise(edition: Edition, dataset: DatasetPath) -> str | None:
-    """A folder with the table of a part that trains, which has the columns of this set."""
-    if not dataset.is_folder:
-        return None
-    for part in edition.parts:
-        table = None if part.is_test else find_meta(edition.name, part.tables, dataset.path)
-        if table and set(read_header(table)) >= set(part.columns):
-            where = table.relative_to(dataset.path).as_posix()
-            return f"{where} has the columns of {edition.name} ({', '.join(part.columns)})"
-    return None
-
-
 def _read(
     edition: Edition,
     dataset: DatasetPath,
@@ -250,7 +241,10 @@ def _layout(
     edition: Edition,
     only: Callable[[str, str], bool] = lambda part, label_type: True,
 ) -> Layout:
-    return Layout(kind, title, partial(_recognise, edition), partial(_read, edition, only=only))
+    training = [part for part in edition.parts if not part.is_test]
+    tables = [path for part in training for path in meta_paths(edition.name, part.tables)]
+    read = partial(_read, edition, only=only)
+    return Layout(kind, title, read, tables=tuple(tables), columns=training[0].columns)
 
 
 def _read_part(

@@ -291,7 +291,14 @@ def _hints(entries: list[_Entry], separator: str) -> list[str]:
     return []
 
 
-CSV = Layout("csv", "a table of files and labels", _recognise_csv, _read_csv)
+CSV = Layout(
+    "csv",
+    "a table of files and labels",
+    _read_csv,
+    _recognise_csv,
+    paths=("folder", "table"),
+    has_texts=True,
+)
 
 
 # Label files of other tools, alone or beside their recordings: each labelled segment is a clip.
@@ -303,10 +310,10 @@ _COMBINED = "raven-combined"
 
 def _recogniser(kind: str) -> Callable[[DatasetPath], str | None]:
     """Recognise label files of one format, or a folder with recordings and such files."""
-    title = format_of(kind).title
 
     def recognise_files(dataset: DatasetPath) -> str | None:
-        if dataset.is_text:
+        title = format_of(kind).title
+        if not dataset.is_folder:
             return f"its columns or lines are those of {title}" if _is(dataset.path, kind) else None
         if not dataset.audio or _has_own_table(dataset):
             return None
@@ -321,8 +328,7 @@ def _recogniser(kind: str) -> Callable[[DatasetPath], str | None]:
 
 def _recognise_wide(dataset: DatasetPath) -> str | None:
     """A table with times and one column of ones and zeros for each class."""
-    is_wide = dataset.is_table and _is(dataset.path, "csv-wide")
-    return "it has times and a column for each class" if is_wide else None
+    return "it has times and a column for each class" if _is(dataset.path, "csv-wide") else None
 
 
 def _reader(kind: str) -> Callable[[DatasetPath, ReadOptions], Clips]:
@@ -390,16 +396,29 @@ def _has_own_table(dataset: DatasetPath) -> bool:
     return table is not None and _is(table, "csv")
 
 
-def _label_files(kind: str, title: str) -> Layout:
-    return Layout(kind, title, _recogniser(kind), _reader(kind))
+def _label_files(kind: str, title: str, *columns: str, tables: bool = True) -> Layout:
+    return Layout(
+        kind,
+        title,
+        _reader(kind),
+        _recogniser(kind),
+        paths=("folder", "text", "table") if tables else ("folder", "text"),
+        columns=columns,
+        has_texts=True,
+    )
 
 
-BIRDNET = _label_files("birdnet", "tables of BirdNET-Analyzer")
-KALEIDOSCOPE = _label_files("kaleidoscope", "tables of Kaleidoscope")
-RAVEN = _label_files("raven", "selection tables of Raven")
-AUDACITY = _label_files("audacity", "label tracks of Audacity")
+BIRDNET = _label_files("birdnet", "tables of BirdNET-Analyzer", "start_s", "end_s", "confidence")
+KALEIDOSCOPE = _label_files("kaleidoscope", "tables of Kaleidoscope", "indir", "in_file")
+RAVEN = _label_files("raven", "selection tables of Raven", tables=False)
+AUDACITY = _label_files("audacity", "label tracks of Audacity", tables=False)
 CSV_WIDE = Layout(
-    "csv-wide", "a table with a column for each class", _recognise_wide, _reader("csv-wide")
+    "csv-wide",
+    "a table with a column for each class",
+    _reader("csv-wide"),
+    _recognise_wide,
+    paths=("table",),
+    columns=("file", "start_time", "end_time"),
 )
 
 
@@ -411,9 +430,7 @@ _FILES_SHOWN = 3
 
 def _recognise_log(dataset: DatasetPath) -> str | None:
     """A file whose first line is that of a log."""
-    if dataset.is_log and is_log(dataset.path):
-        return "its first line is that of a label log"
-    return None
+    return "its first line is that of a label log" if is_log(dataset.path) else None
 
 
 def _read_log(dataset: DatasetPath, options: ReadOptions) -> Clips:
@@ -441,4 +458,4 @@ def _read_log(dataset: DatasetPath, options: ReadOptions) -> Clips:
     return clips.with_columns(notes=(*clips.notes, *notes))
 
 
-LABEL_LOG = Layout("log", "a label log", _recognise_log, _read_log)
+LABEL_LOG = Layout("log", "a label log", _read_log, _recognise_log, paths=("log",))

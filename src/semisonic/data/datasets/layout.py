@@ -17,7 +17,7 @@ from semisonic.core.text import count_text
 from semisonic.data.clips import Clips
 from semisonic.data.options import ReadOptions
 from semisonic.data.recording_names import groups_of
-from semisonic.data.tables import TableFile, TableRow, normalise
+from semisonic.data.tables import TableFile, TableRow, normalise, read_header
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
 LOG_SUFFIX = ".jsonl"
@@ -55,6 +55,23 @@ class DatasetPath:
     def is_folder(self) -> bool:
         """Whether the path is a folder."""
         return self.path.is_dir()
+
+    @cached_property
+    def kind(self) -> str:
+        """What the path is: "folder", "table", "text", "log" or "recording"; empty for others."""
+        kinds = {
+            "folder": self.is_folder,
+            "table": self.is_table,
+            "text": self.is_text,
+            "log": self.is_log,
+            "recording": self.is_audio_file,
+        }
+        return next((kind for kind, fits in kinds.items() if fits), "")
+
+    @cached_property
+    def header(self) -> frozenset[str]:
+        """The normalised column names of the path, if it is a table."""
+        return frozenset(read_header(self.path)) if self.is_table else frozenset()
 
     @property
     def name(self) -> str:
@@ -124,16 +141,53 @@ class Layout:
         What ``labels`` of :func:`~semisonic.data.datasets.load.load_clips` calls it.
     title : str
         What messages call it.
-    recognise : callable
-        From a path to the reason why it has this layout, or None.
     read : callable
         From a path to its clips.
+    recognise : callable, optional
+        From a path to the reason why it has this layout, or None. Without it, one of ``tables``
+        with all ``columns`` is what tells the layout.
+    paths : tuple of str
+        Kinds of path that may have it (:attr:`DatasetPath.kind`); it is not asked about others.
+    tables : tuple of str
+        Where its table may lie below the path; "" is the path itself.
+    columns : tuple of str
+        Normalised names that its table must have.
+    has_texts : bool
+        Whether a folder of this layout holds any text.
     """
 
     kind: str
     title: str
-    recognise: Callable[[DatasetPath], str | None]
     read: Callable[[DatasetPath, ReadOptions], Clips]
+    recognise: Callable[[DatasetPath], str | None] | None = None
+    paths: tuple[str, ...] = ("folder",)
+    tables: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    has_texts: bool = False
+
+    def reason(self, dataset: DatasetPath) -> str | None:
+        """Why a path has this layout; None when it has not."""
+        if dataset.kind not in self.paths:
+            return None
+        if self.recognise is None:
+            table = self.table_of(dataset)
+            if table is None:
+                return None
+            where = table.relative_to(dataset.path).as_posix() if dataset.is_folder else table.name
+            return f"{where} has the columns {', '.join(self.columns)}"
+        if dataset.is_folder and self.has_texts and not dataset.texts:
+            return None
+        if dataset.is_table and not dataset.header.issuperset(self.columns):
+            return None
+        return self.recognise(dataset)
+
+    def table_of(self, dataset: DatasetPath) -> Path | None:
+        """The first of its tables that is there and has its columns."""
+        for name in self.tables:
+            path = dataset.path / name
+            if path.is_file() and set(read_header(path)).issuperset(self.columns):
+                return path
+        return None
 
 
 def relative_names(folder: Path, suffixes: frozenset[str] = AUDIO_SUFFIXES) -> tuple[str, ...]:

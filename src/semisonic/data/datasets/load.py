@@ -219,7 +219,7 @@ def _dataset_at(path: str | os.PathLike[str], label_column: str | None = None) -
 
 def _detect(dataset: DatasetPath) -> tuple[Layout, str]:
     for layout in LAYOUTS:
-        reason = layout.recognise(dataset)
+        reason = layout.reason(dataset)
         if reason is not None:
             return layout, reason
     if dataset.is_log:

@@ -15,6 +15,7 @@ import csv
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from semisonic.audio.find import OTHER_SUFFIXES
@@ -35,7 +36,7 @@ from semisonic.data.datasets.layout import (
 )
 from semisonic.data.options import ReadOptions
 from semisonic.data.recording_names import known_or_given
-from semisonic.data.tables import TableFile, TableRow, normalise, read_header, read_table
+from semisonic.data.tables import TableFile, TableRow, normalise, read_table
 
 COLUMNS_8K = ("slice_file_name", "fsID", "start", "end", "salience", "fold", "classID", "class")
 _NEEDED = tuple(normalise(name) for name in COLUMNS_8K if name not in ("start", "end", "salience"))
@@ -55,8 +56,7 @@ def _recognise_8k(dataset: DatasetPath) -> str | None:
 def _find_table(dataset: DatasetPath) -> Path | None:
     """The table of an UrbanSound8K folder, or the path itself when it is one."""
     if dataset.is_table:
-        published = set(map(normalise, COLUMNS_8K))
-        return dataset.path if set(read_header(dataset.path)) >= published else None
+        return dataset.path
     candidates = (dataset.path / "metadata" / _TABLE_8K, dataset.path / _TABLE_8K)
     return next((path for path in candidates if path.is_file()), None)
 
@@ -142,7 +142,15 @@ def _extra(dataset: DatasetPath, table: TableFile) -> list[str]:
     return [f"{count_text(len(extra), 'recording')} not in the table, left out: {shown}"]
 
 
-URBANSOUND8K = Layout("urbansound8k", "UrbanSound8K", _recognise_8k, _read_8k)
+URBANSOUND8K = Layout(
+    "urbansound8k",
+    "UrbanSound8K",
+    _read_8k,
+    _recognise_8k,
+    paths=("folder", "table"),
+    columns=tuple(map(normalise, COLUMNS_8K)),
+    has_texts=True,
+)
 
 
 # UrbanSound: ``data/dog_bark/4912.wav`` with its events beside it in ``data/dog_bark/4912.csv``.
@@ -323,12 +331,9 @@ def _events(path: Path) -> Iterator[_Event]:
         yield _Event(*times, salience, label)
 
 
-URBANSOUND = Layout("urbansound", "UrbanSound", _recognise_events, _read_events)
+URBANSOUND = Layout("urbansound", "UrbanSound", _read_events, _recognise_events, has_texts=True)
 URBANSOUND_FOREGROUND = Layout(
     "urbansound-foreground",
     "the foreground events of UrbanSound",
-    _recognise_events,
-    lambda dataset, options: _read_events(
-        dataset, options, (FOREGROUND,), "UrbanSound, foreground"
-    ),
+    partial(_read_events, saliences=(FOREGROUND,), name="UrbanSound, foreground"),
 )

@@ -20,19 +20,15 @@ from semisonic.evaluation.plots.style import (
     DASHED,
     GRID,
     INK,
-    LINE,
     MUTED,
     OPEN,
     PAPER,
-    SEQUENTIAL,
     TREATED,
-    cell_grid,
     in_lines,
     named_rows,
     new_figure,
     percent_axis,
     points_axis,
-    short,
     styled,
 )
 
@@ -97,14 +93,14 @@ _SPREAD = 0.26  # of the folds' dots around their row, so that none hides anothe
 
 
 @styled
-def contest(
+def accuracy_by_fold(
     folds: Mapping[str, Mapping[int, float]],
     *,
     published: Mapping[str, float] | None = None,
     human: float | None = None,
     chance: float | None = None,
 ) -> Figure:
-    """One row per classifier, a numbered dot per fold, a bar at the mean over folds.
+    """One row per classifier or arm, a numbered dot per fold, a bar at the mean over folds.
 
     Parameters
     ----------
@@ -115,7 +111,7 @@ def contest(
         Drawn as lines.
     """
     if not folds or not all(folds.values()):
-        raise DataError("contest: nothing to draw")
+        raise DataError("accuracy by fold: nothing to draw")
     names, known = list(folds), published or {}
     figure = new_figure(7.4, 1.25 + 0.58 * len(names))
     axes = figure.add_subplot()
@@ -190,111 +186,6 @@ def _add_lines(axes: Axes, human: float | None, chance: float | None) -> None:
             ha="right" if value > 0.8 else "left",
             bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.6},
         )
-
-
-@styled
-def recall_table(recalls: Mapping[str, Sequence[float]], classes: Sequence[str]) -> Figure:
-    """A grid of recalls: a row per class, the best found at the top, a column per classifier.
-
-    Parameters
-    ----------
-    recalls : mapping of name to sequence of float, length n_classes
-        0 to 1; NaN for none.
-    """
-    table = np.array([list(values) for values in recalls.values()], np.float64).T
-    if table.shape != (len(classes), len(recalls)):
-        raise DataError(f"recall table: found shape {table.shape}, expected (class, classifier)")
-    with np.errstate(invalid="ignore"):
-        order = np.argsort(-np.nan_to_num(np.nanmean(table, axis=1), nan=-1.0), kind="stable")
-    n = len(classes)
-    figure = new_figure(2.3 + 0.78 * len(recalls), 1.7 + (0.3 if n <= 20 else 0.2) * n)
-    axes = figure.add_subplot()
-    axes.imshow(np.ma.masked_invalid(table[order]), cmap=SEQUENTIAL, vmin=0, vmax=1, aspect="auto")
-    for row, column in np.argwhere(np.isfinite(table[order])):
-        value = table[order][row, column]
-        axes.text(
-            column,
-            row,
-            f"{100 * value:.0f}",
-            ha="center",
-            va="center",
-            fontsize=9 if n <= 20 else 7,
-            color=PAPER if value > 0.6 else INK,
-        )
-    axes.set_xticks(
-        range(len(recalls)),
-        [in_lines(name, 22) for name in recalls],
-        rotation=30,
-        ha="left",
-        fontsize=8.5,
-        rotation_mode="anchor",
-    )
-    axes.xaxis.tick_top()
-    axes.set_yticks(range(n), [short(classes)[i] for i in order], fontsize=9 if n <= 20 else 7.5)
-    cell_grid(axes, n, len(recalls))
-    return figure
-
-
-_HALF = 0.17
-
-
-@styled
-def fold_values(comparison: Comparison) -> Figure:
-    """One line per fold and draw from the control's accuracy to the other arm's.
-
-    Short bars are the means of a fold; the last column joins the means over all folds.
-    """
-    numbers = sorted({pair.fold for pair in comparison.folds})
-    figure = new_figure(max(4.6, 2.0 + 0.62 * (len(numbers) + 1)), 3.5)
-    axes = figure.add_subplot()
-    for place, number in enumerate(numbers):
-        pairs = [pair for pair in comparison.folds if pair.fold == number]
-        for pair in pairs:
-            ends = (pair.accuracy_a, pair.accuracy_b)
-            axes.plot([place - _HALF, place + _HALF], ends, color=LINE, linewidth=1, zorder=1)
-        _dots(axes, place - _HALF, [p.accuracy_a for p in pairs], 0, small=True)
-        _dots(axes, place + _HALF, [p.accuracy_b for p in pairs], 1, small=True)
-        for shift, colour, values in (
-            (-_HALF, CONTROL, [p.accuracy_a for p in pairs]),
-            (_HALF, TREATED, [p.accuracy_b for p in pairs]),
-        ):
-            x = [place + shift - 0.12, place + shift + 0.12]
-            if len(pairs) > 1:
-                axes.plot(x, [np.mean(values)] * 2, color=colour, linewidth=2, zorder=3)
-    last = len(numbers) + 0.15
-    axes.axvline(last - 0.58, color=LINE, linewidth=0.8)
-    means = (comparison.a.mean, comparison.b.mean)
-    axes.plot([last - _HALF, last + _HALF], means, color=MUTED, linewidth=1.4, zorder=1)
-    for index, (shift, arm) in enumerate(((-_HALF, comparison.a), (_HALF, comparison.b))):
-        _dots(axes, last + shift, [arm.mean], index, small=False, label=arm.name)
-    axes.set_xticks([*range(len(numbers)), last], [*map(str, numbers), "all"])
-    axes.tick_params(axis="x", length=0)
-    axes.get_xticklabels()[-1].set_fontweight("bold")
-    axes.get_xticklabels()[-1].set_color(INK)
-    axes.set_xlim(-0.6, last + 0.5)
-    axes.set_xlabel("test fold")
-    axes.set_ylabel("accuracy")
-    axes.grid(axis="y")
-    percent_axis(axes.yaxis)
-    figure.legend(loc="outside upper right", ncols=2, handletextpad=0.3)
-    return figure
-
-
-def _dots(
-    axes: Axes, x: float, values: list[float], index: int, *, small: bool, label: str = ""
-) -> None:
-    axes.scatter(
-        [x] * len(values),
-        values,
-        s=26 if small else 70,
-        color=(CONTROL, TREATED)[index],
-        marker=ARM_MARKERS[index],
-        edgecolor=PAPER,
-        linewidth=0.8,
-        alpha=0.75 if small else 1.0,
-        zorder=2 if small else 4,
-        label=label or None,
-    )
 
 
 @styled

@@ -18,10 +18,7 @@ from semisonic.evaluation.comparison import (
 )
 from semisonic.evaluation.metrics import confusion, per_class
 from semisonic.evaluation.plots.classes import class_recall, confusion_matrix
-from semisonic.evaluation.plots.experiments import (
-    contest,
-    recall_table,
-)
+from semisonic.evaluation.plots.experiments import accuracy_by_fold
 from semisonic.evaluation.predictions import Predictions
 from semisonic.evaluation.report.content import ErrorShown, ExperimentContent, Series
 from semisonic.evaluation.report.document import (
@@ -32,7 +29,6 @@ from semisonic.evaluation.report.document import (
     spaced,
 )
 
-LISTENERS = "listeners"
 _MOST_CONFUSED = 8
 
 
@@ -87,7 +83,7 @@ def _add_budget(
     report.values["with_others"] += [budget] if others else []
     report.figure(
         f"classifiers-by-fold{suffix}",
-        contest(
+        accuracy_by_fold(
             folds,
             published={name: one.accuracy for name, one in others.items()},
             human=human,
@@ -189,8 +185,7 @@ def _add_confused(report: Report, classes: Sequence[str], counts: NDArray[np.int
 def add_competitors_by_class(report: Report, content: ExperimentContent) -> None:
     """Recall of each class by every classifier, and by listeners where it is known."""
     classes = content.predictions.classes
-    recall_by: dict[str, list[str]] = {}
-    for suffix, budget, series in _budgets(content):
+    for suffix, _, series in _budgets(content):
         recalls: dict[str, Sequence[float]] = {}
         for one in series:
             rows = _rows_of(content, one)
@@ -198,9 +193,7 @@ def add_competitors_by_class(report: Report, content: ExperimentContent) -> None
             recalls[one.name] = np.where(found.n_clips > 0, found.recall, np.nan).tolist()
         people = published.human_recall(content.data, classes)
         if people:
-            recalls[LISTENERS] = people
-        recall_by[budget] = list(recalls)
-        report.figure(f"recall-by-classifier{suffix}", recall_table(recalls, classes))
+            recalls["listeners"] = people
         report.table(
             f"recall-by-classifier{suffix}",
             ["class", *recalls],
@@ -210,7 +203,6 @@ def add_competitors_by_class(report: Report, content: ExperimentContent) -> None
             ],
             formats=dict.fromkeys(recalls, percent_text),
         )
-    report.values |= {"recall_by": recall_by, "listeners_name": LISTENERS}
 
 
 def add_categories(report: Report, content: ExperimentContent, main: Comparison) -> None:

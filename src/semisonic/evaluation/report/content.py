@@ -138,7 +138,7 @@ class ExperimentContent:
         Settings held against each other.
     histories, reconstructions, filters, embeddings, mistakes, dead_units
         The learning curves and pictures. ``filters`` holds weights of shape (filter,
-        channel, mel, frame) by arm, ``embeddings`` (points (n, 2), targets (n,)) by arm.
+        mel, frame) by arm, ``embeddings`` (points (n, 2), targets (n,)) by arm.
     series : mapping of str to sequence of Series
         By budget of labels the classifiers to be shown side by side; empty for none.
     categories : mapping of class to group

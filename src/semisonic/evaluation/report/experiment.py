@@ -20,13 +20,12 @@ from semisonic.evaluation.comparison import (
     compare_settings,
 )
 from semisonic.evaluation.plots.experiments import (
+    accuracy_by_fold,
     comparison_plot,
-    fold_values,
 )
-from semisonic.evaluation.plots.recordings import embedding_map
-from semisonic.evaluation.plots.sounds import patches, reconstructions
+from semisonic.evaluation.plots.network import embedding_map, filters, patches
 from semisonic.evaluation.plots.style import CLASS_COLOURS
-from semisonic.evaluation.plots.training import filters, training_curves
+from semisonic.evaluation.plots.training import training_curves
 from semisonic.evaluation.report.class_sections import (
     add_categories,
     add_classes,
@@ -340,7 +339,14 @@ def _add_folds(report: Report, main: Comparison) -> None:
         [pair for pair in main.folds if pair.fold == number]
         for number in sorted({pair.fold for pair in main.folds})
     ]
-    report.figure("folds", fold_values(main))
+    means = {
+        arm.name: {
+            pairs[0].fold: float(np.mean([getattr(pair, f"accuracy_{side}") for pair in pairs]))
+            for pairs in by_fold
+        }
+        for side, arm in (("a", main.a), ("b", main.b))
+    }
+    report.figure("folds", accuracy_by_fold(means))
     report.table(
         "fold-means",
         ["fold", "clips", a, b, "difference", "gained in"],
@@ -348,8 +354,8 @@ def _add_folds(report: Report, main: Comparison) -> None:
             (
                 pairs[0].fold,
                 pairs[0].n_clips,
-                float(np.mean([pair.accuracy_a for pair in pairs])),
-                float(np.mean([pair.accuracy_b for pair in pairs])),
+                means[a][pairs[0].fold],
+                means[b][pairs[0].fold],
                 float(np.mean([pair.difference for pair in pairs])),
                 f"{sum(pair.difference > 0 for pair in pairs)} of {len(pairs)}",
             )
@@ -414,17 +420,15 @@ def _add_network(report: Report, content: ExperimentContent) -> None:
     """Reconstructions, filters, silent units, the map of embeddings, and generated patches."""
     seen = content.reconstructions
     if seen:
-        report.figure(
-            "reconstructions",
-            reconstructions(
-                seen.truth, seen.decoders, seen.names, errors=seen.errors, unit=seen.unit
-            ),
-        )
-    for arm, points in content.embeddings.items():
-        figure = embedding_map({arm: points}, content.predictions.classes)
+        rows = {"truth": seen.truth}
+        for name, made in seen.decoders.items():
+            rows[f"{name}\n{seen.errors[name]:.3g}" if name in seen.errors else name] = made
+        report.figure("reconstructions", patches(rows, seen.names, unit=seen.unit))
+    for arm, (points, targets) in content.embeddings.items():
+        figure = embedding_map(points, targets, content.predictions.classes, arm)
         report.figure(f"embeddings-{file_name(arm)}", figure)
     for arm, weights in content.filters.items():
-        report.figure(f"filters-{file_name(arm)}", filters({arm: weights}))
+        report.figure(f"filters-{file_name(arm)}", filters(weights, arm))
     dead = content.dead_units
     if dead:
         shares = dict.fromkeys(dead.shares, percent_text)

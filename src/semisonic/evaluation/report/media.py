@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
+from semisonic.audio.spectrogram import HIGHEST_DB, LOWEST_DB, draw_spectrogram
 from semisonic.core.errors import DataError
-from semisonic.evaluation.plots.sounds import picture
 from semisonic.evaluation.plots.style import SOUND, look
 
 LONGEST_SOUND = 10.0
@@ -21,6 +21,8 @@ LONGEST_SOUND = 10.0
 
 _MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _LOUDEST = 0.98
+_THUMBNAIL_COLUMNS = 320
+_THUMBNAIL_DB = 70.0  # below the loudest point
 
 
 class EncodedImage(NamedTuple):
@@ -47,13 +49,24 @@ def figure_png(figure: Figure) -> EncodedImage:
 
 def thumbnail_png(samples: ArrayLike, sample_rate: int) -> EncodedImage:
     """A small spectrogram without axes, as an indexed PNG of a few kilobytes."""
-    values = picture(samples, sample_rate, n_bands=72, n_frames=320)
-    levels = np.round(255 * (values[::-1] + 70.0) / 70.0).astype(np.uint8)
-    image = Image.fromarray(np.ascontiguousarray(levels)).convert("P")
+    wave = _sound(samples, sample_rate)
+    width = len(wave) / sample_rate / _THUMBNAIL_COLUMNS
+    image = draw_spectrogram(
+        lambda start, end: wave[round(start * sample_rate) : round(end * sample_rate)],
+        sample_rate,
+        0.0,
+        width,
+        _THUMBNAIL_COLUMNS,
+    )
+    values = image.levels.T[::-1].astype(np.float64)
+    range_ = 255 * _THUMBNAIL_DB / (HIGHEST_DB - LOWEST_DB)
+    shares = np.clip(1 - (max(values.max(), range_) - values) / range_, 0, 1)
+    levels = np.round(255 * shares).astype(np.uint8)
+    picture = Image.fromarray(np.ascontiguousarray(levels)).convert("P")
     palette = (255 * SOUND(np.arange(256))[:, :3]).round().astype(np.uint8)
-    image.putpalette(palette.ravel().tolist())
+    picture.putpalette(palette.ravel().tolist())
     stream = io.BytesIO()
-    image.save(stream, format="PNG", optimize=True)
+    picture.save(stream, format="PNG", optimize=True)
     return EncodedImage(stream.getvalue(), levels.shape[1], levels.shape[0])
 
 
@@ -79,9 +92,7 @@ def sound_bytes(samples: ArrayLike, sample_rate: int) -> tuple[bytes, str]:
     DataError
         When there are no samples, or the rate is not positive.
     """
-    wave = np.nan_to_num(np.asarray(samples, dtype=np.float32).ravel())
-    if not len(wave) or sample_rate <= 0:
-        raise DataError(f"player: found {len(wave)} samples at {sample_rate} Hz, expected a sound")
+    wave = _sound(samples, sample_rate)
     wave = wave[: int(LONGEST_SOUND * sample_rate)]
     peak = float(np.abs(wave).max())
     if peak > _LOUDEST:
@@ -94,6 +105,14 @@ def sound_bytes(samples: ArrayLike, sample_rate: int) -> tuple[bytes, str]:
 def data_uri(content: bytes, media_type: str) -> str:
     """Bytes as an address that needs no file."""
     return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _sound(samples: ArrayLike, sample_rate: int) -> NDArray[np.float32]:
+    """Samples that can be drawn and played."""
+    wave = np.nan_to_num(np.asarray(samples, dtype=np.float32).ravel())
+    if not len(wave) or sample_rate <= 0:
+        raise DataError(f"player: found {len(wave)} samples at {sample_rate} Hz, expected a sound")
+    return wave
 
 
 def _encoded(wave: NDArray[np.float32], sample_rate: int, kind: str, subtype: str) -> bytes:

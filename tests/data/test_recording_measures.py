@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from semisonic.audio.read import read_start
 from semisonic.core.errors import AudioError
 from semisonic.data.fingerprints import N_BANDS, fingerprint
-from semisonic.data.scan.measure import RecordingMeasures, measure, pack, unpack
+from semisonic.data.recording_measures import RecordingMeasures, measure, pack, unpack
 
 RATE = 8000
 
@@ -128,7 +129,7 @@ def test_measured_survives_json(tmp_path: Path) -> None:
     import json
 
     found = measure(_file(tmp_path / "a.wav", np.zeros(RATE)), silence_db=-60)
-    assert RecordingMeasures.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+    assert RecordingMeasures.from_dict(json.loads(json.dumps(asdict(found)))) == found
 
 
 def test_work_can_be_given_up(tmp_path: Path) -> None:

@@ -1,0 +1,541 @@
+"""A first look at a disk of recordings: each decoded once, measured, compared and counted."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semisonic.audio.checks import decibel
+from semisonic.audio.find import OTHER_SUFFIXES, find_audio
+from semisonic.audio.read import AudioInfo
+from semisonic.core.errors import AudioError, DataError
+from semisonic.core.files import digest, write_csv
+from semisonic.core.parallel import in_threads
+from semisonic.core.progress import bar
+from semisonic.data.cache import KeyTable
+from semisonic.data.clips import LABEL_SEPARATOR, Clips
+from semisonic.data.datasets.layout import DatasetPath
+from semisonic.data.datasets.load import layout_kind, load_clips
+from semisonic.data.duplicates import NEAR_MOST, Duplicate, group_duplicates, search
+from semisonic.data.recording_measures import RecordingMeasures, measure, unpack
+from semisonic.data.recording_names import RecorderInfo, groups_of, read_names, site_of
+from semisonic.data.recordings import AUTO, COPIES
+from semisonic.data.summary import Summary, describe
+from semisonic.data.windows import Header
+
+REMARKS = ("silent", "constant", "clipped", "over full scale", "dead channel")
+"""The keywords that remarks begin with."""
+
+SILENCE_DB = -60.0
+
+LEAST_SCORE = 0.25
+"""Pairs that agree less share a tone or a second of sound; different recordings agree so little."""
+
+CLOCK_SET = datetime(2001, 1, 1)
+"""Times before this are those of a clock that nobody has set: many begin with the year 2000."""
+
+VERSION = 2
+"""To be raised when the same file would be measured differently."""
+
+
+@dataclass(frozen=True)
+class ScannedRecording:
+    """A file of which at least a part decodes.
+
+    Attributes
+    ----------
+    file : str
+        Relative to the folder that was scanned, with forward slashes.
+    measured : RecordingMeasures
+    recorded_at : datetime or None
+        The start, by the recorder's clock; with a zone where one is told.
+    time_source : str
+        "guano", "comment" (both inside the file) or "name"; empty without a time.
+    device, site : str
+    latitude, longitude : float or None
+    group : str
+    labels : tuple of str
+    """
+
+    file: str
+    measured: RecordingMeasures
+    recorded_at: datetime | None
+    time_source: str
+    device: str
+    site: str
+    latitude: float | None
+    longitude: float | None
+    group: str
+    labels: tuple[str, ...]
+
+    @property
+    def remarks(self) -> frozenset[str]:
+        """The keywords of what is wrong with it (:data:`REMARKS`)."""
+        return frozenset(text.partition(":")[0] for text in self.measured.remarks)
+
+    @property
+    def clock(self) -> datetime | None:
+        """The start as the recorder's clock showed it, without a zone."""
+        return self.recorded_at.replace(tzinfo=None) if self.recorded_at else None
+
+    def row(self) -> dict[str, Any]:
+        """What stands in ``recordings.csv``; None for what is not known."""
+        m = self.measured
+        return {
+            "file": self.file,
+            "duration": round(m.duration, 4),
+            "sample_rate": m.sample_rate,
+            "channels": m.n_channels,
+            "format": m.format,
+            "subtype": m.subtype,
+            "n_bytes": m.n_bytes,
+            "peak_dbfs": round(decibel(m.peak), 2),
+            "rms_dbfs": round(decibel(m.rms), 2),
+            "clipped_share": round(m.clipped_share, 6),
+            "silent_share": round(m.silent_share, 4),
+            "dc_offset": round(m.dc_offset, 6),
+            "bandwidth_hz": round(m.bandwidth_hz, 1),
+            "remarks": "; ".join(m.remarks),
+            "damage": m.damage,
+            "recorded_at": self.recorded_at.isoformat() if self.recorded_at else "",
+            "time_source": self.time_source,
+            "device": self.device,
+            "model": m.model,
+            "site": self.site,
+            "latitude": self.latitude,
+            "longitude": self.longitude,
+            "group": self.group,
+            "label": LABEL_SEPARATOR.join(self.labels),
+        }
+
+
+COLUMNS = (
+    *("file", "duration", "sample_rate", "channels", "format", "subtype", "n_bytes", "peak_dbfs"),
+    *("rms_dbfs", "clipped_share", "silent_share", "dc_offset", "bandwidth_hz", "remarks"),
+    *("damage", "recorded_at", "time_source", "device", "model", "site", "latitude", "longitude"),
+    *("group", "label"),
+)
+"""Of ``recordings.csv``, as :meth:`ScannedRecording.row` names them."""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What a folder holds.
+
+    Attributes
+    ----------
+    root : Path
+    recordings : tuple of ScannedRecording
+        Files of which at least a part decodes, by name.
+    bad_files : tuple of (str, str)
+        Files that cannot be used, or not as a whole, with the reason.
+    duplicates : tuple of Duplicate
+        Pairs of files with the same bytes or the same sound, the same bytes first.
+    near_compared : int
+        Files that were compared by their sound.
+    summary : Summary
+        As ``data info`` gives it.
+    n_decoded, n_reused : int
+        Files decoded now, and known from an earlier scan.
+    decoded_duration, seconds : float
+        Seconds of sound decoded now, and the time it took.
+    notes : tuple of str
+        What was decided on the way; those of the reader of labels are in ``summary``.
+    """
+
+    root: Path
+    recordings: tuple[ScannedRecording, ...]
+    bad_files: tuple[tuple[str, str], ...]
+    duplicates: tuple[Duplicate, ...]
+    near_compared: int
+    summary: Summary
+    n_decoded: int
+    n_reused: int
+    decoded_duration: float
+    seconds: float
+    notes: tuple[str, ...]
+
+
+def scan(
+    root: Path,
+    journal: Path,
+    *,
+    labels: str = "auto",
+    group: str = "auto",
+    silence_db: float = SILENCE_DB,
+    near_copies: bool = True,
+    near_most: int = NEAR_MOST,
+    workers: int | None = None,
+) -> Scan:
+    """Look at all recordings below a folder; decode each once.
+
+    Only the starts of recordings that may be copies of each other are read again, to be compared.
+
+    Parameters
+    ----------
+    root : Path
+        The folder.
+    journal : Path
+        Where finished work is written down, so that a killed scan goes on and a later one decodes
+        only what is new or changed. Made if missing.
+    labels : str
+        As for ``load_clips``, but with "auto" the folders of field recordings are sites: they are
+        taken for classes only where most names are not those of recorders.
+    group : str
+        As for ``load_clips``, but "auto" is what the data set says, else the site where names tell
+        a time, else the file.
+    silence_db : float
+        RMS level, in dB of full scale, below which a frame of 0.1 s is silent.
+    near_copies : bool
+        Look for copies of the same sound, besides copies of the same bytes.
+    near_most : int
+        More files than this are not compared by their sound; a note says so.
+    workers : int, optional
+        Threads; by default as many as there are processors.
+
+    Raises
+    ------
+    DataError
+        When there is no such folder, or no recording in it; when labels that were asked for by
+        name cannot be read, or the group rule is wrong.
+    """
+    unreadable: list[tuple[str, str]] = []
+    files = [p.relative_to(root).as_posix() for p in find_audio(root, unreadable=unreadable)]
+    others = [
+        p.relative_to(root).as_posix() for p in find_audio(root, OTHER_SUFFIXES, unreadable=[])
+    ]
+    if not files and not others:
+        DatasetPath(root).need_audio()
+    names = dict(zip(files, read_names(files), strict=True))
+    rule = AUTO if group == COPIES else group
+    notes: list[str] = []
+    kind, read = _read_labels(root, names, labels, rule, notes)
+    class_folders = kind in ("folders", "esc-folders")
+    known: dict[str, tuple[tuple[str, ...], str]] = {}
+    if read is not None:
+        for file, of_clip, told in zip(read.file.tolist(), read.labels, read.group, strict=True):
+            before = known.get(file, ((), ""))[0]
+            known[file] = tuple(dict.fromkeys((*before, *of_clip))), str(told)
+    groups = _groups(names, {file: known[file][1] for file in files if file in known}, rule, kind)
+    done = _measure_files(root, files, journal, silence_db, workers)
+    recordings = []
+    for file, name in names.items():
+        if (m := done.measured.get(file)) is None:
+            continue
+        # What stands inside the file wins over its name.
+        inside = datetime.fromisoformat(m.recorded_at) if m.recorded_at else None
+        recorded_at = inside or name.recorded_at
+        site = site_of(file, name, class_folders=class_folders) if recorded_at else ""
+        site = site or m.device
+        of = groups[file]
+        placed = m if m.latitude is not None else name
+        recordings.append(
+            ScannedRecording(
+                file=file,
+                measured=m,
+                recorded_at=recorded_at,
+                time_source=m.time_source if inside else "name" * bool(recorded_at),
+                device=m.device or name.device,
+                site=site,
+                latitude=placed.latitude,
+                longitude=placed.longitude,
+                group=site if rule == AUTO and of == file and site and recorded_at else of,
+                labels=known[file][0] if file in known else (),
+            )
+        )
+    bad = {
+        **dict(unreadable),
+        **dict.fromkeys(others, "a format that is not read; convert it to WAV or FLAC"),
+        **dict.fromkeys(
+            sorted(known.keys() - names), "no such file, but a table of labels names it"
+        ),
+        **done.failures,
+        **{one.file: one.measured.damage for one in recordings if one.measured.damage},
+    }
+    n_unset = sum(one.clock is not None and one.clock < CLOCK_SET for one in recordings)
+    if n_unset:
+        notes.append(
+            f"recordings dated before {CLOCK_SET.year}, as by a clock that was never set, and "
+            f"left out of the map of hours: {n_unset}"
+        )
+    clips = _clips(root, recordings, read)
+    whole = [row for row, one in enumerate(recordings) if not one.measured.damage]
+    near = near_copies and len(whole) <= near_most
+    if near_copies and not near:
+        notes.append(
+            f"{len(whole)} recordings were compared by their bytes, not by their sound: the "
+            f"search for copies cut or encoded anew takes long for more than {near_most}; "
+            f"--near-most {len(whole)} does it"
+        )
+    prints = {row: unpack(recordings[row].measured.print) for row in whole} if near else {}
+    duplicates = _copies(clips, recordings, prints if near else None, workers, notes)
+    if group == COPIES:
+        clips = group_duplicates(clips, duplicates)
+        merged = zip(recordings, clips.group.tolist(), strict=True)
+        recordings = [replace(one, group=name) for one, name in merged]
+    return Scan(
+        root=root,
+        recordings=tuple(recordings),
+        bad_files=tuple(sorted(bad.items())),
+        duplicates=tuple(sorted(duplicates, key=lambda d: (d.kind, -d.score, d.first, d.second))),
+        near_compared=len(prints),
+        summary=describe(clips, headers=_headers(recordings, bad)),
+        n_decoded=len(done.decoded),
+        n_reused=len(done.measured) - len(done.decoded),
+        decoded_duration=sum(done.measured[file].duration for file in done.decoded),
+        seconds=done.seconds,
+        notes=tuple(notes),
+    )
+
+
+def _read_labels(
+    root: Path, names: dict[str, RecorderInfo], labels: str, group: str, notes: list[str]
+) -> tuple[str, Clips | None]:
+    """How labels are read (empty for not at all), and the clips that have them."""
+    kind = labels
+    if labels == "auto":
+        try:
+            kind = layout_kind(root)
+        except DataError:
+            return "", None  # nothing here can be read: the scan says so itself
+        n_timed = sum(name.recorded_at is not None for name in names.values())
+        if kind == "folders" and 2 * n_timed > len(names):
+            notes.append(
+                f"folders are taken for sites, not for labels, because {n_timed} of {len(names)} "
+                "names are those of field recorders; --labels folders takes them for labels"
+            )
+            return "", None
+    if kind in ("none", "files"):
+        return "", None
+    try:
+        return kind, load_clips(root, labels=kind, group=group, allow_missing=True)
+    except DataError as error:
+        if labels != "auto":
+            raise
+        notes.append(f"no labels were read: {error}")
+        return "", None
+
+
+def _groups(
+    names: dict[str, RecorderInfo], told: dict[str, str], group: str, kind: str
+) -> dict[str, str]:
+    """The recording, site or day of each file."""
+    class_folders = kind in ("folders", "esc-folders")
+    rest = [file for file in names if not told.get(file)]
+    if group != AUTO:
+        by_rule = groups_of(rest, group, class_folders=class_folders) if rest else []
+        return {**told, **dict(zip(rest, by_rule, strict=True))}
+    if any(one and one != file for file, one in told.items()):
+        return {file: told.get(file) or file for file in names}
+    return {
+        file: (site_of(file, name, class_folders=class_folders) if name.recorded_at else "") or file
+        for file, name in names.items()
+    }
+
+
+def _clips(root: Path, recordings: Sequence[ScannedRecording], read: Clips | None) -> Clips:
+    """The recordings as a clip table, a row each, in their order."""
+    n = len(recordings)
+    present = {label for one in recordings for label in one.labels}
+    return Clips(
+        root=root,
+        file=np.array([one.file for one in recordings], np.str_),
+        start_time=np.zeros(n),
+        end_time=np.full(n, np.nan),
+        labels=tuple(one.labels for one in recordings),
+        group=np.array([one.group for one in recordings], np.str_),
+        fold=np.zeros(n, np.int64),
+        classes=tuple(name for name in read.classes if name in present) if read else (),
+        name=root.resolve().name,
+        notes=read.notes if read else (),
+    )
+
+
+def _headers(recordings: Sequence[ScannedRecording], bad: dict[str, str]) -> list[Header]:
+    """What is known of the files, for the summary that ``data info`` gives too."""
+    found = {}
+    for one in recordings:
+        m = one.measured
+        kept = m.sample_rate, m.n_channels, round(m.duration * m.sample_rate), m.duration
+        info = AudioInfo(Path(one.file), *kept, m.format, m.subtype, m.damage)
+        found[one.file] = Header(one.file, info, m.damage)
+    rest = (Header(file, None, reason) for file, reason in bad.items() if file not in found)
+    return [*found.values(), *rest]
+
+
+def _copies(
+    clips: Clips,
+    recordings: Sequence[ScannedRecording],
+    prints: dict[int, NDArray[np.int8]] | None,
+    workers: int | None,
+    notes: list[str],
+) -> list[Duplicate]:
+    """Pairs of copies; of the same bytes alone without fingerprints."""
+    found = search(clips, near=prints is not None, prints=prints, workers=workers).duplicates
+    silent = frozenset(REMARKS[:2])
+    audible = [pair for pair in found if not silent & recordings[pair.first_row].remarks]
+    duplicates = [pair for pair in audible if pair.score >= LEAST_SCORE]
+    if len(audible) < len(found):
+        notes.append(
+            f"recordings with nothing to hear that have the same bytes as another: "
+            f"{len(found) - len(audible)}; they are not called copies"
+        )
+    if len(duplicates) < len(audible):
+        notes.append(
+            f"pairs of recordings that share a second of sound and nothing else: "
+            f"{len(audible) - len(duplicates)}; 'semisonic data check' names them"
+        )
+    return duplicates
+
+
+# The pass over all files: each is decoded once, in threads, and written down when finished.
+#
+# The journal knows a file by its name, size and time of change, and by the options that the
+# numbers depend on. A pass that was killed goes on; a later one decodes only what is new or
+# changed.
+
+
+@dataclass
+class _Measured:
+    """Measures by file, why others have none (they are tried again next time), what is new."""
+
+    measured: dict[str, RecordingMeasures] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    decoded: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def _measure_files(
+    root: Path, files: Sequence[str], journal: Path, silence_db: float, workers: int | None
+) -> _Measured:
+    """Measure files, going on where an earlier pass stopped."""
+    started = time.perf_counter()
+    result, options = _Measured(), digest(VERSION, silence_db)
+    stop = Event()  # a day of sound need not be finished when somebody interrupts
+
+    def work(file: str) -> tuple[str, RecordingMeasures | str]:
+        try:
+            return file, measure(root / file, silence_db=silence_db, stopped=stop.is_set)
+        except AudioError as error:
+            return file, error.reason
+        except OSError as error:  # a bad sector, a disk that was pulled out
+            return file, f"cannot be read ({error.strerror or type(error).__name__})"
+
+    stamps: dict[str, tuple[int, int]] = {}
+    with KeyTable(journal) as table:
+        for file in files:
+            try:
+                status = os.stat(root / file)
+            except OSError:
+                result.failures[file] = "no such file"
+                continue
+            stamps[file] = status.st_size, status.st_mtime_ns
+            if (values := table.get((options, file), stamps[file])) is not None:
+                result.measured[file] = RecordingMeasures.from_dict(values)
+        rest = [file for file in stamps if file not in result.measured]
+        total = sum(size for size, _ in stamps.values())
+        done = total - sum(stamps[file][0] for file in rest)
+        with bar(total, "decode", "B", initial=done, scaled=True) as shown:
+            for file, one in in_threads(work, rest, workers, stop=stop):
+                shown.update(stamps[file][0])
+                if isinstance(one, str):
+                    result.failures[file] = one
+                    continue
+                result.measured[file] = one
+                result.decoded.append(file)
+                table.add(((options, file), stamps[file], dataclasses.asdict(one)))
+    result.seconds = time.perf_counter() - started
+    return result
+
+
+def hours_by_day(recordings: Iterable[ScannedRecording]) -> dict[date, NDArray[np.float64]]:
+    """Hours of sound in each hour of each day, by the recorders' clocks.
+
+    Recordings whose start is known are spread over the hours they last; those of a clock that
+    was never set are left out.
+
+    Returns
+    -------
+    dict of date to ndarray of float64, shape (24,)
+        Days in order; more than 1 where recorders ran side by side.
+    """
+    found: dict[date, NDArray[np.float64]] = {}
+    for one in recordings:
+        start, left = one.clock, one.measured.duration / 3600
+        while start is not None and start >= CLOCK_SET and left > 0:
+            hour = start.replace(minute=0, second=0, microsecond=0)
+            here = min(left, 1 - (start - hour) / timedelta(hours=1))
+            found.setdefault(hour.date(), np.zeros(24))[hour.hour] += here
+            left -= here
+            start = hour + timedelta(hours=1)  # exactly, so that rounding cannot stop the clock
+    return dict(sorted(found.items()))
+
+
+def counts(scan: Scan) -> dict[str, Any]:
+    """What ``scan.json`` holds: plain values."""
+    found = scan.recordings
+    kinds = Counter(pair.kind for pair in scan.duplicates)
+    remarks = Counter(keyword for one in found for keyword in one.remarks)
+    times = [one.recorded_at for one in found if one.recorded_at is not None]
+    clocks = sorted(time.replace(tzinfo=None) for time in times)
+    return {
+        **scan.summary.to_dict(),
+        "n_bad_files": len(scan.bad_files),
+        "n_damaged": sum(bool(one.measured.damage) for one in found),
+        "total_duration": math.fsum(one.measured.duration for one in found),
+        "silent_duration": math.fsum(
+            one.measured.silent_share * one.measured.duration for one in found
+        ),
+        "remarks": {keyword: remarks[keyword] for keyword in REMARKS},
+        "n_identical_pairs": kinds["identical"],
+        "n_near_identical_pairs": kinds["near-identical"],
+        "n_compared_by_sound": scan.near_compared,
+        "n_different_labels": sum(not pair.same_labels for pair in scan.duplicates),
+        "n_with_time": len(times),
+        "n_with_zone": sum(time.tzinfo is not None for time in times),
+        "first_recorded_at": clocks[0].isoformat() if clocks else None,
+        "last_recorded_at": clocks[-1].isoformat() if clocks else None,
+        "sites": sorted({one.site for one in found} - {""}),
+        "devices": sorted({one.device for one in found} - {""}),
+        "n_decoded_now": scan.n_decoded,
+        "n_known_before": scan.n_reused,
+        "decoded_duration": scan.decoded_duration,
+        "seconds": scan.seconds,
+        "notes": list(scan.notes),
+    }
+
+
+_PAIR = (
+    *("kind", "first", "second", "score", "offset_time", "shared_time"),
+    *("across_groups", "same_labels"),
+)
+
+
+def write_tables(folder: Path, scan: Scan) -> None:
+    """Write ``recordings.csv``, ``bad_files.csv`` and ``duplicates.csv`` into a folder."""
+    rows = (tuple(one.row().values()) for one in scan.recordings)
+    write_csv(folder / "recordings.csv", COLUMNS, rows)
+    write_csv(folder / "bad_files.csv", ("file", "reason"), scan.bad_files)
+    pairs = (
+        (
+            *(pair.kind, pair.first, pair.second),
+            *(round(pair.score, 4), round(pair.offset_time, 4)),
+            "" if pair.kind == "identical" else round(pair.shared_time, 2),
+            "yes" if pair.across else "no",
+            "yes" if pair.same_labels else "no",
+        )
+        for pair in scan.duplicates
+    )
+    write_csv(folder / "duplicates.csv", _PAIR, pairs)
