@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 
 from semisonic import recipes
-from semisonic.classifier.config import GeneratedOptions
 from semisonic.evaluation.predictions import Predictions
 from semisonic.experiments.jobs import TrainJob, named_training
 from semisonic.experiments.options import RunOptions
-from semisonic.experiments.recipe import Budget, Setting, read_recipe
+from semisonic.experiments.recipe import Budget, GeneratedOptions, Setting, read_recipe
 from semisonic.experiments.run import run_recipe
 
 SMALL = {
@@ -102,13 +101,9 @@ def test_names_of_other_jobs_stay_and_options_make_new_ones() -> None:
     made = [
         GeneratedOptions(generator="vae"),
         GeneratedOptions(generator="gan"),
-        GeneratedOptions(generator="vae", generated_weight=0.5),
-        GeneratedOptions(generator="vae", generator_pool=True),
+        GeneratedOptions(generator="vae", generated_ratio=0.5),
     ]
-    assert len({plain, *map(name, made)}) == 5
-    heard = replace(job, setting=Setting(generated=made[-1]))
-    assert len(named_training(heard, "").pool) == 4
-    assert len(named_training(job, "").pool) == 0
+    assert len({plain, *map(name, made)}) == 4
 
 
 def test_the_recipe_holds_both_arms_alike() -> None:

@@ -125,7 +125,6 @@ def ready_training(
     check_objective(options)
     if job.config.has_noisy_part:
         check_noisy(options.method)
-    options.generated.check_for(options.method)
     _check_processes(options)
     start = job.start(encoder, device=options.device, workers=options.workers)
     whole = whole_of(options, clips.classes)
@@ -167,11 +166,10 @@ def asked_options(options: TrainOptions, job: TrainingJob) -> TrainOptions:
 def _check_processes(options: TrainOptions) -> None:
     """Refuse several processes where more than one fit, or none, makes the classifier."""
     n, several = options.processes, (*SOLVED, "noisy-student")
-    if n > 1 and (options.method in several or options.generated.is_used):
-        what = f"the method '{options.method}'" if options.method in several else "a generator"
+    if n > 1 and options.method in several:
         raise OptionError(
-            f"option 'processes': found {n} with {what}, which is not trained by several "
-            "processes; take 1, or another method"
+            f"option 'processes': found {n} with the method '{options.method}', which is not "
+            "trained by several processes; take 1, or another method"
         )
 
 
@@ -278,11 +276,6 @@ class TrainResult(Result):
                 f"{count_text(len(self.selection.test), 'clip')} of the test fold took no part: "
                 "score with evaluate --fold"
             )
-        if o.generated is not None:
-            n_patches, before = len(o.generated.target), o.generated.fit.seconds
-            lines.append(
-                f"learned beside {n_patches} patches of a generator, which took {before:.0f} s"
-            )
         lines += self.notes
         lines += unreadable(self.failures, self.remarks)
         lines.append(f"model: {self.model}")
@@ -338,9 +331,6 @@ def train(options: TrainOptions) -> TrainResult:
             encoder=str(options.encoder or ""),
             precision=outcome.fit.precision,
         )
-        if outcome.generated is not None:
-            n_patches = len(outcome.generated.target)
-            run.note(generated={"generator": options.generated.generator, "n_patches": n_patches})
         if notes:
             run.note(notes=list(notes))
         write_curves(run.folder, outcome.history, "Training")

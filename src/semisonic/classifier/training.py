@@ -26,7 +26,6 @@ from semisonic.classifier.config import (
     TrainConfig,
     check_noisy,
 )
-from semisonic.classifier.generated import Generated, generate
 from semisonic.classifier.pretraining import (
     choose_decoder,
     feature_parts,
@@ -66,8 +65,6 @@ from semisonic.training.state import FitResult
 
 Rows = NDArray[np.int64]
 NO_ROWS: Rows = np.zeros(0, np.int64)
-GENERATOR = "generator"
-"""Folder of the generator's checkpoint, in that of the training."""
 
 
 def view(name: str, mel: MelOptions) -> nn.Module:
@@ -331,8 +328,6 @@ class TrainedModel:
     guesses : list of PseudoLabels
         What each student of the method noisy-student, or each round of the method probe,
         learned beside the labels.
-    generated : Generated or None
-        The patches that were learned from beside the labelled clips.
     because : str
         How compared methods did; empty where none were compared.
     """
@@ -342,7 +337,6 @@ class TrainedModel:
     method: str
     teachers: tuple[FitResult, ...] = ()
     guesses: Sequence[PseudoLabels] = ()
-    generated: Generated | None = None
     because: str = ""
 
     @property
@@ -357,9 +351,8 @@ class TrainedModel:
 
     @property
     def seconds(self) -> float:
-        """Time in epochs, validation, earlier rounds and the generator included."""
-        before = self.generated.fit.seconds if self.generated else 0.0
-        return before + self.fit.seconds + sum(teacher.seconds for teacher in self.teachers)
+        """Time in epochs, validation and earlier rounds included."""
+        return self.fit.seconds + sum(teacher.seconds for teacher in self.teachers)
 
 
 def train_model(
@@ -504,7 +497,6 @@ class ClassifierTraining:
     start: PretrainedEncoder | SoundModel | None
     standardize: Standardize | None
     label: str
-    patches: Generated | None = None
 
     @classmethod
     def of(
@@ -519,7 +511,7 @@ class ClassifierTraining:
         standardize: Standardize | None = None,
         label: str = "train",
     ) -> ClassifierTraining:
-        """The training, if it can be done; with generated patches where they are asked for."""
+        """The training, if it can be done."""
         target, n_classes = data.target, len(data.classes)
         check_rows(target, data.labelled, data.validation, n_classes)
         check_freezing(config.fit, start is not None)
@@ -537,29 +529,7 @@ class ClassifierTraining:
         if standardize is None and start is not None:
             frontend = start.frontend if isinstance(start, SoundModel) else frontend_of(start)
             standardize = frontend.standardize
-        training = cls(config, data, choose_device(device), start, standardize, label)
-        options = config.generated
-        if not options.is_used:
-            return training
-        options.check_for(config.method)
-        if len(data.noisy):
-            raise OptionError(
-                "option 'generator': found clips whose labels nobody checked beside others; "
-                "generated patches would take their place: leave out one of them"
-            )
-        patches = generate(
-            data.features,
-            target,
-            data.labelled,
-            options,
-            mel=config.mel,
-            n_classes=n_classes,
-            seed=seed,
-            device=training.device,
-            folder=None if folder is None else folder / GENERATOR,
-            pool=data.pool,
-        )
-        return replace(training, patches=patches)
+        return cls(config, data, choose_device(device), start, standardize, label)
 
     def parts(
         self, model: SoundModel, target: NDArray[Any], rows: Rows, seed: int
@@ -583,9 +553,6 @@ class ClassifierTraining:
             )
 
         beside, weight = config.loss_of_noisy, config.noisy_weight
-        if self.patches is not None:
-            # A patch is one more clip whose label nobody checked.
-            beside, weight = config.loss, config.generated.generated_weight
         objective = make_objective(
             config.method,
             model,
@@ -613,7 +580,7 @@ class ClassifierTraining:
             label=self.label,
         )
         model.cpu().eval()
-        return TrainedModel(model, result, self.config.method, generated=self.patches)
+        return TrainedModel(model, result, self.config.method)
 
     def solve(self, seed: int) -> TrainedModel:
         """Find the class layer alone."""
@@ -712,17 +679,6 @@ class ClassifierTraining:
             for name, used, n in (("labelled", rows, n_certain), ("noisy", data.noisy, n_noisy))
             if len(used)
         }
-        if self.patches is not None:
-            ratio = self.config.generated.generated_ratio
-            streams["noisy"] = Stream(
-                self.patches.features,
-                np.arange(len(self.patches.target)),
-                batch_size=max(2, round(ratio * min(size, len(rows)))),
-                seed=seed,
-                target=self.patches.target,
-                device=self.device,
-                name="generated",
-            )
         if reads_pool(self.config.method, params):
             # A batch of the pool goes with a batch of labels, which may be a small one.
             n_pool = max(2, round(params.pool_ratio * min(size, len(rows) + len(data.noisy))))

@@ -22,7 +22,6 @@ from semisonic.classifier.config import (
     PretextOptions,
 )
 from semisonic.classifier.simple import CLASSIFIERS, EMBEDDING
-from semisonic.classifier.training import GENERATOR
 from semisonic.core.files import digest, read_json, replacing, write_json
 from semisonic.data.clips import Clips
 from semisonic.evaluation.predictions import Predictions
@@ -167,8 +166,7 @@ def named_training(
         )
     if setting.method == "supervised":
         reads = replace(reads, method_params=_without_pool(setting.method_params))
-        if not setting.generated.generator_pool:
-            job = replace(job, pool=job.pool[:0])
+        job = replace(job, pool=job.pool[:0])
     # What is trained on is named by rows: a method that hears the test clips is another job.
     name = digest(
         "train",
@@ -218,6 +216,8 @@ def _without_pool(params: MethodOptions) -> MethodOptions:
 
 
 DONE = "job.json"
+GENERATOR = "generator"
+"""Folder of a generator's checkpoint, in that of the job."""
 PREDICTIONS = {MEAN: "predictions.csv.gz", MAJORITY: "majority.csv.gz"}
 """By the way that the segments of a clip vote; the second where a clip has several."""
 

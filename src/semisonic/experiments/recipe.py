@@ -109,6 +109,31 @@ class Budget:
         return f"{self.labels_per_class} per class" if self.labels_per_class else "all labels"
 
 
+NO_GENERATOR, VAE, GAN = GENERATORS = ("none", "vae", "gan")
+
+
+@dataclass(frozen=True)
+class GeneratedOptions:
+    """Patches of spectrograms of each class, made up and learned from beside labelled clips."""
+
+    generator: str = option(
+        NO_GENERATOR,
+        "what makes patches of each class from the labelled training clips: vae, a "
+        "conditional variational auto-encoder; gan, a conditional adversarial network",
+        choices=GENERATORS,
+    )
+    generated_ratio: float = option(
+        1.0, "generated patches a step for each labelled clip", minimum=0.05, maximum=20.0
+    )
+    generated_per_class: int = option(100, "patches drawn of each class", minimum=2, maximum=10_000)
+    generator_steps: int = option(600, "steps in which the generator learns", minimum=1)
+
+    @property
+    def is_used(self) -> bool:
+        """Whether anything is generated."""
+        return self.generator != NO_GENERATOR
+
+
 @dataclass(frozen=True)
 class Setting(TrainConfig):
     """One training configuration, tried with and without pre-training."""
@@ -149,6 +174,9 @@ class Setting(TrainConfig):
         "of the group's own; see [categories]",
     )
     segments: SegmentOptions = option(SegmentOptions(), "segments of clips")
+    generated: GeneratedOptions = option(
+        GeneratedOptions(), "patches made by a generator, to learn from beside the labelled clips"
+    )
     fit: FitOptions = option(FitOptions(), "training loop")
     pretrain: FitOptions = option(FitOptions(), "training loop of the pre-training")
 

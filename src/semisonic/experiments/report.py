@@ -32,13 +32,13 @@ from semisonic.evaluation.report.content import (
     SimpleTable,
 )
 from semisonic.evaluation.report.experiment import write_experiment_report
+from semisonic.experiments.generated import N_PATCHES
 from semisonic.experiments.jobs import TrainJob, read_arrays
 from semisonic.experiments.material import Material
 from semisonic.experiments.options import RunOptions
 from semisonic.experiments.plan import ExperimentPlan, cell_name, pretraining_way
 from semisonic.experiments.recipe import Budget, Recipe, Setting
 from semisonic.experiments.results import ExperimentOutcome, method_notes, timing_rows
-from semisonic.experiments.worker import N_PATCHES
 from semisonic.features.inversion import mel_to_wave
 from semisonic.features.options import MelOptions
 from semisonic.training.run_folder import RunFolder

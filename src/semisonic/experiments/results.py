@@ -308,12 +308,11 @@ def _differences(recipe: Recipe) -> list[str]:
         )
     made = [(c.generated, t.generated) for c, t in pairs]
     if any(treated.is_used and not control.is_used for control, treated in made):
-        heard = any(treated.generator_pool for _, treated in made)
         notes.append(
-            "A generator learns from the labelled training clips of its fold and draw"
-            f"{' and, without labels, from the pool' if heard else ''}. Its patches stand in "
-            "training batches beside these clips, under the class they were made for, and nowhere "
-            "else. All arms take as many steps with as many clips; the patches come in addition."
+            "A generator learns from the labelled training clips of its fold and draw. Its patches "
+            "stand in training batches beside these clips, under the class they were made for, and "
+            "nowhere else. All arms take as many steps with as many clips; the patches come in "
+            "addition."
         )
     if any(
         t.method_params.augment != c.method_params.augment

@@ -18,8 +18,9 @@ from semisonic.classifier.pretraining import PretrainOutcome, pretrain_encoder
 from semisonic.classifier.provenance import DataPart, chained
 from semisonic.classifier.scoring import embed_rows, evaluating, mean_by, score_rows
 from semisonic.classifier.simple import Scores, fit_scores, vectors
-from semisonic.classifier.training import TrainedModel, TrainingData, train_model
+from semisonic.classifier.training import TrainedModel, TrainingData
 from semisonic.core.files import json_ready, write_json
+from semisonic.experiments.generated import shown, train_with_patches
 from semisonic.experiments.jobs import (
     DONE,
     ENCODER,
@@ -219,10 +220,6 @@ def run_simple(
 # on from its checkpoint.
 
 
-N_PATCHES = 2
-"""Clips and generated patches of each class that are kept to be shown."""
-
-
 @dataclass(frozen=True)
 class WorkerContext:
     """What every job of a run shares."""
@@ -329,8 +326,9 @@ def run_train(job: TrainJob) -> None:
         groups=np.append(labelled.group, "")[np.minimum(owner, len(labelled))],
         truth=target,
     )
-    outcome = train_model(
+    outcome, made = train_with_patches(
         job.setting.config,
+        job.setting.generated,
         data,
         seed=job.seed,
         device=context.device,
@@ -353,17 +351,17 @@ def run_train(job: TrainJob) -> None:
             filters=_first_filters(outcome.model.encoder),
             points=embed_rows(outcome.model, features, rows),
             target=target[rows],
-            **_patches(outcome, features, target, rows_train),
+            **(shown(made, features, target, rows_train) if made else {}),
         )
     write_done(
         folder,
         job,
         predictions,
-        seconds=outcome.seconds,
+        seconds=outcome.seconds + (made.fit.seconds if made else 0.0),
         fit=outcome.fit,
         n_parameters=count_parameters(outcome.model),
         on_pool=on_pool(outcome, features, target, pool, table.rows_of(job.train)),
-        made=made_by(outcome),
+        made=made.summary() if made else None,
     )
     tidy(folder)
 
@@ -400,15 +398,6 @@ def on_pool(
         for number, name in enumerate(outcome.model.classes)
     }
     return {"n_clips": len(rows), "accuracy": float(right.mean()), "precision": by_class}
-
-
-def made_by(outcome: TrainedModel) -> dict[str, Any]:
-    """What a generator took and how it ended; empty without one."""
-    made = outcome.generated
-    if made is None:
-        return {}
-    last = {k: v for k, v in made.fit.history[-1].items() if k not in ("epoch", "lr", "seconds")}
-    return {"n_patches": len(made.target), "seconds": made.fit.seconds, **last}
 
 
 def _provenance(job: TrainJob, context: WorkerContext) -> dict[str, Any]:
@@ -452,25 +441,3 @@ def _repeated(outcome: PretrainOutcome, shown: NDArray[np.float32]) -> dict[str,
         x = outcome.standardize(torch.from_numpy(shown))
         again = outcome.network(x).numpy()
     return {"truth": x.numpy()[:, 0], "again": again[:, 0]}
-
-
-def _patches(
-    outcome: TrainedModel, features: Any, target: jobs_Rows, rows: jobs_Rows
-) -> dict[str, NDArray[Any]]:
-    """A few clips of each class that a generator heard, and a few patches that it made."""
-    made = outcome.generated
-    if made is None:
-        return {}
-    heard = first_of_each(target[rows])
-    shown = first_of_each(made.target)
-    return {
-        "heard": np.asarray(features[rows[heard]], np.float16)[:, 0],
-        "heard_class": target[rows[heard]],
-        "made": made.features[shown, 0],
-        "made_class": made.target[shown],
-    }
-
-
-def first_of_each(target: jobs_Rows, n: int = N_PATCHES) -> jobs_Rows:
-    """The first few rows of every class, classes in their order."""
-    return np.concatenate([np.flatnonzero(target == one)[:n] for one in np.unique(target)])
