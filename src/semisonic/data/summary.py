@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from semisonic.audio.read import END_TOLERANCE
 from semisonic.core.text import count_text
@@ -141,6 +142,8 @@ def describe(
     if headers is None:
         headers = [] if fast else read_headers(clips, files, workers)
     good = [header.info for header in headers if header.info is not None]
+    known = {header.file: header.info.duration for header in headers if header.info is not None}
+    length = np.array([known.get(file, np.nan) for file in clips.file.tolist()], np.float64)
     per_class = _per_class(clips)
     uncertain = clips[clips.is_labelled & ~clips.is_verified]
     return Summary(
@@ -158,13 +161,13 @@ def describe(
         recordings_per_class=_recordings(clips),
         n_uncertain=len(uncertain),
         uncertain_per_class=_per_class(uncertain) if len(uncertain) else {},
-        durations=_durations(clips, headers),
+        durations=_durations(clips, length),
         sample_rates=_most_common(info.sample_rate for info in good),
         channels=_most_common(info.n_channels for info in good),
         formats=_most_common(f"{info.format} {info.subtype}" for info in good),
         bad_files=(
             *((header.file, header.reason) for header in headers if header.reason),
-            *_beyond(clips, headers),
+            *_beyond(clips, length),
         ),
         notes=clips.notes,
         fast=fast,
@@ -197,9 +200,8 @@ def _recordings(clips: Clips) -> dict[str, int]:
     return {label: counts[label] for label in clips.classes}
 
 
-def _durations(clips: Clips, headers: Sequence[Header]) -> Durations | None:
-    known = {header.file: header.info.duration for header in headers if header.info is not None}
-    whole = np.array([known.get(file, np.nan) for file in clips.file.tolist()], np.float64)
+def _durations(clips: Clips, whole: NDArray[np.float64]) -> Durations | None:
+    """Of the clips, from the lengths of their files (NaN: not known)."""
     end = np.where(np.isnan(clips.end_time), whole, clips.end_time)
     length = (end - clips.start_time)[~np.isnan(whole)]
     if not len(length):
@@ -212,10 +214,8 @@ def _durations(clips: Clips, headers: Sequence[Header]) -> Durations | None:
     )
 
 
-def _beyond(clips: Clips, headers: Sequence[Header]) -> list[tuple[str, str]]:
+def _beyond(clips: Clips, length: NDArray[np.float64]) -> list[tuple[str, str]]:
     """The clips that end after their file does, or begin there."""
-    known = {header.file: header.info.duration for header in headers if header.info is not None}
-    length = np.array([known.get(file, np.nan) for file in clips.file.tolist()], np.float64)
     with np.errstate(invalid="ignore"):
         late = (clips.end_time > length + END_TOLERANCE) | (clips.start_time >= length)
     rows = np.flatnonzero(late)

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -41,21 +41,6 @@ from semisonic.data.tables import (
 )
 
 PREFERRED = ("labels.csv", "metadata.csv", "meta.csv", "annotations.csv")
-
-
-@dataclass
-class _Entry:
-    """One clip while its rows are gathered."""
-
-    row: TableRow
-    file: str
-    start_time: float
-    end_time: float | None
-    group: str
-    fold: int
-    labels: list[str] = field(default_factory=list)
-    label_type: str = POSITIVE
-    n_rows: int = 1
 
 
 def _recognise_csv(dataset: DatasetPath) -> str | None:
@@ -99,39 +84,31 @@ def _read_csv(dataset: DatasetPath, options: ReadOptions) -> Clips:
     if not table.rows:
         raise DataError(f"{path}: a header and no rows, expected one row per clip")
     columns = find_columns(path, table.columns)
-    entries, notes = _gather(table, columns, options)
+    clips, notes = _gather(table, columns, options)
     found = locate(
         path,
-        [entry.file for entry in entries],
-        [entry.row.number for entry in entries],
+        [clip["file"] for clip in clips],
+        [clip["row"] for clip in clips],
         allow_missing=options.allow_missing,
     )
-    notes += found.notes + _hints(entries, options.separator)
+    named = {label for clip in clips for label in clip["labels"]}
+    notes += found.notes + _hints(named, options.separator)
     if columns.label is None:
         notes.append(
             f"no column for labels: found {', '.join(table.columns)}; known are "
             f"{', '.join(LABEL)}. Rename the column that holds them to 'label'"
         )
-    classes = _class_order(table, columns, entries, notes)
+    classes = _class_order(table, columns, named, notes)
+    groups = [clip["group"] for clip in clips]
     if group_column(table, columns, options.group) is None:
         # After the files were found: a bare name may lie in a folder.
-        labels = [LABEL_SEPARATOR.join(entry.labels) for entry in entries]
+        labels = [LABEL_SEPARATOR.join(clip["labels"]) for clip in clips]
         groups, told = groups_by_name(found.files, options.group, labels)
         notes += told
-    else:
-        groups = [entry.group for entry in entries]
-    rows = [
-        {
-            "file": file,
-            "start_time": entry.start_time,
-            "end_time": entry.end_time,
-            "labels": entry.labels,
-            "group": group or file,
-            "fold": entry.fold,
-            "label_type": entry.label_type,
-        }
-        for entry, file, group in zip(entries, found.files, groups, strict=True)
-    ]
+    rows = (
+        {**clip, "file": file, "group": group or file}
+        for clip, file, group in zip(clips, found.files, groups, strict=True)
+    )
     name = dataset.name if dataset.is_folder else _name(path)
     return Clips.from_rows(found.root, rows, classes, name, notes)
 
@@ -151,124 +128,113 @@ def _name(path: Path) -> str:
 
 def _gather(
     table: TableFile, columns: Columns, options: ReadOptions
-) -> tuple[list[_Entry], list[str]]:
+) -> tuple[list[dict[str, Any]], list[str]]:
     """The clips of a table: rows of the same file and times are one clip."""
     grouping = group_column(table, columns, options.group)
-    entries: dict[tuple[str, float, float | None], _Entry] = {}
+    clips: dict[tuple[Any, ...], dict[str, Any]] = {}
+    joined: list[dict[str, Any]] = []
     left_out = 0
     for row in table.rows:
-        label_type = _label_type(table, row, columns.label_type)
-        if label_type == NEGATIVE:
+        try:
+            clip = _clip(row, columns, options.separator)
+        except ValueError as error:
+            raise DataError(f"{table.where(row)}: {error}") from error
+        if clip["label_type"] == NEGATIVE:
             left_out += 1
             continue
-        entry = _entry(table, columns, row, options.separator)
-        entry.label_type = label_type
-        if grouping:
-            entry.group = row.values[grouping]
-        key = (entry.file, entry.start_time, entry.end_time)
-        if key in entries:
-            _join(table, entries[key], entry)
-        else:
-            entries[key] = entry
+        clip["group"] = row[grouping]
+        before = clips.setdefault((clip["file"], clip["start_time"], clip["end_time"]), clip)
+        if before is not clip:
+            _join(table, before, clip)
+            joined.append(before)
     notes = []
     if left_out:
         notes.append(
             f"{count_text(left_out, 'row')} left out: their {columns.label_type} is {NEGATIVE}"
         )
-    n_uncertain = sum(entry.label_type == UNCERTAIN for entry in entries.values())
+    n_uncertain = sum(clip["label_type"] == UNCERTAIN for clip in clips.values())
     if n_uncertain:
         notes.append(f"{count_text(n_uncertain, 'clip')} with {UNCERTAIN} labels: they only train")
-    joined = len(table.rows) - left_out - len(entries)
     if joined:
-        some = next(e for e in entries.values() if len(e.labels) > 1 and e.n_rows > 1)
+        some = joined[0]
         notes.append(
-            f"{joined} rows name a further label of a clip in another row, such as {some.file}: "
-            f"{' and '.join(some.labels)}. Such a clip has several labels, and so may every answer "
-            "of a model that learns from it; where a clip can be of one class only, remove the "
-            "wrong rows"
+            f"{len(joined)} rows name a further label of a clip in another row, such as "
+            f"{some['file']}: {' and '.join(some['labels'])}. Such a clip has several labels, and "
+            "so may every answer of a model that learns from it; where a clip can be of one class "
+            "only, remove the wrong rows"
         )
-    if not entries:
+    if not clips:
         raise DataError(f"{table.path}: no row is left of {len(table.rows)}: {notes[0]}")
-    return list(entries.values()), notes
+    return list(clips.values()), notes
 
 
-def _entry(table: TableFile, columns: Columns, row: TableRow, separator: str) -> _Entry:
-    file = row.values[columns.file].replace("\\", "/")
-    if not file:
-        raise DataError(f"{table.where(row)}: the column '{columns.file}' is empty")
-    label = row.values[columns.label] if columns.label else ""
-    labels = [part.strip() for part in label.split(separator) if part.strip()]
-    if len(set(labels)) != len(labels):
-        raise DataError(f"{table.where(row)}: a label stands twice in '{label}', expected once")
-    start = _number(table, row, columns.start) or 0.0
-    end = _number(table, row, columns.end)
-    if start < 0 or (end is not None and end <= start):
-        raise DataError(
-            f"{table.where(row)}: found start {start:g} s and end "
-            f"{'none' if end is None else f'{end:g} s'}, expected 0 <= start < end, in seconds"
+def _clip(row: TableRow, columns: Columns, separator: str) -> dict[str, Any]:
+    """One row as a clip, without its group; nothing but the type of a negative one."""
+    label_type = row[columns.label_type].lower() or POSITIVE
+    if label_type not in PRESENCES:
+        raise ValueError(
+            f"found '{label_type}' as {columns.label_type}, expected one of "
+            f"{', '.join(PRESENCES)}, or nothing"
         )
-    return _Entry(row, file, start, end, "", _fold(table, row, columns.fold), labels)
+    if label_type == NEGATIVE:
+        return {"label_type": label_type}
+    labels = [part.strip() for part in row[columns.label].split(separator) if part.strip()]
+    if len(set(labels)) != len(labels):
+        raise ValueError(f"a label stands twice in '{row[columns.label]}', expected once")
+    start = _seconds(row, columns.start) or 0.0
+    end = _seconds(row, columns.end)
+    if start < 0 or (end is not None and end <= start):
+        raise ValueError(
+            f"found start {start:g} s and end {'none' if end is None else f'{end:g} s'}, "
+            "expected 0 <= start < end, in seconds"
+        )
+    fold = row[columns.fold].removesuffix(".0") or "0"  # as pandas writes where some have none
+    if row[columns.fold] and (not fold.isdecimal() or int(fold) < 1):
+        raise ValueError(f"found fold '{fold}', expected a whole number from 1, or nothing")
+    return {
+        "row": row.number,
+        "file": row.need(columns.file).replace("\\", "/"),
+        "start_time": start,
+        "end_time": end,
+        "labels": labels,
+        "fold": int(fold),
+        "label_type": label_type,
+    }
 
 
-def _number(table: TableFile, row: TableRow, column: str | None) -> float | None:
-    if column is None:
-        return None
+def _seconds(row: TableRow, column: str | None) -> float | None:
     try:
-        value = number(row[column], column)
+        value = number(row[column], column or "")
     except ValueError as error:
-        raise DataError(f"{table.where(row)}: {error}, in seconds") from error
+        raise ValueError(f"{error}, in seconds") from error
     return None if value is None else float(value)
 
 
-def _fold(table: TableFile, row: TableRow, column: str | None) -> int:
-    text = row[column].removesuffix(".0")  # as pandas writes where some rows have none
-    if not text:
-        return 0
-    if not text.isdecimal() or int(text) < 1:
-        raise DataError(
-            f"{table.where(row)}: found fold '{text}', expected a whole number from 1, or nothing"
-        )
-    return int(text)
-
-
-def _label_type(table: TableFile, row: TableRow, column: str | None) -> str:
-    text = row.values[column].lower() if column else ""
-    if text and text not in PRESENCES:
-        raise DataError(
-            f"{table.where(row)}: found '{text}' as {column}, expected one of "
-            f"{', '.join(PRESENCES)}, or nothing"
-        )
-    return text or POSITIVE
-
-
-def _join(table: TableFile, kept: _Entry, more: _Entry) -> None:
+def _join(table: TableFile, kept: dict[str, Any], more: dict[str, Any]) -> None:
     """Add the labels of a second row for the same clip, if it says nothing else."""
-    both = f"rows {kept.row.number} and {more.row.number}"
-    again = set(kept.labels) & set(more.labels)
-    if again or not more.labels or not kept.labels:
+    both = f"{table.path}, rows {kept['row']} and {more['row']}: the clip {more['file']}"
+    again = set(kept["labels"]) & set(more["labels"])
+    if again or not more["labels"] or not kept["labels"]:
         raise DataError(
-            f"{table.path}, {both}: the clip {more.file} stands twice with the label "
-            f"'{next(iter(again), '')}'; remove one of the rows"
+            f"{both} stands twice with the label '{next(iter(again), '')}'; remove one of the rows"
         )
-    if (kept.fold, kept.group) != (more.fold, more.group):
+    if (kept["fold"], kept["group"]) != (more["fold"], more["group"]):
         raise DataError(
-            f"{table.path}, {both}: the clip {more.file} has fold {kept.fold} and group "
-            f"'{kept.group}' in one, fold {more.fold} and '{more.group}' in the other"
+            f"{both} has fold {kept['fold']} and group '{kept['group']}' in one, fold "
+            f"{more['fold']} and '{more['group']}' in the other"
         )
-    kept.labels += more.labels
-    kept.n_rows += 1
+    kept["labels"] += more["labels"]
     # What is partly uncertain cannot be measured by.
-    kept.label_type = max(kept.label_type, more.label_type, key=LABEL_TYPES.index)
+    kept["label_type"] = max(kept["label_type"], more["label_type"], key=LABEL_TYPES.index)
 
 
 def _class_order(
-    table: TableFile, columns: Columns, entries: list[_Entry], notes: list[str]
+    table: TableFile, columns: Columns, named: set[str], notes: list[str]
 ) -> list[str] | None:
     """The class names in the order of the table's own class numbers, if it has good ones."""
     if columns.target is None or columns.label is None:
         return None
     pairs = {(row.values[columns.target], row.values[columns.label]) for row in table.rows}
-    named = {label for entry in entries for label in entry.labels}
     numbers = {number: label for number, label in pairs if number.isdecimal() and label in named}
     sound = len(pairs) == len(numbers) == len(set(numbers.values())) == len(named)
     if not sound:
@@ -277,9 +243,8 @@ def _class_order(
     return [numbers[number] for number in sorted(numbers, key=int)]
 
 
-def _hints(entries: list[_Entry], separator: str) -> list[str]:
+def _hints(labels: set[str], separator: str) -> list[str]:
     """A note when labels look as if another separator joined them."""
-    labels = {label for entry in entries for label in entry.labels}
     for other in (",", "|", "/"):
         joined = [
             label
