@@ -17,14 +17,12 @@ from semisonic.core.errors import DataError
 from semisonic.evaluation.comparison import compare
 from semisonic.evaluation.predictions import Predictions
 from semisonic.evaluation.report.content import (
-    ErrorShown,
     ExperimentContent,
     GeneratedPatches,
-    GeneratedSound,
     JobHistory,
     Reconstructions,
-    SimpleTable,
 )
+from semisonic.evaluation.report.document import Player
 from semisonic.evaluation.report.experiment import build_report, write_experiment_report
 
 ARMS = {"supervised": 0.5, "pre-trained": 0.7}
@@ -62,12 +60,12 @@ def report(predictions: Predictions, tmp_path_factory: pytest.TempPathFactory) -
         generated=GeneratedPatches(
             {"clips": truth, "VAE": truth * 0.8},
             ["dog", "sea_waves"],
-            [GeneratedSound(np.sin(np.arange(4000)), 8000, "sea_waves", "made by VAE")],
+            [Player(np.sin(np.arange(4000)), 8000, "sea waves", "made by VAE")],
         ),
         filters={arm: RNG.normal(size=(4, 5, 5)) for arm in ARMS},
         embeddings={arm: (RNG.normal(size=(9, 2)), np.arange(9) % 4) for arm in ARMS},
-        mistakes=[ErrorShown("x.wav", np.sin(np.arange(4000)), 8000, "dog", "sea_waves", 0.83)],
-        dead_units=SimpleTable(["layer", "share"], [["conv 1", 0.25]]),
+        mistakes=[Player(np.sin(np.arange(4000)), 8000, "dog", "taken for sea waves, 83 % sure")],
+        dead_units=[("batch 32", "conv 1", 64, 0.25)],
         timing=[("everything", 75.0, "")],
         provenance={"command": "semisonic run x", "commit": "abc1234", "versions": {"torch": "2"}},
         options={"fit": {"epochs": 30}},

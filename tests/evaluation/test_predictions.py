@@ -74,7 +74,6 @@ def test_a_file_name_that_is_no_utf_8_survives(tmp_path: Path) -> None:
 def test_a_full_table_passes_the_check(predictions_of: Maker) -> None:
     table = predictions_of(ARMS, n_draws=3, settings=("a", "b"))
     assert table.check() is table
-    assert len(table.cells) == 2 * 2 * 3
     assert table.check(f"clip-{i:03d}.wav" for i in range(80)) is table
 
 

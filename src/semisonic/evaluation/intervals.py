@@ -119,40 +119,6 @@ class PairedBootstrap(NamedTuple):
     p: float
 
 
-def paired_bootstrap(
-    correct_a: ArrayLike,
-    correct_b: ArrayLike,
-    groups: ArrayLike | None = None,
-    *,
-    level: float = 0.95,
-    n_resamples: int = 5000,
-    seed: int = 0,
-) -> PairedBootstrap:
-    """Compute the difference of two accuracies, by resampling recordings and draws.
-
-    Parameters
-    ----------
-    correct_a, correct_b : array of bool, shape (n,) or (n_draws, n)
-        Whether each clip was right, in the same order of clips and draws.
-    groups, level, n_resamples, seed
-        See :func:`bootstrap_interval`.
-
-    Returns
-    -------
-    PairedBootstrap
-
-    Raises
-    ------
-    DataError
-        When the shapes differ, or all clips are of one recording.
-    """
-    a, b = as_correct(correct_a, "correct_a"), as_correct(correct_b, "correct_b")
-    if a.shape != b.shape:
-        raise DataError(f"paired bootstrap: found shapes {a.shape} and {b.shape}, expected equal")
-    difference = b.astype(np.float64) - a
-    return bootstrap_difference(difference, groups, level=level, n_resamples=n_resamples, seed=seed)
-
-
 def bootstrap_difference(
     difference: ArrayLike,
     groups: ArrayLike | None = None,

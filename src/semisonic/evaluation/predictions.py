@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -19,20 +19,8 @@ from semisonic.evaluation.metrics import as_classes, as_scores
 _TEXT = ("clip", "group", "setting", "arm")
 _NUMBER = ("fold", "draw", "seed")
 _COLUMNS = ("clip", "group", "fold", "draw", "seed", "setting", "arm", "target", "predicted")
+_CELL = ("setting", "arm", "draw", "seed")
 _PROBABILITY = "p:"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One full pass over the test clips: a setting and arm, trained with one draw and seed."""
-
-    setting: str
-    arm: str
-    draw: int
-    seed: int
-
-    def __str__(self) -> str:
-        return f"setting '{self.setting}', arm '{self.arm}', draw {self.draw}, seed {self.seed}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,24 +162,10 @@ class Predictions:
         """The arms in the order in which they first occur."""
         return list(dict.fromkeys(self.arm.tolist()))
 
-    @property
-    def cells(self) -> list[Cell]:
-        """The full passes over the test clips, in the order in which they first occur."""
-        keys = zip(
-            self.setting.tolist(),
-            self.arm.tolist(),
-            self.draw.tolist(),
-            self.seed.tolist(),
-            strict=True,
-        )
-        return [Cell(*key) for key in dict.fromkeys(keys)]
-
-    def cell(self, cell: Cell) -> Predictions:
-        """The rows of one pass."""
-        return self.select(setting=cell.setting, arm=cell.arm, draw=cell.draw, seed=cell.seed)
-
     def check(self, expected: Iterable[str] | None = None) -> Predictions:
         """Return the table if every clip is scored exactly once in each cell.
+
+        A cell is a setting and arm, trained with one draw and seed.
 
         Parameters
         ----------
@@ -205,8 +179,10 @@ class Predictions:
             clip, or has another target, recording or fold elsewhere in the table.
         """
         wanted = set(self.clip.tolist() if expected is None else expected)
-        for cell in self.cells:
-            _check_once(cell, self.cell(cell).clip.tolist(), wanted)
+        columns = (getattr(self, name).tolist() for name in _CELL)
+        for key in dict.fromkeys(zip(*columns, strict=True)):
+            cell = dict(zip(_CELL, key, strict=True))
+            _check_once(cell, self.select(**cell).clip.tolist(), wanted)
         known: dict[str, tuple[int, str, int]] = {}
         facts = zip(self.target.tolist(), self.group.tolist(), self.fold.tolist(), strict=True)
         for clip, fact in zip(self.clip.tolist(), facts, strict=True):
@@ -269,16 +245,17 @@ class Predictions:
         return cls(**typed, classes=classes)
 
 
-def _check_once(cell: Cell, clips: list[str], wanted: set[str]) -> None:
+def _check_once(cell: Mapping[str, Any], clips: list[str], wanted: set[str]) -> None:
+    where = "setting '{setting}', arm '{arm}', draw {draw}, seed {seed}".format_map(cell)
     found = set(clips)
     if len(found) < len(clips):
         seen: set[str] = set()
         twice = next(clip for clip in clips if clip in seen or seen.add(clip))  # type: ignore[func-returns-value]
-        raise DataError(f"predictions: clip '{twice}' is scored more than once in {cell}")
+        raise DataError(f"predictions: clip '{twice}' is scored more than once in {where}")
     for clips_wrong, what in ((wanted - found, "not scored"), (found - wanted, "no test clip")):
         if clips_wrong:
             raise DataError(
-                f"predictions: {what} in {cell}: {count_text(len(clips_wrong), 'clip')}, "
+                f"predictions: {what} in {where}: {count_text(len(clips_wrong), 'clip')}, "
                 f"the first is '{min(clips_wrong)}'"
             )
 

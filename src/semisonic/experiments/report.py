@@ -11,26 +11,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from semisonic.audio.read import read_start
 from semisonic.classifier.config import WITHOUT_DECODER
 from semisonic.classifier.simple import CEPSTRUM, CLASSIFIERS, EMBEDDING, vectors
-from semisonic.core.errors import AudioError
 from semisonic.core.files import write_json
 from semisonic.core.options import to_dict
+from semisonic.core.text import percent_text
 from semisonic.data.categories import categories_of
 from semisonic.evaluation.embeddings import Separability, pca_2d, separability
 from semisonic.evaluation.predictions import ConfidentError, Predictions, top_errors
 from semisonic.evaluation.published import BASELINES, STUDIES, PublishedResult, same_data
 from semisonic.evaluation.report.content import (
-    ErrorShown,
     ExperimentContent,
     GeneratedPatches,
-    GeneratedSound,
     JobHistory,
     Reconstructions,
     Series,
-    SimpleTable,
 )
+from semisonic.evaluation.report.document import Player, clip_player, spaced
 from semisonic.evaluation.report.experiment import write_experiment_report
 from semisonic.experiments.generated import N_PATCHES
 from semisonic.experiments.jobs import TrainJob, read_arrays
@@ -102,9 +99,7 @@ def _in_rows(name: str, values: NDArray[Any], target: NDArray[np.int64]) -> dict
     return rows
 
 
-def _sounds(
-    rows: dict[str, NDArray[Any]], names: list[str], mel: MelOptions
-) -> list[GeneratedSound]:
+def _sounds(rows: dict[str, NDArray[Any]], names: list[str], mel: MelOptions) -> list[Player]:
     """Some columns as sounds, from the spectrograms alone."""
     found = []
     for column in range(min(N_PLAYED, len(names))):
@@ -115,7 +110,7 @@ def _sounds(
                 torch.manual_seed(column)
                 wave = mel_to_wave(torch.from_numpy(values[column]).float(), mel)
             how = "a clip, from its bands" if name == CLIPS else f"made by {name}"
-            found.append(GeneratedSound(wave.numpy(), mel.sample_rate, names[column], how))
+            found.append(Player(wave.numpy(), mel.sample_rate, spaced(names[column]), how))
     return found
 
 
@@ -230,12 +225,6 @@ def most_confused(predictions: Predictions) -> list[ConfidentError]:
 
 N_MISTAKES = 8
 N_RECONSTRUCTIONS = 6
-LONGEST_PLAYED = 10.0
-"""Seconds of a mistake that the report lets one hear."""
-
-PLAYED_RATE = 22050
-"""Samples a second of what can be heard, in Hz."""
-
 TRANSDUCTIVE = (
     "Transductive: training heard the test clips, without their labels. Accuracy on clips "
     "that nobody has recorded yet can be lower."
@@ -270,6 +259,7 @@ def write_report(
     tried = shown[recipe.treated]
     surest = outcome.predictions.select(setting=main, arm=recipe.treated)
     categories = categories_of(material.labelled.classes, dict(recipe.categories)) or {}
+    confused = most_confused(surest) if tried.setting.classifier else []
     jobs = run.folder / "jobs"
     content = ExperimentContent(
         title=recipe.title,
@@ -296,16 +286,11 @@ def write_report(
         categories=categories,
         separability=class_distances(tried, material),
         separability_inputs=INPUTS_IN_WORDS[tried.setting.inputs],
-        confused=[
-            heard
-            for wrong in (most_confused(surest) if tried.setting.classifier else [])
-            if (heard := _heard(wrong, material))
-        ],
+        confused=[_player(wrong, material) for wrong in confused],
+        confused_pair=sorted({n for one in confused[:1] for n in (one.target, one.predicted)}),
         embeddings=_embeddings(jobs, shown),
         generated=generated_patches(plan, jobs, material.labelled.classes),
-        mistakes=[
-            heard for wrong in top_errors(surest, N_MISTAKES) if (heard := _heard(wrong, material))
-        ],
+        mistakes=[_player(wrong, material) for wrong in top_errors(surest, N_MISTAKES)],
         dead_units=_dead_units(outcome),
         timing=timing_rows(outcome, seconds),
         provenance=provenance_of(run, options),
@@ -322,9 +307,7 @@ def write_report(
             "comparisons": [one.to_dict() for one in outcome.comparisons],
             "setting_pairs": [one.to_dict() for one in outcome.pairs],
             "timing": [list(row) for row in content.timing],
-            "dead_units": [list(row) for row in content.dead_units.rows]
-            if content.dead_units
-            else [],
+            "dead_units": [list(row) for row in content.dead_units],
             "jobs": [without_history(job) for job in outcome.jobs],
         },
     )
@@ -451,28 +434,22 @@ def _embeddings(jobs: Path, shown: dict[str, TrainJob]) -> dict[str, tuple[Any, 
     return found
 
 
-def _heard(wrong: ConfidentError, material: Material) -> ErrorShown | None:
-    """A wrong answer with what is needed to hear the clip; None where it cannot be read now."""
+def _player(wrong: ConfidentError, material: Material) -> Player | None:
+    """A wrong answer to listen to; None where the clip cannot be read now."""
     labelled = material.labelled
     row = labelled.ids.index(wrong.clip)
-    start, end = float(labelled.start_time[row]), float(labelled.end_time[row])
-    try:
-        samples = read_start(
-            labelled.paths[row],
-            duration=LONGEST_PLAYED,
-            sample_rate=PLAYED_RATE,
-            start_time=start,
-            end_time=None if np.isnan(end) else end,
-        )
-    except AudioError:
-        return None
-    note = f"wrong in {wrong.n_wrong} of {wrong.n_scored} draws" if wrong.n_scored > 1 else ""
-    return ErrorShown(
-        wrong.clip, samples, PLAYED_RATE, wrong.target, wrong.predicted, wrong.score, note
+    note = f". wrong in {wrong.n_wrong} of {wrong.n_scored} draws" if wrong.n_scored > 1 else ""
+    return clip_player(
+        labelled.paths[row],
+        float(labelled.start_time[row]),
+        float(labelled.end_time[row]),
+        spaced(wrong.target),
+        f"taken for {spaced(wrong.predicted)}, {percent_text(wrong.score, 0)} sure",
+        f"{wrong.clip}{note}",
     )
 
 
-def _dead_units(outcome: ExperimentOutcome) -> SimpleTable | None:
+def _dead_units(outcome: ExperimentOutcome) -> list[tuple[str, str, int, float]]:
     """Units of the encoder that no held-out clip ever made active, mean over jobs."""
     shares: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
     for job in outcome.jobs:
@@ -480,19 +457,10 @@ def _dead_units(outcome: ExperimentOutcome) -> SimpleTable | None:
             for layer in job["dead_units"]:
                 key = (job["setting"], layer["layer"])
                 shares[key].append((layer["n_dead"], layer["n_units"]))
-    if not shares:
-        return None
-    rows = [
+    return [
         (setting, layer, counts[0][1], float(np.mean([dead / units for dead, units in counts])))
         for (setting, layer), counts in shares.items()
     ]
-    return SimpleTable(
-        ("setting", "layer", "units", "share never active"),
-        rows,
-        "After pre-training, on held-out clips if there are any. A dead last layer gives every "
-        "clip the same code.",
-        shares=("share never active",),
-    )
 
 
 def provenance_of(run: RunFolder, options: RunOptions) -> dict[str, Any]:

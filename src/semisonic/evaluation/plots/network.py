@@ -135,8 +135,10 @@ def embedding_map(
     figure = new_figure(4.6, 3.9 + 0.22 * rows_of_names)
     axes = figure.add_subplot()
     for number, name in enumerate(short(classes)):
+        x, y = where[what == number].T
         axes.scatter(
-            *where[what == number].T,
+            x,
+            y,
             s=24,
             alpha=0.85,
             linewidth=0.5,

@@ -20,27 +20,15 @@ from semisonic.evaluation.metrics import confusion, per_class
 from semisonic.evaluation.plots.classes import class_recall, confusion_matrix
 from semisonic.evaluation.plots.experiments import accuracy_by_fold
 from semisonic.evaluation.predictions import Predictions
-from semisonic.evaluation.report.content import ErrorShown, ExperimentContent, Series
+from semisonic.evaluation.report.content import ExperimentContent, Series
 from semisonic.evaluation.report.document import (
     IntervalEstimate,
-    Player,
     Report,
     file_name,
     spaced,
 )
 
 _MOST_CONFUSED = 8
-
-
-def player_of(one: ErrorShown) -> Player:
-    """A card with a wrong answer, to listen to."""
-    return Player(
-        one.samples,
-        one.sample_rate,
-        spaced(one.target),
-        f"taken for {spaced(one.predicted)}, {percent_text(one.score, 0)} sure",
-        f"{one.clip}. {one.note}" if one.note else one.clip,
-    )
 
 
 def add_competitors(report: Report, content: ExperimentContent) -> None:
@@ -243,10 +231,7 @@ def add_categories(report: Report, content: ExperimentContent, main: Comparison)
 
 def add_hard_classes(report: Report, content: ExperimentContent, main: Comparison) -> None:
     """How far apart classes lie, what is confused, and clips of the most confused pair."""
-    report.players("confused", map(player_of, content.confused))
-    report.values["confused_pair"] = sorted(
-        {spaced(name) for one in content.confused[:1] for name in (one.target, one.predicted)}
-    )
+    report.players("confused", content.confused)
     report.values["rank_correlation"] = None
     measured, classes = content.separability, content.predictions.classes
     if measured is None:

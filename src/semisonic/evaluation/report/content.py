@@ -12,6 +12,7 @@ from semisonic.evaluation.comparison import Comparison
 from semisonic.evaluation.embeddings import Separability
 from semisonic.evaluation.predictions import Predictions
 from semisonic.evaluation.published import PublishedResult
+from semisonic.evaluation.report.document import Player
 
 
 @dataclass(frozen=True)
@@ -29,19 +30,6 @@ class JobHistory:
     fold: int
     rows: Sequence[Mapping[str, float]]
     phase: str = "train"
-
-
-@dataclass(frozen=True)
-class ErrorShown:
-    """A clip to listen to: its samples, what it is, what it was taken for, how surely (0 to 1)."""
-
-    clip: str
-    samples: ArrayLike
-    sample_rate: int
-    target: str
-    predicted: str
-    score: float
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,16 +63,6 @@ class Reconstructions:
 
 
 @dataclass(frozen=True)
-class GeneratedSound:
-    """A sound to listen to: its samples, what it is, and how it came about."""
-
-    samples: ArrayLike
-    sample_rate: int
-    what: str
-    how: str = ""
-
-
-@dataclass(frozen=True)
 class GeneratedPatches:
     """Training clips and patches that generators made after them.
 
@@ -94,17 +72,7 @@ class GeneratedPatches:
 
     rows: Mapping[str, ArrayLike]
     names: Sequence[str] = ()
-    sounds: Sequence[GeneratedSound] = ()
-
-
-@dataclass(frozen=True)
-class SimpleTable:
-    """A table of raw values with its headers; columns in ``shares`` (0 to 1) are shown in %."""
-
-    headers: Sequence[str]
-    rows: Sequence[Sequence[Any]]
-    note: str = ""
-    shares: Sequence[str] = ("share",)
+    sounds: Sequence[Player] = ()
 
 
 @dataclass
@@ -137,16 +105,17 @@ class ExperimentContent:
     setting_pairs : sequence of Comparison
         Settings held against each other.
     histories, reconstructions, filters, embeddings, mistakes, dead_units
-        The learning curves and pictures. ``filters`` holds weights of shape (filter,
-        mel, frame) by arm, ``embeddings`` (points (n, 2), targets (n,)) by arm.
+        The learning curves, pictures and players; of units that no held-out clip made active the
+        setting, the layer, the number of units and the share. ``filters`` holds weights of shape
+        (filter, mel, frame) by arm, ``embeddings`` (points (n, 2), targets (n,)) by arm.
     series : mapping of str to sequence of Series
         By budget of labels the classifiers to be shown side by side; empty for none.
     categories : mapping of class to group
         Groups of classes whose accuracy is told.
     separability : Separability, optional
         How far apart the classes lie in ``separability_inputs``.
-    confused : sequence of Mistake
-        Clips of the two classes that are most often taken for each other.
+    confused : sequence of Player
+        Clips of the two classes ``confused_pair`` that are most often taken for each other.
     generated : GeneratedPatches, optional
         Patches that some arms learned from beside the clips.
     timing : sequence of (what, seconds, note)
@@ -180,13 +149,14 @@ class ExperimentContent:
     filters: Mapping[str, ArrayLike] = field(default_factory=dict)
     embeddings: Mapping[str, tuple[ArrayLike, ArrayLike]] = field(default_factory=dict)
     embedding_method: str = "principal components"
-    mistakes: Sequence[ErrorShown] = ()
-    dead_units: SimpleTable | None = None
+    mistakes: Sequence[Player | None] = ()
+    dead_units: Sequence[tuple[str, str, int, float]] = ()
     series: Mapping[str, Sequence[Series]] = field(default_factory=dict)
     categories: Mapping[str, str] = field(default_factory=dict)
     separability: Separability | None = None
     separability_inputs: str = ""
-    confused: Sequence[ErrorShown] = ()
+    confused: Sequence[Player | None] = ()
+    confused_pair: Sequence[str] = ()
     generated: GeneratedPatches | None = None
     timing: Sequence[tuple[str, float, str]] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)

@@ -33,14 +33,12 @@ from semisonic.evaluation.report.class_sections import (
     add_competitors_by_class,
     add_hard_classes,
     arm_estimate,
-    player_of,
     signed_points,
 )
 from semisonic.evaluation.report.content import ExperimentContent
 from semisonic.evaluation.report.document import (
     IntervalEstimate,
     Number,
-    Player,
     Report,
     Verdict,
     file_name,
@@ -141,7 +139,7 @@ def build_report(
     add_hard_classes(report, content, main)
     _add_network(report, content)
     _add_repeat(report, content)
-    report.players("mistakes", map(player_of, content.mistakes))
+    report.players("mistakes", content.mistakes)
     return report, comparisons
 
 
@@ -421,30 +419,23 @@ def _add_network(report: Report, content: ExperimentContent) -> None:
     seen = content.reconstructions
     if seen:
         rows = {"truth": seen.truth}
-        for name, made in seen.decoders.items():
-            rows[f"{name}\n{seen.errors[name]:.3g}" if name in seen.errors else name] = made
+        for name, values in seen.decoders.items():
+            rows[f"{name}\n{seen.errors[name]:.3g}" if name in seen.errors else name] = values
         report.figure("reconstructions", patches(rows, seen.names, unit=seen.unit))
     for arm, (points, targets) in content.embeddings.items():
         figure = embedding_map(points, targets, content.predictions.classes, arm)
         report.figure(f"embeddings-{file_name(arm)}", figure)
     for arm, weights in content.filters.items():
         report.figure(f"filters-{file_name(arm)}", filters(weights, arm))
-    dead = content.dead_units
-    if dead:
-        shares = dict.fromkeys(dead.shares, percent_text)
-        report.table("dead-units", list(dead.headers), dead.rows, formats=shares)
+    headers = ["setting", "layer", "units", "share never active"]
+    formats = {"share never active": percent_text}
+    report.table("dead-units", headers, content.dead_units, formats=formats)
     made = content.generated
     if made:
         report.figure(
             "generated", patches(made.rows, [spaced(name) for name in made.names], unit="dB")
         )
-        report.players(
-            "generated",
-            (
-                Player(one.samples, one.sample_rate, spaced(one.what), one.how)
-                for one in made.sounds
-            ),
-        )
+        report.players("generated", made.sounds)
 
 
 def _add_repeat(report: Report, content: ExperimentContent) -> None:
