@@ -8,6 +8,7 @@ from one place, and so do the minutes of background that a training may hear, at
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +17,14 @@ from semisonic.audio.write import write
 from semisonic.core.seeds import generator
 from semisonic.data.clips import Clips
 from semisonic.data.events import Events
-from semisonic.data.options import CutOptions, MixOptions
+from semisonic.data.options import MixOptions
 from semisonic.data.synth.mixed_windows import mix
 from semisonic.data.synth.mixing import CutSound, compose, synthetic_backgrounds
 
 RATE = 16_000
 WINDOW = 2.0
 QUIET_SECONDS = 300.0
-RULES = CutOptions(depth_db=25.0, gap=0.4, shortest=0.3, longest=4.0)
+RULES = MixOptions(depth_db=25.0, gap=0.4, shortest=0.3, longest=4.0)
 
 
 def write_recording(
@@ -60,7 +61,8 @@ def write_training(
     if kind == "placed+background":
         place = folder.with_name("background")
         write(place / "quiet.wav", quiet, RATE)
-        options = MixOptions(
+        options = replace(
+            RULES,
             background=place,
             window=WINDOW,
             copies=2,
@@ -69,7 +71,6 @@ def write_training(
             sample_rate=RATE,
             seed=draw,
             workers=1,
-            cutting=RULES,
         )
         mix(clips[[sound.row for sound in sounds]], folder, options)
         return folder

@@ -1,7 +1,6 @@
 """The public names: ``__init__.py`` imports each from here when it is first used."""
 
 from .api import calibrate as calibrate
-from .api import convert as convert
 from .api import curve as curve
 from .api import evaluate as evaluate
 from .api import find_rate as find_rate
@@ -24,6 +23,7 @@ from .classifier.export.export import export as export
 from .classifier.live.listen import listen as listen
 from .classifier.live.scorer import LiveScorer as LiveScorer
 from .classifier.live.scorer import LiveTracker as LiveTracker
+from .classifier.starting_encoder import convert as convert
 from .classifier.use_options import EventOptions as EventOptions
 from .core.errors import SemisonicError as SemisonicError
 from .data.budgets import label_budget as label_budget

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from semisonic.classifier.predict import PredictResult
     from semisonic.classifier.pretrain import PretrainResult
     from semisonic.classifier.scan import ScanResult
-    from semisonic.classifier.starting_encoder import ConvertResult
     from semisonic.classifier.suspects import SuspectsResult
     from semisonic.classifier.train import TrainResult
     from semisonic.data.clips import Clips
@@ -281,38 +280,6 @@ def calibrate(
 
     placed = {"model": _file(model, "use its method calibrate()"), "data": data}
     return calibrate(with_synth(_options(CalibrateOptions, placed, options, output), "data"))
-
-
-def convert(
-    network: str, weights: AnyPath, output: AnyPath | None = None, **options: Any
-) -> ConvertResult:
-    """Make an encoder of a published network's weight file; nothing in that file is run.
-
-    Parameters
-    ----------
-    network : str
-        Such as ``"yamnet"``.
-    weights : path
-    output : path, optional
-        The encoder's file; ``general.encoder`` by default.
-    **options
-        That of ``semisonic convert``: ``duration`` (s).
-
-    Returns
-    -------
-    ConvertResult
-        ``encoder`` is the file for ``encoder=`` of :func:`train`.
-
-    Raises
-    ------
-    ModelError
-        When the file is missing, damaged, or that of another network.
-    """
-    from semisonic.classifier.options import ConvertOptions
-    from semisonic.classifier.starting_encoder import convert
-
-    placed = {"network": network, "weights": weights}
-    return convert(_options(ConvertOptions, placed, options, output))
 
 
 def scan(data: AnyPath, output: AnyPath | None = None, **options: Any) -> ScanResult:

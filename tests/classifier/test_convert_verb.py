@@ -18,7 +18,6 @@ from semisonic.classifier.info import info
 from semisonic.classifier.model_file import open_encoder
 from semisonic.classifier.options import (
     PUBLISHED_NAMES,
-    ConvertOptions,
     EvaluateOptions,
     TrainOptions,
 )
@@ -57,9 +56,9 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, shape in PUBLISHED["mn04"].class_layers.items():
         named[name] = torch.zeros(shape)
     torch.save(named, folder / "mn04.pt")
-    options = ConvertOptions("mn04", folder / "mn04.pt", folder / "mn04.encoder", duration=0.5)
-    result = convert(options)
-    assert result.encoder == options.output
+    encoder = folder / "mn04.encoder"
+    result = convert("mn04", folder / "mn04.pt", encoder, duration=0.5)
+    assert result.encoder == encoder
     for words in ("EfficientAT", "AudioSet", "MIT", "not from scratch", "0.5 s at 32000 Hz"):
         assert words in result.summary()
     return result.encoder
@@ -141,7 +140,7 @@ def test_the_length_of_clips_is_free_and_the_front_end_is_not(encoder: Path) -> 
 
 def test_a_duration_out_of_range_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="duration"):
-        convert(ConvertOptions("yamnet", tmp_path / "a.onnx", duration=0.01))
+        convert("yamnet", tmp_path / "a.onnx", tmp_path / "a.encoder", duration=0.01)
 
 
 @pytest.fixture(scope="module")
@@ -154,12 +153,9 @@ def yamnet_file() -> Path:
 
 
 def test_the_real_yamnet_tells_kinds_of_sound_apart(yamnet_file: Path, tmp_path: Path) -> None:
-    options = ConvertOptions("yamnet", yamnet_file, tmp_path / "y.encoder", duration=1.0)
-    convert(options)
+    encoder = convert("yamnet", yamnet_file, tmp_path / "y.encoder", duration=1.0).encoder
     kinds = write_kinds(tmp_path / "kinds", 4)
-    result = train(
-        TrainOptions(data=kinds, output=tmp_path / "run", encoder=options.output, device="cpu")
-    )
+    result = train(TrainOptions(data=kinds, output=tmp_path / "run", encoder=encoder, device="cpu"))
     score = evaluate(
         EvaluateOptions(
             tmp_path / "run",

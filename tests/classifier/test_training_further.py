@@ -9,7 +9,7 @@ import pytest
 import torch
 from training_rows import train_rows
 
-from semisonic.classifier.config import MethodOptions, NoisyOptions, TrainConfig
+from semisonic.classifier.config import MethodOptions, TrainConfig
 from semisonic.classifier.scoring import score_owners, score_rows
 from semisonic.classifier.training import shares_of_batch
 from semisonic.core.errors import DataError, ModelError, OptionError
@@ -87,7 +87,7 @@ def test_noisy_rows_are_learned_beside_others(data) -> None:
     long = replace(SETTINGS, fit=replace(FIT, epochs=12, learning_rate=0.01))
     given = {"rows": range(20), "rows_noisy": list(range(20, 60))}
     believing = train((features, wrong), settings=long, **given).model
-    unweighted = replace(long, noisy=NoisyOptions(noisy_weight=0.0))
+    unweighted = replace(long, noisy_weight=0.0)
     doubting = train((features, wrong), settings=unweighted, **given).model
     error = [
         np.abs(score_rows(model, features, range(20)) - target[:20]).mean()
@@ -99,9 +99,7 @@ def test_noisy_rows_are_learned_beside_others(data) -> None:
 def test_a_noisy_loss_of_its_own_changes_what_is_learned(data) -> None:
     given = {"rows": range(20), "rows_noisy": list(range(20, 60))}
     plain = train(data, **given).model
-    soft = replace(
-        SETTINGS, noisy=NoisyOptions(noisy_loss="bootstrap"), loss=LossOptions(bootstrap_beta=0.5)
-    )
+    soft = replace(SETTINGS, noisy_loss="bootstrap", loss=LossOptions(bootstrap_beta=0.5))
     other = train(data, settings=soft, **given).model
     assert not np.allclose(
         score_rows(plain, data[0], range(60)), score_rows(other, data[0], range(60))

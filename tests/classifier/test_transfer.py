@@ -30,7 +30,7 @@ from semisonic.core.errors import DataError, ModelError, OptionError
 from semisonic.models.model_file import read_about
 from semisonic.models.pretrained import in_order
 from semisonic.models.sound_model import SoundModel
-from semisonic.training.options import FitOptions, SweepOptions
+from semisonic.training.options import FitOptions
 
 OPTIONS = TrainOptions(
     method="supervised",
@@ -169,7 +169,7 @@ def test_a_rate_is_found_and_drawn(trained: Path, kinds: Path, tmp_path: Path) -
         validation=0.0,
         device="cpu",
         workers=1,
-        sweep=SweepOptions(sweep_steps=60),
+        sweep_steps=60,
         output=tmp_path / "run",
     )
     result = find_rate(options)

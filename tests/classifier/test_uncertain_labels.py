@@ -9,7 +9,6 @@ import pytest
 import soundfile as sf
 from tiny_sounds import KINDS, MEL, NOTATION, QUICK, RATE, sound
 
-from semisonic.classifier.config import NoisyOptions
 from semisonic.classifier.evaluate import evaluate
 from semisonic.classifier.options import EvaluateOptions, TrainOptions
 from semisonic.classifier.train import train
@@ -150,8 +149,8 @@ def test_unchecked_labels_may_count_less_or_have_a_loss_of_their_own(
     tagged: Path, tmp_path: Path
 ) -> None:
     plain = learned(tagged, tmp_path / "plain")
-    less = learned(tagged, tmp_path / "less", noisy=NoisyOptions(noisy_weight=0.2))
-    soft = learned(tagged, tmp_path / "soft", noisy=NoisyOptions(noisy_loss="bootstrap"))
+    less = learned(tagged, tmp_path / "less", noisy_weight=0.2)
+    soft = learned(tagged, tmp_path / "soft", noisy_loss="bootstrap")
     name = next(name for name in plain if name.startswith("head"))
     for one, other in ((plain, less), (plain, soft), (less, soft)):
         assert abs(one[name] - other[name]).max() > 1e-6
@@ -163,7 +162,7 @@ def test_options_for_unchecked_labels_need_some(tagged: Path, tmp_path: Path) ->
             tagged,
             tmp_path / "x",
             labels="fsdkaggle2018-verified",
-            noisy=NoisyOptions(noisy_weight=0.5),
+            noisy_weight=0.5,
         )
     with pytest.raises(OptionError, match="no place for labels"):
         learned(
@@ -171,6 +170,6 @@ def test_options_for_unchecked_labels_need_some(tagged: Path, tmp_path: Path) ->
             tmp_path / "y",
             method="probe",
             objective="none",
-            noisy=NoisyOptions(noisy_weight=0.5),
+            noisy_weight=0.5,
             fit=TrainOptions().fit,
         )

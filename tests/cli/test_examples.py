@@ -23,13 +23,14 @@ import soundfile as sf
 
 from semisonic import recipes
 from semisonic.classifier import starting_encoder as synthetic
+from semisonic.classifier.options import FindRateOptions
 from semisonic.cli.main import Verbs, command, main
 from semisonic.cli.parser import Verb
 from semisonic.core import progress
 from semisonic.core.parallel import LocalEngine, SerialCalls
 from semisonic.data.options import SynthOptions
 from semisonic.data.synth.dataset import make_synth
-from semisonic.training.options import FitOptions, SweepOptions
+from semisonic.training.options import FitOptions
 
 pytestmark = pytest.mark.slow
 
@@ -367,8 +368,8 @@ def test_an_example_of_the_help_runs(
     with ExitStack() as around:
         if arguments[0] == "find-rate":  # which asks for so many at least
             monkeypatch.setattr(FitOptions, "n_steps", lambda *_: 20)
-            fewer = tuple(20 if d == 140 else d for d in SweepOptions.__init__.__defaults__)
-            monkeypatch.setattr(SweepOptions.__init__, "__defaults__", fewer)
+            fewer = tuple(20 if d == 140 else d for d in FindRateOptions.__init__.__defaults__)
+            monkeypatch.setattr(FindRateOptions.__init__, "__defaults__", fewer)
         if arguments[0] == "app":
             stopped_once_it_serves(monkeypatch)
         if arguments[:2] == ["data", "get"]:

@@ -16,7 +16,7 @@ from semisonic.core.errors import DataError, OptionError
 from semisonic.core.files import content_hash
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import load_clips
-from semisonic.data.options import CutOptions, MixOptions
+from semisonic.data.options import MixOptions
 from semisonic.data.synth.mixed_windows import mix
 from semisonic.data.synth.mixing import add_sound, compose, cut_sounds, find_event, place_sound, rms
 
@@ -116,12 +116,12 @@ def test_silence_is_not_made_loud() -> None:
 def test_the_longest_stretch_is_found_and_short_gaps_are_bridged() -> None:
     gap, pause = np.zeros(RATE // 5, np.float32), np.zeros(RATE, np.float32)
     wave = np.concatenate([tone(0.2), pause, tone(0.4), gap, tone(0.4), pause, tone(0.7)])
-    first, end = find_event(wave, RATE, CutOptions()) or (0, 0)
+    first, end = find_event(wave, RATE, MixOptions()) or (0, 0)
     assert first / RATE == pytest.approx(1.2, abs=0.011)
     assert end / RATE == pytest.approx(2.2, abs=0.011)
-    first, _ = find_event(wave, RATE, CutOptions(gap=0.1)) or (0, 0)
+    first, _ = find_event(wave, RATE, MixOptions(gap=0.1)) or (0, 0)
     assert first / RATE == pytest.approx(3.2, abs=0.011)
-    assert find_event(np.zeros(RATE, np.float32), RATE, CutOptions()) is None
+    assert find_event(np.zeros(RATE, np.float32), RATE, MixOptions()) is None
 
 
 def test_files_have_the_level_and_the_times_of_their_rows(
@@ -239,15 +239,15 @@ def test_other_folders_are_refused(clips: Clips, quiet: Path, tmp_path: Path) ->
 
 def test_whole_clips_and_clips_left_out(clips: Clips, quiet: Path, tmp_path: Path) -> None:
     options = replace(SMALL, background=quiet, copies=1)
-    short = replace(options, cutting=CutOptions(longest=0.45))
+    short = replace(options, longest=0.45)
     with pytest.raises(DataError, match=r"longest stretch of sound has 0\.5"):
         mix(clips, tmp_path / "short", short)
     soundfile.write(clips.paths[0], tone(3.0), RATE)
-    limited = replace(options, cutting=CutOptions(longest=1.0))
+    limited = replace(options, longest=1.0)
     done = mix(clips, tmp_path / "cut", limited)
     assert [name for name, _ in done.left_out] == [clips.ids[0]]
     assert "3.00 s" in (tmp_path / "cut" / "left_out.csv").read_text()
-    done = mix(clips, tmp_path / "all", replace(options, cutting=CutOptions(cut=False)))
+    done = mix(clips, tmp_path / "all", replace(options, cut=False))
     assert not done.left_out
     assert done.n_sounds == 6
 

@@ -10,10 +10,11 @@ from test_freezing import TwoParts
 from torch import nn
 from training_standins import ArrayBatch, ArrayStream, Classify, same_weights, small_net, weights
 
+from semisonic.classifier.options import FindRateOptions
 from semisonic.core.errors import OptionError
 from semisonic.learning.objective import Objective
 from semisonic.training.loop import fit
-from semisonic.training.options import FitOptions, SweepOptions
+from semisonic.training.options import FitOptions
 from semisonic.training.rate_sweep import sweep_rate
 
 PLAIN = FitOptions(epochs=2, optimizer="sgd", momentum=0.0, precision="fp32", channels_last="off")
@@ -53,8 +54,8 @@ class Noise:
 @pytest.mark.parametrize("decades", [0, 1, 3])
 def test_the_suggestion_is_within_a_factor_of_ten_of_the_limit(largest, spread, decades):
     curvatures = largest * torch.logspace(-decades, 0, 20)
-    sweep = SweepOptions(lowest_rate=1e-6, highest_rate=1e3, sweep_steps=180)
-    found = sweep_rate(Quadratic(curvatures), {"labelled": Noise(spread)}, PLAIN, sweep, seed=0)
+    sweep = {"lowest": 1e-6, "highest": 1e3, "steps": 180}
+    found = sweep_rate(Quadratic(curvatures), {"labelled": Noise(spread)}, PLAIN, **sweep, seed=0)
     limit = 2.0 / largest
     assert found.stopped
     assert limit / 10 <= found.suggestion <= limit
@@ -62,8 +63,8 @@ def test_the_suggestion_is_within_a_factor_of_ten_of_the_limit(largest, spread, 
 
 
 def test_the_rates_rise_by_one_factor_to_the_highest():
-    sweep = SweepOptions(lowest_rate=1e-8, highest_rate=1e-3, sweep_steps=26)
-    found = sweep_rate(Quadratic(torch.ones(2)), {"labelled": Noise(0.0)}, PLAIN, sweep, seed=0)
+    sweep = {"lowest": 1e-8, "highest": 1e-3, "steps": 26}
+    found = sweep_rate(Quadratic(torch.ones(2)), {"labelled": Noise(0.0)}, PLAIN, **sweep, seed=0)
     assert not found.stopped
     assert len(found.rates) == len(found.losses) == len(found.smoothed) == 26
     steps = [b / a for a, b in zip(found.rates, found.rates[1:], strict=False)]
@@ -73,8 +74,8 @@ def test_the_rates_rise_by_one_factor_to_the_highest():
 
 
 def test_no_rate_is_suggested_where_the_loss_does_not_fall():
-    sweep = SweepOptions(lowest_rate=10.0, highest_rate=100.0)
-    found = sweep_rate(Quadratic(torch.ones(2)), {"labelled": Noise(0.0)}, PLAIN, sweep, seed=0)
+    sweep = {"lowest": 10.0, "highest": 100.0}
+    found = sweep_rate(Quadratic(torch.ones(2)), {"labelled": Noise(0.0)}, PLAIN, **sweep, seed=0)
     assert found.stopped
     assert found.suggestion is None
 
@@ -85,7 +86,7 @@ def test_a_training_after_it_is_the_same(monkeypatch):
         streams = {"labelled": ArrayStream()}
         torch.manual_seed(5)
         if first:
-            sweep_rate(objective, streams, PLAIN, SweepOptions(sweep_steps=30), seed=1)
+            sweep_rate(objective, streams, PLAIN, steps=30, seed=1)
         drawn = torch.rand(3)
         fit(objective, streams, PLAIN, seed=1)
         return weights(objective), drawn
@@ -98,10 +99,10 @@ def test_a_training_after_it_is_the_same(monkeypatch):
 def test_with_a_frozen_body_only_the_rest_is_tried():
     objective = TwoParts()
     options = replace(PLAIN, freeze_epochs=1.0, optimizer="adam")
-    sweep = SweepOptions(sweep_steps=40)
-    frozen = sweep_rate(objective, {"labelled": ArrayStream()}, options, sweep, seed=0)
+    sweep = {"steps": 40}
+    frozen = sweep_rate(objective, {"labelled": ArrayStream()}, options, **sweep, seed=0)
     whole = sweep_rate(
-        objective, {"labelled": ArrayStream()}, replace(options, freeze_epochs=0.0), sweep, seed=0
+        objective, {"labelled": ArrayStream()}, replace(options, freeze_epochs=0.0), **sweep, seed=0
     )
     assert frozen.losses != whole.losses
     assert all(weight.requires_grad for weight in objective.parameters())
@@ -112,11 +113,11 @@ def test_with_a_frozen_body_only_the_rest_is_tried():
             seen.append(weights(self.body))
             return super().forward(batches)
 
-    sweep_rate(Keeping(), {"labelled": ArrayStream()}, options, sweep, seed=0)
+    sweep_rate(Keeping(), {"labelled": ArrayStream()}, options, **sweep, seed=0)
     assert len(seen) >= 20
     assert all(same_weights(one, seen[0]) for one in seen)
 
 
 def test_a_range_upside_down_is_refused():
     with pytest.raises(OptionError, match="highest_rate"):
-        SweepOptions(lowest_rate=1.0, highest_rate=0.1)
+        FindRateOptions(lowest_rate=1.0, highest_rate=0.1)

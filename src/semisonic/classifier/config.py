@@ -169,30 +169,6 @@ SAME = "same"
 """As ``noisy_loss``: unverified labels have the loss of the others."""
 
 
-@dataclass(frozen=True)
-class NoisyOptions:
-    """How unverified (noisy) labels are learned from, beside verified ones."""
-
-    noisy_weight: float = option(
-        1.0,
-        "weight of a clip whose labels nobody checked (FSDKaggle's noisy part) beside another",
-        minimum=0.0,
-        maximum=100.0,
-    )
-    noisy_loss: str = option(
-        SAME, "loss of such clips, with the parameters of the option loss", choices=(SAME, *LOSSES)
-    )
-
-    @property
-    def are_apart(self) -> bool:
-        """Whether unverified labels are learned otherwise than verified ones."""
-        return self != NoisyOptions()
-
-    def loss_beside(self, loss: LossOptions) -> LossOptions:
-        """Their loss, beside that of the verified ones."""
-        return loss if self.noisy_loss == SAME else replace(loss, loss=self.noisy_loss)
-
-
 def check_noisy(method: str) -> None:
     """See that a method takes clips whose labels nobody checked as a part of their own.
 
@@ -392,11 +368,29 @@ class TrainConfig:
     )
     mel: MelOptions = option(MelOptions(), "front end")
     method_params: MethodOptions = option(MethodOptions(), "method")
-    noisy: NoisyOptions = option(NoisyOptions(), "unverified labels")
+    noisy_weight: float = option(
+        1.0,
+        "weight of a clip whose labels nobody checked (FSDKaggle's noisy part) beside another",
+        minimum=0.0,
+        maximum=100.0,
+    )
+    noisy_loss: str = option(
+        SAME, "loss of such clips, with the parameters of the option loss", choices=(SAME, *LOSSES)
+    )
     loss: LossOptions = option(LossOptions(), "loss")
     fit: FitOptions = option(TRAIN_FIT, "training loop")
     pretrain: FitOptions = option(PRETRAIN_FIT, "training loop of the pre-training")
     pretext: PretextOptions = option(PretextOptions(), PRETEXT_HELP)
+
+    @property
+    def has_noisy_part(self) -> bool:
+        """Whether unverified labels are learned otherwise than verified ones."""
+        return self.noisy_weight != 1.0 or self.noisy_loss != SAME
+
+    @property
+    def loss_of_noisy(self) -> LossOptions:
+        """The loss of unverified labels, beside that of the verified ones."""
+        return self.loss if self.noisy_loss == SAME else replace(self.loss, loss=self.noisy_loss)
 
 
 # ``--method auto``: the recommended way to learn, from what there is to learn from.

@@ -96,9 +96,9 @@ def find_rate(options: FindRateOptions) -> FindRateResult:
     OptionError, DataError, ModelError
         As ``train`` does; and for the method probe.
     """
-    if options.where.processes > 1:
+    if options.processes > 1:
         raise OptionError(
-            f"option 'processes': found {options.where.processes}, but rates are tried by one "
+            f"option 'processes': found {options.processes}, but rates are tried by one "
             "process; leave it out"
         )
     check_has_rate(asked_method(options.model, options.method))
@@ -109,7 +109,9 @@ def find_rate(options: FindRateOptions) -> FindRateResult:
         sweep = sweep_model(
             ready.config,
             ready.data,
-            options.sweep,
+            lowest=options.lowest_rate,
+            highest=options.highest_rate,
+            steps=options.sweep_steps,
             seed=options.seed,
             device=options.device,
             start=training.start,

@@ -22,12 +22,13 @@ from semisonic.classifier.config import (
     TrainConfig,
     pretraining_fit,
 )
+from semisonic.core.errors import OptionError
 from semisonic.core.options import DeviceOptions, JobOptions, changed, option
-from semisonic.core.parallel import TrainEngineOptions
-from semisonic.data.options import LabelledOptions, RecordingOptions
+from semisonic.core.parallel import EngineOptions
+from semisonic.data.options import LabelledOptions, ReadOptions
 from semisonic.features.options import MelOptions
 from semisonic.models.notation import SIMPLE
-from semisonic.training.options import FitOptions, SweepOptions
+from semisonic.training.options import FitOptions
 
 # The options of the verbs: one dataclass a verb, from which all its faces are made.
 
@@ -46,6 +47,10 @@ IN_BATCH = (
     "once before training; auto: on a GPU"
 )
 IN_BATCH_CHOICES = ("auto", "yes", "no")
+PROCESSES = (
+    "processes that train the one network together (distributed data parallel), each with its "
+    "share of every batch; more than 1 need the engine ray"
+)
 LICENCE = "on what terms the model may be used, as text for its file and card"
 
 PUBLISHED_NAMES = ("yamnet", "cnn14", "panns-mobilenet", "mn04", "mn10")
@@ -53,7 +58,7 @@ PUBLISHED_NAMES = ("yamnet", "cnn14", "panns-mobilenet", "mn04", "mn10")
 
 
 @dataclass(frozen=True)
-class PretrainOptions(RecordingOptions, JobOptions):
+class PretrainOptions(ReadOptions, JobOptions):
     """Pre-train an encoder on recordings without labels."""
 
     data: Path | None = option(None, "recordings without labels: a folder, a CSV or a data set")
@@ -73,7 +78,8 @@ class PretrainOptions(RecordingOptions, JobOptions):
     mel: MelOptions = option(MelOptions(), "front end")
     pretext: PretextOptions = option(PretextOptions(), PRETEXT_HELP)
     fit: FitOptions = option(PRETRAIN_FIT, "training loop; for simclr the defaults are others")
-    where: TrainEngineOptions = option(TrainEngineOptions(), "engine")
+    processes: int = option(1, PROCESSES, minimum=1)
+    where: EngineOptions = option(EngineOptions(), "engine")
 
     def settled(self) -> PretrainOptions:
         """The options with the training loop that the objective has by default."""
@@ -135,7 +141,8 @@ class TrainOptions(TrainConfig, LabelledOptions, JobOptions):
     )
     licence: str = option("", LICENCE)
     in_batch: str = option("auto", IN_BATCH, choices=IN_BATCH_CHOICES)
-    where: TrainEngineOptions = option(TrainEngineOptions(), "engine")
+    processes: int = option(1, PROCESSES, minimum=1)
+    where: EngineOptions = option(EngineOptions(), "engine")
 
     @property
     def left_to_auto(self) -> tuple[str, ...]:
@@ -156,7 +163,16 @@ class FindRateOptions(TrainOptions):
     """Find a learning rate for a training with the same options."""
 
     output: Path = option(Path("runs/find-rate"), "run folder")
-    sweep: SweepOptions = option(SweepOptions(), "sweep")
+    lowest_rate: float = option(1e-6, "learning rate of the first step", minimum=1e-12)
+    highest_rate: float = option(10.0, "learning rate of the last step", minimum=1e-12)
+    sweep_steps: int = option(140, "steps from the one to the other", minimum=20)
+
+    def __post_init__(self) -> None:
+        if not self.highest_rate > self.lowest_rate:
+            raise OptionError(
+                f"option 'highest_rate': found {self.highest_rate:g}, expected more than the "
+                f"'lowest_rate' of {self.lowest_rate:g}"
+            )
 
 
 PARTS = ("label", "site", "day", "hour", "folder", "group", "fold")
@@ -207,24 +223,6 @@ class PredictOptions(DeviceOptions):
         None, "step between windows; the model's clip length if not given", unit="s", minimum=0.001
     )
     batch_size: int = option(64, "windows scored at once", minimum=1)
-
-
-@dataclass(frozen=True)
-class ConvertOptions:
-    """Make an encoder of a published network's weights."""
-
-    network: str = option(dataclasses.MISSING, "published network", choices=PUBLISHED_NAMES)
-    weights: Path = option(
-        dataclasses.MISSING, "file of its published weights; see docs/general-encoders.md"
-    )
-    output: Path = option(Path("general.encoder"), "encoder file, for train --encoder")
-    duration: float = option(
-        5.0,
-        "length of the clips it will be used for; shorter ones are padded",
-        unit="s",
-        minimum=0.5,
-        maximum=60,
-    )
 
 
 # The options of ``calibrate``. No torch, no scipy here: the command line reads this file.

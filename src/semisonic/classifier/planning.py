@@ -106,7 +106,7 @@ def job_of(
         start = SYNTH if is_synth(options.encoder) else open_encoder(options.encoder)
     pool = None
     if options.unlabelled is not None:
-        pool = load_data(options.unlabelled, "none", options.group, "train", options.table)
+        pool = load_data(options.unlabelled, "none", "train", options)
     job = select_job(
         options,
         Sounds(clips),
@@ -143,7 +143,7 @@ def plan_training(options: TrainOptions) -> TrainPlan:
         As the verb itself would, before any work.
     """
     check(options)
-    clips = load_data(options.data, options.labels, options.group, "train", options.table)
+    clips = load_data(options.data, options.labels, "train", options)
     job, start = job_of(options, clips, search_copies=False)
     return plan_of(options, job, start)
 
@@ -202,7 +202,7 @@ def plan_of(options: TrainOptions, job: TrainingJob, start: Start) -> TrainPlan:
             )
         )
     if isinstance(options, FindRateOptions):
-        steps = options.sweep.sweep_steps
+        steps = options.sweep_steps
         stages.append((f"try {steps} learning rates", steps * config.fit.batch_size * per_clip))
     elif config.method in SOLVED:
         stages.append((f"{config.method}: solve for the class layer", 2.0))

@@ -125,9 +125,7 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
     check_objective(options)
     if options.encoder is None:
         check_network(options.model, options.mel, learns=True)
-    pool = load_data(
-        options.data, "none", options.group, "pretrain", options.table
-    ).without_labels()
+    pool = load_data(options.data, "none", "pretrain", options).without_labels()
     with open_run("pretrain", options) as run, open_engine(options.where) as engine:
         if options.group == COPIES:
             pool = recordings_in(run, pool, options).clips
@@ -159,7 +157,7 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
             folder=run.path("training"),
             start=start,
         )
-        outcome = in_processes(training, options.where, engine, options.device)
+        outcome = in_processes(training, options.processes, engine, options.device)
         heard = {"pretraining": DataPart.of(pool, hashes).to_dict()}
         parts = with_start(heard, options.encoder, run)
         file = save_pretrained(run.path(ENCODER), outcome, about("pretrain", options, **parts))

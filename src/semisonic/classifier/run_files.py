@@ -17,7 +17,7 @@ from semisonic.classifier.prepare import Failures, Prepared, prepare
 from semisonic.classifier.provenance import data_hash, recording_hashes
 from semisonic.core.files import json_ready, replacing, write_csv
 from semisonic.core.options import GIVEN, given_names, to_dict
-from semisonic.core.parallel import LOCAL_ENGINE, Engine, TrainEngineOptions
+from semisonic.core.parallel import LOCAL_ENGINE, Engine
 from semisonic.data.clips import Clips
 from semisonic.data.recordings import KnownRecordings, known_recordings
 from semisonic.evaluation.plots.training import training_curves
@@ -34,6 +34,7 @@ FREE = (
     "cache",
     "batch_size",
     "where",
+    "processes",
     "fit.checkpoint_interval",
     "pretrain.checkpoint_interval",
 )
@@ -196,7 +197,7 @@ Outcome = TypeVar("Outcome")
 
 
 def in_processes(
-    training: Callable[..., Outcome], where: TrainEngineOptions, engine: Engine, device: str
+    training: Callable[..., Outcome], processes: int, engine: Engine, device: str
 ) -> Outcome:
     """Call a training here, or in several processes of the engine.
 
@@ -204,12 +205,12 @@ def in_processes(
     ----------
     training : callable
         Takes ``device``; goes on from its checkpoint when it is called again.
-    where : TrainEngineOptions
+    processes : int
     engine : Engine
     device : str
         In several processes "auto" is the processor.
     """
-    if where.processes == 1:
+    if processes == 1:
         return training(device=device)
     place = "cpu" if device == "auto" else device
-    return engine.distributed(partial(training, device=place), where.processes, place)
+    return engine.distributed(partial(training, device=place), processes, place)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from semisonic.core.errors import DataError, OptionError
 from semisonic.data.budgets import label_budget
 from semisonic.data.clips import Clips, verified_labels
 from semisonic.data.datasets.load import load_clips, require_labels
-from semisonic.data.options import TableOptions
+from semisonic.data.options import ReadOptions
 from semisonic.data.recordings import AUTO, COPIES
 from semisonic.data.splits import hold_out
 from semisonic.models.sound_model import SoundModel
@@ -30,7 +29,7 @@ _log = logging.getLogger(__name__)
 Rows = NDArray[np.int64]
 
 
-def load_data(path: Path | None, labels: str, group: str, verb: str, table: TableOptions) -> Clips:
+def load_data(path: Path | None, labels: str, verb: str, options: ReadOptions) -> Clips:
     """Read the data set that the option ``data`` of a verb names.
 
     Before clips are split, :func:`semisonic.classifier.run_files.recordings_in` keeps copies
@@ -47,8 +46,9 @@ def load_data(path: Path | None, labels: str, group: str, verb: str, table: Tabl
             f"option 'data' is missing: name a folder or a CSV, as in 'semisonic {verb} "
             f"{before}FOLDER'"
         )
-    rule = AUTO if group == COPIES else group  # known_recordings looks for them, with a cache
-    return load_clips(path, labels=labels, group=rule, **dataclasses.asdict(table))
+    # known_recordings looks for copies, with a cache
+    group = AUTO if options.group == COPIES else options.group
+    return load_clips(path, labels=labels, group=group, **options.of_tables())
 
 
 def in_fold(clips: Clips, fold: int) -> Rows:
@@ -130,7 +130,7 @@ def clips_for_model(
         When there are no such labels, labels the model does not know (unless allowed), or several
         a clip while the model chooses one.
     """
-    clips = load_data(options.data, options.labels, options.group, verb, options.table)
+    clips = load_data(options.data, options.labels, verb, options)
     require_labels(clips, purpose)
     if options.fold:
         clips = clips[in_fold(clips, options.fold)]
@@ -258,7 +258,7 @@ def unverified_apart(config: TrainConfig, clips: Clips, selection: Selection) ->
     DataError
         When they are told apart, and one of them is not there.
     """
-    if not config.noisy.are_apart:
+    if not config.has_noisy_part:
         return selection.train, selection.train[:0]
     certain = clips.is_verified[selection.train]
     if certain.all() or not certain.any():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ import numpy as np
 
 from semisonic.classifier.config import NO_OBJECTIVE, SOLVED, MethodOptions, TrainConfig
 from semisonic.classifier.model_file import encoder_file, open_encoder
-from semisonic.classifier.options import ConvertOptions, PretrainOptions, TrainOptions
+from semisonic.classifier.options import PretrainOptions, TrainOptions
 from semisonic.classifier.prepare import prepare
 from semisonic.classifier.pretraining import frontend_of
 from semisonic.classifier.provenance import PublishedOrigin, chained
@@ -22,7 +23,6 @@ from semisonic.classifier.training import TrainingData, train_model
 from semisonic.core.errors import OptionError
 from semisonic.core.files import content_hash, digest
 from semisonic.core.locks import exclusive
-from semisonic.core.options import check
 from semisonic.core.text import Result, bytes_text
 from semisonic.core.user_cache import cache_part, disk_size, user_cache
 from semisonic.data.options import SynthOptions
@@ -339,20 +339,47 @@ class ConvertResult(Result):
         return "\n".join([*lines, *self.origin.facts(), f"encoder: {self.encoder}"])
 
 
-def convert(options: ConvertOptions) -> ConvertResult:
-    """Read published weights and write an encoder file; nothing in the weight file is run.
+def convert(
+    network: str,
+    weights: str | os.PathLike[str],
+    output: str | os.PathLike[str] = "general.encoder",
+    *,
+    duration: float = 5.0,
+) -> ConvertResult:
+    """Make an encoder file of a published network's weights; nothing in their file is run.
+
+    Parameters
+    ----------
+    network : str
+        Such as ``"yamnet"``.
+    weights : path
+        File of its published weights.
+    output : path
+        The encoder's file, for ``encoder=`` of ``train``.
+    duration : float
+        Length of the clips it will be used for, in seconds; shorter ones are padded.
+
+    Returns
+    -------
+    ConvertResult
 
     Raises
     ------
     ModelError
         When the file is missing, damaged, needs code to be run, or is that of another network.
     OptionError
-        When there is a file of the output's name.
+        For a duration out of range, or when there is a file of the output's name.
     """
-    check(options)
-    check_file(
-        options.output, "convert", (".encoder", ".zip"), inputs=[options.weights], again=False
-    )
-    network = convert_published(options.network, options.weights, duration=options.duration)
-    save_encoder(options.output, network, about=stamp("convert", options))
-    return ConvertResult(network, options.output, PublishedOrigin.told(network.published))
+    if not 0.5 <= duration <= 60:
+        raise OptionError(f"option 'duration': found {duration:g} s, expected 0.5 to 60 s")
+    source, target = Path(weights), Path(output)
+    check_file(target, "convert", (".encoder", ".zip"), inputs=[source], again=False)
+    found = convert_published(network, source, duration=duration)
+    options = {
+        "network": network,
+        "weights": str(source),
+        "output": str(target),
+        "duration": duration,
+    }
+    save_encoder(target, found, about={**stamp("convert"), "options": options})
+    return ConvertResult(found, target, PublishedOrigin.told(found.published))

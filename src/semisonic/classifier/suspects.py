@@ -330,9 +330,7 @@ def suspects(options: SuspectsOptions) -> SuspectsResult:
     check(options)
     if options.model != STATISTICS:
         create(options.model, options.mel.shape)  # a wrong name is named before anything is read
-    clips = _labelled(
-        load_data(options.data, options.labels, options.group, "suspects", options.table)
-    )
+    clips = _labelled(load_data(options.data, options.labels, "suspects", options))
     with open_run("suspects", options) as run:
         started = time.perf_counter()
         record_data(run, clips, options.workers)

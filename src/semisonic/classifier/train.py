@@ -110,7 +110,7 @@ def data_of(options: TrainOptions, command: str) -> Clips:
         check_objective(options)
     if options.encoder is None:
         check_network(options.model, options.mel)
-    return load_data(options.data, options.labels, options.group, command, options.table)
+    return load_data(options.data, options.labels, command, options)
 
 
 def ready_training(
@@ -123,7 +123,7 @@ def ready_training(
         say(line)
     options = asked_options(options, job)
     check_objective(options)
-    if job.config.noisy.are_apart:
+    if job.config.has_noisy_part:
         check_noisy(options.method)
     _check_processes(options)
     start = job.start(encoder, device=options.device, workers=options.workers)
@@ -165,7 +165,7 @@ def asked_options(options: TrainOptions, job: TrainingJob) -> TrainOptions:
 
 def _check_processes(options: TrainOptions) -> None:
     """Refuse several processes where more than one fit, or none, makes the classifier."""
-    n, several = options.where.processes, (*SOLVED, "noisy-student")
+    n, several = options.processes, (*SOLVED, "noisy-student")
     if n > 1 and options.method in several:
         raise OptionError(
             f"option 'processes': found {n} with the method '{options.method}', which is not "
@@ -304,7 +304,7 @@ def train(options: TrainOptions) -> TrainResult:
         options, ready = training.options, training.ready
         table, rows_held = training.job.labelled.clips, ready.data.validation
         work = partial(ready.train, training.start, seed=options.seed, folder=run.path("training"))
-        outcome = in_processes(work, options.where, engine, options.device)
+        outcome = in_processes(work, options.processes, engine, options.device)
         options = replace(options, method=outcome.method)
         notes = training.notes + ((outcome.because,) if outcome.because else ())
         if options.calibration == AUTO:

@@ -59,7 +59,7 @@ from semisonic.models.registry import create
 from semisonic.models.sound_model import SoundModel, build
 from semisonic.training.devices import choose_device
 from semisonic.training.loop import fit
-from semisonic.training.options import FitOptions, SweepOptions
+from semisonic.training.options import FitOptions
 from semisonic.training.rate_sweep import RateSweep, sweep_rate
 from semisonic.training.state import FitResult
 
@@ -285,8 +285,8 @@ class TrainingData:
         Rows to learn from without labels. Rows of labelled clips may be among them.
     noisy : ndarray of int64
         Rows with unverified labels, to learn from beside ``labelled``: by a loss and a weight of
-        their own (``config.noisy``), a share of each batch as large as theirs of all rows. An
-        epoch is one pass over both.
+        their own (``config.noisy_weight``), a share of each batch as large as theirs of all rows.
+        An epoch is one pass over both.
     groups : ndarray of str, optional
         The recording of each row, for a method that leaves recordings out; each row its own if
         not given.
@@ -453,8 +453,10 @@ def check_has_rate(method: str) -> None:
 def sweep_model(
     config: TrainConfig,
     data: TrainingData,
-    sweep: SweepOptions,
     *,
+    lowest: float,
+    highest: float,
+    steps: int,
     seed: int,
     device: str | torch.device = "cpu",
     start: PretrainedEncoder | SoundModel | None = None,
@@ -473,7 +475,16 @@ def sweep_model(
     training = ClassifierTraining.of(config, data, seed=seed, device=device, start=start)
     model = training.fresh_model(seed)
     objective, streams, options = training.parts(model, data.target, data.labelled, seed)
-    return sweep_rate(objective, streams, options, sweep, seed=seed, device=training.device)
+    return sweep_rate(
+        objective,
+        streams,
+        options,
+        lowest=lowest,
+        highest=highest,
+        steps=steps,
+        seed=seed,
+        device=training.device,
+    )
 
 
 @dataclass(frozen=True)
@@ -541,7 +552,7 @@ class ClassifierTraining:
                 steps_per_epoch=options.steps_an_epoch(streams["labelled"].steps_per_epoch),
             )
 
-        beside, weight = config.noisy.loss_beside(config.loss), config.noisy.noisy_weight
+        beside, weight = config.loss_of_noisy, config.noisy_weight
         objective = make_objective(
             config.method,
             model,

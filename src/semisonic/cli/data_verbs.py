@@ -49,7 +49,7 @@ def load_source(path: str, source: LabelledOptions, session: Session) -> Clips:
         path,
         labels=source.labels,
         group=source.group,
-        **dataclasses.asdict(source.table),
+        **source.of_tables(),
     )
     for text in clips.notes:
         session.note(f"{clips.name}: {text}")

@@ -189,34 +189,65 @@ Work = Callable[..., int | None]
 
 
 class Verb(click.Command):
-    """A click command that knows its options, its groups and its examples; see :func:`verb`."""
+    """A click command that knows its options, their groups and its examples.
+
+    Parameters
+    ----------
+    function : callable
+        Does the work; its docstring is the help.
+    options_class : type, optional
+        A frozen dataclass made with :func:`semisonic.core.options.option`; the function gets the
+        options and the :class:`Session`. Without one the options are the function's parameters
+        behind the session, with ``option(...)`` as their defaults; an underscore at the end of a
+        parameter's name is not part of the option's. A field without a default
+        becomes a positional argument, every other one ``--name``; nested options classes become
+        groups.
+    name : str
+        The function's by default.
+    arguments : sequence of str
+        Fields with a default that must be given all the same, by their place.
+    optional : sequence of str
+        Fields with a default that may be given, by their place.
+    basic : str
+        The options that ``--help`` shows, with underscores and spaces between them;
+        ``--help-all`` shows the rest. Without any ``--help`` shows all.
+    examples : sequence of str
+        Command lines that stand at the end of the help.
+    resumes : bool
+        Whether the same command goes on after an interruption; the closing line says so.
+    plans : bool
+        Whether ``--dry-run`` has a meaning: the function is then called with
+        ``session.dry_run`` and must do nothing but say what it would do.
+    extra : sequence of click.Option
+        Options that do something else than the verb, such as a list, and end.
+    """
 
     def __init__(
         self,
-        options_class: type,
-        function: Callable[[Any, Session], int | None],
+        function: Work,
+        options_class: type | None = None,
         *,
-        name: str,
-        text: str,
-        arguments: Sequence[str],
-        optional: Sequence[str],
-        basic: str,
-        examples: Sequence[str],
-        resumes: bool,
-        plans: bool,
-        extra: Sequence[click.Option],
+        name: str = "",
+        arguments: Sequence[str] = (),
+        optional: Sequence[str] = (),
+        basic: str = "",
+        examples: Sequence[str] = (),
+        resumes: bool = False,
+        plans: bool = False,
+        extra: Sequence[click.Option] = (),
     ) -> None:
-        self.options_class = options_class
+        self.takes_options = options_class is not None
+        self.options_class = options_class or _described_by(function)
         self.function = function
         self.basic = basic.split()
         self.examples = tuple(examples)
         self.resumes = resumes
-        self.flags = flags_of(options_class, arguments, optional)
+        self.flags = flags_of(self.options_class, arguments, optional)
         common = _common(plans, bool(basic))
         super().__init__(
-            name,
+            name or function.__name__.replace("_", "-"),
             params=[*map(_parameter, self.flags), *extra, *common],
-            help=text,
+            help=(function.__doc__ or "").strip(),
             callback=self._start,
             context_settings={
                 "token_normalize_func": _hyphens,
@@ -260,52 +291,17 @@ class Verb(click.Command):
         session.dry_run = dry_run
         if dry_run:
             click.echo(as_toml(options, complete=session.verbose), nl=False)
-        status = self.function(options, session) or 0
+        if self.takes_options:
+            status = self.function(options, session)
+        else:
+            values = (getattr(options, field.name) for field in dataclasses.fields(options))
+            status = self.function(session, *values)
         session.tell_cache()
-        return status
+        return status or 0
 
 
-def verb(
-    options_class: type | None = None,
-    *,
-    name: str = "",
-    arguments: Sequence[str] = (),
-    optional: Sequence[str] = (),
-    basic: str = "",
-    examples: Sequence[str] = (),
-    resumes: bool = False,
-    plans: bool = False,
-    extra: Sequence[click.Option] = (),
-) -> Callable[[Work], Verb]:
-    """Make a command of the function below.
-
-    Parameters
-    ----------
-    options_class : type, optional
-        A frozen dataclass made with :func:`semisonic.core.options.option`; the function gets the
-        options and the :class:`Session`. Without one the options are the function's parameters
-        behind the session, with ``option(...)`` as their defaults; an underscore at the end of a
-        parameter's name is not part of the option's. A field without a default
-        becomes a positional argument, every other one ``--name``; nested options classes become
-        groups.
-    name : str
-        The function's by default.
-    arguments : sequence of str
-        Fields with a default that must be given all the same, by their place.
-    optional : sequence of str
-        Fields with a default that may be given, by their place.
-    basic : str
-        The options that ``--help`` shows, with underscores and spaces between them;
-        ``--help-all`` shows the rest. Without any ``--help`` shows all.
-    examples : sequence of str
-        Command lines that stand at the end of the help.
-    resumes : bool
-        Whether the same command goes on after an interruption; the closing line says so.
-    plans : bool
-        Whether ``--dry-run`` has a meaning: the function is then called with
-        ``session.dry_run`` and must do nothing but say what it would do.
-    extra : sequence of click.Option
-        Options that do something else than the verb, such as a list, and end.
+def verb(options_class: type | None = None, **settings: Any) -> Callable[[Work], Verb]:
+    """Make a command of the function below; the parameters are those of :class:`Verb`.
 
     Examples
     --------
@@ -316,31 +312,7 @@ def verb(
     >>> [flag.name for flag in greet.flags]
     ['name']
     """
-
-    def make(function: Work) -> Verb:
-        described = options_class or _described_by(function)
-
-        def work(options: Any, session: Session) -> int | None:
-            if options_class is not None:
-                return function(options, session)
-            values = (getattr(options, field.name) for field in dataclasses.fields(options))
-            return function(session, *values)
-
-        return Verb(
-            described,
-            work,
-            name=name or function.__name__.replace("_", "-"),
-            text=(function.__doc__ or "").strip(),
-            arguments=arguments,
-            optional=optional,
-            basic=basic,
-            examples=examples,
-            resumes=resumes,
-            plans=plans,
-            extra=extra,
-        )
-
-    return make
+    return lambda function: Verb(function, options_class, **settings)
 
 
 def _described_by(function: Work) -> type:

@@ -4,13 +4,14 @@ suspects.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from semisonic.classifier.options import (
+    PUBLISHED_NAMES,
     CalibrateOptions,
-    ConvertOptions,
     EvaluateOptions,
     FindRateOptions,
     PretrainOptions,
@@ -19,7 +20,7 @@ from semisonic.classifier.options import (
 from semisonic.classifier.use_options import SuspectsOptions
 from semisonic.cli.parser import verb
 from semisonic.cli.session import Session, Status
-from semisonic.core.options import changed
+from semisonic.core.options import changed, option
 from semisonic.data.options import SynthOptions
 
 # What ``pretrain``, ``train`` and ``evaluate`` have in common at the command line.
@@ -175,13 +176,26 @@ def train(options: TrainOptions, session: Session) -> Status:
 
 
 @verb(
-    ConvertOptions,
     examples=[
         "semisonic convert yamnet yamnet.onnx -o yamnet.encoder",
         "semisonic convert cnn14 Cnn14_mAP=0.431.pth -o cnn14.encoder --duration 10",
     ],
 )
-def convert(options: ConvertOptions, session: Session) -> None:
+def convert(
+    session: Session,
+    network: str = option(dataclasses.MISSING, "published network", choices=PUBLISHED_NAMES),
+    weights: Path = option(
+        dataclasses.MISSING, "file of its published weights; see docs/general-encoders.md"
+    ),
+    output: Path = option(Path("general.encoder"), "encoder file, for train --encoder"),
+    duration: float = option(
+        5.0,
+        "length of the clips it will be used for; shorter ones are padded",
+        unit="s",
+        minimum=0.5,
+        maximum=60,
+    ),
+) -> None:
     """Make an encoder of a published network's weight file, for 'semisonic train --encoder'.
 
     Nothing is downloaded, and nothing in the file is run. The encoder says what it was trained
@@ -189,7 +203,7 @@ def convert(options: ConvertOptions, session: Session) -> None:
     """
     from semisonic.classifier.starting_encoder import convert as work
 
-    session.say(work(options).summary())
+    session.say(work(network, weights, output, duration=duration).summary())
 
 
 @verb(

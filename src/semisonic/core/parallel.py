@@ -97,18 +97,6 @@ class EngineOptions:
     )
 
 
-@dataclass(frozen=True)
-class TrainEngineOptions(EngineOptions):
-    """Where a training is done, and by how many processes."""
-
-    processes: int = option(
-        1,
-        "processes that train the one network together (distributed data parallel), each with "
-        "its share of every batch; more than 1 need the engine ray",
-        minimum=1,
-    )
-
-
 T = TypeVar("T")
 R = TypeVar("R")
 T_in = TypeVar("T_in", contravariant=True)

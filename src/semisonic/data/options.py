@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from semisonic.core.errors import OptionError
 from semisonic.core.options import check, option
@@ -50,27 +51,28 @@ GROUP = (
 LABELS = "where labels come from; auto looks at the layout"
 
 
-@dataclass(frozen=True)
-class TableOptions:
-    """How tables and folders of clips are read, by every verb that reads labelled ones."""
+@dataclass(frozen=True, kw_only=True)
+class ReadOptions:
+    """How recordings are read; a base of the options of verbs that read a data set."""
 
+    group: str = option("auto", GROUP)
     separator: str = option(";", "what joins several labels in a cell of a table")
     merge_parts: bool = option(True, "read folders such as Cat-Part1 and Cat-Part2 as one class")
     allow_missing: bool = option(
         False, "accept a table that names files which are not there; their clips are left out"
     )
 
+    def of_tables(self) -> dict[str, Any]:
+        """What :func:`semisonic.data.datasets.load.load_clips` takes of it beside ``group``."""
+        return {
+            "separator": self.separator,
+            "merge_parts": self.merge_parts,
+            "allow_missing": self.allow_missing,
+        }
+
 
 @dataclass(frozen=True, kw_only=True)
-class RecordingOptions:
-    """How recordings are read; a base of the options of verbs that read a data set."""
-
-    group: str = option("auto", GROUP)
-    table: TableOptions = option(TableOptions(), "tables and folders")
-
-
-@dataclass(frozen=True, kw_only=True)
-class LabelledOptions(RecordingOptions):
+class LabelledOptions(ReadOptions):
     """How labelled recordings are read; a base of the options of verbs that need labels."""
 
     labels: str = option("auto", LABELS, choices=LABEL_CHOICES)
@@ -210,29 +212,6 @@ def checked_synth(options: SynthOptions) -> SynthOptions:
 
 
 @dataclass(frozen=True)
-class CutOptions:
-    """What of a clip is mixed: its longest stretch of sound, or all of it."""
-
-    cut: bool = option(True, "cut the longest stretch of sound out of each clip; off: all of it")
-    depth_db: float = option(
-        25.0,
-        "sound is what is at most so far below the loudest 10 ms of the clip",
-        unit="dB",
-        minimum=1,
-        maximum=100,
-    )
-    gap: float = option(
-        0.4, "a quieter pause up to this does not end a stretch", unit="s", minimum=0
-    )
-    shortest: float = option(
-        0.3, "clips without a stretch at least so long are left out", unit="s", minimum=0.02
-    )
-    longest: float = option(
-        4.0, "clips whose longest stretch is longer are left out", unit="s", minimum=0.02
-    )
-
-
-@dataclass(frozen=True)
 class MixOptions:
     """How windows are made of clips and background."""
 
@@ -268,7 +247,23 @@ class MixOptions:
     )
     seed: int = option(0, "seed; the same seed gives the same windows", minimum=0)
     workers: int | None = option(None, "threads; one per core if not given", minimum=1)
-    cutting: CutOptions = option(CutOptions(), "what of a clip is mixed")
+    cut: bool = option(True, "cut the longest stretch of sound out of each clip; off: all of it")
+    depth_db: float = option(
+        25.0,
+        "sound is what is at most so far below the loudest 10 ms of the clip",
+        unit="dB",
+        minimum=1,
+        maximum=100,
+    )
+    gap: float = option(
+        0.4, "a quieter pause up to this does not end a stretch", unit="s", minimum=0
+    )
+    shortest: float = option(
+        0.3, "clips without a stretch at least so long are left out", unit="s", minimum=0.02
+    )
+    longest: float = option(
+        4.0, "clips whose longest stretch is longer are left out", unit="s", minimum=0.02
+    )
 
 
 def checked_mix(options: MixOptions) -> MixOptions:
@@ -285,10 +280,10 @@ def checked_mix(options: MixOptions) -> MixOptions:
         raise OptionError(
             f"snr_db: found {found}, expected the lowest and the highest level in dB, such as 0,25"
         )
-    if options.cutting.shortest > options.cutting.longest:
+    if options.shortest > options.longest:
         raise OptionError(
-            f"shortest: found {options.cutting.shortest:g} s, expected at most longest "
-            f"({options.cutting.longest:g} s)"
+            f"shortest: found {options.shortest:g} s, expected at most longest "
+            f"({options.longest:g} s)"
         )
     if options.n_folds == 1:
         raise OptionError("n_folds: found 1, expected 0 for none, or at least 2")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import tomllib
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from semisonic.classifier.config import AUTO, DEFAULT_MODEL, METHODS
 from semisonic.classifier.options import IN_BATCH, IN_BATCH_CHOICES, NEAR_COPIES
 from semisonic.core.errors import OptionError
 from semisonic.core.options import JobOptions, option
 from semisonic.core.parallel import EngineOptions
-from semisonic.data.options import RecordingOptions
+from semisonic.data.options import ReadOptions
 from semisonic.features.options import MelOptions
 
 # The options of ``semisonic run``.
@@ -25,51 +25,51 @@ SYNTH = "synth"
 
 
 @dataclass(frozen=True)
-class ExperimentOptions(RecordingOptions, JobOptions):
-    """What every verb that runs a recipe reads."""
+class ExperimentOptions(ReadOptions, JobOptions):
+    """What ``run``, ``curve`` and ``tune`` read: a base of their options."""
 
-    recipe: str = option(
-        "demo",
-        "recipe file, or the name of one that comes with the package: see semisonic run --list",
-    )
     data: Path = option(
         Path(SYNTH), "labelled clips: a folder, a CSV, a data set, or 'synth' (made on the spot)"
     )
     unlabelled: Path | None = option(
-        None, "pool for pre-training besides the training clips: a folder or a CSV"
-    )
-    source: Path | None = option(
-        None,
-        "another labelled set, for settings that begin from a classifier of it; made-up "
-        "sounds if not given",
+        None, "pool to learn from without labels, besides the training clips: a folder or a CSV"
     )
     output: Path = option(Path("runs/experiment"), "run folder; an interrupted run goes on")
-    quick: bool = option(False, "the recipe's short version: a look in minutes")
     near_copies: bool = option(True, COPIES)
-    change: tuple[str, ...] = option(
-        (), "change a key of the recipe, as in setting.fit.epochs=20; may be repeated"
-    )
     in_batch: str = option("auto", IN_BATCH, choices=IN_BATCH_CHOICES)
     where: EngineOptions = option(EngineOptions(), "engine")
     _: KW_ONLY
-    seed: int = option(0, "seed of draws, splits and first weights", minimum=0)
+    seed: int = option(0, "seed of everything random: draws, splits, first weights", minimum=0)
     workers: int | None = option(
         None, "trainings at once; if not given one per core, or one on a GPU", minimum=1
     )
-
-    @property
-    def changes(self) -> dict[str, Any]:
-        """The recipe's keys that are changed, with TOML values."""
-        return dict(parse_change(text) for text in self.change)
 
 
 @dataclass(frozen=True)
 class RunOptions(ExperimentOptions):
     """Run an experiment: every setting with and without pre-training, on all folds."""
 
+    recipe: str = option(
+        "demo",
+        "recipe file, or the name of one that comes with the package: see semisonic run --list",
+    )
+    source: Path | None = option(
+        None,
+        "another labelled set, for settings that begin from a classifier of it; synthetic "
+        "sounds if not given",
+    )
+    quick: bool = option(False, "the recipe's short version: a look in minutes")
+    change: tuple[str, ...] = option(
+        (), "change a key of the recipe, as in setting.fit.epochs=20; may be repeated"
+    )
     transductive: bool = option(
         False, "let pre-training hear the test clips, without labels; the report says so"
     )
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """The recipe's keys that are changed, with TOML values."""
+        return dict(parse_change(text) for text in self.change)
 
 
 def parse_change(text: str) -> tuple[str, Any]:
@@ -93,14 +93,9 @@ def parse_change(text: str) -> tuple[str, Any]:
 
 
 @dataclass(frozen=True)
-class CurveOptions(RecordingOptions, JobOptions):
+class CurveOptions(ExperimentOptions):
     """Accuracy against labels per class: how many labels do I need, and does my pool help?"""
 
-    data: Path = option(Path("synth"), "labelled clips: a folder, a CSV, a data set, or 'synth'")
-    unlabelled: Path | None = option(
-        None,
-        "recordings without labels, beside the training clips, which are heard without labels too",
-    )
     output: Path = option(Path("runs/curve"), "run folder; an interrupted run goes on")
     labels: tuple[int, ...] = option(
         (1, 2, 4, 8, 16, 0),
@@ -124,14 +119,7 @@ class CurveOptions(RecordingOptions, JobOptions):
         "steps of each training, which a probe does not have; 0: as many as the method asks for",
         minimum=0,
     )
-    near_copies: bool = option(True, COPIES)
     mel: MelOptions = option(MelOptions(), "front end")
-    where: EngineOptions = option(EngineOptions(), "engine")
-    _: KW_ONLY
-    seed: int = option(0, "seed of draws, splits and first weights", minimum=0)
-    workers: int | None = option(
-        None, "trainings at once; if not given one per core, or one on a GPU", minimum=1
-    )
 
 
 # The options of ``semisonic tune``.
@@ -144,8 +132,10 @@ TRIALS = 20
 
 
 @dataclass(frozen=True)
-class TuneOptions(ExperimentOptions):
+class TuneOptions(RunOptions):
     """Search over a recipe's options by results on training clips alone."""
+
+    transductive: ClassVar[bool] = False  # type: ignore[misc]  # no search hears the test clips
 
     recipe: str = option("tune-demo", "recipe file, or the name of one that comes with the package")
     output: Path = option(Path("runs/tune"), "run folder; an interrupted search goes on")
@@ -176,7 +166,6 @@ class TuneOptions(ExperimentOptions):
     )
     setting: str = option("", "the setting to search around, in a recipe that has several")
     _: KW_ONLY
-    seed: int = option(0, "seed of the search, draws, splits and first weights", minimum=0)
     workers: int | None = option(
         None,
         "trials at once; if not given one per core, or one on a GPU. With 1 the same seed "

@@ -276,7 +276,7 @@ def load_data(
 
         labelled, pool = load_synth(make_in_cache(synth_options))
     else:
-        how = dataclasses.asdict(options.table)
+        how = options.of_tables()
         labelled, pool = load_clips(options.data, group=options.group, **how), None
         if not labelled.is_labelled.any():
             raise DataError(
@@ -284,7 +284,7 @@ def load_data(
                 "as a folder of class folders; give the unlabelled ones with --unlabelled"
             )
     if options.unlabelled is not None:
-        pool = load_clips(options.unlabelled, labels="none", **dataclasses.asdict(options.table))
+        pool = load_clips(options.unlabelled, labels="none", **options.of_tables())
     return labelled, pool
 
 

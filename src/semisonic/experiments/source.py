@@ -18,7 +18,7 @@ from semisonic.core.files import digest
 from semisonic.data.checks import clean_pool
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import load_clips
-from semisonic.experiments.options import SYNTH, ExperimentOptions
+from semisonic.experiments.options import SYNTH, RunOptions
 from semisonic.experiments.recipe import TRAINED, Recipe, Setting
 from semisonic.models.model_file import read_about, save
 
@@ -48,7 +48,7 @@ class SourceModel:
         return digest(data_hash(self.hashes.values()), self.clips.classes, self.clips.ids, labels)
 
 
-def load_source(options: ExperimentOptions, recipe: Recipe, labelled: Clips) -> SourceModel | None:
+def load_source(options: RunOptions, recipe: Recipe, labelled: Clips) -> SourceModel | None:
     """The set that the options name, or made-up sounds; None where no setting asks for one.
 
     Raises

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from semisonic.classifier.config import METHODS, SOLVED, NoisyOptions, TrainConfig, check_noisy
+from semisonic.classifier.config import METHODS, SOLVED, TrainConfig, check_noisy
 from semisonic.classifier.training import reads_pool
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.files import digest, read_csv, write_csv
@@ -313,9 +313,10 @@ def _check_stage(stage: TrainingStage, known: list[str]) -> None:
         raise OptionError(f"{where}: the data 'kept' and the option 'filter' need each other")
     if not stage.filter and stage.keep != FilterOptions():
         raise OptionError(f"{where}: keep: given, but the stage filters no labels")
-    if not stage.is_beside and stage.noisy != NoisyOptions():
+    if not stage.is_beside and stage.has_noisy_part:
         raise OptionError(
-            f"{where}: noisy: for noisy or kept labels beside curated ones; use 'loss' here"
+            f"{where}: noisy_weight and noisy_loss are for noisy or kept labels beside "
+            "curated ones; use 'loss' here"
         )
     if stage.is_beside:
         check_noisy(stage.method)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from semisonic.core.errors import OptionError
 from semisonic.core.options import option
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
@@ -116,19 +115,3 @@ class FitOptions:
     def n_epochs(self, steps_per_epoch: int) -> int:
         """Epochs of the whole training; the last one may be a part."""
         return -(-self.n_steps(steps_per_epoch) // steps_per_epoch)
-
-
-@dataclass(frozen=True)
-class SweepOptions:
-    """Options of :func:`semisonic.training.rate_sweep.sweep_rate`."""
-
-    lowest_rate: float = option(1e-6, "learning rate of the first step", minimum=1e-12)
-    highest_rate: float = option(10.0, "learning rate of the last step", minimum=1e-12)
-    sweep_steps: int = option(140, "steps from the one to the other", minimum=20)
-
-    def __post_init__(self) -> None:
-        if not self.highest_rate > self.lowest_rate:
-            raise OptionError(
-                f"option 'highest_rate': found {self.highest_rate:g}, expected more than the "
-                f"'lowest_rate' of {self.lowest_rate:g}"
-            )

@@ -15,7 +15,7 @@ from semisonic.training.checkpoint import Streams, check_streams
 from semisonic.training.devices import World, choose_device, choose_plan, kept_randomness
 from semisonic.training.loop import train_step
 from semisonic.training.optimizer import Schedule
-from semisonic.training.options import FitOptions, SweepOptions
+from semisonic.training.options import FitOptions
 from semisonic.training.state import NotFinite, TrainingState
 
 SMOOTHING = 0.9
@@ -66,8 +66,10 @@ def sweep_rate(
     objective: Objective,
     streams: Streams,
     options: FitOptions,
-    sweep: SweepOptions,
     *,
+    lowest: float = 1e-6,
+    highest: float = 10.0,
+    steps: int = 140,
     seed: int,
     device: str | torch.device = "cpu",
     label: str = "sweep",
@@ -84,7 +86,9 @@ def sweep_rate(
         Those of the training that the rate is sought for. The optimiser, the decay of weights
         and of layers, and the largest norm are read. With ``freeze_epochs`` the encoder is
         frozen all the time: the rate is that of the first phase.
-    sweep : SweepOptions
+    lowest, highest : float
+        Learning rates of the first and of the last step.
+    steps : int
     seed : int
     device : str or torch.device
 
@@ -94,13 +98,12 @@ def sweep_rate(
         For wrong options, or streams that do not fit the objective.
     """
     check(options)
-    check(sweep)
     place = choose_device(device)
     check_streams(objective, streams, place.type)
-    frozen = float(sweep.sweep_steps) if options.freeze_epochs else 0.0
+    frozen = float(steps) if options.freeze_epochs else 0.0
     plain = replace(
         options,
-        epochs=sweep.sweep_steps,
+        epochs=steps,
         steps=0,
         freeze_epochs=frozen,
         ema_decay=0.0,
@@ -122,8 +125,8 @@ def sweep_rate(
             folder=None,
             identity={},
         )
-        training.schedule = _Rise(plain, sweep)
-        return _sweep(training, streams, sweep.sweep_steps, label)
+        training.schedule = _Rise(plain, lowest, highest, steps)
+        return _sweep(training, streams, steps, label)
 
 
 def _sweep(training: TrainingState, streams: Streams, n_steps: int, label: str) -> RateSweep:
@@ -155,10 +158,9 @@ def _sweep(training: TrainingState, streams: Streams, n_steps: int, label: str) 
 class _Rise(Schedule):
     """Each rate is the same multiple of the one before."""
 
-    def __init__(self, options: FitOptions, sweep: SweepOptions) -> None:
+    def __init__(self, options: FitOptions, lowest: float, highest: float, steps: int) -> None:
         super().__init__(options, 1)
-        self.low, self.range = sweep.lowest_rate, sweep.highest_rate / sweep.lowest_rate
-        self.last = sweep.sweep_steps - 1
+        self.low, self.range, self.last = lowest, highest / lowest, steps - 1
 
     def rate(self, step: int) -> float:
         """The learning rate of a step; steps count from 0."""

@@ -16,7 +16,6 @@ from semisonic.data.clips import Clips
 from semisonic.data.datasets.layout import (
     DatasetPath,
     Layout,
-    ReadOptions,
     base_name,
     classes_by_number,
     first_folder,
@@ -24,6 +23,7 @@ from semisonic.data.datasets.layout import (
     named_groups,
     whole,
 )
+from semisonic.data.options import ReadOptions
 from semisonic.data.recording_names import known_or_given
 from semisonic.data.tables import read_table
 
@@ -81,7 +81,7 @@ def _read_old(dataset: DatasetPath, options: ReadOptions) -> Clips:
     )
     rows = [{**row, "group": group} for row, group in zip(rows, groups, strict=True)]
     classes = [numbers[number] for number in sorted(numbers)]
-    name = options.name or f"ESC-{len(classes)}"
+    name = f"ESC-{len(classes)}"
     return Clips.from_rows(dataset.path, rows, classes=classes, name=name)
 
 
@@ -127,7 +127,7 @@ def _read_esc50(dataset: DatasetPath, options: ReadOptions, *, only_esc10: bool 
         }
         for row, file, group in zip(kept, found.files, groups, strict=True)
     ]
-    name = options.name or ("ESC-10" if only_esc10 else "ESC-50")
+    name = "ESC-10" if only_esc10 else "ESC-50"
     return Clips.from_rows(found.root, rows, classes, name, found.notes)
 
 
@@ -175,7 +175,7 @@ def _read_esc_us(dataset: DatasetPath, options: ReadOptions) -> Clips:
     known = [found[1] if (found := _FREESOUND.match(base_name(f))) else f for f in files]
     groups = known_or_given(files, known, options.group)
     note = f"{len(files)} clips listed without opening them; ESC-US has no labels"
-    return Clips.from_files(dataset.path, files, groups, options.name or "ESC-US", [note])
+    return Clips.from_files(dataset.path, files, groups, "ESC-US", [note])
 
 
 ESC_US = Layout("esc-us", "ESC-US, unlabelled", _read_esc_us, _recognise_esc_us)

@@ -14,7 +14,8 @@ from pathlib import Path
 from semisonic.core.errors import DataError
 from semisonic.core.text import count_text
 from semisonic.data.clips import Clips
-from semisonic.data.datasets.layout import DatasetPath, Layout, ReadOptions, first_folder
+from semisonic.data.datasets.layout import DatasetPath, Layout, first_folder
+from semisonic.data.options import ReadOptions
 from semisonic.data.recording_names import groups_by_name
 
 UNLABELLED_FOLDERS = frozenset({"unlabelled", "unlabeled"})
@@ -49,7 +50,7 @@ def _read_class_folders(dataset: DatasetPath, options: ReadOptions) -> Clips:
         {"file": file, "labels": label, "group": group}
         for file, label, group in zip(files, labels, groups, strict=True)
     )
-    return Clips.from_rows(dataset.path, rows, name=options.name or dataset.name, notes=notes)
+    return Clips.from_rows(dataset.path, rows, name=dataset.name, notes=notes)
 
 
 def merge_parts(folders: Iterable[str]) -> dict[str, str]:
@@ -101,10 +102,10 @@ def _recognise_files(dataset: DatasetPath) -> str | None:
 def _read_files(dataset: DatasetPath, options: ReadOptions) -> Clips:
     """List every recording below the folder; none gets a label."""
     if dataset.is_audio_file:
-        return from_files([dataset.path], options.name or dataset.name)
+        return from_files([dataset.path], dataset.name)
     files = dataset.need_audio()
     groups, notes = groups_by_name(files, options.group)
-    return Clips.from_files(dataset.path, files, groups, options.name or dataset.name, notes)
+    return Clips.from_files(dataset.path, files, groups, dataset.name, notes)
 
 
 def from_files(files: Iterable[str | os.PathLike[str]], name: str = "files") -> Clips:

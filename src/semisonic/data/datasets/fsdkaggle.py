@@ -17,11 +17,11 @@ from semisonic.data.clips import POSITIVE, UNCERTAIN, Clips
 from semisonic.data.datasets.layout import (
     DatasetPath,
     Layout,
-    ReadOptions,
     each_once,
     named_groups,
     need_rows,
 )
+from semisonic.data.options import ReadOptions
 from semisonic.data.tables import TableFile, TableRow, read_table
 
 _N_SHOWN = 5
@@ -232,7 +232,7 @@ def _read(
     classes = _classes(edition, dataset, rows)
     if not any("fold" in row for row in rows):
         notes.append("no test part: the set has no official split here")
-    return Clips.from_rows(dataset.path, rows, classes, options.name or edition.name, notes)
+    return Clips.from_rows(dataset.path, rows, classes, edition.name, notes)
 
 
 def _layout(

@@ -21,10 +21,11 @@ from semisonic.core.errors import DataError
 from semisonic.core.text import count_text
 from semisonic.data.clips import LABEL_SEPARATOR, LABEL_TYPES, POSITIVE, UNCERTAIN, Clips
 from semisonic.data.datasets.esc import UNVERIFIED_TABLE
-from semisonic.data.datasets.layout import DatasetPath, Layout, ReadOptions, locate
+from semisonic.data.datasets.layout import DatasetPath, Layout, locate
 from semisonic.data.events import NEGATIVE, PRESENCES, clips_from_events, scored_note
 from semisonic.data.formats.read import LabelSet, collect_labels, format_of, recognise_format
 from semisonic.data.label_log import ResolvedLabels, is_log, read_log, replay
+from semisonic.data.options import ReadOptions
 from semisonic.data.recording_names import groups_by_name
 from semisonic.data.tables import (
     LABEL,
@@ -108,7 +109,7 @@ def _read_csv(dataset: DatasetPath, options: ReadOptions) -> Clips:
         {**clip, "file": file, "group": group or file}
         for clip, file, group in zip(clips, found.files, groups, strict=True)
     )
-    name = options.name or (dataset.name if dataset.is_folder else _name(path))
+    name = dataset.name if dataset.is_folder else _name(path)
     return Clips.from_rows(found.root, rows, classes, name, notes)
 
 
@@ -322,7 +323,7 @@ def _reader(kind: str) -> Callable[[DatasetPath, ReadOptions], Clips]:
             found.root,
             classes=found.classes or None,
             notes=notes,
-            name=options.name or dataset.name,
+            name=dataset.name,
             group=options.group,
         )
 
@@ -332,7 +333,7 @@ def _reader(kind: str) -> Callable[[DatasetPath, ReadOptions], Clips]:
 def _collect(dataset: DatasetPath, kind: str, options: ReadOptions) -> LabelSet:
     """The labels with the recordings that lie beside them, or in 'audio' beside them."""
     if options.allow_missing:
-        return collect_labels(dataset.path, kind, label_column=options.label_column)
+        return collect_labels(dataset.path, kind, label_column=dataset.label_column)
     folder = dataset.path if dataset.is_folder else dataset.path.parent
     candidates: list[Path] = [folder]
     if not dataset.is_folder:
@@ -340,7 +341,7 @@ def _collect(dataset: DatasetPath, kind: str, options: ReadOptions) -> LabelSet:
     found: list[LabelSet] = []
     for root in candidates:
         found.append(
-            collect_labels(dataset.path, kind, label_column=options.label_column, root=root)
+            collect_labels(dataset.path, kind, label_column=dataset.label_column, root=root)
         )
         if not found[-1].problems:
             break
@@ -406,7 +407,7 @@ def _read_log(dataset: DatasetPath, options: ReadOptions) -> Clips:
         When recordings are missing, or a line is no entry.
     """
     found = read_log(dataset.path)
-    current = ResolvedLabels(found.root, replay(found.entries), options.name or dataset.name)
+    current = ResolvedLabels(found.root, replay(found.entries), dataset.name)
     clips = current.clips(group=options.group)
     missing = sorted({str(p) for p in set(clips.paths) if not os.path.isfile(p)})
     problems = [*found.problems, *((path, "no such recording") for path in missing)]

@@ -15,6 +15,7 @@ from semisonic.audio.find import AUDIO_SUFFIXES, OTHER_SUFFIXES, find_audio, fin
 from semisonic.core.errors import DataError
 from semisonic.core.text import count_text
 from semisonic.data.clips import Clips
+from semisonic.data.options import ReadOptions
 from semisonic.data.recording_names import groups_of
 from semisonic.data.tables import TableFile, TableRow, normalise, read_header
 
@@ -24,22 +25,11 @@ TEXT_SUFFIXES = TABLE_SUFFIXES | {".txt"}
 
 
 @dataclass(frozen=True)
-class ReadOptions:
-    """What a user may say about a data set; each reader uses what applies to it."""
-
-    name: str | None = None
-    group: str = "auto"
-    separator: str = ";"
-    merge_parts: bool = True
-    allow_missing: bool = False
-    label_column: str | None = None
-
-
-@dataclass(frozen=True)
 class DatasetPath:
     """A path given by a user. Nothing is decoded here: names only."""
 
     path: Path
+    label_column: str | None = None
 
     @property
     def is_table(self) -> bool:

@@ -33,9 +33,9 @@ from semisonic.data.datasets.label_tables import (
     LABEL_LOG,
     RAVEN,
 )
-from semisonic.data.datasets.layout import DatasetPath, Layout, ReadOptions
+from semisonic.data.datasets.layout import DatasetPath, Layout
 from semisonic.data.datasets.urbansound import URBANSOUND, URBANSOUND8K, URBANSOUND_FOREGROUND
-from semisonic.data.options import LABEL_CHOICES
+from semisonic.data.options import LABEL_CHOICES, ReadOptions
 from semisonic.data.recordings import COPIES, known_recordings
 
 _log = logging.getLogger(__name__)
@@ -110,15 +110,19 @@ def load_clips(
     wanted = "none" if labels is None else labels
     if wanted not in LABEL_CHOICES:
         raise OptionError(f"labels: found '{wanted}'; {nearest(wanted, LABEL_CHOICES)}")
-    dataset = _dataset_at(path)
+    dataset = _dataset_at(path, label_column)
     rule = "auto" if group == COPIES else group
-    options = ReadOptions(name, rule, separator, merge_parts, allow_missing, label_column)
+    options = ReadOptions(
+        group=rule, separator=separator, merge_parts=merge_parts, allow_missing=allow_missing
+    )
     layout = _detect(dataset)[0] if wanted in ("auto", "none") else _BY_KIND[wanted]
     if dataset.is_audio_file and layout.kind != "files":
         raise DataError(
             f"{dataset.path}: one recording, expected a folder or a table for '{wanted}'"
         )
     clips = layout.read(dataset, options)
+    if name:
+        clips = clips.with_columns(name=name)
     if group == COPIES:
         found = known_recordings(clips, group)
         clips = found.clips.with_columns(notes=(*clips.notes, *found.notes))
@@ -201,8 +205,8 @@ def require_labels(clips: Clips, purpose: str = "this") -> Clips:
     )
 
 
-def _dataset_at(path: str | os.PathLike[str]) -> DatasetPath:
-    dataset = DatasetPath(Path(path))
+def _dataset_at(path: str | os.PathLike[str], label_column: str | None = None) -> DatasetPath:
+    dataset = DatasetPath(Path(path), label_column)
     if not dataset.path.exists():
         raise DataError(f"{dataset.path}: no such file or folder; look at the spelling of the path")
     if not (dataset.is_folder or dataset.is_text or dataset.is_log or dataset.is_audio_file):

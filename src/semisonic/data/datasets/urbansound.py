@@ -25,7 +25,6 @@ from semisonic.data.clips import Clips
 from semisonic.data.datasets.layout import (
     DatasetPath,
     Layout,
-    ReadOptions,
     base_name,
     classes_by_number,
     each_once,
@@ -35,6 +34,7 @@ from semisonic.data.datasets.layout import (
     relative_names,
     whole,
 )
+from semisonic.data.options import ReadOptions
 from semisonic.data.recording_names import known_or_given
 from semisonic.data.tables import TableFile, TableRow, normalise, read_table
 
@@ -97,7 +97,7 @@ def _read_8k(dataset: DatasetPath, options: ReadOptions) -> Clips:
         for row, file, group, fold in zip(table.rows, found.files, groups, folds, strict=True)
     ]
     notes = found.notes + _extra(dataset, table)
-    return Clips.from_rows(found.root, rows, classes, options.name or "UrbanSound8K", notes)
+    return Clips.from_rows(found.root, rows, classes, "UrbanSound8K", notes)
 
 
 def _check_name(table: TableFile, row: TableRow) -> None:
@@ -259,7 +259,7 @@ def _read_events(
     found = {str(row["labels"]) for row in rows.values()}
     classes = [label for label in CLASSES if label in found]
     notes = _notes(saliences, n_background, n_empty, len(bare), len(unread), len(missing))
-    return Clips.from_rows(dataset.path, rows.values(), classes, options.name or name, notes)
+    return Clips.from_rows(dataset.path, rows.values(), classes, name, notes)
 
 
 def _notes(

@@ -86,7 +86,7 @@ class WindowMaker:
             When the clip cannot be decoded.
         """
         options, clips = self.options, self.clips
-        sound = read_sound(clips, row, options.sample_rate, options.cutting)
+        sound = read_sound(clips, row, options.sample_rate, options)
         if isinstance(sound, str):
             return MixedClip(left_out=sound)
         made, name = MixedClip(), self.clips[row].ids[0]

@@ -19,7 +19,7 @@ from semisonic.core.progress import track
 from semisonic.core.seeds import generator
 from semisonic.data.clips import Clips
 from semisonic.data.events import Events
-from semisonic.data.options import CutOptions
+from semisonic.data.options import MixOptions
 from semisonic.data.synth.render import background
 
 Wave = NDArray[np.float32]
@@ -112,7 +112,7 @@ class CutSound:
     fold: int
 
 
-def find_event(wave: Wave, sample_rate: int, rules: CutOptions) -> tuple[int, int] | None:
+def find_event(wave: Wave, sample_rate: int, rules: MixOptions) -> tuple[int, int] | None:
     """The longest stretch of sound, as its first sample and the one behind its last.
 
     The level is taken every 10 ms. None for digital silence.
@@ -130,7 +130,7 @@ def find_event(wave: Wave, sample_rate: int, rules: CutOptions) -> tuple[int, in
     return int(starts[best]) * frame, int(ends[best]) * frame
 
 
-def cut_sound(wave: Wave, sample_rate: int, rules: CutOptions) -> Wave | str:
+def cut_sound(wave: Wave, sample_rate: int, rules: MixOptions) -> Wave | str:
     """What of a clip is mixed, or why nothing is."""
     if not rules.cut:
         return wave if wave.any() else "digital silence"
@@ -147,7 +147,7 @@ def cut_sound(wave: Wave, sample_rate: int, rules: CutOptions) -> Wave | str:
     )
 
 
-def read_sound(clips: Clips, row: int, sample_rate: int, rules: CutOptions) -> Wave | str:
+def read_sound(clips: Clips, row: int, sample_rate: int, rules: MixOptions) -> Wave | str:
     """Decode a clip and cut its sound out.
 
     Raises
@@ -166,7 +166,7 @@ def read_sound(clips: Clips, row: int, sample_rate: int, rules: CutOptions) -> W
 
 
 def cut_sounds(
-    clips: Clips, sample_rate: int, rules: CutOptions | None = None
+    clips: Clips, sample_rate: int, rules: MixOptions | None = None
 ) -> tuple[list[CutSound], list[tuple[str, str]]]:
     """The sounds of labelled clips, all in memory; for a folder of windows take :func:`mix`.
 
@@ -177,7 +177,7 @@ def cut_sounds(
     passed_over : list of (clip, reason)
         Labelled clips without a suitable sound, or that cannot be decoded.
     """
-    rules = rules or CutOptions()
+    rules = rules or MixOptions()
     sounds, passed_over = list[CutSound](), list[tuple[str, str]]()
     for row in track(np.flatnonzero(clips.is_labelled).tolist(), "cut", "clip"):
         try:
