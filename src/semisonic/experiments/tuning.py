@@ -27,7 +27,6 @@ from semisonic.experiments.options import (
     MEDIAN,
     NO_PRUNER,
     TRIALS,
-    ExperimentOptions,
     RunOptions,
     TuneOptions,
 )
@@ -575,7 +574,7 @@ def _report(
         point = {one.name: value_of(target.base, one.name) for one in target.space}
     write_text(file, best_recipe(plain, point, options.test_folds))
     folder = options.output
-    same = {field.name for field in fields(ExperimentOptions)} - {"quick", "change"}
+    same = {field.name for field in fields(RunOptions)} - {"quick", "change", "transductive"}
     measuring = RunOptions(**{name: getattr(options, name) for name in same})
     measuring = replace(
         measuring, recipe=str(folder / FILE), output=folder.with_name(f"{folder.name}-test")
