@@ -66,7 +66,8 @@ data = ["curated", "kept"]
 keep = { top_k = 1 }
 method = "pi-model"
 method_params = { pool_ratio = 1.0, pool_weight = 5.0 }
-noisy = { noisy_weight = 0.5, noisy_loss = "bootstrap" }
+noisy_weight = 0.5
+noisy_loss = "bootstrap"
 loss = { bootstrap_beta = 0.7 }
 against = ["fine-tune", "warm-up"]
 """
