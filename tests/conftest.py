@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -60,6 +61,12 @@ def own_parts_forgotten() -> Iterator[None]:
         registry._FACTORIES.update(networks)
         registry._GIVEN.clear()
         registry._GIVEN.update(given)
+
+
+@pytest.fixture(autouse=True)
+def no_handler_of_a_command() -> None:
+    """What an earlier command shows on the terminal, which is closed by now, shows nothing."""
+    logging.getLogger("semisonic").handlers.clear()
 
 
 @pytest.fixture(scope="session")
