@@ -442,6 +442,8 @@ class DataFile:
 
     def write(self, values: NDArray[Any], offset: int) -> None:
         """Write an array at a place, in bytes; DataError if the disk refuses."""
+        if not values.size:
+            return
         try:
             write_at(self._descriptor, np.ascontiguousarray(values).data.cast("B"), offset)
         except OSError as error:
