@@ -228,6 +228,7 @@ class ArrayCache:
 
     def __init__(self, path: Path, header: dict[str, Any], dtype: DTypeLike) -> None:
         self.path, self.dtype, self._header = path, np.dtype(dtype), header
+        self.end = 0
         self._open_files()
 
     @classmethod
@@ -445,7 +446,7 @@ class ArrayCache:
     def _write(self, values: NDArray[Any], offset: int) -> int:
         if not values.size:
             return 0
-        data = memoryview(np.ascontiguousarray(values).view(np.uint8).reshape(-1))
+        data = np.ascontiguousarray(values).view(np.uint8).reshape(-1).data
         try:
             write_at(self._data, data, offset)
         except OSError as error:

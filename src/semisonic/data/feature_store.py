@@ -111,7 +111,7 @@ class FeatureStore:
             row_of = {pair: row for row, pair in enumerate(zip(keys, samples.stamps, strict=True))}
             items = cache.items()
             good = [item for item in items if item[:2] in row_of]
-            rows = [row_of[item[0], item[1]] for item in good]  # type: ignore[index]
+            rows = [row_of[item[0], item[1]] for item in good]
             if len(good) < len(items) or rows != [item[2].first for item in good]:
                 cache.move(good, rows)
             cache.resize(n)

@@ -340,6 +340,7 @@ def _embed_missing(
         shown = stack.enter_context(
             bar(len(clips), "embed", "clip", initial=len(clips) - len(rest))
         )
+        found: Iterator[list[tuple[Rows, str]]]
         if engine.in_threads:
             found = map(partial(work, workers), parts)
         else:
