@@ -36,7 +36,7 @@ def matched(file: str, start: float, end: float) -> list[tuple[float, str]]:
     return [(float(POOL.start_time[row]), str(POOL.file[row])[3]) for row in found.rows]
 
 
-def test_the_very_stretch_alone() -> None:
+def test_the_very_segment_alone() -> None:
     assert matched("a.wav", 5.0, 10.0) == [(5.0, "a")]
 
 

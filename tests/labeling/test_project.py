@@ -223,8 +223,8 @@ def test_several_labels_a_clip(project: Project) -> None:
     model = open_model(made.model)
     assert model.multi_label
     assert made.row.left_out.accuracy > 0.5
-    queue = project.suggest(5) if len(made.known.matched.rows) < 18 else None
-    assert queue is None
+    with pytest.raises(DataError, match="all 18 segments are answered"):
+        project.suggest(5)
 
 
 def test_one_answer_with_two_labels_leaves_a_project_of_one_label_as_it_is(
@@ -238,8 +238,8 @@ def test_one_answer_with_two_labels_leaves_a_project_of_one_label_as_it_is(
     assert not open_model(after.model).multi_label
     assert after.known.counts == before.known.counts
     assert after.row.left_out == before.row.left_out
-    assert any("1 stretch has several labels" in note for note in after.row.notes)
-    assert "1 stretch has several labels" in after.summary()
+    assert any("segments with several labels" in note for note in after.row.notes)
+    assert "segments with several labels" in after.summary()
     project.set_several_labels(True)
     assert Project.open(project.folder).several_labels
     several = project.learn()
@@ -258,7 +258,7 @@ def test_clusters_are_named_by_what_is_answered_in_them(project: Project) -> Non
     named = project.clusters(2)
     assert sorted(max(c.answers, key=lambda k: c.answers[k]) for c in named) == list(KINDS)
     plain = project.learn()
-    assert plain.row.n_answers == 6  # an answer labels its stretch and nothing else
+    assert plain.row.n_answers == 6  # an answer labels its segment and nothing else
 
 
 def test_too_few_answers_are_told(project: Project) -> None:
@@ -266,7 +266,7 @@ def test_too_few_answers_are_told(project: Project) -> None:
         project.learn()
     project.log.append("hum/1.wav", 0, 0.5, "hum")
     project.log.append("elsewhere.wav", 0, 0.5, "hum")
-    with pytest.raises(DataError, match="1 of them speak of no stretch"):
+    with pytest.raises(DataError, match="no segment of the pool: 1"):
         project.learn()
 
 

@@ -86,7 +86,7 @@ def test_answers_that_are_unsure_or_undone_do_not_count(tmp_path: Path) -> None:
     assert accuracy_by_random(log, {}).n == 0
 
 
-def test_stretches_of_one_recording_do_not_count_as_many(tmp_path: Path) -> None:
+def test_segments_of_one_recording_do_not_count_as_many(tmp_path: Path) -> None:
     log = LabelLog(tmp_path / "labels.jsonl", tmp_path)
     predicted: dict[SegmentKey, tuple[str, ...]] = {}
     for recording in range(10):

@@ -11,15 +11,11 @@ from hypothesis import strategies as st
 from scipy.stats import entropy as scipy_entropy
 from sklearn.metrics import pairwise_distances
 
-from semisonic.core.errors import DataError
 from semisonic.data.clips import Clips
 from semisonic.labeling.nearest import unit
 from semisonic.labeling.sampling import (
     alternating,
-    binary_entropy,
-    fill_up,
     interleaved,
-    margin,
     random_order,
     spread_out,
     typical,
@@ -56,30 +52,23 @@ def table(files: list[str], starts: list[float], length: float = 5.0) -> Clips:
 
 def test_doubts_by_hand() -> None:
     scores = np.array([[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.6, 0.3, 0.1]])
-    assert margin(scores) == pytest.approx([0.0, 1.0, 0.7])
+    assert uncertainty(scores) == pytest.approx([0.0, 1.0, 0.7])
     pairs = np.stack([scores, 1 - scores], axis=2)
     expected = scipy_entropy(pairs, axis=2, base=2).mean(axis=1)
-    assert binary_entropy(scores) == pytest.approx(expected)
     assert uncertainty(scores, multi_label=True) == pytest.approx(expected)
-    assert margin(np.array([[1.0], [0.25]])) == pytest.approx([0.0, 0.75])
+    assert uncertainty(np.array([[1.0], [0.25]])) == pytest.approx([0.0, 0.75])
 
 
 @settings(max_examples=80, deadline=None)
 @given(st.integers(2, 6), st.integers(0, 2**31))
 def test_doubts_lie_between_none_and_all(n_classes: int, seed: int) -> None:
     scores = np.random.default_rng(seed).dirichlet(np.full(n_classes, 0.3), 20)
-    for doubt in (margin(scores), binary_entropy(scores)):
+    for several in (False, True):
+        doubt = uncertainty(scores, multi_label=several)
         assert doubt.shape == (20,)
         assert ((doubt >= 0) & (doubt <= 1)).all()
-    shuffled = scores[:, ::-1]
-    assert binary_entropy(shuffled) == pytest.approx(binary_entropy(scores))
-    assert margin(shuffled) == pytest.approx(margin(scores))
-
-
-@pytest.mark.parametrize("bad", [[[2.0, -1.0]], [[np.nan, 1.0]], [0.5, 0.5]])
-def test_what_is_no_probability_is_refused(bad: list[object]) -> None:
-    with pytest.raises(DataError, match="scores"):
-        uncertainty(np.array(bad))
+        shuffled = uncertainty(scores[:, ::-1], multi_label=several)
+        assert shuffled == pytest.approx(doubt)
 
 
 def test_the_largest_doubt_comes_first_and_of_equal_ones_the_first_row() -> None:
@@ -122,7 +111,6 @@ def test_rows_of_one_recording_are_apart_as_far_as_there_are_others() -> None:
     order = np.arange(5)
     assert spread_out(order, clips, 5, apart=30).tolist() == [0, 2, 4]
     assert spread_out(order, clips, 5, apart=30, beside=[4]).tolist() == [0, 2]
-    assert fill_up(np.array([0, 2, 4]), order, 4).tolist() == [0, 2, 4, 1]
 
 
 @settings(max_examples=60, deadline=None)

@@ -53,8 +53,8 @@ def test_windows_that_touch_are_one_hit(index: EmbeddingIndex) -> None:
     rows = [i for i, labels in enumerate(index.clips.labels) if labels == ("hum",)]
     hits = run_search(asked(index, row=(rows[0],), k=7)).hits
     in_long = sorted((h for h in hits if h.file.endswith("long.wav")), key=lambda h: h.start_time)
-    stretches = [(hit.start_time, hit.end_time, hit.n_windows) for hit in in_long]
-    assert stretches == [(0.5, 2.0, 3), (2.5, 3.0, 1)]
+    segments = [(hit.start_time, hit.end_time, hit.n_windows) for hit in in_long]
+    assert segments == [(0.5, 2.0, 3), (2.5, 3.0, 1)]
     single = run_search(asked(index, row=(rows[0],), k=23, all_windows=True)).hits
     assert len(single) == 23
     assert all(hit.n_windows == 1 for hit in single)

@@ -24,7 +24,7 @@ def pool(model: Path, kinds: Path, tmp_path: Path) -> CandidatePool:
     return candidate_pool(model, embed(model, kinds, tmp_path / "index"), tmp_path / "more")
 
 
-def test_a_queue_asks_nothing_twice_and_names_real_stretches(
+def test_a_queue_asks_nothing_twice_and_names_real_segments(
     pool: CandidatePool, kinds: Path
 ) -> None:
     for strategy in ("mix", "random", "uncertain", "typical"):
@@ -60,7 +60,7 @@ def test_uncertain_asks_the_largest_doubts(pool: CandidatePool) -> None:
     )
 
 
-def test_without_a_classifier_typical_stretches_of_all_kinds_are_asked(
+def test_without_a_classifier_typical_segments_of_all_kinds_are_asked(
     model: Path, kinds: Path, tmp_path: Path
 ) -> None:
     index = embed(model, kinds, tmp_path / "index")
@@ -94,7 +94,7 @@ def test_what_is_answered_or_passed_over_is_not_asked_again(
         assert not asked & {row.file for row in then}
     for row in then:
         log.append(row.file, row.start_time, row.end_time, "hum")
-    with pytest.raises(DataError, match="all 18 stretches are answered"):
+    with pytest.raises(DataError, match="all 18 segments are answered"):
         choose(pool, 5, exclude=log)
 
 

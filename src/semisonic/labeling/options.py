@@ -137,17 +137,15 @@ class MapOptions:
 
 MIX = "mix"
 STRATEGIES = (MIX, "uncertain", "typical", "random")
-WITH_SCORES = ("uncertain",)
-"""Strategies that cannot do without a classifier."""
 RANDOM_SHARE = 0.2
 SPREAD = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class QueueOptions:
-    """Which stretches a queue holds."""
+    """Which segments a queue holds."""
 
-    n: int = option(50, "stretches in the queue", minimum=1, maximum=10_000)
+    n: int = option(50, "segments in the queue", minimum=1, maximum=10_000)
     strategy: str = option(
         MIX,
         "mix: uncertain ones that differ from each other (without a classifier: what is typical) "
@@ -163,7 +161,7 @@ class QueueOptions:
     )
     apart: float = option(
         SPREAD,
-        "time between stretches of one recording, as far as there are others",
+        "time between segments of one recording, as far as there are others",
         unit="s",
         minimum=0.0,
     )
@@ -171,7 +169,7 @@ class QueueOptions:
 
 @dataclass(frozen=True)
 class SuggestOptions(QueueOptions, JobOptions):
-    """Say which stretches of recordings to listen to and to label next."""
+    """Say which segments of recordings to listen to and to label next."""
 
     model: Path = option(
         dataclasses.MISSING,
@@ -182,7 +180,7 @@ class SuggestOptions(QueueOptions, JobOptions):
         dataclasses.MISSING,
         "recordings without labels, a table of clips, or the folder of an index",
     )
-    output: Path = option(Path("queue.csv"), "table with the stretches, in the order to listen")
+    output: Path = option(Path("queue.csv"), "table with the segments, in the order to listen")
     log: Path | None = option(
         None,
         "label log, or a table with labels such as a queue that was filled in: what is "
@@ -213,11 +211,11 @@ class ProjectOptions(JobOptions):
     )
     hop: float | None = option(
         None,
-        "step between stretches of long recordings; the encoder's clip length if not given",
+        "step between segments of long recordings; the encoder's clip length if not given",
         unit="s",
         minimum=0.001,
     )
-    clusters: str = option("auto", "groups of stretches: a number, or auto")
+    clusters: str = option("auto", "groups of segments: a number, or auto")
     most_pretrained: int = option(
         10_000, "windows that the encoder learns to tell apart at most, drawn by chance", minimum=2
     )

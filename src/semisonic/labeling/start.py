@@ -82,7 +82,7 @@ class Started:
         n = len(self.project.index)
         lines = [
             f"{count_text(self.n_recordings, 'recording')}, "
-            f"{count_text(n, 'stretch', 'stretches')}, "
+            f"{count_text(n, 'segment', 'segments')}, "
             f"{count_text(self.n_clusters, 'group')} that sound alike",
             *self.notes,
         ]
