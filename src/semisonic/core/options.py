@@ -21,7 +21,6 @@ import types
 import typing
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from types import NoneType
 from typing import Any, TypeVar
@@ -109,7 +108,6 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return "known are: " + ", ".join(sorted(known))
 
 
-@cache
 def field_types(cls: type) -> dict[str, Any]:
     """The resolved type of each field of an options class."""
     return typing.get_type_hints(cls)
@@ -153,9 +151,12 @@ class ValueType:
     def _one(self, value: Any) -> Any:
         if self.kind is Path and isinstance(value, str | os.PathLike):
             return Path(value)
-        numeric = numbers.Integral if self.kind is int else numbers.Real
-        if self.kind in (int, float) and isinstance(value, numeric) and not isinstance(value, bool):
-            return self.kind(value)
+        if isinstance(value, bool):
+            return value
+        if self.kind is int and isinstance(value, numbers.Integral):
+            return int(value)
+        if self.kind is float and isinstance(value, numbers.Real):
+            return float(value)
         return value
 
     def fits(self, value: Any) -> bool:
@@ -355,6 +356,26 @@ def workers_option() -> Any:
     """A field of options: how many decode at once."""
     return option(
         None, "threads that decode, or processes for long work; by default one per core", minimum=1
+    )
+
+
+LOCAL, RAY = "local", "ray"
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """Where the work is done. No result depends on it, so a run goes on with another engine."""
+
+    engine: str = option(
+        LOCAL,
+        "local: threads and processes of this machine; ray: calls on a Ray cluster (needs "
+        "'semisonic[cluster]')",
+        choices=(LOCAL, RAY),
+    )
+    address: str | None = option(
+        None,
+        "Ray cluster that is there: auto, HOST:PORT or ray://HOST:PORT; if not given, what "
+        "the variable RAY_ADDRESS says, else a Ray of this machine, which ends with the command",
     )
 
 
