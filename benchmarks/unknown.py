@@ -4,8 +4,8 @@
 
 In each draw three classes are left out. A small network learns the other seven on three quarters
 of the recordings outside one official fold; the last quarter fits the rules and sets their limits,
-so that 95 % of known clips should pass. Then all clips of the fold are scored: the known ones, which
-trained and fitted nothing, and those of the classes left out.
+so that 95 % of known clips should pass. Then all clips of the fold are scored: the known ones,
+which trained and fitted nothing, and those of the classes left out.
 """
 
 from __future__ import annotations
