@@ -29,10 +29,11 @@ from numpy.typing import NDArray
 from semisonic.audio.remote import path_text, url_of
 from semisonic.classifier.detection.frame_scores import packed, unpacked
 from semisonic.classifier.run_files import stamp
+from semisonic.core.cluster import open_engine
 from semisonic.core.errors import OptionError
 from semisonic.core.files import read_json, replacing, write_csv
-from semisonic.core.options import check
-from semisonic.core.parallel import LOCAL, Engine, EngineOptions, engine_for, in_order, open_engine
+from semisonic.core.options import LOCAL, EngineOptions, check
+from semisonic.core.parallel import Engine, engine_for, in_order
 from semisonic.core.progress import bar
 from semisonic.core.text import count_text, duration_text
 from semisonic.data.cache import ArrayCache, CachedRows, Key
