@@ -145,7 +145,8 @@ def make_optimizer(
     if options.optimizer == "sgd":
         nesterov = options.momentum > 0
         return SGD(decays, lr=rate, momentum=options.momentum, nesterov=nesterov, fused=fused)
-    return {"adam": Adam, "adamw": AdamW}[options.optimizer](decays, lr=rate, fused=fused)
+    kind = AdamW if options.optimizer == "adamw" else Adam
+    return kind(decays, lr=rate, fused=fused)
 
 
 def _scales(body: Encoder | None, decay: float) -> dict[nn.Parameter, float]:
