@@ -23,9 +23,10 @@ import numpy as np
 
 from semisonic.audio.remote import path_text, url_of
 from semisonic.classifier.run_files import stamp
+from semisonic.core.cluster import open_engine
 from semisonic.core.errors import OptionError
 from semisonic.core.files import read_json, replacing, write_csv, write_json
-from semisonic.core.options import check
+from semisonic.core.options import LOCAL, EngineOptions, check
 from semisonic.core.parallel import (
     LOCAL,
     LOCAL_ENGINE,
