@@ -12,6 +12,7 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile as sf
 
@@ -91,7 +92,7 @@ def test_every_file_is_in_a_table(disk: Path, tmp_path: Path) -> None:
 
 def test_names_and_folders_tell_times_and_sites(disk: Path, tmp_path: Path) -> None:
     found = look(disk, tmp_path / "run")
-    by_file = {one.file: one for one in found.recordings}
+    by_file = {one.file: one for one in found.recordings.itertuples()}
     pond, hill = by_file["pond/DATA/20240601_043000.WAV"], by_file["HILL_20240602_050000.wav"]
     assert (pond.site, pond.group, pond.labels) == ("pond", "pond", ())
     assert (hill.site, hill.group, hill.time_source) == ("HILL", "HILL", "name")
@@ -103,14 +104,14 @@ def test_names_and_folders_tell_times_and_sites(disk: Path, tmp_path: Path) -> N
     assert numbers["first_recorded_at"] == "2024-06-01T04:30:00"
     assert numbers["remarks"]["silent"] == 1
     days = look(disk, tmp_path / "run", group="day")
-    assert {one.group for one in days.recordings} >= {"pond 2024-06-01", "HILL 2024-06-02"}
+    assert {*days.recordings["group"]} >= {"pond 2024-06-01", "HILL 2024-06-02"}
 
 
 def test_copies_are_one_recording_where_that_is_asked_for(disk: Path, tmp_path: Path) -> None:
     plain, asked = (scan(disk, tmp_path / rule, group=rule) for rule in ("auto", "copies"))
-    group = {one.file: one.group for one in plain.recordings}
+    group = dict(zip(plain.recordings["file"], plain.recordings["group"], strict=True))
     assert group["quieter.ogg"] != group["notes.flac"]
-    group = {one.file: one.group for one in asked.recordings}
+    group = dict(zip(asked.recordings["file"], asked.recordings["group"], strict=True))
     assert group["quieter.ogg"] == group["notes.flac"]
     assert asked.summary.n_recordings < plain.summary.n_recordings
 
@@ -140,7 +141,7 @@ def test_class_folders_are_labels(tmp_path: Path) -> None:
     for i, name in enumerate(("cat/a.wav", "cat/b.wav", "dog/c.wav", "unlabelled/d.wav")):
         write(root / name, melody(i))
     found = look(root, tmp_path / "run")
-    assert [one.labels for one in found.recordings] == [("cat",), ("cat",), ("dog",), ()]
+    assert found.recordings["labels"].tolist() == [("cat",), ("cat",), ("dog",), ()]
     assert found.summary.per_class == {"cat": 2, "dog": 1}
     assert counts(look(root, tmp_path / "run", labels="none"))["classes"] == ()
 
@@ -162,7 +163,7 @@ def test_a_second_scan_decodes_only_what_is_new(disk: Path, tmp_path: Path) -> N
     first = look(disk, tmp_path / "run")
     again = look(disk, tmp_path / "run")
     assert (again.n_decoded, again.n_reused) == (0, first.n_decoded)
-    assert again.recordings == first.recordings
+    pd.testing.assert_frame_equal(again.recordings, first.recordings)
     assert again.duplicates == first.duplicates
     write(disk / "notes.flac", melody(99))
     write(disk / "new.wav", melody(98))
@@ -269,7 +270,7 @@ def test_a_killed_scan_goes_on(tmp_path: Path) -> None:
         file.write(b'["torn')
     found = scan(root, journal, workers=2)
     assert (found.n_reused, found.n_decoded) == (finished, 40 - finished)
-    assert found.recordings == whole.recordings
+    pd.testing.assert_frame_equal(found.recordings, whole.recordings)
     assert found.duplicates == whole.duplicates
 
 
@@ -277,7 +278,7 @@ def test_the_odd_files_of_real_life(shared_data: Path, tmp_path: Path) -> None:
     root = shared_data / "odd_files"
     found = look(root, tmp_path / "run")
     present = {p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file()}
-    listed = {one.file for one in found.recordings} | {file for file, _ in found.bad_files}
+    listed = {*found.recordings["file"]} | {file for file, _ in found.bad_files}
     assert listed == present
 
 

@@ -9,7 +9,6 @@ import numpy as np
 from semisonic.data.clips import Clips, without_copies
 from semisonic.data.duplicates import (
     Duplicate,
-    DuplicatesFound,
     find_duplicates,
     search,
 )
@@ -73,15 +72,15 @@ def check(
     threshold, max_offset, workers
         As for ``find_duplicates``.
     """
-    found = DuplicatesFound((), ())
+    found: tuple[list[Duplicate], list[tuple[str, str]]] = [], []
     if audio:
         found = search(clips, pool, threshold=threshold, max_offset=max_offset, workers=workers)
     return CheckReport(
         clips.name,
         len(clips.folds),
         tuple(straddling_groups(clips)),
-        found.duplicates,
-        found.failures,
+        tuple(found[0]),
+        tuple(found[1]),
     )
 
 

@@ -209,10 +209,11 @@ def _start(folder: Path, options: ProjectOptions, recordings: Path, tell: Tell) 
 def _usable(clips: Clips, scanned: Scan) -> tuple[Clips, list[str]]:
     """The clips without silent recordings and second copies; cuts of one sound are one group."""
     names = [name_from(scanned.root, path) for path in clips.paths]
-    usable = {one.file for one in scanned.recordings}
-    silent = {one.file for one in scanned.recordings if one.measured.silent_share >= 1.0}
+    found = scanned.recordings
+    silent = {*found["file"][found["silent_share"] >= 1.0]}
     copies = {max(p.first, p.second) for p in scanned.duplicates if p.kind == "identical"}
-    kept = [row for row, name in enumerate(names) if name in usable - silent - copies]
+    left = {*found["file"]} - silent - copies
+    kept = [row for row, name in enumerate(names) if name in left]
     place = {names[row]: number for number, row in enumerate(kept)}
     alike = (
         replace(pair, first_row=place[pair.first], second_row=place[pair.second])
@@ -220,9 +221,9 @@ def _usable(clips: Clips, scanned: Scan) -> tuple[Clips, list[str]]:
         if pair.first in place and pair.second in place
     )
     notes = [
-        f"{len(found)} {what} left out: see scan/scan.html"
-        for what, found in (("silent recordings", silent), ("copies of others", copies - silent))
-        if found
+        f"{len(files)} {what} left out: see scan/scan.html"
+        for what, files in (("silent recordings", silent), ("copies of others", copies - silent))
+        if files
     ]
     return group_duplicates(clips[np.array(kept, np.int64)], alike), notes
 
