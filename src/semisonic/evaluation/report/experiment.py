@@ -17,8 +17,7 @@ from semisonic.evaluation import published
 from semisonic.evaluation.comparison import ArmAccuracy, Comparison, arm_accuracy, compare_settings
 from semisonic.evaluation.metrics import confusion, per_class
 from semisonic.evaluation.plots.classes import class_recall, confusion_matrix
-from semisonic.evaluation.plots.experiments import accuracy_by_fold, comparison_plot
-from semisonic.evaluation.plots.network import patches
+from semisonic.evaluation.plots.experiments import accuracy_by_fold, comparison_plot, patches
 from semisonic.evaluation.plots.style import CLASS_COLOURS
 from semisonic.evaluation.plots.training import training_curves
 from semisonic.evaluation.predictions import Predictions
