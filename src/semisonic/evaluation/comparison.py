@@ -23,7 +23,7 @@ against:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -280,15 +280,15 @@ def compare(
         setting = predictions.settings[0]
     part = predictions.select(setting=setting)
     tables = [part.select(arm=arm) for arm in (arm_a, arm_b)]
-    return _compare_tables(*tables, (arm_a, arm_b), setting, n_resamples)
+    return _compare_tables(tables, (arm_a, arm_b), setting, n_resamples)
 
 
 def _compare_tables(
-    a: Predictions, b: Predictions, names: tuple[str, str], setting: str, n_resamples: int = 5000
+    tables: Sequence[Predictions], names: tuple[str, str], setting: str, n_resamples: int = 5000
 ) -> Comparison:
-    """Hold b against a, each of one arm and setting, under other names."""
-    Predictions.concat([a, b]).check()
-    arms = [_arm_of(table, name) for table, name in zip((a, b), names, strict=True)]
+    """Hold the second of two tables, each of one arm and setting, against the first."""
+    Predictions.concat(tables).check()
+    arms = [_arm_of(table, name) for table, name in zip(tables, names, strict=True)]
     found = [sorted(arm.draws) for arm in arms]
     if found[0] != found[1]:
         raise DataError(
@@ -397,9 +397,8 @@ def compare_setting_pairs(
         arms = [arm for arm in first.arms if arm in second.arms]
         for arm in arms:
             title = f"{pair[1]} against {pair[0]}" + (f", {arm}" if len(arms) > 1 else "")
-            found.append(
-                _compare_tables(first.select(arm=arm), second.select(arm=arm), pair, title)
-            )
+            tables = [part.select(arm=arm) for part in (first, second)]
+            found.append(_compare_tables(tables, pair, title))
     return found
 
 
@@ -477,13 +476,16 @@ def _arm_of_tags(name: str, tables: Iterable[TagScores]) -> ScoredArm:
     rows = pd.concat(parts)
     if (rows.groupby(["draw", "clip"])["fold"].nunique() > 1).any():
         raise DataError("scores of tags: a clip is tested in two folds of one draw")
-    draws = {draw: part.reset_index(drop=True) for draw, part in rows.groupby("draw")}
+    draws = {
+        draw: rows[rows["draw"] == draw].reset_index(drop=True)
+        for draw in rows["draw"].unique().tolist()
+    }
     first = next(iter(draws.values()))
     if not all(part[["clip", "fold"]].equals(first[["clip", "fold"]]) for part in draws.values()):
         raise DataError("scores of tags: draws with other test clips cannot be joined")
     clip, group = (first[column].to_numpy(np.str_) for column in ("clip", "group"))
     values = np.stack([part["value"].to_numpy() for part in draws.values()])
-    keys = tuple((int(draw), 0) for draw in draws)
+    keys = tuple((draw, 0) for draw in draws)
     return ScoredArm(name, keys, values, clip, group, first["fold"].to_numpy())
 
 

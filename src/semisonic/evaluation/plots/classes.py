@@ -60,8 +60,8 @@ def class_recall(recalls: Mapping[str, ArrayLike], classes: Sequence[str]) -> Fi
         left = max(0.0, np.floor(10 * (np.nanmin(table) - 0.05)) / 10)
         axes.hlines(rows, table.min(axis=0), table.max(axis=0), color=LINE, linewidth=2)
         for index, (arm, values) in enumerate(zip(recalls, table, strict=True)):
-            look = {"color": ARM_COLOURS[index % 2], "marker": ARM_MARKERS[index % 2]}
-            axes.scatter(values, rows, s=44, label=arm, zorder=3 + index, edgecolor=PAPER, **look)
+            colour, marker = ARM_COLOURS[index % 2], ARM_MARKERS[index % 2]
+            axes.scatter(values, rows, s=44, color=colour, marker=marker, label=arm, zorder=3)
     named_rows(axes, [short(classes)[i] for i in order], fontsize=9 if n <= 20 else 7.5)
     axes.set_xlim(left - 0.02 * (1 - left), 1 + 0.02 * (1 - left))
     axes.grid(axis="x")
@@ -131,7 +131,7 @@ def reliability_diagram(found: Mapping[str, Reliability]) -> Figure:
         raise DataError(f"reliability diagram: found {len(found)} curves, expected 1 or 2")
     figure = new_figure(4.8, 5.0)
     axes, below = figure.subplots(2, sharex=True, height_ratios=(3.4, 1))
-    axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=DASHED, label="as right as sure")
+    axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=DASHED)
     looks = list(zip(ARM_COLOURS, ARM_MARKERS, strict=True))[-len(found) :]
     for number, ((name, curve), (colour, marker)) in enumerate(
         zip(found.items(), looks, strict=True)
@@ -149,7 +149,7 @@ def reliability_diagram(found: Mapping[str, Reliability]) -> Figure:
         n_bins, width = len(curve.n_clips), 0.86 / len(found)
         left = (np.arange(n_bins) + 0.07 + number * width) / n_bins
         below.bar(left, curve.n_clips, width / n_bins, align="edge", color=colour)
-    axes.set(ylabel="right", ylim=(-0.03, 1.03))
+    axes.set(ylabel="right (dashed: as often as sure)", ylim=(-0.03, 1.03))
     axes.grid(axis="both")
     below.set(xlim=(-0.02, 1.02), ylabel="clips", xlabel="score")
     percent_axis(axes.yaxis)

@@ -169,8 +169,8 @@ def label_curve(curves: Sequence[LearningCurve], *, human: float | None = None) 
     ):
         low, high = np.array([point.accuracy.interval for point in curve.points]).T
         axes.fill_between(curve.labels, low, high, color=colour, alpha=0.14, linewidth=0)
-        look = {"color": colour, "marker": marker, "markersize": 7, "markeredgecolor": PAPER}
-        axes.plot(curve.labels, curve.means, label=curve.name, zorder=4, **look)
+        axes.plot(curve.labels, curve.means, color=colour, zorder=4, label=curve.name)
+        axes.scatter(curve.labels, curve.means, s=49, c=colour, marker=marker, zorder=5)
         for point in curve.points:  # beside the mean, so that dots of two arms are seen
             at = np.full(len(point.draws), point.labels_per_class * aside)
             axes.scatter(at, point.draws, s=9, color=colour, alpha=0.45, linewidth=0, zorder=3)

@@ -54,12 +54,12 @@ _FONTS = ("Inter", "Source Sans 3", "Helvetica Neue", "Arial", "Liberation Sans"
 
 
 @functools.cache
-def _settings() -> dict[str, Any]:
+def _settings() -> Any:
     found = mpl.rc_params_from_file(
         str(files(__package__) / "semisonic.mplstyle"), use_default_template=False
     )
     fonts = [name for name in _FONTS if name in set(fontManager.get_font_names())]
-    return {**found, "font.family": fonts or ["sans-serif"]}
+    return {**dict(found), "font.family": fonts or ["sans-serif"]}
 
 
 def look() -> AbstractContextManager[None]:

@@ -158,8 +158,7 @@ def search_course(
         seen = np.isfinite(best)
         axes.step(at[seen], best[seen], where="post", color=TREATED, label="best so far")
     if default is not None and np.isfinite(default):
-        label_of_line = {"label": "the recipe's values"}
-        axes.axhline(default, color=CONTROL, linewidth=1.3, linestyle="--", **label_of_line)
+        axes.axhline(default, color=CONTROL, lw=1.3, linestyle="--", label="the recipe's values")
     axes.set(xlabel=label, ylabel="inner accuracy")
     if whole:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -286,10 +286,7 @@ def _add_budget(
 ) -> None:
     classes = content.predictions.classes
     tables = {one.name: _rows_of(content, one) for one in series}
-    folds = {
-        name: rows.frame.groupby("fold")["correct"].mean().to_dict()
-        for name, rows in tables.items()
-    }
+    folds = {name: _by_fold(rows.frame, "correct") for name, rows in tables.items()}
     others = {one.name: one.published for one in series if one.published}
     human = published.human_accuracy(content.data)
     figure = accuracy_by_fold(
@@ -341,6 +338,12 @@ def _add_budget(
         for i, name in enumerate(classes)
     ]
     _table(report, f"recall-by-classifier{suffix}", by_class, percent=list(recalls))
+
+
+def _by_fold(frame: pd.DataFrame, column: str) -> dict[int, float]:
+    """The mean of a column in each fold."""
+    means: dict[Any, float] = frame.groupby("fold")[column].mean().to_dict()
+    return means
 
 
 def _recall(rows: Predictions, classes: Sequence[str]) -> NDArray[np.float64]:
@@ -463,8 +466,8 @@ def _add_folds(report: Report, main: Comparison) -> None:
         for pair in main.folds
     ]
     _table(report, "folds", rows, percent=[a, b], points=["difference"])
-    means = pd.DataFrame(rows).groupby("fold")[[a, b]].mean()
-    report.figure("folds", accuracy_by_fold({arm: means[arm].to_dict() for arm in (a, b)}))
+    frame = pd.DataFrame(rows)
+    report.figure("folds", accuracy_by_fold({arm: _by_fold(frame, arm) for arm in (a, b)}))
     draws = [
         {
             "draw": one.draw,
