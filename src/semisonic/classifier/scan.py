@@ -21,7 +21,7 @@ from semisonic.core.files import json_ready, write_json
 from semisonic.core.options import check
 from semisonic.core.progress import track
 from semisonic.core.text import MISSING, Result, count_text, duration_text, percent_text
-from semisonic.data.scan import Scan, counts, hours_by_day, recordings_table, write_tables
+from semisonic.data.scan import Scan, counts, each, hours_by_day, recordings_table, write_tables
 from semisonic.data.scan import scan as look_at
 from semisonic.evaluation.plots.recordings import histogram, recording_hours
 from semisonic.evaluation.report.document import Number, Player, Report, Verdict
@@ -45,7 +45,7 @@ def _players(root: Path, recordings: pd.DataFrame, n: int) -> Iterator[Player]:
     if len(order) > n:
         places = np.linspace(0, len(order), n, endpoint=False) + len(order) / (2 * n)
         order = [order[int(place)] for place in places]
-    for one in track(whole.loc[order].itertuples(), "thumbnails", "file", len(order)):
+    for one in track(each(whole.loc[order]), "thumbnails", "file", len(order)):
         start = max(0.0, (one.duration - SHOWN) / 2)
         end = min(one.duration, start + SHOWN)
         try:
@@ -182,7 +182,7 @@ def _add_labels_and_groups(report: Report, scan: Scan) -> None:
 def _add_faults(report: Report, scan: Scan) -> None:
     """Files that cannot be used, recordings with remarks, and copies."""
     report.table("bad-files", ["file", "reason"], scan.bad_files[:_MOST_ROWS])
-    odd = [one for one in scan.recordings.itertuples() if one.odd]
+    odd = [one for one in each(scan.recordings) if one.odd]
     odd.sort(key=lambda one: (sorted(one.odd), -one.clipped_share, one.file))
     report.table(
         "odd",

@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -296,6 +296,11 @@ def _table(
     return frame.astype({**whole, **dict.fromkeys(_LEVELS, np.float64)})
 
 
+def each(recordings: pd.DataFrame) -> Iterator[Any]:
+    """The rows of a table, with the columns as attributes."""
+    return iter(recordings.itertuples(index=False))
+
+
 def _clips(root: Path, recordings: pd.DataFrame, read: Clips | None) -> Clips:
     """The recordings as a clip table, a row each, in their order."""
     n = len(recordings)
@@ -327,7 +332,7 @@ def _headers(recordings: pd.DataFrame) -> dict[str, AudioInfo]:
             one.subtype,
             one.damage,
         )
-        for one in recordings.itertuples()
+        for one in each(recordings)
     }
 
 

@@ -168,8 +168,8 @@ def _durations(clips: Clips, whole: Any) -> Durations | None:
     length = (end - clips.start_time)[~np.isnan(whole)]
     if not len(length):
         return None
-    spread = (float(of(length)) for of in (np.min, np.median, np.max))
-    return Durations(*spread, total_hours=float(length.sum()) / 3600)
+    shortest, median, longest = (float(of(length)) for of in (np.min, np.median, np.max))
+    return Durations(shortest, median, longest, float(length.sum()) / 3600)
 
 
 def _most_common(values: Iterable[Any]) -> dict[Any, int]:

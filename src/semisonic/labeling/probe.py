@@ -26,7 +26,7 @@ from semisonic.labeling.answers import LabelledRows, label_index
 from semisonic.labeling.embedder import Embedding
 from semisonic.labeling.index import EmbeddingIndex
 from semisonic.labeling.label_log import LabelLog
-from semisonic.models.decision_module import probabilities
+from semisonic.models.decision import probabilities
 from semisonic.models.necks import Backbone
 from semisonic.models.registry import create
 from semisonic.models.sound_model import SoundModel

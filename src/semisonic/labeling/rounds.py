@@ -90,6 +90,13 @@ class AccuracyEstimate:
         ends = wilson_by_group(right, groups)
         return cls(n_right, n, n_right / n, *ends, len(set(groups)))
 
+    @classmethod
+    def from_cells(cls, cells: Mapping[str, str], prefix: str) -> AccuracyEstimate:
+        """From the columns of a table whose names begin so."""
+        kinds: dict[str, Any] = {"n_right": int, "n": int, "n_recordings": int}
+        names = cls.__dataclass_fields__
+        return cls(**{name: kinds.get(name, float)(cells[prefix + name]) for name in names})
+
     def __str__(self) -> str:
         if not self.n:
             return "unknown"
@@ -232,15 +239,7 @@ class HistoryRow:
             seconds=float(cells["seconds"]),
             state=cells["state"],
             notes=tuple(filter(None, cells["notes"].split(_BETWEEN))),
-            **{
-                name: AccuracyEstimate(
-                    **{
-                        key: (int if key.startswith("n") else float)(cells[prefix + key])
-                        for key in AccuracyEstimate.__dataclass_fields__
-                    }
-                )
-                for name, prefix in _ESTIMATES.items()
-            },
+            **{name: AccuracyEstimate.from_cells(cells, p) for name, p in _ESTIMATES.items()},
         )
 
 

@@ -152,7 +152,7 @@ def candidate_pool(
         index is not None
         and classifier is not None
         and made_by == _vectors_from(model) != embedder.hash
-        and not classifier.decision.unknown.reads_statistics  # which are no part of an index
+        and not classifier.decision.unknown  # whose statistics are no part of an index
     ):
         scores = score_vectors(classifier, index.vectors)
     elif index is None or made_by != embedder.hash:
@@ -414,7 +414,7 @@ def run_suggest(options: SuggestOptions) -> SuggestResult:
     """
     check(options)
     table, log, model = options.output, options.log, options.model
-    where = {"device": options.device, "workers": options.workers}
+    where: dict[str, Any] = {"device": options.device, "workers": options.workers}
     check_table(table, inputs=[one for one in (log, model, options.data) if one is not None])
     answered: LabelLog | Clips | None = None
     if log is not None:

@@ -102,9 +102,9 @@ def list_recordings(
             "For a table of clips take 'predict'"
         )
     recordings, failures = [], list(missing)
-    files = clips.file.tolist()
-    headers = read_headers(clips.root, files, workers, engine)
-    for file, path, info in zip(files, clips.paths, headers, strict=True):
+    names: list[str] = clips.file.tolist()
+    headers = read_headers(clips.root, names, workers, engine)
+    for file, path, info in zip(names, clips.paths, headers, strict=True):
         if isinstance(info, str):
             failures.append((file, info))
             continue
