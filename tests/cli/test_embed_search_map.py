@@ -114,7 +114,7 @@ def test_a_bad_file_gives_status_3(place: Path, capsys: pytest.CaptureFixture[st
         (["embed", "m.zip", "sounds", "--per", "file"], "window"),
         (["search", "sounds", "sounds/tone/1.wav"], "expected the folder of an index"),
         (["search", "index"], "expected the folder of an index"),
-        (["map", "index", "--colour", "lable"], "did you mean 'label'"),
+        (["map", "index", "--projection", "pac"], "did you mean 'pca'"),
     ],
 )
 def test_wrong_use_gives_status_2(

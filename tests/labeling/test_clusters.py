@@ -59,7 +59,6 @@ def test_the_nearest_to_a_centre_are_of_different_recordings() -> None:
     first, second = nearest_to_centres(vectors, number, group, 3)
     assert set(group[first]) == {"a", "b", "c"}
     assert sorted(second) == [6, 7, 8], "of one recording all the same if there is no other"
-    assert nearest_to_centres(vectors, number, group, 0) == [[], []]
 
 
 def test_purity_counts_the_commonest_label_of_each_cluster() -> None:

@@ -242,7 +242,7 @@ def test_any_file_name_comes_through(model: Path, tmp_path: Path) -> None:
     assert {path.name for path in index.clips.paths} == set(names)
     assert all(path.is_file() for path in index.clips.paths)
     assert len(embed(model, folder, tmp_path / "index", device="cpu", workers=1)) == 4
-    run_map(MapOptions(index.folder, projection="pca", sounds="link"))
+    run_map(MapOptions(index.folder, projection="pca", megabytes=0.0))
     run_search(SearchOptions(index.folder, (), (0,), output=tmp_path / "found", device="cpu"))
 
 

@@ -16,7 +16,7 @@ import pytest
 import soundfile as sf
 from labeling_sounds import RATE, sound
 
-from semisonic.core.errors import DataError, OptionError
+from semisonic.core.errors import DataError
 from semisonic.labeling.embed import embed
 from semisonic.labeling.index import EmbeddingIndex
 from semisonic.labeling.map import run_map
@@ -57,12 +57,11 @@ def test_the_page_holds_every_point_and_its_sound(index: EmbeddingIndex) -> None
     assert set(meanings) == {"label", "predicted", "file"}
 
 
-def test_a_map_with_other_options_is_another_map(index: EmbeddingIndex) -> None:
-    options = replace(QUICK, index=index.folder, sounds="none")
+def test_a_map_is_drawn_anew_with_other_options(index: EmbeddingIndex) -> None:
+    options = replace(QUICK, index=index.folder)
     first, second = run_map(options), run_map(replace(options, clusters="2"))
-    assert [one.report.parent.name for one in (first, second)] == ["map", "map-2"]
-    assert run_map(options).report == first.report
-    assert "cluster" in data_of(first.report)["meanings"]  # type: ignore[operator]
+    assert first.report == second.report
+    assert "cluster" in data_of(second.report)["meanings"]  # type: ignore[operator]
 
 
 def test_nothing_is_loaded_and_only_our_script_runs(index: EmbeddingIndex) -> None:
@@ -90,25 +89,17 @@ def test_names_from_outside_cannot_leave_the_data(model: Path, tmp_path: Path) -
 
 
 def test_sounds_that_take_too_much_become_links(index: EmbeddingIndex) -> None:
-    options = replace(QUICK, index=index.folder, megabytes=0.02, snippet=0.5)
-    small = run_map(replace(options, megabytes=5.0, output=index.folder / "small"))
-    assert small.sounds.kind == "inside"
-    assert 0.02 < small.sounds.megabytes < 0.2
-    with pytest.raises(OptionError, match=r"more than the 0\.02 MB"):
-        run_map(replace(options, sounds="inside", megabytes=0.02, output=index.folder / "a"))
-    result = run_map(replace(options, output=index.folder / "b"))
-    assert result.sounds.kind == "link"
-    assert "MB" in result.summary()
+    result = run_map(replace(QUICK, index=index.folder, megabytes=0.02))
+    assert "more than 0.02 MB" in result.summary()
     data = data_of(result.report)
+    assert data["kind"] == "link"
     for source in data["sources"]:  # type: ignore[attr-defined]
         assert (result.report.parent / unquote(source)).is_file()
     assert "media-src data: &#39;self&#39; file:" in result.report.read_text(encoding="utf-8")
-    silent = run_map(replace(options, sounds="none", output=index.folder / "c"))
-    assert data_of(silent.report)["sources"] == []
 
 
 def test_clusters_are_written_and_can_be_heard(index: EmbeddingIndex) -> None:
-    result = run_map(replace(QUICK, index=index.folder, clusters="3", nearest=2, colour="cluster"))
+    result = run_map(replace(QUICK, index=index.folder, clusters="3"))
     assert result.clusters is not None
     assert result.agreement is not None
     assert result.agreement.purity == 1.0
@@ -117,7 +108,7 @@ def test_clusters_are_written_and_can_be_heard(index: EmbeddingIndex) -> None:
     assert set(read.cluster.tolist()) == {0, 1, 2}
     text = result.report.read_text(encoding="utf-8")
     assert text.count('<ul class="players">') == 1
-    assert text.count("<li><img") == 6
+    assert text.count("<li><img") == 9
     assert "purity 100.0 %" in result.summary()
 
 
@@ -129,7 +120,7 @@ def test_of_many_rows_a_stated_part_is_drawn(index: EmbeddingIndex) -> None:
 
 
 def test_tsne_draws_kinds_apart(index: EmbeddingIndex) -> None:
-    data = data_of(run_map(MapOptions(index.folder, sounds="none")).report)
+    data = data_of(run_map(MapOptions(index.folder)).report)
     points = np.stack([data["x"], data["y"]], axis=1)
     kinds = np.array([row[0] for row in index.clips.labels])
     gaps = np.linalg.norm(points[:, None] - points[None], axis=2)
@@ -137,9 +128,7 @@ def test_tsne_draws_kinds_apart(index: EmbeddingIndex) -> None:
     assert (kinds[gaps.argmin(axis=1)] == kinds).mean() > 0.9
 
 
-def test_what_cannot_be_drawn_is_named(index: EmbeddingIndex, model: Path, kinds: Path) -> None:
-    with pytest.raises(OptionError, match="'cluster' has nothing to tell"):
-        run_map(replace(QUICK, index=index.folder, colour="cluster"))
+def test_what_cannot_be_drawn_is_named(model: Path, kinds: Path) -> None:
     few = embed(model, kinds / "hum" / "0.wav", kinds.parent / "few", device="cpu")
     with pytest.raises(DataError, match="at least 3"):
         run_map(replace(QUICK, index=few.folder))

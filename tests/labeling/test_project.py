@@ -93,7 +93,8 @@ def test_many_recordings_are_told_apart_first(
     monkeypatch.setattr(starting, "pretrain", fake)
     monkeypatch.setattr(starting, "synthetic_file", lambda *_, **__: model)
     steps: list[str] = []
-    started = start_project(replace(options, encoder="auto", most_pretrained=10), tell=steps.append)
+    monkeypatch.setattr(starting, "MOST_PRETRAINED", 10)
+    started = start_project(replace(options, encoder="auto"), tell=steps.append)
     assert steps == list(starting.STEPS)
     (how,) = asked
     assert (how.objective, str(how.encoder)) == ("simclr", "synth")

@@ -79,12 +79,6 @@ def test_the_files_of_the_examples_can_be_left_out(index: EmbeddingIndex, long: 
     assert not [hit for hit in other if hit.file.endswith("long.wav")]
 
 
-def test_euclidean_distance_grows(index: EmbeddingIndex, example: Path) -> None:
-    hits = run_search(asked(index, example, by="euclidean", k=5)).hits
-    assert [hit.value for hit in hits] == sorted(hit.value for hit in hits)
-    assert hits[0].value >= 0
-
-
 def test_the_table_and_the_page(index: EmbeddingIndex, example: Path, tmp_path: Path) -> None:
     output = tmp_path / "run"
     result = run_search(asked(index, example, k=12, players=3, output=output))

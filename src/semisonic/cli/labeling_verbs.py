@@ -69,7 +69,7 @@ def search(options: SearchOptions, session: Session) -> Status:
     examples=[
         "semisonic map runs/index",
         "semisonic map runs/index --clusters auto -o runs/clusters",
-        "semisonic map runs/index --projection pca --most 10000 --sounds link -o runs/all",
+        "semisonic map runs/index --projection pca --most 10000 -o runs/all",
     ],
 )
 def draw_map(options: MapOptions, session: Session) -> Status:

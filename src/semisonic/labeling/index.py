@@ -24,7 +24,7 @@ from semisonic.data.windows import clip_durations
 from semisonic.features.frontend import make_extractor
 from semisonic.labeling.embedder import Embedder, open_embedder
 from semisonic.labeling.nearest import Hit, Nearest, find_hits, nearest
-from semisonic.labeling.options import COSINE, WINDOW
+from semisonic.labeling.options import WINDOW
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -444,9 +444,9 @@ class EmbeddingIndex:
         hop: float | None = self.about["hop"]
         return hop
 
-    def nearest(self, queries: ArrayLike, k: int = 10, *, by: str = COSINE) -> Nearest:
+    def nearest(self, queries: ArrayLike, k: int = 10) -> Nearest:
         """The nearest rows of some vectors: see :func:`semisonic.labeling.nearest.nearest`."""
-        return nearest(self.vectors, queries, k, by)
+        return nearest(self.vectors, queries, k)
 
     def search(
         self,
@@ -454,7 +454,6 @@ class EmbeddingIndex:
         k: int = 10,
         *,
         sample_rate: int | None = None,
-        by: str = COSINE,
         all_windows: bool = False,
         without_files: Sequence[str] = (),
         without_rows: Sequence[int] = (),
@@ -468,7 +467,6 @@ class EmbeddingIndex:
             (dim,); or with ``sample_rate`` a wave, shape (n_samples,).
         k : int
             Hits.
-        by : {"cosine", "euclidean"}
         all_windows : bool
             Each row is a hit; otherwise rows of a file that touch each other are one.
         without_files : sequence of str
@@ -496,7 +494,7 @@ class EmbeddingIndex:
             vector = np.asarray(query, np.float32)
         else:
             vector = self.embed_wave(query, sample_rate)
-        rows, values = (found[0] for found in self.nearest(vector, len(self), by=by))
+        rows, values = (found[0] for found in self.nearest(vector, len(self)))
         kept = ~left_out[rows]
         return find_hits(self.clips, rows[kept], values[kept], k, merge=not all_windows)
 

@@ -28,7 +28,6 @@ from semisonic.labeling.label_log import LabelLog
 from semisonic.labeling.options import (
     MIX,
     RANDOM_SHARE,
-    SPREAD,
     ProjectOptions,
     QueueOptions,
 )
@@ -180,13 +179,12 @@ class Project:
         *,
         strategy: str = MIX,
         random_share: float = RANDOM_SHARE,
-        apart: float = SPREAD,
     ) -> Queue:
         """What to listen to next; files are named as the log names them.
 
         The parameters are those of :func:`semisonic.suggest`.
         """
-        queue = choose(self.pool(), n, strategy, self.seed, self.log, random_share, apart)
+        queue = choose(self.pool(), n, strategy, self.seed, self.log, random_share)
         return self._named(queue)
 
     def learn(self, *, tell: Tell | None = None) -> LearningRound:
@@ -343,7 +341,6 @@ def suggest_in_project(
         wanted.n,
         strategy=wanted.strategy,
         random_share=wanted.random_share,
-        apart=wanted.apart,
     )
     chosen.write(table, over=True, page=True)
     return SuggestResult(chosen, table, len(project.index), n_taken=len(taken))

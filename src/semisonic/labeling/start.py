@@ -41,6 +41,8 @@ from semisonic.training.run_folder import differences
 
 BEGUN = "begun.json"
 AUTO = "auto"
+MOST_PRETRAINED = 10_000
+"""Windows that the encoder learns from at most, drawn by chance."""
 _FEWEST_CLUSTERED = 10
 """Segments from which on groups are looked for."""
 FREE = ("output", "workers", "device", "cache", "recordings")
@@ -250,7 +252,7 @@ def _encoder(
     if not isinstance(pool, Clips) or not is_enough:
         return file, [f"{said}; {len(pool)} windows are too few to be told apart"]
     tell(APART)
-    n = min(len(pool), options.most_pretrained)
+    n = min(len(pool), MOST_PRETRAINED)
     rows = generator(options.seed, "pre-trained").choice(len(pool), n, replace=False)
     table = Path(os.path.abspath(folder)) / ENCODER / "heard.csv"
     _write_windows(table, pool[np.sort(rows)])

@@ -34,7 +34,6 @@ from semisonic.labeling.options import (
     CLIP,
     MIX,
     RANDOM_SHARE,
-    SPREAD,
     STRATEGIES,
     WINDOW,
     SuggestOptions,
@@ -64,6 +63,8 @@ from semisonic.models.sound_model import SoundModel
 
 INDEX_OF = "embedding"
 """In what a model's file tells of its making: the hash of the model that made its vectors."""
+APART = 30.0
+"""Seconds between rows of one recording, as far as there are others; not in the random part."""
 MOST_LOOKED_AT = 50_000
 """Rows that a strategy looks at; of more, as many drawn by chance."""
 _BLOCK = 8192
@@ -223,7 +224,6 @@ def suggest(
     seed: int = 0,
     exclude: LabelLog | Clips | None = None,
     random_share: float = RANDOM_SHARE,
-    apart: float = SPREAD,
     folder: str | PathLike[str] | None = None,
     device: str = "auto",
     workers: int | None = None,
@@ -249,8 +249,6 @@ def suggest(
         What has been answered, passed over included: it is not asked again, and counts as labelled.
     random_share : float
         Part of the queue of "mix" that is drawn by chance, 0 to 1: its answers measure.
-    apart : float
-        Seconds between rows of one recording, as far as there are others; not in the random part.
     folder : path, optional
         Keeps vectors that have to be made; a temporary one by default.
     device : str
@@ -285,7 +283,7 @@ def suggest(
                 model, where, Path(folder or temporary), device=device, workers=workers
             )
         )
-        return choose(pool, n, strategy, seed, exclude, random_share, apart)
+        return choose(pool, n, strategy, seed, exclude, random_share)
 
 
 def choose(
@@ -295,7 +293,6 @@ def choose(
     seed: int = 0,
     exclude: LabelLog | Clips | None = None,
     random_share: float = RANDOM_SHARE,
-    apart: float = SPREAD,
 ) -> Queue:
     """As :func:`suggest`, with the same parameters, from a pool at hand."""
     has_scores = pool.scores is not None
@@ -335,7 +332,7 @@ def choose(
             order = rest[uncertain_centres(vectors, unsure[rest], asked, seed=seed)]
         else:
             order = rest[uncertain(unsure[rest], asked)]
-        chosen = spread_out(order, pool.clips, n_main, apart=apart, beside=drawn.tolist())
+        chosen = spread_out(order, pool.clips, n_main, apart=APART, beside=drawn.tolist())
         if asked == len(rest):
             chosen = np.concatenate([chosen, order[~np.isin(order, chosen)]])[:n_main]
         asked = min(2 * asked, len(rest))
@@ -434,7 +431,6 @@ def run_suggest(options: SuggestOptions) -> SuggestResult:
         options.seed,
         answered,
         options.random_share,
-        options.apart,
     )
     queue.write(table, page=True)
     return SuggestResult(queue, table, len(pool), pool.failures)
