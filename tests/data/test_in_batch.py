@@ -124,13 +124,13 @@ def test_another_process_gets_it_without_the_samples(samples: SampleStore) -> No
 def test_what_does_not_fit_is_copied_batch_by_batch(
     samples: SampleStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    features = in_batch(samples)
+    features = in_batch(samples, "meta")
     monkeypatch.setattr("semisonic.data.batches.free_memory", lambda device: features.n_bytes)
     assert not features._fits()
     assert "each batch is copied there instead" in caplog.text
     monkeypatch.setattr("semisonic.data.batches.free_memory", lambda device: 2 * features.n_bytes)
     assert features._fits()
-    assert not features.is_resident, "on a processor the samples stay where they are"
+    assert not in_batch(samples).is_resident, "on a processor the samples stay where they are"
 
 
 def test_the_first_use_may_be_an_evaluation(samples: SampleStore) -> None:

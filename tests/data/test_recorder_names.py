@@ -97,23 +97,6 @@ def test_other_names_tell_no_time(file: str) -> None:
     assert read_name(file).recorded_at is None
 
 
-@pytest.mark.parametrize(
-    ("file", "place"),
-    [
-        ("20180226_040000_Bar29 [27.2819 90.1361].wav", (27.2819, 90.1361)),
-        ("20180226_040000_Bar29 _27.2819 90.1361_.wav", (27.2819, 90.1361)),
-        ("20161108_075126_Sun [-39.5336 -131.2711].wav", (-39.5336, -131.2711)),
-        ("20210617T080000+0000_Rec2_-18.2656+144.5564.flac", (-18.2656, 144.5564)),
-        ("20180226_040000Z_+40.1213-075.0015+2.79CRSWGS_84.flac", (40.1213, -75.0015)),
-        ("20180226_040000_12.wav", (None, None)),
-        ("20180226_040000_99.9 200.5.wav", (None, None)),
-    ],
-)
-def test_places_in_names(file: str, place: tuple[float, float]) -> None:
-    found = read_name(file)
-    assert (found.latitude, found.longitude) == place
-
-
 @given(st.datetimes(datetime(1990, 1, 1), datetime(2099, 12, 31)), st.sampled_from("_T$-"))
 def test_any_time_is_found_again(time: datetime, mark: str) -> None:
     second = time.replace(microsecond=0)

@@ -272,7 +272,6 @@ def _table(
         start = inside or name.recorded_at
         site = (site_of(file, name, class_folders=class_folders) if start else "") or m["device"]
         of = groups[file]
-        placed = m if m["latitude"] is not None else vars(name)
         rows.append(
             {
                 "file": file,
@@ -282,8 +281,6 @@ def _table(
                 "time_source": m["time_source"] if inside else "name" * bool(start),
                 "device": m["device"] or name.device,
                 "site": site,
-                "latitude": placed["latitude"],
-                "longitude": placed["longitude"],
                 "group": site if by_site and of == file and site and start else of,
                 "labels": labels.get(file, ()),
                 "odd": frozenset(text.partition(":")[0] for text in m["remarks"]),
