@@ -36,11 +36,9 @@ n_mels = 16
 [setting.pretrain]
 epochs = 1
 precision = "fp32"
-channels_last = "off"
 [setting.fit]
 epochs = 2
 precision = "fp32"
-channels_last = "off"
 [[settings]]
 name = "un-pooling"
 """

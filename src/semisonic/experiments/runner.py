@@ -16,8 +16,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
-
 from semisonic.classifier.config import SegmentOptions
 from semisonic.classifier.prepare import FrontOptions, in_batch_device
 from semisonic.classifier.provenance import data_hash, recording_hashes
@@ -34,8 +32,7 @@ from semisonic.experiments.jobs import is_done, read_job
 from semisonic.experiments.material import Material, gather
 from semisonic.experiments.options import SYNTH, CurveOptions, ExperimentOptions
 from semisonic.experiments.worker import start
-from semisonic.training.devices import choose_device, choose_plan
-from semisonic.training.options import FitOptions
+from semisonic.training.devices import choose_device
 from semisonic.training.run_folder import RunFolder
 
 _log = logging.getLogger(__name__)
@@ -199,11 +196,6 @@ def tasks_at_once(workers: int | None, device: str, engine: Engine) -> int:
     if workers or not engine.is_local:
         return workers or 0
     return count_workers(None) if device == "cpu" else 1
-
-
-def plans_of(fits: Iterable[FitOptions]) -> list[str]:
-    """Number format and layout of trainings whose options name both, each once."""
-    return sorted({str(choose_plan(fit, torch.device("cpu"))) for fit in fits})
 
 
 def warned(material: Material, warnings: Sequence[str]) -> Material:
