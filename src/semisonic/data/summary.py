@@ -133,7 +133,9 @@ class Summary:
         text = "\n".join(f"{name.ljust(width)}  {value}" for name, value in facts.items())
         table = self.to_frame().reset_index()
         rows = table.itertuples(index=False)
-        return f"{text}\n\n{text_table(list(table), rows)}" if len(table) else text
+        return (
+            f"{text}\n\n{text_table([str(name) for name in table], rows)}" if len(table) else text
+        )
 
 
 def describe(
