@@ -21,9 +21,9 @@ from semisonic.classifier.options import (
     EvaluateOptions,
     TrainOptions,
 )
-from semisonic.classifier.starting_encoder import convert
-from semisonic.classifier.strategy import network_of
+from semisonic.classifier.pretrain import convert
 from semisonic.classifier.train import train
+from semisonic.classifier.training import network_of
 from semisonic.core.errors import OptionError
 from semisonic.core.files import read_json
 from semisonic.features.options import MelOptions
