@@ -207,7 +207,7 @@ def score_vectors(model: SoundModel, vectors: NDArray[np.float32]) -> NDArray[np
     with evaluating(model):
         for start in range(0, len(vectors), _BLOCK):
             block = torch.from_numpy(np.array(vectors[start : start + _BLOCK], np.float32))
-            parts.append(model.decide(model.head(block), block)[0].numpy())
+            parts.append(model.decide(model.head(block))[0].numpy())
     return np.concatenate(parts)
 
 
