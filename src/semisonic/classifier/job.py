@@ -43,6 +43,7 @@ from semisonic.classifier.pretraining import (
 )
 from semisonic.classifier.provenance import DataPart, recording_hashes
 from semisonic.classifier.selection import (
+    Rows,
     Selection,
     check_classes,
     select,
@@ -52,7 +53,6 @@ from semisonic.classifier.selection import (
 from semisonic.classifier.sounds import Sounds
 from semisonic.classifier.training import (
     NO_ROWS,
-    Rows,
     TrainedModel,
     TrainingData,
     frontend_of,

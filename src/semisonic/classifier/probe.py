@@ -119,7 +119,8 @@ def pseudo_labels(
 
 def one_hot(target: NDArray[Any], n_classes: int) -> NDArray[np.float32]:
     """Class numbers as shares, (n, n_classes); rows without a class (-1) are zero."""
-    return (target[:, None] == np.arange(n_classes)).astype(np.float32)
+    hot: NDArray[np.float32] = (target[:, None] == np.arange(n_classes)).astype(np.float32)
+    return hot
 
 
 # A class layer that is solved for and not trained: weights behind standardised embeddings.

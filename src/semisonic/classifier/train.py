@@ -58,12 +58,11 @@ from semisonic.classifier.run_files import (
     write_figure,
 )
 from semisonic.classifier.scoring import score_rows
-from semisonic.classifier.selection import Selection, load_data
+from semisonic.classifier.selection import Rows, Selection, load_data
 from semisonic.classifier.sounds import Sounds
 from semisonic.classifier.training import (
     NO_ROWS,
     ClassifierTraining,
-    Rows,
     TrainedModel,
     network_of,
     train_model,

@@ -594,7 +594,10 @@ class ClassifierTraining:
         data, size = self.data, self.config.fit.batch_size
         params = self.config.method_params
         n_verified, n_noisy = shares_of_batch(size, len(rows), len(data.noisy))
-        wanted = {"labelled": (rows, n_verified, target), "noisy": (data.noisy, n_noisy, target)}
+        wanted: dict[str, tuple[Rows, int, NDArray[Any] | None]] = {
+            "labelled": (rows, n_verified, target),
+            "noisy": (data.noisy, n_noisy, target),
+        }
         if reads_pool(self.config.method, params):
             # A batch of the pool goes with a batch of labels, which may be a small one.
             n_pool = max(2, round(params.pool_ratio * min(size, len(rows) + len(data.noisy))))

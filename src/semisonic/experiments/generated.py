@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from semisonic.classifier.config import WITH_NOISY, TrainConfig
+from semisonic.classifier.selection import Rows
 from semisonic.classifier.training import (
     ClassifierTraining,
-    Rows,
     TrainedModel,
     TrainingData,
     feature_parts,
