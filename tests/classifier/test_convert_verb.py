@@ -122,7 +122,11 @@ def test_a_model_from_scratch_says_nothing_of_the_kind(
 def test_auto_leaves_a_general_encoder_as_it_is() -> None:
     for labels in (2.0, 200.0):
         choice = recommend(DataSummary(labels, round(10 * labels), 5000, start=GENERAL))
-        assert (choice.config.method, choice.config.objective, choice.start) == ("probe", "none", GENERAL)
+        assert (choice.config.method, choice.config.objective, choice.start) == (
+            "probe",
+            "none",
+            GENERAL,
+        )
     asked = recommend(DataSummary(4.0, 40, 500, start=GENERAL), "simclr")
     assert asked.config.objective == "simclr"
     assert recommend(DataSummary(4.0, 40, 500, start=FRESH), AUTO).config.objective == "simclr"

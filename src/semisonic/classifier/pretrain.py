@@ -38,10 +38,10 @@ from semisonic.classifier.run_files import (
 )
 from semisonic.classifier.selection import load_data
 from semisonic.classifier.training import frontend_of, network_of
+from semisonic.core.cluster import open_engine
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.files import content_hash, json_ready
 from semisonic.core.options import check
-from semisonic.core.parallel import open_engine
 from semisonic.core.seeds import generator
 from semisonic.core.text import Result, count_text, text_table
 from semisonic.data.outputs import check_file

@@ -55,9 +55,8 @@ from semisonic.models.pretrained import (
 )
 from semisonic.training.devices import choose_device, kept_randomness, seed_torch
 from semisonic.training.layerwise import fit_layers
-from semisonic.training.loop import fit
+from semisonic.training.loop import FitResult, fit
 from semisonic.training.options import FitOptions
-from semisonic.training.state import FitResult
 
 _log = logging.getLogger(__name__)
 

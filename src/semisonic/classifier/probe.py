@@ -21,7 +21,7 @@ from semisonic.classifier.config import LEFT_OUT, PROBE, PROTOTYPE, MethodOption
 from semisonic.classifier.scoring import embed_rows
 from semisonic.core.parallel import one_blas_thread
 from semisonic.models.sound_model import SoundModel
-from semisonic.training.state import FitResult
+from semisonic.training.loop import FitResult
 
 Rows = NDArray[np.int64]
 FloatArray = NDArray[np.float64]

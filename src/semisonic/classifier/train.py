@@ -68,10 +68,11 @@ from semisonic.classifier.training import (
     train_model,
 )
 from semisonic.classifier.windows import cut_clips
+from semisonic.core.cluster import open_engine
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.files import json_ready, write_csv, write_json
 from semisonic.core.options import check
-from semisonic.core.parallel import Engine, count_workers, open_engine
+from semisonic.core.parallel import Engine, count_workers
 from semisonic.core.progress import say
 from semisonic.core.text import Result, bytes_text, count_text, percent_text, rough_duration
 from semisonic.data.clips import Clips, join
