@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from calls import cli
 from semisonic.audio.write import write
-from semisonic.classifier import starting_encoder as synthetic
+from semisonic.classifier import pretraining as synthetic
+from calls import cli
+from semisonic.core import progress
 from semisonic.core.errors import OptionError
 from semisonic.core.user_cache import cache_part, clear_cache, user_cache
 from semisonic.data.options import SynthOptions
@@ -21,6 +24,9 @@ from semisonic.training.options import FitOptions
 RATE = 16000
 NETWORK = ["--model", "(4)3c-2p-8fc", "--n-mels", "16", "--duration", "1", "--hop-length", "512"]
 MEL = MelOptions(sample_rate=RATE, duration=1.0, n_mels=16)
+
+
+
 
 
 @pytest.fixture
@@ -37,7 +43,8 @@ def _quick(put: object) -> None:
         "SOUNDS",
         SynthOptions(n_classes=2, clips_per_class=5, clips_per_recording=1, n_pool=0),
     )
-    put(synthetic, "FIT", FitOptions(steps=2, batch_size=4, restore_best=False))
+    fit = FitOptions(steps=2, batch_size=4, restore_best=False)
+    put(synthetic, "SYNTH_CONFIG", replace(synthetic.SYNTH_CONFIG, fit=fit))
 
 
 @pytest.fixture

@@ -150,9 +150,9 @@ def test_a_dry_run_says_what_would_be_done(sounds, tmp_path, capsys, monkeypatch
     assert shown == {"data": str(sounds / "labels.csv"), "output": str(folder)}
     assert "read as a table of files and labels" in answer.err
     assert (
-        "# method: probe or prototype on an encoder that has learned made-up sounds" in answer.out
+        "# method: probe or prototype on an encoder that has learned synthetic sounds" in answer.out
     )
-    assert "made-up sounds: make 2,000, train the encoder for 2,000 steps" in answer.out
+    assert "synthetic sounds: make 2,000, train the encoder for 2,000 steps" in answer.out
     assert re.search(r"decode \d+ clips: less than a minute", answer.out)
     assert re.search(r"all of it: about \d+ min .* about [\d.]+ [MG]B in '.*cache'", answer.out)
     last = answer.out.splitlines()[-1]
@@ -179,7 +179,7 @@ def test_what_will_be_done_is_said_before(sounds, tmp_path, monkeypatch, capsys)
     labels, run = str(sounds / "labels.csv"), str(tmp_path / "run")
     assert cli("train", labels, "-o", run, SMALL, "--epochs 3") == 130
     said = capsys.readouterr().err
-    assert "method: supervised from an encoder that has learned made-up sounds" in said
+    assert "method: supervised from an encoder that has learned synthetic sounds" in said
     assert re.search(r"train \(supervised\), \d+ steps of 20 clips", said)
 
 

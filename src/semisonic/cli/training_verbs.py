@@ -85,9 +85,9 @@ def say_plan(options: TrainOptions, session: Session) -> Status:
     if SYNTH in map(str, (options.data, options.unlabelled)):
         session.note("the synthetic data set would be made first; what is learned depends on it")
         return Status.OK
-    from semisonic.classifier.planning import plan_training
+    from semisonic.classifier.train import plan_training
 
-    for line in plan_training(options).lines():
+    for line in plan_training(options):
         session.say(f"# {line}")
     return Status.OK
 
@@ -187,7 +187,7 @@ def convert(
     Nothing is downloaded, and nothing in the file is run. The encoder says what it was trained
     on, and so does every model that starts from it.
     """
-    from semisonic.classifier.starting_encoder import convert as work
+    from semisonic.classifier.pretrain import convert as work
 
     session.say(work(network, weights, output, duration=duration).summary())
 
@@ -213,7 +213,7 @@ def find_rate(options: FindRateOptions, session: Session) -> Status:
     options = begin(options, session)
     if session.dry_run:
         return say_plan(options, session)
-    from semisonic.classifier.find_rate import find_rate as work
+    from semisonic.classifier.train import find_rate as work
 
     return finish(work(options), options.output, session)
 
