@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from calls import cli
 from semisonic.audio.write import write
 from semisonic.classifier import pretraining as synthetic
-from calls import cli
-from semisonic.core import progress
 from semisonic.core.errors import OptionError
 from semisonic.core.user_cache import cache_part, clear_cache, user_cache
 from semisonic.data.options import SynthOptions
@@ -24,9 +22,6 @@ from semisonic.training.options import FitOptions
 RATE = 16000
 NETWORK = ["--model", "(4)3c-2p-8fc", "--n-mels", "16", "--duration", "1", "--hop-length", "512"]
 MEL = MelOptions(sample_rate=RATE, duration=1.0, n_mels=16)
-
-
-
 
 
 @pytest.fixture
@@ -40,7 +35,7 @@ def own_cache(tmp_path, monkeypatch) -> Path:
 def _quick(put: object) -> None:
     put(
         synthetic,
-        "SOUNDS",
+        "SYNTH_SOUNDS",
         SynthOptions(n_classes=2, clips_per_class=5, clips_per_recording=1, n_pool=0),
     )
     fit = FitOptions(steps=2, batch_size=4, restore_best=False)
