@@ -493,10 +493,9 @@ def data_get(
         session.say(line)
     if session.dry_run:
         return
-    done = fetch(plan, keep_archives=keep_archives)
-    for folder, n_files in done.folders.items():
+    for folder, n_files in fetch(plan, keep_archives=keep_archives).items():
         session.say(f"{output / folder}: {n_files} files")
-    session.say(f"look at it with: semisonic data info {done.data}")
+    session.say(f"look at it with: semisonic data info {plan.data}")
 
 
 @verb(
