@@ -144,9 +144,7 @@ def _write_all(files: Sequence[Path], root: Path) -> int:
             seen.add(plain)
             target = root.joinpath(*parts)
             target.parent.mkdir(parents=True, exist_ok=True)
-            source = opened()
-            assert source is not None  # as it is a plain file
-            with source, target.open("xb") as stream:
+            with opened() or io.BytesIO() as source, target.open("xb") as stream:
                 shutil.copyfileobj(source, stream, _CHUNK)
             shown.update()
     if not seen:
