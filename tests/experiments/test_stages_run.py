@@ -51,7 +51,6 @@ epochs = 8
 batch_size = 16
 learning_rate = 0.01
 precision = "fp32"
-channels_last = "off"
 [[stages]]
 name = "warm-up"
 data = ["noisy"]
