@@ -437,7 +437,7 @@ def data_mix(
     exit status is 3 when recordings could not be read.
     """
     from semisonic.data.recordings import known_recordings
-    from semisonic.data.synth.mixed_windows import mix as mix_clips
+    from semisonic.data.synth.mixing import mix as mix_clips
 
     source_folder = Path(data)
     if source_folder.is_dir() and output.resolve().is_relative_to(source_folder.resolve()):
