@@ -61,10 +61,8 @@ def test_a_file_that_cannot_be_read_gives_status_3(
 @pytest.mark.parametrize(
     ("more", "text"),
     [
-        (["--rule", "confidant"], "did you mean 'confident'"),
         (["--repeats", "0"], "at least 1"),
-        (["--model", "smal"], "did you mean 'small'"),
-        (["--loss", "mae"], "loss"),
+        (["--folds", "x"], "folds"),
     ],
 )
 def test_wrong_use_gives_status_2(
