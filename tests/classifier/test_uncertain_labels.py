@@ -110,13 +110,13 @@ def test_info_counts_them(tagged: Path, capsys: pytest.CaptureFixture[str]) -> N
     finally:
         progress.show(False)
     said = capsys.readouterr()
-    assert "21 checked, 12 uncertain" in said.out
+    assert "21 verified, 12 not" in said.out
     header = next(line for line in said.out.splitlines() if line.startswith("class "))
     assert header.split() == [
         "class",
         "clips",
         "recordings",
-        "uncertain",
+        "unverified",
         "no",
         "fold",
         "fold",

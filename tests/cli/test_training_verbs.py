@@ -302,7 +302,7 @@ def test_the_word_synth_is_the_embedded_set(
 
     made: list[Path] = []
     monkeypatch.setattr(
-        "semisonic.data.synth.dataset.make_synth", lambda folder, _: made.append(folder)
+        "semisonic.data.synth.dataset.make_synth", lambda folder: made.append(folder)
     )
     options = TrainOptions(
         method="supervised",
@@ -312,7 +312,7 @@ def test_the_word_synth_is_the_embedded_set(
     )
     session = Session()
     session.quiet = True
-    found = begin(options, session, labelled="data", pool="unlabelled")
+    found = begin(options, session)
     assert made == [tmp_path / "runs" / "synth"]
     assert (found.data, found.unlabelled) == (made[0] / "labels.csv", made[0] / "pool")
 
