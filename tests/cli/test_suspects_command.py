@@ -35,7 +35,7 @@ def test_it_lists_suspects_and_ends_well(
     table, output = str(sounds / "labels.csv"), tmp_path / "run"
     assert main(["suspects", table, "-o", str(output), *SMALL, "--most", "3", "-q"]) == 0
     said = capsys.readouterr().out
-    assert "24 labelled clips of 3 classes, judged by 'statistics' in 2 folds" in said
+    assert "24 labelled clips of 3 classes, judged in 2 folds" in said
     lines = (output / "suspects.csv").read_text().splitlines()
     assert lines[0] == "rank,clip,label,suggested,score,suggested_score,group"
     assert len(lines) == 4
