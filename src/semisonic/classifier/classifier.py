@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,7 +29,7 @@ from semisonic.classifier.config import (
 )
 from semisonic.classifier.detection.detect import detect
 from semisonic.classifier.detection.results import DetectResult
-from semisonic.classifier.job import Start, train
+from semisonic.classifier.job import train
 from semisonic.classifier.model_file import MODEL, find_file, open_encoder, open_model
 from semisonic.classifier.predict import UNKNOWN, AnswerRule
 from semisonic.classifier.pretraining import SYNTH
@@ -328,7 +328,7 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 labelled,
                 pool,
                 held,
-                cast("Start", start),
+                start,
                 seed=self.seed,
                 folder=place,
                 share=self.validation,

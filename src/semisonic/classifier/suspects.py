@@ -200,7 +200,7 @@ class SuspectsResult(Result):
         lines += [
             f"  {row.clip}: {row.label}, sounds like {row.suggestion or 'none of the classes'} "
             f"({percent_text(row.support, 0)})"
-            for row in self.to_frame()[:SHOWN].itertuples()
+            for row in _rows(self.to_frame()[:SHOWN])
         ]
         if len(self.listed) > SHOWN:
             lines.append(f"  and {len(self.listed) - SHOWN} more")
@@ -210,6 +210,11 @@ class SuspectsResult(Result):
         lines += [*self.notes, *unreadable(self.failures, self.remarks)]
         lines += [f"list: {self.table}", f"report: {self.report}"]
         return "\n".join(lines)
+
+
+def _rows(table: pd.DataFrame) -> list[Any]:
+    """The rows of a table as named tuples."""
+    return list(table.itertuples())
 
 
 def _judged(clips: Clips, scores: Scores, found: Suspects) -> pd.DataFrame:
@@ -291,7 +296,7 @@ def write_suspects_page(
 def _players(result: SuspectsResult, options: SuspectsOptions) -> Iterator[Player | None]:
     clips, paths = result.clips, result.clips.paths
     shown = result.judged.iloc[result.listed[: options.players]]
-    for rank, row in enumerate(shown.itertuples(), start=1):
+    for rank, row in enumerate(_rows(shown), start=1):
         said = row.suggestion or "none of the classes"
         yield clip_player(
             paths[row.Index],
@@ -323,9 +328,10 @@ def _add_classes(report: Report, result: SuspectsResult) -> None:
         list(zip(clips.classes, *(one.tolist() for one in counts), strict=True)),
         formats={"estimated wrong": percent_text},
     )
-    pairs = result.judged.iloc[found.suspects][["label", "suggestion"]].value_counts()[:12]
-    rows = [(label, other, int(n)) for (label, other), n in pairs.items()]
-    report.table("pairs", ["label", "sounds like", "clips"], rows)
+    suspected = result.judged.iloc[found.suspects]
+    pairs = Counter(zip(suspected["label"], suspected["suggestion"], strict=True))
+    taken = [(label, other, n) for (label, other), n in pairs.most_common(12)]
+    report.table("pairs", ["label", "sounds like", "clips"], taken)
 
 
 def suspects(options: SuspectsOptions) -> SuspectsResult:
@@ -403,7 +409,7 @@ def _write_tables(run: RunFolder, result: SuspectsResult) -> None:
         ["rank", "clip", "label", "suggested", "score", "suggested_score", "group"],
         [
             [i, r.clip, r.label, r.suggestion, f"{r.score:.4f}", f"{r.support:.4f}", r.group]
-            for i, r in enumerate(result.to_frame().itertuples(), start=1)
+            for i, r in enumerate(_rows(result.to_frame()), start=1)
         ],
     )
     suspect = np.where(result.found.is_suspect, "yes", "no")
@@ -412,7 +418,7 @@ def _write_tables(run: RunFolder, result: SuspectsResult) -> None:
         ["clip", "label", "score", "suspect", *result.clips.classes],
         [
             [r.clip, r.label, f"{r.score:.4f}", suspect[i], *(f"{s:.5f}" for s in result.scores[i])]
-            for i, r in enumerate(result.judged.itertuples())
+            for i, r in enumerate(_rows(result.judged))
         ],
     )
 
