@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,10 +23,10 @@ from semisonic.core.errors import DataError, ModelError, OptionError
 from semisonic.core.seeds import derive, generator
 from semisonic.data.batches import Stream, batches
 from semisonic.data.clips import Clips
-from semisonic.features.augment.chain import RegisteredAugmentation, augmenter
+from semisonic.features.augment.sets import augmenter
 from semisonic.features.augment.time import TimeCrop
 from semisonic.features.frontend import Frontend, Standardize
-from semisonic.features.options import REGISTERED, WAVE, MelOptions, preset
+from semisonic.features.options import WAVE, MelOptions
 from semisonic.learning.contrastive import (
     EmbeddingSpread,
     SimClr,
@@ -51,10 +50,6 @@ from semisonic.training.loop import FitResult, fit
 from semisonic.training.options import FitOptions
 
 # From the name of a pre-training objective and its options to what is minimised.
-
-
-BACKGROUND_SNR_DB = (0.0, 20.0)
-"""Range of the ratio of a view to another clip beneath it."""
 
 
 def build_network(
@@ -114,20 +109,15 @@ def build_view(options: PretextOptions, mel: MelOptions) -> nn.Module:
             "option 'objective': comparing views of clips is made for spectrograms, and this "
             "network hears the waveform; give the objective 'none' and the method 'supervised'"
         )
-    low, high = BACKGROUND_SNR_DB
-    own = options.views in REGISTERED
-    changes = dataclasses.replace(
-        preset("none" if own else options.views, mel),
+    view = augmenter(
+        options.views,
+        mel,
+        max_cut=int(options.view_crop * mel.n_mels),
         background=options.view_background,
-        snr_min_db=low,
-        snr_max_db=high,
-        crop_bands=int(options.view_crop * mel.n_mels),
     )
-    steps: list[nn.Module] = [RegisteredAugmentation(options.views)] if own else []
-    steps.append(augmenter(changes, mel))
     if options.view_share < 1:
-        steps.insert(0, TimeCrop(mel, options.view_share * mel.duration))
-    return nn.Sequential(*steps)
+        return nn.Sequential(TimeCrop(mel, options.view_share * mel.duration), view)
+    return view
 
 
 def frontend_of(network: PretrainedEncoder) -> Frontend:

@@ -42,11 +42,10 @@ from semisonic.data.batches import Stream
 from semisonic.evaluation.metrics import accuracy as evaluation_accuracy
 from semisonic.evaluation.metrics import log_loss, mean_average_precision
 from semisonic.evaluation.metrics import lwlrap as evaluation_lwlrap
-from semisonic.features.augment.base import OneOf
-from semisonic.features.augment.chain import RegisteredAugmentation, augmenter, wave_view
-from semisonic.features.augment.mixing import Mixup
+from semisonic.features.augment.sets import augmenter
+from semisonic.features.augment.spectrogram import Mixup
 from semisonic.features.frontend import Standardize
-from semisonic.features.options import REGISTERED, WAVE, MelOptions, preset
+from semisonic.features.options import MelOptions
 from semisonic.learning.consistency import MeanTeacher, PiModel
 from semisonic.learning.fixmatch import FixMatch
 from semisonic.learning.losses import create_loss
@@ -64,26 +63,6 @@ from semisonic.training.rate_sweep import RateSweep, sweep_rate
 
 Rows = NDArray[np.int64]
 NO_ROWS: Rows = np.zeros(0, np.int64)
-
-
-def view(name: str, mel: MelOptions) -> nn.Module:
-    """A view by name: none, weak, strong, mixed (each clip draws weak or strong), or one's own."""
-    if name in REGISTERED:
-        return RegisteredAugmentation(name)
-    if mel.input == WAVE:
-        return wave_view(name, mel)
-    if name == "mixed":
-        return OneOf(view("weak", mel), view("strong", mel))
-    return augmenter(preset(name, mel), mel)
-
-
-def mixing(alpha: float, mel: MelOptions) -> nn.Module | None:
-    """Mixup of pairs of clips; None with alpha 0.
-
-    A clip stays the greater part of its mixture, as losses of labelled and of guessed clips
-    are told apart by their place in the batch.
-    """
-    return Mixup(mel, alpha, keep_larger=True) if alpha else None
 
 
 CLASSIFYING = ("supervised", "noisy-student")
@@ -129,13 +108,13 @@ def make_objective(
     mel = model.mel
     shared: dict[str, Any] = {
         "loss": loss,
-        "augment": None if options.augment == "none" else view(options.augment, mel),
-        "mix": mixing(options.mixup, mel),
+        "augment": None if options.augment == "none" else augmenter(options.augment, mel),
+        "mix": Mixup(options.mixup) if options.mixup else None,
     }
     if noisy_loss is not None:
         check_noisy(method)
         shared |= {"noisy_loss": noisy_loss, "noisy_weight": noisy_weight}
-    views = {"weak": view("weak", mel), "strong": view(options.pool_augment, mel)}
+    views = {"weak": augmenter("weak", mel), "strong": augmenter(options.pool_augment, mel)}
     weight, decay = options.weight_for(method), options.decay_for(method)
     ramp = options.ramp_steps
     if method in CLASSIFYING:
