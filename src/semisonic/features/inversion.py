@@ -26,7 +26,7 @@ def mel_to_wave(level: Tensor, mel: MelOptions, *, n_iterations: int = 40) -> Te
     level : Tensor, shape (mel, frame)
         Levels in dB, as :class:`LogMel` gives them.
     mel : MelOptions
-        The front end. Where it removes the level of a clip, or has pre-emphasis, that is not undone.
+        The front end. What it does to the level of a clip, and pre-emphasis, are not undone.
     n_iterations : int
         Steps in which phases, random at first (torch's global generator), are made to fit.
 
