@@ -29,7 +29,7 @@ from semisonic.core.errors import DataError, OptionError, SemisonicError
 from semisonic.core.files import read_csv, read_json, write_csv, write_json
 from semisonic.core.locks import FolderLock
 from semisonic.core.options import to_dict
-from semisonic.core.parallel import n_processors
+from semisonic.core.parallel import count_workers
 from semisonic.data.outputs import check_folder
 
 
@@ -99,7 +99,7 @@ def machine() -> dict[str, Any]:
     return {
         "system": platform.platform(),
         "cpu": _processor(),
-        "cores": n_processors(),
+        "cores": count_workers(None),
         "memory_gib": _memory_gib(),
         "gpu": [torch.cuda.get_device_name(i) for i in range(n_cards)] if torch else [],
     }
