@@ -15,8 +15,7 @@ from semisonic.classifier.export.module import Exportable
 from semisonic.classifier.scoring import statistics_of_rows
 from semisonic.core.errors import ModelError
 from semisonic.core.files import read_json
-from semisonic.models.decision import Decision, NoiseRule, OodLimit, OodRules
-from semisonic.models.notation import SIMPLE
+from semisonic.models.decision import Decision, OodLimit, UnknownRules
 from semisonic.models.registry import names
 from semisonic.models.staged import DESIGNS
 
@@ -61,14 +60,15 @@ def test_a_rule_against_noise_takes_clips_of_any_length(tmp_path: Path) -> None:
     rows = np.arange(len(x))
     n = model.statistics.out_features
     centres = statistics_of_rows(model, features_of(model, x), rows)[:2].astype(np.float32)
-    noise = NoiseRule(
+    noise = UnknownRules(
+        OodLimit(100.0, 1.0),
         OodLimit(0.5, 0.2),
         np.full(n, 0.005, np.float32),
         0.005 * centres,
         np.ones(2, np.float32),
         0.0,
     )
-    model.decision = Decision(unknown=OodRules((noise,), 0.95))
+    model.decision = Decision(unknown=noise)
     scores = scores_of(model, x)
     assert np.abs(scores - scores_of(model_of("tiny"), x)).max() > 0.05  # the rule says something
     assert not export(model, tmp_path / "m.onnx").fixed
@@ -79,7 +79,7 @@ def test_a_rule_against_noise_takes_clips_of_any_length(tmp_path: Path) -> None:
 def test_every_network_was_written_and_says_what_it_says_here() -> None:
     """The committed result is of all networks that there are (and were), and the page tells it."""
     found = read_json(ROOT / "benchmarks/results/export_networks.json")
-    assert set(found["networks"]) >= {*names(), *SIMPLE}
+    assert set(found["networks"]) >= set(names())
     assert found["not_exported"] == []
     assert max(row["largest_difference"] for row in found["networks"].values()) < 1e-3
     assert "export_networks.json" in (ROOT / "docs/export.md").read_text(encoding="utf-8")
@@ -88,7 +88,7 @@ def test_every_network_was_written_and_says_what_it_says_here() -> None:
 def test_the_page_names_what_every_network_takes() -> None:
     page = (ROOT / "docs/export.md").read_text(encoding="utf-8")
     told = set(re.findall(r"`([\w.-]+)`", page))
-    assert {"small", "tiny", "base", *names(), *SIMPLE} - set(DESIGNS) <= told
+    assert {"small", "tiny", "base", *names()} - set(DESIGNS) <= told
 
 
 def test_a_network_that_cannot_be_traced_is_named(

@@ -22,14 +22,14 @@ from semisonic.core.options import to_dict
 from semisonic.core.text import duration_text, p_value, percent_text, points_text
 from semisonic.data.clips import Clips
 from semisonic.data.synth.dataset import load_synth, make_in_cache
-from semisonic.evaluation.comparison import ArmAccuracy, Comparison
+from semisonic.evaluation.comparison import ArmAccuracy, Comparison, compare_tags, tag_arm
 from semisonic.evaluation.plots.experiments import comparison_plot
 from semisonic.evaluation.plots.style import CLASS_COLOURS
 from semisonic.evaluation.plots.training import training_curves
+from semisonic.evaluation.predictions import TagScores
 from semisonic.evaluation.report.document import IntervalEstimate, Number, Report, Verdict
 from semisonic.evaluation.report.experiment import add_study
 from semisonic.evaluation.significance import holm
-from semisonic.evaluation.tagging import TagScores, compare_tags, tag_arm
 from semisonic.experiments.jobs import DONE, MODEL, course_of, peak_memory, read_job, tidy
 from semisonic.experiments.material import WHOLE, FeatureTable, Material
 from semisonic.experiments.options import SYNTH, RunOptions

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from semisonic.classifier.config import DEFAULT_MODEL
 from semisonic.classifier.model_file import encoder_file
+from semisonic.classifier.pretraining import SYNTH, synthetic_file
 from semisonic.classifier.scoring import evaluating
-from semisonic.classifier.starting_encoder import SYNTH, synthetic_file
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.options import check, nearest
 from semisonic.core.seeds import generator
@@ -160,7 +160,7 @@ def candidate_pool(
         index is not None
         and classifier is not None
         and made_by == _vectors_from(model) != embedder.hash
-        and not classifier.decision.unknown.reads_statistics  # which are no part of an index
+        and not classifier.decision.unknown  # whose statistics are no part of an index
     ):
         scores = score_vectors(classifier, index.vectors)
     elif index is None or made_by != embedder.hash:
