@@ -68,10 +68,16 @@ def test_fast_opens_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert found.n_clips == 3
     assert found.durations is None
     assert found.bad_files == ()
+    assert "lengths" not in found.facts()
 
 
-def test_json(clips: Clips) -> None:
-    again = json.loads(json.dumps(describe(clips).to_dict()))
+def test_text_and_json(clips: Clips) -> None:
+    found = describe(clips)
+    text = str(found)
+    assert "5 (4 with a label, 1 without, 1 with several labels)" in text
+    assert "8000 Hz (2), 16000 Hz (1)" in text
+    assert text.splitlines()[-1].split()[:2] == ["never", "0"]
+    again = json.loads(json.dumps(found.to_dict()))
     assert again["durations"]["longest"] == pytest.approx(3.0)
     assert again["per_class"] == {"rain": 3, "dog": 2, "never": 0}
 
@@ -80,6 +86,7 @@ def test_empty_table(tmp_path: Path) -> None:
     found = describe(Clips.from_rows(tmp_path, []))
     assert found.n_clips == 0
     assert found.durations is None
+    assert "0 with a label" in str(found)
 
 
 def test_real_esc10(shared_data: Path) -> None:
