@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,11 +18,11 @@ from semisonic.data.recording_measures import measure, pack, unpack
 RATE = 8000
 
 
-def _noise(n: int, seed: int = 0, level: float = 0.1) -> np.ndarray:
+def _noise(n, seed=0, level=0.1):
     return np.random.default_rng(seed).normal(0, level, n)
 
 
-def _file(path: Path, x: np.ndarray, rate: int = RATE, subtype: str = "PCM_16") -> Path:
+def _file(path, x, rate=RATE, subtype="PCM_16"):
     sf.write(path, x, rate, subtype)
     return path
 
@@ -35,9 +34,7 @@ def _file(path: Path, x: np.ndarray, rate: int = RATE, subtype: str = "PCM_16") 
     seed=st.integers(0, 99),
     rate=st.sampled_from([8000, 11025, 44100]),
 )
-def test_levels_are_those_of_the_whole(
-    tmp_path_factory: pytest.TempPathFactory, n: int, channels: int, seed: int, rate: int
-) -> None:
+def test_levels_are_those_of_the_whole(tmp_path_factory, n, channels, seed, rate):
     rng = np.random.default_rng(seed)
     x = rng.normal(rng.uniform(-0.2, 0.2), rng.uniform(0.001, 0.4), (n, channels)).clip(-1, 0.999)
     file = _file(tmp_path_factory.mktemp("m") / "a.wav", x, rate)
@@ -50,7 +47,7 @@ def test_levels_are_those_of_the_whole(
     assert abs(found["dc_offset"]) == pytest.approx(np.abs(x.mean(axis=0)).max(), abs=1e-5)
 
 
-def test_silence_is_counted_in_tenths_of_a_second(tmp_path: Path) -> None:
+def test_silence_is_counted_in_tenths_of_a_second(tmp_path):
     x = _noise(10 * RATE)
     x[2 * RATE : 5 * RATE] = 0.0
     x += 0.05  # an offset is no sound
@@ -63,9 +60,7 @@ def test_silence_is_counted_in_tenths_of_a_second(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rate", [16000, 44100, 192000])
 @pytest.mark.parametrize("limit", [0.2, 0.6, 1.0])
-def test_bandwidth_of_sound_that_was_brought_to_a_higher_rate(
-    tmp_path: Path, rate: int, limit: float
-) -> None:
+def test_bandwidth_of_sound_that_was_brought_to_a_higher_rate(tmp_path, rate, limit):
     n = 3 * rate
     spectrum = np.fft.rfft(_noise(n))
     spectrum[int(limit * len(spectrum)) :] = 0
@@ -73,7 +68,7 @@ def test_bandwidth_of_sound_that_was_brought_to_a_higher_rate(
     assert found["bandwidth_hz"] == pytest.approx(limit * rate / 2, abs=rate / 2 / 32)
 
 
-def test_remarks_of_channels(tmp_path: Path) -> None:
+def test_remarks_of_channels(tmp_path):
     x = np.stack([_noise(RATE), np.zeros(RATE)], axis=1)
     found = measure(_file(tmp_path / "a.wav", x), silence_db=-60)
     assert found["remarks"] == ["dead channel: silent in channel 2 of 2"]
@@ -85,7 +80,7 @@ def test_remarks_of_channels(tmp_path: Path) -> None:
     assert (found["peak"], found["bandwidth_hz"], found["silent_share"]) == (0.0, 0.0, 1.0)
 
 
-def test_the_print_is_that_of_the_first_half_minute(tmp_path: Path) -> None:
+def test_the_print_is_that_of_the_first_half_minute(tmp_path):
     file = _file(tmp_path / "a.wav", _noise(35 * 16000), 16000)
     expected = fingerprint(read_start(file, duration=30, sample_rate=8000))
     found = unpack(measure(file, silence_db=-60)["print"])
@@ -94,7 +89,7 @@ def test_the_print_is_that_of_the_first_half_minute(tmp_path: Path) -> None:
 
 
 @given(st.integers(0, 40), st.integers(0, 1000))
-def test_prints_survive_packing(n: int, seed: int) -> None:
+def test_prints_survive_packing(n, seed):
     rng = np.random.default_rng(seed)
     signs = rng.choice(np.array([-1, 1], np.int8), (n, N_BANDS))
     signs[rng.random(n) < 0.3] = 0
@@ -103,7 +98,7 @@ def test_prints_survive_packing(n: int, seed: int) -> None:
     np.testing.assert_array_equal(back, signs)
 
 
-def test_damaged_files_are_measured_as_far_as_they_go(tmp_path: Path) -> None:
+def test_damaged_files_are_measured_as_far_as_they_go(tmp_path):
     file = _file(tmp_path / "a.wav", _noise(4 * RATE))
     content = file.read_bytes()
     file.write_bytes(content[: 44 + 2 * RATE])
@@ -118,13 +113,13 @@ def test_damaged_files_are_measured_as_far_as_they_go(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"not audio at all", b"RIFF\0\0\0\0WAVE"])
-def test_what_is_no_recording_is_an_error(tmp_path: Path, content: bytes) -> None:
+def test_what_is_no_recording_is_an_error(tmp_path, content):
     (tmp_path / "a.wav").write_bytes(content)
     with pytest.raises(AudioError):
         measure(tmp_path / "a.wav", silence_db=-60)
 
 
-def test_work_can_be_given_up(tmp_path: Path) -> None:
+def test_work_can_be_given_up(tmp_path):
     file = _file(tmp_path / "a.wav", _noise(RATE))
     with pytest.raises(KeyboardInterrupt):
         measure(file, silence_db=-60, stopped=lambda: True)

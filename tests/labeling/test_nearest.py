@@ -22,9 +22,7 @@ VALUES = st.floats(-2, 2, width=32).map(lambda v: np.float32(round(v, 2)))
     st.integers(1, 45),
     st.integers(1, 7),
 )
-def test_it_finds_what_scikit_learn_finds(
-    vectors: np.ndarray, queries: np.ndarray, k: int, rows_a_block: int
-) -> None:
+def test_it_finds_what_scikit_learn_finds(vectors, queries, k, rows_a_block):
     """Vectors of zeros are like nothing, for both."""
     n = min(k, len(vectors))
     expected = cosine_similarity(queries.astype(np.float64), vectors.astype(np.float64))
@@ -37,12 +35,12 @@ def test_it_finds_what_scikit_learn_finds(
     assert all(len(set(row)) == n for row in found.rows.tolist())
 
 
-def test_of_equal_rows_the_first_comes_first() -> None:
+def test_of_equal_rows_the_first_comes_first():
     vectors = np.ones((9, 3), np.float32)
     assert nearest(vectors, np.ones(3), 4).rows.tolist() == [[0, 1, 2, 3]]
 
 
-def test_wrong_queries_are_named() -> None:
+def test_wrong_queries_are_named():
     vectors = np.ones((3, 4), np.float32)
     with pytest.raises(DataError, match="vectors of 4 numbers"):
         nearest(vectors, np.ones(5), 1)

@@ -19,13 +19,7 @@ from semisonic.core.files import content_hash
 from semisonic.core.parallel import in_threads
 from semisonic.core.progress import track
 from semisonic.data.clips import Clips
-from semisonic.data.fingerprints import (
-    SAMPLE_RATE,
-    Comparison,
-    candidates,
-    compare,
-    fingerprint,
-)
+from semisonic.data.fingerprints import SAMPLE_RATE, Comparison, candidates, compare, fingerprint
 from semisonic.data.options import MAX_OFFSET, THRESHOLD
 
 

@@ -491,11 +491,7 @@ def known_or_given(
 
 
 def groups_by_name(
-    files: Sequence[str],
-    group: str,
-    labels: Sequence[str] = (),
-    *,
-    class_folders: bool = False,
+    files: Sequence[str], group: str, labels: Sequence[str] = (), *, class_folders: bool = False
 ) -> tuple[list[str], list[str]]:
     """The recordings where only names can tell them, and notes about what they told.
 

@@ -25,20 +25,9 @@ from semisonic.labeling.clusters import nearest_to_centres
 from semisonic.labeling.embedder import open_embedder
 from semisonic.labeling.index import EmbeddingIndex
 from semisonic.labeling.label_log import LabelLog
-from semisonic.labeling.options import (
-    MIX,
-    RANDOM_SHARE,
-    ProjectOptions,
-    QueueOptions,
-)
+from semisonic.labeling.options import MIX, RANDOM_SHARE, ProjectOptions, QueueOptions
 from semisonic.labeling.probe import LabelIssue, Tell, find_label_issues
-from semisonic.labeling.queue import (
-    TYPICAL,
-    Queue,
-    Suggestion,
-    check_table,
-    take_answers,
-)
+from semisonic.labeling.queue import TYPICAL, Queue, Suggestion, check_table, take_answers
 from semisonic.labeling.rounds import HistoryRow, LearningRound, learn_round, read_history
 from semisonic.labeling.suggest import CandidatePool, SuggestResult, candidate_pool, choose
 
@@ -174,11 +163,7 @@ class Project:
         return candidate_pool(self.model, self.index, self.folder)
 
     def suggest(
-        self,
-        n: int = 20,
-        *,
-        strategy: str = MIX,
-        random_share: float = RANDOM_SHARE,
+        self, n: int = 20, *, strategy: str = MIX, random_share: float = RANDOM_SHARE
     ) -> Queue:
         """What to listen to next; files are named as the log names them.
 
@@ -337,11 +322,7 @@ def suggest_in_project(
     if goes_on:
         fit = project.require_fit
         taken = take_answers(project.log, own, annotator=annotator, by_anyone=True, check=fit)
-    chosen = project.suggest(
-        wanted.n,
-        strategy=wanted.strategy,
-        random_share=wanted.random_share,
-    )
+    chosen = project.suggest(wanted.n, strategy=wanted.strategy, random_share=wanted.random_share)
     chosen.write(table, over=True, page=True)
     return SuggestResult(chosen, table, len(project.index), n_taken=len(taken))
 

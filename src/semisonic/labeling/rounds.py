@@ -34,12 +34,7 @@ from semisonic.labeling.answers import LabelledRows, label_index
 from semisonic.labeling.embedder import Embedder
 from semisonic.labeling.index import EmbeddingIndex
 from semisonic.labeling.label_log import LabelLog
-from semisonic.labeling.probe import (
-    Tell,
-    classifier_from,
-    learn_probe,
-    score_out_of_fold,
-)
+from semisonic.labeling.probe import Tell, classifier_from, learn_probe, score_out_of_fold
 from semisonic.labeling.queue import RANDOM, SOURCE
 from semisonic.labeling.sampling import random_key
 from semisonic.labeling.suggest import INDEX_OF
@@ -421,12 +416,7 @@ def _predicted(labelled: LabelledRows, logits: NDArray[np.float64]) -> list[tupl
 
 
 def _save(
-    path: Path,
-    model: SoundModel,
-    clips: Clips,
-    index: EmbeddingIndex,
-    encoder: Embedder,
-    seed: int,
+    path: Path, model: SoundModel, clips: Clips, index: EmbeddingIndex, encoder: Embedder, seed: int
 ) -> None:
     """Write the classifier with what it was made from, its encoder's making included."""
     parts: dict[str, Any] = {"training": DataPart.of(clips, recording_hashes(clips)).to_dict()}

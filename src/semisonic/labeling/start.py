@@ -92,10 +92,7 @@ class Started:
             n_failed = count_text(len(self.failures), "recording")
             lines.append(f"{n_failed} cannot be used, or not as a whole")
         folder = self.project.folder
-        lines += [
-            f"project: {folder}",
-            f"next: semisonic project suggest {folder}",
-        ]
+        lines += [f"project: {folder}", f"next: semisonic project suggest {folder}"]
         return "\n".join(lines)
 
 

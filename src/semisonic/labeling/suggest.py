@@ -30,14 +30,7 @@ from semisonic.labeling.embed import make_index
 from semisonic.labeling.embedder import open_embedder
 from semisonic.labeling.index import ABOUT, EmbeddingIndex
 from semisonic.labeling.label_log import LabelLog
-from semisonic.labeling.options import (
-    CLIP,
-    MIX,
-    RANDOM_SHARE,
-    STRATEGIES,
-    WINDOW,
-    SuggestOptions,
-)
+from semisonic.labeling.options import CLIP, MIX, RANDOM_SHARE, STRATEGIES, WINDOW, SuggestOptions
 from semisonic.labeling.queue import (
     GUESSES,
     RANDOM,
@@ -424,13 +417,6 @@ def run_suggest(options: SuggestOptions) -> SuggestResult:
         model = synthetic_file(DEFAULT_MODEL, MelOptions(), seed=options.seed, **where)
     cache = options.cache or table.with_name(table.name + ".vectors")
     pool = candidate_pool(model, options.data, cache, **where)
-    queue = choose(
-        pool,
-        options.n,
-        options.strategy,
-        options.seed,
-        answered,
-        options.random_share,
-    )
+    queue = choose(pool, options.n, options.strategy, options.seed, answered, options.random_share)
     queue.write(table, page=True)
     return SuggestResult(queue, table, len(pool), pool.failures)
