@@ -342,7 +342,7 @@ def _recognise_log(dataset: DatasetPath) -> str | None:
 
 LABEL_LOG = Layout("log", "a label log", _read_log, _recognise_log)
 CSV = Layout("csv", "a table of files and labels", _read_csv, _recognise_csv)
-BIRDNET, KALEIDOSCOPE, CSV_WIDE, RAVEN, AUDACITY = (
+LABEL_FILES = tuple(
     Layout(kind, title, _reader(kind), _recogniser(kind))
     for kind, title in {
         "birdnet": "tables of BirdNET-Analyzer",
