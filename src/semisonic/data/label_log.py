@@ -401,7 +401,9 @@ class ResolvedLabels:
         for segment, its in self.answers.items():
             votes = _votes(its)
             if len(set(votes.values())) > 1:
-                found.append(Disagreement(*astuple(segment), votes, _majority(votes)))
+                found.append(
+                    Disagreement(**vars(segment), answers=votes, consensus=_majority(votes))
+                )
         return tuple(found)
 
     @cached_property
