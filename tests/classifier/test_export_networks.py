@@ -18,7 +18,7 @@ from semisonic.core.files import read_json
 from semisonic.models.decision import Decision, OodLimit, UnknownRules
 from semisonic.models.notation import SIMPLE
 from semisonic.models.registry import names
-from semisonic.models.staged import DESIGNS
+from semisonic.models.networks.staged import DESIGNS
 
 ROOT = Path(__file__).parents[2]
 

@@ -14,10 +14,16 @@ from semisonic.features.options import MelOptions
 from semisonic.models.encoder import frames_after
 from semisonic.models.inspection import count_macs, count_parameters
 from semisonic.models.model_file import load, load_encoder, save, save_encoder
+from semisonic.models.networks.staged import (
+    DESIGNS,
+    NetworkDesign,
+    ResidualBlock,
+    StageDesign,
+    StemDesign,
+)
 from semisonic.models.pretrained import build_autoencoder, transfer
 from semisonic.models.registry import from_design, names
 from semisonic.models.sound_model import build
-from semisonic.models.staged import DESIGNS, NetworkDesign, ResidualBlock, StageDesign, StemDesign
 
 TEN = [f"class {i}" for i in range(10)]
 SHORT = MelOptions(duration=1.0, n_mels=32)
