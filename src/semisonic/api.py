@@ -204,7 +204,6 @@ def find_rate(data: AnyPath, output: AnyPath | None = None, **options: Any) -> F
     OptionError, DataError
         As for :func:`train`.
     """
-    from semisonic.classifier.find_rate import find_rate
     from semisonic.classifier.train import find_rate
 
     return find_rate(with_synth(_options(find_rate, {"data": data}, options, output)))
