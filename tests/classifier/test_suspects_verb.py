@@ -99,7 +99,7 @@ def test_a_network_can_judge_with_a_loss_that_believes_less(wrong: Path, tmp_pat
 
 
 def test_the_list_is_as_long_as_asked_for(wrong: Path, tmp_path: Path) -> None:
-    result = suspects(options_for(wrong, tmp_path / "run", most=5, ranking="margin"))
+    result = suspects(options_for(wrong, tmp_path / "run", most=5))
     rows = rows_of(result.table)
     assert len(rows) == 5
     assert {row["clip"] for row in rows[:3]} == set(PLANTED)
@@ -180,7 +180,6 @@ def test_a_judge_that_knows_nothing_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "error", "text"),
     [
-        ({"rule": "confidant"}, OptionError, "did you mean 'confident'"),
         ({"folds": 1}, OptionError, "at least 2"),
         ({"data": None}, OptionError, "option 'data' is missing"),
     ],

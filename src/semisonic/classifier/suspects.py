@@ -31,7 +31,7 @@ from semisonic.core.options import check
 from semisonic.core.text import Result, percent_text
 from semisonic.data.clips import LABEL_SEPARATOR, Clips
 from semisonic.data.datasets.load import require_labels
-from semisonic.evaluation.label_errors import Suspects, find_suspects, find_suspects_multi
+from semisonic.evaluation.label_errors import Suspects, find_suspects
 from semisonic.evaluation.report.document import (
     Number,
     Player,
@@ -350,7 +350,7 @@ def suspects(options: SuspectsOptions) -> SuspectsResult:
         )
         shutil.rmtree(run.path("training"), ignore_errors=True)
         table = clips[scored.rows]
-        found = _find(table, scored.scores, options)
+        found = _find(table, scored.scores)
         listed = found.order[: options.most] if options.most else found.suspects
         result = SuspectsResult(
             table,
@@ -449,9 +449,6 @@ def _judge(options: SuspectsOptions, run: RunFolder, clips: Clips, prepared: Pre
     )
 
 
-def _find(clips: Clips, scores: NDArray[np.float64], options: SuspectsOptions) -> Suspects:
-    rule: Any = options.rule
-    if clips.is_multi_label:
-        return find_suspects_multi(clips.targets(), np.clip(scores, 0.0, 1.0), rule=rule)
-    ranking: Any = options.ranking
-    return find_suspects(clips.target(), np.clip(scores, 0.0, 1.0), rule=rule, ranking=ranking)
+def _find(clips: Clips, scores: NDArray[np.float64]) -> Suspects:
+    given = clips.targets() if clips.is_multi_label else clips.target()
+    return find_suspects(given, np.clip(scores, 0.0, 1.0))

@@ -255,10 +255,6 @@ class ScanOptions:
 # The options of ``suspects``. No torch, no scipy here: the command line reads this file.
 
 
-RULES = ("noise-rate", "confident")
-RANKINGS = ("confidence", "margin")
-"""Those of :mod:`semisonic.evaluation.label_errors`, whose import takes half a second."""
-
 STATISTICS = "statistics"
 """As ``model``: a linear model and a forest of trees on statistics of spectrograms."""
 
@@ -279,17 +275,6 @@ class SuspectsOptions(LabelledOptions, JobOptions):
     )
     repeats: int = option(
         1, "times that all labels are judged; the scores are averaged", minimum=1, maximum=100
-    )
-    rule: str = option(
-        "noise-rate",
-        "how many are suspects: noise-rate, as many as labels seem wrong; confident, those that "
-        "surely are another class",
-        choices=RULES,
-    )
-    ranking: str = option(
-        "confidence",
-        "their order: confidence, the score of the label; margin, that score less the best other",
-        choices=RANKINGS,
     )
     most: int = option(
         0, "list so many clips, the most suspicious first; 0: as many as the rule says", minimum=0

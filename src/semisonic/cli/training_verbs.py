@@ -276,7 +276,7 @@ def calibrate(options: CalibrateOptions, session: Session) -> Status:
 @verb(
     SuspectsOptions,
     arguments=("data",),
-    basic="output labels group model folds repeats rule most players device",
+    basic="output labels group model folds repeats most players device",
     examples=[
         "semisonic suspects path/to/labelled -o runs/suspects",
         "semisonic suspects path/to/esc10 --repeats 3 --most 40",
