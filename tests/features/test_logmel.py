@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from semisonic.core.errors import DataError, OptionError
-from semisonic.features.filterbank import mel_filters
+from semisonic.features.filterbank import filters_of
 from semisonic.features.logmel import LogMel, MelExtractor, delta
 from semisonic.features.options import MelOptions
 
@@ -97,14 +97,6 @@ def test_equals_librosa(name: str, kind: str) -> None:
     found = by_module(x, options)
     assert found.shape == shape
     np.testing.assert_allclose(found[0], by_librosa(x, options), rtol=0, atol=1e-3)
-
-
-@pytest.mark.parametrize("name", ["paper", "default", "128x500"])
-def test_in_double_precision_equals_librosa_even_far_below_a_pure_tone(name: str) -> None:
-    options = replace(SHAPES[name][0], top_db=None)
-    x = signal("pure tone", options)
-    found = LogMel(options).double()(torch.from_numpy(x)[None].double())[0, 0].numpy()
-    np.testing.assert_allclose(found, by_librosa(x, options), rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["paper", "default"])
@@ -279,7 +271,7 @@ def test_a_short_window_without_centring_begins_with_the_clip() -> None:
     assert options.shape == (1, 64, len(frames)) == (1, 64, 98)
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(400) / 400)
     magnitude = np.abs(np.fft.rfft(frames * window, 512))
-    filters = mel_filters(16000, 512, 64, 125.0, 7500.0, scale="kaldi")
+    filters = filters_of(options)
     expected = 20 * np.log10(filters @ magnitude.T + 1e-3)
     np.testing.assert_allclose(by_module(x, options)[0], expected, rtol=0, atol=1e-3)
     np.testing.assert_allclose(MelExtractor(options)(x)[0], expected, rtol=0, atol=1e-3)
@@ -314,7 +306,6 @@ def test_deltas_are_the_second_channel_of_the_levels() -> None:
         np.testing.assert_allclose(found[1], expected, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize(("n_frames", "width"), [(8, 9), (20, 4), (20, 1)])
-def test_deltas_of_too_few_frames_and_wrong_widths(n_frames: int, width: int) -> None:
-    with pytest.raises(DataError, match="expected"):
-        delta(torch.zeros(2, n_frames), width)
+def test_deltas_of_too_few_frames_are_refused() -> None:
+    with pytest.raises(DataError, match="expected at least 9"):
+        delta(torch.zeros(2, 8))
