@@ -43,7 +43,7 @@ def test_a_copy_that_was_encoded_anew_leaves_the_pool(labelled: Clips, tmp_path:
     found = clean_pool(pool(tmp_path / "pool", sounds), labelled)
     assert found.clips.file.tolist() == ["x.wav"]
     assert found.notes() == [
-        "left out of the pool: 1 clip with the sound of labelled clips, cut or encoded anew."
+        "1 clip of the pool is the same sound as labelled clips, cut or encoded anew, and left out."
     ]
 
 
@@ -78,4 +78,4 @@ def test_all_parts_of_a_copied_file_go(labelled: Clips, tmp_path: Path) -> None:
     rows = [{"file": "copy.wav", "start_time": s, "end_time": s + 1.0} for s in (0.0, 1.0)]
     found = clean_pool(Clips.from_rows(tmp_path / "pool", rows), labelled, near=False)
     assert (len(found.clips), found.n_copies) == (0, 1)
-    assert found.notes() == ["left out of the pool: 1 file with the bytes of labelled recordings."]
+    assert found.notes() == ["1 file of the pool is a copy of labelled recordings, and left out."]

@@ -101,12 +101,14 @@ class CleanPool(NamedTuple):
 
     def notes(self) -> list[str]:
         """Sentences for a report; none when nothing was left out."""
+        copies = "are copies" if self.n_copies > 1 else "is a copy"
+        sounds = "are the same sounds" if self.n_near_copies > 1 else "is the same sound"
         left_out = {
-            "with the bytes of labelled recordings": (self.n_copies, "file"),
-            "with the sound of labelled clips, cut or encoded anew": (self.n_near_copies, "clip"),
+            f"{copies} of labelled recordings": (self.n_copies, "file"),
+            f"{sounds} as labelled clips, cut or encoded anew": (self.n_near_copies, "clip"),
         }
         return [
-            f"left out of the pool: {count_text(n, noun)} {what}."
+            f"{count_text(n, noun)} of the pool {what}, and left out."
             for what, (n, noun) in left_out.items()
             if n
         ]
