@@ -82,7 +82,6 @@ from semisonic.evaluation.metrics import summary
 from semisonic.evaluation.plots.training import rate_sweep
 from semisonic.features.options import MelOptions
 from semisonic.models.model_file import save
-from semisonic.models.pretrained import PretrainedEncoder
 from semisonic.models.registry import create
 from semisonic.models.sound_model import SoundModel, build
 from semisonic.training.devices import choose_device, kept_randomness
@@ -205,33 +204,6 @@ def _seconds_a_clip(name: str, mel: MelOptions, device: str) -> float:
 # From the options of a verb to a training that is ready to begin.
 
 
-@dataclass(frozen=True)
-class ReadyTraining:
-    """A training of a verb, ready to begin.
-
-    Attributes
-    ----------
-    options : TrainOptions
-        With what ``auto`` chose.
-    job : TrainingJob
-    ready : PreparedJob
-    start : PretrainedEncoder, SoundModel or None
-    parts : dict
-        Who took which part, for the model file.
-    pretrained : PretrainOutcome or None
-        When the encoder was pre-trained in this run.
-    notes : tuple of str
-    """
-
-    options: TrainOptions
-    job: TrainingJob
-    ready: PreparedJob
-    start: PretrainedEncoder | SoundModel | None
-    parts: dict[str, Any]
-    pretrained: PretrainOutcome | None
-    notes: tuple[str, ...]
-
-
 def _data(options: TrainOptions, command: str) -> Clips:
     """The data set that the options name, when something can be learned from it."""
     check(options)
@@ -276,8 +248,20 @@ def _job(
     return replace(job, notes=(*job.notes, *(f"{pool.name}: {note}" for note in pool.notes)))
 
 
-def _ready(options: TrainOptions, clips: Clips, run: RunFolder, engine: Engine) -> ReadyTraining:
-    """Select, resolve ``auto``, decode, pre-train where that is asked for."""
+def _ready(
+    options: TrainOptions, clips: Clips, run: RunFolder, engine: Engine
+) -> tuple[TrainOptions, TrainingJob, PreparedJob, dict[str, Any]]:
+    """Select, resolve ``auto``, decode, pre-train where that is asked for.
+
+    Returns
+    -------
+    options : TrainOptions
+        With what ``auto`` chose.
+    job : TrainingJob
+    ready : PreparedJob
+    parts : dict
+        Who took which part, for the model file.
+    """
     cache = cache_of(options, run)
     job = _job(options, clips, cache=cache)
     write_budget(run.path("budget.csv"), job)
@@ -295,31 +279,31 @@ def _ready(options: TrainOptions, clips: Clips, run: RunFolder, engine: Engine) 
             f"option 'processes': found {options.processes} with the method '{options.method}', "
             "which is not trained by several processes; take 1, or another method"
         )
-    start = job.encoder(device=options.device, workers=options.workers)
+
     whole = whole_of(options, clips.classes)
 
     def hashes_of(clips: Clips, role: str) -> dict[str, str]:
         return record_data(run, clips, options.workers, role, cache)
 
-    parts = with_start(job.parts(hashes_of), options.encoder, run)
-
     def prepare(sounds: Sounds, mel: MelOptions, place: torch.device | None) -> Prepared:
         return prepare_in(run, sounds.clips, mel, options, engine, place)
 
-    ready = job.prepare(start, prepare, device=options.device, in_batch=options.in_batch)
-    pretrained = None
-    if options.objective != NO_OBJECTIVE:
-        pretrained = ready.pretrain(
-            start, seed=options.seed, device=options.device, folder=run.path("pretraining")
-        )
-        save_pretrained(run.path(ENCODER), pretrained, about("train", options, **parts))
-        run.note(pretraining=numbers_of(pretrained))
-        start = pretrained.network
-    notes = (*clips.notes, *job.notes, *([job.because] if job.because else []))
-    notes += (*published_note(options.encoder), *ready.notes)
-    return ReadyTraining(
-        options, job, ready, start if whole is None else whole, parts, pretrained, notes
+    parts = with_start(job.parts(hashes_of), options.encoder, run)
+    ready = job.prepare(
+        prepare,
+        seed=options.seed,
+        device=options.device,
+        workers=options.workers,
+        in_batch=options.in_batch,
+        folder=run.folder,
     )
+    if ready.pretrained is not None:
+        save_pretrained(run.path(ENCODER), ready.pretrained, about("train", options, **parts))
+        run.note(pretraining=numbers_of(ready.pretrained))
+    because = (job.because,) if job.because else ()
+    notes = (*clips.notes, *job.notes, *because, *published_note(options.encoder), *ready.notes)
+    start = ready.start if whole is None else whole
+    return options, job, replace(ready, start=start, notes=notes), parts
 
 
 def write_budget(path: Path, job: TrainingJob) -> None:
@@ -425,16 +409,16 @@ def train(options: TrainOptions) -> TrainResult:
     """
     clips = _data(options, "train")
     with open_run("train", options) as run, open_engine(options.where) as engine:
-        training = _ready(options, clips, run, engine)
-        options, ready, notes = training.options, training.ready, training.notes
-        prepared, held, table = ready.prepared, ready.data.validation, training.job.labelled.clips
+        options, job, ready, parts = _ready(options, clips, run, engine)
+        notes, prepared, held = ready.notes, ready.prepared, ready.data.validation
+        table = job.labelled.clips
         work = partial(
             train_model,
             ready.config,
             ready.data,
             seed=options.seed,
             folder=run.path("training"),
-            start=training.start,
+            start=ready.start,
         )
         outcome = in_processes(work, options.processes, engine, options.device)
         options = replace(options, method=outcome.method)
@@ -446,7 +430,7 @@ def train(options: TrainOptions) -> TrainResult:
         metrics = validate(run, outcome.model, prepared, table, held)
         measured = {f"validation_{name}": value for name, value in short(metrics).items()}
         licence = {"licence": options.licence} if options.licence else {}
-        made = about("train", options, **training.parts, measured=measured, **licence)
+        made = about("train", options, **parts, measured=measured, **licence)
         save(run.path(MODEL), outcome.model, about=made)
         run.note(
             best_epoch=outcome.best_epoch,
@@ -462,9 +446,9 @@ def train(options: TrainOptions) -> TrainResult:
     learned = np.concatenate([ready.data.labelled, ready.data.noisy])
     return TrainResult(
         outcome,
-        training.pretrained,
+        ready.pretrained,
         run.folder / MODEL,
-        training.job.selection,
+        job.selection,
         metrics,
         prepared.failures,
         prepared.n_clips(learned),
@@ -610,11 +594,10 @@ def find_rate(options: FindRateOptions) -> FindRateResult:
         )
     clips = _data(options, "find-rate")
     with open_run("find-rate", options) as run, open_engine(options.where) as engine:
-        training = _ready(options, clips, run, engine)
-        ready = training.ready
+        options, _, ready, _ = _ready(options, clips, run, engine)
         config, data = ready.config, replace(ready.data, validation=NO_ROWS)
         device = choose_device(options.device)
-        one = ClassifierTraining(config, data, device, training.start)
+        one = ClassifierTraining(config, data, device, ready.start)
         model = one.fresh_model(options.seed)
         sweep = sweep_rate(
             *one.parts(model, data.target, data.labelled, options.seed),
@@ -640,7 +623,7 @@ def find_rate(options: FindRateOptions) -> FindRateResult:
         run.folder / "rates.png",
         ready.prepared.n_clips(data.labelled),
         frozen,
-        training.notes,
+        ready.notes,
         ready.prepared.failures,
         ready.prepared.remarks,
     )
