@@ -140,8 +140,8 @@ def _plan(options: TrainOptions, job: TrainingJob) -> list[str]:
         text = f"{what}, {most}{steps:,} steps of {fit.batch_size} clips"
         stages.append((text, steps * fit.batch_size * share * per_clip))
 
-    synthetic = synthetic_place(name, mel, standardize=config.standardize)
-    if job.begins == SYNTHETIC and not synthetic.is_file():
+    kind = config.standardize
+    if job.begins == SYNTHETIC and not synthetic_place(name, mel, standardize=kind).is_file():
         sounds, fit = synthetic_sounds(mel), SYNTH_CONFIG.fit
         n = sounds.n_classes * sounds.clips_per_class
         size = n * (2 * SAMPLE_BYTES * sounds.duration * sounds.sample_rate + feature_bytes)
