@@ -34,9 +34,9 @@ from semisonic.experiments.generators import (
 )
 from semisonic.experiments.jobs import GENERATOR
 from semisonic.experiments.recipe import VAE, GeneratedOptions
-from semisonic.features.augment.chain import augmenter
+from semisonic.features.augment.sets import augmenter
 from semisonic.features.frontend import Standardize
-from semisonic.features.options import WAVE, MelOptions, preset
+from semisonic.features.options import WAVE, MelOptions
 from semisonic.learning.supervised import NOISY
 from semisonic.models.pretrained import PretrainedEncoder
 from semisonic.training.devices import choose_device
@@ -264,8 +264,7 @@ def make_generative(
         Bands and frames of a patch.
     """
     standardize = Standardize("mel", 1, size[0])
-    changes = replace(preset("weak", mel), time_shift=LONGEST_SHIFT * mel.duration)
-    view = augmenter(changes, mel)
+    view = augmenter("weak", mel, max_shift=LONGEST_SHIFT * mel.duration)
     if generator == VAE:
         network = PatchGenerator(size, n_classes, n_maps=2, seed=seed)
         encoder = PatchEncoder(size, n_classes, seed=seed)
