@@ -27,7 +27,6 @@ OPTIONS = {
     "supervised": MethodOptions(),
     "probe": MethodOptions(threshold=0.5),
     "pi-model": MethodOptions(pool_weight=10.0, ramp_steps=20),
-    "mean-teacher": MethodOptions(pool_weight=10.0, teacher_decay=0.9),
     "joint": MethodOptions(pool_weight=0.5),
     "fixmatch": MethodOptions(threshold=0.7, mixup=0.2, augment="weak"),
     "noisy-student": MethodOptions(threshold=0.5, rounds=1),

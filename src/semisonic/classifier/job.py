@@ -180,7 +180,6 @@ class TrainingJob:
             prepared.rows_of(self.validation),
             rows if self.pool is not None else NO_ROWS,
             prepared.rows_of(self.noisy),
-            prepared.clips.group,
         )
         config, pretrained = replace(config, model=name, mel=mel), None
         if config.objective != NO_OBJECTIVE:
@@ -504,7 +503,7 @@ def train(
     about: dict[str, Any] = {
         "command": "SoundClassifier.fit",
         "seed": seed,
-        "method": outcome.method,
+        "method": job.config.method,
         "start": job.begins,
     }
     if isinstance(ready.start, PretrainedEncoder) and ready.start.published:

@@ -17,7 +17,6 @@ from semisonic.classifier.calibration import calibrate_by_validation
 from semisonic.classifier.config import (
     AUTO,
     NO_OBJECTIVE,
-    PROTOTYPE,
     SOLVED,
     SYNTHETIC,
     WITHOUT_DECODER,
@@ -365,9 +364,7 @@ class TrainResult(Result):
         """For a terminal."""
         o, solved = self.outcome, self.method in SOLVED
         how = f"best of {count_text(len(o.history), 'epoch')} is {o.best_epoch}"
-        if self.method == PROTOTYPE:
-            how = "the mean of each class, the encoder stays as it is"
-        elif solved:
+        if solved:
             rounds = count_text(len(o.history), "round")
             how = f"a linear layer in {rounds}, the encoder stays as it is"
         lines = [
@@ -421,9 +418,6 @@ def train(options: TrainOptions) -> TrainResult:
             start=ready.start,
         )
         outcome = in_processes(work, options.processes, engine, options.device)
-        options = replace(options, method=outcome.method)
-        if outcome.because:
-            notes += (outcome.because,)
         if options.calibration == AUTO:
             seed = options.seed
             notes += (calibrate_by_validation(outcome.model, prepared, held, table, seed=seed),)
