@@ -588,7 +588,7 @@ def find_rate(options: FindRateOptions) -> FindRateResult:
         )
     clips = _data(options, "find-rate")
     with open_run("find-rate", options) as run, open_engine(options.where) as engine:
-        options, _, ready, _ = _ready(options, clips, run, engine)
+        ready = _ready(options, clips, run, engine)[2]
         config, data = ready.config, replace(ready.data, validation=NO_ROWS)
         device = choose_device(options.device)
         one = ClassifierTraining(config, data, device, ready.start)
