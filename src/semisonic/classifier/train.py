@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from semisonic.classifier import run_files
 from semisonic.classifier.calibration import calibrate_by_validation
 from semisonic.classifier.config import (
     AUTO,
@@ -43,18 +44,6 @@ from semisonic.classifier.pretraining import (
     PretrainOutcome,
     synthetic_place,
     synthetic_sounds,
-)
-from semisonic.classifier.run_files import (
-    about,
-    cache_in,
-    cache_of,
-    in_processes,
-    open_run,
-    prepare_in,
-    record_data,
-    unreadable,
-    write_curves,
-    write_figure,
 )
 from semisonic.classifier.scoring import score_rows
 from semisonic.classifier.selection import Rows, Selection, load_data
@@ -173,7 +162,7 @@ def _plan(options: TrainOptions, job: TrainingJob) -> list[str]:
         f"method: {job.because or config.method}",
         *(f"  {i}. {text}: {_about(seconds)}" for i, (text, seconds) in enumerate(stages, 1)),
         f"all of it: {_about(sum(seconds for _, seconds in stages))} where nothing is done yet, "
-        f"and about {bytes_text(n_bytes)} in '{cache_in(options.cache, options.output)}', which "
+        f"and about {bytes_text(n_bytes)} in '{run_files.cache_in(options.cache, options.output)}', which "
         "may be deleted afterwards",
     ]
 
@@ -261,7 +250,7 @@ def _ready(
     parts : dict
         Who took which part, for the model file.
     """
-    cache = cache_of(options, run)
+    cache = run_files.cache_of(options, run)
     job = _job(options, clips, cache=cache)
     write_budget(run.path("budget.csv"), job)
     for line in _plan(options, job):
@@ -282,10 +271,10 @@ def _ready(
     whole = whole_of(options, clips.classes)
 
     def hashes_of(clips: Clips, role: str) -> dict[str, str]:
-        return record_data(run, clips, options.workers, role, cache)
+        return run_files.record_data(run, clips, options.workers, role, cache)
 
     def prepare(sounds: Sounds, mel: MelOptions, place: torch.device | None) -> Prepared:
-        return prepare_in(run, sounds.clips, mel, options, engine, place)
+        return run_files.prepare_in(run, sounds.clips, mel, options, engine, place)
 
     parts = with_start(job.parts(hashes_of), options.encoder, run)
     ready = job.prepare(
@@ -297,7 +286,9 @@ def _ready(
         folder=run.folder,
     )
     if ready.pretrained is not None:
-        save_pretrained(run.path(ENCODER), ready.pretrained, about("train", options, **parts))
+        save_pretrained(
+            run.path(ENCODER), ready.pretrained, run_files.about("train", options, **parts)
+        )
         run.note(pretraining=numbers_of(ready.pretrained))
     because = (job.because,) if job.because else ()
     notes = (*clips.notes, *job.notes, *because, *published_note(options.encoder), *ready.notes)
@@ -384,7 +375,11 @@ class TrainResult(Result):
                 f"{count_text(len(self.selection.test), 'clip')} of the test fold took no part: "
                 "score with evaluate --fold"
             )
-        lines += [*self.notes, *unreadable(self.failures, self.remarks), f"model: {self.model}"]
+        lines += [
+            *self.notes,
+            *run_files.unreadable(self.failures, self.remarks),
+            f"model: {self.model}",
+        ]
         return "\n".join(lines)
 
 
@@ -405,7 +400,7 @@ def train(options: TrainOptions) -> TrainResult:
         When the encoder's file is damaged or fits neither ``model`` nor ``mel``.
     """
     clips = _data(options, "train")
-    with open_run("train", options) as run, open_engine(options.where) as engine:
+    with run_files.open_run("train", options) as run, open_engine(options.where) as engine:
         options, job, ready, parts = _ready(options, clips, run, engine)
         notes, prepared, held = ready.notes, ready.prepared, ready.data.validation
         table = job.labelled.clips
@@ -417,14 +412,14 @@ def train(options: TrainOptions) -> TrainResult:
             folder=run.path("training"),
             start=ready.start,
         )
-        outcome = in_processes(work, options.processes, engine, options.device)
+        outcome = run_files.in_processes(work, options.processes, engine, options.device)
         if options.calibration == AUTO:
             seed = options.seed
             notes += (calibrate_by_validation(outcome.model, prepared, held, table, seed=seed),)
         metrics = validate(run, outcome.model, prepared, table, held)
         measured = {f"validation_{name}": value for name, value in short(metrics).items()}
         licence = {"licence": options.licence} if options.licence else {}
-        made = about("train", options, **parts, measured=measured, **licence)
+        made = run_files.about("train", options, **parts, measured=measured, **licence)
         save(run.path(MODEL), outcome.model, about=made)
         run.note(
             best_epoch=outcome.best_epoch,
@@ -436,7 +431,7 @@ def train(options: TrainOptions) -> TrainResult:
         )
         if notes:
             run.note(notes=list(notes))
-        write_curves(run.folder, outcome.history, "Training")
+        run_files.write_curves(run.folder, outcome.history, "Training")
     learned = np.concatenate([ready.data.labelled, ready.data.noisy])
     return TrainResult(
         outcome,
@@ -560,7 +555,7 @@ class FindRateResult(Result):
             if not sweep.stopped and sweep.lowest == len(sweep.rates) - 1:
                 lines.append("it was still falling at the end: give a larger --highest-rate")
         lines += self.notes
-        lines += unreadable(self.failures, self.remarks)
+        lines += run_files.unreadable(self.failures, self.remarks)
         lines.append(f"figure: {self.figure}")
         return "\n".join(lines)
 
@@ -587,7 +582,7 @@ def find_rate(options: FindRateOptions) -> FindRateResult:
             "rate; choose a method that trains, such as 'supervised'"
         )
     clips = _data(options, "find-rate")
-    with open_run("find-rate", options) as run, open_engine(options.where) as engine:
+    with run_files.open_run("find-rate", options) as run, open_engine(options.where) as engine:
         ready = _ready(options, clips, run, engine)[2]
         config, data = ready.config, replace(ready.data, validation=NO_ROWS)
         device = choose_device(options.device)
@@ -610,7 +605,7 @@ def find_rate(options: FindRateOptions) -> FindRateResult:
         )
         title = "Learning rates" + (", encoder frozen" if frozen else "")
         figure = rate_sweep(*columns, sweep.suggestion, title)
-        write_figure(run.path("rates.png"), figure)
+        run_files.write_figure(run.path("rates.png"), figure)
         run.note(suggestion=sweep.suggestion, lowest_at=sweep.rates[sweep.lowest])
     return FindRateResult(
         sweep,
