@@ -158,12 +158,12 @@ def _plan(options: TrainOptions, job: TrainingJob) -> list[str]:
     n_bytes = cut.seconds * mel.sample_rate * SAMPLE_BYTES
     if in_batch_device(options.in_batch, options.device) is None:
         n_bytes += len(cut.clips) * feature_bytes
+    cache = run_files.cache_in(options.cache, options.output)
     return [
         f"method: {job.because or config.method}",
         *(f"  {i}. {text}: {_about(seconds)}" for i, (text, seconds) in enumerate(stages, 1)),
         f"all of it: {_about(sum(seconds for _, seconds in stages))} where nothing is done yet, "
-        f"and about {bytes_text(n_bytes)} in '{run_files.cache_in(options.cache, options.output)}', which "
-        "may be deleted afterwards",
+        f"and about {bytes_text(n_bytes)} in '{cache}', which may be deleted afterwards",
     ]
 
 
