@@ -198,20 +198,12 @@ def make_objective(
         autoencoder = AutoEncoder(model.encoder, choose_decoder("auto", model.name, mel), seed=seed)
         task = Reconstruction(autoencoder, model.frontend.standardize)
         return Joint(Supervised(model, **shared), task, weight)
-    shared |= {
-        "weak": augmenter("weak", mel),
-        "strong": augmenter(options.pool_augment, mel),
-    }
-    shared["weight"] = weight
+    views = {"weak": augmenter("weak", mel), "strong": augmenter(options.pool_augment, mel)}
+    shared |= {**views, "weight": weight}
     if method == "pi-model":
         return Consistency(model, ramp_steps=options.ramp_steps, **shared)
     if method == "fixmatch":
-        return FixMatch(
-            model,
-            threshold=options.threshold,
-            alignment=options.alignment,
-            **shared,
-        )
+        return FixMatch(model, threshold=options.threshold, alignment=options.alignment, **shared)
     raise OptionError(f"option 'method': found {method!r}; {nearest(method, METHODS)}")
 
 
