@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 
 import pytest
 from far_work import add_ranks, die_once
@@ -20,7 +19,7 @@ RATE = 8000
 
 
 @pytest.fixture
-def engine(cluster: str) -> Iterator[Engine]:
+def engine(cluster) -> Iterator[Engine]:
     with open_engine(EngineOptions("ray", cluster)) as opened:
         yield opened
 
@@ -39,12 +38,12 @@ def _world_size(_: object) -> str:
     return os.environ.get("WORLD_SIZE", "")
 
 
-def test_when_one_dies_all_are_begun_again(engine: Engine, tmp_path: Path) -> None:
+def test_when_one_dies_all_are_begun_again(engine, tmp_path) -> None:
     assert engine.distributed(partial(die_once, tmp_path / "died"), 2) == 1
     assert (tmp_path / "died").is_file()
 
 
-def test_too_many_processes_are_refused(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_processes_are_refused(engine, monkeypatch) -> None:
     from semisonic.core import cluster as together
 
     monkeypatch.setattr(together, "_PLACES", 0.5)
@@ -52,7 +51,7 @@ def test_too_many_processes_are_refused(engine: Engine, monkeypatch: pytest.Monk
         engine.distributed(add_ranks, 50)
 
 
-def test_an_error_of_the_function_is_raised(engine: Engine) -> None:
+def test_an_error_of_the_function_is_raised(engine) -> None:
     def fail() -> Callable[[], None]:
         raise ZeroDivisionError("on purpose")
 
