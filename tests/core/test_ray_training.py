@@ -102,7 +102,7 @@ def test_without_a_cluster_several_processes_are_refused(
 def test_methods_that_are_not_trained_so_are_refused(
     labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    more = "--processes 2 --method prototype --encoder synth --device cpu -q -o"
+    more = "--processes 2 --method probe --encoder synth --device cpu -q -o"
     assert main(["train", str(labelled), *more.split(), str(tmp_path)]) == 2
     assert "not trained by several processes" in capsys.readouterr().err
 
