@@ -121,7 +121,7 @@ _SAMPLE_BYTES = 4096
 def _same_bytes(tables: Sequence[Clips]) -> dict[Sound, list[Sound]]:
     """The first clip of each set of identical ones, with its copies, if any."""
     paths = [table.paths for table in tables]
-    names = _content_names({path for each in paths for path in each})
+    names = content_names({path for each in paths for path in each})
     sets: dict[tuple[str, float, float], list[Sound]] = {}
     for number, table in enumerate(tables):
         times = zip(table.start_time.tolist(), np.nan_to_num(table.end_time, nan=-1), strict=True)
@@ -131,7 +131,7 @@ def _same_bytes(tables: Sequence[Clips]) -> dict[Sound, list[Sound]]:
     return {first: copies for first, *copies in sets.values()}
 
 
-def _content_names(files: set[Path]) -> dict[Path, str]:
+def content_names(files: set[Path]) -> dict[Path, str]:
     """A name for the content of each file: equal for equal bytes.
 
     A recorder makes thousands of files of one size, so only those are read as a whole whose size,

@@ -162,10 +162,12 @@ def embed(
     where = EngineOptions(engine, address)
     # As the command line does, so that the same values are refused with the same words.
     check(EmbedOptions(Path(), (), folder, per=per, hop=hop, batch_size=batch_size, where=where))
-    how = {"per": per, "hop": hop, "batch_size": batch_size, "device": device, "workers": workers}
+    how: dict[str, Any] = {"per": per, "hop": hop, "batch_size": batch_size, "workers": workers}
     with open_engine(where) as opened:
         embedder = open_embedder(model)
-        return make_index(embedder, named, folder, labels, group, opened, **how).index
+        return make_index(
+            embedder, named, folder, labels, group, opened, device=device, **how
+        ).index
 
 
 def run_embed(options: EmbedOptions) -> EmbedResult:

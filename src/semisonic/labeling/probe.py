@@ -20,7 +20,7 @@ from semisonic.classifier.probe import ABSENT, ClassLine, FloatArray, solve_prob
 from semisonic.core.errors import ModelError
 from semisonic.core.seeds import generator
 from semisonic.data.label_log import Segment
-from semisonic.evaluation.label_errors import find_suspects, find_suspects_multi
+from semisonic.evaluation.label_errors import find_suspects
 from semisonic.features.frontend import Frontend
 from semisonic.labeling.answers import LabelledRows, label_index
 from semisonic.labeling.embedder import Embedding
@@ -260,10 +260,7 @@ def find_label_issues(
     target = labelled.targets[np.ix_(judged, columns)].astype(np.int64)
     chosen = torch.from_numpy(logits[np.ix_(judged, columns)])
     scores = probabilities(chosen, multi_label=several_labels).numpy()
-    if several_labels:
-        found = find_suspects_multi(target, scores)
-    else:
-        found = find_suspects(target.argmax(axis=1), scores, ranking="confidence")
+    found = find_suspects(target if several_labels else target.argmax(axis=1), scores)
     names = [labelled.classes[k] for k in columns.tolist()]
     answer_of = dict(zip(matched.rows.tolist(), matched.of_row, strict=True))
     clips, issues = matched.answers, []

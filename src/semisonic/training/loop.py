@@ -41,9 +41,9 @@ from torch.nn.utils import clip_grad_norm_
 from semisonic.core.errors import OptionError, TrainingError
 from semisonic.core.files import write_json
 from semisonic.core.options import check, nearest
-from semisonic.core.progress import TimeEstimate, bar
+from semisonic.core.progress import bar
 from semisonic.core.seeds import derive
-from semisonic.learning.objective import BatchLike, Objective, move_towards
+from semisonic.learning.objective import BatchLike, Objective
 from semisonic.training.checkpoint import (
     Checkpoint,
     Streams,
@@ -503,6 +503,19 @@ def put_weights(module: nn.Module, weights: Weights) -> None:
         tensor.copy_(weights[name])
 
 
+@torch.no_grad()
+def move_towards(average: Weights, weights: Weights, share: float) -> None:
+    """Move averaged weights by a share of the way to others; whole numbers are copied.
+
+    The running statistics of batch normalisation are averaged like the weights they belong to.
+    """
+    for name, mine in average.items():
+        if mine.is_floating_point():
+            mine.lerp_(weights[name], share)
+        else:
+            mine.copy_(weights[name])
+
+
 class Meter:
     """Means of the loss and its terms over the rows of an epoch."""
 
@@ -638,15 +651,12 @@ def _deferred_interrupt() -> Iterator[Interrupt]:
 def _shown(t: Training, label: str) -> Iterator[Callable[[int], None]]:
     """A progress bar of the first process; gives the function that moves it by some steps."""
     total = t.options.n_steps(t.steps_per_epoch)
-    epochs = f"{t.options.epochs} epochs{' at most' if t.options.patience else ''}"
-    forecast = TimeEstimate(label, total - t.step, f"steps ({epochs})")
 
     def show(n_steps: int) -> None:
         if n_steps and progress is not None:
             rate = t.optimizer.param_groups[0]["lr"]
             progress.set_postfix_str(f"loss {t.meter.latest:.4g}, lr {rate:.2g}", refresh=False)
             progress.update(n_steps)
-            forecast.done(n_steps)
 
     with bar(total, label, "step", t.step) if t.world.is_first else nullcontext() as progress:
         yield show
