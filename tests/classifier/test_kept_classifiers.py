@@ -19,11 +19,10 @@ from semisonic.classifier.config import TrainConfig
 from semisonic.classifier.evaluate import evaluate
 from semisonic.classifier.options import (
     EvaluateOptions,
-    PredictOptions,
     PretrainOptions,
     TrainOptions,
 )
-from semisonic.classifier.predict import predict
+from semisonic.classifier.predict import predict_files
 from semisonic.classifier.pretrain import pretrain
 from semisonic.classifier.scoring import embed_rows, score_rows
 from semisonic.classifier.simple import CLASSIFIERS, fit_scores
@@ -157,7 +156,7 @@ def test_verbs_take_it(name: str, folders: dict[str, Path], tmp_path: Path) -> N
     assert not model.decision.is_empty  # calibrated by its validation part
     done = evaluate(EvaluateOptions(run, new, tmp_path / "e", bootstrap=100, device="cpu"))
     assert done.measurement.metrics["accuracy"] > 0.85
-    assert len(predict(PredictOptions(run, (new,), device="cpu")).rows) == 9
+    assert len(predict_files(model, [new]).rows) == 9
     keep = semisonic.SoundClassifier.load(run)
     assert keep.predict([sound("hum", 99)], sample_rate=RATE).tolist() == ["hum"]
 

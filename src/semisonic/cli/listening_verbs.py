@@ -2,34 +2,74 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
-from semisonic.classifier.options import PredictOptions
 from semisonic.classifier.use_options import DetectOptions, ExportOptions, ListenOptions
 from semisonic.cli.parser import verb
 from semisonic.cli.session import Session, Status
+from semisonic.core.options import option
 from semisonic.core.text import text_table
+
+MODEL = option(dataclasses.MISSING, "model file, or the run folder it lies in")
+DEVICE = option("auto", "what computes: auto, cpu, cuda, cuda:1 or mps")
 
 
 @verb(
-    PredictOptions,
     examples=[
         "semisonic predict runs/model a.wav b.ogg",
         "semisonic predict runs/model path/to/recordings --windows --hop 1 -o predictions.csv",
     ],
 )
-def predict(options: PredictOptions, session: Session) -> Status:
+def predict(
+    session: Session,
+    model: Path = MODEL,
+    files: tuple[Path, ...] = option(
+        dataclasses.MISSING, "recordings, folders of recordings, or a CSV of clips"
+    ),
+    output: Path | None = option(
+        None, "CSV file for the table; an interrupted run goes on with it"
+    ),
+    top: int = option(3, "best classes given for each row", minimum=1),
+    unknown: bool = option(
+        False, "answer 'unknown' for sounds that are like nothing the model has learned"
+    ),
+    threshold: str | None = option(
+        None, "answer 'unknown' below this score; auto: the model's own thresholds, class by class"
+    ),
+    windows: bool = option(False, "one row per window instead of one per file"),
+    hop: float | None = option(
+        None, "step between windows; the model's clip length if not given", unit="s", minimum=0.001
+    ),
+    batch_size: int = option(64, "windows scored at once", minimum=1),
+    device: str = DEVICE,
+    workers: int | None = option(None, "threads that decode; by default one per core", minimum=1),
+) -> Status:
     """Say what is heard in recordings of any length."""
-    from semisonic.classifier.predict import predict as work
+    from semisonic.classifier.model_file import open_model
+    from semisonic.classifier.predict import predict_files
 
-    session.resumes = options.output is not None
-    result = work(options)
+    session.resumes = output is not None
+    result = predict_files(
+        open_model(model),
+        files,
+        top=top,
+        windows=windows,
+        unknown=unknown,
+        threshold=threshold,
+        hop=hop,
+        output=output,
+        batch_size=batch_size,
+        device=device,
+        workers=workers,
+    )
     session.say(result.summary())
-    if options.output is None:
+    if output is None:
         session.note("next: -o predictions.csv writes all rows into a table")
     return Status.SOME_FAILED if result.failures else Status.OK
 
