@@ -80,7 +80,7 @@ def predict(
         options["threshold"] = str(options["threshold"])
     is_table = isinstance(files, Clips)
     placed = {"model": Path(), "files": () if is_table else files}
-    asked = _options(verb.options_class, placed, options, output)
+    asked: Any = _options(verb.options_class, placed, options, output)
     values = {field.name: getattr(asked, field.name) for field in fields(asked)}
     values |= {"model": _opened(model), "files": files if is_table else asked.files}
     return predict_files(**values)

@@ -138,7 +138,8 @@ class EvaluateResult(Result):
         for by, parts in self.parts.groupby("by", sort=False):
             worst = parts.sort_values("value", kind="stable").head(3)
             names = (
-                f"{p.part} {percent_text(p.value)} of {p.clips} clips" for p in worst.itertuples()
+                f"{part} {percent_text(value)} of {clips} clips"
+                for part, value, clips in worst[["part", "value", "clips"]].to_numpy()
             )
             lines.append(f"worst by {by}: {'; '.join(names)}")
         lines += [*self.warnings, *self.notes, *unreadable(self.failures), f"report: {self.report}"]
@@ -183,7 +184,7 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
         frame = m.to_frame()
         names = list(m.clips.classes)
         frame[names] = frame[names].map("{:.5f}".format)
-        write_csv(run.path("scores.csv"), list(frame), frame.itertuples(index=False))
+        write_csv(run.path("scores.csv"), list(map(str, frame)), frame.itertuples(index=False))
         parts = [
             by_part(m, by, n_resamples=options.bootstrap, seed=options.seed) for by in options.by
         ]
@@ -351,8 +352,8 @@ def _write_report(
             f"by-{by}",
             [by, "clips", "recordings", "lwlrap" if m.multi_label else "accuracy"],
             [
-                (p.part, p.clips, p.recordings, IntervalEstimate(p.value, p.low, p.high))
-                for p in worst.itertuples()
+                (part, clips, recordings, IntervalEstimate(*value))
+                for _, part, clips, recordings, *value in worst.to_numpy().tolist()
             ],
         )
     measured = tag_reliability if m.multi_label else reliability

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Scores = NDArray[np.float64]
+Metric = Callable[[Any, Any], float]
 RANKED = ("top_3_accuracy", "mean_average_precision", "lwlrap")
 """Numbers of a summary that heed all classes' scores, and not the best one alone."""
 
@@ -142,9 +143,10 @@ def measure(
         Of the bootstrap.
     """
     target: NDArray[Any] = clips.targets() if multi_label else clips.target()
+    metrics: dict[str, Metric]
     if multi_label:
         metrics = {"lwlrap": lwlrap, "mean_average_precision": mean_average_precision}
-        found = scores
+        found: NDArray[Any] = scores
     else:
         metrics = {
             "accuracy": accuracy,
@@ -159,7 +161,7 @@ def measure(
 
 
 def _bootstrap(
-    metrics: Mapping[str, Callable[[Any, Any], float]],
+    metrics: Mapping[str, Metric],
     target: NDArray[Any],
     found: NDArray[Any],
     groups: NDArray[np.str_],
@@ -218,7 +220,8 @@ def by_part(m: Measurement, by: str, *, n_resamples: int = 1000, seed: int = 0) 
     """
     import pandas as pd
 
-    found, metric = (m.scores, lwlrap) if m.multi_label else (m.predicted, accuracy)
+    metric: Metric = lwlrap if m.multi_label else accuracy
+    found: NDArray[Any] = m.scores if m.multi_label else m.predicted
     if by == "label":
         has = {name: m.clips.targets()[:, i] > 0 for i, name in enumerate(m.clips.classes)}
     else:

@@ -279,8 +279,7 @@ def predict_files(
     """
     began = time.perf_counter()
     limits = answer_limits(model, unknown=unknown, threshold=threshold)
-    is_table = isinstance(files, Clips)
-    named = [] if is_table else [Path(file) for file in files]
+    named = [] if isinstance(files, Clips) else [Path(file) for file in files]
     if output is not None:
         check_file(output, VERB, SUFFIXES, inputs=named)
     clips, missing = (files, ()) if isinstance(files, Clips) else gather(named)
@@ -450,7 +449,6 @@ def _predictions(
         elif reason:
             labels, scores = [UNKNOWN, *labels[:-1]], [float("nan"), *scores[:-1]]
         start, end = clip.times[number].tolist()
-        known = float(clip.known[number])
-        file = str(clips.file[clip.row])
-        rows.append(Prediction(file, start, end, tuple(labels), tuple(scores), known, reason))
+        file, sure = str(clips.file[clip.row]), float(clip.known[number])
+        rows.append(Prediction(file, start, end, tuple(labels), tuple(scores), sure, reason))
     return tuple(rows)

@@ -472,11 +472,10 @@ def _score_windows(
                 else predict_rows(model, *rows)
             )
             ends = np.cumsum([len(one.times) for one in windows])[:-1]
+            tables = zip(np.split(values, ends), np.split(known, ends), strict=True)
             parts += [
-                ClipScores(one.row, one.times, *tables, one.is_silent)
-                for one, *tables in zip(
-                    windows, np.split(values, ends), np.split(known, ends), strict=True
-                )
+                ClipScores(one.row, one.times, *pair, one.is_silent)
+                for one, pair in zip(windows, tables, strict=True)
             ]
         for end in (item for item in batch if isinstance(item, Done)):
             own = [nothing, *(one for one in parts if one.row == end.row)]
