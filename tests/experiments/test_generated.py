@@ -34,7 +34,6 @@ FIT = FitOptions(
     batch_size=8,
     learning_rate=5e-3,
     precision="fp32",
-    channels_last="off",
 )
 PATCHES = GeneratedOptions(generator="vae", generator_steps=4, generated_per_class=5)
 

@@ -30,7 +30,6 @@ SMALL = {
         "epoch_steps": 2,
         "batch_size": 4,
         "precision": "fp32",
-        "channels_last": "off",
     },
     "setting.generated": {"generator_steps": 2, "generated_per_class": 4},
     "budgets": [{"labels_per_class": 2}],

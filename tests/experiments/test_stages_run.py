@@ -16,7 +16,7 @@ from semisonic.classifier.windows import stream_windows
 from semisonic.cli.main import main
 from semisonic.core.errors import OptionError
 from semisonic.data.datasets.load import load_clips
-from semisonic.evaluation.tagging import TagScores
+from semisonic.evaluation.predictions import TagScores
 from semisonic.experiments.material import WHOLE, gather
 from semisonic.experiments.options import RunOptions
 from semisonic.experiments.stages import run_filter, run_stages
@@ -51,7 +51,6 @@ epochs = 8
 batch_size = 16
 learning_rate = 0.01
 precision = "fp32"
-channels_last = "off"
 [[stages]]
 name = "warm-up"
 data = ["noisy"]

@@ -17,7 +17,7 @@ import pytest
 from semisonic.audio.write import write
 from semisonic.cli.main import main
 from semisonic.core.errors import DataError, OptionError
-from semisonic.core.parallel import EngineOptions
+from semisonic.core.options import EngineOptions
 from semisonic.data.datasets.load import load_clips
 from semisonic.experiments.options import RunOptions, TuneOptions
 from semisonic.experiments.recipe import read_recipe

@@ -23,8 +23,7 @@ from semisonic.classifier.config import (
     pretraining_fit,
 )
 from semisonic.core.errors import OptionError
-from semisonic.core.options import DeviceOptions, JobOptions, changed, option
-from semisonic.core.parallel import EngineOptions
+from semisonic.core.options import DeviceOptions, EngineOptions, JobOptions, changed, option
 from semisonic.data.options import LabelledOptions, ReadOptions
 from semisonic.features.options import MelOptions
 from semisonic.models.notation import SIMPLE

@@ -39,9 +39,8 @@ from semisonic.features.frontend import Standardize
 from semisonic.features.options import WAVE, MelOptions, preset
 from semisonic.learning.supervised import NOISY
 from semisonic.models.pretrained import PretrainedEncoder
-from semisonic.training.loop import fit
+from semisonic.training.loop import FitResult, fit
 from semisonic.training.options import FitOptions
-from semisonic.training.state import FitResult
 
 BETA = 10.0
 """Weight of the divergence of the variational auto-encoder."""
@@ -62,7 +61,6 @@ _FIT = FitOptions(
     ema_decay=0.99,
     clip_norm=5.0,
     precision="fp32",
-    channels_last="off",
     restore_best=False,
     learning_rate=2e-3,
 )

@@ -26,7 +26,7 @@ from semisonic.core.files import digest, read_json, replacing, write_json
 from semisonic.data.clips import Clips
 from semisonic.evaluation.predictions import Predictions
 from semisonic.experiments.recipe import TRAINED, Budget, Setting
-from semisonic.training.state import FitResult
+from semisonic.training.loop import FitResult
 
 # The two kinds of jobs, and their names: hashes of everything that a result depends on.
 #

@@ -15,7 +15,7 @@ from semisonic.classifier.simple import CEPSTRUM, CLASSIFIERS, EMBEDDING, vector
 from semisonic.core.options import to_dict
 from semisonic.core.text import percent_text
 from semisonic.data.categories import categories_of
-from semisonic.evaluation.embeddings import Separability, pca_2d, separability
+from semisonic.evaluation.embeddings import Separability, separability
 from semisonic.evaluation.predictions import ConfidentError, Predictions, top_errors
 from semisonic.evaluation.published import BASELINES, STUDIES, PublishedResult, same_data
 from semisonic.evaluation.report.content import (
@@ -275,11 +275,6 @@ def write_report(
         paper_cells=_paper_cells(plan) if recipe.published == "cae" else {},
         histories=_histories(outcome, main),
         reconstructions=_reconstructions(plan, outcome, jobs, material),
-        filters={
-            arm: arrays["filters"]
-            for arm, job in shown.items()
-            if "filters" in (arrays := read_arrays(jobs, job))
-        },
         study=recipe.published if recipe.published in STUDIES else "",
         setting_pairs=outcome.pairs,
         series=side_by_side(recipe, plan, material.labelled.name),
@@ -288,7 +283,6 @@ def write_report(
         separability_inputs=INPUTS_IN_WORDS[tried.setting.inputs],
         confused=[_player(wrong, material) for wrong in confused],
         confused_pair=sorted({n for one in confused[:1] for n in (one.target, one.predicted)}),
-        embeddings=_embeddings(jobs, shown),
         generated=generated_patches(plan, jobs, material.labelled.classes),
         mistakes=[_player(wrong, material) for wrong in top_errors(surest, N_MISTAKES)],
         dead_units=_dead_units(outcome),
@@ -423,15 +417,6 @@ def _reconstructions(
     labels = [material.labelled.labels[row][0] for row in first.show[: len(truth)]]
     means = {name: float(np.mean(values)) for name, values in errors.items() if name in decoders}
     return Reconstructions(truth, decoders, labels, means)
-
-
-def _embeddings(jobs: Path, shown: dict[str, TrainJob]) -> dict[str, tuple[Any, Any]]:
-    found = {}
-    for arm, job in shown.items():
-        arrays = read_arrays(jobs, job)
-        if len(arrays.get("points", ())) > 2:
-            found[arm] = (pca_2d(arrays["points"]), arrays["target"])
-    return found
 
 
 def _player(wrong: ConfidentError, material: Material) -> Player | None:

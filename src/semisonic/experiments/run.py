@@ -31,11 +31,11 @@ from semisonic.experiments.results import (
     comparison_rows,
     short_trainings,
 )
-from semisonic.experiments.runner import load_data, open_experiment, plans_of, warned
+from semisonic.experiments.runner import load_data, open_experiment, warned
 from semisonic.experiments.source import load_source, measured, network_key, trained_files
 from semisonic.experiments.worker import WorkerContext, run_pretrain, run_train
 from semisonic.recipes import find
-from semisonic.training.devices import with_plan
+from semisonic.training.devices import with_precision
 from semisonic.training.run_folder import RunFolder
 
 # ``semisonic run``: from a recipe and recordings to a report, resumable at every step.
@@ -146,7 +146,8 @@ def conduct(
         material = warned(material, short_trainings(recipe, plan))
         _write_budgets(plan, material, run.folder)
         fits = [job.setting.fit for job in plan.train if not job.setting.classifier]
-        run.note(precision=plans_of([*fits, *(job.setting.pretrain for job in plan.pretrain)]))
+        fits += [job.setting.pretrain for job in plan.pretrain]
+        run.note(precision=sorted({fit.precision for fit in fits}))
         starts = synthetic_starts(plan, opened.cache, device, options.workers)
         if source is not None:
             run.add_data("source", source.key)
@@ -174,8 +175,8 @@ def with_number_format(recipe: Recipe, device: torch.device) -> Recipe:
         tuple(
             replace(
                 one,
-                pretrain=with_plan(one.pretrain, device, recipe.precision),
-                fit=with_plan(one.fit, device, recipe.precision),
+                pretrain=with_precision(one.pretrain, device, recipe.precision),
+                fit=with_precision(one.fit, device, recipe.precision),
             )
             for one in arm
         )

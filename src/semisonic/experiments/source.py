@@ -147,10 +147,7 @@ def _trained(
 ) -> Path:
     """The file of one classifier; made once, then found."""
     asked = recipe.source
-    # Number format and layout are those of the run.
-    fit = replace(
-        asked.fit, precision=setting.fit.precision, channels_last=setting.fit.channels_last
-    )
+    fit = replace(asked.fit, precision=setting.fit.precision)  # the run's
     config = replace(
         asked,
         model=setting.architecture,

@@ -22,14 +22,14 @@ from semisonic.core.options import to_dict
 from semisonic.core.text import duration_text, p_value, percent_text, points_text
 from semisonic.data.clips import Clips
 from semisonic.data.synth.dataset import load_synth, make_in_cache
-from semisonic.evaluation.comparison import ArmAccuracy, Comparison
+from semisonic.evaluation.comparison import ArmAccuracy, Comparison, compare_tags, tag_arm
 from semisonic.evaluation.plots.experiments import comparison_plot
 from semisonic.evaluation.plots.style import CLASS_COLOURS
 from semisonic.evaluation.plots.training import training_curves
+from semisonic.evaluation.predictions import TagScores
 from semisonic.evaluation.report.document import IntervalEstimate, Number, Report, Verdict
 from semisonic.evaluation.report.experiment import add_study
 from semisonic.evaluation.significance import holm
-from semisonic.evaluation.tagging import TagScores, compare_tags, tag_arm
 from semisonic.experiments.jobs import DONE, MODEL, course_of, peak_memory, read_job, tidy
 from semisonic.experiments.material import WHOLE, FeatureTable, Material
 from semisonic.experiments.options import SYNTH, RunOptions
@@ -40,7 +40,6 @@ from semisonic.experiments.runner import (
     command_line,
     load_data,
     open_experiment,
-    plans_of,
     provenance,
     warned,
     write_results,
@@ -63,7 +62,7 @@ from semisonic.models.inspection import count_parameters
 from semisonic.models.model_file import load, save
 from semisonic.models.sound_model import SoundModel
 from semisonic.recipes import find
-from semisonic.training.devices import with_plan
+from semisonic.training.devices import with_precision
 from semisonic.training.run_folder import RunFolder
 
 # What one process does: train a stage and score its test clips, or filter labels by a stage.
@@ -646,14 +645,14 @@ def run_stages(options: RunOptions) -> RunResult:
     with open_experiment("run", options, asked) as opened:
         run, jobs, place = opened.run, opened.jobs, torch.device(opened.device)
         stages = tuple(
-            replace(stage, fit=with_plan(stage.fit, place, recipe.precision))
+            replace(stage, fit=with_precision(stage.fit, place, recipe.precision))
             for stage in recipe.stages
         )
         recipe = replace(recipe, stages=stages)
         inputs = [(recipe.stages[0].mel, WHOLE)]
         material, hashes = opened.gather(load_data(options, recipe.synth), inputs, several=True)
         plan = make_stages_plan(recipe, material.labelled, material.pool, seed=options.seed)
-        run.note(precision=plans_of(stage.fit for stage in recipe.stages))
+        run.note(precision=sorted({stage.fit.precision for stage in recipe.stages}))
         material = warned(material, _short_stages(plan))
         opened.do(plan.jobs, WORK, WorkerContext(jobs, material, opened.device, hashes))
         outcome = collect_stages(recipe, plan, jobs, _truth(options, recipe))

@@ -15,7 +15,7 @@ import torch
 from semisonic.core.errors import OptionError
 from semisonic.core.files import write_text
 from semisonic.core.options import check, to_dict, toml_tables
-from semisonic.core.parallel import Engine, Task
+from semisonic.core.parallel import Engine, Task, run_tasks
 from semisonic.core.text import count_text, duration_text, percent_text, points_text
 from semisonic.data.categories import categories_of
 from semisonic.evaluation.plots.training import search_course
@@ -40,7 +40,6 @@ from semisonic.experiments.runner import (
     load_data,
     open_experiment,
     provenance,
-    run_tasks,
     tasks_at_once,
     write_results,
 )

@@ -39,7 +39,6 @@ from semisonic.labeling.options import (
     STRATEGIES,
     WINDOW,
     WITH_SCORES,
-    EmbedOptions,
     SuggestOptions,
 )
 from semisonic.labeling.queue import (
@@ -161,21 +160,19 @@ def candidate_pool(
         index is not None
         and classifier is not None
         and made_by == _vectors_from(model) != embedder.hash
-        and not classifier.decision.unknown.reads_statistics  # which are no part of an index
+        and not classifier.decision.unknown  # whose statistics are no part of an index
     ):
         scores = score_vectors(classifier, index.vectors)
     elif index is None or made_by != embedder.hash:
         named: Any = index.clips if index is not None else where
-        options = EmbedOptions(
-            model=Path(),
-            files=(),
-            output=folder / embedder.hash,
-            labels="none",
+        made = make_index(
+            embedder,
+            named if isinstance(named, Clips) else [named],
+            folder / embedder.hash,
+            per=WINDOW if index is None else CLIP,
             device=device,
             workers=workers,
-            per=WINDOW if index is None else CLIP,
         )
-        made = make_index(embedder, named if isinstance(named, Clips) else [named], options)
         index, failures = made.index, made.failures
     if scores is None and classifier is not None:
         scores = index.scores
