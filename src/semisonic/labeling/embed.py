@@ -27,15 +27,7 @@ from semisonic.core.cluster import open_engine
 from semisonic.core.errors import OptionError
 from semisonic.core.files import read_json, replacing, write_csv, write_json
 from semisonic.core.options import LOCAL, EngineOptions, check
-from semisonic.core.parallel import (
-    LOCAL,
-    LOCAL_ENGINE,
-    Engine,
-    EngineOptions,
-    engine_for,
-    in_order,
-    open_engine,
-)
+from semisonic.core.parallel import LOCAL_ENGINE, Engine, engine_for, in_order
 from semisonic.core.progress import bar
 from semisonic.core.text import count_text, duration_text
 from semisonic.data.cache import ArrayCache, Key
