@@ -48,7 +48,7 @@ from semisonic.models.sound_model import SoundModel
 from semisonic.training.options import FitOptions
 
 if TYPE_CHECKING:
-    from semisonic.classifier.export.card import ExportResult
+    from semisonic.classifier.export.export import ExportResult
 
 # Parameters inside groups of options, by scikit-learn's names: ``mel__n_mels``.
 

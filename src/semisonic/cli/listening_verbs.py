@@ -10,11 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from semisonic.classifier.use_options import DetectOptions, ExportOptions, ListenOptions
+from semisonic.classifier.use_options import DetectOptions, ListenOptions
 from semisonic.cli.parser import verb
 from semisonic.cli.session import Session, Status
 from semisonic.core.options import option
 from semisonic.core.text import text_table
+from semisonic.data.options import LABEL_CHOICES, LABELS
 
 MODEL = option(dataclasses.MISSING, "model file, or the run folder it lies in")
 DEVICE = option("auto", "what computes: auto, cpu, cuda, cuda:1 or mps")
@@ -171,7 +172,6 @@ def _list_devices(session: Session) -> Status:
 
 
 @verb(
-    ExportOptions,
     examples=[
         "semisonic export runs/model -o model.onnx",
         "semisonic export runs/model -o model.onnx --embeddings --check-on path/to/labelled",
@@ -179,14 +179,65 @@ def _list_devices(session: Session) -> Status:
         "semisonic export runs/model --to torch -o model.pt2",
     ],
 )
-def export(options: ExportOptions, session: Session) -> Status:
+def export(
+    session: Session,
+    model: Path = MODEL,
+    output: Path | None = option(
+        None,
+        "file to write; 'model.onnx' or 'model.pt2' here if not given. The model card is "
+        "written beside it",
+    ),
+    to: str = option(
+        "onnx",
+        "onnx, for ONNX Runtime and others; torch, for torch.export.load",
+        choices=("onnx", "torch"),
+    ),
+    input_: str = option(
+        "auto",
+        "what the file takes: audio (samples), features (log-mel in dB), or audio where the "
+        "front end can be part of the file",
+        choices=("auto", "audio", "features"),
+    ),
+    embeddings: bool = option(False, "give embeddings beside the scores"),
+    quantize: str = option(
+        "none",
+        "int8: weights and activations of the network in 8 bits, ONNX only",
+        choices=("none", "int8"),
+    ),
+    calibrate_on: Path | None = option(
+        None,
+        "recordings that tell the ranges of activations, for int8: some like those it will hear",
+    ),
+    check: bool = option(True, "compare the file with the model before it is kept"),
+    check_on: Path | None = option(
+        None,
+        "recordings to compare on, synthetic sounds if not given; where they carry labels that "
+        "the model knows, accuracy is compared, too",
+    ),
+    labels: str = option("auto", LABELS, choices=LABEL_CHOICES),
+    licence: str = option(
+        "", "licence that the file names; that of the published weights it began with if not given"
+    ),
+) -> Status:
     """Write a trained model for use without Semisonic: samples in, scores out.
 
     The file is compared with the model on sounds before it is kept. ONNX needs the extra 'export':
     pip install 'semisonic[export]'.
     """
-    from semisonic.classifier.export.export import export_file as work
+    from semisonic.classifier.export.export import export as work
 
-    result = work(options)
+    result = work(
+        model,
+        output,
+        to=to,
+        input=input_,
+        embeddings=embeddings,
+        quantize=quantize,
+        calibrate_on=calibrate_on,
+        check=check,
+        check_on=check_on,
+        labels=labels,
+        licence=licence,
+    )
     session.say(result.summary())
     return session.failed(result.failures)

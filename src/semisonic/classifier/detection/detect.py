@@ -8,7 +8,7 @@ import math
 import shutil
 import tempfile
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from os import PathLike
 from pathlib import Path
@@ -213,7 +213,7 @@ def _score_missing(
     ends = np.cumsum([(span.last - span.first) * scorer.grid.frame for _, span in missing])
     if scorer.device.type == "cpu":
         engine = engine_for(engine, round(float(ends[-1])), WORTH_PROCESSES, options.workers)
-    found: Generator[SpanScores, None, None] = (
+    found: Any = (
         score_spans(scorer, missing, workers=options.workers)
         if engine.in_threads
         else score_spans_in_processes(
@@ -288,12 +288,12 @@ def _write_tables(run: RunFolder, result: DetectResult, options: DetectOptions) 
         write_csv(run.path(TABLE), list(map(str, frame)), frame.itertuples(index=False))
         written.append(run.path(TABLE))
     run.path(HOURS).unlink(missing_ok=True)  # of the run before this
-    seconds, counts = by_hour(result.to_frame(), result.recordings)
-    if len(seconds):
+    hours = by_hour(result.to_frame(), result.recordings)
+    if hours:
         labels = [row[0] for row in result.by_class()]
         rows = [
-            (site, hour, f"{of_hour / 3600:.4f}", label, counts.loc[(site, hour), label])
-            for (site, hour), of_hour in seconds.items()
+            (site, hour, f"{seconds / 3600:.4f}", label, counts[label])
+            for site, hour, seconds, counts in hours
             for label in labels
         ]
         write_csv(run.path(HOURS), ["site", "hour", "hours_of_audio", "label", "events"], rows)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from semisonic.classifier.detection.recordings import UNNAMED, by_hour
@@ -97,25 +99,26 @@ def _add_hours(
     report: Report, result: DetectResult, frame: pd.DataFrame, labels: list[str]
 ) -> None:
     """How many events by hour of the day and site, where names or metadata tell the time."""
-    seconds, counts = by_hour(frame, result.recordings)
-    if seconds.empty or not labels:
+    hours = by_hour(frame, result.recordings)
+    if not hours or not labels:
         return
     most, shown = labels[:_MOST_CLASSES], labels[:_CLASSES_IN_TABLE]
-    counts = counts.reindex(columns=labels, fill_value=0)
-    per_hour = counts[most].groupby("hour").sum().reindex(range(24), fill_value=0)
-    report.figure("hours", hour_counts(most, per_hour.to_numpy().T))
+    per_hour = np.zeros((len(most), 24))
+    for _, hour, _, counts in hours:
+        per_hour[:, hour] += [counts[label] for label in most]
+    report.figure("hours", hour_counts(most, per_hour))
     report.table(
         "hours",
         ["site", "hour", "minutes of audio", *shown],
         [
-            (site, f"{hour:02d}:00", of_hour / 60, *counts.loc[(site, hour), shown].tolist())
-            for (site, hour), of_hour in seconds.head(_MOST_ROWS).items()
+            (site, f"{hour:02d}:00", seconds / 60, *(counts[label] for label in shown))
+            for site, hour, seconds, counts in hours[:_MOST_ROWS]
         ],
         formats={"minutes of audio": "{:.1f}".format},
     )
     report.values |= {
         "n_untimed": sum(time is None for time in result.recordings.recorded_at),
-        "hours_cut": len(labels) > len(shown) or len(seconds) > _MOST_ROWS,
+        "hours_cut": len(labels) > len(shown) or len(hours) > _MOST_ROWS,
     }
 
 
@@ -142,12 +145,12 @@ def _add_timelines(
     else:
         groups = {str(file): part for file, part in frame.groupby("file", sort=False)}
     most = sorted(groups, key=lambda name: -len(groups[name]))[:_MOST_TIMELINES]
-    shown = []
+    shown: list[dict[str, Any]] = []
     for name in sorted(most) if is_timed else [name for name in groups if name in most]:
         part = groups[name]
         duration = 24 * 3600.0 if is_timed else result.durations[name]
         found = [label for label in labels if (part.label == label).any()]
-        events = Events.from_rows(part.to_dict("records"))
+        events = Events.from_rows(_records(part))
         report.figure(f"timeline-{len(shown) + 1}", timeline(events, found, duration))
         site, _, day = name.rpartition(", ")
         shown.append(
@@ -162,6 +165,10 @@ def _add_timelines(
     report.values |= {"timelines": shown, "by_day": is_timed, "n_timelines": len(groups)}
 
 
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+
+
 def _players(
     result: DetectResult, frame: pd.DataFrame, labels: list[str], n_each: int, sample_rate: int
 ) -> Iterator[Player]:
@@ -169,7 +176,7 @@ def _players(
     n_shown = 0
     ordered = frame.sort_values("mean_score", ascending=False, kind="stable")
     for label in labels:
-        for event in ordered[ordered.label == label].head(n_each).to_dict("records"):
+        for event in ordered[ordered.label == label].head(n_each).pipe(_records):
             if n_shown == _MOST_PLAYERS:
                 return
             file, start, end = event["file"], event["start_time"], event["end_time"]

@@ -7,6 +7,7 @@ zone. What stands inside a file wins over its name, as in ``semisonic scan``.
 from __future__ import annotations
 
 import os
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -166,7 +167,9 @@ def _inside(file: str) -> RecorderInfo:
         return RecorderInfo()
 
 
-def by_hour(events: pd.DataFrame, recordings: pd.DataFrame) -> tuple[pd.Series, pd.DataFrame]:
+def by_hour(
+    events: pd.DataFrame, recordings: pd.DataFrame
+) -> list[tuple[str, int, float, Counter[str]]]:
     """Sound and events by site and hour of the day, over all days.
 
     Parameters
@@ -178,25 +181,21 @@ def by_hour(events: pd.DataFrame, recordings: pd.DataFrame) -> tuple[pd.Series, 
 
     Returns
     -------
-    seconds : Series
-        Of sound, by (site, hour); empty where no time is known.
-    counts : DataFrame
-        Events that began then, a column per class.
+    list of (str, int, float, Counter)
+        Site, hour, seconds of sound, and the events of each class that began then; empty where
+        no time is known.
     """
-    import pandas as pd
-
-    pieces = []
+    seconds: Counter[tuple[str, int]] = Counter()
+    counts: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
     for duration, began, site in recordings.itertuples(index=False):
         at = 0.0
         while began is not None and at < duration:
             moment = began + timedelta(seconds=at)
             to_next = 3600 - (moment.minute * 60 + moment.second + moment.microsecond / 1e6)
             part = min(to_next, duration - at)
-            pieces.append((site or UNNAMED, moment.hour, part))
+            seconds[site or UNNAMED, moment.hour] += part
             at += part
-    heard = pd.DataFrame(pieces, columns=["site", "hour", "seconds"])
-    seconds = heard.groupby(["site", "hour"]).seconds.sum()
-    timed = events[[moment is not None for moment in events.recorded_at]]
-    keys = [timed.site.replace("", UNNAMED), [moment.hour for moment in timed.recorded_at]]
-    counts = timed.groupby([*keys, "label"]).size().unstack(fill_value=0)
-    return seconds, counts.reindex(seconds.index, fill_value=0)
+    for moment, site, label in zip(events.recorded_at, events.site, events.label, strict=True):
+        if moment is not None:
+            counts[site or UNNAMED, moment.hour][label] += 1
+    return [(*key, float(seconds[key]), counts[key]) for key in sorted(seconds)]
