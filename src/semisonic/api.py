@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from semisonic.cli.flags import flags_of, options_of, values_of
 from semisonic.cli.training_verbs import with_synth
@@ -16,12 +16,11 @@ if TYPE_CHECKING:
     from semisonic.classifier.calibrate import CalibrateResult
     from semisonic.classifier.classifier import SoundClassifier
     from semisonic.classifier.evaluate import EvaluateResult
-    from semisonic.classifier.find_rate import FindRateResult
     from semisonic.classifier.predict import PredictResult
     from semisonic.classifier.pretrain import PretrainResult
     from semisonic.classifier.scan import ScanResult
     from semisonic.classifier.suspects import SuspectsResult
-    from semisonic.classifier.train import TrainResult
+    from semisonic.classifier.train import FindRateResult, TrainResult
     from semisonic.data.clips import Clips
     from semisonic.experiments.curve import CurveResult
     from semisonic.experiments.run import RunResult
@@ -79,8 +78,8 @@ def predict(
     if options.get("threshold") is not None:
         options["threshold"] = str(options["threshold"])
     is_table = isinstance(files, Clips)
-    placed = {"model": Path(), "files": () if is_table else files}
-    asked: Any = _options(verb.options_class, placed, options, output)
+    given = {"model": Path(), "files": () if is_table else files, "output": output, **options}
+    asked = options_of(verb.options_class, values_of(given, verb.flags))
     values = {field.name: getattr(asked, field.name) for field in fields(asked)}
     values |= {"model": _opened(model), "files": files if is_table else asked.files}
     return predict_files(**values)
@@ -124,10 +123,9 @@ def evaluate(
         semisonic.evaluate("runs/birds", "labelled/later").metrics["accuracy"]
     """
     from semisonic.classifier.evaluate import evaluate
-    from semisonic.classifier.options import EvaluateOptions
 
     placed = {"model": _file(model, "use its method score()"), "data": data}
-    return evaluate(with_synth(_options(EvaluateOptions, placed, options, output), "data"))
+    return evaluate(with_synth(_options(evaluate, placed, options, output)))
 
 
 def train(data: AnyPath, output: AnyPath | None = None, **options: Any) -> TrainResult:
@@ -163,11 +161,9 @@ def train(data: AnyPath, output: AnyPath | None = None, **options: Any) -> Train
 
         semisonic.train("labelled", "runs/birds", unlabelled="recordings", epochs=30)
     """
-    from semisonic.classifier.options import TrainOptions
     from semisonic.classifier.train import train
 
-    asked = _options(TrainOptions, {"data": data}, options, output)
-    return train(with_synth(asked, "data", "unlabelled"))
+    return train(with_synth(_options(train, {"data": data}, options, output)))
 
 
 def find_rate(data: AnyPath, output: AnyPath | None = None, **options: Any) -> FindRateResult:
@@ -190,11 +186,9 @@ def find_rate(data: AnyPath, output: AnyPath | None = None, **options: Any) -> F
     OptionError, DataError
         As for :func:`train`.
     """
-    from semisonic.classifier.find_rate import find_rate
-    from semisonic.classifier.options import FindRateOptions
+    from semisonic.classifier.train import find_rate
 
-    asked = _options(FindRateOptions, {"data": data}, options, output)
-    return find_rate(with_synth(asked, "data", "unlabelled"))
+    return find_rate(with_synth(_options(find_rate, {"data": data}, options, output)))
 
 
 def pretrain(data: AnyPath, output: AnyPath | None = None, **options: Any) -> PretrainResult:
@@ -222,12 +216,9 @@ def pretrain(data: AnyPath, output: AnyPath | None = None, **options: Any) -> Pr
     DataError
         When nothing can be read.
     """
-    from semisonic.classifier.options import PretrainOptions
     from semisonic.classifier.pretrain import pretrain
 
-    return pretrain(
-        with_synth(_options(PretrainOptions, {"data": data}, options, output), "", "data")
-    )
+    return pretrain(with_synth(_options(pretrain, {"data": data}, options, output)))
 
 
 def calibrate(
@@ -257,10 +248,9 @@ def calibrate(
         As for :func:`evaluate`.
     """
     from semisonic.classifier.calibrate import calibrate
-    from semisonic.classifier.options import CalibrateOptions
 
     placed = {"model": _file(model, "use its method calibrate()"), "data": data}
-    return calibrate(with_synth(_options(CalibrateOptions, placed, options, output), "data"))
+    return calibrate(with_synth(_options(calibrate, placed, options, output)))
 
 
 def scan(data: AnyPath, output: AnyPath | None = None, **options: Any) -> ScanResult:
@@ -288,9 +278,8 @@ def scan(data: AnyPath, output: AnyPath | None = None, **options: Any) -> ScanRe
         When there is no recording.
     """
     from semisonic.classifier.scan import scan
-    from semisonic.classifier.use_options import ScanOptions
 
-    return scan(_options(ScanOptions, {"data": data}, options, output))
+    return scan(_options(scan, {"data": data}, options, output))
 
 
 def suspects(data: AnyPath, output: AnyPath | None = None, **options: Any) -> SuspectsResult:
@@ -303,7 +292,7 @@ def suspects(data: AnyPath, output: AnyPath | None = None, **options: Any) -> Su
     output : path, optional
         Run folder; ``runs/suspects`` by default.
     **options
-        Those of ``semisonic suspects``: ``model``, ``folds``, ``rule``, ``most``, ...
+        Those of ``semisonic suspects``: ``folds``, ``repeats``, ``most``, ...
 
     Returns
     -------
@@ -318,9 +307,8 @@ def suspects(data: AnyPath, output: AnyPath | None = None, **options: Any) -> Su
         When there are no labels, or only one class.
     """
     from semisonic.classifier.suspects import suspects
-    from semisonic.classifier.use_options import SuspectsOptions
 
-    return suspects(with_synth(_options(SuspectsOptions, {"data": data}, options, output), "data"))
+    return suspects(with_synth(_options(suspects, {"data": data}, options, output)))
 
 
 def curve(data: AnyPath, output: AnyPath | None = None, **options: Any) -> CurveResult:
@@ -348,9 +336,8 @@ def curve(data: AnyPath, output: AnyPath | None = None, **options: Any) -> Curve
         When a class has fewer labels than asked for.
     """
     from semisonic.experiments.curve import learning_curve
-    from semisonic.experiments.options import CurveOptions
 
-    return learning_curve(_options(CurveOptions, {"data": data}, options, output))
+    return learning_curve(_options(learning_curve, {"data": data}, options, output))
 
 
 def run_recipe(recipe: AnyPath, output: AnyPath | None = None, **options: Any) -> RunResult:
@@ -376,12 +363,11 @@ def run_recipe(recipe: AnyPath, output: AnyPath | None = None, **options: Any) -
         For a wrong recipe, options of another run in the same folder, unusable data.
     """
     from semisonic import recipes
-    from semisonic.experiments.options import RunOptions
     from semisonic.experiments.recipe import recipe_kind
     from semisonic.experiments.run import run_recipe
     from semisonic.experiments.stages import run_stages
 
-    asked = _options(RunOptions, {"recipe": str(recipe)}, options, output)
+    asked = _options(run_recipe, {"recipe": str(recipe)}, options, output)
     in_stages = recipe_kind(recipes.find(asked.recipe)) == "stages"
     return run_stages(asked) if in_stages else run_recipe(asked)
 
@@ -409,20 +395,19 @@ def tune(recipe: AnyPath, output: AnyPath | None = None, **options: Any) -> Tune
         For a wrong recipe or space, options of another run in the same folder, unusable data,
         or a missing package optuna.
     """
-    from semisonic.experiments.options import TuneOptions
     from semisonic.experiments.tuning import tune
 
-    return tune(_options(TuneOptions, {"recipe": str(recipe)}, options, output))
+    return tune(_options(tune, {"recipe": str(recipe)}, options, output))
 
 
 def _options(
-    options_class: type[T], placed: dict[str, Any], given: dict[str, Any], output: AnyPath | None
+    work: Callable[[T], Any], placed: dict[str, Any], given: dict[str, Any], output: AnyPath | None
 ) -> T:
-    """The options of a verb."""
-    if output is not None:
-        placed["output"] = output
+    """The options that the function behind a verb takes."""
+    options_class = next(iter(get_type_hints(work).values()))
     flags = flags_of(options_class)
-    options: T = options_of(options_class, values_of({**placed, **given}, flags))
+    found = {**placed, **({} if output is None else {"output": output}), **given}
+    options: T = options_of(options_class, values_of(found, flags))
     return options
 
 

@@ -26,15 +26,11 @@ from semisonic.core.errors import OptionError
 from semisonic.core.options import DeviceOptions, EngineOptions, JobOptions, changed, option
 from semisonic.data.options import LabelledOptions, ReadOptions
 from semisonic.features.options import MelOptions
-from semisonic.models.notation import SIMPLE
 from semisonic.training.options import FitOptions
-
-# The options of the verbs: one dataclass a verb, from which all its faces are made.
-
 
 ENCODER = (
     "what to start from: a pre-trained encoder or a classifier, which bring their network and "
-    "front end; or 'synth', one that first learns to name synthetic (made-up) sounds"
+    "front end; or 'synth', one that first learns to name synthetic sounds"
 )
 NEAR_COPIES = (
     "listen for copies, cut or encoded anew, besides comparing bytes: those of labelled clips in "
@@ -52,7 +48,7 @@ PROCESSES = (
 )
 LICENCE = "on what terms the model may be used, as text for its file and card"
 
-PUBLISHED_NAMES = ("yamnet", "cnn14", "panns-mobilenet", "mn04", "mn10")
+PUBLISHED_NAMES = ("yamnet", "cnn14", "mn04", "mn10")
 """The names in :data:`semisonic.models.published.PUBLISHED`, whose import would bring torch."""
 
 
@@ -106,11 +102,6 @@ class TrainOptions(TrainConfig, LabelledOptions, JobOptions):
         "go on with a classifier of the same classes, given as encoder: keep its class "
         "layer, instead of a new one",
     )
-    model: str = option(
-        DEFAULT_MODEL,
-        "architecture notation, the name of an architecture, or a simple "
-        f"classifier on statistics of clips: {', '.join(SIMPLE)}",
-    )
     objective: str = option(
         AUTO,
         f"{OBJECTIVE_HELP}, on --unlabelled and the training clips; none: no pre-training; "
@@ -118,7 +109,6 @@ class TrainOptions(TrainConfig, LabelledOptions, JobOptions):
         "supervised, else none",
         choices=(AUTO, NO_OBJECTIVE, *OBJECTIVES),
     )
-    decoder: str = option("auto", "way back up in pre-training", choices=DECODERS)
     labels_per_class: int = option(
         0, "use so many labels per class, drawn by recording; 0: all", minimum=0
     )

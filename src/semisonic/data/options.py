@@ -13,29 +13,10 @@ from semisonic.core.options import check, option
 
 
 LABEL_CHOICES = (
-    "auto",
-    "none",
-    "log",
-    "esc50",
-    "urbansound8k",
-    "urbansound",
-    "fsdkaggle2018",
-    "fsdkaggle2019",
-    "birdnet",
-    "kaleidoscope",
-    "csv-wide",
-    "csv",
-    "raven",
-    "audacity",
-    "esc-us",
-    "esc-folders",
-    "folders",
-    "files",
-    "esc10",
-    "urbansound-foreground",
-    "fsdkaggle2018-verified",
-    "fsdkaggle2019-curated",
-    "fsdkaggle2019-noisy",
+    *("auto", "none", "log", "esc50", "urbansound8k", "urbansound", "fsdkaggle2018"),
+    *("fsdkaggle2019", "birdnet", "kaleidoscope", "csv-wide", "csv", "raven", "audacity"),
+    *("esc-us", "esc-folders", "folders", "files", "esc10", "urbansound-foreground"),
+    *("fsdkaggle2018-verified", "fsdkaggle2019-curated", "fsdkaggle2019-noisy"),
 )
 """Layouts of data sets, in the order of :data:`semisonic.data.datasets.load.LAYOUTS`."""
 
@@ -110,26 +91,9 @@ class WindowRules:
 
 
 CLASSES: tuple[str, ...] = (
-    "rain",
-    "wind",
-    "sea_waves",
-    "crackling_fire",
-    "engine",
-    "helicopter",
-    "siren",
-    "bell",
-    "clock_tick",
-    "footsteps",
-    "bird",
-    "cricket",
-    "dog_bark",
-    "frog",
-    "chainsaw",
-    "rooster",
-    "door_knock",
-    "keyboard",
-    "water_drops",
-    "thunder",
+    *("rain", "wind", "sea_waves", "crackling_fire", "engine", "helicopter", "siren", "bell"),
+    *("clock_tick", "footsteps", "bird", "cricket", "dog_bark", "frog", "chainsaw", "rooster"),
+    *("door_knock", "keyboard", "water_drops", "thunder"),
 )
 """The classes in their order; a set of n classes takes the first n."""
 
@@ -247,22 +211,12 @@ class MixOptions:
     )
     seed: int = option(0, "seed; the same seed gives the same windows", minimum=0)
     workers: int | None = option(None, "threads; one per core if not given", minimum=1)
-    cut: bool = option(True, "cut the longest stretch of sound out of each clip; off: all of it")
-    depth_db: float = option(
-        25.0,
-        "sound is what is at most so far below the loudest 10 ms of the clip",
-        unit="dB",
-        minimum=1,
-        maximum=100,
-    )
-    gap: float = option(
-        0.4, "a quieter pause up to this does not end a stretch", unit="s", minimum=0
-    )
+    cut: bool = option(True, "cut the longest segment of sound out of each clip; off: all of it")
     shortest: float = option(
-        0.3, "clips without a stretch at least so long are left out", unit="s", minimum=0.02
+        0.3, "clips without a segment at least so long are left out", unit="s", minimum=0.02
     )
     longest: float = option(
-        4.0, "clips whose longest stretch is longer are left out", unit="s", minimum=0.02
+        4.0, "clips whose longest segment is longer are left out", unit="s", minimum=0.02
     )
 
 

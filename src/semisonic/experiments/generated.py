@@ -13,12 +13,12 @@ import torch
 from numpy.typing import NDArray
 
 from semisonic.classifier.config import WITH_NOISY, TrainConfig
-from semisonic.classifier.pretraining import feature_parts
+from semisonic.classifier.selection import Rows
 from semisonic.classifier.training import (
     ClassifierTraining,
-    Rows,
     TrainedModel,
     TrainingData,
+    feature_parts,
     train_model,
 )
 from semisonic.core.errors import OptionError
@@ -34,11 +34,12 @@ from semisonic.experiments.generators import (
 )
 from semisonic.experiments.jobs import GENERATOR
 from semisonic.experiments.recipe import VAE, GeneratedOptions
-from semisonic.features.augment.chain import augmenter
+from semisonic.features.augment.sets import augmenter
 from semisonic.features.frontend import Standardize
-from semisonic.features.options import WAVE, MelOptions, preset
+from semisonic.features.options import WAVE, MelOptions
 from semisonic.learning.supervised import NOISY
 from semisonic.models.pretrained import PretrainedEncoder
+from semisonic.training.devices import choose_device
 from semisonic.training.loop import FitResult, fit
 from semisonic.training.options import FitOptions
 
@@ -136,9 +137,7 @@ def train_with_patches(
             "option 'generator': found clips whose labels nobody checked beside others; generated "
             "patches would take their place: leave out one of them"
         )
-    training = ClassifierTraining.of(
-        config, data, seed=seed, device=device, folder=folder, start=start
-    )
+    place = choose_device(device)
     patches = generate(
         data.features,
         data.target,
@@ -147,14 +146,16 @@ def train_with_patches(
         mel=config.mel,
         n_classes=len(data.classes),
         seed=seed,
-        device=training.device,
+        device=place,
         folder=None if folder is None else folder / GENERATOR,
     )
-    beside = _TrainingWithPatches(**vars(training), patches=patches, ratio=options.generated_ratio)
+    beside = _TrainingWithPatches(
+        config, data, place, start, patches=patches, ratio=options.generated_ratio
+    )
     return beside.fit(data.target, data.labelled, seed, folder), patches
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _TrainingWithPatches(ClassifierTraining):
     """A training that reads patches where others read clips with unverified labels."""
 
@@ -263,8 +264,7 @@ def make_generative(
         Bands and frames of a patch.
     """
     standardize = Standardize("mel", 1, size[0])
-    changes = replace(preset("weak", mel), time_shift=LONGEST_SHIFT * mel.duration)
-    view = augmenter(changes, mel)
+    view = augmenter("weak", mel, max_shift=LONGEST_SHIFT * mel.duration)
     if generator == VAE:
         network = PatchGenerator(size, n_classes, n_maps=2, seed=seed)
         encoder = PatchEncoder(size, n_classes, seed=seed)

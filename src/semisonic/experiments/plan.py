@@ -18,10 +18,10 @@ from semisonic.classifier.config import (
     RECONSTRUCTION,
     WITHOUT_DECODER,
     DataSummary,
+    resolve_auto,
 )
 from semisonic.classifier.job import HELD_OUT_SHARE
 from semisonic.classifier.simple import EMBEDDING, MEL
-from semisonic.classifier.strategy import resolve_auto
 from semisonic.core.errors import OptionError
 from semisonic.core.options import changed
 from semisonic.core.seeds import derive, generator

@@ -271,8 +271,6 @@ def write_report(
         treated=recipe.treated,
         subject=recipe.subject,
         settings={cell: _describe(job, recipe) for cell, job in plan.cells},
-        with_published=recipe.published == "cae",
-        paper_cells=_paper_cells(plan) if recipe.published == "cae" else {},
         histories=_histories(outcome, main),
         reconstructions=_reconstructions(plan, outcome, jobs, material),
         study=recipe.published if recipe.published in STUDIES else "",
@@ -357,23 +355,6 @@ def _describe(job: TrainJob, recipe: Recipe) -> dict[str, Any]:
         "batch size": setting.fit.batch_size,
         "labels": job.budget.label,
     }
-
-
-def _paper_cells(plan: ExperimentPlan) -> dict[int, str]:
-    """Settings that repeat the paper's table 1: 64 filters, un-pooling, its input."""
-    found: dict[int, str] = {}
-    for cell, job in plan.cells:
-        s = job.setting
-        same_network = s.architecture == "(64)5c-2p-(64)3c-2p-(64)3c-2p-128fc"
-        same_input = (s.mel.n_mels, s.mel.n_frames) == (28, 36)
-        if (
-            same_network
-            and same_input
-            and pretraining_way(s) == "unpool"
-            and not job.budget.labels_per_class
-        ):
-            found.setdefault(s.fit.batch_size, cell)
-    return found
 
 
 def _histories(outcome: ExperimentOutcome, main: str) -> list[JobHistory]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from semisonic.classifier.starting_encoder import synthetic_file
+from semisonic.classifier.pretraining import synthetic_file
 from semisonic.core.files import replacing, write_csv
 from semisonic.core.options import to_dict
 from semisonic.data.categories import categories_of
