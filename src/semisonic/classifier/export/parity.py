@@ -137,9 +137,9 @@ def compare(
             of_embeddings.append(np.abs(found[EMBEDDINGS] - exact).max() / np.abs(exact).max())
         if levels is not None:
             for wave, level in zip(waves, levels(waves)[LEVELS], strict=True):
-                exact = extractor(as_stored(wave, max(1.0, full_scale(wave))))
-                far = np.abs(level - exact)
-                cells = far if model.mel.input == WAVE else far[_audible(exact)]
+                own = extractor(as_stored(wave, max(1.0, full_scale(wave))))
+                far = np.abs(level - own)
+                cells = far if model.mel.input == WAVE else far[_audible(own)]
                 of_levels.append(cells.max(initial=0.0))
     if not ours:
         raise ModelError("found no sound to compare the file on; give --check-on other ones")
