@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import signal
 import subprocess
@@ -23,7 +24,6 @@ from training_standins import (
 )
 
 from semisonic.core.errors import ModelError, OptionError
-from semisonic.learning.consistency import Teacher
 from semisonic.learning.losses import CrossEntropy, SmallLoss
 from semisonic.training.loop import fit
 from semisonic.training.options import FitOptions
@@ -56,7 +56,7 @@ class Stateful(Classify):
 
     def __init__(self):
         super().__init__(small_net(dropout=0.3, norm=True))
-        self.teacher = Teacher(self.net)
+        self.teacher = copy.deepcopy(self.net).requires_grad_(False)
         self.row_loss = SmallLoss(CrossEntropy(), 0.4, n_warmup=20)
 
     def forward(self, batches):
@@ -64,8 +64,10 @@ class Stateful(Classify):
         loss = self.row_loss(self.net(batch.x).float(), batch.y).mean()
         return {"loss": loss, "kept": share.clone()}
 
+    @torch.no_grad()
     def after_step(self):
-        self.teacher.follow(self.net)
+        for mine, theirs in zip(self.teacher.parameters(), self.net.parameters(), strict=True):
+            mine.lerp_(theirs, 0.5)
 
 
 def train(folder, *, fail_at=None, options=FULL, seed=3, stream=None, stop_in_epoch=0):

@@ -339,12 +339,12 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 near_copies=self.near_copies,
                 in_batch=self.in_batch,
             )
-        outcome, pretrained = learned.outcome, learned.pretrained
+        outcome, pretrained = learned.outcome, learned.ready.pretrained
         self.model_: SoundModel = outcome.model
         self.history_ = outcome.history
         self.best_epoch_ = outcome.best_epoch
         self.pretraining_history_ = [] if pretrained is None else pretrained.history
-        self.failures_ = learned.prepared.prepared.failures
+        self.failures_ = learned.ready.prepared.failures
         self.about_ = learned.about
         classes: list[Any] = list(self.model_.classes)
         if y and all(isinstance(name, (int, np.integer)) for name in y):
