@@ -16,7 +16,7 @@ from semisonic.classifier.simple import CLASSIFIERS
 from semisonic.core.errors import DataError, OptionError
 from semisonic.evaluation.predictions import Predictions
 from semisonic.experiments.options import RunOptions
-from semisonic.experiments.plan import ExperimentPlan, make_plan
+from semisonic.experiments.plan import Plan, make_plan
 from semisonic.experiments.recipe import Budget, Recipe, Setting, read_recipe
 from semisonic.experiments.run import run_recipe
 from semisonic.features.options import MelOptions
@@ -168,7 +168,7 @@ def test_a_run_goes_on_without_training_again(finished: Path, tiny_set: Path) ->
     assert result.model is not None  # the network's
 
 
-def simple(**values: object) -> ExperimentPlan:
+def simple(**values: object) -> Plan:
     setting = Setting(name="s", objective="none", **values)  # type: ignore[arg-type]
     recipe = Recipe(
         validation=0.0,
@@ -179,7 +179,7 @@ def simple(**values: object) -> ExperimentPlan:
     return make_plan(recipe, table(), POOL, seed=1, categories={"a": "x", "b": "x"})
 
 
-def names(plan: ExperimentPlan, arm: str = "pre-trained") -> list[str]:
+def names(plan: Plan, arm: str = "pre-trained") -> list[str]:
     return [job.name for _, job in plan.cells if job.arm == arm]
 
 
@@ -211,8 +211,8 @@ def test_only_what_is_random_or_has_other_labels_is_done_again_in_each_draw() ->
     folds = 3
     assert len(set(names(plan))) == 2 * 2 * folds
     assert len(set(names(plan, "supervised"))) == folds + 2 * folds
-    assert not any(len(job.pool) for job in plan.train)
-    assert not plan.pretrain
+    assert not any(len(job.pool) for job in plan.of("train"))
+    assert not plan.of("pre-train")
 
 
 def test_what_a_classifier_lacks_is_told() -> None:

@@ -132,7 +132,7 @@ def test_a_method_after_it_does_not_repeat_the_pre_training(tmp_path: Path, tiny
     (tmp_path / "r.toml").write_text(METHODS, encoding="utf-8")
     labelled = load_clips(tiny_set / "labelled.csv")
     plan = make_plan(read_recipe(tmp_path / "r.toml"), labelled, labelled[:0].without_labels())
-    assert len(plan.pretrain) == 3 * len(labelled.folds)
+    assert len(plan.of("pre-train")) == 3 * len(labelled.folds)
 
 
 def test_settings_differ_in_pre_training_alone(tiny_set: Path) -> None:
@@ -140,9 +140,9 @@ def test_settings_differ_in_pre_training_alone(tiny_set: Path) -> None:
     recipe = read_recipe(recipes.find("pretraining-objectives"))
     plan = make_plan(recipe, labelled, labelled[:0].without_labels())
     folds, draws = len(labelled.folds), 5
-    controls = {job.name for job in plan.train if job.arm == recipe.control}
+    controls = {job.name for job in plan.of("train") if job.arm == recipe.control}
     assert len(controls) == folds * draws
-    assert len({job.name for job in plan.pretrain}) == folds * len(OBJECTIVES)
+    assert len({job.name for job in plan.of("pre-train")}) == folds * len(OBJECTIVES)
 
 
 def test_an_option_of_another_objective_is_refused(tiny_set: Path, tmp_path: Path) -> None:

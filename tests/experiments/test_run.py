@@ -16,7 +16,7 @@ from semisonic.evaluation.predictions import Predictions
 from semisonic.experiments.options import RunOptions, parse_change
 from semisonic.experiments.recipe import Recipe, Setting, read_recipe, recipe_kind
 from semisonic.experiments.run import run_recipe, with_number_format
-from semisonic.experiments.stages_plan import read_stages
+from semisonic.experiments.stages import read_stages
 from waiting import until
 
 
@@ -95,7 +95,7 @@ def test_a_finished_run_is_not_trained_again(finished: tuple[RunOptions, Path]) 
     result = run_recipe(chosen)
     assert before == {f: f.stat().st_mtime_ns for f in folder.glob("jobs/*/job.json")}
     assert result.model.is_file()
-    assert "un-pooling" in str(result.table)
+    assert "un-pooling" in result.summary()
 
 
 def test_another_recipe_in_the_same_folder_is_refused(
@@ -205,7 +205,7 @@ def test_a_method_is_tried_against_its_own_control_under_other_names(
     (tmp_path / "arms.toml").write_text(text)
     chosen = options(tiny_set, tmp_path / "out", recipe=str(tmp_path / "arms.toml"))
     result = run_recipe(chosen)
-    assert "without" in str(result.table)
+    assert "without" in result.summary()
     assert "Pre-training" not in result.report.read_text(encoding="utf-8")
     assert all("Pre-training" not in verdict for verdict in result.answers)
     results = json.loads((tmp_path / "out" / "results.json").read_text())

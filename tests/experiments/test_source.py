@@ -19,7 +19,7 @@ from semisonic.experiments.options import RunOptions
 from semisonic.experiments.plan import make_plan
 from semisonic.experiments.recipe import TRAINED, Recipe, Setting, read_recipe
 from semisonic.experiments.run import run_recipe
-from semisonic.experiments.source import load_source
+from semisonic.experiments.starts import load_source
 from semisonic.models.model_file import load, read_about
 from semisonic.training.options import FitOptions
 
@@ -215,7 +215,7 @@ def names_of(setting: Setting, source: str = "s") -> set[str]:
     clips = Clips.from_rows(Path("t"), rows)
     recipe = Recipe(validation=0.0, settings=(setting,))
     plan = make_plan(recipe, clips, clips[:0], source=source)
-    return {job.name for job in plan.train if job.arm == recipe.treated}
+    return {job.name for job in plan.of("train") if job.arm == recipe.treated}
 
 
 def test_jobs_are_told_apart_by_source_freezing_and_decay() -> None:
@@ -239,7 +239,7 @@ def test_auto_takes_a_trained_start_as_one_that_was_given() -> None:
     ]
     clips = Clips.from_rows(Path("t"), rows)
     plan = make_plan(Recipe(validation=0.0, settings=(setting,)), clips, clips[:0], source="s")
-    assert {j.setting.start for j in plan.train if j.arm == "pre-trained"} == {TRAINED}
+    assert {j.setting.start for j in plan.of("train") if j.arm == "pre-trained"} == {TRAINED}
 
 
 def test_the_recipe_of_the_package_takes_equal_steps_in_all_arms() -> None:

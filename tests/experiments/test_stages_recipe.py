@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from changed_options import changed
+from semisonic.experiments.stages_plan import FilterJob, StageJob, make_stages_plan, read_stages
 
 from semisonic import recipes
 from semisonic.core.errors import DataError, OptionError
 from semisonic.data.clips import Clips
 from semisonic.experiments.recipe import read_recipe, recipe_kind
-from semisonic.experiments.stages_plan import FilterJob, StageJob, make_stages_plan, read_stages
 
 HEAD = 'kind = "stages"\ndraws = 2\n[stage.fit]\nepochs = 4\n'
 CHAIN = """

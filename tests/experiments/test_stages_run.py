@@ -10,6 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from semisonic.experiments.stages_plan import (
+    kept_labels,
+    make_stages_plan,
+    read_decisions,
+    read_stages,
+    write_decisions,
+)
 
 from semisonic.audio.write import write
 from semisonic.classifier.windows import stream_windows
@@ -20,13 +27,6 @@ from semisonic.evaluation.tagging import TagScores
 from semisonic.experiments.material import WHOLE, gather
 from semisonic.experiments.options import RunOptions
 from semisonic.experiments.stages import run_filter, run_stages
-from semisonic.experiments.stages_plan import (
-    kept_labels,
-    make_stages_plan,
-    read_decisions,
-    read_stages,
-    write_decisions,
-)
 from semisonic.experiments.worker import WorkerContext, start
 from semisonic.features.options import MelOptions
 from semisonic.models.model_file import load

@@ -22,7 +22,7 @@ from semisonic.data.datasets.load import load_clips
 from semisonic.experiments.options import RunOptions, TuneOptions
 from semisonic.experiments.recipe import read_recipe
 from semisonic.experiments.run import run_recipe
-from semisonic.experiments.tuning import ARMS, TuneResult, tune
+from semisonic.experiments.tune import ARMS, TuneResult, tune
 from waiting import until
 
 pytest.importorskip("optuna")
@@ -290,7 +290,7 @@ def test_the_best_settings_are_a_recipe_that_measures_them_against_the_old_ones(
             workers=1,
         )
     )
-    assert "tuned" in str(measured.table)
+    assert "tuned" in measured.summary()
     jobs = json.loads((tmp_path / "test" / "results.json").read_text())["jobs"]
     assert [job["fold"] for job in jobs] == [1, 1]
     assert [job["n_train"] for job in jobs] == [16, 16]
@@ -321,7 +321,7 @@ def test_the_best_recipe_reaches_on_the_inner_folds_what_its_trial_reached(
     data.unlink()
     jobs = json.loads((tmp_path / "again" / "results.json").read_text())["jobs"]
     found = {arm: [j["accuracy"] for j in jobs if j["arm"] == arm] for arm in ARMS}
-    best = max(result.outcome.of("complete"), key=lambda one: one.score)
+    best = max(result.outcome.ended("complete"), key=lambda one: one.score)
     assert found[ARMS[1]] == list(best.accuracies)
     assert found[ARMS[0]] == list(result.outcome.default.accuracies)
 
@@ -392,9 +392,9 @@ def test_a_hopeless_trial_is_given_up_after_its_first_fold(
         change=("setting.fit.epochs=4",),
     )
     outcome = tune(chosen).outcome
-    assert outcome.of("pruned")
-    assert all(len(one.accuracies) == 1 for one in outcome.of("pruned"))
-    assert all(len(one.accuracies) == 2 for one in outcome.of("complete"))
+    assert outcome.ended("pruned")
+    assert all(len(one.accuracies) == 1 for one in outcome.ended("pruned"))
+    assert all(len(one.accuracies) == 2 for one in outcome.ended("complete"))
     assert outcome.best is not None
     assert outcome.best.state == "complete"
 
@@ -492,8 +492,8 @@ def test_every_draw_of_labels_counts_and_a_start_from_another_set_is_a_value(
         ({"search": ("setting.method=supervised,fixmach",)}, "did you mean 'fixmatch'"),
         ({"search": ("setting.model=1..2",)}, "expected a list of values"),
         ({"search": ("setting.fit.epochs=1.5..3",)}, "expected whole numbers"),
-        ({"search": ("setting.fit.learning_rate=0..1 log",)}, "above 0 for log"),
-        ({"search": ("setting.dropout=0.5..0.1",)}, "the lower end first"),
+        ({"search": ("setting.fit.learning_rate=0..1 log",)}, "must be larger than 0"),
+        ({"search": ("setting.dropout=0.5..0.1",)}, "low <= high"),
         ({"search": ("setting.dropout=0.5",)}, "--change setting.dropout=0.5"),
         ({"search": ("setting.fit=1,2",)}, "a group of options"),
         ({"search": ("validation=0,0.1",)}, "options of the setting"),

@@ -5,9 +5,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from semisonic.core.errors import OptionError
-from semisonic.experiments.options import TuneOptions
 from semisonic.experiments.search_space import (
     Choices,
     Range,
@@ -18,6 +15,9 @@ from semisonic.experiments.search_space import (
     read_target,
     value_of,
 )
+
+from semisonic.core.errors import OptionError
+from semisonic.experiments.options import TuneOptions
 
 NUMBERS = st.floats(1e-6, 1e6).map(lambda x: float(f"{x:.3g}"))
 

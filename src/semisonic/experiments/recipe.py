@@ -109,21 +109,16 @@ class Budget:
         return f"{self.labels_per_class} per class" if self.labels_per_class else "all labels"
 
 
-NO_GENERATOR, VAE, GAN = GENERATORS = ("none", "vae", "gan")
-
-
 @dataclass(frozen=True)
 class GeneratedOptions:
-    """Patches of spectrograms of each class, made up and learned from beside labelled clips."""
+    """Generated patches of spectrograms, learned from beside labelled clips."""
 
-    generator: str = option(
-        NO_GENERATOR,
-        "what makes patches of each class from the labelled training clips: vae, a "
-        "conditional variational auto-encoder; gan, a conditional adversarial network",
-        choices=GENERATORS,
-    )
     generated_ratio: float = option(
-        1.0, "generated patches a step for each labelled clip", minimum=0.05, maximum=20.0
+        0.0,
+        "patches a step for each labelled clip, made by an adversarial network that learns from "
+        "the labelled training clips; 0: none",
+        minimum=0.0,
+        maximum=20.0,
     )
     generated_per_class: int = option(100, "patches drawn of each class", minimum=2, maximum=10_000)
     generator_steps: int = option(600, "steps in which the generator learns", minimum=1)
@@ -131,7 +126,7 @@ class GeneratedOptions:
     @property
     def is_used(self) -> bool:
         """Whether anything is generated."""
-        return self.generator != NO_GENERATOR
+        return self.generated_ratio > 0
 
 
 @dataclass(frozen=True)
