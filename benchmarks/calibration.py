@@ -33,7 +33,7 @@ from semisonic.models.decision import Decision
 from semisonic.models.sound_model import SoundModel
 
 FOLDS, DRAWS = (1, 3, 5), 2
-METHODS = ("none", "temperature", "vector", "isotonic", "auto")
+METHODS = ("none", "temperature", "vector", "auto")
 
 
 def measured(model: SoundModel, prepared: Any, rows: Any, target: Any) -> dict[str, float]:
@@ -73,17 +73,19 @@ def main() -> None:
             test = prepared.rows_of(split.test)
             target = clips.target()[prepared.source[test]]
             row: dict[str, Any] = {"draw": draw, "fold": split.fold, "clips": len(test)}
-            row["clips_to_calibrate"] = len(held.clips)
+            row["clips_to_calibrate"] = prepared.n_clips(held)
             row["noise_before"] = noise(model, draw)
             for method in METHODS:
-                fitted = fit_decision(model, held, method=method, unknown="none", seed=draw)
+                fitted = fit_decision(
+                    model, prepared, held, clips, method=method, unknown=False, seed=draw
+                )
                 model.decision = fitted.decision
                 row[method] = measured(model, prepared, test, target)
                 row[method]["chosen"] = fitted.decision.calibration.method
                 scores = score_rows(model, prepared.features, test)
                 curves[method] += zip(target.tolist(), scores.tolist(), strict=True)
                 model.decision = Decision()
-            model.decision = fit_decision(model, held, seed=draw).decision
+            model.decision = fit_decision(model, prepared, held, clips, seed=draw).decision
             row["auto with unknown"] = measured(model, prepared, test, target)
             row["noise_after"] = noise(model, draw + 1000)
             rows.append(row)

@@ -22,8 +22,10 @@ import torch
 
 from measuring import head
 from semisonic.classifier.detection.detect import detect
+from semisonic.core.cluster import open_engine
 from semisonic.core.files import write_json
-from semisonic.core.parallel import Engine, EngineOptions, open_engine
+from semisonic.core.options import EngineOptions
+from semisonic.core.parallel import Engine
 from semisonic.data.datasets.load import load_clips
 from semisonic.data.sample_store import SampleStore
 from semisonic.features.options import MelOptions

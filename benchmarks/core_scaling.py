@@ -35,7 +35,7 @@ from training_speed import CrossEntropy, _FromFeatures
 x = np.random.default_rng(0).standard_normal((192, *MelOptions().shape)).astype(np.float16)
 stream = Stream(x, np.arange(192), batch_size=32, seed=0, target=np.arange(192) % 10)
 fit(CrossEntropy(_FromFeatures("small", MelOptions())), {"labelled": stream},
-    FitOptions(epochs=10, precision="bf16", channels_last="on"), seed=0)
+    FitOptions(epochs=10, precision="bf16"), seed=0)
 """
 
 

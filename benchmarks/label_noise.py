@@ -27,14 +27,13 @@ from label_noise_jobs import ARMS, CONTROL, KINDS, Context, DataSet, Job, result
 from measuring import head
 from semisonic.core import progress
 from semisonic.core.files import digest, write_json
-from semisonic.core.parallel import Task
+from semisonic.core.parallel import Task, run_tasks
 from semisonic.data.clips import Clips
 from semisonic.evaluation.comparison import compare
 from semisonic.evaluation.label_errors import RANKINGS, RULES, find_suspects, label_quality
 from semisonic.evaluation.metrics import average_precision
 from semisonic.evaluation.predictions import Predictions
 from semisonic.evaluation.significance import holm
-from semisonic.experiments.runner import run_tasks
 
 
 def jobs_of(data: DataSet, args: argparse.Namespace) -> list[Job]:

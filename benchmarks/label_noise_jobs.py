@@ -33,8 +33,8 @@ ARMS = (CONTROL, "label-smoothing", "bootstrap", "lq", "small-loss", "lq+small-l
 """The last is no loss: the simple models that ``semisonic suspects`` judges by."""
 
 KINDS = ("symmetric", "pair")
-FAST = {"precision": "bf16", "channels_last": "on"}
-PLAIN = {"precision": "fp32", "channels_last": "off"}
+FAST = {"precision": "bf16"}
+PLAIN = {"precision": "fp32"}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ the fit, and noise of other kinds.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -20,12 +19,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.signal import butter, sosfilt
+from sklearn.model_selection import GroupKFold
 
 from measuring import head
 from score_networks import EPOCHS, MEL, features, network, rounded
 from semisonic.classifier.calibration import choose_calibration
-from semisonic.classifier.scoring import ScoredRows, network_outputs
-from semisonic.classifier.unknown import ENERGY, KINDS, PER_KIND, features_of_noise, fit_unknown
+from semisonic.classifier.scoring import ScoredRows, embed_rows, network_outputs
+from semisonic.classifier.unknown import KINDS, PER_KIND, features_of_noise, fit_unknown
 from semisonic.classifier.windows import features_of_wave
 from semisonic.core.files import write_json
 from semisonic.core.options import to_dict
@@ -80,16 +80,19 @@ def other_features() -> NDArray[np.float32]:
     return np.stack([features_of_wave(wave, MEL, extractor) for wave in waves])
 
 
-def looks(model: SoundModel, x: Any, rows: Any) -> Iterator[tuple[str, Table, Table, Table]]:
-    """Each thing to look at: its name, logits, embeddings, and what the rule looks at."""
-    logits, embeddings, statistics = network_outputs(model, x, rows)
-    yield "embedding", logits, embeddings, embeddings
-    yield "statistics", logits, embeddings, statistics
+def looks(model: SoundModel, x: Any, rows: Any) -> dict[str, tuple[Table, Table]]:
+    """Each thing to look at: logits, and what the rule looks at."""
+    logits, statistics = network_outputs(model, x, rows)
+    return {
+        "embedding": (logits, embed_rows(model, x, rows)),
+        "statistics": (logits, statistics),
+    }
 
 
-def scored(decision: Decision, *tables: Table) -> ScoredRows:
-    """What a decision makes of logits, and of what its rules look at."""
-    found = DecisionModule(decision, multi_label=False)(*map(torch.from_numpy, tables))
+def scored(decision: Decision, logits: Table, seen: Table | None = None) -> ScoredRows:
+    """What a decision makes of logits, and of what its rule against noise looks at."""
+    tables = [None if table is None else torch.from_numpy(table) for table in (logits, seen)]
+    found = DecisionModule(decision, multi_label=False)(*tables)
     return ScoredRows(*(one.numpy() for one in found))
 
 
@@ -112,37 +115,32 @@ def main() -> None:
             model, held = network(clips, split.train, prepared, seed=100 * draw + split.fold)
             test = prepared.rows_of(split.test)
             target = clips.target()[prepared.source[test]]
-            held_target, groups = held.target(False)[held.owner], held.clips.group[held.owner]
-            calibration = choose_calibration(
-                held.logits, held_target, groups, multi_label=False, seed=draw
-            ).calibration
-            row: dict[str, Any] = {"draw": draw, "fold": split.fold}
+            owner = prepared.source[held]
+            groups = clips.group[owner]
             every = {
-                name: list(looks(model, x, index))
+                name: looks(model, x, index)
                 for name, x, index in (
+                    ("held", prepared.features, held),
                     ("test", prepared.features, test),
                     ("fit", made_up, np.arange(len(made_up))),
                     ("noise", again, np.arange(len(again))),
                     ("others", others, np.arange(len(others))),
                 )
             }
-            heard = ~held.silent
-            for i, look in enumerate(("embedding", "statistics")):
-                own = (held.embeddings, held.statistics)[i][heard]
-                unknown, _, _ = fit_unknown(
-                    ENERGY,
-                    held.logits[heard],
-                    held.embeddings[heard],
-                    held_target[heard],
-                    groups[heard],
-                    (own, every["fit"][i][3]),
-                    seed=draw,
+            logits = every["held"]["statistics"][0]
+            calibration = choose_calibration(
+                logits, clips.target()[owner], groups, seed=draw
+            ).calibration
+            splits = list(
+                GroupKFold(5, shuffle=True, random_state=draw).split(logits, None, groups)
+            )
+            row: dict[str, Any] = {"draw": draw, "fold": split.fold}
+            for look in ("embedding", "statistics"):
+                rules, _, _ = fit_unknown(
+                    logits, every["held"][look][1], every["fit"][look][1], splits
                 )
-                decision = Decision(calibration, unknown=unknown)
-                said = {}
-                for name, found in every.items():
-                    _, logits, embeddings, seen = found[i]
-                    said[name] = scored(decision, logits, embeddings, seen)
+                decision = Decision(calibration, unknown=rules)
+                said = {name: scored(decision, *found[look]) for name, found in every.items()}
                 refused = (said["noise"].known < 0.5).reshape(len(KINDS), PER_KIND).mean(axis=1)
                 strange = (said["others"].known < 0.5).reshape(len(OTHERS), N_OTHERS).mean(axis=1)
                 row[look] = {
@@ -151,7 +149,7 @@ def main() -> None:
                     **{f"refused {k}": float(v) for k, v in zip(KINDS, refused, strict=True)},
                     **{f"refused {k}": float(v) for k, v in zip(OTHERS, strange, strict=True)},
                 }
-            plain = scored(Decision(calibration), every["test"][0][1])
+            plain = scored(Decision(calibration), every["test"]["statistics"][0])
             error = expected_calibration_error(target, plain.scores)
             row["no rule"] = {"calibration_error": error}
             rows.append(row)

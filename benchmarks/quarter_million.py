@@ -120,7 +120,7 @@ def part(name: str, work: Path, seconds: float, rate: int, workers: int | None) 
             prepared = prepare(clips, mel, work / "cache", workers=workers, in_batch=in_batch)
         if name == "epoch":
             begun = time.perf_counter()
-            fit = FitOptions(epochs=1, batch_size=256, precision="fp32", channels_last="on")
+            fit = FitOptions(epochs=1, batch_size=256, precision="fp32")
             rows = np.arange(len(prepared))
             kept, held = hold_out_recordings(prepared.clips, rows, 0.01, 0)
             pretrain_encoder(

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semisonic.classifier.calibration import HeldOutScores
 from semisonic.classifier.config import TrainConfig
 from semisonic.classifier.prepare import Prepared, prepare
 from semisonic.classifier.selection import targets_of
@@ -29,10 +28,8 @@ KEPT = 0.25  # share of the training folds' recordings that calibrate and train 
 Rows = NDArray[np.int64]
 
 
-def network(
-    clips: Clips, rows: Rows, prepared: Prepared, seed: int
-) -> tuple[SoundModel, HeldOutScores]:
-    """A network trained on most of some clips, and what it computes of the others."""
+def network(clips: Clips, rows: Rows, prepared: Prepared, seed: int) -> tuple[SoundModel, Rows]:
+    """A network trained on most of some clips, and the rows of features of the others."""
     train, kept = hold_out(clips, rows, KEPT, seed, "clips to calibrate by")
     target = targets_of(prepared.clips, multi_label=False)
     outcome = train_model(
@@ -40,7 +37,7 @@ def network(
         TrainingData(prepared.features, target, clips.classes, prepared.rows_of(train)),
         seed=seed,
     )
-    return outcome.model, HeldOutScores.of(outcome.model, prepared, prepared.rows_of(kept), clips)
+    return outcome.model, prepared.rows_of(kept)
 
 
 def features(clips: Clips, cache: Path) -> Prepared:

@@ -30,7 +30,7 @@ from semisonic.learning.objective import BatchLike, Objective
 from semisonic.models.inspection import count_macs
 from semisonic.models.notation import PAPER
 from semisonic.models.sound_model import build
-from semisonic.training.devices import PrecisionPlan, choose_plan
+from semisonic.training.devices import choose_precision, lay_out
 from semisonic.training.loop import fit
 from semisonic.training.options import FitOptions
 
@@ -71,13 +71,13 @@ class FromFiles(Dataset[tuple[Tensor, int]]):
         return torch.from_numpy(features)[None].float(), row % CLASSES
 
 
-def by_hand(net: nn.Module, batches: object, plan: PrecisionPlan | None = None) -> None:
+def by_hand(net: nn.Module, batches: object, precision: str = "") -> None:
     """A loop that records nothing."""
-    if plan is not None:
-        plan.lay_out(net)
+    if precision:
+        lay_out(net, torch.device("cpu"), precision)
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
     for x, y in batches:  # type: ignore[attr-defined]
-        with torch.autocast("cpu", torch.bfloat16, enabled=plan is not None and plan.bf16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
             out = net(x)
         loss = nn.functional.cross_entropy(out.float(), y)
         optimizer.zero_grad(set_to_none=True)
@@ -97,21 +97,21 @@ def measure_one(name: str, network: str, mel: MelOptions, wavs: list[Path]) -> l
         return _FromFeatures(network, mel)
 
     options = FitOptions(epochs=1)
-    plan = choose_plan(options, torch.device("cpu"))
+    precision = choose_precision(options.precision, torch.device("cpu"))
     ready = list(zip(x.split(BATCH), y.split(BATCH), strict=True))
     loader = DataLoader(TensorDataset(x, y), batch_size=BATCH, shuffle=True)
     slow = DataLoader(FromFiles(wavs, mel), batch_size=BATCH)
-    ours, same = f"fit ({plan})", f"loop by hand, {plan}"
+    ours, same = f"fit ({precision})", f"loop by hand, {precision}"
     times = measuring.take_turns(
         {
             ours: lambda: fit(CrossEntropy(net()), {"labelled": stream}, options, seed=0),
             "plain loop, fp32, DataLoader": lambda: by_hand(net(), loader),
-            same: lambda: by_hand(net(), ready, plan),
+            same: lambda: by_hand(net(), ready, precision),
         },
         7,
     )
     slowest = measuring.take_turns({"": lambda: by_hand(net(), slow)}, 3)[""]
-    kind = torch.bfloat16 if plan.bf16 else torch.float32
+    kind = torch.bfloat16 if precision == "bf16" else torch.float32
     work = 3 * 2 * count_macs(net().model, mel.shape) * BATCH * N_STEPS
     limit = (
         f"3 x MACs at {str(kind).removeprefix('torch.')} peak",

@@ -37,7 +37,7 @@ from semisonic.models.notation import PAPER
 from semisonic.recipes import find
 from semisonic.training.options import FitOptions
 
-FAST = {"precision": "bf16", "channels_last": "on"}
+FAST = {"precision": "bf16"}
 
 
 def trial(

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from semisonic.cli.flags import Flag, limits, metavar, place_of, shown
+from semisonic.cli.flags import Flag
 from semisonic.cli.main import Verbs, command
-from semisonic.cli.parser import COMMON, Verb, group_of, repeated_groups
+from semisonic.cli.parser import Verb, repeated_groups
 
 TARGET = Path(__file__).parent / "reference.md"
 HEAD = """# All options
@@ -41,7 +41,7 @@ def verbs(group: Verbs, path: str) -> Iterator[tuple[str, Verb]]:
 
 def _section(path: str, verb: Verb) -> Iterator[str]:
     arguments = [flag for flag in verb.flags if flag.is_argument]
-    places = " ".join(map(place_of, arguments))
+    places = " ".join(flag.place for flag in arguments)
     yield f"## {path} {places}".rstrip()
     yield ""
     yield (verb.help or "").replace("\n    ", "\n")
@@ -52,33 +52,24 @@ def _section(path: str, verb: Verb) -> Iterator[str]:
     if arguments:
         yield ""
     again = repeated_groups(verb.flags)
-    for heading, rows in _tables(verb).items():
+    for heading, members in verb.groups(click.Context(verb)).items():
         yield from (f"**{heading}**", "")
         if heading in again:
             yield from (again[heading], "")
             continue
         yield from ("| option | what | allowed | default |", "| --- | --- | --- | --- |")
-        yield from rows
+        for parameter, flag in members:
+            if "--help" not in parameter.opts:
+                yield _row(parameter, flag)
         yield ""
 
 
-def _tables(verb: Verb) -> dict[str, list[str]]:
-    """The rows of each group, the common options last."""
-    tables: dict[str, list[str]] = {}
-    common: list[str] = []
-    flags = {flag.name: flag for flag in verb.flags}
-    for parameter in verb.params:
-        if not isinstance(parameter, click.Option) or parameter.hidden:
-            continue
-        flag = flags.get(parameter.name or "")
-        cells = [_names(parameter, flag), parameter.help or "", "", ""]
-        if flag is not None:
-            allowed = flag.rule.get("choices") or limits(flag)
-            cells[1:] = [str(flag.rule["help"]), ", ".join(allowed), shown(flag)]
-        group = group_of(verb.flags, parameter)
-        row = f"| {' | '.join(cells)} |".replace("  ", " ")
-        (common if group == COMMON else tables.setdefault(group, [])).append(row)
-    return {**tables, COMMON: common}
+def _row(parameter: click.Option, flag: Flag | None) -> str:
+    cells = [_names(parameter, flag), parameter.help or "", "", ""]
+    if flag is not None:
+        allowed = ", ".join(flag.rule.get("choices") or ()) or flag.limits
+        cells[1:] = [str(flag.rule["help"]), allowed, flag.shown]
+    return f"| {' | '.join(cells)} |".replace("  ", " ")
 
 
 def _names(parameter: click.Option, flag: Flag | None) -> str:
@@ -88,7 +79,7 @@ def _names(parameter: click.Option, flag: Flag | None) -> str:
         return f"{names}, `{parameter.secondary_opts[0]}`"
     if flag is None or flag.rule.get("choices"):
         return names
-    return names.removesuffix("`") + f" {metavar(flag)}`"
+    return names.removesuffix("`") + f" {flag.metavar}`"
 
 
 if __name__ == "__main__":

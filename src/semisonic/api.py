@@ -441,7 +441,7 @@ def _options(
     if output is not None:
         placed["output"] = output
     flags = flags_of(options_class)
-    options: T = options_of(options_class, flags, values_of({**placed, **given}, flags))
+    options: T = options_of(options_class, values_of({**placed, **given}, flags))
     return options
 
 

@@ -9,14 +9,7 @@ from tiny_sounds import KINDS, MEL, NOTATION, RATE, sound
 
 from semisonic.classifier.detection.frame_scores import FrameScorer
 from semisonic.classifier.scoring import network_outputs, score_rows, statistics_of_rows
-from semisonic.classifier.unknown import (
-    DISTANCE,
-    ENERGY,
-    features_of_noise,
-    fit_unknown,
-    suited_rule,
-)
-from semisonic.core.errors import OptionError
+from semisonic.classifier.unknown import features_of_noise, fit_unknown
 from semisonic.features.frontend import make_extractor
 from semisonic.features.options import MelOptions
 from semisonic.models.decision import NoiseRule, OodRules
@@ -28,11 +21,14 @@ def fitted(gap: float, n: int = 200) -> tuple[np.ndarray, np.ndarray]:
     """Which known sounds and which noise pass, where these lie a gap apart."""
     rng = np.random.default_rng(0)
     known, noise = rng.normal(0, 1, (n, 6)), rng.normal(gap, 1, (n, 6))
-    logits = rng.normal(size=(n, 3))
-    rule, _, passed = fit_unknown(
-        "none", logits, known, np.arange(n) % 3, np.arange(n), (known, noise), kept=0.95
-    )
+    rule, _, passed = fit_unknown(rng.normal(size=(n, 3)), known, noise, splits(n))
     return passed >= 0.5, no_noise(rule, noise) >= 0.5
+
+
+def splits(n: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Two halves that judge each other."""
+    halves = np.arange(n) % 2 == 0
+    return [(np.flatnonzero(part), np.flatnonzero(~part)) for part in (halves, ~halves)]
 
 
 def no_noise(rule: OodRules, statistics: np.ndarray) -> np.ndarray:
@@ -66,8 +62,8 @@ def test_statistics_tell_noise_from_sounds_behind_any_network(waves: bool) -> No
         statistics_of_rows(model, some, rows),
         statistics_of_rows(model, noise, np.arange(len(noise))),
     ]
-    logits, embeddings, _ = network_outputs(model, some, rows)
-    found, _, _ = fit_unknown("none", logits, embeddings, rows % 2, rows, (tables[0], tables[1]))
+    logits = network_outputs(model, some, rows).logits
+    found, _, _ = fit_unknown(logits, *tables, splits(len(rows)))
     model.decision = type(model.decision)(unknown=found)
     others = features_of_noise(mel, seed=1, per_kind=20)
     seen = network_outputs(model, others, np.arange(len(others)))
@@ -75,30 +71,3 @@ def test_statistics_tell_noise_from_sounds_behind_any_network(waves: bool) -> No
     heard, _ = FrameScorer(model, times="windows", device="cpu").scores(others)  # as detect does
     np.testing.assert_allclose(heard, score_rows(model, others, np.arange(len(others))), atol=1e-6)
     assert (no_noise(found, network_outputs(model, some, rows).statistics) >= 0.5).mean() > 0.9
-
-
-def test_logits_that_are_logarithms_of_scores_have_no_energy() -> None:
-    logits = np.random.default_rng(0).normal(size=(20, 4))
-    assert suited_rule(logits) == ENERGY
-    scores = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    assert suited_rule(np.log(scores)) == DISTANCE
-
-
-def test_energy_of_such_is_refused(tmp_path: object) -> None:
-    from semisonic.classifier.calibration import HeldOutScores, fit_decision
-    from semisonic.data.clips import Clips
-
-    rng = np.random.default_rng(0)
-    n = 30
-    clips = Clips.from_rows(
-        "/nowhere",
-        [{"file": f"{i}.wav", "labels": (KINDS[i % 3],), "group": f"{i}"} for i in range(n)],
-        classes=KINDS,
-        name="made up",
-    )
-    model = build("forest", MEL, KINDS, standardize="none")
-    logits = np.log(rng.dirichlet(np.ones(3), n))
-    tables = rng.normal(size=(n, 5))
-    held = HeldOutScores(logits, tables, tables, clips, np.arange(n), np.zeros(n, np.bool_))
-    with pytest.raises(OptionError, match="choose 'distance'"):
-        fit_decision(model, held, unknown="energy")

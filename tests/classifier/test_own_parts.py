@@ -18,7 +18,7 @@ from semisonic.classifier.classifier import SoundClassifier
 from semisonic.cli.main import main
 from semisonic.core import plugins
 from semisonic.core.errors import ModelError, OptionError
-from semisonic.core.processes import ProcessCalls
+from semisonic.core.parallel import ProcessCalls
 from semisonic.models.registry import names
 from semisonic.models.sound_model import build
 
@@ -289,7 +289,7 @@ def test_worker_processes_know_what_a_plugin_registered(tmp_path: Path) -> None:
     file = tmp_path / "plugged_far.py"
     file.write_text(PLUGIN.replace('"plugged"', '"plugged-far"').replace("-noise", "-far-noise"))
     plugins.load(str(file))
-    with ProcessCalls(make_registered_here, 1, capacity=1) as calls:
+    with ProcessCalls(make_registered_here, 1) as calls:
         future = calls.submit(None)
         calls.wait([future])
         assert "plugged-far" in calls.result(future)

@@ -15,9 +15,7 @@ from semisonic.features.options import MelOptions
 from semisonic.training.options import FitOptions
 
 MEL = MelOptions(sample_rate=16000, n_fft=1024, hop_length=1024, n_mels=32)
-FIT = FitOptions(
-    epochs=12, batch_size=16, monitor="val_choice", precision="fp32", channels_last="off"
-)
+FIT = FitOptions(epochs=12, batch_size=16, monitor="val_choice", precision="fp32")
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from semisonic.learning.options import LossOptions
 from semisonic.training.options import FitOptions
 
 MEL = MelOptions(sample_rate=8000, duration=1.0, n_fft=256, hop_length=250, n_mels=32)
-FIT = FitOptions(epochs=2, batch_size=8, precision="fp32", channels_last="off", restore_best=False)
+FIT = FitOptions(epochs=2, batch_size=8, precision="fp32", restore_best=False)
 SETTINGS = TrainConfig(model="(4)3c-2p-(4)3c-2p-8fc", fit=FIT)
 CLASSES = ("low", "middle", "high")
 

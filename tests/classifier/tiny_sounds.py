@@ -16,7 +16,7 @@ RATE = 8000
 KINDS = ("hiss", "hum", "sweep")
 MEL = MelOptions(sample_rate=RATE, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
 NOTATION = "(8)3c-2p-(8)3c-2p-16fcr"
-PLAIN: dict[str, Any] = {"batch_size": 8, "precision": "fp32", "channels_last": "off"}
+PLAIN: dict[str, Any] = {"batch_size": 8, "precision": "fp32"}
 QUICK = FitOptions(epochs=12, learning_rate=5e-3, monitor="val_choice", **PLAIN)
 QUICK_PRETRAIN = FitOptions(epochs=2, learning_rate=3e-3, **PLAIN)
 

@@ -67,9 +67,8 @@ def _others(sounds: Path, folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("more", "text"),
     [
-        (["--method", "isotonik"], "did you mean 'isotonic'"),
+        (["--method", "vektor"], "did you mean 'vector'"),
         (["--precision", "1.5"], "at most"),
-        (["--unknown", "maybe"], "known are"),
     ],
 )
 def test_wrong_use_gives_status_2(

@@ -114,8 +114,6 @@ def test_none_is_a_value_where_it_may_be(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("a", "b", "--n-mels", "many"), "expected a whole number"),
-        (("a", "b", "--duration", "long"), "expected a number (s)"),
         (("a", "b", "--n-mel", "3"), "--n-mels"),
         (("a", "b", "-q", "-v"), "contradict"),
         (("a",), "OTHERS is missing: more of them"),
@@ -131,6 +129,8 @@ def test_wrong_use_is_said_in_words(arguments: Sequence[str], message: str) -> N
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("--n-mels", "many"), "option 'mel.n_mels': found 'many', expected a whole number"),
+        (("--duration", "long"), "expected a number (s)"),
         (("--n-mels", "0"), "option 'mel.n_mels': found 0, expected at least 1"),
         (("--mel-duration", "61"), "found 61.0 s, expected at most 60 s"),
         (("--decoder", "upsampel"), "did you mean 'upsample'?"),

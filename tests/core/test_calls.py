@@ -11,16 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from semisonic.cli.main import main
+from semisonic.core.cluster import open_engine
 from semisonic.core.errors import OptionError
-from semisonic.core.parallel import (
-    LOCAL_ENGINE,
-    EngineOptions,
-    Task,
-    in_any_order,
-    in_order,
-    open_engine,
-    run_graph,
-)
+from semisonic.core.options import EngineOptions
+from semisonic.core.parallel import LOCAL_ENGINE, Task, in_any_order, in_order, run_tasks
 
 
 class Slow:
@@ -108,11 +102,10 @@ def note(log: Path, name: str) -> None:
 
 
 def test_a_graph_in_this_process(tmp_path: Path) -> None:
-    log, seen = tmp_path / "log", []
+    log = tmp_path / "log"
     tasks = [Task("b", note, (log, "b"), ("a",)), Task("a", note, (log, "a"), ("done",))]
-    with LOCAL_ENGINE.tasks(note, (log, "start "), workers=1) as calls:
-        run_graph(calls, tasks, lambda: seen.append(log.read_text()))
-    assert seen == ["start a", "start ab"]
+    run_tasks(tasks, workers=1, label="t", initializer=note, context=(log, "start "))
+    assert log.read_text() == "start ab"
 
 
 def test_an_address_without_ray_is_refused() -> None:

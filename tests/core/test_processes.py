@@ -176,7 +176,7 @@ from semisonic.data.datasets.load import load_clips
 from semisonic.data.sample_store import SampleStore
 from semisonic.core.parallel import PROCESS_ENGINE
 if __name__ == "__main__":
-    store.CHUNK_ELSEWHERE, journal.FLUSH_INTERVAL = 1, 0.001
+    journal.CHUNK_ELSEWHERE, journal.FLUSH_INTERVAL = 1, 0.001
     clips = load_clips(Path(sys.argv[1]), labels="none")
     SampleStore.build(clips, sys.argv[2], sample_rate=8000, workers=2, engine=PROCESS_ENGINE)
 """

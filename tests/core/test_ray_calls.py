@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from far_work import make_failing, make_patient, make_sleeper
 
+from semisonic.core.cluster import open_engine
 from semisonic.core.errors import AudioError, DataError, OptionError, SemisonicError
-from semisonic.core.parallel import Engine, EngineOptions, in_any_order, in_order, open_engine
+from semisonic.core.options import EngineOptions
+from semisonic.core.parallel import Engine, in_any_order, in_order
 from waiting import until
 
 pytestmark = pytest.mark.slow

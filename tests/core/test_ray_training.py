@@ -14,8 +14,10 @@ import torch
 from far_work import add_ranks, die_once
 
 from semisonic.cli.main import main
+from semisonic.core.cluster import open_engine
 from semisonic.core.errors import OptionError
-from semisonic.core.parallel import Engine, EngineOptions, open_engine
+from semisonic.core.options import EngineOptions
+from semisonic.core.parallel import Engine
 from semisonic.core.seeds import generator
 
 pytestmark = pytest.mark.slow

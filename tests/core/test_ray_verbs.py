@@ -36,11 +36,9 @@ n_mels = 16
 [setting.pretrain]
 epochs = 1
 precision = "fp32"
-channels_last = "off"
 [setting.fit]
 epochs = 2
 precision = "fp32"
-channels_last = "off"
 [[settings]]
 name = "un-pooling"
 """
@@ -98,7 +96,9 @@ def test_embed(
 def test_stores(sounds: Path, tmp_path: Path, cluster: str, on: list[str]) -> None:
     """Made by the command, and opened by name with both engines."""
     from semisonic.classifier.prepare import prepare
-    from semisonic.core.parallel import LOCAL_ENGINE, EngineOptions, open_engine
+    from semisonic.core.cluster import open_engine
+    from semisonic.core.options import EngineOptions
+    from semisonic.core.parallel import LOCAL_ENGINE
     from semisonic.data.datasets.load import load_clips
     from semisonic.data.feature_store import FeatureStore
     from semisonic.data.sample_store import SampleStore

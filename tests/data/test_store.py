@@ -13,7 +13,6 @@ import soundfile as sf
 
 from semisonic.audio.read import read
 from semisonic.core.errors import DataError, OptionError
-from semisonic.data import sample_store as store_decode
 from semisonic.data.clips import Clips
 from semisonic.data.sample_store import SampleStore
 
@@ -152,11 +151,7 @@ def test_a_table_of_nothing_but_bad_files_gives_an_empty_store(tmp_path: Path) -
     assert len(store.report.failures) == 1
 
 
-@pytest.mark.parametrize("long", [False, True])
-def test_nothing_is_clipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, long: bool) -> None:
-    if long:
-        monkeypatch.setattr(store_decode, "LONG_DURATION", 0.1)
-        monkeypatch.setattr(store_decode, "BLOCK_DURATION", 0.07)
+def test_nothing_is_clipped(tmp_path: Path) -> None:
     # The loudest part stands in the middle, after quieter ones.
     shape = np.interp(np.arange(RATE), [0, RATE / 2, RATE], [0.1, 1.0, 0.1])
     loud = {"full.wav": 1.0, "over.wav": 3.7, "low.wav": 0.9}
@@ -169,21 +164,6 @@ def test_nothing_is_clipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lon
     assert store.scale[1] == 1.0
     assert store.scale[2] == pytest.approx(3.7, rel=1e-3)
     assert np.abs(store[2].astype(int)).max() in (32767, 32768)
-
-
-def test_a_long_clip_is_what_a_short_one_would_be(
-    recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sf.write(recordings / "silent.wav", np.zeros(RATE), RATE)
-    rows = [*names(12), {"file": "silent.wav"}, {"file": "007.wav", "start_time": 0.123}]
-    clips = table(recordings, *rows)
-    short = SampleStore.build(clips, tmp_path / "short", sample_rate=RATE)
-    monkeypatch.setattr(store_decode, "LONG_DURATION", 0.01)
-    monkeypatch.setattr(store_decode, "BLOCK_DURATION", 0.1)
-    long = SampleStore.build(clips, tmp_path / "long", sample_rate=RATE)
-    for row in range(len(clips)):
-        np.testing.assert_allclose(long[row].astype(int), short[row].astype(int), atol=1)
-    assert long.report.notes == short.report.notes
 
 
 def test_dead_space_is_given_back(recordings: Path, tmp_path: Path) -> None:
@@ -235,6 +215,11 @@ def test_a_folder_of_something_else_is_left_alone(recordings: Path, tmp_path: Pa
     (tmp_path / "s" / "store.json").write_text("[]")
     with pytest.raises(DataError, match="header"):
         SampleStore.build(table(recordings, "000.wav"), tmp_path / "s", sample_rate=RATE)
+    for word, wrong in (("workers", {"workers": 0}), ("rate", {"sample_rate": 0})):
+        with pytest.raises(OptionError, match=word):
+            SampleStore.build(
+                table(recordings, "000.wav"), tmp_path, **{"sample_rate": RATE, **wrong}
+            )
 
 
 def test_any_file_name_will_do(tmp_path: Path) -> None:
@@ -247,13 +232,6 @@ def test_any_file_name_will_do(tmp_path: Path) -> None:
         store = SampleStore.build(clips, tmp_path / "s", sample_rate=RATE)
         assert (store.report.n_decoded, len(store)) == (n_decoded, 4)
         check(store)
-
-
-def test_wrong_numbers_are_errors(recordings: Path, tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="workers"):
-        SampleStore.build(table(recordings, "000.wav"), tmp_path, sample_rate=RATE, workers=0)
-    with pytest.raises(OptionError, match="rate"):
-        SampleStore.build(table(recordings, "000.wav"), tmp_path, sample_rate=0)
 
 
 def test_a_full_disk_is_told_and_finished_work_is_kept(
@@ -298,8 +276,8 @@ def test_memory_does_not_grow_with_the_pool(tmp_path: Path) -> None:
         return result
 
     peak(5)
-    # 180 clips more are 11 MB of samples; their index takes less than 1 kB each.
-    assert peak(200) - peak(20) < 1_000_000
+    # 180 clips more are 11 MB of samples, of which a few chunks are under way at a time.
+    assert peak(200) - peak(20) < 4_000_000
 
 
 def test_another_process_can_have_it(recordings: Path, tmp_path: Path) -> None:

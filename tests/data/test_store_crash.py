@@ -28,15 +28,15 @@ import sys, time
 from pathlib import Path
 from semisonic.data import cache as journal
 from semisonic.data import sample_store as store
-from semisonic.data import sample_store as store_decode
+store_decode = store
 from semisonic.data.clips import Clips
 root, folder, delay = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
 journal.FLUSH_INTERVAL = 0.01
-real = store_decode.store_clip
+real = store_decode.decode_clip
 def slow(*arguments):
     time.sleep(delay)
     return real(*arguments)
-store_decode.store_clip = slow
+store_decode.decode_clip = slow
 clips = Clips.from_rows(root, [{"file": p.name} for p in root.iterdir()])
 report = store.SampleStore.build(clips, folder, sample_rate=8000, workers=2).report
 print(report.n_decoded, report.n_reused)
@@ -140,7 +140,7 @@ def test_leftovers_of_a_killed_compaction_are_removed(root: Path, tmp_path: Path
 
 def test_two_processes_share_the_work_of_one(root: Path, tmp_path: Path) -> None:
     folder = tmp_path / "s"
-    with ArrayCache.open(folder, "samples", {"sample_rate": RATE}, row_bytes=2):
+    with ArrayCache.open(folder, "samples", {"sample_rate": RATE}, "<i2"):
         processes = [start(root, folder, 0.005) for _ in range(2)]
         for process in processes:  # both are there, and wait for us
             assert process.stderr is not None
@@ -165,7 +165,7 @@ def test_an_interrupt_keeps_what_is_finished(
 ) -> None:
     from semisonic.data import sample_store as module
 
-    real, count = module.store_clip, iter(range(1000))
+    real, count = module.decode_clip, iter(range(1000))
 
     def interrupted(*arguments: object) -> object:
         if next(count) == 20:
@@ -173,7 +173,7 @@ def test_an_interrupt_keeps_what_is_finished(
         return real(*arguments)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "store_clip", interrupted)
+        patch.setattr(module, "decode_clip", interrupted)
         with pytest.raises(KeyboardInterrupt):
             build(root, tmp_path / "s")
     assert lines(tmp_path / "s") > 0

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from semisonic.core.errors import SemisonicError
-from semisonic.core.parallel import Task
-from semisonic.experiments.runner import run_tasks
+from semisonic.core.parallel import Task, run_tasks
 from waiting import LONG, until
 
 

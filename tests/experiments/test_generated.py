@@ -43,9 +43,7 @@ N = 36
 TARGET = np.arange(N) % 3
 TRAIN, REST, TEST = np.arange(9), np.arange(9, 24), np.arange(24, N)
 MEL = MelOptions(sample_rate=8000, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
-FIT = FitOptions(
-    steps=4, epoch_steps=2, batch_size=8, learning_rate=5e-3, precision="fp32", channels_last="off"
-)
+FIT = FitOptions(steps=4, epoch_steps=2, batch_size=8, learning_rate=5e-3, precision="fp32")
 PATCHES = GeneratedOptions(1.0, generator_steps=4, generated_per_class=5)
 
 

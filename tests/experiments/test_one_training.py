@@ -14,9 +14,9 @@ from semisonic.core.seeds import derive
 
 MODEL = "(4)3c-2p-(4)3c-2p-8fc"
 MEL = {"sample_rate": 8000, "duration": 0.5, "n_fft": 256, "hop_length": 128, "n_mels": 16}
-FIT = {"epochs": 3, "batch_size": 8, "precision": "fp32", "channels_last": "off"}
+FIT = {"epochs": 3, "batch_size": 8, "precision": "fp32"}
 PRETRAIN = {"steps": 6, "epoch_steps": 3, "batch_size": 8, "precision": "fp32"}
-PRETRAIN |= {"channels_last": "off", "patience": 0, "restore_best": False}
+PRETRAIN |= {"patience": 0, "restore_best": False}
 
 RECIPE = """
 title = "one configuration"

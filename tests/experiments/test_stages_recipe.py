@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from changed_options import changed
-from semisonic.experiments.stages_plan import FilterJob, StageJob, make_stages_plan, read_stages
 
 from semisonic import recipes
 from semisonic.core.errors import DataError, OptionError
 from semisonic.data.clips import Clips
 from semisonic.experiments.recipe import read_recipe, recipe_kind
+from semisonic.experiments.stages import make_stages_plan, read_stages
 
 HEAD = 'kind = "stages"\ndraws = 2\n[stage.fit]\nepochs = 4\n'
 CHAIN = """
@@ -87,7 +87,7 @@ def test_shared_keys_and_changes_reach_every_stage(tmp_path: Path) -> None:
     recipe = read_stages(file, changes={"stage.fit.epochs": 7})
     assert {stage.fit.epochs for stage in recipe.stages} == {7}
     assert recipe.stage("full").whole_fit.epochs == 14
-    assert recipe.headline.name == "full"
+    assert recipe.headline == "full"
 
 
 @pytest.mark.parametrize(
@@ -131,12 +131,12 @@ def test_curated_clips_are_divided_by_recording_and_noisy_ones_only_train(
     tmp_path: Path, clips: Clips
 ) -> None:
     plan = make_stages_plan(read_stages(write(tmp_path, HEAD + CHAIN)), clips, no_pool(clips))
-    stages = [job for job in plan.jobs if isinstance(job, StageJob)]
+    stages = plan.of("stage")
     assert len(plan.cells) == 5 * 3 * 2
     for job in stages:
-        assert clips.is_verified[np.concatenate([job.curated, job.validation, job.test])].all()
+        assert clips.is_verified[np.concatenate([job.train, job.validation, job.test])].all()
         assert not clips.is_verified[job.noisy].any()
-        heard = np.concatenate([job.curated, job.noisy, job.unlabelled])
+        heard = np.concatenate([job.train, job.noisy, job.pool])
         for rows in (job.validation, job.test):
             assert not set(clips.group[heard]) & set(clips.group[rows]), "a recording on two sides"
     tested = sorted(np.concatenate([j.test for name, j in plan.cells if name == "1"]).tolist())
@@ -146,14 +146,12 @@ def test_curated_clips_are_divided_by_recording_and_noisy_ones_only_train(
 def test_equal_work_is_done_once(tmp_path: Path, clips: Clips) -> None:
     """Two stages that are alike are one job, and one filter serves all that share its rule."""
     plan = make_stages_plan(read_stages(write(tmp_path, HEAD + CHAIN)), clips, no_pool(clips))
-    assert len([job for job in plan.jobs if isinstance(job, StageJob)]) == 4 * 6
-    assert len([job for job in plan.jobs if isinstance(job, FilterJob)]) == 6
+    assert len(plan.of("stage")) == 4 * 6
+    assert len(plan.of("filter")) == 6
     assert len({job.name for job in plan.jobs}) == len(plan.jobs)
     place = {job.name: i for i, job in enumerate(plan.jobs)}
     for job in plan.jobs:
-        if isinstance(job, StageJob):
-            for before in filter(None, (job.start, job.filter)):
-                assert place[before.name] < place[job.name]
+        assert all(place[before] < place[job.name] for before in job.needs)
 
 
 def test_what_comes_before_is_in_the_name_of_a_job(tmp_path: Path, clips: Clips) -> None:

@@ -18,7 +18,7 @@ from semisonic.core.errors import AudioError, DataError, OptionError
 from semisonic.data.clips import Clips
 from semisonic.labeling.embed import embed
 from semisonic.labeling.index import EmbeddingIndex
-from semisonic.labeling.nearest import Nearest, find_hits
+from semisonic.labeling.nearest import find_hits
 from semisonic.labeling.options import SearchOptions
 from semisonic.labeling.search import run_search
 
@@ -137,10 +137,7 @@ def test_hits_of_a_file_never_touch_and_hold_each_window(windows, k, random) -> 
     random.shuffle(order)
     values = np.linspace(1, 0, len(order), dtype=np.float32)
 
-    def search(m: int) -> Nearest:
-        return Nearest(np.array([order[:m]]), values[None, :m])
-
-    hits = find_hits(clips, search, k, left_out=np.zeros(len(clips), np.bool_))
+    hits = find_hits(clips, np.array(order), values, k)
     assert hits[0].row == order[0]
     assert [hit.value for hit in hits] == sorted((hit.value for hit in hits), reverse=True)
     for i, a in enumerate(hits):
@@ -149,8 +146,8 @@ def test_hits_of_a_file_never_touch_and_hold_each_window(windows, k, random) -> 
             assert a.file != b.file or a.start_time > b.end_time or b.start_time > a.end_time
     if len(hits) < k:
         assert sum(hit.n_windows for hit in hits) == len(clips)
-    single = find_hits(clips, search, k, left_out=np.arange(len(clips)) == order[0], merge=False)
-    assert [hit.row for hit in single] == order[1 : k + 1]
+    single = find_hits(clips, np.array(order), values, k, merge=False)
+    assert [hit.row for hit in single] == order[:k]
 
 
 def test_a_wave_in_memory_is_a_query(index: EmbeddingIndex) -> None:

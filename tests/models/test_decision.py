@@ -19,12 +19,10 @@ from semisonic.core.errors import ModelError
 from semisonic.features.options import MelOptions
 from semisonic.models import model_file as container
 from semisonic.models.decision import (
-    ISOTONIC,
     TEMPERATURE,
     VECTOR,
     Calibration,
     Decision,
-    DistanceRule,
     EnergyRule,
     NoiseRule,
     OodLimit,
@@ -39,12 +37,10 @@ CLASSES = ("rain", "Hund", "пила")
 DIM = 8
 N_STATISTICS = 3 * (16 + 16)
 
-ISO = Calibration(ISOTONIC, knots=(((0.0, 0.4, 1.0), (0.1, 0.2, 0.9)),) * 3)
 CALIBRATIONS = [
     Calibration(),
     Calibration(TEMPERATURE, (0.5,), (0.0,)),
     Calibration(VECTOR, (0.5, 1.0, 2.0), (0.1, 0.0, -0.1)),
-    ISO,
 ]
 logits_of = arrays(np.float64, (5, 3), elements=st.floats(-30, 30, width=32))
 
@@ -53,14 +49,12 @@ def whole() -> Decision:
     """A decision with everything in it."""
     rng = np.random.default_rng(0)
     table = lambda *shape: rng.normal(size=shape).astype(np.float32)  # noqa: E731
-    directions = np.linalg.qr(rng.normal(size=(DIM, 2)))[0].astype(np.float32)
-    distance = DistanceRule(OodLimit(3.0, 0.5), table(3, DIM), directions, np.abs(table(3)))
     widths = np.full(N_STATISTICS, 0.002, np.float32)
     noise = NoiseRule(OodLimit(0.0, 1.0), widths, 0.02 * table(4, N_STATISTICS), table(4), 0.25)
     return Decision(
         CALIBRATIONS[2],
         dict(zip(CLASSES, (0.5, 0.25, 0.75), strict=True)),
-        OodRules((EnergyRule(OodLimit(4.0, 1.0)), distance, noise), 0.95),
+        OodRules((EnergyRule(OodLimit(4.0, 1.0)), noise), 0.95),
         {"clips": 12},
     )
 
@@ -68,13 +62,12 @@ def whole() -> Decision:
 def scored(
     decision: Decision,
     logits: np.ndarray,
-    embeddings: np.ndarray | None = None,
     statistics: np.ndarray | None = None,
     *,
     multi_label: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Scores, and how known each sound is."""
-    tables = [None if x is None else torch.from_numpy(x) for x in (logits, embeddings, statistics)]
+    tables = [None if x is None else torch.from_numpy(x) for x in (logits, statistics)]
     scores, known = DecisionModule(decision, multi_label=multi_label)(*tables)
     return scores.numpy(), known.numpy()
 
@@ -116,14 +109,14 @@ def test_noise_claims_little_and_keeps_its_order() -> None:
     noise = NoiseRule(OodLimit(0.5, 0.1), np.ones(DIM, np.float32), centre, one, 0.0)
     statistics = np.stack([np.zeros(DIM), np.ones(DIM)])  # the second is the centre of noise
     rule = OodRules((noise,), 0.95)
-    scores, known = scored(Decision(unknown=rule), logits, None, statistics)
+    scores, known = scored(Decision(unknown=rule), logits, statistics)
     assert known[0] > 0.9
     assert known[1] < 0.5
     np.testing.assert_allclose(scores.sum(axis=1), 1.0)
     assert scores[0, 0] > 0.99
     assert 1 / 3 < scores[1, 0] < 0.5
     assert (np.diff(scores[1]) < 0).all()
-    several, _ = scored(Decision(unknown=rule), logits, None, statistics, multi_label=True)
+    several, _ = scored(Decision(unknown=rule), logits, statistics, multi_label=True)
     assert several[1].max() < 0.25
 
 
@@ -137,30 +130,9 @@ def test_other_unknown_sounds_keep_their_scores() -> None:
 
 
 def test_rules_say_what_they_need() -> None:
-    with pytest.raises(ModelError, match="needs embeddings; found none"):
-        scored(whole(), np.zeros((1, 3)))
     with pytest.raises(ModelError, match="needs statistics of features; found none"):
-        scored(whole(), np.zeros((1, 3)), np.zeros((1, DIM)))
+        scored(whole(), np.zeros((1, 3)))
     assert whole().unknown.reads_statistics
-
-
-def test_a_row_without_any_probability_stays_what_it_was() -> None:
-    nothing = Calibration(ISOTONIC, knots=(((0.0, 1.0), (0.0, 0.0)),) * 3)
-    scores, _ = scored(Decision(nothing), np.array([[2.0, 1.0, 0.0]]))
-    np.testing.assert_array_equal(scores, scored(Decision(), np.array([[2.0, 1.0, 0.0]]))[0])
-
-
-@given(
-    st.lists(st.integers(0, 10**6), min_size=1, max_size=9, unique=True).map(sorted),
-    st.lists(st.floats(0, 1), min_size=9, max_size=9).map(sorted),
-    arrays(np.float64, 7, elements=st.floats(-0.2, 1.2)),
-)
-def test_a_curve_is_that_of_numpy(knots: list[int], y: list[float], at: np.ndarray) -> None:
-    x = tuple(knot / 10**6 for knot in knots)
-    values = tuple(y[: len(x)])
-    module = DecisionModule(Decision(Calibration(ISOTONIC, knots=((x, values),))), multi_label=True)
-    found = module.curves[0](torch.from_numpy(at)).numpy()
-    np.testing.assert_allclose(found, np.interp(at, x, values), atol=1e-12)
 
 
 def test_a_model_file_keeps_the_decision(tmp_path: Path) -> None:
@@ -169,14 +141,14 @@ def test_a_model_file_keeps_the_decision(tmp_path: Path) -> None:
     save(tmp_path / "a.zip", made, about={"licence": "CC BY 4.0"})
     back = load(tmp_path / "a.zip").decision
     rng = np.random.default_rng(1)
-    tables = [rng.normal(size=(6, n)) for n in (3, DIM, N_STATISTICS)]
+    tables = [rng.normal(size=(6, n)) for n in (3, N_STATISTICS)]
     for a, b in zip(scored(made.decision, *tables), scored(back, *tables), strict=True):
         np.testing.assert_array_equal(a, b)
     assert back.thresholds == made.decision.thresholds
     assert back.note == {"clips": 12}
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
         card = archive.read("card.md").decode()
-    for words in ("vector scaling", "energy, distance, noise", "Hund: 0.250", "CC BY 4.0"):
+    for words in ("vector scaling", "energy, noise", "Hund: 0.250", "CC BY 4.0"):
         assert words in card
 
 
@@ -235,11 +207,6 @@ HOSTILE = {
     "a scale of nothing": _put("decision", "calibration", "scale", value=[1.0, 0.0, 1.0]),
     "text for a number": _put("decision", "calibration", "offset", value=["a", "b", "c"]),
     "a number too large": _put("decision", "calibration", "offset", value=[10**400, 0, 0]),
-    "falling knots": _put(
-        "decision",
-        "calibration",
-        value={"method": "isotonic", "knots": [[[0.0, 1.0], [0.9, 0.1]]] * 3},
-    ),
     "a threshold over one": _put("decision", "thresholds", value=dict.fromkeys(CLASSES, 1.5)),
     "another class's threshold": _put("decision", "thresholds", value={"cat": 0.5}),
     "an unknown rule": _put("decision", "unknown", "rules", value={"eval": {"limit": [0, 1]}}),
@@ -261,10 +228,6 @@ def test_a_decision_that_makes_no_sense_is_refused(
 @pytest.mark.parametrize(
     "tables",
     [
-        {"distance_means": torch.zeros(3, 9)},
-        {"distance_means": torch.full((3, DIM), float("nan"))},
-        {"distance_weights": -torch.ones(3)},
-        {"distance_weights": torch.ones(5)},
         {"noise_centres": torch.zeros(5, DIM)},
         {"noise_widths": None},
         {"noise_weights": torch.zeros(4, dtype=torch.int64)},
@@ -283,7 +246,7 @@ def test_in_the_precision_of_files_the_scores_are_the_same(
     calibration: Calibration, multi_label: bool
 ) -> None:
     rng = np.random.default_rng(0)
-    tables = [rng.normal(0, 3, (40, n)) for n in (3, DIM, N_STATISTICS)]
+    tables = [rng.normal(0, 3, (40, n)) for n in (3, N_STATISTICS)]
     for unknown in (OodRules(), whole().unknown):
         decision = Decision(calibration, unknown=unknown)
         expected, _ = scored(decision, *tables, multi_label=multi_label)
@@ -296,7 +259,7 @@ def test_in_the_precision_of_files_the_scores_are_the_same(
 def test_a_rule_on_statistics_lies_in_the_file(tmp_path: Path) -> None:
     made = model()
     assert made.statistics.out_features == N_STATISTICS
-    made.decision = Decision(unknown=OodRules(whole().unknown.parts[::2], 0.95))
+    made.decision = Decision(unknown=OodRules(whole().unknown.parts, 0.95))
     assert made.decision.unknown.names == ("energy", "noise")
     save(tmp_path / "a.zip", made)
     x = torch.randn(6, *MEL.shape) * 20 - 40

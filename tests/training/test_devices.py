@@ -1,12 +1,15 @@
-"""Choosing a device by name."""
+"""Devices by name, and the number format that they compute in."""
 
 from __future__ import annotations
 
 import pytest
 import torch
+from training_standins import ArrayStream, Classify, small_net, weights
 
 from semisonic.core.errors import OptionError
-from semisonic.training.devices import choose_device
+from semisonic.training.devices import choose_device, choose_precision
+from semisonic.training.loop import fit
+from semisonic.training.options import FitOptions
 
 
 @pytest.fixture
@@ -57,3 +60,51 @@ def test_missing_devices_are_errors_that_say_what_there_is(cards, monkeypatch):
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(OptionError, match="no Metal"):
         choose_device("mps")
+
+
+CPU, CUDA, MPS = (torch.device(name) for name in ("cpu", "cuda", "mps"))
+
+
+@pytest.mark.parametrize("able", [True, False])
+def test_the_number_format_goes_by_what_the_device_can_do(able, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": able, "avx2": True})
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: able)
+    expected = "bf16" if able else "fp32"
+    assert choose_precision("auto", CPU) == choose_precision("auto", CUDA) == expected
+    assert choose_precision("auto", MPS) == "fp32"
+    assert [choose_precision(name, CPU) for name in ("fp32", "bf16")] == ["fp32", "bf16"]
+    with pytest.raises(OptionError, match="'mps' cannot do"):
+        choose_precision("bf16", MPS)
+    result = fit(Classify(small_net()), {"labelled": ArrayStream()}, FitOptions(epochs=1), seed=0)
+    assert result.precision == expected
+
+
+def test_both_formats_train_to_about_the_same():
+    losses = []
+    for precision in ("fp32", "bf16"):
+        objective = Classify(small_net(norm=True))
+        options = FitOptions(epochs=8, learning_rate=0.01, precision=precision)
+        result = fit(objective, {"labelled": ArrayStream()}, options, seed=0)
+        losses.append(result.history[-1]["loss"])
+        assert result.precision == precision
+        for tensor in objective.state_dict().values():
+            assert tensor.is_contiguous()
+            assert tensor.dtype in (torch.float32, torch.int64)
+    assert losses[1] == pytest.approx(losses[0], abs=0.05)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_graphics_card_learns_the_same():
+    # Adam makes steps of full size of gradients that are nothing but rounding, as of a bias before
+    # a normalisation; plain descent does not.
+    options = FitOptions(epochs=2, optimizer="sgd", learning_rate=0.01, precision="fp32")
+    found = []
+    for device in (CPU, CUDA):
+        objective, stream = Classify(small_net(norm=True)), ArrayStream()
+        stream.x, stream.y = stream.x.to(device), stream.y.to(device)
+        result = fit(objective, {"labelled": stream}, options, seed=3, device=device)
+        found.append((weights(objective), [row["loss"] for row in result.history]))
+    (plain, losses), (on_card, again) = found
+    assert again == pytest.approx(losses, abs=1e-3)
+    for name, value in plain.items():
+        torch.testing.assert_close(on_card[name].cpu(), value, atol=5e-3, rtol=5e-3)

@@ -25,7 +25,6 @@ OPTIONS = FitOptions(
     learning_rate=0.05,
     ema_decay=0.5,
     precision="fp32",
-    channels_last="off",
 )
 N_CLIPS = 43  # the last batch is uneven: two clips and one
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import replace
 
@@ -11,10 +12,11 @@ from torch import nn
 from training_standins import ArrayStream, Classify, same_weights, small_net, weights
 
 from semisonic.core.errors import ModelError, OptionError, TrainingError
+from semisonic.training.devices import lay_out
 from semisonic.training.loop import fit
 from semisonic.training.options import FitOptions
 
-PLAIN = FitOptions(epochs=3, learning_rate=0.01, precision="fp32", channels_last="off")
+PLAIN = FitOptions(epochs=3, learning_rate=0.01, precision="fp32")
 
 
 def train(options=PLAIN, *, seed=0, dropout=0.0, norm=False, stream=None, **more):
@@ -56,6 +58,7 @@ def bare_loop(objective, optimizer, n_epochs, clip_norm=0.0):
 def test_gives_the_weights_of_a_loop_by_hand(options, make):
     objective, _ = train(options)
     by_hand = Classify(small_net())
+    lay_out(by_hand, torch.device("cpu"), "fp32")
     bare_loop(by_hand, make(by_hand.parameters()), 3, options.clip_norm)
     assert same_weights(weights(objective), weights(by_hand))
 
@@ -198,7 +201,7 @@ def test_training_loss_may_be_the_monitor():
 
 
 def test_plateau_follows_the_validation():
-    options = replace(PLAIN, epochs=6, schedule="plateau", plateau_epochs=2, step_factor=0.5)
+    options = replace(PLAIN, epochs=6, schedule="plateau", step_epochs=2, step_factor=0.5)
     _, _, result = fit_scripted([3, 2, 2, 2, 2, 2], options)
     rates = [row["lr"] for row in result.history]
     assert rates == pytest.approx([0.01, 0.01, 0.01, 0.01, 0.005, 0.005])
@@ -237,6 +240,77 @@ def test_infinite_input_is_told_apart_and_its_rows_are_named(tmp_path):
     if (tmp_path / "checkpoint.pt").exists():
         kept = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["weights"]
         assert all(t.isfinite().all() for t in kept.values())
+
+
+class Followed(Classify):
+    """Keeps its weights after each step, and moves a second network half of the way to them."""
+
+    def __init__(self, norm=False):
+        super().__init__(small_net(norm=norm))
+        self.teacher = copy.deepcopy(self.net).requires_grad_(False)
+        self.seen = [weights(self.net)]
+
+    @torch.no_grad()
+    def after_step(self):
+        self.seen.append(weights(self.net))
+        for mine, theirs in zip(self.teacher.parameters(), self.net.parameters(), strict=True):
+            mine.lerp_(theirs, 0.5)
+
+
+def test_what_follows_the_weights_moves_once_after_each_step():
+    objective = Followed()
+    one = replace(PLAIN, epochs=1)
+    fit(objective, {"labelled": ArrayStream(n=8, batch_size=8)}, one, seed=0)
+    before, now = objective.seen
+    for name, followed in objective.teacher.named_parameters():
+        torch.testing.assert_close(followed, before[name].lerp(now[name], 0.5))
+
+
+def test_final_weights_are_the_average_over_all_steps():
+    averaged, plain = Followed(norm=True), Followed(norm=True)
+    for objective, decay in ((averaged, 0.7), (plain, 0.0)):
+        fit(objective, {"labelled": ArrayStream()}, replace(PLAIN, ema_decay=decay), seed=0)
+    expected, *steps = plain.seen
+    for n, now in enumerate(steps, 1):
+        decay = min(0.7, (1 + n) / (10 + n))
+        for name, tensor in now.items():
+            mean = decay * expected[name] + (1 - decay) * tensor
+            expected[name] = mean if tensor.is_floating_point() else tensor
+    assert len(steps) == 18
+    found = weights(averaged.net)
+    for name, tensor in expected.items():
+        assert torch.allclose(found[name], tensor, atol=1e-6), name
+
+
+def test_validation_sees_the_average_and_training_goes_on_with_the_weights():
+    options = replace(PLAIN, ema_decay=0.7)
+    objective, validate, _ = fit_scripted([3.0, 2.0, 1.0], options)
+    assert same_weights(weights(objective), validate.seen[-1])
+    unseen, _ = train(options)
+    assert same_weights(weights(unseen), validate.seen[-1])
+
+
+def test_steps_count_instead_of_epochs():
+    stream = ArrayStream(n=24, batch_size=8)  # three steps a pass
+    _, result = train(replace(PLAIN, steps=10, epochs=50), stream=stream)
+    assert result.n_steps == 10
+    assert [row["epoch"] for row in result.history] == [1, 2, 3, 4]
+    assert max(stream.asked) == 9
+    assert not result.stopped_early
+
+
+def test_long_epochs_train_as_short_ones_do():
+    short, rows = train(replace(PLAIN, steps=12))
+    long, fewer = train(replace(PLAIN, steps=12, epoch_steps=10))
+    assert [len(rows.history), len(fewer.history)] == [2, 1]
+    assert same_weights(weights(short), weights(long))
+    mean = sum(row["loss"] for row in rows.history) / 2
+    assert fewer.history[0]["loss"] == pytest.approx(mean, rel=1e-6)
+
+
+def test_the_schedule_ends_with_the_last_step():
+    _, result = train(replace(PLAIN, steps=12, schedule="cosine"))
+    assert result.history[-1]["lr"] < 0.1 * result.history[0]["lr"]
 
 
 def test_writes_strict_json_without_times(tmp_path):

@@ -14,9 +14,7 @@ from semisonic.training.layerwise import fit_layers, only_used_weights
 from semisonic.training.options import FitOptions
 
 MEL = MelOptions(sample_rate=8000, duration=0.8, n_fft=512, hop_length=256, n_mels=12)
-OPTIONS = FitOptions(
-    epochs=9, steps=400, batch_size=8, learning_rate=0.01, precision="fp32", channels_last="off"
-)
+OPTIONS = FitOptions(epochs=9, steps=400, batch_size=8, learning_rate=0.01, precision="fp32")
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from semisonic.training.loop import fit
 from semisonic.training.options import FitOptions
 from semisonic.training.rate_sweep import sweep_rate
 
-PLAIN = FitOptions(epochs=2, optimizer="sgd", momentum=0.0, precision="fp32", channels_last="off")
+PLAIN = FitOptions(epochs=2, optimizer="sgd", momentum=0.0, precision="fp32")
 
 
 class Quadratic(Objective):

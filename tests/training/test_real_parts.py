@@ -20,9 +20,7 @@ from semisonic.training.options import FitOptions
 
 MEL = MelOptions(sample_rate=8000, duration=0.8, n_fft=512, hop_length=256, n_mels=12)
 NET = "(4)5c-2p-(4)3c-2p-8fc"
-OPTIONS = FitOptions(
-    epochs=6, batch_size=8, learning_rate=0.01, precision="fp32", channels_last="on"
-)
+OPTIONS = FitOptions(epochs=6, batch_size=8, learning_rate=0.01, precision="fp32")
 
 
 @pytest.fixture(scope="module")

@@ -76,6 +76,20 @@ def test_a_reload_in_the_middle_shows_the_same_sound(page: Any) -> None:
     page.locator(".viewer").wait_for()
 
 
+def test_a_page_that_answers_late_does_not_replace_the_next_one(page: Any) -> None:
+    held: list[Any] = []
+    page.route("**/api/runs*", lambda route: held.append(route))
+    with page.expect_request("**/api/runs*"):
+        page.get_by_role("link", name="Models", exact=True).click()
+    page.get_by_role("link", name="Try it", exact=True).click()
+    page.get_by_role("heading", name="What is there to hear?").wait_for()
+    with page.expect_response("**/api/runs*"):
+        held[0].continue_()
+    page.evaluate("() => new Promise((done) => setTimeout(done))")  # what the answer started
+    page.get_by_role("heading", name="What is there to hear?").wait_for()
+    assert not page.get_by_role("heading", name="Models and runs").count()
+
+
 def test_what_cannot_be_used_is_told(page: Any, tmp_path: Path) -> None:
     (tmp_path / "odd.wav").write_bytes(b"nothing to hear")
     page.set_input_files("input[type=file]", tmp_path / "odd.wav")

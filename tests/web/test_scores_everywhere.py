@@ -27,7 +27,6 @@ from semisonic.cli.main import main
 from semisonic.features.frontend import make_extractor
 from semisonic.features.options import MelOptions
 from semisonic.models.decision import (
-    ISOTONIC,
     TEMPERATURE,
     VECTOR,
     Calibration,
@@ -42,12 +41,10 @@ from semisonic.models.sound_model import SoundModel, build
 
 CLASSES = ("hiss", "hum", "sweep")
 MEL = MelOptions(sample_rate=RATE, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
-CURVES = tuple(((0.0, 0.2 + 0.1 * k, 0.6, 1.0), (0.05, 0.1, 0.3 + 0.2 * k, 0.9)) for k in range(3))
 CALIBRATIONS = {
     "no calibration": Calibration(),
     "temperature": Calibration(TEMPERATURE, (0.4,), (0.0,)),
     "vector": Calibration(VECTOR, (0.5, 1.0, 1.5), (0.3, 0.0, -0.3)),
-    "curves": Calibration(ISOTONIC, knots=CURVES),
 }
 CLOSE = 1e-5
 
@@ -100,10 +97,8 @@ def fitted(calibration: Calibration, *, rules: bool, multi_label: bool) -> Sound
         for several in (False, True)
         for name, rules in (
             ("temperature", False),
-            ("curves", False),
             ("no calibration", True),
             ("vector", True),
-            ("curves", True),
         )
     ],
     ids=lambda p: f"{p[0]}{', rules' * p[1]}{', several labels' * p[2]}",

@@ -1,5 +1,10 @@
 """Fitting a model's decision on clips it was not trained on: calibration, thresholds, unknown
 sounds.
+
+Temperature and vector scaling: Guo et al., "On calibration of modern neural networks", ICML 2017.
+Held-out clips are few, so we differ in two points: targets are not quite 0 and 1 but as far from
+them as the rule of succession says (Platt, 1999), and scales and offsets of vector scaling are held
+near temperature scaling by a Gaussian prior.
 """
 
 from __future__ import annotations
@@ -8,82 +13,47 @@ import warnings
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, softmax
-from sklearn.isotonic import IsotonicRegression
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
-from semisonic.classifier import unknown as rules
 from semisonic.classifier.prepare import Prepared
-from semisonic.classifier.provenance import (
-    WITH_LABELS,
-    DataPart,
-    Overlap,
-    overlaps,
-    recording_hashes,
+from semisonic.classifier.provenance import DataPart, overlaps, recording_hashes, refuse_seen
+from semisonic.classifier.scoring import (
+    audible_windows,
+    mean_by,
+    network_outputs,
+    statistics_of_rows,
 )
-from semisonic.classifier.scoring import mean_by, network_outputs, statistics_of_rows
 from semisonic.classifier.selection import as_classes_of, targets_of
 from semisonic.classifier.sounds import Sounds
-from semisonic.classifier.unknown import features_of_noise
+from semisonic.classifier.unknown import features_of_noise, fit_unknown
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.options import nearest
 from semisonic.core.seeds import derive
 from semisonic.data.clips import Clips
 from semisonic.evaluation.calibration import MISSED, SHOWN, ClassThreshold, class_thresholds
 from semisonic.evaluation.metrics import as_classes, as_scores, as_targets, same_length
-from semisonic.models.decision import (
-    ISOTONIC,
-    METHODS,
-    NONE,
-    TEMPERATURE,
-    VECTOR,
-    Calibration,
-    Decision,
-    Knots,
-)
+from semisonic.models.decision import METHODS, NONE, TEMPERATURE, VECTOR, Calibration, Decision
 from semisonic.models.decision_module import DecisionModule
 from semisonic.models.sound_model import SoundModel
 
-# Fitting what makes probabilities mean what they say, on clips that were not trained on.
-#
-# Temperature and vector scaling: Guo et al., "On calibration of modern neural networks", ICML 2017.
-# Isotonic, class by class: Zadrozny and Elkan, "Transforming classifier scores into accurate
-# multiclass probability estimates", KDD 2002. Held-out clips are few, so we differ in three points:
-# targets are not quite 0 and 1 but as far from them as the rule of succession says (Platt, 1999),
-# scales and offsets of vector scaling are held near temperature scaling by a Gaussian prior, and
-# isotonic probabilities end short of 0 and 1.
+Table = NDArray[np.float64]
+Splits = list[tuple[NDArray[np.int64], NDArray[np.int64]]]
 
-
-ScoreTable = NDArray[np.float64]
-
-FOLDS = 5
+AUTO = "auto"
+ROLE = "calibration"
+"""What clips that calibrated a model are called in its provenance."""
+MIN_CLIPS = 20
+"""Fewer clips than this calibrate nothing."""
+_FOLDS = 5
 _TEMPERATURES = (0.05, 50.0)
 _TINY = 1e-12
-
-
-@dataclass(frozen=True)
-class CalibrationChoice:
-    """A calibration, and how it would do on other clips.
-
-    Attributes
-    ----------
-    calibration : Calibration
-        Fitted on all clips.
-    losses : dict of str to float
-        Log loss of each method on clips it was not fitted on; "none" is without calibration.
-    scores : ndarray, shape (n, n_classes)
-        Of each clip, by this method fitted on other recordings.
-    """
-
-    calibration: Calibration
-    losses: dict[str, float]
-    scores: ScoreTable
 
 
 def fit_calibration(
@@ -98,7 +68,7 @@ def fit_calibration(
 
     Parameters
     ----------
-    method : {"none", "temperature", "vector", "isotonic"}
+    method : {"none", "temperature", "vector"}
     logits : array, shape (n, n_classes)
         Of clips that were not trained on.
     target : array
@@ -110,29 +80,61 @@ def fit_calibration(
     ------
     DataError
         For tables that do not fit each other.
+    OptionError
+        For an unknown method.
     """
-    table, truth = _checked(logits, target, multi_label)
-    weight = np.ones(len(table)) if weights is None else np.asarray(weights, np.float64)
-    same_length(logits=table, weights=weight)
+    if method not in (NONE, *METHODS):
+        raise OptionError(f"calibration: found '{method}'; {nearest(method, (NONE, *METHODS))}")
+    table, truth, weight = _checked(logits, target, multi_label, weights)
     if method == NONE:
         return Calibration()
-    if method == ISOTONIC:
-        return Calibration(ISOTONIC, knots=_isotonic(table, truth, weight, multi_label))
-    scale = 1.0 / _temperature(table, truth, weight, multi_label)
+    soft = _softened(truth, weight, table.shape[1], multi_label)
+
+    def loss(log_t: float) -> float:
+        return _total_loss(table * np.exp(-log_t), soft, weight, multi_label)[0]
+
+    ends = (float(np.log(_TEMPERATURES[0])), float(np.log(_TEMPERATURES[1])))
+    found = minimize_scalar(loss, bounds=ends, method="bounded", options={"xatol": 1e-6})
+    scale = float(1.0 / np.exp(found.x))
     if method == TEMPERATURE:
         return Calibration(TEMPERATURE, (scale,), (0.0,))
-    if method == VECTOR:
-        scales, offsets = _vector(table, truth, weight, multi_label, scale)
-        return Calibration(VECTOR, tuple(scales.tolist()), tuple(offsets.tolist()))
-    raise OptionError(f"calibration: found '{method}'; {nearest(method, (NONE, *METHODS))}")
+
+    def loss_and_slope(numbers: Table) -> tuple[float, Table]:
+        change, offset = np.split(numbers, 2)
+        scales = scale * np.exp(change)
+        value, slope = _total_loss(table * scales + offset, soft, weight, multi_label)
+        slopes = np.concatenate([(slope * table).sum(axis=0) * scales, slope.sum(axis=0)])
+        return value + 0.5 * float(numbers @ numbers), slopes + numbers
+
+    start = np.zeros(2 * table.shape[1])
+    change, offset = np.split(minimize(loss_and_slope, start, jac=True, method="L-BFGS-B").x, 2)
+    return Calibration(VECTOR, tuple((scale * np.exp(change)).tolist()), tuple(offset.tolist()))
 
 
-def calibrated(calibration: Calibration, logits: ArrayLike, *, multi_label: bool) -> ScoreTable:
+def calibrated(calibration: Calibration, logits: ArrayLike, *, multi_label: bool) -> Table:
     """Scores by a calibration, shape (n, n_classes), as the model that has it gives them."""
     module = DecisionModule(Decision(calibration), multi_label=multi_label)
     with torch.no_grad():
-        scores: ScoreTable = module.calibrated(torch.tensor(np.asarray(logits, np.float64))).numpy()
+        scores: Table = module.calibrated(torch.tensor(np.asarray(logits, np.float64))).numpy()
     return scores
+
+
+class CalibrationChoice(NamedTuple):
+    """A calibration, and how it would do on other clips.
+
+    Attributes
+    ----------
+    calibration : Calibration
+        Fitted on all clips.
+    losses : dict of str to float
+        Log loss of each method on clips it was not fitted on; "none" is without calibration.
+    scores : ndarray, shape (n, n_classes)
+        Of each clip, by this method fitted on other recordings.
+    """
+
+    calibration: Calibration
+    losses: dict[str, float]
+    scores: Table
 
 
 def choose_calibration(
@@ -147,9 +149,8 @@ def choose_calibration(
 ) -> CalibrationChoice:
     """Choose by log loss on recordings that a calibration was not fitted on.
 
-    Temperature scaling must beat no calibration. Vector scaling and isotonic have many more
-    numbers to fit, so each must beat the one before by more than the standard error of the
-    difference over recordings.
+    Temperature scaling must beat no calibration. Vector scaling has many more numbers to fit, so it
+    must beat temperature scaling by more than the standard error of the difference over recordings.
 
     Parameters
     ----------
@@ -163,15 +164,10 @@ def choose_calibration(
     DataError
         With fewer than two recordings.
     """
-    table, truth = _checked(logits, target, multi_label)
-    owner = np.unique(np.asarray(groups), return_inverse=True)[1]
-    same_length(logits=table, groups=owner)
-    weight = np.ones(len(table)) if weights is None else np.asarray(weights, np.float64)
-    found: dict[str, ScoreTable] = {NONE: calibrated(Calibration(), table, multi_label=multi_label)}
-    splits = _splits(truth, owner, multi_label, seed)
+    table, truth, weight = _checked(logits, target, multi_label, weights)
+    splits = _splits(truth, groups, multi_label, seed)
+    found = {NONE: calibrated(Calibration(), table, multi_label=multi_label)}
     for method in methods:
-        if method == NONE:
-            continue
         scores = np.zeros(table.shape)
         for rows, others in splits:
             fitted = fit_calibration(
@@ -179,30 +175,37 @@ def choose_calibration(
             )
             scores[others] = calibrated(fitted, table[others], multi_label=multi_label)
         found[method] = scores
-    loss = {name: _losses(scores, truth, multi_label) for name, scores in found.items()}
-    best = methods[0] if len(methods) == 1 else _best(loss, owner, weight)
-    whole = fit_calibration(best, table, truth, multi_label=multi_label, weights=weight)
-    means = {name: float(np.average(values, weights=weight)) for name, values in loss.items()}
-    return CalibrationChoice(whole, means, found[best])
-
-
-def _best(loss: dict[str, NDArray[np.float64]], owner: Any, weight: Any) -> str:
-    best = NONE
-    for name in METHODS:
-        if name not in loss:
-            continue
-        gain = np.bincount(owner, weight * (loss[best] - loss[name]))
+    losses = {name: _losses(scores, truth, multi_label) for name, scores in found.items()}
+    best = methods[0] if len(methods) == 1 else NONE
+    owner = np.unique(np.asarray(groups), return_inverse=True)[1]
+    for name in methods if len(methods) > 1 else ():
+        gain = np.bincount(owner, weight * (losses[best] - losses[name]))
         error = np.std(gain, ddof=1) * np.sqrt(len(gain)) if name != TEMPERATURE else 0.0
         if gain.sum() > error:
             best = name
-    return best
+    whole = fit_calibration(best, table, truth, multi_label=multi_label, weights=weight)
+    means = {name: float(np.average(values, weights=weight)) for name, values in losses.items()}
+    return CalibrationChoice(whole, means, found[best])
 
 
-def _splits(truth: Any, owner: Any, multi_label: bool, seed: int) -> list[tuple[Any, Any]]:
-    n_groups = len(np.unique(owner))
+def _checked(
+    logits: ArrayLike, target: ArrayLike, multi_label: bool, weights: ArrayLike | None
+) -> tuple[Table, Any, Table]:
+    table = as_scores(logits)
+    truth: Any = as_targets(target) if multi_label else as_classes(target, "target", table.shape[1])
+    weight = np.ones(len(table)) if weights is None else np.asarray(weights, np.float64)
+    same_length(target=truth, logits=table, weights=weight)
+    return table, truth, weight
+
+
+def _splits(truth: Any, groups: ArrayLike, multi_label: bool, seed: int) -> Splits:
+    """Folds of whole recordings, as even in classes as they can be."""
+    owner = np.unique(np.asarray(groups), return_inverse=True)[1]
+    same_length(target=truth, groups=owner)
+    n_groups = int(owner.max()) + 1
     if n_groups < 2:
         raise DataError(f"calibration: found clips of {n_groups} recording, expected at least 2")
-    folds, state = min(FOLDS, n_groups), derive(seed, "calibration") % 2**32
+    folds, state = min(_FOLDS, n_groups), derive(seed, "calibration") % 2**32
     rows = np.zeros(len(owner))
     if multi_label or np.bincount(truth).max() < folds:
         kept = GroupKFold(folds, shuffle=True, random_state=state)
@@ -211,11 +214,10 @@ def _splits(truth: Any, owner: Any, multi_label: bool, seed: int) -> list[tuple[
     with warnings.catch_warnings():
         # A class of fewer clips than folds: they are spread as far as they go, as is wanted.
         warnings.filterwarnings("ignore", message="The least populated class")
-        found = [(a, b) for a, b in even.split(rows, truth, owner) if len(b)]
-    return [(a, b) for a, b in found if len(a)]
+        return [(a, b) for a, b in even.split(rows, truth, owner) if len(a) and len(b)]
 
 
-def _losses(scores: ScoreTable, truth: Any, multi_label: bool) -> NDArray[np.float64]:
+def _losses(scores: Table, truth: Any, multi_label: bool) -> Table:
     """Log loss of each row; with several labels the mean over classes."""
     safe = np.clip(scores, _TINY, 1.0 - _TINY)
     if not multi_label:
@@ -223,7 +225,7 @@ def _losses(scores: ScoreTable, truth: Any, multi_label: bool) -> NDArray[np.flo
     return np.asarray(-np.where(truth, np.log(safe), np.log1p(-safe)).mean(axis=1))
 
 
-def _softened(truth: Any, weight: Any, n_classes: int, multi_label: bool) -> ScoreTable:
+def _softened(truth: Any, weight: Any, n_classes: int, multi_label: bool) -> Table:
     """Targets that leave room for what so few clips cannot show."""
     if multi_label:
         yes = (weight[:, None] * truth).sum(axis=0)
@@ -235,9 +237,7 @@ def _softened(truth: Any, weight: Any, n_classes: int, multi_label: bool) -> Sco
     return soft
 
 
-def _total_loss(
-    z: ScoreTable, soft: ScoreTable, weight: Any, multi_label: bool
-) -> tuple[float, ScoreTable]:
+def _total_loss(z: Table, soft: Table, weight: Any, multi_label: bool) -> tuple[float, Table]:
     """Summed loss, and its derivative by ``z``, shape (n, n_classes)."""
     if multi_label:
         loss = np.logaddexp(0.0, z) - soft * z
@@ -248,102 +248,6 @@ def _total_loss(
     return float((weight[:, None] * loss).sum()), slope
 
 
-def _temperature(table: ScoreTable, truth: Any, weight: Any, multi_label: bool) -> float:
-    soft = _softened(truth, weight, table.shape[1], multi_label)
-
-    def loss(log_t: float) -> float:
-        return _total_loss(table * np.exp(-log_t), soft, weight, multi_label)[0]
-
-    ends = np.log(_TEMPERATURES)
-    found = minimize_scalar(loss, bounds=tuple(ends), method="bounded", options={"xatol": 1e-6})
-    return float(np.exp(found.x))
-
-
-def _vector(
-    table: ScoreTable, truth: Any, weight: Any, multi_label: bool, scale: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    n_classes = table.shape[1]
-    soft = _softened(truth, weight, n_classes, multi_label)
-
-    def loss(numbers: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        change, offset = np.split(numbers, 2)
-        scales = scale * np.exp(change)
-        value, slope = _total_loss(table * scales + offset, soft, weight, multi_label)
-        slopes = np.concatenate([(slope * table).sum(axis=0) * scales, slope.sum(axis=0)])
-        return value + 0.5 * float(numbers @ numbers), slopes + numbers
-
-    found = minimize(loss, np.zeros(2 * n_classes), jac=True, method="L-BFGS-B")
-    change, offset = np.split(found.x, 2)
-    return scale * np.exp(change), offset
-
-
-def _isotonic(table: ScoreTable, truth: Any, weight: Any, multi_label: bool) -> Knots:
-    scores = calibrated(Calibration(), table, multi_label=multi_label)
-    least = 1.0 / (weight.sum() + 2.0)
-    knots = []
-    for column, values in enumerate(scores.T):
-        answers = truth[:, column] if multi_label else truth == column
-        curve = IsotonicRegression(y_min=least, y_max=1.0 - least, out_of_bounds="clip")
-        curve.fit(values, answers.astype(np.float64), sample_weight=weight)
-        x, first = np.unique(curve.X_thresholds_, return_index=True)
-        y = np.clip(np.maximum.accumulate(curve.y_thresholds_[first]), 0.0, 1.0)
-        knots.append((tuple(x.tolist()), tuple(y.tolist())))
-    return tuple(knots)
-
-
-def _checked(logits: ArrayLike, target: ArrayLike, multi_label: bool) -> tuple[ScoreTable, Any]:
-    table = as_scores(logits)
-    truth: Any = as_targets(target) if multi_label else as_classes(target, "target", table.shape[1])
-    same_length(target=truth, logits=table)
-    return table, truth
-
-
-# A model's decision from clips that it was not trained on.
-
-
-AUTO = "auto"
-MIN_CLIPS = 20
-"""Fewer clips than this calibrate nothing."""
-Table = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class HeldOutScores:
-    """What a network computes of clips that it was not trained on, a row per window.
-
-    Attributes
-    ----------
-    logits, embeddings, statistics : ndarray, shape (n, n_classes), (n, dim) and (n, n_statistics)
-    clips : Clips
-        The clips, with the model's classes in the model's order.
-    owner : ndarray of int64, shape (n,)
-        The row of ``clips`` that each window is of, rising.
-    silent : ndarray of bool, shape (n,)
-        Windows with nothing to hear.
-    """
-
-    logits: Table
-    embeddings: Table
-    statistics: Table
-    clips: Clips
-    owner: NDArray[np.int64]
-    silent: NDArray[np.bool_]
-
-    @classmethod
-    def of(
-        cls, model: SoundModel, prepared: Prepared, rows: Any, clips: Clips, device: Any = "cpu"
-    ) -> HeldOutScores:
-        """Run the network over some rows of features of a table of clips."""
-        index = np.asarray(rows, np.int64)
-        computed = network_outputs(model, prepared.features, index, device=device)
-        used, owner = np.unique(prepared.source[index], return_inverse=True)
-        return cls(*computed, clips[used], owner, prepared.is_silent[index])
-
-    def target(self, multi_label: bool) -> NDArray[Any]:
-        """Of the clips: class numbers (n_clips,) or 0 and 1, (n_clips, n_classes)."""
-        return targets_of(self.clips, multi_label=multi_label)
-
-
 @dataclass(frozen=True)
 class DecisionFit:
     """A decision, and how it does on clips that it was not fitted on.
@@ -351,7 +255,10 @@ class DecisionFit:
     Attributes
     ----------
     decision : Decision
-    held : Held
+    clips : Clips
+        Those it was fitted on, with the model's classes in the model's order.
+    target : ndarray
+        Their class numbers (n_clips,), or 0 and 1, (n_clips, n_classes).
     before, after : ndarray, shape (n_clips, n_classes)
         Scores of the network as it was learned; scores with a decision that was fitted on other
         recordings.
@@ -364,20 +271,23 @@ class DecisionFit:
     """
 
     decision: Decision
-    held: HeldOutScores
+    clips: Clips
+    target: NDArray[Any]
     before: Table
     after: Table
-    known: NDArray[np.float64]
+    known: Table
     losses: Mapping[str, float]
-    thresholds: tuple[ClassThreshold, ...]
+    thresholds: tuple[ClassThreshold, ...] = ()
 
 
 def fit_decision(
     model: SoundModel,
-    held: HeldOutScores,
+    prepared: Prepared,
+    rows: ArrayLike,
+    clips: Clips,
     *,
     method: str = AUTO,
-    unknown: str = AUTO,
+    unknown: bool = True,
     thresholds: bool = True,
     precision: float = 0.9,
     level: float = 0.9,
@@ -390,76 +300,79 @@ def fit_decision(
     Parameters
     ----------
     model : SoundModel
-        Stays as it is.
-    method : {"auto", "temperature", "vector", "isotonic", "none"}
-    unknown : {"auto", "energy", "distance", "none"}
-        Auto is energy, which did better on classes left out (benchmarks/unknown.py), or distance
-        where a classifier has no energy. With a rule there is one against noise beside it.
+        On ``device``; it stays as it is.
+    prepared : Prepared
+    rows : array of int
+        Rows of features of clips that the model was not trained on.
+    clips : Clips
+        The table that ``prepared`` was made of.
+    method : {"auto", "temperature", "vector", "none"}
+    unknown : bool
+        Whether to fit rules for unknown sounds: one of energy, and one against noise.
     thresholds : bool
         Whether to look for them.
-    precision, level
+    precision, level : float
         See :func:`semisonic.evaluation.calibration.class_thresholds`.
     kept : float
         Share of known clips that should not be called unknown.
     seed : int
-        Of folds and of made-up noise.
+        Of folds and of synthetic noise.
 
     Raises
     ------
-    OptionError
-        When energy is asked for of a classifier that has none.
+    DataError
+        When the clips are too few, or of one recording.
     """
-    several = model.multi_label
-    of_clips = held.target(several)
-    target, groups = of_clips[held.owner], held.clips.group[held.owner]
-    weights = 1.0 / np.bincount(held.owner)[held.owner]
+    index, several, n_classes = np.asarray(rows, np.int64), model.multi_label, len(model.classes)
+    used, owner = np.unique(prepared.source[index], return_inverse=True)
+    clips = clips[used]
+    n_recordings = len(np.unique(clips.group))
+    if len(clips) < MIN_CLIPS or n_recordings < 2:
+        raise DataError(
+            f"calibration: found {len(clips)} clips of {n_recordings} recordings, expected at "
+            f"least {MIN_CLIPS} clips of 2; some hundred make it worth while"
+        )
+    target = targets_of(clips, multi_label=several)
+    outputs = network_outputs(model, prepared.features, index, device=device)
+    groups = clips.group[owner]
     chosen = choose_calibration(
-        held.logits,
-        target,
+        outputs.logits,
+        target[owner],
         groups,
         multi_label=several,
-        weights=weights,
+        weights=1.0 / np.bincount(owner)[owner],
         seed=seed,
         methods=METHODS if method == AUTO else (method,),
     )
     decision = Decision(chosen.calibration)
-    known, no_noise = np.ones((2, len(held.owner)))
-    if unknown != rules.NONE:
-        made_up = features_of_noise(model.mel, seed=2 * seed)
-        noise = statistics_of_rows(model, made_up, np.arange(len(made_up)), device=device)
-        heard = ~held.silent if not held.silent.all() else np.ones_like(held.silent)
-        suited = rules.suited_rule(held.logits[heard])
-        if unknown == rules.ENERGY != suited:
-            raise OptionError(
-                f"option 'unknown': found 'energy', but that of '{model.name}' is the same for "
-                "any sound, as its logits are logarithms of scores; choose 'distance'"
-            )
-        found, known[heard], no_noise[heard] = rules.fit_unknown(
-            suited if unknown == AUTO else unknown,
-            held.logits[heard],
-            held.embeddings[heard],
-            target[heard],
-            groups[heard],
-            (held.statistics[heard], noise),
+    known, no_noise = np.ones((2, len(owner)))
+    if unknown:
+        noise = features_of_noise(model.mel, seed=2 * seed)
+        heard = np.flatnonzero(audible_windows(prepared.is_silent[index]))
+        found, known[heard], no_noise[heard] = fit_unknown(
+            outputs.logits[heard],
+            outputs.statistics[heard],
+            statistics_of_rows(model, noise, np.arange(len(noise)), device=device),
+            _splits(target[owner][heard], groups[heard], several, seed),
             kept=kept,
-            seed=seed,
         )
         decision = replace(decision, unknown=found)
-    plain = calibrated(Calibration(), held.logits, multi_label=several)
-    before = mean_by(held.owner, plain)[1]
-    of_windows = (
-        DecisionModule(decision, multi_label=several)
-        .tempered(torch.from_numpy(chosen.scores), torch.from_numpy(no_noise))
-        .numpy()
+    plain = calibrated(Calibration(), outputs.logits, multi_label=several)
+    of_windows = DecisionModule(decision, multi_label=several).tempered(
+        torch.from_numpy(chosen.scores), torch.from_numpy(no_noise)
     )
-    after = mean_by(held.owner, of_windows)[1]
-    clip_known = mean_by(held.owner, known[:, None])[1][:, 0]
+    before, after, clip_known = (
+        mean_by(owner, table)[1] for table in (plain, of_windows.numpy(), known[:, None])
+    )
+    note: dict[str, Any] = {
+        "clips": len(clips),
+        "recordings": n_recordings,
+        "known clips that pass": round(float((clip_known >= 0.5).mean()), 4),
+    }
     limits: tuple[ClassThreshold, ...] = ()
     if thresholds:
-        n_classes = len(model.classes)
-        hot = of_clips if several else of_clips[:, None] == np.arange(n_classes)
         limits = class_thresholds(
-            hot,
+            target if several else np.eye(n_classes)[target],
             after,
             precision=precision,
             level=level,
@@ -467,29 +380,20 @@ def fit_decision(
         )
         named = {name: t.value for name, t in zip(model.classes, limits, strict=True)}
         decision = replace(decision, thresholds=named)
-    note: dict[str, Any] = {
-        "clips": len(held.clips),
-        "recordings": len(set(held.clips.group.tolist())),
-        "known clips that pass": round(float((clip_known >= 0.5).mean()), 4),
-    }
-    if limits:
-        counts = {word: sum(t.outcome == word for t in limits) for word in (SHOWN, MISSED)}
         note |= {
             "wanted precision": precision,
-            "classes for which it is shown": counts[SHOWN],
-            "classes for which it is not reached": counts[MISSED],
+            "classes for which it is shown": sum(t.outcome == SHOWN for t in limits),
+            "classes for which it is not reached": sum(t.outcome == MISSED for t in limits),
         }
     decision = replace(decision, note=note)
-    return DecisionFit(decision, held, before, after, clip_known, chosen.losses, limits)
+    return DecisionFit(
+        decision, clips, target, before, after, clip_known[:, 0], chosen.losses, limits
+    )
 
 
-# What ``train`` does by itself with validation clips: a temperature, a rule for unknown sounds.
-#
 # The validation clips also chose the epoch, so the network does a little better on them than on
-# others. One temperature can hardly learn that by heart; vector scaling, isotonic and thresholds
-# could, so they are left to ``calibrate``, on clips of their own.
-
-
+# others. One temperature can hardly learn that by heart; vector scaling and thresholds could, so
+# they are left to ``calibrate``, on clips of their own.
 LATER = "calibrate the scores with 'semisonic calibrate' on clips that were not trained on"
 
 
@@ -511,23 +415,15 @@ def calibrate_by_validation(
     n = prepared.n_clips(rows)
     if n < MIN_CLIPS:
         return f"scores are not calibrated: {n} validation clips, expected {MIN_CLIPS}; {LATER}"
-    held = HeldOutScores.of(model, prepared, rows, clips)
-    recordings = len(np.unique(held.clips.group))
-    if recordings < 2:
-        raise DataError(f"validation part: found clips of {recordings} recording, expected 2")
-    found = fit_decision(model, held, method=TEMPERATURE, thresholds=False, seed=seed).decision
+    found = fit_decision(
+        model, prepared, rows, clips, method=TEMPERATURE, thresholds=False, seed=seed
+    ).decision
     note = {**found.note, "fitted on": "validation clips, which also chose the epoch"}
     model.decision = replace(found, note=note)
     return (
         f"scores calibrated by {n} validation clips ({found.calibration.text()}), with a rule for "
         f"unknown sounds ({', '.join(found.unknown.names)}); for thresholds, {LATER}"
     )
-
-
-# Calibrating a model with sounds that a user has at hand in Python.
-
-
-ROLE = "calibration"
 
 
 def calibrate_model(
@@ -538,10 +434,10 @@ def calibrate_model(
     cache: Path,
     method: str,
     precision: float,
-    unknown: str,
+    unknown: bool,
     seed: int,
     workers: int | None = None,
-) -> DecisionFit:
+) -> None:
     """Give a model a decision fitted by some labelled sounds; write into ``about`` which.
 
     Raises
@@ -552,45 +448,22 @@ def calibrate_model(
     if not sounds.clips.is_labelled.all():
         raise DataError("calibration: some sounds have no label, expected one for each")
     clips, _ = as_classes_of(sounds.clips, model.classes)
-    part = None
+    part = {}
     if sounds.waves is None:
         hashes = recording_hashes(clips, workers=workers)
-        seen = learned_from(overlaps(clips, hashes, about))
-        if seen:
-            raise DataError(
-                f"these sounds cannot calibrate: {'; '.join(o.text() for o in seen)}; expected "
-                "other recordings"
-            )
-        part = DataPart.of(clips, hashes).to_dict()
+        seen = [found for found in overlaps(clips, hashes, about) if found.role != ROLE]
+        refuse_seen(seen, "these sounds cannot calibrate: {}; expected other recordings")
+        part = {ROLE: DataPart.of(clips, hashes).to_dict()}
     prepared = sounds.prepare(model.mel, cache, workers)
-    model.to("cpu")
-    held = HeldOutScores.of(model, prepared, np.arange(len(prepared)), clips)
-    check_enough(held)
-    fitted = fit_decision(
-        model, held, method=method, precision=precision, unknown=unknown, seed=seed
-    )
-    model.decision = fitted.decision
+    model.decision = fit_decision(
+        model.to("cpu"),
+        prepared,
+        np.arange(len(prepared)),
+        clips,
+        method=method,
+        precision=precision,
+        unknown=unknown,
+        seed=seed,
+    ).decision
     about.pop(ROLE, None)
-    if part is not None:
-        about[ROLE] = part
-    return fitted
-
-
-def learned_from(found: list[Overlap]) -> list[Overlap]:
-    """The overlaps by which clips are no others than those a model learned from."""
-    return [o for o in found if o.files and o.role in WITH_LABELS and o.role != ROLE]
-
-
-def check_enough(held: HeldOutScores) -> None:
-    """See that there are enough clips to calibrate by.
-
-    Raises
-    ------
-    DataError
-    """
-    n, recordings = len(held.clips), len(np.unique(held.clips.group))
-    if n < MIN_CLIPS or recordings < 2:
-        raise DataError(
-            f"calibration: found {n} clips of {recordings} recordings, expected at least "
-            f"{MIN_CLIPS} clips of 2; some hundred make it worth while"
-        )
+    about.update(part)

@@ -416,7 +416,7 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         groups: ArrayLike | None = None,
         method: str = AUTO,
         precision: float = 0.9,
-        unknown: str = AUTO,
+        unknown: bool = True,
     ) -> C:
         """Make scores mean what they say, with labelled sounds that were not trained on.
 
@@ -424,12 +424,12 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         ----------
         clips, y, sample_rate, groups
             As for :meth:`fit`.
-        method : {"auto", "temperature", "vector", "isotonic", "none"}
+        method : {"auto", "temperature", "vector", "none"}
             Auto chooses by log loss on recordings left out in turn.
         precision : float
             Share of right answers that each class's threshold is to give; 0: the best F1.
-        unknown : {"auto", "energy", "distance", "none"}
-            The rule for sounds that are like nothing learned.
+        unknown : bool
+            Whether to fit rules for sounds that are like nothing learned.
 
         Returns
         -------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -18,11 +17,11 @@ from semisonic.classifier.options import EvaluateOptions
 from semisonic.classifier.prepare import Failures
 from semisonic.classifier.provenance import (
     ROLES,
-    WITH_LABELS,
     DataPart,
     Overlap,
     PublishedOrigin,
     overlaps,
+    refuse_seen,
 )
 from semisonic.classifier.run_files import open_run, record_data, recordings_in, unreadable
 from semisonic.classifier.scoring import score_clips
@@ -56,7 +55,6 @@ from semisonic.models.sound_model import SoundModel
 if TYPE_CHECKING:
     import pandas as pd
 
-_log = logging.getLogger(__name__)
 MOST_PARTS = 60
 """Rows of a table on the page; parts.csv has all."""
 
@@ -163,6 +161,10 @@ class EvaluateResult(Result):
         return [*lines, *self.notes]
 
 
+SEEN = (
+    "these clips are no test: {}. Evaluate on other recordings (train with --test-fold keeps a "
+    "fold apart), or say --allow-seen to get the numbers all the same"
+)
 REPORTED = ("by", "level", "bootstrap", "mistakes", "json")
 """Options that shape the report alone: with others the report of the same run is made anew."""
 
@@ -187,7 +189,7 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
         run.add_data("model", content_hash(file)[:16])
         hashes = record_data(run, clips, options.workers)
         seen = overlaps(clips, hashes, about)
-        refuse_seen(seen, allowed=options.allow_seen)
+        refuse_seen(seen, SEEN, allowed=options.allow_seen)
         grouped = recordings_in(run, clips, options, cache=run.path("cache"))
         clips = grouped.clips
         started = time.perf_counter()
@@ -232,38 +234,6 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
         )
         _write_report(run.folder, result, model, about, file, options.mistakes)
     return result
-
-
-TEST = (
-    "these clips are no test: {}. Evaluate on other recordings (train with --test-fold keeps a "
-    "fold apart), or say --allow-seen to get the numbers all the same"
-)
-
-
-def refuse_seen(seen: list[Overlap], *, allowed: bool, because: str = TEST) -> None:
-    """Stop before a worthless number is made; warn about what is merely suspicious.
-
-    Parameters
-    ----------
-    seen : list of Overlap
-        What the clips share with those that the model was made from.
-    allowed : bool
-        Only warn.
-    because : str
-        The error's text, with a place for what was seen.
-
-    Raises
-    ------
-    DataError
-        When recordings were trained on or chose the epoch, with their labels, of this model or
-        of the one it started from, unless allowed.
-    """
-    worthless = [o for o in seen if o.files and o.role in WITH_LABELS]
-    for overlap in seen:
-        if allowed or overlap not in worthless:
-            _log.warning(overlap.text())
-    if worthless and not allowed:
-        raise DataError(because.format("; ".join(o.text() for o in worthless)))
 
 
 def _score_clips(

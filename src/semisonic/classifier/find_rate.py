@@ -12,9 +12,9 @@ from semisonic.classifier.run_files import open_run, unreadable
 from semisonic.classifier.strategy import asked_method
 from semisonic.classifier.train import data_of, ready_training
 from semisonic.classifier.training import check_has_rate, sweep_model
+from semisonic.core.cluster import open_engine
 from semisonic.core.errors import OptionError
 from semisonic.core.files import replacing, write_csv
-from semisonic.core.parallel import open_engine
 from semisonic.core.text import Result
 from semisonic.evaluation.plots.training import rate_sweep
 from semisonic.evaluation.report.media import figure_png

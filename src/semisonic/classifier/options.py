@@ -23,8 +23,7 @@ from semisonic.classifier.config import (
     pretraining_fit,
 )
 from semisonic.core.errors import OptionError
-from semisonic.core.options import DeviceOptions, JobOptions, changed, option
-from semisonic.core.parallel import EngineOptions
+from semisonic.core.options import DeviceOptions, EngineOptions, JobOptions, changed, option
 from semisonic.data.options import LabelledOptions, ReadOptions
 from semisonic.features.options import MelOptions
 from semisonic.models.notation import SIMPLE
@@ -228,8 +227,7 @@ class PredictOptions(DeviceOptions):
 # The options of ``calibrate``. No torch, no scipy here: the command line reads this file.
 
 
-CALIBRATIONS = ("auto", "temperature", "vector", "isotonic", "none")
-UNKNOWN_RULES = ("auto", "energy", "distance", "none")
+CALIBRATIONS = ("auto", "temperature", "vector", "none")
 
 
 @dataclass(frozen=True)
@@ -254,11 +252,10 @@ class CalibrateOptions(LabelledOptions, JobOptions):
     level: float = option(
         0.9, "confidence with which that share is shown, one side", minimum=0.5, maximum=0.999
     )
-    unknown: str = option(
-        "auto",
-        "rule for sounds that are like nothing learned; each comes with one against noise and "
-        "silence; auto is energy, or distance for simple classifiers that have none",
-        choices=UNKNOWN_RULES,
+    unknown: bool = option(
+        True,
+        "rules for sounds that are like nothing learned: one by the energy of the logits, and one "
+        "against noise and silence",
     )
     kept: float = option(
         0.95, "share of known clips that the rules may not refuse", minimum=0.5, maximum=1.0

@@ -40,10 +40,10 @@ from semisonic.classifier.starting_encoder import (
     with_start,
 )
 from semisonic.classifier.strategy import check_network, network_of
+from semisonic.core.cluster import open_engine
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.files import json_ready
 from semisonic.core.options import check
-from semisonic.core.parallel import open_engine
 from semisonic.core.seeds import generator
 from semisonic.core.text import Result, count_text, text_table
 from semisonic.data.clips import Clips

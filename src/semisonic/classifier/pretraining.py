@@ -47,9 +47,8 @@ from semisonic.models.pretrained import (
 from semisonic.models.registry import create
 from semisonic.training.devices import choose_device, kept_randomness, seed_torch
 from semisonic.training.layerwise import fit_layers
-from semisonic.training.loop import fit
+from semisonic.training.loop import FitResult, fit
 from semisonic.training.options import FitOptions
-from semisonic.training.state import FitResult
 
 # From the name of a pre-training objective and its options to what is minimised.
 

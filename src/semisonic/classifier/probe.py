@@ -22,7 +22,7 @@ from semisonic.classifier.pseudo_labels import PseudoLabels, one_hot, pseudo_lab
 from semisonic.classifier.scoring import embed_rows
 from semisonic.core.parallel import one_blas_thread
 from semisonic.models.sound_model import SoundModel
-from semisonic.training.state import FitResult
+from semisonic.training.loop import FitResult
 
 # A class layer that is solved for and not trained: weights behind standardised embeddings.
 

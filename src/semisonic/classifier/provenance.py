@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import reduce
 from pathlib import Path
 from typing import Any
 
+from semisonic.core.errors import DataError
 from semisonic.core.files import content_hash, digest
 from semisonic.core.text import count_text
 from semisonic.data.cache import file_facts
 from semisonic.data.clips import Clips
 from semisonic.models.model_file import published_in
 
+_log = logging.getLogger(__name__)
 HASH_DIGITS = 12
 """Hex digits kept of a SHA-256. Packed, a quarter of a million recordings take 2 MB; that one
 of 2 000 others looks like one of them by chance has a probability of 2 in a million."""
@@ -185,6 +188,32 @@ def overlaps(clips: Clips, hash_of: Mapping[str, str], about: Mapping[str, Any])
         if files or groups:
             result.append(Overlap(role, tuple(files), tuple(groups)))
     return result
+
+
+def refuse_seen(seen: Sequence[Overlap], because: str, *, allowed: bool = False) -> None:
+    """Stop before a worthless number is made; warn about what is merely suspicious.
+
+    Parameters
+    ----------
+    seen : sequence of Overlap
+        What the clips share with those that the model was made from.
+    because : str
+        The error's text, with a place for what was seen.
+    allowed : bool
+        Only warn.
+
+    Raises
+    ------
+    DataError
+        When recordings were trained on or chose the epoch, with their labels, of this model or
+        of the one it started from, unless allowed.
+    """
+    worthless = [one for one in seen if one.files and one.role in WITH_LABELS]
+    for overlap in seen:
+        if allowed or overlap not in worthless:
+            _log.warning(overlap.text())
+    if worthless and not allowed:
+        raise DataError(because.format("; ".join(one.text() for one in worthless)))
 
 
 def chained(parts: Mapping[str, Any], earlier: Mapping[str, Any]) -> dict[str, Any]:

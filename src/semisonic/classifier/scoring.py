@@ -80,13 +80,11 @@ class NetworkOutputs(NamedTuple):
     Attributes
     ----------
     logits : ndarray of float64, shape (n, n_classes)
-    embeddings : ndarray of float64, shape (n, dim)
     statistics : ndarray of float64, shape (n, n_statistics)
         Of the features, for the rule against noise.
     """
 
     logits: Table
-    embeddings: Table
     statistics: Table
 
 
@@ -166,14 +164,12 @@ def network_outputs(
     """
 
     def every(x: Tensor) -> Tensor:
-        embedding = model.embed(x)
-        return torch.cat([model.head(embedding), embedding, model.statistics(x)], dim=1).float()
+        return torch.cat([model.head(model.embed(x)), model.statistics(x)], dim=1).float()
 
-    ends = np.cumsum(
-        [len(model.classes), model.neck.out_features, model.statistics.out_features]
-    ).tolist()
-    table = _over_batches(model, every, features, rows, batch_size, device, ends[-1])
-    return NetworkOutputs(*np.split(table, ends[:-1], axis=1))
+    n = len(model.classes)
+    width = n + model.statistics.out_features
+    table = _over_batches(model, every, features, rows, batch_size, device, width)
+    return NetworkOutputs(table[:, :n], table[:, n:])
 
 
 def score_owners(

@@ -20,7 +20,7 @@ from semisonic.classifier.simple import CLASSIFIERS
 from semisonic.core.errors import DataError
 from semisonic.models.simple import SimpleHead
 from semisonic.models.sound_model import SoundModel
-from semisonic.training.state import FitResult
+from semisonic.training.loop import FitResult
 
 Array = NDArray[Any]
 Tables = dict[str, Array]

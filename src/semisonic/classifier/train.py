@@ -57,10 +57,11 @@ from semisonic.classifier.starting_encoder import (
 )
 from semisonic.classifier.strategy import check_network
 from semisonic.classifier.training import TrainedModel
+from semisonic.core.cluster import open_engine
 from semisonic.core.errors import OptionError
 from semisonic.core.files import json_ready, write_csv, write_json
 from semisonic.core.options import check
-from semisonic.core.parallel import Engine, open_engine
+from semisonic.core.parallel import Engine
 from semisonic.core.progress import say
 from semisonic.core.text import Result, count_text, percent_text
 from semisonic.data.clips import Clips

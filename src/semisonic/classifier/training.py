@@ -58,10 +58,9 @@ from semisonic.models.pretrained import AutoEncoder, PretrainedEncoder, transfer
 from semisonic.models.registry import create
 from semisonic.models.sound_model import SoundModel, build
 from semisonic.training.devices import choose_device
-from semisonic.training.loop import fit
+from semisonic.training.loop import FitResult, fit
 from semisonic.training.options import FitOptions
 from semisonic.training.rate_sweep import RateSweep, sweep_rate
-from semisonic.training.state import FitResult
 
 Rows = NDArray[np.int64]
 NO_ROWS: Rows = np.zeros(0, np.int64)

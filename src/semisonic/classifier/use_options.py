@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from semisonic.classifier.config import TRAIN_FIT
-from semisonic.core.options import DeviceOptions, JobOptions, option
-from semisonic.core.parallel import EngineOptions
+from semisonic.core.options import DeviceOptions, EngineOptions, JobOptions, option
 from semisonic.data.options import FORMATS, LABEL_CHOICES, LABELS, LabelledOptions
 from semisonic.features.options import MelOptions
 from semisonic.learning.options import LossOptions

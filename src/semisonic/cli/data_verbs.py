@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from semisonic.classifier.use_options import ScanOptions
 from semisonic.cli.parser import verb
 from semisonic.cli.session import Session, Status
+from semisonic.core.cluster import open_engine
 from semisonic.core.errors import OptionError
-from semisonic.core.options import option, workers_option
-from semisonic.core.parallel import EngineOptions, open_engine
+from semisonic.core.options import EngineOptions, option, workers_option
 from semisonic.core.text import count_text, text_table
 from semisonic.data.datasets.catalogue import PARTS, SETS
 from semisonic.data.options import (

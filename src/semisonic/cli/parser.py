@@ -6,186 +6,74 @@ import dataclasses
 import inspect
 import textwrap
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
-from semisonic.cli.flags import (
-    Flag,
-    FlagType,
-    as_toml,
-    describe,
-    flags_of,
-    gathered,
-    metavar,
-    options_of,
-    place_of,
-    read_config,
-    shown,
-)
+from semisonic.cli.flags import COMMON, Flag, as_toml, flags_of, options_of, read_config
 from semisonic.cli.session import Session
 
-# ``-q``, ``-v``, ``--traceback`` and ``--plugin``: for every verb; before or after it.
+_BASIC_COMMON = ("config", "dry_run", "help", "help_all")
+_ALL = "semisonic.help_all"
+"""Key of a context: whether the help is to show all options."""
 
-
-_FLAGS = (
-    (("-q", "--quiet"), "results and errors only"),
-    (("-v", "--verbose"), "also say what is being done"),
-    (("--traceback",), "show where in the program an error arose"),
-)
+Work = Callable[..., int | None]
 
 
 def common_options() -> list[click.Parameter]:
-    """The options, for a verb or for what stands before it."""
-    flags: list[click.Parameter] = [
-        click.Option(names, is_flag=True, expose_value=False, callback=_remember, help=text)
-        for names, text in _FLAGS
+    """``-q``, ``-v``, ``--traceback`` and ``--plugin``, for a verb or before it."""
+
+    def remember(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
+        session = ctx.ensure_object(Session)
+        if isinstance(value, tuple):
+            session.plugins += value
+        elif value:
+            setattr(session, str(parameter.name), True)
+
+    def flag(*names: str, help: str, **more: Any) -> click.Option:  # noqa: A002
+        return click.Option(names, help=help, expose_value=False, callback=remember, **more)
+
+    return [
+        flag("-q", "--quiet", is_flag=True, help="results and errors only"),
+        flag("-v", "--verbose", is_flag=True, help="also say what is being done"),
+        flag("--traceback", is_flag=True, help="show where in the program an error arose"),
+        flag(
+            *("--plugin", "plugins"),
+            multiple=True,
+            metavar="MODULE",
+            help="import a Python file or module that registers networks or augmentations; may be "
+            "given several times",
+        ),
     ]
-    plugin = click.Option(
-        ["--plugin"],
-        multiple=True,
-        metavar="MODULE",
+
+
+def ending_option(
+    name: str, text: str, show: Callable[[click.Context], None], **more: Any
+) -> click.Option:
+    """A flag that shows something in place of what the verb does."""
+
+    def act(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+        if wanted:
+            show(ctx)
+            ctx.exit()
+
+    return click.Option(
+        [f"--{name}"],
+        is_flag=True,
+        is_eager=True,
         expose_value=False,
-        callback=_plug,
-        help="import a Python file or module that registers networks or augmentations; may be "
-        "given several times",
+        callback=act,
+        help=text,
+        **more,
     )
-    return [*flags, plugin]
 
 
-def _plug(ctx: click.Context, parameter: click.Parameter, names: tuple[str, ...]) -> None:
-    ctx.ensure_object(Session).plugins += names
-
-
-def _remember(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> None:
-    if wanted and parameter.name is not None:
-        setattr(ctx.ensure_object(Session), parameter.name, True)
-
-
-# The ``--help`` of a verb: arguments, options in their groups, examples.
-
-
-COMMON = "Common options"
-_COMMON_FIELDS = ("output", "seed", "device", "workers")
-_BASIC_COMMON = ("config", "dry_run", "help", "help_all")
-ALL = "semisonic.help_all"
-"""Key of a context: whether the help is to show all options."""
-
-
-def write_help(command: Verb, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-    """Write all sections below the usage line and the text of a verb.
-
-    The short help holds the verb's ``basic`` options, the long one all in their groups.
-    """
-    flags = command.flags
-    arguments = [(flag.name.upper(), describe(flag)) for flag in flags if flag.is_argument]
-    if arguments:
-        with formatter.section("Arguments"):
-            formatter.write_dl(arguments)
-    if command.basic and not ctx.meta.get(ALL):
-        _write_basic(command, ctx, formatter)
-    else:
-        again = repeated_groups(flags)
-        for heading, rows in sections(flags, ctx).items():
-            with formatter.section(heading):
-                if heading in again:
-                    _write_text(again[heading], formatter)
-                else:
-                    formatter.write_dl(rows)
-    if command.examples:
-        with formatter.section("Examples"):
-            for line in command.examples:
-                formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
-
-
-def _write_basic(command: Verb, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-    """Write the options that a person needs first, in the order of the verb's list."""
-    records = {}
-    for parameter in command.get_params(ctx):
-        record = parameter.get_help_record(ctx)
-        if record is not None and not isinstance(parameter, click.Argument):
-            is_help = "--help" in parameter.opts
-            records["help" if is_help else parameter.name] = (
-                (record[0], "show this text") if is_help else record
-            )
-    names = [*command.basic, *(name for name in _BASIC_COMMON if name in records)]
-    with formatter.section("Options"):
-        formatter.write_dl([records[name] for name in names])
-    formatter.write_paragraph()
-    rest = len(records) - len(names)
-    formatter.write(f"{rest} more options: {ctx.command_path} --help-all\n")
-
-
-def repeated_groups(flags: Sequence[Flag]) -> dict[str, str]:
-    """A sentence for each group that repeats an earlier one's options with a word in front."""
-    tables: dict[tuple[str, ...], list[Flag]] = {}
-    for flag in flags:
-        if len(flag.path) > 1:
-            tables.setdefault(flag.path[:-1], []).append(flag)
-    sentences: dict[str, str] = {}
-    seen: dict[tuple[str, ...], list[Flag]] = {}
-    for place, members in tables.items():
-        first = seen.setdefault(tuple(flag.path[-1] for flag in members), members)
-        if first is not members and all(flag.name == "_".join(flag.path) for flag in members):
-            sentences[members[0].group] = _as_before(first, members, "-".join(place))
-    return sentences
-
-
-def _as_before(first: Sequence[Flag], members: Sequence[Flag], prefix: str) -> str:
-    changed = [
-        f"--{flag.name.replace('_', '-')} {shown(flag)}"
-        for flag, twin in zip(members, first, strict=True)
-        if flag.default != twin.default
-    ]
-    differ = f" Other defaults: {', '.join(changed)}." if changed else ""
-    example = f"--{members[0].name.replace('_', '-')}"
-    return f"As '{first[0].group}', with '{prefix}-' in front, such as {example}.{differ}"
-
-
-def _write_text(text: str, formatter: click.HelpFormatter) -> None:
-    """Write a paragraph without parting the names of options at their hyphens."""
-    indent = " " * formatter.current_indent
-    lines = textwrap.wrap(
-        text,
-        formatter.width,
-        initial_indent=indent,
-        subsequent_indent=indent,
-        break_on_hyphens=False,
-    )
-    formatter.write("\n".join(lines) + "\n")
-
-
-def sections(flags: Sequence[Flag], ctx: click.Context) -> dict[str, list[tuple[str, str]]]:
-    """The options under their headings, the common ones last."""
-    found: dict[str, list[tuple[str, str]]] = {}
-    common: list[tuple[str, str]] = []
-    for parameter in ctx.command.get_params(ctx):
-        record = parameter.get_help_record(ctx)
-        if record is None or isinstance(parameter, click.Argument):
-            continue
-        if "--help" in parameter.opts:
-            record = (record[0], "show this text")
-        group = group_of(flags, parameter)
-        (common if group == COMMON else found.setdefault(group, [])).append(record)
-    return {**found, COMMON: common}
-
-
-def group_of(flags: Sequence[Flag], parameter: click.Parameter) -> str:
-    """The heading that a parameter stands under."""
-    flag = next((flag for flag in flags if flag.name == parameter.name), None)
-    if flag is None or (len(flag.path) == 1 and flag.name in _COMMON_FIELDS):
-        return COMMON
-    return flag.group
-
-
-# The command that a verb is.
-
-
-SHORT = {"output": "-o", "k": "-k", "n": "-n"}
-Work = Callable[..., int | None]
+def _show_all(ctx: click.Context) -> None:
+    ctx.meta[_ALL] = True
+    click.echo(ctx.get_help(), color=ctx.color)
 
 
 class Verb(click.Command):
@@ -238,26 +126,79 @@ class Verb(click.Command):
     ) -> None:
         self.takes_options = options_class is not None
         self.options_class = options_class or _described_by(function)
-        self.function = function
-        self.basic = basic.split()
-        self.examples = tuple(examples)
-        self.resumes = resumes
+        self.function, self.resumes = function, resumes
+        self.basic, self.examples = basic.split(), tuple(examples)
         self.flags = flags_of(self.options_class, arguments, optional)
-        common = _common(plans, bool(basic))
+        config = click.Option(
+            ["--config"],
+            type=click.Path(path_type=Path, dir_okay=False),
+            metavar="FILE",
+            help="options from a TOML file, or from the run.json of an earlier run; the command "
+            "line wins",
+        )
+        dry_run = click.Option(
+            ["--dry-run"],
+            is_flag=True,
+            help="show the options that are not as by default (as a file for --config; with -v "
+            "all) and what would be done",
+        )
+        help_all = ending_option("help-all", "show all options", _show_all, hidden=not basic)
+        common = [config, *[dry_run] * plans, *common_options(), help_all]
         super().__init__(
             name or function.__name__.replace("_", "-"),
-            params=[*map(_parameter, self.flags), *extra, *common],
+            params=[*(flag.parameter() for flag in self.flags), *extra, *common],
             help=(function.__doc__ or "").strip(),
             callback=self._start,
             context_settings={
-                "token_normalize_func": _hyphens,
+                "token_normalize_func": lambda name: name.replace("_", "-"),
                 "help_option_names": ["-h", "--help"],
             },
         )
 
+    def groups(self, ctx: click.Context) -> dict[str, list[tuple[click.Option, Flag | None]]]:
+        """The options under their headings, the common ones last, with what describes each."""
+        flags = {flag.name: flag for flag in self.flags}
+        found: dict[str, list[tuple[click.Option, Flag | None]]] = {}
+        for parameter in self.get_params(ctx):
+            flag = flags.get(parameter.name or "")
+            if isinstance(parameter, click.Option) and not parameter.hidden:
+                heading = flag.group if flag else COMMON
+                found.setdefault(heading, []).append((parameter, flag))
+        common = found.pop(COMMON)
+        return {**found, COMMON: common}
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write arguments, options in their groups, and the examples."""
-        write_help(self, ctx, formatter)
+        """Write arguments, options in their groups, and the examples.
+
+        The short help holds the verb's ``basic`` options, the long one all in their groups.
+        """
+        arguments = [(flag.name.upper(), flag.help) for flag in self.flags if flag.is_argument]
+        if arguments:
+            with formatter.section("Arguments"):
+                formatter.write_dl(arguments)
+        records = {
+            heading: {str(one.name): one.get_help_record(ctx) or ("", "") for one, _ in members}
+            for heading, members in self.groups(ctx).items()
+        }
+        if self.basic and not ctx.meta.get(_ALL):
+            every = {name: one for group in records.values() for name, one in group.items()}
+            shown = [*self.basic, *(name for name in _BASIC_COMMON if name in every)]
+            with formatter.section("Options"):
+                formatter.write_dl([every[name] for name in shown])
+            formatter.write_paragraph()
+            rest = len(every) - len(shown)
+            formatter.write(f"{rest} more options: {ctx.command_path} --help-all\n")
+        else:
+            again = repeated_groups(self.flags)
+            for heading, rows in records.items():
+                with formatter.section(heading):
+                    if heading in again:
+                        formatter.write(_wrapped(again[heading], formatter))
+                    else:
+                        formatter.write_dl(list(rows.values()))
+        if self.examples:
+            with formatter.section("Examples"):
+                formatter.write("".join(f"  {line}\n" for line in self.examples))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the command line; a path too many is most often the pool."""
@@ -275,13 +216,11 @@ class Verb(click.Command):
         values = read_config(config, self.flags) if config else {}
         for flag in self.flags:
             if ctx.get_parameter_source(flag.name) is ParameterSource.COMMANDLINE:
-                values[flag.path] = gathered(flag, ctx.params[flag.name])
-        for flag in self.flags:
-            if flag.is_required and not values.get(flag.path):
-                raise click.UsageError(
-                    f"{flag.name.upper()} is missing: {flag.rule.get('help', '')}", ctx
-                )
-        return options_of(self.options_class, self.flags, values)
+                values[flag.key] = flag.parsed(ctx.params[flag.name])
+            if flag.is_required and not values.get(flag.key):
+                text = f"{flag.name.upper()} is missing: {flag.rule.get('help', '')}"
+                raise click.UsageError(text, ctx)
+        return options_of(self.options_class, values)
 
     def _start(self, *, config: Path | None, dry_run: bool = False, **_: Any) -> int:
         ctx = click.get_current_context()
@@ -290,7 +229,7 @@ class Verb(click.Command):
         options = self.options_from(ctx, config)
         session.dry_run = dry_run
         if dry_run:
-            click.echo(as_toml(options, complete=session.verbose), nl=False)
+            click.echo(as_toml(options, self.flags, complete=session.verbose), nl=False)
         if self.takes_options:
             status = self.function(options, session)
         else:
@@ -323,77 +262,31 @@ def _described_by(function: Work) -> type:
     return dataclasses.make_dataclass(f"{function.__name__}_options", fields, frozen=True)
 
 
-def ending_option(name: str, text: str, show: Callable[[click.Context], None]) -> click.Option:
-    """A flag that shows something in place of what the verb does."""
-
-    def act(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
-        if wanted:
-            show(ctx)
-            ctx.exit()
-
-    return click.Option(
-        [f"--{name}"], is_flag=True, is_eager=True, expose_value=False, callback=act, help=text
-    )
-
-
-def _show_all(ctx: click.Context) -> None:
-    ctx.meta[ALL] = True
-    click.echo(ctx.get_help(), color=ctx.color)
-
-
-def _parameter(flag: Flag) -> click.Parameter:
-    if flag.is_argument:
-        return click.Argument(
-            [flag.name],
-            type=FlagType(flag),
-            required=False,
-            nargs=-1 if flag.is_list else 1,
-            metavar=place_of(flag),
+def repeated_groups(flags: Sequence[Flag]) -> Mapping[str, str]:
+    """A sentence for each group that repeats an earlier one's options with a word in front."""
+    tables: dict[str, list[Flag]] = {}
+    for flag in flags:
+        if "." in flag.key:
+            tables.setdefault(flag.key.rpartition(".")[0], []).append(flag)
+    sentences: dict[str, str] = {}
+    seen: dict[tuple[str, ...], list[Flag]] = {}
+    for table, members in tables.items():
+        first = seen.setdefault(tuple(one.key.rpartition(".")[2] for one in members), members)
+        if first is members or any(one.name != one.key.replace(".", "_") for one in members):
+            continue
+        pairs = zip(members, first, strict=True)
+        changed = [
+            f"{one.spelled} {one.shown}" for one, twin in pairs if one.default != twin.default
+        ]
+        sentences[members[0].group] = (
+            f"As '{first[0].group}', with '{table.replace('.', '-')}-' in front, such as "
+            f"{members[0].spelled}." + f" Other defaults: {', '.join(changed)}." * bool(changed)
         )
-    spelled = _hyphens(flag.name)
-    names = [flag.name, f"--{spelled}"]
-    if flag.name in SHORT:
-        names.append(SHORT[flag.name])
-    if flag.is_switch:
-        names[1] = f"--{spelled}/--no-{spelled}"
-        return click.Option(names, help=describe(flag), default=None)
-    return click.Option(
-        names,
-        type=FlagType(flag),
-        help=describe(flag),
-        metavar=metavar(flag),
-        multiple=flag.is_list,
-        default=None,
-    )
+    return sentences
 
 
-def _common(plans: bool, hides: bool) -> list[click.Parameter]:
-    """What every verb has and no options class needs to know."""
-    file = click.Path(path_type=Path, dir_okay=False)
-    options: list[click.Parameter] = [
-        click.Option(
-            ["--config"],
-            type=file,
-            metavar="FILE",
-            help="options from a TOML file, or from the run.json of an earlier run; "
-            "the command line wins",
-        ),
-        *common_options(),
-    ]
-    if plans:
-        options.insert(
-            1,
-            click.Option(
-                ["--dry-run"],
-                is_flag=True,
-                help="show the options that are not as by default (as a file for --config; with "
-                "-v all) and what would be done",
-            ),
-        )
-    help_all = ending_option("help-all", "show all options", _show_all)
-    help_all.hidden = not hides
-    return [*options, help_all]
-
-
-def _hyphens(name: str) -> str:
-    return name.replace("_", "-")
+def _wrapped(text: str, formatter: click.HelpFormatter) -> str:
+    """A paragraph that does not part the names of options at their hyphens."""
+    margin = " " * formatter.current_indent
+    lines = textwrap.wrap(text, formatter.width - len(margin), break_on_hyphens=False)
+    return textwrap.indent("\n".join(lines), margin) + "\n"

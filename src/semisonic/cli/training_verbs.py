@@ -266,7 +266,7 @@ def evaluate(options: EvaluateOptions, session: Session) -> Status:
     examples=[
         "semisonic calibrate runs/model path/to/validation -o runs/calibrated",
         "semisonic calibrate runs/model path/to/esc10 --fold 4 --precision 0.95",
-        "semisonic calibrate runs/model labels.csv --method temperature --unknown none",
+        "semisonic calibrate runs/model labels.csv --method temperature --no-unknown",
     ],
     resumes=True,
     plans=True,

@@ -22,6 +22,7 @@ import typing
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any, TypeVar
 
 from semisonic.core.errors import OptionError
@@ -112,6 +113,74 @@ def field_types(cls: type) -> dict[str, Any]:
     return typing.get_type_hints(cls)
 
 
+class ValueType:
+    """What the type of a field says: one value or several, of what kind, and whether None is one.
+
+    Attributes
+    ----------
+    kind : type
+        Of one value; of alternatives ``object``, which is not looked into.
+    is_list, may_be_none : bool
+    """
+
+    def __init__(self, hint: Any) -> None:
+        union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+        kinds = [one for one in (typing.get_args(hint) if union else [hint]) if one is not NoneType]
+        self.may_be_none = union and NoneType in typing.get_args(hint)
+        self.is_list = typing.get_origin(kinds[0]) is tuple
+        kind = typing.get_args(kinds[0])[0] if self.is_list else kinds[0]
+        self.kind: type = kind if len(kinds) == 1 and isinstance(kind, type) else object
+
+    def __str__(self) -> str:
+        name = _KINDS.get(self.kind, self.kind.__name__)
+        return f"a list, each {name}" if self.is_list else name
+
+    def taken(self, value: Any) -> Any:
+        """A value as the type has it, where that changes nothing of what it says.
+
+        Text is taken as a path where a path is expected, a whole number as a number, one value or
+        any sequence of them as a list, numpy's numbers as Python's, and "none" as None.
+        """
+        if self.may_be_none and (value is None or value == "none"):
+            return None
+        if not self.is_list:
+            return self._one(value)
+        several = isinstance(value, Iterable) and not isinstance(value, str | Mapping)
+        return tuple(map(self._one, value if several else [value]))
+
+    def _one(self, value: Any) -> Any:
+        if self.kind is Path and isinstance(value, str | os.PathLike):
+            return Path(value)
+        if isinstance(value, bool):
+            return value
+        if self.kind is int and isinstance(value, numbers.Integral):
+            return int(value)
+        if self.kind is float and isinstance(value, numbers.Real):
+            return float(value)
+        return value
+
+    def fits(self, value: Any) -> bool:
+        """Whether a value has the type."""
+        if value is None:
+            return self.may_be_none
+        if self.is_list != isinstance(value, tuple) and self.kind is not object:
+            return False
+        kinds = (int, float) if self.kind is float else (self.kind,)
+        return all(
+            isinstance(one, kinds) and not (isinstance(one, bool) and self.kind in (int, float))
+            for one in (value if self.is_list else (value,))
+        )
+
+
+_KINDS: dict[type, str] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "text",
+    Path: "a path",
+}
+
+
 def check(options: T, where: str = "") -> T:
     """Return the options if every value has its type, choice and range.
 
@@ -134,16 +203,47 @@ def check(options: T, where: str = "") -> T:
     hints = field_types(type(options))
     for field in dataclasses.fields(options):  # type: ignore[arg-type]
         value = getattr(options, field.name)
-        _check_value(f"{where}{field.name}", value, hints[field.name], field.metadata)
+        if dataclasses.is_dataclass(value):
+            check(value, f"{where}{field.name}.")
+        else:
+            _check_value(
+                f"{where}{field.name}", value, ValueType(hints[field.name]), field.metadata
+            )
     return options
 
 
-def from_mapping(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
+def _check_value(name: str, value: Any, kind: ValueType, rule: Mapping[str, Any]) -> None:
+    place, name = _placed(name)
+    unit = f" {rule['unit']}" if rule.get("unit") else ""
+
+    def refused(found: object, expected: str) -> OptionError:
+        return OptionError(f"{place}option '{name}': found {found}{expected}")
+
+    if not kind.fits(value):
+        raise refused(repr(value), f", expected {kind}{f' ({unit.strip()})' * bool(unit)}")
+    low, high, choices = (rule.get(key) for key in ("minimum", "maximum", "choices"))
+    for one in value if isinstance(value, tuple) else () if value is None else (value,):
+        if choices is not None and one not in choices:
+            raise refused(repr(one), f"; {nearest(str(one), choices)}")
+        if low is not None and not one >= low:  # so that NaN is refused
+            raise refused(f"{one}{unit}", f", expected at least {low}{unit}")
+        if high is not None and not one <= high:
+            raise refused(f"{one}{unit}", f", expected at most {high}{unit}")
+
+
+def _placed(name: str) -> tuple[str, str]:
+    """``"file: mel.n_mels"`` as ``("file: ", "mel.n_mels")``."""
+    before, mark, after = name.rpartition(": ")
+    return before + mark, after
+
+
+def from_mapping(
+    cls: type[T], values: Mapping[str, Any], where: str = "", default: T | None = None
+) -> T:
     """Build options from a mapping (a recipe's table); unknown keys are errors.
 
     Nested options classes take nested mappings, in which what is left out is as the outer class
-    has it by default. What the mapping names counts as given, see :func:`given`. ``where`` is put
-    before names in errors: what ends with ``": "``, such as a file, before the whole sentence.
+    has it by default. What the mapping names counts as given, see :func:`given`.
 
     Parameters
     ----------
@@ -151,7 +251,9 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
         A class of options.
     values : mapping
     where : str
-        Put before names in errors.
+        Put before names in errors: what ends with ``": "``, such as a file, before the sentence.
+    default : object of ``cls``, optional
+        Has the values that are left out.
 
     Returns
     -------
@@ -162,7 +264,29 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
     OptionError
         For an unknown key, or a value of another type or out of range.
     """
-    return _from_mapping(cls, None, values, where)
+    hints = field_types(cls)
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    arguments: dict[str, Any] = {}
+    for key, value in values.items():
+        name = str(key).replace("-", "_")
+        if name not in fields:
+            place, there = _placed(f"{where}{key}")
+            raise OptionError(f"{place}unknown option '{there}': {nearest(name, fields)}")
+        hint = hints[name]
+        if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+            inner = default_of(fields[name]) if default is None else getattr(default, name)
+            inner = None if inner is dataclasses.MISSING else inner
+            value = from_mapping(typing.cast(type, hint), value, f"{where}{name}.", inner)
+        arguments[name] = ValueType(hint).taken(value)
+    options = cls(**arguments) if default is None else dataclasses.replace(default, **arguments)  # type: ignore[type-var]
+    return mark_given(check(options, where), arguments)
+
+
+def default_of(field: dataclasses.Field[Any]) -> Any:
+    """The default of a field; ``dataclasses.MISSING`` where there is none."""
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default
 
 
 def given(options: Any, default: Any) -> frozenset[str]:
@@ -197,174 +321,28 @@ def given_names(options: Any, wanted: Iterable[str]) -> Iterator[str]:
 
 
 def mark_given(options: T, names: Iterable[str]) -> T:
-    """The same options with these fields, and no others, known as given.
-
-    Parameters
-    ----------
-    options : dataclass
-    names : iterable of str
-
-    Returns
-    -------
-    dataclass
-        A copy.
-    """
+    """A copy of the options with these fields, and no others, known as given."""
     marked = copy.copy(options)
     object.__setattr__(marked, _GIVEN, frozenset(names))
     return marked
 
 
 def changed(options: T, **values: Any) -> T:
-    """The options with other values, which count as given as well as what was given before.
-
-    Parameters
-    ----------
-    options : dataclass
-    **values
-        New values by name of the field.
-
-    Returns
-    -------
-    dataclass
-        A copy.
-    """
+    """The options with other values, which count as given as well as what was given before."""
     before: frozenset[str] = getattr(options, _GIVEN, frozenset())
     return mark_given(dataclasses.replace(options, **values), before | values.keys())  # type: ignore[type-var]
 
 
-def _from_mapping(cls: type[T], default: T | None, values: Mapping[str, Any], where: str) -> T:
-    hints = field_types(cls)
-    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    names = set(fields)
-    arguments: dict[str, Any] = {}
-    for key, value in values.items():
-        name = str(key).replace("-", "_")
-        if name not in names:
-            place, name_there = _placed(f"{where}{key}")
-            raise OptionError(f"{place}unknown option '{name_there}': {nearest(name, names)}")
-        hint = hints[name]
-        if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
-            inner = _default_of(fields[name]) if default is None else getattr(default, name)
-            value = _from_mapping(typing.cast(type, hint), inner, value, f"{where}{name}.")
-        arguments[name] = _taken(value, hint)
-    options = cls(**arguments) if default is None else dataclasses.replace(default, **arguments)  # type: ignore[type-var]
-    return mark_given(check(options, where), arguments)
-
-
-def _default_of(field: dataclasses.Field[Any]) -> Any:
-    """The default of a field with nested options; None where there is none."""
-    if field.default_factory is not dataclasses.MISSING:
-        return field.default_factory()
-    return None if field.default is dataclasses.MISSING else field.default
-
-
-def _taken(value: Any, hint: Any) -> Any:
-    """A value as the field's type has it, where that changes nothing of what it says.
-
-    Text is taken as a path where a path is expected, a whole number as a number, one value or
-    any sequence of them as a list, and numpy's numbers as Python's.
-    """
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        kinds = [kind for kind in typing.get_args(hint) if kind is not type(None)]
-        return _taken(value, kinds[0]) if len(kinds) == 1 and value is not None else value
-    if typing.get_origin(hint) is tuple:
-        several = isinstance(value, Iterable) and not isinstance(value, (str, Mapping))
-        inner = typing.get_args(hint)[0]
-        return tuple(_taken(item, inner) for item in (value if several else [value]))
-    if hint is Path and isinstance(value, (str, os.PathLike)):
-        return Path(value)
-    if hint in (int, float) and not isinstance(value, bool):
-        if isinstance(value, numbers.Integral):
-            return hint(value)
-        if isinstance(value, numbers.Real) and hint is float:
-            return float(value)
-    return value
-
-
 def to_dict(options: Any) -> dict[str, Any]:
-    """The options as plain values, as JSON and TOML hold them (tuples become lists).
-
-    Parameters
-    ----------
-    options : dataclass
-
-    Returns
-    -------
-    dict
-    """
+    """The options as plain values, as JSON and TOML hold them (tuples become lists)."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, dict):
             return {key: plain(item) for key, item in value.items()}
-        if isinstance(value, (tuple, list)):
-            return [plain(item) for item in value]
-        return value
+        return [plain(item) for item in value] if isinstance(value, tuple | list) else value
 
     result: dict[str, Any] = plain(dataclasses.asdict(options))
     return result
-
-
-def _check_value(name: str, value: Any, hint: Any, rule: Mapping[str, Any]) -> None:
-    if dataclasses.is_dataclass(value):
-        check(value, f"{name}.")
-        return
-    place, name = _placed(name)
-    if not _fits(value, hint):
-        raise OptionError(f"{place}option '{name}': found {value!r}, expected {_type_name(hint)}")
-    unit = f" {rule['unit']}" if rule.get("unit") else ""
-    for one in value if isinstance(value, tuple) else (value,):
-        if one is None:
-            continue
-        choices = rule.get("choices")
-        if choices is not None and one not in choices:
-            raise OptionError(
-                f"{place}option '{name}': found {one!r}; {nearest(str(one), choices)}"
-            )
-        low, high = rule.get("minimum"), rule.get("maximum")
-        if low is not None and not one >= low:  # so that NaN is refused
-            raise OptionError(
-                f"{place}option '{name}': found {one}{unit}, expected at least {low}{unit}"
-            )
-        if high is not None and not one <= high:
-            raise OptionError(
-                f"{place}option '{name}': found {one}{unit}, expected at most {high}{unit}"
-            )
-
-
-def _placed(name: str) -> tuple[str, str]:
-    """``"file: mel.n_mels"`` as ``("file: ", "mel.n_mels")``."""
-    before, mark, after = name.rpartition(": ")
-    return before + mark, after
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    origin = typing.get_origin(hint)
-    if origin in (typing.Union, types.UnionType):
-        return any(_fits(value, part) for part in typing.get_args(hint))
-    if hint is Any:
-        return True
-    if hint is None or hint is type(None):
-        return value is None
-    if origin is tuple:
-        inner = typing.get_args(hint)
-        return isinstance(value, tuple) and all(_fits(item, inner[0]) for item in value)
-    if hint is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, hint)
-
-
-def _type_name(hint: Any) -> str:
-    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-    origin = typing.get_origin(hint)
-    if origin in (typing.Union, types.UnionType):
-        return " or ".join(
-            _type_name(part) for part in typing.get_args(hint) if part is not type(None)
-        )
-    if origin is tuple:
-        return f"a list, each {_type_name(typing.get_args(hint)[0])}"
-    return names.get(hint, getattr(hint, "__name__", str(hint)))
 
 
 # What many verbs share: bases of their options, whose fields come last in the help.
@@ -378,6 +356,26 @@ def workers_option() -> Any:
     """A field of options: how many decode at once."""
     return option(
         None, "threads that decode, or processes for long work; by default one per core", minimum=1
+    )
+
+
+LOCAL, RAY = "local", "ray"
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """Where the work is done. No result depends on it, so a run goes on with another engine."""
+
+    engine: str = option(
+        LOCAL,
+        "local: threads and processes of this machine; ray: calls on a Ray cluster (needs "
+        "'semisonic[cluster]')",
+        choices=(LOCAL, RAY),
+    )
+    address: str | None = option(
+        None,
+        "Ray cluster that is there: auto, HOST:PORT or ray://HOST:PORT; if not given, what "
+        "the variable RAY_ADDRESS says, else a Ray of this machine, which ends with the command",
     )
 
 

@@ -1,4 +1,4 @@
-"""One cache of arrays: a key table, a memory-mapped file and a lock.
+"""One cache of arrays: a key table, a file of rows and a lock.
 
 What takes long to compute (samples, features, embeddings, facts about files) is computed once and
 kept under a key, together with the *version* of what it was made from, such as the size and the
@@ -10,7 +10,8 @@ time of change of a file. Three classes stand on each other:
   of work is repeated.
 * :class:`KeyTable` is a journal of plain values under keys.
 * :class:`ArrayCache` is rows of one array under keys: a folder with a header, a lock, a data file
-  and a key table that says which rows belong to which key.
+  and a key table that says which rows belong to which key. :meth:`ArrayCache.fill` computes what
+  is missing, in threads, processes or on a cluster.
 
 The header ``store.json`` says what the folder holds, with which options, and which *generation* of
 the two other files counts: ``data-3.bin`` and ``journal-3.jsonl``. To move rows, the next
@@ -24,32 +25,33 @@ import json
 import os
 import re
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from semisonic.audio.remote import stamp_of
 from semisonic.core.errors import DataError
 from semisonic.core.files import digest, read_at, read_json, write_at, write_json
 from semisonic.core.locks import LOCK, exclusive, locked
-from semisonic.core.parallel import in_threads
-from semisonic.core.progress import bar
+from semisonic.core.parallel import Engine, engine_for, in_any_order, in_threads
+from semisonic.core.progress import TimeEstimate, bar
 from semisonic.core.text import bytes_text
 from semisonic.data.clips import Clips
 from semisonic.data.outputs import check_folder
 
 FLUSH_INTERVAL = 1.0
 """Seconds that finished work may wait to be written down."""
+CHUNK, CHUNK_ELSEWHERE = 8, 32
+"""Keys that a thread takes at once, and a call in another process."""
 
-VERSION = 1
-_HEADER, _GROWING = "store.json", ".growing.lock"
+VERSION = 2
+_HEADER = "store.json"
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows changes the ends of lines without it
 _OWN_FILES = re.compile(r"(data-(\d+)\.bin|journal-(\d+)\.jsonl)")
 _PIECE_BYTES = 1 << 22
@@ -58,10 +60,8 @@ Key = tuple[Any, ...]
 """What a value is found by: texts, numbers and None."""
 Version = tuple[Any, ...]
 """What a value was made from; a value of another version does not count."""
-
-
-def _nothing() -> None:
-    """There is no other file to bring to the disk first."""
+Computed = tuple[NDArray[Any], Any]
+"""The rows of a key, and what is known about them."""
 
 
 class Journal:
@@ -78,14 +78,14 @@ class Journal:
         Called before records are written, to bring what they speak of to the disk.
     """
 
-    def __init__(self, path: Path, before: Callable[[], None] = _nothing) -> None:
+    def __init__(self, path: Path, before: Callable[[], None] = lambda: None) -> None:
         self._before = before
         self._waiting: list[str] = []
         self._written_at = time.monotonic()
         self._file = open(path, "a+b")  # noqa: SIM115
         self._file.truncate(_whole_size(self._file))
 
-    def __enter__(self) -> Journal:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -96,12 +96,10 @@ class Journal:
         self.flush()
         self._file.seek(0)
         for line in self._file:
-            try:
+            with suppress(ValueError):  # of a damaged disk: the work is done again
                 record = json.loads(line)
-            except ValueError:
-                continue  # a damaged disk; the work is done again
-            if isinstance(record, list):
-                yield record
+                if isinstance(record, list):
+                    yield record
 
     def append(self, record: list[Any]) -> None:
         """Add a record; it is on the disk within about a second."""
@@ -145,14 +143,12 @@ def _whole_size(file: Any) -> int:
     return 0
 
 
-class KeyTable:
+class KeyTable(Journal):
     """Plain values under keys, each with its version, in a journal.
 
     Parameters
     ----------
-    path : Path
-        The journal; made if missing.
-    before : callable, optional
+    path, before
         As for :class:`Journal`.
 
     Examples
@@ -167,21 +163,14 @@ class KeyTable:
     >>> folder.cleanup()
     """
 
-    def __init__(self, path: Path, before: Callable[[], None] = _nothing) -> None:
-        self._journal = Journal(path, before)
-        self._keeps = True
+    def __init__(self, path: Path, before: Callable[[], None] = lambda: None) -> None:
+        super().__init__(path, before)
         self._values: dict[Key, tuple[Version, Any]] = {}
-        for line in self._journal.records():
+        for line in self.records():
             for record in line:
                 if isinstance(record, list) and len(record) == 3 and isinstance(record[0], list):
                     key, version, value = record
                     self._values[tuple(key)] = tuple(version), value
-
-    def __enter__(self) -> KeyTable:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def __len__(self) -> int:
         return len(self._values)
@@ -198,26 +187,13 @@ class KeyTable:
     def add(self, *records: tuple[Key, Version, Any]) -> None:
         """Add values; after a kill all of them are there, or none."""
         if records:
-            self._journal.append(list(records))
-        if self._keeps:
-            self._values.update((key, (version, value)) for key, version, value in records)
+            self.append(list(records))
+        self._values.update((key, (version, value)) for key, version, value in records)
 
     def forget(self, keys: Iterable[Key]) -> None:
         """Leave keys out until the file is opened again."""
         for key in keys:
             del self._values[key]
-
-    def release(self) -> None:
-        """Free the memory: what was there is not found any more, and what is added only written."""
-        self._values, self._keeps = {}, False
-
-    def flush(self) -> None:
-        """Bring everything to the disk now."""
-        self._journal.flush()
-
-    def close(self) -> None:
-        """Write what waits, and close."""
-        self._journal.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,17 +220,15 @@ class ArrayCache:
 
     Attributes
     ----------
-    path : Path
-        The folder.
-    data : DataFile
-        The rows, one after the other.
+    path, data_path : Path
+        The folder, and the file of rows in it.
+    end : int
+        The row behind the last one in use.
     """
 
-    def __init__(
-        self, path: Path, header: dict[str, Any], row_bytes: int, header_bytes: int = 0
-    ) -> None:
-        self.path, self.row_bytes, self.header_bytes = path, row_bytes, header_bytes
-        self._header = header
+    def __init__(self, path: Path, header: dict[str, Any], dtype: DTypeLike) -> None:
+        self.path, self.dtype, self._header = path, np.dtype(dtype), header
+        self.end = 0
         self._open_files()
 
     @classmethod
@@ -264,9 +238,7 @@ class ArrayCache:
         folder: str | os.PathLike[str],
         kind: str,
         options: Mapping[str, Any],
-        *,
-        row_bytes: int,
-        header_bytes: int = 0,
+        dtype: DTypeLike,
     ) -> Iterator[ArrayCache]:
         """Lock a folder, waiting for other processes, and check what it holds.
 
@@ -278,10 +250,8 @@ class ArrayCache:
             What the rows are.
         options : mapping
             What all rows depend on.
-        row_bytes : int
-            Bytes of one row.
-        header_bytes : int
-            Bytes at the beginning of the data file that are no rows.
+        dtype : dtype
+            Of one row; may have a shape or fields.
 
         Raises
         ------
@@ -308,29 +278,9 @@ class ArrayCache:
                         f"{value!r}. Name another folder, or delete this one"
                     )
             _remove_leftovers(path, header["generation"])
-            cache = cls(path, header, row_bytes, header_bytes)
+            cache = cls(path, header, dtype)
             stack.callback(cache._close_files)
             yield cache
-
-    @property
-    def data_path(self) -> Path:
-        """The file of rows."""
-        return self.data.path
-
-    @property
-    def generation(self) -> int:
-        """A number that changes whenever rows are moved."""
-        return int(self._header["generation"])
-
-    @property
-    def end(self) -> int:
-        """The row behind the last one in use."""
-        return max((first + n for _, _, (first, n, _) in self._table.items()), default=0)
-
-    @property
-    def n_used(self) -> int:
-        """How many rows belong to a key."""
-        return sum(n for _, _, (_, n, _) in self._table.items())
 
     def find(self, key: Key, version: Version) -> CachedRows | None:
         """The rows of a key in this version; None if there are none."""
@@ -341,31 +291,121 @@ class ArrayCache:
         """Every key with its version and its rows."""
         return [(key, version, CachedRows(*rows)) for key, version, rows in self._table.items()]
 
-    def add(self, *records: tuple[Key, Version, CachedRows]) -> None:
-        """Say which rows, written before, belong to some keys; after a kill all hold, or none."""
+    def read(self, rows: CachedRows) -> NDArray[Any]:
+        """The rows of a key.
+
+        Raises
+        ------
+        DataError
+            When the file is shorter.
+        """
+        n_bytes, offset = rows.n * self.dtype.itemsize, rows.first * self.dtype.itemsize
+        found = read_whole(self._data, self.data_path, n_bytes, offset)
+        return np.frombuffer(found, self.dtype.base).reshape(-1, *self.dtype.shape)
+
+    def add(
+        self, *entries: tuple[Key, Version, NDArray[Any], Any], at: int | None = None
+    ) -> list[CachedRows]:
+        """Write the rows of some keys; after a kill all of them are there, or none.
+
+        Parameters
+        ----------
+        *entries
+            Key, version, rows, and what is to be known about them (any plain value).
+        at : int, optional
+            Where the first is written; behind the last row by default.
+
+        Raises
+        ------
+        DataError
+            When the disk refuses.
+        """
+        first, found = self.end if at is None else at, []
+        for _, _, values, about in entries:
+            n_bytes = self._write(values, first * self.dtype.itemsize)
+            found.append(CachedRows(first, n_bytes // self.dtype.itemsize, about))
+            first += found[-1].n
+        self.end = max(self.end, first)
+        self.note(*((*e[:2], rows) for e, rows in zip(entries, found, strict=True)))
+        return found
+
+    def note(self, *records: tuple[Key, Version, CachedRows]) -> None:
+        """Say anew what is known about rows that are there."""
         self._table.add(
             *((key, version, (rows.first, rows.n, rows.about)) for key, version, rows in records)
         )
 
-    def write(self, values: NDArray[Any], first: int) -> None:
-        """Write rows; several threads may write to rows of their own."""
-        self.data.write(values, self.header_bytes + first * self.row_bytes)
+    def fill(
+        self,
+        keys: Sequence[Key],
+        versions: Sequence[Version],
+        make: Callable[[], Callable[[int, Key], Computed | str]],
+        what: str,
+        *,
+        engine: Engine,
+        worth_processes: int,
+        workers: int | None = None,
+        in_place: bool = False,
+    ) -> tuple[list[CachedRows | str], int]:
+        """The rows of some keys; what is missing is computed.
 
-    def writer(self, *, shared: bool = False) -> RowWriter:
-        """What gives out rows behind the last one in use; rows behind it are cut off.
+        Parameters
+        ----------
+        keys, versions : sequences of the same length
+        make : callable
+            Called once in each thread or process; gives a function from the number of a key in
+            ``keys`` and the key to its rows and what is known about them, or to the reason why
+            there are none.
+        what : str
+            Name of the progress bar.
+        engine : Engine
+        worth_processes : int
+            Keys from which on processes are faster than threads.
+        workers : int, optional
+        in_place : bool
+            Key *i* has one row, which is row *i*.
 
-        ``shared`` is for several processes instead of several threads.
+        Returns
+        -------
+        found : list of CachedRows or str
+            In the order of the keys.
+        n_computed : int
+            How many were missing.
         """
-        self.resize(self.end)
-        return RowWriter(self.data, self.row_bytes, self.header_bytes, self.end, shared)
-
-    def resize(self, n_rows: int) -> None:
-        """Cut the file, or let it grow by rows of zeros that take no room."""
-        self.data.resize(self.header_bytes + n_rows * self.row_bytes)
+        pairs = enumerate(zip(keys, versions, strict=True))
+        found: dict[int, CachedRows | str] = {
+            i: rows for i, pair in pairs if (rows := self.find(*pair)) is not None
+        }
+        n = len(keys)
+        rest = [i for i in range(n) if i not in found]
+        engine = engine_for(engine, len(rest), worth_processes, workers)
+        with (
+            bar(n, what, "clip", initial=n - len(rest)) as shown,
+            engine.calls(_Work(make), workers=workers) as calls,
+        ):
+            forecast = TimeEstimate(what, len(rest))
+            size = CHUNK if engine.in_threads else CHUNK_ELSEWHERE
+            size = max(1, min(size, len(rest) // (2 * calls.capacity)))
+            parts = (
+                [(i, keys[i]) for i in rest[start : start + size]]
+                for start in range(0, len(rest), size)
+            )
+            for computed in in_any_order(calls, parts):
+                for i, result in computed:
+                    if isinstance(result, str):
+                        found[i] = result
+                        continue
+                    entry = keys[i], versions[i], *result
+                    (found[i],) = self.add(entry, at=i if in_place else None)
+                shown.update(len(computed))
+                forecast.done(len(computed))
+        return [found[i] for i in range(n)], len(rest)
 
     def close_gaps(self) -> None:
-        """Move all rows together, in their order."""
-        self.move(sorted(self.items(), key=lambda item: item[2].first))
+        """Move all rows together if more than half of the file is in use by none."""
+        items = self.items()
+        if 2 * sum(rows.n for _, _, rows in items) < self.end:
+            self.move(sorted(items, key=lambda item: item[2].first))
 
     def move(
         self, items: Sequence[tuple[Key, Version, CachedRows]], to: Sequence[int] | None = None
@@ -379,132 +419,72 @@ class ArrayCache:
         to : sequence of int, optional
             The new first row of each; one behind the other by default.
         """
-        header = {**self._header, "generation": self._header["generation"] + 1}
-        old_data, old_table = self.data, self._table
-        end = 0
-        with old_data, old_table:
-            self._header = header
+        old_data, old_table, size = self._data, self._table, self.dtype.itemsize
+        old_path, self._header = self.data_path, {**self._header}
+        self._header["generation"] += 1
+        with old_table:
             self._open_files()
             for i, (key, version, rows) in enumerate(items):
-                first = end if to is None else to[i]
-                self._copy(old_data, rows, first)
-                self.add((key, version, CachedRows(first, rows.n, rows.about)))
-                end = max(end, first + rows.n)
-            self.flush()
-        write_json(self.path / _HEADER, header)
-        _remove_leftovers(self.path, header["generation"])
+                first = self.end if to is None else to[i]
+                for at in range(0, rows.n * size, _PIECE_BYTES):
+                    n_bytes = min(_PIECE_BYTES, rows.n * size - at)
+                    piece = read_whole(old_data, old_path, n_bytes, rows.first * size + at)
+                    self._write(np.frombuffer(piece, np.uint8), first * size + at)
+                self.note((key, version, CachedRows(first, rows.n, rows.about)))
+                self.end = max(self.end, first + rows.n)
+            self._table.flush()
+        os.close(old_data)
+        write_json(self.path / _HEADER, self._header)
+        _remove_leftovers(self.path, self._header["generation"])
 
-    def release(self) -> None:
-        """Free the memory of all keys, which a build of many rows does not need any more."""
-        self._table.release()
+    def resize(self, n_rows: int) -> None:
+        """Cut the file, or let it grow by rows of zeros that take no room."""
+        n_bytes = n_rows * self.dtype.itemsize
+        if os.fstat(self._data).st_size != n_bytes:  # else its time would change
+            os.ftruncate(self._data, n_bytes)
 
-    def flush(self) -> None:
-        """Bring everything to the disk now."""
-        self._table.flush()
-
-    def _copy(self, old: DataFile, rows: CachedRows, first: int) -> None:
-        total = rows.n * self.row_bytes
-        for at in range(0, total, _PIECE_BYTES):
-            start = self.header_bytes + rows.first * self.row_bytes + at
-            piece = np.frombuffer(old.read(min(_PIECE_BYTES, total - at), start), np.uint8)
-            self.data.write(piece, self.header_bytes + first * self.row_bytes + at)
+    def _write(self, values: NDArray[Any], offset: int) -> int:
+        if not values.size:
+            return 0
+        data = np.ascontiguousarray(values).view(np.uint8).reshape(-1).data
+        try:
+            write_at(self._data, data, offset)
+        except OSError as error:
+            raise DataError(
+                f"'{self.data_path}': writing failed ({error.strerror}). Make room on the disk "
+                "and start again; what is finished is kept"
+            ) from error
+        return len(data)
 
     def _open_files(self) -> None:
         number = self._header["generation"]
-        self.data = DataFile(self.path / f"data-{number}.bin")
-        self._table = KeyTable(self.path / f"journal-{number}.jsonl", self.data.sync)
-        n_rows = max(0, self.data.size() - self.header_bytes) // self.row_bytes
-        self._table.forget(
-            [key for key, _, (first, n, _) in self._table.items() if first + n > n_rows]
-        )
+        self.data_path = self.path / f"data-{number}.bin"
+        self._data = os.open(self.data_path, os.O_RDWR | os.O_CREAT | _BINARY, 0o644)
+        self._table = KeyTable(self.path / f"journal-{number}.jsonl", self._sync)
+        n_rows = os.fstat(self._data).st_size // self.dtype.itemsize
+        lost = [key for key, _, rows in self.items() if rows.first + rows.n > n_rows]
+        self._table.forget(lost)
+        self.end = max((rows.first + rows.n for _, _, rows in self.items()), default=0)
+
+    def _sync(self) -> None:
+        sync(self._data)
 
     def _close_files(self) -> None:
-        with self.data:
-            self._table.close()
-
-
-class DataFile:
-    """A file that several threads or processes write to, each at its own place."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _BINARY, 0o644)
-
-    def __enter__(self) -> DataFile:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._descriptor)
-
-    def __reduce__(self) -> tuple[type[DataFile], tuple[Path]]:
-        """Another process opens the file itself, and has it open until it ends."""
-        return type(self), (self.path,)
-
-    def write(self, values: NDArray[Any], offset: int) -> None:
-        """Write an array at a place, in bytes; DataError if the disk refuses."""
-        if not values.size:
-            return
         try:
-            write_at(self._descriptor, np.ascontiguousarray(values).data.cast("B"), offset)
-        except OSError as error:
-            raise DataError(
-                f"'{self.path}': writing failed ({error.strerror}). Make room on the disk and "
-                "start again; what is finished is kept"
-            ) from error
-
-    def read(self, n_bytes: int, offset: int) -> bytes:
-        """The bytes at a place; DataError if the file is shorter."""
-        return read_whole(self._descriptor, self.path, n_bytes, offset)
-
-    def size(self) -> int:
-        """Bytes in the file."""
-        return os.fstat(self._descriptor).st_size
-
-    def resize(self, n_bytes: int) -> None:
-        """Cut the file, or let it grow by zeros that take no room; its time changes only then."""
-        if self.size() != n_bytes:
-            os.ftruncate(self._descriptor, n_bytes)
-
-    def grow(self, n_bytes: int) -> int:
-        """Let the file grow; where it ended before. No other process does it at the same time."""
-        with exclusive(self.path.with_name(_GROWING)):
-            end = self.size()
-            self.resize(end + n_bytes)
-        return end
-
-    def sync(self) -> None:
-        """Bring the content to the disk."""
-        sync(self._descriptor)
+            self._table.close()
+        finally:
+            os.close(self._data)
 
 
-class RowWriter:
-    """Gives out rows at the end of a data file; several threads, or processes, may ask."""
+@dataclass(frozen=True)
+class _Work:
+    """Makes the function that a thread or process computes several keys with."""
 
-    def __init__(
-        self, data: DataFile, row_bytes: int, header_bytes: int, end: int, shared: bool
-    ) -> None:
-        self._data, self._row_bytes, self._header_bytes = data, row_bytes, header_bytes
-        self._end, self._shared = end, shared
-        self._lock = threading.Lock()
+    make: Callable[[], Callable[[int, Key], Computed | str]]
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Another process makes a lock of its own."""
-        place = (self._data, self._row_bytes, self._header_bytes, self._end, self._shared)
-        return type(self), place
-
-    def reserve(self, n_rows: int) -> int:
-        """The first of some rows that nobody else gets."""
-        if self._shared:
-            end = self._data.grow(n_rows * self._row_bytes) - self._header_bytes
-            return end // self._row_bytes
-        with self._lock:
-            first = self._end
-            self._end += n_rows
-        return first
-
-    def write(self, values: NDArray[Any], first: int) -> None:
-        """Write rows."""
-        self._data.write(values, self._header_bytes + first * self._row_bytes)
+    def __call__(self) -> Callable[[list[tuple[int, Key]]], list[tuple[int, Computed | str]]]:
+        compute = self.make()
+        return lambda part: [(number, compute(number, key)) for number, key in part]
 
 
 def read_whole(descriptor: int, path: Path, n_bytes: int, offset: int) -> bytes:

@@ -1,9 +1,8 @@
 """The feature store: one array of float16 features, a row for each clip of a sample store.
 
-It is made as the sample store is: in threads, each row written straight to its place. When the
-table has changed, the rows that are still good are copied to a new file, so that a training that
-has the old one mapped does not notice. A folder is meant for one table: rows of clips that are no
-longer in it are dropped.
+When the table has changed, the rows that are still good are copied to a new file, so that a
+training that has the old one mapped does not notice. A folder is meant for one table: rows of
+clips that are no longer in it are dropped.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +21,10 @@ from numpy.typing import NDArray
 
 from semisonic.audio.resample import fit_length
 from semisonic.core.errors import DataError, OptionError
-from semisonic.core.parallel import LOCAL_ENGINE, Engine, count_workers, engine_for, in_any_order
-from semisonic.core.progress import TimeEstimate, bar
-from semisonic.data.cache import ArrayCache, CachedRows, DataFile, Key, need_disk_space
+from semisonic.core.parallel import LOCAL_ENGINE, Engine, count_workers
+from semisonic.data.cache import ArrayCache, Computed, Key, need_disk_space
 from semisonic.data.clips import Clips
-from semisonic.data.sample_store import SampleStore, Stamp, StoreReport, chunk_size, clip_keys
+from semisonic.data.sample_store import SampleStore, StoreReport, clip_keys
 
 Shape = tuple[int, int, int]
 Extractor = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -107,12 +104,31 @@ class FeatureStore:
             "n_samples": int(n_samples),
             "sample_rate": samples.sample_rate,
         }
-        work = _FeatureWork(samples, shape, int(n_samples), extractor)
-        with ArrayCache.open(folder, "features", options, row_bytes=work.row_bytes) as cache:
+        dtype = np.dtype(("<f2", shape))
+        with ArrayCache.open(folder, "features", options, dtype) as cache, one_torch_thread():
             started = time.perf_counter()
-            n_reused = _FeatureBuild(work, workers, engine).run(cache)
-            n = len(samples)
-            report = StoreReport(n - n_reused, n_reused, seconds=time.perf_counter() - started)
+            n, keys = len(samples), clip_keys(samples.clips)
+            row_of = {pair: row for row, pair in enumerate(zip(keys, samples.stamps, strict=True))}
+            items = cache.items()
+            good = [item for item in items if item[:2] in row_of]
+            rows = [row_of[item[0], item[1]] for item in good]
+            if len(good) < len(items) or rows != [item[2].first for item in good]:
+                cache.move(good, rows)
+            cache.resize(n)
+            n_bytes = (n - len(good)) * dtype.itemsize
+            need_disk_space(cache.path, n_bytes, f"features of {n - len(good):,} clips")
+            _, n_missing = cache.fill(
+                keys,
+                samples.stamps,
+                _Extraction(samples, shape, int(n_samples), extractor),
+                "features",
+                engine=engine,
+                worth_processes=WORTH_PROCESSES,
+                workers=workers,
+                in_place=True,
+            )
+            seconds = time.perf_counter() - started
+            report = StoreReport(n_missing, n - n_missing, seconds=seconds)
             return cls(cache.data_path, samples.clips, shape, report)
 
     def __len__(self) -> int:
@@ -136,42 +152,23 @@ class FeatureStore:
 
     def _open(self) -> None:
         shape = (len(self.clips), *self._shape)
-        self.array: NDArray[np.float16]
+        self.array: NDArray[np.float16] = np.empty(shape, np.float16)
         if len(self.clips):
             self.array = np.memmap(self._path, np.float16, "r", shape=shape)
-        else:
-            self.array = np.empty(shape, np.float16)
 
 
 @dataclass(frozen=True)
-class _FeatureWork:
-    """How features of rows are computed; it can be sent to another process."""
+class _Extraction:
+    """Makes the function that computes features of a clip; it can be sent to another process."""
 
     samples: SampleStore
     shape: Shape
     n_samples: int
     extractor: Callable[[], Extractor]
 
-    def into(self, data: DataFile) -> Callable[[list[int]], tuple[list[int], None]]:
-        """A function that writes the features of some rows to their places."""
-        extract, row_bytes = self.extractor(), self.row_bytes
-
-        def work(rows: list[int]) -> tuple[list[int], None]:
-            for row in rows:
-                data.write(self._features(row, extract), row * row_bytes)
-            return rows, None
-
-        return work
-
-    def alone(self) -> Callable[[list[int]], tuple[list[int], NDArray[np.float16]]]:
-        """A function that gives the features of some rows back."""
+    def __call__(self) -> Callable[[int, Key], Computed]:
         extract = self.extractor()
-        return lambda rows: (rows, np.stack([self._features(row, extract) for row in rows]))
-
-    @property
-    def row_bytes(self) -> int:
-        """Bytes of the features of one clip."""
-        return 2 * int(np.prod(self.shape))
+        return lambda row, _: (self._features(row, extract), None)
 
     def _features(self, row: int, extract: Extractor) -> NDArray[np.float16]:
         features = np.asarray(extract(fit_length(self.samples.wave(row), self.n_samples)))
@@ -187,60 +184,6 @@ class _FeatureWork:
                 "expected finite numbers within ±65504 (float16). Use decibels, or a smaller scale"
             )
         return result
-
-
-class _FeatureBuild:
-    """One build of a feature store."""
-
-    def __init__(self, work: _FeatureWork, workers: int | None, engine: Engine) -> None:
-        self.work, self.workers, self.engine = work, workers, engine
-        self.keys: list[Key] = clip_keys(work.samples.clips)
-        self.stamps: list[Stamp] = [(a, b) for a, b in work.samples.stamps.tolist()]
-
-    def run(self, cache: ArrayCache) -> int:
-        """Compute what is missing; the number of rows that were there already."""
-        there = self._rows_there(cache)
-        cache.resize(len(there))
-        self._compute_rest(cache, np.flatnonzero(~there))
-        return int(there.sum())
-
-    def _rows_there(self, cache: ArrayCache) -> NDArray[np.bool_]:
-        """Which rows are there, (n,), after each was moved to its place in the table of now."""
-        row_of = {key: row for row, key in enumerate(self.keys)}
-        items = cache.items()
-        good = [item for item in items if self._is_good(item[0], item[1], row_of)]
-        rows = [row_of[key] for key, _, _ in good]
-        in_place = all(r.first == row for (_, _, r), row in zip(good, rows, strict=True))
-        if len(good) < len(items) or not in_place:
-            cache.move(good, rows)
-        there = np.zeros(len(self.keys), np.bool_)
-        there[rows] = True
-        cache.release()
-        return there
-
-    def _is_good(self, key: Key, stamp: tuple[Any, ...], row_of: Mapping[Key, int]) -> bool:
-        return key in row_of and self.stamps[row_of[key]] == stamp
-
-    def _compute_rest(self, cache: ArrayCache, rest: NDArray[np.int64]) -> None:
-        engine = engine_for(self.engine, len(rest), WORTH_PROCESSES, self.workers)
-        make = partial(self.work.into, cache.data) if engine.is_local else self.work.alone
-        n = len(self.keys)
-        need_disk_space(cache.path, len(rest) * cache.row_bytes, f"features of {len(rest):,} clips")
-        forecast = TimeEstimate("features", len(rest))
-        with (
-            one_torch_thread(),
-            bar(n, "features", "clip", initial=n - len(rest)) as shown,
-            engine.calls(make, workers=self.workers) as calls,
-        ):
-            size = chunk_size(len(rest), calls, engine)
-            chunks = (rest[i : i + size].tolist() for i in range(0, len(rest), size))
-            for rows, features in in_any_order(calls, chunks):
-                for i, row in enumerate(rows):
-                    if features is not None:
-                        cache.write(features[i], row)
-                    cache.add((self.keys[row], self.stamps[row], CachedRows(row, 1)))
-                shown.update(len(rows))
-                forecast.done(len(rows))
 
 
 @contextmanager

@@ -238,8 +238,7 @@ def copies_together(
         renamed = dict(zip(clips.group[labelled].tolist(), found.clips.group.tolist(), strict=True))
         group = [renamed.get(name, name) for name in clips.group.tolist()]
         return replace(found, clips=clips.with_columns(group=np.array(group, np.str_)))
-    stamps = [(int(size), int(changed)) for size, changed in file_stamps(clips)]
-    rows = zip(clip_keys(clips), stamps, clips.group.tolist(), strict=True)
+    rows = zip(clip_keys(clips), file_stamps(clips), clips.group.tolist(), strict=True)
     name = digest(_VERSION, near, clips.root.resolve(), *map(repr, rows))
     file = cache / "copies" / f"{name}.json" if cache is not None else None
     if file is not None and file.is_file():

@@ -14,197 +14,56 @@ that is written down beside it, and nothing is clipped.
 
 from __future__ import annotations
 
-import math
 import os
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from semisonic.audio.checks import SILENCE_DB, decibel, problems
-from semisonic.audio.read import AudioReader, read_blocks
+from semisonic.audio.checks import problems
+from semisonic.audio.read import AudioReader
 from semisonic.audio.remote import stamp_of
 from semisonic.audio.resample import check_rate, resample
 from semisonic.core.errors import AudioError
-from semisonic.core.parallel import (
-    LOCAL_ENGINE,
-    Calls,
-    Engine,
-    count_workers,
-    engine_for,
-    in_any_order,
-)
-from semisonic.core.progress import TimeEstimate, bar
-from semisonic.data.cache import ArrayCache, CachedRows, read_whole
+from semisonic.core.parallel import LOCAL_ENGINE, Engine, count_workers
+from semisonic.data.cache import ArrayCache, CachedRows, Computed, Key, read_whole
 from semisonic.data.clips import Clips
 
-LONG_DURATION = 60.0
-"""Seconds from which on a clip is decoded block by block, in constant memory."""
-
-BLOCK_DURATION = 10.0
 SAMPLE_BYTES = 2
+WORTH_PROCESSES = 5000
+"""Clips from which on processes decode them sooner than threads."""
+
+Stamp = tuple[int, int]
+"""A version of a file: size in bytes and time of change in ns."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredClip:
-    """Where a clip lies in the file, in samples, and what is to be known about it."""
-
-    offset: int
-    n_samples: int
-    scale: float
-    notes: tuple[str, ...] = ()
+def clip_keys(clips: Clips) -> list[Key]:
+    """File, start and end of each row, with None for "to the end"."""
+    columns = zip(
+        clips.file.tolist(), clips.start_time.tolist(), clips.end_time.tolist(), strict=True
+    )
+    return [(file, start, None if end != end else end) for file, start, end in columns]
 
 
-class SampleBuffer:
-    """In place of a :class:`RowWriter` where its file is not at hand."""
-
-    def __init__(self) -> None:
-        self._pieces: list[tuple[int, NDArray[np.int16]]] = []
-        self._end = 0
-
-    def reserve(self, n_samples: int) -> int:
-        """The offset of a new place, in samples."""
-        self._end += n_samples
-        return self._end - n_samples
-
-    def write(self, values: NDArray[np.int16], offset: int) -> None:
-        """Keep samples for a place."""
-        self._pieces.append((offset, values))
-
-    def samples(self) -> NDArray[np.int16]:
-        """All of it; what was not written is 0."""
-        result = np.zeros(self._end, np.int16)
-        for offset, values in self._pieces:
-            result[offset : offset + len(values)] = values
-        return result
-
-
-class Writer(Protocol):
-    """What a decoded clip is written to."""
-
-    def reserve(self, n_samples: int) -> int:
-        """The offset of a new place, in samples."""
-
-    def write(self, values: NDArray[np.int16], offset: int) -> None:
-        """Write samples to a place."""
-
-
-def append(writer: Writer, values: NDArray[np.int16] | None) -> int:
-    """Write samples that were decoded elsewhere; their offset, 0 where there are none."""
-    if values is None:
-        return 0
-    offset = writer.reserve(len(values))
-    writer.write(values, offset)
-    return offset
-
-
-Key = tuple[str, float, float | None]
-"""A clip: file, start and end; None for the end of the file."""
-Job = tuple[int, Key]
-Found = list[tuple[int, StoredClip | str]]
-"""Where each clip lies, by its row, or why it could not be read."""
-
-
-def store_clips(
-    root: Path, sample_rate: int, writer: Writer, jobs: Sequence[Job]
-) -> tuple[Found, None]:
-    """Decode some clips and write them to where others go."""
-    return [(row, _stored(root, key, sample_rate, writer)) for row, key in jobs], None
-
-
-def decode_clips(
-    root: Path, sample_rate: int, jobs: Sequence[Job]
-) -> tuple[Found, NDArray[np.int16]]:
-    """Decode some clips; where each lies in the samples that are given back."""
-    buffer = SampleBuffer()
-    found, _ = store_clips(root, sample_rate, buffer, jobs)
-    return found, buffer.samples()
-
-
-def _stored(root: Path, key: Key, sample_rate: int, writer: Writer) -> StoredClip | str:
-    file, start, end = key
-    try:
-        return store_clip(root / file, start, end, sample_rate, writer)
-    except AudioError as error:
-        return error.reason
-
-
-def store_clip(
-    path: Path, start_time: float, end_time: float | None, sample_rate: int, writer: Writer
-) -> StoredClip:
-    """Decode, check, resample and write one clip.
-
-    Raises
-    ------
-    AudioError
-        If it cannot be read, or is too short to hold a sound.
-    """
-    with AudioReader(path) as source:
-        rate = source.info.sample_rate
-        duration = (source.info.duration if end_time is None else end_time) - start_time
-        if duration <= LONG_DURATION:
-            x = source.samples(start_time, end_time)
-    if duration > LONG_DURATION:
-        return _store_long(path, start_time, end_time, sample_rate, duration, writer)
-    notes = problems(x, rate)
-    for note in notes:
-        if note.startswith("too short"):
-            raise AudioError(path, note)
-    x = resample(x, rate, sample_rate)
-    scale = max(1.0, full_scale(x))
-    offset = writer.reserve(len(x))
-    writer.write(quantise(x, scale), offset)
-    return StoredClip(offset, len(x), scale, tuple(notes))
-
-
-def _store_long(
-    path: Path,
-    start_time: float,
-    end_time: float | None,
-    sample_rate: int,
-    duration: float,
-    writer: Writer,
-) -> StoredClip:
-    """The same in blocks, and once more if a block turns out to go beyond full scale."""
-    n_reserved = math.ceil((duration + 0.1) * sample_rate)
-    offset = writer.reserve(n_reserved)
-    scale = 1.0
-    while True:
-        n, peak = 0, 0.0
-        for block in read_blocks(
-            path,
-            block_time=BLOCK_DURATION,
-            sample_rate=sample_rate,
-            start_time=start_time,
-            end_time=end_time,
-        ):
-            if n + len(block) > n_reserved:
-                raise AudioError(path, "longer than its header says")
-            peak = max(peak, full_scale(block))
-            if peak <= scale:
-                writer.write(quantise(block, scale), offset + n)
-            n += len(block)
-        if peak <= scale:
-            break
-        scale = peak
-    silent = decibel(peak) < SILENCE_DB
-    notes = (f"silent: peak {decibel(peak):.1f} dBFS",) if silent else ()
-    return StoredClip(offset, n, scale, notes)
+def file_stamps(clips: Clips) -> list[Stamp]:
+    """Size and time of change of each row's file; -1 where there is none."""
+    stamps: dict[str, Stamp] = {}
+    for file in dict.fromkeys(clips.file.tolist()):
+        try:
+            stamps[file] = stamp_of(clips.root / file)
+        except OSError:
+            stamps[file] = (-1, -1)
+    return [stamps[file] for file in clips.file.tolist()]
 
 
 def full_scale(x: NDArray[np.float32]) -> float:
     """The smallest scale at which no sample is clipped; up to 1 there is nothing to do."""
     return max(float(x.max()) * (32768.0 / 32767.0), -float(x.min()))
-
-
-def quantise(x: NDArray[np.float32], scale: float) -> NDArray[np.int16]:
-    """The nearest integers to ``x · 32768 / scale``."""
-    return _rounded(x, scale).astype(np.int16)
 
 
 def as_stored(x: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
@@ -220,34 +79,21 @@ def _rounded(x: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
     return result
 
 
-Stamp = tuple[int, int]
-"""A version of a file: size in bytes and time of change in ns."""
-
-
-def clip_keys(clips: Clips) -> list[Key]:
-    """File, start and end of each row, with None for "to the end"."""
-    columns = zip(
-        clips.file.tolist(), clips.start_time.tolist(), clips.end_time.tolist(), strict=True
-    )
-    return [(file, start, None if end != end else end) for file, start, end in columns]
-
-
-def file_stamps(clips: Clips) -> NDArray[np.int64]:
-    """Size and time of change of each row's file, shape (n, 2); -1 where there is none."""
-    stamps: dict[str, Stamp] = {}
-    for file in dict.fromkeys(clips.file.tolist()):
-        try:
-            stamps[file] = stamp_of(clips.root / file)
-        except OSError:
-            stamps[file] = (-1, -1)
-    return np.array([stamps[file] for file in clips.file.tolist()], np.int64).reshape(-1, 2)
-
-
-CHUNK, CHUNK_ELSEWHERE = 8, 32
-"""Clips that a thread takes at once, and a call in another process."""
-
-WORTH_PROCESSES = 5000
-"""Clips from which on processes decode them sooner than threads."""
+def decode_clip(root: Path, sample_rate: int, number: int, key: Key) -> Computed | str:
+    """Decode, check and resample one clip: its samples, with scale and remarks; or why not."""
+    file, start, end = key
+    try:
+        with AudioReader(root / file) as source:
+            x, rate = source.samples(start, end), source.info.sample_rate
+    except AudioError as error:
+        return error.reason
+    notes = problems(x, rate)
+    for note in notes:
+        if note.startswith("too short"):
+            return note
+    x = resample(x, rate, sample_rate)
+    scale = max(1.0, full_scale(x))
+    return _rounded(x, scale).astype("<i2"), (scale, notes)
 
 
 @dataclass(frozen=True)
@@ -262,7 +108,7 @@ class StoreReport:
         Id and reason of each clip that could not be read. They are tried again next time.
     notes : tuple of (str, str)
         Id and reason of each clip that is in the store, but silent, clipped and so on (see
-        :func:`semisonic.audio.checks.problems`; clips of more than a minute: silent only).
+        :func:`semisonic.audio.checks.problems`).
     seconds : float
         Duration of the build.
     """
@@ -292,7 +138,7 @@ class SampleStore:
     scale : ndarray of float64, shape (n,)
         What the integers of a clip must be multiplied with, over 32768: 1 except for clips
         that go beyond full scale.
-    stamps : ndarray of int64, shape (n, 2)
+    stamps : list of (int, int)
         Size (bytes) and time of change (ns) of each clip's file when it was decoded.
     report : StoreReport
     """
@@ -302,17 +148,16 @@ class SampleStore:
         path: Path,
         clips: Clips,
         sample_rate: int,
-        places: list[StoredClip],
-        stamps: NDArray[np.int64],
+        found: list[CachedRows],
+        stamps: list[Stamp],
         report: StoreReport,
         rows: NDArray[np.int64],
     ) -> None:
-        self.rows = rows
-        self.clips, self.sample_rate, self.report, self.stamps = clips, sample_rate, report, stamps
-        self.n_samples = np.array([place.n_samples for place in places], np.int64)
-        self.scale = np.array([place.scale for place in places], np.float64)
-        self._offset = np.array([place.offset for place in places], np.int64)
-        self.path = path
+        self.path, self.clips, self.sample_rate = path, clips, sample_rate
+        self.rows, self.stamps, self.report = rows, stamps, report
+        self.n_samples = np.array([one.n for one in found], np.int64)
+        self.scale = np.array([one.about[0] for one in found], np.float64)
+        self._offset = np.array([one.first for one in found], np.int64)
         self._open()
 
     @classmethod
@@ -333,7 +178,7 @@ class SampleStore:
         Parameters
         ----------
         clips : Clips
-            What to decode.
+            What to decode. Each clip is decoded as a whole: cut long recordings into windows first.
         folder : path
             The store's own folder; made if missing.
         sample_rate : int
@@ -351,24 +196,39 @@ class SampleStore:
         """
         check_rate(sample_rate)
         count_workers(workers)  # refuses what is no number of workers
-        options = {"sample_rate": int(sample_rate)}
-        with ArrayCache.open(folder, "samples", options, row_bytes=SAMPLE_BYTES) as cache:
+        rate = int(sample_rate)
+        with ArrayCache.open(folder, "samples", {"sample_rate": rate}, "<i2") as cache:
             started = time.perf_counter()
-            build = _SampleBuild(clips, int(sample_rate), workers, engine)
-            build.run(cache)
-            rows = np.array(sorted(build.places), np.int64)
-            report = build.report(time.perf_counter() - started)
-            places = [build.places[row] for row in rows.tolist()]
-            kept = clips if len(rows) == len(clips) else clips[rows]
-            return cls(
-                cache.data_path,
-                kept,
-                sample_rate,
-                places,
-                build.stamps[rows],
-                report,
-                rows,
+            cache.close_gaps()
+            stamps, ids = file_stamps(clips), clips.ids
+            make: Callable[[], Any] = partial(partial, decode_clip, clips.root, rate)
+            found, n_missing = cache.fill(
+                clip_keys(clips),
+                stamps,
+                make,
+                "decode",
+                engine=engine,
+                worth_processes=WORTH_PROCESSES,
+                workers=workers,
             )
+            rows = [row for row, one in enumerate(found) if not isinstance(one, str)]
+            kept = [one for one in found if not isinstance(one, str)]
+            failures = [(ids[row], one) for row, one in enumerate(found) if isinstance(one, str)]
+            report = StoreReport(
+                n_missing - len(failures),
+                len(found) - n_missing,
+                tuple(failures),
+                tuple(
+                    (ids[i], text)
+                    for i, one in zip(rows, kept, strict=True)
+                    for text in one.about[1]
+                ),
+                time.perf_counter() - started,
+            )
+            index = np.array(rows, np.int64)
+            own = clips if len(rows) == len(clips) else clips[index]
+            of_rows = [stamps[row] for row in rows]
+            return cls(cache.data_path, own, rate, kept, of_rows, report, index)
 
     def __len__(self) -> int:
         return len(self.n_samples)
@@ -401,79 +261,3 @@ class SampleStore:
         empty = os.fstat(self._file.fileno()).st_size == 0
         mapped = np.empty(0, np.int16) if empty else np.memmap(self._file, np.int16, "r")
         self._data: NDArray[np.int16] = np.asarray(mapped)
-
-
-class _SampleBuild:
-    """One build: what is there, what is to do, and what came of it."""
-
-    def __init__(self, clips: Clips, sample_rate: int, workers: int | None, engine: Engine) -> None:
-        self.clips, self.sample_rate = clips, sample_rate
-        self.workers, self.engine = workers, engine
-        self.keys = clip_keys(clips)
-        self.stamps = file_stamps(clips)
-        self.places: dict[int, StoredClip] = {}
-        self.failures: dict[int, str] = {}
-        self.n_reused = 0
-
-    def run(self, cache: ArrayCache) -> None:
-        """Find what is there, close gaps, decode the rest."""
-        if 2 * cache.n_used < cache.end:
-            cache.close_gaps()
-        for row, key in enumerate(self.keys):
-            rows = cache.find(key, self._stamp(row))
-            if rows is not None:
-                scale, notes = rows.about
-                self.places[row] = StoredClip(rows.first, rows.n, scale, tuple(notes))
-        self.n_reused = len(self.places)
-        rest = [row for row in range(len(self.clips)) if row not in self.places]
-        engine = engine_for(self.engine, len(rest), WORTH_PROCESSES, self.workers)
-        self._decode(rest, engine, cache)
-
-    def _stamp(self, row: int) -> Stamp:
-        size, changed = self.stamps[row].tolist()
-        return size, changed
-
-    def report(self, seconds: float) -> StoreReport:
-        ids = self.clips.ids
-        notes = [
-            (ids[row], note) for row, place in sorted(self.places.items()) for note in place.notes
-        ]
-        failures = [(ids[row], reason) for row, reason in sorted(self.failures.items())]
-        n_decoded = len(self.places) - self.n_reused
-        return StoreReport(n_decoded, self.n_reused, tuple(failures), tuple(notes), seconds)
-
-    def _decode(self, rest: list[int], engine: Engine, cache: ArrayCache) -> None:
-        writer = cache.writer(shared=engine.is_local and not engine.in_threads)
-        cache.release()
-        root, n = self.clips.root, len(self.clips)
-        work: Callable[[list[Job]], tuple[Found, NDArray[np.int16] | None]]
-        work = partial(decode_clips, root, self.sample_rate)
-        if engine.is_local:
-            work = partial(store_clips, root, self.sample_rate, writer)
-        with (
-            bar(n, "decode", "clip", initial=self.n_reused) as shown,
-            engine.calls(partial(partial, work), workers=self.workers) as calls,
-        ):
-            forecast = TimeEstimate("decode", len(rest))
-            size = chunk_size(len(rest), calls, engine)
-            chunks = (
-                [(row, self.keys[row]) for row in rest[i : i + size]]
-                for i in range(0, len(rest), size)
-            )
-            for results, samples in in_any_order(calls, chunks):
-                offset = append(writer, samples)
-                for row, result in results:
-                    if isinstance(result, str):
-                        self.failures[row] = result
-                        continue
-                    place = replace(result, offset=result.offset + offset)
-                    self.places[row] = place
-                    rows = CachedRows(place.offset, place.n_samples, (place.scale, place.notes))
-                    cache.add((self.keys[row], self._stamp(row), rows))
-                shown.update(len(results))
-                forecast.done(len(results))
-
-
-def chunk_size(n: int, calls: Calls[Any, Any], engine: Engine) -> int:
-    """Clips for one call, so that every worker has several calls to make."""
-    return max(1, min(CHUNK if engine.in_threads else CHUNK_ELSEWHERE, n // (2 * calls.capacity)))

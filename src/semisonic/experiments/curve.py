@@ -246,7 +246,7 @@ def _write_page(
     report.warnings += done.material.notes
     report.figure("curve", label_curve(curves, human=human_accuracy(labelled.name)))
     table = comparison_table(done.comparisons)
-    report.table("curve", list(table), table.to_numpy().tolist())
+    report.table("curve", list(map(str, table)), table.to_numpy().tolist())
     report.data = {
         "curves": {curve.name: [asdict(point) for point in curve.points] for curve in curves},
         "comparisons": [one.to_dict() for one in done.comparisons],

@@ -54,9 +54,8 @@ from semisonic.models.encoder import ConvStep, SameConv
 from semisonic.models.notation import Size
 from semisonic.models.pretrained import PretrainedEncoder
 from semisonic.models.weights import initialise, undisturbed
-from semisonic.training.loop import fit
+from semisonic.training.loop import FitResult, fit
 from semisonic.training.options import FitOptions
-from semisonic.training.state import FitResult
 
 N_PATCHES = 2
 """Clips and generated patches of each class that are kept to be shown."""
@@ -78,7 +77,6 @@ _FIT = FitOptions(
     ema_decay=0.99,
     clip_norm=5.0,
     precision="fp32",
-    channels_last="off",
     restore_best=False,
     learning_rate=2e-3,
 )

@@ -10,8 +10,7 @@ from typing import Any, ClassVar
 from semisonic.classifier.config import AUTO, DEFAULT_MODEL, METHODS
 from semisonic.classifier.options import IN_BATCH, IN_BATCH_CHOICES, NEAR_COPIES
 from semisonic.core.errors import OptionError
-from semisonic.core.options import JobOptions, option
-from semisonic.core.parallel import EngineOptions
+from semisonic.core.options import EngineOptions, JobOptions, option
 from semisonic.data.options import ReadOptions
 from semisonic.features.options import MelOptions
 

@@ -44,7 +44,7 @@ from semisonic.data.splits import Split, fold_splits
 from semisonic.evaluation.predictions import Predictions
 from semisonic.experiments.recipe import TRAINED, Budget, Recipe, Setting
 from semisonic.features.options import WAVE
-from semisonic.training.state import FitResult
+from semisonic.training.loop import FitResult
 
 Rows = NDArray[np.int64]
 

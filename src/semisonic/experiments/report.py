@@ -188,17 +188,18 @@ def _histories(done: Finished, main: str) -> list[JobHistory]:
 def _reconstructions(done: Finished) -> Reconstructions | None:
     """Test clips of one fold through each auto-encoder that saw the same input."""
     decoders: dict[str, Any] = {}
-    truth, first = None, next(iter(done.plan.of(PRETRAIN)), None)
-    for job in done.plan.of(PRETRAIN):
+    truth, pretrainings = None, done.plan.of(PRETRAIN)
+    for job in pretrainings:
+        first = pretrainings[0]
         same = (job.setting.mel, job.fold, job.draw) == (first.setting.mel, first.fold, first.draw)
         way = pretraining_way(job.setting)
         if same and way not in decoders and job.setting.objective not in WITHOUT_DECODER:
             arrays = job.arrays(done.folder)
             truth = arrays["truth"][:N_RECONSTRUCTIONS] if truth is None else truth
             decoders[way] = arrays["again"][:N_RECONSTRUCTIONS]
-    if first is None or truth is None or not len(truth):
+    if truth is None or not len(truth):
         return None
-    names = [done.material.labelled.labels[row][0] for row in first.test[: len(truth)]]
+    names = [done.material.labelled.labels[row][0] for row in pretrainings[0].test[: len(truth)]]
     errors = {
         way: [job["error"] for job in done.jobs if job.get("way") == way and job["error"]]
         for way in decoders
@@ -234,7 +235,7 @@ def _dead_units(done: Finished) -> list[tuple[str, str, int, float]]:
         return []
     layers = pd.DataFrame(rows).groupby(["setting", "layer"], sort=False)
     return [
-        (setting, layer, int(part["n_units"].iloc[0]), float(part["share"].mean()))
+        (str(setting), str(layer), int(part["n_units"].iloc[0]), float(part["share"].mean()))
         for (setting, layer), part in layers
     ]
 

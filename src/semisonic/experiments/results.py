@@ -144,7 +144,7 @@ class ExperimentResult(Result):
 
     def summary(self) -> str:
         """For a terminal."""
-        table = text_table(list(self.table), self.table.to_numpy().tolist(), ruled=True)
+        table = text_table(list(map(str, self.table)), self.table.to_numpy().tolist(), ruled=True)
         return "\n".join([table, *self.answers, *self.notes, f"report: {self.report}"])
 
     def to_frame(self) -> pd.DataFrame:

@@ -27,11 +27,11 @@ from semisonic.experiments.results import (
     comparison_table,
     short_trainings,
 )
-from semisonic.experiments.runner import load_data, open_experiment, plans_of, warned
+from semisonic.experiments.runner import load_data, open_experiment, warned
 from semisonic.experiments.starts import load_source, make_starts
 from semisonic.experiments.worker import WorkerContext, run_pretrain, run_train
 from semisonic.recipes import find
-from semisonic.training.devices import with_plan
+from semisonic.training.devices import with_precision
 
 EXAMPLES = 3
 WORK = {PRETRAIN: run_pretrain, TRAIN: run_train}
@@ -132,7 +132,8 @@ def conduct(
         material = warned(material, short_trainings(plan))
         _write_budgets(plan, labelled, run.folder)
         fits = [job.setting.fit for job in plan.of(TRAIN) if not job.setting.classifier]
-        run.note(precision=plans_of([*fits, *(job.setting.pretrain for job in plan.of(PRETRAIN))]))
+        fits += [job.setting.pretrain for job in plan.of(PRETRAIN)]
+        run.note(precision=sorted({fit.precision for fit in fits}))
         context = WorkerContext(opened.jobs, material, device, hashes, categories or {})
         notes = list(source.notes) if source else []
         if source is not None:
@@ -157,8 +158,8 @@ def with_number_format(recipe: Recipe, device: torch.device) -> Recipe:
         tuple(
             replace(
                 one,
-                pretrain=with_plan(one.pretrain, device, recipe.precision),
-                fit=with_plan(one.fit, device, recipe.precision),
+                pretrain=with_precision(one.pretrain, device, recipe.precision),
+                fit=with_precision(one.fit, device, recipe.precision),
             )
             for one in arm
         )

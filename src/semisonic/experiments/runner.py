@@ -16,24 +16,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from semisonic.classifier.config import SegmentOptions
 from semisonic.classifier.prepare import FrontOptions, in_batch_device
 from semisonic.classifier.provenance import data_hash, recording_hashes
 from semisonic.classifier.run_files import write_remarks
+from semisonic.core.cluster import open_engine
 from semisonic.core.errors import DataError
 from semisonic.core.files import json_ready, write_json
 from semisonic.core.options import to_dict
-from semisonic.core.parallel import (
-    LOCAL_ENGINE,
-    Engine,
-    Task,
-    count_workers,
-    open_engine,
-    run_graph,
-)
-from semisonic.core.progress import bar
+from semisonic.core.parallel import Engine, Task, count_workers, run_tasks
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import load_clips
 from semisonic.data.options import SynthOptions
@@ -41,8 +32,7 @@ from semisonic.experiments.material import Material, gather
 from semisonic.experiments.options import SYNTH, ExperimentOptions
 from semisonic.experiments.plan import Job
 from semisonic.experiments.worker import WorkerContext, start
-from semisonic.training.devices import choose_device, choose_plan
-from semisonic.training.options import FitOptions
+from semisonic.training.devices import choose_device
 from semisonic.training.run_folder import RunFolder
 
 _log = logging.getLogger(__name__)
@@ -185,53 +175,6 @@ def open_experiment(
         open_engine(options.where) as engine,
     ):
         yield OpenExperiment(run, engine, options, device)
-
-
-def run_tasks(
-    tasks: Sequence[Task],
-    *,
-    workers: int,
-    label: str,
-    done: int = 0,
-    initializer: Callable[..., None],
-    context: tuple[Any, ...],
-    engine: Engine = LOCAL_ENGINE,
-    device: str = "cpu",
-) -> None:
-    """Run all tasks, each after those it names; the first error stops the rest.
-
-    Parameters
-    ----------
-    tasks : sequence of Task
-        ``after`` may name tasks that are not in the list: they count as done.
-    workers : int
-        Tasks at once; 0 or 1 runs everything in this process, on the local engine. On a cluster
-        0 is as many as it has room for.
-    label : str
-        Text of the progress bar.
-    done : int
-        Tasks that an earlier run has finished, for the bar.
-    initializer, context
-        Called once in each process before its first task.
-    engine : Engine
-    device : str
-        What each task computes on.
-
-    Raises
-    ------
-    SemisonicError
-        When a worker process was killed, most often for memory.
-    """
-    with (
-        bar(len(tasks) + done, label, "job", initial=done) as shown,
-        engine.tasks(initializer, context, workers=workers, device=device) as calls,
-    ):
-        run_graph(calls, tasks, shown.update)
-
-
-def plans_of(fits: Iterable[FitOptions]) -> list[str]:
-    """Number format and layout of trainings whose options name both, each once."""
-    return sorted({str(choose_plan(fit, torch.device("cpu"))) for fit in fits})
 
 
 def warned(material: Material, warnings: Sequence[str]) -> Material:

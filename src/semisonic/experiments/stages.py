@@ -73,7 +73,6 @@ from semisonic.experiments.runner import (
     command_line,
     load_data,
     open_experiment,
-    plans_of,
     provenance,
     warned,
     write_results,
@@ -82,7 +81,7 @@ from semisonic.experiments.worker import WorkerContext, here
 from semisonic.models.inspection import count_parameters
 from semisonic.models.model_file import load, save
 from semisonic.recipes import find
-from semisonic.training.devices import with_plan
+from semisonic.training.devices import with_precision
 from semisonic.training.options import FitOptions
 from semisonic.training.run_folder import RunFolder
 
@@ -283,7 +282,10 @@ def filter_labels(
         )
     table = pd.DataFrame({"clip": list(clips), "label": list(labels), "row": range(len(clips))})
     table = table.explode("label", ignore_index=True).dropna(subset="label")
-    row, column = table.pop("row").to_numpy(int), pd.Index(classes).get_indexer(table["label"])
+    row, column = (
+        table.pop("row").to_numpy(int),
+        pd.Index(classes).get_indexer(pd.Index(table["label"])),
+    )
     rank = (np.argsort(np.argsort(-scores, axis=1, kind="stable"), axis=1) + 1)[row, column]
     score = scores[row, column]
     is_best, is_sure = rank <= (k or len(classes)), score >= least
@@ -308,7 +310,7 @@ def kept_labels(decisions: pd.DataFrame) -> dict[str, tuple[str, ...]]:
 def read_decisions(path: Path) -> pd.DataFrame:
     """The decisions of a finished filter, as :func:`filter_labels` gave them."""
     types = {"clip": str, "label": str}
-    return pd.read_csv(path, dtype=types, keep_default_na=False, float_precision="round_trip")
+    return pd.read_csv(path, dtype=types, keep_default_na=False)
 
 
 def make_stages_plan(recipe: StagesRecipe, labelled: Clips, pool: Clips, *, seed: int = 0) -> Plan:
@@ -659,14 +661,14 @@ def run_stages(options: RunOptions) -> RunResult:
     with open_experiment("run", options, asked) as opened:
         run, folder, place = opened.run, opened.jobs, torch.device(opened.device)
         stages = tuple(
-            replace(stage, fit=with_plan(stage.fit, place, recipe.precision))
+            replace(stage, fit=with_precision(stage.fit, place, recipe.precision))
             for stage in recipe.stages
         )
         recipe = replace(recipe, stages=stages)
         inputs = [(stages[0].mel, WHOLE)]
         material, hashes = opened.gather(load_data(options, recipe.synth), inputs, several=True)
         plan = make_stages_plan(recipe, material.labelled, material.pool, seed=options.seed)
-        run.note(precision=plans_of(stage.fit for stage in stages))
+        run.note(precision=sorted({stage.fit.precision for stage in stages}))
         trainings = (
             (name, job.setting.whole_fit, len(job.train) + len(job.noisy))
             for name, job in plan.cells
@@ -764,7 +766,7 @@ def _write_report(
     if len(compared):
         report.table(
             "gains",
-            list(compared),
+            list(map(str, compared)),
             compared.to_numpy().tolist(),
             formats={
                 "gain": lambda gain: points_text(gain, signed=True),
@@ -800,7 +802,7 @@ def _write_report(
                 "lwlrap": one.lwlrap,
                 "mean_average_precision": one.mean_average_precision,
                 "comparisons": [c.to_dict() for c in one.comparisons],
-                "jobs": [without_history(job) for job in one.jobs.to_dict("records")],
+                "jobs": [without_history({**job}) for _, job in one.jobs.iterrows()],
             }
             for one in stages
         ],
@@ -823,8 +825,8 @@ def _add_filters(report: Report, recipe: StagesRecipe, quality: pd.DataFrame) ->
     filtered = quality["stage"].tolist()
     name = recipe.headline if recipe.headline in filtered else filtered[0]
     by_class = quality[(quality["stage"] == name) & (quality["class"] != "")].sort_values("class")
-    rows = by_class[["class", *QUALITY]].to_numpy().tolist()
-    report.table("filter-by-class", ("class", *QUALITY), rows, formats=shares)
+    classes = by_class[["class", *QUALITY]].to_numpy().tolist()
+    report.table("filter-by-class", ("class", *QUALITY), classes, formats=shares)
     report.values |= {
         "truth_is_known": bool(quality["right before"].notna().any()),
         "filter_shown": name,

@@ -165,13 +165,12 @@ def _trained(
 ) -> Path:
     """The file of the source's classifier for a network and front end; made once, then found."""
     asked = recipe.source
-    own = setting.fit  # number format and layout are those of the run
     config = replace(
         asked,
         model=setting.architecture,
         mel=setting.mel,
         standardize=setting.standardize,
-        fit=replace(asked.fit, precision=own.precision, channels_last=own.channels_last),
+        fit=replace(asked.fit, precision=setting.fit.precision),  # the run's
     )
     key = digest(source.key, setting.start, config, seed)
     file = cache / f"model-{key}.zip"

@@ -11,9 +11,11 @@ import dataclasses
 import json
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ import torch
 from semisonic.core.errors import ModelError, OptionError, TrainingError
 from semisonic.core.files import write_csv, write_text
 from semisonic.core.options import check, from_mapping, nearest, to_dict, toml_tables
-from semisonic.core.parallel import Task, run_graph
+from semisonic.core.parallel import PROCESS_ENGINE, in_any_order
 from semisonic.core.progress import bar
 from semisonic.core.seeds import derive
 from semisonic.core.text import count_text, duration_text, percent_text, points_text
@@ -299,9 +301,9 @@ def dimension(base: Setting, name: str, spec: Any, where: str = "") -> Dimension
     kind = distributions.FloatDistribution
     if isinstance(own, int):
         kind = distributions.IntDistribution
-        if not all(float(number or 1).is_integer() for number in (low, high, step)):
+        if not all(float(number or 0).is_integer() for number in (low, high, step)):
             raise OptionError(f"{where}expected whole numbers")
-        low, high, step = (int(number or 1) for number in (low, high, step))
+        low, high, step = (1 if number is None else int(number) for number in (low, high, step))
     try:
         made = kind(low, high, log=log, step=step)
     except ValueError as error:
@@ -580,6 +582,13 @@ def attempt(job: Job) -> None:
         (folder / job.name / name).unlink(missing_ok=True)
 
 
+def _prepared(context: WorkerContext) -> Callable[[Job], None]:
+    """Prepare a process, which computes with one thread; what does a job."""
+    torch.set_num_threads(1)
+    start(context)
+    return attempt
+
+
 @dataclass(frozen=True)
 class Search:
     """What the trials of a search share."""
@@ -609,14 +618,9 @@ class Search:
         distributions = {one.name: one.distribution for one in self.target.space}
         trials: list[Trial] = []
         at_once = opened.at_once or _ON_A_CLUSTER
-        with (
-            bar(n_trials + 1, "trials", "trial") as shown,
-            opened.engine.tasks(
-                start, (self.context,), workers=min(at_once, n_trials), device=opened.device
-            ) as calls,
-        ):
+        with bar(n_trials + 1, "trials", "trial") as shown, self._processes() as do:
             default = Trial(-1, {})
-            self._score([(default, None)], calls)
+            self._score([(default, None)], do)
             shown.update()
             for first in range(0, n_trials, at_once):
                 batch = []
@@ -629,7 +633,7 @@ class Search:
                         for one in self.target.space
                     }
                     batch.append((Trial(number, point), asked))
-                self._score(batch, calls)
+                self._score(batch, do)
                 states = package.trial.TrialState
                 for trial, asked in batch:
                     if trial.state == COMPLETE:
@@ -640,7 +644,22 @@ class Search:
                     shown.update()
         return default, trials
 
-    def _score(self, batch: Sequence[tuple[Trial, Any]], calls: Any) -> None:
+    @contextmanager
+    def _processes(self) -> Iterator[Callable[[Iterable[Job]], None]]:
+        """What does jobs of trials, as many at once as were asked for."""
+        opened = self.opened
+        if opened.engine.is_local and opened.at_once == 1:
+            start(self.context)
+            yield lambda jobs: [*map(attempt, jobs)].clear()
+            return
+        engine = PROCESS_ENGINE if opened.engine.is_local else opened.engine
+        make = partial(_prepared, self.context)
+        with engine.calls(make, workers=opened.at_once or None, device=opened.device) as calls:
+            yield lambda jobs: [*in_any_order(calls, jobs)].clear()
+
+    def _score(
+        self, batch: Sequence[tuple[Trial, Any]], do: Callable[[Iterable[Job]], None]
+    ) -> None:
         """Score trials on one inner fold after another, side by side."""
         folder = self.context.folder
         for trial, _ in batch:
@@ -652,13 +671,9 @@ class Search:
         for step in range(n_steps):
             open_trials = [one for one in batch if one[0].state == COMPLETE]
             jobs = [trial.jobs[step] for trial, _ in open_trials]
-            todo = {job.name: job for one in jobs for job in (one.start, one) if job is not None}
-            tasks = [
-                Task(name, attempt, (job,), job.needs)
-                for name, job in todo.items()
-                if not job.is_done(folder)
-            ]
-            run_graph(calls, tasks, lambda: None)
+            for part in ([job.start for job in jobs], jobs):  # first what others start from
+                todo = {job.name: job for job in part if job and not job.is_done(folder)}
+                do(todo.values())
             for (trial, asked), job in zip(open_trials, jobs, strict=True):
                 record = job.record(folder)
                 trial.seconds += record["seconds"]
@@ -920,7 +935,7 @@ def _measuring(options: TuneOptions, apart: SearchSplit, folder: Path) -> str:
         table = clips.to_frame()
         table["file"] = [str(file.resolve()) for file in clips.paths]
         table = table.astype(object).where(table.notna(), "")
-        write_csv(folder / FOLDS, list(table), table.itertuples(index=False))
+        write_csv(folder / FOLDS, list(map(str, table)), table.itertuples(index=False))
         measuring = replace(measuring, data=output / FOLDS, group="auto")
     return command_line("run", measuring, exact=True)
 
@@ -1017,7 +1032,7 @@ def _write_page(
         Number(duration_text(spent), "training", "of one process"),
     ]
     report.warnings += notes
-    report.table("best", list(table), table.to_numpy().tolist())
+    report.table("best", list(map(str, table)), table.to_numpy().tolist())
     report.figure(
         "course",
         search_course(

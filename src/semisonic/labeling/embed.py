@@ -9,12 +9,9 @@ group gives depends on its clips alone, not on what was embedded before it, nor 
 
 from __future__ import annotations
 
-import os
-import shutil
 import tempfile
 import time
-from base64 import b64decode, b64encode
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,34 +20,30 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib.format import open_memmap
-from numpy.typing import NDArray
 
 from semisonic.audio.remote import path_text, url_of
-from semisonic.classifier.detection.frame_scores import packed, unpacked
 from semisonic.classifier.run_files import stamp
+from semisonic.core.cluster import open_engine
 from semisonic.core.errors import OptionError
-from semisonic.core.files import read_json, replacing, write_csv
-from semisonic.core.options import check
-from semisonic.core.parallel import LOCAL, Engine, EngineOptions, engine_for, in_order, open_engine
+from semisonic.core.files import read_json, replacing, write_csv, write_json
+from semisonic.core.options import LOCAL, EngineOptions, check
+from semisonic.core.parallel import LOCAL_ENGINE, Engine, engine_for, in_order
 from semisonic.core.progress import bar
 from semisonic.core.text import count_text, duration_text
-from semisonic.data.cache import ArrayCache, CachedRows, Key
+from semisonic.data.cache import ArrayCache, Key
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import Failures, gather, named_from
 from semisonic.data.outputs import check_folder, placed, refuse_url
 from semisonic.data.sample_store import Stamp, clip_keys, file_stamps
-from semisonic.labeling.embedder import Embedder, Vectors, embed_windows, open_embedder
+from semisonic.labeling.embedder import Embedder, Rows, embed_windows, mean_row, open_embedder
 from semisonic.labeling.index import (
     ABOUT,
-    NO_CLUSTER,
     SCORES,
     STORE,
     TABLE,
     VECTORS,
     EmbeddingIndex,
     IndexTable,
-    write_about,
 )
 from semisonic.labeling.options import BATCH_SIZE, CLIP, WINDOW, EmbedOptions
 from semisonic.training.devices import choose_device
@@ -165,20 +158,23 @@ def embed(
     folder = Path(tempfile.mkdtemp(prefix="semisonic-")) if output is None else Path(output)
     refuse_url(folder)
     named = [files] if isinstance(files, (str, PathLike)) else files
-    options = EmbedOptions(
-        model=Path(),
-        files=(),
-        output=folder,
-        per=per,
-        hop=hop,
-        labels=labels,
-        group=group,
-        batch_size=batch_size,
-        device=device,
-        workers=workers,
-        where=EngineOptions(engine, address),
-    )
-    return make_index(open_embedder(model), named, options).index
+    where = EngineOptions(engine, address)
+    # As the command line does, so that the same values are refused with the same words.
+    check(EmbedOptions(Path(), (), folder, per=per, hop=hop, batch_size=batch_size, where=where))
+    with open_engine(where) as opened:
+        return make_index(
+            open_embedder(model),
+            named,
+            folder,
+            per=per,
+            hop=hop,
+            labels=labels,
+            group=group,
+            batch_size=batch_size,
+            device=device,
+            workers=workers,
+            engine=opened,
+        ).index
 
 
 def run_embed(options: EmbedOptions) -> EmbedResult:
@@ -202,22 +198,38 @@ def run_embed(options: EmbedOptions) -> EmbedResult:
     if not url_of(options.output):
         check_folder(options.output, "an index", {STORE})
     embedder = open_embedder(options.model)
-    with placed(options.output) as folder:
-        result = make_index(embedder, options.files, replace(options, output=folder))
+    with placed(options.output) as folder, open_engine(options.where) as engine:
+        result = make_index(
+            embedder,
+            options.files,
+            folder,
+            per=options.per,
+            hop=options.hop,
+            labels=options.labels,
+            group=options.group,
+            batch_size=options.batch_size,
+            device=options.device,
+            workers=options.workers,
+            engine=engine,
+        )
     return replace(result, place=options.output)
 
 
 def make_index(
-    embedder: Embedder, files: Iterable[str | PathLike[str]] | Clips, options: EmbedOptions
+    embedder: Embedder,
+    files: Iterable[str | PathLike[str]] | Clips,
+    folder: Path,
+    *,
+    per: str = WINDOW,
+    hop: float | None = None,
+    labels: str = "none",
+    group: str = "auto",
+    batch_size: int = BATCH_SIZE,
+    device: str = "auto",
+    workers: int | None = None,
+    engine: Engine = LOCAL_ENGINE,
 ) -> EmbedResult:
     """Make an index, or add to one, with a model at hand; see :func:`embed`.
-
-    Parameters
-    ----------
-    embedder : Embedder
-    files : paths or Clips
-    options : EmbedOptions
-        Of which ``model`` and ``files`` are not read.
 
     Raises
     ------
@@ -227,40 +239,28 @@ def make_index(
         When the folder holds something else, or an index of another model or other windows.
     """
     began = time.perf_counter()
-    folder = options.output
     check_folder(folder, "an index", {STORE})
     missing: Failures = ()
     if isinstance(files, Clips):
         clips = named_from(folder, [files])
     else:
-        clips, missing = gather(
-            files, folder, labels=options.labels, group=options.group, purpose="embed"
-        )
-    identity = {
-        "model": embedder.hash,
-        "dim": embedder.dim,
-        "per": options.per,
-        "hop": options.hop,
-    }
+        clips, missing = gather(files, folder, labels=labels, group=group, purpose="embed")
+    identity = {"model": embedder.hash, "dim": embedder.dim, "per": per, "hop": hop}
     _check_same(folder, identity)
-    with (
-        open_engine(options.where) as engine,
-        ArrayCache.open(
-            folder / STORE,
-            "embeddings",
-            identity,
-            row_bytes=4 * embedder.dim,
-            header_bytes=HEADER_BYTES,
-        ) as cache,
-    ):
-        n_new = _embed_missing(cache, embedder, clips, options, engine)
-        _publish(folder, cache, embedder, options)
+    keys = clip_keys(clips)
+    with ArrayCache.open(folder / STORE, "embeddings", identity, embedder.dtype) as cache:
+        work = partial(
+            _embed_group, embedder, per, {"hop": hop, "batch_size": batch_size, "device": device}
+        )
+        stamps = file_stamps(clips)
+        rest = _missing(cache, clips, keys, stamps)
+        _embed_missing(cache, clips, keys, stamps, rest, work, engine, device, workers)
         reasons = {key: rows.about["reason"] for key, _, rows in cache.items()}
-    named = zip(clip_keys(clips), clips.ids, strict=True)
-    bad = tuple((name, reasons[key]) for key, name in named if reasons[key])
+        _publish(folder, cache, embedder, {"per": per, "hop": hop})
+    bad = tuple((name, reasons[k]) for k, name in zip(keys, clips.ids, strict=True) if reasons[k])
     index = EmbeddingIndex.open(folder, embedder)
     seconds = time.perf_counter() - began
-    return EmbedResult(index, len(clips), n_new, (*missing, *bad), seconds, folder)
+    return EmbedResult(index, len(clips), len(rest), (*missing, *bad), seconds, folder)
 
 
 def _check_same(folder: Path, identity: dict[str, Any]) -> None:
@@ -280,105 +280,83 @@ def _check_same(folder: Path, identity: dict[str, Any]) -> None:
         )
 
 
-# Embedding what the cache does not hold. The value of a clip in the cache is a mapping: ``rows``
-# (see ``_pack``), ``reason`` (why it could not be read), and what the table says of the clip.
-
-
-def _embed_missing(
-    cache: ArrayCache, embedder: Embedder, clips: Clips, options: EmbedOptions, engine: Engine
-) -> int:
-    """Embed clips that are new or have changed; how many."""
-    keys = clip_keys(clips)
-    stamps: list[Stamp] = [(int(a), int(b)) for a, b in file_stamps(clips)]
-    now = dict(zip(keys, stamps, strict=True))
-    items = cache.items()
-    stale = {key for key, version, _ in items if now.get(key, version) != version}
-    if any(rows.n for key, _, rows in items if key in stale):
-        good = [item for item in items if item[0] not in stale]
-        cache.move(sorted(good, key=lambda item: (not item[2].n, item[2].first)))
-    changed, missing = [], []
-    for row, (key, stamp_) in enumerate(zip(keys, stamps, strict=True)):
-        rows = cache.find(key, stamp_)
-        if rows is None:
-            missing.append(row)
-            continue
-        about = {**rows.about, **_described(clips, row)}  # labels and folds are those of now
-        if about != rows.about:
-            changed.append((key, stamp_, replace(rows, about=about)))
-    cache.add(*changed)
-    groups = list(_groups(clips, stamps, missing))
-    end, n = cache.end, len(clips)
-    with ExitStack() as stack:
-        shown = stack.enter_context(bar(n, "embed", "clip", initial=n - len(missing)))
-        parts = (clips[np.array(group)] for group in groups)
-        found = _embedded(stack, embedder, options, engine, parts, len(missing))
-        for group, (abouts, vectors) in zip(groups, found, strict=True):
-            cache.write(vectors, end)
-            records = []
-            for row, (n_rows, about) in zip(group, abouts, strict=True):
-                about |= _described(clips, row)
-                records.append((keys[row], stamps[row], CachedRows(end, n_rows, about)))
-                end += n_rows
-            cache.add(*records)
-            shown.update(len(group))
-    cache.resize(end)
-    cache.data.write(np.frombuffer(_npy_header(end, embedder.dim), np.uint8), 0)
-    cache.flush()
-    cache.data.sync()
-    return len(missing)
-
-
-_EmbeddedGroup = tuple[list[tuple[int, dict[str, Any]]], Vectors]
-
-
-def _embedded(
-    stack: ExitStack,
-    embedder: Embedder,
-    options: EmbedOptions,
-    engine: Engine,
-    groups: Iterator[Clips],
-    n_clips: int,
-) -> Iterator[_EmbeddedGroup]:
-    """The groups of clips embedded, in their order: by processes where it is worth it."""
-    on_processor = choose_device(options.device).type == "cpu"
-    worth = WORTH_PROCESSES if on_processor else n_clips + 1
-    engine = engine_for(engine, n_clips, worth, options.workers)
-    if engine.in_threads:
-        return map(partial(_embed_group, embedder, options), groups)
-    device = "cpu" if options.device == "auto" else options.device
-    alone = replace(options, device=device, workers=1)
-    calls = engine.calls(
-        partial(partial, _embed_group, embedder, alone), workers=options.workers, device=device
-    )
-    return in_order(stack.enter_context(calls), groups)
-
-
-def _embed_group(embedder: Embedder, options: EmbedOptions, clips: Clips) -> _EmbeddedGroup:
-    """How many rows each clip has, with what is known of them, and the vectors of all."""
-    abouts, vectors = [], [np.zeros((0, embedder.dim), np.float32)]
-    for clip in embed_windows(
-        embedder,
-        clips,
-        hop=options.hop,
-        batch_size=options.batch_size,
-        device=options.device,
-        workers=options.workers,
-    ):
-        rows = clip.mean() if options.per == CLIP and not clip.reason else clip
-        text = _pack(rows.times, rows.scores, rows.silent)
-        abouts.append((len(rows.times), {"rows": text, "reason": clip.reason}))
-        vectors.append(rows.vectors)
-    return abouts, np.concatenate(vectors)
+# What is known of a clip in the cache: ``reason`` (why it could not be read), and what the table
+# says of it besides where it is.
 
 
 def _described(clips: Clips, row: int) -> dict[str, Any]:
-    """What a table says of a clip besides where it is."""
     return {
         "labels": list(clips.labels[row]),
         "group": str(clips.group[row]),
         "fold": int(clips.fold[row]),
         "label_type": str(clips.label_type[row]),
     }
+
+
+def _missing(
+    cache: ArrayCache, clips: Clips, keys: Sequence[Key], stamps: Sequence[Stamp]
+) -> list[int]:
+    """Clips that are new or have changed; what is known of the others becomes that of now."""
+    now = dict(zip(keys, stamps, strict=True))
+    items = cache.items()
+    good = [item for item in items if now.get(item[0], item[1]) == item[1]]
+    if len(good) < len(items):
+        cache.move(sorted(good, key=lambda item: item[2].first))
+    rest, changed = [], []
+    for row, (key, version) in enumerate(zip(keys, stamps, strict=True)):
+        rows = cache.find(key, version)
+        if rows is None:
+            rest.append(row)
+        elif rows.about != (about := {**rows.about, **_described(clips, row)}):
+            changed.append((key, version, replace(rows, about=about)))
+    cache.note(*changed)
+    return rest
+
+
+def _embed_missing(
+    cache: ArrayCache,
+    clips: Clips,
+    keys: Sequence[Key],
+    stamps: Sequence[Stamp],
+    rest: list[int],
+    work: Any,
+    engine: Engine,
+    device: str,
+    workers: int | None,
+) -> None:
+    """Embed clips group by group, in their order: by processes where it is worth it."""
+    groups = list(_groups(clips, stamps, rest))
+    parts = (clips[np.array(group)] for group in groups)
+    worth = WORTH_PROCESSES if choose_device(device).type == "cpu" else len(rest) + 1
+    engine = engine_for(engine, len(rest), worth, workers)
+    with ExitStack() as stack:
+        shown = stack.enter_context(
+            bar(len(clips), "embed", "clip", initial=len(clips) - len(rest))
+        )
+        found: Iterator[list[tuple[Rows, str]]]
+        if engine.in_threads:
+            found = map(partial(work, workers), parts)
+        else:
+            alone = "cpu" if device == "auto" else device
+            make: Any = partial(partial, work, 1)
+            calls = stack.enter_context(engine.calls(make, workers=workers, device=alone))
+            found = in_order(calls, parts)
+        for group, embedded in zip(groups, found, strict=True):
+            cache.add(
+                *(
+                    (keys[row], stamps[row], rows, {"reason": reason, **_described(clips, row)})
+                    for row, (rows, reason) in zip(group, embedded, strict=True)
+                )
+            )
+            shown.update(len(group))
+
+
+def _embed_group(
+    embedder: Embedder, per: str, how: Mapping[str, Any], workers: int | None, clips: Clips
+) -> list[tuple[Rows, str]]:
+    """The rows of each clip, or why it has none."""
+    found = embed_windows(embedder, clips, workers=workers, **how)
+    return [(mean_row(rows) if per == CLIP and len(rows) else rows, why) for rows, why in found]
 
 
 def _groups(clips: Clips, stamps: Sequence[Stamp], rows: Iterable[int]) -> Iterator[list[int]]:
@@ -399,118 +377,51 @@ def _groups(clips: Clips, stamps: Sequence[Stamp], rows: Iterable[int]) -> Itera
         yield group
 
 
-def _row_type(n_classes: int) -> np.dtype[np.void]:
-    """Of each row: seconds in its recording, if it is silent, each class's score as 16 bits."""
-    return np.dtype(
-        [("start", "<f8"), ("end", "<f8"), ("silent", "?"), ("scores", "<u2", (n_classes,))]
-    )
-
-
-def _pack(
-    times: NDArray[np.float64], scores: NDArray[np.float64], silent: NDArray[np.bool_]
-) -> str:
-    """Start and end, shape (n, 2), scores, (n, n_classes), and silence of rows as text."""
-    rows = np.zeros(len(times), _row_type(scores.shape[1]))
-    rows["start"], rows["end"] = times.T
-    rows["scores"], rows["silent"] = packed(scores), silent
-    return b64encode(rows.tobytes()).decode("ascii")
-
-
-# The head of a ``.npy`` file has one length however many rows there are, so rows can be added to
-# the file in place.
-
-
-HEADER_BYTES = 128
-_MAGIC = b"\x93NUMPY\x01\x00"
-
-
-def _npy_header(n_rows: int, dim: int) -> bytes:
-    """The first bytes of a file of float32, shape (n_rows, dim), as numpy's format 1.0 has them."""
-    text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({n_rows}, {dim}), }}"
-    length = HEADER_BYTES - len(_MAGIC) - 2
-    return _MAGIC + length.to_bytes(2, "little") + (text.ljust(length - 1) + "\n").encode("ascii")
-
-
-# What readers read: vectors, table, scores, description, failures.
-
-
-def _publish(folder: Path, cache: ArrayCache, embedder: Embedder, options: EmbedOptions) -> None:
-    clusters = _old_clusters(folder, cache.generation)
-    with replacing(folder / VECTORS) as part:
-        _link(cache.data_path, part)
-    items = cache.items()
-    table = _write_scores(folder, [item for item in items if item[2].n], embedder.classes)
-    table.cluster[: len(clusters)] = clusters
-    table.write(folder / TABLE)
-    bad = ((key[0], rows.about["reason"]) for key, _, rows in items if rows.about["reason"])
+def _publish(folder: Path, cache: ArrayCache, embedder: Embedder, windows: dict[str, Any]) -> None:
+    """Write what readers read: vectors, scores, table, description, failures."""
+    items = sorted(cache.items(), key=lambda item: item[2].first)
+    bad = ((key[0], one.about["reason"]) for key, _, one in items if one.about["reason"])
     write_csv(folder / BAD_FILES, ["file", "reason"], sorted(bad))
-    made = stamp("embed", options)
-    write_about(
-        folder,
-        len(table.clips),
-        embedder.describe(),
-        options.per,
-        options.hop,
-        generation=cache.generation,
-        **{name: made[name] for name in ("created", "versions", "commit")},
-    )
-
-
-def _write_scores(
-    folder: Path, items: list[tuple[Key, Stamp, CachedRows]], classes: Sequence[str]
-) -> IndexTable:
-    """Write the scores of all rows; the table of the index, without clusters."""
-    items = sorted(items, key=lambda item: item[2].first)
-    n, n_classes = sum(rows.n for _, _, rows in items), len(classes)
-    times, score = np.zeros((n, 2)), np.full(n, np.nan)
-    predicted = np.full(n, "", dtype=object)
-    with ExitStack() as stack:
-        scores: np.memmap[Any, np.dtype[np.float32]] | None = None
-        if n and n_classes:
-            part = stack.enter_context(replacing(folder / SCORES))
-            scores = open_memmap(part, "w+", np.float32, (n, n_classes))
-        for _, _, rows in items:
-            own = slice(rows.first, rows.first + rows.n)
-            known = np.frombuffer(b64decode(rows.about["rows"]), _row_type(n_classes))
-            times[own] = np.stack([known["start"], known["end"]], axis=1)
-            if scores is not None:
-                scores[own] = found = unpacked(known["scores"])
-                best = found.argmax(axis=1)
-                predicted[own] = np.where(known["silent"], "", np.array(classes)[best])
-                score[own] = np.where(known["silent"], np.nan, found.max(axis=1))
-        if scores is not None:
-            scores.flush()
-            del scores
-    owner = np.repeat(np.arange(len(items)), np.array([rows.n for _, _, rows in items], np.int64))
-    abouts = [rows.about for _, _, rows in items]
-    labels = [tuple(about["labels"]) for about in abouts]
+    items = [item for item in items if item[2].n]
+    rows = np.zeros(0, embedder.dtype)
+    if cache.end:
+        rows = np.memmap(cache.data_path, embedder.dtype, "r", shape=(cache.end,))
+    for name, file in (("vector", VECTORS), ("scores", SCORES)):
+        if name == "vector" or embedder.classes:
+            with replacing(folder / file) as part, part.open("wb") as stream:
+                np.save(stream, rows[name])
+    predicted, score = np.full(len(rows), "", object), np.full(len(rows), np.nan)
+    if embedder.classes:
+        heard = np.flatnonzero(~rows["silent"])
+        best = rows["scores"][heard].argmax(axis=1)
+        predicted[heard] = np.array(embedder.classes, object)[best]
+        score[heard] = rows["scores"][heard, best]
+    owner = np.repeat(np.arange(len(items)), [one.n for _, _, one in items]).astype(np.int64)
+    about = [one.about for _, _, one in items]
+    labels = [tuple(one["labels"]) for one in about]
     clips = Clips(
         root=folder.resolve(),
         file=np.array([key[0] for key, _, _ in items], np.str_)[owner],
-        start_time=times[:, 0],
-        end_time=times[:, 1],
+        start_time=np.array(rows["start"]),
+        end_time=np.array(rows["end"]),
         labels=tuple(labels[i] for i in owner),
-        group=np.array([about["group"] for about in abouts], np.str_)[owner],
-        fold=np.array([about["fold"] for about in abouts], np.int64)[owner],
-        label_type=np.array([about["label_type"] for about in abouts], np.str_)[owner],
+        group=np.array([one["group"] for one in about], np.str_)[owner],
+        fold=np.array([one["fold"] for one in about], np.int64)[owner],
+        label_type=np.array([one["label_type"] for one in about], np.str_)[owner],
         classes=tuple(sorted({label for names in labels for label in names})),
         name="recordings",
     )
-    return IndexTable(clips, predicted.astype(np.str_), score, np.full(n, NO_CLUSTER))
-
-
-def _link(data: Path, path: Path) -> None:
-    """A second name of the cache's file, so that vectors are on the disk once."""
-    try:
-        os.link(data, path)
-    except OSError:  # a file system without such names
-        shutil.copyfile(data, path)
-
-
-def _old_clusters(folder: Path, generation: int) -> NDArray[np.int64]:
-    """Clusters of the rows that were there; none when rows have got other numbers."""
-    if not ((folder / TABLE).is_file() and (folder / ABOUT).is_file()):
-        return np.zeros(0, np.int64)
-    if read_json(folder / ABOUT)["generation"] != generation:
-        return np.zeros(0, np.int64)
-    return IndexTable.read(folder / TABLE, folder.resolve(), "").cluster
+    table = IndexTable(clips, predicted.astype(np.str_), score)
+    if (folder / TABLE).is_file():
+        table = table.with_clusters_of(IndexTable.read(folder / TABLE, folder.resolve(), ""))
+    table.write(folder / TABLE)
+    made = stamp("embed")
+    write_json(
+        folder / ABOUT,
+        {
+            "rows": len(rows),
+            "model": embedder.describe(),
+            **windows,
+            **{name: made[name] for name in ("created", "versions", "commit")},
+        },
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from semisonic.classifier.model_file import encoder_file, model_key, open_encoder, open_model
 from semisonic.classifier.scoring import audible_windows, evaluating
-from semisonic.classifier.windows import Windows, stream_windows
+from semisonic.classifier.windows import Item, Windows, stream_windows
 from semisonic.core.errors import ModelError, OptionError
 from semisonic.core.files import digest
 from semisonic.core.options import to_dict
@@ -29,8 +29,10 @@ from semisonic.models.sound_model import SoundModel
 from semisonic.models.weights import weights_digest
 from semisonic.training.devices import choose_device
 
-Vectors = NDArray[np.float32]
 _KEPT = ("created", "command", "commit", "seed", "published")
+
+Rows = NDArray[np.void]
+"""Embedded windows: see :attr:`Embedder.dtype`."""
 
 
 class Embedding(nn.Module):
@@ -94,9 +96,22 @@ class Embedder:
         """Numbers in a vector."""
         return int(self.network.neck.out_features)
 
+    @property
+    def dtype(self) -> np.dtype[np.void]:
+        """Of an embedded window: seconds in its recording, silence, vector, scores."""
+        return np.dtype(
+            [
+                ("start", "<f8"),
+                ("end", "<f8"),
+                ("silent", "?"),
+                ("vector", "<f4", (self.dim,)),
+                ("scores", "<f4", (len(self.classes),)),
+            ]
+        )
+
     def __call__(
         self, features: NDArray[np.float32], device: str | torch.device = "cpu"
-    ) -> tuple[Vectors, NDArray[np.float64]]:
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         """Embed features (n, channel, mel, frame) in dB, all at once.
 
         Returns
@@ -119,7 +134,7 @@ class Embedder:
             embedded = self.network(x)
             if self.classifier is not None:
                 scores = self.classifier.score(x, embedded)[0].numpy()
-        vectors: Vectors = embedded.float().cpu().numpy()
+        vectors: NDArray[np.float32] = embedded.float().cpu().numpy()
         if not np.isfinite(vectors).all():
             raise ModelError(f"the model '{self.network.name}' gave a vector that is not finite")
         return vectors, scores
@@ -172,41 +187,13 @@ def open_embedder(model: Any) -> Embedder:
     )
 
 
-@dataclass(frozen=True)
-class EmbeddedClip:
-    """A clip and what its windows were embedded to.
-
-    Attributes
-    ----------
-    row : int
-        Of the clip table.
-    times : ndarray of float64, shape (n, 2)
-        Start and end of each window in the recording, seconds.
-    silent : ndarray of bool, shape (n,)
-        Windows of digital silence.
-    vectors : ndarray of float32, shape (n, dim)
-    scores : ndarray of float64, shape (n, n_classes)
-    reason : str
-        Why the clip could not be read; empty if it could. There are no windows then.
-    """
-
-    row: int
-    times: NDArray[np.float64]
-    silent: NDArray[np.bool_]
-    vectors: Vectors
-    scores: NDArray[np.float64]
-    reason: str = ""
-
-    def mean(self) -> EmbeddedClip:
-        """The clip as one window: the means over its windows that are not silent, if any are."""
-        rows = audible_windows(self.silent)
-        return EmbeddedClip(
-            self.row,
-            np.array([[self.times[0, 0], self.times[:, 1].max()]]),
-            np.array([self.silent.all()]),
-            self.vectors[rows].mean(axis=0, dtype=np.float64, keepdims=True).astype(np.float32),
-            self.scores[rows].mean(axis=0, keepdims=True),
-        )
+def mean_row(rows: Rows) -> Rows:
+    """A clip as one row: the means over its windows that are not silent, if any are."""
+    one, audible = rows[:1].copy(), audible_windows(rows["silent"])
+    one["end"], one["silent"] = rows["end"].max(), rows["silent"].all()
+    for name in ("vector", "scores"):
+        one[name] = rows[name][audible].mean(axis=0, dtype=np.float64)
+    return one
 
 
 def embed_windows(
@@ -217,11 +204,11 @@ def embed_windows(
     batch_size: int = 64,
     device: str | torch.device = "cpu",
     workers: int | None = None,
-) -> Iterator[EmbeddedClip]:
+) -> Iterator[tuple[Rows, str]]:
     """Embed the windows of clips; recordings are read block by block.
 
-    Every batch but the last has ``batch_size`` windows, whatever clips they are of, so the same
-    clips give the same vectors to the last bit.
+    Batches are cut from the windows of all clips, so the same clips give the same vectors to the
+    last bit.
 
     Parameters
     ----------
@@ -230,68 +217,52 @@ def embed_windows(
     hop : float, optional
         Seconds between windows; the model's clip length by default.
     batch_size : int
-        Windows embedded at once.
+        Windows embedded at once, about.
     device : str or torch.device
     workers : int, optional
         Threads that decode.
 
     Yields
     ------
-    EmbeddedClip
-        One for each row, in order.
+    rows : structured array, shape (n_windows,)
+        Of each clip, in order: see :attr:`Embedder.dtype`.
+    reason : str
+        Why the clip could not be read, and has no rows; empty if it could.
     """
-    waiting: list[Windows] = []
-    done: list[EmbeddedClip] = []  # parts of clips that have not ended
-    ended: list[tuple[int, str]] = []
-    for item in stream_windows(clips, embedder.mel, hop=hop, workers=workers):
-        if not isinstance(item, Windows):
-            ended.append((item.row, item.reason))
-        else:
-            waiting.append(item)
-        while sum(len(one.times) for one in waiting) >= batch_size:
-            batch, waiting = _split(waiting, batch_size)
-            done += _embed_batch(embedder, batch, device)
-        while ended and not any(one.row == ended[0][0] for one in waiting):
-            yield _joined(embedder, done, *ended.pop(0))
-    done += _embed_batch(embedder, waiting, device)
-    for row, reason in ended:
-        yield _joined(embedder, done, row, reason)
+    parts: list[Rows] = []  # of the clip that has not ended
+    nothing = np.zeros(0, embedder.dtype)
+    for batch in _batches(
+        stream_windows(clips, embedder.mel, hop=hop, workers=workers), batch_size
+    ):
+        windows = [item for item in batch if isinstance(item, Windows)]
+        rows = _embedded(embedder, windows, device) if windows else nothing
+        for item in batch:
+            if isinstance(item, Windows):
+                parts.append(rows[: len(item.times)])
+                rows = rows[len(item.times) :]
+                continue
+            reason = item.reason or ("" if parts else "holds no sound")
+            yield (nothing if reason else np.concatenate(parts)), reason
+            parts = []
 
 
-def _embed_batch(
-    embedder: Embedder, batch: list[Windows], device: str | torch.device
-) -> list[EmbeddedClip]:
-    if not batch:
-        return []
-    vectors, scores = embedder(np.concatenate([one.features for one in batch]), device)
-    ends = np.cumsum([len(one.times) for one in batch])[:-1]
-    parts = zip(batch, np.split(vectors, ends), np.split(scores, ends), strict=True)
-    return [EmbeddedClip(one.row, one.times, one.is_silent, x, y) for one, x, y in parts]
+def _batches(items: Iterator[Item], n_windows: int) -> Iterator[list[Item]]:
+    """Items until there are so many windows, again and again."""
+    batch: list[Item] = []
+    count = 0
+    for item in items:
+        batch.append(item)
+        count += len(item.times) if isinstance(item, Windows) else 0
+        if count >= n_windows:
+            yield batch
+            batch, count = [], 0
+    yield batch
 
 
-def _joined(embedder: Embedder, done: list[EmbeddedClip], row: int, reason: str) -> EmbeddedClip:
-    """One clip of its parts, which are taken away."""
-    own = [one for one in done if one.row == row]
-    done[:] = [one for one in done if one.row != row]
-    if reason or not own:
-        dim, n_classes = embedder.dim, len(embedder.classes)
-        nothing = np.zeros((0, 2)), np.zeros(0, np.bool_), np.zeros((0, dim), np.float32)
-        return EmbeddedClip(row, *nothing, np.zeros((0, n_classes)), reason or "holds no sound")
-    return EmbeddedClip(
-        row,
-        np.concatenate([one.times for one in own]),
-        np.concatenate([one.silent for one in own]),
-        np.concatenate([one.vectors for one in own]),
-        np.concatenate([one.scores for one in own]),
-    )
-
-
-def _split(windows: list[Windows], n: int) -> tuple[list[Windows], list[Windows]]:
-    """The first ``n`` windows, and the others; one item may be cut in two."""
-    first: list[Windows] = []
-    for i, item in enumerate(windows):
-        if len(item.times) > n:
-            return [*first, *([item[:n]] if n else [])], [item[n:], *windows[i + 1 :]]
-        first.append(item)
-        n -= len(item.times)
-    return first, []
+def _embedded(embedder: Embedder, windows: Sequence[Windows], device: str | torch.device) -> Rows:
+    vectors, scores = embedder(np.concatenate([one.features for one in windows]), device)
+    rows = np.zeros(len(vectors), embedder.dtype)
+    rows["start"], rows["end"] = np.concatenate([one.times for one in windows]).T
+    rows["silent"] = np.concatenate([one.is_silent for one in windows])
+    rows["vector"], rows["scores"] = vectors, scores
+    return rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
@@ -81,7 +81,23 @@ class IndexTable:
     clips: Clips
     predicted: NDArray[np.str_]
     score: NDArray[np.float64]
-    cluster: NDArray[np.int64]
+    cluster: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def __post_init__(self) -> None:
+        if not len(self.cluster):
+            object.__setattr__(self, "cluster", np.full(len(self.score), NO_CLUSTER))
+
+    def with_clusters_of(self, before: IndexTable) -> IndexTable:
+        """The clusters of an earlier table, for the rows that were there."""
+        old = dict(zip(before.keys(), before.cluster.tolist(), strict=True))
+        found = [old.get(key, NO_CLUSTER) for key in self.keys()]
+        return replace(self, cluster=np.array(found, np.int64))
+
+    def keys(self) -> list[tuple[str, str, str]]:
+        """What rows are told from each other by."""
+        clips = self.clips
+        times = zip(clips.file.tolist(), clips.start_time, clips.end_time, strict=True)
+        return [(file, f"{start:.3f}", f"{end:.3f}") for file, start, end in times]
 
     def write(self, path: Path) -> None:
         """Write the table, whole or not at all."""
@@ -89,14 +105,14 @@ class IndexTable:
 
     def _rows(self) -> Iterator[list[object]]:
         clips = self.clips
-        for row, (file, labels) in enumerate(zip(clips.file.tolist(), clips.labels, strict=True)):
+        for row, (file, start, end) in enumerate(self.keys()):
             best, cluster = str(self.predicted[row]), int(self.cluster[row])
             yield [
                 row,
                 file,
-                f"{clips.start_time[row]:.3f}",
-                f"{clips.end_time[row]:.3f}",
-                LABEL_SEPARATOR.join(labels),
+                start,
+                end,
+                LABEL_SEPARATOR.join(clips.labels[row]),
                 best,
                 f"{self.score[row]:.4f}" if best else "",
                 "" if cluster == NO_CLUSTER else cluster,
@@ -167,35 +183,6 @@ class IndexTable:
 VECTORS, TABLE, ABOUT = "embeddings.npy", "index.csv", "embedding.json"
 SCORES = "scores.npy"
 STORE = "store"
-
-
-def write_about(
-    folder: Path,
-    n_rows: int,
-    model: Mapping[str, Any],
-    per: str,
-    hop: float | None,
-    *,
-    generation: int = 0,
-    **made: Any,
-) -> None:
-    """Write ``embedding.json``, with which an index is whole.
-
-    Parameters
-    ----------
-    folder : Path
-    n_rows : int
-    model : mapping
-        See :meth:`semisonic.labeling.embedder.Embedder.describe`.
-    per, hop
-        See :func:`semisonic.embed`.
-    generation : int
-        Changes whenever rows get other numbers.
-    **made
-        When and by what.
-    """
-    rows = {"format": 1, "rows": n_rows, "generation": generation}
-    write_json(folder / ABOUT, {**rows, "model": dict(model), "per": per, "hop": hop, **made})
 
 
 class EmbeddingIndex:
@@ -338,8 +325,7 @@ class EmbeddingIndex:
             end_time=rows.start_time + lengths,
         )
         n = len(rows)
-        table = IndexTable(named, np.full(n, ""), np.full(n, np.nan), np.full(n, NO_CLUSTER))
-        table.write(place / TABLE)
+        IndexTable(named, np.full(n, ""), np.full(n, np.nan)).write(place / TABLE)
         with replacing(place / VECTORS) as part, part.open("wb") as stream:
             np.save(stream, found)
         about = {
@@ -352,7 +338,8 @@ class EmbeddingIndex:
             "made": {},
         }
         created = datetime.now(UTC).isoformat(timespec="seconds")
-        write_about(place, n, about, WINDOW, None, created=created)
+        windows = {"per": WINDOW, "hop": None, "created": created}
+        write_json(place / ABOUT, {"rows": n, "model": about, **windows})
         return cls.open(place)
 
     def to_frame(self) -> pd.DataFrame:
@@ -368,7 +355,7 @@ class EmbeddingIndex:
     def scores(self) -> NDArray[np.float32] | None:
         """What a classifier says of each row, shape (n, n_classes), mapped; None for an encoder.
 
-        They are the scores of ``predict``, to 16 bits.
+        They are the scores of ``predict``.
 
         Raises
         ------
@@ -443,14 +430,11 @@ class EmbeddingIndex:
         """
         embedder = self.embedder()
         mel = embedder.mel
-        samples = as_sounds([np.asarray(wave)], sample_rate=sample_rate).at_rate(mel.sample_rate)
-        (whole,) = samples.waves or ()
+        sounds = as_sounds([np.asarray(wave)], sample_rate=sample_rate).at_rate(mel.sample_rate)
         n_hop = mel.n_samples if self.hop is None else max(1, round(self.hop * mel.sample_rate))
         extractor = make_extractor(mel)
-        windows = [
-            features_of_wave(part, mel, extractor)
-            for _, part in cut_stream([whole], mel.n_samples, n_hop)
-        ]
+        cut = cut_stream(sounds.waves or (), mel.n_samples, n_hop)
+        windows = [features_of_wave(part, mel, extractor) for _, part in cut]
         vectors, _ = embedder(np.stack(windows), device)
         return np.asarray(vectors.mean(axis=0), np.float32)
 
@@ -508,19 +492,13 @@ class EmbeddingIndex:
         if isinstance(query, (int, np.integer)):
             vector = self.row(int(query))
             left_out[int(query)] = True
+        elif sample_rate is None:
+            vector = np.asarray(query, np.float32)
         else:
-            vector = (
-                np.asarray(query, np.float32)
-                if sample_rate is None
-                else self.embed_wave(query, sample_rate)
-            )
-        return find_hits(
-            self.clips,
-            lambda m: self.nearest(vector, m, by=by),
-            k,
-            left_out=left_out,
-            merge=not all_windows,
-        )
+            vector = self.embed_wave(query, sample_rate)
+        rows, values = (found[0] for found in self.nearest(vector, len(self), by=by))
+        kept = ~left_out[rows]
+        return find_hits(self.clips, rows[kept], values[kept], k, merge=not all_windows)
 
     def row(self, number: int) -> NDArray[np.float32]:
         """The vector of a row, shape (dim,).

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -14,11 +14,9 @@ from semisonic.core.options import nearest as suggestion
 from semisonic.data.clips import Clips
 from semisonic.labeling.options import COSINE, MEASURES
 
-# The rows nearest to some vectors: every row is looked at, block by block.
-
-
 BLOCK_BYTES = 16 << 20
 """Of rows that are read at once."""
+_TOUCHING = 0.01  # seconds between windows that count as one segment
 
 
 class Nearest(NamedTuple):
@@ -36,7 +34,7 @@ class Nearest(NamedTuple):
 
 
 def nearest(vectors: NDArray[np.float32], queries: ArrayLike, k: int, by: str = COSINE) -> Nearest:
-    """Find the ``k`` nearest rows exactly, in memory that does not grow with their number.
+    """Find the ``k`` nearest rows exactly; rows are read block by block.
 
     Parameters
     ----------
@@ -57,49 +55,41 @@ def nearest(vectors: NDArray[np.float32], queries: ArrayLike, k: int, by: str = 
     """
     if by not in MEASURES:
         raise OptionError(f"option 'by': found '{by}'; {suggestion(by, MEASURES)}")
-    wanted = checked(queries, vectors.shape[1])
-    k = min(k, len(vectors))
-    best_rows = np.zeros((len(wanted), 0), np.int64)
-    best = np.zeros((len(wanted), 0), np.float32)
-    size = max(1, BLOCK_BYTES // (4 * vectors.shape[1]))
-    for start in range(0, len(vectors), size):
-        near = nearness(np.asarray(vectors[start : start + size]), wanted, by)
-        rows = np.arange(start, start + near.shape[1])
-        if near.shape[1] > k:  # first within the block, so that little is put together
-            chosen = np.argpartition(-near, k - 1, axis=1)[:, :k]
-            near, rows = np.take_along_axis(near, chosen, axis=1), rows[chosen]
-        else:
-            rows = np.broadcast_to(rows, near.shape)
-        best_rows, best = _first(
-            np.concatenate([best_rows, rows], axis=1), np.concatenate([best, near], axis=1), k
+    wanted = np.atleast_2d(np.asarray(queries, np.float32))
+    if wanted.ndim != 2 or wanted.shape[1] != vectors.shape[1]:
+        raise DataError(
+            f"query: found shape {np.shape(queries)}, expected vectors of {vectors.shape[1]} "
+            "numbers, as the index has them; was it made with another model?"
         )
-    return Nearest(best_rows, best if by == COSINE else -best)
+    if not np.isfinite(wanted).all():
+        raise DataError("query: found a number that is not finite")
+    size = max(1, BLOCK_BYTES // (4 * vectors.shape[1]))
+    blocks = [
+        _nearness(np.asarray(vectors[start : start + size]), wanted, by)
+        for start in range(0, len(vectors), size)
+    ]
+    near = np.concatenate([np.zeros((len(wanted), 0), np.float32), *blocks], axis=1)
+    rows = np.arange(near.shape[1])[None].repeat(len(wanted), axis=0)
+    if k < near.shape[1]:  # with all that are as near as the last, so that the lowest rows win
+        last = -np.partition(-near, k - 1, axis=1)[:, k - 1]
+        kept = (near >= last[:, None]).any(axis=0)
+        rows, near = rows[:, kept], near[:, kept]
+    order = np.lexsort((rows, -near), axis=1)[:, :k]
+    rows, near = (np.take_along_axis(table, order, axis=1) for table in (rows, near))
+    return Nearest(rows, near if by == COSINE else -near)
 
 
-def nearness(
+def _nearness(
     block: NDArray[np.float32], queries: NDArray[np.float32], by: str
 ) -> NDArray[np.float32]:
-    """How near rows (n, dim) are to queries (n_queries, dim), shape (n_queries, n).
-
-    Cosine similarity, or the Euclidean distance with a minus: more is nearer.
-
-    Parameters
-    ----------
-    block : ndarray of float32, shape (n, dim)
-    queries : ndarray of float32, shape (n_queries, dim)
-    by : {"cosine", "euclidean"}
-    """
+    """How near rows (n, dim) are to queries, shape (n_queries, n): more is nearer."""
     if by == COSINE:
         length = np.sqrt(np.einsum("ij,ij->i", block, block))
         with np.errstate(divide="ignore"):
             scale = np.where(length > 0, 1 / length, 0).astype(np.float32)
         return np.asarray((unit(queries) @ block.T) * scale, np.float32)
     # Distances of differences, not of products: near ones keep all their digits.
-    near = np.empty((len(queries), len(block)), np.float32)
-    for i, query in enumerate(queries):
-        gap = block - query
-        near[i] = -np.sqrt(np.einsum("ij,ij->i", gap, gap))
-    return near
+    return np.stack([-np.linalg.norm(block - query, axis=1) for query in queries])
 
 
 def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -108,43 +98,7 @@ def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(vectors / np.where(length > 0, length, 1), np.float32)
 
 
-def checked(queries: ArrayLike, dim: int) -> NDArray[np.float32]:
-    """Queries as (n_queries, dim) of float32.
-
-    Parameters
-    ----------
-    queries : array of float, shape (n_queries, dim) or (dim,)
-    dim : int
-
-    Raises
-    ------
-    DataError
-        When they have another length or are not finite.
-    """
-    table = np.atleast_2d(np.asarray(queries, np.float32))
-    if table.ndim != 2 or table.shape[1] != dim:
-        raise DataError(
-            f"query: found shape {np.shape(queries)}, expected vectors of {dim} numbers, as the "
-            "index has them; was it made with another model?"
-        )
-    if not np.isfinite(table).all():
-        raise DataError("query: found a number that is not finite")
-    return table
-
-
-def _first(rows: NDArray[np.int64], near: NDArray[np.float32], k: int) -> Nearest:
-    """The ``k`` nearest in order; of two that are equally near, the lower row."""
-    order = np.lexsort((rows, -near), axis=1)[:, :k]
-    return Nearest(np.take_along_axis(rows, order, axis=1), np.take_along_axis(near, order, axis=1))
-
-
-# Rows that were found as hits: windows of a recording that follow each other are one.
-
-
-_TOUCHING = 0.01  # seconds between windows that count as one segment
-
-
-@dataclass(frozen=True)
+@dataclass
 class Hit:
     """A segment of a recording that was found.
 
@@ -169,13 +123,26 @@ class Hit:
     value: float
     n_windows: int = 1
 
+    def touches(self, other: Hit) -> bool:
+        """Whether nothing lies between them."""
+        return (
+            self.start_time <= other.end_time + _TOUCHING
+            and other.start_time <= self.end_time + _TOUCHING
+        )
+
+    def join(self, other: Hit) -> None:
+        """Take in a segment that is farther from the query."""
+        self.start_time = min(self.start_time, other.start_time)
+        self.end_time = max(self.end_time, other.end_time)
+        self.n_windows += other.n_windows
+
 
 def find_hits(
     clips: Clips,
-    search: Callable[[int], Nearest],
+    rows: NDArray[np.int64],
+    values: NDArray[np.float32],
     k: int,
     *,
-    left_out: NDArray[np.bool_],
     merge: bool = True,
 ) -> tuple[Hit, ...]:
     """The ``k`` best hits, the best first.
@@ -184,57 +151,29 @@ def find_hits(
     ----------
     clips : Clips
         A row a vector.
-    search : callable
-        From a number of rows to the nearest of one query.
+    rows : ndarray of int64, shape (m,)
+        Rows of ``clips``, the nearest first, without those that are no hits.
+    values : ndarray of float32, shape (m,)
     k : int
-    left_out : ndarray of bool, shape (n,)
-        Rows that are no hits, such as the query itself.
     merge : bool
         Put windows of one file together that touch each other. A segment holds only windows
         that are nearer than the last hit, so it does not grow over other sounds.
     """
-    n_out = int(left_out.sum())
-    m = min(len(clips), n_out + (4 * k if merge else k))
-    while True:
-        found = search(m)
-        rows, values = found.rows[0], found.values[0]
-        kept = ~left_out[rows]
-        hits = _merged(clips, rows[kept].tolist(), values[kept].tolist(), k, merge)
-        if len(hits) == k or m >= len(clips) or len(rows) < m:
-            return tuple(hits)
-        m = min(len(clips), 2 * m)
-
-
-def _merged(
-    clips: Clips, rows: Sequence[int], values: Sequence[float], k: int, merge: bool
-) -> list[Hit]:
-    """Hits from rows in the order of nearness, until there are ``k``; no farther row joins."""
-    hits: dict[int, Hit] = {}  # by the place of its first row
-    of_file: dict[str, list[int]] = {}
-    for place, (row, value) in enumerate(zip(rows, values, strict=True)):
-        if len(hits) == k:
+    of_file: dict[str, list[Hit]] = defaultdict(list)
+    n = 0
+    for row, value in zip(rows.tolist(), values.tolist(), strict=True):
+        if n == k:
             break
         file = str(clips.file[row])
         hit = Hit(file, float(clips.start_time[row]), float(clips.end_time[row]), row, value)
-        mine = of_file.setdefault(file, [])
-        touched = sorted(other for other in mine if merge and _touch(hits[other], hit))
-        for other in reversed(touched):  # the nearest comes last, and is the one that is kept
-            hit = _joined(hits.pop(other), hit)
-            mine.remove(other)
-        kept = touched[0] if touched else place
-        hits[kept] = hit
-        mine.append(kept)
-    return [hits[place] for place in sorted(hits)]
-
-
-def _joined(near: Hit, other: Hit) -> Hit:
-    return replace(
-        near,
-        start_time=min(near.start_time, other.start_time),
-        end_time=max(near.end_time, other.end_time),
-        n_windows=near.n_windows + other.n_windows,
-    )
-
-
-def _touch(a: Hit, b: Hit) -> bool:
-    return a.start_time <= b.end_time + _TOUCHING and b.start_time <= a.end_time + _TOUCHING
+        mine = of_file[file]
+        touched = [other for other in mine if merge and other.touches(hit)]
+        if touched:  # the nearest of them is kept
+            for other in (*touched[1:], hit):
+                touched[0].join(other)
+            of_file[file] = [other for other in mine if other not in touched[1:]]
+        else:
+            mine.append(hit)
+        n += 1 - len(touched)
+    place = {row: i for i, row in enumerate(rows.tolist())}
+    return tuple(sorted((h for hits in of_file.values() for h in hits), key=lambda h: place[h.row]))

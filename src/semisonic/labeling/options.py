@@ -9,8 +9,7 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from semisonic.core.options import DeviceOptions, JobOptions, option
-from semisonic.core.parallel import EngineOptions
+from semisonic.core.options import DeviceOptions, EngineOptions, JobOptions, option
 from semisonic.data.options import GROUP, LABEL_CHOICES
 
 # The options of ``embed``. No torch here: the command line reads this file.

@@ -23,85 +23,10 @@ from semisonic.labeling.nearest import Hit, unit
 from semisonic.labeling.options import COSINE, SearchOptions
 from semisonic.training.run_folder import RunFolder
 
-# What is looked for: recordings, parts of them, rows of an index, or several of these.
-
-
-def examples_of(
-    index: EmbeddingIndex, files: Sequence[Path], start: float, end: float | None
-) -> Clips:
-    """The examples in files, named as the index names recordings.
-
-    Parameters
-    ----------
-    index : EmbeddingIndex
-    files : sequence of Path
-    start, end : float
-        Seconds in each file; without an end, to its end.
-
-    Raises
-    ------
-    DataError
-        When a file does not exist.
-    OptionError
-        When the end is not behind the start.
-    """
-    if end is not None and end <= start:
-        raise OptionError(f"options 'start' and 'end': found {start:g} s to {end:g} s")
-    for file in files:
-        if not file.is_file():
-            raise DataError(f"{file}: no such file; expected a recording to look for")
-    tables = [
-        Clips.from_rows(file.parent, [{"file": file.name, "start_time": start, "end_time": end}])
-        for file in files
-    ]
-    return named_from(index.folder, tables)
-
-
-def embed_examples(
-    index: EmbeddingIndex, embedder: Embedder, examples: Clips, device: str
-) -> NDArray[np.float32]:
-    """The mean vector of each example's windows, shape (n, dim).
-
-    Parameters
-    ----------
-    index : EmbeddingIndex
-    embedder : Embedder
-        Of the model that the index was made with.
-    examples : Clips
-    device : str
-
-    Raises
-    ------
-    AudioError
-        When one cannot be read.
-    """
-    vectors = [np.zeros((0, index.dim), np.float32)]
-    for clip in embed_windows(embedder, examples, hop=index.hop, device=device, workers=1):
-        if clip.reason:
-            raise AudioError(examples.paths[clip.row], clip.reason)
-        vectors.append(clip.vectors.mean(axis=0, keepdims=True))
-    return np.concatenate(vectors)
-
-
-def mean_query(vectors: NDArray[np.float32], by: str) -> NDArray[np.float32]:
-    """One vector for several examples, shape (dim,).
-
-    For the cosine each example counts the same, however long its vector is.
-
-    Examples
-    --------
-    >>> mean_query(np.array([[2.0, 0.0], [0.0, 1.0]], np.float32), "cosine").tolist()
-    [0.5, 0.5]
-    """
-    table = unit(vectors) if by == COSINE else vectors
-    return np.asarray(table.mean(axis=0), np.float32)
-
-
-# What ``search`` found, as a table and in words.
-
-
 HITS = "hits.csv"
 SHOWN = 40
+MOST_LISTED = 200
+_EXAMPLES = 8
 
 
 @dataclass(frozen=True)
@@ -126,11 +51,6 @@ class SearchResult:
     report: Path | None = None
 
     @property
-    def failures(self) -> tuple[tuple[str, str], ...]:
-        """Nothing can fail in part."""
-        return ()
-
-    @property
     def measure(self) -> str:
         """What a hit's value is called."""
         return "similarity" if self.options.by == COSINE else "distance"
@@ -144,10 +64,11 @@ class SearchResult:
         """The table, a row a hit."""
         table: list[list[object]] = []
         for rank, hit in enumerate(self.hits, start=1):
-            path = _from_here(self.index.clips.root / hit.file)
-            times = [f"{hit.start_time:.3f}", f"{hit.end_time:.3f}"]
-            value = f"{hit.value:.4f}"
-            table.append([rank, path, *times, value, hit.n_windows, hit.row, *self.names_of(hit)])
+            whole = os.path.normpath(self.index.clips.root / hit.file)
+            here = os.path.relpath(whole)  # as one would type it here
+            times = [f"{hit.start_time:.3f}", f"{hit.end_time:.3f}", f"{hit.value:.4f}"]
+            path = whole if here.startswith("..") else here
+            table.append([rank, path, *times, hit.n_windows, hit.row, *self.names_of(hit)])
         return table
 
     def headers(self) -> list[str]:
@@ -165,98 +86,6 @@ class SearchResult:
         if self.report is not None:
             lines += [f"table: {self.report.parent / HITS}", f"report: {self.report}"]
         return "\n".join(lines)
-
-
-def _from_here(path: Path) -> str:
-    """A path as one would type it here."""
-    whole = os.path.normpath(path)
-    short = os.path.relpath(whole)
-    return whole if short.startswith("..") else short
-
-
-# The page of ``search``: the examples and the hits, to be listened to.
-
-
-MOST_LISTED = 200
-_EXAMPLES = 8
-
-
-def write_search_page(folder: Path, result: SearchResult) -> Path:
-    """Write ``report.html`` into a run folder."""
-    hits, options, index = result.hits, result.options, result.index
-    names = shown_names([*index.clips.file.tolist(), *result.examples.file.tolist()])
-    n, n_files = len(result.examples), len({hit.file for hit in hits})
-    report = Report(
-        "search.j2",
-        f"What sounds like the {count_text(n, 'example') if n > 1 else 'example'}",
-        f"Looked for in {len(index)} rows of {len(set(index.clips.file.tolist()))} recordings",
-        options=options,
-        is_cosine=options.by == COSINE,
-        is_cut=len(hits) > MOST_LISTED,
-    )
-    report.verdict = Verdict(
-        f"{count_text(len(hits), 'hit')} in {count_text(n_files, 'recording')}"
-    )
-    report.players("examples", _examples(result, names))
-    report.players("hits", _hits(result, names))
-    headers = ["rank", "recording", "start s", "end s", result.measure, "windows", "label"]
-    knows = bool(index.about["model"]["classes"])
-    report.table(
-        "hits",
-        [*headers, "predicted"] if knows else headers,
-        [
-            (
-                rank,
-                names[h.file],
-                round(h.start_time, 3),
-                round(h.end_time, 3),
-                round(h.value, 4),
-                h.n_windows,
-                *result.names_of(h)[: 1 + knows],
-            )
-            for rank, h in enumerate(hits[:MOST_LISTED], start=1)
-        ],
-    )
-    return report.write(folder)
-
-
-def _examples(result: SearchResult, names: dict[str, str]) -> Iterator[Player | None]:
-    clips = result.examples
-    for row in range(min(len(clips), _EXAMPLES)):
-        file = str(clips.file[row])
-        start, end = float(clips.start_time[row]), float(clips.end_time[row])
-        stop = "the end" if np.isnan(end) else f"{end:.2f} s"
-        meta = f"{start:.2f} s to {stop}"
-        yield player_of(clips.root / file, start, end, "", names[file], "", meta)
-
-
-def _hits(result: SearchResult, names: dict[str, str]) -> Iterator[Player | None]:
-    clips = result.index.clips
-    for rank, hit in enumerate(result.hits[: result.options.players], start=1):
-        label, predicted = result.names_of(hit)
-        said = label or (f"sounds like {predicted}" if predicted else "")
-        start, end = float(clips.start_time[hit.row]), float(clips.end_time[hit.row])
-        meta = f"{result.measure} {hit.value:.3f}, {hit.start_time:.2f} s to {hit.end_time:.2f} s"
-        if hit.n_windows > 1:
-            meta += f" ({hit.n_windows} windows, the nearest at {start:.2f} s)"
-        path = clips.root / hit.file
-        yield player_of(path, start, end, f"{rank}. ", names[hit.file], said, meta)
-
-
-def player_of(
-    path: Path, start: float, end: float, rank: str, name: str, said: str, meta: str
-) -> Player | None:
-    """A card that begins with the file's own name; its folder stands below."""
-    folder, _, file = name.rpartition("/")
-    return clip_player(
-        path, start, end, rank + file, said, f"{meta}, in {folder}" if folder else meta
-    )
-
-
-# ``search``: recordings that sound like an example.
-
-
-FREE = ("output", "model", "device")
 
 
 def run_search(options: SearchOptions) -> SearchResult:
@@ -281,46 +110,131 @@ def run_search(options: SearchOptions) -> SearchResult:
         raise DataError(f"{options.index}: the index holds no row; nothing can be found in it")
     if options.output is None:
         return _search(index, options)
-    with RunFolder(options.output, "search", options, free=FREE) as run:
+    free = ("output", "model", "device")
+    with RunFolder(options.output, "search", options, free=free) as run:
         found = _search(index, options)
         write_csv(run.path(HITS), found.headers(), found.rows())
-        report = write_search_page(run.folder, found)
+        report = _write_page(run.folder, found)
         run.note(n_hits=len(found.hits), rows_of_index=len(index))
     return replace(found, report=report)
 
 
 def _search(index: EmbeddingIndex, options: SearchOptions) -> SearchResult:
+    """Look for the mean of the examples; for the cosine each counts the same, however long."""
     rows = np.array(options.row, np.int64)
     vectors = [index.row(row)[None] for row in rows.tolist()]
-    examples = examples_of(index, options.query, options.start, options.end)
+    examples = _examples(index, options.query, options.start, options.end)
     if len(examples):
         embedder = index.embedder(options.model)
-        vectors.insert(0, embed_examples(index, embedder, examples, options.device))
-    query = mean_query(np.concatenate(vectors), options.by)
+        vectors.insert(0, _embedded(embedder, examples, index.hop, options.device))
+    table = np.concatenate(vectors)
     files = {*examples.file.tolist(), *index.clips.file[rows].tolist()}
     hits = index.search(
-        query,
+        (unit(table) if options.by == COSINE else table).mean(axis=0),
         options.k,
         by=options.by,
         all_windows=options.all_windows,
         without_files=tuple(files) if options.other_files else (),
         without_rows=options.row,
     )
-    return SearchResult(index, _with_rows(examples, index, rows), hits, options)
+    both = named_from(index.folder, [examples, index.clips[rows]]) if len(rows) else examples
+    return SearchResult(index, both, hits, options)
 
 
-def _with_rows(examples: Clips, index: EmbeddingIndex, rows: NDArray[np.int64]) -> Clips:
-    """The examples in files, then those that are rows; both are named from the index."""
-    more = index.clips[rows]
-    file = np.concatenate([examples.file, more.file])
-    n = len(file)
-    return Clips(
-        root=index.clips.root,
-        file=file,
-        start_time=np.concatenate([examples.start_time, more.start_time]),
-        end_time=np.concatenate([examples.end_time, more.end_time]),
-        labels=((),) * n,
-        group=file,
-        fold=np.zeros(n, np.int64),
-        name="examples",
+def _examples(
+    index: EmbeddingIndex, files: Sequence[Path], start: float, end: float | None
+) -> Clips:
+    """The examples in files, named as the index names recordings."""
+    if end is not None and end <= start:
+        raise OptionError(f"options 'start' and 'end': found {start:g} s to {end:g} s")
+    for file in files:
+        if not file.is_file():
+            raise DataError(f"{file}: no such file; expected a recording to look for")
+    tables = [
+        Clips.from_rows(file.parent, [{"file": file.name, "start_time": start, "end_time": end}])
+        for file in files
+    ]
+    return named_from(index.folder, tables)
+
+
+def _embedded(
+    embedder: Embedder, examples: Clips, hop: float | None, device: str
+) -> NDArray[np.float32]:
+    """The mean vector of each example's windows, shape (n, dim)."""
+    found = embed_windows(embedder, examples, hop=hop, device=device, workers=1)
+    vectors = []
+    for path, (rows, reason) in zip(examples.paths, found, strict=True):
+        if reason:
+            raise AudioError(path, reason)
+        vectors.append(rows["vector"].mean(axis=0))
+    return np.stack(vectors)
+
+
+def _write_page(folder: Path, result: SearchResult) -> Path:
+    """Write ``report.html``: the examples and the hits, to be listened to."""
+    hits, options, index = result.hits, result.options, result.index
+    names = shown_names([*index.clips.file.tolist(), *result.examples.file.tolist()])
+    n, n_files = len(result.examples), len({hit.file for hit in hits})
+    report = Report(
+        "search.j2",
+        f"What sounds like the {count_text(n, 'example') if n > 1 else 'example'}",
+        f"Looked for in {len(index)} rows of {len(set(index.clips.file.tolist()))} recordings",
+        options=options,
+        is_cosine=options.by == COSINE,
+        is_cut=len(hits) > MOST_LISTED,
+    )
+    report.verdict = Verdict(
+        f"{count_text(len(hits), 'hit')} in {count_text(n_files, 'recording')}"
+    )
+    report.players("examples", _example_players(result.examples, names))
+    report.players("hits", _hit_players(result, names))
+    headers = ["rank", "recording", "start s", "end s", result.measure, "windows", "label"]
+    knows = bool(index.about["model"]["classes"])
+    report.table(
+        "hits",
+        [*headers, "predicted"] if knows else headers,
+        [
+            (
+                rank,
+                names[h.file],
+                round(h.start_time, 3),
+                round(h.end_time, 3),
+                round(h.value, 4),
+                h.n_windows,
+                *result.names_of(h)[: 1 + knows],
+            )
+            for rank, h in enumerate(hits[:MOST_LISTED], start=1)
+        ],
+    )
+    return report.write(folder)
+
+
+def _example_players(clips: Clips, names: dict[str, str]) -> Iterator[Player | None]:
+    for row in range(min(len(clips), _EXAMPLES)):
+        file = str(clips.file[row])
+        start, end = float(clips.start_time[row]), float(clips.end_time[row])
+        meta = f"{start:.2f} s to {'the end' if np.isnan(end) else f'{end:.2f} s'}"
+        yield player_of(clips.root / file, start, end, "", names[file], "", meta)
+
+
+def _hit_players(result: SearchResult, names: dict[str, str]) -> Iterator[Player | None]:
+    clips = result.index.clips
+    for rank, hit in enumerate(result.hits[: result.options.players], start=1):
+        label, predicted = result.names_of(hit)
+        said = label or (f"sounds like {predicted}" if predicted else "")
+        start, end = float(clips.start_time[hit.row]), float(clips.end_time[hit.row])
+        meta = f"{result.measure} {hit.value:.3f}, {hit.start_time:.2f} s to {hit.end_time:.2f} s"
+        if hit.n_windows > 1:
+            meta += f" ({hit.n_windows} windows, the nearest at {start:.2f} s)"
+        path = clips.root / hit.file
+        yield player_of(path, start, end, f"{rank}. ", names[hit.file], said, meta)
+
+
+def player_of(
+    path: Path, start: float, end: float, rank: str, name: str, said: str, meta: str
+) -> Player | None:
+    """A card that begins with the file's own name; its folder stands below."""
+    folder, _, file = name.rpartition("/")
+    return clip_player(
+        path, start, end, rank + file, said, f"{meta}, in {folder}" if folder else meta
     )

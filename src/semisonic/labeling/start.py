@@ -34,7 +34,7 @@ from semisonic.labeling.clusters import find_clusters
 from semisonic.labeling.embed import make_index
 from semisonic.labeling.embedder import open_embedder
 from semisonic.labeling.index import NO_CLUSTER
-from semisonic.labeling.options import EmbedOptions, ProjectOptions
+from semisonic.labeling.options import ProjectOptions
 from semisonic.labeling.probe import require_probe_fits
 from semisonic.labeling.project import ENCODER, INDEX, Project, write_project
 from semisonic.training.run_folder import differences
@@ -180,15 +180,10 @@ def _start(folder: Path, options: ProjectOptions, recordings: Path, tell: Tell) 
     made = make_index(
         embedder,
         clips,
-        EmbedOptions(
-            model=Path(),
-            files=(),
-            output=folder / INDEX,
-            hop=options.hop,
-            labels="none",
-            device=options.device,
-            workers=options.workers,
-        ),
+        folder / INDEX,
+        hop=options.hop,
+        device=options.device,
+        workers=options.workers,
     )
     tell(GROUPS)
     vectors = made.index.vectors

@@ -39,7 +39,6 @@ from semisonic.labeling.options import (
     STRATEGIES,
     WINDOW,
     WITH_SCORES,
-    EmbedOptions,
     SuggestOptions,
 )
 from semisonic.labeling.queue import (
@@ -166,16 +165,14 @@ def candidate_pool(
         scores = score_vectors(classifier, index.vectors)
     elif index is None or made_by != embedder.hash:
         named: Any = index.clips if index is not None else where
-        options = EmbedOptions(
-            model=Path(),
-            files=(),
-            output=folder / embedder.hash,
-            labels="none",
+        made = make_index(
+            embedder,
+            named if isinstance(named, Clips) else [named],
+            folder / embedder.hash,
+            per=WINDOW if index is None else CLIP,
             device=device,
             workers=workers,
-            per=WINDOW if index is None else CLIP,
         )
-        made = make_index(embedder, named if isinstance(named, Clips) else [named], options)
         index, failures = made.index, made.failures
     if scores is None and classifier is not None:
         scores = index.scores
@@ -207,7 +204,7 @@ def score_vectors(model: SoundModel, vectors: NDArray[np.float32]) -> NDArray[np
     with evaluating(model):
         for start in range(0, len(vectors), _BLOCK):
             block = torch.from_numpy(np.array(vectors[start : start + _BLOCK], np.float32))
-            parts.append(model.decide(model.head(block), block)[0].numpy())
+            parts.append(model.decide(model.head(block))[0].numpy())
     return np.concatenate(parts)
 
 

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from semisonic.core.errors import OptionError
-from semisonic.learning.objective import BatchLike, Ramp, exact, full_precision
+from semisonic.learning.objective import BatchLike, Ramp, exact, full_precision, move_towards
 from semisonic.learning.supervised import Supervised
 
 if TYPE_CHECKING:
@@ -61,18 +61,12 @@ class Teacher(nn.Module):
         self.network = copy.deepcopy(network).requires_grad_(False)
         self.register_buffer("n_updates", torch.zeros((), dtype=torch.int64))
 
-    @torch.no_grad()
     def follow(self, network: nn.Module) -> None:
         """Take in the weights of the network after a step."""
         self.n_updates += 1
         n = exact(self.n_updates)
         share = (1.0 - ((1 + n) / (10 + n)).clamp(max=self.decay)).float()
-        mine, theirs = self.network.state_dict(), network.state_dict()
-        for name, tensor in mine.items():
-            if tensor.is_floating_point():
-                tensor.lerp_(theirs[name].to(tensor.dtype), share.to(tensor.dtype))
-            else:
-                tensor.copy_(theirs[name])
+        move_towards(self.network.state_dict(), network.state_dict(), share)
 
     def train(self, mode: bool = True) -> Teacher:
         """A teacher is never in training mode: its dropout is off, its statistics are averages."""

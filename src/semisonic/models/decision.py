@@ -4,12 +4,10 @@ They are fitted after training by :mod:`semisonic.classifier.calibration` and
 :mod:`semisonic.classifier.unknown`, on clips that were not trained on, and lie in the model file.
 :class:`semisonic.models.decision_module.DecisionModule` applies them, and nothing else does.
 
-Whether a sound is like anything that was learned is told by rules on logits and embeddings.
-Energy: Liu et al., "Energy-based out-of-distribution detection", NeurIPS 2020. Distance: Lee et
-al., "A simple unified framework for detecting out-of-distribution samples and adversarial
-attacks", NeurIPS 2018 (class means with one covariance; here on the embedding only). Noise: a rule
-between known sounds and generated noise, in the manner of Hendrycks et al., "Deep anomaly detection
-with outlier exposure", ICLR 2019, but fitted to statistics of features.
+Whether a sound is like anything that was learned is told by two rules. Energy: Liu et al.,
+"Energy-based out-of-distribution detection", NeurIPS 2020. Noise: a rule between known sounds and
+synthetic noise, in the manner of Hendrycks et al., "Deep anomaly detection with outlier exposure",
+ICLR 2019, but fitted to statistics of features.
 """
 
 from __future__ import annotations
@@ -24,12 +22,9 @@ from numpy.typing import NDArray
 from semisonic.core.errors import ModelError
 from semisonic.core.files import digest
 
-Knots = tuple[tuple[tuple[float, ...], tuple[float, ...]], ...]
-
-NONE, TEMPERATURE, VECTOR, ISOTONIC = "none", "temperature", "vector", "isotonic"
-METHODS = (TEMPERATURE, VECTOR, ISOTONIC)
+NONE, TEMPERATURE, VECTOR = "none", "temperature", "vector"
+METHODS = (TEMPERATURE, VECTOR)
 """The simplest first."""
-MOST_KNOTS = 4096
 
 
 @dataclass(frozen=True)
@@ -38,20 +33,15 @@ class Calibration:
 
     Attributes
     ----------
-    method : {"none", "temperature", "vector", "isotonic"}
+    method : {"none", "temperature", "vector"}
     scale, offset : tuple of float
         Logits are multiplied and then moved by these: one of each for all classes
-        (temperature; the scale is one over it) or one for each class (vector). Empty for the
-        others.
-    knots : tuple of (x, y)
-        Isotonic, one per class: probabilities before, rising, and after, not falling; straight
-        lines lie between them. With one label per clip the results are divided by their sum.
+        (temperature; the scale is one over it) or one for each class (vector). Empty for "none".
     """
 
     method: str = NONE
     scale: tuple[float, ...] = ()
     offset: tuple[float, ...] = ()
-    knots: Knots = ()
 
     @property
     def temperature(self) -> float:
@@ -62,17 +52,13 @@ class Calibration:
         """A few words for people."""
         if self.method == TEMPERATURE:
             return f"temperature {self.temperature:.3g}"
-        return {VECTOR: "vector scaling", ISOTONIC: "isotonic, class by class"}.get(
-            self.method, "none"
-        )
+        return "vector scaling" if self.method == VECTOR else "none"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         numbers: dict[str, Any] = {"method": self.method}
         if self.scale:
             numbers |= {"scale": list(self.scale), "offset": list(self.offset)}
-        if self.knots:
-            numbers["knots"] = [[list(x), list(y)] for x, y in self.knots]
         return numbers
 
     @classmethod
@@ -89,19 +75,14 @@ class Calibration:
         method = table.get("method")
         if method == NONE:
             return cls()
-        if method in (TEMPERATURE, VECTOR):
-            n = 1 if method == TEMPERATURE else n_classes
-            scale = numbers_of(table.get("scale"), "calibration: 'scale'", n)
-            offset = numbers_of(table.get("offset"), "calibration: 'offset'", n)
-            if min(scale) <= 0:
-                raise ModelError("calibration: 'scale' holds a value that is not above 0")
-            return cls(method, scale, offset)
-        if method != ISOTONIC:
+        if method not in METHODS:
             raise ModelError(f"calibration: found the method {method!r}, which is none of ours")
-        knots = table.get("knots")
-        if not isinstance(knots, list) or len(knots) != n_classes:
-            raise ModelError(f"calibration: 'knots' are not those of {n_classes} classes")
-        return cls(method, knots=tuple(_knots(pair) for pair in knots))
+        n = 1 if method == TEMPERATURE else n_classes
+        scale = numbers_of(table.get("scale"), "calibration: 'scale'", n)
+        offset = numbers_of(table.get("offset"), "calibration: 'offset'", n)
+        if min(scale) <= 0:
+            raise ModelError("calibration: 'scale' holds a value that is not above 0")
+        return cls(method, scale, offset)
 
 
 def numbers_of(values: Any, what: str, n: int | None = None) -> tuple[float, ...]:
@@ -124,17 +105,6 @@ def numbers_of(values: Any, what: str, n: int | None = None) -> tuple[float, ...
     if not np.isfinite(numbers).all():
         raise ModelError(f"{what} holds a number that is not finite")
     return numbers
-
-
-def _knots(pair: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    if not isinstance(pair, list) or len(pair) != 2:
-        raise ModelError("calibration: 'knots' of a class are not two lists")
-    x, y = (numbers_of(part, "calibration: 'knots'") for part in pair)
-    if not 1 <= len(x) == len(y) <= MOST_KNOTS:
-        raise ModelError("calibration: 'knots' of a class are not two lists of one length")
-    if (np.diff(x) <= 0).any() or (np.diff(y) < 0).any() or min(y) < 0 or max(y) > 1:
-        raise ModelError("calibration: 'knots' do not rise from 0 to 1")
-    return x, y
 
 
 @dataclass(frozen=True)
@@ -170,25 +140,6 @@ class EnergyRule:
 
 
 @dataclass(frozen=True, eq=False)
-class DistanceRule:
-    """High for sounds that lie far from the mean of every class.
-
-    Attributes
-    ----------
-    means : ndarray of float32, shape (n_classes, dim)
-    directions : ndarray of float32, shape (dim, rank)
-        Orthonormal; where classes vary most.
-    weights : ndarray of float32, shape (rank + 1,)
-        One over the variance in each direction, and at the end in all others.
-    """
-
-    limit: OodLimit
-    means: NDArray[np.float32]
-    directions: NDArray[np.float32]
-    weights: NDArray[np.float32]
-
-
-@dataclass(frozen=True, eq=False)
 class NoiseRule:
     """High for sounds that are more like generated noise and silence than like known ones.
 
@@ -213,8 +164,8 @@ class NoiseRule:
     offset: float
 
 
-OodRule = EnergyRule | DistanceRule | NoiseRule
-NAMES: dict[type, str] = {EnergyRule: "energy", DistanceRule: "distance", NoiseRule: "noise"}
+OodRule = EnergyRule | NoiseRule
+NAMES: dict[type, str] = {EnergyRule: "energy", NoiseRule: "noise"}
 
 
 @dataclass(frozen=True)
@@ -223,7 +174,7 @@ class OodRules:
 
     Attributes
     ----------
-    parts : tuple of Energy, Distance or Noise
+    parts : tuple of EnergyRule or NoiseRule
         None at all, and everything is known.
     kept : float
         Share of known sounds that should pass, 0 to 1.
@@ -255,11 +206,7 @@ class OodRules:
         """The tables by name, for the model file."""
         tables: dict[str, NDArray[np.float32]] = {}
         for part in self.parts:
-            if isinstance(part, DistanceRule):
-                tables["distance.means"] = part.means
-                tables["distance.directions"] = part.directions
-                tables["distance.weights"] = part.weights
-            elif isinstance(part, NoiseRule):
+            if isinstance(part, NoiseRule):
                 tables["noise.widths"] = part.widths
                 tables["noise.centres"] = part.centres
                 tables["noise.weights"] = part.weights
@@ -270,8 +217,6 @@ class OodRules:
         cls,
         table: Any,
         tensors: Mapping[str, NDArray[np.float32]],
-        n_classes: int,
-        dim: int,
         n_statistics: int = 0,
     ) -> OodRules:
         """Read what :meth:`to_dict` and :meth:`tensors` wrote, wherever it comes from.
@@ -279,7 +224,7 @@ class OodRules:
         Raises
         ------
         ModelError
-            For anything that is no rule for embeddings of ``dim`` numbers and ``n_statistics``.
+            For anything that is no rule for so many statistics of features.
         """
         if not isinstance(table, Mapping) or not isinstance(table.get("rules"), Mapping):
             raise ModelError("unknown: found no mapping of rules")
@@ -293,28 +238,12 @@ class OodRules:
             limit = OodLimit.from_list(rule.get("limit"), f"unknown: the limit of '{name}'")
             if name == "energy":
                 parts.append(EnergyRule(limit))
-            elif name == "noise":
-                parts.append(_noise_rule(limit, rule, tensors, n_statistics))
             else:
-                parts.append(_distance_rule(limit, tensors, n_classes, dim))
+                parts.append(_noise_rule(limit, rule, tensors, n_statistics))
         rules_read = cls(tuple(parts), kept)
         if left := set(tensors) - set(rules_read.tensors()):
             raise ModelError(f"unknown: the table '{sorted(left)[0]}' belongs to no rule")
         return rules_read
-
-
-def _distance_rule(
-    limit: OodLimit, tensors: Mapping[str, NDArray[np.float32]], n_classes: int, dim: int
-) -> DistanceRule:
-    weights = _tensor(tensors, "distance.weights", None)
-    if weights.ndim != 1 or not 1 <= len(weights) <= dim + 1 or (weights < 0).any():
-        raise ModelError("unknown: 'distance.weights' are not those of a distance")
-    return DistanceRule(
-        limit,
-        _tensor(tensors, "distance.means", (n_classes, dim)),
-        _tensor(tensors, "distance.directions", (dim, len(weights) - 1)),
-        weights,
-    )
 
 
 def _noise_rule(
@@ -357,14 +286,14 @@ MAX_NOISE_SHARE = KNOWN_THRESHOLD / 2
 
 @dataclass(frozen=True)
 class Decision:
-    """From logits and embeddings to scores and answers.
+    """From logits to scores and answers.
 
     Attributes
     ----------
     calibration : Calibration
     thresholds : mapping of str to float
         The score from which on a class is named; of all classes, or empty.
-    unknown : Unknown
+    unknown : OodRules
         Which sounds are like nothing that was learned.
     note : mapping
         How it was fitted: on how many clips, and what was reached; text and numbers.
@@ -432,7 +361,6 @@ class Decision:
         table: Any,
         tensors: Mapping[str, NDArray[np.float32]],
         classes: Sequence[str],
-        dim: int,
         n_statistics: int = 0,
     ) -> Decision:
         """Read what :meth:`to_dict` and :meth:`tensors` wrote, wherever it comes from.
@@ -440,8 +368,8 @@ class Decision:
         Raises
         ------
         ModelError
-            For anything that is no decision of a model with these classes, embeddings of ``dim``
-            numbers and ``n_statistics`` statistics of features.
+            For anything that is no decision of a model with these classes and so many statistics of
+            features.
         """
         if not isinstance(table, Mapping):
             raise ModelError(f"decision: found {type(table).__name__}, expected a mapping")
@@ -457,6 +385,6 @@ class Decision:
         return cls(
             Calibration.from_dict(table.get("calibration"), len(classes)),
             dict(zip(classes, values, strict=True)) if values else {},
-            OodRules.from_dict(table.get("unknown"), tensors, len(classes), dim, n_statistics),
+            OodRules.from_dict(table.get("unknown"), tensors, n_statistics),
             dict(note),
         )

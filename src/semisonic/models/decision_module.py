@@ -14,7 +14,6 @@ from semisonic.models.decision import (
     KNOWN_THRESHOLD,
     MAX_NOISE_SHARE,
     Decision,
-    DistanceRule,
     NoiseRule,
     OodLimit,
     OodRule,
@@ -29,7 +28,7 @@ class DecisionModule(nn.Module):
     decision : Decision
     multi_label : bool
     dtype : torch.dtype
-        What it computes in; float32 for files. Curves are always double, as steps are steep.
+        What it computes in; float32 for files.
     """
 
     def __init__(
@@ -40,12 +39,9 @@ class DecisionModule(nn.Module):
         calibration = decision.calibration
         self.register_buffer("scale", _numbers(calibration.scale or (1.0,), dtype))
         self.register_buffer("offset", _numbers(calibration.offset or (0.0,), dtype))
-        self.curves = nn.ModuleList(_Curve(x, y) for x, y in calibration.knots)
         self.rules = nn.ModuleList(OodModule(part, dtype) for part in decision.unknown.parts)
 
-    def forward(
-        self, logits: Tensor, embedding: Tensor | None = None, statistics: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, logits: Tensor, statistics: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Scores, and how known each sound is.
 
         Little is claimed of what seems mere noise: its scores keep at most a quarter of their way
@@ -55,8 +51,6 @@ class DecisionModule(nn.Module):
         Parameters
         ----------
         logits : Tensor, shape (batch, n_classes)
-        embedding : Tensor, shape (batch, dim), optional
-            What the class layer saw; the rule of distances needs it.
         statistics : Tensor, shape (batch, n_statistics), optional
             Of the features; the rule against noise needs them.
 
@@ -75,7 +69,7 @@ class DecisionModule(nn.Module):
         scores = self.calibrated(logits)
         known = torch.ones_like(scores[:, 0])
         for rule in map(_as_ood_module, self.rules):
-            one = rule.in_distribution(logits.to(self.dtype), embedding, statistics)
+            one = rule.in_distribution(logits.to(self.dtype), statistics)
             known = torch.minimum(known, one)
             if rule.is_of_noise:
                 scores = self.tempered(scores, one)
@@ -84,16 +78,7 @@ class DecisionModule(nn.Module):
     def calibrated(self, logits: Tensor) -> Tensor:
         """Probabilities without the rules for unknown sounds, shape (..., n_classes)."""
         moved = logits.to(self.dtype) * self.get_buffer("scale") + self.get_buffer("offset")
-        scores = probabilities(moved, multi_label=self.multi_label)
-        if not len(self.curves):
-            return scores
-        columns = [curve(scores[..., i]) for i, curve in enumerate(self.curves)]
-        table = torch.stack(columns, dim=-1).to(self.dtype)
-        if self.multi_label:
-            return table
-        total = table.sum(dim=-1, keepdim=True)
-        # A row without any probability stays what it was.
-        return torch.where(total > 0, table / torch.where(total > 0, total, 1.0), scores)
+        return probabilities(moved, multi_label=self.multi_label)
 
     def tempered(self, scores: Tensor, no_noise: Tensor) -> Tensor:
         """Scores of which little is left where a sound seems noise; see :meth:`forward`."""
@@ -124,7 +109,7 @@ class OodModule(nn.Module):
 
     Parameters
     ----------
-    part : Energy, Distance or Noise
+    part : EnergyRule or NoiseRule
     dtype : torch.dtype
     """
 
@@ -132,37 +117,21 @@ class OodModule(nn.Module):
         super().__init__()
         self.limit, self.dtype = part.limit, dtype
         self.is_of_noise = isinstance(part, NoiseRule)
-        self.measure: _EnergyScore | _DistanceScore | _NoiseScore
-        if isinstance(part, NoiseRule):
-            self.measure = _NoiseScore(part, dtype)
-        else:
-            self.measure = (
-                _DistanceScore(part, dtype) if isinstance(part, DistanceRule) else _EnergyScore()
-            )
+        self.measure = _NoiseScore(part, dtype) if isinstance(part, NoiseRule) else _EnergyScore()
 
-    def forward(
-        self,
-        logits: Tensor | None = None,
-        embedding: Tensor | None = None,
-        statistics: Tensor | None = None,
-    ) -> Tensor:
-        """OOD scores, shape (batch,): by energy, distance or likeness to noise."""
-        needs: dict[type, tuple[str, Tensor | None]] = {
-            _EnergyScore: ("logits", logits),
-            _DistanceScore: ("embeddings", embedding),
-            _NoiseScore: ("statistics of features", statistics),
-        }
-        name, seen = needs[type(self.measure)]
+    def forward(self, logits: Tensor | None = None, statistics: Tensor | None = None) -> Tensor:
+        """OOD scores, shape (batch,): by energy or likeness to noise."""
+        name, seen = (
+            ("statistics of features", statistics) if self.is_of_noise else ("logits", logits)
+        )
         if seen is None:
             raise ModelError(f"a rule for unknown sounds of this model needs {name}; found none")
         ood_score: Tensor = self.measure(seen.to(self.dtype))
         return ood_score
 
-    def in_distribution(
-        self, logits: Tensor, embedding: Tensor | None = None, statistics: Tensor | None = None
-    ) -> Tensor:
+    def in_distribution(self, logits: Tensor, statistics: Tensor | None = None) -> Tensor:
         """How known sounds are, 0 to 1, shape (batch,): 0.5 at the limit."""
-        return in_distribution(self.limit, self(logits, embedding, statistics))
+        return in_distribution(self.limit, self(logits, statistics))
 
 
 def _as_ood_module(module: nn.Module) -> OodModule:
@@ -192,26 +161,6 @@ class _EnergyScore(nn.Module):
         return -torch.logsumexp(logits, dim=1)
 
 
-class _DistanceScore(nn.Module):
-    """Mahalanobis distance to the nearest class; 1 is usual of known sounds."""
-
-    def __init__(self, part: DistanceRule, dtype: torch.dtype) -> None:
-        super().__init__()
-        for name in ("means", "directions", "weights"):
-            self.register_buffer(name, _numbers(getattr(part, name), dtype))
-
-    def forward(self, embedding: Tensor) -> Tensor:
-        means, weights = self.get_buffer("means"), self.get_buffer("weights")
-        distances: list[Tensor] = []
-        for mean in means:
-            step = embedding - mean
-            along = (step @ self.get_buffer("directions")).square()
-            rest = torch.relu(step.square().sum(dim=1) - along.sum(dim=1))
-            distances.append(along @ weights[:-1] + weights[-1] * rest)
-        nearest = torch.stack(distances).amin(dim=0)
-        return (nearest / means.shape[1]).sqrt()
-
-
 class _NoiseScore(nn.Module):
     """How much more a sound is like generated noise than like known sounds."""
 
@@ -226,24 +175,6 @@ class _NoiseScore(nn.Module):
         squares = (x * x).sum(dim=1, keepdim=True) + (centres * centres).sum(dim=1)
         kernels = torch.exp(-torch.relu(squares - 2.0 * x @ centres.T))
         return kernels @ self.get_buffer("weights") + self.moved
-
-
-class _Curve(nn.Module):
-    """Straight lines between knots, level outside; in double precision, as steps are steep."""
-
-    def __init__(self, x: tuple[float, ...], y: tuple[float, ...]) -> None:
-        super().__init__()
-        if len(x) == 1:
-            x, y = (x[0], x[0] + 1.0), (y[0], y[0])
-        self.register_buffer("x", _numbers(x))
-        self.register_buffer("y", _numbers(y))
-
-    def forward(self, scores: Tensor) -> Tensor:
-        x, y, at = self.get_buffer("x"), self.get_buffer("y"), scores.double()
-        behind = (at.unsqueeze(-1) >= x).sum(dim=-1)
-        left = torch.clamp(behind - 1, 0, len(x) - 2)
-        share = torch.clamp((at - x[left]) / (x[left + 1] - x[left]), 0.0, 1.0)
-        return y[left] + share * (y[left + 1] - y[left])
 
 
 def _numbers(

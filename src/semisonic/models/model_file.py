@@ -579,9 +579,7 @@ def _decision(
 ) -> Decision:
     arrays = {name.removeprefix(_OF_DECISION): value.numpy() for name, value in tensors.items()}
     try:
-        return Decision.from_dict(
-            table, arrays, model.classes, model.neck.out_features, model.statistics.out_features
-        )
+        return Decision.from_dict(table, arrays, model.classes, model.statistics.out_features)
     except ModelError as error:
         raise ModelError(f"{path}: the decision cannot be used: {error}") from error
 

@@ -181,17 +181,15 @@ class SoundModel(nn.Module):
         """
         embedding = self.embed(x) if embedding is None else embedding
         statistics = self.statistics(x) if self.decision.unknown.reads_statistics else None
-        return self.decide(self.head(embedding), embedding, statistics)
+        return self.decide(self.head(embedding), statistics)
 
-    def decide(
-        self, logits: Tensor, embedding: Tensor | None = None, statistics: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def decide(self, logits: Tensor, statistics: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Scores of logits: the one way to scores, see :class:`DecisionModule`.
 
         Parameters
         ----------
-        logits, embedding, statistics : Tensor, shape (batch, ...)
-            On any device. Rules for unknown sounds need the latter two.
+        logits, statistics : Tensor, shape (batch, ...)
+            On any device. The rule against noise needs the latter.
 
         Returns
         -------
@@ -200,8 +198,9 @@ class SoundModel(nn.Module):
         known : Tensor of float64, shape (batch,)
             How known each sound is, 0 to 1: unknown below 0.5.
         """
-        tables = [None if one is None else one.cpu() for one in (embedding, statistics)]
-        found: tuple[Tensor, Tensor] = self._decide(logits.cpu(), *tables)
+        found: tuple[Tensor, Tensor] = self._decide(
+            logits.cpu(), None if statistics is None else statistics.cpu()
+        )
         return found
 
     def calibrated(self, logits: Tensor) -> Tensor:

@@ -11,13 +11,11 @@ from __future__ import annotations
 
 import pickle
 import re
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
 
 from semisonic.core.errors import ModelError, OptionError
 from semisonic.core.files import digest, replacing
@@ -27,89 +25,10 @@ from semisonic.models.weights import tensors_digest, weights_digest
 from semisonic.training.options import FitOptions
 from semisonic.training.run_folder import differences
 
-FORMAT = 1
+FORMAT = 2
 NAME = "checkpoint.pt"
-WRITING_SHARE = 0.01  # of the time that may go into checkpoints at the ends of epochs
 
-Identity = dict[str, Any]
-
-
-def save_checkpoint(folder: Path, content: Mapping[str, Any]) -> None:
-    """Write the checkpoint of a folder, in place of the one before."""
-    with replacing(folder / NAME) as part:
-        torch.save({"format": FORMAT, **content}, part)
-
-
-def load_checkpoint(folder: Path, identity: Identity) -> dict[str, Any] | None:
-    """The checkpoint of a folder.
-
-    Parameters
-    ----------
-    folder : Path
-    identity : mapping
-        What the training is, see :func:`identity_of`.
-
-    Returns
-    -------
-    dict or None
-        None where there is no checkpoint.
-
-    Raises
-    ------
-    ModelError
-        When the file cannot be read.
-    OptionError
-        When it belongs to another training; the message names all that differs.
-    """
-    path = folder / NAME
-    if not path.exists():
-        return None
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        recorded, version = content["identity"], content["format"]
-    except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
-        raise ModelError(
-            f"{path}: not a readable checkpoint ({error}); delete it to train from the start"
-        ) from error
-    if version != FORMAT:
-        raise ModelError(
-            f"{path}: format {version}, expected {FORMAT}; delete it to train from the start"
-        )
-    changed = differences(recorded, identity)
-    if changed:
-        raise OptionError(
-            f"{path}: the checkpoint belongs to another training: {'; '.join(changed)}. "
-            "Choose another folder, or delete the checkpoint to train from the start"
-        )
-    return dict(content)
-
-
-class CheckpointClock:
-    """Says when to write: after ``interval`` seconds, and at the ends of epochs.
-
-    Epochs of a fraction of a second do not all get a checkpoint: at the end of an epoch one
-    is written when the time since the last is long against the time that writing takes.
-    """
-
-    def __init__(self, interval: float) -> None:
-        self.interval = interval
-        self._last = time.monotonic()
-        self._cost = 0.0
-
-    def is_due(self, epoch_ended: bool = False) -> bool:
-        """Whether to write now."""
-        waited = time.monotonic() - self._last
-        return waited >= self.interval or (epoch_ended and waited >= self._cost / WRITING_SHARE)
-
-    def written(self, seconds: float) -> None:
-        """Take note that a checkpoint was written in so many seconds."""
-        self._cost = seconds
-        self._last = time.monotonic()
-
-
-# Options that do not change what is computed. Number format and memory layout do, but may be
-# left to the device: what the checkpoint says is used, or compared, when it is loaded.
-_FREE = ("checkpoint_interval", "precision", "channels_last")
+Checkpoint = dict[str, Any]
 
 
 class BatchStream(Protocol):
@@ -128,7 +47,7 @@ Streams = Mapping[str, BatchStream]
 
 def identity_of(
     objective: Objective, streams: Streams, options: FitOptions, seed: int, validated: bool
-) -> Identity:
+) -> Checkpoint:
     """What a training is: two share it only if they compute the same.
 
     Parameters
@@ -137,7 +56,8 @@ def identity_of(
         With its first weights.
     streams : mapping of str to BatchStream
     options : FitOptions
-        Those that do not change what is computed are left out.
+        Without effect are how often checkpoints are written, and the number format: it may be left
+        to the device, and the checkpoint's is used or compared when it is loaded.
     seed : int
     validated : bool
         Whether a validation follows each epoch.
@@ -147,7 +67,8 @@ def identity_of(
     dict
         Nested, of plain values.
     """
-    chosen: dict[str, Any] = {k: v for k, v in to_dict(options).items() if k not in _FREE}
+    chosen = to_dict(options)
+    del chosen["checkpoint_interval"], chosen["precision"]
     text = re.sub(r"0x[0-9a-f]+", "", repr(objective))  # without addresses in memory
     return {
         "seed": seed,
@@ -155,22 +76,72 @@ def identity_of(
         "validated": validated,
         "objective": f"{type(objective).__name__} {digest(text)}",
         "first weights": weights_digest(objective),
-        "streams": {name: _stream_identity(streams[name]) for name in objective.streams},
+        "streams": {
+            name: {
+                "steps per epoch": streams[name].steps_per_epoch,
+                "first batch": _batch_digest(streams[name].at(0)),
+                "last batch": _batch_digest(streams[name].at(streams[name].steps_per_epoch - 1)),
+            }
+            for name in objective.streams
+        },
     }
 
 
-def _stream_identity(stream: BatchStream) -> dict[str, Any]:
-    """Length of a stream and hashes of its first and last batch."""
-    last = stream.steps_per_epoch - 1
-    return {
-        "steps per epoch": stream.steps_per_epoch,
-        "first batch": _batch_digest(stream.at(0)),
-        "last batch": _batch_digest(stream.at(last)),
-    }
+def _batch_digest(batch: BatchLike) -> str:
+    return tensors_digest([("x", batch.x), ("y", batch.y), ("row", getattr(batch, "row", None))])
+
+
+def save_checkpoint(folder: Path, content: Checkpoint) -> None:
+    """Write the checkpoint of a folder, in place of the one before."""
+    with replacing(folder / NAME) as part:
+        torch.save({"format": FORMAT, **content}, part)
+
+
+def load_checkpoint(folder: Path, identity: Checkpoint, precision: str) -> Checkpoint | None:
+    """The checkpoint of a folder; None where there is none.
+
+    Parameters
+    ----------
+    folder : Path
+    identity : dict
+        What the training is, see :func:`identity_of`.
+    precision : {"auto", "fp32", "bf16"}
+
+    Returns
+    -------
+    dict or None
+
+    Raises
+    ------
+    ModelError
+        When the file cannot be read.
+    OptionError
+        When it belongs to another training; the message names all that differs.
+    """
+    path = folder / NAME
+    if not path.exists():
+        return None
+    advice = "delete it to train from the start"
+    try:
+        content: Checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        recorded, version, computed = (content[k] for k in ("identity", "format", "precision"))
+    except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        raise ModelError(f"{path}: not a readable checkpoint ({error}); {advice}") from error
+    if version != FORMAT:
+        raise ModelError(f"{path}: format {version}, expected {FORMAT}; {advice}")
+    changed = differences(recorded, identity)
+    if precision not in ("auto", computed):
+        changed.append(f"'precision' was {computed}, now {precision}")
+    if changed:
+        raise OptionError(
+            f"{path}: the checkpoint belongs to another training: {'; '.join(changed)}. "
+            "Choose another folder, or delete the checkpoint to train from the start"
+        )
+    return content
 
 
 def check_streams(objective: Objective, streams: Streams, device_type: str) -> None:
-    """See that the objective gets the streams it reads, on the right device.
+    """See that the objective gets the streams it reads, on the right kind of device.
 
     Parameters
     ----------
@@ -198,8 +169,3 @@ def check_streams(objective: Objective, streams: Streams, device_type: str) -> N
                 f"the stream '{name}' gives batches on '{kind}', but the training is on "
                 f"'{device_type}': make both with the same device"
             )
-
-
-def _batch_digest(batch: BatchLike) -> str:
-    row: Tensor | None = getattr(batch, "row", None)
-    return tensors_digest([("x", batch.x), ("y", batch.y), ("row", row)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,9 +17,8 @@ from semisonic.models.pretrained import AutoEncoder
 from semisonic.models.weights import initialise, undisturbed
 from semisonic.training.checkpoint import BatchStream, Streams
 from semisonic.training.devices import choose_device
-from semisonic.training.loop import fit
+from semisonic.training.loop import FitResult, fit
 from semisonic.training.options import FitOptions
-from semisonic.training.state import FitResult
 
 ValidateObjective = Callable[[Objective], Mapping[str, float]]
 
@@ -82,7 +82,7 @@ def fit_layers(
                     replace(options, epochs=layer_epochs, steps=0),
                     seed=seed,
                     device=place,
-                    validate=_bound(validate, layer),
+                    validate=None if validate is None else partial(validate, layer),
                     folder=None if folder is None else folder / f"layer-{number + 1}",
                     label=f"layer {number + 1} of {n_layers}",
                 )
@@ -111,9 +111,3 @@ def only_used_weights(objective: Objective, streams: Streams) -> Iterator[None]:
     finally:
         for weight in unused:
             weight.requires_grad_(True)
-
-
-def _bound(
-    validate: ValidateObjective | None, objective: Objective
-) -> Callable[[], Mapping[str, float]] | None:
-    return None if validate is None else lambda: validate(objective)

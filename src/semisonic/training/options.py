@@ -38,18 +38,14 @@ class FitOptions:
         0.0, "pull of weights (not of biases and norms) towards zero", minimum=0.0
     )
     schedule: str = option("constant", "course of the learning rate", choices=SCHEDULES)
-    step_epochs: int = option(30, "schedule step: epochs between two falls", minimum=1)
-    milestones: tuple[int, ...] = option(
-        (), "schedule step: epochs at which the rate falls, instead of step_epochs", minimum=1
+    step_epochs: int = option(
+        10,
+        "schedule step: epochs between two falls of the rate; schedule plateau: epochs without a "
+        "better monitor before one",
+        minimum=1,
     )
     step_factor: float = option(
         0.1, "schedules step and plateau: what a fall multiplies by", minimum=0.0, maximum=1.0
-    )
-    plateau_epochs: int = option(
-        10, "schedule plateau: epochs without a better monitor before a fall", minimum=1
-    )
-    min_learning_rate: float = option(
-        0.0, "schedules cosine and plateau: lowest learning rate", minimum=0.0
     )
     warmup_epochs: float = option(
         0.0,
@@ -70,11 +66,6 @@ class FitOptions:
         "auto",
         "number format of the forward pass; auto: bf16 where the device has instructions for it",
         choices=PRECISIONS,
-    )
-    channels_last: str = option(
-        "auto",
-        "channels-last memory layout of weights; auto: on a processor, and on a card with bf16",
-        choices=("auto", "on", "off"),
     )
     freeze_epochs: float = option(
         0.0,

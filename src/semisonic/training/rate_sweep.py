@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,11 +11,9 @@ from semisonic.core.options import check
 from semisonic.core.progress import bar
 from semisonic.learning.objective import Objective
 from semisonic.training.checkpoint import Streams, check_streams
-from semisonic.training.devices import World, choose_device, choose_plan, kept_randomness
-from semisonic.training.loop import train_step
-from semisonic.training.optimizer import Schedule
+from semisonic.training.devices import World, choose_device, choose_precision, kept_randomness
+from semisonic.training.loop import NotFinite, Training, train_step
 from semisonic.training.options import FitOptions
-from semisonic.training.state import NotFinite, TrainingState
 
 SMOOTHING = 0.9
 """Of the moving average of the loss, whose first values are corrected for their number."""
@@ -34,25 +31,25 @@ class RateSweep:
 
     Attributes
     ----------
-    rates : tuple of float
+    rates : list of float
         Rising. Those of the encoder's layers may be shares of them.
-    losses : tuple of float
+    losses : list of float
         Of the batch at each step, before it; finite.
-    smoothed : tuple of float
+    smoothed : list of float
         Their moving average.
     stopped : bool
         Whether the loss exploded before the highest rate was reached.
     """
 
-    rates: tuple[float, ...]
-    losses: tuple[float, ...]
-    smoothed: tuple[float, ...]
+    rates: list[float]
+    losses: list[float]
+    smoothed: list[float]
     stopped: bool
 
     @property
     def lowest(self) -> int:
         """The step with the lowest smoothed loss."""
-        return min(range(len(self.smoothed)), key=self.smoothed.__getitem__)
+        return self.smoothed.index(min(self.smoothed))
 
     @property
     def suggestion(self) -> float | None:
@@ -74,7 +71,7 @@ def sweep_rate(
     device: str | torch.device = "cpu",
     label: str = "sweep",
 ) -> RateSweep:
-    """Train a copy of an objective for some steps, with a rate that rises from step to step.
+    """Train a copy of an objective for some steps, each at the same multiple of the last's rate.
 
     Parameters
     ----------
@@ -91,6 +88,12 @@ def sweep_rate(
     steps : int
     seed : int
     device : str or torch.device
+    label : str
+        What the progress bar is called.
+
+    Returns
+    -------
+    RateSweep
 
     Raises
     ------
@@ -100,68 +103,37 @@ def sweep_rate(
     check(options)
     place = choose_device(device)
     check_streams(objective, streams, place.type)
-    frozen = float(steps) if options.freeze_epochs else 0.0
     plain = replace(
         options,
         epochs=steps,
         steps=0,
-        freeze_epochs=frozen,
+        freeze_epochs=float(steps) if options.freeze_epochs else 0.0,
         ema_decay=0.0,
         patience=0,
         schedule="constant",
         restore_best=False,
     )
-    tried = copy.deepcopy(objective).to(place)
-    with kept_randomness(place):
-        training = TrainingState(
-            tried,
-            plain,
-            1,
-            seed=seed,
-            device=place,
-            world=World(),
-            plan=choose_plan(options, place),
-            validated=False,
-            folder=None,
-            identity={},
-        )
-        training.schedule = _Rise(plain, lowest, highest, steps)
-        return _sweep(training, streams, steps, label)
-
-
-def _sweep(training: TrainingState, streams: Streams, n_steps: int, label: str) -> RateSweep:
-    rates: list[float] = []
+    precision = choose_precision(options.precision, place)
+    rates = [lowest * (highest / lowest) ** (step / (steps - 1)) for step in range(steps)]
     losses: list[float] = []
     smoothed: list[float] = []
-    mean, stopped = 0.0, False
-    training.freezing.train()
-    with bar(n_steps, label, "step") as shown:
-        for step in range(n_steps):
+    mean = 0.0
+    with kept_randomness(place), bar(steps, label, "step") as shown:
+        tried = copy.deepcopy(objective).to(place)
+        training = Training(tried, plain, 1, seed, place, World(), precision, False)
+        training.rate_at = rates.__getitem__
+        training.freeze()
+        while len(losses) < steps:
             train_step(training, streams)
             try:
                 training.meter.read()
             except NotFinite:
-                stopped = True
                 break
-            loss = training.meter.latest
-            mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
-            rates.append(training.schedule.rate(step))
-            losses.append(loss)
-            smoothed.append(mean / (1 - SMOOTHING ** (step + 1)))
+            losses.append(training.meter.latest)
+            mean = SMOOTHING * mean + (1 - SMOOTHING) * losses[-1]
+            smoothed.append(mean / (1 - SMOOTHING ** len(losses)))
             shown.update()
             if smoothed[-1] > TOO_HIGH * min(smoothed):
-                stopped = True
                 break
-    return RateSweep(tuple(rates), tuple(losses), tuple(smoothed), stopped)
-
-
-class _Rise(Schedule):
-    """Each rate is the same multiple of the one before."""
-
-    def __init__(self, options: FitOptions, lowest: float, highest: float, steps: int) -> None:
-        super().__init__(options, 1)
-        self.low, self.range, self.last = lowest, highest / lowest, steps - 1
-
-    def rate(self, step: int) -> float:
-        """The learning rate of a step; steps count from 0."""
-        return self.low * math.pow(self.range, step / self.last)
+    stopped = len(losses) < steps or smoothed[-1] > TOO_HIGH * min(smoothed)
+    return RateSweep(rates[: len(losses)], losses, smoothed, stopped)

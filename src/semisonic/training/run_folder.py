@@ -29,11 +29,16 @@ from semisonic.core.errors import DataError, OptionError, SemisonicError
 from semisonic.core.files import read_csv, read_json, write_csv, write_json
 from semisonic.core.locks import FolderLock
 from semisonic.core.options import to_dict
-from semisonic.core.parallel import n_processors
+from semisonic.core.parallel import count_workers
 from semisonic.data.outputs import check_folder
 
 
-def differences(found: Mapping[str, Any], wanted: Mapping[str, Any], where: str = "") -> list[str]:
+def differences(
+    found: Mapping[str, Any],
+    wanted: Mapping[str, Any],
+    where: str = "",
+    free: Collection[str] = (),
+) -> list[str]:
     """What is not the same in two nested mappings.
 
     Parameters
@@ -42,6 +47,8 @@ def differences(found: Mapping[str, Any], wanted: Mapping[str, Any], where: str 
         What was recorded, and what is asked for now.
     where : str
         Stands before the names.
+    free : collection of str
+        Names, dotted where nested, of values that may differ.
 
     Returns
     -------
@@ -54,12 +61,12 @@ def differences(found: Mapping[str, Any], wanted: Mapping[str, Any], where: str 
     ["'b.c' was 2, now 3"]
     """
     changed: list[str] = []
-    for key in [*found, *(key for key in wanted if key not in found)]:
-        old, new = found.get(key, "nothing"), wanted.get(key, "nothing")
+    for key in dict.fromkeys([*found, *wanted]):
+        old, new, name = found.get(key, "nothing"), wanted.get(key, "nothing"), f"{where}{key}"
         if isinstance(old, Mapping) and isinstance(new, Mapping):
-            changed += differences(old, new, f"{where}{key}.")
-        elif old != new:
-            changed.append(f"'{where}{key}' was {_short(old)}, now {_short(new)}")
+            changed += differences(old, new, f"{name}.", free)
+        elif old != new and name not in free:
+            changed.append(f"'{name}' was {_short(old)}, now {_short(new)}")
     return changed
 
 
@@ -87,13 +94,32 @@ def versions() -> dict[str, str]:
 
 def machine() -> dict[str, Any]:
     """Processor, cores that may be used, memory and graphics cards."""
+    torch = sys.modules.get("torch")  # a command that never loaded it computed on no card
+    n_cards = torch.cuda.device_count() if torch is not None else 0
     return {
         "system": platform.platform(),
         "cpu": _processor(),
-        "cores": n_processors(),
+        "cores": count_workers(None),
         "memory_gib": _memory_gib(),
-        "gpu": _cards(),
+        "gpu": [torch.cuda.get_device_name(i) for i in range(n_cards)] if torch else [],
     }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
+
+
+def _memory_gib() -> float | None:
+    try:
+        size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+    return round(size / 2**30, 1)
 
 
 def commit() -> str | None:
@@ -122,30 +148,6 @@ def _git(folder: Path, *arguments: str) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
-
-
-def _memory_gib() -> float | None:
-    try:
-        size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return None
-    return round(size / 2**30, 1)
-
-
-def _cards() -> list[str]:
-    torch = sys.modules.get("torch")  # a command that never loaded it computed on no card
-    if torch is None or not torch.cuda.is_available():
-        return []
-    return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
 
 
 RECORD, LOG, BAD_FILES, REMARKS = "run.json", "log.txt", "bad_files.csv", "remarks.csv"
@@ -197,56 +199,63 @@ class RunFolder:
         free: Collection[str] = (),
     ) -> None:
         self.folder = Path(folder)
-        self.command = command
-        self.options = _plain(options)
-        self.seeds = {"seed": seeds} if isinstance(seeds, int) else dict(seeds)
-        self.free = frozenset(free)
+        self.free = {f"options.{name}" for name in free}
+        self.asked = {
+            "command": command,
+            "options": _plain(options),
+            "seeds": {"seed": seeds} if isinstance(seeds, int) else dict(seeds),
+        }
         self.resumed = False
         self.finished = False
         self.record: dict[str, Any] = {}
-        self._start = 0.0
         self._lock = FolderLock(self.folder)
-        self._handler: logging.Handler | None = None
+        self._handler: logging.Handler = logging.NullHandler()
         self._level_before = logging.NOTSET
 
     def __enter__(self) -> RunFolder:
         self._earlier()  # refused before anything is written
         self._lock.acquire()
         try:
-            return self._begin(self._earlier())
+            self._begin(self._earlier())
         except BaseException:
             self._lock.release()
             raise
+        return self
 
-    def _begin(self, earlier: dict[str, Any] | None) -> RunFolder:
+    def _begin(self, earlier: dict[str, Any] | None) -> None:
         self.resumed = earlier is not None
-        if not self.resumed:
+        if earlier is None:
             for name in (BAD_FILES, REMARKS):  # of a run that gave its folder back
                 (self.folder / name).unlink(missing_ok=True)
-        self.finished = earlier is not None and earlier["status"] == "done"
-        self._start = time.monotonic()
-        now = _now()
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        before = earlier or {"status": "", "data": {}, "started": now, "seconds": 0.0, "notes": {}}
+        self.finished = before["status"] == "done"
         self.record = {
-            "command": self.command,
+            **self.asked,
             "status": "running",
-            "options": self.options,
-            "seeds": self.seeds,
-            "data": earlier["data"] if earlier else {},
-            "started": earlier["started"] if earlier else now,
+            "data": before["data"],
+            "started": before["started"],
             "resumed": [*earlier["resumed"], now] if earlier else [],
             "finished": None,
-            "seconds": earlier["seconds"] if earlier else 0.0,
+            "seconds": before["seconds"],
             "versions": versions(),
             "commit": commit(),
             "machine": machine(),
             "error": None,
-            "notes": earlier["notes"] if earlier else {},
+            "notes": before["notes"],
         }
-        self._seconds_before = float(self.record["seconds"])
+        self._begun = time.monotonic() - before["seconds"]
         self._write()
-        self._open_log()
-        _log.info("%s %s", "resumed" if self.resumed else "started", self.command)
-        return self
+        self._handler = logging.FileHandler(
+            self.folder / LOG, encoding="utf-8", errors="backslashreplace"
+        )
+        self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        self._handler.setLevel(logging.INFO)
+        self._level_before = _log.level
+        if _log.getEffectiveLevel() > logging.INFO:
+            _log.setLevel(logging.INFO)
+        _log.addHandler(self._handler)
+        _log.info("%s %s", "resumed" if self.resumed else "started", self.asked["command"])
 
     def __exit__(
         self,
@@ -260,12 +269,17 @@ class RunFolder:
             self.record["error"] = f"{type(error).__name__}: {error}"
             _log.error("%s: %s", status, self.record["error"], exc_info=status == "failed")
         self.record["status"] = status
-        self.record["finished"] = _now()
+        self.record["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
         self._write()
         _log.info("%s after %.1f s", status, self.record["seconds"])
-        self._close_log()
-        if isinstance(error, SemisonicError):
-            self._give_back()
+        _log.removeHandler(self._handler)
+        self._handler.close()
+        _log.setLevel(self._level_before)
+        # A list of bad files stays, as the error may speak of it; the next run takes it away.
+        refused = isinstance(error, SemisonicError) and not self.finished
+        if refused and self._has_no_result() and not (self.folder / BAD_FILES).exists():
+            for name in (RECORD, LOG, REMARKS):
+                (self.folder / name).unlink(missing_ok=True)
         self._lock.release()
 
     def path(self, *parts: str) -> Path:
@@ -320,61 +334,31 @@ class RunFolder:
         if not path.exists():
             return None
         try:
-            earlier = read_json(path)
-            recorded = {name: earlier[name] for name in ("command", "options", "seeds")}
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            earlier: dict[str, Any] = read_json(path)
+            recorded = {name: earlier[name] for name in self.asked}
+            changed = differences(recorded, self.asked, free=self.free)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise OptionError(
                 f"{path}: not a readable run record ({error}); choose another folder"
             ) from error
-        wanted = {"command": self.command, "options": self.options, "seeds": self.seeds}
-        changed = differences(_without(recorded, self.free), _without(wanted, self.free))
-        if changed and self._is_given_back(earlier):
+        if changed and earlier["status"] != "done" and self._has_no_result():
             return None
         if changed:
+            more = f"; and {len(changed) - 5} more" if len(changed) > 5 else ""
             raise OptionError(
-                f"{self.folder}: belongs to another run: {_few(changed)}. "
+                f"{self.folder}: belongs to another run: {'; '.join(changed[:5])}{more}. "
                 "Choose another folder, or the same options to go on"
             )
-        return dict(earlier)
+        return earlier
 
-    def _is_given_back(self, record: Mapping[str, Any]) -> bool:
-        """Whether a run ended before there was a result, so that another may have its folder."""
-        return record.get("status") != "done" and all(
-            entry.name in _NO_RESULTS or entry.name.startswith(".")
-            for entry in self.folder.iterdir()
-        )
-
-    def _give_back(self) -> None:
-        """Remove the record of a run that was refused before there was a result."""
-        if (
-            self.finished
-            or not self._is_given_back(self.record)
-            or (self.folder / BAD_FILES).exists()
-        ):
-            return  # the error may speak of the list; the next run takes it away
-        for name in (RECORD, LOG, REMARKS):
-            (self.folder / name).unlink(missing_ok=True)
+    def _has_no_result(self) -> bool:
+        """Whether nothing is there that another command could not do without."""
+        names = (entry.name for entry in self.folder.iterdir())
+        return all(name in _NO_RESULTS or name.startswith(".") for name in names)
 
     def _write(self) -> None:
-        self.record["seconds"] = round(self._seconds_before + time.monotonic() - self._start, 3)
+        self.record["seconds"] = round(time.monotonic() - self._begun, 3)
         write_json(self.folder / RECORD, self.record)
-
-    def _open_log(self) -> None:
-        self._handler = logging.FileHandler(
-            self.folder / LOG, encoding="utf-8", errors="backslashreplace"
-        )
-        self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        self._handler.setLevel(logging.INFO)
-        self._level_before = _log.level
-        if _log.getEffectiveLevel() > logging.INFO:
-            _log.setLevel(logging.INFO)
-        _log.addHandler(self._handler)
-
-    def _close_log(self) -> None:
-        if self._handler is not None:
-            _log.removeHandler(self._handler)
-            self._handler.close()
-        _log.setLevel(self._level_before)
 
 
 def _plain(options: Any) -> dict[str, Any]:
@@ -384,28 +368,6 @@ def _plain(options: Any) -> dict[str, Any]:
     return plain
 
 
-def _without(record: Mapping[str, Any], free: frozenset[str]) -> dict[str, Any]:
-    """A record without the options that may differ."""
-
-    def prune(values: Mapping[str, Any], where: str) -> dict[str, Any]:
-        return {
-            key: prune(value, f"{where}{key}.") if isinstance(value, Mapping) else value
-            for key, value in values.items()
-            if f"{where}{key}" not in free
-        }
-
-    return {**record, "options": prune(record["options"], "")}
-
-
 def _text(value: str) -> str:
     """A text as a file gives it back: what is no Unicode in a name stands as ``\\udcff``."""
     return str(value).encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _few(changed: list[str], most: int = 5) -> str:
-    more = f"; and {len(changed) - most} more" if len(changed) > most else ""
-    return "; ".join(changed[:most]) + more
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

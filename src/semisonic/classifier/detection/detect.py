@@ -43,10 +43,11 @@ from semisonic.classifier.events import EventRules
 from semisonic.classifier.live.actions import LONGEST, PADDING, write_clip
 from semisonic.classifier.model_file import model_key, open_model
 from semisonic.classifier.use_options import CSV, SCORE_OPTIONS, DetectOptions, EventOptions
+from semisonic.core.cluster import open_engine
 from semisonic.core.errors import AudioError
 from semisonic.core.files import digest, write_csv
-from semisonic.core.options import check, from_mapping
-from semisonic.core.parallel import LOCAL, Engine, EngineOptions, engine_for, open_engine
+from semisonic.core.options import LOCAL, EngineOptions, check, from_mapping
+from semisonic.core.parallel import Engine, engine_for
 from semisonic.core.progress import bar, track
 from semisonic.data.events import Events
 from semisonic.data.formats.convert import write_labels

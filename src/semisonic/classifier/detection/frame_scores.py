@@ -24,7 +24,7 @@ from semisonic.classifier.use_options import AUTO, FRAMES, WINDOWS, DetectOption
 from semisonic.classifier.windows import Done, stream_windows
 from semisonic.core.errors import OptionError
 from semisonic.core.parallel import Engine, in_order
-from semisonic.data.cache import ArrayCache, CachedRows
+from semisonic.data.cache import ArrayCache
 from semisonic.data.clips import Clips
 from semisonic.models.sound_model import SoundModel
 from semisonic.training.devices import choose_device
@@ -250,13 +250,11 @@ class ScoreStore:
         self.n_classes = n_classes
         self._key = key
         self._stack = ExitStack()
-        opened = ArrayCache.open(folder, "scores", {}, row_bytes=2)  # a row is one number
-        self._cache = self._stack.enter_context(opened)
+        self._cache = self._stack.enter_context(ArrayCache.open(folder, "scores", {}, "<u2"))
         items = self._cache.items()
         ours = [item for item in items if item[0][0] == key]
         if len(ours) < len(items):
             self._cache.move(ours)
-        self._end = self._cache.end
 
     def __enter__(self) -> ScoreStore:
         return self
@@ -273,18 +271,14 @@ class ScoreStore:
 
     def put(self, recording: str, span: int, scores: Scores) -> None:
         """Add a span, shape (n_frames, n_classes)."""
-        rows = CachedRows(self._end, scores.size)
-        self._cache.write(scores.astype("<u2"), rows.first)
-        self._cache.add(((self._key, recording, span), (), rows))
-        self._end += rows.n
+        self._cache.add(((self._key, recording, span), (), scores.astype("<u2"), None))
 
     def get(self, recording: str, span: int) -> Scores:
         """A span that is there, shape (n_frames, n_classes)."""
         rows = self._cache.find((self._key, recording, span), ())
         if rows is None:
             raise KeyError((recording, span))
-        content = self._cache.data.read(2 * rows.n, 2 * rows.first)
-        return np.frombuffer(content, "<u2").reshape(-1, self.n_classes)
+        return self._cache.read(rows).reshape(-1, self.n_classes)
 
 
 def packed(scores: NDArray[np.float64]) -> Scores:

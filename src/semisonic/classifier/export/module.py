@@ -137,15 +137,15 @@ class Exportable(nn.Module):
         reads_statistics = self.model.decision.unknown.reads_statistics
         statistics = self.model.statistics(rounded) if reads_statistics else None
         found = {
-            SCORES: self.scores(self.model.head(embedding), embedding, statistics),
+            SCORES: self.scores(self.model.head(embedding), statistics),
             EMBEDDINGS: embedding,
             LEVELS: features,
         }
         return tuple(found[name] for name in self.outputs)
 
-    def scores(self, logits: Tensor, embedding: Tensor, statistics: Tensor | None) -> Tensor:
+    def scores(self, logits: Tensor, statistics: Tensor | None) -> Tensor:
         """From logits to scores, as prediction does."""
-        scores: Tensor = self.decision(logits, embedding, statistics)[0]
+        scores: Tensor = self.decision(logits, statistics)[0]
         return scores
 
     def example(self) -> Tensor:

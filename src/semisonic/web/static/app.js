@@ -21,11 +21,14 @@ async function show() {
     if (link.getAttribute("href") === `#/${page}`) link.setAttribute("aria-current", "page"); else link.removeAttribute("aria-current");
   document.title = `${TITLES[page]} · Semisonic`;
   showModel();
+  // A page that answers after its place was left writes into a place that is not shown any more.
+  const place = h("div", {});
+  main.replaceChildren(place);
   try {
-    const left = await PAGES[page](main, decodeURIComponent(rest.join("/")));
+    const left = await PAGES[page](place, decodeURIComponent(rest.join("/")));
     if (mine === turn) leave = left; else left();
   } catch (error) {
-    main.replaceChildren(h("p", { class: "note" }, `The app does not answer: ${error.message}. Is it still running in the terminal?`),
+    place.replaceChildren(h("p", { class: "note" }, `The app does not answer: ${error.message}. Is it still running in the terminal?`),
       h("button", { type: "button", onclick: show }, "Try again"));
   }
 }
