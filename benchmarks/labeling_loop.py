@@ -175,7 +175,7 @@ def draw(found: dict, path: Path) -> None:
             accuracy = np.array(json.loads(found["accuracy_by_seed_and_fold"][arm][str(budget)]))
             draws, interval = accuracy.mean(axis=1), bootstrap_interval(accuracy)
             mean, spread = float(draws.mean()), float(draws.std(ddof=1))
-            arm_accuracy = ArmAccuracy(name, mean, spread, float(accuracy.std(ddof=1)), interval)
+            arm_accuracy = ArmAccuracy(name, mean, spread, interval)
             points.append(
                 CurvePoint(budget / found["classes"], arm_accuracy, tuple(draws.tolist()))
             )

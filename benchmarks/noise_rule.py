@@ -35,8 +35,7 @@ from semisonic.data.splits import fold_splits
 from semisonic.data.synth.signals import coloured, to_level, white
 from semisonic.evaluation.calibration import expected_calibration_error
 from semisonic.features.frontend import make_extractor
-from semisonic.models.decision import Decision
-from semisonic.models.decision_module import DecisionModule
+from semisonic.models.decision import Decision, DecisionModule
 from semisonic.models.sound_model import SoundModel
 
 FOLDS, DRAWS = (2, 4), 3

@@ -57,12 +57,12 @@ class _Logits(ClassifierMixin, BaseEstimator):
 @pytest.mark.parametrize("too_sure", [0.5, 1.0, 3.0])
 def test_the_temperature_is_found(too_sure: float) -> None:
     logits, target = drawn(too_sure)
-    assert fit_calibration("temperature", logits, target).temperature == pytest.approx(
+    assert 1 / fit_calibration("temperature", logits, target).scale[0] == pytest.approx(
         too_sure, rel=0.08
     )
     logits, hot = tags(too_sure)
     found = fit_calibration("temperature", logits, hot, multi_label=True)
-    assert found.temperature == pytest.approx(too_sure, rel=0.08)
+    assert 1 / found.scale[0] == pytest.approx(too_sure, rel=0.08)
 
 
 def test_temperature_agrees_with_scikit_learn() -> None:
@@ -160,7 +160,7 @@ def test_weights_are_as_good_as_copies(seed: int, too_sure: float) -> None:
     logits, target = drawn(too_sure, n=60, seed=seed)
     twice = fit_calibration("temperature", np.r_[logits, logits], np.r_[target, target])
     weighted = fit_calibration("temperature", logits, target, weights=np.full(60, 2.0))
-    assert weighted.temperature == pytest.approx(twice.temperature, rel=1e-3)
+    assert weighted.scale == pytest.approx(twice.scale, rel=1e-3)
     assert isinstance(weighted, Calibration)
 
 

@@ -115,7 +115,7 @@ def calibrated(material: dict[str, Path]) -> Path:
 def test_a_freshly_trained_model_has_a_temperature_and_a_rule(material: dict[str, Path]) -> None:
     decision = open_model(material["run"]).decision
     assert decision.calibration.method == "temperature"
-    assert "noise" in decision.unknown.names
+    assert decision.unknown
     assert not decision.thresholds
     assert "chose the epoch" in decision.note["fitted on"]
 

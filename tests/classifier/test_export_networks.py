@@ -15,7 +15,7 @@ from semisonic.classifier.export.module import Exportable
 from semisonic.classifier.scoring import statistics_of_rows
 from semisonic.core.errors import ModelError
 from semisonic.core.files import read_json
-from semisonic.models.decision import Decision, NoiseRule, OodLimit, OodRules
+from semisonic.models.decision import Decision, OodLimit, UnknownRules
 from semisonic.models.notation import SIMPLE
 from semisonic.models.registry import names
 from semisonic.models.staged import DESIGNS
@@ -61,14 +61,15 @@ def test_a_rule_against_noise_takes_clips_of_any_length(tmp_path: Path) -> None:
     rows = np.arange(len(x))
     n = model.statistics.out_features
     centres = statistics_of_rows(model, features_of(model, x), rows)[:2].astype(np.float32)
-    noise = NoiseRule(
+    noise = UnknownRules(
+        OodLimit(100.0, 1.0),
         OodLimit(0.5, 0.2),
         np.full(n, 0.005, np.float32),
         0.005 * centres,
         np.ones(2, np.float32),
         0.0,
     )
-    model.decision = Decision(unknown=OodRules((noise,), 0.95))
+    model.decision = Decision(unknown=noise)
     scores = scores_of(model, x)
     assert np.abs(scores - scores_of(model_of("tiny"), x)).max() > 0.05  # the rule says something
     assert not export(model, tmp_path / "m.onnx").fixed

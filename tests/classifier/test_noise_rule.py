@@ -12,8 +12,7 @@ from semisonic.classifier.scoring import network_outputs, score_rows, statistics
 from semisonic.classifier.unknown import features_of_noise, fit_unknown
 from semisonic.features.frontend import make_extractor
 from semisonic.features.options import MelOptions
-from semisonic.models.decision import NoiseRule, OodRules
-from semisonic.models.decision_module import OodModule
+from semisonic.models.decision import NoiseScore, UnknownRules
 from semisonic.models.sound_model import build
 
 
@@ -31,11 +30,9 @@ def splits(n: int) -> list[tuple[np.ndarray, np.ndarray]]:
     return [(np.flatnonzero(part), np.flatnonzero(~part)) for part in (halves, ~halves)]
 
 
-def no_noise(rule: OodRules, statistics: np.ndarray) -> np.ndarray:
+def no_noise(rule: UnknownRules, statistics: np.ndarray) -> np.ndarray:
     """How far sounds are from noise, by the rule against it."""
-    (part,) = (part for part in rule.parts if isinstance(part, NoiseRule))
-    table = torch.from_numpy(statistics)
-    return OodModule(part).in_distribution(table, statistics=table).numpy()
+    return NoiseScore(rule).in_distribution(torch.from_numpy(statistics)).numpy()
 
 
 def test_where_noise_lies_apart_no_known_sound_is_refused() -> None:

@@ -62,8 +62,6 @@ def report(predictions: Predictions, tmp_path_factory: pytest.TempPathFactory) -
             ["dog", "sea_waves"],
             [Player(np.sin(np.arange(4000)), 8000, "sea waves", "made by VAE")],
         ),
-        filters={arm: RNG.normal(size=(4, 5, 5)) for arm in ARMS},
-        embeddings={arm: (RNG.normal(size=(9, 2)), np.arange(9) % 4) for arm in ARMS},
         mistakes=[Player(np.sin(np.arange(4000)), 8000, "dog", "taken for sea waves, 83 % sure")],
         dead_units=[("batch 32", "conv 1", 64, 0.25)],
         timing=[("everything", 75.0, "")],
@@ -100,8 +98,6 @@ def test_the_page_holds_together_and_is_not_large(report: Path) -> None:
         "class-recall",
         "reconstructions",
         "generated",
-        "embeddings-supervised",
-        "filters-pre-trained",
     }
     assert all(path.stat().st_size > 3000 for path in (report.parent / "figures").glob("*.png"))
 

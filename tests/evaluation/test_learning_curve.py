@@ -25,9 +25,7 @@ def curve(name: str, points: dict[float, float]) -> LearningCurve:
     return LearningCurve(
         name,
         tuple(
-            CurvePoint(
-                n, ArmAccuracy(name, a, 0.02, 0.04, Interval(a - 0.03, a + 0.03)), (a - 0.01, a)
-            )
+            CurvePoint(n, ArmAccuracy(name, a, 0.02, Interval(a - 0.03, a + 0.03)), (a - 0.01, a))
             for n, a in points.items()
         ),
     )

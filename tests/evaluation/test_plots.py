@@ -14,8 +14,7 @@ from PIL import Image
 from semisonic.core.errors import DataError
 from semisonic.evaluation.comparison import compare_settings
 from semisonic.evaluation.plots.classes import class_recall, confusion_matrix
-from semisonic.evaluation.plots.experiments import accuracy_by_fold, comparison_plot
-from semisonic.evaluation.plots.network import embedding_map, filters, patches
+from semisonic.evaluation.plots.experiments import accuracy_by_fold, comparison_plot, patches
 from semisonic.evaluation.plots.training import search_course, training_curves
 from semisonic.evaluation.predictions import Predictions
 
@@ -41,12 +40,6 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "curves, one job": lambda: training_curves({"a": curves(1)}, is_share=False),
     "patches": lambda: patches(
         {"clips": RNG.normal(size=(4, 8, 9)), "made": RNG.normal(size=(4, 8, 9))}, CLASSES
-    ),
-    "filters": lambda: filters(RNG.normal(size=(70, 5, 3)), "a"),
-    "one filter": lambda: filters(RNG.normal(size=(1, 5, 3))),
-    "map": lambda: embedding_map(RNG.normal(size=(9, 2)), np.arange(9) % 4, CLASSES),
-    "map of 50": lambda: embedding_map(
-        RNG.normal(size=(99, 2)), np.arange(99) % 50, [str(i) for i in range(50)]
     ),
     "recall": lambda: class_recall({"a": [0.1, 0.5, np.nan, 1], "b": [0.2, 1, np.nan, 0]}, CLASSES),
     "recall, one arm": lambda: class_recall({"a": RNG.random(50)}, ["x"] * 50),
@@ -80,7 +73,7 @@ def test_no_window_library_is_loaded() -> None:
 
 def test_figures_of_a_comparison(predictions_of: Callable[..., Predictions]) -> None:
     table = predictions_of({"a": 0.5, "b": 0.7}, n_draws=2, settings=("s", "t"))
-    found = compare_settings(table, "a", "b", n_resamples=200)
+    found = compare_settings(table, "a", "b")
     figure = comparison_plot(found)
     assert pixels(figure).std() > 3
     texts = [text.get_text() for text in figure.axes[0].texts]
@@ -116,8 +109,6 @@ def test_all_rows_share_the_colour_scale_of_the_first() -> None:
         (lambda: patches({"a": np.ones((2, 3))}), "expected"),
         (lambda: patches({}), "expected"),
         (lambda: patches({"a": np.ones((1, 2, 3)), "b": np.ones((2, 2, 3))}), "'b'"),
-        (lambda: filters(np.ones((3, 3))), r"\(3, 3\)"),
-        (lambda: embedding_map(np.ones((3, 3)), [0, 1, 2], CLASSES), r"\(3, 3\)"),
         (lambda: class_recall({"a": [1.0]}, CLASSES), "'a'"),
         (lambda: search_course([], [], []), "0 places"),
         (lambda: comparison_plot([]), "nothing"),

@@ -9,8 +9,9 @@ import pytest
 from sklearn.metrics import label_ranking_average_precision_score
 
 from semisonic.core.errors import DataError
+from semisonic.evaluation.comparison import compare_tags, tag_arm
 from semisonic.evaluation.metrics import label_precisions
-from semisonic.evaluation.tagging import TagScores, compare_tags, tag_arm
+from semisonic.evaluation.predictions import TagScores
 
 CLASSES = ("a", "b,c", 'd"e', "f", "g")
 

@@ -18,7 +18,7 @@ from semisonic.classifier.windows import stream_windows
 from semisonic.cli.main import main
 from semisonic.core.errors import OptionError
 from semisonic.data.datasets.load import load_clips
-from semisonic.evaluation.tagging import TagScores
+from semisonic.evaluation.predictions import TagScores
 from semisonic.experiments.material import WHOLE, gather
 from semisonic.experiments.options import RunOptions
 from semisonic.experiments.stages import (

@@ -23,12 +23,10 @@ from semisonic.models.decision import (
     VECTOR,
     Calibration,
     Decision,
-    EnergyRule,
-    NoiseRule,
+    DecisionModule,
     OodLimit,
-    OodRules,
+    UnknownRules,
 )
-from semisonic.models.decision_module import DecisionModule
 from semisonic.models.model_file import load, read_about, save
 from semisonic.models.sound_model import SoundModel, build
 
@@ -50,11 +48,12 @@ def whole() -> Decision:
     rng = np.random.default_rng(0)
     table = lambda *shape: rng.normal(size=shape).astype(np.float32)  # noqa: E731
     widths = np.full(N_STATISTICS, 0.002, np.float32)
-    noise = NoiseRule(OodLimit(0.0, 1.0), widths, 0.02 * table(4, N_STATISTICS), table(4), 0.25)
+    limits = (OodLimit(4.0, 1.0), OodLimit(0.0, 1.0))
+    rules = UnknownRules(*limits, widths, 0.02 * table(4, N_STATISTICS), table(4), 0.25, 0.95)
     return Decision(
         CALIBRATIONS[2],
         dict(zip(CLASSES, (0.5, 0.25, 0.75), strict=True)),
-        OodRules((EnergyRule(OodLimit(4.0, 1.0)), noise), 0.95),
+        rules,
         {"clips": 12},
     )
 
@@ -99,40 +98,46 @@ def test_scores_are_probabilities(
 
 @pytest.mark.parametrize("calibration", CALIBRATIONS, ids=lambda c: c.method)
 def test_a_calibration_comes_back_from_json(calibration: Calibration) -> None:
-    text = json.dumps(calibration.to_dict(), allow_nan=False)
-    assert Calibration.from_dict(json.loads(text), 3) == calibration
+    text = json.dumps(Decision(calibration).to_dict(), allow_nan=False)
+    assert Decision.from_dict(json.loads(text), {}, CLASSES).calibration == calibration
+
+
+def rules_of(energy: OodLimit, noise: OodLimit) -> UnknownRules:
+    """Noise lies around ones in eight dimensions."""
+    ones = np.ones((1, DIM), np.float32)
+    return UnknownRules(energy, noise, ones[0], ones, ones[0, :1], 0.0, 0.95)
+
+
+STATISTICS = np.stack([np.zeros(DIM), np.ones(DIM)])
+"""The second is the centre of noise."""
 
 
 def test_noise_claims_little_and_keeps_its_order() -> None:
     logits = np.array([[9.0, 1.0, 0.0], [4.0, 1.0, 0.0]])
-    centre, one = np.ones((1, DIM), np.float32), np.ones(1, np.float32)
-    noise = NoiseRule(OodLimit(0.5, 0.1), np.ones(DIM, np.float32), centre, one, 0.0)
-    statistics = np.stack([np.zeros(DIM), np.ones(DIM)])  # the second is the centre of noise
-    rule = OodRules((noise,), 0.95)
-    scores, known = scored(Decision(unknown=rule), logits, statistics)
+    decision = Decision(unknown=rules_of(OodLimit(100.0, 1.0), OodLimit(0.5, 0.1)))
+    scores, known = scored(decision, logits, STATISTICS)
     assert known[0] > 0.9
     assert known[1] < 0.5
     np.testing.assert_allclose(scores.sum(axis=1), 1.0)
     assert scores[0, 0] > 0.99
     assert 1 / 3 < scores[1, 0] < 0.5
     assert (np.diff(scores[1]) < 0).all()
-    several, _ = scored(Decision(unknown=rule), logits, statistics, multi_label=True)
+    several, _ = scored(decision, logits, STATISTICS, multi_label=True)
     assert several[1].max() < 0.25
 
 
 def test_other_unknown_sounds_keep_their_scores() -> None:
     logits = np.array([[9.0, 1.0, 0.0], [2.0, 1.0, 0.0]])
-    rule = OodRules((EnergyRule(OodLimit(-5.0, 0.5)),), 0.95)
-    scores, known = scored(Decision(unknown=rule), logits)
+    decision = Decision(unknown=rules_of(OodLimit(-5.0, 0.5), OodLimit(100.0, 1.0)))
+    scores, known = scored(decision, logits, STATISTICS)
     np.testing.assert_array_equal(known >= 0.5, [True, False])
     plain, _ = scored(Decision(), logits)
     np.testing.assert_allclose(scores, plain, rtol=1e-9, atol=1e-12)
 
 
 def test_rules_say_what_they_need() -> None:
-    with pytest.raises(ModelError, match="needs statistics of features; found none"):
+    with pytest.raises(ModelError, match="need statistics of features; found none"):
         scored(whole(), np.zeros((1, 3)))
-    assert whole().unknown.reads_statistics
 
 
 def test_a_model_file_keeps_the_decision(tmp_path: Path) -> None:
@@ -178,7 +183,7 @@ def _with(path: Path, change: Callable[[dict[str, Any]], None], **tables: Any) -
     members["model.json"] = json.dumps(said).encode()
     weights = safetensors.torch.load(members["weights.safetensors"])
     for name, value in tables.items():
-        key = "decision." + name.replace("_", ".", 1)
+        key = f"decision.{name}"
         if value is None:
             del weights[key]
         else:
@@ -209,10 +214,10 @@ HOSTILE = {
     "a number too large": _put("decision", "calibration", "offset", value=[10**400, 0, 0]),
     "a threshold over one": _put("decision", "thresholds", value=dict.fromkeys(CLASSES, 1.5)),
     "another class's threshold": _put("decision", "thresholds", value={"cat": 0.5}),
-    "an unknown rule": _put("decision", "unknown", "rules", value={"eval": {"limit": [0, 1]}}),
-    "no spread": _put("decision", "unknown", "rules", "energy", "limit", value=[0.0, 0.0]),
+    "no rule": _put("decision", "unknown", value={"eval": [0, 1]}),
+    "no spread": _put("decision", "unknown", "energy", value=[0.0, 0.0]),
     "kept too much": _put("decision", "unknown", "kept", value=7),
-    "tables of no rule": _put("decision", "unknown", "rules", value={}),
+    "tables of no rule": _put("decision", "unknown", value=None),
     "no decision for the tables": lambda said: said.pop("decision"),
 }
 
@@ -228,10 +233,10 @@ def test_a_decision_that_makes_no_sense_is_refused(
 @pytest.mark.parametrize(
     "tables",
     [
-        {"noise_centres": torch.zeros(5, DIM)},
-        {"noise_widths": None},
-        {"noise_weights": torch.zeros(4, dtype=torch.int64)},
-        {"noise_more": torch.zeros(2)},
+        {"centres": torch.zeros(5, DIM)},
+        {"widths": None},
+        {"weights": torch.zeros(4, dtype=torch.int64)},
+        {"more": torch.zeros(2)},
     ],
     ids=lambda tables: next(iter(tables)),
 )
@@ -247,7 +252,7 @@ def test_in_the_precision_of_files_the_scores_are_the_same(
 ) -> None:
     rng = np.random.default_rng(0)
     tables = [rng.normal(0, 3, (40, n)) for n in (3, N_STATISTICS)]
-    for unknown in (OodRules(), whole().unknown):
+    for unknown in (None, whole().unknown):
         decision = Decision(calibration, unknown=unknown)
         expected, _ = scored(decision, *tables, multi_label=multi_label)
         module = DecisionModule(decision, multi_label=multi_label, dtype=torch.float32)
@@ -259,8 +264,7 @@ def test_in_the_precision_of_files_the_scores_are_the_same(
 def test_a_rule_on_statistics_lies_in_the_file(tmp_path: Path) -> None:
     made = model()
     assert made.statistics.out_features == N_STATISTICS
-    made.decision = Decision(unknown=OodRules(whole().unknown.parts, 0.95))
-    assert made.decision.unknown.names == ("energy", "noise")
+    made.decision = Decision(unknown=whole().unknown)
     save(tmp_path / "a.zip", made)
     x = torch.randn(6, *MEL.shape) * 20 - 40
     with torch.inference_mode():
@@ -277,7 +281,7 @@ def test_statistics_of_another_front_end_are_refused(tmp_path: Path) -> None:
     content = container.read(tmp_path / "a.zip")
     settings = {k: v for k, v in content.settings.items() if k not in ("format", "version")}
     weights = dict(content.weights)
-    weights["decision.noise.widths"] = weights["decision.noise.widths"][:-1]
+    weights["decision.widths"] = weights["decision.widths"][:-1]
     container.write(tmp_path / "b.zip", settings, weights, "")
     with pytest.raises(ModelError, match=r"b\.zip: the decision cannot be used"):
         load(tmp_path / "b.zip")

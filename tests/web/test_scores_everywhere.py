@@ -31,10 +31,8 @@ from semisonic.models.decision import (
     VECTOR,
     Calibration,
     Decision,
-    EnergyRule,
-    NoiseRule,
     OodLimit,
-    OodRules,
+    UnknownRules,
 )
 from semisonic.models.model_file import save
 from semisonic.models.sound_model import SoundModel, build
@@ -73,19 +71,20 @@ def fitted(calibration: Calibration, *, rules: bool, multi_label: bool) -> Sound
     model.frontend.standardize.std.fill_(20.0)
     with torch.no_grad():
         model.head[-1].weight.mul_(0.6)
-    unknown = OodRules()
+    unknown = None
     if rules:
         rng = np.random.default_rng(0)
         n = model.statistics.out_features
         centres = (0.02 * rng.normal(size=(4, n))).astype(np.float32)
-        noise = NoiseRule(
+        unknown = UnknownRules(
+            OodLimit(-1.0, 1.0),
             OodLimit(0.0, 1.0),
             np.full(n, 0.002, np.float32),
             centres,
             np.array([0.5, 0.2, 0.3, 0.1], np.float32),
             0.4,
+            0.95,
         )
-        unknown = OodRules((EnergyRule(OodLimit(-1.0, 1.0)), noise), 0.95)
     model.decision = Decision(calibration, unknown=unknown)
     return model.eval()
 

@@ -146,7 +146,7 @@ class CalibrateResult(Result):
         if self.noise:
             refused = float(np.mean([row.refused for row in self.noise]))
             lines.append(
-                f"unknown ({' and '.join(decision.unknown.names)}): {percent_text(self.passing)} "
+                f"unknown (energy and noise): {percent_text(self.passing)} "
                 f"of the clips pass, {percent_text(refused)} of synthetic noise does not"
             )
         return "\n".join([*lines, *self.notes, f"model: {self.model}", f"report: {self.report}"])

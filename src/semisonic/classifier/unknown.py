@@ -25,8 +25,7 @@ from semisonic.data.synth.signals import coloured, to_level, white
 from semisonic.evaluation.calibration import ood_threshold
 from semisonic.features.frontend import make_extractor
 from semisonic.features.options import MelOptions
-from semisonic.models.decision import EnergyRule, NoiseRule, OodLimit, OodRules
-from semisonic.models.decision_module import OodModule, in_distribution
+from semisonic.models.decision import NoiseScore, OodLimit, UnknownRules
 from semisonic.models.sound_model import SoundModel
 
 Vector = NDArray[np.float64]
@@ -45,7 +44,7 @@ def fit_unknown(
     splits: Sequence[tuple[NDArray[Any], NDArray[Any]]],
     *,
     kept: float = 0.95,
-) -> tuple[OodRules, Vector, Vector]:
+) -> tuple[UnknownRules, Vector, Vector]:
     """Fit the rule of energy and, beside it, the rule against noise.
 
     Parameters
@@ -61,7 +60,7 @@ def fit_unknown(
 
     Returns
     -------
-    rules : OodRules
+    rules : UnknownRules
     known, no_noise : ndarray, shape (n,)
         How known each sound is, by both rules and by that against noise, neither of which was
         fitted on its recording.
@@ -77,18 +76,18 @@ def fit_unknown(
     # Half-way where a gap lies between them; else no noise passes, or as little as can be.
     value = (most + least) / 2 if most < least else max(least, ood_threshold(of_known, kept))
     limit = _limit(of_known, value)
-    no_noise = _in_distribution(limit, of_known)
+    no_noise = limit.in_distribution(torch.from_numpy(of_known)).numpy()
     energy = -logsumexp(logits, axis=1)
     passing = no_noise >= 0.5
     share = min(1.0, kept / max(float(passing.mean()), 1e-9))
     value = ood_threshold(energy[passing], share) if passing.any() else np.inf
     energy_limit = _limit(energy, value)
-    known = np.minimum(no_noise, _in_distribution(energy_limit, energy))
-    noise_rule = replace(_noise_rule(statistics, noise), limit=limit)
-    return OodRules((EnergyRule(energy_limit), noise_rule), kept), known, no_noise
+    known = np.minimum(no_noise, energy_limit.in_distribution(torch.from_numpy(energy)).numpy())
+    rules = replace(_noise_rule(statistics, noise), energy=energy_limit, noise=limit, kept=kept)
+    return rules, known, no_noise
 
 
-def _noise_rule(known: Table, noise: Table) -> NoiseRule:
+def _noise_rule(known: Table, noise: Table) -> UnknownRules:
     """A support vector machine of noise against known sounds, both counting alike."""
     x = np.concatenate([known, noise])
     spread = x.std(axis=0)
@@ -98,7 +97,8 @@ def _noise_rule(known: Table, noise: Table) -> NoiseRule:
     is_noise = np.repeat([0.0, 1.0], [len(known), len(noise)])
     machine = SVC(C=_STRENGTH, kernel="rbf", gamma=1.0, class_weight="balanced")
     machine.fit(x * widths, is_noise)
-    return NoiseRule(
+    return UnknownRules(
+        _OPEN,
         _OPEN,
         widths.astype(np.float32),
         machine.support_vectors_.astype(np.float32),
@@ -107,16 +107,11 @@ def _noise_rule(known: Table, noise: Table) -> NoiseRule:
     )
 
 
-def _ood_scores(rule: NoiseRule, statistics: Table) -> Vector:
+def _ood_scores(rule: UnknownRules, statistics: Table) -> Vector:
     """As a model that has the rule computes them, shape (n,)."""
     with torch.no_grad():
-        found: Vector = OodModule(rule)(statistics=torch.from_numpy(statistics)).numpy()
+        found: Vector = NoiseScore(rule)(torch.from_numpy(statistics)).numpy()
     return found
-
-
-def _in_distribution(limit: OodLimit, ood_score: Vector) -> Vector:
-    known: Vector = in_distribution(limit, torch.from_numpy(ood_score)).numpy()
-    return known
 
 
 def _limit(known: Vector, value: float) -> OodLimit:

@@ -23,19 +23,25 @@ against:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from semisonic.core.errors import DataError
 from semisonic.core.files import json_ready
 from semisonic.core.seeds import generator
 from semisonic.core.text import p_text, points_text
-from semisonic.evaluation.intervals import Interval, bootstrap_difference, bootstrap_interval
-from semisonic.evaluation.predictions import Predictions
+from semisonic.evaluation.intervals import (
+    UNKNOWN,
+    Interval,
+    bootstrap_difference,
+    bootstrap_interval,
+)
+from semisonic.evaluation.predictions import Predictions, TagScores
 from semisonic.evaluation.significance import (
     McNemar,
     ResampledT,
@@ -46,22 +52,20 @@ from semisonic.evaluation.significance import (
 
 MINIMUM_FOR_T = 3
 """Below so many folds and draws the t-test says nothing, and is left out."""
-
-N_BOOTSTRAPS = 1000
+LEVEL = 0.95
+"""Of all intervals; what is shown has p-values below the rest."""
 
 
 @dataclass(frozen=True)
 class ArmAccuracy:
     """One arm: mean accuracy over draws (0 to 1), its spread over draws, and its interval.
 
-    ``spread`` is the sample standard deviation over draws, NaN for one draw;
-    ``fold_spread`` that over folds and draws.
+    ``spread`` is the sample standard deviation over draws, NaN for one draw.
     """
 
     name: str
     mean: float
     spread: float
-    fold_spread: float
     interval: Interval
 
 
@@ -101,19 +105,14 @@ class ScoredArm:
             for number in np.unique(self.fold).tolist()
         ]
 
-    def accuracy(self, **options: Any) -> ArmAccuracy:
-        """Mean, spread and interval; options are those of :func:`bootstrap_interval`."""
-        by_draw, by_fold = self.values.mean(axis=1), [mean for *_, mean in self.by_fold]
-        is_alone = len(np.unique(self.units)) < 2
-        return ArmAccuracy(
-            name=self.name,
-            mean=float(by_draw.mean()),
-            spread=float(by_draw.std(ddof=1)) if len(by_draw) > 1 else math.nan,
-            fold_spread=float(np.std(by_fold, ddof=1)) if len(by_fold) > 1 else math.nan,
-            interval=Interval(math.nan, math.nan)
-            if is_alone
-            else bootstrap_interval(self.values, self.units, **options),
-        )
+    def accuracy(self, n_resamples: int = 5000) -> ArmAccuracy:
+        """Mean, spread and interval; no interval of a single clip or recording."""
+        draws = self.values.mean(axis=1)
+        interval = UNKNOWN
+        if len(np.unique(self.units)) > 1:
+            interval = bootstrap_interval(self.values, self.units, n_resamples=n_resamples)
+        spread = float(draws.std(ddof=1)) if len(draws) > 1 else math.nan
+        return ArmAccuracy(self.name, float(draws.mean()), spread, interval)
 
 
 @dataclass(frozen=True)
@@ -152,8 +151,8 @@ class Comparison:
     far as that of the corrected t-test too. ``p_mcnemar`` is the pooled test's, ``p_folds``
     the corrected t-test's (NaN with fewer than three folds and draws).
 
-    From :func:`~semisonic.evaluation.tagging.compare_tags` accuracies are values of lwlrap, there
-    are no ``draws``, and ``p_mcnemar`` is NaN: the bootstrap asks about clips in its place.
+    Of clips with several labels accuracies are values of lwlrap, there are no ``draws``, and
+    ``p_mcnemar`` is NaN: the bootstrap asks about clips in its place.
     """
 
     setting: str
@@ -168,7 +167,6 @@ class Comparison:
     wide_interval: Interval
     p_mcnemar: float
     p_folds: float
-    t: float
     p_bootstrap: float
     level: float
     cautions: tuple[str, ...]
@@ -206,11 +204,11 @@ class Comparison:
     @property
     def numbers(self) -> str:
         """The difference with interval and p: "+3.1 points (95 % interval 0.9 to 5.2, ...)"."""
-        here, interval = self.outcome.endswith("here"), self.claimed_interval
+        p = self.p_clips if self.outcome.endswith("here") else self.p
+        low, high = map(points_text, self.claimed_interval)
         return (
             f"{points_text(self.difference, signed=True)} points "
-            f"({100 * self.level:g} % interval {points_text(interval.low)} to "
-            f"{points_text(interval.high)}, {p_text(self.p_clips if here else self.p)})"
+            f"({100 * self.level:g} % interval {low} to {high}, {p_text(p)})"
         )
 
     def verdict(self, subject: str = "", name: str = "") -> str:
@@ -219,27 +217,23 @@ class Comparison:
         ``subject`` is what makes arm b differ from arm a, such as "Pre-training". Without one,
         arm b is called by ``name``, or by its own.
         """
-        other = name or self.b.name
-        gained = self.difference > 0
         if self.outcome == "open":
             return f"No difference could be shown: {self.numbers}."
+        gained, who = self.difference > 0, subject or f"'{name or self.b.name}'"
+        word, than = "better" if gained else "worse", "" if subject else f" than '{self.a.name}'"
         if self.is_shown:
-            claim = f"{subject} {'helped' if gained else 'hurt'}"
-            if not subject:
-                word = "better" if gained else "worse"
-                claim = f"'{other}' is {word} than '{self.a.name}'"
-            return f"{claim}: {self.numbers}."
-        word = "better" if gained else "worse"
+            claim = f"{who} {'helped' if gained else 'hurt'}" if subject else f"{who} is {word}"
+            return f"{claim}{than}: {self.numbers}."
+        asked = math.isfinite(self.p_folds)
         reason = (
             f"corrected t-test, {p_text(self.p_folds)}"
-            if math.isfinite(self.p_folds)
+            if asked
             else "too few folds and draws to ask"
         )
-        doubt = f"Whether it would with other training clips too is not shown ({reason})."
-        if not subject:
-            claim = f"'{other}' did {word} than '{self.a.name}' on these clips"
-            return f"{claim}: {self.numbers}. {doubt}"
-        return f"{subject} did {word} on these clips: {self.numbers}. {doubt}"
+        return (
+            f"{who} did {word}{than} on these clips: {self.numbers}. "
+            f"Whether it would with other training clips too is not shown ({reason})."
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; a value that could not be computed is None."""
@@ -258,10 +252,7 @@ def compare(
     arm_b: str,
     *,
     setting: str | None = None,
-    test_train_ratio: float | None = None,
-    level: float = 0.95,
     n_resamples: int = 5000,
-    seed: int = 0,
 ) -> Comparison:
     """Hold arm b against arm a in one setting.
 
@@ -271,11 +262,7 @@ def compare(
         Both arms with the same draws and clips; :meth:`Predictions.check` is applied.
     setting : str, optional
         Needed when the table holds several.
-    test_train_ratio : float, optional
-        For the corrected t-test; by default 1 / (n_folds - 1).
-    level : float
-        Of the intervals; the test level is 1 - level.
-    n_resamples, seed : int
+    n_resamples : int
         Of the bootstrap.
 
     Returns
@@ -292,50 +279,36 @@ def compare(
             raise DataError(f"compare: name one of the settings {predictions.settings}")
         setting = predictions.settings[0]
     part = predictions.select(setting=setting)
-    tables = part.select(arm=arm_a), part.select(arm=arm_b)
+    tables = [part.select(arm=arm) for arm in (arm_a, arm_b)]
+    return _compare_tables(tables, (arm_a, arm_b), setting, n_resamples)
+
+
+def _compare_tables(
+    tables: Sequence[Predictions], names: tuple[str, str], setting: str, n_resamples: int = 5000
+) -> Comparison:
+    """Hold the second of two tables, each of one arm and setting, against the first."""
     Predictions.concat(tables).check()
-    a, b = map(_arm_of, tables)
-    if set(a.draws) != set(b.draws):
+    arms = [_arm_of(table, name) for table, name in zip(tables, names, strict=True)]
+    found = [sorted(arm.draws) for arm in arms]
+    if found[0] != found[1]:
         raise DataError(
-            f"compare: setting '{setting}': arm '{arm_a}' has (draw, seed) {sorted(a.draws)}, "
-            f"arm '{arm_b}' has {sorted(b.draws)}; expected the same"
+            f"compare: setting '{setting}': arm '{names[0]}' has (draw, seed) {found[0]}, "
+            f"arm '{names[1]}' has {found[1]}; expected the same"
         )
-    b = _arm_of(tables[1], a.draws)
-    found = compare_arms(
-        a,
-        b,
-        setting=setting,
-        test_train_ratio=test_train_ratio,
-        level=level,
-        n_resamples=n_resamples,
-        seed=seed,
-    )
-    draws = tuple(
-        DrawPair(*key, float(x.mean()), float(y.mean()), mcnemar_exact(x, y))
-        for key, x, y in zip(a.draws, a.values, b.values, strict=True)
-    )
-    return replace(found, draws=draws, p_mcnemar=mcnemar_pooled(a.values, b.values, a.units))
+    return compare_arms(*arms, setting=setting, n_resamples=n_resamples)
 
 
 def compare_arms(
-    a: ScoredArm,
-    b: ScoredArm,
-    *,
-    setting: str,
-    test_train_ratio: float | None = None,
-    level: float = 0.95,
-    n_resamples: int = 5000,
-    seed: int = 0,
+    a: ScoredArm, b: ScoredArm, *, setting: str, n_resamples: int = 5000
 ) -> Comparison:
-    """Compare two arms by the means of their values; without McNemar's tests.
+    """Compare two arms by the means of their values.
 
     Parameters
     ----------
     a, b : ScoredArm
-        The same draws, clips and folds.
+        The same draws, clips and folds. McNemar's tests are made of values that are right or wrong.
     setting : str
-    test_train_ratio, level, n_resamples, seed
-        See :func:`compare`.
+    n_resamples : int
 
     Returns
     -------
@@ -350,115 +323,55 @@ def compare_arms(
         raise DataError(
             f"compare: '{a.name}' and '{b.name}' were not tested on the same clips and draws"
         )
-    options: dict[str, Any] = {"level": level, "n_resamples": n_resamples, "seed": seed}
     folds = tuple(
-        FoldPair(draw, one_seed, fold, len(np.unique(a.clip[a.fold == fold])), x, y)
-        for (draw, one_seed, fold, x), (*_, y) in zip(a.by_fold, b.by_fold, strict=True)
+        FoldPair(draw, seed, fold, len(np.unique(a.clip[a.fold == fold])), x, y)
+        for (draw, seed, fold, x), (*_, y) in zip(a.by_fold, b.by_fold, strict=True)
     )
-    boot = bootstrap_difference(b.values.astype(np.float64) - a.values, a.units, **options)
-    interval = Interval(boot.low, boot.high)
-    test = _t_test_of_folds(folds, test_train_ratio, level)
+    boot = bootstrap_difference(
+        b.values.astype(np.float64) - a.values, a.units, n_resamples=n_resamples
+    )
+    t_test = ResampledT(math.nan, math.nan, UNKNOWN)
+    if len(folds) >= MINIMUM_FOR_T:
+        n_folds = len(np.unique(a.fold))
+        ratio = 1.0 / (n_folds - 1) if n_folds > 1 else 0.25
+        t_test = corrected_resampled_t([pair.difference for pair in folds], ratio, LEVEL)
+    draws: tuple[DrawPair, ...] = ()
+    p_mcnemar = math.nan
+    if a.values.dtype == np.bool_:
+        draws = tuple(
+            DrawPair(*key, float(x.mean()), float(y.mean()), mcnemar_exact(x, y))
+            for key, x, y in zip(a.draws, a.values, b.values, strict=True)
+        )
+        p_mcnemar = mcnemar_pooled(a.values, b.values, a.units)
     return Comparison(
         setting=setting,
-        a=a.accuracy(**options),
-        b=b.accuracy(**options),
+        a=a.accuracy(n_resamples),
+        b=b.accuracy(n_resamples),
         n_clips=len(np.unique(a.clip)),
         n_recordings=len(np.unique(a.group)),
         folds=folds,
-        draws=(),
+        draws=draws,
         difference=boot.difference,
-        interval=interval,
+        interval=Interval(boot.low, boot.high),
         wide_interval=Interval(
-            float(np.nanmin([interval.low, test.interval.low])),
-            float(np.nanmax([interval.high, test.interval.high])),
+            float(np.fmin(boot.low, t_test.interval.low)),
+            float(np.fmax(boot.high, t_test.interval.high)),
         ),
-        p_mcnemar=math.nan,
-        p_folds=test.p,
-        t=test.t,
+        p_mcnemar=p_mcnemar,
+        p_folds=t_test.p,
         p_bootstrap=boot.p,
-        level=level,
+        level=LEVEL,
         cautions=_cautions(a),
     )
 
 
-def compare_settings(
-    predictions: Predictions, arm_a: str, arm_b: str, **options: Any
-) -> list[Comparison]:
+def compare_settings(predictions: Predictions, arm_a: str, arm_b: str) -> list[Comparison]:
     """Run :func:`compare` for each setting that has both arms, in their order."""
     return [
-        compare(predictions, arm_a, arm_b, setting=name, **options)
+        compare(predictions, arm_a, arm_b, setting=name)
         for name in predictions.settings
         if {arm_a, arm_b} <= set(predictions.select(setting=name).arms)
     ]
-
-
-def arm_accuracy(predictions: Predictions, *, level: float = 0.95, seed: int = 0) -> ArmAccuracy:
-    """Compute mean, spread and interval of one arm in one setting.
-
-    Parameters
-    ----------
-    predictions : Predictions
-        Of one arm and setting; :meth:`Predictions.check` is applied.
-    level : float
-    seed : int
-
-    Returns
-    -------
-    ArmAccuracy
-
-    Raises
-    ------
-    DataError
-        For several arms or settings, or clips that are not scored once.
-    """
-    predictions.check()
-    if len(predictions.arms) != 1 or len(predictions.settings) != 1:
-        raise DataError("arm_accuracy: expected one arm in one setting; use select() first")
-    return _arm_of(predictions).accuracy(level=level, seed=seed)
-
-
-def _arm_of(predictions: Predictions, draws: Iterable[tuple[int, int]] | None = None) -> ScoredArm:
-    """Right or wrong of one arm in one setting, clips in sorted order."""
-    pairs = zip(predictions.draw.tolist(), predictions.seed.tolist(), strict=True)
-    keys = tuple(draws or dict.fromkeys(pairs))
-    passes = [predictions.select(draw=draw, seed=seed) for draw, seed in keys]
-    passes = [one[np.argsort(one.clip)] for one in passes]
-    first = passes[0]
-    right = np.stack([one.correct for one in passes])
-    return ScoredArm(predictions.arms[0], keys, right, first.clip, first.group, first.fold)
-
-
-def _t_test_of_folds(folds: tuple[FoldPair, ...], ratio: float | None, level: float) -> ResampledT:
-    """The corrected t-test over folds and draws; all NaN with fewer than three."""
-    if len(folds) < MINIMUM_FOR_T:
-        return ResampledT(math.nan, math.nan, Interval(math.nan, math.nan))
-    if ratio is None:
-        n_folds = len({pair.fold for pair in folds})
-        ratio = 1.0 / (n_folds - 1) if n_folds > 1 else 0.25
-    return corrected_resampled_t([pair.difference for pair in folds], ratio, level)
-
-
-def _cautions(arm: ScoredArm) -> tuple[str, ...]:
-    """What was not asked, or could not be, one sentence each."""
-    found = []
-    n_groups, n_clips, n_draws = len(np.unique(arm.group)), len(np.unique(arm.clip)), len(arm.draws)
-    if n_groups == 1 and n_clips > 1:
-        found.append("All clips are of one recording; intervals take each clip for itself.")
-    elif n_groups == n_clips:
-        found.append(
-            "No two clips share a recording, as far as the table says; if some do, "
-            "the intervals are too narrow."
-        )
-    if n_draws == 1:
-        found.append(
-            "One draw only: how much another seed or other labels would change is not measured."
-        )
-    if len(np.unique(arm.fold)) * n_draws < MINIMUM_FOR_T:
-        found.append(
-            "Too few folds and draws for the corrected t-test: whether the difference holds "
-            "for other training clips was not asked."
-        )
-    return tuple(found)
 
 
 def compare_setting_pairs(
@@ -479,28 +392,122 @@ def compare_setting_pairs(
         ``setting`` says who stands against whom; the arms are called by their settings.
     """
     found = []
-    for first, second in pairs:
-        a, b = predictions.select(setting=first), predictions.select(setting=second)
-        arms = [arm for arm in a.arms if arm in b.arms]
+    for pair in pairs:
+        first, second = (predictions.select(setting=name) for name in pair)
+        arms = [arm for arm in first.arms if arm in second.arms]
         for arm in arms:
-            title = f"{second} against {first}" + (f", {arm}" if len(arms) > 1 else "")
-            both = Predictions.concat(
-                [
-                    _renamed(a.select(arm=arm), title, first),
-                    _renamed(b.select(arm=arm), title, second),
-                ]
-            )
-            found.append(compare(both, first, second))
+            title = f"{pair[1]} against {pair[0]}" + (f", {arm}" if len(arms) > 1 else "")
+            tables = [part.select(arm=arm) for part in (first, second)]
+            found.append(_compare_tables(tables, pair, title))
     return found
 
 
-def _renamed(part: Predictions, setting: str, arm: str) -> Predictions:
-    n = len(part)
-    return replace(part, setting=np.array([setting] * n, np.str_), arm=np.array([arm] * n, np.str_))
+def arm_accuracy(predictions: Predictions) -> ArmAccuracy:
+    """Compute mean, spread and interval of one arm in one setting.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        Of one arm and setting; :meth:`Predictions.check` is applied.
+
+    Returns
+    -------
+    ArmAccuracy
+
+    Raises
+    ------
+    DataError
+        For several arms or settings, or clips that are not scored once.
+    """
+    predictions.check()
+    if len(predictions.arms) != 1 or len(predictions.settings) != 1:
+        raise DataError("arm_accuracy: expected one arm in one setting; use select() first")
+    return _arm_of(predictions).accuracy()
 
 
-@dataclass(frozen=True)
-class ChosenBest:
+def _arm_of(predictions: Predictions, name: str = "") -> ScoredArm:
+    """Right or wrong of one arm in one setting, draws and clips in sorted order."""
+    order = np.lexsort((predictions.clip, predictions.seed, predictions.draw))
+    rows = predictions[order]
+    draws = tuple(dict.fromkeys(zip(rows.draw.tolist(), rows.seed.tolist(), strict=True)))
+    n = len(rows) // len(draws)
+    right = rows.correct.reshape(len(draws), n)
+    return ScoredArm(
+        name or rows.arms[0], draws, right, rows.clip[:n], rows.group[:n], rows.fold[:n]
+    )
+
+
+def tag_arm(name: str, tables: Iterable[TagScores]) -> ArmAccuracy:
+    """Compute mean lwlrap of one arm over draws, with its spread and interval."""
+    return _arm_of_tags(name, tables).accuracy()
+
+
+def compare_tags(
+    name_a: str,
+    tables_a: Iterable[TagScores],
+    name_b: str,
+    tables_b: Iterable[TagScores],
+    *,
+    setting: str = "",
+) -> Comparison:
+    """Compare arm b with arm a by their lwlrap on the same clips, draws and folds.
+
+    Two tests, as for one label per clip: a paired bootstrap over recordings and draws, and the
+    corrected resampled t-test over folds and draws.
+
+    Raises
+    ------
+    DataError
+        When they were not tested alike.
+    """
+    arms = (_arm_of_tags(name_a, tables_a), _arm_of_tags(name_b, tables_b))
+    return compare_arms(*arms, setting=setting or name_b)
+
+
+def _arm_of_tags(name: str, tables: Iterable[TagScores]) -> ScoredArm:
+    """All folds and draws of one arm, with a value per label of a clip."""
+    parts = []
+    for one in sorted(tables, key=lambda one: (one.draw, one.fold)):
+        row, _ = np.nonzero(one.targets)  # in the order of the values: clip by clip
+        columns = {"clip": one.clip[row], "group": one.group[row], "value": one.values}
+        parts.append(pd.DataFrame({**columns, "fold": one.fold, "draw": one.draw}))
+    if not parts:
+        raise DataError("scores of tags: nothing to compare")
+    rows = pd.concat(parts)
+    if (rows.groupby(["draw", "clip"])["fold"].nunique() > 1).any():
+        raise DataError("scores of tags: a clip is tested in two folds of one draw")
+    draws = {
+        draw: rows[rows["draw"] == draw].reset_index(drop=True)
+        for draw in rows["draw"].unique().tolist()
+    }
+    first = next(iter(draws.values()))
+    if not all(part[["clip", "fold"]].equals(first[["clip", "fold"]]) for part in draws.values()):
+        raise DataError("scores of tags: draws with other test clips cannot be joined")
+    clip, group = (first[column].to_numpy(np.str_) for column in ("clip", "group"))
+    values = np.stack([part["value"].to_numpy() for part in draws.values()])
+    keys = tuple((draw, 0) for draw in draws)
+    return ScoredArm(name, keys, values, clip, group, first["fold"].to_numpy())
+
+
+def _cautions(arm: ScoredArm) -> tuple[str, ...]:
+    """What was not asked, or could not be, one sentence each."""
+    n_groups, n_clips = len(np.unique(arm.group)), len(np.unique(arm.clip))
+    n_draws, n_folds = len(arm.draws), len(np.unique(arm.fold))
+    cautions = {
+        "All clips are of one recording; intervals take each clip for itself.": n_groups == 1
+        and n_clips > 1,
+        "No two clips share a recording, as far as the table says; if some do, "
+        "the intervals are too narrow.": n_groups == n_clips,
+        "One draw only: how much another seed or other labels would change is not measured.": (
+            n_draws == 1
+        ),
+        "Too few folds and draws for the corrected t-test: whether the difference holds "
+        "for other training clips was not asked.": n_folds * n_draws < MINIMUM_FOR_T,
+    }
+    return tuple(text for text, holds in cautions.items() if holds)
+
+
+class ChosenBest(NamedTuple):
     """The score of the best setting, on clips that did not choose it.
 
     Attributes
@@ -533,7 +540,7 @@ def chosen_best(
     *,
     against: NDArray[np.float64] | None = None,
     seed: int = 0,
-    n_bootstraps: int = N_BOOTSTRAPS,
+    n_bootstraps: int = 1000,
 ) -> ChosenBest:
     """Estimate the score to expect of the best of several settings.
 
@@ -581,17 +588,8 @@ def chosen_best(
             continue
         best = int((sums[: len(right)] @ times).argmax())  # of equal ones the first
         found.append(sums[[best, -1]][:, out].sum(axis=1) / sizes[out].sum())
-    scores = np.array(found)
-    low, high = np.percentile(scores[:, 0], [2.5, 97.5])
-    if against is None:
-        return ChosenBest(float(scores[:, 0].mean()), float(low), float(high))
-    gains = scores[:, 0] - scores[:, 1]
-    ends = np.percentile(gains, [2.5, 97.5])
+    chosen, other = np.array(found).T
+    columns = [chosen] if against is None else [chosen, chosen - other]
     return ChosenBest(
-        float(scores[:, 0].mean()),
-        float(low),
-        float(high),
-        float(gains.mean()),
-        float(ends[0]),
-        float(ends[1]),
+        *(float(one) for x in columns for one in (x.mean(), *np.percentile(x, [2.5, 97.5])))
     )

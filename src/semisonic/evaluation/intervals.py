@@ -26,6 +26,9 @@ class Interval(NamedTuple):
     high: float
 
 
+UNKNOWN = Interval(float("nan"), float("nan"))
+
+
 def wilson(n_right: int, n: int, level: float = 0.95) -> Interval:
     """Compute the interval of a share from ``n_right`` of ``n`` independent clips.
 

@@ -1,25 +1,36 @@
-"""The table of predictions: one row per clip, setting, arm and draw. Every number comes from it."""
+"""Tables of scored clips, from which every number of an experiment comes.
+
+:class:`Predictions` has one label per clip, and a row per clip, setting, arm and draw;
+:class:`TagScores` has any number of labels per clip, and the clips of one fold and draw.
+"""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from semisonic.core.errors import DataError
 from semisonic.core.files import read_csv, write_csv
 from semisonic.core.text import count_text
-from semisonic.evaluation.metrics import as_classes, as_scores
+from semisonic.evaluation.metrics import (
+    as_classes,
+    as_scores,
+    as_targets,
+    label_precisions,
+    mean_average_precision,
+)
 
 _TEXT = ("clip", "group", "setting", "arm")
-_NUMBER = ("fold", "draw", "seed")
 _COLUMNS = ("clip", "group", "fold", "draw", "seed", "setting", "arm", "target", "predicted")
-_CELL = ("setting", "arm", "draw", "seed")
+_CELL = ["setting", "arm", "draw", "seed"]
+_TAG_COLUMNS = ("clip", "group", "labels")
 _PROBABILITY = "p:"
 
 
@@ -114,14 +125,10 @@ class Predictions:
     def concat(cls, parts: Iterable[Predictions]) -> Predictions:
         """All rows of several tables with the same classes."""
         tables = list(parts)
-        if not tables:
-            raise DataError("predictions: nothing to join")
-        if len({table.classes for table in tables}) > 1:
-            raise DataError("predictions: tables with different class lists cannot be joined")
-        joined = {
-            name: np.concatenate([getattr(table, name) for table in tables])
-            for name in (*_COLUMNS, "probabilities")
-        }
+        if len({table.classes for table in tables}) != 1:
+            raise DataError("predictions: expected tables of one list of classes to be joined")
+        names = (*_COLUMNS, "probabilities")
+        joined = {name: np.concatenate([getattr(one, name) for one in tables]) for name in names}
         return cls(**joined, classes=tables[0].classes)
 
     def __len__(self) -> int:
@@ -129,11 +136,14 @@ class Predictions:
 
     def __getitem__(self, rows: Any) -> Predictions:
         """The rows chosen by a slice, a mask or an array of row numbers."""
-        columns = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "classes"}
-        return Predictions(
-            **{name: np.atleast_1d(column[rows]) for name, column in columns.items()},
-            classes=self.classes,
-        )
+        names = (*_COLUMNS, "probabilities")
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The columns without the probabilities, and ``correct``."""
+        columns = {name: getattr(self, name) for name in (*_COLUMNS, "correct")}
+        return pd.DataFrame({name: pd.Series(values.tolist()) for name, values in columns.items()})
 
     def select(self, **wanted: str | int) -> Predictions:
         """The rows whose columns have these values, as in ``select(arm="control", draw=0)``."""
@@ -178,19 +188,29 @@ class Predictions:
             Names the cell and the clip that is missing, stands twice, is not a test
             clip, or has another target, recording or fold elsewhere in the table.
         """
+        frame = self.frame
         wanted = set(self.clip.tolist() if expected is None else expected)
-        columns = (getattr(self, name).tolist() for name in _CELL)
-        for key in dict.fromkeys(zip(*columns, strict=True)):
-            cell = dict(zip(_CELL, key, strict=True))
-            _check_once(cell, self.select(**cell).clip.tolist(), wanted)
-        known: dict[str, tuple[int, str, int]] = {}
-        facts = zip(self.target.tolist(), self.group.tolist(), self.fold.tolist(), strict=True)
-        for clip, fact in zip(self.clip.tolist(), facts, strict=True):
-            if known.setdefault(clip, fact) != fact:
+        for cell, clips in frame.groupby(_CELL, sort=False)["clip"]:
+            where = "setting '{}', arm '{}', draw {}, seed {}".format(*cell)
+            if len(twice := clips[clips.duplicated()]):
                 raise DataError(
-                    f"predictions: clip '{clip}' has (target, recording, fold) {fact} in one row "
-                    f"and {known[clip]} in another, expected the same"
+                    f"predictions: clip '{twice.iloc[0]}' is scored more than once in {where}"
                 )
+            found = set(clips)
+            for wrong, what in ((wanted - found, "not scored"), (found - wanted, "no test clip")):
+                if wrong:
+                    raise DataError(
+                        f"predictions: {what} in {where}: {count_text(len(wrong), 'clip')}, "
+                        f"the first is '{min(wrong)}'"
+                    )
+        facts = frame[["clip", "target", "group", "fold"]].drop_duplicates()
+        if len(other := facts[facts["clip"].duplicated(keep=False)]):
+            first = other[other["clip"] == other["clip"].iloc[0]].iloc[:2, 1:]
+            raise DataError(
+                f"predictions: clip '{other['clip'].iloc[0]}' has (target, recording, fold) "
+                f"{' in one row and '.join(map(str, first.itertuples(index=False, name=None)))} "
+                "in another, expected the same"
+            )
         return self
 
     def write(self, path: str | Path) -> Path:
@@ -214,50 +234,160 @@ class Predictions:
         DataError
             When it cannot be read, or is something else.
         """
-        try:
-            rows = read_csv(path)
-        except (OSError, EOFError, csv.Error) as error:
-            raise DataError(f"predictions: {path} cannot be read: {error}") from error
-        names = list(rows[0]) if rows else []
-        if tuple(names[: len(_COLUMNS)]) != _COLUMNS:
-            raise DataError(f"{path}: not a table of predictions; expected the columns {_COLUMNS}")
-        scored = names[len(_COLUMNS) :]
-        classes = tuple(name.removeprefix(_PROBABILITY) for name in scored)
+        rows, classes = read_scores(path, _COLUMNS, "predictions")
         number = {name: i for i, name in enumerate(classes)}
         columns: dict[str, list[Any]] = {name: [] for name in (*_COLUMNS, "probabilities")}
         for line, row in enumerate(rows, start=2):
             try:
-                for name in _TEXT:
-                    columns[name].append(row[name])
-                for name in _NUMBER:
-                    columns[name].append(int(row[name]))
-                for name in ("target", "predicted"):
+                for name in _COLUMNS[:-2]:
+                    columns[name].append(row[name] if name in _TEXT else int(row[name]))
+                for name in _COLUMNS[-2:]:
                     columns[name].append(number[row[name]])
-                columns["probabilities"].append([float(row[name]) for name in scored])
+                columns["probabilities"].append([float(row[f"p:{name}"]) for name in classes])
             except (ValueError, KeyError) as error:
                 raise DataError(
                     f"{path}, line {line}: not a row of predictions: {error}"
                 ) from error
-        typed: dict[str, Any] = {name: np.array(columns[name], np.str_) for name in _TEXT}
-        for name in (*_NUMBER, "target", "predicted"):
-            typed[name] = np.array(columns[name], np.int64)
-        typed["probabilities"] = np.array(columns["probabilities"], np.float32)
-        return cls(**typed, classes=classes)
+        arrays: dict[str, Any] = {
+            name: np.array(values, np.str_ if name in _TEXT else np.int64)
+            for name, values in columns.items()
+            if name != "probabilities"
+        }
+        return cls(
+            **arrays, probabilities=np.array(columns["probabilities"], np.float32), classes=classes
+        )
 
 
-def _check_once(cell: Mapping[str, Any], clips: list[str], wanted: set[str]) -> None:
-    where = "setting '{setting}', arm '{arm}', draw {draw}, seed {seed}".format_map(cell)
-    found = set(clips)
-    if len(found) < len(clips):
-        seen: set[str] = set()
-        twice = next(clip for clip in clips if clip in seen or seen.add(clip))  # type: ignore[func-returns-value]
-        raise DataError(f"predictions: clip '{twice}' is scored more than once in {where}")
-    for clips_wrong, what in ((wanted - found, "not scored"), (found - wanted, "no test clip")):
-        if clips_wrong:
+@dataclass(frozen=True, eq=False)
+class TagScores:
+    """The scored test clips of one fold and draw with any number of labels, each once.
+
+    Attributes
+    ----------
+    clip, group : ndarray of str, shape (n,)
+    targets : ndarray of bool, shape (n, n_classes)
+        At least one in each row.
+    scores : ndarray of float64, shape (n, n_classes)
+        Any numbers by which classes are ranked, such as probabilities.
+    classes : tuple of str
+    fold, draw : int
+    """
+
+    clip: NDArray[np.str_]
+    group: NDArray[np.str_]
+    targets: NDArray[np.bool_]
+    scores: NDArray[np.float64]
+    classes: tuple[str, ...]
+    fold: int = 0
+    draw: int = 0
+
+    def __post_init__(self) -> None:
+        shape = (len(self.clip), len(self.classes))
+        as_targets(self.targets)
+        as_scores(self.scores)
+        if self.targets.shape != shape or self.scores.shape != shape:
             raise DataError(
-                f"predictions: {what} in {where}: {count_text(len(clips_wrong), 'clip')}, "
-                f"the first is '{min(clips_wrong)}'"
+                f"scores of tags: found targets {self.targets.shape} and scores "
+                f"{self.scores.shape}, expected {shape}"
             )
+        if len(set(self.clip.tolist())) != len(self.clip):
+            raise DataError("scores of tags: a clip stands twice, expected each once")
+        if not self.targets.any(axis=1).all():
+            clip = self.clip[~self.targets.any(axis=1)][0]
+            raise DataError(f"scores of tags: the clip '{clip}' has no label to be measured by")
+
+    @classmethod
+    def of(
+        cls,
+        clip: ArrayLike,
+        targets: ArrayLike,
+        scores: ArrayLike,
+        classes: Sequence[str],
+        *,
+        group: ArrayLike,
+        fold: int = 0,
+        draw: int = 0,
+    ) -> TagScores:
+        """The same from whatever numpy takes, in the order of the clips' names."""
+        names = np.asarray(clip, np.str_)
+        order = np.argsort(names)
+        return cls(
+            names[order],
+            np.asarray(group, np.str_)[order],
+            as_targets(targets)[order],
+            np.asarray(scores, np.float64)[order],
+            tuple(classes),
+            fold,
+            draw,
+        )
+
+    def __len__(self) -> int:
+        return len(self.clip)
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """What lwlrap is the mean of, shape (n_labels,); see :func:`label_precisions`."""
+        return label_precisions(self.targets, self.scores)
+
+    @property
+    def lwlrap(self) -> float:
+        """Label-weighted label-ranking average precision, 0 to 1."""
+        return float(self.values.mean())
+
+    @property
+    def mean_average_precision(self) -> float:
+        """Over the classes that have clips, 0 to 1."""
+        return mean_average_precision(self.targets, self.scores)
+
+    def write(self, path: str | Path) -> Path:
+        """Write a gzipped CSV file: a row per clip, a column per class; it reads back equal."""
+        headers = [*_TAG_COLUMNS, *(_PROBABILITY + name for name in self.classes)]
+        labels = [";".join(map(str, np.flatnonzero(row))) for row in self.targets]
+        rows = zip(
+            self.clip.tolist(), self.group.tolist(), labels, self.scores.tolist(), strict=True
+        )
+        write_csv(path, headers, ([*row, *map(repr, scores)] for *row, scores in rows))
+        return Path(path)
+
+    @classmethod
+    def read(cls, path: str | Path, *, fold: int = 0, draw: int = 0) -> TagScores:
+        """Read a file that :meth:`write` made.
+
+        Raises
+        ------
+        DataError
+            When it cannot be read or is something else.
+        """
+        rows, classes = read_scores(path, _TAG_COLUMNS, "scores of tags")
+        targets = np.zeros((len(rows), len(classes)), np.bool_)
+        try:
+            for found, row in zip(targets, rows, strict=True):
+                found[[int(k) for k in row["labels"].split(";")]] = True
+            scores = np.array([[float(row[f"p:{name}"]) for name in classes] for row in rows])
+        except (ValueError, IndexError) as error:
+            raise DataError(f"{path}: no table of scores of tags: {error}") from error
+        clip, group = (np.array([row[name] for row in rows], np.str_) for name in ("clip", "group"))
+        return cls(clip, group, targets, scores, classes, fold, draw)
+
+
+def read_scores(
+    path: str | Path, columns: Sequence[str], what: str
+) -> tuple[list[dict[str, str]], tuple[str, ...]]:
+    """Rows of a table of scores, and the classes, whose columns follow the given ones.
+
+    Raises
+    ------
+    DataError
+        For a file that cannot be read or has other columns.
+    """
+    try:
+        rows = read_csv(path)
+    except (OSError, EOFError, csv.Error) as error:
+        raise DataError(f"{what}: {path} cannot be read: {error}") from error
+    names = list(rows[0]) if rows else []
+    if names[: len(columns)] != list(columns):
+        raise DataError(f"{path}: not a table of {what}; expected the columns {tuple(columns)}")
+    return rows, tuple(name.removeprefix(_PROBABILITY) for name in names[len(columns) :])
 
 
 def ensemble(predictions: Predictions, settings: Sequence[str], name: str) -> Predictions:
@@ -289,14 +419,12 @@ def ensemble(predictions: Predictions, settings: Sequence[str], name: str) -> Pr
     arms = [arm for arm in members[0].arms if all(arm in member.arms for member in members)]
     parts = [predictions]
     for arm in arms:
-        sorted_parts = [_in_order(member.select(arm=arm)) for member in members]
-        first = sorted_parts[0]
-        for other in sorted_parts[1:]:
-            if not _same_work(first, other):
-                raise DataError(
-                    f"ensemble '{name}': its settings were not tested on the same clips"
-                )
-        mean = np.mean([part.probabilities for part in sorted_parts], axis=0).astype(np.float32)
+        rows = [member.select(arm=arm) for member in members]
+        rows = [part[np.lexsort((part.clip, part.seed, part.draw))] for part in rows]
+        first, keys = rows[0], ["clip", "draw", "seed", "fold", "target"]
+        if not all(part.frame[keys].equals(first.frame[keys]) for part in rows):
+            raise DataError(f"ensemble '{name}': its settings were not tested on the same clips")
+        mean = np.mean([part.probabilities for part in rows], axis=0).astype(np.float32)
         parts.append(
             replace(
                 first,
@@ -306,17 +434,6 @@ def ensemble(predictions: Predictions, settings: Sequence[str], name: str) -> Pr
             )
         )
     return Predictions.concat(parts)
-
-
-def _in_order(part: Predictions) -> Predictions:
-    return part[np.lexsort((part.clip, part.seed, part.draw))]
-
-
-def _same_work(a: Predictions, b: Predictions) -> bool:
-    columns = ("clip", "draw", "seed", "fold", "target")
-    return len(a) == len(b) and all(
-        np.array_equal(getattr(a, column), getattr(b, column)) for column in columns
-    )
 
 
 @dataclass(frozen=True)
@@ -356,24 +473,21 @@ def top_errors(predictions: Predictions, n: int = 12) -> list[ConfidentError]:
         The most certain first.
     """
     found = []
-    order = np.argsort(predictions.clip, kind="stable")
-    names, starts = np.unique(predictions.clip[order], return_index=True)
-    for clip, rows in zip(names.tolist(), np.split(order, starts[1:]), strict=True):
+    for clip, rows in predictions.frame.groupby("clip").indices.items():
         mean = predictions.probabilities[rows].astype(np.float64).mean(axis=0)
-        target, predicted = int(predictions.target[rows[0]]), int(mean.argmax())
-        if predicted == target:
-            continue
-        found.append(
-            ConfidentError(
-                clip=clip,
-                group=str(predictions.group[rows[0]]),
-                fold=int(predictions.fold[rows[0]]),
-                target=predictions.classes[target],
-                predicted=predictions.classes[predicted],
-                score=float(mean[predicted]),
-                true_score=float(mean[target]),
-                n_wrong=int((~predictions.correct[rows]).sum()),
-                n_scored=len(rows),
+        first, target, predicted = rows[0], int(predictions.target[rows[0]]), int(mean.argmax())
+        if predicted != target:
+            found.append(
+                ConfidentError(
+                    clip=str(clip),
+                    group=str(predictions.group[first]),
+                    fold=int(predictions.fold[first]),
+                    target=predictions.classes[target],
+                    predicted=predictions.classes[predicted],
+                    score=float(mean[predicted]),
+                    true_score=float(mean[target]),
+                    n_wrong=int((~predictions.correct[rows]).sum()),
+                    n_scored=len(rows),
+                )
             )
-        )
     return sorted(found, key=lambda wrong: (wrong.true_score - wrong.score, wrong.clip))[:n]

@@ -53,15 +53,15 @@ from semisonic.core.text import duration_text, p_value, percent_text, points_tex
 from semisonic.data.clips import Clips
 from semisonic.data.splits import Split, fold_splits
 from semisonic.data.synth.dataset import load_synth, make_in_cache
-from semisonic.evaluation.comparison import ArmAccuracy, Comparison
+from semisonic.evaluation.comparison import ArmAccuracy, Comparison, compare_tags, tag_arm
 from semisonic.evaluation.plots.experiments import comparison_plot
 from semisonic.evaluation.plots.style import CLASS_COLOURS
 from semisonic.evaluation.plots.training import training_curves
+from semisonic.evaluation.predictions import TagScores
 from semisonic.evaluation.published import STUDIES
 from semisonic.evaluation.report.document import IntervalEstimate, Number, Report, Verdict
 from semisonic.evaluation.report.experiment import add_study
 from semisonic.evaluation.significance import holm
-from semisonic.evaluation.tagging import TagScores, compare_tags, tag_arm
 from semisonic.experiments.material import WHOLE, Material
 from semisonic.experiments.options import SYNTH, RunOptions
 from semisonic.experiments.plan import FILTER, MODEL, STAGE, Job, Plan, Rows

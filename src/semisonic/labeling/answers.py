@@ -19,7 +19,7 @@ from semisonic.evaluation.label_errors import find_suspects, find_suspects_multi
 from semisonic.labeling.index import EmbeddingIndex
 from semisonic.labeling.label_log import LabelLog
 from semisonic.labeling.probe import LabelledRows, Tell, score_out_of_fold
-from semisonic.models.decision_module import probabilities
+from semisonic.models.decision import probabilities
 
 COVERED = 0.5
 """Share of a row that an answer must speak of; or of the answer that must lie in the row."""

@@ -160,7 +160,7 @@ def candidate_pool(
         index is not None
         and classifier is not None
         and made_by == _vectors_from(model) != embedder.hash
-        and not classifier.decision.unknown.reads_statistics  # which are no part of an index
+        and not classifier.decision.unknown  # whose statistics are no part of an index
     ):
         scores = score_vectors(classifier, index.vectors)
     elif index is None or made_by != embedder.hash:

@@ -1,8 +1,8 @@
-"""The numbers by which a classifier makes scores of what its network computes, without torch.
+"""From what a network computes to scores: the numbers of a model's decision, and what applies them.
 
 They are fitted after training by :mod:`semisonic.classifier.calibration` and
 :mod:`semisonic.classifier.unknown`, on clips that were not trained on, and lie in the model file.
-:class:`semisonic.models.decision_module.DecisionModule` applies them, and nothing else does.
+:class:`DecisionModule` applies them, and nothing else does; it is also what is exported.
 
 Whether a sound is like anything that was learned is told by two rules. Energy: Liu et al.,
 "Energy-based out-of-distribution detection", NeurIPS 2020. Noise: a rule between known sounds and
@@ -14,10 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from semisonic.core.errors import ModelError
 from semisonic.core.files import digest
@@ -25,6 +27,13 @@ from semisonic.core.files import digest
 NONE, TEMPERATURE, VECTOR = "none", "temperature", "vector"
 METHODS = (TEMPERATURE, VECTOR)
 """The simplest first."""
+KNOWN_THRESHOLD = 0.5
+"""Sounds are unknown whose value of ``known`` is below this."""
+MAX_NOISE_SHARE = KNOWN_THRESHOLD / 2
+"""Share of a score's way from nothing that is left to what seems noise, at most."""
+
+Table = NDArray[np.float32]
+_RULE_NUMBERS = ("energy", "noise", "offset", "kept")
 
 
 @dataclass(frozen=True)
@@ -43,72 +52,14 @@ class Calibration:
     scale: tuple[float, ...] = ()
     offset: tuple[float, ...] = ()
 
-    @property
-    def temperature(self) -> float:
-        """What logits are divided by, where that is all that is done."""
-        return 1.0 / self.scale[0] if self.method == TEMPERATURE else 1.0
-
     def text(self) -> str:
         """A few words for people."""
         if self.method == TEMPERATURE:
-            return f"temperature {self.temperature:.3g}"
+            return f"temperature {1.0 / self.scale[0]:.3g}"
         return "vector scaling" if self.method == VECTOR else "none"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        numbers: dict[str, Any] = {"method": self.method}
-        if self.scale:
-            numbers |= {"scale": list(self.scale), "offset": list(self.offset)}
-        return numbers
 
-    @classmethod
-    def from_dict(cls, table: Any, n_classes: int) -> Calibration:
-        """Read what :meth:`to_dict` wrote, wherever it comes from.
-
-        Raises
-        ------
-        ModelError
-            For anything that is not a calibration of so many classes.
-        """
-        if not isinstance(table, Mapping):
-            raise ModelError(f"calibration: found {type(table).__name__}, expected a mapping")
-        method = table.get("method")
-        if method == NONE:
-            return cls()
-        if method not in METHODS:
-            raise ModelError(f"calibration: found the method {method!r}, which is none of ours")
-        n = 1 if method == TEMPERATURE else n_classes
-        scale = numbers_of(table.get("scale"), "calibration: 'scale'", n)
-        offset = numbers_of(table.get("offset"), "calibration: 'offset'", n)
-        if min(scale) <= 0:
-            raise ModelError("calibration: 'scale' holds a value that is not above 0")
-        return cls(method, scale, offset)
-
-
-def numbers_of(values: Any, what: str, n: int | None = None) -> tuple[float, ...]:
-    """Finite numbers, so many of them, from what stands in a file.
-
-    Raises
-    ------
-    ModelError
-    """
-    if not isinstance(values, (list, tuple)) or not all(
-        isinstance(value, (int, float)) and not isinstance(value, bool) for value in values
-    ):
-        raise ModelError(f"{what} is no list of numbers")
-    if n is not None and len(values) != n:
-        raise ModelError(f"{what}: found {len(values)} numbers, expected {n}")
-    try:
-        numbers = tuple(float(value) for value in values)
-    except OverflowError:
-        numbers = (float("inf"),)
-    if not np.isfinite(numbers).all():
-        raise ModelError(f"{what} holds a number that is not finite")
-    return numbers
-
-
-@dataclass(frozen=True)
-class OodLimit:
+class OodLimit(NamedTuple):
     """Where an OOD score becomes too high: at ``value``; ``scale`` says how fast.
 
     ``scale`` is the spread of known sounds. It makes an OOD score into a value of 0 to 1, 0.5
@@ -118,36 +69,22 @@ class OodLimit:
     value: float
     scale: float
 
-    @classmethod
-    def from_list(cls, values: Any, what: str) -> OodLimit:
-        """Read a pair of numbers.
-
-        Raises
-        ------
-        ModelError
-        """
-        value, scale = numbers_of(values, what, 2)
-        if scale <= 0:
-            raise ModelError(f"{what}: found the spread {scale}, expected above 0")
-        return cls(value, scale)
-
-
-@dataclass(frozen=True)
-class EnergyRule:
-    """High for sounds that no logit is high for."""
-
-    limit: OodLimit
+    def in_distribution(self, ood_score: Tensor) -> Tensor:
+        """In-distribution scores, 0 to 1, of OOD scores of any shape."""
+        return torch.sigmoid(torch.clamp((self.value - ood_score) / self.scale, -10.0, 10.0))
 
 
 @dataclass(frozen=True, eq=False)
-class NoiseRule:
-    """High for sounds that are more like generated noise and silence than like known ones.
+class UnknownRules:
+    """What a sound must pass to count as known: its energy, and a rule against noise.
 
-    A support vector machine with Gaussian kernels (Cortes and Vapnik, 1995), on statistics of
-    features: see :class:`semisonic.models.moments.Moments`.
+    The rule against noise is a support vector machine with Gaussian kernels (Cortes and Vapnik,
+    1995), on statistics of features: see :class:`semisonic.models.moments.Moments`.
 
     Attributes
     ----------
+    energy, noise : OodLimit
+        Of minus the log-sum-exp of logits, and of what the machine says.
     widths : ndarray of float32, shape (dim,)
         What statistics are multiplied by.
     centres : ndarray of float32, shape (n, dim)
@@ -155,133 +92,17 @@ class NoiseRule:
     weights : ndarray of float32, shape (n,)
         Above 0 where a centre is noise.
     offset : float
-    """
-
-    limit: OodLimit
-    widths: NDArray[np.float32]
-    centres: NDArray[np.float32]
-    weights: NDArray[np.float32]
-    offset: float
-
-
-OodRule = EnergyRule | NoiseRule
-NAMES: dict[type, str] = {EnergyRule: "energy", NoiseRule: "noise"}
-
-
-@dataclass(frozen=True)
-class OodRules:
-    """What a sound must pass to count as known: every part.
-
-    Attributes
-    ----------
-    parts : tuple of EnergyRule or NoiseRule
-        None at all, and everything is known.
     kept : float
-        Share of known sounds that should pass, 0 to 1.
+        Share of known sounds that should pass both, 0 to 1.
     """
 
-    parts: tuple[OodRule, ...] = ()
+    energy: OodLimit
+    noise: OodLimit
+    widths: Table
+    centres: Table
+    weights: Table
+    offset: float
     kept: float = 1.0
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The rules by name."""
-        return tuple(NAMES[type(part)] for part in self.parts)
-
-    @property
-    def reads_statistics(self) -> bool:
-        """Whether a part looks at statistics of features."""
-        return any(isinstance(part, NoiseRule) for part in self.parts)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; the tables are in :meth:`tensors`."""
-        rules: dict[str, Any] = {}
-        for part in self.parts:
-            rules[NAMES[type(part)]] = {"limit": [part.limit.value, part.limit.scale]}
-            if isinstance(part, NoiseRule):
-                rules["noise"]["offset"] = part.offset
-        return {"kept": self.kept, "rules": rules}
-
-    def tensors(self) -> dict[str, NDArray[np.float32]]:
-        """The tables by name, for the model file."""
-        tables: dict[str, NDArray[np.float32]] = {}
-        for part in self.parts:
-            if isinstance(part, NoiseRule):
-                tables["noise.widths"] = part.widths
-                tables["noise.centres"] = part.centres
-                tables["noise.weights"] = part.weights
-        return tables
-
-    @classmethod
-    def from_dict(
-        cls,
-        table: Any,
-        tensors: Mapping[str, NDArray[np.float32]],
-        n_statistics: int = 0,
-    ) -> OodRules:
-        """Read what :meth:`to_dict` and :meth:`tensors` wrote, wherever it comes from.
-
-        Raises
-        ------
-        ModelError
-            For anything that is no rule for so many statistics of features.
-        """
-        if not isinstance(table, Mapping) or not isinstance(table.get("rules"), Mapping):
-            raise ModelError("unknown: found no mapping of rules")
-        (kept,) = numbers_of([table.get("kept")], "unknown: 'kept'", 1)
-        if not 0 < kept <= 1:
-            raise ModelError(f"unknown: 'kept' is {kept}, expected above 0 and at most 1")
-        parts: list[OodRule] = []
-        for name, rule in table["rules"].items():
-            if name not in NAMES.values() or not isinstance(rule, Mapping):
-                raise ModelError(f"unknown: found the rule {name!r}, which is none of ours")
-            limit = OodLimit.from_list(rule.get("limit"), f"unknown: the limit of '{name}'")
-            if name == "energy":
-                parts.append(EnergyRule(limit))
-            else:
-                parts.append(_noise_rule(limit, rule, tensors, n_statistics))
-        rules_read = cls(tuple(parts), kept)
-        if left := set(tensors) - set(rules_read.tensors()):
-            raise ModelError(f"unknown: the table '{sorted(left)[0]}' belongs to no rule")
-        return rules_read
-
-
-def _noise_rule(
-    limit: OodLimit,
-    rule: Mapping[str, Any],
-    tensors: Mapping[str, NDArray[np.float32]],
-    n_statistics: int,
-) -> NoiseRule:
-    (moved,) = numbers_of([rule.get("offset")], "unknown: the offset of 'noise'", 1)
-    weights = _tensor(tensors, "noise.weights", None)
-    if weights.ndim != 1 or not len(weights):
-        raise ModelError("unknown: 'noise.weights' are not those of kernels")
-    return NoiseRule(
-        limit,
-        _tensor(tensors, "noise.widths", (n_statistics,)),
-        _tensor(tensors, "noise.centres", (len(weights), n_statistics)),
-        weights,
-        moved,
-    )
-
-
-def _tensor(
-    tensors: Mapping[str, NDArray[np.float32]], name: str, shape: tuple[int, ...] | None
-) -> NDArray[np.float32]:
-    table = tensors.get(name)
-    if table is None:
-        raise ModelError(f"unknown: the table '{name}' is missing")
-    if table.dtype != np.float32 or not np.isfinite(table).all():
-        raise ModelError(f"unknown: the table '{name}' does not hold finite float32")
-    if shape is not None and table.shape != shape:
-        raise ModelError(f"unknown: '{name}' has shape {table.shape}, expected {shape}")
-    return table
-
-
-KNOWN_THRESHOLD = 0.5
-"""Sounds are unknown whose value of ``known`` is below this."""
-MAX_NOISE_SHARE = KNOWN_THRESHOLD / 2
-"""Share of a score's way from nothing that is left to what seems noise, at most."""
 
 
 @dataclass(frozen=True)
@@ -293,29 +114,30 @@ class Decision:
     calibration : Calibration
     thresholds : mapping of str to float
         The score from which on a class is named; of all classes, or empty.
-    unknown : OodRules
-        Which sounds are like nothing that was learned.
+    unknown : UnknownRules or None
+        Which sounds are like nothing that was learned; without it, everything is known.
     note : mapping
         How it was fitted: on how many clips, and what was reached; text and numbers.
     """
 
     calibration: Calibration = field(default_factory=Calibration)
     thresholds: Mapping[str, float] = field(default_factory=dict)
-    unknown: OodRules = field(default_factory=OodRules)
+    unknown: UnknownRules | None = None
     note: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_empty(self) -> bool:
         """Whether scores are those that the network learned to give."""
-        return self.calibration == Calibration() and not self.thresholds and not self.unknown.parts
+        return self.calibration == Calibration() and not self.thresholds and not self.unknown
 
     @property
     def key(self) -> str:
         """A hash of what scores depend on beside the network; empty without a decision."""
         if self.is_empty:
             return ""
-        tables = [(name, table.tobytes().hex()) for name, table in sorted(self.tensors().items())]
-        return digest(self.calibration.to_dict(), self.unknown.to_dict(), tables)
+        tables = [(name, table.tobytes().hex()) for name, table in self.tensors().items()]
+        said = self.to_dict()
+        return digest(said["calibration"], said["unknown"], tables)
 
     def least_threshold(self, n_classes: int, *, multi_label: bool) -> float:
         """What thresholds must be above, so that nothing that seems noise reaches one.
@@ -324,7 +146,7 @@ class Decision:
         of classes or, with several labels per clip, 0.
         """
         nothing = 0.0 if multi_label else 1.0 / n_classes
-        return nothing + (1.0 - nothing) * MAX_NOISE_SHARE if self.unknown.parts else nothing
+        return nothing + (1.0 - nothing) * MAX_NOISE_SHARE if self.unknown else nothing
 
     def limits(self, classes: Sequence[str], threshold: float | None = None) -> NDArray[np.float64]:
         """The threshold of each class, shape (n_classes,): its own, or one for all.
@@ -344,22 +166,29 @@ class Decision:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; the tables are in :meth:`tensors`."""
+        rules, calibration = self.unknown, self.calibration
         return {
-            "calibration": self.calibration.to_dict(),
+            "calibration": {
+                "method": calibration.method,
+                "scale": list(calibration.scale),
+                "offset": list(calibration.offset),
+            },
             "thresholds": dict(self.thresholds),
-            "unknown": self.unknown.to_dict(),
+            "unknown": rules and {name: getattr(rules, name) for name in _RULE_NUMBERS},
             "note": dict(self.note),
         }
 
-    def tensors(self) -> dict[str, NDArray[np.float32]]:
+    def tensors(self) -> dict[str, Table]:
         """The tables by name, for the model file."""
-        return self.unknown.tensors()
+        if not self.unknown:
+            return {}
+        return {name: getattr(self.unknown, name) for name in ("widths", "centres", "weights")}
 
     @classmethod
     def from_dict(
         cls,
         table: Any,
-        tensors: Mapping[str, NDArray[np.float32]],
+        tensors: Mapping[str, Table],
         classes: Sequence[str],
         n_statistics: int = 0,
     ) -> Decision:
@@ -368,23 +197,186 @@ class Decision:
         Raises
         ------
         ModelError
-            For anything that is no decision of a model with these classes and so many statistics of
-            features.
+            For anything that is no decision of a model with these classes and as many statistics
+            of features.
         """
-        if not isinstance(table, Mapping):
-            raise ModelError(f"decision: found {type(table).__name__}, expected a mapping")
-        note = table.get("note", {})
-        thresholds = table.get("thresholds", {})
-        if not isinstance(note, Mapping) or not isinstance(thresholds, Mapping):
-            raise ModelError("decision: 'note' or 'thresholds' is no mapping")
-        if thresholds and set(thresholds) != set(classes):
-            raise ModelError("decision: 'thresholds' are not those of the model's classes")
-        values = numbers_of([thresholds[name] for name in classes if thresholds], "thresholds")
-        if values and not 0 <= min(values) <= max(values) <= 1:
-            raise ModelError("decision: found a threshold outside 0 to 1")
-        return cls(
-            Calibration.from_dict(table.get("calibration"), len(classes)),
-            dict(zip(classes, values, strict=True)) if values else {},
-            OodRules.from_dict(table.get("unknown"), tensors, n_statistics),
-            dict(note),
-        )
+        try:
+            said, thresholds = table["calibration"], dict(table["thresholds"])
+            method, note = said["method"], dict(table["note"])
+            n = {NONE: 0, TEMPERATURE: 1, VECTOR: len(classes)}[method]
+            scale = _numbers(said["scale"], "the scale of the calibration", n)
+            offset = _numbers(said["offset"], "the offset of the calibration", n)
+            if min(scale, default=1.0) <= 0:
+                raise ModelError("the scale of the calibration holds a value that is not above 0")
+            if thresholds and set(thresholds) != set(classes):
+                raise ModelError("the thresholds are not those of the model's classes")
+            limits = [thresholds[name] for name in classes if thresholds]
+            limits = list(_numbers(limits, "the thresholds", len(limits)))
+            if limits and not 0 <= min(limits) <= max(limits) <= 1:
+                raise ModelError("found a threshold outside 0 to 1")
+            rules = table["unknown"] and _rules(table["unknown"], tensors, n_statistics)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ModelError(f"it lacks parts or holds others: {error!r}") from error
+        if tensors and not rules:
+            raise ModelError("found tables that belong to no rule")
+        by_class = dict(zip(classes, limits, strict=True)) if limits else {}
+        return cls(Calibration(method, scale, offset), by_class, rules, note)
+
+
+def _rules(table: Any, tensors: Mapping[str, Table], n_statistics: int) -> UnknownRules:
+    """The rules for unknown sounds from a file."""
+    kept, offset = _numbers([table["kept"], table["offset"]], "kept and offset", 2)
+    energy, noise = (
+        OodLimit(*_numbers(table[name], f"the limit of {name}", 2)) for name in ("energy", "noise")
+    )
+    if not 0 < kept <= 1 or min(energy.scale, noise.scale) <= 0:
+        raise ModelError("kept: expected above 0 and at most 1; spreads: expected above 0")
+    shapes = {"widths": (n_statistics,), "centres": (-1, n_statistics), "weights": (-1,)}
+    if set(tensors) != set(shapes):
+        raise ModelError(f"found the tables {sorted(tensors)}, expected {sorted(shapes)}")
+    n = len(tensors["weights"])
+    for name, shape in shapes.items():
+        found, expected = tensors[name], tuple(n if size < 0 else size for size in shape)
+        if found.dtype != np.float32 or found.shape != expected or not n:
+            raise ModelError(f"'{name}' has shape {found.shape}, expected {expected} of float32")
+    widths, centres, weights = (tensors[name] for name in shapes)
+    return UnknownRules(energy, noise, widths, centres, weights, offset, kept)
+
+
+def _numbers(values: Any, what: str, n: int) -> tuple[float, ...]:
+    """So many finite numbers from what stands in a file."""
+    try:
+        table = np.asarray(values, np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ModelError(f"{what}: found no list of numbers ({error})") from error
+    if table.shape != (n,) or not np.isfinite(table).all():
+        raise ModelError(f"{what}: found shape {table.shape}, expected {n} finite numbers")
+    return tuple(table.tolist())
+
+
+class DecisionModule(nn.Module):
+    """A decision, in operations that can be exported.
+
+    Parameters
+    ----------
+    decision : Decision
+    multi_label : bool
+    dtype : torch.dtype
+        What it computes in; float32 for files.
+    """
+
+    scale: Tensor
+    offset: Tensor
+
+    def __init__(
+        self, decision: Decision, *, multi_label: bool, dtype: torch.dtype = torch.float64
+    ) -> None:
+        super().__init__()
+        self.multi_label, self.dtype = multi_label, dtype
+        calibration = decision.calibration
+        # On the CPU, as models are built on the device "meta" before their weights are read.
+        for name, values in (
+            ("scale", calibration.scale or (1.0,)),
+            ("offset", calibration.offset or (0.0,)),
+        ):
+            self.register_buffer(name, torch.tensor(values, dtype=dtype, device="cpu"))
+        rules = decision.unknown
+        self.energy = rules.energy if rules else None
+        self.noise = NoiseScore(rules, dtype) if rules else None
+
+    def forward(self, logits: Tensor, statistics: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Scores, and how known each sound is.
+
+        Little is claimed of what seems mere noise: its scores keep at most a quarter of their way
+        from one over the number of classes (or, with several labels per clip, from 0), and less the
+        surer that is. Their order stays. Other unknown sounds keep their scores.
+
+        Parameters
+        ----------
+        logits : Tensor, shape (batch, n_classes)
+        statistics : Tensor, shape (batch, n_statistics), optional
+            Of the features; the rule against noise needs them.
+
+        Returns
+        -------
+        scores : Tensor, shape (batch, n_classes)
+            Calibrated probabilities; they sum to one unless multi-label.
+        known : Tensor, shape (batch,)
+            0 to 1: unknown below 0.5, by the stricter rule. No probability. All 1 without rules.
+
+        Raises
+        ------
+        ModelError
+            Without the statistics that rules need.
+        """
+        scores = self.calibrated(logits)
+        if self.energy is None or self.noise is None:
+            return scores, torch.ones_like(scores[:, 0])
+        if statistics is None:
+            raise ModelError(
+                "the rules for unknown sounds of this model need statistics of features; found none"
+            )
+        no_noise = self.noise.in_distribution(statistics)
+        energy = -torch.logsumexp(logits.to(self.dtype), dim=1)
+        known = torch.minimum(no_noise, self.energy.in_distribution(energy))
+        return self.tempered(scores, no_noise), known
+
+    def tempered(self, scores: Tensor, no_noise: Tensor) -> Tensor:
+        """Scores of which little is left where a sound seems noise; see :meth:`forward`."""
+        left = no_noise * (MAX_NOISE_SHARE / KNOWN_THRESHOLD)
+        share = torch.where(no_noise >= KNOWN_THRESHOLD, torch.ones_like(left), left).unsqueeze(1)
+        nothing = 0.0 if self.multi_label else 1.0 / scores.shape[1]
+        return nothing + share * (scores - nothing)
+
+    def calibrated(self, logits: Tensor) -> Tensor:
+        """Probabilities without the rules for unknown sounds, shape (..., n_classes)."""
+        moved = logits.to(self.dtype) * self.scale + self.offset
+        return probabilities(moved, multi_label=self.multi_label)
+
+
+def probabilities(logits: Tensor, *, multi_label: bool) -> Tensor:
+    """Scores by the network alone.
+
+    Parameters
+    ----------
+    logits : Tensor, shape (..., class)
+    multi_label : bool
+
+    Returns
+    -------
+    Tensor, shape (..., class)
+        The softmax over the classes or, where a clip may have several, the sigmoid of each.
+    """
+    return torch.sigmoid(logits) if multi_label else torch.softmax(logits, dim=-1)
+
+
+class NoiseScore(nn.Module):
+    """How much more a sound is like synthetic noise than like known sounds.
+
+    Parameters
+    ----------
+    rules : UnknownRules
+    dtype : torch.dtype
+    """
+
+    widths: Tensor
+    centres: Tensor
+    weights: Tensor
+
+    def __init__(self, rules: UnknownRules, dtype: torch.dtype = torch.float64) -> None:
+        super().__init__()
+        self.limit, self.moved, self.dtype = rules.noise, rules.offset, dtype
+        for name in ("widths", "centres", "weights"):
+            table = torch.tensor(getattr(rules, name), dtype=dtype, device="cpu")
+            self.register_buffer(name, table)
+
+    def forward(self, statistics: Tensor) -> Tensor:
+        """The OOD score of each sound, shape (batch,), from statistics (batch, dim)."""
+        x = statistics.to(self.dtype) * self.widths
+        squares = (x * x).sum(dim=1, keepdim=True) + (self.centres * self.centres).sum(dim=1)
+        kernels = torch.exp(-torch.relu(squares - 2.0 * x @ self.centres.T))
+        return kernels @ self.weights + self.moved
+
+    def in_distribution(self, statistics: Tensor) -> Tensor:
+        """How little sounds are like noise, 0 to 1, shape (batch,): 0.5 at the limit."""
+        return self.limit.in_distribution(self(statistics))

@@ -246,7 +246,7 @@ def write_card(model: SoundModel | PretrainedEncoder, about: Mapping[str, Any]) 
         says = (
             "says of a sound that is like none of them that it is unknown, which it cannot always "
             "tell"
-            if model.decision.unknown.parts
+            if model.decision.unknown
             else "always ranks them, also for a sound that is none of them"
         )
         lines += [
@@ -267,12 +267,10 @@ def _scores(model: SoundModel) -> list[str]:
     decision = model.decision
     if decision.is_empty:
         return ["As the network learned to give them: not calibrated, no thresholds."]
-    rules = ", ".join(decision.unknown.names)
     lines = [f"- Calibration: {decision.calibration.text()}"]
-    if rules:
-        share = f"{100 * decision.unknown.kept:g} % of known sounds should pass"
-        rules = f"{rules} ({share})"
-    lines += [f"- Rules for unknown sounds: {rules or 'none'}"]
+    share = f"{100 * decision.unknown.kept:g}" if decision.unknown else ""
+    rules = f"energy, noise ({share} % of known sounds should pass)" if share else "none"
+    lines += [f"- Rules for unknown sounds: {rules}"]
     if decision.thresholds:
         lines += ["- Named from a score of:"]
         lines += [f"    - {_plain(k)}: {v:.3f}" for k, v in decision.thresholds.items()]

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from semisonic.core.errors import ModelError
 from semisonic.features.frontend import Frontend
 from semisonic.features.options import MelOptions
-from semisonic.models.decision import Decision
-from semisonic.models.decision_module import DecisionModule, probabilities
+from semisonic.models.decision import Decision, DecisionModule, probabilities
 from semisonic.models.encoder import Encoder, PatchStep, frame_grid
 from semisonic.models.moments import Moments
 from semisonic.models.necks import Backbone, Neck
@@ -180,7 +179,7 @@ class SoundModel(nn.Module):
             As :meth:`decide` gives them.
         """
         embedding = self.embed(x) if embedding is None else embedding
-        statistics = self.statistics(x) if self.decision.unknown.reads_statistics else None
+        statistics = self.statistics(x) if self.decision.unknown else None
         return self.decide(self.head(embedding), statistics)
 
     def decide(self, logits: Tensor, statistics: Tensor | None = None) -> tuple[Tensor, Tensor]:

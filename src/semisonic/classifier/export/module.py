@@ -21,7 +21,7 @@ from semisonic.features.filterbank import filters_of
 from semisonic.features.frontend import Waveform
 from semisonic.features.logmel import LogMel, delta, hann, preemphasise, to_decibel
 from semisonic.features.options import WAVE, MelOptions
-from semisonic.models.decision_module import DecisionModule
+from semisonic.models.decision import DecisionModule
 from semisonic.models.simple import MelStatistics
 from semisonic.models.sound_model import SoundModel
 
@@ -134,8 +134,7 @@ class Exportable(nn.Module):
         features = self.mel(as_stored(x) if self.kind == AUDIO else x)
         rounded = features.half().float()
         embedding = self.model.embed(rounded)
-        reads_statistics = self.model.decision.unknown.reads_statistics
-        statistics = self.model.statistics(rounded) if reads_statistics else None
+        statistics = self.model.statistics(rounded) if self.model.decision.unknown else None
         found = {
             SCORES: self.scores(self.model.head(embedding), statistics),
             EMBEDDINGS: embedding,

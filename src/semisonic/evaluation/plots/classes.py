@@ -24,7 +24,6 @@ from semisonic.evaluation.plots.style import (
     PAPER,
     SEQUENTIAL,
     TREATED,
-    cell_grid,
     named_rows,
     new_figure,
     percent_axis,
@@ -44,43 +43,31 @@ def class_recall(recalls: Mapping[str, ArrayLike], classes: Sequence[str]) -> Fi
     recalls : mapping of str to array of float, shape (n_classes,)
         The share of each class's clips that were found, 0 to 1; NaN for none.
     """
-    table = {arm: np.asarray(values, dtype=np.float64) for arm, values in recalls.items()}
-    for arm, values in table.items():
-        if values.shape != (len(classes),):
-            raise DataError(f"class recall: '{arm}' has shape {values.shape}")
-    if not table:
+    for arm, values in recalls.items():
+        if np.shape(values) != (len(classes),):
+            raise DataError(f"class recall: '{arm}' has shape {np.shape(values)}")
+    table = np.array(list(recalls.values()), np.float64)
+    if not len(table):
         raise DataError("class recall: nothing to draw")
-    last = next(reversed(table.values()))
-    order = np.argsort(-np.nan_to_num(last, nan=-1.0), kind="stable")
-    n = len(classes)
+    order = np.argsort(-np.nan_to_num(table[-1], nan=-1.0), kind="stable")
+    table, n = table[:, order], len(classes)
     figure = new_figure(5.6, 1.2 + (0.27 if n <= 20 else 0.185) * n)
-    axes = figure.add_subplot()
-    rows = np.arange(n)
+    axes, rows = figure.add_subplot(), np.arange(n)
+    left = 0.0
     if len(table) == 1:
-        axes.barh(rows, last[order], color=ARM_COLOURS[1], height=0.62, label=next(iter(table)))
+        axes.barh(rows, table[0], color=TREATED, height=0.62, label=next(iter(recalls)))
     else:
-        stacked = np.stack(list(table.values()))[:, order]
-        axes.hlines(rows, stacked.min(axis=0), stacked.max(axis=0), color=LINE, linewidth=2)
-        for index, (arm, values) in enumerate(table.items()):
-            axes.scatter(
-                values[order],
-                rows,
-                s=44,
-                label=arm,
-                zorder=3 + index,
-                edgecolor=PAPER,
-                linewidth=0.8,
-                color=ARM_COLOURS[index % 2],
-                marker=ARM_MARKERS[index % 2],
-            )
+        left = max(0.0, np.floor(10 * (np.nanmin(table) - 0.05)) / 10)
+        axes.hlines(rows, table.min(axis=0), table.max(axis=0), color=LINE, linewidth=2)
+        for index, (arm, values) in enumerate(zip(recalls, table, strict=True)):
+            colour, marker = ARM_COLOURS[index % 2], ARM_MARKERS[index % 2]
+            axes.scatter(values, rows, s=44, color=colour, marker=marker, label=arm, zorder=3)
     named_rows(axes, [short(classes)[i] for i in order], fontsize=9 if n <= 20 else 7.5)
-    lowest = float(np.nanmin(np.stack(list(table.values()))))
-    left = 0.0 if len(table) == 1 else max(0.0, np.floor(10 * (lowest - 0.05)) / 10)
     axes.set_xlim(left - 0.02 * (1 - left), 1 + 0.02 * (1 - left))
     axes.grid(axis="x")
     percent_axis(axes.xaxis)
     axes.set_xlabel("clips of the class that were found (recall)")
-    figure.legend(loc="outside upper right", ncols=len(table), handletextpad=0.3)
+    figure.legend(loc="outside upper right", ncols=len(table))
     return figure
 
 
@@ -97,8 +84,7 @@ def confusion_matrix(counts: ArrayLike, classes: Sequence[str], title: str = "")
     ----------
     counts : array of int, shape (n_classes, n_classes)
     """
-    table = np.asarray(counts)
-    n = len(classes)
+    table, n = np.asarray(counts), len(classes)
     if table.shape != (n, n):
         raise DataError(f"confusion matrix: found shape {table.shape}, expected ({n}, {n})")
     share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
@@ -106,23 +92,27 @@ def confusion_matrix(counts: ArrayLike, classes: Sequence[str], title: str = "")
     side = 1.85 + 0.35 * n if numbered else 2.4 + 0.125 * n
     figure = new_figure(max(3.6, side), max(3.4, side - 0.1))
     axes = figure.add_subplot()
-    axes.imshow(share, cmap=SEQUENTIAL, vmin=0, vmax=1)
+    axes.pcolormesh(
+        share, cmap=SEQUENTIAL, vmin=0, vmax=1, edgecolor=PAPER, linewidth=1.5 if numbered else 0.5
+    )
+    axes.set(xlabel="predicted", ylabel="true", title=title, aspect="equal", ylim=(n, 0))
     names, size = short(classes), 9 if numbered else max(5.0, 9 - 0.06 * n)
-    axes.set_xticks(range(n), names, rotation=45 if numbered else 90, fontsize=size)
-    if numbered:
-        for label in axes.get_xticklabels():
-            label.set_horizontalalignment("right")
-            label.set_rotation_mode("anchor")
-    axes.set_yticks(range(n), names, fontsize=size)
-    cell_grid(axes, n, n, 1.5 if numbered else 0.5)
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("true")
-    axes.set_title(title)
-    if numbered:
-        for row, column in np.argwhere(table > 0):
-            colour = PAPER if share[row, column] > 0.5 else INK
-            text = str(int(table[row, column]))
-            axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=9)
+    turned = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+    places = np.arange(n) + 0.5
+    axes.set_xticks(places, names, fontsize=size, **(turned if numbered else {"rotation": 90}))
+    axes.set_yticks(places, names, fontsize=size)
+    axes.tick_params(length=0, labelcolor=INK)
+    axes.spines[:].set_visible(False)
+    for row, column in np.argwhere(table > 0) if numbered else ():
+        axes.text(
+            column + 0.5,
+            row + 0.5,
+            str(int(table[row, column])),
+            ha="center",
+            va="center",
+            color=PAPER if share[row, column] > 0.5 else INK,
+            fontsize=9,
+        )
     return figure
 
 
@@ -142,25 +132,16 @@ def reliability_diagram(found: Mapping[str, Reliability]) -> Figure:
     figure = new_figure(4.8, 5.0)
     axes, below = figure.subplots(2, sharex=True, height_ratios=(3.4, 1))
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=DASHED)
-    axes.annotate(
-        "as right as sure",
-        (0.1, 0.02),
-        rotation=41,
-        color=MUTED,
-        fontsize=9,
-        transform_rotates_text=True,
-        rotation_mode="anchor",
-    )
-    colours = ARM_COLOURS if len(found) == 2 else ARM_COLOURS[1:]
-    for number, (name, curve) in enumerate(found.items()):
-        used = curve.n_clips > 0
-        colour = colours[number]
+    looks = list(zip(ARM_COLOURS, ARM_MARKERS, strict=True))[-len(found) :]
+    for number, ((name, curve), (colour, marker)) in enumerate(
+        zip(found.items(), looks, strict=True)
+    ):
         axes.plot(
-            curve.confidence[used],
-            curve.accuracy[used],
+            curve.confidence,
+            curve.accuracy,
             color=colour,
             zorder=3 + number,
-            marker=ARM_MARKERS[number],
+            marker=marker,
             markersize=7,
             markeredgecolor=PAPER,
             label=f"{name}: {100 * curve.error:.1f} % apart",
@@ -168,23 +149,18 @@ def reliability_diagram(found: Mapping[str, Reliability]) -> Figure:
         n_bins, width = len(curve.n_clips), 0.86 / len(found)
         left = (np.arange(n_bins) + 0.07 + number * width) / n_bins
         below.bar(left, curve.n_clips, width / n_bins, align="edge", color=colour)
-    axes.set_ylabel("right")
-    axes.set_ylim(-0.03, 1.03)
-    axes.set_aspect("auto")
+    axes.set(ylabel="right (dashed: as often as sure)", ylim=(-0.03, 1.03))
     axes.grid(axis="both")
-    below.set_xlim(-0.02, 1.02)
-    below.set_ylabel("clips")
-    below.set_xlabel("score")
-    below.axhline(0, color=LINE, linewidth=0.8)
+    below.set(xlim=(-0.02, 1.02), ylabel="clips", xlabel="score")
     percent_axis(axes.yaxis)
     percent_axis(below.xaxis)
-    figure.legend(loc="outside upper right", ncols=1, handletextpad=0.5)
+    figure.legend(loc="outside upper right")
     return figure
 
 
 MOST_CLASSES = 24
 """Classes drawn; more would be too small to read."""
-_THRESHOLD_COLUMNS = 5
+_COLUMNS = 5
 
 
 @styled
@@ -209,41 +185,26 @@ def precision_recall(
     same_length(target=truth, scores=table)
     if not len(thresholds) == len(classes) == table.shape[1]:
         raise DataError("precision and recall: found unequal numbers of classes and thresholds")
-    shown = [c for c in range(len(classes)) if truth[:, c].any()][:MOST_CLASSES]
-    rows = max(1, ceil(len(shown) / _THRESHOLD_COLUMNS))
+    drawn = [c for c in range(len(classes)) if truth[:, c].any()][:MOST_CLASSES]
+    rows = max(1, ceil(len(drawn) / _COLUMNS))
     figure = new_figure(9.0, 0.6 + 1.75 * rows)
-    grid = np.atleast_1d(
-        figure.subplots(rows, _THRESHOLD_COLUMNS, sharex=True, sharey=True)
-    ).ravel()
-    names = short(classes, 20)
-    for axes, c in zip(grid, shown, strict=False):
+    grid = figure.subplots(rows, _COLUMNS, sharex=True, sharey=True, squeeze=False).ravel()
+    for axes, c in zip(grid, drawn, strict=False):
         precision, recall, _ = precision_recall_curve(truth[:, c], table[:, c])
         axes.step(recall, precision, where="post", color=TREATED, linewidth=1.5)
         if wanted:
             axes.axhline(wanted, color=MUTED, linewidth=1, linestyle=DASHED)
         found = thresholds[c]
         axes.vlines(found.recall, found.low, found.precision, color=CONTROL, linewidth=1.5)
-        axes.plot(
-            [found.recall],
-            [found.precision],
-            marker="o",
-            color=CONTROL,
-            markersize=7,
-            markeredgecolor=PAPER,
-            zorder=4,
-        )
-        axes.set_title(names[c], fontsize=9)
-    for axes in grid[len(shown) :]:
-        axes.set_visible(False)
-    first = grid[0]
-    first.set_xlim(-0.04, 1.04)
-    first.set_ylim(-0.04, 1.06)
-    first.set_xticks([0.0, 0.5, 1.0])
-    for axes in grid[: len(shown)]:
+        axes.scatter(found.recall, found.precision, s=44, color=CONTROL, edgecolor=PAPER, zorder=4)
+        axes.set_title(short([classes[c]], 20)[0], fontsize=9)
         axes.grid(axis="both")
         percent_axis(axes.xaxis)
         percent_axis(axes.yaxis)
         axes.tick_params(labelsize=8)
+    for axes in grid[len(drawn) :]:
+        axes.set_visible(False)
+    grid[0].set(xlim=(-0.04, 1.04), ylim=(-0.04, 1.06), xticks=[0.0, 0.5, 1.0])
     figure.supxlabel("clips of the class that are named (recall)", fontsize=9.5, color=MUTED)
     figure.supylabel("right among those named", fontsize=9.5, color=MUTED)
     return figure

@@ -1,13 +1,13 @@
-"""Figures of experiments: arms, settings and folds beside each other, and learning curves."""
+"""Figures of experiments: arms, settings and folds beside each other, learning curves, patches."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullLocator
+from matplotlib.ticker import NullLocator
+from numpy.typing import ArrayLike
 
 from semisonic.core.errors import DataError
 from semisonic.core.text import p_text, points_text
@@ -23,22 +23,19 @@ from semisonic.evaluation.plots.style import (
     MUTED,
     OPEN,
     PAPER,
+    SOUND,
     TREATED,
+    bare,
+    colour_bar,
     in_lines,
     named_rows,
     new_figure,
     percent_axis,
-    points_axis,
+    short,
     styled,
 )
 
-_COLOURS = {
-    "better": TREATED,
-    "better here": TREATED,
-    "worse": CONTROL,
-    "worse here": CONTROL,
-    "open": OPEN,
-}
+_COLOURS = {"better": TREATED, "worse": CONTROL, "open": OPEN}
 
 
 @styled
@@ -52,25 +49,17 @@ def comparison_plot(comparisons: Sequence[Comparison], *, measured: str = "") ->
     """
     if not comparisons:
         raise DataError("comparison: nothing to draw")
-    n = len(comparisons)
     names = [in_lines(one.setting) for one in comparisons]
-    figure = new_figure(5.8, 1.15 + (0.46 if any("\n" in name for name in names) else 0.36) * n)
+    height = 0.46 if any("\n" in name for name in names) else 0.36
+    figure = new_figure(5.8, 1.15 + height * len(comparisons))
     axes = figure.add_subplot()
     axes.axvline(0, color=INK, linewidth=1, zorder=1)
     for row, one in enumerate(comparisons):
-        colour = _COLOURS[one.outcome]
-        axes.plot(list(one.wide_interval), [row, row], color=colour, linewidth=1, zorder=2)
-        axes.plot(list(one.interval), [row, row], color=colour, linewidth=3.4, zorder=2)
-        axes.plot(
-            one.difference,
-            row,
-            "o",
-            color=colour if one.is_shown else PAPER,
-            markeredgecolor=colour,
-            markeredgewidth=1.8,
-            markersize=7.5,
-            zorder=3,
-        )
+        colour = _COLOURS[one.outcome.removesuffix(" here")]
+        for interval, width in ((one.wide_interval, 1.0), (one.interval, 3.4)):
+            axes.hlines(row, *interval, color=colour, linewidth=width, zorder=2)
+        fill = colour if one.is_shown else PAPER
+        axes.scatter(one.difference, row, s=56, color=fill, edgecolor=colour, lw=1.8, zorder=3)
         text = f"{points_text(one.difference, signed=True)}   {p_text(one.p)}".replace("-", "−")
         axes.annotate(
             text,
@@ -82,14 +71,13 @@ def comparison_plot(comparisons: Sequence[Comparison], *, measured: str = "") ->
         )
     named_rows(axes, names)
     axes.grid(axis="x")
-    points_axis(axes.xaxis)
+    axes.xaxis.set_major_formatter(
+        lambda x, _: f"{100 * x:+.3g}".replace("-", "−") if abs(x) > 1e-9 else "0"
+    )
     first = comparisons[0]
     what = measured or f"{first.b.name} minus {first.a.name}"
     axes.set_xlabel(f"{what}, percentage points")
     return figure
-
-
-_SPREAD = 0.26  # of the folds' dots around their row, so that none hides another
 
 
 @styled
@@ -115,77 +103,50 @@ def accuracy_by_fold(
     names, known = list(folds), published or {}
     figure = new_figure(7.4, 1.25 + 0.58 * len(names))
     axes = figure.add_subplot()
-    for row, name in enumerate(names):
-        values = folds[name]
-        axes.axhline(row, color=GRID, linewidth=1, zorder=0)
-        places = row + np.linspace(-_SPREAD, _SPREAD, len(values)) if len(values) > 1 else [row]
+    axes.hlines(range(len(names)), 0, 1, GRID, lw=1, zorder=0, transform=axes.get_yaxis_transform())
+    for row, values in enumerate(folds.values()):
+        # Dots lie around their row, so that none hides another.
+        places = row + (np.linspace(-0.26, 0.26, len(values)) if len(values) > 1 else np.zeros(1))
+        label = "" if row else "one test fold"
         axes.scatter(
-            list(values.values()),
-            places,
-            s=88,
-            color=TREATED,
-            alpha=0.35,
-            edgecolor="none",
-            zorder=2,
-            label="" if row else "one test fold",
+            list(values.values()), places, s=88, color=TREATED, alpha=0.35, lw=0, label=label
         )
         for (fold, value), place in zip(values.items(), places, strict=True):
-            axes.text(
-                value,
-                place + 0.015,
-                str(fold),
-                ha="center",
-                va="center",
-                fontsize=6.5,
-                color=INK,
-                zorder=3,
-            )
-        mean = float(np.mean(list(values.values())))
-        axes.plot(
-            [mean, mean],
-            [row - 0.4, row + 0.4],
-            color=TREATED,
-            linewidth=2.6,
-            zorder=4,
-            label="" if row else "mean",
+            axes.text(value, place, str(fold), ha="center", va="center", fontsize=6.5, color=INK)
+    means = [float(np.mean(list(values.values()))) for values in folds.values()]
+    rows = np.arange(len(names))
+    axes.vlines(means, rows - 0.4, rows + 0.4, color=TREATED, lw=2.6, zorder=4, label="mean")
+    if others := [name for name in names if name in known]:
+        axes.scatter(
+            [known[name] for name in others],
+            [names.index(name) for name in others],
+            s=64,
+            marker="D",
+            facecolor="none",
+            edgecolor=CONTROL,
+            linewidth=1.8,
+            zorder=5,
+            label="published mean",
         )
-        if name in known:
-            first = name == next(one for one in names if one in known)
-            axes.scatter(
-                [known[name]],
-                [row],
-                s=64,
-                marker="D",
-                facecolor="none",
-                edgecolor=CONTROL,
-                linewidth=1.8,
-                zorder=5,
-                label="published mean" if first else "",
+    for line, what in ((human, "listeners"), (chance, "chance")):
+        if line is not None:
+            axes.axvline(line, color=MUTED, linewidth=1, linestyle=DASHED, zorder=1)
+            axes.text(
+                line,
+                -0.62,
+                f" {what} {100 * line:.1f} %",
+                fontsize=8,
+                color=MUTED,
+                va="center",
+                ha="right" if line > 0.8 else "left",
+                bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.6},
             )
-    _add_lines(axes, human, chance)
     named_rows(axes, [in_lines(name, 34) for name in names], fontsize=9)
     axes.set_ylim(len(names) - 0.45, -0.75)
     percent_axis(axes.xaxis)
     axes.set_xlabel("accuracy")
-    figure.legend(loc="outside upper right", ncols=3, handletextpad=0.4)
+    figure.legend(loc="outside upper right", ncols=3)
     return figure
-
-
-def _add_lines(axes: Axes, human: float | None, chance: float | None) -> None:
-    for value, name in ((human, "listeners"), (chance, "chance")):
-        if value is None:
-            continue
-        axes.axvline(value, color=MUTED, linewidth=1, linestyle=DASHED, zorder=1)
-        axes.text(
-            value,
-            -0.62,
-            f" {name} {100 * value:.1f} %",
-            fontsize=8,
-            color=MUTED,
-            va="center",
-            ha="right" if value > 0.8 else "left",
-            bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.6},
-        )
 
 
 @styled
@@ -203,46 +164,71 @@ def label_curve(curves: Sequence[LearningCurve], *, human: float | None = None) 
         raise DataError(f"label curve: found {len(curves)} curves, expected 1 or 2")
     figure = new_figure(6.4, 4.0)
     axes = figure.add_subplot()
-    for number, curve in enumerate(curves):
-        colour, marker = ARM_COLOURS[number], ARM_MARKERS[number]
-        x = np.array(curve.labels)
-        low = [point.accuracy.interval.low for point in curve.points]
-        high = [point.accuracy.interval.high for point in curve.points]
-        axes.fill_between(x, low, high, color=colour, alpha=0.14, linewidth=0)
-        axes.plot(
-            x,
-            curve.means,
-            color=colour,
-            marker=marker,
-            markersize=7,
-            markeredgecolor=PAPER,
-            label=curve.name,
-            zorder=4,
-        )
-        aside = 0.985 if number == 0 else 1.015  # so that dots of two arms do not hide each other
-        for point in curve.points:
+    for curve, colour, marker, aside in zip(
+        curves, ARM_COLOURS, ARM_MARKERS, (0.985, 1.015), strict=False
+    ):
+        low, high = np.array([point.accuracy.interval for point in curve.points]).T
+        axes.fill_between(curve.labels, low, high, color=colour, alpha=0.14, linewidth=0)
+        axes.plot(curve.labels, curve.means, color=colour, zorder=4, label=curve.name)
+        axes.scatter(curve.labels, curve.means, s=49, c=colour, marker=marker, zorder=5)
+        for point in curve.points:  # beside the mean, so that dots of two arms are seen
             at = np.full(len(point.draws), point.labels_per_class * aside)
             axes.scatter(at, point.draws, s=9, color=colour, alpha=0.45, linewidth=0, zorder=3)
     if human is not None:
-        axes.axhline(human, color=MUTED, linewidth=1, linestyle=DASHED)
-        axes.annotate(
-            "listeners",
-            (1, human),
-            xycoords=("axes fraction", "data"),
-            xytext=(-2, 3),
-            textcoords="offset points",
-            ha="right",
-            color=MUTED,
-            fontsize=9,
-        )
+        axes.axhline(human, color=MUTED, linewidth=1, linestyle=DASHED, label="listeners")
     ticks = sorted({label for curve in curves for label in curve.labels})
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(FixedLocator(ticks))
+    axes.set(xscale="log", xlabel="labels per class", ylabel="accuracy")
+    axes.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticklabels([f"{tick:.3g}" for tick in ticks])
-    axes.set_xlabel("labels per class")
-    axes.set_ylabel("accuracy")
     axes.grid(axis="y")
     percent_axis(axes.yaxis)
-    figure.legend(loc="outside upper right", ncols=2, handletextpad=0.5)
+    figure.legend(loc="outside upper right", ncols=3)
+    return figure
+
+
+@styled
+def patches(
+    rows: Mapping[str, ArrayLike],
+    names: Sequence[str] = (),
+    *,
+    unit: str = "",
+) -> Figure:
+    """Spectrograms in rows and columns, low bands at the bottom, on the first row's colour scale.
+
+    Parameters
+    ----------
+    rows : mapping of str to array of float, shape (n, mel, frame)
+        By what stands before the row, the first in bold letters.
+    names : sequence of str
+        What each column is, above it.
+    unit : str
+        Of the values, at the colour bar.
+
+    Raises
+    ------
+    DataError
+        When there is nothing to draw, or a row has another shape than the first.
+    """
+    values = {name: np.asarray(row, dtype=np.float64) for name, row in rows.items()}
+    first = next(iter(values), "")
+    shape = values[first].shape if values else ()
+    if len(shape) != 3 or not shape[0]:
+        raise DataError(f"patches: found shape {shape}, expected (n, mel, frame)")
+    for name, row in values.items():
+        if row.shape != shape:
+            raise DataError(f"patches: '{name}' has shape {row.shape}, '{first}' {shape}")
+    low, high = np.nanpercentile(values[first], [0.5, 99.5])
+    scale = {"cmap": SOUND, "vmin": low, "vmax": high, "origin": "lower", "aspect": "auto"}
+    figure = new_figure(min(8.4, 1.5 + 1.02 * shape[0]), 0.6 + 0.84 * len(values))
+    grid = figure.subplots(len(values), shape[0], squeeze=False)
+    for line, (name, row) in zip(grid, values.items(), strict=True):
+        for axes, patch in zip(line, row, strict=True):
+            image = axes.imshow(patch, **scale)
+            bare(axes)
+        weight = "bold" if name == first else "normal"
+        look = {"rotation": 0, "ha": "right", "va": "center", "fontsize": 9}
+        line[0].set_ylabel(name, color=INK, fontweight=weight, **look)
+    for axes, name in zip(grid[0], short(names, 14), strict=False):
+        axes.set_title(name, fontsize=8.5, fontweight="normal", color=MUTED, loc="center", pad=4)
+    colour_bar(figure, image, grid, unit, shrink=0.6, aspect=22)
     return figure

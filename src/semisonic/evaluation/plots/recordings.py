@@ -7,7 +7,7 @@ from datetime import date
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator, MultipleLocator, NullFormatter
 from numpy.typing import ArrayLike, NDArray
 
 from semisonic.core.errors import DataError
@@ -59,21 +59,19 @@ def timeline(events: Events, labels: Sequence[str], duration: float) -> Figure:
             color=[(CLASS_COLOURS[row % len(CLASS_COLOURS)], a) for a in surety],
         )
     named_rows(axes, short(labels))
-    axes.set_ylim(rows - 0.4, -0.6)
-    axes.set_xlim(0, duration)
+    axes.set(ylim=(rows - 0.4, -0.6), xlim=(0, duration))
     axes.hlines(np.arange(rows) + 0.5, 0, duration, color=GRID, linewidth=0.8, zorder=0)
     steps = (*_STEPS, *(60 * step for step in _STEPS_MIN))
     step = next((step for step in steps if duration / step <= _MOST_TICKS), steps[-1])
     axes.xaxis.set_major_locator(MultipleLocator(step))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: clock(value)))
+    axes.xaxis.set_major_formatter(lambda value, _: clock(value))
     axes.set_xlabel("time, h:min:s" if duration >= _HOUR else "time, min:s")
     return figure
 
 
 def clock(seconds: float) -> str:
     """A time in a recording, as 1:02:03 or 2:03; with tenths where there are some."""
-    tenths = round(10 * seconds)
-    whole, tenth = divmod(tenths, 10)
+    whole, tenth = divmod(round(10 * seconds), 10)
     minutes, second = divmod(whole, 60)
     hours, minute = divmod(minutes, 60)
     text = f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
@@ -149,14 +147,10 @@ def _by_hour(rows: NDArray[np.float64], names: Mapping[int, str], what: str) -> 
         linewidth=0.4 if n_rows <= 40 else 0.0,
         edgecolor=LINE,
     )
-    axes.set_ylim(n_rows, 0)
-    axes.set_xlim(0, 24)
-    axes.set_xticks(range(0, 25, 3), [f"{hour}" for hour in range(0, 25, 3)])
+    axes.set(ylim=(n_rows, 0), xlim=(0, 24), xticks=range(0, 25, 3), xlabel="hour of the day")
     axes.set_yticks([row + 0.5 for row in names], list(names.values()))
     axes.tick_params(axis="y", length=0)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_visible(False)
-    axes.set_xlabel("hour of the day")
+    axes.spines[["left", "bottom"]].set_visible(False)
     colour_bar(figure, image, axes, what)
     return figure
 
@@ -185,23 +179,19 @@ def histogram(values: ArrayLike, label: str, *, counted: str = "files") -> Figur
     low, high = float(x.min()), float(x.max())
     is_wide = low > 0 and high / low >= _WIDE
     n_bars = int(np.clip(2 * np.sqrt(len(x)), 8, _MOST_BARS))
-    if low == high:
-        edges = np.array([low - 0.5, high + 0.5]) if low == 0 else np.array([0.9, 1.1]) * low
-        edges.sort()
-    elif is_wide:
-        edges = np.geomspace(low, high * (1 + 1e-9), n_bars + 1)
-    else:
-        edges = np.linspace(low, high, n_bars + 1)
+    edges = np.histogram_bin_edges(np.log(x) if is_wide else x, n_bars if high > low else 1)
+    if is_wide:
+        edges = np.exp(edges)
+        edges[[0, -1]] = low, high
     figure = new_figure(5.2, 2.7)
     axes = figure.add_subplot()
     heights, _ = np.histogram(x, edges)
     axes.bar(edges[:-1], heights, np.diff(edges), align="edge", color=TREATED, linewidth=0)
     if is_wide:
         axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.xaxis.set_minor_formatter(NullFormatter())
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.grid(axis="y")
-    axes.set_xlabel(label)
-    axes.set_ylabel(counted)
+    axes.set(xlabel=label, ylabel=counted)
     return figure

@@ -1,4 +1,4 @@
-"""One look for all figures: fonts, colours, sizes. Safe for colour-blind eyes and for print."""
+"""One look for all figures: colours, sizes, axes. Safe for colour-blind eyes and for print."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ import logging
 import textwrap
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, ParamSpec, TypeVar
+from importlib.resources import files
+from typing import Any, ParamSpec
 
 import matplotlib as mpl
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
-from matplotlib.ticker import FuncFormatter
 
 P = ParamSpec("P")
-R = TypeVar("R")
 
 INK = "#1f2a33"
 MUTED = "#66737f"
@@ -45,8 +43,6 @@ CLASS_COLOURS = (
     "#c77fb0",
     "#59656f",
 )
-CLASS_MARKERS = ("o", "s", "^", "D", "v")
-
 SEQUENTIAL = LinearSegmentedColormap.from_list(
     "semisonic-sequential", ["#f8fafb", "#d3e3ee", "#94bdd8", "#4f8fb9", "#1d5f8a", "#0d3553"]
 )
@@ -54,110 +50,52 @@ SOUND = LinearSegmentedColormap.from_list(
     "semisonic-sound", ["#0c1826", "#123a56", "#1d6a86", "#4aa19f", "#a9d1ab", "#fbf3cf"]
 )
 DASHED = (0, (4, 3))
-
-DIVERGING = LinearSegmentedColormap.from_list(
-    "semisonic-diverging", ["#8f4d12", CONTROL, "#e9c79f", "#f7f7f5", "#9fc3da", TREATED, "#0d3553"]
-)
-
 _FONTS = ("Inter", "Source Sans 3", "Helvetica Neue", "Arial", "Liberation Sans", "DejaVu Sans")
-_FIXED = {
-    "figure.facecolor": PAPER,
-    "figure.dpi": 100,
-    "savefig.dpi": 200,
-    "savefig.facecolor": PAPER,
-    "font.size": 10,
-    "text.color": INK,
-    "axes.facecolor": PAPER,
-    "axes.edgecolor": LINE,
-    "axes.linewidth": 0.8,
-    "axes.labelcolor": MUTED,
-    "axes.labelsize": 9.5,
-    "axes.titlesize": 10.5,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.titlepad": 8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "axes.unicode_minus": True,
-    "xtick.color": LINE,
-    "ytick.color": LINE,
-    "xtick.labelcolor": MUTED,
-    "ytick.labelcolor": MUTED,
-    "xtick.labelsize": 9,
-    "ytick.labelsize": 9,
-    "xtick.major.size": 3,
-    "ytick.major.size": 3,
-    "grid.color": GRID,
-    "grid.linewidth": 0.8,
-    "legend.frameon": False,
-    "legend.fontsize": 9,
-    "legend.handlelength": 1.4,
-    "lines.linewidth": 1.8,
-    "lines.solid_capstyle": "round",
-    "image.interpolation": "nearest",
-    "svg.fonttype": "none",
-}
 
 
 @functools.cache
 def _settings() -> Any:
-    known = set(fontManager.get_font_names())
-    fonts = [name for name in _FONTS if name in known]
-    return {**_FIXED, "font.family": fonts or ["sans-serif"]}
+    found = mpl.rc_params_from_file(
+        str(files(__package__) / "semisonic.mplstyle"), use_default_template=False
+    )
+    fonts = [name for name in _FONTS if name in set(fontManager.get_font_names())]
+    return {**dict(found), "font.family": fonts or ["sans-serif"]}
 
 
 def look() -> AbstractContextManager[None]:
-    """The settings of this file, for the time of a ``with`` block."""
+    """The settings of ``semisonic.mplstyle``, for the time of a ``with`` block."""
     return mpl.rc_context(_settings())
 
 
-def styled(draw: Callable[P, R]) -> Callable[P, R]:
-    """Draw with the settings of this file, whatever the caller has set."""
+def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Draw with the look of this package, whatever the caller has set."""
 
     @functools.wraps(draw)
-    def inside(*args: P.args, **kwargs: P.kwargs) -> R:
+    def inside(*args: P.args, **kwargs: P.kwargs) -> Figure:
         with look():
-            result = draw(*args, **kwargs)
-            if isinstance(result, Figure):
-                _make_ticks(result)
-            return result
+            figure = draw(*args, **kwargs)
+            for axes in figure.axes:  # ticks made by the drawing would take the caller's settings
+                axes.xaxis.get_major_ticks()
+                axes.yaxis.get_major_ticks()
+            return figure
 
     return inside
 
 
-def _make_ticks(figure: Figure) -> None:
-    """Make the ticks now: left to the drawing, they would take the caller's settings."""
-    for axes in figure.axes:
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.get_major_ticks()
-
-
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of so many inches, laid out by itself; no window, no global state."""
+    """An empty figure of so many inches; no window, no global state."""
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def percent_axis(axis: Any) -> None:
     """Label an axis that runs from 0 to 1 in per cent."""
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g} %"))
-
-
-def points_axis(axis: Any) -> None:
-    """Label an axis of differences of shares in percentage points."""
-
-    def label(value: float, _: Any) -> str:
-        text = f"{abs(100 * value):.3g}"
-        return "0" if float(text) == 0 else f"{'+' if value > 0 else '−'}{text}"
-
-    axis.set_major_formatter(FuncFormatter(label))
+    axis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %")
 
 
 def bare(axes: Axes) -> None:
     """Take ticks and frame away, for pictures."""
-    axes.set_xticks([])
-    axes.set_yticks([])
+    axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
 
 
@@ -179,16 +117,6 @@ def named_rows(axes: Axes, names: Sequence[str], **text: Any) -> None:
     axes.tick_params(axis="y", length=0, labelcolor=INK)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.spines["left"].set_visible(False)
-
-
-def cell_grid(axes: Axes, n_rows: int, n_columns: int, linewidth: float = 1.5) -> None:
-    """Part the cells of a matrix by thin gaps instead of a frame."""
-    axes.tick_params(length=0, colors=INK)
-    axes.set_xticks(np.arange(n_columns + 1) - 0.5, minor=True)
-    axes.set_yticks(np.arange(n_rows + 1) - 0.5, minor=True)
-    axes.grid(which="minor", color=PAPER, linewidth=linewidth)
-    axes.tick_params(which="minor", length=0)
-    axes.spines[:].set_visible(False)
 
 
 def colour_bar(figure: Figure, image: Any, axes: Any, label: str, **place: Any) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from semisonic.core.errors import DataError
 from semisonic.evaluation.plots.style import (
@@ -20,6 +21,9 @@ from semisonic.evaluation.plots.style import (
     percent_axis,
     styled,
 )
+
+_MOST_LINES = 30
+"""Jobs that are drawn one by one behind their mean."""
 
 
 @styled
@@ -48,41 +52,30 @@ def training_curves(
     figure = new_figure(4.9, 3.1)
     axes = figure.add_subplot()
     for index, (arm, jobs) in enumerate(curves.items()):
-        table = _stacked(jobs)
-        if not table.size:
+        # Jobs as columns, with NaN after their end; cut where fewer than half still run.
+        table = pd.DataFrame(
+            {i: pd.Series(np.ravel(job), dtype=float) for i, job in enumerate(jobs)}
+        )
+        lengths = sorted((np.size(job) for job in jobs if np.size(job)), reverse=True)
+        if not lengths:
             continue
-        epochs = 1 + np.arange(table.shape[1])
+        table = table.iloc[: lengths[(len(lengths) - 1) // 2]]
+        epochs = 1 + np.arange(len(table))
         colour = colours[index % len(colours)]
-        for row in table if len(table) <= 30 else table[:0]:
-            axes.plot(epochs, row[: len(epochs)], color=colour, alpha=0.12, linewidth=0.8)
-        low, high = np.nanpercentile(table, [10, 90], axis=0)
+        if len(jobs) <= _MOST_LINES:
+            axes.plot(epochs, table, color=colour, alpha=0.12, linewidth=0.8)
+        low, high = np.nanpercentile(table, [10, 90], axis=1)
         axes.fill_between(epochs, low, high, color=colour, alpha=0.16, linewidth=0)
         style = "--" if index == 0 and len(curves) == 2 else "-"
-        axes.plot(epochs, np.nanmean(table, axis=0), color=colour, linestyle=style, label=arm)
+        axes.plot(epochs, table.mean(axis=1), color=colour, linestyle=style, label=arm)
     axes.grid(axis="y")
-    axes.set_xlabel("epoch")
-    axes.set_ylabel(measure)
+    axes.set(xlabel="epoch", ylabel=measure, title=title)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.margins(x=0.01)
     if is_share:
         percent_axis(axes.yaxis)
-    axes.set_title(title)
     axes.legend(loc="best")
     return figure
-
-
-def _stacked(jobs: Sequence[ArrayLike]) -> NDArray[np.float64]:
-    """Jobs as rows with NaN after their end, cut where fewer than half still run."""
-    rows = [np.asarray(job, dtype=np.float64).ravel() for job in jobs]
-    rows = [row for row in rows if len(row)]
-    if not rows:
-        return np.empty((0, 0))
-    lengths = sorted((len(row) for row in rows), reverse=True)
-    n_epochs = lengths[(len(rows) - 1) // 2]
-    table = np.full((len(rows), n_epochs), np.nan)
-    for i, row in enumerate(rows):
-        table[i, : min(len(row), n_epochs)] = row[:n_epochs]
-    return table
 
 
 HEADROOM = 0.5
@@ -112,25 +105,14 @@ def rate_sweep(
     axes = figure.add_subplot()
     axes.scatter(x, dots, s=10, color=MUTED, alpha=0.5, linewidth=0, label="a step")
     axes.plot(x, line, color=TREATED, label="moving average")
-    axes.set_xscale("log")
     low = min(dots.min(), line.min())
     height = max(line[0] - low, 1e-9)
     axes.set_ylim(low - 0.1 * height, max(line[0] + HEADROOM * height, np.median(dots)))
     if suggestion is not None:
-        axes.axvline(suggestion, color=CONTROL, linewidth=1.2, linestyle="--")
-        axes.annotate(
-            f"suggested: {suggestion:.2g}",
-            (suggestion, 1),
-            xycoords=("data", "axes fraction"),
-            xytext=(4, -4),
-            textcoords="offset points",
-            va="top",
-            color=CONTROL,
-        )
-    axes.set_xlabel("learning rate")
-    axes.set_ylabel("training loss")
+        label = f"suggested: {suggestion:.2g}"
+        axes.axvline(suggestion, color=CONTROL, linewidth=1.2, linestyle="--", label=label)
+    axes.set(xscale="log", xlabel="learning rate", ylabel="training loss", title=title)
     axes.grid(axis="y")
-    axes.set_title(title)
     axes.legend(loc="lower left")
     return figure
 
@@ -176,14 +158,11 @@ def search_course(
         seen = np.isfinite(best)
         axes.step(at[seen], best[seen], where="post", color=TREATED, label="best so far")
     if default is not None and np.isfinite(default):
-        axes.axhline(
-            default, color=CONTROL, linewidth=1.3, linestyle="--", label="the recipe's values"
-        )
-    axes.set_xlabel(label)
-    axes.set_ylabel("inner accuracy")
+        axes.axhline(default, color=CONTROL, lw=1.3, linestyle="--", label="the recipe's values")
+    axes.set(xlabel=label, ylabel="inner accuracy")
     if whole:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     percent_axis(axes.yaxis)
     axes.grid(axis="y")
-    figure.legend(loc="outside lower center", ncols=2, handletextpad=0.5)
+    figure.legend(loc="outside lower center", ncols=2)
     return figure

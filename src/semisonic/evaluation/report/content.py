@@ -104,10 +104,9 @@ class ExperimentContent:
         A key of :data:`semisonic.evaluation.published.STUDIES` to stand beside ours.
     setting_pairs : sequence of Comparison
         Settings held against each other.
-    histories, reconstructions, filters, embeddings, mistakes, dead_units
+    histories, reconstructions, mistakes, dead_units
         The learning curves, pictures and players; of units that no held-out clip made active the
-        setting, the layer, the number of units and the share. ``filters`` holds weights of shape
-        (filter, mel, frame) by arm, ``embeddings`` (points (n, 2), targets (n,)) by arm.
+        setting, the layer, the number of units and the share.
     series : mapping of str to sequence of Series
         By budget of labels the classifiers to be shown side by side; empty for none.
     categories : mapping of class to group
@@ -127,8 +126,6 @@ class ExperimentContent:
         What the reader must know first: transductive, quick, missing recordings.
     notes : sequence of str
         More on the method.
-    test_train_ratio : float, optional
-        For the corrected t-test; see :func:`semisonic.evaluation.comparison.compare`.
     """
 
     title: str
@@ -146,9 +143,6 @@ class ExperimentContent:
     setting_pairs: Sequence[Comparison] = ()
     histories: Sequence[JobHistory] = ()
     reconstructions: Reconstructions | None = None
-    filters: Mapping[str, ArrayLike] = field(default_factory=dict)
-    embeddings: Mapping[str, tuple[ArrayLike, ArrayLike]] = field(default_factory=dict)
-    embedding_method: str = "principal components"
     mistakes: Sequence[Player | None] = ()
     dead_units: Sequence[tuple[str, str, int, float]] = ()
     series: Mapping[str, Sequence[Series]] = field(default_factory=dict)
@@ -163,4 +157,3 @@ class ExperimentContent:
     options: Mapping[str, Any] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     notes: Sequence[str] = ()
-    test_train_ratio: float | None = None

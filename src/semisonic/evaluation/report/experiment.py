@@ -2,40 +2,26 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from semisonic.core.errors import DataError
 from semisonic.core.text import duration_text, p_text, p_value, percent_text, points_text
 from semisonic.evaluation import published
-from semisonic.evaluation.comparison import (
-    ArmAccuracy,
-    Comparison,
-    arm_accuracy,
-    compare_settings,
-)
-from semisonic.evaluation.plots.experiments import (
-    accuracy_by_fold,
-    comparison_plot,
-)
-from semisonic.evaluation.plots.network import embedding_map, filters, patches
+from semisonic.evaluation.comparison import ArmAccuracy, Comparison, arm_accuracy, compare_settings
+from semisonic.evaluation.metrics import confusion, per_class
+from semisonic.evaluation.plots.classes import class_recall, confusion_matrix
+from semisonic.evaluation.plots.experiments import accuracy_by_fold, comparison_plot, patches
 from semisonic.evaluation.plots.style import CLASS_COLOURS
 from semisonic.evaluation.plots.training import training_curves
-from semisonic.evaluation.report.class_sections import (
-    add_categories,
-    add_classes,
-    add_competitors,
-    add_competitors_by_class,
-    add_hard_classes,
-    arm_estimate,
-    signed_points,
-)
-from semisonic.evaluation.report.content import ExperimentContent
+from semisonic.evaluation.predictions import Predictions
+from semisonic.evaluation.report.content import ExperimentContent, Series
 from semisonic.evaluation.report.document import (
     IntervalEstimate,
     Number,
@@ -54,6 +40,7 @@ OUTCOMES = {
     "open": "may be chance",
 }
 _MOST_PLAIN_ROWS = 20_000
+_MOST_CONFUSED = 8
 
 
 def write_experiment_report(
@@ -94,12 +81,7 @@ def build_report(
 ) -> tuple[Report, list[Comparison]]:
     """Build the report without writing it; return it and the comparisons that it shows."""
     if comparisons is None:
-        comparisons = compare_settings(
-            content.predictions,
-            content.control,
-            content.treated,
-            test_train_ratio=content.test_train_ratio,
-        )
+        comparisons = compare_settings(content.predictions, content.control, content.treated)
     main = _main_comparison(content, comparisons)
     if not content.subject:  # classifiers that compete are called by their own names
         main = replace(main, b=replace(main.b, name=main.setting))
@@ -126,21 +108,258 @@ def build_report(
     }
     _add_answer(report, content, main)
     _add_settings(report, content, comparisons, main)
-    add_competitors(report, content)
+    _add_competitors(report, content)
     _add_setting_pairs(report, content)
     add_study(report, content.study, content.data, _ours(content, comparisons), protocol_of(main))
     if content.with_published:
         _add_published(report, content, comparisons, main)
     _add_folds(report, main)
     _add_learning(report, content, main.setting)
-    add_classes(report, content, main)
-    add_competitors_by_class(report, content)
-    add_categories(report, content, main)
-    add_hard_classes(report, content, main)
+    _add_classes(report, content, main)
+    _add_categories(report, content, main)
+    _add_hard_classes(report, content, main)
     _add_network(report, content)
     _add_repeat(report, content)
     report.players("mistakes", content.mistakes)
     return report, comparisons
+
+
+def _main_comparison(content: ExperimentContent, comparisons: list[Comparison]) -> Comparison:
+    if not comparisons:
+        raise DataError(
+            f"report: no setting has both arms '{content.control}' and '{content.treated}'; "
+            f"arms found: {', '.join(content.predictions.arms)}"
+        )
+    by_name = {one.setting: one for one in comparisons}
+    wanted = content.main_setting or comparisons[0].setting
+    if wanted not in by_name:
+        raise DataError(
+            f"report: the main setting '{wanted}' is not among those with both arms: "
+            + ", ".join(by_name)
+        )
+    return by_name[wanted]
+
+
+def _table(
+    report: Report,
+    name: str,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    percent: Sequence[str] = (),
+    points: Sequence[str] = (),
+    p: Sequence[str] = (),
+    styles: Mapping[int, str] | None = None,
+    **formats: Callable[[Any], str],
+) -> None:
+    """Add rows by column; the lists of columns say how numbers are shown."""
+    shown: dict[str, Callable[[Any], str]] = dict(formats)
+    for columns, form in ((percent, percent_text), (points, signed_points), (p, p_value)):
+        shown |= dict.fromkeys(columns, form)
+    if rows:
+        values = [tuple(row.values()) for row in rows]
+        report.table(name, list(rows[0]), values, formats=shown, styles=styles)
+
+
+def arm_estimate(arm: ArmAccuracy) -> IntervalEstimate:
+    """Give the mean of an arm with its interval."""
+    return IntervalEstimate(arm.mean, *arm.interval)
+
+
+def signed_points(share: float) -> str:
+    """Write a difference of shares in percentage points, with its sign."""
+    return points_text(share, signed=True)
+
+
+def protocol_of(main: Comparison) -> str:
+    """How many folds and draws a comparison has, in words."""
+    n_folds = len({pair.fold for pair in main.folds})
+    return f"{n_folds} {'fold' if n_folds == 1 else 'folds'}, {_draws(main)}"
+
+
+def _draws(main: Comparison) -> str:
+    return "1 draw" if len(main.draws) == 1 else f"{len(main.draws)} draws"
+
+
+def _add_answer(report: Report, content: ExperimentContent, main: Comparison) -> None:
+    claim, stop, doubt = main.verdict(content.subject).partition(". ")
+    report.verdict = Verdict(claim + ("." if stop else ""), doubt, main.outcome)
+    n_folds = len({pair.fold for pair in main.folds})
+
+    def number(arm: ArmAccuracy, style: str) -> Number:
+        low, high = map(points_text, arm.interval)
+        note = f"95 % interval {low} to {high}"
+        return Number(percent_text(arm.mean), arm.name, note, style)
+
+    report.numbers = [
+        number(main.a, "control"),
+        number(main.b, "treated"),
+        Number(
+            f"{signed_points(main.difference)} points",
+            "difference",
+            f"McNemar {p_text(main.p_mcnemar)}, corrected t {p_text(main.p_folds)}",
+        ),
+        Number(
+            f"{main.n_clips} clips",
+            f"of {main.n_recordings} recordings",
+            f"{n_folds} folds × {_draws(main)}, each clip scored once a draw",
+        ),
+    ]
+
+
+def _add_settings(
+    report: Report, content: ExperimentContent, comparisons: Sequence[Comparison], main: Comparison
+) -> None:
+    """A row a setting, also where it has one arm only; the main one is set off."""
+    several = len(comparisons) > 1
+    by_name = {one.setting: one for one in comparisons}
+    corrected = dict(zip(by_name, holm([one.p for one in comparisons]), strict=True))
+    rows = []
+    for name in content.predictions.settings:
+        one = by_name.get(name)
+        row: dict[str, Any] = {"setting": name}
+        if one is None:
+            lone = content.predictions.select(setting=name)
+            for arm in (content.control, content.treated):
+                has_arm = arm in lone.arms
+                row[arm] = arm_estimate(arm_accuracy(lone.select(arm=arm))) if has_arm else None
+        else:
+            row |= {content.control: arm_estimate(one.a), content.treated: arm_estimate(one.b)}
+        row["difference"] = IntervalEstimate(one.difference, *one.claimed_interval) if one else None
+        row["McNemar p"] = one.p_mcnemar if one else None
+        row["corrected t p"] = one.p_folds if one else None
+        row |= {"p, Holm": corrected.get(name)} if several else {}
+        rows.append(row | {"outcome": OUTCOMES[one.outcome] if one else None})
+    strong = [i for i, row in enumerate(rows) if several and row["setting"] == main.setting]
+    _table(
+        report,
+        "settings",
+        rows,
+        points=["difference"],
+        p=["McNemar p", "corrected t p", "p, Holm"],
+        styles=dict.fromkeys(strong, "strong"),
+    )
+    if several:
+        report.figure("comparison", comparison_plot(comparisons))
+    report.values["listeners"] = published.listeners(content.data)
+
+
+def _add_setting_pairs(report: Report, content: ExperimentContent) -> None:
+    """A row a pair of settings: both accuracies, their difference, and whether it is shown."""
+    pairs = content.setting_pairs
+    rows = [
+        {
+            "what is asked": one.setting,
+            "first": arm_estimate(one.a),
+            "second": arm_estimate(one.b),
+            "difference": IntervalEstimate(one.difference, *one.claimed_interval),
+            "p": one.p,
+            "p, Holm": p,
+            "outcome": OUTCOMES[one.outcome],
+        }
+        for one, p in zip(pairs, holm([one.p for one in pairs]), strict=True)
+    ]
+    _table(report, "setting-pairs", rows, points=["difference"], p=["p", "p, Holm"])
+    if pairs:
+        report.figure("setting-pairs", comparison_plot(pairs))
+
+
+def _add_competitors(report: Report, content: ExperimentContent) -> None:
+    """Accuracy and recall of every classifier, beside what was published, by label budget."""
+    everything = [one for series in content.series.values() for one in series]
+    methods = {one.name: one.method for one in everything if one.method}
+    report.values["esc_notes"] = " ".join(published.ESC_NOTES)
+    for suffix, _, series in _budgets(content):
+        _add_budget(report, content, series, suffix)
+    if len(set(methods.values())) > 1:
+        competitor = report.values["competitor"]
+        report.table("classifiers", [competitor, "how it learns"], list(methods.items()))
+    if any(one.published for one in everything):
+        rows = [
+            {"system": p.system, "accuracy": p.accuracy, "protocol": p.protocol, "note": p.note}
+            for p in published.published_for(content.data)
+        ]
+        _table(report, "published", rows, percent=["accuracy"])
+
+
+def _add_budget(
+    report: Report, content: ExperimentContent, series: Sequence[Series], suffix: str
+) -> None:
+    classes = content.predictions.classes
+    tables = {one.name: _rows_of(content, one) for one in series}
+    folds = {name: _by_fold(rows.frame, "correct") for name, rows in tables.items()}
+    others = {one.name: one.published for one in series if one.published}
+    human = published.human_accuracy(content.data)
+    figure = accuracy_by_fold(
+        folds,
+        published={name: one.accuracy for name, one in others.items()},
+        human=human,
+        chance=1 / len(classes),
+    )
+    report.figure(f"classifiers-by-fold{suffix}", figure)
+    numbers = sorted(set().union(*folds.values()))
+
+    def row(name: str, of_fold: Mapping[int, float], value: Any, *other: Any) -> dict[str, Any]:
+        parts = {f"fold {number}": of_fold.get(number) for number in numbers}
+        beside = dict(zip(("published", "ours less published"), (*other, None, None), strict=False))
+        first = {report.values["competitor"]: name}
+        return first | parts | {"all clips": value} | (beside if others else {})
+
+    rows, styles = [], {}
+    for name, table in tables.items():
+        accuracy = arm_estimate(arm_accuracy(table))
+        if name not in others:
+            rows.append(row(name, folds[name], accuracy))
+            continue
+        theirs = dict(enumerate(others[name].folds, start=1))
+        is_known = bool(numbers) and set(numbers) <= set(theirs)
+        known = [theirs[number] for number in numbers] if is_known else [others[name].accuracy]
+        mean = float(np.mean(known))
+        rows.append(row(name, folds[name], accuracy, mean, accuracy.value - mean))
+        if is_known:
+            styles[len(rows)] = "soft"
+            rows.append(row(f"{name}, published", theirs, mean))
+    if human is not None:
+        styles[len(rows)] = "soft"
+        rows.append(row("human listeners", {}, human))
+    percent = [column for column in rows[0] if column.startswith(("fold", "all", "published"))]
+    _table(
+        report,
+        f"classifiers-by-fold{suffix}",
+        rows,
+        percent=percent,
+        points=["ours less published"],
+        styles=styles,
+    )
+    recalls: dict[str, Any] = {name: _recall(rows, classes) for name, rows in tables.items()}
+    if people := published.human_recall(content.data, classes):
+        recalls["listeners"] = people
+    by_class = [
+        {"class": spaced(name), **{key: float(values[i]) for key, values in recalls.items()}}
+        for i, name in enumerate(classes)
+    ]
+    _table(report, f"recall-by-classifier{suffix}", by_class, percent=list(recalls))
+
+
+def _by_fold(frame: pd.DataFrame, column: str) -> dict[int, float]:
+    """The mean of a column in each fold."""
+    means: dict[Any, float] = frame.groupby("fold")[column].mean().to_dict()
+    return means
+
+
+def _recall(rows: Predictions, classes: Sequence[str]) -> NDArray[np.float64]:
+    """The recall of each class, NaN without clips."""
+    found = per_class(rows.target, rows.predicted, len(classes))
+    return np.where(found.n_clips > 0, found.recall, np.nan)
+
+
+def _budgets(content: ExperimentContent) -> Iterator[tuple[str, str, Sequence[Series]]]:
+    """The suffix of file names, the label budget and the classifiers of each."""
+    for number, (budget, series) in enumerate(content.series.items(), start=1):
+        yield f"-{number}" if number > 1 else "", budget, series
+
+
+def _rows_of(content: ExperimentContent, one: Series) -> Predictions:
+    return content.predictions.select(setting=one.setting, arm=one.arm)
 
 
 def add_study(
@@ -166,164 +385,66 @@ def add_study(
     """
     found = published.STUDIES[study] if study else None
     report.values["study"] = found
-    if found is None:
-        return
-    rows: list[tuple[Any, ...]] = [
-        (row.system, row.data, row.accuracy, row.protocol, row.note) for row in found.rows
-    ]
-    styles = {
-        i: "soft" for i, row in enumerate(found.rows) if not published.same_data(row.data, data)
-    }
-    for name, value in ours:
-        styles[len(rows)] = "strong"
-        rows.append((f"ours: {name}", data, value, protocol, ""))
-    report.table(
-        "published-study",
-        ["system", "data", found.measure, "protocol", "note"],
-        rows,
-        formats={found.measure: percent_text},
-        styles=styles,
-    )
+    if found is not None:
+        rows = [(f"ours: {name}", value, "") for name, value in ours]
+        _add_results(report, "published-study", found.rows, data, rows, protocol, found.measure)
 
 
-def protocol_of(main: Comparison) -> str:
-    """How many folds and draws a comparison has, in words."""
-    n_folds = len({pair.fold for pair in main.folds})
-    return f"{n_folds} {'fold' if n_folds == 1 else 'folds'}, {_draws(main)}"
-
-
-def _add_answer(report: Report, content: ExperimentContent, main: Comparison) -> None:
-    claim, stop, doubt = main.verdict(content.subject).partition(". ")
-    report.verdict = Verdict(claim + ("." if stop else ""), doubt, main.outcome)
-    n_folds = len({pair.fold for pair in main.folds})
-    report.numbers = [
-        Number(percent_text(main.a.mean), main.a.name, _ends(main.a), "control"),
-        Number(percent_text(main.b.mean), main.b.name, _ends(main.b), "treated"),
-        Number(
-            f"{signed_points(main.difference)} points",
-            "difference",
-            f"McNemar {p_text(main.p_mcnemar)}, corrected t {p_text(main.p_folds)}",
-        ),
-        Number(
-            f"{main.n_clips} clips",
-            f"of {main.n_recordings} recordings",
-            f"{n_folds} folds × {_draws(main)}, each clip scored once a draw",
-        ),
-    ]
-
-
-def _add_settings(
-    report: Report, content: ExperimentContent, comparisons: Sequence[Comparison], main: Comparison
+def _add_results(
+    report: Report,
+    name: str,
+    results: Sequence[published.PublishedResult],
+    data: str,
+    ours: Sequence[tuple[str, IntervalEstimate, str]],
+    protocol: str,
+    measure: str = "accuracy",
 ) -> None:
-    """A row a setting, also where it has one arm only; the main one is set off."""
-    several = len(comparisons) > 1
-    corrected = holm([one.p for one in comparisons])
-    by_name = {one.setting: (one, p) for one, p in zip(comparisons, corrected, strict=True)}
-    headers = ["setting", content.control, content.treated, "difference"]
-    headers += ["McNemar p", "corrected t p", *(["p, Holm"] if several else []), "outcome"]
-    rows: list[list[Any]] = []
-    for name in content.predictions.settings:
-        if name not in by_name:
-            rows.append([name, *_lone(content, name), *[None] * (4 + several)])
-            continue
-        one, p = by_name[name]
-        difference = IntervalEstimate(one.difference, *one.claimed_interval)
-        tests = [one.p_mcnemar, one.p_folds, *([p] if several else [])]
-        rows.append(
-            [
-                name,
-                arm_estimate(one.a),
-                arm_estimate(one.b),
-                difference,
-                *tests,
-                OUTCOMES[one.outcome],
-            ]
-        )
-    report.table(
-        "settings",
-        headers,
-        rows,
-        formats={
-            "difference": signed_points,
-            **dict.fromkeys(("McNemar p", "corrected t p", "p, Holm"), p_value),
-        },
-        styles={i: "strong" for i, row in enumerate(rows) if several and row[0] == main.setting},
-    )
-    if several:
-        report.figure("comparison", comparison_plot(comparisons))
-    report.values |= {
-        "listeners": published.listeners(content.data),
-        "differences": _differences(comparisons),
-    }
+    """Published results, grey on other data, and ours with a note below them."""
+    rows = [(row.system, row.data, row.accuracy, row.protocol, row.note) for row in results]
+    styles = {i: "soft" for i, row in enumerate(results) if not published.same_data(row.data, data)}
+    styles |= dict.fromkeys(range(len(rows), len(rows) + len(ours)), "strong")
+    beside = [(name, data or "our data", value, protocol, note) for name, value, note in ours]
+    headers = ["system", "data", measure, "protocol", "note"]
+    report.table(name, headers, [*rows, *beside], formats={measure: percent_text}, styles=styles)
 
 
-def _add_setting_pairs(report: Report, content: ExperimentContent) -> None:
-    """A row a pair of settings: both accuracies, their difference, and whether it is shown."""
-    pairs = content.setting_pairs
-    report.values["pair_differences"] = _differences(pairs)
-    if not pairs:
-        return
-    rows = [
-        (
-            one.setting,
-            arm_estimate(one.a),
-            arm_estimate(one.b),
-            IntervalEstimate(one.difference, *one.claimed_interval),
-            one.p,
-            p,
-            OUTCOMES[one.outcome],
-        )
-        for one, p in zip(pairs, holm([one.p for one in pairs]), strict=True)
-    ]
-    report.table(
-        "setting-pairs",
-        ["what is asked", "first", "second", "difference", "p", "p, Holm", "outcome"],
-        rows,
-        formats={"difference": signed_points, "p": p_value, "p, Holm": p_value},
-    )
-    report.figure("setting-pairs", comparison_plot(pairs))
+def _ours(
+    content: ExperimentContent, comparisons: Sequence[Comparison]
+) -> list[tuple[str, IntervalEstimate]]:
+    """Every arm of every setting; a control that all settings share is named once."""
+    shared = len({one.a.mean for one in comparisons}) == 1 and len(comparisons) > 1
+    found: dict[str, IntervalEstimate] = {}
+    for one in comparisons:
+        first, second = f"{one.setting}, {content.control}", f"{one.setting}, {content.treated}"
+        found[content.control if shared else first] = arm_estimate(one.a)
+        found[one.setting if shared else second] = arm_estimate(one.b)
+    return list(found.items())
 
 
 def _add_published(
     report: Report, content: ExperimentContent, comparisons: Sequence[Comparison], main: Comparison
 ) -> None:
     """The paper's two tables with ours beside, and what else is known of the data set."""
-    data = report.values["data"]
     by_name = {one.setting: one for one in comparisons}
-    ours = [by_name.get(content.paper_cells.get(c.batch_size, "")) for c in published.CAE_TABLE_1]
-    headers = ["batch size", "paper, supervised", "paper, pre-trained"]
-    rows: list[list[Any]] = [
-        [one.batch_size, one.supervised, one.pretrained] for one in published.CAE_TABLE_1
-    ]
-    if any(ours):
-        headers += [f"ours, {content.control}", f"ours, {content.treated}"]
-        for row, mine in zip(rows, ours, strict=True):
-            row += [arm_estimate(mine.a), arm_estimate(mine.b)] if mine else [None, None]
-    report.table("paper-table-1", headers, rows, formats=dict.fromkeys(headers[1:3], percent_text))
-    listed = list(published.CAE_TABLE_2)
-    seen = {(row.system, row.data) for row in listed}
-    known = published.published_for(content.data)
-    listed += [row for row in known if (row.system, row.data) not in seen]
-    table: list[tuple[Any, ...]] = [
-        (row.system, row.data, row.accuracy, row.protocol, row.note) for row in listed
-    ]
-    styles = {
-        i: "soft" for i, row in enumerate(listed) if not published.same_data(row.data, content.data)
-    }
-    for arm in (main.a, main.b):
-        styles[len(table)] = "strong"
-        table.append(
-            (f"ours, {arm.name}", data, arm_estimate(arm), protocol_of(main), main.setting)
-        )
-    report.table(
-        "paper-table-2",
-        ["system", "data", "accuracy", "protocol", "note"],
-        table,
-        formats={"accuracy": percent_text},
-        styles=styles,
-    )
+    mine = [by_name.get(content.paper_cells.get(c.batch_size, "")) for c in published.CAE_TABLE_1]
+    rows = []
+    for paper, one in zip(published.CAE_TABLE_1, mine, strict=True):
+        row: dict[str, Any] = {
+            "batch size": paper.batch_size,
+            "paper, supervised": paper.supervised,
+            "paper, pre-trained": paper.pretrained,
+        }
+        for name, side in ((content.control, "a"), (content.treated, "b")) if any(mine) else ():
+            row[f"ours, {name}"] = arm_estimate(getattr(one, side)) if one else None
+        rows.append(row)
+    _table(report, "paper-table-1", rows, percent=["paper, supervised", "paper, pre-trained"])
+    listed = {(row.system, row.data): row for row in published.published_for(content.data)}
+    listed = {(row.system, row.data): row for row in published.CAE_TABLE_2} | listed
+    ours = [(f"ours, {arm.name}", arm_estimate(arm), main.setting) for arm in (main.a, main.b)]
+    results = list(listed.values())
+    _add_results(report, "paper-table-2", results, content.data, ours, protocol_of(main))
     report.values |= {
-        "ours_in_table_1": any(ours),
+        "ours_in_table_1": any(mine),
         "paper": published.SOURCES["CAE"],
         "paper_notes": published.CAE_NOTES,
     }
@@ -332,109 +453,193 @@ def _add_published(
 def _add_folds(report: Report, main: Comparison) -> None:
     """Every fold and draw of the main setting."""
     a, b = main.a.name, main.b.name
-    accuracy = {a: percent_text, b: percent_text, "difference": signed_points}
-    by_fold = [
-        [pair for pair in main.folds if pair.fold == number]
-        for number in sorted({pair.fold for pair in main.folds})
-    ]
-    means = {
-        arm.name: {
-            pairs[0].fold: float(np.mean([getattr(pair, f"accuracy_{side}") for pair in pairs]))
-            for pairs in by_fold
+    rows = [
+        {
+            "draw": pair.draw,
+            "seed": pair.seed,
+            "fold": pair.fold,
+            "clips": pair.n_clips,
+            a: pair.accuracy_a,
+            b: pair.accuracy_b,
+            "difference": pair.difference,
         }
-        for side, arm in (("a", main.a), ("b", main.b))
-    }
-    report.figure("folds", accuracy_by_fold(means))
-    report.table(
-        "fold-means",
-        ["fold", "clips", a, b, "difference", "gained in"],
-        [
-            (
-                pairs[0].fold,
-                pairs[0].n_clips,
-                means[a][pairs[0].fold],
-                means[b][pairs[0].fold],
-                float(np.mean([pair.difference for pair in pairs])),
-                f"{sum(pair.difference > 0 for pair in pairs)} of {len(pairs)}",
-            )
-            for pairs in by_fold
-        ],
-        formats=accuracy,
-    )
-    report.table(
-        "folds",
-        ["draw", "seed", "fold", "clips", a, b, "difference"],
-        [
-            (f.draw, f.seed, f.fold, f.n_clips, f.accuracy_a, f.accuracy_b, f.difference)
-            for f in main.folds
-        ],
-        formats=accuracy,
-    )
-    report.table(
-        "draws",
-        ["draw", "seed", a, b, f"only {a} right", f"only {b} right", "McNemar p"],
-        [
-            (d.draw, d.seed, d.accuracy_a, d.accuracy_b, *d.mcnemar[1:], d.mcnemar.p)
-            for d in main.draws
-        ],
-        formats={a: percent_text, b: percent_text, "McNemar p": p_value},
-    )
-    gained = sum(pair.difference > 0 for pair in main.folds)
-    lost = sum(pair.difference < 0 for pair in main.folds)
-    report.values |= {"gained": gained, "lost": lost, "equal": len(main.folds) - gained - lost}
+        for pair in main.folds
+    ]
+    _table(report, "folds", rows, percent=[a, b], points=["difference"])
+    frame = pd.DataFrame(rows)
+    report.figure("folds", accuracy_by_fold({arm: _by_fold(frame, arm) for arm in (a, b)}))
+    draws = [
+        {
+            "draw": one.draw,
+            "seed": one.seed,
+            a: one.accuracy_a,
+            b: one.accuracy_b,
+            f"only {a} right": one.mcnemar.n_only_a,
+            f"only {b} right": one.mcnemar.n_only_b,
+            "McNemar p": one.mcnemar.p,
+        }
+        for one in main.draws
+    ]
+    _table(report, "draws", draws, percent=[a, b], p=["McNemar p"])
+    signs = np.sign([pair.difference for pair in main.folds]).astype(int).tolist()
+    counts = {"gained": signs.count(1), "lost": signs.count(-1), "equal": signs.count(0)}
+    report.values |= counts
 
 
 def _add_learning(report: Report, content: ExperimentContent, setting: str) -> None:
     """Learning curves of both arms, and of the pre-training."""
     trained = [h for h in content.histories if h.phase == "train" and h.setting == setting]
-    arms = (content.control, content.treated)
-
-    def of_arms(key: str) -> dict[str, list[list[float]]]:
-        return {arm: _curves([h.rows for h in trained if h.arm == arm], key) for arm in arms}
-
-    if any((accuracy := of_arms("val_accuracy")).values()):
-        report.figure("learning-accuracy", training_curves(accuracy))
-    if any((loss := of_arms("loss")).values()):
-        figure = training_curves(loss, measure="training loss", is_share=False)
-        report.figure("learning-loss", figure)
     before = [h for h in content.histories if h.phase == "pretrain"]
-    key = "val_loss" if any("val_loss" in row for h in before for row in h.rows) else "loss"
-    by_way = {
-        way: _curves([h.rows for h in before if h.arm == way], key)
-        for way in dict.fromkeys(h.arm for h in before)
+
+    def curves(histories: Sequence[Any], key: str) -> dict[str, list[list[float]]]:
+        """By arm the values by epoch, one list a job; jobs without them are left out."""
+        found: dict[str, list[list[float]]] = {one.arm: [] for one in histories}
+        for one in histories:
+            values = [float(row[key]) for row in one.rows if row.get(key) is not None]
+            if np.isfinite(values).any():
+                found[one.arm].append(values)
+        return found
+
+    key = "val_loss" if any("val_loss" in row for one in before for row in one.rows) else "loss"
+    trained.sort(key=lambda one: one.arm != content.control)
+    for name, found, more in (
+        ("learning-accuracy", curves(trained, "val_accuracy"), {}),
+        ("learning-loss", curves(trained, "loss"), {"measure": "training loss"}),
+        ("pretraining", curves(before, key), {"measure": "loss", "colours": CLASS_COLOURS}),
+    ):
+        if any(found.values()):
+            report.figure(name, training_curves(found, is_share=not more, **more))
+    report.values["pretraining_clips"] = "held-out" if key == "val_loss" else "training"
+
+
+def _add_classes(report: Report, content: ExperimentContent, main: Comparison) -> None:
+    """Confusion matrix, recall of each class, and the table behind them."""
+    classes = content.predictions.classes
+    rows = content.predictions.select(setting=main.setting)
+    names = {content.control: main.a.name, content.treated: main.b.name}
+    arms = {arm: rows.select(arm=arm) for arm in names}
+    report.data["confusion"] = counts_of = {
+        arm: confusion(one.target, one.predicted, len(classes)) for arm, one in arms.items()
     }
-    if any(by_way.values()):
-        report.figure(
-            "pretraining",
-            training_curves(by_way, measure="loss", is_share=False, colours=CLASS_COLOURS),
-        )
-    report.values |= {
-        "ways": list(by_way),
-        "pretraining_clips": "held-out" if key == "val_loss" else "training",
-    }
+    report.values["arm_files"] = {file_name(arm): name for arm, name in names.items()}
+    for arm, counts in counts_of.items():
+        figure = confusion_matrix(counts, classes, names[arm])
+        report.figure(f"confusion-{file_name(arm)}", figure)
+    recalls = {name: _recall(arms[arm], classes) for arm, name in names.items()}
+    report.figure("class-recall", class_recall(recalls, classes))
+    _add_confused(report, classes, counts_of[content.treated])
+    treated = arms[content.treated]
+    b = per_class(treated.target, treated.predicted, len(classes))
+    columns = {f"recall, {name}": values for name, values in recalls.items()}
+    columns |= {f"precision, {main.b.name}": b.precision, f"F1, {main.b.name}": b.f1}
+    table = [
+        {"class": spaced(name), "clips": int(b.n_clips[i]) // len(main.draws)}
+        | {column: float(values[i]) for column, values in columns.items()}
+        for i, name in enumerate(classes)
+    ]
+    _table(report, "classes", table, percent=list(columns))
+
+
+def _add_confused(report: Report, classes: Sequence[str], counts: NDArray[np.int64]) -> None:
+    """The pairs of classes that are most often taken for each other, both ways together."""
+    both = np.triu(counts + counts.T, k=1)
+    clips = counts.sum(axis=1)
+    order = np.argsort(-both, axis=None, kind="stable")[:_MOST_CONFUSED].tolist()
+    rows = [
+        {
+            "classes": f"{spaced(classes[i])} and {spaced(classes[j])}",
+            "confused": int(both[i, j]),
+            "of their clips": float(both[i, j] / (clips[i] + clips[j])),
+            "first for second": int(counts[i, j]),
+            "second for first": int(counts[j, i]),
+        }
+        for i, j in (divmod(place, len(classes)) for place in order)
+        if both[i, j] > 0
+    ]
+    _table(report, "confused", rows, percent=["of their clips"])
+
+
+def _add_categories(report: Report, content: ExperimentContent, main: Comparison) -> None:
+    """How often the group of classes is right, from the same predictions."""
+    classes, given = content.predictions.classes, content.categories
+    if not given:
+        return
+    names = list(dict.fromkeys(given[name] for name in classes))
+    group_of = np.array([names.index(given[name]) for name in classes])
+    several = len(content.series) > 1
+    competitors = [
+        (f"{one.name}, {budget}" if several else one.name, _rows_of(content, one))
+        for _, budget, series in _budgets(content)
+        for one in series
+    ] or [
+        (arm, content.predictions.select(setting=main.setting, arm=arm))
+        for arm in (content.control, content.treated)
+    ]
+    rows = []
+    for label, one in competitors:
+        right = float(one.correct.mean())
+        group_right = float((group_of[one.predicted] == group_of[one.target]).mean())
+        inside = right / group_right if group_right else None
+        shares = {"class right": right, "group right": group_right}
+        rows.append({"classifier": label, **shares, "class right where the group is": inside})
+    _table(report, "group-accuracy", rows, percent=list(rows[0])[1:])
+    treated = content.predictions.select(setting=main.setting, arm=content.treated)
+    counts = confusion(group_of[treated.target], group_of[treated.predicted], len(names))
+    report.figure("confusion-groups", confusion_matrix(counts, names, main.b.name))
+    groups = [
+        {
+            "group": name,
+            "classes": ", ".join(spaced(one) for one in classes if given[one] == name),
+            "clips": int(counts[i].sum()) // len(main.draws),
+            "group right": float(counts[i, i] / max(counts[i].sum(), 1)),
+        }
+        for i, name in enumerate(names)
+    ]
+    _table(report, "groups", groups, percent=["group right"])
+
+
+def _add_hard_classes(report: Report, content: ExperimentContent, main: Comparison) -> None:
+    """How far apart classes lie, what is confused, and clips of the most confused pair."""
+    report.players("confused", content.confused)
+    report.values["rank_correlation"] = None
+    measured, classes = content.separability, content.predictions.classes
+    if measured is None:
+        return
+    rows = content.predictions.select(setting=main.setting, arm=content.treated)
+    counts = confusion(rows.target, rows.predicted, len(classes))
+    np.fill_diagonal(counts, 0)
+    purity, recall = measured.purity, f"recall, {main.b.name}"
+    recalls = _recall(rows, classes)
+    table = [
+        {
+            "class": spaced(classes[i]),
+            "silhouette": float(measured.silhouette[i]),
+            "neighbours of its class": float(purity[i]),
+            "closest class": spaced(classes[n]) if (n := measured.nearest[i]) >= 0 else "",
+            recall: float(recalls[i]),
+            "taken for": spaced(classes[int(counts[i].argmax())]) if counts[i].any() else "",
+        }
+        for i in np.argsort(np.nan_to_num(purity, nan=2.0), kind="stable").tolist()
+    ]
+    percent = ["neighbours of its class", recall]
+    _table(report, "separability", table, percent=percent, silhouette="{:+.2f}".format)
+    related = pd.Series(purity).corr(pd.Series(recalls), method="spearman", min_periods=4)
+    report.values["rank_correlation"] = None if np.isnan(related) else float(related)
 
 
 def _add_network(report: Report, content: ExperimentContent) -> None:
-    """Reconstructions, filters, silent units, the map of embeddings, and generated patches."""
-    seen = content.reconstructions
-    if seen:
+    """Reconstructions, silent units, and generated patches."""
+    if seen := content.reconstructions:
         rows = {"truth": seen.truth}
         for name, values in seen.decoders.items():
             rows[f"{name}\n{seen.errors[name]:.3g}" if name in seen.errors else name] = values
         report.figure("reconstructions", patches(rows, seen.names, unit=seen.unit))
-    for arm, (points, targets) in content.embeddings.items():
-        figure = embedding_map(points, targets, content.predictions.classes, arm)
-        report.figure(f"embeddings-{file_name(arm)}", figure)
-    for arm, weights in content.filters.items():
-        report.figure(f"filters-{file_name(arm)}", filters(weights, arm))
     headers = ["setting", "layer", "units", "share never active"]
     formats = {"share never active": percent_text}
     report.table("dead-units", headers, content.dead_units, formats=formats)
-    made = content.generated
-    if made:
-        report.figure(
-            "generated", patches(made.rows, [spaced(name) for name in made.names], unit="dB")
-        )
+    if made := content.generated:
+        names = [spaced(name) for name in made.names]
+        report.figure("generated", patches(made.rows, names, unit="dB"))
         report.players("generated", made.sounds)
 
 
@@ -447,79 +652,14 @@ def _add_repeat(report: Report, content: ExperimentContent) -> None:
         "options": dict(_flat(content.options)),
     }
     factors = list(dict.fromkeys(name for row in content.settings.values() for name in row))
-    if factors:
-        report.table(
-            "setting-values",
-            ["setting", *factors],
-            [[name, *(row.get(f) for f in factors)] for name, row in content.settings.items()],
-        )
-    if content.timing:
-        report.table(
-            "timing",
-            ["what", "time", "note"],
-            [(what, float(seconds), note) for what, seconds, note in content.timing],
-            formats={"time": duration_text},
-        )
-
-
-def _main_comparison(content: ExperimentContent, comparisons: list[Comparison]) -> Comparison:
-    if not comparisons:
-        raise DataError(
-            f"report: no setting has both arms '{content.control}' and '{content.treated}'; "
-            f"arms found: {', '.join(content.predictions.arms)}"
-        )
-    wanted = content.main_setting or comparisons[0].setting
-    for one in comparisons:
-        if one.setting == wanted:
-            return one
-    raise DataError(
-        f"report: the main setting '{wanted}' is not among those with both arms: "
-        + ", ".join(c.setting for c in comparisons)
-    )
-
-
-def _ours(
-    content: ExperimentContent, comparisons: Sequence[Comparison]
-) -> list[tuple[str, IntervalEstimate]]:
-    """Every arm of every setting; a control that all settings share is named once."""
-    shared = len({one.a.mean for one in comparisons}) == 1 and len(comparisons) > 1
-    found: dict[str, IntervalEstimate] = {}
-    for one in comparisons:
-        found[content.control if shared else f"{one.setting}, {content.control}"] = arm_estimate(
-            one.a
-        )
-        found[one.setting if shared else f"{one.setting}, {content.treated}"] = arm_estimate(one.b)
-    return list(found.items())
-
-
-def _curves(jobs: Sequence[Sequence[Mapping[str, float]]], key: str) -> list[list[float]]:
-    """The values of one key by epoch, one list a job; jobs without it are left out."""
-    found = []
-    for rows in jobs:
-        values = [float(row[key]) for row in rows if key in row and row[key] is not None]
-        if any(map(math.isfinite, values)):
-            found.append(values)
-    return found
-
-
-def _lone(content: ExperimentContent, setting: str) -> list[IntervalEstimate | None]:
-    rows = content.predictions.select(setting=setting)
-    return [
-        arm_estimate(arm_accuracy(rows.select(arm=arm))) if arm in rows.arms else None
-        for arm in (content.control, content.treated)
+    rows = [
+        {"setting": name, **{factor: row.get(factor) for factor in factors}}
+        for name, row in content.settings.items()
+        if factors
     ]
-
-
-def _draws(main: Comparison) -> str:
-    return "1 draw" if len(main.draws) == 1 else f"{len(main.draws)} draws"
-
-
-def _ends(arm: ArmAccuracy) -> str:
-    return f"95 % interval {points_text(arm.interval.low)} to {points_text(arm.interval.high)}"
-
-
-def _differences(comparisons: Sequence[Comparison]) -> str:
-    return "; ".join(f"{one.setting} {signed_points(one.difference)}" for one in comparisons)
+    _table(report, "setting-values", rows)
+    times = [{"what": what, "time": float(s), "note": note} for what, s, note in content.timing]
+    _table(report, "timing", times, time=duration_text)
 
 
 def _flat(options: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
