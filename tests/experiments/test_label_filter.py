@@ -10,12 +10,7 @@ import pandas as pd
 import pytest
 
 from semisonic.core.errors import DataError, OptionError
-from semisonic.experiments.stages import (
-    FilterOptions,
-    filter_labels,
-    kept_labels,
-    read_decisions,
-)
+from semisonic.experiments.stages import FilterOptions, filter_labels, kept_labels, read_decisions
 
 CLASSES = tuple("abcdefgh")
 

@@ -108,12 +108,7 @@ def _by_run(data: Path, pool: Path | None, folder: Path) -> dict[str, torch.Tens
         encoding="utf-8",
     )
     result = semisonic.run_recipe(
-        recipe,
-        data=data,
-        unlabelled=pool,
-        output=folder / "run",
-        device="cpu",
-        workers=1,
+        recipe, data=data, unlabelled=pool, output=folder / "run", device="cpu", workers=1
     )
     from semisonic.models.model_file import load, read_about
 

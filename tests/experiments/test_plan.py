@@ -68,9 +68,7 @@ def test_the_control_of_two_decoders_is_one_job(plan: Plan) -> None:
     assert len(treated) == 2 * len(controls)
 
 
-def test_test_clips_and_their_recordings_are_not_heard_in_pre_training(
-    plan: Plan,
-) -> None:
+def test_test_clips_and_their_recordings_are_not_heard_in_pre_training(plan: Plan) -> None:
     groups = np.concatenate([table().group, POOL.group])
     for job in plan.of(TRAIN):
         if job.start is None:

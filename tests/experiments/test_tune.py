@@ -86,9 +86,7 @@ def trials(folder: Path) -> list[dict[str, object]]:
     return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
 
 
-def test_numbers_of_results_page_and_python_agree(
-    finished: tuple[TuneOptions, TuneResult],
-) -> None:
+def test_numbers_of_results_page_and_python_agree(finished: tuple[TuneOptions, TuneResult]) -> None:
     chosen, result = finished
     rows = trials(chosen.output)
     assert [row["number"] for row in rows] == [-1, 0, 1, 2, 3]
@@ -105,7 +103,6 @@ def test_numbers_of_results_page_and_python_agree(
     assert ("No trial beat the recipe: keep its values" in page) == beaten
     assert "optimistic" in page
     assert "best.toml" in page
-    assert (chosen.output / "figures" / "course.png").is_file()
 
 
 def test_where_no_trial_beats_the_recipe_its_values_are_kept_in_file_page_and_terminal(

@@ -214,11 +214,7 @@ def test_pages_fit_a_phone(app_browser: Any, app_address: str, name: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("where", "names"),
-    [
-        ("try", ["Dark", "Footsteps", "site/hum.wav"]),
-        ("models", ["Card"]),
-    ],
+    ("where", "names"), [("try", ["Dark", "Footsteps", "site/hum.wav"]), ("models", ["Card"])]
 )
 def test_a_press_is_answered_before_anything_is_awaited(
     app_browser: Any, app_address: str, where: str, names: list[str]

@@ -28,11 +28,7 @@ def address(app_project: Path, app_model: Path, tmp_path: Path) -> Iterator[str]
     pytest.importorskip("uvicorn")
     shutil.copytree(app_project.parent / "recordings", tmp_path / "recordings")
     yield from serving(
-        app_of(
-            folder=(tmp_path / "recordings",),
-            runs=tmp_path / "runs",
-            encoder=app_model,
-        )
+        app_of(folder=(tmp_path / "recordings",), runs=tmp_path / "runs", encoder=app_model)
     )
 
 

@@ -94,11 +94,7 @@ def fitted(calibration: Calibration, *, rules: bool, multi_label: bool) -> Sound
     params=[
         (name, rules, several)
         for several in (False, True)
-        for name, rules in (
-            ("temperature", False),
-            ("no calibration", True),
-            ("vector", True),
-        )
+        for name, rules in (("temperature", False), ("no calibration", True), ("vector", True))
     ],
     ids=lambda p: f"{p[0]}{', rules' * p[1]}{', several labels' * p[2]}",
 )
@@ -255,10 +251,7 @@ def test_a_model_calibrated_anew_does_not_read_the_scores_of_an_index(
     sound = tmp_path / "a.wav"
     sf.write(sound, np.random.default_rng(0).normal(0, 0.1, 4000), RATE)
     for name in ("temperature", "vector"):
-        save(
-            tmp_path / f"{name}.zip",
-            fitted(CALIBRATIONS[name], rules=True, multi_label=False),
-        )
+        save(tmp_path / f"{name}.zip", fitted(CALIBRATIONS[name], rules=True, multi_label=False))
     index = tmp_path / "index"
     assert main(["embed", str(tmp_path / "temperature.zip"), str(sound), "-o", str(index)]) == 0
     for name in ("temperature", "vector"):

@@ -110,12 +110,7 @@ def recipe_of(options: CurveOptions) -> Recipe:
         alone = replace(with_pool, method="supervised", pool=False)
         if options.method in SOLVED:
             guess = MethodOptions(threshold=0.7) if options.method == PROBE else MethodOptions()
-            with_pool = replace(
-                with_pool,
-                objective=SIMCLR,
-                pretrain=PRETRAIN,
-                method_params=guess,
-            )
+            with_pool = replace(with_pool, objective=SIMCLR, pretrain=PRETRAIN, method_params=guess)
     return Recipe(
         title="How many labels are needed?",
         validation=0.0,

@@ -211,11 +211,7 @@ def load_data(
 
 
 def command_line(
-    verb: str,
-    options: ExperimentOptions,
-    *,
-    argument: str = "recipe",
-    exact: bool = False,
+    verb: str, options: ExperimentOptions, *, argument: str = "recipe", exact: bool = False
 ) -> str:
     """The command that repeats an experiment.
 

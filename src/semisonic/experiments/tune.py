@@ -30,14 +30,13 @@ from semisonic.core.options import check, from_mapping, nearest, to_dict, toml_t
 from semisonic.core.parallel import PROCESS_ENGINE, in_any_order
 from semisonic.core.progress import bar
 from semisonic.core.seeds import derive
-from semisonic.core.text import count_text, duration_text, percent_text, points_text
+from semisonic.core.text import count_text, percent_text, points_text
 from semisonic.data.categories import categories_of
 from semisonic.data.checks import clean_pool
 from semisonic.data.clips import Clips
 from semisonic.data.recordings import AUTO, COPIES, KnownRecordings, copies_together
 from semisonic.data.splits import make_folds
 from semisonic.evaluation.comparison import ChosenBest, chosen_best
-from semisonic.evaluation.plots.training import search_course
 from semisonic.evaluation.report.document import Number, Report, Verdict
 from semisonic.experiments.options import GRID, TPE, TRIALS, RunOptions, TuneOptions, parse_change
 from semisonic.experiments.plan import MODEL, PICTURES, Job, make_plan
@@ -437,34 +436,20 @@ def best_recipe(target: Target, point: Mapping[str, Any], test_folds: Sequence[i
 # and, in a set without folds, to see that copies of one sound come into one fold.
 
 
-@dataclass(frozen=True)
-class SearchSplit:
-    """A labelled set without its test folds.
+def set_apart(
+    labelled: Clips, pool: Clips | None, options: TuneOptions, cache: Path
+) -> tuple[Clips, Clips | None, Clips, list[str]]:
+    """Take the test folds out of a labelled set and out of what goes with it.
 
-    Attributes
-    ----------
-    clips : Clips
+    Returns
+    -------
+    rest : Clips
         What the search may use, without folds.
     pool : Clips or None
         Without copies and recordings of the test folds.
-    n_test : int
-        Labelled clips that are left for the measurement.
-    made_folds : Clips or None
-        The whole set with the folds that were made; None for a set that has its own.
+    labelled : Clips
+        The whole set; with folds where it had none.
     notes : list of str
-    """
-
-    clips: Clips
-    pool: Clips | None
-    n_test: int
-    made_folds: Clips | None
-    notes: list[str]
-
-
-def set_apart(
-    labelled: Clips, pool: Clips | None, options: TuneOptions, cache: Path
-) -> SearchSplit:
-    """Take the test folds out of a labelled set and out of what goes with it.
 
     Raises
     ------
@@ -473,14 +458,12 @@ def set_apart(
     """
     near, workers = listens_for_copies(options), options.workers
     notes: list[str] = []
-    made_folds = None
     if not labelled.folds:
         together = KnownRecordings(labelled)
         if options.group in (AUTO, COPIES):
             together = copies_together(labelled, near=near, workers=workers, cache=cache)
         labelled = together.clips
         labelled = labelled.with_columns(fold=make_folds(labelled, _N_FOLDS, options.seed))
-        made_folds = labelled
         notes += ["The data have no official folds: five were made, by recording.", *together.notes]
     known = sorted({*labelled.fold[labelled.is_labelled].tolist()} - {0})
     test_folds = options.test_folds
@@ -514,9 +497,7 @@ def set_apart(
                 f"{n - len(pool)} clips of the pool are copies or recordings of test "
                 "clips; the search does not use them."
             )
-    n_test = int((tested & labelled.is_labelled).sum())
-    rest = rest.with_columns(fold=np.zeros(len(rest), np.int64))
-    return SearchSplit(rest, pool, n_test, made_folds, notes)
+    return rest.with_columns(fold=np.zeros(len(rest), np.int64)), pool, labelled, notes
 
 
 # Trials: each is a few jobs, one for each inner fold and draw, in turn.
@@ -870,10 +851,10 @@ def tune(options: TuneOptions) -> TuneResult:
     asked = {**to_dict(options), "contents": to_dict(target.recipe), "searched": searched}
     with open_experiment("tune", options, asked, free=("trials",)) as opened:
         run, recipe = opened.run, target.recipe
-        apart = set_apart(*load_data(options, recipe.synth), options, opened.cache)
+        given, pool = load_data(options, recipe.synth)
+        rest, pool, whole, notes = set_apart(given, pool, options, opened.cache)
         inputs = [(one.front, one.segments) for one in target.fronts()]
-        data = apart.clips, apart.pool
-        material, hashes = opened.gather(data, inputs, inner_folds=options.inner_folds)
+        material, hashes = opened.gather((rest, pool), inputs, inner_folds=options.inner_folds)
         categories = categories_of(material.labelled.classes, dict(recipe.categories)) or {}
         # One number format for the whole search.
         recipe = with_number_format(recipe, torch.device(opened.device))
@@ -884,7 +865,7 @@ def tune(options: TuneOptions) -> TuneResult:
         tried = tuple(replace(target.base, start=name) for name in sorted(starts))
         tried_recipe = replace(recipe, settings=tried, controls=tried)
         source = load_source(options, tried_recipe, material.labelled)
-        notes = (*apart.notes, *material.notes)
+        notes += material.notes
         if source is not None:
             run.add_data("source", source.key)
             notes += source.notes
@@ -896,13 +877,13 @@ def tune(options: TuneOptions) -> TuneResult:
         if outcome.keeps_recipe:
             point = {one.name: value_of(target.base, one.name) for one in target.space}
         write_text(run.folder / BEST, best_recipe(target, point, options.test_folds))
-        command = _measuring(options, apart, run.folder)
+        command = _measuring(options, None if given.folds else whole, run.folder)
+        n_test = int((np.isin(whole.fold, options.test_folds) & whole.is_labelled).sum())
         subtitle = (
             f"{len(material.labelled)} training clips of '{material.labelled.name}', "
             f"{len(material.labelled.classes)} classes, in {options.inner_folds} inner folds by "
-            f"recording; {apart.n_test} clips of test "
-            f"{'fold' if len(options.test_folds) == 1 else 'folds'} "
-            f"{', '.join(map(str, options.test_folds))} were not used"
+            f"recording; {n_test} clips of test folds {', '.join(map(str, options.test_folds))} "
+            "were not used"
         )
         table = _best_table(target, outcome)
         report = _write_page(run, options, target, outcome, subtitle, command, notes, table)
@@ -918,22 +899,21 @@ def tune(options: TuneOptions) -> TuneResult:
         answers=_answers(outcome),
         report=report,
         failures=material.failures,
-        notes=notes,
+        notes=tuple(notes),
     )
 
 
-def _measuring(options: TuneOptions, apart: SearchSplit, folder: Path) -> str:
-    """The command that measures the best settings on the test folds."""
+def _measuring(options: TuneOptions, made: Clips | None, folder: Path) -> str:
+    """The command that measures the best settings on the test folds, which were made or not."""
     same = {one.name for one in dataclasses.fields(RunOptions)} - {"quick", "change"}
     measuring = RunOptions(**{name: getattr(options, name) for name in same - {"transductive"}})
     output = options.output
     measuring = replace(
         measuring, recipe=str(output / BEST), output=output.with_name(f"{output.name}-test")
     )
-    if apart.made_folds is not None:
-        clips = apart.made_folds
-        table = clips.to_frame()
-        table["file"] = [str(file.resolve()) for file in clips.paths]
+    if made is not None:
+        table = made.to_frame()
+        table["file"] = [str(file.resolve()) for file in made.paths]
         table = table.astype(object).where(table.notna(), "")
         write_csv(folder / FOLDS, list(map(str, table)), table.itertuples(index=False))
         measuring = replace(measuring, data=output / FOLDS, group="auto")
@@ -956,10 +936,10 @@ def _text(value: Any) -> str:
 
 
 def _answers(outcome: SearchOutcome) -> tuple[str, ...]:
-    default = outcome.default
+    best, default, failed = outcome.best, outcome.default, outcome.ended(FAILED)
     said = [KEEP] if outcome.keeps_recipe else []
     said += [
-        f"inner accuracy: {percent_text(outcome.best.score)} for the best of "
+        f"inner accuracy: {percent_text(best.score)} for the best of "
         f"{count_text(len(outcome.trials), 'trial')}, {percent_text(default.score)} for the "
         "recipe's own values"
     ]
@@ -967,7 +947,6 @@ def _answers(outcome: SearchOutcome) -> tuple[str, ...]:
         said.append(f"the recipe's own values could not be trained: {default.reason}")
     if outcome.chosen is not None:
         said.append(f"without the luck of the choice about {percent_text(outcome.chosen.mean)}")
-    failed = outcome.ended(FAILED)
     if failed:
         said.append(f"{count_text(len(failed), 'trial')} failed, the first: {failed[0].reason}")
     return (*said, *filter(None, [outcome.gain]), ONCE)
@@ -983,8 +962,8 @@ def _write_page(
     notes: Sequence[str],
     table: pd.DataFrame,
 ) -> Path:
-    """Write ``report.html`` with tables and figures, and ``results.json``."""
-    best, default, trials = outcome.best, outcome.default, outcome.trials
+    """Write ``report.html`` with its tables, and ``results.json``."""
+    best, trials = outcome.best, outcome.trials
     repeating = command_line("tune", options)
     others = sorted((one.score for one in outcome.ended(COMPLETE)), reverse=True)[1:]
     n = len(best.accuracies)
@@ -994,79 +973,44 @@ def _write_page(
         f"Search over settings: {target.recipe.title}",
         subtitle,
         outcome=outcome,
-        best=best,
-        keep=KEEP.capitalize(),
         measuring=command,
         n_close=sum(best.score - score <= error for score in others),
         searched={one.short: one.text for one in target.space},
         command=repeating,
         provenance={k: str(v) for k, v in provenance(run, repeating).items() if k != "command"},
     )
-    is_compared = default.state == COMPLETE
-    claim = f"The best of {len(trials)} trials reaches {percent_text(best.score)} on inner folds"
-    if outcome.keeps_recipe:
-        claim = (
-            f"{KEEP.capitalize()}. None of {len(trials)} trials does better on inner folds: "
-            f"{percent_text(best.score)} against {percent_text(default.score)}"
-        )
-    elif is_compared:
-        claim += f", the recipe's own values {percent_text(default.score)}"
-    report.verdict = Verdict(claim, f"{outcome.gain} {ONCE}".strip())
-    gain = f"{points_text(best.score - default.score, signed=True)} points against the recipe"
-    score, title = percent_text(best.score), "inner accuracy of the best trial"
-    numbers = [Number(score, title, gain if is_compared else "", "treated")]
+    claim, *more = _answers(outcome)
+    report.verdict = Verdict(claim[:1].upper() + claim[1:], ". ".join(more))
+    report.numbers = [
+        Number(percent_text(best.score), "inner accuracy of the best trial", "", "treated"),
+        Number(percent_text(outcome.default.score), "the recipe's own values", "", "control"),
+    ]
     if outcome.chosen is not None:
         note = f"{percent_text(outcome.chosen.low)} to {percent_text(outcome.chosen.high)}"
         mean = percent_text(outcome.chosen.mean)
-        numbers.append(Number(mean, "without the luck of the choice", note))
-    if is_compared:
-        own = percent_text(default.score)
-        numbers.append(Number(own, "the recipe's own values", "same folds", "control"))
-    words = {COMPLETE: "complete", PRUNED: "given up early", FAILED: "failed"}
-    counts = {word: len(outcome.ended(state)) for state, word in words.items()}
-    ended = ", ".join(f"{n} {word}" for word, n in counts.items() if n)
-    spent = sum(trial.seconds for trial in (default, *trials))
-    report.numbers = [
-        *numbers,
-        Number(str(len(trials)), "trials", ended),
-        Number(duration_text(spent), "training", "of one process"),
-    ]
+        report.numbers.append(Number(mean, "without the luck of the choice", note))
     report.warnings += notes
     report.table("best", list(map(str, table)), table.to_numpy().tolist())
-    report.figure(
-        "course",
-        search_course(
-            [one.number for one in trials],
-            [one.score for one in trials],
-            [one.state == COMPLETE for one in trials],
-            default=default.score,
-        ),
-    )
-    n_steps = max(len(one.accuracies) for one in trials)
-    parts = [f"part {i + 1}" for i in range(n_steps)]
-    searched = [one.short for one in target.space]
+    parts = [f"part {i + 1}" for i in range(max(len(one.accuracies) for one in trials))]
+    rows = [
+        (
+            *(one.number, one.state, one.score, *map(_text, one.settings.values())),
+            *(*one.accuracies, *[None] * (len(parts) - len(one.accuracies))),
+            *(round(one.seconds, 1), one.reason),
+        )
+        for one in trials
+    ]
+    names = [one.short for one in target.space]
     report.table(
         "trials",
-        ["trial", "ended", "inner accuracy", *searched, *parts, "seconds", "reason"],
-        [
-            [
-                one.number,
-                one.state,
-                one.score,
-                *map(_text, one.settings.values()),
-                *one.accuracies,
-                *[None] * (n_steps - len(one.accuracies)),
-                round(one.seconds, 1),
-                one.reason,
-            ]
-            for one in trials
-        ],
+        ["trial", "ended", "inner accuracy", *names, *parts, "seconds", "reason"],
+        rows,
         formats=dict.fromkeys(("inner accuracy", *parts), percent_text),
         styles={i: "strong" for i, one in enumerate(trials) if one is best},
     )
     report.data = {
         "space": {one.name: one.text for one in target.space},
-        "default": default.to_dict(),
+        "default": outcome.default.to_dict(),
         "best": best.to_dict(),
         "keeps_recipe": outcome.keeps_recipe,
         "without_luck": outcome.chosen,
