@@ -24,14 +24,12 @@ from numpy.typing import NDArray
 from measuring import head
 from semisonic.classifier.export.export import export
 from semisonic.classifier.scoring import score_rows
-from semisonic.classifier.simple_heads import fit_simple
 from semisonic.classifier.windows import features_of_wave
 from semisonic.core.errors import SemisonicError
 from semisonic.core.files import read_json, write_json
 from semisonic.core.seeds import generator
 from semisonic.features.frontend import make_extractor
 from semisonic.features.options import MelOptions
-from semisonic.models.notation import SIMPLE
 from semisonic.models.registry import names
 from semisonic.models.sound_model import SoundModel, build
 
@@ -70,12 +68,7 @@ def features(mel: MelOptions, waves: NDArray[np.float32]) -> NDArray[np.float32]
 def made(name: str) -> SoundModel:
     """A model whose scores differ between sounds."""
     mel = front_end(name)
-    kind = "none" if name in SIMPLE else "global"
-    model = build(name, mel, CLASSES, standardize=kind)
-    if name in SIMPLE:
-        x = features(mel, sounds(mel, 30))
-        fit_simple(model, x, np.arange(30) % 3, np.arange(30), 0)
-        return model.eval()
+    model = build(name, mel, CLASSES)
     numbers = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for key, value in model.state_dict().items():
@@ -117,7 +110,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     done = read_json(options.output)["networks"] if options.output.is_file() else {}
-    for name in (*SIMPLE, *names()):
+    for name in names():
         if name in done:
             continue
         done[name] = tried(name)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from semisonic.cli.flags import flags_of, options_of, values_of
 from semisonic.cli.training_verbs import with_synth
@@ -15,12 +15,11 @@ if TYPE_CHECKING:
     from semisonic.classifier.calibrate import CalibrateResult
     from semisonic.classifier.classifier import SoundClassifier
     from semisonic.classifier.evaluate import EvaluateResult
-    from semisonic.classifier.find_rate import FindRateResult
     from semisonic.classifier.predict import PredictResult
     from semisonic.classifier.pretrain import PretrainResult
     from semisonic.classifier.scan import ScanResult
     from semisonic.classifier.suspects import SuspectsResult
-    from semisonic.classifier.train import TrainResult
+    from semisonic.classifier.train import FindRateResult, TrainResult
     from semisonic.data.clips import Clips
     from semisonic.experiments.curve import CurveResult
     from semisonic.experiments.run import RunResult
@@ -71,7 +70,6 @@ def predict(
 
         semisonic.predict("runs/birds", "recordings", top=1).to_frame()
     """
-    from semisonic.classifier.options import PredictOptions
     from semisonic.classifier.predict import predict, predict_files
     from semisonic.data.clips import Clips
 
@@ -82,7 +80,7 @@ def predict(
         "model": model if is_file else Path(),
         "files": () if isinstance(files, Clips) else files,
     }
-    asked = _options(PredictOptions, placed, options, output)
+    asked = _options(predict, placed, options, output)
     if is_file and not isinstance(files, Clips):
         return predict(asked)
     return predict_files(
@@ -143,10 +141,9 @@ def evaluate(
         semisonic.evaluate("runs/birds", "labelled/later").metrics["accuracy"]
     """
     from semisonic.classifier.evaluate import evaluate
-    from semisonic.classifier.options import EvaluateOptions
 
     placed = {"model": _file(model, "use its method score()"), "data": data}
-    return evaluate(with_synth(_options(EvaluateOptions, placed, options, output), "data"))
+    return evaluate(with_synth(_options(evaluate, placed, options, output)))
 
 
 def train(data: AnyPath, output: AnyPath | None = None, **options: Any) -> TrainResult:
@@ -182,11 +179,9 @@ def train(data: AnyPath, output: AnyPath | None = None, **options: Any) -> Train
 
         semisonic.train("labelled", "runs/birds", unlabelled="recordings", epochs=30)
     """
-    from semisonic.classifier.options import TrainOptions
     from semisonic.classifier.train import train
 
-    asked = _options(TrainOptions, {"data": data}, options, output)
-    return train(with_synth(asked, "data", "unlabelled"))
+    return train(with_synth(_options(train, {"data": data}, options, output)))
 
 
 def find_rate(data: AnyPath, output: AnyPath | None = None, **options: Any) -> FindRateResult:
@@ -209,11 +204,9 @@ def find_rate(data: AnyPath, output: AnyPath | None = None, **options: Any) -> F
     OptionError, DataError
         As for :func:`train`.
     """
-    from semisonic.classifier.find_rate import find_rate
-    from semisonic.classifier.options import FindRateOptions
+    from semisonic.classifier.train import find_rate
 
-    asked = _options(FindRateOptions, {"data": data}, options, output)
-    return find_rate(with_synth(asked, "data", "unlabelled"))
+    return find_rate(with_synth(_options(find_rate, {"data": data}, options, output)))
 
 
 def pretrain(data: AnyPath, output: AnyPath | None = None, **options: Any) -> PretrainResult:
@@ -241,12 +234,9 @@ def pretrain(data: AnyPath, output: AnyPath | None = None, **options: Any) -> Pr
     DataError
         When nothing can be read.
     """
-    from semisonic.classifier.options import PretrainOptions
     from semisonic.classifier.pretrain import pretrain
 
-    return pretrain(
-        with_synth(_options(PretrainOptions, {"data": data}, options, output), "", "data")
-    )
+    return pretrain(with_synth(_options(pretrain, {"data": data}, options, output)))
 
 
 def calibrate(
@@ -276,10 +266,9 @@ def calibrate(
         As for :func:`evaluate`.
     """
     from semisonic.classifier.calibrate import calibrate
-    from semisonic.classifier.options import CalibrateOptions
 
     placed = {"model": _file(model, "use its method calibrate()"), "data": data}
-    return calibrate(with_synth(_options(CalibrateOptions, placed, options, output), "data"))
+    return calibrate(with_synth(_options(calibrate, placed, options, output)))
 
 
 def scan(data: AnyPath, output: AnyPath | None = None, **options: Any) -> ScanResult:
@@ -307,9 +296,8 @@ def scan(data: AnyPath, output: AnyPath | None = None, **options: Any) -> ScanRe
         When there is no recording.
     """
     from semisonic.classifier.scan import scan
-    from semisonic.classifier.use_options import ScanOptions
 
-    return scan(_options(ScanOptions, {"data": data}, options, output))
+    return scan(_options(scan, {"data": data}, options, output))
 
 
 def suspects(data: AnyPath, output: AnyPath | None = None, **options: Any) -> SuspectsResult:
@@ -337,9 +325,8 @@ def suspects(data: AnyPath, output: AnyPath | None = None, **options: Any) -> Su
         When there are no labels, or only one class.
     """
     from semisonic.classifier.suspects import suspects
-    from semisonic.classifier.use_options import SuspectsOptions
 
-    return suspects(with_synth(_options(SuspectsOptions, {"data": data}, options, output), "data"))
+    return suspects(with_synth(_options(suspects, {"data": data}, options, output)))
 
 
 def curve(data: AnyPath, output: AnyPath | None = None, **options: Any) -> CurveResult:
@@ -367,9 +354,8 @@ def curve(data: AnyPath, output: AnyPath | None = None, **options: Any) -> Curve
         When a class has fewer labels than asked for.
     """
     from semisonic.experiments.curve import learning_curve
-    from semisonic.experiments.options import CurveOptions
 
-    return learning_curve(_options(CurveOptions, {"data": data}, options, output))
+    return learning_curve(_options(learning_curve, {"data": data}, options, output))
 
 
 def run_recipe(recipe: AnyPath, output: AnyPath | None = None, **options: Any) -> RunResult:
@@ -395,12 +381,11 @@ def run_recipe(recipe: AnyPath, output: AnyPath | None = None, **options: Any) -
         For a wrong recipe, options of another run in the same folder, unusable data.
     """
     from semisonic import recipes
-    from semisonic.experiments.options import RunOptions
     from semisonic.experiments.recipe import recipe_kind
     from semisonic.experiments.run import run_recipe
     from semisonic.experiments.stages import run_stages
 
-    asked = _options(RunOptions, {"recipe": str(recipe)}, options, output)
+    asked = _options(run_recipe, {"recipe": str(recipe)}, options, output)
     in_stages = recipe_kind(recipes.find(asked.recipe)) == "stages"
     return run_stages(asked) if in_stages else run_recipe(asked)
 
@@ -428,20 +413,19 @@ def tune(recipe: AnyPath, output: AnyPath | None = None, **options: Any) -> Tune
         For a wrong recipe or space, options of another run in the same folder, unusable data,
         or a missing package optuna.
     """
-    from semisonic.experiments.options import TuneOptions
     from semisonic.experiments.tune import tune
 
-    return tune(_options(TuneOptions, {"recipe": str(recipe)}, options, output))
+    return tune(_options(tune, {"recipe": str(recipe)}, options, output))
 
 
 def _options(
-    options_class: type[T], placed: dict[str, Any], given: dict[str, Any], output: AnyPath | None
+    work: Callable[[T], Any], placed: dict[str, Any], given: dict[str, Any], output: AnyPath | None
 ) -> T:
-    """The options of a verb."""
-    if output is not None:
-        placed["output"] = output
+    """The options that the function behind a verb takes."""
+    options_class = next(iter(get_type_hints(work).values()))
     flags = flags_of(options_class)
-    options: T = options_of(options_class, values_of({**placed, **given}, flags))
+    found = {**placed, **({} if output is None else {"output": output}), **given}
+    options: T = options_of(options_class, values_of(found, flags))
     return options
 
 

@@ -21,9 +21,9 @@ from semisonic.classifier.options import (
     EvaluateOptions,
     TrainOptions,
 )
-from semisonic.classifier.starting_encoder import convert
-from semisonic.classifier.strategy import network_of
+from semisonic.classifier.pretrain import convert
 from semisonic.classifier.train import train
+from semisonic.classifier.training import network_of
 from semisonic.core.errors import OptionError
 from semisonic.core.files import read_json
 from semisonic.features.options import MelOptions
@@ -122,10 +122,14 @@ def test_a_model_from_scratch_says_nothing_of_the_kind(
 def test_auto_leaves_a_general_encoder_as_it_is() -> None:
     for labels in (2.0, 200.0):
         choice = recommend(DataSummary(labels, round(10 * labels), 5000, start=GENERAL))
-        assert (choice.method, choice.objective, choice.start) == ("probe", "none", GENERAL)
-    asked = recommend(DataSummary(4.0, 40, 500, start=GENERAL, objective="simclr"))
-    assert asked.objective == "simclr"
-    assert recommend(DataSummary(4.0, 40, 500, start=FRESH, objective=AUTO)).objective == "simclr"
+        assert (choice.config.method, choice.config.objective, choice.start) == (
+            "probe",
+            "none",
+            GENERAL,
+        )
+    asked = recommend(DataSummary(4.0, 40, 500, start=GENERAL), "simclr")
+    assert asked.config.objective == "simclr"
+    assert recommend(DataSummary(4.0, 40, 500, start=FRESH), AUTO).config.objective == "simclr"
 
 
 def test_the_length_of_clips_is_free_and_the_front_end_is_not(encoder: Path) -> None:

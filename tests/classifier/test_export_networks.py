@@ -16,7 +16,6 @@ from semisonic.classifier.scoring import statistics_of_rows
 from semisonic.core.errors import ModelError
 from semisonic.core.files import read_json
 from semisonic.models.decision import Decision, OodLimit, UnknownRules
-from semisonic.models.notation import SIMPLE
 from semisonic.models.registry import names
 from semisonic.models.staged import DESIGNS
 
@@ -80,7 +79,7 @@ def test_a_rule_against_noise_takes_clips_of_any_length(tmp_path: Path) -> None:
 def test_every_network_was_written_and_says_what_it_says_here() -> None:
     """The committed result is of all networks that there are (and were), and the page tells it."""
     found = read_json(ROOT / "benchmarks/results/export_networks.json")
-    assert set(found["networks"]) >= {*names(), *SIMPLE}
+    assert set(found["networks"]) >= set(names())
     assert found["not_exported"] == []
     assert max(row["largest_difference"] for row in found["networks"].values()) < 1e-3
     assert "export_networks.json" in (ROOT / "docs/export.md").read_text(encoding="utf-8")
@@ -89,7 +88,7 @@ def test_every_network_was_written_and_says_what_it_says_here() -> None:
 def test_the_page_names_what_every_network_takes() -> None:
     page = (ROOT / "docs/export.md").read_text(encoding="utf-8")
     told = set(re.findall(r"`([\w.-]+)`", page))
-    assert {"small", "tiny", "base", *names(), *SIMPLE} - set(DESIGNS) <= told
+    assert {"small", "tiny", "base", *names()} - set(DESIGNS) <= told
 
 
 def test_a_network_that_cannot_be_traced_is_named(

@@ -32,7 +32,7 @@ HOW = {
     "supervised": MethodOptions(),
     "fixmatch": MethodOptions(threshold=0.7, augment="weak"),
     "mean-teacher": MethodOptions(pool_weight=10.0, teacher_decay=0.9),
-    "noisy-student": MethodOptions(threshold=0.5, rounds=1, temperature=0.5),
+    "noisy-student": MethodOptions(threshold=0.5, rounds=1),
     "probe": MethodOptions(threshold=0.5),
 }
 

@@ -13,7 +13,7 @@ from training_rows import train_rows
 
 from semisonic.classifier.config import METHODS, WITHOUT_POOL, MethodOptions, TrainConfig
 from semisonic.classifier.prepare import prepare_waves
-from semisonic.classifier.pseudo_labels import align, pseudo_labels
+from semisonic.classifier.probe import align, pseudo_labels
 from semisonic.classifier.scoring import score_rows
 from semisonic.classifier.training import TrainedModel
 from semisonic.core.errors import DataError
@@ -32,7 +32,7 @@ OPTIONS = {
     "mean-teacher": MethodOptions(pool_weight=10.0, teacher_decay=0.9),
     "joint": MethodOptions(pool_weight=0.5),
     "fixmatch": MethodOptions(threshold=0.7, mixup=0.2, augment="weak"),
-    "noisy-student": MethodOptions(threshold=0.5, rounds=1, temperature=0.5),
+    "noisy-student": MethodOptions(threshold=0.5, rounds=1),
 }
 
 
@@ -158,14 +158,12 @@ def test_guesses_are_aligned_to_the_labels() -> None:
     assert align(scores, expected, 0.0) is scores
 
 
-def test_only_sure_guesses_are_kept_and_sharpened() -> None:
+def test_only_sure_guesses_are_kept() -> None:
     scores = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]])
     rows, even = np.array([4, 7, 9]), np.array([0.5, 0.5])
     hard = pseudo_labels(rows, scores, even, threshold=0.7, alignment=0.0)
     assert hard.rows.tolist() == [4, 9]
     assert hard.shares.tolist() == [[1.0, 0.0], [0.0, 1.0]]
-    soft = pseudo_labels(rows, scores, even, threshold=0.7, alignment=0.0, temperature=0.5)
-    np.testing.assert_allclose(soft.shares[1], [0.04 / 0.68, 0.64 / 0.68], rtol=1e-5)
     several = pseudo_labels(rows, scores[:, :1], even[:1], threshold=0.75, multi_label=True)
     assert several.rows.tolist() == [4, 9]
     assert several.shares.tolist() == [[1.0], [0.0]]

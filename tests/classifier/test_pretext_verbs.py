@@ -23,7 +23,7 @@ from semisonic.features.options import MelOptions
 from semisonic.models.model_file import read_about
 from semisonic.models.pretrained import AutoEncoder
 
-VIEWS = PretextOptions(projection=16, view_share=0.6)
+VIEWS = PretextOptions(view_share=0.6)
 PRETRAIN = PretrainOptions(
     model=NOTATION,
     mel=MEL,
@@ -170,6 +170,6 @@ def test_the_python_face_takes_an_objective(kinds: Path, pool: Path) -> None:
         validation=0.0,
         device="cpu",
     )
-    classifier.set_params(pretext__contrast_temperature=0.3)
+    classifier.set_params(pretext__view_share=0.7)
     classifier.fit(kinds, unlabelled=pool)
     assert "val_rank" in classifier.pretraining_history_[0]

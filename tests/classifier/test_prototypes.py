@@ -12,11 +12,10 @@ from sklearn.preprocessing import StandardScaler
 from tiny_sounds import KINDS, MEL, NOTATION, sound
 from training_rows import train_rows
 
-from semisonic.classifier.config import DataSummary, MethodOptions, TrainConfig
+from semisonic.classifier.config import DataSummary, MethodOptions, TrainConfig, resolve_auto
 from semisonic.classifier.prepare import prepare_waves
 from semisonic.classifier.probe import OWN_SCORE, compare
 from semisonic.classifier.scoring import embed_rows, score_rows
-from semisonic.classifier.strategy import resolve_auto
 from semisonic.classifier.training import TrainedModel
 from semisonic.core.errors import OptionError
 from semisonic.data.clips import Clips

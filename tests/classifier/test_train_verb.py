@@ -18,10 +18,9 @@ from semisonic.classifier import training as training_work
 from semisonic.classifier.config import MethodOptions, PretextOptions
 from semisonic.classifier.model_file import open_encoder, open_model
 from semisonic.classifier.options import PretrainOptions, TrainOptions
-from semisonic.classifier.planning import plan_training
 from semisonic.classifier.pretrain import pretrain
 from semisonic.classifier.provenance import DataPart
-from semisonic.classifier.train import train
+from semisonic.classifier.train import plan_training, train
 from semisonic.core.errors import DataError, ModelError, OptionError
 from semisonic.features.options import MelOptions
 from semisonic.models.model_file import read_about
@@ -135,7 +134,7 @@ def test_unlabelled_recordings_pre_train_the_encoder(
     about = read_about(result.model)["about"]
     assert DataPart.from_dict(about["pretraining"]).n_clips == 24
     again = replace(options, encoder=tmp_path / "run", output=tmp_path / "other")
-    with pytest.raises(OptionError, match="does not hear"):
+    with pytest.raises(OptionError, match="does not learn from"):
         train(again)
 
 
@@ -338,7 +337,7 @@ def test_auto_chooses_says_why_and_lets_options_win(
         objective="simclr",
         pretrain=replace(QUICK_PRETRAIN, epochs=1),
         near_copies=False,
-        pretext=PretextOptions(projection=16, view_share=0.6),
+        pretext=PretextOptions(view_share=0.6),
         output=tmp_path / "run",
     )
     result = train(options)
@@ -346,7 +345,7 @@ def test_auto_chooses_says_why_and_lets_options_win(
     assert result.outcome.guesses
     assert not len(result.selection.validation)
     assert result.notes[0] == (
-        "probe on a fresh encoder, trained to tell 48 clips apart (24 without labels): 8 labels "
+        "probe on a fresh encoder, pre-trained (simclr) on 48 clips (24 without labels): 8 labels "
         "per class are too few to change what it has learned"
     )
     assert result.notes[0] in result.summary()
@@ -377,8 +376,9 @@ def test_auto_keeps_an_encoder_that_tells_sounds_apart(
     record = json.loads((tmp_path / "given" / "run.json").read_text())
     assert record["notes"]["method"] == result.method
     drawn = replace(options, encoder=encoder, fit=replace(TrainOptions().fit, batch_size=12))
-    assert "which has learned to draw spectrograms" in plan_training(drawn).because
-    assert plan_training(drawn).because.startswith("supervised")
+    method = plan_training(drawn)[0]
+    assert "which has learned to rebuild spectrograms" in method
+    assert method.startswith("method: supervised")
 
 
 def test_silence_in_the_pool_is_left_out_and_told(kinds: Path, pool: Path, tmp_path: Path) -> None:

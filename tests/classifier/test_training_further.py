@@ -12,7 +12,7 @@ from training_rows import train_rows
 from semisonic.classifier.config import MethodOptions, TrainConfig
 from semisonic.classifier.scoring import score_owners, score_rows
 from semisonic.classifier.training import shares_of_batch
-from semisonic.core.errors import DataError, ModelError, OptionError
+from semisonic.core.errors import ModelError, OptionError
 from semisonic.features.options import MelOptions
 from semisonic.learning.options import LossOptions
 from semisonic.training.options import FitOptions
@@ -113,22 +113,6 @@ def test_parts_share_a_batch_as_they_occur() -> None:
     assert shares_of_batch(32, 100, 0) == (32, 0)
     with pytest.raises(OptionError, match="batch_size"):
         shares_of_batch(3, 10, 10)
-
-
-def test_a_row_cannot_be_noisy_and_validated_on(data) -> None:
-    features, target = data
-    with pytest.raises(DataError, match="both"):
-        train_rows(
-            features,
-            target,
-            [0, 1, 2],
-            [5],
-            SETTINGS,
-            mel=MEL,
-            classes=CLASSES,
-            seed=0,
-            rows_noisy=[4, 5],
-        )
 
 
 def test_a_method_without_a_place_for_noisy_labels_says_so(data) -> None:

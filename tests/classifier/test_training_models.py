@@ -17,7 +17,6 @@ from semisonic.classifier.training import TrainedModel, validation_metrics
 from semisonic.core.errors import DataError, ModelError
 from semisonic.data.clips import Clips
 from semisonic.features.options import MelOptions
-from semisonic.models.sound_model import build
 from semisonic.training.options import FitOptions
 
 SETTINGS = TrainConfig(NOTATION, fit=QUICK)
@@ -96,14 +95,6 @@ def test_arms_differ_in_the_encoder_and_its_statistics_alone(
     assert float(treated["frontend.standardize.mean"]) == float(pretrained.standardize.mean)
 
 
-def test_both_arms_can_have_the_same_statistics(
-    features: np.ndarray, pretrained: PretrainOutcome
-) -> None:
-    settings = replace(SETTINGS, fit=replace(QUICK, epochs=1))
-    outcome = run(features, settings, standardize=pretrained.standardize)
-    assert float(outcome.model.frontend.standardize.std) == float(pretrained.standardize.std)
-
-
 def test_training_leaves_the_pre_trained_encoder_as_it_was(
     features: np.ndarray, pretrained: PretrainOutcome
 ) -> None:
@@ -134,18 +125,9 @@ def test_several_labels_a_clip(features: np.ndarray) -> None:
     assert {"val_lwlrap", "val_map", "val_loss"} <= set(outcome.history[0])
 
 
-@pytest.mark.parametrize(
-    ("more", "words"),
-    [
-        ({"rows_train": []}, "no labelled clips"),
-        ({"target": TARGET - 1}, "class numbers -1"),
-        ({"rows_validation": [3]}, "both learnt from and validated"),
-        ({"target": np.zeros((30, 2), np.float32)}, "shape"),
-    ],
-)
-def test_wrong_rows_are_refused(features: np.ndarray, more: dict[str, object], words: str) -> None:
-    with pytest.raises(DataError, match=words):
-        run(features, **more)
+def test_a_training_needs_labels(features: np.ndarray) -> None:
+    with pytest.raises(DataError, match="no labelled clips"):
+        run(features, rows_train=[])
 
 
 def test_equal_accuracies_are_told_apart_by_the_loss() -> None:
@@ -164,9 +146,3 @@ def test_a_checkpoint_of_a_finished_training_is_used(features: np.ndarray, tmp_p
     assert first.history == again.history
     a, b = first.model.state_dict(), again.model.state_dict()
     assert all(torch.equal(a[name], b[name]) for name in a)
-
-
-def test_statistics_must_have_been_fitted(features: np.ndarray) -> None:
-    model = build(NOTATION, MEL, KINDS)
-    with pytest.raises(ModelError, match="never fitted"):
-        run(features, standardize=model.frontend.standardize)

@@ -12,9 +12,8 @@ import pytest
 import torch
 from tiny_sounds import KINDS, MEL, NOTATION, QUICK, QUICK_PRETRAIN, write_kinds
 
-from semisonic.classifier.config import TrainConfig
+from semisonic.classifier.config import TrainConfig, check_read
 from semisonic.classifier.evaluate import evaluate
-from semisonic.classifier.find_rate import find_rate
 from semisonic.classifier.model_file import open_model
 from semisonic.classifier.options import (
     EvaluateOptions,
@@ -24,8 +23,7 @@ from semisonic.classifier.options import (
 )
 from semisonic.classifier.pretrain import pretrain
 from semisonic.classifier.provenance import DataPart
-from semisonic.classifier.strategy import check_read
-from semisonic.classifier.train import train
+from semisonic.classifier.train import find_rate, train
 from semisonic.core.errors import DataError, ModelError, OptionError
 from semisonic.models.model_file import read_about
 from semisonic.models.pretrained import in_order

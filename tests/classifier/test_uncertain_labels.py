@@ -94,7 +94,7 @@ def test_an_evaluation_leaves_uncertain_labels_out(
         )
     )
     assert len(found.measurement.clips) == 12 + 9
-    assert "12 clips left out: nobody checked their labels" in caplog.text
+    assert "12 clips with unverified labels left out" in caplog.text
 
 
 def test_a_table_of_uncertain_labels_is_no_measure(tagged: Path) -> None:
@@ -110,13 +110,13 @@ def test_info_counts_them(tagged: Path, capsys: pytest.CaptureFixture[str]) -> N
     finally:
         progress.show(False)
     said = capsys.readouterr()
-    assert "21 checked, 12 uncertain" in said.out
+    assert "21 verified, 12 not" in said.out
     header = next(line for line in said.out.splitlines() if line.startswith("class "))
     assert header.split() == [
         "class",
         "clips",
         "recordings",
-        "uncertain",
+        "unverified",
         "no",
         "fold",
         "fold",
@@ -157,14 +157,14 @@ def test_unchecked_labels_may_count_less_or_have_a_loss_of_their_own(
 
 
 def test_options_for_unchecked_labels_need_some(tagged: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="0 with unchecked"):
+    with pytest.raises(DataError, match="0 with unverified"):
         learned(
             tagged,
             tmp_path / "x",
             labels="fsdkaggle2018-verified",
             noisy_weight=0.5,
         )
-    with pytest.raises(OptionError, match="no place for labels"):
+    with pytest.raises(OptionError, match="no place for unverified labels"):
         learned(
             tagged,
             tmp_path / "y",

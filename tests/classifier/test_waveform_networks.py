@@ -1,4 +1,4 @@
-"""The whole way with a network that hears the waveform."""
+"""The whole way with a network that reads the waveform."""
 
 from __future__ import annotations
 
@@ -55,5 +55,5 @@ def test_it_learns_and_its_file_gives_the_same_scores(tmp_path: Path) -> None:
 
 
 def test_views_to_be_compared_are_of_spectrograms() -> None:
-    with pytest.raises(OptionError, match=r"hears the waveform.*supervised"):
+    with pytest.raises(OptionError, match=r"reads the waveform.*supervised"):
         build_view(PretextOptions(), MEL)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import multiprocessing
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from semisonic.audio.write import write
-from semisonic.classifier import starting_encoder as synthetic
+from semisonic.classifier import pretraining as synthetic
 from semisonic.cli.main import main
 from semisonic.core import progress
 from semisonic.core.errors import OptionError
@@ -45,7 +46,8 @@ def _quick(put: object) -> None:
         "SOUNDS",
         SynthOptions(n_classes=2, clips_per_class=5, clips_per_recording=1, n_pool=0),
     )
-    put(synthetic, "FIT", FitOptions(steps=2, batch_size=4, restore_best=False))
+    fit = FitOptions(steps=2, batch_size=4, restore_best=False)
+    put(synthetic, "SYNTH_CONFIG", replace(synthetic.SYNTH_CONFIG, fit=fit))
 
 
 @pytest.fixture

@@ -53,8 +53,8 @@ def ask(options: AskOptions, session: Session) -> int | None:
 @pytest.fixture(autouse=True)
 def a_verb_that_does_what_is_asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     verb = as_verb(AskOptions, resumes=True)(ask)
-    monkeypatch.setitem(sys.modules, "semisonic.cli.the_verb_ask", SimpleNamespace(command=verb))  # type: ignore[arg-type]
-    monkeypatch.setitem(command_module.VERBS, "ask", ("the_verb_ask:command", "Ask."))
+    monkeypatch.setitem(sys.modules, "semisonic.cli.the_verb_ask", SimpleNamespace(ask=verb))  # type: ignore[arg-type]
+    monkeypatch.setitem(command_module.VERBS, "ask", ("the_verb_ask", "Ask."))
     yield
     progress.show(False)
 

@@ -22,7 +22,7 @@ import pytest
 import soundfile as sf
 
 from semisonic import recipes
-from semisonic.classifier import starting_encoder as synthetic
+from semisonic.classifier import pretraining as synthetic
 from semisonic.classifier.options import FindRateOptions
 from semisonic.cli.main import Verbs, command, main
 from semisonic.cli.parser import Verb
@@ -243,12 +243,12 @@ def small_budgets() -> Iterator[pytest.MonkeyPatch]:
     """Two steps for each training, a few made-up sounds; no example says otherwise."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(FitOptions, "n_steps", lambda *_: 2)
-        sounds = dataclasses.replace(synthetic.SOUNDS, n_classes=3, clips_per_class=5)
-        patch.setattr(synthetic, "SOUNDS", sounds)
+        sounds = dataclasses.replace(synthetic.SYNTH_SOUNDS, n_classes=3, clips_per_class=5)
+        patch.setattr(synthetic, "SYNTH_SOUNDS", sounds)
         # processes would not know of all this
         patch.setattr("semisonic.experiments.runner.count_workers", lambda _: 1)
         fewer = fewer_sounds(make_synth)
-        for user in ("data.synth.dataset", "classifier.starting_encoder"):
+        for user in ("data.synth.dataset", "classifier.pretraining"):
             patch.setattr(f"semisonic.{user}.make_synth", fewer)
         patch.setitem(sys.modules, "sounddevice", None)
         patch.setattr(webbrowser, "open", lambda _: True)

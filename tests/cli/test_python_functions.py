@@ -90,7 +90,7 @@ def test_the_verbs_of_training_take_the_options_of_the_command_line(
     found = semisonic.evaluate(run, str(others), str(tmp_path / "e"), bootstrap=100)
     assert len(found.to_frame()) == 20
     assert set(found.to_frame().columns) >= {"clip", "label", "predicted", "noise", "tone"}
-    made = semisonic.calibrate(run, str(others), str(tmp_path / "c"), unknown="none")
+    made = semisonic.calibrate(run, str(others), str(tmp_path / "c"), unknown=False)
     assert made.to_frame()["class"].tolist() == ["noise", "tone"]
     encoder = semisonic.pretrain(
         str(others), str(tmp_path / "p"), objective="denoising", noise_db=3.0, **SMALL

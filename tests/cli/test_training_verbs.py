@@ -195,9 +195,9 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(
     assert shown == {"data": str(sounds / "labels.csv"), "output": str(folder)}
     assert "read as a table of files and labels" in answer.err
     assert (
-        "# method: probe or prototype on an encoder that has learned made-up sounds" in answer.out
+        "# method: probe or prototype on an encoder that has learned synthetic sounds" in answer.out
     )
-    assert "made-up sounds: make 2,000, train the encoder for 2,000 steps" in answer.out
+    assert "synthetic sounds: make 2,000, train the encoder for 2,000 steps" in answer.out
     assert re.search(r"decode \d+ clips: less than a minute", answer.out)
     assert re.search(r"all of it: about \d+ min .* about [\d.]+ [MG]B in '.*cache'", answer.out)
     last = answer.out.splitlines()[-1]
@@ -231,7 +231,7 @@ def test_what_is_going_to_be_done_is_said_before_it_is(
     labels, run = str(sounds / "labels.csv"), str(tmp_path / "run")
     assert main(["train", labels, "-o", run, *SMALL, "--epochs", "3"]) == 130
     said = capsys.readouterr().err
-    assert "method: supervised from an encoder that has learned made-up sounds" in said
+    assert "method: supervised from an encoder that has learned synthetic sounds" in said
     assert re.search(r"train \(supervised\), \d+ steps of 20 clips", said)
 
 
@@ -302,7 +302,7 @@ def test_the_word_synth_is_the_embedded_set(
 
     made: list[Path] = []
     monkeypatch.setattr(
-        "semisonic.data.synth.dataset.make_synth", lambda folder, _: made.append(folder)
+        "semisonic.data.synth.dataset.make_synth", lambda folder: made.append(folder)
     )
     options = TrainOptions(
         method="supervised",
@@ -312,7 +312,7 @@ def test_the_word_synth_is_the_embedded_set(
     )
     session = Session()
     session.quiet = True
-    found = begin(options, session, labelled="data", pool="unlabelled")
+    found = begin(options, session)
     assert made == [tmp_path / "runs" / "synth"]
     assert (found.data, found.unlabelled) == (made[0] / "labels.csv", made[0] / "pool")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from semisonic.classifier import starting_encoder as synthetic
+from semisonic.classifier import pretraining as synthetic
 from semisonic.core.errors import DataError, OptionError
 from semisonic.data.options import SynthOptions
 from semisonic.experiments.curve import learning_curve
@@ -26,8 +26,9 @@ MEL = MelOptions(sample_rate=8000, duration=0.5, n_fft=256, hop_length=128, n_me
 def few_made_up_sounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """A synthetic start in a second instead of minutes."""
     sounds = SynthOptions(n_classes=3, clips_per_class=5, clips_per_recording=1, n_pool=0, seed=7)
-    monkeypatch.setattr(synthetic, "SOUNDS", sounds)
-    monkeypatch.setattr(synthetic, "FIT", FitOptions(steps=3, batch_size=4))
+    monkeypatch.setattr(synthetic, "SYNTH_SOUNDS", sounds)
+    config = replace(synthetic.SYNTH_CONFIG, fit=FitOptions(steps=3, batch_size=4))
+    monkeypatch.setattr(synthetic, "SYNTH_CONFIG", config)
 
 
 def options(tiny_set: Path, output: Path, **changes: object) -> CurveOptions:

@@ -32,9 +32,9 @@ from semisonic.classifier.detection.results import DetectResult
 from semisonic.classifier.job import TrainedJob, train
 from semisonic.classifier.model_file import MODEL, find_file, open_encoder, open_model
 from semisonic.classifier.predict import UNKNOWN, AnswerRule
+from semisonic.classifier.pretraining import SYNTH
 from semisonic.classifier.scoring import ScoredRows
 from semisonic.classifier.sounds import Sounds, as_sounds, embed_sounds, score_sounds
-from semisonic.classifier.starting_encoder import SYNTH
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.options import from_mapping, nearest
 from semisonic.evaluation.metrics import lwlrap

@@ -5,6 +5,7 @@ takes. No torch here.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -28,20 +29,18 @@ METHODS = (
     "noisy-student",
 )
 PROBE, PROTOTYPE = METHODS[1:3]
-FITTED = "fitted"
-"""What happens to simple classifiers; it goes with the model and is not asked for."""
 LEFT_OUT = "probe or prototype"
 """The better of both, by leaving labelled recordings out; ``auto`` chooses it."""
-SOLVED = (PROBE, PROTOTYPE, LEFT_OUT, FITTED)
+SOLVED = (PROBE, PROTOTYPE, LEFT_OUT)
 """Methods that leave the encoder as it is and solve for the class layer."""
-WITHOUT_POOL = (*METHODS[:3], LEFT_OUT, FITTED)
-"""The others need a pool; the second uses one if there is one."""
+WITHOUT_POOL = ("supervised", *SOLVED)
+"""The others need a pool; a probe uses one if there is one."""
 WITH_NOISY = ("supervised", "pi-model", "mean-teacher", "noisy-student")
-"""Methods that take clips whose labels nobody checked as a part of their own."""
+"""Methods that take clips with unverified labels as a part of their own."""
 
 _TRAINING = ("supervised", *METHODS[3:])
 _WITH_POOL = METHODS[3:7]
-_GUESSING = ("probe", "fixmatch", "noisy-student")
+_WITH_PSEUDO_LABELS = ("probe", "fixmatch", "noisy-student")
 _READERS = {
     "augment": _TRAINING,
     "mixup": _TRAINING,
@@ -50,16 +49,13 @@ _READERS = {
     "pool_weight": ("probe", *_WITH_POOL),
     "ramp_steps": ("pi-model", "mean-teacher"),
     "teacher_decay": ("mean-teacher", "fixmatch"),
-    "threshold": _GUESSING,
-    "threshold_kind": ("fixmatch",),
-    "alignment": _GUESSING,
-    "temperature": _GUESSING[1:],
+    "threshold": _WITH_PSEUDO_LABELS,
+    "alignment": _WITH_PSEUDO_LABELS,
     "rounds": ("probe", "noisy-student"),
 }
 """Which methods read an option; the others are for all."""
 
 VIEWS = ("none", "weak", "mixed", "strong")
-THRESHOLDS = ("fixed", "relative", "adaptive")
 
 
 @dataclass(frozen=True)
@@ -85,8 +81,8 @@ class MethodOptions:
     )
     pool_weight: float | None = option(
         None,
-        "weight of the loss of unlabelled clips beside that of labelled ones; probe: of "
-        "all guesses together, at most; joint: of their reconstruction; pi-model, mean-teacher: "
+        "weight of the loss of unlabelled clips beside that of labelled ones; probe: of all "
+        "pseudo-labels together, at most; joint: of their reconstruction; pi-model, mean-teacher: "
         "of a mean square, 30 if not given; else 1",
         minimum=0.0,
     )
@@ -95,38 +91,28 @@ class MethodOptions:
     )
     teacher_decay: float | None = option(
         None,
-        "fixmatch, mean-teacher: guesses come from the weights' moving average with this "
+        "fixmatch, mean-teacher: pseudo-labels come from the weights' moving average with this "
         "decay; 0: from the network itself. If not given 0.99 for mean-teacher, else 0",
         minimum=0.0,
         maximum=0.99999,
     )
     threshold: float = option(
         0.9,
-        "probe, fixmatch, noisy-student: how sure a guess must be, as a score",
+        "probe, fixmatch, noisy-student: least confidence of a pseudo-label, as a score",
         minimum=0.0,
         maximum=1.0,
     )
-    threshold_kind: str = option(
-        "fixed",
-        "fixmatch: fixed; relative to the sureness of labelled clips; or adaptive by class",
-        choices=THRESHOLDS,
-    )
     alignment: float = option(
         1.0,
-        "probe, fixmatch, noisy-student: how far guesses are brought to the classes' "
+        "probe, fixmatch, noisy-student: how far pseudo-labels are brought to the classes' "
         "frequencies among the labels, 0 to 1",
         minimum=0.0,
         maximum=1.0,
     )
-    temperature: float = option(
-        0.0,
-        "fixmatch, noisy-student: 0 makes a guess a class; above, a distribution, sharpened "
-        "below 1",
-        minimum=0.0,
-        maximum=10.0,
-    )
     rounds: int = option(
-        2, "noisy-student: students after the first teacher; probe: rounds of guesses", minimum=1
+        2,
+        "noisy-student: students after the first teacher; probe: rounds of pseudo-labels",
+        minimum=1,
     )
 
     def readers(self) -> dict[str, tuple[str, ...]]:
@@ -170,17 +156,11 @@ SAME = "same"
 
 
 def check_noisy(method: str) -> None:
-    """See that a method takes clips whose labels nobody checked as a part of their own.
-
-    Raises
-    ------
-    OptionError
-        When it does not.
-    """
+    """Raise OptionError where a method has no place for unverified labels beside others."""
     if method not in WITH_NOISY:
         raise OptionError(
-            f"option 'method': '{method}' has no place for labels that nobody checked beside "
-            f"others; use one of {', '.join(WITH_NOISY)}, or leave them out"
+            f"option 'method': '{method}' has no place for unverified labels beside verified ones; "
+            f"use one of {', '.join(WITH_NOISY)}, or leave them out"
         )
 
 
@@ -198,77 +178,45 @@ OBJECTIVE_HELP = "what pre-training asks of the encoder"
 PRETEXT_HELP = "pre-training objective"
 
 
-def _option_of(objective: str, default: Any, text: str, **limits: Any) -> Any:
-    """An option that one objective alone reads; its help says of which."""
-    declared = option(default, f"{objective}: {text}", **limits)
-    return dataclasses.field(
-        default=default, metadata={**declared.metadata, "objective": objective}
-    )
+_READ_BY = {
+    "noise_db": DENOISING,
+    "cell_dropout": DENOISING,
+    "layer_epochs": LAYERWISE,
+    "views": SIMCLR,
+    "view_share": SIMCLR,
+}
 
 
 @dataclass(frozen=True)
 class PretextOptions:
     """Options of the pre-training objectives, each of which one objective reads."""
 
-    noise_db: float = _option_of(
-        DENOISING, 6.0, "deviation of the noise on each cell; 0: none", unit="dB", minimum=0
+    noise_db: float = option(
+        6.0, "denoising: deviation of the noise on each cell; 0: none", unit="dB", minimum=0
     )
-    cell_dropout: float = _option_of(
-        DENOISING, 0.25, "share of cells that are dropped", minimum=0.0, maximum=0.95
+    cell_dropout: float = option(
+        0.25, "denoising: share of cells that are dropped", minimum=0.0, maximum=0.95
     )
-    layer_epochs: int = _option_of(
-        LAYERWISE, 5, "epochs of each layer by itself; 0: none", minimum=0
+    layer_epochs: int = option(
+        5, "layer-wise: epochs of each layer by itself, before those of the whole", minimum=1
     )
-    together: bool = _option_of(LAYERWISE, True, "train the whole auto-encoder after its layers")
-    views: str = _option_of(
-        SIMCLR,
+    views: str = option(
         "strong",
-        "how the views of a clip are changed",
+        "simclr: how the views of a clip are changed",
         choices=OpenChoices(("none", "weak", "strong"), REGISTERED),
     )
-    view_share: float = _option_of(
-        SIMCLR,
+    view_share: float = option(
         0.5,
-        "length of a view as a share of the clip, cut at random; 1: all of it",
+        "simclr: length of a view as a share of the clip, cut at random; 1: all of it",
         minimum=0.05,
         maximum=1.0,
     )
-    view_background: float = _option_of(
-        SIMCLR, 0.5, "share of views with another clip beneath", minimum=0.0, maximum=1.0
-    )
-    view_crop: float = _option_of(
-        SIMCLR,
-        0.25,
-        "most that is cut off a view's bands, as a share; the rest is stretched over them",
-        minimum=0.0,
-        maximum=0.9,
-    )
-    projection: int = _option_of(SIMCLR, 128, "length of the vectors that are compared", minimum=2)
-    contrast_temperature: float = _option_of(
-        SIMCLR,
-        0.2,
-        "what similarities are divided by; smaller: the most alike of the other clips count more",
-        minimum=0.01,
-        maximum=10.0,
-    )
 
     def check_for(self, objective: str) -> None:
-        """See that only options were changed that an objective reads.
-
-        Raises
-        ------
-        OptionError
-            When an option of another objective was changed, which would do nothing, or when
-            nothing is left to train.
-        """
+        """Raise OptionError where an option was changed that the objective does not read."""
         check(self)
-        if objective == LAYERWISE and not (self.layer_epochs or self.together):
-            raise OptionError(
-                "options 'layer_epochs', 'together': found 0 and false, so that nothing would be "
-                "trained; give the layers epochs, or train the whole"
-            )
         for field in dataclasses.fields(self):
-            reader, value = field.metadata["objective"], getattr(self, field.name)
+            reader, value = _READ_BY[field.name], getattr(self, field.name)
             if objective != reader and value != field.default:
                 raise OptionError(
                     f"option '{field.name}': found {value}, but the objective '{objective}' does "
@@ -335,7 +283,7 @@ class TrainConfig:
 
     ``SoundClassifier.fit``, ``train``, ``find-rate``, ``suspects``, ``run``, ``curve`` and
     ``tune`` all read it. With ``method`` or ``objective`` "auto",
-    :func:`semisonic.classifier.strategy.resolve_auto` chooses what was left open.
+    :func:`resolve_auto` chooses what was left open.
 
     Examples
     --------
@@ -349,7 +297,7 @@ class TrainConfig:
         "supervised",
         "how labels and unlabelled recordings are learned from; auto chooses by "
         "their number, and says why",
-        choices=(AUTO, *METHODS, LEFT_OUT, FITTED),
+        choices=(AUTO, *METHODS, LEFT_OUT),
     )
     objective: str = option(
         NO_OBJECTIVE,
@@ -370,7 +318,7 @@ class TrainConfig:
     method_params: MethodOptions = option(MethodOptions(), "method")
     noisy_weight: float = option(
         1.0,
-        "weight of a clip whose labels nobody checked (FSDKaggle's noisy part) beside another",
+        "weight of a clip with unverified labels (FSDKaggle's noisy part) beside another",
         minimum=0.0,
         maximum=100.0,
     )
@@ -395,13 +343,13 @@ class TrainConfig:
 
 # ``--method auto``: the recommended way to learn, from what there is to learn from.
 #
-# First the encoder learns what sounds are, without labels: made-up sounds, then telling all clips
-# at hand apart. Where labels are few they choose among what it has learned (a linear probe); where
-# they are many they train it further. An encoder that was given keeps its weights where few labels
-# meet one that was made by telling sounds apart: its file says how it was made.
+# First the encoder learns what sounds are, without labels: synthetic sounds, then contrastive
+# learning on all clips at hand. Where labels are few they choose among what it has learned (a
+# linear probe); where they are many they train it further. An encoder that was given keeps its
+# weights where few labels meet one that tells sounds apart: its file says how it was made.
 #
 # The settings come from trials on inner validation parts of ESC-10's training folds. Where few
-# labels end (:data:`FEW`) and how few clips are worth telling apart (:data:`LEAST_HEARD`) are
+# labels end (:data:`FEW`) and how few clips are worth pre-training on (:data:`LEAST_HEARD`) are
 # judgements. ``docs/few-labels.md`` tells what was measured on test folds. No torch here.
 
 
@@ -409,13 +357,15 @@ T = TypeVar("T")
 FRESH, GIVEN, DRAWN = "fresh", "given", "drawn"
 SYNTHETIC, GENERAL = "synthetic", "general"
 """What the encoder starts from: random weights; an encoder that learned to tell sounds apart (that
-of a classifier, or one pre-trained by comparing views); one that learned to draw spectrograms; one
-of made-up sounds; or one of a published general network."""
+of a classifier, or one pre-trained by comparing views); one that learned to rebuild spectrograms;
+one trained on synthetic sounds; or one of a published general network."""
 
+VALIDATION = 0.15
+"""Share of the labels that validate, unless another is asked for."""
 FEW = 16.0
 """Labels a class up to which the encoder is left as it is while labels are learned."""
 LEAST_HEARD = 200
-"""Clips, labelled ones included, below which there is too little to tell apart."""
+"""Clips, labelled ones included, below which there is too little for contrastive learning."""
 
 FIT = FitOptions(
     steps=1000,
@@ -431,14 +381,14 @@ FIT = FitOptions(
 )
 """Training from fresh weights with few labels: what the recommended way is held against."""
 PRETRAIN = replace(FIT, steps=1500, batch_size=64, learning_rate=2e-3)
-"""How clips are told apart: for so long, on all of them, with the average of the weights kept."""
+"""Contrastive pre-training: for so long, on all clips, with the average of the weights kept."""
 FINE_TUNE = replace(FIT, steps=4000, learning_rate=1e-3)
 DROPOUT = 0.3
-BEGUN = {
+_BEGUN = {
     FRESH: "a fresh encoder",
     GIVEN: "the encoder given, which has learned to tell sounds apart",
-    DRAWN: "the encoder given, which has learned to draw spectrograms",
-    SYNTHETIC: "an encoder that has learned made-up sounds",
+    DRAWN: "the encoder given, which has learned to rebuild spectrograms",
+    SYNTHETIC: "an encoder that has learned synthetic sounds",
     GENERAL: "a published general encoder",
 }
 
@@ -457,10 +407,6 @@ class DataSummary:
     multi_label : bool
     start : {"fresh", "given", "drawn", "synthetic", "general"}
         What the encoder was asked to start from.
-    objective : str
-        What pre-training was asked to be; ``auto`` where that is left open.
-    trains, keeps : str
-        The option that asks for the encoder to be trained, or to be kept; empty without one.
     """
 
     labels_per_class: float
@@ -468,90 +414,204 @@ class DataSummary:
     n_pool: int = 0
     multi_label: bool = False
     start: str = FRESH
-    objective: str = AUTO
-    trains: str = ""
-    keeps: str = ""
 
 
 @dataclass(frozen=True)
-class Recommendation:
-    """A way to learn: the method and what goes with it.
+class Resolved:
+    """A configuration in which nothing is left to ``auto``.
 
     Attributes
     ----------
-    method : str
+    config : TrainConfig
     start : {"fresh", "given", "drawn", "synthetic", "general"}
-    objective : str
-        What the encoder is pre-trained by on all clips; or ``none``.
-    method_params : MethodOptions
-    fit : FitOptions
-        A probe does not read it.
-    dropout : float
+        What the encoder starts from.
     because : str
-        The choice and its reasons, in one sentence.
+        What ``auto`` chose and why; empty where nothing was left to it.
     """
 
-    method: str
+    config: TrainConfig
     start: str
-    objective: str
-    method_params: MethodOptions
-    fit: FitOptions
-    dropout: float
-    because: str
+    because: str = ""
 
 
-def recommend(situation: DataSummary) -> Recommendation:
+def recommend(
+    data: DataSummary, objective: str = AUTO, *, trains: str = "", keeps: str = ""
+) -> Resolved:
     """The recommended way to learn.
 
-    A probe is for encoders that are known to tell sounds apart; one that learned to draw
-    spectrograms is trained further also with few labels. A published general encoder has heard
-    thousands of times more than is at hand: it is not changed, unless an objective or an option
-    of the training was asked for. Without a pool to guess about, few labels choose between probe
-    and prototype themselves.
+    A probe is for encoders that are known to tell sounds apart; one that learned to rebuild
+    spectrograms is trained further also with few labels. A published general encoder has learned
+    from thousands of times more than is at hand: it is not changed, unless an objective or an
+    option of the training was asked for. Without a pool, few labels choose between probe and
+    prototype themselves.
+
+    Parameters
+    ----------
+    data : DataSummary
+    objective : str
+        What pre-training was asked to be; ``auto`` where that is left open.
+    trains, keeps : str
+        The option that asks for the encoder to be trained, or to be kept; empty without one.
     """
-    few = situation.labels_per_class <= FEW
-    n_heard = situation.n_labelled + situation.n_pool
-    objective = situation.objective
-    if objective == AUTO and situation.start == GENERAL:
-        objective = NO_OBJECTIVE
+    few, n_clips = data.labels_per_class <= FEW, data.n_labelled + data.n_pool
+    start, asked = data.start, objective
     if objective == AUTO:
-        objective = SIMCLR if n_heard >= LEAST_HEARD else NO_OBJECTIVE
-    start = situation.start
-    if start == FRESH and situation.objective in (AUTO, NO_OBJECTIVE):
+        worth_it = start != GENERAL and n_clips >= LEAST_HEARD
+        objective = SIMCLR if worth_it else NO_OBJECTIVE
+    if start == FRESH and asked in (AUTO, NO_OBJECTIVE):
         start = SYNTHETIC
-    begun = BEGUN[start]
+    begun = _BEGUN[start]
     if objective == SIMCLR:
-        begun += f", trained to tell {n_heard} clips apart ({situation.n_pool} without labels)"
+        begun += f", pre-trained (simclr) on {n_clips} clips ({data.n_pool} without labels)"
     elif objective != NO_OBJECTIVE:
-        begun += f", pre-trained on {n_heard} clips ({objective})"
-    elif situation.objective == AUTO and start != GENERAL:
-        begun += f", as {n_heard} clips are too few to be told apart"
-    labels = f"{situation.labels_per_class:.3g} labels per class are "
+        begun += f", pre-trained ({objective}) on {n_clips} clips"
+    elif asked == AUTO and start != GENERAL:
+        begun += f", as {n_clips} clips are too few for pre-training"
+    labels = f"{data.labels_per_class:.3g} labels per class are "
     tells_apart = (
         start == GENERAL
         or (start in (SYNTHETIC, GIVEN) and objective == NO_OBJECTIVE)
         or objective in WITHOUT_DECODER
     )
-    keeps = (few or start == GENERAL) and tells_apart
-    if (keeps or situation.keeps) and not situation.trains:
-        compares = few and not (situation.n_pool or situation.multi_label or situation.keeps)
-        method = LEFT_OUT if compares else PROBE
-        because = f"{method} on {begun}: {labels}too few to change what it has learned"
-        if situation.keeps:
-            because = f"{method} on {begun}: option '{situation.keeps}' is for it ({labels}given)"
-        elif start == GENERAL:
-            because = f"{method} on {begun}: it has learned from far more clips than there are here"
+    if not trains and (keeps or (tells_apart and (few or start == GENERAL))):
+        compares = few and not (data.n_pool or data.multi_label or keeps)
         params = MethodOptions() if compares else MethodOptions(threshold=0.7)
-        return Recommendation(method, start, objective, params, FitOptions(), 0.0, because)
-    params = MethodOptions(augment="mixed" if few else "strong", mixup=0.4)
+        method = LEFT_OUT if compares else PROBE
+        config = TrainConfig(method=method, objective=objective, method_params=params)
+        why = f"{labels}too few to change what it has learned"
+        if keeps:
+            why = f"option '{keeps}' is for it ({labels}given)"
+        elif start == GENERAL:
+            why = "it has learned from far more clips than there are here"
+        return Resolved(config, start, f"{method} on {begun}: {why}")
+    config = TrainConfig(
+        objective=objective,
+        dropout=DROPOUT,
+        method_params=MethodOptions(augment="mixed" if few else "strong", mixup=0.4),
+        fit=FIT if few else FINE_TUNE,
+    )
     why = "enough to train it further"
-    if situation.trains:
-        why = f"learned by training it, as option '{situation.trains}' asks for"
+    if trains:
+        why = f"learned by training it, as option '{trains}' asks for"
     elif few:
         why = "few, but it may not tell sounds apart yet"
-    because = f"supervised from {begun}: {labels}{why}"
-    fit = FIT if few else FINE_TUNE
-    return Recommendation("supervised", start, objective, params, fit, DROPOUT, because)
+    return Resolved(config, start, f"supervised from {begun}: {labels}{why}")
+
+
+def resolve_auto(config: TrainConfig, data: DataSummary, *, trains: str = "") -> Resolved:
+    """Choose everything that a configuration leaves to ``auto``.
+
+    Options that were given hold all the same, see :func:`semisonic.core.options.given`.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        Or a class made from it; what its fields are by default counts as not given.
+    data : DataSummary
+        What there is to learn from, and what the encoder was asked to start from.
+    trains : str
+        An option or a verb that asks for the encoder to be trained; empty without one.
+
+    Raises
+    ------
+    OptionError
+        When something is asked for that would do nothing: an option that the method does not
+        read, or a pool that no method learns from.
+    """
+    default, start, because = type(config)(), data.start, ""
+    if config.method == AUTO:
+        trains, keeps = _asked_of_encoder(config, trains)
+        advice = recommend(data, config.objective, trains=trains, keeps=keeps)
+        advised, start, because = advice.config, advice.start, advice.because
+        config.method_params.check_for(advised.method)
+        trained = advised.method not in SOLVED
+        config = replace(
+            config,
+            method=advised.method,
+            objective=advised.objective,
+            method_params=followed(advised.method_params, config.method_params, MethodOptions()),
+            fit=followed(advised.fit, config.fit, default.fit) if trained else config.fit,
+            dropout=config.dropout if "dropout" in given(config, default) else advised.dropout,
+        )
+    else:
+        config.method_params.check_for(config.method)
+        if config.objective == AUTO:
+            first = config.method in WITHOUT_POOL and data.n_pool and start == FRESH
+            suited = SIMCLR if config.method in SOLVED else RECONSTRUCTION
+            config = replace(config, objective=suited if first else NO_OBJECTIVE)
+        if config.method == PROTOTYPE and (start, config.objective) == (FRESH, NO_OBJECTIVE):
+            start = SYNTHETIC  # random weights tell nothing apart
+        if data.n_pool and config.method == "supervised" and config.objective == NO_OBJECTIVE:
+            raise OptionError(
+                "option 'unlabelled': the method 'supervised' without pre-training does not learn "
+                "from these recordings; choose another method, an objective for pre-training, or "
+                "leave them out"
+            )
+    fit = pretraining_fit(config.objective, config.pretrain, default.pretrain)
+    return Resolved(replace(config, pretrain=fit), start, because)
+
+
+def _asked_of_encoder(config: TrainConfig, trains: str) -> tuple[str, str]:
+    """An option for a training of the encoder, and one for a probe; empty where none is given."""
+    readers = config.method_params.readers().items()
+    training = [name for name, of in readers if "supervised" in of and PROBE not in of]
+    keeping = [name for name, of in readers if PROBE in of and "supervised" not in of]
+    training = [*([trains] if trains else []), *training]
+    if training and keeping:
+        raise OptionError(
+            f"options '{training[0]}' and '{keeping[0]}': the first asks for a training, the "
+            "second is for a method that keeps the encoder; leave one of them out, or give a method"
+        )
+    return (training or [""])[0], (keeping or [""])[0]
+
+
+def _of_training(config: TrainConfig) -> Iterator[tuple[str, Any, bool, bool]]:
+    """Options that only a training reads: name, value, whether it was changed, and given."""
+    for options, plain in ((config.fit, TRAIN_FIT), (config.loss, LossOptions())):
+        named = given(options, plain)
+        for field in dataclasses.fields(options):
+            value = getattr(options, field.name)
+            yield field.name, value, value != getattr(plain, field.name), field.name in named
+    for name in ("dropout", "label_smoothing"):
+        value = getattr(config, name)
+        yield name, value, bool(value), bool(value)
+
+
+def asks_training(config: TrainConfig) -> str:
+    """The first option that was given and that only a training reads; or nothing."""
+    return next((name for name, _, _, is_given in _of_training(config) if is_given), "")
+
+
+def check_read(method: str, config: TrainConfig) -> None:
+    """Raise OptionError for a changed option of training where a class layer is solved for."""
+    for name, value, is_changed, _ in _of_training(config) if method in SOLVED else ():
+        if is_changed:
+            raise OptionError(
+                f"option '{name}': found {value}, but the method '{method}' only chooses among "
+                "what the encoder has learned and does not read it; to train the encoder give the "
+                "method 'supervised'"
+            )
+
+
+def check_freezing(fit: FitOptions, has_start: bool) -> None:
+    """Raise OptionError where an encoder is to be frozen that has learned nothing yet."""
+    if fit.freeze_epochs and not has_start:
+        raise OptionError(
+            f"option 'freeze_epochs': found {fit.freeze_epochs:g}, but the encoder starts from "
+            "random weights, which freezing would keep; give an encoder to start from, or a "
+            "pool to pre-train it on"
+        )
+
+
+def validation_share(method: str, share: float, labels_per_class: float) -> float:
+    """The share of labels to validate on.
+
+    ``auto`` trains for a fixed time, and methods that solve for a class layer have no epoch to
+    choose, so a validation part only measures; where labels are few they are all learned from,
+    unless a part was asked for.
+    """
+    spare = method in (AUTO, *SOLVED) and share == VALIDATION and labels_per_class <= FEW
+    return 0.0 if spare else share
 
 
 def pretraining_fit(objective: str, asked: FitOptions, default: FitOptions) -> FitOptions:

@@ -1,14 +1,14 @@
 """The training job: labelled sounds, a pool and a configuration in, a trained model out.
 
-Every door uses these steps: :func:`select_job` says which sounds do what and resolves ``auto``,
-:meth:`TrainingJob.prepare` computes features, :meth:`PreparedJob.pretrain` and
-:meth:`PreparedJob.train` learn. :func:`train` is all of them in a row.
+:func:`train` is all of it. Verbs take the same steps one by one: :func:`select_job` says which
+sounds do what and resolves ``auto``, :meth:`TrainingJob.prepare` computes features, and
+:meth:`PreparedJob.pretrain` and :func:`~semisonic.classifier.training.train_model` learn.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,18 +25,25 @@ from semisonic.classifier.config import (
     GIVEN,
     NO_OBJECTIVE,
     SYNTHETIC,
+    VALIDATION,
     DataSummary,
     TrainConfig,
+    asks_training,
+    check_freezing,
+    check_read,
+    resolve_auto,
+    validation_share,
 )
 from semisonic.classifier.prepare import Prepared, in_batch_device, without_silence
 from semisonic.classifier.pretraining import (
     PretrainOutcome,
-    frontend_of,
     hold_out_recordings,
     pretrain_encoder,
+    synthetic_encoder,
 )
 from semisonic.classifier.provenance import DataPart, recording_hashes
 from semisonic.classifier.selection import (
+    Rows,
     Selection,
     check_classes,
     select,
@@ -44,31 +51,24 @@ from semisonic.classifier.selection import (
     unverified_apart,
 )
 from semisonic.classifier.sounds import Sounds
-from semisonic.classifier.starting_encoder import synthetic_encoder
-from semisonic.classifier.strategy import (
-    asked_method,
-    asks_training,
-    check_freezing,
-    check_read,
+from semisonic.classifier.training import (
+    NO_ROWS,
+    TrainedModel,
+    TrainingData,
+    frontend_of,
     network_of,
-    resolve_auto,
-    validation_share,
+    train_model,
 )
-from semisonic.classifier.training import NO_ROWS, Rows, TrainedModel, TrainingData, train_model
 from semisonic.core.errors import DataError
-from semisonic.core.options import changed
 from semisonic.data.checks import clean_pool
 from semisonic.data.clips import Clips
 from semisonic.data.recordings import COPIES, known_recordings
 from semisonic.features.options import MelOptions
 from semisonic.models.model_file import PUBLISHED_WEIGHTS
 from semisonic.models.pretrained import AutoEncoder, PretrainedEncoder
-from semisonic.models.sound_model import SoundModel
 
 _log = logging.getLogger(__name__)
 
-VALIDATION = 0.15
-"""Share of the labels that validate, unless another is asked for."""
 HELD_OUT_SHARE = 0.1
 """Share of the recordings that pre-training stops by."""
 
@@ -87,6 +87,8 @@ class TrainingJob:
     ----------
     config : TrainConfig
         With nothing left to ``auto``.
+    start : PretrainedEncoder or None
+        The encoder that was given.
     begins : {"fresh", "given", "drawn", "synthetic", "general"}
         What the encoder starts from.
     because : str
@@ -105,6 +107,7 @@ class TrainingJob:
     """
 
     config: TrainConfig
+    start: PretrainedEncoder | None
     begins: str
     because: str
     labelled: Sounds
@@ -115,10 +118,10 @@ class TrainingJob:
     selection: Selection
     notes: tuple[str, ...]
 
-    def start(self, start: Start, *, device: str, workers: int | None) -> PretrainedEncoder | None:
+    def encoder(self, *, device: str, workers: int | None) -> PretrainedEncoder | None:
         """The encoder that the training starts from; that of synthetic sounds is made now."""
-        if isinstance(start, PretrainedEncoder) or self.begins != SYNTHETIC:
-            return start if isinstance(start, PretrainedEncoder) else None
+        if self.start is not None or self.begins != SYNTHETIC:
+            return self.start
         config = self.config
         return synthetic_encoder(
             config.model,
@@ -128,51 +131,53 @@ class TrainingJob:
             workers=workers,
         )
 
-    def parts(self, workers: int | None) -> dict[str, Any]:
-        """Which recordings took which part, told by content, for the model file."""
-        joined = self.labelled.clips
+    def parts(self, hashes_of: Callable[[Clips, str], Mapping[str, str]]) -> dict[str, Any]:
+        """Which recordings took which part, told by content, for the model file.
+
+        Parameters
+        ----------
+        hashes_of : callable
+            From clips and a role ("" or "pool") to the content hash of each file.
+        """
+        clips = self.labelled.clips
         rows = {"training": np.union1d(self.train, self.noisy), "validation": self.validation}
-        hashes = recording_hashes(joined, workers=workers)
-        parts = {role: DataPart.of(joined[of], hashes).to_dict() for role, of in rows.items()}
+        hashes = hashes_of(clips, "")
+        parts = {role: DataPart.of(clips[of], hashes).to_dict() for role, of in rows.items()}
         if self.pool is not None:
             pool = self.pool.clips
-            hashes = recording_hashes(pool, workers=workers)
-            parts["pretraining"] = DataPart.of(pool, hashes).to_dict()
+            parts["pretraining"] = DataPart.of(pool, hashes_of(pool, "pool")).to_dict()
         return parts
 
     def prepare(
         self,
-        start: PretrainedEncoder | None,
+        encoder: PretrainedEncoder | None,
         prepare: Prepare,
         *,
         device: str,
-        in_batch: str = "auto",
+        in_batch: str = AUTO,
     ) -> PreparedJob:
         """Compute the features of all sounds.
 
         Parameters
         ----------
-        start : PretrainedEncoder, optional
-            Brings its network and front end.
+        encoder : PretrainedEncoder, optional
+            What the training starts from; brings its network and front end.
         prepare : callable
             From sounds, a front end and the device of batches to features.
         device : str
         in_batch : {"auto", "yes", "no"}
             Where spectrograms are computed; see :func:`in_batch_device`.
         """
-        config = self.config
-        name, mel = network_of(config.model, config.mel, start)
-        config = replace(config, model=name, mel=mel)
-        joined = self.labelled if self.pool is None else self.labelled.joined(self.pool, mel)
-        prepared = prepare(joined, mel, in_batch_device(in_batch, device))
-        n_labelled = len(self.labelled)
-        heard = np.setdiff1d(np.arange(len(joined)), self.validation)
-        rows, silence = without_silence(prepared, prepared.rows_of(heard), n_labelled)
-        learned = np.union1d(self.train, self.noisy)
-        check_classes(prepared.clips, prepared.rows_of(learned))
+        name, mel = network_of(self.config.model, self.config.mel, encoder)
+        sounds = self.labelled if self.pool is None else self.labelled.joined(self.pool, mel)
+        prepared = prepare(sounds, mel, in_batch_device(in_batch, device))
+        learned = np.setdiff1d(np.arange(len(sounds)), self.validation)
+        rows, notes = without_silence(prepared, prepared.rows_of(learned), len(self.labelled))
+        labelled = prepared.rows_of(np.union1d(self.train, self.noisy))
+        check_classes(prepared.clips, labelled)
         data = TrainingData(
             prepared.features,
-            targets_of(prepared.clips, multi_label=joined.clips.is_multi_label),
+            targets_of(prepared.clips, multi_label=sounds.clips.is_multi_label),
             self.labelled.clips.classes,
             prepared.rows_of(self.train),
             prepared.rows_of(self.validation),
@@ -180,7 +185,8 @@ class TrainingJob:
             prepared.rows_of(self.noisy),
             prepared.clips.group,
         )
-        return PreparedJob(config, prepared, data, rows, tuple(silence))
+        config = replace(self.config, model=name, mel=mel)
+        return PreparedJob(config, prepared, data, rows, tuple(notes))
 
 
 @dataclass(frozen=True)
@@ -194,7 +200,7 @@ class PreparedJob:
     prepared : Prepared
         Of the labelled sounds, then the pool.
     data : TrainingData
-    heard : ndarray of int64
+    pretraining : ndarray of int64
         Rows that pre-training learns from: all that are not silent and do not validate.
     notes : tuple of str
     """
@@ -202,19 +208,19 @@ class PreparedJob:
     config: TrainConfig
     prepared: Prepared
     data: TrainingData
-    heard: Rows
+    pretraining: Rows
     notes: tuple[str, ...]
 
     def pretrain(
         self, start: PretrainedEncoder | None, *, seed: int, device: str, folder: Path | None
     ) -> PretrainOutcome:
-        """Pre-train the encoder on everything that is heard."""
+        """Pre-train the encoder on all sounds but those that validate."""
         config = self.config
         if start is not None:
             kind = frontend_of(start).standardize.kind
             config = replace(config, model=start.name, standardize=kind)
         share = HELD_OUT_SHARE if config.pretrain.heeds_validation else 0.0
-        kept, held = hold_out_recordings(self.prepared.clips, self.heard, share, seed)
+        kept, held = hold_out_recordings(self.prepared.clips, self.pretraining, share, seed)
         return pretrain_encoder(
             config,
             self.data.features,
@@ -224,19 +230,6 @@ class PreparedJob:
             device=device,
             folder=folder,
             start=start,
-        )
-
-    def train(
-        self,
-        start: PretrainedEncoder | SoundModel | None,
-        *,
-        seed: int,
-        device: str,
-        folder: Path | None,
-    ) -> TrainedModel:
-        """Train the classifier."""
-        return train_model(
-            self.config, self.data, seed=seed, device=device, folder=folder, start=start
         )
 
 
@@ -256,7 +249,7 @@ def kind_of_start(start: Start) -> str:
         return FRESH
     if isinstance(start, str):
         return SYNTHETIC
-    if isinstance(start, PretrainedEncoder) and start.published:
+    if start.published:
         return GENERAL
     return DRAWN if isinstance(start, AutoEncoder) else GIVEN
 
@@ -318,17 +311,27 @@ def select_job(
     OptionError
         When something is asked for that would do nothing.
     """
-    config = changed(config, method=asked_method(config.model, config.method))
+
+    def selected(share: float) -> Selection:
+        return select(
+            labelled.clips,
+            labels_per_class=labels_per_class,
+            validation=share,
+            test_fold=test_fold,
+            seed=seed,
+        )
+
     if validation is not None:
         share = 0.0
-    how = (labels_per_class, test_fold, seed)
-    selection = _select(config, labelled, share, *how)
+    selection = selected(share)
+    share = validation_share(config.method, share, selection.labels_per_class(labelled.clips))
+    selection = selected(share)
     notes: tuple[str, ...] = ()
     if search_copies and (len(selection.validation) or labels_per_class or group == COPIES):
         labelled, notes = with_recordings(
             labelled, group, near=near_copies, workers=workers, cache=cache
         )
-        selection = _select(config, labelled, share, *how)
+        selection = selected(share)
     used = labelled[selection.used]
     verified, noisy = unverified_apart(config, labelled.clips, selection)
     rows_held = np.searchsorted(selection.used, selection.validation)
@@ -341,10 +344,10 @@ def select_job(
         if len(selection.test):
             known = labelled[np.union1d(selection.used, selection.test)]
         apart = labelled.clips[np.concatenate([selection.test, selection.validation])]
-        pool, said = clean_sounds(pool, known, apart, near=near_copies, workers=workers)
-        notes += said
+        pool, left_out = clean_sounds(pool, known, apart, near=near_copies, workers=workers)
+        notes += left_out
     summary = DataSummary(
-        _labels_per_class(labelled, selection),
+        selection.labels_per_class(labelled.clips),
         len(selection.train),
         0 if pool is None else len(pool),
         labelled.clips.is_multi_label,
@@ -356,6 +359,7 @@ def select_job(
     check_freezing(ready.fit, resolved.start != FRESH or ready.objective != NO_OBJECTIVE)
     return TrainingJob(
         ready,
+        start if isinstance(start, PretrainedEncoder) else None,
         resolved.start,
         resolved.because,
         used,
@@ -366,38 +370,6 @@ def select_job(
         selection,
         notes,
     )
-
-
-def _select(
-    config: TrainConfig,
-    sounds: Sounds,
-    share: float,
-    labels_per_class: int,
-    test_fold: int,
-    seed: int,
-) -> Selection:
-    """The labels to learn from and to validate on."""
-
-    def chosen(share: float) -> Selection:
-        return select(
-            sounds.clips,
-            labels_per_class=labels_per_class,
-            validation=share,
-            test_fold=test_fold,
-            seed=seed,
-        )
-
-    found = chosen(share)
-    per_class = _labels_per_class(sounds, found)
-    wanted = validation_share(config.method, share, VALIDATION, per_class)
-    return found if wanted == share else chosen(wanted)
-
-
-def _labels_per_class(sounds: Sounds, selection: Selection) -> float:
-    """Mean number of labels per class, those of the validation part as well."""
-    labels = sounds.clips.labels
-    n_labels = sum(len(labels[row]) for row in selection.used.tolist())
-    return n_labels / max(len(sounds.clips.classes), 1)
 
 
 def _with_classes(validation: Sounds, labelled: Clips) -> Sounds:
@@ -472,7 +444,7 @@ def train(
     keep: bool = False,
     calibrate: bool = True,
     near_copies: bool = True,
-    in_batch: str = "auto",
+    in_batch: str = AUTO,
 ) -> TrainedJob:
     """Train a classifier from sounds: select, prepare, pre-train if asked for, train, calibrate.
 
@@ -492,7 +464,8 @@ def train(
     DataError, OptionError, ModelError
         For sounds or options that no training can be made of.
     """
-    check_unique(labelled.clips)
+    if twice := labelled.clips.standing_twice():
+        raise DataError(f"the sound {twice} stands twice among those to learn from")
     cache = folder / "cache"
     job = select_job(
         config,
@@ -510,12 +483,13 @@ def train(
         _log.warning("%s", note)
     if job.because:
         _log.info("%s", job.because)
-    begin = job.start(start, device=device, workers=workers)
-
-    def prepare(sounds: Sounds, mel: MelOptions, place: torch.device | None) -> Prepared:
-        return sounds.prepare(mel, cache, workers, place)
-
-    ready = job.prepare(begin, prepare, device=device, in_batch=in_batch)
+    begin = job.encoder(device=device, workers=workers)
+    ready = job.prepare(
+        begin,
+        lambda sounds, mel, place: sounds.prepare(mel, cache, workers, place),
+        device=device,
+        in_batch=in_batch,
+    )
     for note in ready.notes:
         _log.warning("%s", note)
     pretrained = None
@@ -523,13 +497,18 @@ def train(
         place = folder / "pretraining" if keep else None
         pretrained = ready.pretrain(begin, seed=seed, device=device, folder=place)
         begin = pretrained.network
-    place = folder / "training" if keep else None
-    outcome = ready.train(begin, seed=seed, device=device, folder=place)
+    outcome = train_model(
+        ready.config,
+        ready.data,
+        seed=seed,
+        device=device,
+        folder=folder / "training" if keep else None,
+        start=begin,
+    )
     if calibrate:
-        said = calibrate_by_validation(
-            outcome.model, ready.prepared, ready.data.validation, job.labelled.clips, seed=seed
-        )
-        _log.info("%s", said)
+        rows, clips = ready.data.validation, job.labelled.clips
+        note = calibrate_by_validation(outcome.model, ready.prepared, rows, clips, seed=seed)
+        _log.info("%s", note)
     about: dict[str, Any] = {
         "command": "SoundClassifier.fit",
         "seed": seed,
@@ -539,14 +518,5 @@ def train(
     if begin is not None and begin.published:
         about[PUBLISHED_WEIGHTS] = dict(begin.published)
     if labelled.waves is None:
-        about.update(job.parts(workers))
+        about |= job.parts(lambda clips, _: recording_hashes(clips, workers=workers))
     return TrainedJob(outcome, pretrained, ready, about)
-
-
-def check_unique(clips: Clips) -> None:
-    """Raise DataError where a sound stands twice."""
-    seen: set[str] = set()
-    for name in clips.ids:
-        if name in seen:
-            raise DataError(f"the sound {name} stands twice among those to learn from")
-        seen.add(name)

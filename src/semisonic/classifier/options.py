@@ -26,7 +26,6 @@ from semisonic.core.errors import OptionError
 from semisonic.core.options import DeviceOptions, EngineOptions, JobOptions, changed, option
 from semisonic.data.options import LabelledOptions, ReadOptions
 from semisonic.features.options import MelOptions
-from semisonic.models.notation import SIMPLE
 from semisonic.training.options import FitOptions
 
 # The options of the verbs: one dataclass a verb, from which all its faces are made.
@@ -34,7 +33,7 @@ from semisonic.training.options import FitOptions
 
 ENCODER = (
     "what to start from: a pre-trained encoder or a classifier, which bring their network and "
-    "front end; or 'synth', one that first learns to name synthetic (made-up) sounds"
+    "front end; or 'synth', one that first learns to name synthetic sounds"
 )
 NEAR_COPIES = (
     "listen for copies, cut or encoded anew, besides comparing bytes: those of labelled clips in "
@@ -108,8 +107,7 @@ class TrainOptions(TrainConfig, LabelledOptions, JobOptions):
     )
     model: str = option(
         DEFAULT_MODEL,
-        "architecture notation, the name of an architecture, or a simple "
-        f"classifier on statistics of clips: {', '.join(SIMPLE)}",
+        "architecture notation or the name of an architecture",
     )
     objective: str = option(
         AUTO,

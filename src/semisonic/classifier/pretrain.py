@@ -1,26 +1,29 @@
-"""``pretrain``: an encoder from recordings without labels."""
+"""``pretrain`` and ``convert``: encoders for ``train --encoder``; what a training starts from."""
 
 from __future__ import annotations
 
-import logging
 import math
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from semisonic.classifier.config import WITHOUT_DECODER, TrainConfig
-from semisonic.classifier.model_file import ENCODER
+from semisonic.classifier.config import NO_OBJECTIVE, SOLVED, WITHOUT_DECODER, TrainConfig
+from semisonic.classifier.model_file import ENCODER, encoder_file, open_encoder
 from semisonic.classifier.options import PretrainOptions, TrainOptions
 from semisonic.classifier.prepare import Failures, in_batch_device, without_silence
 from semisonic.classifier.pretraining import (
+    SYNTH,
     PretrainOutcome,
     hold_out_recordings,
     pretrain_encoder,
+    synthetic_encoder,
 )
-from semisonic.classifier.provenance import DataPart
+from semisonic.classifier.provenance import DataPart, PublishedOrigin, chained
 from semisonic.classifier.run_files import (
     about,
     cache_of,
@@ -29,33 +32,114 @@ from semisonic.classifier.run_files import (
     prepare_in,
     record_data,
     recordings_in,
+    stamp,
     unreadable,
     write_curves,
 )
 from semisonic.classifier.selection import load_data
-from semisonic.classifier.starting_encoder import (
-    standardize_of,
-    start_of,
-    starting_note,
-    with_start,
-)
-from semisonic.classifier.strategy import check_network, network_of
+from semisonic.classifier.training import frontend_of, network_of
 from semisonic.core.cluster import open_engine
 from semisonic.core.errors import DataError, OptionError
-from semisonic.core.files import json_ready
+from semisonic.core.files import content_hash, json_ready
 from semisonic.core.options import check
 from semisonic.core.seeds import generator
 from semisonic.core.text import Result, count_text, text_table
-from semisonic.data.clips import Clips
+from semisonic.data.outputs import check_file
 from semisonic.data.recordings import COPIES
-from semisonic.learning.contrastive import EmbeddingSpread
-from semisonic.models.model_file import save_encoder
-from semisonic.models.pretrained import AutoEncoder
+from semisonic.models.inspection import count_parameters
+from semisonic.models.model_file import (
+    PUBLISHED_WEIGHTS,
+    load,
+    published_in,
+    read_about,
+    save_encoder,
+)
+from semisonic.models.pretrained import AutoEncoder, PretrainedEncoder, in_order
+from semisonic.models.published import convert_published
+from semisonic.models.registry import create
+from semisonic.models.sound_model import SoundModel
+from semisonic.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_log = logging.getLogger(__name__)
+# What ``pretrain`` and ``train`` start from: an encoder's file, or synthetic sounds.
+
+
+def start_of(options: PretrainOptions | TrainOptions) -> PretrainedEncoder | str | None:
+    """The encoder that the options name, or "synth"; None where they name none."""
+    if options.encoder is None or str(options.encoder) == SYNTH:
+        return None if options.encoder is None else SYNTH
+    return open_encoder(options.encoder)
+
+
+def published_note(encoder: Path | None) -> tuple[str, ...]:
+    """What a summary must say of the start: published weights are other people's labels."""
+    if encoder is None or str(encoder) == SYNTH:
+        return ()
+    origin = PublishedOrigin.of(read_about(encoder_file(encoder))["about"])
+    return () if origin is None else (f"note: {origin.text()}",)
+
+
+def with_start(parts: Mapping[str, Any], encoder: Path | None, run: RunFolder) -> dict[str, Any]:
+    """The parts of a making and those of the encoder's it starts from, as its file tells them.
+
+    What the encoder learned from without labels counts as this run's pre-training where it has
+    none of its own. The file's content goes into the run's record. Synthetic sounds add nothing;
+    published weights at its beginning are told on.
+    """
+    if encoder is None or str(encoder) == SYNTH:
+        return dict(parts)
+    file = encoder_file(encoder)
+    run.add_data("encoder", content_hash(file)[:16])
+    earlier = read_about(file)["about"]
+    found = chained(parts, earlier)
+    if published_in(earlier):
+        found[PUBLISHED_WEIGHTS] = published_in(earlier)
+    return found
+
+
+def whole_of(options: TrainOptions, classes: Sequence[str]) -> SoundModel | None:
+    """The classifier that is trained further with its class layer, where one is.
+
+    Raises
+    ------
+    OptionError
+        When there is no classifier to keep it of, or something else would overwrite it.
+    ModelError
+        When it is one of other classes.
+    """
+    if not options.keep_head:
+        return None
+    why = ""
+    if options.encoder is None or str(options.encoder) == SYNTH:
+        why = "no earlier classifier is given as encoder"
+    elif options.method in SOLVED:
+        why = f"the method '{options.method}' learns a class layer of its own"
+    elif options.objective != NO_OBJECTIVE:
+        why = "pre-training would change the encoder beneath it"
+    elif read_about(encoder_file(options.encoder))["kind"] != "classifier":
+        why = f"{options.encoder} is an encoder and has no class layer"
+    if why or options.encoder is None:
+        raise OptionError(f"option 'keep_head': {why}; leave the option out")
+    return in_order(load(encoder_file(options.encoder)), classes)
+
+
+def check_objective(options: PretrainOptions | TrainOptions) -> None:
+    """Raise OptionError where an option was given that the objective does not read."""
+    options.pretext.check_for(options.objective)
+    fit = options.fit if isinstance(options, PretrainOptions) else options.pretrain
+    for name, off in (("freeze_epochs", 0.0), ("layer_decay", 1.0)):
+        if getattr(fit, name) != off:
+            raise OptionError(
+                f"option '{name}' of pre-training: found {getattr(fit, name)}, but only the "
+                "training of a classifier reads it; leave the option out"
+            )
+    if options.decoder != "auto" and options.objective in WITHOUT_DECODER:
+        raise OptionError(
+            f"option 'decoder': found '{options.decoder}', but the objective "
+            f"'{options.objective}' has no decoder; leave the option out"
+        )
 
 
 @dataclass(frozen=True)
@@ -92,22 +176,35 @@ class PretrainResult(Result):
 
     def summary(self) -> str:
         """For a terminal."""
-        o = self.outcome
+        o, spread = self.outcome, self.outcome.spread
+        how = o.objective
+        if isinstance(o.network, AutoEncoder):
+            how += f" with decoder '{o.network.decoder_name}'"
+        if o.layers:
+            epochs = ", ".join(str(len(layer.history)) for layer in o.layers)
+            how += f" (epochs of single layers: {epochs})"
+        held_out = f"held-out loss {o.error:.4f}"
+        if math.isnan(o.error):
+            held_out = "nothing was held out: all epochs were run and the last weights kept"
+        elif not math.isnan(o.error_db2):
+            held_out = (
+                f"held-out error {o.error:.4f} of the features' variance "
+                f"({o.error_db2:.1f} dB², {math.sqrt(o.error_db2):.1f} dB)"
+            )
+        collapsed = "; they have collapsed: do not use this encoder" * spread.is_collapsed
+        dead = [[d.layer, d.n_units, d.n_dead] for d in o.dead_units]
         lines = [
-            f"pre-trained '{o.network.name}' by {_how(o)} on {count_text(self.n_train, 'clip')}, "
+            f"pre-trained '{o.network.name}' by {how} on {count_text(self.n_train, 'clip')}, "
             f"{self.n_held_out} held out: best of {count_text(len(o.history), 'epoch')} is "
             f"{o.fit.best_epoch}, {o.seconds:.0f} s, {o.fit.precision}",
-            _held_out_line(o),
-            _spread_line(o.spread),
-            text_table(
-                ["layer", "units", "never active"],
-                [[d.layer, d.n_units, d.n_dead] for d in o.dead_units],
-                ruled=True,
-            ),
+            held_out,
+            f"embeddings: deviation {spread.deviation:.2f}, effective rank {spread.rank:.1f} of "
+            f"{spread.n_dimensions}{collapsed}",
+            text_table(["layer", "units", "never active"], dead, ruled=True),
+            *self.notes,
+            *unreadable(self.failures, self.remarks),
+            f"encoder: {self.encoder}",
         ]
-        lines += self.notes
-        lines += unreadable(self.failures, self.remarks)
-        lines.append(f"encoder: {self.encoder}")
         return "\n".join(lines)
 
 
@@ -124,25 +221,37 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
     options = check(options).settled()
     check_objective(options)
     if options.encoder is None:
-        check_network(options.model, options.mel, learns=True)
+        create(options.model, options.mel.shape)  # a wrong one is refused before hours of decoding
     pool = load_data(options.data, "none", "pretrain", options).without_labels()
+    if not len(pool):
+        raise DataError(f"'{pool.name}': holds no clips")
     with open_run("pretrain", options) as run, open_engine(options.where) as engine:
         if options.group == COPIES:
             pool = recordings_in(run, pool, options).clips
-        pool = drawn(pool, options.limit, options.seed)
-        start = start_of(options, run)
+        if 0 < options.limit < len(pool):
+            order = generator(options.seed, "limit of the pool").permutation(len(pool))
+            pool = pool[np.sort(order[: options.limit])]
+        start = start_of(options)
+        if isinstance(start, str):
+            start = synthetic_encoder(
+                options.model,
+                options.mel,
+                standardize=options.standardize,
+                device=options.device,
+                workers=options.workers,
+            )
         name, mel = network_of(options.model, options.mel, start)
         place = in_batch_device(options.in_batch, options.device)
         prepared = prepare_in(run, pool, mel, options, engine, place)
         hashes = record_data(run, pool, options.workers, cache=cache_of(options, run))
         rows, silence = without_silence(prepared, np.arange(len(prepared)), 0)
         kept, held = hold_out_recordings(prepared.clips, rows, options.validation, options.seed)
-        _log.info("%d clips to learn from, %d held out", len(kept), len(held))
+        kind = options.standardize if start is None else frontend_of(start).standardize.kind
         config = TrainConfig(
             name,
             objective=options.objective,
             decoder=options.decoder,
-            standardize=standardize_of(options, start),
+            standardize=kind,
             mel=mel,
             pretrain=options.fit,
             pretext=options.pretext,
@@ -158,48 +267,15 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
             start=start,
         )
         outcome = in_processes(training, options.processes, engine, options.device)
-        heard = {"pretraining": DataPart.of(pool, hashes).to_dict()}
-        parts = with_start(heard, options.encoder, run)
+        parts = {"pretraining": DataPart.of(pool, hashes).to_dict()}
+        parts = with_start(parts, options.encoder, run)
         file = save_pretrained(run.path(ENCODER), outcome, about("pretrain", options, **parts))
         run.note(**numbers_of(outcome))
         write_curves(run.folder, outcome.history, "Pre-training")
-    notes = (*pool.notes, *starting_note(options.encoder), *silence)
+    notes = (*pool.notes, *published_note(options.encoder), *silence)
     return PretrainResult(
         outcome, file, len(kept), len(held), prepared.failures, prepared.remarks, notes
     )
-
-
-def check_objective(options: PretrainOptions | TrainOptions) -> None:
-    """See that no option was given that the objective does not read.
-
-    Raises
-    ------
-    OptionError
-        With its name.
-    """
-    options.pretext.check_for(options.objective)
-    fit = options.fit if isinstance(options, PretrainOptions) else options.pretrain
-    for name, off in (("freeze_epochs", 0.0), ("layer_decay", 1.0)):
-        if getattr(fit, name) != off:
-            raise OptionError(
-                f"option '{name}' of pre-training: found {getattr(fit, name)}, but only the "
-                "training of a classifier reads it; leave the option out"
-            )
-    if options.decoder != "auto" and options.objective in WITHOUT_DECODER:
-        raise OptionError(
-            f"option 'decoder': found '{options.decoder}', but the objective "
-            f"'{options.objective}' has no decoder; leave the option out"
-        )
-
-
-def drawn(pool: Clips, limit: int, seed: int) -> Clips:
-    """At most so many clips of a pool, at random, in their order; 0 is all."""
-    if not len(pool):
-        raise DataError(f"'{pool.name}': holds no clips")
-    if not limit or limit >= len(pool):
-        return pool
-    rows = generator(seed, "limit of the pool").permutation(len(pool))[:limit]
-    return pool[np.sort(rows)]
 
 
 def save_pretrained(path: Path, outcome: PretrainOutcome, provenance: dict[str, object]) -> Path:
@@ -226,31 +302,78 @@ def numbers_of(outcome: PretrainOutcome) -> dict[str, object]:
     return {name: json_ready(value) for name, value in numbers.items()}
 
 
-def _how(outcome: PretrainOutcome) -> str:
-    """The objective, the decoder if there is one, and the layers trained before the whole."""
-    words = outcome.objective
-    if isinstance(outcome.network, AutoEncoder):
-        words += f" with decoder '{outcome.network.decoder_name}'"
-    if outcome.layers:
-        epochs = ", ".join(str(len(layer.history)) for layer in outcome.layers)
-        words += f" (epochs of single layers: {epochs})"
-    return words
+# ``convert``: published weights to an encoder of ours, for ``train --encoder``.
 
 
-def _held_out_line(outcome: PretrainOutcome) -> str:
-    if math.isnan(outcome.error):
-        return "nothing was held out: all epochs were run and the last weights kept"
-    if math.isnan(outcome.error_db2):
-        return f"held-out loss {outcome.error:.4f}"
-    return (
-        f"held-out error {outcome.error:.4f} of the features' variance "
-        f"({outcome.error_db2:.1f} dB², {math.sqrt(outcome.error_db2):.1f} dB)"
-    )
+@dataclass(frozen=True)
+class ConvertResult(Result):
+    """What ``convert`` made: the encoder, its file, and where its weights are from."""
+
+    network: PretrainedEncoder
+    encoder: Path
+    origin: PublishedOrigin
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row: the network, its parameters, its file."""
+        import pandas as pd
+
+        n = count_parameters(self.network)
+        row = {"network": self.network.name, "parameters": n, "encoder": str(self.encoder)}
+        return pd.DataFrame([row])
+
+    def summary(self) -> str:
+        """For a terminal."""
+        mel = frontend_of(self.network).options
+        lines = [
+            f"{self.origin.title}, {count_parameters(self.network):,} parameters",
+            f"input: {mel.duration:g} s at {mel.sample_rate} Hz, shorter clips padded",
+            *self.origin.facts(),
+            f"encoder: {self.encoder}",
+        ]
+        return "\n".join(lines)
 
 
-def _spread_line(spread: EmbeddingSpread) -> str:
-    line = (
-        f"embeddings: deviation {spread.deviation:.2f}, effective rank {spread.rank:.1f} of "
-        f"{spread.n_dimensions}"
-    )
-    return line + "; they have collapsed: do not use this encoder" * spread.is_collapsed
+def convert(
+    network: str,
+    weights: str | os.PathLike[str],
+    output: str | os.PathLike[str] = "general.encoder",
+    *,
+    duration: float = 5.0,
+) -> ConvertResult:
+    """Make an encoder file of a published network's weights; nothing in their file is run.
+
+    Parameters
+    ----------
+    network : str
+        Such as ``"yamnet"``.
+    weights : path
+        File of its published weights.
+    output : path
+        The encoder's file, for ``encoder=`` of ``train``.
+    duration : float
+        Length of the clips it will be used for, in seconds; shorter ones are padded.
+
+    Returns
+    -------
+    ConvertResult
+
+    Raises
+    ------
+    ModelError
+        When the file is missing, damaged, needs code to be run, or is that of another network.
+    OptionError
+        For a duration out of range, or when there is a file of the output's name.
+    """
+    if not 0.5 <= duration <= 60:
+        raise OptionError(f"option 'duration': found {duration:g} s, expected 0.5 to 60 s")
+    source, target = Path(weights), Path(output)
+    check_file(target, "convert", (".encoder", ".zip"), inputs=[source], again=False)
+    found = convert_published(network, source, duration=duration)
+    options = {
+        "network": network,
+        "weights": str(source),
+        "output": str(target),
+        "duration": duration,
+    }
+    save_encoder(target, found, about={**stamp("convert"), "options": options})
+    return ConvertResult(found, target, PublishedOrigin.told(found.published))

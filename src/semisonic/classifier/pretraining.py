@@ -1,8 +1,10 @@
-"""Pre-training: an encoder learns from features of clips without labels."""
+"""Pre-training: an encoder from clips without labels, or from synthetic sounds."""
 
 from __future__ import annotations
 
 import dataclasses
+import logging
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,29 +16,36 @@ from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
 from semisonic.classifier import config as pretext
-from semisonic.classifier.config import (
-    LAYERWISE,
-    PretextOptions,
-    TrainConfig,
-)
+from semisonic.classifier.config import LAYERWISE, MethodOptions, PretextOptions, TrainConfig
+from semisonic.classifier.prepare import prepare
 from semisonic.classifier.scoring import BATCH_SIZE, evaluating
-from semisonic.core.errors import DataError, ModelError, OptionError
+from semisonic.classifier.training import (
+    TrainingData,
+    choose_decoder,
+    feature_parts,
+    frontend_of,
+    train_model,
+    without_validation,
+)
+from semisonic.core.errors import DataError, OptionError
+from semisonic.core.files import digest
+from semisonic.core.locks import exclusive
 from semisonic.core.seeds import derive, generator
+from semisonic.core.text import bytes_text
+from semisonic.core.user_cache import cache_part, disk_size, user_cache
 from semisonic.data.batches import Stream, batches
 from semisonic.data.clips import Clips
+from semisonic.data.options import SynthOptions
+from semisonic.data.synth.dataset import load_synth, make_synth
 from semisonic.features.augment.chain import RegisteredAugmentation, augmenter
 from semisonic.features.augment.time import TimeCrop
-from semisonic.features.frontend import Frontend, Standardize
+from semisonic.features.frontend import Standardize
 from semisonic.features.options import REGISTERED, WAVE, MelOptions, preset
-from semisonic.learning.contrastive import (
-    EmbeddingSpread,
-    SimClr,
-    embedding_spread,
-    pooled,
-)
+from semisonic.learning.contrastive import EmbeddingSpread, SimClr, embedding_spread, pooled
 from semisonic.learning.objective import Objective
 from semisonic.learning.reconstruction import Denoising, Reconstruction
 from semisonic.models.inspection import DeadUnits, dead_units
+from semisonic.models.model_file import load_encoder, save_encoder
 from semisonic.models.pretrained import (
     AutoEncoder,
     PretrainedEncoder,
@@ -44,17 +53,26 @@ from semisonic.models.pretrained import (
     build_encoder,
     transfer,
 )
-from semisonic.models.registry import create
 from semisonic.training.devices import choose_device, kept_randomness, seed_torch
 from semisonic.training.layerwise import fit_layers
 from semisonic.training.loop import FitResult, fit
 from semisonic.training.options import FitOptions
 
+_log = logging.getLogger(__name__)
+
+Rows = NDArray[np.int64]
+MAX_MEASURED = 512
+"""Held-out clips whose embeddings and units are looked at."""
+PROJECTION = 128
+"""Length of the vectors that SimCLR compares."""
+TEMPERATURE = 0.2
+"""What similarities are divided by."""
+BACKGROUND = 0.5
+"""Share of views with another clip beneath, at a ratio of 0 to 20 dB."""
+CROPPED_BANDS = 0.25
+"""Most that is cut off a view's bands, as a share; the rest is stretched over them."""
+
 # From the name of a pre-training objective and its options to what is minimised.
-
-
-BACKGROUND_SNR_DB = (0.0, 20.0)
-"""Range of the ratio of a view to another clip beneath it."""
 
 
 def build_network(
@@ -90,8 +108,8 @@ def build_objective(
             network.encoder,
             standardize,
             build_view(options, frontend.options),
-            projection=options.projection,
-            temperature=options.contrast_temperature,
+            projection=PROJECTION,
+            temperature=TEMPERATURE,
             seed=seed,
         )
     if objective == pretext.DENOISING:
@@ -112,16 +130,15 @@ def build_view(options: PretextOptions, mel: MelOptions) -> nn.Module:
     if mel.input == WAVE:
         raise OptionError(
             "option 'objective': comparing views of clips is made for spectrograms, and this "
-            "network hears the waveform; give the objective 'none' and the method 'supervised'"
+            "network reads the waveform; give the objective 'none' and the method 'supervised'"
         )
-    low, high = BACKGROUND_SNR_DB
     own = options.views in REGISTERED
     changes = dataclasses.replace(
         preset("none" if own else options.views, mel),
-        background=options.view_background,
-        snr_min_db=low,
-        snr_max_db=high,
-        crop_bands=int(options.view_crop * mel.n_mels),
+        background=BACKGROUND,
+        snr_min_db=0.0,
+        snr_max_db=20.0,
+        crop_bands=int(CROPPED_BANDS * mel.n_mels),
     )
     steps: list[nn.Module] = [RegisteredAugmentation(options.views)] if own else []
     steps.append(augmenter(changes, mel))
@@ -130,41 +147,10 @@ def build_view(options: PretextOptions, mel: MelOptions) -> nn.Module:
     return nn.Sequential(*steps)
 
 
-def frontend_of(network: PretrainedEncoder) -> Frontend:
-    """The front end that an encoder was made with.
-
-    Raises
-    ------
-    ModelError
-        When it was made without one.
-    """
-    if network.frontend is None:
-        raise ModelError(
-            "this encoder does not know the front end of its features; make it with "
-            "build_encoder or build_autoencoder, or load it from a file"
-        )
-    return network.frontend
-
-
-def choose_decoder(decoder: str, model: str, mel: MelOptions) -> str:
-    """The decoder asked for; ``auto`` is un-pooling where the encoder can, else up-sampling."""
-    if decoder != "auto":
-        return decoder
-    return "unpool" if create(model, mel.shape).encoder.has_switches else "upsample"
-
-
-# What is measured of an encoder on clips that it does not learn from, without any labels.
-
-
-Rows = NDArray[np.int64]
-MAX_MEASURED = 512
-"""Held-out clips whose embeddings are measured after each epoch."""
-
-
 def held_out_terms(
     objective: Objective, features: Any, rows: Rows, device: torch.device, seed: int
 ) -> dict[str, float]:
-    """Mean over clips of an objective's loss and terms.
+    """Mean over held-out clips of an objective's loss and terms.
 
     What it draws at random (noise, masks, views) is drawn anew from the seed each time, so
     that epochs are measured alike. Objectives of two views also give ``deviation`` and
@@ -174,56 +160,14 @@ def held_out_terms(
     with evaluating(objective), kept_randomness(device):
         for number, batch in enumerate(batches(features, rows, BATCH_SIZE, device)):
             seed_torch(derive(seed, "held-out clips", number), device)
-            terms = objective({"unlabelled": batch})
-            for name, value in terms.items():
+            for name, value in objective({"unlabelled": batch}).items():
                 share = len(batch.x) / len(rows)
                 means[name] = means.get(name, 0.0) + share * float(value)
         if isinstance(objective, SimClr) and len(rows) > 1:
             parts = batches(features, rows[:MAX_MEASURED], BATCH_SIZE, device)
-            spread = embedding_spread(
-                torch.cat([objective.embed(batch.x).float() for batch in parts])
-            )
+            spread = embedding_spread(torch.cat([objective.embed(b.x).float() for b in parts]))
             means |= {"deviation": spread.deviation, "rank": spread.rank}
     return means
-
-
-def spread_over(
-    network: PretrainedEncoder, features: Any, rows: Rows, device: torch.device
-) -> EmbeddingSpread:
-    """How far and in how many directions the embeddings of some rows differ.
-
-    A single row is no spread: all its numbers are zero.
-    """
-    if len(rows) < 2:
-        return EmbeddingSpread(0.0, 0.0, network.encoder.out_channels)
-    standardize = frontend_of(network).standardize
-    with evaluating(network):
-        parts = [
-            pooled(network.encode(standardize(batch.x))).float()
-            for batch in batches(features, rows, BATCH_SIZE, device)
-        ]
-        return embedding_spread(torch.cat(parts))
-
-
-def never_active(
-    network: PretrainedEncoder, features: Any, rows: Rows, device: torch.device
-) -> tuple[DeadUnits, ...]:
-    """Units of the encoder that none of some rows activates, layer by layer."""
-    standardize = frontend_of(network).standardize
-    with torch.no_grad():
-        parts = (standardize(b.x) for b in batches(features, rows, BATCH_SIZE, device))
-        return tuple(dead_units(network.encoder, parts))
-
-
-# Pre-training: an encoder learns from features of clips without labels.
-#
-# Statistics are taken from the training rows; the loss on held-out rows decides when to stop
-# and which epoch's weights are kept. What is asked of the encoder is one of the objectives of
-# :mod:`semisonic.classifier.config`.
-
-
-MAX_INSPECTED = 512
-"""Held-out clips that never-active units and the spread of embeddings are looked for on."""
 
 
 @dataclass(frozen=True)
@@ -242,8 +186,9 @@ class PretrainOutcome:
         Of the layers before it; empty for all other objectives.
     dead_units : tuple of DeadUnits
         A row a layer: units that were active nowhere in held-out clips.
-    spread : Spread
-        How far and in how many directions the embeddings of held-out clips differ.
+    spread : EmbeddingSpread
+        How far and in how many directions the embeddings of held-out clips differ; all zero for a
+        single clip.
     error : float
         Loss of the objective on held-out clips; NaN without any. For objectives with a
         decoder it is the mean squared error on standardised features (1 is what a constant
@@ -297,8 +242,8 @@ def pretrain_encoder(
     features : FeatureStore or ndarray, shape (n, channel, mel, frame)
         In dB.
     rows_train, rows_validation : array of int
-        Rows to learn from and rows to stop by. Without any of the latter, all epochs are run
-        and the last weights kept.
+        Rows to learn from (they give the statistics that features are standardised by) and rows
+        to stop by. Without any of the latter, all epochs are run and the last weights kept.
     seed : int
         Of first weights, order of clips and whatever else is random.
     folder : Path, optional
@@ -347,18 +292,6 @@ def pretrain_encoder(
     def validate(one: Objective) -> Mapping[str, float]:
         return held_out_terms(one, features, held_out, place, seed)
 
-    def run(one: Objective, place_of_it: Path | None) -> FitResult:
-        return fit(
-            one,
-            {"unlabelled": stream},
-            options,
-            seed=seed,
-            device=place,
-            validate=(lambda: validate(one)) if len(held_out) else None,
-            folder=place_of_it,
-            label="pre-train",
-        )
-
     layers: tuple[FitResult, ...] = ()
     if name == LAYERWISE and isinstance(network, AutoEncoder):
         objective.to(place)
@@ -373,14 +306,19 @@ def pretrain_encoder(
             validate=validate if len(held_out) else None,
             folder=folder,
         )
-    if layers and not config.pretext.together:
-        result, layers = layers[-1], layers[:-1]
-    else:
-        result = run(objective, folder)
+    result = fit(
+        objective,
+        {"unlabelled": stream},
+        options,
+        seed=seed,
+        device=place,
+        validate=(lambda: validate(objective)) if len(held_out) else None,
+        folder=folder,
+        label="pre-train",
+    )
     error = dict(validate(objective)) if len(held_out) else {}
-    looked_at = (held_out if len(held_out) > 1 else train)[:MAX_INSPECTED]
-    dead = never_active(network, features, looked_at, place)
-    spread = spread_over(network, features, looked_at, place)
+    measured = (held_out if len(held_out) > 1 else train)[:MAX_MEASURED]
+    dead, spread = _measured(network, features, measured, place)
     objective.cpu()
     network.cpu().eval()
     return PretrainOutcome(
@@ -395,15 +333,20 @@ def pretrain_encoder(
     )
 
 
-def without_validation(options: FitOptions) -> FitOptions:
-    """The same training when nothing is held out: all epochs, the last weights."""
-    schedule_follows = options.schedule == "plateau"
-    return replace(
-        options,
-        patience=0,
-        restore_best=False,
-        monitor="loss" if schedule_follows else options.monitor,
-    )
+def _measured(
+    network: PretrainedEncoder, features: Any, rows: Rows, device: torch.device
+) -> tuple[tuple[DeadUnits, ...], EmbeddingSpread]:
+    """Units of the encoder that no row activates, and how far the embeddings of rows differ."""
+    standardize = frontend_of(network).standardize
+    with torch.no_grad():
+        parts = (standardize(b.x) for b in batches(features, rows, BATCH_SIZE, device))
+        dead = tuple(dead_units(network.encoder, parts))
+    if len(rows) < 2:
+        return dead, EmbeddingSpread(0.0, 0.0, network.encoder.out_channels)
+    with evaluating(network):
+        parts = (standardize(b.x) for b in batches(features, rows, BATCH_SIZE, device))
+        vectors = torch.cat([pooled(network.encode(x)).float() for x in parts])
+        return dead, embedding_spread(vectors)
 
 
 def hold_out_recordings(
@@ -430,8 +373,142 @@ def hold_out_recordings(
     return index[~held], index[held]
 
 
-def feature_parts(features: Any, rows: Rows, size: int = 256) -> Any:
-    """Pieces of some rows, so that no large pool is in memory at once."""
-    for start in range(0, len(rows), size):
-        part = np.asarray(features[rows[start : start + size]], np.float32)
-        yield part
+# An encoder that has learned to tell synthetic sounds apart.
+#
+# With a handful of labels, most of what a network learns is what sounds are made of: noise bands,
+# clicks, tones, pulses, their courses in time. The embedded data set ``synth`` makes as many of
+# those as one likes, with labels, from numbers alone. An encoder trained on it is a better first
+# weight than chance, whatever classes come next. No recording is in it.
+#
+# The idea is old in vision (Dosovitskiy et al. 2015, "FlowNet", trained on drawn chairs) and has
+# been found to hold for sound (Ishikawa et al. 2024, "Pre-training with synthetic patterns for
+# audio"). Where we differ: the sounds are of named kinds, and the encoder learns to name them.
+
+
+SYNTH = "synth"
+"""Given in place of an encoder's path."""
+
+SYNTH_SOUNDS = SynthOptions(
+    n_classes=20, clips_per_class=100, clips_per_recording=1, n_pool=0, snr_db=30.0, seed=7
+)
+"""Every kind of sound, each clip a recording of its own, mostly well above its background."""
+
+SYNTH_CONFIG = TrainConfig(
+    dropout=0.2,
+    method_params=MethodOptions(augment="mixed", mixup=0.4),
+    fit=FitOptions(
+        steps=2000,
+        epoch_steps=100,
+        batch_size=32,
+        optimizer="adamw",
+        learning_rate=3e-3,
+        weight_decay=0.01,
+        schedule="onecycle",
+        precision="fp32",  # so that the same encoder is made on every machine
+        restore_best=False,
+    ),
+)
+
+
+def synthetic_encoder(
+    model: str,
+    mel: MelOptions,
+    *,
+    standardize: str = "global",
+    seed: int = 0,
+    device: str = "cpu",
+    workers: int | None = None,
+) -> PretrainedEncoder:
+    """An encoder trained to name synthetic sounds, on the CPU, in evaluation mode.
+
+    See :func:`synthetic_file` for the parameters and for what is kept.
+    """
+    return load_encoder(
+        synthetic_file(
+            model, mel, standardize=standardize, seed=seed, device=device, workers=workers
+        )
+    )
+
+
+def synthetic_file(
+    model: str,
+    mel: MelOptions,
+    *,
+    standardize: str = "global",
+    seed: int = 0,
+    device: str = "cpu",
+    workers: int | None = None,
+) -> Path:
+    """The file of an encoder trained to name synthetic sounds; made once, then found by all runs.
+
+    It lies in the user's cache, see :func:`semisonic.core.user_cache.user_cache`. While it is made,
+    sounds and their features take about 0.8 GB there at 22.05 kHz and clips of 5 s. They are
+    deleted when it is done. An interrupted making goes on, and of two processes one waits for the
+    other.
+
+    Parameters
+    ----------
+    model : str
+        Registered name or architecture notation.
+    mel : MelOptions
+        The front end it will be used behind.
+    standardize : {"global", "mel", "none"}
+    seed : int
+        Of first weights and training; the sounds are the same for all.
+    device : str
+    workers : int, optional
+        Threads that make and decode sounds.
+
+    Returns
+    -------
+    Path
+        For :func:`semisonic.models.model_file.load_encoder`.
+    """
+    file = synthetic_place(model, mel, standardize=standardize, seed=seed)
+    if file.is_file():
+        return file
+    cache_part(file.parent.name)
+    waiting = "another process makes the start from synthetic sounds; waiting for it"
+    with exclusive(file.with_name(f".{file.stem}.lock"), message=waiting):
+        if file.is_file():  # another process made it while this one waited
+            return file
+        working = file.with_name(file.stem.replace("encoder", "making"))
+        make_synth(working / "sounds", synthetic_sounds(mel), workers)
+        clips, _ = load_synth(working / "sounds")
+        prepared = prepare(clips, mel, working, workers=workers)
+        every, target = np.arange(len(prepared)), prepared.clips.target()
+        trained = train_model(
+            replace(SYNTH_CONFIG, model=model, mel=mel, standardize=standardize),
+            TrainingData(prepared.features, target, clips.classes, every),
+            seed=seed,
+            device=device,
+            folder=working / "training",
+            label="synthetic start",
+        ).model
+        encoder = PretrainedEncoder(trained.encoder, frontend=trained.frontend, name=trained.name)
+        about = {"command": "synthetic start", "seed": seed, "sounds": len(clips)}
+        save_encoder(file, encoder, about=about)
+        shutil.rmtree(working)
+    size = bytes_text(disk_size(file))
+    _log.info("kept for all runs: %s, %s (see 'semisonic cache')", file, size)
+    return file
+
+
+def synthetic_place(
+    model: str, mel: MelOptions, *, standardize: str = "global", seed: int = 0
+) -> Path:
+    """Where the encoder's file lies, or would; see :func:`synthetic_file`."""
+    key = digest(model, mel.key(), standardize, seed, synthetic_sounds(mel), SYNTH_CONFIG)
+    return user_cache() / "synthetic" / f"encoder-{key}.zip"
+
+
+def synthetic_sounds(mel: MelOptions) -> SynthOptions:
+    """The synthetic sounds at the rate and length that a front end asks for, where they can be.
+
+    Others are resampled, cut into windows or padded like any recording.
+    """
+    return replace(
+        SYNTH_SOUNDS,
+        sample_rate=min(max(mel.sample_rate, 16000), 48000),
+        duration=min(max(mel.duration, 1.0), 60.0),
+    )

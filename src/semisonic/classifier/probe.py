@@ -1,11 +1,11 @@
-"""Class layers on a frozen encoder: linear probe, prototypes, and the choice between them."""
+"""Class layers on a frozen encoder (linear probe, prototypes) and pseudo-labels for a pool."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -17,23 +17,113 @@ from sklearn.model_selection import GroupKFold
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from semisonic.classifier.config import PROBE, PROTOTYPE, MethodOptions
-from semisonic.classifier.pseudo_labels import PseudoLabels, one_hot, pseudo_labels
+from semisonic.classifier.config import LEFT_OUT, PROBE, PROTOTYPE, MethodOptions
 from semisonic.classifier.scoring import embed_rows
 from semisonic.core.parallel import one_blas_thread
 from semisonic.models.sound_model import SoundModel
 from semisonic.training.loop import FitResult
 
-# A class layer that is solved for and not trained: weights behind standardised embeddings.
-
+Rows = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
 
 STRENGTH = 0.1
 """Inverse of the regularisation, for standardised embeddings; from 0.02 to 1 it hardly matters."""
 MAX_ITERATIONS = 1000
 ABSENT = 20.0
 """How far below all others the logit of a class without a single label lies."""
+OWN_SCORE = 0.9
+"""Mean score of its own class that a prototype gets where nothing else tells how sure to be."""
 
-FloatArray = NDArray[np.float64]
+# Pseudo-labels, made once a round, and which of them to learn from.
+#
+# Papers: Lee 2013, "Pseudo-label"; Xie et al. 2020, "Self-training with noisy student improves
+# ImageNet classification" (pseudo-labels balanced over the classes).
+
+
+@dataclass(frozen=True)
+class PseudoLabels:
+    """Pseudo-labels of some clips of a pool.
+
+    Attributes
+    ----------
+    rows : ndarray of int64, shape (n,)
+        Rows of the features, ascending.
+    shares : ndarray of float32, shape (n, n_classes)
+        One for a class that is there, else zero.
+    confidence : ndarray of float64, shape (n,)
+        Score of the best class; for several labels per clip, of the least certain answer.
+    """
+
+    rows: Rows
+    shares: NDArray[np.float32]
+    confidence: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def align(scores: FloatArray, expected: FloatArray, strength: float = 1.0) -> FloatArray:
+    """Scores, (n, class), whose mean over clips is nearer to the expected shares, (class,).
+
+    Each clip's scores still sum to one. With strength 1 the mean is met (to within 0.001, or as
+    near as 100 rounds of scaling bring it); 0 changes nothing.
+    """
+    if not strength or not len(scores):
+        return scores
+    wanted = expected**strength * scores.mean(axis=0) ** (1.0 - strength)
+    wanted /= wanted.sum()
+    aligned = scores
+    for _ in range(100):
+        found = aligned.mean(axis=0)
+        if np.abs(found - wanted).max() < 1e-3:
+            break
+        aligned = aligned * (wanted / np.maximum(found, 1e-9))
+        aligned /= aligned.sum(axis=1, keepdims=True)
+    return aligned
+
+
+def pseudo_labels(
+    rows: Rows,
+    scores: FloatArray,
+    expected: FloatArray,
+    *,
+    threshold: float,
+    alignment: float = 1.0,
+    multi_label: bool = False,
+) -> PseudoLabels:
+    """Choose what to learn from a teacher's scores of a pool.
+
+    Parameters
+    ----------
+    rows : ndarray of int64, shape (n,)
+    scores : ndarray, shape (n, n_classes)
+    expected : ndarray, shape (n_classes,)
+        Shares of the classes among the labels.
+    threshold : float
+        Least confidence, 0 to 1. With several labels per clip: each class must be above it or
+        below one minus it.
+    alignment : float
+        0 to 1; see :func:`align`. One label per clip only.
+    """
+    if multi_label:
+        confidence = np.maximum(scores, 1.0 - scores).min(axis=1)
+        kept = confidence >= threshold
+        answers = (scores[kept] >= 0.5).astype(np.float32)
+        return PseudoLabels(rows[kept], answers, confidence[kept])
+    aligned = align(scores, expected, alignment)
+    confidence = aligned.max(axis=1)
+    kept = confidence >= threshold
+    shares = np.eye(scores.shape[1], dtype=np.float32)[aligned[kept].argmax(axis=1)]
+    return PseudoLabels(rows[kept], shares, confidence[kept])
+
+
+def one_hot(target: NDArray[Any], n_classes: int) -> NDArray[np.float32]:
+    """Class numbers as shares, (n, n_classes); rows without a class (-1) are zero."""
+    hot: NDArray[np.float32] = (target[:, None] == np.arange(n_classes)).astype(np.float32)
+    return hot
+
+
+# A class layer that is solved for and not trained: weights behind standardised embeddings.
 
 
 @dataclass(frozen=True)
@@ -100,27 +190,17 @@ def _solved(x: FloatArray, target: NDArray[Any], weights: FloatArray) -> Logisti
         return LogisticRegression(C=STRENGTH, max_iter=MAX_ITERATIONS).fit(x, target, weights)
 
 
-# Linear probe: the encoder stays as it is, a linear class layer on its embeddings is learned.
-#
-# Papers: Alain and Bengio 2017, "Understanding intermediate layers using linear classifier
-# probes"; Kumar et al. 2022, "Fine-tuning can distort pretrained features and underperform
-# out-of-distribution" (why the encoder is left alone where labels are few); Lee 2013,
-# "Pseudo-label" (guesses about the pool).
-#
-# What it changes: a few dozen labels cannot teach a network what sounds are, but they can spoil
-# what it has learned without them. So they choose directions among the embeddings, by logistic
-# regression, and nothing else. With a pool, sure guesses about it are learned beside the labels,
-# in rounds.
-#
-# Where we differ: all guesses together weigh at most as much as all labels (``pool_weight``),
-# each in proportion to how sure it is. A pool that is large, or of other classes, then cannot
-# outvote the labels.
+class ClassLayerFit(NamedTuple):
+    """How a class layer came about: its course, the method that was taken, and why."""
+
+    fit: FitResult
+    method: str
+    because: str
+    guesses: list[PseudoLabels]
 
 
-Rows = NDArray[np.int64]
-
-
-def fit_probe(
+def fit_class_layer(
+    method: str,
     model: SoundModel,
     features: Any,
     target: NDArray[Any],
@@ -128,14 +208,17 @@ def fit_probe(
     pool: Rows,
     how: MethodOptions,
     *,
+    groups: NDArray[np.str_] | None = None,
     device: str | torch.device = "cpu",
     truth: NDArray[np.int64] | None = None,
     validate: Callable[[], Mapping[str, float]] | None = None,
-) -> tuple[FitResult, list[PseudoLabels]]:
+) -> ClassLayerFit:
     """Set the class layer of a model; everything before it stays as it is.
 
     Parameters
     ----------
+    method : {"probe", "prototype", "probe or prototype"}
+        The last takes the better one, by leaving labelled recordings out.
     model : SoundModel
         On ``device``.
     features : FeatureStore or ndarray, shape (n, channel, mel, frame)
@@ -143,49 +226,71 @@ def fit_probe(
     target : ndarray
         Class numbers (n,), or 0 and 1, (n, n_classes), for several labels per clip.
     train, pool : ndarray of int64
-        Labelled rows, and rows to be guessed; those that are labelled keep their labels. For
-        several labels per clip the pool gives the scale of embeddings alone.
+        Labelled rows, and rows that a probe makes pseudo-labels of; those that are labelled keep
+        their labels. For several labels per clip the pool gives the scale of embeddings alone.
     how : MethodOptions
         Of which ``rounds``, ``threshold``, ``alignment`` and ``pool_weight`` are read.
+    groups : ndarray of str, shape (n,), optional
+        The recording of each row; each its own if not given.
     truth : ndarray of int64, shape (n,), optional
-        Class numbers, -1 where unknown, to record how many guesses are right.
+        Class numbers, -1 where unknown, to record how many pseudo-labels are right.
     validate : callable, optional
         Called at the end.
 
     Returns
     -------
-    FitResult
-        Its history has a row per round: ``loss`` (nats) and ``accuracy`` of the labelled clips,
-        ``used`` (share of the pool that was guessed surely), ``precision`` where known.
-    list of PseudoLabels
-        The guesses of each round.
+    ClassLayerFit
+        The history has a row per round: ``loss`` (nats) and ``accuracy`` of the labelled clips,
+        ``used`` (share of the pool with a pseudo-label), ``precision`` where known.
     """
-    begun = perf_counter()
+    begun, because = perf_counter(), ""
     several = target.ndim == 2
-    named = np.setdiff1d(pool, train)
+    unlabelled = np.setdiff1d(pool, train)
+    x = embed_rows(model, features, np.r_[train, unlabelled], device=device)
+    wanted = target[train] if several else one_hot(target[train], len(model.classes))
+    if method == LEFT_OUT:
+        owner = np.arange(len(train)) if groups is None else groups[train]
+        compared = compare(x[: len(train)], wanted, owner)
+        method, because = compared.method, compared.text()
+    guesses: list[PseudoLabels] = []
     scale = StandardScaler()
-    x = scale.fit_transform(embed_rows(model, features, np.r_[train, named], device=device))
-    known, unknown = x[: len(train)], x[len(train) :]
-    wanted = target[train] if several else one_hot(target, len(model.classes))[train]
-    line, history, guesses = solve_probe(known, wanted, unknown, named, how, several, truth)
+    if method == PROTOTYPE:
+        known = scale.fit_transform(x[: len(train)])
+        line = prototypes(known, wanted, several)
+        history = [{"epoch": 1.0, **line.fit_to(known, wanted)}]
+    else:
+        known, rest = np.split(scale.fit_transform(x), [len(train)])
+        line, history, guesses = solve_probe(known, wanted, rest, unlabelled, how, several, truth)
     line.put_into(model, scale)
     if validate is not None:
         history[-1] |= {f"val_{name}": value for name, value in validate().items()}
     seconds = perf_counter() - begun
-    return FitResult(history, len(history), len(history), seconds, "fp32", False), guesses
+    fit = FitResult(history, len(history), len(history), seconds, "fp32", False)
+    return ClassLayerFit(fit, method, because, guesses)
+
+
+# Linear probe: the encoder stays as it is, a linear class layer on its embeddings is learned.
+#
+# Papers: Alain and Bengio 2017, "Understanding intermediate layers using linear classifier
+# probes"; Kumar et al. 2022, "Fine-tuning can distort pretrained features and underperform
+# out-of-distribution" (why the encoder is left alone where labels are few).
+#
+# Where we differ: all pseudo-labels together weigh at most as much as all labels
+# (``pool_weight``), each in proportion to its confidence. A pool that is large, or of other
+# classes, then cannot outvote the labels.
 
 
 def solve_probe(
     known: FloatArray,
     wanted: NDArray[Any],
     unknown: FloatArray,
-    named: Rows,
+    unlabelled: Rows,
     how: MethodOptions,
     several: bool = False,
     truth: NDArray[np.int64] | None = None,
     weights: FloatArray | None = None,
 ) -> tuple[ClassLine, list[dict[str, float]], list[PseudoLabels]]:
-    """The class layer of standardised embeddings, with guesses about a pool.
+    """The class layer of standardised embeddings, its history, and the pseudo-labels of a pool.
 
     Parameters
     ----------
@@ -193,11 +298,11 @@ def solve_probe(
     wanted : ndarray, shape (n, n_classes)
         One where a class is, else zero.
     unknown : ndarray, shape (n_pool, dim)
-        Of one label per clip; with several there are no guesses.
-    named : ndarray of int64, shape (n_pool,)
-        What the rows of the pool are called in guesses, ascending.
+        Of one label per clip; with several there are no pseudo-labels.
+    unlabelled : ndarray of int64, shape (n_pool,)
+        What the rows of the pool are called in pseudo-labels, ascending.
     how, truth
-        As for :func:`fit_probe`.
+        As for :func:`fit_class_layer`.
     weights : ndarray, shape (n,), optional
         Of the labelled clips; one each by default.
     """
@@ -207,34 +312,27 @@ def solve_probe(
     history = [{"epoch": 1.0, **line.fit_to(known, wanted)}]
     guesses: list[PseudoLabels] = []
     for number in range(how.rounds if len(unknown) and not several else 0):
-        sure = pseudo_labels(
-            named,
+        found = pseudo_labels(
+            unlabelled,
             line.scores(unknown),
             expected,
             threshold=how.threshold,
             alignment=how.alignment,
         )
-        guesses.append(sure)
-        most = how.weight_for(PROBE) * each.sum() / max(sure.sureness.sum(), 1e-9)
+        guesses.append(found)
+        most = how.weight_for(PROBE) * each.sum() / max(found.confidence.sum(), 1e-9)
         line = ClassLine.learn(
-            np.r_[known, unknown[np.searchsorted(named, sure.rows)]],
-            np.r_[wanted, sure.shares],
-            np.r_[each, sure.sureness * min(1.0, most)],
+            np.r_[known, unknown[np.searchsorted(unlabelled, found.rows)]],
+            np.r_[wanted, found.shares],
+            np.r_[each, found.confidence * min(1.0, most)],
         )
-        history.append({"epoch": number + 2.0, **line.fit_to(known, wanted)})
-        history[-1] |= _told(sure, len(named), truth)
+        row = {"epoch": number + 2.0, **line.fit_to(known, wanted)}
+        row["used"] = len(found) / len(unlabelled)
+        if truth is not None and (is_known := truth[found.rows] >= 0).any():
+            right = found.shares.argmax(axis=1) == truth[found.rows]
+            row["precision"] = float(right[is_known].mean())
+        history.append(row)
     return line, history, guesses
-
-
-def _told(guessed: PseudoLabels, n: int, truth: NDArray[np.int64] | None) -> dict[str, float]:
-    """How many guesses are used and, of those whose class is known, how many are right."""
-    row = {"used": len(guessed) / n}
-    if truth is not None and len(guessed):
-        known = truth[guessed.rows] >= 0
-        if known.any():
-            right = guessed.shares.argmax(axis=1) == truth[guessed.rows]
-            row["precision"] = float(right[known].mean())
-    return row
 
 
 # Prototypes: a clip is of the class whose mean embedding lies nearest.
@@ -243,150 +341,77 @@ def _told(guessed: PseudoLabels, n: int, truth: NDArray[np.int64] | None) -> dic
 # al. 2013, "Distance-based image classification" (nearest class mean); Platt 1999, "Probabilistic
 # outputs for support vector machines" (why few right answers are no certainty).
 #
-# What it changes: nothing is optimised. One to five examples a class give their mean among the
-# embeddings of an encoder that stays as it is, and that is the class. A class can be added or an
-# example be replaced in the time it takes to read it.
-#
-# A distance to a mean, squared, is linear in the embedding but for a part that all classes
-# share. So the classifier is an ordinary class layer: it is saved, exported and trained further
-# like
-# any other. Where we differ: each dimension of the embedding is first brought to unit variance
-# over the labelled clips, and how sure scores are (the temperature) is chosen by leaving each
-# labelled clip out of its class's mean in turn.
+# A squared distance to a mean is linear in the embedding but for a part that all classes share, so
+# this is an ordinary class layer. Where we differ: each dimension of the embedding is first brought
+# to unit variance over the labelled clips, and how sure scores are (the temperature) is chosen by
+# leaving each labelled clip out of its class's mean in turn.
 
 
-OWN_SCORE = 0.9
-"""Mean score of its own class that a prototype gets where nothing else tells how sure to be."""
-_SHARPNESS = (-12.0, 6.0)
-"""Natural logarithms of the sharpness between which it is searched for."""
-
-FloatTable = NDArray[np.float64]
-
-
-def fit_prototypes(
-    model: SoundModel,
-    features: Any,
-    target: NDArray[Any],
-    train: NDArray[np.int64],
-    *,
-    device: str | torch.device = "cpu",
-    validate: Callable[[], Mapping[str, float]] | None = None,
-) -> FitResult:
-    """Set the class layer of a model to the mean embeddings of its classes.
-
-    Parameters
-    ----------
-    model : SoundModel
-        On ``device``; everything before the class layer stays as it is.
-    features : FeatureStore or ndarray, shape (n, channel, mel, frame)
-        In dB.
-    target : ndarray
-        Class numbers (n,), or 0 and 1, (n, n_classes), for several labels per clip: a class then
-        has a mean of the clips with it and one of those without.
-    train : ndarray of int64
-        Labelled rows. A class without any is never answered.
-    validate : callable, optional
-        Called at the end.
-
-    Returns
-    -------
-    FitResult
-        One row: ``loss`` (nats) and ``accuracy`` of the labelled clips.
-    """
-    begun = perf_counter()
-    scale = StandardScaler()
-    x = scale.fit_transform(embed_rows(model, features, train, device=device))
-    several = target.ndim == 2
-    wanted = target[train] if several else one_hot(target, len(model.classes))[train]
-    line = _present(x, wanted) if several else nearest_means(x, wanted)
-    history = [{"epoch": 1.0, **line.fit_to(x, wanted)}]
-    line.put_into(model, scale)
-    if validate is not None:
-        history[-1] |= {f"val_{name}": value for name, value in validate().items()}
-    return FitResult(history, 1, 1, perf_counter() - begun, "fp32", False)
+def prototypes(x: FloatArray, wanted: NDArray[Any], several: bool = False) -> ClassLine:
+    """The class layer of class means; for several labels the mean with a class against without."""
+    weight, bias = np.zeros((wanted.shape[1], x.shape[1])), np.zeros(wanted.shape[1])
+    if not several:
+        seen = np.flatnonzero(wanted.sum(axis=0))
+        means, sharpness = _means(x, wanted[:, seen])
+        weight[seen] = sharpness * means
+        bias[:] = -0.5 * sharpness * (means**2).sum(axis=1).max() - ABSENT
+        bias[seen] = -0.5 * sharpness * (means**2).sum(axis=1)
+        return ClassLine(weight, bias, several)
+    for number, column in enumerate(wanted.T > 0.5):
+        n_yes, n = int(column.sum()), len(column)
+        if not 0 < n_yes < n:
+            bias[number] = np.log((n_yes + 0.5) / (n - n_yes + 0.5))
+            continue
+        (no, yes), sharpness = _means(x, np.stack([~column, column], axis=1))
+        weight[number] = sharpness * (yes - no)
+        bias[number] = 0.5 * sharpness * float((no**2).sum() - (yes**2).sum())
+    return ClassLine(weight, bias, several)
 
 
-def nearest_means(x: FloatTable, shares: NDArray[Any]) -> ClassLine:
-    """The class layer of classes that exclude each other, behind standardised embeddings."""
-    owner = shares.argmax(axis=1)
-    n = shares.sum(axis=0)
-    seen = np.flatnonzero(n)
-    means = np.stack([x[owner == one].mean(axis=0) for one in seen])
-    sharpness = _sharpness(x, np.searchsorted(seen, owner), means, n[seen])
-    weight = np.zeros((len(n), x.shape[1]))
-    weight[seen] = sharpness * means
-    offset = -0.5 * sharpness * (means**2).sum(axis=1)
-    bias = np.full(len(n), offset.min() - ABSENT)
-    bias[seen] = offset
-    return ClassLine(weight, bias, several=False)
-
-
-def _sharpness(
-    x: FloatTable, owner: NDArray[np.int64], means: FloatTable, n: NDArray[Any]
-) -> float:
-    """By what half of the squared distances is multiplied: the inverse of a temperature."""
-    apart = _halved(x, means)
+def _means(x: FloatArray, shares: NDArray[Any]) -> tuple[FloatArray, float]:
+    """The mean of each class, and the inverse of the temperature of half squared distances."""
+    owner, n = shares.argmax(axis=1), shares.sum(axis=0)
+    means = np.stack([x[owner == one].mean(axis=0) for one in range(len(n))])
     testable = np.flatnonzero(n[owner] > 1)
     if not len(testable):
-        own = _halved(means, means)
-        return _best(lambda s: (float(np.diag(softmax(-s * own, axis=1)).mean()) - OWN_SCORE) ** 2)
+        between = _half_squares(means, means)
+        return means, _best(
+            lambda s: (float(np.diag(softmax(-s * between, axis=1)).mean()) - OWN_SCORE) ** 2
+        )
     # The mean without a clip lies n / (n - 1) times as far from it.
-    left_out = apart[testable]
+    left_out = _half_squares(x[testable], means)
     rows, mine = np.arange(len(testable)), owner[testable]
     left_out[rows, mine] *= (n[mine] / (n[mine] - 1.0)) ** 2
     # Few clips that are all right do not make it certain (Platt 1999): count one more a class.
     wanted = np.full(left_out.shape, 1.0 / (len(testable) + len(means)))
     wanted[rows, mine] += len(testable) / (len(testable) + len(means))
-    return _best(lambda s: -float((wanted * log_softmax(-s * left_out, axis=1)).sum(axis=1).mean()))
+    return means, _best(
+        lambda s: -float((wanted * log_softmax(-s * left_out, axis=1)).sum(axis=1).mean())
+    )
 
 
-def _present(x: FloatTable, hot: NDArray[Any]) -> ClassLine:
-    """Classes that are each there or not: the mean with a class against the mean without."""
-    weight = np.zeros((hot.shape[1], x.shape[1]))
-    bias = np.zeros(hot.shape[1])
-    for number, column in enumerate(hot.T):
-        there = (column > 0.5).astype(np.int64)
-        n = np.bincount(there, minlength=2)
-        if not n.all():
-            bias[number] = np.log((n[1] + 0.5) / (n[0] + 0.5))
-            continue
-        means = np.stack([x[there == 0].mean(axis=0), x[there == 1].mean(axis=0)])
-        sharpness = _sharpness(x, there, means, n)
-        weight[number] = sharpness * (means[1] - means[0])
-        bias[number] = 0.5 * sharpness * float((means[0] ** 2).sum() - (means[1] ** 2).sum())
-    return ClassLine(weight, bias, several=True)
-
-
-def _halved(x: FloatTable, means: FloatTable) -> FloatTable:
+def _half_squares(x: FloatArray, means: FloatArray) -> FloatArray:
     """Half of the squared distances, (n, mean)."""
     return 0.5 * np.asarray(((x[:, None] - means[None]) ** 2).sum(axis=2))
 
 
 def _best(loss: Callable[[float], float]) -> float:
-    """The sharpness of the lowest loss."""
-    found = minimize_scalar(
-        lambda log: loss(float(np.exp(log))), bounds=_SHARPNESS, method="bounded"
-    )
+    """The sharpness of the lowest loss, between exp(-12) and exp(6)."""
+    found = minimize_scalar(lambda log: loss(float(np.exp(log))), bounds=(-12, 6), method="bounded")
     return float(np.exp(found.x))
 
 
 # Probe or prototype: the class layer that names recordings better when they are left out.
 #
-# Both leave the encoder as it is and take no time, so a few labels are enough to compare them:
-# each recording is left out in turn (of many, a tenth at once), a class layer is made of the rest,
-# and asked. Scores of so few answers are rough, so the prototype must be ahead by more than one
-# standard error of the difference; otherwise the probe stays, as it was better on average in
+# Scores of few answers are rough, so the prototype must be ahead by more than one standard error
+# of the difference; otherwise the probe stays, as it was better on average in
 # ``docs/few-labels.md``.
 
-
-MOST_PARTS = 50
-"""Recordings up to which each is left out by itself."""
-PARTS = 10
-"""Parts of equal size otherwise."""
+MOST_PARTS, PARTS = 50, 10
+"""Up to so many recordings each is left out by itself; of more, in so many parts."""
 
 
-@dataclass(frozen=True)
-class LeaveOutComparison:
+class LeaveOutComparison(NamedTuple):
     """How often each class layer named what was left out.
 
     Attributes
@@ -414,8 +439,8 @@ class LeaveOutComparison:
         )
 
 
-def compare(x: FloatArray, shares: NDArray[Any], groups: NDArray[np.str_]) -> LeaveOutComparison:
-    """Leave recordings out, name them by the rest, and count.
+def compare(x: FloatArray, shares: NDArray[Any], groups: NDArray[Any]) -> LeaveOutComparison:
+    """Leave recordings out in turn and let both class layers name them.
 
     Parameters
     ----------
@@ -423,37 +448,32 @@ def compare(x: FloatArray, shares: NDArray[Any], groups: NDArray[np.str_]) -> Le
         Embeddings.
     shares : ndarray, shape (n, n_classes)
         One for the clip's class, else zero.
-    groups : ndarray of str, shape (n,)
+    groups : ndarray, shape (n,)
         The recording of each clip.
     """
     owner = shares.argmax(axis=1)
-    asked = np.zeros(len(x), np.bool_)
-    right = {PROBE: np.zeros(len(x), np.bool_), PROTOTYPE: np.zeros(len(x), np.bool_)}
+    asked, probe, prototype = np.zeros((3, len(x)), np.bool_)
     for rest, part in _parts(groups):
-        known = set(owner[rest].tolist())
+        known = np.unique(owner[rest])
         if len(known) < 2:
             continue
         scale = StandardScaler().fit(x[rest])
         near, far = scale.transform(x[rest]), scale.transform(x[part])
-        lines = {
-            PROBE: ClassLine.learn(near, shares[rest], np.ones(len(rest))),
-            PROTOTYPE: nearest_means(near, shares[rest]),
-        }
-        asked[part] = [one in known for one in owner[part].tolist()]
-        for name, line in lines.items():
-            right[name][part] = line.scores(far).argmax(axis=1) == owner[part]
-    probe, prototype = right[PROBE] & asked, right[PROTOTYPE] & asked
-    ahead = int(prototype.sum()) - int(probe.sum())
-    better = ahead > np.sqrt(np.sum(probe != prototype))
-    return LeaveOutComparison(
-        int(asked.sum()), int(probe.sum()), int(prototype.sum()), PROTOTYPE if better else PROBE
-    )
+        asked[part] = np.isin(owner[part], known)
+        line = ClassLine.learn(near, shares[rest], np.ones(len(rest)))
+        probe[part] = line.scores(far).argmax(axis=1) == owner[part]
+        line = prototypes(near, shares[rest])
+        prototype[part] = line.scores(far).argmax(axis=1) == owner[part]
+    probe, prototype = probe & asked, prototype & asked
+    n_probe, n_prototype = int(probe.sum()), int(prototype.sum())
+    better = n_prototype - n_probe > np.sqrt(np.sum(probe != prototype))
+    method = PROTOTYPE if better else PROBE
+    return LeaveOutComparison(int(asked.sum()), n_probe, n_prototype, method)
 
 
-def _parts(groups: NDArray[np.str_]) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def _parts(groups: NDArray[Any]) -> Iterator[tuple[Rows, Rows]]:
     """Rows to learn from and rows to name, recordings whole."""
     n = len(np.unique(groups))
-    if n < 2:
-        return []
-    split = GroupKFold(n if n <= MOST_PARTS else PARTS)
-    return list(split.split(np.zeros(len(groups)), groups=groups))
+    if n > 1:
+        split = GroupKFold(n if n <= MOST_PARTS else PARTS)
+        yield from split.split(np.zeros(len(groups)), groups=groups)

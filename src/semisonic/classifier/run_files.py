@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from matplotlib.figure import Figure
 
 from semisonic.classifier.prepare import Failures, Prepared, prepare
 from semisonic.classifier.provenance import data_hash, recording_hashes
@@ -24,9 +25,6 @@ from semisonic.evaluation.plots.training import training_curves
 from semisonic.evaluation.report.media import figure_png
 from semisonic.features.options import MelOptions
 from semisonic.training.run_folder import CACHE, REMARKS, RunFolder, commit, versions
-
-# What the run folders of the long verbs have in common.
-
 
 FREE = (
     "output",
@@ -161,9 +159,6 @@ def stamp(command: str, options: Any = None) -> dict[str, Any]:
     }
 
 
-# Figures that the verbs put into their run folders.
-
-
 _MEASURES = ("accuracy", "lwlrap", "loss")
 
 
@@ -185,12 +180,14 @@ def write_curves(folder: Path, history: Sequence[Mapping[str, float]], title: st
     else:
         return None
     figure = training_curves(curves, measure=measure, is_share=measure != "loss", title=title)
-    with replacing(folder / "curves.png") as part:
+    return write_figure(folder / "curves.png", figure)
+
+
+def write_figure(path: Path, figure: Figure) -> Path:
+    """Write a figure as PNG."""
+    with replacing(path) as part:
         part.write_bytes(figure_png(figure).png)
-    return folder / "curves.png"
-
-
-# A training by as many processes as were asked for.
+    return path
 
 
 Outcome = TypeVar("Outcome")

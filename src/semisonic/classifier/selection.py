@@ -23,9 +23,6 @@ from semisonic.models.sound_model import SoundModel
 
 _log = logging.getLogger(__name__)
 
-# The clips that a verb works on, as its options say.
-
-
 Rows = NDArray[np.int64]
 
 
@@ -136,7 +133,7 @@ def clips_for_model(
         clips = clips[in_fold(clips, options.fold)]
     verified = verified_labels(clips, purpose)
     if len(verified) < len(clips):
-        _log.warning("%d clips left out: nobody checked their labels", len(clips) - len(verified))
+        _log.warning("%d clips with unverified labels left out", len(clips) - len(verified))
     clips, unknown = as_classes_of(verified, model.classes, allow_unknown=options.allow_unknown)
     if clips.is_multi_label and not model.multi_label:
         raise DataError(
@@ -144,9 +141,6 @@ def clips_for_model(
             "on such a data set, or keep one label per clip"
         )
     return clips, unknown
-
-
-# Which labelled clips are learnt from and which choose the epoch, by recording.
 
 
 @dataclass(frozen=True)
@@ -169,6 +163,11 @@ class Selection:
     def used(self) -> Rows:
         """All labels that take part: those of training and of validation."""
         return np.sort(np.concatenate([self.train, self.validation]))
+
+    def labels_per_class(self, clips: Clips) -> float:
+        """Mean number of labels per class, those of the validation part as well."""
+        n_labels = sum(len(clips.labels[row]) for row in self.used.tolist())
+        return n_labels / max(len(clips.classes), 1)
 
 
 def select(
@@ -218,13 +217,7 @@ def select(
 
 
 def check_classes(clips: Clips, rows: Rows) -> None:
-    """See that every class has something to learn from.
-
-    Raises
-    ------
-    DataError
-        When one has not, or when there are fewer than two classes.
-    """
+    """Raise DataError where a class has no clip to learn from, or there are fewer than two."""
     found = {label for row in rows for label in clips.labels[row]}
     lost = [name for name in clips.classes if name not in found]
     if lost:
@@ -248,10 +241,7 @@ def targets_of(clips: Clips, *, multi_label: bool) -> NDArray[np.int64] | NDArra
 def unverified_apart(config: TrainConfig, clips: Clips, selection: Selection) -> tuple[Rows, Rows]:
     """Training clips with verified labels and those without, where they are learned apart.
 
-    Returns
-    -------
-    rows, noisy : ndarray of int64
-        Of ``clips``. All are in the first unless an option tells them apart.
+    All are in the first unless an option tells them apart.
 
     Raises
     ------
@@ -260,11 +250,11 @@ def unverified_apart(config: TrainConfig, clips: Clips, selection: Selection) ->
     """
     if not config.has_noisy_part:
         return selection.train, selection.train[:0]
-    certain = clips.is_verified[selection.train]
-    if certain.all() or not certain.any():
+    verified = clips.is_verified[selection.train]
+    if verified.all() or not verified.any():
         raise DataError(
-            f"options noisy_weight and noisy_loss: '{clips.name}' has {int(certain.sum())} clips "
-            f"with checked labels and {int((~certain).sum())} with unchecked ones to learn from; "
-            "expected some of both, as FSDKaggle2018 and 2019 have"
+            f"options noisy_weight and noisy_loss: '{clips.name}' has {int(verified.sum())} clips "
+            f"with verified labels and {int((~verified).sum())} with unverified ones to learn "
+            "from; expected some of both, as FSDKaggle2018 and 2019 have"
         )
-    return selection.train[certain], selection.train[~certain]
+    return selection.train[verified], selection.train[~verified]

@@ -6,9 +6,7 @@ scikit-learn and torch are imported where they are used: recipes read the names.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,8 +39,7 @@ scores is better than either, and neither can learn single wrong labels by heart
 would show in the scores of other recordings."""
 
 
-@dataclass(frozen=True)
-class Classifier:
+class Classifier(NamedTuple):
     """A named way to learn.
 
     Attributes
@@ -53,118 +50,86 @@ class Classifier:
         Its hyper-parameters in words.
     is_random : bool
         Whether what it learns depends on the seed.
-    make : callable
-        New models from (seed, number of clips to learn from); their scores are averaged.
     """
 
     title: str
     text: str
-    is_random: bool
-    make: Callable[[int, int], Sequence[Any]]
-
-
-def _standardised(model: Any) -> Any:
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    return make_pipeline(StandardScaler(), model)
-
-
-def _knn(seed: int, n: int) -> list[Any]:
-    from sklearn.neighbors import KNeighborsClassifier
-
-    return [KNeighborsClassifier(min(NEIGHBOURS, n), weights="distance")]
-
-
-def _forest(seed: int, n: int) -> list[Any]:
-    from sklearn.ensemble import RandomForestClassifier
-
-    return [RandomForestClassifier(TREES, random_state=seed)]
-
-
-def _svm(seed: int, n: int) -> list[Any]:
-    from sklearn.svm import LinearSVC
-
-    return [_standardised(LinearSVC(C=0.1, dual=False, max_iter=5000))]
-
-
-def _logistic(seed: int, n: int) -> list[Any]:
-    from sklearn.linear_model import LogisticRegression
-
-    return [_standardised(LogisticRegression(C=1.0, max_iter=5000))]
-
-
-def _boosting(seed: int, n: int) -> list[Any]:
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
-    few = max(1, min(5, n // 20))
-    return [
-        HistGradientBoostingClassifier(
-            max_iter=60,
-            max_leaf_nodes=8,
-            min_samples_leaf=few,
-            early_stopping=False,
-            random_state=0,
-        )
-    ]
-
-
-def _mlp(seed: int, n: int) -> list[Any]:
-    from sklearn.neural_network import MLPClassifier
-
-    return [_standardised(MLPClassifier((128,), alpha=0.01, max_iter=500, random_state=seed))]
-
-
-def _pair(seed: int, n: int) -> list[Any]:
-    from sklearn.ensemble import ExtraTreesClassifier
-    from sklearn.linear_model import LogisticRegression
-
-    return [
-        _standardised(LogisticRegression(C=0.01, max_iter=2000)),
-        ExtraTreesClassifier(N_TREES, random_state=seed),
-    ]
+    is_random: bool = False
 
 
 CLASSIFIERS = {
     "knn": Classifier(
         "k-nearest neighbours",
         f"{NEIGHBOURS} neighbours, Euclidean, weighted by distance, inputs not standardised",
-        False,
-        _knn,
     ),
-    "forest": Classifier("random forest", f"{TREES} trees, grown fully", True, _forest),
+    "forest": Classifier("random forest", f"{TREES} trees, grown fully", True),
     "svm": Classifier(
         "linear SVM",
         "one class against the rest, squared hinge, C 0.1, inputs standardised; scores are the "
         "softmax of the decision function, not calibrated",
-        False,
-        _svm,
     ),
-    "logistic": Classifier(
-        "logistic regression", "multinomial, C 1, inputs standardised", False, _logistic
-    ),
+    "logistic": Classifier("logistic regression", "multinomial, C 1, inputs standardised"),
     "boosting": Classifier(
         "gradient boosting",
         "histograms, 60 rounds, 8 leaves, learning rate 0.1, at least 5 clips a leaf (fewer with "
         "under 100 clips)",
-        False,
-        _boosting,
     ),
     "mlp": Classifier(
         "small perceptron",
         "one hidden layer of 128, ReLU, L2 0.01, Adam, at most 500 epochs, inputs standardised",
         True,
-        _mlp,
     ),
     JUDGE: Classifier(
         "linear model and trees",
         "mean of logistic regression (C 0.01, inputs standardised) and 300 extremely randomised "
         "trees: what judges labels in 'suspects'",
         True,
-        _pair,
     ),
 }
 """By the name that recipes give them."""
+
+
+def _estimators(name: str, seed: int, n: int, n_jobs: int) -> list[Any]:
+    """New models for ``n`` clips to learn from; their scores are averaged."""
+    from sklearn.ensemble import (
+        ExtraTreesClassifier,
+        HistGradientBoostingClassifier,
+        RandomForestClassifier,
+    )
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.neural_network import MLPClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import LinearSVC
+
+    def scaled(model: Any) -> Any:
+        return make_pipeline(StandardScaler(), model)
+
+    if name == "knn":
+        return [KNeighborsClassifier(min(NEIGHBOURS, n), weights="distance", n_jobs=n_jobs)]
+    if name == "forest":
+        return [RandomForestClassifier(TREES, random_state=seed, n_jobs=n_jobs)]
+    if name == "svm":
+        return [scaled(LinearSVC(C=0.1, dual=False, max_iter=5000))]
+    if name == "logistic":
+        return [scaled(LogisticRegression(C=1.0, max_iter=5000))]
+    if name == "boosting":
+        return [
+            HistGradientBoostingClassifier(
+                max_iter=60,
+                max_leaf_nodes=8,
+                min_samples_leaf=max(1, min(5, n // 20)),
+                early_stopping=False,
+                random_state=0,
+            )
+        ]
+    if name == "mlp":
+        return [scaled(MLPClassifier((128,), alpha=0.01, max_iter=500, random_state=seed))]
+    return [
+        scaled(LogisticRegression(C=0.01, max_iter=2000)),
+        ExtraTreesClassifier(N_TREES, random_state=seed, n_jobs=n_jobs),
+    ]
 
 
 def fit_scores(
@@ -226,13 +191,11 @@ def fit_scores(
     if len(known) == 1:
         scores[:, known] = 1.0
         return scores
-    models = CLASSIFIERS[name].make(seed % 2**32, len(target))
+    models = _estimators(name, seed % 2**32, len(target), workers or -1)
     with warnings.catch_warnings():
         # A perceptron that still improves after its last epoch is fine.
         warnings.filterwarnings("ignore", message="Stochastic Optimizer: Maximum iterations")
         for model in models:
-            if "n_jobs" in model.get_params():
-                model.set_params(n_jobs=workers or -1)
             model.fit(learn_from, target)
             scores[:, known] += _probabilities(model, to_score) / len(models)
     return scores
@@ -311,8 +274,8 @@ def vectors(
 def _embedded(
     encoder: PretrainedEncoder, mel: MelOptions, features: Any, rows: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    from semisonic.classifier.pretraining import frontend_of
     from semisonic.classifier.scoring import embed_rows
+    from semisonic.classifier.training import frontend_of
     from semisonic.models.pretrained import transfer
     from semisonic.models.sound_model import build
 

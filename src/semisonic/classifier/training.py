@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,40 +13,35 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from semisonic.classifier import probe as leaving_out
-from semisonic.classifier import probe as linear_probe
-from semisonic.classifier import probe as prototypes
 from semisonic.classifier.config import (
-    FITTED,
-    LEFT_OUT,
+    DEFAULT_MODEL,
     METHODS,
-    PROTOTYPE,
     SOLVED,
     WITHOUT_POOL,
     MethodOptions,
     TrainConfig,
+    check_freezing,
     check_noisy,
 )
-from semisonic.classifier.pretraining import (
-    choose_decoder,
-    feature_parts,
-    frontend_of,
-    without_validation,
+from semisonic.classifier.probe import (
+    PseudoLabels,
+    Rows,
+    fit_class_layer,
+    one_hot,
+    pseudo_labels,
 )
-from semisonic.classifier.pseudo_labels import PseudoLabels, StudentRound, one_hot, train_in_rounds
-from semisonic.classifier.scoring import embed_rows, score_rows
-from semisonic.classifier.simple_heads import fit_simple
-from semisonic.classifier.strategy import check_freezing
+from semisonic.classifier.scoring import score_rows
 from semisonic.core.errors import DataError, ModelError, OptionError
 from semisonic.core.options import nearest
+from semisonic.core.seeds import derive
 from semisonic.data.batches import Stream
-from semisonic.evaluation.metrics import accuracy as evaluation_accuracy
+from semisonic.evaluation.metrics import accuracy as accuracy_of
 from semisonic.evaluation.metrics import log_loss, mean_average_precision
-from semisonic.evaluation.metrics import lwlrap as evaluation_lwlrap
+from semisonic.evaluation.metrics import lwlrap as lwlrap_of
 from semisonic.features.augment.base import OneOf
 from semisonic.features.augment.chain import RegisteredAugmentation, augmenter, wave_view
 from semisonic.features.augment.mixing import Mixup
-from semisonic.features.frontend import Standardize
+from semisonic.features.frontend import Frontend
 from semisonic.features.options import REGISTERED, WAVE, MelOptions, preset
 from semisonic.learning.consistency import MeanTeacher, PiModel
 from semisonic.learning.fixmatch import FixMatch
@@ -54,16 +50,94 @@ from semisonic.learning.objective import Objective
 from semisonic.learning.options import LossOptions
 from semisonic.learning.reconstruction import Reconstruction
 from semisonic.learning.supervised import Joint, Supervised
+from semisonic.models.notation import looks_like_notation
 from semisonic.models.pretrained import AutoEncoder, PretrainedEncoder, transfer
 from semisonic.models.registry import create
 from semisonic.models.sound_model import SoundModel, build
 from semisonic.training.devices import choose_device
 from semisonic.training.loop import FitResult, fit
 from semisonic.training.options import FitOptions
-from semisonic.training.rate_sweep import RateSweep, sweep_rate
 
-Rows = NDArray[np.int64]
 NO_ROWS: Rows = np.zeros(0, np.int64)
+
+# The network of a training, and the front end before it.
+
+
+def frontend_of(network: PretrainedEncoder) -> Frontend:
+    """The front end that an encoder was made with.
+
+    Raises
+    ------
+    ModelError
+        When it was made without one.
+    """
+    if network.frontend is None:
+        raise ModelError(
+            "this encoder does not know the front end of its features; make it with "
+            "build_encoder or build_autoencoder, or load it from a file"
+        )
+    return network.frontend
+
+
+def network_of(
+    model: str, mel: MelOptions, start: PretrainedEncoder | None
+) -> tuple[str, MelOptions]:
+    """Network and front end: the encoder's where there is one, else those asked for.
+
+    What is left at its default is taken from the encoder. The duration of clips is free, since
+    encoders take any length.
+
+    Raises
+    ------
+    OptionError
+        When something else than the encoder's is asked for.
+    """
+    if start is None:
+        return model, mel
+    theirs = frontend_of(start).options
+    for own in dataclasses.fields(MelOptions):
+        asked, given = getattr(mel, own.name), getattr(theirs, own.name)
+        if own.name == "duration" and asked != own.default:
+            theirs = replace(theirs, duration=asked)
+        elif asked not in (given, own.default):
+            raise OptionError(
+                f"option '{own.name}': found {asked}, but the encoder was pre-trained with "
+                f"{given}; leave the option out, or pre-train another encoder"
+            )
+    create(start.name, theirs.shape)  # refuses clips that are too short
+    if model in (DEFAULT_MODEL, start.name):
+        return start.name, theirs
+    # A notation may have the encoder's convolutions and pools, and dense layers of its own.
+    if not looks_like_notation(model) or (
+        create(model, frontend_of(start).options.shape).encoder.plan != start.encoder.plan
+    ):
+        raise OptionError(
+            f"option 'model': found '{model}', but the encoder is '{start.name}'; leave the "
+            "option out, or name an architecture that begins with the encoder's"
+        )
+    return model, theirs
+
+
+def choose_decoder(decoder: str, model: str, mel: MelOptions) -> str:
+    """The decoder asked for; ``auto`` is un-pooling where the encoder can, else up-sampling."""
+    if decoder != "auto":
+        return decoder
+    return "unpool" if create(model, mel.shape).encoder.has_switches else "upsample"
+
+
+def feature_parts(features: Any, rows: Rows, size: int = 256) -> Iterator[NDArray[np.float32]]:
+    """Pieces of some rows, so that no large pool is in memory at once."""
+    for start in range(0, len(rows), size):
+        yield np.asarray(features[rows[start : start + size]], np.float32)
+
+
+def without_validation(options: FitOptions) -> FitOptions:
+    """The same training when nothing is held out: all epochs, the last weights."""
+    monitor = "loss" if options.schedule == "plateau" else options.monitor
+    return replace(options, patience=0, restore_best=False, monitor=monitor)
+
+
+# From the name of a method and its options to what is minimised.
 
 
 def view(name: str, mel: MelOptions) -> nn.Module:
@@ -77,22 +151,14 @@ def view(name: str, mel: MelOptions) -> nn.Module:
     return augmenter(preset(name, mel), mel)
 
 
-def mixing(alpha: float, mel: MelOptions) -> nn.Module | None:
-    """Mixup of pairs of clips; None with alpha 0.
-
-    A clip stays the greater part of its mixture, as losses of labelled and of guessed clips
-    are told apart by their place in the batch.
-    """
-    return Mixup(mel, alpha, keep_larger=True) if alpha else None
-
-
-CLASSIFYING = ("supervised", "noisy-student")
-"""Methods whose objective reads labelled clips only; the second adds labels between rounds."""
-
-
 def reads_pool(method: str, options: MethodOptions) -> bool:
-    """Whether a method's objective reads unlabelled clips."""
-    return method not in CLASSIFYING and (method != "joint" or options.weight_for(method) > 0)
+    """Whether a method's objective reads unlabelled clips.
+
+    Noisy students read pseudo-labels of them, as labels, from the second round on.
+    """
+    if method == "joint":
+        return options.weight_for(method) > 0
+    return method not in ("supervised", "noisy-student")
 
 
 def make_objective(
@@ -118,7 +184,7 @@ def make_objective(
     seed : int
         Of what the objective adds to the model: the decoder of "joint".
     noisy_loss, noisy_weight
-        Of clips whose labels nobody checked, if there is a stream of them; see
+        Of clips with unverified labels, if there is a stream of them; see
         :class:`~semisonic.learning.supervised.Supervised`.
 
     Raises
@@ -127,37 +193,34 @@ def make_objective(
         For an unknown method or an option that cannot work with the model.
     """
     mel = model.mel
+    # A clip stays the greater part of its mixture, as losses of clips with labels and with
+    # pseudo-labels are told by their place in the batch.
     shared: dict[str, Any] = {
         "loss": loss,
         "augment": None if options.augment == "none" else view(options.augment, mel),
-        "mix": mixing(options.mixup, mel),
+        "mix": Mixup(mel, options.mixup, keep_larger=True) if options.mixup else None,
     }
     if noisy_loss is not None:
         check_noisy(method)
         shared |= {"noisy_loss": noisy_loss, "noisy_weight": noisy_weight}
-    views = {"weak": view("weak", mel), "strong": view(options.pool_augment, mel)}
     weight, decay = options.weight_for(method), options.decay_for(method)
-    ramp = options.ramp_steps
-    if method in CLASSIFYING:
+    if method in ("supervised", "noisy-student"):
         return Supervised(model, **shared)
     if method == "joint":
-        decoder = choose_decoder("auto", model.name, mel)
-        autoencoder = AutoEncoder(model.encoder, decoder, seed=seed)
+        autoencoder = AutoEncoder(model.encoder, choose_decoder("auto", model.name, mel), seed=seed)
         task = Reconstruction(autoencoder, model.frontend.standardize)
         return Joint(Supervised(model, **shared), task, weight)
+    shared |= {"weak": view("weak", mel), "strong": view(options.pool_augment, mel)}
+    shared["weight"] = weight
     if method == "pi-model":
-        return PiModel(model, **views, weight=weight, ramp_steps=ramp, **shared)
+        return PiModel(model, ramp_steps=options.ramp_steps, **shared)
     if method == "mean-teacher":
-        return MeanTeacher(model, decay=decay, **views, weight=weight, ramp_steps=ramp, **shared)
+        return MeanTeacher(model, decay=decay, ramp_steps=options.ramp_steps, **shared)
     if method == "fixmatch":
         return FixMatch(
             model,
-            **views,
             threshold=options.threshold,
-            threshold_kind=options.threshold_kind,
             alignment=options.alignment,
-            weight=weight,
-            temperature=options.temperature,
             teacher_decay=decay,
             **shared,
         )
@@ -173,45 +236,19 @@ def validation_metrics(target: NDArray[Any], scores: NDArray[np.float64]) -> dic
     clips validate, the one with the lower loss; for several labels the lwlrap.
     """
     if target.ndim == 1:
-        accuracy = evaluation_accuracy(target, scores.argmax(axis=1))
+        accuracy = accuracy_of(target, scores.argmax(axis=1))
         loss = log_loss(target, scores)
         # Accuracies differ by 1/n at least, so this term only ever decides between equal ones.
         choice = accuracy + 0.5 / len(target) / (1.0 + loss)
         return {"accuracy": accuracy, "loss": loss, "choice": choice}
     sure = np.clip(scores, 1e-7, 1.0 - 1e-7)
     loss = -float(np.mean(target * np.log(sure) + (1.0 - target) * np.log1p(-sure)))
-    lwlrap = evaluation_lwlrap(target, scores)
+    lwlrap = lwlrap_of(target, scores)
     average = mean_average_precision(target, scores)
     return {"lwlrap": lwlrap, "map": average, "loss": loss, "choice": lwlrap}
 
 
-def check_rows(target: NDArray[Any], train: Any, held_out: Any, n_classes: int) -> None:
-    """See that there are rows to learn from, that they have targets, and that none is in both.
-
-    Raises
-    ------
-    DataError
-    """
-    if not len(train):
-        raise DataError("training: found no labelled clips to learn from")
-    rows = np.concatenate([train, held_out])
-    shape = (n_classes,) if target.ndim == 2 else ()
-    if target.shape[1:] != shape:
-        raise DataError(
-            f"training: found targets of shape {target.shape}, expected (n,) or (n, {n_classes})"
-        )
-    if target.ndim == 1 and len(rows):
-        low, high = int(target[rows].min()), int(target[rows].max())
-        if low < 0 or high >= n_classes:
-            raise DataError(
-                f"training: found class numbers {low} to {high}, expected 0 to {n_classes - 1}; "
-                "rows without a label belong in pre-training"
-            )
-    if np.intersect1d(train, held_out).size:
-        raise DataError("training: some rows are both learnt from and validated on")
-
-
-def shares_of_batch(size: int, n_certain: int, n_noisy: int) -> tuple[int, int]:
+def shares_of_batch(size: int, n_verified: int, n_noisy: int) -> tuple[int, int]:
     """How many rows of a batch are of each part, at least two where there are any.
 
     Parts are drawn as often as they occur, so both come to the end of a pass together.
@@ -220,48 +257,11 @@ def shares_of_batch(size: int, n_certain: int, n_noisy: int) -> tuple[int, int]:
         return size, 0
     if size < 4:
         raise OptionError(
-            f"option 'batch_size': found {size}, expected at least 4 where clips with checked and "
-            "with unchecked labels share a batch"
+            f"option 'batch_size': found {size}, expected at least 4 where clips with verified and "
+            "with unverified labels share a batch"
         )
-    noisy = min(max(2, round(size * n_noisy / (n_certain + n_noisy))), size - 2)
+    noisy = min(max(2, round(size * n_noisy / (n_verified + n_noisy))), size - 2)
     return size - noisy, noisy
-
-
-def check_same(
-    start: SoundModel, network: str, mel: MelOptions, classes: Sequence[str], multi_label: bool
-) -> None:
-    """See that a classifier can be trained further.
-
-    Raises
-    ------
-    ModelError
-        When it is of another network, front end or other classes.
-    """
-    pairs = (
-        ("network", start.name, create(network, mel.shape, len(classes)).name),
-        ("front end", start.mel, mel),
-        ("classes", start.classes, tuple(classes)),
-        ("several labels", start.multi_label, multi_label),
-    )
-    for what, found, expected in pairs:
-        if found != expected:
-            raise ModelError(
-                f"training further: found a classifier with {what} {found}, expected {expected}; "
-                "start from its encoder alone"
-            )
-
-
-def take_statistics(model: SoundModel, standardize: Standardize) -> None:
-    """Give a model the statistics that its features are standardised by.
-
-    Raises
-    ------
-    ModelError
-        When they were never fitted.
-    """
-    if not standardize.is_fitted:
-        raise ModelError("the standardisation to use was never fitted; call its fit() first")
-    model.frontend.standardize.load_state_dict(standardize.state_dict())
 
 
 @dataclass(frozen=True)
@@ -290,8 +290,8 @@ class TrainingData:
         The recording of each row, for a method that leaves recordings out; each row its own if
         not given.
     truth : ndarray of int64, shape (n,), optional
-        Class numbers of all rows, -1 where unknown, to record how often guesses about the pool
-        are right. For measuring: training does not depend on it.
+        Class numbers of all rows, -1 where unknown, to record how often pseudo-labels are right.
+        For measuring: training does not depend on it.
     """
 
     features: Any
@@ -324,7 +324,7 @@ class TrainedModel:
         How it learned, where several were compared: the one that was taken.
     teachers : tuple of FitResult
         Of the rounds before the last one, for the method noisy-student.
-    guesses : list of PseudoLabels
+    guesses : sequence of PseudoLabels
         What each student of the method noisy-student, or each round of the method probe,
         learned beside the labels.
     because : str
@@ -362,16 +362,14 @@ def train_model(
     device: str | torch.device = "cpu",
     folder: Path | None = None,
     start: PretrainedEncoder | SoundModel | None = None,
-    standardize: Standardize | None = None,
     label: str = "train",
 ) -> TrainedModel:
     """Train a classifier on features: the one training behind every verb.
 
-    Where the standardisation comes from: it is fitted on the labelled rows only. With ``start`` it
-    is the pre-trained encoder's, since its weights were learned behind those statistics. So an arm
-    with and an arm without pre-training that get the same data, configuration and seed differ in
-    the encoder's first weights and in these statistics, and in nothing else. Give ``standardize``
-    to have the very same statistics in both.
+    Features are standardised by the labelled rows. With ``start`` the statistics are those of the
+    pre-trained encoder, since its weights were learned behind them. So an arm with and an arm
+    without pre-training that get the same data, configuration and seed differ in the encoder's
+    first weights and in these statistics, and in nothing else.
 
     Parameters
     ----------
@@ -387,103 +385,22 @@ def train_model(
         What was trained before. An encoder gives the encoder's first weights and the
         standardisation; a classifier of the same network and classes is trained further as a
         whole, with its class layer and the running statistics of its norms.
-    standardize : Standardize, optional
-        Statistics to use instead.
     label : str
         What the progress bar is called.
 
     Raises
     ------
     DataError
-        Without rows to learn from, with rows that have no label, or without a pool for a
-        method that needs one.
+        Without rows to learn from, or without a pool for a method that needs one.
     ModelError
         When ``start`` was trained for another front end or network.
     """
-    training = ClassifierTraining.of(
-        config,
-        data,
-        seed=seed,
-        device=device,
-        folder=folder,
-        start=start,
-        standardize=standardize,
-        label=label,
-    )
+    training = ClassifierTraining(config, data, choose_device(device), start, label)
     if config.method in SOLVED:
         return training.solve(seed)
-    if config.method != "noisy-student":
-        return training.fit(data.target, data.labelled, seed, folder)
-    outcomes: list[TrainedModel] = []
-
-    def train_round(one: StudentRound) -> SoundModel:
-        outcomes.append(training.fit(one.target, one.rows, one.seed, one.folder))
-        return outcomes[-1].model
-
-    guesses = train_in_rounds(
-        data.features,
-        data.target,
-        data.labelled,
-        data.pool,
-        len(data.classes),
-        config.method_params,
-        train_round,
-        seed=seed,
-        folder=folder,
-        device=training.device,
-    )
-    return replace(outcomes[-1], teachers=tuple(o.fit for o in outcomes[:-1]), guesses=guesses)
-
-
-def check_has_rate(method: str) -> None:
-    """Refuse a method that has no learning rate.
-
-    Raises
-    ------
-    OptionError
-    """
-    if method in SOLVED:
-        raise OptionError(
-            f"option 'method': '{method}' solves for its linear layer and has no learning rate; "
-            "choose a method that trains, such as 'supervised'"
-        )
-
-
-def sweep_model(
-    config: TrainConfig,
-    data: TrainingData,
-    *,
-    lowest: float,
-    highest: float,
-    steps: int,
-    seed: int,
-    device: str | torch.device = "cpu",
-    start: PretrainedEncoder | SoundModel | None = None,
-) -> RateSweep:
-    """Try learning rates; see :func:`semisonic.training.rate_sweep.sweep_rate`.
-
-    Nothing is left behind: a training afterwards is the same as one without.
-
-    Raises
-    ------
-    OptionError
-        For a method that has no learning rate, such as probe.
-    """
-    check_has_rate(config.method)
-    data = replace(data, validation=NO_ROWS)
-    training = ClassifierTraining.of(config, data, seed=seed, device=device, start=start)
-    model = training.fresh_model(seed)
-    objective, streams, options = training.parts(model, data.target, data.labelled, seed)
-    return sweep_rate(
-        objective,
-        streams,
-        options,
-        lowest=lowest,
-        highest=highest,
-        steps=steps,
-        seed=seed,
-        device=training.device,
-    )
+    if config.method == "noisy-student":
+        return training.fit_in_rounds(seed, folder)
+    return training.fit(data.target, data.labelled, seed, folder)
 
 
 @dataclass(frozen=True)
@@ -493,81 +410,39 @@ class ClassifierTraining:
     config: TrainConfig
     data: TrainingData
     device: torch.device
-    start: PretrainedEncoder | SoundModel | None
-    standardize: Standardize | None
-    label: str
+    start: PretrainedEncoder | SoundModel | None = None
+    label: str = "train"
 
-    @classmethod
-    def of(
-        cls,
-        config: TrainConfig,
-        data: TrainingData,
-        *,
-        seed: int,
-        device: str | torch.device = "cpu",
-        folder: Path | None = None,
-        start: PretrainedEncoder | SoundModel | None = None,
-        standardize: Standardize | None = None,
-        label: str = "train",
-    ) -> ClassifierTraining:
-        """The training, if it can be done."""
-        target, n_classes = data.target, len(data.classes)
-        check_rows(target, data.labelled, data.validation, n_classes)
+    def __post_init__(self) -> None:
+        config, data, start = self.config, self.data, self.start
+        if not len(data.labelled):
+            raise DataError("training: found no labelled clips to learn from")
         check_freezing(config.fit, start is not None)
         if len(data.noisy):
             check_noisy(config.method)
-            both = np.concatenate([data.labelled, data.noisy])
-            check_rows(target, both, data.validation, n_classes)
         if config.method not in WITHOUT_POOL and not len(data.pool):
             raise DataError(
                 f"method '{config.method}': found no unlabelled clips to learn from; give a "
                 "pool, or use the method 'supervised'"
             )
         if isinstance(start, SoundModel):
-            check_same(start, config.model, config.mel, data.classes, data.multi_label)
-        if standardize is None and start is not None:
-            frontend = start.frontend if isinstance(start, SoundModel) else frontend_of(start)
-            standardize = frontend.standardize
-        return cls(config, data, choose_device(device), start, standardize, label)
-
-    def parts(
-        self, model: SoundModel, target: NDArray[Any], rows: Rows, seed: int
-    ) -> tuple[Objective, dict[str, Stream], FitOptions]:
-        """What :func:`fit` takes: the method's objective around a model, streams, options."""
-        data = self.data
-        config = self.config
-        options = config.fit
-        if not len(data.validation):
-            options = without_validation(options)
-        if model.multi_label and options.monitor == "val_accuracy":
-            options = replace(options, monitor="val_lwlrap")
-        streams = self.streams(target, rows, seed)
-
-        def loss_of(chosen: LossOptions) -> nn.Module:
-            return create_loss(
-                chosen,
-                multi_label=model.multi_label,
-                label_smoothing=config.label_smoothing,
-                steps_per_epoch=options.steps_an_epoch(streams["labelled"].steps_per_epoch),
-            )
-
-        beside, weight = config.loss_of_noisy, config.noisy_weight
-        objective = make_objective(
-            config.method,
-            model,
-            config.method_params,
-            loss_of(config.loss),
-            seed,
-            noisy_loss=loss_of(beside) if "noisy" in streams else None,
-            noisy_weight=weight,
-        )
-        return objective, streams, options
+            name = create(config.model, config.mel.shape, len(data.classes)).name
+            for what, found, expected in (
+                ("network", start.name, name),
+                ("front end", start.mel, config.mel),
+                ("classes", start.classes, data.classes),
+                ("several labels", start.multi_label, data.multi_label),
+            ):
+                if found != expected:
+                    raise ModelError(
+                        f"training further: found a classifier with {what} {found}, expected "
+                        f"{expected}; start from its encoder alone"
+                    )
 
     def fit(self, target: NDArray[Any], rows: Rows, seed: int, folder: Path | None) -> TrainedModel:
         """Train a fresh model on some rows, stop by the held-out ones."""
         model = self.fresh_model(seed)
         objective, streams, options = self.parts(model, target, rows, seed)
-
         result = fit(
             objective,
             streams,
@@ -581,49 +456,100 @@ class ClassifierTraining:
         model.cpu().eval()
         return TrainedModel(model, result, self.config.method)
 
+    def fit_in_rounds(self, seed: int, folder: Path | None) -> TrainedModel:
+        """Noisy student: a teacher labels the pool, a new student learns that, and so on.
+
+        Paper: Xie et al. 2020, "Self-training with noisy student improves ImageNet
+        classification". Where we differ: students are as large as the teacher. Pseudo-labels are
+        aligned to the classes' frequencies among the labels instead of being balanced by copies.
+        Labelled clips keep their own labels, also when they are in the pool.
+        """
+        data, how = self.data, self.config.method_params
+        train = data.labelled
+        pool = np.setdiff1d(data.pool, train)
+        if not len(pool):
+            raise DataError(
+                "method 'noisy-student': every clip of the pool is labelled; give other recordings "
+                "as a pool, or use the method 'supervised'"
+            )
+        several, n_classes = data.multi_label, len(data.classes)
+        shares = data.target.astype(np.float32) if several else one_hot(data.target, n_classes)
+        expected = shares[train].mean(axis=0).astype(np.float64)
+
+        def place(number: int) -> Path | None:
+            return None if folder is None else folder / f"round-{number}"
+
+        outcomes = [self.fit(data.target, train, seed, place(0))]
+        guesses: list[PseudoLabels] = []
+        for number in range(1, how.rounds + 1):
+            teacher = outcomes[-1].model.to(self.device)
+            found = pseudo_labels(
+                pool,
+                score_rows(teacher, data.features, pool, device=self.device),
+                expected,
+                threshold=how.threshold,
+                alignment=how.alignment,
+                multi_label=several,
+            )
+            teacher.cpu()
+            guesses.append(found)
+            shares[found.rows] = found.shares
+            rows = np.sort(np.concatenate([train, found.rows]))
+            its_seed = derive(seed, "student", number) % (1 << 31)
+            outcomes.append(self.fit(shares, rows, its_seed, place(number)))
+        teachers = tuple(outcome.fit for outcome in outcomes[:-1])
+        return replace(outcomes[-1], teachers=teachers, guesses=guesses)
+
     def solve(self, seed: int) -> TrainedModel:
         """Find the class layer alone."""
-        data = self.data
-        if self.config.method == FITTED:
-            return replace(self, device=torch.device("cpu"))._fitted(seed)
-        model = self.fresh_model(seed).to(self.device)
-        method, said = self.config.method, ""
-        if method == LEFT_OUT:
-            hot = one_hot(data.target, len(data.classes))[data.labelled]
-            x = embed_rows(model, data.features, data.labelled, device=self.device)
-            groups = data.groups
-            if groups is None:
-                groups = np.arange(len(data.target)).astype(str)
-            chosen = leaving_out.compare(x, hot, groups[data.labelled])
-            method, said = chosen.method, chosen.text()
-        check = self.validation_of(model)
-        guesses: Sequence[PseudoLabels] = ()
-        if method == PROTOTYPE:
-            result = prototypes.fit_prototypes(
-                model, data.features, data.target, data.labelled, device=self.device, validate=check
-            )
-        else:
-            result, guesses = linear_probe.fit_probe(
-                model,
-                data.features,
-                data.target,
-                data.labelled,
-                data.pool,
-                self.config.method_params,
-                device=self.device,
-                truth=data.truth,
-                validate=check,
-            )
+        data, model = self.data, self.fresh_model(seed).to(self.device)
+        found = fit_class_layer(
+            self.config.method,
+            model,
+            data.features,
+            data.target,
+            data.labelled,
+            data.pool,
+            self.config.method_params,
+            groups=data.groups,
+            device=self.device,
+            truth=data.truth,
+            validate=self.validation_of(model),
+        )
         model.cpu().eval()
-        return TrainedModel(model, result, method, guesses=guesses, because=said)
+        return TrainedModel(
+            model, found.fit, found.method, guesses=found.guesses, because=found.because
+        )
 
-    def _fitted(self, seed: int) -> TrainedModel:
-        """A simple classifier; it is fitted on the processor, in double precision."""
-        data = self.data
-        model = self.fresh_model(seed).eval()
-        check = self.validation_of(model)
-        result = fit_simple(model, data.features, data.target, data.labelled, seed, check)
-        return TrainedModel(model, result, FITTED)
+    def parts(
+        self, model: SoundModel, target: NDArray[Any], rows: Rows, seed: int
+    ) -> tuple[Objective, dict[str, Stream], FitOptions]:
+        """What :func:`fit` takes: the method's objective around a model, streams, options."""
+        config, options = self.config, self.config.fit
+        if not len(self.data.validation):
+            options = without_validation(options)
+        if model.multi_label and options.monitor == "val_accuracy":
+            options = replace(options, monitor="val_lwlrap")
+        streams = self.streams(target, rows, seed)
+
+        def loss_of(chosen: LossOptions) -> nn.Module:
+            return create_loss(
+                chosen,
+                multi_label=model.multi_label,
+                label_smoothing=config.label_smoothing,
+                steps_per_epoch=options.steps_an_epoch(streams["labelled"].steps_per_epoch),
+            )
+
+        objective = make_objective(
+            config.method,
+            model,
+            config.method_params,
+            loss_of(config.loss),
+            seed,
+            noisy_loss=loss_of(config.loss_of_noisy) if "noisy" in streams else None,
+            noisy_weight=config.noisy_weight,
+        )
+        return objective, streams, options
 
     def validation_of(self, model: SoundModel) -> Callable[[], Mapping[str, float]] | None:
         """What measures a model on the held-out rows; None without any."""
@@ -637,24 +563,26 @@ class ClassifierTraining:
 
     def fresh_model(self, seed: int) -> SoundModel:
         """A model with first weights and statistics, ready to train."""
-        data = self.data
-        config, known = self.config, self.standardize
-        kind = config.standardize if known is None else known.kind
+        data, config, start = self.data, self.config, self.start
+        known = None
+        if start is not None:
+            frontend = start.frontend if isinstance(start, SoundModel) else frontend_of(start)
+            known = frontend.standardize
         model = build(
             config.model,
-            self.config.mel,
+            config.mel,
             data.classes,
-            standardize="none" if config.method == FITTED else kind,
+            standardize=config.standardize if known is None else known.kind,
             multi_label=data.multi_label,
             dropout=config.dropout,
             seed=seed,
         )
-        if isinstance(self.start, SoundModel):
-            model.load_state_dict(self.start.state_dict())
-        elif self.start is not None:
-            transfer(self.start, model, statistics="own")
+        if isinstance(start, SoundModel):
+            model.load_state_dict(start.state_dict())
+        elif start is not None:
+            transfer(start, model, statistics="own")
         if known is not None:
-            take_statistics(model, known)
+            model.frontend.standardize.load_state_dict(known.state_dict())
         else:
             rows = np.concatenate([data.labelled, data.noisy])
             model.frontend.standardize.fit(feature_parts(data.features, rows))
@@ -664,31 +592,26 @@ class ClassifierTraining:
         """The streams that the method reads."""
         data, size = self.data, self.config.fit.batch_size
         params = self.config.method_params
-        n_certain, n_noisy = shares_of_batch(size, len(rows), len(data.noisy))
-        streams = {
+        n_verified, n_noisy = shares_of_batch(size, len(rows), len(data.noisy))
+        wanted: dict[str, tuple[Rows, int, NDArray[Any] | None]] = {
+            "labelled": (rows, n_verified, target),
+            "noisy": (data.noisy, n_noisy, target),
+        }
+        if reads_pool(self.config.method, params):
+            # A batch of the pool goes with a batch of labels, which may be a small one.
+            n_pool = max(2, round(params.pool_ratio * min(size, len(rows) + len(data.noisy))))
+            wanted["unlabelled"] = (data.pool, n_pool, data.truth)
+        return {
             name: Stream(
                 data.features,
                 used,
                 batch_size=n,
                 seed=seed,
-                target=target,
+                target=known,
                 device=self.device,
                 name=name,
+                missing_ok=name == "unlabelled",
             )
-            for name, used, n in (("labelled", rows, n_certain), ("noisy", data.noisy, n_noisy))
+            for name, (used, n, known) in wanted.items()
             if len(used)
         }
-        if reads_pool(self.config.method, params):
-            # A batch of the pool goes with a batch of labels, which may be a small one.
-            n_pool = max(2, round(params.pool_ratio * min(size, len(rows) + len(data.noisy))))
-            streams["unlabelled"] = Stream(
-                data.features,
-                data.pool,
-                batch_size=n_pool,
-                seed=seed,
-                target=data.truth,
-                device=self.device,
-                name="unlabelled",
-                missing_ok=True,
-            )
-        return streams

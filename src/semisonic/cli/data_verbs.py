@@ -5,22 +5,19 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from semisonic.classifier.use_options import ScanOptions
 from semisonic.cli.parser import verb
 from semisonic.cli.session import Session, Status
-from semisonic.core.cluster import open_engine
 from semisonic.core.errors import OptionError
-from semisonic.core.options import EngineOptions, option, workers_option
-from semisonic.core.text import count_text, text_table
+from semisonic.core.options import EngineOptions, option, same_option, workers_option
+from semisonic.core.text import count_text
 from semisonic.data.datasets.catalogue import PARTS, SETS
 from semisonic.data.options import (
     FORMATS,
-    MAX_OFFSET,
-    THRESHOLD,
     LabelledOptions,
     MixOptions,
     SynthOptions,
@@ -30,27 +27,18 @@ from semisonic.data.options import (
 if TYPE_CHECKING:
     from semisonic.data.checks import CheckReport
     from semisonic.data.clips import Clips
-    from semisonic.data.duplicates import Duplicate
-    from semisonic.data.summary import Summary
-
-PATH_HELP = "a folder of recordings or a CSV table"
-
 
 SOURCE = option(LabelledOptions(), "how the recordings are read")
-PLACE = option(dataclasses.MISSING, PATH_HELP)
+PLACE = option(dataclasses.MISSING, "a folder of recordings or a CSV table")
 AS_JSON = option(False, "print JSON")
+ROWS_SHOWN = 10
 
 
 def load_source(path: str, source: LabelledOptions, session: Session) -> Clips:
     """Read the clip table, and pass on what the reader decided."""
     from semisonic.data.datasets.load import load_clips
 
-    clips = load_clips(
-        path,
-        labels=source.labels,
-        group=source.group,
-        **source.of_tables(),
-    )
+    clips = load_clips(path, labels=source.labels, group=source.group, **source.of_tables())
     for text in clips.notes:
         session.note(f"{clips.name}: {text}")
     return clips
@@ -61,7 +49,9 @@ def has_audio(clips: Clips) -> bool:
     return any(os.path.isfile(path) for path in clips.paths)
 
 
-VALUES_SHOWN = 6
+def say_json(session: Session, value: Any) -> None:
+    """Print a value as JSON."""
+    session.say(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 @verb(
@@ -76,107 +66,38 @@ def data_info(
     data: str = PLACE,
     fast: bool = option(False, "open no recording: leave out lengths and rates"),
     json_: bool = AS_JSON,
-    workers: int | None = option(
-        None, "threads that read headers; by default one per core", minimum=1
-    ),
+    workers: int | None = workers_option(),
     source: LabelledOptions = SOURCE,
 ) -> Status:
     """Count clips, classes, folds and recordings, and say how long they are and at what rate."""
     from semisonic.data.cache import describe_cache
     from semisonic.data.datasets.load import describe_layout
-    from semisonic.data.recordings import AUTO, unnamed_note
+    from semisonic.data.recordings import unnamed_note
     from semisonic.data.summary import describe
 
     store = describe_cache(Path(data))
     if store is not None:
-        return _show_store(store, json_, session)
+        if json_:
+            say_json(session, {"store": store})
+            return Status.OK
+        n, size = store.pop("entries"), store.pop("bytes")
+        session.say(f"a store of {store.pop('kind')}: {n} entries, {size:,} bytes")
+        for name, value in store.items():
+            session.say(f"{name}: {value}")
+        session.say("It holds no recordings: give 'data info' the data set that it was made from.")
+        return Status.OK
     clips = load_source(data, source, session)
-    if source.group == AUTO and clips.is_labelled.any():
-        for text in unnamed_note(clips):
+    if clips.is_labelled.any():
+        for text in unnamed_note(clips, source.group):
             session.note(text)
-    fast = fast or not has_audio(clips)
-    found = describe(clips, fast=fast, workers=workers)
+    found = describe(clips, fast=fast or not has_audio(clips), workers=workers)
     if json_:
-        session.say(json.dumps(found.to_dict(), indent=2, ensure_ascii=False))
+        say_json(session, found.to_dict())
     else:
         if source.labels == "auto":
             session.note(describe_layout(data))
-        for line in summary_lines(found):
-            session.say(line)
+        session.say(str(found))
     return session.failed(found.bad_files)
-
-
-def _show_store(store: Mapping[str, Any], as_json: bool, session: Session) -> Status:
-    """What a store is, which holds samples or features and no recordings."""
-    if as_json:
-        session.say(json.dumps({"store": store}, indent=2))
-        return Status.OK
-    session.say(f"a store of {store['kind']}: {store['entries']} entries, {store['bytes']:,} bytes")
-    for name in store.keys() - {"kind", "entries", "bytes"}:
-        session.say(f"{name}: {store[name]}")
-    session.say("It holds no recordings: give 'data info' the data set that it was made from.")
-    return Status.OK
-
-
-def summary_lines(found: Summary) -> Iterator[str]:
-    """The summary as text: facts in two columns, then a table of the classes."""
-    facts = dict(_facts(found))
-    width = max(map(len, facts))
-    yield from (f"{name.ljust(width)}  {value}" for name, value in facts.items())
-    if found.classes:
-        yield ""
-        columns = dict(_columns(found))
-        rows = zip(found.classes, *columns.values(), strict=True)
-        yield text_table(["class", *columns], rows)
-
-
-def _columns(found: Summary) -> Iterator[tuple[str, list[int]]]:
-    """The table of the classes: numbers in class order under their headings."""
-    yield "clips", list(found.per_class.values())
-    yield "recordings", list(found.recordings_per_class.values())
-    if found.uncertain_per_class:
-        yield "uncertain", list(found.uncertain_per_class.values())
-    in_folds = [found.per_class_and_fold.get(label, ()) for label in found.classes]
-    outside = [n - sum(f) for n, f in zip(found.per_class.values(), in_folds, strict=True)]
-    if found.folds and any(outside):
-        yield "no fold", outside
-    for i, fold in enumerate(found.folds):
-        yield f"fold {fold}", [counts[i] for counts in in_folds]
-
-
-def _facts(found: Summary) -> Iterator[tuple[str, str]]:
-    yield "name", found.name
-    yield "folder", found.root
-    unlabelled = found.n_clips - found.n_labelled
-    several = f", {found.n_multi_label} with several labels" if found.n_multi_label else ""
-    labelled = f"{found.n_labelled} with a label, {unlabelled} without{several}"
-    yield "clips", f"{found.n_clips} ({labelled})"
-    if found.n_uncertain:
-        certain = found.n_labelled - found.n_uncertain
-        yield "labels", f"{certain} checked, {found.n_uncertain} uncertain (they only train)"
-    yield "files", f"{found.n_files}"
-    yield "recordings", f"{found.n_recordings}"
-    yield "classes", f"{len(found.classes)}"
-    yield "folds", ", ".join(map(str, found.folds)) or "none"
-    if found.durations is not None:
-        d = found.durations
-        spread = f"{d.shortest:.2f} to {d.longest:.2f} s, median {d.median:.2f} s"
-        yield "lengths", f"{spread}, {d.total_hours:.2f} h together"
-        yield "rates", _counted(found.sample_rates, " Hz")
-        yield "channels", _counted(found.channels)
-        yield "formats", _counted(found.formats)
-
-
-def _counted(counts: Mapping[int, int] | Mapping[str, int], unit: str = "") -> str:
-    """Values with how many files have each, the most common first."""
-    if len(counts) == 1:
-        return f"{next(iter(counts))}{unit}"
-    shown = [f"{value}{unit} ({n})" for value, n in list(counts.items())[:VALUES_SHOWN]]
-    others = len(counts) - len(shown)
-    return ", ".join(shown) + (f" and {others} others" if others else "")
-
-
-PAIRS_SHOWN = 20
 
 
 @verb(
@@ -191,17 +112,8 @@ def data_check(
     data: str = PLACE,
     unlabelled: str | None = option(None, "a pool that should not hold any of the clips"),
     audio: bool = option(True, "compare the recordings themselves, not only the table"),
-    threshold: float = option(
-        THRESHOLD,
-        "correlation from which two clips are called near-identical",
-        minimum=0.05,
-        maximum=1,
-    ),
-    max_offset: float = option(
-        MAX_OFFSET, "how much later one copy may begin than the other", unit="s", minimum=0
-    ),
     json_: bool = AS_JSON,
-    workers: int | None = option(None, "threads that decode; by default one per core", minimum=1),
+    workers: int | None = workers_option(),
     source: LabelledOptions = SOURCE,
 ) -> Status:
     """Look for recordings that stand in several folds, and for clips that are the same sound.
@@ -209,6 +121,7 @@ def data_check(
     Both make results look better than they are. The exit status is 3 when there are any on two
     sides of a split, or a clip cannot be read.
     """
+    from semisonic.core.files import json_ready
     from semisonic.data.checks import check
 
     clips = load_source(data, source, session)
@@ -216,69 +129,43 @@ def data_check(
     if unlabelled is not None:
         pool = load_source(unlabelled, LabelledOptions(labels="none"), session)
     audio = audio and has_audio(clips)
-    report = check(
-        clips,
-        pool,
-        audio=audio,
-        threshold=threshold,
-        max_offset=max_offset,
-        workers=workers,
-    )
+    report = check(clips, pool, audio=audio, workers=workers)
     if json_:
-        session.say(json.dumps(_as_json(report, audio), indent=2, ensure_ascii=False))
+        failures = [{"clip": clip, "reason": reason} for clip, reason in report.failures]
+        more = {"ok": report.ok, "audio_compared": audio, "failures": failures}
+        say_json(session, json_ready(report) | more)
     else:
-        _print_report(report, audio, session)
+        _say_report(report, audio, session)
     status = session.failed(report.failures)
     return status if report.ok else Status.SOME_FAILED
 
 
-def _print_report(report: CheckReport, audio: bool, session: Session) -> None:
-    n_straddling = len(report.straddling)
-    session.say(f"recordings in several folds: {n_straddling or 'none'}")
-    for group in report.straddling:
-        session.say(f"  {group}")
-    if not audio:
-        return
-    rest = tuple(pair for pair in report.duplicates if not pair.across)
-    apart = (
-        "in different folds"
-        if report.n_folds
-        else "that count as recordings of their own, or stand in the pool"
-        if any(pair.in_pool for pair in report.leaks)
-        else "that count as recordings of their own"
-    )
-    for title, pairs in ((apart, report.leaks), ("of one recording or fold", rest)):
-        session.say(f"identical or near-identical clips {title}: {len(pairs) or 'none'}")
-        for pair in pairs[:PAIRS_SHOWN]:
-            session.say(f"  {pair}")
-        if len(pairs) > PAIRS_SHOWN:
-            session.say(f"  and {len(pairs) - PAIRS_SHOWN} more; --json lists all")
+def _say_report(report: CheckReport, audio: bool, session: Session) -> None:
+    in_pool = any(pair.in_pool for pair in report.leaks)
+    apart = "that count as recordings of their own" + ", or stand in the pool" * in_pool
+    if report.n_folds:
+        apart = "in different folds"
+    rest = [pair for pair in report.duplicates if not pair.across]
+    _say_list("recordings in several folds", report.straddling, session)
+    if audio:
+        _say_list(f"identical or near-identical clips {apart}", report.leaks, session)
+        _say_list("identical or near-identical clips of one recording or fold", rest, session)
     if any(not pair.in_pool for pair in report.leaks) and not report.n_folds:
         session.say(
             "next: --group copies keeps the two of each pair together; train, evaluate, calibrate "
             "and suspects do so by themselves where no recording is named"
         )
-    if any(pair.in_pool for pair in report.leaks):
+    if in_pool:
         session.say("verbs that learn from the pool leave its copies out, and say so")
 
 
-def _as_json(report: CheckReport, audio: bool) -> dict[str, object]:
-    return {
-        "name": report.name,
-        "ok": report.ok,
-        "audio_compared": audio,
-        "straddling": list(report.straddling),
-        "duplicates": [_pair(pair) for pair in report.duplicates],
-        "failures": [{"clip": clip, "reason": reason} for clip, reason in report.failures],
-    }
-
-
-def _pair(pair: Duplicate) -> dict[str, object]:
-    # JSON has no NaN, which stands for "does not apply" here.
-    return {k: None if v != v else v for k, v in dataclasses.asdict(pair).items()}
-
-
-NOTES_SHOWN = 10
+def _say_list(title: str, rows: Sequence[object], session: Session) -> None:
+    """Print how many there are, and the first of them."""
+    session.say(f"{title}: {len(rows) or 'none'}")
+    for row in rows[: 2 * ROWS_SHOWN]:
+        session.say(f"  {row}")
+    if len(rows) > 2 * ROWS_SHOWN:
+        session.say(f"  and {len(rows) - 2 * ROWS_SHOWN} more; --json lists all")
 
 
 @verb(
@@ -301,16 +188,13 @@ def data_build(
     store is for programs of your own (semisonic.data.sample_store.SampleStore); training and
     the other verbs keep such stores in their --cache.
     """
+    from semisonic.core.cluster import open_engine
     from semisonic.data.sample_store import SampleStore
 
     clips = load_source(data, source, session)
     with open_engine(where) as engine:
         store = SampleStore.build(
-            clips,
-            output,
-            sample_rate=sample_rate,
-            workers=workers,
-            engine=engine,
+            clips, output, sample_rate=sample_rate, workers=workers, engine=engine
         )
     report = store.report
     rate = report.n_decoded / report.seconds if report.seconds > 0 else 0.0
@@ -327,15 +211,11 @@ def data_build(
         "--cache. "
         f"Next: semisonic data info {output}"
     )
-    for clip, note in report.notes[:NOTES_SHOWN]:
+    for clip, note in report.notes[:ROWS_SHOWN]:
         session.note(f"{clip}: {note}")
-    if len(report.notes) > NOTES_SHOWN:
-        session.note(f"and {len(report.notes) - NOTES_SHOWN} more clips with remarks")
+    if len(report.notes) > ROWS_SHOWN:
+        session.note(f"and {len(report.notes) - ROWS_SHOWN} more clips with remarks")
     return session.failed(report.failures)
-
-
-_RULES = WindowRules()
-_ONLY = "only with --windows"
 
 
 @verb(
@@ -365,39 +245,24 @@ def data_labels(
     windows: float | None = option(
         None, "cut the annotated recordings into windows of this length", unit="s", minimum=0.01
     ),
-    hop: float | None = option(
-        None,
-        f"from one window to the next; their length if not given; {_ONLY}",
-        unit="s",
-        minimum=0.001,
-    ),
-    min_overlap: float = option(
-        _RULES.min_overlap,
-        f"a window has the label of an event that it shares so much with; {_ONLY}",
-        unit="s",
-        minimum=0,
-    ),
-    min_share: float = option(
-        _RULES.min_share, f"or so large a share of the event; {_ONLY}", minimum=0.01, maximum=1
-    ),
-    background: str | None = option(
-        _RULES.background, f"class of windows without any event; none leaves them out; {_ONLY}"
-    ),
+    hop: float | None = same_option(WindowRules, "hop"),
+    min_overlap: float = same_option(WindowRules, "min_overlap"),
+    min_share: float = same_option(WindowRules, "min_share"),
+    background: str | None = same_option(WindowRules, "background"),
 ) -> Status:
     """Convert label files of Audacity, Raven, BirdNET, Kaleidoscope and CSV tables.
 
-    With --windows, annotated recordings are cut into labelled windows, as a table to train on.
+    With --windows, annotated recordings are cut into labelled windows, as a table to train on;
+    --hop, --min-overlap, --min-share and --background are about these.
     The exit status is 3 when rows could not be used; they are listed in OUTPUT.bad_rows.csv.
     """
     from semisonic.data.formats.convert import convert_labels
 
     if output is None:
         raise OptionError("output is missing: where to write the labels (-o)")
-    rules = None
-    if windows is not None:
-        rules = WindowRules(windows, hop, min_overlap, min_share, background)
-    elif hop is not None:
+    if windows is None and hop is not None:
         raise OptionError("hop: found one without windows, expected --windows too")
+    rules = WindowRules(windows or 0.0, hop, min_overlap, min_share, background)
     done = convert_labels(
         labels,
         output,
@@ -405,7 +270,7 @@ def data_labels(
         read_as=read_as,
         label_column=label_column,
         recordings=recordings,
-        rules=rules,
+        rules=rules if windows else None,
     )
     for note in done.notes:
         session.note(note)
@@ -424,7 +289,7 @@ def data_labels(
 )
 def data_mix(
     session: Session,
-    data: str = option(dataclasses.MISSING, f"labelled clips: {PATH_HELP}"),
+    data: str = option(dataclasses.MISSING, "labelled clips: a folder or a CSV table"),
     output: Path = option(Path("windows"), "folder of the windows, new or empty"),
     mix: MixOptions = option(MixOptions(), "windows"),
     source: LabelledOptions = SOURCE,
@@ -554,10 +419,7 @@ def scan(options: ScanOptions, session: Session) -> Status:
     for note in (*result.scan.notes, *result.scan.summary.notes):
         session.note(note)
     if options.json:
-        session.say(json.dumps(result.counts, indent=2, ensure_ascii=False))
+        say_json(session, result.counts)
     else:
-        for line in summary_lines(result.scan.summary):
-            session.say(line)
-        session.say()
-        session.say(result.summary())
+        session.say(f"{result.scan.summary}\n\n{result.summary()}")
     return session.failed(result.failures, options.output / "bad_files.csv")

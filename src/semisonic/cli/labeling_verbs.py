@@ -65,14 +65,13 @@ def search(options: SearchOptions, session: Session) -> Status:
 
 @verb(
     MapOptions,
-    name="map",
     examples=[
         "semisonic map runs/index",
         "semisonic map runs/index --clusters auto -o runs/clusters",
         "semisonic map runs/index --projection pca --most 10000 --sounds link -o runs/all",
     ],
 )
-def draw_map(options: MapOptions, session: Session) -> Status:
+def map(options: MapOptions, session: Session) -> Status:  # noqa: A001
     """Draw recordings as points to listen to, those that sound alike near each other.
 
     The page needs no other file and no network, unless its sounds are links.

@@ -21,10 +21,6 @@ from semisonic.classifier.use_options import SuspectsOptions
 from semisonic.cli.parser import verb
 from semisonic.cli.session import Session, Status
 from semisonic.core.options import changed, option
-from semisonic.data.options import SynthOptions
-
-# What ``pretrain``, ``train`` and ``evaluate`` have in common at the command line.
-
 
 T = TypeVar("T")
 SYNTH = "synth"
@@ -41,50 +37,46 @@ class VerbResult(Protocol):
         """What a person wants to know."""
 
 
-def begin(options: T, session: Session, *, labelled: str = "", pool: str = "") -> T:
-    """Point errors to the run's log, and put the path of the set for the word 'synth'.
+def begin(options: T, session: Session) -> T:
+    """Point errors to the run's log, look at the paths, and put that of the set for 'synth'.
 
-    ``labelled`` and ``pool`` are the names of the options that take a path of labelled and of
-    unlabelled recordings. In a dry run it is said how each path would be read.
+    In a dry run it is said how each path would be read.
     """
-    output: Path = getattr(options, "output")  # noqa: B009
-    session.log = output / "log.txt"
-    given = {
-        name: (path, part)
-        for name, part in ((labelled, "labels.csv"), (pool, "pool"))
-        if name and (path := getattr(options, name)) is not None
-    }
-    made = {name: part for name, (path, part) in given.items() if str(path) == SYNTH}
     from semisonic.audio.remote import url_of
     from semisonic.data.datasets.load import describe_layout
 
-    if session.dry_run:
-        for name in given.keys() - made.keys():
-            session.note(describe_layout(given[name][0]))
-        return options
-    for name in given.keys() - made.keys():
-        path = given[name][0]
-        if not path.exists() and url_of(path) is None:
+    output: Path = getattr(options, "output")  # noqa: B009
+    session.log = output / "log.txt"
+    for path in filter(None, (getattr(options, name, None) for name in ("data", "unlabelled"))):
+        if str(path) == SYNTH:
+            continue
+        if session.dry_run:
+            session.note(describe_layout(path))
+        elif not path.exists() and url_of(path) is None:
             describe_layout(path)  # which says what is wrong, before torch is loaded
-    if made:
-        session.note(f"the embedded sounds are in {output.parent / SYNTH}")
-    return with_synth(options, labelled, pool)
+    if session.dry_run:
+        return options
+    made = with_synth(options)
+    if made is not options:
+        session.note(f"the synthetic sounds are in {output.parent / SYNTH}")
+    return made
 
 
-def with_synth(options: T, labelled: str = "", pool: str = "") -> T:
-    """The options with the embedded sounds, made beside the run folder, for the word 'synth'."""
-    parts = {labelled: "labels.csv", pool: "pool"}
+def with_synth(options: T) -> T:
+    """The options with the synthetic sounds, made beside the run folder, for the word 'synth'."""
     folder = Path(getattr(options, "output")).parent / SYNTH  # noqa: B009
+    is_pool = isinstance(options, PretrainOptions)
+    parts = {"data": "pool" if is_pool else "labels.csv", "unlabelled": "pool"}
     paths = {
         name: folder / part
         for name, part in parts.items()
-        if name and str(getattr(options, name)) == SYNTH
+        if str(getattr(options, name, None)) == SYNTH
     }
     if not paths:
         return options
     from semisonic.data.synth.dataset import make_synth
 
-    make_synth(folder, SynthOptions())
+    make_synth(folder)
     return changed(options, **paths)
 
 
@@ -93,9 +85,9 @@ def say_plan(options: TrainOptions, session: Session) -> Status:
     if SYNTH in map(str, (options.data, options.unlabelled)):
         session.note("the synthetic data set would be made first; what is learned depends on it")
         return Status.OK
-    from semisonic.classifier.planning import plan_training
+    from semisonic.classifier.train import plan_training
 
-    for line in plan_training(options).lines():
+    for line in plan_training(options):
         session.say(f"# {line}")
     return Status.OK
 
@@ -129,17 +121,13 @@ def pretrain(options: PretrainOptions, session: Session) -> Status:
     them; or an encoder learns to know two views of a clip as one (--objective). The encoder is
     saved, and 'semisonic train --encoder' starts from it.
     """
-    options = begin(options, session, pool="data")
+    options = begin(options, session)
     if session.dry_run:
         return Status.OK
     from semisonic.classifier.pretrain import pretrain as work
 
-    return finish(
-        work(options),
-        options.output,
-        session,
-        f"semisonic train LABELLED --encoder {options.output}",
-    )
+    then = f"semisonic train LABELLED --encoder {options.output}"
+    return finish(work(options), options.output, session, then)
 
 
 @verb(
@@ -161,18 +149,16 @@ def train(options: TrainOptions, session: Session) -> Status:
     an encoder from those recordings first. With --encoder of a classifier and --freeze-epochs a
     new class layer learns alone for a while, then all of the network.
     """
-    options = begin(options, session, labelled="data", pool="unlabelled")
+    options = begin(options, session)
     if session.dry_run:
         return say_plan(options, session)
     from semisonic.classifier.train import train as work
 
-    return finish(
-        work(options),
-        options.output,
-        session,
-        f"semisonic evaluate {options.output} LABELLED for clips it has not heard, or "
-        f"semisonic predict {options.output} RECORDINGS",
+    then = (
+        f"semisonic evaluate {options.output} LABELLED for clips that it was not trained on, or "
+        f"semisonic predict {options.output} RECORDINGS"
     )
+    return finish(work(options), options.output, session, then)
 
 
 @verb(
@@ -201,7 +187,7 @@ def convert(
     Nothing is downloaded, and nothing in the file is run. The encoder says what it was trained
     on, and so does every model that starts from it.
     """
-    from semisonic.classifier.starting_encoder import convert as work
+    from semisonic.classifier.pretrain import convert as work
 
     session.say(work(network, weights, output, duration=duration).summary())
 
@@ -224,10 +210,10 @@ def find_rate(options: FindRateOptions, session: Session) -> Status:
     The rate rises from step to step of a short training that is not kept; 'semisonic train' is
     not changed by it. With --freeze-epochs the encoder is frozen meanwhile.
     """
-    options = begin(options, session, labelled="data", pool="unlabelled")
+    options = begin(options, session)
     if session.dry_run:
         return say_plan(options, session)
-    from semisonic.classifier.find_rate import find_rate as work
+    from semisonic.classifier.train import find_rate as work
 
     return finish(work(options), options.output, session)
 
@@ -245,7 +231,7 @@ def find_rate(options: FindRateOptions, session: Session) -> Status:
 )
 def evaluate(options: EvaluateOptions, session: Session) -> Status:
     """Measure a classifier on labelled recordings that it has not heard, and write a report."""
-    options = begin(options, session, labelled="data")
+    options = begin(options, session)
     if session.dry_run:
         return Status.OK
     from semisonic.classifier.evaluate import evaluate as work
@@ -278,17 +264,13 @@ def calibrate(options: CalibrateOptions, session: Session) -> Status:
     sounds that are like nothing it has learned can be called unknown. The page shows what was
     reached, and for which classes there were too few clips. The model given stays as it is.
     """
-    options = begin(options, session, labelled="data")
+    options = begin(options, session)
     if session.dry_run:
         return Status.OK
     from semisonic.classifier.calibrate import calibrate as work
 
-    return finish(
-        work(options),
-        options.output,
-        session,
-        f"semisonic predict {options.output} RECORDINGS --unknown",
-    )
+    then = f"semisonic predict {options.output} RECORDINGS --unknown"
+    return finish(work(options), options.output, session, then)
 
 
 @verb(
@@ -309,7 +291,7 @@ def suspects(options: SuspectsOptions, session: Session) -> Status:
     Each label is judged by models that learned from other recordings only. The list, the most
     suspicious first, is written as a table and as a page with players. No label is changed.
     """
-    options = begin(options, session, labelled="data")
+    options = begin(options, session)
     if session.dry_run:
         return Status.OK
     from semisonic.classifier.suspects import suspects as work

@@ -352,6 +352,12 @@ DEVICE = "auto, cpu, cuda, cuda:1 or mps"
 RUN_CACHE = "folder for decoded clips; 'cache' in the run folder if not given"
 
 
+def same_option(cls: type, name: str) -> Any:
+    """A field as another class of options has it, for a function that takes it by itself."""
+    field = next(field for field in dataclasses.fields(cls) if field.name == name)
+    return dataclasses.field(default=field.default, metadata=field.metadata)
+
+
 def workers_option() -> Any:
     """A field of options: how many decode at once."""
     return option(

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from semisonic.audio.read import END_TOLERANCE
-from semisonic.core.text import count_text
+from semisonic.core.text import text_table
 from semisonic.data.clips import Clips
 from semisonic.data.windows import Header, read_headers
+
+_SHOWN = 6
+"""Different rates or formats that are named."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,6 @@ class Summary:
         with the reason.
     notes : tuple of str
         What the reader decided.
-    fast : bool
-        True when no header was read.
     """
 
     name: str
@@ -80,43 +82,60 @@ class Summary:
     formats: dict[str, int]
     bad_files: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
-    fast: bool
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        values = dict(vars(self))
-        values["durations"] = None if self.durations is None else dict(vars(self.durations))
-        return values
+        return asdict(self)
 
-    def lines(self) -> list[str]:
-        """The summary as short lines for people, without the table of classes."""
-        clips, files = count_text(self.n_clips, "clip"), count_text(self.n_files, "file")
-        text = [
-            f"{self.name}: {clips} in {files}, {count_text(self.n_recordings, 'recording')}",
-            f"labels: {self.n_labelled} of {self.n_clips} clips labelled, "
-            f"{count_text(len(self.classes), 'class', 'classes')}"
-            + (f", {self.n_multi_label} with several labels" if self.n_multi_label else "")
-            + (f", {self.n_uncertain} with labels nobody checked" if self.n_uncertain else ""),
-            f"folds: {', '.join(map(str, self.folds)) or 'none'}",
-        ]
+    def facts(self) -> dict[str, str]:
+        """What is counted, in words."""
+        several = f", {self.n_multi_label} with several labels" if self.n_multi_label else ""
+        without = f"{self.n_labelled} with a label, {self.n_clips - self.n_labelled} without"
+        facts = {
+            "name": self.name,
+            "folder": self.root,
+            "clips": f"{self.n_clips} ({without}{several})",
+            "files": str(self.n_files),
+            "recordings": str(self.n_recordings),
+            "classes": str(len(self.classes)),
+            "folds": ", ".join(map(str, self.folds)) or "none",
+        }
+        if self.n_uncertain:
+            verified = self.n_labelled - self.n_uncertain
+            facts["labels"] = f"{verified} verified, {self.n_uncertain} not (they only train)"
         if self.durations is not None:
             d = self.durations
-            text.append(
-                f"lengths: {d.shortest:.2f} to {d.longest:.2f} s, median {d.median:.2f} s, "
-                f"{d.total_hours:.2f} h in all"
-            )
-            text.append(f"rates: {_counted(self.sample_rates, ' Hz')}")
-            text.append(f"channels: {_counted(self.channels)}")
-            text.append(f"formats: {_counted(self.formats)}")
-        elif self.fast:
-            text.append("lengths and rates: not read")
-        if self.bad_files:
-            text.append(f"bad files: {len(self.bad_files)}")
-            text += [f"  {line}" for line in _by_reason(self.bad_files)]
-        return text + [f"note: {note}" for note in self.notes]
+            facts |= {
+                "lengths": f"{d.shortest:.2f} to {d.longest:.2f} s, median {d.median:.2f} s, "
+                f"{d.total_hours:.2f} h together",
+                "rates": _counted(self.sample_rates, " Hz"),
+                "channels": _counted(self.channels),
+                "formats": _counted(self.formats),
+            }
+        return facts
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row for each class: its clips, its recordings, and the clips in each fold."""
+        table = pd.DataFrame(index=pd.Index(self.classes, name="class"))
+        table["clips"] = pd.Series(self.per_class)
+        table["recordings"] = pd.Series(self.recordings_per_class)
+        if self.n_uncertain:
+            table["unverified"] = pd.Series(self.uncertain_per_class)
+        folds = pd.DataFrame(self.per_class_and_fold, [f"fold {fold}" for fold in self.folds]).T
+        outside = table["clips"] - folds.sum(axis=1)
+        if self.folds and outside.any():
+            table["no fold"] = outside
+        return table.join(folds)
 
     def __str__(self) -> str:
-        return "\n".join(self.lines())
+        facts = self.facts()
+        width = max(map(len, facts))
+        text = "\n".join(f"{name.ljust(width)}  {value}" for name, value in facts.items())
+        table = self.to_frame().reset_index()
+        rows = table.itertuples(index=False)
+        return (
+            f"{text}\n\n{text_table([str(name) for name in table], rows)}" if len(table) else text
+        )
 
 
 def describe(
@@ -144,8 +163,11 @@ def describe(
     good = [header.info for header in headers if header.info is not None]
     known = {header.file: header.info.duration for header in headers if header.info is not None}
     length = np.array([known.get(file, np.nan) for file in clips.file.tolist()], np.float64)
-    per_class = _per_class(clips)
-    uncertain = clips[clips.is_labelled & ~clips.is_verified]
+    labels = pd.DataFrame(
+        {"label": clips.labels, "group": clips.group, "fold": clips.fold, "sure": clips.is_verified}
+    ).explode("label")
+    in_folds = {fold: _per_class(clips, labels[labels["fold"] == fold]) for fold in clips.folds}
+    n_uncertain = int((clips.is_labelled & ~clips.is_verified).sum())
     return Summary(
         name=clips.name,
         root=str(clips.root),
@@ -156,11 +178,15 @@ def describe(
         n_recordings=len(set(clips.group.tolist())),
         classes=clips.classes,
         folds=tuple(clips.folds),
-        per_class=per_class,
-        per_class_and_fold=_per_fold(clips),
-        recordings_per_class=_recordings(clips),
-        n_uncertain=len(uncertain),
-        uncertain_per_class=_per_class(uncertain) if len(uncertain) else {},
+        per_class=_per_class(clips, labels),
+        per_class_and_fold={
+            label: tuple(counts[label] for counts in in_folds.values()) for label in clips.classes
+        }
+        if in_folds
+        else {},
+        recordings_per_class=_per_class(clips, labels.drop_duplicates(["label", "group"])),
+        n_uncertain=n_uncertain,
+        uncertain_per_class=_per_class(clips, labels[~labels["sure"]]) if n_uncertain else {},
         durations=_durations(clips, length),
         sample_rates=_most_common(info.sample_rate for info in good),
         channels=_most_common(info.n_channels for info in good),
@@ -170,34 +196,13 @@ def describe(
             *_beyond(clips, length),
         ),
         notes=clips.notes,
-        fast=fast,
     )
 
 
-def _per_class(clips: Clips) -> dict[str, int]:
-    counts = Counter(label for row in clips.labels for label in row)
-    return {label: counts[label] for label in clips.classes}
-
-
-def _per_fold(clips: Clips) -> dict[str, tuple[int, ...]]:
-    if not clips.folds:
-        return {}
-    counts = Counter(
-        (label, fold)
-        for row, fold in zip(clips.labels, clips.fold.tolist(), strict=True)
-        for label in row
-    )
-    return {label: tuple(counts[label, f] for f in clips.folds) for label in clips.classes}
-
-
-def _recordings(clips: Clips) -> dict[str, int]:
-    pairs = {
-        (label, group)
-        for row, group in zip(clips.labels, clips.group.tolist(), strict=True)
-        for label in row
-    }
-    counts = Counter(label for label, _ in pairs)
-    return {label: counts[label] for label in clips.classes}
+def _per_class(clips: Clips, labelled: pd.DataFrame) -> dict[str, int]:
+    """Rows of the table of labels by class, in class order."""
+    counts = labelled["label"].value_counts()
+    return {label: int(counts.get(label, 0)) for label in clips.classes}
 
 
 def _durations(clips: Clips, whole: NDArray[np.float64]) -> Durations | None:
@@ -229,17 +234,10 @@ def _most_common(values: Iterable[Any]) -> dict[Any, int]:
     return dict(sorted(Counter(values).items(), key=lambda item: (-item[1], str(item[0]))))
 
 
-def _by_reason(bad_files: tuple[tuple[str, str], ...], n_shown: int = 3) -> list[str]:
-    """One line a reason, with how many files and the first few of them."""
-    files: dict[str, list[str]] = {}
-    for file, reason in bad_files:
-        files.setdefault(reason, []).append(file)
-    return [
-        f"{reason} ({len(named)}): {', '.join(named[:n_shown])}"
-        + (", ..." if len(named) > n_shown else "")
-        for reason, named in sorted(files.items(), key=lambda item: -len(item[1]))
-    ]
-
-
-def _counted(counts: dict[Any, int], unit: str = "") -> str:
-    return ", ".join(f"{value}{unit} ({n})" for value, n in counts.items())
+def _counted(counts: Mapping[Any, int], unit: str = "") -> str:
+    """Values with how many files have each, the most common first."""
+    if len(counts) == 1:
+        return f"{next(iter(counts))}{unit}"
+    shown = [f"{value}{unit} ({n})" for value, n in list(counts.items())[:_SHOWN]]
+    others = len(counts) - len(shown)
+    return ", ".join(shown) + (f" and {others} others" if others else "")

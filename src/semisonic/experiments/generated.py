@@ -32,12 +32,12 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from semisonic.classifier.config import WITH_NOISY, TrainConfig
-from semisonic.classifier.pretraining import feature_parts
+from semisonic.classifier.selection import Rows
 from semisonic.classifier.training import (
     ClassifierTraining,
-    Rows,
     TrainedModel,
     TrainingData,
+    feature_parts,
     train_model,
 )
 from semisonic.core.errors import OptionError
@@ -54,6 +54,7 @@ from semisonic.models.encoder import ConvStep, SameConv
 from semisonic.models.notation import Size
 from semisonic.models.pretrained import PretrainedEncoder
 from semisonic.models.weights import initialise, undisturbed
+from semisonic.training.devices import choose_device
 from semisonic.training.loop import FitResult, fit
 from semisonic.training.options import FitOptions
 
@@ -354,9 +355,7 @@ def train_with_patches(
             "option 'generated_ratio': found clips with unverified labels beside others; generated "
             "patches would take their place: leave out one of them"
         )
-    training = ClassifierTraining.of(
-        config, data, seed=seed, device=device, folder=folder, start=start
-    )
+    place = choose_device(device)
     patches = generate(
         data.features,
         data.target,
@@ -365,14 +364,16 @@ def train_with_patches(
         mel=config.mel,
         n_classes=len(data.classes),
         seed=seed,
-        device=training.device,
+        device=place,
         folder=None if folder is None else folder / "generator",
     )
-    beside = _TrainingWithPatches(**vars(training), patches=patches, ratio=options.generated_ratio)
+    beside = _TrainingWithPatches(
+        config, data, place, start, patches=patches, ratio=options.generated_ratio
+    )
     return beside.fit(data.target, data.labelled, seed, folder), patches
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _TrainingWithPatches(ClassifierTraining):
     """A training that reads patches where others read clips with unverified labels."""
 

@@ -30,10 +30,10 @@ from semisonic.classifier.config import (
     WITHOUT_DECODER,
     DataSummary,
     MethodOptions,
+    resolve_auto,
 )
 from semisonic.classifier.job import HELD_OUT_SHARE
 from semisonic.classifier.simple import CLASSIFIERS, EMBEDDING, MEL
-from semisonic.classifier.strategy import resolve_auto
 from semisonic.core.errors import OptionError
 from semisonic.core.files import digest, read_json, write_json
 from semisonic.core.options import changed

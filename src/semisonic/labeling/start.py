@@ -14,8 +14,8 @@ from semisonic.classifier.config import DEFAULT_MODEL, LEAST_HEARD, PRETRAIN, SI
 from semisonic.classifier.model_file import encoder_file
 from semisonic.classifier.options import PretrainOptions
 from semisonic.classifier.pretrain import pretrain
+from semisonic.classifier.pretraining import SYNTH, synthetic_file
 from semisonic.classifier.scan import scan
-from semisonic.classifier.starting_encoder import SYNTH, synthetic_file
 from semisonic.classifier.use_options import ScanOptions
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.files import read_json, replacing, write_csv, write_json

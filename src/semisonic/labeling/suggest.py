@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from semisonic.classifier.config import DEFAULT_MODEL
 from semisonic.classifier.model_file import encoder_file
+from semisonic.classifier.pretraining import SYNTH, synthetic_file
 from semisonic.classifier.scoring import evaluating
-from semisonic.classifier.starting_encoder import SYNTH, synthetic_file
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.options import check, nearest
 from semisonic.core.seeds import generator
