@@ -23,30 +23,25 @@ from torch.nn import functional
 
 import measuring
 from semisonic.core.files import write_json
-from semisonic.features.augment.chain import augmenter
-from semisonic.features.augment.class_wise import PICZAK_ESC10, PICZAK_OTHERS, ClassWise
-from semisonic.features.augment.frequency import (
+from semisonic.features.augment.sets import augmenter
+from semisonic.features.augment.spectrogram import (
+    Background,
+    BandCrop,
+    BandGain,
     BandMask,
-    PitchShift,
-    ResizedCrop,
+    Mixup,
     TimeMask,
 )
-from semisonic.features.augment.mixing import BetweenClass, Mixup, PairMixing
-from semisonic.features.augment.noise import (
-    Background,
-    BandGain,
-    Gain,
-    PinkNoise,
-    WhiteNoise,
-)
-from semisonic.features.augment.time import (
-    Speed,
-    TimeCrop,
-    TimeShift,
-    TimeStretch,
+from semisonic.features.augment.time import Gain, Speed, TimeCrop, TimeShift, TimeStretch
+from semisonic.features.augment.waves import (
+    PICZAK_ESC10,
+    PICZAK_OTHERS,
+    ClassWise,
+    Noise,
+    PitchShift,
 )
 from semisonic.features.logmel import LogMel
-from semisonic.features.options import PRESETS, MelOptions
+from semisonic.features.options import MelOptions
 from semisonic.models.sound_model import build
 
 MEL = MelOptions()
@@ -59,19 +54,11 @@ SPECTROGRAM: dict[str, nn.Module] = {
     "time masks": TimeMask(MEL, 2, 0.4),
     "band masks": BandMask(MEL, 2, 8),
     "stretch": TimeStretch(MEL, 0.8, 1.25),
-    "pitch shift": PitchShift(MEL, 3.0),
-    "white noise": WhiteNoise(MEL, 10.0, 20.0),
-    "pink noise": PinkNoise(MEL, 10.0, 20.0),
     "background": Background(MEL, 10.0, 20.0),
     "time crop to 2 s": TimeCrop(MEL, 2.0),
-    "resized crop": ResizedCrop(MEL, 1.0, 8),
-    "set weak": augmenter(PRESETS["weak"], MEL),
-    "set strong": augmenter(PRESETS["strong"], MEL),
-}
-PAIRS: dict[str, PairMixing] = {
-    "mixup": Mixup(MEL, 0.4),
-    "mixup of energies": Mixup(MEL, 0.4, "power"),
-    "between-class": BetweenClass(MEL),
+    "crop of bands": BandCrop(MEL, 8),
+    "set weak": augmenter("weak", MEL),
+    "set strong": augmenter("strong", MEL),
 }
 WAVES: dict[str, nn.Module] = {
     "time shift": TimeShift(SAMPLES, 60.0),
@@ -79,9 +66,8 @@ WAVES: dict[str, nn.Module] = {
     "speed": Speed(SAMPLES, 0.8, 1.25),
     "stretch": TimeStretch(SAMPLES, 0.8, 1.25),
     "pitch shift": PitchShift(SAMPLES, 3.0),
-    "white noise": WhiteNoise(SAMPLES, 10.0, 20.0),
-    "pink noise": PinkNoise(SAMPLES, 10.0, 20.0),
-    "background": Background(SAMPLES, 10.0, 20.0),
+    "white noise": Noise(SAMPLES, "white", 10.0, 20.0),
+    "pink noise": Noise(SAMPLES, "pink", 10.0, 20.0),
 }
 
 
@@ -126,7 +112,7 @@ def main() -> None:
         calls: dict[str, Callable[[], Any]] = {
             name: partial(f, x) for name, f in SPECTROGRAM.items()
         }
-        calls |= {name: partial(f, x, y) for name, f in PAIRS.items()}
+        calls["mixup"] = partial(Mixup(0.4), x, y)
         result["spectrograms"][f"batch {n}"] = measure(calls, n, arguments.rounds)
     x, y = waves[:20].clone(), shares[:20].argmax(1)
     bend = ClassWise(MEL.sample_rate, CLASSES, PICZAK_ESC10, PICZAK_OTHERS)

@@ -18,11 +18,12 @@ import limits
 import material
 import measuring
 from measuring import Row
-from semisonic.features.augment.chain import augmenter
-from semisonic.features.augment.frequency import BandMask, PitchShift, TimeMask
+from semisonic.features.augment.sets import augmenter
+from semisonic.features.augment.spectrogram import BandMask, TimeMask
 from semisonic.features.augment.time import TimeStretch
+from semisonic.features.augment.waves import PitchShift
 from semisonic.features.logmel import LogMel
-from semisonic.features.options import PRESETS, MelOptions
+from semisonic.features.options import MelOptions
 
 PART, N, MEL = "augmentation", 32, MelOptions()
 SAMPLES = MelOptions(input="wave")
@@ -47,7 +48,7 @@ def measure(data: Path | None) -> list[Row]:
     waves = torch.from_numpy(np.stack([material.noise(MEL.n_samples, i) for i in range(8)]))
     x, numbers = LogMel(MEL)(waves).repeat(N // 8, 1, 1, 1), torch.Generator().manual_seed(0)
     masks = (TimeMask(MEL, MASKS, WIDTH_S), BandMask(MEL, MASKS, BANDS))
-    strong = augmenter(PRESETS["strong"], MEL)
+    strong = augmenter("strong", MEL)
     n_bytes = x.numel() * x.element_size()
     copy = ("a copy in memory", 2 * n_bytes / limits.bandwidth(1 << 26))
     times = measuring.take_turns(

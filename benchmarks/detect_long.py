@@ -25,9 +25,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from long_recording import Sound, cut_sounds
 from numpy.typing import NDArray
 
-from detect_sounds import RATE, RULES, WINDOW, write_recording, write_training
+from detect_sounds import RATE, WINDOW, write_recording, write_training
 from measuring import head
 from semisonic.classifier.classifier import SoundClassifier
 from semisonic.classifier.detection.detect import detect
@@ -37,7 +38,6 @@ from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import load_clips
 from semisonic.data.duplicates import find_duplicates, group_duplicates
 from semisonic.data.events import Events
-from semisonic.data.synth.mixing import CutSound, cut_sounds
 from semisonic.evaluation.events import score_events, score_overlaps, score_segments
 from semisonic.features.options import MelOptions
 from semisonic.training.options import FitOptions
@@ -49,15 +49,13 @@ THRESHOLDS = (0.5, 0.8)
 DRAWS, STEPS = "1,2,3", 150
 
 
-def split(
-    sounds: list[CutSound], groups: list[str], draw: int
-) -> tuple[list[CutSound], list[CutSound]]:
+def split(sounds: list[Sound], groups: list[str], draw: int) -> tuple[list[Sound], list[Sound]]:
     """Up to eight sounds of a class for the recording, up to sixty others for the training.
 
     ``groups`` tells which recording each sound is of: one of each is taken for the test, and none
     of these recordings is trained on.
     """
-    rng, test, train = generator(draw, "split"), list[CutSound](), list[CutSound]()
+    rng, test, train = generator(draw, "split"), list[Sound](), list[Sound]()
     tested: set[str] = set()
     labels = [sound.labels[0] for sound in sounds]
     orders = {
@@ -108,7 +106,7 @@ def measure(true: Events, found: Events) -> dict[str, Any]:
 
 
 def run_draw(
-    data: Clips, sounds: list[CutSound], draw: int, steps: int, place: Path
+    data: Clips, sounds: list[Sound], draw: int, steps: int, place: Path
 ) -> list[dict[str, Any]]:
     """All training sets and ways of one draw."""
     test, train = split(sounds, [sound.group for sound in sounds], draw)
@@ -199,7 +197,7 @@ def main() -> None:
     began = time.process_time()
     data = load_clips(options.clips)
     data = group_duplicates(data, find_duplicates(data, workers=1))
-    sounds, _ = cut_sounds(data, RATE, RULES)
+    sounds = cut_sounds(data, RATE)
     rows: list[dict[str, Any]] = []
     about = {
         **head(

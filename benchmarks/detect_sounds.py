@@ -7,36 +7,37 @@ from one place, and so do the minutes of background that a training may hear, at
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+
+sys.path.append(str(Path(__file__).parents[1] / "examples"))
+from long_recording import Sound, compose
 
 from semisonic.audio.write import write
 from semisonic.core.seeds import generator
 from semisonic.data.clips import Clips
 from semisonic.data.events import Events
 from semisonic.data.options import MixOptions
-from semisonic.data.synth.mixed_windows import mix
-from semisonic.data.synth.mixing import CutSound, compose, synthetic_backgrounds
+from semisonic.data.synth.mixing import mix, synthetic_backgrounds
 
 RATE = 16_000
 WINDOW = 2.0
 QUIET_SECONDS = 300.0
-RULES = MixOptions(depth_db=25.0, gap=0.4, shortest=0.3, longest=4.0)
 
 
 def write_recording(
     path: Path,
-    sounds: Sequence[CutSound],
+    sounds: Sequence[Sound],
     draw: int,
     *,
     seconds: float,
     snr_db: tuple[float, float],
 ) -> Events:
     """Mix sounds into a long recording, in random order with random pauses; the true events."""
-    made = compose(
+    wave, events = compose(
         sounds,
         synthetic_backgrounds(draw, seconds, RATE),
         RATE,
@@ -44,12 +45,12 @@ def write_recording(
         snr_db=snr_db,
         rng=generator(draw, "recording"),
     )
-    write(path, made.wave, RATE, overload="scale")
-    return made.events
+    write(path, wave, RATE, overload="scale")
+    return events
 
 
 def write_training(
-    folder: Path, clips: Clips, sounds: Sequence[CutSound], draw: int, kind: str
+    folder: Path, clips: Clips, sounds: Sequence[Sound], draw: int, kind: str
 ) -> Path:
     """A folder of windows to train from, of the clips that the sounds were cut from.
 
@@ -61,8 +62,7 @@ def write_training(
     if kind == "placed+background":
         place = folder.with_name("background")
         write(place / "quiet.wav", quiet, RATE)
-        options = replace(
-            RULES,
+        options = MixOptions(
             background=place,
             window=WINDOW,
             copies=2,

@@ -310,7 +310,7 @@ def suspects(data: AnyPath, output: AnyPath | None = None, **options: Any) -> Su
     output : path, optional
         Run folder; ``runs/suspects`` by default.
     **options
-        Those of ``semisonic suspects``: ``model``, ``folds``, ``rule``, ``most``, ...
+        Those of ``semisonic suspects``: ``folds``, ``repeats``, ``most``, ...
 
     Returns
     -------

@@ -68,12 +68,19 @@ class Time:
         self.now = 100.0
         self.slept: list[float] = []
 
-    def ticks(self) -> float:
+    def monotonic(self) -> float:
         return self.now
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.now += seconds
+
+
+@pytest.fixture
+def time(monkeypatch: pytest.MonkeyPatch) -> Time:
+    clock = Time()
+    monkeypatch.setattr("semisonic.audio.live.time", clock)
+    return clock
 
 
 @pytest.fixture
@@ -84,18 +91,18 @@ def recording(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(("speed", "seconds"), [(1.0, 1.125), (2.5, 0.45), (0.0, 0.0)])
-def test_a_file_is_played_at_its_speed(recording: Path, speed: float, seconds: float) -> None:
-    time = Time()
-    source = Playback(recording, speed, ticks=time.ticks, sleep=time.sleep)
+def test_a_file_is_played_at_its_speed(
+    recording: Path, speed: float, seconds: float, time: Time
+) -> None:
+    source = Playback(recording, speed)
     items = list(source.blocks())
     np.testing.assert_array_equal(joined(items), read(recording)[0])
     assert time.now - 100 == pytest.approx(seconds)
     assert [item.captured for item in items][-1] == pytest.approx(100 + seconds)  # type: ignore[union-attr]
 
 
-def test_a_player_that_is_late_does_not_hide_it(recording: Path) -> None:
-    time = Time()
-    blocks = Playback(recording, 1.0, ticks=time.ticks, sleep=time.sleep).blocks()
+def test_a_player_that_is_late_does_not_hide_it(recording: Path, time: Time) -> None:
+    blocks = Playback(recording, 1.0).blocks()
     next(blocks)
     time.now += 5.0
     second = next(blocks)
@@ -190,9 +197,10 @@ class Flaky:
             raise SourceLost(self.name, "unplugged")
 
 
-def test_a_device_that_comes_back_is_heard_again(caplog: pytest.LogCaptureFixture) -> None:
-    time = Time()
-    source = Reconnecting(Flaky(time, 3), (1.0, 2.0, 4.0), ticks=time.ticks, sleep=time.sleep)
+def test_a_device_that_comes_back_is_heard_again(
+    caplog: pytest.LogCaptureFixture, time: Time
+) -> None:
+    source = Reconnecting(Flaky(time, 3), (1.0, 2.0, 4.0))
     items = list(source.blocks())
     assert [type(item).__name__ for item in items] == ["LiveBlock"] * 2 + ["LiveGap"] * 2 + [
         "LiveBlock"
@@ -207,12 +215,11 @@ def test_a_device_that_comes_back_is_heard_again(caplog: pytest.LogCaptureFixtur
     assert "back after 11.0 s" in caplog.text
 
 
-def test_a_device_that_never_was_there_is_an_error_at_once() -> None:
-    time = Time()
+def test_a_device_that_never_was_there_is_an_error_at_once(time: Time) -> None:
     device = Flaky(time, 0)
     device.away = 1
     with pytest.raises(SourceLost, match="still away"):
-        list(Reconnecting(device, sleep=time.sleep).blocks())
+        list(Reconnecting(device).blocks())
     assert not time.slept
 
 
@@ -270,13 +277,14 @@ class FakePortAudio(types.ModuleType):
 
 @pytest.fixture
 def port_audio(monkeypatch: pytest.MonkeyPatch) -> FakePortAudio:
+    monkeypatch.setattr("semisonic.audio.live.LOST_AFTER", 0.01)
     fake = FakePortAudio()
     monkeypatch.setitem(__import__("sys").modules, "sounddevice", fake)
     return fake
 
 
-def test_a_microphone_gives_blocks_until_it_is_lost(port_audio: FakePortAudio) -> None:
-    microphone = Microphone("USB", n_channels=2, ticks=lambda: 50.0, lost_after=0.01)
+def test_a_microphone_gives_blocks_until_it_is_lost(port_audio: FakePortAudio, time: Time) -> None:
+    microphone = Microphone("USB", n_channels=2)
     assert (microphone.name, microphone.sample_rate) == ("microphone 'USB mic'", 44100)
     items: list[LiveBlock | LiveGap] = []
     with pytest.raises(SourceLost, match=r"no sound for 0\.01 s"):
@@ -289,7 +297,7 @@ def test_a_microphone_gives_blocks_until_it_is_lost(port_audio: FakePortAudio) -
     ]
     assert joined(items)[[0, 882, 1764]] == pytest.approx([0, 0.1, 0.2])
     assert isinstance(items[0], LiveBlock)
-    assert items[0].captured == pytest.approx(50 - 0.1 + BLOCK_TIME)  # it began 100 ms ago
+    assert items[0].captured == pytest.approx(100 - 0.1 + BLOCK_TIME)  # it began 100 ms ago
     with pytest.raises(SourceLost):
         list(microphone.blocks())
     assert port_audio.n_started == 1  # PortAudio looked for devices anew
@@ -315,7 +323,7 @@ def test_blocks_that_nobody_takes_are_dropped_and_counted(
     port_audio: FakePortAudio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("semisonic.audio.live.QUEUE_SECONDS", BLOCK_TIME)  # one block
-    blocks = Microphone(lost_after=0.01).blocks()
+    blocks = Microphone().blocks()
     assert isinstance(next(blocks), LiveBlock)  # the other two found no place
     take = port_audio.opened[0]["callback"]
     times = types.SimpleNamespace(currentTime=0.0, inputBufferAdcTime=0.0)

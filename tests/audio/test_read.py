@@ -265,7 +265,7 @@ def test_blocks_fail_as_the_whole_does(tmp_path: Path) -> None:
     with pytest.raises(AudioError, match="no such file"):
         next(read_blocks(tmp_path / "a.wav", block_time=1.0))
     with pytest.raises(OptionError, match="block_time"):
-        read_blocks(tmp_path / "a.wav", block_time=0.0)
+        next(read_blocks(tmp_path / "a.wav", block_time=0.0))
     path = save(tmp_path / "one.wav", np.array([0.5]), 48000)
     with pytest.raises(AudioError, match="too short"):
         list(read_blocks(path, block_time=1.0, sample_rate=8000))

@@ -17,9 +17,9 @@ from tiny_sounds import KINDS, MEL, NOTATION
 from semisonic.classifier.config import METHODS, OBJECTIVES, SOLVED, MethodOptions, PretextOptions
 from semisonic.classifier.pretraining import build_network, build_objective
 from semisonic.classifier.training import make_objective
-from semisonic.features.augment.chain import augmenter, wave_view
+from semisonic.features.augment.sets import augmenter
 from semisonic.features.frontend import Frontend
-from semisonic.features.options import MelOptions, preset
+from semisonic.features.options import MelOptions
 from semisonic.learning.fixmatch import FixMatch
 from semisonic.learning.losses import create_loss
 from semisonic.learning.objective import Objective
@@ -68,10 +68,10 @@ def test_the_front_end() -> None:
 
 @pytest.mark.parametrize("name", ["weak", "strong"])
 def test_augmentations(name: str) -> None:
-    assert augmenter(preset(name, MEL), MEL).to("meta").train()(features()).device.type == "meta"
+    assert augmenter(name, MEL).to("meta").train()(features()).device.type == "meta"
     wave = MelOptions(sample_rate=8000, duration=0.5, input="wave", n_mels=1, hop_length=1)
     x = torch.zeros(N, 1, 1, 4 * wave.n_samples, device="meta")
-    assert wave_view(name, wave).to("meta").train()(x).device.type == "meta"
+    assert augmenter(name, wave).to("meta").train()(x).device.type == "meta"
 
 
 @pytest.mark.parametrize("method", sorted(set(METHODS) - set(SOLVED)))

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from semisonic.classifier.out_of_fold import out_of_fold
 from semisonic.classifier.prepare import Prepared
+from semisonic.classifier.suspects import out_of_fold
 from semisonic.core.errors import DataError
 from semisonic.data.clips import Clips
 from semisonic.features.options import MelOptions
@@ -43,8 +43,8 @@ class Recorder:
     def __init__(self, prepared: Prepared) -> None:
         self.prepared, self.calls = prepared, list[Any]()
 
-    def __call__(self, train: Any, held: Any, test: Any, seed: int, name: str) -> Any:
-        self.calls.append((train, held, test, seed, name))
+    def __call__(self, train: Any, test: Any, seed: int) -> Any:
+        self.calls.append((train, test, seed))
         return np.stack([test, 1.0 - test], axis=1).astype(float)
 
 
@@ -52,39 +52,34 @@ def test_recordings_are_apart_and_every_clip_is_judged_once_a_repeat() -> None:
     clips = table()
     prepared = windows_of(clips, np.arange(len(clips)))
     judge = Recorder(prepared)
-    found = out_of_fold(clips, prepared, judge, repeats=2, validation=0.2)
-    assert found.n_folds == 3
+    _, scores, n_folds = out_of_fold(clips, prepared, judge, repeats=2)
+    assert n_folds == 3
     assert len(judge.calls) == 6
-    for train, held, test, _, _ in judge.calls:
-        groups = [set(clips.group[rows].tolist()) for rows in (train, held, test)]
-        assert len(held)
-        assert not groups[0] & groups[1]
-        assert not groups[2] & (groups[0] | groups[1])
-    judged = np.sort(np.concatenate([test for _, _, test, _, _ in judge.calls]))
+    for train, test, _ in judge.calls:
+        assert not set(clips.group[train].tolist()) & set(clips.group[test].tolist())
+    judged = np.sort(np.concatenate([test for _, test, _ in judge.calls]))
     assert judged.tolist() == sorted([*range(24), *range(24)])
-    np.testing.assert_allclose(found.scores[:, 0], np.arange(24))
-    assert len({seed for _, _, _, seed, _ in judge.calls}) == 6
-    assert len({name for _, _, _, _, name in judge.calls}) == 6
+    np.testing.assert_allclose(scores[:, 0], np.arange(24))
+    assert len({seed for *_, seed in judge.calls}) == 6
 
 
 def test_windows_are_put_together_and_unreadable_clips_left_out() -> None:
     clips = table()
     source = np.array([0, 0, 0, *range(1, 5), *range(6, 24)])  # clip 5 could not be read
     prepared = windows_of(clips, source)
-    found = out_of_fold(clips, prepared, Recorder(prepared))
-    assert found.rows.tolist() == [i for i in range(24) if i != 5]
-    assert found.scores[0, 0] == pytest.approx(1.0)  # the mean of windows 0, 1 and 2
-    assert found.scores[5, 0] == 7  # clip 6 is window 7
-    assert found.scores[-1, 0] == len(source) - 1
+    rows, scores, _ = out_of_fold(clips, prepared, Recorder(prepared))
+    assert rows.tolist() == [i for i in range(24) if i != 5]
+    assert scores[0, 0] == pytest.approx(1.0)  # the mean of windows 0, 1 and 2
+    assert scores[5, 0] == 7  # clip 6 is window 7
+    assert scores[-1, 0] == len(source) - 1
 
 
 def test_folds_are_made_where_there_are_none_or_others_are_asked_for() -> None:
     for clips, folds, expected in ((table(fold=False), 0, 5), (table(), 4, 4)):
         prepared = windows_of(clips, np.arange(len(clips)))
         judge = Recorder(prepared)
-        found = out_of_fold(clips, prepared, judge, folds=folds)
-        assert found.n_folds == expected
-        for train, _, test, _, _ in judge.calls:
+        assert out_of_fold(clips, prepared, judge, folds=folds)[2] == expected
+        for train, test, _ in judge.calls:
             assert not set(clips.group[train].tolist()) & set(clips.group[test].tolist())
 
 
@@ -92,13 +87,13 @@ def test_clips_outside_the_folds_are_judged_too() -> None:
     clips = table()
     clips = clips.with_columns(fold=np.where(np.arange(24) < 2, 0, clips.fold))
     prepared = windows_of(clips, np.arange(24))
-    assert len(out_of_fold(clips, prepared, Recorder(prepared)).rows) == 24
+    assert len(out_of_fold(clips, prepared, Recorder(prepared))[0]) == 24
 
 
 def test_it_goes_on_after_an_interruption(tmp_path: Path) -> None:
     clips = table()
     prepared = windows_of(clips, np.arange(24))
-    whole = out_of_fold(clips, prepared, Recorder(prepared)).scores
+    whole = out_of_fold(clips, prepared, Recorder(prepared))[1]
 
     class Stopped(Recorder):
         def __call__(self, *arguments: Any) -> Any:
@@ -111,7 +106,7 @@ def test_it_goes_on_after_an_interruption(tmp_path: Path) -> None:
     rest = Recorder(prepared)
     again = out_of_fold(clips, prepared, rest, keep=tmp_path)
     assert len(rest.calls) == 1
-    np.testing.assert_array_equal(again.scores, whole)
+    np.testing.assert_array_equal(again[1], whole)
     done = Recorder(prepared)
     out_of_fold(clips, prepared, done, keep=tmp_path)
     assert not done.calls

@@ -42,7 +42,7 @@ def test_a_frame_is_read_by_its_columns(kinds: Path) -> None:
     assert clips.labels == (("a",), ("a", "b"))
     assert clips.group.tolist() == ["7", "7"]
     assert clips.start_time.tolist() == [0.0, 0.2]
-    with pytest.raises(DataError, match="no column for the audio file: found the columns label"):
+    with pytest.raises(DataError, match="the frame: no column for the audio file"):
         as_sounds(frame.drop(columns="file"))
 
 

@@ -10,14 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
-from tiny_sounds import KINDS, MEL, NOTATION, QUICK, RATE, sound, write_kinds
+from tiny_sounds import KINDS, MEL, RATE, sound, write_kinds
 
-from semisonic.classifier import use_options as options_module
 from semisonic.classifier.suspects import suspects
 from semisonic.classifier.use_options import SuspectsOptions
 from semisonic.core.errors import DataError, OptionError
-from semisonic.evaluation import label_errors as evaluation_suspects
-from semisonic.learning.options import LossOptions
 
 PLANTED = {"hiss/moved-2.wav": "hum", "sweep/moved-5.wav": "hiss", "hum/moved-7.wav": "sweep"}
 
@@ -82,24 +79,8 @@ def test_the_page_plays_the_suspects(wrong: Path, tmp_path: Path) -> None:
     assert record["notes"]["n_suspects"] == 3
 
 
-def test_a_network_can_judge_with_a_loss_that_believes_less(wrong: Path, tmp_path: Path) -> None:
-    options = options_for(
-        wrong,
-        tmp_path / "run",
-        model=NOTATION,
-        fit=QUICK,
-        validation=0,
-        folds=2,
-        loss=LossOptions("lq"),
-    )
-    result = suspects(options)
-    assert len({row["clip"] for row in rows_of(result.table)} & set(PLANTED)) >= 2
-    assert result.n_folds == 2
-    assert not (tmp_path / "run" / "training").exists()
-
-
 def test_the_list_is_as_long_as_asked_for(wrong: Path, tmp_path: Path) -> None:
-    result = suspects(options_for(wrong, tmp_path / "run", most=5, ranking="margin"))
+    result = suspects(options_for(wrong, tmp_path / "run", most=5))
     rows = rows_of(result.table)
     assert len(rows) == 5
     assert {row["clip"] for row in rows[:3]} == set(PLANTED)
@@ -111,7 +92,7 @@ def test_the_same_again_gives_the_same_and_judges_nothing_anew(
     options = options_for(wrong, tmp_path / "run", repeats=2)
     first = suspects(options)
     text = first.table.read_text()
-    monkeypatch.setattr("semisonic.classifier.out_of_fold.fit_scores", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("semisonic.classifier.suspects.fit_scores", lambda *_, **__: 1 / 0)
     assert suspects(options).table.read_text() == text
 
 
@@ -180,7 +161,6 @@ def test_a_judge_that_knows_nothing_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "error", "text"),
     [
-        ({"rule": "confidant"}, OptionError, "did you mean 'confident'"),
         ({"folds": 1}, OptionError, "at least 2"),
         ({"data": None}, OptionError, "option 'data' is missing"),
     ],
@@ -200,8 +180,3 @@ def test_one_class_or_no_labels_are_refused(pool: Path, tmp_path: Path) -> None:
     shutil.copytree(pool, one / "hum")
     with pytest.raises(DataError, match="found 1 class, expected at least 2"):
         suspects(options_for(one, tmp_path / "b", labels="folders"))
-
-
-def test_the_choices_are_those_of_the_evaluation() -> None:
-    assert set(options_module.RULES) == set(evaluation_suspects.RULES)
-    assert set(options_module.RANKINGS) == set(evaluation_suspects.RANKINGS)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from calls import cli
 from semisonic.audio.write import write
 from semisonic.classifier import pretraining as synthetic
-from semisonic.cli.main import main
-from semisonic.core import progress
 from semisonic.core.errors import OptionError
 from semisonic.core.user_cache import cache_part, clear_cache, user_cache
 from semisonic.data.options import SynthOptions
@@ -26,14 +24,8 @@ NETWORK = ["--model", "(4)3c-2p-8fc", "--n-mels", "16", "--duration", "1", "--ho
 MEL = MelOptions(sample_rate=RATE, duration=1.0, n_mels=16)
 
 
-@pytest.fixture(autouse=True)
-def quiet_again() -> Iterator[None]:
-    yield
-    progress.show(False)
-
-
 @pytest.fixture
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def own_cache(tmp_path, monkeypatch) -> Path:
     """An empty cache, and made-up sounds that are soon learned."""
     monkeypatch.setenv("SEMISONIC_CACHE", str(tmp_path / "cache"))
     _quick(monkeypatch.setattr)
@@ -43,7 +35,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _quick(put: object) -> None:
     put(
         synthetic,
-        "SOUNDS",
+        "SYNTH_SOUNDS",
         SynthOptions(n_classes=2, clips_per_class=5, clips_per_recording=1, n_pool=0),
     )
     fit = FitOptions(steps=2, batch_size=4, restore_best=False)
@@ -51,7 +43,7 @@ def _quick(put: object) -> None:
 
 
 @pytest.fixture
-def sounds(tmp_path: Path) -> Path:
+def sounds(tmp_path) -> Path:
     rng = np.random.default_rng(0)
     for name, loud in (("soft", 0.02), ("loud", 0.1)):
         (tmp_path / "sounds" / name).mkdir(parents=True)
@@ -65,7 +57,7 @@ def test_two_runs_share_one_start_and_leave_nothing_else(own_cache, sounds, tmp_
     times = []
     for run in ("a", "b"):
         call = ["train", str(sounds), "-o", str(tmp_path / run), "--sample-rate", str(RATE)]
-        assert main([*call, *NETWORK, "--workers", "1"]) == 0
+        assert cli(call, NETWORK, "--workers 1") == 0
         said = capsys.readouterr().err
         assert f"in {tmp_path / run / 'cache'}, may be deleted" in said
         assert not list((tmp_path / run).rglob("*synthetic*"))
@@ -77,15 +69,15 @@ def test_two_runs_share_one_start_and_leave_nothing_else(own_cache, sounds, tmp_
 
 
 def test_the_cache_is_listed_with_sizes_and_cleared(own_cache, capsys):
-    assert main(["cache"]) == 0
+    assert cli("cache") == 0
     assert "empty" in capsys.readouterr().out
     (cache_part("synthetic") / "encoder-1.zip").write_bytes(bytes(1_200_000))
-    assert main(["cache"]) == 0
+    assert cli("cache") == 0
     said = capsys.readouterr().out
     assert "synthetic/encoder-1.zip" in said
     assert "1.2 MB" in said
     assert str(own_cache) in said
-    assert main(["cache", "clear"]) == 0
+    assert cli("cache clear") == 0
     assert "1.2 MB deleted" in capsys.readouterr().out
     assert not list(own_cache.glob("*/*"))
 
@@ -95,7 +87,7 @@ def test_a_folder_that_is_no_cache_is_not_cleared(own_cache):
     (own_cache / "photos" / "one.jpg").write_bytes(b"x")
     with pytest.raises(OptionError, match="nothing was deleted"):
         clear_cache()
-    assert main(["cache", "clear"]) == 2
+    assert cli("cache clear") == 2
     assert (own_cache / "photos" / "one.jpg").is_file()
 
 

@@ -2,59 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from semisonic.cli.main import main
-from semisonic.core import progress
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    yield
-    progress.show(False)
+from calls import cli
 
 
 @pytest.fixture(scope="module")
-def material(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def material(tmp_path_factory) -> tuple[Path, Path]:
     root = tmp_path_factory.mktemp("calibrate")
     short = ["--duration", "1", "--sample-rate", "16000", "--clips-per-recording", "1", "-q"]
     size = ["--n-classes", "3", "--clips-per-class", "15", "--n-pool", "1"]
-    assert main(["data", "synth", str(root / "sounds"), *size, *short]) == 0
+    assert cli("data synth", root / "sounds", size, short) == 0
     front = ["--n-mels", "16", "--sample-rate", "8000", "--duration", "1"]
     arguments = ["train", str(root / "sounds" / "labels.csv"), "-o", str(root / "run"), *front]
     small = ["--model", "(8)3c-2p-(8)3c-2p-16fcr", "--method", "supervised", "--epochs", "3"]
-    assert main([*arguments, *small, "--test-fold", "1", "--device", "cpu", "-q"]) == 0
+    assert cli(arguments, small, "--test-fold 1 --device cpu -q") == 0
     return root / "run", root / "sounds"
 
 
-def test_it_writes_a_model_and_ends_well(
-    material: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_it_writes_a_model_and_ends_well(material, tmp_path, capsys) -> None:
     run, sounds = material
     extra = _others(sounds, tmp_path)
     output = tmp_path / "out"
     arguments = ["calibrate", str(run), str(extra), "-o", str(output), "--device", "cpu", "-q"]
-    assert main([*arguments, "--method", "temperature"]) == 3  # one file is no sound
+    assert cli(arguments, "--method temperature") == 3  # one file is no sound
     said = capsys.readouterr().out
     assert "calibrated by 24 clips of 24 recordings: temperature" in said
     assert "1 clip could not be read" in said
     assert (output / "thresholds.csv").is_file()
-    assert main(["info", str(output / "model.zip"), "-q"]) == 0
+    assert cli("info", output / "model.zip", "-q") == 0
     said = capsys.readouterr().out
     assert "temperature" in said
     assert "calibrated on" in said
     noise = [str(sounds / "pool"), "--unknown", "--threshold", "auto", "-q"]
-    assert main(["predict", str(output), *noise]) == 0
+    assert cli("predict", output, noise) == 0
 
 
 def _others(sounds: Path, folder: Path) -> Path:
     """Clips in class folders that the model has not heard, and a file that is no sound."""
     short = ["--duration", "1", "--sample-rate", "16000", "--clips-per-recording", "1", "-q"]
     size = ["--n-classes", "3", "--clips-per-class", "8", "--n-pool", "1", "--seed", "9"]
-    assert main(["data", "synth", str(folder / "other"), *size, *short]) == 0
+    assert cli("data synth", folder / "other", size, short) == 0
     table = folder / "other" / "labels.csv"
     lines = table.read_text().splitlines()
     first = lines[1].split(",")
@@ -71,23 +61,15 @@ def _others(sounds: Path, folder: Path) -> Path:
         (["--precision", "1.5"], "at most"),
     ],
 )
-def test_wrong_use_gives_status_2(
-    material: tuple[Path, Path],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    more: list[str],
-    text: str,
-) -> None:
+def test_wrong_use_gives_status_2(material, tmp_path, capsys, more, text) -> None:
     run, sounds = material
     table = str(sounds / "labels.csv")
-    assert main(["calibrate", str(run), table, "-o", str(tmp_path / "a"), *more, "-q"]) == 2
+    assert cli("calibrate", run, table, "-o", tmp_path / "a", more, "-q") == 2
     assert text in capsys.readouterr().err
 
 
-def test_clips_that_were_trained_on_give_status_2(
-    material: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_clips_that_were_trained_on_give_status_2(material, tmp_path, capsys) -> None:
     run, sounds = material
     table = str(sounds / "labels.csv")
-    assert main(["calibrate", str(run), table, "-o", str(tmp_path / "a"), "-q"]) == 2
+    assert cli("calibrate", run, table, "-o", tmp_path / "a", "-q") == 2
     assert "cannot calibrate" in capsys.readouterr().err

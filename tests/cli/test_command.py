@@ -7,13 +7,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from calls import cli
 from semisonic.cli import main as command_module
-from semisonic.cli.main import DATA_VERBS, VERBS, main
+from semisonic.cli.main import DATA_VERBS, VERBS
 from semisonic.cli.parser import verb as as_verb
 from semisonic.cli.session import Session, Status
 from semisonic.core import progress
@@ -51,7 +51,7 @@ def ask(options: AskOptions, session: Session) -> int | None:
 
 
 @pytest.fixture(autouse=True)
-def a_verb_that_does_what_is_asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def a_verb_that_does_what_is_asked(monkeypatch) -> Iterator[None]:
     verb = as_verb(AskOptions, resumes=True)(ask)
     monkeypatch.setitem(sys.modules, "semisonic.cli.the_verb_ask", SimpleNamespace(ask=verb))  # type: ignore[arg-type]
     monkeypatch.setitem(command_module.VERBS, "ask", ("the_verb_ask", "Ask."))
@@ -71,47 +71,43 @@ def a_verb_that_does_what_is_asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[
         ("ctrl-c", 130, "\nInterrupted. The same command goes on where it stopped.\n"),
     ],
 )
-def test_how_a_call_ends(
-    do: str, status: int, message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["ask", "--do", do]) == status
+def test_how_a_call_ends(do, status, message, capsys) -> None:
+    assert cli("ask --do", do) == status
     error = capsys.readouterr().err
     assert message in error
     assert "Traceback" not in error
 
 
-def test_long_lists_of_failures_are_cut(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["ask", "--do", "fail"])
+def test_long_lists_of_failures_are_cut(capsys) -> None:
+    cli("ask --do fail")
     assert "and 2 more" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("do", ["bug", "data"])
-def test_traceback_on_request(do: str, capsys: pytest.CaptureFixture[str]) -> None:
-    main(["ask", "--do", do, "--traceback"])
+def test_traceback_on_request(do, capsys) -> None:
+    cli("ask --do", do, "--traceback")
     error = capsys.readouterr().err
     assert "Traceback" in error
     assert "in ask" in error
 
 
-def test_quiet_leaves_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["ask", "--do", "speak"])
+def test_quiet_leaves_the_answer(capsys) -> None:
+    cli("ask --do speak")
     assert capsys.readouterr() == ("answer\n", "remark\n")
     assert progress.is_shown()
     for quiet in (["ask", "-q", "--do", "speak"], ["-q", "ask", "--do", "speak"]):
         progress.show(True)
-        main(quiet)
+        cli(quiet)
         assert capsys.readouterr() == ("answer\n", "")
         assert not progress.is_shown()
 
 
-def test_how_to_speak_may_be_said_before_or_after_the_verb(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert main(["--traceback", "ask", "--do", "data"]) == 2
+def test_how_to_speak_may_be_said_before_or_after_the_verb(capsys) -> None:
+    assert cli("--traceback ask --do data") == 2
     assert "Traceback" in capsys.readouterr().err
-    assert main(["-q", "ask", "-v"]) == 2
+    assert cli("-q ask -v") == 2
     assert "-q and -v contradict each other" in capsys.readouterr().err
-    assert main(["data", "-q", "info", "nowhere"]) == 2
+    assert cli("data -q info nowhere") == 2
     assert "no such file or folder" in capsys.readouterr().err
 
 
@@ -126,15 +122,13 @@ def test_how_to_speak_may_be_said_before_or_after_the_verb(
         (["--nothing"], "No such option"),
     ],
 )
-def test_wrong_use_ends_with_2_and_a_suggestion(
-    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(arguments) == Status.WRONG_USE
+def test_wrong_use_ends_with_2_and_a_suggestion(arguments, message, capsys) -> None:
+    assert cli(arguments) == Status.WRONG_USE
     assert message in capsys.readouterr().err
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all names are Unicode")
-def test_a_name_that_is_no_unicode_is_said_with_escapes(tmp_path: Path) -> None:
+def test_a_name_that_is_no_unicode_is_said_with_escapes(tmp_path) -> None:
     folder = os.fsencode(tmp_path) + b"/\xff"
     os.mkdir(folder)
     with open(folder + b"/a.wav", "wb") as stream:
@@ -150,21 +144,21 @@ def test_a_name_that_is_no_unicode_is_said_with_escapes(tmp_path: Path) -> None:
     assert r"name        \udcff" in found.stdout
 
 
-def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_and_version(capsys) -> None:
     from semisonic import __version__
 
-    assert main(["--help"]) == 0
+    assert cli("--help") == 0
     text = capsys.readouterr().out
     assert all(f"  {verb} " in text for verb in VERBS)
-    assert main(["data", "--help"]) == 0
+    assert cli("data --help") == 0
     text = capsys.readouterr().out
     assert all(f"  {verb} " in text for verb in DATA_VERBS)
-    assert main(["--version"]) == 0
+    assert cli("--version") == 0
     assert capsys.readouterr().out == f"semisonic {__version__}\n"
 
 
 @pytest.mark.parametrize("verb", [[], ["train"], ["predict"], ["run"], ["data", "check"], ["app"]])
-def test_help_imports_no_library(verb: list[str]) -> None:
+def test_help_imports_no_library(verb) -> None:
     code = (
         f"import sys; from semisonic.cli.main import main; main([*{verb}, '--help']); "
         "heavy = {'torch', 'numpy', 'scipy', 'sklearn', 'pandas', 'matplotlib', 'soundfile'}; "
@@ -174,12 +168,10 @@ def test_help_imports_no_library(verb: list[str]) -> None:
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
-def test_help_shows_what_is_needed_first_and_help_all_the_rest(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert main(["train", "--help"]) == 0
+def test_help_shows_what_is_needed_first_and_help_all_the_rest(capsys) -> None:
+    assert cli("train --help") == 0
     short = capsys.readouterr().out
-    assert main(["train", "--help-all"]) == 0
+    assert cli("train --help-all") == 0
     long = capsys.readouterr().out
     assert 10 <= short.count("\n  -") <= 16
     assert long.count("\n  -") > 100
@@ -226,14 +218,14 @@ for arguments in (["run"], ["run", "dmo"], ["evaluate", "runs/x", "nofolder"], [
     assert "Do unlabelled recordings help" in done.stdout
 
 
-def test_help_and_version_are_verbs_too(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["version"]) == 0
+def test_help_and_version_are_verbs_too(capsys) -> None:
+    assert cli("version") == 0
     assert capsys.readouterr().out.startswith("semisonic ")
-    assert main(["help"]) == 0
+    assert cli("help") == 0
     assert "Verbs" in capsys.readouterr().out
-    assert main(["help", "train"]) == 0
+    assert cli("help train") == 0
     assert "semisonic train" in capsys.readouterr().out
-    assert main(["train", "labelled", "pool"]) == 2
+    assert cli("train labelled pool") == 2
     assert "(pool); recordings without labels are given with --unlabelled" in (
         capsys.readouterr().err
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -12,8 +11,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from semisonic.cli.main import main
-from semisonic.core import progress
+from calls import cli
 from semisonic.data.options import FORMATS
 from semisonic.features.options import MelOptions
 from semisonic.models.model_file import save
@@ -22,14 +20,8 @@ from semisonic.models.sound_model import build
 RATE = 8000
 
 
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    yield
-    progress.show(False)
-
-
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def place(tmp_path_factory) -> Path:
     """A model that was never trained, and two recordings of noise."""
     folder = tmp_path_factory.mktemp("detect")
     mel = MelOptions(sample_rate=RATE, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
@@ -45,12 +37,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(place: Path, output: Path, *more: str) -> int:
     model, sounds = str(place / "model.zip"), str(place / "sounds")
-    return main(["detect", model, sounds, "-o", str(output), "--threshold", "0.2", "-q", *more])
+    return cli("detect", model, sounds, "-o", output, "--threshold 0.2 -q", more)
 
 
-def test_it_writes_a_table_and_a_page(
-    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_it_writes_a_table_and_a_page(place, tmp_path, capsys) -> None:
     assert run(place, tmp_path / "run") == 0
     said = capsys.readouterr().out
     assert "events in 2 recordings, 10 s of audio" in said
@@ -64,7 +54,7 @@ def test_it_writes_a_table_and_a_page(
     assert "hiss" not in again
 
 
-def test_files_for_other_programs(place: Path, tmp_path: Path) -> None:
+def test_files_for_other_programs(place, tmp_path) -> None:
     formats = ",".join(FORMATS)
     assert run(place, tmp_path / "run", "--format", formats) == 0
     lines = (tmp_path / "run" / "events.csv").read_text().splitlines()
@@ -81,13 +71,11 @@ def test_files_for_other_programs(place: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "other" / "events.csv").exists()
 
 
-def test_a_bad_file_gives_status_3(
-    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_bad_file_gives_status_3(place, tmp_path, capsys) -> None:
     (tmp_path / "bad.wav").write_text("no sound")
     assert run(place, tmp_path / "run", "--workers", "1") == 0
     arguments = [str(place / "model.zip"), str(place / "sounds"), str(tmp_path / "bad.wav")]
-    assert main(["detect", *arguments, "-o", str(tmp_path / "run"), "-q"]) == 3
+    assert cli("detect", arguments, "-o", tmp_path / "run", "-q") == 3
     assert "1 could not be read" in capsys.readouterr().out
     assert "bad.wav" in (tmp_path / "run" / "bad_files.csv").read_text()
 
@@ -103,15 +91,13 @@ def test_a_bad_file_gives_status_3(
         (["--format", "csv,audasity"], "did you mean 'audacity'"),
     ],
 )
-def test_wrong_use_gives_status_2(
-    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], text: str
-) -> None:
+def test_wrong_use_gives_status_2(place, tmp_path, capsys, more, text) -> None:
     assert run(place, tmp_path / "run", *more) == 2
     assert text in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")
-def nights(place: Path) -> Path:
+def nights(place) -> Path:
     """Four recordings of two sites, one of which runs into the next hour."""
     folder = place / "nights"
     folder.mkdir()
@@ -126,11 +112,9 @@ def nights(place: Path) -> Path:
     return folder
 
 
-def test_events_keep_the_date_the_hour_and_the_site(
-    place: Path, nights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_events_keep_the_date_the_hour_and_the_site(place, nights, tmp_path, capsys) -> None:
     args = ["detect", str(place / "model.zip"), str(nights), "--threshold", "0.2", "-q"]
-    assert main([*args, "-o", str(tmp_path / "run")]) == 0
+    assert cli(args, "-o", tmp_path / "run") == 0
     said = capsys.readouterr().out
     assert "recorded: 2024-06-01 04:30 to 2024-06-02 04:30 at 2 sites" in said
     rows = list(csv.DictReader((tmp_path / "run" / "events.csv").open(encoding="utf-8")))
@@ -154,19 +138,17 @@ def test_events_keep_the_date_the_hour_and_the_site(
     }
 
 
-def test_the_sound_of_each_event_is_cut_out_for_review(
-    place: Path, nights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_sound_of_each_event_is_cut_out_for_review(place, nights, tmp_path, capsys) -> None:
     clips = tmp_path / "clips"
     args = ["detect", str(place / "model.zip"), str(nights), "--save-clips", str(clips), "-q"]
-    assert main([*args, "--threshold", "0.2", "-o", str(tmp_path / "run")]) == 0
+    assert cli(args, "--threshold 0.2 -o", tmp_path / "run") == 0
     rows = list(csv.DictReader((tmp_path / "run" / "events.csv").open(encoding="utf-8")))
     for row in rows:
         sound, rate = sf.read(clips / row["clip"])
         around = min(4.0, float(row["end_time"]) + 1) - max(0.0, float(row["start_time"]) - 1)
         assert len(sound) / rate == pytest.approx(around, abs=0.01)
     assert len(list(clips.glob("*.wav"))) == len(rows)
-    assert main([*args, "--threshold", "0.2", "--classes", "hum", "-o", str(tmp_path / "run")]) == 0
+    assert cli(args, "--threshold 0.2 --classes hum -o", tmp_path / "run") == 0
     assert not any("hiss" in file.name for file in clips.glob("*.wav"))  # of the run before
     listed = list(csv.DictReader((clips / "clips.csv").open(encoding="utf-8")))
     assert {row["clip"] for row in listed} == {file.name for file in clips.glob("*.wav")}
@@ -176,14 +158,12 @@ def test_the_sound_of_each_event_is_cut_out_for_review(
     other.mkdir()
     (other / "mine.txt").write_text("mine")
     args[4] = str(other)
-    assert main([*args, "-o", str(tmp_path / "third")]) == 2
+    assert cli(args, "-o", tmp_path / "third") == 2
     assert "is not the folder of clips of events" in capsys.readouterr().err
     assert [file.name for file in other.iterdir()] == ["mine.txt"]
 
 
-def test_progress_is_in_minutes_of_audio(
-    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_progress_is_in_minutes_of_audio(place, tmp_path, capsys) -> None:
     model, sounds = str(place / "model.zip"), str(place / "sounds")
-    assert main(["detect", model, sounds, "-o", str(tmp_path / "run")]) == 0
+    assert cli("detect", model, sounds, "-o", tmp_path / "run") == 0
     assert re.search(r"1/1 \[.*min of audio", capsys.readouterr().err)

@@ -58,7 +58,7 @@ def parse(line: str) -> None:
 
 
 @pytest.mark.parametrize("line", _commands())
-def test_a_command_of_the_docs_is_understood(line: str) -> None:
+def test_a_command_of_the_docs_is_understood(line) -> None:
     parse(line)
 
 
@@ -68,9 +68,7 @@ def test_a_wrong_command_would_be_seen() -> None:
 
 
 @pytest.mark.slow
-def test_the_page_on_python_runs_from_top_to_bottom(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_page_on_python_runs_from_top_to_bottom(tmp_path, monkeypatch) -> None:
     _write_sounds(tmp_path)
     monkeypatch.chdir(tmp_path)
     page = (ROOT / "docs/python.md").read_text(encoding="utf-8")
@@ -152,7 +150,7 @@ def test_every_verb_has_help_and_examples_that_are_understood() -> None:
             parse(line)
 
 
-def test_the_recipe_of_the_docs_is_valid(tmp_path: Path) -> None:
+def test_the_recipe_of_the_docs_is_valid(tmp_path) -> None:
     from semisonic.experiments.recipe import read_recipe
 
     page = (ROOT / "docs/experiment.md").read_text(encoding="utf-8")

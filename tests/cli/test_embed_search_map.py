@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile as sf
 
-from semisonic.cli.main import main
-from semisonic.core import progress
+from calls import cli
 from semisonic.features.options import MelOptions
 from semisonic.models.model_file import save
 from semisonic.models.sound_model import build
@@ -22,14 +20,8 @@ MEL = MelOptions(sample_rate=RATE, duration=0.5, n_fft=256, hop_length=128, n_me
 KINDS = ("noise", "a"), ("tone", "b")
 
 
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    yield
-    progress.show(False)
-
-
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def place(tmp_path, monkeypatch) -> Path:
     """A folder with a model and recordings of two kinds, where the command is given."""
     save(tmp_path / "m.zip", build("(8)3c-2p-(8)3c-gp", MEL, ["a", "b"], standardize="none"))
     rng = np.random.default_rng(0)
@@ -44,12 +36,10 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*arguments: str) -> int:
-    return main([*arguments, "-q"])
+    return cli(arguments, "-q")
 
 
-def test_from_recordings_to_a_search_and_a_map(
-    place: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_from_recordings_to_a_search_and_a_map(place, capsys) -> None:
     assert run("embed", "m.zip", "sounds", "-o", "index") == 0
     assert "6 rows of 8 numbers, 6 recordings" in capsys.readouterr().out
     assert run("embed", "m.zip", "sounds", "-o", "index") == 0
@@ -69,9 +59,7 @@ def test_from_recordings_to_a_search_and_a_map(
     assert (place / "index" / "map" / "report.html").is_file()
 
 
-def test_one_cluster_of_most_rows_is_remarked(
-    place: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_one_cluster_of_most_rows_is_remarked(place, capsys) -> None:
     for number in range(3, 12):
         for kind in ("noise", "tone")[number > 5 :]:
             copy = place / "sounds" / kind / f"{number}.wav"
@@ -85,7 +73,7 @@ def test_one_cluster_of_most_rows_is_remarked(
     assert "too coarse" not in capsys.readouterr().out
 
 
-def test_an_evaluation_and_a_model_as_json(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_evaluation_and_a_model_as_json(place, capsys) -> None:
     labels = "".join(f"sounds/{k}/{i}.wav,{c}\n" for k, c in KINDS for i in range(3))
     (place / "labels.csv").write_text(f"file,label\n{labels}")
     assert run("evaluate", "m.zip", "labels.csv", "--bootstrap", "100", "--json") == 0
@@ -98,7 +86,7 @@ def test_an_evaluation_and_a_model_as_json(place: Path, capsys: pytest.CaptureFi
     assert told["title"]
 
 
-def test_a_bad_file_gives_status_3(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bad_file_gives_status_3(place, capsys) -> None:
     (place / "sounds" / "tone" / "bad.wav").write_text("no sound")
     assert run("embed", "m.zip", "sounds", "-o", "index") == 3
     said = capsys.readouterr()
@@ -117,8 +105,6 @@ def test_a_bad_file_gives_status_3(place: Path, capsys: pytest.CaptureFixture[st
         (["map", "index", "--colour", "lable"], "did you mean 'label'"),
     ],
 )
-def test_wrong_use_gives_status_2(
-    place: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], text: str
-) -> None:
+def test_wrong_use_gives_status_2(place, capsys, arguments, text) -> None:
     assert run(*arguments) == 2
     assert text in capsys.readouterr().err

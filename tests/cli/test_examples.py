@@ -21,10 +21,11 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+from calls import cli
 from semisonic import recipes
 from semisonic.classifier import pretraining as synthetic
 from semisonic.classifier.options import FindRateOptions
-from semisonic.cli.main import Verbs, command, main
+from semisonic.cli.main import Verbs, command
 from semisonic.cli.parser import Verb
 from semisonic.core import progress
 from semisonic.data.options import SynthOptions
@@ -256,7 +257,7 @@ def small_budgets() -> Iterator[pytest.MonkeyPatch]:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory, small_budgets: pytest.MonkeyPatch) -> Path:
+def world(tmp_path_factory, small_budgets) -> Path:
     """A folder in which all is that examples presuppose."""
     folder = tmp_path_factory.mktemp("examples") / "world"
     write_recordings(folder)
@@ -265,7 +266,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, small_budgets: pytest.Monkey
     os.chdir(folder)
     try:
         for line in MADE_FIRST:
-            assert main(shlex.split(line)[1:]) == 0, line
+            assert cli(shlex.split(line)[1:]) == 0, line
         write_answers(folder)
         shutil.copytree("runs/model", "runs/other")
     finally:
@@ -346,14 +347,7 @@ def test_every_verb_has_an_example() -> None:
 
 
 @pytest.mark.parametrize(("verb", "line"), EXAMPLES)
-def test_an_example_of_the_help_runs(
-    verb: str,
-    line: str,
-    world: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_an_example_of_the_help_runs(verb, line, world, tmp_path, monkeypatch, capsys) -> None:
     shutil.copytree(world, tmp_path / "here")
     monkeypatch.chdir(tmp_path / "here")
     status, words = ENDS_OTHERWISE.get(line, (0, ""))
@@ -377,7 +371,7 @@ def test_an_example_of_the_help_runs(
             raw = (sound("owl", 700) * 32767).astype("<i2").tobytes()
             monkeypatch.setattr(sys, "stdin", around.enter_context(a_stream_of(raw)))
         around.callback(progress.show, False)
-        found = main(arguments)
+        found = cli(arguments)
     said = capsys.readouterr()
     assert found == status, said.err
     assert begun == [verb]

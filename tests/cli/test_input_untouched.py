@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from semisonic.cli.main import main
-from semisonic.core import progress
+from calls import cli
 from semisonic.core.files import content_hash
 
 SMALL = ["--n-mels", "16", "--sample-rate", "8000", "--duration", "1"]
 NETWORK = ["--model", "(4)3c-2p-8fc", *SMALL]
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    yield
-    progress.show(False)
 
 
 def state(folder: Path) -> dict[str, tuple[str, int]]:
@@ -33,14 +23,12 @@ def state(folder: Path) -> dict[str, tuple[str, int]]:
     }
 
 
-def test_every_verb_leaves_its_input_as_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_verb_leaves_its_input_as_it_is(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("semisonic.classifier.simple.N_TREES", 10)
     made, data, pool, out = (tmp_path / name for name in ("made", "data", "pool", "out"))
     size = ["--n-classes", "3", "--clips-per-class", "6", "--n-pool", "6", "--n-folds", "2"]
     short = ["--duration", "1", "--sample-rate", "16000", "--clips-per-recording", "1"]
-    assert main(["data", "synth", str(made), *size, *short, "-q"]) == 0
+    assert cli("data synth", made, size, short, "-q") == 0
     data.mkdir()
     shutil.copytree(made / "labelled", data / "labelled")
     shutil.copy(made / "labels.csv", data)
@@ -71,5 +59,5 @@ def test_every_verb_leaves_its_input_as_it_is(
         ["suspects", table, "-o", str(out / "suspects"), *SMALL, "--folds", "2"],
     )
     for arguments in calls:
-        assert main([*arguments, "-q"]) == 0, arguments
+        assert cli(arguments, "-q") == 0, arguments
         assert (state(data), state(pool)) == before, arguments

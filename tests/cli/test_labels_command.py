@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +10,7 @@ import pandas as pd
 import pytest
 import soundfile
 
-from semisonic.cli.main import main
-from semisonic.core import progress
+from calls import cli
 from semisonic.data.datasets.load import load_clips
 from semisonic.data.formats.read import read_labels
 from semisonic.data.options import FORMATS
@@ -22,14 +20,8 @@ ENDS = {"audacity": "", "raven": "", "raven-combined": ".txt"}
 """How the name of what is written ends, where it is no CSV table."""
 
 
-@pytest.fixture(autouse=True)
-def quiet_again() -> Iterator[None]:
-    yield
-    progress.show(False)
-
-
 @pytest.fixture
-def night(tmp_path: Path) -> Path:
+def night(tmp_path) -> Path:
     """Three recordings of 12 s; two with label tracks, one of them empty."""
     rng = np.random.default_rng(0)
     for file in ("s1/a.WAV", "s1/quiet.wav", "s2/a.wav"):
@@ -41,30 +33,28 @@ def night(tmp_path: Path) -> Path:
     return tmp_path / "night"
 
 
-def test_from_each_format_to_each_and_back(night: Path) -> None:
+def test_from_each_format_to_each_and_back(night) -> None:
     for form in FORMATS:
         output = night.parent / f"{form}.out{ENDS.get(form, '.csv')}"
         arguments = ["--recordings", str(night), "--format", form]
-        assert main(["data", "labels", str(night), "-o", str(output), *arguments]) == 0
+        assert cli("data labels", night, "-o", output, arguments) == 0
         again = night.parent / f"{form}.again.csv"
         back = ["--recordings", str(night), "--read-as", form]
-        assert main(["data", "labels", str(output), "-o", str(again), *back]) == 0
+        assert cli("data labels", output, "-o", again, back) == 0
         events = read_labels(again, root=night)
         assert events.file.tolist() == ["s1/a.WAV"] * 2
         assert sorted(events.label.tolist()) == ["fox", "owl"]
         assert sorted(events.end_time.tolist()) == [3.5, 11.0]
 
 
-def test_windows_in_which_a_program_found_nothing_are_not_checked(
-    night: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_windows_in_which_a_program_found_nothing_are_not_checked(night, capsys) -> None:
     for text in night.rglob("*.txt"):
         text.unlink()
     birdnet = night / "found.BirdNET.results.csv"
     head = "Start (s),End (s),Scientific name,Common name,Confidence,File"
     birdnet.write_text(f"{head}\n3.0,6.0,Strix aluco,Tawny Owl,0.81,s1/a.WAV\n")
     table = night.parent / "windows.csv"
-    assert main(["data", "labels", str(birdnet), "-o", str(table), "--windows", "3"]) == 0
+    assert cli("data labels", birdnet, "-o", table, "--windows 3") == 0
     told = capsys.readouterr().err
     assert "3 windows without any: of the class 'background' with uncertain labels" in told
     assert "1 event with the score of a program" in told
@@ -73,21 +63,19 @@ def test_windows_in_which_a_program_found_nothing_are_not_checked(
     assert kind == {"Tawny Owl": "positive", "background": "uncertain"}
 
 
-def test_labels_under_their_programs_own_name_get_the_way_out(
-    night: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_labels_under_their_programs_own_name_get_the_way_out(night, capsys) -> None:
     folder = night.parent / "one"
     folder.mkdir()
     (night / "s2" / "a.wav").rename(folder / "night.wav")
     (folder / "Label Track.txt").write_text("1.25\t3.5\towl\n")
-    assert main(["data", "labels", str(folder), "-o", str(night / "out.csv")]) == 2
+    assert cli("data labels", folder, "-o", night / "out.csv") == 2
     told = capsys.readouterr().err
     assert "rename the labels to 'night.txt'" in told
 
 
-def test_windows_to_train_on(night: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_windows_to_train_on(night, capsys) -> None:
     table = night.parent / "windows.csv"
-    assert main(["data", "labels", str(night), "-o", str(table), "--windows", "3"]) == 0
+    assert cli("data labels", night, "-o", table, "--windows 3") == 0
     captured = capsys.readouterr()
     assert "2 events, 2 labels, 2 recordings (audacity) -> 8 windows" in captured.out
     assert "5 windows without any: of the class 'background'" in captured.err
@@ -95,19 +83,19 @@ def test_windows_to_train_on(night: Path, capsys: pytest.CaptureFixture[str]) ->
     assert clips.classes == ("background", "fox", "owl")
     assert [row[0] for row in clips.labels].count("background") == 5
     assert len(set(clips.group.tolist())) == 2
-    assert main(["data", "info", str(table)]) == 0
+    assert cli("data info", table) == 0
     # The same table is not read as labels when the command is given again.
     again = ["data", "labels", str(night), "-o", str(night / "windows.csv"), "--windows", "3"]
-    assert main(again) == 0
+    assert cli(again) == 0
     first = (night / "windows.csv").read_bytes()
-    assert main(again) == 0
+    assert cli(again) == 0
     assert (night / "windows.csv").read_bytes() == first
 
 
-def test_windows_with_a_column_for_each_class(night: Path) -> None:
+def test_windows_with_a_column_for_each_class(night) -> None:
     table = night / "wide.csv"
     arguments = ["--windows", "6", "--hop", "3", "--format", "csv-wide"]
-    assert main(["data", "labels", str(night), "-o", str(table), *arguments]) == 0
+    assert cli("data labels", night, "-o", table, arguments) == 0
     frame = pd.read_csv(table)
     assert frame.columns.tolist() == ["file", "start_time", "end_time", "fox", "owl"]
     a = frame[frame.file == "s1/a.WAV"]
@@ -116,13 +104,11 @@ def test_windows_with_a_column_for_each_class(night: Path) -> None:
     assert (frame[frame.file != "s1/a.WAV"][["fox", "owl"]] == 0).all().all()
 
 
-def test_rows_that_cannot_be_used_are_listed(
-    night: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_rows_that_cannot_be_used_are_listed(night, capsys) -> None:
     (night / "s2/a.txt").write_text("1\t2\towl\n9\t8\towl\n")
     (night / "s2/lost.txt").write_text("1\t2\towl\n")
     table = night.parent / "labels.csv"
-    assert main(["data", "labels", str(night), "-o", str(table)]) == 3
+    assert cli("data labels", night, "-o", table) == 3
     captured = capsys.readouterr()
     assert "2 places could not be used" in captured.err
     assert "row 2: found start 9 s and end 8 s" in captured.err
@@ -131,30 +117,28 @@ def test_rows_that_cannot_be_used_are_listed(
     assert len(read_labels(table)) == 3
     (night / "s2/a.txt").write_text("1\t2\towl\n")
     (night / "s2/lost.txt").unlink()
-    assert main(["data", "labels", str(night), "-o", str(table)]) == 0
+    assert cli("data labels", night, "-o", table) == 0
     assert not (night.parent / "labels.csv.bad_rows.csv").exists()
 
 
-def test_what_a_format_cannot_hold_is_said(night: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_a_format_cannot_hold_is_said(night, capsys) -> None:
     events = night / "events.csv"
     events.write_text(
         "file,start_time,end_time,label,score,presence\ns1/a.WAV,0,1,owl,0.9,\n"
         "s1/a.WAV,1,2,owl,,negative\n"
     )
     output = night.parent / "tracks"
-    assert main(["data", "labels", str(events), "-o", str(output), "--format", "audacity"]) == 3
+    assert cli("data labels", events, "-o", output, "--format audacity") == 3
     captured = capsys.readouterr()
     assert "audacity does not hold: 1 scores" in captured.err
     assert "it is negative, which Audacity label tracks cannot say" in captured.err
     assert (output / "s1/a.txt").read_text() == "0.0\t1.0\towl\n"
 
 
-def test_times_beyond_a_recording_are_found(
-    night: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_times_beyond_a_recording_are_found(night, capsys) -> None:
     (night / "s2/a.txt").write_text("75\t76\towl\n")
     table = night.parent / "w.csv"
-    assert main(["data", "labels", str(night), "-o", str(table), "--windows", "3"]) == 3
+    assert cli("data labels", night, "-o", table, "--windows 3") == 3
     assert "'owl' begins at 75 s, and the recording ends at 12 s" in capsys.readouterr().err
 
 
@@ -167,24 +151,20 @@ def test_times_beyond_a_recording_are_found(
         (["--windows", "0"], "at least 0.01"),
     ],
 )
-def test_wrong_use(
-    night: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
-) -> None:
-    assert main(["data", "labels", str(night), "-o", str(night.parent / "x"), *arguments]) == 2
+def test_wrong_use(night, capsys, arguments, message) -> None:
+    assert cli("data labels", night, "-o", night.parent / "x", arguments) == 2
     assert message in capsys.readouterr().err
 
 
-def test_labels_are_not_written_over_themselves(
-    night: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["data", "labels", str(night), "-o", str(night), "--format", "raven"]) == 2
+def test_labels_are_not_written_over_themselves(night, capsys) -> None:
+    assert cli("data labels", night, "-o", night, "--format raven") == 2
     assert "found the labels themselves" in capsys.readouterr().err
-    assert main(["data", "labels", str(night)]) == 2
+    assert cli("data labels", night) == 2
     assert "output is missing" in capsys.readouterr().err
     lonely = night.parent / "lonely.csv"
     lonely.write_text("file,start_time,end_time,label\nelsewhere.wav,0,1,x\n")
     tracks = night.parent / "tracks"
-    assert main(["data", "labels", str(lonely), "-o", str(tracks), "--format", "audacity"]) == 0
+    assert cli("data labels", lonely, "-o", tracks, "--format audacity") == 0
     assert (tracks / "elsewhere.txt").exists()
-    assert main(["data", "labels", str(lonely), "-o", "x.csv", "--windows", "3"]) == 2
+    assert cli("data labels", lonely, "-o x.csv --windows 3") == 2
     assert "--recordings" in capsys.readouterr().err

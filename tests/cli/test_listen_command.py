@@ -7,8 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,8 +14,7 @@ import pytest
 import soundfile as sf
 import torch
 
-from semisonic.cli.main import main
-from semisonic.core import progress
+from calls import cli
 from semisonic.core.seeds import generator
 from semisonic.features.options import MelOptions
 from semisonic.models.model_file import save
@@ -29,14 +26,8 @@ MEL = MelOptions(sample_rate=RATE, duration=0.5, n_fft=256, hop_length=128, n_me
 EVERYTHING = ["--threshold", "0.01", "--classes", "hum", "--hop", "0.1"]
 
 
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    yield
-    progress.show(False)
-
-
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+def model(tmp_path_factory) -> str:
     """A model that has learned nothing and is sure of nothing."""
     file = tmp_path_factory.mktemp("model") / "model.zip"
     made = build("(4)3c-4p-8fcr", MEL, ["hum", "hiss"], standardize="none")
@@ -52,7 +43,7 @@ def noise() -> np.ndarray:
 
 
 @pytest.fixture
-def file(tmp_path: Path, noise: np.ndarray) -> str:
+def file(tmp_path, noise) -> str:
     sf.write(tmp_path / "a.wav", noise, RATE)
     return str(tmp_path / "a.wav")
 
@@ -61,11 +52,9 @@ def lines(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_a_file_gives_lines_of_json_and_a_summary(
-    model: str, file: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_file_gives_lines_of_json_and_a_summary(model, file, capsys) -> None:
     began = ["--began", "2026-05-01T04:30:00+02:00"]
-    assert main(["listen", model, "--input", file, "--speed", "0", *began, *EVERYTHING]) == 0
+    assert cli("listen", model, "--input", file, "--speed 0", began, EVERYTHING) == 0
     said = capsys.readouterr()
     start, end = lines(said.out)
     assert (start["event"], start["label"], start["id"]) == ("start", "hum", 1)
@@ -76,16 +65,14 @@ def test_a_file_gives_lines_of_json_and_a_summary(
     assert "real-time factor" in said.err
 
 
-def test_scores_of_windows_are_those_of_predict(
-    model: str, file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_scores_of_windows_are_those_of_predict(model, file, tmp_path, capsys) -> None:
     arguments = ["listen", model, "--input", file, "--speed", "0", "--scores", "-q", *EVERYTHING]
-    assert main(arguments) == 0
+    assert cli(arguments) == 0
     said = capsys.readouterr()
     assert not said.err
     rows = [line for line in lines(said.out) if line["event"] == "scores"]
     table = tmp_path / "windows.csv"
-    assert main(["predict", model, file, "--windows", "--hop", "0.1", "-o", str(table), "-q"]) == 0
+    assert cli("predict", model, file, "--windows --hop 0.1 -o", table, "-q") == 0
     expected = [line.split(",") for line in table.read_text().splitlines()[1:]]
     assert [f"{row['start_time']:.3f}" for row in rows] == [row[1] for row in expected]
     best = [max(row["scores"], key=row["scores"].get) for row in rows]
@@ -105,7 +92,7 @@ def started(*arguments: str, **options: Any) -> subprocess.Popen[str]:
     )
 
 
-def test_raw_samples_come_through_standard_input(model: str, noise: np.ndarray) -> None:
+def test_raw_samples_come_through_standard_input(model, noise) -> None:
     raw = np.repeat((noise * 32768).astype("<i2"), 2).tobytes() + b"x"  # two equal channels
     process = subprocess.run(
         [
@@ -135,9 +122,7 @@ def test_raw_samples_come_through_standard_input(model: str, noise: np.ndarray) 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of another kind")
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
-def test_a_signal_ends_it_in_order(
-    model: str, noise: np.ndarray, number: signal.Signals, status: int
-) -> None:
+def test_a_signal_ends_it_in_order(model, noise, number, status) -> None:
     process = started(model, "--input", "-", "--rate", "8000", *EVERYTHING, stdin=subprocess.PIPE)
     assert process.stdin is not None
     assert process.stdout is not None
@@ -152,13 +137,11 @@ def test_a_signal_ends_it_in_order(
     assert process.returncode == status
 
 
-def test_a_command_that_fails_gives_status_3(
-    model: str, file: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_command_that_fails_gives_status_3(model, file, capsys) -> None:
     arguments = ["listen", model, "--input", file, "--speed", "0", *EVERYTHING]
-    assert main([*arguments, "--on-event", "false"]) == 3
+    assert cli(arguments, "--on-event false") == 3
     assert "on-event: 2 calls, 2 failed, 0 left out" in capsys.readouterr().err
-    assert main([*arguments, "--on-event", "true"]) == 0
+    assert cli(arguments, "--on-event true") == 0
 
 
 @pytest.mark.parametrize(
@@ -177,27 +160,18 @@ def test_a_command_that_fails_gives_status_3(
         (["--hop", "0"], "at least 0.001 s"),
     ],
 )
-def test_wrong_use_gives_status_2(
-    model: str,
-    file: str,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    arguments: list[str],
-    text: str,
-) -> None:
+def test_wrong_use_gives_status_2(model, file, tmp_path, capsys, arguments, text) -> None:
     bad = tmp_path / "bad.wav"
     bad.write_text("no sound")
     filled = [one.format(file=file, bad=bad) for one in arguments]
-    assert main(["listen", model, *filled]) == 2
+    assert cli("listen", model, filled) == 2
     assert text in capsys.readouterr().err
 
 
-def test_without_a_model_or_a_microphone(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, model: str
-) -> None:
-    assert main(["listen"]) == 2
+def test_without_a_model_or_a_microphone(capsys, monkeypatch, model) -> None:
+    assert cli("listen") == 2
     assert "MODEL is missing" in capsys.readouterr().err
     monkeypatch.setitem(sys.modules, "sounddevice", None)  # as when it is not installed
     for arguments in (["listen", "--list-devices"], ["listen", model]):
-        assert main(arguments) == 2
+        assert cli(arguments) == 2
         assert "pip install 'semisonic[mic]'" in capsys.readouterr().err

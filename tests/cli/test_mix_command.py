@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import soundfile
 
-from semisonic.cli.main import main
+from calls import cli
 from semisonic.data.datasets.load import load_clips
 
 RATE = 8000
 
 
 @pytest.fixture
-def birds(tmp_path: Path) -> Path:
+def birds(tmp_path) -> Path:
     rng = np.random.default_rng(0)
     for label in ("robin", "wren"):
         (tmp_path / "birds" / label).mkdir(parents=True)
@@ -30,11 +30,9 @@ def quick(birds: Path, output: Path) -> list[str]:
     return ["data", "mix", str(birds), "-o", str(output), "--sample-rate", "8000", "-q"]
 
 
-def test_windows_are_made_and_can_be_read(
-    birds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_windows_are_made_and_can_be_read(birds, tmp_path, capsys) -> None:
     output = tmp_path / "windows"
-    assert main([*quick(birds, output), "--snr-db", "5,20", "--copies", "3"]) == 0
+    assert cli(quick(birds, output), "--snr-db 5,20 --copies 3") == 0
     answer = capsys.readouterr()
     assert "12 windows of 2 s with sounds of 4 clips, and 6 of background" in answer.out
     clips = load_clips(output)
@@ -42,23 +40,19 @@ def test_windows_are_made_and_can_be_read(
     assert len(clips) == 18
 
 
-def test_made_up_backgrounds_are_said(
-    birds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(quick(birds, tmp_path / "windows")[:-1]) == 0
+def test_made_up_backgrounds_are_said(birds, tmp_path, capsys) -> None:
+    assert cli(quick(birds, tmp_path / "windows")[:-1]) == 0
     assert "the background is synthetic" in capsys.readouterr().err
 
 
-def test_bad_files_are_listed(
-    birds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_bad_files_are_listed(birds, tmp_path, capsys) -> None:
     (birds / "wren" / "letter.wav").write_text("dear wren")
     quiet = tmp_path / "quiet"
     quiet.mkdir()
     soundfile.write(quiet / "a.wav", 0.01 * np.random.default_rng(1).normal(size=80000), RATE)
     (quiet / "b.wav").write_text("no sound")
     output = tmp_path / "windows"
-    assert main([*quick(birds, output), "--background", str(quiet)]) == 3
+    assert cli(quick(birds, output), "--background", quiet) == 3
     answer = capsys.readouterr()
     assert "2 files could not be used" in answer.err
     assert "wren/letter.wav" in answer.err
@@ -66,18 +60,18 @@ def test_bad_files_are_listed(
     assert "letter.wav" in (output / "bad_files.csv").read_text()
 
 
-def test_wrong_use(birds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(quick(birds, birds / "windows")) == 2
+def test_wrong_use(birds, tmp_path, capsys) -> None:
+    assert cli(quick(birds, birds / "windows")) == 2
     assert "would be read as such" in capsys.readouterr().err
-    assert main([*quick(birds, tmp_path / "w"), "--snr-db", "20,5"]) == 2
+    assert cli(quick(birds, tmp_path / "w"), "--snr-db 20,5") == 2
     assert "found 20,5, expected the lowest and the highest" in capsys.readouterr().err
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear diary")
-    assert main(quick(birds, tmp_path / "mine")) == 2
+    assert cli(quick(birds, tmp_path / "mine")) == 2
     assert "choose a new or an empty folder" in capsys.readouterr().err
 
 
-def test_copies_are_in_one_fold(birds: Path, tmp_path: Path) -> None:
+def test_copies_are_in_one_fold(birds, tmp_path) -> None:
     rng = np.random.default_rng(5)
     for label in ("robin", "wren"):
         for i in range(6):
@@ -86,7 +80,7 @@ def test_copies_are_in_one_fold(birds: Path, tmp_path: Path) -> None:
             soundfile.write(birds / label / f"a{i}.wav", wave, RATE)
             soundfile.write(birds / label / f"z{'uvwxyz'[i]}.wav", 0.5 * wave[400:], RATE)
     output = tmp_path / "windows"
-    assert main([*quick(birds, output), "--n-folds", "3"]) == 0
+    assert cli(quick(birds, output), "--n-folds 3") == 0
     with (output / "labels.csv").open(newline="") as stream:
         rows = [row for row in csv.DictReader(stream) if row["source"]]
     fold = {Path(row["source"]).with_suffix("").as_posix(): row["fold"] for row in rows}

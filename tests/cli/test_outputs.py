@@ -14,11 +14,10 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+from calls import cli
 from semisonic.classifier import predict as predict_verb
 from semisonic.classifier import scoring as predicting
 from semisonic.classifier.export import formats as makers
-from semisonic.cli.main import main
-from semisonic.core import progress
 from semisonic.features.options import MelOptions
 from semisonic.labeling.options import ProjectOptions
 from semisonic.labeling.start import start_project
@@ -31,14 +30,8 @@ MEL = MelOptions(sample_rate=RATE, duration=0.5, n_fft=256, hop_length=128, n_me
 FORMULAS = ('=HYPERLINK("http://evil","x")', "tone")
 
 
-@pytest.fixture(autouse=True)
-def quiet_again() -> Iterator[None]:
-    yield
-    progress.show(False)
-
-
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(tmp_path_factory) -> Path:
     """A folder with recordings, models, an index, a project and labels, to be copied."""
     place = tmp_path_factory.mktemp("made")
     rng = np.random.default_rng(0)
@@ -58,7 +51,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "foreign" / "thesis.txt").write_text("mine")
     encoder = str(place / "encoder.zip")
     index = [*words("embed", encoder, place / "sounds"), "-o", str(place / "index"), "-q"]
-    assert main(index) == 0
+    assert cli(index) == 0
     options = ProjectOptions(
         place / "sounds",
         place / "project",
@@ -71,7 +64,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def place(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def place(made, tmp_path, monkeypatch) -> Path:
     """A copy of it, as the current folder."""
     folder = tmp_path / "place"
     shutil.copytree(made, folder)
@@ -133,11 +126,9 @@ TARGETS = {
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
 @pytest.mark.parametrize("command", [*FILES.values(), *FOLDERS.values()], ids=[*FILES, *FOLDERS])
-def test_nothing_else_is_written_over(
-    command: str, target: str, place: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_nothing_else_is_written_over(command, target, place, capsys) -> None:
     before = tree(place)
-    assert main([*command.split(), "-o", target, "-q"]) == 2
+    assert cli(command, "-o", target, "-q") == 2
     said = capsys.readouterr().err
     assert target in said
     assert "output" in said
@@ -145,9 +136,9 @@ def test_nothing_else_is_written_over(
 
 
 @pytest.mark.parametrize("command", FILES.values(), ids=FILES)
-def test_a_folder_is_no_file(command: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_is_no_file(command, place, capsys) -> None:
     before = tree(place)
-    assert main([*command.split(), "-o", "foreign", "-q"]) == 2
+    assert cli(command, "-o foreign -q") == 2
     assert "'foreign'" in capsys.readouterr().err
     assert tree(place) == before
 
@@ -155,19 +146,17 @@ def test_a_folder_is_no_file(command: str, place: Path, capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     "command", [command for name, command in FOLDERS.items() if name != "data labels"]
 )
-def test_a_folder_of_something_else_is_left_alone(
-    command: str, place: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_folder_of_something_else_is_left_alone(command, place, capsys) -> None:
     before = tree(place)
-    assert main([*command.split(), "-o", "foreign", "-q"]) == 2
+    assert cli(command, "-o foreign -q") == 2
     assert "holds 'thesis.txt'" in capsys.readouterr().err
     assert tree(place) == before
 
 
-def test_the_synthetic_set_takes_no_other_place(place: Path) -> None:
+def test_the_synthetic_set_takes_no_other_place(place) -> None:
     before = tree(place)
     for target in (*TARGETS.values(), "foreign"):
-        assert main(["data", "synth", target, "-q"]) == 2
+        assert cli("data synth", target, "-q") == 2
     assert tree(place) == before
 
 
@@ -184,19 +173,15 @@ def test_the_synthetic_set_takes_no_other_place(place: Path) -> None:
         (FILES["predict"], "labels.csv/x.csv"),
     ],
 )
-def test_a_kind_of_file_that_is_not_written_is_refused(
-    command: str, name: str, place: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_kind_of_file_that_is_not_written_is_refused(command, name, place, capsys) -> None:
     before = tree(place)
-    assert main([*command.split(), "-o", name, "-q"]) == 2
+    assert cli(command, "-o", name, "-q") == 2
     assert f"found '{name}'" in capsys.readouterr().err
     assert tree(place) == before
 
 
 @pytest.mark.parametrize("command", [FILES["predict"], FILES["data labels"], FILES["suggest"]])
-def test_a_verb_writes_over_its_own_file_until_somebody_changes_it(
-    command: str, place: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_verb_writes_over_its_own_file_until_somebody_changes_it(command, place, capsys) -> None:
     arguments = [*command.split(), "-o", "x.csv", "-q"]
     if "labels" in command:
         arguments += ["--recordings", "sounds"]
@@ -204,26 +189,24 @@ def test_a_verb_writes_over_its_own_file_until_somebody_changes_it(
             (place / "sounds" / "tone" / "0.wav").read_bytes()
         )
     table = place / "x.csv"
-    assert main(arguments) == 0
+    assert cli(arguments) == 0
     first = table.read_bytes()
-    assert main(arguments) == 0
+    assert cli(arguments) == 0
     assert table.read_bytes() == first
     changed = first + b"corrected,by,hand\n"
     table.write_bytes(changed)
-    assert main(arguments) == 2
+    assert cli(arguments) == 2
     assert "changed since" in capsys.readouterr().err
     assert table.read_bytes() == changed
-    assert main([*words("embed", "encoder.zip", "sounds"), "-o", "x.csv", "-q"]) == 2
+    assert cli("embed encoder.zip sounds", "-o x.csv -q") == 2
 
 
-def test_an_export_that_finds_a_full_disk_names_its_file(
-    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_export_that_finds_a_full_disk_names_its_file(place, monkeypatch, capsys) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(makers, "_save_program", full)
-    assert main(["export", "model.zip", "--to", "torch", "-o", "out.pt2", "-q"]) == 2
+    assert cli("export model.zip --to torch -o out.pt2 -q") == 2
     said = capsys.readouterr().err
     assert "out.pt2: No space left on device. Make room on the disk" in said
     assert not (place / "out.pt2").exists()
@@ -243,65 +226,58 @@ def interrupted_after(n: int, scored: list[int]) -> Callable[..., Iterator[predi
 
 
 @pytest.mark.parametrize("windows", [[], ["--windows", "--hop", "0.1"]])
-def test_predict_goes_on_where_it_was_interrupted(
-    windows: list[str],
-    place: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_predict_goes_on_where_it_was_interrupted(windows, place, monkeypatch, capsys) -> None:
     monkeypatch.setattr(predicting, "BLOCK_CLIPS", 2)
     (place / "sounds" / "noise" / "0.wav").write_text("broken")
     command = [*words("predict", "model.zip", "sounds"), *windows]
-    assert main([*command, "-o", "whole.csv"]) == 3
+    assert cli(command, "-o whole.csv") == 3
     scored: list[int] = []
     monkeypatch.setattr(predict_verb, "score_clips", interrupted_after(5, scored))
-    assert main([*command, "-o", "parts.csv"]) == 130
+    assert cli(command, "-o parts.csv") == 130
     assert "The same command goes on where it stopped" in capsys.readouterr().err
     assert not (place / "parts.csv").exists()
     assert scored == [0, 1, 2, 3, 4]
     scored.clear()
     monkeypatch.setattr(predict_verb, "score_clips", interrupted_after(99, scored))
-    assert main([*command, "-o", "parts.csv"]) == 3
+    assert cli(command, "-o parts.csv") == 3
     assert sorted(scored) == [0, 4, 5, 6, 7]  # what was broken is tried again
     assert (place / "parts.csv").read_bytes() == (place / "whole.csv").read_bytes()
     assert not [path for path in place.iterdir() if "journal" in path.name]
 
 
-def test_predict_does_not_take_answers_of_other_settings(
-    place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_predict_does_not_take_answers_of_other_settings(place, monkeypatch) -> None:
     monkeypatch.setattr(predicting, "BLOCK_CLIPS", 2)
     command = words("predict", "model.zip", "sounds", "-o", "x.csv", "-q")
     with monkeypatch.context() as patch:
         patch.setattr(predict_verb, "score_clips", interrupted_after(5, []))
-        assert main(command) == 130
+        assert cli(command) == 130
     wave, rate = sf.read(place / "sounds" / "noise" / "1.wav")
     sf.write(place / "sounds" / "noise" / "1.wav", np.concatenate([wave, -wave]), rate)
-    assert main(command) == 0
+    assert cli(command) == 0
     with (place / "x.csv").open(newline="") as stream:
         ends = [row["end_time"] for row in csv.DictReader(stream)]
     assert ends[:3] == ["0.500", "1.000", "0.500"]
     with monkeypatch.context() as patch:
         patch.setattr(predict_verb, "score_clips", interrupted_after(5, []))
-        assert main(command) == 130
-    assert main([*command, "--top", "1"]) == 0
+        assert cli(command) == 130
+    assert cli(command, "--top 1") == 0
     assert (place / "x.csv").read_text().splitlines()[0] == "file,start_time,end_time,label,score"
 
 
-def test_no_cell_is_a_formula_and_all_are_read_back(place: Path) -> None:
+def test_no_cell_is_a_formula_and_all_are_read_back(place) -> None:
     os.rename(place / "sounds" / "noise" / "0.wav", place / "sounds" / "@noise.wav")
     os.chdir(place / "sounds")
-    assert main(words("predict", "../formula.zip", "@noise.wav", "-o", "x.csv", "-q")) == 0
+    assert cli("predict ../formula.zip @noise.wav -o x.csv -q") == 0
     options = ["--threshold", "0.01", "--format", "csv,birdnet,kaleidoscope,csv-wide"]
-    assert main(words("detect", "../formula.zip", "@noise.wav", "-o", "d", *options, "-q")) == 0
+    assert cli("detect ../formula.zip @noise.wav -o d", options, "-q") == 0
     tables = [place / "sounds" / "x.csv", *(place / "sounds" / "d").rglob("*.csv")]
     assert len(tables) >= 5
     for table in tables:
         with table.open(newline="") as stream:
             cells = [cell for row in csv.reader(stream) for cell in row]
         assert not [cell for cell in cells if cell.startswith(("=", "@", "+"))], table
-    assert main(words("data", "labels", "d/events.csv", "-o", "again.csv", "-q")) == 0
-    assert main(words("data", "labels", "again.csv", "-o", "back.csv", "-q")) == 0
+    assert cli("data labels d/events.csv -o again.csv -q") == 0
+    assert cli("data labels again.csv -o back.csv -q") == 0
     from semisonic.data.formats.read import read_labels
 
     events = read_labels(place / "sounds" / "back.csv")
@@ -309,9 +285,7 @@ def test_no_cell_is_a_formula_and_all_are_read_back(place: Path) -> None:
     assert set(events.file.tolist()) == {"@noise.wav"}
 
 
-def test_a_recording_of_a_very_long_name_does_not_stop_the_others(
-    place: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_recording_of_a_very_long_name_does_not_stop_the_others(place, capsys) -> None:
     long = "n" * 240 + ".wav"
     for name in (long, "short.wav"):
         shutil.copy(place / "sounds" / "tone" / "0.wav", place / "foreign" / name)
@@ -319,26 +293,22 @@ def test_a_recording_of_a_very_long_name_does_not_stop_the_others(
         f"file,start_time,end_time,label\n{long},0.1,0.2,a\nshort.wav,0.1,0.2,b\n"
     )
     command = words("data", "labels", "foreign/events.csv", "-o", "tables", "--format")
-    assert main([*command, "raven"]) == 3
+    assert cli(command, "raven") == 3
     assert "name is too long" in capsys.readouterr().err
     assert [path.name for path in (place / "tables").iterdir() if path.suffix] == [
         "short.Table.1.selections.txt"
     ]
 
 
-def test_predict_by_an_encoder_names_the_command_that_makes_a_classifier(
-    place: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(words("predict", "encoder.zip", "sounds")) == 2
+def test_predict_by_an_encoder_names_the_command_that_makes_a_classifier(place, capsys) -> None:
+    assert cli("predict encoder.zip sounds") == 2
     assert "semisonic train DATA --encoder encoder.zip" in capsys.readouterr().err
 
 
-def test_a_recording_that_is_too_short_has_one_reason(
-    place: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_recording_that_is_too_short_has_one_reason(place, capsys) -> None:
     sf.write(place / "foreign" / "short.wav", [0.5, -0.5], 44100)
     reason = "too short: 0.0454 ms (samples: 2)"
-    assert main(words("predict", "model.zip", "foreign/short.wav")) == 3
+    assert cli("predict model.zip foreign/short.wav") == 3
     assert reason in capsys.readouterr().out
-    assert main(words("data", "build", "foreign", "-o", "store", "--sample-rate", RATE)) in (0, 3)
+    assert cli("data build foreign -o store --sample-rate", RATE) in (0, 3)
     assert reason in capsys.readouterr().err

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -104,7 +103,7 @@ def test_the_inner_one_of_two_equal_names_gets_its_field_in_front() -> None:
     assert (options.duration, options.mel.duration) == (3.0, 4.0)
 
 
-def test_none_is_a_value_where_it_may_be(tmp_path: Path) -> None:
+def test_none_is_a_value_where_it_may_be(tmp_path) -> None:
     config = tmp_path / "x.toml"
     config.write_text("fmax_hz = 100\ncache = 'here'\n")
     options = parse("a", "b", "--config", str(config), "--fmax-hz", "none")
@@ -120,7 +119,7 @@ def test_none_is_a_value_where_it_may_be(tmp_path: Path) -> None:
         ((), "DATA is missing: recordings with labels"),
     ],
 )
-def test_wrong_use_is_said_in_words(arguments: Sequence[str], message: str) -> None:
+def test_wrong_use_is_said_in_words(arguments, message) -> None:
     with pytest.raises(click.UsageError) as error:
         parse(*arguments)
     assert message in error.value.format_message()
@@ -137,9 +136,7 @@ def test_wrong_use_is_said_in_words(arguments: Sequence[str], message: str) -> N
         (("--seed", "-1"), "expected at least 0"),
     ],
 )
-def test_values_out_of_range_are_errors_with_the_range(
-    arguments: Sequence[str], message: str
-) -> None:
+def test_values_out_of_range_are_errors_with_the_range(arguments, message) -> None:
     with pytest.raises(OptionError) as error:
         parse("a", "b", *arguments)
     assert message in str(error.value)
@@ -174,9 +171,7 @@ def test_two_nested_classes_of_one_kind() -> None:
 
 
 @pytest.mark.parametrize("verbose", [(), ("-v",)])
-def test_a_dry_run_shows_options_that_config_reads_back(
-    tmp_path: Path, verbose: tuple[str, ...]
-) -> None:
+def test_a_dry_run_shows_options_that_config_reads_back(tmp_path, verbose) -> None:
     config = tmp_path / "saved.toml"
     given = ('a "q"', "b", "--n-mels", "28", "--cache", "x", "--no-shuffle")
     result = call(*given, "--dry-run", *verbose)
@@ -231,13 +226,13 @@ def test_two_flags_of_one_name_are_an_error_of_the_programmer() -> None:
     "text",
     ["n_mels = 28", "n-mels = 28", "[mel]\nn_mels = 28", "mel.n_mels = 28"],
 )
-def test_config_names_an_option_flat_or_in_its_table(tmp_path: Path, text: str) -> None:
+def test_config_names_an_option_flat_or_in_its_table(tmp_path, text) -> None:
     config = tmp_path / "x.toml"
     config.write_text(text)
     assert parse("a", "b", "--config", str(config)).mel == Mel(28)
 
 
-def test_the_command_line_wins_over_config(tmp_path: Path) -> None:
+def test_the_command_line_wins_over_config(tmp_path) -> None:
     config = tmp_path / "x.toml"
     config.write_text("data = 'c'\nothers = ['d']\nn_mels = 28\nduration = 9\nsizes = [1]\n")
     options = parse("--config", str(config), "--n-mels", "64", "--shuffle")
@@ -246,7 +241,7 @@ def test_the_command_line_wins_over_config(tmp_path: Path) -> None:
     assert parse("a", "b", "--config", str(config), "--duration", "1.5").duration == 1.5
 
 
-def test_config_may_be_the_record_of_an_earlier_run(tmp_path: Path) -> None:
+def test_config_may_be_the_record_of_an_earlier_run(tmp_path) -> None:
     record = tmp_path / "run.json"
     record.write_text(
         '{"versions": {"torch": "2"}, "options": {"data": "c", "others": ["d"], '
@@ -267,7 +262,7 @@ def test_config_may_be_the_record_of_an_earlier_run(tmp_path: Path) -> None:
         ("n_mels = 1.5", "expected a whole number"),
     ],
 )
-def test_errors_of_a_config_file_name_the_key(tmp_path: Path, text: str, message: str) -> None:
+def test_errors_of_a_config_file_name_the_key(tmp_path, text, message) -> None:
     config = tmp_path / "x.toml"
     config.write_text(text)
     with pytest.raises(OptionError) as error:
@@ -275,6 +270,6 @@ def test_errors_of_a_config_file_name_the_key(tmp_path: Path, text: str, message
     assert message in str(error.value)
 
 
-def test_a_config_that_is_not_there(tmp_path: Path) -> None:
+def test_a_config_that_is_not_there(tmp_path) -> None:
     with pytest.raises(OptionError, match="No such file"):
         parse("a", "b", "--config", str(tmp_path / "none.toml"))

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile as sf
 
+from calls import cli
 from semisonic.classifier.model_file import open_model
-from semisonic.cli.main import main
-from semisonic.core import progress
 from semisonic.data.datasets.load import load_clips
 from semisonic.features.options import MelOptions
 from semisonic.models.model_file import save
@@ -23,14 +21,8 @@ RATE = 8000
 MEL = MelOptions(sample_rate=RATE, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
 
 
-@pytest.fixture(autouse=True)
-def quiet_again() -> Iterator[None]:
-    yield
-    progress.show(False)
-
-
 @pytest.fixture
-def sounds(tmp_path: Path) -> Path:
+def sounds(tmp_path) -> Path:
     """Eight recordings of noise and eight of tones, one folder."""
     folder = tmp_path / "sounds"
     folder.mkdir()
@@ -44,7 +36,7 @@ def sounds(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def model(tmp_path: Path) -> Path:
+def model(tmp_path) -> Path:
     path = tmp_path / "model.zip"
     network = build("(8)3c-2p-(8)3c-2p-gp", MEL, ("noise", "tone"), standardize="none")
     save(path, network, about={"seed": 0})
@@ -64,12 +56,10 @@ def fill_in(table: Path) -> list[dict[str, str]]:
     return rows
 
 
-def test_suggest_writes_a_table_to_fill_in_and_train_from(
-    model: Path, sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_suggest_writes_a_table_to_fill_in_and_train_from(model, sounds, tmp_path, capsys) -> None:
     table = tmp_path / "queue.csv"
     arguments = ["suggest", str(model), str(sounds), "-n", "6", "-o", str(table), "-q"]
-    assert main(arguments) == 0
+    assert cli(arguments) == 0
     assert "6 of 16 stretches, of 6 recordings: 5 uncertain, 1 random" in capsys.readouterr().out
     rows = fill_in(table)
     assert [row["order"] for row in rows] == list("123456")
@@ -79,21 +69,21 @@ def test_suggest_writes_a_table_to_fill_in_and_train_from(
     assert clips.is_labelled.all()
     then = tmp_path / "then.csv"
     more = ["suggest", str(model), str(sounds), "-n", "16", "--log", str(table), "-q"]
-    assert main([*more, "-o", str(then)]) == 0
+    assert cli(more, "-o", then) == 0
     assert "10 of 16 stretches" in capsys.readouterr().out
     asked = {row["file"] for row in rows}
     assert not asked & {row["file"] for row in fill_in(then)}
     (sounds / "broken.wav").write_bytes(b"RIFF")
-    assert main([*arguments[:-2], str(tmp_path / "more.csv"), "--strategy", "random"]) == 3
+    assert cli(arguments[:-2], tmp_path / "more.csv", "--strategy random") == 3
     assert "broken.wav" in capsys.readouterr().err
 
 
 def test_the_stretches_of_a_queue_can_be_heard_without_the_app(
-    model: Path, sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    model, sounds, tmp_path, capsys
 ) -> None:
     table = tmp_path / "queue.csv"
     arguments = ["suggest", str(model), str(sounds), "-n", "6", "-o", str(table), "-q"]
-    assert main(arguments) == 0
+    assert cli(arguments) == 0
     page = tmp_path / "queue.html"
     assert f"to listen: {page}" in capsys.readouterr().out
     with table.open(newline="") as stream:
@@ -101,9 +91,9 @@ def test_the_stretches_of_a_queue_can_be_heard_without_the_app(
     shown = page.read_text(encoding="utf-8")
     assert re.findall(r'aria-label="Play: ([^"]+)"', shown) == names
     assert shown.count('src="data:audio/') == 6
-    assert main(arguments) == 0  # its own files may be written again
+    assert cli(arguments) == 0  # its own files may be written again
     page.write_text("mine", encoding="utf-8")
-    assert main(arguments) == 2
+    assert cli(arguments) == 2
     assert "'semisonic suggest' did not write" in capsys.readouterr().err
     assert page.read_text(encoding="utf-8") == "mine"
     project = start(sounds, model, tmp_path / "project").parent
@@ -113,60 +103,54 @@ def test_the_stretches_of_a_queue_can_be_heard_without_the_app(
 def start(sounds: Path, model: Path, project: Path) -> Path:
     """A project with its first queue; the queue."""
     new = ["project", "new", str(sounds), "--encoder", str(model), "-o", str(project), "-q"]
-    assert main([*new, "--clusters", "2"]) == 0
-    assert main(["project", "suggest", str(project), "-n", "6", "-q"]) == 0
+    assert cli(new, "--clusters 2") == 0
+    assert cli("project suggest", project, "-n 6 -q") == 0
     return project / "queue.csv"
 
 
-def test_answers_in_a_queue_outlive_the_next_suggest(
-    model: Path, sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_answers_in_a_queue_outlive_the_next_suggest(model, sounds, tmp_path, capsys) -> None:
     table = start(sounds, model, tmp_path / "project")
     asked = {row["file"] for row in fill_in(table)}
     again = ["project", "suggest", str(tmp_path / "project"), "-n", "6", "-q"]
-    assert main(again) == 0
+    assert cli(again) == 0
     assert "6 new answers of the queue before went into the log" in capsys.readouterr().out
     with table.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert not asked & {row["file"] for row in rows}
     assert len((tmp_path / "project" / "labels.jsonl").read_text().splitlines()) == 7
-    assert main(again) == 0  # nothing is filled in: another queue may take its place
+    assert cli(again) == 0  # nothing is filled in: another queue may take its place
     assert "new answer" not in capsys.readouterr().out
-    assert main(["project", "learn", str(tmp_path / "project"), "-q"]) == 0
+    assert cli("project learn", tmp_path / "project", "-q") == 0
     assert "learned from 6 answers" in capsys.readouterr().out
 
 
-def test_answers_that_were_learned_are_not_taken_twice(
-    model: Path, sounds: Path, tmp_path: Path
-) -> None:
+def test_answers_that_were_learned_are_not_taken_twice(model, sounds, tmp_path) -> None:
     project = tmp_path / "project"
     table = start(sounds, model, project)
     fill_in(table)
     learn = ["project", "learn", str(project), "--answers", str(table), "--annotator", "ali"]
-    assert main([*learn, "-q"]) == 0
+    assert cli(learn, "-q") == 0
     before = (project / "labels.jsonl").read_text()
-    assert main(["project", "suggest", str(project), "-n", "6", "-q"]) == 0
+    assert cli("project suggest", project, "-n 6 -q") == 0
     assert (project / "labels.jsonl").read_text() == before
 
 
-def test_suggest_does_not_write_over_answers(
-    model: Path, sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_suggest_does_not_write_over_answers(model, sounds, tmp_path, capsys) -> None:
     table = tmp_path / "queue.csv"
     arguments = ["suggest", str(model), str(sounds), "-n", "3", "-o", str(table), "-q"]
-    assert main(arguments) == 0
-    assert main(arguments) == 0
+    assert cli(arguments) == 0
+    assert cli(arguments) == 0
     fill_in(table)
     filled = table.read_bytes()
-    assert main(arguments) == 2
+    assert cli(arguments) == 2
     assert "holds 3 answers, which would be lost" in capsys.readouterr().err
     assert table.read_bytes() == filled
     over = ["--log", str(table), "-q"]
-    assert main([*arguments, *over]) == 2
-    assert main([*arguments[:-2], str(tmp_path / "next.csv"), *over]) == 0
+    assert cli(arguments, over) == 2
+    assert cli(arguments[:-2], tmp_path / "next.csv", over) == 0
     start(sounds, model, tmp_path / "project")
     into = ["project", "suggest", str(tmp_path / "project"), "-o", str(table), "-q"]
-    assert main(into) == 2
+    assert cli(into) == 2
     assert table.read_bytes() == filled
 
 
@@ -205,14 +189,12 @@ def saved_by_a_spreadsheet(table: Path, kind: str) -> None:
         "other columns",
     ],
 )
-def test_a_queue_that_a_spreadsheet_saved_is_read(
-    kind: str, model: Path, sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_queue_that_a_spreadsheet_saved_is_read(kind, model, sounds, tmp_path, capsys) -> None:
     table = start(sounds, model, tmp_path / "project")
     asked = fill_in(table)
     saved_by_a_spreadsheet(table, kind)
     learn = ["project", "learn", str(tmp_path / "project"), "--answers", str(table), "-q"]
-    assert main(learn) == 0
+    assert cli(learn) == 0
     assert "6 new answers from the table" in capsys.readouterr().out
     clips = load_clips(table)
     assert sorted(Path(name).name for name in clips.file.tolist()) == sorted(
@@ -222,49 +204,43 @@ def test_a_queue_that_a_spreadsheet_saved_is_read(
     assert clips.is_labelled.all()
 
 
-def test_suggest_refuses_what_cannot_be(
-    model: Path, sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_suggest_refuses_what_cannot_be(model, sounds, tmp_path, capsys) -> None:
     base = ["suggest", str(model), str(sounds), "-q", "-o", str(tmp_path / "q.csv")]
-    assert main([*base, "--log", str(tmp_path / "none.jsonl")]) == 2
+    assert cli(base, "--log", tmp_path / "none.jsonl") == 2
     assert "no such label log" in capsys.readouterr().err
-    assert main([*base, "--strategy", "mixed"]) == 2
-    assert main(["suggest", str(tmp_path / "no.zip"), str(sounds)]) == 2
+    assert cli(base, "--strategy mixed") == 2
+    assert cli("suggest", tmp_path / "no.zip", sounds) == 2
     assert not (tmp_path / "q.csv").exists()
 
 
-def test_a_project_from_nothing_to_a_classifier(
-    model: Path, sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_project_from_nothing_to_a_classifier(model, sounds, tmp_path, capsys) -> None:
     project = tmp_path / "project"
     (sounds / "broken.wav").write_bytes(b"RIFF")
     new = ["project", "new", str(sounds), "--encoder", str(model), "-o", str(project), "-q"]
-    assert main(new) == 3
+    assert cli(new) == 3
     told = capsys.readouterr()
     assert "16 recordings, 16 stretches" in told.out
     assert "broken.wav" in told.err
     table = project / "queue.csv"
     for number in range(2):
-        assert main(["project", "suggest", str(project), "-n", "6", "-q"]) == 0
+        assert cli("project suggest", project, "-n 6 -q") == 0
         assert "6 of 16 stretches" in capsys.readouterr().out
         fill_in(table)
         learn = ["project", "learn", str(project), "--answers", str(table), "-q"]
-        assert main(learn) == 0
+        assert cli(learn) == 0
         told = capsys.readouterr()
         assert "6 new answers from the table" in told.out
         assert f"learned from {6 * (number + 1)} answers of 2 classes" in told.out
     assert len((project / "history.csv").read_text().splitlines()) == 3
-    assert main(["predict", str(project / "model.zip"), str(sounds / "tone7.wav"), "-q"]) == 0
+    assert cli("predict", project / "model.zip", sounds / "tone7.wav", "-q") == 0
     assert "tone" in capsys.readouterr().out
     with (project / "labels.jsonl").open("a") as log:
         log.write("not an answer\n")
-    assert main(["project", "learn", str(project), "-q"]) == 3
+    assert cli("project learn", project, "-q") == 3
     assert "labels.jsonl, line 14" in capsys.readouterr().err
 
 
-def test_copies_of_a_recording_are_one_group_in_a_project(
-    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_copies_of_a_recording_are_one_group_in_a_project(model, tmp_path, capsys) -> None:
     """Copies at another level or cut are left out together when answers are left out in turn."""
     folder, project = tmp_path / "sounds", tmp_path / "project"
     folder.mkdir()
@@ -281,7 +257,7 @@ def test_copies_of_a_recording_are_one_group_in_a_project(
             wave, _ = sf.read(folder / f"{kind}{number}.wav")
             sf.write(folder / f"{name}{number}.wav", 0.5 * wave[2400:], RATE)
     new = ["project", "new", str(folder), "--encoder", str(model), "-o", str(project)]
-    assert main([*new, "--hop", "4", "-q"]) == 0
+    assert cli(new, "--hop 4 -q") == 0
     with (project / "index" / "index.csv").open(newline="") as stream:
         group = {Path(row["file"]).name: row["group"] for row in csv.DictReader(stream)}
     for number in (0, 1):
@@ -290,7 +266,7 @@ def test_copies_of_a_recording_are_one_group_in_a_project(
     assert len(set(group.values())) == 12
 
     ask = ["project", "suggest", str(project), "-n", "16", "--strategy", "random", "-q"]
-    assert main(ask) == 0
+    assert cli(ask) == 0
     table = project / "queue.csv"
     rows = fill_in(table)
     copied = {"a-copy": "noise", "z-copy": "tone"}
@@ -299,7 +275,7 @@ def test_copies_of_a_recording_are_one_group_in_a_project(
         writer.writeheader()
         writer.writerows({**row, "label": copied.get(row["label"], row["label"])} for row in rows)
     capsys.readouterr()
-    assert main(["project", "learn", str(project), "--answers", str(table), "-q"]) == 0
+    assert cli("project learn", project, "--answers", table, "-q") == 0
     told = capsys.readouterr().out.splitlines()
     by_chance, left_out = (
         next(line for line in told if line.startswith(f"accuracy on {of}"))
@@ -310,65 +286,61 @@ def test_copies_of_a_recording_are_one_group_in_a_project(
 
 
 def test_a_clip_carries_one_label_until_the_project_says_otherwise(
-    model: Path, sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    model, sounds, tmp_path, capsys
 ) -> None:
     project = tmp_path / "project"
     new = ["project", "new", str(sounds), "--encoder", str(model), "-o", str(project), "-q"]
-    assert main(new) == 0
-    assert main(["project", "suggest", str(project), "-n", "8", "-q"]) == 0
+    assert cli(new) == 0
+    assert cli("project suggest", project, "-n 8 -q") == 0
     table = project / "queue.csv"
     fill_in(table)
     text = table.read_text()
     table.write_text(text.replace(",tone", ",tone;bird", 1))
     learn = ["project", "learn", str(project), "--answers", str(table), "-q"]
     capsys.readouterr()
-    assert main(learn) == 2
+    assert cli(learn) == 2
     told = capsys.readouterr().err
     assert "queue.csv, row" in told
     assert "tone, bird, expected one" in told
     assert "--several-labels" in told
     assert not (project / "labels.jsonl").exists()  # all or none
-    assert main([*learn, "--several-labels"]) == 0
+    assert cli(learn, "--several-labels") == 0
     assert "8 new answers" in capsys.readouterr().out
     assert open_model(project / "model.zip").multi_label
     (sounds / "tone8.wav").write_bytes((sounds / "tone7.wav").read_bytes())
-    assert main(new) == 0  # takes in what came since; what was changed stays
-    assert main(["project", "learn", str(project), "-q"]) == 0
+    assert cli(new) == 0  # takes in what came since; what was changed stays
+    assert cli("project learn", project, "-q") == 0
     assert open_model(project / "model.zip").multi_label
     capsys.readouterr()
-    assert main(["project", "learn", str(project), "--no-several-labels", "-q"]) == 0
+    assert cli("project learn", project, "--no-several-labels -q") == 0
     assert "1 stretch has several labels and is not learned from" in capsys.readouterr().out
     assert not open_model(project / "model.zip").multi_label
 
 
-def test_a_project_says_what_is_missing(
-    tmp_path: Path, sounds: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["project", "suggest", str(tmp_path / "nothing")]) == 2
+def test_a_project_says_what_is_missing(tmp_path, sounds, capsys) -> None:
+    assert cli("project suggest", tmp_path / "nothing") == 2
     assert "'semisonic project new" in capsys.readouterr().err
-    assert main(["project", "learn", str(sounds)]) == 2
-    assert main(["project", "new"]) == 2
+    assert cli("project learn", sounds) == 2
+    assert cli("project new") == 2
     assert "recordings" in capsys.readouterr().err.lower()
-    assert main(["project", "look"]) == 2
+    assert cli("project look") == 2
 
 
-def test_train_reads_a_label_log(
-    model: Path, sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_train_reads_a_label_log(model, sounds, tmp_path, capsys) -> None:
     from semisonic.labeling.label_log import LabelLog
 
     log = LabelLog(tmp_path / "labels.jsonl", sounds)
     for number in range(8):
         for kind in ("tone", "noise"):
             log.append(f"{kind}{number}.wav", 0.0, 0.5, kind)
-    assert main(["data", "info", str(log.path)]) == 0
+    assert cli("data info", log.path) == 0
     assert "16 (16 with a label" in capsys.readouterr().out
     run = tmp_path / "run"
     options = ["--encoder", str(model), "--method", "prototype", "--objective", "none"]
-    assert main(["train", str(log.path), *options, "-o", str(run), "-q"]) == 0
+    assert cli("train", log.path, options, "-o", run, "-q") == 0
     assert (run / "model.zip").is_file()
     table = tmp_path / "labels.csv"
-    assert main(["data", "labels", str(log.path), "-o", str(table), "-q"]) == 0
+    assert cli("data labels", log.path, "-o", table, "-q") == 0
     clips = load_clips(table)
     assert len(clips) == 16
     assert all(path.is_file() for path in clips.paths)

@@ -24,7 +24,7 @@ SMALL = {
 
 
 @pytest.fixture(scope="module")
-def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sounds(tmp_path_factory) -> Path:
     """Ten recordings of noise and ten of tones, in class folders."""
     folder = tmp_path_factory.mktemp("sounds")
     rng = np.random.default_rng(0)
@@ -38,7 +38,7 @@ def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run(sounds: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+def run(sounds, tmp_path_factory) -> str:
     """The run folder of a training."""
     folder = str(tmp_path_factory.mktemp("run") / "train")
     result = semisonic.train(str(sounds), folder, method="supervised", validation=0, **SMALL)
@@ -48,7 +48,7 @@ def run(sounds: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     return folder
 
 
-def test_predict_takes_texts_and_gives_a_frame(run: str, sounds: Path, tmp_path: Path) -> None:
+def test_predict_takes_texts_and_gives_a_frame(run, sounds, tmp_path) -> None:
     result = semisonic.predict(run, [str(sounds / "tone"), str(sounds / "noise")], top=2)
     frame = result.to_frame()
     assert list(frame.columns) == [
@@ -69,7 +69,7 @@ def test_predict_takes_texts_and_gives_a_frame(run: str, sounds: Path, tmp_path:
     assert np.allclose(sorted(from_file["score"]), sorted(frame["score"]), atol=1e-4)
 
 
-def test_predict_takes_a_classifier_and_a_table_of_clips(run: str, sounds: Path) -> None:
+def test_predict_takes_a_classifier_and_a_table_of_clips(run, sounds) -> None:
     clf = semisonic.SoundClassifier.load(run)
     table = semisonic.load_clips(sounds)
     by_file = semisonic.predict(run, str(sounds), top=1, threshold=0.0).to_frame()
@@ -78,9 +78,7 @@ def test_predict_takes_a_classifier_and_a_table_of_clips(run: str, sounds: Path)
         assert sorted(found["score"]) == sorted(by_file["score"])
 
 
-def test_the_verbs_of_training_take_the_options_of_the_command_line(
-    run: str, sounds: Path, tmp_path: Path
-) -> None:
+def test_the_verbs_of_training_take_the_options_of_the_command_line(run, sounds, tmp_path) -> None:
     others = tmp_path / "others"
     shutil.copytree(sounds, others)
     rng = np.random.default_rng(1)
@@ -105,18 +103,18 @@ def test_the_verbs_of_training_take_the_options_of_the_command_line(
         assert "\n" not in repr(result)
 
 
-def test_scan_gives_a_row_a_recording(sounds: Path, tmp_path: Path) -> None:
+def test_scan_gives_a_row_a_recording(sounds, tmp_path) -> None:
     frame = semisonic.scan(str(sounds), str(tmp_path / "scan")).to_frame()
     assert len(frame) == 20
     assert frame["sample_rate"].unique().tolist() == [RATE]
 
 
-def test_the_folder_of_a_run_is_found_by_the_same_call(run: str, sounds: Path) -> None:
+def test_the_folder_of_a_run_is_found_by_the_same_call(run, sounds) -> None:
     again = semisonic.train(str(sounds), run, method="supervised", validation=0, **SMALL)
     assert again.model.parent == Path(run)
 
 
-def test_a_group_of_options_may_be_an_object(sounds: Path, tmp_path: Path) -> None:
+def test_a_group_of_options_may_be_an_object(sounds, tmp_path) -> None:
     options = {**SMALL, "mel": semisonic.MelOptions(**SMALL["mel"])}  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="option 'n_mels': found 0, expected at least 1"):
         semisonic.train(str(sounds), tmp_path / "a", **{**options, "n_mels": 0})
@@ -126,7 +124,7 @@ def test_a_group_of_options_may_be_an_object(sounds: Path, tmp_path: Path) -> No
     assert done.outcome.model.mel.n_mels == 16
 
 
-def test_wrong_calls_are_explained(run: str, sounds: Path) -> None:
+def test_wrong_calls_are_explained(run, sounds) -> None:
     with pytest.raises(OptionError, match="unknown option 'epoch': did you mean 'epochs'"):
         semisonic.train(str(sounds), epoch=3)
     with pytest.raises(OptionError, match="option 'top': found 'all', expected a whole number"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+from calls import cli
 from semisonic.classifier.options import (
     CalibrateOptions,
     EvaluateOptions,
@@ -19,8 +19,6 @@ from semisonic.classifier.options import (
     TrainOptions,
 )
 from semisonic.classifier.use_options import SuspectsOptions
-from semisonic.cli.main import main
-from semisonic.core import progress
 from semisonic.data.datasets.load import load_clips
 from semisonic.data.options import ReadOptions
 from semisonic.experiments.options import CurveOptions, RunOptions, TuneOptions
@@ -51,14 +49,8 @@ TRAIN = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def quiet_again() -> Iterator[None]:
-    yield
-    progress.show(False)
-
-
 @pytest.fixture
-def sounds(tmp_path: Path) -> Path:
+def sounds(tmp_path) -> Path:
     """Class folders of eight sounds of half a second each."""
     rng = np.random.default_rng(0)
     for kind, level in (("loud", 0.3), ("soft", 0.03)):
@@ -98,94 +90,84 @@ def named(folder: Path, prefix: str = "") -> list[str]:
         TuneOptions,
     ],
 )
-def test_all_verbs_with_labelled_data_have_the_options_of_reading(options: type) -> None:
+def test_all_verbs_with_labelled_data_have_the_options_of_reading(options) -> None:
     default = {field.name: field.default for field in fields(options)}
     reading = {field.name: field.default for field in fields(ReadOptions)}
     assert reading.items() <= default.items()
 
 
-def test_missing_files_are_left_out_where_that_is_said(
-    sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_missing_files_are_left_out_where_that_is_said(sounds, tmp_path, capsys) -> None:
     path = table(sounds, ["file,label", *named(sounds), "loud/gone.wav,loud"])
     command = ["train", str(path), "-o", str(tmp_path / "run"), *TRAIN]
-    assert main(command) == 2
+    assert cli(command) == 2
     assert "--allow-missing" in capsys.readouterr().err
-    assert main([*command, "--allow-missing"]) == 3
+    assert cli(command, "--allow-missing") == 3
     told = capsys.readouterr()
     assert "1 clip could not be read" in told.out
     assert "gone.wav" in told.out
 
 
-def test_labels_are_parted_as_said(sounds: Path, tmp_path: Path) -> None:
+def test_labels_are_parted_as_said(sounds, tmp_path) -> None:
     rows = [f"{row}|{'even' if i % 2 else 'odd'}" for i, row in enumerate(named(sounds))]
     path = table(sounds, ["file,label", *rows])
     command = ["train", str(path), "-o", str(tmp_path / "run"), "--separator", "|", *TRAIN]
-    assert main(command) == 0
+    assert cli(command) == 0
     from semisonic import SoundClassifier
 
     found = SoundClassifier.load(tmp_path / "run" / "model.zip")
     assert list(found.classes_) == ["even", "loud", "odd", "soft"]
 
 
-def test_files_that_no_one_reads_are_counted_by_info_and_train(
-    sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_files_that_no_one_reads_are_counted_by_info_and_train(sounds, tmp_path, capsys) -> None:
     for name in ("a.m4a", "b.M4A", "c.mp4"):
         (sounds / "loud" / name).write_bytes(b"not read")
     said = "3 files left out, in formats that are not read: .m4a (2), .mp4 (1); convert to WAV"
-    assert main(["data", "info", str(sounds)]) == 0
+    assert cli("data info", sounds) == 0
     assert said in capsys.readouterr().err
-    assert main(["train", str(sounds), "-o", str(tmp_path / "run"), *TRAIN]) == 0
+    assert cli("train", sounds, "-o", tmp_path / "run", TRAIN) == 0
     assert said in capsys.readouterr().out
 
 
-def test_classes_that_differ_by_case_are_named(
-    sounds: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_classes_that_differ_by_case_are_named(sounds, capsys) -> None:
     rows = named(sounds)
     path = table(sounds, ["file,label", *rows[:4], *(row[:-4] + "Loud" for row in rows[4:8])])
-    assert main(["data", "info", str(path)]) == 0
+    assert cli("data info", path) == 0
     assert "'Loud' and 'loud'" in capsys.readouterr().err
 
 
-def test_a_table_without_labels_names_its_columns(
-    sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_table_without_labels_names_its_columns(sounds, tmp_path, capsys) -> None:
     path = table(sounds, ["wav,what is it", *named(sounds)])
-    assert main(["data", "info", str(path)]) == 0
+    assert cli("data info", path) == 0
     said = "no column for labels: found wav, what_is_it; known are label, labels, category"
     assert said in capsys.readouterr().err
-    assert main(["train", str(path), "-o", str(tmp_path / "run"), *TRAIN]) == 2
+    assert cli("train", path, "-o", tmp_path / "run", TRAIN) == 2
     assert said in capsys.readouterr().err
 
 
-def test_a_file_with_two_labels_is_said_to_make_several(
-    sounds: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_file_with_two_labels_is_said_to_make_several(sounds, capsys) -> None:
     path = table(sounds, ["file,label", *named(sounds), "loud/loud3.wav,soft"])
-    assert main(["data", "info", str(path)]) == 0
+    assert cli("data info", path) == 0
     told = capsys.readouterr().err
     assert "such as loud/loud3.wav: loud and soft" in told
     assert "remove the wrong rows" in told
 
 
 def test_parts_beyond_the_end_are_found_by_info_and_named_once_by_train(
-    sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    sounds, tmp_path, capsys
 ) -> None:
     rows = [f"{row},0,{500 + i if i % 4 == 0 else 0.5}" for i, row in enumerate(named(sounds))]
     path = table(sounds, ["file,label,start,end", *rows])
-    assert main(["data", "info", str(path)]) == 3
+    assert cli("data info", path) == 3
     told = capsys.readouterr()
     assert "loud/loud0.wav@0.000-500.000: a part beyond the end" in told.out + told.err
     assert "which is 0.50 s long" in told.out + told.err
-    assert main(["train", str(path), "-o", str(tmp_path / "run"), *TRAIN]) == 3
+    assert cli("train", path, "-o", tmp_path / "run", TRAIN) == 3
     (line,) = [one for one in capsys.readouterr().out.splitlines() if "not be read" in one]
     assert line.startswith("4 clips could not be read, 4 of them like loud/loud0.wav@0.000-500.000")
     assert "the recording is 0.500 s long" in line
 
 
-def test_tables_of_other_machines_are_read(sounds: Path) -> None:
+def test_tables_of_other_machines_are_read(sounds) -> None:
     rows = [row.replace("/", "\\") for row in named(sounds, prefix="C:/old/place/")]
     path = table(sounds, ["file,label", *rows], encoding="utf-16")
     clips = load_clips(path)
@@ -199,12 +181,10 @@ def test_tables_of_other_machines_are_read(sounds: Path) -> None:
     assert load_clips(path).file.tolist() == clips.file.tolist()  # the folder tells which
 
 
-def test_a_name_that_fits_two_files_is_not_called_missing(
-    sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_name_that_fits_two_files_is_not_called_missing(sounds, tmp_path, capsys) -> None:
     shutil.copy(sounds / "loud" / "loud1.wav", sounds / "soft" / "loud1.wav")
     path = table(sounds, ["file,label", "loud1.wav,loud", "soft2.wav,soft"])
-    assert main(["train", str(path), "-o", str(tmp_path / "run"), *TRAIN]) == 2
+    assert cli("train", path, "-o", tmp_path / "run", TRAIN) == 2
     told = capsys.readouterr().err
     assert "1 of 2 names fit several files" in told
     assert "loud1.wav (row 2) fits loud/loud1.wav and soft/loud1.wav" in told

@@ -11,7 +11,7 @@ from semisonic.core.errors import OptionError
 
 
 @pytest.fixture
-def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def shelf(tmp_path, monkeypatch) -> Path:
     """A package with two recipes, and an empty working folder."""
     shelf = tmp_path / "package"
     shelf.mkdir()
@@ -24,28 +24,28 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return shelf
 
 
-def test_names(shelf: Path) -> None:
+def test_names(shelf) -> None:
     assert recipes.names() == ["cae-pretraining", "demo"]
 
 
 @pytest.mark.parametrize("text", ["demo", "demo.toml", "recipes/demo.toml", "recipes/demo"])
-def test_a_recipe_of_the_package_is_found_without_a_clone(shelf: Path, text: str) -> None:
+def test_a_recipe_of_the_package_is_found_without_a_clone(shelf, text) -> None:
     assert recipes.find(text) == shelf / "demo.toml"
 
 
-def test_a_file_wins_over_a_name(shelf: Path) -> None:
+def test_a_file_wins_over_a_name(shelf) -> None:
     Path("demo.toml").touch()
     assert recipes.find("demo.toml") == Path("demo.toml")
     assert recipes.find("demo") == shelf / "demo.toml"
 
 
 @pytest.mark.parametrize("text", ["dmeo", "elsewhere/dmeo.toml", "recipes/dmeo.toml"])
-def test_an_unknown_recipe_is_an_error_with_the_nearest(shelf: Path, text: str) -> None:
+def test_an_unknown_recipe_is_an_error_with_the_nearest(shelf, text) -> None:
     with pytest.raises(OptionError, match="did you mean 'demo'"):
         recipes.find(text)
 
 
-def test_another_folder_is_not_ours(shelf: Path) -> None:
+def test_another_folder_is_not_ours(shelf) -> None:
     with pytest.raises(OptionError):
         recipes.find("elsewhere/demo.toml")
 

@@ -5,27 +5,19 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile as sf
 
-from semisonic.cli.main import main
-from semisonic.core import progress
+from calls import cli
 
 RATE = 8000
 
 
-@pytest.fixture(autouse=True)
-def quiet_again() -> Iterator[None]:
-    yield
-    progress.show(False)
-
-
 @pytest.fixture
-def disk(tmp_path: Path) -> Path:
+def disk(tmp_path) -> Path:
     folder = tmp_path / "disk"
     folder.mkdir()
     rng = np.random.default_rng(0)
@@ -36,10 +28,10 @@ def disk(tmp_path: Path) -> Path:
 
 
 def scan(disk: Path, *more: str) -> int:
-    return main(["scan", str(disk), "-o", str(disk.parent / "run"), "--quiet", *more])
+    return cli("scan", disk, "-o", disk.parent / "run", "--quiet", more)
 
 
-def test_a_scan_writes_tables_and_a_page(disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_scan_writes_tables_and_a_page(disk, capsys) -> None:
     before = {path: path.read_bytes() for path in disk.iterdir()}
     assert scan(disk) == 0
     text = capsys.readouterr().out
@@ -57,7 +49,7 @@ def test_a_scan_writes_tables_and_a_page(disk: Path, capsys: pytest.CaptureFixtu
     assert {path: path.read_bytes() for path in disk.iterdir()} == before
 
 
-def test_counts_as_json(disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_counts_as_json(disk, capsys) -> None:
     assert scan(disk, "--json", "--thumbnails", "2") == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["n_files"], found["n_with_time"], found["n_bad_files"]) == (5, 4, 0)
@@ -67,7 +59,7 @@ def test_counts_as_json(disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (run / "scan.html").read_text().count("<audio ") == 2
 
 
-def test_bad_files_have_an_exit_status(disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_files_have_an_exit_status(disk, capsys) -> None:
     (disk / "torn.wav").write_bytes((disk / "bats.wav").read_bytes()[:5000])
     (disk / "none.flac").write_bytes(b"")
     assert scan(disk) == 3
@@ -82,9 +74,7 @@ def test_bad_files_have_an_exit_status(disk: Path, capsys: pytest.CaptureFixture
     assert (disk.parent / "run" / "bad_files.csv").read_text() == "file,reason\n"
 
 
-def test_nothing_but_bad_files_still_makes_a_page(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_nothing_but_bad_files_still_makes_a_page(tmp_path, capsys) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "disk" / "a.wav").write_bytes(b"")
     assert scan(tmp_path / "disk") == 3
@@ -94,18 +84,18 @@ def test_nothing_but_bad_files_still_makes_a_page(
 @pytest.mark.parametrize(
     "more", [["--labels", "nonsense"], ["--group", "("], ["--silence-db", "3"], ["--workers", "0"]]
 )
-def test_wrong_use(disk: Path, more: list[str]) -> None:
+def test_wrong_use(disk, more) -> None:
     assert scan(disk, *more) == 2
 
 
-def test_a_folder_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_that_is_not_there(tmp_path, capsys) -> None:
     assert scan(tmp_path / "nowhere") == 2
     assert "nowhere" in capsys.readouterr().err
 
 
-def test_a_run_folder_belongs_to_one_disk(disk: Path, tmp_path: Path) -> None:
+def test_a_run_folder_belongs_to_one_disk(disk, tmp_path) -> None:
     assert scan(disk) == 0
     other = tmp_path / "other"
     other.mkdir()
     sf.write(other / "a.wav", np.zeros(RATE), RATE)
-    assert main(["scan", str(other), "-o", str(tmp_path / "run"), "-q"]) == 2
+    assert cli("scan", other, "-o", tmp_path / "run", "-q") == 2

@@ -7,44 +7,40 @@ from pathlib import Path
 
 import pytest
 
-from semisonic.cli.main import main
+from calls import cli
 from semisonic.core import progress
 
 SMALL = ["--n-mels", "16", "--sample-rate", "8000", "--duration", "1", "--folds", "2"]
 
 
 @pytest.fixture(autouse=True)
-def quick_and_quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def quick_and_quiet(monkeypatch) -> Iterator[None]:
     monkeypatch.setattr("semisonic.classifier.simple.N_TREES", 20)
     yield
     progress.show(False)
 
 
 @pytest.fixture(scope="module")
-def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sounds(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("suspects") / "sounds"
     size = ["--n-classes", "3", "--clips-per-class", "8", "--n-pool", "1", "--label-noise", "0.2"]
     short = ["--duration", "1", "--sample-rate", "16000", "--clips-per-recording", "1"]
-    assert main(["data", "synth", str(folder), *size, *short, "-q"]) == 0
+    assert cli("data synth", folder, size, short, "-q") == 0
     return folder
 
 
-def test_it_lists_suspects_and_ends_well(
-    sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_it_lists_suspects_and_ends_well(sounds, tmp_path, capsys) -> None:
     table, output = str(sounds / "labels.csv"), tmp_path / "run"
-    assert main(["suspects", table, "-o", str(output), *SMALL, "--most", "3", "-q"]) == 0
+    assert cli("suspects", table, "-o", output, SMALL, "--most 3 -q") == 0
     said = capsys.readouterr().out
-    assert "24 labelled clips of 3 classes, judged by 'statistics' in 2 folds" in said
+    assert "24 labelled clips of 3 classes, judged in 2 folds" in said
     lines = (output / "suspects.csv").read_text().splitlines()
     assert lines[0] == "rank,clip,label,suggested,score,suggested_score,group"
     assert len(lines) == 4
     assert (output / "report.html").is_file()
 
 
-def test_a_file_that_cannot_be_read_gives_status_3(
-    sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_file_that_cannot_be_read_gives_status_3(sounds, tmp_path, capsys) -> None:
     text = (sounds / "labels.csv").read_text().splitlines()
     bad = sounds / "labelled" / "bad.flac"
     bad.write_text("no sound")
@@ -53,7 +49,7 @@ def test_a_file_that_cannot_be_read_gives_status_3(
     row = ",".join(["labelled/bad.flac", first[1], "bad", first[3], first[1]])
     table.write_text("\n".join([*text, row]) + "\n")
     arguments = ["suspects", str(table), "-o", str(tmp_path / "run"), *SMALL, "-q"]
-    assert main(arguments) == 3
+    assert cli(arguments) == 3
     assert "1 clip could not be read" in capsys.readouterr().out
     bad.unlink()
 
@@ -61,24 +57,18 @@ def test_a_file_that_cannot_be_read_gives_status_3(
 @pytest.mark.parametrize(
     ("more", "text"),
     [
-        (["--rule", "confidant"], "did you mean 'confident'"),
         (["--repeats", "0"], "at least 1"),
-        (["--model", "smal"], "did you mean 'small'"),
-        (["--loss", "mae"], "loss"),
+        (["--folds", "x"], "folds"),
     ],
 )
-def test_wrong_use_gives_status_2(
-    sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], text: str
-) -> None:
+def test_wrong_use_gives_status_2(sounds, tmp_path, capsys, more, text) -> None:
     table = str(sounds / "labels.csv")
-    assert main(["suspects", table, "-o", str(tmp_path / "run"), *SMALL, *more, "-q"]) == 2
+    assert cli("suspects", table, "-o", tmp_path / "run", SMALL, more, "-q") == 2
     assert text in capsys.readouterr().err
 
 
-def test_a_dry_run_shows_the_options_and_does_nothing(
-    sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_dry_run_shows_the_options_and_does_nothing(sounds, tmp_path, capsys) -> None:
     table, output = str(sounds / "labels.csv"), tmp_path / "run"
-    assert main(["suspects", table, "-o", str(output), "--repeats", "3", "--dry-run"]) == 0
+    assert cli("suspects", table, "-o", output, "--repeats 3 --dry-run") == 0
     assert "repeats = 3" in capsys.readouterr().out
     assert not output.exists()

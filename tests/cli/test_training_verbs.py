@@ -10,13 +10,11 @@ import signal
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from semisonic.cli.main import main
-from semisonic.core import progress
+from calls import cli
 from semisonic.models.model_file import read_about
 from waiting import LONG, until
 
@@ -48,48 +46,29 @@ epochs = 1
 """
 
 
-@pytest.fixture(autouse=True)
-def quiet_again() -> Iterator[None]:
-    yield
-    progress.show(False)
-
-
 @pytest.fixture(scope="module")
-def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sounds(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("cli") / "sounds"
     size = ["--n-classes", "3", "--clips-per-class", "10", "--n-pool", "12"]
     short = ["--duration", "1", "--sample-rate", "16000", "--clips-per-recording", "1"]
-    assert main(["data", "synth", str(folder), *size, *short, "-q"]) == 0
+    assert cli("data synth", folder, size, short, "-q") == 0
     return folder
 
 
 @pytest.fixture(scope="module")
-def runs(sounds: Path) -> Path:
+def runs(sounds) -> Path:
     """An encoder, a model that starts from it, and its evaluation."""
     runs = sounds.parent / "runs"
     labels = str(sounds / "labels.csv")
     pool = str(sounds / "pool")
     encoder, model, test = (str(runs / name) for name in ("encoder", "model", "test"))
     fold = ["--test-fold", "2"]
-    assert main(["pretrain", pool, "-o", encoder, *SMALL, *QUICK]) == 0
+    assert cli("pretrain", pool, "-o", encoder, SMALL, QUICK) == 0
     assert (
-        main(
-            [
-                "train",
-                labels,
-                "--encoder",
-                encoder,
-                "--method",
-                "supervised",
-                *fold,
-                "-o",
-                model,
-                *QUICK,
-            ]
-        )
+        cli("train", labels, "--encoder", encoder, "--method supervised", fold, "-o", model, QUICK)
         == 0
     )
-    assert main(["evaluate", model, labels, "--fold", "2", "-o", test, "-q"]) == 0
+    assert cli("evaluate", model, labels, "--fold 2 -o", test, "-q") == 0
     return runs
 
 
@@ -97,7 +76,7 @@ def runs(sounds: Path) -> Path:
     ("name", "file"),
     [("encoder", "encoder.zip"), ("model", "model.zip"), ("test", "report.html")],
 )
-def test_each_run_folder_holds_its_record_and_its_result(runs: Path, name: str, file: str) -> None:
+def test_each_run_folder_holds_its_record_and_its_result(runs, name, file) -> None:
     folder = runs / name
     record = json.loads((folder / "run.json").read_text())
     assert record["status"] == "done"
@@ -106,22 +85,20 @@ def test_each_run_folder_holds_its_record_and_its_result(runs: Path, name: str, 
     assert (folder / file).stat().st_size > 0
 
 
-def test_a_model_is_not_measured_on_what_it_learned_from(
-    runs: Path, sounds: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_model_is_not_measured_on_what_it_learned_from(runs, sounds, capsys) -> None:
     arguments = ["evaluate", str(runs / "model"), str(sounds / "labels.csv")]
-    assert main([*arguments, "-o", str(runs / "cheat"), "-q"]) == 2
+    assert cli(arguments, "-o", runs / "cheat", "-q") == 2
     assert "--allow-seen" in capsys.readouterr().err
 
 
 def test_predict_names_each_file_and_goes_on_after_a_bad_one(
-    runs: Path, sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    runs, sounds, tmp_path, capsys
 ) -> None:
     files = sorted((sounds / "pool").rglob("*.flac"))[:2]
     (tmp_path / "bad.wav").write_text("no sound")
     table = tmp_path / "out" / "predictions.csv"
     arguments = ["predict", str(runs / "model"), *map(str, files), str(tmp_path / "bad.wav")]
-    assert main([*arguments, "--top", "2", "-o", str(table), "-q"]) == 3
+    assert cli(arguments, "--top 2 -o", table, "-q") == 3
     assert "bad.wav" in capsys.readouterr().out
     with table.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
@@ -129,50 +106,33 @@ def test_predict_names_each_file_and_goes_on_after_a_bad_one(
     assert all(float(row["score"]) >= float(row["score_2"]) for row in rows)
 
 
-def test_info_tells_what_things_are(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_info_tells_what_things_are(runs, capsys) -> None:
     for path, word in [
         (str(runs / "model"), "(4)3c-2p-8fc"),
         (str(runs / "encoder" / "encoder.zip"), "pre-trained encoder"),
         ("(4)3c-2p-8fc", "parameters"),
     ]:
-        assert main(["info", path]) == 0
+        assert cli("info", path) == 0
         assert word in capsys.readouterr().out
-    assert main(["info"]) == 0
+    assert cli("info") == 0
     assert "torch" in capsys.readouterr().out
-    assert main(["info", "no-such-thing"]) == 2
+    assert cli("info no-such-thing") == 2
 
 
-def test_a_folder_of_another_run_is_refused_and_left_alone(
-    runs: Path, sounds: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_folder_of_another_run_is_refused_and_left_alone(runs, sounds, capsys) -> None:
     folder = runs / "encoder"
     before = (folder / "encoder.zip").read_bytes()
     arguments = ["pretrain", str(sounds / "pool"), "-o", str(folder), *SMALL, *QUICK]
-    assert main([*arguments, "--seed", "5"]) == 2
+    assert cli(arguments, "--seed 5") == 2
     assert "belongs to another run" in capsys.readouterr().err
-    assert (
-        main(
-            [
-                "train",
-                str(sounds / "labels.csv"),
-                "-o",
-                str(folder),
-                "--method",
-                "supervised",
-                *QUICK,
-            ]
-        )
-        == 2
-    )
+    assert cli("train", sounds / "labels.csv", "-o", folder, "--method supervised", QUICK) == 2
     assert (folder / "encoder.zip").read_bytes() == before
 
 
-def test_a_run_can_be_repeated_from_its_record(
-    runs: Path, sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_can_be_repeated_from_its_record(runs, sounds, tmp_path, capsys) -> None:
     record = str(runs / "encoder" / "run.json")
     again = tmp_path / "again"
-    assert main(["pretrain", "--config", record, "-o", str(again), "-q"]) == 0
+    assert cli("pretrain --config", record, "-o", again, "-q") == 0
     first = capsys.readouterr().out.replace(str(again), "")
     assert first
     options = [
@@ -181,15 +141,10 @@ def test_a_run_can_be_repeated_from_its_record(
     assert {**options[0], "output": ""} == {**options[1], "output": ""}
 
 
-def test_a_dry_run_says_what_would_be_done_and_does_nothing(
-    sounds: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_dry_run_says_what_would_be_done(sounds, tmp_path, capsys, monkeypatch) -> None:
     monkeypatch.setenv("SEMISONIC_CACHE", str(tmp_path / "cache"))
     folder = tmp_path / "run"
-    assert main(["train", str(sounds / "labels.csv"), "-o", str(folder), "--dry-run"]) == 0
+    assert cli("train", sounds / "labels.csv", "-o", folder, "--dry-run") == 0
     answer = capsys.readouterr()
     shown = tomllib.loads(answer.out)
     assert shown == {"data": str(sounds / "labels.csv"), "output": str(folder)}
@@ -203,25 +158,18 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(
     last = answer.out.splitlines()[-1]
     assert last.startswith("# all of it")
     assert not folder.exists()
-    assert main(["pretrain", str(tmp_path / "nothing"), "--dry-run"]) == 2
+    assert cli("pretrain", tmp_path / "nothing", "--dry-run") == 2
 
 
-def test_a_verbose_dry_run_shows_all_options(
-    sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_verbose_dry_run_shows_all_options(sounds, tmp_path, capsys) -> None:
     run = ["train", str(sounds / "labels.csv"), "-o", str(tmp_path / "run")]
-    assert main([*run, "--dry-run", "-v"]) == 0
+    assert cli(run, "--dry-run -v") == 0
     answer = capsys.readouterr().out
     assert "labels_per_class = 0" in answer
     assert "# schedule: chosen by auto" in answer
 
 
-def test_what_is_going_to_be_done_is_said_before_it_is(
-    sounds: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_what_will_be_done_is_said_before(sounds, tmp_path, monkeypatch, capsys) -> None:
     from semisonic.classifier import train as ready
 
     def work(*_: object, **__: object) -> None:
@@ -229,7 +177,7 @@ def test_what_is_going_to_be_done_is_said_before_it_is(
 
     monkeypatch.setattr(ready, "whole_of", work)
     labels, run = str(sounds / "labels.csv"), str(tmp_path / "run")
-    assert main(["train", labels, "-o", run, *SMALL, "--epochs", "3"]) == 130
+    assert cli("train", labels, "-o", run, SMALL, "--epochs 3") == 130
     said = capsys.readouterr().err
     assert "method: supervised from an encoder that has learned synthetic sounds" in said
     assert re.search(r"train \(supervised\), \d+ steps of 20 clips", said)
@@ -237,16 +185,16 @@ def test_what_is_going_to_be_done_is_said_before_it_is(
 
 @pytest.mark.parametrize("by_hand", [[], ["--learning-rate", "0.001", "--schedule", "constant"]])
 def test_simclr_runs_with_the_options_that_it_shows_and_records(
-    sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], by_hand: list[str]
+    sounds, tmp_path, capsys, by_hand
 ) -> None:
     """What is given by hand holds, also where it is the default of another objective."""
     rate, schedule = (1e-3, "constant") if by_hand else (2e-3, "onecycle")
     out = tmp_path / "run"
     call = ["pretrain", str(sounds / "pool"), "-o", str(out), "--objective", "simclr", "--steps"]
     call += ["6", "--epoch-steps", "3", "--batch-size", "4", "--device", "cpu", *SMALL, *by_hand]
-    assert main([*call, "--dry-run", "-v"]) == 0
+    assert cli(call, "--dry-run -v") == 0
     shown = tomllib.loads(capsys.readouterr().out)["fit"]
-    assert main([*call, "-q"]) == 0
+    assert cli(call, "-q") == 0
     capsys.readouterr()
     recorded = json.loads((out / "run.json").read_text())["options"]["fit"]
     for found in (shown, recorded):
@@ -257,34 +205,32 @@ def test_simclr_runs_with_the_options_that_it_shows_and_records(
     rates = {row["lr"] for row in history}
     assert rates == {rate} if by_hand else max(rates) <= rate
     again = ["pretrain", "--config", str(out / "run.json"), "--dry-run", "-v"]
-    assert main(again) == 0
+    assert cli(again) == 0
     assert tomllib.loads(capsys.readouterr().out)["fit"] == shown
 
 
 def test_auto_leaves_what_is_given_by_hand_and_shows_what_it_will_choose(
-    sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    sounds, tmp_path, capsys
 ) -> None:
     call = ["train", str(sounds / "labels.csv"), "--learning-rate", "0.001", *SMALL]
-    assert main([*call, "--dry-run"]) == 0
+    assert cli(call, "--dry-run") == 0
     text = capsys.readouterr().out
     shown = tomllib.loads(text)
     assert shown["fit"] == {"learning_rate": 0.001}
     (tmp_path / "dry.toml").write_text(text)
-    assert main(["train", "--config", str(tmp_path / "dry.toml"), "--dry-run"]) == 0
+    assert cli("train --config", tmp_path / "dry.toml", "--dry-run") == 0
     assert capsys.readouterr().out == text
 
 
 @pytest.mark.parametrize("given", [False, True])
-def test_a_run_by_auto_is_repeated_from_its_record(
-    sounds: Path, runs: Path, tmp_path: Path, given: bool
-) -> None:
+def test_a_run_by_auto_is_repeated_from_its_record(sounds, runs, tmp_path, given) -> None:
     """Also the choice: what nobody gave is left to it again."""
     call = ["train", str(sounds / "labels.csv"), "-o", str(tmp_path / "a"), "--steps", "4"]
     call += ["--encoder", str(runs / "encoder"), "--device", "cpu", "-q"]
     call += ["--learning-rate", "0.001", "--dropout", "0"] * given
-    assert main(call) == 0
+    assert cli(call) == 0
     record = str(tmp_path / "a" / "run.json")
-    assert main(["train", "--config", record, "-o", str(tmp_path / "b"), "-q"]) == 0
+    assert cli("train --config", record, "-o", tmp_path / "b", "-q") == 0
     found = []
     for name in ("a", "b"):
         made = read_about(tmp_path / name / "model.zip")["about"]["options"]
@@ -292,9 +238,7 @@ def test_a_run_by_auto_is_repeated_from_its_record(
     assert found[0] == found[1] == ((1e-3, "adamw", 0.0) if given else (3e-3, "adamw", 0.3))
 
 
-def test_the_word_synth_is_the_embedded_set(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_word_synth_is_the_embedded_set(tmp_path, monkeypatch) -> None:
     """The set is made beside the run folder, and the room gets ordinary paths."""
     from semisonic.classifier.options import TrainOptions
     from semisonic.cli.session import Session
@@ -318,15 +262,15 @@ def test_the_word_synth_is_the_embedded_set(
 
 
 @pytest.mark.slow
-def test_a_recipe_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_recipe_from_the_command_line(tmp_path, capsys) -> None:
     recipe = tmp_path / "tiny.toml"
     recipe.write_text(TINY_RECIPE)
     run = tmp_path / "run"
     arguments = ["run", str(recipe), "-o", str(run), "--device", "cpu"]
-    assert main([*arguments, "--dry-run"]) == 0
+    assert cli(arguments, "--dry-run") == 0
     assert "Tiny; 1 setting, 2 per class in 1 draw" in capsys.readouterr().err
     assert not run.exists()
-    assert main([*arguments, "-q"]) == 0
+    assert cli(arguments, "-q") == 0
     answer = capsys.readouterr().out
     assert f"report: {run / 'report.html'}" in answer
     assert "The trained model on 3 clips it has not heard" in answer
@@ -335,7 +279,7 @@ def test_a_recipe_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFi
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals differ")
-def test_ctrl_c_is_calm_and_leaves_a_checkpoint(sounds: Path, tmp_path: Path) -> None:
+def test_ctrl_c_is_calm_and_leaves_a_checkpoint(sounds, tmp_path) -> None:
     run = tmp_path / "run"
     arguments = ["pretrain", str(sounds / "pool"), "-o", str(run), *SMALL, *QUICK]
     arguments[arguments.index("--epochs") + 1] = "100000"
@@ -351,29 +295,25 @@ def test_ctrl_c_is_calm_and_leaves_a_checkpoint(sounds: Path, tmp_path: Path) ->
     assert list(run.glob("training/*"))
 
 
-def test_a_verb_ends_with_what_comes_next(
-    sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_verb_ends_with_what_comes_next(sounds, tmp_path, capsys) -> None:
     encoder, model = tmp_path / "encoder", tmp_path / "model"
     loud = [*SMALL, *QUICK[:-1]]
-    assert main(["pretrain", str(sounds / "pool"), "-o", str(encoder), *loud]) == 0
+    assert cli("pretrain", sounds / "pool", "-o", encoder, loud) == 0
     assert f"next: semisonic train LABELLED --encoder {encoder}" in capsys.readouterr().err
     line = ["train", str(sounds / "labels.csv"), "--method", "supervised", "-o", str(model), *loud]
-    assert main(line) == 0
+    assert cli(line) == 0
     assert f"semisonic predict {model} RECORDINGS" in capsys.readouterr().err
-    assert main(["embed", str(model), str(sounds / "pool"), "-o", str(tmp_path / "index")]) == 0
+    assert cli("embed", model, sounds / "pool", "-o", tmp_path / "index") == 0
     assert f"next: semisonic map {tmp_path / 'index'}" in capsys.readouterr().err
-    assert main(["predict", str(model), str(sounds / "pool"), "-q"]) == 0
+    assert cli("predict", model, sounds / "pool", "-q") == 0
     assert "next:" not in capsys.readouterr().err
 
 
-def test_one_thing_is_told_as_one(
-    sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_one_thing_is_told_as_one(sounds, tmp_path, capsys) -> None:
     alone = tmp_path / "one"
     alone.mkdir()
     shutil.copy(next((sounds / "pool").rglob("*.flac")), alone)
-    assert main(["data", "info", str(alone)]) == 0
+    assert cli("data info", alone) == 0
     said = capsys.readouterr()
     assert "1 recording directly in the folder" in said.err
     assert "1 recordings" not in said.err + said.out

@@ -6,13 +6,11 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from semisonic.cli.main import main
-from semisonic.core import progress
+from calls import cli
 from waiting import LONG, until
 
 pytest.importorskip("optuna")
@@ -39,18 +37,12 @@ setting.fit.learning_rate = "1e-4..1e-1 log"
 """
 
 
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    yield
-    progress.show(False)
-
-
 @pytest.fixture(scope="module")
-def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sounds(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("tune") / "sounds"
     size = ["--n-classes", "2", "--clips-per-class", "9", "--n-pool", "1", "--n-folds", "3"]
     short = ["--duration", "1", "--sample-rate", "16000", "--clips-per-recording", "1"]
-    assert main(["data", "synth", str(folder), *size, *short, "-q"]) == 0
+    assert cli("data synth", folder, size, short, "-q") == 0
     (folder / "tiny.toml").write_text(RECIPE)
     return folder
 
@@ -75,11 +67,9 @@ def arguments(sounds: Path, output: Path) -> list[str]:
     ]
 
 
-def test_it_says_what_was_found_and_how_to_measure_it(
-    sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_it_says_what_was_found_and_how_to_measure_it(sounds, tmp_path, capsys) -> None:
     run = tmp_path / "run"
-    assert main([*arguments(sounds, run), "-q"]) == 0
+    assert cli(arguments(sounds, run), "-q") == 0
     said = capsys.readouterr().out
     assert "fit.learning_rate" in said
     assert "optimistic" in said
@@ -87,42 +77,38 @@ def test_it_says_what_was_found_and_how_to_measure_it(
     command = said.splitlines()[-1].strip()
     assert command.startswith(f"semisonic run {run / 'best.toml'} --data {sounds / 'labels.csv'}")
     assert (run / "tables" / "trials.csv").is_file()
-    assert main([*command.split()[1:-1], str(tmp_path / "test"), "--dry-run"]) == 0
+    assert cli(command.split()[1:-1], tmp_path / "test", "--dry-run") == 0
 
 
-def test_a_plan_trains_nothing(
-    sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_plan_trains_nothing(sounds, tmp_path, capsys) -> None:
     run = tmp_path / "run"
-    assert main([*arguments(sounds, run), "--dry-run", "-v"]) == 0
+    assert cli(arguments(sounds, run), "--dry-run -v") == 0
     said = capsys.readouterr()
     assert "2 trials of 2 inner folds" in said.err
     assert 'sampler = "tpe"' in said.out
     assert not run.exists()
 
 
-def test_a_wrong_name_is_wrong_use(
-    sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_wrong_name_is_wrong_use(sounds, tmp_path, capsys) -> None:
     wrong = [*arguments(sounds, tmp_path / "run"), "--search", "setting.fit.learningrate=0..1"]
-    assert main(wrong) == 2
+    assert cli(wrong) == 2
     assert "did you mean 'learning_rate'" in capsys.readouterr().err
-    assert main([*arguments(sounds, tmp_path / "run"), "--sampler", "grid"]) == 2
+    assert cli(arguments(sounds, tmp_path / "run"), "--sampler grid") == 2
     assert "a grid needs lists" in capsys.readouterr().err
 
 
-def test_a_file_that_cannot_be_read_gives_status_3(sounds: Path, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_gives_status_3(sounds, tmp_path) -> None:
     data = tmp_path / "data"
     shutil.copytree(sounds, data)
     lines = (data / "labels.csv").read_text().splitlines()
     fold = lines[0].split(",").index("fold")
     bad = next(line for line in lines[1:] if line.split(",")[fold] == "2").split(",")[0]
     (data / bad).write_text("no sound")
-    assert main([*arguments(data, tmp_path / "run"), "-q"]) == 3
+    assert cli(arguments(data, tmp_path / "run"), "-q") == 3
     assert Path(bad).name in (tmp_path / "run" / "bad_files.csv").read_text()
 
 
-def test_an_interrupt_gives_130_and_the_same_command_goes_on(sounds: Path, tmp_path: Path) -> None:
+def test_an_interrupt_gives_130_and_the_same_command_goes_on(sounds, tmp_path) -> None:
     run = tmp_path / "run"
     line = [*arguments(sounds, run), "--quick"]
     process = subprocess.Popen(
@@ -138,5 +124,5 @@ def test_an_interrupt_gives_130_and_the_same_command_goes_on(sounds: Path, tmp_p
     assert "The same command goes on" in said
     done = {file: file.stat().st_mtime_ns for file in run.glob("jobs/*/job.json")}
     assert done
-    assert main([*line, "-q"]) == 0
+    assert cli(line, "-q") == 0
     assert all(file.stat().st_mtime_ns == then for file, then in done.items())

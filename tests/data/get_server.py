@@ -26,10 +26,9 @@ class Site:
     files: dict[str, bytes]
     address: str = ""
     knows_ranges: bool = True
-    tells_size: bool = True
     cuts: list[int] = field(default_factory=list)
     failures: list[int] = field(default_factory=list)
-    asked: list[tuple[str, str, str]] = field(default_factory=list)
+    asked: list[tuple[str, str]] = field(default_factory=list)
     listed: dict[str, dict[str, object]] | None = None
 
     def record(self) -> dict[str, object]:
@@ -59,7 +58,7 @@ class Site:
     @property
     def downloads(self) -> list[tuple[str, str]]:
         """File and range of each request for content."""
-        return [(p, r) for method, p, r in self.asked if method == "GET" and p != "/record"]
+        return [(p, r) for p, r in self.asked if p != "/record"]
 
 
 @contextmanager
@@ -67,15 +66,12 @@ def serving(site: Site) -> Iterator[Site]:
     """Run a server for as long as the block lasts."""
 
     class Handler(BaseHTTPRequestHandler):
-        def do_HEAD(self) -> None:
-            self.do_GET()
-
         def do_GET(self) -> None:
             asked_range = self.headers.get("Range", "")
-            site.asked.append((self.command, self.path, asked_range))
+            site.asked.append((self.path, asked_range))
             if self.path == "/record":
                 return self.answer(200, json.dumps(site.record()).encode(), {})
-            if site.failures and self.command == "GET":
+            if site.failures:
                 return self.answer(site.failures.pop(0), b"no", {})
             data = site.files.get(self.path.lstrip("/"))
             if data is None:
@@ -91,13 +87,10 @@ def serving(site: Site) -> Iterator[Site]:
 
         def answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
             self.send_response(status)
-            if site.tells_size:
-                self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", str(len(body)))
             for name, value in headers.items():
                 self.send_header(name, value)
             self.end_headers()
-            if self.command == "HEAD":
-                return
             is_content = self.path != "/record" and status < 300
             if site.cuts and is_content:
                 body = body[: site.cuts.pop(0)]

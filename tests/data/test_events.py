@@ -59,11 +59,11 @@ def test_frame_has_a_column_for_each_attribute() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"start_time": 3.0}, "row 0.*start and end 3, 2.5"),
-        ({"end_time": None}, "start and end 1, nan"),
-        ({"score": 1.5}, "score 1.5; expected 0 to 1"),
-        ({"fmin_hz": 900, "fmax_hz": 200}, "frequencies 900, 200"),
-        ({"presence": "maybe"}, "presence 'maybe', expected one of positive, negative"),
+        ({"start_time": 3.0}, "row 0.*found start 3 s and end 2.5 s"),
+        ({"end_time": None}, "found start 1 s and end nan s"),
+        ({"score": 1.5}, "score 1.5, expected 0 to 1"),
+        ({"fmin_hz": 900, "fmax_hz": 200}, "found 900 to 200 Hz"),
+        ({"presence": "maybe"}, "'maybe', expected one of positive, negative"),
     ],
 )
 def test_impossible_values_are_named(change: dict[str, object], message: str) -> None:

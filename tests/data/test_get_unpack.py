@@ -99,13 +99,14 @@ def test_archives_become_one_folder(
 
 
 @pytest.mark.skipif(shutil.which("zip") is None, reason="no program 'zip'")
-def test_a_split_zip_of_the_program_zip(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["-fz-", "-fz"])
+def test_a_split_zip_of_the_program_zip(tmp_path: Path, form: str) -> None:
     rng = np.random.default_rng(2)
     content = {f"birds/{i:03d}.wav": rng.bytes(9000 * i) for i in range(8)}
     for name, data in content.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(data)
-    command = ["zip", "-q", "-r", "-s", "64k", "all.zip", "birds"]
+    command = ["zip", "-q", "-r", form, "-s", "64k", "all.zip", "birds"]
     subprocess.run(command, cwd=tmp_path, check=True)
     shutil.rmtree(tmp_path / "birds")
     pieces = [*sorted(tmp_path.glob("all.z[0-9]*")), tmp_path / "all.zip"]
@@ -120,7 +121,7 @@ def test_a_piece_that_is_missing_or_damaged(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=rf"found {len(files) - 1} pieces, expected {len(files)}"):
         unpack(files[1:], tmp_path / "birds")
     files[2].write_bytes(bytes(len(pieces[2])))
-    with pytest.raises(DataError, match=r"all\.zip: .*(checksum|cannot be unpacked|does not lie)"):
+    with pytest.raises(DataError, match=r"all\.zip: damaged"):
         unpack(files, tmp_path / "birds")
     files[-1].write_bytes(b"nothing")
     with pytest.raises(DataError, match="no directory at its end"):
@@ -177,18 +178,6 @@ def test_a_link_in_a_zip_is_refused(tmp_path: Path, size: int) -> None:
 def test_a_name_that_stands_twice(tmp_path: Path) -> None:
     files = saved(tmp_path, "all", zipped({"birds/a.wav": b"1", "birds/A.WAV": b"2"}))
     with pytest.raises(DataError, match="stands twice"):
-        unpack(files, tmp_path / "birds")
-
-
-def test_a_file_that_is_larger_than_it_says(tmp_path: Path) -> None:
-    content = {"birds/bomb.wav": bytes(5_000_000)}
-    pieces = split(zipped(content), 2000)
-    last = bytearray(b"".join(pieces))
-    at = last.rfind(b"PK\x01\x02")
-    last[at + 24 : at + 28] = struct.pack("<L", 10)
-    whole = bytes(last)
-    files = saved(tmp_path, "all", *(whole[i : i + 2000] for i in range(0, len(whole), 2000)))
-    with pytest.raises(DataError, match="says that it has 10 bytes, and has more"):
         unpack(files, tmp_path / "birds")
 
 

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import numpy as np
 
-from semisonic.data.clips import Clips, join, without_copies
+from semisonic.data.checks import without_copies
+from semisonic.data.clips import Clips, join
 
 
 def table(folder: Path, contents: dict[str, bytes], label: str = "") -> Clips:

@@ -17,8 +17,7 @@ from semisonic.core.files import content_hash
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import load_clips
 from semisonic.data.options import MixOptions
-from semisonic.data.synth.mixed_windows import mix
-from semisonic.data.synth.mixing import add_sound, compose, cut_sounds, find_event, place_sound, rms
+from semisonic.data.synth.mixing import add_sound, find_event, mix, place_sound, rms
 
 RATE = 8000
 SMALL = MixOptions(window=1.0, copies=3, sample_rate=RATE, seed=5, workers=2)
@@ -113,15 +112,13 @@ def test_silence_is_not_made_loud() -> None:
     assert (wave == np.float32(0.01)).all()
 
 
-def test_the_longest_stretch_is_found_and_short_gaps_are_bridged() -> None:
+def test_the_longest_segment_is_found_and_short_gaps_are_bridged() -> None:
     gap, pause = np.zeros(RATE // 5, np.float32), np.zeros(RATE, np.float32)
     wave = np.concatenate([tone(0.2), pause, tone(0.4), gap, tone(0.4), pause, tone(0.7)])
-    first, end = find_event(wave, RATE, MixOptions()) or (0, 0)
+    first, end = find_event(wave, RATE) or (0, 0)
     assert first / RATE == pytest.approx(1.2, abs=0.011)
     assert end / RATE == pytest.approx(2.2, abs=0.011)
-    first, _ = find_event(wave, RATE, MixOptions(gap=0.1)) or (0, 0)
-    assert first / RATE == pytest.approx(3.2, abs=0.011)
-    assert find_event(np.zeros(RATE, np.float32), RATE, MixOptions()) is None
+    assert find_event(np.zeros(RATE, np.float32), RATE) is None
 
 
 def test_files_have_the_level_and_the_times_of_their_rows(
@@ -240,7 +237,7 @@ def test_other_folders_are_refused(clips: Clips, quiet: Path, tmp_path: Path) ->
 def test_whole_clips_and_clips_left_out(clips: Clips, quiet: Path, tmp_path: Path) -> None:
     options = replace(SMALL, background=quiet, copies=1)
     short = replace(options, longest=0.45)
-    with pytest.raises(DataError, match=r"longest stretch of sound has 0\.5"):
+    with pytest.raises(DataError, match=r"longest segment of sound has 0\.5"):
         mix(clips, tmp_path / "short", short)
     soundfile.write(clips.paths[0], tone(3.0), RATE)
     limited = replace(options, longest=1.0)
@@ -270,21 +267,3 @@ def test_levels_that_are_no_range(clips: Clips, tmp_path: Path, snr_db: tuple[fl
     with pytest.raises(OptionError, match="lowest and the highest"):
         mix(clips, tmp_path / "w", replace(SMALL, snr_db=snr_db))
     assert not (tmp_path / "w").exists()
-
-
-def test_a_long_recording_has_its_sounds_where_the_events_say(clips: Clips) -> None:
-    sounds, passed_over = cut_sounds(clips, RATE)
-    assert not passed_over
-    rng = np.random.default_rng(1)
-    background = (0.001 * rng.standard_normal(30 * RATE)).astype(np.float32)
-    made = compose(sounds, background, RATE, file="long.wav", snr_db=(20.0, 20.0), rng=rng)
-    assert sorted(made.events.label.tolist()) == ["high"] * 3 + ["low"] * 3
-    assert (made.events.start_time[1:] >= made.events.end_time[:-1]).all()
-    heard = np.zeros(len(background), bool)
-    for start, end in zip(made.events.start_time, made.events.end_time, strict=True):
-        first, last = round(start * RATE), round(end * RATE)
-        heard[first:last] = True
-        assert 20 * np.log10(rms(made.wave[first:last]) / 0.001) == pytest.approx(20.0, abs=0.5)
-    assert (made.wave[~heard] == background[~heard]).all()
-    with pytest.raises(OptionError, match="s more for 6 sounds"):
-        compose(sounds, background[:RATE], RATE, file="x", snr_db=(0.0, 0.0), rng=rng)

@@ -49,17 +49,6 @@ def test_the_sound_has_the_features_it_was_made_from(change: dict[str, object]) 
     assert error_db(wave, wanted, mel) < 1.5
 
 
-def test_the_phases_of_the_sound_itself_give_it_back() -> None:
-    x = sweep(MEL)
-    wanted = LogMel(MEL)(x[None])[0, 0]
-    wave = mel_to_wave(wanted, MEL, start=x, n_iterations=1)
-    inside = slice(2000, len(wave) - 2000)
-    likeness = torch.corrcoef(torch.stack([wave[inside], x[inside]]))[0, 1]
-    assert likeness > 0.8
-    guessed = mel_to_wave(wanted, MEL, n_iterations=1)
-    assert abs(torch.corrcoef(torch.stack([guessed[inside], x[inside]]))[0, 1]) < 0.3
-
-
 def test_silence_gives_silence() -> None:
     wave = mel_to_wave(torch.full((64, 44), -100.0), MEL)
     assert wave.abs().max() < 1e-4

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.options import from_mapping, to_dict
-from semisonic.features.augment.chain import wave_view
-from semisonic.features.augment.mixing import Mixup
+from semisonic.features.augment.sets import augmenter
 from semisonic.features.augment.time import TimeCrop
 from semisonic.features.frontend import Frontend, make_extractor
 from semisonic.features.options import MelOptions
@@ -88,18 +87,8 @@ def test_a_clip_no_longer_than_the_crop_stays() -> None:
 @pytest.mark.parametrize(("name", "n"), [("none", 20_000), ("weak", 20_000), ("strong", 12_000)])
 def test_views_of_waveforms(name: str, n: int) -> None:
     x = torch.from_numpy(waves(4))[:, None, None]
-    view = wave_view(name, MEL)
+    view = augmenter(name, MEL)
     changed = view(x)
     assert changed.shape == (4, 1, 1, n)
     assert torch.equal(changed, x) == (name == "none")
     assert torch.equal(view.eval()(x), x)
-    with pytest.raises(OptionError, match="'mixed'"):
-        wave_view("mixed", MEL)
-
-
-def test_mixup_adds_samples() -> None:
-    x = torch.from_numpy(waves(2))[:, None, None]
-    share = torch.tensor([0.75, 1.0])
-    mixed, _ = Mixup(MEL, 0.4)(x, torch.eye(2), (x.flip(0), torch.eye(2).flip(0)), share)
-    torch.testing.assert_close(mixed[0], 0.75 * x[0] + 0.25 * x[1])
-    torch.testing.assert_close(mixed[1], x[1])

@@ -9,9 +9,8 @@ from pretext_parts import DELTAS, MEL, Clips, Jitter, clips, encoder, learn, los
 from torch import nn
 
 from semisonic.core.errors import OptionError
-from semisonic.features.augment.chain import augmenter
+from semisonic.features.augment.sets import augmenter
 from semisonic.features.augment.time import TimeCrop
-from semisonic.features.options import preset
 from semisonic.learning.contrastive import SimClr, embedding_spread, pooled
 
 
@@ -59,7 +58,7 @@ def test_simclr_of_one_clip_has_nothing_to_tell_apart():
 
 @pytest.mark.parametrize("mel", [MEL, DELTAS])
 def test_the_strong_views_with_a_time_crop_work_for_one_and_two_channels(mel):
-    view = nn.Sequential(TimeCrop(mel, 0.4), augmenter(preset("strong", mel), mel))
+    view = nn.Sequential(TimeCrop(mel, 0.4), augmenter("strong", mel))
     objective = make(mel, view)
     assert objective.two_views(clips(6, mel)).shape == (12, mel.n_channels, 16, 13)
     terms = objective({"unlabelled": Clips(clips(6, mel))})
@@ -79,7 +78,7 @@ def test_views_are_made_in_full_precision():
     wanted = objective.two_views(x)
     torch.manual_seed(0)
     with torch.autocast("cpu", torch.bfloat16):
-        view = nn.Sequential(TimeCrop(MEL, 0.4), augmenter(preset("strong", MEL), MEL))
+        view = nn.Sequential(TimeCrop(MEL, 0.4), augmenter("strong", MEL))
         assert torch.equal(objective.two_views(x), wanted)
         torch.manual_seed(0)
         found = make(view=view).two_views(x)

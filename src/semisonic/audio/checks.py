@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 FULL_SCALE = 0.98
-"""Amplitude from which on an extreme may be that of clipping."""
+"""Amplitude from which on equal samples may be those of clipping."""
 
 FLAT_RUN = 3
-"""Equal samples at an extreme that make a flat top."""
+"""Equal samples at full scale that make a flat top."""
 
 
 class LevelMeter:
@@ -29,10 +29,9 @@ class LevelMeter:
     """
 
     def __init__(self) -> None:
-        self.n = self.n_bad = 0
-        self.low = self.high = 0.0
-        self._sum = self._power = 0.0
-        self._tops = _FlatTops(1.0), _FlatTops(-1.0)
+        self.n = self.n_bad = self._n_flat = 0
+        self.low = self.high = self._sum = self._power = 0.0
+        self._last = np.zeros(0, np.float32)
 
     def add(self, x: NDArray[np.float32]) -> None:
         """Take in the next samples, shape (n,)."""
@@ -45,14 +44,15 @@ class LevelMeter:
             x = np.where(finite, x, np.float32(0.0))
             total = float(x.sum(dtype=np.float64))
         low, high = float(x.min()), float(x.max())
-        self.low, self.high = (
-            (low, high) if not self.n else (min(self.low, low), max(self.high, high))
-        )
+        self.low = min(self.low, low) if self.n else low
+        self.high = max(self.high, high) if self.n else high
         self.n += len(x)
         self._sum += total
         self._power += float(np.dot(x, x))
-        for top, extreme in zip(self._tops, (high, low), strict=True):
-            top.add(x, extreme)
+        if max(high, -low) >= FULL_SCALE:  # a flat top may have begun in the block before
+            longer = np.concatenate((self._last, x))
+            self._n_flat += _count_flat(longer) - _count_flat(self._last)
+        self._last = np.concatenate((self._last, x[-FLAT_RUN:]))[-FLAT_RUN:]
 
     @property
     def mean(self) -> float:
@@ -77,36 +77,16 @@ class LevelMeter:
     @property
     def clipped_share(self) -> float:
         """Share of the samples, 0 to 1, that lie in flat tops at full scale."""
-        tops = {top.value: top.n for top in self._tops}  # one, where all samples are equal
-        n_flat = sum(n for value, n in tops.items() if abs(value) >= FULL_SCALE)
-        return n_flat / self.n if self.n else 0.0
+        return self._n_flat / self.n if self.n else 0.0
 
 
-class _FlatTops:
-    """Runs of equal samples at the highest (sign 1) or lowest (sign -1) value so far."""
-
-    def __init__(self, sign: float) -> None:
-        self._sign = sign
-        self.value = -math.inf * sign
-        self.n = 0
-        self._open = 0  # length of the run that reaches the end of the last block
-
-    def add(self, x: NDArray[np.float32], extreme: float) -> None:
-        """Take in a block whose extreme on this side is given."""
-        if self._sign * extreme > self._sign * self.value:
-            self.value, self.n, self._open = extreme, 0, 0
-        if extreme != self.value or abs(extreme) < FULL_SCALE:
-            self._open = 0
-            return
-        at = np.flatnonzero(x == np.float32(extreme))
-        edges = np.flatnonzero(np.diff(at) != 1) + 1
-        bounds = np.concatenate(([0], edges, [len(at)]))
-        runs = np.diff(bounds)
-        if at[0] == 0:  # goes on with a run of the block before
-            self.n -= self._open if self._open >= FLAT_RUN else 0
-            runs[0] += self._open
-        self.n += int(runs[runs >= FLAT_RUN].sum())
-        self._open = int(runs[-1]) if at[-1] == len(x) - 1 else 0
+def _count_flat(x: NDArray[np.float32]) -> int:
+    """Samples of runs of at least three equal ones at full scale."""
+    middle = (x[:-2] == x[1:-1]) & (x[1:-1] == x[2:]) & (np.abs(x[1:-1]) >= FULL_SCALE)
+    flat = np.zeros(len(x), bool)
+    for shift in range(FLAT_RUN):
+        flat[shift : shift + len(middle)] |= middle
+    return int(np.count_nonzero(flat))
 
 
 def decibel(amplitude: float) -> float:
@@ -144,8 +124,8 @@ def problems(x: NDArray[np.float32], sample_rate: int) -> list[str]:
     ``constant``
         as silent, but with an offset: a broken microphone rather than a quiet night.
     ``clipped``
-        at least 0.1 % of the samples lie in flat tops: three or more equal samples at
-        the clip's highest or lowest value, itself at full scale (0.98 or above).
+        at least 0.1 % of the samples lie in flat tops: three or more equal samples at full
+        scale (0.98 or above).
     ``over full scale``
         the peak is above +12 dB: samples that are not within ±1, as integers stored as
         floats are. Up to there a decoder may overshoot, and nothing is lost.

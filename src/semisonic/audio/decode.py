@@ -209,8 +209,8 @@ _LARGEST_PAGE = 65307
 _END_MARK = 4
 
 
-def missing_share(path: Path, handle: sf.SoundFile) -> float:
-    """Which part of what the header promises is not in the file.
+def truncation(path: Path, handle: sf.SoundFile, duration: float) -> str:
+    """The reason why a recording is not whole; empty if it is, or if nothing was promised.
 
     Parameters
     ----------
@@ -218,45 +218,26 @@ def missing_share(path: Path, handle: sf.SoundFile) -> float:
         The file.
     handle : SoundFile
         The open file.
-
-    Returns
-    -------
-    float
-        From 0 (all is there, or nothing was promised) to 1; NaN if something is missing,
-        and nobody knows how much.
-    """
-    if handle.format == "OGG":
-        return 0.0 if is_closed_ogg(path) else math.nan
-    match = _LOG_RF64.search(handle.extra_info)
-    if match:
-        there, promised = map(int, match.groups())
-    else:
-        match = _LOG_SIZE.search(handle.extra_info)
-        if not match or _is_unknown(int(match[1])):
-            return 0.0
-        promised, there = map(int, match.groups())
-    return max(0.0, 1.0 - there / max(promised, 1))
-
-
-def describe_truncation(duration: float, missing: float) -> str:
-    """The reason why a recording is not whole; empty if it is.
-
-    Parameters
-    ----------
     duration : float
         Seconds that are there.
-    missing : float
-        What :func:`missing_share` found.
     """
-    if math.isnan(missing):
-        return f"truncated: no end mark, {duration:.2f} s are there"
-    promised = duration / (1.0 - missing) if missing < 1.0 else math.inf
-    if promised - duration <= TOLERANCE:
+    if handle.format == "OGG":
+        closed = _is_closed_ogg(path)
+        return "" if closed else f"truncated: no end mark, {duration:.2f} s are there"
+    log = handle.extra_info
+    if match := _LOG_RF64.search(log):
+        there, promised = map(int, match.groups())
+    elif (match := _LOG_SIZE.search(log)) and not _is_unknown(int(match[1])):
+        promised, there = map(int, match.groups())
+    else:
         return ""
-    return f"truncated: the header promises {promised:.2f} s, {duration:.2f} s are there"
+    expected = duration * promised / there if there else math.inf
+    if expected - duration <= TOLERANCE:
+        return ""
+    return f"truncated: the header promises {expected:.2f} s, {duration:.2f} s are there"
 
 
-def is_closed_ogg(path: Path) -> bool:
+def _is_closed_ogg(path: Path) -> bool:
     """Whether the last page of an Ogg file is whole and marked as the end."""
     with open(path, "rb") as file:
         size = file.seek(0, os.SEEK_END)

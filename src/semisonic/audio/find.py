@@ -8,27 +8,10 @@ from pathlib import Path
 from semisonic.core.errors import DataError
 
 AUDIO_SUFFIXES = frozenset(
-    [
-        ".wav",
-        ".wave",
-        ".bwf",
-        ".rf64",
-        ".w64",
-        ".flac",
-        ".ogg",
-        ".oga",
-        ".opus",
-        ".mp3",
-        ".mp2",
-        ".aif",
-        ".aiff",
-        ".aifc",
-        ".au",
-        ".snd",
-        ".caf",
-        ".voc",
-        ".sph",
-    ]
+    (
+        *(".wav", ".wave", ".bwf", ".rf64", ".w64", ".aif", ".aiff", ".aifc", ".au", ".snd"),
+        *(".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".caf", ".voc", ".sph"),
+    )
 )
 """Suffixes, in lower case, of what libsndfile reads."""
 

@@ -9,7 +9,7 @@ import logging
 import os
 import queue
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -25,9 +25,6 @@ from semisonic.core.options import nearest
 
 BLOCK_TIME = 0.02
 """Seconds of a block: a window waits for the block it ends in, so this is part of the latency."""
-
-Clock = Callable[[], float]
-"""A clock that never goes back, such as ``time.monotonic``; seconds."""
 
 
 @dataclass(frozen=True)
@@ -170,9 +167,6 @@ class Microphone:
         device_name: str | None = None,
         sample_rate: int | None = None,
         n_channels: int = 1,
-        *,
-        ticks: Clock = time.monotonic,
-        lost_after: float = LOST_AFTER,
     ) -> None:
         sd = _sounddevice()
         self._wanted: int | str | None = device_name
@@ -189,14 +183,14 @@ class Microphone:
             ) from None
         self.name = f"microphone '{found['name']}'"
         self.sample_rate = sample_rate or round(found["default_samplerate"])
-        self._n_channels, self._ticks, self._lost_after = n_channels, ticks, lost_after
-        self._was_lost = False
+        self._n_channels, self._was_lost = n_channels, False
 
     def blocks(self) -> Iterator[LiveBlock | LiveGap]:
         """Blocks until the device is lost."""
         sd = _sounddevice()
-        if self._was_lost:
-            _look_again(sd)
+        if self._was_lost:  # PortAudio lists the devices when it starts, and then only
+            sd._terminate()
+            sd._initialize()
         self._was_lost = True
         waiting: queue.Queue[LiveBlock | LiveGap] = queue.Queue(round(QUEUE_SECONDS / BLOCK_TIME))
         dropped = 0  # samples; written by PortAudio's thread only
@@ -225,15 +219,15 @@ class Microphone:
                 callback=take,
             ):
                 while True:
-                    yield waiting.get(timeout=self._lost_after)
+                    yield waiting.get(timeout=LOST_AFTER)
         except queue.Empty:
-            raise SourceLost(self.name, f"no sound for {self._lost_after:g} s") from None
+            raise SourceLost(self.name, f"no sound for {LOST_AFTER:g} s") from None
         except (ValueError, sd.PortAudioError) as error:
             raise SourceLost(self.name, f"cannot be used ({_error_text(error)})") from None
 
     def _captured(self, n: int, times: Any) -> float:
         """When the last of ``n`` samples was captured; some drivers do not say."""
-        now = self._ticks()
+        now = time.monotonic()
         if not times.inputBufferAdcTime:
             return now
         age: float = times.currentTime - times.inputBufferAdcTime - n / self.sample_rate
@@ -256,12 +250,6 @@ def _sounddevice() -> Any:
             "Debian and Ubuntu: apt-get install libportaudio2; Fedora: dnf install portaudio; "
             "or give --input a file or standard input",
         ) from None
-
-
-def _look_again(sd: Any) -> None:
-    """Let PortAudio list the devices anew: it does so only when it starts."""
-    sd._terminate()
-    sd._initialize()
 
 
 def _error_text(error: Exception) -> str:
@@ -305,8 +293,6 @@ class Pipe:
         format: str = "s16le",  # noqa: A002
         n_channels: int = 1,
         speed: float = 1.0,
-        name: str = "standard input",
-        ticks: Clock = time.monotonic,
     ) -> None:
         check_rate(sample_rate)
         if format not in PIPE_FORMATS:
@@ -317,9 +303,9 @@ class Pipe:
             raise OptionError(
                 f"speed: found {speed:g}; expected 1 (sound is made now) or 0 (it was stored)"
             )
-        self.name, self.sample_rate, self.speed = name, int(sample_rate), float(speed)
-        self._descriptor, self._ticks = descriptor, ticks
-        self._kind, self._n_channels = np.dtype(PIPE_FORMATS[format]), n_channels
+        self.name, self.sample_rate, self.speed = "standard input", sample_rate, float(speed)
+        self._descriptor, self._n_channels = descriptor, n_channels
+        self._kind = np.dtype(PIPE_FORMATS[format])
 
     def blocks(self) -> Iterator[LiveBlock | LiveGap]:
         """The samples until the other side closes; half a sample at the end is left out."""
@@ -342,7 +328,7 @@ class Pipe:
                 with np.errstate(invalid="ignore", over="ignore"):  # who listens looks for NaN
                     mix(frames.astype(self._kind.newbyteorder("=")), samples)
                 held = held[n_whole:]
-                yield LiveBlock(samples, self._ticks())
+                yield LiveBlock(samples, time.monotonic())
         if held:
             _log.warning("%s ended within a sample: %d bytes left out", self.name, len(held))
 
@@ -368,9 +354,6 @@ class Playback:
         self,
         file: str | os.PathLike[str],
         speed: float = 1.0,
-        *,
-        ticks: Clock = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         if not speed >= 0:
             raise OptionError(f"speed: found {speed}, expected 0 or more")
@@ -378,20 +361,19 @@ class Playback:
         self.name = str(file)
         self.speed = float(speed)
         self.sample_rate = probe(self._file).sample_rate
-        self._ticks, self._sleep = ticks, sleep
 
     def blocks(self) -> Iterator[LiveBlock | LiveGap]:
         """The recording from its start to its end."""
         block_time = BLOCK_TIME * self.speed if self.speed else _FAST_BLOCK_TIME
         with AudioReader(self._file) as source:
-            began, position = self._ticks(), 0
+            began, position = time.monotonic(), 0
             n_block = max(1, round(block_time * self.sample_rate))
             for samples in source.blocks(0.0, None, n_block):
                 position += len(samples)
-                captured = self._ticks()
+                captured = time.monotonic()
                 if self.speed:
                     due = began + position / self.sample_rate / self.speed
-                    self._sleep(max(0.0, due - captured))
+                    time.sleep(max(0.0, due - captured))
                     captured = due  # also when we are late: the world would not have waited
                 yield LiveBlock(samples, captured)
 
@@ -414,16 +396,8 @@ class Reconnecting:
         Seconds before each new try; the last one is repeated for ever.
     """
 
-    def __init__(
-        self,
-        source: LiveSource,
-        pauses: Sequence[float] = PAUSES,
-        *,
-        ticks: Clock = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        self._source, self._pauses = source, tuple(pauses)
-        self._ticks, self._sleep = ticks, sleep
+    def __init__(self, source: LiveSource, pauses: Sequence[float] = PAUSES) -> None:
+        self._source, self._pauses = source, pauses
         self.name, self.sample_rate, self.speed = source.name, source.sample_rate, source.speed
 
     def blocks(self) -> Iterator[LiveBlock | LiveGap]:
@@ -435,9 +409,13 @@ class Reconnecting:
                 for item in self._source.blocks():
                     if isinstance(item, LiveBlock):
                         if n_tries and last is not None:
-                            yield self._back(item, last)
+                            begun = item.captured - len(item.samples) / self.sample_rate
+                            away = max(0.0, begun - last)
+                            _log.warning("%s: back after %.1f s", self.name, away)
+                            yield LiveGap(away, "the device was away")
                         n_tries, last = 0, item.captured
                     yield item
+                return
             except SourceLost as error:
                 if last is None:
                     raise
@@ -445,18 +423,6 @@ class Reconnecting:
                     yield LiveGap(0.0, error.reason)
                 pause = self._pauses[min(n_tries, len(self._pauses) - 1)]
                 n_tries += 1
-                _log.warning(
-                    "%s: %s; trying again in %g s (try %d)",
-                    self.name,
-                    error.reason,
-                    pause,
-                    n_tries,
-                )
-                self._sleep(pause)
-            else:
-                return
-
-    def _back(self, first: LiveBlock, last: float) -> LiveGap:
-        away = max(0.0, first.captured - len(first.samples) / self.sample_rate - last)
-        _log.warning("%s: back after %.1f s", self.name, away)
-        return LiveGap(away, "the device was away")
+                text = "%s: %s; trying again in %g s (try %d)"
+                _log.warning(text, self.name, error.reason, pause, n_tries)
+                time.sleep(pause)

@@ -18,8 +18,10 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterator
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +30,9 @@ import soundfile as sf
 from numpy.typing import NDArray
 
 from semisonic.audio.checks import too_short
-from semisonic.audio.decode import (
-    decoder_messages,
-    describe_truncation,
-    missing_share,
-    open_recording,
-)
+from semisonic.audio.decode import decoder_messages, open_recording, truncation
 from semisonic.audio.remote import local_copy
-from semisonic.audio.resample import resample, stream_resampler
+from semisonic.audio.resample import LiveResampler, resample
 from semisonic.core.errors import AudioError, OptionError
 
 BLOCK = 1 << 16
@@ -143,59 +140,27 @@ class AudioReader:
     def samples(
         self, start_time: float = 0.0, end_time: float | None = None
     ) -> NDArray[np.float32]:
-        """A part of the recording as one array, mono, at its own rate.
-
-        Parameters
-        ----------
-        start_time, end_time : float
-            As for :func:`read`.
-
-        Returns
-        -------
-        ndarray of float32, shape (n,)
-
-        Raises
-        ------
-        AudioError
-            As :func:`read`.
-        """
+        """A part of the recording as one array (n,), mono, at its own rate; see :func:`read`."""
         first, last = self._range(start_time, end_time)
-        result = np.empty(last - first, np.float32)
-        n = self._fill(result, first)
-        self._check_end(first, last, first + n)
+        result, n = np.empty(last - first, np.float32), 0
+        for x in self._decode(first, last, BLOCK):
+            self._mix_finite(x, result[n : n + len(x)], first + n)
+            n += len(x)
         return result[:n]
 
     def blocks(
         self, start_time: float, end_time: float | None, n_block: int
     ) -> Iterator[NDArray[np.float32]]:
-        """A part of the recording in pieces of at most ``n_block`` samples.
+        """A part of the recording in pieces of at most ``n_block`` samples, mono; see :func:`read`.
 
-        Parameters
-        ----------
-        start_time, end_time : float
-            As for :func:`read`.
-        n_block : int
-
-        Yields
-        ------
-        ndarray of float32, shape (n,)
-
-        Raises
-        ------
-        AudioError
-            As :func:`read`, when the iteration comes to it.
+        Errors come when the iteration does.
         """
         first, last = self._range(start_time, end_time)
-        at = first
-        while at < last:
-            block = np.empty(min(n_block, last - at), np.float32)
-            n = self._fill(block, at)
-            at += n
-            if n:
-                yield block[:n]
-            if n < len(block):
-                break
-        self._check_end(first, last, at)
+        for x in self._decode(first, last, n_block):
+            block = np.empty(len(x), np.float32)
+            self._mix_finite(x, block, first)
+            first += len(x)
+            yield block
 
     def channel_blocks(self, n_block: int) -> Iterator[NDArray[np.float32]]:
         """All channels from the start, in pieces of at most ``n_block`` samples.
@@ -213,28 +178,18 @@ class AudioReader:
         AudioError
             When decoding fails or ends before what the header promises, after the last piece.
         """
-        n_samples, at = self.info.n_samples, 0
-        self._go_to(0)
-        while at < n_samples:
-            x = self._read(min(n_block, n_samples - at), at)
-            if not len(x):
-                break
+        for x in self._decode(0, self.info.n_samples, n_block):
             scale = np.float32(1.0 / 32768.0 if x.dtype == np.int16 else 1.0)
             yield np.multiply(x.T, scale, order="C", dtype=np.float32)
-            at += len(x)
-        self._check_end(0, n_samples, at)
 
     def _inspect(self, n_samples: int) -> AudioInfo:
-        handle = self._handle
-        kind, subtype, rate = handle.format, handle.subtype, int(handle.samplerate)
-        share = missing_share(self._copy.path, handle)
         if n_samples < 1:
             raise AudioError(self.path, "empty: the header counts no samples")
+        handle, rate = self._handle, int(self._handle.samplerate)
         duration = n_samples / rate
-        damage = describe_truncation(duration, share)
-        return AudioInfo(
-            self.path, rate, handle.channels, n_samples, duration, kind, subtype, damage
-        )
+        damage = truncation(self._copy.path, handle, duration)
+        kinds = handle.format, handle.subtype
+        return AudioInfo(self.path, rate, handle.channels, n_samples, duration, *kinds, damage)
 
     def _range(self, start_time: float, end_time: float | None) -> tuple[int, int]:
         """First and last (exclusive) sample of a part."""
@@ -261,23 +216,40 @@ class AudioReader:
             raise AudioError(self.path, f"too short: no sample from {asked}")
         return first, last
 
-    def _fill(self, result: NDArray[np.float32], first: int) -> int:
-        """Decode from a sample on, into an array; the number of samples there were."""
-        self._go_to(first)
-        n = 0
-        while n < len(result):
-            n_new = self._decode(result[n : n + BLOCK], first + n)
-            if not n_new:
-                break
-            n += n_new
-        return n
+    def _decode(self, first: int, last: int, n_block: int) -> Iterator[NDArray[Any]]:
+        """Blocks (n, channel), 16-bit integers if the file holds such, never empty.
 
-    def _check_end(self, first: int, last: int, reached: int) -> None:
-        """Raise AudioError if decoding ended too early to be the rounding of a length."""
+        Raises
+        ------
+        AudioError
+            When decoding fails, or ends too early to be the rounding of a length.
+        """
+        kind, at = "int16" if self.info.subtype == "PCM_16" else "float32", first
+        while at < last:
+            self._go_to(at)
+            x = self._call(at, self._handle.read, min(n_block, last - at), kind, always_2d=True)
+            if not len(x):
+                break
+            at += len(x)
+            yield x
         rate = self.info.sample_rate
-        if reached == first or last - reached > END_TOLERANCE * rate:
-            there, promised = reached / rate, self.info.duration
+        if at == first or last - at > END_TOLERANCE * rate:
+            there, promised = at / rate, self.info.duration
             raise AudioError(self.path, f"truncated: {there:.2f} s of {promised:.2f} s decode")
+
+    def _mix_finite(self, x: NDArray[Any], result: NDArray[np.float32], at: int) -> None:
+        """Write the mean of the channels; AudioError for NaN, with the place ``at``."""
+        mix(x, result)
+        if x.dtype == np.int16 or math.isfinite(float(result.sum())):
+            return
+        n_bad = len(x) - np.count_nonzero(np.isfinite(result))
+        if n_bad:
+            second = at / self.info.sample_rate
+            raise AudioError(
+                self.path,
+                f"non-finite: {n_bad} of {len(x)} samples from {second:.2f} s on are NaN or "
+                "infinite",
+            )
 
     def _go_to(self, first: int) -> None:
         """Stand before this sample, exactly."""
@@ -293,54 +265,29 @@ class AudioReader:
                 return  # the next read finds nothing either, and says so
             near += skipped
 
-    def _decode(self, result: NDArray[np.float32], at: int) -> int:
-        """Fill an array with the next samples, mono; ``at`` is the place for messages."""
-        x = self._read(len(result), at)
-        result = result[: len(x)]
-        mix(x, result)
-        if x.dtype != np.int16 and not math.isfinite(float(result.sum())):
-            n_bad = len(x) - np.count_nonzero(np.isfinite(result))
-            if n_bad:
-                second = at / self.info.sample_rate
-                raise AudioError(
-                    self.path,
-                    f"non-finite: {n_bad} of {len(x)} samples from {second:.2f} s on are "
-                    "NaN or infinite",
-                )
-        return len(x)
-
-    def _read(self, n: int, at: int) -> NDArray[Any]:
-        """At most ``n`` samples of all channels, shape (n, channel), as integers if they are."""
-        kind = "int16" if self.info.subtype == "PCM_16" else "float32"
-        x: NDArray[Any] = self._call(at, self._handle.read, n, kind, always_2d=True)
-        return x
-
     def _call(self, at: int, function: Any, *arguments: Any, **options: Any) -> Any:
+        """Call the decoder; ``at`` is the place for messages. Its complaints are told once."""
+        info, messages = self.info, list[str]()
         try:
-            if not self.info.subtype.startswith("MPEG"):
-                return function(*arguments, **options)
-            with decoder_messages() as messages:
+            is_mpeg = info.subtype.startswith("MPEG")
+            with decoder_messages() if is_mpeg else nullcontext(messages) as messages:
                 result = function(*arguments, **options)
-            self._warn(messages, at)
-            return result
         except sf.SoundFileError as error:
-            rate, text = self.info.sample_rate, str(error).strip().rstrip(".")
+            text = str(error).strip().rstrip(".")
             raise AudioError(
                 self.path,
-                f"damaged or truncated: decoding fails after {at / rate:.2f} s of "
-                f"{self.info.duration:.2f} s" + (f" ({text})" if text else ""),
+                f"damaged or truncated: decoding fails after {at / info.sample_rate:.2f} s of "
+                f"{info.duration:.2f} s" + (f" ({text})" if text else ""),
             ) from None
-
-    def _warn(self, messages: Sequence[str], at: int) -> None:
-        """Say once of a file what its decoder finds wrong with it."""
         if messages and not self._is_warned:
             self._is_warned = True
             _log.warning(
                 "%s: damaged: after %.2f s the decoder found '%s'; what it makes of it is used",
                 self.path,
-                at / self.info.sample_rate,
+                at / info.sample_rate,
                 messages[0],
             )
+        return result
 
 
 def mix(x: NDArray[Any], result: NDArray[np.float32]) -> None:
@@ -405,7 +352,10 @@ def read(
         rate = reader.info.sample_rate
     if sample_rate is None or sample_rate == rate:
         return x, rate
-    return resample_part(file, x, rate, sample_rate), sample_rate
+    y = resample(x, rate, sample_rate)
+    if not len(y):
+        raise AudioError(file, too_short(len(x), rate))
+    return y, sample_rate
 
 
 def read_start(
@@ -435,34 +385,15 @@ def read_start(
     AudioError
         As :func:`read`, as far as the recording is read.
     """
-    _check_block_time(duration)
-    blocks = _read_blocks(file, duration, sample_rate, start_time, end_time)
-    first = next(blocks)
-    blocks.close()
-    return first
-
-
-def resample_part(
-    file: object, x: NDArray[np.float32], rate_in: int, rate_out: int
-) -> NDArray[np.float32]:
-    """The samples at another rate; AudioError if none is left.
-
-    Parameters
-    ----------
-    file : path
-        Named in the error.
-    x : ndarray of float32, shape (n,)
-    rate_in, rate_out : int
-        Hz.
-
-    Returns
-    -------
-    ndarray of float32
-    """
-    y = resample(x, rate_in, rate_out)
-    if not len(y):
-        raise AudioError(file, too_short(len(x), rate_in))
-    return y
+    blocks = read_blocks(
+        file,
+        block_time=duration,
+        sample_rate=sample_rate,
+        start_time=start_time,
+        end_time=end_time,
+    )
+    with closing(blocks):
+        return next(blocks)
 
 
 def read_blocks(
@@ -494,67 +425,25 @@ def read_blocks(
     AudioError
         As :func:`read`, when the iteration comes to it.
     """
-    _check_block_time(block_time)
-    return _read_blocks(file, block_time, sample_rate, start_time, end_time)
-
-
-def _check_block_time(block_time: float) -> None:
     if not 0.0 < block_time < float("inf"):
         raise OptionError(f"block_time: found {block_time!r} s, expected more than 0 s")
-
-
-def _read_blocks(
-    file: str | os.PathLike[str],
-    block_time: float,
-    sample_rate: int | None,
-    start_time: float,
-    end_time: float | None,
-) -> Generator[NDArray[np.float32], None, None]:
     with AudioReader(file) as reader:
-        rate_in = reader.info.sample_rate
-        rate_out = sample_rate or rate_in
-        n_read = min(BLOCK, max(_SMALLEST_BLOCK, round(block_time * rate_in)))
-        n_in = n_out = 0
-
-        def blocks() -> Iterator[NDArray[np.float32]]:
-            nonlocal n_in
-            for block in reader.blocks(start_time, end_time, n_read):
-                n_in += len(block)
-                yield block
-
-        for block in _regular(_resampled(blocks(), rate_in, rate_out), block_time, rate_out):
-            n_out += len(block)
-            yield block
-        if not n_out:
-            raise AudioError(file, too_short(n_in, rate_in))
-
-
-def _resampled(
-    blocks: Iterable[NDArray[np.float32]], rate_in: int, rate_out: int
-) -> Iterator[NDArray[np.float32]]:
-    if rate_in == rate_out:
-        yield from blocks
-        return
-    resampler = stream_resampler(rate_in, rate_out)
-    for block in blocks:
-        yield resampler.resample_chunk(block)
-    yield resampler.resample_chunk(np.empty(0, np.float32), last=True)
-
-
-def _regular(
-    blocks: Iterable[NDArray[np.float32]], block_time: float, rate: int
-) -> Iterator[NDArray[np.float32]]:
-    """The same samples in blocks of one length; the last one may be shorter."""
-    n = max(1, round(block_time * rate))
-    held, n_held = list[NDArray[np.float32]](), 0
-    for block in blocks:
-        held.append(block)
-        n_held += len(block)
-        if n_held >= n:
-            x = np.concatenate(held)
-            end = n_held - n_held % n
-            for start in range(0, end, n):
-                yield x[start : start + n]
-            held, n_held = [x[end:]], n_held - end
-    if n_held:
-        yield np.concatenate(held)
+        rate = reader.info.sample_rate
+        rate_out = sample_rate or rate
+        n_read = min(BLOCK, max(_SMALLEST_BLOCK, round(block_time * rate)))
+        n = max(1, round(block_time * rate_out))
+        n_in, n_out, n_held, held = 0, 0, 0, list[NDArray[np.float32]]()
+        resampler = LiveResampler(rate, rate_out)
+        for block in chain(reader.blocks(start_time, end_time, n_read), [None]):
+            held.append(resampler.finish() if block is None else resampler.push(block))
+            n_in += 0 if block is None else len(block)
+            n_held += len(held[-1])
+            if n_held >= n:
+                x = np.concatenate(held)
+                n_whole = n_held - n_held % n
+                yield from np.split(x[:n_whole], n_whole // n)
+                held, n_held, n_out = [x[n_whole:]], n_held - n_whole, n_out + n_whole
+        if n_held:
+            yield np.concatenate(held)
+        elif not n_out:
+            raise AudioError(file, too_short(n_in, rate))

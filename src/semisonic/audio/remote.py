@@ -137,41 +137,24 @@ class LocalCopy:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    @classmethod
-    def of_url(cls, url: str) -> LocalCopy:
-        """Fetch what a URL names."""
-        files, place = storage(url)
-        # In a folder of its own, since whoever reads a table looks at what lies beside it.
-        folder = tempfile.mkdtemp(prefix=f"semisonic-{os.getpid()}-")
-        copy = cls(Path(folder, f"copy{Path(url).suffix}"))
-        weakref.finalize(copy, shutil.rmtree, folder, ignore_errors=True)
-        try:
-            files.get_file(place, os.fspath(copy.path))
-        except Exception as error:
-            reason = "no such file" if isinstance(error, FileNotFoundError) else _reason(error)
-            raise AudioError(url, f"cannot be fetched ({reason})") from error
-        return copy
 
-
-_fetched = lru_cache(maxsize=COPIES)(LocalCopy.of_url)
+@lru_cache(maxsize=COPIES)
+def _fetched(url: str) -> LocalCopy:
+    files, place = storage(url)
+    # In a folder of its own, since whoever reads a table looks at what lies beside it.
+    folder = tempfile.mkdtemp(prefix=f"semisonic-{os.getpid()}-")
+    copy = LocalCopy(Path(folder, f"copy{Path(url).suffix}"))
+    weakref.finalize(copy, shutil.rmtree, folder, ignore_errors=True)
+    try:
+        files.get_file(place, os.fspath(copy.path))
+    except Exception as error:  # each kind of storage has errors of its own
+        reason = "no such file" if isinstance(error, FileNotFoundError) else _reason(error)
+        raise AudioError(url, f"cannot be fetched ({reason})") from error
+    return copy
 
 
 def local_copy(path: Path) -> LocalCopy:
-    """The file itself, or a copy of what its URL names.
-
-    Parameters
-    ----------
-    path : Path
-
-    Returns
-    -------
-    LocalCopy
-
-    Raises
-    ------
-    AudioError
-        When it cannot be fetched.
-    """
+    """The file itself, or a copy of what its URL names; AudioError when it cannot be fetched."""
     url = url_of(path)
     return LocalCopy(path) if url is None else _fetched(url)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import soxr
@@ -46,26 +46,14 @@ def resample(x: NDArray[np.float32], rate_in: int, rate_out: int) -> NDArray[np.
     return result
 
 
-def stream_resampler(rate_in: int, rate_out: int) -> Any:
-    """A soxr resampler for one channel that is fed block by block."""
-    check_rate(rate_in)
-    check_rate(rate_out)
-    return soxr.ResampleStream(rate_in, rate_out, 1, dtype="float32", quality=QUALITY)
-
-
 def check_rate(rate: int) -> None:
     """Raise OptionError unless ``rate`` is a sampling rate in Hz."""
     if isinstance(rate, bool) or not isinstance(rate, (int, np.integer)) or rate < 1:
         raise OptionError(f"sampling rate: found {rate!r}, expected a whole number of Hz above 0")
 
 
-def fit_length(
-    x: NDArray[Any], n_samples: int, mode: Literal["zero", "repeat"] = "zero"
-) -> NDArray[Any]:
-    """The same sound with exactly ``n_samples`` samples.
-
-    A longer sound is cut at the end. A shorter one is followed by zeros, or with mode
-    ``repeat`` by itself, over and over. A sound without any sample becomes zeros.
+def fit_length(x: NDArray[Any], n_samples: int) -> NDArray[Any]:
+    """The same sound with exactly ``n_samples`` samples: cut at the end, or followed by zeros.
 
     Parameters
     ----------
@@ -73,8 +61,6 @@ def fit_length(
         Any numeric type, which is kept.
     n_samples : int
         The length wanted.
-    mode : {"zero", "repeat"}
-        What stands behind the end of a shorter sound.
 
     Returns
     -------
@@ -82,20 +68,10 @@ def fit_length(
 
     Examples
     --------
-    >>> fit_length(np.array([1, 2, 3]), 5, "repeat")
-    array([1, 2, 3, 1, 2])
+    >>> fit_length(np.array([1, 2, 3]), 5)
+    array([1, 2, 3, 0, 0])
     """
-    if mode not in ("zero", "repeat"):
-        raise OptionError(f"mode of fit_length: found {mode!r}, expected 'zero' or 'repeat'")
-    if n_samples < 0:
-        raise OptionError(f"n_samples: found {n_samples}, expected 0 or more")
-    if len(x) >= n_samples:
-        return x[:n_samples]
-    if mode == "repeat" and len(x):
-        return np.resize(x, n_samples)
-    result = np.zeros(n_samples, x.dtype)
-    result[: len(x)] = x
-    return result
+    return x[:n_samples] if len(x) >= n_samples else np.pad(x, (0, n_samples - len(x)))
 
 
 class LiveResampler:
@@ -111,23 +87,21 @@ class LiveResampler:
         self._rates = (int(rate_in), int(rate_out))
         self._stream: Any = None
 
-    def push(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The samples, shape (n,), that these make possible; perhaps none yet."""
+    def push(self, samples: NDArray[np.float32], last: bool = False) -> NDArray[np.float32]:
+        """The samples, shape (n,), that these make possible; perhaps none yet.
+
+        After the ``last`` ones what comes next is a new sound.
+        """
         if self._rates[0] == self._rates[1]:
             return samples
         if self._stream is None:
-            self._stream = stream_resampler(*self._rates)
-        result: NDArray[np.float32] = self._stream.resample_chunk(
-            np.ascontiguousarray(samples, np.float32)
-        )
+            self._stream = soxr.ResampleStream(*self._rates, 1, dtype="float32", quality=QUALITY)
+        samples = np.ascontiguousarray(samples, np.float32)
+        result: NDArray[np.float32] = self._stream.resample_chunk(samples, last=last)
+        if last:
+            self._stream = None
         return result
 
     def finish(self) -> NDArray[np.float32]:
         """The samples that were still held back; what comes next is a new sound."""
-        if self._stream is None:
-            return np.zeros(0, np.float32)
-        result: NDArray[np.float32] = self._stream.resample_chunk(
-            np.zeros(0, np.float32), last=True
-        )
-        self._stream = None
-        return result
+        return self.push(np.zeros(0, np.float32), last=True)

@@ -29,7 +29,7 @@ from semisonic.classifier.config import (
 )
 from semisonic.classifier.detection.detect import detect
 from semisonic.classifier.detection.results import DetectResult
-from semisonic.classifier.job import TrainedJob, train
+from semisonic.classifier.job import train
 from semisonic.classifier.model_file import MODEL, find_file, open_encoder, open_model
 from semisonic.classifier.predict import UNKNOWN, AnswerRule
 from semisonic.classifier.pretraining import SYNTH
@@ -50,79 +50,7 @@ from semisonic.training.options import FitOptions
 if TYPE_CHECKING:
     from semisonic.classifier.export.card import ExportResult
 
-# Parameters inside groups of options, by scikit-learn's names: ``mel__n_mels``.
-
-
-S = TypeVar("S", bound="NestedParams")
-
-
-class NestedParams:
-    """Lets an estimator's options be read, set and searched over by name.
-
-    A parameter whose default is an options object is a group. It may be given as such an object,
-    or as a dict of the options that differ from the default.
-    """
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Parameters by name; with ``deep`` also those inside groups, as ``mel__n_mels``."""
-        params: dict[str, Any] = super().get_params(deep=False)  # type: ignore[misc]
-        if deep:
-            for name in self._groups():
-                for field, value in _values(self.group(name)).items():
-                    params[f"{name}__{field}"] = value
-        return params
-
-    def set_params(self: S, **params: Any) -> S:
-        """Set parameters by name, those inside groups as ``mel__n_mels``.
-
-        Raises
-        ------
-        OptionError
-            For an unknown name.
-        """
-        known = self.get_params()
-        for name in params:
-            if name not in known:
-                raise OptionError(
-                    f"{type(self).__name__}: unknown parameter '{name}': {nearest(name, known)}"
-                )
-        for name in sorted(params, key=lambda name: "__" in name):  # whole groups first
-            outer, _, inner = name.partition("__")
-            value = params[name]
-            if inner:
-                value = {**_values(getattr(self, outer)), inner: value}
-            setattr(self, outer, value)
-        return self
-
-    def group(self, name: str) -> Any:
-        """The options of a group.
-
-        Raises
-        ------
-        OptionError
-            For an unknown option or a wrong value.
-        """
-        default, given = self._groups()[name], getattr(self, name)
-        if not isinstance(given, Mapping | type(default)):
-            raise OptionError(
-                f"{type(self).__name__}, parameter '{name}': found {given!r}, expected a dict of "
-                f"options or {type(default).__name__}(...)"
-            )
-        found = {key: self.named(value) for key, value in _values(given).items()}
-        return from_mapping(type(default), {**_values(default), **found}, f"{name}.")
-
-    def named(self, value: Any) -> Any:
-        """What stands in options for a value that is given as an object."""
-        return value
-
-    @classmethod
-    def _groups(cls) -> dict[str, Any]:
-        """The groups, with their defaults."""
-        return {
-            parameter.name: parameter.default
-            for parameter in inspect.signature(cls).parameters.values()
-            if dataclasses.is_dataclass(parameter.default)
-        }
+C = TypeVar("C", bound="SoundClassifier")
 
 
 def _values(group: Any) -> dict[str, Any]:
@@ -132,13 +60,7 @@ def _values(group: Any) -> dict[str, Any]:
     return {field.name: getattr(group, field.name) for field in dataclasses.fields(group)}
 
 
-# ``SoundClassifier``: the whole way from recordings to answers, in scikit-learn's manner.
-
-
-C = TypeVar("C", bound="SoundClassifier")
-
-
-class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Learn to name sounds from a few labels and, if there are, many unlabelled recordings.
 
     Parameters
@@ -279,6 +201,59 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         self.workers = workers
         self.folder = folder
 
+    @classmethod
+    def _groups(cls) -> dict[str, Any]:
+        """The parameters whose default is an options object, with these defaults."""
+        return {
+            parameter.name: parameter.default
+            for parameter in inspect.signature(cls).parameters.values()
+            if dataclasses.is_dataclass(parameter.default)
+        }
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Parameters by name; with ``deep`` also those inside groups, as ``mel__n_mels``."""
+        params: dict[str, Any] = super().get_params(deep=False)
+        for name in self._groups() if deep else ():
+            inner = _values(self._group(name))
+            params |= {f"{name}__{field}": value for field, value in inner.items()}
+        return params
+
+    def set_params(self: C, **params: Any) -> C:
+        """Set parameters by name, those inside groups as ``mel__n_mels``.
+
+        Raises
+        ------
+        OptionError
+            For an unknown name.
+        """
+        known = self.get_params()
+        for name in params.keys() - known.keys():
+            raise OptionError(
+                f"{type(self).__name__}: unknown parameter '{name}': {nearest(name, known)}"
+            )
+        for name in sorted(params, key=lambda name: "__" in name):  # whole groups first
+            outer, _, inner = name.partition("__")
+            value = params[name]
+            if inner:
+                value = {**_values(getattr(self, outer)), inner: value}
+            setattr(self, outer, value)
+        return self
+
+    def _group(self, name: str) -> Any:
+        """The options of a group; an augmentation that is given as an object has its name."""
+        default, given = self._groups()[name], getattr(self, name)
+        if not isinstance(given, Mapping | type(default)):
+            raise OptionError(
+                f"{type(self).__name__}, parameter '{name}': found {given!r}, expected a dict of "
+                f"options or {type(default).__name__}(...)"
+            )
+        values = {**_values(default), **_values(given)}
+        named = {
+            key: augment.name_of_augmentation(value) if callable(value) else value
+            for key, value in values.items()
+        }
+        return from_mapping(type(default), named, f"{name}.")
+
     def fit(
         self: C,
         clips: Any,
@@ -322,21 +297,34 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         y = None if y is None else list(y)
         rate = self.sample_rate if sample_rate is None else sample_rate
         labelled = as_sounds(clips, y, sample_rate=rate, groups=groups)
-        pool = None
+        pool = held = None
         if unlabelled is not None:
             pool = as_sounds(unlabelled, sample_rate=rate, labels="none", name="pool")
-        held = None
         if validation is not None:
             held_x, held_y = validation if isinstance(validation, tuple) else (validation, None)
             held = as_sounds(held_x, held_y, sample_rate=rate, name="validation")
-        start: PretrainedEncoder | str | None = None
-        if isinstance(self.encoder, PretrainedEncoder) or self.encoder == SYNTH:
-            start = self.encoder
-        elif self.encoder is not None:
-            start = open_encoder(self.encoder)
+        start = self.encoder
+        if start is not None and not isinstance(start, PretrainedEncoder) and start != SYNTH:
+            start = open_encoder(start)
+        model = self.model
+        config = TrainConfig(
+            model if isinstance(model, str) else register_instance(model),
+            method=self.method,
+            objective=self.objective,
+            decoder=self.decoder,
+            standardize=self.standardize,
+            dropout=self.dropout,
+            label_smoothing=self.label_smoothing,
+            mel=self._group("mel"),
+            method_params=self._group("method_params"),
+            loss=self._group("loss"),
+            fit=self._group("training"),
+            pretrain=self._group("pretraining"),
+            pretext=self._group("pretext"),
+        )
         with self._place() as place:
             learned = train(
-                self._config(),
+                config,
                 labelled,
                 pool,
                 held,
@@ -351,11 +339,17 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
                 near_copies=self.near_copies,
                 in_batch=self.in_batch,
             )
-        self._take(learned)
-        numbers = bool(y) and all(isinstance(name, (int, np.integer)) for name in y or ())
-        self.classes_ = np.array(
-            [int(c) for c in self.model_.classes] if numbers else list(self.model_.classes)
-        )
+        outcome, pretrained = learned.outcome, learned.pretrained
+        self.model_: SoundModel = outcome.model
+        self.history_ = outcome.history
+        self.best_epoch_ = outcome.best_epoch
+        self.pretraining_history_ = [] if pretrained is None else pretrained.history
+        self.failures_ = learned.prepared.prepared.failures
+        self.about_ = learned.about
+        classes: list[Any] = list(self.model_.classes)
+        if y and all(isinstance(name, (int, np.integer)) for name in y):
+            classes = [int(name) for name in classes]
+        self.classes_ = np.array(classes)
         return self
 
     def predict_proba(self, clips: Any, *, sample_rate: int | None = None) -> NDArray[np.float64]:
@@ -479,7 +473,7 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
     def embed(self, clips: Any, *, sample_rate: int | None = None) -> NDArray[np.float64]:
         """What the class layer sees of each sound, shape (n, dim); the mean over windows."""
         self._check_fitted()
-        sounds = self._heard(clips, sample_rate)
+        sounds = self._unlabelled(clips, sample_rate)
         return embed_sounds(self.model_, sounds, device=self.device, workers=self.workers)
 
     def score(
@@ -500,19 +494,17 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         self._check_fitted()
         rate = self.sample_rate if sample_rate is None else sample_rate
         sounds = as_sounds(clips, y, sample_rate=rate)
-        scores = self.predict_proba(sounds)
-        columns = {name: i for i, name in enumerate(self.model_.classes)}
+        names = list(self.model_.classes)
         for row, labels in enumerate(sounds.clips.labels):
-            if not labels or set(labels) - set(columns):
+            if not labels or set(labels) - set(names):
                 found = ", ".join(labels) or "no label"
                 raise DataError(f"{sounds.clips.ids[row]}: found {found}, expected a known class")
+        scores = self.predict_proba(sounds)
+        clips = sounds.clips.with_columns(classes=tuple(names))
         if self.model_.multi_label:
-            hot = np.zeros(scores.shape)
-            for row, labels in enumerate(sounds.clips.labels):
-                hot[row, [columns[label] for label in labels]] = 1.0
-            return lwlrap(hot, scores)
-        truth = np.array([columns[labels[0]] for labels in sounds.clips.labels])
-        return float(np.average(truth == scores.argmax(axis=1), weights=sample_weight))
+            return lwlrap(clips.targets(), scores)
+        right = clips.target() == scores.argmax(axis=1)
+        return float(np.average(right, weights=sample_weight))
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the fitted model to one file, as ``semisonic train`` does."""
@@ -567,38 +559,13 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
 
     def _say(self, x: Any, sample_rate: int | None) -> ScoredRows:
         self._check_fitted()
-        sounds = self._heard(x, sample_rate)
+        sounds = self._unlabelled(x, sample_rate)
         return score_sounds(self.model_, sounds, device=self.device, workers=self.workers)
 
-    def _heard(self, x: Any, sample_rate: int | None) -> Sounds:
+    def _unlabelled(self, x: Any, sample_rate: int | None) -> Sounds:
         """Sounds to answer for, whose labels are not looked at."""
         rate = self.sample_rate if sample_rate is None else sample_rate
         return as_sounds(x, sample_rate=rate, labels="none")
-
-    def named(self, value: Any) -> Any:
-        """The name of an augmentation that is given as an object."""
-        return augment.name_of_augmentation(value) if callable(value) else value
-
-    def _network(self) -> str:
-        """The name of the network."""
-        return self.model if isinstance(self.model, str) else register_instance(self.model)
-
-    def _config(self) -> TrainConfig:
-        return TrainConfig(
-            self._network(),
-            method=self.method,
-            objective=self.objective,
-            decoder=self.decoder,
-            standardize=self.standardize,
-            dropout=self.dropout,
-            label_smoothing=self.label_smoothing,
-            mel=self.group("mel"),
-            method_params=self.group("method_params"),
-            loss=self.group("loss"),
-            fit=self.group("training"),
-            pretrain=self.group("pretraining"),
-            pretext=self.group("pretext"),
-        )
 
     @contextmanager
     def _place(self) -> Iterator[Path]:
@@ -607,15 +574,6 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
             return
         with tempfile.TemporaryDirectory(prefix="semisonic-") as place:
             yield Path(place)
-
-    def _take(self, learned: TrainedJob) -> None:
-        self.model_: SoundModel = learned.outcome.model
-        self.history_ = learned.outcome.history
-        self.best_epoch_ = learned.outcome.best_epoch
-        pretrained = learned.pretrained
-        self.pretraining_history_ = pretrained.history if pretrained is not None else []
-        self.failures_ = learned.prepared.prepared.failures
-        self.about_ = learned.about
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "model_"):

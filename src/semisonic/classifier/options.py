@@ -28,9 +28,6 @@ from semisonic.data.options import LabelledOptions, ReadOptions
 from semisonic.features.options import MelOptions
 from semisonic.training.options import FitOptions
 
-# The options of the verbs: one dataclass a verb, from which all its faces are made.
-
-
 ENCODER = (
     "what to start from: a pre-trained encoder or a classifier, which bring their network and "
     "front end; or 'synth', one that first learns to name synthetic sounds"
@@ -105,10 +102,6 @@ class TrainOptions(TrainConfig, LabelledOptions, JobOptions):
         "go on with a classifier of the same classes, given as encoder: keep its class "
         "layer, instead of a new one",
     )
-    model: str = option(
-        DEFAULT_MODEL,
-        "architecture notation or the name of an architecture",
-    )
     objective: str = option(
         AUTO,
         f"{OBJECTIVE_HELP}, on --unlabelled and the training clips; none: no pre-training; "
@@ -116,7 +109,6 @@ class TrainOptions(TrainConfig, LabelledOptions, JobOptions):
         "supervised, else none",
         choices=(AUTO, NO_OBJECTIVE, *OBJECTIVES),
     )
-    decoder: str = option("auto", "way back up in pre-training", choices=DECODERS)
     labels_per_class: int = option(
         0, "use so many labels per class, drawn by recording; 0: all", minimum=0
     )

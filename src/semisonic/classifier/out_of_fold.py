@@ -19,7 +19,7 @@ from semisonic.core.errors import DataError
 from semisonic.core.files import replacing
 from semisonic.core.progress import track
 from semisonic.core.seeds import derive
-from semisonic.data.clips import Clips, all_positive
+from semisonic.data.clips import POSITIVE, Clips
 from semisonic.data.feature_store import FeatureStore
 from semisonic.data.splits import Split, fold_splits
 from semisonic.features.statistics import mel_statistics
@@ -89,7 +89,7 @@ def out_of_fold(
     readable = np.unique(prepared.source)
     table = clips[readable]
     # Nothing is measured here: labels that nobody checked are judged as all others are.
-    table = table.with_columns(label_type=all_positive(len(table)))
+    table = table.with_columns(label_type=np.full(len(table), POSITIVE))
     if folds or not table.folds or (table.fold == 0).any():
         table = table.with_columns(fold=np.zeros(len(table), np.int64))
     jobs: list[tuple[int, Split, int]] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import shutil
 from collections.abc import Mapping
@@ -37,10 +36,10 @@ from semisonic.data.batches import Stream, batches
 from semisonic.data.clips import Clips
 from semisonic.data.options import SynthOptions
 from semisonic.data.synth.dataset import load_synth, make_synth
-from semisonic.features.augment.chain import RegisteredAugmentation, augmenter
+from semisonic.features.augment.sets import augmenter
 from semisonic.features.augment.time import TimeCrop
 from semisonic.features.frontend import Standardize
-from semisonic.features.options import REGISTERED, WAVE, MelOptions, preset
+from semisonic.features.options import WAVE, MelOptions
 from semisonic.learning.contrastive import EmbeddingSpread, SimClr, embedding_spread, pooled
 from semisonic.learning.objective import Objective
 from semisonic.learning.reconstruction import Denoising, Reconstruction
@@ -132,19 +131,11 @@ def build_view(options: PretextOptions, mel: MelOptions) -> nn.Module:
             "option 'objective': comparing views of clips is made for spectrograms, and this "
             "network reads the waveform; give the objective 'none' and the method 'supervised'"
         )
-    own = options.views in REGISTERED
-    changes = dataclasses.replace(
-        preset("none" if own else options.views, mel),
-        background=BACKGROUND,
-        snr_min_db=0.0,
-        snr_max_db=20.0,
-        crop_bands=int(CROPPED_BANDS * mel.n_mels),
-    )
-    steps: list[nn.Module] = [RegisteredAugmentation(options.views)] if own else []
-    steps.append(augmenter(changes, mel))
+    cut = int(CROPPED_BANDS * mel.n_mels)
+    view = augmenter(options.views, mel, max_cut=cut, background=BACKGROUND)
     if options.view_share < 1:
-        steps.insert(0, TimeCrop(mel, options.view_share * mel.duration))
-    return nn.Sequential(*steps)
+        return nn.Sequential(TimeCrop(mel, options.view_share * mel.duration), view)
+    return view
 
 
 def held_out_terms(

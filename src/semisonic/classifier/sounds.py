@@ -24,7 +24,7 @@ from semisonic.classifier.scoring import (
 from semisonic.core.errors import DataError
 from semisonic.data.clips import Clips, join
 from semisonic.data.datasets.load import load_clips
-from semisonic.data.tables import FILE, find_columns, normalise
+from semisonic.data.tables import find_columns, normalise
 from semisonic.features.options import MelOptions
 from semisonic.models.sound_model import SoundModel
 
@@ -216,28 +216,23 @@ def _several(x: Any) -> list[Any]:
 def _from_frame(frame: pd.DataFrame, name: str) -> Clips:
     """The rows of a frame, one a sound, in their order."""
     given = {normalise(str(column)): column for column in frame.columns}
-    if not given.keys() & set(FILE):
-        raise DataError(
-            "the frame has no column for the audio file: found the columns "
-            f"{', '.join(map(str, frame.columns)) or '(none)'}; expected one of {', '.join(FILE)}"
-        )
-    known = find_columns(Path("the frame"), list(given))
+    known = find_columns("the frame", tuple(given))
 
-    def column(own: str | None) -> pd.Series[Any] | None:
-        return None if own is None else frame[given[own]]
+    def column(own: str) -> pd.Series[Any] | None:
+        return frame[given[known[own]]] if known[own] else None
 
-    clips = _table([Path(file).as_posix() for file in frame[given[known.file]]], name)
+    clips = _table([Path(file).as_posix() for file in frame[given[known["file"]]]], name)
     columns: dict[str, Any] = {}
-    if (start := column(known.start)) is not None:
+    if (start := column("start_time")) is not None:
         columns["start_time"] = start.fillna(0).to_numpy(dtype=np.float64)
-    if (end := column(known.end)) is not None:
+    if (end := column("end_time")) is not None:
         columns["end_time"] = end.to_numpy(dtype=np.float64)
-    if (group := column(known.group)) is not None:
+    if (group := column("group")) is not None:
         columns["group"] = group.to_numpy().astype(str)
-    if (fold := column(known.fold)) is not None:
+    if (fold := column("fold")) is not None:
         columns["fold"] = fold.fillna(0).to_numpy(dtype=np.int64)
     clips = clips.with_columns(**columns)
-    if (label := column(known.label)) is None:
+    if (label := column("label")) is None:
         return clips
     return _labelled(clips, [_labels_in(cell) for cell in label])
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from semisonic.classifier.config import TrainConfig
-from semisonic.classifier.out_of_fold import Judge, network_judge, out_of_fold, statistics_judge
 from semisonic.classifier.prepare import Failures, Prepared
 from semisonic.classifier.run_files import (
     open_run,
@@ -24,34 +22,103 @@ from semisonic.classifier.run_files import (
     unreadable,
 )
 from semisonic.classifier.selection import load_data, targets_of
-from semisonic.classifier.use_options import STATISTICS, SuspectsOptions
+from semisonic.classifier.simple import JUDGE, fit_scores
+from semisonic.classifier.use_options import SuspectsOptions
 from semisonic.core.errors import DataError
-from semisonic.core.files import digest, write_csv
+from semisonic.core.files import digest, replacing, write_csv
 from semisonic.core.options import check
+from semisonic.core.progress import track
+from semisonic.core.seeds import derive
 from semisonic.core.text import Result, percent_text
 from semisonic.data.clips import LABEL_SEPARATOR, Clips
 from semisonic.data.datasets.load import require_labels
+from semisonic.data.feature_store import FeatureStore
+from semisonic.data.splits import Split, fold_splits
 from semisonic.evaluation.label_errors import Suspects, find_suspects, find_suspects_multi
-from semisonic.evaluation.report.document import (
-    Number,
-    Player,
-    Report,
-    Verdict,
-    clip_player,
-)
-from semisonic.models.registry import create
+from semisonic.evaluation.report.document import Number, Player, Report, Verdict, clip_player
+from semisonic.features.statistics import mel_statistics
 from semisonic.training.run_folder import RunFolder
 
-if TYPE_CHECKING:
-    import pandas as pd
+DEFAULT_FOLDS = 5
+Rows = NDArray[np.int64]
+Scores = NDArray[np.float64]
+
+
+def out_of_fold(
+    clips: Clips,
+    prepared: Prepared,
+    judge: Callable[[Rows, Rows, int], Scores],
+    *,
+    folds: int = 0,
+    repeats: int = 1,
+    seed: int = 0,
+    keep: Path | None = None,
+) -> tuple[Rows, Scores, int]:
+    """Score every labelled clip once in each repeat by what has not learnt its recording.
+
+    Parameters
+    ----------
+    clips : Clips
+        All labelled; the table that ``prepared`` was made from.
+    prepared : Prepared
+    judge : callable
+        Learns from rows of features and scores others: (train, test, seed) to probabilities,
+        shape (len(test), n_classes).
+    folds : int
+        Folds to make, by recording; 0 takes the data's own, or makes five.
+    repeats : int
+        Each with other seeds and, where folds are made, other folds.
+    seed : int
+    keep : Path, optional
+        Folder for the scores of each fold, so that an interrupted call goes on.
+
+    Returns
+    -------
+    rows : ndarray of int64
+        The rows of the table that could be read, ascending.
+    scores : ndarray, shape (len(rows), n_classes)
+        Means over the repeats.
+    n_folds : int
+
+    Raises
+    ------
+    DataError
+        When there are too few recordings for the folds, or a class has one only.
+    """
+    readable = np.unique(prepared.source).astype(np.int64)
+    # Nothing is measured here: unverified labels are judged as all others are.
+    table = clips[readable].with_columns(label_type=np.full(len(readable), "positive"))
+    if folds or not table.folds or (table.fold == 0).any():
+        table = table.with_columns(fold=np.zeros(len(table), np.int64))
+    jobs: list[tuple[int, Split, int]] = []
+    for repeat in range(repeats):
+        own = derive(seed, "out of fold", repeat)
+        found = fold_splits(table, validation=0.0, seed=own, n_folds=folds or DEFAULT_FOLDS)
+        jobs += [(repeat, split, derive(own, split.fold)) for split in found]
+    total = np.zeros((len(table), len(clips.classes)))
+    for repeat, split, own in track(jobs, "judge", "fold"):
+        train, test = (prepared.rows_of(readable[rows]) for rows in (split.train, split.test))
+        file = None if keep is None else keep / f"repeat-{repeat}-fold-{split.fold}.npy"
+        if file is not None and file.is_file():
+            scores = np.asarray(np.load(file), np.float64)
+        else:
+            scores = judge(train, test, own)
+            if file is not None:
+                with replacing(file) as part, part.open("wb") as stream:
+                    np.save(stream, scores)
+        of_clips, owner = prepared.per_clip(scores, test)
+        total[np.searchsorted(readable, owner)] += of_clips
+    return readable, total / repeats, len(jobs) // repeats
+
 
 # What ``suspects`` found, and how it is said.
-
 
 SHOWN = 5
 """Suspects named on the terminal."""
 LOW_AGREEMENT = 0.6
 """Below this share of labels that the judge would have given too, its doubts are worth little."""
+_MOST_ROWS = 200  # of the table in the page; the CSV has all
+TABLE, SCORES, REPORT = "suspects.csv", "scores.csv", "report.html"
 
 
 @dataclass(frozen=True)
@@ -66,10 +133,12 @@ class SuspectsResult(Result):
         Of models that have not learnt the clips' recordings.
     found : Suspects
         Quality, suspicion and suggestion for each clip.
+    judged : DataFrame
+        A row a clip: its name, label, suggestion ("" for none of the classes), the score of its
+        label, the score of the suggestion (``support``), and its recording.
     listed : ndarray of int64
         The rows of the list, the most suspicious first.
     n_folds : int
-    model : str
     table, report : Path
         The list as CSV, and the page.
     failures, remarks : tuple of (str, str)
@@ -78,11 +147,11 @@ class SuspectsResult(Result):
     """
 
     clips: Clips
-    scores: NDArray[np.float64]
+    scores: Scores
     found: Suspects
-    listed: NDArray[np.int64]
+    judged: pd.DataFrame
+    listed: Rows
     n_folds: int
-    model: str
     table: Path
     report: Path
     failures: Failures
@@ -111,86 +180,75 @@ class SuspectsResult(Result):
             return ""
         return (
             f"The judge agrees with only {percent_text(self.agreement)} of the labels. Many "
-            "suspects will be its own mistakes: try another model, more recordings, or read the "
-            "list from the top and stop where the labels are right."
+            "suspects will be its own mistakes: add recordings, or read the list from the top and "
+            "stop where the labels are right."
         )
-
-    def label(self, row: int) -> str:
-        """The label of a clip."""
-        return LABEL_SEPARATOR.join(self.clips.labels[row])
-
-    def suggestion(self, row: int) -> str:
-        """The label that the scores speak for; "" for none of the classes."""
-        classes, said = self.clips.classes, self.found.suggested[row]
-        if self.found.suggested.ndim == 1:
-            return classes[int(said)]
-        return LABEL_SEPARATOR.join(c for c, yes in zip(classes, said, strict=True) if yes)
-
-    def support(self, row: int) -> float:
-        """The score of what is suggested; with several labels, of its clearest change."""
-        said = self.found.suggested[row]
-        if self.found.suggested.ndim == 1:
-            return float(self.scores[row, int(said)])
-        turned = said != (self.clips.targets()[row] > 0)
-        answers = np.where(said, self.scores[row], 1.0 - self.scores[row])
-        return float((answers[turned] if turned.any() else answers).max())
 
     def to_frame(self) -> pd.DataFrame:
         """A row a listed clip, the most suspicious first."""
-        import pandas as pd
-
-        return pd.DataFrame(
-            {
-                "clip": [self.clips.ids[row] for row in self.listed],
-                "label": [self.label(row) for row in self.listed],
-                "suggestion": [self.suggestion(row) for row in self.listed],
-                "score": self.found.quality[self.listed],
-                "support": [self.support(row) for row in self.listed],
-                "group": self.clips.group[self.listed].astype(object),
-            }
-        )
+        return self.judged.iloc[self.listed].reset_index(drop=True)
 
     def summary(self) -> str:
         """For a terminal."""
-        n = len(self.clips)
         what = "answers" if self.clips.is_multi_label else "labels"
         lines = [
-            f"{n} labelled clips of {len(self.clips.classes)} classes, judged by '{self.model}' "
-            f"in {self.n_folds} folds: it agrees with {percent_text(self.agreement)} of the {what}",
+            f"{len(self.clips)} labelled clips of {len(self.clips.classes)} classes, judged in "
+            f"{self.n_folds} folds: the judge agrees with {percent_text(self.agreement)} of the "
+            f"{what}",
             f"{len(self.found.suspects)} clips look wrongly labelled; estimated share of wrong "
             f"{what}: {percent_text(self.wrong_share)}",
         ]
         lines += [
-            f"  {self.clips.ids[row]}: {self.label(row)}, sounds like "
-            f"{self.suggestion(row) or 'none of the classes'} "
-            f"({percent_text(self.support(row), 0)})"
-            for row in self.listed[:SHOWN].tolist()
+            f"  {row.clip}: {row.label}, sounds like {row.suggestion or 'none of the classes'} "
+            f"({percent_text(row.support, 0)})"
+            for row in _rows(self.to_frame()[:SHOWN])
         ]
         if len(self.listed) > SHOWN:
             lines.append(f"  and {len(self.listed) - SHOWN} more")
         if self.caution:
             lines.append(self.caution)
         lines.append("a suspect is a question, not an error: listen before you change a label")
-        lines += self.notes
-        lines += unreadable(self.failures, self.remarks)
+        lines += [*self.notes, *unreadable(self.failures, self.remarks)]
         lines += [f"list: {self.table}", f"report: {self.report}"]
         return "\n".join(lines)
 
 
-# The report of ``suspects``: what looks wrong, to be listened to.
+def _rows(table: pd.DataFrame) -> list[Any]:
+    """The rows of a table as named tuples."""
+    return list(table.itertuples())
 
 
-_MOST_ROWS = 200  # of the table in the page; the CSV has all
+def _judged(clips: Clips, scores: Scores, found: Suspects) -> pd.DataFrame:
+    """The columns of :attr:`SuspectsResult.judged`."""
+    names, said = np.array(clips.classes, object), np.asarray(found.suggested)
+    if said.ndim == 1:
+        suggestion = names[said].tolist()
+        support = scores[np.arange(len(clips)), said]
+    else:  # of what is suggested, the score of the clearest change
+        suggestion = [LABEL_SEPARATOR.join(names[row]) for row in said.astype(bool)]
+        answers = np.where(said, scores, 1.0 - scores)
+        turned = said != (clips.targets() > 0)
+        turned |= ~turned.any(axis=1, keepdims=True)
+        support = np.where(turned, answers, 0.0).max(axis=1)
+    return pd.DataFrame(
+        {
+            "clip": clips.ids,
+            "label": [LABEL_SEPARATOR.join(row) for row in clips.labels],
+            "suggestion": suggestion,
+            "score": found.quality,
+            "support": support,
+            "group": clips.group.astype(object),
+        }
+    )
 
 
 def write_suspects_page(
     folder: Path, result: SuspectsResult, options: SuspectsOptions, seconds: float
 ) -> Path:
     """Write ``report.html`` with its tables into a run folder."""
-    clips, found = result.clips, result.found
+    clips, found, listed = result.clips, result.found, result.to_frame()
     n, n_found = len(clips), len(found.suspects)
     what = "answers" if clips.is_multi_label else "labels"
-    shown = result.listed[:_MOST_ROWS].tolist()
     report = Report(
         "suspects.j2",
         f"Labels of {clips.name} that look wrong",
@@ -198,28 +256,20 @@ def write_suspects_page(
         result=result,
         options=options,
         seconds=seconds,
-        n_listed=len(shown),
-        n_all=len(result.listed),
-        n_cut=len(result.listed) > len(shown),
-        judge="a linear model and a forest of trees on statistics of spectrograms"
-        if options.model == STATISTICS
-        else f"the network '{options.model}'",
+        n_listed=min(len(listed), _MOST_ROWS),
+        n_all=len(listed),
+        n_cut=len(listed) > _MOST_ROWS,
     )
     report.verdict = Verdict(
-        f"{n_found} of {n} clips look wrongly labelled"
-        if n_found
-        else f"None of {n} clips looks wrongly labelled",
+        f"{n_found or 'None'} of {n} clips look{'s' * (not n_found)} wrongly labelled",
         "A suspect is a question, not an error: the judge has mistakes of its own. Listen before "
         "you change a label.",
     )
+    agreement, wrong = percent_text(result.agreement), percent_text(result.wrong_share)
     report.numbers = [
         Number(str(n_found), "suspects", percent_text(n_found / n) + " of the clips"),
-        Number(
-            percent_text(result.wrong_share),
-            f"estimated wrong {what}",
-            "the judge's own mistakes included",
-        ),
-        Number(percent_text(result.agreement), f"{what} the judge agrees with", "out of fold"),
+        Number(wrong, f"estimated wrong {what}", "the judge's own mistakes included"),
+        Number(agreement, f"{what} the judge agrees with", "out of fold"),
     ]
     if result.caution:
         report.warnings.append(result.caution)
@@ -232,86 +282,57 @@ def write_suspects_page(
         "agreement": result.agreement,
         "joints": [{"counts": j.counts, "thresholds": j.thresholds} for j in found.joints],
     }
-    report.players("suspects", _sounds(result, options))
+    report.players("suspects", _players(result, options))
     _add_classes(report, result)
-    if not clips.is_multi_label:
-        counts = Counter((result.label(row), result.suggestion(row)) for row in found.suspects)
-        report.table(
-            "pairs",
-            ["label", "sounds like", "clips"],
-            [(label, other, k) for (label, other), k in counts.most_common(12)],
-        )
-    ids = clips.ids
+    columns = ["clip", "label", "suggestion", "score", "support"]
+    rows = listed[columns][:_MOST_ROWS].itertuples(index=False)
     report.table(
         "suspects",
         ["rank", "clip", "label", "sounds like", "score of the label", "score of the other"],
-        [
-            (
-                rank,
-                ids[row],
-                result.label(row),
-                result.suggestion(row),
-                float(found.quality[row]),
-                result.support(row),
-            )
-            for rank, row in enumerate(shown, start=1)
-        ],
+        [(rank, *row) for rank, row in enumerate(rows, start=1)],
     )
     return report.write(folder)
 
 
-def _sounds(result: SuspectsResult, options: SuspectsOptions) -> Iterator[Player | None]:
-    clips = result.clips
-    ids, paths = clips.ids, clips.paths
-    for rank, row in enumerate(result.listed[: options.players].tolist(), start=1):
-        said = result.suggestion(row) or "none of the classes"
+def _players(result: SuspectsResult, options: SuspectsOptions) -> Iterator[Player | None]:
+    clips, paths = result.clips, result.clips.paths
+    shown = result.judged.iloc[result.listed[: options.players]]
+    for rank, row in enumerate(_rows(shown), start=1):
+        said = row.suggestion or "none of the classes"
         yield clip_player(
-            paths[row],
-            float(clips.start_time[row]),
-            float(clips.end_time[row]),
-            result.label(row),
-            f"sounds like {said}, {percent_text(result.support(row), 0)} sure",
-            f"{rank}. {ids[row]}, score of its label {result.found.quality[row]:.2f}",
+            paths[row.Index],
+            float(clips.start_time[row.Index]),
+            float(clips.end_time[row.Index]),
+            row.label,
+            f"sounds like {said}, {percent_text(row.support, 0)} sure",
+            f"{rank}. {row.clip}, score of its label {row.score:.2f}",
             sample_rate=options.mel.sample_rate,
         )
 
 
 def _add_classes(report: Report, result: SuspectsResult) -> None:
+    """What may be wrong, class by class, and what is taken for what."""
     clips, found = result.clips, result.found
+    given = clips.targets() > 0
     if clips.is_multi_label:
-        given, said = clips.targets() > 0, np.asarray(found.suggested, np.bool_)
-        report.table(
-            "classes",
-            ["class", "clips", "perhaps not heard", "perhaps forgotten"],
-            [
-                (
-                    name,
-                    int(given[:, k].sum()),
-                    int((given[:, k] & ~said[:, k]).sum()),
-                    int((~given[:, k] & said[:, k]).sum()),
-                )
-                for k, name in enumerate(clips.classes)
-            ],
-        )
+        said = np.asarray(found.suggested, np.bool_)
+        counts = (given.sum(axis=0), (given & ~said).sum(axis=0), (~given & said).sum(axis=0))
+        rows = zip(clips.classes, *(one.tolist() for one in counts), strict=True)
+        head = ["class", "clips", "perhaps not heard", "perhaps forgotten"]
+        report.table("classes", head, list(rows))
         return
-    target, right = clips.target(), np.diag(found.joints[0].true_given_label)
+    wrong = 1.0 - np.diag(found.joints[0].true_given_label)
+    counts = (given.sum(axis=0), given[found.is_suspect].sum(axis=0), wrong)
     report.table(
         "classes",
         ["class", "clips", "suspects", "estimated wrong"],
-        [
-            (
-                name,
-                int((target == k).sum()),
-                int((found.is_suspect & (target == k)).sum()),
-                float(1.0 - right[k]),
-            )
-            for k, name in enumerate(clips.classes)
-        ],
+        list(zip(clips.classes, *(one.tolist() for one in counts), strict=True)),
         formats={"estimated wrong": percent_text},
     )
-
-
-TABLE, SCORES = "suspects.csv", "scores.csv"
+    suspected = result.judged.iloc[found.suspects]
+    pairs = Counter(zip(suspected["label"], suspected["suggestion"], strict=True))
+    taken = [(label, other, n) for (label, other), n in pairs.most_common(12)]
+    report.table("pairs", ["label", "sounds like", "clips"], taken)
 
 
 def suspects(options: SuspectsOptions) -> SuspectsResult:
@@ -321,52 +342,57 @@ def suspects(options: SuspectsOptions) -> SuspectsResult:
     ------
     OptionError
         When an option is wrong, or the run folder belongs to another run.
-    ModelError
-        When there is no such network.
     DataError
         When there are too few labels or recordings, nothing can be read, or the labels have
         changed since the run was begun.
     """
     check(options)
-    if options.model != STATISTICS:
-        create(options.model, options.mel.shape)  # a wrong name is named before anything is read
     clips = _labelled(load_data(options.data, options.labels, "suspects", options))
     with open_run("suspects", options) as run:
         started = time.perf_counter()
         record_data(run, clips, options.workers)
-        run.add_data("labels", labels_hash(clips))
+        rows = zip(clips.ids, clips.labels, clips.group.tolist(), clips.fold.tolist(), strict=True)
+        run.add_data("labels", digest(sorted(rows)))
         together = recordings_in(run, clips, options)
-        clips = together.clips
-        prepared = prepare_in(run, clips, options.mel, options)
-        scored = out_of_fold(
-            clips,
+        prepared = prepare_in(run, together.clips, options.mel, options)
+        several, n, workers = clips.is_multi_label, len(clips.classes), options.workers
+        features, target = prepared.features, targets_of(prepared.clips, multi_label=several)
+        x = mel_statistics(features.array if isinstance(features, FeatureStore) else features[:])
+
+        def judge(train: Rows, test: Rows, seed: int) -> Scores:
+            known, new = x[train], x[test]
+            return fit_scores(
+                JUDGE, known, target[train], new, n_classes=n, seed=seed, workers=workers
+            )
+
+        readable, scores, n_folds = out_of_fold(
+            together.clips,
             prepared,
-            _judge(options, run, clips, prepared),
+            judge,
             folds=options.folds,
             repeats=options.repeats,
             seed=options.seed,
-            validation=0.0 if options.model == STATISTICS else options.validation,
             keep=run.path("folds"),
         )
-        shutil.rmtree(run.path("training"), ignore_errors=True)
-        table = clips[scored.rows]
-        found = _find(table, scored.scores, options)
-        listed = found.order[: options.most] if options.most else found.suspects
+        table, sure = together.clips[readable], np.clip(scores, 0.0, 1.0)
+        if several:
+            found = find_suspects_multi(table.targets(), sure)
+        else:
+            found = find_suspects(table.target(), sure)
         result = SuspectsResult(
             table,
-            scored.scores,
+            scores,
             found,
-            listed,
-            scored.n_folds,
-            options.model,
+            _judged(table, scores, found),
+            found.order[: options.most] if options.most else found.suspects,
+            n_folds,
             run.folder / TABLE,
-            run.folder / "report.html",
+            run.folder / REPORT,
             prepared.failures,
             prepared.remarks,
             (*clips.notes, *together.notes),
         )
-        write_list(run.path(TABLE), result)
-        write_all_scores(run.path(SCORES), result)
+        _write_tables(run, result)
         write_suspects_page(run.folder, result, options, time.perf_counter() - started)
         run.note(
             n_clips=len(table),
@@ -377,44 +403,23 @@ def suspects(options: SuspectsOptions) -> SuspectsResult:
     return result
 
 
-def labels_hash(clips: Clips) -> str:
-    """One hash for which clip carries which label, whatever the order of rows."""
-    rows = zip(clips.ids, clips.labels, clips.group.tolist(), clips.fold.tolist(), strict=True)
-    return digest(sorted(rows))
-
-
-def write_list(path: Path, result: SuspectsResult) -> None:
-    """A row a suspect, the most suspicious first."""
-    clips, quality = result.clips, result.found.quality
-    ids = clips.ids
+def _write_tables(run: RunFolder, result: SuspectsResult) -> None:
+    """The list, the most suspicious first; and a row per clip with the score of each class."""
     write_csv(
-        path,
+        run.path(TABLE),
         ["rank", "clip", "label", "suggested", "score", "suggested_score", "group"],
         [
-            [
-                rank,
-                ids[row],
-                result.label(row),
-                result.suggestion(row),
-                f"{quality[row]:.4f}",
-                f"{result.support(row):.4f}",
-                clips.group[row],
-            ]
-            for rank, row in enumerate(result.listed.tolist(), start=1)
+            [i, r.clip, r.label, r.suggestion, f"{r.score:.4f}", f"{r.support:.4f}", r.group]
+            for i, r in enumerate(_rows(result.to_frame()), start=1)
         ],
     )
-
-
-def write_all_scores(path: Path, result: SuspectsResult) -> None:
-    """A row per clip: label, quality, whether it is a suspect, and the score of each class."""
-    clips, found = result.clips, result.found
-    rows = zip(clips.ids, found.quality, found.is_suspect, result.scores, strict=True)
+    suspect = np.where(result.found.is_suspect, "yes", "no")
     write_csv(
-        path,
-        ["clip", "label", "score", "suspect", *clips.classes],
+        run.path(SCORES),
+        ["clip", "label", "score", "suspect", *result.clips.classes],
         [
-            [clip, result.label(i), f"{q:.4f}", "yes" if bad else "no", *(f"{s:.5f}" for s in row)]
-            for i, (clip, q, bad, row) in enumerate(rows)
+            [r.clip, r.label, f"{r.score:.4f}", suspect[i], *(f"{s:.5f}" for s in result.scores[i])]
+            for i, r in enumerate(_rows(result.judged))
         ],
     )
 
@@ -431,27 +436,3 @@ def _labelled(clips: Clips) -> Clips:
             "be doubted where there is another one"
         )
     return clips.with_columns(classes=classes)
-
-
-def _judge(options: SuspectsOptions, run: RunFolder, clips: Clips, prepared: Prepared) -> Judge:
-    target: NDArray[Any] = targets_of(prepared.clips, multi_label=clips.is_multi_label)
-    if options.model == STATISTICS:
-        return statistics_judge(
-            prepared, target, n_classes=len(clips.classes), workers=options.workers
-        )
-    return network_judge(
-        TrainConfig(options.model, mel=options.mel, loss=options.loss, fit=options.fit),
-        prepared,
-        target,
-        clips.classes,
-        device=options.device,
-        folder=run.path("training"),
-    )
-
-
-def _find(clips: Clips, scores: NDArray[np.float64], options: SuspectsOptions) -> Suspects:
-    rule: Any = options.rule
-    if clips.is_multi_label:
-        return find_suspects_multi(clips.targets(), np.clip(scores, 0.0, 1.0), rule=rule)
-    ranking: Any = options.ranking
-    return find_suspects(clips.target(), np.clip(scores, 0.0, 1.0), rule=rule, ranking=ranking)

@@ -38,11 +38,10 @@ from semisonic.data.batches import Stream
 from semisonic.evaluation.metrics import accuracy as accuracy_of
 from semisonic.evaluation.metrics import log_loss, mean_average_precision
 from semisonic.evaluation.metrics import lwlrap as lwlrap_of
-from semisonic.features.augment.base import OneOf
-from semisonic.features.augment.chain import RegisteredAugmentation, augmenter, wave_view
-from semisonic.features.augment.mixing import Mixup
+from semisonic.features.augment.sets import augmenter
+from semisonic.features.augment.spectrogram import Mixup
 from semisonic.features.frontend import Frontend
-from semisonic.features.options import REGISTERED, WAVE, MelOptions, preset
+from semisonic.features.options import MelOptions
 from semisonic.learning.consistency import MeanTeacher, PiModel
 from semisonic.learning.fixmatch import FixMatch
 from semisonic.learning.losses import create_loss
@@ -140,17 +139,6 @@ def without_validation(options: FitOptions) -> FitOptions:
 # From the name of a method and its options to what is minimised.
 
 
-def view(name: str, mel: MelOptions) -> nn.Module:
-    """A view by name: none, weak, strong, mixed (each clip draws weak or strong), or one's own."""
-    if name in REGISTERED:
-        return RegisteredAugmentation(name)
-    if mel.input == WAVE:
-        return wave_view(name, mel)
-    if name == "mixed":
-        return OneOf(view("weak", mel), view("strong", mel))
-    return augmenter(preset(name, mel), mel)
-
-
 def reads_pool(method: str, options: MethodOptions) -> bool:
     """Whether a method's objective reads unlabelled clips.
 
@@ -197,8 +185,8 @@ def make_objective(
     # pseudo-labels are told by their place in the batch.
     shared: dict[str, Any] = {
         "loss": loss,
-        "augment": None if options.augment == "none" else view(options.augment, mel),
-        "mix": Mixup(mel, options.mixup, keep_larger=True) if options.mixup else None,
+        "augment": None if options.augment == "none" else augmenter(options.augment, mel),
+        "mix": Mixup(options.mixup) if options.mixup else None,
     }
     if noisy_loss is not None:
         check_noisy(method)
@@ -210,7 +198,10 @@ def make_objective(
         autoencoder = AutoEncoder(model.encoder, choose_decoder("auto", model.name, mel), seed=seed)
         task = Reconstruction(autoencoder, model.frontend.standardize)
         return Joint(Supervised(model, **shared), task, weight)
-    shared |= {"weak": view("weak", mel), "strong": view(options.pool_augment, mel)}
+    shared |= {
+        "weak": augmenter("weak", mel),
+        "strong": augmenter(options.pool_augment, mel),
+    }
     shared["weight"] = weight
     if method == "pi-model":
         return PiModel(model, ramp_steps=options.ramp_steps, **shared)

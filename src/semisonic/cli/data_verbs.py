@@ -302,7 +302,7 @@ def data_mix(
     exit status is 3 when recordings could not be read.
     """
     from semisonic.data.recordings import known_recordings
-    from semisonic.data.synth.mixed_windows import mix as mix_clips
+    from semisonic.data.synth.mixing import mix as mix_clips
 
     source_folder = Path(data)
     if source_folder.is_dir() and output.resolve().is_relative_to(source_folder.resolve()):
@@ -358,10 +358,9 @@ def data_get(
         session.say(line)
     if session.dry_run:
         return
-    done = fetch(plan, keep_archives=keep_archives)
-    for folder, n_files in done.folders.items():
+    for folder, n_files in fetch(plan, keep_archives=keep_archives).items():
         session.say(f"{output / folder}: {n_files} files")
-    session.say(f"look at it with: semisonic data info {done.data}")
+    session.say(f"look at it with: semisonic data info {plan.data}")
 
 
 @verb(

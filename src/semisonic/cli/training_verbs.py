@@ -276,11 +276,11 @@ def calibrate(options: CalibrateOptions, session: Session) -> Status:
 @verb(
     SuspectsOptions,
     arguments=("data",),
-    basic="output labels group model folds repeats rule most players device",
+    basic="output labels group folds repeats most players",
     examples=[
         "semisonic suspects path/to/labelled -o runs/suspects",
         "semisonic suspects path/to/esc10 --repeats 3 --most 40",
-        "semisonic suspects labels.csv --group site --model small --loss lq",
+        "semisonic suspects labels.csv --group site",
     ],
     resumes=True,
     plans=True,

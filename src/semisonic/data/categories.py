@@ -84,12 +84,12 @@ def read_categories(path: Path) -> dict[str, str]:
         )
     found: dict[str, str] = {}
     for row in table.rows:
-        name, group = row.values["class"].strip(), row.values["group"].strip()
+        name, group = row["class"], row["group"]
         if not name or not group:
-            raise DataError(f"{table.where(row)}: expected a class and its group, found a blank")
+            raise DataError(f"{row.where}: expected a class and its group, found a blank")
         if found.setdefault(name, group) != group:
             raise DataError(
-                f"{table.where(row)}: '{name}' is in '{group}', and in '{found[name]}' above; "
+                f"{row.where}: '{name}' is in '{group}', and in '{found[name]}' above; "
                 "expected one group per class"
             )
     return found

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from collections import defaultdict
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from semisonic.data.clips import Clips, without_copies
+from semisonic.core.files import content_hash
+from semisonic.data.clips import Clips
 from semisonic.data.duplicates import (
     Duplicate,
     DuplicatesFound,
@@ -153,3 +157,37 @@ def clean_pool(
         near_copies = tuple(np.array(kept.ids)[same].tolist())
         kept = kept[~same]
     return CleanPool(kept, tuple(copies), near_copies)
+
+
+def without_copies(pool: Clips, of: Clips) -> tuple[Clips, list[str]]:
+    """The pool without files that have the same bytes as a file of another table.
+
+    Such a file would bring test audio into pre-training by the back door. Only files of the
+    same size are hashed.
+
+    Parameters
+    ----------
+    pool, of : Clips
+
+    Returns
+    -------
+    pool : Clips
+    dropped : list of str
+        Files that were left out.
+    """
+    by_size: dict[int, list[Path]] = defaultdict(list)
+    for path in dict.fromkeys(of.paths):
+        if os.path.isfile(path):
+            by_size[os.path.getsize(path)].append(path)
+    hashes: dict[int, set[str]] = {}
+    dropped = []
+    for file in dict.fromkeys(pool.file.tolist()):
+        path = pool.root / file
+        size = os.path.getsize(path) if os.path.isfile(path) else -1
+        if size not in by_size:
+            continue
+        if size not in hashes:
+            hashes[size] = {content_hash(known) for known in by_size[size]}
+        if content_hash(path) in hashes[size]:
+            dropped.append(file)
+    return pool[~np.isin(pool.file, dropped)] if dropped else pool, dropped

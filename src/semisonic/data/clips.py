@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.core.errors import DataError
-from semisonic.core.files import content_hash
 from semisonic.core.options import nearest
 
 if TYPE_CHECKING:
@@ -28,6 +26,7 @@ if TYPE_CHECKING:
 
 LABEL_SEPARATOR = ";"
 POSITIVE, UNCERTAIN = LABEL_TYPES = ("positive", "uncertain")
+_COLUMNS = ("file", "start_time", "end_time", "group", "fold", "label_type")
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,42 +73,30 @@ class Clips:
     _class_index: dict[str, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        n = len(self.file)
+        n, name = len(self.file), f"clip table '{self.name}'"
         if not len(self.label_type):
-            object.__setattr__(self, "label_type", all_positive(n))
-        for column in ("start_time", "end_time", "labels", "group", "fold", "label_type"):
-            if len(getattr(self, column)) != n:
-                raise DataError(
-                    f"clip table '{self.name}': column '{column}' has "
-                    f"{len(getattr(self, column))} rows, expected {n}"
-                )
-        if len(set(self.classes)) != len(self.classes):
-            raise DataError(f"clip table '{self.name}': a class name stands twice")
+            object.__setattr__(self, "label_type", np.full(n, POSITIVE))
+        for column in (*_COLUMNS, "labels"):
+            if (found := len(getattr(self, column))) != n:
+                raise DataError(f"{name}: column '{column}' has {found} rows, expected {n}")
         object.__setattr__(self, "_class_index", {c: i for i, c in enumerate(self.classes)})
-        self._check_times()
-        for found in sorted(set(self.label_type.tolist()) - set(LABEL_TYPES)):
-            raise DataError(
-                f"clip table '{self.name}': found label type '{found}', expected one of "
-                f"{', '.join(LABEL_TYPES)}"
-            )
-        unknown = {label for row in self.labels for label in row} - set(self.classes)
-        if unknown:
-            raise DataError(
-                f"clip table '{self.name}': labels without a class: {', '.join(sorted(unknown))}"
-            )
-
-    def _check_times(self) -> None:
-        """See that every clip has a length, and every fold a number from 0."""
+        if len(self._class_index) != len(self.classes):
+            raise DataError(f"{name}: a class name stands twice")
         start, end, fold = (np.asarray(c) for c in (self.start_time, self.end_time, self.fold))
         with np.errstate(invalid="ignore"):
             bad = ~(np.isfinite(start) & (start >= 0)) | (end <= start) | (end == math.inf)
         for row in np.flatnonzero(bad | (fold < 0))[:1]:
-            what = (
-                f"start {start[row]:g} s, end {end[row]:g} s; expected 0 <= start < end"
-                if bad[row]
-                else f"fold {fold[row]}; expected 1 or more, or 0 for none"
+            what = f"fold {fold[row]}; expected 1 or more, or 0 for none"
+            if bad[row]:
+                what = f"start {start[row]:g} s, end {end[row]:g} s; expected 0 <= start < end"
+            raise DataError(f"{name}, {self.file[row]}: found {what}")
+        for wrong in set(self.label_type.tolist()) - set(LABEL_TYPES):
+            raise DataError(
+                f"{name}: found label type '{wrong}', expected one of {', '.join(LABEL_TYPES)}"
             )
-            raise DataError(f"clip table '{self.name}', {self.file[row]}: found {what}")
+        unknown = {label for row in self.labels for label in row} - set(self.classes)
+        if unknown:
+            raise DataError(f"{name}: labels without a class: {', '.join(sorted(unknown))}")
 
     @classmethod
     def from_rows(
@@ -170,10 +157,7 @@ class Clips:
             notes=tuple(notes),
             label_type=np.array([row.get("label_type", POSITIVE) for row in table], np.str_),
         )
-        twice = clips.standing_twice()
-        if twice:
-            raise DataError(f"clip table '{name}': the clip {twice} stands twice")
-        return clips
+        return clips._each_once()
 
     @classmethod
     def from_files(
@@ -213,59 +197,38 @@ class Clips:
             order = np.argsort(column, kind="stable")
             column, group = column[order], group[order]
         n = len(column)
+        times = np.zeros(n), np.full(n, np.nan)
+        fold = np.zeros(n, np.int64)
         clips = cls(
-            Path(root),
-            column,
-            np.zeros(n),
-            np.full(n, np.nan),
-            ((),) * n,
-            group,
-            np.zeros(n, np.int64),
-            name=name,
-            notes=tuple(notes),
+            Path(root), column, *times, ((),) * n, group, fold, name=name, notes=tuple(notes)
         )
-        twice = clips.standing_twice()
-        if twice:
-            raise DataError(f"clip table '{name}': the clip {twice} stands twice")
-        return clips
+        return clips._each_once()
 
     def standing_twice(self) -> str:
         """The first clip that stands in the table more than once; empty if there is none."""
-        file, start, end = self.file, self.start_time, np.nan_to_num(self.end_time, nan=-1.0)
-        if (file[1:] < file[:-1]).any():
-            order = np.argsort(file, kind="stable")
-            file, start, end = file[order], start[order], end[order]
-        else:
-            order = np.arange(len(self))
-        many = np.flatnonzero(file[1:] == file[:-1])
-        if not len(many):
+        times = (
+            np.nan_to_num(t, nan=-1.0).round(3).tolist() for t in (self.start_time, self.end_time)
+        )
+        keys = list(zip(self.file.tolist(), *times, strict=True))
+        if len(set(keys)) == len(keys):
             return ""
-        seen: set[tuple[str, float, float]] = set()
-        for row in np.union1d(many, many + 1).tolist():
-            key = (str(file[row]), round(float(start[row]), 3), round(float(end[row]), 3))
-            if key in seen:
-                return self[order[row : row + 1]].ids[0]
-            seen.add(key)
-        return ""
+        first = {key: row for row, key in reversed(list(enumerate(keys)))}
+        row = next(row for row, key in enumerate(keys) if first[key] != row)
+        return self[row].ids[0]
+
+    def _each_once(self) -> Clips:
+        if twice := self.standing_twice():
+            raise DataError(f"clip table '{self.name}': the clip {twice} stands twice")
+        return self
 
     def __len__(self) -> int:
         return len(self.file)
 
     def __getitem__(self, rows: Any) -> Clips:
         """The rows chosen by a slice, a mask or an array of row numbers."""
-        index = np.arange(len(self))[rows]
-        if index.ndim == 0:
-            index = index[None]
-        return replace(
-            self,
-            file=self.file[index],
-            start_time=self.start_time[index],
-            end_time=self.end_time[index],
-            labels=tuple(self.labels[i] for i in index),
-            group=self.group[index],
-            fold=self.fold[index],
-            label_type=self.label_type[index],
-        )
+        index = np.atleast_1d(np.arange(len(self))[rows])
+        columns = {name: getattr(self, name)[index] for name in _COLUMNS}
+        return replace(self, **columns, labels=tuple(self.labels[i] for i in index))
 
     def __repr__(self) -> str:
         labelled = int(self.is_labelled.sum())
@@ -333,8 +296,8 @@ class Clips:
 
     def without_labels(self) -> Clips:
         """The same clips as an unlabelled pool, so that no label can leak from them."""
-        plain = all_positive(len(self))
-        return replace(self, labels=((),) * len(self), classes=(), label_type=plain)
+        no_types = np.empty(0, np.str_)
+        return replace(self, labels=((),) * len(self), classes=(), label_type=no_types)
 
     def with_columns(self, **columns: Any) -> Clips:
         """A copy in which whole columns (or ``classes``, ``name``) are replaced."""
@@ -358,11 +321,6 @@ class Clips:
                 "label_type": self.label_type.astype(object),
             }
         )
-
-
-def all_positive(n: int) -> NDArray[np.str_]:
-    """The label type of ``n`` clips whose labels somebody verified."""
-    return np.full(n, POSITIVE, dtype=np.dtype(f"<U{len(POSITIVE)}"))
 
 
 def _place(row: dict[str, Any]) -> tuple[str, float, float]:
@@ -409,52 +367,17 @@ def join(first: Clips, second: Clips, name: str | None = None) -> Clips:
     root = Path(os.path.commonpath([first.root.resolve(), second.root.resolve()]))
     tables = (first, second)
     files = [(table.root / file).resolve() for table in tables for file in table.file.tolist()]
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(table, name) for table in tables]) for name in _COLUMNS
+    }
+    columns["file"] = np.array([_below(file, root) for file in files], dtype=np.str_)
     return Clips(
-        root=root,
-        file=np.array([_below(file, root) for file in files], dtype=np.str_),
-        start_time=np.concatenate([table.start_time for table in tables]),
-        end_time=np.concatenate([table.end_time for table in tables]),
+        root,
+        **columns,
         labels=first.labels + second.labels,
-        group=np.concatenate([table.group for table in tables]),
-        fold=np.concatenate([table.fold for table in tables]),
         classes=tuple(dict.fromkeys(first.classes + second.classes)),
         name=name or f"{first.name} + {second.name}",
-        label_type=np.concatenate([table.label_type for table in tables]),
     )
-
-
-def without_copies(pool: Clips, of: Clips) -> tuple[Clips, list[str]]:
-    """The pool without files that have the same bytes as a file of another table.
-
-    Such a file would bring test audio into pre-training by the back door. Only files of the
-    same size are hashed.
-
-    Parameters
-    ----------
-    pool, of : Clips
-
-    Returns
-    -------
-    pool : Clips
-    dropped : list of str
-        Files that were left out.
-    """
-    by_size: dict[int, list[Path]] = defaultdict(list)
-    for path in dict.fromkeys(of.paths):
-        if os.path.isfile(path):
-            by_size[os.path.getsize(path)].append(path)
-    hashes: dict[int, set[str]] = {}
-    dropped = []
-    for file in dict.fromkeys(pool.file.tolist()):
-        path = pool.root / file
-        size = os.path.getsize(path) if os.path.isfile(path) else -1
-        if size not in by_size:
-            continue
-        if size not in hashes:
-            hashes[size] = {content_hash(known) for known in by_size[size]}
-        if content_hash(path) in hashes[size]:
-            dropped.append(file)
-    return pool[~np.isin(pool.file, dropped)] if dropped else pool, dropped
 
 
 def _below(file: Path, root: Path) -> str:
@@ -462,7 +385,7 @@ def _below(file: Path, root: Path) -> str:
     return file.relative_to(root).as_posix() if file.is_relative_to(root) else file.as_posix()
 
 
-# Part of a table by class or by who checked the labels, and classes too rare to work with.
+# Part of a table by class or by who checked the labels.
 
 
 def keep_classes(clips: Clips, classes: Iterable[str]) -> Clips:
@@ -495,7 +418,9 @@ def keep_classes(clips: Clips, classes: Iterable[str]) -> Clips:
         raise DataError(f"'{clips.name}' has no class '{name}'; {nearest(name, clips.classes)}")
     labels = [tuple(label for label in row if label in wanted) for row in clips.labels]
     stays = np.array([bool(new) or not old for new, old in zip(labels, clips.labels, strict=True)])
-    kept = clips.with_columns(labels=tuple(labels), classes=_in_order(clips, wanted))
+    kept = clips.with_columns(
+        labels=tuple(labels), classes=tuple(label for label in clips.classes if label in wanted)
+    )
     return kept[stays] if len(kept) else kept
 
 
@@ -520,23 +445,3 @@ def verified_labels(clips: Clips, purpose: str = "this") -> Clips:
             f"uncertain), and {purpose} needs checked ones; give another part of the data set"
         )
     return clips[~uncertain]
-
-
-def rare_classes(clips: Clips, n_recordings: int = 2) -> list[str]:
-    """The classes with fewer recordings than this, in the table's order.
-
-    Examples
-    --------
-    >>> rows = [{"file": f, "labels": f[:3]} for f in ("cat1.wav", "cat2.wav", "dog1.wav")]
-    >>> rare_classes(Clips.from_rows("sounds", rows))
-    ['dog']
-    """
-    groups: dict[str, set[str]] = {label: set() for label in clips.classes}
-    for row, group in zip(clips.labels, clips.group.tolist(), strict=True):
-        for label in row:
-            groups[label].add(group)
-    return [label for label in clips.classes if len(groups[label]) < n_recordings]
-
-
-def _in_order(clips: Clips, wanted: set[str]) -> tuple[str, ...]:
-    return tuple(label for label in clips.classes if label in wanted)

@@ -247,22 +247,12 @@ class MixOptions:
     )
     seed: int = option(0, "seed; the same seed gives the same windows", minimum=0)
     workers: int | None = option(None, "threads; one per core if not given", minimum=1)
-    cut: bool = option(True, "cut the longest stretch of sound out of each clip; off: all of it")
-    depth_db: float = option(
-        25.0,
-        "sound is what is at most so far below the loudest 10 ms of the clip",
-        unit="dB",
-        minimum=1,
-        maximum=100,
-    )
-    gap: float = option(
-        0.4, "a quieter pause up to this does not end a stretch", unit="s", minimum=0
-    )
+    cut: bool = option(True, "cut the longest segment of sound out of each clip; off: all of it")
     shortest: float = option(
-        0.3, "clips without a stretch at least so long are left out", unit="s", minimum=0.02
+        0.3, "clips without a segment at least so long are left out", unit="s", minimum=0.02
     )
     longest: float = option(
-        4.0, "clips whose longest stretch is longer are left out", unit="s", minimum=0.02
+        4.0, "clips whose longest segment is longer are left out", unit="s", minimum=0.02
     )
 
 

@@ -8,11 +8,12 @@ import tempfile
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from semisonic.audio.find import AUDIO_SUFFIXES, OTHER_SUFFIXES
 from semisonic.audio.remote import storage, url_of
 from semisonic.core.errors import DataError, OptionError
-from semisonic.core.files import content_hash, replacing
+from semisonic.core.files import content_hash, read_json, replacing, write_json
 
 LIST = ".semisonic-outputs"
 """Beside results that are single files: a line of JSON for each time one was written."""
@@ -163,6 +164,53 @@ def check_folder(
             f"output: '{folder}' holds '{shown[0]}', but is not the folder of {kind}; "
             "choose a new or an empty folder"
         )
+
+
+def claim_folder(
+    folder: Path, kind: str, mark: str, about: dict[str, Any], free: Collection[str] = ()
+) -> None:
+    """Write down what a folder is made with, or compare it with what it was made with before.
+
+    Parameters
+    ----------
+    folder : Path
+    kind : str
+        What it becomes, such as "a synth set".
+    mark : str
+        The file in it that tells, as JSON.
+    about : dict
+        What the files depend on; "options" holds more of it.
+    free : collection of str
+        Names of what may differ.
+
+    Raises
+    ------
+    OptionError, DataError
+        When the folder holds something else, or was made otherwise.
+    """
+    check_folder(folder, kind, {mark})
+    path = folder / mark
+    if path.exists():
+        try:
+            found = read_json(path)
+            before = {**found, **found["options"]}
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"{path}: damaged ({error}). Delete the folder, or choose another"
+            ) from error
+        differences = [
+            f"{name} (found {before.get(name)}, asked for {value})"
+            for name, value in {**about, **about["options"]}.items()
+            if name != "options" and name not in free and before.get(name) != value
+        ]
+        if differences:
+            raise DataError(
+                f"{folder}: holds {kind} made with another {', '.join(differences)}. "
+                "Choose another folder"
+            )
+        if found == about:
+            return
+    write_json(path, about)
 
 
 def _check_way(output: Path) -> None:

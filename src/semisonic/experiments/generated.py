@@ -44,9 +44,9 @@ from semisonic.core.errors import OptionError
 from semisonic.core.seeds import derive, torch_generator
 from semisonic.data.batches import Stream
 from semisonic.experiments.recipe import GeneratedOptions
-from semisonic.features.augment.chain import augmenter
+from semisonic.features.augment.sets import augmenter
 from semisonic.features.frontend import Standardize
-from semisonic.features.options import WAVE, MelOptions, preset
+from semisonic.features.options import WAVE, MelOptions
 from semisonic.learning.objective import BatchLike, Objective, full_precision, targets_of
 from semisonic.learning.supervised import NOISY, shares
 from semisonic.models.decoders import SubPixelConv, shuffle_cells
@@ -443,12 +443,11 @@ def generate(
         raise OptionError(f"option 'generated_ratio': {found}")
     seed = derive(seed, "generated") % (1 << 31)
     size = (mel.shape[1], int(np.shape(features)[3]))
-    changes = replace(preset("weak", mel), time_shift=_LONGEST_SHIFT * mel.duration)
     objective = ConditionalGan(
         PatchGenerator(size, n_classes, seed=seed),
         PatchCritic(size, n_classes, seed=seed),
         Standardize("mel", 1, size[0]).fit(feature_parts(features, rows)),
-        view=augmenter(changes, mel),
+        view=augmenter("weak", mel, max_shift=_LONGEST_SHIFT * mel.duration),
     )
     clips = Stream(
         features,

@@ -37,10 +37,14 @@ from semisonic.data.clips import Clips, join
 from semisonic.data.feature_store import FeatureStore, one_torch_thread
 from semisonic.data.recordings import AUTO, COPIES, KnownRecordings, copies_together, unnamed_note
 from semisonic.data.splits import make_folds
-from semisonic.features.augment.class_wise import PICZAK_OTHERS, ClassWise, piczak_limits
-from semisonic.features.augment.frequency import PitchShift
-from semisonic.features.augment.noise import PinkNoise, WhiteNoise
 from semisonic.features.augment.time import TimeStretch
+from semisonic.features.augment.waves import (
+    PICZAK_OTHERS,
+    ClassWise,
+    Noise,
+    PitchShift,
+    piczak_limits,
+)
 from semisonic.features.options import WAVE, MelOptions
 
 # Changed copies of training clips, as files in the cache.
@@ -140,8 +144,8 @@ def _change(kind: str, clips: Clips, rate: int) -> Change:
     one = {
         PITCH: PitchShift(waves, SEMITONES),
         STRETCH: TimeStretch(waves, *FACTORS),
-        WHITE: WhiteNoise(waves, *SNR_DB),
-        PINK: PinkNoise(waves, *SNR_DB),
+        WHITE: Noise(waves, "white", *SNR_DB),
+        PINK: Noise(waves, "pink", *SNR_DB),
     }[kind]
     return lambda x, _: one(x)
 

@@ -23,7 +23,7 @@ from semisonic.data.datasets.load import name_from
 from semisonic.data.events import NEGATIVE, POSITIVE, UNCERTAIN
 from semisonic.data.label_log import NONE_HEARD, PASSED_OVER, LabelEntry, Segment
 from semisonic.data.outputs import check_file, is_own, writing
-from semisonic.data.tables import TableRow, number, read_table, to_float
+from semisonic.data.tables import TableRow, number, read_table
 from semisonic.evaluation.report.document import Player, Report
 from semisonic.labeling.index import shown_names
 from semisonic.labeling.label_log import LabelLog
@@ -130,10 +130,10 @@ class Suggestion(Segment):
         cells["label"].encode()
         start, end = (number(cells[name], name) for name in ("start_time", "end_time"))
         cluster = number(cells["cluster"], "cluster")
-        if not cells["file"] or start is None or end is None:
+        if not cells["file"] or start.is_nan() or end.is_nan():
             raise ValueError("no file, start_time or end_time")
         guesses = (
-            (name, to_float(number(cells[f"score_{k}"], "score")))
+            (name, float(number(cells[f"score_{k}"], "score")))
             for k in range(1, GUESSES + 1)
             if (name := cells[f"guess_{k}"])
         )
@@ -143,8 +143,8 @@ class Suggestion(Segment):
             float(end),
             cells["why"],
             tuple(guesses),
-            to_float(number(cells["uncertainty"], "uncertainty")),
-            -1 if cluster is None else int(cluster),
+            float(number(cells["uncertainty"], "uncertainty")),
+            -1 if cluster.is_nan() else int(cluster),
             cells["group"],
             cells["label"],
         )
@@ -234,12 +234,11 @@ class Queue:
                 rows.append(Suggestion.from_cells(cells))
             except UnicodeEncodeError as error:
                 raise DataError(
-                    f"{table.where(cells)}: the label is not UTF-8 text; save the table as "
-                    "'CSV UTF-8'"
+                    f"{cells.where}: the label is not UTF-8 text; save the table as 'CSV UTF-8'"
                 ) from error
             except ValueError as error:
                 raise DataError(
-                    f"{table.where(cells)}: not a row of a queue ({error}); {expected}"
+                    f"{cells.where}: not a row of a queue ({error}); {expected}"
                 ) from error
         return cls(Path(os.path.abspath(source.parent)), tuple(rows))
 

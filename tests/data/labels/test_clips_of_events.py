@@ -9,14 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semisonic.core.errors import DataError, OptionError
+from semisonic.core.errors import OptionError
 from semisonic.data.clips import Clips
-from semisonic.data.events import (
-    Events,
-    clips_from_events,
-    events_from_clips,
-    label_windows,
-)
+from semisonic.data.events import Events, clips_from_events, label_windows
 from semisonic.data.options import WindowRules
 
 ROOT = Path("recordings")
@@ -94,8 +89,6 @@ def test_points_become_clips_of_a_second() -> None:
     clips = clips_from_events(events(("a.wav", 5, 5, "x"), ("a.wav", 0.1, 0.1, "x")), ROOT)
     assert clips.ids == ["a.wav@0.000-1.000", "a.wav@4.500-5.500"]
     assert any("2 points" in note for note in clips.notes)
-    with pytest.raises(DataError, match="point_duration"):
-        clips_from_events(events(("a.wav", 5, 5, "x")), ROOT, point_duration=0)
 
 
 def test_order_of_classes_and_groups() -> None:
@@ -103,46 +96,6 @@ def test_order_of_classes_and_groups() -> None:
     clips = clips_from_events(table, ROOT, classes=["c", "b", "never"], group="folder")
     assert clips.classes == ("c", "b", "a")
     assert clips.group.tolist() == ["s1", "s1", "s2"]
-
-
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from(["a.wav", "s/b.wav"]),
-            st.integers(0, 50),
-            st.integers(1, 50),
-            st.sets(st.sampled_from(["x", "y", "z"])),
-            st.booleans(),
-        ),
-        unique_by=lambda row: row[:3],
-    )
-)
-def test_clips_come_back_from_their_events(
-    rows: list[tuple[str, int, int, set[str], bool]],
-) -> None:
-    clips = Clips.from_rows(
-        ROOT,
-        [
-            {
-                "file": f,
-                "start_time": a,
-                "end_time": a + d,
-                "labels": sorted(labels),
-                "label_type": "uncertain" if unsure and labels else "positive",
-            }
-            for f, a, d, labels, unsure in rows
-        ],
-    )
-    again = clips_from_events(events_from_clips(clips), ROOT)
-    assert said(again) == said(clips)
-    assert again.classes == clips.classes
-
-
-def test_clips_to_the_end_of_a_file_need_its_length() -> None:
-    clips = Clips.from_rows(ROOT, [{"file": "a.wav", "start_time": 2.0, "labels": "x"}])
-    assert events_from_clips(clips, durations={"a.wav": 10.0}).end_time.tolist() == [10.0]
-    with pytest.raises(DataError, match=r"a\.wav.*length cannot be read"):
-        events_from_clips(clips)
 
 
 def test_windows_have_the_labels_of_events_that_they_share_enough_with() -> None:

@@ -350,7 +350,7 @@ def test_a_link_to_nowhere_is_passed_over(tmp_path: Path) -> None:
     save(tmp_path, "rec.txt", "0\t1\tx\n")
     found = collect_labels(tmp_path)
     assert len(found.events) == 1
-    assert found.notes == ("1 other text files passed over",)
+    assert found.notes == ["1 other text files passed over"]
 
 
 def test_what_is_written_is_what_the_tools_expect(tmp_path: Path) -> None:

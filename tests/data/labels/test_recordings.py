@@ -105,7 +105,7 @@ def test_a_folder_of_tracks(tmp_path: Path) -> None:
         assert [reason for _, reason in found.problems] == [
             f"1 event: no recording below {tmp_path / 'audio'} has the name of 'lost.txt'"
         ]
-        assert found.notes == ("1 other text files passed over",)
+        assert found.notes == ["1 other text files passed over"]
 
 
 def test_raven_tables_in_folders_keep_their_recordings_apart(tmp_path: Path) -> None:

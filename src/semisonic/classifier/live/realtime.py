@@ -8,13 +8,14 @@ import queue
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import numpy as np
 
-from semisonic.audio.live import BLOCK_TIME, Clock, LiveBlock, LiveGap, LiveSource
+from semisonic.audio.live import BLOCK_TIME, LiveBlock, LiveGap, LiveSource
 from semisonic.core.text import count_text
 
 
@@ -35,8 +36,8 @@ class StreamClock:
         speed: float,
         began: datetime | None = None,
         *,
-        ticks: Clock = time.monotonic,
-        wall: Clock = time.time,
+        ticks: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._speed, self.ticks, self._wall = speed, ticks, wall
         if began is None and not speed:

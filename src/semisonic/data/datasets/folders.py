@@ -91,7 +91,7 @@ CLASS_FOLDERS = Layout(
 
 def _recognise_files(dataset: DatasetPath) -> str | None:
     """Any audio file, or a folder with recordings directly in it and no class folders."""
-    if dataset.is_audio_file:
+    if dataset.kind == "recording":
         return "one recording"
     if dataset.audio and not any("/" in file for file in dataset.audio):
         n = count_text(len(dataset.audio), "recording")
@@ -101,7 +101,7 @@ def _recognise_files(dataset: DatasetPath) -> str | None:
 
 def _read_files(dataset: DatasetPath, options: ReadOptions) -> Clips:
     """List every recording below the folder; none gets a label."""
-    if dataset.is_audio_file:
+    if dataset.kind == "recording":
         return from_files([dataset.path], dataset.name)
     files = dataset.need_audio()
     groups, notes = groups_by_name(files, options.group)
@@ -131,10 +131,4 @@ def from_files(files: Iterable[str | os.PathLike[str]], name: str = "files") -> 
     return Clips.from_rows(root, ({"file": file} for file in names), name=name)
 
 
-FILES = Layout(
-    "files",
-    "recordings without labels",
-    _read_files,
-    _recognise_files,
-    paths=("folder", "recording"),
-)
+FILES = Layout("files", "recordings without labels", _read_files, _recognise_files)

@@ -15,15 +15,7 @@ from semisonic.core.errors import AudioError, DataError, OptionError
 from semisonic.core.options import nearest
 from semisonic.core.text import count_text
 from semisonic.data.clips import Clips
-from semisonic.data.datasets.esc import ESC10, ESC50, ESC_FOLDERS, ESC_US
 from semisonic.data.datasets.folders import CLASS_FOLDERS, FILES
-from semisonic.data.datasets.fsdkaggle import (
-    CURATED2019,
-    FSDKAGGLE2018,
-    FSDKAGGLE2019,
-    NOISY2019,
-    VERIFIED2018,
-)
 from semisonic.data.datasets.label_tables import (
     AUDACITY,
     BIRDNET,
@@ -34,7 +26,20 @@ from semisonic.data.datasets.label_tables import (
     RAVEN,
 )
 from semisonic.data.datasets.layout import DatasetPath, Layout
-from semisonic.data.datasets.urbansound import URBANSOUND, URBANSOUND8K, URBANSOUND_FOREGROUND
+from semisonic.data.datasets.published import (
+    CURATED2019,
+    ESC10,
+    ESC50,
+    ESC_FOLDERS,
+    ESC_US,
+    FSDKAGGLE2018,
+    FSDKAGGLE2019,
+    NOISY2019,
+    URBANSOUND,
+    URBANSOUND8K,
+    URBANSOUND_FOREGROUND,
+    VERIFIED2018,
+)
 from semisonic.data.options import LABEL_CHOICES, ReadOptions
 from semisonic.data.recordings import COPIES, known_recordings
 
@@ -116,7 +121,7 @@ def load_clips(
         group=rule, separator=separator, merge_parts=merge_parts, allow_missing=allow_missing
     )
     layout = _detect(dataset)[0] if wanted in ("auto", "none") else _BY_KIND[wanted]
-    if dataset.is_audio_file and layout.kind != "files":
+    if dataset.kind == "recording" and layout.kind != "files":
         raise DataError(
             f"{dataset.path}: one recording, expected a folder or a table for '{wanted}'"
         )
@@ -209,7 +214,7 @@ def _dataset_at(path: str | os.PathLike[str], label_column: str | None = None) -
     dataset = DatasetPath(Path(path), label_column)
     if not dataset.path.exists():
         raise DataError(f"{dataset.path}: no such file or folder; look at the spelling of the path")
-    if not (dataset.is_folder or dataset.is_text or dataset.is_log or dataset.is_audio_file):
+    if not dataset.kind:
         raise DataError(
             f"{dataset.path}: found a '{dataset.path.suffix or 'nameless'}' file, expected a "
             "folder with recordings, a CSV or TSV table, a label file, a label log, or a recording"
@@ -219,15 +224,15 @@ def _dataset_at(path: str | os.PathLike[str], label_column: str | None = None) -
 
 def _detect(dataset: DatasetPath) -> tuple[Layout, str]:
     for layout in LAYOUTS:
-        reason = layout.reason(dataset)
+        reason = layout.recognise(dataset)
         if reason is not None:
             return layout, reason
-    if dataset.is_log:
+    if dataset.kind == "log":
         raise DataError(
             f"{dataset.path}: no label log; expected a first line as LabelLog writes it, with the "
             "folder of the recordings"
         )
-    if dataset.is_text:
+    if dataset.kind in ("table", "text"):
         raise DataError(
             f"{dataset.path}: neither a label track of Audacity nor a table of a known form. "
             "Expected times and labels with tabs between them, or columns with names"
@@ -340,7 +345,7 @@ def _clips_of(path: Path, labels: str, group: str) -> Clips:
     if not path.exists():
         raise DataError(f"{path}: no such file or folder")
     place = DatasetPath(path)
-    if place.is_text or place.is_log:
+    if place.kind in ("table", "text", "log"):
         return load_clips(path, labels=of_tables, group=group, allow_missing=True)
     if place.is_folder:
         return load_clips(path, labels=labels, group=group, allow_missing=True)

@@ -19,7 +19,6 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,6 @@ from semisonic.core.files import (
     read_csv,
     read_json,
     replacing,
-    write_json,
     write_text,
 )
 from semisonic.core.options import to_dict
@@ -42,19 +40,12 @@ from semisonic.core.parallel import count_workers, in_threads
 from semisonic.core.user_cache import cache_part
 from semisonic.data.clips import LABEL_SEPARATOR, UNCERTAIN, Clips
 from semisonic.data.options import SynthOptions, checked_synth
-from semisonic.data.outputs import check_folder
+from semisonic.data.outputs import claim_folder
 from semisonic.data.synth.plan import Item, labelled_items, noisy_items, pool_items
 
 NOISY = "noisy.csv"
 FORMAT = 1  # raise when the same options give other sounds
-_ONLY_IN_TABLES = (
-    "clips_per_class",
-    "n_pool",
-    "n_folds",
-    "label_noise",
-    "n_noisy",
-    "noisy_wrong",
-)
+_ONLY_IN_TABLES = ("clips_per_class", "n_pool", "n_folds", "label_noise", "n_noisy", "noisy_wrong")
 
 
 def make_in_cache(options: SynthOptions | None = None, workers: int | None = None) -> Path:
@@ -97,61 +88,18 @@ def make_synth(
     """
     options = checked_synth(options or SynthOptions())
     root = Path(folder)
-    _claim(root, options)
+    about = {"format": FORMAT, "options": to_dict(options), "classes": list(options.classes)}
+    claim_folder(root, "a synth set", "synth.json", about, {*_ONLY_IN_TABLES})
     labelled, pool = list(labelled_items(options)), list(pool_items(options))
     noisy = list(noisy_items(options))
     missing = [item for item in (*labelled, *noisy, *pool) if not (root / item.file).exists()]
     if missing:
         _sweep(root)
         _render_all(root, missing, count_workers(workers))
-    _write_table(
-        root / "labels.csv",
-        ("file", "label", "group", "fold", "true_label"),
-        ((i.file, _cell(i.labels), _group(i), str(i.fold), _cell(i.take.sounds)) for i in labelled),
-    )
+    _write_table(root / "labels.csv", labelled, ("file", "label", "group", "fold", "true_label"))
     if noisy or (root / NOISY).exists():
-        _write_table(
-            root / NOISY,
-            ("file", "label", "group", "true_label"),
-            ((i.file, _cell(i.labels), _group(i), _cell(i.take.sounds)) for i in noisy),
-        )
-    _write_table(
-        root / "pool.csv",
-        ("file", "group", "true_label"),
-        ((i.file, _group(i), _cell(i.take.sounds)) for i in pool),
-    )
-
-
-def _claim(root: Path, options: SynthOptions) -> None:
-    """Write the options down, or compare them with those the folder was made with."""
-    about = root / "synth.json"
-    wanted: dict[str, Any] = {
-        "format": FORMAT,
-        "options": to_dict(options),
-        "classes": list(options.classes),
-    }
-    check_folder(root, "a synth set", {about.name})
-    if not about.exists():
-        write_json(about, wanted)
-        return
-    found = read_about(root)
-    if found["format"] != FORMAT:
-        raise DataError(
-            f"{root}: found a synth set of format {found['format']}, expected {FORMAT}. Make it "
-            "anew in another folder"
-        )
-    differences = [
-        f"{name} (found {found['options'].get(name)}, asked for {value})"
-        for name, value in wanted["options"].items()
-        if name not in _ONLY_IN_TABLES and found["options"].get(name) != value
-    ]
-    if differences:
-        raise DataError(
-            f"{root}: holds a synth set with another {', '.join(differences)}. "
-            "Choose another folder"
-        )
-    if found != wanted:
-        write_json(about, wanted)
+        _write_table(root / NOISY, noisy, ("file", "label", "group", "true_label"))
+    _write_table(root / "pool.csv", pool, ("file", "group", "true_label"))
 
 
 def read_about(root: Path) -> dict[str, Any]:
@@ -201,16 +149,18 @@ def _render_group(root: Path, items: list[Item]) -> int:
     return len(items)
 
 
-def _group(item: Item) -> str:
-    return item.take.recording
-
-
-def _cell(labels: tuple[str, ...]) -> str:
-    return LABEL_SEPARATOR.join(labels)
-
-
-def _write_table(file: Path, header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
-    text = "".join(map(csv_line, (header, *rows)))
+def _write_table(file: Path, items: list[Item], columns: tuple[str, ...]) -> None:
+    cells = (
+        {
+            "file": item.file,
+            "label": LABEL_SEPARATOR.join(item.labels),
+            "group": item.take.recording,
+            "fold": str(item.fold),
+            "true_label": LABEL_SEPARATOR.join(item.take.sounds),
+        }
+        for item in items
+    )
+    text = "".join(map(csv_line, (columns, *([row[name] for name in columns] for row in cells))))
     if not file.exists() or file.read_text(encoding="utf-8") != text:
         write_text(file, text)
 

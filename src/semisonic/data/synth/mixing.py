@@ -1,12 +1,27 @@
-"""Sounds cut out of clips, backgrounds, and sounds put into backgrounds at a level."""
+"""Training windows for a detector: labelled sounds mixed into background.
+
+The longest segment of sound of a clip, which is not much quieter than its loudest moment, is put
+into stretches of background at random times and levels. The folder::
+
+    labels.csv               file,label,group and what is known of each window
+    robin-000012-0.wav …     named by the class, the clip's row and the copy
+    background-000000.wav …
+    left_out.csv             clips without a suitable sound, and why
+    bad_files.csv            clips and backgrounds that could not be read, if any
+    mix.json                 the options; journal.jsonl: what is finished
+
+The table is written last. Without it, the windows lie in no folders of classes that could be
+learned from without knowing which come from one recording.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,17 +29,88 @@ from numpy.typing import NDArray
 from semisonic.audio.find import find_audio
 from semisonic.audio.read import probe, read
 from semisonic.audio.resample import fit_length
+from semisonic.audio.write import write
+from semisonic.core import progress
 from semisonic.core.errors import AudioError, DataError, OptionError
-from semisonic.core.progress import track
+from semisonic.core.files import digest, write_csv
+from semisonic.core.options import to_dict
+from semisonic.core.parallel import in_threads
 from semisonic.core.seeds import generator
-from semisonic.data.clips import Clips
-from semisonic.data.events import Events
-from semisonic.data.options import MixOptions
-from semisonic.data.synth.render import background
+from semisonic.core.text import count_text
+from semisonic.data.cache import KeyTable
+from semisonic.data.clips import LABEL_SEPARATOR, Clips
+from semisonic.data.datasets.load import require_labels
+from semisonic.data.options import MixOptions, checked_mix
+from semisonic.data.outputs import claim_folder
+from semisonic.data.splits import make_folds
+from semisonic.data.synth.sounds import background
 
 Wave = NDArray[np.float32]
-_FADE = 0.01
-"""Seconds of the soft ends of a sound."""
+Failures = list[tuple[str, str]]
+LEVEL = 0.01
+"""Root mean square of synthetic backgrounds, full scale 1: -40 dB."""
+_PLACES, _PLACE_SECONDS = 8, 60.0  # synthetic backgrounds
+_BLOCK = 10.0  # seconds of background whose windows count as one recording
+_FADE = 0.01  # seconds of the soft ends of a sound
+_DEPTH_DB = 25.0  # sound is what is at most so far below the loudest 10 ms of the clip
+_GAP = 0.4  # a quieter pause up to this does not end a segment, in seconds
+_TRIES = 20
+_TO_SPARE = 0.01  # seconds read more than wanted, for what resampling takes
+_FORMAT = 1  # raise when the same options give other windows
+_NO_MATTER = ("workers", "background")  # the background is told by its recordings
+_COLUMNS = (
+    *("file", "label", "group", "fold", "label_type", "source", "event_start", "event_end"),
+    *("snr_db", "background", "background_start"),
+)
+
+
+# One sound: cut out of its clip, and put into a background at a level.
+
+
+def find_event(wave: Wave, sample_rate: int) -> tuple[int, int] | None:
+    """The longest segment of sound, as its first sample and the one behind its last.
+
+    The level is taken every 10 ms. None for digital silence.
+    """
+    frame = max(1, round(sample_rate / 100))
+    n = len(wave) // frame
+    level = np.square(wave[: n * frame].reshape(n, frame), dtype=np.float64).mean(axis=1)
+    if not n or not level.any():
+        return None
+    loud = np.flatnonzero(level >= level.max() * 10 ** (-_DEPTH_DB / 10))
+    breaks = np.flatnonzero(np.diff(loud) > _GAP * sample_rate / frame)
+    starts = loud[np.r_[0, breaks + 1]]
+    ends = loud[np.r_[breaks, len(loud) - 1]] + 1
+    best = int(np.argmax(ends - starts))
+    return int(starts[best]) * frame, int(ends[best]) * frame
+
+
+def read_sound(
+    clips: Clips, row: int, sample_rate: int, rules: MixOptions
+) -> tuple[Wave | None, str]:
+    """Decode a clip: what of it is mixed, or None and the reason why nothing is.
+
+    Raises
+    ------
+    AudioError
+        When the clip cannot be decoded.
+    """
+    end = float(clips.end_time[row])
+    wave, _ = read(
+        clips.paths[row],
+        sample_rate=sample_rate,
+        start_time=float(clips.start_time[row]),
+        end_time=None if np.isnan(end) else end,
+    )
+    found = find_event(wave, sample_rate) if rules.cut else (0, len(wave))
+    if found is None or not wave.any():
+        return None, "digital silence"
+    first, end = found
+    length = (end - first) / sample_rate
+    if not rules.cut or rules.shortest <= length <= rules.longest:
+        return wave[first:end], ""
+    expected = f"expected {rules.shortest:g} to {rules.longest:g} s"
+    return None, f"its longest segment of sound has {length:.2f} s, {expected}"
 
 
 def place_sound(rng: np.random.Generator, n_sound: int, n_window: int) -> tuple[int, int, int]:
@@ -98,120 +184,10 @@ def rms(wave: NDArray[np.floating[Any]]) -> float:
     return float(np.sqrt(np.square(wave, dtype=np.float64).mean()))
 
 
-# Sounds out of clips: the longest stretch that is not much quieter than the loudest moment.
-
-
-@dataclass(frozen=True, eq=False)
-class CutSound:
-    """One sound of a clip: samples of shape (n,), labels, the clip's row, group and fold."""
-
-    wave: Wave
-    labels: tuple[str, ...]
-    row: int
-    group: str
-    fold: int
-
-
-def find_event(wave: Wave, sample_rate: int, rules: MixOptions) -> tuple[int, int] | None:
-    """The longest stretch of sound, as its first sample and the one behind its last.
-
-    The level is taken every 10 ms. None for digital silence.
-    """
-    frame = max(1, round(sample_rate / 100))
-    n = len(wave) // frame
-    level = np.square(wave[: n * frame].reshape(n, frame), dtype=np.float64).mean(axis=1)
-    if not n or not level.any():
-        return None
-    loud = np.flatnonzero(level >= level.max() * 10 ** (-rules.depth_db / 10))
-    breaks = np.flatnonzero(np.diff(loud) > rules.gap * sample_rate / frame)
-    starts = loud[np.r_[0, breaks + 1]]
-    ends = loud[np.r_[breaks, len(loud) - 1]] + 1
-    best = int(np.argmax(ends - starts))
-    return int(starts[best]) * frame, int(ends[best]) * frame
-
-
-def cut_sound(wave: Wave, sample_rate: int, rules: MixOptions) -> Wave | str:
-    """What of a clip is mixed, or why nothing is."""
-    if not rules.cut:
-        return wave if wave.any() else "digital silence"
-    found = find_event(wave, sample_rate, rules)
-    if found is None:
-        return "digital silence"
-    first, end = found
-    length = (end - first) / sample_rate
-    if rules.shortest <= length <= rules.longest:
-        return wave[first:end]
-    return (
-        f"its longest stretch of sound has {length:.2f} s, "
-        f"expected {rules.shortest:g} to {rules.longest:g} s"
-    )
-
-
-def read_sound(clips: Clips, row: int, sample_rate: int, rules: MixOptions) -> Wave | str:
-    """Decode a clip and cut its sound out.
-
-    Raises
-    ------
-    AudioError
-        When the clip cannot be decoded.
-    """
-    end = float(clips.end_time[row])
-    wave, _ = read(
-        clips.paths[row],
-        sample_rate=sample_rate,
-        start_time=float(clips.start_time[row]),
-        end_time=None if np.isnan(end) else end,
-    )
-    return cut_sound(wave, sample_rate, rules)
-
-
-def cut_sounds(
-    clips: Clips, sample_rate: int, rules: MixOptions | None = None
-) -> tuple[list[CutSound], list[tuple[str, str]]]:
-    """The sounds of labelled clips, all in memory; for a folder of windows take :func:`mix`.
-
-    Returns
-    -------
-    sounds : list of Cut
-        In the order of ``clips``.
-    passed_over : list of (clip, reason)
-        Labelled clips without a suitable sound, or that cannot be decoded.
-    """
-    rules = rules or MixOptions()
-    sounds, passed_over = list[CutSound](), list[tuple[str, str]]()
-    for row in track(np.flatnonzero(clips.is_labelled).tolist(), "cut", "clip"):
-        try:
-            found = read_sound(clips, row, sample_rate, rules)
-        except AudioError as error:
-            found = error.reason
-        if isinstance(found, str):
-            passed_over.append((clips.ids[row], found))
-            continue
-        sounds.append(
-            CutSound(found, clips.labels[row], row, str(clips.group[row]), int(clips.fold[row]))
-        )
-    return sounds, passed_over
-
-
 # What windows are mixed into: a user's own quiet recordings, or synthetic ones.
 
 
-LEVEL = 0.01
-"""Root mean square of synthetic backgrounds, full scale 1: -40 dB."""
-
-PLACES, PLACE_SECONDS = 8, 60.0
-"""How many synthetic backgrounds there are, and how long they are."""
-
-BLOCK = 10.0
-"""Seconds of background whose windows count as one recording."""
-
-_MINUTE = 60
-_TRIES = 20
-_TO_SPARE = 0.01  # seconds read more than wanted, for what resampling takes
-
-
-@dataclass(frozen=True)
-class BackgroundSource:
+class _Source(NamedTuple):
     """A background recording: its name, its length in seconds, and how a part of it is read."""
 
     name: str
@@ -219,114 +195,80 @@ class BackgroundSource:
     read: Callable[[float, float], Wave]
 
 
-@dataclass(frozen=True, eq=False)
-class BackgroundPart:
-    """A piece of background: samples of shape (n,), where it is from, and its group."""
-
-    wave: Wave
-    name: str
-    start: float
-    group: str
-
-
-@dataclass
-class Backgrounds:
-    """Background recordings, to draw stretches of one length from.
+class _Backgrounds:
+    """Background recordings, to draw samples of one length from.
 
     With several parts, each recording is divided into as many pieces of equal length, one for
-    each part, so that what one fold hears no other does.
-
-    Attributes
-    ----------
-    sources : sequence of Source
-    seconds : float
-        Length of a stretch.
-    sample_rate : int
-        Hz.
-    n_parts : int
-    failures : list of (file, reason)
-        Recordings that could not be used, wholly or in parts.
+    each part, so that what one fold hears no other does. ``failures`` are recordings that could not
+    be used, wholly or in parts.
     """
 
-    sources: Sequence[BackgroundSource]
-    seconds: float
-    sample_rate: int
-    n_parts: int = 1
-    failures: list[tuple[str, str]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        needed = (self.seconds + _TO_SPARE) * self.n_parts
-        self._usable = [source for source in self.sources if source.duration >= needed]
-        if not self._usable:
-            longest = max((source.duration for source in self.sources), default=0.0)
+    def __init__(
+        self,
+        sources: Sequence[_Source],
+        seconds: float,
+        rate: int,
+        n_parts: int,
+        failures: Failures,
+    ) -> None:
+        self.seconds, self.rate, self.n_parts, self.failures = seconds, rate, n_parts, failures
+        needed = (seconds + _TO_SPARE) * n_parts
+        self.sources = [source for source in sources if source.duration >= needed]
+        if not self.sources:
+            longest = max((source.duration for source in sources), default=0.0)
             raise DataError(
-                f"background: found {len(self.sources)} recordings, the longest of {longest:g} s; "
-                f"expected at least {needed:g} s for windows of {self.seconds:g} s"
-                + (f" in {self.n_parts} parts, one per fold" if self.n_parts > 1 else "")
+                f"background: found {len(sources)} recordings, the longest of {longest:g} s; "
+                f"expected at least {needed:g} s for windows of {seconds:g} s"
+                + (f" in {n_parts} parts, one per fold" if n_parts > 1 else "")
             )
-        lengths = np.array([source.duration for source in self._usable])
-        self._reach = np.cumsum(lengths) / lengths.sum()
+        lengths = np.array([source.duration for source in self.sources])
+        self.reach = np.cumsum(lengths) / lengths.sum()
 
-    def draw(self, rng: np.random.Generator, part: int = 0) -> BackgroundPart:
-        """A stretch that is not silent, shape (n,), from anywhere in a part.
+    def draw(self, rng: np.random.Generator, part: int) -> tuple[Wave, str, dict[str, Any]]:
+        """Samples that are not silent, shape (n,), their group and where they are from.
 
         Raises
         ------
         DataError
             When many draws gave nothing that could be read, or digital silence.
         """
-        reason = ""
         for _ in range(_TRIES):
-            row = int(np.searchsorted(self._reach, rng.random(), side="right"))
-            source = self._usable[min(row, len(self._usable) - 1)]
-            start, group = self._place(source, rng, part)
+            row = int(np.searchsorted(self.reach, rng.random(), side="right"))
+            source = self.sources[min(row, len(self.sources) - 1)]
+            # No window lies in two blocks.
+            length, needed = source.duration / self.n_parts, self.seconds + _TO_SPARE
+            n_blocks = max(1, int(length // max(_BLOCK, 2 * needed)))
+            block = int(rng.integers(n_blocks))
+            size = length / n_blocks
+            begin = part * length + block * size
+            start = begin + float(rng.random()) * (size - needed)
             try:
-                wave = source.read(start, start + self.seconds + _TO_SPARE)
+                wave = source.read(start, start + needed)
             except AudioError as error:
                 reason = error.reason
-                self._failed(source.name, reason)
+                if source.name not in dict(self.failures):
+                    self.failures.append((source.name, reason))
                 continue
             if wave.any():
-                n = round(self.seconds * self.sample_rate)
-                return BackgroundPart(fit_length(wave, n).copy(), source.name, start, group)
+                wave = fit_length(wave, round(self.seconds * self.rate)).copy()
+                group = f"background {source.name}@{begin:.3f}-{begin + size:.3f}"
+                about = {"background": source.name, "background_start": f"{start:.3f}"}
+                return wave, group, about
             reason = "digital silence, in which no sound has a level over the background"
         raise DataError(
             f"background: found nothing to use in {_TRIES} draws (last: {source.name}: {reason}); "
             "expected recordings of the place as it is when nothing else is to be heard"
         )
 
-    def _place(
-        self, source: BackgroundSource, rng: np.random.Generator, part: int
-    ) -> tuple[float, str]:
-        """The start of a stretch and its block; no stretch lies in two blocks."""
-        length = source.duration / self.n_parts
-        needed = self.seconds + _TO_SPARE
-        n_blocks = max(1, int(length // max(BLOCK, 2 * needed)))
-        block = int(rng.integers(n_blocks))
-        size = length / n_blocks
-        begin = part * length + block * size
-        start = begin + float(rng.random()) * (size - needed)
-        return start, f"{source.name}@{begin:.3f}-{begin + size:.3f}"
 
-    def _failed(self, name: str, reason: str) -> None:
-        if name not in dict(self.failures):
-            self.failures.append((name, reason))
+def _own_sources(folder: Path, rate: int, failures: Failures) -> list[_Source]:
+    """The recordings below a folder; those whose headers cannot be read are failures."""
 
+    def part(file: Path, start: float, end: float) -> Wave:
+        return read(file, sample_rate=rate, start_time=start, end_time=end)[0]
 
-def own_recordings(
-    folder: Path, sample_rate: int
-) -> tuple[list[BackgroundSource], list[tuple[str, str]]]:
-    """The recordings below a folder, and those whose headers cannot be read, with the reason.
-
-    Raises
-    ------
-    DataError
-        When there is none.
-    """
-    sources, failures = list[BackgroundSource](), list[tuple[str, str]]()
-    files = find_audio(folder)
-    for file in track(files, "read headers", "file"):
-        name = file.relative_to(folder).as_posix()
+    sources, files = list[_Source](), find_audio(folder)
+    for file in progress.track(files, "read headers", "file"):
         try:
             info = probe(file)
         except AudioError as error:
@@ -335,24 +277,26 @@ def own_recordings(
         if info.damage:
             failures.append((str(file), info.damage))
             continue
-        sources.append(
-            BackgroundSource(name, info.duration, partial(_read_part, file, sample_rate))
-        )
+        name = file.relative_to(folder).as_posix()
+        sources.append(_Source(name, info.duration, partial(part, file)))
     if not sources:
         raise DataError(
             f"{folder}: found {len(files)} recordings, none of which can be read; expected "
             "recordings of the place in which nothing is to be heard"
         )
-    return sources, failures
+    return sources
 
 
-def synthetic_places(seed: int, sample_rate: int) -> list[BackgroundSource]:
+def _synthetic_sources(seed: int, rate: int) -> list[_Source]:
     """Quiet backgrounds of several places that do not exist."""
+
+    def part(wave: Wave, start: float, end: float) -> Wave:
+        return wave[round(start * rate) : round(end * rate)]
+
     sources = []
-    for i in track(range(PLACES), "make backgrounds", "place"):
-        wave = synthetic_backgrounds(seed, PLACE_SECONDS, sample_rate, place=f"place {i}")
-        take = partial(_part_of, wave, sample_rate)
-        sources.append(BackgroundSource(f"synthetic place {i}", PLACE_SECONDS, take))
+    for i in progress.track(range(_PLACES), "make backgrounds", "place"):
+        wave = synthetic_backgrounds(seed, _PLACE_SECONDS, rate, place=f"place {i}")
+        sources.append(_Source(f"synthetic place {i}", _PLACE_SECONDS, partial(part, wave)))
     return sources
 
 
@@ -372,7 +316,7 @@ def synthetic_backgrounds(
     take : int
         Another number is another time at the same place.
     """
-    n, minute = round(seconds * sample_rate), _MINUTE * sample_rate
+    n, minute = round(seconds * sample_rate), 60 * sample_rate
     parts = [
         background(
             generator(seed, "mixing", place),
@@ -385,76 +329,249 @@ def synthetic_backgrounds(
     return (LEVEL * np.concatenate(parts)[:n]).astype(np.float32)
 
 
-def _read_part(file: Path, sample_rate: int, start: float, end: float) -> Wave:
-    return read(file, sample_rate=sample_rate, start_time=start, end_time=end)[0]
+# The folder of windows.
 
 
-def _part_of(wave: Wave, sample_rate: int, start: float, end: float) -> Wave:
-    return wave[round(start * sample_rate) : round(end * sample_rate)]
+class Mixed(NamedTuple):
+    """What was made.
+
+    Attributes
+    ----------
+    n_sounds, n_background : int
+        Windows with a sound, and of nothing but background.
+    n_clips : int
+        Clips that windows were made of.
+    left_out, failures : list of (clip, reason)
+        Clips without a suitable sound; clips and backgrounds that could not be read.
+    notes : list of str
+        What was decided on the way.
+    """
+
+    n_sounds: int
+    n_background: int
+    n_clips: int
+    left_out: Failures
+    failures: Failures
+    notes: list[str]
 
 
-# A long recording with known sounds in it, to measure a detector by.
+_Made = dict[str, Any]
+"""What became of a task: "rows" of the table, why there is none ("left_out"), and how many windows
+had to be made quieter as a whole to fit into a file ("n_scaled")."""
+_Task = tuple[str, str, Callable[[], _Made]]
+"""The name of a task in the journal, that of its clip, and the work."""
 
 
-_MARGIN = 0.5
-"""Seconds without a sound at both ends."""
+def mix(clips: Clips, folder: str | os.PathLike[str], options: MixOptions | None = None) -> Mixed:
+    """Make windows of labelled clips in ``folder``, or what is missing of them.
 
-
-@dataclass(frozen=True, eq=False)
-class Composed:
-    """A recording, samples of shape (n,), and what is heard in it when."""
-
-    wave: Wave
-    events: Events
-
-
-def compose(
-    sounds: Sequence[CutSound],
-    background: Wave,
-    sample_rate: int,
-    *,
-    file: str,
-    snr_db: tuple[float, float],
-    rng: np.random.Generator,
-) -> Composed:
-    """Put sounds into a background, in random order with random pauses; none overlap.
+    The same clips and options give the same bytes. A killed call is continued.
 
     Parameters
     ----------
-    sounds : sequence of Cut
-        One of several labels gives an event for each.
-    background : ndarray of float32, shape (n,)
-        As long as the recording is to be; it is not changed.
-    sample_rate : int
-        Hz, of all of them.
-    file : str
-        What the recording is called in the events.
-    snr_db : (float, float)
-        Lowest and highest level of a sound over that of the whole background, dB.
-    rng : numpy.random.Generator
+    clips : Clips
+        Those with labels are mixed. Groups, folds and label types go over to the windows.
+    folder : path
+        A new or empty folder, or one with windows made in the same way.
+    options : MixOptions, optional
+        The defaults when left out.
 
     Raises
     ------
     OptionError
-        When the sounds are longer than the recording.
+        For options that cannot be met.
+    DataError
+        When no clip has a label, no window could be made, the background is too short or silent,
+        or the folder holds something else.
     """
-    wave, level = background.astype(np.float32), rms(background)
-    margin = round(_MARGIN * sample_rate)
-    free = len(wave) - 2 * margin - sum(len(sound.wave) for sound in sounds)
-    if free < 0 or level <= 0:
-        raise OptionError(
-            f"background: found {len(wave) / sample_rate:g} s at a level of {level:g}, expected "
-            f"sound, and {-free / sample_rate:.1f} s more for {len(sounds)} sounds"
+    options = checked_mix(options or MixOptions())
+    root, rate = Path(folder), options.sample_rate
+    notes: list[str] = []
+    failures: Failures = []
+    clips = require_labels(clips, "mixing")
+    if options.n_folds and clips.folds:
+        notes.append(f"the {len(clips.folds)} folds of the clips are kept; n_folds is not used")
+    elif options.n_folds:
+        clips = clips.with_columns(fold=make_folds(clips, options.n_folds, options.seed))
+    rows = _rows(clips, options, notes)
+    if options.background is None:
+        sources = _synthetic_sources(options.seed, rate)
+        notes.append(
+            "the background is synthetic, as no recordings of the place were given (--background)"
         )
-    pauses = np.sort(rng.integers(0, free + 1, len(sounds)))
-    rows, n_placed = [], 0
-    for pause, i in zip(pauses.tolist(), rng.permutation(len(sounds)).tolist(), strict=True):
-        sound = sounds[i]
-        at = margin + pause + n_placed
-        n_placed += len(sound.wave)
-        snr = float(rng.uniform(*snr_db))
-        if add_sound(wave, sound.wave, at, snr, level, sample_rate) is None:
-            continue  # silence is no event
-        times = {"start_time": at / sample_rate, "end_time": (at + len(sound.wave)) / sample_rate}
-        rows += [{"file": file, "label": label, **times} for label in sound.labels]
-    return Composed(wave, Events.from_rows(rows))
+    else:
+        sources = _own_sources(options.background, rate, failures)
+    folds = sorted(set(clips.fold[clips.is_labelled].tolist()), key=lambda fold: (fold == 0, fold))
+    part_of = {fold: i for i, fold in enumerate(folds)}
+    backgrounds = _Backgrounds(sources, options.window, rate, len(folds), failures)
+    about = {
+        "format": _FORMAT,
+        "options": {k: v for k, v in to_dict(options).items() if k not in _NO_MATTER},
+        "clips": digest(*zip(clips.ids, clips.labels, clips.group, clips.fold, strict=True)),
+        "background": digest(*((source.name, source.duration) for source in sources)),
+    }
+    claim_folder(root, "mixed windows", "mix.json", about)
+    names = clips.ids
+
+    def save(file: str, wave: Wave) -> int:
+        write(root / file, wave, rate, overload="scale")
+        return int(abs(wave).max() > 1)
+
+    def mix_clip(row: int) -> _Made:
+        sound, reason = read_sound(clips, row, rate, options)
+        made: _Made = {"rows": [], "left_out": reason, "n_scaled": 0}
+        label, fold = LABEL_SEPARATOR.join(clips.labels[row]), int(clips.fold[row])
+        for copy in range(options.copies) if sound is not None else ():
+            rng = generator(options.seed, "window", names[row], copy)
+            wave, _, place = backgrounds.draw(rng, part_of[fold])
+            event = _mix_one(rng, wave, sound, options)
+            if event is None:
+                return made | {"rows": [], "left_out": "mostly digital silence"}
+            file = f"{_file_name(label)}-{row:06d}-{copy}.wav"
+            made["n_scaled"] += save(file, wave)
+            own = {"file": file, "label": label, "group": str(clips.group[row]), "fold": fold}
+            own |= {"label_type": str(clips.label_type[row]), "source": names[row]}
+            made["rows"].append({**own, **event, **place})
+        return made
+
+    def quiet_window(number: int, fold: int) -> _Made:
+        rng = generator(options.seed, "background window", number)
+        wave, group, place = backgrounds.draw(rng, part_of[fold])
+        file = f"{_file_name(options.background_label)}-{number:06d}.wav"
+        own = {"file": file, "label": options.background_label, "group": group, "fold": fold}
+        n_scaled = save(file, wave)
+        return {"rows": [{**own, **place}], "left_out": "", "n_scaled": n_scaled}
+
+    with KeyTable(root / "journal.jsonl") as done:
+        work = partial(_work, done=done, root=root, failures=failures, workers=options.workers)
+        made = work([(f"clip {row}", names[row], partial(mix_clip, row)) for row in rows], "clip")
+        left_out = [
+            (names[row], one["left_out"]) for row, one in zip(rows, made, strict=True) if one
+        ]
+        left_out = [(name, reason) for name, reason in left_out if reason]
+        sounds = [row for one in made if one for row in one["rows"]]
+        if not sounds:
+            reasons = [reason for _, reason in (*left_out, *failures)]
+            raise DataError(
+                f"'{clips.name}': none of the clips has a sound to mix (the first: {reasons[0]}). "
+                "Other --shortest and --longest, or --no-cut for whole clips, may find some"
+            )
+        # The fold of each window of background: in the proportion of those with sounds.
+        in_folds, n_quiet = sorted(row["fold"] for row in sounds), options.background_windows
+        n_quiet = -(-len(sounds) // 2) if n_quiet is None else n_quiet
+        fold_of = [in_folds[i * len(in_folds) // n_quiet] for i in range(n_quiet)]
+        tasks = [
+            (f"background {i} of fold {fold}", "background", partial(quiet_window, i, fold))
+            for i, fold in enumerate(fold_of)
+        ]
+        made += work(tasks, "window")
+    table = [row for one in made if one for row in one["rows"]]
+    failed = sorted(set(failures))
+    _write_tables(root, table, left_out, failed)
+    if left_out:
+        notes.append(
+            f"{len(left_out)} clips without a suitable sound, see {root / 'left_out.csv'}; "
+            f"the first: {': '.join(left_out[0])}"
+        )
+    if n_scaled := sum(one["n_scaled"] for one in made if one):
+        scaled = count_text(n_scaled, "window")
+        notes.append(f"{scaled} made quieter as a whole, so that nothing is clipped")
+    n_clips = len({row["source"] for row in sounds})
+    return Mixed(len(sounds), len(table) - len(sounds), n_clips, left_out, failed, notes)
+
+
+def _rows(clips: Clips, options: MixOptions, notes: list[str]) -> list[int]:
+    """The rows to mix: with a label that is none of background, in the folds asked for."""
+    wanted = clips.is_labelled
+    quiet = np.array([options.background_label in labels for labels in clips.labels], np.bool_)
+    if not wanted.all():
+        notes.append(f"{int((~wanted).sum())} clips without a label are not mixed")
+    if quiet.any():
+        notes.append(
+            f"{int(quiet.sum())} clips of the class '{options.background_label}' are not mixed; "
+            "give their folder as --background"
+        )
+    if options.fold:
+        unknown = sorted(set(options.fold) - set(clips.folds))
+        if unknown:
+            raise OptionError(
+                f"fold: found {', '.join(map(str, unknown))}; the clips have "
+                f"{', '.join(map(str, clips.folds)) or 'no folds (n_folds makes some)'}"
+            )
+        wanted = wanted & np.isin(clips.fold, options.fold)
+    rows: list[int] = np.flatnonzero(wanted & ~quiet).tolist()
+    if not rows:
+        raise DataError(f"'{clips.name}': no clip to mix is left of {len(clips)}")
+    return rows
+
+
+def _mix_one(
+    rng: np.random.Generator, wave: Wave, sound: Wave, options: MixOptions
+) -> dict[str, str] | None:
+    """Put a sound into a window: when and how loud; None when it is silence nearly everywhere."""
+    low_db, high_db = options.snr_db
+    rate, snr_db = options.sample_rate, float(rng.uniform(low_db, high_db))
+    for _ in range(_TRIES):
+        first, end, at = place_sound(rng, len(sound), len(wave))
+        heard = add_sound(wave, sound[first:end], at, snr_db, rms(wave), rate)
+        if heard is not None:
+            start, end = heard
+            times = {"event_start": f"{start / rate:.4f}", "event_end": f"{end / rate:.4f}"}
+            return {**times, "snr_db": f"{snr_db:.2f}"}
+    return None
+
+
+def _work(
+    tasks: Sequence[_Task],
+    unit: str,
+    *,
+    done: KeyTable,
+    root: Path,
+    failures: Failures,
+    workers: int | None,
+) -> list[_Made | None]:
+    """Do what is not done yet, in threads; None for what cannot be read, which is a failure."""
+    made: dict[str, _Made | None] = {}
+    for name, _, _ in tasks:
+        found = done.get((name,), ())
+        if found and all((root / row["file"]).is_file() for row in found["rows"]):
+            made[name] = found
+    missing = [task for task in tasks if task[0] not in made]
+
+    def one(task: _Task) -> tuple[str, _Made | None]:
+        name, clip, make = task
+        try:
+            return name, make()
+        except AudioError as error:
+            failures.append((clip, error.reason))
+            return name, None
+
+    with progress.bar(len(tasks), "mix", unit, initial=len(tasks) - len(missing)) as bar:
+        for name, result in in_threads(one, missing, workers):
+            made[name] = result
+            if result is not None:
+                done.add(((name,), (), result))
+            bar.update()
+    return [made[name] for name, _, _ in tasks]
+
+
+def _write_tables(
+    root: Path, table: list[dict[str, Any]], left_out: Failures, failures: Failures
+) -> None:
+    """Write labels.csv, with the columns in which something stands, and the two lists."""
+    for row in table:
+        row.setdefault("label_type", "positive")
+    usual = {"label_type": "positive"}
+    columns = [c for c in _COLUMNS if any((row.get(c) or "") != usual.get(c, "") for row in table)]
+    text: Iterable[list[str]] = [[str(row.get(c) or "") for c in columns] for row in table]
+    write_csv(root / "labels.csv", columns, text)
+    for name, rows in (("left_out.csv", left_out), ("bad_files.csv", failures)):
+        if rows:
+            write_csv(root / name, ("file", "reason"), rows)
+        else:
+            (root / name).unlink(missing_ok=True)
+
+
+def _file_name(label: str) -> str:
+    """A part of a file's name made of a label, on any file system."""
+    return re.sub(r"[^\w-]+", "_", label).strip("_") or "sound"

@@ -44,6 +44,11 @@ def decibel(db: float) -> float:
     return float(10.0 ** (db / 20.0))
 
 
+def loud(rng: Generator, spread_db: float, db: float = 0.0) -> float:
+    """An amplitude ratio whose level lies around ``db`` as a Gaussian of ``spread_db``."""
+    return decibel(db + spread_db * float(rng.standard_normal()))
+
+
 def drift(rng: Generator, n: int, rate: int, speed_hz: float) -> Wave:
     """A smooth random curve around zero with standard deviation near one, shape (n,).
 

@@ -1,24 +1,27 @@
-"""What all augmentations share: when they apply, random draws, levels and loudness."""
+"""What all augmentations share: random draws for each row, levels, and where a clip is silent."""
 
 from __future__ import annotations
 
+import copy
 import math
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
+from typing import cast
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from semisonic.core.errors import DataError, OptionError
-from semisonic.features.filterbank import band_edges_hz
 from semisonic.features.logmel import delta
-from semisonic.features.options import LOG_MEL, WAVE, MelOptions
+from semisonic.features.options import LOG_MEL, REGISTERED, WAVE, MelOptions
 
 _TO_POWER = math.log(10.0) / 10.0
 _LEAST_RELATIVE = 1e-20  # -200 dB, where levels are below the clip's own maximum
+_SAME_DB = 0.01
+
+Drawn = dict[str, Tensor]
+"""Random numbers of a batch by name, each of shape (batch,) or (batch, n)."""
 
 
 class PowerScale:
@@ -33,11 +36,6 @@ class PowerScale:
     """
 
     def __init__(self, mel: MelOptions) -> None:
-        if mel.input == WAVE:
-            raise OptionError(
-                "augmentation: this changes spectrograms, and the front end is 'wave'; leave it "
-                "out, or take the network of a spectrogram"
-            )
         self.mel = mel
         self.is_relative = mel.reference == "max"
         self.floor_db = mel.quietest_db
@@ -85,135 +83,12 @@ class PowerScale:
         return x
 
 
-# The power and the loudness of a clip, read from its mel bands.
+def silent_frames(x: Tensor) -> Tensor:
+    """Which frames of levels are digital silence (all bands at the clip's floor), (batch, frame).
 
-
-WINDOW = 0.1
-"""Seconds over which loudness is taken."""
-
-
-def band_widths(mel: MelOptions) -> Tensor:
-    """Weights that turn band values into power, in Hz or without a unit, shape (n_mels,).
-
-    A band is a mean of the power density under a triangle, so the sum over bands of value
-    times half the triangle's base is the power between the first and the last centre. The
-    first and the last band also stand for what is beyond their centres. Where a band is a sum
-    under a triangle of height one, its weight is one.
-
-    Parameters
-    ----------
-    mel : MelOptions
-
-    Returns
-    -------
-    Tensor, shape (n_mels,)
+    Short sounds are padded with it to full length.
     """
-    edges = band_edges_hz(mel)
-    widths = (edges[2:] - edges[:-2]) / 2
-    widths[0] += (edges[1] - edges[0]) / 2
-    widths[-1] += (edges[-1] - edges[-2]) / 2
-    if not mel.has_unit_areas:
-        widths /= (edges[2:] - edges[:-2]) / 2
-    return torch.from_numpy(widths).float()
-
-
-def a_weights(hz: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Power weights of the A curve (IEC 61672), about one at 1 kHz."""
-    f2 = np.square(hz)
-    response = (
-        12194.0**2
-        * np.square(f2)
-        / ((f2 + 20.6**2) * np.sqrt((f2 + 107.7**2) * (f2 + 737.9**2)) * (f2 + 12194.0**2))
-    )
-    weights: NDArray[np.float64] = np.square(response) * 10**0.2
-    return weights
-
-
-def frame_power(power: Tensor, weights: Tensor) -> Tensor:
-    """Weighted sums over bands, (batch, frame), of energies (batch, 1, mel, frame)."""
-    return torch.matmul(weights, power[:, 0])
-
-
-def loudness_db(x: Tensor, levels: PowerScale) -> Tensor:
-    """A-weighted level of the loudest tenth of a second of each clip, shape (batch,).
-
-    Parameters
-    ----------
-    x : Tensor, shape (batch, 1, mel, frame)
-        Levels in dB.
-
-    Returns
-    -------
-    Tensor, shape (batch,)
-    """
-    mel = levels.mel
-    weights = band_widths(mel) * torch.from_numpy(a_weights(band_edges_hz(mel)[1:-1])).float()
-    power = frame_power(levels.power(x), weights.to(x.device))
-    n = min(max(1, round(WINDOW * mel.sample_rate / mel.hop_length)), power.shape[1])
-    windows = functional.avg_pool1d(power[:, None], n, stride=1)[:, 0]
-    return windows.amax(1).clamp(min=1e-30).log10() * 10
-
-
-# Where in a clip something sounds: short sounds are padded with silence to full length.
-
-
-QUIET_DB = 60.0
-"""A frame whose loudest band is this far below the clip's loudest cell counts as quiet."""
-
-_SAME_DB = 0.01
-_BLOCK = 1024  # samples
-DIGITAL_SILENCE = 2e-5  # of full scale, less than one step of 16-bit samples
-
-
-def sounding_frames(x: Tensor, quiet_db: float = QUIET_DB) -> Tensor:
-    """Which frames of each clip are heard beside its loudest.
-
-    Parameters
-    ----------
-    x : Tensor, shape (batch, 1, mel, frame)
-        Levels in dB.
-    quiet_db : float
-        How far below the clip's loudest cell a whole frame is no longer heard.
-
-    Returns
-    -------
-    Tensor of bool, shape (batch, frame)
-        All False for a clip of silence.
-    """
-    loudest = x.amax((1, 2))  # (batch, frame)
-    return (loudest > loudest.amax(1, keepdim=True) - quiet_db) & ~_silent(x, loudest)
-
-
-def nonsilent_frames(x: Tensor) -> Tensor:
-    """Which frames hold anything but digital silence (all bands at the floor), (batch, frame)."""
-    return ~_silent(x, x.amax((1, 2)))
-
-
-def padded_rows(x: Tensor) -> Tensor:
-    """Which clips hold frames of digital silence, shape (batch,)."""
-    return _silent(x, x.amax((1, 2))).any(1)
-
-
-def padded_waves(x: Tensor) -> Tensor:
-    """Which waves hold a stretch of digital silence, shape (batch,)."""
-    n = x.shape[1] // _BLOCK * _BLOCK
-    if not n:
-        return torch.zeros(len(x), dtype=torch.bool, device=x.device)
-    blocks = x[:, :n].reshape(len(x), -1, _BLOCK)
-    return torch.any(blocks.abs().amax(2) < DIGITAL_SILENCE, dim=1)
-
-
-def silent_rows(x: Tensor) -> Tensor:
-    """Which clips are nothing but digital silence, shape (batch,)."""
-    return x.amax((1, 2, 3)) - x.amin((1, 2, 3)) <= _SAME_DB
-
-
-def _silent(x: Tensor, loudest: Tensor) -> Tensor:
-    return loudest <= x.amin((1, 2, 3))[:, None] + _SAME_DB
-
-
-Drawn = dict[str, Tensor]
-"""Random numbers of a batch by name, each of shape (batch,) or (batch, n)."""
+    return x.amax((1, 2)) <= x.amin((1, 2, 3))[:, None] + _SAME_DB
 
 
 class Augmentation(nn.Module):
@@ -234,18 +109,16 @@ class Augmentation(nn.Module):
     ----------
     mel : MelOptions
         The front end that the features come from.
-    probability : float
-        Share of rows that are changed, 0 to 1.
 
     Raises
     ------
     OptionError
-        When the transform does not know this kind of features, or an option cannot work.
+        When the transform does not know this kind of features.
 
     Examples
     --------
     >>> import torch
-    >>> from semisonic.features.augment.noise import Gain
+    >>> from semisonic.features.augment.time import Gain
     >>> from semisonic.features.options import MelOptions
     >>> louder = Gain(MelOptions(input="wave"), max_db=6.0)
     >>> louder(torch.zeros(8, 1000)).shape
@@ -255,7 +128,7 @@ class Augmentation(nn.Module):
     kinds: tuple[str, ...] = (LOG_MEL,)
     """Kinds of features (``MelOptions.input``) that the transform knows."""
 
-    def __init__(self, mel: MelOptions, probability: float = 1.0) -> None:
+    def __init__(self, mel: MelOptions) -> None:
         super().__init__()
         if mel.input not in self.kinds:
             other = "spectrograms" if mel.input == WAVE else "waveforms"
@@ -264,7 +137,6 @@ class Augmentation(nn.Module):
                 f"'{mel.input}'; leave it out, or take the network of a spectrogram"
             )
         self.mel = mel
-        self.probability = check_share(probability, self.named("probability"))
 
     @property
     def is_wave(self) -> bool:
@@ -292,12 +164,7 @@ class Augmentation(nn.Module):
 
     def once(self, x: Tensor) -> Tensor:
         """One random change of levels, (batch, 1, mel, frame), or waveforms, (batch, time)."""
-        changed = self.change(x, self.draw(x))
-        if self.probability == 1.0:
-            return changed
-        shape = (len(x), *[1] * (x.ndim - 1))
-        chosen = torch.rand(shape, device=x.device) < self.probability
-        return torch.where(chosen, changed, x)
+        return self.change(x, self.draw(x))
 
     def change(self, x: Tensor, drawn: Drawn) -> Tensor:
         """Levels or waveforms changed as the numbers say."""
@@ -319,9 +186,11 @@ class Augmentation(nn.Module):
         """The nearest number of frames (of waveforms: samples) in a time."""
         return round(seconds * self.mel.sample_rate / self.mel.hop_length)
 
-    def named(self, option: str) -> str:
-        """What an option of this class is called in an error."""
-        return f"{type(self).__name__}, option '{option}'"
+    def require(self, holds: bool, option: str, found: object, expected: str) -> None:
+        """Raise OptionError unless an option of this class can work."""
+        if not holds:
+            name = f"{type(self).__name__}, option '{option}'"
+            raise OptionError(f"{name}: found {found}, expected {expected}")
 
     def check(self, x: Tensor) -> None:
         """Raise DataError unless the features have the shape that the front end gives."""
@@ -346,20 +215,6 @@ def check_wave(wave: Tensor, name: str) -> None:
         )
 
 
-def require_loudness(mel: MelOptions, name: str) -> None:
-    """Refuse a transform that needs the level of a clip, where the front end removes it."""
-    for cause, removes in (
-        ("reference='max'", mel.reference == "max"),
-        ("peak_normalize=true", mel.peak_normalize),
-    ):
-        if removes:
-            raise OptionError(
-                f"{name}: the front end has {cause}, which takes the level of every clip "
-                "away, so that a change of level changes nothing; set the gain to 0 dB or "
-                "keep the level"
-            )
-
-
 def full_precision(x: Tensor) -> AbstractContextManager[object]:
     """A context in which nothing is computed in half precision where ``x`` lives."""
     kind = x.device.type
@@ -368,58 +223,36 @@ def full_precision(x: Tensor) -> AbstractContextManager[object]:
 
 
 def uniform(x: Tensor, low: float, high: float, *size: int) -> Tensor:
-    """Numbers from ``low`` to ``high``, shape (batch, *size), where ``x`` lives.
-
-    Parameters
-    ----------
-    x : Tensor
-        A batch.
-    low, high : float
-    *size : int
-
-    Returns
-    -------
-    Tensor, shape (batch, *size)
-    """
+    """Numbers from ``low`` to ``high``, shape (batch, *size), where the batch ``x`` lives."""
     return torch.rand(len(x), *size, device=x.device) * (high - low) + low
 
 
 def random_integers(x: Tensor, low: int, high: int, *size: int) -> Tensor:
-    """Whole numbers from ``low`` to ``high``, both included, shape (batch, *size).
-
-    Parameters
-    ----------
-    x : Tensor
-        A batch.
-    low, high : int
-    *size : int
-
-    Returns
-    -------
-    Tensor of int, shape (batch, *size)
-    """
+    """Whole numbers from ``low`` to ``high``, both included, shape (batch, *size)."""
     return torch.randint(low, high + 1, (len(x), *size), device=x.device)
 
 
-def check_at_least(value: float, least: float, name: str, unit: str = "") -> float:
-    """The value, or an OptionError unless it is finite and at least ``least``."""
-    if not (math.isfinite(value) and value >= least):
-        raise OptionError(f"{name}: found {value} {unit}, expected at least {least:g} {unit}")
-    return value
+class Chain(Augmentation):
+    """Augmentations one after another; deltas are computed once, at the end.
 
+    Parameters
+    ----------
+    mel : MelOptions
+    steps : sequence of Augmentation
+        For the same front end.
+    """
 
-def check_share(value: float, name: str) -> float:
-    """The value, or an OptionError unless it lies in 0..1."""
-    if not 0.0 <= value <= 1.0:
-        raise OptionError(f"{name}: found {value}, expected 0 to 1")
-    return value
+    kinds = (LOG_MEL, WAVE)
 
+    def __init__(self, mel: MelOptions, steps: Sequence[Augmentation]) -> None:
+        super().__init__(mel)
+        self.steps = nn.ModuleList(steps)
 
-def check_range(low: float, high: float, name: str, unit: str = "") -> tuple[float, float]:
-    """Both ends of a range, or an OptionError when they are not finite or not in order."""
-    if not (math.isfinite(low) and math.isfinite(high) and low <= high):
-        raise OptionError(f"{name}: found {low} to {high} {unit}, expected the lower value first")
-    return low, high
+    def once(self, x: Tensor) -> Tensor:
+        """One random change by each step."""
+        for step in self.steps:
+            x = cast(Augmentation, step).once(x)
+        return x
 
 
 class OneOf(nn.Module):
@@ -430,21 +263,18 @@ class OneOf(nn.Module):
     Parameters
     ----------
     first, second : nn.Module
-        (batch, channel, mel, frame) in dB to the same shape.
-    probability : float
-        Share of clips that go through ``second``, 0 to 1.
+        (batch, channel, mel, frame) in dB to the same shape; each clip draws one of them.
     """
 
-    def __init__(self, first: nn.Module, second: nn.Module, probability: float = 0.5) -> None:
+    def __init__(self, first: nn.Module, second: nn.Module) -> None:
         super().__init__()
         self.first, self.second = first, second
-        self.probability = check_share(probability, "OneOf, option 'probability'")
 
     def forward(self, x: Tensor) -> Tensor:
         """Changed features in training, the same ones otherwise."""
         if not self.training:
             return x
-        chosen = torch.rand(len(x), device=x.device) < self.probability
+        chosen = torch.rand(len(x), device=x.device) < 0.5
         rows = torch.cat([(~chosen).nonzero()[:, 0], chosen.nonzero()[:, 0]])
         n = len(x) - int(chosen.sum())
         parts = [
@@ -456,6 +286,43 @@ class OneOf(nn.Module):
         changed[rows] = torch.cat(parts)
         return changed
 
+
+class RegisteredAugmentation(nn.Module):
+    """An augmentation that is not from this package; nothing in ``eval()``, nothing learned.
+
+    Parameters
+    ----------
+    name : str
+        As it was registered: see :func:`semisonic.register_augmentation`.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        change = REGISTERED[name]
+        self.name = name
+        self.change = copy.deepcopy(change) if isinstance(change, nn.Module) else change
+        self.requires_grad_(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Changed features in training, the same ones otherwise.
+
+        Raises
+        ------
+        DataError
+            When something else than features of the same shape comes out.
+        """
+        if not self.training:
+            return x
+        with torch.no_grad(), full_precision(x):
+            changed: object = self.change(x.float())
+        shape = tuple(changed.shape) if isinstance(changed, Tensor) else type(changed).__name__
+        if not isinstance(changed, Tensor) or shape != tuple(x.shape):
+            raise DataError(
+                f"the augmentation '{self.name}' gives {shape} for features of shape "
+                f"{tuple(x.shape)} (batch, channel, mel, frame), expected the same shape"
+            )
+        return changed.to(x.dtype)
+
     def extra_repr(self) -> str:
         """What torch prints of it beside its modules."""
-        return f"probability={self.probability:g}"
+        return self.name

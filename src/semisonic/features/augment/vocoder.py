@@ -1,4 +1,4 @@
-"""Frames, bands and samples from other places: interpolation, resampling, the phase vocoder."""
+"""Samples at other times and pitches: resampling at any places, and the phase vocoder."""
 
 from __future__ import annotations
 
@@ -9,119 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from semisonic.core.errors import OptionError
-from semisonic.core.options import nearest
-
-OUTSIDE = ("natural", "wrap", "silence")
-"""What fills the rest of a faster clip: the clip goes round, or silence. "natural" is silence
-for clips that hold digital silence already, else round."""
-
-
-def check_outside(outside: str, name: str) -> str:
-    """One of :data:`OUTSIDE`, or an OptionError that suggests the nearest."""
-    if outside not in OUTSIDE:
-        raise OptionError(f"{name}: found {outside!r}; {nearest(outside, OUTSIDE)}")
-    return outside
-
-
-def source_positions(n: int, factor: Tensor, centre: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
-    """Places in the original for ``n`` moments of a clip at another speed.
-
-    Parameters
-    ----------
-    n : int
-        Frames or samples.
-    factor : Tensor, shape (batch,)
-        Speed; 2 is twice as fast.
-    centre : Tensor, shape (batch,)
-        The place that stays, as a share of the clip.
-    ends : Tensor of bool, shape (batch,)
-        Whether a clip ends at its ends; else it goes round.
-
-    Returns
-    -------
-    place : Tensor, shape (batch, n)
-        Within 0..n - 1 for clips that end; any number for others. Of the type of ``factor``.
-    beyond : Tensor of bool, shape (batch, n)
-        Where a clip that ends has nothing.
-    """
-    moment = torch.arange(n, device=factor.device, dtype=factor.dtype)
-    middle = (centre.to(factor.dtype) * (n - 1))[:, None]
-    place = middle + (moment - middle) * factor[:, None]
-    inside = place.clamp(0, n - 1)
-    beyond = ((place - inside).abs() > 0.5) & ends[:, None]
-    return torch.where(ends[:, None], inside, place), beyond
-
-
-def clip_ends(outside: str, padded: Tensor) -> Tensor:
-    """Which clips end at their ends, (batch,), given which ones hold digital silence."""
-    if outside == "natural":
-        return padded
-    return torch.full_like(padded, outside == "silence")
-
-
-def interpolate_frames(x: Tensor, position: Tensor) -> Tensor:
-    """Levels at other times.
-
-    Parameters
-    ----------
-    x : Tensor, shape (batch, 1, mel, frame)
-        Levels in dB.
-    position : Tensor of float, shape (batch, n)
-        Where to look, in frames. Beyond the ends the clip begins anew.
-
-    Returns
-    -------
-    Tensor, shape (batch, 1, mel, n)
-        Linear in dB between neighbouring frames.
-    """
-    n_frames = x.shape[3]
-    below = position.floor()
-    first = below.long().remainder(n_frames)
-    left = take_frames(x, first)
-    right = take_frames(x, (first + 1).remainder(n_frames))
-    return left.lerp_(right, (position - below)[:, None, None].to(x.dtype))
-
-
-def interpolate_bands(x: Tensor, position: Tensor) -> Tensor:
-    """Levels at other bands.
-
-    Parameters
-    ----------
-    x : Tensor, shape (batch, 1, mel, frame)
-        Levels in dB.
-    position : Tensor of float, shape (batch, n)
-        Where to look, in bands. Beyond the ends the first and the last band go on.
-
-    Returns
-    -------
-    Tensor, shape (batch, 1, n, frame)
-        Linear in dB between neighbouring bands.
-    """
-    top = x.shape[2] - 1
-    position = position.clamp(0, top)
-    below = position.floor()
-    first = below.long()
-    row = torch.arange(len(x), device=x.device)[:, None]
-    left = x[row, 0, first]  # (batch, n, frame)
-    right = x[row, 0, (first + 1).clamp(max=top)]
-    return left.lerp_(right, (position - below)[:, :, None].to(x.dtype))[:, None]
-
-
-def take_frames(x: Tensor, index: Tensor) -> Tensor:
-    """Frames by their numbers, shape (batch, 1, mel, n) for an index (batch, n).
-
-    Parameters
-    ----------
-    x : Tensor, shape (batch, 1, mel, frame)
-    index : Tensor of int, shape (batch, n)
-
-    Returns
-    -------
-    Tensor, shape (batch, 1, mel, n)
-    """
-    return x.gather(3, index[:, None, None].expand(-1, 1, x.shape[2], -1))
-
+N_FFT = 2048
+HOP = 512
 
 _TAPS = 10  # at twice the rate
 _STEPS = 4096  # places between two samples that the table knows
@@ -186,10 +75,6 @@ def _table() -> Tensor:
     kernel = torch.sinc(distance) * window
     table: Tensor = (kernel / kernel.sum(0)).float()
     return table
-
-
-N_FFT = 2048
-HOP = 512
 
 
 def stft(x: Tensor, ends: Tensor | None = None) -> Tensor:

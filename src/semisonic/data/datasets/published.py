@@ -1,0 +1,757 @@
+"""Published data sets in the layouts in which their authors give them.
+
+ESC-10, ESC-50, ESC-US: K. J. Piczak, "ESC: Dataset for Environmental Sound Classification", ACM
+Multimedia 2015. UrbanSound, UrbanSound8K: J. Salamon, C. Jacoby, J. P. Bello, "A Dataset and
+Taxonomy for Urban Sound Research", ACM Multimedia 2014. FSDKaggle2018, 2019: E. Fonseca et al.,
+"General-purpose Tagging of Freesound Audio with AudioSet Labels", DCASE 2018, and "Audio tagging
+with noisy labels and minimal supervision", DCASE 2019.
+
+Class names and their order come from the tables, never from sorting: a permuted list of names
+cannot rename a class. The recording, by its Freesound number where it is told, is the group, and
+folds are the official ones.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from semisonic.audio.find import OTHER_SUFFIXES
+from semisonic.core.errors import DataError
+from semisonic.core.text import count_text
+from semisonic.data.clips import POSITIVE, UNCERTAIN, Clips
+from semisonic.data.datasets.layout import (
+    DatasetPath,
+    Layout,
+    base_name,
+    first_folder,
+    locate,
+    relative_names,
+)
+from semisonic.data.options import ReadOptions
+from semisonic.data.recording_names import groups_of, known_or_given
+from semisonic.data.tables import Table, TableRow, normalise, read_table
+
+_N_SHOWN = 5
+
+
+def _read_rows(path: Path, columns: Sequence[str]) -> Table:
+    """A table that has these columns and at least one row."""
+    table = read_table(path)
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        raise DataError(
+            f"{path}, row 1: no column '{missing[0]}'. Found {', '.join(table.columns)}; "
+            f"expected {', '.join(columns)}"
+        )
+    if not table.rows:
+        raise DataError(f"{path}: a header and no rows, expected one row per clip")
+    return table
+
+
+def _text(row: TableRow, column: str) -> str:
+    if not row[column]:
+        raise DataError(f"{row.where}: the {column} is empty, expected a name")
+    return row[column]
+
+
+def _whole(row: TableRow, column: str, lowest: int = 0, highest: int = 10**9) -> int:
+    """A whole number out of a table."""
+    text = row[column]
+    if not text.isdecimal() or not lowest <= int(text) <= highest:
+        expected = f"from {lowest}" + (f" to {highest}" if highest < 10**9 else "")
+        raise DataError(f"{row.where}: found {column} '{text}', expected a whole number {expected}")
+    return int(text)
+
+
+def _groups(
+    table: Table, rows: Iterable[TableRow], files: Sequence[str], column: str, group: str
+) -> list[str]:
+    """The recording of each row: the data set's own column, unless the user says otherwise.
+
+    A row in which the column is empty, and a table without it, give each file as its own.
+    """
+    wanted = column if group == "auto" else normalise(group)
+    if wanted in table.columns:
+        return [row[wanted] or file for row, file in zip(rows, files, strict=True)]
+    return groups_of(files, group)
+
+
+def _read_numbered(
+    path: Path,
+    options: ReadOptions,
+    name: str,
+    *,
+    file: Callable[[TableRow], str],
+    label: str,
+    number: str,
+    group: str,
+    n_folds: int,
+    kept: Callable[[TableRow], bool] = lambda _: True,
+) -> Clips:
+    """A published table with folds and class numbers, with all of its audio or none.
+
+    Parameters
+    ----------
+    path : Path
+    options : ReadOptions
+    name : str
+    file : callable
+        The file of a row, relative to the folder of the audio.
+    label, number, group : str
+        Columns: the class, its number, the recording.
+    n_folds : int
+    kept : callable
+        Which rows are read.
+
+    Raises
+    ------
+    DataError
+        With file and row: a missing column, a fold out of range, a class with two names or two
+        numbers, a clip that stands twice, files of which some are missing.
+    """
+    table = _read_rows(path, [label, number, "fold", group])
+    rows = [row for row in table.rows if kept(row)]
+    if not rows:
+        raise DataError(f"{path}: no rows of {name}")
+    names: dict[int, str] = {}
+    numbers: dict[str, int] = {}
+    for row in rows:
+        own, text = _whole(row, number), _text(row, label)
+        if names.setdefault(own, text) != text:
+            raise DataError(
+                f"{row.where}: {number} {own} is '{text}', and '{names[own]}' in an earlier row; "
+                "expected one name a number"
+            )
+        if numbers.setdefault(text, own) != own:
+            raise DataError(
+                f"{row.where}: '{text}' has {number} {own}, and {numbers[text]} in an earlier row; "
+                "expected one number a name"
+            )
+    folds = [_whole(row, "fold", 1, n_folds) for row in rows]
+    found = locate(
+        path,
+        [file(row) for row in rows],
+        [row.number for row in rows],
+        allow_missing=options.allow_missing,
+        all_or_none=True,
+    )
+    groups = _groups(table, rows, found.files, group, options.group)
+    clips = (
+        {"file": place, "labels": row[label], "group": its_group, "fold": fold}
+        for row, place, its_group, fold in zip(rows, found.files, groups, folds, strict=True)
+    )
+    classes = [names[number] for number in sorted(names)]
+    return Clips.from_rows(found.root, clips, classes, name, found.notes)
+
+
+def _by_table(places: Sequence[str], columns: Sequence[str]) -> Callable[[DatasetPath], str | None]:
+    """Recognise a data set by one of its tables; the place "" is the path itself."""
+
+    def recognise(dataset: DatasetPath) -> str | None:
+        table = dataset.table_with(places, columns)
+        return f"{table.name} has the columns {', '.join(columns)}" if table else None
+
+    return recognise
+
+
+# ESC-50 and ESC-10 as they are published now: ``meta/esc50.csv`` beside ``audio/``. The table alone
+# can be read too, to look at its folds and recordings.
+
+
+_ESC50_TABLES = ("", "meta/esc50.csv", "esc50.csv")
+_ESC50_COLUMNS = ("filename", "fold", "target", "category", "esc10", "src_file")
+
+
+def _read_esc50(dataset: DatasetPath, options: ReadOptions, *, only_esc10: bool = False) -> Clips:
+    path = dataset.table_with(_ESC50_TABLES, _ESC50_COLUMNS)
+    if path is None:
+        raise DataError(
+            f"{dataset.path}: not ESC-50 in its present layout, expected meta/esc50.csv with the "
+            f"columns {', '.join(_ESC50_COLUMNS)} beside audio/. For the old layout with folders "
+            "such as '101 - Dog', ask for labels 'esc-folders'"
+        )
+    return _read_numbered(
+        path,
+        options,
+        "ESC-10" if only_esc10 else "ESC-50",
+        file=lambda row: _text(row, "filename"),
+        label="category",
+        number="target",
+        group="src_file",
+        n_folds=5,
+        kept=lambda row: not only_esc10 or row["esc10"].lower() == "true",
+    )
+
+
+# ESC as first published: ``001 - Dog bark/1-100032-A.ogg`` is class 1 "Dog bark", fold 1, Freesound
+# recording 100032, take A. Class order is that of the folder numbers.
+
+
+_ESC_FOLDER = re.compile(r"^(\d{3}) - (.+)$")
+_ESC_FILE = re.compile(r"^(\d+)-(\d+)-([A-Z]+)\.\w+$", re.IGNORECASE)
+
+
+def _recognise_esc_folders(dataset: DatasetPath) -> str | None:
+    """Folders such as '001 - Dog bark' with files such as '1-100032-A.ogg'."""
+    folders = {first_folder(file) for file in dataset.audio}
+    fitting = sum(bool(_ESC_FILE.match(base_name(file))) for file in dataset.audio)
+    if not folders or not all(map(_ESC_FOLDER.match, folders)) or 2 * fitting < len(dataset.audio):
+        return None
+    return (
+        f"{len(folders)} folders named like '001 - Dog bark' with files named like "
+        "'1-100032-A.ogg' (fold, Freesound recording, take)"
+    )
+
+
+def _read_esc_folders(dataset: DatasetPath, options: ReadOptions) -> Clips:
+    numbers: dict[int, str] = {}
+    rows: list[dict[str, Any]] = []
+    files = dataset.need_audio()
+    for file in files:
+        folder, found = _ESC_FOLDER.match(first_folder(file)), _ESC_FILE.match(base_name(file))
+        if folder is None or found is None:
+            raise DataError(
+                f"{dataset.path / file}: not named as in ESC-50, expected "
+                "'NUMBER - CLASS/FOLD-RECORDING-TAKE.ogg', for example "
+                "'001 - Dog bark/1-100032-A.ogg'. Move the file away, or read the folder as "
+                "plain class folders (labels 'folders')"
+            )
+        number, label = int(folder[1]), folder[2].strip()
+        if numbers.setdefault(number, label) != label:
+            raise DataError(
+                f"{dataset.path}: class number {number:03d} stands for '{numbers[number]}' and for "
+                f"'{label}', expected one folder a number"
+            )
+        rows.append({"file": file, "labels": label, "group": found[2], "fold": int(found[1])})
+    known = [row["group"] for row in rows]
+    groups = known_or_given(files, known, options.group, class_folders=True)
+    clips = ({**row, "group": group} for row, group in zip(rows, groups, strict=True))
+    classes = [numbers[number] for number in sorted(numbers)]
+    return Clips.from_rows(dataset.path, clips, classes, f"ESC-{len(classes)}")
+
+
+# ESC-US: 250 000 unlabelled Ogg clips in numbered folders (``01/...ogg``), or, as the later
+# archive has it, in one ``audio`` folder beside ``ESC-US.csv``. The files are listed, never opened,
+# and the table of unverified tags is not read.
+
+
+UNVERIFIED_TABLE = "esc-us.csv"  # in lower case
+
+
+def _recognise_esc_us(dataset: DatasetPath) -> str | None:
+    """``ESC-US.csv``, or nothing but Ogg files in folders called 00, 01, 02, ..."""
+    if any(table.name.lower() == UNVERIFIED_TABLE for table in dataset.tables):
+        return "it holds ESC-US.csv; the clips are unlabelled and are listed, not opened"
+    folders = {first_folder(file) for file in dataset.audio}
+    numbered = bool(folders) and all(re.fullmatch(r"\d{2,}", folder) for folder in folders)
+    if not numbered or not all(file.lower().endswith(".ogg") for file in dataset.audio):
+        return None
+    return (
+        f"nothing but Ogg files in {len(folders)} numbered folders, as ESC-US has them; the clips "
+        "are unlabelled and are listed, not opened. If the numbers are classes, ask for labels "
+        "'folders'"
+    )
+
+
+def _read_esc_us(dataset: DatasetPath, options: ReadOptions) -> Clips:
+    files = dataset.need_audio()
+    known = [found[2] if (found := _ESC_FILE.match(base_name(file))) else file for file in files]
+    groups = known_or_given(files, known, options.group)
+    note = f"{len(files)} clips listed without opening them; ESC-US has no labels"
+    return Clips.from_files(dataset.path, files, groups, "ESC-US", [note])
+
+
+# UrbanSound8K: 8 732 slices of at most 4 s in ``audio/fold1`` to ``fold10``, every row of the table
+# a clip. ``start`` and ``end`` are times in the recording and say nothing about the slice's file.
+
+
+_TABLE_8K = "UrbanSound8K.csv"
+_TABLES_8K = ("", f"metadata/{_TABLE_8K}", _TABLE_8K)
+_COLUMNS_8K = ("slice_file_name", "fsID", "start", "end", "salience", "fold", "classID", "class")
+
+
+def _recognise_8k(dataset: DatasetPath) -> str | None:
+    """The published table by its name, or any table with its columns."""
+    columns = map(normalise, _COLUMNS_8K)
+    table = dataset.table_with(_TABLES_8K[1:], ()) or dataset.table_with([""], columns)
+    return (
+        f"{table.name} is the table of UrbanSound8K ({', '.join(_COLUMNS_8K)})" if table else None
+    )
+
+
+def _read_8k(dataset: DatasetPath, options: ReadOptions) -> Clips:
+    path = dataset.table_with(_TABLES_8K, ())
+    if path is None:
+        raise DataError(
+            f"{dataset.path}: not UrbanSound8K, expected metadata/{_TABLE_8K} with the columns "
+            f"{', '.join(_COLUMNS_8K)} beside audio/fold1 to audio/fold10"
+        )
+    clips = _read_numbered(
+        path,
+        options,
+        "UrbanSound8K",
+        file=lambda row: f"fold{row['fold']}/{_text(row, 'slice_file_name')}",
+        label="class",
+        number="classid",
+        group="fsid",
+        n_folds=10,
+    )
+    listed = {base_name(file) for file in clips.file.tolist()}
+    extra = [file for file in dataset.audio if base_name(file) not in listed]
+    if not extra:
+        return clips
+    shown = ", ".join(extra[:3]) + (", ..." if len(extra) > 3 else "")
+    note = f"{count_text(len(extra), 'recording')} not in the table, left out: {shown}"
+    return clips.with_columns(notes=(*clips.notes, note))
+
+
+# UrbanSound: ``data/dog_bark/4912.wav`` with its events beside it in ``data/dog_bark/4912.csv``.
+#
+# Not UrbanSound8K, whose slices were cut from these 1 302 field recordings. A file of events has no
+# header; each line is ``start,end,salience,class`` with times in seconds and salience 1 for
+# foreground, 2 for background. Of a recording only the events of one class are marked, that of its
+# folder. Every event becomes a clip. Files are named by their Freesound number.
+
+
+_URBAN_CLASSES = (
+    *("air_conditioner", "car_horn", "children_playing", "dog_bark", "drilling"),
+    *("engine_idling", "gun_shot", "jackhammer", "siren", "street_music"),
+)
+"""In the order of UrbanSound8K's class numbers."""
+
+_FOREGROUND, _BACKGROUND = "1", "2"
+_EVENT_COLUMNS = ["start", "end", "salience", "class"]
+_EVENT_TABLE = re.compile(rf"(?:^|/)(?:{'|'.join(_URBAN_CLASSES)})/\d+\.csv$")
+
+
+def _recognise_urbansound(dataset: DatasetPath) -> str | None:
+    """Files of events beside recordings in folders named after the classes."""
+    tables = _event_tables(dataset)
+    try:
+        if not tables or next(_events(dataset.path / tables[0]), None) is None:
+            return None
+    except DataError:
+        return None
+    return (
+        f"{count_text(len(tables), 'file')} such as {tables[0]} hold events as UrbanSound has "
+        f"them ({', '.join(_EVENT_COLUMNS)})"
+    )
+
+
+def _event_tables(dataset: DatasetPath) -> list[str]:
+    """The files of events below the folder, relative to it."""
+    names = [path.relative_to(dataset.path).as_posix() for path in dataset.texts]
+    whole = dataset.path.as_posix()
+    return [name for name in names if _EVENT_TABLE.search(f"{whole}/{name}")]
+
+
+def _read_urbansound(
+    dataset: DatasetPath, options: ReadOptions, *, only_foreground: bool = False
+) -> Clips:
+    """Read every event, or those of the foreground, as a clip.
+
+    Raises
+    ------
+    DataError
+        With file and line: other than four values, a time that is no number, an unknown salience
+        or class; when a recording is missing, unless missing files are allowed.
+    """
+    stems = [table.removesuffix(".csv") for table in _event_tables(dataset)]
+    if not stems:
+        raise DataError(
+            f"{dataset.path}: not UrbanSound, expected recordings and files of events such as "
+            "data/dog_bark/4912.csv with lines of start,end,salience,class"
+        )
+    audio = {file.rpartition(".")[0]: file for file in dataset.need_audio()}
+    others = {f.rpartition(".")[0] for f in relative_names(dataset.path, OTHER_SUFFIXES)}
+    unread = set(stems) & others - audio.keys()
+    missing = [stem for stem in stems if stem not in audio and stem not in others]
+    if missing and not options.allow_missing:
+        shown = ", ".join(missing[:_N_SHOWN]) + (", ..." if len(missing) > _N_SHOWN else "")
+        raise DataError(
+            f"{dataset.path}: {len(missing)} of {len(stems)} files of events have no recording "
+            f"beside them: {shown}. Unpack the data set anew, or say --allow-missing"
+        )
+    rows = dict[tuple[Any, ...], dict[str, Any]]()
+    n_background = n_empty = 0
+    there = [stem for stem in stems if stem in audio]
+    known = [base_name(stem) for stem in there]
+    groups = known_or_given([audio[stem] for stem in there], known, options.group)
+    for stem, group in zip(there, groups, strict=True):
+        for start, end, salience, label in _events(dataset.path / f"{stem}.csv"):
+            n_background += salience == _BACKGROUND
+            n_empty += not end > start
+            if end > start and not (only_foreground and salience == _BACKGROUND):
+                row = {"file": audio[stem], "start_time": start, "end_time": end}
+                rows[*row.values(),] = {**row, "labels": label, "group": group}
+    if not rows:
+        raise DataError(f"{dataset.path}: no event in {count_text(len(stems), 'file')} of events")
+    hint = " left out" if only_foreground else "; --labels urbansound-foreground leaves them out"
+    counts = [
+        (n_background, "event", f"in the background (salience 2){hint}"),
+        (n_empty, "event", "without a length left out"),
+        (len(audio) - len(there), "recording", "without a file of events left out"),
+        (len(unread), "recording", "in a format that is not read left out"),
+        (len(missing), "recording", "missing"),
+    ]
+    notes = [f"{count_text(n, noun)} {text}" for n, noun, text in counts if n]
+    found = {row["labels"] for row in rows.values()}
+    classes = [label for label in _URBAN_CLASSES if label in found]
+    name = "UrbanSound, foreground" if only_foreground else "UrbanSound"
+    return Clips.from_rows(dataset.path, rows.values(), classes, name, notes)
+
+
+def _events(path: Path) -> Iterator[tuple[float, float, str, str]]:
+    """The lines of one file of events: start, end, salience and class."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read as text ({error})") from error
+    for number, cells in enumerate(csv.reader(lines), start=1):
+        values = [cell.strip() for cell in cells]
+        if not any(values) or (number == 1 and values == _EVENT_COLUMNS):
+            continue
+        where = f"{path}, row {number}"
+        if len(values) != 4:
+            expected = f"four: {', '.join(_EVENT_COLUMNS)}"
+            raise DataError(f"{where}: found {len(values)} values, expected {expected}")
+        start, end, salience, label = values
+        if salience not in (_FOREGROUND, _BACKGROUND):
+            expected = "1 (foreground) or 2 (background)"
+            raise DataError(f"{where}: found salience '{salience}', expected {expected}")
+        if label not in _URBAN_CLASSES:
+            expected = f"one of {', '.join(_URBAN_CLASSES)}"
+            raise DataError(f"{where}: found the class '{label}', expected {expected}")
+        try:
+            yield float(start), float(end), salience, label
+        except ValueError:
+            raise DataError(
+                f"{where}: found the times '{start}' and '{end}', expected seconds"
+            ) from None
+
+
+# FSDKaggle2018 and FSDKaggle2019, as Zenodo and as Kaggle give them.
+#
+# A set has parts, each with a table and a folder of its own. Their official split is kept: the
+# clips of the test part have fold 1, all others have none, so they only train (``--test-fold 1``,
+# then ``evaluate --fold 1``). Labels that nobody checked are of the label type "uncertain": they
+# train, and are never validated or tested on.
+#
+# Zenodo calls the folders ``FSDKaggle2018.audio_train`` and the tables
+# ``FSDKaggle2018.meta/train_post_competition.csv``, Kaggle ``audio_train`` and ``train.csv``. Tools
+# that unpack ``NAME.zip`` into a folder ``NAME`` make ``NAME/NAME``; that is found too. Kaggle's
+# own tables name no Freesound recording, and there is none for the test part.
+#
+# 2018: 41 classes, one label per clip. 9 473 clips train, of which 3 710 were verified by people
+# (``manually_verified`` 1); the labels of the others are, by the authors' estimate, at least 65 to
+# 70 % right in each class. All 1 600 clips of the test part were verified.
+#
+# 2019: 80 classes, one or several labels per clip, ``"Bark,Growling"``. 4 970 curated clips of
+# Freesound train with labels that people gave; 19 815 noisy ones of Flickr with labels that a
+# program gave. The 4 481 clips of the test part are of Freesound too.
+
+
+_TEST_FOLD = 1
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A part of a set.
+
+    ``tables`` and ``folders`` are names that its table and its folder go by, Zenodo's first, which
+    puts the name of the set in front of the folder's. ``label`` is the column of labels,
+    ``sources`` are columns that may name the recording a clip comes from, and ``remark`` says why
+    some labels are uncertain.
+    """
+
+    name: str
+    tables: tuple[str, ...]
+    folders: tuple[str, ...]
+    label: str
+    sources: tuple[str, ...]
+    is_verified: Callable[[TableRow], bool] = lambda _: True
+    flag: tuple[str, ...] = ()
+    remark: str = ""
+
+    @property
+    def is_test(self) -> bool:
+        return self.name == "test"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What its table must have."""
+        return ("fname", self.label, *self.flag)
+
+
+def _is_flagged(row: TableRow) -> bool:
+    flag = row["manually_verified"]
+    if flag not in ("0", "1"):
+        raise DataError(
+            f"{row.where}: found manually_verified '{flag}', expected 1 (verified by people) or 0"
+        )
+    return flag == "1"
+
+
+_KNOWN_BAD = frozenset(
+    {"f76181c4.wav", "77b925c2.wav", "6a1f682a.wav", "c7db12aa.wav", "7752cc8a.wav", "1d44b0bd.wav"}
+)
+"""Clips that the README of FSDKaggle2019 names: wrong labels, and an empty one."""
+_FREESOUND = ("freesound_id", "fsid")
+_EDITIONS = {
+    "FSDKaggle2018": (
+        _Part(
+            "train",
+            ("train_post_competition.csv", "train.csv"),
+            ("audio_train",),
+            "label",
+            _FREESOUND,
+            _is_flagged,
+            ("manually_verified",),
+            "Those with manually_verified 0 are the uncertain ones",
+        ),
+        _Part(
+            "test",
+            ("test_post_competition_scoring_clips.csv", "test_post_competition.csv"),
+            ("audio_test",),
+            "label",
+            _FREESOUND,
+        ),
+    ),
+    "FSDKaggle2019": (
+        _Part(
+            "curated",
+            ("train_curated_post_competition.csv", "train_curated.csv"),
+            ("audio_train_curated", "train_curated"),
+            "labels",
+            _FREESOUND,
+            lambda row: row["fname"] not in _KNOWN_BAD,
+            remark=f"Its README names wrong or empty ones: {', '.join(sorted(_KNOWN_BAD))}",
+        ),
+        _Part(
+            "noisy",
+            ("train_noisy_post_competition.csv", "train_noisy.csv"),
+            ("audio_train_noisy", "train_noisy"),
+            "labels",
+            ("flickr_video_url", "flickr_id"),
+            lambda _: False,
+        ),
+        _Part(
+            "test",
+            ("test_post_competition.csv",),
+            ("audio_test", "test"),
+            "labels",
+            _FREESOUND,
+        ),
+    ),
+}
+
+
+def _meta(edition: str, names: Sequence[str]) -> list[str]:
+    """Where a table of a set may lie below its root, by the names it goes by."""
+    meta = f"{edition}.meta"
+    folders = (f"{meta}/", f"{meta}/{meta}/", "meta/", "")
+    return [folder + name for folder in folders for name in names]
+
+
+def _audio_folder(edition: str, part: _Part, root: Path) -> str:
+    """The folder of a part's recordings, relative to the root; empty when it is not there."""
+    for name in (f"{edition}.{part.folders[0]}", *part.folders):
+        for folder in (f"{name}/{name}", name):
+            if (root / folder).is_dir():
+                return folder
+    return ""
+
+
+def _read_fsd(
+    dataset: DatasetPath,
+    options: ReadOptions,
+    *,
+    edition: str,
+    only: Callable[[str, str], bool] = lambda part, label_type: True,
+) -> Clips:
+    """Read the parts that are there.
+
+    Parameters
+    ----------
+    dataset : DatasetPath
+    options : ReadOptions
+    edition : str
+    only : callable
+        Which clips are kept, by the name of their part and their label type. The test part is
+        always kept.
+
+    Raises
+    ------
+    DataError
+        With file and row: missing columns, values or files, a clip that stands twice, a label
+        that the training tables or the vocabulary do not have.
+    """
+    root, parts = dataset.path, _EDITIONS[edition]
+    tables = [dataset.table_with(_meta(edition, part.tables), ()) for part in parts]
+    if not any(path and not part.is_test for part, path in zip(parts, tables, strict=True)):
+        raise DataError(
+            f"{root}: not {edition}, expected {edition}.meta/ with "
+            f"{' or '.join(parts[0].tables)}, beside folders such as "
+            f"{edition}.{parts[0].folders[0]}/"
+        )
+    folders = [_audio_folder(edition, part, root) for part in parts]
+    rows: list[dict[str, Any]] = []
+    notes: list[str] = []
+    for part, path, folder in zip(parts, tables, folders, strict=True):
+        wanted = f"{edition}.{part.folders[0]}"
+        if path is None:
+            if folder:
+                notes.append(f"no table for {base_name(folder)}: its recordings are left out")
+            continue
+        found, missing = _read_part(part, path, root, folder, wanted, options)
+        if any(folders) and not folder:
+            notes.append(f"no folder {wanted}: {len(found)} {part.name} clips are left out")
+            continue
+        kept = [row for row in found if part.is_test or only(part.name, row["label_type"])]
+        if kept:
+            notes.append(_counted(part, kept))
+        if missing:
+            notes.append(f"{missing} of {len(found)} {part.name} files are missing")
+        rows += kept
+    if not any(folders):
+        notes.append("no audio is here; the tables alone were read")
+    vocabulary = dataset.table_with(_meta(edition, ("vocabulary.csv",)), ())
+    classes = _check_classes(rows, root, vocabulary)
+    if not any(row["fold"] for row in rows):
+        notes.append("no test part: the set has no official split here")
+    return Clips.from_rows(root, rows, classes, edition, notes)
+
+
+def _read_part(
+    part: _Part, path: Path, root: Path, folder: str, wanted: str, options: ReadOptions
+) -> tuple[list[dict[str, Any]], int]:
+    """The clips of a part, and how many of its files are missing."""
+    table = _read_rows(path, part.columns)
+    names = [_text(row, "fname") for row in table.rows]
+    present = set(os.listdir(root / folder)) if folder else set(names)
+    missing = [row for row in table.rows if row["fname"] not in present]
+    if missing and not options.allow_missing:
+        shown = ", ".join(f"{row['fname']} (row {row.number})" for row in missing[:_N_SHOWN])
+        raise DataError(
+            f"{path}: {len(missing)} of {len(names)} files are missing: {shown}"
+            f"{', ...' if len(missing) > _N_SHOWN else ''}. Looked in {root / folder}; unpack the "
+            "archive anew, or allow missing files"
+        )
+    files = [f"{folder or wanted}/{name}" for name in names]
+    groups = _groups(table, table.rows, files, table.find(*part.sources), options.group)
+    rows = [
+        {
+            "file": file,
+            "labels": _labels(row, part.label),
+            "group": group,
+            "label_type": POSITIVE if part.is_verified(row) else UNCERTAIN,
+            "fold": _TEST_FOLD if part.is_test else 0,
+            "where": row.where,
+        }
+        for row, file, group in zip(table.rows, files, groups, strict=True)
+    ]
+    return rows, len(missing)
+
+
+def _labels(row: TableRow, column: str) -> list[str]:
+    """The labels in a cell: one, or several in the column ``labels``."""
+    text = row[column]
+    labels = [part.strip() for part in (text.split(",") if column == "labels" else [text])]
+    if not all(labels):
+        raise DataError(f"{row.where}: found '{text}' as {column}, expected a class name")
+    if len(set(labels)) != len(labels):
+        raise DataError(f"{row.where}: a label stands twice in '{text}', expected once")
+    return labels
+
+
+def _counted(part: _Part, rows: Sequence[dict[str, Any]]) -> str:
+    uncertain = sum(row["label_type"] == UNCERTAIN for row in rows)
+    checked = f"{len(rows) - uncertain} with checked labels, {uncertain} with uncertain ones"
+    fold = f"fold {_TEST_FOLD}, the official test" if part.is_test else "no fold: they only train"
+    why = f". {part.remark}" if uncertain and part.remark else ""
+    return f"{len(rows)} {part.name} clips ({checked}), {fold}{why}"
+
+
+def _check_classes(
+    rows: Sequence[dict[str, Any]], root: Path, vocabulary: Path | None
+) -> list[str]:
+    """Class names in the order of the set's vocabulary, or in alphabetical order without one.
+
+    Every class of the test part must be one that can be learnt, and stand in the vocabulary.
+    """
+    found = {label for row in rows for label in row["labels"]}
+    trained = {label for row in rows if not row["fold"] for label in row["labels"]}
+    names = sorted(found)
+    if vocabulary is not None:
+        lines = csv.reader(vocabulary.read_text(encoding="utf-8-sig").splitlines())
+        columns = [[cell.strip() for cell in column] for column in zip(*lines, strict=False)]
+        # The column that knows most of those found.
+        names = max(columns, key=lambda column: len(found & set(column)), default=[])
+        if not found & set(names):
+            raise DataError(
+                f"{vocabulary}: none of the {len(found)} labels of the tables is in it; expected a "
+                "row a class. Take the file as it was published"
+            )
+    for row in rows:
+        for label in row["labels"]:
+            if label not in trained:
+                raise DataError(
+                    f"{row['where']}: '{label}' is tested, but stands in no training table of "
+                    f"{root}, which have {len(trained)} classes. Take the tables as they were "
+                    "published"
+                )
+            if label not in names:
+                raise DataError(
+                    f"{row['where']}: the label '{label}' is not in {vocabulary}, which names "
+                    f"{len(names)} classes. Take both files as they were published"
+                )
+    return [name for name in dict.fromkeys(names) if name in found]
+
+
+def _by_tables_of(edition: str) -> Callable[[DatasetPath], str | None]:
+    training = [part for part in _EDITIONS[edition] if not part.is_test]
+    places = [place for part in training for place in _meta(edition, part.tables)]
+    return _by_table(places, training[0].columns)
+
+
+ESC50 = Layout(
+    "esc50", "ESC-50 with meta/esc50.csv", _read_esc50, _by_table(_ESC50_TABLES, _ESC50_COLUMNS)
+)
+ESC10 = Layout("esc10", "the ESC-10 part of ESC-50", partial(_read_esc50, only_esc10=True))
+ESC_FOLDERS = Layout(
+    "esc-folders", "ESC in its old layout", _read_esc_folders, _recognise_esc_folders
+)
+ESC_US = Layout("esc-us", "ESC-US, unlabelled", _read_esc_us, _recognise_esc_us)
+URBANSOUND8K = Layout("urbansound8k", "UrbanSound8K", _read_8k, _recognise_8k)
+URBANSOUND = Layout("urbansound", "UrbanSound", _read_urbansound, _recognise_urbansound)
+URBANSOUND_FOREGROUND = Layout(
+    "urbansound-foreground",
+    "the foreground events of UrbanSound",
+    partial(_read_urbansound, only_foreground=True),
+)
+FSDKAGGLE2018, FSDKAGGLE2019 = (
+    Layout(name.lower(), name, partial(_read_fsd, edition=name), _by_tables_of(name))
+    for name in _EDITIONS
+)
+VERIFIED2018 = Layout(
+    "fsdkaggle2018-verified",
+    "the verified clips of FSDKaggle2018",
+    partial(_read_fsd, edition="FSDKaggle2018", only=lambda _, kind: kind == POSITIVE),
+)
+CURATED2019 = Layout(
+    "fsdkaggle2019-curated",
+    "the curated clips of FSDKaggle2019 and its test part",
+    partial(_read_fsd, edition="FSDKaggle2019", only=lambda part, _: part == "curated"),
+)
+NOISY2019 = Layout(
+    "fsdkaggle2019-noisy",
+    "the noisy clips of FSDKaggle2019 and its test part",
+    partial(_read_fsd, edition="FSDKaggle2019", only=lambda part, _: part == "noisy"),
+)

@@ -1,0 +1,834 @@
+"""The formats of label files: how each is told by its beginning, read, and written.
+
+``csv`` has one row an event: ``file,start_time,end_time,label``, and ``score``, ``fmin_hz``,
+``fmax_hz`` and ``presence`` where they are known. The column names of other tools and of published
+sets are known, see :mod:`semisonic.data.tables`; other columns are passed over. Several labels in a
+cell are joined by ';', as in a table of clips.
+
+``csv-wide`` has one column per class, as OpenSoundscape has it: ``file,start_time,end_time`` and
+then 1 where the class is present, 0 where it is not, and nothing or NaN where nobody knows. 1 and 0
+become positive and negative events. Unknown becomes no event, as nobody listened; a row of which
+nothing at all is known becomes one event without a label. An uncertain event is written as unknown.
+
+``birdnet`` is ``Start (s),End (s),Scientific name,Common name,Confidence,File``, of all recordings
+or, called ``NAME.BirdNET.results.csv``, of one. The common name is the label. ``File`` is missing
+in tables of old versions, and further columns may follow it.
+
+``kaleidoscope`` is ``cluster.csv``, ``id.csv``, and tables that others write for it. A recording is
+``INDIR / FOLDER / IN FILE``; ``OFFSET`` and ``DURATION`` are seconds in it. What a person wrote in
+``MANUAL ID`` counts; where it is empty, what the program found does (``AUTO ID``, ``TOP1MATCH``, or
+the names that BirdNET-Analyzer writes). Kaleidoscope marks columns that can be edited with a star.
+``TOP1DIST`` is a distance and no score, but where BirdNET-Analyzer wrote it. ``Fmin`` and ``Fmax``
+are limits in Hz in ``cluster.csv``; in ``id.csv`` they are measures of bat pulses in kHz and are
+not read.
+
+``raven`` is Raven's selection table, one a recording: separated by tabs, with Raven's own column
+names. Raven writes a selection once for each view and channel; it is read once, from the
+spectrogram. ``raven-combined`` runs over several recordings: ``Begin Time (s)`` counts from the
+start of the first one, and ``File Offset (s)`` says where in its own recording (``Begin Path`` or
+``Begin File``) a selection begins; that is what is read.
+
+``audacity`` is a label track, ``start TAB end TAB label``, one a recording. A label with a band of
+frequencies has a second line, ``\\ TAB low TAB high`` in Hz, -1 for a bound that was not drawn. A
+point has equal times; the oldest files have points only, without an end. BirdNET-Analyzer adds a
+fourth cell with its confidence, which Audacity passes over.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from itertools import accumulate, pairwise
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from semisonic.core.errors import DataError, OptionError
+from semisonic.core.files import write_csv, write_text
+from semisonic.core.text import count_text
+from semisonic.data.clips import LABEL_SEPARATOR
+from semisonic.data.events import NEGATIVE, POSITIVE, Events, event_fault
+from semisonic.data.tables import (
+    COLUMNS,
+    EXACT,
+    Head,
+    Table,
+    TableRow,
+    exact,
+    find_columns,
+    lines_of,
+    looks_like_labels,
+    normalise,
+    number,
+    read_table,
+    read_text,
+    written,
+)
+
+T = TypeVar("T")
+Row = dict[str, Any]
+"""An event as :meth:`Events.from_rows` takes it, and ``where`` it stands. ``file`` is the recording
+as the label file calls it, empty where it names none; ``end_time`` is NaN for "to its end"."""
+
+SCORE, BAND, PRESENCE, TABS, SEMICOLON = "score", "band", "presence", "tabs", "semicolon"
+"""What a format may be able to hold beside file, times and label."""
+_NAN = Decimal("nan")
+
+
+@dataclass
+class LabelFile:
+    """What one label file holds.
+
+    Attributes
+    ----------
+    rows : list of dict
+        In the order of the file.
+    problems : list of (where, reason)
+        Rows that cannot be used.
+    notes : dict of str to int
+        What was decided on the way, and for how many rows; 0 where no number belongs to it.
+    without_events : list of str
+        Recordings it names that have no event.
+    classes : list of str
+        The classes in the file's own order, where it has one.
+    """
+
+    path: Path
+    rows: list[Row] = field(default_factory=list)
+    problems: list[tuple[str, str]] = field(default_factory=list)
+    notes: dict[str, int] = field(default_factory=dict)
+    without_events: list[str] = field(default_factory=list)
+    classes: list[str] = field(default_factory=list)
+
+    def add(self, lines: Iterable[tuple[int, T]], parse: Callable[[T], Iterable[Row]]) -> LabelFile:
+        """Parse lines into rows; those that are impossible (ValueError) become problems."""
+        for line_number, line in lines:
+            where = f"{self.path}, row {line_number}"
+            try:
+                self.rows += [{"where": where, **row} for row in parse(line)]
+            except ValueError as error:
+                self.problems.append((where, str(error)))
+        return self
+
+
+class Format(NamedTuple):
+    """One format.
+
+    Attributes
+    ----------
+    name, title : str
+        As options and messages call it.
+    holds : frozenset of str
+        Of the constants of this module.
+    recognise : callable
+        Whether the beginning of a file looks like it.
+    read : callable
+        From a file, and the name of the column that holds labels, to its rows.
+    write : callable
+        Events into a file or a folder, with the root of the recordings and their durations, where
+        they are known; gives what was written.
+    per_recording : bool
+        Whether it writes one file a recording, into a folder.
+    suffix : str
+        How the name of its file ends, or of the file of each recording.
+    """
+
+    name: str
+    title: str
+    holds: frozenset[str]
+    recognise: Callable[[Head], bool]
+    read: Callable[[Path, str | None], LabelFile]
+    write: Callable[[Events, Path, Path | None, Mapping[str, float]], list[Path]]
+    per_recording: bool = False
+    suffix: str = ".csv"
+
+
+def _row(
+    file: str,
+    start: Decimal,
+    end: Decimal,
+    label: str,
+    *,
+    score: Decimal = _NAN,
+    band: tuple[Decimal, Decimal] = (_NAN, _NAN),
+    presence: str = "",
+) -> Row:
+    """An event; ValueError when it is impossible."""
+    row: Row = {
+        "file": file.strip().replace("\\", "/"),
+        "start_time": 0.0 if start.is_nan() else float(start),
+        "end_time": float(end),
+        "label": label.strip(),
+        "score": float(score),
+        "fmin_hz": float(band[0]),
+        "fmax_hz": float(band[1]),
+        "presence": presence.strip().lower() or POSITIVE,
+    }
+    ended = {"end_time": row["start_time"]} if end.is_nan() else {}
+    if reason := event_fault(row | ended):
+        raise ValueError(reason)
+    return row
+
+
+def _needed(row: TableRow, *columns: str) -> list[Decimal]:
+    """Numbers that must be there."""
+    values = [number(row[column], column) for column in columns]
+    if any(value.is_nan() for value in values):
+        found = " to ".join(f"'{row[column]}'" for column in columns)
+        raise ValueError(f"found {found} as {' and '.join(columns)}, expected seconds")
+    return values
+
+
+def _read_table(
+    path: Path,
+    label_column: str | None,
+    parser: Callable[[Table, str], Callable[[TableRow], Iterable[Row]]],
+) -> LabelFile:
+    """Read a table; ``parser`` is given it and the label column that the user named, if any."""
+    table = read_table(path, lenient=True)
+    parse = parser(table, _label_column(label_column, table))
+    result = LabelFile(path, problems=list(table.problems))
+    return result.add(((row.number, row) for row in table.rows), parse)
+
+
+def _label_column(given: str | None, table: Table) -> str:
+    column = normalise(given or "")
+    if given is not None and column not in table.columns:
+        raise DataError(
+            f"{table.path}, row 1: no column '{given}' for the labels. Found "
+            f"{', '.join(table.names)}"
+        )
+    return column
+
+
+def _texts(events: Events) -> dict[str, list[str]]:
+    """The columns of events as text; those of which no event says anything are left out."""
+    columns: dict[str, list[str]] = {}
+    for name in ("file", "start_time", "end_time", "label", "score", "fmin_hz", "fmax_hz"):
+        values = getattr(events, name).tolist()
+        columns[name] = values if name in ("file", "label") else list(map(written, values))
+    if (events.presence != POSITIVE).any():
+        columns["presence"] = events.presence.tolist()
+    for group in (("score",), ("fmin_hz", "fmax_hz")):
+        if not any(any(columns[name]) for name in group):
+            for name in group:
+                del columns[name]
+    return columns
+
+
+def _among(texts: Mapping[str, list[str]], **names: str) -> dict[str, list[str]]:
+    """Those of some columns that are there, under other names."""
+    return {name: texts[own] for own, name in names.items() if own in texts}
+
+
+def _write_csv(output: Path, columns: Mapping[str, Sequence[str]]) -> list[Path]:
+    write_csv(output, list(columns), zip(*columns.values(), strict=True))
+    return [output]
+
+
+def _write_tabs(path: Path, rows: Iterable[Iterable[str]]) -> None:
+    write_text(path, "".join("\t".join(row) + "\n" for row in rows))
+
+
+def _whole(root: Path | None, file: str) -> str:
+    """A recording as other programs find it: below the root where one is given."""
+    return file if root is None else (root / file).as_posix()
+
+
+def _by_recording(events: Events) -> Iterator[tuple[str, Events]]:
+    """The events of each recording, in the order in which recordings first occur."""
+    rows = defaultdict(list)
+    for row, file in enumerate(events.file.tolist()):
+        rows[file].append(row)
+    yield from ((file, events[np.array(its)]) for file, its in rows.items())
+
+
+def track_paths(events: Events, folder: Path, ending: str) -> dict[str, Path]:
+    """Where the label file of each recording goes: its folders and name below ``folder``.
+
+    Recordings of one folder that differ in suffix or letter case alone keep their suffix.
+
+    Raises
+    ------
+    DataError
+        When two recordings would have the same label file.
+    """
+    places = {}
+    for file in dict.fromkeys(events.file.tolist()):
+        parts = [part for part in PurePosixPath(file).parts if part not in ("/", "..", ".")]
+        places[file] = PurePosixPath(*parts)
+    stems = Counter(place.with_suffix("").as_posix().casefold() for place in places.values())
+    paths: dict[str, Path] = {}
+    taken: set[str] = set()
+    for file, place in places.items():
+        alone = stems[place.with_suffix("").as_posix().casefold()] == 1
+        path = folder / place.parent / ((place.stem if alone else place.name) + ending)
+        if path.as_posix().casefold() in taken:
+            raise DataError(f"{folder}: two recordings would have the label file {path}: {file}")
+        taken.add(path.as_posix().casefold())
+        paths[file] = path
+    return paths
+
+
+# csv: one row an event.
+
+
+def _long_parser(table: Table, label: str) -> Callable[[TableRow], Iterable[Row]]:
+    columns = find_columns(f"{table.path}, row 1", table.columns)
+    label = label or columns["label"]
+
+    def parse(row: TableRow) -> Iterator[Row]:
+        file = row.need(columns["file"])
+        start, end = (
+            number(row[columns[c]], c.partition("_")[0]) for c in ("start_time", "end_time")
+        )
+        score, *band = (
+            number(row[columns[c]], columns[c]) for c in ("score", "fmin_hz", "fmax_hz")
+        )
+        presence = row[columns["label_type"]]
+        texts = [text for text in row[label].split(LABEL_SEPARATOR) if text.strip()]
+        for text in texts or [""]:
+            yield _row(
+                file, start, end, text, score=score, band=(band[0], band[1]), presence=presence
+            )
+
+    return parse
+
+
+_LONG = Format(
+    "csv",
+    "a CSV table, one row an event",
+    frozenset({SCORE, BAND, PRESENCE, TABS}),
+    recognise=lambda head: looks_like_labels(head.columns),
+    read=lambda path, label: _read_table(path, label, _long_parser),
+    write=lambda events, output, *_: _write_csv(output, _texts(events)),
+)
+
+
+# csv-wide: one column per class.
+
+
+_TIMES = ("file", "start_time", "end_time")
+_NO_CLASSES = frozenset(
+    {"unnamed_0", "index", "group", "fold", "target", "score", "presence", "label_type"}
+    | {"annotator", "notes", "comment", "comments", "fmin_hz", "fmax_hz"}
+)
+NO_LABELS_OF_WIDE = _NO_CLASSES.union(*(COLUMNS[name] for name in (*_TIMES, "label")))
+"""Names of columns with another meaning, which no class of csv-wide can have."""
+_PRESENCE_OF = {
+    **dict.fromkeys(("1", "1.0", "true"), POSITIVE),
+    **dict.fromkeys(("0", "0.0", "false"), NEGATIVE),
+    **dict.fromkeys(("", "nan", "na", "none"), ""),
+}
+
+
+def _is_wide(head: Head) -> bool:
+    """Whether there are times and a file, no label, and the first rows hold 0, 1 or nothing."""
+    if looks_like_labels(head.columns) or not set(_TIMES) <= head.columns:
+        return False
+    if not head.columns - {"", *_TIMES} - _NO_CLASSES or len(head.lines) < 2:
+        return False
+    cells = head.lines[1].split(head.separator)
+    return any(cell.strip().strip('"').lower() in _PRESENCE_OF for cell in cells)
+
+
+def _read_wide(path: Path, label_column: str | None) -> LabelFile:
+    """Read the table; ``label_column`` keeps one class of it."""
+    table = read_table(path, unique=False, lenient=True)
+    columns = find_columns(f"{path}, row 1", table.columns)
+    others = {columns["file"], columns["start_time"], columns["end_time"], *_NO_CLASSES}
+    classes = {
+        place: name
+        for place, (name, column) in enumerate(zip(table.names, table.columns, strict=True))
+        if name and column not in others and label_column in (None, name)
+    }
+    if not classes and table.rows:
+        wanted = f"a column '{label_column}'" if label_column else "a column for each class"
+        raise DataError(f"{path}, row 1: found {', '.join(table.names)}, expected {wanted}")
+
+    def parse(row: TableRow) -> list[Row]:
+        file = row.need(columns["file"])
+        start, end = (
+            number(row[columns[c]], c.partition("_")[0]) for c in ("start_time", "end_time")
+        )
+        rows = []
+        for place, name in classes.items():
+            text = row.cells[place] if place < len(row.cells) else ""
+            presence = _PRESENCE_OF.get(text.strip().lower())
+            if presence is None:
+                raise ValueError(f"found '{text}' for '{name}', expected 1, 0 or nothing")
+            if presence:
+                rows.append(_row(file, start, end, name, presence=presence))
+        return rows or [_row(file, start, end, "")]
+
+    result = LabelFile(path, problems=list(table.problems), classes=list(classes.values()))
+    return result.add(((row.number, row) for row in table.rows), parse)
+
+
+def _write_wide(events: Events, output: Path, *_: object) -> list[Path]:
+    """Write one row a segment, classes in alphabetical order."""
+    classes = sorted(set(events.label.tolist()) - {""})
+    rows: dict[tuple[str, float, float], dict[str, str]] = {}
+    for event in events.rows():
+        cells = rows.setdefault((event["file"], event["start_time"], event["end_time"]), {})
+        mark = {POSITIVE: "1", NEGATIVE: "0"}.get(event["presence"])
+        if event["label"] and mark and cells.setdefault(event["label"], mark) != mark:
+            raise DataError(
+                f"csv-wide: '{event['label']}' is positive and negative in {event['file']} from "
+                f"{event['start_time']:g} to {event['end_time']:g} s; a cell can hold one of them"
+            )
+    lines = (
+        [file, written(start), written(end), *(cells.get(name, "") for name in classes)]
+        for (file, start, end), cells in rows.items()
+    )
+    write_csv(output, [*_TIMES, *classes], lines)
+    return [output]
+
+
+_WIDE = Format(
+    "csv-wide",
+    "a CSV table, one column per class",
+    frozenset({PRESENCE}),
+    recognise=_is_wide,
+    read=_read_wide,
+    write=_write_wide,
+)
+
+
+# BirdNET-Analyzer.
+
+
+def _birdnet_parser(table: Table, label: str) -> Callable[[TableRow], Iterable[Row]]:
+    label = label or table.find("common_name", "scientific_name")
+
+    def parse(row: TableRow) -> Iterator[Row]:
+        start, end = _needed(row, "start_s", "end_s")
+        score = number(row["confidence"], "confidence")
+        yield _row(row["file"], start, end, row[label], score=score)
+
+    return parse
+
+
+def _write_birdnet(
+    events: Events, output: Path, root: Path | None, _: Mapping[str, float]
+) -> list[Path]:
+    """Write one table of all recordings; a label is both its own names."""
+    texts = _texts(events)
+    columns = {
+        "Start (s)": texts["start_time"],
+        "End (s)": texts["end_time"],
+        "Scientific name": texts["label"],
+        "Common name": texts["label"],
+        "Confidence": texts.get("score", [""] * len(events)),
+        "File": [_whole(root, file) for file in texts["file"]],
+    }
+    return _write_csv(output, columns)
+
+
+_BIRDNET = Format(
+    "birdnet",
+    "BirdNET-Analyzer CSV",
+    frozenset({SCORE, TABS, SEMICOLON}),
+    recognise=lambda head: (
+        {"start_s", "end_s", "confidence"} <= head.columns
+        and bool({"scientific_name", "common_name"} & head.columns)
+    ),
+    read=lambda path, label: _read_table(path, label, _birdnet_parser),
+    write=_write_birdnet,
+)
+
+
+# Kaleidoscope.
+
+
+def _kaleidoscope_parser(table: Table, label: str) -> Callable[[TableRow], Iterable[Row]]:
+    by_program = table.find("auto_id", "top1match", "common_name", "scientific_name")
+    score = table.find("confidence", "match_ratio")
+    if not score and {"scientific_name", "top1dist"} <= set(table.columns):
+        score = "top1dist"
+    has_band = "auto_id" not in table.columns
+
+    def parse(row: TableRow) -> Iterator[Row]:
+        by_hand = row[label or "manual_id"]
+        start, duration = number(row["offset"], "offset"), number(row["duration"], "duration")
+        folder, name = (row[c].replace("\\", "/").strip("/") for c in ("folder", "in_file"))
+        if not (folder or name):
+            raise ValueError("the column 'IN FILE' is empty")
+        is_by_program = not (by_hand or label)
+        yield _row(
+            "/".join(filter(None, (folder, name))),
+            start,
+            EXACT.add(Decimal(0) if start.is_nan() else start, duration),
+            row[by_program] if is_by_program else by_hand,
+            # The score is that of the program's label.
+            score=number(row[score], "score") if label or is_by_program else _NAN,
+            band=(number(row["fmin"], "Fmin"), number(row["fmax"], "Fmax"))
+            if has_band
+            else (_NAN, _NAN),
+        )
+
+    return parse
+
+
+def _write_kaleidoscope(
+    events: Events, output: Path, root: Path | None, _: Mapping[str, float]
+) -> list[Path]:
+    """Write one table; labels with a score go into TOP1MATCH, those of people into MANUAL ID."""
+    n, texts = len(events), _texts(events)
+    paths = [file.rpartition("/") for file in texts["file"]]
+    labels = list(zip(texts["label"], np.isnan(events.score).tolist(), strict=True))
+    times = zip(events.start_time.tolist(), events.end_time.tolist(), strict=True)
+    columns = {
+        "INDIR": [root.as_posix() if root is not None else ""] * n,
+        "FOLDER": [folder for folder, _, _ in paths],
+        "IN FILE": [name for _, _, name in paths],
+        "CHANNEL": ["0"] * n,
+        "OFFSET": texts["start_time"],
+        "DURATION": [written(EXACT.subtract(exact(end), exact(start))) for start, end in times],
+        **_among(texts, fmin_hz="Fmin", fmax_hz="Fmax"),
+        "TOP1MATCH": ["" if by_hand else label for label, by_hand in labels],
+        "MANUAL ID": [label if by_hand else "" for label, by_hand in labels],
+        **_among(texts, score="confidence"),
+    }
+    return _write_csv(output, columns)
+
+
+_KALEIDOSCOPE = Format(
+    "kaleidoscope",
+    "Kaleidoscope CSV",
+    frozenset({SCORE, BAND, TABS, SEMICOLON}),
+    recognise=lambda head: {"indir", "in_file", "offset"} <= head.columns,
+    read=lambda path, label: _read_table(path, label, _kaleidoscope_parser),
+    write=_write_kaleidoscope,
+)
+
+
+# Raven.
+
+
+_BEGIN, _END, _OFFSET = "begin_time_s", "end_time_s", "file_offset_s"
+_LABEL_NAMES = (
+    *("annotation", "annotations", "label", "labels", "species", "common_name", "species_code"),
+    *("class", "call_type", "sound_type", "type", "tag", "tags", "id"),
+)
+"""What people call their label column, in order of preference."""
+_OWN_COLUMNS = frozenset(
+    {"selection", "view", "channel", "begin_file", "end_file", "begin_path", "end_path"}
+    | {"begin_date", "end_date", "begin_clock_time", "end_clock_time", "begin_date_time"}
+    | {"length_frames", "presence", "notes", "comments", "comment", "annotator"}
+    | {"scientific_name", "score", "confidence"}
+)
+
+
+def _is_raven(head: Head) -> bool:
+    """Whether the columns are those of a selection table."""
+    times = {_BEGIN, _END} <= head.columns
+    return times and (head.separator == "\t" or "selection" in head.columns)
+
+
+def _read_raven(path: Path, label_column: str | None) -> LabelFile:
+    """Read a selection table.
+
+    Raises
+    ------
+    DataError
+        When times are missing, when the label column is not there or not to be told from others,
+        or when times over several recordings cannot be told from times in each.
+    """
+    table = read_table(path, lenient=True)
+    if not {_BEGIN, _END} <= set(table.columns):
+        raise DataError(
+            f"{path}, row 1: no column 'Begin Time (s)' or 'End Time (s)'. "
+            f"Found {', '.join(table.names)}"
+        )
+    label = _label_column(label_column, table) or _raven_labels(table)
+    result = LabelFile(path, problems=list(table.problems))
+    if not label:
+        result.notes["no column for labels: events without a name"] = 0
+    selections = _selections(table, label)
+    if len(selections) < len(table.rows):
+        again = len(table.rows) - len(selections)
+        result.notes["rows show a selection in another view or channel"] = again
+    rows = [row for row in selections if not _is_empty(row)]
+    result.without_events = [_raven_file(row) for row in selections if _is_empty(row)]
+    if _OFFSET not in table.columns:
+        _check_times(path, rows)
+    score = table.find("score", "confidence")
+    if score and not all(map(_is_score, (row[score] for row in rows))):
+        result.notes[f"the column '{score}' holds no scores from 0 to 1 and is not used"] = 0
+        score = ""
+
+    def parse(row: TableRow) -> Iterator[Row]:
+        begin, end = _needed(row, _BEGIN, _END)
+        offset = number(row[_OFFSET], "file offset")
+        if not offset.is_nan():
+            begin, end = offset, EXACT.add(offset, EXACT.subtract(end, begin))
+        band = (
+            number(row["low_freq_hz"], "low frequency"),
+            number(row["high_freq_hz"], "high frequency"),
+        )
+        yield _row(
+            _raven_file(row),
+            begin,
+            end,
+            row[label],
+            score=number(row[score], "score"),
+            band=band,
+            presence=row["presence"],
+        )
+
+    return result.add(((row.number, row) for row in rows), parse)
+
+
+def _is_empty(row: TableRow) -> bool:
+    """Whether it is the row that BirdNET-Analyzer writes for a recording without any event."""
+    return row["common_name"] == row["species_code"] == "nocall"
+
+
+def _raven_file(row: TableRow) -> str:
+    return row["begin_path"] or row["begin_file"]
+
+
+def _raven_labels(table: Table) -> str:
+    """The column of labels: of a usual name, else the only one that is none of Raven's own."""
+    usual = table.find(*_LABEL_NAMES)
+    others = [
+        column
+        for name, column in zip(table.names, table.columns, strict=True)
+        if column and column not in _OWN_COLUMNS and "(" not in name
+    ]
+    if len(others) > 1 and not usual:
+        raise DataError(
+            f"{table.path}, row 1: which column holds the labels? Found {', '.join(table.names)}. "
+            "Name it: 'semisonic data labels' has --label-column, Python has label_column="
+        )
+    return usual or "".join(others)
+
+
+def _selections(table: Table, label: str) -> list[TableRow]:
+    """Each selection once, as the spectrogram view of it where there is one."""
+    kept: dict[tuple[str, ...], TableRow] = {}
+    for row in table.rows:
+        same = tuple(row[c] for c in ("selection", _BEGIN, _END, "begin_path", "begin_file", label))
+        key = same if row["selection"] else (*same, str(row.number))
+        if key not in kept or (
+            "spectro" in row["view"].lower() and "spectro" not in kept[key]["view"].lower()
+        ):
+            kept[key] = row
+    return sorted(kept.values(), key=lambda row: row.number)
+
+
+def _check_times(path: Path, rows: Iterable[TableRow]) -> None:
+    """Refuse times that may be over several recordings or in each of them."""
+    begins: dict[str, list[Decimal]] = defaultdict(list)
+    for row in rows:
+        try:
+            begin = number(row[_BEGIN], "begin")
+        except ValueError:
+            continue  # reported with its row
+        begins[_raven_file(row)].append(Decimal(0) if begin.is_nan() else begin)
+    spans = sorted((min(times), max(times)) for times in begins.values())
+    if len(spans) > 1 and all(a[1] <= b[0] for a, b in pairwise(spans)):
+        raise DataError(
+            f"{path}: selections of {len(spans)} recordings without the column 'File Offset (s)', "
+            "so 'Begin Time (s)' may count in each recording or over all of them. Add the "
+            "measurement File Offset in Raven and save the table again"
+        )
+
+
+def _is_score(text: str) -> bool:
+    try:
+        value = number(text, "score")
+    except ValueError:
+        return False
+    return value.is_nan() or 0 <= value <= 1
+
+
+def _write_raven(events: Events, output: Path, *_: object) -> list[Path]:
+    """Write ``NAME.Table.1.selections.txt`` for each recording, in a tree like the recordings'."""
+    paths = track_paths(events, output, _RAVEN.suffix)
+    for file, its in _by_recording(events):
+        name = [file.rpartition("/")[2]] * len(its)
+        _write_selections(paths[file], its, Decimal(0), {"Begin File": name})
+    return list(paths.values())
+
+
+def _write_combined(
+    events: Events, output: Path, root: Path | None, durations: Mapping[str, float]
+) -> list[Path]:
+    """Write one table over all recordings, and beside it the list of files that Raven opens.
+
+    ``Begin Time (s)`` counts from the start of the first recording in ``durations``.
+    """
+    if not durations and len(events):
+        raise OptionError(
+            "raven-combined: found no durations, expected the length of each recording in seconds, "
+            "as its times run over all of them"
+        )
+    ends = accumulate(map(exact, durations.values()), EXACT.add, initial=Decimal(0))
+    begins = dict(zip(durations, ends, strict=False))
+    unknown = sorted(set(events.file.tolist()) - set(begins))
+    if unknown:
+        n = count_text(len(unknown), "recording")
+        raise DataError(f"raven-combined: no duration for {n}: {unknown[0]}")
+    order = np.argsort([float(begins[file]) for file in events.file.tolist()], kind="stable")
+    its = events[order.astype(np.int64)]
+    files = its.file.tolist()
+    more = {
+        "Begin Path": [_whole(root, file) for file in files],
+        "File Offset (s)": list(map(written, its.start_time.tolist())),
+    }
+    _write_selections(output, its, [begins[file] for file in files], more)
+    listing = output.with_name(f"{output.stem}.list.txt")
+    write_text(listing, "".join(f"{_whole(root, file)}\n" for file in begins))
+    return [output, listing]
+
+
+def _write_selections(
+    path: Path, events: Events, begins: Decimal | list[Decimal], more: Mapping[str, list[str]]
+) -> None:
+    """Write one table; ``begins`` is added to all times."""
+    n, texts = len(events), _texts(events)
+    shifts = begins if isinstance(begins, list) else [begins] * n
+    start, end = (
+        [written(EXACT.add(shift, exact(time))) for shift, time in zip(shifts, times, strict=True)]
+        for times in (events.start_time.tolist(), events.end_time.tolist())
+    )
+    columns = {
+        "Selection": [str(i + 1) for i in range(n)],
+        "View": ["Spectrogram 1"] * n,
+        "Channel": ["1"] * n,
+        "Begin Time (s)": start,
+        "End Time (s)": end,
+        **_among(texts, fmin_hz="Low Freq (Hz)", fmax_hz="High Freq (Hz)"),
+        **more,
+        "Annotation": texts["label"],
+        **_among(texts, score="Score", presence="Presence"),
+    }
+    _write_tabs(path, [list(columns), *zip(*columns.values(), strict=True)])
+
+
+_RAVEN = Format(
+    "raven",
+    "Raven selection tables",
+    frozenset({BAND, PRESENCE, SCORE, SEMICOLON}),
+    _is_raven,
+    _read_raven,
+    _write_raven,
+    per_recording=True,
+    suffix=".Table.1.selections.txt",
+)
+_COMBINED = Format(
+    "raven-combined",
+    "a Raven selection table over several recordings",
+    _RAVEN.holds,
+    lambda head: _is_raven(head) and {_OFFSET, "begin_path"} <= head.columns,
+    _read_raven,
+    _write_combined,
+    suffix=".txt",
+)
+
+
+# Audacity.
+
+
+_CONTINUED = "\\"
+
+
+def _read_audacity(path: Path, _: str | None) -> LabelFile:
+    """Read a label track; it has no columns to choose from."""
+    track = LabelFile(path)
+    lines: list[tuple[int, list[str]]] = []
+    for i, line in lines_of(read_text(path)):
+        if not line.startswith(_CONTINUED):
+            lines.append((i, [line]))
+        elif not lines:
+            track.problems.append((f"{path}, row {i}", "frequencies without a label before them"))
+        else:  # lines of this kind may follow in future versions; Audacity passes over them too
+            lines[-1][1].append(line)
+    return track.add(lines, _parse_label)
+
+
+def _parse_label(lines: list[str]) -> Iterator[Row]:
+    start_text, *texts = lines[0].split("\t")
+    start = number(start_text, "start")
+    if start.is_nan():
+        raise ValueError(
+            f"found '{lines[0].strip()}', expected start, end and label with tabs between"
+        )
+    end = score = None
+    if texts and (end := _number_or_none(texts[0])) is not None:
+        texts = texts[1:]
+    if len(texts) > 1 and (score := _number_or_none(texts[-1])) is not None and 0 <= score <= 1:
+        texts = texts[:-1]
+    else:
+        score = None
+    band = [_NAN, _NAN]
+    if len(lines) > 1:
+        cells = lines[1].split("\t")
+        if len(cells) < 3:
+            raise ValueError(
+                f"found '{lines[1].strip()}', expected a backslash and two frequencies"
+            )
+        found = (number(cell, "frequency") for cell in cells[1:3])
+        band = [_NAN if value == -1 else value for value in found]
+    yield _row(
+        "",
+        start,
+        start if end is None else end,
+        " ".join(text.strip() for text in texts if text.strip()),
+        score=_NAN if score is None else score,
+        band=(band[0], band[1]),
+    )
+
+
+def _number_or_none(text: str) -> Decimal | None:
+    try:
+        value = number(text, "number")
+    except ValueError:
+        return None
+    return None if value.is_nan() else value
+
+
+def _write_audacity(events: Events, output: Path, *_: object) -> list[Path]:
+    """Write a track for each recording that has events, in a tree like that of the recordings."""
+    paths = track_paths(events, output, _AUDACITY.suffix)
+    for file, its in _by_recording(events):
+        lines: list[list[str]] = []
+        for row in its.rows():
+            lines.append([written(row["start_time"]), written(row["end_time"]), row["label"]])
+            band = [written(row["fmin_hz"]), written(row["fmax_hz"])]
+            if any(band):
+                lines.append([_CONTINUED, *(text or "-1.0" for text in band)])
+        _write_tabs(paths[file], lines)
+    return list(paths.values())
+
+
+def _is_audacity(head: Head) -> bool:
+    """Whether the first line begins with a time and a tab."""
+    first = head.lines[0] if head.lines else ""
+    is_text = head.suffix == ".txt" and "\t" in first
+    return is_text and _number_or_none(first.split("\t")[0]) is not None
+
+
+_AUDACITY = Format(
+    "audacity",
+    "Audacity label tracks",
+    frozenset({BAND, SEMICOLON}),
+    _is_audacity,
+    _read_audacity,
+    _write_audacity,
+    per_recording=True,
+    suffix=".txt",
+)
+
+
+BY_NAME = {
+    form.name: form
+    for form in (_LONG, _WIDE, _AUDACITY, _RAVEN, _COMBINED, _BIRDNET, _KALEIDOSCOPE)
+}
+# The more special ones first: a table of BirdNET has a file and a label, too.
+TRIED = (_KALEIDOSCOPE, _BIRDNET, _COMBINED, _RAVEN, _LONG, _WIDE, _AUDACITY)
