@@ -39,7 +39,7 @@ decoder = "upsample"
 
 
 @pytest.fixture(scope="session")
-def tiny_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_set(tmp_path_factory) -> Path:
     """``labelled.csv`` with 2 classes, 3 folds and 2 clips per recording, and ``pool/``."""
     folder = tmp_path_factory.mktemp("tiny")
     rng = np.random.default_rng(0)
@@ -62,7 +62,7 @@ def tiny_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_recipe(tiny_set: Path) -> Path:
+def tiny_recipe(tiny_set) -> Path:
     """The recipe file."""
     file = tiny_set / "tiny.toml"
     file.write_text(RECIPE, encoding="utf-8")

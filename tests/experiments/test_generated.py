@@ -64,7 +64,7 @@ def features() -> np.ndarray:
 
 def made(features: np.ndarray, options: GeneratedOptions = PATCHES, **more: object) -> Generated:
     given: dict[str, object] = {"target": TARGET, "rows": TRAIN, "seed": 0, "mel": MEL} | more
-    return generate(features, options=options, n_classes=3, **given)  # type: ignore[arg-type]
+    return generate(features, options=options, n_classes=3, **given)
 
 
 def run(
@@ -88,7 +88,7 @@ def objective(features: np.ndarray) -> ConditionalGan:
 
 
 @pytest.mark.parametrize("size", [(5, 5), (16, 22), (70, 5), (33, 120)])
-def test_patches_have_the_size_that_was_asked_for(size: tuple[int, int]) -> None:
+def test_patches_have_the_size_that_was_asked_for(size) -> None:
     condition = torch.eye(3)[:2]
     patches = PatchGenerator(size, 3)(torch.randn(2, 32), condition)
     assert patches.shape == (2, 1, *size)
@@ -101,7 +101,7 @@ def test_sizes_are_halved_until_they_are_small() -> None:
 
 
 @pytest.mark.parametrize("kind", [PatchGenerator, PatchCritic])
-def test_weights_depend_on_the_seed_alone(kind: type[torch.nn.Module]) -> None:
+def test_weights_depend_on_the_seed_alone(kind) -> None:
     torch.manual_seed(1)
     first = kind((16, 22), 3, seed=4).state_dict()
     before = torch.get_rng_state()
@@ -124,7 +124,7 @@ def test_the_critic_is_kept_smooth_and_patches_within_bounds() -> None:
         assert generator(torch.randn(2, 32), torch.eye(3)[:2]).abs().max() <= BOUND
 
 
-def test_one_step_gives_each_side_the_gradients_of_its_own_loss(features: np.ndarray) -> None:
+def test_one_step_gives_each_side_the_gradients_of_its_own_loss(features) -> None:
     """Generator and critic learn at once, yet neither sees the other's loss."""
     gan = objective(features).eval()  # the critic's norms stay as they are
     alone, clips = copy.deepcopy(gan), torch.from_numpy(features[TRAIN]).float()
@@ -144,7 +144,7 @@ def test_one_step_gives_each_side_the_gradients_of_its_own_loss(features: np.nda
     assert all(p.requires_grad for p in gan.parameters())
 
 
-def test_a_judge_of_real_clips_names_the_classes_of_patches(features: np.ndarray) -> None:
+def test_a_judge_of_real_clips_names_the_classes_of_patches(features) -> None:
     flat = features[REST].astype(np.float32).reshape(len(REST), -1)
     judge = LogisticRegression(max_iter=500).fit(flat, TARGET[REST])
     found = made(features, replace(PATCHES, generator_steps=250, generated_per_class=20))
@@ -154,7 +154,7 @@ def test_a_judge_of_real_clips_names_the_classes_of_patches(features: np.ndarray
     assert spread > 0.1, "patches of a class are not all the same"
 
 
-def test_patches_are_those_of_the_seed(features: np.ndarray) -> None:
+def test_patches_are_those_of_the_seed(features) -> None:
     first, again, other = made(features), made(features), made(features, seed=1)
     assert np.array_equal(first.features, again.features)
     assert not np.array_equal(first.features, other.features)
@@ -166,7 +166,7 @@ def test_patches_are_those_of_the_seed(features: np.ndarray) -> None:
     assert set(made(features, rows=TRAIN[TARGET[TRAIN] < 2]).target.tolist()) == {0, 1}
 
 
-def test_the_generator_learns_from_training_rows_alone(features: np.ndarray) -> None:
+def test_the_generator_learns_from_training_rows_alone(features) -> None:
     blind = features.copy()
     blind[9:] = np.nan  # validation, test and everything else
     assert np.array_equal(made(features).features, made(blind).features)
@@ -174,14 +174,12 @@ def test_the_generator_learns_from_training_rows_alone(features: np.ndarray) -> 
     assert np.array_equal(made(features).features, made(features, target=hidden).features)
 
 
-def test_patches_are_learned_from_and_never_validated_on(
-    features: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_patches_are_learned_from_and_never_validated_on(features, monkeypatch) -> None:
     scored: list[tuple[bool, int]] = []
 
     def watched(model: object, given: np.ndarray, rows: object, **more: object) -> np.ndarray:
         scored.append((given is features, len(np.asarray(rows))))
-        return score_rows(model, given, rows, **more)  # type: ignore[arg-type]
+        return score_rows(model, given, rows, **more)
 
     monkeypatch.setattr("semisonic.classifier.training.score_rows", watched)
     (plain, none), (beside, patches) = (
@@ -197,9 +195,7 @@ def test_patches_are_learned_from_and_never_validated_on(
     assert not all(torch.equal(with_them[name], without[name]) for name in without)
 
 
-def test_an_interrupted_training_goes_on_with_the_same_patches(
-    features: np.ndarray, tmp_path: Path
-) -> None:
+def test_an_interrupted_training_goes_on_with_the_same_patches(features, tmp_path) -> None:
     _, first = run(features, folder=tmp_path)
     assert (tmp_path / "generator" / "checkpoint.pt").is_file()
     _, again = run(features, folder=tmp_path)
@@ -209,7 +205,7 @@ def test_an_interrupted_training_goes_on_with_the_same_patches(
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_methods_take_patches_or_say_that_they_cannot(features: np.ndarray, method: str) -> None:
+def test_methods_take_patches_or_say_that_they_cannot(features, method) -> None:
     if method in METHODS_WITH_PATCHES:
         assert np.isfinite(run(features, method=method)[0].history[-1]["loss"])
     else:
@@ -217,7 +213,7 @@ def test_methods_take_patches_or_say_that_they_cannot(features: np.ndarray, meth
             run(features, method=method)
 
 
-def test_what_cannot_be_generated_is_refused(features: np.ndarray) -> None:
+def test_what_cannot_be_generated_is_refused(features) -> None:
     with pytest.raises(OptionError, match="several labels"):
         made(features, target=np.eye(3, dtype=np.float32)[TARGET])
     for mel, word in (
@@ -241,7 +237,7 @@ SMALL = {
 
 
 @pytest.fixture(scope="module")
-def finished(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(tiny_set, tmp_path_factory) -> Path:
     output = tmp_path_factory.mktemp("generated") / "run"
     run_recipe(
         RunOptions(
@@ -257,7 +253,7 @@ def finished(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return output
 
 
-def test_arms_are_compared_and_patches_shown(finished: Path) -> None:
+def test_arms_are_compared_and_patches_shown(finished) -> None:
     results = json.loads((finished / "results.json").read_text())
     names = [one["setting"] for one in results["comparisons"]]
     assert names[:2] == ["augmentation", "GAN samples"]
@@ -271,7 +267,7 @@ def test_arms_are_compared_and_patches_shown(finished: Path) -> None:
     assert (finished / "figures" / "generated.png").stat().st_size > 3000
 
 
-def test_a_control_is_trained_once_and_only_clips_are_tested(finished: Path) -> None:
+def test_a_control_is_trained_once_and_only_clips_are_tested(finished) -> None:
     assert len(list((finished / "jobs").glob("train-*/job.json"))) == 4
     predictions = Predictions.read(finished / "tables" / "predictions.csv")
     one = predictions.select(setting="GAN samples", arm="with")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -24,7 +23,7 @@ def decide(options: FilterOptions, n: int = 40):
 
 
 @pytest.mark.parametrize("k", [1, 5, 8])
-def test_a_label_is_kept_when_it_is_among_the_best(k: int) -> None:
+def test_a_label_is_kept_when_it_is_among_the_best(k) -> None:
     """With k = 5 the published rule."""
     clips, labels, scores, found = decide(FilterOptions(top_k=k))
     left = kept_labels(found)
@@ -50,9 +49,7 @@ def test_both_rules_must_agree() -> None:
     assert (found["kept"] == ((found["rank"] <= 3) & (found["score"] >= 0.8))).all()
 
 
-def test_every_decision_is_in_the_table_with_its_reason_and_reads_back_equal(
-    tmp_path: Path,
-) -> None:
+def test_every_decision_is_in_the_table_with_its_reason_and_reads_back_equal(tmp_path) -> None:
     _, labels, _, found = decide(FilterOptions(top_k=2, threshold=0.5))
     assert len(found) == sum(map(len, labels))
     assert found["reason"].all()

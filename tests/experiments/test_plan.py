@@ -41,7 +41,7 @@ def plan() -> Plan:
     return make_plan(RECIPE, table(), POOL, seed=1)
 
 
-def test_every_cell_scores_every_clip_once(plan: Plan) -> None:
+def test_every_cell_scores_every_clip_once(plan) -> None:
     for cell in {cell for cell, _ in plan.cells}:
         for arm in (CONTROL, PRETRAINED):
             jobs = [job for name, job in plan.cells if name == cell and job.arm == arm]
@@ -50,7 +50,7 @@ def test_every_cell_scores_every_clip_once(plan: Plan) -> None:
                 assert sorted(rows.tolist()) == list(range(len(table())))
 
 
-def test_arms_are_alike_but_for_the_start(plan: Plan) -> None:
+def test_arms_are_alike_but_for_the_start(plan) -> None:
     pairs: dict[tuple[str, int, int], list] = {}
     for cell, job in plan.cells:
         pairs.setdefault((cell, job.draw, job.fold), []).append(job)
@@ -62,13 +62,13 @@ def test_arms_are_alike_but_for_the_start(plan: Plan) -> None:
             assert np.array_equal(getattr(control, part), getattr(treated, part))
 
 
-def test_the_control_of_two_decoders_is_one_job(plan: Plan) -> None:
+def test_the_control_of_two_decoders_is_one_job(plan) -> None:
     controls = {job.name for cell, job in plan.cells if job.arm == CONTROL}
     treated = {job.name for cell, job in plan.cells if job.arm == PRETRAINED}
     assert len(treated) == 2 * len(controls)
 
 
-def test_test_clips_and_their_recordings_are_not_heard_in_pre_training(plan: Plan) -> None:
+def test_test_clips_and_their_recordings_are_not_heard_in_pre_training(plan) -> None:
     groups = np.concatenate([table().group, POOL.group])
     for job in plan.of(TRAIN):
         if job.start is None:
@@ -112,7 +112,7 @@ def test_transductive_hears_them_and_nothing_else_changes() -> None:
         assert np.array_equal(a.train, b.train)
 
 
-def test_budgets_are_kept_without_a_validation_part(plan: Plan) -> None:
+def test_budgets_are_kept_without_a_validation_part(plan) -> None:
     target = table().target()
     few = [job for job in plan.of(TRAIN) if job.budget.labels_per_class == 2]
     assert few
@@ -123,7 +123,7 @@ def test_budgets_are_kept_without_a_validation_part(plan: Plan) -> None:
     assert len({tuple(job.train) for job in few if job.fold == 1}) > 1
 
 
-def test_all_labels_have_an_inner_validation_part_by_recording(plan: Plan) -> None:
+def test_all_labels_have_an_inner_validation_part_by_recording(plan) -> None:
     group = table().group
     for job in plan.of(TRAIN):
         if not job.budget.labels_per_class:
@@ -152,7 +152,7 @@ def jobs_of(**parts: object) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("part", ["fit", "method_params", "loss"])
-def test_any_other_option_of_training_makes_another_job_of_the_same_start(part: str) -> None:
+def test_any_other_option_of_training_makes_another_job_of_the_same_start(part) -> None:
     start, plain = jobs_of()
     names = {plain}
     for option, options in changed(getattr(Setting(), part)):
@@ -163,7 +163,7 @@ def test_any_other_option_of_training_makes_another_job_of_the_same_start(part: 
 
 
 @pytest.mark.parametrize("part", ["pretrain", "mel", "pretext"])
-def test_any_other_option_of_pre_training_makes_another_start_and_another_job(part: str) -> None:
+def test_any_other_option_of_pre_training_makes_another_start_and_another_job(part) -> None:
     starts, names = ({name} for name in jobs_of())
     for option, options in changed(getattr(Setting(), part)):
         if part == "pretrain" and option in ("patience", "restore_best"):

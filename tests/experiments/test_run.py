@@ -29,13 +29,11 @@ def options(tiny_set: Path, output: Path, **changes: object) -> RunOptions:
         "device": "cpu",
         "workers": 1,
     }
-    return RunOptions(**(values | changes))  # type: ignore[arg-type]
+    return RunOptions(**(values | changes))
 
 
 @pytest.fixture(scope="module")
-def finished(
-    tiny_set: Path, tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[RunOptions, Path]:
+def finished(tiny_set, tiny_recipe, tmp_path_factory) -> tuple[RunOptions, Path]:
     chosen = options(tiny_set, tmp_path_factory.mktemp("run") / "out")
     run_recipe(chosen)
     return chosen, chosen.output
@@ -46,7 +44,7 @@ def accuracies(folder: Path) -> list[float]:
     return [job["accuracy"] for job in results["jobs"] if job["kind"] == "train"]
 
 
-def test_numbers_of_table_page_and_predictions_agree(finished: tuple[RunOptions, Path]) -> None:
+def test_numbers_of_table_page_and_predictions_agree(finished) -> None:
     _, folder = finished
     predictions = Predictions.read(folder / "tables" / "predictions.csv")
     results = json.loads((folder / "results.json").read_text())
@@ -60,7 +58,7 @@ def test_numbers_of_table_page_and_predictions_agree(finished: tuple[RunOptions,
     assert "http://" not in text.replace("http://www.w3.org", "")
 
 
-def test_the_surest_mistakes_can_be_heard(finished: tuple[RunOptions, Path]) -> None:
+def test_the_surest_mistakes_can_be_heard(finished) -> None:
     """Also of clips that are shorter than what a page plays."""
     _, folder = finished
     assert min(accuracies(folder)) < 1
@@ -69,27 +67,25 @@ def test_the_surest_mistakes_can_be_heard(finished: tuple[RunOptions, Path]) -> 
     assert "<audio" in text
 
 
-def test_shares_are_shown_in_percent(finished: tuple[RunOptions, Path]) -> None:
+def test_shares_are_shown_in_percent(finished) -> None:
     text = (finished[1] / "report.html").read_text()
     row = text.partition("share never active")[2].partition("</tr>")[2].partition("</tr>")[0]
     assert "%</td>" in row.replace("\u00a0", " ")
 
 
-def test_features_of_the_batch_give_the_same_results(
-    finished: tuple[RunOptions, Path], tiny_set: Path, tmp_path: Path
-) -> None:
+def test_features_of_the_batch_give_the_same_results(finished, tiny_set, tmp_path) -> None:
     run_recipe(options(tiny_set, tmp_path / "run", in_batch="yes"))
     assert not (tmp_path / "run" / "cache" / "features").exists()
     assert accuracies(tmp_path / "run") == pytest.approx(accuracies(finished[1]), abs=0.1)
 
 
-def test_budgets_are_written_into_the_run(finished: tuple[RunOptions, Path]) -> None:
+def test_budgets_are_written_into_the_run(finished) -> None:
     lines = (finished[1] / "budgets.csv").read_text().splitlines()
     assert lines[0] == "labels_per_class,draw,fold,part,clip"
     assert len(lines) == 1 + 2 * 2 * 2 * 3  # labels x classes x draws x folds
 
 
-def test_a_finished_run_is_not_trained_again(finished: tuple[RunOptions, Path]) -> None:
+def test_a_finished_run_is_not_trained_again(finished) -> None:
     chosen, folder = finished
     before = {f: f.stat().st_mtime_ns for f in folder.glob("jobs/*/job.json")}
     result = run_recipe(chosen)
@@ -98,26 +94,20 @@ def test_a_finished_run_is_not_trained_again(finished: tuple[RunOptions, Path]) 
     assert "un-pooling" in result.summary()
 
 
-def test_another_recipe_in_the_same_folder_is_refused(
-    finished: tuple[RunOptions, Path], tiny_set: Path
-) -> None:
+def test_another_recipe_in_the_same_folder_is_refused(finished, tiny_set) -> None:
     changed = options(tiny_set, finished[1], change=("setting.fit.epochs=9",))
     with pytest.raises(OptionError, match="epochs"):
         run_recipe(changed)
 
 
-def test_same_seed_same_results_in_one_or_two_processes(
-    finished: tuple[RunOptions, Path], tiny_set: Path, tmp_path: Path
-) -> None:
+def test_same_seed_same_results_in_one_or_two_processes(finished, tiny_set, tmp_path) -> None:
     run_recipe(options(tiny_set, tmp_path / "again", workers=2))
     one = (finished[1] / "tables" / "predictions.csv").read_bytes()
     assert (tmp_path / "again" / "tables" / "predictions.csv").read_bytes() == one
 
 
 @pytest.mark.slow
-def test_killed_in_the_middle_it_goes_on_to_the_same_result(
-    finished: tuple[RunOptions, Path], tiny_set: Path, tmp_path: Path
-) -> None:
+def test_killed_in_the_middle_it_goes_on_to_the_same_result(finished, tiny_set, tmp_path) -> None:
     output = tmp_path / "killed"
     command = [
         sys.executable,
@@ -151,9 +141,7 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_result(
     assert accuracies(output) == accuracies(finished[1])
 
 
-def test_transductive_is_said_in_the_report(
-    tiny_set: Path, tiny_recipe: Path, tmp_path: Path
-) -> None:
+def test_transductive_is_said_in_the_report(tiny_set, tiny_recipe, tmp_path) -> None:
     run_recipe(
         options(
             tiny_set,
@@ -165,9 +153,7 @@ def test_transductive_is_said_in_the_report(
     assert "Transductive" in (tmp_path / "t" / "report.html").read_text()
 
 
-def test_copies_of_labelled_clips_in_the_pool_are_left_out(
-    tiny_set: Path, tiny_recipe: Path, tmp_path: Path
-) -> None:
+def test_copies_of_labelled_clips_in_the_pool_are_left_out(tiny_set, tiny_recipe, tmp_path) -> None:
     result = run_recipe(
         options(
             tiny_set,
@@ -180,7 +166,7 @@ def test_copies_of_labelled_clips_in_the_pool_are_left_out(
 
 
 def test_recordings_without_labels_cannot_be_the_labelled_set(
-    tiny_set: Path, tiny_recipe: Path, tmp_path: Path
+    tiny_set, tiny_recipe, tmp_path
 ) -> None:
     with pytest.raises(DataError, match="--unlabelled"):
         run_recipe(options(tiny_set, tmp_path / "x", data=tiny_set / "pool"))
@@ -194,7 +180,7 @@ def test_changes_are_toml_values_or_text() -> None:
 
 
 def test_a_method_is_tried_against_its_own_control_under_other_names(
-    tiny_set: Path, tiny_recipe: Path, tmp_path: Path
+    tiny_set, tiny_recipe, tmp_path
 ) -> None:
     text = (tiny_set / "tiny.toml").read_text()
     text = text.replace('title = "tiny"', 'title = "tiny"\narms = ["without", "with"]')
@@ -218,11 +204,7 @@ def test_a_method_is_tried_against_its_own_control_under_other_names(
 
 @pytest.mark.parametrize("has_bf16", [True, False])
 def test_both_arms_take_the_same_steps_in_a_number_format_that_the_record_names(
-    tiny_set: Path,
-    tiny_recipe: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    has_bf16: bool,
+    tiny_set, tiny_recipe, tmp_path, monkeypatch, has_bf16
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": has_bf16})
     text = (
@@ -251,7 +233,7 @@ def test_both_arms_take_the_same_steps_in_a_number_format_that_the_record_names(
 
 
 @pytest.mark.parametrize("name", [one for one in recipes.names() if one != "esc-baselines"])
-def test_every_recipe_of_a_network_names_its_number_format(name: str) -> None:
+def test_every_recipe_of_a_network_names_its_number_format(name) -> None:
     file = recipes.find(name)
     read = read_stages if recipe_kind(file) == "stages" else read_recipe
     assert read(file).precision == ("auto" if name == "demo" else "fp32")  # a quick first look
@@ -267,7 +249,7 @@ def test_a_recipe_sets_the_number_format_of_all_its_trainings() -> None:
 
 
 def test_trainings_that_hear_each_clip_less_than_once_say_so_first(
-    finished: tuple[RunOptions, Path], tiny_set: Path, tmp_path: Path
+    finished, tiny_set, tmp_path
 ) -> None:
     changes = ("setting.fit.steps=1", "setting.fit.batch_size=2", "setting.pretrain.steps=1")
     changes += ("setting.pretrain.batch_size=2", "folds=[1]", "settings=[{name='one'}]")

@@ -74,7 +74,7 @@ def tone(pitch: float, seed: int) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def other_set(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def other_set(tiny_set, tmp_path_factory) -> Path:
     """Three classes of eight clips; one more clip is a copy of a tested one, by its bytes."""
     folder = tmp_path_factory.mktemp("other")
     for name, pitch in (("a", 500.0), ("b", 1000.0), ("c", 3000.0)):
@@ -100,9 +100,7 @@ def options(tiny_set: Path, other_set: Path | None, output: Path) -> RunOptions:
 
 
 @pytest.fixture(scope="module")
-def finished(
-    tiny_set: Path, other_set: Path, tmp_path_factory: pytest.TempPathFactory
-) -> RunOptions:
+def finished(tiny_set, other_set, tmp_path_factory) -> RunOptions:
     chosen = options(tiny_set, other_set, tmp_path_factory.mktemp("run") / "out")
     run_recipe(chosen)
     return chosen
@@ -113,9 +111,7 @@ def source_file(chosen: RunOptions) -> Path:
     return file
 
 
-def test_the_source_is_trained_once_without_copies_and_is_measured(
-    finished: RunOptions, tiny_set: Path
-) -> None:
+def test_the_source_is_trained_once_without_copies_and_is_measured(finished, tiny_set) -> None:
     about = read_about(source_file(finished))["about"]
     parts = [DataPart.from_dict(about[role]) for role in ("training", "validation")]
     assert sum(part.n_clips for part in parts) == 24
@@ -132,7 +128,7 @@ def test_the_source_is_trained_once_without_copies_and_is_measured(
     assert f"--source {finished.source.name}" in text
 
 
-def test_every_arm_starts_where_it_says(finished: RunOptions) -> None:
+def test_every_arm_starts_where_it_says(finished) -> None:
     encoder = load(source_file(finished)).encoder.state_dict()
 
     def equals_source(setting: str, arm: str) -> bool:
@@ -152,7 +148,7 @@ def test_every_arm_starts_where_it_says(finished: RunOptions) -> None:
     assert not equals_source("head", "from scratch")
 
 
-def test_a_transferred_model_tells_what_its_encoder_was_trained_on(finished: RunOptions) -> None:
+def test_a_transferred_model_tells_what_its_encoder_was_trained_on(finished) -> None:
     theirs = DataPart.from_dict(read_about(source_file(finished))["about"]["training"]).hashes
     for folder in (finished.output / "jobs").glob("train-*"):
         job = read_json(folder / "job.json")
@@ -164,7 +160,7 @@ def test_a_transferred_model_tells_what_its_encoder_was_trained_on(finished: Run
             assert DataPart.from_dict(about["encoder_training"]).hashes == theirs
 
 
-def test_clips_of_a_recording_that_is_tested_are_left_out(tmp_path: Path) -> None:
+def test_clips_of_a_recording_that_is_tested_are_left_out(tmp_path) -> None:
     """Where a set names its recordings, one that both sets have is one recording."""
     for i in range(6):
         write(tmp_path / f"{i}.wav", tone(500.0, i), RATE)
@@ -182,7 +178,7 @@ def test_clips_of_a_recording_that_is_tested_are_left_out(tmp_path: Path) -> Non
     assert any("1 clip of the source is of a recording" in note for note in found.notes)
 
 
-def test_made_up_sounds_stand_in_for_a_set_but_not_in_classes_of_the_data(tmp_path: Path) -> None:
+def test_made_up_sounds_stand_in_for_a_set_but_not_in_classes_of_the_data(tmp_path) -> None:
     recipe = Recipe(settings=(Setting(start=TRAINED),))
     small = replace(
         recipe.source.synth, n_classes=4, clips_per_class=5, clips_per_recording=1, duration=1.0
@@ -199,7 +195,7 @@ def test_made_up_sounds_stand_in_for_a_set_but_not_in_classes_of_the_data(tmp_pa
         load_source(RunOptions(), recipe, Clips.from_rows(tmp_path, rows))
 
 
-def test_a_source_that_nobody_starts_from_is_refused(tmp_path: Path) -> None:
+def test_a_source_that_nobody_starts_from_is_refused(tmp_path) -> None:
     tested = Clips.from_rows(tmp_path, [{"file": "x.wav", "labels": "rain", "group": "x"}])
     assert load_source(RunOptions(), Recipe(), tested) is None
     with pytest.raises(OptionError, match="'source'"):

@@ -84,7 +84,7 @@ def tones(names: tuple[str, ...], seconds: float, seed: int) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory) -> Path:
     """16 curated, 40 noisy (40 % with a wrong label) and 8 test clips of 0.3 to 1.3 s."""
     root = tmp_path_factory.mktemp("fsd")
     classes = tuple(PITCHES)
@@ -126,7 +126,7 @@ def options(folder: Path, output: Path) -> RunOptions:
 
 
 @pytest.fixture(scope="module")
-def finished(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(folder, tmp_path_factory) -> Path:
     output = tmp_path_factory.mktemp("run") / "out"
     run_stages(options(folder, output))
     return output
@@ -144,9 +144,7 @@ def of_filter(run: Path) -> dict[str, Any]:
     return dict(row)
 
 
-def test_every_stage_is_tested_on_the_official_test_part_alone(
-    finished: Path, folder: Path
-) -> None:
+def test_every_stage_is_tested_on_the_official_test_part_alone(finished, folder) -> None:
     clips = load_clips(folder)
     for place, job in jobs(finished, "stage"):
         scores = TagScores.read(place / "scores.csv.gz")
@@ -159,7 +157,7 @@ def test_every_stage_is_tested_on_the_official_test_part_alone(
     assert len(jobs(finished, "stage")) == 6
 
 
-def test_the_filter_leaves_a_larger_share_of_right_labels(finished: Path, folder: Path) -> None:
+def test_the_filter_leaves_a_larger_share_of_right_labels(finished, folder) -> None:
     truth = json.loads((folder / "truth.json").read_text())
     for place, job in jobs(finished, "filter"):
         found = read_decisions(place / "decisions.csv")
@@ -173,7 +171,7 @@ def test_the_filter_leaves_a_larger_share_of_right_labels(finished: Path, folder
         assert sum(not labels for labels in left.values()) == job["n_unlabelled"] > 0
 
 
-def test_clips_without_a_label_left_are_learned_from_unlabelled(finished: Path) -> None:
+def test_clips_without_a_label_left_are_learned_from_unlabelled(finished) -> None:
     filters = {job["draw"]: job for _, job in jobs(finished, "filter")}
     full = [job for _, job in jobs(finished, "stage") if job["filter"]]
     assert len(full) == 2
@@ -183,7 +181,7 @@ def test_clips_without_a_label_left_are_learned_from_unlabelled(finished: Path) 
         assert all(np.isfinite(row["disagreement"]) for row in job["history"])
 
 
-def test_a_filter_decides_the_same_twice_and_changes_no_model(finished: Path, folder: Path) -> None:
+def test_a_filter_decides_the_same_twice_and_changes_no_model(finished, folder) -> None:
     recipe = read_stages(folder / "tiny.toml")
     material = gather(
         load_clips(folder),
@@ -205,7 +203,7 @@ def test_a_filter_decides_the_same_twice_and_changes_no_model(finished: Path, fo
     assert model.read_bytes() == weights
 
 
-def test_a_finished_run_trains_nothing_again(finished: Path, folder: Path) -> None:
+def test_a_finished_run_trains_nothing_again(finished, folder) -> None:
     before = {file: file.stat().st_mtime_ns for file in finished.glob("jobs/*/job.json")}
     results = (finished / "results.json").read_text()
     run_stages(options(folder, finished))
@@ -214,9 +212,7 @@ def test_a_finished_run_trains_nothing_again(finished: Path, folder: Path) -> No
     assert old["stages"] == new["stages"]
 
 
-def test_a_run_that_was_cut_off_goes_on_to_the_same_numbers(
-    finished: Path, folder: Path, tmp_path: Path
-) -> None:
+def test_a_run_that_was_cut_off_goes_on_to_the_same_numbers(finished, folder, tmp_path) -> None:
     """Without the last stage and with half a filter, as after a kill."""
     output = tmp_path / "out"
     shutil.copytree(finished, output, ignore=shutil.ignore_patterns("report*", "results.json"))
@@ -232,7 +228,7 @@ def test_a_run_that_was_cut_off_goes_on_to_the_same_numbers(
     assert lwlraps[0] == pytest.approx(lwlraps[1], abs=1e-12)
 
 
-def test_the_report_has_the_numbers_of_the_jobs(finished: Path) -> None:
+def test_the_report_has_the_numbers_of_the_jobs(finished) -> None:
     results = json.loads((finished / "results.json").read_text())
     with open(finished / "tables" / "stages.csv", newline="") as stream:
         shown = {row["stage"]: float(row["lwlrap"]) for row in csv.DictReader(stream)}
@@ -253,14 +249,14 @@ def test_the_report_has_the_numbers_of_the_jobs(finished: Path) -> None:
     assert "http://" not in page.replace("http://www.w3.org", "")
 
 
-def test_the_models_of_the_first_draw_stay_and_know_what_they_heard(finished: Path) -> None:
+def test_the_models_of_the_first_draw_stay_and_know_what_they_heard(finished) -> None:
     for place, job in jobs(finished, "stage"):
         assert (place / "model.zip").exists() == (job["draw"] == 0)
         if job["draw"] == 0:
             assert load(place / "model.zip").multi_label
 
 
-def test_the_truth_of_made_up_sounds_is_in_the_report(tmp_path: Path, folder: Path) -> None:
+def test_the_truth_of_made_up_sounds_is_in_the_report(tmp_path, folder) -> None:
     recipe = RECIPE.replace("sample_rate = 8000", "sample_rate = 16000") + (
         "[synth]\nn_classes = 3\nclips_per_class = 6\nn_folds = 3\nn_pool = 0\nn_noisy = 24\n"
         "mixtures = 0.3\nduration = 1.0\nsample_rate = 16000\n"
@@ -275,7 +271,7 @@ def test_the_truth_of_made_up_sounds_is_in_the_report(tmp_path: Path, folder: Pa
     assert sum(one["labels"] for one in results["filters"]) == 2 * found["labels"]
 
 
-def test_padding_enters_no_average(folder: Path) -> None:
+def test_padding_enters_no_average(folder) -> None:
     """Windows of a longer clip end where it ends; only a clip shorter than one is padded."""
     clips = load_clips(folder)
     mel = MelOptions(sample_rate=RATE, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
@@ -288,14 +284,12 @@ def test_padding_enters_no_average(folder: Path) -> None:
     assert all(length == pytest.approx(0.5) for found in several for length in found)
 
 
-def test_hearing_test_clips_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_hearing_test_clips_is_refused(folder, tmp_path) -> None:
     with pytest.raises(OptionError, match="transductive"):
         run_stages(replace(options(folder, tmp_path / "x"), transductive=True))
 
 
-def test_a_dry_run_says_how_large_it_is(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_dry_run_says_how_large_it_is(folder, tmp_path, capsys) -> None:
     output = tmp_path / "x"
     code = main(
         ["run", str(folder / "tiny.toml"), "--data", str(folder), "-o", str(output), "--dry-run"]
@@ -305,9 +299,7 @@ def test_a_dry_run_says_how_large_it_is(
     assert not output.exists()
 
 
-def test_stages_that_hear_each_clip_less_than_once_say_so_first(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_stages_that_hear_each_clip_less_than_once_say_so_first(folder, tmp_path, capsys) -> None:
     output = tmp_path / "x"
     command = ["run", str(folder / "tiny.toml"), "--data", str(folder), "-o", str(output)]
     command += ["--change", "draws=1", "--change", "stage.fit.steps=2"]
@@ -323,5 +315,5 @@ def test_stages_that_hear_each_clip_less_than_once_say_so_first(
     assert page.index(found.group()) < page.index("<h2"), "before the first section of the report"
 
 
-def test_stages_that_hear_every_clip_have_no_such_warning(finished: Path) -> None:
+def test_stages_that_hear_every_clip_have_no_such_warning(finished) -> None:
     assert "Too few steps" not in (finished / "report.html").read_text(encoding="utf-8")

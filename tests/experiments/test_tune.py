@@ -51,7 +51,7 @@ setting.fit.batch_size = [4, 8]
 
 
 @pytest.fixture(scope="module")
-def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def recipe(tmp_path_factory) -> Path:
     file = tmp_path_factory.mktemp("recipe") / "tiny.toml"
     file.write_text(RECIPE, encoding="utf-8")
     return file
@@ -68,13 +68,11 @@ def options(recipe: Path, data: Path, output: Path, **changes: object) -> TuneOp
         "workers": 1,
         "near_copies": False,
     }
-    return TuneOptions(**(values | changes))  # type: ignore[arg-type]
+    return TuneOptions(**(values | changes))
 
 
 @pytest.fixture(scope="module")
-def finished(
-    recipe: Path, tiny_set: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[TuneOptions, TuneResult]:
+def finished(recipe, tiny_set, tmp_path_factory) -> tuple[TuneOptions, TuneResult]:
     chosen = options(recipe, tiny_set / "labelled.csv", tmp_path_factory.mktemp("tune") / "out")
     return chosen, tune(chosen)
 
@@ -86,17 +84,17 @@ def trials(folder: Path) -> list[dict[str, object]]:
     return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
 
 
-def test_numbers_of_results_page_and_python_agree(finished: tuple[TuneOptions, TuneResult]) -> None:
+def test_numbers_of_results_page_and_python_agree(finished) -> None:
     chosen, result = finished
     rows = trials(chosen.output)
     assert [row["number"] for row in rows] == [-1, 0, 1, 2, 3]
     complete = [row for row in rows[1:] if row["state"] == "complete"]
-    best = max(complete, key=lambda row: (row["score"], -row["number"]))  # type: ignore[operator]
-    beaten = best["score"] <= rows[0]["score"]  # type: ignore[operator]
+    best = max(complete, key=lambda row: (row["score"], -row["number"]))
+    beaten = best["score"] <= rows[0]["score"]
     own = {"setting.fit.learning_rate": 1e-3, "setting.dropout": 0.0}
     own["setting.fit.batch_size"] = 8
     assert dict(result.best) == (own if beaten else best["settings"])
-    assert result.score == best["score"] == pytest.approx(np.mean(best["accuracies"]))  # type: ignore[arg-type]
+    assert result.score == best["score"] == pytest.approx(np.mean(best["accuracies"]))
     assert result.default_score == rows[0]["score"]
     assert (chosen.output / "tables" / "trials.csv").read_text().count("\n") == 5
     page = result.report.read_text(encoding="utf-8")
@@ -106,7 +104,7 @@ def test_numbers_of_results_page_and_python_agree(finished: tuple[TuneOptions, T
 
 
 def test_where_no_trial_beats_the_recipe_its_values_are_kept_in_file_page_and_terminal(
-    tiny_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_set, tmp_path, capsys
 ) -> None:
     file, out = tmp_path / "hopeless.toml", tmp_path / "out"
     text = RECIPE.partition("[tune]")[0].replace("epochs = 2", "epochs = 6\nlearning_rate = 0.01")
@@ -125,7 +123,7 @@ def test_where_no_trial_beats_the_recipe_its_values_are_kept_in_file_page_and_te
     assert found.settings[0].fit == found.controls[0].fit
 
 
-def test_every_value_is_in_its_range(finished: tuple[TuneOptions, TuneResult]) -> None:
+def test_every_value_is_in_its_range(finished) -> None:
     points = [row["settings"] for row in trials(finished[0].output)[1:]]
     for point in points:
         assert isinstance(point, dict)
@@ -135,9 +133,7 @@ def test_every_value_is_in_its_range(finished: tuple[TuneOptions, TuneResult]) -
     assert len({json.dumps(point) for point in points}) == 4
 
 
-def test_the_test_fold_has_no_say(
-    finished: tuple[TuneOptions, TuneResult], recipe: Path, tiny_set: Path, tmp_path: Path
-) -> None:
+def test_the_test_fold_has_no_say(finished, recipe, tiny_set, tmp_path) -> None:
     """Other sounds and other labels in the test fold: the same search, to the last digit."""
     other = tmp_path / "other"
     shutil.copytree(tiny_set / "clips", other / "clips")
@@ -156,9 +152,7 @@ def test_the_test_fold_has_no_say(
     assert trials(tmp_path / "out") == trials(finished[0].output)
 
 
-def test_files_of_the_test_fold_are_not_opened(
-    finished: tuple[TuneOptions, TuneResult], recipe: Path, tiny_set: Path, tmp_path: Path
-) -> None:
+def test_files_of_the_test_fold_are_not_opened(finished, recipe, tiny_set, tmp_path) -> None:
     other = tmp_path / "other"
     shutil.copytree(tiny_set / "clips", other / "clips")
     text = (tiny_set / "labelled.csv").read_text()
@@ -171,7 +165,7 @@ def test_files_of_the_test_fold_are_not_opened(
     assert trials(tmp_path / "out") == trials(finished[0].output)
 
 
-def test_no_recording_stands_in_two_inner_folds(finished: tuple[TuneOptions, TuneResult]) -> None:
+def test_no_recording_stands_in_two_inner_folds(finished) -> None:
     import csv
     import gzip
 
@@ -185,7 +179,7 @@ def test_no_recording_stands_in_two_inner_folds(finished: tuple[TuneOptions, Tun
 
 
 def test_a_finished_search_is_not_done_again_and_more_trials_go_on(
-    finished: tuple[TuneOptions, TuneResult], recipe: Path, tiny_set: Path, tmp_path: Path
+    finished, recipe, tiny_set, tmp_path
 ) -> None:
     chosen, _ = finished
     copy = tmp_path / "copy"
@@ -200,16 +194,14 @@ def test_a_finished_search_is_not_done_again_and_more_trials_go_on(
     assert len(trials(copy)) == 7
 
 
-def test_other_options_in_the_same_folder_are_refused(
-    finished: tuple[TuneOptions, TuneResult], recipe: Path, tiny_set: Path
-) -> None:
+def test_other_options_in_the_same_folder_are_refused(finished, recipe, tiny_set) -> None:
     chosen = finished[0].output
     with pytest.raises(OptionError, match="belongs to another run"):
         tune(options(recipe, tiny_set / "labelled.csv", chosen, sampler="random"))
 
 
 def test_killed_in_the_middle_it_goes_on_to_the_same_search(
-    finished: tuple[TuneOptions, TuneResult], recipe: Path, tiny_set: Path, tmp_path: Path
+    finished, recipe, tiny_set, tmp_path
 ) -> None:
     output = tmp_path / "killed"
     command = [
@@ -251,9 +243,7 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_search(
     assert all(file.stat().st_mtime_ns == then for file, then in done.items())
 
 
-def test_two_processes_do_every_trial_once(
-    finished: tuple[TuneOptions, TuneResult], recipe: Path, tiny_set: Path, tmp_path: Path
-) -> None:
+def test_two_processes_do_every_trial_once(finished, recipe, tiny_set, tmp_path) -> None:
     """The search may take another way, but what one setting reaches is the same."""
     chosen = options(
         recipe, tiny_set / "labelled.csv", tmp_path / "two", workers=2, sampler="random"
@@ -264,7 +254,7 @@ def test_two_processes_do_every_trial_once(
 
 
 def test_the_best_settings_are_a_recipe_that_measures_them_against_the_old_ones(
-    finished: tuple[TuneOptions, TuneResult], recipe: Path, tiny_set: Path, tmp_path: Path
+    finished, recipe, tiny_set, tmp_path
 ) -> None:
     result = finished[1]
     tuned = read_recipe(result.recipe)
@@ -294,7 +284,7 @@ def test_the_best_settings_are_a_recipe_that_measures_them_against_the_old_ones(
 
 
 def test_the_best_recipe_reaches_on_the_inner_folds_what_its_trial_reached(
-    finished: tuple[TuneOptions, TuneResult], tiny_set: Path, tmp_path: Path
+    finished, tiny_set, tmp_path
 ) -> None:
     """The written recipe is the trial, and its control the recipe's own values, to the digit."""
     chosen, result = finished
@@ -323,7 +313,7 @@ def test_the_best_recipe_reaches_on_the_inner_folds_what_its_trial_reached(
     assert found[ARMS[0]] == list(result.outcome.default.accuracies)
 
 
-def test_a_grid_tries_every_combination_once(recipe: Path, tiny_set: Path, tmp_path: Path) -> None:
+def test_a_grid_tries_every_combination_once(recipe, tiny_set, tmp_path) -> None:
     grid = ("setting.batch_size=4,8", "setting.model=(2)3c-4fc,(4)3c-4fc")
     chosen = options(
         recipe,
@@ -340,9 +330,7 @@ def test_a_grid_tries_every_combination_once(recipe: Path, tiny_set: Path, tmp_p
     assert {one.state for one in result.outcome.trials} == {"complete"}
 
 
-def test_a_trial_that_cannot_be_trained_fails_alone(
-    recipe: Path, tiny_set: Path, tmp_path: Path
-) -> None:
+def test_a_trial_that_cannot_be_trained_fails_alone(recipe, tiny_set, tmp_path) -> None:
     """Thirteen halvings of 16 bands leave nothing: that model does not fit the input."""
     deep = "-".join(["(2)3c-2p"] * 13)
     chosen = options(
@@ -359,7 +347,7 @@ def test_a_trial_that_cannot_be_trained_fails_alone(
     assert any("1 trial failed" in line for line in result.answers)
 
 
-def test_front_ends_are_searched_too(recipe: Path, tiny_set: Path, tmp_path: Path) -> None:
+def test_front_ends_are_searched_too(recipe, tiny_set, tmp_path) -> None:
     search = ("setting.mel.n_mels=8,16",)
     result = tune(
         options(
@@ -375,9 +363,7 @@ def test_front_ends_are_searched_too(recipe: Path, tiny_set: Path, tmp_path: Pat
     assert result.outcome.trials[1].accuracies == result.outcome.default.accuracies
 
 
-def test_a_hopeless_trial_is_given_up_after_its_first_fold(
-    recipe: Path, tiny_set: Path, tmp_path: Path
-) -> None:
+def test_a_hopeless_trial_is_given_up_after_its_first_fold(recipe, tiny_set, tmp_path) -> None:
     chosen = options(
         recipe,
         tiny_set / "labelled.csv",
@@ -396,7 +382,7 @@ def test_a_hopeless_trial_is_given_up_after_its_first_fold(
 
 
 def test_a_set_without_folds_gets_some_and_keeps_them_for_the_measurement(
-    recipe: Path, tiny_set: Path, tmp_path: Path
+    recipe, tiny_set, tmp_path
 ) -> None:
     lines = (tiny_set / "labelled.csv").read_text().splitlines()
     data = tiny_set / "without.csv"
@@ -425,9 +411,7 @@ def _scored(folder: Path) -> list[dict[str, str]]:
     return rows
 
 
-def test_the_pool_holds_nothing_of_the_test_fold(
-    recipe: Path, tiny_set: Path, tmp_path: Path
-) -> None:
+def test_the_pool_holds_nothing_of_the_test_fold(recipe, tiny_set, tmp_path) -> None:
     chosen = options(
         recipe,
         tiny_set / "labelled.csv",
@@ -446,7 +430,7 @@ def test_the_pool_holds_nothing_of_the_test_fold(
 
 
 def test_every_draw_of_labels_counts_and_a_start_from_another_set_is_a_value(
-    tiny_set: Path, tmp_path: Path
+    tiny_set, tmp_path
 ) -> None:
     text = RECIPE[: RECIPE.index("[tune]")].replace(
         "pool = false", 'pool = false\nstart = "trained"'
@@ -504,23 +488,17 @@ def test_every_draw_of_labels_counts_and_a_start_from_another_set_is_a_value(
         ({"change": ("budgets=[{draws=1},{draws=2}]",)}, "found 2 budgets"),
     ],
 )
-def test_wrong_use_is_said(
-    recipe: Path, tiny_set: Path, tmp_path: Path, changes: dict[str, object], said: str
-) -> None:
+def test_wrong_use_is_said(recipe, tiny_set, tmp_path, changes, said) -> None:
     with pytest.raises(OptionError, match=said.replace("[", r"\[")):
         tune(options(recipe, tiny_set / "labelled.csv", tmp_path / "x", **changes))
 
 
-def test_too_few_recordings_for_the_inner_folds(
-    recipe: Path, tiny_set: Path, tmp_path: Path
-) -> None:
+def test_too_few_recordings_for_the_inner_folds(recipe, tiny_set, tmp_path) -> None:
     with pytest.raises(DataError, match="ask for fewer folds"):
         tune(options(recipe, tiny_set / "labelled.csv", tmp_path / "x", inner_folds=50))
 
 
-def test_without_optuna_the_error_names_the_extra(
-    recipe: Path, tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_optuna_the_error_names_the_extra(recipe, tiny_set, tmp_path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(OptionError, match=r"pip install 'semisonic\[tune\]'"):
         tune(options(recipe, tiny_set / "labelled.csv", tmp_path / "x"))
@@ -528,9 +506,7 @@ def test_without_optuna_the_error_names_the_extra(
 
 
 @pytest.mark.slow
-def test_a_search_by_chance_is_the_same_on_ray(
-    recipe: Path, tiny_set: Path, tmp_path: Path
-) -> None:
+def test_a_search_by_chance_is_the_same_on_ray(recipe, tiny_set, tmp_path) -> None:
     pytest.importorskip("ray")
     data, few = tiny_set / "labelled.csv", {"sampler": "random", "trials": 2}
     tune(options(recipe, data, tmp_path / "here", **few))

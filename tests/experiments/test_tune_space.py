@@ -16,7 +16,7 @@ RATE = "setting.fit.learning_rate"
 
 
 @given(st.floats(1e-6, 1.0), st.floats(1e-6, 1.0), st.booleans())
-def test_a_range_reads_as_it_is_written(a: float, b: float, log: bool) -> None:
+def test_a_range_reads_as_it_is_written(a, b, log) -> None:
     low, high = sorted((float(f"{a:.3g}"), float(f"{b:.3g}")))
     found = dimension(Setting(), RATE, f"{low!r}..{high!r}" + " log" * log)
     assert (found.distribution.low, found.distribution.high) == (low, high)
@@ -37,12 +37,12 @@ def test_a_range_reads_as_it_is_written(a: float, b: float, log: bool) -> None:
         ("a=(4)3c-2p,(8)3c-2p", "a", ["(4)3c-2p", "(8)3c-2p"]),
     ],
 )
-def test_what_is_given_on_the_command_line(text: str, name: str, spec: object) -> None:
+def test_what_is_given_on_the_command_line(text, name, spec) -> None:
     assert parse_search(text) == (name, spec)
 
 
 @pytest.mark.parametrize("name", ["cae-pretraining", "cae-grid"])
-def test_the_papers_grid_is_the_grid_of_its_recipe(name: str) -> None:
+def test_the_papers_grid_is_the_grid_of_its_recipe(name) -> None:
     target = read_target(TuneOptions(recipe=name))
     assert {one.name: [*one.values.values()] for one in target.space} == {
         "setting.batch_size": [16, 32, 64],

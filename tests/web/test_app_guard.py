@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -22,7 +21,7 @@ TOKEN = "open sesame, please"
 
 
 @pytest.fixture
-def outside(app_state: Any) -> Iterator[Any]:
+def outside(app_state) -> Iterator[Any]:
     """A browser that does not know the token."""
     yield from browsing(app_state, token=TOKEN)
 
@@ -31,39 +30,39 @@ def outside(app_state: Any) -> Iterator[Any]:
     "host",
     ["evil.example", "evil.example:8765", "127.0.0.1", "127.0.0.1:80", "10.0.0.7:8765", "", "[::1"],
 )
-def test_another_name_is_refused(client: Any, host: str) -> None:
+def test_another_name_is_refused(client, host) -> None:
     answer = client.get("/api/state", headers={"Host": host})
     assert answer.status_code == 403
     assert "error" in answer.json()
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8765", "localhost:8765", "[::1]:8765"])
-def test_its_own_names_are_known(client: Any, host: str) -> None:
+def test_its_own_names_are_known(client, host) -> None:
     origin = f"http://{host}"
     assert client.get("/api/state", headers={"Host": host, "Origin": origin}).status_code == 200
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:9999"])
-def test_another_page_may_not_change_anything(client: Any, origin: str) -> None:
+def test_another_page_may_not_change_anything(client, origin) -> None:
     answer = client.post("/api/examples/bird", headers={"Origin": origin})
     assert answer.status_code == 403
     assert client.get("/api/state").json()["open"] == []
 
 
-def test_a_change_must_say_where_it_comes_from(client: Any) -> None:
+def test_a_change_must_say_where_it_comes_from(client) -> None:
     del client.headers["Origin"]
     assert client.post("/api/examples/bird").status_code == 403
     assert client.get("/api/state").status_code == 200
 
 
-def test_another_site_may_not_embed_a_recording(client: Any) -> None:
+def test_another_site_may_not_embed_a_recording(client) -> None:
     del client.headers["Origin"]
     answer = client.get("/api/state", headers={"Sec-Fetch-Site": "cross-site"})
     assert answer.status_code == 403
 
 
 @pytest.mark.parametrize("headers", [{"Origin": "http://evil.example"}, {"Host": "evil.example"}])
-def test_a_websocket_of_another_page_is_refused(client: Any, headers: dict[str, str]) -> None:
+def test_a_websocket_of_another_page_is_refused(client, headers) -> None:
     with (
         pytest.raises(WebSocketDisconnect) as refused,
         client.websocket_connect(LIVE, headers={"Origin": ADDRESS, **headers}) as socket,
@@ -72,13 +71,13 @@ def test_a_websocket_of_another_page_is_refused(client: Any, headers: dict[str, 
     assert refused.value.code == 4403
 
 
-def test_a_websocket_without_origin_is_refused(client: Any) -> None:
+def test_a_websocket_without_origin_is_refused(client) -> None:
     del client.headers["Origin"]
     with pytest.raises(WebSocketDisconnect), client.websocket_connect(LIVE):
         pass
 
 
-def test_every_answer_has_the_headers(client: Any) -> None:
+def test_every_answer_has_the_headers(client) -> None:
     for path in ("/", "/api/state", "/api/sounds/none", "/nothing"):
         headers = client.get(path).headers
         policy = headers["content-security-policy"]
@@ -89,7 +88,7 @@ def test_every_answer_has_the_headers(client: Any) -> None:
         assert headers["x-frame-options"] == "DENY"
 
 
-def test_without_the_token_there_is_nothing(outside: Any) -> None:
+def test_without_the_token_there_is_nothing(outside) -> None:
     for path in ("/api/state", "/app.js", "/api/sounds/x/audio.wav", "/?token=guess"):
         answer = outside.get(path, follow_redirects=False)
         assert answer.status_code == 401, path
@@ -97,7 +96,7 @@ def test_without_the_token_there_is_nothing(outside: Any) -> None:
         pass
 
 
-def test_the_token_becomes_a_cookie(outside: Any) -> None:
+def test_the_token_becomes_a_cookie(outside) -> None:
     answer = outside.get(f"/?token={quote(TOKEN)}", follow_redirects=False)
     assert answer.status_code == 303
     assert answer.headers["location"] == "/"
@@ -127,9 +126,7 @@ def test_the_token_becomes_a_cookie(outside: Any) -> None:
         "nothing.wav",
     ],
 )
-def test_nothing_outside_the_opened_folders_is_read(
-    client: Any, app_folder: Path, name: str
-) -> None:
+def test_nothing_outside_the_opened_folders_is_read(client, app_folder, name) -> None:
     closed = app_folder.parent / "closed"
     links = {app_folder / "out.wav": closed / "secret.wav", app_folder / "outside": closed}
     for link, target in links.items():
@@ -146,14 +143,14 @@ def test_nothing_outside_the_opened_folders_is_read(
 
 
 @pytest.mark.parametrize("number", [-1, 1, 99])
-def test_only_opened_folders_are_listed(client: Any, number: int) -> None:
+def test_only_opened_folders_are_listed(client, number) -> None:
     assert client.get(f"/api/folders/{number}").status_code == 400
 
 
 @pytest.mark.parametrize(
     "path", ["/../options.py", "/%2e%2e/options.py", "/..%2foptions.py", "//etc/x", "/app_state.py"]
 )
-def test_static_files_are_those_of_the_page(client: Any, path: str) -> None:
+def test_static_files_are_those_of_the_page(client, path) -> None:
     answer = client.get(path)
     assert answer.status_code in (400, 404)
     assert "dataclass" not in answer.text
@@ -162,7 +159,7 @@ def test_static_files_are_those_of_the_page(client: Any, path: str) -> None:
 @pytest.mark.parametrize(
     "host", ["x;script-src *;y@127.0.0.1:8765", "user@127.0.0.1:8765", "127.0.0.1:8765/x"]
 )
-def test_a_host_with_anything_but_name_and_port_is_refused(client: Any, host: str) -> None:
+def test_a_host_with_anything_but_name_and_port_is_refused(client, host) -> None:
     answer = client.get("/api/state", headers={"Host": host, "Origin": f"http://{host}"})
     assert answer.status_code == 403
     assert "script-src *" not in answer.headers["content-security-policy"]
