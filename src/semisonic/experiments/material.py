@@ -61,6 +61,7 @@ SEMITONES = 4.0
 FACTORS = (0.8, 1.2)
 SNR_DB = (10.0, 17.0)
 _NOTHING = np.zeros(0, np.float32)
+Rows = NDArray[np.int64]
 _VERSION = 2  # raise when the same clips and options give other copies
 
 _log = logging.getLogger(__name__)
@@ -195,7 +196,6 @@ class FeatureTable:
     file holds samples, and features are computed from them as they are used.
     """
 
-    mel: FrontOptions
     file: Path
     offset: int
     shape: tuple[int, ...]
@@ -207,26 +207,18 @@ class FeatureTable:
     @classmethod
     def of(cls, prepared: Prepared) -> FeatureTable:
         """Where the features of a prepared table lie."""
-        features, no_copies = prepared.features, np.full(len(prepared), -1, np.int64)
+        features = prepared.features
+        offset, in_batch = 0, None
         if isinstance(features, OnTheFlyFeatures):
-            file = features.samples.path
-            return cls(
-                prepared.mel,
-                file,
-                0,
-                features.shape,
-                prepared.source,
-                no_copies,
-                _stamp(file),
-                features,
-            )
-        if not isinstance(features, FeatureStore):
+            file, in_batch = features.samples.path, features
+        elif isinstance(features, FeatureStore):
+            array: Any = features.array
+            file, offset = Path(str(array.filename)), int(array.offset)
+        else:
             raise DataError("features in memory cannot be shared by processes; prepare a table")
-        array: Any = features.array
-        file, offset = Path(str(array.filename)), int(array.offset)
-        return cls(
-            prepared.mel, file, offset, array.shape, prepared.source, no_copies, _stamp(file)
-        )
+        no_copies = np.full(len(prepared), -1, np.int64)
+        shape = features.shape if in_batch else array.shape
+        return cls(file, offset, shape, prepared.source, no_copies, _stamp(file), in_batch)
 
     def open(self) -> NDArray[np.float16] | OnTheFlyFeatures:
         """The features, (n, channel, mel, frame), read or computed as they are used.
@@ -365,46 +357,44 @@ def gather(
     labelled, pool, notes = _checked(labelled, pool, near_copies, several, workers)
     nameless = unnamed_note(labelled, group)
     joined = join(labelled, pool)
-    distinct = {table_key(*one): one for one in inputs}
-    prepared, copied = [], []
-    for mel, segments in distinct.values():
+    whole = np.ones(len(joined), np.bool_)
+    failures: dict[tuple[str, str], None] = {}
+    remarks: dict[tuple[str, str], None] = {}
+    silences: dict[str, None] = {}
+    parts: dict[str, tuple[Prepared, Rows, Rows]] = {}
+    for mel, segments in {table_key(*one): one for one in inputs}.values():
         table, source = joined, np.zeros(0, np.int64)
         if segments.copies:
             changed, source = augmented_copies(
                 labelled, segments.copies, cache, sample_rate=mel.sample_rate, seed=seed
             )
             table = join(joined, changed)
-        hop = segments.hop or None
         part = prepare(
             table,
             mel,
             cache,
-            hop=hop,
+            hop=segments.hop or None,
             rest=segments.rest,
             workers=workers,
             engine=engine,
             in_batch=in_batch,
         )
-        prepared.append(part)
-        copied.append(source)
-    heard = [
-        without_silence(part, np.flatnonzero(part.source < len(joined)), len(labelled))
-        for part in prepared
-    ]
-    whole = np.ones(len(joined), np.bool_)
-    for part, (rows, _) in zip(prepared, heard, strict=True):
+        own = np.flatnonzero(part.source < len(joined))
+        rows, silence = without_silence(part, own, len(labelled))
         whole &= np.isin(np.arange(len(joined)), part.source[rows])
-    failures = tuple(dict.fromkeys(failure for part in prepared for failure in part.failures))
+        failures |= dict.fromkeys(part.failures)
+        remarks |= dict.fromkeys(part.remarks)
+        silences |= dict.fromkeys(f"{note}.".capitalize() for note in silence)
+        parts[table_key(mel, segments)] = part, rows, source
     if failures:
         notes.append(f"{len(failures)} clips could not be read; they are listed in bad_files.csv.")
-    remarks = tuple(dict.fromkeys(remark for part in prepared for remark in part.remarks))
-    notes += dict.fromkeys(f"{note}.".capitalize() for _, silence in heard for note in silence)
+    notes += silences
     silent = {clip for clip, text in remarks if text.startswith(SILENT)} & set(labelled.ids)
     if silent:
         notes.append(f"{len(silent)} labelled clips hold nothing but silence; see remarks.csv.")
     keep = np.cumsum(whole) - 1
     tables = {}
-    for key, part, (rows, _), source in zip(distinct, prepared, heard, copied, strict=True):
+    for key, (part, rows, source) in parts.items():
         copy = part.source - len(joined)  # from 0 for changed copies
         used = np.isin(np.arange(len(part)), rows) | ((copy >= 0) & ~part.is_silent)
         owner = np.where(copy < 0, part.source, np.append(source, 0)[np.maximum(copy, 0)])
@@ -425,7 +415,7 @@ def gather(
             notes.append("The data have no official folds: five were made, by recording.")
         notes += together.notes
     notes += nameless
-    return Material(labelled, pool, tables, failures, tuple(notes), remarks)
+    return Material(labelled, pool, tables, tuple(failures), tuple(notes), tuple(remarks))
 
 
 def _checked(
