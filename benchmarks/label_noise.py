@@ -30,7 +30,7 @@ from semisonic.core.files import digest, write_json
 from semisonic.core.parallel import Task, run_tasks
 from semisonic.data.clips import Clips
 from semisonic.evaluation.comparison import compare
-from semisonic.evaluation.label_errors import RANKINGS, RULES, find_suspects, label_quality
+from semisonic.evaluation.label_errors import find_suspects
 from semisonic.evaluation.metrics import average_precision
 from semisonic.evaluation.predictions import Predictions
 from semisonic.evaluation.significance import holm
@@ -78,20 +78,18 @@ def predictions_of(
 def suspicion(given: np.ndarray, wrong: np.ndarray, scores: np.ndarray) -> dict[str, Any]:
     """How right the list of suspects is on planted errors."""
     found: dict[str, Any] = {"n_wrong": int(wrong.sum())}
-    for rule in RULES:
-        suspects = find_suspects(given, scores, rule=rule)
-        hits, n = int((suspects.is_suspect & wrong).sum()), int(suspects.is_suspect.sum())
-        found[rule] = {
-            "n_suspects": n,
-            "precision": hits / n if n else None,
-            "recall": hits / int(wrong.sum()) if wrong.any() else None,
-        }
-        found["estimated_wrong_share"] = suspects.joints[0].wrong_share
-    for ranking in RANKINGS if wrong.any() else ():
-        quality = label_quality(given, scores, ranking)
-        found[f"average_precision_{ranking}"] = average_precision(wrong, 1.0 - quality)
-        worst = np.argsort(quality, kind="stable")[: int(wrong.sum())]
-        found[f"precision_at_n_wrong_{ranking}"] = float(wrong[worst].mean())
+    suspects = find_suspects(given, scores)
+    hits, n = int((suspects.is_suspect & wrong).sum()), int(suspects.is_suspect.sum())
+    found["noise-rate"] = {
+        "n_suspects": n,
+        "precision": hits / n if n else None,
+        "recall": hits / int(wrong.sum()) if wrong.any() else None,
+    }
+    found["estimated_wrong_share"] = suspects.joints[0].wrong_share
+    if wrong.any():
+        found["average_precision"] = average_precision(wrong, 1.0 - suspects.quality)
+        worst = np.argsort(suspects.quality, kind="stable")[: int(wrong.sum())]
+        found["precision_at_n_wrong"] = float(wrong[worst].mean())
     return found
 
 

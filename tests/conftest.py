@@ -44,8 +44,7 @@ def own_parts_forgotten() -> Iterator[None]:
     loaded, path = list(plugins._loaded), list(sys.path)
     changes = dict(augmentations.REGISTERED)
     registry = sys.modules.get("semisonic.models.registry")
-    networks = {} if registry is None else dict(registry._FACTORIES)
-    given = set() if registry is None else set(registry._GIVEN)
+    networks = {} if registry is None else dict(registry._REGISTERED)
     yield
     new = [name for name in plugins._loaded if name not in loaded]
     for name in new:
@@ -57,10 +56,8 @@ def own_parts_forgotten() -> Iterator[None]:
     augmentations.REGISTERED.update(changes)
     registry = sys.modules.get("semisonic.models.registry")
     if registry is not None:
-        registry._FACTORIES.clear()
-        registry._FACTORIES.update(networks)
-        registry._GIVEN.clear()
-        registry._GIVEN.update(given)
+        registry._REGISTERED.clear()
+        registry._REGISTERED.update(networks)
 
 
 @pytest.fixture(autouse=True)

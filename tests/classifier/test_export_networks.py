@@ -16,8 +16,8 @@ from semisonic.classifier.scoring import statistics_of_rows
 from semisonic.core.errors import ModelError
 from semisonic.core.files import read_json
 from semisonic.models.decision import Decision, OodLimit, UnknownRules
+from semisonic.models.networks.staged import DESIGNS
 from semisonic.models.registry import names
-from semisonic.models.staged import DESIGNS
 
 ROOT = Path(__file__).parents[2]
 

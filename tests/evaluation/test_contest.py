@@ -55,7 +55,6 @@ def page(predictions_of: Callable[..., Predictions]) -> Report:
         treated="other",
         subject="",
         data="ESC-10",
-        with_published=False,
         series={
             "all labels": (
                 Series("k-NN", "forest", "k-NN", "8 neighbours"),

@@ -10,13 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix
 
-from semisonic.core.errors import DataError, OptionError
-from semisonic.evaluation.label_errors import (
-    confident_joint,
-    find_suspects,
-    find_suspects_multi,
-    label_quality,
-)
+from semisonic.core.errors import DataError
+from semisonic.evaluation.label_errors import confident_joint, find_suspects
 from semisonic.evaluation.metrics import average_precision
 
 # Eight clips of two classes; the scores of the second class. By hand:
@@ -64,27 +59,17 @@ def test_the_example_worked_by_hand() -> None:
     assert found.thresholds == pytest.approx([0.65, 0.575])
     assert found.counts.tolist() == [[3, 1], [1, 3]]
     np.testing.assert_allclose(found.joint, [[0.375, 0.125], [0.125, 0.375]])
-    np.testing.assert_allclose(found.noise_matrix, [[0.75, 0.25], [0.25, 0.75]])
     np.testing.assert_allclose(found.true_given_label, [[0.75, 0.25], [0.25, 0.75]])
     assert found.wrong_share == pytest.approx(0.25)
 
 
-@pytest.mark.parametrize("rule", ["noise-rate", "confident"])
-@pytest.mark.parametrize("ranking", ["margin", "confidence"])
-def test_the_suspects_of_the_example(rule: Any, ranking: Any) -> None:
-    found = find_suspects(HAND_LABELS, HAND_SCORES, rule=rule, ranking=ranking)
+def test_the_suspects_of_the_example() -> None:
+    found = find_suspects(HAND_LABELS, HAND_SCORES)
+    assert found.quality == pytest.approx(np.where(HAND_LABELS, HAND_YES, 1 - HAND_YES))
     assert found.suspects.tolist() == [7, 3]  # scores of their labels: .1 and .2
     assert found.suggested[found.suspects].tolist() == [0, 1]
     assert found.order.tolist()[2:4] == [6, 2]  # then .6 and .7, the least sure of the others
     assert sorted(found.order.tolist()) == list(range(8))
-
-
-def test_quality_by_hand() -> None:
-    scores = np.array([[0.6, 0.3, 0.1], [0.2, 0.3, 0.5], [1.0, 0.0, 0.0]])
-    labels = np.array([0, 1, 1])
-    assert label_quality(labels, scores, "confidence") == pytest.approx([0.6, 0.3, 0.0])
-    # (own - best other + 1) / 2
-    assert label_quality(labels, scores) == pytest.approx([0.65, 0.4, 0.0])
 
 
 @settings(max_examples=60, deadline=None)
@@ -98,11 +83,8 @@ def test_counting_agrees_with_brute_force(seed: int, n_classes: int, n: int) -> 
     joint = found.joint
     assert joint.sum() == pytest.approx(1)
     np.testing.assert_allclose(joint.sum(axis=1), np.bincount(labels, minlength=n_classes) / n)
-    columns = found.noise_matrix.sum(axis=0)
-    assert np.allclose(columns[~np.isnan(columns)], 1)
-    for rule in ("noise-rate", "confident"):
-        suspects = find_suspects(labels, scores, rule=rule).is_suspect  # type: ignore[arg-type]
-        assert not (suspects & (scores.argmax(axis=1) == labels)).any()
+    suspects = find_suspects(labels, scores).is_suspect
+    assert not (suspects & (scores.argmax(axis=1) == labels)).any()
 
 
 @pytest.mark.parametrize("share", [0.1, 0.2, 0.4])
@@ -111,24 +93,14 @@ def test_the_share_of_planted_errors_is_estimated(share: float) -> None:
     assert confident_joint(labels, scores).wrong_share == pytest.approx(share, abs=0.04)
 
 
-def test_the_noise_matrix_tells_which_class_is_taken_for_which() -> None:
-    truth, _, scores = planted(n=900, n_classes=3, skill=4)
-    labels = truth.copy()
-    labels[(truth == 0) & (np.arange(900) % 10 < 3)] = 2  # about 30 % of class 0 are called 2
-    expected = np.array([[0.7, 0, 0], [0, 1, 0], [0.3, 0, 1]])
-    np.testing.assert_allclose(confident_joint(labels, scores).noise_matrix, expected, atol=0.08)
-
-
-@pytest.mark.parametrize("rule", ["noise-rate", "confident"])
-@pytest.mark.parametrize("ranking", ["margin", "confidence"])
-def test_planted_errors_are_found(rule: Any, ranking: Any) -> None:
+def test_planted_errors_are_found() -> None:
     truth, labels, scores = planted(skill=4)
     wrong = truth != labels
-    found = find_suspects(labels, scores, rule=rule, ranking=ranking)
-    assert (found.is_suspect & wrong).sum() / wrong.sum() > 0.85
-    assert (found.is_suspect & wrong).sum() / found.is_suspect.sum() > 0.95
-    assert average_precision(wrong, 1 - found.quality) > 0.9
+    found = find_suspects(labels, scores)
     hits = found.is_suspect & wrong
+    assert hits.sum() / wrong.sum() > 0.85
+    assert hits.sum() / found.is_suspect.sum() > 0.95
+    assert average_precision(wrong, 1 - found.quality) > 0.9
     assert (found.suggested[hits] == truth[hits]).mean() > 0.95
 
 
@@ -146,8 +118,6 @@ def test_a_class_without_clips_and_one_whose_clips_all_look_wrong() -> None:
     assert found.n_given.tolist() == [2, 1, 0]
     assert np.isinf(found.thresholds[2])
     assert found.joint[2].tolist() == [0, 0, 0]
-    assert np.isnan(found.noise_matrix[:, 2]).all()
-    assert np.isfinite(found.noise_matrix[:, :2]).all()
     assert np.isnan(found.true_given_label[2]).all()
 
 
@@ -159,7 +129,7 @@ def test_several_labels_are_a_question_a_class() -> None:
     given_labels[5, 1] = 0  # forgotten: row 5 is [0, 1, 0]
     given_labels[10, 2] = 1  # not heard: row 10 is [1, 1, 0]
     scores[5, 1], scores[10, 2] = 0.95, 0.05
-    found = find_suspects_multi(given_labels, scores)
+    found = find_suspects(given_labels, scores)
     assert sorted(found.suspects.tolist()) == [5, 10]
     np.testing.assert_array_equal(found.suggested, truth.astype(bool))
     assert len(found.joints) == 3
@@ -168,7 +138,7 @@ def test_several_labels_are_a_question_a_class() -> None:
 
 
 def test_the_quality_of_a_clip_of_several_labels_weighs_the_worst_most() -> None:
-    found = find_suspects_multi([[1, 0, 1], [1, 1, 1]], [[0.9, 0.4, 0.2], [0.9, 0.9, 0.9]])
+    found = find_suspects([[1, 0, 1], [1, 1, 1]], [[0.9, 0.4, 0.2], [0.9, 0.9, 0.9]])
     # Qualities .9, .6, .2, taken in from the best on with weight .8 of each worse one.
     assert found.quality == pytest.approx([0.8 * 0.2 + 0.2 * (0.8 * 0.6 + 0.2 * 0.9), 0.9])
 
@@ -195,28 +165,12 @@ def test_what_does_not_fit_is_named(labels: Any, scores: Any, text: str) -> None
         find_suspects(labels, scores)
 
 
-def test_unknown_rules_and_rankings_are_named() -> None:
-    with pytest.raises(OptionError, match="did you mean 'confident'"):
-        find_suspects(HAND_LABELS, HAND_SCORES, rule="confidant")  # type: ignore[arg-type]
-    with pytest.raises(OptionError, match="did you mean 'margin'"):
-        find_suspects(HAND_LABELS, HAND_SCORES, ranking="margins")  # type: ignore[arg-type]
-
-
 @pytest.mark.parametrize("seed", range(5))
 def test_parity_with_cleanlab(seed: int) -> None:
     reason = "cleanlab is not installed; the tests above hold against hand and brute force"
     count = pytest.importorskip("cleanlab.count", reason=reason)
-    rank = pytest.importorskip("cleanlab.rank", reason=reason)
-    filters = pytest.importorskip("cleanlab.filter", reason=reason)
     _, labels, scores = planted(n=300, seed=seed)
     found = confident_joint(labels, scores)
     theirs = count.compute_confident_joint(labels, scores, calibrate=False)
     np.testing.assert_array_equal(found.counts, theirs)
     np.testing.assert_allclose(found.joint, count.estimate_joint(labels, scores), atol=5e-3)
-    for ours, name in (("margin", "normalized_margin"), ("confidence", "self_confidence")):
-        wanted = rank.get_label_quality_scores(labels, scores, method=name)
-        np.testing.assert_allclose(label_quality(labels, scores, ours), wanted, atol=1e-12)  # type: ignore[arg-type]
-    issues = filters.find_label_issues(labels, scores, filter_by="confident_learning", n_jobs=1)
-    np.testing.assert_array_equal(
-        find_suspects(labels, scores, rule="confident").is_suspect, issues
-    )

@@ -79,7 +79,6 @@ def test_the_report_holds_pairs_and_the_study(predictions: Predictions) -> None:
     content = ExperimentContent(
         "t",
         predictions,
-        with_published=False,
         data="ESC-10",
         study="piczak",
         setting_pairs=compare_setting_pairs(predictions, [("mel", "wave")]),
@@ -96,11 +95,7 @@ def test_the_report_holds_pairs_and_the_study(predictions: Predictions) -> None:
 
 
 def test_a_report_on_urbansound8k_has_what_was_published_on_it(predictions: Predictions) -> None:
-    page, _ = build_report(
-        ExperimentContent(
-            "t", predictions, with_published=False, data="UrbanSound8K", study="piczak"
-        )
-    )
+    page, _ = build_report(ExperimentContent("t", predictions, data="UrbanSound8K", study="piczak"))
     rows = re.findall(r"<tr([^>]*)>(.*?)</tr>", page.html(), re.DOTALL)
     known = {
         value: marks

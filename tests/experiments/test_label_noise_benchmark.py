@@ -77,11 +77,11 @@ def test_suspicion_is_counted_right(benchmark_module) -> None:
     scores = np.where(np.eye(4)[truth] > 0, 0.91, 0.03)
     found = benchmark_module.suspicion(given, wrong, scores)
     assert found["noise-rate"] == {"n_suspects": 10, "precision": 1.0, "recall": 1.0}
-    assert found["average_precision_confidence"] == 1.0
-    assert found["precision_at_n_wrong_margin"] == 1.0
+    assert found["average_precision"] == 1.0
+    assert found["precision_at_n_wrong"] == 1.0
     assert found["estimated_wrong_share"] == pytest.approx(0.1)
     scores[0], scores[50] = scores[1].copy(), scores[51].copy()  # one is missed, one made up
     worse = benchmark_module.suspicion(given, wrong, scores)
-    assert worse["precision_at_n_wrong_confidence"] == 0.9
+    assert worse["precision_at_n_wrong"] == 0.9
     clean = benchmark_module.suspicion(truth, np.zeros(100, bool), scores)
     assert clean["noise-rate"]["recall"] is None

@@ -91,26 +91,6 @@ class Panns(nn.Module):
         return F.relu(self.fc1(x.amax(2) + x.mean(2)))
 
 
-class PannsMobile(Panns):
-    def __init__(self) -> None:
-        super().__init__(1024)
-
-        def first(a: int, b: int, step: int, groups: int) -> list[nn.Module]:
-            conv = nn.Conv2d(a, b, 3, padding=1, groups=groups, bias=False)
-            return [conv, nn.AvgPool2d(step), nn.BatchNorm2d(b), nn.ReLU()]
-
-        blocks, width = [nn.Sequential(*first(1, 32, 2, 1))], 32
-        for channels, step in MOBILE:
-            after = [nn.Conv2d(width, channels, 1, bias=False), nn.BatchNorm2d(channels), nn.ReLU()]
-            blocks.append(nn.Sequential(*first(width, width, step, width), *after))
-            width = channels
-        self.features = nn.Sequential(*blocks)
-
-    def body(self, x: Tensor) -> Tensor:
-        y: Tensor = self.features(x)
-        return y
-
-
 class Cnn14(Panns):
     def __init__(self, widths: tuple[int, ...], n_classes: int) -> None:
         super().__init__(widths[-1], n_classes)

@@ -278,9 +278,7 @@ def test_statistics_of_another_front_end_are_refused(tmp_path: Path) -> None:
     made = model()
     made.decision = whole()
     save(tmp_path / "a.zip", made)
-    content = container.read(tmp_path / "a.zip")
-    settings = {k: v for k, v in content.settings.items() if k not in ("format", "version")}
-    weights = dict(content.weights)
+    settings, weights = container.read(tmp_path / "a.zip")
     weights["decision.widths"] = weights["decision.widths"][:-1]
     container.write(tmp_path / "b.zip", settings, weights, "")
     with pytest.raises(ModelError, match=r"b\.zip: the decision cannot be used"):

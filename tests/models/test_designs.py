@@ -14,10 +14,15 @@ from semisonic.features.options import MelOptions
 from semisonic.models.encoder import frames_after
 from semisonic.models.inspection import count_macs, count_parameters
 from semisonic.models.model_file import load, load_encoder, save, save_encoder
+from semisonic.models.networks.staged import (
+    DESIGNS,
+    NetworkDesign,
+    ResidualBlock,
+    StagedEncoder,
+)
 from semisonic.models.pretrained import build_autoencoder, transfer
-from semisonic.models.registry import from_design, names
+from semisonic.models.registry import names
 from semisonic.models.sound_model import build
-from semisonic.models.staged import DESIGNS, NetworkDesign, ResidualBlock, StageDesign, StemDesign
 
 TEN = [f"class {i}" for i in range(10)]
 SHORT = MelOptions(duration=1.0, n_mels=32)
@@ -130,10 +135,7 @@ def test_pre_training_makes_the_loss_fall_and_hands_over(name: str) -> None:
 
 
 def test_stochastic_depth_rises_from_block_to_block() -> None:
-    design = NetworkDesign(
-        StemDesign(4), (StageDesign(4, depth=2), StageDesign(8, depth=2)), drop_path=0.4
-    )
-    encoder = from_design("mine", design, SHORT.shape).encoder
+    encoder = StagedEncoder(NetworkDesign(4, (4, 8), depth=2, drop_path=0.4), 1)
     rates = [m.drop_path for m in encoder.modules() if isinstance(m, ResidualBlock)]
     assert rates == pytest.approx([0.1, 0.2, 0.3, 0.4])
     x = noise(3, *SHORT.shape)

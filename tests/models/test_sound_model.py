@@ -173,20 +173,11 @@ def test_transfer_copies_the_encoder_and_its_statistics() -> None:
     autoencoder.frontend.standardize.fit(noise(9, *SHORT.shape) * 7 - 40)
     model = build(LITTLE, SHORT, CLASSES, seed=2)
     neck = copy.deepcopy(model.neck.state_dict())
-    done = transfer(autoencoder, model)
+    transfer(autoencoder, model)
     for name, value in autoencoder.encoder.state_dict().items():
         assert torch.equal(model.encoder.state_dict()[name], value)
-        assert f"encoder.{name}" in done.copied
     assert torch.equal(model.frontend.standardize.mean, autoencoder.frontend.standardize.mean)
     assert all(torch.equal(v, neck[n]) for n, v in model.neck.state_dict().items())
-    assert {name for name, _ in done.kept} == {
-        "neck.dense.0.weight",
-        "neck.dense.0.bias",
-        "head.1.weight",
-        "head.1.bias",
-    }
-    assert set(model.state_dict()) == {*done.copied, *(name for name, _ in done.kept)}
-    assert "copied" in str(done)
     with torch.no_grad():  # nothing is shared
         next(model.encoder.parameters()).add_(1)
     mine, theirs = next(model.encoder.parameters()), next(autoencoder.encoder.parameters())
@@ -198,9 +189,8 @@ def test_transfer_can_keep_the_statistics() -> None:
     model = build(LITTLE, SHORT, CLASSES)
     model.frontend.standardize.fit(noise(9, *SHORT.shape))
     mean = model.frontend.standardize.mean.clone()
-    done = transfer(autoencoder, model, statistics="own")
+    transfer(autoencoder, model, statistics="own")
     assert torch.equal(model.frontend.standardize.mean, mean)
-    assert ("frontend.standardize.mean", "statistics of its own were asked for") in done.kept
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ PROCESSES = (
 )
 LICENCE = "on what terms the model may be used, as text for its file and card"
 
-PUBLISHED_NAMES = ("yamnet", "cnn14", "panns-mobilenet", "mn04", "mn10")
+PUBLISHED_NAMES = ("yamnet", "cnn14", "mn04", "mn10")
 """The names in :data:`semisonic.models.published.PUBLISHED`, whose import would bring torch."""
 
 

@@ -34,7 +34,7 @@ from semisonic.data.clips import LABEL_SEPARATOR, Clips
 from semisonic.data.datasets.load import require_labels
 from semisonic.data.feature_store import FeatureStore
 from semisonic.data.splits import Split, fold_splits
-from semisonic.evaluation.label_errors import Suspects, find_suspects, find_suspects_multi
+from semisonic.evaluation.label_errors import Suspects, find_suspects
 from semisonic.evaluation.report.document import Number, Player, Report, Verdict, clip_player
 from semisonic.features.statistics import mel_statistics
 from semisonic.training.run_folder import RunFolder
@@ -375,10 +375,7 @@ def suspects(options: SuspectsOptions) -> SuspectsResult:
             keep=run.path("folds"),
         )
         table, sure = together.clips[readable], np.clip(scores, 0.0, 1.0)
-        if several:
-            found = find_suspects_multi(table.targets(), sure)
-        else:
-            found = find_suspects(table.target(), sure)
+        found = find_suspects(table.targets() if several else table.target(), sure)
         result = SuspectsResult(
             table,
             scores,

@@ -28,15 +28,6 @@ class PublishedResult:
 
 
 @dataclass(frozen=True)
-class CaeCell:
-    """A row of the auto-encoder paper's table 1, 64 filters; None where it has a dash."""
-
-    batch_size: int
-    supervised: float | None = None
-    pretrained: float | None = None
-
-
-@dataclass(frozen=True)
 class Study:
     """What one study found, and how its way of measuring differs from ours.
 
@@ -74,11 +65,6 @@ def _study(study: dict[str, Any]) -> Study:
 
 
 SOURCES: dict[str, str] = _FILE["sources"]
-CAE_NOTES: tuple[str, ...] = tuple(_FILE["cae_notes"])
-CAE_TABLE_1 = tuple(CaeCell(**row) for row in _FILE["cae_table_1"])
-"""Test accuracy on ESC-50 with 64 filters, un-pooling decoder."""
-
-CAE_TABLE_2 = _results(_FILE["cae_table_2"])
 BASELINES = _results(_FILE["baselines"])
 HUMAN = _results(_FILE["human"])
 HUMAN_ESC_10: dict[str, tuple[int, int]] = {
@@ -93,8 +79,7 @@ STUDIES = {name: _study(study) for name, study in _FILE["studies"].items()}
 ALL = (
     *BASELINES,
     *STUDIES["piczak"].rows,
-    CAE_TABLE_2[-1],
-    *_results(_FILE["cae_upsampling"]),
+    *_results(_FILE["cae_table_2"][-1:] + _FILE["cae_upsampling"]),
     *HUMAN,
 )
 """What is known of ESC and UrbanSound8K, each number once."""

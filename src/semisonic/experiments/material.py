@@ -207,18 +207,16 @@ class FeatureTable:
     @classmethod
     def of(cls, prepared: Prepared) -> FeatureTable:
         """Where the features of a prepared table lie."""
-        features = prepared.features
-        offset, in_batch = 0, None
+        features, no_copies = prepared.features, np.full(len(prepared), -1, np.int64)
         if isinstance(features, OnTheFlyFeatures):
-            file, in_batch = features.samples.path, features
+            place: tuple[Path, int, tuple[int, ...]] = features.samples.path, 0, features.shape
         elif isinstance(features, FeatureStore):
             array: Any = features.array
-            file, offset = Path(str(array.filename)), int(array.offset)
+            place = Path(str(array.filename)), int(array.offset), array.shape
         else:
             raise DataError("features in memory cannot be shared by processes; prepare a table")
-        no_copies = np.full(len(prepared), -1, np.int64)
-        shape = features.shape if in_batch else array.shape
-        return cls(file, offset, shape, prepared.source, no_copies, _stamp(file), in_batch)
+        in_batch = features if isinstance(features, OnTheFlyFeatures) else None
+        return cls(*place, prepared.source, no_copies, _stamp(place[0]), in_batch)
 
     def open(self) -> NDArray[np.float16] | OnTheFlyFeatures:
         """The features, (n, channel, mel, frame), read or computed as they are used.

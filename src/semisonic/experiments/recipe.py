@@ -255,9 +255,7 @@ class ExperimentRecipe:
 class Recipe(ExperimentRecipe):
     """An experiment: settings x budgets x draws x folds x arms."""
 
-    published: str = option(
-        "", "published tables put beside ours", choices=("", "cae", "esc", *STUDIES)
-    )
+    published: str = option("", "published tables put beside ours", choices=("", "esc", *STUDIES))
     side_by_side: bool = option(False, "show the settings beside each other, fold by fold")
     against: tuple[tuple[str, str], ...] = option(
         (), "pairs of settings or ensembles; the second is compared with the first, in both arms"

@@ -75,8 +75,6 @@ def write_report(done: Finished, options: RunOptions) -> Path:
         treated=recipe.treated,
         subject=recipe.subject,
         settings={cell: _describe(job) for cell, job in plan.cells},
-        with_published=recipe.published == "cae",
-        paper_cells=_paper_cells(plan) if recipe.published == "cae" else {},
         histories=_histories(done, main),
         reconstructions=_reconstructions(done),
         study=recipe.published if recipe.published in STUDIES else "",
@@ -156,18 +154,6 @@ def in_words(setting: Setting) -> str:
     classifier = CLASSIFIERS[setting.classifier]
     text = f"{classifier.title}: {classifier.text}. Inputs: {INPUTS_IN_WORDS[setting.inputs]}"
     return f"{text}. The group of classes first" if setting.group_first else text
-
-
-def _paper_cells(plan: Plan) -> dict[int, str]:
-    """Settings that repeat the paper's table 1: 64 filters, un-pooling, its input."""
-    paper = "(64)5c-2p-(64)3c-2p-(64)3c-2p-128fc", (28, 36), "unpool", 0
-    found: dict[int, str] = {}
-    for cell, job in plan.cells:
-        s = job.setting
-        size = s.mel.n_mels, s.mel.n_frames
-        if (s.architecture, size, pretraining_way(s), job.budget.labels_per_class) == paper:
-            found.setdefault(s.fit.batch_size, cell)
-    return found
 
 
 def _histories(done: Finished, main: str) -> list[JobHistory]:

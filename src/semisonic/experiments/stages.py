@@ -42,7 +42,6 @@ import torch
 from numpy.typing import NDArray
 
 from semisonic.classifier.config import METHODS, SOLVED, TrainConfig, check_noisy
-from semisonic.classifier.provenance import DataPart
 from semisonic.classifier.scoring import mean_by, score_rows
 from semisonic.classifier.training import TrainingData, reads_pool, train_model
 from semisonic.core.errors import DataError, OptionError
@@ -77,7 +76,7 @@ from semisonic.experiments.runner import (
     warned,
     write_results,
 )
-from semisonic.experiments.worker import WorkerContext, here
+from semisonic.experiments.worker import WorkerContext, here, provenance_of
 from semisonic.models.inspection import count_parameters
 from semisonic.models.model_file import load, save
 from semisonic.recipes import find
@@ -499,27 +498,14 @@ def _labels(job: Job) -> tuple[NDArray[np.float32], Rows, Rows]:
 
 def _provenance(job: Job) -> dict[str, Any]:
     """What the model file says of its making, earlier stages included."""
-    context = here()
-    labelled, pool = context.material.labelled, context.material.pool
+    n_labelled = len(here().material.labelled)
     rows: Rows = job.train[:0]
     one: Job | None = job
     while one is not None:
         rows = np.union1d(rows, np.concatenate([one.train, one.noisy, one.pool]))
         one = one.start
-    own = rows[rows < len(labelled)]
-    others = rows[len(own) :] - len(labelled)
-    hashes = context.hashes["labelled"]
-    about: dict[str, Any] = {
-        "stage": job.setting.name,
-        "fold": job.fold,
-        "draw": job.draw,
-        "seed": job.seed,
-        "training": DataPart.of(labelled[own], hashes).to_dict(),
-        "validation": DataPart.of(labelled[job.validation], hashes).to_dict(),
-    }
-    if len(others):
-        about["pool"] = DataPart.of(pool[others], context.hashes["pool"]).to_dict()
-    return about
+    pool = rows[rows >= n_labelled] - n_labelled
+    return provenance_of(job, pool, training=rows, validation=job.validation)
 
 
 # From finished jobs to numbers: lwlrap of each stage, comparisons, and what filters were worth.

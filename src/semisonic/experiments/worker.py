@@ -40,6 +40,9 @@ from semisonic.experiments.recipe import TRAINED, Setting
 from semisonic.models.inspection import count_parameters
 from semisonic.models.model_file import load_encoder, read_about, save, save_encoder
 from semisonic.models.pretrained import AutoEncoder, PretrainedEncoder
+from semisonic.models.sound_model import SoundModel
+
+_NONE: Rows = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -154,7 +157,7 @@ def run_train(job: Job) -> None:
         votes = majority_by(owner[rows], scores)
         _predictions(job, *votes).write(folder / PREDICTIONS[MAJORITY])
     if job.draw == 0:
-        save(folder / MODEL, outcome.model, about=_provenance(job))
+        _save(job, outcome.model)
         if made:
             write_arrays(folder / PICTURES, **shown(made, features, target, train))
     job.finish(
@@ -243,22 +246,40 @@ def _on_pool(outcome: TrainedModel, features: Any, target: Rows, rows: Rows) -> 
     return {"n_clips": len(rows), "accuracy": float(right.mean()), "precision": by_class}
 
 
-def _provenance(job: Job) -> dict[str, Any]:
-    """What the model file says of its making, so that a leak can be seen later."""
+def provenance_of(job: Job, pool: Rows, **rows: Rows) -> dict[str, Any]:
+    """What a model file says of its making, so that a leak can be seen later.
+
+    Parameters
+    ----------
+    job : Job
+    pool : ndarray of int64
+        Rows of the pool that were learned from.
+    **rows : ndarray of int64
+        Rows of the joined table by role; those of the pool are left out.
+    """
     context = here()
-    labelled, pool = context.material.labelled, context.material.pool
-    about: dict[str, Any] = {"arm": job.arm, "fold": job.fold, "seed": job.seed}
-    rows = {"training": job.train, "validation": job.validation}
-    if job.start is not None:
-        both = np.concatenate([job.start.train, job.start.validation])
-        rows["pretraining"] = both[both < len(labelled)]
+    labelled = context.material.labelled
+    about: dict[str, Any] = {"setting": job.setting.name, "arm": job.arm}
+    about |= {"fold": job.fold, "draw": job.draw, "seed": job.seed}
     for role, chosen in rows.items():
-        about[role] = DataPart.of(labelled[chosen], context.hashes["labelled"]).to_dict()
-    if job.start is not None and len(pool):
-        about["pool"] = DataPart.of(pool, context.hashes["pool"]).to_dict()
+        part = DataPart.of(labelled[chosen[chosen < len(labelled)]], context.hashes["labelled"])
+        about[role] = part.to_dict()
+    if len(pool):
+        part = DataPart.of(context.material.pool[pool], context.hashes["pool"])
+        about["pool"] = part.to_dict()
+    return about
+
+
+def _save(job: Job, model: SoundModel) -> None:
+    context, begun = here(), job.start
+    rows, pool = {"training": job.train, "validation": job.validation}, _NONE
+    if begun is not None:
+        rows["pretraining"] = np.concatenate([begun.train, begun.validation])
+        pool = np.arange(len(context.material.pool))
+    about = provenance_of(job, pool, **rows)
     if job.setting.start == TRAINED:
         about = chained(about, read_about(context.start_file(job.setting))["about"])
-    return about
+    save(context.folder / job.name / MODEL, model, about=about)
 
 
 def write_arrays(path: Path, **arrays: NDArray[Any]) -> None:

@@ -15,7 +15,7 @@ from semisonic.core.text import count_text
 from semisonic.data.clips import POSITIVE, Clips
 from semisonic.data.events import BACKGROUND
 from semisonic.data.label_log import Segment
-from semisonic.evaluation.label_errors import find_suspects, find_suspects_multi
+from semisonic.evaluation.label_errors import find_suspects
 from semisonic.labeling.index import EmbeddingIndex
 from semisonic.labeling.label_log import LabelLog
 from semisonic.labeling.probe import LabelledRows, Tell, score_out_of_fold
@@ -285,10 +285,7 @@ def find_label_issues(
     target = labelled.targets[np.ix_(judged, columns)].astype(np.int64)
     logits = torch.from_numpy(held_out.logits[np.ix_(judged, columns)])
     scores = probabilities(logits, multi_label=several_labels).numpy()
-    if several_labels:
-        found = find_suspects_multi(target, scores)
-    else:
-        found = find_suspects(target.argmax(axis=1), scores, ranking="confidence")
+    found = find_suspects(target if several_labels else target.argmax(axis=1), scores)
     names = [labelled.classes[k] for k in columns.tolist()]
     answer_of = dict(zip(matched.rows.tolist(), matched.of_row, strict=True))
     clips, issues = matched.answers, []

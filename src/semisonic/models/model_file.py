@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
+from importlib.resources import files
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import safetensors.torch
 import torch
@@ -29,25 +31,28 @@ from semisonic.models.decision import Decision
 from semisonic.models.inspection import count_macs, count_parameters
 from semisonic.models.pretrained import AutoEncoder, PretrainedEncoder
 from semisonic.models.registry import create, defined_in, is_registered
-from semisonic.models.simple import SimpleHead
 from semisonic.models.sound_model import SoundModel
 
 FORMAT = "semisonic-model"
 VERSION = 1
-DECISION = "decision"
 
 _SETTINGS, _WEIGHTS, _CARD = "model.json", "weights.safetensors", "card.md"
 _LIMITS = {_SETTINGS: 8 << 20, _WEIGHTS: 2 << 30, _CARD: 8 << 20}  # bytes
-_DTYPES = {torch.float32, torch.float64, torch.int64, torch.bool}
-"""Double precision is for simple classifiers, which were fitted in it."""
-
-
-@dataclass(frozen=True)
-class Content:
-    """What a model file holds."""
-
-    settings: dict[str, Any]
-    weights: dict[str, Tensor]
+_DTYPES = {torch.float32, torch.int64, torch.bool}
+_TYPES: dict[str, dict[str, type | tuple[type, ...]]] = {
+    "classifier": {"classes": list, "multi_label": bool, "dropout": (int, float)},
+    "autoencoder": {"decoder": str, "skip_dropout": (int, float)},
+    "encoder": {},
+}
+"""By kind, what the description holds beside what all have."""
+ENCODERS = ("autoencoder", "encoder")
+_OF_DECISION = "decision."
+"""Begins the names of tables that are no weights of the network."""
+PUBLISHED_WEIGHTS = "published"
+"""The entry of ``about`` that says which published weights a model began with."""
+LICENCE = "licence"
+"""The entry of ``about`` that says on what terms a model is given away."""
+M = TypeVar("M", bound=nn.Module)
 
 
 def write(
@@ -70,17 +75,11 @@ def write(
     ModelError
         For weights that are not finite, or settings that JSON cannot hold.
     """
-    weights = {
-        name: value.detach().to("cpu", copy=True).contiguous() for name, value in state.items()
-    }
-    _check_values(Path(path), weights)
+    weights = {name: x.detach().to("cpu", copy=True).contiguous() for name, x in state.items()}
+    _check_values(path, weights)
+    whole = {"format": FORMAT, "version": VERSION, **settings}
     try:
-        text = json.dumps(
-            {"format": FORMAT, "version": VERSION, **settings},
-            indent=2,
-            ensure_ascii=False,
-            allow_nan=False,
-        )
+        text = json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise ModelError(
             f"{path}: the model's description cannot be written as JSON ({error}); 'about' may "
@@ -96,227 +95,140 @@ def write(
             archive.writestr(zipfile.ZipInfo(name), data)
 
 
-def _read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The description alone, checked; the weights are not read.
-
-    Raises
-    ------
-    ModelError
-        For a file that is missing, damaged, or not a model of ours.
-    """
-    with _opened(Path(path)) as archive:
-        return _settings(Path(path), archive)
-
-
-def read(path: str | os.PathLike[str]) -> Content:
-    """Description and weights of a model file, checked.
-
-    Parameters
-    ----------
-    path : path
-
-    Returns
-    -------
-    Content
-        The weights are on the CPU.
+def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Description and weights of a model file, checked; the weights are on the CPU.
 
     Raises
     ------
     ModelError
         For a file that is missing, damaged, hostile, or not a model of ours.
     """
-    file = Path(path)
-    with _opened(file) as archive:
-        settings = _settings(file, archive)
-        try:
-            weights = safetensors.torch.load(_member(file, archive, _WEIGHTS))
-        except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
-            _damaged(file, f"'{_WEIGHTS}' cannot be read ({error})")
-    _check_values(file, weights)
-    return Content(settings, weights)
+    settings, data = _members(Path(path), _SETTINGS, _WEIGHTS)
+    described = _described(path, settings)
+    try:
+        weights = safetensors.torch.load(data)
+    except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
+        raise _damaged(path, f"'{_WEIGHTS}' cannot be read ({error})") from error
+    _check_values(path, weights)
+    return described, weights
 
 
-def _damaged(file: Path, what: str) -> NoReturn:
-    raise ModelError(f"{file}: damaged or not a model file: {what}. Take a new copy of the file")
+def read_about(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What a model file says about itself, without reading its weights.
+
+    Returns
+    -------
+    dict
+        ``kind``, ``model``, ``features``, ``standardize``, ``about``, and ``classes`` (and
+        ``decision``, if it has one) of a classifier or ``decoder`` of an auto-encoder.
+
+    Raises
+    ------
+    ModelError
+        For a file that is missing, damaged, or not a model of ours.
+    """
+    (settings,) = _members(Path(path), _SETTINGS)
+    return _described(path, settings)
 
 
-def _opened(file: Path) -> zipfile.ZipFile:
+def _damaged(path: object, what: object) -> ModelError:
+    return ModelError(f"{path}: damaged or not a model file: {what}. Take a new copy of the file")
+
+
+def _members(file: Path, *wanted: str) -> list[bytes]:
+    """Some members of a file that holds exactly those of a model."""
     if not file.is_file():
         raise ModelError(f"{file}: no such model file")
     try:
-        archive = zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        _damaged(file, str(error))
-    names = sorted(archive.namelist())
-    if names != sorted(_LIMITS):
-        archive.close()
-        shown = ", ".join(repr(name) for name in names[:5]) or "nothing"
-        _damaged(file, f"found {shown}, expected exactly {', '.join(_LIMITS)}")
-    return archive
+        with zipfile.ZipFile(file) as archive:
+            names = sorted(archive.namelist())
+            if names != sorted(_LIMITS):
+                found = ", ".join(map(repr, names[:5])) or "nothing"
+                raise ValueError(f"found {found}, expected exactly {', '.join(_LIMITS)}")
+            for info in map(archive.getinfo, wanted):
+                if info.compress_type != zipfile.ZIP_STORED:
+                    raise ValueError(f"'{info.filename}' is compressed, expected stored as it is")
+                if info.file_size > min(_LIMITS[info.filename], file.stat().st_size):
+                    raise ValueError(f"'{info.filename}' claims {info.file_size} bytes")
+            return [archive.read(name) for name in wanted]  # checks the CRC
+    except (zipfile.BadZipFile, OSError, EOFError, ValueError, RuntimeError) as error:
+        raise _damaged(file, error) from error
 
 
-def _member(file: Path, archive: zipfile.ZipFile, name: str) -> bytes:
-    info = archive.getinfo(name)
-    if info.compress_type != zipfile.ZIP_STORED:
-        _damaged(file, f"'{name}' is compressed, expected stored as it is")
-    if info.file_size > _LIMITS[name] or info.file_size > file.stat().st_size:
-        _damaged(file, f"'{name}' claims {info.file_size} bytes")
+def _described(path: object, data: bytes) -> dict[str, Any]:
+    """The description, if it is of this release and every value has its type."""
     try:
-        return archive.read(name)  # checks the CRC
-    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError) as error:
-        _damaged(file, f"'{name}' cannot be read ({error})")
-
-
-def _settings(file: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
-    try:
-        settings = json.loads(_member(file, archive, _SETTINGS))
+        settings = json.loads(data)
     except (ValueError, RecursionError) as error:
-        _damaged(file, f"'{_SETTINGS}' is not JSON ({error})")
+        raise _damaged(path, f"'{_SETTINGS}' is not JSON ({error})") from error
     if not isinstance(settings, dict) or settings.get("format") != FORMAT:
-        _damaged(file, f"'{_SETTINGS}' does not describe a model of this package")
-    version = settings.get("version")
-    if version != VERSION or isinstance(version, bool):
+        raise _damaged(path, f"'{_SETTINGS}' does not describe a model of this package")
+    if settings.get("version") != VERSION:
         raise ModelError(
-            f"{file}: found a model file of version {version!r}, this release reads {VERSION}; "
-            "update semisonic"
+            f"{path}: found a model file of version {settings.get('version')!r}, this release "
+            f"reads {VERSION}; update semisonic"
         )
+    kind = settings.get("kind")
+    if not isinstance(kind, str) or kind not in _TYPES:
+        raise ModelError(f"{path}: found a model of unknown kind {kind!r}")
+    expected = {"model": str, "features": dict, "standardize": str, "about": dict, **_TYPES[kind]}
+    for name, types in expected.items():
+        if not isinstance(settings.get(name), types):
+            raise ModelError(f"{path}: 'model.json' has no usable '{name}'; the file is damaged")
+    if not all(isinstance(name, str) for name in settings.get("classes", [])):
+        raise ModelError(f"{path}: 'model.json' has a class name that is not text")
     return settings
 
 
-def _check_values(file: Path, weights: dict[str, Tensor]) -> None:
+def _check_values(path: object, weights: dict[str, Tensor]) -> None:
     for name, value in weights.items():
         if value.dtype not in _DTYPES:
-            raise ModelError(f"{file}: '{name}' has type {value.dtype}, expected float32")
-        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise ModelError(f"{path}: '{name}' has type {value.dtype}, expected float32")
+        if not torch.isfinite(value).all():
             raise ModelError(
-                f"{file}: '{name}' holds values that are not finite; the training must have "
+                f"{path}: '{name}' holds values that are not finite; the training must have "
                 "diverged, or the file is damaged"
             )
 
 
-_LONGEST = 300
-LICENCE = "licence"
-"""The entry of ``about`` that says on what terms a model is given away."""
-
-
 def write_card(model: SoundModel | PretrainedEncoder, about: Mapping[str, Any]) -> str:
-    """The model card: what a person should know before using a model file.
+    """The model card: what a person should know before using a model file, as Markdown.
 
     Parameters
     ----------
     model : SoundModel or PretrainedEncoder
     about : mapping
         What is recorded of where it comes from.
-
-    Returns
-    -------
-    str
-        Markdown.
     """
+    from jinja2 import Environment
+
+    def plain(value: object) -> str:
+        """One line of text, cut where it is longer than people read (lists of hashes)."""
+        text = " ".join(str(value).split())
+        return text if len(text) <= 300 else f"{text[:300]} ..."
+
+    environment = Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
+    environment.filters["plain"] = plain
+    template = environment.from_string((files(__package__) / "card.md.j2").read_text("utf-8"))
     frontend = model.frontend
-    lines = [f"# {_title(model)}", ""]
-    lines += [f"- Network: `{model.name}`"]
+    whole: nn.Module = model
+    title = "Sound classifier"
     if isinstance(model, AutoEncoder):
-        lines += [f"- Decoder: `{model.decoder_name}`"]
-    lines += [f"- Parameters: {count_parameters(model):,}"]
-    if frontend is not None:
-        options = frontend.options
-        whole = not isinstance(model, PretrainedEncoder) or isinstance(model, AutoEncoder)
-        macs = count_macs(model if whole else model.encoder, options.shape) / 1e6
-        lines += [
-            f"- Multiply-adds for {options.duration:g} s: {macs:.1f} million",
-            f"- Input: mono at {options.sample_rate} Hz, {options.duration:g} s; {options.input} "
-            f"{' x '.join(map(str, options.shape))} (channel x mel x frame)",
-            f"- Standardisation: {frontend.standardize.kind}"
-            + ("" if frontend.standardize.is_fitted else ", **not fitted**"),
-        ]
-    if isinstance(model, SoundModel):
-        kind = "any number per clip" if model.multi_label else "one per clip"
-        lines += ["", f"## Classes ({len(model.classes)}, {kind})", ""]
-        lines += [", ".join(_plain(name) for name in model.classes)]
-        lines += ["", "## Scores", "", *_scores(model)]
-    lines += ["", "## Licence", "", *_licence(about)]
-    lines += ["", "## About", ""]
-    told = {key: value for key, value in about.items() if key != LICENCE}
-    lines += [f"- {_plain(key)}: {_plain(value)}" for key, value in told.items()] or [
-        "Nothing was recorded."
-    ]
-    lines += ["", "## Limits", ""]
-    if isinstance(model, SoundModel):
-        says = (
-            "says of a sound that is like none of them that it is unknown, which it cannot always "
-            "tell"
-            if model.decision.unknown
-            else "always ranks them, also for a sound that is none of them"
-        )
-        lines += [
-            f"It knows only the classes above and {says}. Measure it on recordings of the place "
-            "where it will be used: other microphones, distances and backgrounds change the "
-            "result."
-        ]
-    else:
-        lines += [
-            "It does not classify. Its encoder is a start for training a classifier on features "
-            "of the same front end."
-        ]
-    return "\n".join(lines) + "\n"
-
-
-def _scores(model: SoundModel) -> list[str]:
-    """What has become of the scores, and from which on a class is named."""
-    decision = model.decision
-    if decision.is_empty:
-        return ["As the network learned to give them: not calibrated, no thresholds."]
-    lines = [f"- Calibration: {decision.calibration.text()}"]
-    share = f"{100 * decision.unknown.kept:g}" if decision.unknown else ""
-    rules = f"energy, noise ({share} % of known sounds should pass)" if share else "none"
-    lines += [f"- Rules for unknown sounds: {rules}"]
-    if decision.thresholds:
-        lines += ["- Named from a score of:"]
-        lines += [f"    - {_plain(k)}: {v:.3f}" for k, v in decision.thresholds.items()]
-    lines += [f"- {_plain(k)}: {_plain(v)}" for k, v in decision.note.items()]
-    return lines
-
-
-def _licence(about: Mapping[str, Any]) -> list[str]:
-    """The terms of the model, and of what it started from."""
-    given = _plain(about.get(LICENCE, ""))
-    lines = [given or "None was stated: ask whoever made the model before you pass it on."]
-    published = about.get("published_weights")
-    if isinstance(published, Mapping) and published.get("licence"):
-        lines += ["", f"It starts from published weights: {_plain(published['licence'])}"]
-    return lines
-
-
-def _title(model: SoundModel | PretrainedEncoder) -> str:
-    if isinstance(model, SoundModel):
-        return "Sound classifier"
-    return "Pre-trained auto-encoder" if isinstance(model, AutoEncoder) else "Pre-trained encoder"
-
-
-def _plain(value: object) -> str:
-    """One line of text, cut where it is longer than people read (lists of hashes)."""
-    text = " ".join(str(value).split())
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
-
-
-M = TypeVar("M", bound=nn.Module)
-AUTOENCODER = "autoencoder"
-ENCODERS = (AUTOENCODER, "encoder")
-_OF_DECISION = f"{DECISION}."
-"""Begins the names of tables that are no weights of the network."""
-PUBLISHED_WEIGHTS = "published"
-"""The entry of ``about`` that says which published weights a model began with."""
-DEFINED_IN = "defined_in"
-"""The entry that says where a network is defined that is not from this package."""
-_OF_ENCODERS = (
-    "holds an encoder, which names no sounds yet, expected a classifier; train one from it: "
-    "semisonic train DATA --encoder {}"
-)
-_OTHER_KINDS = {
-    "classifier": "holds a classifier, expected an encoder",
-    **dict.fromkeys(ENCODERS, _OF_ENCODERS),
-}
+        title = "Pre-trained auto-encoder"
+    elif isinstance(model, PretrainedEncoder):
+        title, whole = "Pre-trained encoder", model.encoder
+    return template.render(
+        title=title,
+        model=model,
+        n_parameters=count_parameters(model),
+        macs=count_macs(whole, frontend.options.shape) if frontend else 0,
+        frontend=frontend,
+        mel=frontend and frontend.options,
+        decision=model.decision if isinstance(model, SoundModel) else None,
+        licence=about.get(LICENCE, ""),
+        published=published_in(about),
+        about={name: value for name, value in about.items() if name != LICENCE},
+    )
 
 
 def save(
@@ -336,6 +248,7 @@ def save(
     ModelError
         For weights that are not finite or an ``about`` that JSON cannot hold.
     """
+    about = dict(about or {})
     settings = {
         "kind": "classifier",
         **_common(model.name, model.frontend, about),
@@ -345,10 +258,10 @@ def save(
     }
     weights = dict(model.state_dict())
     if not model.decision.is_empty:
-        settings[DECISION] = model.decision.to_dict()
-        for name, table in model.decision.tensors().items():
-            weights[_OF_DECISION + name] = torch.from_numpy(table)
-    write(path, settings, weights, write_card(model, about or {}))
+        settings["decision"] = model.decision.to_dict()
+        tables = model.decision.tensors()
+        weights |= {_OF_DECISION + name: torch.from_numpy(x) for name, x in tables.items()}
+    write(path, settings, weights, write_card(model, about))
 
 
 def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> SoundModel:
@@ -369,32 +282,34 @@ def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> So
     ModelError
         For a file that is missing, damaged, hostile, of another kind or another release.
     """
-    content = read(path)
-    settings = _checked(path, content.settings, "classifier")
-    _require_network(path, settings)
-    tables = {k: v for k, v in content.weights.items() if k.startswith(_OF_DECISION)}
-    weights = {k: v for k, v in content.weights.items() if k not in tables}
-    try:
-        with torch.device("meta"):  # nothing is allocated for what a file merely claims
-            frontend = _frontend(settings)
-            classes = settings["classes"]
-            body = create(settings["model"], frontend.options.shape)
-            model = SoundModel(
-                frontend,
-                body,
-                classes,
-                multi_label=settings["multi_label"],
-                dropout=settings["dropout"],
+    settings, weights = read(path)
+    if settings["kind"] in ENCODERS:
+        raise ModelError(
+            f"{path}: holds an encoder, which names no sounds yet, expected a classifier; train "
+            f"one from it: semisonic train DATA --encoder {path}"
+        )
+    names = [name for name in weights if name.startswith(_OF_DECISION)]
+    tables = {name.removeprefix(_OF_DECISION): weights.pop(name).numpy() for name in names}
+    with _building(path, settings):
+        frontend = _frontend(settings)
+        model = SoundModel(
+            frontend,
+            create(settings["model"], frontend.options.shape),
+            settings["classes"],
+            multi_label=settings["multi_label"],
+            dropout=settings["dropout"],
+        )
+    _fill(path, model, weights)
+    if tables and "decision" not in settings:
+        raise ModelError(f"{path}: holds tables of a decision, but no decision")
+    if "decision" in settings:
+        n_statistics = model.statistics.out_features
+        try:
+            model.decision = Decision.from_dict(
+                settings["decision"], tables, model.classes, n_statistics
             )
-            _make_room(model, weights)
-    except (SemisonicError, RuntimeError, TypeError, ValueError, OverflowError) as error:
-        raise ModelError(f"{path}: the description does not give a model: {error}") from error
-    _filled(path, model, weights)
-    _check_head(path, model)
-    if DECISION in settings:
-        model.decision = _decision(path, model, settings[DECISION], tables)
-    elif tables:
-        raise ModelError(f"{path}: holds '{sorted(tables)[0]}', but no decision")
+        except ModelError as error:
+            raise ModelError(f"{path}: the decision cannot be used: {error}") from error
     return model.to(device)
 
 
@@ -425,19 +340,17 @@ def save_encoder(
             "an encoder is saved with its front end and name; make it with build_encoder or "
             "build_autoencoder"
         )
+    about = dict(about or {})
     if pretrained.published:
-        about = {**(about or {}), PUBLISHED_WEIGHTS: dict(pretrained.published)}
+        about[PUBLISHED_WEIGHTS] = dict(pretrained.published)
     settings = {"kind": "encoder", **_common(pretrained.name, pretrained.frontend, about)}
     if pretrained.neck is not None:
         settings["neck"] = True
     if isinstance(pretrained, AutoEncoder):
-        settings |= {
-            "kind": "autoencoder",
-            "decoder": pretrained.decoder_name,
-            "skip_dropout": pretrained.skip_dropout,
-        }
-    card = write_card(pretrained, about or {})
-    write(path, settings, pretrained.state_dict(), card)
+        settings["kind"] = "autoencoder"
+        settings["decoder"] = pretrained.decoder_name
+        settings["skip_dropout"] = pretrained.skip_dropout
+    write(path, settings, pretrained.state_dict(), write_card(pretrained, about))
 
 
 def load_encoder(
@@ -460,29 +373,25 @@ def load_encoder(
     ModelError
         For a file that is missing, damaged, hostile, of another kind or another release.
     """
-    content = read(path)
-    kind = "encoder" if content.settings.get("kind") == "encoder" else "autoencoder"
-    settings = _checked(path, content.settings, kind)
-    _require_network(path, settings)
-    try:
-        with torch.device("meta"):
-            frontend = _frontend(settings)
-            body = create(settings["model"], frontend.options.shape)
-            pretrained = PretrainedEncoder(body.encoder, frontend=frontend, name=body.name)
-            if kind == "autoencoder":
-                pretrained = AutoEncoder(
-                    body.encoder,
-                    settings["decoder"],
-                    skip_dropout=settings["skip_dropout"],
-                    frontend=frontend,
-                    name=body.name,
-                )
-            if settings.get("neck") is True:
-                pretrained.neck = body.neck
-    except (SemisonicError, RuntimeError, TypeError, ValueError, OverflowError) as error:
-        raise ModelError(f"{path}: the description does not give a model: {error}") from error
+    settings, weights = read(path)
+    if settings["kind"] not in ENCODERS:
+        raise ModelError(f"{path}: holds a classifier, expected an encoder")
+    with _building(path, settings):
+        frontend = _frontend(settings)
+        body = create(settings["model"], frontend.options.shape)
+        pretrained = PretrainedEncoder(body.encoder, frontend=frontend, name=body.name)
+        if settings["kind"] == "autoencoder":
+            pretrained = AutoEncoder(
+                body.encoder,
+                settings["decoder"],
+                skip_dropout=settings["skip_dropout"],
+                frontend=frontend,
+                name=body.name,
+            )
+        if settings.get("neck") is True:
+            pretrained.neck = body.neck
     pretrained.published = published_in(settings["about"])
-    return _filled(path, pretrained, content.weights).to(device)
+    return _fill(path, pretrained, weights).to(device)
 
 
 def published_in(about: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -491,117 +400,47 @@ def published_in(about: Mapping[str, Any]) -> Mapping[str, Any]:
     return origin if isinstance(origin, Mapping) else {}
 
 
-def read_about(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """What a model file says about itself, without reading its weights.
-
-    Returns
-    -------
-    dict
-        ``kind``, ``model``, ``features``, ``standardize``, ``about``, and ``classes`` (and
-        ``decision``, if it has one) of a classifier or ``decoder`` of an auto-encoder.
-
-    Raises
-    ------
-    ModelError
-        For a file that is missing, damaged, or not a model of ours.
-    """
-    settings = _read_settings(path)
-    kind = settings.get("kind")
-    return _checked(path, settings, kind if kind in ENCODERS else "classifier")
-
-
-def _common(name: str, frontend: Frontend, about: Mapping[str, Any] | None) -> dict[str, Any]:
+def _common(name: str, frontend: Frontend, about: dict[str, Any]) -> dict[str, Any]:
     place = defined_in(name)
     return {
         "model": name,
-        **({} if place is None else {DEFINED_IN: place}),
+        **({} if place is None else {"defined_in": place}),
         "features": to_dict(frontend.options),
         "standardize": frontend.standardize.kind,
-        "about": dict(about or {}),
+        "about": about,
     }
 
 
-def _require_network(path: object, settings: Mapping[str, Any]) -> None:
-    """See that the code of a network is there that is not from this package.
+@contextmanager
+def _building(path: object, settings: Mapping[str, Any]) -> Iterator[None]:
+    """Build what a file describes: nothing is allocated for what it merely claims.
 
-    Nothing is imported: a file cannot bring code to be run.
+    Nothing is imported either, as a file cannot bring code to be run.
     """
-    name, place = settings["model"], settings.get(DEFINED_IN)
-    if not isinstance(place, str) or is_registered(name):
-        return
-    if not place:
+    name, place = settings["model"], settings.get("defined_in")
+    if isinstance(place, str) and not is_registered(name):
         raise ModelError(
-            f"{path}: its network '{name}' was given as an object, of which a file keeps the "
+            f"{path}: its network '{name}' is not from Semisonic; it was registered in '{place}'. "
+            f"Import that before (on the command line: --plugin {place}, or the path of its file)"
+            if place
+            else f"{path}: its network '{name}' was given as an object, of which a file keeps the "
             "weights alone; give one of the same layers: SoundClassifier.load(path, model=...)"
         )
-    raise ModelError(
-        f"{path}: its network '{name}' is not from Semisonic; it was registered in '{place}'. "
-        f"Import that before (on the command line: --plugin {place}, or the path of its file)"
-    )
-
-
-_TYPES: dict[str, dict[str, type | tuple[type, ...]]] = {
-    "classifier": {"classes": list, "multi_label": bool, "dropout": (int, float)},
-    "autoencoder": {"decoder": str, "skip_dropout": (int, float)},
-    "encoder": {},
-}
-
-
-def _checked(path: object, settings: dict[str, Any], kind: str) -> dict[str, Any]:
-    """The settings, if they are of this kind and every value has its type."""
-    found_kind = settings.get("kind")
-    if found_kind != kind:
-        if isinstance(found_kind, str) and found_kind in _OTHER_KINDS:
-            raise ModelError(f"{path}: {_OTHER_KINDS[found_kind].format(path)}")
-        raise ModelError(f"{path}: found a model of unknown kind {found_kind!r}")
-    expected = {"model": str, "features": dict, "standardize": str, "about": dict, **_TYPES[kind]}
-    for name, types in expected.items():
-        if not isinstance(settings.get(name), types):
-            raise ModelError(f"{path}: 'model.json' has no usable '{name}'; the file is damaged")
-    classes = settings.get("classes", [])
-    if not all(isinstance(name, str) for name in classes):
-        raise ModelError(f"{path}: 'model.json' has a class name that is not text")
-    return settings
+    try:
+        with torch.device("meta"):
+            yield
+    except (SemisonicError, RuntimeError, TypeError, ValueError, OverflowError) as error:
+        raise ModelError(f"{path}: the description does not give a model: {error}") from error
 
 
 def _frontend(settings: dict[str, Any]) -> Frontend:
-    expected = {field.name for field in fields(MelOptions)}
-    missing = expected - set(settings["features"])
+    missing = {field.name for field in fields(MelOptions)} - set(settings["features"])
     if missing:
         raise ModelError(f"'features' lacks {', '.join(sorted(missing))}")
     return Frontend(from_mapping(MelOptions, settings["features"]), settings["standardize"])
 
 
-def _decision(
-    path: object, model: SoundModel, table: Any, tensors: Mapping[str, Tensor]
-) -> Decision:
-    arrays = {name.removeprefix(_OF_DECISION): value.numpy() for name, value in tensors.items()}
-    try:
-        return Decision.from_dict(table, arrays, model.classes, model.statistics.out_features)
-    except ModelError as error:
-        raise ModelError(f"{path}: the decision cannot be used: {error}") from error
-
-
-def _make_room(model: SoundModel, weights: Mapping[str, Tensor]) -> None:
-    """Give the head of a simple classifier tables as large as the file's."""
-    head = model.head[-1]
-    if isinstance(head, SimpleHead):
-        begin = f"head.{len(model.head) - 1}."
-        head.take_shapes(
-            {k.removeprefix(begin): tuple(v.shape) for k, v in weights.items() if begin in k}
-        )
-
-
-def _check_head(path: object, model: SoundModel) -> None:
-    head = model.head[-1]
-    if isinstance(head, SimpleHead):
-        try:
-            head.check()
-        except ModelError as error:
-            raise ModelError(f"{path}: {error}") from error
-
-
-def _filled(path: object, model: M, weights: dict[str, Tensor]) -> M:
+def _fill(path: object, model: M, weights: dict[str, Tensor]) -> M:
     """The model with the file's weights, after comparing names, shapes and types."""
     expected = model.state_dict()
     for name in sorted(expected.keys() | weights.keys()):

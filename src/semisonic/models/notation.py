@@ -288,7 +288,3 @@ class _NotationParser:
             self.fail("only dense layers ('128fc') after the first of them", start)
         if isinstance(last, GlobalPool) and not isinstance(layer, Dense):
             self.fail("only dense layers ('128fc') after the global pooling", start)
-
-
-SIMPLE = ("knn", "forest", "svm", "logistic")
-"""Names of simple classifiers that are models as well; the command line lists them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -221,38 +221,12 @@ def build_autoencoder(
 STATISTICS = ("pretrained", "own")
 
 
-@dataclass(frozen=True)
-class Transfer:
-    """What :func:`transfer` did.
-
-    Attributes
-    ----------
-    copied : tuple of str
-        Names of the weights and statistics that were taken over.
-    kept : tuple of (name, reason)
-        Names of those that stayed as they were, and why.
-    """
-
-    copied: tuple[str, ...]
-    kept: tuple[tuple[str, str], ...]
-
-    def __str__(self) -> str:
-        lines = [f"copied {len(self.copied)}: {', '.join(self.copied)}"]
-        reasons: dict[str, list[str]] = {}
-        for name, reason in self.kept:
-            reasons.setdefault(reason, []).append(name)
-        lines += [
-            f"kept {len(names)} ({reason}): {', '.join(names)}" for reason, names in reasons.items()
-        ]
-        return "\n".join(lines)
-
-
 def transfer(
     pretrained: PretrainedEncoder,
     model: SoundModel | PretrainedEncoder,
     *,
     statistics: str = "pretrained",
-) -> Transfer:
+) -> None:
     """Give a classifier, or an encoder to be trained further, the weights of an encoder.
 
     Parameters
@@ -261,15 +235,10 @@ def transfer(
         Stays as it is.
     model : SoundModel or PretrainedEncoder
         Its encoder's weights are overwritten; neck and head, or the decoder, stay. A published
-        encoder brings its neck as well.
+        encoder brings its neck as well, and where its weights are from.
     statistics : {"pretrained", "own"}
         Which mean and deviation standardise the model's features: those that the encoder
         was trained with, or the model's own.
-
-    Returns
-    -------
-    Transfer
-        Names of what was copied and what was not.
 
     Raises
     ------
@@ -280,10 +249,11 @@ def transfer(
     if statistics not in STATISTICS:
         raise OptionError(f"statistics: found '{statistics}'; {nearest(statistics, STATISTICS)}")
     source, target = pretrained.encoder.state_dict(), model.encoder.state_dict()
+    shapes = [{k: tuple(x.shape) for k, x in state.items()} for state in (source, target)]
     wrong = [
-        f"{name}: {_shape(source.get(name))} against {_shape(target.get(name))}"
+        f"{name}: {shapes[0].get(name)} against {shapes[1].get(name)}"
         for name in sorted(source.keys() | target.keys())
-        if _shape(source.get(name)) != _shape(target.get(name))
+        if shapes[0].get(name) != shapes[1].get(name)
     ]
     if wrong or pretrained.encoder.plan != model.encoder.plan:
         raise ModelError(
@@ -291,93 +261,26 @@ def transfer(
             + (f" ({'; '.join(wrong[:3])})" if wrong else " (other pools)")
             + "; use the same convolutions and pools"
         )
-    if model.frontend is None:
-        raise ModelError("transfer: the encoder to be trained further has no front end")
-    _check_front_ends(pretrained, model.frontend, statistics)
+    _check_front_ends(pretrained.frontend, model.frontend, statistics)
     model.encoder.load_state_dict(source)
-    copied = [f"encoder.{name}" for name in source] + _give_neck(pretrained, model)
-    kept = [
-        (name, "not in the pre-trained encoder")
-        for name, _ in model.named_parameters()
-        if name not in copied
-    ]
-    own = model.frontend.standardize
-    names = [f"frontend.standardize.{name}" for name in own.state_dict()]
-    if statistics == "pretrained" and pretrained.frontend is not None:
-        own.load_state_dict(pretrained.frontend.standardize.state_dict())
-        copied += names
-    else:
-        kept += [(name, "statistics of its own were asked for") for name in names]
-    return Transfer(tuple(copied), tuple(kept))
-
-
-def _give_neck(pretrained: PretrainedEncoder, model: SoundModel | PretrainedEncoder) -> list[str]:
-    """Names of the neck's weights that were taken over, if the encoder brings a neck.
-
-    An encoder also takes over where the weights are from.
-    """
     if isinstance(model, PretrainedEncoder):
         model.published = pretrained.published
-    if pretrained.neck is None or pretrained.name != model.name:
-        return []
-    if model.neck is None:
-        model.neck = copy.deepcopy(pretrained.neck)
-    else:
+    if pretrained.neck is not None and pretrained.name == model.name:
+        if model.neck is None:
+            model.neck = copy.deepcopy(pretrained.neck)
         model.neck.load_state_dict(pretrained.neck.state_dict())
-    return [f"neck.{name}" for name in pretrained.neck.state_dict()]
+    if statistics == "pretrained" and pretrained.frontend and model.frontend:
+        theirs = pretrained.frontend.standardize.state_dict()
+        model.frontend.standardize.load_state_dict(theirs)
 
 
-def in_order(model: SoundModel, classes: Sequence[str]) -> SoundModel:
-    """A copy of a classifier that scores its classes in another order.
-
-    Parameters
-    ----------
-    model : SoundModel
-        Stays as it is.
-    classes : sequence of str
-        The same classes in the order wanted.
-
-    Returns
-    -------
-    SoundModel
-
-    Raises
-    ------
-    ModelError
-        When they are not the same classes.
-    """
-    if set(model.classes) != set(classes):
-        differences = [
-            f"{text} {', '.join(names[:5])}{', ...' * (len(names) > 5)}"
-            for text, names in (
-                ("without", sorted(set(classes) - set(model.classes))),
-                ("with", sorted(set(model.classes) - set(classes))),
-            )
-            if names
-        ]
+def _check_front_ends(theirs: Frontend | None, ours: Frontend | None, statistics: str) -> None:
+    if ours is None or (theirs is None and statistics == "pretrained"):
         raise ModelError(
-            "a class layer can be kept for the same classes only: that of the earlier model is "
-            f"{' and '.join(differences)}; leave keep_head out, so that a new one is made"
+            "transfer: an encoder has no front end to take statistics from or to give them to; "
+            "make it with build_encoder or build_autoencoder, or ask for the statistics 'own'"
         )
-    order = torch.tensor([model.classes.index(name) for name in classes])
-    head = {name: tensor[order] for name, tensor in model.head.state_dict().items()}
-    turned = model.with_head(classes)
-    turned.head.load_state_dict(head)
-    return turned
-
-
-def _shape(value: torch.Tensor | None) -> tuple[int, ...] | None:
-    return None if value is None else tuple(value.shape)
-
-
-def _check_front_ends(pretrained: PretrainedEncoder, ours: Frontend, statistics: str) -> None:
-    theirs = pretrained.frontend
     if theirs is None:
-        if statistics == "pretrained":
-            raise ModelError(
-                "transfer: the encoder has no front end to take statistics from; make it with "
-                "build_encoder or build_autoencoder, or ask for the statistics 'own'"
-            )
         return
     a, b = theirs.options, ours.options
     # The length of a clip does not matter to convolutions.
@@ -401,3 +304,40 @@ def _check_front_ends(pretrained: PretrainedEncoder, ours: Frontend, statistics:
         )
     if not theirs.standardize.is_fitted:
         raise ModelError("transfer: the statistics of the encoder were never fitted")
+
+
+def in_order(model: SoundModel, classes: Sequence[str]) -> SoundModel:
+    """A copy of a classifier that scores its classes in another order.
+
+    Parameters
+    ----------
+    model : SoundModel
+        Stays as it is.
+    classes : sequence of str
+        The same classes in the order wanted.
+
+    Returns
+    -------
+    SoundModel
+
+    Raises
+    ------
+    ModelError
+        When they are not the same classes.
+    """
+    ours, wanted = set(model.classes), set(classes)
+    if ours != wanted:
+        differences = [
+            f"{text} {', '.join(sorted(names)[:5])}{', ...' * (len(names) > 5)}"
+            for text, names in (("without", wanted - ours), ("with", ours - wanted))
+            if names
+        ]
+        raise ModelError(
+            "a class layer can be kept for the same classes only: that of the earlier model is "
+            f"{' and '.join(differences)}; leave keep_head out, so that a new one is made"
+        )
+    order = torch.tensor([model.classes.index(name) for name in classes])
+    head = {name: tensor[order] for name, tensor in model.head.state_dict().items()}
+    turned = model.with_head(classes)
+    turned.head.load_state_dict(head)
+    return turned

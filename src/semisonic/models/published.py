@@ -1,15 +1,24 @@
-"""Published general audio networks, and the way from their weight files to our encoders."""
+"""Published general audio networks, and the way from their weight files to our encoders.
+
+Nothing in a file is run: checkpoints of ``torch.save`` are read as data only, ONNX files with the
+package ``onnx`` (extra ``export``).
+"""
 
 from __future__ import annotations
 
 import os
+import pickle
 import re
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import log
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,23 +31,80 @@ from semisonic.features.options import MelOptions
 from semisonic.models.networks import efficientat, panns, yamnet
 from semisonic.models.pretrained import PretrainedEncoder
 from semisonic.models.registry import create
-from semisonic.models.weight_files import WeightTensors, open_checkpoint, open_onnx
 
-Shapes = Mapping[str, tuple[int, ...]]
-Layout = Callable[[WeightTensors, Shapes], dict[str, Tensor]]
-"""Takes what is found for each of our names and shapes; all must be taken in the end."""
+Tensors = dict[str, Tensor]
+_BAD = (OSError, ValueError, TypeError, RuntimeError, zipfile.BadZipFile)
 
 YAMNET_EPS = 1e-4
 COUNTER = "num_batches_tracked"
 N_CONVS = 1 + 2 * len(yamnet.LAYERS)
+_QUANTISED = {"QuantizeLinear", "DequantizeLinear", "Identity"}
+"""Operations whose first input is the weight that their output stands for."""
 
 
-def _read_torch(path: Path) -> Mapping[str, Tensor]:
-    """The tensors of a checkpoint."""
-    return open_checkpoint(path)
+def read_checkpoint(path: Path) -> Tensors:
+    """The weights in a file of ``torch.save``, read as data only.
+
+    They may be alone or under "model" or "state_dict". Arrays of numpy, such as the state of a
+    sampler beside the weights, are data and understood; any other object is refused, since
+    making it would run code that the file names.
+
+    Raises
+    ------
+    ModelError
+        When the file is damaged, needs other objects than tensors, or holds no weights.
+    """
+    try:
+        with torch.serialization.safe_globals(_arrays()):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        first = str(error).partition("WeightsUnpickler error:")[2] or str(error)
+        raise ModelError(
+            f"{path}: damaged, or holds objects other than tensors, which are not made since that "
+            f"could run code of whoever wrote the file ({' '.join(first.split())[:160]}). Take "
+            "the published file of weights, or save its state_dict alone"
+        ) from error
+    except (OSError, EOFError, RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path}: no checkpoint of torch, or a damaged one: {error}") from error
+    for name in ("model", "state_dict"):
+        if isinstance(content, dict) and isinstance(content.get(name), dict):
+            content = content[name]
+    if not isinstance(content, dict) or not content:
+        raise ModelError(f"{path}: found {type(content).__name__}, expected names and tensors")
+    odd = [str(k) for k, v in content.items() if not isinstance(v, Tensor)]
+    if odd:
+        raise ModelError(f"{path}: '{odd[0]}' is no tensor; expected names and tensors")
+    return {str(name).removeprefix("module."): value for name, value in content.items()}
 
 
-def read_yamnet(path: Path) -> Mapping[str, Tensor]:
+def _arrays() -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
+    """What arrays of numpy are made by, under the names of numpy 1 and 2."""
+    rebuild: Any = np.empty(0).__reduce__()[0]
+    scalar: Any = np.float64(0).__reduce__()[0]
+    kinds = (np.bool_, np.int32, np.int64, np.uint32, np.float32, np.float64)
+    plain: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [np.ndarray, np.dtype]
+    plain += [type(np.dtype(kind)) for kind in kinds]
+    for module in ("numpy.core.multiarray", "numpy._core.multiarray"):
+        plain += [(rebuild, f"{module}._reconstruct"), (scalar, f"{module}.scalar")]
+    return plain
+
+
+def take(path: object, left: Tensors, name: str, shape: tuple[int, ...]) -> Tensor:
+    """A tensor out of those that are left, as float32.
+
+    Raises
+    ------
+    ModelError
+        When there is none, or it has another shape.
+    """
+    found = tuple(left[name].shape) if name in left else None
+    if found != shape:
+        wrong = f"has shape {found}, expected {shape}" if name in left else "is missing"
+        raise ModelError(f"{path}: the tensor '{name}' {wrong}; is it the file of another network?")
+    return left.pop(name).detach().float()
+
+
+def read_yamnet(path: Path) -> Tensors:
     """YAMNet's convolutions by number, with bias, and its class layer.
 
     From an ONNX file (or a zip or wheel that holds one) in the order of its graph, or from a
@@ -46,149 +112,130 @@ def read_yamnet(path: Path) -> Mapping[str, Tensor]:
     """
     if path.suffix.lower() in (".onnx", ".zip", ".whl"):
         return _from_graph(path)
-    weights = WeightTensors(path, open_checkpoint(path))
-    width, tensors = yamnet.STEM, dict[str, Tensor]()
-    pairs = [("layer1.fused", (width, 1, 3, 3))]
+    left, tensors = read_checkpoint(path), Tensors()
+    width, pairs = yamnet.STEM, [("layer1.fused", (yamnet.STEM, 1, 3, 3))]
     for number, (channels, _) in enumerate(yamnet.LAYERS, 2):
         pairs.append((f"layer{number}.depthwise_conv", (width, 1, 3, 3)))
         pairs.append((f"layer{number}.pointwise_conv", (channels, width, 1, 1)))
         width = channels
     for number, (name, shape) in enumerate(pairs):
-        weight, bias = folded(weights, name, shape, YAMNET_EPS)
+        weight, bias = folded(path, left, name, shape, YAMNET_EPS)
         tensors |= {f"convs.{number}.weight": weight, f"convs.{number}.bias": bias}
-    for part, size in (("weight", (521, width)), ("bias", (521,))):
-        tensors[f"classifier.{part}"] = weights.take(f"classifier.{part}", size)
-    weights.finish()
-    return tensors
+    return tensors | left
 
 
 def folded(
-    weights: WeightTensors, name: str, shape: tuple[int, ...], eps: float
+    path: object, left: Tensors, name: str, shape: tuple[int, ...], eps: float
 ) -> tuple[Tensor, Tensor]:
     """Weight and bias of a convolution with the normalisation behind it (in use) in one."""
-    weight = weights.take(f"{name}.conv.weight", shape)
-    gain, shift, mean, variance = (
-        weights.take(f"{name}.bn.{part}", shape[:1])
-        for part in ("weight", "bias", "running_mean", "running_var")
-    )
-    weights.count(f"{name}.bn.{COUNTER}")
+    weight = take(path, left, f"{name}.conv.weight", shape)
+    gain, shift, mean, variance = _norm(path, left, f"{name}.bn", shape[:1])
     scale = gain / (variance + eps).sqrt()
     return weight * scale[:, None, None, None], shift - mean * scale
 
 
-def _from_graph(path: Path) -> Mapping[str, Tensor]:
-    graph = open_onnx(path)
-    convs = [node for node in graph.nodes if node.op_type == "Conv"]
-    dense = [node for node in graph.nodes if node.op_type == "Gemm"]
+def _norm(path: object, left: Tensors, name: str, shape: tuple[int, ...]) -> list[Tensor]:
+    """Gain, shift, mean and variance of a normalisation."""
+    left.pop(f"{name}.{COUNTER}", None)
+    parts = ("weight", "bias", "running_mean", "running_var")
+    return [take(path, left, f"{name}.{part}", shape) for part in parts]
+
+
+def _from_graph(path: Path) -> Tensors:
+    """The weights of the operations of an ONNX file, in their order."""
+    try:
+        import onnx
+        from google.protobuf.message import DecodeError
+    except ImportError as error:
+        raise ModelError(
+            "ONNX files are read with the package onnx, which is missing; install it: "
+            "pip install 'semisonic[export]'"
+        ) from error
+    try:
+        with TemporaryDirectory() as folder:
+            graph = onnx.load(_only_graph(path, folder)).graph
+            floats = [t for t in graph.initializer if t.data_type == onnx.TensorProto.FLOAT]
+            found = {one.name: onnx.numpy_helper.to_array(one).copy() for one in floats}
+    except (*_BAD, onnx.checker.ValidationError, DecodeError) as error:
+        raise ModelError(f"{path}: no ONNX file, or a damaged one: {error}") from error
+    convs = [node for node in graph.node if node.op_type == "Conv"]
+    dense = [node for node in graph.node if node.op_type == "Gemm"]
     if (len(convs), len(dense)) != (N_CONVS, 1):
         raise ModelError(
             f"{path}: found {len(convs)} convolutions and {len(dense)} dense layers, expected "
             f"the {N_CONVS} and 1 of YAMNet"
         )
-    tensors = {}
+    quantised = {n.output[0]: n.input[0] for n in graph.node if n.op_type in _QUANTISED}
+    tensors = Tensors()
     for name, node in [*((f"convs.{k}", n) for k, n in enumerate(convs)), ("classifier", dense[0])]:
         if len(node.input) != 3:
             raise ModelError(f"{path}: '{name}' has no bias; expected normalisations folded in")
         for part, source in zip(("weight", "bias"), node.input[1:], strict=True):
-            tensors[f"{name}.{part}"] = torch.from_numpy(graph.weight(source))
+            while source in quantised:
+                source = quantised.pop(source)
+            if source not in found:
+                raise ModelError(
+                    f"{path}: '{source}' is no float weight of the file; take a file whose weights "
+                    "are float32, also if activations are quantised"
+                )
+            tensors[f"{name}.{part}"] = torch.from_numpy(found[source])
     return tensors
 
 
-def turned(x: Tensor) -> Tensor:
-    """A kernel (.., time, mel) as (.., mel, time)."""
-    return x.transpose(2, 3).contiguous() if x.ndim == 4 else x
-
-
-def _take_all(
-    weights: WeightTensors, wanted: Shapes, rename: Callable[[str], str], *, turn: bool
-) -> dict[str, Tensor]:
-    """What is found under other names, for each of ours."""
-    taken = {}
-    for ours, shape in wanted.items():
-        theirs = rename(ours)
-        if theirs.endswith(COUNTER):
-            taken[ours] = weights.count(theirs)
-            continue
-        before = (*shape[:2], *shape[:1:-1]) if turn and len(shape) == 4 else shape
-        tensor = weights.take(theirs, before)
-        taken[ours] = turned(tensor) if turn else tensor
-    return taken
-
-
-def _yamnet_layout(weights: WeightTensors, wanted: Shapes) -> dict[str, Tensor]:
-    """Convolutions over (time, mel), in their order."""
-    return _take_all(weights, wanted, lambda name: name.removeprefix("encoder."), turn=True)
-
-
-CNN14_LAYERS = {"0": "conv1", "1": "bn1", "3": "conv2", "4": "bn2"}
-
-
-def _cnn14_layout(weights: WeightTensors, wanted: Shapes) -> dict[str, Tensor]:
-    """Blocks that are counted from one, with two convolutions and two norms."""
-
-    def rename(match: re.Match[str]) -> str:
-        return f"conv_block{int(match[1]) + 1}.{CNN14_LAYERS[match[2]]}."
-
-    return _panns(weights, wanted, lambda name: _PART.sub(rename, name))
-
-
-def _panns_mobilenet_layout(weights: WeightTensors, wanted: Shapes) -> dict[str, Tensor]:
-    """Layers by their number in a block, as ours."""
-    return _panns(weights, wanted, lambda name: _PART.sub(r"features.\1.\2.", name))
+def _only_graph(path: Path, folder: str) -> Path:
+    """The file itself, or the only ONNX file in a zip, a wheel, or the zip in it."""
+    if not zipfile.is_zipfile(path):
+        return path
+    packed = [path]
+    while packed:
+        with zipfile.ZipFile(packed.pop()) as archive:
+            archive.extractall(folder)
+            packed += [Path(folder, name) for name in archive.namelist() if name.endswith(".zip")]
+    graphs = sorted(Path(folder).rglob("*.onnx"))
+    if len(graphs) != 1:
+        raise ValueError(f"found {len(graphs)} files *.onnx in it, expected one")
+    return graphs[0]
 
 
 _PART = re.compile(r"^encoder\.parts\.(\d+)\.layers\.(\d+)\.")
+CNN14_LAYERS = {"0": "conv1", "1": "bn1", "3": "conv2", "4": "bn2"}
 
 
-def _panns(
-    weights: WeightTensors, wanted: Shapes, rename: Callable[[str], str]
-) -> dict[str, Tensor]:
-    """Kernels over (time, mel); the norm of the bands becomes our mean and deviation."""
-    _check_frontend(weights, panns.MEL)
-    taken = _take_all(
-        weights, wanted, lambda name: rename(name).replace("neck.dense.0.", "fc1."), turn=True
-    )
-    n = (panns.MEL.n_mels,)
-    gain, shift, mean, variance = (
-        weights.take(f"bn0.{part}", n) for part in ("weight", "bias", "running_mean", "running_var")
-    )
-    weights.count(f"bn0.{COUNTER}")
+def _cnn14_name(name: str) -> str:
+    """Blocks are counted from one, with two convolutions and two norms."""
+    name = _PART.sub(lambda m: f"conv_block{int(m[1]) + 1}.{CNN14_LAYERS[m[2]]}.", name)
+    return name.replace("neck.dense.0.", "fc1.")
+
+
+def _panns_statistics(path: object, left: Tensors) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of the bands, from the norm before the first layer."""
+    mel = panns.MEL
+    n_bins = mel.n_fft // 2 + 1
+    for part in ("real", "imag"):
+        left.pop(f"spectrogram_extractor.stft.conv_{part}.weight", None)
+    if "logmel_extractor.melW" in left:
+        theirs = take(path, left, "logmel_extractor.melW", (n_bins, mel.n_mels))
+        if not torch.allclose(theirs.T.double(), torch.from_numpy(filters_of(mel)), atol=1e-5):
+            raise ModelError(
+                f"{path}: its mel bands are other ones than those of the published network "
+                f"at {mel.sample_rate} Hz; take the file of that sample rate"
+            )
+    gain, shift, mean, variance = _norm(path, left, "bn0", (mel.n_mels,))
     if not (gain > 0).all():
         raise ModelError(
-            f"{weights.path}: 'bn0.weight' turns a band upside down, which a mean and a deviation "
+            f"{path}: 'bn0.weight' turns a band upside down, which a mean and a deviation "
             "cannot; is it the published file?"
         )
     deviation = (variance + 1e-5).sqrt() / gain
-    return taken | {"mean": mean - shift * deviation, "std": deviation}
+    return mean - shift * deviation, deviation
 
 
-def _check_frontend(weights: WeightTensors, mel: MelOptions) -> None:
-    """The constants of the front end in the file, if there are any, against ours."""
-    n_bins = mel.n_fft // 2 + 1
-    for part in ("real", "imag"):
-        name = f"spectrogram_extractor.stft.conv_{part}.weight"
-        if name in weights:
-            weights.take(name, (n_bins, 1, mel.n_fft))
-    if "logmel_extractor.melW" in weights:
-        theirs = weights.take("logmel_extractor.melW", (n_bins, mel.n_mels))
-        if not torch.allclose(theirs.T.double(), torch.from_numpy(filters_of(mel)), atol=1e-5):
-            raise ModelError(
-                f"{weights.path}: its mel bands are other ones than those of the published network "
-                f"at {mel.sample_rate} Hz; take the file of that sample rate"
-            )
-
-
-def _efficientat_layout(weights: WeightTensors, wanted: Shapes) -> dict[str, Tensor]:
-    """Blocks over (mel, time) as ours; those between the first and the last have a name more."""
-    last = max(int(name.split(".")[2]) for name in wanted)
-
-    def rename(name: str) -> str:
-        _, _, number, _, rest = name.split(".", 4)
-        inner = "" if number in ("0", str(last)) else "block."
-        rest = re.sub(r"^(\d+)\.fc", r"\1.conc_se_layers.0.fc", rest)
-        return f"features.{number}.{inner}{rest}"
-
-    return _take_all(weights, wanted, rename, turn=False)
+def _efficientat_name(last: int, name: str) -> str:
+    """Blocks between the first and the last have a name more."""
+    _, _, number, _, rest = name.split(".", 4)
+    inner = "" if number in ("0", str(last)) else "block."
+    rest = re.sub(r"^(\d+)\.fc", r"\1.conc_se_layers.0.fc", rest)
+    return f"features.{number}.{inner}{rest}"
 
 
 AUDIOSET = "AudioSet: about 2 million clips of 10 s from YouTube, labelled by people"
@@ -209,10 +256,12 @@ class PublishedNetwork:
         Its front end; the duration is the user's choice.
     read : callable
         A weight file's path to tensors by name.
-    layout : callable
-        Tensors by name to those of our encoder, neck and standardisation.
-    statistics : (mean, deviation) in dB or None
-        Turns dB into what the network hears; None where the file holds them, a pair a band.
+    rename : callable
+        From a name of ours to theirs.
+    time_first : bool
+        Whether kernels lie over (time, mel) and not over (mel, time).
+    statistics : (mean, deviation) in dB, or a callable
+        Turns dB into what the network hears; the callable takes them out of the file's tensors.
     n_parameters : int
         With its class layer, as published.
     licence, source, trained_on : str
@@ -223,9 +272,10 @@ class PublishedNetwork:
     name: str
     title: str
     mel: MelOptions
-    read: Callable[[Path], Mapping[str, Tensor]]
-    layout: Layout
-    statistics: tuple[float, float] | None
+    read: Callable[[Path], Tensors]
+    rename: Callable[[str], str]
+    time_first: bool
+    statistics: tuple[float, float] | Callable[[object, Tensors], tuple[Tensor, Tensor]]
     n_parameters: int
     licence: str
     source: str
@@ -233,87 +283,62 @@ class PublishedNetwork:
     class_layers: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
-_PANNS = (
-    "code MIT; the weights' own terms stand where they are published",
-    "Kong et al. 2020, PANNs; the weight files of zenodo.org/records/3987831",
-    f"{AUDIOSET}, 527 classes",
-)
-_EFFICIENTAT = (
-    "MIT",
-    "Schmid et al. 2023, EfficientAT; the releases of github.com/fschmid56/EfficientAT",
-    f"{AUDIOSET}, 527 classes, and the answers of transformers trained on them; first on ImageNet",
-)
+def _mobile(name: str, n_parameters: int, inner: int, hidden: int) -> PublishedNetwork:
+    return PublishedNetwork(
+        name,
+        f"{name}_as of EfficientAT",
+        efficientat.MEL,
+        read_checkpoint,
+        partial(_efficientat_name, 1 + len(efficientat.ROWS)),
+        False,
+        (-4.5 * NATURAL / 2, 5 * NATURAL / 2),
+        n_parameters,
+        "MIT",
+        "Schmid et al. 2023, EfficientAT; the releases of github.com/fschmid56/EfficientAT",
+        f"{AUDIOSET}, 527 classes, and the answers of transformers trained on them; first on "
+        "ImageNet",
+        {
+            "classifier.2.weight": (hidden, inner),
+            "classifier.2.bias": (hidden,),
+            "classifier.5.weight": (527, hidden),
+            "classifier.5.bias": (527,),
+        },
+    )
 
-PUBLISHED: dict[str, PublishedNetwork] = {}
 
-
-def _add(one: PublishedNetwork) -> None:
-    PUBLISHED[one.name] = one
-
-
-_add(
+_ALL = (
     PublishedNetwork(
         "yamnet",
         "YAMNet",
         yamnet.MEL,
         read_yamnet,
-        _yamnet_layout,
+        lambda name: name.removeprefix("encoder."),
+        True,
         (0.0, NATURAL),
         3_729_481,
         "Apache 2.0 (YAMNet itself; a repackaged file may not say)",
         "Plakal and Ellis 2019, YAMNet, in TensorFlow's models",
         f"{AUDIOSET}, 521 classes",
         {"classifier.weight": (521, 1024), "classifier.bias": (521,)},
-    )
-)
-_add(
+    ),
     PublishedNetwork(
         "cnn14",
         "CNN14 of PANNs",
         panns.MEL,
-        _read_torch,
-        _cnn14_layout,
-        None,
+        read_checkpoint,
+        _cnn14_name,
+        True,
+        _panns_statistics,
         80_753_615,
-        *_PANNS,
-        class_layers={"fc_audioset.weight": (527, 2048), "fc_audioset.bias": (527,)},
-    )
+        "code MIT; the weights' own terms stand where they are published",
+        "Kong et al. 2020, PANNs; the weight files of zenodo.org/records/3987831",
+        f"{AUDIOSET}, 527 classes",
+        {"fc_audioset.weight": (527, 2048), "fc_audioset.bias": (527,)},
+    ),
+    _mobile("mn04", 983_599, 384, 512),
+    _mobile("mn10", 4_876_831, 960, 1280),
 )
-_add(
-    PublishedNetwork(
-        "panns-mobilenet",
-        "MobileNetV1 of PANNs",
-        panns.MEL,
-        _read_torch,
-        _panns_mobilenet_layout,
-        None,
-        4_796_303,
-        *_PANNS,
-        class_layers={"fc_audioset.weight": (527, 1024), "fc_audioset.bias": (527,)},
-    )
-)
-for _name, _n_parameters, _inner, _hidden in (
-    ("mn04", 983_599, 384, 512),
-    ("mn10", 4_876_831, 960, 1280),
-):
-    _add(
-        PublishedNetwork(
-            _name,
-            f"{_name}_as of EfficientAT",
-            efficientat.MEL,
-            _read_torch,
-            _efficientat_layout,
-            (-4.5 * NATURAL / 2, 5 * NATURAL / 2),
-            _n_parameters,
-            *_EFFICIENTAT,
-            class_layers={
-                "classifier.2.weight": (_hidden, _inner),
-                "classifier.2.bias": (_hidden,),
-                "classifier.5.weight": (527, _hidden),
-                "classifier.5.bias": (527,),
-            },
-        )
-    )
+PUBLISHED = {one.name: one for one in _ALL}
 
 
 def convert_published(
@@ -351,27 +376,44 @@ def convert_published(
         raise ModelError(
             f"{file}: no such file; expected the weights of {one.title} ({one.source})"
         )
-    encoder = _empty(one, duration)
-    wanted = {
-        key: tuple(value.shape)
-        for key, value in encoder.state_dict().items()
-        if not key.startswith("frontend.")
-    }
-    weights = WeightTensors(file, one.read(file))
-    state = one.layout(weights, wanted)
-    for key, shape in one.class_layers.items():
-        weights.take(key, shape)
-    weights.finish()
-    _set_statistics(encoder, one, state)
+    mel = replace(one.mel, duration=duration)
+    body = create(one.name, mel.shape)
+    frontend = Frontend(mel, "mel" if callable(one.statistics) else "global")
+    encoder = PretrainedEncoder(body.encoder, frontend=frontend, name=body.name, neck=body.neck)
+    left = one.read(file)
+    mean, deviation = (
+        one.statistics(file, left)
+        if callable(one.statistics)
+        else (torch.tensor([value]) for value in one.statistics)
+    )
+    state = {}
+    for ours, value in encoder.state_dict().items():
+        if ours.startswith("frontend."):
+            continue
+        shape, theirs = tuple(value.shape), one.rename(ours)
+        if theirs.endswith(COUNTER):
+            state[ours] = left.pop(theirs, torch.tensor(0)).long().reshape(())
+        elif one.time_first and len(shape) == 4:
+            turned = take(file, left, theirs, (*shape[:2], *shape[:1:-1]))
+            state[ours] = turned.transpose(2, 3).contiguous()
+        else:
+            state[ours] = take(file, left, theirs, shape)
+        if not torch.isfinite(state[ours]).all():
+            raise ModelError(f"{file}: the weights for '{ours}' are not finite; take a new copy")
+    for name, shape in one.class_layers.items():
+        take(file, left, name, shape)
+    if left:
+        names = sorted(left)
+        shown = ", ".join(f"'{name}'" for name in names[:4]) + ", ..." * (len(names) > 4)
+        raise ModelError(
+            f"{file}: {len(names)} tensors have no place in this network ({shown}); is it the "
+            "file of another one?"
+        )
     encoder.load_state_dict(state, strict=False)
-    _check_finite(file, state)
-    encoder.published = _story(one, file)
-    return encoder.eval()
-
-
-def _story(one: PublishedNetwork, file: Path) -> dict[str, Any]:
-    """Where weights are from, in plain values."""
-    return {
+    frontend.standardize.mean.copy_(mean[None, :, None])
+    frontend.standardize.std.copy_(deviation[None, :, None])
+    frontend.standardize.fitted.fill_(True)
+    encoder.published = {
         "name": one.name,
         "title": one.title,
         "trained_on": one.trained_on,
@@ -380,32 +422,4 @@ def _story(one: PublishedNetwork, file: Path) -> dict[str, Any]:
         "file": file.name,
         "sha256": content_hash(file),
     }
-
-
-def _empty(one: PublishedNetwork, duration: float) -> PretrainedEncoder:
-    mel = replace(one.mel, duration=duration)
-    body = create(one.name, mel.shape)
-    frontend = Frontend(mel, "mel" if one.statistics is None else "global")
-    return PretrainedEncoder(body.encoder, frontend=frontend, name=body.name, neck=body.neck)
-
-
-def _set_statistics(
-    encoder: PretrainedEncoder, one: PublishedNetwork, state: dict[str, Tensor]
-) -> None:
-    """The standardisation, taken out of ``state`` where the file holds it."""
-    if encoder.frontend is None:
-        raise ModelError("an encoder without a front end has no statistics to set")
-    if one.statistics is None:
-        mean, std = state.pop("mean"), state.pop("std")
-    else:
-        mean, std = (torch.tensor([value]) for value in one.statistics)
-    standardize = encoder.frontend.standardize
-    standardize.mean.copy_(mean[None, :, None])
-    standardize.std.copy_(std[None, :, None])
-    standardize.fitted.fill_(True)
-
-
-def _check_finite(file: Path, state: dict[str, Tensor]) -> None:
-    for key, value in state.items():
-        if not torch.isfinite(value).all():
-            raise ModelError(f"{file}: the weights for '{key}' are not finite; take a new copy")
+    return encoder.eval()

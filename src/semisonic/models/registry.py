@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,14 +24,16 @@ from semisonic.core.errors import ModelError
 from semisonic.core.files import digest
 from semisonic.core.options import nearest
 from semisonic.models.encoder import ConvEncoder, Encoder, Trace
-from semisonic.models.necks import Backbone, FlattenNeck, GlobalPoolNeck, Neck, Shape
-from semisonic.models.notation import PAPER, SIMPLE, looks_like_notation, parse
-from semisonic.models.staged import DESIGNS, NetworkDesign, StagedEncoder
+from semisonic.models.necks import Backbone, FlattenNeck, GlobalPoolNeck, Shape
+from semisonic.models.notation import PAPER, looks_like_notation, parse
 from semisonic.models.weights import weights_digest
 
 NARROWEST, WIDEST = 0.0625, 4.0
 _SCALED = re.compile(r"(?P<family>.+)-(?P<width>\d+(?:\.\d+)?)")
-_MODULES = ("cnn", "efficientat", "panns", "piczak", "recurrent", "transformer", "waves", "yamnet")
+_MODULES = (
+    *("cnn", "efficientat", "panns", "piczak", "recurrent", "staged", "transformer"),
+    *("waves", "yamnet"),
+)
 
 Factory = Callable[..., Any]
 """Takes the shape (channel, mel, frame) of the features, and the width if it is ``scaled``. Gives
@@ -51,34 +53,30 @@ class RegisteredNetwork:
         Whether it reads samples, of shape (1, 1, time), and not log-mel features.
     scaled : bool
         Whether it can be made in any width.
+    origin : str or None
+        The module or script that defines it, empty for an object; None for one of this package.
     """
 
     factory: Factory
     waves: bool = False
     scaled: bool = False
+    origin: str | None = None
 
 
-_FACTORIES: dict[str, RegisteredNetwork] = {}
+_REGISTERED: dict[str, RegisteredNetwork] = {}
 """Networks that are not from this package."""
-_GIVEN: set[str] = set()
-"""Those of them that are objects, which no code makes again."""
 
 
 @cache
 def _package_networks() -> dict[str, RegisteredNetwork]:
     """The networks of this package by name."""
-    networks_by_name = dict(_BUILT_IN)
+    found: dict[str, Any] = {"paper": lambda shape: _from_notation(PAPER, shape)}
     for module in _MODULES:
-        networks = importlib.import_module(f"semisonic.models.networks.{module}").NETWORKS
-        networks_by_name |= {
-            name: one if isinstance(one, RegisteredNetwork) else RegisteredNetwork(one)
-            for name, one in networks.items()
-        }
-    return networks_by_name
-
-
-def _look_up(name: str) -> RegisteredNetwork | None:
-    return _FACTORIES.get(name) or _BUILT_IN.get(name) or _package_networks().get(name)
+        found |= importlib.import_module(f"semisonic.models.networks.{module}").NETWORKS
+    return {
+        name: one if isinstance(one, RegisteredNetwork) else RegisteredNetwork(one)
+        for name, one in found.items()
+    }
 
 
 def register(name: str, *, waves: bool = False, scaled: bool = False) -> Callable[[F], F]:
@@ -125,7 +123,10 @@ def register(name: str, *, waves: bool = False, scaled: bool = False) -> Callabl
         raise ModelError(f"the name '{name}' is taken or reads like an architecture")
 
     def keep(factory: F) -> F:
-        _FACTORIES[name] = RegisteredNetwork(factory, waves, scaled)
+        module = str(getattr(factory, "__module__", ""))
+        script = getattr(sys.modules.get("__main__"), "__file__", None)
+        origin = Path(script).name if module == "__main__" and script else module
+        _REGISTERED[name] = RegisteredNetwork(factory, waves, scaled, origin)
         return factory
 
     return keep
@@ -148,13 +149,8 @@ def register_instance(network: nn.Module, name: str = "") -> str:
     """
     if not name:
         name = f"{type(network).__name__}-{digest(repr(network), weights_digest(network))[:8]}"
-    _GIVEN.add(name)
-    _FACTORIES[name] = RegisteredNetwork(partial(_copied, network))
+    _REGISTERED[name] = RegisteredNetwork(lambda shape: copy.deepcopy(network), origin="")
     return name
-
-
-def _copied(network: nn.Module, shape: Shape) -> nn.Module:
-    return copy.deepcopy(network)
 
 
 def defined_in(name: str) -> str | None:
@@ -162,24 +158,12 @@ def defined_in(name: str) -> str | None:
 
     The name of a module or of the script; empty for an object.
     """
-    if name in _GIVEN:
-        return ""
-    own = _FACTORIES.get(name)
-    if own is None:
-        return None
-    factory = own.factory.func if isinstance(own.factory, partial) else own.factory
-    module = str(getattr(factory, "__module__", ""))
-    script = getattr(sys.modules.get("__main__"), "__file__", None)
-    return Path(script).name if module == "__main__" and script else module
+    return _REGISTERED[name].origin if name in _REGISTERED else None
 
 
 def scaled_name(family: str, width: float) -> str:
     """The name of a network of a width: ``family`` at 1, else ``family-0.5``."""
-    return family if width == 1 else f"{family}-{_digits(width)}"
-
-
-def _digits(width: float) -> str:
-    return repr(width).removesuffix(".0")
+    return family if width == 1 else f"{family}-{repr(width).removesuffix('.0')}"
 
 
 def names(waves: bool | None = None) -> list[str]:
@@ -195,7 +179,7 @@ def names(waves: bool | None = None) -> list[str]:
     >>> names(waves=True)
     ['aclnet-dwsc', 'aclnet-sc', 'm11', 'm18', 'm5']
     """
-    known = _package_networks() | _FACTORIES
+    known = _package_networks() | _REGISTERED
     return sorted(name for name, one in known.items() if waves in (None, one.waves))
 
 
@@ -210,9 +194,8 @@ def create(name_or_notation: str, shape: Shape, n_classes: int = 0) -> Backbone:
     Parameters
     ----------
     name_or_notation : str
-        A registered name, one with a width such as ``aclnet-dwsc-0.5``, an architecture as in
-        :mod:`semisonic.models.notation`, or a simple classifier
-        (:data:`semisonic.models.notation.SIMPLE`).
+        A registered name, one with a width such as ``aclnet-dwsc-0.5``, or an architecture as in
+        :mod:`semisonic.models.notation`.
     shape : (channel, mel, frame)
         Of the features; (1, 1, time) are waves, a frame a sample.
     n_classes : int
@@ -234,43 +217,15 @@ def create(name_or_notation: str, shape: Shape, n_classes: int = 0) -> Backbone:
     16
     """
     name = name_or_notation.strip()
-    if name in SIMPLE:
-        from semisonic.models.simple import simple_body  # they pull in scipy
-
-        return simple_body(name, shape)
-    known = _find(name)
-    if known is not None:
-        return _as_backbone(name, _make(name, *known, shape), shape)
     if looks_like_notation(name):
         return _from_notation(name, shape, n_classes)
-    raise ModelError(
-        f"unknown model '{name}': {nearest(name, [*names(), *SIMPLE])}; an architecture such as "
-        f"'{PAPER}' works too"
-    )
-
-
-def _find(name: str) -> tuple[RegisteredNetwork, float] | None:
-    """The network of a name and its width; raises ModelError for a width out of range."""
-    if looks_like_notation(name):
-        return None
-    one = _look_up(name)
-    if one is not None:
-        return one, 1.0
-    match = _SCALED.fullmatch(name)
-    one = _look_up(match["family"]) if match else None
-    if match is None or one is None or not one.scaled:
-        return None
-    width = float(match["width"])
-    if not NARROWEST <= width <= WIDEST:
+    found = _find(name)
+    if found is None:
         raise ModelError(
-            f"model '{name}': found the width {_digits(width)}, expected "
-            f"{NARROWEST:g} to {WIDEST:g} times that of '{match['family']}'"
+            f"unknown model '{name}': {nearest(name, names())}; an architecture such as "
+            f"'{PAPER}' works too"
         )
-    return one, width
-
-
-def _make(name: str, one: RegisteredNetwork, width: float, shape: Shape) -> object:
-    """The network, after a look at the features."""
+    one, width = found
     size = " x ".join(map(str, shape))
     if one.waves and shape[:2] != (1, 1):
         raise ModelError(
@@ -284,11 +239,37 @@ def _make(name: str, one: RegisteredNetwork, width: float, shape: Shape) -> obje
             "one row, as waves have; take more mel bands, or a network that reads waves: "
             + ", ".join(names(waves=True))
         )
-    if one.scaled:
-        return one.factory(shape, width)
     # Somebody's code is tried out with real numbers, also where a file is read without any.
-    with torch.device("cpu") if name in _FACTORIES else nullcontext():
-        return one.factory(shape)
+    with torch.device("cpu") if name in _REGISTERED else nullcontext():
+        network = one.factory(shape, width) if one.scaled else one.factory(shape)
+    if isinstance(network, Backbone):
+        return network
+    if not isinstance(network, nn.Module):
+        raise ModelError(
+            f"the network '{name}': found a {type(network).__name__}, expected an nn.Module: "
+            f"{CONTRACT}"
+        )
+    encoder = OwnEncoder(name, network, shape)
+    over_time = "mean" if encoder.is_vector else "mean+max"
+    return Backbone(name, encoder, GlobalPoolNeck(encoder.out_channels, over_time=over_time))
+
+
+def _find(name: str) -> tuple[RegisteredNetwork, float] | None:
+    """The network of a name and its width; raises ModelError for a width out of range."""
+    known = _package_networks() | _REGISTERED
+    if name in known:
+        return known[name], 1.0
+    match = _SCALED.fullmatch(name)
+    one = known.get(match["family"]) if match else None
+    if match is None or one is None or not one.scaled:
+        return None
+    width = float(match["width"])
+    if not NARROWEST <= width <= WIDEST:
+        raise ModelError(
+            f"model '{name}': found the width {match['width']}, expected "
+            f"{NARROWEST:g} to {WIDEST:g} times that of '{match['family']}'"
+        )
+    return one, width
 
 
 def _from_notation(text: str, shape: Shape, n_classes: int = 0) -> Backbone:
@@ -298,29 +279,10 @@ def _from_notation(text: str, shape: Shape, n_classes: int = 0) -> Backbone:
         architecture = architecture.without_class_layer(n_classes)
     encoder = ConvEncoder(architecture, shape[0])
     code_shape = encoder.code_shape(*shape[1:])
-    neck: Neck
     if architecture.has_global_pool:
-        neck = GlobalPoolNeck(code_shape[0], architecture.dense)
-    else:
-        neck = FlattenNeck(code_shape, architecture.dense)
-    return Backbone(str(architecture), encoder, neck)
-
-
-def from_design(name: str, design: NetworkDesign, shape: Shape) -> Backbone:
-    """The network that a design describes, for clips of any length."""
-    encoder = StagedEncoder(design, shape[0])
-    return Backbone(name, encoder, GlobalPoolNeck(encoder.code_shape(*shape[1:])[0]))
-
-
-def paper(shape: Shape) -> Backbone:
-    """The network of the paper: three convolutions of 64 filters and a dense layer of 128."""
-    return _from_notation(PAPER, shape)
-
-
-_BUILT_IN = {"paper": RegisteredNetwork(paper)} | {
-    name: RegisteredNetwork(partial(from_design, name, design)) for name, design in DESIGNS.items()
-}
-"""Networks that are described in :mod:`semisonic.models.staged` and in the notation."""
+        pooling = GlobalPoolNeck(code_shape[0], architecture.dense)
+        return Backbone(str(architecture), encoder, pooling)
+    return Backbone(str(architecture), encoder, FlattenNeck(code_shape, architecture.dense))
 
 
 CONTRACT = (
@@ -418,23 +380,3 @@ class OwnEncoder(Encoder):
         finally:
             for module, mode in modes:
                 module.training = mode
-
-
-def _as_backbone(name: str, network: object, shape: Shape) -> Backbone:
-    """What a registered function gave, as a body.
-
-    Raises
-    ------
-    ModelError
-        For anything but a body or an ``nn.Module`` that keeps to :data:`CONTRACT`.
-    """
-    if isinstance(network, Backbone):
-        return network
-    if not isinstance(network, nn.Module):
-        raise ModelError(
-            f"the network '{name}': found a {type(network).__name__}, expected an nn.Module: "
-            f"{CONTRACT}"
-        )
-    encoder = OwnEncoder(name, network, shape)
-    over_time = "mean" if encoder.is_vector else "mean+max"
-    return Backbone(name, encoder, GlobalPoolNeck(encoder.out_channels, over_time=over_time))

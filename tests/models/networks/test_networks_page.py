@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from semisonic.models.inspection import count_macs, count_parameters
+from semisonic.models.networks.staged import DESIGNS
 from semisonic.models.registry import create, names
-from semisonic.models.staged import DESIGNS
 
 PAGE = (Path(__file__).parents[3] / "docs/networks.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| `([\w.-]+)` \| ([^|]+) \| ([\d ]+) \| (\d+) \|", PAGE, re.MULTILINE)

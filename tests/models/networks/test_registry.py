@@ -44,7 +44,7 @@ def test_widths_that_cannot_be() -> None:
 
 
 def test_a_family_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry_file, "_FACTORIES", dict(registry_file._FACTORIES))
+    monkeypatch.setattr(registry_file, "_REGISTERED", dict(registry_file._REGISTERED))
 
     @register("mine", scaled=True)
     def mine(shape: tuple[int, int, int], width: float) -> Backbone:

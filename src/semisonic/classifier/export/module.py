@@ -22,7 +22,6 @@ from semisonic.features.frontend import Waveform
 from semisonic.features.logmel import LogMel, delta, hann, preemphasise, to_decibel
 from semisonic.features.options import WAVE, MelOptions
 from semisonic.models.decision import DecisionModule
-from semisonic.models.simple import MelStatistics
 from semisonic.models.sound_model import SoundModel
 
 LONGEST_WINDOW = 2048
@@ -233,8 +232,6 @@ def one_length(model: SoundModel) -> str:
     """Why a model takes clips of one length only; empty if it takes longer ones as well."""
     if any(isinstance(module, nn.RNNBase) for module in model.modules()):
         return "recurrent layers are written out for one length"
-    if isinstance(model.encoder, MelStatistics):
-        return "percentiles over a clip are written out for one length"
     channels, rows, frames = model.mel.shape
     try:
         with evaluating(model):

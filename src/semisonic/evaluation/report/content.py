@@ -96,10 +96,6 @@ class ExperimentContent:
         The setting whose comparison is the headline; by default the first.
     settings : mapping of str to mapping
         For each setting the values that make it, such as ``{"batch size": 32}``.
-    with_published : bool
-        Whether published results stand beside ours.
-    paper_cells : mapping of int to str
-        For a batch size in the paper's table 1, the setting that repeats it.
     study : str
         A key of :data:`semisonic.evaluation.published.STUDIES` to stand beside ours.
     setting_pairs : sequence of Comparison
@@ -137,8 +133,6 @@ class ExperimentContent:
     data: str = ""
     main_setting: str = ""
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    with_published: bool = True
-    paper_cells: Mapping[int, str] = field(default_factory=dict)
     study: str = ""
     setting_pairs: Sequence[Comparison] = ()
     histories: Sequence[JobHistory] = ()

@@ -111,8 +111,6 @@ def build_report(
     _add_competitors(report, content)
     _add_setting_pairs(report, content)
     add_study(report, content.study, content.data, _ours(content, comparisons), protocol_of(main))
-    if content.with_published:
-        _add_published(report, content, comparisons, main)
     _add_folds(report, main)
     _add_learning(report, content, main.setting)
     _add_classes(report, content, main)
@@ -385,27 +383,17 @@ def add_study(
     """
     found = published.STUDIES[study] if study else None
     report.values["study"] = found
-    if found is not None:
-        rows = [(f"ours: {name}", value, "") for name, value in ours]
-        _add_results(report, "published-study", found.rows, data, rows, protocol, found.measure)
-
-
-def _add_results(
-    report: Report,
-    name: str,
-    results: Sequence[published.PublishedResult],
-    data: str,
-    ours: Sequence[tuple[str, IntervalEstimate, str]],
-    protocol: str,
-    measure: str = "accuracy",
-) -> None:
-    """Published results, grey on other data, and ours with a note below them."""
-    rows = [(row.system, row.data, row.accuracy, row.protocol, row.note) for row in results]
-    styles = {i: "soft" for i, row in enumerate(results) if not published.same_data(row.data, data)}
+    if found is None:
+        return
+    rows = [(row.system, row.data, row.accuracy, row.protocol, row.note) for row in found.rows]
+    styles = {
+        i: "soft" for i, row in enumerate(found.rows) if not published.same_data(row.data, data)
+    }
     styles |= dict.fromkeys(range(len(rows), len(rows) + len(ours)), "strong")
-    beside = [(name, data or "our data", value, protocol, note) for name, value, note in ours]
-    headers = ["system", "data", measure, "protocol", "note"]
-    report.table(name, headers, [*rows, *beside], formats={measure: percent_text}, styles=styles)
+    beside = [(f"ours: {name}", data, value, protocol, "") for name, value in ours]
+    headers = ["system", "data", found.measure, "protocol", "note"]
+    formats = {found.measure: percent_text}
+    report.table("published-study", headers, [*rows, *beside], formats=formats, styles=styles)
 
 
 def _ours(
@@ -419,35 +407,6 @@ def _ours(
         found[content.control if shared else first] = arm_estimate(one.a)
         found[one.setting if shared else second] = arm_estimate(one.b)
     return list(found.items())
-
-
-def _add_published(
-    report: Report, content: ExperimentContent, comparisons: Sequence[Comparison], main: Comparison
-) -> None:
-    """The paper's two tables with ours beside, and what else is known of the data set."""
-    by_name = {one.setting: one for one in comparisons}
-    mine = [by_name.get(content.paper_cells.get(c.batch_size, "")) for c in published.CAE_TABLE_1]
-    rows = []
-    for paper, one in zip(published.CAE_TABLE_1, mine, strict=True):
-        row: dict[str, Any] = {
-            "batch size": paper.batch_size,
-            "paper, supervised": paper.supervised,
-            "paper, pre-trained": paper.pretrained,
-        }
-        for name, side in ((content.control, "a"), (content.treated, "b")) if any(mine) else ():
-            row[f"ours, {name}"] = arm_estimate(getattr(one, side)) if one else None
-        rows.append(row)
-    _table(report, "paper-table-1", rows, percent=["paper, supervised", "paper, pre-trained"])
-    listed = {(row.system, row.data): row for row in published.published_for(content.data)}
-    listed = {(row.system, row.data): row for row in published.CAE_TABLE_2} | listed
-    ours = [(f"ours, {arm.name}", arm_estimate(arm), main.setting) for arm in (main.a, main.b)]
-    results = list(listed.values())
-    _add_results(report, "paper-table-2", results, content.data, ours, protocol_of(main))
-    report.values |= {
-        "ours_in_table_1": any(mine),
-        "paper": published.SOURCES["CAE"],
-        "paper_notes": published.CAE_NOTES,
-    }
 
 
 def _add_folds(report: Report, main: Comparison) -> None:

@@ -35,6 +35,12 @@ def remember(x: Tensor, record: Trace | None) -> None:
         record.downs.append(Undo((x.shape[2], x.shape[3]), map=x if record.maps else None))
 
 
+def convolution(in_channels: int, out_channels: int, kernel: Size, groups: int = 1) -> nn.Conv2d:
+    """A convolution that keeps the size, without bias as a normalisation follows."""
+    around = (kernel[0] // 2, kernel[1] // 2)
+    return nn.Conv2d(in_channels, out_channels, kernel, padding=around, groups=groups, bias=False)
+
+
 class ValidConv(nn.Conv2d, WithPlan):
     """A convolution without zeros around the map, which gets smaller."""
 

@@ -37,10 +37,10 @@ from semisonic.models.networks.layers import (
     LayeredEncoder,
     MaxPoolLayer,
     WithPlan,
+    convolution,
     with_layers,
 )
 from semisonic.models.registry import RegisteredNetwork, scaled_name
-from semisonic.models.staged import convolution
 
 NO_DECODER = "no way back from its maps to samples is known to it"
 

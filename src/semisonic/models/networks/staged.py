@@ -17,6 +17,7 @@ speed on a CPU is set by the numbers that are touched rather than by multiply-ad
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import cast
 
@@ -26,50 +27,12 @@ from torch.nn import functional as F
 
 from semisonic.core.errors import ModelError
 from semisonic.models.encoder import ConvStep, DownStep, Encoder, Step, Trace, Undo, max_pool
+from semisonic.models.necks import Backbone, GlobalPoolNeck, Shape
+from semisonic.models.networks.layers import convolution, remember
 from semisonic.models.notation import Size
 
-ONE: Size = (1, 1)
 KERNEL: Size = (3, 3)
 """Of the convolutions of all blocks."""
-
-
-@dataclass(frozen=True)
-class StemDesign:
-    """The first convolution.
-
-    Attributes
-    ----------
-    width : int
-        Maps.
-    kernel, stride : Size
-        Of the convolution. With a step of 2 or 4 few numbers are touched at full size.
-    pool : Size
-        Max-pool after it; (1, 1) is none.
-    """
-
-    width: int
-    kernel: Size = (5, 5)
-    stride: Size = (2, 2)
-    pool: Size = ONE
-
-
-@dataclass(frozen=True)
-class StageDesign:
-    """Residual blocks of one width.
-
-    Attributes
-    ----------
-    width : int
-        Maps at its end, at least as many as before it.
-    depth : int
-        Blocks.
-    down : Size
-        Average pool before the first block; (1, 1) is none.
-    """
-
-    width: int
-    depth: int = 1
-    down: Size = (2, 2)
 
 
 @dataclass(frozen=True)
@@ -78,32 +41,37 @@ class NetworkDesign:
 
     Attributes
     ----------
-    stem : StemDesign
-    stages : tuple of StageDesign
+    width : int
+        Maps of the stem.
+    stages : tuple of int
+        Maps of each stage, at least as many as before it.
+    depth : int
+        Residual blocks of a stage.
+    kernel, stride : int
+        Of the stem's convolution. With a step of 2 or 4 few numbers are touched at full size.
+    pool : int
+        Max-pool after it; 1 is none.
+    first_down : int
+        Average pool before the first stage, 1 is none; before the others it is 2.
     drop_path : float
         Probability that the last block's branch is left out for a clip in training; it
         rises from nearly zero at the first block (stochastic depth).
     """
 
-    stem: StemDesign
-    stages: tuple[StageDesign, ...]
+    width: int
+    stages: tuple[int, ...]
+    depth: int = 1
+    kernel: int = 5
+    stride: int = 2
+    pool: int = 1
+    first_down: int = 1
     drop_path: float = 0.0
 
 
-DESIGNS: dict[str, NetworkDesign] = {
-    "small": NetworkDesign(
-        StemDesign(24, pool=(2, 2)),
-        (StageDesign(32, down=ONE), StageDesign(64), StageDesign(128)),
-    ),
-    "tiny": NetworkDesign(
-        StemDesign(16, kernel=(7, 7), stride=(4, 4)),
-        (StageDesign(16, down=ONE), StageDesign(32), StageDesign(48)),
-    ),
-    "base": NetworkDesign(
-        StemDesign(32),
-        tuple(StageDesign(width, depth=2) for width in (64, 128, 256)),
-        drop_path=0.1,
-    ),
+DESIGNS = {
+    "small": NetworkDesign(24, (32, 64, 128), pool=2),
+    "tiny": NetworkDesign(16, (16, 32, 48), kernel=7, stride=4),
+    "base": NetworkDesign(32, (64, 128, 256), depth=2, first_down=2, drop_path=0.1),
 }
 
 
@@ -128,18 +96,22 @@ class StagedEncoder(Encoder):
 
     def __init__(self, design: NetworkDesign, in_channels: int) -> None:
         super().__init__()
-        self.in_channels, self.out_channels = in_channels, design.stages[-1].width
-        self.stem = StemLayers(design.stem, in_channels)
-        plan, width = self.stem.plan, design.stem.width
-        n_blocks = sum(stage.depth for stage in design.stages)
-        stages, number = [], 0
-        for stage in design.stages:
-            numbers = range(number + 1, number + stage.depth + 1)
-            rates = [design.drop_path * i / n_blocks for i in numbers]
-            stages.append(StageLayers(stage, width, rates))
-            plan, width, number = plan + stages[-1].plan, stage.width, numbers[-1]
-        self.stages = nn.ModuleList(stages)
-        self.plan = plan
+        self.in_channels, self.out_channels = in_channels, design.stages[-1]
+        self.stem = StemLayers(design, in_channels)
+        n_blocks = design.depth * len(design.stages)
+        rates = [design.drop_path * i / n_blocks for i in range(1, n_blocks + 1)]
+        self.stages = nn.ModuleList(
+            StageLayers(before, width, rates[i * design.depth : (i + 1) * design.depth], down)
+            for i, (before, width, down) in enumerate(
+                zip(
+                    (design.width, *design.stages),
+                    design.stages,
+                    (design.first_down, 2, 2),
+                    strict=False,
+                )
+            )
+        )
+        self.plan = tuple(step for plan in self.part_plans for step in plan)
 
     @property
     def part_plans(self) -> tuple[tuple[Step, ...], ...]:
@@ -160,24 +132,21 @@ class StagedEncoder(Encoder):
 class StemLayers(nn.Module):
     """Convolution with a step, max-pool, norm, ReLU: the norm comes where the map is small."""
 
-    def __init__(self, stem: StemDesign, in_channels: int) -> None:
+    def __init__(self, design: NetworkDesign, in_channels: int) -> None:
         super().__init__()
-        width, kernel = stem.width, stem.kernel
-        around = (kernel[0] // 2, kernel[1] // 2)
-        self.conv = nn.Conv2d(in_channels, width, kernel, stem.stride, around, bias=False)
+        width, kernel, stride = design.width, design.kernel, design.stride
+        self.conv = nn.Conv2d(in_channels, width, kernel, stride, kernel // 2, bias=False)
         self.norm = nn.BatchNorm2d(width)
         self.relu = nn.ReLU()
-        self.down = _down(width, stem.stride, has_map=False)  # no map stands before it
-        self.pool = _down(width, stem.pool, has_map=False)
-        plan: list[Step] = [ConvStep(in_channels, width, kernel)]
-        plan += [self.down] if self.down else []
+        self.down = _down(width, stride, has_map=False)  # no map stands before it
+        self.pool = _down(width, design.pool, has_map=False) if design.pool > 1 else None
+        self.plan: tuple[Step, ...] = (ConvStep(in_channels, width, (kernel, kernel)), self.down)
         if self.pool:
-            plan += [ConvStep(width, width, (3, 3)), self.pool]
-        self.plan = tuple(plan)
+            self.plan += (ConvStep(width, width, KERNEL), self.pool)
 
     def forward(self, x: Tensor, record: Trace | None = None) -> Tensor:
         """The first map, shape (batch, width, fewer mel, fewer frames)."""
-        if self.down and record is not None:
+        if record is not None:
             record.downs.append(Undo((x.shape[2], x.shape[3])))
         x = self.conv(x)
         if self.pool:
@@ -189,25 +158,20 @@ class StemLayers(nn.Module):
 class StageLayers(nn.Module):
     """Average pool (if asked for), then residual blocks."""
 
-    def __init__(self, stage: StageDesign, in_channels: int, drop_paths: list[float]) -> None:
+    def __init__(self, in_channels: int, width: int, drop_paths: list[float], down: int) -> None:
         super().__init__()
-        self.down = _down(in_channels, stage.down)
-        widths = [in_channels] + [stage.width] * stage.depth
+        self.down = _down(in_channels, down) if down > 1 else None
+        pairs = list(pairwise([in_channels] + [width] * len(drop_paths)))
         self.blocks = nn.Sequential(
-            *(
-                ResidualBlock(a, b, rate)
-                for (a, b), rate in zip(pairwise(widths), drop_paths, strict=True)
-            )
+            *(ResidualBlock(a, b, rate) for (a, b), rate in zip(pairs, drop_paths, strict=True))
         )
-        plan: list[Step] = [self.down] if self.down else []
-        self.plan = (*plan, *(ConvStep(a, b, KERNEL) for a, b in pairwise(widths)))
+        convs = (ConvStep(a, b, KERNEL) for a, b in pairs)
+        self.plan: tuple[Step, ...] = (*([self.down] if self.down else []), *convs)
 
     def forward(self, x: Tensor, record: Trace | None = None) -> Tensor:
         """The map after this stage, shape (batch, width, mel, frame)."""
         if self.down:
-            if record is not None:
-                size = (x.shape[2], x.shape[3])
-                record.downs.append(Undo(size, map=x if record.maps else None))
+            remember(x, record)
             x = F.avg_pool2d(x, self.down.size, ceil_mode=True, count_include_pad=False)
         y: Tensor = self.blocks(x)
         return y
@@ -255,13 +219,14 @@ class ResidualBlock(nn.Module):
         return f"drop_path={self.drop_path:g}"
 
 
-def convolution(in_channels: int, out_channels: int, kernel: Size, groups: int = 1) -> nn.Conv2d:
-    """A convolution that keeps the size, without bias as a normalisation follows."""
-    around = (kernel[0] // 2, kernel[1] // 2)
-    return nn.Conv2d(in_channels, out_channels, kernel, padding=around, groups=groups, bias=False)
+def _down(channels: int, step: int, has_map: bool = True) -> DownStep:
+    return DownStep(channels, (step, step), (step, step), ceil=True, has_map=has_map)
 
 
-def _down(channels: int, step: tuple[int, int], has_map: bool = True) -> DownStep | None:
-    if step == ONE:
-        return None
-    return DownStep(channels, step, step, ceil=True, has_map=has_map)
+def _network(name: str, shape: Shape) -> Backbone:
+    """The network of a design, for clips of any length."""
+    encoder = StagedEncoder(DESIGNS[name], shape[0])
+    return Backbone(name, encoder, GlobalPoolNeck(encoder.code_shape(*shape[1:])[0]))
+
+
+NETWORKS = {name: partial(_network, name) for name in DESIGNS}
