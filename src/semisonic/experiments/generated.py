@@ -47,7 +47,8 @@ from semisonic.experiments.recipe import GeneratedOptions
 from semisonic.features.augment.sets import augmenter
 from semisonic.features.frontend import Standardize
 from semisonic.features.options import WAVE, MelOptions
-from semisonic.learning.objective import BatchLike, Objective, full_precision, shares, targets_of
+from semisonic.learning.losses import shares
+from semisonic.learning.objective import BatchLike, Objective, full_precision, targets_of
 from semisonic.learning.supervised import NOISY
 from semisonic.models.decoders import SubPixelConv, shuffle_cells
 from semisonic.models.encoder import ConvStep, SameConv
