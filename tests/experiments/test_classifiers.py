@@ -15,10 +15,8 @@ from semisonic.classifier.config import SegmentOptions
 from semisonic.classifier.simple import CLASSIFIERS
 from semisonic.core.errors import DataError, OptionError
 from semisonic.evaluation.predictions import Predictions
-from semisonic.experiments.options import RunOptions
 from semisonic.experiments.plan import Plan, make_plan
 from semisonic.experiments.recipe import Budget, Recipe, Setting, read_recipe
-from semisonic.experiments.run import run_recipe
 from semisonic.features.options import MelOptions
 
 CONTEST = """
@@ -70,21 +68,8 @@ name = "network"
 
 
 @pytest.fixture(scope="module")
-def finished(tiny_set, tmp_path_factory) -> Path:
-    file = tiny_set / "contest.toml"
-    file.write_text(CONTEST, encoding="utf-8")
-    output = tmp_path_factory.mktemp("contest") / "run"
-    run_recipe(
-        RunOptions(
-            recipe=str(file),
-            data=tiny_set / "labelled.csv",
-            unlabelled=tiny_set / "pool",
-            output=output,
-            device="cpu",
-            workers=1,
-        )
-    )
-    return output
+def finished(run_tiny) -> Path:
+    return run_tiny(CONTEST).report.parent
 
 
 def rows_of(folder: Path, name: str) -> list[dict[str, str]]:
@@ -150,22 +135,6 @@ def test_hard_classes_are_measured_in_the_inputs_of_the_main_setting(finished) -
     rows = rows_of(finished, "separability")
     assert {row["class"] for row in rows} == {"low", "high"}
     assert all(float(row["neighbours of its class"]) > 0.9 for row in rows)
-
-
-def test_a_run_goes_on_without_training_again(finished, tiny_set) -> None:
-    before = {f: f.stat().st_mtime_ns for f in finished.glob("jobs/*/job.json")}
-    result = run_recipe(
-        RunOptions(
-            recipe=str(tiny_set / "contest.toml"),
-            data=tiny_set / "labelled.csv",
-            unlabelled=tiny_set / "pool",
-            output=finished,
-            device="cpu",
-            workers=1,
-        )
-    )
-    assert {f: f.stat().st_mtime_ns for f in finished.glob("jobs/*/job.json")} == before
-    assert result.model is not None  # the network's
 
 
 def simple(**values: object) -> Plan:
@@ -247,12 +216,9 @@ def test_groups_of_a_recipe_are_read_and_checked(tmp_path) -> None:
         read('[categories]\nx = "a"\n')
 
 
-def test_a_group_that_is_no_class_of_the_data_is_an_error(tiny_set, tmp_path) -> None:
-    file = tmp_path / "r.toml"
-    file.write_text(CONTEST.replace('["high"]', '["hihg"]'), encoding="utf-8")
-    options = RunOptions(recipe=str(file), data=tiny_set / "labelled.csv", output=tmp_path / "o")
+def test_a_group_that_is_no_class_of_the_data_is_an_error(run_tiny) -> None:
     with pytest.raises(DataError, match="'high' has no group"):
-        run_recipe(options)
+        run_tiny(CONTEST.replace('["high"]', '["hihg"]'))
 
 
 def test_the_recipe_of_the_paper_has_its_protocol() -> None:

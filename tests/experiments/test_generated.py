@@ -31,10 +31,8 @@ from semisonic.experiments.generated import (
     halved,
     train_with_patches,
 )
-from semisonic.experiments.options import RunOptions
 from semisonic.experiments.plan import make_plan
 from semisonic.experiments.recipe import GeneratedOptions, Recipe, Setting, read_recipe
-from semisonic.experiments.run import run_recipe
 from semisonic.features.frontend import Standardize
 from semisonic.features.options import WAVE, MelOptions
 from semisonic.training.options import FitOptions
@@ -237,20 +235,9 @@ SMALL = {
 
 
 @pytest.fixture(scope="module")
-def finished(tiny_set, tmp_path_factory) -> Path:
-    output = tmp_path_factory.mktemp("generated") / "run"
-    run_recipe(
-        RunOptions(
-            recipe="generated-sounds",
-            data=tiny_set / "labelled.csv",
-            output=output,
-            device="cpu",
-            workers=1,
-            quick=True,
-            change=tuple(f"{key}={value}" for key, value in SMALL.items()),
-        )
-    )
-    return output
+def finished(run_tiny) -> Path:
+    change = tuple(f"{key}={value}" for key, value in SMALL.items())
+    return run_tiny("generated-sounds", quick=True, change=change, unlabelled=None).report.parent
 
 
 def test_arms_are_compared_and_patches_shown(finished) -> None:

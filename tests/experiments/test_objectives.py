@@ -11,10 +11,8 @@ from semisonic import recipes
 from semisonic.classifier.config import OBJECTIVES
 from semisonic.core.errors import OptionError
 from semisonic.data.datasets.load import load_clips
-from semisonic.experiments.options import RunOptions
 from semisonic.experiments.plan import make_plan
 from semisonic.experiments.recipe import Setting, read_recipe
-from semisonic.experiments.run import run_recipe
 
 COMPARE = """
 title = "objectives"
@@ -54,21 +52,8 @@ name = "plain"
 
 
 @pytest.fixture(scope="module")
-def finished(tiny_set, tmp_path_factory) -> Path:
-    file = tiny_set / "objectives.toml"
-    file.write_text(COMPARE, encoding="utf-8")
-    output = tmp_path_factory.mktemp("objectives") / "run"
-    run_recipe(
-        RunOptions(
-            recipe=str(file),
-            data=tiny_set / "labelled.csv",
-            unlabelled=tiny_set / "pool",
-            output=output,
-            device="cpu",
-            workers=1,
-        )
-    )
-    return output
+def finished(run_tiny) -> Path:
+    return run_tiny(COMPARE).report.parent
 
 
 def test_each_objective_is_compared_with_one_control(finished) -> None:

@@ -18,7 +18,6 @@ from semisonic.data.datasets.load import load_clips
 from semisonic.experiments.options import RunOptions
 from semisonic.experiments.plan import make_plan
 from semisonic.experiments.recipe import TRAINED, Recipe, Setting, read_recipe
-from semisonic.experiments.run import run_recipe
 from semisonic.experiments.starts import load_source
 from semisonic.models.model_file import load, read_about
 from semisonic.training.options import FitOptions
@@ -85,47 +84,33 @@ def other_set(tiny_set, tmp_path_factory) -> Path:
     return folder
 
 
-def options(tiny_set: Path, other_set: Path | None, output: Path) -> RunOptions:
-    recipe = output.parent / "transfer.toml"
-    recipe.write_text(RECIPE, encoding="utf-8")
-    return RunOptions(
-        recipe=str(recipe),
-        data=tiny_set / "labelled.csv",
-        source=other_set,
-        output=output,
-        device="cpu",
-        workers=1,
-        near_copies=False,
-    )
-
-
 @pytest.fixture(scope="module")
-def finished(tiny_set, other_set, tmp_path_factory) -> RunOptions:
-    chosen = options(tiny_set, other_set, tmp_path_factory.mktemp("run") / "out")
-    run_recipe(chosen)
-    return chosen
+def finished(run_tiny, other_set) -> Path:
+    given = {"source": other_set, "near_copies": False, "unlabelled": None}
+    return run_tiny(RECIPE, **given).report.parent
 
 
-def source_file(chosen: RunOptions) -> Path:
-    (file,) = (chosen.output / "cache" / "sources").glob("model-*.zip")
+def source_file(folder: Path) -> Path:
+    (file,) = (folder / "cache" / "sources").glob("model-*.zip")
     return file
 
 
-def test_the_source_is_trained_once_without_copies_and_is_measured(finished, tiny_set) -> None:
+def test_the_source_is_trained_once_without_copies_and_is_measured(
+    finished, tiny_set, other_set
+) -> None:
     about = read_about(source_file(finished))["about"]
     parts = [DataPart.from_dict(about[role]) for role in ("training", "validation")]
     assert sum(part.n_clips for part in parts) == 24
     tested = set(recording_hashes(load_clips(tiny_set / "labelled.csv")).values())
     assert not tested & (parts[0].hashes | parts[1].hashes)
     assert load(source_file(finished)).classes == ("a", "b", "c")
-    record = read_json(finished.output / "run.json")
+    record = read_json(finished / "run.json")
     assert "source" in record["data"]
-    text = (finished.output / "report.html").read_text(encoding="utf-8")
-    assert finished.source is not None
+    text = (finished / "report.html").read_text(encoding="utf-8")
     assert "1 file of the source is a copy of labelled recordings" in text
     assert "24 clips of 3 classes" in text
     assert "held-out clips of its own set" in text
-    assert f"--source {finished.source.name}" in text
+    assert f"--source {other_set.name}" in text
 
 
 def test_every_arm_starts_where_it_says(finished) -> None:
@@ -133,7 +118,7 @@ def test_every_arm_starts_where_it_says(finished) -> None:
 
     def equals_source(setting: str, arm: str) -> bool:
         found = []
-        for folder in (finished.output / "jobs").glob("train-*"):
+        for folder in (finished / "jobs").glob("train-*"):
             job = read_json(folder / "job.json")
             if (job["setting"], job["arm"]) == (setting, arm) and job["draw"] == 0:
                 mine = load(folder / "model.zip").encoder.state_dict()
@@ -150,7 +135,7 @@ def test_every_arm_starts_where_it_says(finished) -> None:
 
 def test_a_transferred_model_tells_what_its_encoder_was_trained_on(finished) -> None:
     theirs = DataPart.from_dict(read_about(source_file(finished))["about"]["training"]).hashes
-    for folder in (finished.output / "jobs").glob("train-*"):
+    for folder in (finished / "jobs").glob("train-*"):
         job = read_json(folder / "job.json")
         if job["draw"]:
             continue
