@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import os
-import subprocess
 import tempfile
 import urllib.request
 import wave
@@ -137,30 +136,16 @@ def test_a_decoder_that_takes_too_long_is_given_up(app_folder, monkeypatch) -> N
     checker.close()
 
 
-def test_one_process_checks_all_and_one_that_was_killed_is_followed_by_another(
-    app_folder, monkeypatch
-) -> None:
-    begun: list[Any] = []
-    begin = subprocess.Popen
-
-    def watched(*given: Any, **named: Any) -> Any:
-        begun.append(begin(*given, **named))
-        return begun[-1]
-
-    monkeypatch.setattr("semisonic.web.checking.subprocess.Popen", watched)
+def test_what_is_no_audio_is_refused_and_nothing_is_checked_once_closed(app_folder) -> None:
     checker = Checker()
-    for _ in range(3):
-        checker.check(app_folder / "hiss.wav", "hiss.wav", 10.0)
+    checker.check(app_folder / "hiss.wav", "hiss.wav", 10.0)
     with pytest.raises(AudioError, match="not audio"):
         checker.check(app_folder / "notes.txt", "notes.txt", 10.0)
-    checker.check(app_folder / "hiss.wav", "hiss.wav", 10.0)
-    assert len(begun) == 1
-    begun[0].kill()
-    begun[0].wait()
-    checker.check(app_folder / "hiss.wav", "hiss.wav", 10.0)
-    assert len(begun) == 2
+    with pytest.raises(AudioError, match="the limit is"):
+        checker.check(app_folder / "hiss.wav", "hiss.wav", 0.1)
     checker.close()
-    assert begun[1].poll() is not None
+    with pytest.raises(AudioError, match="closed"):
+        checker.check(app_folder / "hiss.wav", "hiss.wav", 10.0)
 
 
 def test_it_plays_what_is_in_the_file(client, app_folder) -> None:
