@@ -13,7 +13,7 @@ import soundfile as sf
 import torch
 from far_work import add_ranks, die_once
 
-from semisonic.cli.main import main
+from calls import cli
 from semisonic.core.cluster import open_engine
 from semisonic.core.errors import OptionError
 from semisonic.core.options import EngineOptions
@@ -25,13 +25,13 @@ RATE = 8000
 
 
 @pytest.fixture
-def engine(cluster: str) -> Iterator[Engine]:
+def engine(cluster) -> Iterator[Engine]:
     with open_engine(EngineOptions("ray", cluster)) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
-def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def labelled(tmp_path_factory) -> Path:
     """Two classes, eight recordings each."""
     folder = tmp_path_factory.mktemp("labelled")
     time = np.arange(RATE // 2) / RATE
@@ -60,11 +60,11 @@ def command(labelled: Path, output: Path) -> list[str]:
     return ["train", str(labelled), "-o", str(output), *fixed.split()]
 
 
-def test_two_processes_train_as_one(labelled: Path, tmp_path: Path, cluster: str) -> None:
+def test_two_processes_train_as_one(labelled, tmp_path, cluster) -> None:
     alone, together = tmp_path / "alone", tmp_path / "together"
-    assert main(command(labelled, alone)) == 0
+    assert cli(command(labelled, alone)) == 0
     more = ["--engine", "ray", "--address", cluster, "--processes", "2"]
-    assert main([*command(labelled, together), *more]) == 0
+    assert cli(command(labelled, together), more) == 0
     expected, found = weights(alone), weights(together)
     assert expected.keys() == found.keys()
     for name, tensor in expected.items():
@@ -72,7 +72,7 @@ def test_two_processes_train_as_one(labelled: Path, tmp_path: Path, cluster: str
     assert (together / "training" / "history.json").is_file()
 
 
-def test_two_processes_pretrain_as_one(labelled: Path, tmp_path: Path, cluster: str) -> None:
+def test_two_processes_pretrain_as_one(labelled, tmp_path, cluster) -> None:
     from semisonic.classifier.model_file import open_encoder
 
     fixed = (
@@ -81,9 +81,9 @@ def test_two_processes_pretrain_as_one(labelled: Path, tmp_path: Path, cluster: 
         "--learning-rate 0.01 --precision fp32 --channels-last off --device cpu -q"
     )
     command = ["pretrain", str(labelled), *fixed.split(), "-o"]
-    assert main([*command, str(tmp_path / "alone")]) == 0
+    assert cli(command, tmp_path / "alone") == 0
     more = ["--engine", "ray", "--address", cluster, "--processes", "2"]
-    assert main([*command, str(tmp_path / "together"), *more]) == 0
+    assert cli(command, tmp_path / "together", more) == 0
     expected, found = (
         dict(open_encoder(tmp_path / name).encoder.state_dict()) for name in ("alone", "together")
     )
@@ -92,22 +92,18 @@ def test_two_processes_pretrain_as_one(labelled: Path, tmp_path: Path, cluster: 
         torch.testing.assert_close(found[name], tensor, atol=2e-5, rtol=1e-3, msg=name)
 
 
-def test_without_a_cluster_several_processes_are_refused(
-    labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main([*command(labelled, tmp_path / "run"), "--processes", "2"]) == 2
+def test_without_a_cluster_several_processes_are_refused(labelled, tmp_path, capsys) -> None:
+    assert cli(command(labelled, tmp_path / "run"), "--processes 2") == 2
     assert "add --engine ray" in capsys.readouterr().err
 
 
-def test_methods_that_are_not_trained_so_are_refused(
-    labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_methods_that_are_not_trained_so_are_refused(labelled, tmp_path, capsys) -> None:
     more = "--processes 2 --method prototype --encoder synth --device cpu -q -o"
-    assert main(["train", str(labelled), *more.split(), str(tmp_path)]) == 2
+    assert cli("train", labelled, more, tmp_path) == 2
     assert "not trained by several processes" in capsys.readouterr().err
 
 
-def test_processes_talk_and_leave_nothing_behind(engine: Engine) -> None:
+def test_processes_talk_and_leave_nothing_behind(engine) -> None:
     assert engine.distributed(add_ranks, 2) == 0 + 1
     assert "WORLD_SIZE" not in os.environ
     with engine.calls(lambda: _world_size) as calls:
@@ -121,12 +117,12 @@ def _world_size(_: object) -> str:
     return os.environ.get("WORLD_SIZE", "")
 
 
-def test_when_one_dies_all_are_begun_again(engine: Engine, tmp_path: Path) -> None:
+def test_when_one_dies_all_are_begun_again(engine, tmp_path) -> None:
     assert engine.distributed(partial(die_once, tmp_path / "died"), 2) == 1
     assert (tmp_path / "died").is_file()
 
 
-def test_too_many_processes_are_refused(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_processes_are_refused(engine, monkeypatch) -> None:
     from semisonic.core import cluster as together
 
     monkeypatch.setattr(together, "_PLACES", 0.5)
@@ -134,7 +130,7 @@ def test_too_many_processes_are_refused(engine: Engine, monkeypatch: pytest.Monk
         engine.distributed(add_ranks, 50)
 
 
-def test_an_error_of_the_function_is_raised(engine: Engine) -> None:
+def test_an_error_of_the_function_is_raised(engine) -> None:
     def fail() -> Callable[[], None]:
         raise ZeroDivisionError("on purpose")
 

@@ -334,7 +334,7 @@ class Pipe:
 
 
 class Playback:
-    """A recording whose blocks come when they would be heard.
+    """A recording whose blocks come at the times of a live recording.
 
     Parameters
     ----------
