@@ -104,7 +104,7 @@ def test_shared_keys_and_changes_reach_every_stage(tmp_path) -> None:
         ('[[stages]]\nname = "1"\nmethod_params = { threshold = 0.5 }', "does not read it"),
         (
             '[[stages]]\nname = "1"\ndata = ["curated", "noisy"]\nmethod = "joint"',
-            "no place for labels",
+            "no place for unverified labels",
         ),
         ('[[stages]]\nname = "1"\nstrat = "0"', "did you mean 'start'"),
         ('[[stages]]\nname = "0"\n[[stages]]\nname = "1"\nstart = "0"\nmodel = "vgg"', "another"),
