@@ -133,9 +133,15 @@ def test_pairs_of_settings_are_settings_of_the_recipe(tmp_path) -> None:
 
 
 def test_ensembles_are_made_of_settings(tmp_path) -> None:
-    text = '[[settings]]\nname = "a"\n[[settings]]\nname = "b"\n[[ensembles]]\nname = "both"\n'
-    recipe = read_recipe(write(tmp_path, 'against = [["a", "both"]]\n' + text + 'of = ["a", "b"]'))
-    assert recipe.ensembles[0].of == ("a", "b")
-    for wrong, message in (('of = ["a"]', "two or more"), ('of = ["a", "c"]', "no setting 'c'")):
+    text = 'against = [["a", "both"]]\n[[settings]]\nname = "a"\n[[settings]]\nname = "b"\n'
+    text += "[ensembles]\n"
+    recipe = read_recipe(write(tmp_path, f'{text}both = ["a", "b"]'))
+    assert recipe.ensembles == (("both", ("a", "b")),)
+    wrong = {
+        'both = ["a"]': "two or more",
+        'both = ["a", "c"]': "no setting 'c'",
+        "both = 3": "list",
+    }
+    for line, message in wrong.items():
         with pytest.raises(OptionError, match=message):
-            read_recipe(write(tmp_path, text + wrong))
+            read_recipe(write(tmp_path, text + line))

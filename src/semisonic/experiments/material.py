@@ -404,16 +404,30 @@ def gather(
         )
     labelled, pool = labelled[whole[: len(labelled)]], pool[whole[len(labelled) :]]
     if not labelled.folds:
-        together = KnownRecordings(labelled)
-        if group in (AUTO, COPIES):
-            together = copies_together(labelled, near=near_copies, workers=workers, cache=cache)
-        labelled = together.clips
-        labelled = labelled.with_columns(fold=make_folds(labelled, inner_folds or 5, seed))
-        if not inner_folds:
-            notes.append("The data have no official folds: five were made, by recording.")
-        notes += together.notes
+        labelled, said = with_folds(
+            labelled, inner_folds or 5, group, seed, near=near_copies, workers=workers, cache=cache
+        )
+        notes += said[1:] if inner_folds else said
     notes += nameless
     return Material(labelled, pool, tables, tuple(failures), tuple(notes), tuple(remarks))
+
+
+def with_folds(
+    clips: Clips,
+    n: int,
+    group: str,
+    seed: int,
+    *,
+    near: bool,
+    workers: int | None,
+    cache: Path,
+) -> tuple[Clips, list[str]]:
+    """Clips divided into folds by recording, copies in one fold, and what to say of it."""
+    together = KnownRecordings(clips)
+    if group in (AUTO, COPIES):
+        together = copies_together(clips, near=near, workers=workers, cache=cache)
+    notes = [f"The data have no official folds: {n} were made, by recording.", *together.notes]
+    return together.clips.with_columns(fold=make_folds(together.clips, n, seed)), notes
 
 
 def _checked(
@@ -448,8 +462,5 @@ def _with_own_names(pool: Clips, labelled: Clips) -> Clips:
     a number at Freesound, is one recording in both.
     """
     by_file = np.isin(pool.group, pool.file) & np.isin(pool.group, labelled.group)
-    group = [
-        f"pool: {name}" if rename else name
-        for name, rename in zip(pool.group.tolist(), by_file.tolist(), strict=True)
-    ]
-    return pool.with_columns(group=np.array(group, dtype=np.str_))
+    own = np.char.add("pool: ", pool.group)
+    return pool.with_columns(group=np.where(by_file, own, pool.group).astype(np.str_))

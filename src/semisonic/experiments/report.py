@@ -263,11 +263,11 @@ def _of_budget(recipe: Recipe, plan: Plan, budget: Budget, data: str) -> tuple[S
             theirs = _published(setting, data) if not budget.labels_per_class else None
             found[work[cell, arm]] = Series(label, cell, arm, in_words(setting), theirs)
     together = []
-    for one in recipe.ensembles:
-        cell = cell_name(one.name, budget, recipe)
-        method = f"mean of the probabilities of {' and '.join(one.of)}"
+    for name, of in recipe.ensembles:
+        cell = cell_name(name, budget, recipe)
+        method = f"mean of the probabilities of {' and '.join(of)}"
         for arm in (recipe.treated,) if shared else recipe.arms:
-            label = one.name if shared else f"{one.name}, {arm}"
+            label = name if shared else f"{name}, {arm}"
             together.append(Series(label, cell, arm, method))
     return (*found.values(), *together)
 

@@ -79,9 +79,9 @@ def collect(
     predictions = Predictions.concat(tables).check()
     pairs = []
     for budget in recipe.budgets:
-        for together in recipe.ensembles:
-            members = [cell_name(name, budget, recipe) for name in together.of]
-            predictions = ensemble(predictions, members, cell_name(together.name, budget, recipe))
+        for together, of in recipe.ensembles:
+            members = [cell_name(name, budget, recipe) for name in of]
+            predictions = ensemble(predictions, members, cell_name(together, budget, recipe))
         pairs += [
             (cell_name(first, budget, recipe), cell_name(second, budget, recipe))
             for first, second in recipe.against

@@ -34,10 +34,9 @@ from semisonic.core.text import count_text, percent_text, points_text
 from semisonic.data.categories import categories_of
 from semisonic.data.checks import clean_pool
 from semisonic.data.clips import Clips
-from semisonic.data.recordings import AUTO, COPIES, KnownRecordings, copies_together
-from semisonic.data.splits import make_folds
 from semisonic.evaluation.comparison import ChosenBest, chosen_best
 from semisonic.evaluation.report.document import Number, Report, Verdict
+from semisonic.experiments.material import with_folds
 from semisonic.experiments.options import GRID, TPE, TRIALS, RunOptions, TuneOptions, parse_change
 from semisonic.experiments.plan import MODEL, PICTURES, Job, make_plan
 from semisonic.experiments.recipe import (
@@ -459,12 +458,9 @@ def set_apart(
     near, workers = listens_for_copies(options), options.workers
     notes: list[str] = []
     if not labelled.folds:
-        together = KnownRecordings(labelled)
-        if options.group in (AUTO, COPIES):
-            together = copies_together(labelled, near=near, workers=workers, cache=cache)
-        labelled = together.clips
-        labelled = labelled.with_columns(fold=make_folds(labelled, _N_FOLDS, options.seed))
-        notes += ["The data have no official folds: five were made, by recording.", *together.notes]
+        labelled, notes = with_folds(
+            labelled, _N_FOLDS, options.group, options.seed, near=near, workers=workers, cache=cache
+        )
     known = sorted({*labelled.fold[labelled.is_labelled].tolist()} - {0})
     test_folds = options.test_folds
     wrong = [fold for fold in test_folds if fold not in known]
