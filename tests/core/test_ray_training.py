@@ -5,20 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile as sf
-import torch
 from far_work import add_ranks, die_once
 
-from calls import cli
 from semisonic.core.cluster import open_engine
 from semisonic.core.errors import OptionError
 from semisonic.core.options import EngineOptions
 from semisonic.core.parallel import Engine
-from semisonic.core.seeds import generator
 
 pytestmark = pytest.mark.slow
 RATE = 8000
@@ -30,80 +24,7 @@ def engine(cluster) -> Iterator[Engine]:
         yield opened
 
 
-@pytest.fixture(scope="module")
-def labelled(tmp_path_factory) -> Path:
-    """Two classes, eight recordings each."""
-    folder = tmp_path_factory.mktemp("labelled")
-    time = np.arange(RATE // 2) / RATE
-    for name, pitch in (("low", 300.0), ("high", 2000.0)):
-        (folder / name).mkdir()
-        for i in range(9):
-            rng = generator(i, "together", name)
-            wave = 0.3 * np.sin(2 * np.pi * pitch * (1 + 0.1 * rng.random()) * time)
-            sf.write(folder / name / f"{i}.wav", wave + rng.normal(0, 0.05, len(time)), RATE)
-    return folder
-
-
-def weights(run: Path) -> dict[str, torch.Tensor]:
-    from semisonic.classifier.model_file import open_model
-
-    return dict(open_model(run).state_dict())
-
-
-def command(labelled: Path, output: Path) -> list[str]:
-    fixed = (
-        "--model (4)3c-2p-(4)3c-2p-8fc --method supervised --objective none --validation 0 "
-        "--sample-rate 8000 --duration 0.5 --n-fft 256 --hop-length 128 --n-mels 16 --epochs 3 "
-        "--batch-size 6 --optimizer sgd --learning-rate 0.05 --precision fp32 --channels-last off "
-        "--augment none --mixup 0 --device cpu --calibration none -q"
-    )
-    return ["train", str(labelled), "-o", str(output), *fixed.split()]
-
-
-def test_two_processes_train_as_one(labelled, tmp_path, cluster) -> None:
-    alone, together = tmp_path / "alone", tmp_path / "together"
-    assert cli(command(labelled, alone)) == 0
-    more = ["--engine", "ray", "--address", cluster, "--processes", "2"]
-    assert cli(command(labelled, together), more) == 0
-    expected, found = weights(alone), weights(together)
-    assert expected.keys() == found.keys()
-    for name, tensor in expected.items():
-        torch.testing.assert_close(found[name], tensor, atol=2e-5, rtol=1e-4, msg=name)
-    assert (together / "training" / "history.json").is_file()
-
-
-def test_two_processes_pretrain_as_one(labelled, tmp_path, cluster) -> None:
-    from semisonic.classifier.model_file import open_encoder
-
-    fixed = (
-        "--model (4)3c-2p-(4)3c-2p-8fc --validation 0.2 --sample-rate 8000 --duration 0.5 "
-        "--n-fft 256 --hop-length 128 --n-mels 16 --epochs 2 --batch-size 6 --optimizer sgd "
-        "--learning-rate 0.01 --precision fp32 --channels-last off --device cpu -q"
-    )
-    command = ["pretrain", str(labelled), *fixed.split(), "-o"]
-    assert cli(command, tmp_path / "alone") == 0
-    more = ["--engine", "ray", "--address", cluster, "--processes", "2"]
-    assert cli(command, tmp_path / "together", more) == 0
-    expected, found = (
-        dict(open_encoder(tmp_path / name).encoder.state_dict()) for name in ("alone", "together")
-    )
-    assert expected.keys() == found.keys()
-    for name, tensor in expected.items():
-        torch.testing.assert_close(found[name], tensor, atol=2e-5, rtol=1e-3, msg=name)
-
-
-def test_without_a_cluster_several_processes_are_refused(labelled, tmp_path, capsys) -> None:
-    assert cli(command(labelled, tmp_path / "run"), "--processes 2") == 2
-    assert "add --engine ray" in capsys.readouterr().err
-
-
-def test_methods_that_are_not_trained_so_are_refused(labelled, tmp_path, capsys) -> None:
-    more = "--processes 2 --method prototype --encoder synth --device cpu -q -o"
-    assert cli("train", labelled, more, tmp_path) == 2
-    assert "not trained by several processes" in capsys.readouterr().err
-
-
-def test_processes_talk_and_leave_nothing_behind(engine) -> None:
+def test_processes_talk_and_leave_nothing_behind(engine: Engine) -> None:
     assert engine.distributed(add_ranks, 2) == 0 + 1
     assert "WORLD_SIZE" not in os.environ
     with engine.calls(lambda: _world_size) as calls:

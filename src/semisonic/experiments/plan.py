@@ -20,11 +20,9 @@ from numpy.typing import NDArray
 from semisonic.classifier.config import (
     AUTO,
     GIVEN,
-    LEFT_OUT,
     MAJORITY,
     MEAN,
     NO_OBJECTIVE,
-    PROTOTYPE,
     RECONSTRUCTION,
     SOLVED,
     WITHOUT_DECODER,
@@ -348,12 +346,9 @@ def _training(job: Job, source: str, categories: Mapping[str, str] | None) -> Jo
         reads = _without(reads, "generated")
     if setting.method in SOLVED:
         reads = _without(reads, *_ONLY_FIT)
-    if setting.method in (PROTOTYPE, LEFT_OUT, "supervised"):
-        job = replace(job, pool=job.pool[:0])
-        kept = MethodOptions()
-        if setting.method == "supervised":
-            params = setting.method_params
-            kept = MethodOptions(augment=params.augment, mixup=params.mixup)
+    if setting.method == "supervised":
+        job, params = replace(job, pool=job.pool[:0]), setting.method_params
+        kept = MethodOptions(augment=params.augment, mixup=params.mixup)
         reads = replace(reads, method_params=kept)
     # What is trained on is named by rows: a method that hears the test clips is another job.
     return job.named(reads, *_learned_before(setting, source))

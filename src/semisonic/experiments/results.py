@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from semisonic.classifier.config import AUTO, PROBE, PROTOTYPE, SOLVED, WITHOUT_POOL
+from semisonic.classifier.config import AUTO, PROBE, SOLVED, WITHOUT_POOL
 from semisonic.core.text import Result, count_text, text_table
 from semisonic.evaluation.comparison import (
     ArmAccuracy,
@@ -254,12 +254,7 @@ def method_notes(recipe: Recipe, plan: Plan) -> list[str]:
         ),
         "The method probe, which auto chooses where labels are few, learns a linear layer on "
         "the encoder's embeddings and leaves the encoder as it is. It has no epochs: its "
-        "curves show rounds of pseudo-labels. Without a pool auto takes prototypes "
-        "instead where these name held-out labelled clips clearly better.": bool(
-            {PROBE, AUTO} & {*methods}
-        ),
-        "The method prototype takes the mean embedding of each class's labelled clips for the "
-        "class and leaves the encoder as it is.": PROTOTYPE in methods,
+        "curves show rounds of pseudo-labels.": bool({PROBE, AUTO} & {*methods}),
         f"'{recipe.treated}' learns from the unlabelled clips while it trains "
         f"({', '.join(with_pool)}); '{recipe.control}' does not.": bool(with_pool),
         "A generator learns from the labelled training clips of its fold and draw. Its patches "

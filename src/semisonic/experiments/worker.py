@@ -136,7 +136,6 @@ def run_train(job: Job) -> None:
         train,
         sounding(features, table.rows_of(job.validation), owner, segments.silence_db),
         pool,
-        groups=np.append(labelled.group, "")[np.minimum(owner, len(labelled))],
         truth=target,
     )
     outcome, made = train_with_patches(
