@@ -221,6 +221,12 @@ class Clips:
             raise DataError(f"clip table '{self.name}': the clip {twice} stands twice")
         return self
 
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows as :meth:`from_rows` takes them."""
+        columns = (getattr(self, name).tolist() for name in _COLUMNS)
+        values = zip(self.labels, *columns, strict=True)
+        return [dict(zip(("labels", *_COLUMNS), row, strict=True)) for row in values]
+
     def __len__(self) -> int:
         return len(self.file)
 
