@@ -198,7 +198,7 @@ def load_clips(
 
 
 def _more_notes(dataset: DatasetPath, classes: Sequence[str]) -> Iterator[str]:
-    """Recordings in formats that nothing reads, and classes that are hardly told apart."""
+    """Recordings in formats that nothing reads, and classes whose names are nearly the same."""
     counts = Counter(PurePosixPath(name).suffix.lower() for name in dataset.unread)
     if counts:
         formats = ", ".join(f"{suffix} ({many})" for suffix, many in counts.most_common())
