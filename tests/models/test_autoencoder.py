@@ -110,15 +110,6 @@ def test_the_output_has_the_shape_of_the_input(
         assert tuple(code.shape[1:]) == encoder.code_shape(*size)
 
 
-@pytest.mark.parametrize("decoder", [d for d in DECODERS if d != "unpool"])
-@pytest.mark.parametrize("size", [(64, 216), (60, 41), (5, 7)])
-def test_small_is_an_encoder_too(decoder: str, size: tuple[int, int]) -> None:
-    autoencoder = build_autoencoder("small", MelOptions(), decoder=decoder).eval()
-    x = noise(2, 1, *size)
-    assert autoencoder(x).shape == x.shape
-    assert tuple(autoencoder.encode(x).shape[1:]) == autoencoder.encoder.code_shape(*size)
-
-
 def test_small_has_no_switches() -> None:
     with pytest.raises(ModelError, match="take the decoder 'upsample'"):
         build_autoencoder("small", MelOptions(), decoder="unpool")
@@ -143,14 +134,6 @@ def test_the_loss_falls(decoder: str) -> None:
         losses.append(loss.item())
     assert losses[-1] < 0.6 * losses[0]
     assert all(p.grad is not None and p.grad.isfinite().all() for p in autoencoder.parameters())
-
-
-@pytest.mark.parametrize("decoder", DECODERS)
-def test_one_item_is_the_batch(decoder: str) -> None:
-    autoencoder = little(decoder).eval()
-    x = noise(3, 1, 28, 36)
-    each = torch.cat([autoencoder(one[None]) for one in x])
-    torch.testing.assert_close(autoencoder(x), each, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
@@ -182,13 +165,6 @@ def test_weights_depend_on_the_seed_only(decoder: str) -> None:
         assert torch.equal(value, second[name])
         if name.endswith("weight"):
             assert not torch.equal(value, other[name])
-
-
-def test_the_encoder_starts_as_in_a_classifier_of_the_same_seed() -> None:
-    autoencoder = build_autoencoder(PAPER, SEED, seed=3)
-    model = build(PAPER, SEED, ["a", "b"], seed=3)
-    for name, value in autoencoder.encoder.state_dict().items():
-        assert torch.equal(value, model.encoder.state_dict()[name])
 
 
 @pytest.mark.parametrize("stride", [(2, 2), (3, 1), (1, 4)])
