@@ -19,7 +19,7 @@ from prediction_speed import network
 from semisonic.classifier.scoring import score_clips
 from semisonic.core.parallel import allow_processes, keep_freed_memory
 from semisonic.data.clips import Clips
-from semisonic.data.datasets.folders import from_files
+from semisonic.data.datasets.load import gather
 from store_throughput import features
 
 PART, N, ROUNDS, MANY = "two cores", 384, 3, 250_000
@@ -50,7 +50,7 @@ def named_often(clips: Clips, names: int) -> Iterator[Clips]:
         ]
         for path, link in zip(clips.paths * names, links, strict=True):
             os.link(path, link)
-        yield from_files(links)
+        yield gather(links)[0]
 
 
 def predict(clips: Clips, workers: int) -> None:

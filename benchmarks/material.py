@@ -14,7 +14,7 @@ from semisonic.audio.find import find_audio
 from semisonic.audio.read import read
 from semisonic.audio.resample import fit_length
 from semisonic.data.clips import Clips
-from semisonic.data.datasets.folders import from_files
+from semisonic.data.datasets.load import gather
 from semisonic.data.options import SynthOptions
 from semisonic.data.synth.dataset import make_synth
 
@@ -42,7 +42,7 @@ def clips(
                 files.append(folder / f"{number:03d}.{kind}")
                 x = np.clip(fit_length(x, round(SECONDS * RATE)), -1, 1)
                 sf.write(files[-1], x, RATE, subtype=FORMATS[kind])
-            tables[kind] = from_files(files)
+            tables[kind] = gather(files)[0]
         yield tables
 
 

@@ -94,12 +94,12 @@ def test_traceback_on_request(do, capsys) -> None:
 def test_quiet_leaves_the_answer(capsys) -> None:
     cli("ask --do speak")
     assert capsys.readouterr() == ("answer\n", "remark\n")
-    assert progress.is_shown()
+    assert progress._shown
     for quiet in (["ask", "-q", "--do", "speak"], ["-q", "ask", "--do", "speak"]):
         progress.show(True)
         cli(quiet)
         assert capsys.readouterr() == ("answer\n", "")
-        assert not progress.is_shown()
+        assert not progress._shown
 
 
 def test_how_to_speak_may_be_said_before_or_after_the_verb(capsys) -> None:

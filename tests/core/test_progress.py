@@ -1,8 +1,6 @@
-"""Bars that are told to a function."""
+"""Bars that are told to a function, and lines above bars."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import pytest
 
@@ -10,32 +8,34 @@ from semisonic.core import progress
 
 
 @pytest.fixture
-def heard() -> Iterator[list[progress.Progress]]:
-    found: list[progress.Progress] = []
-    progress.listen(found.append)
+def told():
+    found = []
+    progress.listen(lambda *at: found.append(at))
     yield found
     progress.listen(None)
 
 
-def test_who_listens_is_told_how_far_it_is(
-    heard: list[progress.Progress],
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_who_listens_is_told_how_far_it_is(told, capsys, monkeypatch) -> None:
     clock = iter(range(1, 1000))
     monkeypatch.setattr("tqdm.std.time", lambda: float(next(clock)))  # a second from look to look
     for _ in progress.track(range(4), "count"):
         pass
-    assert {one.label for one in heard} == {"count"}
-    assert [one.n for one in heard] == sorted(one.n for one in heard)
-    assert heard[-1].n == heard[-1].total == 4
-    middle = next(one for one in heard if one.n == 2)
-    assert middle.seconds_left is not None
-    assert 0.2 < middle.seconds_left < 50
+    assert {label for label, *_ in told} == {"count"}
+    assert [n for _, n, *_ in told] == sorted(n for _, n, *_ in told)
+    assert told[-1][1:3] == (4, 4)
+    assert 0.2 < next(left for _, n, _, left in told if n == 2) < 50
+    progress.listen(None)
+    told.clear()
+    assert list(progress.track(range(3), "count")) == [0, 1, 2]
+    assert told == []
     assert capsys.readouterr() == ("", "")
 
 
-def test_nobody_is_told_any_more(heard: list[progress.Progress]) -> None:
-    progress.listen(None)
-    assert list(progress.track(range(3), "count")) == [0, 1, 2]
-    assert heard == []
+def test_lines_are_shown_only_where_bars_are(capsys) -> None:
+    progress.say("hidden")
+    progress.show()
+    try:
+        progress.say("a line")
+    finally:
+        progress.show(False)
+    assert capsys.readouterr().err == "a line\n"

@@ -55,13 +55,6 @@ def test_nested_by_recording_and_blind_to_order(
     assert budget_ids(clips, chosen) == budget_ids(mixed, again)
 
 
-def test_second_clips_come_round_by_round() -> None:
-    clips = table({"a": [5, 5, 5]})
-    for n in (3, 6, 9):
-        chosen = label_budget(clips, np.arange(15), n, seed=0)
-        assert set(Counter(clips.group[chosen].tolist()).values()) == {n // 3}
-
-
 def test_draws_differ_and_repeat() -> None:
     clips = table({"a": [1] * 30, "b": [1] * 30})
     rows = np.arange(60)
@@ -86,13 +79,6 @@ def test_a_draw_does_not_change_with_other_classes_or_rows() -> None:
     assert [i for i in budget_ids(clips, both) if i.startswith("a/")] == budget_ids(
         clips[only_a], alone
     )
-
-
-def test_only_the_given_rows_are_used() -> None:
-    clips = table({"a": [1] * 10, "b": [1] * 10})
-    rows = np.array([1, 3, 5, 12, 14, 16])
-    chosen = label_budget(clips, rows, 3, seed=0)
-    assert chosen.tolist() == rows.tolist()
 
 
 def test_too_few() -> None:

@@ -9,8 +9,12 @@ import numpy as np
 import pytest
 
 from semisonic.core.errors import DataError, OptionError
-from semisonic.data.datasets.folders import from_files, merge_parts
-from semisonic.data.datasets.load import describe_layout, load_clips, require_labels
+from semisonic.data.datasets.load import (
+    describe_layout,
+    load_clips,
+    merge_parts,
+    require_labels,
+)
 
 
 def touch(root: Path, files: Sequence[str]) -> Path:
@@ -142,18 +146,6 @@ def test_one_recording(tmp_path: Path) -> None:
     assert clips.paths == [tmp_path / "one.wav"]
     with pytest.raises(DataError, match="one recording"):
         load_clips(tmp_path / "one.wav", labels="folders")
-
-
-def test_from_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    touch(tmp_path, ["x/one.wav", "y/two.wav"])
-    monkeypatch.chdir(tmp_path)
-    clips = from_files(["y/two.wav", tmp_path / "x" / "one.wav", "x/one.wav"])
-    assert clips.file.tolist() == ["x/one.wav", "y/two.wav"]
-    assert all(path.is_file() for path in clips.paths)
-    with pytest.raises(DataError, match=r"1 of 2 files do not exist: gone\.wav"):
-        from_files(["gone.wav", "x/one.wav"])
-    with pytest.raises(DataError, match="no files"):
-        from_files([])
 
 
 def test_no_audio_says_what_was_looked_for(tmp_path: Path) -> None:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -17,11 +13,9 @@ from hypothesis import strategies as st
 
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.files import content_hash
-from semisonic.data.datasets.load import load_clips
 from semisonic.data.options import CLASSES, SynthOptions
 from semisonic.data.synth.dataset import load_synth, make_synth
 from semisonic.data.synth.plan import Take, labelled_items, pool_items
-from waiting import until
 
 SMALL = SynthOptions(
     n_classes=3, clips_per_class=6, n_folds=3, n_pool=8, duration=1.0, sample_rate=16000, seed=3
@@ -177,40 +171,6 @@ def test_a_failure_half_way_leaves_whole_files_only(
     make_synth(tmp_path / "set", SMALL, workers=1)
     assert len(calls) == 26 - len(done)
     assert {path: path.stat().st_mtime_ns for path in done} == done
-
-
-@pytest.mark.slow
-def test_a_killed_make_goes_on(tmp_path: Path) -> None:
-    folder = tmp_path / "set"
-    options = changed(n_pool=400)
-    code = (
-        "import sys; from semisonic.data.options import SynthOptions\n"
-        "from semisonic.data.synth.dataset import make_synth\n"
-        "make_synth(sys.argv[1], SynthOptions(n_classes=3, clips_per_class=6, n_folds=3,"
-        " n_pool=400, duration=1.0, sample_rate=16000, seed=3), workers=2)"
-    )
-    process = subprocess.Popen([sys.executable, "-c", code, str(folder)])
-    until(lambda: len(list(folder.rglob("[!.]*.flac"))) >= 20, process)
-    os.kill(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    done = {path: path.stat().st_mtime_ns for path in folder.rglob("*.flac") if path.name[0] != "."}
-    assert 20 <= len(done) < 418
-    make_synth(folder, options, workers=2)
-    assert {path: path.stat().st_mtime_ns for path in done} == done
-    assert len(load_synth(folder)[1]) == 400
-    for path in done:
-        assert len(soundfile.read(path)[0]) == 16000
-
-
-def test_the_table_reads_as_any_table_does(tmp_path: Path) -> None:
-    options = changed(n_classes=4, mixtures=0.5, label_noise=0.4, n_pool=0)
-    make_synth(tmp_path / "set", options)
-    ours = load_synth(tmp_path / "set")[0]
-    read = load_clips(tmp_path / "set")
-    assert read.file.tolist() == ours.file.tolist()
-    assert [set(row) for row in read.labels] == [set(row) for row in ours.labels]
-    assert read.group.tolist() == ours.group.tolist()
-    assert read.fold.tolist() == ours.fold.tolist()
 
 
 def test_true_labels_are_kept_for_measuring(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The sounds are the same on every machine and in every release of one format.
 
 When this fails because a sound was changed on purpose, raise ``FORMAT`` in
-``data/synth/writer.py``, so that sets made before are not taken for new ones, and write the
+``data/synth/dataset.py``, so that sets made before are not taken for new ones, and write the
 new numbers down here.
 """
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 import soundfile
 
 from semisonic.data.options import SynthOptions
@@ -36,18 +35,3 @@ def test_classes_differ_by_ear(tmp_path: Path) -> None:
         nearest = np.square(z[test][:, None] - centres).sum(2).argmin(1)
         right += int((nearest == y[test]).sum())
     assert right / len(y) > 3 / 12
-
-
-@pytest.mark.slow
-def test_a_forest_on_statistics_stays_between_the_bounds(tmp_path: Path) -> None:
-    """500 trees on 26 statistics and all labels, cross-validated by the official folds."""
-    from sklearn.ensemble import RandomForestClassifier
-
-    make_synth(tmp_path / "set", SynthOptions(n_pool=0))
-    x, y, fold = statistics(tmp_path / "set")
-    predicted = np.zeros_like(y)
-    for k in np.unique(fold):
-        forest = RandomForestClassifier(500, random_state=0, n_jobs=1)
-        forest.fit(x[fold != k], y[fold != k])
-        predicted[fold == k] = forest.predict(x[fold == k])
-    assert 0.45 < (predicted == y).mean() < 0.85

@@ -42,7 +42,7 @@ from semisonic.features.augment.sets import augmenter
 from semisonic.features.augment.spectrogram import Mixup
 from semisonic.features.frontend import Frontend
 from semisonic.features.options import MelOptions
-from semisonic.learning.consistency import MeanTeacher, PiModel
+from semisonic.learning.consistency import Consistency
 from semisonic.learning.fixmatch import FixMatch
 from semisonic.learning.losses import create_loss
 from semisonic.learning.objective import Objective
@@ -204,9 +204,9 @@ def make_objective(
     }
     shared["weight"] = weight
     if method == "pi-model":
-        return PiModel(model, ramp_steps=options.ramp_steps, **shared)
+        return Consistency(model, ramp_steps=options.ramp_steps, **shared)
     if method == "mean-teacher":
-        return MeanTeacher(model, decay=decay, ramp_steps=options.ramp_steps, **shared)
+        return Consistency(model, decay=decay, ramp_steps=options.ramp_steps, **shared)
     if method == "fixmatch":
         return FixMatch(
             model,

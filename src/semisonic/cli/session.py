@@ -110,8 +110,7 @@ class Session:
 def _speak(level: int) -> None:
     """Send the package's log messages to standard error, in a calm form."""
     logger = logging.getLogger("semisonic")
-    for handler in [h for h in logger.handlers if getattr(h, "of_command", False)]:
-        logger.removeHandler(handler)
+    logger.handlers = [h for h in logger.handlers if not getattr(h, "of_command", False)]
     handler = logging.StreamHandler(sys.stderr)
     handler.of_command = True  # type: ignore[attr-defined]
     handler.setLevel(level)

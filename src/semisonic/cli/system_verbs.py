@@ -8,11 +8,7 @@ from semisonic.cli.parser import verb
 from semisonic.cli.session import Session, Status
 from semisonic.core.options import option
 from semisonic.core.text import bytes_text, text_table
-from semisonic.core.user_cache import (
-    cache_entries,
-    clear_cache,
-    user_cache,
-)
+from semisonic.core.user_cache import cache_entries, clear_cache, user_cache
 from semisonic.features.options import MelOptions
 from semisonic.web.options import AppOptions
 
@@ -57,8 +53,8 @@ def cache(
     if not found:
         session.say(f"{user_cache()}: empty")
         return Status.OK
-    session.say(text_table(["name", "size"], [[one.name, bytes_text(one.size)] for one in found]))
-    total = bytes_text(sum(one.size for one in found))
+    session.say(text_table(["name", "size"], [[name, bytes_text(size)] for name, size in found]))
+    total = bytes_text(sum(size for _, size in found))
     session.say(f"{user_cache()}: {total}; may be deleted: semisonic cache clear")
     return Status.OK
 

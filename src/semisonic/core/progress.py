@@ -1,4 +1,4 @@
-"""Progress bars with rate and time left, and estimates of the time that a job needs.
+"""Progress bars with rate and time left.
 
 A library must not write on somebody's terminal, so :func:`track` shows nothing until :func:`show`
 was called, as the command line does.
@@ -8,40 +8,17 @@ from __future__ import annotations
 
 import io
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Sized
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from semisonic.core.text import rough_duration
-
 T = TypeVar("T")
+Listener = Callable[[str, int, int | None, float | None], None]
+"""Takes the label of a bar, how far it is, of how many (None: nobody knows) and seconds left."""
+
 _shown = False
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a bar is.
-
-    Attributes
-    ----------
-    label : str
-    n : int
-    total : int or None
-        None where nobody knows.
-    seconds_left : float or None
-        At the rate so far.
-    """
-
-    label: str
-    n: int
-    total: int | None
-    seconds_left: float | None
-
-
-_listener: Callable[[Progress], None] | None = None
+_listener: Listener | None = None
 
 
 def show(on: bool = True) -> None:
@@ -50,19 +27,8 @@ def show(on: bool = True) -> None:
     _shown = on
 
 
-def is_shown() -> bool:
-    """Whether progress bars are on."""
-    return _shown
-
-
-def listen(callback: Callable[[Progress], None] | None) -> None:
-    """Tell a function how far bars of this process are, in place of the terminal; None ends it.
-
-    Parameters
-    ----------
-    callback : callable or None
-        Called with a :class:`Progress`, a few times a second.
-    """
+def listen(callback: Listener | None) -> None:
+    """Tell a function how far bars are, a few times a second, in place of the terminal; or none."""
     global _listener
     _listener = callback
 
@@ -72,22 +38,17 @@ class _ListenedBar(tqdm):  # type: ignore[type-arg]
 
     def display(self, msg: str | None = None, pos: int | None = None) -> None:
         """Tell how far it is."""
-        state = self.format_dict
-        n, total, began = int(state["n"]), state["total"], int(state["initial"] or 0)
-        elapsed = float(state["elapsed"])
-        rate = state["rate"] or ((n - began) / elapsed if elapsed > 0 else 0.0)
-        left = (total - n) / rate if total is not None and rate else None
+        at = self.format_dict
+        rate = at["rate"] or (at["n"] - at["initial"]) / max(at["elapsed"], 1e-9)
+        left = (at["total"] - at["n"]) / rate if at["total"] is not None and rate else None
         if _listener is not None:
-            _listener(Progress(str(state["prefix"]).removesuffix(": "), n, total, left))
+            _listener(at["prefix"].removesuffix(": "), int(at["n"]), at["total"], left)
 
 
 def bar(
     total: int | None, label: str, unit: str = "it", initial: int = 0, *, scaled: bool = False
 ) -> tqdm[Any]:
     """A bar to be updated by hand; use it as a context manager.
-
-    ``initial`` counts what an earlier, interrupted run already did. ``scaled`` shows large numbers
-    as 3.1k and 4.5M, as for bytes.
 
     Parameters
     ----------
@@ -103,21 +64,16 @@ def bar(
     -------
     tqdm
     """
+    common: dict[str, Any] = {"total": total, "desc": label, "initial": initial}
     if _listener is not None:
-        return _ListenedBar(
-            total=total, desc=label, initial=initial, mininterval=0.2, file=io.StringIO()
-        )
-    terminal = sys.stderr.isatty()
+        return _ListenedBar(**common, mininterval=0.2, file=io.StringIO())
     return tqdm(
-        total=total,
-        desc=label,
+        **common,
         unit=unit if scaled else f" {unit}",
         unit_scale=scaled,
-        initial=initial,
         disable=not _shown,
         dynamic_ncols=True,
-        mininterval=0.2 if terminal else 10.0,
-        leave=True,
+        mininterval=0.2 if sys.stderr.isatty() else 10.0,
         file=sys.stderr,
     )
 
@@ -151,41 +107,3 @@ def track(
         for item in items:
             yield item
             shown.update()
-
-
-FIRST_SECONDS = 5.0
-"""Work is timed for so long before anything is said of the rest."""
-
-WORTH_SAYING = 60.0
-"""Seconds of the whole from which on it is said."""
-
-
-class TimeEstimate:
-    """Counts finished things, and says once when all will be finished.
-
-    Parameters
-    ----------
-    what : str
-        The work, such as "decode".
-    total : int
-        Things to do now, without those that an earlier run did.
-    unit : str
-        What the things are called.
-    """
-
-    def __init__(self, what: str, total: int, unit: str = "clips") -> None:
-        self.what, self.total, self.unit = what, total, unit
-        self._begun, self._n_done, self._is_said = time.monotonic(), 0, False
-
-    def done(self, n: int = 1) -> None:
-        """Take in that ``n`` more are finished."""
-        self._n_done += n
-        if self._is_said:
-            return
-        seconds = time.monotonic() - self._begun
-        if seconds < FIRST_SECONDS or not self._n_done:
-            return
-        self._is_said = True
-        whole = seconds / self._n_done * self.total
-        if whole >= WORTH_SAYING:
-            say(f"{self.what}: about {rough_duration(whole)} for {self.total:,} {self.unit}")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from semisonic.core.errors import OptionError
@@ -18,14 +17,6 @@ VARIABLE = "SEMISONIC_CACHE"
 
 MARK = "CACHE.txt"
 _TEXT = "Made by semisonic; everything here can be deleted ('semisonic cache clear').\n"
-
-
-@dataclass(frozen=True)
-class CacheEntry:
-    """A part of the cache: its name in the folder, and its size in bytes."""
-
-    name: str
-    size: int
 
 
 def user_cache() -> Path:
@@ -76,18 +67,18 @@ def disk_size(path: Path) -> int:
     return sum(disk_size(one) for one in path.iterdir())
 
 
-def cache_entries() -> list[CacheEntry]:
-    """What the cache holds, the largest first: a row for each part and each thing in it."""
+def cache_entries() -> list[tuple[str, int]]:
+    """What the cache holds, the largest first: names in the folder, and sizes in bytes."""
     folder = user_cache()
     if not (folder / MARK).is_file():
         return []
     things = (one for part in folder.iterdir() if part.is_dir() for one in part.iterdir())
     entries = [
-        CacheEntry(one.relative_to(folder).as_posix(), disk_size(one))
+        (one.relative_to(folder).as_posix(), disk_size(one))
         for one in things
         if not one.name.startswith(".")
     ]
-    return sorted(entries, key=lambda one: (-one.size, one.name))
+    return sorted(entries, key=lambda one: (-one[1], one[0]))
 
 
 def clear_cache() -> int:

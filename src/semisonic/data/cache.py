@@ -40,7 +40,7 @@ from semisonic.core.errors import DataError
 from semisonic.core.files import digest, read_at, read_json, write_at, write_json
 from semisonic.core.locks import LOCK, exclusive, locked
 from semisonic.core.parallel import Engine, engine_for, in_any_order, in_threads
-from semisonic.core.progress import TimeEstimate, bar
+from semisonic.core.progress import bar
 from semisonic.core.text import bytes_text
 from semisonic.data.clips import Clips
 from semisonic.data.outputs import check_folder
@@ -383,7 +383,6 @@ class ArrayCache:
             bar(n, what, "clip", initial=n - len(rest)) as shown,
             engine.calls(_Work(make), workers=workers) as calls,
         ):
-            forecast = TimeEstimate(what, len(rest))
             size = CHUNK if engine.in_threads else CHUNK_ELSEWHERE
             size = max(1, min(size, len(rest) // (2 * calls.capacity)))
             parts = (
@@ -398,7 +397,6 @@ class ArrayCache:
                     entry = keys[i], versions[i], *result
                     (found[i],) = self.add(entry, at=i if in_place else None)
                 shown.update(len(computed))
-                forecast.done(len(computed))
         return [found[i] for i in range(n)], len(rest)
 
     def close_gaps(self) -> None:

@@ -14,11 +14,11 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from semisonic.core.errors import DataError
 from semisonic.data.clips import LABEL_SEPARATOR, Clips
@@ -108,8 +108,7 @@ class LabelEntry(Segment):
     more: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        reason = fault(self)
-        if reason:
+        if reason := _fault(self):
             raise ValueError(reason)
 
     @property
@@ -119,18 +118,9 @@ class LabelEntry(Segment):
 
     def line(self) -> str:
         """The entry as JSON in one line, without its end."""
-        about: dict[str, Any] = {"id": self.id, "time": self.time, "annotator": self.annotator}
-        if self.undoes:
-            about["undoes"] = self.undoes
-        else:
-            about |= {
-                "file": self.file,
-                "start_time": self.start_time,
-                "end_time": self.end_time,
-                "labels": list(self.labels),
-                "presence": self.presence,
-            }
-        about |= {name: text for name in ("note", "source") if (text := getattr(self, name))}
+        left_out = _OF_ANSWERS if self.undoes else ("undoes",)
+        about = {name: getattr(self, name) for name in _FIELDS if name not in left_out}
+        about = {name: v for name, v in about.items() if v or name not in ("note", "source")}
         return json.dumps({**about, **self.more}, ensure_ascii=False)
 
     @classmethod
@@ -145,65 +135,47 @@ class LabelEntry(Segment):
         found = json.loads(line)
         if not isinstance(found, dict):
             raise ValueError("no entry: expected an object with id, time, file and labels")
-        own = {name: found.pop(name) for name in _FIELDS if name in found}
-        missing = [name for name in ("id", "time") if not own.get(name)]
-        if not own.get("undoes"):
-            missing += [name for name in ("file", "end_time") if name not in own]
-        if missing:
-            raise ValueError(f"has no '{missing[0]}'")
-        labels = own.get("labels") or ()
-        if not isinstance(labels, (list, tuple)):
+        own = {name: value for name in _FIELDS if (value := found.pop(name, None)) is not None}
+        for name in ("id", "time") if own.get("undoes") else ("id", "time", "file", "end_time"):
+            if own.get(name, "") == "":
+                raise ValueError(f"has no '{name}'")
+        labels = own.pop("labels", ())
+        if not isinstance(labels, list | tuple):
             raise ValueError(f"found the labels {labels!r}, expected a list")
+        times = {name: own.pop(name, 0.0) for name in ("start_time", "end_time")}
+        texts = {name: str(value) for name, value in own.items() if value != ""}
+        texts["time"] = in_utc(texts["time"])
+        texts["file"] = texts.get("file", "").replace("\\", "/")
         try:
             return cls(
-                id=str(own["id"]),
-                time=in_utc(str(own["time"])),
-                annotator=str(own.get("annotator") or ""),
-                file=str(own.get("file") or "").replace("\\", "/"),
-                start_time=float(own.get("start_time") or 0.0),
-                end_time=float(own.get("end_time") or 0.0),
+                **texts,  # type: ignore[arg-type]
+                **{name: float(value) for name, value in times.items()},  # type: ignore[arg-type]
                 labels=tuple(dict.fromkeys(str(label).strip() for label in labels)),
-                presence=str(own.get("presence") or POSITIVE),
-                note=str(own.get("note") or ""),
-                source=str(own.get("source") or ""),
-                undoes=str(own.get("undoes") or ""),
                 more=found,
             )
         except TypeError as error:
             raise ValueError(f"a value of a wrong kind: {error}") from error
 
 
-_FIELDS = (
-    "id",
-    "time",
-    "annotator",
-    "file",
-    "start_time",
-    "end_time",
-    "labels",
-    "presence",
-    "note",
-    "source",
-    "undoes",
-)
+_OF_ANSWERS = ("file", "start_time", "end_time", "labels", "presence")
+_FIELDS = ("id", "time", "annotator", "undoes", *_OF_ANSWERS, "note", "source")
 
 
-def fault(entry: LabelEntry) -> str:
+def _fault(entry: LabelEntry) -> str:
     """Why an entry is impossible; empty when it is not."""
+    start, end = entry.start_time, entry.end_time
     if entry.undoes:
         return "an entry cannot take itself back" if entry.undoes == entry.id else ""
-    start, end = entry.start_time, entry.end_time
     if not entry.file:
         return "no file"
-    if not (math.isfinite(start) and math.isfinite(end) and 0 <= start < end):
+    if not 0 <= start < end < math.inf:
         return f"found start {start:g} s and end {end:g} s, expected 0 <= start < end"
     if entry.presence not in PRESENCES:
         return f"found presence '{entry.presence}', expected one of {', '.join(PRESENCES)}"
     if len(entry.labels) > MOST_LABELS:
         return f"found {len(entry.labels)} labels, expected {MOST_LABELS} at most"
-    for label in entry.labels:
-        if reason := label_fault(label):
-            return reason
+    if reason := next(filter(None, map(label_fault, entry.labels)), ""):
+        return reason
     if _unreadable(entry.annotator):
         return f"found the name {entry.annotator!r}, expected readable characters in UTF-8"
     if entry.presence == POSITIVE and not entry.labels:
@@ -262,8 +234,7 @@ def in_utc(text: str) -> str:
 # is no entry disturbs no other; it is listed.
 
 
-@dataclass(frozen=True)
-class LogFile:
+class LogFile(NamedTuple):
     """What a log holds.
 
     Attributes
@@ -289,8 +260,10 @@ def read_log(path: Path) -> LogFile:
     DataError
         When the file cannot be read or is none.
     """
-    data = _whole_lines(_bytes(path))
-    first, _, rest = data.partition(b"\n")
+    try:
+        first, *lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     root = _root(path, first)
     if root is None:
         raise DataError(
@@ -298,13 +271,13 @@ def read_log(path: Path) -> LogFile:
             f'{{"log": "{HEADER}", "format": {FORMAT}, "root": "folder of the recordings"}}'
         )
     entries, problems = [], []
-    for number, line in enumerate(rest.split(b"\n"), start=2):
-        if not line.strip():
-            continue
+    for number, line in enumerate(lines, start=2):
         try:
-            entries.append(_entry(line))
+            if line.strip():
+                entries.append(_entry(line))
         except ValueError as error:
-            problems.append((f"{path}, line {number}", str(error)))
+            if number <= len(lines):  # else it is torn, or being written
+                problems.append((f"{path}, line {number}", str(error)))
     return LogFile(root, tuple(entries), tuple(problems))
 
 
@@ -327,23 +300,6 @@ def last_entry(data: bytes) -> LabelEntry | None:
 
 def _entry(line: bytes) -> LabelEntry:
     return LabelEntry.from_line(line.decode("utf-8"))
-
-
-def _whole_lines(data: bytes) -> bytes:
-    """What ends with a line's end, and a last line without one if it is whole all the same."""
-    end = data.rfind(b"\n") + 1
-    try:
-        _entry(data[end:])
-    except ValueError:
-        return data[:end]
-    return data + b"\n"
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def _root(path: Path, line: bytes) -> Path | None:
@@ -370,36 +326,6 @@ def _root(path: Path, line: bytes) -> Path | None:
 
 
 @dataclass(frozen=True)
-class AnnotatorLabels(Segment):
-    """What one annotator says of one segment.
-
-    Attributes
-    ----------
-    annotator, file : str
-    start_time, end_time : float
-    presence : mapping of str to str
-        Presence by label; the label "" stands for all classes (negative: none of them is heard;
-        uncertain: passed over).
-    entries : tuple of LabelEntry
-        The answers it follows from, oldest first.
-    """
-
-    annotator: str
-    presence: Mapping[str, str]
-    entries: tuple[LabelEntry, ...]
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Labels of the classes that are present, sorted."""
-        return tuple(sorted(label for label, what in self.presence.items() if what == POSITIVE))
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether it says which classes are present, and not only which are not."""
-        return bool(self.labels) or self.presence.get("") == NEGATIVE
-
-
-@dataclass(frozen=True)
 class Disagreement(Segment):
     """A segment of which annotators say different things.
 
@@ -417,45 +343,68 @@ class Disagreement(Segment):
     consensus: tuple[str, ...] | None
 
 
-@dataclass(frozen=True)
+Answer = dict[str, str]
+"""What an annotator says of a segment: presence by label. The label "" stands for all classes
+(negative: none of them is heard; uncertain: passed over)."""
+
+
 class ResolvedLabels:
     """The labels that hold after all answers of a log.
 
-    Attributes
+    Parameters
     ----------
     root : Path
         The folder of the recordings.
-    by_annotator : tuple of AnnotatorLabels
-        By file, start, end and annotator.
+    entries : iterable of LabelEntry
+        In any order.
     name : str
+
+    Attributes
+    ----------
+    answers : dict of Segment to dict of str to Answer
+        By file, start and end, then by annotator.
     """
 
-    root: Path
-    by_annotator: tuple[AnnotatorLabels, ...]
-    name: str = "labels"
+    def __init__(self, root: Path, entries: Iterable[LabelEntry], name: str = "labels") -> None:
+        self.root, self.name = root, name
+        segments: dict[SegmentKey, Segment] = {}
+        answers: dict[SegmentKey, dict[str, Answer]] = {}
+        for entry in current_answers(entries):
+            key, annotator = entry.key, entry.annotator
+            segments.setdefault(key, Segment(entry.file, entry.start_time, entry.end_time))
+            its = answers.setdefault(key, {})
+            old = its.get(annotator, {})
+            if entry.presence == NEGATIVE and entry.labels:
+                # What is not there adds to what was said before, but for "passed over".
+                kept = {label: what for label, what in old.items() if label or what == NEGATIVE}
+            elif entry.labels:
+                kept = {label: what for label, what in old.items() if label and what == NEGATIVE}
+            else:
+                kept = {}
+            its[annotator] = kept | dict.fromkeys(entry.labels or ("",), entry.presence)
+        order = sorted(answers, key=lambda key: astuple(segments[key]))
+        self.answers = {segments[key]: dict(sorted(answers[key].items())) for key in order}
 
     def __len__(self) -> int:
-        return len(self._by_segment)
+        return len(self.answers)
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
         """Every label that anybody gave, sorted."""
-        return tuple(sorted({label for one in self.by_annotator for label in one.labels}))
+        every = (answer for its in self.answers.values() for answer in its.values())
+        return tuple(sorted({label for answer in every for label in _labels(answer) or ()}))
 
     @cached_property
     def disagreements(self) -> tuple[Disagreement, ...]:
         """Where annotators differ."""
-        return tuple(
-            Disagreement(
-                its[0].file,
-                its[0].start_time,
-                its[0].end_time,
-                {one.annotator: one.labels for one in its if one.is_complete},
-                majority_labels(its),
-            )
-            for its in self._by_segment.values()
-            if len({one.labels for one in its if one.is_complete}) > 1
-        )
+        found = []
+        for segment, its in self.answers.items():
+            votes = _votes(its)
+            if len(set(votes.values())) > 1:
+                found.append(
+                    Disagreement(**vars(segment), answers=votes, consensus=_majority(votes))
+                )
+        return tuple(found)
 
     @cached_property
     def events(self) -> Events:
@@ -465,14 +414,8 @@ class ResolvedLabels:
         a label, uncertain. Where none of the classes is heard each class is negative.
         """
         return Events.from_rows(
-            {
-                "file": its[0].file,
-                "start_time": its[0].start_time,
-                "end_time": its[0].end_time,
-                "label": label,
-                "presence": presence,
-            }
-            for its in self._by_segment.values()
+            {**vars(segment), "label": label, "presence": presence}
+            for segment, its in self.answers.items()
             for label, presence in self._merged(its)
         )
 
@@ -501,42 +444,39 @@ class ResolvedLabels:
             notes=notes,
         )
 
-    @cached_property
-    def _by_segment(self) -> dict[SegmentKey, list[AnnotatorLabels]]:
-        found: dict[SegmentKey, list[AnnotatorLabels]] = {}
-        for one in self.by_annotator:
-            found.setdefault(one.key, []).append(one)
-        return found
-
-    def _merged(self, its: list[AnnotatorLabels]) -> Iterator[tuple[str, str]]:
+    def _merged(self, its: Mapping[str, Answer]) -> Iterator[tuple[str, str]]:
         """Label and presence of what holds of a segment."""
-        whole = [one for one in its if one.is_complete]
-        consensus = majority_labels(its)
-        if whole and consensus is None:
+        votes = _votes(its)
+        consensus = _majority(votes)
+        if votes and consensus is None:
             yield "", UNCERTAIN
             return
-        rows: dict[tuple[str, str], None] = {}
-        for label in consensus or ():
-            rows[label, POSITIVE] = None
+        rows = dict.fromkeys((label, POSITIVE) for label in consensus or ())
         if consensus == ():
             rows |= dict.fromkeys((label, NEGATIVE) for label in self.classes or ("",))
-        for one in its:
-            for label, presence in sorted(one.presence.items()):
-                if label and (presence == NEGATIVE or (presence == UNCERTAIN and not whole)):
+        for answer in its.values():
+            for label, presence in sorted(answer.items()):
+                if label and (presence == NEGATIVE or (presence == UNCERTAIN and not votes)):
                     rows[label, presence] = None
         yield from rows or [("", UNCERTAIN)]
 
 
-def majority_labels(its: Iterable[AnnotatorLabels]) -> tuple[str, ...] | None:
-    """The labels that more than half of the annotators give to a segment; None if there are none.
+def _labels(answer: Answer) -> tuple[str, ...] | None:
+    """The classes that are present, sorted; None where only absent ones are named."""
+    present = tuple(sorted(label for label, what in answer.items() if what == POSITIVE))
+    return present if present or answer.get("") == NEGATIVE else None
 
-    An annotator who only says what is not there, or passed over, has no vote.
-    """
-    votes = Counter(one.labels for one in its if one.is_complete)
-    if not votes:
-        return None
-    best, n = votes.most_common(1)[0]
-    return best if 2 * n > votes.total() else None
+
+def _votes(its: Mapping[str, Answer]) -> dict[str, tuple[str, ...]]:
+    """What annotators say is present; who only says what is not, or passed over, has no vote."""
+    votes = {annotator: _labels(answer) for annotator, answer in its.items()}
+    return {annotator: labels for annotator, labels in votes.items() if labels is not None}
+
+
+def _majority(votes: Mapping[str, tuple[str, ...]]) -> tuple[str, ...] | None:
+    """The labels that more than half of the annotators give; None without a majority."""
+    best = Counter(votes.values()).most_common(1)
+    return best[0][0] if best and 2 * best[0][1] > len(votes) else None
 
 
 def current_answers(entries: Iterable[LabelEntry]) -> list[LabelEntry]:
@@ -551,38 +491,3 @@ def current_answers(entries: Iterable[LabelEntry]) -> list[LabelEntry]:
             if target is not None and target.order < entry.order:
                 taken_back.add(entry.undoes)
     return [one for one in by_id.values() if not one.undoes and one.id not in taken_back]
-
-
-def replay(entries: Iterable[LabelEntry]) -> tuple[AnnotatorLabels, ...]:
-    """What each annotator says of each segment, by file, start, end and annotator."""
-    said: dict[tuple[str, SegmentKey], dict[str, tuple[str, LabelEntry]]] = {}
-    for entry in current_answers(entries):
-        key = (entry.annotator, entry.key)
-        old = said.get(key, {})
-        if entry.presence == NEGATIVE and entry.labels:
-            # What is not there adds to what was said before, but for "passed over".
-            kept = {label: one for label, one in old.items() if label or one[0] == NEGATIVE}
-        elif entry.labels:
-            kept = {label: one for label, one in old.items() if label and one[0] == NEGATIVE}
-        else:
-            kept = {}
-        news = dict.fromkeys(entry.labels or ("",), (entry.presence, entry))
-        said[key] = {**kept, **news}
-    result = []
-    for (annotator, _), found in said.items():
-        made_by = {entry.id: entry for _, entry in found.values()}
-        used = tuple(sorted(made_by.values(), key=lambda entry: entry.order))
-        newest = used[-1]
-        result.append(
-            AnnotatorLabels(
-                newest.file,
-                newest.start_time,
-                newest.end_time,
-                annotator,
-                {label: presence for label, (presence, _) in found.items()},
-                used,
-            )
-        )
-    return tuple(
-        sorted(result, key=lambda one: (one.file, one.start_time, one.end_time, one.annotator))
-    )

@@ -13,29 +13,10 @@ from semisonic.core.options import check, option
 
 
 LABEL_CHOICES = (
-    "auto",
-    "none",
-    "log",
-    "esc50",
-    "urbansound8k",
-    "urbansound",
-    "fsdkaggle2018",
-    "fsdkaggle2019",
-    "birdnet",
-    "kaleidoscope",
-    "csv-wide",
-    "csv",
-    "raven",
-    "audacity",
-    "esc-us",
-    "esc-folders",
-    "folders",
-    "files",
-    "esc10",
-    "urbansound-foreground",
-    "fsdkaggle2018-verified",
-    "fsdkaggle2019-curated",
-    "fsdkaggle2019-noisy",
+    *("auto", "none", "log", "esc50", "urbansound8k", "urbansound", "fsdkaggle2018"),
+    *("fsdkaggle2019", "birdnet", "kaleidoscope", "csv-wide", "csv", "raven", "audacity"),
+    *("esc-us", "esc-folders", "folders", "files", "esc10", "urbansound-foreground"),
+    *("fsdkaggle2018-verified", "fsdkaggle2019-curated", "fsdkaggle2019-noisy"),
 )
 """Layouts of data sets, in the order of :data:`semisonic.data.datasets.load.LAYOUTS`."""
 
@@ -110,26 +91,9 @@ class WindowRules:
 
 
 CLASSES: tuple[str, ...] = (
-    "rain",
-    "wind",
-    "sea_waves",
-    "crackling_fire",
-    "engine",
-    "helicopter",
-    "siren",
-    "bell",
-    "clock_tick",
-    "footsteps",
-    "bird",
-    "cricket",
-    "dog_bark",
-    "frog",
-    "chainsaw",
-    "rooster",
-    "door_knock",
-    "keyboard",
-    "water_drops",
-    "thunder",
+    *("rain", "wind", "sea_waves", "crackling_fire", "engine", "helicopter", "siren", "bell"),
+    *("clock_tick", "footsteps", "bird", "cricket", "dog_bark", "frog", "chainsaw", "rooster"),
+    *("door_knock", "keyboard", "water_drops", "thunder"),
 )
 """The classes in their order; a set of n classes takes the first n."""
 

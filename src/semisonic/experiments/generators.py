@@ -49,8 +49,8 @@ from torch.nn.utils.parametrizations import spectral_norm
 from semisonic.core.errors import OptionError
 from semisonic.core.seeds import derive, torch_generator
 from semisonic.features.frontend import Standardize
+from semisonic.learning.losses import shares
 from semisonic.learning.objective import BatchLike, Objective, full_precision, targets_of
-from semisonic.learning.supervised import shares
 from semisonic.models.decoders import SubPixelConv, shuffle_cells
 from semisonic.models.encoder import ConvStep, SameConv
 from semisonic.models.notation import Size

@@ -28,7 +28,6 @@ from semisonic.data.label_log import (
     last_entry,
     now,
     read_log,
-    replay,
 )
 
 CORRECTS = "corrects"
@@ -177,7 +176,7 @@ class LabelLog:
 
     def current(self) -> ResolvedLabels:
         """What holds now."""
-        return ResolvedLabels(self.root, replay(self.entries()), self.path.stem)
+        return ResolvedLabels(self.root, self.entries(), self.path.stem)
 
     def name_of(self, path: str | PathLike[str]) -> str:
         """How the log calls a recording: from the root if it is below it, else absolute."""

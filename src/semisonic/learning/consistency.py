@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from semisonic.core.errors import OptionError
-from semisonic.learning.objective import BatchLike, Ramp, exact, full_precision, move_towards
+from semisonic.learning.objective import BatchLike, exact, full_precision, move_towards
 from semisonic.learning.supervised import Supervised
 
 if TYPE_CHECKING:
@@ -79,15 +79,58 @@ class Teacher(nn.Module):
         return f"decay={self.decay}"
 
 
+class Ramp(nn.Module):
+    """A weight that rises from 0 to 1, as exp(-5 (1 - t)²), over some steps.
+
+    Papers: Laine and Aila 2017, "Temporal ensembling", from where the form is. A network that
+    knows nothing yet has nothing to be consistent with.
+
+    Parameters
+    ----------
+    n_steps : int
+        Steps until it is 1; with 0 it always is.
+    """
+
+    step: Tensor
+
+    def __init__(self, n_steps: int) -> None:
+        super().__init__()
+        if n_steps < 0:
+            raise OptionError(f"option 'ramp_steps': found {n_steps}, expected at least 0")
+        self.n_steps = n_steps
+        self.register_buffer("step", torch.zeros((), dtype=torch.int64))
+
+    @property
+    def value(self) -> Tensor:
+        """The weight of the current step, 0 to 1, a scalar on the device: reading it there stops
+        a graphics card until it has caught up."""
+        if not self.n_steps:
+            return torch.ones((), device=self.step.device)
+        share = (exact(self.step) / self.n_steps).clamp(max=1.0)
+        return torch.exp(-5.0 * (1.0 - share) ** 2).float()
+
+    def advance(self) -> None:
+        """Go on to the next step."""
+        self.step += 1
+
+    def extra_repr(self) -> str:
+        """What torch prints of it."""
+        return f"n_steps={self.n_steps}"
+
+
 class Consistency(Supervised):
     """Supervised loss of labelled clips plus disagreement about unlabelled ones.
 
     Parameters
     ----------
     model : SoundModel
+        The student, where there is a teacher; the one that is kept.
     weak, strong : nn.Module
         The two views of an unlabelled clip, features in dB to features in dB. ``strong`` is
         what is learned from, ``weak`` what gives the answer to agree with.
+    decay : float, optional
+        Of a mean teacher's weights, 0 to less than 1. Without it the answer is the network's
+        own, with dropout as in training: the Π-model.
     weight : float
         Of the disagreement, at least 0. It is a mean square over classes, which is small:
         values of 10 to 100 are usual.
@@ -111,6 +154,7 @@ class Consistency(Supervised):
         *,
         weak: nn.Module,
         strong: nn.Module,
+        decay: float | None = None,
         weight: float = 30.0,
         ramp_steps: int = 0,
         **supervised: Any,
@@ -120,6 +164,7 @@ class Consistency(Supervised):
             raise OptionError(f"option 'weight': found {weight}, expected at least 0")
         self.weak, self.strong, self.weight = weak, strong, weight
         self.ramp = Ramp(ramp_steps)
+        self.teacher = None if decay is None else Teacher(model, decay)
 
     def forward(self, batches: Mapping[str, BatchLike]) -> dict[str, Tensor]:
         """The loss of a labelled and an unlabelled batch."""
@@ -134,62 +179,27 @@ class Consistency(Supervised):
         labelled = self.loss_of(own, target, batches)
         disagreement = (self.model.probabilities(others) - wanted).square().mean()
         weight = self.weight * self.ramp.value
-        loss = labelled + weight * disagreement
         return {
-            "loss": loss,
+            "loss": labelled + weight * disagreement,
             "labelled": labelled.detach(),
             "disagreement": disagreement.detach(),
             "weight": weight,
             **self.accuracy(own, target),
         }
 
+    @torch.no_grad()
     def answer(self, x: Tensor) -> Tensor:
-        """The scores, (batch, class), that the other view's shall agree with; no gradient."""
-        raise NotImplementedError
+        """The scores, (batch, class), that the other view's shall agree with."""
+        network = self.model if self.teacher is None else self.teacher.network
+        scores: Tensor = self.model.probabilities(network.from_features(x).float())
+        return scores
 
     def after_step(self) -> None:
-        """The weight rises."""
+        """The weight rises, the teacher follows."""
         self.ramp.advance()
+        if self.teacher is not None:
+            self.teacher.follow(self.model)
 
     def extra_repr(self) -> str:
         """What torch prints of it beside its modules."""
         return f"weight={self.weight}"
-
-
-class MeanTeacher(Consistency):
-    """Disagreement with the teacher's answer.
-
-    Parameters
-    ----------
-    model : SoundModel
-        The student; the one that is kept.
-    decay : float
-        Of the teacher's weights, 0 to less than 1.
-    **options
-        As for :class:`Consistency`.
-    """
-
-    def __init__(self, model: SoundModel, *, decay: float = 0.99, **options: Any) -> None:
-        super().__init__(model, **options)
-        self.teacher = Teacher(model, decay)
-
-    @torch.no_grad()
-    def answer(self, x: Tensor) -> Tensor:
-        """The teacher's scores for the weak view."""
-        scores: Tensor = self.model.probabilities(self.teacher.network.from_features(x).float())
-        return scores
-
-    def after_step(self) -> None:
-        """The teacher follows, the weight rises."""
-        super().after_step()
-        self.teacher.follow(self.model)
-
-
-class PiModel(Consistency):
-    """Disagreement with the network's own answer, with dropout as in training."""
-
-    @torch.no_grad()
-    def answer(self, x: Tensor) -> Tensor:
-        """The network's scores for the weak view."""
-        scores: Tensor = self.model.probabilities(self.model.from_features(x).float())
-        return scores

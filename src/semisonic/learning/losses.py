@@ -58,6 +58,8 @@ the most mixed rows would always be dropped.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -67,8 +69,41 @@ from semisonic.core.options import check
 from semisonic.learning.options import LossOptions
 
 
+def shares(target: Tensor, n_classes: int) -> Tensor:
+    """Targets as shares of classes.
+
+    Parameters
+    ----------
+    target : Tensor
+        Class numbers, (batch,), or shares, (batch, class).
+    n_classes : int
+
+    Returns
+    -------
+    Tensor of float, shape (batch, class)
+
+    Raises
+    ------
+    DataError
+        For anything else.
+
+    Examples
+    --------
+    >>> shares(torch.tensor([1, 0]), 2).tolist()
+    [[0.0, 1.0], [1.0, 0.0]]
+    """
+    if target.ndim == 1 and not target.is_floating_point():
+        return functional.one_hot(target, n_classes).float()
+    if target.ndim == 2 and target.shape[1] == n_classes:
+        return target if target.dtype == torch.float64 else target.float()
+    raise DataError(
+        f"targets: found shape {tuple(target.shape)} and type {target.dtype}, expected class "
+        f"numbers (batch,) or shares (batch, {n_classes})"
+    )
+
+
 class RowLoss(nn.Module):
-    """Base of the losses.
+    """Base of the losses: the loss of each row from logits and targets.
 
     Parameters
     ----------
@@ -100,83 +135,56 @@ class RowLoss(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """The loss of each row, shape (batch,)."""
-        scores = _in_full(logits)
-        soft = smoothed(_shares_of(scores, target), self.label_smoothing, self.multi_label)
-        return self.of_shares(scores, soft)
+        logs, wanted = self.answers(logits, target, self.label_smoothing)
+        return self.of_row(self.cost(logs, wanted))
 
-    def of_shares(self, logits: Tensor, shares: Tensor) -> Tensor:
-        """The loss of each row for targets that are shares; both are (batch, class)."""
+    def cost(self, logs: Tensor, wanted: Tensor) -> Tensor:
+        """The cost of each answer from its log probability and its share of the target."""
         raise NotImplementedError
+
+    def answers(
+        self, logits: Tensor, target: Tensor, label_smoothing: float = 0.0
+    ) -> tuple[Tensor, Tensor]:
+        """Log probabilities of the answers, and how right each is.
+
+        Returns
+        -------
+        logs, wanted : Tensor, shape (batch, class, 1 or 2)
+            With several labels the answers are yes and no.
+        """
+        if logits.ndim != 2:
+            raise DataError(f"loss: found logits of shape {tuple(logits.shape)}, expected two axes")
+        if logits.dtype in (torch.bfloat16, torch.float16):
+            logits = logits.float()
+        wanted = shares(target, logits.shape[1]).to(logits.dtype)
+        if len(wanted) != len(logits):
+            raise DataError(
+                f"loss: found targets of shape {tuple(target.shape)} for logits of shape "
+                f"{tuple(logits.shape)}; expected class numbers or shares of as many rows"
+            )
+        even = 0.5 if self.multi_label else 1.0 / logits.shape[1]
+        wanted = wanted + label_smoothing * (even - wanted)
+        if not self.multi_label:
+            return logits.log_softmax(dim=1)[..., None], wanted[..., None]
+        logs = functional.logsigmoid(torch.stack((logits, -logits), dim=2))
+        return logs, torch.stack((wanted, 1.0 - wanted), dim=2)
+
+    def of_row(self, costs: Tensor) -> Tensor:
+        """Costs of answers summed to those of rows; with several labels the mean over classes."""
+        of_class = costs.sum(dim=2)
+        return of_class.mean(dim=1) if self.multi_label else of_class.sum(dim=1)
 
     def extra_repr(self) -> str:
         """What tells two losses apart; checkpoints are compared by it."""
         return f"multi_label={self.multi_label}, label_smoothing={self.label_smoothing}"
 
 
-def _in_full(logits: Tensor) -> Tensor:
-    """Logits in float32 when they come in half precision.
-
-    Raises
-    ------
-    DataError
-        When they are not of shape (batch, class).
-    """
-    if logits.ndim != 2:
-        raise DataError(f"loss: found logits of shape {tuple(logits.shape)}, expected two axes")
-    return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
-
-
-def _shares_of(logits: Tensor, target: Tensor) -> Tensor:
-    """Targets as shares of classes, (batch, class), whichever form they come in.
-
-    Raises
-    ------
-    DataError
-        When their shape or type does not fit the logits.
-    """
-    n_rows, n_classes = logits.shape
-    if target.shape == (n_rows,) and not target.is_floating_point():
-        return functional.one_hot(target.long(), n_classes).to(logits.dtype)
-    if target.shape == (n_rows, n_classes):
-        return target.to(logits.dtype)
-    raise DataError(
-        f"loss: found targets of shape {tuple(target.shape)} and type {target.dtype} for logits "
-        f"of shape {tuple(logits.shape)}; expected class numbers ({n_rows},) or shares "
-        f"({n_rows}, {n_classes})"
-    )
-
-
-def smoothed(shares: Tensor, label_smoothing: float, multi_label: bool) -> Tensor:
-    """Targets with a part of them spread over all classes (or over yes and no)."""
-    if not label_smoothing:
-        return shares
-    even = 0.5 if multi_label else 1.0 / shares.shape[1]
-    return shares * (1.0 - label_smoothing) + even * label_smoothing
-
-
-def _cross_entropy_rows(logits: Tensor, shares: Tensor, multi_label: bool) -> Tensor:
-    """Cross-entropy of each row, in nats; with several labels the mean over the classes."""
-    if multi_label:
-        each = functional.binary_cross_entropy_with_logits(logits, shares, reduction="none")
-        return each.mean(dim=1)
-    return -(shares * logits.log_softmax(dim=1)).sum(dim=1)
-
-
-def entropy_rows(shares: Tensor, multi_label: bool) -> Tensor:
-    """Entropy of each row's target, in nats: the least that its cross-entropy can be."""
-    present: Tensor = torch.special.entr(shares)
-    if not multi_label:
-        return present.sum(dim=1)
-    absent: Tensor = torch.special.entr(1.0 - shares)
-    return (present + absent).mean(dim=1)
-
-
 class CrossEntropy(RowLoss):
     """Cross-entropy of each row, in nats; see :class:`RowLoss` for the arguments."""
 
-    def of_shares(self, logits: Tensor, shares: Tensor) -> Tensor:
-        """The loss of each row for targets that are shares."""
-        return _cross_entropy_rows(logits, shares, self.multi_label)
+    def cost(self, logs: Tensor, wanted: Tensor) -> Tensor:
+        """The cost of each answer."""
+        return -wanted * logs
 
 
 class SoftBootstrapping(RowLoss):
@@ -186,36 +194,23 @@ class SoftBootstrapping(RowLoss):
     ----------
     beta : float
         Weight of the label, above 0 to 1. At 1 it is cross-entropy.
-    multi_label, label_smoothing
+    **options
         See :class:`RowLoss`.
     """
 
-    def __init__(
-        self, beta: float = 0.95, *, multi_label: bool = False, label_smoothing: float = 0.0
-    ) -> None:
-        super().__init__(multi_label=multi_label, label_smoothing=label_smoothing)
+    def __init__(self, beta: float = 0.95, **options: Any) -> None:
+        super().__init__(**options)
         if not 0.0 < beta <= 1.0:
             raise OptionError(f"option 'beta': found {beta}, expected above 0 and at most 1")
         self.beta = beta
 
-    def of_shares(self, logits: Tensor, shares: Tensor) -> Tensor:
-        """The loss of each row for targets that are shares."""
-        own = _prediction_entropy(logits, self.multi_label)
-        labelled = _cross_entropy_rows(logits, shares, self.multi_label)
-        return self.beta * labelled + (1.0 - self.beta) * own
+    def cost(self, logs: Tensor, wanted: Tensor) -> Tensor:
+        """The cost of each answer."""
+        return -torch.lerp(logs.exp(), wanted, self.beta) * logs
 
     def extra_repr(self) -> str:
         """What tells two losses apart."""
         return f"beta={self.beta}, {super().extra_repr()}"
-
-
-def _prediction_entropy(logits: Tensor, multi_label: bool) -> Tensor:
-    """Entropy of the network's answer, in nats, shape (batch,); mean over questions if several."""
-    if not multi_label:
-        logs = logits.log_softmax(dim=1)
-        return -(logs.exp() * logs).sum(dim=1)
-    yes, no = functional.logsigmoid(logits), functional.logsigmoid(-logits)
-    return -(torch.sigmoid(logits) * yes + torch.sigmoid(-logits) * no).mean(dim=1)
 
 
 class GeneralisedCrossEntropy(RowLoss):
@@ -225,28 +220,20 @@ class GeneralisedCrossEntropy(RowLoss):
     ----------
     q : float
         Above 0 to 1; the paper uses 0.7.
-    multi_label, label_smoothing
+    **options
         See :class:`RowLoss`.
     """
 
-    def __init__(
-        self, q: float = 0.7, *, multi_label: bool = False, label_smoothing: float = 0.0
-    ) -> None:
-        super().__init__(multi_label=multi_label, label_smoothing=label_smoothing)
+    def __init__(self, q: float = 0.7, **options: Any) -> None:
+        super().__init__(**options)
         if not 0.0 < q <= 1.0:
             raise OptionError(f"option 'q': found {q}, expected above 0 and at most 1")
         self.q = q
 
-    def of_shares(self, logits: Tensor, shares: Tensor) -> Tensor:
-        """The loss of each row for targets that are shares."""
-        if not self.multi_label:
-            return (shares * self._cost(logits.log_softmax(dim=1))).sum(dim=1)
-        yes, no = functional.logsigmoid(logits), functional.logsigmoid(-logits)
-        return (shares * self._cost(yes) + (1.0 - shares) * self._cost(no)).mean(dim=1)
-
-    def _cost(self, log_probability: Tensor) -> Tensor:
+    def cost(self, logs: Tensor, wanted: Tensor) -> Tensor:
+        """The cost of each answer."""
         # expm1 keeps small q exact, where 1 - p^q would lose all its digits.
-        return -torch.expm1(self.q * log_probability) / self.q
+        return -wanted * torch.expm1(self.q * logs) / self.q
 
     def extra_repr(self) -> str:
         """What tells two losses apart."""
@@ -319,10 +306,8 @@ class SmallLoss(nn.Module):
     @torch.no_grad()
     def surprise(self, logits: Tensor, target: Tensor) -> Tensor:
         """How far the answer is from the target, in nats, shape (batch,): what rows rank by."""
-        scores = _in_full(logits)
-        shares = _shares_of(scores, target)
-        multi_label = self.loss.multi_label
-        return _cross_entropy_rows(scores, shares, multi_label) - entropy_rows(shares, multi_label)
+        logs, wanted = self.loss.answers(logits, target)
+        return self.loss.of_row(-wanted * logs - torch.special.entr(wanted))
 
     def extra_repr(self) -> str:
         """What tells two selections apart."""
@@ -359,7 +344,14 @@ def create_loss(
         For a value out of range, or selection without ``steps_per_epoch``.
     """
     check(options)
-    loss = _plain(options, multi_label, label_smoothing)
+    shared: dict[str, Any] = {"multi_label": multi_label, "label_smoothing": label_smoothing}
+    loss: RowLoss
+    if options.loss == "bootstrap":
+        loss = SoftBootstrapping(options.bootstrap_beta, **shared)
+    elif options.loss == "lq":
+        loss = GeneralisedCrossEntropy(options.lq_power, **shared)
+    else:
+        loss = CrossEntropy(**shared)
     if not options.noise_rate:
         return loss
     if options.selection_epochs and steps_per_epoch < 1:
@@ -368,15 +360,3 @@ def create_loss(
             f"steps_per_epoch={steps_per_epoch}, expected the steps of one"
         )
     return SmallLoss(loss, options.noise_rate, round(options.selection_epochs * steps_per_epoch))
-
-
-def _plain(options: LossOptions, multi_label: bool, label_smoothing: float) -> RowLoss:
-    if options.loss == "bootstrap":
-        return SoftBootstrapping(
-            options.bootstrap_beta, multi_label=multi_label, label_smoothing=label_smoothing
-        )
-    if options.loss == "lq":
-        return GeneralisedCrossEntropy(
-            options.lq_power, multi_label=multi_label, label_smoothing=label_smoothing
-        )
-    return CrossEntropy(multi_label=multi_label, label_smoothing=label_smoothing)

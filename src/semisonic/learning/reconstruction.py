@@ -223,8 +223,11 @@ def layer_decoder(autoencoder: AutoEncoder, number: int) -> Decoder:
 
 
 @torch.no_grad()
-def put_together(autoencoder: AutoEncoder, decoders: list[Decoder]) -> int:
+def put_together(autoencoder: AutoEncoder, decoders: list[Decoder]) -> None:
     """Give the auto-encoder's decoder the convolutions of its layers' decoders.
+
+    Those of another shape are left as they were: the sub-pixel decoder makes all cells of a pool
+    in the convolution before it, which may belong to another part.
 
     Parameters
     ----------
@@ -232,20 +235,9 @@ def put_together(autoencoder: AutoEncoder, decoders: list[Decoder]) -> int:
         Its encoder was trained part by part; its decoder is overwritten.
     decoders : list of Decoder
         In the order of the parts.
-
-    Returns
-    -------
-    int
-        How many convolutions were taken over. Those of another shape are left as they were:
-        the sub-pixel decoder makes all cells of a pool in the convolution before it, which
-        may belong to another part.
     """
-    own = autoencoder.decoder.convs
     theirs: list[nn.Module] = [conv for one in reversed(decoders) for conv in one.convs]
-    taken = 0
-    for mine, trained in zip(own, theirs, strict=True):
+    for mine, trained in zip(autoencoder.decoder.convs, theirs, strict=True):
         source, target = trained.state_dict(), mine.state_dict()
         if all(source[name].shape == target[name].shape for name in target):
             mine.load_state_dict(source)
-            taken += 1
-    return taken

@@ -33,10 +33,9 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from semisonic.core.errors import DataError, ModelError, OptionError
-from semisonic.learning.losses import CrossEntropy
+from semisonic.core.errors import ModelError, OptionError
+from semisonic.learning.losses import CrossEntropy, shares
 from semisonic.learning.objective import BatchLike, Objective, full_precision, targets_of
 
 if TYPE_CHECKING:
@@ -156,47 +155,7 @@ class Supervised(Objective):
         """The term ``accuracy``; nothing for a model of several labels."""
         if self.model.multi_label:
             return {}
-        return {"accuracy": _batch_accuracy(logits.detach(), target)}
-
-
-def shares(target: Tensor, n_classes: int) -> Tensor:
-    """Targets as shares of classes.
-
-    Parameters
-    ----------
-    target : Tensor
-        Class numbers, (batch,), or shares, (batch, class).
-    n_classes : int
-
-    Returns
-    -------
-    Tensor of float, shape (batch, class)
-
-    Raises
-    ------
-    DataError
-        For anything else.
-
-    Examples
-    --------
-    >>> shares(torch.tensor([1, 0]), 2).tolist()
-    [[0.0, 1.0], [1.0, 0.0]]
-    """
-    if target.ndim == 1 and not target.is_floating_point():
-        return functional.one_hot(target, n_classes).float()
-    if target.ndim == 2 and target.shape[1] == n_classes:
-        return target.float()
-    raise DataError(
-        f"targets: found shape {tuple(target.shape)} and type {target.dtype}, expected class "
-        f"numbers (batch,) or shares (batch, {n_classes})"
-    )
-
-
-@torch.no_grad()
-def _batch_accuracy(logits: Tensor, target: Tensor) -> Tensor:
-    """Share of clips whose highest logit is the (largest) target, a scalar in 0..1."""
-    wanted = target if target.ndim == 1 else target.argmax(dim=1)
-    return (logits.argmax(dim=1) == wanted).float().mean()
+        return {"accuracy": (logits.argmax(dim=1) == target.argmax(dim=1)).float().mean()}
 
 
 class Joint(Objective):

@@ -41,7 +41,7 @@ from torch.nn.utils import clip_grad_norm_
 from semisonic.core.errors import OptionError, TrainingError
 from semisonic.core.files import write_json
 from semisonic.core.options import check, nearest
-from semisonic.core.progress import TimeEstimate, bar
+from semisonic.core.progress import bar
 from semisonic.core.seeds import derive
 from semisonic.learning.objective import BatchLike, Objective, move_towards
 from semisonic.training.checkpoint import (
@@ -638,15 +638,12 @@ def _deferred_interrupt() -> Iterator[Interrupt]:
 def _shown(t: Training, label: str) -> Iterator[Callable[[int], None]]:
     """A progress bar of the first process; gives the function that moves it by some steps."""
     total = t.options.n_steps(t.steps_per_epoch)
-    epochs = f"{t.options.epochs} epochs{' at most' if t.options.patience else ''}"
-    forecast = TimeEstimate(label, total - t.step, f"steps ({epochs})")
 
     def show(n_steps: int) -> None:
         if n_steps and progress is not None:
             rate = t.optimizer.param_groups[0]["lr"]
             progress.set_postfix_str(f"loss {t.meter.latest:.4g}, lr {rate:.2g}", refresh=False)
             progress.update(n_steps)
-            forecast.done(n_steps)
 
     with bar(total, label, "step", t.step) if t.world.is_first else nullcontext() as progress:
         yield show

@@ -27,7 +27,7 @@ def main() -> None:
     with contextlib.suppress(AttributeError, OSError):
         os.nice(_NICE)  # the page comes first
     progress.listen(
-        lambda at: _say(label=at.label, n=at.n, total=at.total, seconds_left=at.seconds_left)
+        lambda label, n, total, left: _say(label=label, n=n, total=total, seconds_left=left)
     )
     try:
         from semisonic.labeling.options import ProjectOptions

@@ -24,7 +24,7 @@ from semisonic.data.datasets.layout import DatasetPath, Layout, locate
 from semisonic.data.datasets.published import UNVERIFIED_TABLE
 from semisonic.data.events import NEGATIVE, PRESENCES, clips_from_events, scored_note
 from semisonic.data.formats.read import LabelSet, collect_labels, format_of, recognise_format
-from semisonic.data.label_log import ResolvedLabels, is_log, read_log, replay
+from semisonic.data.label_log import ResolvedLabels, is_log, read_log
 from semisonic.data.options import ReadOptions
 from semisonic.data.recording_names import groups_by_name
 from semisonic.data.tables import (
@@ -323,7 +323,7 @@ def _read_log(dataset: DatasetPath, options: ReadOptions) -> Clips:
         When recordings are missing, or a line is no entry.
     """
     found = read_log(dataset.path)
-    current = ResolvedLabels(found.root, replay(found.entries), dataset.name)
+    current = ResolvedLabels(found.root, found.entries, dataset.name)
     clips = current.clips(group=options.group)
     there = np.array([os.path.isfile(path) for path in clips.paths], np.bool_)
     missing = sorted({str(clips.paths[row]) for row in np.flatnonzero(~there)})
@@ -342,7 +342,7 @@ def _recognise_log(dataset: DatasetPath) -> str | None:
 
 LABEL_LOG = Layout("log", "a label log", _read_log, _recognise_log)
 CSV = Layout("csv", "a table of files and labels", _read_csv, _recognise_csv)
-BIRDNET, KALEIDOSCOPE, CSV_WIDE, RAVEN, AUDACITY = (
+LABEL_FILES = tuple(
     Layout(kind, title, _reader(kind), _recogniser(kind))
     for kind, title in {
         "birdnet": "tables of BirdNET-Analyzer",

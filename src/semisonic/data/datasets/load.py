@@ -1,12 +1,14 @@
-"""One function for any data set, which can say why it reads it as it does."""
+"""Data sets as tables of clips: any path that a user names, whatever lies there."""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections import Counter
-from collections.abc import Iterable, Sequence
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
@@ -15,46 +17,104 @@ from semisonic.core.errors import AudioError, DataError, OptionError
 from semisonic.core.options import nearest
 from semisonic.core.text import count_text
 from semisonic.data.clips import Clips
-from semisonic.data.datasets.folders import CLASS_FOLDERS, FILES
-from semisonic.data.datasets.label_tables import (
-    AUDACITY,
-    BIRDNET,
-    CSV,
-    CSV_WIDE,
-    KALEIDOSCOPE,
-    LABEL_LOG,
-    RAVEN,
-)
-from semisonic.data.datasets.layout import DatasetPath, Layout
-from semisonic.data.datasets.published import (
-    CURATED2019,
-    ESC10,
-    ESC50,
-    ESC_FOLDERS,
-    ESC_US,
-    FSDKAGGLE2018,
-    FSDKAGGLE2019,
-    NOISY2019,
-    URBANSOUND,
-    URBANSOUND8K,
-    URBANSOUND_FOREGROUND,
-    VERIFIED2018,
-)
+from semisonic.data.datasets.label_tables import CSV, LABEL_FILES, LABEL_LOG
+from semisonic.data.datasets.layout import DatasetPath, Layout, first_folder
+from semisonic.data.datasets.published import ESC, PARTS, PUBLISHED
 from semisonic.data.options import LABEL_CHOICES, ReadOptions
+from semisonic.data.recording_names import groups_by_name
 from semisonic.data.recordings import COPIES, known_recordings
 
 _log = logging.getLogger(__name__)
 
 
+# Folders of recordings: class folders, and recordings without labels.
+#
+# Folders inside a class folder may be nested at will. Files directly in the root, and those in
+# a folder called ``unlabelled`` (or ``unlabeled``), stand in the table without a label.
+
+
+_UNLABELLED_FOLDERS = frozenset({"", "unlabelled", "unlabeled"})
+_PART = re.compile(r"^(?P<stem>.*\S)[\s._-]+part[\s._-]*\d+$", re.IGNORECASE)
+
+
+def _recognise_class_folders(dataset: DatasetPath) -> str | None:
+    """A folder that has recordings in first-level folders."""
+    folders = {first_folder(file) for file in dataset.audio} - {""}
+    if not any(folder.lower() not in _UNLABELLED_FOLDERS for folder in folders):
+        return None
+    return f"recordings in {len(folders)} folders, each named after its class"
+
+
+def _read_class_folders(dataset: DatasetPath, options: ReadOptions) -> Clips:
+    """List the recordings; label each with its first-level folder."""
+    files = dataset.need_audio()
+    folders = {first_folder(file) for file in files}
+    named = {folder for folder in folders if folder.lower() not in _UNLABELLED_FOLDERS}
+    label_of = dict.fromkeys(folders - named, "")
+    label_of |= merge_parts(named) if options.merge_parts else {name: name for name in named}
+    notes = []
+    for label in sorted(set(label_of.values()) - {""}):
+        parts = sorted(name for name in named if label_of[name] == label)
+        if len(parts) > 1:
+            notes.append(f"the folders {', '.join(parts)} are one class, {label}")
+    labels = [label_of[first_folder(file)] for file in files]
+    groups, told = groups_by_name(files, options.group, labels, class_folders=True)
+    notes += told
+    if bare := labels.count(""):
+        notes.append(f"without a label: {count_text(bare, 'recording')} outside class folders")
+    alone = sum(file == group for file, group in zip(files, groups, strict=True))
+    if options.group == "folder" and alone:
+        notes.append(
+            f"directly in a class folder: {count_text(alone, 'recording')}, each a group of its own"
+        )
+    rows = (
+        {"file": file, "labels": label, "group": group}
+        for file, label, group in zip(files, labels, groups, strict=True)
+    )
+    return Clips.from_rows(dataset.path, rows, name=dataset.name, notes=notes)
+
+
+def merge_parts(folders: Iterable[str]) -> dict[str, str]:
+    """The class of each folder when folders such as ``Cat-Part1``, ``Cat-Part2`` are one class.
+
+    A lone folder that happens to end in ``Part1`` keeps its name.
+    """
+    stems = {name: found["stem"] if (found := _PART.match(name)) else name for name in folders}
+    shared = Counter(stems.values())
+    return {name: stem if shared[stem] > 1 else name for name, stem in stems.items()}
+
+
+def _recognise_files(dataset: DatasetPath) -> str | None:
+    """Any audio file, or a folder with recordings directly in it and no class folders."""
+    if dataset.kind == "recording":
+        return "one recording"
+    if dataset.audio and not any("/" in file for file in dataset.audio):
+        n = count_text(len(dataset.audio), "recording")
+        return f"{n} directly in the folder, no folders, no table"
+    return None
+
+
+def _read_files(dataset: DatasetPath, options: ReadOptions) -> Clips:
+    """List every recording below the folder; none gets a label."""
+    if dataset.kind == "recording":
+        path = Path(os.path.abspath(dataset.path))
+        return Clips.from_files(path.parent, [path.name], [path.name], dataset.name)
+    files = dataset.need_audio()
+    groups, notes = groups_by_name(files, options.group)
+    return Clips.from_files(dataset.path, files, groups, dataset.name, notes)
+
+
+_FILES = Layout("files", "recordings without labels", _read_files, _recognise_files)
 # In the order in which they are tried: the more special ones first.
 LAYOUTS = (
-    *(LABEL_LOG, ESC50, URBANSOUND8K, URBANSOUND, FSDKAGGLE2018, FSDKAGGLE2019),
-    *(BIRDNET, KALEIDOSCOPE, CSV_WIDE, CSV, RAVEN, AUDACITY),
-    *(ESC_US, ESC_FOLDERS, CLASS_FOLDERS, FILES),
+    *(LABEL_LOG, *PUBLISHED, *LABEL_FILES[:3], CSV, *LABEL_FILES[3:], *ESC),
+    Layout("folders", "a folder of class folders", _read_class_folders, _recognise_class_folders),
+    _FILES,
 )
-# Parts of a data set, to be asked for by name.
-PARTS = (ESC10, URBANSOUND_FOREGROUND, VERIFIED2018, CURATED2019, NOISY2019)
 _BY_KIND = {layout.kind: layout for layout in (*LAYOUTS, *PARTS)}
+
+
+# One function for any data set, which can say why it reads it as it does.
 
 
 def load_clips(
@@ -131,41 +191,28 @@ def load_clips(
     if group == COPIES:
         found = known_recordings(clips, group)
         clips = found.clips.with_columns(notes=(*clips.notes, *found.notes))
-    clips = clips.with_columns(notes=(*clips.notes, *_unread(dataset), *_alike(clips.classes)))
+    clips = clips.with_columns(notes=(*clips.notes, *_more_notes(dataset, clips.classes)))
     for note in clips.notes:
         _log.info("%s: %s", clips.name, note)
     return clips.without_labels() if wanted == "none" else clips
 
 
-def _unread(dataset: DatasetPath) -> list[str]:
-    """A note about recordings that are left out as nothing reads their formats."""
+def _more_notes(dataset: DatasetPath, classes: Sequence[str]) -> Iterator[str]:
+    """Recordings in formats that nothing reads, and classes that are hardly told apart."""
     counts = Counter(PurePosixPath(name).suffix.lower() for name in dataset.unread)
-    if not counts:
-        return []
-    n = counts.total()
-    formats = ", ".join(f"{suffix} ({many})" for suffix, many in counts.most_common())
-    return [
-        f"{n} file{'s' * (n > 1)} left out, in formats that are not read: {formats}; convert to "
-        "WAV or FLAC"
-    ]
-
-
-def _alike(classes: Sequence[str]) -> list[str]:
-    """A note about classes whose names differ by letter case or blanks only."""
-    spellings: dict[str, list[str]] = {}
+    if counts:
+        formats = ", ".join(f"{suffix} ({many})" for suffix, many in counts.most_common())
+        n = count_text(counts.total(), "file")
+        yield f"{n} left out, in formats that are not read: {formats}; convert to WAV or FLAC"
+    spellings = defaultdict(list)
     for name in classes:
-        spellings.setdefault(" ".join(name.casefold().split()), []).append(name)
-    same = [
-        " and ".join(f"'{name}'" for name in names)
-        for names in spellings.values()
-        if len(names) > 1
-    ]
-    if not same:
-        return []
-    return [
-        f"classes that differ in letter case or blanks only: {'; '.join(same)}; if they are one "
-        "class, give them one name"
-    ]
+        spellings[" ".join(name.casefold().split())].append(f"'{name}'")
+    same = [" and ".join(names) for names in spellings.values() if len(names) > 1]
+    if same:
+        yield (
+            f"classes that differ in letter case or blanks only: {'; '.join(same)}; if they are "
+            "one class, give them one name"
+        )
 
 
 def describe_layout(path: str | os.PathLike[str]) -> str:
@@ -238,9 +285,8 @@ def _detect(dataset: DatasetPath) -> tuple[Layout, str]:
             "Expected times and labels with tabs between them, or columns with names"
         )
     dataset.need_audio()
-    return _BY_KIND[
-        "files"
-    ], f"{count_text(len(dataset.audio), 'recording')} and nothing that labels them"
+    n = count_text(len(dataset.audio), "recording")
+    return _FILES, f"{n} and nothing that labels them"
 
 
 # Clips in object storage: a folder, a recording or a table that a URL names.
@@ -372,24 +418,23 @@ def named_from(folder: Path | None, tables: Iterable[Clips]) -> Clips:
     def rename(path: Path) -> str:
         return path_text(path) if folder is None else name_from(root, path)
 
-    rows: dict[tuple[str, float, float | None], dict[str, object]] = {}
+    rows: dict[tuple[str, float, float], dict[str, Any]] = {}
     classes: dict[str, None] = {}
     for clips in tables:
         classes |= dict.fromkeys(clips.classes)
-        files = clips.file.tolist()
-        new_name = {file: rename(clips.root / file) for file in dict.fromkeys(files)}
-        for i, (file, group) in enumerate(zip(files, clips.group.tolist(), strict=True)):
-            name = new_name[file]
-            end = None if np.isnan(clips.end_time[i]) else float(clips.end_time[i])
-            start = float(clips.start_time[i])
-            rows[name, start, end] = {
-                "file": name,
+        new_name = {file: rename(clips.root / file) for file in set(clips.file.tolist())}
+        columns = (clips.file, clips.start_time, np.nan_to_num(clips.end_time, nan=np.inf))
+        more = (clips.group.tolist(), clips.fold.tolist(), clips.label_type.tolist())
+        texts = zip(*(column.tolist() for column in columns), clips.labels, *more, strict=True)
+        for file, start, end, labels, group, fold, kind in texts:
+            rows[new_name[file], start, end] = {
+                "file": new_name[file],
                 "start_time": start,
-                "end_time": end,
-                "labels": clips.labels[i],
+                "end_time": end if end < np.inf else None,
+                "labels": labels,
                 "group": new_name.get(group, group),
-                "fold": int(clips.fold[i]),
-                "label_type": str(clips.label_type[i]),
+                "fold": fold,
+                "label_type": kind,
             }
     return Clips.from_rows(root, rows.values(), classes=tuple(classes), name="recordings")
 

@@ -721,37 +721,46 @@ def _by_tables_of(edition: str) -> Callable[[DatasetPath], str | None]:
     return _by_table(places, training[0].columns)
 
 
-ESC50 = Layout(
-    "esc50", "ESC-50 with meta/esc50.csv", _read_esc50, _by_table(_ESC50_TABLES, _ESC50_COLUMNS)
+PUBLISHED = (
+    Layout(
+        "esc50", "ESC-50 with meta/esc50.csv", _read_esc50, _by_table(_ESC50_TABLES, _ESC50_COLUMNS)
+    ),
+    Layout("urbansound8k", "UrbanSound8K", _read_8k, _recognise_8k),
+    Layout("urbansound", "UrbanSound", _read_urbansound, _recognise_urbansound),
+    *(
+        Layout(name.lower(), name, partial(_read_fsd, edition=name), _by_tables_of(name))
+        for name in _EDITIONS
+    ),
 )
-ESC10 = Layout("esc10", "the ESC-10 part of ESC-50", partial(_read_esc50, only_esc10=True))
-ESC_FOLDERS = Layout(
-    "esc-folders", "ESC in its old layout", _read_esc_folders, _recognise_esc_folders
+"""Data sets with tables, to be recognised before other tables."""
+
+ESC = (
+    Layout("esc-us", "ESC-US, unlabelled", _read_esc_us, _recognise_esc_us),
+    Layout("esc-folders", "ESC in its old layout", _read_esc_folders, _recognise_esc_folders),
 )
-ESC_US = Layout("esc-us", "ESC-US, unlabelled", _read_esc_us, _recognise_esc_us)
-URBANSOUND8K = Layout("urbansound8k", "UrbanSound8K", _read_8k, _recognise_8k)
-URBANSOUND = Layout("urbansound", "UrbanSound", _read_urbansound, _recognise_urbansound)
-URBANSOUND_FOREGROUND = Layout(
-    "urbansound-foreground",
-    "the foreground events of UrbanSound",
-    partial(_read_urbansound, only_foreground=True),
+"""Data sets that are told by names of files and folders."""
+
+PARTS = (
+    Layout("esc10", "the ESC-10 part of ESC-50", partial(_read_esc50, only_esc10=True)),
+    Layout(
+        "urbansound-foreground",
+        "the foreground events of UrbanSound",
+        partial(_read_urbansound, only_foreground=True),
+    ),
+    Layout(
+        "fsdkaggle2018-verified",
+        "the verified clips of FSDKaggle2018",
+        partial(_read_fsd, edition="FSDKaggle2018", only=lambda _, kind: kind == POSITIVE),
+    ),
+    Layout(
+        "fsdkaggle2019-curated",
+        "the curated clips of FSDKaggle2019 and its test part",
+        partial(_read_fsd, edition="FSDKaggle2019", only=lambda part, _: part == "curated"),
+    ),
+    Layout(
+        "fsdkaggle2019-noisy",
+        "the noisy clips of FSDKaggle2019 and its test part",
+        partial(_read_fsd, edition="FSDKaggle2019", only=lambda part, _: part == "noisy"),
+    ),
 )
-FSDKAGGLE2018, FSDKAGGLE2019 = (
-    Layout(name.lower(), name, partial(_read_fsd, edition=name), _by_tables_of(name))
-    for name in _EDITIONS
-)
-VERIFIED2018 = Layout(
-    "fsdkaggle2018-verified",
-    "the verified clips of FSDKaggle2018",
-    partial(_read_fsd, edition="FSDKaggle2018", only=lambda _, kind: kind == POSITIVE),
-)
-CURATED2019 = Layout(
-    "fsdkaggle2019-curated",
-    "the curated clips of FSDKaggle2019 and its test part",
-    partial(_read_fsd, edition="FSDKaggle2019", only=lambda part, _: part == "curated"),
-)
-NOISY2019 = Layout(
-    "fsdkaggle2019-noisy",
-    "the noisy clips of FSDKaggle2019 and its test part",
-    partial(_read_fsd, edition="FSDKaggle2019", only=lambda part, _: part == "noisy"),
-)
+"""Parts of data sets, to be asked for by name."""

@@ -22,7 +22,7 @@ from semisonic.core.text import count_text
 from semisonic.data.datasets.layout import TEXT_SUFFIXES, RecordingNames
 from semisonic.data.events import Events
 from semisonic.data.formats.formats import BY_NAME, TRIED, Format, LabelFile, Row
-from semisonic.data.label_log import ResolvedLabels, is_log, read_log, replay
+from semisonic.data.label_log import ResolvedLabels, is_log, read_log
 from semisonic.data.tables import read_head
 
 AUTO = "auto"
@@ -195,7 +195,7 @@ def collect_labels(
 def _log_labels(path: Path, root: Path | None) -> LabelSet:
     """What a label log says now, with recordings named from the root."""
     found = read_log(path)
-    current = ResolvedLabels(found.root, replay(found.entries))
+    current = ResolvedLabels(found.root, found.entries)
     base = os.path.abspath(root or found.root)
     names = [
         Path(os.path.relpath(os.path.join(found.root, file), base)).as_posix()

@@ -420,8 +420,10 @@ def mix(clips: Clips, folder: str | os.PathLike[str], options: MixOptions | None
     def mix_clip(row: int) -> _Made:
         sound, reason = read_sound(clips, row, rate, options)
         made: _Made = {"rows": [], "left_out": reason, "n_scaled": 0}
+        if sound is None:
+            return made
         label, fold = LABEL_SEPARATOR.join(clips.labels[row]), int(clips.fold[row])
-        for copy in range(options.copies) if sound is not None else ():
+        for copy in range(options.copies):
             rng = generator(options.seed, "window", names[row], copy)
             wave, _, place = backgrounds.draw(rng, part_of[fold])
             event = _mix_one(rng, wave, sound, options)
