@@ -5,10 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile as sf
 from detecting_sounds import write_detection_kinds
-from tiny_sounds import KINDS, MEL, NOTATION, QUICK, RATE, sound, write_kinds
+from tiny_sounds import KINDS, MEL, NOTATION, QUICK, RATE, features_of_kinds, sound, write_kinds
+
+
+@pytest.fixture(scope="module")
+def features(request: pytest.FixtureRequest) -> np.ndarray:
+    """Features of as many recordings as the module's ``N`` says; their kinds take turns."""
+    return features_of_kinds(request.module.N)
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,6 @@ FIT = FitOptions(steps=60, epoch_steps=20, learning_rate=5e-3, **PLAIN)
 HOW = {
     "supervised": MethodOptions(),
     "fixmatch": MethodOptions(threshold=0.7, augment="weak"),
-    "mean-teacher": MethodOptions(pool_weight=10.0, teacher_decay=0.9),
     "noisy-student": MethodOptions(threshold=0.5, rounds=1),
     "probe": MethodOptions(threshold=0.5),
 }

@@ -94,7 +94,7 @@ def test_it_is_pre_trained_by_comparing_views() -> None:
     assert len(clf.pretraining_history_) == 2
 
 
-@pytest.mark.parametrize("method", ["fixmatch", "mean-teacher", "probe"])
+@pytest.mark.parametrize("method", ["fixmatch", "pi-model", "probe"])
 def test_it_learns_by_other_methods(method: str) -> None:
     more = {"training": {}, "objective": "simclr"} if method == "probe" else {"objective": "none"}
     clf = make("my-maps", method=method, **more)

@@ -368,8 +368,7 @@ def test_auto_keeps_an_encoder_that_tells_sounds_apart(
         output=tmp_path / "given",
     )
     result = train(options)
-    assert result.method in ("probe", "prototype")
-    assert "of 12 labelled clips, each named by the other recordings" in result.summary()
+    assert result.method == "probe"
     before = open_model(trained).encoder.state_dict()
     after = result.outcome.model.encoder.state_dict()
     assert all((after[name] == before[name]).all() for name in before)

@@ -30,7 +30,6 @@ def train_rows(
     rows_pool: Any = (),
     rows_noisy: Any = (),
     truth: np.ndarray | None = None,
-    groups: Any = None,
     **more: Any,
 ) -> TrainedModel:
     """Train on some rows of features."""
@@ -42,7 +41,6 @@ def train_rows(
         _rows(rows_validation),
         _rows(rows_pool),
         _rows(rows_noisy),
-        None if groups is None else np.asarray(groups, str),
         truth,
     )
     return train_model(replace(settings, mel=mel), data, **more)

@@ -41,7 +41,7 @@ def options(tiny_set: Path, output: Path, **changes: object) -> CurveOptions:
         "model": "(4)3c-2p-8fc",
         "mel": MEL,
         "steps": 6,
-        "method": "mean-teacher",
+        "method": "pi-model",
         "goals": (0.4, 1.0),
         "near_copies": False,
         "device": "cpu",

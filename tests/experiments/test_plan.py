@@ -244,7 +244,7 @@ def test_auto_is_settled_for_each_budget() -> None:
     for _, job in make_plan(recipe, labelled, big).cells:
         few = bool(job.budget.labels_per_class)
         pool = job.arm == "labels and pool"
-        by_labels = "probe" if pool else "probe or prototype"  # without guesses
+        by_labels = "probe"
         assert job.setting.method == (by_labels if few else "supervised")
         assert job.setting.start == "synthetic"
         # The labelled clips alone are too few to be told apart here.

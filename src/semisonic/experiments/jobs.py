@@ -12,11 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.classifier.config import (
-    LEFT_OUT,
     MAJORITY,
     MEAN,
     NO_OBJECTIVE,
-    PROTOTYPE,
     SOLVED,
     MethodOptions,
     PretextOptions,
@@ -158,11 +156,6 @@ def named_training(
             loss=plain.loss,
             dropout=plain.dropout,
             label_smoothing=plain.label_smoothing,
-        )
-    if setting.method in (PROTOTYPE, LEFT_OUT):
-        reads, job = (
-            replace(reads, method_params=plain.method_params),
-            replace(job, pool=job.pool[:0]),
         )
     if setting.method == "supervised":
         reads = replace(reads, method_params=_without_pool(setting.method_params))

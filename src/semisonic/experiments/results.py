@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from semisonic.classifier.config import AUTO, PROBE, PROTOTYPE, SOLVED, WITHOUT_POOL
+from semisonic.classifier.config import AUTO, PROBE, SOLVED, WITHOUT_POOL
 from semisonic.core.text import Result, count_text
 from semisonic.evaluation.comparison import Comparison, compare_setting_pairs, compare_settings
 from semisonic.evaluation.predictions import Predictions, ensemble
@@ -323,13 +323,7 @@ def _differences(recipe: Recipe) -> list[str]:
         notes.append(
             "The method probe, which auto chooses where labels are few, learns a linear layer on "
             "the encoder's embeddings and leaves the encoder as it is. It has no epochs: its "
-            "curves show rounds of guesses about the pool. Without a pool auto takes prototypes "
-            "instead where these name labelled clips that were left out clearly better."
-        )
-    if PROTOTYPE in methods:
-        notes.append(
-            "The method prototype takes the mean embedding of each class's labelled clips for the "
-            "class and leaves the encoder as it is."
+            "curves show rounds of pseudo-labels."
         )
     methods = [method for method in methods if method not in (AUTO, *WITHOUT_POOL)]
     if methods:

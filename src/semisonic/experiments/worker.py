@@ -323,7 +323,6 @@ def run_train(job: TrainJob) -> None:
         rows_train,
         sounding(features, table.rows_of(job.validation), owner, segments.silence_db),
         pool,
-        groups=np.append(labelled.group, "")[np.minimum(owner, len(labelled))],
         truth=target,
     )
     outcome, made = train_with_patches(
