@@ -42,10 +42,6 @@ IN_BATCH = (
     "once before training; auto: on a GPU"
 )
 IN_BATCH_CHOICES = ("auto", "yes", "no")
-PROCESSES = (
-    "processes that train the one network together (distributed data parallel), each with its "
-    "share of every batch; more than 1 need the engine ray"
-)
 LICENCE = "on what terms the model may be used, as text for its file and card"
 
 PUBLISHED_NAMES = ("yamnet", "cnn14", "mn04", "mn10")
@@ -73,7 +69,6 @@ class PretrainOptions(ReadOptions, JobOptions):
     mel: MelOptions = option(MelOptions(), "front end")
     pretext: PretextOptions = option(PretextOptions(), PRETEXT_HELP)
     fit: FitOptions = option(PRETRAIN_FIT, "training loop; for simclr the defaults are others")
-    processes: int = option(1, PROCESSES, minimum=1)
     where: EngineOptions = option(EngineOptions(), "engine")
 
     def settled(self) -> PretrainOptions:
@@ -130,7 +125,6 @@ class TrainOptions(TrainConfig, LabelledOptions, JobOptions):
     )
     licence: str = option("", LICENCE)
     in_batch: str = option("auto", IN_BATCH, choices=IN_BATCH_CHOICES)
-    processes: int = option(1, PROCESSES, minimum=1)
     where: EngineOptions = option(EngineOptions(), "engine")
 
     @property

@@ -6,7 +6,6 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +26,6 @@ from semisonic.classifier.provenance import DataPart, PublishedOrigin, chained
 from semisonic.classifier.run_files import (
     about,
     cache_of,
-    in_processes,
     open_run,
     prepare_in,
     record_data,
@@ -256,8 +254,7 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
             pretrain=options.fit,
             pretext=options.pretext,
         )
-        training = partial(
-            pretrain_encoder,
+        outcome = pretrain_encoder(
             config,
             prepared.features,
             kept,
@@ -265,8 +262,8 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
             seed=options.seed,
             folder=run.path("training"),
             start=start,
+            device=options.device,
         )
-        outcome = in_processes(training, options.processes, engine, options.device)
         parts = {"pretraining": DataPart.of(pool, hashes).to_dict()}
         parts = with_start(parts, options.encoder, run)
         file = save_pretrained(run.path(ENCODER), outcome, about("pretrain", options, **parts))

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from matplotlib.figure import Figure
@@ -32,7 +31,6 @@ FREE = (
     "cache",
     "batch_size",
     "where",
-    "processes",
     "fit.checkpoint_interval",
     "pretrain.checkpoint_interval",
 )
@@ -188,26 +186,3 @@ def write_figure(path: Path, figure: Figure) -> Path:
     with replacing(path) as part:
         part.write_bytes(figure_png(figure).png)
     return path
-
-
-Outcome = TypeVar("Outcome")
-
-
-def in_processes(
-    training: Callable[..., Outcome], processes: int, engine: Engine, device: str
-) -> Outcome:
-    """Call a training here, or in several processes of the engine.
-
-    Parameters
-    ----------
-    training : callable
-        Takes ``device``; goes on from its checkpoint when it is called again.
-    processes : int
-    engine : Engine
-    device : str
-        In several processes "auto" is the processor.
-    """
-    if processes == 1:
-        return training(device=device)
-    place = "cpu" if device == "auto" else device
-    return engine.distributed(partial(training, device=place), processes, place)

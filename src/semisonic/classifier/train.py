@@ -6,7 +6,6 @@ import dataclasses
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +48,6 @@ from semisonic.classifier.run_files import (
     about,
     cache_in,
     cache_of,
-    in_processes,
     open_run,
     prepare_in,
     record_data,
@@ -290,11 +288,6 @@ def _ready(options: TrainOptions, clips: Clips, run: RunFolder, engine: Engine) 
     check_objective(options)
     if job.config.has_noisy_part:
         check_noisy(options.method)
-    if options.processes > 1 and options.method in (*SOLVED, "noisy-student"):
-        raise OptionError(
-            f"option 'processes': found {options.processes} with the method '{options.method}', "
-            "which is not trained by several processes; take 1, or another method"
-        )
     start = job.encoder(device=options.device, workers=options.workers)
     whole = whole_of(options, clips.classes)
 
@@ -428,15 +421,14 @@ def train(options: TrainOptions) -> TrainResult:
         training = _ready(options, clips, run, engine)
         options, ready, notes = training.options, training.ready, training.notes
         prepared, held, table = ready.prepared, ready.data.validation, training.job.labelled.clips
-        work = partial(
-            train_model,
+        outcome = train_model(
             ready.config,
             ready.data,
             seed=options.seed,
             folder=run.path("training"),
             start=training.start,
+            device=options.device,
         )
-        outcome = in_processes(work, options.processes, engine, options.device)
         options = replace(options, method=outcome.method)
         if outcome.because:
             notes += (outcome.because,)
@@ -598,11 +590,6 @@ def find_rate(options: FindRateOptions) -> FindRateResult:
     OptionError, DataError, ModelError
         As ``train`` does; and for a method that solves for its class layer.
     """
-    if options.processes > 1:
-        raise OptionError(
-            f"option 'processes': found {options.processes}, but rates are tried by one "
-            "process; leave it out"
-        )
     if options.method in SOLVED:
         raise OptionError(
             f"option 'method': '{options.method}' solves for its class layer and has no learning "
