@@ -3,7 +3,7 @@
     python benchmarks/general_encoder.py yamnet.encoder path/to/esc10 \\
         -o benchmarks/results/general-encoder.json
 
-Every clip is embedded once (a long one by the mean of its windows); then ``fit_class_layer``
+Every clip is embedded once (a long one by the mean of its windows); then ``fit_probe``
 learns from labels drawn by recording, alone and with the training folds as a pool. Each clip is
 scored once a draw, by a layer that has not learned from its fold. Not from scratch: the result
 says what the encoder was trained on.
@@ -27,7 +27,7 @@ from measuring import head
 from semisonic.classifier.config import MethodOptions
 from semisonic.classifier.model_file import open_encoder
 from semisonic.classifier.prepare import prepare
-from semisonic.classifier.probe import fit_class_layer
+from semisonic.classifier.probe import fit_probe
 from semisonic.classifier.scoring import embed_rows, mean_by
 from semisonic.classifier.training import frontend_of
 from semisonic.core.files import write_json
@@ -86,7 +86,7 @@ def accuracies(clips: Any, x: NDArray[np.float32], labels: int, arm: str) -> lis
             rows = label_budget(clips, split.train, labels, draw) if labels else split.train
             pool = split.train if arm != ARMS[0] else np.zeros(0, np.int64)
             model: Any = Embedded(x.shape[1], clips.classes)
-            fit_class_layer("probe", model, x[:, None, :, None], target, rows, pool, HOW)
+            fit_probe(model, x[:, None, :, None], target, rows, pool, HOW)
             folds.append(float(np.mean(model.named(x[split.test]) == target[split.test])))
         draws.append(folds)
     return draws

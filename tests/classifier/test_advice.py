@@ -17,7 +17,6 @@ from semisonic.classifier.config import (
     FRESH,
     GENERAL,
     GIVEN,
-    LEFT_OUT,
     METHODS,
     PRETRAIN_FIT,
     SOLVED,
@@ -74,7 +73,7 @@ def test_a_choice_can_be_carried_out_and_is_explained(
     situation: DataSummary, objective: str
 ) -> None:
     choice = advised(situation, objective)
-    assert choice.method in (*METHODS, LEFT_OUT)
+    assert choice.method in METHODS
     check(choice.method_params)
     check(choice.fit)
     assert (choice.fit.steps > 0) == (choice.method not in SOLVED)  # which has none
@@ -92,7 +91,7 @@ def test_few_labels_choose_among_what_was_learned_without_any() -> None:
     assert (few.method, few.objective, few.start) == ("probe", "simclr", SYNTHETIC)
     assert "320 clips (280 without labels)" in few.because
     alone = advised(DataSummary(4, 40, 0))
-    assert (alone.method, alone.objective, alone.start) == (LEFT_OUT, "none", SYNTHETIC)
+    assert (alone.method, alone.objective, alone.start) == ("probe", "none", SYNTHETIC)
     assert "40 clips are too few" in alone.because
     many = advised(DataSummary(200, 2000, 5000))
     assert (many.method, many.objective) == ("supervised", "simclr")
@@ -123,7 +122,7 @@ def test_auto_keeps_an_encoder_and_an_objective_that_were_given() -> None:
     assert (given_encoder.method, given_encoder.objective) == ("probe", "simclr")
     assert given_encoder.start == GIVEN
     as_it_is = resolved(asked(), DataSummary(4, 40), start=GIVEN)
-    assert (as_it_is.method, as_it_is.objective) == (LEFT_OUT, "none")
+    assert (as_it_is.method, as_it_is.objective) == ("probe", "none")
     assert resolved(asked(), DataSummary(4, 40, multi_label=True), start=GIVEN).method == "probe"
     drawn = resolved(asked(), DataSummary(4, 40), start=DRAWN)  # reconstruction tells little apart
     assert (drawn.method, drawn.objective) == ("supervised", "none")
@@ -154,13 +153,11 @@ def test_few_labels_are_all_learned_from() -> None:
     assert validation_share("supervised", 0.15, 8) == 0.15
 
 
-def test_each_method_has_its_own_weight_and_decay_unless_given() -> None:
+def test_each_method_has_its_own_weight_unless_given() -> None:
     plain = MethodOptions()
-    assert plain.weight_for("mean-teacher") == plain.weight_for("pi-model") == 30.0
+    assert plain.weight_for("pi-model") == 30.0
     assert plain.weight_for("fixmatch") == plain.weight_for("joint") == 1.0
-    assert (plain.decay_for("mean-teacher"), plain.decay_for("fixmatch")) == (0.99, 0.0)
-    given_values = MethodOptions(pool_weight=0.0, teacher_decay=0.0)
-    assert given_values.weight_for("pi-model") == given_values.decay_for("mean-teacher") == 0.0
+    assert MethodOptions(pool_weight=0.0).weight_for("pi-model") == 0.0
 
 
 @pytest.mark.parametrize(
@@ -169,7 +166,7 @@ def test_each_method_has_its_own_weight_and_decay_unless_given() -> None:
         ("supervised", MethodOptions(threshold=0.5), "threshold"),
         ("probe", MethodOptions(mixup=0.4), "mixup"),
         ("fixmatch", MethodOptions(rounds=3), "rounds"),
-        ("pi-model", MethodOptions(teacher_decay=0.9), "teacher_decay"),
+        ("fixmatch", MethodOptions(ramp_steps=9), "ramp_steps"),
         ("noisy-student", MethodOptions(pool_ratio=3.0), "pool_ratio"),
     ],
 )
@@ -213,7 +210,6 @@ def test_every_option_has_a_method_that_reads_it() -> None:
         3.0,
         0.5,
         10,
-        0.5,
         0.8,
         0.5,
         3,

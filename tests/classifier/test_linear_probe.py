@@ -1,4 +1,4 @@
-"""The method ``probe``: the encoder stays, a linear class layer is learned."""
+"""The method ``probe``: the encoder stays, a linear class layer is solved for."""
 
 from __future__ import annotations
 
@@ -7,28 +7,19 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
-from tiny_sounds import KINDS, MEL, NOTATION, sound
+from tiny_sounds import KINDS, MEL, NOTATION
 from training_rows import train_rows
 
 from semisonic.classifier.config import MethodOptions, TrainConfig
-from semisonic.classifier.prepare import prepare_waves
 from semisonic.classifier.probe import STRENGTH
 from semisonic.classifier.scoring import embed_rows, score_rows
 from semisonic.classifier.training import TrainedModel
-from semisonic.data.clips import Clips
 from semisonic.models.sound_model import build
 
 N, LABELLED = 60, np.arange(6)
 TARGET = np.arange(N) % 3
 POOL = np.arange(6, 45)
 TEST = np.arange(45, N)
-
-
-@pytest.fixture(scope="module")
-def features() -> np.ndarray:
-    waves = [sound(KINDS[i % 3], i) for i in range(N)]
-    clips = Clips.from_rows(".", [{"file": f"{i:02d}"} for i in range(N)])
-    return np.asarray(prepare_waves(clips, waves, MEL).features)
 
 
 def run(features: np.ndarray, how: MethodOptions | None = None, **more: object) -> TrainedModel:

@@ -8,16 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_sounds import KINDS, MEL, NOTATION, PLAIN, sound
+from tiny_sounds import KINDS, MEL, NOTATION, PLAIN
 from training_rows import train_rows
 
 from semisonic.classifier.config import METHODS, WITHOUT_POOL, MethodOptions, TrainConfig
-from semisonic.classifier.prepare import prepare_waves
 from semisonic.classifier.probe import align, pseudo_labels
 from semisonic.classifier.scoring import score_rows
 from semisonic.classifier.training import TrainedModel
 from semisonic.core.errors import DataError
-from semisonic.data.clips import Clips
 from semisonic.training.options import FitOptions
 
 N, LABELLED = 60, np.arange(6)
@@ -29,18 +27,10 @@ OPTIONS = {
     "supervised": MethodOptions(),
     "probe": MethodOptions(threshold=0.5),
     "pi-model": MethodOptions(pool_weight=10.0, ramp_steps=20),
-    "mean-teacher": MethodOptions(pool_weight=10.0, teacher_decay=0.9),
     "joint": MethodOptions(pool_weight=0.5),
     "fixmatch": MethodOptions(threshold=0.7, mixup=0.2, augment="weak"),
     "noisy-student": MethodOptions(threshold=0.5, rounds=1),
 }
-
-
-@pytest.fixture(scope="module")
-def features() -> np.ndarray:
-    waves = [sound(KINDS[i % 3], i) for i in range(N)]
-    clips = Clips.from_rows(".", [{"file": f"{i:02d}"} for i in range(N)])
-    return np.asarray(prepare_waves(clips, waves, MEL).features)
 
 
 def run(features: np.ndarray, method: str, **more: object) -> TrainedModel:

@@ -9,19 +9,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_sounds import KINDS, MEL, NOTATION, PLAIN, QUICK_PRETRAIN, sound
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny_sounds import MEL, NOTATION, PLAIN, QUICK_PRETRAIN, features_of_kinds
 from training_rows import pretrain_rows
 
 from semisonic.classifier import pretraining
 from semisonic.classifier.config import OBJECTIVES, WITHOUT_DECODER, PretextOptions, TrainConfig
-from semisonic.classifier.prepare import prepare_waves
-from semisonic.classifier.pretraining import PretrainOutcome, build_view
-from semisonic.core.errors import ModelError, OptionError
+from semisonic.classifier.pretraining import (
+    PretrainOutcome,
+    build_view,
+    hold_out_recordings,
+)
+from semisonic.classifier.training import choose_decoder
+from semisonic.core.errors import DataError, ModelError, OptionError
 from semisonic.data.clips import Clips
 from semisonic.features.options import MelOptions
 from semisonic.models.pretrained import AutoEncoder
 from semisonic.training.options import FitOptions
 
+N = 30
 SMALL_VIEWS = PretextOptions(view_share=0.6)
 PRETEXT = {
     "denoising": PretextOptions(noise_db=4.0),
@@ -29,17 +36,6 @@ PRETEXT = {
     "simclr": SMALL_VIEWS,
 }
 LEARN = FitOptions(epochs=8, learning_rate=5e-3, **PLAIN)
-
-
-def sounds(mel: MelOptions) -> np.ndarray:
-    waves = [sound(KINDS[i % 3], i) for i in range(30)]
-    clips = Clips.from_rows(".", [{"file": f"{i:02d}"} for i in range(30)])
-    return np.asarray(prepare_waves(clips, waves, mel).features)
-
-
-@pytest.fixture(scope="module")
-def features() -> np.ndarray:
-    return sounds(MEL)
 
 
 def run(
@@ -54,7 +50,7 @@ def run(
     folder: Path | None = None,
     pretext: PretextOptions | None = None,
 ) -> PretrainOutcome:
-    settings = TrainConfig(
+    config = TrainConfig(
         model,
         decoder=decoder,
         pretrain=fit,
@@ -62,9 +58,7 @@ def run(
         pretext=pretext or PRETEXT.get(objective, PretextOptions()),
     )
     rows = np.arange(30)
-    return pretrain_rows(
-        features, rows[:22], rows[22:], settings, mel=mel, seed=seed, folder=folder
-    )
+    return pretrain_rows(features, rows[:22], rows[22:], config, mel=mel, seed=seed, folder=folder)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
@@ -86,7 +80,7 @@ def test_each_objective_learns(features: np.ndarray, objective: str) -> None:
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_features_of_two_channels(objective: str) -> None:
     mel = replace(MEL, deltas=True)
-    outcome = run(sounds(mel), objective, replace(QUICK_PRETRAIN, epochs=1), mel=mel)
+    outcome = run(features_of_kinds(N, mel), objective, replace(QUICK_PRETRAIN, epochs=1), mel=mel)
     assert outcome.network.encoder.in_channels == 2
     assert math.isfinite(outcome.error)
 
@@ -180,3 +174,81 @@ def test_with_everything_off_a_view_is_the_clip(
     assert torch.equal(build_view(off, MEL)(x), x)
     cut = build_view(replace(off, view_share=0.5), MEL)(x)
     assert cut.shape == (4, 1, 16, MEL.count_frames(2000))
+
+
+def test_a_giant_recording_is_learnt_from() -> None:
+    """A night in a pool of short clips must not become the held-out part."""
+    group = np.array(["night"] * 80 + [f"clip {i}" for i in range(20)])
+    rows = [{"file": f"{i:03d}.wav"} for i in range(100)]
+    clips = Clips.from_rows(Path(), rows).with_columns(group=group)
+    for seed in range(8):
+        held = hold_out_recordings(clips, np.arange(100), 0.1, seed)[1]
+        assert set(group[held]) <= set(group[80:])
+        assert len(held) == 10
+    two = clips[:90].with_columns(group=np.array(["long"] * 60 + ["shorter"] * 30))
+    assert set(two.group[hold_out_recordings(two, np.arange(90), 0.1, 0)[1]]) == {"shorter"}
+
+
+def test_the_error_on_held_out_clips_falls_below_that_of_a_constant(features: np.ndarray) -> None:
+    outcome = run(features, "reconstruction", FitOptions(epochs=15, learning_rate=5e-3, **PLAIN))
+    column = [row["val_loss"] for row in outcome.history]
+    assert outcome.error == pytest.approx(min(column), rel=1e-4)
+    assert outcome.error < 0.6
+    assert outcome.error_db2 == pytest.approx(
+        outcome.error * float(outcome.standardize.std.square()), rel=1e-3
+    )
+    assert {unit.n_units for unit in outcome.dead_units} == {8}
+
+
+def test_statistics_are_those_of_the_training_rows(features: np.ndarray) -> None:
+    outcome = run(features, "reconstruction")
+    seen = features[:22].astype(np.float64)
+    assert float(outcome.standardize.mean) == pytest.approx(seen.mean(), abs=1e-3)
+    assert float(outcome.standardize.std) == pytest.approx(seen.std(), rel=1e-4)
+
+
+def test_the_same_seed_gives_the_same_weights(features: np.ndarray) -> None:
+    first, again, other = (run(features, "reconstruction", seed=s) for s in (0, 0, 1))
+    a, b, c = (o.network.state_dict() for o in (first, again, other))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert not all(torch.equal(a[name], c[name]) for name in a)
+
+
+def test_without_held_out_clips_all_epochs_are_run(features: np.ndarray) -> None:
+    fit = replace(QUICK_PRETRAIN, patience=1)
+    config = TrainConfig(NOTATION, objective="reconstruction", pretrain=fit)
+    outcome = pretrain_rows(features, np.arange(30), [], config, mel=MEL, seed=0)
+    assert len(outcome.history) == 2
+    assert outcome.fit.best_epoch == 2
+    assert np.isnan(outcome.error)
+    with pytest.raises(DataError, match="no clips"):
+        pretrain_rows(features, [], [0], config, mel=MEL, seed=0)
+
+
+def test_auto_un_pools_where_the_encoder_can() -> None:
+    assert choose_decoder("auto", NOTATION, MEL) == "unpool"
+    assert choose_decoder("auto", "small", MEL) == "upsample"
+    assert choose_decoder("subpixel", NOTATION, MEL) == "subpixel"
+
+
+@settings(max_examples=50)
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=40), st.floats(0, 0.5), st.integers(0, 9))
+def test_recordings_are_held_out_as_a_whole(groups: list[int], share: float, seed: int) -> None:
+    clips = Clips.from_rows(
+        ".", [{"file": f"{i:03d}", "group": f"g{g}"} for i, g in enumerate(groups)]
+    )
+    kept, held = hold_out_recordings(clips, np.arange(len(clips)), share, seed)
+    assert sorted([*kept, *held]) == list(range(len(clips)))
+    assert not set(clips.group[kept]) & set(clips.group[held])
+    assert len(kept)
+    if share == 0:
+        assert not len(held)
+
+
+def test_held_out_recordings_do_not_depend_on_the_order_of_rows() -> None:
+    clips = Clips.from_rows(".", [{"file": f"{i:03d}", "group": f"g{i // 3}"} for i in range(60)])
+    rows = np.arange(60)
+    _, held = hold_out_recordings(clips, rows, 0.2, 3)
+    _, shuffled = hold_out_recordings(clips, rows[::-1], 0.2, 3)
+    assert held.tolist() == shuffled.tolist()
+    assert 9 <= len(held) <= 15

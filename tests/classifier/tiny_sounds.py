@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -42,3 +43,16 @@ def write_kinds(folder: Path, n: int, first: int = 0, suffix: str = ".wav") -> P
         for number in range(first, first + n):
             sf.write(folder / kind / f"{number:02d}{suffix}", sound(kind, number), RATE)
     return folder
+
+
+@lru_cache
+def features_of_kinds(n: int, mel: MelOptions = MEL) -> np.ndarray:
+    """Features of ``n`` recordings whose kinds take turns; they cannot be written to."""
+    from semisonic.classifier.prepare import prepare_waves
+    from semisonic.data.clips import Clips
+
+    waves = [sound(KINDS[i % 3], i) for i in range(n)]
+    clips = Clips.from_rows(".", [{"file": f"{i:02d}"} for i in range(n)])
+    found = np.asarray(prepare_waves(clips, waves, mel).features)
+    found.flags.writeable = False
+    return found

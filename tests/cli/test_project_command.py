@@ -305,7 +305,7 @@ def test_train_reads_a_label_log(model, sounds, tmp_path, capsys) -> None:
     assert cli("data info", log.path) == 0
     assert "16 (16 with a label" in capsys.readouterr().out
     run = tmp_path / "run"
-    options = ["--encoder", str(model), "--method", "prototype", "--objective", "none"]
+    options = ["--encoder", str(model), "--method", "probe", "--objective", "none"]
     assert cli("train", log.path, options, "-o", run, "-q") == 0
     assert (run / "model.zip").is_file()
     table = tmp_path / "labels.csv"

@@ -149,9 +149,7 @@ def test_a_dry_run_says_what_would_be_done(sounds, tmp_path, capsys, monkeypatch
     shown = tomllib.loads(answer.out)
     assert shown == {"data": str(sounds / "labels.csv"), "output": str(folder)}
     assert "read as a table of files and labels" in answer.err
-    assert (
-        "# method: probe or prototype on an encoder that has learned synthetic sounds" in answer.out
-    )
+    assert "# method: probe on an encoder that has learned synthetic sounds" in answer.out
     assert "synthetic sounds: make 2,000, train the encoder for 2,000 steps" in answer.out
     assert re.search(r"decode \d+ clips: less than a minute", answer.out)
     assert re.search(r"all of it: about \d+ min .* about [\d.]+ [MG]B in '.*cache'", answer.out)

@@ -64,30 +64,6 @@ def test_a_constant_band_is_shifted_and_not_scaled() -> None:
         assert torch.equal(y, torch.zeros_like(y))
 
 
-def test_none_changes_nothing() -> None:
-    x = torch.from_numpy(features(3))
-    module = Standardize("none", 2, 8).fit(x)
-    assert torch.equal(module(x), x)
-    assert module.is_fitted
-
-
-def test_other_clips_leave_the_statistics_alone() -> None:
-    module = Standardize("mel", 2, 8).fit(features(seed=0))
-    before = module.mean.clone()
-    module.eval()(torch.from_numpy(features(seed=9) + 50))
-    module.train()(torch.from_numpy(features(seed=9) + 50))
-    assert torch.equal(module.mean, before)
-
-
-def test_statistics_are_part_of_the_state() -> None:
-    module = Standardize("mel", 2, 8).fit(features())
-    copy = Standardize("mel", 2, 8)
-    assert not copy.is_fitted
-    copy.load_state_dict(module.state_dict())
-    assert copy.is_fitted
-    assert torch.equal(copy.std, module.std)
-
-
 def test_what_cannot_be_used_is_refused() -> None:
     module = Standardize("mel", 2, 8)
     broken = features(3)

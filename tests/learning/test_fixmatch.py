@@ -73,20 +73,6 @@ def test_predicting_changes_no_statistics_and_gives_no_gradient():
     assert model.training
 
 
-def test_the_teacher_predicts_when_there_is_one():
-    model = Linear()
-    objective = FixMatch(
-        model, weak=Plus(), strong=Plus(), threshold=0.0, alignment=0.0, teacher_decay=0.99
-    )
-    u, shares = features(6), torch.eye(4)
-    first = model.from_features(u).softmax(1)
-    with torch.no_grad():
-        model.layer.weight.neg_()
-    torch.testing.assert_close(objective.predict(u, shares), first)
-    objective.after_step()
-    assert not torch.allclose(objective.predict(u, shares), first)
-
-
 def test_mixing_sees_labelled_and_pseudo_labelled_clips_together():
     seen = []
 

@@ -145,16 +145,13 @@ def test_the_stream_is_read_only_where_there_is_a_loss_for_it():
     assert both.streams == ("labelled", "unlabelled", "noisy")
 
 
-@pytest.mark.parametrize("decay", [None, 0.99])
-def test_consistency_is_of_sigmoids_and_zero_for_equal_views(decay):
+def test_consistency_is_of_sigmoids_and_zero_for_equal_views():
     model, given = Linear(multi_label=True), batches()
     views = {"weak": Plus(), "strong": Plus()}
-    same = made(model, kind=Consistency, decay=decay, weight=10.0, **views)(given)
+    same = made(model, kind=Consistency, weight=10.0, **views)(given)
     assert same["disagreement"].item() == pytest.approx(0.0, abs=1e-12)
     torch.testing.assert_close(same["loss"], made(model)(given)["loss"])
-    other = made(model, kind=Consistency, decay=decay, weight=10.0, weak=Plus(), strong=Plus(0.5))(
-        given
-    )
+    other = made(model, kind=Consistency, weight=10.0, weak=Plus(), strong=Plus(0.5))(given)
     u = given["unlabelled"].x
     difference = model.from_features(u).sigmoid() - model.from_features(u + 0.5).sigmoid()
     torch.testing.assert_close(other["disagreement"], difference.square().mean().detach())

@@ -133,33 +133,6 @@ def test_rates_by_layer():
     }
 
 
-def test_deep_layers_move_less():
-    def moved(decay):
-        objective = TwoParts()
-        first = weights(objective)
-        options = FitOptions(
-            epochs=1,
-            steps=1,
-            optimizer="sgd",
-            momentum=0.0,
-            learning_rate=0.1,
-            layer_decay=decay,
-            precision="fp32",
-            schedule="constant",
-        )
-        fit(objective, {"labelled": ArrayStream(n=8)}, options, seed=0)
-        now = weights(objective)
-        return {name: (now[name] - first[name]).abs().max().item() for name in first}
-
-    plain, slow = moved(1.0), moved(0.5)
-    for name, share in (
-        ("net.0.stages.0.0.weight", 0.25),
-        ("net.0.stages.1.0.weight", 0.5),
-        ("net.2.weight", 1.0),
-    ):
-        assert slow[name] == pytest.approx(share * plain[name], rel=1e-3)
-
-
 @pytest.mark.parametrize("step", [1, 9, THAWED - 1, THAWED, THAWED + 1, 22])
 def test_goes_on_bit_for_bit_in_either_phase(tmp_path, step):
     whole = TwoParts()
@@ -170,17 +143,9 @@ def test_goes_on_bit_for_bit_in_either_phase(tmp_path, step):
     objective = TwoParts()
     stream = ArrayStream()
     result = fit(objective, {"labelled": stream}, OPTIONS, seed=3, folder=tmp_path)
-    assert stream.asked[3:] == list(range(step, 24))
+    assert stream.asked[2:] == list(range(step, 24))
     assert same_weights(weights(objective), weights(whole))
     assert without_seconds(result.history) == without_seconds(expected.history)
-
-
-def test_other_options_are_another_training(tmp_path):
-    fit(TwoParts(), {"labelled": ArrayStream()}, OPTIONS, seed=3, folder=tmp_path)
-    for change in ({"freeze_epochs": 1.0}, {"layer_decay": 0.7}):
-        options = replace(OPTIONS, **change)
-        with pytest.raises(OptionError, match=next(iter(change))):
-            fit(TwoParts(), {"labelled": ArrayStream()}, options, seed=3, folder=tmp_path)
 
 
 @pytest.mark.parametrize("change", [{"freeze_epochs": 1.0}, {"layer_decay": 0.7}])

@@ -7,19 +7,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from training_standins import same_weights, weights, without_seconds
 
 from semisonic.data.batches import Stream
 from semisonic.features.options import MelOptions
-from semisonic.learning.reconstruction import Reconstruction
+from semisonic.learning.reconstruction import LayerReconstruction, Reconstruction, layer_decoder
 from semisonic.learning.supervised import Supervised
 from semisonic.models.pretrained import build_autoencoder
 from semisonic.models.sound_model import build
+from semisonic.training.layerwise import fit_layers, only_used_weights
 from semisonic.training.loop import fit
 from semisonic.training.options import FitOptions
 
 MEL = MelOptions(sample_rate=8000, duration=0.8, n_fft=512, hop_length=256, n_mels=12)
+
 NET = "(4)5c-2p-(4)3c-2p-8fc"
+
 OPTIONS = FitOptions(epochs=6, batch_size=8, learning_rate=0.01, precision="fp32")
 
 
@@ -70,27 +72,60 @@ def test_an_auto_encoder_learns_to_repeat(features, decoder):
     assert squared == pytest.approx([float(standardize.std) ** 2] * len(squared), rel=1e-3)
 
 
-def test_goes_on_bit_for_bit_with_dropout_and_augmentation(features, tmp_path):
-    class Stop(Exception):
-        pass
+LAYERS = replace(OPTIONS, epochs=9, steps=400)  # the epochs of layers are given
 
-    def stop_at_third():
-        calls.append(1)
-        if len(calls) == 3:
-            raise Stop
-        return {"loss": 1.0 / len(calls)}
 
-    def keep_falling():
-        calls.append(1)
-        return {"loss": 1.0 / len(calls)}
+def network(features, net="small"):
+    made = build_autoencoder(net, MEL, decoder="upsample", seed=1)
+    made.frontend.standardize.fit(features[0])
+    return made
 
-    calls: list[int] = []
-    whole, expected = supervised(features, validate=keep_falling)
-    calls = []
-    options = replace(OPTIONS, checkpoint_interval=0.0)
-    with pytest.raises(Stop):
-        supervised(features, options=options, validate=stop_at_third, folder=tmp_path)
-    calls = [1, 1]
-    model, found = supervised(features, options=options, validate=keep_falling, folder=tmp_path)
-    assert without_seconds(found.history) == without_seconds(expected.history)
-    assert same_weights(weights(model), weights(whole))
+
+def pool(features):
+    return Stream(features[0], range(24), batch_size=8, seed=1, name="unlabelled")
+
+
+def run(made, features, layer_epochs=2, **more):
+    standardize, stream = made.frontend.standardize, pool(features)
+    return fit_layers(made, standardize, stream, LAYERS, layer_epochs=layer_epochs, seed=1, **more)
+
+
+def test_each_part_is_trained_for_the_epochs_asked_for(features, tmp_path):
+    made = network(features)
+    n_parts = len(made.encoder.part_plans)
+    results = run(made, features, folder=tmp_path)
+    assert [len(r.history) for r in results] == [2] * n_parts
+    assert sorted(p.name for p in tmp_path.iterdir()) == [f"layer-{i + 1}" for i in range(n_parts)]
+    assert all(p.requires_grad for p in made.parameters())
+    fresh = network(features)
+    for name, weight in made.encoder.named_parameters():
+        assert not torch.equal(weight, dict(fresh.encoder.named_parameters())[name]), name
+
+
+def test_finished_layers_are_not_trained_again(features, tmp_path):
+    first, again = network(features), network(features)
+    results = run(first, features, folder=tmp_path)
+    before = {f: f.stat().st_mtime_ns for f in tmp_path.rglob("checkpoint.pt")}
+    assert run(again, features, folder=tmp_path)[-1].history == results[-1].history
+    assert before == {f: f.stat().st_mtime_ns for f in tmp_path.rglob("checkpoint.pt")}
+    for name, value in first.state_dict().items():
+        assert torch.equal(again.state_dict()[name], value), name
+
+
+def test_no_epochs_leave_everything_as_it_was(features):
+    made, fresh = network(features), network(features)
+    assert run(made, features, layer_epochs=0) == ()
+    assert all(torch.equal(fresh.state_dict()[k], v) for k, v in made.state_dict().items())
+
+
+def test_only_the_weights_of_the_layer_ask_for_gradients(features):
+    made = network(features, "(4)3c-2p-(5)3cbn-2p-(6)3c")
+    layer = LayerReconstruction(made.encoder, 1, layer_decoder(made, 1), made.frontend.standardize)
+    statistics = {k: v.clone() for k, v in layer.named_buffers()}
+    with only_used_weights(layer, {"unlabelled": pool(features)}):
+        asking = {name for name, p in layer.named_parameters() if p.requires_grad}
+    assert {name.split(".")[2] for name in asking if name.startswith("encoder")} == {"1"}
+    assert any(name.startswith("decoder") for name in asking)
+    assert all(p.requires_grad for p in layer.parameters())
+    assert all(torch.equal(statistics[k], v) for k, v in layer.named_buffers())
+    assert layer.training

@@ -18,37 +18,24 @@ from semisonic.training.options import FitOptions
 # The options of all methods. No torch here: the command line reads this file.
 
 
-METHODS = (
-    "supervised",
-    "probe",
-    "prototype",
-    "joint",
-    "pi-model",
-    "mean-teacher",
-    "fixmatch",
-    "noisy-student",
-)
-PROBE, PROTOTYPE = METHODS[1:3]
-LEFT_OUT = "probe or prototype"
-"""The better of both, by leaving labelled recordings out; ``auto`` chooses it."""
-SOLVED = (PROBE, PROTOTYPE, LEFT_OUT)
+METHODS = ("supervised", "probe", "joint", "pi-model", "fixmatch", "noisy-student")
+PROBE = "probe"
+SOLVED = (PROBE,)
 """Methods that leave the encoder as it is and solve for the class layer."""
-WITHOUT_POOL = ("supervised", *SOLVED)
+WITHOUT_POOL = ("supervised", PROBE)
 """The others need a pool; a probe uses one if there is one."""
-WITH_NOISY = ("supervised", "pi-model", "mean-teacher", "noisy-student")
+WITH_NOISY = ("supervised", "pi-model", "noisy-student")
 """Methods that take clips with unverified labels as a part of their own."""
 
-_TRAINING = ("supervised", *METHODS[3:])
-_WITH_POOL = METHODS[3:7]
+_TRAINING = ("supervised", *METHODS[2:])
 _WITH_PSEUDO_LABELS = ("probe", "fixmatch", "noisy-student")
 _READERS = {
     "augment": _TRAINING,
     "mixup": _TRAINING,
-    "pool_augment": ("pi-model", "mean-teacher", "fixmatch"),
-    "pool_ratio": _WITH_POOL,
-    "pool_weight": ("probe", *_WITH_POOL),
-    "ramp_steps": ("pi-model", "mean-teacher"),
-    "teacher_decay": ("mean-teacher", "fixmatch"),
+    "pool_augment": ("pi-model", "fixmatch"),
+    "pool_ratio": METHODS[2:5],
+    "pool_weight": METHODS[1:5],
+    "ramp_steps": ("pi-model",),
     "threshold": _WITH_PSEUDO_LABELS,
     "alignment": _WITH_PSEUDO_LABELS,
     "rounds": ("probe", "noisy-student"),
@@ -69,8 +56,7 @@ class MethodOptions:
     )
     pool_augment: str = option(
         "strong",
-        "pi-model, mean-teacher, fixmatch: random changes of unlabelled clips, in the view that "
-        "is learned from",
+        "pi-model, fixmatch: random changes of unlabelled clips, in the view that is learned from",
         choices=OpenChoices(VIEWS, REGISTERED),
     )
     mixup: float = option(
@@ -82,20 +68,11 @@ class MethodOptions:
     pool_weight: float | None = option(
         None,
         "weight of the loss of unlabelled clips beside that of labelled ones; probe: of all "
-        "pseudo-labels together, at most; joint: of their reconstruction; pi-model, mean-teacher: "
-        "of a mean square, 30 if not given; else 1",
+        "pseudo-labels together, at most; joint: of their reconstruction; pi-model: of a mean "
+        "square, 30 if not given; else 1",
         minimum=0.0,
     )
-    ramp_steps: int = option(
-        0, "pi-model, mean-teacher: steps in which that weight rises", minimum=0
-    )
-    teacher_decay: float | None = option(
-        None,
-        "fixmatch, mean-teacher: pseudo-labels come from the weights' moving average with this "
-        "decay; 0: from the network itself. If not given 0.99 for mean-teacher, else 0",
-        minimum=0.0,
-        maximum=0.99999,
-    )
+    ramp_steps: int = option(0, "pi-model: steps in which that weight rises", minimum=0)
     threshold: float = option(
         0.9,
         "probe, fixmatch, noisy-student: least confidence of a pseudo-label, as a score",
@@ -142,13 +119,7 @@ class MethodOptions:
         """The weight of unlabelled clips: the one given, or the method's own."""
         if self.pool_weight is not None:
             return self.pool_weight
-        return 30.0 if method in ("pi-model", "mean-teacher") else 1.0
-
-    def decay_for(self, method: str) -> float:
-        """The teacher's decay: the one given, or the method's own."""
-        if self.teacher_decay is not None:
-            return self.teacher_decay
-        return 0.99 if method == "mean-teacher" else 0.0
+        return 30.0 if method == "pi-model" else 1.0
 
 
 SAME = "same"
@@ -297,7 +268,7 @@ class TrainConfig:
         "supervised",
         "how labels and unlabelled recordings are learned from; auto chooses by "
         "their number, and says why",
-        choices=(AUTO, *METHODS, LEFT_OUT),
+        choices=(AUTO, *METHODS),
     )
     objective: str = option(
         NO_OBJECTIVE,
@@ -442,8 +413,7 @@ def recommend(
     A probe is for encoders that are known to tell sounds apart; one that learned to rebuild
     spectrograms is trained further also with few labels. A published general encoder has learned
     from thousands of times more than is at hand: it is not changed, unless an objective or an
-    option of the training was asked for. Without a pool, few labels choose between probe and
-    prototype themselves.
+    option of the training was asked for.
 
     Parameters
     ----------
@@ -474,16 +444,14 @@ def recommend(
         or objective in WITHOUT_DECODER
     )
     if not trains and (keeps or (tells_apart and (few or start == GENERAL))):
-        compares = few and not (data.n_pool or data.multi_label or keeps)
-        params = MethodOptions() if compares else MethodOptions(threshold=0.7)
-        method = LEFT_OUT if compares else PROBE
-        config = TrainConfig(method=method, objective=objective, method_params=params)
+        params = MethodOptions(threshold=0.7)
+        config = TrainConfig(method=PROBE, objective=objective, method_params=params)
         why = f"{labels}too few to change what it has learned"
         if keeps:
             why = f"option '{keeps}' is for it ({labels}given)"
         elif start == GENERAL:
             why = "it has learned from far more clips than there are here"
-        return Resolved(config, start, f"{method} on {begun}: {why}")
+        return Resolved(config, start, f"{PROBE} on {begun}: {why}")
     config = TrainConfig(
         objective=objective,
         dropout=DROPOUT,
@@ -539,8 +507,6 @@ def resolve_auto(config: TrainConfig, data: DataSummary, *, trains: str = "") ->
             first = config.method in WITHOUT_POOL and data.n_pool and start == FRESH
             suited = SIMCLR if config.method in SOLVED else RECONSTRUCTION
             config = replace(config, objective=suited if first else NO_OBJECTIVE)
-        if config.method == PROTOTYPE and (start, config.objective) == (FRESH, NO_OBJECTIVE):
-            start = SYNTHETIC  # random weights tell nothing apart
         if data.n_pool and config.method == "supervised" and config.objective == NO_OBJECTIVE:
             raise OptionError(
                 "option 'unlabelled': the method 'supervised' without pre-training does not learn "

@@ -1,8 +1,8 @@
 """The training job: labelled sounds, a pool and a configuration in, a trained model out.
 
 :func:`train` is all of it. Verbs take the same steps one by one: :func:`select_job` says which
-sounds do what and resolves ``auto``, :meth:`TrainingJob.prepare` computes features, and
-:meth:`PreparedJob.pretrain` and :func:`~semisonic.classifier.training.train_model` learn.
+sounds do what and resolves ``auto``, :meth:`TrainingJob.prepare` computes features and pre-trains,
+and :func:`~semisonic.classifier.training.train_model` learns.
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ from semisonic.data.recordings import COPIES, known_recordings
 from semisonic.features.options import MelOptions
 from semisonic.models.model_file import PUBLISHED_WEIGHTS
 from semisonic.models.pretrained import AutoEncoder, PretrainedEncoder
+from semisonic.models.sound_model import SoundModel
 
 _log = logging.getLogger(__name__)
 
@@ -118,19 +119,6 @@ class TrainingJob:
     selection: Selection
     notes: tuple[str, ...]
 
-    def encoder(self, *, device: str, workers: int | None) -> PretrainedEncoder | None:
-        """The encoder that the training starts from; that of synthetic sounds is made now."""
-        if self.start is not None or self.begins != SYNTHETIC:
-            return self.start
-        config = self.config
-        return synthetic_encoder(
-            config.model,
-            config.mel,
-            standardize=config.standardize,
-            device=device,
-            workers=workers,
-        )
-
     def parts(self, hashes_of: Callable[[Clips, str], Mapping[str, str]]) -> dict[str, Any]:
         """Which recordings took which part, told by content, for the model file.
 
@@ -150,29 +138,38 @@ class TrainingJob:
 
     def prepare(
         self,
-        encoder: PretrainedEncoder | None,
         prepare: Prepare,
         *,
+        seed: int,
         device: str,
+        workers: int | None,
         in_batch: str = AUTO,
+        folder: Path | None = None,
     ) -> PreparedJob:
-        """Compute the features of all sounds.
+        """Make the encoder to start from, compute all features, pre-train where that is asked for.
 
         Parameters
         ----------
-        encoder : PretrainedEncoder, optional
-            What the training starts from; brings its network and front end.
         prepare : callable
             From sounds, a front end and the device of batches to features.
-        device : str
+        seed, device, workers
+            Of the pre-training.
         in_batch : {"auto", "yes", "no"}
             Where spectrograms are computed; see :func:`in_batch_device`.
+        folder : Path, optional
+            Keeps the checkpoints of pre-training, in ``pretraining``.
         """
-        name, mel = network_of(self.config.model, self.config.mel, encoder)
+        config, start = self.config, self.start
+        if start is None and self.begins == SYNTHETIC:
+            kind = config.standardize
+            start = synthetic_encoder(
+                config.model, config.mel, standardize=kind, device=device, workers=workers
+            )
+        name, mel = network_of(config.model, config.mel, start)
         sounds = self.labelled if self.pool is None else self.labelled.joined(self.pool, mel)
         prepared = prepare(sounds, mel, in_batch_device(in_batch, device))
-        learned = np.setdiff1d(np.arange(len(sounds)), self.validation)
-        rows, notes = without_silence(prepared, prepared.rows_of(learned), len(self.labelled))
+        rows = prepared.rows_of(np.setdiff1d(np.arange(len(sounds)), self.validation))
+        rows, notes = without_silence(prepared, rows, len(self.labelled))
         labelled = prepared.rows_of(np.union1d(self.train, self.noisy))
         check_classes(prepared.clips, labelled)
         data = TrainingData(
@@ -183,54 +180,53 @@ class TrainingJob:
             prepared.rows_of(self.validation),
             rows if self.pool is not None else NO_ROWS,
             prepared.rows_of(self.noisy),
-            prepared.clips.group,
         )
-        config = replace(self.config, model=name, mel=mel)
-        return PreparedJob(config, prepared, data, rows, tuple(notes))
+        config, pretrained = replace(config, model=name, mel=mel), None
+        if config.objective != NO_OBJECTIVE:
+            share = HELD_OUT_SHARE if config.pretrain.heeds_validation else 0.0
+            kept, held = hold_out_recordings(prepared.clips, rows, share, seed)
+            of_encoder = config
+            if start is not None:
+                kind = frontend_of(start).standardize.kind
+                of_encoder = replace(config, model=start.name, standardize=kind)
+            pretrained = pretrain_encoder(
+                of_encoder,
+                prepared.features,
+                kept,
+                held,
+                seed=seed,
+                device=device,
+                folder=None if folder is None else folder / "pretraining",
+                start=start,
+            )
+            start = pretrained.network
+        return PreparedJob(config, start, pretrained, prepared, data, tuple(notes))
 
 
 @dataclass(frozen=True)
 class PreparedJob:
-    """A job with its features.
+    """A job with its features, ready to train.
 
     Attributes
     ----------
     config : TrainConfig
         With the network and the front end of the encoder that it starts from.
+    start : PretrainedEncoder, SoundModel or None
+        A whole classifier where its class layer is kept.
+    pretrained : PretrainOutcome or None
+        When the encoder was pre-trained for this job.
     prepared : Prepared
         Of the labelled sounds, then the pool.
     data : TrainingData
-    pretraining : ndarray of int64
-        Rows that pre-training learns from: all that are not silent and do not validate.
     notes : tuple of str
     """
 
     config: TrainConfig
+    start: PretrainedEncoder | SoundModel | None
+    pretrained: PretrainOutcome | None
     prepared: Prepared
     data: TrainingData
-    pretraining: Rows
     notes: tuple[str, ...]
-
-    def pretrain(
-        self, start: PretrainedEncoder | None, *, seed: int, device: str, folder: Path | None
-    ) -> PretrainOutcome:
-        """Pre-train the encoder on all sounds but those that validate."""
-        config = self.config
-        if start is not None:
-            kind = frontend_of(start).standardize.kind
-            config = replace(config, model=start.name, standardize=kind)
-        share = HELD_OUT_SHARE if config.pretrain.heeds_validation else 0.0
-        kept, held = hold_out_recordings(self.prepared.clips, self.pretraining, share, seed)
-        return pretrain_encoder(
-            config,
-            self.data.features,
-            kept,
-            held,
-            seed=seed,
-            device=device,
-            folder=folder,
-            start=start,
-        )
 
 
 @dataclass(frozen=True)
@@ -238,8 +234,7 @@ class TrainedJob:
     """A trained model, how it came about, and what it was made from (``about``)."""
 
     outcome: TrainedModel
-    pretrained: PretrainOutcome | None
-    prepared: PreparedJob
+    ready: PreparedJob
     about: dict[str, Any]
 
 
@@ -483,27 +478,23 @@ def train(
         _log.warning("%s", note)
     if job.because:
         _log.info("%s", job.because)
-    begin = job.encoder(device=device, workers=workers)
     ready = job.prepare(
-        begin,
         lambda sounds, mel, place: sounds.prepare(mel, cache, workers, place),
+        seed=seed,
         device=device,
+        workers=workers,
         in_batch=in_batch,
+        folder=folder if keep else None,
     )
     for note in ready.notes:
         _log.warning("%s", note)
-    pretrained = None
-    if job.config.objective != NO_OBJECTIVE:
-        place = folder / "pretraining" if keep else None
-        pretrained = ready.pretrain(begin, seed=seed, device=device, folder=place)
-        begin = pretrained.network
     outcome = train_model(
         ready.config,
         ready.data,
         seed=seed,
         device=device,
         folder=folder / "training" if keep else None,
-        start=begin,
+        start=ready.start,
     )
     if calibrate:
         rows, clips = ready.data.validation, job.labelled.clips
@@ -512,11 +503,11 @@ def train(
     about: dict[str, Any] = {
         "command": "SoundClassifier.fit",
         "seed": seed,
-        "method": outcome.method,
+        "method": job.config.method,
         "start": job.begins,
     }
-    if begin is not None and begin.published:
-        about[PUBLISHED_WEIGHTS] = dict(begin.published)
+    if isinstance(ready.start, PretrainedEncoder) and ready.start.published:
+        about[PUBLISHED_WEIGHTS] = dict(ready.start.published)
     if labelled.waves is None:
         about |= job.parts(lambda clips, _: recording_hashes(clips, workers=workers))
-    return TrainedJob(outcome, pretrained, ready, about)
+    return TrainedJob(outcome, ready, about)

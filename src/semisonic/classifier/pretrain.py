@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from semisonic.classifier import run_files
 from semisonic.classifier.config import NO_OBJECTIVE, SOLVED, WITHOUT_DECODER, TrainConfig
 from semisonic.classifier.model_file import ENCODER, encoder_file, open_encoder
 from semisonic.classifier.options import PretrainOptions, TrainOptions
@@ -23,17 +24,6 @@ from semisonic.classifier.pretraining import (
     synthetic_encoder,
 )
 from semisonic.classifier.provenance import DataPart, PublishedOrigin, chained
-from semisonic.classifier.run_files import (
-    about,
-    cache_of,
-    open_run,
-    prepare_in,
-    record_data,
-    recordings_in,
-    stamp,
-    unreadable,
-    write_curves,
-)
 from semisonic.classifier.selection import load_data
 from semisonic.classifier.training import frontend_of, network_of
 from semisonic.core.cluster import open_engine
@@ -200,7 +190,7 @@ class PretrainResult(Result):
             f"{spread.n_dimensions}{collapsed}",
             text_table(["layer", "units", "never active"], dead, ruled=True),
             *self.notes,
-            *unreadable(self.failures, self.remarks),
+            *run_files.unreadable(self.failures, self.remarks),
             f"encoder: {self.encoder}",
         ]
         return "\n".join(lines)
@@ -223,9 +213,9 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
     pool = load_data(options.data, "none", "pretrain", options).without_labels()
     if not len(pool):
         raise DataError(f"'{pool.name}': holds no clips")
-    with open_run("pretrain", options) as run, open_engine(options.where) as engine:
+    with run_files.open_run("pretrain", options) as run, open_engine(options.where) as engine:
         if options.group == COPIES:
-            pool = recordings_in(run, pool, options).clips
+            pool = run_files.recordings_in(run, pool, options).clips
         if 0 < options.limit < len(pool):
             order = generator(options.seed, "limit of the pool").permutation(len(pool))
             pool = pool[np.sort(order[: options.limit])]
@@ -240,8 +230,9 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
             )
         name, mel = network_of(options.model, options.mel, start)
         place = in_batch_device(options.in_batch, options.device)
-        prepared = prepare_in(run, pool, mel, options, engine, place)
-        hashes = record_data(run, pool, options.workers, cache=cache_of(options, run))
+        prepared = run_files.prepare_in(run, pool, mel, options, engine, place)
+        cache = run_files.cache_of(options)
+        hashes = run_files.record_data(run, pool, options.workers, cache=cache)
         rows, silence = without_silence(prepared, np.arange(len(prepared)), 0)
         kept, held = hold_out_recordings(prepared.clips, rows, options.validation, options.seed)
         kind = options.standardize if start is None else frontend_of(start).standardize.kind
@@ -260,15 +251,17 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
             kept,
             held,
             seed=options.seed,
+            device=options.device,
             folder=run.path("training"),
             start=start,
-            device=options.device,
         )
         parts = {"pretraining": DataPart.of(pool, hashes).to_dict()}
         parts = with_start(parts, options.encoder, run)
-        file = save_pretrained(run.path(ENCODER), outcome, about("pretrain", options, **parts))
+        file = save_pretrained(
+            run.path(ENCODER), outcome, run_files.about("pretrain", options, **parts)
+        )
         run.note(**numbers_of(outcome))
-        write_curves(run.folder, outcome.history, "Pre-training")
+        run_files.write_curves(run.folder, outcome.history, "Pre-training")
     notes = (*pool.notes, *published_note(options.encoder), *silence)
     return PretrainResult(
         outcome, file, len(kept), len(held), prepared.failures, prepared.remarks, notes
@@ -372,5 +365,5 @@ def convert(
         "output": str(target),
         "duration": duration,
     }
-    save_encoder(target, found, about={**stamp("convert"), "options": options})
+    save_encoder(target, found, about={**run_files.stamp("convert"), "options": options})
     return ConvertResult(found, target, PublishedOrigin.told(found.published))

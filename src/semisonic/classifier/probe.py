@@ -1,23 +1,21 @@
-"""Class layers on a frozen encoder (linear probe, prototypes) and pseudo-labels for a pool."""
+"""A linear class layer on a frozen encoder, and pseudo-labels for a pool."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from scipy.special import expit, log_softmax, softmax
+from scipy.special import expit, softmax
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GroupKFold
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from semisonic.classifier.config import LEFT_OUT, PROBE, PROTOTYPE, MethodOptions
+from semisonic.classifier.config import PROBE, MethodOptions
 from semisonic.classifier.scoring import embed_rows
 from semisonic.core.parallel import one_blas_thread
 from semisonic.models.sound_model import SoundModel
@@ -31,8 +29,6 @@ STRENGTH = 0.1
 MAX_ITERATIONS = 1000
 ABSENT = 20.0
 """How far below all others the logit of a class without a single label lies."""
-OWN_SCORE = 0.9
-"""Mean score of its own class that a prototype gets where nothing else tells how sure to be."""
 
 # Pseudo-labels, made once a round, and which of them to learn from.
 #
@@ -190,85 +186,6 @@ def _solved(x: FloatArray, target: NDArray[Any], weights: FloatArray) -> Logisti
         return LogisticRegression(C=STRENGTH, max_iter=MAX_ITERATIONS).fit(x, target, weights)
 
 
-class ClassLayerFit(NamedTuple):
-    """How a class layer came about: its course, the method that was taken, and why."""
-
-    fit: FitResult
-    method: str
-    because: str
-    guesses: list[PseudoLabels]
-
-
-def fit_class_layer(
-    method: str,
-    model: SoundModel,
-    features: Any,
-    target: NDArray[Any],
-    train: Rows,
-    pool: Rows,
-    how: MethodOptions,
-    *,
-    groups: NDArray[np.str_] | None = None,
-    device: str | torch.device = "cpu",
-    truth: NDArray[np.int64] | None = None,
-    validate: Callable[[], Mapping[str, float]] | None = None,
-) -> ClassLayerFit:
-    """Set the class layer of a model; everything before it stays as it is.
-
-    Parameters
-    ----------
-    method : {"probe", "prototype", "probe or prototype"}
-        The last takes the better one, by leaving labelled recordings out.
-    model : SoundModel
-        On ``device``.
-    features : FeatureStore or ndarray, shape (n, channel, mel, frame)
-        In dB.
-    target : ndarray
-        Class numbers (n,), or 0 and 1, (n, n_classes), for several labels per clip.
-    train, pool : ndarray of int64
-        Labelled rows, and rows that a probe makes pseudo-labels of; those that are labelled keep
-        their labels. For several labels per clip the pool gives the scale of embeddings alone.
-    how : MethodOptions
-        Of which ``rounds``, ``threshold``, ``alignment`` and ``pool_weight`` are read.
-    groups : ndarray of str, shape (n,), optional
-        The recording of each row; each its own if not given.
-    truth : ndarray of int64, shape (n,), optional
-        Class numbers, -1 where unknown, to record how many pseudo-labels are right.
-    validate : callable, optional
-        Called at the end.
-
-    Returns
-    -------
-    ClassLayerFit
-        The history has a row per round: ``loss`` (nats) and ``accuracy`` of the labelled clips,
-        ``used`` (share of the pool with a pseudo-label), ``precision`` where known.
-    """
-    begun, because = perf_counter(), ""
-    several = target.ndim == 2
-    unlabelled = np.setdiff1d(pool, train)
-    x = embed_rows(model, features, np.r_[train, unlabelled], device=device)
-    wanted = target[train] if several else one_hot(target[train], len(model.classes))
-    if method == LEFT_OUT:
-        owner = np.arange(len(train)) if groups is None else groups[train]
-        compared = compare(x[: len(train)], wanted, owner)
-        method, because = compared.method, compared.text()
-    guesses: list[PseudoLabels] = []
-    scale = StandardScaler()
-    if method == PROTOTYPE:
-        known = scale.fit_transform(x[: len(train)])
-        line = prototypes(known, wanted, several)
-        history = [{"epoch": 1.0, **line.fit_to(known, wanted)}]
-    else:
-        known, rest = np.split(scale.fit_transform(x), [len(train)])
-        line, history, guesses = solve_probe(known, wanted, rest, unlabelled, how, several, truth)
-    line.put_into(model, scale)
-    if validate is not None:
-        history[-1] |= {f"val_{name}": value for name, value in validate().items()}
-    seconds = perf_counter() - begun
-    fit = FitResult(history, len(history), len(history), seconds, "fp32", False)
-    return ClassLayerFit(fit, method, because, guesses)
-
-
 # Linear probe: the encoder stays as it is, a linear class layer on its embeddings is learned.
 #
 # Papers: Alain and Bengio 2017, "Understanding intermediate layers using linear classifier
@@ -278,6 +195,60 @@ def fit_class_layer(
 # Where we differ: all pseudo-labels together weigh at most as much as all labels
 # (``pool_weight``), each in proportion to its confidence. A pool that is large, or of other
 # classes, then cannot outvote the labels.
+
+
+def fit_probe(
+    model: SoundModel,
+    features: Any,
+    target: NDArray[Any],
+    train: Rows,
+    pool: Rows,
+    how: MethodOptions,
+    *,
+    device: str | torch.device = "cpu",
+    truth: NDArray[np.int64] | None = None,
+    validate: Callable[[], Mapping[str, float]] | None = None,
+) -> tuple[FitResult, list[PseudoLabels]]:
+    """Set the class layer of a model; everything before it stays as it is.
+
+    Parameters
+    ----------
+    model : SoundModel
+        On ``device``.
+    features : FeatureStore or ndarray, shape (n, channel, mel, frame)
+        In dB.
+    target : ndarray
+        Class numbers (n,), or 0 and 1, (n, n_classes), for several labels per clip.
+    train, pool : ndarray of int64
+        Labelled rows, and rows to make pseudo-labels of; those that are labelled keep their
+        labels. For several labels per clip the pool gives the scale of embeddings alone.
+    how : MethodOptions
+        Of which ``rounds``, ``threshold``, ``alignment`` and ``pool_weight`` are read.
+    truth : ndarray of int64, shape (n,), optional
+        Class numbers, -1 where unknown, to record how many pseudo-labels are right.
+    validate : callable, optional
+        Called at the end.
+
+    Returns
+    -------
+    FitResult
+        Its history has a row per round: ``loss`` (nats) and ``accuracy`` of the labelled clips,
+        ``used`` (share of the pool with a pseudo-label), ``precision`` where known.
+    list of PseudoLabels
+        Those of each round.
+    """
+    begun, several = perf_counter(), target.ndim == 2
+    unlabelled = np.setdiff1d(pool, train)
+    scale = StandardScaler()
+    x = scale.fit_transform(embed_rows(model, features, np.r_[train, unlabelled], device=device))
+    known, rest = np.split(x, [len(train)])
+    wanted = target[train] if several else one_hot(target[train], len(model.classes))
+    line, history, guesses = solve_probe(known, wanted, rest, unlabelled, how, several, truth)
+    line.put_into(model, scale)
+    if validate is not None:
+        history[-1] |= {f"val_{name}": value for name, value in validate().items()}
+    seconds = perf_counter() - begun
+    return FitResult(history, len(history), len(history), seconds, "fp32", False), guesses
 
 
 def solve_probe(
@@ -302,7 +273,7 @@ def solve_probe(
     unlabelled : ndarray of int64, shape (n_pool,)
         What the rows of the pool are called in pseudo-labels, ascending.
     how, truth
-        As for :func:`fit_class_layer`.
+        As for :func:`fit_probe`.
     weights : ndarray, shape (n,), optional
         Of the labelled clips; one each by default.
     """
@@ -333,147 +304,3 @@ def solve_probe(
             row["precision"] = float(right[is_known].mean())
         history.append(row)
     return line, history, guesses
-
-
-# Prototypes: a clip is of the class whose mean embedding lies nearest.
-#
-# Papers: Snell, Swersky and Zemel 2017, "Prototypical networks for few-shot learning"; Mensink et
-# al. 2013, "Distance-based image classification" (nearest class mean); Platt 1999, "Probabilistic
-# outputs for support vector machines" (why few right answers are no certainty).
-#
-# A squared distance to a mean is linear in the embedding but for a part that all classes share, so
-# this is an ordinary class layer. Where we differ: each dimension of the embedding is first brought
-# to unit variance over the labelled clips, and how sure scores are (the temperature) is chosen by
-# leaving each labelled clip out of its class's mean in turn.
-
-
-def prototypes(x: FloatArray, wanted: NDArray[Any], several: bool = False) -> ClassLine:
-    """The class layer of class means; for several labels the mean with a class against without."""
-    weight, bias = np.zeros((wanted.shape[1], x.shape[1])), np.zeros(wanted.shape[1])
-    if not several:
-        seen = np.flatnonzero(wanted.sum(axis=0))
-        means, sharpness = _means(x, wanted[:, seen])
-        weight[seen] = sharpness * means
-        bias[:] = -0.5 * sharpness * (means**2).sum(axis=1).max() - ABSENT
-        bias[seen] = -0.5 * sharpness * (means**2).sum(axis=1)
-        return ClassLine(weight, bias, several)
-    for number, column in enumerate(wanted.T > 0.5):
-        n_yes, n = int(column.sum()), len(column)
-        if not 0 < n_yes < n:
-            bias[number] = np.log((n_yes + 0.5) / (n - n_yes + 0.5))
-            continue
-        (no, yes), sharpness = _means(x, np.stack([~column, column], axis=1))
-        weight[number] = sharpness * (yes - no)
-        bias[number] = 0.5 * sharpness * float((no**2).sum() - (yes**2).sum())
-    return ClassLine(weight, bias, several)
-
-
-def _means(x: FloatArray, shares: NDArray[Any]) -> tuple[FloatArray, float]:
-    """The mean of each class, and the inverse of the temperature of half squared distances."""
-    owner, n = shares.argmax(axis=1), shares.sum(axis=0)
-    means = np.stack([x[owner == one].mean(axis=0) for one in range(len(n))])
-    testable = np.flatnonzero(n[owner] > 1)
-    if not len(testable):
-        between = _half_squares(means, means)
-        return means, _best(
-            lambda s: (float(np.diag(softmax(-s * between, axis=1)).mean()) - OWN_SCORE) ** 2
-        )
-    # The mean without a clip lies n / (n - 1) times as far from it.
-    left_out = _half_squares(x[testable], means)
-    rows, mine = np.arange(len(testable)), owner[testable]
-    left_out[rows, mine] *= (n[mine] / (n[mine] - 1.0)) ** 2
-    # Few clips that are all right do not make it certain (Platt 1999): count one more a class.
-    wanted = np.full(left_out.shape, 1.0 / (len(testable) + len(means)))
-    wanted[rows, mine] += len(testable) / (len(testable) + len(means))
-    return means, _best(
-        lambda s: -float((wanted * log_softmax(-s * left_out, axis=1)).sum(axis=1).mean())
-    )
-
-
-def _half_squares(x: FloatArray, means: FloatArray) -> FloatArray:
-    """Half of the squared distances, (n, mean)."""
-    return 0.5 * np.asarray(((x[:, None] - means[None]) ** 2).sum(axis=2))
-
-
-def _best(loss: Callable[[float], float]) -> float:
-    """The sharpness of the lowest loss, between exp(-12) and exp(6)."""
-    found = minimize_scalar(lambda log: loss(float(np.exp(log))), bounds=(-12, 6), method="bounded")
-    return float(np.exp(found.x))
-
-
-# Probe or prototype: the class layer that names recordings better when they are left out.
-#
-# Scores of few answers are rough, so the prototype must be ahead by more than one standard error
-# of the difference; otherwise the probe stays, as it was better on average in
-# ``docs/few-labels.md``.
-
-MOST_PARTS, PARTS = 50, 10
-"""Up to so many recordings each is left out by itself; of more, in so many parts."""
-
-
-class LeaveOutComparison(NamedTuple):
-    """How often each class layer named what was left out.
-
-    Attributes
-    ----------
-    n : int
-        Answers: clips of which another recording of the class was there to learn from.
-    probe, prototype : int
-        Right ones.
-    method : {"probe", "prototype"}
-        The better one.
-    """
-
-    n: int
-    probe: int
-    prototype: int
-    method: str
-
-    def text(self) -> str:
-        """One sentence for people."""
-        if not self.n:
-            return "probe: no class has a second recording to compare it with prototypes by"
-        return (
-            f"{self.method}: of {self.n} labelled clips, each named by the other recordings, "
-            f"{self.probe} were right by probe and {self.prototype} by prototype"
-        )
-
-
-def compare(x: FloatArray, shares: NDArray[Any], groups: NDArray[Any]) -> LeaveOutComparison:
-    """Leave recordings out in turn and let both class layers name them.
-
-    Parameters
-    ----------
-    x : ndarray, shape (n, dim)
-        Embeddings.
-    shares : ndarray, shape (n, n_classes)
-        One for the clip's class, else zero.
-    groups : ndarray, shape (n,)
-        The recording of each clip.
-    """
-    owner = shares.argmax(axis=1)
-    asked, probe, prototype = np.zeros((3, len(x)), np.bool_)
-    for rest, part in _parts(groups):
-        known = np.unique(owner[rest])
-        if len(known) < 2:
-            continue
-        scale = StandardScaler().fit(x[rest])
-        near, far = scale.transform(x[rest]), scale.transform(x[part])
-        asked[part] = np.isin(owner[part], known)
-        line = ClassLine.learn(near, shares[rest], np.ones(len(rest)))
-        probe[part] = line.scores(far).argmax(axis=1) == owner[part]
-        line = prototypes(near, shares[rest])
-        prototype[part] = line.scores(far).argmax(axis=1) == owner[part]
-    probe, prototype = probe & asked, prototype & asked
-    n_probe, n_prototype = int(probe.sum()), int(prototype.sum())
-    better = n_prototype - n_probe > np.sqrt(np.sum(probe != prototype))
-    method = PROTOTYPE if better else PROBE
-    return LeaveOutComparison(int(asked.sum()), n_probe, n_prototype, method)
-
-
-def _parts(groups: NDArray[Any]) -> Iterator[tuple[Rows, Rows]]:
-    """Rows to learn from and rows to name, recordings whole."""
-    n = len(np.unique(groups))
-    if n > 1:
-        split = GroupKFold(n if n <= MOST_PARTS else PARTS)
-        yield from split.split(np.zeros(len(groups)), groups=groups)

@@ -52,14 +52,9 @@ def open_run(command: str, options: Any, *, free: Collection[str] = ()) -> RunFo
     return RunFolder(options.output, command, asked, seeds=options.seed, free=(*FREE, *free))
 
 
-def cache_of(options: Any, run: RunFolder) -> Path:
+def cache_of(options: Any) -> Path:
     """Where decoded clips go: beside the other results, unless the user says otherwise."""
-    return cache_in(options.cache, run.folder)
-
-
-def cache_in(cache: Path | None, output: Path) -> Path:
-    """The same, of a run folder that need not be there yet."""
-    return Path(cache) if cache is not None else output / CACHE
+    return options.output / CACHE if options.cache is None else Path(options.cache)
 
 
 def prepare_in(
@@ -74,7 +69,7 @@ def prepare_in(
 
     ``engine``, ``in_batch``: see :func:`semisonic.classifier.prepare.prepare`.
     """
-    cache = cache_of(options, run)
+    cache = cache_of(options)
     prepared = prepare(clips, mel, cache, workers=options.workers, engine=engine, in_batch=in_batch)
     run.add_bad_files(prepared.failures)
     write_remarks(run, prepared.remarks)
@@ -121,7 +116,7 @@ def recordings_in(
         options.group,
         near=near,
         workers=options.workers,
-        cache=cache_of(options, run) if cache is None else cache,
+        cache=cache_of(options) if cache is None else cache,
     )
 
 

@@ -13,14 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from semisonic.classifier import run_files
 from semisonic.classifier.prepare import Failures, Prepared
-from semisonic.classifier.run_files import (
-    open_run,
-    prepare_in,
-    record_data,
-    recordings_in,
-    unreadable,
-)
 from semisonic.classifier.selection import load_data, targets_of
 from semisonic.classifier.simple import JUDGE, fit_scores
 from semisonic.classifier.use_options import SuspectsOptions
@@ -208,7 +202,7 @@ class SuspectsResult(Result):
         if self.caution:
             lines.append(self.caution)
         lines.append("a suspect is a question, not an error: listen before you change a label")
-        lines += [*self.notes, *unreadable(self.failures, self.remarks)]
+        lines += [*self.notes, *run_files.unreadable(self.failures, self.remarks)]
         lines += [f"list: {self.table}", f"report: {self.report}"]
         return "\n".join(lines)
 
@@ -348,13 +342,13 @@ def suspects(options: SuspectsOptions) -> SuspectsResult:
     """
     check(options)
     clips = _labelled(load_data(options.data, options.labels, "suspects", options))
-    with open_run("suspects", options) as run:
+    with run_files.open_run("suspects", options) as run:
         started = time.perf_counter()
-        record_data(run, clips, options.workers)
+        run_files.record_data(run, clips, options.workers)
         rows = zip(clips.ids, clips.labels, clips.group.tolist(), clips.fold.tolist(), strict=True)
         run.add_data("labels", digest(sorted(rows)))
-        together = recordings_in(run, clips, options)
-        prepared = prepare_in(run, together.clips, options.mel, options)
+        together = run_files.recordings_in(run, clips, options)
+        prepared = run_files.prepare_in(run, together.clips, options.mel, options)
         several, n, workers = clips.is_multi_label, len(clips.classes), options.workers
         features, target = prepared.features, targets_of(prepared.clips, multi_label=several)
         x = mel_statistics(features.array if isinstance(features, FeatureStore) else features[:])

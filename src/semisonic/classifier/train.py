@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from semisonic.classifier import run_files
 from semisonic.classifier.calibration import calibrate_by_validation
 from semisonic.classifier.config import (
     AUTO,
     NO_OBJECTIVE,
-    PROTOTYPE,
     SOLVED,
     SYNTHETIC,
     WITHOUT_DECODER,
@@ -44,17 +44,6 @@ from semisonic.classifier.pretraining import (
     synthetic_place,
     synthetic_sounds,
 )
-from semisonic.classifier.run_files import (
-    about,
-    cache_in,
-    cache_of,
-    open_run,
-    prepare_in,
-    record_data,
-    unreadable,
-    write_curves,
-    write_figure,
-)
 from semisonic.classifier.scoring import score_rows
 from semisonic.classifier.selection import Rows, Selection, load_data
 from semisonic.classifier.sounds import Sounds
@@ -80,7 +69,6 @@ from semisonic.evaluation.metrics import summary
 from semisonic.evaluation.plots.training import rate_sweep
 from semisonic.features.options import MelOptions
 from semisonic.models.model_file import save
-from semisonic.models.pretrained import PretrainedEncoder
 from semisonic.models.registry import create
 from semisonic.models.sound_model import SoundModel, build
 from semisonic.training.devices import choose_device, kept_randomness
@@ -139,8 +127,8 @@ def _plan(options: TrainOptions, job: TrainingJob) -> list[str]:
         text = f"{what}, {most}{steps:,} steps of {fit.batch_size} clips"
         stages.append((text, steps * fit.batch_size * share * per_clip))
 
-    synthetic = synthetic_place(name, mel, standardize=config.standardize)
-    if job.begins == SYNTHETIC and not synthetic.is_file():
+    kind = config.standardize
+    if job.begins == SYNTHETIC and not synthetic_place(name, mel, standardize=kind).is_file():
         sounds, fit = synthetic_sounds(mel), SYNTH_CONFIG.fit
         n = sounds.n_classes * sounds.clips_per_class
         size = n * (2 * SAMPLE_BYTES * sounds.duration * sounds.sample_rate + feature_bytes)
@@ -169,12 +157,12 @@ def _plan(options: TrainOptions, job: TrainingJob) -> list[str]:
     n_bytes = cut.seconds * mel.sample_rate * SAMPLE_BYTES
     if in_batch_device(options.in_batch, options.device) is None:
         n_bytes += len(cut.clips) * feature_bytes
+    cache = run_files.cache_of(options)
     return [
         f"method: {job.because or config.method}",
         *(f"  {i}. {text}: {_about(seconds)}" for i, (text, seconds) in enumerate(stages, 1)),
         f"all of it: {_about(sum(seconds for _, seconds in stages))} where nothing is done yet, "
-        f"and about {bytes_text(n_bytes)} in '{cache_in(options.cache, options.output)}', which "
-        "may be deleted afterwards",
+        f"and about {bytes_text(n_bytes)} in '{cache}', which may be deleted afterwards",
     ]
 
 
@@ -201,33 +189,6 @@ def _seconds_a_clip(name: str, mel: MelOptions, device: str) -> float:
 
 
 # From the options of a verb to a training that is ready to begin.
-
-
-@dataclass(frozen=True)
-class ReadyTraining:
-    """A training of a verb, ready to begin.
-
-    Attributes
-    ----------
-    options : TrainOptions
-        With what ``auto`` chose.
-    job : TrainingJob
-    ready : PreparedJob
-    start : PretrainedEncoder, SoundModel or None
-    parts : dict
-        Who took which part, for the model file.
-    pretrained : PretrainOutcome or None
-        When the encoder was pre-trained in this run.
-    notes : tuple of str
-    """
-
-    options: TrainOptions
-    job: TrainingJob
-    ready: PreparedJob
-    start: PretrainedEncoder | SoundModel | None
-    parts: dict[str, Any]
-    pretrained: PretrainOutcome | None
-    notes: tuple[str, ...]
 
 
 def _data(options: TrainOptions, command: str) -> Clips:
@@ -274,9 +235,21 @@ def _job(
     return replace(job, notes=(*job.notes, *(f"{pool.name}: {note}" for note in pool.notes)))
 
 
-def _ready(options: TrainOptions, clips: Clips, run: RunFolder, engine: Engine) -> ReadyTraining:
-    """Select, resolve ``auto``, decode, pre-train where that is asked for."""
-    cache = cache_of(options, run)
+def _ready(
+    options: TrainOptions, clips: Clips, run: RunFolder, engine: Engine
+) -> tuple[TrainOptions, TrainingJob, PreparedJob, dict[str, Any]]:
+    """Select, resolve ``auto``, decode, pre-train where that is asked for.
+
+    Returns
+    -------
+    options : TrainOptions
+        With what ``auto`` chose.
+    job : TrainingJob
+    ready : PreparedJob
+    parts : dict
+        Who took which part, for the model file.
+    """
+    cache = run_files.cache_of(options)
     job = _job(options, clips, cache=cache)
     write_budget(run.path("budget.csv"), job)
     for line in _plan(options, job):
@@ -288,31 +261,33 @@ def _ready(options: TrainOptions, clips: Clips, run: RunFolder, engine: Engine) 
     check_objective(options)
     if job.config.has_noisy_part:
         check_noisy(options.method)
-    start = job.encoder(device=options.device, workers=options.workers)
+
     whole = whole_of(options, clips.classes)
 
     def hashes_of(clips: Clips, role: str) -> dict[str, str]:
-        return record_data(run, clips, options.workers, role, cache)
-
-    parts = with_start(job.parts(hashes_of), options.encoder, run)
+        return run_files.record_data(run, clips, options.workers, role, cache)
 
     def prepare(sounds: Sounds, mel: MelOptions, place: torch.device | None) -> Prepared:
-        return prepare_in(run, sounds.clips, mel, options, engine, place)
+        return run_files.prepare_in(run, sounds.clips, mel, options, engine, place)
 
-    ready = job.prepare(start, prepare, device=options.device, in_batch=options.in_batch)
-    pretrained = None
-    if options.objective != NO_OBJECTIVE:
-        pretrained = ready.pretrain(
-            start, seed=options.seed, device=options.device, folder=run.path("pretraining")
-        )
-        save_pretrained(run.path(ENCODER), pretrained, about("train", options, **parts))
-        run.note(pretraining=numbers_of(pretrained))
-        start = pretrained.network
-    notes = (*clips.notes, *job.notes, *([job.because] if job.because else []))
-    notes += (*published_note(options.encoder), *ready.notes)
-    return ReadyTraining(
-        options, job, ready, start if whole is None else whole, parts, pretrained, notes
+    parts = with_start(job.parts(hashes_of), options.encoder, run)
+    ready = job.prepare(
+        prepare,
+        seed=options.seed,
+        device=options.device,
+        workers=options.workers,
+        in_batch=options.in_batch,
+        folder=run.folder,
     )
+    if ready.pretrained is not None:
+        save_pretrained(
+            run.path(ENCODER), ready.pretrained, run_files.about("train", options, **parts)
+        )
+        run.note(pretraining=numbers_of(ready.pretrained))
+    because = (job.because,) if job.because else ()
+    notes = (*clips.notes, *job.notes, *because, *published_note(options.encoder), *ready.notes)
+    start = ready.start if whole is None else whole
+    return options, job, replace(ready, start=start, notes=notes), parts
 
 
 def write_budget(path: Path, job: TrainingJob) -> None:
@@ -374,9 +349,7 @@ class TrainResult(Result):
         """For a terminal."""
         o, solved = self.outcome, self.method in SOLVED
         how = f"best of {count_text(len(o.history), 'epoch')} is {o.best_epoch}"
-        if self.method == PROTOTYPE:
-            how = "the mean of each class, the encoder stays as it is"
-        elif solved:
+        if solved:
             rounds = count_text(len(o.history), "round")
             how = f"a linear layer in {rounds}, the encoder stays as it is"
         lines = [
@@ -396,7 +369,11 @@ class TrainResult(Result):
                 f"{count_text(len(self.selection.test), 'clip')} of the test fold took no part: "
                 "score with evaluate --fold"
             )
-        lines += [*self.notes, *unreadable(self.failures, self.remarks), f"model: {self.model}"]
+        lines += [
+            *self.notes,
+            *run_files.unreadable(self.failures, self.remarks),
+            f"model: {self.model}",
+        ]
         return "\n".join(lines)
 
 
@@ -417,28 +394,25 @@ def train(options: TrainOptions) -> TrainResult:
         When the encoder's file is damaged or fits neither ``model`` nor ``mel``.
     """
     clips = _data(options, "train")
-    with open_run("train", options) as run, open_engine(options.where) as engine:
-        training = _ready(options, clips, run, engine)
-        options, ready, notes = training.options, training.ready, training.notes
-        prepared, held, table = ready.prepared, ready.data.validation, training.job.labelled.clips
+    with run_files.open_run("train", options) as run, open_engine(options.where) as engine:
+        options, job, ready, parts = _ready(options, clips, run, engine)
+        notes, prepared, held = ready.notes, ready.prepared, ready.data.validation
+        table = job.labelled.clips
         outcome = train_model(
             ready.config,
             ready.data,
             seed=options.seed,
-            folder=run.path("training"),
-            start=training.start,
             device=options.device,
+            folder=run.path("training"),
+            start=ready.start,
         )
-        options = replace(options, method=outcome.method)
-        if outcome.because:
-            notes += (outcome.because,)
         if options.calibration == AUTO:
             seed = options.seed
             notes += (calibrate_by_validation(outcome.model, prepared, held, table, seed=seed),)
         metrics = validate(run, outcome.model, prepared, table, held)
         measured = {f"validation_{name}": value for name, value in short(metrics).items()}
         licence = {"licence": options.licence} if options.licence else {}
-        made = about("train", options, **training.parts, measured=measured, **licence)
+        made = run_files.about("train", options, **parts, measured=measured, **licence)
         save(run.path(MODEL), outcome.model, about=made)
         run.note(
             best_epoch=outcome.best_epoch,
@@ -450,13 +424,13 @@ def train(options: TrainOptions) -> TrainResult:
         )
         if notes:
             run.note(notes=list(notes))
-        write_curves(run.folder, outcome.history, "Training")
+        run_files.write_curves(run.folder, outcome.history, "Training")
     learned = np.concatenate([ready.data.labelled, ready.data.noisy])
     return TrainResult(
         outcome,
-        training.pretrained,
+        ready.pretrained,
         run.folder / MODEL,
-        training.job.selection,
+        job.selection,
         metrics,
         prepared.failures,
         prepared.n_clips(learned),
@@ -574,7 +548,7 @@ class FindRateResult(Result):
             if not sweep.stopped and sweep.lowest == len(sweep.rates) - 1:
                 lines.append("it was still falling at the end: give a larger --highest-rate")
         lines += self.notes
-        lines += unreadable(self.failures, self.remarks)
+        lines += run_files.unreadable(self.failures, self.remarks)
         lines.append(f"figure: {self.figure}")
         return "\n".join(lines)
 
@@ -596,12 +570,11 @@ def find_rate(options: FindRateOptions) -> FindRateResult:
             "rate; choose a method that trains, such as 'supervised'"
         )
     clips = _data(options, "find-rate")
-    with open_run("find-rate", options) as run, open_engine(options.where) as engine:
-        training = _ready(options, clips, run, engine)
-        ready = training.ready
+    with run_files.open_run("find-rate", options) as run, open_engine(options.where) as engine:
+        ready = _ready(options, clips, run, engine)[2]
         config, data = ready.config, replace(ready.data, validation=NO_ROWS)
         device = choose_device(options.device)
-        one = ClassifierTraining(config, data, device, training.start)
+        one = ClassifierTraining(config, data, device, ready.start)
         model = one.fresh_model(options.seed)
         sweep = sweep_rate(
             *one.parts(model, data.target, data.labelled, options.seed),
@@ -620,14 +593,14 @@ def find_rate(options: FindRateOptions) -> FindRateResult:
         )
         title = "Learning rates" + (", encoder frozen" if frozen else "")
         figure = rate_sweep(*columns, sweep.suggestion, title)
-        write_figure(run.path("rates.png"), figure)
+        run_files.write_figure(run.path("rates.png"), figure)
         run.note(suggestion=sweep.suggestion, lowest_at=sweep.rates[sweep.lowest])
     return FindRateResult(
         sweep,
         run.folder / "rates.png",
         ready.prepared.n_clips(data.labelled),
         frozen,
-        training.notes,
+        ready.notes,
         ready.prepared.failures,
         ready.prepared.remarks,
     )

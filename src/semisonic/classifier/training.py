@@ -26,7 +26,7 @@ from semisonic.classifier.config import (
 from semisonic.classifier.probe import (
     PseudoLabels,
     Rows,
-    fit_class_layer,
+    fit_probe,
     one_hot,
     pseudo_labels,
 )
@@ -191,30 +191,19 @@ def make_objective(
     if noisy_loss is not None:
         check_noisy(method)
         shared |= {"noisy_loss": noisy_loss, "noisy_weight": noisy_weight}
-    weight, decay = options.weight_for(method), options.decay_for(method)
+    weight = options.weight_for(method)
     if method in ("supervised", "noisy-student"):
         return Supervised(model, **shared)
     if method == "joint":
         autoencoder = AutoEncoder(model.encoder, choose_decoder("auto", model.name, mel), seed=seed)
         task = Reconstruction(autoencoder, model.frontend.standardize)
         return Joint(Supervised(model, **shared), task, weight)
-    shared |= {
-        "weak": augmenter("weak", mel),
-        "strong": augmenter(options.pool_augment, mel),
-    }
-    shared["weight"] = weight
+    views = {"weak": augmenter("weak", mel), "strong": augmenter(options.pool_augment, mel)}
+    shared |= {**views, "weight": weight}
     if method == "pi-model":
         return Consistency(model, ramp_steps=options.ramp_steps, **shared)
-    if method == "mean-teacher":
-        return Consistency(model, decay=decay, ramp_steps=options.ramp_steps, **shared)
     if method == "fixmatch":
-        return FixMatch(
-            model,
-            threshold=options.threshold,
-            alignment=options.alignment,
-            teacher_decay=decay,
-            **shared,
-        )
+        return FixMatch(model, threshold=options.threshold, alignment=options.alignment, **shared)
     raise OptionError(f"option 'method': found {method!r}; {nearest(method, METHODS)}")
 
 
@@ -277,9 +266,6 @@ class TrainingData:
         Rows with unverified labels, to learn from beside ``labelled``: by a loss and a weight of
         their own (``config.noisy_weight``), a share of each batch as large as theirs of all rows.
         An epoch is one pass over both.
-    groups : ndarray of str, optional
-        The recording of each row, for a method that leaves recordings out; each row its own if
-        not given.
     truth : ndarray of int64, shape (n,), optional
         Class numbers of all rows, -1 where unknown, to record how often pseudo-labels are right.
         For measuring: training does not depend on it.
@@ -292,7 +278,6 @@ class TrainingData:
     validation: Rows = field(default_factory=lambda: NO_ROWS)
     pool: Rows = field(default_factory=lambda: NO_ROWS)
     noisy: Rows = field(default_factory=lambda: NO_ROWS)
-    groups: NDArray[np.str_] | None = None
     truth: NDArray[np.int64] | None = None
 
     @property
@@ -311,23 +296,17 @@ class TrainedModel:
         On the CPU, in evaluation mode; with the weights of the best epoch when there were
         rows to validate on, else with the last ones.
     fit : FitResult
-    method : str
-        How it learned, where several were compared: the one that was taken.
     teachers : tuple of FitResult
         Of the rounds before the last one, for the method noisy-student.
     guesses : sequence of PseudoLabels
         What each student of the method noisy-student, or each round of the method probe,
         learned beside the labels.
-    because : str
-        How compared methods did; empty where none were compared.
     """
 
     model: SoundModel
     fit: FitResult
-    method: str
     teachers: tuple[FitResult, ...] = ()
     guesses: Sequence[PseudoLabels] = ()
-    because: str = ""
 
     @property
     def history(self) -> list[dict[str, float]]:
@@ -445,7 +424,7 @@ class ClassifierTraining:
             label=self.label,
         )
         model.cpu().eval()
-        return TrainedModel(model, result, self.config.method)
+        return TrainedModel(model, result)
 
     def fit_in_rounds(self, seed: int, folder: Path | None) -> TrainedModel:
         """Noisy student: a teacher labels the pool, a new student learns that, and so on.
@@ -494,23 +473,19 @@ class ClassifierTraining:
     def solve(self, seed: int) -> TrainedModel:
         """Find the class layer alone."""
         data, model = self.data, self.fresh_model(seed).to(self.device)
-        found = fit_class_layer(
-            self.config.method,
+        result, guesses = fit_probe(
             model,
             data.features,
             data.target,
             data.labelled,
             data.pool,
             self.config.method_params,
-            groups=data.groups,
             device=self.device,
             truth=data.truth,
             validate=self.validation_of(model),
         )
         model.cpu().eval()
-        return TrainedModel(
-            model, found.fit, found.method, guesses=found.guesses, because=found.because
-        )
+        return TrainedModel(model, result, guesses=guesses)
 
     def parts(
         self, model: SoundModel, target: NDArray[Any], rows: Rows, seed: int

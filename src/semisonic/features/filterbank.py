@@ -61,24 +61,22 @@ def htk_to_hz(mel: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(700.0 * (10.0 ** (np.asarray(mel, np.float64) / 2595.0) - 1.0))
 
 
+_SCALES = {
+    "slaney": (hz_to_mel, mel_to_hz),
+    "htk": (hz_to_htk, htk_to_hz),
+    "kaldi": (hz_to_htk, htk_to_hz),
+}
+
+
 def band_edges_hz(options: MelOptions) -> NDArray[np.float64]:
-    """Where the triangles of the bands begin, peak and end, in Hz, shape (n_mels + 2,).
-
-    Parameters
-    ----------
-    options : MelOptions
-
-    Returns
-    -------
-    ndarray of float64, shape (n_mels + 2,)
-    """
+    """Where the triangles of the bands begin, peak and end, in Hz, shape (n_mels + 2,)."""
+    to_mel, to_hz = _SCALES[options.mel_scale]
     top = options.sample_rate / 2 if options.fmax_hz is None else options.fmax_hz
-    there, back = (hz_to_mel, mel_to_hz) if options.has_unit_areas else (hz_to_htk, htk_to_hz)
-    return back(np.linspace(there(options.fmin_hz), there(top), options.n_mels + 2))
+    return to_hz(np.linspace(to_mel(options.fmin_hz), to_mel(top), options.n_mels + 2))
 
 
 def filters_of(options: MelOptions) -> NDArray[np.float64]:
-    """The filter bank that the options ask for, shape (n_mels, n_fft // 2 + 1).
+    """Weights that turn a spectrum into the mel bands that the options ask for.
 
     Parameters
     ----------
@@ -87,57 +85,30 @@ def filters_of(options: MelOptions) -> NDArray[np.float64]:
     Returns
     -------
     ndarray of float64, shape (n_mels, n_fft // 2 + 1)
+        For the scale "slaney" in units of 1/Hz: each triangle has the area one. For the others
+        each has the height one, over Hz for "htk" and over mel for "kaldi".
 
     Raises
     ------
     OptionError
-        When a band holds no frequency bin.
+        When a band holds no frequency bin: it would be silent for every sound.
     """
-    filters = mel_filters(
-        options.sample_rate,
-        options.n_fft,
-        options.n_mels,
-        options.fmin_hz,
-        options.fmax_hz,
-        scale=options.mel_scale,
-    )
-    require_no_empty_band(filters, options.n_fft)
+    n_fft, edges = options.n_fft, band_edges_hz(options)
+    bins = np.arange(n_fft // 2 + 1, dtype=np.float64) * (options.sample_rate / n_fft)
+    if options.mel_scale == "kaldi":
+        filters = _triangles(hz_to_htk(edges), hz_to_htk(bins))
+    else:
+        filters = _triangles(edges, bins)
+    if options.has_unit_areas:
+        filters *= (2.0 / (edges[2:] - edges[:-2]))[:, None]
+    empty = np.flatnonzero(filters.max(axis=1) == 0)
+    if len(empty):
+        raise OptionError(
+            f"options 'n_mels', 'n_fft': with n_fft={n_fft}, {len(empty)} of {options.n_mels} mel "
+            f"bands (first: band {empty[0]}) hold no frequency bin; take fewer mel bands, a larger "
+            "n_fft or a higher fmin_hz"
+        )
     return filters
-
-
-def mel_filters(
-    sample_rate: float,
-    n_fft: int,
-    n_mels: int,
-    fmin_hz: float = 0.0,
-    fmax_hz: float | None = None,
-    *,
-    scale: str = "slaney",
-) -> NDArray[np.float64]:
-    """Weights that turn a spectrum into mel bands.
-
-    Parameters
-    ----------
-    sample_rate, fmin_hz, fmax_hz : float
-        Hz; up to half the sample rate if ``fmax_hz`` is None.
-    n_fft, n_mels : int
-    scale : {"slaney", "htk", "kaldi"}
-
-    Returns
-    -------
-    ndarray of float64, shape (n_mels, n_fft // 2 + 1)
-        For "slaney" in units of 1/Hz: each triangle has the area one. For the others each has
-        the height one, over Hz for "htk" and over mel for "kaldi".
-    """
-    top = sample_rate / 2 if fmax_hz is None else fmax_hz
-    bins = np.arange(n_fft // 2 + 1, dtype=np.float64) * (sample_rate / n_fft)
-    if scale == "slaney":
-        edges = mel_to_hz(np.linspace(hz_to_mel(fmin_hz), hz_to_mel(top), n_mels + 2))
-        return _triangles(edges, bins) * (2.0 / (edges[2:] - edges[:-2]))[:, None]
-    edges = np.asarray(np.linspace(hz_to_htk(fmin_hz), hz_to_htk(top), n_mels + 2), np.float64)
-    if scale == "kaldi":
-        return _triangles(edges, hz_to_htk(bins))
-    return _triangles(htk_to_hz(edges), bins)
 
 
 def _triangles(edges: NDArray[np.float64], bins: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -145,18 +116,3 @@ def _triangles(edges: NDArray[np.float64], bins: NDArray[np.float64]) -> NDArray
     rising = (bins[None] - edges[:-2, None]) / np.diff(edges)[:-1, None]
     falling = (edges[2:, None] - bins[None]) / np.diff(edges)[1:, None]
     return np.maximum(0.0, np.minimum(rising, falling))
-
-
-def require_no_empty_band(filters: NDArray[np.float64], n_fft: int) -> None:
-    """Refuse a filter bank with a band that no frequency bin falls into.
-
-    Such a band would be silent for every sound.
-    """
-    empty = np.flatnonzero(filters.max(axis=1) == 0)
-    if len(empty):
-        n_mels = len(filters)
-        raise OptionError(
-            f"options 'n_mels', 'n_fft': with n_fft={n_fft}, {len(empty)} of {n_mels} mel bands "
-            f"(first: band {empty[0]}) hold no frequency bin; take fewer mel bands, a larger "
-            "n_fft or a higher fmin_hz"
-        )

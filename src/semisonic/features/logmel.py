@@ -48,8 +48,8 @@ def to_decibel(mel: Tensor, options: MelOptions, *, in_place: bool = False) -> T
     return level
 
 
-def delta(level: Tensor, width: int = DELTA_WIDTH) -> Tensor:
-    """Change per frame along the last dimension.
+def delta(level: Tensor) -> Tensor:
+    """Change per frame along the last dimension, same shape, dB per frame.
 
     The least-squares slope over nine frames (a Savitzky-Golay filter of order one), as
     ``librosa.feature.delta`` gives; the first and last four frames take the slope of the
@@ -59,26 +59,20 @@ def delta(level: Tensor, width: int = DELTA_WIDTH) -> Tensor:
     ----------
     level : Tensor, shape (..., frame)
         Levels in dB.
-    width : int
-        Odd number of frames to look at, at least 3.
 
     Returns
     -------
-    Tensor, same shape
-        dB per frame.
+    Tensor
 
     Raises
     ------
     DataError
-        With fewer frames than ``width``.
+        With fewer than nine frames.
     """
-    if width < 3 or width % 2 == 0:
-        raise DataError(f"deltas: found a width of {width} frames, expected odd and at least 3")
-    n_frames = level.shape[-1]
-    if n_frames < width:
-        raise DataError(f"deltas: found {n_frames} frames, expected at least {width}")
-    half = width // 2
-    n_full = n_frames - 2 * half
+    half = DELTA_WIDTH // 2
+    n_full = level.shape[-1] - 2 * half
+    if n_full < 1:
+        raise DataError(f"deltas: found {level.shape[-1]} frames, expected at least {DELTA_WIDTH}")
     slope = torch.zeros_like(level[..., :n_full])
     for k in range(1, half + 1):
         later = level[..., half + k : half + k + n_full]
@@ -128,8 +122,7 @@ class LogMel(nn.Module):
     TensorFlow, and not in the middle of n_fft samples. Exactness with the defaults:
     within 1e-3 dB for cells down to 70 dB below the loudest of their frame, which is more
     than 99.7 % of the cells of real clips; below that float32 rounding shows (0.1 dB at
-    120 dB below). ``LogMel(options).double()`` is within 1e-4 dB everywhere. Under autocast
-    it still computes in float32.
+    120 dB below). Under autocast it still computes in float32.
 
     Parameters
     ----------
@@ -142,10 +135,10 @@ class LogMel(nn.Module):
     def __init__(self, options: MelOptions) -> None:
         super().__init__()
         self.options = options
-        self._exact = (window_of(options), torch.from_numpy(filters_of(options)))
         # Not in the state: both follow from the options.
-        self.register_buffer("window", self._exact[0].float(), persistent=False)
-        self.register_buffer("filters", self._exact[1].float(), persistent=False)
+        self.register_buffer("window", window_of(options).float(), persistent=False)
+        filters = torch.from_numpy(filters_of(options)).float()
+        self.register_buffer("filters", filters, persistent=False)
 
     def forward(self, wave: Tensor) -> Tensor:
         """Features of each wave.
@@ -177,26 +170,14 @@ class LogMel(nn.Module):
                 f"{self.options.min_samples} for a window of {self.options.window}; pad the clip"
             )
         with torch.autocast(wave.device.type, enabled=False):
-            wave = wave.to(torch.float64 if self._is_double else torch.float32)
+            wave = wave.float()
             if wave.device.type == "cpu" and len(wave) > 1 and not torch.compiler.is_compiling():
                 # One clip at a time stays in the cache: about twice as fast as one big batch.
                 return torch.cat([self._features(one) for one in wave[:, None]])
             return self._features(wave)
 
-    @property
-    def _is_double(self) -> bool:
-        return self.window.dtype == torch.float64
-
-    def _constants(self) -> tuple[Tensor, Tensor]:
-        """Window and filters; those of a doubled module were never rounded to float32."""
-        if self._is_double:
-            window, filters = self._exact
-            return window.to(self.window.device), filters.to(self.window.device)
-        return self.window.float(), self.filters.float()
-
     def _features(self, wave: Tensor) -> Tensor:
         options = self.options
-        window, filters = self._constants()
         if options.peak_normalize:
             peak = wave.abs().amax(dim=1, keepdim=True)
             wave = wave / peak.masked_fill(peak == 0, 1.0)
@@ -207,14 +188,14 @@ class LogMel(nn.Module):
             wave,
             options.n_fft,
             options.hop_length,
-            window=window,
+            window=self.window.float(),
             center=False,
             return_complex=True,
         )
         magnitude = spectrum.real.square() + spectrum.imag.square()  # (batch, bin, frame)
         if options.power != 2:
             magnitude = magnitude.pow(options.power / 2)
-        mel = torch.matmul(filters, magnitude)
+        mel = torch.matmul(self.filters.float(), magnitude)
         level = to_decibel(mel, options)
         if options.deltas:
             return torch.stack((level, delta(level)), dim=1)

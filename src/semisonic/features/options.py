@@ -88,8 +88,8 @@ class MelOptions:
     deltas: bool = option(False, "add the change over time as a second channel")
     input: str = option(
         LOG_MEL,
-        "what the network hears; 'wave' is for networks that learn their own front end, "
-        "and knows sample_rate, duration and peak_normalize only",
+        "what the network reads; 'wave' is for networks that learn their own front end, "
+        "and reads sample_rate, duration and peak_normalize only",
         choices=(LOG_MEL, WAVE),
     )
     win_length: int | None = option(

@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.fft import dct, rfft
 
 from semisonic.core.errors import DataError
-from semisonic.features.filterbank import mel_filters
-from semisonic.features.options import AMIN
+from semisonic.features.filterbank import filters_of
+from semisonic.features.options import AMIN, MelOptions
 
 N_FFT = 2048
 HOP_LENGTH = 512
@@ -96,7 +96,7 @@ def _wave(x: ArrayLike) -> NDArray[np.float64]:
 
 @lru_cache(maxsize=8)
 def _filters(sample_rate: float) -> NDArray[np.float64]:
-    return mel_filters(sample_rate, N_FFT, N_MELS)
+    return filters_of(MelOptions(round(sample_rate), n_fft=N_FFT, n_mels=N_MELS))
 
 
 RANGE_DB = 80.0

@@ -1,4 +1,4 @@
-"""SimCLR: pre-training by telling clips apart, and whether an embedding has collapsed.
+"""SimCLR: contrastive pre-training, and whether an embedding has collapsed.
 
 Papers: Chen et al. 2020, "A simple framework for contrastive learning of visual
 representations" (SimCLR, with the loss NT-Xent); for sounds, Fonseca et al. 2021,
@@ -72,8 +72,8 @@ class SimClr(Objective):
     Notes
     -----
     Reads the stream ``unlabelled``. Terms: ``loss`` (nats), and ``found``, the share of views
-    whose other view was the most alike. A batch of one clip has nothing to be told apart
-    from: its loss is 0. Views are random in evaluation, too: with a seed set before it, each
+    whose other view was the most alike. A batch of one clip has nothing to be compared
+    with: its loss is 0. Views are random in evaluation, too: with a seed set before it, each
     validation compares the same views.
     """
 

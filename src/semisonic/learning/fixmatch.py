@@ -12,9 +12,9 @@ class and multiplies by how often the class is expected, which breaks that circl
 
 Where we differ: the strength of the alignment can be chosen, since the pool's classes are rarely
 known to be as frequent as those of the labels. Pseudo-labels come from the network in evaluation
-mode (no dropout, running statistics) or from its moving average. Clips without one are left out of
-the pass altogether, which on a processor saves their time. Labelled and pseudo-labelled clips are
-mixed with one another when there is a ``mix``.
+mode (no dropout, running statistics). Clips without one are left out of the pass altogether, which
+on a processor saves their time. Labelled and pseudo-labelled clips are mixed with one another when
+there is a ``mix``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from semisonic.core.errors import OptionError
-from semisonic.learning.consistency import Teacher
 from semisonic.learning.objective import BatchLike, eval_mode, full_precision
 from semisonic.learning.supervised import Supervised
 
@@ -98,8 +97,6 @@ class FixMatch(Supervised):
         only: with several, the network may well find most clips silent.
     weight : float
         Of pseudo-labelled clips beside labelled ones, at least 0.
-    teacher_decay : float
-        Predictions come from the weights' moving average with this decay; 0: from the network.
     loss, augment, mix
         As for :class:`Supervised`.
 
@@ -126,7 +123,6 @@ class FixMatch(Supervised):
         threshold: float = 0.9,
         alignment: float = 1.0,
         weight: float = 1.0,
-        teacher_decay: float = 0.0,
         loss: nn.Module | None = None,
         augment: nn.Module | None = None,
         mix: nn.Module | None = None,
@@ -138,7 +134,6 @@ class FixMatch(Supervised):
             raise OptionError(f"option 'threshold': found {threshold}, expected 0 to 1")
         self.weak, self.strong, self.weight, self.threshold = weak, strong, weight, threshold
         self.align = Alignment(len(model.classes), 0.0 if model.multi_label else alignment)
-        self.teacher = Teacher(model, teacher_decay) if teacher_decay else None
 
     def forward(self, batches: Mapping[str, BatchLike]) -> dict[str, Tensor]:
         """The loss of a labelled and an unlabelled batch."""
@@ -169,11 +164,10 @@ class FixMatch(Supervised):
     @torch.no_grad()
     def predict(self, u: Tensor, target: Tensor) -> Tensor:
         """Aligned scores of unlabelled clips, (batch, class), from a weak view of each."""
-        network: SoundModel = self.model if self.teacher is None else self.teacher.network
         with full_precision(u):
             weak = self.weak(u)
-        with eval_mode(network):
-            scores = self.model.probabilities(network.from_features(weak).float())
+        with eval_mode(self.model):
+            scores = self.model.probabilities(self.model.from_features(weak).float())
         self.align.observe(target, scores)
         aligned: Tensor = self.align(scores)
         return aligned
@@ -194,11 +188,6 @@ class FixMatch(Supervised):
             "pseudo_labelled": others.detach(),
             "used": sure.float().mean(),
         }
-
-    def after_step(self) -> None:
-        """The teacher follows."""
-        if self.teacher is not None:
-            self.teacher.follow(self.model)
 
     def extra_repr(self) -> str:
         """What torch prints of it beside its modules."""

@@ -117,28 +117,3 @@ def eval_mode(network: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
-
-
-def exact(count: Tensor) -> Tensor:
-    """A count as float64, or as float32 where a device has nothing better."""
-    return count.float() if count.device.type == "mps" else count.double()
-
-
-@torch.no_grad()
-def move_towards(
-    average: Mapping[str, Tensor], weights: Mapping[str, Tensor], share: float | Tensor
-) -> None:
-    """Move averaged weights by a share of the way to others; whole numbers are copied.
-
-    Parameters
-    ----------
-    average, weights : mapping of str to Tensor
-        Parameters and buffers by name. The running statistics of batch normalisation are averaged
-        like the weights they belong to.
-    share : float or scalar Tensor
-    """
-    for name, mine in average.items():
-        if mine.is_floating_point():
-            mine.lerp_(weights[name], share)
-        else:
-            mine.copy_(weights[name])

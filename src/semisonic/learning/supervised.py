@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 NOISY = "noisy"
-"""The stream of clips whose labels nobody checked."""
+"""The stream of clips with unverified labels."""
 
 
 class Supervised(Objective):
@@ -62,7 +62,7 @@ class Supervised(Objective):
     mix : nn.Module, optional
         ``(features, shares) -> (features, shares)`` of mixed clips; comes after ``augment``.
     noisy_loss : nn.Module, optional
-        As ``loss``, for clips whose labels nobody checked: the stream ``noisy`` is then read too,
+        As ``loss``, for clips with unverified labels: the stream ``noisy`` is then read too,
         and the loss is the mean over the rows of both.
     noisy_weight : float
         Of a noisy row beside another one, at least 0.

@@ -43,7 +43,7 @@ from semisonic.core.files import write_json
 from semisonic.core.options import check, nearest
 from semisonic.core.progress import bar
 from semisonic.core.seeds import derive
-from semisonic.learning.objective import BatchLike, Objective, move_towards
+from semisonic.learning.objective import BatchLike, Objective
 from semisonic.training.checkpoint import (
     Checkpoint,
     Streams,
@@ -171,7 +171,7 @@ def fit(
     """
     check(options)
     place = choose_device(device)
-    check_streams(objective, streams, place.type)
+    check_streams(objective, streams)
     steps_per_epoch = options.steps_an_epoch(streams[objective.streams[0]].steps_per_epoch)
     options = replace(options, epochs=options.n_epochs(steps_per_epoch))
     world = join(place)
@@ -501,6 +501,19 @@ def put_weights(module: nn.Module, weights: Weights) -> None:
     """Copy weights into a module, each into its own memory and layout."""
     for name, tensor in weights_of(module).items():
         tensor.copy_(weights[name])
+
+
+@torch.no_grad()
+def move_towards(average: Weights, weights: Weights, share: float) -> None:
+    """Move averaged weights by a share of the way to others; whole numbers are copied.
+
+    The running statistics of batch normalisation are averaged like the weights they belong to.
+    """
+    for name, mine in average.items():
+        if mine.is_floating_point():
+            mine.lerp_(weights[name], share)
+        else:
+            mine.copy_(weights[name])
 
 
 class Meter:

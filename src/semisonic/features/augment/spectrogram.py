@@ -146,7 +146,7 @@ class BandMask(Augmentation):
 
 
 class TimeMask(Augmentation):
-    """Hide random stretches of time.
+    """Hide random segments of time.
 
     Paper: Park et al. 2019, "SpecAugment: a simple data augmentation method for automatic speech
     recognition".

@@ -15,7 +15,7 @@ from semisonic.features.augment.base import (
     silent_frames,
     uniform,
 )
-from semisonic.features.augment.vocoder import (
+from semisonic.features.augment.waves import (
     HOP,
     istft,
     phase_vocoder,
@@ -33,7 +33,7 @@ DIGITAL_SILENCE = 2e-5
 """Of full scale; less than one step of 16-bit samples."""
 
 _GRID = 256  # samples between two places where a part of a waveform may start
-_BLOCK = 1024  # samples of a stretch that may be silent
+_BLOCK = 1024  # samples that are looked at together for silence
 
 
 class TimeShift(Augmentation):
@@ -272,7 +272,7 @@ def _played(x: Tensor, factor: Tensor, centre: Tensor, ends: Tensor) -> Tensor:
 
 
 def _padded(x: Tensor) -> Tensor:
-    """Which waves hold a stretch of digital silence, shape (batch,)."""
+    """Which waves hold digital silence of some length, shape (batch,)."""
     n = x.shape[1] // _BLOCK * _BLOCK
     if not n:
         return torch.zeros(len(x), dtype=torch.bool, device=x.device)
