@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import fields
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from semisonic.data.clips import Clips
     from semisonic.experiments.curve import CurveResult
     from semisonic.experiments.run import RunResult
-    from semisonic.experiments.tuning import TuneResult
+    from semisonic.experiments.tune import TuneResult
     from semisonic.models.sound_model import SoundModel
 
 T = TypeVar("T")
@@ -70,37 +71,18 @@ def predict(
 
         semisonic.predict("runs/birds", "recordings", top=1).to_frame()
     """
-    from semisonic.classifier.predict import predict, predict_files
+    from semisonic.classifier.predict import predict_files
+    from semisonic.cli.listening_verbs import predict as verb
     from semisonic.data.clips import Clips
 
     if options.get("threshold") is not None:
         options["threshold"] = str(options["threshold"])
-    is_file = isinstance(model, (str, PathLike))
-    placed = {
-        "model": model if is_file else Path(),
-        "files": () if isinstance(files, Clips) else files,
-    }
-    asked = _options(predict, placed, options, output)
-    if is_file and not isinstance(files, Clips):
-        return predict(asked)
-    return predict_files(
-        _opened(model),
-        files if isinstance(files, Clips) else asked.files,
-        **{name: getattr(asked, name) for name in _OF_PREDICT},
-    )
-
-
-_OF_PREDICT = (
-    "top",
-    "windows",
-    "unknown",
-    "threshold",
-    "hop",
-    "output",
-    "batch_size",
-    "device",
-    "workers",
-)
+    is_table = isinstance(files, Clips)
+    given = {"model": Path(), "files": () if is_table else files, "output": output, **options}
+    asked = options_of(verb.options_class, values_of(given, verb.flags))
+    values = {field.name: getattr(asked, field.name) for field in fields(asked)}
+    values |= {"model": _opened(model), "files": files if is_table else asked.files}
+    return predict_files(**values)
 
 
 def evaluate(
@@ -413,7 +395,7 @@ def tune(recipe: AnyPath, output: AnyPath | None = None, **options: Any) -> Tune
         For a wrong recipe or space, options of another run in the same folder, unusable data,
         or a missing package optuna.
     """
-    from semisonic.experiments.tuning import tune
+    from semisonic.experiments.tune import tune
 
     return tune(_options(tune, {"recipe": str(recipe)}, options, output))
 

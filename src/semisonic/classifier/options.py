@@ -185,29 +185,6 @@ class EvaluateOptions(LabelledOptions, DeviceOptions):
     seed: int = option(0, "seed of everything random", minimum=0)
 
 
-@dataclass(frozen=True)
-class PredictOptions(DeviceOptions):
-    """Name the sounds in files and folders."""
-
-    model: Path = option(dataclasses.MISSING, "model file, or the run folder it lies in")
-    files: tuple[Path, ...] = option(
-        dataclasses.MISSING, "recordings, folders of recordings, or a CSV of clips"
-    )
-    output: Path | None = option(None, "CSV file for the table; an interrupted run goes on with it")
-    top: int = option(3, "best classes given for each row", minimum=1)
-    unknown: bool = option(
-        False, "answer 'unknown' for sounds that are like nothing the model has learned"
-    )
-    threshold: str | None = option(
-        None, "answer 'unknown' below this score; auto: the model's own thresholds, class by class"
-    )
-    windows: bool = option(False, "one row per window instead of one per file")
-    hop: float | None = option(
-        None, "step between windows; the model's clip length if not given", unit="s", minimum=0.001
-    )
-    batch_size: int = option(64, "windows scored at once", minimum=1)
-
-
 # The options of ``calibrate``. No torch, no scipy here: the command line reads this file.
 
 
