@@ -152,8 +152,10 @@ def run_draw(
                     "cpu_seconds_training": round(trained, 1),
                     **measure(true, found.events),
                 }
-                if found.heard:
-                    row["times_faster_than_real_time"] = round(found.heard / found.seconds, 1)
+                if found.scored_seconds:
+                    row["times_faster_than_real_time"] = round(
+                        found.scored_seconds / found.seconds, 1
+                    )
                 rows.append(row)
                 print(row, flush=True)
     return rows

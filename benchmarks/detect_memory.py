@@ -48,7 +48,7 @@ found = run_detect(DetectOptions(
     threshold="0.1", players=0,
 ))
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(json.dumps([peak / 1024, found.heard / found.seconds, len(found.events)]))
+print(json.dumps([peak / 1024, found.scored_seconds / found.seconds, len(found.events)]))
 """
 
 

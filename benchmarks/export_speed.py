@@ -21,14 +21,12 @@ import numpy as np
 import torch
 
 from measuring import head
-from semisonic.classifier.export.card import ExportResult
-from semisonic.classifier.export.export import export_file
+from semisonic.classifier.export.export import ExportResult, export
 from semisonic.classifier.export.module import onnx_runner
 from semisonic.classifier.model_file import open_model
 from semisonic.classifier.options import TrainOptions
 from semisonic.classifier.scoring import evaluating
 from semisonic.classifier.train import train
-from semisonic.classifier.use_options import ExportOptions
 from semisonic.classifier.windows import features_of_wave
 from semisonic.core.files import write_csv, write_json
 from semisonic.data.clips import Clips
@@ -149,15 +147,13 @@ def main() -> None:
                 workers=1,
             )
         )
-        plain = export_file(ExportOptions(run, run / "model.onnx", check_on=check_on))
-        small = export_file(
-            ExportOptions(
-                run,
-                run / "int8.onnx",
-                quantize="int8",
-                calibrate_on=calibrate_on,
-                check_on=check_on,
-            )
+        plain = export(run, run / "model.onnx", check_on=check_on)
+        small = export(
+            run,
+            run / "int8.onnx",
+            quantize="int8",
+            calibrate_on=calibrate_on,
+            check_on=check_on,
         )
         print(f"{name}\n{plain.summary()}\n{small.summary()}\n", flush=True)
         forms = timed(run, plain.kind, {"ONNX": plain.file, "ONNX, 8 bits": small.file})

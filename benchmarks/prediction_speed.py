@@ -24,10 +24,9 @@ import material
 import measuring
 from measuring import Row
 from semisonic.audio.read import read
-from semisonic.classifier.export.export import export_file
+from semisonic.classifier.export.export import export
 from semisonic.classifier.export.module import onnx_runner
 from semisonic.classifier.scoring import score_clips
-from semisonic.classifier.use_options import ExportOptions
 from semisonic.data.clips import Clips
 from semisonic.features.options import MelOptions
 from semisonic.models.model_file import save
@@ -96,7 +95,7 @@ def measure(data: Path | None) -> list[Row]:
     with TemporaryDirectory() as place, material.clips(data, ("wav", "ogg")) as tables:
         saved, exported = Path(place, "model.zip"), Path(place, "model.onnx")
         save(saved, model)
-        export_file(ExportOptions(saved, exported, speed=False))
+        export(saved, exported)
         with measuring.one_core():
             run = onnx_runner(exported)
         for kind, clips in tables.items():

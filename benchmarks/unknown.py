@@ -23,7 +23,7 @@ from scipy.special import logsumexp
 from measuring import head
 from score_networks import EPOCHS, MEL, features, network, rounded
 from semisonic.classifier.calibration import fit_decision
-from semisonic.classifier.scoring import decide_outputs, network_outputs
+from semisonic.classifier.scoring import network_outputs
 from semisonic.core.files import write_json
 from semisonic.core.options import to_dict
 from semisonic.core.seeds import generator
@@ -32,9 +32,15 @@ from semisonic.data.splits import fold_splits
 from semisonic.evaluation.calibration import ood_metrics
 from semisonic.evaluation.metrics import accuracy
 from semisonic.models.decision import Decision
+from semisonic.models.sound_model import SoundModel
 
 DRAWS, LEFT_OUT = 10, 3
 RULES = ("highest score", "energy")
+
+
+def decided(model: SoundModel, outputs: Any) -> list[np.ndarray]:
+    """Scores, and how known the sounds are, by the model's decision."""
+    return [one.numpy() for one in model.decide(*map(torch.from_numpy, outputs))]
 
 
 def main() -> None:
@@ -70,13 +76,13 @@ def main() -> None:
             "accuracy": accuracy(target, ours[0].argmax(axis=1)),
         }
         model.decision = Decision()
-        plain = [decide_outputs(model, x).scores.max(axis=1) for x in (ours, theirs)]
+        plain = [decided(model, x)[0].max(axis=1) for x in (ours, theirs)]
         row["highest score"] = ood_metrics(-plain[0], -plain[1])._asdict()
         model.decision = fit_decision(
             model, prepared, held, known, thresholds=False, seed=draw
         ).decision
         energies = [-logsumexp(x.logits, axis=1) for x in (ours, theirs)]
-        passes = [decide_outputs(model, x).known >= 0.5 for x in (ours, theirs)]
+        passes = [decided(model, x)[1] >= 0.5 for x in (ours, theirs)]
         row["energy"] = {
             **ood_metrics(*energies)._asdict(),
             "known_that_pass": float(passes[0].mean()),

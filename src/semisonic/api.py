@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import fields
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
@@ -70,37 +71,18 @@ def predict(
 
         semisonic.predict("runs/birds", "recordings", top=1).to_frame()
     """
-    from semisonic.classifier.predict import predict, predict_files
+    from semisonic.classifier.predict import predict_files
+    from semisonic.cli.listening_verbs import predict as verb
     from semisonic.data.clips import Clips
 
     if options.get("threshold") is not None:
         options["threshold"] = str(options["threshold"])
-    is_file = isinstance(model, (str, PathLike))
-    placed = {
-        "model": model if is_file else Path(),
-        "files": () if isinstance(files, Clips) else files,
-    }
-    asked = _options(predict, placed, options, output)
-    if is_file and not isinstance(files, Clips):
-        return predict(asked)
-    return predict_files(
-        _opened(model),
-        files if isinstance(files, Clips) else asked.files,
-        **{name: getattr(asked, name) for name in _OF_PREDICT},
-    )
-
-
-_OF_PREDICT = (
-    "top",
-    "windows",
-    "unknown",
-    "threshold",
-    "hop",
-    "output",
-    "batch_size",
-    "device",
-    "workers",
-)
+    is_table = isinstance(files, Clips)
+    given = {"model": Path(), "files": () if is_table else files, "output": output, **options}
+    asked = options_of(verb.options_class, values_of(given, verb.flags))
+    values = {field.name: getattr(asked, field.name) for field in fields(asked)}
+    values |= {"model": _opened(model), "files": files if is_table else asked.files}
+    return predict_files(**values)
 
 
 def evaluate(

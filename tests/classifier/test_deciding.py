@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,9 @@ from semisonic.classifier.model_file import open_model
 from semisonic.classifier.options import (
     CalibrateOptions,
     EvaluateOptions,
-    PredictOptions,
     TrainOptions,
 )
-from semisonic.classifier.predict import predict, predict_files
+from semisonic.classifier.predict import predict_files
 from semisonic.classifier.prepare import prepare
 from semisonic.classifier.scoring import score_clips, score_rows
 from semisonic.classifier.train import train
@@ -234,16 +234,8 @@ def test_predict_says_unknown_and_why(
 ) -> None:
     output = tmp_path / "said.csv"
     files = (material["noise"], material["test"])
-    options = PredictOptions(
-        model=calibrated,
-        files=files,
-        output=output,
-        unknown=True,
-        threshold="auto",
-        device="cpu",
-        top=2,
-    )
-    result = predict(options)
+    predict = partial(predict_files, files=files, unknown=True, threshold="auto", top=2)
+    result = predict(open_model(calibrated), output=output)
     rows = list(csv.DictReader(output.open()))
     assert list(rows[0]) == [
         "file",
@@ -270,12 +262,12 @@ def test_predict_says_unknown_and_why(
             assert float(row["score"]) >= limits[row["label"]] - 1e-4
             assert float(row["known"]) >= 0.5
     assert "unknown (like nothing learned)" in result.summary()
-    strict = predict(replace(options, unknown=False, threshold="1.0"))
+    strict = predict(open_model(calibrated), unknown=False, threshold="1.0")
     assert {row.labels[0] for row in strict.rows} == {"silence", "unknown"}
     with pytest.raises(OptionError, match="expected auto, or 0 to 1"):
-        predict(replace(options, threshold="2"))
+        predict(open_model(calibrated), threshold="2")
     with pytest.raises(ModelError, match="no thresholds"):
-        predict(replace(options, model=material["run"]))
+        predict(open_model(material["run"]))
 
 
 def test_a_long_recording_of_silence_with_a_sound_in_it(calibrated: Path, tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_thresholds_of_a_table(detector: Path, recording: Path, tmp_path: Path) 
     table = tmp_path / "thresholds.csv"
     table.write_text("label,threshold\nhum,1\n")
     found = detect(detector, recording, threshold=table, device="cpu")
-    assert dict(zip(found.labels, found.thresholds, strict=True)) == {"hum": 1.0, "sweep": 0.5}
+    assert found.thresholds == {"hum": 1.0, "sweep": 0.5}
 
 
 @pytest.mark.parametrize(
@@ -158,12 +158,12 @@ def test_scores_are_used_again(detector: Path, recording: Path, tmp_path: Path) 
         return detect(detector, recording, output=tmp_path, device="cpu", **settings)
 
     first = run()
-    assert first.heard == pytest.approx(20.0, abs=0.1)
+    assert first.scored_seconds == pytest.approx(20.0, abs=0.1)
     again = run(threshold=0.9, merge_gap=0.0)
-    assert again.heard == 0
-    assert run(hop=0.25).heard > 0
+    assert again.scored_seconds == 0
+    assert run(hop=0.25).scored_seconds > 0
     recording.touch()
-    assert run(hop=0.25).heard > 0
+    assert run(hop=0.25).scored_seconds > 0
 
 
 def test_a_run_folder_belongs_to_one_model(detector: Path, recording: Path, tmp_path: Path) -> None:
@@ -196,10 +196,10 @@ def test_the_model_decides_where_it_can(detector: Path, recording: Path, tmp_pat
     own = {"hum": 0.3, "sweep": 0.45, "background": 0.5}
     model.decision = Decision(Calibration(TEMPERATURE, (0.5,), (0.0,)), own)
     found = detect(model, recording, output=tmp_path, device="cpu")
-    assert found.heard > 0, "scores of a model with another decision were used"
-    assert dict(zip(found.labels, found.thresholds, strict=True)) == {"hum": 0.3, "sweep": 0.45}
+    assert found.scored_seconds > 0, "scores of a model with another decision were used"
+    assert found.thresholds == {"hum": 0.3, "sweep": 0.45}
     assert found.events.score.max() < before.events.score.max()
     model.decision = replace(model.decision, thresholds={})
     again = detect(model, recording, output=tmp_path, device="cpu", threshold=1.0)
-    assert again.heard == 0, "thresholds change no score"
+    assert again.scored_seconds == 0, "thresholds change no score"
     assert len(again.events) == 0

@@ -84,7 +84,7 @@ def test_unknown_labels_are_named(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not know 1 of its classes: bell"):
         evaluate(options_for(trained, data, tmp_path / "run"))
     result = evaluate(options_for(trained, data, tmp_path / "run2", allow_unknown=True))
-    assert result.unknown == ("bell",)
+    assert "left out, not known to the model: bell" in result.summary()
     assert result.metrics["n_clips"] == 6
 
 
@@ -180,12 +180,11 @@ def test_each_part_is_measured_by_itself(trained: Path, tmp_path: Path) -> None:
                 sf.write(file, sound(heard, 400 + i + 10 * number + 50 * (site == "HILL")), RATE)
     by = ("site", "label", "hour")
     result = evaluate(options_for(trained, data, tmp_path / "run", by=by))
-    sites = {part.name: part for part in result.parts["site"]}
-    assert sites["POND"].value == 1.0
-    assert sites["HILL"].value == pytest.approx(1 / 3)
-    assert sum(part.n_clips for part in sites.values()) == 12
-    assert {part.name: part.value for part in result.parts["label"]}["hum"] == 1.0
-    assert [part.name for part in result.parts["hour"]] == ["04 h"]
+    parts = result.parts.set_index(["by", "part"])
+    assert parts.value["site", "POND"] == parts.value["label", "hum"] == 1.0
+    assert parts.value["site", "HILL"] == pytest.approx(1 / 3)
+    assert parts.loc["site"].clips.sum() == 12
+    assert parts.loc["hour"].index.tolist() == ["04 h"]
     assert "worst by site: HILL 33.3 % of 6 clips" in result.summary()
     with (tmp_path / "run" / "parts.csv").open() as stream:
         rows = list(csv.DictReader(stream))
@@ -216,7 +215,7 @@ def test_a_report_is_made_anew_in_the_folder_of_its_run(trained: Path, tmp_path:
     assert not (tmp_path / "run" / "parts.csv").exists()
     before = (tmp_path / "run" / "scores.csv").read_bytes()
     found = evaluate(options_for(trained, data, tmp_path / "run", by=("site",), level=0.9))
-    assert set(found.parts) == {"site"}
+    assert set(found.parts["by"]) == {"site"}
     assert "SITE1" in (tmp_path / "run" / "parts.csv").read_text()
     assert (tmp_path / "run" / "scores.csv").read_bytes() == before
     with pytest.raises(OptionError, match="belongs to another run"):

@@ -12,7 +12,7 @@ from export_models import ANY_LENGTH, features_of, model_of, scores_of, waves
 
 from semisonic.classifier.export.export import export
 from semisonic.classifier.export.module import Exportable
-from semisonic.classifier.scoring import statistics_of_rows
+from semisonic.classifier.scoring import network_outputs
 from semisonic.core.errors import ModelError
 from semisonic.core.files import read_json
 from semisonic.models.decision import Decision, OodLimit, UnknownRules
@@ -59,7 +59,7 @@ def test_a_rule_against_noise_takes_clips_of_any_length(tmp_path: Path) -> None:
     x = waves(model.mel, 6)
     rows = np.arange(len(x))
     n = model.statistics.out_features
-    centres = statistics_of_rows(model, features_of(model, x), rows)[:2].astype(np.float32)
+    centres = network_outputs(model, features_of(model, x), rows).statistics[:2].astype(np.float32)
     noise = UnknownRules(
         OodLimit(100.0, 1.0),
         OodLimit(0.5, 0.2),

@@ -47,7 +47,7 @@ def test_a_program_of_torch_says_what_the_model_says(tmp_path: Path) -> None:
 def test_eight_bits_are_smaller_and_tell_what_they_cost(kinds: Path, tmp_path: Path) -> None:
     mel = replace(MEL, n_mels=32)
     model, file = model_of("(32)5c-2p-(64)5c-2p-gp-16fcr", mel), tmp_path / "m.onnx"
-    result = export(model, file, quantize="int8", calibrate_on=kinds, calibration_clips=12)
+    result = export(model, file, quantize="int8", calibrate_on=kinds)
     assert result.parity is not None
     assert result.parity.quality is not None
     assert result.parity.n_labelled == result.parity.n_sounds == 24
@@ -67,7 +67,8 @@ def test_eight_bits_gone_wrong_are_not_kept(
     kinds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = Parity(20, scores=0.6, mean_scores=0.2, agreement=0.4)
-    monkeypatch.setattr("semisonic.classifier.export.parity._summary", lambda *_, **__: found)
+    monkeypatch.setattr("semisonic.classifier.export.export.compare", lambda *_, **__: found)
+    monkeypatch.setattr("semisonic.classifier.export.export.CALIBRATION_CLIPS", 2)
     monkeypatch.setattr(quantizing, "OPERATORS", ("Gemm",))
     with pytest.raises(ModelError, match=r"found 0\.4, expected at least 0\.85; mean distance"):
         export(
@@ -75,7 +76,6 @@ def test_eight_bits_gone_wrong_are_not_kept(
             tmp_path / "m.onnx",
             quantize="int8",
             calibrate_on=kinds,
-            calibration_clips=2,
         )
     assert list(tmp_path.iterdir()) == []
 

@@ -114,7 +114,7 @@ def test_whatever_the_scores_the_ends_are_the_events_of_detect(
     for window in windows:
         whole.add(window.start_time, window.end_time, window.scores)
     rules = EventRules.of(LISTENER, EventOptions(**{**PLAIN, **options}))
-    expected = [row for row, _ in rules.rows([unpacked(packed(whole.take()))], "", np.inf)]
+    expected = rules.rows([unpacked(packed(whole.take()))], "", np.inf)
     found = sorted(
         (round(one.start_time, 3), round(one.end_time or 0, 3), one.label, one.score)
         for one in said

@@ -44,15 +44,6 @@ def test_the_interval_of_the_accuracy_is_that_of_the_bootstrap(
     assert m.intervals["accuracy"] == pytest.approx(expected, abs=0.02)
 
 
-def test_resamples_are_measured_as_the_whole_is(mixed: tuple[Clips, np.ndarray]) -> None:
-    from semisonic.classifier import measuring
-
-    clips, scores = mixed
-    m = measure(clips, scores, multi_label=False, n_resamples=100)
-    for name, metric in measuring._single(3).items():
-        assert metric(m.target, scores) == pytest.approx(m.metrics[name])
-
-
 def test_a_model_without_a_mistake_is_not_certain() -> None:
     clips = clips_of(["a", "b", "c"] * 4)
     m = measure(clips, clips.targets().astype(float), multi_label=False, n_resamples=100)

@@ -8,7 +8,7 @@ import torch
 from tiny_sounds import KINDS, MEL, NOTATION, RATE, sound
 
 from semisonic.classifier.detection.frame_scores import FrameScorer
-from semisonic.classifier.scoring import network_outputs, score_rows, statistics_of_rows
+from semisonic.classifier.scoring import network_outputs, score_rows
 from semisonic.classifier.unknown import features_of_noise, fit_unknown
 from semisonic.features.frontend import make_extractor
 from semisonic.features.options import MelOptions
@@ -56,8 +56,8 @@ def test_statistics_tell_noise_from_sounds_behind_any_network(waves: bool) -> No
     rows = np.arange(len(some))
     noise = features_of_noise(mel, seed=0, per_kind=20)
     tables = [
-        statistics_of_rows(model, some, rows),
-        statistics_of_rows(model, noise, np.arange(len(noise))),
+        network_outputs(model, some, rows).statistics,
+        network_outputs(model, noise, np.arange(len(noise))).statistics,
     ]
     logits = network_outputs(model, some, rows).logits
     found, _, _ = fit_unknown(logits, *tables, splits(len(rows)))

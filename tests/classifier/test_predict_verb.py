@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import replace
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,20 +10,23 @@ import pytest
 import soundfile as sf
 from tiny_sounds import KINDS, RATE, sound
 
+import semisonic
 from semisonic.classifier.model_file import open_model
-from semisonic.classifier.options import PredictOptions
-from semisonic.classifier.predict import predict, predict_files
+from semisonic.classifier.predict import PredictResult, predict_files
 from semisonic.core.errors import DataError, ModelError
 from semisonic.data.datasets.load import gather, load_clips
 
+Predict = Callable[..., PredictResult]
+
 
 @pytest.fixture
-def options(trained: Path, others: Path) -> PredictOptions:
-    return PredictOptions(model=trained, files=(others,), device="cpu", workers=1)
+def predict(trained: Path, others: Path) -> Predict:
+    """The verb on four recordings of each kind, unless other files are given."""
+    return partial(semisonic.predict, trained, files=others, device="cpu", workers=1)
 
 
-def test_one_row_a_file(options: PredictOptions, others: Path) -> None:
-    result = predict(options)
+def test_one_row_a_file(predict: Predict, others: Path) -> None:
+    result = predict()
     assert len(result.rows) == result.n_rows == result.n_clips == 12
     for row in result.rows:
         assert row.labels[0] == Path(row.file).parent.name
@@ -34,9 +38,9 @@ def test_one_row_a_file(options: PredictOptions, others: Path) -> None:
     assert result.audio_seconds == pytest.approx(6.0)
 
 
-def test_the_table_goes_to_a_file(options: PredictOptions, tmp_path: Path) -> None:
+def test_the_table_goes_to_a_file(predict: Predict, tmp_path: Path) -> None:
     output = tmp_path / "answers" / "table.csv"
-    result = predict(replace(options, output=output, top=2))
+    result = predict(output=output, top=2)
     with output.open() as stream:
         rows = list(csv.DictReader(stream))
     assert list(rows[0]) == [
@@ -54,32 +58,32 @@ def test_the_table_goes_to_a_file(options: PredictOptions, tmp_path: Path) -> No
 
 
 def test_names_that_a_spreadsheet_takes_for_formulas_are_read_back_as_they_were(
-    options: PredictOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     sf.write("=a.wav", sound("hum", 1), RATE)
-    options = replace(options, files=(Path("=a.wav"),))
-    written = predict(replace(options, output=Path("table.csv")))
+    predict = partial(predict, files="=a.wav")
+    written = predict(output="table.csv")
     assert "\n'=a.wav," in Path("table.csv").read_text(encoding="utf-8")
-    assert predict(options).to_frame()["file"].tolist() == ["=a.wav"]
+    assert predict().to_frame()["file"].tolist() == ["=a.wav"]
     assert written.to_frame()["file"].tolist() == ["=a.wav"]
 
 
-def test_one_row_a_window(options: PredictOptions, tmp_path: Path) -> None:
+def test_one_row_a_window(predict: Predict, tmp_path: Path) -> None:
     wave = np.concatenate([sound(kind, 60) for kind in KINDS])
     sf.write(tmp_path / "a.wav", wave, RATE)
-    result = predict(replace(options, files=(tmp_path / "a.wav",), windows=True))
+    result = predict(files=(tmp_path / "a.wav",), windows=True)
     assert [row.labels[0] for row in result.rows] == list(KINDS)
     assert [row.start_time for row in result.rows] == [0.0, 0.5, 1.0]
-    finer = predict(replace(options, files=(tmp_path / "a.wav",), windows=True, hop=0.25))
+    finer = predict(files=(tmp_path / "a.wav",), windows=True, hop=0.25)
     assert len(finer.rows) == 5
-    whole = predict(replace(options, files=(tmp_path / "a.wav",), top=3))
+    whole = predict(files=(tmp_path / "a.wav",), top=3)
     by_label = dict(zip(whole.rows[0].labels, whole.rows[0].scores, strict=True))
     each = [dict(zip(row.labels, row.scores, strict=True)) for row in result.rows]
     assert by_label["hum"] == pytest.approx(np.mean([row["hum"] for row in each]), abs=1e-6)
 
 
-def test_failures_are_isolated(options: PredictOptions, others: Path, tmp_path: Path) -> None:
+def test_failures_are_isolated(predict: Predict, others: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.wav").write_text("no sound")
     (tmp_path / "empty").mkdir()
     files = (
@@ -88,38 +92,36 @@ def test_failures_are_isolated(options: PredictOptions, others: Path, tmp_path: 
         tmp_path / "missing.wav",
         tmp_path / "empty",
     )
-    result = predict(replace(options, files=files))
+    result = predict(files=files)
     assert result.n_clips == 4
     assert {Path(name).name for name, _ in result.failures} == {"bad.wav", "missing.wav", "empty"}
     assert "missing.wav" in result.summary()
     with pytest.raises(DataError, match=r"nothing to hear: [^:]*: no such file or folder"):
-        predict(replace(options, files=(tmp_path / "missing.wav",)))
+        predict(files=(tmp_path / "missing.wav",))
 
 
 def test_an_unfinished_table_is_not_left_behind(
-    options: PredictOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from semisonic.classifier import predict as verb
+    from semisonic.classifier import predict as module
 
     def broken(*_: object, **__: object) -> object:
         yield from ()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(verb, "score_clips", broken)
+    monkeypatch.setattr(module, "score_clips", broken)
     with pytest.raises(KeyboardInterrupt):
-        predict(replace(options, output=tmp_path / "table.csv"))
+        predict(output=tmp_path / "table.csv")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_table_of_clips_is_predicted_clip_by_clip(
-    options: PredictOptions, tmp_path: Path
-) -> None:
+def test_a_table_of_clips_is_predicted_clip_by_clip(predict: Predict, tmp_path: Path) -> None:
     wave = np.concatenate([sound(kind, 60) for kind in KINDS])
     sf.write(tmp_path / "a.wav", wave, RATE)
     (tmp_path / "clips.csv").write_text(
         "file,start_time,end_time\na.wav,0.5,1.0\na.wav,1.0,1.5\n", encoding="utf-8"
     )
-    result = predict(replace(options, files=(tmp_path / "clips.csv",)))
+    result = predict(files=(tmp_path / "clips.csv",))
     assert [row.labels[0] for row in result.rows] == ["hum", "sweep"]
     assert [row.start_time for row in result.rows] == [0.5, 1.0]
 
@@ -143,6 +145,6 @@ def test_predict_files_takes_a_clip_table(trained: Path, others: Path) -> None:
     assert [row.labels[0] for row in result.rows] == [row[0] for row in clips.labels]
 
 
-def test_a_file_that_is_no_model_is_refused(options: PredictOptions, others: Path) -> None:
+def test_a_file_that_is_no_model_is_refused(others: Path) -> None:
     with pytest.raises(ModelError):
-        predict(replace(options, model=others / "hum" / "100.wav"))
+        semisonic.predict(others / "hum" / "100.wav", others)

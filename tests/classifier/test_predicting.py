@@ -13,7 +13,7 @@ from tiny_sounds import KINDS, MEL, RATE, sound
 
 from semisonic.classifier.model_file import open_model
 from semisonic.classifier.prepare import prepare
-from semisonic.classifier.scoring import embed_clips, score_clips, score_rows
+from semisonic.classifier.scoring import score_clips, score_rows
 from semisonic.classifier.windows import stream_windows
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import load_clips
@@ -118,7 +118,7 @@ def test_the_windows_of_a_recording_are_heard_one_by_one(model: SoundModel, tmp_
 
 def test_embeddings_come_the_same_way(model: SoundModel, others: Path) -> None:
     clips = load_clips(others)
-    found = np.stack([clip.mean for clip in embed_clips(model, clips)])
+    found = np.stack([clip.mean for clip in score_clips(model, clips, embed=True)])
     assert found.shape == (12, 16)
     assert np.isfinite(found).all()
 

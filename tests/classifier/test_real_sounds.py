@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from semisonic.classifier.evaluate import evaluate
-from semisonic.classifier.options import EvaluateOptions, PredictOptions, TrainOptions
-from semisonic.classifier.predict import predict
+from semisonic.classifier.model_file import open_model
+from semisonic.classifier.options import EvaluateOptions, TrainOptions
+from semisonic.classifier.predict import predict_files
 from semisonic.classifier.train import train
 from semisonic.features.options import MelOptions
 from semisonic.training.options import FitOptions
@@ -45,9 +46,7 @@ def test_a_fold_of_esc10_is_learnt_and_scored(shared_data: Path, tmp_path: Path)
 
 
 def test_odd_files_are_predicted_or_reported(shared_data: Path, trained: Path) -> None:
-    result = predict(
-        PredictOptions(model=trained, files=(shared_data / "odd_files",), device="cpu")
-    )
+    result = predict_files(open_model(trained), [shared_data / "odd_files"])
     assert result.n_clips >= 1
     assert all(reason for _, reason in result.failures)
     named = {row.file for row in result.rows} | {name for name, _ in result.failures}

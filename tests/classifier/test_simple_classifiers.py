@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from semisonic.classifier.simple import CLASSIFIERS, fit_scores, front_of, vectors
+from semisonic.classifier.simple import CLASSIFIERS, JUDGE, fit_scores, front_of, vectors
 from semisonic.core.errors import DataError, OptionError
 from semisonic.experiments.worker import fit_hierarchy
 from semisonic.features.options import CepstrumOptions, MelOptions
@@ -44,6 +44,21 @@ def test_one_clip_a_class_is_enough(name: str) -> None:
     scores = fit_scores(name, x, y, x, n_classes=4, seed=0)
     assert np.isfinite(scores).all()
     np.testing.assert_allclose(scores.sum(axis=1), 1)
+
+
+def test_the_judge_of_labels_learns_several_and_is_not_led_by_single_wrong_ones() -> None:
+    x, y = clusters(160)
+    targets = np.stack([y == 0, y <= 1, y < 0, y >= 0], axis=1).astype(np.float32)
+    scores = fit_scores(JUDGE, x, targets, x, n_classes=4, seed=0, workers=1)
+    assert ((scores >= 0.5) == targets).mean() > 0.95
+    assert (scores[:, 2] == 0).all()  # no clip has it
+    assert (scores[:, 3] == 1).all()  # all clips have it
+    noisy = np.where(np.arange(160) % 5 == 0, (y + 1) % 4, y)
+    more, truth = clusters(60, seed=1)
+    scores = fit_scores(JUDGE, x, noisy, more, n_classes=4, seed=2**62, workers=1)
+    assert (scores.argmax(axis=1) == truth).mean() > 0.85
+    again = fit_scores(JUDGE, x, noisy, more, n_classes=4, seed=2**62, workers=2)
+    np.testing.assert_array_equal(scores, again)
 
 
 def test_two_classes_and_one(recwarn: pytest.WarningsRecorder) -> None:

@@ -54,20 +54,6 @@ def _others(sounds: Path, folder: Path) -> Path:
     return table
 
 
-@pytest.mark.parametrize(
-    ("more", "text"),
-    [
-        (["--method", "vektor"], "did you mean 'vector'"),
-        (["--precision", "1.5"], "at most"),
-    ],
-)
-def test_wrong_use_gives_status_2(material, tmp_path, capsys, more, text) -> None:
-    run, sounds = material
-    table = str(sounds / "labels.csv")
-    assert cli("calibrate", run, table, "-o", tmp_path / "a", more, "-q") == 2
-    assert text in capsys.readouterr().err
-
-
 def test_clips_that_were_trained_on_give_status_2(material, tmp_path, capsys) -> None:
     run, sounds = material
     table = str(sounds / "labels.csv")

@@ -80,22 +80,6 @@ def test_a_bad_file_gives_status_3(place, tmp_path, capsys) -> None:
     assert "bad.wav" in (tmp_path / "run" / "bad_files.csv").read_text()
 
 
-@pytest.mark.parametrize(
-    ("more", "text"),
-    [
-        (["--hop", "9"], "clip length, 0.5 s"),
-        (["--threshold", "2"], "at most 1"),
-        (["--times", "frame"], "did you mean 'frames'"),
-        (["--classes", "humm"], "did you mean 'hum'"),
-        (["--min-duration", "-1"], "at least 0"),
-        (["--format", "csv,audasity"], "did you mean 'audacity'"),
-    ],
-)
-def test_wrong_use_gives_status_2(place, tmp_path, capsys, more, text) -> None:
-    assert run(place, tmp_path / "run", *more) == 2
-    assert text in capsys.readouterr().err
-
-
 @pytest.fixture(scope="module")
 def nights(place) -> Path:
     """Four recordings of two sites, one of which runs into the next hour."""

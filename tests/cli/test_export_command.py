@@ -8,18 +8,12 @@ from pathlib import Path
 import pytest
 
 from calls import cli
-from semisonic.features.options import MelOptions
+from sounds import untrained
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Path:
-    from semisonic.models.model_file import save
-    from semisonic.models.sound_model import build
-
-    mel = MelOptions(sample_rate=8000, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
-    file = tmp_path_factory.mktemp("model") / "model.zip"
-    save(file, build("(4)3c-2p-8fc", mel, ["rain", "dog"], standardize="none"))
-    return file
+    return untrained(tmp_path_factory.mktemp("model") / "model.zip", ["rain", "dog"])
 
 
 def test_it_writes_the_file_and_its_card_and_tells_its_size(model, tmp_path, capsys) -> None:
@@ -43,20 +37,6 @@ def test_a_bad_recording_gives_status_3(model, tmp_path, capsys) -> None:
     arguments = ["-o", str(tmp_path / "m.pt2"), "--to", "torch", "--check-on", str(folder)]
     assert cli("export", model, arguments, "-q") == 3
     assert "bad.wav" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("more", "text"),
-    [
-        (["--to", "onix"], "did you mean 'onnx'"),
-        (["--quantize", "int8"], "calibrate_on"),
-        (["--check-on", "nowhere"], "nowhere"),
-    ],
-)
-def test_wrong_use_gives_status_2(model, tmp_path, capsys, more, text) -> None:
-    assert cli("export", model, "-o", tmp_path / "m.onnx", more, "-q") == 2
-    assert text in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("hidden", ["onnx", "onnxscript", "onnxruntime"])

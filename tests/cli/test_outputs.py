@@ -18,62 +18,9 @@ from calls import cli
 from semisonic.classifier import predict as predict_verb
 from semisonic.classifier import scoring as predicting
 from semisonic.classifier.export import formats as makers
-from semisonic.features.options import MelOptions
-from semisonic.labeling.options import ProjectOptions
-from semisonic.labeling.start import start_project
-from semisonic.models.model_file import save, save_encoder
-from semisonic.models.pretrained import build_encoder
-from semisonic.models.sound_model import build
+from sounds import RATE
 
-RATE = 8000
-MEL = MelOptions(sample_rate=RATE, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
-FORMULAS = ('=HYPERLINK("http://evil","x")', "tone")
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory) -> Path:
-    """A folder with recordings, models, an index, a project and labels, to be copied."""
-    place = tmp_path_factory.mktemp("made")
-    rng = np.random.default_rng(0)
-    for kind, folder in enumerate(("noise", "tone")):
-        (place / "sounds" / folder).mkdir(parents=True)
-        for number in range(4):
-            wave = rng.normal(0, 0.1, RATE // 2)
-            wave += kind * np.sin(np.arange(RATE // 2) * 0.3)
-            sf.write(place / "sounds" / folder / f"{number}.wav", 0.2 * wave, RATE)
-    for name, classes in (("model", ("noise", "tone")), ("formula", FORMULAS)):
-        network = build("(8)3c-2p-gp", MEL, classes, standardize="none")
-        save(place / f"{name}.zip", network, about={"seed": 0})
-    save_encoder(place / "encoder.zip", build_encoder("(8)3c-2p", MEL, standardize="none"))
-    (place / "labels.csv").write_text("file,label\nsounds/noise/0.wav,mine\n")
-    (place / "track.txt").write_text("0.1\t0.3\tnoise\n")
-    (place / "foreign").mkdir()
-    (place / "foreign" / "thesis.txt").write_text("mine")
-    encoder = str(place / "encoder.zip")
-    index = [*words("embed", encoder, place / "sounds"), "-o", str(place / "index"), "-q"]
-    assert cli(index) == 0
-    options = ProjectOptions(
-        place / "sounds",
-        place / "project",
-        encoder=str(place / "model.zip"),
-        clusters="2",
-        device="cpu",
-    )
-    start_project(options)
-    return place
-
-
-@pytest.fixture
-def place(made, tmp_path, monkeypatch) -> Path:
-    """A copy of it, as the current folder."""
-    folder = tmp_path / "place"
-    shutil.copytree(made, folder)
-    monkeypatch.chdir(folder)
-    return folder
-
-
-def words(*parts: object) -> list[str]:
-    return [str(part) for part in parts]
+FORMULA = '=HYPERLINK("http://evil","x")'
 
 
 def tree(folder: Path) -> dict[str, str]:
@@ -118,7 +65,7 @@ FOLDERS = {
 """Verbs that write a folder."""
 
 TARGETS = {
-    "a recording that is read": "sounds/noise/0.wav",
+    "a recording that is read": "sounds/noise/noise0.wav",
     "a model": "model.zip",
     "a table of somebody": "labels.csv",
 }
@@ -186,7 +133,7 @@ def test_a_verb_writes_over_its_own_file_until_somebody_changes_it(command, plac
     if "labels" in command:
         arguments += ["--recordings", "sounds"]
         (place / "sounds" / "track.wav").write_bytes(
-            (place / "sounds" / "tone" / "0.wav").read_bytes()
+            (place / "sounds" / "tone" / "tone0.wav").read_bytes()
         )
     table = place / "x.csv"
     assert cli(arguments) == 0
@@ -228,8 +175,8 @@ def interrupted_after(n: int, scored: list[int]) -> Callable[..., Iterator[predi
 @pytest.mark.parametrize("windows", [[], ["--windows", "--hop", "0.1"]])
 def test_predict_goes_on_where_it_was_interrupted(windows, place, monkeypatch, capsys) -> None:
     monkeypatch.setattr(predicting, "BLOCK_CLIPS", 2)
-    (place / "sounds" / "noise" / "0.wav").write_text("broken")
-    command = [*words("predict", "model.zip", "sounds"), *windows]
+    (place / "sounds" / "noise" / "noise0.wav").write_text("broken")
+    command = ["predict", "model.zip", "sounds", *windows]
     assert cli(command, "-o whole.csv") == 3
     scored: list[int] = []
     monkeypatch.setattr(predict_verb, "score_clips", interrupted_after(5, scored))
@@ -247,12 +194,12 @@ def test_predict_goes_on_where_it_was_interrupted(windows, place, monkeypatch, c
 
 def test_predict_does_not_take_answers_of_other_settings(place, monkeypatch) -> None:
     monkeypatch.setattr(predicting, "BLOCK_CLIPS", 2)
-    command = words("predict", "model.zip", "sounds", "-o", "x.csv", "-q")
+    command = ["predict", "model.zip", "sounds", "-o", "x.csv", "-q"]
     with monkeypatch.context() as patch:
         patch.setattr(predict_verb, "score_clips", interrupted_after(5, []))
         assert cli(command) == 130
-    wave, rate = sf.read(place / "sounds" / "noise" / "1.wav")
-    sf.write(place / "sounds" / "noise" / "1.wav", np.concatenate([wave, -wave]), rate)
+    wave, rate = sf.read(place / "sounds" / "noise" / "noise1.wav")
+    sf.write(place / "sounds" / "noise" / "noise1.wav", np.concatenate([wave, -wave]), rate)
     assert cli(command) == 0
     with (place / "x.csv").open(newline="") as stream:
         ends = [row["end_time"] for row in csv.DictReader(stream)]
@@ -265,7 +212,7 @@ def test_predict_does_not_take_answers_of_other_settings(place, monkeypatch) -> 
 
 
 def test_no_cell_is_a_formula_and_all_are_read_back(place) -> None:
-    os.rename(place / "sounds" / "noise" / "0.wav", place / "sounds" / "@noise.wav")
+    os.rename(place / "sounds" / "noise" / "noise0.wav", place / "sounds" / "@noise.wav")
     os.chdir(place / "sounds")
     assert cli("predict ../formula.zip @noise.wav -o x.csv -q") == 0
     options = ["--threshold", "0.01", "--format", "csv,birdnet,kaleidoscope,csv-wide"]
@@ -281,28 +228,23 @@ def test_no_cell_is_a_formula_and_all_are_read_back(place) -> None:
     from semisonic.data.formats.read import read_labels
 
     events = read_labels(place / "sounds" / "back.csv")
-    assert FORMULAS[0] in events.label.tolist()
+    assert FORMULA in events.label.tolist()
     assert set(events.file.tolist()) == {"@noise.wav"}
 
 
 def test_a_recording_of_a_very_long_name_does_not_stop_the_others(place, capsys) -> None:
     long = "n" * 240 + ".wav"
     for name in (long, "short.wav"):
-        shutil.copy(place / "sounds" / "tone" / "0.wav", place / "foreign" / name)
+        shutil.copy(place / "sounds" / "tone" / "tone0.wav", place / "foreign" / name)
     (place / "foreign" / "events.csv").write_text(
         f"file,start_time,end_time,label\n{long},0.1,0.2,a\nshort.wav,0.1,0.2,b\n"
     )
-    command = words("data", "labels", "foreign/events.csv", "-o", "tables", "--format")
+    command = "data labels foreign/events.csv -o tables --format"
     assert cli(command, "raven") == 3
     assert "name is too long" in capsys.readouterr().err
     assert [path.name for path in (place / "tables").iterdir() if path.suffix] == [
         "short.Table.1.selections.txt"
     ]
-
-
-def test_predict_by_an_encoder_names_the_command_that_makes_a_classifier(place, capsys) -> None:
-    assert cli("predict encoder.zip sounds") == 2
-    assert "semisonic train DATA --encoder encoder.zip" in capsys.readouterr().err
 
 
 def test_a_recording_that_is_too_short_has_one_reason(place, capsys) -> None:

@@ -13,34 +13,21 @@ import soundfile as sf
 from calls import cli
 from semisonic.classifier.model_file import open_model
 from semisonic.data.datasets.load import load_clips
-from semisonic.features.options import MelOptions
-from semisonic.models.model_file import save
-from semisonic.models.sound_model import build
-
-RATE = 8000
-MEL = MelOptions(sample_rate=RATE, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
+from sounds import RATE, untrained, write_sounds
 
 
 @pytest.fixture
 def sounds(tmp_path) -> Path:
     """Eight recordings of noise and eight of tones, one folder."""
-    folder = tmp_path / "sounds"
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    time = np.arange(RATE // 2) / RATE
-    for number in range(8):
-        tone = 0.3 * np.sin(2 * np.pi * (300 + 10 * number) * time)
-        sf.write(folder / f"tone{number}.wav", tone + rng.normal(0, 0.01, len(time)), RATE)
-        sf.write(folder / f"noise{number}.wav", rng.normal(0, 0.2, len(time)), RATE)
-    return folder
+    for file in write_sounds(tmp_path / "kinds").rglob("*.wav"):
+        (tmp_path / "sounds").mkdir(exist_ok=True)
+        file.rename(tmp_path / "sounds" / file.name)
+    return tmp_path / "sounds"
 
 
 @pytest.fixture
 def model(tmp_path) -> Path:
-    path = tmp_path / "model.zip"
-    network = build("(8)3c-2p-(8)3c-2p-gp", MEL, ("noise", "tone"), standardize="none")
-    save(path, network, about={"seed": 0})
-    return path
+    return untrained(tmp_path / "model.zip", notation="(8)3c-2p-(8)3c-2p-gp")
 
 
 def fill_in(table: Path) -> list[dict[str, str]]:
@@ -204,15 +191,6 @@ def test_a_queue_that_a_spreadsheet_saved_is_read(kind, model, sounds, tmp_path,
     assert clips.is_labelled.all()
 
 
-def test_suggest_refuses_what_cannot_be(model, sounds, tmp_path, capsys) -> None:
-    base = ["suggest", str(model), str(sounds), "-q", "-o", str(tmp_path / "q.csv")]
-    assert cli(base, "--log", tmp_path / "none.jsonl") == 2
-    assert "no such label log" in capsys.readouterr().err
-    assert cli(base, "--strategy mixed") == 2
-    assert cli("suggest", tmp_path / "no.zip", sounds) == 2
-    assert not (tmp_path / "q.csv").exists()
-
-
 def test_a_project_from_nothing_to_a_classifier(model, sounds, tmp_path, capsys) -> None:
     project = tmp_path / "project"
     (sounds / "broken.wav").write_bytes(b"RIFF")
@@ -315,15 +293,6 @@ def test_a_clip_carries_one_label_until_the_project_says_otherwise(
     assert cli("project learn", project, "--no-several-labels -q") == 0
     assert "1 stretch has several labels and is not learned from" in capsys.readouterr().out
     assert not open_model(project / "model.zip").multi_label
-
-
-def test_a_project_says_what_is_missing(tmp_path, sounds, capsys) -> None:
-    assert cli("project suggest", tmp_path / "nothing") == 2
-    assert "'semisonic project new" in capsys.readouterr().err
-    assert cli("project learn", sounds) == 2
-    assert cli("project new") == 2
-    assert "recordings" in capsys.readouterr().err.lower()
-    assert cli("project look") == 2
 
 
 def test_train_reads_a_label_log(model, sounds, tmp_path, capsys) -> None:

@@ -11,8 +11,8 @@ import soundfile as sf
 
 import semisonic
 from semisonic.core.errors import OptionError
+from sounds import RATE, write_sounds
 
-RATE = 8000
 SMALL = {
     "mel": {"sample_rate": RATE, "duration": 0.5, "n_fft": 256, "hop_length": 128, "n_mels": 16},
     "model": "(4)3c-2p",
@@ -25,16 +25,7 @@ SMALL = {
 
 @pytest.fixture(scope="module")
 def sounds(tmp_path_factory) -> Path:
-    """Ten recordings of noise and ten of tones, in class folders."""
-    folder = tmp_path_factory.mktemp("sounds")
-    rng = np.random.default_rng(0)
-    time = np.arange(RATE // 2) / RATE
-    for number in range(10):
-        tone = 0.4 * np.sin(2 * np.pi * (200 + 20 * number) * time)
-        for kind, wave in (("noise", rng.normal(0, 0.1, len(time))), ("tone", tone)):
-            (folder / kind).mkdir(exist_ok=True)
-            sf.write(folder / kind / f"{number}.wav", wave, RATE)
-    return folder
+    return write_sounds(tmp_path_factory.mktemp("sounds") / "sounds", 10)
 
 
 @pytest.fixture(scope="module")

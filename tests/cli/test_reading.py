@@ -6,9 +6,7 @@ import shutil
 from dataclasses import fields
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile as sf
 
 from calls import cli
 from semisonic.classifier.options import (
@@ -22,42 +20,18 @@ from semisonic.classifier.use_options import SuspectsOptions
 from semisonic.data.datasets.load import load_clips
 from semisonic.data.options import ReadOptions
 from semisonic.experiments.options import CurveOptions, RunOptions, TuneOptions
+from sounds import FRONT_END, write_sounds
 
-RATE = 8000
-TRAIN = [
-    "--method",
-    "supervised",
-    "--model",
-    "(4)3c-2p-8fc",
-    "--epochs",
-    "1",
-    "--batch-size",
-    "8",
-    "--sample-rate",
-    "8000",
-    "--duration",
-    "0.5",
-    "--n-mels",
-    "16",
-    "--device",
-    "cpu",
-    "--precision",
-    "fp32",
-    "--group",
-    "file",
-    "-q",
-]
+TRAIN = (
+    "--method supervised --model (4)3c-2p-8fc --epochs 1 --batch-size 8 --device cpu "
+    f"--precision fp32 --group file -q {FRONT_END}"
+)
 
 
 @pytest.fixture
 def sounds(tmp_path) -> Path:
     """Class folders of eight sounds of half a second each."""
-    rng = np.random.default_rng(0)
-    for kind, level in (("loud", 0.3), ("soft", 0.03)):
-        (tmp_path / "sounds" / kind).mkdir(parents=True)
-        for number in range(8):
-            wave = rng.normal(0, level, RATE // 2)
-            sf.write(tmp_path / "sounds" / kind / f"{kind}{number}.wav", wave, RATE)
+    write_sounds(tmp_path / "sounds", kinds=("loud", "soft"))
     return tmp_path / "sounds"
 
 
@@ -98,7 +72,7 @@ def test_all_verbs_with_labelled_data_have_the_options_of_reading(options) -> No
 
 def test_missing_files_are_left_out_where_that_is_said(sounds, tmp_path, capsys) -> None:
     path = table(sounds, ["file,label", *named(sounds), "loud/gone.wav,loud"])
-    command = ["train", str(path), "-o", str(tmp_path / "run"), *TRAIN]
+    command = ["train", str(path), "-o", str(tmp_path / "run"), *TRAIN.split()]
     assert cli(command) == 2
     assert "--allow-missing" in capsys.readouterr().err
     assert cli(command, "--allow-missing") == 3
@@ -110,7 +84,7 @@ def test_missing_files_are_left_out_where_that_is_said(sounds, tmp_path, capsys)
 def test_labels_are_parted_as_said(sounds, tmp_path) -> None:
     rows = [f"{row}|{'even' if i % 2 else 'odd'}" for i, row in enumerate(named(sounds))]
     path = table(sounds, ["file,label", *rows])
-    command = ["train", str(path), "-o", str(tmp_path / "run"), "--separator", "|", *TRAIN]
+    command = ["train", str(path), "-o", str(tmp_path / "run"), "--separator", "|", *TRAIN.split()]
     assert cli(command) == 0
     from semisonic import SoundClassifier
 

@@ -54,19 +54,6 @@ def test_a_file_that_cannot_be_read_gives_status_3(sounds, tmp_path, capsys) -> 
     bad.unlink()
 
 
-@pytest.mark.parametrize(
-    ("more", "text"),
-    [
-        (["--repeats", "0"], "at least 1"),
-        (["--folds", "x"], "folds"),
-    ],
-)
-def test_wrong_use_gives_status_2(sounds, tmp_path, capsys, more, text) -> None:
-    table = str(sounds / "labels.csv")
-    assert cli("suspects", table, "-o", tmp_path / "run", SMALL, more, "-q") == 2
-    assert text in capsys.readouterr().err
-
-
 def test_a_dry_run_shows_the_options_and_does_nothing(sounds, tmp_path, capsys) -> None:
     table, output = str(sounds / "labels.csv"), tmp_path / "run"
     assert cli("suspects", table, "-o", output, "--repeats 3 --dry-run") == 0

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semisonic.cli.main import main
+from calls import cli
 from semisonic.core.cluster import open_engine
 from semisonic.core.errors import OptionError
 from semisonic.core.options import EngineOptions
@@ -46,9 +46,7 @@ class Slow:
 
 
 @given(st.integers(0, 30), st.integers(1, 5), st.lists(st.integers(0, 9), max_size=40))
-def test_every_task_gives_one_result_and_few_are_under_way(
-    n: int, room: int, choices: list[int]
-) -> None:
+def test_every_task_gives_one_result_and_few_are_under_way(n, room, choices) -> None:
     taken = 0
 
     def tasks() -> Iterator[int]:
@@ -101,7 +99,7 @@ def note(log: Path, name: str) -> None:
         stream.write(name)
 
 
-def test_a_graph_in_this_process(tmp_path: Path) -> None:
+def test_a_graph_in_this_process(tmp_path) -> None:
     log = tmp_path / "log"
     tasks = [Task("b", note, (log, "b"), ("a",)), Task("a", note, (log, "a"), ("done",))]
     run_tasks(tasks, workers=1, label="t", initializer=note, context=(log, "start "))
@@ -116,23 +114,17 @@ def test_an_address_without_ray_is_refused() -> None:
         pass
 
 
-def test_without_ray_the_command_says_what_to_install(
-    model: Path,
-    sounds: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_without_ray_it_says_what_to_install(model, sounds, tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    assert main(["detect", str(model), str(sounds), "-o", str(tmp_path), "--engine", "ray"]) == 2
+    assert cli("detect", model, sounds, "-o", tmp_path, "--engine ray") == 2
     assert "pip install 'semisonic[cluster]'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("address", ["nowhere", "127.0.0.1:1", "ray://127.0.0.1:1"])
 def test_an_address_where_nobody_answers_is_wrong_use(
-    model: Path, sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], address: str
+    model, sounds, tmp_path, capsys, address
 ) -> None:
     pytest.importorskip("ray")
     more = ["--engine", "ray", "--address", address]
-    assert main(["detect", str(model), str(sounds), "-o", str(tmp_path), *more]) == 2
+    assert cli("detect", model, sounds, "-o", tmp_path, more) == 2
     assert f"no Ray cluster answers at '{address}'" in capsys.readouterr().err

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -21,9 +20,7 @@ CELLS = st.text(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(cells=st.lists(st.tuples(CELLS, CELLS), min_size=1))
-def test_every_text_comes_back_and_none_is_a_formula(
-    tmp_path: Path, cells: list[tuple[str, str]]
-) -> None:
+def test_every_text_comes_back_and_none_is_a_formula(tmp_path, cells) -> None:
     path = tmp_path / "table.csv"
     write_csv(path, ["a", "b"], cells)
     assert [(row["a"], row["b"]) for row in read_csv(path)] == cells
@@ -36,13 +33,13 @@ def test_every_text_comes_back_and_none_is_a_formula(
             float(cell)
 
 
-def test_numbers_stay_numbers(tmp_path: Path) -> None:
+def test_numbers_stay_numbers(tmp_path) -> None:
     path = tmp_path / "table.csv"
     write_csv(path, ["a"], [[-1.5], ["-1.500"], [-3], ["+2e-05"], ["-.5"]])
     assert path.read_text() == "a\n-1.5\n-1.500\n-3\n+2e-05\n-.5\n"
 
 
-def test_headings_and_cells_come_back_through_the_reader_of_tables(tmp_path: Path) -> None:
+def test_headings_and_cells_come_back_through_the_reader_of_tables(tmp_path) -> None:
     path = tmp_path / "table.csv"
     write_csv(path, ["file", "=label"], [["-a.wav", "@b"], ["'c.wav", "-0.5"]])
     table = read_table(path)

@@ -6,7 +6,6 @@ import errno
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -67,7 +66,7 @@ if __name__ == "__main__":
 """
 
 
-def test_processes_that_race_for_a_lock_lose_nothing(tmp_path: Path) -> None:
+def test_processes_that_race_for_a_lock_lose_nothing(tmp_path) -> None:
     (tmp_path / "number").write_text("0")
     command = [sys.executable, "-c", COUNT, str(tmp_path), "100"]
     racing = [subprocess.Popen(command) for _ in range(3)]
@@ -75,13 +74,13 @@ def test_processes_that_race_for_a_lock_lose_nothing(tmp_path: Path) -> None:
     assert (tmp_path / "number").read_text() == "300"
 
 
-def test_the_file_of_a_lock_stays_for_those_who_wait_for_it(tmp_path: Path) -> None:
+def test_the_file_of_a_lock_stays_for_those_who_wait_for_it(tmp_path) -> None:
     with RunFolder(tmp_path, "train", {}):
         before = (tmp_path / ".lock").stat().st_ino
     assert (tmp_path / ".lock").stat().st_ino == before
 
 
-def test_a_folder_is_locked_once(tmp_path: Path) -> None:
+def test_a_folder_is_locked_once(tmp_path) -> None:
     first, second = FolderLock(tmp_path), FolderLock(tmp_path)
     first.acquire()
     with pytest.raises(OptionError, match="another process is writing into this run"):
@@ -91,9 +90,7 @@ def test_a_folder_is_locked_once(tmp_path: Path) -> None:
     second.release()
 
 
-def test_a_disk_without_locks_locks_all_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_without_locks_locks_all_the_same(tmp_path, monkeypatch) -> None:
     fcntl = pytest.importorskip("fcntl")
 
     def refuse(*_: Any) -> None:
@@ -107,7 +104,7 @@ def test_a_disk_without_locks_locks_all_the_same(
 
 
 @pytest.mark.slow
-def test_training_stores_and_answers_need_no_posix(tmp_path: Path) -> None:
+def test_training_stores_and_answers_need_no_posix(tmp_path) -> None:
     (tmp_path / "python").mkdir()
     (tmp_path / "python" / "sitecustomize.py").write_text(WITHOUT_POSIX)
     (tmp_path / "work.py").write_text(WORK)

@@ -40,6 +40,6 @@ def test_no_new_pages_for_the_next_clip() -> None:
     assert faults["keep"] < faults["leave"]
 
 
-def test_other_systems_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_systems_are_left_alone(monkeypatch) -> None:
     monkeypatch.setattr(memory.ctypes, "CDLL", lambda _: object())
     memory.keep_freed_memory()

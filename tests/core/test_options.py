@@ -59,7 +59,7 @@ def test_hyphens_are_underscores() -> None:
         ({"inner": 3}, "option 'inner': found 3"),
     ],
 )
-def test_wrong_values_are_named(values: dict[str, object], message: str) -> None:
+def test_wrong_values_are_named(values, message) -> None:
     with pytest.raises(OptionError, match=message):
         from_mapping(Outer, values)
 

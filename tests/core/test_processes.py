@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from calls import cli
 from semisonic.classifier import scoring as predicting
 from semisonic.classifier.detection import detect
 from semisonic.classifier.model_file import open_model
 from semisonic.classifier.scoring import score_clips
-from semisonic.cli.main import main
 from semisonic.core.errors import DataError, SemisonicError
 from semisonic.core.parallel import (
     LOCAL_ENGINE,
@@ -64,7 +64,7 @@ def meet(folder: Path, x: int) -> tuple[int, int]:
     return x, os.getpid()
 
 
-def test_calls_in_two_processes(tmp_path: Path) -> None:
+def test_calls_in_two_processes(tmp_path) -> None:
     with PROCESS_ENGINE.calls(partial(partial, meet, tmp_path), workers=2) as calls:
         found = list(in_order(calls, range(40)))
     assert [x for x, _ in found] == list(range(40))
@@ -87,7 +87,7 @@ def test_a_process_that_is_killed_is_an_error_with_advice() -> None:
         list(in_any_order(calls, [8, *range(5)]))
 
 
-def test_processes_where_they_are_worth_it(allowed: None) -> None:
+def test_processes_where_they_are_worth_it(allowed) -> None:
     assert engine_for(LOCAL_ENGINE, 100, 100, 2) is PROCESS_ENGINE
     assert engine_for(LOCAL_ENGINE, 99, 100, 2) is LOCAL_ENGINE
     assert engine_for(LOCAL_ENGINE, 100, 100, 1) is LOCAL_ENGINE
@@ -96,7 +96,7 @@ def test_processes_where_they_are_worth_it(allowed: None) -> None:
     assert engine_for(LOCAL_ENGINE, 100, 100, 2) is LOCAL_ENGINE
 
 
-def test_stores(sounds: Path, tmp_path: Path) -> None:
+def test_stores(sounds, tmp_path) -> None:
     clips = load_clips(sounds, labels="none")
     found = []
     for name, engine in (("threads", LOCAL_ENGINE), ("processes", PROCESS_ENGINE)):
@@ -128,7 +128,7 @@ def test_stores(sounds: Path, tmp_path: Path) -> None:
     assert found[0] == found[1]
 
 
-def test_scores(model: Path, sounds: Path, allowed: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores(model, sounds, allowed, monkeypatch) -> None:
     opened = open_model(model)
     clips = load_clips(sounds, labels="none")
     here = list(score_clips(opened, clips, workers=2))
@@ -145,9 +145,7 @@ def test_scores(model: Path, sounds: Path, allowed: None, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("verb", ["detect", "embed"])
-def test_verbs(
-    verb: str, model: Path, sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_verbs(verb, model, sounds, tmp_path, monkeypatch) -> None:
     tables = {"detect": ("events.csv", "bad_files.csv"), "embed": ("embeddings.npy", "index.csv")}
     more = ["--threshold", "0.2"] if verb == "detect" else []
     made = []
@@ -159,7 +157,7 @@ def test_verbs(
         monkeypatch.setattr(detect, "WORTH_PROCESSES", worth)
         monkeypatch.setattr(build, "WORTH_PROCESSES", worth)
         command = [verb, str(model), str(sounds), "-o", str(tmp_path / name), "--device", "cpu"]
-        assert main([*command, "--workers", "2", "-q", *more]) == 3
+        assert cli(command, "--workers 2 -q", more) == 3
         assert len(made) == (name == "processes")
     for table in tables[verb]:
         one, other = ((tmp_path / name / table).read_bytes() for name in ("threads", "processes"))
@@ -184,7 +182,7 @@ if __name__ == "__main__":
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_a_build_that_is_stopped_goes_on(sounds: Path, tmp_path: Path, how: int) -> None:
+def test_a_build_that_is_stopped_goes_on(sounds, tmp_path, how) -> None:
     many = tmp_path / "many"
     many.mkdir()
     for number in range(400):

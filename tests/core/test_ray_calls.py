@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import pytest
 from far_work import make_failing, make_patient, make_sleeper
@@ -20,14 +18,12 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def engine(cluster: str) -> Iterator[Engine]:
+def engine(cluster) -> Iterator[Engine]:
     with open_engine(EngineOptions("ray", cluster)) as opened:
         yield opened
 
 
-def test_a_node_that_dies_loses_and_doubles_nothing(
-    engine: Engine, tmp_path: Path, doomed: Callable[..., Any]
-) -> None:
+def test_a_node_that_dies_loses_and_doubles_nothing(engine, tmp_path, doomed) -> None:
     log, n = tmp_path / "log", 24
     # As soon as it has begun something, so in the middle of that.
     killer = doomed(lambda node: log.is_file() and node in log.read_text())
@@ -50,9 +46,7 @@ def test_a_node_that_dies_loses_and_doubles_nothing(
         ("vanish", SemisonicError, "begun 2 times"),
     ],
 )
-def test_errors_come_back_as_what_they_are(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch, how: str, kind: type[Exception], text: str
-) -> None:
+def test_errors_come_back_as_what_they_are(engine, monkeypatch, how, kind, text) -> None:
     from semisonic.core import cluster
 
     monkeypatch.setattr(cluster, "RETRIES", 1)
@@ -60,7 +54,7 @@ def test_errors_come_back_as_what_they_are(
         list(in_any_order(calls, [how]))
 
 
-def test_a_consumer_that_stops_gives_up_what_is_under_way(engine: Engine, tmp_path: Path) -> None:
+def test_a_consumer_that_stops_gives_up_what_is_under_way(engine, tmp_path) -> None:
     log = tmp_path / "log"
     with engine.calls(partial(make_sleeper, log, 0.1), workers=3) as calls:
         for found, _ in in_any_order(calls, range(1000)):
@@ -70,7 +64,7 @@ def test_a_consumer_that_stops_gives_up_what_is_under_way(engine: Engine, tmp_pa
 
 
 def test_of_what_is_given_up_short_calls_end_and_long_ones_are_interrupted(
-    engine: Engine, tmp_path: Path
+    engine, tmp_path
 ) -> None:
     log = tmp_path / "log"
     log.touch()
@@ -86,6 +80,6 @@ def test_of_what_is_given_up_short_calls_end_and_long_ones_are_interrupted(
     ]
 
 
-def test_a_card_is_not_waited_for_where_there_is_none(engine: Engine) -> None:
+def test_a_card_is_not_waited_for_where_there_is_none(engine) -> None:
     with pytest.raises(OptionError, match="no node of the Ray cluster has a card"):
         engine.calls(make_failing, device="cuda")

@@ -7,14 +7,12 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from calls import cli
 from semisonic.classifier.detection import frame_scores
-from semisonic.cli.main import main
 from waiting import LONG, until
 
 pytestmark = pytest.mark.slow
@@ -44,10 +42,10 @@ def lines(output: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def here(model: Path, sounds: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def here(model, sounds, tmp_path_factory) -> Path:
     """What one machine makes."""
     output = tmp_path_factory.mktemp("here")
-    assert main(command(model, sounds, output)) == 3
+    assert cli(command(model, sounds, output)) == 3
     return output
 
 
@@ -58,28 +56,20 @@ def check(there: Path, here: Path) -> None:
     assert len(set(lines(there))) == len(lines(there)) == N
 
 
-def test_a_node(
-    model: Path,
-    sounds: Path,
-    tmp_path: Path,
-    cluster: str,
-    here: Path,
-    doomed: Callable[..., Any],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_node(model, sounds, tmp_path, cluster, here, doomed, monkeypatch) -> None:
     from semisonic.data import cache as journal
 
     monkeypatch.setattr(journal, "FLUSH_INTERVAL", 0.01)
     monkeypatch.setattr(frame_scores, "CALL_DURATION", 0.1)
     killer = doomed(lambda _: len(lines(tmp_path)) > 3)
     more = ["--engine", "ray", "--address", cluster]
-    assert main([*command(model, sounds, tmp_path), *more]) == 3
+    assert cli(command(model, sounds, tmp_path), more) == 3
     killer.join(5)
     assert not killer.is_alive()
     check(tmp_path, here)
 
 
-def test_the_driver(model: Path, sounds: Path, tmp_path: Path, cluster: str, here: Path) -> None:
+def test_the_driver(model, sounds, tmp_path, cluster, here) -> None:
     more = ["--engine", "ray", "--address", cluster]
     start = [sys.executable, "-c", SCRIPT, *command(model, sounds, tmp_path), *more]
     for how, status, n in ((signal.SIGINT, 130, 3), (signal.SIGKILL, -9, 7)):
@@ -91,7 +81,7 @@ def test_the_driver(model: Path, sounds: Path, tmp_path: Path, cluster: str, her
             assert "Traceback" not in said
     there = len(lines(tmp_path))
     assert there < N
-    assert main([*command(model, sounds, tmp_path), *more]) == 3
+    assert cli(command(model, sounds, tmp_path), more) == 3
     check(tmp_path, here)
 
 
@@ -108,9 +98,7 @@ def _marked(mark: str) -> list[str]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs Linux's /proc")
-def test_a_ray_of_this_machine_ends_with_the_command(
-    model: Path, sounds: Path, tmp_path: Path, here: Path
-) -> None:
+def test_a_ray_of_this_machine_ends_with_the_command(model, sounds, tmp_path, here) -> None:
     mark = f"semisonic-{uuid.uuid4()}"
     environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
     start = [sys.executable, "-c", SCRIPT, *command(model, sounds, tmp_path), "--engine", "ray"]

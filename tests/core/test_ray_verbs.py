@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile as sf
 
-from semisonic.cli.main import main
+from calls import cli
 from semisonic.core.seeds import generator
 
 pytestmark = pytest.mark.slow
@@ -45,15 +43,15 @@ name = "un-pooling"
 
 
 @pytest.fixture
-def on(cluster: str) -> list[str]:
+def on(cluster) -> list[str]:
     return ["--engine", "ray", "--address", cluster, "-q"]
 
 
-def test_detect(model: Path, sounds: Path, tmp_path: Path, on: list[str]) -> None:
+def test_detect(model, sounds, tmp_path, on) -> None:
     here, there = tmp_path / "here", tmp_path / "there"
     command = ["detect", str(model), str(sounds), "--threshold", "0.2", "--device", "cpu", "-o"]
-    assert main([*command, str(here), "-q"]) == 3
-    assert main([*command, str(there), *on]) == 3
+    assert cli(command, here, "-q") == 3
+    assert cli(command, there, on) == 3
     table = (here / "events.csv").read_bytes()
     assert table.count(b"\n") > 10
     assert (there / "events.csv").read_bytes() == table
@@ -63,7 +61,7 @@ def test_detect(model: Path, sounds: Path, tmp_path: Path, on: list[str]) -> Non
     ).read_bytes()
     # The engine is no part of the run: the same folder goes on here, and hears nothing again.
     before = (there / "scores" / "data-1.bin").stat().st_mtime_ns
-    assert main([*command, str(there), "-q", "--merge-gap", "5"]) == 3
+    assert cli(command, there, "-q --merge-gap 5") == 3
     assert (there / "scores" / "data-1.bin").stat().st_mtime_ns == before
 
 
@@ -73,27 +71,20 @@ def _content(index: Path) -> tuple[bytes, bytes, bytes]:
 
 
 @pytest.mark.parametrize("per", ["window", "clip"])
-def test_embed(
-    model: Path,
-    sounds: Path,
-    tmp_path: Path,
-    on: list[str],
-    per: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_embed(model, sounds, tmp_path, on, per, monkeypatch) -> None:
     from semisonic.labeling import embed as build
 
     monkeypatch.setattr(build, "GROUP_CLIPS", 3)
     monkeypatch.chdir(tmp_path)  # relative paths mean the same there
     command = ["embed", str(model), str(sounds), "--per", per, "--device", "cpu", "-o"]
-    assert main([*command, "here", "-q"]) == 3
-    assert main([*command, "there", *on]) == 3
+    assert cli(command, "here -q") == 3
+    assert cli(command, "there", on) == 3
     assert _content(Path("there")) == _content(Path("here"))
     assert b"bad.wav" in _content(Path("there"))[2]
     assert len(np.load("there/embeddings.npy")) >= 14
 
 
-def test_stores(sounds: Path, tmp_path: Path, cluster: str, on: list[str]) -> None:
+def test_stores(sounds, tmp_path, cluster, on) -> None:
     """Made by the command, and opened by name with both engines."""
     from semisonic.classifier.prepare import prepare
     from semisonic.core.cluster import open_engine
@@ -105,8 +96,8 @@ def test_stores(sounds: Path, tmp_path: Path, cluster: str, on: list[str]) -> No
     from semisonic.features.options import MelOptions
 
     command = ["data", "build", str(sounds), "--sample-rate", str(RATE), "-o"]
-    assert main([*command, str(tmp_path / "here"), "-q"]) == 3
-    assert main([*command, str(tmp_path / "there"), *on]) == 3
+    assert cli(command, tmp_path / "here", "-q") == 3
+    assert cli(command, tmp_path / "there", on) == 3
     clips = load_clips(sounds, labels="none")
     stores = [
         SampleStore.build(clips, tmp_path / name, sample_rate=RATE) for name in ("here", "there")
@@ -130,7 +121,7 @@ def test_stores(sounds: Path, tmp_path: Path, cluster: str, on: list[str]) -> No
 
 
 @pytest.fixture(scope="module")
-def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def labelled(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("labelled")
     time = np.arange(RATE // 2) / RATE
     lines = ["file,label,group,fold"]
@@ -145,14 +136,14 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_run(labelled: Path, tmp_path: Path, on: list[str], doomed: Callable[..., Any]) -> None:
+def test_run(labelled, tmp_path, on, doomed) -> None:
     """A third of the cluster dies when the first job is done."""
     command = ["run", str(labelled / "tiny.toml"), "--data", str(labelled / "labelled.csv")]
     command += ["--device", "cpu", "--no-near-copies", "-o"]
     here, there = tmp_path / "here", tmp_path / "there"
-    assert main([*command, str(here), "-q", "--workers", "1"]) == 0
+    assert cli(command, here, "-q --workers 1") == 0
     killer = doomed(lambda _: any(there.glob("jobs/*/job.json")))
-    assert main([*command, str(there), *on]) == 0
+    assert cli(command, there, on) == 0
     killer.join(5)
     assert not killer.is_alive()
     names = sorted(path.parent.name for path in here.glob("jobs/*/job.json"))
@@ -167,5 +158,5 @@ def test_run(labelled: Path, tmp_path: Path, on: list[str], doomed: Callable[...
     assert run["options"]["where"]["engine"] == "ray"
     # Finished here by the other engine: nothing is trained again.
     stamps = {path: path.stat().st_mtime_ns for path in there.glob("jobs/*/job.json")}
-    assert main([*command, str(there), "-q"]) == 0
+    assert cli(command, there, "-q") == 0
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps

@@ -42,7 +42,7 @@ def test_a_hash_of_options_tells_every_field_and_of_an_object_is_refused():
         digest(object())
 
 
-def test_a_file_that_failed_leaves_the_old_one(tmp_path: Path) -> None:
+def test_a_file_that_failed_leaves_the_old_one(tmp_path) -> None:
     file = tmp_path / "new" / "a.txt"
     write_text(file, "old")
 
@@ -57,14 +57,14 @@ def test_a_file_that_failed_leaves_the_old_one(tmp_path: Path) -> None:
     assert [path.name for path in file.parent.iterdir()] == ["a.txt"]
 
 
-def test_json_holds_any_name(tmp_path: Path) -> None:
+def test_json_holds_any_name(tmp_path) -> None:
     values = {"file": "caf\u00e9 \udcff.wav", "n": [1, None]}
     write_json(tmp_path / "a.json", values)
     assert read_json(tmp_path / "a.json") == values
     assert "caf\u00e9" in (tmp_path / "a.json").read_text(encoding="utf-8")
 
 
-def test_hashes_tell_contents_apart(tmp_path: Path) -> None:
+def test_hashes_tell_contents_apart(tmp_path) -> None:
     for name, data in (("a", b"1"), ("b", b"1"), ("c", b"2")):
         (tmp_path / name).write_bytes(data)
     a, b, c = (content_hash(tmp_path / name) for name in "abc")

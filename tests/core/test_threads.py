@@ -24,7 +24,7 @@ def test_all_results_come_from_several_threads() -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_tasks_are_taken_only_when_there_is_room(workers: int) -> None:
+def test_tasks_are_taken_only_when_there_is_room(workers) -> None:
     taken = 0
 
     def tasks() -> Iterator[int]:

@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from semisonic.cli.main import main
+from calls import cli
 
 fsspec = pytest.importorskip("fsspec")
 
 
 @pytest.fixture
-def bucket(sounds: Path) -> Iterator[Any]:
+def bucket(sounds) -> Iterator[Any]:
     memory = fsspec.filesystem("memory")
     for file in sounds.iterdir():
         memory.pipe(f"/bucket/night/{file.name}", file.read_bytes())
@@ -26,13 +26,13 @@ def bucket(sounds: Path) -> Iterator[Any]:
 
 def detected(model: Path, output: Path, *more: str) -> pd.DataFrame:
     fixed = ["--threshold", "0.2", "--device", "cpu", "-q", "-o", str(output)]
-    assert main(["detect", str(model), *more, *fixed]) == 3
+    assert cli("detect", model, more, fixed) == 3
     table = pd.read_csv(output / "events.csv")
     table["name"] = [Path(file).name for file in table["file"]]
     return table
 
 
-def test_detect(model: Path, sounds: Path, tmp_path: Path, bucket: Any) -> None:
+def test_detect(model, sounds, tmp_path, bucket) -> None:
     here = detected(model, tmp_path / "here", str(sounds))
     there = detected(model, tmp_path / "there", "memory://bucket/night")
     assert there.drop(columns="file").equals(here.drop(columns="file"))
@@ -47,7 +47,7 @@ def test_detect(model: Path, sounds: Path, tmp_path: Path, bucket: Any) -> None:
 
 
 @pytest.mark.parametrize("how", ["folder", "table there", "table here"])
-def test_embed(model: Path, sounds: Path, tmp_path: Path, bucket: Any, how: str) -> None:
+def test_embed(model, sounds, tmp_path, bucket, how) -> None:
     files = sorted(file.name for file in sounds.iterdir())
     text = "file\n" + "".join(f"{name}\n" for name in files)
     source = "memory://bucket/night"
@@ -58,53 +58,47 @@ def test_embed(model: Path, sounds: Path, tmp_path: Path, bucket: Any, how: str)
         source = str(tmp_path / "clips.csv")
         Path(source).write_text("file\n" + "".join(f"memory://bucket/night/{n}\n" for n in files))
     more = ["--device", "cpu", "-q", "--labels", "auto" if "table" in how else "none", "-o"]
-    assert main(["embed", str(model), str(sounds), *more[:3], "-o", str(tmp_path / "a")]) == 3
-    assert main(["embed", str(model), source, *more, str(tmp_path / "b")]) == 3
+    assert cli("embed", model, sounds, more[:3], "-o", tmp_path / "a") == 3
+    assert cli("embed", model, source, more, tmp_path / "b") == 3
     first, second = (np.load(tmp_path / name / "embeddings.npy") for name in "ab")
     np.testing.assert_array_equal(first, second)
     index = pd.read_csv(tmp_path / "b" / "index.csv")
     assert index["file"].str.startswith("memory://bucket/night/").all()
 
 
-def test_results_at_a_url(
-    model: Path, tmp_path: Path, bucket: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_results_at_a_url(model, tmp_path, bucket, capsys) -> None:
     """They are those of a folder, and the same command goes on from them."""
     for verb, names, more in (
         ("detect", ["events.csv", "bad_files.csv", "scores/data-1.bin"], ["--threshold", "0.2"]),
         ("embed", ["embeddings.npy", "index.csv", "bad_files.csv"], ["--labels", "none"]),
     ):
         command = [verb, str(model), "memory://bucket/night", "--device", "cpu", *more, "-q", "-o"]
-        assert main([*command, str(tmp_path / verb)]) == 3
-        assert main([*command, f"memory://bucket/{verb}"]) == 3
+        assert cli(command, tmp_path / verb) == 3
+        assert cli(command, f"memory://bucket/{verb}") == 3
         said = capsys.readouterr().out
         assert f"memory://bucket/{verb}" in said
         for name in names:
             there = bucket.cat_file(f"/bucket/{verb}/{name}")
             assert there == (tmp_path / verb / name).read_bytes(), name
-        assert main([*command, f"memory://bucket/{verb}"]) == 3
+        assert cli(command, f"memory://bucket/{verb}") == 3
         again = capsys.readouterr().out
         assert "faster than it plays" not in again  # nothing was heard
         assert "16 were there" in again or verb == "detect"
 
 
-def test_an_index_at_a_url_names_urls(
-    model: Path, sounds: Path, tmp_path: Path, bucket: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["embed", str(model), str(sounds), "-q", "-o", "memory://bucket/index"]) == 2
+def test_an_index_at_a_url_names_urls(model, sounds, tmp_path, bucket, capsys) -> None:
+    assert cli("embed", model, sounds, "-q -o memory://bucket/index") == 2
     assert "recordings by their URLs" in capsys.readouterr().err
 
 
-def test_a_url_that_holds_nothing_is_told(
-    model: Path, tmp_path: Path, bucket: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_url_that_holds_nothing_is_told(model, tmp_path, bucket, capsys) -> None:
     arguments = ["-o", str(tmp_path / "run"), "-q"]
-    assert main(["detect", str(model), "memory://nowhere", *arguments]) == 2
+    assert cli("detect", model, "memory://nowhere", arguments) == 2
     assert "nothing to hear: memory://nowhere: found no" in capsys.readouterr().err
 
 
 @pytest.mark.slow
-def test_on_a_cluster(model: Path, sounds: Path, tmp_path: Path, cluster: str) -> None:
+def test_on_a_cluster(model, sounds, tmp_path, cluster) -> None:
     here = detected(model, tmp_path / "here", str(sounds))
     more = ["--engine", "ray", "--address", cluster]
     there = detected(model, tmp_path / "there", f"file://{sounds}", *more)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from semisonic.core.errors import DataError
-from semisonic.data.clips import Clips
+from semisonic.data.clips import Clips, join
 
 ROWS: list[dict[str, Any]] = [
     {"file": "a.wav", "start_time": 0.0, "end_time": 5.0, "labels": "owl"},
@@ -114,3 +114,14 @@ def test_what_stands_twice_is_found_in_any_order() -> None:
     doubled = clips[[4, 0, 3, 2, 0]]
     assert doubled.standing_twice() == clips.ids[0]
     assert clips[[4, 2, 4]].standing_twice() == "b.wav"
+
+
+def test_joined_rows_point_at_the_same_files_in_order(tmp_path: Path) -> None:
+    rows = [{"file": name, "labels": "dog"} for name in ("x.wav", "y.wav")]
+    first = Clips.from_rows(tmp_path / "a", rows)
+    second = Clips.from_rows(tmp_path / "b" / "c", [{"file": "x.wav"}])
+    joined = join(first, second)
+    assert joined.paths == [*first.paths, *second.paths]
+    assert joined.labels == (("dog",), ("dog",), ())
+    assert len(set(joined.ids)) == 3
+    assert joined.target().tolist() == [0, 0, -1]

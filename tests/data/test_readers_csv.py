@@ -94,34 +94,11 @@ def test_uncertain_labels_are_kept_as_such(folder: Path) -> None:
     assert any("2 clips with uncertain labels" in note for note in clips.notes)
 
 
-def test_a_table_of_clips_comes_back_with_its_label_types(folder: Path) -> None:
-    clips = read(folder, "file,label,label_type\na.wav,dog,positive\nb.wav,dog,uncertain\n")
-    clips.to_frame().to_csv(folder / "again.csv", index=False)
-    assert load_clips(folder / "again.csv").label_type.tolist() == clips.label_type.tolist()
-
-
 @pytest.mark.parametrize(
     "header", ["filename,category", "file_name,class", "Filename , Category", "path,species"]
 )
 def test_known_names_of_columns(folder: Path, header: str) -> None:
     assert labels(read(folder, f"{header}\na.wav,dog\n")) == {"a.wav": ("dog",)}
-
-
-def test_urbansound_columns_do_not_cut_the_slices(tmp_path: Path) -> None:
-    (tmp_path / "audio" / "fold5").mkdir(parents=True)
-    (tmp_path / "metadata").mkdir()
-    name = "100032-3-0-0.wav"
-    (tmp_path / "audio" / "fold5" / name).write_bytes(b"not audio")
-    table = tmp_path / "metadata" / "UrbanSound8K.csv"
-    table.write_text(
-        "slice_file_name,fsID,start,end,salience,fold,classID,class\n"
-        f"{name},100032,0.0,0.317551,1,5,3,dog_bark\n"
-    )
-    clips = load_clips(table)
-    assert clips.ids == [f"fold5/{name}"]
-    assert clips.group.tolist() == ["100032"]
-    assert clips.fold.tolist() == [5]
-    assert clips.paths[0].is_file()
 
 
 def test_class_numbers_of_the_table_give_the_order(folder: Path) -> None:

@@ -85,27 +85,11 @@ def test_the_table_alone_and_other_places_of_it(tmp_path: Path) -> None:
     assert load_clips(root / "UrbanSound8K.csv").ids == clips.ids
 
 
-def test_a_group_that_the_user_gives_wins(tmp_path: Path) -> None:
-    root = make(tmp_path, rows())
-    assert len(set(load_clips(root).group.tolist())) == 80
-    assert len(set(load_clips(root, group="file").group.tolist())) == 160
-    assert set(load_clips(root, group="classID").group.tolist()) == {"0", "1", "3", "6"}
-
-
-def test_a_byte_order_mark_does_not_matter(tmp_path: Path) -> None:
-    assert len(load_clips(make(tmp_path, rows(), header="\ufeff" + HEADER))) == 160
-
-
 @pytest.mark.parametrize(
     ("row", "message"),
     [
         ("9-3-0-0.wav,9,0,4,1,11,3,dog_bark", "row 162: found fold '11', .* from 1 to 10"),
         ("9-3-0-0.wav,9,0,4,1,0,3,dog_bark", "row 162: found fold '0'"),
-        ("9-3-0-0.wav,9,0,4,1,,3,dog_bark", "row 162: found fold ''"),
-        ("9-3-0-0.wav,9,0,4,1,1,x,dog_bark", "row 162: found classid 'x'"),
-        ("9-3-0-0.wav,9,0,4,1,1,3,siren", "row 162: classid 3 is 'siren', and 'dog_bark'"),
-        ("9-7-0-0.wav,9,0,4,1,1,7,dog_bark", "row 162: 'dog_bark' has classid 7, and 3"),
-        ("9-3-0-0.wav,9,0,4,1,1,3,", "row 162: the class is empty"),
         ("9-3-0-0.wav,9,0,4,1,1,3,dog_bark", r"1 of 161 files are missing: fold1/9-3-0-0\.wav"),
         (rows()[0], "the clip fold1/10010-0-0-0.wav stands twice"),
     ],
@@ -123,15 +107,6 @@ def test_a_clip_in_the_folder_of_another_fold(tmp_path: Path) -> None:
         load_clips(root)
 
 
-def test_missing_files_are_named_or_accepted(tmp_path: Path) -> None:
-    root = make(tmp_path, rows())
-    name = rows()[5].split(",")[0]
-    next(root.rglob(name)).unlink()
-    with pytest.raises(DataError, match=rf"1 of 160 files are missing: fold\d+/{name} \(row 7\)"):
-        load_clips(root)
-    assert len(load_clips(root, allow_missing=True)) == 160
-
-
 def test_recordings_that_the_table_does_not_name_are_said(tmp_path: Path) -> None:
     root = make(tmp_path, rows())
     (root / "audio" / "fold3" / "1-1-1-1.wav").write_bytes(b"")
@@ -144,12 +119,6 @@ def test_broken_tables(tmp_path: Path) -> None:
     short = HEADER.replace(",fold", "")
     root = make(tmp_path / "column", [row.replace(",1,", ",", 1) for row in rows()], header=short)
     with pytest.raises(DataError, match=r"UrbanSound8K\.csv, row 1: no column 'fold'"):
-        load_clips(root)
-    with pytest.raises(DataError, match="a header and no rows"):
-        load_clips(make(tmp_path / "header", []))
-    root = make(tmp_path / "empty", [])
-    (root / "metadata" / "UrbanSound8K.csv").write_text("")
-    with pytest.raises(DataError, match=r"UrbanSound8K\.csv: empty"):
         load_clips(root)
     with pytest.raises(DataError, match=r"not UrbanSound8K, expected metadata/UrbanSound8K\.csv"):
         load_clips(tmp_path, labels="urbansound8k")

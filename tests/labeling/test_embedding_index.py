@@ -17,7 +17,7 @@ import soundfile as sf
 from labeling_sounds import KINDS, MEL, RATE, sound
 
 from semisonic.classifier.model_file import open_model
-from semisonic.classifier.scoring import embed_clips
+from semisonic.classifier.scoring import score_clips
 from semisonic.core.errors import DataError, ModelError, OptionError
 from semisonic.data.clips import Clips
 from semisonic.labeling.embed import embed, run_embed
@@ -51,7 +51,7 @@ def test_rows_are_the_embeddings_that_the_model_gives(
     assert {path.resolve() for path in clips.paths} == {p.resolve() for p in kinds.rglob("*.wav")}
     assert [row[0] for row in clips.labels] == [p.parent.name for p in clips.paths]
     network = open_model(model)
-    expected = np.concatenate([one.windows for one in embed_clips(network, clips)])
+    expected = np.concatenate([one.windows for one in score_clips(network, clips, embed=True)])
     np.testing.assert_allclose(index.vectors, expected, rtol=1e-4, atol=1e-4)
     np.testing.assert_array_equal(np.load(tmp_path / "index" / "embeddings.npy"), index.vectors)
     assert set(index.predicted.tolist()) <= set(KINDS)

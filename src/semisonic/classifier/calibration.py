@@ -24,12 +24,7 @@ from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
 from semisonic.classifier.prepare import Prepared
 from semisonic.classifier.provenance import DataPart, overlaps, recording_hashes, refuse_seen
-from semisonic.classifier.scoring import (
-    audible_windows,
-    mean_by,
-    network_outputs,
-    statistics_of_rows,
-)
+from semisonic.classifier.scoring import audible_windows, mean_by, network_outputs
 from semisonic.classifier.selection import as_classes_of, targets_of
 from semisonic.classifier.sounds import Sounds
 from semisonic.classifier.unknown import features_of_noise, fit_unknown
@@ -359,7 +354,7 @@ def fit_decision(
         found, known[heard], no_noise[heard] = fit_unknown(
             outputs.logits[heard],
             outputs.statistics[heard],
-            statistics_of_rows(model, noise, np.arange(len(noise)), device=device),
+            network_outputs(model, noise, np.arange(len(noise)), device=device).statistics,
             _splits(target[owner][heard], groups[heard], several, seed),
             kept=kept,
         )

@@ -31,7 +31,7 @@ from semisonic.classifier.detection.detect import detect
 from semisonic.classifier.detection.results import DetectResult
 from semisonic.classifier.job import train
 from semisonic.classifier.model_file import MODEL, find_file, open_encoder, open_model
-from semisonic.classifier.predict import UNKNOWN, AnswerRule
+from semisonic.classifier.predict import UNKNOWN, answer_limits, unknown_reasons
 from semisonic.classifier.pretraining import SYNTH
 from semisonic.classifier.scoring import ScoredRows
 from semisonic.classifier.sounds import Sounds, as_sounds, embed_sounds, score_sounds
@@ -48,7 +48,7 @@ from semisonic.models.sound_model import SoundModel
 from semisonic.training.options import FitOptions
 
 if TYPE_CHECKING:
-    from semisonic.classifier.export.card import ExportResult
+    from semisonic.classifier.export.export import ExportResult
 
 C = TypeVar("C", bound="SoundClassifier")
 
@@ -389,12 +389,13 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         said = self._say(clips, sample_rate)
         model = self.model_
         several, limits = model.multi_label, self.thresholds_
-        rule = AnswerRule.of(model, unknown, "auto" if unknown and limits else None)
-        reasons = [
-            rule.reason(scores, known, multi_label=several)
-            for scores, known in zip(said.scores, said.known.tolist(), strict=True)
-        ]
-        strange = np.array([bool(reason) for reason in reasons])
+        asked = answer_limits(
+            model, unknown=unknown, threshold="auto" if unknown and limits else None
+        )
+        reasons = unknown_reasons(
+            said.scores, said.known, asked, unknown=unknown, multi_label=several
+        )
+        strange = reasons != ""
         if several:
             least = model.decision.limits(model.classes, None if limits else 0.5)
             return np.asarray((said.scores >= least) & ~strange[:, None], np.int64)

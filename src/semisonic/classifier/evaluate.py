@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from semisonic.classifier.measuring import Measurement, ScoredPart, by_part, measure
+from semisonic.classifier.measuring import PART_COLUMNS, Measurement, by_part, measure
 from semisonic.classifier.model_file import MODEL, find_file, open_model
 from semisonic.classifier.options import EvaluateOptions
 from semisonic.classifier.prepare import Failures
@@ -55,10 +55,14 @@ from semisonic.models.sound_model import SoundModel
 if TYPE_CHECKING:
     import pandas as pd
 
+SEEN = (
+    "these clips are no test: {}. Evaluate on other recordings (train with --test-fold keeps a "
+    "fold apart), or say --allow-seen to get the numbers all the same"
+)
+REPORTED = ("by", "level", "bootstrap", "mistakes", "json")
+"""Options that shape the report alone: with others the report of the same run is made anew."""
 MOST_PARTS = 60
 """Rows of a table on the page; parts.csv has all."""
-
-CELLS = ("by", "part", "clips", "recordings", "value", "low", "high")
 _LABELS = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
@@ -72,8 +76,6 @@ _MEANING = {
     "mean_average_precision": "of clips in the order of a class's score, mean over classes",
     "lwlrap": "of classes in the order of a clip's scores, mean over labels",
 }
-PARTS_SHOWN = 3
-"""The worst parts that are named on the terminal; the page has them all."""
 
 
 @dataclass(frozen=True)
@@ -84,32 +86,28 @@ class EvaluateResult(Result):
     ----------
     measurement : Measurement
         Scores, metrics with intervals, confusion.
-    overlaps : tuple of Overlap
-        What the clips share with the recordings the model was made from.
-    unknown : tuple of str
-        Labels left out because the model does not know them.
-    failures : tuple of (str, str)
-    report : Path
-        The HTML page.
-    origin : PublishedOrigin or None
-        Published weights that the model starts from.
-    parts : mapping of str to sequence of ScoredPart
-        How good it is on each part, by each way of parting that was asked for.
-    notes : tuple of str
-        What is known of the recordings that the clips were cut from.
+    parts : DataFrame
+        How good it is on each part, by each way of parting that was asked for: see
+        :func:`semisonic.classifier.measuring.by_part`.
     numbers : mapping of str to Any
         What stands in metrics.json.
+    overlaps : tuple of Overlap
+        What the clips share with the recordings the model was made from.
+    failures : tuple of (str, str)
+    warnings, notes : tuple of str
+        What a reader of the numbers has to know of the model, and of the clips.
+    report : Path
+        The HTML page.
     """
 
     measurement: Measurement
+    parts: pd.DataFrame
+    numbers: Mapping[str, Any]
     overlaps: tuple[Overlap, ...]
-    unknown: tuple[str, ...]
     failures: Failures
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
     report: Path
-    origin: PublishedOrigin | None = None
-    parts: Mapping[str, Sequence[ScoredPart]] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    numbers: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def metrics(self) -> Mapping[str, Any]:
@@ -124,17 +122,11 @@ class EvaluateResult(Result):
         """For a terminal."""
         m = self.measurement
         rows = [
-            [
-                name.replace("_", " "),
-                percent_text(m.metrics[name]),
-                f"{percent_text(low)} to {percent_text(high)}",
-            ]
-            for name, (low, high) in m.intervals.items()
+            [_LABELS[name], percent_text(m.metrics[name]), _ends(ends)]
+            for name, ends in m.intervals.items()
         ]
         lines = [
-            f"{count_text(len(m.clips), 'clip')} of "
-            f"{count_text(len(set(m.clips.group.tolist())), 'recording')}, "
-            f"{len(m.clips.classes)} classes",
+            _amount(m),
             text_table(["measure", "value", f"{100 * m.level:g} % interval"], rows, ruled=True),
         ]
         if m.others:
@@ -143,30 +135,24 @@ class EvaluateResult(Result):
         pairs = m.confused_pairs(3)
         if pairs:
             lines.append("most confused: " + "; ".join(f"{a} as {b} ({n})" for a, b, n in pairs))
-        for by, parts in self.parts.items():
-            worst = sorted(parts, key=lambda part: part.value)[:PARTS_SHOWN]
-            names = (f"{p.name} {percent_text(p.value)} of {p.n_clips} clips" for p in worst)
+        for by, parts in self.parts.groupby("by", sort=False):
+            worst = parts.sort_values("value", kind="stable").head(3)
+            names = (
+                f"{part} {percent_text(value)} of {clips} clips"
+                for part, value, clips in worst[["part", "value", "clips"]].to_numpy()
+            )
             lines.append(f"worst by {by}: {'; '.join(names)}")
-        lines += self.remarks()
-        lines += unreadable(self.failures)
-        lines.append(f"report: {self.report}")
+        lines += [*self.warnings, *self.notes, *unreadable(self.failures), f"report: {self.report}"]
         return "\n".join(lines)
 
-    def remarks(self) -> list[str]:
-        """What a reader of the numbers has to know of the model and the clips."""
-        lines = [] if self.origin is None else [f"note: the model {self.origin.text()}"]
-        lines += [f"warning: {overlap.text()}" for overlap in self.overlaps]
-        if self.unknown:
-            lines.append(f"left out, not known to the model: {', '.join(self.unknown)}")
-        return [*lines, *self.notes]
+
+def _ends(interval: tuple[float, float]) -> str:
+    return f"{percent_text(interval[0])} to {percent_text(interval[1])}"
 
 
-SEEN = (
-    "these clips are no test: {}. Evaluate on other recordings (train with --test-fold keeps a "
-    "fold apart), or say --allow-seen to get the numbers all the same"
-)
-REPORTED = ("by", "level", "bootstrap", "mistakes", "json")
-"""Options that shape the report alone: with others the report of the same run is made anew."""
+def _amount(m: Measurement) -> str:
+    recordings = count_text(len(np.unique(m.clips.group)), "recording")
+    return f"{count_text(len(m.clips), 'clip')} of {recordings}, {len(m.clips.classes)} classes"
 
 
 def evaluate(options: EvaluateOptions) -> EvaluateResult:
@@ -181,6 +167,8 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
     ModelError
         When the model file is missing or damaged.
     """
+    import pandas as pd
+
     check(options)
     file = find_file(options.model, MODEL)
     model, about = open_model(file), read_about(file)["about"]
@@ -191,220 +179,153 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
         seen = overlaps(clips, hashes, about)
         refuse_seen(seen, SEEN, allowed=options.allow_seen)
         grouped = recordings_in(run, clips, options, cache=run.path("cache"))
-        clips = grouped.clips
-        started = time.perf_counter()
-        scores, rows, failures, scored_seconds = _score_clips(model, clips, options)
-        seconds = time.perf_counter() - started
+        m, failures, cost = _measure_model(model, grouped.clips, options)
         run.add_bad_files(failures)
-        measurement = measure(
-            clips[rows],
-            scores,
-            multi_label=model.multi_label,
-            level=options.level,
-            n_resamples=options.bootstrap,
-            seed=options.seed,
-        )
-        _write_scores(run.path("scores.csv"), measurement)
-        parts = {
-            by: by_part(measurement, by, n_resamples=options.bootstrap, seed=options.seed)
-            for by in options.by
-        }
-        table = run.path("parts.csv")
-        table.unlink(missing_ok=True)  # of a report with other parts
+        frame = m.to_frame()
+        names = list(m.clips.classes)
+        frame[names] = frame[names].map("{:.5f}".format)
+        write_csv(run.path("scores.csv"), list(map(str, frame)), frame.itertuples(index=False))
+        parts = [
+            by_part(m, by, n_resamples=options.bootstrap, seed=options.seed) for by in options.by
+        ]
+        table = pd.concat(parts) if parts else pd.DataFrame(columns=PART_COLUMNS)
+        run.path("parts.csv").unlink(missing_ok=True)  # of a report with other parts
         if parts:
-            write_csv(table, CELLS, _part_rows(parts))
-        metrics = {
-            **_numbers_of(measurement),
-            "cost": _cost_of(model, len(rows), scored_seconds, seconds),
+            texts = table.assign(**table[["value", "low", "high"]].map("{:.5f}".format))
+            write_csv(run.path("parts.csv"), PART_COLUMNS, texts.itertuples(index=False))
+        numbers: dict[str, Any] = {
+            **m.metrics,
+            "n_recordings": len(np.unique(m.clips.group)),
+            "intervals": {name: list(ends) for name, ends in m.intervals.items()},
+            "level": m.level,
+            "classes": names,
+            "confusion": None if m.confusion is None else m.confusion.tolist(),
+            "cost": cost,
         }
-        if published := published_in(about):
-            metrics["published_weights"] = published
-        metrics = json_ready(metrics)
-        write_json(run.path("metrics.json"), metrics)
+        origin = PublishedOrigin.of(about)
+        if origin is not None:
+            numbers["published_weights"] = published_in(about)
+        write_json(run.path("metrics.json"), json_ready(numbers))
+        warnings = [] if origin is None else [f"note: the model {origin.text()}"]
+        warnings += [
+            f"warning: {overlap.text()}; the numbers flatter the model" for overlap in seen
+        ]
+        if unknown:
+            warnings.append(f"left out, not known to the model: {', '.join(unknown)}")
         result = EvaluateResult(
-            measurement,
+            m,
+            table,
+            json_ready(numbers),
             tuple(seen),
-            tuple(unknown),
             failures,
-            run.folder / "report.html",
-            PublishedOrigin.of(about),
-            parts,
+            tuple(warnings),
             (*clips.notes, *grouped.notes),
-            metrics,
+            run.folder / "report.html",
         )
-        _write_report(run.folder, result, model, about, file, options.mistakes)
+        _write_report(result, model, about, file, options.mistakes)
     return result
 
 
-def _score_clips(
+def _measure_model(
     model: SoundModel, clips: Clips, options: EvaluateOptions
-) -> tuple[NDArray[np.float64], list[int], Failures, float]:
-    """Scores of the clips that can be read, their rows, the others with the reason, and seconds.
+) -> tuple[Measurement, Failures, dict[str, float]]:
+    """The measurement of the clips that can be read, the others with the reason, and the cost.
 
-    The seconds are those of sound that was scored.
+    The cost is the model's size, its work a window, and how fast this evaluation was. The
+    real-time factor is the time taken for a second of sound, decoding included.
 
     Raises
     ------
     DataError
         When none can be read.
     """
-    scores, rows, failures, seconds = [], [], [], 0.0
+    started = time.perf_counter()
+    scores: list[NDArray[np.float64]] = []
+    rows, failures, ids, scored_seconds = [], [], clips.ids, 0.0
     scored = score_clips(
         model, clips, batch_size=options.batch_size, device=options.device, workers=options.workers
     )
-    ids = clips.ids
     for clip in track(scored, "evaluate", "clip", len(clips)):
         if clip.reason:
             failures.append((ids[clip.row], clip.reason))
-        else:
-            scores.append(clip.mean)
-            rows.append(clip.row)
-            seconds += float(np.diff(clip.times, axis=1).sum())
+            continue
+        scores.append(clip.mean)
+        rows.append(clip.row)
+        scored_seconds += float(np.diff(clip.times, axis=1).sum())
     if not rows:
         raise DataError(
             f"'{clips.name}': none of {count_text(len(clips), 'clip')} could be read; the "
             f"first: {failures[0][0]}: {failures[0][1]}"
         )
-    return np.stack(scores), rows, tuple(failures), seconds
-
-
-def _numbers_of(m: Measurement) -> dict[str, Any]:
-    """Metrics, intervals and confusion as plain values."""
-    return {
-        **m.metrics,
-        "n_recordings": len(set(m.clips.group.tolist())),
-        "intervals": {name: list(ends) for name, ends in m.intervals.items()},
-        "level": m.level,
-        "classes": list(m.clips.classes),
-        "confusion": None if m.confusion is None else m.confusion.tolist(),
-    }
-
-
-def _cost_of(
-    model: SoundModel, n_clips: int, scored_seconds: float, seconds: float
-) -> dict[str, float]:
-    """What the model needs: its size, its work a window, and how fast this evaluation was.
-
-    The real-time factor is the time taken for a second of sound, decoding included: below 1 it is
-    faster than the sound.
-    """
-    return {
+    seconds = max(time.perf_counter() - started, 1e-9)
+    measured = measure(
+        clips[rows],
+        np.stack(scores),
+        multi_label=model.multi_label,
+        level=options.level,
+        n_resamples=options.bootstrap,
+        seed=options.seed,
+    )
+    cost = {
         "parameters": count_parameters(model),
         "multiply_adds_a_window": count_macs(model, model.mel.shape),
         "window_s": model.mel.duration,
-        "clips_a_second": n_clips / max(seconds, 1e-9),
+        "clips_a_second": len(rows) / seconds,
         "real_time_factor": seconds / max(scored_seconds, 1e-9),
     }
-
-
-def _write_scores(path: Path, m: Measurement) -> None:
-    """A row per clip: labels, best class, and the score of each class."""
-    names = m.clips.classes
-    rows = (
-        [clip, ";".join(labels), group, names[best], *(f"{score:.5f}" for score in scores)]
-        for clip, labels, group, best, scores in zip(
-            m.clips.ids, m.clips.labels, m.clips.group, m.predicted, m.scores, strict=True
-        )
-    )
-    write_csv(path, ["clip", "label", "group", "predicted", *names], rows)
-
-
-def _part_rows(parts: Mapping[str, Sequence[ScoredPart]]) -> list[list[str]]:
-    """The parts as rows of a table with :data:`CELLS`."""
-    return [
-        [
-            by,
-            p.name,
-            str(p.n_clips),
-            str(p.n_recordings),
-            *(f"{value:.5f}" for value in (p.value, *p.interval)),
-        ]
-        for by, some in parts.items()
-        for p in some
-    ]
+    return measured, tuple(failures), cost
 
 
 def _write_report(
-    folder: Path,
     result: EvaluateResult,
     model: SoundModel,
     about: Mapping[str, Any],
     model_file: Path,
     n_mistakes: int,
 ) -> None:
-    """Write ``report.html`` with its figures and tables into a run folder."""
-    m = result.measurement
-    n_recordings = len(set(m.clips.group.tolist()))
+    """Write ``report.html`` with its figures and tables into the run folder."""
+    m, classes = result.measurement, result.measurement.clips.classes
+    parts = {str(by): table for by, table in result.parts.groupby("by", sort=False)}
     report = Report(
         "evaluate.j2",
         f"How well '{model.name}' names the sounds of {m.clips.name}",
-        f"{count_text(len(m.clips), 'clip')} of {count_text(n_recordings, 'recording')}, "
-        f"{len(m.clips.classes)} classes",
+        _amount(m),
         m=m,
         level=f"{100 * m.level:g}",
         decision=model.decision,
         listeners=listeners(m.clips.name),
-        remarks=result.notes,
-        parts=result.parts,
+        notes_of_clips=result.notes,
+        parts=parts,
         most_parts=MOST_PARTS,
         facts_of_model=_facts(result, model, about, model_file),
     )
     report.data = {
         "metrics": dict(m.metrics),
         "intervals": {name: list(ends) for name, ends in m.intervals.items()},
-        "parts": {by: [asdict(part) for part in parts] for by, parts in result.parts.items()},
+        "parts": {by: table.to_dict("records") for by, table in parts.items()},
     }
-    _add_answer(report, m)
-    if result.origin is not None:
-        report.warnings.append(f"The model {result.origin.text()}.")
-    report.warnings += [f"{one.text()}. The numbers flatter the model." for one in result.overlaps]
-    if result.unknown:
-        names = ", ".join(result.unknown)
-        report.warnings.append(f"Left out, since the model does not know them: {names}.")
+    first, interval = next(iter(m.intervals.items()))
+    report.verdict = Verdict(
+        f"{_LABELS[first].capitalize()} {percent_text(m.metrics[first])}",
+        f"{100 * m.level:g} % interval {_ends(interval)}, over recordings.",
+    )
+    report.numbers = [
+        Number(percent_text(m.metrics[name]), _LABELS[name], _ends(ends))
+        for name, ends in m.intervals.items()
+    ]
+    if not m.multi_label:
+        error = percent_text(expected_calibration_error(m.target, m.scores))
+        report.numbers.append(Number(error, "calibration error", "0 %: as right as it is sure"))
+    report.warnings = [f"{warning}." for warning in result.warnings]
     if result.failures:
-        report.warnings.append(
-            f"{len(result.failures)} clips could not be read; bad_files.csv lists them."
-        )
+        n_bad = len(result.failures)
+        report.warnings.append(f"{n_bad} clips could not be read; bad_files.csv lists them.")
     report.table(
         "ranks",
         ["measure", "value", "what it is"],
         [(_LABELS[name], value, _MEANING[name]) for name, value in m.others.items()],
         formats={"value": percent_text},
     )
-    _add_classes(report, m)
-    for by, parts in result.parts.items():
-        _add_parts(report, by, parts, "lwlrap" if m.multi_label else "accuracy")
-    measured = tag_reliability if m.multi_label else reliability
-    curves = {"these clips": measured(m.target, m.scores)}
-    report.figure("reliability", reliability_diagram(curves))
-    if m.confusion is not None:
-        report.figure("confusion-matrix", confusion_matrix(m.confusion, m.clips.classes))
-        report.table("confused-pairs", ["true class", "taken for", "clips"], m.confused_pairs())
-    report.players("mistakes", _mistakes(m, model.mel.sample_rate, n_mistakes))
-    report.write(folder)
-
-
-def _add_answer(report: Report, m: Measurement) -> None:
-    first, (low, high) = next(iter(m.intervals.items()))
-    ends = f"{percent_text(low)} to {percent_text(high)}"
-    report.verdict = Verdict(
-        f"{_LABELS[first].capitalize()} {percent_text(m.metrics[first])}",
-        f"{100 * m.level:g} % interval {ends}, over recordings.",
-    )
-    report.numbers = [
-        Number(
-            percent_text(m.metrics[name]),
-            _LABELS[name],
-            f"{percent_text(ends.low)} to {percent_text(ends.high)}",
-        )
-        for name, ends in m.intervals.items()
-    ]
-    if not m.multi_label:
-        error = percent_text(expected_calibration_error(m.target, m.scores))
-        report.numbers.append(Number(error, "calibration error", "0 %: as right as it is sure"))
-
-
-def _add_classes(report: Report, m: Measurement) -> None:
     table = m.metrics["per_class"]
     if m.multi_label:
         report.table(
@@ -413,38 +334,41 @@ def _add_classes(report: Report, m: Measurement) -> None:
             [(name, row["n_clips"], row["average_precision"]) for name, row in table.items()],
             formats={"average precision": percent_text},
         )
-        return
-    report.table(
-        "classes",
-        ["class", "clips", "found (recall)", "right when named (precision)", "F1"],
-        [
-            (name, row["n_clips"], _share(row, m.level), row["precision"], row["f1"])
-            for name, row in table.items()
-        ],
-        formats={"right when named (precision)": percent_text, "F1": percent_text},
-    )
-    recall = [row["recall"] if row["n_clips"] else np.nan for row in table.values()]
-    report.figure("class-recall", class_recall({"recall": recall}, m.clips.classes))
+    else:
+        report.table(
+            "classes",
+            ["class", "clips", "found (recall)", "right when named (precision)", "F1"],
+            [
+                (name, row["n_clips"], _recall(row, m.level), row["precision"], row["f1"])
+                for name, row in table.items()
+            ],
+            formats={"right when named (precision)": percent_text, "F1": percent_text},
+        )
+        recall = [row["recall"] if row["n_clips"] else np.nan for row in table.values()]
+        report.figure("class-recall", class_recall({"recall": recall}, classes))
+    for by, some in parts.items():
+        worst = some.sort_values("value", kind="stable").head(MOST_PARTS)
+        report.table(
+            f"by-{by}",
+            [by, "clips", "recordings", "lwlrap" if m.multi_label else "accuracy"],
+            [
+                (part, clips, recordings, IntervalEstimate(*value))
+                for _, part, clips, recordings, *value in worst.to_numpy().tolist()
+            ],
+        )
+    measured = tag_reliability if m.multi_label else reliability
+    curves = {"these clips": measured(m.target, m.scores)}
+    report.figure("reliability", reliability_diagram(curves))
+    if m.confusion is not None:
+        report.figure("confusion-matrix", confusion_matrix(m.confusion, classes))
+        report.table("confused-pairs", ["true class", "taken for", "clips"], m.confused_pairs())
+    report.players("mistakes", _mistakes(m, model.mel.sample_rate, n_mistakes))
+    report.write(result.report.parent)
 
 
-def _share(row: Mapping[str, Any], level: float) -> IntervalEstimate | None:
-    n = int(row["n_clips"])
-    if not n:
-        return None
-    return IntervalEstimate(row["recall"], *wilson(round(row["recall"] * n), n, level))
-
-
-def _add_parts(report: Report, by: str, parts: Sequence[ScoredPart], measure: str) -> None:
-    """How good the model is on each part of the clips, the worst part first."""
-    worst = sorted(parts, key=lambda part: part.value)[:MOST_PARTS]
-    report.table(
-        f"by-{by}",
-        [by, "clips", "recordings", measure],
-        [
-            (p.name, p.n_clips, p.n_recordings, IntervalEstimate(p.value, *p.interval))
-            for p in worst
-        ],
-    )
+def _recall(row: Mapping[str, Any], level: float) -> IntervalEstimate | None:
+    n, recall = int(row["n_clips"]), row["recall"]
+    return IntervalEstimate(recall, *wilson(round(recall * n), n, level)) if n else None
 
 
 def _mistakes(m: Measurement, sample_rate: int, most: int) -> Iterator[Player | None]:
@@ -465,25 +389,22 @@ def _facts(
     result: EvaluateResult, model: SoundModel, about: Mapping[str, Any], model_file: Path
 ) -> dict[str, str]:
     """What the model is, what it was made from, and what it costs."""
-    n_clips, cost = len(result.measurement.clips), result.numbers["cost"]
-    parts = {
-        f"recordings {ROLES[role]}": f"{len(part.hashes)} ({part.data})"
-        for role in ROLES
-        if isinstance(about.get(role), Mapping)
-        for part in [DataPart.from_dict(about[role])]
-    }
-    origin = result.origin
+    cost, origin = result.numbers["cost"], PublishedOrigin.of(about)
+    seconds = len(result.measurement.clips) / cost["clips_a_second"]
+    parts = {role: DataPart.from_dict(about[role]) for role in ROLES if role in about}
     return {
         "model": str(model_file),
         "network": model.name,
         "parameters": f"{cost['parameters']:,}",
         "multiply-adds per window": f"{cost['multiply_adds_a_window'] / 1e6:.1f} million",
         "window": f"{model.mel.duration:g} s at {model.mel.sample_rate} Hz",
-        "time": f"{duration_text(n_clips / cost['clips_a_second'])}, "
-        f"{cost['clips_a_second']:.0f} clips per second",
+        "time": f"{duration_text(seconds)}, {cost['clips_a_second']:.0f} clips per second",
         "real-time factor": f"{cost['real_time_factor']:.2g}, decoding included: "
         f"{1 / cost['real_time_factor']:,.0f} seconds of sound per second",
         "published weights": "none" if origin is None else f"{origin.title} ({origin.source})",
         "trained": str(about.get("created", "unknown")),
-        **parts,
+        **{
+            f"recordings {ROLES[role]}": f"{len(part.hashes)} ({part.data})"
+            for role, part in parts.items()
+        },
     }

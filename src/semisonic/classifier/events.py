@@ -208,9 +208,7 @@ class EventRules:
             frame=frame,
         )
 
-    def rows(
-        self, parts: Iterable[Scores], file: str, duration: float
-    ) -> list[tuple[dict[str, Any], float]]:
+    def rows(self, parts: Iterable[Scores], file: str, duration: float) -> list[dict[str, Any]]:
         """The events of a recording whose scores come part by part, in the order of time.
 
         Parameters
@@ -224,24 +222,22 @@ class EventRules:
 
         Returns
         -------
-        list of (dict, float)
-            A row for :class:`semisonic.data.events.Events`, and the event's mean score.
+        list of dict
+            Rows for :class:`semisonic.data.events.Events`, with ``mean_score`` beside.
         """
         tracker = EventTracker(self)
         events = [event for scores in parts for event in tracker.push(scores)]
         events += tracker.finish()
         label = dict(zip(self.columns, self.labels, strict=True))
         return [
-            (
-                {
-                    "file": file,
-                    "start_time": round(event.first * self.frame, 3),
-                    "end_time": round(min(event.last * self.frame, duration), 3),
-                    "label": label[event.column],
-                    "score": event.score,
-                },
-                event.mean,
-            )
+            {
+                "file": file,
+                "start_time": round(event.first * self.frame, 3),
+                "end_time": round(min(event.last * self.frame, duration), 3),
+                "label": label[event.column],
+                "score": event.score,
+                "mean_score": event.mean,
+            }
             for event in sorted(events, key=lambda one: (one.first, one.last, one.column))
             if not event.is_short
         ]

@@ -1,4 +1,8 @@
-"""How good a model is on labelled clips: numbers with intervals, in all and for each part."""
+"""How good a model is on labelled clips: numbers with intervals, in all and for each part.
+
+Intervals come from one bootstrap that draws whole recordings, so clips of one recording are in or
+out together and all numbers see the same draws (Efron and Tibshirani 1993, percentile method).
+"""
 
 from __future__ import annotations
 
@@ -14,22 +18,23 @@ from semisonic.core.seeds import generator
 from semisonic.data.clips import LABEL_SEPARATOR, Clips
 from semisonic.data.recording_names import groups_of, read_names
 from semisonic.evaluation.intervals import Interval, wilson
-from semisonic.evaluation.metrics import confusion, lwlrap, mean_average_precision, summary
+from semisonic.evaluation.metrics import (
+    accuracy,
+    balanced_accuracy,
+    confusion,
+    lwlrap,
+    macro_f1,
+    mean_average_precision,
+    summary,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# How good a model is on labelled clips: numbers with intervals.
-#
-# Intervals come from one bootstrap that draws whole recordings, so clips of one recording are
-# in or out together and all numbers see the same draws (Efron and Tibshirani 1993, percentile
-# method).
-
-
-OF_RANKS = ("top_3_accuracy", "mean_average_precision", "lwlrap")
-"""Numbers of a summary that heed all classes' scores, and not the best one alone."""
 Scores = NDArray[np.float64]
-Metric = Callable[[NDArray[Any], Scores], float]
+Metric = Callable[[Any, Any], float]
+RANKED = ("top_3_accuracy", "mean_average_precision", "lwlrap")
+"""Numbers of a summary that heed all classes' scores, and not the best one alone."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,8 @@ class Measurement:
         For the numbers among them.
     level : float
         Of the intervals.
+    multi_label : bool
+        Whether clips carry several labels.
     """
 
     clips: Clips
@@ -64,8 +71,7 @@ class Measurement:
     @property
     def others(self) -> dict[str, float]:
         """Numbers of ranks, of one label per clip, that have no interval."""
-        names = () if self.multi_label else OF_RANKS
-        return {name: float(self.metrics[name]) for name in names}
+        return {} if self.multi_label else {name: float(self.metrics[name]) for name in RANKED}
 
     @property
     def predicted(self) -> NDArray[np.int64]:
@@ -92,35 +98,27 @@ class Measurement:
         """Counts by true and chosen class; None for several labels per clip."""
         if self.multi_label:
             return None
-        n_classes = len(self.clips.classes)
-        return confusion(self.target, self.predicted, n_classes)
+        return confusion(self.target, self.predicted, len(self.clips.classes))
 
     def mistakes(self) -> NDArray[np.int64]:
-        """Rows of wrong clips, the surest mistake first.
+        """Rows of wrong clips, the most confident first.
 
         With several labels per clip, those whose best class is none of their labels.
         """
-        rows = np.arange(len(self.clips))
-        hit = (
-            self.target[rows, self.predicted] > 0
-            if self.multi_label
-            else (self.target == self.predicted)
-        )
-        wrong = np.flatnonzero(~hit)
-        sure = self.scores[wrong, self.predicted[wrong]]
-        return wrong[np.argsort(-sure, kind="stable")]
+        confidence = self.scores.max(axis=1)
+        right = self.clips.targets()[np.arange(len(self.clips)), self.predicted] > 0
+        order = np.argsort(-confidence, kind="stable")
+        return order[~right[order]]
 
     def confused_pairs(self, most: int = 10) -> list[tuple[str, str, int]]:
         """(true class, chosen class, clips), the most frequent first."""
-        table = self.confusion
+        table, names = self.confusion, self.clips.classes
         if table is None:
             return []
-        counts = table.copy()
-        np.fill_diagonal(counts, 0)
+        counts = table * ~np.eye(len(names), dtype=np.bool_)
         order = np.argsort(-counts, axis=None, kind="stable")[:most]
-        pairs = [divmod(int(cell), len(counts)) for cell in order]
-        names = self.clips.classes
-        return [(names[a], names[b], int(counts[a, b])) for a, b in pairs if counts[a, b]]
+        cells = zip(*np.unravel_index(order, counts.shape), strict=True)
+        return [(names[a], names[b], int(counts[a, b])) for a, b in cells if counts[a, b]]
 
 
 def measure(
@@ -145,28 +143,31 @@ def measure(
         Of the bootstrap.
     """
     target: NDArray[Any] = clips.targets() if multi_label else clips.target()
-    metrics = summary(target, scores, clips.classes)
-    intervals = bootstrap(
-        _several() if multi_label else _single(len(clips.classes)),
-        target,
-        scores,
-        clips.group,
-        level=level,
-        n_resamples=n_resamples,
-        seed=seed,
-    )
-    return Measurement(clips, scores, metrics, intervals, level, multi_label)
+    metrics: dict[str, Metric]
+    if multi_label:
+        metrics = {"lwlrap": lwlrap, "mean_average_precision": mean_average_precision}
+        found: NDArray[Any] = scores
+    else:
+        metrics = {
+            "accuracy": accuracy,
+            "balanced_accuracy": balanced_accuracy,
+            "macro_f1": macro_f1,
+        }
+        found = scores.argmax(axis=1)
+    rng = generator(seed, "bootstrap of recordings")
+    intervals = _bootstrap(metrics, target, found, clips.group, level, n_resamples, rng)
+    whole = summary(target, scores, clips.classes)
+    return Measurement(clips, scores, whole, intervals, level, multi_label)
 
 
-def bootstrap(
+def _bootstrap(
     metrics: Mapping[str, Metric],
     target: NDArray[Any],
-    scores: Scores,
+    found: NDArray[Any],
     groups: NDArray[np.str_],
-    *,
     level: float,
     n_resamples: int,
-    seed: int,
+    rng: np.random.Generator,
 ) -> dict[str, Interval]:
     """Percentile intervals of several numbers from resamples of whole recordings.
 
@@ -175,88 +176,25 @@ def bootstrap(
     """
     _, owner = np.unique(groups, return_inverse=True)
     rows_of = np.split(np.argsort(owner, kind="stable"), np.cumsum(np.bincount(owner))[:-1])
-    rng = generator(seed, "bootstrap of recordings")
-    values: dict[str, list[float]] = {name: [] for name in metrics}
-    for _ in range(n_resamples):
-        drawn = rng.integers(len(rows_of), size=len(rows_of))
-        rows = np.concatenate([rows_of[i] for i in drawn])
-        for name, metric in metrics.items():
-            values[name].append(metric(target[rows], scores[rows]))
-    tails = [0.5 - level / 2, 0.5 + level / 2]
-    intervals: dict[str, Interval] = {}
-    for name, found in values.items():
-        low, high = (float(end) for end in np.nanquantile(found, tails))
-        if low == high:
-            n = len(rows_of)
-            low, high = wilson(round(low * n), n, level)
-        intervals[name] = Interval(low, high)
-    return intervals
-
-
-def _single(n_classes: int) -> dict[str, Metric]:
-    def by_table(statistic: Callable[[NDArray[np.float64]], float]) -> Metric:
-        def metric(target: NDArray[Any], scores: Scores) -> float:
-            cells = target * n_classes + scores.argmax(axis=1)
-            counts = np.bincount(cells, minlength=n_classes * n_classes)
-            return statistic(counts.reshape(n_classes, n_classes).astype(np.float64))
-
-        return metric
-
-    def balanced(table: NDArray[np.float64]) -> float:
-        present = table.sum(axis=1)
-        return float((np.diag(table)[present > 0] / present[present > 0]).mean())
-
-    def f1(table: NDArray[np.float64]) -> float:
-        size = table.sum(axis=0) + table.sum(axis=1)
-        return float((2 * np.diag(table)[size > 0] / size[size > 0]).mean())
-
+    n = len(rows_of)
+    values = np.full((n_resamples, len(metrics)), np.nan)
+    for number in range(n_resamples):
+        rows = np.concatenate([rows_of[i] for i in rng.integers(n, size=n)])
+        if target.ndim == 1 or target[rows].any():
+            values[number] = [metric(target[rows], found[rows]) for metric in metrics.values()]
+    lows, highs = np.nanquantile(values, [0.5 - level / 2, 0.5 + level / 2], axis=0)
     return {
-        "accuracy": by_table(lambda table: float(np.trace(table) / table.sum())),
-        "balanced_accuracy": by_table(balanced),
-        "macro_f1": by_table(f1),
+        name: Interval(low, high) if low < high else wilson(round(low * n), n, level)
+        for name, low, high in zip(metrics, lows.tolist(), highs.tolist(), strict=True)
     }
 
 
-def _several() -> dict[str, Metric]:
-    def guarded(metric: Metric) -> Metric:
-        return lambda truth, scores: metric(truth, scores) if truth.any() else float("nan")
-
-    return {
-        "lwlrap": guarded(lwlrap),
-        "mean_average_precision": guarded(mean_average_precision),
-    }
+PART_COLUMNS = ["by", "part", "clips", "recordings", "value", "low", "high"]
+_UNKNOWN = "unknown"
 
 
-# How good a model is on each part of a test: each label, site, day, hour, folder, fold.
-
-
-UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True)
-class ScoredPart:
-    """One part of the clips.
-
-    Attributes
-    ----------
-    name : str
-        The label, the site, ...
-    n_clips, n_recordings : int
-    value : float
-        Accuracy, or lwlrap for several labels per clip, 0 to 1.
-    interval : Interval
-        Over recordings.
-    """
-
-    name: str
-    n_clips: int
-    n_recordings: int
-    value: float
-    interval: Interval
-
-
-def by_part(m: Measurement, by: str, *, n_resamples: int = 1000, seed: int = 0) -> list[ScoredPart]:
-    """Measure each part by itself.
+def by_part(m: Measurement, by: str, *, n_resamples: int = 1000, seed: int = 0) -> pd.DataFrame:
+    """Measure each part by itself: accuracy, or lwlrap for several labels per clip.
 
     With ``by="label"`` a clip of several labels stands in the part of each.
 
@@ -269,58 +207,47 @@ def by_part(m: Measurement, by: str, *, n_resamples: int = 1000, seed: int = 0) 
     n_resamples, seed
         Of the bootstrap.
 
+    Returns
+    -------
+    DataFrame
+        A row per part, in the order of classes or of names, with :data:`PART_COLUMNS`; the
+        interval is over recordings.
+
     Raises
     ------
     DataError
         When no clip tells what is asked for.
     """
-    metric = _lwlrap if m.multi_label else _accuracy
-    name = "value"
-    found = []
-    for part, rows in _rows(m.clips, by).items():
-        target, scores = m.target[rows], m.scores[rows]
-        ends = bootstrap(
-            {name: metric},
-            target,
-            scores,
-            m.clips.group[rows],
-            level=m.level,
-            n_resamples=n_resamples,
-            seed=seed,
-        )[name]
-        n_recordings = len(np.unique(m.clips.group[rows]))
-        found.append(ScoredPart(part, len(rows), n_recordings, metric(target, scores), ends))
-    return found
+    import pandas as pd
 
-
-def _accuracy(target: NDArray[np.int64], scores: NDArray[np.float64]) -> float:
-    return float((scores.argmax(axis=1) == target).mean())
-
-
-def _lwlrap(target: NDArray[np.float32], scores: NDArray[np.float64]) -> float:
-    return lwlrap(target, scores) if target.any() else float("nan")
-
-
-def _rows(clips: Clips, by: str) -> dict[str, NDArray[np.int64]]:
-    """The rows of each part, in the order of classes, or of names."""
+    metric: Metric = lwlrap if m.multi_label else accuracy
+    found: NDArray[Any] = m.scores if m.multi_label else m.predicted
     if by == "label":
-        return {
-            name: rows
-            for name in clips.classes
-            if len(rows := np.flatnonzero([name in labels for labels in clips.labels]))
-        }
-    names = np.array(_NAMES[by](clips), np.str_)
-    return {name: np.flatnonzero(names == name) for name in np.unique(names).tolist()}
+        has = {name: m.clips.targets()[:, i] > 0 for i, name in enumerate(m.clips.classes)}
+    else:
+        names = np.array(_NAMES[by](m.clips), np.str_)
+        has = {name: names == name for name in np.unique(names).tolist()}
+    rows = []
+    for part, mine in has.items():
+        if not mine.any():
+            continue
+        target, groups = m.target[mine], m.clips.group[mine]
+        value = metric(target, found[mine])
+        rng = generator(seed, "bootstrap of recordings")
+        low, high = _bootstrap(
+            {"value": metric}, target, found[mine], groups, m.level, n_resamples, rng
+        )["value"]
+        rows.append((by, part, int(mine.sum()), len(np.unique(groups)), value, low, high))
+    return pd.DataFrame(rows, columns=PART_COLUMNS)
 
 
 def _of_recorders(rule: str) -> Callable[[Clips], Sequence[str]]:
     def names(clips: Clips) -> list[str]:
         files = clips.file.tolist()
-        inner = [file for file in files if "/" in file]
-        first = {file.partition("/")[0] for file in inner}
-        class_folders = bool(first) and first <= set(clips.classes)
+        folders = {file.partition("/")[0] for file in files if "/" in file}
+        class_folders = bool(folders) and folders <= set(clips.classes)
         told = groups_of(files, rule, class_folders=class_folders)
-        return [UNKNOWN if name == file else name for name, file in zip(told, files, strict=True)]
+        return [_UNKNOWN if name == file else name for name, file in zip(told, files, strict=True)]
 
     return names
 
@@ -332,7 +259,7 @@ def _hours(clips: Clips) -> list[str]:
             f"'{clips.name}': no file name tells a time, such as {clips.file[0]}; expected names "
             "such as SITE1_20240601_043000.wav"
         )
-    return [UNKNOWN if time is None else f"{time.hour:02d} h" for time in times]
+    return [_UNKNOWN if time is None else f"{time.hour:02d} h" for time in times]
 
 
 _NAMES: dict[str, Callable[[Clips], Sequence[str]]] = {

@@ -42,10 +42,6 @@ IN_BATCH = (
     "once before training; auto: on a GPU"
 )
 IN_BATCH_CHOICES = ("auto", "yes", "no")
-PROCESSES = (
-    "processes that train the one network together (distributed data parallel), each with its "
-    "share of every batch; more than 1 need the engine ray"
-)
 LICENCE = "on what terms the model may be used, as text for its file and card"
 
 PUBLISHED_NAMES = ("yamnet", "cnn14", "mn04", "mn10")
@@ -73,7 +69,6 @@ class PretrainOptions(ReadOptions, JobOptions):
     mel: MelOptions = option(MelOptions(), "front end")
     pretext: PretextOptions = option(PretextOptions(), PRETEXT_HELP)
     fit: FitOptions = option(PRETRAIN_FIT, "training loop; for simclr the defaults are others")
-    processes: int = option(1, PROCESSES, minimum=1)
     where: EngineOptions = option(EngineOptions(), "engine")
 
     def settled(self) -> PretrainOptions:
@@ -130,7 +125,6 @@ class TrainOptions(TrainConfig, LabelledOptions, JobOptions):
     )
     licence: str = option("", LICENCE)
     in_batch: str = option("auto", IN_BATCH, choices=IN_BATCH_CHOICES)
-    processes: int = option(1, PROCESSES, minimum=1)
     where: EngineOptions = option(EngineOptions(), "engine")
 
     @property
@@ -189,29 +183,6 @@ class EvaluateOptions(LabelledOptions, DeviceOptions):
     allow_unknown: bool = option(False, "leave out clips whose labels the model does not know")
     json: bool = option(False, "print the numbers as JSON, as they stand in metrics.json")
     seed: int = option(0, "seed of everything random", minimum=0)
-
-
-@dataclass(frozen=True)
-class PredictOptions(DeviceOptions):
-    """Name the sounds in files and folders."""
-
-    model: Path = option(dataclasses.MISSING, "model file, or the run folder it lies in")
-    files: tuple[Path, ...] = option(
-        dataclasses.MISSING, "recordings, folders of recordings, or a CSV of clips"
-    )
-    output: Path | None = option(None, "CSV file for the table; an interrupted run goes on with it")
-    top: int = option(3, "best classes given for each row", minimum=1)
-    unknown: bool = option(
-        False, "answer 'unknown' for sounds that are like nothing the model has learned"
-    )
-    threshold: str | None = option(
-        None, "answer 'unknown' below this score; auto: the model's own thresholds, class by class"
-    )
-    windows: bool = option(False, "one row per window instead of one per file")
-    hop: float | None = option(
-        None, "step between windows; the model's clip length if not given", unit="s", minimum=0.001
-    )
-    batch_size: int = option(64, "windows scored at once", minimum=1)
 
 
 # The options of ``calibrate``. No torch, no scipy here: the command line reads this file.

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 from os import PathLike
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.audio.remote import stamp_of, url_of
-from semisonic.classifier.model_file import model_key, open_model
-from semisonic.classifier.options import PredictOptions
+from semisonic.classifier.model_file import model_key
 from semisonic.classifier.prepare import Failures
 from semisonic.classifier.scoring import BATCH_SIZE, BlockEnds, ClipScores, score_clips
 from semisonic.core.errors import ModelError, OptionError
 from semisonic.core.files import csv_line, digest, unguarded
-from semisonic.core.options import check
 from semisonic.core.progress import track
 from semisonic.core.text import Result, count_text, text_table
 from semisonic.data.cache import Journal
@@ -37,95 +36,6 @@ UNKNOWN, SILENCE = "unknown", "silence"
 AUTO = "auto"
 NOT_LEARNED, UNSURE = "like nothing learned", "below threshold"
 NOTHING = "digital silence"
-
-
-@dataclass(frozen=True)
-class AnswerRule:
-    """When "unknown" is answered.
-
-    Attributes
-    ----------
-    unknown : bool
-        Whether the model's rule for unknown sounds is heeded.
-    limits : ndarray, shape (n_classes,), or None
-        The score from which on each class is named; None: the best class always.
-    """
-
-    unknown: bool = False
-    limits: NDArray[np.float64] | None = None
-
-    @classmethod
-    def of(cls, model: SoundModel, unknown: bool, threshold: str | float | None) -> AnswerRule:
-        """What was asked for.
-
-        Parameters
-        ----------
-        threshold : "auto", number or None
-            The model's own thresholds, one for all classes, or none.
-
-        Raises
-        ------
-        ModelError
-            When the model has no rule for unknown sounds, or no thresholds, but was asked for it.
-        OptionError
-            For a threshold that is neither "auto" nor from 0 to 1.
-        """
-        if unknown and not model.decision.unknown:
-            raise ModelError(
-                "the model has no rule for unknown sounds; make one with 'semisonic calibrate'"
-            )
-        if threshold is None:
-            return cls(unknown)
-        value = None if threshold == AUTO else _as_share(threshold)
-        return cls(unknown, model.decision.limits(model.classes, value))
-
-    @property
-    def is_asked(self) -> bool:
-        """Whether "unknown" can be an answer at all."""
-        return self.unknown or self.limits is not None
-
-    def reason(self, scores: NDArray[np.float64], known: float, *, multi_label: bool) -> str:
-        """Why no class is named for a sound; empty if one is.
-
-        Parameters
-        ----------
-        scores : ndarray, shape (n_classes,)
-        known : float
-            How known the sound is, 0 to 1.
-        multi_label : bool
-        """
-        if self.unknown and known < KNOWN_THRESHOLD:
-            return NOT_LEARNED
-        if self.limits is None:
-            return ""
-        reached = scores >= self.limits
-        return "" if (reached.any() if multi_label else reached[scores.argmax()]) else UNSURE
-
-    def order(self, scores: NDArray[np.float64], *, multi_label: bool) -> NDArray[np.int64]:
-        """Classes, best first; with several labels per clip those that reach their threshold."""
-        best: NDArray[np.int64] = np.argsort(-scores, kind="stable")
-        if self.limits is None or not multi_label:
-            return best
-        reached = (scores >= self.limits)[best]
-        return np.concatenate([best[reached], best[~reached]])
-
-
-def _as_share(text: str | float) -> float:
-    """A threshold as a number.
-
-    Raises
-    ------
-    OptionError
-    """
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not 0 <= value <= 1:
-        raise OptionError(f"option 'threshold': found {text!r}, expected auto, or 0 to 1")
-    return value
-
-
 VERB, SUFFIXES = "predict", (".csv",)
 SHOWN = 20
 """Rows kept for the summary when the table goes to a file."""
@@ -158,27 +68,32 @@ class Prediction:
     known: float = 1.0
     reason: str = ""
 
-    def values(self, *, reasons: bool = False) -> list[object]:
-        """The row of a table; with ``reasons`` two values more, ``known`` and ``reason``."""
-        row: list[object] = [self.file, self.start_time, self.end_time]
-        for pair in zip(self.labels, self.scores, strict=True):
-            row += pair
-        return [*row, self.known, self.reason] if reasons else row
-
-    def cells(self, *, reasons: bool = False) -> list[str]:
-        """The row of the CSV; with ``reasons`` two cells more, ``known`` and ``reason``."""
-        cells = [self.file, f"{self.start_time:.3f}", f"{self.end_time:.3f}"]
-        for label, score in zip(self.labels, self.scores, strict=True):
-            cells += [label, "" if np.isnan(score) else f"{score:.4f}"]
-        return [*cells, f"{self.known:.3f}", self.reason] if reasons else cells
+    def values(self, columns: Iterable[str]) -> list[object]:
+        """The row of a table with these columns."""
+        pairs = chain.from_iterable(zip(self.labels, self.scores, strict=True))
+        row = [self.file, self.start_time, self.end_time, *pairs]
+        return [*row, self.known, self.reason] if "reason" in columns else row
 
     def shown(self) -> list[str]:
         """Labels with their scores, for a terminal."""
-        texts = {
-            label: f"{label} ({self.reason})" if np.isnan(score) else f"{label} {score:.2f}"
-            for label, score in zip(self.labels, self.scores, strict=True)
-        }
-        return [texts[label] if label else "" for label in self.labels]
+        first = [f"{self.labels[0]} ({self.reason})"] if self.reason else []
+        rest = zip(self.labels[len(first) :], self.scores[len(first) :], strict=True)
+        return [*first, *(f"{label} {score:.2f}" if label else "" for label, score in rest)]
+
+
+_DIGITS = {"start_time": 3, "end_time": 3, "known": 3}
+
+
+def _cells(prediction: Prediction, columns: tuple[str, ...]) -> list[object]:
+    """The row of the CSV: times and ``known`` in three digits, scores in four."""
+    return [
+        value
+        if not isinstance(value, float)
+        else ""
+        if np.isnan(value)
+        else f"{value:.{_DIGITS.get(column, 4)}f}"
+        for column, value in zip(columns, prediction.values(columns), strict=True)
+    ]
 
 
 @dataclass(frozen=True)
@@ -218,11 +133,10 @@ class PredictResult(Result):
         """All rows, with the columns of the CSV file; read from it if there is one."""
         import pandas as pd
 
-        texts = [name for name in self.columns if name.startswith(("file", "label", "reason"))]
         if self.output is None:
-            reasons = "reason" in self.columns
-            rows = [row.values(reasons=reasons) for row in self.rows]
+            rows = [row.values(self.columns) for row in self.rows]
             return pd.DataFrame(rows, columns=list(self.columns))
+        texts = [name for name in self.columns if name.startswith(("file", "label", "reason"))]
         frame = pd.read_csv(
             self.output,
             keep_default_na=False,
@@ -234,12 +148,13 @@ class PredictResult(Result):
 
     def summary(self) -> str:
         """The table and what went wrong, for a terminal."""
-        top = len(self.rows[0].labels) if self.rows else 0
         cells = [
             [r.file, f"{r.start_time:.2f}", f"{r.end_time:.2f}", *r.shown()] for r in self.rows
         ]
-        headers = ["file", "start s", "end s", "best", *["next"] * (top - 1)]
-        lines = [text_table(headers, cells, ruled=True)] if cells else []
+        lines = []
+        if cells:
+            headers = ["file", "start s", "end s", "best", *["next"] * (len(cells[0]) - 4)]
+            lines.append(text_table(headers, cells, ruled=True))
         if self.n_rows > len(self.rows):
             lines.append(f"... and {count_text(self.n_rows - len(self.rows), 'row')} more")
         if self.output is not None:
@@ -250,33 +165,72 @@ class PredictResult(Result):
         return "\n".join(lines)
 
 
-def predict(options: PredictOptions) -> PredictResult:
-    """Score recordings of any length; a file that cannot be read disturbs no other.
+def answer_limits(
+    model: SoundModel, *, unknown: bool, threshold: str | float | None
+) -> NDArray[np.float64] | None:
+    """The score from which on each class is named, shape (n_classes,); None: the best always.
+
+    Parameters
+    ----------
+    model : SoundModel
+    unknown : bool
+        Whether the model's rules for unknown sounds are to be heeded.
+    threshold : "auto", number or None
+        The model's own thresholds, one for all classes, or none.
 
     Raises
     ------
-    DataError
-        When none of the files exists.
     ModelError
-        When the model file is missing or damaged, or has no rule for unknown sounds or no
-        thresholds although they were asked for.
+        When the model has no rules for unknown sounds, or no thresholds, but was asked for them.
+    OptionError
+        For a threshold that is neither "auto" nor from 0 to 1.
     """
-    check(options)
-    if options.output is not None:
-        check_file(options.output, VERB, SUFFIXES, inputs=[options.model, *options.files])
-    return predict_files(
-        open_model(options.model),
-        options.files,
-        top=options.top,
-        windows=options.windows,
-        unknown=options.unknown,
-        threshold=options.threshold,
-        hop=options.hop,
-        output=options.output,
-        batch_size=options.batch_size,
-        device=options.device,
-        workers=options.workers,
-    )
+    if unknown and not model.decision.unknown:
+        raise ModelError(
+            "the model has no rule for unknown sounds; make one with 'semisonic calibrate'"
+        )
+    if threshold is None:
+        return None
+    value = None
+    if threshold != AUTO:
+        try:
+            value = float(threshold)
+        except ValueError:
+            value = float("nan")
+        if not 0 <= value <= 1:
+            raise OptionError(f"option 'threshold': found {threshold!r}, expected auto, or 0 to 1")
+    return model.decision.limits(model.classes, value)
+
+
+def unknown_reasons(
+    scores: NDArray[np.float64],
+    known: NDArray[np.float64],
+    limits: NDArray[np.float64] | None,
+    *,
+    unknown: bool,
+    multi_label: bool,
+) -> NDArray[np.object_]:
+    """Why no class is named for each sound, shape (n,); empty if one is.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (n, n_classes)
+    known : ndarray, shape (n,)
+        How known the sounds are, 0 to 1.
+    limits : ndarray or None
+        Of :func:`answer_limits`.
+    unknown : bool
+        Whether ``known`` is heeded.
+    multi_label : bool
+    """
+    reasons = np.full(len(scores), "", object)
+    if limits is not None:
+        reached = scores >= limits
+        best = reached[np.arange(len(scores)), scores.argmax(axis=1)]
+        reasons[~(reached.any(axis=1) if multi_label else best)] = UNSURE
+    if unknown:
+        reasons[known < KNOWN_THRESHOLD] = NOT_LEARNED
+    return reasons
 
 
 def predict_files(
@@ -317,35 +271,33 @@ def predict_files(
     ------
     DataError
         When none of the files exists.
+    ModelError
+        When the model has no rule for unknown sounds or no thresholds although they were asked
+        for.
     OptionError
         When the output would be written over something else.
     """
-    if output is not None:
-        check_file(output, VERB, SUFFIXES)
     began = time.perf_counter()
-    rule = AnswerRule.of(model, unknown, threshold)
-    clips, missing = (files, ()) if isinstance(files, Clips) else gather(files)
-    ids = clips.ids
-    failures = list(missing)
-    shown: list[Prediction] = []
+    limits = answer_limits(model, unknown=unknown, threshold=threshold)
+    named = [] if isinstance(files, Clips) else [Path(file) for file in files]
+    if output is not None:
+        check_file(output, VERB, SUFFIXES, inputs=named)
+    clips, missing = (files, ()) if isinstance(files, Clips) else gather(named)
+    ids, failures, shown = clips.ids, list(missing), list[Prediction]()
     n_rows, n_clips, scored_seconds = 0, 0, 0.0
-    columns = _columns(min(top, len(model.classes)), rule.is_asked)
+    more = [f"{kind}_{i}" for i in range(2, min(top, len(model.classes)) + 1) for kind in _PAIR]
+    columns = ("file", "start_time", "end_time", *_PAIR, *more)
+    if unknown or limits is not None:
+        columns = (*columns, "known", "reason")
     with ExitStack() as stack:
-        writer = journal = None
+        journal = writer = None
+        done: list[_Answer] = []
         if output is not None:
-            key = digest(
-                model_key(model),
-                model.decision.thresholds,
-                top,
-                windows,
-                unknown,
-                threshold,
-                hop,
-                batch_size,
-            )
+            settings = top, windows, unknown, threshold, hop, batch_size
+            key = digest(model_key(model), model.decision.thresholds, *settings)
             journal = stack.enter_context(_Journal(output, key, clips))
-            writer = _writer(stack, output, columns)
-        first = journal.first if journal else 0
+            done = journal.answers
+            writer = stack.enter_context(_table(output, columns))
         scored = score_clips(
             model,
             clips,
@@ -353,51 +305,53 @@ def predict_files(
             batch_size=batch_size,
             device=device,
             workers=workers,
-            first=first,
+            first=len(done),
         )
-        again = journal.broken if journal else []
-        scored_again = score_clips(
-            model, clips[again], hop=hop, batch_size=batch_size, device=device, workers=workers
-        )
-        label = f"{VERB} ({first} of {len(clips)} clips are there)" if first else VERB
+        label = f"{VERB} ({len(done)} of {len(clips)} clips are there)" if done else VERB
         for row in track(range(len(clips)), label, "clip"):
-            answer = journal.get(row) if journal else None
-            if answer is None or answer.reason:
-                clip = next(scored if row >= first else scored_again)
-                clip = replace(clip, row=row)
-                answer = _JournalRow(
-                    tuple(predictions_of(model, clips, clip, top, windows=windows, rule=rule))
-                    if not clip.reason
-                    else (),
-                    clip.n_windows,
-                    clip.reason,
-                )
+            if row < len(done):
+                answer = done[row]
+            else:
+                clip = next(scored)
+                predictions = _predictions(model, clips, clip, top, windows, unknown, limits)
+                answer = _Answer(clip.reason, len(clip.times), predictions)
                 scored_seconds += float(np.diff(clip.times).sum())
-                if journal:
+                if journal is not None:
                     journal.put(row, answer)
             if answer.reason:
                 failures.append((ids[row], answer.reason))
                 continue
             n_clips += 1
-            for prediction in answer.rows:
-                n_rows += 1
-                if writer is not None:
-                    writer.write(csv_line(prediction.cells(reasons=rule.is_asked)))
-                if writer is None or len(shown) < SHOWN:
-                    shown.append(prediction)
+            n_rows += len(answer.rows)
+            if writer is not None:
+                writer.writelines(csv_line(_cells(one, columns)) for one in answer.rows)
+            shown += answer.rows if writer is None else answer.rows[: SHOWN - len(shown)]
     seconds = time.perf_counter() - began
     return PredictResult(
         tuple(shown), n_rows, n_clips, tuple(failures), output, seconds, scored_seconds, columns
     )
 
 
-@dataclass(frozen=True)
-class _JournalRow:
-    """What became of a clip: its rows, or why it could not be read."""
+_PAIR = ("label", "score")
 
-    rows: tuple[Prediction, ...]
-    n_windows: int
+
+@contextmanager
+def _table(output: Path, columns: tuple[str, ...]) -> Iterator[IO[str]]:
+    """A CSV file that takes its place when all rows are written."""
+    with (
+        writing(output, VERB) as part,
+        part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream,
+    ):
+        stream.write(csv_line(columns))
+        yield stream
+
+
+class _Answer(NamedTuple):
+    """What became of a clip: why it could not be read, its windows, and its rows."""
+
     reason: str
+    n_windows: int
+    rows: tuple[Prediction, ...]
 
 
 class _Journal:
@@ -405,33 +359,32 @@ class _Journal:
 
     Attributes
     ----------
-    first : int
-        The row to go on with: whole blocks before it were answered by an earlier call.
-    broken : list of int
-        Rows before it that could not be read then, to be tried again.
+    answers : list of _Answer
+        Of the whole blocks that an earlier call answered, from the first clip on.
     """
 
     def __init__(self, output: Path, key: str, clips: Clips) -> None:
         self._path = output.with_name(f".{output.name}.semisonic-journal")
         self._key, self._clips = key, clips
         output.parent.mkdir(parents=True, exist_ok=True)
-        self._journal = Journal(self._path, before=lambda: None)
+        self._journal = Journal(self._path)
         known = {record[1]: record[2:] for record in self._journal.records() if record[0] == key}
-        self._answers: list[_JournalRow] = []
-        self.first = 0
-        blocks = BlockEnds()
+        self.answers: list[_Answer] = []
+        whole, blocks = 0, BlockEnds()
         for row in range(len(clips) if known else 0):
             record = known.get(self._identity(row))
             if record is None:
                 break
             reason, n_windows, rows = record
             file = str(clips.file[row])
-            predictions = (Prediction(file, *map(_tuples, cells)) for cells in rows)
-            self._answers.append(_JournalRow(tuple(predictions), n_windows, reason))
+            predictions = tuple(
+                Prediction(file, start, end, tuple(labels), tuple(scores), *rest)
+                for start, end, labels, scores, *rest in rows
+            )
+            self.answers.append(_Answer(reason, n_windows, predictions))
             if blocks.ends_with(row, n_windows) or row + 1 == len(clips):
-                self.first = row + 1
-        del self._answers[self.first :]
-        self.broken = [row for row, answer in enumerate(self._answers) if answer.reason]
+                whole = row + 1
+        del self.answers[whole:]
 
     def __enter__(self) -> _Journal:
         return self
@@ -441,11 +394,7 @@ class _Journal:
         if kind is None or not self._path.stat().st_size:
             self._path.unlink()
 
-    def get(self, row: int) -> _JournalRow | None:
-        """What an earlier call answered."""
-        return self._answers[row] if row < self.first else None
-
-    def put(self, row: int, answer: _JournalRow) -> None:
+    def put(self, row: int, answer: _Answer) -> None:
         """Keep an answer."""
         rows = [
             [one.start_time, one.end_time, one.labels, one.scores, one.known, one.reason]
@@ -459,78 +408,47 @@ class _Journal:
         clips = self._clips
         path = clips.root / str(clips.file[row])
         try:
-            stamp = stamp_of(path)
+            stamp: tuple[Any, ...] = stamp_of(path)
         except OSError:
             stamp = (0, 0)
         times = float(clips.start_time[row]), float(clips.end_time[row])
         return digest(url_of(path) or path.resolve(), *stamp, *times)
 
 
-def _tuples(value: Any) -> Any:
-    """A list from JSON as it was."""
-    return tuple(value) if isinstance(value, list) else value
-
-
-def predictions_of(
+def _predictions(
     model: SoundModel,
     clips: Clips,
     clip: ClipScores,
     top: int,
-    *,
-    windows: bool = False,
-    rule: AnswerRule = AnswerRule(),
-) -> Iterator[Prediction]:
-    """The rows for one scored clip: one, or one per window.
-
-    Parameters
-    ----------
-    model : SoundModel
-    clips : Clips
-        The table that ``clip.row`` counts in.
-    clip : ClipScores
-        One that could be read.
-    top : int
-        Classes in a row.
-    windows : bool
-        One row per window instead of one for the clip.
-    rule : AnswerRule
-        When "unknown" is answered; never by default.
-    """
-    file, several = str(clips.file[clip.row]), model.multi_label
-    table = clip.windows if windows else clip.mean[None]
-    known = clip.known if windows else np.array([clip.mean_known])
-    times = clip.times if windows else np.array([[clip.times[0, 0], clip.times[:, 1].max()]])
-    silent = clip.silent if windows else np.array([clip.is_silent])
-    for (start, end), scores, sure, nothing in zip(
-        times.tolist(), table, known.tolist(), silent.tolist(), strict=True
-    ):
-        best = rule.order(scores, multi_label=several)[:top]
-        labels, values = [model.classes[i] for i in best], scores[best].tolist()
-        if nothing:  # a network that must choose a class would name one all the same
-            blank = len(labels) - 1
-            names, missing = (SILENCE, *[""] * blank), (float("nan"),) * (blank + 1)
-            yield Prediction(file, start, end, names, missing, sure, NOTHING)
-            continue
-        reason = rule.reason(scores, sure, multi_label=several)
-        if reason:
-            labels, values = [UNKNOWN, *labels[:-1]], [float("nan"), *values[:-1]]
-        yield Prediction(file, start, end, tuple(labels), tuple(values), sure, reason)
-
-
-def _columns(top: int, reasons: bool) -> tuple[str, ...]:
-    """The names of the table's columns."""
-    more = [name for i in range(2, top + 1) for name in (f"label_{i}", f"score_{i}")]
-    more += ["known", "reason"] if reasons else []
-    return ("file", "start_time", "end_time", "label", "score", *more)
-
-
-def _writer(stack: ExitStack, output: Path | None, columns: tuple[str, ...]) -> IO[str] | None:
-    """A CSV file that takes its place when all rows are written."""
-    if output is None:
-        return None
-    part = stack.enter_context(writing(output, VERB))
-    stream = stack.enter_context(
-        part.open("w", encoding="utf-8", errors="surrogateescape", newline="")
+    windows: bool,
+    unknown: bool,
+    limits: NDArray[np.float64] | None,
+) -> tuple[Prediction, ...]:
+    """The rows for one scored clip: one, or one per window; none if it could not be read."""
+    if clip.reason:
+        return ()
+    if not windows:
+        times = np.array([[clip.times[0, 0], clip.times[:, 1].max()]])
+        known, silent = np.array([clip.mean_known]), np.array([clip.is_silent])
+        clip = replace(clip, times=times, windows=clip.mean[None], known=known, silent=silent)
+    reasons = unknown_reasons(
+        clip.windows, clip.known, limits, unknown=unknown, multi_label=model.multi_label
     )
-    stream.write(csv_line(columns))
-    return stream
+    reasons[clip.silent] = NOTHING  # a network that must choose a class would name one all the same
+    order = np.argsort(-clip.windows, axis=1, kind="stable")
+    if limits is not None and model.multi_label:  # classes that reach their threshold come first
+        below = np.take_along_axis(clip.windows < limits, order, axis=1)
+        order = np.take_along_axis(order, np.argsort(below, axis=1, kind="stable"), axis=1)
+    rows = []
+    for number, best in enumerate(order[:, :top]):
+        labels = [model.classes[i] for i in best]
+        scores, reason = clip.windows[number, best].tolist(), str(reasons[number])
+        if reason == NOTHING:
+            labels = [SILENCE, *[""] * (len(labels) - 1)]
+            scores = [float("nan")] * len(labels)
+        elif reason:
+            labels, scores = [UNKNOWN, *labels[:-1]], [float("nan"), *scores[:-1]]
+        start, end = clip.times[number].tolist()
+        file, sure = str(clips.file[clip.row]), float(clip.known[number])
+        rows.append(Prediction(file, start, end, tuple(labels), tuple(scores), sure, reason))
+    return tuple(rows)

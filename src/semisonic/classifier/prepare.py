@@ -18,7 +18,6 @@ from semisonic.classifier.windows import CutWindows, cut_clips, cut_stream, feat
 from semisonic.core.errors import DataError
 from semisonic.core.files import digest
 from semisonic.core.parallel import LOCAL_ENGINE, Engine
-from semisonic.core.progress import say
 from semisonic.core.text import bytes_text, count_text
 from semisonic.data.batches import OnTheFlyFeatures
 from semisonic.data.cache import disk_usage, need_disk_space
@@ -49,8 +48,6 @@ def in_batch_device(in_batch: str, device: str | torch.device) -> torch.device |
     return place if wanted else None
 
 
-# From a clip table to cached features: decode once, compute once, use everywhere.
-#
 # A clip that is shorter than the model's clip length is padded with zeros; a longer one is cut
 # into windows of that length, so that nothing of it is lost. :class:`Prepared` knows which row
 # of features came from which clip, so that a split or a budget made on clips carries over to
@@ -60,16 +57,8 @@ def in_batch_device(in_batch: str, device: str | torch.device) -> torch.device |
 MOSTLY_PADDED = 0.4
 """Median length, as a share of the window, below which it is said that clips are short."""
 
-WORTH_SAYING = 1 << 30
-"""Bytes from which on it is said before what will lie on the disk."""
-
 SILENT = ("silent", "constant")
 """How remarks about silent clips begin; see :func:`semisonic.audio.checks.problems`."""
-ALL_SILENT = (
-    "the unlabelled recordings: all {} clips are silent; look at how they were recorded, or leave "
-    "them out"
-)
-SILENCE_LEFT_OUT = "left out of the pool, as they are silent: {} clips"
 
 _log = logging.getLogger(__name__)
 
@@ -143,8 +132,8 @@ class Prepared:
             Rows of the table given to :func:`prepare`, in rising order.
         """
         index = np.asarray(rows, np.int64)
-        of, heard = self.source[index], ~self.is_silent[index]
-        used = heard | ~np.isin(of, of[heard])
+        of, audible = self.source[index], ~self.is_silent[index]
+        used = audible | ~np.isin(of, of[audible])
         owner, means = mean_by(of[used], scores[used])
         return means, owner
 
@@ -156,15 +145,15 @@ class Prepared:
 
 
 def without_silence(
-    prepared: Prepared, heard: NDArray[np.int64], n_labelled: int
+    prepared: Prepared, rows: NDArray[np.int64], n_labelled: int
 ) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """Rows to be learned from without the pool's silence, and what to say of it.
 
     Parameters
     ----------
     prepared : Prepared
-    heard : ndarray of int64
-        Rows of features.
+    rows : ndarray of int64
+        Of features.
     n_labelled : int
         Rows of the table given to :func:`prepare` from this one on are the pool.
 
@@ -173,13 +162,16 @@ def without_silence(
     DataError
         When the pool holds nothing else.
     """
-    of_pool = prepared.source[heard] >= n_labelled
-    silent = of_pool & prepared.is_silent[heard]
+    of_pool = prepared.source[rows] >= n_labelled
+    silent = of_pool & prepared.is_silent[rows]
     if not silent.any():
-        return heard, ()
+        return rows, ()
     if silent.sum() == of_pool.sum():
-        raise DataError(ALL_SILENT.format(silent.sum()))
-    return heard[~silent], (SILENCE_LEFT_OUT.format(silent.sum()),)
+        raise DataError(
+            f"the unlabelled recordings: all {silent.sum()} clips are silent; look at how they "
+            "were recorded, or leave them out"
+        )
+    return rows[~silent], (f"left out of the pool, as they are silent: {silent.sum()} clips",)
 
 
 def prepare(
@@ -222,71 +214,56 @@ def prepare(
     twice = clips.standing_twice()
     if twice:
         raise DataError(f"'{clips.name}': the clip {twice} stands twice; leave one of them out")
-    cut_up = cut_clips(clips, mel.duration, hop, rest=rest, workers=workers, cache=cache)
-    windows, source, failures = cut_up.clips, cut_up.source, cut_up.failures
-    place = digest(clips.root.resolve(), clips.name)
-    cut = "" if hop is None and rest else f"-{digest(mel.duration, hop, rest)}"
-    of_samples = cache / "samples" / f"{digest(clips.root.resolve())}-{mel.sample_rate}{cut}"
-    of_features = cache / "features" / f"{place}-{mel.key()}{cut}"
-    kept_features = in_batch is None or not isinstance(mel, MelOptions)
-    _check_room(cut_up, mel, of_samples, of_features if kept_features else None)
+    cut = cut_clips(clips, mel.duration, hop, rest=rest, workers=workers, cache=cache)
+    way = "" if hop is None and rest else f"-{digest(mel.duration, hop, rest)}"
+    root, name = clips.root.resolve(), clips.name
+    of_samples = cache / "samples" / f"{digest(root)}-{mel.sample_rate}{way}"
+    of_features = cache / "features" / f"{digest(root, name)}-{mel.key()}{way}"
+    in_batches = in_batch is not None and isinstance(mel, MelOptions)
+    _check_room(cut, mel, of_samples, None if in_batches else of_features)
     samples = SampleStore.build(
-        windows,
-        of_samples,
-        sample_rate=mel.sample_rate,
-        workers=workers,
-        engine=engine,
+        cut.clips, of_samples, sample_rate=mel.sample_rate, workers=workers, engine=engine
     )
+    failures = (*cut.failures, *samples.report.failures)
+    kept = cut.source[samples.rows]
+    if not len(kept):
+        reasons = "; ".join(f"{clip}: {reason}" for clip, reason in failures[:3])
+        more = "; ..." if len(failures) > 3 else ""
+        raise DataError(
+            f"'{clips.name}': none of {count_text(len(clips), 'clip')} could be read"
+            f"{f' ({reasons}{more})' if reasons else ''}. Look at the recordings below {clips.root}"
+        )
     _warn_of_padding(samples, mel)
     features: FeatureStore | OnTheFlyFeatures
     if in_batch is not None and isinstance(mel, MelOptions):
         module = Frontend(mel, standardize="none").mel
         features = OnTheFlyFeatures(samples, module, mel.shape, mel.n_samples, in_batch)
     else:
-        features = _stored(samples, mel, of_features, workers, engine)
-    kept = source[samples.rows]
-    all_failures = (*failures, *samples.report.failures)
-    if not len(kept):
-        raise DataError(_nothing_left(clips, all_failures))
+        features = FeatureStore.build(
+            samples,
+            of_features,
+            extractor=partial(_extractor, mel),
+            key=mel.key(),
+            shape=mel.shape,
+            n_samples=mel.n_samples,
+            workers=workers,
+            engine=engine,
+        )
     remarks = samples.report.notes
-    return Prepared(features.clips, features, mel, all_failures, kept, len(clips), remarks)
-
-
-def _stored(
-    samples: SampleStore, mel: FrontOptions, folder: Path, workers: int | None, engine: Engine
-) -> FeatureStore:
-    """The features of all clips, computed now or before, on disk."""
-    return FeatureStore.build(
-        samples,
-        folder,
-        extractor=partial(_extractor, mel),
-        key=mel.key(),
-        shape=mel.shape,
-        n_samples=mel.n_samples,
-        workers=workers,
-        engine=engine,
-    )
+    return Prepared(features.clips, features, mel, failures, kept, len(clips), remarks)
 
 
 def _check_room(cut: CutWindows, mel: FrontOptions, samples: Path, features: Path | None) -> None:
-    """See, before hours of work, that the disk can take what comes of it.
-
-    Raises
-    ------
-    DataError
-        When it cannot.
-    """
-    n_samples = round(cut.seconds * mel.sample_rate * SAMPLE_BYTES)
-    n_features = 0 if features is None else len(cut.clips) * 2 * int(np.prod(mel.shape))
-    folders = [samples] if features is None else [samples, features]
-    missing = n_samples + n_features - disk_usage(folders)
-    what = f"samples ({bytes_text(n_samples)})"
+    """See, before hours of work, that the disk can take what comes of it."""
+    n_bytes = round(cut.seconds * mel.sample_rate * SAMPLE_BYTES)
+    what, folders = f"samples ({bytes_text(n_bytes)})", [samples]
     if features is not None:
+        n_features = len(cut.clips) * 2 * int(np.prod(mel.shape))
+        n_bytes += n_features
         what += f" and features ({bytes_text(n_features)})"
-    what += f" of {len(cut.clips):,} clips"
-    need_disk_space(samples, max(missing, 0), what)
-    if missing >= WORTH_SAYING:
-        say(f"{what} will lie in '{samples.parent.parent}'")
+        folders.append(features)
+    missing = max(n_bytes - disk_usage(folders), 0)
+    need_disk_space(samples, missing, f"{what} of {len(cut.clips):,} clips")
 
 
 def prepare_waves(clips: Clips, waves: Sequence[NDArray[np.float32]], mel: MelOptions) -> Prepared:
@@ -326,8 +303,6 @@ def _extractor(front: FrontOptions) -> Extractor:
 
 def _warn_of_padding(samples: SampleStore, mel: FrontOptions) -> None:
     """Say so when the network would mostly see the silence behind short clips."""
-    if not len(samples):
-        return
     median = float(np.median(samples.n_samples)) / mel.sample_rate
     if median < MOSTLY_PADDED * mel.duration:
         _log.warning(
@@ -338,12 +313,3 @@ def _warn_of_padding(samples: SampleStore, mel: FrontOptions) -> None:
             mel.duration,
             max(2 * median, 0.1),
         )
-
-
-def _nothing_left(clips: Clips, failures: Failures) -> str:
-    reasons = "; ".join(f"{clip}: {reason}" for clip, reason in failures[:3])
-    return (
-        f"'{clips.name}': none of {count_text(len(clips), 'clip')} could be read"
-        + (f" ({reasons}{'; ...' if len(failures) > 3 else ''})" if reasons else "")
-        + f". Look at the recordings below {clips.root}"
-    )

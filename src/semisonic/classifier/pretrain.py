@@ -6,7 +6,6 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -232,9 +231,8 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
         name, mel = network_of(options.model, options.mel, start)
         place = in_batch_device(options.in_batch, options.device)
         prepared = run_files.prepare_in(run, pool, mel, options, engine, place)
-        hashes = run_files.record_data(
-            run, pool, options.workers, cache=run_files.cache_of(options, run)
-        )
+        cache = run_files.cache_of(options)
+        hashes = run_files.record_data(run, pool, options.workers, cache=cache)
         rows, silence = without_silence(prepared, np.arange(len(prepared)), 0)
         kept, held = hold_out_recordings(prepared.clips, rows, options.validation, options.seed)
         kind = options.standardize if start is None else frontend_of(start).standardize.kind
@@ -247,17 +245,16 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
             pretrain=options.fit,
             pretext=options.pretext,
         )
-        training = partial(
-            pretrain_encoder,
+        outcome = pretrain_encoder(
             config,
             prepared.features,
             kept,
             held,
             seed=options.seed,
+            device=options.device,
             folder=run.path("training"),
             start=start,
         )
-        outcome = run_files.in_processes(training, options.processes, engine, options.device)
         parts = {"pretraining": DataPart.of(pool, hashes).to_dict()}
         parts = with_start(parts, options.encoder, run)
         file = save_pretrained(

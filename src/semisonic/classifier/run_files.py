@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from matplotlib.figure import Figure
@@ -32,7 +31,6 @@ FREE = (
     "cache",
     "batch_size",
     "where",
-    "processes",
     "fit.checkpoint_interval",
     "pretrain.checkpoint_interval",
 )
@@ -54,14 +52,9 @@ def open_run(command: str, options: Any, *, free: Collection[str] = ()) -> RunFo
     return RunFolder(options.output, command, asked, seeds=options.seed, free=(*FREE, *free))
 
 
-def cache_of(options: Any, run: RunFolder) -> Path:
+def cache_of(options: Any) -> Path:
     """Where decoded clips go: beside the other results, unless the user says otherwise."""
-    return cache_in(options.cache, run.folder)
-
-
-def cache_in(cache: Path | None, output: Path) -> Path:
-    """The same, of a run folder that need not be there yet."""
-    return Path(cache) if cache is not None else output / CACHE
+    return options.output / CACHE if options.cache is None else Path(options.cache)
 
 
 def prepare_in(
@@ -76,7 +69,7 @@ def prepare_in(
 
     ``engine``, ``in_batch``: see :func:`semisonic.classifier.prepare.prepare`.
     """
-    cache = cache_of(options, run)
+    cache = cache_of(options)
     prepared = prepare(clips, mel, cache, workers=options.workers, engine=engine, in_batch=in_batch)
     run.add_bad_files(prepared.failures)
     write_remarks(run, prepared.remarks)
@@ -123,7 +116,7 @@ def recordings_in(
         options.group,
         near=near,
         workers=options.workers,
-        cache=cache_of(options, run) if cache is None else cache,
+        cache=cache_of(options) if cache is None else cache,
     )
 
 
@@ -188,26 +181,3 @@ def write_figure(path: Path, figure: Figure) -> Path:
     with replacing(path) as part:
         part.write_bytes(figure_png(figure).png)
     return path
-
-
-Outcome = TypeVar("Outcome")
-
-
-def in_processes(
-    training: Callable[..., Outcome], processes: int, engine: Engine, device: str
-) -> Outcome:
-    """Call a training here, or in several processes of the engine.
-
-    Parameters
-    ----------
-    training : callable
-        Takes ``device``; goes on from its checkpoint when it is called again.
-    processes : int
-    engine : Engine
-    device : str
-        In several processes "auto" is the processor.
-    """
-    if processes == 1:
-        return training(device=device)
-    place = "cpu" if device == "auto" else device
-    return engine.distributed(partial(training, device=place), processes, place)

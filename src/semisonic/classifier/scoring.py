@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -121,7 +122,7 @@ def predict_rows(
 
     Returns
     -------
-    Scored
+    ScoredRows
         In the order of ``rows``.
     """
 
@@ -134,20 +135,6 @@ def predict_rows(
     return ScoredRows(table[:, :n], table[:, n])
 
 
-def decide_outputs(model: SoundModel, outputs: NetworkOutputs) -> ScoredRows:
-    """Scores from what the network has computed, by the model's decision.
-
-    Parameters
-    ----------
-    model : SoundModel
-    outputs : NetworkOutputs
-        As :func:`network_outputs` gives them, or means of them.
-    """
-    with torch.inference_mode():
-        decided = model.decide(*(torch.from_numpy(table) for table in outputs))
-    return ScoredRows(*(one.numpy() for one in decided))
-
-
 def network_outputs(
     model: SoundModel,
     features: Any,
@@ -155,7 +142,7 @@ def network_outputs(
     batch_size: int = BATCH_SIZE,
     device: str | torch.device = "cpu",
 ) -> NetworkOutputs:
-    """What the network computes of some rows; :func:`decide_outputs` makes scores of it.
+    """What the network computes of some rows; the model's ``decide`` makes scores of it.
 
     Parameters
     ----------
@@ -209,8 +196,8 @@ def score_owners(
 
     computed = network_outputs(model, features, rows, device=device)
     owners = np.unique(np.asarray(owner, np.int64))
-    means = NetworkOutputs(*(mean_by(owner, table)[1] for table in computed))
-    return owners, decide_outputs(model, means).scores
+    means = (torch.from_numpy(mean_by(owner, table)[1]) for table in computed)
+    return owners, model.decide(*means)[0].numpy()
 
 
 def embed_rows(
@@ -228,24 +215,6 @@ def embed_rows(
         As for :func:`predict_rows`.
     """
     return _over_batches(model, model.embed, features, rows, batch_size, device, 0)
-
-
-def statistics_of_rows(
-    model: SoundModel,
-    features: Any,
-    rows: ArrayLike,
-    batch_size: int = BATCH_SIZE,
-    device: str | torch.device = "cpu",
-) -> NDArray[np.float64]:
-    """Statistics of some rows of features, for the rule against noise.
-
-    Parameters
-    ----------
-    model, features, rows, batch_size, device
-        As for :func:`predict_rows`.
-    """
-    width = model.statistics.out_features
-    return _over_batches(model, model.statistics, features, rows, batch_size, device, width)
 
 
 def audible_windows(silent: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -351,25 +320,21 @@ class ClipScores:
     times : ndarray, shape (n_windows, 2)
         Start and end of each window in the recording, seconds.
     windows : ndarray, shape (n_windows, n_classes)
-        Probabilities (or, from :func:`embed_clips`, embeddings).
-    reason : str
-        Why the clip could not be read; empty if it could. There are no windows then.
+        Probabilities, or embeddings where those were asked for.
     known : ndarray, shape (n_windows,)
         How known each window is, 0 to 1: unknown below 0.5; all 1 where the model has no rule.
-        Empty from :func:`embed_clips`.
-    n_windows : int
-        Windows that were read, also of a clip that then broke off.
     silent : ndarray of bool, shape (n_windows,)
         Windows of digital silence; means leave them out, as long as there are others.
+    reason : str
+        Why the clip could not be read, or not to its end; empty if it could.
     """
 
     row: int
     times: Table
     windows: Table
+    known: Table
+    silent: NDArray[np.bool_]
     reason: str = ""
-    known: Table = field(default_factory=lambda: np.zeros(0))
-    n_windows: int = 0
-    silent: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
 
     @property
     def is_silent(self) -> bool:
@@ -397,6 +362,7 @@ def score_clips(
     device: str | torch.device = "cpu",
     workers: int | None = None,
     first: int = 0,
+    embed: bool = False,
 ) -> Iterator[ClipScores]:
     """Score every clip of a table, reading recordings block by block.
 
@@ -415,37 +381,27 @@ def score_clips(
         processor.
     first : int
         The row to begin with: 0, or one behind the end of a block.
+    embed : bool
+        Give embeddings (what the last layer sees) for scores.
 
     Yields
     ------
     ClipScores
-        One for each row, in order; a clip that cannot be read has a reason and no scores.
+        One for each row, in order; a clip that cannot be read has a reason.
     """
-    return _score_clips(_ClipScorer(model, hop, batch_size, device), clips, workers, first)
-
-
-def embed_clips(
-    model: SoundModel,
-    clips: Clips,
-    *,
-    hop: float | None = None,
-    batch_size: int = BATCH_SIZE,
-    device: str | torch.device = "cpu",
-    workers: int | None = None,
-) -> Iterator[ClipScores]:
-    """As :func:`score_clips`, with embeddings (what the last layer sees) for scores.
-
-    Parameters
-    ----------
-    model, clips, hop, batch_size, device, workers
-        As for :func:`score_clips`.
-
-    Yields
-    ------
-    ClipScores
-        Its ``windows`` have the shape (n_windows, dim); ``known`` is empty.
-    """
-    return _score_clips(_ClipScorer(model, hop, batch_size, device, True), clips, workers, 0)
+    place = choose_device(device)
+    score = partial(_score_files, model, hop, batch_size, place, embed)
+    engine: Engine = LOCAL_ENGINE
+    if place.type == "cpu":
+        engine = engine_for(engine, len(clips) - first, WORTH_PROCESSES, workers)
+    if engine.in_threads:
+        yield from score(clips[first:], first, workers)
+        return
+    starts = [first, *range(first - first % BLOCK_CLIPS + BLOCK_CLIPS, len(clips), BLOCK_CLIPS)]
+    parts = ((clips[a:b], a) for a, b in pairwise([*starts, len(clips)]))
+    with engine.calls(partial(partial, _score_part, score), workers=workers) as calls:
+        for found in in_order(calls, parts):
+            yield from found
 
 
 def score_waves(
@@ -455,7 +411,7 @@ def score_waves(
     device: str | torch.device = "cpu",
     embed: bool = False,
 ) -> Iterator[ClipScores]:
-    """As :func:`score_clips`, or with ``embed`` as :func:`embed_clips`, for samples in memory.
+    """As :func:`score_clips` for samples in memory.
 
     Parameters
     ----------
@@ -463,104 +419,75 @@ def score_waves(
         Moved to ``device``.
     waves : sequence of ndarray of float32, each shape (n_samples,)
         At the model's sample rate, of any length.
+    embed : bool
+        Give embeddings for scores.
     """
-    scorer = _ClipScorer(model, None, BATCH_SIZE, device, embed)
-    return scorer.score(windows_of_waves(waves, model.mel), 0)
+    items = windows_of_waves(waves, model.mel)
+    return _score_windows(model, items, 0, BATCH_SIZE, choose_device(device), embed)
 
 
-class _Scored(NamedTuple):
-    """Some windows of a clip with their scores, and without their features."""
-
-    row: int
-    times: Table
-    silent: NDArray[np.bool_]
-    values: Table
-    known: Table
+def _score_part(score: Any, part: tuple[Clips, int]) -> list[ClipScores]:
+    """All scores of a part of a table that begins with this row, in one thread."""
+    return list(score(*part, 1))
 
 
-class _ClipScorer:
-    """What clips are scored, or embedded, by."""
-
-    def __init__(
-        self,
-        model: SoundModel,
-        hop: float | None,
-        batch_size: int,
-        device: str | torch.device,
-        embed: bool = False,
-    ) -> None:
-        self.model, self.hop, self.batch_size, self.embed = model, hop, batch_size, embed
-        self.device = choose_device(device)
-
-    def __call__(self, part: tuple[Clips, int]) -> list[ClipScores]:
-        """All scores of a part of a table that begins with this row, in one thread."""
-        clips, first = part
-        return list(self.score_files(clips, 1, first))
-
-    def score_files(self, clips: Clips, workers: int | None, first: int) -> Iterator[ClipScores]:
-        """Scores of a part of a table, whose first row is ``first``."""
-        windows = stream_windows(clips, self.model.mel, hop=self.hop, workers=workers)
-        return self.score(windows, first)
-
-    def score(self, items: Iterable[Item], first: int) -> Iterator[ClipScores]:
-        """Scores of the clips that windows and ends of clips come from, in order."""
-        move_to_device(self.model, self.device)
-        parts: list[_Scored] = []  # of clips that have not ended
-        for batch in _batches_of(items, self.batch_size, first):
-            windows = [item for item in batch if isinstance(item, Windows)]
-            parts += [
-                _Scored(one.row, one.times, one.is_silent, values, known)
-                for one, values, known in zip(windows, *self._values(windows), strict=True)
-            ]
-            for end in (item for item in batch if isinstance(item, Done)):
-                n = next((i for i, one in enumerate(parts) if one.row != end.row), len(parts))
-                yield self._clip(parts[:n], first + end.row, end.reason)
-                del parts[:n]
-
-    def _values(self, windows: list[Windows]) -> tuple[list[Table], list[Table]]:
-        """Scores or embeddings, and how known, of each item's windows."""
-        if not windows:
-            return [], []
-        features = np.concatenate([one.features for one in windows])
-        ends = np.cumsum([len(one.times) for one in windows])[:-1]
-        rows = features, np.arange(len(features)), self.batch_size, self.device
-        if self.embed:
-            values, known = embed_rows(self.model, *rows), np.zeros(0)
-        else:
-            values, known = predict_rows(self.model, *rows)
-        return np.split(values, ends), np.split(known, ends)
-
-    def _clip(self, parts: list[_Scored], row: int, reason: str) -> ClipScores:
-        n = sum(len(part.times) for part in parts)
-        if reason or not parts:
-            nothing = np.zeros((0, 2)), np.zeros((0, len(self.model.classes)))
-            return ClipScores(row, *nothing, reason, n_windows=n)
-        return ClipScores(
-            row,
-            np.concatenate([part.times for part in parts]),
-            np.concatenate([part.values for part in parts]),
-            known=np.concatenate([part.known for part in parts]),
-            n_windows=n,
-            silent=np.concatenate([part.silent for part in parts]),
-        )
-
-
-def _score_clips(
-    scorer: _ClipScorer, clips: Clips, workers: int | None, first: int
+def _score_files(
+    model: SoundModel,
+    hop: float | None,
+    batch_size: int,
+    device: torch.device,
+    embed: bool,
+    clips: Clips,
+    first: int,
+    workers: int | None,
 ) -> Iterator[ClipScores]:
-    """By threads of this process or, where there is much to do, by processes."""
-    engine: Engine = LOCAL_ENGINE
-    if scorer.device.type == "cpu":
-        engine = engine_for(engine, len(clips) - first, WORTH_PROCESSES, workers)
-    if engine.in_threads:
-        yield from scorer.score_files(clips[first:], workers, first)
-        return
-    starts = [first, *range(first - first % BLOCK_CLIPS + BLOCK_CLIPS, len(clips), BLOCK_CLIPS)]
-    ends = [*starts[1:], len(clips)]
-    parts = ((clips[a:b], a) for a, b in zip(starts, ends, strict=True))
-    with engine.calls(partial(partial, scorer), workers=workers) as calls:
-        for found in in_order(calls, parts):
-            yield from found
+    """Scores of a part of a table, whose first row is ``first``."""
+    items = stream_windows(clips, model.mel, hop=hop, workers=workers)
+    return _score_windows(model, items, first, batch_size, device, embed)
+
+
+def _score_windows(
+    model: SoundModel,
+    items: Iterable[Item],
+    first: int,
+    batch_size: int,
+    device: torch.device,
+    embed: bool,
+) -> Iterator[ClipScores]:
+    """Scores of the clips that windows and ends of clips come from, in order."""
+    move_to_device(model, device)
+    width = model.neck.out_features if embed else len(model.classes)
+    nothing = ClipScores(
+        0, np.zeros((0, 2)), np.zeros((0, width)), np.zeros(0), np.zeros(0, np.bool_)
+    )
+    parts: list[ClipScores] = []  # of clips that have not ended
+    for batch in _batches_of(items, batch_size, first):
+        windows = [item for item in batch if isinstance(item, Windows)]
+        if windows:
+            features = np.concatenate([one.features for one in windows])
+            rows = features, np.arange(len(features)), batch_size, device
+            values, known = (
+                (embed_rows(model, *rows), np.ones(len(features)))
+                if embed
+                else predict_rows(model, *rows)
+            )
+            ends = np.cumsum([len(one.times) for one in windows])[:-1]
+            tables = zip(np.split(values, ends), np.split(known, ends), strict=True)
+            parts += [
+                ClipScores(one.row, one.times, *pair, one.is_silent)
+                for one, pair in zip(windows, tables, strict=True)
+            ]
+        for end in (item for item in batch if isinstance(item, Done)):
+            own = [nothing, *(one for one in parts if one.row == end.row)]
+            del parts[: len(own) - 1]
+            yield ClipScores(
+                first + end.row,
+                np.concatenate([one.times for one in own]),
+                np.concatenate([one.windows for one in own]),
+                np.concatenate([one.known for one in own]),
+                np.concatenate([one.silent for one in own]),
+                end.reason,
+            )
 
 
 def _batches_of(items: Iterable[Item], n_windows: int, first: int) -> Iterator[list[Item]]:

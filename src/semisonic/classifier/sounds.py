@@ -17,7 +17,6 @@ from semisonic.classifier.prepare import Prepared, prepare, prepare_waves
 from semisonic.classifier.scoring import (
     ClipScores,
     ScoredRows,
-    embed_clips,
     score_clips,
     score_waves,
 )
@@ -379,8 +378,7 @@ def _clip_scores(
         waves = sounds.at_rate(model.mel.sample_rate).waves or ()
         return list(score_waves(model, waves, device=device, embed=embed))
     clips = []
-    score = embed_clips if embed else score_clips
-    for clip in score(model, sounds.clips, device=device, workers=workers):
+    for clip in score_clips(model, sounds.clips, device=device, workers=workers, embed=embed):
         if clip.reason:
             raise DataError(f"{sounds.clips.ids[clip.row]}: {clip.reason}")
         clips.append(clip)

@@ -6,7 +6,6 @@ import dataclasses
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -158,7 +157,7 @@ def _plan(options: TrainOptions, job: TrainingJob) -> list[str]:
     n_bytes = cut.seconds * mel.sample_rate * SAMPLE_BYTES
     if in_batch_device(options.in_batch, options.device) is None:
         n_bytes += len(cut.clips) * feature_bytes
-    cache = run_files.cache_in(options.cache, options.output)
+    cache = run_files.cache_of(options)
     return [
         f"method: {job.because or config.method}",
         *(f"  {i}. {text}: {_about(seconds)}" for i, (text, seconds) in enumerate(stages, 1)),
@@ -250,7 +249,7 @@ def _ready(
     parts : dict
         Who took which part, for the model file.
     """
-    cache = run_files.cache_of(options, run)
+    cache = run_files.cache_of(options)
     job = _job(options, clips, cache=cache)
     write_budget(run.path("budget.csv"), job)
     for line in _plan(options, job):
@@ -262,11 +261,6 @@ def _ready(
     check_objective(options)
     if job.config.has_noisy_part:
         check_noisy(options.method)
-    if options.processes > 1 and options.method in (*SOLVED, "noisy-student"):
-        raise OptionError(
-            f"option 'processes': found {options.processes} with the method '{options.method}', "
-            "which is not trained by several processes; take 1, or another method"
-        )
 
     whole = whole_of(options, clips.classes)
 
@@ -404,15 +398,14 @@ def train(options: TrainOptions) -> TrainResult:
         options, job, ready, parts = _ready(options, clips, run, engine)
         notes, prepared, held = ready.notes, ready.prepared, ready.data.validation
         table = job.labelled.clips
-        work = partial(
-            train_model,
+        outcome = train_model(
             ready.config,
             ready.data,
             seed=options.seed,
+            device=options.device,
             folder=run.path("training"),
             start=ready.start,
         )
-        outcome = run_files.in_processes(work, options.processes, engine, options.device)
         if options.calibration == AUTO:
             seed = options.seed
             notes += (calibrate_by_validation(outcome.model, prepared, held, table, seed=seed),)
@@ -571,11 +564,6 @@ def find_rate(options: FindRateOptions) -> FindRateResult:
     OptionError, DataError, ModelError
         As ``train`` does; and for a method that solves for its class layer.
     """
-    if options.processes > 1:
-        raise OptionError(
-            f"option 'processes': found {options.processes}, but rates are tried by one "
-            "process; leave it out"
-        )
     if options.method in SOLVED:
         raise OptionError(
             f"option 'method': '{options.method}' solves for its class layer and has no learning "

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from semisonic.core.options import DeviceOptions, EngineOptions, JobOptions, option
-from semisonic.data.options import FORMATS, LABEL_CHOICES, LABELS, LabelledOptions
+from semisonic.data.options import FORMATS, LABEL_CHOICES, LabelledOptions
 from semisonic.features.options import MelOptions
 
 # When a sound is an event: options of ``detect``, ``listen`` and the app. No torch here.
@@ -154,58 +154,6 @@ class ListenOptions:
         2.0, "latency from which on windows are skipped to catch up", unit="s", minimum=0.1
     )
     device: str = option("auto", "what computes: auto, cpu, cuda, cuda:1 or mps")
-
-
-# The options of ``export``. No torch here: the command line reads this file.
-
-
-SUFFIXES = {"onnx": ".onnx", "torch": ".pt2"}
-"""What the file of each format ends in."""
-
-AUTO_INPUT, AUDIO, FEATURES = "auto", "audio", "features"
-NO, INT8 = "none", "int8"
-
-
-@dataclass(frozen=True)
-class ExportOptions:
-    """Write a trained model for use without Semisonic."""
-
-    model: Path = option(dataclasses.MISSING, "model file, or the run folder it lies in")
-    output: Path | None = option(
-        None,
-        "file to write; 'model.onnx' or 'model.pt2' here if not given. The model card is "
-        "written beside it",
-    )
-    to: str = option(
-        "onnx", "onnx, for ONNX Runtime and others; torch, for torch.export.load", choices=SUFFIXES
-    )
-    input: str = option(
-        AUTO_INPUT,
-        "what the file takes: audio (samples), features (log-mel in dB), or audio where the "
-        "front end can be part of the file",
-        choices=(AUTO_INPUT, AUDIO, FEATURES),
-    )
-    embeddings: bool = option(False, "give embeddings beside the scores")
-    quantize: str = option(
-        NO, "int8: weights and activations of the network in 8 bits, ONNX only", choices=(NO, INT8)
-    )
-    calibrate_on: Path | None = option(
-        None,
-        "recordings that tell the ranges of activations, for int8: some like those it will hear",
-    )
-    calibration_clips: int = option(
-        100, "windows of them that are used, spread evenly", minimum=1, maximum=10_000
-    )
-    check: bool = option(True, "compare the file with the model before it is kept")
-    check_on: Path | None = option(
-        None,
-        "recordings to compare on, made-up sounds if not given; where they carry labels that "
-        "the model knows, accuracy is compared, too",
-    )
-    labels: str = option("auto", LABELS, choices=LABEL_CHOICES)
-    licence: str = option(
-        "", "licence that the file names; that of the published weights it began with if not given"
-    )
 
 
 # The options of ``scan``. No torch, no scipy here: the command line reads this file.

@@ -2,34 +2,75 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
-from semisonic.classifier.options import PredictOptions
-from semisonic.classifier.use_options import DetectOptions, ExportOptions, ListenOptions
+from semisonic.classifier.use_options import DetectOptions, ListenOptions
 from semisonic.cli.parser import verb
 from semisonic.cli.session import Session, Status
+from semisonic.core.options import option
 from semisonic.core.text import text_table
+from semisonic.data.options import LABEL_CHOICES, LABELS
+
+MODEL = option(dataclasses.MISSING, "model file, or the run folder it lies in")
+DEVICE = option("auto", "what computes: auto, cpu, cuda, cuda:1 or mps")
 
 
 @verb(
-    PredictOptions,
     examples=[
         "semisonic predict runs/model a.wav b.ogg",
         "semisonic predict runs/model path/to/recordings --windows --hop 1 -o predictions.csv",
     ],
 )
-def predict(options: PredictOptions, session: Session) -> Status:
+def predict(
+    session: Session,
+    model: Path = MODEL,
+    files: tuple[Path, ...] = option(
+        dataclasses.MISSING, "recordings, folders of recordings, or a CSV of clips"
+    ),
+    output: Path | None = option(
+        None, "CSV file for the table; an interrupted run goes on with it"
+    ),
+    top: int = option(3, "best classes given for each row", minimum=1),
+    unknown: bool = option(
+        False, "answer 'unknown' for sounds that are like nothing the model has learned"
+    ),
+    threshold: str | None = option(
+        None, "answer 'unknown' below this score; auto: the model's own thresholds, class by class"
+    ),
+    windows: bool = option(False, "one row per window instead of one per file"),
+    hop: float | None = option(
+        None, "step between windows; the model's clip length if not given", unit="s", minimum=0.001
+    ),
+    batch_size: int = option(64, "windows scored at once", minimum=1),
+    device: str = DEVICE,
+    workers: int | None = option(None, "threads that decode; by default one per core", minimum=1),
+) -> Status:
     """Say what is heard in recordings of any length."""
-    from semisonic.classifier.predict import predict as work
+    from semisonic.classifier.model_file import open_model
+    from semisonic.classifier.predict import predict_files
 
-    session.resumes = options.output is not None
-    result = work(options)
+    session.resumes = output is not None
+    result = predict_files(
+        open_model(model),
+        files,
+        top=top,
+        windows=windows,
+        unknown=unknown,
+        threshold=threshold,
+        hop=hop,
+        output=output,
+        batch_size=batch_size,
+        device=device,
+        workers=workers,
+    )
     session.say(result.summary())
-    if options.output is None:
+    if output is None:
         session.note("next: -o predictions.csv writes all rows into a table")
     return Status.SOME_FAILED if result.failures else Status.OK
 
@@ -131,7 +172,6 @@ def _list_devices(session: Session) -> Status:
 
 
 @verb(
-    ExportOptions,
     examples=[
         "semisonic export runs/model -o model.onnx",
         "semisonic export runs/model -o model.onnx --embeddings --check-on path/to/labelled",
@@ -139,14 +179,65 @@ def _list_devices(session: Session) -> Status:
         "semisonic export runs/model --to torch -o model.pt2",
     ],
 )
-def export(options: ExportOptions, session: Session) -> Status:
+def export(
+    session: Session,
+    model: Path = MODEL,
+    output: Path | None = option(
+        None,
+        "file to write; 'model.onnx' or 'model.pt2' here if not given. The model card is "
+        "written beside it",
+    ),
+    to: str = option(
+        "onnx",
+        "onnx, for ONNX Runtime and others; torch, for torch.export.load",
+        choices=("onnx", "torch"),
+    ),
+    input_: str = option(
+        "auto",
+        "what the file takes: audio (samples), features (log-mel in dB), or audio where the "
+        "front end can be part of the file",
+        choices=("auto", "audio", "features"),
+    ),
+    embeddings: bool = option(False, "give embeddings beside the scores"),
+    quantize: str = option(
+        "none",
+        "int8: weights and activations of the network in 8 bits, ONNX only",
+        choices=("none", "int8"),
+    ),
+    calibrate_on: Path | None = option(
+        None,
+        "recordings that tell the ranges of activations, for int8: some like those it will hear",
+    ),
+    check: bool = option(True, "compare the file with the model before it is kept"),
+    check_on: Path | None = option(
+        None,
+        "recordings to compare on, synthetic sounds if not given; where they carry labels that "
+        "the model knows, accuracy is compared, too",
+    ),
+    labels: str = option("auto", LABELS, choices=LABEL_CHOICES),
+    licence: str = option(
+        "", "licence that the file names; that of the published weights it began with if not given"
+    ),
+) -> Status:
     """Write a trained model for use without Semisonic: samples in, scores out.
 
     The file is compared with the model on sounds before it is kept. ONNX needs the extra 'export':
     pip install 'semisonic[export]'.
     """
-    from semisonic.classifier.export.export import export_file as work
+    from semisonic.classifier.export.export import export as work
 
-    result = work(options)
+    result = work(
+        model,
+        output,
+        to=to,
+        input=input_,
+        embeddings=embeddings,
+        quantize=quantize,
+        calibrate_on=calibrate_on,
+        check=check,
+        check_on=check_on,
+        labels=labels,
+        licence=licence,
+    )
     session.say(result.summary())
     return session.failed(result.failures)

@@ -239,7 +239,7 @@ def evaluate(options: EvaluateOptions, session: Session) -> Status:
     result = work(options)
     if not options.json:
         return finish(result, options.output, session)
-    for remark in result.remarks():
+    for remark in (*result.warnings, *result.notes):
         session.note(remark)
     session.say(json.dumps(result.numbers, indent=2, ensure_ascii=False))
     return session.failed(result.failures, options.output / "bad_files.csv", "clip")

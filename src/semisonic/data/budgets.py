@@ -71,12 +71,6 @@ def label_budget(
     return np.array(sorted(chosen), np.int64)
 
 
-def budget_ids(clips: Clips, rows: NDArray[np.int64]) -> list[str]:
-    """The chosen clips as a list of ids, to be written into a run."""
-    ids = clips.ids
-    return sorted(ids[int(row)] for row in rows)
-
-
 def _clips_by_recording(
     clips: Clips, groups: tuple[NDArray[np.int64], ...], label: str
 ) -> dict[str, list[int]]:

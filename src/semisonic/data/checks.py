@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections import defaultdict
 from dataclasses import dataclass
-from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from semisonic.core.files import content_hash
+from semisonic.core.text import count_text
 from semisonic.data.clips import Clips
 from semisonic.data.duplicates import (
     Duplicate,
     DuplicatesFound,
+    content_names,
     find_duplicates,
     search,
 )
@@ -89,44 +88,28 @@ def check(
     )
 
 
-# A pool without the sounds of labelled clips, which would bring test audio into training.
+class CleanPool(NamedTuple):
+    """What is left of a pool, without labels; and how much is not.
 
-
-@dataclass(frozen=True)
-class CleanPool:
-    """What is left of a pool, and what is not.
-
-    Attributes
-    ----------
-    clips : Clips
-        Without labels.
-    copies : tuple of str
-        Files with the bytes of a labelled recording.
-    near_copies : tuple of str
-        Ids of clips that are the same sound, cut or encoded anew.
+    ``n_copies`` files had the bytes of a labelled recording, ``n_near_copies`` clips were the same
+    sound, cut or encoded anew.
     """
 
     clips: Clips
-    copies: tuple[str, ...]
-    near_copies: tuple[str, ...]
+    n_copies: int
+    n_near_copies: int
 
     def notes(self) -> list[str]:
         """Sentences for a report; none when nothing was left out."""
-        counted = (
-            (len(self.copies), "file", "is a copy", "are copies", "of labelled recordings"),
-            (
-                len(self.near_copies),
-                "clip",
-                "is the same sound",
-                "are the same sounds",
-                "as labelled clips, cut or encoded anew",
-            ),
-        )
+        copies = "are copies" if self.n_copies > 1 else "is a copy"
+        sounds = "are the same sounds" if self.n_near_copies > 1 else "is the same sound"
+        left_out = {
+            f"{copies} of labelled recordings": (self.n_copies, "file"),
+            f"{sounds} as labelled clips, cut or encoded anew": (self.n_near_copies, "clip"),
+        }
         return [
-            f"{n} {noun}s of the pool {many} {what}, and were left out."
-            if n > 1
-            else f"{n} {noun} of the pool {one} {what}, and was left out."
-            for n, noun, one, many, what in counted
+            f"{count_text(n, noun)} of the pool {what}, and left out."
+            for what, (n, noun) in left_out.items()
             if n
         ]
 
@@ -134,7 +117,7 @@ class CleanPool:
 def clean_pool(
     pool: Clips, labelled: Clips, *, near: bool = True, workers: int | None = None
 ) -> CleanPool:
-    """Leave out of a pool what labelled clips hold.
+    """Leave out of a pool what labelled clips hold, which would bring test audio into training.
 
     Parameters
     ----------
@@ -148,46 +131,13 @@ def clean_pool(
     workers : int, optional
         Threads that decode; one per core by default.
     """
-    kept, copies = without_copies(pool.without_labels(), labelled)
-    near_copies: tuple[str, ...] = ()
+    contents = content_names({*pool.paths, *labelled.paths})
+    known = {contents[path] for path in labelled.paths}
+    copied = np.array([contents[path] in known for path in pool.paths], np.bool_)
+    n_copied = len(set(pool.file[copied].tolist()))
+    kept = pool.without_labels()[~copied]
+    same = np.zeros(len(kept), np.bool_)
     if near and len(kept) and len(labelled):
         found = find_duplicates(labelled, kept, workers=workers)
-        same = np.zeros(len(kept), np.bool_)
         same[[pair.second_row for pair in found if pair.in_pool]] = True
-        near_copies = tuple(np.array(kept.ids)[same].tolist())
-        kept = kept[~same]
-    return CleanPool(kept, tuple(copies), near_copies)
-
-
-def without_copies(pool: Clips, of: Clips) -> tuple[Clips, list[str]]:
-    """The pool without files that have the same bytes as a file of another table.
-
-    Such a file would bring test audio into pre-training by the back door. Only files of the
-    same size are hashed.
-
-    Parameters
-    ----------
-    pool, of : Clips
-
-    Returns
-    -------
-    pool : Clips
-    dropped : list of str
-        Files that were left out.
-    """
-    by_size: dict[int, list[Path]] = defaultdict(list)
-    for path in dict.fromkeys(of.paths):
-        if os.path.isfile(path):
-            by_size[os.path.getsize(path)].append(path)
-    hashes: dict[int, set[str]] = {}
-    dropped = []
-    for file in dict.fromkeys(pool.file.tolist()):
-        path = pool.root / file
-        size = os.path.getsize(path) if os.path.isfile(path) else -1
-        if size not in by_size:
-            continue
-        if size not in hashes:
-            hashes[size] = {content_hash(known) for known in by_size[size]}
-        if content_hash(path) in hashes[size]:
-            dropped.append(file)
-    return pool[~np.isin(pool.file, dropped)] if dropped else pool, dropped
+    return CleanPool(kept[~same], n_copied, int(same.sum()))

@@ -158,7 +158,7 @@ def identical(
     """
     paths = [table.paths for table in tables]
     files = {paths[s.table][s.row] for s in sounds}
-    names = _content_names(files)
+    names = content_names(files)
     sets: dict[tuple[str, float, float], list[DecodedSound]] = {}
     for sound in sounds:
         table = tables[sound.table]
@@ -176,7 +176,7 @@ def identical(
     return pairs, copies_of
 
 
-def _content_names(files: set[Path]) -> dict[Path, str]:
+def content_names(files: set[Path]) -> dict[Path, str]:
     """A name for the content of each file: equal for equal bytes.
 
     A recorder makes thousands of files of one size, so only those are read as a whole whose size,

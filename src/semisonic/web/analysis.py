@@ -140,8 +140,7 @@ class Analysis:
     def events(self, options: EventOptions) -> Events:
         """The events so far."""
         rules = EventRules.of(self._scorer, options)
-        rows = rules.rows(self.parts(), self._sound.name, self._duration)
-        return Events.from_rows([row for row, _ in rows])
+        return Events.from_rows(rules.rows(self.parts(), self._sound.name, self._duration))
 
     def scores(self, start: float, end: float, n: int) -> NDArray[np.float64]:
         """The largest scores in each of ``n`` stretches of a time, shape (n, n_classes).

@@ -251,7 +251,7 @@ def test_raven_times_that_may_run_over_recordings_are_refused(save: Save) -> Non
     [
         ("a.wav,2,1,x,,", "row 3: found start 2 s and end 1 s"),
         ("a.wav,-1,1,x,,", "found start -1 s"),
-        ("a.wav,one,1,x,,", "found 'one' as start, expected a number"),
+        ("a.wav,one,1,x,,", "found 'one' as start_time, expected a number"),
         ("a.wav,0,1,x,87,", "the score 87, expected 0 to 1"),
         ("a.wav,0,1,x,,maybe", "found 'maybe', expected one of positive"),
         (",0,1,x,,", "the column 'file' is empty"),

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from semisonic.classifier.detection.recordings import RecordingFile
 from semisonic.classifier.scoring import evaluating, move_to_device
-from semisonic.classifier.use_options import AUTO, FRAMES, WINDOWS, DetectOptions
+from semisonic.classifier.use_options import AUTO, FRAMES, WINDOWS
 from semisonic.classifier.windows import Done, stream_windows
 from semisonic.core.errors import OptionError
 from semisonic.core.parallel import Engine, in_order
@@ -191,7 +191,9 @@ class Average:
             self._sum[rows] += scores
         else:
             at = self.grid.middles(low, high) - start_time
-            self._sum[rows] += _between(self.times, scores, at)
+            self._sum[rows] += np.stack(
+                [np.interp(at, self.times, column) for column in scores.T], axis=1
+            )
         self._count[rows] += 1
 
     def frame_of(self, start_time: float) -> int:
@@ -211,18 +213,6 @@ class Average:
         mean: NDArray[np.float64] = self._sum[:n] / np.maximum(self._count[:n], 1)[:, None]
         self._sum, self._count, self._first = self._sum[n:], self._count[n:], self._first + n
         return mean
-
-
-def _between(
-    times: NDArray[np.float64], scores: NDArray[np.float64], at: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Straight lines between points; before the first and behind the last their values."""
-    if len(times) == 1:
-        return np.repeat(scores, len(at), axis=0)
-    left = np.clip(np.searchsorted(times, at) - 1, 0, len(times) - 2)
-    share = np.clip((at - times[left]) / (times[left + 1] - times[left]), 0.0, 1.0)[:, None]
-    result: NDArray[np.float64] = scores[left] * (1 - share) + scores[left + 1] * share
-    return result
 
 
 FULL = 65_535
@@ -337,6 +327,7 @@ class FrameScorer:
                 f"{model.no_frames}; take 'windows', and a smaller hop for sharper times"
             )
         self.model, self.device = model, choose_device(device)
+        self.asked = hop, times
         move_to_device(self.model.eval(), self.device)
         self.with_frames = times != WINDOWS and not model.no_frames
         mel = model.mel
@@ -383,7 +374,7 @@ SpanScores = tuple[Scores, str]
 """The scores of a span, shape (n_frames, n_classes), and why they end early, if they do."""
 
 CALL_DURATION = 300.0
-"""Seconds of sound for one call on a cluster; short recordings are scored together."""
+"""Seconds of sound for one call of another process; short recordings are scored together."""
 CALL_SPANS = 256
 
 
@@ -413,7 +404,13 @@ def score_spans(
     if not spans:
         return
     grid = scorer.grid
-    clips = Clips.from_rows(spans[0][0].root, (_clip_row(*span, grid) for span in spans))
+    rows = []
+    for recording, span in spans:
+        is_last = span.end >= recording.n_samples(grid.sample_rate)
+        end = recording.end_time if is_last else span.end / grid.sample_rate
+        start = span.start / grid.sample_rate
+        rows.append({"file": recording.file, "start_time": start, "end_time": end})
+    clips = Clips.from_rows(spans[0][0].root, rows)
     average: Average | None = None
     for item in stream_windows(clips, scorer.model.mel, hop=grid.hop, workers=workers):
         average = average or scorer.average(spans[item.row][1])
@@ -428,16 +425,13 @@ def score_spans(
             average.add(start, end, one)
 
 
-def _clip_row(recording: RecordingFile, span: FrameSpan, grid: Grid) -> dict[str, object]:
-    """The samples of a span as a row of a clip table."""
-    end: float | None = span.end / grid.sample_rate
-    if span.end >= recording.n_samples(grid.sample_rate):
-        end = recording.end_time
-    return {"file": recording.file, "start_time": span.start / grid.sample_rate, "end_time": end}
-
-
-def score_spans_on_cluster(
-    engine: Engine, scorer: FrameScorer, spans: list[RecordingSpan], options: DetectOptions
+def score_spans_in_processes(
+    engine: Engine,
+    scorer: FrameScorer,
+    spans: Iterable[RecordingSpan],
+    *,
+    device: str = "cpu",
+    workers: int | None = None,
 ) -> Iterator[SpanScores]:
     """As :func:`score_spans`, by other processes: a model goes out, scores come back.
 
@@ -445,14 +439,14 @@ def score_spans_on_cluster(
     ----------
     engine : Engine
     scorer : FrameScorer
-        On the CPU, made with the same options; every worker makes one of its own.
-    spans : list of (RecordingFile, FrameSpan)
-    options : DetectOptions
-        The device "auto" is the processor.
+        On the CPU; every worker makes one of its own.
+    spans : iterable of (RecordingFile, FrameSpan)
+    device : str
+        Of the workers; "auto" is the processor.
     """
-    device = "cpu" if options.device == "auto" else options.device
-    make = partial(_caller, scorer.model, options.events.hop, options.events.times, device)
-    with engine.calls(make, workers=options.workers, device=device) as calls:
+    device = "cpu" if device == "auto" else device
+    make = partial(_caller, scorer.model, *scorer.asked, device)
+    with engine.calls(make, workers=workers, device=device) as calls:
         for found in in_order(calls, _calls(spans, scorer.grid.frame)):
             yield from found
 

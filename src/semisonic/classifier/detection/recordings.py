@@ -7,12 +7,14 @@ zone. What stands inside a file wins over its name, as in ``semisonic scan``.
 from __future__ import annotations
 
 import os
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import timedelta
 from itertools import takewhile
 from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,9 +25,13 @@ from semisonic.core.errors import OptionError
 from semisonic.core.files import digest
 from semisonic.core.parallel import LOCAL_ENGINE, Engine
 from semisonic.data.datasets.load import gather
-from semisonic.data.events import Events
 from semisonic.data.recording_names import RecorderInfo, read_names, read_texts, site_of
 from semisonic.data.windows import read_headers
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+UNNAMED = "unnamed site"
 
 
 @dataclass(frozen=True)
@@ -50,11 +56,6 @@ class RecordingFile:
     identity: str
     duration: float
     damage: str = ""
-
-    @property
-    def path(self) -> Path:
-        """Where it lies."""
-        return self.root / self.file
 
     @property
     def end_time(self) -> float | None:
@@ -83,7 +84,7 @@ def list_recordings(
 
     Returns
     -------
-    recordings : list of Recording
+    recordings : list of RecordingFile
         Sorted by name.
     failures : tuple of (str, str)
         What cannot be opened, and why.
@@ -114,68 +115,41 @@ def list_recordings(
     return recordings, tuple(failures)
 
 
-UNNAMED = "unnamed site"
+def recording_table(durations: Mapping[str, float]) -> pd.DataFrame:
+    """When and where recordings were made, as far as names and metadata say.
 
-
-@dataclass(frozen=True)
-class RecordingOrigin:
-    """Where a recording comes from.
-
-    Attributes
+    Parameters
     ----------
-    recorded_at : datetime or None
-        Its start; with a zone only where one is known.
-    site : str
-        Empty where nothing tells it.
+    durations : mapping of str to float
+        Seconds of each recording.
+
+    Returns
+    -------
+    DataFrame
+        By ``file``: ``duration``, ``recorded_at`` (a datetime, with a zone only where one is known,
+        or None) and ``site`` (empty where nothing tells it).
     """
+    import pandas as pd
 
-    recorded_at: datetime | None = None
-    site: str = ""
-
-    def moment(self, seconds: float) -> datetime | None:
-        """The time of a place in the recording."""
-        return None if self.recorded_at is None else self.recorded_at + timedelta(seconds=seconds)
-
-
-@dataclass(frozen=True)
-class HourRow:
-    """One hour of the day at one site, over all days.
-
-    Attributes
-    ----------
-    site : str
-    hour : int
-        0 to 23.
-    seconds : float
-        Of sound in it.
-    counts : dict of str to int
-        Events that began in it, by class.
-    """
-
-    site: str
-    hour: int
-    seconds: float
-    counts: dict[str, int]
-
-
-def origins_of(files: Iterable[str]) -> dict[str, RecordingOrigin]:
-    """Origins by names and metadata of recordings; folders above all of them name no site."""
-    listed = list(files)
-    remote = [file for file in listed if url_of(file)]
-    local = {
-        os.path.abspath(file).replace(os.sep, "/"): file for file in listed if not url_of(file)
+    urls = [file for file in durations if url_of(file)]
+    local = [file for file in durations if not url_of(file)]
+    places = [os.path.abspath(file).replace(os.sep, "/") for file in local]
+    # Folders above all of them name no site.
+    names = dict(zip([*urls, *local], [*_below_all(urls), *_below_all(places)], strict=True))
+    told = dict(zip(names, read_names(list(names.values())), strict=True))
+    inside = {file: RecorderInfo() if url_of(file) else _inside(file) for file in durations}
+    columns = {
+        "duration": pd.Series(list(durations.values()), dtype=np.float64),
+        "recorded_at": pd.Series(
+            [inside[file].recorded_at or told[file].recorded_at for file in durations],
+            dtype=object,
+        ),
+        "site": pd.Series(
+            [site_of(names[file], told[file]) or inside[file].device for file in durations],
+            dtype=object,
+        ),
     }
-    below = dict(zip(remote, _below_all(remote), strict=True))
-    below |= dict(zip(local.values(), _below_all(list(local)), strict=True))
-    origins = {}
-    for file, name, known in zip(
-        below, below.values(), read_names(list(below.values())), strict=True
-    ):
-        inside = _inside(file)
-        origins[file] = RecordingOrigin(
-            inside.recorded_at or known.recorded_at, site_of(name, known) or inside.device
-        )
-    return origins
+    return pd.DataFrame(columns).set_index(pd.Index(list(durations), dtype=object, name="file"))
 
 
 def _below_all(names: list[str]) -> list[str]:
@@ -187,8 +161,6 @@ def _below_all(names: list[str]) -> list[str]:
 
 
 def _inside(file: str) -> RecorderInfo:
-    if url_of(file):
-        return RecorderInfo()
     try:
         return read_texts(wave_texts(file))
     except OSError:
@@ -196,67 +168,34 @@ def _inside(file: str) -> RecorderInfo:
 
 
 def by_hour(
-    events: Events, durations: Mapping[str, float], origins: Mapping[str, RecordingOrigin]
-) -> list[HourRow]:
-    """Events by site and hour of the day, with the sound of each hour."""
-    rows: dict[tuple[str, int], HourRow] = {}
+    events: pd.DataFrame, recordings: pd.DataFrame
+) -> list[tuple[str, int, float, Counter[str]]]:
+    """Sound and events by site and hour of the day, over all days.
 
-    def row(site: str, moment: datetime) -> HourRow:
-        key = site or UNNAMED, moment.hour
-        return rows.setdefault(key, HourRow(*key, 0.0, {}))
+    Parameters
+    ----------
+    events : DataFrame
+        Of :meth:`DetectResult.to_frame`.
+    recordings : DataFrame
+        Of :func:`recording_table`.
 
-    of_hour: dict[tuple[str, int], float] = {}
-    for file, seconds in durations.items():
-        origin = origins.get(file, RecordingOrigin())
+    Returns
+    -------
+    list of (str, int, float, Counter)
+        Site, hour, seconds of sound, and the events of each class that began then; empty where
+        no time is known.
+    """
+    seconds: Counter[tuple[str, int]] = Counter()
+    counts: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
+    for duration, began, site in recordings.itertuples(index=False):
         at = 0.0
-        while at < seconds and (moment := origin.moment(at)) is not None:
+        while began is not None and at < duration:
+            moment = began + timedelta(seconds=at)
             to_next = 3600 - (moment.minute * 60 + moment.second + moment.microsecond / 1e6)
-            part = min(to_next, seconds - at)
-            one = row(origin.site, moment)
-            of_hour[one.site, one.hour] = of_hour.get((one.site, one.hour), 0.0) + part
+            part = min(to_next, duration - at)
+            seconds[site or UNNAMED, moment.hour] += part
             at += part
-    for file, start, label in zip(events.file, events.start_time, events.label, strict=True):
-        origin = origins.get(str(file), RecordingOrigin())
-        if (moment := origin.moment(float(start))) is not None:
-            counts = row(origin.site, moment).counts
-            counts[str(label)] = counts.get(str(label), 0) + 1
-    return [
-        HourRow(one.site, one.hour, of_hour.get((one.site, one.hour), 0.0), one.counts)
-        for _, one in sorted(rows.items())
-    ]
-
-
-def by_day(
-    events: Events, origins: Mapping[str, RecordingOrigin]
-) -> dict[tuple[str, date], Events]:
-    """Events of each site and day, their times in seconds since midnight; untimed ones left out."""
-    days: dict[tuple[str, date], list[dict[str, object]]] = {}
-    for file, start, end, label, score in zip(
-        events.file, events.start_time, events.end_time, events.label, events.score, strict=True
-    ):
-        origin = origins.get(str(file), RecordingOrigin())
-        moment = origin.moment(float(start))
-        if moment is None:
-            continue
-        midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
-        first = (moment - midnight).total_seconds()
-        days.setdefault((origin.site or UNNAMED, moment.date()), []).append(
-            {
-                "file": str(file),
-                "start_time": first,
-                "end_time": first + float(end - start),
-                "label": str(label),
-                "score": float(score),
-            }
-        )
-    return {key: Events.from_rows(days[key]) for key in sorted(days)}
-
-
-def hour_table(rows: list[HourRow], labels: list[str]) -> np.ndarray:
-    """Events, shape (label, 24), of all sites together."""
-    table = np.zeros((len(labels), 24))
-    for one in rows:
-        for label, n in one.counts.items():
-            if label in labels:
-                table[labels.index(label), one.hour] += n
-    return table
+    for moment, site, label in zip(events.recorded_at, events.site, events.label, strict=True):
+        if moment is not None:
+            counts[site or UNNAMED, moment.hour][label] += 1
+    return [(*key, float(seconds[key]), counts[key]) for key in sorted(seconds)]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,18 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.audio.remote import path_text
-from semisonic.classifier.detection.recordings import RecordingOrigin
 from semisonic.classifier.prepare import Failures
 from semisonic.core.errors import DataError
 from semisonic.core.text import Result, count_text, duration_text, text_table
 from semisonic.data.events import POSITIVE, Events
 from semisonic.data.formats.read import collect_labels
-from semisonic.evaluation.events import EventCounts, EventScores, score_events, score_overlaps
+from semisonic.evaluation.events import EventScores, score_events, score_overlaps
 
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = ("label", "true", "found", "precision", "recall", "f1", "f1_placed")
+_log = logging.getLogger(__name__)
+_SHOWN_FAILURES, _SHOWN_PROBLEMS = 10, 3
+TRUTH_COLUMNS = ("label", "true", "found", "precision", "recall", "f1", "f1_placed")
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,6 @@ class TruthScores:
         A pair begins within 0.2 s, and ends within 0.2 s or half of the true length.
     n_recordings : int
         Recordings that somebody marked; others are left out.
-    hours : float
-        Of these.
     unknown : tuple of str
         Labels of marked events that were not looked for; they are left out.
     """
@@ -49,45 +48,30 @@ class TruthScores:
     noticed: EventScores
     placed: EventScores
     n_recordings: int
-    hours: float
     unknown: tuple[str, ...]
 
     def rows(self) -> list[tuple[str, int, int, float, float, float, float]]:
-        """Label, true and found events, precision, recall, F1, F1 of those placed well."""
+        """A row per class, with :data:`TRUTH_COLUMNS`."""
         return [
-            _row(name, counts, self.placed.by_class[name])
-            for name, counts in self.noticed.by_class.items()
+            (name, c.n_true, c.n_found, c.precision, c.recall, c.f1, self.placed.by_class[name].f1)
+            for name, c in self.noticed.by_class.items()
         ]
 
     def summary(self) -> str:
         """A line for the terminal."""
-        c, placed = self.noticed.overall, self.placed.overall
+        c = self.noticed.overall
         if not c.n_true:
             return f"compared with the labels: no event is marked, {c.n_found} were found"
         text = (
             f"compared with the labels ({count_text(c.n_true, 'event')}, "
-            f"{count_text(self.n_recordings, 'recording')}): precision "
-            f"{c.precision:.2f}, recall {c.recall:.2f}, F1 {c.f1:.2f}; placed within 0.2 s: F1 "
-            f"{placed.f1:.2f}; {c.false_alarms_per_hour:.1f} false alarms per hour"
+            f"{count_text(self.n_recordings, 'recording')}): precision {c.precision:.2f}, recall "
+            f"{c.recall:.2f}, F1 {c.f1:.2f}; placed within 0.2 s: F1 {self.placed.overall.f1:.2f}; "
+            f"{c.false_alarms_per_hour:.1f} false alarms per hour"
         )
         if c.n_matched:
             begin, end = (float(np.median(np.abs(e))) for e in (c.onset_errors, c.offset_errors))
             text += f"; median error of onsets {begin:.2f} s, of ends {end:.2f} s"
         return text
-
-
-def _row(
-    name: str, c: EventCounts, placed: EventCounts
-) -> tuple[str, int, int, float, float, float, float]:
-    return name, c.n_true, c.n_found, c.precision, c.recall, c.f1, placed.f1
-
-
-_SHOWN_EVENTS = 10
-
-
-def _naive(time: datetime) -> datetime:
-    """The clock's time, so that times with a zone and without can be ordered."""
-    return time.replace(tzinfo=None)
 
 
 @dataclass(frozen=True)
@@ -100,24 +84,21 @@ class DetectResult(Result):
         By recording, in the order of time. ``score`` is an event's largest score.
     mean_scores : ndarray of float64, shape (n_events,)
         Mean score of each event, 0 to 1.
-    durations : mapping of str to float
-        Seconds of each recording, as far as it could be read.
-    labels : tuple of str
-        The classes that were looked for.
-    thresholds : ndarray of float64, shape (n_labels,)
-        What an event's score had to reach.
+    recordings : DataFrame
+        By ``file``: ``duration`` in seconds, as far as it could be read, ``recorded_at`` and
+        ``site``, as far as names and metadata say.
+    thresholds : mapping of str to float
+        The classes that were looked for, and what an event's score had to reach.
     with_frames : bool
         Whether times come from frames, or from windows.
     failures : tuple of (str, str)
         Recordings that could not be read, or not to their end, and why.
-    seconds, heard : float
+    seconds, scored_seconds : float
         Time taken, and seconds of audio scored in it; the rest was scored in an earlier run.
     files : tuple of Path
         What was written.
     truth : TruthScores or None
         The comparison with label files, if some were given.
-    origins : mapping of str to RecordingOrigin
-        When and where each recording was made, as far as names and metadata say.
     clips : tuple of str
         Names of the files that events were cut into, one an event, empty where that failed;
         none where nothing was to be cut.
@@ -125,50 +106,64 @@ class DetectResult(Result):
 
     events: Events
     mean_scores: NDArray[np.float64]
-    durations: Mapping[str, float]
-    labels: tuple[str, ...]
-    thresholds: NDArray[np.float64]
+    recordings: pd.DataFrame
+    thresholds: Mapping[str, float]
     with_frames: bool
     failures: Failures = ()
     seconds: float = 0.0
-    heard: float = 0.0
-    files: tuple[Path, ...] = field(default=())
+    scored_seconds: float = 0.0
+    files: tuple[Path, ...] = ()
     truth: TruthScores | None = None
-    origins: Mapping[str, RecordingOrigin] = field(default_factory=dict)
     clips: tuple[str, ...] = ()
+
+    @property
+    def durations(self) -> dict[str, float]:
+        """Seconds of each recording."""
+        return {str(file): float(value) for file, value in self.recordings.duration.items()}
 
     @property
     def hours(self) -> float:
         """Hours of audio in all."""
-        return sum(self.durations.values()) / 3600
+        return float(self.recordings.duration.sum()) / 3600
 
     def by_class(self) -> list[tuple[str, int, float, float, float]]:
         """A row per class: label, events, their seconds, events per hour, the best score.
 
         The most frequent first; a class without events is left out.
         """
-        rows = []
-        for label in self.labels:
-            mine = self.events[self.events.label == label]
-            if len(mine):
-                total = float((mine.end_time - mine.start_time).sum())
-                rate = len(mine) / self.hours
-                rows.append((label, len(mine), total, rate, float(mine.score.max())))
-        return sorted(rows, key=lambda row: -row[1])
+        frame = self.events.to_frame()
+        frame["seconds"] = frame.end_time - frame.start_time
+        found = frame.groupby("label").agg({"file": "size", "seconds": "sum", "score": "max"})
+        found = found.reindex([label for label in self.thresholds if label in found.index])
+        found = found.sort_values("file", ascending=False, kind="stable")
+        return [
+            (str(label), int(n), float(seconds), n / self.hours, float(best))
+            for label, n, seconds, best in found.itertuples()
+        ]
 
     def to_frame(self) -> pd.DataFrame:
-        """A row an event: recording, times, class, largest and mean score."""
-        return self.events.to_frame().assign(mean_score=self.mean_scores)
+        """A row an event: recording, times, class, largest and mean score, when and where."""
+        import pandas as pd
+
+        frame = self.events.to_frame().assign(mean_score=self.mean_scores)
+        origins = self.recordings.loc[frame.file]
+        moments = [
+            None if began is None else began + timedelta(seconds=start)
+            for began, start in zip(origins.recorded_at, frame.start_time.tolist(), strict=True)
+        ]
+        recorded_at = pd.Series(moments, index=frame.index, dtype=object)
+        return frame.assign(recorded_at=recorded_at, site=origins.site.to_numpy())
 
     def summary(self) -> str:
         """For a terminal."""
-        n, n_files = len(self.events), len(self.durations)
+        n, n_files = len(self.events), len(self.recordings)
         recordings = count_text(n_files, "recording")
         lines = [
             f"{count_text(n, 'event')} in {recordings}, {duration_text(3600 * self.hours)} of audio"
         ]
-        if self.heard and self.seconds:
-            lines[0] += f" ({self.heard / self.seconds:.0f} times faster than it plays)"
+        if self.scored_seconds and self.seconds:
+            speed = self.scored_seconds / self.seconds
+            lines[0] += f" ({speed:.0f} times faster than it plays)"
         rows = self.by_class()
         if rows:
             cells = [
@@ -177,31 +172,26 @@ class DetectResult(Result):
             ]
             headers = ["label", "events", "seconds", "per hour", "best score"]
             lines.append(text_table(headers, cells, ruled=True))
-        times = [one.recorded_at for one in self.origins.values() if one.recorded_at]
+        # By the clocks alone, so that times with a zone and without can be ordered.
+        times = [t.replace(tzinfo=None) for t in self.recordings.recorded_at if t is not None]
         if times:
-            sites = {one.site for one in self.origins.values() if one.site}
-            first, last = (min(times, key=_naive), max(times, key=_naive))
+            n_sites = len(set(self.recordings.site) - {""})
             lines.append(
-                f"recorded: {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}"
-                + (f" at {len(sites)} {'site' if len(sites) == 1 else 'sites'}" if sites else "")
+                f"recorded: {min(times):%Y-%m-%d %H:%M} to {max(times):%Y-%m-%d %H:%M}"
+                + (f" at {count_text(n_sites, 'site')}" if n_sites else "")
                 + ", by the recorders' clocks"
             )
-        quiet = [label for label in self.labels if label not in {row[0] for row in rows}]
+        quiet = [label for label in self.thresholds if label not in {row[0] for row in rows}]
         if quiet:
             lines.append(f"nothing found of: {', '.join(quiet)}")
         if self.truth is not None:
             lines.append(self.truth.summary())
         if self.failures:
             lines.append(f"{len(self.failures)} could not be read, or not to their end:")
-            lines += [f"  {name}: {reason}" for name, reason in self.failures[:_SHOWN_EVENTS]]
-        if len(self.failures) > _SHOWN_EVENTS:
-            lines.append(f"  and {len(self.failures) - _SHOWN_EVENTS} more: see bad_files.csv")
-        lines += [f"written: {path_text(file)}" for file in self.files]
-        return "\n".join(lines)
-
-
-_log = logging.getLogger(__name__)
-_SHOWN = 3
+            lines += [f"  {name}: {reason}" for name, reason in self.failures[:_SHOWN_FAILURES]]
+        if len(self.failures) > _SHOWN_FAILURES:
+            lines.append(f"  and {len(self.failures) - _SHOWN_FAILURES} more: see bad_files.csv")
+        return "\n".join([*lines, *(f"written: {path_text(file)}" for file in self.files)])
 
 
 def compare_with_labels(result: DetectResult, labels: Path) -> TruthScores:
@@ -227,14 +217,14 @@ def compare_with_labels(result: DetectResult, labels: Path) -> TruthScores:
         why = f"; {collected.problems[0][1]}" if collected.problems else ""
         raise DataError(
             f"{labels}: has labels of none of the recordings, such as "
-            f"{next(iter(result.durations), 'none')}{why}"
+            f"{next(iter(own.values()), 'none')}{why}"
         )
-    for where, reason in collected.problems[:_SHOWN]:
+    for where, reason in collected.problems[:_SHOWN_PROBLEMS]:
         _log.warning("%s: %s", where, reason)
     marked = collected.events
     marked = marked[np.isin(marked.file, list(places)) & (marked.presence == POSITIVE)]
-    unknown = tuple(sorted(set(marked.label.tolist()) - set(result.labels)))
-    marked = marked[np.isin(marked.label, result.labels)]
+    unknown = tuple(sorted(set(marked.label.tolist()) - set(result.thresholds)))
+    marked = marked[np.isin(marked.label, list(result.thresholds))]
     true = replace(marked, file=np.array([places[f] for f in marked.file.tolist()], np.str_))
     files = sorted(set(places.values()))
     events = result.events[np.isin(result.events.file, files)]
@@ -243,6 +233,5 @@ def compare_with_labels(result: DetectResult, labels: Path) -> TruthScores:
         score_overlaps(true, events, hours=hours),
         score_events(true, events, hours=hours),
         len(files),
-        hours,
         unknown,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from semisonic.classifier.scoring import evaluating
-from semisonic.classifier.use_options import AUDIO, AUTO_INPUT, FEATURES
 from semisonic.core.errors import OptionError, SemisonicError
 from semisonic.features.filterbank import filters_of
 from semisonic.features.frontend import Waveform
@@ -24,6 +22,8 @@ from semisonic.features.options import WAVE, MelOptions
 from semisonic.models.decision import DecisionModule
 from semisonic.models.sound_model import SoundModel
 
+AUTO_INPUT, AUDIO, FEATURES = "auto", "audio", "features"
+INPUTS = (AUTO_INPUT, AUDIO, FEATURES)
 LONGEST_WINDOW = 2048
 """Samples. The filters of this window take 17 MB of memory, and grow by its square."""
 
@@ -190,12 +190,6 @@ def onnx_runner(model: Path | bytes) -> Runner:
         return dict(zip(outputs, session.run(outputs, {name: x}), strict=True))
 
     return run
-
-
-def torch_runner(file: Path, outputs: tuple[str, ...]) -> Runner:
-    """A program of torch, read back from its file."""
-    program = torch.export.load(BytesIO(file.read_bytes()))
-    return module_runner(program.module(), outputs)
 
 
 def module_runner(module: torch.nn.Module, outputs: tuple[str, ...]) -> Runner:

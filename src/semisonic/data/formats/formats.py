@@ -36,6 +36,7 @@ fourth cell with its confidence, which Audacity passes over.
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -75,7 +76,6 @@ as the label file calls it, empty where it names none; ``end_time`` is NaN for "
 
 SCORE, BAND, PRESENCE, TABS, SEMICOLON = "score", "band", "presence", "tabs", "semicolon"
 """What a format may be able to hold beside file, times and label."""
-_NAN = Decimal("nan")
 
 
 @dataclass
@@ -146,40 +146,26 @@ class Format(NamedTuple):
     suffix: str = ".csv"
 
 
-def _row(
-    file: str,
-    start: Decimal,
-    end: Decimal,
-    label: str,
-    *,
-    score: Decimal = _NAN,
-    band: tuple[Decimal, Decimal] = (_NAN, _NAN),
-    presence: str = "",
-) -> Row:
-    """An event; ValueError when it is impossible."""
-    row: Row = {
-        "file": file.strip().replace("\\", "/"),
-        "start_time": 0.0 if start.is_nan() else float(start),
-        "end_time": float(end),
-        "label": label.strip(),
-        "score": float(score),
-        "fmin_hz": float(band[0]),
-        "fmax_hz": float(band[1]),
-        "presence": presence.strip().lower() or POSITIVE,
-    }
-    ended = {"end_time": row["start_time"]} if end.is_nan() else {}
+_NUMBERS = ("start_time", "end_time", "score", "fmin_hz", "fmax_hz")
+
+
+def _event(cells: Mapping[str, str | Decimal], *, timed: bool = False) -> Row:
+    """An event from the texts of its columns; ValueError when it is impossible.
+
+    ``timed`` says that there must be a start and an end; else they are those of the recording.
+    """
+    row: Row = {name: float(number(str(cells.get(name, "")), name)) for name in _NUMBERS}
+    missing = [name for name in ("start_time", "end_time") if math.isnan(row[name])]
+    if missing and timed:
+        raise ValueError(f"found '{cells[missing[0]]}' as {missing[0]}, expected seconds")
+    row["start_time"] = 0.0 if "start_time" in missing else row["start_time"]
+    row["file"] = str(cells["file"]).strip().replace("\\", "/")
+    row["label"] = str(cells["label"]).strip()
+    row["presence"] = str(cells.get("presence", "")).strip().lower() or POSITIVE
+    ended = {"end_time": row["start_time"]} if "end_time" in missing else {}
     if reason := event_fault(row | ended):
         raise ValueError(reason)
     return row
-
-
-def _needed(row: TableRow, *columns: str) -> list[Decimal]:
-    """Numbers that must be there."""
-    values = [number(row[column], column) for column in columns]
-    if any(value.is_nan() for value in values):
-        found = " to ".join(f"'{row[column]}'" for column in columns)
-        raise ValueError(f"found {found} as {' and '.join(columns)}, expected seconds")
-    return values
 
 
 def _read_table(
@@ -281,19 +267,11 @@ def _long_parser(table: Table, label: str) -> Callable[[TableRow], Iterable[Row]
     label = label or columns["label"]
 
     def parse(row: TableRow) -> Iterator[Row]:
-        file = row.need(columns["file"])
-        start, end = (
-            number(row[columns[c]], c.partition("_")[0]) for c in ("start_time", "end_time")
-        )
-        score, *band = (
-            number(row[columns[c]], columns[c]) for c in ("score", "fmin_hz", "fmax_hz")
-        )
-        presence = row[columns["label_type"]]
-        texts = [text for text in row[label].split(LABEL_SEPARATOR) if text.strip()]
-        for text in texts or [""]:
-            yield _row(
-                file, start, end, text, score=score, band=(band[0], band[1]), presence=presence
-            )
+        row.need(columns["file"])
+        cells = {own: row[column] for own, column in columns.items()}
+        labels = [text for text in row[label].split(LABEL_SEPARATOR) if text.strip()]
+        for text in labels or [""]:
+            yield _event({**cells, "label": text, "presence": cells["label_type"]})
 
     return parse
 
@@ -350,10 +328,8 @@ def _read_wide(path: Path, label_column: str | None) -> LabelFile:
         raise DataError(f"{path}, row 1: found {', '.join(table.names)}, expected {wanted}")
 
     def parse(row: TableRow) -> list[Row]:
-        file = row.need(columns["file"])
-        start, end = (
-            number(row[columns[c]], c.partition("_")[0]) for c in ("start_time", "end_time")
-        )
+        row.need(columns["file"])
+        cells = {own: row[columns[own]] for own in _TIMES}
         rows = []
         for place, name in classes.items():
             text = row.cells[place] if place < len(row.cells) else ""
@@ -361,8 +337,8 @@ def _read_wide(path: Path, label_column: str | None) -> LabelFile:
             if presence is None:
                 raise ValueError(f"found '{text}' for '{name}', expected 1, 0 or nothing")
             if presence:
-                rows.append(_row(file, start, end, name, presence=presence))
-        return rows or [_row(file, start, end, "")]
+                rows.append(_event({**cells, "label": name, "presence": presence}))
+        return rows or [_event({**cells, "label": ""})]
 
     result = LabelFile(path, problems=list(table.problems), classes=list(classes.values()))
     return result.add(((row.number, row) for row in table.rows), parse)
@@ -403,13 +379,9 @@ _WIDE = Format(
 
 def _birdnet_parser(table: Table, label: str) -> Callable[[TableRow], Iterable[Row]]:
     label = label or table.find("common_name", "scientific_name")
-
-    def parse(row: TableRow) -> Iterator[Row]:
-        start, end = _needed(row, "start_s", "end_s")
-        score = number(row["confidence"], "confidence")
-        yield _row(row["file"], start, end, row[label], score=score)
-
-    return parse
+    columns = {"start_time": "start_s", "end_time": "end_s", "score": "confidence"}
+    columns |= {"file": "file", "label": label}
+    return lambda row: [_event({own: row[c] for own, c in columns.items()}, timed=True)]
 
 
 def _write_birdnet(
@@ -449,25 +421,26 @@ def _kaleidoscope_parser(table: Table, label: str) -> Callable[[TableRow], Itera
     score = table.find("confidence", "match_ratio")
     if not score and {"scientific_name", "top1dist"} <= set(table.columns):
         score = "top1dist"
-    has_band = "auto_id" not in table.columns
+    # In a table of bats, Fmin and Fmax are measures of pulses.
+    band = {} if "auto_id" in table.columns else {"fmin_hz": "fmin", "fmax_hz": "fmax"}
 
     def parse(row: TableRow) -> Iterator[Row]:
-        by_hand = row[label or "manual_id"]
         start, duration = number(row["offset"], "offset"), number(row["duration"], "duration")
         folder, name = (row[c].replace("\\", "/").strip("/") for c in ("folder", "in_file"))
         if not (folder or name):
             raise ValueError("the column 'IN FILE' is empty")
+        by_hand = row[label or "manual_id"]
         is_by_program = not (by_hand or label)
-        yield _row(
-            "/".join(filter(None, (folder, name))),
-            start,
-            EXACT.add(Decimal(0) if start.is_nan() else start, duration),
-            row[by_program] if is_by_program else by_hand,
-            # The score is that of the program's label.
-            score=number(row[score], "score") if label or is_by_program else _NAN,
-            band=(number(row["fmin"], "Fmin"), number(row["fmax"], "Fmax"))
-            if has_band
-            else (_NAN, _NAN),
+        yield _event(
+            {
+                "file": "/".join(filter(None, (folder, name))),
+                "start_time": start,
+                "end_time": EXACT.add(Decimal(0) if start.is_nan() else start, duration),
+                "label": row[by_program] if is_by_program else by_hand,
+                # The score is that of the program's label.
+                "score": row[score] if label or is_by_program else "",
+                **{own: row[column] for own, column in band.items()},
+            }
         )
 
     return parse
@@ -561,24 +534,16 @@ def _read_raven(path: Path, label_column: str | None) -> LabelFile:
         result.notes[f"the column '{score}' holds no scores from 0 to 1 and is not used"] = 0
         score = ""
 
+    columns = {"start_time": _BEGIN, "end_time": _END, "label": label, "score": score}
+    columns |= {"fmin_hz": "low_freq_hz", "fmax_hz": "high_freq_hz", "presence": "presence"}
+
     def parse(row: TableRow) -> Iterator[Row]:
-        begin, end = _needed(row, _BEGIN, _END)
+        cells: dict[str, str | Decimal] = {own: row[column] for own, column in columns.items()}
         offset = number(row[_OFFSET], "file offset")
         if not offset.is_nan():
-            begin, end = offset, EXACT.add(offset, EXACT.subtract(end, begin))
-        band = (
-            number(row["low_freq_hz"], "low frequency"),
-            number(row["high_freq_hz"], "high frequency"),
-        )
-        yield _row(
-            _raven_file(row),
-            begin,
-            end,
-            row[label],
-            score=number(row[score], "score"),
-            band=band,
-            presence=row["presence"],
-        )
+            duration = EXACT.subtract(number(row[_END], "end"), number(row[_BEGIN], "begin"))
+            cells |= {"start_time": offset, "end_time": EXACT.add(offset, duration)}
+        yield _event({**cells, "file": _raven_file(row)}, timed=True)
 
     return result.add(((row.number, row) for row in rows), parse)
 
@@ -753,44 +718,31 @@ def _read_audacity(path: Path, _: str | None) -> LabelFile:
 
 
 def _parse_label(lines: list[str]) -> Iterator[Row]:
-    start_text, *texts = lines[0].split("\t")
-    start = number(start_text, "start")
-    if start.is_nan():
+    start, *texts = lines[0].split("\t")
+    if number(start, "start").is_nan():
         raise ValueError(
             f"found '{lines[0].strip()}', expected start, end and label with tabs between"
         )
-    end = score = None
-    if texts and (end := _number_or_none(texts[0])) is not None:
-        texts = texts[1:]
-    if len(texts) > 1 and (score := _number_or_none(texts[-1])) is not None and 0 <= score <= 1:
-        texts = texts[:-1]
-    else:
-        score = None
-    band = [_NAN, _NAN]
+    end = texts.pop(0) if texts and _is_number(texts[0]) else start
+    score = texts.pop() if len(texts) > 1 and texts[-1].strip() and _is_score(texts[-1]) else ""
+    band = ["", "", ""]
     if len(lines) > 1:
-        cells = lines[1].split("\t")
-        if len(cells) < 3:
+        band = lines[1].split("\t")
+        if len(band) < 3:
             raise ValueError(
                 f"found '{lines[1].strip()}', expected a backslash and two frequencies"
             )
-        found = (number(cell, "frequency") for cell in cells[1:3])
-        band = [_NAN if value == -1 else value for value in found]
-    yield _row(
-        "",
-        start,
-        start if end is None else end,
-        " ".join(text.strip() for text in texts if text.strip()),
-        score=_NAN if score is None else score,
-        band=(band[0], band[1]),
-    )
+        band = ["" if number(text, "frequency") == -1 else text for text in ("", *band[1:])]
+    label = " ".join(text.strip() for text in texts if text.strip())
+    times = {"start_time": start, "end_time": end, "fmin_hz": band[1], "fmax_hz": band[2]}
+    yield _event({"file": "", "label": label, "score": score, **times})
 
 
-def _number_or_none(text: str) -> Decimal | None:
+def _is_number(text: str) -> bool:
     try:
-        value = number(text, "number")
+        return not number(text, "number").is_nan()
     except ValueError:
-        return None
-    return None if value.is_nan() else value
+        return False
 
 
 def _write_audacity(events: Events, output: Path, *_: object) -> list[Path]:
@@ -811,7 +763,7 @@ def _is_audacity(head: Head) -> bool:
     """Whether the first line begins with a time and a tab."""
     first = head.lines[0] if head.lines else ""
     is_text = head.suffix == ".txt" and "\t" in first
-    return is_text and _number_or_none(first.split("\t")[0]) is not None
+    return is_text and _is_number(first.split("\t")[0])
 
 
 _AUDACITY = Format(

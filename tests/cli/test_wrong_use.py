@@ -1,0 +1,45 @@
+"""What a verb cannot do is said in words, with the status 2."""
+
+from __future__ import annotations
+
+import pytest
+
+from calls import cli
+
+
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        ("detect model.zip sounds --hop 9", "clip length, 0.5 s"),
+        ("detect model.zip sounds --threshold 2", "at most 1"),
+        ("detect model.zip sounds --times frame", "did you mean 'frames'"),
+        ("detect model.zip sounds --classes nois", "did you mean 'noise'"),
+        ("detect model.zip sounds --min-duration -1", "at least 0"),
+        ("detect model.zip sounds --format csv,audasity", "did you mean 'audacity'"),
+        ("export model.zip --to onix", "did you mean 'onnx'"),
+        ("export model.zip --quantize int8", "calibrate_on"),
+        ("export model.zip --check-on nowhere", "nowhere"),
+        ("embed model.zip nowhere", "nothing to embed"),
+        ("embed no.zip sounds", "no such file"),
+        ("embed model.zip sounds --per file", "window"),
+        ("search sounds sounds/tone/tone1.wav", "expected the folder of an index"),
+        ("search nowhere", "expected the folder of an index"),
+        ("map index --projection pcb", "did you mean 'pca'"),
+        ("calibrate model.zip labels.csv --method vektor", "did you mean 'vector'"),
+        ("calibrate model.zip labels.csv --precision 1.5", "at most"),
+        ("suspects labels.csv --repeats 0", "at least 1"),
+        ("suspects labels.csv --folds x", "folds"),
+        ("predict encoder.zip sounds", "semisonic train DATA --encoder encoder.zip"),
+        ("project suggest nothing", "'semisonic project new"),
+        ("project learn sounds", "'semisonic project new"),
+        ("project new", "recordings"),
+        ("project look", "no verb 'look'"),
+        ("suggest model.zip sounds --log none.jsonl", "no such label log"),
+        ("suggest model.zip sounds --strategy mixed", "strategy"),
+        ("suggest no.zip sounds", "no.zip"),
+    ],
+)
+def test_wrong_use_is_said(place, capsys, command, text) -> None:
+    assert cli(command, "-q") == 2
+    assert text in capsys.readouterr().err
+    assert not list(place.glob("model.onnx*"))
