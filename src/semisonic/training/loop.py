@@ -308,7 +308,7 @@ class Training:
         self.average = copied(self.live) if options.ema_decay > 0 else {}
         self.best_weights: Weights = {}
         self.history: list[HistoryRow] = []
-        self.step = self.n_falls = 0
+        self.step = 0
         self.rate_at: Callable[[int], float] = self._scheduled_rate
         self._wrapped: nn.Module | None = None
         self._saved_at, self._saving_seconds = time.monotonic(), 0.0
@@ -319,7 +319,10 @@ class Training:
         self._begun = time.perf_counter() - seconds_before
 
     def _scheduled_rate(self, step: int) -> float:
-        return learning_rate(self.options, step, self.steps_per_epoch, self.n_falls)
+        o, n_falls = self.options, 0
+        if o.schedule == "plateau":
+            n_falls = falls_on_plateau(self.history, o.monitor, o.step_epochs)
+        return learning_rate(o, step, self.steps_per_epoch, n_falls)
 
     def forward_backward(
         self, batches: Mapping[str, BatchLike], share: float | Tensor
@@ -371,9 +374,8 @@ class Training:
 
         Validation and the choice of the best see the averaged weights where there are any.
         """
-        rate = float(self.optimizer.param_groups[0]["lr"])
         row = {"epoch": len(self.history) + 1, **self.meter.means(self.world, self.device)}
-        row["lr"] = rate
+        row["lr"] = float(self.optimizer.param_groups[0]["lr"])
         self.objective.eval()
         with torch.no_grad(), self._averaged():
             if validate is not None:
@@ -384,11 +386,9 @@ class Training:
                     f"{nearest(self.options.monitor, row)}"
                 )
             self.history.append(row)
-            if self.follows_monitor:
-                monitor, waits = self.options.monitor, self.options.step_epochs
-                self.n_falls = falls_on_plateau(self.history, monitor, waits)
-                if self.options.restore_best and self.best_epoch == len(self.history):
-                    self.best_weights = copied(self.live)
+            is_best = self.follows_monitor and self.best_epoch == len(self.history)
+            if is_best and self.options.restore_best:
+                self.best_weights = copied(self.live)
         self.freeze()
         row["seconds"] = time.perf_counter() - self._begun
         self._begin_epoch()
@@ -452,9 +452,6 @@ class Training:
             tensor.copy_(state["average"][name])
         self.best_weights, self.step = state["best_weights"], state["step"]
         self.history = list(state["history"])
-        if self.follows_monitor:
-            monitor, waits = self.options.monitor, self.options.step_epochs
-            self.n_falls = falls_on_plateau(self.history, monitor, waits)
         self._begin_epoch(state["epoch_seconds"])
         if self.world.is_first:  # the others' part of an interrupted epoch is not known
             self.meter.sums, self.meter.n_rows = dict(state["meter"][0]), state["meter"][1]
