@@ -1,8 +1,8 @@
 """Where and how a step is computed: device and number format.
 
-**Random numbers.** Dropout and the like draw from the global generator. It is seeded from the seed and
-the step before each step, so that a step draws the same numbers whether or not the training was
-interrupted before it, and whatever was drawn in between.
+**Random numbers.** Dropout and the like draw from the global generator. It is seeded from the seed
+and the step before each step, so that a step draws the same numbers whether or not the training
+was interrupted before it, and whatever was drawn in between.
 
 **Number format.** bf16 arithmetic (autocast) is faster where the processor or the graphics card
 has instructions for it, and several times slower where it is emulated. The choice is a function of
