@@ -58,6 +58,11 @@ classifier = "logistic"
 inputs = "mel"
 group_first = true
 [[settings]]
+name = "embedded"
+classifier = "svm"
+inputs = "embedding"
+objective = "reconstruction"
+[[settings]]
 name = "network"
 """
 
@@ -74,7 +79,7 @@ def rows_of(folder: Path, name: str) -> list[dict[str, str]]:
 
 def test_every_classifier_scores_every_clip_in_every_draw(finished) -> None:
     predictions = Predictions.read(finished / "tables" / "predictions.csv")
-    for setting in ("forest", "groups", "network"):
+    for setting in ("forest", "groups", "embedded", "network"):
         for budget in ("all labels", "2 per class"):
             one = predictions.select(setting=f"{setting}, {budget}", arm="other")
             assert len(one) == 2 * 24
@@ -104,7 +109,7 @@ def test_the_report_has_every_classifier_in_every_fold(finished) -> None:
     predictions = Predictions.read(finished / "tables" / "predictions.csv")
     for suffix, budget in (("", "all labels"), ("-2", "2 per class")):
         rows = {row["classifier"]: row for row in rows_of(finished, f"classifiers-by-fold{suffix}")}
-        assert list(rows) == ["k-NN", "forest", "groups", "network"]
+        assert list(rows) == ["k-NN", "forest", "groups", "embedded", "network"]
         for name, row in rows.items():
             arm, setting = ("k-NN", "forest") if name == "k-NN" else ("other", name)
             part = predictions.select(setting=f"{setting}, {budget}", arm=arm)
@@ -180,6 +185,8 @@ def test_only_what_is_random_or_has_other_labels_is_done_again_in_each_draw() ->
 
 
 def test_what_a_classifier_lacks_is_told() -> None:
+    with pytest.raises(OptionError, match="need an encoder"):
+        simple(classifier="svm", inputs="embedding")
     with pytest.raises(OptionError, match="all segments vote"):
         simple(classifier="svm", segments=SegmentOptions(voting="majority"))
     with pytest.raises(OptionError, match="statistics of a spectrogram"):
