@@ -309,7 +309,7 @@ def test_a_project_of_one_label_a_clip_stays_one(page, project) -> None:
     (first, last) = _learned(page)["history"]
     assert (first["several_labels"], last["several_labels"]) == (True, False)
     assert last["n_answers"] == 6
-    assert any("1 stretch has several labels" in note for note in last["notes"])
+    assert any("segments with several labels" in note for note in last["notes"])
     assert not open_model(project / "model.zip").multi_label
 
 

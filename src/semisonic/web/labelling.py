@@ -22,9 +22,9 @@ from semisonic.core.errors import AudioError, DataError, SemisonicError
 from semisonic.core.files import json_ready
 from semisonic.data.events import POSITIVE, SegmentKey, segment_key
 from semisonic.data.label_log import MOST_LABELS, LabelEntry, Segment
-from semisonic.labeling.answers import LabelIssue
 from semisonic.labeling.label_log import CORRECTS
 from semisonic.labeling.options import MIX, STRATEGIES
+from semisonic.labeling.probe import LabelIssue
 from semisonic.labeling.project import Project
 from semisonic.labeling.queue import Suggestion
 from semisonic.labeling.rounds import HistoryRow
