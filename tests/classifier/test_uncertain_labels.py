@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import soundfile as sf
-from tiny_sounds import KINDS, MEL, NOTATION, QUICK, RATE, sound
+from tiny_sounds import KINDS, RATE, sound
+from training_rows import TRAIN
 
 from semisonic.classifier.evaluate import evaluate
 from semisonic.classifier.options import EvaluateOptions, TrainOptions
@@ -44,17 +46,7 @@ def tagged(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_official_test_part_is_kept_apart_and_scored(tagged: Path, tmp_path: Path) -> None:
-    options = TrainOptions(
-        method="supervised",
-        data=tagged,
-        output=tmp_path / "train",
-        model=NOTATION,
-        mel=MEL,
-        fit=QUICK,
-        device="cpu",
-        test_fold=1,
-        validation=0.3,
-    )
+    options = replace(TRAIN, data=tagged, output=tmp_path / "train", test_fold=1, validation=0.3)
     done = train(options)
     with (tmp_path / "train" / "budget.csv").open() as stream:
         part_of = {row["clip"]: row["part"] for row in csv.DictReader(stream)}
@@ -100,7 +92,7 @@ def test_an_evaluation_leaves_uncertain_labels_out(
 def test_a_table_of_uncertain_labels_is_no_measure(tagged: Path) -> None:
     clips = load_clips(tagged)
     assert len(verified_labels(clips)) == 12 + 9
-    with pytest.raises(DataError, match="nobody checked the labels of its 12 clips"):
+    with pytest.raises(DataError, match="the labels of its 12 clips are unverified"):
         verified_labels(clips[~clips.is_verified], "an evaluation")
 
 
@@ -123,24 +115,12 @@ def test_info_counts_them(tagged: Path, capsys: pytest.CaptureFixture[str]) -> N
         "1",
     ]
     assert said.out.splitlines()[-1].split()[1:] == ["11", "11", "4", "8", "3"]
-    assert "9 test clips (9 with checked labels, 0 with uncertain ones), fold 1" in said.err
+    assert "9 test clips (9 with verified labels, 0 with unverified ones), fold 1" in said.err
 
 
 def learned(tagged: Path, output: Path, **changes: object) -> dict:
-    options = TrainOptions(
-        **{
-            "method": "supervised",
-            "data": tagged,
-            "output": output,
-            "model": NOTATION,
-            "mel": MEL,
-            "fit": QUICK,
-            "device": "cpu",
-            "validation": 0.3,
-            "test_fold": 1,
-        }
-        | changes
-    )
+    given = {"data": tagged, "output": output, "validation": 0.3, "test_fold": 1} | changes
+    options = replace(TRAIN, **given)  # type: ignore[arg-type]
     done = train(options)
     return {name: value.numpy() for name, value in done.outcome.model.state_dict().items()}
 

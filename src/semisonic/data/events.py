@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from copy import copy
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,7 +124,10 @@ class Events:
     def __getitem__(self, rows: Any) -> Events:
         """The rows chosen by a slice, a mask or an array of row numbers."""
         index = np.atleast_1d(np.arange(len(self))[rows])
-        return replace(self, **{c.name: getattr(self, c.name)[index] for c in fields(self)})
+        chosen = copy(self)  # its rows were checked
+        for column in fields(self):
+            object.__setattr__(chosen, column.name, getattr(self, column.name)[index])
+        return chosen
 
     def __repr__(self) -> str:
         n_files, n_labels = len(set(self.file.tolist())), len(set(self.label.tolist()))
@@ -205,7 +209,7 @@ def clips_from_events(
     is said to be there and not to be there. A point in time is a clip of a second around it.
 
     A segment of which only what is *not* there is known becomes a clip of the class
-    ``background``. If every class of the table is known not to be there its label is a checked
+    ``background``. If every class of the table is known not to be there its label is a verified
     one; else it may hold another class, and its label is uncertain. An event without a name becomes
     a clip without a label.
 
@@ -272,7 +276,7 @@ def scored_note(events: Events) -> list[str]:
     if not n:
         return []
     return [
-        f"{count_text(n, 'event')} with the score of a program: where nobody checked them, a "
+        f"{count_text(n, 'event')} with the score of a program: where they are unverified, a "
         "result measured with them tells how far a model agrees with that program, not whether it "
         "is right"
     ]
