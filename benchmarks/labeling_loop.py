@@ -31,9 +31,10 @@ from semisonic.evaluation.intervals import bootstrap_difference, bootstrap_inter
 from semisonic.evaluation.learning_curve import CurvePoint, LearningCurve
 from semisonic.evaluation.plots.experiments import label_curve
 from semisonic.features.options import MelOptions
+from semisonic.labeling.answers import LabelledRows
 from semisonic.labeling.embed import embed
 from semisonic.labeling.index import EmbeddingIndex
-from semisonic.labeling.probe import LabelledRows, learn_probe
+from semisonic.labeling.probe import learn_probe
 from semisonic.labeling.suggest import CandidatePool, choose
 
 BATCH = 10

@@ -19,7 +19,7 @@ from measuring import head
 from semisonic.core.files import read_json, write_json
 from semisonic.experiments.options import RunOptions, TuneOptions
 from semisonic.experiments.run import run_recipe
-from semisonic.experiments.tuning import tune
+from semisonic.experiments.tune import tune
 
 
 def one_fold(args: argparse.Namespace, sampler: str, fold: int) -> dict[str, Any]:
@@ -67,7 +67,6 @@ def one_fold(args: argparse.Namespace, sampler: str, fold: int) -> dict[str, Any
             "draws": measured["draws"],
         },
         "n_trials": {state: states.count(state) for state in sorted(set(states))},
-        "importance": dict(found.outcome.importance),
         "seconds": sum(trial.seconds for trial in found.outcome.trials),
         "best_so_far": np.fmax.accumulate(
             [t.score if t.state == "complete" else np.nan for t in found.outcome.trials]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from semisonic.data.clips import Clips
     from semisonic.experiments.curve import CurveResult
     from semisonic.experiments.run import RunResult
-    from semisonic.experiments.tuning import TuneResult
+    from semisonic.experiments.tune import TuneResult
     from semisonic.models.sound_model import SoundModel
 
 T = TypeVar("T")
@@ -395,7 +395,7 @@ def tune(recipe: AnyPath, output: AnyPath | None = None, **options: Any) -> Tune
         For a wrong recipe or space, options of another run in the same folder, unusable data,
         or a missing package optuna.
     """
-    from semisonic.experiments.tuning import tune
+    from semisonic.experiments.tune import tune
 
     return tune(_options(tune, {"recipe": str(recipe)}, options, output))
 

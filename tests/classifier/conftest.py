@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import soundfile as sf
 from detecting_sounds import write_detection_kinds
-from tiny_sounds import KINDS, MEL, NOTATION, QUICK, RATE, features_of_kinds, sound, write_kinds
+from tiny_sounds import KINDS, QUICK, RATE, features_of_kinds, sound, write_kinds
+from training_rows import TRAIN
 
 
 @pytest.fixture(scope="module")
@@ -42,40 +43,20 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def trained(kinds: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run folder of a quick training on all kinds."""
-    from semisonic.classifier.options import TrainOptions
     from semisonic.classifier.train import train
 
     output = tmp_path_factory.mktemp("runs") / "train"
-    train(
-        TrainOptions(
-            method="supervised",
-            data=kinds,
-            output=output,
-            model=NOTATION,
-            mel=MEL,
-            fit=QUICK,
-            device="cpu",
-        )
-    )
+    train(replace(TRAIN, data=kinds, output=output))
     return output
 
 
 @pytest.fixture(scope="session")
 def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run folder of a model for detection, whose network has scores of frames."""
-    from semisonic.classifier.options import TrainOptions
     from semisonic.classifier.train import train
 
+    data = write_detection_kinds(tmp_path_factory.mktemp("windows"), 24)
     output = tmp_path_factory.mktemp("runs") / "detector"
-    train(
-        TrainOptions(
-            method="supervised",
-            data=write_detection_kinds(tmp_path_factory.mktemp("windows"), 24),
-            output=output,
-            model="(8)3c-2p-(8)3c-2p-gp",
-            mel=MEL,
-            fit=replace(QUICK, epochs=20),
-            device="cpu",
-        )
-    )
+    fit = replace(QUICK, epochs=20)
+    train(replace(TRAIN, data=data, output=output, model="(8)3c-2p-(8)3c-2p-gp", fit=fit))
     return output

@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_sounds import KINDS, MEL, NOTATION, PLAIN, QUICK, QUICK_PRETRAIN, RATE, sound
-from training_rows import pretrain_rows, train_rows
+from tiny_sounds import KINDS, MEL, NOTATION, PLAIN, QUICK_PRETRAIN, RATE, sound
+from training_rows import PRETRAIN, TRAIN, pretrain_rows, train_rows
 
 from semisonic.audio.write import write
 from semisonic.classifier.classifier import SoundClassifier
 from semisonic.classifier.config import MethodOptions, TrainConfig
-from semisonic.classifier.options import PretrainOptions, TrainOptions
 from semisonic.classifier.prepare import Prepared, in_batch_device, prepare
 from semisonic.classifier.pretrain import pretrain
 from semisonic.classifier.scoring import score_rows
@@ -96,29 +95,10 @@ def test_pre_training_has_the_same_losses(both: tuple[Prepared, Prepared], objec
 
 def test_the_verbs_take_it(kinds: Path, others: Path, pool: Path, tmp_path: Path) -> None:
     first = tmp_path / "pretrain"
-    pretrain(
-        PretrainOptions(
-            data=pool,
-            output=first,
-            model=NOTATION,
-            mel=MEL,
-            fit=QUICK_PRETRAIN,
-            device="cpu",
-            in_batch="yes",
-        )
-    )
+    pretrain(replace(PRETRAIN, data=pool, output=first, in_batch="yes"))
     output = tmp_path / "train"
-    result = train(
-        TrainOptions(
-            data=kinds,
-            output=output,
-            encoder=first,
-            method="supervised",
-            fit=QUICK,
-            device="cpu",
-            in_batch="yes",
-        )
-    )
+    options = replace(TRAIN, data=kinds, output=output, encoder=first, in_batch="yes")
+    result = train(options)
     assert not (output / "cache" / "features").exists()
     assert SoundClassifier.load(result.model).score(others) >= 0.9
 

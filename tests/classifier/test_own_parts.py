@@ -213,22 +213,10 @@ def plugged_noise(x):
     import torch
     return x + torch.randn_like(x)
 """
-FRONT = [
-    "--sample-rate",
-    "8000",
-    "--duration",
-    "0.5",
-    "--n-fft",
-    "256",
-    "--hop-length",
-    "128",
-    "--n-mels",
-    "16",
-    "--device",
-    "cpu",
-    "--workers",
-    "1",
-]
+FRONT = (
+    "--sample-rate 8000 --duration 0.5 --n-fft 256 --hop-length 128 --n-mels 16 --device cpu "
+    "--workers 1"
+)
 
 
 def test_the_command_line_imports_a_plugin(
@@ -237,7 +225,7 @@ def test_the_command_line_imports_a_plugin(
     file, run = tmp_path / "plugged_parts.py", tmp_path / "run"
     file.write_text(PLUGIN)
     plugin = ["--plugin", str(file)]
-    asked = ["--method", "supervised", "--epochs", "2", "--batch-size", "8", *FRONT]
+    asked = ["--method", "supervised", "--epochs", "2", "--batch-size", "8", *FRONT.split()]
     train = ["train", str(kinds), "--model", "plugged", "--augment", "plugged-noise", *asked]
     assert main([*train, "-o", str(run), *plugin]) == 0
     assert main([*plugin, "predict", str(run), str(kinds / "hum"), "--device", "cpu"]) == 0

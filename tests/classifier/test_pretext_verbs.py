@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 from tiny_sounds import MEL, NOTATION, QUICK, QUICK_PRETRAIN
+from training_rows import PRETRAIN, TRAIN
 
 from semisonic.classifier.classifier import SoundClassifier
 from semisonic.classifier.config import PretextOptions
 from semisonic.classifier.info import info
 from semisonic.classifier.model_file import open_encoder, open_model
-from semisonic.classifier.options import PretrainOptions, TrainOptions
 from semisonic.classifier.pretrain import pretrain
 from semisonic.classifier.provenance import DataPart
 from semisonic.classifier.train import train
@@ -24,24 +24,13 @@ from semisonic.models.model_file import read_about
 from semisonic.models.pretrained import AutoEncoder
 
 VIEWS = PretextOptions(view_share=0.6)
-PRETRAIN = PretrainOptions(
-    model=NOTATION,
-    mel=MEL,
-    objective="simclr",
-    pretext=VIEWS,
-    fit=QUICK_PRETRAIN,
-    device="cpu",
-    workers=1,
-)
-TRAIN = TrainOptions(
-    method="supervised", model=NOTATION, mel=MEL, fit=QUICK, device="cpu", workers=1
-)
+SIMCLR = replace(PRETRAIN, objective="simclr", pretext=VIEWS)
 
 
 @pytest.fixture(scope="module")
 def simclr(pool: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("simclr") / "run"
-    result = pretrain(replace(PRETRAIN, data=pool, output=output))
+    result = pretrain(replace(SIMCLR, data=pool, output=output))
     text = result.summary()
     assert "by simclr on" in text
     assert "held-out loss" in text
@@ -90,7 +79,7 @@ def test_pre_training_goes_on_from_an_encoder_and_both_are_told(
     still = replace(QUICK_PRETRAIN, epochs=1, learning_rate=0.0)
     output = tmp_path / "second"
     again = replace(
-        PRETRAIN,
+        SIMCLR,
         data=kinds,
         encoder=simclr,
         model="small",
@@ -154,7 +143,7 @@ def test_what_has_no_effect_is_refused_before_anything_is_read(
 ) -> None:
     nowhere = tmp_path / "nothing"
     with pytest.raises(OptionError, match=found):
-        pretrain(replace(PRETRAIN, data=nowhere, output=tmp_path / "a", **change))  # type: ignore[arg-type]
+        pretrain(replace(SIMCLR, data=nowhere, output=tmp_path / "a", **change))  # type: ignore[arg-type]
     options = replace(TRAIN, objective="simclr", data=nowhere, output=tmp_path / "b")
     with pytest.raises(OptionError, match=found):
         train(replace(options, **change))  # type: ignore[arg-type]

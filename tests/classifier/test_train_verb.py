@@ -13,6 +13,7 @@ import pytest
 import soundfile as sf
 import torch
 from tiny_sounds import KINDS, MEL, NOTATION, QUICK, QUICK_PRETRAIN, RATE, sound, write_kinds
+from training_rows import PRETRAIN, TRAIN
 
 from semisonic.classifier import training as training_work
 from semisonic.classifier.config import MethodOptions, PretextOptions
@@ -25,24 +26,11 @@ from semisonic.core.errors import DataError, ModelError, OptionError
 from semisonic.features.options import MelOptions
 from semisonic.models.model_file import read_about
 
-OPTIONS = TrainOptions(
-    method="supervised",
-    model=NOTATION,
-    mel=MEL,
-    fit=QUICK,
-    pretrain=QUICK_PRETRAIN,
-    device="cpu",
-    workers=1,
-)
-
 
 @pytest.fixture(scope="module")
 def encoder(pool: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("encoder") / "run"
-    options = PretrainOptions(
-        data=pool, output=output, model=NOTATION, mel=MEL, fit=QUICK_PRETRAIN, device="cpu"
-    )
-    result = pretrain(options)
+    result = pretrain(replace(PRETRAIN, data=pool, output=output))
     assert result.encoder == output / "encoder.zip"
     assert result.n_train + result.n_held_out == 24
     assert "never active" in result.summary()
@@ -79,7 +67,7 @@ def test_the_model_knows_what_it_was_made_from(trained: Path) -> None:
 
 
 def test_the_same_command_again_gives_the_same_model(kinds: Path, tmp_path: Path) -> None:
-    options = replace(OPTIONS, data=kinds, output=tmp_path / "a")
+    options = replace(TRAIN, data=kinds, output=tmp_path / "a")
     first = train(options)
     metrics = (tmp_path / "a" / "metrics.json").read_bytes()
     again = train(options)  # goes on with a finished run
@@ -93,7 +81,7 @@ def test_the_same_command_again_gives_the_same_model(kinds: Path, tmp_path: Path
 
 
 def test_a_budget_is_drawn_and_written(kinds: Path, tmp_path: Path) -> None:
-    result = train(replace(OPTIONS, data=kinds, output=tmp_path / "run", labels_per_class=3))
+    result = train(replace(TRAIN, data=kinds, output=tmp_path / "run", labels_per_class=3))
     with (tmp_path / "run" / "budget.csv").open() as stream:
         labels = [row["label"] for row in csv.DictReader(stream)]
     assert sorted(labels) == sorted(KINDS * 3)
@@ -127,7 +115,7 @@ def test_an_encoder_brings_its_network_and_front_end(
 def test_unlabelled_recordings_pre_train_the_encoder(
     kinds: Path, pool: Path, tmp_path: Path
 ) -> None:
-    options = replace(OPTIONS, data=kinds, unlabelled=pool, output=tmp_path / "run")
+    options = replace(TRAIN, data=kinds, unlabelled=pool, output=tmp_path / "run")
     result = train(options)
     assert result.pretrained is not None
     assert (tmp_path / "run" / "encoder.zip").is_file()
@@ -158,7 +146,7 @@ def test_the_test_fold_is_heard_by_nobody(tmp_path: Path) -> None:
         sf.write(pool / f"{i}.wav", sound("hiss", 500 + i), RATE)
     result = train(
         replace(
-            OPTIONS,
+            TRAIN,
             data=data / "table.csv",
             unlabelled=pool,
             test_fold=1,
@@ -185,14 +173,14 @@ def test_other_clips_of_a_tested_recording_are_not_heard(tmp_path: Path) -> None
     lines += ["later.wav,,hum-0,", "new.wav,,other,"]
     table = data / "table.csv"
     table.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    options = replace(OPTIONS, data=table, unlabelled=table, test_fold=1, validation=0.0)
+    options = replace(TRAIN, data=table, unlabelled=table, test_fold=1, validation=0.0)
     result = train(replace(options, output=tmp_path / "run"))
     part = DataPart.from_dict(read_about(result.model)["about"]["pretraining"])
     assert part.n_clips == 1
 
 
 def test_a_pool_of_nothing_new_is_an_error(kinds: Path, tmp_path: Path) -> None:
-    options = replace(OPTIONS, data=kinds, unlabelled=kinds, output=tmp_path / "run")
+    options = replace(TRAIN, data=kinds, unlabelled=kinds, output=tmp_path / "run")
     with pytest.raises(DataError, match="nothing is left to pre-train on"):
         train(options)
 
@@ -200,7 +188,7 @@ def test_a_pool_of_nothing_new_is_an_error(kinds: Path, tmp_path: Path) -> None:
 def test_bad_files_are_listed_and_the_rest_goes_on(tmp_path: Path) -> None:
     data = write_kinds(tmp_path / "data", 4)
     (data / "hum" / "bad.wav").write_text("no sound")
-    result = train(replace(OPTIONS, data=data, output=tmp_path / "run"))
+    result = train(replace(TRAIN, data=data, output=tmp_path / "run"))
     assert [name for name, _ in result.failures] == ["hum/bad.wav"]
     with (tmp_path / "run" / "bad_files.csv").open() as stream:
         assert [row["file"] for row in csv.DictReader(stream)] == ["hum/bad.wav"]
@@ -210,7 +198,7 @@ def test_counts_are_of_clips_that_were_read_and_odd_ones_are_listed(tmp_path: Pa
     data = write_kinds(tmp_path / "data", 4)
     (data / "hum" / "bad.wav").write_text("no sound")
     sf.write(data / "hum" / "silent.wav", np.zeros(RATE // 2), RATE)
-    result = train(replace(OPTIONS, data=data, output=tmp_path / "run", validation=0.0))
+    result = train(replace(TRAIN, data=data, output=tmp_path / "run", validation=0.0))
     assert len(result.selection.train) == 14
     assert result.n_train == 13
     assert "on 13 clips of 3 classes" in result.summary()
@@ -226,10 +214,10 @@ def test_names_that_are_no_unicode_are_trained_on(tmp_path: Path) -> None:
         os.rename(data / kind / "00.wav", os.fsencode(data / kind) + b"/\xff.wav")
         (data / kind / "01.wav").write_text("no sound")
         os.rename(data / kind / "01.wav", os.fsencode(data / kind) + b"/\xfe.wav")
-    result = train(replace(OPTIONS, data=data, output=tmp_path / "run"))
+    result = train(replace(TRAIN, data=data, output=tmp_path / "run"))
     assert len(result.failures) == 3
     assert r"hum/\udcff.wav" in (tmp_path / "run" / "budget.csv").read_text(encoding="utf-8")
-    assert len(train(replace(OPTIONS, data=data, output=tmp_path / "run")).failures) == 3
+    assert len(train(replace(TRAIN, data=data, output=tmp_path / "run")).failures) == 3
 
 
 def test_a_class_of_which_nothing_can_be_read_is_named(tmp_path: Path) -> None:
@@ -237,11 +225,11 @@ def test_a_class_of_which_nothing_can_be_read_is_named(tmp_path: Path) -> None:
     for file in (data / "hum").iterdir():
         file.write_text("no sound")
     with pytest.raises(DataError, match="no clip to learn from for hum"):
-        train(replace(OPTIONS, data=data, output=tmp_path / "run", validation=0.0))
+        train(replace(TRAIN, data=data, output=tmp_path / "run", validation=0.0))
 
 
 def test_a_network_that_cannot_be_made_is_refused_before_anything_is_read(tmp_path: Path) -> None:
-    options = replace(OPTIONS, data=tmp_path / "nothing", output=tmp_path / "run", model="smal")
+    options = replace(TRAIN, data=tmp_path / "nothing", output=tmp_path / "run", model="smal")
     with pytest.raises(ModelError, match="unknown model 'smal'"):
         train(options)
     with pytest.raises(ModelError, match="unknown model 'smal'"):
@@ -250,21 +238,13 @@ def test_a_network_that_cannot_be_made_is_refused_before_anything_is_read(tmp_pa
 
 def test_data_must_be_named() -> None:
     with pytest.raises(OptionError, match=r"'data' is missing.*semisonic train FOLDER"):
-        train(OPTIONS)
+        train(TRAIN)
     with pytest.raises(OptionError, match="'data' is missing"):
         pretrain(PretrainOptions())
 
 
 def test_a_limit_draws_from_the_pool(pool: Path, tmp_path: Path) -> None:
-    options = PretrainOptions(
-        data=pool,
-        output=tmp_path / "run",
-        model=NOTATION,
-        mel=MEL,
-        fit=QUICK_PRETRAIN,
-        device="cpu",
-        limit=10,
-    )
+    options = replace(PRETRAIN, data=pool, output=tmp_path / "run", limit=10)
     result = pretrain(options)
     assert result.n_train + result.n_held_out == 10
     again = pretrain(replace(options, output=tmp_path / "again"))
@@ -277,7 +257,7 @@ def test_an_interrupted_run_ends_with_the_same_model(
     kinds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
     fit = replace(QUICK, checkpoint_interval=0.0)
-    options = replace(OPTIONS, data=kinds, fit=fit, output=tmp_path / "whole")
+    options = replace(TRAIN, data=kinds, fit=fit, output=tmp_path / "whole")
     whole = train(options)
     score, count = training_work.score_rows, 0
 
@@ -305,10 +285,10 @@ def test_an_interrupted_run_ends_with_the_same_model(
 def test_a_method_learns_from_the_pool_and_starts_from_a_classifier(
     kinds: Path, pool: Path, tmp_path: Path
 ) -> None:
-    first = replace(OPTIONS, data=kinds, output=tmp_path / "first")
+    first = replace(TRAIN, data=kinds, output=tmp_path / "first")
     train(first)
     options = replace(
-        OPTIONS,
+        TRAIN,
         data=kinds,
         unlabelled=pool,
         encoder=tmp_path / "first",
@@ -389,7 +369,7 @@ def test_silence_in_the_pool_is_left_out_and_told(kinds: Path, pool: Path, tmp_p
         for folder in (mixed, silent):
             sf.write(folder / f"silence{i}.wav", np.zeros(4000 + i), 8000)
     options = replace(
-        OPTIONS, data=kinds, unlabelled=mixed, near_copies=False, output=tmp_path / "run"
+        TRAIN, data=kinds, unlabelled=mixed, near_copies=False, output=tmp_path / "run"
     )
     result = train(options)
     assert "left out of the pool, as they are silent: 3 clips" in result.notes

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_sounds import KINDS, MEL, NOTATION, QUICK, QUICK_PRETRAIN, write_kinds
+from tiny_sounds import KINDS, QUICK, write_kinds
+from training_rows import PRETRAIN, TRAIN
 
 from semisonic.classifier.config import TrainConfig, check_read
 from semisonic.classifier.evaluate import evaluate
@@ -30,16 +31,7 @@ from semisonic.models.pretrained import in_order
 from semisonic.models.sound_model import SoundModel
 from semisonic.training.options import FitOptions
 
-OPTIONS = TrainOptions(
-    method="supervised",
-    model=NOTATION,
-    mel=MEL,
-    fit=QUICK,
-    pretrain=QUICK_PRETRAIN,
-    device="cpu",
-    workers=1,
-    validation=0.0,
-)
+OPTIONS = replace(TRAIN, validation=0.0)
 FROZEN = replace(QUICK, freeze_epochs=1000.0)
 
 
@@ -128,15 +120,7 @@ def test_a_class_layer_that_cannot_be_kept_is_refused(
     refused("no earlier classifier is given", encoder=None)
     refused("'probe' learns a class layer", method="probe", fit=TrainOptions().fit)
     refused("pre-training would change", objective="simclr", unlabelled=pool, near_copies=False)
-    encoder = PretrainOptions(
-        data=pool,
-        output=tmp_path / "encoder",
-        model=NOTATION,
-        mel=MEL,
-        fit=QUICK_PRETRAIN,
-        device="cpu",
-    )
-    pretrain(encoder)
+    pretrain(replace(PRETRAIN, data=pool, output=tmp_path / "encoder"))
     refused("is an encoder and has no class layer", encoder=tmp_path / "encoder")
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import soundfile as sf
-from tiny_sounds import KINDS, MEL, NOTATION, QUICK, RATE, sound
+from tiny_sounds import KINDS, RATE, sound
+from training_rows import TRAIN
 
 from semisonic.classifier.evaluate import evaluate
 from semisonic.classifier.options import EvaluateOptions, TrainOptions
@@ -44,17 +46,7 @@ def tagged(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_official_test_part_is_kept_apart_and_scored(tagged: Path, tmp_path: Path) -> None:
-    options = TrainOptions(
-        method="supervised",
-        data=tagged,
-        output=tmp_path / "train",
-        model=NOTATION,
-        mel=MEL,
-        fit=QUICK,
-        device="cpu",
-        test_fold=1,
-        validation=0.3,
-    )
+    options = replace(TRAIN, data=tagged, output=tmp_path / "train", test_fold=1, validation=0.3)
     done = train(options)
     with (tmp_path / "train" / "budget.csv").open() as stream:
         part_of = {row["clip"]: row["part"] for row in csv.DictReader(stream)}
@@ -127,20 +119,8 @@ def test_info_counts_them(tagged: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def learned(tagged: Path, output: Path, **changes: object) -> dict:
-    options = TrainOptions(
-        **{
-            "method": "supervised",
-            "data": tagged,
-            "output": output,
-            "model": NOTATION,
-            "mel": MEL,
-            "fit": QUICK,
-            "device": "cpu",
-            "validation": 0.3,
-            "test_fold": 1,
-        }
-        | changes
-    )
+    given = {"data": tagged, "output": output, "validation": 0.3, "test_fold": 1} | changes
+    options = replace(TRAIN, **given)  # type: ignore[arg-type]
     done = train(options)
     return {name: value.numpy() for name, value in done.outcome.model.state_dict().items()}
 

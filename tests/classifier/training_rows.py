@@ -7,11 +7,25 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from tiny_sounds import MEL, NOTATION, QUICK, QUICK_PRETRAIN
 
 from semisonic.classifier.config import TrainConfig
+from semisonic.classifier.options import PretrainOptions, TrainOptions
 from semisonic.classifier.pretraining import PretrainOutcome, pretrain_encoder
 from semisonic.classifier.training import TrainedModel, TrainingData, train_model
 from semisonic.features.options import MelOptions
+
+TRAIN = TrainOptions(
+    method="supervised",
+    model=NOTATION,
+    mel=MEL,
+    fit=QUICK,
+    pretrain=QUICK_PRETRAIN,
+    device="cpu",
+    workers=1,
+)
+PRETRAIN = PretrainOptions(model=NOTATION, mel=MEL, fit=QUICK_PRETRAIN, device="cpu", workers=1)
+"""A quick training and pre-training of the verbs; data and output are still to be named."""
 
 
 def _rows(rows: Any) -> np.ndarray:

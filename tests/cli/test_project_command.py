@@ -47,7 +47,7 @@ def test_suggest_writes_a_table_to_fill_in_and_train_from(model, sounds, tmp_pat
     table = tmp_path / "queue.csv"
     arguments = ["suggest", str(model), str(sounds), "-n", "6", "-o", str(table), "-q"]
     assert cli(arguments) == 0
-    assert "6 of 16 stretches, of 6 recordings: 5 uncertain, 1 random" in capsys.readouterr().out
+    assert "6 of 16 segments, of 6 recordings: 5 uncertain, 1 random" in capsys.readouterr().out
     rows = fill_in(table)
     assert [row["order"] for row in rows] == list("123456")
     assert {row["guess_1"] for row in rows} <= {"noise", "tone"}
@@ -57,7 +57,7 @@ def test_suggest_writes_a_table_to_fill_in_and_train_from(model, sounds, tmp_pat
     then = tmp_path / "then.csv"
     more = ["suggest", str(model), str(sounds), "-n", "16", "--log", str(table), "-q"]
     assert cli(more, "-o", then) == 0
-    assert "10 of 16 stretches" in capsys.readouterr().out
+    assert "10 of 16 segments" in capsys.readouterr().out
     asked = {row["file"] for row in rows}
     assert not asked & {row["file"] for row in fill_in(then)}
     (sounds / "broken.wav").write_bytes(b"RIFF")
@@ -197,12 +197,12 @@ def test_a_project_from_nothing_to_a_classifier(model, sounds, tmp_path, capsys)
     new = ["project", "new", str(sounds), "--encoder", str(model), "-o", str(project), "-q"]
     assert cli(new) == 3
     told = capsys.readouterr()
-    assert "16 recordings, 16 stretches" in told.out
+    assert "16 recordings, 16 segments" in told.out
     assert "broken.wav" in told.err
     table = project / "queue.csv"
     for number in range(2):
         assert cli("project suggest", project, "-n 6 -q") == 0
-        assert "6 of 16 stretches" in capsys.readouterr().out
+        assert "6 of 16 segments" in capsys.readouterr().out
         fill_in(table)
         learn = ["project", "learn", str(project), "--answers", str(table), "-q"]
         assert cli(learn) == 0
@@ -257,7 +257,7 @@ def test_copies_of_a_recording_are_one_group_in_a_project(model, tmp_path, capsy
     told = capsys.readouterr().out.splitlines()
     by_chance, left_out = (
         next(line for line in told if line.startswith(f"accuracy on {of}"))
-        for of in ("stretches", "all answers")
+        for of in ("segments", "all answers")
     )
     assert "of 16, of 12 recordings" in left_out
     assert "of 16, of 12 recordings" in by_chance
@@ -291,7 +291,7 @@ def test_a_clip_carries_one_label_until_the_project_says_otherwise(
     assert open_model(project / "model.zip").multi_label
     capsys.readouterr()
     assert cli("project learn", project, "--no-several-labels -q") == 0
-    assert "1 stretch has several labels and is not learned from" in capsys.readouterr().out
+    assert "segments with several labels, not learned from" in capsys.readouterr().out
     assert not open_model(project / "model.zip").multi_label
 
 

@@ -16,7 +16,7 @@ from semisonic.data.datasets.load import load_clips
 RATE = 16000
 
 
-def burst(seed: int) -> np.ndarray:
+def burst(seed):
     """Three seconds of noise that swells and fades at random."""
     rng = np.random.default_rng(seed)
     swell = np.interp(np.linspace(0, 30, 3 * RATE), np.arange(31), rng.random(31))
@@ -24,21 +24,21 @@ def burst(seed: int) -> np.ndarray:
 
 
 @pytest.fixture
-def labelled(tmp_path: Path) -> Clips:
+def labelled(tmp_path):
     for kind, seed in (("a", 1), ("b", 2)):
         (tmp_path / "labelled" / kind).mkdir(parents=True)
         write(tmp_path / "labelled" / kind / "x.wav", burst(seed), RATE)
     return load_clips(tmp_path / "labelled")
 
 
-def pool(folder: Path, sounds: dict[str, np.ndarray]) -> Clips:
+def pool(folder, sounds):
     for name, wave in sounds.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         write(folder / name, wave, RATE)
     return load_clips(folder, labels="none")
 
 
-def test_a_copy_that_was_encoded_anew_leaves_the_pool(labelled: Clips, tmp_path: Path) -> None:
+def test_a_copy_that_was_encoded_anew_leaves_the_pool(labelled, tmp_path):
     sounds = {"again.ogg": 0.5 * burst(1), "x.wav": burst(3)}
     found = clean_pool(pool(tmp_path / "pool", sounds), labelled)
     assert found.clips.file.tolist() == ["x.wav"]
@@ -47,14 +47,14 @@ def test_a_copy_that_was_encoded_anew_leaves_the_pool(labelled: Clips, tmp_path:
     ]
 
 
-def test_a_near_copy_of_the_same_name_leaves_the_pool(labelled: Clips, tmp_path: Path) -> None:
+def test_a_near_copy_of_the_same_name_leaves_the_pool(labelled, tmp_path):
     """A pool that is the labelled set in another quality has the same folders and names."""
     sounds = {"a/x.wav": 0.5 * burst(1), "b/x.wav": burst(7)}
     found = clean_pool(pool(tmp_path / "pool", sounds), labelled)
     assert found.clips.file.tolist() == ["b/x.wav"]
 
 
-def test_only_bytes_are_compared_when_asked_so(labelled: Clips, tmp_path: Path) -> None:
+def test_only_bytes_are_compared_when_asked_so(labelled, tmp_path):
     clips = pool(tmp_path / "pool", {"again.ogg": 0.5 * burst(1), "new.wav": burst(3)})
     shutil.copy(tmp_path / "labelled" / "b" / "x.wav", tmp_path / "pool" / "copy.wav")
     clips = load_clips(tmp_path / "pool", labels="none")
@@ -63,7 +63,7 @@ def test_only_bytes_are_compared_when_asked_so(labelled: Clips, tmp_path: Path) 
     assert found.clips.file.tolist() == ["again.ogg", "new.wav"]
 
 
-def test_copies_among_labelled_clips_cost_the_pool_nothing(tmp_path: Path) -> None:
+def test_copies_among_labelled_clips_cost_the_pool_nothing(tmp_path):
     sounds = {"a/1.wav": burst(1), "b/2.wav": 0.5 * burst(1)}
     labelled = pool(tmp_path / "labelled", sounds)
     clips = pool(tmp_path / "pool", {"1.wav": burst(5), "2.wav": burst(6)})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +12,7 @@ from semisonic.data.clips import Clips
 
 
 @pytest.fixture
-def clips(tmp_path: Path) -> Clips:
+def clips(tmp_path):
     root = tmp_path / "files"
     root.mkdir()
     for i in range(70):
@@ -24,20 +23,20 @@ def clips(tmp_path: Path) -> Clips:
 class Sizes:
     """Counts how often it is asked."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         self.asked: list[str] = []
 
-    def __call__(self, path: Path) -> float | None:
+    def __call__(self, path):
         self.asked.append(path.name)
         return float(path.stat().st_size) if path.exists() else None
 
 
-def facts(clips: Clips, cache: Path | None) -> tuple[list[float | str | None], list[str]]:
+def facts(clips, cache):
     sizes = Sizes()
     return file_facts(clips, clips.file.tolist(), sizes, "size", cache=cache), sorted(sizes.asked)
 
 
-def test_only_new_and_changed_files_are_opened(clips: Clips, tmp_path: Path) -> None:
+def test_only_new_and_changed_files_are_opened(clips, tmp_path):
     cache = tmp_path / "cache"
     first, asked = facts(clips, cache)
     assert first == list(range(70))
@@ -54,19 +53,19 @@ def test_only_new_and_changed_files_are_opened(clips: Clips, tmp_path: Path) -> 
     assert facts(clips, cache)[1] == ["07.wav"], "what cannot be worked out is tried again"
 
 
-def test_without_a_folder_nothing_is_kept(clips: Clips) -> None:
+def test_without_a_folder_nothing_is_kept(clips):
     assert facts(clips, None) == facts(clips, None)
     assert len(facts(clips, None)[1]) == 70
 
 
-def test_another_folder_of_recordings_has_facts_of_its_own(clips: Clips, tmp_path: Path) -> None:
+def test_another_folder_of_recordings_has_facts_of_its_own(clips, tmp_path):
     facts(clips, tmp_path / "cache")
     os.rename(clips.root, tmp_path / "moved")
     moved = clips.with_columns(root=tmp_path / "moved")
     assert len(facts(moved, tmp_path / "cache")[1]) == 70
 
 
-def test_a_torn_journal_costs_its_last_line(clips: Clips, tmp_path: Path) -> None:
+def test_a_torn_journal_costs_its_last_line(clips, tmp_path):
     cache = tmp_path / "cache"
     facts(clips, cache)
     (journal,) = (cache / "files").glob("*.jsonl")
@@ -76,14 +75,14 @@ def test_a_torn_journal_costs_its_last_line(clips: Clips, tmp_path: Path) -> Non
     assert len(asked) == 1
 
 
-def test_a_small_disk_is_told_before(tmp_path: Path) -> None:
+def test_a_small_disk_is_told_before(tmp_path):
     need_disk_space(tmp_path / "new" / "folder", 1000, "samples")
     with pytest.raises(DataError, match=r"features of 5 clips will take 1000000.0 GB more, and"):
         need_disk_space(tmp_path / "new", 10**15, "features of 5 clips")
     assert not (tmp_path / "new").exists()
 
 
-def test_holes_in_files_take_no_room(tmp_path: Path) -> None:
+def test_holes_in_files_take_no_room(tmp_path):
     with open(tmp_path / "sparse", "wb") as file:
         file.truncate(100 << 20)
     (tmp_path / "full").write_bytes(os.urandom(1 << 20))

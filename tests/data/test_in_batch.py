@@ -29,7 +29,7 @@ DEVICES = [
 
 
 @pytest.fixture(scope="module")
-def samples(tmp_path_factory: pytest.TempPathFactory) -> SampleStore:
+def samples(tmp_path_factory):
     """Clips of several lengths and levels, one of them beyond full scale."""
     root = tmp_path_factory.mktemp("clips")
     rng = np.random.default_rng(3)
@@ -42,15 +42,13 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> SampleStore:
     return SampleStore.build(clips, root / "store", sample_rate=RATE)
 
 
-def in_batch(
-    samples: SampleStore, device: str = "cpu", resident: bool | None = None
-) -> OnTheFlyFeatures:
+def in_batch(samples, device="cpu", resident=None):
     front = Frontend(MEL, standardize="none").mel
     return OnTheFlyFeatures(samples, front, MEL.shape, MEL.n_samples, device, resident=resident)
 
 
 @pytest.fixture(scope="module")
-def stored(samples: SampleStore, tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
+def stored(samples, tmp_path_factory):
     return FeatureStore.build(
         samples,
         tmp_path_factory.mktemp("features"),
@@ -63,9 +61,7 @@ def stored(samples: SampleStore, tmp_path_factory: pytest.TempPathFactory) -> Fe
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("resident", [True, False])
-def test_features_are_those_of_the_extractor(
-    samples: SampleStore, device: str, resident: bool
-) -> None:
+def test_features_are_those_of_the_extractor(samples, device, resident):
     features = in_batch(samples, device, resident)
     rows = np.array([7, 2, 2, 10, 0])
     extract = MelExtractor(MEL)
@@ -83,7 +79,7 @@ def test_features_are_those_of_the_extractor(
     np.testing.assert_allclose(found.cpu().numpy()[loud], expected[loud], atol=1e-3)
 
 
-def test_reads_like_the_array_it_stands_in_for(samples: SampleStore, stored: FeatureStore) -> None:
+def test_reads_like_the_array_it_stands_in_for(samples, stored):
     features = in_batch(samples)
     assert len(features) == N
     assert features.shape == stored.array.shape
@@ -94,9 +90,7 @@ def test_reads_like_the_array_it_stands_in_for(samples: SampleStore, stored: Fea
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_streams_give_the_same_batches(
-    samples: SampleStore, stored: FeatureStore, device: str
-) -> None:
+def test_streams_give_the_same_batches(samples, stored, device):
     rows, target = np.array([1, 3, 4, 6, 8, 9, 10]), np.arange(N)
     one, other = (
         Stream(f, rows, batch_size=3, seed=5, target=target, device=device)
@@ -113,7 +107,7 @@ def test_streams_give_the_same_batches(
     np.testing.assert_allclose(torch.cat(parts).numpy(), stored[rows], atol=0.04)
 
 
-def test_another_process_gets_it_without_the_samples(samples: SampleStore) -> None:
+def test_another_process_gets_it_without_the_samples(samples):
     features = in_batch(samples, resident=True)
     first = features.batch([4, 5])
     sent = pickle.dumps(features)
@@ -121,19 +115,17 @@ def test_another_process_gets_it_without_the_samples(samples: SampleStore) -> No
     assert torch.equal(pickle.loads(sent).batch([4, 5]), first)
 
 
-def test_what_does_not_fit_is_copied_batch_by_batch(
-    samples: SampleStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    features = in_batch(samples)
+def test_what_does_not_fit_is_copied_batch_by_batch(samples, monkeypatch, caplog):
+    features = in_batch(samples, "meta")
     monkeypatch.setattr("semisonic.data.batches.free_memory", lambda device: features.n_bytes)
     assert not features._fits()
     assert "each batch is copied there instead" in caplog.text
     monkeypatch.setattr("semisonic.data.batches.free_memory", lambda device: 2 * features.n_bytes)
     assert features._fits()
-    assert not features.is_resident, "on a processor the samples stay where they are"
+    assert not in_batch(samples).is_resident, "on a processor the samples stay where they are"
 
 
-def test_the_first_use_may_be_an_evaluation(samples: SampleStore) -> None:
+def test_the_first_use_may_be_an_evaluation(samples):
     features = in_batch(samples, resident=True)
     weight = torch.ones(1, requires_grad=True)
     with torch.inference_mode():

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
 import soundfile
 
 from semisonic.data.formats.read import read_labels
@@ -15,9 +14,7 @@ from semisonic.data.formats.read import read_labels
 EXAMPLE = Path(__file__).parents[2] / "examples" / "long_recording.py"
 
 
-def test_it_writes_a_recording_its_truth_and_quiet(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_it_writes_a_recording_its_truth_and_quiet(tmp_path, monkeypatch, capsys):
     rng = np.random.default_rng(0)
     for label in ("robin", "wren"):
         (tmp_path / "birds" / label).mkdir(parents=True)

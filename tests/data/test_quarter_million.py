@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
-def test_every_part_is_measured(tmp_path: Path) -> None:
+def test_every_part_is_measured(tmp_path):
     output = tmp_path / "results.json"
     words = ["--clips", "40", "--seconds", "0.5", "--kill", "--workers", "1"]
     words += ["--work", str(tmp_path), "-o", str(output)]

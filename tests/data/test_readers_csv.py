@@ -167,6 +167,16 @@ def test_ambiguous_names_are_not_guessed(tmp_path: Path) -> None:
         read(tmp_path, "file,label\na.wav,x\n")
 
 
+def test_a_name_with_folders_does_not_land_elsewhere(tmp_path: Path) -> None:
+    for file in ("a.wav", "deep/one/b.wav"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_bytes(b"")
+    clips = read(tmp_path, "file,label\none/b.wav,x\n/of/a/machine/a.wav,y\n")
+    assert clips.file.tolist() == ["a.wav", "deep/one/b.wav"]
+    with pytest.raises(DataError, match=r"1 of 1 files are missing: one/a\.wav"):
+        read(tmp_path, "file,label\none/a.wav,x\n")
+
+
 def test_missing_files_are_counted_and_named(folder: Path) -> None:
     rows = "".join(f"gone{i}.wav,x\n" for i in range(7))
     with pytest.raises(DataError) as caught:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-
 import pytest
 
 from semisonic.cli.main import main
@@ -15,12 +12,12 @@ LETTERS = "ABC"
 
 
 @pytest.fixture(autouse=True)
-def quiet_again() -> Iterator[None]:
+def quiet_again():
     yield
     progress.show(False)
 
 
-def touch(root: Path, files: Iterable[str]) -> Path:
+def touch(root, files):
     for file in files:
         path = root / file
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -28,16 +25,14 @@ def touch(root: Path, files: Iterable[str]) -> Path:
     return root
 
 
-def info(folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
+def info(folder, capsys):
     """What ``data info`` says of the names, on both channels."""
     main(["data", "info", str(folder), "--fast"])
     said = capsys.readouterr()
     return said.out + said.err
 
 
-def test_names_of_esc_tell_the_recording_in_any_folder(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_names_of_esc_tell_the_recording_in_any_folder(tmp_path, capsys):
     files = [
         f"{kind}/{fold}-{number}-{take}.ogg"
         for kind, number in (("Rain", 17367), ("Dog", 187207))
@@ -54,7 +49,7 @@ def test_names_of_esc_tell_the_recording_in_any_folder(
     assert set(load_clips(tmp_path, group="file").group.tolist()) == {*files, "Rain/mine.wav"}
 
 
-def test_class_numbers_in_names_must_go_with_the_labels(tmp_path: Path) -> None:
+def test_class_numbers_in_names_must_go_with_the_labels(tmp_path):
     good = [
         f"{kind}/2-10342{i}-{take}-{number}.wav"
         for number, kind in ((3, "cow"), (5, "cat"))
@@ -68,7 +63,7 @@ def test_class_numbers_in_names_must_go_with_the_labels(tmp_path: Path) -> None:
     assert clips.group.tolist() == clips.file.tolist()
 
 
-def test_names_of_urbansound_tell_the_recording_and_dates_do_not(tmp_path: Path) -> None:
+def test_names_of_urbansound_tell_the_recording_and_dates_do_not(tmp_path):
     files = [
         f"{kind}/10003{i}-{number}-0-{n}.wav"
         for number, kind in ((3, "bark"), (7, "drill"))
@@ -110,8 +105,8 @@ def test_names_of_urbansound_tell_the_recording_and_dates_do_not(tmp_path: Path)
     ],
 )
 def test_a_stem_is_offered_with_what_it_would_give_and_never_applied(
-    names: list[str], n_recordings: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+    names, n_recordings, tmp_path, capsys
+):
     touch(tmp_path, [f"{kind}/{name}" for kind in ("one", "two") for name in names])
     clips = load_clips(tmp_path)
     assert clips.group.tolist() == clips.file.tolist()
@@ -130,9 +125,7 @@ def test_a_stem_is_offered_with_what_it_would_give_and_never_applied(
         [f"{'abcdefghijkl'[n]}{n * 7919}.wav" for n in range(12)],
     ],
 )
-def test_names_that_tell_nothing_offer_nothing(
-    names: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_names_that_tell_nothing_offer_nothing(names, tmp_path, capsys):
     for kind in ("dog", "cat"):
         touch(tmp_path / kind, [name.replace("KIND", kind) for name in names])
     said = info(tmp_path, capsys)

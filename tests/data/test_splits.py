@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,13 +11,13 @@ from semisonic.core.errors import DataError, OptionError
 from semisonic.data.clips import Clips, keep_classes
 from semisonic.data.datasets.load import load_clips
 from semisonic.data.recordings import move_straddling, straddling_groups
-from semisonic.data.splits import Split, fold_splits, hold_out, make_folds
+from semisonic.data.splits import fold_splits, hold_out, make_folds
 
 # A recording: its classes, how many clips of it, and its official fold.
 Recording = tuple[tuple[str, ...], int, int]
 
 
-def table(recordings: Sequence[Recording], classes: Sequence[str] | None = None) -> Clips:
+def table(recordings, classes=None):
     rows = [
         {"file": f"r{i:03d}_{k}.wav", "labels": labels, "group": f"r{i:03d}", "fold": fold}
         for i, (labels, n, fold) in enumerate(recordings)
@@ -29,7 +26,7 @@ def table(recordings: Sequence[Recording], classes: Sequence[str] | None = None)
     return Clips.from_rows("/nowhere", rows, classes)
 
 
-def even(n_classes: int, n_recordings: int, n_clips: int = 1, n_folds: int = 0) -> Clips:
+def even(n_classes, n_recordings, n_clips=1, n_folds=0):
     return table(
         [
             ((f"class {c}",), n_clips, r % n_folds + 1 if n_folds else 0)
@@ -39,15 +36,15 @@ def even(n_classes: int, n_recordings: int, n_clips: int = 1, n_folds: int = 0) 
     )
 
 
-def names(clips: Clips, rows: np.ndarray) -> set[str]:
+def names(clips, rows):
     return {clips.ids[row] for row in rows}
 
 
-def groups(clips: Clips, rows: np.ndarray) -> set[str]:
+def groups(clips, rows):
     return set(clips.group[rows].tolist())
 
 
-def check_split(clips: Clips, split: Split) -> None:
+def check_split(clips, split):
     parts = [split.train, split.validation, split.test, split.dropped]
     for part in parts:
         assert (np.diff(part) > 0).all()
@@ -71,12 +68,10 @@ recordings_strategy = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(recordings_strategy, st.integers(0, 3), st.sampled_from([0.0, 0.15, 0.4]), st.randoms())
-def test_splits_do_not_depend_on_order(
-    recordings: list[Recording], seed: int, share: float, random: object
-) -> None:
+def test_splits_do_not_depend_on_order(recordings, seed, share, random):
     clips = table(recordings)
     order = list(range(len(clips)))
-    random.shuffle(order)  # type: ignore[attr-defined]
+    random.shuffle(order)
     mixed = clips[np.array(order)]
     try:
         splits = fold_splits(clips, validation=share, seed=seed, n_folds=3)
@@ -96,9 +91,7 @@ def test_splits_do_not_depend_on_order(
 
 @settings(max_examples=60, deadline=None)
 @given(recordings_strategy, st.integers(0, 3), st.floats(0, 0.9))
-def test_hold_out_keeps_a_recording_of_every_class(
-    recordings: list[Recording], seed: int, share: float
-) -> None:
+def test_hold_out_keeps_a_recording_of_every_class(recordings, seed, share):
     clips = table(recordings)
     rows = np.flatnonzero(clips.is_labelled)
     kept, held = hold_out(clips, rows, share, seed)
@@ -109,7 +102,7 @@ def test_hold_out_keeps_a_recording_of_every_class(
 
 
 @pytest.mark.parametrize("share", [0.1, 0.15, 0.25, 0.5])
-def test_hold_out_is_stratified_and_of_the_size_asked_for(share: float) -> None:
+def test_hold_out_is_stratified_and_of_the_size_asked_for(share):
     clips = even(10, 32)
     kept, held = hold_out(clips, np.arange(320), share, seed=0)
     assert len(held) == round(320 * share)
@@ -118,7 +111,7 @@ def test_hold_out_is_stratified_and_of_the_size_asked_for(share: float) -> None:
     assert len(kept) + len(held) == 320
 
 
-def test_hold_out_of_few_clips_spreads_over_classes() -> None:
+def test_hold_out_of_few_clips_spreads_over_classes():
     # 0.15 of 4 clips is less than one clip a class, yet 6 of 40 have to go.
     clips = even(10, 4)
     chosen = []
@@ -131,7 +124,7 @@ def test_hold_out_of_few_clips_spreads_over_classes() -> None:
     assert len(set(chosen)) > 1  # not always the first classes
 
 
-def test_seed_and_purpose_choose() -> None:
+def test_seed_and_purpose_choose():
     clips = even(4, 20)
     rows = np.arange(80)
     first = hold_out(clips, rows, 0.2, 0)[1].tolist()
@@ -140,7 +133,7 @@ def test_seed_and_purpose_choose() -> None:
     assert first != hold_out(clips, rows, 0.2, 0, "another purpose")[1].tolist()
 
 
-def test_official_folds_are_kept() -> None:
+def test_official_folds_are_kept():
     clips = even(3, 10, n_clips=2, n_folds=5)
     splits = fold_splits(clips, validation=0.25)
     assert [split.fold for split in splits] == [1, 2, 3, 4, 5]
@@ -152,7 +145,7 @@ def test_official_folds_are_kept() -> None:
         assert len(split.dropped) == 0
 
 
-def test_previous_fold_is_cyclic() -> None:
+def test_previous_fold_is_cyclic():
     clips = even(3, 10, n_folds=5)
     for split in fold_splits(clips, validation_fold="previous"):
         previous = 5 if split.fold == 1 else split.fold - 1
@@ -161,13 +154,13 @@ def test_previous_fold_is_cyclic() -> None:
         check_split(clips, split)
 
 
-def test_no_validation() -> None:
+def test_no_validation():
     for split in fold_splits(even(3, 10, n_folds=5), validation=0.0):
         assert len(split.validation) == 0
         assert len(split.train) == 24
 
 
-def straddler() -> Clips:
+def straddler():
     """Recording "x" has two clips in fold 1 and one in fold 2."""
     rows = [
         {"file": f"{c}{f}{i}.wav", "labels": c, "group": f"{c}{f}{i}", "fold": f}
@@ -182,7 +175,7 @@ def straddler() -> Clips:
     return Clips.from_rows("/nowhere", rows)
 
 
-def test_straddling_recordings_are_dropped_from_training() -> None:
+def test_straddling_recordings_are_dropped_from_training():
     clips = straddler()
     assert straddling_groups(clips) == ["x"]
     splits = {split.fold: split for split in fold_splits(clips, validation=0.2)}
@@ -194,7 +187,7 @@ def test_straddling_recordings_are_dropped_from_training() -> None:
         assert names(clips, split.test) == names(clips, np.flatnonzero(clips.fold == split.fold))
 
 
-def test_straddling_recordings_can_be_moved() -> None:
+def test_straddling_recordings_can_be_moved():
     clips = straddler()
     moved = move_straddling(clips)
     assert straddling_groups(moved) == []
@@ -206,7 +199,7 @@ def test_straddling_recordings_can_be_moved() -> None:
         assert names(clips, split.test) == names(clips, np.flatnonzero(moved.fold == split.fold))
 
 
-def test_straddling_recordings_can_be_kept_or_refused() -> None:
+def test_straddling_recordings_can_be_kept_or_refused():
     clips = straddler()
     kept = {split.fold: split for split in fold_splits(clips, straddling="keep")}
     assert "x" in groups(clips, kept[1].test)
@@ -217,7 +210,7 @@ def test_straddling_recordings_can_be_kept_or_refused() -> None:
         fold_splits(clips, straddling="error")
 
 
-def test_previous_fold_shares_nothing_with_training_either() -> None:
+def test_previous_fold_shares_nothing_with_training_either():
     clips = straddler()
     splits = {s.fold: s for s in fold_splits(clips, validation_fold="previous")}
     for split in splits.values():
@@ -226,7 +219,7 @@ def test_previous_fold_shares_nothing_with_training_either() -> None:
     assert names(clips, splits[3].dropped) == {"x0.wav", "x1.wav"}
 
 
-def test_unlabelled_and_foldless_rows() -> None:
+def test_unlabelled_and_foldless_rows():
     rows = [{"file": f"{c}{i}.wav", "labels": c, "fold": i % 2 + 1} for c in "ab" for i in range(6)]
     rows += [{"file": "extra.wav", "labels": "a"}, {"file": "pool.wav"}]
     clips = Clips.from_rows("/nowhere", rows)
@@ -236,7 +229,7 @@ def test_unlabelled_and_foldless_rows() -> None:
         assert "pool.wav" not in names(clips, used)
 
 
-def test_made_folds_are_balanced_and_keep_recordings_together() -> None:
+def test_made_folds_are_balanced_and_keep_recordings_together():
     rng = np.random.default_rng(0)
     clips = table([((f"c{c}",), int(rng.integers(1, 6)), 0) for c in range(6) for _ in range(20)])
     fold = make_folds(clips, 5, seed=0)
@@ -250,14 +243,14 @@ def test_made_folds_are_balanced_and_keep_recordings_together() -> None:
     assert make_folds(clips, 5, seed=1).tolist() != fold.tolist()
 
 
-def test_even_classes_give_even_folds() -> None:
+def test_even_classes_give_even_folds():
     clips = even(7, 10)
     fold = make_folds(clips, 5, seed=3)
     for c in range(7):
         assert np.bincount(fold[clips.target() == c])[1:].tolist() == [2] * 5
 
 
-def test_too_few_recordings() -> None:
+def test_too_few_recordings():
     clips = table([(("a",), 5, 0), (("b",), 5, 0), (("b",), 5, 0), (("c",), 1, 0)])
     with pytest.raises(DataError, match=r"4 labelled recordings, expected at least 5"):
         fold_splits(clips)
@@ -269,13 +262,13 @@ def test_too_few_recordings() -> None:
     assert [len(split.test) for split in splits] == [5, 5]
 
 
-def test_a_class_in_one_official_fold_is_an_error() -> None:
+def test_a_class_in_one_official_fold_is_an_error():
     clips = table([(("a",), 1, 1), (("a",), 1, 2), (("b",), 1, 1), (("b",), 1, 1)])
     with pytest.raises(DataError, match="fold 1: b would be tested, but no training clip is left"):
         fold_splits(clips)
 
 
-def test_wrong_options() -> None:
+def test_wrong_options():
     clips = even(2, 10, n_folds=5)
     for options, message in [
         ({"validation": 1.0}, "validation: found 1.0"),
@@ -285,7 +278,7 @@ def test_wrong_options() -> None:
         ({"straddling": "dropped"}, "did you mean 'drop'"),
     ]:
         with pytest.raises(OptionError, match=message):
-            fold_splits(clips, **options)  # type: ignore[arg-type]
+            fold_splits(clips, **options)
     with pytest.raises(DataError, match="expected at least 3"):
         fold_splits(even(2, 10, n_folds=2), validation_fold="previous")
     with pytest.raises(DataError, match="expected at least 2"):
@@ -294,7 +287,7 @@ def test_wrong_options() -> None:
         hold_out(clips, np.arange(20), 1.5, 0)
 
 
-def test_keep_classes() -> None:
+def test_keep_classes():
     rows = [
         {"file": "a.wav", "labels": ("x", "y")},
         {"file": "b.wav", "labels": "z"},
@@ -309,7 +302,7 @@ def test_keep_classes() -> None:
         keep_classes(clips, ["w"])
 
 
-def test_real_esc50(shared_data: Path) -> None:
+def test_real_esc50(shared_data):
     clips = load_clips(shared_data / "esc50-meta")
     assert straddling_groups(clips) == ["131943", "134049", "209698", "234879"]
     n_dropped = 0
@@ -325,7 +318,7 @@ def test_real_esc50(shared_data: Path) -> None:
     assert straddling_groups(move_straddling(clips)) == []
 
 
-def test_large_recordings_are_taken_only_when_a_class_has_no_smaller_ones() -> None:
+def test_large_recordings_are_taken_only_when_a_class_has_no_smaller_ones():
     clips = table([(("big",), 10, 0)] * 4 + [(("mixed",), 11, 0)] * 2 + [(("mixed",), 2, 0)] * 11)
     for seed in range(5):
         _, held = hold_out(clips, np.arange(len(clips)), 0.15, seed)

@@ -2,13 +2,7 @@ from __future__ import annotations
 
 import os
 import pickle
-import signal
-import subprocess
-import sys
 import threading
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +12,6 @@ from semisonic.core.errors import DataError, OptionError
 from semisonic.data.clips import Clips
 from semisonic.data.feature_store import FeatureStore
 from semisonic.data.sample_store import SampleStore
-from waiting import until
 
 RATE, N_SAMPLES, SHAPE = 8000, 2400, (2, 4, 5)
 
@@ -28,12 +21,12 @@ class Extractor:
 
     made = 0
 
-    def __init__(self) -> None:
+    def __init__(self):
         type(self).made += 1
         self.thread: int | None = None
         self.buffer = np.empty(SHAPE, np.float32)
 
-    def __call__(self, x: np.ndarray) -> np.ndarray:
+    def __call__(self, x):
         assert x.dtype == np.float32
         assert x.shape == (N_SAMPLES,)
         self.thread = self.thread or threading.get_ident()
@@ -42,11 +35,11 @@ class Extractor:
         return self.buffer
 
 
-def expected(x: np.ndarray) -> np.ndarray:
+def expected(x):
     return x[: 40 * 60].reshape(*SHAPE, 60).mean(axis=-1) * 100
 
 
-def table(root: Path, n: int) -> Clips:
+def table(root, n):
     for i in range(n):
         path = root / f"{i:02d}.wav"
         if not path.exists():
@@ -56,24 +49,22 @@ def table(root: Path, n: int) -> Clips:
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
+def root(tmp_path):
     path = tmp_path / "recordings"
     path.mkdir()
     return path
 
 
-def samples(clips: Clips, tmp_path: Path) -> SampleStore:
+def samples(clips, tmp_path):
     return SampleStore.build(clips, tmp_path / "samples", sample_rate=RATE)
 
 
-def build(
-    store: SampleStore, tmp_path: Path, make: Callable[[], Any] = Extractor, **options: Any
-) -> FeatureStore:
+def build(store, tmp_path, make=Extractor, **options):
     options = {"key": "k", "shape": SHAPE, "n_samples": N_SAMPLES, "workers": 2, **options}
     return FeatureStore.build(store, tmp_path / "features", extractor=make, **options)
 
 
-def check(features: FeatureStore, store: SampleStore) -> None:
+def check(features, store):
     assert len(features) == len(store)
     assert features.array.shape == (len(store), *SHAPE)
     assert features.array.dtype == np.float16
@@ -86,7 +77,7 @@ def check(features: FeatureStore, store: SampleStore) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_rows_are_those_of_the_samples(root: Path, tmp_path: Path, workers: int) -> None:
+def test_rows_are_those_of_the_samples(root, tmp_path, workers):
     store = samples(table(root, 30), tmp_path)
     Extractor.made = 0
     features = build(store, tmp_path, workers=workers)
@@ -99,7 +90,7 @@ def test_rows_are_those_of_the_samples(root: Path, tmp_path: Path, workers: int)
     assert build(store, tmp_path).report.n_reused == 30
 
 
-def test_only_what_changed_is_computed(root: Path, tmp_path: Path) -> None:
+def test_only_what_changed_is_computed(root, tmp_path):
     first = samples(table(root, 20), tmp_path)
     before = build(first, tmp_path)
     copy = before.array.copy()
@@ -114,7 +105,7 @@ def test_only_what_changed_is_computed(root: Path, tmp_path: Path) -> None:
     assert build(later, tmp_path).report.n_decoded == 0
 
 
-def test_a_failed_clip_has_no_row(root: Path, tmp_path: Path) -> None:
+def test_a_failed_clip_has_no_row(root, tmp_path):
     clips = table(root, 10)
     (root / "04.wav").write_text("no sound")
     store = samples(clips, tmp_path)
@@ -122,23 +113,11 @@ def test_a_failed_clip_has_no_row(root: Path, tmp_path: Path) -> None:
     check(build(store, tmp_path), store)
 
 
-def test_rows_behind_a_torn_end_are_made_again(root: Path, tmp_path: Path) -> None:
-    store = samples(table(root, 20), tmp_path)
-    build(store, tmp_path)
-    row_bytes = 2 * int(np.prod(SHAPE))
-    os.truncate(tmp_path / "features" / "data-1.bin", 7 * row_bytes + 3)
-    features = build(store, tmp_path)
-    assert (features.report.n_decoded, features.report.n_reused) == (13, 7)
-    check(features, store)
-
-
 @pytest.mark.parametrize(
     ("options", "word"),
     [({"key": "other"}, "other"), ({"shape": (2, 5, 4)}, "shape"), ({"n_samples": 5}, "n_samples")],
 )
-def test_another_front_end_in_the_same_folder_is_an_error(
-    root: Path, tmp_path: Path, options: dict[str, Any], word: str
-) -> None:
+def test_another_front_end_in_the_same_folder_is_an_error(root, tmp_path, options, word):
     store = samples(table(root, 3), tmp_path)
     build(store, tmp_path)
     with pytest.raises(DataError, match=word):
@@ -147,7 +126,7 @@ def test_another_front_end_in_the_same_folder_is_an_error(
 
 
 @pytest.mark.parametrize("value", [65520.0, -1e6, np.nan, np.inf])
-def test_what_float16_cannot_hold_is_an_error(root: Path, tmp_path: Path, value: float) -> None:
+def test_what_float16_cannot_hold_is_an_error(root, tmp_path, value):
     store = samples(table(root, 3), tmp_path)
     bad = np.zeros(SHAPE, np.float32)
     bad[1, 2, 3] = value
@@ -157,7 +136,7 @@ def test_what_float16_cannot_hold_is_an_error(root: Path, tmp_path: Path, value:
     assert build(store, tmp_path, lambda: lambda x: bad).array.max() == 65504.0
 
 
-def test_a_wrong_shape_is_an_error(root: Path, tmp_path: Path) -> None:
+def test_a_wrong_shape_is_an_error(root, tmp_path):
     store = samples(table(root, 3), tmp_path)
     with pytest.raises(DataError, match=r"\(2, 4\).*\(2, 4, 5\)"):
         build(store, tmp_path, lambda: lambda x: np.zeros((2, 4)))
@@ -165,36 +144,12 @@ def test_a_wrong_shape_is_an_error(root: Path, tmp_path: Path) -> None:
         build(store, tmp_path, shape=(2, 0, 5))
 
 
-def test_nothing_in_nothing_out(root: Path, tmp_path: Path) -> None:
-    store = samples(Clips.from_rows(root, [{"file": "missing.wav"}]), tmp_path)
-    assert build(store, tmp_path).array.shape == (0, *SHAPE)
-
-
-def test_an_error_of_the_front_end_keeps_finished_rows(root: Path, tmp_path: Path) -> None:
-    store = samples(table(root, 30), tmp_path)
-    count = iter(range(100))
-
-    def fail_later() -> Callable[[np.ndarray], np.ndarray]:
-        def extract(x: np.ndarray) -> np.ndarray:
-            if next(count) == 20:
-                raise ZeroDivisionError
-            return expected(x)
-
-        return extract
-
-    with pytest.raises(ZeroDivisionError):
-        build(store, tmp_path, fail_later)
-    features = build(store, tmp_path)
-    assert features.report.n_reused > 0
-    check(features, store)
-
-
-def test_torch_keeps_its_threads_out_of_ours(root: Path, tmp_path: Path) -> None:
+def test_torch_keeps_its_threads_out_of_ours(root, tmp_path):
     torch = pytest.importorskip("torch")
     seen = []
 
-    def make() -> Callable[[np.ndarray], np.ndarray]:
-        def extract(x: np.ndarray) -> np.ndarray:
+    def make():
+        def extract(x):
             seen.append(torch.get_num_threads())
             return expected(x)
 
@@ -210,59 +165,18 @@ def test_torch_keeps_its_threads_out_of_ours(root: Path, tmp_path: Path) -> None
         torch.set_num_threads(n_threads)
 
 
-def test_another_process_can_have_it(root: Path, tmp_path: Path) -> None:
+def test_another_process_can_have_it(root, tmp_path):
     store = samples(table(root, 20), tmp_path)
     data = pickle.dumps(build(store, tmp_path))
     assert len(data) < 10_000
     check(pickle.loads(data), store)
 
 
-SCRIPT = """
-import sys, time
-from pathlib import Path
-import numpy as np
-from semisonic.data import cache as journal
-from semisonic.data.clips import Clips
-from semisonic.data.feature_store import FeatureStore
-from semisonic.data.sample_store import SampleStore
-root, folder = Path(sys.argv[1]), Path(sys.argv[2])
-journal.FLUSH_INTERVAL = 0.01
-seen = []
-def extract(x):
-    seen.append(x)
-    time.sleep(0.02 if len(seen) < 40 else 3600)  # never gets to its end
-    return x[:2400].reshape(2, 4, 5, 60).mean(axis=-1) * 100
-clips = Clips.from_rows(root, [{"file": p.name} for p in root.iterdir()])
-samples = SampleStore.build(clips, folder / "samples", sample_rate=8000)
-FeatureStore.build(samples, folder / "features", extractor=lambda: extract, key="k",
-                   shape=(2, 4, 5), n_samples=2400, workers=2)
-"""
-
-
-def test_a_killed_build_goes_on_where_it_was(root: Path, tmp_path: Path) -> None:
-    clips = table(root, 60)
-    command = [sys.executable, "-c", SCRIPT, str(root), str(tmp_path)]
-    process = subprocess.Popen(command)
-    journal = tmp_path / "features" / "journal-1.jsonl"
-    until(lambda: journal.exists() and journal.read_bytes().count(b"\n") >= 10, process)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    finished = journal.read_bytes().count(b"\n")
-    assert 10 <= finished < 60
-    store = samples(clips, tmp_path)
-    assert store.report.n_decoded == 0
-    features = build(store, tmp_path)
-    assert features.report.n_reused == finished
-    check(features, store)
-
-
-def test_a_kill_while_rows_are_moved_loses_nothing(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_kill_while_rows_are_moved_loses_nothing(root, tmp_path, monkeypatch):
     build(samples(table(root, 20), tmp_path), tmp_path)
     later = samples(table(root, 20)[5:], tmp_path)
 
-    def killed(*_: object) -> None:
+    def killed(*_):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

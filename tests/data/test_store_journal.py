@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,11 +8,11 @@ from semisonic.data import cache as module
 from semisonic.data.cache import Journal
 
 
-def nothing() -> None:
+def nothing():
     pass
 
 
-def test_records_are_kept(tmp_path: Path) -> None:
+def test_records_are_kept(tmp_path):
     path = tmp_path / "j"
     records = [["a", 1, None], ["ü\n\udc80", 0.1, []]]
     for record in records:
@@ -26,7 +24,7 @@ def test_records_are_kept(tmp_path: Path) -> None:
         assert list(journal.records()) == [*records, ["last"]]
 
 
-def test_data_come_first(tmp_path: Path) -> None:
+def test_data_come_first(tmp_path):
     path = tmp_path / "j"
     seen = []
     with Journal(path, lambda: seen.append(path.read_bytes())) as journal:
@@ -38,8 +36,8 @@ def test_data_come_first(tmp_path: Path) -> None:
     assert path.read_bytes() == b"[1]\n[2]\n"
 
 
-def test_nothing_is_written_when_the_data_cannot_be(tmp_path: Path) -> None:
-    def fail() -> None:
+def test_nothing_is_written_when_the_data_cannot_be(tmp_path):
+    def fail():
         raise OSError
 
     with pytest.raises(OSError), Journal(tmp_path / "j", fail) as journal:
@@ -47,12 +45,10 @@ def test_nothing_is_written_when_the_data_cannot_be(tmp_path: Path) -> None:
     assert (tmp_path / "j").read_bytes() == b""
 
 
-def test_ctrl_c_while_the_disk_is_at_work_doubles_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ctrl_c_while_the_disk_is_at_work_doubles_nothing(tmp_path, monkeypatch):
     presses = iter([KeyboardInterrupt])
 
-    def sync(_: int) -> None:
+    def sync(_):
         for press in presses:
             raise press
 
@@ -63,7 +59,7 @@ def test_ctrl_c_while_the_disk_is_at_work_doubles_nothing(
     assert (tmp_path / "j").read_bytes() == b"[1]\n"
 
 
-def test_work_waits_for_a_moment_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_work_waits_for_a_moment_only(tmp_path, monkeypatch):
     now = 100.0
     monkeypatch.setattr(module.time, "monotonic", lambda: now)
     with Journal(tmp_path / "j", nothing) as journal:
@@ -76,9 +72,7 @@ def test_work_waits_for_a_moment_only(tmp_path: Path, monkeypatch: pytest.Monkey
 
 @settings(max_examples=60, deadline=None)
 @given(n=st.integers(0, 4), cut=st.integers(0, 9000), size=st.sampled_from([1, 5, 5000]))
-def test_a_cut_loses_the_last_line_alone(
-    tmp_path_factory: pytest.TempPathFactory, n: int, cut: int, size: int
-) -> None:
+def test_a_cut_loses_the_last_line_alone(tmp_path_factory, n, cut, size):
     path = tmp_path_factory.mktemp("journal") / "j"
     lines = [f'["{i}","{"x" * size}"]\n'.encode() for i in range(n)]
     whole = b"".join(lines)

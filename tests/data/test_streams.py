@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
@@ -10,23 +7,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semisonic.core.errors import DataError, OptionError
-from semisonic.data.batches import Batch, RowGatherer, Stream, batches
+from semisonic.data.batches import RowGatherer, Stream, batches
 
 N = 50
 FEATURES = np.arange(N * 12, dtype=np.float16).reshape(N, 1, 3, 4)
 
 
-def stream(rows: Any = None, **options: Any) -> Stream:
+def stream(rows=None, **options):
     options = {"batch_size": 8, "seed": 0, **options}
     return Stream(FEATURES, np.arange(N) if rows is None else rows, **options)
 
 
-def epoch(s: Stream, number: int) -> list[Batch]:
+def epoch(s, number):
     first = number * s.steps_per_epoch
     return [s.at(step) for step in range(first, first + s.steps_per_epoch)]
 
 
-def rows_of(parts: list[Batch]) -> list[int]:
+def rows_of(parts):
     return torch.cat([part.row for part in parts]).tolist()
 
 
@@ -39,9 +36,7 @@ def rows_of(parts: list[Batch]) -> list[int]:
     min_batch=st.integers(1, 5),
     shuffle=st.booleans(),
 )
-def test_every_row_stands_once_in_every_epoch(
-    n: int, batch_size: int, seed: int, number: int, min_batch: int, shuffle: bool
-) -> None:
+def test_every_row_stands_once_in_every_epoch(n, batch_size, seed, number, min_batch, shuffle):
     rows = np.random.default_rng(seed).permutation(N)[:n]
     s = stream(rows, batch_size=batch_size, seed=seed, min_batch=min_batch, shuffle=shuffle)
     parts = epoch(s, number)
@@ -58,13 +53,13 @@ def test_every_row_stands_once_in_every_epoch(
         np.testing.assert_array_equal(part.x, FEATURES[part.row.numpy()])
 
 
-def test_a_single_last_row_goes_into_the_batch_before() -> None:
+def test_a_single_last_row_goes_into_the_batch_before():
     assert [len(part.row) for part in epoch(stream(np.arange(17)), 0)] == [8, 9]
     assert [len(part.row) for part in epoch(stream(np.arange(18)), 0)] == [8, 8, 2]
     assert [len(part.row) for part in epoch(stream(np.arange(1)), 0)] == [1]
 
 
-def test_a_step_needs_no_steps_before_it() -> None:
+def test_a_step_needs_no_steps_before_it():
     ordered = [stream().at(step) for step in range(20)]
     s = stream()
     for step in (13, 2, 19, 13, 0, 6, 7):
@@ -72,8 +67,8 @@ def test_a_step_needs_no_steps_before_it() -> None:
         assert torch.equal(s.at(step).x, ordered[step].x)
 
 
-def test_order_depends_on_seed_name_and_epoch() -> None:
-    def order(number: int = 0, **options: Any) -> list[int]:
+def test_order_depends_on_seed_name_and_epoch():
+    def order(number=0, **options):
         return rows_of(epoch(stream(**options), number))
 
     assert order() == order()
@@ -82,7 +77,7 @@ def test_order_depends_on_seed_name_and_epoch() -> None:
     assert all(other != order() for other in others)
 
 
-def test_targets_follow_their_rows() -> None:
+def test_targets_follow_their_rows():
     classes = np.arange(N) * 3 % 7
     for part in epoch(stream(target=classes), 2):
         assert part.y is not None
@@ -97,7 +92,7 @@ def test_targets_follow_their_rows() -> None:
 
 
 @pytest.mark.parametrize("world", [2, 3, 4])
-def test_processes_share_the_batch(world: int) -> None:
+def test_processes_share_the_batch(world):
     s = stream(np.arange(N - 2), target=np.arange(N), min_batch=world)
     for step in range(2 * s.steps_per_epoch):
         whole = s.at(step)
@@ -106,10 +101,10 @@ def test_processes_share_the_batch(world: int) -> None:
         assert max(len(p.row) for p in parts) - min(len(p.row) for p in parts) <= 1
         for part in parts:
             np.testing.assert_array_equal(part.x, FEATURES[part.row.numpy()])
-            assert torch.equal(part.y, part.row)  # type: ignore[arg-type]
+            assert torch.equal(part.y, part.row)
 
 
-def test_a_batch_too_small_for_all_processes_is_told_at_the_first_step() -> None:
+def test_a_batch_too_small_for_all_processes_is_told_at_the_first_step():
     s = stream(np.arange(18))  # 8, 8, 2
     with pytest.raises(DataError, match="min_batch=4"):
         s.at(0, 0, 4)
@@ -117,11 +112,11 @@ def test_a_batch_too_small_for_all_processes_is_told_at_the_first_step() -> None
     assert [len(s.at(1, rank, 4).row) for rank in range(4)] == [3, 3, 2, 2]
 
 
-def test_transform_depends_on_step_and_rank_alone() -> None:
-    def add_noise(x: torch.Tensor, numbers: torch.Generator) -> torch.Tensor:
+def test_transform_depends_on_step_and_rank_alone():
+    def add_noise(x, numbers):
         return x + torch.rand(x.shape, generator=numbers)
 
-    def noise(step: int, rank: int = 0, world: int = 1, **options: Any) -> torch.Tensor:
+    def noise(step, rank=0, world=1, **options):
         noisy = stream(transform=add_noise, **options).at(step, rank, world)
         plain = stream(**options).at(step, rank, world)
         return noisy.x - plain.x
@@ -132,7 +127,7 @@ def test_transform_depends_on_step_and_rank_alone() -> None:
     assert all(not torch.equal(noise(9)[:4], other[:4]) for other in others)
 
 
-def test_evaluation_batches_are_in_order() -> None:
+def test_evaluation_batches_are_in_order():
     rows = np.array([5, 3, 40, 3, 0])
     parts = list(batches(FEATURES, rows, 2))
     assert [len(part.row) for part in parts] == [2, 2, 1]
@@ -142,7 +137,7 @@ def test_evaluation_batches_are_in_order() -> None:
     assert list(batches(FEATURES, [], 2)) == []
 
 
-def test_a_mapped_file_gives_the_same(tmp_path: Path) -> None:
+def test_a_mapped_file_gives_the_same(tmp_path):
     np.save(tmp_path / "a.npy", FEATURES)
     mapped = np.load(tmp_path / "a.npy", mmap_mode="r")
     s = Stream(mapped, np.arange(N), batch_size=8, seed=0)
@@ -154,7 +149,7 @@ def test_a_mapped_file_gives_the_same(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kept", [True, False])
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
-def test_another_device_keeps_the_rows_if_they_fit(kept: bool, dtype: type) -> None:
+def test_another_device_keeps_the_rows_if_they_fit(kept, dtype):
     # The meta device holds no numbers, but shows where tensors are and of which shape.
     features = FEATURES.astype(dtype)
     n_bytes = 20 * features[0].nbytes
@@ -165,7 +160,7 @@ def test_another_device_keeps_the_rows_if_they_fit(kept: bool, dtype: type) -> N
 
 
 @pytest.mark.parametrize("device", ["cuda", "mps"])
-def test_batches_of_an_accelerator_are_those_of_the_cpu(device: str) -> None:
+def test_batches_of_an_accelerator_are_those_of_the_cpu(device):
     available = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
     if not available[device]():
         pytest.skip(f"no {device} here")
@@ -176,7 +171,7 @@ def test_batches_of_an_accelerator_are_those_of_the_cpu(device: str) -> None:
             found, expected = s.at(step), stream(rows, target=np.arange(N)).at(step)
             assert found.x.device.type == device
             assert torch.equal(found.x.cpu(), expected.x)
-            assert torch.equal(found.y.cpu(), expected.y)  # type: ignore[union-attr, arg-type]
+            assert torch.equal(found.y.cpu(), expected.y)
     for part in batches(FEATURES, rows, 8, device):
         np.testing.assert_array_equal(part.x.cpu(), FEATURES[part.row.numpy()])
 
@@ -184,26 +179,25 @@ def test_batches_of_an_accelerator_are_those_of_the_cpu(device: str) -> None:
 @pytest.mark.parametrize(
     "rows", [[], [N], [-1], [0.5], np.ones(N, bool), np.zeros((2, 2), int), [[1]]]
 )
-def test_wrong_rows_are_errors(rows: Any) -> None:
+def test_wrong_rows_are_errors(rows):
     with pytest.raises(DataError, match="'labelled'"):
         stream(rows)
 
 
 @pytest.mark.parametrize(
-    "target",
-    [np.zeros(N - 1, int), np.zeros(N), np.full(N, -1), np.zeros((N, 2, 2))],
+    "target", [np.zeros(N - 1, int), np.zeros(N), np.full(N, -1), np.zeros((N, 2, 2))]
 )
-def test_wrong_targets_are_errors(target: np.ndarray) -> None:
+def test_wrong_targets_are_errors(target):
     with pytest.raises(DataError, match="target of 'labelled'"):
         stream(target=target)
 
 
-def test_rows_without_label_may_exist_where_they_are_not_used() -> None:
+def test_rows_without_label_may_exist_where_they_are_not_used():
     target = np.where(np.arange(N) < 10, 1, -1)
     assert stream(np.arange(10), target=target).at(0).y is not None
 
 
-def test_wrong_numbers_are_errors() -> None:
+def test_wrong_numbers_are_errors():
     with pytest.raises(OptionError, match="batch_size"):
         stream(batch_size=0)
     with pytest.raises(OptionError, match="batch_size"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,14 +14,14 @@ from semisonic.data.datasets.load import load_clips
 from semisonic.data.summary import describe
 
 
-def sound(folder: Path, name: str, duration: float, rate: int = 8000) -> None:
+def sound(folder, name, duration, rate=8000):
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
     x = np.random.default_rng(0).normal(size=round(duration * rate)).astype(np.float32) * 0.1
     write(folder / name, x, rate)
 
 
 @pytest.fixture
-def clips(tmp_path: Path) -> Clips:
+def clips(tmp_path):
     sound(tmp_path, "a.wav", 1.0)
     sound(tmp_path, "b.wav", 2.0)
     sound(tmp_path, "c.flac", 6.0, 16000)
@@ -37,7 +36,7 @@ def clips(tmp_path: Path) -> Clips:
     return Clips.from_rows(tmp_path, rows, classes=("rain", "dog", "never"), name="mine")
 
 
-def test_counts(clips: Clips) -> None:
+def test_counts(clips):
     found = describe(clips)
     assert (found.n_clips, found.n_files, found.n_labelled, found.n_multi_label) == (5, 4, 4, 1)
     assert found.n_recordings == 3
@@ -51,7 +50,7 @@ def test_counts(clips: Clips) -> None:
     assert [file for file, _ in found.bad_files] == ["bad.wav"]
 
 
-def test_lengths_are_those_of_the_clips(clips: Clips) -> None:
+def test_lengths_are_those_of_the_clips(clips):
     durations = describe(clips).durations
     assert durations is not None
     assert durations.shortest == pytest.approx(1.0)
@@ -60,7 +59,7 @@ def test_lengths_are_those_of_the_clips(clips: Clips) -> None:
     assert durations.total_hours == pytest.approx((1.0 + 2.0 + 3.0 + 2.5) / 3600)
 
 
-def test_fast_opens_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fast_opens_nothing(tmp_path, monkeypatch):
     for i in range(3):
         (tmp_path / f"{i}.wav").write_bytes(b"not audio")
     monkeypatch.setattr(windows, "probe", lambda file: pytest.fail("a file was opened"))
@@ -71,7 +70,7 @@ def test_fast_opens_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert "lengths" not in found.facts()
 
 
-def test_text_and_json(clips: Clips) -> None:
+def test_text_and_json(clips):
     found = describe(clips)
     text = str(found)
     assert "5 (4 with a label, 1 without, 1 with several labels)" in text
@@ -82,14 +81,14 @@ def test_text_and_json(clips: Clips) -> None:
     assert again["per_class"] == {"rain": 3, "dog": 2, "never": 0}
 
 
-def test_empty_table(tmp_path: Path) -> None:
+def test_empty_table(tmp_path):
     found = describe(Clips.from_rows(tmp_path, []))
     assert found.n_clips == 0
     assert found.durations is None
     assert "0 with a label" in str(found)
 
 
-def test_real_esc10(shared_data: Path) -> None:
+def test_real_esc10(shared_data):
     found = describe(load_clips(shared_data / "esc10"))
     assert found.n_clips == 400
     assert found.n_recordings == 304

@@ -133,15 +133,10 @@ def test_a_failure_half_way_leaves_whole_files_only(
     assert {path: path.stat().st_mtime_ns for path in done} == done
 
 
-def test_true_labels_are_kept_for_measuring(tmp_path: Path) -> None:
-    options = changed(label_noise=0.5, n_pool=6, pool_outside=0.0)
-    make_synth(tmp_path / "set", options)
-    noisy, _ = load_synth(tmp_path / "set")
-    true, pool = load_synth(tmp_path / "set", true_labels=True)
-    wrong = noisy.target() != true.target()
-    assert 0.3 < wrong.mean() < 0.7
+def test_the_pool_can_be_read_with_its_labels_for_measuring(small: Path) -> None:
+    true, pool = load_synth(small, true_labels=True)
     assert [row[0] for row in true.labels] == [str(g).rsplit("-", 1)[0] for g in true.group]
-    assert pool.is_labelled.all()
+    assert 4 <= pool.is_labelled.sum() <= 8, "sounds outside the classes have no label"
     assert pool.classes == true.classes
 
 
@@ -152,9 +147,7 @@ big = st.builds(
     clips_per_recording=st.integers(1, 3),
     n_folds=st.integers(2, 4),
     n_pool=st.integers(0, 300),
-    pool_outside=st.floats(0, 1),
     mixtures=st.floats(0, 1),
-    label_noise=st.floats(0, 1),
     seed=st.integers(0, 10**6),
 )
 
@@ -174,29 +167,21 @@ def test_a_plan_keeps_its_promises(options: SynthOptions) -> None:
         own = [item for item in items if item.take.sounds[0] == name]
         assert len(own) == options.clips_per_class
         mixed = sum(len(item.take.sounds) > 1 for item in own)
-        wrong = sum(set(item.labels) != set(item.take.sounds) for item in own)
         assert abs(mixed - options.mixtures * len(own)) <= 3
-        if options.n_classes > 3:  # with few classes a mixture may hold them all
-            assert abs(wrong - options.label_noise * len(own)) <= 3
+        assert all(item.labels == item.take.sounds for item in own)
     assert all(len(set(item.take.sounds)) == len(item.take.sounds) for item in (*items, *pool))
     assert all(item.labels == () for item in pool)
 
 
 def test_the_share_of_strange_sounds_in_the_pool() -> None:
-    options = SynthOptions(n_pool=600, pool_outside=0.25)
+    options = SynthOptions(n_pool=600)
     sounds = [item.take.sounds[0] for item in pool_items(options)]
     strange = [name for name in sounds if name not in options.classes]
-    assert abs(len(strange) - 150) <= 6
+    assert abs(len(strange) - 120) <= 6
     assert len(set(strange)) > 8
     known = Counter(name for name in sounds if name in options.classes)
     assert set(known) == set(options.classes)
     assert min(known.values()) > 0.6 * max(known.values())
-
-
-def test_labels_can_be_wrong_without_other_audio() -> None:
-    clean = [item.take for item in labelled_items(SMALL)]
-    noisy = [item.take for item in labelled_items(changed(label_noise=0.5))]
-    assert clean == noisy
 
 
 def test_noisy_clips_have_recordings_of_their_own_and_a_share_of_wrong_labels(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,13 +14,13 @@ from semisonic.data.clips import Clips
 from semisonic.data.windows import clip_durations, windows
 
 
-def one(start: float, end: float) -> Clips:
+def one(start, end):
     """A clip whose times are known, so that no file is needed."""
     row = {"file": "a.wav", "start_time": start, "end_time": end, "labels": "x", "group": "g"}
     return Clips.from_rows("/nowhere", [row])
 
 
-def spans(clips: Clips) -> list[tuple[float, float]]:
+def spans(clips):
     return [
         (round(s, 6), round(e, 6)) for s, e in zip(clips.start_time, clips.end_time, strict=True)
     ]
@@ -47,9 +45,7 @@ def spans(clips: Clips) -> list[tuple[float, float]]:
         (0.7, 0.1, None, [(k / 10, k / 10 + 0.1) for k in range(7)]),
     ],
 )
-def test_cuts(
-    length: float, duration: float, hop: float | None, expected: list[tuple[float, float]]
-) -> None:
+def test_cuts(length, duration, hop, expected):
     cut = windows(one(2.0, 2.0 + length), duration, hop)
     assert np.array(spans(cut)) == pytest.approx(2.0 + np.array(expected))
     assert set(cut.group.tolist()) == {"g"}
@@ -58,7 +54,7 @@ def test_cuts(
 
 @settings(max_examples=100, deadline=None)
 @given(st.floats(0.1, 60), st.floats(0.2, 10), st.floats(0.1, 10))
-def test_rules(length: float, duration: float, hop: float) -> None:
+def test_rules(length, duration, hop):
     cut = windows(one(0.0, length), duration, hop)
     sizes = cut.end_time - cut.start_time
     assert (np.diff(cut.start_time) == pytest.approx(hop)) if len(cut) > 1 else True
@@ -70,7 +66,7 @@ def test_rules(length: float, duration: float, hop: float) -> None:
     assert length - cut.end_time[-1] < max(duration / 2, hop - duration / 2) + 1e-5
 
 
-def test_lengths_come_from_headers(tmp_path: Path) -> None:
+def test_lengths_come_from_headers(tmp_path):
     write(tmp_path / "long.wav", np.zeros(8000 * 11, np.float32), 8000)
     write(tmp_path / "short.wav", np.zeros(8000, np.float32), 8000)
     (tmp_path / "bad.wav").write_bytes(b"not audio")
@@ -91,11 +87,11 @@ def test_lengths_come_from_headers(tmp_path: Path) -> None:
         assert len(x) >= 8000
 
 
-def test_wrong_options() -> None:
+def test_wrong_options():
     for duration, hop in ((0.0, None), (-1.0, None), (float("nan"), None), (1.0, 0.0)):
         with pytest.raises(OptionError, match="expected above 0"):
             windows(one(0, 10), duration, hop)
 
 
-def test_nothing_to_cut() -> None:
+def test_nothing_to_cut():
     assert len(windows(Clips.from_rows("/nowhere", []), 5.0)) == 0

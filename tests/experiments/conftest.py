@@ -39,7 +39,7 @@ decoder = "upsample"
 
 
 @pytest.fixture(scope="session")
-def tiny_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_set(tmp_path_factory) -> Path:
     """``labelled.csv`` with 2 classes, 3 folds and 2 clips per recording, and ``pool/``."""
     folder = tmp_path_factory.mktemp("tiny")
     rng = np.random.default_rng(0)
@@ -62,8 +62,38 @@ def tiny_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_recipe(tiny_set: Path) -> Path:
+def tiny_recipe(tiny_set) -> Path:
     """The recipe file."""
     file = tiny_set / "tiny.toml"
     file.write_text(RECIPE, encoding="utf-8")
     return file
+
+
+@pytest.fixture(scope="session")
+def run_tiny(tiny_set, tmp_path_factory):
+    """Run a recipe, a file or its text, on the tiny set; the result."""
+    from semisonic.experiments.options import RunOptions
+    from semisonic.experiments.run import RunResult, run_recipe
+
+    def run(recipe: str | Path, output: Path | None = None, **changes: object) -> RunResult:
+        if "\n" in str(recipe):
+            file = tmp_path_factory.mktemp("recipe") / "recipe.toml"
+            file.write_text(str(recipe), encoding="utf-8")
+            recipe = file
+        values: dict[str, object] = {
+            "recipe": str(recipe),
+            "data": tiny_set / "labelled.csv",
+            "unlabelled": tiny_set / "pool",
+            "output": output or tmp_path_factory.mktemp("run") / "out",
+            "device": "cpu",
+            "workers": 1,
+        }
+        return run_recipe(RunOptions(**(values | changes)))
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def job_times():
+    """When each job of a run folder was done: the same twice if nothing was trained between."""
+    return lambda folder: {f: f.stat().st_mtime_ns for f in folder.glob("jobs/*/job.json")}

@@ -15,10 +15,8 @@ from semisonic.classifier.config import SegmentOptions
 from semisonic.classifier.simple import CLASSIFIERS
 from semisonic.core.errors import DataError, OptionError
 from semisonic.evaluation.predictions import Predictions
-from semisonic.experiments.options import RunOptions
-from semisonic.experiments.plan import ExperimentPlan, make_plan
+from semisonic.experiments.plan import Plan, make_plan
 from semisonic.experiments.recipe import Budget, Recipe, Setting, read_recipe
-from semisonic.experiments.run import run_recipe
 from semisonic.features.options import MelOptions
 
 CONTEST = """
@@ -70,21 +68,8 @@ name = "network"
 
 
 @pytest.fixture(scope="module")
-def finished(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tiny_set / "contest.toml"
-    file.write_text(CONTEST, encoding="utf-8")
-    output = tmp_path_factory.mktemp("contest") / "run"
-    run_recipe(
-        RunOptions(
-            recipe=str(file),
-            data=tiny_set / "labelled.csv",
-            unlabelled=tiny_set / "pool",
-            output=output,
-            device="cpu",
-            workers=1,
-        )
-    )
-    return output
+def finished(run_tiny) -> Path:
+    return run_tiny(CONTEST).report.parent
 
 
 def rows_of(folder: Path, name: str) -> list[dict[str, str]]:
@@ -92,7 +77,7 @@ def rows_of(folder: Path, name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def test_every_classifier_scores_every_clip_in_every_draw(finished: Path) -> None:
+def test_every_classifier_scores_every_clip_in_every_draw(finished) -> None:
     predictions = Predictions.read(finished / "tables" / "predictions.csv")
     for setting in ("forest", "groups", "embedded", "network"):
         for budget in ("all labels", "2 per class"):
@@ -102,7 +87,7 @@ def test_every_classifier_scores_every_clip_in_every_draw(finished: Path) -> Non
             assert set(one.draw.tolist()) == {0, 1}
 
 
-def test_nothing_random_is_done_once_and_counts_in_each_draw(finished: Path) -> None:
+def test_nothing_random_is_done_once_and_counts_in_each_draw(finished) -> None:
     results = json.loads((finished / "results.json").read_text())
 
     def jobs_of(arm: str) -> list[dict[str, object]]:
@@ -120,7 +105,7 @@ def test_nothing_random_is_done_once_and_counts_in_each_draw(finished: Path) -> 
     assert set(one.seed.tolist()) != set(other.seed.tolist())
 
 
-def test_the_report_has_every_classifier_in_every_fold(finished: Path) -> None:
+def test_the_report_has_every_classifier_in_every_fold(finished) -> None:
     predictions = Predictions.read(finished / "tables" / "predictions.csv")
     for suffix, budget in (("", "all labels"), ("-2", "2 per class")):
         rows = {row["classifier"]: row for row in rows_of(finished, f"classifiers-by-fold{suffix}")}
@@ -138,7 +123,7 @@ def test_the_report_has_every_classifier_in_every_fold(finished: Path) -> None:
     assert (finished / "tables" / "recall-by-classifier-2.csv").is_file()
 
 
-def test_groups_are_right_at_least_as_often_as_classes(finished: Path) -> None:
+def test_groups_are_right_at_least_as_often_as_classes(finished) -> None:
     rows = rows_of(finished, "group-accuracy")
     assert len(rows) == 10
     for row in rows:  # each group has one class here
@@ -146,30 +131,14 @@ def test_groups_are_right_at_least_as_often_as_classes(finished: Path) -> None:
     assert [row["group"] for row in rows_of(finished, "groups")] == ["whistles", "tones"]
 
 
-def test_hard_classes_are_measured_in_the_inputs_of_the_main_setting(finished: Path) -> None:
+def test_hard_classes_are_measured_in_the_inputs_of_the_main_setting(finished) -> None:
     rows = rows_of(finished, "separability")
     assert {row["class"] for row in rows} == {"low", "high"}
     assert all(float(row["neighbours of its class"]) > 0.9 for row in rows)
 
 
-def test_a_run_goes_on_without_training_again(finished: Path, tiny_set: Path) -> None:
-    before = {f: f.stat().st_mtime_ns for f in finished.glob("jobs/*/job.json")}
-    result = run_recipe(
-        RunOptions(
-            recipe=str(tiny_set / "contest.toml"),
-            data=tiny_set / "labelled.csv",
-            unlabelled=tiny_set / "pool",
-            output=finished,
-            device="cpu",
-            workers=1,
-        )
-    )
-    assert {f: f.stat().st_mtime_ns for f in finished.glob("jobs/*/job.json")} == before
-    assert result.model is not None  # the network's
-
-
-def simple(**values: object) -> ExperimentPlan:
-    setting = Setting(name="s", objective="none", **values)  # type: ignore[arg-type]
+def simple(**values: object) -> Plan:
+    setting = Setting(name="s", objective="none", **values)
     recipe = Recipe(
         validation=0.0,
         budgets=(Budget(0, 2), Budget(2, 2)),
@@ -179,7 +148,7 @@ def simple(**values: object) -> ExperimentPlan:
     return make_plan(recipe, table(), POOL, seed=1, categories={"a": "x", "b": "x"})
 
 
-def names(plan: ExperimentPlan, arm: str = "pre-trained") -> list[str]:
+def names(plan: Plan, arm: str = "pre-trained") -> list[str]:
     return [job.name for _, job in plan.cells if job.arm == arm]
 
 
@@ -211,8 +180,8 @@ def test_only_what_is_random_or_has_other_labels_is_done_again_in_each_draw() ->
     folds = 3
     assert len(set(names(plan))) == 2 * 2 * folds
     assert len(set(names(plan, "supervised"))) == folds + 2 * folds
-    assert not any(len(job.pool) for job in plan.train)
-    assert not plan.pretrain
+    assert not any(len(job.pool) for job in plan.of("train"))
+    assert not plan.of("pre-train")
 
 
 def test_what_a_classifier_lacks_is_told() -> None:
@@ -229,7 +198,7 @@ def test_what_a_classifier_lacks_is_told() -> None:
         make_plan(recipe, table(), POOL)
 
 
-def test_groups_of_a_recipe_are_read_and_checked(tmp_path: Path) -> None:
+def test_groups_of_a_recipe_are_read_and_checked(tmp_path) -> None:
     def read(text: str) -> Recipe:
         (tmp_path / "r.toml").write_text(text, encoding="utf-8")
         return read_recipe(tmp_path / "r.toml")
@@ -247,12 +216,9 @@ def test_groups_of_a_recipe_are_read_and_checked(tmp_path: Path) -> None:
         read('[categories]\nx = "a"\n')
 
 
-def test_a_group_that_is_no_class_of_the_data_is_an_error(tiny_set: Path, tmp_path: Path) -> None:
-    file = tmp_path / "r.toml"
-    file.write_text(CONTEST.replace('["high"]', '["hihg"]'), encoding="utf-8")
-    options = RunOptions(recipe=str(file), data=tiny_set / "labelled.csv", output=tmp_path / "o")
+def test_a_group_that_is_no_class_of_the_data_is_an_error(run_tiny) -> None:
     with pytest.raises(DataError, match="'high' has no group"):
-        run_recipe(options)
+        run_tiny(CONTEST.replace('["high"]', '["hihg"]'))
 
 
 def test_the_recipe_of_the_paper_has_its_protocol() -> None:

@@ -23,7 +23,7 @@ MEL = MelOptions(sample_rate=8000, duration=0.5, n_fft=256, hop_length=128, n_me
 
 
 @pytest.fixture(autouse=True)
-def few_made_up_sounds(monkeypatch: pytest.MonkeyPatch) -> None:
+def few_made_up_sounds(monkeypatch) -> None:
     """A synthetic start in a second instead of minutes."""
     sounds = SynthOptions(n_classes=3, clips_per_class=5, clips_per_recording=1, n_pool=0, seed=7)
     monkeypatch.setattr(synthetic, "SYNTH_SOUNDS", sounds)
@@ -47,10 +47,10 @@ def options(tiny_set: Path, output: Path, **changes: object) -> CurveOptions:
         "device": "cpu",
         "workers": 1,
     }
-    return CurveOptions(**(values | changes))  # type: ignore[arg-type]
+    return CurveOptions(**(values | changes))
 
 
-def test_both_curves_come_from_every_fold_and_draw(tiny_set: Path, tmp_path: Path) -> None:
+def test_both_curves_come_from_every_fold_and_draw(tiny_set, tmp_path) -> None:
     result = learning_curve(options(tiny_set, tmp_path / "run"))
     alone, pool = result.curves
     assert (alone.name, pool.name) == ("labels alone", "labels and pool")
@@ -69,7 +69,7 @@ def test_both_curves_come_from_every_fold_and_draw(tiny_set: Path, tmp_path: Pat
     assert any("labels per class" in answer for answer in result.answers)
 
 
-def test_a_second_call_trains_nothing(tiny_set: Path, tmp_path: Path) -> None:
+def test_a_second_call_trains_nothing(tiny_set, tmp_path) -> None:
     chosen = options(tiny_set, tmp_path / "run", labels=(2,), draws=1)
     learning_curve(chosen)
     before = {f: f.stat().st_mtime_ns for f in tmp_path.glob("run/jobs/*/job.json")}
@@ -77,14 +77,12 @@ def test_a_second_call_trains_nothing(tiny_set: Path, tmp_path: Path) -> None:
     assert before == {f: f.stat().st_mtime_ns for f in tmp_path.glob("run/jobs/*/job.json")}
 
 
-def test_numbers_of_labels_are_given_once(tiny_set: Path, tmp_path: Path) -> None:
+def test_numbers_of_labels_are_given_once(tiny_set, tmp_path) -> None:
     with pytest.raises(OptionError, match="each once"):
         learning_curve(options(tiny_set, tmp_path, labels=(2, 2)))
 
 
-def test_numbers_of_labels_that_are_not_there_are_left_out_and_told(
-    tiny_set: Path, tmp_path: Path
-) -> None:
+def test_numbers_of_labels_that_are_not_there_are_left_out_and_told(tiny_set, tmp_path) -> None:
     result = learning_curve(options(tiny_set, tmp_path / "run", labels=(2, 50, 0), draws=1))
     assert result.curves[0].labels == (2.0, 8.0)
     assert any("numbers of labels: 50, as the class" in note for note in result.notes)
@@ -96,7 +94,7 @@ def test_numbers_of_labels_that_are_not_there_are_left_out_and_told(
     assert re.search(r"of \d+ test clips of \d+ recordings", result.answers[0])
 
 
-def test_the_numbers_by_default_serve_four_labels_a_class(tiny_set: Path, tmp_path: Path) -> None:
+def test_the_numbers_by_default_serve_four_labels_a_class(tiny_set, tmp_path) -> None:
     rows = [
         r for name in ("low", "high") for r in [f"clips/{name}{i}.wav,{name}" for i in range(4)]
     ]
@@ -107,12 +105,12 @@ def test_the_numbers_by_default_serve_four_labels_a_class(tiny_set: Path, tmp_pa
     assert any("labels: 4, 8, 16, as the class" in note for note in result.notes)
 
 
-def test_when_no_number_is_left_the_option_is_named(tiny_set: Path, tmp_path: Path) -> None:
+def test_when_no_number_is_left_the_option_is_named(tiny_set, tmp_path) -> None:
     with pytest.raises(DataError, match=r"option 'labels': found 50, but .* up to 8"):
         learning_curve(options(tiny_set, tmp_path / "run", labels=(50,)))
 
 
-def test_another_run_in_the_folder_is_told_by_the_option(tiny_set: Path, tmp_path: Path) -> None:
+def test_another_run_in_the_folder_is_told_by_the_option(tiny_set, tmp_path) -> None:
     learning_curve(options(tiny_set, tmp_path / "run", labels=(2,), draws=1))
     with pytest.raises(OptionError, match=r"options.labels") as found:
         learning_curve(options(tiny_set, tmp_path / "run", labels=(2, 4), draws=1))

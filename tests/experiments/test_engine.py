@@ -41,7 +41,7 @@ def run(tasks: list[Task], workers: int) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_tasks_run_once_and_after_those_they_wait_for(tmp_path: Path, workers: int) -> None:
+def test_tasks_run_once_and_after_those_they_wait_for(tmp_path, workers) -> None:
     log = tmp_path / "log"
     tasks = [
         Task("last", append, (log, "last"), ("slow", "quick", "done long ago")),
@@ -52,7 +52,7 @@ def test_tasks_run_once_and_after_those_they_wait_for(tmp_path: Path, workers: i
     assert log.read_text().split() == ["slow", "quick", "last"]
 
 
-def test_an_error_stops_the_rest_and_is_raised(tmp_path: Path) -> None:
+def test_an_error_stops_the_rest_and_is_raised(tmp_path) -> None:
     log = tmp_path / "log"
     tasks = [Task("bad", fail, (log,)), Task("next", append, (log, "next"), ("bad",))]
     with pytest.raises(ValueError, match="on purpose"):
@@ -75,7 +75,7 @@ if __name__ == "__main__":
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals differ")
 @pytest.mark.parametrize("when", ["they start", "they work"])
-def test_ctrl_c_ends_all_processes_soon_and_calmly(tmp_path: Path, when: str) -> None:
+def test_ctrl_c_ends_all_processes_soon_and_calmly(tmp_path, when) -> None:
     script, begun, here = tmp_path / "sleep.py", tmp_path / "begun", Path(__file__).parent
     script.write_text(SLEEP.format(folder=str(here), above=str(here.parent), begun=str(begun)))
     process = subprocess.Popen(
@@ -96,12 +96,12 @@ def test_ctrl_c_ends_all_processes_soon_and_calmly(tmp_path: Path, when: str) ->
     assert not begun.with_suffix(".end").exists()
 
 
-def test_a_killed_worker_is_a_clear_error(tmp_path: Path) -> None:
+def test_a_killed_worker_is_a_clear_error(tmp_path) -> None:
     with pytest.raises(SemisonicError, match="worker process ended"):
         run([Task("x", vanish, (tmp_path,)), Task("y", append, (tmp_path / "log", "y", 1.0))], 2)
 
 
-def test_tasks_that_wait_for_each_other_are_refused(tmp_path: Path) -> None:
+def test_tasks_that_wait_for_each_other_are_refused(tmp_path) -> None:
     tasks = [Task("a", fail, (tmp_path,), ("b",)), Task("b", fail, (tmp_path,), ("a",))]
     with pytest.raises(ValueError, match="wait for each other"):
         run(tasks, 1)

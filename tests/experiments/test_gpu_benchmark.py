@@ -18,7 +18,7 @@ TINY = MelOptions(sample_rate=8000, duration=0.5, n_fft=256, hop_length=128, n_m
 
 
 @pytest.fixture
-def gpu(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def gpu(monkeypatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     return importlib.import_module("gpu")
 
@@ -31,10 +31,10 @@ def call(
     gpu.main()
     found: dict[str, Any] = read_json(output)
     assert found["machine"]["cores"] >= 1
-    return found["results"]  # type: ignore[no-any-return]
+    return found["results"]
 
 
-def test_steps(gpu: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_steps(gpu, monkeypatch, tmp_path) -> None:
     monkeypatch.setitem(gpu.NETWORKS, "paper", ("(4)3c-2p-8fc", TINY))
     small = ["--clips", "8", "--steps", "2", "--rounds", "1", "--networks", "paper"]
     found = call(gpu, monkeypatch, tmp_path / "steps.json", "steps", *small)
@@ -43,13 +43,7 @@ def test_steps(gpu: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert min(rates.values()) > 0
 
 
-def test_folds_and_the_recipe(
-    gpu: ModuleType,
-    tiny_set: Path,
-    tiny_recipe: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> None:
+def test_folds_and_the_recipe(gpu, tiny_set, tiny_recipe, monkeypatch, tmp_path) -> None:
     data = str(tiny_set / "labelled.csv")
     few = ["--folds", "2", "--method", "supervised", "--epochs", "1"]
     found = call(gpu, monkeypatch, tmp_path / "auto.json", "auto", data, *few)

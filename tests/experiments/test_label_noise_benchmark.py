@@ -19,14 +19,12 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.fixture
-def benchmark_module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def benchmark_module(monkeypatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     return importlib.import_module("label_noise")
 
 
-def test_it_runs_in_parts_and_compares(
-    benchmark_module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_runs_in_parts_and_compares(benchmark_module, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("semisonic.classifier.simple.N_TREES", 10)
     make_synth(
         tmp_path / "sounds",
@@ -71,7 +69,7 @@ def test_it_runs_in_parts_and_compares(
     assert str(tmp_path) not in found["command"]
 
 
-def test_suspicion_is_counted_right(benchmark_module: ModuleType) -> None:
+def test_suspicion_is_counted_right(benchmark_module) -> None:
     truth = np.arange(100) % 4
     given = truth.copy()
     given[:10] = (given[:10] + 1) % 4

@@ -24,7 +24,7 @@ def table(folder: Path, rows: list[dict[str, object]], seed: int) -> Clips:
     return Clips.from_rows(folder, rows, name=folder.name)
 
 
-def test_files_of_one_name_in_two_folders_are_two_recordings(tmp_path: Path) -> None:
+def test_files_of_one_name_in_two_folders_are_two_recordings(tmp_path) -> None:
     """But a recording's own name, such as a number at Freesound, is the same in both."""
     labelled = table(
         tmp_path / "labelled",
@@ -42,7 +42,7 @@ def test_files_of_one_name_in_two_folders_are_two_recordings(tmp_path: Path) -> 
     assert material.pool.group.tolist() == ["pool: 1.wav", "freesound-7"]
 
 
-def test_a_cache_that_another_run_wrote_anew_is_not_read(tmp_path: Path) -> None:
+def test_a_cache_that_another_run_wrote_anew_is_not_read(tmp_path) -> None:
     rows: list[dict[str, object]] = [
         {"file": f"{i}.wav", "labels": "ab"[i % 2], "fold": 1 + i % 2} for i in range(6)
     ]
@@ -57,7 +57,7 @@ def test_a_cache_that_another_run_wrote_anew_is_not_read(tmp_path: Path) -> None
         first.open()
 
 
-def test_it_is_said_where_no_clip_names_its_recording_and_only_there(tmp_path: Path) -> None:
+def test_it_is_said_where_no_clip_names_its_recording_and_only_there(tmp_path) -> None:
     nameless = "No clip names the recording"
     bare = [{"file": f"{i}.wav", "labels": "ab"[i % 2], "fold": 1 + i // 4} for i in range(8)]
     named = [{**row, "group": f"freesound{i}"} for i, row in enumerate(bare)]  # all of their own
@@ -69,7 +69,7 @@ def test_it_is_said_where_no_clip_names_its_recording_and_only_there(tmp_path: P
     assert not any(nameless in note for note in material.notes)
 
 
-def test_copies_stay_in_one_fold_where_folds_are_made(tmp_path: Path) -> None:
+def test_copies_stay_in_one_fold_where_folds_are_made(tmp_path) -> None:
     rows: list[dict[str, object]] = [
         {"file": f"{i:02d}.wav", "labels": "ab"[i % 2]} for i in range(20)
     ]
@@ -86,7 +86,7 @@ def test_copies_stay_in_one_fold_where_folds_are_made(tmp_path: Path) -> None:
     assert len(set(by_bytes.labelled.fold[[0, 2, 4, 6, 8]].tolist())) > 1
 
 
-def test_silence_of_the_pool_is_left_out(tmp_path: Path) -> None:
+def test_silence_of_the_pool_is_left_out(tmp_path) -> None:
     labelled = table(
         tmp_path / "labelled",
         [{"file": f"{i}.wav", "labels": "ab"[i % 2], "fold": 1 + i // 2} for i in range(4)],
@@ -107,7 +107,7 @@ def test_silence_of_the_pool_is_left_out(tmp_path: Path) -> None:
         gather(labelled, pool[np.arange(2)], [INPUT], tmp_path / "other", seed=0)
 
 
-def test_segments_overlap_and_copies_are_for_training_only(tmp_path: Path) -> None:
+def test_segments_overlap_and_copies_are_for_training_only(tmp_path) -> None:
     labelled = table(
         tmp_path / "labelled",
         [{"file": f"{i}.wav", "labels": "ab"[i % 2], "fold": 1 + i // 2} for i in range(4)],

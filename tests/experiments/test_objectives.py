@@ -11,10 +11,8 @@ from semisonic import recipes
 from semisonic.classifier.config import OBJECTIVES
 from semisonic.core.errors import OptionError
 from semisonic.data.datasets.load import load_clips
-from semisonic.experiments.options import RunOptions
 from semisonic.experiments.plan import make_plan
 from semisonic.experiments.recipe import Setting, read_recipe
-from semisonic.experiments.run import run_recipe
 
 COMPARE = """
 title = "objectives"
@@ -54,24 +52,11 @@ name = "plain"
 
 
 @pytest.fixture(scope="module")
-def finished(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tiny_set / "objectives.toml"
-    file.write_text(COMPARE, encoding="utf-8")
-    output = tmp_path_factory.mktemp("objectives") / "run"
-    run_recipe(
-        RunOptions(
-            recipe=str(file),
-            data=tiny_set / "labelled.csv",
-            unlabelled=tiny_set / "pool",
-            output=output,
-            device="cpu",
-            workers=1,
-        )
-    )
-    return output
+def finished(run_tiny) -> Path:
+    return run_tiny(COMPARE).report.parent
 
 
-def test_each_objective_is_compared_with_one_control(finished: Path) -> None:
+def test_each_objective_is_compared_with_one_control(finished) -> None:
     results = json.loads((finished / "results.json").read_text())
     names = ["simclr", "denoising", "layer-wise", "plain"]
     assert [one["setting"] for one in results["comparisons"]] == names
@@ -87,7 +72,7 @@ def test_each_objective_is_compared_with_one_control(finished: Path) -> None:
     assert all(job["spread"]["rank"] > 0 for job in jobs.values())
 
 
-def test_the_report_shows_what_has_a_decoder_and_jobs_are_tidy(finished: Path) -> None:
+def test_the_report_shows_what_has_a_decoder_and_jobs_are_tidy(finished) -> None:
     page = (finished / "report.html").read_text()
     assert "denoising, upsample" in page
     assert not list(finished.glob("jobs/*/checkpoint.pt"))
@@ -128,24 +113,24 @@ noise_db = 3.0
 """
 
 
-def test_a_method_after_it_does_not_repeat_the_pre_training(tmp_path: Path, tiny_set: Path) -> None:
+def test_a_method_after_it_does_not_repeat_the_pre_training(tmp_path, tiny_set) -> None:
     (tmp_path / "r.toml").write_text(METHODS, encoding="utf-8")
     labelled = load_clips(tiny_set / "labelled.csv")
     plan = make_plan(read_recipe(tmp_path / "r.toml"), labelled, labelled[:0].without_labels())
-    assert len(plan.pretrain) == 3 * len(labelled.folds)
+    assert len(plan.of("pre-train")) == 3 * len(labelled.folds)
 
 
-def test_settings_differ_in_pre_training_alone(tiny_set: Path) -> None:
+def test_settings_differ_in_pre_training_alone(tiny_set) -> None:
     labelled = load_clips(tiny_set / "labelled.csv")
     recipe = read_recipe(recipes.find("pretraining-objectives"))
     plan = make_plan(recipe, labelled, labelled[:0].without_labels())
     folds, draws = len(labelled.folds), 5
-    controls = {job.name for job in plan.train if job.arm == recipe.control}
+    controls = {job.name for job in plan.of("train") if job.arm == recipe.control}
     assert len(controls) == folds * draws
-    assert len({job.name for job in plan.pretrain}) == folds * len(OBJECTIVES)
+    assert len({job.name for job in plan.of("pre-train")}) == folds * len(OBJECTIVES)
 
 
-def test_an_option_of_another_objective_is_refused(tiny_set: Path, tmp_path: Path) -> None:
+def test_an_option_of_another_objective_is_refused(tiny_set, tmp_path) -> None:
     with pytest.raises(OptionError, match="did you mean 'simclr'"):
         _read(tmp_path, "[setting]\nobjective = 'simclar'")
     assert _read(tmp_path, "[setting]\nobjective = 'simclr'") == Setting(objective="simclr")

@@ -108,12 +108,7 @@ def _by_run(data: Path, pool: Path | None, folder: Path) -> dict[str, torch.Tens
         encoding="utf-8",
     )
     result = semisonic.run_recipe(
-        recipe,
-        data=data,
-        unlabelled=pool,
-        output=folder / "run",
-        device="cpu",
-        workers=1,
+        recipe, data=data, unlabelled=pool, output=folder / "run", device="cpu", workers=1
     )
     from semisonic.models.model_file import load, read_about
 
@@ -134,9 +129,7 @@ def _same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
 
 
 @pytest.mark.parametrize("with_pool", [False, True], ids=["supervised", "simclr and a pool"])
-def test_the_same_weights_come_out_of_every_door(
-    tiny_set: Path, tmp_path: Path, with_pool: bool
-) -> None:
+def test_the_same_weights_come_out_of_every_door(tiny_set, tmp_path, with_pool) -> None:
     data, pool = tiny_set / "labelled.csv", tiny_set / "pool" if with_pool else None
     by_fit = _by_fit(data, pool)
     _same(by_fit, _by_train(data, pool, tmp_path / "train"))

@@ -7,7 +7,7 @@ from changed_options import changed
 
 from semisonic.classifier.config import MethodOptions
 from semisonic.data.clips import Clips
-from semisonic.experiments.plan import ExperimentPlan, make_plan
+from semisonic.experiments.plan import PRETRAIN, TRAIN, Plan, make_plan
 from semisonic.experiments.recipe import Budget, Recipe, Setting
 
 CONTROL, PRETRAINED = "supervised", "pre-trained"
@@ -37,11 +37,11 @@ POOL = table(4, pool=True).with_columns(group=np.array([f"p{i}" for i in range(1
 
 
 @pytest.fixture(scope="module")
-def plan() -> ExperimentPlan:
+def plan() -> Plan:
     return make_plan(RECIPE, table(), POOL, seed=1)
 
 
-def test_every_cell_scores_every_clip_once(plan: ExperimentPlan) -> None:
+def test_every_cell_scores_every_clip_once(plan) -> None:
     for cell in {cell for cell, _ in plan.cells}:
         for arm in (CONTROL, PRETRAINED):
             jobs = [job for name, job in plan.cells if name == cell and job.arm == arm]
@@ -50,7 +50,7 @@ def test_every_cell_scores_every_clip_once(plan: ExperimentPlan) -> None:
                 assert sorted(rows.tolist()) == list(range(len(table())))
 
 
-def test_arms_are_alike_but_for_the_start(plan: ExperimentPlan) -> None:
+def test_arms_are_alike_but_for_the_start(plan) -> None:
     pairs: dict[tuple[str, int, int], list] = {}
     for cell, job in plan.cells:
         pairs.setdefault((cell, job.draw, job.fold), []).append(job)
@@ -62,22 +62,20 @@ def test_arms_are_alike_but_for_the_start(plan: ExperimentPlan) -> None:
             assert np.array_equal(getattr(control, part), getattr(treated, part))
 
 
-def test_the_control_of_two_decoders_is_one_job(plan: ExperimentPlan) -> None:
+def test_the_control_of_two_decoders_is_one_job(plan) -> None:
     controls = {job.name for cell, job in plan.cells if job.arm == CONTROL}
     treated = {job.name for cell, job in plan.cells if job.arm == PRETRAINED}
     assert len(treated) == 2 * len(controls)
 
 
-def test_test_clips_and_their_recordings_are_not_heard_in_pre_training(
-    plan: ExperimentPlan,
-) -> None:
+def test_test_clips_and_their_recordings_are_not_heard_in_pre_training(plan) -> None:
     groups = np.concatenate([table().group, POOL.group])
-    for job in plan.train:
+    for job in plan.of(TRAIN):
         if job.start is None:
             continue
-        heard = np.concatenate([job.start.rows, job.start.held_out])
+        heard = np.concatenate([job.start.train, job.start.validation])
         assert not set(groups[heard]) & set(groups[job.test])
-        assert not set(groups[job.start.rows]) & set(groups[job.start.held_out])
+        assert not set(groups[job.start.train]) & set(groups[job.start.validation])
         assert set(np.arange(len(POOL)) + len(table())) <= set(heard.tolist())
 
 
@@ -85,38 +83,38 @@ def test_pool_clips_of_a_tested_recording_are_heard_by_other_folds_only() -> Non
     kin = POOL.with_columns(group=np.array(["a0", *(f"p{i}" for i in range(15))]))
     found = make_plan(RECIPE, table(), kin, seed=1)
     row = len(table())
-    for job in found.train:
+    for job in found.of(TRAIN):
         if job.start is not None:
             tested = "a0" in table().group[job.test]
-            heard = row in {*job.start.rows.tolist(), *job.start.held_out.tolist()}
+            heard = row in {*job.start.train.tolist(), *job.start.validation.tolist()}
             assert heard is not tested
-    for job in make_plan(RECIPE, table(), kin, seed=1, transductive=True).pretrain:
-        assert row in {*job.rows.tolist(), *job.held_out.tolist()}
+    for job in make_plan(RECIPE, table(), kin, seed=1, transductive=True).of(PRETRAIN):
+        assert row in {*job.train.tolist(), *job.validation.tolist()}
 
 
 def test_a_giant_recording_of_the_pool_is_learnt_from() -> None:
     group = np.array(["night"] * 40 + [f"p{i}" for i in range(8)])
     rows = [{"file": f"{i:02d}.wav"} for i in range(48)]
     pool = Clips.from_rows(Path("pool"), rows).with_columns(group=group)
-    for job in make_plan(RECIPE, table(), pool, seed=3).pretrain:
+    for job in make_plan(RECIPE, table(), pool, seed=3).of(PRETRAIN):
         heard = np.concatenate([table().group, pool.group])
-        assert "night" not in heard[job.held_out]
-        assert len(job.held_out)
+        assert "night" not in heard[job.validation]
+        assert len(job.validation)
 
 
 def test_transductive_hears_them_and_nothing_else_changes() -> None:
     plain = make_plan(RECIPE, table(), POOL, seed=1)
     heard = make_plan(RECIPE, table(), POOL, seed=1, transductive=True)
-    for one, other in zip(plain.pretrain, heard.pretrain, strict=True):
-        more = set(other.rows) | set(other.held_out)
-        assert more - set(one.rows) - set(one.held_out)
+    for one, other in zip(plain.of(PRETRAIN), heard.of(PRETRAIN), strict=True):
+        more = set(other.train) | set(other.validation)
+        assert more - set(one.train) - set(one.validation)
     for (_, a), (_, b) in zip(plain.cells, heard.cells, strict=True):
         assert np.array_equal(a.train, b.train)
 
 
-def test_budgets_are_kept_without_a_validation_part(plan: ExperimentPlan) -> None:
+def test_budgets_are_kept_without_a_validation_part(plan) -> None:
     target = table().target()
-    few = [job for job in plan.train if job.budget.labels_per_class == 2]
+    few = [job for job in plan.of(TRAIN) if job.budget.labels_per_class == 2]
     assert few
     for job in few:
         assert np.bincount(target[job.train]).tolist() == [2, 2]
@@ -125,9 +123,9 @@ def test_budgets_are_kept_without_a_validation_part(plan: ExperimentPlan) -> Non
     assert len({tuple(job.train) for job in few if job.fold == 1}) > 1
 
 
-def test_all_labels_have_an_inner_validation_part_by_recording(plan: ExperimentPlan) -> None:
+def test_all_labels_have_an_inner_validation_part_by_recording(plan) -> None:
     group = table().group
-    for job in plan.train:
+    for job in plan.of(TRAIN):
         if not job.budget.labels_per_class:
             assert len(job.validation)
             assert not set(group[job.train]) & set(group[job.validation])
@@ -137,8 +135,8 @@ def test_names_follow_from_what_a_job_depends_on() -> None:
     one = make_plan(RECIPE, table(), POOL, seed=1)
     again = make_plan(RECIPE, table(), POOL, seed=1)
     other = make_plan(RECIPE, table(), POOL, seed=2)
-    assert [job.name for job in one.train] == [job.name for job in again.train]
-    assert not {job.name for job in one.train} & {job.name for job in other.train}
+    assert [job.name for job in one.of(TRAIN)] == [job.name for job in again.of(TRAIN)]
+    assert not {job.name for job in one.of(TRAIN)} & {job.name for job in other.of(TRAIN)}
 
 
 ONE_FOLD = replace(
@@ -150,11 +148,11 @@ def jobs_of(**parts: object) -> tuple[str, str]:
     """Names of the pre-training and of the training of a setting with other parts."""
     setting = replace(Setting(name="x", method="fixmatch", objective="denoising"), **parts)
     found = make_plan(replace(ONE_FOLD, settings=(setting,), controls=(setting,)), table(), POOL)
-    return found.pretrain[0].name, found.train[0].name
+    return found.of(PRETRAIN)[0].name, found.of(TRAIN)[0].name
 
 
 @pytest.mark.parametrize("part", ["fit", "method_params", "loss"])
-def test_any_other_option_of_training_makes_another_job_of_the_same_start(part: str) -> None:
+def test_any_other_option_of_training_makes_another_job_of_the_same_start(part) -> None:
     start, plain = jobs_of()
     names = {plain}
     for option, options in changed(getattr(Setting(), part)):
@@ -165,7 +163,7 @@ def test_any_other_option_of_training_makes_another_job_of_the_same_start(part: 
 
 
 @pytest.mark.parametrize("part", ["pretrain", "mel", "pretext"])
-def test_any_other_option_of_pre_training_makes_another_start_and_another_job(part: str) -> None:
+def test_any_other_option_of_pre_training_makes_another_start_and_another_job(part) -> None:
     starts, names = ({name} for name in jobs_of())
     for option, options in changed(getattr(Setting(), part)):
         if part == "pretrain" and option in ("patience", "restore_best"):
@@ -179,15 +177,15 @@ def test_any_other_option_of_pre_training_makes_another_start_and_another_job(pa
 
 def test_draws_can_share_pre_trainings() -> None:
     shared = make_plan(replace(RECIPE, pretrain_draws=1), table(), POOL, seed=1)
-    assert len(shared.pretrain) == 2 * 3  # decoders x folds
-    assert len(make_plan(RECIPE, table(), POOL, seed=1).pretrain) == 2 * 3 * 3
+    assert len(shared.of(PRETRAIN)) == 2 * 3  # decoders x folds
+    assert len(make_plan(RECIPE, table(), POOL, seed=1).of(PRETRAIN)) == 2 * 3 * 3
 
 
 def test_epochs_of_a_budget_replace_those_of_the_setting() -> None:
     recipe = replace(RECIPE, budgets=(Budget(2, 1, epochs=77), Budget(0, 1)))
     epochs = {
         job.budget.labels_per_class: job.setting.fit.epochs
-        for job in make_plan(recipe, table(), POOL).train
+        for job in make_plan(recipe, table(), POOL).of(TRAIN)
     }
     assert epochs == {2: 77, 0: Setting().fit.epochs}
 
@@ -201,7 +199,7 @@ def test_a_method_hears_the_pool_and_its_control_does_not() -> None:
     )
     plan = make_plan(recipe, table(), POOL, seed=1)
     groups = np.concatenate([table().group, POOL.group])
-    assert not plan.pretrain
+    assert not plan.of(PRETRAIN)
     for _, job in plan.cells:
         assert job.start is None
         assert job.setting.method_params.augment == "weak"
@@ -249,7 +247,7 @@ def test_auto_is_settled_for_each_budget() -> None:
         assert job.setting.start == "synthetic"
         # The labelled clips alone are too few to be told apart here.
         assert (job.start is not None) == pool
-        heard = [] if job.start is None else np.r_[job.start.rows, job.start.held_out]
+        heard = [] if job.start is None else np.r_[job.start.train, job.start.validation]
         assert any(row >= len(labelled) for row in heard) == pool
         assert bool(len(job.pool)) == (few and pool)
         assert (job.setting.fit.steps > 0) == (not few)  # a probe has none
@@ -266,6 +264,6 @@ def test_arms_that_are_the_same_work_are_trained_once() -> None:
         controls=(replace(one, name="other", pool=False),),
     )
     plan = make_plan(recipe, table(40), table(8, pool=True))
-    assert len(plan.cells) == 2 * len(plan.train)
+    assert len(plan.cells) == 2 * len(plan.of(TRAIN))
     assert [job.arm for _, job in plan.cells[:2]] == ["this", "that"]
     assert plan.cells[0][1].name == plan.cells[1][1].name

@@ -51,18 +51,18 @@ def differing(a: Clips, b: Clips) -> list[int]:
     st.randoms(),
 )
 def test_the_share_is_exact_and_the_order_of_rows_does_not_matter(
-    share: float, kind: str, n: int, seed: int, random: object
+    share, kind, n, seed, random
 ) -> None:
     clips = table(n, 1)
-    noisy = plant_label_noise(clips, share, kind=kind, seed=seed)  # type: ignore[arg-type]
+    noisy = plant_label_noise(clips, share, kind=kind, seed=seed)
     assert len(noisy.changed) == round(share * len(clips))
     assert differing(clips, noisy.clips) == noisy.changed.tolist()
     assert noisy.is_changed.sum() == len(noisy.changed)
     per_class = Counter(clips.labels[row][0] for row in noisy.changed)
     assert all(abs(per_class[label] - share * n) < 1.01 for label in CLASSES)
     order = list(range(len(clips)))
-    random.shuffle(order)  # type: ignore[attr-defined]
-    again = plant_label_noise(clips[order], share, kind=kind, seed=seed)  # type: ignore[arg-type]
+    random.shuffle(order)
+    again = plant_label_noise(clips[order], share, kind=kind, seed=seed)
     assert [again.clips.labels[order.index(i)] for i in range(len(clips))] == list(
         noisy.clips.labels
     )
@@ -145,9 +145,9 @@ def test_several_labels_and_none() -> None:
         (DataError, {"share": 0.2, "kind": "pair", "confused": {"dog": "dog"}}),
     ],
 )
-def test_wrong_options_are_named(error: type[Exception], arguments: dict[str, object]) -> None:
+def test_wrong_options_are_named(error, arguments) -> None:
     with pytest.raises(error, match=r"found|has no class"):
-        plant_label_noise(table(), **arguments)  # type: ignore[arg-type]
+        plant_label_noise(table(), **arguments)
 
 
 def test_tables_without_labels_or_with_one_class_are_refused() -> None:

@@ -34,7 +34,7 @@ def write(folder: Path, text: str) -> Path:
     return file
 
 
-def test_grid_and_own_values_multiply_the_settings(tmp_path: Path) -> None:
+def test_grid_and_own_values_multiply_the_settings(tmp_path) -> None:
     recipe = read_recipe(write(tmp_path, BASE))
 
     assert [s.name for s in recipe.settings] == [
@@ -52,7 +52,7 @@ def test_grid_and_own_values_multiply_the_settings(tmp_path: Path) -> None:
     assert recipe.budgets[0].draws == 5
 
 
-def test_quick_and_changes_are_put_over_the_file(tmp_path: Path) -> None:
+def test_quick_and_changes_are_put_over_the_file(tmp_path) -> None:
     file = write(tmp_path, BASE)
 
     assert read_recipe(file).settings[0].fit.epochs == 50
@@ -82,14 +82,12 @@ def test_quick_and_changes_are_put_over_the_file(tmp_path: Path) -> None:
         ("validation = 2.0", r"r\.toml: option 'validation': found 2\.0"),
     ],
 )
-def test_a_wrong_recipe_is_an_error_that_names_the_key(
-    tmp_path: Path, text: str, found: str
-) -> None:
+def test_a_wrong_recipe_is_an_error_that_names_the_key(tmp_path, text, found) -> None:
     with pytest.raises(OptionError, match=found):
         read_recipe(write(tmp_path, text))
 
 
-def test_the_control_is_the_same_without_pool_unless_told_otherwise(tmp_path: Path) -> None:
+def test_the_control_is_the_same_without_pool_unless_told_otherwise(tmp_path) -> None:
     recipe = read_recipe(write(tmp_path, BASE))
     assert recipe.arms == (recipe.control, recipe.treated) == ("supervised", "pre-trained")
     for control, setting in zip(recipe.controls, recipe.settings, strict=True):
@@ -98,7 +96,7 @@ def test_the_control_is_the_same_without_pool_unless_told_otherwise(tmp_path: Pa
         assert (control.name, control.mel) == (setting.name, setting.mel)
 
 
-def test_a_control_of_ones_own(tmp_path: Path) -> None:
+def test_a_control_of_ones_own(tmp_path) -> None:
     own = '[control]\nobjective = "reconstruction"\n[control.method_params]\naugment = "none"\n'
     how = '[setting.method_params]\naugment = "strong"\nmixup = 0.4\n'
     text = BASE.replace("[setting]", own + "[setting]").replace(
@@ -113,12 +111,12 @@ def test_a_control_of_ones_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arms", ['["a"]', '["a", "a"]', '["a", "b", "c"]'])
-def test_there_are_two_arms(tmp_path: Path, arms: str) -> None:
+def test_there_are_two_arms(tmp_path, arms) -> None:
     with pytest.raises(OptionError, match="expected two different names"):
         read_recipe(write(tmp_path, f"arms = {arms}\n{BASE}"))
 
 
-def test_a_setting_has_a_control_of_its_own(tmp_path: Path) -> None:
+def test_a_setting_has_a_control_of_its_own(tmp_path) -> None:
     text = BASE.replace(
         'name = "a"\nfilters = 16', 'name = "a"\nfilters = 16\ncontrol = { filters = 8 }'
     )
@@ -127,17 +125,23 @@ def test_a_setting_has_a_control_of_its_own(tmp_path: Path) -> None:
     assert [s.filters for s in recipe.settings] == [16, 16, 64, 64]
 
 
-def test_pairs_of_settings_are_settings_of_the_recipe(tmp_path: Path) -> None:
+def test_pairs_of_settings_are_settings_of_the_recipe(tmp_path) -> None:
     text = 'against = [["a", "b"]]\n[[settings]]\nname = "a"\n[[settings]]\nname = "b"\n'
     assert read_recipe(write(tmp_path, text)).against == (("a", "b"),)
     with pytest.raises(OptionError, match="no setting 'c'"):
         read_recipe(write(tmp_path, text.replace('["a", "b"]', '["a", "c"]')))
 
 
-def test_ensembles_are_made_of_settings(tmp_path: Path) -> None:
-    text = '[[settings]]\nname = "a"\n[[settings]]\nname = "b"\n[[ensembles]]\nname = "both"\n'
-    recipe = read_recipe(write(tmp_path, 'against = [["a", "both"]]\n' + text + 'of = ["a", "b"]'))
-    assert recipe.ensembles[0].of == ("a", "b")
-    for wrong, message in (('of = ["a"]', "two or more"), ('of = ["a", "c"]', "no setting 'c'")):
+def test_ensembles_are_made_of_settings(tmp_path) -> None:
+    text = 'against = [["a", "both"]]\n[[settings]]\nname = "a"\n[[settings]]\nname = "b"\n'
+    text += "[ensembles]\n"
+    recipe = read_recipe(write(tmp_path, f'{text}both = ["a", "b"]'))
+    assert recipe.ensembles == (("both", ("a", "b")),)
+    wrong = {
+        'both = ["a"]': "two or more",
+        'both = ["a", "c"]': "no setting 'c'",
+        "both = 3": "list",
+    }
+    for line, message in wrong.items():
         with pytest.raises(OptionError, match=message):
-            read_recipe(write(tmp_path, text + wrong))
+            read_recipe(write(tmp_path, text + line))

@@ -13,32 +13,16 @@ from semisonic import recipes
 from semisonic.cli.main import main
 from semisonic.core.errors import DataError, OptionError
 from semisonic.evaluation.predictions import Predictions
-from semisonic.experiments.options import RunOptions, parse_change
+from semisonic.experiments.options import parse_change
 from semisonic.experiments.recipe import Recipe, Setting, read_recipe, recipe_kind
-from semisonic.experiments.run import run_recipe, with_number_format
-from semisonic.experiments.stages_plan import read_stages
+from semisonic.experiments.run import with_number_format
+from semisonic.experiments.stages import read_stages
 from waiting import until
 
 
-def options(tiny_set: Path, output: Path, **changes: object) -> RunOptions:
-    values: dict[str, object] = {
-        "recipe": str(tiny_set / "tiny.toml"),
-        "data": tiny_set / "labelled.csv",
-        "unlabelled": tiny_set / "pool",
-        "output": output,
-        "device": "cpu",
-        "workers": 1,
-    }
-    return RunOptions(**(values | changes))  # type: ignore[arg-type]
-
-
 @pytest.fixture(scope="module")
-def finished(
-    tiny_set: Path, tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[RunOptions, Path]:
-    chosen = options(tiny_set, tmp_path_factory.mktemp("run") / "out")
-    run_recipe(chosen)
-    return chosen, chosen.output
+def finished(run_tiny, tiny_recipe) -> Path:
+    return run_tiny(tiny_recipe).report.parent
 
 
 def accuracies(folder: Path) -> list[float]:
@@ -46,8 +30,8 @@ def accuracies(folder: Path) -> list[float]:
     return [job["accuracy"] for job in results["jobs"] if job["kind"] == "train"]
 
 
-def test_numbers_of_table_page_and_predictions_agree(finished: tuple[RunOptions, Path]) -> None:
-    _, folder = finished
+def test_numbers_of_table_page_and_predictions_agree(finished) -> None:
+    folder = finished
     predictions = Predictions.read(folder / "tables" / "predictions.csv")
     results = json.loads((folder / "results.json").read_text())
     assert len(results["comparisons"]) == 2
@@ -60,130 +44,89 @@ def test_numbers_of_table_page_and_predictions_agree(finished: tuple[RunOptions,
     assert "http://" not in text.replace("http://www.w3.org", "")
 
 
-def test_the_surest_mistakes_can_be_heard(finished: tuple[RunOptions, Path]) -> None:
+def test_the_surest_mistakes_can_be_heard(finished) -> None:
     """Also of clips that are shorter than what a page plays."""
-    _, folder = finished
+    folder = finished
     assert min(accuracies(folder)) < 1
     text = (folder / "report.html").read_text()
     assert "Most confident errors" in text
     assert "<audio" in text
 
 
-def test_shares_are_shown_in_percent(finished: tuple[RunOptions, Path]) -> None:
-    text = (finished[1] / "report.html").read_text()
+def test_shares_are_shown_in_percent(finished) -> None:
+    text = (finished / "report.html").read_text()
     row = text.partition("share never active")[2].partition("</tr>")[2].partition("</tr>")[0]
     assert "%</td>" in row.replace("\u00a0", " ")
 
 
-def test_features_of_the_batch_give_the_same_results(
-    finished: tuple[RunOptions, Path], tiny_set: Path, tmp_path: Path
-) -> None:
-    run_recipe(options(tiny_set, tmp_path / "run", in_batch="yes"))
-    assert not (tmp_path / "run" / "cache" / "features").exists()
-    assert accuracies(tmp_path / "run") == pytest.approx(accuracies(finished[1]), abs=0.1)
+def test_features_of_the_batch_give_the_same_results(finished, run_tiny, tiny_recipe) -> None:
+    folder = run_tiny(tiny_recipe, in_batch="yes").report.parent
+    assert not (folder / "cache" / "features").exists()
+    assert accuracies(folder) == pytest.approx(accuracies(finished), abs=0.1)
 
 
-def test_budgets_are_written_into_the_run(finished: tuple[RunOptions, Path]) -> None:
-    lines = (finished[1] / "budgets.csv").read_text().splitlines()
+def test_budgets_are_written_into_the_run(finished) -> None:
+    lines = (finished / "budgets.csv").read_text().splitlines()
     assert lines[0] == "labels_per_class,draw,fold,part,clip"
     assert len(lines) == 1 + 2 * 2 * 2 * 3  # labels x classes x draws x folds
 
 
-def test_a_finished_run_is_not_trained_again(finished: tuple[RunOptions, Path]) -> None:
-    chosen, folder = finished
-    before = {f: f.stat().st_mtime_ns for f in folder.glob("jobs/*/job.json")}
-    result = run_recipe(chosen)
-    assert before == {f: f.stat().st_mtime_ns for f in folder.glob("jobs/*/job.json")}
+def test_a_finished_run_is_not_trained_again_and_another_recipe_is_refused(
+    finished, run_tiny, tiny_recipe, job_times
+) -> None:
+    before = job_times(finished)
+    result = run_tiny(tiny_recipe, finished)
+    assert job_times(finished) == before
     assert result.model.is_file()
-    assert "un-pooling" in str(result.table)
-
-
-def test_another_recipe_in_the_same_folder_is_refused(
-    finished: tuple[RunOptions, Path], tiny_set: Path
-) -> None:
-    changed = options(tiny_set, finished[1], change=("setting.fit.epochs=9",))
+    assert "un-pooling" in result.summary()
     with pytest.raises(OptionError, match="epochs"):
-        run_recipe(changed)
+        run_tiny(tiny_recipe, finished, change=("setting.fit.epochs=9",))
 
 
-def test_same_seed_same_results_in_one_or_two_processes(
-    finished: tuple[RunOptions, Path], tiny_set: Path, tmp_path: Path
-) -> None:
-    run_recipe(options(tiny_set, tmp_path / "again", workers=2))
-    one = (finished[1] / "tables" / "predictions.csv").read_bytes()
-    assert (tmp_path / "again" / "tables" / "predictions.csv").read_bytes() == one
+def test_same_seed_same_results_in_one_or_two_processes(finished, run_tiny, tiny_recipe) -> None:
+    again = run_tiny(tiny_recipe, workers=2).report.parent
+    one, two = (folder / "tables" / "predictions.csv" for folder in (finished, again))
+    assert one.read_bytes() == two.read_bytes()
 
 
 @pytest.mark.slow
 def test_killed_in_the_middle_it_goes_on_to_the_same_result(
-    finished: tuple[RunOptions, Path], tiny_set: Path, tmp_path: Path
+    finished, run_tiny, tiny_recipe, tiny_set, tmp_path, job_times
 ) -> None:
     output = tmp_path / "killed"
-    command = [
-        sys.executable,
-        "-m",
-        "semisonic",
-        "run",
-        str(tiny_set / "tiny.toml"),
-        "--data",
-        str(tiny_set / "labelled.csv"),
-        "--unlabelled",
-        str(tiny_set / "pool"),
-        "-o",
-        str(output),
-        "--workers",
-        "1",
-        "--device",
-        "cpu",
-    ]
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    until(lambda: len(list(output.glob("jobs/*/job.json"))) >= 3, process)
+    command = f"{sys.executable} -m semisonic run {tiny_recipe} --data {tiny_set}/labelled.csv"
+    command += f" --unlabelled {tiny_set}/pool -o {output} --workers 1 --device cpu"
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command.split(), **quiet, start_new_session=True)
+    until(lambda: len(job_times(output)) >= 3, process)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    done = {f: f.stat().st_mtime_ns for f in output.glob("jobs/*/job.json")}
-    assert 3 <= len(done) < len(accuracies(finished[1]))
-
-    run_recipe(options(tiny_set, output))
-
-    assert all(f.stat().st_mtime_ns == then for f, then in done.items())
-    assert accuracies(output) == accuracies(finished[1])
+    done = job_times(output)
+    assert 3 <= len(done) < len(accuracies(finished))
+    run_tiny(tiny_recipe, output)
+    assert job_times(output).items() >= done.items()
+    assert accuracies(output) == accuracies(finished)
 
 
-def test_transductive_is_said_in_the_report(
-    tiny_set: Path, tiny_recipe: Path, tmp_path: Path
-) -> None:
-    run_recipe(
-        options(
-            tiny_set,
-            tmp_path / "t",
-            transductive=True,
-            change=("setting.pretrain.epochs=1", "setting.fit.epochs=1", "folds=[1, 2]"),
-        )
-    )
-    assert "Transductive" in (tmp_path / "t" / "report.html").read_text()
+QUICK = ("setting.pretrain.epochs=1", "setting.fit.epochs=1")
 
 
-def test_copies_of_labelled_clips_in_the_pool_are_left_out(
-    tiny_set: Path, tiny_recipe: Path, tmp_path: Path
-) -> None:
-    result = run_recipe(
-        options(
-            tiny_set,
-            tmp_path / "c",
-            unlabelled=tiny_set / "clips",
-            change=("setting.pretrain.epochs=1", "setting.fit.epochs=1", "folds=[1]"),
-        )
-    )
+def test_transductive_is_said_in_the_report(run_tiny, tiny_recipe) -> None:
+    result = run_tiny(tiny_recipe, transductive=True, change=(*QUICK, "folds=[1, 2]"))
+    assert "Transductive" in result.report.read_text()
+
+
+def test_copies_of_labelled_clips_in_the_pool_are_left_out(run_tiny, tiny_recipe, tiny_set) -> None:
+    pool = tiny_set / "clips"
+    result = run_tiny(tiny_recipe, unlabelled=pool, change=(*QUICK, "folds=[1]"))
     assert any("24 files of the pool are copies" in note for note in result.notes)
 
 
 def test_recordings_without_labels_cannot_be_the_labelled_set(
-    tiny_set: Path, tiny_recipe: Path, tmp_path: Path
+    run_tiny, tiny_recipe, tiny_set
 ) -> None:
     with pytest.raises(DataError, match="--unlabelled"):
-        run_recipe(options(tiny_set, tmp_path / "x", data=tiny_set / "pool"))
+        run_tiny(tiny_recipe, data=tiny_set / "pool")
 
 
 def test_changes_are_toml_values_or_text() -> None:
@@ -193,22 +136,17 @@ def test_changes_are_toml_values_or_text() -> None:
         parse_change("nonsense")
 
 
-def test_a_method_is_tried_against_its_own_control_under_other_names(
-    tiny_set: Path, tiny_recipe: Path, tmp_path: Path
-) -> None:
-    text = (tiny_set / "tiny.toml").read_text()
-    text = text.replace('title = "tiny"', 'title = "tiny"\narms = ["without", "with"]')
-    text = text[: text.index("[[settings]]")] + (
+def test_a_method_is_tried_against_its_own_control_under_other_names(run_tiny, tiny_recipe) -> None:
+    text = tiny_recipe.read_text().partition("[[settings]]")[0]
+    text = text.replace('title = "tiny"', 'title = "tiny"\narms = ["without", "with"]') + (
         '[[settings]]\nname = "pool"\nobjective = "none"\nmethod = "fixmatch"\n'
         "[settings.method_params]\nthreshold = 0.5\n[settings.control.method_params]\nmixup = 0.2\n"
     )
-    (tmp_path / "arms.toml").write_text(text)
-    chosen = options(tiny_set, tmp_path / "out", recipe=str(tmp_path / "arms.toml"))
-    result = run_recipe(chosen)
-    assert "without" in str(result.table)
+    result = run_tiny(text)
+    assert "without" in result.summary()
     assert "Pre-training" not in result.report.read_text(encoding="utf-8")
     assert all("Pre-training" not in verdict for verdict in result.answers)
-    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    results = json.loads((result.report.parent / "results.json").read_text())
     assert results["comparisons"][0]["b"]["name"] == "with"
     jobs = [job for job in results["jobs"] if job["kind"] == "train"]
     assert {job["arm"]: job["n_pool"] > 0 for job in jobs} == {"without": False, "with": True}
@@ -218,11 +156,7 @@ def test_a_method_is_tried_against_its_own_control_under_other_names(
 
 @pytest.mark.parametrize("has_bf16", [True, False])
 def test_both_arms_take_the_same_steps_in_a_number_format_that_the_record_names(
-    tiny_set: Path,
-    tiny_recipe: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    has_bf16: bool,
+    tiny_set, tiny_recipe, tmp_path, monkeypatch, has_bf16
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": has_bf16})
     text = (
@@ -251,7 +185,7 @@ def test_both_arms_take_the_same_steps_in_a_number_format_that_the_record_names(
 
 
 @pytest.mark.parametrize("name", [one for one in recipes.names() if one != "esc-baselines"])
-def test_every_recipe_of_a_network_names_its_number_format(name: str) -> None:
+def test_every_recipe_of_a_network_names_its_number_format(name) -> None:
     file = recipes.find(name)
     read = read_stages if recipe_kind(file) == "stages" else read_recipe
     assert read(file).precision == ("auto" if name == "demo" else "fp32")  # a quick first look
@@ -267,16 +201,15 @@ def test_a_recipe_sets_the_number_format_of_all_its_trainings() -> None:
 
 
 def test_trainings_that_hear_each_clip_less_than_once_say_so_first(
-    finished: tuple[RunOptions, Path], tiny_set: Path, tmp_path: Path
+    finished, run_tiny, tiny_recipe
 ) -> None:
     changes = ("setting.fit.steps=1", "setting.fit.batch_size=2", "setting.pretrain.steps=1")
     changes += ("setting.pretrain.batch_size=2", "folds=[1]", "settings=[{name='one'}]")
-    short = options(tiny_set, tmp_path / "short", change=changes)
-    result = run_recipe(short)
+    result = run_tiny(tiny_recipe, change=changes)
     before, training = (note for note in result.notes if "Too few steps" in note)
     assert "the pre-training for 'one' hears 2 windows of" in before
     assert "hears 2 windows of 4 clips (1 step of 2)" in training
     assert "setting.fit.steps=NUMBER" in training
-    page = (short.output / "report.html").read_text(encoding="utf-8")
+    page = result.report.read_text(encoding="utf-8")
     assert page.index("Too few steps") < page.index("<h2")
-    assert "Too few steps" not in (finished[1] / "report.html").read_text(encoding="utf-8")
+    assert "Too few steps" not in (finished / "report.html").read_text(encoding="utf-8")

@@ -18,8 +18,7 @@ from semisonic.data.datasets.load import load_clips
 from semisonic.experiments.options import RunOptions
 from semisonic.experiments.plan import make_plan
 from semisonic.experiments.recipe import TRAINED, Recipe, Setting, read_recipe
-from semisonic.experiments.run import run_recipe
-from semisonic.experiments.source import load_source
+from semisonic.experiments.starts import load_source
 from semisonic.models.model_file import load, read_about
 from semisonic.training.options import FitOptions
 
@@ -74,7 +73,7 @@ def tone(pitch: float, seed: int) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def other_set(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def other_set(tiny_set, tmp_path_factory) -> Path:
     """Three classes of eight clips; one more clip is a copy of a tested one, by its bytes."""
     folder = tmp_path_factory.mktemp("other")
     for name, pitch in (("a", 500.0), ("b", 1000.0), ("c", 3000.0)):
@@ -85,36 +84,19 @@ def other_set(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def options(tiny_set: Path, other_set: Path | None, output: Path) -> RunOptions:
-    recipe = output.parent / "transfer.toml"
-    recipe.write_text(RECIPE, encoding="utf-8")
-    return RunOptions(
-        recipe=str(recipe),
-        data=tiny_set / "labelled.csv",
-        source=other_set,
-        output=output,
-        device="cpu",
-        workers=1,
-        near_copies=False,
-    )
-
-
 @pytest.fixture(scope="module")
-def finished(
-    tiny_set: Path, other_set: Path, tmp_path_factory: pytest.TempPathFactory
-) -> RunOptions:
-    chosen = options(tiny_set, other_set, tmp_path_factory.mktemp("run") / "out")
-    run_recipe(chosen)
-    return chosen
+def finished(run_tiny, other_set) -> Path:
+    given = {"source": other_set, "near_copies": False, "unlabelled": None}
+    return run_tiny(RECIPE, **given).report.parent
 
 
-def source_file(chosen: RunOptions) -> Path:
-    (file,) = (chosen.output / "cache" / "sources").glob("model-*.zip")
+def source_file(folder: Path) -> Path:
+    (file,) = (folder / "cache" / "sources").glob("model-*.zip")
     return file
 
 
 def test_the_source_is_trained_once_without_copies_and_is_measured(
-    finished: RunOptions, tiny_set: Path
+    finished, tiny_set, other_set
 ) -> None:
     about = read_about(source_file(finished))["about"]
     parts = [DataPart.from_dict(about[role]) for role in ("training", "validation")]
@@ -122,22 +104,21 @@ def test_the_source_is_trained_once_without_copies_and_is_measured(
     tested = set(recording_hashes(load_clips(tiny_set / "labelled.csv")).values())
     assert not tested & (parts[0].hashes | parts[1].hashes)
     assert load(source_file(finished)).classes == ("a", "b", "c")
-    record = read_json(finished.output / "run.json")
+    record = read_json(finished / "run.json")
     assert "source" in record["data"]
-    text = (finished.output / "report.html").read_text(encoding="utf-8")
-    assert finished.source is not None
+    text = (finished / "report.html").read_text(encoding="utf-8")
     assert "1 file of the source is a copy of labelled recordings" in text
     assert "24 clips of 3 classes" in text
     assert "held-out clips of its own set" in text
-    assert f"--source {finished.source.name}" in text
+    assert f"--source {other_set.name}" in text
 
 
-def test_every_arm_starts_where_it_says(finished: RunOptions) -> None:
+def test_every_arm_starts_where_it_says(finished) -> None:
     encoder = load(source_file(finished)).encoder.state_dict()
 
     def equals_source(setting: str, arm: str) -> bool:
         found = []
-        for folder in (finished.output / "jobs").glob("train-*"):
+        for folder in (finished / "jobs").glob("train-*"):
             job = read_json(folder / "job.json")
             if (job["setting"], job["arm"]) == (setting, arm) and job["draw"] == 0:
                 mine = load(folder / "model.zip").encoder.state_dict()
@@ -152,9 +133,9 @@ def test_every_arm_starts_where_it_says(finished: RunOptions) -> None:
     assert not equals_source("head", "from scratch")
 
 
-def test_a_transferred_model_tells_what_its_encoder_was_trained_on(finished: RunOptions) -> None:
+def test_a_transferred_model_tells_what_its_encoder_was_trained_on(finished) -> None:
     theirs = DataPart.from_dict(read_about(source_file(finished))["about"]["training"]).hashes
-    for folder in (finished.output / "jobs").glob("train-*"):
+    for folder in (finished / "jobs").glob("train-*"):
         job = read_json(folder / "job.json")
         if job["draw"]:
             continue
@@ -164,7 +145,7 @@ def test_a_transferred_model_tells_what_its_encoder_was_trained_on(finished: Run
             assert DataPart.from_dict(about["encoder_training"]).hashes == theirs
 
 
-def test_clips_of_a_recording_that_is_tested_are_left_out(tmp_path: Path) -> None:
+def test_clips_of_a_recording_that_is_tested_are_left_out(tmp_path) -> None:
     """Where a set names its recordings, one that both sets have is one recording."""
     for i in range(6):
         write(tmp_path / f"{i}.wav", tone(500.0, i), RATE)
@@ -182,7 +163,7 @@ def test_clips_of_a_recording_that_is_tested_are_left_out(tmp_path: Path) -> Non
     assert any("1 clip of the source is of a recording" in note for note in found.notes)
 
 
-def test_made_up_sounds_stand_in_for_a_set_but_not_in_classes_of_the_data(tmp_path: Path) -> None:
+def test_made_up_sounds_stand_in_for_a_set_but_not_in_classes_of_the_data(tmp_path) -> None:
     recipe = Recipe(settings=(Setting(start=TRAINED),))
     small = replace(
         recipe.source.synth, n_classes=4, clips_per_class=5, clips_per_recording=1, duration=1.0
@@ -199,7 +180,7 @@ def test_made_up_sounds_stand_in_for_a_set_but_not_in_classes_of_the_data(tmp_pa
         load_source(RunOptions(), recipe, Clips.from_rows(tmp_path, rows))
 
 
-def test_a_source_that_nobody_starts_from_is_refused(tmp_path: Path) -> None:
+def test_a_source_that_nobody_starts_from_is_refused(tmp_path) -> None:
     tested = Clips.from_rows(tmp_path, [{"file": "x.wav", "labels": "rain", "group": "x"}])
     assert load_source(RunOptions(), Recipe(), tested) is None
     with pytest.raises(OptionError, match="'source'"):
@@ -215,7 +196,7 @@ def names_of(setting: Setting, source: str = "s") -> set[str]:
     clips = Clips.from_rows(Path("t"), rows)
     recipe = Recipe(validation=0.0, settings=(setting,))
     plan = make_plan(recipe, clips, clips[:0], source=source)
-    return {job.name for job in plan.train if job.arm == recipe.treated}
+    return {job.name for job in plan.of("train") if job.arm == recipe.treated}
 
 
 def test_jobs_are_told_apart_by_source_freezing_and_decay() -> None:
@@ -239,7 +220,7 @@ def test_auto_takes_a_trained_start_as_one_that_was_given() -> None:
     ]
     clips = Clips.from_rows(Path("t"), rows)
     plan = make_plan(Recipe(validation=0.0, settings=(setting,)), clips, clips[:0], source="s")
-    assert {j.setting.start for j in plan.train if j.arm == "pre-trained"} == {TRAINED}
+    assert {j.setting.start for j in plan.of("train") if j.arm == "pre-trained"} == {TRAINED}
 
 
 def test_the_recipe_of_the_package_takes_equal_steps_in_all_arms() -> None:

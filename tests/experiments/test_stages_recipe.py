@@ -13,7 +13,7 @@ from semisonic import recipes
 from semisonic.core.errors import DataError, OptionError
 from semisonic.data.clips import Clips
 from semisonic.experiments.recipe import read_recipe, recipe_kind
-from semisonic.experiments.stages_plan import FilterJob, StageJob, make_stages_plan, read_stages
+from semisonic.experiments.stages import make_stages_plan, read_stages
 
 HEAD = 'kind = "stages"\ndraws = 2\n[stage.fit]\nepochs = 4\n'
 CHAIN = """
@@ -51,7 +51,7 @@ def write(folder: Path, text: str) -> Path:
 
 
 @pytest.fixture
-def clips(tmp_path: Path) -> Clips:
+def clips(tmp_path) -> Clips:
     """Three folds of checked clips, two a recording, and noisy ones, one in a tested recording."""
     rows = [
         {
@@ -74,7 +74,7 @@ def no_pool(clips: Clips) -> Clips:
 
 
 @pytest.mark.parametrize("name", [n for n in recipes.names() if n.startswith("fsd2019")])
-def test_recipes_of_the_package_are_read_quick_and_whole(name: str) -> None:
+def test_recipes_of_the_package_are_read_quick_and_whole(name) -> None:
     file = recipes.find(name)
     assert recipe_kind(file) == "stages"
     whole, quick = read_stages(file), read_stages(file, quick=True)
@@ -82,12 +82,12 @@ def test_recipes_of_the_package_are_read_quick_and_whole(name: str) -> None:
     assert [one.name for one in quick.stages] == [one.name for one in whole.stages]
 
 
-def test_shared_keys_and_changes_reach_every_stage(tmp_path: Path) -> None:
+def test_shared_keys_and_changes_reach_every_stage(tmp_path) -> None:
     file = write(tmp_path, HEAD + CHAIN)
     recipe = read_stages(file, changes={"stage.fit.epochs": 7})
     assert {stage.fit.epochs for stage in recipe.stages} == {7}
     assert recipe.stage("full").whole_fit.epochs == 14
-    assert recipe.headline.name == "full"
+    assert recipe.headline == "full"
 
 
 @pytest.mark.parametrize(
@@ -104,19 +104,19 @@ def test_shared_keys_and_changes_reach_every_stage(tmp_path: Path) -> None:
         ('[[stages]]\nname = "1"\nmethod_params = { threshold = 0.5 }', "does not read it"),
         (
             '[[stages]]\nname = "1"\ndata = ["curated", "noisy"]\nmethod = "joint"',
-            "no place for labels",
+            "no place for unverified labels",
         ),
         ('[[stages]]\nname = "1"\nstrat = "0"', "did you mean 'start'"),
         ('[[stages]]\nname = "0"\n[[stages]]\nname = "1"\nstart = "0"\nmodel = "vgg"', "another"),
         ("", "one or more"),
     ],
 )
-def test_a_wrong_recipe_is_told(tmp_path: Path, text: str, said: str) -> None:
+def test_a_wrong_recipe_is_told(tmp_path, text, said) -> None:
     with pytest.raises(OptionError, match=said):
         read_stages(write(tmp_path, 'kind = "stages"\n' + text))
 
 
-def test_each_kind_has_its_reader(tmp_path: Path) -> None:
+def test_each_kind_has_its_reader(tmp_path) -> None:
     stages = write(tmp_path, HEAD + CHAIN)
     with pytest.raises(OptionError, match="kind"):
         read_recipe(stages)
@@ -127,36 +127,32 @@ def test_each_kind_has_its_reader(tmp_path: Path) -> None:
         recipe_kind(write(tmp_path, 'kind = "stage"'))
 
 
-def test_curated_clips_are_divided_by_recording_and_noisy_ones_only_train(
-    tmp_path: Path, clips: Clips
-) -> None:
+def test_curated_clips_are_divided_by_recording_and_noisy_ones_only_train(tmp_path, clips) -> None:
     plan = make_stages_plan(read_stages(write(tmp_path, HEAD + CHAIN)), clips, no_pool(clips))
-    stages = [job for job in plan.jobs if isinstance(job, StageJob)]
+    stages = plan.of("stage")
     assert len(plan.cells) == 5 * 3 * 2
     for job in stages:
-        assert clips.is_verified[np.concatenate([job.curated, job.validation, job.test])].all()
+        assert clips.is_verified[np.concatenate([job.train, job.validation, job.test])].all()
         assert not clips.is_verified[job.noisy].any()
-        heard = np.concatenate([job.curated, job.noisy, job.unlabelled])
+        heard = np.concatenate([job.train, job.noisy, job.pool])
         for rows in (job.validation, job.test):
             assert not set(clips.group[heard]) & set(clips.group[rows]), "a recording on two sides"
     tested = sorted(np.concatenate([j.test for name, j in plan.cells if name == "1"]).tolist())
     assert tested == sorted([*range(36)] * 2), "each draw tests every checked clip once"
 
 
-def test_equal_work_is_done_once(tmp_path: Path, clips: Clips) -> None:
+def test_equal_work_is_done_once(tmp_path, clips) -> None:
     """Two stages that are alike are one job, and one filter serves all that share its rule."""
     plan = make_stages_plan(read_stages(write(tmp_path, HEAD + CHAIN)), clips, no_pool(clips))
-    assert len([job for job in plan.jobs if isinstance(job, StageJob)]) == 4 * 6
-    assert len([job for job in plan.jobs if isinstance(job, FilterJob)]) == 6
+    assert len(plan.of("stage")) == 4 * 6
+    assert len(plan.of("filter")) == 6
     assert len({job.name for job in plan.jobs}) == len(plan.jobs)
     place = {job.name: i for i, job in enumerate(plan.jobs)}
     for job in plan.jobs:
-        if isinstance(job, StageJob):
-            for before in filter(None, (job.start, job.filter)):
-                assert place[before.name] < place[job.name]
+        assert all(place[before] < place[job.name] for before in job.needs)
 
 
-def test_what_comes_before_is_in_the_name_of_a_job(tmp_path: Path, clips: Clips) -> None:
+def test_what_comes_before_is_in_the_name_of_a_job(tmp_path, clips) -> None:
     recipe = HEAD + CHAIN
     file = write(tmp_path, recipe)
     one = make_stages_plan(read_stages(file), clips, no_pool(clips))
@@ -165,13 +161,13 @@ def test_what_comes_before_is_in_the_name_of_a_job(tmp_path: Path, clips: Clips)
     assert not {job.name for job in one.jobs} & {job.name for job in other.jobs}
 
 
-def test_without_noisy_clips_it_says_what_is_missing(tmp_path: Path, clips: Clips) -> None:
+def test_without_noisy_clips_it_says_what_is_missing(tmp_path, clips) -> None:
     certain = clips[clips.is_verified]
     with pytest.raises(DataError, match="FSDKaggle2019"):
         make_stages_plan(read_stages(write(tmp_path, HEAD + CHAIN)), certain, no_pool(clips))
 
 
-def test_a_stage_may_have_a_network_of_its_own_which_those_after_it_share(tmp_path: Path) -> None:
+def test_a_stage_may_have_a_network_of_its_own_which_those_after_it_share(tmp_path) -> None:
     text = HEAD + CHAIN.replace('data = ["noisy"]', 'data = ["noisy"]\nmodel = "vgg"')
     recipe = read_stages(write(tmp_path, text + '[[stages]]\nname = "other"\n'))
     found = [stage.model for stage in recipe.stages]
@@ -179,9 +175,7 @@ def test_a_stage_may_have_a_network_of_its_own_which_those_after_it_share(tmp_pa
 
 
 @pytest.mark.parametrize("part", ["fit", "loss"])
-def test_stages_that_differ_in_one_option_are_two_jobs(
-    tmp_path: Path, clips: Clips, part: str
-) -> None:
+def test_stages_that_differ_in_one_option_are_two_jobs(tmp_path, clips, part) -> None:
     recipe = read_stages(write(tmp_path, HEAD + '[[stages]]\nname = "a"\n'))
     plain = recipe.stages[0]
     stages = [plain]

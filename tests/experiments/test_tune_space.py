@@ -8,40 +8,21 @@ from hypothesis import strategies as st
 
 from semisonic.core.errors import OptionError
 from semisonic.experiments.options import TuneOptions
-from semisonic.experiments.search_space import (
-    Choices,
-    Range,
-    dimension,
-    flat,
-    grid_points,
-    parse_search,
-    read_target,
-    value_of,
-)
+from semisonic.experiments.recipe import Setting
+from semisonic.experiments.tune import dimension, parse_search, read_target, value_of
 
-NUMBERS = st.floats(1e-6, 1e6).map(lambda x: float(f"{x:.3g}"))
+pytest.importorskip("optuna")
+RATE = "setting.fit.learning_rate"
 
 
-@given(NUMBERS, NUMBERS, st.booleans())
-def test_a_range_reads_as_it_is_written(a: float, b: float, log: bool) -> None:
-    low, high = sorted((a, b))
-    text = f"{low!r}..{high!r}" + " log" * log
-    if low == high:
-        with pytest.raises(OptionError, match="lower end first"):
-            dimension("x", text, float)
-        return
-    found = dimension("x", text, float)
-    assert found == Range("x", low, high, log)
-    assert dimension("x", str(found), float) == found
-
-
-@given(
-    st.lists(st.integers(0, 9), min_size=2, max_size=4, unique=True),
-    st.lists(st.booleans(), min_size=2, max_size=2, unique=True),
-)
-def test_a_grid_has_every_combination_once(a: list[int], b: list[bool]) -> None:
-    points = grid_points((Choices("a", tuple(a)), Choices("b", tuple(b))))
-    assert len(points) == len(a) * len(b) == len({tuple(p.values()) for p in points})
+@given(st.floats(1e-6, 1.0), st.floats(1e-6, 1.0), st.booleans())
+def test_a_range_reads_as_it_is_written(a, b, log) -> None:
+    low, high = sorted((float(f"{a:.3g}"), float(f"{b:.3g}")))
+    found = dimension(Setting(), RATE, f"{low!r}..{high!r}" + " log" * log)
+    assert (found.distribution.low, found.distribution.high) == (low, high)
+    assert found.distribution.log is log
+    again = dimension(Setting(), RATE, found.text)
+    assert again == found
 
 
 @pytest.mark.parametrize(
@@ -56,22 +37,19 @@ def test_a_grid_has_every_combination_once(a: list[int], b: list[bool]) -> None:
         ("a=(4)3c-2p,(8)3c-2p", "a", ["(4)3c-2p", "(8)3c-2p"]),
     ],
 )
-def test_what_is_given_on_the_command_line(text: str, name: str, spec: object) -> None:
+def test_what_is_given_on_the_command_line(text, name, spec) -> None:
     assert parse_search(text) == (name, spec)
 
 
-def test_tables_within_tables_are_dotted_names() -> None:
-    table = {"setting": {"fit": {"epochs": "1..3"}}, "setting.dropout": [0.0, 0.1]}
-    assert flat(table) == {"setting.fit.epochs": "1..3", "setting.dropout": [0.0, 0.1]}
-
-
-def test_the_papers_grid_is_the_grid_of_its_recipe() -> None:
-    for name in ("cae-pretraining", "cae-grid"):
-        space = read_target(TuneOptions(recipe=name)).space
-        assert {one.name: one.values for one in space if isinstance(one, Choices)} == {
-            "setting.batch_size": (16, 32, 64),
-            "setting.filters": (16, 32, 64),
-        }
+@pytest.mark.parametrize("name", ["cae-pretraining", "cae-grid"])
+def test_the_papers_grid_is_the_grid_of_its_recipe(name) -> None:
+    target = read_target(TuneOptions(recipe=name))
+    assert {one.name: [*one.values.values()] for one in target.space} == {
+        "setting.batch_size": [16, 32, 64],
+        "setting.filters": [16, 32, 64],
+    }
+    points = target.grid()
+    assert len(points) == 9 == len({tuple(point.values()) for point in points})
 
 
 def test_batch_size_is_that_of_both_trainings() -> None:
@@ -84,9 +62,9 @@ def test_batch_size_is_that_of_both_trainings() -> None:
 
 def test_what_the_command_line_gives_is_the_whole_space() -> None:
     search = ("setting.dropout=0..0.5 step 0.25",)
-    only = read_target(TuneOptions(recipe="tune-demo", search=search)).space
-    assert only == (Range("setting.dropout", 0.0, 0.5, step=0.25),)
-    assert str(only[0]) == "0..0.5 step 0.25"
+    (only,) = read_target(TuneOptions(recipe="tune-demo", search=search)).space
+    assert (only.name, only.text) == ("setting.dropout", "0..0.5 step 0.25")
+    assert only.distribution.step == 0.25
 
 
 def test_a_recipe_without_a_space_asks_for_one() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import soundfile as sf
@@ -16,7 +14,7 @@ NOTATION = "(8)3c-2p-(8)3c-2p-gp"
 
 
 @pytest.fixture(scope="session")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model(tmp_path_factory):
     """A classifier's file."""
     network = build(NOTATION, MEL, KINDS, standardize="none")
     path = tmp_path_factory.mktemp("model") / "model.zip"
@@ -25,7 +23,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def kinds(tmp_path: Path) -> Path:
+def kinds(tmp_path):
     """Class folders of six recordings each, and one that is no sound."""
     folder = tmp_path / "sounds"
     for kind in KINDS:
@@ -36,7 +34,7 @@ def kinds(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def long(tmp_path: Path) -> Path:
+def long(tmp_path):
     """One recording: hiss, hum for 1.5 s, sweep, hum."""
     path = tmp_path / "long.wav"
     order = ["hiss", "hum", "hum", "hum", "sweep", "hum"]

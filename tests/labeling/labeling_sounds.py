@@ -12,7 +12,7 @@ KINDS = ("hiss", "hum", "sweep")
 MEL = MelOptions(sample_rate=RATE, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
 
 
-def sound(kind: str, number: int) -> np.ndarray:
+def sound(kind, number):
     """Half a second of a kind; each number is another recording."""
     rng = generator(number, "labeling sound", kind)
     time = np.arange(RATE // 2) / RATE

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +16,6 @@ from semisonic.data.clips import Clips
 from semisonic.labeling.answers import match
 from semisonic.labeling.label_log import LabelLog
 from semisonic.labeling.options import ProjectOptions
-from semisonic.labeling.project import Project
 from semisonic.labeling.start import start_project
 
 POOL = Clips.from_rows(
@@ -27,40 +25,40 @@ POOL = Clips.from_rows(
 )
 
 
-def answers(*rows: dict[str, object]) -> Clips:
+def answers(*rows):
     return Clips.from_rows(Path("/sounds"), rows)
 
 
-def matched(file: str, start: float, end: float) -> list[tuple[float, str]]:
+def matched(file, start, end):
     found = match(answers({"file": file, "start_time": start, "end_time": end}), POOL)
     return [(float(POOL.start_time[row]), str(POOL.file[row])[3]) for row in found.rows]
 
 
-def test_the_very_stretch_alone() -> None:
+def test_the_very_segment_alone():
     assert matched("a.wav", 5.0, 10.0) == [(5.0, "a")]
 
 
-def test_a_long_answer_speaks_of_what_it_covers_half_of() -> None:
+def test_a_long_answer_speaks_of_what_it_covers_half_of():
     assert matched("a.wav", 2.4, 12.6) == [(0.0, "a"), (5.0, "a"), (10.0, "a")]
     assert matched("a.wav", 2.6, 12.4) == [(5.0, "a")]
 
 
-def test_a_short_answer_speaks_of_the_row_it_lies_in() -> None:
+def test_a_short_answer_speaks_of_the_row_it_lies_in():
     assert matched("a.wav", 6.0, 6.2) == [(5.0, "a")]
     assert matched("a.wav", 4.7, 5.1) == [(0.0, "a")]
 
 
-def test_a_whole_recording_holds_any_answer() -> None:
+def test_a_whole_recording_holds_any_answer():
     assert matched("b.wav", 3.0, 4.0) == [(0.0, "b")]
 
 
-def test_answers_about_nothing_are_counted() -> None:
+def test_answers_about_nothing_are_counted():
     found = match(answers({"file": "c.wav"}, {"file": "a.wav", "start_time": 90.0}), POOL)
     assert len(found.rows) == 0
     assert found.n_unmatched == 2
 
 
-def test_labels_of_several_answers_come_together() -> None:
+def test_labels_of_several_answers_come_together():
     table = answers(
         {"file": "a.wav", "start_time": 0.5, "end_time": 1.0, "labels": "dog"},
         {
@@ -78,7 +76,7 @@ def test_labels_of_several_answers_come_together() -> None:
 
 
 @pytest.fixture
-def project(model: Path, tmp_path: Path) -> Project:
+def project(model, tmp_path):
     """30 recordings, all answered, three of them wrongly."""
     folder = tmp_path / "sounds"
     folder.mkdir()
@@ -96,7 +94,7 @@ def project(model: Path, tmp_path: Path) -> Project:
     return project
 
 
-def test_wrong_answers_are_doubted_first(project: Project) -> None:
+def test_wrong_answers_are_doubted_first(project):
     found = project.label_issues()
     assert {one.file for one in found[:3]} == {"hum-1.wav", "hiss-4.wav", "sweep-7.wav"}
     for one in found[:3]:
@@ -105,7 +103,7 @@ def test_wrong_answers_are_doubted_first(project: Project) -> None:
         assert one.labels != one.suggested
 
 
-def test_several_labels_a_clip_are_doubted_too(project: Project) -> None:
+def test_several_labels_a_clip_are_doubted_too(project):
     project.set_several_labels(True)
     project.log.append("hum-2.wav", 0.0, 0.5, ["hum", "sweep"], annotator="ann")
     project.log.append("hum-3.wav", 0.0, 0.5, ["hum", "hiss"], annotator="ann")
@@ -114,7 +112,7 @@ def test_several_labels_a_clip_are_doubted_too(project: Project) -> None:
     assert found["hiss-4.wav"].suggested == ("hiss",)
 
 
-def test_too_few_answers_are_told(model: Path, project: Project, tmp_path: Path) -> None:
+def test_too_few_answers_are_told(model, project, tmp_path):
     log = LabelLog(tmp_path / "other.jsonl", project.log.root)
     log.append("hum-1.wav", 0.0, 0.5, "hum")
     project.log = log
@@ -123,11 +121,11 @@ def test_too_few_answers_are_told(model: Path, project: Project, tmp_path: Path)
 
 
 @pytest.mark.parametrize("by", ["ann", "bob"])
-def test_a_correction_stands_alone_and_can_be_taken_back(project: Project, by: str) -> None:
+def test_a_correction_stands_alone_and_can_be_taken_back(project, by):
     log = project.log
     log.append("hum-1.wav", 0.0, 0.5, "hiss", annotator="eve", source="suggest:random")
 
-    def said() -> tuple[str, ...]:
+    def said():
         clips = log.current().clips()
         return tuple(clips.labels[clips.file.tolist().index("hum-1.wav")])
 
@@ -143,17 +141,15 @@ def test_a_correction_stands_alone_and_can_be_taken_back(project: Project, by: s
 
 
 @pytest.mark.parametrize("what", ["learn", "label_issues"])
-def test_solvers_do_not_wait_for_each_other_at_every_small_product(
-    project: Project, monkeypatch: pytest.MonkeyPatch, what: str
-) -> None:
+def test_solvers_do_not_wait_for_each_other_at_every_small_product(project, monkeypatch, what):
     seen: list[int] = []
     fit = LogisticRegression.fit
 
-    def n_threads() -> list[int]:
+    def n_threads():
         pools = ThreadpoolController().info()
         return [pool["num_threads"] for pool in pools if pool["user_api"] == "blas"]
 
-    def watched(self: LogisticRegression, *given: Any, **named: Any) -> LogisticRegression:
+    def watched(self, *given, **named):
         seen.extend(n_threads())
         return fit(self, *given, **named)
 

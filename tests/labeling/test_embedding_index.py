@@ -31,17 +31,15 @@ from semisonic.models.pretrained import build_encoder
 from waiting import until
 
 
-def options(model: Path, *files: Path, output: Path) -> EmbedOptions:
+def options(model, *files, output):
     return EmbedOptions(model, files, output, device="cpu", workers=1)
 
 
-def content(folder: Path) -> tuple[bytes, bytes]:
+def content(folder):
     return (folder / "embeddings.npy").read_bytes(), (folder / "index.csv").read_bytes()
 
 
-def test_rows_are_the_embeddings_that_the_model_gives(
-    model: Path, kinds: Path, tmp_path: Path
-) -> None:
+def test_rows_are_the_embeddings_that_the_model_gives(model, kinds, tmp_path):
     result = run_embed(options(model, kinds, output=tmp_path / "index"))
     index = EmbeddingIndex.open(tmp_path / "index")
     assert isinstance(index.vectors, np.memmap)
@@ -59,7 +57,7 @@ def test_rows_are_the_embeddings_that_the_model_gives(
     assert index.about["model"]["features"]["sample_rate"] == RATE
 
 
-def test_a_row_a_window_or_the_mean_of_a_clip(model: Path, long: Path, tmp_path: Path) -> None:
+def test_a_row_a_window_or_the_mean_of_a_clip(model, long, tmp_path):
     windows = embed(model, long, tmp_path / "w", device="cpu")
     assert windows.clips.start_time.tolist() == [0.0, 0.5, 1.0, 1.5, 2.0, 2.5]
     finer = embed(model, long, tmp_path / "f", hop=0.25, device="cpu")
@@ -70,13 +68,13 @@ def test_a_row_a_window_or_the_mean_of_a_clip(model: Path, long: Path, tmp_path:
     assert (clip.clips.start_time[0], clip.clips.end_time[0]) == (0.0, 3.0)
 
 
-def test_bytes_do_not_depend_on_threads(model: Path, kinds: Path, tmp_path: Path) -> None:
+def test_bytes_do_not_depend_on_threads(model, kinds, tmp_path):
     run_embed(options(model, kinds, output=tmp_path / "a"))
     run_embed(replace(options(model, kinds, output=tmp_path / "b"), workers=3))
     assert content(tmp_path / "a") == content(tmp_path / "b")
 
 
-def test_more_files_are_added_and_known_ones_left(model: Path, kinds: Path, tmp_path: Path) -> None:
+def test_more_files_are_added_and_known_ones_left(model, kinds, tmp_path):
     output = tmp_path / "index"
     first = run_embed(options(model, kinds / "hum", output=output))
     before = first.index.vectors[:].copy()
@@ -96,7 +94,7 @@ def test_more_files_are_added_and_known_ones_left(model: Path, kinds: Path, tmp_
     assert "18 were there" in again.summary()
 
 
-def test_a_file_that_changed_is_embedded_again(model: Path, kinds: Path, tmp_path: Path) -> None:
+def test_a_file_that_changed_is_embedded_again(model, kinds, tmp_path):
     output = tmp_path / "index"
     index = run_embed(options(model, kinds / "hum", output=output)).index
     vectors = index.vectors[:].copy()
@@ -110,7 +108,7 @@ def test_a_file_that_changed_is_embedded_again(model: Path, kinds: Path, tmp_pat
     assert result.index.cluster[[0, 1, 2, 3, 4, 6]].tolist() == [0, 1, 3, 4, 5, -1]
 
 
-def test_a_bad_file_disturbs_no_other(model: Path, kinds: Path, tmp_path: Path) -> None:
+def test_a_bad_file_disturbs_no_other(model, kinds, tmp_path):
     (kinds / "hum" / "3a.wav").write_text("no sound")
     broken = (kinds / "hiss" / "4.wav").read_bytes()
     (kinds / "hiss" / "4.wav").write_bytes(broken[: len(broken) // 2])
@@ -148,9 +146,7 @@ build.run_embed(EmbedOptions(model, (files,), output, batch_size=3, device="cpu"
 """
 
 
-def test_a_killed_run_goes_on_and_every_byte_is_the_same(
-    model: Path, kinds: Path, long: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_run_goes_on_and_every_byte_is_the_same(model, kinds, long, tmp_path, monkeypatch):
     (kinds / "hum" / "3a.wav").write_text("no sound")
     os.rename(long, kinds / "hum" / "long.wav")
     monkeypatch.setattr("semisonic.labeling.embed.GROUP_CLIPS", 4)
@@ -171,9 +167,7 @@ def test_a_killed_run_goes_on_and_every_byte_is_the_same(
     assert content(output) == content(tmp_path / "whole")
 
 
-def test_another_model_or_a_foreign_folder_is_refused(
-    model: Path, kinds: Path, tmp_path: Path
-) -> None:
+def test_another_model_or_a_foreign_folder_is_refused(model, kinds, tmp_path):
     output = tmp_path / "index"
     run_embed(options(model, kinds, output=output))
     with pytest.raises(OptionError, match=r"'hop' was None, now 0\.1"):
@@ -187,7 +181,7 @@ def test_another_model_or_a_foreign_folder_is_refused(
         EmbeddingIndex.open(kinds)
 
 
-def test_an_encoder_without_classes_embeds_too(kinds: Path, tmp_path: Path) -> None:
+def test_an_encoder_without_classes_embeds_too(kinds, tmp_path):
     save_encoder(tmp_path / "enc.zip", build_encoder("(8)3c-2p", MEL, standardize="none"))
     index = embed(tmp_path / "enc.zip", [kinds / "hum"], tmp_path / "index", device="cpu")
     assert index.vectors.shape == (6, 8)
@@ -195,7 +189,7 @@ def test_an_encoder_without_classes_embeds_too(kinds: Path, tmp_path: Path) -> N
     assert set(index.predicted.tolist()) == {""}
 
 
-def test_a_model_in_memory_and_a_table(model: Path, kinds: Path) -> None:
+def test_a_model_in_memory_and_a_table(model, kinds):
     clips = Clips.from_rows(kinds, [{"file": f"hum/{i}.wav", "labels": "a"} for i in range(3)])
     index = embed(open_model(model), clips, device="cpu")
     assert len(index) == 3
@@ -206,7 +200,7 @@ def test_a_model_in_memory_and_a_table(model: Path, kinds: Path) -> None:
         embed(3, clips)
 
 
-def test_both_can_be_moved_together(model: Path, kinds: Path, tmp_path: Path) -> None:
+def test_both_can_be_moved_together(model, kinds, tmp_path):
     place = tmp_path / "place"
     place.mkdir()
     os.rename(kinds, place / "sounds")
@@ -216,7 +210,7 @@ def test_both_can_be_moved_together(model: Path, kinds: Path, tmp_path: Path) ->
     assert all(path.is_file() for path in index.clips.paths)
 
 
-def test_a_model_that_is_gone_or_another_is_named(model: Path, kinds: Path, tmp_path: Path) -> None:
+def test_a_model_that_is_gone_or_another_is_named(model, kinds, tmp_path):
     own = tmp_path / "own.zip"
     own.write_bytes(model.read_bytes())
     embed(own, kinds / "hum", tmp_path / "index", device="cpu")
@@ -230,7 +224,7 @@ def test_a_model_that_is_gone_or_another_is_named(model: Path, kinds: Path, tmp_
     assert index.embedder(model).dim == 8
 
 
-def test_any_file_name_comes_through(model: Path, tmp_path: Path) -> None:
+def test_any_file_name_comes_through(model, tmp_path):
     folder = tmp_path / "sounds"
     folder.mkdir()
     names = ['a;b, "c".wav', "ü 鳥.wav", os.fsdecode(b"\xff.wav"), "NA.wav"]
@@ -242,13 +236,11 @@ def test_any_file_name_comes_through(model: Path, tmp_path: Path) -> None:
     assert {path.name for path in index.clips.paths} == set(names)
     assert all(path.is_file() for path in index.clips.paths)
     assert len(embed(model, folder, tmp_path / "index", device="cpu", workers=1)) == 4
-    run_map(MapOptions(index.folder, projection="pca", sounds="link"))
+    run_map(MapOptions(index.folder, projection="pca", megabytes=0.0))
     run_search(SearchOptions(index.folder, (), (0,), output=tmp_path / "found", device="cpu"))
 
 
-def test_vectors_of_another_encoder_are_searched_drawn_and_asked_about(
-    kinds: Path, tmp_path: Path
-) -> None:
+def test_vectors_of_another_encoder_are_searched_drawn_and_asked_about(kinds, tmp_path):
     files = sorted(kinds.rglob("*.wav"))
     number = [KINDS.index(file.parent.name) for file in files]
     rng = np.random.default_rng(0)
@@ -278,7 +270,7 @@ def test_vectors_of_another_encoder_are_searched_drawn_and_asked_about(
         EmbeddingIndex.from_vectors(vectors, str(kinds), tmp_path / "b")
 
 
-def test_a_recording_is_an_example_by_its_name(model: Path, kinds: Path, tmp_path: Path) -> None:
+def test_a_recording_is_an_example_by_its_name(model, kinds, tmp_path):
     index = embed(model, kinds, tmp_path / "index", device="cpu", workers=1)
     file = kinds / "hum" / "3.wav"
     (best,) = index.search(str(file), k=1)

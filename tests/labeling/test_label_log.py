@@ -20,7 +20,7 @@ from semisonic.labeling.label_log import LabelLog
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> LabelLog:
+def log(tmp_path):
     """A log in a folder of its own, of recordings elsewhere."""
     (tmp_path / "sounds").mkdir()
     for name in ("a", "b"):
@@ -28,13 +28,13 @@ def log(tmp_path: Path) -> LabelLog:
     return LabelLog(tmp_path / "project" / "labels.jsonl", tmp_path / "sounds")
 
 
-def _append_many(path: Path, name: str, n: int) -> None:
+def _append_many(path, name, n):
     log = LabelLog(path)
     for number in range(n):
         log.append("a.wav", 0.0, 0.5, f"{name}{number}", annotator=name, note="x" * 3000)
 
 
-def test_several_processes_lose_nothing(log: LabelLog) -> None:
+def test_several_processes_lose_nothing(log):
     log.append("a.wav", 0, 0.5, "first")
     context = multiprocessing.get_context("fork")
     workers = [context.Process(target=_append_many, args=(log.path, f"p{k}", 25)) for k in range(4)]
@@ -54,7 +54,7 @@ def test_several_processes_lose_nothing(log: LabelLog) -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 5, 60])
-def test_a_torn_last_line_is_cut_off_and_nothing_else(log: LabelLog, cut: int) -> None:
+def test_a_torn_last_line_is_cut_off_and_nothing_else(log, cut):
     log.append("a.wav", 0, 0.5, "dog")
     whole = log.path.read_bytes()
     log.append("b.wav", 0, 0.5, "cat")
@@ -68,7 +68,7 @@ def test_a_torn_last_line_is_cut_off_and_nothing_else(log: LabelLog, cut: int) -
     assert log.path.read_bytes().startswith(whole)
 
 
-def test_a_damaged_line_disturbs_no_other(log: LabelLog) -> None:
+def test_a_damaged_line_disturbs_no_other(log):
     log.append("a.wav", 0, 0.5, "dog")
     with log.path.open("ab") as stream:
         stream.write(b'{"id": 3}\n\xff\xfe\n\n')
@@ -77,7 +77,7 @@ def test_a_damaged_line_disturbs_no_other(log: LabelLog) -> None:
     assert [where.rpartition(" ")[2] for where, _ in log.problems()] == ["3", "4"]
 
 
-def test_undo_takes_back_and_undo_of_undo_restores(log: LabelLog) -> None:
+def test_undo_takes_back_and_undo_of_undo_restores(log):
     one = log.append("a.wav", 0, 0.5, "dog")
     back = log.undo(one.id, annotator="bob")
     assert len(log.current()) == 0
@@ -87,7 +87,7 @@ def test_undo_takes_back_and_undo_of_undo_restores(log: LabelLog) -> None:
         log.undo("nothing")
 
 
-def test_impossible_answers_write_nothing(log: LabelLog) -> None:
+def test_impossible_answers_write_nothing(log):
     with pytest.raises(DataError, match="expected 0 <= start < end"):
         log.append("a.wav", 2.0, 1.0, "dog")
     with pytest.raises(DataError, match="found no label"):
@@ -100,11 +100,11 @@ def test_impossible_answers_write_nothing(log: LabelLog) -> None:
     assert not log.path.exists()
 
 
-def test_an_answer_without_an_end_reaches_to_the_end_of_the_recording(log: LabelLog) -> None:
+def test_an_answer_without_an_end_reaches_to_the_end_of_the_recording(log):
     assert log.append("a.wav", labels="dog").end_time == pytest.approx(0.5)
 
 
-def test_recordings_are_named_from_the_root_and_the_log_knows_it(log: LabelLog) -> None:
+def test_recordings_are_named_from_the_root_and_the_log_knows_it(log):
     entry = log.append(log.root / "b.wav", 0, 0.5, "dog")
     assert entry.file == "b.wav"
     assert log.append("/elsewhere/c.wav", 0, 1, "dog").file == "/elsewhere/c.wav"
@@ -117,7 +117,7 @@ def test_recordings_are_named_from_the_root_and_the_log_knows_it(log: LabelLog) 
         LabelLog(other)
 
 
-def test_a_log_is_a_data_set_like_any_other(log: LabelLog) -> None:
+def test_a_log_is_a_data_set_like_any_other(log):
     log.append("a.wav", 0, 0.5, "dog", annotator="ann")
     log.append("b.wav", 0, 0.25, ["cat", "rain"], annotator="ann")
     clips = load_clips(log.path)
@@ -137,9 +137,7 @@ def test_a_log_is_a_data_set_like_any_other(log: LabelLog) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.text(max_size=20), st.text(max_size=30)), max_size=5))
-def test_any_text_comes_back(
-    tmp_path_factory: pytest.TempPathFactory, texts: list[tuple[str, str]]
-) -> None:
+def test_any_text_comes_back(tmp_path_factory, texts):
     log = LabelLog(tmp_path_factory.mktemp("log") / "labels.jsonl")
     said = [(label.strip(), note) for label, note in texts if not label_fault(label.strip())]
     for label, note in said:
@@ -161,7 +159,7 @@ def test_any_text_comes_back(
         ([f"dog {number}" for number in range(101)], "101 labels, expected 100 at most"),
     ],
 )
-def test_what_can_be_no_label_is_refused(log: LabelLog, labels: list[str], told: str) -> None:
+def test_what_can_be_no_label_is_refused(log, labels, told):
     with pytest.raises(DataError, match=told):
         log.append("a.wav", 0, 1, labels)
     assert log.entries() == ()
@@ -169,7 +167,7 @@ def test_what_can_be_no_label_is_refused(log: LabelLog, labels: list[str], told:
         log.append("a.wav", 0, 1, "dog", annotator="ann\0")
 
 
-def test_a_log_names_its_recordings_to_an_index(log: LabelLog, tmp_path: Path) -> None:
+def test_a_log_names_its_recordings_to_an_index(log, tmp_path):
     log.append("a.wav", 0, 0.5, "hum")
     log.append("b.wav", 0.25, 0.5, "hiss")
     clips, failures = gather([log.path], tmp_path / "index", labels="auto")

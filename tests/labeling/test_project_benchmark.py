@@ -6,14 +6,12 @@ import importlib
 import sys
 from pathlib import Path
 
-import pytest
-
 from semisonic.core.files import read_json
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
-def test_it_times_what_the_page_waits_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_it_times_what_the_page_waits_for(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     output = tmp_path / "found.json"
     small = ["--clips", "60", "--classes", "3", "--answers", "12", "-o", str(output)]

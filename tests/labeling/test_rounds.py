@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -17,11 +15,11 @@ from semisonic.labeling.rounds import AccuracyEstimate, accuracy_by_random, rand
 from semisonic.labeling.sampling import random_order
 
 
-def pool_of_files(root: Path, n: int) -> Clips:
+def pool_of_files(root, n):
     return Clips.from_rows(root, [{"file": f"s/{k:03d}.wav", "end_time": 1.0} for k in range(n)])
 
 
-def answer(log: LabelLog, pool: Clips, rows: list[int], why: str, label: str = "dog") -> None:
+def answer(log, pool, rows, why, label="dog"):
     log.extend(
         {"file": str(pool.file[row]), "end_time": 1.0, "labels": label, "source": f"suggest:{why}"}
         for row in rows
@@ -30,7 +28,7 @@ def answer(log: LabelLog, pool: Clips, rows: list[int], why: str, label: str = "
 
 @settings(max_examples=100, deadline=None)
 @given(st.integers(1, 60), st.data())
-def test_the_interval_is_that_of_scipy(n: int, data: st.DataObject) -> None:
+def test_the_interval_is_that_of_scipy(n, data):
     right = data.draw(st.integers(0, n))
     found = AccuracyEstimate.of([k < right for k in range(n)], [str(k) for k in range(n)])
     expected = binomtest(right, n).proportion_ci(method="wilson")
@@ -39,7 +37,7 @@ def test_the_interval_is_that_of_scipy(n: int, data: st.DataObject) -> None:
     assert str(AccuracyEstimate.of([], [])) == "unknown"
 
 
-def test_the_sample_is_the_first_of_the_order_of_chance(tmp_path: Path) -> None:
+def test_the_sample_is_the_first_of_the_order_of_chance(tmp_path):
     pool = pool_of_files(tmp_path, 40)
     log = LabelLog(tmp_path / "log" / "labels.jsonl", tmp_path)
     order = random_order(pool, np.arange(40)).tolist()
@@ -52,7 +50,7 @@ def test_the_sample_is_the_first_of_the_order_of_chance(tmp_path: Path) -> None:
     assert random_sample(log.answers()[:2], log.root) == frozenset()
 
 
-def test_hard_clips_that_were_asked_for_that_reason_do_not_spoil_the_number(tmp_path: Path) -> None:
+def test_hard_clips_that_were_asked_for_that_reason_do_not_spoil_the_number(tmp_path):
     rng = np.random.default_rng(0)
     pool = pool_of_files(tmp_path, 300)
     right = rng.random(300) < 0.8
@@ -71,7 +69,7 @@ def test_hard_clips_that_were_asked_for_that_reason_do_not_spoil_the_number(tmp_
     assert abs(found.accuracy - right.mean()) < abs(naive - right.mean())
 
 
-def test_answers_that_are_unsure_or_undone_do_not_count(tmp_path: Path) -> None:
+def test_answers_that_are_unsure_or_undone_do_not_count(tmp_path):
     pool = pool_of_files(tmp_path, 10)
     log = LabelLog(tmp_path / "labels.jsonl", tmp_path)
     answer(log, pool, random_order(pool, np.arange(10))[:4].tolist(), "random")
@@ -86,7 +84,7 @@ def test_answers_that_are_unsure_or_undone_do_not_count(tmp_path: Path) -> None:
     assert accuracy_by_random(log, {}).n == 0
 
 
-def test_stretches_of_one_recording_do_not_count_as_many(tmp_path: Path) -> None:
+def test_segments_of_one_recording_do_not_count_as_many(tmp_path):
     log = LabelLog(tmp_path / "labels.jsonl", tmp_path)
     predicted: dict[SegmentKey, tuple[str, ...]] = {}
     for recording in range(10):

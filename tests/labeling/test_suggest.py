@@ -13,20 +13,18 @@ from semisonic.data.datasets.load import load_clips
 from semisonic.labeling.embed import embed
 from semisonic.labeling.label_log import LabelLog
 from semisonic.labeling.queue import Queue
-from semisonic.labeling.suggest import CandidatePool, candidate_pool, choose, suggest
+from semisonic.labeling.suggest import candidate_pool, choose, suggest
 from semisonic.models.model_file import save
 from semisonic.models.sound_model import build
 
 
 @pytest.fixture
-def pool(model: Path, kinds: Path, tmp_path: Path) -> CandidatePool:
+def pool(model, kinds, tmp_path):
     """18 recordings with the scores of a model that nobody trained."""
     return candidate_pool(model, embed(model, kinds, tmp_path / "index"), tmp_path / "more")
 
 
-def test_a_queue_asks_nothing_twice_and_names_real_stretches(
-    pool: CandidatePool, kinds: Path
-) -> None:
+def test_a_queue_asks_nothing_twice_and_names_real_segments(pool, kinds):
     for strategy in ("mix", "random", "uncertain", "typical"):
         queue = choose(pool, 10, strategy)
         assert len({(row.file, row.start_time) for row in queue}) == len(queue) == 10
@@ -40,7 +38,7 @@ def test_a_queue_asks_nothing_twice_and_names_real_stretches(
     assert len(choose(pool, 100, "mix")) == 18
 
 
-def test_reasons_and_the_random_part(pool: CandidatePool) -> None:
+def test_reasons_and_the_random_part(pool):
     queue = choose(pool, 10, "mix", random_share=0.3)
     why = [row.why for row in queue]
     assert (why.count("random"), why.count("uncertain")) == (3, 7)
@@ -50,7 +48,7 @@ def test_reasons_and_the_random_part(pool: CandidatePool) -> None:
     assert [row.source for row in queue if row.why == "random"] == ["suggest:random"] * 3
 
 
-def test_uncertain_asks_the_largest_doubts(pool: CandidatePool) -> None:
+def test_uncertain_asks_the_largest_doubts(pool):
     assert pool.scores is not None
     queue = choose(pool, 4, "uncertain")
     best = np.sort(pool.scores, axis=1)
@@ -60,9 +58,7 @@ def test_uncertain_asks_the_largest_doubts(pool: CandidatePool) -> None:
     )
 
 
-def test_without_a_classifier_typical_stretches_of_all_kinds_are_asked(
-    model: Path, kinds: Path, tmp_path: Path
-) -> None:
+def test_without_a_classifier_typical_segments_of_all_kinds_are_asked(model, kinds, tmp_path):
     index = embed(model, kinds, tmp_path / "index")
     queue = suggest(None, index, 3)
     assert {row.why for row in queue} == {"typical"}
@@ -72,9 +68,7 @@ def test_without_a_classifier_typical_stretches_of_all_kinds_are_asked(
         suggest(None, index, 3, strategy="uncertain")
 
 
-def test_what_is_answered_or_passed_over_is_not_asked_again(
-    pool: CandidatePool, tmp_path: Path
-) -> None:
+def test_what_is_answered_or_passed_over_is_not_asked_again(pool, tmp_path):
     log = LabelLog(tmp_path / "labels.jsonl")
     first = choose(pool, 6, "mix").seen_from(log.root)
     for number, row in enumerate(first):
@@ -94,18 +88,18 @@ def test_what_is_answered_or_passed_over_is_not_asked_again(
         assert not asked & {row.file for row in then}
     for row in then:
         log.append(row.file, row.start_time, row.end_time, "hum")
-    with pytest.raises(DataError, match="all 18 stretches are answered"):
+    with pytest.raises(DataError, match="all 18 segments are answered"):
         choose(pool, 5, exclude=log)
 
 
-def test_windows_of_one_recording_are_spread(model: Path, long: Path, kinds: Path) -> None:
+def test_windows_of_one_recording_are_spread(model, long, kinds):
     queue = suggest(model, load_clips(kinds, labels="none"), 6, strategy="uncertain")
     assert len({row.file for row in queue}) == 6
     alone = suggest(model, long, 6, strategy="uncertain")
     assert len({row.start_time for row in alone}) == 6
 
 
-def test_a_queue_is_read_as_it_was_written(pool: CandidatePool, tmp_path: Path) -> None:
+def test_a_queue_is_read_as_it_was_written(pool, tmp_path):
     queue = choose(pool, 8, "mix")
     path = queue.write(tmp_path / "deep" / "queue.csv")
     again = Queue.read(path)
@@ -130,12 +124,12 @@ def test_a_queue_is_read_as_it_was_written(pool: CandidatePool, tmp_path: Path) 
 @pytest.mark.parametrize(
     "wrong", [{"strategy": "mixed"}, {"n": 0}, {"random_share": 1.5}, {"strategy": ""}]
 )
-def test_wrong_options_are_refused(pool: CandidatePool, wrong: dict[str, object]) -> None:
+def test_wrong_options_are_refused(pool, wrong):
     with pytest.raises(OptionError):
-        suggest(None, pool, **wrong)  # type: ignore[arg-type]
+        suggest(None, pool, **wrong)
 
 
-def test_an_index_of_another_model_is_made_anew(model: Path, kinds: Path, tmp_path: Path) -> None:
+def test_an_index_of_another_model_is_made_anew(model, kinds, tmp_path):
     other = build("(4)3c-2p-gp", MEL, ("x", "y"), standardize="none", seed=5)
     save(tmp_path / "other.zip", other, about={"seed": 5})
     index = embed(model, kinds, tmp_path / "index")

@@ -17,7 +17,6 @@ from semisonic.models.pretrained import (
     PretrainedEncoder,
     build_autoencoder,
     build_encoder,
-    transfer,
 )
 from semisonic.models.sound_model import build
 
@@ -49,16 +48,6 @@ def test_an_encoder_comes_back_without_a_decoder(
     assert said["kind"] == "encoder"
     assert "decoder" not in said
     assert said["about"] == {"objective": "simclr"}
-
-
-def test_it_starts_a_classifier(encoder: PretrainedEncoder, tmp_path: Path) -> None:
-    save_encoder(tmp_path / "e", encoder)
-    model = build(NET + "-8fc", MEL, ("a", "b"), standardize="mel", seed=9)
-    transfer(load_encoder(tmp_path / "e"), model)
-    for name, value in encoder.encoder.state_dict().items():
-        assert torch.equal(model.encoder.state_dict()[name], value)
-    assert encoder.frontend is not None
-    assert torch.equal(model.frontend.standardize.mean, encoder.frontend.standardize.mean)
 
 
 def test_it_is_built_with_the_weights_of_the_auto_encoder_and_the_classifier(

@@ -199,10 +199,6 @@ def test_streams_must_fit_the_objective():
     objective = Classify(small_net())
     with pytest.raises(OptionError, match="labelled"):
         fit(objective, {"unlabelled": ArrayStream()}, PLAIN, seed=0)
-    stream = ArrayStream()
-    stream.x = stream.x.to("meta")
-    with pytest.raises(OptionError, match="'labelled' gives batches on 'meta'"):
-        fit(objective, {"labelled": stream}, PLAIN, seed=0)
 
 
 def test_options_are_checked():

@@ -14,7 +14,7 @@ from app_helpers import RATE, app_of, browsing, serving
 
 
 @pytest.fixture(scope="session")
-def app_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def app_model(tmp_path_factory) -> Path:
     """A model that tells hum from hiss, made without training."""
     from semisonic.features.options import MelOptions
     from semisonic.models.model_file import save
@@ -27,7 +27,7 @@ def app_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def app_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def app_folder(tmp_path_factory) -> Path:
     """A folder with recordings, and one beside it that is not opened."""
     folder = tmp_path_factory.mktemp("sounds") / "open"
     (folder / "site").mkdir(parents=True)
@@ -43,7 +43,7 @@ def app_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def app_state(app_model: Path, app_folder: Path) -> Iterator[Any]:
+def app_state(app_model, app_folder) -> Iterator[Any]:
     """What stands behind the page."""
     pytest.importorskip("fastapi")
     made = app_of(
@@ -58,13 +58,13 @@ def app_state(app_model: Path, app_folder: Path) -> Iterator[Any]:
 
 
 @pytest.fixture
-def client(app_state: Any) -> Iterator[Any]:
+def client(app_state) -> Iterator[Any]:
     """A browser that has opened the page."""
     yield from browsing(app_state)
 
 
 @pytest.fixture(scope="session")
-def app_project(app_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def app_project(app_model, tmp_path_factory) -> Path:
     """A project of 24 recordings that nobody answered about; copy it with the folder above."""
     from semisonic.labeling.options import ProjectOptions
     from semisonic.labeling.start import start_project
@@ -95,9 +95,7 @@ def app_project(app_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 @pytest.fixture(scope="session")
-def app_address(
-    app_model: Path, app_folder: Path, app_project: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
+def app_address(app_model, app_folder, app_project, tmp_path_factory) -> Iterator[str]:
     """A running app with a project."""
     pytest.importorskip("uvicorn")
     pytest.importorskip("fastapi")
@@ -113,7 +111,7 @@ def app_address(
 
 
 @pytest.fixture(scope="module")
-def app_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def app_browser(tmp_path_factory) -> Iterator[Any]:
     """Chromium with a microphone that hears a hum.
 
     For one file of tests only: while it is open an event loop runs in the main thread, and other

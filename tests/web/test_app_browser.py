@@ -7,7 +7,6 @@ import re
 import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -19,14 +18,12 @@ pytest.importorskip("fastapi")
 
 
 @pytest.fixture
-def page(app_browser: Any, app_address: str) -> Iterator[Any]:
+def page(app_browser, app_address) -> Iterator[Any]:
     """A page whose errors fail the test."""
     yield from opened(app_browser, app_address, DESK)
 
 
-def test_a_dropped_sound_is_shown_played_and_saved(
-    page: Any, app_folder: Path, tmp_path: Path
-) -> None:
+def test_a_dropped_sound_is_shown_played_and_saved(page, app_folder, tmp_path) -> None:
     page.set_input_files("input[type=file]", app_folder / "site" / "hum.wav")
     page.get_by_role("heading", name="hum.wav").wait_for()
     page.locator(".bars div").first.wait_for()
@@ -56,7 +53,7 @@ def test_a_dropped_sound_is_shown_played_and_saved(
     page.get_by_role("button", name="Play", exact=True).first.wait_for()
 
 
-def test_a_stretch_is_chosen_with_the_mouse(page: Any) -> None:
+def test_a_stretch_is_chosen_with_the_mouse(page) -> None:
     page.get_by_role("button", name="hiss.wav").first.click()
     box = page.locator(".stage").bounding_box()
     page.mouse.move(box["x"] + box["width"] * 0.25, box["y"] + 80)
@@ -68,7 +65,7 @@ def test_a_stretch_is_chosen_with_the_mouse(page: Any) -> None:
     assert "chosen" not in page.locator(".bar .num").inner_text()
 
 
-def test_a_reload_in_the_middle_shows_the_same_sound(page: Any) -> None:
+def test_a_reload_in_the_middle_shows_the_same_sound(page) -> None:
     page.get_by_role("button", name="Footsteps").click()
     page.get_by_role("heading", name="footsteps.wav").wait_for()
     page.reload()
@@ -76,7 +73,7 @@ def test_a_reload_in_the_middle_shows_the_same_sound(page: Any) -> None:
     page.locator(".viewer").wait_for()
 
 
-def test_a_page_that_answers_late_does_not_replace_the_next_one(page: Any) -> None:
+def test_a_page_that_answers_late_does_not_replace_the_next_one(page) -> None:
     held: list[Any] = []
     page.route("**/api/runs*", lambda route: held.append(route))
     with page.expect_request("**/api/runs*"):
@@ -90,7 +87,7 @@ def test_a_page_that_answers_late_does_not_replace_the_next_one(page: Any) -> No
     assert not page.get_by_role("heading", name="Models and runs").count()
 
 
-def test_what_cannot_be_used_is_told(page: Any, tmp_path: Path) -> None:
+def test_what_cannot_be_used_is_told(page, tmp_path) -> None:
     (tmp_path / "odd.wav").write_bytes(b"nothing to hear")
     page.set_input_files("input[type=file]", tmp_path / "odd.wav")
     assert "not audio" in page.locator(".note").inner_text()
@@ -98,7 +95,7 @@ def test_what_cannot_be_used_is_told(page: Any, tmp_path: Path) -> None:
     page.get_by_role("heading", name="What is there to hear?").wait_for()
 
 
-def test_a_recording_is_made(page: Any) -> None:
+def test_a_recording_is_made(page) -> None:
     page.get_by_role("button", name="Record", exact=True).click()
     page.get_by_role("button", name=re.compile("Stop, 0:0[1-9]")).click()
     page.get_by_role("heading", name="Recording 2").wait_for()
@@ -107,7 +104,7 @@ def test_a_recording_is_made(page: Any) -> None:
 
 @pytest.mark.parametrize("how", ["another page", "hidden"])
 def test_leaving_the_page_turns_the_microphone_off_and_keeps_the_take(
-    app_browser: Any, app_address: str, how: str
+    app_browser, app_address, how
 ) -> None:
     for page in opened(app_browser, app_address, DESK):
         page.evaluate(
@@ -134,9 +131,7 @@ def test_leaving_the_page_turns_the_microphone_off_and_keeps_the_take(
         page.locator(".viewer").wait_for()
 
 
-def test_the_link_with_the_token_opens_from_another_site(
-    app_browser: Any, app_model: Path, tmp_path: Path
-) -> None:
+def test_the_link_with_the_token_opens_from_another_site(app_browser, app_model, tmp_path) -> None:
     token = "sixteen letters!"
     link = tmp_path / "mail.html"
     served = functools.partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
@@ -158,7 +153,7 @@ def test_the_link_with_the_token_opens_from_another_site(
         mail.shutdown()
 
 
-def test_live_shows_scores_and_events(page: Any) -> None:
+def test_live_shows_scores_and_events(page) -> None:
     page.get_by_role("link", name="Live").click()
     start = page.get_by_role("button", name="Start listening")
     start.wait_for()
@@ -174,7 +169,7 @@ def test_live_shows_scores_and_events(page: Any) -> None:
     page.wait_for_function("() => !document.querySelector('.feed li.on')")
 
 
-def test_a_microphone_that_gives_nothing_is_told(page: Any) -> None:
+def test_a_microphone_that_gives_nothing_is_told(page) -> None:
     page.add_init_script(  # as in a browser that finds no output for sound
         """const open = AudioContext.prototype.createMediaStreamSource;
         AudioContext.prototype.createMediaStreamSource = function (stream) {
@@ -188,7 +183,7 @@ def test_a_microphone_that_gives_nothing_is_told(page: Any) -> None:
     page.get_by_role("button", name="Start listening").wait_for()
 
 
-def test_a_model_is_put_to_use(page: Any) -> None:
+def test_a_model_is_put_to_use(page) -> None:
     page.get_by_role("link", name="Models", exact=True).click()
     page.get_by_role("button", name="Card").first.click()
     page.get_by_text("3: hiss, hum, sweep").wait_for()
@@ -196,7 +191,7 @@ def test_a_model_is_put_to_use(page: Any) -> None:
     page.get_by_role("button", name="Start listening").wait_for()
 
 
-def test_light_and_dark_is_kept(page: Any) -> None:
+def test_light_and_dark_is_kept(page) -> None:
     page.get_by_role("button", name="Dark").click()
     page.reload()
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
@@ -204,7 +199,7 @@ def test_light_and_dark_is_kept(page: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["try", "live", "label", "models"])
-def test_pages_fit_a_phone(app_browser: Any, app_address: str, name: str) -> None:
+def test_pages_fit_a_phone(app_browser, app_address, name) -> None:
     for page in opened(app_browser, f"{app_address}#/{name}", PHONE, has_touch=True):
         page.locator("main h1").first.wait_for(state="attached")
         if name == "try":
@@ -214,14 +209,10 @@ def test_pages_fit_a_phone(app_browser: Any, app_address: str, name: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("where", "names"),
-    [
-        ("try", ["Dark", "Footsteps", "site/hum.wav"]),
-        ("models", ["Card"]),
-    ],
+    ("where", "names"), [("try", ["Dark", "Footsteps", "site/hum.wav"]), ("models", ["Card"])]
 )
 def test_a_press_is_answered_before_anything_is_awaited(
-    app_browser: Any, app_address: str, where: str, names: list[str]
+    app_browser, app_address, where, names
 ) -> None:
     for name in names:
         for page in opened(app_browser, f"{app_address}#/{where}", DESK):

@@ -7,7 +7,6 @@ import re
 import shutil
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,7 +33,7 @@ return save && !save.disabled && title !== before && title; }"""
 
 
 @pytest.fixture
-def page(app_browser: Any, app_address: str) -> Iterator[Any]:
+def page(app_browser, app_address) -> Iterator[Any]:
     yield from opened(app_browser, f"{app_address}#/label", DESK)
 
 
@@ -72,7 +71,7 @@ def draw(page: Any, start: float, end: float) -> None:
     pytest.fail("no part could be drawn")
 
 
-def test_answers_with_keys_undo_and_reload(page: Any, app_address: str) -> None:
+def test_answers_with_keys_undo_and_reload(page, app_address) -> None:
     page.get_by_label("Your name").fill("ann")
     page.keyboard.press("Tab")
     first = asked(page)
@@ -113,9 +112,7 @@ def test_answers_with_keys_undo_and_reload(page: Any, app_address: str) -> None:
     answers_reach(app_address, 4)
 
 
-def test_two_browsers_without_a_name_are_two_people(
-    app_browser: Any, app_project: Path, tmp_path: Path
-) -> None:
+def test_two_browsers_without_a_name_are_two_people(app_browser, app_project, tmp_path) -> None:
     shutil.copytree(app_project.parent, tmp_path / "all")
     project = Project.open(tmp_path / "all" / app_project.name)
     for address in serving(app_of(project=project.folder)):
@@ -144,7 +141,7 @@ def test_two_browsers_without_a_name_are_two_people(
                 assert guests[0] in one.get_by_label("Your name").get_attribute("placeholder")
 
 
-def test_skipping_is_no_answer(doubting: Any, doubtful: Project) -> None:
+def test_skipping_is_no_answer(doubting, doubtful) -> None:
     first = asked(doubting)
     doubting.keyboard.press("s")
     second = asked(doubting, first)
@@ -155,13 +152,13 @@ def test_skipping_is_no_answer(doubting: Any, doubtful: Project) -> None:
     assert len(doubtful.log.answers()) == 21
 
 
-def test_what_is_said_beside_the_accuracy_is_shown_with_it(doubting: Any) -> None:
+def test_what_is_said_beside_the_accuracy_is_shown_with_it(doubting) -> None:
     side = doubting.locator(".labelling > section").nth(1)
     side.get_by_text("each left out in turn").wait_for()
     assert re.search(r"\d+ of 21", side.inner_text())
 
 
-def test_a_question_that_was_overtaken_is_not_opened_for_an_answer(page: Any) -> None:
+def test_a_question_that_was_overtaken_is_not_opened_for_an_answer(page) -> None:
     asked(page)
     sounds: list[Any] = []
     questions: list[Any] = []
@@ -186,7 +183,7 @@ def test_a_question_that_was_overtaken_is_not_opened_for_an_answer(page: Any) ->
     assert asked(page)
 
 
-def test_a_part_is_drawn_and_it_learns(page: Any, app_address: str) -> None:
+def test_a_part_is_drawn_and_it_learns(page, app_address) -> None:
     page.get_by_label("Your name").fill("bob")
     page.keyboard.press("Tab")
     before = asked(page)
@@ -217,7 +214,7 @@ def test_a_part_is_drawn_and_it_learns(page: Any, app_address: str) -> None:
 
 
 @pytest.fixture
-def doubtful(app_project: Path, tmp_path: Path) -> Project:
+def doubtful(app_project, tmp_path) -> Project:
     """A project in which bob answered about nearly all, twice wrongly."""
     shutil.copytree(app_project.parent, tmp_path / "all")
     project = Project.open(tmp_path / "all" / app_project.name)
@@ -230,14 +227,12 @@ def doubtful(app_project: Path, tmp_path: Path) -> Project:
 
 
 @pytest.fixture
-def doubting(app_browser: Any, doubtful: Project) -> Iterator[Any]:
+def doubting(app_browser, doubtful) -> Iterator[Any]:
     for address in serving(app_of(project=doubtful.folder)):
         yield from opened(app_browser, f"{address}#/label", DESK)
 
 
-def test_labels_are_at_hand_on_a_phone_and_nothing_lies_on_them(
-    app_browser: Any, doubtful: Project
-) -> None:
+def test_labels_are_at_hand_on_a_phone_and_nothing_lies_on_them(app_browser, doubtful) -> None:
     for address in serving(app_of(project=doubtful.folder)):
         for page in opened(app_browser, f"{address}#/label", PHONE, has_touch=True):
             before = asked(page)
@@ -260,7 +255,7 @@ def until_anns(project: Project, n: int) -> dict[str, Any]:
     return {file: one.more["review"] for file, one in hers().items()}
 
 
-def test_suspicious_labels_are_kept_or_changed(doubting: Any, doubtful: Project) -> None:
+def test_suspicious_labels_are_kept_or_changed(doubting, doubtful) -> None:
     page, found = doubting, [one.file for one in doubtful.label_issues()]
     assert len(found) >= 2
     page.get_by_label("Your name").fill("ann")
@@ -283,7 +278,7 @@ def test_suspicious_labels_are_kept_or_changed(doubting: Any, doubtful: Project)
     assert len(doubtful.log.answers()) == 21
 
 
-def test_the_end_is_told_and_the_last_answer_can_be_taken_back(doubting: Any) -> None:
+def test_the_end_is_told_and_the_last_answer_can_be_taken_back(doubting) -> None:
     page, before = doubting, ""
     for _ in range(3):
         before = asked(page, before)
@@ -295,7 +290,7 @@ def test_the_end_is_told_and_the_last_answer_can_be_taken_back(doubting: Any) ->
 
 
 def test_what_needs_a_classifier_is_offered_once_there_is_one(
-    app_browser: Any, app_project: Path, doubting: Any, tmp_path: Path
+    app_browser, app_project, doubting, tmp_path
 ) -> None:
     shutil.copytree(app_project.parent, tmp_path / "new")
     app_state = app_of(project=tmp_path / "new" / app_project.name)
@@ -307,7 +302,7 @@ def test_what_needs_a_classifier_is_offered_once_there_is_one(
                 place.wait_for_function("([one, off]) => one.disabled === off", arg=[one, is_off])
 
 
-def test_a_press_is_answered_before_anything_is_awaited(doubting: Any) -> None:
+def test_a_press_is_answered_before_anything_is_awaited(doubting) -> None:
     names = (
         "More like this",
         "Several labels",

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,21 +22,17 @@ return all.length && all.every((one) => !one.disabled); }"""
 
 
 @pytest.fixture
-def address(app_project: Path, app_model: Path, tmp_path: Path) -> Iterator[str]:
+def address(app_project, app_model, tmp_path) -> Iterator[str]:
     """An app with an opened folder, an encoder and no project."""
     pytest.importorskip("uvicorn")
     shutil.copytree(app_project.parent / "recordings", tmp_path / "recordings")
     yield from serving(
-        app_of(
-            folder=(tmp_path / "recordings",),
-            runs=tmp_path / "runs",
-            encoder=app_model,
-        )
+        app_of(folder=(tmp_path / "recordings",), runs=tmp_path / "runs", encoder=app_model)
     )
 
 
 @pytest.fixture
-def page(app_browser: Any, address: str) -> Iterator[Any]:
+def page(app_browser, address) -> Iterator[Any]:
     yield from opened(app_browser, f"{address}#/label", DESK)
 
 
@@ -52,7 +47,7 @@ def _full_disk(*_: Any, **__: Any) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def test_what_cannot_be_read_is_told_before_the_first_question(page: Any, tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_told_before_the_first_question(page, tmp_path) -> None:
     (tmp_path / "recordings" / "broken.wav").write_bytes(b"RIFF")
     odd = os.fsencode(tmp_path / "recordings") + b"/bad\xff\xfe.wav"
     shutil.copy(tmp_path / "recordings" / "hum-0.wav", odd)
@@ -71,9 +66,7 @@ def test_what_cannot_be_read_is_told_before_the_first_question(page: Any, tmp_pa
     page.locator(".viewer").wait_for()
 
 
-def test_from_a_folder_to_a_first_classifier(
-    page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_from_a_folder_to_a_first_classifier(page, tmp_path, monkeypatch) -> None:
     page.get_by_label("Recordings", exact=True).wait_for()
     assert page.get_by_label("Name", exact=True).input_value() == "recordings"
     page.get_by_label("Name", exact=True).fill("mine")
@@ -129,7 +122,7 @@ def test_from_a_folder_to_a_first_classifier(
     assert page.locator("#model").inner_text() == "Model: mine"
 
 
-def test_a_project_is_cancelled_and_goes_on(page: Any, app_browser: Any, address: str) -> None:
+def test_a_project_is_cancelled_and_goes_on(page, app_browser, address) -> None:
     page.get_by_text("More").click()
     page.get_by_label("What describes sounds by numbers").select_option("synth")
     page.get_by_role("button", name="Start").click()

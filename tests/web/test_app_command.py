@@ -10,7 +10,6 @@ import socket
 import urllib.error
 import urllib.parse
 import urllib.request
-from pathlib import Path
 
 import pytest
 from app_helpers import running
@@ -23,7 +22,7 @@ from waiting import LONG
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_runs_until_it_is_stopped(app_model: Path, number: int) -> None:
+def test_it_runs_until_it_is_stopped(app_model, number) -> None:
     with running(str(app_model)) as (process, address):
         with urllib.request.urlopen(f"{address}api/state", timeout=LONG) as answer:
             assert b'"hiss"' in answer.read()
@@ -53,7 +52,7 @@ def test_another_address_needs_the_token_that_is_printed() -> None:
             assert "token" not in answer.url
 
 
-def test_half_an_upload_and_a_broken_line_leave_it_alone(app_model: Path) -> None:
+def test_half_an_upload_and_a_broken_line_leave_it_alone(app_model) -> None:
     with running(str(app_model)) as (process, address):
         port = int(address.rstrip("/").rpartition(":")[2])
         head = (
@@ -71,7 +70,7 @@ def test_half_an_upload_and_a_broken_line_leave_it_alone(app_model: Path) -> Non
     assert "Traceback" not in err
 
 
-def test_what_is_wrong_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_wrong_is_told(tmp_path, capsys) -> None:
     assert main(["app", str(tmp_path / "none.zip"), "--port", "0"]) == 2
     assert "none.zip" in capsys.readouterr().err
     assert main(["app", "--folder", str(tmp_path / "none"), "--port", "0"]) == 2

@@ -25,7 +25,7 @@ MOST_MORE = 50
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory) -> Path:
     """Noise for an hour with a loud hum in its last minute, and a short recording."""
     folder = tmp_path_factory.mktemp("hour")
     rng = np.random.default_rng(0)
@@ -40,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def app(app_model: Path, folder: Path) -> Iterator[tuple[Any, str]]:
+def app(app_model, folder) -> Iterator[tuple[Any, str]]:
     with running(str(app_model), "--folder", str(folder), "--device", "cpu") as found:
         yield found
 
@@ -84,7 +84,7 @@ def most_megabytes(process: Any) -> float:
 
 
 @pytest.mark.parametrize("how", ["opened", "uploaded"])
-def test_an_hour_is_heard_in_the_background(app: tuple[Any, str], folder: Path, how: str) -> None:
+def test_an_hour_is_heard_in_the_background(app, folder, how) -> None:
     process, address = app
     followed(address, open_in_folder(address, "short.wav"))
     before = most_megabytes(process)
@@ -108,7 +108,7 @@ def test_an_hour_is_heard_in_the_background(app: tuple[Any, str], folder: Path, 
     assert all(score is not None for row in end["rows"] for score in row["scores"])
 
 
-def test_an_hour_is_looked_through(app_browser: Any, app: tuple[Any, str]) -> None:
+def test_an_hour_is_looked_through(app_browser, app) -> None:
     _, address = app
     for page in opened(app_browser, address, DESK):
         asked: list[str] = []

@@ -25,14 +25,14 @@ from waiting import until
 
 
 @pytest.fixture
-def project(app_project: Path, tmp_path: Path) -> Path:
+def project(app_project, tmp_path) -> Path:
     """A project of its own for each test."""
     shutil.copytree(app_project.parent, tmp_path / "all")
     return tmp_path / "all" / app_project.name
 
 
 @pytest.fixture
-def page(project: Path) -> Iterator[Any]:
+def page(project) -> Iterator[Any]:
     for found in browsing(app_of(project=project, runs=project.parent)):
         found.folder = project.parent / "recordings"
         yield found
@@ -57,7 +57,7 @@ def kind(item: dict[str, Any]) -> str:
     return str(item["file"]).partition("-")[0]
 
 
-def test_an_answer_stands_in_the_log_at_once(page: Any, project: Path) -> None:
+def test_an_answer_stands_in_the_log_at_once(page, project) -> None:
     assert page.post("/api/label/several", json={"several": True}).status_code == 200
     item = asked(page)
     assert asked(page) == item  # also after a reload
@@ -73,7 +73,7 @@ def test_an_answer_stands_in_the_log_at_once(page: Any, project: Path) -> None:
     assert (state["answers"], state["classes"]) == (1, ["hum", "bird"])
 
 
-def test_nothing_is_asked_when_all_is_answered(page: Any) -> None:
+def test_nothing_is_asked_when_all_is_answered(page) -> None:
     item, n = asked(page), 0
     while item is not None:
         say(page, item, [kind(item)])
@@ -86,7 +86,7 @@ def test_nothing_is_asked_when_all_is_answered(page: Any) -> None:
     assert asked(page, "bob") is not None
 
 
-def test_the_last_answer_is_taken_back_and_asked_again(page: Any, project: Path) -> None:
+def test_the_last_answer_is_taken_back_and_asked_again(page, project) -> None:
     first, second = asked(page), None
     say(page, first, ["hum"])
     second = asked(page)
@@ -102,7 +102,7 @@ def test_the_last_answer_is_taken_back_and_asked_again(page: Any, project: Path)
     assert page.post("/api/label/undo", json={"annotator": "ann"}).status_code == 400
 
 
-def test_two_people_are_asked_about_different_stretches(page: Any) -> None:
+def test_two_people_are_asked_about_different_stretches(page) -> None:
     seen: list[str] = []
     for _ in range(6):
         items = [asked(page, name) for name in ("ann", "bob")]
@@ -112,7 +112,7 @@ def test_two_people_are_asked_about_different_stretches(page: Any) -> None:
     assert len(set(seen)) == 12
 
 
-def test_it_learns_again_and_the_curve_grows(page: Any, project: Path) -> None:
+def test_it_learns_again_and_the_curve_grows(page, project) -> None:
     assert page.post("/api/label/learn").status_code == 200
     assert "two classes" in _learned(page)["reason"]
     for n_rounds in (1, 2):
@@ -138,7 +138,7 @@ def _learned(page: Any) -> dict[str, Any]:
     return found()
 
 
-def test_more_like_this_comes_next(page: Any) -> None:
+def test_more_like_this_comes_next(page) -> None:
     item = asked(page)
     say(page, item, [kind(item)])
     n = page.post("/api/label/similar", json=item).json()["n"]
@@ -152,7 +152,7 @@ def test_more_like_this_comes_next(page: Any) -> None:
     assert item["file"] not in following
 
 
-def test_what_the_model_got_wrong_is_told(page: Any) -> None:
+def test_what_the_model_got_wrong_is_told(page) -> None:
     guesses = [("hum", 0.9), ("hiss", 0.6), ("sweep", 0.8)]
     for guess, score in guesses:
         say(page, asked(page), ["hum"], guess=guess, guess_score=score)
@@ -162,7 +162,7 @@ def test_what_the_model_got_wrong_is_told(page: Any) -> None:
     assert again["item"]["file"] == rows[0]["file"]
 
 
-def test_a_part_of_a_stretch_is_an_answer_to_it(page: Any, project: Path) -> None:
+def test_a_part_of_a_stretch_is_an_answer_to_it(page, project) -> None:
     item = asked(page)
     part = {"start_time": 0.1, "end_time": 0.3, "asked": [item["start_time"], item["end_time"]]}
     say(page, item, ["hum"], **part)
@@ -171,7 +171,7 @@ def test_a_part_of_a_stretch_is_an_answer_to_it(page: Any, project: Path) -> Non
     assert asked(page)["file"] != item["file"]
 
 
-def test_what_is_asked_is_shown_but_not_listed(page: Any) -> None:
+def test_what_is_asked_is_shown_but_not_listed(page) -> None:
     answer = page.get("/api/label/next", params={"annotator": "ann"}).json()
     facts = wait_for(page, answer["sound"], "picture")
     assert facts["name"] == answer["item"]["file"]
@@ -179,7 +179,7 @@ def test_what_is_asked_is_shown_but_not_listed(page: Any) -> None:
     assert page.get("/api/state").json()["open"] == []
 
 
-def test_a_recording_that_is_gone_can_be_skipped(page: Any, project: Path) -> None:
+def test_a_recording_that_is_gone_can_be_skipped(page, project) -> None:
     item = asked(page)
     (project.parent / "recordings" / item["file"]).unlink()
     answer = page.get("/api/label/next", params={"annotator": "ann"}).json()
@@ -189,7 +189,7 @@ def test_a_recording_that_is_gone_can_be_skipped(page: Any, project: Path) -> No
 
 
 @pytest.mark.parametrize("name", ["../secret.wav", "/etc/passwd", "none.wav", "all/../secret.wav"])
-def test_no_recording_outside_the_project_is_opened(page: Any, project: Path, name: str) -> None:
+def test_no_recording_outside_the_project_is_opened(page, project, name) -> None:
     secret = project.parent.parent / "secret.wav"
     sf.write(secret, np.zeros(RATE), RATE)
     place = {"start_time": 0.0, "end_time": 0.5}
@@ -230,7 +230,7 @@ def test_no_recording_outside_the_project_is_opened(page: Any, project: Path, na
         {"file": "\ud800.wav"},
     ],
 )
-def test_an_impossible_answer_is_refused(page: Any, project: Path, change: dict[str, Any]) -> None:
+def test_an_impossible_answer_is_refused(page, project, change) -> None:
     item = asked(page)
     said = {"labels": ["hum"], "presence": "positive", "source": item["source"]}
     said |= {key: item[key] for key in ("file", "start_time", "end_time")} | {"annotator": "ann"}
@@ -245,7 +245,7 @@ def test_an_impossible_answer_is_refused(page: Any, project: Path, change: dict[
 
 
 def test_a_name_that_is_no_utf8_is_asked_heard_and_answered(
-    app_project: Path, app_model: Path, tmp_path: Path
+    app_project, app_model, tmp_path
 ) -> None:
     folder = tmp_path / "odd"
     shutil.copytree(app_project.parent / "recordings", folder)
@@ -285,7 +285,7 @@ def test_a_name_that_is_no_utf8_is_asked_heard_and_answered(
     }
 
 
-def test_a_project_of_one_label_a_clip_stays_one(page: Any, project: Path) -> None:
+def test_a_project_of_one_label_a_clip_stays_one(page, project) -> None:
     item = asked(page)
     two = {key: item[key] for key in ("file", "start_time", "end_time", "source")} | {
         "labels": ["hum", "bird"],
@@ -309,11 +309,11 @@ def test_a_project_of_one_label_a_clip_stays_one(page: Any, project: Path) -> No
     (first, last) = _learned(page)["history"]
     assert (first["several_labels"], last["several_labels"]) == (True, False)
     assert last["n_answers"] == 6
-    assert any("1 stretch has several labels" in note for note in last["notes"])
+    assert any("segments with several labels" in note for note in last["notes"])
     assert not open_model(project / "model.zip").multi_label
 
 
-def test_what_is_said_beside_a_number_comes_with_it(page: Any) -> None:
+def test_what_is_said_beside_a_number_comes_with_it(page) -> None:
     for _ in range(7):
         item = asked(page)
         say(page, item, [kind(item)])
@@ -325,7 +325,7 @@ def test_what_is_said_beside_a_number_comes_with_it(page: Any) -> None:
     assert any("classes with one answer" in note and "owl" in note for note in last["notes"])
 
 
-def test_what_is_skipped_is_no_answer_and_comes_last(page: Any, project: Path) -> None:
+def test_what_is_skipped_is_no_answer_and_comes_last(page, project) -> None:
     first = asked(page)
     skip = {key: first[key] for key in ("file", "start_time", "end_time")} | {"annotator": "ann"}
     assert page.post("/api/label/skip", json=skip).status_code == 200
@@ -344,13 +344,13 @@ def test_what_is_skipped_is_no_answer_and_comes_last(page: Any, project: Path) -
     assert asked(page) is None
 
 
-def test_nameless_people_must_be_told_apart(page: Any) -> None:
+def test_nameless_people_must_be_told_apart(page) -> None:
     assert page.get("/api/label/next", params={"annotator": ""}).status_code == 422
     assert page.get("/api/label/next").status_code == 422
     assert page.post("/api/label/undo", json={"annotator": ""}).status_code == 422
 
 
-def test_a_full_disk_is_told_in_plain_words(page: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_told_in_plain_words(page, monkeypatch) -> None:
     item = asked(page)
     say(page, item, [kind(item)])
 
@@ -371,9 +371,7 @@ def test_a_full_disk_is_told_in_plain_words(page: Any, monkeypatch: pytest.Monke
     assert _learned(page)["reason"].startswith("the disk is full")
 
 
-def test_many_recordings_may_be_open_while_labelling(
-    page: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_recordings_may_be_open_while_labelling(page, monkeypatch) -> None:
     monkeypatch.setattr("semisonic.web.recordings.MOST_LISTED", 3)
     monkeypatch.setattr("semisonic.web.recordings.MOST_UNLISTED", 2)
     wave = (Path(page.folder) / "hum-0.wav").read_bytes()
@@ -391,7 +389,7 @@ def test_many_recordings_may_be_open_while_labelling(
     assert page.get(f"/api/sounds/{ids[2]}").status_code == 200
 
 
-def test_without_a_project_it_says_how_to_get_one(client: Any) -> None:
+def test_without_a_project_it_says_how_to_get_one(client) -> None:
     answer = client.get("/api/label")
     assert answer.status_code == 400
     assert "--project" in answer.json()["error"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,9 +42,7 @@ def streamed(client: Any, samples: np.ndarray, **hello: Any) -> list[dict[str, A
     return messages
 
 
-def test_scores_and_events_are_those_of_listen(
-    client: Any, app_model: Path, app_folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_scores_and_events_are_those_of_listen(client, app_model, app_folder, capsys) -> None:
     file = app_folder / "site" / "hum.wav"
     rules = ["--threshold", "0.3", "--hop", "0.25", "--merge-gap", "0"]
     command = ["listen", str(app_model), "--input", str(file), "--speed", "0", "--scores", "-q"]
@@ -70,7 +67,7 @@ def test_scores_and_events_are_those_of_listen(
 
 
 def test_missing_thresholds_are_told_on_the_page_and_not_each_time(
-    client: Any, app_folder: Path, caplog: pytest.LogCaptureFixture
+    client, app_folder, caplog
 ) -> None:
     assert client.get("/api/state").json()["model"]["has_thresholds"] is False
     samples, _ = sf.read(app_folder / "site" / "hum.wav", dtype="int16")
@@ -104,7 +101,7 @@ def test_missing_thresholds_are_told_on_the_page_and_not_each_time(
         ('{"rate": 8000, "merge_gap": "x"}', "merge_gap"),
     ],
 )
-def test_a_wrong_beginning_is_told_why(client: Any, first: str, reason: str) -> None:
+def test_a_wrong_beginning_is_told_why(client, first, reason) -> None:
     with connected(client) as socket:
         socket.send_text(first)
         message = socket.receive_json()
@@ -115,7 +112,7 @@ def test_a_wrong_beginning_is_told_why(client: Any, first: str, reason: str) -> 
     assert client.get("/api/state").status_code == 200
 
 
-def test_half_a_sample_ends_the_session_alone(client: Any) -> None:
+def test_half_a_sample_ends_the_session_alone(client) -> None:
     with connected(client) as socket:
         socket.send_json({"rate": RATE})
         socket.receive_json()
@@ -126,7 +123,7 @@ def test_half_a_sample_ends_the_session_alone(client: Any) -> None:
 
 
 @pytest.mark.parametrize("said", [[], ['{"rate": 8000}'], ['{"rate": 8000}', b"\x00" * 640]])
-def test_a_closed_socket_leaves_the_app_alone(client: Any, said: list[str | bytes]) -> None:
+def test_a_closed_socket_leaves_the_app_alone(client, said) -> None:
     for _ in range(6):  # more than may listen at once
         with connected(client) as socket:
             for one in said:
@@ -136,7 +133,7 @@ def test_a_closed_socket_leaves_the_app_alone(client: Any, said: list[str | byte
     until(lambda: streamed(client, np.zeros(RATE, np.int16))[-1]["kind"] == "end")
 
 
-def test_a_page_too_many_waits(client: Any) -> None:
+def test_a_page_too_many_waits(client) -> None:
     sockets = [connected(client) for _ in range(4)]
     for one in sockets:
         one.__enter__()
@@ -146,7 +143,7 @@ def test_a_page_too_many_waits(client: Any) -> None:
         one.__exit__(None, None, None)
 
 
-def test_sound_that_comes_too_fast_leaves_a_gap(app_folder: Path) -> None:
+def test_sound_that_comes_too_fast_leaves_a_gap(app_folder) -> None:
     source = BrowserSource(RATE)
     for _ in range(600):
         source.put(b"\x00\x01" * 100)

@@ -91,7 +91,7 @@ def _luminance(colour: str) -> float:
         ("--control", "--card"),
     ],
 )
-def test_texts_can_be_read(theme: str, ink: str, paper: str) -> None:
+def test_texts_can_be_read(theme, ink, paper) -> None:
     colours = _themes()[theme]
     high, low = sorted((_luminance(colours[ink]), _luminance(colours[paper])), reverse=True)
     assert (high + 0.05) / (low + 0.05) >= 4.5

@@ -28,7 +28,7 @@ from waiting import until
 
 
 @pytest.fixture
-def place(app_project: Path, app_model: Path, tmp_path: Path) -> Path:
+def place(app_project, app_model, tmp_path) -> Path:
     """``open`` holds recordings and may be read, ``closed`` may not; ``runs`` holds an encoder."""
     shutil.copytree(app_project.parent / "recordings", tmp_path / "open" / "site")
     shutil.copytree(app_project.parent / "recordings", tmp_path / "closed" / "site")
@@ -38,7 +38,7 @@ def place(app_project: Path, app_model: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def page(place: Path) -> Iterator[Any]:
+def page(place) -> Iterator[Any]:
     yield from browsing(state_of(place))
 
 
@@ -89,7 +89,7 @@ def name_groups(page: Any) -> list[dict[str, Any]]:
     return told
 
 
-def test_page_and_command_line_make_the_same(page: Any, place: Path) -> None:
+def test_page_and_command_line_make_the_same(page, place) -> None:
     said = page.post("/api/projects", json=NEW)
     assert said.status_code == 200, said.text
     end = made(page)
@@ -129,7 +129,7 @@ def test_page_and_command_line_make_the_same(page: Any, place: Path) -> None:
     np.testing.assert_allclose(ours.pool().scores, theirs.pool().scores, atol=1e-9)
 
 
-def test_a_copy_is_in_the_group_of_its_original(page: Any, place: Path) -> None:
+def test_a_copy_is_in_the_group_of_its_original(page, place) -> None:
     site = place / "open" / "site"
     wave, rate = sf.read(site / "hiss-0.wav")
     sf.write(site / "a-copy.wav", 0.5 * wave, rate)
@@ -141,7 +141,7 @@ def test_a_copy_is_in_the_group_of_its_original(page: Any, place: Path) -> None:
     assert group["hiss-1.wav"] != group["hiss-0.wav"]
 
 
-def test_groups_are_named_and_taken_back_at_once(page: Any, place: Path) -> None:
+def test_groups_are_named_and_taken_back_at_once(page, place) -> None:
     page.post("/api/projects", json=NEW)
     made(page)
     before = page.get("/api/label/groups").json()["groups"]
@@ -160,7 +160,7 @@ def test_groups_are_named_and_taken_back_at_once(page: Any, place: Path) -> None
     assert all(one["said"] is None for one in last["sounds"])
 
 
-def test_a_cancelled_project_goes_on(page: Any, place: Path) -> None:
+def test_a_cancelled_project_goes_on(page, place) -> None:
     page.post("/api/projects", json={**NEW, "encoder": "synth"})
     begun = until(
         lambda: found if (found := making(page))["at"] or found["state"] != "runs" else {}
@@ -177,7 +177,7 @@ def test_a_cancelled_project_goes_on(page: Any, place: Path) -> None:
     assert not (place / "runs" / "other").exists()
 
 
-def test_a_killed_app_leaves_a_project_that_goes_on(place: Path, page: Any) -> None:
+def test_a_killed_app_leaves_a_project_that_goes_on(place, page) -> None:
     """The process that makes it ends with the app, and another app goes on from there."""
     options = {
         "recordings": str(place / "open" / "site"),
@@ -203,9 +203,7 @@ def test_a_killed_app_leaves_a_project_that_goes_on(place: Path, page: Any) -> N
     assert len(page.get("/api/label/groups").json()["groups"]) == 3
 
 
-def test_a_relative_folder_is_the_same_when_it_goes_on(
-    place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_relative_folder_is_the_same_when_it_goes_on(place, monkeypatch) -> None:
     monkeypatch.chdir(place)
     for page in browsing(app_of(folder=(Path("open"),), runs=Path("runs"))):
         page.post("/api/projects", json=NEW)
@@ -217,7 +215,7 @@ def test_a_relative_folder_is_the_same_when_it_goes_on(
         assert end["state"] == "done", end
 
 
-def test_a_name_whose_making_was_killed_at_once_is_free(page: Any, place: Path) -> None:
+def test_a_name_whose_making_was_killed_at_once_is_free(page, place) -> None:
     folder = place / "runs" / "mine"
     folder.mkdir()
     (folder / ".lock").touch()
@@ -229,7 +227,7 @@ def test_a_name_whose_making_was_killed_at_once_is_free(page: Any, place: Path) 
     assert page.post("/api/projects", json={**NEW, "name": "notes"}).status_code == 400
 
 
-def test_a_project_is_opened_after_the_app_was_closed(page: Any, place: Path) -> None:
+def test_a_project_is_opened_after_the_app_was_closed(page, place) -> None:
     page.post("/api/projects", json=NEW)
     made(page)
     for other in browsing(state_of(place)):
@@ -240,7 +238,7 @@ def test_a_project_is_opened_after_the_app_was_closed(page: Any, place: Path) ->
         assert other.get("/api/label").json()["stretches"] == 24
 
 
-def test_the_classifier_in_use_is_that_of_the_open_project(page: Any, place: Path) -> None:
+def test_the_classifier_in_use_is_that_of_the_open_project(page, place) -> None:
     page.post("/api/projects", json=NEW)
     made(page)
     shutil.copytree(place / "runs" / "mine", place / "runs" / "theirs")
@@ -279,7 +277,7 @@ def test_the_classifier_in_use_is_that_of_the_open_project(page: Any, place: Pat
         {"name": "x" * 1000},
     ],
 )
-def test_nothing_else_is_made_a_project_of(page: Any, place: Path, change: dict[str, Any]) -> None:
+def test_nothing_else_is_made_a_project_of(page, place, change) -> None:
     (place / "open" / "out").symlink_to(place / "closed")
     (place / "open" / "linked").mkdir()
     (place / "open" / "linked" / "a.wav").symlink_to(place / "closed" / "site" / "hum-0.wav")
@@ -295,9 +293,7 @@ def test_nothing_else_is_made_a_project_of(page: Any, place: Path, change: dict[
     }
 
 
-def test_a_project_of_other_recordings_is_not_opened(
-    page: Any, place: Path, app_project: Path
-) -> None:
+def test_a_project_of_other_recordings_is_not_opened(page, place, app_project) -> None:
     shutil.copytree(app_project.parent, place / "elsewhere")
     shutil.copytree(place / "elsewhere" / app_project.name, place / "runs" / "theirs")
     about = json.loads((place / "runs" / "theirs" / "project.json").read_text())
@@ -312,7 +308,7 @@ def test_a_project_of_other_recordings_is_not_opened(
     assert page.get("/api/label").status_code == 400
 
 
-def test_what_cannot_be_made_says_why(page: Any, place: Path) -> None:
+def test_what_cannot_be_made_says_why(page, place) -> None:
     for file in (place / "open" / "site").iterdir():
         file.write_bytes(b"RIFF")
     page.post("/api/projects", json=NEW)

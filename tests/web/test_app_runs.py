@@ -14,7 +14,7 @@ pytest.importorskip("httpx")
 
 
 @pytest.fixture
-def runs(tmp_path: Path, app_model: Path) -> Path:
+def runs(tmp_path, app_model) -> Path:
     folder = tmp_path / "runs"
     for name in ("first", "deep/second"):
         run = folder / name
@@ -30,12 +30,12 @@ def runs(tmp_path: Path, app_model: Path) -> Path:
 
 
 @pytest.fixture
-def browser(runs: Path) -> Iterator[Any]:
+def browser(runs) -> Iterator[Any]:
     app_state = app_of(runs=runs)
     yield from browsing(app_state)
 
 
-def test_a_model_is_chosen_from_the_runs(browser: Any) -> None:
+def test_a_model_is_chosen_from_the_runs(browser) -> None:
     assert browser.get("/api/state").json()["model"] is None
     found = {run["name"]: run for run in browser.get("/api/runs").json()["runs"]}
     assert set(found) == {"first", "deep/second", "odd"}
@@ -47,17 +47,17 @@ def test_a_model_is_chosen_from_the_runs(browser: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["..", "../runs/first", "/", "first/..", "first/", "", "none"])
-def test_no_run_outside_is_opened(browser: Any, name: str) -> None:
+def test_no_run_outside_is_opened(browser, name) -> None:
     assert browser.post("/api/model", json={"name": name}).status_code == 400
     assert browser.get("/api/runs/card", params={"name": name}).status_code == 400
 
 
-def test_a_card_says_what_a_model_is(browser: Any) -> None:
+def test_a_card_says_what_a_model_is(browser) -> None:
     card = browser.get("/api/runs/card", params={"name": "first"}).json()
     assert "3: hiss, hum, sweep" in card["facts"]["classes"]
 
 
-def test_a_report_is_shown_without_scripts(browser: Any) -> None:
+def test_a_report_is_shown_without_scripts(browser) -> None:
     answer = browser.get("/api/runs/page", params={"name": "first", "page": "report.html"})
     assert "A report" in answer.text
     policy = answer.headers["content-security-policy"]

@@ -66,7 +66,7 @@ def scene() -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory) -> Path:
     """A model, a recording, and one of digital silence."""
     place = tmp_path_factory.mktemp("events")
     save(place / "model.zip", heard_model())
@@ -77,7 +77,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def client(folder: Path) -> Iterator[Any]:
+def client(folder) -> Iterator[Any]:
     pytest.importorskip("fastapi")
     sounds = folder / "sounds"
     app_state = app_of(model=folder / "model.zip", folder=(sounds,), runs=folder)
@@ -145,9 +145,7 @@ def assert_same(found: Events, expected: Events) -> None:
     np.testing.assert_allclose([one[3] for one in found], [one[3] for one in expected], atol=1e-4)
 
 
-def test_every_way_finds_the_same_events(
-    folder: Path, client: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_way_finds_the_same_events(folder, client, capsys) -> None:
     expected = by_detect(folder, "a.wav")
     assert len(expected) >= 3
     assert len({label for label, *_ in expected}) >= 2
@@ -157,9 +155,7 @@ def test_every_way_finds_the_same_events(
 
 
 @pytest.mark.parametrize("more", [("--times", "windows"), ("--hop", "0.1"), ("--classes", "hum")])
-def test_options_mean_the_same_in_a_stream(
-    folder: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, str]
-) -> None:
+def test_options_mean_the_same_in_a_stream(folder, capsys, more) -> None:
     expected = by_detect(folder, "a.wav", *more)
     assert expected
     assert_same(by_listen(folder, "a.wav", capsys, *more), expected)
@@ -184,7 +180,7 @@ N = len(scene())
 
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.integers(0, N), max_size=12), st.sampled_from([0, 0, N // 3, 4001, 1500]))
-def test_how_a_stream_is_cut_changes_no_event(cuts: list[int], end: int) -> None:
+def test_how_a_stream_is_cut_changes_no_event(cuts, end) -> None:
     wave = scene()[: end or N]
     options = EventOptions(
         threshold=RULES["threshold"],
@@ -197,9 +193,7 @@ def test_how_a_stream_is_cut_changes_no_event(cuts: list[int], end: int) -> None
     np.testing.assert_allclose([e.score for e in parts], [e.score for e in whole], atol=1e-4)
 
 
-def test_in_digital_silence_there_is_nothing(
-    folder: Path, client: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_in_digital_silence_there_is_nothing(folder, client, capsys) -> None:
     file = folder / "sounds" / "nothing.wav"
     with torch.inference_mode():
         assert heard_model().score(torch.full((1, 1, *MEL.shape[1:]), -100.0))[0].max() > 0.4
@@ -225,7 +219,7 @@ def test_in_digital_silence_there_is_nothing(
     assert set(index.predicted.tolist()) == {""}
 
 
-def test_silent_windows_do_not_count_in_the_answer_for_a_recording(folder: Path) -> None:
+def test_silent_windows_do_not_count_in_the_answer_for_a_recording(folder) -> None:
     from semisonic.classifier.predict import predict_files
 
     part = scene()[6 * RATE : 6 * RATE + 4000]

@@ -94,15 +94,11 @@ def fitted(calibration: Calibration, *, rules: bool, multi_label: bool) -> Sound
     params=[
         (name, rules, several)
         for several in (False, True)
-        for name, rules in (
-            ("temperature", False),
-            ("no calibration", True),
-            ("vector", True),
-        )
+        for name, rules in (("temperature", False), ("no calibration", True), ("vector", True))
     ],
     ids=lambda p: f"{p[0]}{', rules' * p[1]}{', several labels' * p[2]}",
 )
-def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
+def case(request, tmp_path_factory) -> Case:
     name, rules, several = request.param
     folder = tmp_path_factory.mktemp("scores")
     model = fitted(CALIBRATIONS[name], rules=rules, multi_label=several)
@@ -216,12 +212,12 @@ WAYS = (
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
-def test_every_way_gives_the_same_scores(case: Case, way: Any) -> None:
+def test_every_way_gives_the_same_scores(case, way) -> None:
     np.testing.assert_allclose(way(case), case.expected, atol=CLOSE)
 
 
 @pytest.fixture
-def client(case: Case) -> Iterator[Any]:
+def client(case) -> Iterator[Any]:
     pytest.importorskip("fastapi")
     folder = case.sound.parent
     app_state = app_of(model=case.file, folder=(folder,), runs=folder)
@@ -229,13 +225,13 @@ def client(case: Case) -> Iterator[Any]:
     app_state.close()
 
 
-def test_the_page_gives_the_same_scores(case: Case, client: Any) -> None:
+def test_the_page_gives_the_same_scores(case, client) -> None:
     sound = client.post("/api/folders/open", json={"folder": 0, "name": "a.wav"}).json()["id"]
     facts = wait_for(client, sound)
     np.testing.assert_allclose(in_order(facts["heard"]["top"]), case.expected, atol=CLOSE)
 
 
-def test_the_live_page_gives_the_same_scores(case: Case, client: Any) -> None:
+def test_the_live_page_gives_the_same_scores(case, client) -> None:
     samples, _ = sf.read(case.sound, dtype="int16")
     with client.websocket_connect(LIVE, headers={"Origin": ADDRESS}) as socket:
         socket.send_json({"rate": RATE})
@@ -249,16 +245,11 @@ def test_the_live_page_gives_the_same_scores(case: Case, client: Any) -> None:
     np.testing.assert_allclose(scores, case.expected, atol=1e-4)  # four places are sent
 
 
-def test_a_model_calibrated_anew_does_not_read_the_scores_of_an_index(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_model_calibrated_anew_does_not_read_the_scores_of_an_index(tmp_path, capsys) -> None:
     sound = tmp_path / "a.wav"
     sf.write(sound, np.random.default_rng(0).normal(0, 0.1, 4000), RATE)
     for name in ("temperature", "vector"):
-        save(
-            tmp_path / f"{name}.zip",
-            fitted(CALIBRATIONS[name], rules=True, multi_label=False),
-        )
+        save(tmp_path / f"{name}.zip", fitted(CALIBRATIONS[name], rules=True, multi_label=False))
     index = tmp_path / "index"
     assert main(["embed", str(tmp_path / "temperature.zip"), str(sound), "-o", str(index)]) == 0
     for name in ("temperature", "vector"):

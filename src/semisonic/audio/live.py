@@ -68,21 +68,13 @@ class LiveSource(Protocol):
     sample_rate : int
         Hz; that of every block.
     speed : float
-        1: sound comes in real time, so who is too slow must leave something out. 0: it comes as
-        fast as it is taken, and nothing is ever left out.
+        Seconds of sound per second. 1: it comes in real time, so who is too slow must leave
+        something out. 0: it comes as fast as it is taken, and nothing is ever left out.
     """
 
-    @property
-    def name(self) -> str:
-        """For messages."""
-
-    @property
-    def sample_rate(self) -> int:
-        """Hz."""
-
-    @property
-    def speed(self) -> float:
-        """Seconds of sound per second; 0 for as fast as it is taken."""
+    name: str
+    sample_rate: int
+    speed: float
 
     def blocks(self) -> Iterator[LiveBlock | LiveGap]:
         """The sound, to its end.

@@ -26,11 +26,11 @@ ROLES = {
     "training": "trained on",
     "validation": "chosen by (validation)",
     "calibration": "calibrated on",
-    "pretraining": "heard without labels",
-    "pool": "heard as a pool without labels",
+    "pretraining": "pre-trained without labels on",
+    "pool": "given as a pool without labels",
     "encoder_training": "trained on, by the encoder it started from",
     "encoder_validation": "chosen by, for the encoder it started from",
-    "encoder_pretraining": "heard without labels, by the encoder it started from",
+    "encoder_pretraining": "pre-trained without labels on, by the encoder it started from",
 }
 
 WITH_LABELS = (
@@ -145,17 +145,11 @@ class Overlap:
     def text(self) -> str:
         """One line for people."""
         what = []
-        if self.files:
-            what.append(f"{count_text(len(self.files), 'recording')} ({_some(self.files)})")
-        if self.groups:
-            what.append(
-                f"other clips of {count_text(len(self.groups), 'recording')} ({_some(self.groups)})"
-            )
-        role, shared = ROLES[self.role], " and ".join(what)
-        heard, is_heard, how = role.partition("heard ")
-        if is_heard and not heard:
-            return f"the model heard {shared} {how}"
-        return f"the model was {role} {shared}"
+        for before, names in (("", self.files), ("other clips of ", self.groups)):
+            if names:
+                some = ", ".join(names[:3]) + ", ..." * (len(names) > 3)
+                what.append(f"{before}{count_text(len(names), 'recording')} ({some})")
+        return f"the model was {ROLES[self.role]} {' and '.join(what)}"
 
 
 def overlaps(clips: Clips, hash_of: Mapping[str, str], about: Mapping[str, Any]) -> list[Overlap]:
@@ -175,15 +169,11 @@ def overlaps(clips: Clips, hash_of: Mapping[str, str], about: Mapping[str, Any])
         if not isinstance(table, Mapping):
             continue
         part = DataPart.from_dict(table)
-        seen = {file for file, value in hash_of.items() if value in part.hashes}
-        files = sorted(seen & set(clips.file.tolist()))
-        groups: list[str] = []
+        own, group_of = clips.file.tolist(), clips.group.tolist()
+        seen = {file for file in own if hash_of.get(file) in part.hashes}
+        files, groups = sorted(seen), list[str]()
         if part.data == clips.name:
-            rest = {
-                group
-                for file, group in zip(clips.file.tolist(), clips.group.tolist(), strict=True)
-                if file not in seen
-            }
+            rest = {g for file, g in zip(own, group_of, strict=True) if file not in seen}
             groups = sorted(g for g in rest if digest(g)[:HASH_DIGITS] in part.groups)
         if files or groups:
             result.append(Overlap(role, tuple(files), tuple(groups)))
@@ -219,7 +209,7 @@ def refuse_seen(seen: Sequence[Overlap], because: str, *, allowed: bool = False)
 def chained(parts: Mapping[str, Any], earlier: Mapping[str, Any]) -> dict[str, Any]:
     """The parts of a making and those of the encoder's that it started from.
 
-    What the encoder heard without labels counts as pre-training where there is none besides.
+    What the encoder learned from without labels counts as pre-training where there is none besides.
     """
     found = dict(parts)
     for role in ("pretraining", "training", "validation"):
@@ -288,7 +278,3 @@ def _unpacked(text: str) -> frozenset[str]:
         return frozenset()
     starts = range(0, len(digits), HASH_DIGITS)
     return frozenset(digits[start : start + HASH_DIGITS] for start in starts)
-
-
-def _some(names: tuple[str, ...], most: int = 3) -> str:
-    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,14 +21,7 @@ from semisonic.core.files import json_ready, write_json
 from semisonic.core.options import check
 from semisonic.core.progress import track
 from semisonic.core.text import MISSING, Result, count_text, duration_text, percent_text
-from semisonic.data.scan import (
-    COLUMNS,
-    Scan,
-    ScannedRecording,
-    counts,
-    hours_by_day,
-    write_tables,
-)
+from semisonic.data.scan import Scan, counts, each, hours_by_day, recordings_table, write_tables
 from semisonic.data.scan import scan as look_at
 from semisonic.evaluation.plots.recordings import histogram, recording_hours
 from semisonic.evaluation.report.document import Number, Player, Report, Verdict
@@ -44,26 +37,19 @@ HIGHEST_RATE = 32000
 """Hz up to which sounds are put into the page; the picture shows all there is."""
 
 
-def _choose(recordings: Sequence[ScannedRecording], n: int) -> list[ScannedRecording]:
-    """At most ``n`` undamaged recordings, spread evenly over groups and times."""
-    whole = [one for one in recordings if not one.measured.damage]
-    whole.sort(key=lambda one: (one.group, str(one.clock or ""), one.file))
-    if len(whole) <= n:
-        return whole
-    places = np.linspace(0, len(whole), n, endpoint=False) + len(whole) / (2 * n)
-    return [whole[int(place)] for place in places]
-
-
-def _players(root: Path, chosen: Sequence[ScannedRecording]) -> Iterator[Player]:
-    """A card for each; recordings that have gone since are left out."""
-    for one in track(chosen, "thumbnails", "file"):
-        start = max(0.0, (one.measured.duration - SHOWN) / 2)
+def _players(root: Path, recordings: pd.DataFrame, n: int) -> Iterator[Player]:
+    """Cards of ``n`` undamaged recordings, spread evenly over groups and times; those that have
+    gone since are left out."""
+    whole = recordings[recordings["damage"] == ""]
+    order = sorted(whole.index, key=lambda i: (whole["group"][i], str(whole["clock"][i] or "")))
+    if len(order) > n:
+        places = np.linspace(0, len(order), n, endpoint=False) + len(order) / (2 * n)
+        order = [order[int(place)] for place in places]
+    for one in track(each(whole.loc[order]), "thumbnails", "file", len(order)):
+        start = max(0.0, (one.duration - SHOWN) / 2)
+        end = min(one.duration, start + SHOWN)
         try:
-            x, rate = read(
-                root / one.file,
-                start_time=start,
-                end_time=min(one.measured.duration, start + SHOWN),
-            )
+            x, rate = read(root / one.file, start_time=start, end_time=end)
         except AudioError:
             continue
         sound = x, rate
@@ -71,14 +57,8 @@ def _players(root: Path, chosen: Sequence[ScannedRecording]) -> Iterator[Player]
             sound = y, HIGHEST_RATE
         group = one.group if one.group != one.file else ""
         about = ", ".join(filter(None, [";".join(one.labels), group]))
-        m = one.measured
-        facts = [
-            str(one.clock or ""),
-            duration_text(m.duration),
-            f"{m.sample_rate} Hz",
-            *sorted(one.remarks),
-        ]
-        details = ", ".join(filter(None, facts))
+        facts = [str(one.clock or ""), duration_text(one.duration), f"{one.sample_rate} Hz"]
+        details = ", ".join(filter(None, [*facts, *sorted(one.odd)]))
         yield Player(x, rate, one.file.rpartition("/")[2], about, details, sound)
 
 
@@ -98,7 +78,7 @@ def _write_page(folder: Path, scan: Scan, numbers: dict[str, Any], options: Scan
     """Write ``scan.html`` with its figures and tables into a run folder."""
     n_files, n_bad = len(scan.recordings), len(scan.bad_files)
     duration, n_groups = numbers["total_duration"], scan.summary.n_recordings
-    n_odd = sum(bool(one.remarks) for one in scan.recordings)
+    n_odd = int(scan.recordings["odd"].map(bool).sum())
     report = Report(
         "scan.j2",
         f"What is in {scan.root.resolve().name}",
@@ -124,11 +104,11 @@ def _write_page(folder: Path, scan: Scan, numbers: dict[str, Any], options: Scan
         Number(str(n_bad), "bad files"),
     ]
     report.warnings += [f"{note[:1].upper()}{note[1:]}." for note in scan.notes]
-    if scan.recordings:
+    if n_files:
         _add_times(report, scan, numbers)
-        _add_sizes(report, scan)
+        _add_sizes(report, scan.recordings)
         _add_labels_and_groups(report, scan)
-        report.players("sheet", _players(scan.root, _choose(scan.recordings, options.thumbnails)))
+        report.players("sheet", _players(scan.root, scan.recordings, options.thumbnails))
     _add_faults(report, scan)
     return report.write(folder, "scan", values=False)
 
@@ -142,7 +122,7 @@ def _add_times(report: Report, scan: Scan, numbers: dict[str, Any]) -> None:
         "comment": "comment in the file",
         "name": "name of the file",
     }
-    sources = Counter(one.time_source for one in scan.recordings if one.recorded_at)
+    sources = Counter(source for source in scan.recordings["time_source"] if source)
     report.figure("hours", recording_hours(list(days), list(days.values())))
     report.values |= {
         "n_timed": numbers["n_with_time"],
@@ -151,51 +131,45 @@ def _add_times(report: Report, scan: Scan, numbers: dict[str, Any]) -> None:
     }
 
 
-def _add_sizes(report: Report, scan: Scan) -> None:
-    measured = [one.measured for one in scan.recordings]
-    report.figure("lengths", histogram([m.duration for m in measured], "length, s"))
-    levels = [decibel(m.rms) for m in measured]
+def _add_sizes(report: Report, recordings: pd.DataFrame) -> None:
+    report.figure("lengths", histogram(recordings["duration"].tolist(), "length, s"))
+    levels = [decibel(rms) for rms in recordings["rms"]]
     if np.isfinite(levels).any():
         report.figure("levels", histogram(levels, "RMS level, dBFS"))
-    kinds: dict[tuple[int, int, str], list[float]] = defaultdict(list)
-    for m in measured:
-        kinds[m.sample_rate, m.n_channels, f"{m.format} {m.subtype}"].append(m.duration)
-    ordered = sorted(kinds.items(), key=lambda item: -len(item[1]))
+    kinds = recordings.assign(kind=recordings["format"] + " " + recordings["subtype"])
+    of_kind = kinds.groupby(["sample_rate", "channels", "kind"], sort=False)["duration"]
+    found = of_kind.agg(["size", "sum"]).sort_values("size", ascending=False, kind="stable")
     report.table(
         "formats",
         ["rate, Hz", "channels", "format", "files", "duration"],
-        [(*kind, len(some), math.fsum(some)) for kind, some in ordered[:_MOST_ROWS]],
+        found.reset_index()[:_MOST_ROWS].astype(object).to_numpy().tolist(),
         formats={"duration": _long},
     )
 
 
 def _add_labels_and_groups(report: Report, scan: Scan) -> None:
-    by_label: dict[str, list[ScannedRecording]] = {name: [] for name in scan.summary.classes}
-    by_group: dict[str, list[ScannedRecording]] = defaultdict(list)
-    for one in scan.recordings:
-        by_group[one.group].append(one)
-        for label in one.labels:
-            by_label[label].append(one)
+    recordings = scan.recordings
+    of_label = recordings.explode("labels").groupby("labels")
+    found = of_label.agg(files=("file", "size"), groups=("group", "nunique"), s=("duration", "sum"))
+    found = found.reindex(scan.summary.classes, fill_value=0).reset_index()
     report.table(
         "classes",
         ["class", "files", "groups", "duration"],
-        [
-            (name, len(some), len({one.group for one in some}), _duration(some))
-            for name, some in by_label.items()
-        ],
+        found.astype(object).to_numpy().tolist(),
         formats={"duration": _long},
     )
-    if len(by_group) == len(scan.recordings):
+    by_group = recordings.groupby("group")
+    if len(by_group) == len(recordings):
         return  # each file is its own
-    longest = sorted(by_group.items(), key=lambda item: (-_duration(item[1]), item[0]))[:_MOST_ROWS]
+    longest = by_group["duration"].sum().sort_values(ascending=False, kind="stable")
     rows = []
-    for name, some in longest:
-        times = sorted(f"{one.clock:%Y-%m-%d %H:%M}" for one in some if one.clock)
-        remarks = Counter(keyword for one in some for keyword in one.remarks)
-        n_damaged = sum(bool(one.measured.damage) for one in some)
+    for name, duration in longest[:_MOST_ROWS].items():
+        some = by_group.get_group(name)
+        times = sorted(f"{time:%Y-%m-%d %H:%M}" for time in some["clock"] if time)
+        remarks = Counter(keyword for odd in some["odd"] for keyword in odd)
         first, last = (times[0], times[-1]) if times else (None, None)
-        odd = remarks["silent"], remarks["clipped"], n_damaged
-        rows.append((name, len(some), _duration(some), first, last, *odd))
+        wrong = remarks["silent"], remarks["clipped"], int((some["damage"] != "").sum())
+        rows.append((name, len(some), duration, first, last, *wrong))
     report.table(
         "groups",
         ["group", "files", "duration", "first", "last", "silent", "clipped", "damaged"],
@@ -205,23 +179,18 @@ def _add_labels_and_groups(report: Report, scan: Scan) -> None:
     report.values["n_groups"] = len(by_group)
 
 
-def _duration(recordings: Sequence[ScannedRecording]) -> float:
-    return math.fsum(one.measured.duration for one in recordings)
-
-
 def _add_faults(report: Report, scan: Scan) -> None:
     """Files that cannot be used, recordings with remarks, and copies."""
     report.table("bad-files", ["file", "reason"], scan.bad_files[:_MOST_ROWS])
-    odd = [one for one in scan.recordings if one.remarks]
-    odd.sort(key=lambda one: (sorted(one.remarks), -one.measured.clipped_share, one.file))
+    odd = [one for one in each(scan.recordings) if one.odd]
+    odd.sort(key=lambda one: (sorted(one.odd), -one.clipped_share, one.file))
     report.table(
         "odd",
         ["file", "what", "length", "peak, dBFS", "RMS, dBFS", "clipped", "silent"],
         [
             (
-                *(one.file, ", ".join(sorted(one.remarks)), one.measured.duration),
-                *(decibel(one.measured.peak), decibel(one.measured.rms)),
-                *(one.measured.clipped_share, one.measured.silent_share),
+                *(one.file, ", ".join(sorted(one.odd)), one.duration, decibel(one.peak)),
+                *(decibel(one.rms), one.clipped_share, one.silent_share),
             )
             for one in odd[:_MOST_ROWS]
         ],
@@ -294,9 +263,7 @@ class ScanResult(Result):
 
     def to_frame(self) -> pd.DataFrame:
         """A row per recording, as in recordings.csv."""
-        import pandas as pd
-
-        return pd.DataFrame([one.row() for one in self.scan.recordings], columns=list(COLUMNS))
+        return recordings_table(self.scan)
 
     def summary(self) -> str:
         """What ``data info`` does not say, for a terminal."""

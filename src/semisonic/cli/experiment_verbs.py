@@ -85,7 +85,7 @@ def _run_plan(options: RunOptions, session: Session) -> Status:
     """Read the recipe, which finds wrong keys, and say how large the experiment is."""
     file = recipes.find(options.recipe)
     from semisonic.experiments.recipe import read_recipe, recipe_kind
-    from semisonic.experiments.stages_plan import read_stages
+    from semisonic.experiments.stages import read_stages
 
     if recipe_kind(file) == STAGES:
         stages = read_stages(file, quick=options.quick, changes=options.changes)
@@ -153,7 +153,7 @@ def tune(options: TuneOptions, session: Session) -> Status:
     session.log = options.output / "log.txt"
     if session.dry_run:
         return _tune_plan(options, session)
-    from semisonic.experiments.tuning import tune as search
+    from semisonic.experiments.tune import tune as search
 
     result = search(options)
     session.say(result.summary())
@@ -162,11 +162,10 @@ def tune(options: TuneOptions, session: Session) -> Status:
 
 def _tune_plan(options: TuneOptions, session: Session) -> Status:
     """Read recipe and space, which finds wrong names, and say how large the search is."""
-    from semisonic.experiments.search_space import read_target
-    from semisonic.experiments.tuning import plan_trials
+    from semisonic.experiments.tune import count_trials, read_target
 
     target = read_target(options)
-    n_trials, _ = plan_trials(options, target)
+    n_trials = count_trials(options, target)
     draws = target.recipe.budgets[0].draws
     session.note(
         f"{target.file}: {target.recipe.title}; {count_text(n_trials, 'trial')} of "
@@ -174,6 +173,6 @@ def _tune_plan(options: TuneOptions, session: Session) -> Status:
         f"{count_text(len(target.fronts()), 'front end')}"
     )
     for one in target.space:
-        session.note(f"  {one.name}: {one}")
+        session.note(f"  {one.name}: {one.text}")
     _note_layouts(session, options.data, options.unlabelled, options.source)
     return Status.OK

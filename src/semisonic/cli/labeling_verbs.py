@@ -68,7 +68,7 @@ def search(options: SearchOptions, session: Session) -> Status:
     examples=[
         "semisonic map runs/index",
         "semisonic map runs/index --clusters auto -o runs/clusters",
-        "semisonic map runs/index --projection pca --most 10000 --sounds link -o runs/all",
+        "semisonic map runs/index --projection pca --most 10000 -o runs/all",
     ],
 )
 def map(options: MapOptions, session: Session) -> Status:  # noqa: A001
@@ -94,7 +94,7 @@ def map(options: MapOptions, session: Session) -> Status:  # noqa: A001
     resumes=True,
 )
 def suggest(options: SuggestOptions, session: Session) -> Status:
-    """Say which stretches of recordings to listen to and to label next.
+    """Say which segments of recordings to listen to and to label next.
 
     Writes a table: recording, times, why it is asked, the classifier's guesses, and an empty
     column 'label'. Fill that in and train from the table, or answer in the page.
@@ -124,7 +124,7 @@ def project_new(options: ProjectOptions, session: Session) -> Status:
     """Start from a folder of recordings without a label.
 
     Looks at all recordings, lets an encoder learn from them without labels, makes vectors of
-    all stretches and finds groups that sound alike. Takes minutes, once; nothing is asked.
+    all segments and finds groups that sound alike. Takes minutes, once; nothing is asked.
     """
     from semisonic.labeling.start import start_project
 
@@ -181,7 +181,7 @@ def project_learn(
     """Learn from all answers so far, and measure.
 
     Takes a second or two. Writes model.zip, and a row of history.csv with the accuracy on
-    stretches that were drawn by chance.
+    segments that were drawn by chance.
     """
     from semisonic.labeling.project import learn_in_project
 

@@ -88,17 +88,6 @@ class RowGatherer:
         return kept
 
 
-# Features that are computed when a batch asks for them, from samples that stay on a device.
-#
-# On a processor a spectrogram takes longer than a training step of a small network, so features
-# are computed once and kept. On a graphics card it is the other way round: thousands of clips
-# fit its memory as 16-bit samples, the front end takes a fraction of a step, and nothing has to
-# be computed before the training begins. :class:`OnTheFlyFeatures` stands in for a table of
-# features, so that streams, objectives and scores notice nothing.
-#
-# This file imports torch; ``semisonic.data`` does not import this file.
-
-
 MEMORY_SHARE = 0.6
 """Share of a device's free memory that samples may take: the network needs the rest."""
 
@@ -111,6 +100,11 @@ log = logging.getLogger(__name__)
 
 class OnTheFlyFeatures:
     """The features of a sample store's clips, computed batch by batch.
+
+    On a processor a spectrogram takes longer than a training step of a small network, so features
+    are computed once and kept. On a graphics card it is the other way round: thousands of clips
+    fit its memory as 16-bit samples, the front end takes a fraction of a step, and nothing has to
+    be computed before the training begins.
 
     Read like an array of float32, shape (n, channel, mel, frame): ``len``, ``shape`` and rows by
     index. :meth:`batch` gives them as a tensor without a way through the processor.
@@ -230,29 +224,23 @@ class OnTheFlyFeatures:
         if self._scale is None:
             with torch.inference_mode(False):
                 self.front_end.to(self.device)
-                resident = self._resident
-                if resident is None:
-                    resident = self.device.type != "cpu" and self._fits()
-                if resident:
+                if self._resident if self._resident is not None else self._fits():
                     self._kept = self._copied()
                 scale = torch.from_numpy((self.samples.scale / FULL_SCALE).astype(np.float32))
                 self._scale = scale.to(self.device)
         return self._scale
 
     def _fits(self) -> bool:
-        free = free_memory(self.device)
-        if self.n_bytes <= MEMORY_SHARE * free:
-            return True
-        log.warning(
-            "the samples of %d clips take %.2f GB and '%s' has %.2f GB free, of which they may "
-            "take %.0f %%: each batch is copied there instead, which is slower",
-            len(self),
-            self.n_bytes / 1e9,
-            self.device,
-            free / 1e9,
-            100 * MEMORY_SHARE,
-        )
-        return False
+        if self.device.type == "cpu":
+            return False  # the system keeps what it reads in memory
+        needed, free = self.n_bytes / 1e9, free_memory(self.device) / 1e9
+        if needed > MEMORY_SHARE * free:
+            log.warning(
+                "the samples of %d clips take %.2f GB and '%s' has %.2f GB free, of which they may "
+                "take %.0f %%: each batch is copied there instead, which is slower",
+                *(len(self), needed, self.device, free, 100 * MEMORY_SHARE),
+            )
+        return needed <= MEMORY_SHARE * free
 
     def _copied(self) -> Tensor:
         kept = torch.empty(len(self), self._n_samples, dtype=torch.int16, device=self.device)
@@ -281,15 +269,6 @@ def free_memory(device: torch.device) -> int:
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-# Streams of batches: which rows at which step, and nothing to remember.
-#
-# A stream is a function of the step number. The order of an epoch is drawn from the seed, the
-# stream's name and the epoch; so a run that is resumed at step 1234 sees the same batches as
-# one that was never stopped, and streams of several names do not disturb each other.
-#
-# This file imports torch; ``semisonic.data`` does not import this file.
-
-
 Transform = Callable[[Tensor, torch.Generator], Tensor]
 
 
@@ -315,6 +294,10 @@ class Batch:
 
 class Stream:
     """Batches of some rows, epoch after epoch, as a function of the step number.
+
+    The order of an epoch is drawn from the seed, the stream's name and the epoch; so a run that is
+    resumed at step 1234 sees the same batches as one that was never stopped, and streams of
+    several names do not disturb each other.
 
     Each epoch holds every row exactly once. A last batch of fewer than ``min_batch`` rows is
     merged with the one before it, because batch normalisation cannot work on a single row;
@@ -379,9 +362,12 @@ class Stream:
         self.device = torch.device(device)
         self._target = target
         if target is not None:
-            self._target = check_target(target, len(features), self, missing_ok)
+            self._target = check_target(target, self.rows, len(features), name, missing_ok)
         self._gather = gather_of(features, self.rows, self.device, resident_bytes)
-        self._starts = batch_starts(len(self.rows), batch_size, min_batch)
+        n = len(self.rows)
+        self._starts = list(range(0, n, batch_size))
+        if len(self._starts) > 1 and n - self._starts[-1] < min(min_batch, batch_size):
+            self._starts.pop()
         self._smallest = min(np.diff([*self._starts, len(self.rows)]).tolist())
         self._order: tuple[int, NDArray[np.int64]] = (-1, self.rows)
 
@@ -483,14 +469,6 @@ def gather_of(
     return RowGatherer(array, rows, device, resident_bytes)
 
 
-def batch_starts(n: int, batch_size: int, min_batch: int) -> list[int]:
-    """Where each batch of an epoch begins."""
-    starts = list(range(0, n, batch_size))
-    if len(starts) > 1 and n - starts[-1] < min(min_batch, batch_size):
-        starts.pop()
-    return starts
-
-
 def check_rows(rows: ArrayLike, n: int, name: str) -> NDArray[np.int64]:
     """Row numbers as int64; DataError if there is none, or one out of range."""
     found = np.asarray(rows)
@@ -506,21 +484,19 @@ def check_rows(rows: ArrayLike, n: int, name: str) -> NDArray[np.int64]:
 
 
 def check_target(
-    target: NDArray[np.int64] | NDArray[np.float32], n: int, stream: Stream, missing_ok: bool
+    target: NDArray[Any], rows: NDArray[np.int64], n: int, name: str, missing_ok: bool
 ) -> NDArray[np.int64] | NDArray[np.float32]:
     """Targets of a type that losses take; DataError if a row used has none."""
     if len(target) != n or target.ndim > 2:
         raise DataError(
-            f"target of '{stream.name}': found shape {target.shape}, expected a target for each "
-            f"of the {n} rows of the features"
+            f"target of '{name}': found shape {target.shape}, expected a target for each of the "
+            f"{n} rows of the features"
         )
     if target.ndim == 2:
         return target.astype(np.float32)
     if target.dtype.kind not in "iu":
-        raise DataError(f"target of '{stream.name}': found {target.dtype}, expected class numbers")
-    without = int((target[stream.rows] < 0).sum())
+        raise DataError(f"target of '{name}': found {target.dtype}, expected class numbers")
+    without = int((target[rows] < 0).sum())
     if without and not missing_ok:
-        raise DataError(
-            f"target of '{stream.name}': {without} of {len(stream.rows)} rows have no label"
-        )
+        raise DataError(f"target of '{name}': {without} of {len(rows)} rows have no label")
     return target.astype(np.int64)

@@ -234,11 +234,7 @@ class ArrayCache:
     @classmethod
     @contextmanager
     def open(
-        cls,
-        folder: str | os.PathLike[str],
-        kind: str,
-        options: Mapping[str, Any],
-        dtype: DTypeLike,
+        cls, folder: str | os.PathLike[str], kind: str, options: Mapping[str, Any], dtype: DTypeLike
     ) -> Iterator[ArrayCache]:
         """Lock a folder, waiting for other processes, and check what it holds.
 

@@ -11,7 +11,6 @@ from semisonic.core.text import count_text
 from semisonic.data.clips import Clips
 from semisonic.data.duplicates import (
     Duplicate,
-    DuplicatesFound,
     content_names,
     find_duplicates,
     search,
@@ -76,15 +75,15 @@ def check(
     threshold, max_offset, workers
         As for ``find_duplicates``.
     """
-    found = DuplicatesFound((), ())
+    found: tuple[list[Duplicate], list[tuple[str, str]]] = [], []
     if audio:
         found = search(clips, pool, threshold=threshold, max_offset=max_offset, workers=workers)
     return CheckReport(
         clips.name,
         len(clips.folds),
         tuple(straddling_groups(clips)),
-        found.duplicates,
-        found.failures,
+        tuple(found[0]),
+        tuple(found[1]),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,13 +19,7 @@ from semisonic.core.files import content_hash
 from semisonic.core.parallel import in_threads
 from semisonic.core.progress import track
 from semisonic.data.clips import Clips
-from semisonic.data.fingerprints import (
-    SAMPLE_RATE,
-    FingerprintComparison,
-    candidates,
-    compare,
-    fingerprint,
-)
+from semisonic.data.fingerprints import SAMPLE_RATE, Comparison, candidates, compare, fingerprint
 from semisonic.data.options import MAX_OFFSET, THRESHOLD
 
 
@@ -84,58 +78,38 @@ class Duplicate:
         return text + ("" if self.same_labels else ", DIFFERENT LABELS") + ")"
 
 
-@dataclass(frozen=True)
-class DecodedSound:
-    """A row of one of the tables."""
-
-    table: int
-    row: int
+Sound = tuple[int, int]
+"""A row of one of the tables: number of the table, number of the row."""
 
 
-def may_pair(tables: Sequence[Clips], a: DecodedSound, b: DecodedSound) -> bool:
+def _may_pair(tables: Sequence[Clips], a: Sound, b: Sound) -> bool:
     """Not two windows of one file in one group: those are known to belong together."""
-    x, y = tables[a.table], tables[b.table]
-    same_file = x.root / str(x.file[a.row]) == y.root / str(y.file[b.row])
-    return not (same_file and x.group[a.row] == y.group[b.row])
+    (x, i), (y, j) = ((tables[table], row) for table, row in (a, b))
+    same_file = x.root / str(x.file[i]) == y.root / str(y.file[j])
+    return not (same_file and x.group[i] == y.group[j])
 
 
-def make_pair(
-    kind: str,
-    tables: Sequence[Clips],
-    a: DecodedSound,
-    b: DecodedSound,
-    numbers: tuple[float, float, float],
-) -> Duplicate:
+def _pair(kind: str, tables: Sequence[Clips], a: Sound, b: Sound, alike: Comparison) -> Duplicate:
     """A pair with its score, offset and shared time."""
-    x, y = tables[a.table], tables[b.table]
-    folds = int(x.fold[a.row]), int(y.fold[b.row])
-    if a.table != b.table:
-        across = True
-    elif 0 in folds:
-        across = bool(x.group[a.row] != y.group[b.row])
-    else:
-        across = folds[0] != folds[1]
-    labels = set(x.labels[a.row]), set(y.labels[b.row])
-    score, offset_time, shared_time = numbers
+    (x, i), (y, j) = ((tables[table], row) for table, row in (a, b))
+    folds = int(x.fold[i]), int(y.fold[j])
+    parted = folds[0] != folds[1] if all(folds) else bool(x.group[i] != y.group[j])
+    labels = set(x.labels[i]), set(y.labels[j])
     return Duplicate(
         kind=kind,
-        first=_id(x, a.row),
-        second=_id(y, b.row),
-        first_row=a.row,
-        second_row=b.row,
+        first=x[i].ids[0],
+        second=y[j].ids[0],
+        first_row=i,
+        second_row=j,
         first_fold=folds[0],
         second_fold=folds[1],
-        score=score,
-        offset_time=offset_time,
-        shared_time=shared_time,
-        across=across,
+        score=alike.score,
+        offset_time=alike.offset_time,
+        shared_time=alike.shared_time,
+        across=a[0] != b[0] or parted,
         same_labels=not all(labels) or labels[0] == labels[1],
-        in_pool=b.table > 0,
+        in_pool=b[0] > 0,
     )
-
-
-def _id(clips: Clips, row: int) -> str:
-    return clips[row].ids[0]
 
 
 # Clips with the same bytes, whatever their files are called.
@@ -144,36 +118,17 @@ def _id(clips: Clips, row: int) -> str:
 _SAMPLE_BYTES = 4096
 
 
-def identical(
-    tables: Sequence[Clips], sounds: Sequence[DecodedSound]
-) -> tuple[list[Duplicate], dict[DecodedSound, list[DecodedSound]]]:
-    """Pairs of byte-identical clips, none of them within the second table.
-
-    Returns
-    -------
-    pairs : list of Duplicate
-        Each copy with the first clip of its set.
-    copies_of : dict of DecodedSound to list of DecodedSound
-        The first clip of each set of identical ones, with its copies, if any.
-    """
+def _same_bytes(tables: Sequence[Clips]) -> dict[Sound, list[Sound]]:
+    """The first clip of each set of identical ones, with its copies, if any."""
     paths = [table.paths for table in tables]
-    files = {paths[s.table][s.row] for s in sounds}
-    names = content_names(files)
-    sets: dict[tuple[str, float, float], list[DecodedSound]] = {}
-    for sound in sounds:
-        table = tables[sound.table]
-        end = float(table.end_time[sound.row])
-        name = names[paths[sound.table][sound.row]]
-        key = (name, float(table.start_time[sound.row]), -1.0 if np.isnan(end) else end)
-        sets.setdefault(key, []).append(sound)
-    copies_of = {first: copies for first, *copies in sets.values()}
-    pairs = [
-        make_pair("identical", tables, first, copy, (1.0, 0.0, np.nan))
-        for first, copies in copies_of.items()
-        for copy in copies
-        if first.table == 0 and may_pair(tables, first, copy)
-    ]
-    return pairs, copies_of
+    names = content_names({path for each in paths for path in each})
+    sets: dict[tuple[str, float, float], list[Sound]] = {}
+    for number, table in enumerate(tables):
+        times = zip(table.start_time.tolist(), np.nan_to_num(table.end_time, nan=-1), strict=True)
+        for row, (start, end) in enumerate(times):
+            key = names[paths[number][row]], start, float(end)
+            sets.setdefault(key, []).append((number, row))
+    return {first: copies for first, *copies in sets.values()}
 
 
 def content_names(files: set[Path]) -> dict[Path, str]:
@@ -182,30 +137,26 @@ def content_names(files: set[Path]) -> dict[Path, str]:
     A recorder makes thousands of files of one size, so only those are read as a whole whose size,
     beginning, middle and end are equal.
     """
-    by_size: dict[int, list[Path]] = {}
-    names = {}
+    names = {file: str(file) for file in files}
+    by_sample: dict[tuple[int, bytes], list[Path]] = {}
+    sizes: dict[int, list[Path]] = {}
     for file in sorted(files):
-        names[file] = str(file)
-        try:
-            by_size.setdefault(os.path.getsize(file), []).append(file)
-        except OSError:
-            continue  # a missing file is like no other; reading it will report it
-    doubtful = [file for same in by_size.values() if len(same) > 1 for file in same]
-    by_sample: dict[bytes, list[Path]] = {}
-    for file in doubtful:
-        with suppress(OSError):
-            by_sample.setdefault(_sample(file), []).append(file)
+        with suppress(OSError):  # a missing file is like no other; reading it will report it
+            sizes.setdefault(os.path.getsize(file), []).append(file)
+    for size, same in sizes.items():
+        for file in same if len(same) > 1 else ():
+            with suppress(OSError):
+                by_sample.setdefault((size, _sample(file, size)), []).append(file)
     alike = [file for same in by_sample.values() if len(same) > 1 for file in same]
     for file in track(alike, "hash files that look alike", "file"):
         names[file] = content_hash(file)
     return names
 
 
-def _sample(file: Path) -> bytes:
-    """Size, beginning, middle and end of a file."""
+def _sample(file: Path, size: int) -> bytes:
+    """Beginning, middle and end of a file."""
+    parts = []
     with open(file, "rb") as stream:
-        size = stream.seek(0, os.SEEK_END)
-        parts = [size.to_bytes(8, "little")]
         for start in (0, size // 2, max(0, size - _SAMPLE_BYTES)):
             stream.seek(start)
             parts.append(stream.read(_SAMPLE_BYTES))
@@ -220,16 +171,15 @@ MAX_DURATION = 30.0  # seconds of a long clip that are looked at
 _CACHED_SOUNDS = 256
 
 
-def near_identical(
+def _near_identical(
     tables: Sequence[Clips],
-    copies_of: Mapping[DecodedSound, Sequence[DecodedSound]],
+    copies_of: Mapping[Sound, Sequence[Sound]],
     threshold: float,
     max_offset: float,
     workers: int | None,
-    failures: list[tuple[str, str]],
-    known: Mapping[DecodedSound, NDArray[np.int8]] | None = None,
-) -> list[Duplicate]:
-    """Pairs of the same sound; clips that cannot be read are added to ``failures``.
+    known: Mapping[Sound, NDArray[np.int8]] | None,
+) -> tuple[list[Duplicate], list[tuple[str, str]]]:
+    """Pairs of the same sound, and clips that cannot be read.
 
     With ``known`` fingerprints nothing is decoded to make them, and other clips are left out;
     only the starts of clips that may be copies are read, to be compared closely.
@@ -237,68 +187,50 @@ def near_identical(
     One clip of each set of identical ones is looked at. Within a table that is enough; of a pool,
     all copies of what is found are named, so that they can all be left out.
     """
-    ids = [table.ids for table in tables]
-    sounds = [sound for sound in copies_of if known is None or sound in known]
 
+    def decoded(sound: Sound) -> NDArray[np.float32]:
+        return _decode(tables[sound[0]], sound[1])
+
+    def printed(sound: Sound) -> NDArray[np.int8] | str:
+        try:
+            return fingerprint(decoded(sound))
+        except AudioError as error:
+            return error.reason
+
+    sounds = [sound for sound in copies_of if known is None or sound in known]
+    found: Iterable[NDArray[np.int8] | str]
     if known is not None:
-        found = [(known[sound], "") for sound in sounds]
+        found = [known[sound] for sound in sounds]
     else:
-        found = _fingerprints(tables, sounds, workers)
+        made = in_threads(printed, sounds, workers, ordered=True)
+        found = track(made, "fingerprint", "clip", len(sounds))
+    failures = []
     prints: list[list[NDArray[np.int8]]] = [[] for _ in tables]
-    kept: list[list[DecodedSound]] = [[] for _ in tables]
-    for sound, (signs, reason) in zip(sounds, found, strict=True):
-        if reason:
-            failures.append((ids[sound.table][sound.row], reason))
+    kept: list[list[Sound]] = [[] for _ in tables]
+    for (table, row), signs in zip(sounds, found, strict=True):
+        if isinstance(signs, str):
+            failures.append((tables[table][row].ids[0], signs))
         else:
-            prints[sound.table].append(signs)
-            kept[sound.table].append(sound)
+            prints[table].append(signs)
+            kept[table].append((table, row))
     pairs = [(kept[0][i], kept[0][j]) for i, j in candidates(prints[0], max_offset=max_offset)]
     if len(tables) > 1:
         across = candidates(prints[0], prints[1], max_offset=max_offset)
         pairs += [(kept[0][i], kept[1][j]) for i, j in across]
-        pairs += [(a, twin) for a, b in pairs if b.table for twin in copies_of[b]]
-    pairs = [(a, b) for a, b in pairs if may_pair(tables, a, b)]
-    return _verify(tables, pairs, threshold, max_offset, workers)
+        pairs += [(a, twin) for a, b in pairs if b[0] for twin in copies_of[b]]
+    pairs = [(a, b) for a, b in pairs if _may_pair(tables, a, b)]
+    cached = lru_cache(_CACHED_SOUNDS)(decoded)
 
+    def compared(pair: tuple[Sound, Sound]) -> Comparison:
+        return compare(cached(pair[0]), cached(pair[1]), max_offset=max_offset)
 
-def _fingerprints(
-    tables: Sequence[Clips], sounds: Sequence[DecodedSound], workers: int | None
-) -> list[tuple[NDArray[np.int8], str]]:
-    """The fingerprint of each clip, or the reason why there is none."""
-
-    def one(sound: DecodedSound) -> tuple[NDArray[np.int8], str]:
-        try:
-            return fingerprint(_decode(tables[sound.table], sound.row)), ""
-        except AudioError as error:
-            return np.zeros((0, 1), np.int8), error.reason
-
-    results = in_threads(one, sounds, workers, ordered=True)
-    return list(track(results, "fingerprint", "clip", len(sounds)))
-
-
-def _verify(
-    tables: Sequence[Clips],
-    pairs: Sequence[tuple[DecodedSound, DecodedSound]],
-    threshold: float,
-    max_offset: float,
-    workers: int | None,
-) -> list[Duplicate]:
-    """The candidates whose waveforms agree."""
-    decode: Callable[[DecodedSound], NDArray[np.float32]] = lru_cache(_CACHED_SOUNDS)(
-        lambda sound: _decode(tables[sound.table], sound.row)
-    )
-
-    def comparison(pair: tuple[DecodedSound, DecodedSound]) -> FingerprintComparison:
-        return compare(decode(pair[0]), decode(pair[1]), max_offset=max_offset)
-
-    duplicates = []
-    compared = in_threads(comparison, pairs, workers, ordered=True)
-    results = track(compared, "compare sounds", "pair", len(pairs))
-    for (a, b), result in zip(pairs, results, strict=True):
-        if result.score >= threshold or result.shared_time >= MIN_SHARED:
-            numbers = (result.score, result.offset_time, result.shared_time)
-            duplicates.append(make_pair("near-identical", tables, a, b, numbers))
-    return duplicates
+    results = in_threads(compared, pairs, workers, ordered=True)
+    shown = track(results, "compare sounds", "pair", len(pairs))
+    return [
+        _pair("near-identical", tables, a, b, alike)
+        for (a, b), alike in zip(pairs, shown, strict=True)
+        if alike.score >= threshold or alike.shared_time >= MIN_SHARED
+    ], failures
 
 
 def _decode(clips: Clips, row: int) -> NDArray[np.float32]:
@@ -321,14 +253,6 @@ def _decode(clips: Clips, row: int) -> NDArray[np.float32]:
 
 NEAR_MOST = 5000
 """Clips above which comparing all with all takes so long that it has to be asked for."""
-
-
-@dataclass(frozen=True)
-class DuplicatesFound:
-    """Duplicates, worst first, and the clips that could not be read: (id, reason)."""
-
-    duplicates: tuple[Duplicate, ...]
-    failures: tuple[tuple[str, str], ...]
 
 
 def find_duplicates(
@@ -366,10 +290,9 @@ def find_duplicates(
         Silent clips are not compared, except byte by byte. Of a clip longer than 30 s the first
         30 s are looked at; cut long recordings with ``windows`` first to look at all of them.
     """
-    found = search(
+    return search(
         clips, against, near=near, threshold=threshold, max_offset=max_offset, workers=workers
-    )
-    return list(found.duplicates)
+    )[0]
 
 
 def search(
@@ -381,8 +304,8 @@ def search(
     max_offset: float = MAX_OFFSET,
     workers: int | None = None,
     prints: Mapping[int, NDArray[np.int8]] | None = None,
-) -> DuplicatesFound:
-    """As :func:`find_duplicates`, with the clips that could not be read.
+) -> tuple[list[Duplicate], list[tuple[str, str]]]:
+    """As :func:`find_duplicates`, with the clips that could not be read: (id, reason).
 
     ``prints`` are fingerprints of the first 30 s by row of ``clips``, where they are known; rows
     without one are then compared by their bytes only.
@@ -392,18 +315,20 @@ def search(
     if not 0 <= max_offset <= MAX_DURATION:
         raise OptionError(f"max_offset: found {max_offset} s, expected 0 to {MAX_DURATION:g} s")
     tables = [clips] if against is None else [clips, against]
-    sounds = [DecodedSound(t, row) for t, table in enumerate(tables) for row in range(len(table))]
-    pairs, copies_of = identical(tables, sounds)
+    copies_of = _same_bytes(tables)
+    pairs = [
+        _pair("identical", tables, first, copy, Comparison(1.0, 0.0, np.nan))
+        for first, copies in copies_of.items()
+        for copy in copies
+        if first[0] == 0 and _may_pair(tables, first, copy)
+    ]
     failures: list[tuple[str, str]] = []
     if near:
-        known = (
-            None
-            if prints is None
-            else {DecodedSound(0, row): signs for row, signs in prints.items()}
-        )
-        pairs += near_identical(tables, copies_of, threshold, max_offset, workers, failures, known)
-    ordered = sorted(pairs, key=lambda d: (not d.across, d.kind, -d.score, d.first, d.second))
-    return DuplicatesFound(tuple(ordered), tuple(failures))
+        known = None if prints is None else {(0, row): signs for row, signs in prints.items()}
+        found, failures = _near_identical(tables, copies_of, threshold, max_offset, workers, known)
+        pairs += found
+    pairs.sort(key=lambda d: (not d.across, d.kind, -d.score, d.first, d.second))
+    return pairs, failures
 
 
 def group_duplicates(clips: Clips, duplicates: Iterable[Duplicate]) -> Clips:

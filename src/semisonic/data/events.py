@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from copy import copy
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,7 +124,10 @@ class Events:
     def __getitem__(self, rows: Any) -> Events:
         """The rows chosen by a slice, a mask or an array of row numbers."""
         index = np.atleast_1d(np.arange(len(self))[rows])
-        return replace(self, **{c.name: getattr(self, c.name)[index] for c in fields(self)})
+        chosen = copy(self)  # its rows were checked
+        for column in fields(self):
+            object.__setattr__(chosen, column.name, getattr(self, column.name)[index])
+        return chosen
 
     def __repr__(self) -> str:
         n_files, n_labels = len(set(self.file.tolist())), len(set(self.label.tolist()))

@@ -109,8 +109,8 @@ class SynthOptions:
     """Size and difficulty of the embedded data set ``synth``.
 
     A clip's samples depend on ``seed``, ``duration``, ``sample_rate``, ``snr_db``,
-    ``mixtures``, ``clips_per_recording`` and, in the pool, on ``n_classes`` and
-    ``pool_outside``; never on how many clips are made.
+    ``mixtures``, ``clips_per_recording`` and, in the pool, on ``n_classes``; never on how many
+    clips are made.
     """
 
     n_classes: int = option(
@@ -120,14 +120,8 @@ class SynthOptions:
     clips_per_recording: int = option(2, "clips cut from one recording", minimum=1)
     n_folds: int = option(5, "folds; a recording lies in one of them", minimum=2)
     n_pool: int = option(600, "unlabelled clips", minimum=0)
-    pool_outside: float = option(
-        0.2, "share of the pool with sounds that are no class", minimum=0.0, maximum=1.0
-    )
     mixtures: float = option(
         0.0, "share of clips in which several sounds are heard", minimum=0.0, maximum=1.0
-    )
-    label_noise: float = option(
-        0.0, "share of labelled clips with a wrong label", minimum=0.0, maximum=1.0
     )
     n_noisy: int = option(0, "clips more whose labels nobody checked, to train on", minimum=0)
     noisy_wrong: float = option(0.4, "share of those with a wrong label", minimum=0.0, maximum=1.0)

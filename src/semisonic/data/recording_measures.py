@@ -10,7 +10,6 @@ from __future__ import annotations
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,70 +42,13 @@ _UNUSABLE = ("non-finite", "too short")  # complaints for which other verbs refu
 _IN_ANY = frozenset({"clipped", "over full scale", "non-finite"})  # spoil it in one channel alone
 
 
-@dataclass(frozen=True, slots=True)
-class RecordingMeasures:
-    """What one pass over a recording tells.
-
-    Attributes
-    ----------
-    n_bytes : int
-        Size of the file.
-    duration : float
-        Seconds that decode.
-    sample_rate, n_channels : int
-    format, subtype : str
-        As libsndfile names them.
-    peak, rms : float
-        Over all channels; full scale is 1.
-    clipped_share, silent_share : float
-        Share of the samples in flat tops at full scale, and of the time in frames of 0.1 s
-        that are silent; 0 to 1.
-    dc_offset : float
-        The mean of the channel whose mean is furthest from 0.
-    bandwidth_hz : float
-        Up to which frequency there is anything, in steps of a 64th of half the rate.
-    remarks : tuple of str
-        What a listener would complain about (see :func:`semisonic.audio.checks.problems`).
-    damage : str
-        Why the recording cannot be used as a whole; empty if it can.
-    recorded_at, time_source, device, model : str
-        What the file itself tells (:mod:`semisonic.data.recording_names`); a time in ISO 8601.
-    latitude, longitude : float or None
-    print : str
-        The packed fingerprint of the first 30 s (:func:`unpack`).
-    """
-
-    n_bytes: int
-    duration: float
-    sample_rate: int
-    n_channels: int
-    format: str
-    subtype: str
-    peak: float
-    rms: float
-    clipped_share: float
-    silent_share: float
-    dc_offset: float
-    bandwidth_hz: float
-    remarks: tuple[str, ...]
-    damage: str
-    recorded_at: str
-    time_source: str
-    device: str
-    model: str
-    latitude: float | None
-    longitude: float | None
-    print: str
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> RecordingMeasures:
-        """What :func:`dataclasses.asdict` gave, perhaps by way of JSON."""
-        return cls(**{**values, "remarks": tuple(values["remarks"])})
+Measures = dict[str, Any]
+"""What :func:`measure` tells of a recording, as plain values."""
 
 
 def measure(
     path: Path, *, silence_db: float, stopped: Callable[[], bool] = lambda: False
-) -> RecordingMeasures:
+) -> Measures:
     """Decode a recording of any length, in constant memory.
 
     Parameters
@@ -116,6 +58,20 @@ def measure(
         RMS level, in dB of full scale, below which a frame of 0.1 s is silent.
     stopped : callable
         Asked between blocks; when it says yes, the work is given up.
+
+    Returns
+    -------
+    dict
+        ``n_bytes``; ``duration`` (seconds that decode), ``sample_rate``, ``channels``, ``format``
+        and ``subtype`` as libsndfile names them; ``peak`` and ``rms`` over all channels, full
+        scale is 1; ``clipped_share`` of the samples in flat tops at full scale and
+        ``silent_share`` of the time in silent frames of 0.1 s, 0 to 1; ``dc_offset``, the mean of
+        the channel whose mean is furthest from 0; ``bandwidth_hz``, up to which there is
+        anything, in steps of a 64th of half the rate; ``remarks`` (see
+        :func:`semisonic.audio.checks.problems`); ``damage``, why it cannot be used as a whole, or
+        empty; ``recorded_at`` (ISO 8601), ``time_source``, ``device``, ``model``, ``latitude``,
+        ``longitude`` as the file itself tells; ``print``, the packed fingerprint of the first
+        30 s (:func:`unpack`).
 
     Raises
     ------
@@ -153,29 +109,29 @@ def measure(
     remarks = _remarks(levels, rate)
     bad = [text for text in remarks if text.startswith(_UNUSABLE)]
     told = read_texts(wave_texts(path))
-    return RecordingMeasures(
-        n_bytes=path.stat().st_size,
-        duration=levels[0].n / rate,
-        sample_rate=rate,
-        n_channels=info.n_channels,
-        format=info.format,
-        subtype=info.subtype,
-        peak=max(level.peak for level in levels),
-        rms=float(np.sqrt(np.mean([level.power for level in levels]))),
-        clipped_share=float(np.mean([level.clipped_share for level in levels])),
-        silent_share=n_silent / levels[0].n,
-        dc_offset=max((level.mean for level in levels), key=abs),
-        bandwidth_hz=bandwidth.value(),
-        remarks=tuple(text for text in remarks if text not in bad),
-        damage="; ".join([damage] * bool(damage) + bad),
-        recorded_at=told.recorded_at.isoformat() if told.recorded_at else "",
-        time_source=told.source,
-        device=told.device,
-        model=told.model,
-        latitude=told.latitude,
-        longitude=told.longitude,
-        print=pack(fingerprint(resample(np.concatenate(start), rate, SAMPLE_RATE))),
-    )
+    return {
+        "n_bytes": path.stat().st_size,
+        "duration": levels[0].n / rate,
+        "sample_rate": rate,
+        "channels": info.n_channels,
+        "format": info.format,
+        "subtype": info.subtype,
+        "peak": max(level.peak for level in levels),
+        "rms": float(np.sqrt(np.mean([level.power for level in levels]))),
+        "clipped_share": float(np.mean([level.clipped_share for level in levels])),
+        "silent_share": n_silent / levels[0].n,
+        "dc_offset": max((level.mean for level in levels), key=abs),
+        "bandwidth_hz": bandwidth.value(),
+        "remarks": [text for text in remarks if text not in bad],
+        "damage": "; ".join([damage] * bool(damage) + bad),
+        "recorded_at": told.recorded_at.isoformat() if told.recorded_at else "",
+        "time_source": told.source,
+        "device": told.device,
+        "model": told.model,
+        "latitude": told.latitude,
+        "longitude": told.longitude,
+        "print": pack(fingerprint(resample(np.concatenate(start), rate, SAMPLE_RATE))),
+    }
 
 
 def pack(signs: NDArray[np.int8]) -> str:

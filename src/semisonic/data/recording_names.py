@@ -7,8 +7,7 @@ Known are the names that recorders give:
 - Wildlife Acoustics: ``PREFIX_20240601_043000.wav``; the prefix is the serial number unless
   somebody has set a site. SM3 puts three characters for the channel behind it (``0+1``, ``_0_``),
   and ``$`` between date and time when the clock was set by GPS.
-- Frontier Labs and others that follow ISO 8601: ``20240601T043000+1000_REC.flac``, perhaps with
-  a latitude and a longitude (``[-27.3888 +152.8808]`` or ``_-18.2656+144.5564``).
+- Frontier Labs and others that follow ISO 8601: ``20240601T043000+1000_REC.flac``.
 - Swift: ``SwiftOne_20220719_000000_-0400.wav``; SoundTrap: ``5783.190101120000.wav``;
   and ``2024-06-01_04-30-00`` with its relatives, as on telephones.
 
@@ -54,7 +53,6 @@ _NO_SITE = frozenset(
 _NO_PLACE = re.compile(
     r"^(?:data|dcim|audio|wavs?|recordings?|sounds?|\d{6}|\d{8}|\d{4}-\d\d-\d\d)$"
 )
-_PLACE = re.compile(r"(?P<lat>[+-]?\d{1,2}(?:\.\d+)?)(?P<gap>[ ]?)(?P<lon>[+-]?\d{1,3}(?:\.\d+)?)")
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,7 @@ def read_name(file: str) -> RecorderInfo:
         for found in form.finditer(stem):
             time = _time(found)
             if time is not None:
-                return _with_rest(time, stem[: found.start()], stem[found.end() :])
+                return _with_prefix(time, stem[: found.start()])
     return RecorderInfo()
 
 
@@ -166,25 +164,12 @@ def day_of(file: str, name: RecorderInfo, *, class_folders: bool = False) -> str
     return f"{site} {name.recorded_at.date().isoformat()}".strip()
 
 
-def _with_rest(time: datetime, before: str, behind: str) -> RecorderInfo:
+def _with_prefix(time: datetime, before: str) -> RecorderInfo:
     prefix = _CHANNEL.sub("", before.rstrip("_- ") if "__" not in before[-4:] else before[:-1])
     prefix = prefix.strip("_- .")
     is_serial = bool(_SERIAL.match(prefix))
     site = "" if is_serial or prefix.lower() in _NO_SITE else prefix
-    latitude, longitude = _position_in_name(behind)
-    return RecorderInfo(time, prefix if is_serial else "", site, latitude, longitude)
-
-
-def _position_in_name(text: str) -> tuple[float | None, float | None]:
-    """Degrees of latitude and longitude at the end of a name, if both stand there."""
-    for found in _PLACE.finditer(text):
-        # Two numbers in a row: parted by a sign or, in brackets, by a blank; one has decimals.
-        parted = found["gap"] or found["lon"][0] in "+-"
-        if parted and "." in found[0] and text[: found.start()][-1:] in ("[", "_", " "):
-            latitude, longitude = float(found["lat"]), float(found["lon"])
-            if abs(latitude) <= 90 and abs(longitude) <= 180:
-                return latitude, longitude
-    return None, None
+    return RecorderInfo(time, prefix if is_serial else "", site)
 
 
 def _time(found: re.Match[str], century: int = 0) -> datetime | None:
@@ -322,34 +307,6 @@ PATTERNS = (
 """What may stand behind the name of a recording: begin and end, a counter, a letter."""
 
 
-@dataclass(frozen=True)
-class RecordingSuggestion:
-    """A guess which clips belong together.
-
-    Attributes
-    ----------
-    group : str
-        For the option ``group``.
-    n_recordings, n_clips : int
-        What it would give.
-    file, recording : str
-        An example.
-    """
-
-    group: str
-    n_recordings: int
-    n_clips: int
-    file: str
-    recording: str
-
-    def __str__(self) -> str:
-        return (
-            f"The file names look as if they told it ('{self.recording}' of '{self.file}'): "
-            f"--group '{self.group}' would give {self.n_recordings} recordings of "
-            f"{self.n_clips} clips"
-        )
-
-
 def named_recordings(
     files: Sequence[str], labels: Sequence[str] = ()
 ) -> tuple[list[str], list[str]]:
@@ -383,31 +340,37 @@ def named_recordings(
     return list(files), []
 
 
-def suggest_recordings(clips: Clips) -> RecordingSuggestion | None:
-    """A way to group clips by their names that gives sensible numbers, if there is one.
+def suggest_recordings(clips: Clips) -> str:
+    """A sentence about a way to group clips by their names that gives sensible numbers.
 
     Sensible: some recordings have several clips, most classes have several recordings, and
-    no recording has most of the clips.
+    no recording has most of the clips. Empty when there is none.
     """
     files = clips.file.tolist()
     names = read_names(files)
     if 2 * sum(name.recorded_at is not None for name in names) > len(files):
-        days = [
-            day_of(file, name, class_folders=True) or file
-            for file, name in zip(files, names, strict=True)
-        ]
-        return _judged(clips, "day", days)
-    found = []
-    for pattern in PATTERNS:
-        match = re.compile(pattern).search
-        groups = [one[1] if (one := match(file)) else file for file in files]
-        suggestion = _judged(clips, pattern, groups)
-        if suggestion is not None:
-            found.append(suggestion)
-    return min(found, key=lambda one: one.n_recordings, default=None)
+        pairs = zip(files, names, strict=True)
+        ways = {"day": [day_of(file, name, class_folders=True) or file for file, name in pairs]}
+    else:
+        ways = {
+            pattern: [one[1] if (one := re.search(pattern, file)) else file for file in files]
+            for pattern in PATTERNS
+        }
+    found = [(n, way) for way, groups in ways.items() if (n := _n_sensible(clips, groups))]
+    if not found:
+        return ""
+    n, way = min(found)
+    groups = ways[way]
+    row = next(i for i, group in enumerate(groups) if groups.count(group) > 1)
+    recording, file = (name.rpartition("/")[2] for name in (groups[row], files[row]))
+    return (
+        f"The file names look as if they told it ('{recording}' of '{file}'): --group '{way}' "
+        f"would give {n} recordings of {len(files)} clips"
+    )
 
 
-def _judged(clips: Clips, rule: str, groups: list[str]) -> RecordingSuggestion | None:
+def _n_sensible(clips: Clips, groups: Sequence[str]) -> int:
+    """How many recordings there would be; 0 when that makes no sense."""
     sizes = Counter(group.casefold() for group in groups)
     in_class: dict[str, set[str]] = defaultdict(set)
     for group, labels in zip(groups, clips.labels, strict=True):
@@ -415,12 +378,8 @@ def _judged(clips: Clips, rule: str, groups: list[str]) -> RecordingSuggestion |
             in_class[label].add(group.casefold())
     several = sum(len(found) > 1 for found in in_class.values())
     largest = max(sizes.values(), default=0)
-    if largest < 2 or 2 * largest > len(groups) or 2 * several <= len(in_class):
-        return None
-    row = next(i for i, group in enumerate(groups) if sizes[group.casefold()] > 1)
-    file = str(clips.file[row])
-    shown = groups[row].rpartition("/")[2]
-    return RecordingSuggestion(rule, len(sizes), len(groups), file.rpartition("/")[2], shown)
+    is_sensible = 2 <= largest <= len(groups) / 2 and 2 * several > len(in_class)
+    return len(sizes) if is_sensible else 0
 
 
 def _one_to_one(pairs: set[tuple[str, str]]) -> bool:
@@ -447,37 +406,27 @@ RECORDER_RULES = {"site": site_of, "day": day_of}
 """What names of field recordings tell."""
 
 
-def group_rule(group: str, *, class_folders: bool = False) -> Callable[[str], str]:
-    """The function from a relative file name to its recording, for rules that need one name.
-
-    Parameters
-    ----------
-    group : str
-    class_folders : bool
-        Whether first-level folders are classes, and so no recordings.
-
-    Raises
-    ------
-    DataError
-        When the regular expression is broken or has no bracket.
-    """
+def _group_rule(group: str, *, class_folders: bool) -> Callable[[str], str]:
+    """The function from a relative file name to its recording, for rules that need one name."""
     if group in ("auto", "file"):
         return lambda file: file
     if group == "folder":
-        return _inner_folder_or_file if class_folders else _folder_or_file
+        least = 1 if class_folders else 0  # first-level folders are classes, and no recordings
+        return lambda file: file if file.count("/") <= least else file.rpartition("/")[0]
+    expected = (
+        "Expected 'file', 'folder', 'site', 'day', 'copies', a column of the table, or a "
+        "pattern whose first bracket is the recording, such as '(\\d+)_'"
+    )
     try:
         pattern = re.compile(group)
     except re.error as error:
         raise DataError(
-            f"group rule '{group}': not a regular expression ({error}); "
-            "expected 'file', 'folder', 'site', 'day', 'copies', a column of the table, or a "
-            "pattern such as '(\\d+)_'"
+            f"group rule '{group}': not a regular expression ({error}). {expected}"
         ) from error
     if pattern.groups < 1:
         raise DataError(
-            f"group rule '{group}': no such column, and as a regular expression it has no bracket. "
-            "Expected 'file', 'folder', 'site', 'day', 'copies', a column of the table, or a "
-            "pattern whose first bracket is the recording, such as '(\\d+)_'"
+            f"group rule '{group}': no such column, and as a regular expression it has no "
+            f"bracket. {expected}"
         )
 
     def by_pattern(file: str) -> str:
@@ -506,7 +455,8 @@ def groups_of(files: Iterable[str], group: str, *, class_folders: bool = False) 
     Raises
     ------
     DataError
-        As :func:`group_rule`, and when "site" or "day" finds nothing in any name.
+        When the regular expression is broken or has no bracket, and when "site" or "day" finds
+        nothing in any name.
 
     Examples
     --------
@@ -515,27 +465,20 @@ def groups_of(files: Iterable[str], group: str, *, class_folders: bool = False) 
     >>> groups_of(["dog_12_a.wav", "dog_12_b.wav"], r"_(\\d+)_")
     ['12', '12']
     """
-    if group in RECORDER_RULES:
-        return _by_recorder(list(files), group, class_folders)
-    rule = group_rule(group, class_folders=class_folders)
-    return [rule(file) for file in files]
-
-
-def _by_recorder(files: list[str], group: str, class_folders: bool) -> list[str]:
-    """Sites, or sites and days; a file that tells nothing is a recording of its own."""
-    rule = RECORDER_RULES[group]
-    names = read_names(files)
-    found = [
-        rule(file, name, class_folders=class_folders)
-        for file, name in zip(files, names, strict=True)
-    ]
-    if files and not any(found):
+    if group not in RECORDER_RULES:
+        rule = _group_rule(group, class_folders=class_folders)
+        return [rule(file) for file in files]
+    listed = list(files)
+    pairs = zip(listed, read_names(listed), strict=True)
+    of_recorder = RECORDER_RULES[group]
+    found = [of_recorder(file, name, class_folders=class_folders) for file, name in pairs]
+    if listed and not any(found):
         raise DataError(
-            f"group rule '{group}': no name tells it, such as {files[0]}. Known are names such as "
+            f"group rule '{group}': no name tells it, such as {listed[0]}. Known are names such as "
             "SITE1_20240601_043000.wav, and folders for sites; or give 'file', 'folder', a column "
             "of the table, or a pattern whose first bracket is the recording"
         )
-    return [name or file for file, name in zip(files, found, strict=True)]
+    return [name or file for file, name in zip(listed, found, strict=True)]
 
 
 def known_or_given(
@@ -548,11 +491,7 @@ def known_or_given(
 
 
 def groups_by_name(
-    files: Sequence[str],
-    group: str,
-    labels: Sequence[str] = (),
-    *,
-    class_folders: bool = False,
+    files: Sequence[str], group: str, labels: Sequence[str] = (), *, class_folders: bool = False
 ) -> tuple[list[str], list[str]]:
     """The recordings where only names can tell them, and notes about what they told.
 
@@ -562,12 +501,3 @@ def groups_by_name(
     if group == "auto":
         return named_recordings(files, labels)
     return groups_of(files, group, class_folders=class_folders), []
-
-
-def _folder_or_file(file: str) -> str:
-    return file.rpartition("/")[0] or file
-
-
-def _inner_folder_or_file(file: str) -> str:
-    folder = file.rpartition("/")[0]
-    return folder if "/" in folder else file

@@ -245,7 +245,7 @@ def copies_together(
         said = read_json(file)
         merged, n_pairs = clips.with_columns(group=np.array(said["group"], np.str_)), said["pairs"]
     else:
-        pairs = search(clips, near=near, workers=workers).duplicates
+        pairs, _ = search(clips, near=near, workers=workers)
         n_pairs = sum(clips.group[p.first_row] != clips.group[p.second_row] for p in pairs)
         merged = group_duplicates(clips, pairs)
         if file is not None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,11 +28,13 @@ from semisonic.data.clips import LABEL_SEPARATOR, Clips
 from semisonic.data.datasets.layout import DatasetPath
 from semisonic.data.datasets.load import layout_kind, load_clips
 from semisonic.data.duplicates import NEAR_MOST, Duplicate, group_duplicates, search
-from semisonic.data.recording_measures import RecordingMeasures, measure, unpack
+from semisonic.data.recording_measures import Measures, measure, unpack
 from semisonic.data.recording_names import RecorderInfo, groups_of, read_names, site_of
 from semisonic.data.recordings import AUTO, COPIES
 from semisonic.data.summary import Summary, describe
-from semisonic.data.windows import Header
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 REMARKS = ("silent", "constant", "clipped", "over full scale", "dead channel")
 """The keywords that remarks begin with."""
@@ -46,88 +47,8 @@ LEAST_SCORE = 0.25
 CLOCK_SET = datetime(2001, 1, 1)
 """Times before this are those of a clock that nobody has set: many begin with the year 2000."""
 
-VERSION = 2
+VERSION = 3
 """To be raised when the same file would be measured differently."""
-
-
-@dataclass(frozen=True)
-class ScannedRecording:
-    """A file of which at least a part decodes.
-
-    Attributes
-    ----------
-    file : str
-        Relative to the folder that was scanned, with forward slashes.
-    measured : RecordingMeasures
-    recorded_at : datetime or None
-        The start, by the recorder's clock; with a zone where one is told.
-    time_source : str
-        "guano", "comment" (both inside the file) or "name"; empty without a time.
-    device, site : str
-    latitude, longitude : float or None
-    group : str
-    labels : tuple of str
-    """
-
-    file: str
-    measured: RecordingMeasures
-    recorded_at: datetime | None
-    time_source: str
-    device: str
-    site: str
-    latitude: float | None
-    longitude: float | None
-    group: str
-    labels: tuple[str, ...]
-
-    @property
-    def remarks(self) -> frozenset[str]:
-        """The keywords of what is wrong with it (:data:`REMARKS`)."""
-        return frozenset(text.partition(":")[0] for text in self.measured.remarks)
-
-    @property
-    def clock(self) -> datetime | None:
-        """The start as the recorder's clock showed it, without a zone."""
-        return self.recorded_at.replace(tzinfo=None) if self.recorded_at else None
-
-    def row(self) -> dict[str, Any]:
-        """What stands in ``recordings.csv``; None for what is not known."""
-        m = self.measured
-        return {
-            "file": self.file,
-            "duration": round(m.duration, 4),
-            "sample_rate": m.sample_rate,
-            "channels": m.n_channels,
-            "format": m.format,
-            "subtype": m.subtype,
-            "n_bytes": m.n_bytes,
-            "peak_dbfs": round(decibel(m.peak), 2),
-            "rms_dbfs": round(decibel(m.rms), 2),
-            "clipped_share": round(m.clipped_share, 6),
-            "silent_share": round(m.silent_share, 4),
-            "dc_offset": round(m.dc_offset, 6),
-            "bandwidth_hz": round(m.bandwidth_hz, 1),
-            "remarks": "; ".join(m.remarks),
-            "damage": m.damage,
-            "recorded_at": self.recorded_at.isoformat() if self.recorded_at else "",
-            "time_source": self.time_source,
-            "device": self.device,
-            "model": m.model,
-            "site": self.site,
-            "latitude": self.latitude,
-            "longitude": self.longitude,
-            "group": self.group,
-            "label": LABEL_SEPARATOR.join(self.labels),
-        }
-
-
-COLUMNS = (
-    *("file", "duration", "sample_rate", "channels", "format", "subtype", "n_bytes", "peak_dbfs"),
-    *("rms_dbfs", "clipped_share", "silent_share", "dc_offset", "bandwidth_hz", "remarks"),
-    *("damage", "recorded_at", "time_source", "device", "model", "site", "latitude", "longitude"),
-    *("group", "label"),
-)
-"""Of ``recordings.csv``, as :meth:`ScannedRecording.row` names them."""
 
 
 @dataclass(frozen=True)
@@ -137,8 +58,11 @@ class Scan:
     Attributes
     ----------
     root : Path
-    recordings : tuple of ScannedRecording
-        Files of which at least a part decodes, by name.
+    recordings : DataFrame
+        A row for each file of which at least a part decodes, by name: what
+        :func:`semisonic.data.recording_measures.measure` tells, with times, sites and labels
+        completed from the file's name and its folders; ``clock`` is the start without a zone,
+        and ``odd`` the keywords of what is wrong (:data:`REMARKS`).
     bad_files : tuple of (str, str)
         Files that cannot be used, or not as a whole, with the reason.
     duplicates : tuple of Duplicate
@@ -156,7 +80,7 @@ class Scan:
     """
 
     root: Path
-    recordings: tuple[ScannedRecording, ...]
+    recordings: pd.DataFrame
     bad_files: tuple[tuple[str, str], ...]
     duplicates: tuple[Duplicate, ...]
     near_compared: int
@@ -223,55 +147,41 @@ def scan(
     notes: list[str] = []
     kind, read = _read_labels(root, names, labels, rule, notes)
     class_folders = kind in ("folders", "esc-folders")
-    known: dict[str, tuple[tuple[str, ...], str]] = {}
+    known: dict[str, tuple[str, ...]] = {}
+    told: dict[str, str] = {}
     if read is not None:
-        for file, of_clip, told in zip(read.file.tolist(), read.labels, read.group, strict=True):
-            before = known.get(file, ((), ""))[0]
-            known[file] = tuple(dict.fromkeys((*before, *of_clip))), str(told)
-    groups = _groups(names, {file: known[file][1] for file in files if file in known}, rule, kind)
-    done = _measure_files(root, files, journal, silence_db, workers)
-    recordings = []
-    for file, name in names.items():
-        if (m := done.measured.get(file)) is None:
-            continue
-        # What stands inside the file wins over its name.
-        inside = datetime.fromisoformat(m.recorded_at) if m.recorded_at else None
-        recorded_at = inside or name.recorded_at
-        site = site_of(file, name, class_folders=class_folders) if recorded_at else ""
-        site = site or m.device
-        of = groups[file]
-        placed = m if m.latitude is not None else name
-        recordings.append(
-            ScannedRecording(
-                file=file,
-                measured=m,
-                recorded_at=recorded_at,
-                time_source=m.time_source if inside else "name" * bool(recorded_at),
-                device=m.device or name.device,
-                site=site,
-                latitude=placed.latitude,
-                longitude=placed.longitude,
-                group=site if rule == AUTO and of == file and site and recorded_at else of,
-                labels=known[file][0] if file in known else (),
-            )
-        )
+        for file, of_clip, of in zip(read.file.tolist(), read.labels, read.group, strict=True):
+            known[file] = tuple(dict.fromkeys((*known.get(file, ()), *of_clip)))
+            told[file] = str(of)
+    groups = _groups(names, {f: told[f] for f in files if f in told}, rule, class_folders)
+    started = time.perf_counter()
+    measured, failures, decoded = _measure_files(root, files, journal, silence_db, workers)
+    seconds = time.perf_counter() - started
+    recordings = _table(
+        {file: measured[file] for file in files if file in measured},
+        names,
+        groups,
+        known,
+        by_site=rule == AUTO,
+        class_folders=class_folders,
+    )
     bad = {
         **dict(unreadable),
         **dict.fromkeys(others, "a format that is not read; convert it to WAV or FLAC"),
         **dict.fromkeys(
             sorted(known.keys() - names), "no such file, but a table of labels names it"
         ),
-        **done.failures,
-        **{one.file: one.measured.damage for one in recordings if one.measured.damage},
+        **failures,
+        **{file: m["damage"] for file, m in measured.items() if m["damage"]},
     }
-    n_unset = sum(one.clock is not None and one.clock < CLOCK_SET for one in recordings)
+    n_unset = sum(time is not None and time < CLOCK_SET for time in recordings["clock"])
     if n_unset:
         notes.append(
             f"recordings dated before {CLOCK_SET.year}, as by a clock that was never set, and "
             f"left out of the map of hours: {n_unset}"
         )
     clips = _clips(root, recordings, read)
-    whole = [row for row, one in enumerate(recordings) if not one.measured.damage]
+    whole = np.flatnonzero(recordings["damage"] == "").tolist()
     near = near_copies and len(whole) <= near_most
     if near_copies and not near:
         notes.append(
@@ -279,23 +189,22 @@ def scan(
             f"search for copies cut or encoded anew takes long for more than {near_most}; "
             f"--near-most {len(whole)} does it"
         )
-    prints = {row: unpack(recordings[row].measured.print) for row in whole} if near else {}
-    duplicates = _copies(clips, recordings, prints if near else None, workers, notes)
+    prints = {row: unpack(recordings["print"][row]) for row in whole} if near else None
+    duplicates = _copies(clips, recordings, prints, workers, notes)
     if group == COPIES:
         clips = group_duplicates(clips, duplicates)
-        merged = zip(recordings, clips.group.tolist(), strict=True)
-        recordings = [replace(one, group=name) for one, name in merged]
+        recordings["group"] = clips.group.astype(object)
     return Scan(
         root=root,
-        recordings=tuple(recordings),
+        recordings=recordings,
         bad_files=tuple(sorted(bad.items())),
         duplicates=tuple(sorted(duplicates, key=lambda d: (d.kind, -d.score, d.first, d.second))),
-        near_compared=len(prints),
-        summary=describe(clips, headers=_headers(recordings, bad)),
-        n_decoded=len(done.decoded),
-        n_reused=len(done.measured) - len(done.decoded),
-        decoded_duration=sum(done.measured[file].duration for file in done.decoded),
-        seconds=done.seconds,
+        near_compared=len(prints or ()),
+        summary=describe(clips, headers={**bad, **_headers(recordings)}),
+        n_decoded=len(decoded),
+        n_reused=len(measured) - len(decoded),
+        decoded_duration=sum(measured[file]["duration"] for file in decoded),
+        seconds=seconds,
         notes=tuple(notes),
     )
 
@@ -329,10 +238,9 @@ def _read_labels(
 
 
 def _groups(
-    names: dict[str, RecorderInfo], told: dict[str, str], group: str, kind: str
+    names: dict[str, RecorderInfo], told: dict[str, str], group: str, class_folders: bool
 ) -> dict[str, str]:
     """The recording, site or day of each file."""
-    class_folders = kind in ("folders", "esc-folders")
     rest = [file for file in names if not told.get(file)]
     if group != AUTO:
         by_rule = groups_of(rest, group, class_folders=class_folders) if rest else []
@@ -345,17 +253,62 @@ def _groups(
     }
 
 
-def _clips(root: Path, recordings: Sequence[ScannedRecording], read: Clips | None) -> Clips:
+def _table(
+    measured: dict[str, Measures],
+    names: Mapping[str, RecorderInfo],
+    groups: Mapping[str, str],
+    labels: Mapping[str, tuple[str, ...]],
+    *,
+    by_site: bool,
+    class_folders: bool,
+) -> pd.DataFrame:
+    """What is known of each file; what stands inside it wins over its name."""
+    import pandas as pd
+
+    rows = []
+    for file, m in measured.items():
+        name = names[file]
+        inside = datetime.fromisoformat(m["recorded_at"]) if m["recorded_at"] else None
+        start = inside or name.recorded_at
+        site = (site_of(file, name, class_folders=class_folders) if start else "") or m["device"]
+        of = groups[file]
+        rows.append(
+            {
+                "file": file,
+                **m,
+                "recorded_at": start,
+                "clock": start.replace(tzinfo=None) if start else None,
+                "time_source": m["time_source"] if inside else "name" * bool(start),
+                "device": m["device"] or name.device,
+                "site": site,
+                "group": site if by_site and of == file and site and start else of,
+                "labels": labels.get(file, ()),
+                "odd": frozenset(text.partition(":")[0] for text in m["remarks"]),
+            }
+        )
+    columns = {*_COLUMNS, "peak", "rms", "clock", "labels", "odd", "print"}
+    columns -= {"peak_dbfs", "rms_dbfs", "label"}
+    frame = pd.DataFrame(rows, columns=sorted(columns), dtype=object)  # times keep their zones
+    whole = dict.fromkeys(("sample_rate", "channels", "n_bytes"), np.int64)
+    return frame.astype({**whole, **dict.fromkeys(_LEVELS, np.float64)})
+
+
+def each(recordings: pd.DataFrame) -> Iterator[Any]:
+    """The rows of a table, with the columns as attributes."""
+    return iter(recordings.itertuples(index=False))
+
+
+def _clips(root: Path, recordings: pd.DataFrame, read: Clips | None) -> Clips:
     """The recordings as a clip table, a row each, in their order."""
     n = len(recordings)
-    present = {label for one in recordings for label in one.labels}
+    present = {label for labels in recordings["labels"] for label in labels}
     return Clips(
         root=root,
-        file=np.array([one.file for one in recordings], np.str_),
+        file=np.array(recordings["file"], np.str_),
         start_time=np.zeros(n),
         end_time=np.full(n, np.nan),
-        labels=tuple(one.labels for one in recordings),
-        group=np.array([one.group for one in recordings], np.str_),
+        labels=tuple(recordings["labels"]),
+        group=np.array(recordings["group"], np.str_),
         fold=np.zeros(n, np.int64),
         classes=tuple(name for name in read.classes if name in present) if read else (),
         name=root.resolve().name,
@@ -363,29 +316,34 @@ def _clips(root: Path, recordings: Sequence[ScannedRecording], read: Clips | Non
     )
 
 
-def _headers(recordings: Sequence[ScannedRecording], bad: dict[str, str]) -> list[Header]:
+def _headers(recordings: pd.DataFrame) -> dict[str, AudioInfo]:
     """What is known of the files, for the summary that ``data info`` gives too."""
-    found = {}
-    for one in recordings:
-        m = one.measured
-        kept = m.sample_rate, m.n_channels, round(m.duration * m.sample_rate), m.duration
-        info = AudioInfo(Path(one.file), *kept, m.format, m.subtype, m.damage)
-        found[one.file] = Header(one.file, info, m.damage)
-    rest = (Header(file, None, reason) for file, reason in bad.items() if file not in found)
-    return [*found.values(), *rest]
+    return {
+        one.file: AudioInfo(
+            Path(one.file),
+            one.sample_rate,
+            one.channels,
+            round(one.duration * one.sample_rate),
+            one.duration,
+            one.format,
+            one.subtype,
+            one.damage,
+        )
+        for one in each(recordings)
+    }
 
 
 def _copies(
     clips: Clips,
-    recordings: Sequence[ScannedRecording],
+    recordings: pd.DataFrame,
     prints: dict[int, NDArray[np.int8]] | None,
     workers: int | None,
     notes: list[str],
 ) -> list[Duplicate]:
     """Pairs of copies; of the same bytes alone without fingerprints."""
-    found = search(clips, near=prints is not None, prints=prints, workers=workers).duplicates
+    found = search(clips, near=prints is not None, prints=prints, workers=workers)[0]
     silent = frozenset(REMARKS[:2])
-    audible = [pair for pair in found if not silent & recordings[pair.first_row].remarks]
+    audible = [pair for pair in found if not silent & recordings["odd"][pair.first_row]]
     duplicates = [pair for pair in audible if pair.score >= LEAST_SCORE]
     if len(audible) < len(found):
         notes.append(
@@ -400,32 +358,19 @@ def _copies(
     return duplicates
 
 
-# The pass over all files: each is decoded once, in threads, and written down when finished.
-#
-# The journal knows a file by its name, size and time of change, and by the options that the
-# numbers depend on. A pass that was killed goes on; a later one decodes only what is new or
-# changed.
-
-
-@dataclass
-class _Measured:
-    """Measures by file, why others have none (they are tried again next time), what is new."""
-
-    measured: dict[str, RecordingMeasures] = field(default_factory=dict)
-    failures: dict[str, str] = field(default_factory=dict)
-    decoded: list[str] = field(default_factory=list)
-    seconds: float = 0.0
-
-
 def _measure_files(
     root: Path, files: Sequence[str], journal: Path, silence_db: float, workers: int | None
-) -> _Measured:
-    """Measure files, going on where an earlier pass stopped."""
-    started = time.perf_counter()
-    result, options = _Measured(), digest(VERSION, silence_db)
+) -> tuple[dict[str, Measures], dict[str, str], list[str]]:
+    """Measures by file, why others have none (they are tried again next time), and what is new.
+
+    Each is decoded once, in threads, and written down when finished. The journal knows a file by
+    its name, size and time of change, and by the options that the numbers depend on: a pass that
+    was killed goes on, a later one decodes only what is new or changed.
+    """
+    options = digest(VERSION, silence_db)
     stop = Event()  # a day of sound need not be finished when somebody interrupts
 
-    def work(file: str) -> tuple[str, RecordingMeasures | str]:
+    def work(file: str) -> tuple[str, Measures | str]:
         try:
             return file, measure(root / file, silence_db=silence_db, stopped=stop.is_set)
         except AudioError as error:
@@ -433,34 +378,36 @@ def _measure_files(
         except OSError as error:  # a bad sector, a disk that was pulled out
             return file, f"cannot be read ({error.strerror or type(error).__name__})"
 
+    measured: dict[str, Measures] = {}
+    failures: dict[str, str] = {}
+    decoded: list[str] = []
     stamps: dict[str, tuple[int, int]] = {}
     with KeyTable(journal) as table:
         for file in files:
             try:
                 status = os.stat(root / file)
             except OSError:
-                result.failures[file] = "no such file"
+                failures[file] = "no such file"
                 continue
             stamps[file] = status.st_size, status.st_mtime_ns
             if (values := table.get((options, file), stamps[file])) is not None:
-                result.measured[file] = RecordingMeasures.from_dict(values)
-        rest = [file for file in stamps if file not in result.measured]
+                measured[file] = values
+        rest = [file for file in stamps if file not in measured]
         total = sum(size for size, _ in stamps.values())
         done = total - sum(stamps[file][0] for file in rest)
         with bar(total, "decode", "B", initial=done, scaled=True) as shown:
             for file, one in in_threads(work, rest, workers, stop=stop):
                 shown.update(stamps[file][0])
                 if isinstance(one, str):
-                    result.failures[file] = one
+                    failures[file] = one
                     continue
-                result.measured[file] = one
-                result.decoded.append(file)
-                table.add(((options, file), stamps[file], dataclasses.asdict(one)))
-    result.seconds = time.perf_counter() - started
-    return result
+                measured[file] = one
+                decoded.append(file)
+                table.add(((options, file), stamps[file], one))
+    return measured, failures, decoded
 
 
-def hours_by_day(recordings: Iterable[ScannedRecording]) -> dict[date, NDArray[np.float64]]:
+def hours_by_day(recordings: pd.DataFrame) -> dict[date, NDArray[np.float64]]:
     """Hours of sound in each hour of each day, by the recorders' clocks.
 
     Recordings whose start is known are spread over the hours they last; those of a clock that
@@ -472,8 +419,8 @@ def hours_by_day(recordings: Iterable[ScannedRecording]) -> dict[date, NDArray[n
         Days in order; more than 1 where recorders ran side by side.
     """
     found: dict[date, NDArray[np.float64]] = {}
-    for one in recordings:
-        start, left = one.clock, one.measured.duration / 3600
+    for start, duration in zip(recordings["clock"], recordings["duration"], strict=True):
+        left = duration / 3600
         while start is not None and start >= CLOCK_SET and left > 0:
             hour = start.replace(minute=0, second=0, microsecond=0)
             here = min(left, 1 - (start - hour) / timedelta(hours=1))
@@ -487,17 +434,15 @@ def counts(scan: Scan) -> dict[str, Any]:
     """What ``scan.json`` holds: plain values."""
     found = scan.recordings
     kinds = Counter(pair.kind for pair in scan.duplicates)
-    remarks = Counter(keyword for one in found for keyword in one.remarks)
-    times = [one.recorded_at for one in found if one.recorded_at is not None]
-    clocks = sorted(time.replace(tzinfo=None) for time in times)
+    remarks = Counter(keyword for odd in found["odd"] for keyword in odd)
+    times = [time for time in found["recorded_at"] if time is not None]
+    clocks = sorted(time for time in found["clock"] if time is not None)
     return {
-        **scan.summary.to_dict(),
+        **vars(scan.summary),
         "n_bad_files": len(scan.bad_files),
-        "n_damaged": sum(bool(one.measured.damage) for one in found),
-        "total_duration": math.fsum(one.measured.duration for one in found),
-        "silent_duration": math.fsum(
-            one.measured.silent_share * one.measured.duration for one in found
-        ),
+        "n_damaged": int((found["damage"] != "").sum()),
+        "total_duration": math.fsum(found["duration"]),
+        "silent_duration": math.fsum(found["silent_share"] * found["duration"]),
         "remarks": {keyword: remarks[keyword] for keyword in REMARKS},
         "n_identical_pairs": kinds["identical"],
         "n_near_identical_pairs": kinds["near-identical"],
@@ -507,8 +452,8 @@ def counts(scan: Scan) -> dict[str, Any]:
         "n_with_zone": sum(time.tzinfo is not None for time in times),
         "first_recorded_at": clocks[0].isoformat() if clocks else None,
         "last_recorded_at": clocks[-1].isoformat() if clocks else None,
-        "sites": sorted({one.site for one in found} - {""}),
-        "devices": sorted({one.device for one in found} - {""}),
+        "sites": sorted({*found["site"]} - {""}),
+        "devices": sorted({*found["device"]} - {""}),
         "n_decoded_now": scan.n_decoded,
         "n_known_before": scan.n_reused,
         "decoded_duration": scan.decoded_duration,
@@ -517,16 +462,50 @@ def counts(scan: Scan) -> dict[str, Any]:
     }
 
 
+_COLUMNS = (
+    *("file", "duration", "sample_rate", "channels", "format", "subtype", "n_bytes", "peak_dbfs"),
+    *("rms_dbfs", "clipped_share", "silent_share", "dc_offset", "bandwidth_hz", "remarks"),
+    *("damage", "recorded_at", "time_source", "device", "model", "site", "latitude", "longitude"),
+    *("group", "label"),
+)
+_LEVELS = (
+    *("duration", "peak", "rms", "clipped_share", "silent_share", "dc_offset", "bandwidth_hz"),
+)
+_DIGITS = {
+    "duration": 4,
+    "peak_dbfs": 2,
+    "rms_dbfs": 2,
+    "clipped_share": 6,
+    "silent_share": 4,
+    "dc_offset": 6,
+    "bandwidth_hz": 1,
+}
 _PAIR = (
     *("kind", "first", "second", "score", "offset_time", "shared_time"),
     *("across_groups", "same_labels"),
 )
 
 
+def recordings_table(scan: Scan) -> pd.DataFrame:
+    """What stands in ``recordings.csv``; None for what is not known."""
+    found = scan.recordings
+    table = found.assign(
+        peak_dbfs=found["peak"].map(decibel),
+        rms_dbfs=found["rms"].map(decibel),
+        remarks=found["remarks"].map("; ".join),
+        recorded_at=found["recorded_at"].map(lambda time: time.isoformat() if time else ""),
+        label=found["labels"].map(LABEL_SEPARATOR.join),
+    )
+    for name, digits in _DIGITS.items():
+        table[name] = [round(float(value), digits) for value in table[name]]
+    return table[list(_COLUMNS)]
+
+
 def write_tables(folder: Path, scan: Scan) -> None:
     """Write ``recordings.csv``, ``bad_files.csv`` and ``duplicates.csv`` into a folder."""
-    rows = (tuple(one.row().values()) for one in scan.recordings)
-    write_csv(folder / "recordings.csv", COLUMNS, rows)
+    table = recordings_table(scan)
+    plain = table.astype(object).where(table.notna(), None)
+    write_csv(folder / "recordings.csv", _COLUMNS, plain.itertuples(index=False))
     write_csv(folder / "bad_files.csv", ("file", "reason"), scan.bad_files)
     pairs = (
         (

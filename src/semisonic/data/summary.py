@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from semisonic.audio.read import END_TOLERANCE
+from semisonic.audio.read import END_TOLERANCE, AudioInfo
 from semisonic.core.text import text_table
 from semisonic.data.clips import Clips
-from semisonic.data.windows import Header, read_headers
+from semisonic.data.windows import read_headers
 
 _SHOWN = 6
 """Different rates or formats that are named."""
@@ -143,7 +143,7 @@ def describe(
     *,
     fast: bool = False,
     workers: int | None = None,
-    headers: Sequence[Header] | None = None,
+    headers: Mapping[str, AudioInfo | str] | None = None,
 ) -> Summary:
     """Count what a table holds; read headers for lengths and rates, decode nothing.
 
@@ -154,15 +154,18 @@ def describe(
         Open no file at all, as for a pool of a quarter of a million files.
     workers : int, optional
         Threads that read headers; the number of processors by default.
-    headers : sequence of Header, optional
-        What is known of the files already; nothing is opened then.
+    headers : mapping of file to AudioInfo or str, optional
+        What is known of the files already, or why they cannot be read; nothing is opened then.
     """
     files = sorted(set(clips.file.tolist()))
     if headers is None:
-        headers = [] if fast else read_headers(clips, files, workers)
-    good = [header.info for header in headers if header.info is not None]
-    known = {header.file: header.info.duration for header in headers if header.info is not None}
-    length = np.array([known.get(file, np.nan) for file in clips.file.tolist()], np.float64)
+        known = [] if fast else read_headers(clips.root, files, workers)
+        headers = dict(zip(files, known, strict=bool(known)))
+    infos = {file: one for file, one in headers.items() if isinstance(one, AudioInfo)}
+    reasons = {f: one if isinstance(one, str) else one.damage for f, one in headers.items()}
+    good = infos.values()
+    whole = [infos[f].duration if f in infos else np.nan for f in clips.file.tolist()]
+    length = np.array(whole, np.float64)
     labels = pd.DataFrame(
         {"label": clips.labels, "group": clips.group, "fold": clips.fold, "sure": clips.is_verified}
     ).explode("label")
@@ -192,7 +195,7 @@ def describe(
         channels=_most_common(info.n_channels for info in good),
         formats=_most_common(f"{info.format} {info.subtype}" for info in good),
         bad_files=(
-            *((header.file, header.reason) for header in headers if header.reason),
+            *((file, reason) for file, reason in reasons.items() if reason),
             *_beyond(clips, length),
         ),
         notes=clips.notes,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -56,20 +55,20 @@ def windows(
     for name, value in (("duration", duration), ("hop", step)):
         if not (np.isfinite(value) and value > 0):
             raise OptionError(f"{name} of windows: found {value} s, expected above 0 s")
-    lengths = clip_durations(clips, workers=workers)
-    rows: list[int] = []
-    start: list[float] = []
-    end: list[float] = []
-    for row, length in enumerate(lengths.tolist()):
-        begin, stop = float(clips.start_time[row]), float(clips.end_time[row])
-        for first, last in _cut(length, duration, step):
-            rows.append(row)
-            start.append(begin + first)
-            # The end of the clip keeps its own name: NaN is the end of the file.
-            end.append(stop if last is None else begin + last)
-    return clips[np.array(rows, np.int64)].with_columns(
-        start_time=np.array(start, np.float64), end_time=np.array(end, np.float64)
-    )
+    length = clip_durations(clips, workers=workers)
+    is_long = length > duration + _TOLERANCE  # never where it is not known
+    n = np.where(is_long, (length - duration + _TOLERANCE) // step + 1, 1)
+    rest = length - n * step  # behind the start of the next window
+    covered = (n - 1) * step + duration >= length - _TOLERANCE
+    n += is_long & ~covered & (rest >= duration / 2 - _TOLERANCE)
+    n = n.astype(np.int64)
+    rows = np.repeat(np.arange(len(clips)), n)
+    first = (np.arange(len(rows)) - np.repeat(np.cumsum(n) - n, n)) * step
+    # The end of the clip keeps its own name: NaN is the end of the file.
+    is_last = ~(first + duration < length[rows] - _TOLERANCE)
+    start, end = clips.start_time[rows] + first, clips.end_time[rows]
+    end = np.where(is_last, end, start + duration)
+    return clips[rows].with_columns(start_time=start, end_time=end)
 
 
 def clip_durations(clips: Clips, *, workers: int | None = None) -> NDArray[np.float64]:
@@ -79,35 +78,26 @@ def clip_durations(clips: Clips, *, workers: int | None = None) -> NDArray[np.fl
     """
     open_end = np.isnan(clips.end_time)
     length = clips.end_time - clips.start_time
-    files = sorted(set(clips.file[open_end].tolist()))
-    found = {header.file: header for header in read_headers(clips, files, workers)}
-    for row in np.flatnonzero(open_end):
-        info = found[str(clips.file[row])].info
-        length[row] = np.nan if info is None else info.duration - clips.start_time[row]
+    files, which = np.unique(clips.file[open_end], return_inverse=True)
+    headers = read_headers(clips.root, files.tolist(), workers)
+    whole = np.array([np.nan if isinstance(one, str) else one.duration for one in headers])
+    if len(files):
+        length[open_end] = whole[which] - clips.start_time[open_end]
     return length
 
 
-@dataclass(frozen=True)
-class Header:
-    """What a file's header says; ``info`` is None, with a reason, when it cannot be read."""
-
-    file: str
-    info: AudioInfo | None
-    reason: str = ""
-
-
 def read_headers(
-    clips: Clips, files: list[str], workers: int | None = None, engine: Engine = LOCAL_ENGINE
-) -> list[Header]:
-    """The headers of some of a table's files, in their order."""
+    root: Path, files: list[str], workers: int | None = None, engine: Engine = LOCAL_ENGINE
+) -> list[AudioInfo | str]:
+    """The headers of files below a folder, in their order; a text says why one cannot be read."""
     if not files:
         return []
     size = HEADERS if engine.is_local else HEADERS_AFAR
     chunks = (files[i : i + size] for i in range(0, len(files), size))
-    found: list[Header] = []
+    found: list[AudioInfo | str] = []
     with (
         bar(len(files), "read headers", "file") as shown,
-        engine.calls(partial(partial, _headers, clips.root), workers=workers) as calls,
+        engine.calls(partial(partial, _headers, root), workers=workers) as calls,
     ):
         for headers in in_order(calls, chunks):
             found += headers
@@ -115,28 +105,12 @@ def read_headers(
     return found
 
 
-def _headers(root: Path, files: list[str]) -> list[Header]:
-    return [_header(root, file) for file in files]
+def _headers(root: Path, files: list[str]) -> list[AudioInfo | str]:
+    return [_header(root / file) for file in files]
 
 
-def _header(root: Path, file: str) -> Header:
+def _header(path: Path) -> AudioInfo | str:
     try:
-        info = probe(root / file)
+        return probe(path)
     except AudioError as error:
-        return Header(file, None, error.reason)
-    return Header(file, info, info.damage)
-
-
-def _cut(length: float, duration: float, hop: float) -> list[tuple[float, float | None]]:
-    """Begin and end of each window; an end of None is the end of the clip."""
-    if not length > duration + _TOLERANCE:  # also when it is NaN
-        return [(0.0, None)]
-    n_whole = int((length - duration + _TOLERANCE) // hop) + 1
-    cut: list[tuple[float, float | None]] = [(k * hop, k * hop + duration) for k in range(n_whole)]
-    if abs((n_whole - 1) * hop + duration - length) <= _TOLERANCE:
-        cut[-1] = ((n_whole - 1) * hop, None)
-    rest = length - n_whole * hop
-    covered = (n_whole - 1) * hop + duration >= length - _TOLERANCE
-    if not covered and rest >= duration / 2 - _TOLERANCE:
-        cut.append((n_whole * hop, None))
-    return cut
+        return error.reason

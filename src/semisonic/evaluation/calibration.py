@@ -17,7 +17,7 @@ from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from semisonic.core.errors import DataError, OptionError
-from semisonic.evaluation.intervals import wilson
+from semisonic.evaluation.intervals import wilson_of_share
 from semisonic.evaluation.metrics import as_classes, as_scores, as_targets, same_length
 
 SHOWN, LIKELY, MISSED, BEST = "shown", "likely", "not reached", "best F1"
@@ -210,11 +210,10 @@ def _threshold(
     least: float,
 ) -> ClassThreshold:
     order = np.argsort(-scores, kind="stable")
-    ordered, right = scores[order], np.cumsum(truth[order])
+    ordered, right, n_clips = scores[order], np.cumsum(truth[order]), int(truth.sum())
     # A threshold lies between two scores; clips of one score are named together.
     below = np.append(ordered[1:], least)
     at = np.flatnonzero((ordered > below) & (ordered > least))
-    n_clips = int(truth.sum())
     if not len(at) or not n_clips:
         value = float(max(0.5, np.nextafter(least, 1.0)))
         named = int((scores >= value).sum())
@@ -222,16 +221,15 @@ def _threshold(
         return ClassThreshold(value, MISSED, share, share, float("nan"), n_clips, named)
     n_named, hits = at + 1, right[at]
     precisions = hits / n_named
-    lows = np.array(
-        [wilson(int(h), int(n), 2 * level - 1).low for h, n in zip(hits, n_named, strict=True)]
-    )
-    if precision and (lows >= precision).any():
-        best, outcome = int(np.flatnonzero(lows >= precision)[-1]), SHOWN
-    elif precision and (precisions >= precision).any():
-        best, outcome = int(np.flatnonzero(precisions >= precision)[-1]), LIKELY
-    else:
-        f1 = 2 * hits / (n_named + n_clips)
-        best, outcome = int(f1.argmax()), MISSED if precision else BEST
+    pairs = zip(precisions.tolist(), n_named.tolist(), strict=True)
+    lows = np.array([wilson_of_share(share, n, 2 * level - 1).low for share, n in pairs])
+    outcome, best = BEST, int((2 * hits / (n_named + n_clips)).argmax())
+    if precision:
+        outcome = MISSED
+        for reached, word in ((lows, SHOWN), (precisions, LIKELY)):
+            if (reached >= precision).any():
+                best, outcome = int(np.flatnonzero(reached >= precision)[-1]), word
+                break
     value = (ordered[at[best]] + max(below[at[best]], least)) / 2
     return ClassThreshold(
         float(value),

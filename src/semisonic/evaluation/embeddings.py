@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import cdist
 from sklearn.metrics import silhouette_samples
@@ -25,13 +26,11 @@ def pca_2d(embeddings: ArrayLike) -> NDArray[np.float64]:
         Centred; of each axis the sign is such that its largest weight is positive, so
         that the same embeddings give the same picture.
     """
+    from sklearn.decomposition import PCA
+
     table = _checked_points(embeddings)
-    centred = table - table.mean(axis=0)
-    _, _, axes = np.linalg.svd(centred, full_matrices=False)
-    axes = axes[:2]
-    strongest = axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)]
-    points = centred @ (axes * np.where(strongest < 0, -1.0, 1.0)[:, None]).T
-    return np.asarray(np.pad(points, ((0, 0), (0, 2 - points.shape[1]))))
+    points = PCA(min(2, table.shape[1]), svd_solver="full").fit_transform(table)
+    return np.asarray(np.pad(points, ((0, 0), (0, 2 - points.shape[1]))), np.float64)
 
 
 def tsne_2d(
@@ -134,32 +133,23 @@ def separability(
         raise DataError("separability: found one recording, expected at least two")
     points = (points - points.mean(axis=0)) / np.maximum(points.std(axis=0), 1e-12)
     distance = cdist(points, points)
-    silhouette = _silhouettes(distance, labels)
+    several = 1 < len(np.unique(labels)) < len(labels)
+    silhouette = (
+        silhouette_samples(distance, labels, metric="precomputed")
+        if several
+        else np.zeros(len(labels))
+    )
     apart = np.where(recording[:, None] == recording[None], np.inf, distance)
     order = np.argsort(apart, axis=1, kind="stable")[:, :n_neighbours]
     valid = np.isfinite(np.take_along_axis(apart, order, axis=1))
     of_class = labels[order]
-    same = ((of_class == labels[:, None]) & valid).sum(axis=1) / np.maximum(valid.sum(axis=1), 1)
-    nearest = np.full(n_classes, -1, np.int64)
-    for number in range(n_classes):
-        mine = labels == number
-        found = of_class[mine][valid[mine]]
-        counts = np.bincount(found[found != number], minlength=n_classes)
-        if counts.any():
-            nearest[number] = counts.argmax()
-    return Separability(
-        _means(silhouette, labels, n_classes), _means(same, labels, n_classes), nearest
-    )
-
-
-def _silhouettes(distance: Values, labels: NDArray[np.int64]) -> Values:
-    """The silhouette of each clip; 0 where there is one class, or every clip is its own."""
-    if not 1 < len(np.unique(labels)) < len(labels):
-        return np.zeros(len(labels))
-    return np.asarray(silhouette_samples(distance, labels, metric="precomputed"))
-
-
-def _means(values: Values, labels: NDArray[np.int64], n_classes: int) -> Values:
-    count = np.bincount(labels, minlength=n_classes)
-    total = np.bincount(labels, values, minlength=n_classes)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    other = valid & (of_class != labels[:, None])
+    purity = 1 - other.sum(axis=1) / np.maximum(valid.sum(axis=1), 1)
+    purity[~valid.any(axis=1)] = 0.0
+    taken_for = np.zeros((n_classes, n_classes), np.int64)
+    rows, columns = np.nonzero(other)
+    np.add.at(taken_for, (labels[rows], of_class[rows, columns]), 1)
+    nearest = np.where(taken_for.any(axis=1), taken_for.argmax(axis=1), -1)
+    table = pd.DataFrame({"silhouette": silhouette, "purity": purity}).groupby(labels).mean()
+    means = table.reindex(range(n_classes)).to_numpy()
+    return Separability(means[:, 0], means[:, 1], nearest)

@@ -10,7 +10,7 @@ pieces of one length, and a class is active in a segment when an event of it ove
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -176,33 +176,28 @@ def match(
 
 def _scored(true: Events, found: Events, may_pair: _EventRule, hours: float) -> EventScores:
     true, found = true[true.presence == POSITIVE], found[found.presence == POSITIVE]
-    labels = sorted({*true.label.tolist(), *found.label.tolist()})
-    parts: dict[str, list[EventCounts]] = {label: [] for label in labels}
-    for label in labels:
+    by_class = {}
+    for label in sorted({*true.label.tolist(), *found.label.tolist()}):
         a, b = true[true.label == label], found[found.label == label]
+        onset, offset = [np.zeros(0)], [np.zeros(0)]
         for file in sorted({*a.file.tolist(), *b.file.tolist()}):
             x, y = a[a.file == file], b[b.file == file]
             rows, columns = match(x, y, may_pair(x, y))
-            parts[label].append(
-                EventCounts(
-                    len(x),
-                    len(y),
-                    len(rows),
-                    y.start_time[columns] - x.start_time[rows],
-                    y.end_time[columns] - x.end_time[rows],
-                )
-            )
-    by_class = {label: _sum(counts, hours) for label, counts in parts.items()}
-    return EventScores(_sum(list(by_class.values()), hours), by_class)
+            onset.append(y.start_time[columns] - x.start_time[rows])
+            offset.append(y.end_time[columns] - x.end_time[rows])
+        early, late = np.concatenate(onset), np.concatenate(offset)
+        by_class[label] = EventCounts(len(a), len(b), len(early), early, late, hours)
+    return EventScores(_sum(by_class.values(), hours), by_class)
 
 
-def _sum(parts: Sequence[EventCounts], hours: float) -> EventCounts:
+def _sum(parts: Iterable[EventCounts], hours: float = 0.0) -> EventCounts:
+    counts = list(parts)
     return EventCounts(
-        sum(one.n_true for one in parts),
-        sum(one.n_found for one in parts),
-        sum(one.n_matched for one in parts),
-        np.concatenate([np.zeros(0), *(one.onset_errors for one in parts)]),
-        np.concatenate([np.zeros(0), *(one.offset_errors for one in parts)]),
+        sum(one.n_true for one in counts),
+        sum(one.n_found for one in counts),
+        sum(one.n_matched for one in counts),
+        np.concatenate([np.zeros(0), *(one.onset_errors for one in counts)]),
+        np.concatenate([np.zeros(0), *(one.offset_errors for one in counts)]),
         hours,
     )
 
@@ -239,13 +234,7 @@ def score_segments(true: Events, found: Events, *, segment: float = SEGMENT) -> 
         a = _active(true[true.label == label], segment)
         b = _active(found[found.label == label], segment)
         by_class[label] = EventCounts(len(a), len(b), len(a & b))
-    counts = by_class.values()
-    overall = EventCounts(
-        sum(one.n_true for one in counts),
-        sum(one.n_found for one in counts),
-        sum(one.n_matched for one in counts),
-    )
-    return EventScores(overall, by_class)
+    return EventScores(_sum(by_class.values()), by_class)
 
 
 def _active(events: Events, segment: float) -> set[tuple[str, int]]:

@@ -5,8 +5,7 @@ checked first.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -144,8 +143,7 @@ def confusion(target: ArrayLike, predicted: ArrayLike, n_classes: int) -> NDArra
     return counts.astype(np.int64)
 
 
-@dataclass(frozen=True)
-class PerClass:
+class PerClass(NamedTuple):
     """Precision, recall, F1 (0 to 1) and number of clips of each class, each shape (n_classes,).
 
     A class that is never chosen has precision 0; one without clips has recall 0.
@@ -329,7 +327,8 @@ def summary(
             },
         }
     predicted, hot = table.argmax(axis=1), np.eye(n_classes)[truth]
-    by_class = per_class(truth, predicted, n_classes)
+    found = per_class(truth, predicted, n_classes)
+    keys = ("precision", "recall", "f1")
     return {
         "n_clips": len(truth),
         "accuracy": accuracy(truth, predicted),
@@ -340,12 +339,8 @@ def summary(
         "lwlrap": lwlrap(hot, table),
         "log_loss": log_loss(truth, table),
         "per_class": {
-            name: {
-                "n_clips": int(by_class.n_clips[i]),
-                "precision": float(by_class.precision[i]),
-                "recall": float(by_class.recall[i]),
-                "f1": float(by_class.f1[i]),
-            }
+            name: {"n_clips": int(found.n_clips[i])}
+            | {key: float(getattr(found, key)[i]) for key in keys}
             for i, name in enumerate(names)
         },
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from semisonic.classifier.config import (
@@ -21,7 +21,6 @@ from semisonic.core.errors import DataError, OptionError
 from semisonic.core.options import check, to_dict
 from semisonic.core.text import percent_text
 from semisonic.data.options import SynthOptions
-from semisonic.evaluation.comparison import ArmAccuracy, Comparison
 from semisonic.evaluation.learning_curve import (
     CurvePoint,
     LearningCurve,
@@ -36,8 +35,8 @@ from semisonic.experiments.material import Material
 from semisonic.experiments.options import CurveOptions, RunOptions
 from semisonic.experiments.plan import labels_there
 from semisonic.experiments.recipe import Budget, Recipe, Setting
-from semisonic.experiments.results import ExperimentResult, ResultTable, comparison_rows
-from semisonic.experiments.run import Finished, conduct
+from semisonic.experiments.results import ExperimentResult, Finished, comparison_table
+from semisonic.experiments.run import conduct
 from semisonic.experiments.runner import command_line, write_results
 
 ARMS = ("labels alone", "labels and pool")
@@ -73,15 +72,12 @@ def learning_curve(options: CurveOptions) -> CurveResult:
     run = RunOptions(recipe="curve", **{name: getattr(options, name) for name in same})
     with conduct("curve", recipe, run, asked=options, fitted=_with_labels_there) as done:
         curves = _curves(done)
-        measured = _measured(done.outcome.comparisons)
-        answers = [f"Accuracies are {measured}.", *_answers(curves, done, options)]
-        headers, rows = comparison_rows(done.outcome)
-        page = _page(options, done, curves, answers, measured, headers, rows)
+        answers = _answers(curves, done, options)
         return CurveResult(
             curves=curves,
-            table=ResultTable(headers, rows),
+            table=comparison_table(done.comparisons),
             answers=tuple(answers),
-            report=page,
+            report=_write_page(options, done, curves, answers),
             failures=done.material.failures,
             notes=done.material.notes,
         )
@@ -114,12 +110,7 @@ def recipe_of(options: CurveOptions) -> Recipe:
         alone = replace(with_pool, method="supervised", pool=False)
         if options.method in SOLVED:
             guess = MethodOptions(threshold=0.7) if options.method == PROBE else MethodOptions()
-            with_pool = replace(
-                with_pool,
-                objective=SIMCLR,
-                pretrain=PRETRAIN,
-                method_params=guess,
-            )
+            with_pool = replace(with_pool, objective=SIMCLR, pretrain=PRETRAIN, method_params=guess)
     return Recipe(
         title="How many labels are needed?",
         validation=0.0,
@@ -166,116 +157,96 @@ def _with_labels_there(recipe: Recipe, material: Material) -> tuple[Recipe, list
     ]
 
 
-def _measured(comparisons: tuple[Comparison, ...]) -> str:
+def _curves(done: Finished) -> tuple[LearningCurve, LearningCurve]:
+    """The curves of both arms; all labels stand at their mean number per class."""
+    n_classes = len(done.material.labelled.classes)
+    sizes = [len(job.train) for _, job in done.plan.cells if not job.budget.labels_per_class]
+    n_all = sum(sizes) / len(sizes) / n_classes if sizes else math.nan
+    found = list(zip(done.recipe.budgets, done.comparisons, strict=True))
+    alone, pool = (
+        LearningCurve(
+            name,
+            tuple(
+                CurvePoint(
+                    float(budget.labels_per_class or n_all),
+                    getattr(one, arm),
+                    tuple(getattr(pair, f"accuracy_{arm}") for pair in one.draws),
+                )
+                for budget, one in found
+            ),
+        )
+        for name, arm in zip(ARMS, "ab", strict=True)
+    )
+    return alone, pool
+
+
+def _measured(done: Finished) -> str:
     """What the accuracies were measured on, in words."""
-    clips = {one.n_clips for one in comparisons}
-    recordings = max(one.n_recordings for one in comparisons)
-    n = max(clips)
+    n = max(one.n_clips for one in done.comparisons)
+    recordings = max(one.n_recordings for one in done.comparisons)
     return f"of {n:,} test {'clip' if n == 1 else 'clips'} of {recordings:,} recordings"
 
 
-def _with_interval(point: CurvePoint) -> str:
-    low, high = point.accuracy.interval.low, point.accuracy.interval.high
-    return f"{percent_text(point.accuracy.mean)} ({percent_text(low)} to {percent_text(high)})"
-
-
-def _curves(done: Finished) -> tuple[LearningCurve, LearningCurve]:
-    """The curves of both arms; all labels stand at their mean number per class."""
-    n_all = _all_labels(done)
-    points: tuple[list[CurvePoint], list[CurvePoint]] = ([], [])
-    budgets = done.recipe.budgets
-    for budget, found in zip(budgets, done.outcome.comparisons, strict=True):
-        x = float(budget.labels_per_class or n_all)
-        for arm, accuracy, draws in (
-            (0, found.a, tuple(pair.accuracy_a for pair in found.draws)),
-            (1, found.b, tuple(pair.accuracy_b for pair in found.draws)),
-        ):
-            points[arm].append(CurvePoint(x, accuracy, draws))
-    first, second = (LearningCurve(name, tuple(of)) for name, of in zip(ARMS, points, strict=True))
-    return first, second
-
-
-def _all_labels(done: Finished) -> float:
-    """Mean number of labels per class in a whole training part."""
-    n_classes = len(done.material.labelled.classes)
-    sizes = [len(j.train) for _, j in done.plan.cells if not j.budget.labels_per_class]
-    return sum(sizes) / len(sizes) / n_classes if sizes else math.nan
-
-
 def _answers(
-    curves: tuple[LearningCurve, LearningCurve],
-    done: Finished,
-    options: CurveOptions,
+    curves: tuple[LearningCurve, LearningCurve], done: Finished, options: CurveOptions
 ) -> list[str]:
     """The questions people ask, answered from the curves."""
-    comparisons = done.outcome.comparisons
     alone, pool = curves
-    said = [sentence for curve in curves for sentence in say_needed(curve, options.goals)]
+    said = [f"Accuracies are {_measured(done)}."]
+    said += [sentence for curve in curves for sentence in say_needed(curve, options.goals)]
     for labels, needed in worth_in_labels(pool, alone):
+        with_pool = f"{count_labels(labels)} per class with the pool"
         if math.isinf(needed):
-            said.append(
-                f"{count_labels(labels)} per class with the pool reach more than any number tried "
-                "without it."
-            )
+            said.append(f"{with_pool} reach more than any number tried without it.")
         elif needed > labels * 1.1:
-            said.append(
-                f"{count_labels(labels)} per class with the pool do as well as about "
-                f"{round(needed, 1 if needed < 10 else 0):g} "
-                "without it."
-            )
-    shown = [c for c in comparisons if c.is_shown and c.difference > 0]
-    worse = [c for c in comparisons if c.is_shown and c.difference < 0]
+            n = round(needed, 1 if needed < 10 else 0)
+            said.append(f"{with_pool} do as well as about {n:g} without it.")
+    gains = [one.difference for one in done.comparisons if one.is_shown]
+    harm = sum(gain < 0 for gain in gains)
     said.append(
-        f"The pool is shown to help at {len(shown)} of {len(comparisons)} numbers of labels"
-        + (f", and did harm at {len(worse)}." if worse else ".")
+        f"The pool is shown to help at {len(gains) - harm} of {len(done.comparisons)} numbers of "
+        "labels" + (f", and did harm at {harm}." if harm else ".")
     )
     return said
 
 
-def _page(
+def _write_page(
     options: CurveOptions,
     done: Finished,
     curves: tuple[LearningCurve, LearningCurve],
     answers: list[str],
-    measured: str,
-    headers: list[str],
-    rows: list[list[str]],
 ) -> Path:
     labelled, pool = done.material.labelled, done.material.pool
-    heard = "the training clips" + (f" and {len(pool)} of '{pool.name}'" if len(pool) else "")
-    best = max(curves[1].points, key=lambda point: point.accuracy.mean)
-    first = curves[1].points[0]
-    more = f", {_with_interval(best)} with {best.labels_per_class:.3g}" if best is not first else ""
+    learned = "the training clips" + (f" and {len(pool)} of '{pool.name}'" if len(pool) else "")
     report = Report(
         "curve.j2",
         f"How many labels does '{labelled.name}' need?",
         f"{len(labelled)} clips, {len(labelled.classes)} classes, {options.draws} draws of "
-        f"labels; the pool is {heard}",
+        f"labels; the pool is {learned}",
         answers=answers,
     )
+
+    def interval(point: CurvePoint) -> str:
+        low, high = point.accuracy.interval
+        mean = percent_text(point.accuracy.mean)
+        return f"{mean} ({percent_text(low)} to {percent_text(high)})"
+
+    first, *_ = points = curves[1].points
+    best = max(points, key=lambda point: point.accuracy.mean)
+    more = f", {interval(best)} with {best.labels_per_class:.3g}" if best is not first else ""
     report.verdict = Verdict(
-        f"{_with_interval(first)} with {count_labels(first.labels_per_class)} per class and the "
-        f"pool{more}; {measured}"
+        f"{interval(first)} with {count_labels(first.labels_per_class)} per class and the "
+        f"pool{more}; {_measured(done)}"
     )
     report.warnings += done.material.notes
     report.figure("curve", label_curve(curves, human=human_accuracy(labelled.name)))
-    report.table("curve", headers, rows)
+    table = comparison_table(done.comparisons)
+    report.table("curve", list(map(str, table)), table.to_numpy().tolist())
     report.data = {
-        "curves": {curve.name: [_plain(point) for point in curve.points] for curve in curves},
-        "comparisons": [one.to_dict() for one in done.outcome.comparisons],
+        "curves": {curve.name: [asdict(point) for point in curve.points] for curve in curves},
+        "comparisons": [one.to_dict() for one in done.comparisons],
         "options": to_dict(options),
     }
     command = command_line("curve", options, argument="data")
-    results = {**report.data, "training_seconds": done.seconds}
-    write_results(done.run, command, done.recipe, results)
+    write_results(done.run, command, done.recipe, {**report.data, "seconds": done.seconds})
     return report.write(done.run.folder)
-
-
-def _plain(point: CurvePoint) -> dict[str, object]:
-    accuracy: ArmAccuracy = point.accuracy
-    return {
-        "labels_per_class": point.labels_per_class,
-        "mean": accuracy.mean,
-        "interval": [accuracy.interval.low, accuracy.interval.high],
-        "draws": list(point.draws),
-    }

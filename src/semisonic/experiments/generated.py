@@ -1,9 +1,25 @@
-"""Generated patches of an experiment: a generator learns from labelled clips, and the classifier
+"""Generated patches of spectrograms: a small GAN learns from labelled clips, and the classifier
 learns from its patches beside these clips.
+
+It was tried with four labels per class and did not help; the recipe ``generated-sounds`` tries
+it again.
+
+Papers: Goodfellow et al. 2014, "Generative adversarial nets"; the hinge loss of Lim and Ye 2017,
+"Geometric GAN"; critic and classes as in Miyato and Koyama 2018, "cGANs with projection
+discriminator"; both kinds of clips are changed before the critic sees them as in Zhao et al. 2020,
+"Differentiable augmentation for data-efficient GAN training".
+
+Where we differ: generator and critic take a step at once, from one loss. The training loop has one
+optimiser and one step, and both losses can be added: the generator's patches are cut off from its
+weights where the critic learns, and the critic's weights are cut off where the generator learns. So
+each weight gets the very gradient that alternate steps would give it at the same weights; only the
+generator does not see the critic's newest step, and both have one learning rate. Nor does the
+critic take several steps for one of the generator's.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +27,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm
 
 from semisonic.classifier.config import WITH_NOISY, TrainConfig
 from semisonic.classifier.selection import Rows
@@ -22,39 +41,37 @@ from semisonic.classifier.training import (
     train_model,
 )
 from semisonic.core.errors import OptionError
-from semisonic.core.seeds import derive
+from semisonic.core.seeds import derive, torch_generator
 from semisonic.data.batches import Stream
-from semisonic.experiments.generators import (
-    ConditionalGan,
-    ConditionalVae,
-    Generative,
-    PatchCritic,
-    PatchEncoder,
-    PatchGenerator,
-)
-from semisonic.experiments.jobs import GENERATOR
-from semisonic.experiments.recipe import VAE, GeneratedOptions
+from semisonic.experiments.recipe import GeneratedOptions
 from semisonic.features.augment.sets import augmenter
 from semisonic.features.frontend import Standardize
 from semisonic.features.options import WAVE, MelOptions
+from semisonic.learning.losses import shares
+from semisonic.learning.objective import BatchLike, Objective, full_precision, targets_of
 from semisonic.learning.supervised import NOISY
+from semisonic.models.decoders import SubPixelConv, shuffle_cells
+from semisonic.models.encoder import ConvStep, SameConv
+from semisonic.models.notation import Size
 from semisonic.models.pretrained import PretrainedEncoder
+from semisonic.models.weights import initialise, undisturbed
 from semisonic.training.devices import choose_device
 from semisonic.training.loop import FitResult, fit
 from semisonic.training.options import FitOptions
 
-BETA = 10.0
-"""Weight of the divergence of the variational auto-encoder."""
-
-LONGEST_SHIFT = 0.1
-"""Share of a clip that it is shifted by at most before a generator hears it, around its end."""
-
 N_PATCHES = 2
 """Clips and generated patches of each class that are kept to be shown."""
-
 METHODS_WITH_PATCHES = tuple(method for method in WITH_NOISY if method != "noisy-student")
-"""Methods of one fit that take clips whose labels nobody checked; a patch enters as one."""
-
+"""Methods of one fit that take clips with unverified labels; a patch enters as one."""
+BOUND = 4.0
+"""Standardised cells of patches lie between this and minus this: nearly all of clips do."""
+_N_LATENT = 32
+_WIDTH = 32  # channels of the generator's smallest map; its largest has a quarter of them
+_SLOPE = 0.2  # of the leaky ReLUs below zero
+_SMALLEST = 5  # bands or frames below which a map is not halved again
+_MOST_LEVELS = 4
+_AT_ONCE = 64
+_LONGEST_SHIFT = 0.1  # share of a clip that it is shifted by at most, around its end
 _FIT = FitOptions(
     epoch_steps=50,
     batch_size=16,
@@ -65,6 +82,208 @@ _FIT = FitOptions(
     restore_best=False,
     learning_rate=2e-3,
 )
+
+
+def halved(size: Size) -> list[Size]:
+    """The sizes (mel, frame) from a patch down to the smallest map, each half of the last."""
+    sizes = [size]
+    while len(sizes) <= _MOST_LEVELS and min(sizes[-1]) >= _SMALLEST:
+        mel, frame = sizes[-1]
+        sizes.append((-(-mel // 2), -(-frame // 2)))
+    return sizes
+
+
+class _Level(nn.Module):
+    """Up-sampling, a convolution, and a gain and shift of each channel by the condition."""
+
+    def __init__(self, n_in: int, n_out: int, size: Size, n_given: int) -> None:
+        super().__init__()
+        self.size = size
+        self.conv = SameConv(n_in, n_out, (3, 3))
+        self.norm = nn.GroupNorm(1, n_out, affine=False)
+        self.style = nn.Linear(n_given, 2 * n_out)
+
+    def forward(self, x: Tensor, given: Tensor) -> Tensor:
+        x = self.norm(self.conv(F.interpolate(x, size=self.size, mode="nearest")))
+        gain, shift = self.style(given)[..., None, None].chunk(2, dim=1)
+        return F.leaky_relu(x * (1 + gain) + shift, _SLOPE)
+
+
+class PatchGenerator(nn.Module):
+    """Makes patches of a class from random vectors.
+
+    Parameters
+    ----------
+    size : (int, int)
+        Bands and frames of a patch.
+    n_classes : int
+    seed : int
+        Of the first weights.
+    """
+
+    def __init__(self, size: Size, n_classes: int, *, seed: int = 0) -> None:
+        super().__init__()
+        self.n_classes, self.n_frames = n_classes, size[1]
+        _, *larger, smallest = halved(size)
+        n_given = _N_LATENT + n_classes
+        with undisturbed():
+            self.first = nn.Linear(n_given, _WIDTH * smallest[0] * smallest[1])
+            self.start = (_WIDTH, *smallest)
+            self.levels = nn.ModuleList()
+            channels = _WIDTH
+            for number, one in enumerate(reversed(larger)):
+                after = max(_WIDTH // 4, _WIDTH >> max(0, number - 1))
+                self.levels.append(_Level(channels, after, one, n_given))
+                channels = after
+            self.last = SubPixelConv(ConvStep(1, channels, (3, 3)), 4)
+            self.band = nn.Parameter(torch.zeros(1, size[0], 1))
+            initialise(self, seed, "generator.")
+
+    def forward(self, latent: Tensor, condition: Tensor) -> Tensor:
+        """Standardised patches, (batch, 1, mel, frame).
+
+        Parameters
+        ----------
+        latent : Tensor, shape (batch, 32)
+            Standard normal numbers.
+        condition : Tensor, shape (batch, class)
+        """
+        given = torch.cat((latent, condition), dim=1)
+        x = self.first(given).reshape(len(given), *self.start)
+        for level in self.levels:
+            x = level(x, given)
+        fine = shuffle_cells(self.last(x), (2, 2))[..., : self.band.shape[1], : self.n_frames]
+        patches: Tensor = BOUND * torch.tanh((fine + self.band).float() / BOUND)
+        return patches
+
+
+class PatchCritic(nn.Module):
+    """Says how real a patch of a class looks; every layer is spectrally normalised.
+
+    Convolutions with step 2, then a vector that keeps the bands and forgets the time.
+
+    Parameters
+    ----------
+    size, n_classes, seed
+        As for :class:`PatchGenerator`.
+    """
+
+    def __init__(self, size: Size, n_classes: int, *, seed: int = 0) -> None:
+        super().__init__()
+        sizes, hidden = halved(size), 4 * _WIDTH
+        n = len(sizes) - 1
+        channels = [1, *(max(_WIDTH // 4, _WIDTH >> (n - 1 - i)) for i in range(n))]
+        with undisturbed():
+            torch.manual_seed(derive(seed, "generator.critic") % (1 << 31))  # first directions
+            self.convs = nn.ModuleList(
+                nn.Conv2d(channels[i], channels[i + 1], 3, stride=2, padding=1) for i in range(n)
+            )
+            # Mean and maximum over time of each band of the smallest map.
+            self.dense = nn.Linear(2 * channels[-1] * sizes[-1][0], hidden)
+            self.score = nn.Linear(hidden, 1)
+            self.of_class = nn.Linear(n_classes, hidden, bias=False)
+            initialise(self, seed, "generator.critic.")
+            for layer in [m for m in self.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]:
+                spectral_norm(layer)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """Scores, (batch,), of patches (batch, 1, mel, frame): above 0 for real ones."""
+        for conv in self.convs:
+            x = F.leaky_relu(conv(x), _SLOPE)
+        both = torch.cat((x.mean(dim=3), x.amax(dim=3)), dim=1).flatten(1)
+        seen = F.leaky_relu(self.dense(both), _SLOPE)
+        scores: Tensor = self.score(seen)[:, 0] + (self.of_class(condition) * seen).sum(dim=1)
+        return scores
+
+
+class ConditionalGan(Objective):
+    """Hinge loss of a critic and of the generator that it judges.
+
+    Parameters
+    ----------
+    generator : PatchGenerator
+    critic : PatchCritic
+    standardize : Standardize
+        Fitted on the clips that are learned from.
+    view : nn.Module, optional
+        Random changes of clips in dB, so that a few clips are not learned by heart. Patches go
+        through it, too, when the critic sees them.
+
+    Notes
+    -----
+    Terms: ``loss``, the sum of ``critic_loss`` (2 where the critic knows nothing, 0 where it is
+    sure) and ``generator_loss`` (below 0 where the critic takes patches for clips). The sum is
+    minimised by neither and need not fall.
+    """
+
+    streams: tuple[str, ...] = ("labelled",)
+
+    def __init__(
+        self,
+        generator: PatchGenerator,
+        critic: PatchCritic,
+        standardize: Standardize,
+        *,
+        view: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.generator, self.critic = generator, critic
+        self.standardize, self.view = standardize, view
+
+    def forward(self, batches: Mapping[str, BatchLike]) -> dict[str, Tensor]:
+        """The loss of one batch."""
+        batch = batches["labelled"]
+        condition = shares(targets_of(batch, "labelled"), self.generator.n_classes)
+        x = self.standardize(self._changed(batch.x))
+        made = self.generator(torch.randn(len(x), _N_LATENT, device=x.device), condition)
+        if self.view is not None:
+            made = self.standardize(self._changed(self.standardize.inverse(made)))
+        real, fake = self.critic(x, condition), self.critic(made.detach(), condition)
+        critic_loss = F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+        weights = [p for p in self.critic.parameters() if p.requires_grad]
+        try:  # the critic's weights get no gradients of the generator's loss; its inputs do
+            for weight in weights:
+                weight.requires_grad_(False)
+            generator_loss = -self.critic(made, condition).mean()
+        finally:
+            for weight in weights:
+                weight.requires_grad_(True)
+        return {
+            "loss": critic_loss + generator_loss,
+            "critic_loss": critic_loss.detach(),
+            "generator_loss": generator_loss.detach(),
+        }
+
+    def _changed(self, x: Tensor) -> Tensor:
+        """Clips in dB after the view, if there is one."""
+        if self.view is None:
+            return x
+        with full_precision(x):
+            y: Tensor = self.view(x)
+            return y
+
+    @torch.no_grad()
+    def sample(self, target: Tensor, *, floor_db: float, seed: int) -> Tensor:
+        """Patches of classes, (n, 1, mel, frame), in dB, on the CPU.
+
+        Parameters
+        ----------
+        target : Tensor of int64, shape (n,)
+            The class of each patch.
+        floor_db : float
+            The level of silence: no cell lies below it.
+        seed : int
+            The same seed and weights give the same patches.
+        """
+        numbers = torch_generator(seed, "generated patches")
+        device = self.standardize.mean.device
+        parts = []
+        for part in torch.split(target, _AT_ONCE):
+            latent = torch.randn(len(part), _N_LATENT, generator=numbers).to(device)
+            condition = shares(part, self.generator.n_classes).to(device)
+            made = self.standardize.inverse(self.generator(latent, condition))
+            parts.append(made.clamp(min=floor_db).cpu())
+        return torch.cat(parts)
 
 
 @dataclass(frozen=True)
@@ -104,7 +323,7 @@ def train_with_patches(
 ) -> tuple[TrainedModel, Generated | None]:
     """Train a classifier, beside generated patches where the options ask for them.
 
-    A patch takes the place of a clip whose label nobody checked. The statistics of the features
+    A patch takes the place of a clip with an unverified label. The statistics of the features
     are those of the labelled clips, and nothing is validated or tested on a patch.
 
     Parameters
@@ -117,7 +336,7 @@ def train_with_patches(
     -------
     TrainedModel
     Generated or None
-        The patches; None where the options have no generator.
+        The patches; None where the options ask for none.
 
     Raises
     ------
@@ -129,12 +348,12 @@ def train_with_patches(
         return trained, None
     if config.method not in METHODS_WITH_PATCHES:
         raise OptionError(
-            f"option 'generator': the method '{config.method}' has no place for generated "
+            f"option 'generated_ratio': the method '{config.method}' has no place for generated "
             f"patches; use one of {', '.join(METHODS_WITH_PATCHES)}, or leave them out"
         )
     if len(data.noisy):
         raise OptionError(
-            "option 'generator': found clips whose labels nobody checked beside others; generated "
+            "option 'generated_ratio': found clips with unverified labels beside others; generated "
             "patches would take their place: leave out one of them"
         )
     place = choose_device(device)
@@ -147,7 +366,7 @@ def train_with_patches(
         n_classes=len(data.classes),
         seed=seed,
         device=place,
-        folder=None if folder is None else folder / GENERATOR,
+        folder=None if folder is None else folder / "generator",
     )
     beside = _TrainingWithPatches(
         config, data, place, start, patches=patches, ratio=options.generated_ratio
@@ -164,18 +383,17 @@ class _TrainingWithPatches(ClassifierTraining):
 
     def streams(self, target: NDArray[Any], rows: Rows, seed: int) -> dict[str, Stream]:
         """Those of the method, and the patches."""
-        streams, patches = super().streams(target, rows, seed), self.patches
         n_labelled = min(self.config.fit.batch_size, len(rows))
-        streams[NOISY] = Stream(
-            patches.features,
-            np.arange(len(patches.target)),
+        patches = Stream(
+            self.patches.features,
+            np.arange(len(self.patches.target)),
             batch_size=max(2, round(self.ratio * n_labelled)),
             seed=seed,
-            target=patches.target,
+            target=self.patches.target,
             device=self.device,
             name="generated",
         )
-        return streams
+        return {**super().streams(target, rows, seed), NOISY: patches}
 
 
 def generate(
@@ -201,7 +419,6 @@ def generate(
     rows : ndarray of int64
         Labelled rows to learn from.
     options : GeneratedOptions
-        With a generator.
     mel : MelOptions
         The front end that made the features.
     n_classes : int
@@ -216,11 +433,23 @@ def generate(
     OptionError
         For several labels per clip, or a front end other than one map of a spectrogram.
     """
-    _check(target, mel)
+    found = ""
+    if target.ndim != 1:
+        found = "found clips with several labels, expected one per clip: a patch is of one class"
+    elif mel.input == WAVE:
+        found = "found waves, expected spectrograms; choose another network"
+    elif mel.n_channels != 1:
+        found = f"found {mel.n_channels} maps a clip, expected one; leave out the deltas"
+    if found:
+        raise OptionError(f"option 'generated_ratio': {found}")
     seed = derive(seed, "generated") % (1 << 31)
     size = (mel.shape[1], int(np.shape(features)[3]))
-    objective = make_generative(options.generator, size, n_classes, mel, seed)
-    objective.standardize.fit(feature_parts(features, rows))
+    objective = ConditionalGan(
+        PatchGenerator(size, n_classes, seed=seed),
+        PatchCritic(size, n_classes, seed=seed),
+        Standardize("mel", 1, size[0]).fit(feature_parts(features, rows)),
+        view=augmenter("weak", mel, max_shift=_LONGEST_SHIFT * mel.duration),
+    )
     clips = Stream(
         features,
         rows,
@@ -238,65 +467,25 @@ def generate(
         seed=seed,
         device=device,
         folder=folder,
-        label=f"generator ({options.generator})",
+        label="generator",
     )
     wanted = np.repeat(np.unique(target[rows]), options.generated_per_class).astype(np.int64)
-    patches = objective.sample(
-        torch.from_numpy(wanted),
-        torch.from_numpy(np.asarray(features[rows], np.float32)),
-        torch.from_numpy(target[rows]),
-        floor_db=mel.quietest_db,
-        seed=seed,
-    )
+    patches = objective.sample(torch.from_numpy(wanted), floor_db=mel.quietest_db, seed=seed)
     return Generated(patches.numpy().astype(np.float16), wanted, result)
 
 
-def make_generative(
-    generator: str, size: tuple[int, int], n_classes: int, mel: MelOptions, seed: int
-) -> Generative:
-    """The objective of a generator with first weights; its standardisation is still to be fitted.
-
-    Parameters
-    ----------
-    generator : str
-        "vae" or "gan".
-    size : (int, int)
-        Bands and frames of a patch.
-    """
-    standardize = Standardize("mel", 1, size[0])
-    view = augmenter("weak", mel, max_shift=LONGEST_SHIFT * mel.duration)
-    if generator == VAE:
-        network = PatchGenerator(size, n_classes, n_maps=2, seed=seed)
-        encoder = PatchEncoder(size, n_classes, seed=seed)
-        return ConditionalVae(network, encoder, standardize, view=view, beta=BETA)
-    network = PatchGenerator(size, n_classes, seed=seed)
-    critic = PatchCritic(size, n_classes, seed=seed)
-    return ConditionalGan(network, critic, standardize, view=view)
-
-
-def _check(target: NDArray[Any], mel: MelOptions) -> None:
-    found = ""
-    if target.ndim != 1:
-        found = "found clips with several labels, expected one per clip: a patch is of one class"
-    elif mel.input == WAVE:
-        found = "found waves, expected spectrograms; choose another network"
-    elif mel.n_channels != 1:
-        found = f"found {mel.n_channels} maps a clip, expected one; leave out the deltas"
-    if found:
-        raise OptionError(f"option 'generator': {found}")
-
-
 def shown(made: Generated, features: Any, target: Rows, rows: Rows) -> dict[str, NDArray[Any]]:
-    """A few clips of each class that a generator heard, and a few patches that it made."""
-    heard, first = _first_of_each(target[rows]), _first_of_each(made.target)
+    """A few clips of each class that a generator learned from, and a few patches that it made."""
+
+    def first_of_each(values: Rows) -> Rows:
+        return np.concatenate(
+            [np.flatnonzero(values == one)[:N_PATCHES] for one in np.unique(values)]
+        )
+
+    clips, patches = rows[first_of_each(target[rows])], first_of_each(made.target)
     return {
-        "heard": np.asarray(features[rows[heard]], np.float16)[:, 0],
-        "heard_class": target[rows[heard]],
-        "made": made.features[first, 0],
-        "made_class": made.target[first],
+        "heard": np.asarray(features[clips], np.float16)[:, 0],
+        "heard_class": target[clips],
+        "made": made.features[patches, 0],
+        "made_class": made.target[patches],
     }
-
-
-def _first_of_each(target: Rows) -> Rows:
-    """The first few rows of every class, classes in their order."""
-    return np.concatenate([np.flatnonzero(target == one)[:N_PATCHES] for one in np.unique(target)])

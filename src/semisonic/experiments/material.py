@@ -61,6 +61,7 @@ SEMITONES = 4.0
 FACTORS = (0.8, 1.2)
 SNR_DB = (10.0, 17.0)
 _NOTHING = np.zeros(0, np.float32)
+Rows = NDArray[np.int64]
 _VERSION = 2  # raise when the same clips and options give other copies
 
 _log = logging.getLogger(__name__)
@@ -195,7 +196,6 @@ class FeatureTable:
     file holds samples, and features are computed from them as they are used.
     """
 
-    mel: FrontOptions
     file: Path
     offset: int
     shape: tuple[int, ...]
@@ -209,24 +209,14 @@ class FeatureTable:
         """Where the features of a prepared table lie."""
         features, no_copies = prepared.features, np.full(len(prepared), -1, np.int64)
         if isinstance(features, OnTheFlyFeatures):
-            file = features.samples.path
-            return cls(
-                prepared.mel,
-                file,
-                0,
-                features.shape,
-                prepared.source,
-                no_copies,
-                _stamp(file),
-                features,
-            )
-        if not isinstance(features, FeatureStore):
+            place: tuple[Path, int, tuple[int, ...]] = features.samples.path, 0, features.shape
+        elif isinstance(features, FeatureStore):
+            array: Any = features.array
+            place = Path(str(array.filename)), int(array.offset), array.shape
+        else:
             raise DataError("features in memory cannot be shared by processes; prepare a table")
-        array: Any = features.array
-        file, offset = Path(str(array.filename)), int(array.offset)
-        return cls(
-            prepared.mel, file, offset, array.shape, prepared.source, no_copies, _stamp(file)
-        )
+        in_batch = features if isinstance(features, OnTheFlyFeatures) else None
+        return cls(*place, prepared.source, no_copies, _stamp(place[0]), in_batch)
 
     def open(self) -> NDArray[np.float16] | OnTheFlyFeatures:
         """The features, (n, channel, mel, frame), read or computed as they are used.
@@ -365,46 +355,44 @@ def gather(
     labelled, pool, notes = _checked(labelled, pool, near_copies, several, workers)
     nameless = unnamed_note(labelled, group)
     joined = join(labelled, pool)
-    distinct = {table_key(*one): one for one in inputs}
-    prepared, copied = [], []
-    for mel, segments in distinct.values():
+    whole = np.ones(len(joined), np.bool_)
+    failures: dict[tuple[str, str], None] = {}
+    remarks: dict[tuple[str, str], None] = {}
+    silences: dict[str, None] = {}
+    parts: dict[str, tuple[Prepared, Rows, Rows]] = {}
+    for mel, segments in {table_key(*one): one for one in inputs}.values():
         table, source = joined, np.zeros(0, np.int64)
         if segments.copies:
             changed, source = augmented_copies(
                 labelled, segments.copies, cache, sample_rate=mel.sample_rate, seed=seed
             )
             table = join(joined, changed)
-        hop = segments.hop or None
         part = prepare(
             table,
             mel,
             cache,
-            hop=hop,
+            hop=segments.hop or None,
             rest=segments.rest,
             workers=workers,
             engine=engine,
             in_batch=in_batch,
         )
-        prepared.append(part)
-        copied.append(source)
-    heard = [
-        without_silence(part, np.flatnonzero(part.source < len(joined)), len(labelled))
-        for part in prepared
-    ]
-    whole = np.ones(len(joined), np.bool_)
-    for part, (rows, _) in zip(prepared, heard, strict=True):
+        own = np.flatnonzero(part.source < len(joined))
+        rows, silence = without_silence(part, own, len(labelled))
         whole &= np.isin(np.arange(len(joined)), part.source[rows])
-    failures = tuple(dict.fromkeys(failure for part in prepared for failure in part.failures))
+        failures |= dict.fromkeys(part.failures)
+        remarks |= dict.fromkeys(part.remarks)
+        silences |= dict.fromkeys(f"{note}.".capitalize() for note in silence)
+        parts[table_key(mel, segments)] = part, rows, source
     if failures:
         notes.append(f"{len(failures)} clips could not be read; they are listed in bad_files.csv.")
-    remarks = tuple(dict.fromkeys(remark for part in prepared for remark in part.remarks))
-    notes += dict.fromkeys(f"{note}.".capitalize() for _, silence in heard for note in silence)
+    notes += silences
     silent = {clip for clip, text in remarks if text.startswith(SILENT)} & set(labelled.ids)
     if silent:
         notes.append(f"{len(silent)} labelled clips hold nothing but silence; see remarks.csv.")
     keep = np.cumsum(whole) - 1
     tables = {}
-    for key, part, (rows, _), source in zip(distinct, prepared, heard, copied, strict=True):
+    for key, (part, rows, source) in parts.items():
         copy = part.source - len(joined)  # from 0 for changed copies
         used = np.isin(np.arange(len(part)), rows) | ((copy >= 0) & ~part.is_silent)
         owner = np.where(copy < 0, part.source, np.append(source, 0)[np.maximum(copy, 0)])
@@ -416,16 +404,30 @@ def gather(
         )
     labelled, pool = labelled[whole[: len(labelled)]], pool[whole[len(labelled) :]]
     if not labelled.folds:
-        together = KnownRecordings(labelled)
-        if group in (AUTO, COPIES):
-            together = copies_together(labelled, near=near_copies, workers=workers, cache=cache)
-        labelled = together.clips
-        labelled = labelled.with_columns(fold=make_folds(labelled, inner_folds or 5, seed))
-        if not inner_folds:
-            notes.append("The data have no official folds: five were made, by recording.")
-        notes += together.notes
+        labelled, said = with_folds(
+            labelled, inner_folds or 5, group, seed, near=near_copies, workers=workers, cache=cache
+        )
+        notes += said[1:] if inner_folds else said
     notes += nameless
-    return Material(labelled, pool, tables, failures, tuple(notes), remarks)
+    return Material(labelled, pool, tables, tuple(failures), tuple(notes), tuple(remarks))
+
+
+def with_folds(
+    clips: Clips,
+    n: int,
+    group: str,
+    seed: int,
+    *,
+    near: bool,
+    workers: int | None,
+    cache: Path,
+) -> tuple[Clips, list[str]]:
+    """Clips divided into folds by recording, copies in one fold, and what to say of it."""
+    together = KnownRecordings(clips)
+    if group in (AUTO, COPIES):
+        together = copies_together(clips, near=near, workers=workers, cache=cache)
+    notes = [f"The data have no official folds: {n} were made, by recording.", *together.notes]
+    return together.clips.with_columns(fold=make_folds(together.clips, n, seed)), notes
 
 
 def _checked(
@@ -460,8 +462,5 @@ def _with_own_names(pool: Clips, labelled: Clips) -> Clips:
     a number at Freesound, is one recording in both.
     """
     by_file = np.isin(pool.group, pool.file) & np.isin(pool.group, labelled.group)
-    group = [
-        f"pool: {name}" if rename else name
-        for name, rename in zip(pool.group.tolist(), by_file.tolist(), strict=True)
-    ]
-    return pool.with_columns(group=np.array(group, dtype=np.str_))
+    own = np.char.add("pool: ", pool.group)
+    return pool.with_columns(group=np.where(by_file, own, pool.group).astype(np.str_))

@@ -125,7 +125,6 @@ class CurveOptions(ExperimentOptions):
 
 
 TPE, RANDOM, GRID = SAMPLERS = ("tpe", "random", "grid")
-AUTO_PRUNER, MEDIAN, NO_PRUNER = PRUNERS = ("auto", "median", "none")
 TRIALS = 20
 """How many points are tried where neither the user nor a grid says so."""
 
@@ -150,12 +149,6 @@ class TuneOptions(RunOptions):
         TPE,
         "how points are chosen: by what was found so far, by chance, or all there are",
         choices=SAMPLERS,
-    )
-    pruner: str = option(
-        AUTO_PRUNER,
-        "when a trial is given up after some of its inner folds: below the median of the "
-        "others, or never; auto: median, and never in a grid",
-        choices=PRUNERS,
     )
     inner_folds: int = option(
         3, "parts of the training clips, by recording; each is scored once a trial", minimum=2

@@ -1,10 +1,17 @@
-"""The jobs of an experiment: who is trained on what, and what follows from what."""
+"""The jobs of an experiment: who is trained on what, what follows from what, and what they leave.
+
+A job is named by a hash of everything that its result depends on, and of nothing else: equal work
+is done once (the control is the same for every decoder), and what an interrupted run has finished
+is found again.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,45 +20,198 @@ from numpy.typing import NDArray
 from semisonic.classifier.config import (
     AUTO,
     GIVEN,
+    MAJORITY,
     MEAN,
     NO_OBJECTIVE,
     RECONSTRUCTION,
+    SOLVED,
     WITHOUT_DECODER,
     DataSummary,
+    MethodOptions,
     resolve_auto,
 )
 from semisonic.classifier.job import HELD_OUT_SHARE
-from semisonic.classifier.simple import EMBEDDING, MEL
+from semisonic.classifier.simple import CLASSIFIERS, EMBEDDING, MEL
 from semisonic.core.errors import OptionError
+from semisonic.core.files import digest, read_json, write_json
 from semisonic.core.options import changed
 from semisonic.core.seeds import derive, generator
 from semisonic.data.budgets import label_budget
 from semisonic.data.clips import Clips
 from semisonic.data.splits import Split, fold_splits
-from semisonic.experiments.jobs import (
-    PretrainJob,
-    Rows,
-    TrainJob,
-    named_pretraining,
-    named_training,
-)
+from semisonic.evaluation.predictions import Predictions
 from semisonic.experiments.recipe import TRAINED, Budget, Recipe, Setting
 from semisonic.features.options import WAVE
+from semisonic.training.loop import FitResult
+
+Rows = NDArray[np.int64]
+
+PRETRAIN, TRAIN, STAGE, FILTER = "pre-train", "train", "stage", "filter"
+"""The kinds of jobs."""
+DONE = "job.json"
+ENCODER, MODEL, PICTURES = "encoder.zip", "model.zip", "pictures.npz"
+PREDICTIONS = {MEAN: "predictions.csv.gz", MAJORITY: "majority.csv.gz"}
+"""By the way that the segments of a clip vote; the second where a clip has several."""
+
+
+def _no_rows() -> Rows:
+    return np.zeros(0, np.int64)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Job:
+    """A piece of work in a folder of its own. Rows count labelled clips, then the pool.
+
+    Attributes
+    ----------
+    kind : str
+        "pre-train", "train", "stage" or "filter".
+    setting : Setting or TrainingStage
+        Of a filter, the stage that the filtered labels are for.
+    fold, draw, seed : int
+    train, validation, test : ndarray of int64
+        Of a pre-training, clips to learn from, held-out ones, and test clips for pictures.
+    pool : ndarray of int64
+        Clips that are learned from without their labels.
+    noisy : ndarray of int64
+        Clips with unverified labels that are learned, or of which a filter leaves some.
+    start, filter : Job, optional
+        The job that it goes on from (of a filter: whose model filters), and the filter of its
+        labels.
+    budget : Budget
+    arm : str
+    name : str
+        Of the folder.
+    """
+
+    kind: str
+    setting: Any
+    fold: int
+    draw: int
+    seed: int
+    train: Rows
+    validation: Rows = field(default_factory=_no_rows)
+    test: Rows = field(default_factory=_no_rows)
+    pool: Rows = field(default_factory=_no_rows)
+    noisy: Rows = field(default_factory=_no_rows)
+    start: Job | None = None
+    filter: Job | None = None
+    budget: Budget = field(default_factory=Budget)
+    arm: str = ""
+    name: str = ""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of the jobs that come before it."""
+        return tuple(one.name for one in (self.start, self.filter) if one is not None)
+
+    def named(self, *reads: object, is_random: bool = True) -> Job:
+        """The job under its name.
+
+        Parameters
+        ----------
+        *reads
+            What its result depends on besides the clips and the jobs before it.
+        is_random : bool
+            Whether it depends on the seed.
+        """
+        parts = [p.tolist() for p in (self.train, self.validation, self.pool, self.noisy)]
+        seed = self.seed if is_random else None
+        key = digest(self.kind, *reads, self.fold, seed, parts, self.needs)
+        return replace(self, name=f"{self.kind.replace('-', '')}-{key}")
+
+    def is_done(self, folder: Path) -> bool:
+        """Whether an earlier run finished it; ``folder`` is that of all jobs."""
+        return (folder / self.name / DONE).is_file()
+
+    def record(self, folder: Path) -> dict[str, Any]:
+        """What it wrote of itself when it was done."""
+        found: dict[str, Any] = read_json(folder / self.name / DONE)
+        return found
+
+    def finish(
+        self, folder: Path, seconds: float, fit: FitResult | None = None, **found: Any
+    ) -> None:
+        """Write what it says of itself, from which on it is done, and remove checkpoints."""
+        course: dict[str, Any] = {"n_steps": 0, "precision": None, "best_epoch": 0, "history": []}
+        if fit is not None:
+            course = {name: getattr(fit, name) for name in course}
+        counts = {
+            f"n_{part}": len(getattr(self, part))
+            for part in ("train", "validation", "test", "pool", "noisy")
+        }
+        record = {
+            "kind": self.kind,
+            "setting": self.setting.name,
+            "arm": self.arm,
+            "labels_per_class": self.budget.labels_per_class,
+            "start": self.start.name if self.start else "",
+            "filter": self.filter.name if self.filter else "",
+            "fold": self.fold,
+            "draw": self.draw,
+            "seed": self.seed,
+            **counts,
+            "seconds": seconds,
+            "peak_memory_mib": _peak_memory(),
+            **course,
+            **found,
+        }
+        place = folder / self.name
+        place.mkdir(parents=True, exist_ok=True)
+        write_json(place / DONE, record)
+        for name in ("checkpoint.pt", "timing.json", "history.json"):
+            for file in place.rglob(name):
+                file.unlink()
+        for inner in place.iterdir():
+            if inner.is_dir():
+                inner.rmdir()
+
+    def predictions(self, folder: Path, setting: str) -> Predictions:
+        """Its scored test clips, under the names of this run: equal work is done once."""
+        file = folder / self.name / PREDICTIONS[self.setting.segments.voting]
+        # Where no clip has two segments, both votes are one.
+        table = Predictions.read(file if file.is_file() else file.with_name(PREDICTIONS[MEAN]))
+        n = len(table)
+        return replace(
+            table,
+            setting=np.array([setting] * n, np.str_),
+            arm=np.array([self.arm] * n, np.str_),
+            draw=np.full(n, self.draw, np.int64),
+            seed=np.full(n, self.seed, np.int64),
+        )
+
+    def arrays(self, folder: Path) -> dict[str, NDArray[Any]]:
+        """The arrays that its figures are drawn from; empty when it kept none."""
+        file = folder / self.name / PICTURES
+        if not file.is_file():
+            return {}
+        with np.load(file, allow_pickle=False) as stored:
+            return dict(stored)
+
+
+def _peak_memory() -> float | None:
+    """The most memory that this process has held so far, in MiB; None on Windows."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
 @dataclass(frozen=True)
-class ExperimentPlan:
-    """All jobs, in an order in which each one's start comes before it."""
+class Plan:
+    """All jobs, each behind those it needs, and the rows of the result that they give.
 
-    pretrain: tuple[PretrainJob, ...]
-    train: tuple[TrainJob, ...]
-    cells: tuple[tuple[str, TrainJob], ...]
-    """The rows of the result: a setting's name in tables and the job that gives it."""
+    ``cells`` has a setting's name in tables and its job, for each fold and draw.
+    """
 
-    @property
-    def jobs(self) -> tuple[PretrainJob | TrainJob, ...]:
-        """Pre-trainings, then trainings."""
-        return (*self.pretrain, *self.train)
+    jobs: tuple[Job, ...]
+    cells: tuple[tuple[str, Job], ...]
+
+    def of(self, kind: str) -> list[Job]:
+        """The jobs of a kind."""
+        return [job for job in self.jobs if job.kind == kind]
 
 
 def make_plan(
@@ -63,7 +223,7 @@ def make_plan(
     transductive: bool = False,
     categories: Mapping[str, str] | None = None,
     source: str = "",
-) -> ExperimentPlan:
+) -> Plan:
     """Plan every fold, draw, budget, setting and arm of a recipe.
 
     Parameters
@@ -73,10 +233,10 @@ def make_plan(
         Clips with one label each; folds are official ones or made by recording.
     pool : Clips
         Unlabelled clips; their rows follow those of ``labelled`` in the joined table. Those of
-        a recording (group) that stands in the test fold are not heard.
+        a recording (group) that stands in the test fold are not learned from.
     seed : int
     transductive : bool
-        Let pre-training hear the test fold (without labels). Off unless asked for.
+        Let pre-training learn from the test fold (without labels).
     categories : mapping of class to group, optional
         Read by settings that name the group first.
     source : str
@@ -87,55 +247,129 @@ def make_plan(
     OptionError
         For a setting that needs groups of classes, or an encoder, and has none.
     """
-    for _, setting in _arms(recipe):
-        check_simple(setting, categories)
-    pretrain: dict[str, PretrainJob] = {}
-    train: dict[str, TrainJob] = {}
-    cells: list[tuple[str, TrainJob]] = []
+    arms = list(_arms(recipe))
+    for _, setting in arms:
+        _check_simple(setting, categories)
+    jobs: dict[str, Job] = {}
+    cells: list[tuple[str, Job]] = []
     joined_groups = np.concatenate([labelled.group, pool.group])
     for draw in range(max(budget.draws for budget in recipe.budgets)):
         turn = draw % recipe.pretrain_draws if recipe.pretrain_draws else draw
         seed_of_draw, seed_of_turn = (derive(seed, "draw", n) % (1 << 31) for n in (draw, turn))
-        for split in _wanted(recipe, labelled, seed_of_turn):
-            heard = [split.train, split.test] if transductive else [split.train]
+        for split in _splits(recipe, labelled, seed_of_turn):
             known = np.isin(pool.group, labelled.group[split.test]) & (not transductive)
-            heard.insert(1, np.flatnonzero(~known) + len(labelled))
-            rows, held_out = _hold_out(
-                np.concatenate(heard), joined_groups, seed_of_turn, split.fold
-            )
-            pool_rows = np.sort(np.concatenate([rows, held_out]))
-            for (arm, setting), budget in product(_arms(recipe), recipe.budgets):
+            parts = [split.train, np.flatnonzero(~known) + len(labelled)]
+            parts += [split.test] if transductive else []
+            to_pretrain = _hold_out(np.concatenate(parts), joined_groups, seed_of_turn, split.fold)
+            pool_rows = np.sort(np.concatenate(to_pretrain))
+            for (arm, setting), budget in product(arms, recipe.budgets):
                 if draw >= budget.draws:
                     continue
                 labels, validation = _labels(budget, split, seed_of_draw, labelled)
                 n_pool = len(np.setdiff1d(pool_rows, labels)) if setting.pool else 0
                 summary = DataSummary(len(labels) / len(labelled.classes), len(labels), n_pool)
-                settled = _resolved(_under(setting, budget), summary)
+                resolved = _resolved(_under(setting, budget), summary)
                 start = None
-                if settled.pretrains and settled.has_encoder:
-                    parts = (rows, held_out) if setting.pool else (labels, labels[:0])
-                    shown = one_of_each_class(labelled, split.test)
-                    start = PretrainJob("", settled, split.fold, turn, seed_of_turn, *parts, shown)
-                    start = named_pretraining(start, source)
-                    start = pretrain.setdefault(start.name, start)
-                job = TrainJob(
-                    "",
-                    settled,
-                    budget,
-                    arm,
-                    split.fold,
-                    draw,
-                    seed_of_draw,
-                    labels,
-                    validation,
-                    split.test,
-                    pool_rows if setting.pool else pool_rows[:0],
-                    start,
+                if resolved.pretrains and resolved.has_encoder:
+                    rows, held_out = to_pretrain if setting.pool else (labels, labels[:0])
+                    start = _pretraining(
+                        Job(
+                            kind=PRETRAIN,
+                            setting=resolved,
+                            fold=split.fold,
+                            draw=turn,
+                            seed=seed_of_turn,
+                            train=rows,
+                            validation=held_out,
+                            test=one_of_each_class(labelled, split.test),
+                        ),
+                        source,
+                    )
+                    start = jobs.setdefault(start.name, start)
+                job = _training(
+                    Job(
+                        kind=TRAIN,
+                        setting=resolved,
+                        budget=budget,
+                        arm=arm,
+                        fold=split.fold,
+                        draw=draw,
+                        seed=seed_of_draw,
+                        train=labels,
+                        validation=validation,
+                        test=split.test,
+                        pool=pool_rows if setting.pool else pool_rows[:0],
+                        start=start,
+                    ),
+                    source,
+                    categories,
                 )
-                job = named_training(job, source, categories)
-                train.setdefault(job.name, job)
+                jobs.setdefault(job.name, job)
                 cells.append((cell_name(setting.name, budget, recipe), job))
-    return ExperimentPlan(tuple(pretrain.values()), tuple(train.values()), tuple(cells))
+    return Plan(tuple(jobs.values()), tuple(cells))
+
+
+def _without(setting: Setting, *names: str) -> Setting:
+    """The setting with options that a job does not read as they are by default."""
+    plain = Setting()
+    segments = replace(setting.segments, voting=plain.segments.voting)  # both votes are written
+    return replace(setting, segments=segments, **{name: getattr(plain, name) for name in names})
+
+
+_ONLY_FIT = ("dropout", "label_smoothing", "loss", "fit")
+
+
+def _pretraining(job: Job, source: str) -> Job:
+    """The job under its name; held-out rows join the others where nothing is chosen by them."""
+    setting = job.setting
+    if not setting.pretrain.heeds_validation:
+        rows = np.sort(np.concatenate([job.train, job.validation]))
+        job = replace(job, train=rows, validation=rows[:0])
+    reads = _without(
+        setting,
+        *("name", *_ONLY_FIT, "method", "method_params", "pool", "generated"),
+        *("classifier", "inputs", "group_first"),
+    )
+    return job.named(reads, *_learned_before(setting, source))
+
+
+def _training(job: Job, source: str, categories: Mapping[str, str] | None) -> Job:
+    """The job under its name, without the pool where it is not learned from."""
+    setting = job.setting
+    if setting.classifier:
+        return _simple(job, source, categories)
+    reads = _without(setting, "name", "pretrain", "pool")
+    if job.start is None:
+        reads = _without(reads, "decoder", "pretext")
+        reads = replace(reads, objective=NO_OBJECTIVE)
+    if not setting.generated.is_used:
+        reads = _without(reads, "generated")
+    if setting.method in SOLVED:
+        reads = _without(reads, *_ONLY_FIT)
+    if setting.method == "supervised":
+        job, params = replace(job, pool=job.pool[:0]), setting.method_params
+        kept = MethodOptions(augment=params.augment, mixup=params.mixup)
+        reads = replace(reads, method_params=kept)
+    # What is trained on is named by rows: a method that hears the test clips is another job.
+    return job.named(reads, *_learned_before(setting, source))
+
+
+def _simple(job: Job, source: str, categories: Mapping[str, str] | None) -> Job:
+    """A simple classifier's job: it has no pool, chooses no epoch, and may have nothing random."""
+    setting, cut = job.setting, job.setting.segments
+    job = replace(job, pool=job.pool[:0], validation=job.validation[:0])
+    reads: list[object] = [setting.classifier, setting.inputs, setting.front.key()]
+    reads += [cut.hop, cut.rest, cut.copies]
+    reads.append(sorted((categories or {}).items()) if setting.group_first else "")
+    if job.start is None and setting.inputs == EMBEDDING:
+        reads += [setting.architecture, setting.standardize, setting.start]
+        reads += _learned_before(setting, source)
+    return job.named("simple", *reads, is_random=CLASSIFIERS[setting.classifier].is_random)
+
+
+def _learned_before(setting: Setting, source: str) -> list[object]:
+    """What a job's name says of the set that its encoder was trained on before; often nothing."""
+    return [source] if setting.start == TRAINED else []
 
 
 def _arms(recipe: Recipe) -> Iterator[tuple[str, Setting]]:
@@ -170,14 +404,14 @@ def one_of_each_class(labelled: Clips, rows: Rows) -> Rows:
 def labels_there(recipe: Recipe, labelled: Clips, seed: int = 0) -> list[tuple[int, str, float]]:
     """Of each training part: clips of the rarest class, its name, and the mean over classes."""
     found = []
-    for split in _wanted(recipe, labelled, seed):
+    for split in _splits(recipe, labelled, seed):
         counts = np.bincount(labelled.target()[split.train], minlength=len(labelled.classes))
         rarest = int(counts.argmin())
         found.append((int(counts[rarest]), labelled.classes[rarest], float(counts.mean())))
     return found
 
 
-def _wanted(recipe: Recipe, labelled: Clips, seed: int) -> Sequence[Split]:
+def _splits(recipe: Recipe, labelled: Clips, seed: int) -> Sequence[Split]:
     way: Any = recipe.validation_fold
     splits = fold_splits(labelled, validation=recipe.validation, seed=seed, validation_fold=way)
     return [split for split in splits if not recipe.folds or split.fold in recipe.folds]
@@ -188,20 +422,12 @@ def _hold_out(rows: Rows, groups: NDArray[np.str_], seed: int, fold: int) -> tup
 
     A recording that is larger than the whole part stays, while there are smaller ones.
     """
-    rng = generator(seed, "pre-training held out", fold)
-    names = sorted(set(groups[rows].tolist()))
-    chosen: set[str] = set()
-    wanted, found = HELD_OUT_SHARE * len(rows), 0
-    count = dict(zip(*np.unique(groups[rows], return_counts=True), strict=True))
-    largest = max(wanted, min(count.values(), default=0))
-    for i in rng.permutation(len(names)):
-        if count[np.str_(names[i])] > largest:
-            continue
-        if found >= wanted or len(chosen) == len(names) - 1:
-            break
-        chosen.add(names[i])
-        found += int(count[np.str_(names[i])])
-    out = np.array([groups[row] in chosen for row in rows], dtype=np.bool_)
+    names, of_row, count = np.unique(groups[rows], return_inverse=True, return_counts=True)
+    wanted = HELD_OUT_SHARE * len(rows)
+    order = generator(seed, "pre-training held out", fold).permutation(len(names))
+    order = order[count[order] <= max(wanted, count.min(initial=len(rows)))]
+    before = np.cumsum(count[order]) - count[order]
+    out = np.isin(of_row, order[before < wanted][: max(len(names) - 1, 0)])
     return rows[~out], rows[out]
 
 
@@ -226,28 +452,28 @@ def _labels(budget: Budget, split: Split, seed: int, labelled: Clips) -> tuple[R
     return label_budget(labelled, everything, budget.labels_per_class, seed), everything[:0]
 
 
-def check_simple(setting: Setting, categories: Mapping[str, str] | None) -> None:
+def _check_simple(setting: Setting, categories: Mapping[str, str] | None) -> None:
     """Raise OptionError where a simple classifier lacks what it needs."""
-    if setting.group_first and not (setting.classifier and categories):
-        need = "groups of classes: give [categories]" if setting.classifier else "a 'classifier'"
-        raise OptionError(f"setting '{setting.name}': 'group_first' needs {need}")
-    votes = setting.segments.voting != MEAN or setting.segments.silence_db is not None
-    if setting.classifier and votes:
-        raise OptionError(
-            f"setting '{setting.name}': of a simple classifier all segments vote, with the mean of "
-            "their scores; leave out segments.voting and segments.silence_db"
+    found, is_simple, inputs = "", bool(setting.classifier), setting.inputs
+    if setting.group_first and not (is_simple and categories):
+        need = "groups of classes: give [categories]" if is_simple else "a 'classifier'"
+        found = f"'group_first' needs {need}"
+    elif not is_simple:
+        return
+    elif setting.segments.voting != MEAN or setting.segments.silence_db is not None:
+        found = (
+            "of a simple classifier all segments vote, with the mean of their scores; leave out "
+            "segments.voting and segments.silence_db"
         )
-    if setting.classifier and setting.inputs == MEL and setting.mel.input == WAVE:
-        raise OptionError(
-            f"setting '{setting.name}': inputs 'mel' are statistics of a spectrogram; found "
-            "mel.input = 'wave'"
+    elif inputs == MEL and setting.mel.input == WAVE:
+        found = "inputs 'mel' are statistics of a spectrogram; found mel.input = 'wave'"
+    elif inputs == EMBEDDING and not setting.pretrains and setting.start == "fresh":
+        found = (
+            "inputs 'embedding' need an encoder that has learned something: an objective, or "
+            "start = 'synthetic'"
         )
-    embeds = setting.classifier and setting.inputs == EMBEDDING
-    if embeds and not setting.pretrains and setting.start == "fresh":
-        raise OptionError(
-            f"setting '{setting.name}': inputs 'embedding' need an encoder that has learned "
-            "something: an objective, or start = 'synthetic'"
-        )
+    if found:
+        raise OptionError(f"setting '{setting.name}': {found}")
 
 
 def _resolved(setting: Setting, data: DataSummary) -> Setting:
@@ -256,15 +482,7 @@ def _resolved(setting: Setting, data: DataSummary) -> Setting:
         return setting
     objective = setting.objective if setting.pretrains else AUTO
     data = replace(data, start=GIVEN if setting.start == TRAINED else setting.start)
-    resolved = resolve_auto(changed(setting, objective=objective), data)
-    config, start = resolved.config, resolved.start
-    return replace(
-        setting,
-        method=config.method,
-        method_params=config.method_params,
-        fit=config.fit,
-        dropout=config.dropout,
-        pretrain=config.pretrain,
-        objective=config.objective,
-        start=setting.start if start == GIVEN else start,
-    )
+    found = resolve_auto(changed(setting, objective=objective), data)
+    names = ("method", "method_params", "fit", "dropout", "pretrain", "objective")
+    start = setting.start if found.start == GIVEN else found.start
+    return replace(setting, start=start, **{name: getattr(found.config, name) for name in names})

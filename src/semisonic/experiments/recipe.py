@@ -109,21 +109,16 @@ class Budget:
         return f"{self.labels_per_class} per class" if self.labels_per_class else "all labels"
 
 
-NO_GENERATOR, VAE, GAN = GENERATORS = ("none", "vae", "gan")
-
-
 @dataclass(frozen=True)
 class GeneratedOptions:
-    """Patches of spectrograms of each class, made up and learned from beside labelled clips."""
+    """Generated patches of spectrograms, learned from beside labelled clips."""
 
-    generator: str = option(
-        NO_GENERATOR,
-        "what makes patches of each class from the labelled training clips: vae, a "
-        "conditional variational auto-encoder; gan, a conditional adversarial network",
-        choices=GENERATORS,
-    )
     generated_ratio: float = option(
-        1.0, "generated patches a step for each labelled clip", minimum=0.05, maximum=20.0
+        0.0,
+        "patches a step for each labelled clip, made by an adversarial network that learns from "
+        "the labelled training clips; 0: none",
+        minimum=0.0,
+        maximum=20.0,
     )
     generated_per_class: int = option(100, "patches drawn of each class", minimum=2, maximum=10_000)
     generator_steps: int = option(600, "steps in which the generator learns", minimum=1)
@@ -131,7 +126,7 @@ class GeneratedOptions:
     @property
     def is_used(self) -> bool:
         """Whether anything is generated."""
-        return self.generator != NO_GENERATOR
+        return self.generated_ratio > 0
 
 
 @dataclass(frozen=True)
@@ -225,14 +220,6 @@ class SourceTraining(TrainConfig):
     )
 
 
-@dataclass(frozen=True)
-class Ensemble:
-    """Settings whose probabilities are averaged into one more row of the report."""
-
-    name: str = option("", "what it is called in tables")
-    of: tuple[str, ...] = option((), "names of two or more settings")
-
-
 @dataclass(frozen=True, kw_only=True)
 class ExperimentRecipe:
     """What recipes of both kinds say."""
@@ -265,8 +252,10 @@ class Recipe(ExperimentRecipe):
     against: tuple[tuple[str, str], ...] = option(
         (), "pairs of settings or ensembles; the second is compared with the first, in both arms"
     )
-    ensembles: tuple[Ensemble, ...] = option(
-        (), "settings that answer together; from [[ensembles]]"
+    ensembles: tuple[tuple[str, tuple[str, ...]], ...] = option(
+        (),
+        "settings whose probabilities are averaged into one more row of the report, under a name; "
+        "from [ensembles]",
     )
     pretrain_draws: int = option(
         0,
@@ -411,7 +400,7 @@ def _check_tables(table: Mapping[str, Any], where: str) -> None:
     for name in ("setting", "control", "grid", "quick", "tune"):
         if not isinstance(table.get(name, {}), dict):
             raise OptionError(f"{where}: '{name}': found {table[name]!r}, expected [{name}]")
-    for name in ("settings", "budgets", "ensembles"):
+    for name in ("settings", "budgets"):
         rows = table.get(name, [{}])
         if not (isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows)):
             raise OptionError(f"{where}: '{name}': found {rows!r}, expected one or more [[{name}]]")
@@ -436,9 +425,8 @@ def expand(table: dict[str, Any], where: str) -> Recipe:
     control = table.pop("control", {})
     own = table.pop("settings", [{}])
     grid = table.pop("grid", {})
-    table["ensembles"] = [
-        from_mapping(Ensemble, row, f"{where}: ensembles.") for row in table.pop("ensembles", [])
-    ]
+    ensembles = _named_lists(table.pop("ensembles", {}), "ensembles", where)
+    table["ensembles"] = [(name, tuple(of)) for name, of in ensembles.items()]
     table["against"] = _pairs(table.pop("against", []), where)
     table["categories"] = _categories(table.pop("categories", {}), where)
     budgets = tuple(
@@ -463,16 +451,15 @@ def expand(table: dict[str, Any], where: str) -> Recipe:
 
 def _check_names(head: Recipe, names: list[str], where: str) -> None:
     """See that ensembles are made of settings, and pairs of settings or ensembles."""
-    for one in head.ensembles:
-        if len(one.of) < 2 or not one.name or one.name in names:
+    for together, of in head.ensembles:
+        if len(of) < 2 or together in names:
             raise OptionError(
-                f"{where}: 'ensembles': found name '{one.name}' of {list(one.of)}, expected a name "
-                "of its own and two or more settings"
+                f"{where}: 'ensembles': found '{together}' of {list(of)}, expected a name of its "
+                "own and two or more settings"
             )
-    known = [*names, *(one.name for one in head.ensembles)]
     for key, wanted, among in (
-        ("ensembles", [name for one in head.ensembles for name in one.of], names),
-        ("against", [name for pair in head.against for name in pair], known),
+        ("ensembles", [name for _, of in head.ensembles for name in of], names),
+        ("against", [name for p in head.against for name in p], [*names, *dict(head.ensembles)]),
     ):
         for name in wanted:
             if name not in among:
@@ -492,19 +479,24 @@ def _categories(given: Any, where: str) -> list[tuple[str, str]]:
     """Class and group of each class, from a table of the recipe or a file beside it."""
     if isinstance(given, str):
         return list(read_categories(Path(where).parent / given).items())
+    groups = _named_lists(given, "categories", where)
+    pairs = [(name, group) for group, names in groups.items() for name in names]
+    for name, _ in pairs:
+        if sum(one == name for one, _ in pairs) > 1:
+            raise OptionError(f"{where}: 'categories': '{name}' is in two groups, expected one")
+    return pairs
+
+
+def _named_lists(given: Any, key: str, where: str) -> dict[str, list[str]]:
+    """A table of lists of names."""
     if not isinstance(given, dict) or not all(
         isinstance(names, list) and all(isinstance(name, str) for name in names)
         for names in given.values()
     ):
         raise OptionError(
-            f"{where}: 'categories': found {given!r}, expected a file, or [categories] with a "
-            "list of class names for each group"
+            f"{where}: '{key}': found {given!r}, expected [{key}] with a list of names for each key"
         )
-    pairs = [(name, group) for group, names in given.items() for name in names]
-    for name, _ in pairs:
-        if sum(one == name for one, _ in pairs) > 1:
-            raise OptionError(f"{where}: 'categories': '{name}' is in two groups, expected one")
-    return pairs
+    return given
 
 
 def _setting(

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from semisonic.classifier.config import SegmentOptions
 from semisonic.classifier.prepare import FrontOptions, in_batch_device
@@ -28,10 +28,10 @@ from semisonic.core.parallel import Engine, Task, count_workers, run_tasks
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import load_clips
 from semisonic.data.options import SynthOptions
-from semisonic.experiments.jobs import is_done, read_job
 from semisonic.experiments.material import Material, gather
-from semisonic.experiments.options import SYNTH, CurveOptions, ExperimentOptions
-from semisonic.experiments.worker import start
+from semisonic.experiments.options import SYNTH, ExperimentOptions
+from semisonic.experiments.plan import Job
+from semisonic.experiments.worker import WorkerContext, start
 from semisonic.training.devices import choose_device
 from semisonic.training.run_folder import RunFolder
 
@@ -40,26 +40,6 @@ FREE = ("workers", "device", "in_batch", "cache", "output", "where")
 """Options that no result depends on: a run goes on when they differ."""
 REPEATED = ("change", "search")
 """Options that are given once for each of their values."""
-
-
-class Job(Protocol):
-    """A part of an experiment, in a folder of its own."""
-
-    @property
-    def name(self) -> str:
-        """Of the folder: a hash of everything that the result depends on."""
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """Names of the jobs that come before it."""
-
-    @property
-    def draw(self) -> int:
-        """Which draw of labels, split and weights it is of."""
-
-    @property
-    def fold(self) -> int:
-        """Which fold it is tested on."""
 
 
 @dataclass(frozen=True)
@@ -134,28 +114,27 @@ class OpenExperiment:
         return material, hashes
 
     def do(
-        self, jobs: Sequence[Job], work: Mapping[type, Callable[[Any], None]], context: Any
+        self, jobs: Sequence[Job], work: Mapping[str, Callable[[Job], None]], context: WorkerContext
     ) -> float:
         """Do the jobs that are not done yet; the seconds of training that all took together.
 
         Parameters
         ----------
         jobs : sequence of Job
-        work : mapping of type to callable
-            What does a job of each kind, in a process of its own.
+        work : mapping of str to callable
+            What does a job of each kind.
         context : WorkerContext
             What all jobs share.
         """
-        todo = [job for job in jobs if not is_done(self.jobs, job)]
+        todo = [job for job in jobs if not job.is_done(self.jobs)]
         # A job that others wait for goes first, the rest follow fold by fold.
         todo.sort(key=lambda job: (job.draw, job.fold))
-        at_once = tasks_at_once(self.options.workers, self.device, self.engine)
         n_done = len(jobs) - len(todo)
-        _log.info("%d jobs, %d of them done, %d at once", len(jobs), n_done, at_once)
+        _log.info("%d jobs, %d of them done, %d at once", len(jobs), n_done, self.at_once)
         if todo:
             run_tasks(
-                [Task(job.name, work[type(job)], (job,), job.needs) for job in todo],
-                workers=min(at_once, len(todo)),
+                [Task(job.name, work[job.kind], (job,), job.needs) for job in todo],
+                workers=min(self.at_once, len(todo)),
                 label="train",
                 done=n_done,
                 initializer=start,
@@ -163,7 +142,16 @@ class OpenExperiment:
                 engine=self.engine,
                 device=self.device,
             )
-        return float(sum(read_job(self.jobs, job)["seconds"] for job in jobs))
+        return float(sum(job.record(self.jobs)["seconds"] for job in jobs))
+
+    @property
+    def at_once(self) -> int:
+        """Jobs at once: as asked for, else one per core, one on a GPU, all there is room for (0) on
+        a cluster.
+        """
+        if self.options.workers or not self.engine.is_local:
+            return self.options.workers or 0
+        return count_workers(None) if self.device == "cpu" else 1
 
 
 @contextmanager
@@ -187,15 +175,6 @@ def open_experiment(
         open_engine(options.where) as engine,
     ):
         yield OpenExperiment(run, engine, options, device)
-
-
-def tasks_at_once(workers: int | None, device: str, engine: Engine) -> int:
-    """How many: as was asked for, else one per core, one on a GPU, and 0, all there is room for, on
-    a cluster.
-    """
-    if workers or not engine.is_local:
-        return workers or 0
-    return count_workers(None) if device == "cpu" else 1
 
 
 def warned(material: Material, warnings: Sequence[str]) -> Material:
@@ -232,11 +211,7 @@ def load_data(
 
 
 def command_line(
-    verb: str,
-    options: ExperimentOptions | CurveOptions,
-    *,
-    argument: str = "recipe",
-    exact: bool = False,
+    verb: str, options: ExperimentOptions, *, argument: str = "recipe", exact: bool = False
 ) -> str:
     """The command that repeats an experiment.
 

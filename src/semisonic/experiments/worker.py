@@ -1,4 +1,8 @@
-"""What one process does: open the features once, then run jobs, each in a folder of its own."""
+"""What one process of an experiment does: run jobs, each in a folder of its own.
+
+A job that is done has its ``job.json``, which is written last. A job that was cut off goes on from
+its checkpoint.
+"""
 
 from __future__ import annotations
 
@@ -16,34 +20,282 @@ from semisonic.classifier.config import MAJORITY, MEAN
 from semisonic.classifier.model_file import open_encoder
 from semisonic.classifier.pretraining import PretrainOutcome, pretrain_encoder
 from semisonic.classifier.provenance import DataPart, chained
-from semisonic.classifier.scoring import embed_rows, evaluating, mean_by, score_rows
+from semisonic.classifier.scoring import evaluating, mean_by, score_rows
 from semisonic.classifier.simple import Scores, fit_scores, vectors
 from semisonic.classifier.training import TrainedModel, TrainingData
-from semisonic.core.files import json_ready, write_json
+from semisonic.core.files import digest, json_ready, replacing
+from semisonic.evaluation.predictions import Predictions
 from semisonic.experiments.generated import shown, train_with_patches
-from semisonic.experiments.jobs import (
-    DONE,
+from semisonic.experiments.material import Material
+from semisonic.experiments.plan import (
     ENCODER,
     MODEL,
     PICTURES,
     PREDICTIONS,
-    PretrainJob,
-    TrainJob,
-    course_of,
-    peak_memory,
-    predictions_of,
-    tidy,
-    write_arrays,
-    write_done,
+    Job,
+    Rows,
+    pretraining_way,
 )
-from semisonic.experiments.jobs import Rows as jobs_Rows
-from semisonic.experiments.material import Material
-from semisonic.experiments.plan import pretraining_way
-from semisonic.experiments.recipe import TRAINED
-from semisonic.experiments.source import network_key
+from semisonic.experiments.recipe import TRAINED, Setting
 from semisonic.models.inspection import count_parameters
 from semisonic.models.model_file import load_encoder, read_about, save, save_encoder
 from semisonic.models.pretrained import AutoEncoder, PretrainedEncoder
+from semisonic.models.sound_model import SoundModel
+
+_NONE: Rows = np.zeros(0, np.int64)
+
+
+@dataclass(frozen=True)
+class WorkerContext:
+    """What every job of a run shares.
+
+    ``hashes`` are content hashes of the recordings, by table ("labelled", "pool") and file.
+    """
+
+    folder: Path
+    material: Material
+    device: str
+    hashes: Mapping[str, Mapping[str, str]]
+    categories: Mapping[str, str] = field(default_factory=dict)
+
+    def start_file(self, setting: Setting) -> Path:
+        """The encoder that learned elsewhere, which a setting starts from."""
+        return self.folder.parent / "starts" / f"{digest(*network_key(setting))}.zip"
+
+
+def network_key(setting: Setting) -> tuple[str, ...]:
+    """What an encoder must have been made for, and from what, to begin a setting with."""
+    return setting.start, setting.architecture, setting.mel.key(), setting.standardize
+
+
+_context: WorkerContext | None = None
+
+
+def start(context: WorkerContext) -> None:
+    """Set what the jobs of this process share."""
+    global _context
+    _context = context
+
+
+def here() -> WorkerContext:
+    """What the jobs of this process share; :func:`start` has set it."""
+    if _context is None:
+        raise RuntimeError("start() was not called in this process")
+    return _context
+
+
+def run_pretrain(job: Job) -> None:
+    """Pre-train the job's encoder, keep it, and draw what it makes of test clips."""
+    context = here()
+    folder = context.folder / job.name
+    table = context.material.table(job.setting.mel, job.setting.segments)
+    features = table.open()
+    outcome = pretrain_encoder(
+        job.setting.config,
+        features,
+        table.rows_of(job.train),
+        table.rows_of(job.validation),
+        seed=job.seed,
+        device=context.device,
+        folder=folder,
+        start=_start_of(job),
+    )
+    about = {"fold": job.fold, "draw": job.draw, "seed": job.seed}
+    save_encoder(folder / ENCODER, outcome.network, about=about)
+    clips = np.asarray(features[table.rows_of(job.test)[:8]], np.float32)
+    write_arrays(folder / PICTURES, **_rebuilt(outcome, clips))
+    job.finish(
+        context.folder,
+        outcome.seconds,
+        outcome.fit,
+        way=pretraining_way(job.setting),
+        error=json_ready(outcome.error),
+        error_db2=json_ready(outcome.error_db2),
+        dead_units=[asdict(layer) for layer in outcome.dead_units],
+        spread=asdict(outcome.spread),
+        n_parameters=count_parameters(outcome.network),
+    )
+
+
+def run_train(job: Job) -> None:
+    """Train the job's classifier and score its test fold, once."""
+    if job.setting.classifier:
+        _run_simple(job)
+        return
+    context, segments = here(), job.setting.segments
+    folder, labelled = context.folder / job.name, context.material.labelled
+    table = context.material.table(job.setting.mel, segments)
+    features, target = table.open(), table.target(labelled)
+    owner = np.maximum(table.source, table.copy_of)
+    pool = table.rows_of(job.pool)
+    train = sounding(features, table.with_copies(job.train), owner, segments.silence_db)
+    data = TrainingData(
+        features,
+        target,
+        labelled.classes,
+        train,
+        sounding(features, table.rows_of(job.validation), owner, segments.silence_db),
+        pool,
+        truth=target,
+    )
+    outcome, made = train_with_patches(
+        job.setting.config,
+        job.setting.generated,
+        data,
+        seed=job.seed,
+        device=context.device,
+        folder=folder,
+        start=_start_of(job),
+    )
+    rows = sounding(features, table.rows_of(job.test), owner, segments.silence_db)
+    scores = score_rows(outcome.model, features, rows)
+    folder.mkdir(parents=True, exist_ok=True)
+    predictions = _predictions(job, *mean_by(owner[rows], scores))
+    predictions.write(folder / PREDICTIONS[MEAN])
+    if len(np.unique(owner[rows])) < len(rows):
+        votes = majority_by(owner[rows], scores)
+        _predictions(job, *votes).write(folder / PREDICTIONS[MAJORITY])
+    if job.draw == 0:
+        _save(job, outcome.model)
+        if made:
+            write_arrays(folder / PICTURES, **shown(made, features, target, train))
+    job.finish(
+        context.folder,
+        outcome.seconds + (made.fit.seconds if made else 0.0),
+        outcome.fit,
+        accuracy=float(predictions.correct.mean()),
+        n_parameters=count_parameters(outcome.model),
+        on_pool=_on_pool(outcome, features, target, np.setdiff1d(pool, table.rows_of(job.train))),
+        generated=made.summary() if made else {},
+    )
+
+
+def _run_simple(job: Job) -> None:
+    """Fit the job's simple classifier on numbers of its clips, and score its test fold once."""
+    context, setting = here(), job.setting
+    labelled = context.material.labelled
+    table = context.material.table(setting.front, setting.segments)
+    features, target = table.open(), table.target(labelled)
+    train, test = table.with_copies(job.train), table.rows_of(job.test)
+    begun = perf_counter()
+    encoder = _start_of(job) if setting.has_encoder else None
+    x = vectors(setting.inputs, features, np.r_[train, test], encoder=encoder, mel=setting.mel)
+    parts = x[: len(train)], target[train], x[len(train) :]
+    if setting.group_first:
+        names = list(dict.fromkeys(context.categories.values()))
+        group_of = [names.index(context.categories[name]) for name in labelled.classes]
+        scores = fit_hierarchy(setting.classifier, *parts, group_of=group_of, seed=job.seed)
+    else:
+        n_classes = len(labelled.classes)
+        scores = fit_scores(setting.classifier, *parts, n_classes=n_classes, seed=job.seed)
+    predictions = _predictions(job, *mean_by(table.source[test], scores))
+    (context.folder / job.name).mkdir(parents=True, exist_ok=True)
+    predictions.write(context.folder / job.name / PREDICTIONS[MEAN])
+    job.finish(
+        context.folder,
+        perf_counter() - begun,
+        accuracy=float(predictions.correct.mean()),
+        n_parameters=None,
+        on_pool={},
+    )
+
+
+def _start_of(job: Job) -> PretrainedEncoder | None:
+    """The encoder that a job starts from: pre-trained, or learned elsewhere; or none."""
+    context = here()
+    if job.start is not None:
+        return load_encoder(context.folder / job.start.name / ENCODER)
+    if job.setting.start == "fresh":
+        return None
+    return open_encoder(context.start_file(job.setting))
+
+
+def _predictions(job: Job, rows: Rows, scores: NDArray[np.float64]) -> Predictions:
+    """The scores of some labelled clips as a table."""
+    labelled = here().material.labelled
+    return Predictions.of(
+        [labelled.ids[i] for i in rows],
+        labelled.target()[rows],
+        scores,
+        labelled.classes,
+        group=labelled.group[rows],
+        fold=job.fold,
+        draw=job.draw,
+        seed=job.seed,
+        setting="",
+        arm=job.arm,
+    )
+
+
+def _on_pool(outcome: TrainedModel, features: Any, target: Rows, rows: Rows) -> dict[str, Any]:
+    """How often the final model is right about unlabelled clips whose class is known.
+
+    ``accuracy`` and, by class, ``precision``: the share of right answers among all clips that
+    were given that class (None where none was). Empty without such clips.
+    """
+    rows = rows[target[rows] >= 0]
+    if not len(rows):
+        return {}
+    found = score_rows(outcome.model, features, rows).argmax(axis=1)
+    right = found == target[rows]
+    by_class = {
+        name: float(right[found == number].mean()) if (found == number).any() else None
+        for number, name in enumerate(outcome.model.classes)
+    }
+    return {"n_clips": len(rows), "accuracy": float(right.mean()), "precision": by_class}
+
+
+def provenance_of(job: Job, pool: Rows, **rows: Rows) -> dict[str, Any]:
+    """What a model file says of its making, so that a leak can be seen later.
+
+    Parameters
+    ----------
+    job : Job
+    pool : ndarray of int64
+        Rows of the pool that were learned from.
+    **rows : ndarray of int64
+        Rows of the joined table by role; those of the pool are left out.
+    """
+    context = here()
+    labelled = context.material.labelled
+    about: dict[str, Any] = {"setting": job.setting.name, "arm": job.arm}
+    about |= {"fold": job.fold, "draw": job.draw, "seed": job.seed}
+    for role, chosen in rows.items():
+        part = DataPart.of(labelled[chosen[chosen < len(labelled)]], context.hashes["labelled"])
+        about[role] = part.to_dict()
+    if len(pool):
+        part = DataPart.of(context.material.pool[pool], context.hashes["pool"])
+        about["pool"] = part.to_dict()
+    return about
+
+
+def _save(job: Job, model: SoundModel) -> None:
+    context, begun = here(), job.start
+    rows, pool = {"training": job.train, "validation": job.validation}, _NONE
+    if begun is not None:
+        rows["pretraining"] = np.concatenate([begun.train, begun.validation])
+        pool = np.arange(len(context.material.pool))
+    about = provenance_of(job, pool, **rows)
+    if job.setting.start == TRAINED:
+        about = chained(about, read_about(context.start_file(job.setting))["about"])
+    save(context.folder / job.name / MODEL, model, about=about)
+
+
+def write_arrays(path: Path, **arrays: NDArray[Any]) -> None:
+    """Keep arrays that figures of a job are drawn from."""
+    with replacing(path) as part, open(part, "wb") as stream:
+        np.savez_compressed(stream, allow_pickle=False, **arrays)
+
+
+def _rebuilt(outcome: PretrainOutcome, clips: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+    """Some clips and what the auto-encoder makes of them; nothing without a decoder."""
+    if not isinstance(outcome.network, AutoEncoder):
+        return {}
+    with evaluating(outcome.network):
+        x = outcome.standardize(torch.from_numpy(clips))
+        again = outcome.network(x).numpy()
+    return {"truth": x.numpy()[:, 0], "again": again[:, 0]}
+
 
 # Clips as overlapping segments that are classified one by one and vote.
 #
@@ -55,7 +307,6 @@ from semisonic.models.pretrained import AutoEncoder, PretrainedEncoder
 # and a tie between classes goes to the one with the larger mean probability.
 
 
-Rows = NDArray[np.int64]
 _TIE = 1e-3  # weight of mean probabilities beside a vote: it parts ties and nothing else
 _CHUNK = 256
 
@@ -87,8 +338,8 @@ def sounding(
     for start in range(0, len(rows), _CHUNK):
         part = np.asarray(features[rows[start : start + _CHUNK]])[:, 0]
         level[start : start + _CHUNK] = part.mean(axis=(1, 2), dtype=np.float64)
-    heard = level > silence_db
-    return rows[heard | ~np.isin(source[rows], source[rows[heard]])]
+    sounds = level > silence_db
+    return rows[sounds | ~np.isin(source[rows], source[rows[sounds]])]
 
 
 def majority_by(
@@ -160,283 +411,3 @@ def fit_hierarchy(
         )
         scores += of_group[:, [group]] * within
     return scores
-
-
-# A job that trains no network: a simple classifier on a few numbers of each clip.
-
-
-def run_simple(
-    job: TrainJob,
-    folder: Path,
-    material: Material,
-    categories: Mapping[str, str],
-    encoder: PretrainedEncoder | None,
-) -> None:
-    """Learn from the job's clips, score its test fold once, and write both into ``folder``.
-
-    Parameters
-    ----------
-    categories : mapping of class to group
-        Read where the group is named first.
-    encoder : PretrainedEncoder, optional
-        What embeds the clips, where embeddings are the inputs.
-    """
-    setting, labelled = job.setting, material.labelled
-    table = material.table(setting.front, setting.segments)
-    features, target = table.open(), table.target(labelled)
-    train, test = table.with_copies(job.train), table.rows_of(job.test)
-    begun = perf_counter()
-    x = vectors(setting.inputs, features, np.r_[train, test], encoder=encoder, mel=setting.mel)
-    learn_from, to_score = x[: len(train)], x[len(train) :]
-    if setting.group_first:
-        names = list(dict.fromkeys(categories.values()))
-        group_of = [names.index(categories[name]) for name in labelled.classes]
-        scores = fit_hierarchy(
-            setting.classifier,
-            learn_from,
-            target[train],
-            to_score,
-            group_of=group_of,
-            seed=job.seed,
-        )
-    else:
-        scores = fit_scores(
-            setting.classifier,
-            learn_from,
-            target[train],
-            to_score,
-            n_classes=len(labelled.classes),
-            seed=job.seed,
-        )
-    predictions = predictions_of(job, labelled, *mean_by(table.source[test], scores))
-    folder.mkdir(parents=True, exist_ok=True)
-    predictions.write(folder / PREDICTIONS[MEAN])
-    write_done(folder, job, predictions, seconds=perf_counter() - begun)
-
-
-# What one process does: open the features once, then run jobs, each in a folder of its own.
-#
-# A job that is done has its ``job.json``, which is written last. A job that was cut off goes
-# on from its checkpoint.
-
-
-@dataclass(frozen=True)
-class WorkerContext:
-    """What every job of a run shares."""
-
-    folder: Path
-    material: Material
-    device: str
-    hashes: dict[str, dict[str, str]]
-    """Content hashes of the recordings, by table ("labelled", "pool") and file."""
-    starts: Mapping[tuple[str, ...], Path] = field(default_factory=dict)
-    """Files of encoders of made-up sounds and of classifiers of another set, by
-    :func:`~semisonic.experiments.source.network_key`."""
-    categories: Mapping[str, str] = field(default_factory=dict)
-    """The group of each class, where classes have groups."""
-
-
-_context: WorkerContext | None = None
-
-
-def start(context: WorkerContext) -> None:
-    """Set what the jobs of this process share."""
-    global _context
-    _context = context
-
-
-def run_pretrain(job: PretrainJob) -> None:
-    """Pre-train the job's encoder, keep it, and draw what it makes of test clips."""
-    context = here()
-    folder = context.folder / job.name
-    table = context.material.table(job.setting.mel, job.setting.segments)
-    features = table.open()
-    outcome = pretrain_encoder(
-        job.setting.config,
-        features,
-        table.rows_of(job.rows),
-        table.rows_of(job.held_out),
-        seed=job.seed,
-        device=context.device,
-        folder=folder,
-        start=_earlier(job, context),
-    )
-    about = {"fold": job.fold, "draw": job.draw, "seed": job.seed}
-    save_encoder(folder / ENCODER, outcome.network, about=about)
-    shown = np.asarray(features[table.rows_of(job.show)[:8]], np.float32)
-    write_arrays(
-        folder / PICTURES,
-        filters=_first_filters(outcome.network.encoder),
-        **_repeated(outcome, shown),
-    )
-    write_json(
-        folder / DONE,
-        {
-            "kind": "pre-train",
-            "setting": job.setting.name,
-            "way": pretraining_way(job.setting),
-            "objective": job.setting.objective,
-            "decoder": job.setting.decoder,
-            "fold": job.fold,
-            "draw": job.draw,
-            "seed": job.seed,
-            "n_clips": len(job.rows),
-            "n_held_out": len(job.held_out),
-            "error": json_ready(outcome.error),
-            "error_db2": json_ready(outcome.error_db2),
-            "dead_units": [asdict(layer) for layer in outcome.dead_units],
-            "spread": asdict(outcome.spread),
-            "n_parameters": count_parameters(outcome.network),
-            "seconds": outcome.seconds,
-            "peak_memory_mib": peak_memory(),
-            **course_of(outcome.fit),
-        },
-    )
-    tidy(folder)
-
-
-def run_train(job: TrainJob) -> None:
-    """Train the job's classifier and score its test fold, once."""
-    context = here()
-    if job.setting.classifier:
-        run_simple(
-            job,
-            context.folder / job.name,
-            context.material,
-            context.categories,
-            _start_of(job, context) if job.setting.has_encoder else None,
-        )
-        return
-    folder = context.folder / job.name
-    labelled = context.material.labelled
-    segments = job.setting.segments
-    table = context.material.table(job.setting.mel, segments)
-    features = table.open()
-    target = table.target(labelled)
-    owner = np.maximum(table.source, table.copy_of)
-    pool = table.rows_of(job.pool)
-    rows_train = sounding(features, table.with_copies(job.train), owner, segments.silence_db)
-    data = TrainingData(
-        features,
-        target,
-        labelled.classes,
-        rows_train,
-        sounding(features, table.rows_of(job.validation), owner, segments.silence_db),
-        pool,
-        truth=target,
-    )
-    outcome, made = train_with_patches(
-        job.setting.config,
-        job.setting.generated,
-        data,
-        seed=job.seed,
-        device=context.device,
-        folder=folder,
-        start=_start_of(job, context),
-    )
-    rows = sounding(features, table.rows_of(job.test), owner, segments.silence_db)
-    scores = score_rows(outcome.model, features, rows)
-    folder.mkdir(parents=True, exist_ok=True)
-    predictions = predictions_of(job, labelled, *mean_by(owner[rows], scores))
-    predictions.write(folder / PREDICTIONS[MEAN])
-    if len(np.unique(owner[rows])) < len(rows):
-        votes = predictions_of(job, labelled, *majority_by(owner[rows], scores))
-        votes.write(folder / PREDICTIONS[MAJORITY])
-    first = job.draw == 0
-    if first:
-        save(folder / MODEL, outcome.model, about=_provenance(job, context))
-        write_arrays(
-            folder / PICTURES,
-            filters=_first_filters(outcome.model.encoder),
-            points=embed_rows(outcome.model, features, rows),
-            target=target[rows],
-            **(shown(made, features, target, rows_train) if made else {}),
-        )
-    write_done(
-        folder,
-        job,
-        predictions,
-        seconds=outcome.seconds + (made.fit.seconds if made else 0.0),
-        fit=outcome.fit,
-        n_parameters=count_parameters(outcome.model),
-        on_pool=on_pool(outcome, features, target, pool, table.rows_of(job.train)),
-        made=made.summary() if made else None,
-    )
-    tidy(folder)
-
-
-def _start_of(job: TrainJob, context: WorkerContext) -> PretrainedEncoder | None:
-    """The encoder that a classifier starts from."""
-    if job.start is not None:
-        return load_encoder(context.folder / job.start.name / ENCODER)
-    return _earlier(job, context)
-
-
-def _earlier(job: PretrainJob | TrainJob, context: WorkerContext) -> PretrainedEncoder | None:
-    """The encoder that learned elsewhere, where the setting starts from one."""
-    if job.setting.start == "fresh":
-        return None
-    return open_encoder(context.starts[network_key(job.setting)])
-
-
-def on_pool(
-    outcome: TrainedModel, features: Any, target: jobs_Rows, pool: jobs_Rows, labelled: jobs_Rows
-) -> dict[str, Any]:
-    """How often the final model is right about unlabelled clips whose class is known.
-
-    ``accuracy`` and, by class, ``precision``: the share of right answers among all clips that
-    were given that class (None where none was). Empty without such clips.
-    """
-    rows = np.setdiff1d(pool[target[pool] >= 0], labelled)
-    if not len(rows):
-        return {}
-    found = score_rows(outcome.model, features, rows).argmax(axis=1)
-    right = found == target[rows]
-    by_class = {
-        name: float(right[found == number].mean()) if (found == number).any() else None
-        for number, name in enumerate(outcome.model.classes)
-    }
-    return {"n_clips": len(rows), "accuracy": float(right.mean()), "precision": by_class}
-
-
-def _provenance(job: TrainJob, context: WorkerContext) -> dict[str, Any]:
-    """What the model file says of its making, so that a leak can be seen later."""
-    labelled, pool = context.material.labelled, context.material.pool
-    about: dict[str, Any] = {"arm": job.arm, "fold": job.fold, "seed": job.seed}
-    rows = {"training": job.train, "validation": job.validation}
-    if job.start is not None:
-        heard = np.concatenate([job.start.rows, job.start.held_out])
-        rows["pretraining"] = heard[heard < len(labelled)]
-    for role, chosen in rows.items():
-        about[role] = DataPart.of(labelled[chosen], context.hashes["labelled"]).to_dict()
-    if job.start is not None and len(pool):
-        about["pool"] = DataPart.of(pool, context.hashes["pool"]).to_dict()
-    if job.setting.start == TRAINED:
-        about = chained(about, read_about(context.starts[network_key(job.setting)])["about"])
-    return about
-
-
-def here() -> WorkerContext:
-    """What the jobs of this process share; :func:`start` has set it."""
-    if _context is None:
-        raise RuntimeError("start() was not called in this process")
-    return _context
-
-
-def _first_filters(encoder: torch.nn.Module) -> NDArray[np.float32]:
-    """Weights of the first convolution, (filter, height, width), of its first channel."""
-    for module in encoder.modules():
-        if isinstance(module, torch.nn.Conv2d):
-            weights: NDArray[np.float32] = module.weight.detach().float().cpu().numpy()[:, 0]
-            return weights
-    return np.zeros((0, 1, 1), np.float32)
-
-
-def _repeated(outcome: PretrainOutcome, shown: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
-    """Some clips and what the auto-encoder makes of them; nothing without a decoder."""
-    if not isinstance(outcome.network, AutoEncoder):
-        return {}
-    with evaluating(outcome.network):
-        x = outcome.standardize(torch.from_numpy(shown))
-        again = outcome.network(x).numpy()
-    return {"truth": x.numpy()[:, 0], "again": again[:, 0]}

@@ -1,25 +1,21 @@
-"""Answers about recordings as labels of the rows of an index, and answers that look wrong."""
+"""Answers about recordings as labels of the rows of an index."""
 
 from __future__ import annotations
 
 import os
-from collections import Counter
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from semisonic.core.errors import DataError
 from semisonic.core.text import count_text
 from semisonic.data.clips import POSITIVE, Clips
 from semisonic.data.events import BACKGROUND
-from semisonic.data.label_log import Segment
-from semisonic.evaluation.label_errors import find_suspects
 from semisonic.labeling.index import EmbeddingIndex
 from semisonic.labeling.label_log import LabelLog
-from semisonic.labeling.probe import LabelledRows, Tell, score_out_of_fold
-from semisonic.models.decision import probabilities
 
 COVERED = 0.5
 """Share of a row that an answer must speak of; or of the answer that must lie in the row."""
@@ -81,23 +77,21 @@ def match(answers: Clips, pool: Clips) -> MatchedAnswers:
     answers, pool : Clips
         Each names recordings from its own root.
     """
-    by_file: dict[str, list[int]] = {}
+    by_file: dict[str, list[int]] = defaultdict(list)
     for row, path in enumerate(_absolute(pool)):
-        by_file.setdefault(path, []).append(row)
-    exact: dict[int, list[int]] = {}
-    about: dict[int, list[int]] = {}
+        by_file[path].append(row)
+    exact: dict[int, list[int]] = defaultdict(list)
+    about: dict[int, list[int]] = defaultdict(list)
     unmatched = 0
     for number, path in enumerate(_absolute(answers)):
-        own = np.array(by_file.get(path, []), np.int64)
+        own = np.array(by_file[path], np.int64)
         start, end = float(answers.start_time[number]), float(answers.end_time[number])
-        rows, same = _rows_of(own, pool, start, end)
-        unmatched += not len(rows)
-        for row in rows.tolist():
-            about.setdefault(row, []).append(number)
-            if same:
-                exact.setdefault(row, []).append(number)
-    rows = np.array(sorted(about), np.int64)
-    of_row = tuple(tuple(exact.get(row, about[row])) for row in rows.tolist())
+        found, same = _rows_of(own, pool, start, end)
+        unmatched += not len(found)
+        for row in found.tolist():
+            (exact if same else about)[row].append(number)
+    rows = np.array(sorted({*exact, *about}), np.int64)
+    of_row = tuple(tuple(exact.get(row) or about[row]) for row in rows.tolist())
     return MatchedAnswers(answers, rows, of_row, unmatched)
 
 
@@ -129,49 +123,53 @@ def _absolute(clips: Clips) -> list[str]:
 
 
 @dataclass(frozen=True)
-class IndexLabels:
-    """What a log says of an index.
+class LabelledRows:
+    """Rows of an index with labels, to learn from.
 
     Attributes
     ----------
-    matched : MatchedAnswers
-    labelled : LabelledRows
-        Rows to learn from; those of weight 1 are verified, which are those to measure by.
-    n_mixed : int
-        Rows with several labels, left out because a clip may carry one.
+    rows : ndarray of int64, shape (n,)
+    targets : ndarray of float32, shape (n, n_classes)
+        One where a class is heard.
+    weights : ndarray of float64, shape (n,)
+        1 for a verified label, less for one that nobody is sure of.
+    group : ndarray of str, shape (n,)
+        The recording of each.
+    classes : tuple of str
+    multi_label : bool
+        Whether a clip may carry several labels.
     """
 
-    matched: MatchedAnswers
-    labelled: LabelledRows
-    n_mixed: int = 0
+    rows: NDArray[np.int64]
+    targets: NDArray[np.float32]
+    weights: NDArray[np.float64]
+    group: NDArray[np.str_]
+    classes: tuple[str, ...]
+    multi_label: bool
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, keep: NDArray[Any]) -> LabelledRows:
+        """Some of the rows, with the same classes."""
+        own = ("rows", "targets", "weights", "group")
+        return replace(self, **{name: getattr(self, name)[keep] for name in own})
 
     @property
     def is_verified(self) -> NDArray[np.bool_]:
-        """Which labelled rows somebody is sure of, shape (n,)."""
-        return np.asarray(self.labelled.weights == 1.0, np.bool_)
+        """Which rows somebody is sure of, which are those to measure by; shape (n,)."""
+        return np.asarray(self.weights == 1.0, np.bool_)
 
     @property
     def counts(self) -> dict[str, int]:
-        """Labelled rows of each class."""
-        n = self.labelled.targets.sum(axis=0).astype(int).tolist()
-        return dict(zip(self.labelled.classes, n, strict=True))
-
-    @property
-    def mixed_note(self) -> str:
-        """What is said of clips with several labels where a clip carries one; empty without any."""
-        if not self.n_mixed:
-            return ""
-        one = self.n_mixed == 1
-        return (
-            f"{self.n_mixed} {'stretch has' if one else 'stretches have'} several labels and "
-            f"{'is' if one else 'are'} not learned from, as a clip of this project carries one; "
-            "--several-labels changes that"
-        )
+        """Rows of each class."""
+        n = self.targets.sum(axis=0).astype(int).tolist()
+        return dict(zip(self.classes, n, strict=True))
 
 
 def label_index(
     log: LabelLog, index: EmbeddingIndex, *, several_labels: bool = False
-) -> IndexLabels:
+) -> tuple[LabelledRows, MatchedAnswers, tuple[str, ...]]:
     """Which rows of an index a log labels.
 
     An answer that only says what is not heard labels nothing: something else may be. Where none of
@@ -185,6 +183,13 @@ def label_index(
     several_labels : bool
         Whether a clip may carry several labels at once.
 
+    Returns
+    -------
+    labelled : LabelledRows
+    matched : MatchedAnswers
+    notes : tuple of str
+        Answers that are not learned from, and why.
+
     Raises
     ------
     DataError
@@ -196,10 +201,8 @@ def label_index(
     sure = np.array([bool(names) and names != (BACKGROUND,) for names in labels], np.bool_)
     keep = ~mixed & (sure | verified)
     used = [names for names, kept in zip(labels, keep, strict=True) if kept]
-    counts = Counter(name for names in used for name in names)
-    if several_labels:
-        counts.pop(BACKGROUND, None)
-    classes = tuple(sorted(counts))
+    left_out = {BACKGROUND} if several_labels else set()
+    classes = tuple(sorted({name for names in used for name in names} - left_out))
     targets = np.array([[name in names for name in classes] for names in used], np.float32)
     rows = matched.rows[keep]
     labelled = LabelledRows(
@@ -210,99 +213,19 @@ def label_index(
         classes,
         several_labels,
     )
-    found = IndexLabels(matched, labelled, int(mixed.sum()))
+    notes = []
+    if matched.n_unmatched:
+        notes.append(f"answers that speak of no segment of the pool: {matched.n_unmatched}")
+    if mixed.any():
+        notes.append(
+            "segments with several labels, not learned from as a clip of this project carries "
+            f"one: {mixed.sum()}; --several-labels changes that"
+        )
     if len(classes) < 2:
-        n_answers, n = len(matched.answers), len(classes)
-        said = [f"{count_text(n_answers, 'answer')} of {count_text(n, 'class', 'classes')}"]
-        if matched.n_unmatched:
-            said.append(f"{matched.n_unmatched} of them speak of no stretch of the pool")
+        n_answers = count_text(len(matched.answers), "answer")
+        said = [f"{n_answers} of {count_text(len(classes), 'class', 'classes')}", *notes]
         raise DataError(
-            f"the log: found {'; '.join(filter(None, [*said, found.mixed_note]))}; expected at "
-            "least two classes ('none of the classes' counts as one). Answer more of the queue "
-            "first"
+            f"the log: found {'; '.join(said)}; expected at least two classes ('none of the "
+            "classes' counts as one). Answer more of the queue first"
         )
-    return found
-
-
-@dataclass(frozen=True)
-class LabelIssue(Segment):
-    """An answer that looks wrong; files are named as the log names them.
-
-    Attributes
-    ----------
-    labels : tuple of str
-        What was answered.
-    suggested : tuple of str
-        What the scores speak for; empty for none of the classes.
-    score, suggested_score : float
-        Of the answered label and of the suggested one, 0 to 1; of several, the least.
-    """
-
-    labels: tuple[str, ...]
-    suggested: tuple[str, ...]
-    score: float
-    suggested_score: float
-
-
-def find_label_issues(
-    log: LabelLog,
-    index: EmbeddingIndex,
-    *,
-    seed: int = 0,
-    several_labels: bool = False,
-    tell: Tell | None = None,
-) -> tuple[LabelIssue, ...]:
-    """Answers that look wrong, the most suspicious first.
-
-    As ``semisonic suspects`` does for a set of labels, but each answer is judged by a class layer
-    on the vectors of the index that has learned from other recordings only, so nothing is embedded
-    or trained for minutes. Answers that nobody is sure of, and classes that other recordings do
-    not have, are not judged.
-
-    Parameters
-    ----------
-    log : LabelLog
-    index : EmbeddingIndex
-    seed : int
-    several_labels : bool
-        Whether a clip may carry several labels at once.
-    tell : callable, optional
-        Is told how many parts of so many are done.
-
-    Raises
-    ------
-    DataError
-        With answers of fewer than two classes.
-    """
-    known = label_index(log, index, several_labels=several_labels)
-    labelled, matched = known.labelled, known.matched
-    held_out = score_out_of_fold(index, labelled, matched.rows, seed=seed, tell=tell)
-    finite = np.isfinite(held_out.logits).all(axis=1)
-    judged = np.flatnonzero(known.is_verified & held_out.is_known & finite)
-    columns = np.flatnonzero((labelled.targets[judged] > 0).any(axis=0))
-    if len(columns) < 2:
-        return ()
-    target = labelled.targets[np.ix_(judged, columns)].astype(np.int64)
-    logits = torch.from_numpy(held_out.logits[np.ix_(judged, columns)])
-    scores = probabilities(logits, multi_label=several_labels).numpy()
-    found = find_suspects(target if several_labels else target.argmax(axis=1), scores)
-    names = [labelled.classes[k] for k in columns.tolist()]
-    answer_of = dict(zip(matched.rows.tolist(), matched.of_row, strict=True))
-    clips, issues = matched.answers, []
-    for i in found.suspects.tolist():
-        answer = min(answer_of[int(labelled.rows[judged[i]])])
-        said = found.suggested[i]
-        suggested = [int(said)] if found.suggested.ndim == 1 else np.flatnonzero(said).tolist()
-        given = [names.index(name) for name in clips.labels[answer] if name in names]
-        issues.append(
-            LabelIssue(
-                str(clips.file[answer]),
-                float(clips.start_time[answer]),
-                float(clips.end_time[answer]),
-                tuple(clips.labels[answer]),
-                tuple(names[k] for k in suggested),
-                float(min(scores[i][given], default=0.0)),
-                float(min(scores[i][suggested], default=0.0)),
-            )
-        )
-    return tuple(issues)
+    return labelled, matched, tuple(notes)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +12,14 @@ from semisonic.core.errors import DataError, OptionError
 from semisonic.core.seeds import generator
 from semisonic.data.clips import Clips
 from semisonic.labeling.index import NO_CLUSTER
-from semisonic.labeling.nearest import BLOCK_BYTES, nearest, unit
+from semisonic.labeling.nearest import unit
 
 AUTO = "auto"
 HDBSCAN = "HDBSCAN"
 MOST_SAMPLED = {AUTO: 5000, "k-means": 20_000}
-_DIRECTIONS = 30
-_SMALLEST = 5
+MOST_IN_CENTRE = 20_000
+_BLOCK, _DIRECTIONS, _SMALLEST, _STARTS = 2048, 30, 5, 10
 _SMALLEST_SHARE = 0.01
-_STARTS = 10
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class Clusters:
 
 
 def find_clusters(vectors: NDArray[np.float32], how: str, *, seed: int = 0) -> Clusters:
-    """Cluster the rows of an index.
+    """Cluster the rows of an index: k-means, or HDBSCAN, on their principal directions.
 
     Parameters
     ----------
@@ -73,20 +72,41 @@ def find_clusters(vectors: NDArray[np.float32], how: str, *, seed: int = 0) -> C
     DataError
         When there are fewer than 5 rows for "auto".
     """
-    n_clusters = _asked(how, len(vectors))
-    method = AUTO if n_clusters == 0 else "k-means"
-    if n_clusters == 0 and len(vectors) < _SMALLEST:
-        raise DataError(f"clusters: found {len(vectors)} rows, expected at least {_SMALLEST}")
-    n = len(vectors)
-    chosen = np.arange(n)
-    if n > MOST_SAMPLED[method]:
-        rng = generator(seed, "clusters")
-        chosen = np.sort(rng.choice(n, MOST_SAMPLED[method], replace=False))
+    from sklearn import cluster
+    from sklearn.decomposition import PCA
+
+    n, is_auto = len(vectors), how == AUTO
+    if not is_auto and (not how.isdecimal() or int(how) < 2):
+        raise OptionError(f"option 'clusters': found '{how}', expected auto or a number from 2")
+    if not is_auto and int(how) > n:
+        raise OptionError(f"option 'clusters': found {how}, but the index has {n} rows")
+    if is_auto and n < _SMALLEST:
+        raise DataError(f"clusters: found {n} rows, expected at least {_SMALLEST}")
+    chosen, most = np.arange(n), MOST_SAMPLED[AUTO if is_auto else "k-means"]
+    if n > most:
+        chosen = np.sort(generator(seed, "clusters").choice(n, most, replace=False))
     sample = unit(np.asarray(vectors[chosen]))
-    found = _by_size(_cluster(_directions(sample, seed), n_clusters, seed))
-    if len(chosen) < n:
-        found = _joined(vectors, chosen, sample, found)
-    return Clusters(_by_size(found), "k-means" if n_clusters else HDBSCAN, len(chosen))
+    directions = PCA(min(_DIRECTIONS, *sample.shape), svd_solver="randomized", random_state=seed)
+    with np.errstate(invalid="ignore"):  # of vectors that are all the same
+        points = directions.fit_transform(sample.astype(np.float64))
+    smallest = max(_SMALLEST, round(_SMALLEST_SHARE * len(points)))
+    method = (
+        cluster.HDBSCAN(min_cluster_size=smallest, copy=True)
+        if is_auto
+        else cluster.KMeans(int(how), n_init=_STARTS, random_state=seed)
+    )
+    found = np.asarray(method.fit(points).labels_, np.int64)
+    if len(chosen) < n:  # the other rows join the nearest of the sample
+        number = np.empty(n, np.int64)
+        for start in range(0, n, _BLOCK):
+            near = unit(np.asarray(vectors[start : start + _BLOCK])) @ sample.T
+            number[start : start + _BLOCK] = found[near.argmax(axis=1)]
+        number[chosen] = found
+        found = number
+    names, sizes = np.unique(found[found >= 0], return_counts=True)
+    place = np.full(int(names.max(initial=-1)) + 2, NO_CLUSTER)  # the last one is that of -1
+    place[names[np.argsort(-sizes, kind="stable")]] = np.arange(len(names))
+    return Clusters(place[found], HDBSCAN if is_auto else "k-means", len(chosen))
 
 
 def nearest_to_centres(
@@ -103,28 +123,22 @@ def nearest_to_centres(
         The recording of each row.
     k : int
     """
-    n_clusters = int(number.max(initial=-1)) + 1
-    centres = np.zeros((n_clusters, vectors.shape[1]), np.float64)
-    size = max(1, BLOCK_BYTES // (4 * vectors.shape[1]))
-    for start in range(0, len(vectors), size):
-        block, of = unit(np.asarray(vectors[start : start + size])), number[start : start + size]
-        np.add.at(centres, of[of >= 0], block[of >= 0].astype(np.float64))
     result = []
-    for cluster, centre in enumerate(centres):
+    for cluster in range(int(number.max(initial=-1)) + 1):
         rows = np.flatnonzero(number == cluster)
-        order = rows[nearest(vectors[rows], centre, min(len(rows), 20 * k)).rows[0]] if k else []
+        rows = rows[:: -(-len(rows) // MOST_IN_CENTRE)]
+        table = unit(np.asarray(vectors[rows]))
+        order = rows[np.argsort(-(table @ table.mean(axis=0)), kind="stable")].tolist()
         first: dict[str, int] = {}
         for row in order:
-            first.setdefault(str(group[row]), int(row))
+            first.setdefault(str(group[row]), row)
         apart = list(first.values())[:k]
-        more = [int(row) for row in order if int(row) not in apart]
-        result.append([*apart, *more][:k])
+        result.append([*apart, *(row for row in order if row not in set(apart))][:k])
     return result
 
 
-@dataclass(frozen=True)
-class Agreement:
-    """Clusters against labels, over rows with one label that somebody checked.
+class Agreement(NamedTuple):
+    """Clusters against labels, over rows with one verified label.
 
     Attributes
     ----------
@@ -156,77 +170,21 @@ def agreement(clusters: NDArray[np.int64], clips: Clips) -> Agreement | None:
     clips : Clips
         The rows with their labels.
     """
+    import pandas as pd
     from sklearn.metrics import adjusted_mutual_info_score
 
     usable = clips.is_verified & np.array([len(row) == 1 for row in clips.labels], np.bool_)
     if not usable.any() or len({row[0] for row in clips.labels if row}) < 2:
         return None
-    labels = np.array([row[0] if row else "" for row in clips.labels])
-    common: list[tuple[str, float]] = []
-    right = inside = 0
-    for cluster in range(int(clusters.max(initial=-1)) + 1):
-        counts = Counter(labels[usable & (clusters == cluster)].tolist())
-        total = sum(counts.values())
-        name, most = counts.most_common(1)[0] if counts else ("", 0)
-        common.append((name, most / total if total else float("nan")))
-        right, inside = right + most, inside + total
-    mutual = float(adjusted_mutual_info_score(labels[usable], clusters[usable]))
-    purity = right / inside if inside else float("nan")
-    return Agreement(purity, mutual, tuple(common), int(usable.sum()))
-
-
-def _asked(how: str, n: int) -> int:
-    """The number of clusters, 0 for auto."""
-    if how == AUTO:
-        return 0
-    if not how.isdecimal() or int(how) < 2:
-        raise OptionError(f"option 'clusters': found '{how}', expected auto or a number from 2")
-    if int(how) > n:
-        raise OptionError(f"option 'clusters': found {how}, but the index has {n} rows")
-    return int(how)
-
-
-def _directions(sample: NDArray[np.float32], seed: int) -> NDArray[np.float64]:
-    from sklearn.decomposition import PCA
-
-    method = PCA(min(_DIRECTIONS, *sample.shape), svd_solver="randomized", random_state=seed)
-    with np.errstate(invalid="ignore"):  # of vectors that are all the same
-        found: NDArray[np.float64] = method.fit_transform(sample.astype(np.float64))
-    return found
-
-
-def _cluster(points: NDArray[np.float64], n_clusters: int, seed: int) -> NDArray[np.int64]:
-    from sklearn import cluster
-
-    if n_clusters:
-        means = cluster.KMeans(n_clusters, n_init=_STARTS, random_state=seed).fit(points)
-        return np.asarray(means.labels_, np.int64)
-    smallest = max(_SMALLEST, round(_SMALLEST_SHARE * len(points)))
-    found = cluster.HDBSCAN(min_cluster_size=smallest, copy=True).fit(points)
-    return np.asarray(found.labels_, np.int64)
-
-
-def _joined(
-    vectors: NDArray[np.float32],
-    chosen: NDArray[np.int64],
-    sample: NDArray[np.float32],
-    found: NDArray[np.int64],
-) -> NDArray[np.int64]:
-    """The cluster of every row: that of the nearest row of the sample."""
-    number = np.empty(len(vectors), np.int64)
-    size = 2048
-    for start in range(0, len(vectors), size):
-        block = unit(np.asarray(vectors[start : start + size]))
-        number[start : start + size] = found[(block @ sample.T).argmax(axis=1)]
-    number[chosen] = found
-    return number
-
-
-def _by_size(number: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The same clusters, numbered from the largest."""
-    n = int(number.max(initial=-1)) + 1
-    sizes = np.bincount(number[number >= 0], minlength=n)
-    order = np.argsort(-sizes, kind="stable")
-    place = np.empty(n, np.int64)
-    place[order] = np.arange(n)
-    return np.where(number >= 0, place[number] if n else NO_CLUSTER, NO_CLUSTER)
+    found = clusters[usable]
+    labels = [row[0] for row, used in zip(clips.labels, usable, strict=True) if used]
+    counts = pd.crosstab(found, pd.Series(labels)).reindex(range(int(clusters.max()) + 1))
+    best, total = counts.max(axis=1), counts.sum(axis=1)
+    common = tuple(
+        ("", float("nan")) if not total[c] else (str(counts.loc[c].idxmax()), best[c] / total[c])
+        for c in counts.index
+    )
+    purity = float(best.sum() / total.sum()) if total.sum() else float("nan")
+    return Agreement(
+        purity, float(adjusted_mutual_info_score(labels, found)), common, int(usable.sum())
+    )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -38,6 +38,7 @@ from semisonic.data.sample_store import Stamp, clip_keys, file_stamps
 from semisonic.labeling.embedder import Embedder, Rows, embed_windows, mean_row, open_embedder
 from semisonic.labeling.index import (
     ABOUT,
+    NO_CLUSTER,
     SCORES,
     STORE,
     TABLE,
@@ -161,19 +162,11 @@ def embed(
     where = EngineOptions(engine, address)
     # As the command line does, so that the same values are refused with the same words.
     check(EmbedOptions(Path(), (), folder, per=per, hop=hop, batch_size=batch_size, where=where))
+    how: dict[str, Any] = {"per": per, "hop": hop, "batch_size": batch_size, "workers": workers}
     with open_engine(where) as opened:
+        embedder = open_embedder(model)
         return make_index(
-            open_embedder(model),
-            named,
-            folder,
-            per=per,
-            hop=hop,
-            labels=labels,
-            group=group,
-            batch_size=batch_size,
-            device=device,
-            workers=workers,
-            engine=opened,
+            embedder, named, folder, labels, group, opened, device=device, **how
         ).index
 
 
@@ -199,18 +192,10 @@ def run_embed(options: EmbedOptions) -> EmbedResult:
         check_folder(options.output, "an index", {STORE})
     embedder = open_embedder(options.model)
     with placed(options.output) as folder, open_engine(options.where) as engine:
+        names = ("per", "hop", "batch_size", "device", "workers")
+        how = {name: getattr(options, name) for name in names}
         result = make_index(
-            embedder,
-            options.files,
-            folder,
-            per=options.per,
-            hop=options.hop,
-            labels=options.labels,
-            group=options.group,
-            batch_size=options.batch_size,
-            device=options.device,
-            workers=options.workers,
-            engine=engine,
+            embedder, options.files, folder, options.labels, options.group, engine, **how
         )
     return replace(result, place=options.output)
 
@@ -219,15 +204,15 @@ def make_index(
     embedder: Embedder,
     files: Iterable[str | PathLike[str]] | Clips,
     folder: Path,
+    labels: str = "none",
+    group: str = "auto",
+    engine: Engine = LOCAL_ENGINE,
     *,
     per: str = WINDOW,
     hop: float | None = None,
-    labels: str = "none",
-    group: str = "auto",
     batch_size: int = BATCH_SIZE,
     device: str = "auto",
     workers: int | None = None,
-    engine: Engine = LOCAL_ENGINE,
 ) -> EmbedResult:
     """Make an index, or add to one, with a model at hand; see :func:`embed`.
 
@@ -249,12 +234,30 @@ def make_index(
     _check_same(folder, identity)
     keys = clip_keys(clips)
     with ArrayCache.open(folder / STORE, "embeddings", identity, embedder.dtype) as cache:
-        work = partial(
-            _embed_group, embedder, per, {"hop": hop, "batch_size": batch_size, "device": device}
-        )
-        stamps = file_stamps(clips)
+        stamps = file_stamps(clips)  # the folder that they are named from is there now
         rest = _missing(cache, clips, keys, stamps)
-        _embed_missing(cache, clips, keys, stamps, rest, work, engine, device, workers)
+        groups = list(_groups(clips, stamps, rest))
+        parts = (clips[np.array(group)] for group in groups)
+        worth = WORTH_PROCESSES if choose_device(device).type == "cpu" else len(rest) + 1
+        engine = engine_for(engine, len(rest), worth, workers)
+        place = device if engine.in_threads or device != "auto" else "cpu"
+        work = partial(_embed_group, embedder, per, hop, batch_size, place)
+        with ExitStack() as stack:
+            n = len(clips)
+            shown = stack.enter_context(bar(n, "embed", "clip", initial=n - len(rest)))
+            found: Iterator[list[tuple[Rows, str]]] = map(partial(work, workers), parts)
+            if not engine.in_threads:
+                make: Any = partial(partial, work, 1)
+                calls = stack.enter_context(engine.calls(make, workers=workers, device=place))
+                found = in_order(calls, parts)
+            for some, embedded in zip(groups, found, strict=True):
+                cache.add(
+                    *(
+                        (keys[row], stamps[row], rows, {"reason": why, **_described(clips, row)})
+                        for row, (rows, why) in zip(some, embedded, strict=True)
+                    )
+                )
+                shown.update(len(some))
         reasons = {key: rows.about["reason"] for key, _, rows in cache.items()}
         _publish(folder, cache, embedder, {"per": per, "hop": hop})
     bad = tuple((name, reasons[k]) for k, name in zip(keys, clips.ids, strict=True) if reasons[k])
@@ -313,49 +316,19 @@ def _missing(
     return rest
 
 
-def _embed_missing(
-    cache: ArrayCache,
-    clips: Clips,
-    keys: Sequence[Key],
-    stamps: Sequence[Stamp],
-    rest: list[int],
-    work: Any,
-    engine: Engine,
+def _embed_group(
+    embedder: Embedder,
+    per: str,
+    hop: float | None,
+    batch_size: int,
     device: str,
     workers: int | None,
-) -> None:
-    """Embed clips group by group, in their order: by processes where it is worth it."""
-    groups = list(_groups(clips, stamps, rest))
-    parts = (clips[np.array(group)] for group in groups)
-    worth = WORTH_PROCESSES if choose_device(device).type == "cpu" else len(rest) + 1
-    engine = engine_for(engine, len(rest), worth, workers)
-    with ExitStack() as stack:
-        shown = stack.enter_context(
-            bar(len(clips), "embed", "clip", initial=len(clips) - len(rest))
-        )
-        found: Iterator[list[tuple[Rows, str]]]
-        if engine.in_threads:
-            found = map(partial(work, workers), parts)
-        else:
-            alone = "cpu" if device == "auto" else device
-            make: Any = partial(partial, work, 1)
-            calls = stack.enter_context(engine.calls(make, workers=workers, device=alone))
-            found = in_order(calls, parts)
-        for group, embedded in zip(groups, found, strict=True):
-            cache.add(
-                *(
-                    (keys[row], stamps[row], rows, {"reason": reason, **_described(clips, row)})
-                    for row, (rows, reason) in zip(group, embedded, strict=True)
-                )
-            )
-            shown.update(len(group))
-
-
-def _embed_group(
-    embedder: Embedder, per: str, how: Mapping[str, Any], workers: int | None, clips: Clips
+    clips: Clips,
 ) -> list[tuple[Rows, str]]:
     """The rows of each clip, or why it has none."""
-    found = embed_windows(embedder, clips, workers=workers, **how)
+    found = embed_windows(
+        embedder, clips, hop=hop, batch_size=batch_size, device=device, workers=workers
+    )
     return [(mean_row(rows) if per == CLIP and len(rows) else rows, why) for rows, why in found]
 
 
@@ -411,7 +384,7 @@ def _publish(folder: Path, cache: ArrayCache, embedder: Embedder, windows: dict[
         classes=tuple(sorted({label for names in labels for label in names})),
         name="recordings",
     )
-    table = IndexTable(clips, predicted.astype(np.str_), score)
+    table = IndexTable(clips, predicted.astype(np.str_), score, np.full(len(rows), NO_CLUSTER))
     if (folder / TABLE).is_file():
         table = table.with_clusters_of(IndexTable.read(folder / TABLE, folder.resolve(), ""))
     table.write(folder / TABLE)

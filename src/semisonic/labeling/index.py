@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
@@ -24,7 +24,7 @@ from semisonic.data.windows import clip_durations
 from semisonic.features.frontend import make_extractor
 from semisonic.labeling.embedder import Embedder, open_embedder
 from semisonic.labeling.nearest import Hit, Nearest, find_hits, nearest
-from semisonic.labeling.options import COSINE, WINDOW
+from semisonic.labeling.options import WINDOW
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,19 +47,7 @@ def shown_names(files: Iterable[str]) -> dict[str, str]:
 
 NO_CLUSTER = -1
 _TEXTS = ("file", "label", "predicted", "group", "label_type")
-_COLUMNS = (
-    "row",
-    "file",
-    "start_time",
-    "end_time",
-    "label",
-    "predicted",
-    "score",
-    "cluster",
-    "group",
-    "fold",
-    "label_type",
-)
+_NUMBERS = ("row", "start_time", "end_time", "score", "cluster", "fold")
 
 
 @dataclass(frozen=True)
@@ -81,11 +69,7 @@ class IndexTable:
     clips: Clips
     predicted: NDArray[np.str_]
     score: NDArray[np.float64]
-    cluster: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-
-    def __post_init__(self) -> None:
-        if not len(self.cluster):
-            object.__setattr__(self, "cluster", np.full(len(self.score), NO_CLUSTER))
+    cluster: NDArray[np.int64]
 
     def with_clusters_of(self, before: IndexTable) -> IndexTable:
         """The clusters of an earlier table, for the rows that were there."""
@@ -101,25 +85,22 @@ class IndexTable:
 
     def write(self, path: Path) -> None:
         """Write the table, whole or not at all."""
-        write_csv(path, _COLUMNS, self._rows(), errors="surrogateescape")
-
-    def _rows(self) -> Iterator[list[object]]:
-        clips = self.clips
-        for row, (file, start, end) in enumerate(self.keys()):
-            best, cluster = str(self.predicted[row]), int(self.cluster[row])
-            yield [
-                row,
-                file,
-                start,
-                end,
-                LABEL_SEPARATOR.join(clips.labels[row]),
-                best,
-                f"{self.score[row]:.4f}" if best else "",
-                "" if cluster == NO_CLUSTER else cluster,
-                str(clips.group[row]),
-                int(clips.fold[row]) or "",
-                str(clips.label_type[row]),
-            ]
+        file, start, end = zip(*self.keys(), strict=True) if len(self.score) else ((), (), ())
+        table = {
+            "row": range(len(self.score)),
+            "file": file,
+            "start_time": start,
+            "end_time": end,
+            "label": map(LABEL_SEPARATOR.join, self.clips.labels),
+            "predicted": self.predicted.tolist(),
+            "score": ["" if np.isnan(score) else f"{score:.4f}" for score in self.score],
+            "cluster": ["" if c == NO_CLUSTER else c for c in self.cluster.tolist()],
+            "group": self.clips.group.tolist(),
+            "fold": [fold or "" for fold in self.clips.fold.tolist()],
+            "label_type": self.clips.label_type.tolist(),
+        }
+        rows = zip(*table.values(), strict=True)
+        write_csv(path, list(table), rows, errors="surrogateescape")
 
     @classmethod
     def read(cls, path: Path, root: Path, name: str) -> IndexTable:
@@ -147,34 +128,30 @@ class IndexTable:
                 dtype=dict.fromkeys(_TEXTS, object),
                 keep_default_na=False,
                 encoding_errors="surrogateescape",
-                na_values={column: [""] for column in ("score", "cluster", "fold")},
+                na_values={column: [""] for column in _NUMBERS},
             )
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path}: cannot be read as the table of an index: {error}") from error
-        missing = [column for column in _COLUMNS if column not in frame.columns]
-        if missing or frame["row"].tolist() != list(range(len(frame))):
-            what = f"no column '{missing[0]}'" if missing else "rows that are not numbered in order"
-            raise DataError(f"{path}: found {what}; 'semisonic embed' writes the table anew")
-        text = {column: [unguarded(cell) for cell in frame[column]] for column in _TEXTS}
+            text = {column: [unguarded(cell) for cell in frame[column]] for column in _TEXTS}
+            number = {column: frame[column].to_numpy(np.float64) for column in _NUMBERS}
+        except (OSError, ValueError, KeyError) as error:
+            raise DataError(
+                f"{path}: cannot be read as the table of an index ({error}); 'semisonic embed' "
+                "writes it anew"
+            ) from error
         labels = tuple(tuple(filter(None, cell.split(LABEL_SEPARATOR))) for cell in text["label"])
         clips = Clips(
             root=root,
             file=np.array(text["file"], np.str_),
-            start_time=frame["start_time"].to_numpy(np.float64),
-            end_time=frame["end_time"].to_numpy(np.float64),
+            start_time=number["start_time"],
+            end_time=number["end_time"],
             labels=labels,
             group=np.array(text["group"], np.str_),
-            fold=frame["fold"].fillna(0).to_numpy(np.int64),
+            fold=np.nan_to_num(number["fold"]).astype(np.int64),
             classes=tuple(sorted({label for row in labels for label in row})),
             name=name,
             label_type=np.array(text["label_type"], np.str_),
         )
-        return cls(
-            clips,
-            np.array(text["predicted"], np.str_),
-            frame["score"].to_numpy(np.float64),
-            frame["cluster"].fillna(NO_CLUSTER).to_numpy(np.int64),
-        )
+        cluster = np.nan_to_num(number["cluster"], nan=NO_CLUSTER).astype(np.int64)
+        return cls(clips, np.array(text["predicted"], np.str_), number["score"], cluster)
 
 
 # ``EmbeddingIndex``: vectors of recordings on the disk, to look up and to look at.
@@ -325,7 +302,9 @@ class EmbeddingIndex:
             end_time=rows.start_time + lengths,
         )
         n = len(rows)
-        IndexTable(named, np.full(n, ""), np.full(n, np.nan)).write(place / TABLE)
+        IndexTable(named, np.full(n, ""), np.full(n, np.nan), np.full(n, NO_CLUSTER)).write(
+            place / TABLE
+        )
         with replacing(place / VECTORS) as part, part.open("wb") as stream:
             np.save(stream, found)
         about = {
@@ -444,9 +423,9 @@ class EmbeddingIndex:
         hop: float | None = self.about["hop"]
         return hop
 
-    def nearest(self, queries: ArrayLike, k: int = 10, *, by: str = COSINE) -> Nearest:
+    def nearest(self, queries: ArrayLike, k: int = 10) -> Nearest:
         """The nearest rows of some vectors: see :func:`semisonic.labeling.nearest.nearest`."""
-        return nearest(self.vectors, queries, k, by)
+        return nearest(self.vectors, queries, k)
 
     def search(
         self,
@@ -454,7 +433,6 @@ class EmbeddingIndex:
         k: int = 10,
         *,
         sample_rate: int | None = None,
-        by: str = COSINE,
         all_windows: bool = False,
         without_files: Sequence[str] = (),
         without_rows: Sequence[int] = (),
@@ -468,7 +446,6 @@ class EmbeddingIndex:
             (dim,); or with ``sample_rate`` a wave, shape (n_samples,).
         k : int
             Hits.
-        by : {"cosine", "euclidean"}
         all_windows : bool
             Each row is a hit; otherwise rows of a file that touch each other are one.
         without_files : sequence of str
@@ -496,7 +473,7 @@ class EmbeddingIndex:
             vector = np.asarray(query, np.float32)
         else:
             vector = self.embed_wave(query, sample_rate)
-        rows, values = (found[0] for found in self.nearest(vector, len(self), by=by))
+        rows, values = (found[0] for found in self.nearest(vector, len(self)))
         kept = ~left_out[rows]
         return find_hits(self.clips, rows[kept], values[kept], k, merge=not all_windows)
 

@@ -9,10 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from semisonic.core.errors import DataError, OptionError
-from semisonic.core.options import nearest as suggestion
+from semisonic.core.errors import DataError
 from semisonic.data.clips import Clips
-from semisonic.labeling.options import COSINE, MEASURES
 
 BLOCK_BYTES = 16 << 20
 """Of rows that are read at once."""
@@ -26,14 +24,14 @@ class Nearest(NamedTuple):
     ----------
     rows : ndarray of int64, shape (n_queries, k)
     values : ndarray of float32, shape (n_queries, k)
-        Cosine similarity, -1 to 1, or Euclidean distance.
+        Cosine similarity, -1 to 1; 0 of a vector of zeros.
     """
 
     rows: NDArray[np.int64]
     values: NDArray[np.float32]
 
 
-def nearest(vectors: NDArray[np.float32], queries: ArrayLike, k: int, by: str = COSINE) -> Nearest:
+def nearest(vectors: NDArray[np.float32], queries: ArrayLike, k: int) -> Nearest:
     """Find the ``k`` nearest rows exactly; rows are read block by block.
 
     Parameters
@@ -43,18 +41,12 @@ def nearest(vectors: NDArray[np.float32], queries: ArrayLike, k: int, by: str = 
     queries : array of float, shape (n_queries, dim) or (dim,)
     k : int
         As many as there are rows, at most.
-    by : {"cosine", "euclidean"}
-        A vector of zeros has the cosine 0 to everything.
 
     Raises
     ------
     DataError
         When the queries have another length or are not finite.
-    OptionError
-        For another measure.
     """
-    if by not in MEASURES:
-        raise OptionError(f"option 'by': found '{by}'; {suggestion(by, MEASURES)}")
     wanted = np.atleast_2d(np.asarray(queries, np.float32))
     if wanted.ndim != 2 or wanted.shape[1] != vectors.shape[1]:
         raise DataError(
@@ -65,7 +57,7 @@ def nearest(vectors: NDArray[np.float32], queries: ArrayLike, k: int, by: str = 
         raise DataError("query: found a number that is not finite")
     size = max(1, BLOCK_BYTES // (4 * vectors.shape[1]))
     blocks = [
-        _nearness(np.asarray(vectors[start : start + size]), wanted, by)
+        _similarity(np.asarray(vectors[start : start + size]), wanted)
         for start in range(0, len(vectors), size)
     ]
     near = np.concatenate([np.zeros((len(wanted), 0), np.float32), *blocks], axis=1)
@@ -76,20 +68,15 @@ def nearest(vectors: NDArray[np.float32], queries: ArrayLike, k: int, by: str = 
         rows, near = rows[:, kept], near[:, kept]
     order = np.lexsort((rows, -near), axis=1)[:, :k]
     rows, near = (np.take_along_axis(table, order, axis=1) for table in (rows, near))
-    return Nearest(rows, near if by == COSINE else -near)
+    return Nearest(rows, near)
 
 
-def _nearness(
-    block: NDArray[np.float32], queries: NDArray[np.float32], by: str
-) -> NDArray[np.float32]:
-    """How near rows (n, dim) are to queries, shape (n_queries, n): more is nearer."""
-    if by == COSINE:
-        length = np.sqrt(np.einsum("ij,ij->i", block, block))
-        with np.errstate(divide="ignore"):
-            scale = np.where(length > 0, 1 / length, 0).astype(np.float32)
-        return np.asarray((unit(queries) @ block.T) * scale, np.float32)
-    # Distances of differences, not of products: near ones keep all their digits.
-    return np.stack([-np.linalg.norm(block - query, axis=1) for query in queries])
+def _similarity(block: NDArray[np.float32], queries: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The cosine of rows (n, dim) and queries, shape (n_queries, n)."""
+    length = np.sqrt(np.einsum("ij,ij->i", block, block))
+    with np.errstate(divide="ignore"):
+        scale = np.where(length > 0, 1 / length, 0).astype(np.float32)
+    return np.asarray((unit(queries) @ block.T) * scale, np.float32)
 
 
 def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -111,7 +98,7 @@ class Hit:
     row : int
         Its row that is nearest to the query.
     value : float
-        Of that row: cosine similarity or Euclidean distance.
+        Of that row: cosine similarity Euclidean distance.
     n_windows : int
         Rows that were put together.
     """

@@ -54,9 +54,6 @@ class EmbedOptions(DeviceOptions):
 # The options of ``search``. No torch here: the command line reads this file.
 
 
-MEASURES = COSINE, EUCLIDEAN = ("cosine", "euclidean")
-
-
 @dataclass(frozen=True)
 class SearchOptions:
     """Find the recordings that sound like an example."""
@@ -74,7 +71,6 @@ class SearchOptions:
         minimum=0,
     )
     k: int = option(10, "hits", minimum=1, maximum=10_000)
-    by: str = option(COSINE, "what near means", choices=MEASURES)
     all_windows: bool = option(
         False, "each window is a hit; otherwise neighbouring ones of a recording are one"
     )
@@ -89,9 +85,6 @@ class SearchOptions:
 
 
 PROJECTIONS = TSNE, PCA = ("tsne", "pca")
-COLOURS = ("auto", "label", "predicted", "cluster", "group", "file")
-SOUNDS = ("auto", "inside", "link", "none")
-NO_CLUSTERS = ""
 
 
 @dataclass(frozen=True)
@@ -99,9 +92,7 @@ class MapOptions:
     """Draw recordings as points to listen to, those that sound alike near each other."""
 
     index: Path = option(dataclasses.MISSING, "folder that 'embed' wrote")
-    output: Path | None = option(
-        None, "run folder; if not given 'map' in the index, or 'map-2' and so on for other options"
-    )
+    output: Path | None = option(None, "run folder; if not given 'map' in the index")
     projection: str = option(
         TSNE, "tsne keeps neighbours together; pca is linear and quick", choices=PROJECTIONS
     )
@@ -112,22 +103,18 @@ class MapOptions:
         maximum=20_000,
     )
     clusters: str = option(
-        NO_CLUSTERS,
+        "",
         "groups of rows that sound alike, written into the index: a number "
         "(k-means), or auto (HDBSCAN, which leaves outliers without a cluster)",
     )
-    colour: str = option("auto", "what colours mean when the page is opened", choices=COLOURS)
-    sounds: str = option(
-        "auto",
-        "inside: in the page; link: the page plays the recordings where they lie; auto: "
-        "inside as long as megabytes allows",
-        choices=SOUNDS,
-    )
     megabytes: float = option(
-        20.0, "most that sounds in the page may take", unit="MB", minimum=0.0, maximum=500
+        20.0,
+        "most that sounds in the page may take; of more, the page plays the recordings where "
+        "they lie",
+        unit="MB",
+        minimum=0.0,
+        maximum=500,
     )
-    snippet: float = option(3.0, "length of a sound in the page", unit="s", minimum=0.1, maximum=10)
-    nearest: int = option(3, "clips nearest to the centre of each cluster to listen to", minimum=0)
     seed: int = option(0, "seed of everything random", minimum=0)
 
 
@@ -136,17 +123,14 @@ class MapOptions:
 
 MIX = "mix"
 STRATEGIES = (MIX, "uncertain", "typical", "random")
-WITH_SCORES = ("uncertain",)
-"""Strategies that cannot do without a classifier."""
 RANDOM_SHARE = 0.2
-SPREAD = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class QueueOptions:
-    """Which stretches a queue holds."""
+    """Which segments a queue holds."""
 
-    n: int = option(50, "stretches in the queue", minimum=1, maximum=10_000)
+    n: int = option(50, "segments in the queue", minimum=1, maximum=10_000)
     strategy: str = option(
         MIX,
         "mix: uncertain ones that differ from each other (without a classifier: what is typical) "
@@ -160,17 +144,11 @@ class QueueOptions:
         minimum=0.0,
         maximum=1.0,
     )
-    apart: float = option(
-        SPREAD,
-        "time between stretches of one recording, as far as there are others",
-        unit="s",
-        minimum=0.0,
-    )
 
 
 @dataclass(frozen=True)
 class SuggestOptions(QueueOptions, JobOptions):
-    """Say which stretches of recordings to listen to and to label next."""
+    """Say which segments of recordings to listen to and to label next."""
 
     model: Path = option(
         dataclasses.MISSING,
@@ -181,7 +159,7 @@ class SuggestOptions(QueueOptions, JobOptions):
         dataclasses.MISSING,
         "recordings without labels, a table of clips, or the folder of an index",
     )
-    output: Path = option(Path("queue.csv"), "table with the stretches, in the order to listen")
+    output: Path = option(Path("queue.csv"), "table with the segments, in the order to listen")
     log: Path | None = option(
         None,
         "label log, or a table with labels such as a queue that was filled in: what is "
@@ -212,14 +190,11 @@ class ProjectOptions(JobOptions):
     )
     hop: float | None = option(
         None,
-        "step between stretches of long recordings; the encoder's clip length if not given",
+        "step between segments of long recordings; the encoder's clip length if not given",
         unit="s",
         minimum=0.001,
     )
-    clusters: str = option("auto", "groups of stretches: a number, or auto")
-    most_pretrained: int = option(
-        10_000, "windows that the encoder learns to tell apart at most, drawn by chance", minimum=2
-    )
+    clusters: str = option("auto", "groups of segments: a number, or auto")
     several_labels: bool = option(
         False,
         "a clip may carry several labels at once; else an answer has one, and 'project "

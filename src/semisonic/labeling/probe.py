@@ -8,9 +8,10 @@ class layer is solved for, and sure guesses about the pool are learned beside th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.preprocessing import StandardScaler
 
@@ -18,10 +19,16 @@ from semisonic.classifier.config import MethodOptions
 from semisonic.classifier.probe import ABSENT, ClassLine, FloatArray, solve_probe
 from semisonic.core.errors import ModelError
 from semisonic.core.seeds import generator
+from semisonic.data.label_log import Segment
+from semisonic.evaluation.label_errors import find_suspects
 from semisonic.features.frontend import Frontend
+from semisonic.labeling.answers import LabelledRows, label_index
 from semisonic.labeling.embedder import Embedding
 from semisonic.labeling.index import EmbeddingIndex
+from semisonic.labeling.label_log import LabelLog
+from semisonic.models.decision import probabilities
 from semisonic.models.necks import Backbone
+from semisonic.models.registry import create
 from semisonic.models.sound_model import SoundModel
 
 MOST_GUESSED = 2000
@@ -32,40 +39,6 @@ THRESHOLD = 0.7
 Rows = NDArray[np.int64]
 Tell = Callable[[int, int], None]
 """Is told how many parts of so many are done."""
-
-
-@dataclass(frozen=True)
-class LabelledRows:
-    """Rows of an index with labels.
-
-    Attributes
-    ----------
-    rows : ndarray of int64, shape (n,)
-    targets : ndarray of float32, shape (n, n_classes)
-        One where a class is heard.
-    weights : ndarray of float64, shape (n,)
-        1 for a verified label, less for one that nobody is sure of.
-    group : ndarray of str, shape (n,)
-        The recording of each.
-    classes : tuple of str
-    multi_label : bool
-        Whether a clip may carry several labels.
-    """
-
-    rows: Rows
-    targets: NDArray[np.float32]
-    weights: NDArray[np.float64]
-    group: NDArray[np.str_]
-    classes: tuple[str, ...]
-    multi_label: bool
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, keep: NDArray[np.bool_] | Rows) -> LabelledRows:
-        """Some of the rows, with the same classes."""
-        own = ("rows", "targets", "weights", "group")
-        return replace(self, **{name: getattr(self, name)[keep] for name in own})
 
 
 @dataclass(frozen=True)
@@ -113,22 +86,6 @@ def learn_probe(
     return EmbeddingProbe(line, scale, labelled.classes)
 
 
-@dataclass(frozen=True)
-class HeldOutLogits:
-    """What classifiers say of answers that they had not learned.
-
-    Attributes
-    ----------
-    logits : ndarray of float64, shape (n, n_classes)
-        NaN where there are not two recordings.
-    is_known : ndarray of bool, shape (n,)
-        Whether the classifier knew the row's classes at all.
-    """
-
-    logits: FloatArray
-    is_known: NDArray[np.bool_]
-
-
 def score_out_of_fold(
     index: EmbeddingIndex,
     labelled: LabelledRows,
@@ -136,7 +93,7 @@ def score_out_of_fold(
     *,
     seed: int = 0,
     tell: Tell | None = None,
-) -> HeldOutLogits:
+) -> tuple[FloatArray, NDArray[np.bool_]]:
     """Logits of each labelled row by probes that heard nothing of its recording.
 
     Parameters
@@ -148,6 +105,13 @@ def score_out_of_fold(
     seed : int
     tell : callable, optional
         Is told before each part how many of how many are done.
+
+    Returns
+    -------
+    logits : ndarray of float64, shape (n, n_classes)
+        NaN where there are not two recordings.
+    is_known : ndarray of bool, shape (n,)
+        Whether the classifier knew the row's classes at all.
 
     Notes
     -----
@@ -161,7 +125,7 @@ def score_out_of_fold(
     is_known = np.zeros(len(labelled), np.bool_)
     n_groups = len(set(labelled.group.tolist()))
     if n_groups < 2:
-        return HeldOutLogits(logits, is_known)
+        return logits, is_known
     parts = min(n_groups, 10 if len(labelled) < 200 else 5)
     folds = GroupKFold(parts, shuffle=True, random_state=seed)
     for number, (train, test) in enumerate(folds.split(labelled.rows, groups=labelled.group)):
@@ -175,7 +139,7 @@ def score_out_of_fold(
         rest = pool[~np.isin(group[pool], labelled.group[test])]
         probe = learn_probe(index.vectors, labelled[train], rest, seed=seed)
         logits[test] = probe.logits(index.vectors[labelled.rows[test]])
-    return HeldOutLogits(logits, is_known)
+    return logits, is_known
 
 
 def classifier_from(
@@ -228,8 +192,6 @@ def require_probe_fits(name: str, dim: int, shape: Sequence[int]) -> None:
     ModelError
         When it has dense layers between, which no pre-training trains.
     """
-    from semisonic.models.registry import create
-
     body = create(name, (int(shape[0]), int(shape[1]), int(shape[2])))
     if int(body.neck.out_features) != dim or len(list(body.neck.parameters())):
         raise ModelError(
@@ -237,3 +199,85 @@ def require_probe_fits(name: str, dim: int, shape: Sequence[int]) -> None:
             "trained before there are labels; take one whose embedding is its map, such as "
             "'small', or a published encoder"
         )
+
+
+@dataclass(frozen=True)
+class LabelIssue(Segment):
+    """An answer that looks wrong; files are named as the log names them.
+
+    Attributes
+    ----------
+    labels : tuple of str
+        What was answered.
+    suggested : tuple of str
+        What the scores speak for; empty for none of the classes.
+    score, suggested_score : float
+        Of the answered label and of the suggested one, 0 to 1; of several, the least.
+    """
+
+    labels: tuple[str, ...]
+    suggested: tuple[str, ...]
+    score: float
+    suggested_score: float
+
+
+def find_label_issues(
+    log: LabelLog,
+    index: EmbeddingIndex,
+    *,
+    seed: int = 0,
+    several_labels: bool = False,
+    tell: Tell | None = None,
+) -> tuple[LabelIssue, ...]:
+    """Answers that look wrong, the most suspicious first.
+
+    As ``semisonic suspects`` does for a set of labels, but each answer is judged by a class layer
+    on the vectors of the index that has learned from other recordings only, so nothing is embedded
+    or trained for minutes. Answers that nobody is sure of, and classes that other recordings do
+    not have, are not judged.
+
+    Parameters
+    ----------
+    log : LabelLog
+    index : EmbeddingIndex
+    seed : int
+    several_labels : bool
+        Whether a clip may carry several labels at once.
+    tell : callable, optional
+        Is told how many parts of so many are done.
+
+    Raises
+    ------
+    DataError
+        With answers of fewer than two classes.
+    """
+    labelled, matched, _ = label_index(log, index, several_labels=several_labels)
+    logits, is_known = score_out_of_fold(index, labelled, matched.rows, seed=seed, tell=tell)
+    judged = np.flatnonzero(labelled.is_verified & is_known & np.isfinite(logits).all(axis=1))
+    columns = np.flatnonzero((labelled.targets[judged] > 0).any(axis=0))
+    if len(columns) < 2:
+        return ()
+    target = labelled.targets[np.ix_(judged, columns)].astype(np.int64)
+    chosen = torch.from_numpy(logits[np.ix_(judged, columns)])
+    scores = probabilities(chosen, multi_label=several_labels).numpy()
+    found = find_suspects(target if several_labels else target.argmax(axis=1), scores)
+    names = [labelled.classes[k] for k in columns.tolist()]
+    answer_of = dict(zip(matched.rows.tolist(), matched.of_row, strict=True))
+    clips, issues = matched.answers, []
+    for i in found.suspects.tolist():
+        answer = min(answer_of[int(labelled.rows[judged[i]])])
+        said = found.suggested[i]
+        suggested = [int(said)] if found.suggested.ndim == 1 else np.flatnonzero(said).tolist()
+        given = [names.index(name) for name in clips.labels[answer] if name in names]
+        issues.append(
+            LabelIssue(
+                str(clips.file[answer]),
+                float(clips.start_time[answer]),
+                float(clips.end_time[answer]),
+                tuple(clips.labels[answer]),
+                tuple(names[k] for k in suggested),
+                float(min(scores[i][given], default=0.0)),
+                float(min(scores[i][suggested], default=0.0)),
+            )
+        )
+    return tuple(issues)

@@ -19,28 +19,15 @@ from semisonic.core.errors import DataError
 from semisonic.core.files import read_json, write_json
 from semisonic.core.options import check
 from semisonic.data.datasets.load import name_from
-from semisonic.labeling.answers import LabelIssue, find_label_issues, match
+from semisonic.data.label_log import LabelEntry
+from semisonic.labeling.answers import match
 from semisonic.labeling.clusters import nearest_to_centres
 from semisonic.labeling.embedder import open_embedder
 from semisonic.labeling.index import EmbeddingIndex
 from semisonic.labeling.label_log import LabelLog
-from semisonic.labeling.options import (
-    MIX,
-    RANDOM_SHARE,
-    SPREAD,
-    ProjectOptions,
-    QueueOptions,
-)
-from semisonic.labeling.probe import Tell
-from semisonic.labeling.queue import (
-    TYPICAL,
-    Queue,
-    Suggestion,
-    check_page,
-    check_table,
-    take_answers,
-    write_queue_page,
-)
+from semisonic.labeling.options import MIX, RANDOM_SHARE, ProjectOptions, QueueOptions
+from semisonic.labeling.probe import LabelIssue, Tell, find_label_issues
+from semisonic.labeling.queue import TYPICAL, Queue, Suggestion, check_table, take_answers
 from semisonic.labeling.rounds import HistoryRow, LearningRound, learn_round, read_history
 from semisonic.labeling.suggest import CandidatePool, SuggestResult, candidate_pool, choose
 
@@ -152,7 +139,7 @@ class Project:
 
     @cached_property
     def index(self) -> EmbeddingIndex:
-        """The vectors of all stretches."""
+        """The vectors of all segments."""
         return EmbeddingIndex.open(self.folder / INDEX, open_embedder(self.encoder))
 
     @property
@@ -172,22 +159,17 @@ class Project:
         return self.log.current().classes
 
     def pool(self) -> CandidatePool:
-        """All stretches, with the scores of the last classifier if there is one."""
+        """All segments, with the scores of the last classifier if there is one."""
         return candidate_pool(self.model, self.index, self.folder)
 
     def suggest(
-        self,
-        n: int = 20,
-        *,
-        strategy: str = MIX,
-        random_share: float = RANDOM_SHARE,
-        apart: float = SPREAD,
+        self, n: int = 20, *, strategy: str = MIX, random_share: float = RANDOM_SHARE
     ) -> Queue:
         """What to listen to next; files are named as the log names them.
 
         The parameters are those of :func:`semisonic.suggest`.
         """
-        queue = choose(self.pool(), n, strategy, self.seed, self.log, random_share, apart)
+        queue = choose(self.pool(), n, strategy, self.seed, self.log, random_share)
         return self._named(queue)
 
     def learn(self, *, tell: Tell | None = None) -> LearningRound:
@@ -202,7 +184,7 @@ class Project:
         )
 
     def label_issues(self, *, tell: Tell | None = None) -> tuple[LabelIssue, ...]:
-        """Answers that look wrong; see :func:`semisonic.labeling.answers.find_label_issues`."""
+        """Answers that look wrong; see :func:`semisonic.labeling.probe.find_label_issues`."""
         return find_label_issues(
             self.log, self.index, seed=self.seed, several_labels=self.several_labels, tell=tell
         )
@@ -232,7 +214,7 @@ class Project:
             )
 
     def clusters(self, n_typical: int = 3) -> tuple[ProjectCluster, ...]:
-        """Groups of stretches that sound alike, the largest first; for naming by listening.
+        """Groups of segments that sound alike, the largest first; for naming by listening.
 
         An answer about a typical segment is appended to the log as any other, and labels that
         segment only.
@@ -252,7 +234,7 @@ class Project:
         return tuple(found)
 
     def describe(self) -> dict[str, Any]:
-        """Numbers about the project: stretches, answers, classes, the last accuracy."""
+        """Numbers about the project: segments, answers, classes, the last accuracy."""
         current = self.log.current()
         steps = self.history
         return {
@@ -334,28 +316,15 @@ def suggest_in_project(
     project = Project.open(folder)
     own = project.folder / QUEUE
     table = output or own
-    check_page(table)
-    taken = 0
-    if os.path.abspath(table) == os.path.abspath(own) and own.is_file():
-        found = take_answers(
-            project.log,
-            own,
-            annotator=annotator,
-            by_anyone=True,
-            check=project.require_fit,
-        )
-        taken = len(found)
-    else:
-        check_table(table)
-    chosen = project.suggest(
-        wanted.n,
-        strategy=wanted.strategy,
-        random_share=wanted.random_share,
-        apart=wanted.apart,
-    )
-    chosen.write(table, over=True)
-    write_queue_page(table, chosen)
-    return SuggestResult(chosen, table, len(project.index), n_taken=taken)
+    goes_on = os.path.abspath(table) == os.path.abspath(own) and own.is_file()
+    check_table(table, over=goes_on)
+    taken: tuple[LabelEntry, ...] = ()
+    if goes_on:
+        fit = project.require_fit
+        taken = take_answers(project.log, own, annotator=annotator, by_anyone=True, check=fit)
+    chosen = project.suggest(wanted.n, strategy=wanted.strategy, random_share=wanted.random_share)
+    chosen.write(table, over=True, page=True)
+    return SuggestResult(chosen, table, len(project.index), n_taken=len(taken))
 
 
 def learn_in_project(

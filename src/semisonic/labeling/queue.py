@@ -13,7 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.files import write_csv, write_text
@@ -29,9 +31,6 @@ from semisonic.labeling.index import shown_names
 from semisonic.labeling.label_log import LabelLog
 from semisonic.labeling.search import player_of
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 GUESSES = 3
 """Guesses of a row that a table has columns for."""
 RANDOM, UNCERTAIN_REASON, TYPICAL = REASONS = ("random", "uncertain", "typical")
@@ -41,6 +40,8 @@ SOURCE = "suggest:"
 """How the source of an answer from a queue begins; the reason follows."""
 VERB = "suggest"
 """Whose output a queue is, in a project too."""
+MOST = 100
+"""Segments that a page holds; the table has all."""
 
 _COLUMNS = (
     "order",
@@ -107,10 +108,7 @@ class Suggestion(Segment):
 
     def cells(self, order: int) -> list[object]:
         """The row of the table."""
-        guesses: list[object] = []
-        for k in range(GUESSES):
-            name, score = self.guesses[k] if k < len(self.guesses) else ("", None)
-            guesses += [name, "" if score is None else f"{score:.4f}"]
+        guesses = [cell for name, score in self.guesses for cell in (name, f"{score:.4f}")]
         return [
             order,
             self.file,
@@ -118,8 +116,8 @@ class Suggestion(Segment):
             f"{self.end_time:.3f}",
             self.label,
             self.why,
-            *guesses,
-            "" if self.uncertainty != self.uncertainty else f"{self.uncertainty:.4f}",
+            *(guesses + [""] * 2 * GUESSES)[: 2 * GUESSES],
+            "" if np.isnan(self.uncertainty) else f"{self.uncertainty:.4f}",
             "" if self.cluster < 0 else self.cluster,
             self.group,
         ]
@@ -177,21 +175,11 @@ class Queue:
     def __iter__(self) -> Iterator[Suggestion]:
         return iter(self.rows)
 
-    def to_frame(self) -> pd.DataFrame:
-        """The table that :meth:`write` writes, for pandas."""
-        import pandas as pd
-
-        rows = [row.cells(order) for order, row in enumerate(self.rows, start=1)]
-        frame = pd.DataFrame(rows, columns=list(_COLUMNS))
-        texts = ("file", "label", "why", "group")
-        numbers = [n for n in _COLUMNS if n not in texts and not n.startswith("guess")]
-        return frame.assign(**{name: pd.to_numeric(frame[name]) for name in numbers})
-
     def path_of(self, row: Suggestion) -> Path:
         """Where a row's recording lies."""
         return self.root / row.file
 
-    def write(self, path: str | PathLike[str], *, over: bool = False) -> Path:
+    def write(self, path: str | PathLike[str], *, over: bool = False, page: bool = False) -> Path:
         """Write the table, whole or not at all.
 
         Parameters
@@ -199,6 +187,9 @@ class Queue:
         path : path
         over : bool
             In the place of a queue whose answers are in a log.
+        page : bool
+            Write a page beside it, to listen to the segments while the table is filled in. It
+            needs no other file, and may be sent to somebody.
 
         Raises
         ------
@@ -212,7 +203,31 @@ class Queue:
         rows = (row.cells(order) for order, row in enumerate(seen, start=1))
         with writing(target, VERB) as part:
             write_csv(part, _COLUMNS, rows, errors="surrogateescape")
+        if page:
+            with writing(page_of(target), VERB) as part:
+                write_text(part, self._page(target.name))
         return target
+
+    def _page(self, table_name: str) -> str:
+        n_all = count_text(len(self), "segment")
+        report = Report(
+            "queue.j2",
+            "What to listen to",
+            f"{n_all}, numbered as in {table_name}",
+            table_name=table_name,
+            n_most=MOST if len(self) > MOST else 0,
+        )
+        report.players("queue", self._players())
+        return report.html()
+
+    def _players(self) -> Iterator[Player | None]:
+        rows = self.rows[:MOST]
+        names = shown_names([row.file for row in rows])
+        for order, row in enumerate(rows, start=1):
+            guesses = ", ".join(f"{name} {score:.2f}" for name, score in row.guesses)
+            times = f"{row.start_time:.2f} s to {row.end_time:.2f} s"
+            path, name = self.path_of(row), names[row.file]
+            yield player_of(path, row.start_time, row.end_time, f"{order}. ", name, guesses, times)
 
     @classmethod
     def read(cls, path: str | PathLike[str]) -> Queue:
@@ -256,8 +271,13 @@ class Queue:
         return replace(self, root=base, rows=tuple(rows))
 
 
-def check_table(output: Path, *, inputs: Iterable[Path | str] = ()) -> None:
-    """Refuse a place where no queue can be written; called before the work.
+def page_of(table: Path) -> Path:
+    """Where the page of a table of a queue lies: beside it, as ``queue.html``."""
+    return table.with_suffix(".html")
+
+
+def check_table(output: Path, *, inputs: Iterable[Path | str] = (), over: bool = False) -> None:
+    """Refuse a place where no queue, or its page, can be written; called before the work.
 
     Parameters
     ----------
@@ -265,12 +285,17 @@ def check_table(output: Path, *, inputs: Iterable[Path | str] = ()) -> None:
         The table.
     inputs : iterable of path
         What must not be written over.
+    over : bool
+        In the place of a queue whose answers are in a log.
 
     Raises
     ------
     OptionError
         As :func:`semisonic.data.outputs.check_file`, and for a queue that was filled in.
     """
+    check_file(page_of(output), VERB, (".html",))
+    if over:
+        return
     n_filled = 0
     if output.is_file() and not is_own(output, VERB):
         with suppress(DataError):
@@ -331,76 +356,7 @@ def take_answers(
         who = "" if by_anyone else annotator
         if (who, segment.key, tuple(sorted(names)), presence) in held:
             continue
-        rows.append(
-            {
-                "file": segment.file,
-                "start_time": row.start_time,
-                "end_time": row.end_time,
-                "labels": names,
-                "presence": presence,
-                "annotator": annotator,
-                "source": row.source,
-            }
-        )
+        about = {"labels": names, "presence": presence, "annotator": annotator}
+        times = {"start_time": row.start_time, "end_time": row.end_time}
+        rows.append({"file": segment.file, **times, **about, "source": row.source})
     return log.extend(rows)
-
-
-# The page beside a queue: its segments, to be listened to while the table is filled in.
-
-
-MOST = 100
-"""Segments that a page holds; the table has all."""
-
-
-def page_of(table: Path) -> Path:
-    """Where the page of a table of a queue lies: beside it, as ``queue.html``."""
-    return table.with_suffix(".html")
-
-
-def check_page(table: Path) -> None:
-    """Refuse a table beside which something else has the page's name; called before the work.
-
-    Raises
-    ------
-    OptionError
-        As :func:`semisonic.data.outputs.check_file`.
-    """
-    check_file(page_of(table), VERB, (".html",))
-
-
-def write_queue_page(table: Path, queue: Queue) -> Path:
-    """Write the page of a queue beside its table.
-
-    Parameters
-    ----------
-    table : Path
-        Of the queue.
-    queue : Queue
-        What is to be heard. A recording that cannot be read has no player.
-
-    Returns
-    -------
-    Path
-        Of the page; it needs no other file, and may be sent to somebody.
-    """
-    report = Report(
-        "queue.j2",
-        "What to listen to",
-        f"{count_text(len(queue), 'stretch', 'stretches')}, numbered as in {table.name}",
-        table_name=table.name,
-        n_most=MOST if len(queue) > MOST else 0,
-    )
-    report.players("queue", _players(queue))
-    with writing(page_of(table), VERB) as part:
-        write_text(part, report.html())
-    return page_of(table)
-
-
-def _players(queue: Queue) -> Iterator[Player | None]:
-    rows = queue.rows[:MOST]
-    names = shown_names([row.file for row in rows])
-    for order, row in enumerate(rows, start=1):
-        guesses = ", ".join(f"{name} {score:.2f}" for name, score in row.guesses)
-        times = f"{row.start_time:.2f} s to {row.end_time:.2f} s"
-        path, name = queue.path_of(row), names[row.file]
-        yield player_of(path, row.start_time, row.end_time, f"{order}. ", name, guesses, times)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,25 +30,17 @@ from semisonic.data.clips import Clips
 from semisonic.data.events import SegmentKey, segment_key
 from semisonic.data.label_log import LabelEntry
 from semisonic.evaluation.intervals import wilson_by_group
-from semisonic.labeling.answers import IndexLabels, label_index
+from semisonic.labeling.answers import LabelledRows, label_index
 from semisonic.labeling.embedder import Embedder
 from semisonic.labeling.index import EmbeddingIndex
 from semisonic.labeling.label_log import LabelLog
-from semisonic.labeling.probe import (
-    HeldOutLogits,
-    Tell,
-    classifier_from,
-    learn_probe,
-    score_out_of_fold,
-)
+from semisonic.labeling.probe import Tell, classifier_from, learn_probe, score_out_of_fold
 from semisonic.labeling.queue import RANDOM, SOURCE
 from semisonic.labeling.sampling import random_key
 from semisonic.labeling.suggest import INDEX_OF
 from semisonic.models.decision import TEMPERATURE, Decision
 from semisonic.models.model_file import PUBLISHED_WEIGHTS, published_in, read_about, save
 from semisonic.models.sound_model import SoundModel
-
-T = TypeVar("T")
 
 FEWEST_CALIBRATED = 20
 """Answers from which on scores are calibrated by those of classifiers that did not learn them."""
@@ -92,6 +84,13 @@ class AccuracyEstimate:
             return cls(0, 0, float("nan"), 0.0, 1.0, 0)
         ends = wilson_by_group(right, groups)
         return cls(n_right, n, n_right / n, *ends, len(set(groups)))
+
+    @classmethod
+    def from_cells(cls, cells: Mapping[str, str], prefix: str) -> AccuracyEstimate:
+        """From the columns of a table whose names begin so."""
+        kinds: dict[str, Any] = {"n_right": int, "n": int, "n_recordings": int}
+        names = cls.__dataclass_fields__
+        return cls(**{name: kinds.get(name, float)(cells[prefix + name]) for name in names})
 
     def __str__(self) -> str:
         if not self.n:
@@ -212,32 +211,21 @@ class HistoryRow:
     state: str
     notes: tuple[str, ...] = ()
 
-    def cells(self) -> dict[str, str]:
+    def cells(self) -> dict[str, object]:
         """The row of the table, by column."""
-        found = {
-            "time": self.time,
-            "n_answers": str(self.n_answers),
-            "n_classes": str(self.n_classes),
+        found: dict[str, Any] = asdict(self) | {
             "several_labels": "yes" if self.several_labels else "no",
+            "seconds": f"{self.seconds:.2f}",
+            "notes": _BETWEEN.join(self.notes),
         }
         for name, prefix in _ESTIMATES.items():
-            for key, value in asdict(getattr(self, name)).items():
-                found[prefix + key] = str(value) if isinstance(value, int) else f"{value:.4f}"
-        notes = _BETWEEN.join(self.notes)
-        return {**found, "seconds": f"{self.seconds:.2f}", "state": self.state, "notes": notes}
+            for key, value in found.pop(name).items():
+                found[prefix + key] = value if isinstance(value, int) else f"{value:.4f}"
+        return found
 
     @classmethod
     def from_cells(cls, cells: Mapping[str, str]) -> HistoryRow:
-        """Read what :meth:`cells` gave; an error of any kind when it is something else."""
-        estimates = {}
-        for name, prefix in _ESTIMATES.items():
-            n_right, n, n_recordings = (
-                int(cells[prefix + key]) for key in ("n_right", "n", "n_recordings")
-            )
-            accuracy, low, high = (
-                float(cells[prefix + key]) for key in ("accuracy", "low", "high")
-            )
-            estimates[name] = AccuracyEstimate(n_right, n, accuracy, low, high, n_recordings)
+        """Read what :meth:`cells` gave; KeyError or ValueError when it is something else."""
         return cls(
             time=cells["time"],
             n_answers=int(cells["n_answers"]),
@@ -246,7 +234,7 @@ class HistoryRow:
             seconds=float(cells["seconds"]),
             state=cells["state"],
             notes=tuple(filter(None, cells["notes"].split(_BETWEEN))),
-            **estimates,
+            **{name: AccuracyEstimate.from_cells(cells, p) for name, p in _ESTIMATES.items()},
         )
 
 
@@ -263,7 +251,7 @@ def read_history(folder: Path) -> tuple[HistoryRow, ...]:
     for number, cells in enumerate(read_csv(path) if path.exists() else [], start=2):
         try:
             rows.append(HistoryRow.from_cells(cells))
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
+        except (KeyError, ValueError) as error:
             raise DataError(f"{path}, row {number}: not a step of a history ({error})") from error
     return tuple(rows)
 
@@ -279,7 +267,7 @@ class LearningRound:
     ----------
     model : Path
         The classifier's file.
-    known : IndexLabels
+    known : LabelledRows
         What was learned from.
     history : tuple of HistoryRow
         All rows, that of this round the last.
@@ -290,7 +278,7 @@ class LearningRound:
     """
 
     model: Path
-    known: IndexLabels
+    known: LabelledRows
     history: tuple[HistoryRow, ...]
     n_taken: int = 0
     problems: tuple[tuple[str, str], ...] = ()
@@ -308,7 +296,7 @@ class LearningRound:
         lines += [
             f"learned from {count_text(row.n_answers, 'answer')} of "
             f"{count_text(row.n_classes, 'class', 'classes')} in {row.seconds:.1f} s: {counts}",
-            f"accuracy on stretches drawn by chance: {row.by_random}",
+            f"accuracy on segments drawn by chance: {row.by_random}",
             f"accuracy on all answers, each left out in turn: {row.left_out}",
             *row.notes,
             f"model: {self.model}",
@@ -358,19 +346,35 @@ def learn_round(
     """
     began = time.perf_counter()
     place = Path(folder)
-    known = label_index(log, index, several_labels=several_labels)
+    labelled, matched, notes = label_index(log, index, several_labels=several_labels)
     encoder = embedder or index.embedder()
-    labelled, answered = known.labelled, known.matched.rows
-    held_out = score_out_of_fold(index, labelled, answered, seed=seed, tell=tell)
-    pool = np.setdiff1d(np.arange(len(index)), answered)
+    logits, is_known = score_out_of_fold(index, labelled, matched.rows, seed=seed, tell=tell)
+    pool = np.setdiff1d(np.arange(len(index)), matched.rows)
     probe = learn_probe(index.vectors, labelled, pool, seed=seed)
     model = classifier_from(probe, encoder.network, multi_label=several_labels)
-    model.decision = _decision(known, held_out)
-    predicted = _predicted(known, held_out.logits)
-    groups = _by_segment(known, labelled.group.tolist())
-    by_random = accuracy_by_random(log, _by_segment(known, predicted), groups=groups, seed=seed)
+    usable = labelled.is_verified & is_known
+    if usable.sum() >= FEWEST_CALIBRATED:
+        model.decision = _calibrated(labelled[usable], logits[usable])
+    predicted = _predicted(labelled, logits)
+    # By the segments that the log speaks of, as it names them.
+    keys, row_of = _keys(matched.answers), {row: i for i, row in enumerate(labelled.rows.tolist())}
+    of_key = {
+        keys[number]: row_of[row]
+        for row, its in zip(matched.rows.tolist(), matched.of_row, strict=True)
+        for number in its
+        if row in row_of
+    }
+    by_random = accuracy_by_random(
+        log,
+        {key: said for key, i in of_key.items() if (said := predicted[i]) is not None},
+        groups={key: str(labelled.group[i]) for key, i in of_key.items()},
+        seed=seed,
+    )
+    judged = [i for i in np.flatnonzero(labelled.is_verified) if predicted[i] is not None]
+    truth = [{labelled.classes[k] for k in np.flatnonzero(labelled.targets[i])} for i in judged]
+    right = [set(predicted[i] or ()) == names for i, names in zip(judged, truth, strict=True)]
     place.mkdir(parents=True, exist_ok=True)
-    _save(place / MODEL, model, known, index, encoder, seed)
+    _save(place / MODEL, model, index.clips[labelled.rows], index, encoder, seed)
     ids = sorted(entry.id for entry in log.answers())
     row = HistoryRow(
         time=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -378,77 +382,43 @@ def learn_round(
         n_classes=len(labelled.classes),
         several_labels=several_labels,
         by_random=by_random,
-        left_out=_left_out(known, predicted),
+        left_out=AccuracyEstimate.of(right, labelled.group[judged].tolist()),
         seconds=time.perf_counter() - began,
         state=digest(*ids, index.about["model"]["hash"], len(index), seed, several_labels),
-        notes=_notes(known, model),
+        notes=(*notes, *_notes(labelled, model)),
     )
     before = read_history(place)
     if before and before[-1].state == row.state:
         before = before[:-1]
     cells = [one.cells() for one in (*before, row)]
     write_csv(place / HISTORY, list(cells[0]), (one.values() for one in cells))
-    return LearningRound(place / MODEL, known, (*before, row))
+    return LearningRound(place / MODEL, labelled, (*before, row))
 
 
-def _decision(known: IndexLabels, held_out: HeldOutLogits) -> Decision:
-    """A temperature from scores of answers that were left out, when they are enough."""
-    usable = known.is_verified & held_out.is_known
-    if usable.sum() < FEWEST_CALIBRATED:
-        return Decision()
-    targets, several = known.labelled.targets[usable], known.labelled.multi_label
-    target = targets.astype(np.int64) if several else targets.argmax(axis=1)
-    found = fit_calibration(TEMPERATURE, held_out.logits[usable], target, multi_label=several)
+def _calibrated(labelled: LabelledRows, logits: NDArray[np.float64]) -> Decision:
+    """A temperature from scores of answers that were left out."""
+    several = labelled.multi_label
+    target = labelled.targets.astype(np.int64) if several else labelled.targets.argmax(axis=1)
+    found = fit_calibration(TEMPERATURE, logits, target, multi_label=several)
     return Decision(
-        found, note={"fitted on": "answers, each left out in turn", "clips": int(usable.sum())}
+        found, note={"fitted on": "answers, each left out in turn", "clips": len(labelled)}
     )
 
 
-def _predicted(known: IndexLabels, logits: NDArray[np.float64]) -> list[tuple[str, ...] | None]:
+def _predicted(labelled: LabelledRows, logits: NDArray[np.float64]) -> list[tuple[str, ...] | None]:
     """What classifiers that had not learned a row say of it; None where there was none."""
-    classes = known.labelled.classes
     found: list[tuple[str, ...] | None] = []
     for row in logits:
-        best = np.flatnonzero(row > 0) if known.labelled.multi_label else [int(row.argmax())]
-        found.append(tuple(classes[k] for k in best) if np.isfinite(row).all() else None)
+        best = np.flatnonzero(row > 0) if labelled.multi_label else [int(row.argmax())]
+        names = tuple(labelled.classes[k] for k in best)
+        found.append(names if np.isfinite(row).all() else None)
     return found
 
 
-def _by_segment(known: IndexLabels, values: Sequence[T | None]) -> dict[SegmentKey, T]:
-    """Values of labelled rows by the segments that the log speaks of, as it names them."""
-    of_row = dict(zip(known.labelled.rows.tolist(), values, strict=True))
-    matched = known.matched
-    keys = _keys(matched.answers)
-    return {
-        keys[number]: value
-        for row, its in zip(matched.rows.tolist(), matched.of_row, strict=True)
-        if (value := of_row.get(row)) is not None
-        for number in its
-    }
-
-
-def _left_out(known: IndexLabels, predicted: list[tuple[str, ...] | None]) -> AccuracyEstimate:
-    labelled = known.labelled
-    right: list[bool] = []
-    groups: list[str] = []
-    for row, guess in enumerate(predicted):
-        if guess is not None and known.is_verified[row]:
-            truth = {labelled.classes[k] for k in np.flatnonzero(labelled.targets[row])}
-            right.append(set(guess) == truth)
-            groups.append(str(labelled.group[row]))
-    return AccuracyEstimate.of(right, groups)
-
-
 def _save(
-    path: Path,
-    model: SoundModel,
-    known: IndexLabels,
-    index: EmbeddingIndex,
-    encoder: Embedder,
-    seed: int,
+    path: Path, model: SoundModel, clips: Clips, index: EmbeddingIndex, encoder: Embedder, seed: int
 ) -> None:
     """Write the classifier with what it was made from, its encoder's making included."""
-    clips = index.clips[known.labelled.rows]
     parts: dict[str, Any] = {"training": DataPart.of(clips, recording_hashes(clips)).to_dict()}
     if encoder.file is not None:
         encoder_about = read_about(encoder.file)["about"]
@@ -465,20 +435,13 @@ def _save(
     save(path, model, about=about)
 
 
-def _notes(known: IndexLabels, model: SoundModel) -> tuple[str, ...]:
-    notes: list[str] = []
-    if known.matched.n_unmatched:
-        notes.append(f"{known.matched.n_unmatched} answers speak of no stretch of the pool")
-    if known.n_mixed:
-        notes.append(known.mixed_note)
-    once = [name for name, n in known.counts.items() if n < 2]
+def _notes(labelled: LabelledRows, model: SoundModel) -> Iterator[str]:
+    once = [name for name, n in labelled.counts.items() if n < 2]
     if once:
-        notes.append(
-            f"classes with one answer, which counts as wrong when it is left out: {', '.join(once)}"
-        )
+        names = ", ".join(once)
+        yield f"classes with one answer, which counts as wrong when it is left out: {names}"
     if model.decision.is_empty:
-        notes.append(
+        yield (
             f"scores are not calibrated: that takes {FEWEST_CALIBRATED} answers, of classes that "
             "other recordings have, too"
         )
-    return tuple(notes)

@@ -20,7 +20,7 @@ from semisonic.evaluation.report.document import Player, Report, Verdict, clip_p
 from semisonic.labeling.embedder import Embedder, embed_windows
 from semisonic.labeling.index import EmbeddingIndex, shown_names
 from semisonic.labeling.nearest import Hit, unit
-from semisonic.labeling.options import COSINE, SearchOptions
+from semisonic.labeling.options import SearchOptions
 from semisonic.training.run_folder import RunFolder
 
 HITS = "hits.csv"
@@ -50,11 +50,6 @@ class SearchResult:
     options: SearchOptions
     report: Path | None = None
 
-    @property
-    def measure(self) -> str:
-        """What a hit's value is called."""
-        return "similarity" if self.options.by == COSINE else "distance"
-
     def names_of(self, hit: Hit) -> tuple[str, str]:
         """The label and the best class of a hit's nearest row; empty where unknown."""
         label = LABEL_SEPARATOR.join(self.index.clips.labels[hit.row])
@@ -74,7 +69,7 @@ class SearchResult:
     def headers(self) -> list[str]:
         """The names of the table's columns."""
         times = ["start_time", "end_time"]
-        return ["rank", "file", *times, self.measure, "windows", "row", "label", "predicted"]
+        return ["rank", "file", *times, "similarity", "windows", "row", "label", "predicted"]
 
     def summary(self) -> str:
         """For a terminal."""
@@ -120,19 +115,17 @@ def run_search(options: SearchOptions) -> SearchResult:
 
 
 def _search(index: EmbeddingIndex, options: SearchOptions) -> SearchResult:
-    """Look for the mean of the examples; for the cosine each counts the same, however long."""
+    """Look for the mean of the examples; each counts the same, however long its vector is."""
     rows = np.array(options.row, np.int64)
     vectors = [index.row(row)[None] for row in rows.tolist()]
     examples = _examples(index, options.query, options.start, options.end)
     if len(examples):
         embedder = index.embedder(options.model)
         vectors.insert(0, _embedded(embedder, examples, index.hop, options.device))
-    table = np.concatenate(vectors)
     files = {*examples.file.tolist(), *index.clips.file[rows].tolist()}
     hits = index.search(
-        (unit(table) if options.by == COSINE else table).mean(axis=0),
+        unit(np.concatenate(vectors)).mean(axis=0),
         options.k,
-        by=options.by,
         all_windows=options.all_windows,
         without_files=tuple(files) if options.other_files else (),
         without_rows=options.row,
@@ -180,7 +173,6 @@ def _write_page(folder: Path, result: SearchResult) -> Path:
         f"What sounds like the {count_text(n, 'example') if n > 1 else 'example'}",
         f"Looked for in {len(index)} rows of {len(set(index.clips.file.tolist()))} recordings",
         options=options,
-        is_cosine=options.by == COSINE,
         is_cut=len(hits) > MOST_LISTED,
     )
     report.verdict = Verdict(
@@ -188,7 +180,7 @@ def _write_page(folder: Path, result: SearchResult) -> Path:
     )
     report.players("examples", _example_players(result.examples, names))
     report.players("hits", _hit_players(result, names))
-    headers = ["rank", "recording", "start s", "end s", result.measure, "windows", "label"]
+    headers = ["rank", "recording", "start s", "end s", "similarity", "windows", "label"]
     knows = bool(index.about["model"]["classes"])
     report.table(
         "hits",
@@ -223,7 +215,7 @@ def _hit_players(result: SearchResult, names: dict[str, str]) -> Iterator[Player
         label, predicted = result.names_of(hit)
         said = label or (f"sounds like {predicted}" if predicted else "")
         start, end = float(clips.start_time[hit.row]), float(clips.end_time[hit.row])
-        meta = f"{result.measure} {hit.value:.3f}, {hit.start_time:.2f} s to {hit.end_time:.2f} s"
+        meta = f"similarity {hit.value:.3f}, {hit.start_time:.2f} s to {hit.end_time:.2f} s"
         if hit.n_windows > 1:
             meta += f" ({hit.n_windows} windows, the nearest at {start:.2f} s)"
         path = clips.root / hit.file

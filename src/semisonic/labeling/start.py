@@ -41,6 +41,8 @@ from semisonic.training.run_folder import differences
 
 BEGUN = "begun.json"
 AUTO = "auto"
+MOST_PRETRAINED = 10_000
+"""Windows that the encoder learns from at most, drawn by chance."""
 _FEWEST_CLUSTERED = 10
 """Segments from which on groups are looked for."""
 FREE = ("output", "workers", "device", "cache", "recordings")
@@ -82,7 +84,7 @@ class Started:
         n = len(self.project.index)
         lines = [
             f"{count_text(self.n_recordings, 'recording')}, "
-            f"{count_text(n, 'stretch', 'stretches')}, "
+            f"{count_text(n, 'segment', 'segments')}, "
             f"{count_text(self.n_clusters, 'group')} that sound alike",
             *self.notes,
         ]
@@ -90,10 +92,7 @@ class Started:
             n_failed = count_text(len(self.failures), "recording")
             lines.append(f"{n_failed} cannot be used, or not as a whole")
         folder = self.project.folder
-        lines += [
-            f"project: {folder}",
-            f"next: semisonic project suggest {folder}",
-        ]
+        lines += [f"project: {folder}", f"next: semisonic project suggest {folder}"]
         return "\n".join(lines)
 
 
@@ -209,10 +208,11 @@ def _start(folder: Path, options: ProjectOptions, recordings: Path, tell: Tell) 
 def _usable(clips: Clips, scanned: Scan) -> tuple[Clips, list[str]]:
     """The clips without silent recordings and second copies; cuts of one sound are one group."""
     names = [name_from(scanned.root, path) for path in clips.paths]
-    usable = {one.file for one in scanned.recordings}
-    silent = {one.file for one in scanned.recordings if one.measured.silent_share >= 1.0}
+    found = scanned.recordings
+    silent = {*found["file"][found["silent_share"] >= 1.0]}
     copies = {max(p.first, p.second) for p in scanned.duplicates if p.kind == "identical"}
-    kept = [row for row, name in enumerate(names) if name in usable - silent - copies]
+    left = {*found["file"]} - silent - copies
+    kept = [row for row, name in enumerate(names) if name in left]
     place = {names[row]: number for number, row in enumerate(kept)}
     alike = (
         replace(pair, first_row=place[pair.first], second_row=place[pair.second])
@@ -220,9 +220,9 @@ def _usable(clips: Clips, scanned: Scan) -> tuple[Clips, list[str]]:
         if pair.first in place and pair.second in place
     )
     notes = [
-        f"{len(found)} {what} left out: see scan/scan.html"
-        for what, found in (("silent recordings", silent), ("copies of others", copies - silent))
-        if found
+        f"{len(files)} {what} left out: see scan/scan.html"
+        for what, files in (("silent recordings", silent), ("copies of others", copies - silent))
+        if files
     ]
     return group_duplicates(clips[np.array(kept, np.int64)], alike), notes
 
@@ -249,7 +249,7 @@ def _encoder(
     if not isinstance(pool, Clips) or not is_enough:
         return file, [f"{said}; {len(pool)} windows are too few to be told apart"]
     tell(APART)
-    n = min(len(pool), options.most_pretrained)
+    n = min(len(pool), MOST_PRETRAINED)
     rows = generator(options.seed, "pre-trained").choice(len(pool), n, replace=False)
     table = Path(os.path.abspath(folder)) / ENCODER / "heard.csv"
     _write_windows(table, pool[np.sort(rows)])

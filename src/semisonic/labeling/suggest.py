@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -31,16 +30,7 @@ from semisonic.labeling.embed import make_index
 from semisonic.labeling.embedder import open_embedder
 from semisonic.labeling.index import ABOUT, EmbeddingIndex
 from semisonic.labeling.label_log import LabelLog
-from semisonic.labeling.options import (
-    CLIP,
-    MIX,
-    RANDOM_SHARE,
-    SPREAD,
-    STRATEGIES,
-    WINDOW,
-    WITH_SCORES,
-    SuggestOptions,
-)
+from semisonic.labeling.options import CLIP, MIX, RANDOM_SHARE, STRATEGIES, WINDOW, SuggestOptions
 from semisonic.labeling.queue import (
     GUESSES,
     RANDOM,
@@ -48,14 +38,11 @@ from semisonic.labeling.queue import (
     UNCERTAIN_REASON,
     Queue,
     Suggestion,
-    check_page,
     check_table,
     page_of,
-    write_queue_page,
 )
 from semisonic.labeling.sampling import (
     alternating,
-    fill_up,
     interleaved,
     random_order,
     spread_out,
@@ -69,12 +56,11 @@ from semisonic.models.sound_model import SoundModel
 
 INDEX_OF = "embedding"
 """In what a model's file tells of its making: the hash of the model that made its vectors."""
+APART = 30.0
+"""Seconds between rows of one recording, as far as there are others; not in the random part."""
 MOST_LOOKED_AT = 50_000
 """Rows that a strategy looks at; of more, as many drawn by chance."""
-CACHE = ".vectors"
 _BLOCK = 8192
-
-Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -145,11 +131,11 @@ def candidate_pool(
     index = where if isinstance(where, EmbeddingIndex) else None
     if isinstance(where, (str, PathLike)) and (Path(where) / ABOUT).is_file():
         index = EmbeddingIndex.open(where)
-    if model is None and index is None:
-        raise DataError(
-            f"{where}: no index, and no model to make one with; name a model or an encoder"
-        )
-    if model is None and index is not None:
+    if model is None:
+        if index is None:
+            raise DataError(
+                f"{where}: no index, and no model to make one with; name a model or an encoder"
+            )
         return CandidatePool(index.clips, index.vectors, None, (), False, index.cluster)
     embedder = open_embedder(model)
     classifier = embedder.classifier
@@ -219,7 +205,7 @@ class AllAnswered(DataError):
     """Nothing is left to ask about."""
 
     def __init__(self, n: int) -> None:
-        super().__init__(f"all {n} stretches are answered: nothing is left to ask about")
+        super().__init__(f"all {n} segments are answered: nothing is left to ask about")
 
 
 def suggest(
@@ -231,7 +217,6 @@ def suggest(
     seed: int = 0,
     exclude: LabelLog | Clips | None = None,
     random_share: float = RANDOM_SHARE,
-    apart: float = SPREAD,
     folder: str | PathLike[str] | None = None,
     device: str = "auto",
     workers: int | None = None,
@@ -257,8 +242,6 @@ def suggest(
         What has been answered, passed over included: it is not asked again, and counts as labelled.
     random_share : float
         Part of the queue of "mix" that is drawn by chance, 0 to 1: its answers measure.
-    apart : float
-        Seconds between rows of one recording, as far as there are others; not in the random part.
     folder : path, optional
         Keeps vectors that have to be made; a temporary one by default.
     device : str
@@ -293,7 +276,7 @@ def suggest(
                 model, where, Path(folder or temporary), device=device, workers=workers
             )
         )
-        return choose(pool, n, strategy, seed, exclude, random_share, apart)
+        return choose(pool, n, strategy, seed, exclude, random_share)
 
 
 def choose(
@@ -303,10 +286,10 @@ def choose(
     seed: int = 0,
     exclude: LabelLog | Clips | None = None,
     random_share: float = RANDOM_SHARE,
-    apart: float = SPREAD,
 ) -> Queue:
     """As :func:`suggest`, with the same parameters, from a pool at hand."""
-    if strategy in WITH_SCORES and pool.scores is None:
+    has_scores = pool.scores is not None
+    if strategy == UNCERTAIN_REASON and not has_scores:
         raise OptionError(
             f"option 'strategy': '{strategy}' needs the scores of a classifier, and there is "
             "none; take 'mix', 'typical' or 'random'"
@@ -319,63 +302,50 @@ def choose(
     if not len(free):
         raise AllAnswered(len(pool))
     n = min(n, len(free))
-    uncertainties = np.full(len(pool), np.nan)
+    unsure = np.full(len(pool), np.nan)
     if pool.scores is not None:
-        uncertainties = uncertainty(pool.scores, multi_label=pool.multi_label)
-    main = strategy
-    if strategy == MIX:
-        main = UNCERTAIN_REASON if pool.scores is not None else TYPICAL
+        unsure = uncertainty(pool.scores, multi_label=pool.multi_label)
+    main = strategy if strategy != MIX else UNCERTAIN_REASON if has_scores else TYPICAL
     # Before there is a classifier there is nothing to measure.
-    measures = strategy == MIX and pool.scores is not None
+    measures = strategy == MIX and has_scores
     n_random = n if main == RANDOM else round(random_share * n) if measures else 0
     drawn = random_order(pool.clips, free, seed)[:n_random]
     rest = np.setdiff1d(free, drawn)
     if len(rest) > MOST_LOOKED_AT:
         looked_at = generator(seed, "looked at").choice(rest, MOST_LOOKED_AT, replace=False)
         rest = np.sort(looked_at)
-
-    def ordered(most: int) -> Rows:
-        """Rows as the strategy wants them, the most wanted first."""
+    n_main = asked = min(n - n_random, len(rest))
+    chosen = order = np.zeros(0, np.int64)
+    while n_main and len(chosen) < n_main:  # until enough are apart, or there are no others
         if main == TYPICAL:
             both, own = np.r_[labelled, rest], np.arange(len(labelled))
-            return np.asarray(both[typical(np.asarray(pool.vectors[both]), own, most, seed=seed)])
-        if strategy != MIX:
-            return np.asarray(rest[uncertain(uncertainties[rest], most)])
-        vectors = np.asarray(pool.vectors[rest])
-        return np.asarray(rest[uncertain_centres(vectors, uncertainties[rest], most, seed=seed)])
-
-    rows = _spread(ordered, rest, n - n_random, pool.clips, apart, drawn)
-    order = interleaved(rows.tolist(), drawn.tolist())
-    by_luck = set(drawn.tolist())
+            order = both[typical(np.asarray(pool.vectors[both]), own, asked, seed=seed)]
+        elif strategy == MIX:
+            vectors = np.asarray(pool.vectors[rest])
+            order = rest[uncertain_centres(vectors, unsure[rest], asked, seed=seed)]
+        else:
+            order = rest[uncertain(unsure[rest], asked)]
+        chosen = spread_out(order, pool.clips, n_main, apart=APART, beside=drawn.tolist())
+        if asked == len(rest):
+            chosen = np.concatenate([chosen, order[~np.isin(order, chosen)]])[:n_main]
+        asked = min(2 * asked, len(rest))
+    by_chance = set(drawn.tolist())
+    rows = alternating(interleaved(chosen.tolist(), drawn.tolist()), pool.clips)
     return Queue(
         pool.clips.root,
         tuple(
             Suggestion.of_row(
                 pool.clips,
                 row,
-                RANDOM if row in by_luck else main,
+                RANDOM if row in by_chance else main,
                 guesses=pool.guesses(row),
-                uncertainty=float(uncertainties[row]),
+                uncertainty=float(unsure[row]),
                 cluster=int(pool.cluster[row]),
             )
-            for row in alternating(order, pool.clips)
+            for row in rows
         ),
         tuple(f"{file}: {reason}" for file, reason in pool.failures),
     )
-
-
-def _spread(
-    ordered: Callable[[int], Rows], free: Rows, n: int, clips: Clips, apart: float, beside: Rows
-) -> Rows:
-    """The first ``n`` rows of an order that are not close together, if there are others."""
-    n = asked = min(n, len(free))
-    while n:
-        order = ordered(min(asked, len(free)))
-        kept = spread_out(order, clips, n, apart=apart, beside=beside.tolist())
-        if len(kept) == n or asked >= len(free):
-            return fill_up(kept, order, n)
-        asked *= 2
-    return np.zeros(0, np.int64)
 
 
 # ``suggest``: a table of what to listen to next.
@@ -407,7 +377,7 @@ class SuggestResult:
         """For a terminal."""
         why = Counter(row.why for row in self.queue)
         kinds = ", ".join(f"{n} {name}" for name, n in why.most_common())
-        pool = count_text(self.n_pool, "stretch", "stretches")
+        pool = count_text(self.n_pool, "segment")
         files = count_text(len({row.file for row in self.queue}), "recording")
         lines = [
             f"{len(self.queue)} of {pool}, of {files}: {kinds}",
@@ -433,39 +403,20 @@ def run_suggest(options: SuggestOptions) -> SuggestResult:
         When the model's file is missing or damaged.
     """
     check(options)
-    table, device, workers = options.output, options.device, options.workers
-    named = (options.log, options.model, options.data)
-    check_table(table, inputs=[one for one in named if one is not None])
-    check_page(table)
-    answered = _answered(options.log)
-    cache = options.cache or table.with_name(table.name + CACHE)
-    model = options.model
+    table, log, model = options.output, options.log, options.model
+    where: dict[str, Any] = {"device": options.device, "workers": options.workers}
+    check_table(table, inputs=[one for one in (log, model, options.data) if one is not None])
+    answered: LabelLog | Clips | None = None
+    if log is not None:
+        if not log.exists():
+            raise DataError(f"{log}: no such label log; leave --log out for the first queue")
+        answered = LabelLog(log) if is_log(log) else load_clips(log, allow_missing=True)
+    if isinstance(answered, Clips):
+        answered = answered[answered.is_labelled]
     if str(model) == SYNTH:
-        model = synthetic_file(
-            DEFAULT_MODEL, MelOptions(), seed=options.seed, device=device, workers=workers
-        )
-    pool = candidate_pool(model, options.data, cache, device=device, workers=workers)
-    queue = choose(
-        pool,
-        options.n,
-        options.strategy,
-        options.seed,
-        answered,
-        options.random_share,
-        options.apart,
-    )
-    queue.write(table)
-    write_queue_page(table, queue)
+        model = synthetic_file(DEFAULT_MODEL, MelOptions(), seed=options.seed, **where)
+    cache = options.cache or table.with_name(table.name + ".vectors")
+    pool = candidate_pool(model, options.data, cache, **where)
+    queue = choose(pool, options.n, options.strategy, options.seed, answered, options.random_share)
+    queue.write(table, page=True)
     return SuggestResult(queue, table, len(pool), pool.failures)
-
-
-def _answered(log: Path | None) -> LabelLog | Clips | None:
-    """What is not asked again: a log, or the labelled rows of a table."""
-    if log is None:
-        return None
-    if not log.exists():
-        raise DataError(f"{log}: no such label log; leave --log out for the first queue")
-    if is_log(log):
-        return LabelLog(log)
-    clips = load_clips(log, allow_missing=True)
-    return clips[clips.is_labelled]

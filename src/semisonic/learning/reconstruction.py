@@ -33,11 +33,11 @@ from torch.nn import functional
 
 from semisonic.core.errors import ModelError, OptionError
 from semisonic.learning.objective import BatchLike, Objective
+from semisonic.models.decoders import Decoder
 from semisonic.models.encoder import Trace
 
 if TYPE_CHECKING:
     from semisonic.features.frontend import Standardize
-    from semisonic.models.decoders import Decoder
     from semisonic.models.encoder import Encoder
     from semisonic.models.pretrained import AutoEncoder
 
@@ -219,7 +219,7 @@ def layer_decoder(autoencoder: AutoEncoder, number: int) -> Decoder:
             f"layer-wise pre-training: the decoder '{autoencoder.decoder_name}' sees the maps "
             "that a layer shall repeat; take 'upsample', 'subpixel' or 'unpool'"
         )
-    return type(autoencoder.decoder)(plans[number])
+    return Decoder(plans[number], autoencoder.decoder_name)
 
 
 @torch.no_grad()

@@ -34,7 +34,6 @@ up-sampling while the first layers still get a short way for their gradients.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 
 import torch
@@ -43,8 +42,12 @@ from torch.nn import functional as F
 
 from semisonic.core.errors import ModelError
 from semisonic.core.options import nearest
-from semisonic.models.encoder import ConvStep, DownStep, SameConv, Step, Trace
+from semisonic.models.encoder import ConvStep, DownStep, SameConv, Step, Trace, Undo
 from semisonic.models.notation import Size
+
+DECODERS = ("unpool", "upsample", "subpixel", "unet")
+SKIP_DROPOUT = 0.5
+"""Probability that a skip of a clip is closed in training."""
 
 
 def max_unpool(pooled: Tensor, switches: Tensor, step: DownStep, size: Size) -> Tensor:
@@ -67,54 +70,17 @@ def max_unpool(pooled: Tensor, switches: Tensor, step: DownStep, size: Size) -> 
         A place that is the maximum of several overlapping windows gets their mean, so that
         un-pooling pooled values restores each maximum.
     """
-    if step.overlaps:
-        return _mean_at(pooled, switches, size)
-    if torch.are_deterministic_algorithms_enabled():
-        return _at(pooled, switches, size)  # the kernel below refuses; here no place repeats
-    return F.max_unpool2d(pooled, switches, step.size, step.stride, output_size=size)
-
-
-def _at(pooled: Tensor, switches: Tensor, size: Size) -> Tensor:
     batch, channels = pooled.shape[:2]
-    flat = pooled.new_zeros(batch, channels, size[0] * size[1])
-    return flat.scatter(2, switches.flatten(2), pooled.flatten(2)).view(batch, channels, *size)
-
-
-def _mean_at(pooled: Tensor, switches: Tensor, size: Size) -> Tensor:
-    batch, channels = pooled.shape[:2]
+    if not step.overlaps and not torch.are_deterministic_algorithms_enabled():
+        return F.max_unpool2d(pooled, switches, step.size, step.stride, output_size=size)
     places, values = switches.flatten(2), pooled.flatten(2)
     empty = pooled.new_zeros(batch, channels, size[0] * size[1])
+    if not step.overlaps:  # the kernel above is not deterministic; here no place repeats
+        return empty.scatter(2, places, values).view(batch, channels, *size)
     total = empty.scatter_add(2, places, values)
     with torch.no_grad():
         count = empty.scatter_add(2, places, torch.ones_like(values)).clamp_(min=1)
     return (total / count).view(batch, channels, *size)
-
-
-@dataclass(frozen=True)
-class Level:
-    """Steps down to undo (the last one first), then a convolution."""
-
-    ups: tuple[int, ...]
-    conv: ConvStep | None
-    is_last: bool
-
-
-def mirror(plan: tuple[Step, ...]) -> list[Level]:
-    """The levels of a decoder, from the code to the input."""
-    n_downs = sum(isinstance(step, DownStep) for step in plan)
-    levels, ups = [], list[int]()
-    first_conv = next(i for i, step in enumerate(plan) if isinstance(step, ConvStep))
-    for i in reversed(range(len(plan))):
-        step = plan[i]
-        if isinstance(step, DownStep):
-            n_downs -= 1
-            ups.append(n_downs)
-        elif isinstance(step, ConvStep):
-            levels.append(Level(tuple(ups), step, is_last=i == first_conv))
-            ups = []
-    if ups:  # the encoder opens with pools
-        levels.append(Level(tuple(ups), None, is_last=True))
-    return levels
 
 
 def _fit_size(x: Tensor, size: Size) -> Tensor:
@@ -122,106 +88,6 @@ def _fit_size(x: Tensor, size: Size) -> Tensor:
     x = x[:, :, : size[0], : size[1]]
     below, right = size[0] - x.shape[2], size[1] - x.shape[3]
     return F.pad(x, (0, right, 0, below), mode="replicate") if below or right else x
-
-
-def _repeat_cells(x: Tensor, stride: Size, size: Size) -> Tensor:
-    """Nearest-neighbour up-sampling by whole steps to a size (mel, frame)."""
-    scale = (float(stride[0]), float(stride[1]))
-    return _fit_size(F.interpolate(x, scale_factor=scale, mode="nearest"), size)
-
-
-class Decoder(nn.Module):
-    """Base: runs the levels; a subclass says how a step down is undone.
-
-    Parameters
-    ----------
-    plan : tuple of ConvStep and DownStep
-        The encoder's.
-    """
-
-    needs_switches = False
-    needs_maps = False
-
-    def __init__(self, plan: tuple[Step, ...]) -> None:
-        super().__init__()
-        self.downs = tuple(step for step in plan if isinstance(step, DownStep))
-        self.levels = mirror(plan)
-        self.convs = nn.ModuleList(
-            self.make_conv(level, level.conv) for level in self.levels if level.conv is not None
-        )
-        self.relus = nn.ModuleList(
-            nn.Identity() if level.is_last else nn.ReLU()
-            for level in self.levels
-            if level.conv is not None
-        )
-
-    def make_conv(self, level: Level, mirrored: ConvStep) -> SameConv:
-        """The convolution that undoes one of the encoder."""
-        return SameConv(mirrored.out_channels, mirrored.in_channels, mirrored.kernel)
-
-    def forward(self, code: Tensor, trace: Trace) -> Tensor:
-        """A reconstruction of exactly the size of the encoder's input.
-
-        Parameters
-        ----------
-        code : Tensor, shape (batch, channel, mel, frame)
-        trace : Trace
-            What the encoder recorded for these clips.
-
-        Returns
-        -------
-        Tensor, shape (batch, in_channels, mel, frame)
-        """
-        x = code
-        for number, level in enumerate(self.levels):
-            x = self.run_level(x, level, number, trace)
-        return x
-
-    def run_level(self, x: Tensor, level: Level, number: int, trace: Trace) -> Tensor:
-        """Undo the steps down, then convolve."""
-        for down in level.ups:
-            x = self.up(x, down, trace)
-        return self.convolve(x, level, number)
-
-    def convolve(self, x: Tensor, level: Level, number: int) -> Tensor:
-        """The level's convolution and ReLU, if it has them."""
-        if level.conv is None:
-            return x
-        y: Tensor = self.relus[number](self.convs[number](x))
-        return y
-
-    def up(self, x: Tensor, down: int, trace: Trace) -> Tensor:
-        """Undo step down number ``down``."""
-        raise NotImplementedError
-
-
-class UnpoolDecoder(Decoder):
-    """Pooled values go back to the places of the maxima; see :mod:`..unpooling`.
-
-    The places carry information past the code, as in the paper: a reconstruction is
-    sharper than the code alone could make it.
-    """
-
-    needs_switches = True
-
-    def up(self, x: Tensor, down: int, trace: Trace) -> Tensor:
-        """Put the values back to the places of the maxima."""
-        undo = trace.downs[down]
-        if undo.switches is None:
-            raise ModelError("the decoder 'unpool' needs the encoder's switches, found none")
-        return max_unpool(x, undo.switches, self.downs[down], undo.size)
-
-
-class UpsampleDecoder(Decoder):
-    """Every cell is repeated; what a window dropped at an edge repeats the last one.
-
-    The seed filled such edges with zeros, which are not silence but the mean level once
-    features are standardised.
-    """
-
-    def up(self, x: Tensor, down: int, trace: Trace) -> Tensor:
-        """Repeat the cells to the size before the step down."""
-        return _repeat_cells(x, self.downs[down].stride, trace.downs[down].size)
 
 
 def shuffle_cells(x: Tensor, stride: Size) -> Tensor:
@@ -247,86 +113,102 @@ class SubPixelConv(SameConv):
             self.bias.copy_(self.bias[:: self.factor].repeat_interleave(self.factor))
 
 
-class SubPixelDecoder(Decoder):
-    """Convolve at the small size, then spread channels over the finer cells."""
-
-    def make_conv(self, level: Level, mirrored: ConvStep) -> SubPixelConv:
-        """A convolution that makes all the finer cells at once."""
-        factor = prod(prod(self.downs[down].stride) for down in level.ups)
-        return SubPixelConv(mirrored, factor)
-
-    def run_level(self, x: Tensor, level: Level, number: int, trace: Trace) -> Tensor:
-        """Convolve, then undo the steps down."""
-        x = self.convolve(x, level, number)
-        for down in level.ups:
-            stride, size = self.downs[down].stride, trace.downs[down].size
-            if level.conv is None:
-                x = _repeat_cells(x, stride, size)
-            else:
-                x = _fit_size(shuffle_cells(x, stride), size)
-        return x
-
-
-class UNetDecoder(Decoder):
-    """Up-sampling with skips that are closed at random.
+class Decoder(nn.Module):
+    """The mirror image of an encoder.
 
     Parameters
     ----------
     plan : tuple of ConvStep and DownStep
-    skip_dropout : float
-        Probability that a skip of a clip is closed in training; 1 leaves plain up-sampling,
-        0 an ordinary U-Net.
+        The encoder's.
+    kind : {"unpool", "upsample", "subpixel", "unet"}
+        How a step down is undone; see the module.
 
-    Attributes
-    ----------
-    open_skips : bool
-        Whether all skips are open in evaluation (False at first).
+    Raises
+    ------
+    ModelError
+        For another kind.
     """
 
-    needs_maps = True
+    def __init__(self, plan: tuple[Step, ...], kind: str) -> None:
+        super().__init__()
+        if kind not in DECODERS:
+            raise ModelError(f"unknown decoder '{kind}': {nearest(kind, DECODERS)}")
+        self.kind = kind
+        self.needs_switches, self.needs_maps = kind == "unpool", kind == "unet"
+        self.downs = tuple(step for step in plan if isinstance(step, DownStep))
+        # From the code to the input: steps down to undo, the last first, then a convolution.
+        self.levels: list[tuple[tuple[int, ...], ConvStep | None]] = []
+        ups: list[int] = []
+        n_downs = len(self.downs)
+        for step in reversed(plan):
+            if isinstance(step, DownStep):
+                n_downs -= 1
+                ups.append(n_downs)
+            elif isinstance(step, ConvStep):
+                self.levels.append((tuple(ups), step))
+                ups = []
+        convs = [self._conv(before, conv) for before, conv in self.levels if conv is not None]
+        if ups:  # the encoder opens with pools
+            self.levels.append((tuple(ups), None))
+        self.convs = nn.ModuleList(convs)
+        self.relus = nn.ModuleList([*(nn.ReLU() for _ in convs[1:]), nn.Identity()])
 
-    def __init__(self, plan: tuple[Step, ...], skip_dropout: float = 0.5) -> None:
-        if not 0 <= skip_dropout <= 1:
-            raise ModelError(f"skip_dropout: found {skip_dropout}, expected 0 to 1")
-        self.skip_dropout = skip_dropout
-        self.open_skips = False
-        super().__init__(plan)
-
-    def make_conv(self, level: Level, mirrored: ConvStep) -> SameConv:
-        """A convolution that sees the encoder's map beside the up-sampled one."""
-        down = self.downs[level.ups[-1]] if level.ups else None
-        beside = down.channels if down is not None and down.has_map else 0
+    def _conv(self, ups: tuple[int, ...], mirrored: ConvStep) -> SameConv:
+        """The convolution that undoes one of the encoder."""
+        if self.kind == "subpixel":  # makes all the finer cells at once
+            return SubPixelConv(mirrored, prod(prod(self.downs[up].stride) for up in ups))
+        has_map = self.kind == "unet" and ups and self.downs[ups[-1]].has_map
+        beside = self.downs[ups[-1]].channels if has_map else 0
         return SameConv(mirrored.out_channels + beside, mirrored.in_channels, mirrored.kernel)
 
-    def run_level(self, x: Tensor, level: Level, number: int, trace: Trace) -> Tensor:
-        """Up-sample, put the encoder's map beside, convolve."""
-        for down in level.ups:
-            x = _repeat_cells(x, self.downs[down].stride, trace.downs[down].size)
-        if level.ups and level.conv is not None and self.downs[level.ups[-1]].has_map:
-            beside = trace.downs[level.ups[-1]].map
-            if beside is None:
-                raise ModelError("the decoder 'unet' needs the encoder's maps, found none")
-            x = torch.cat((x, self.gate(beside).to(x.dtype)), dim=1)
-        return self.convolve(x, level, number)
+    def forward(self, code: Tensor, trace: Trace) -> Tensor:
+        """A reconstruction of exactly the size of the encoder's input.
+
+        Parameters
+        ----------
+        code : Tensor, shape (batch, channel, mel, frame)
+        trace : Trace
+            What the encoder recorded for these clips.
+
+        Returns
+        -------
+        Tensor, shape (batch, in_channels, mel, frame)
+
+        Raises
+        ------
+        ModelError
+            When the encoder recorded no switches or maps that are needed.
+        """
+        x = code
+        for number, (ups, conv) in enumerate(self.levels):
+            if conv is not None and self.kind == "subpixel":
+                x = self.relus[number](self.convs[number](x))
+            for up in ups:
+                x = self._undo(x, self.downs[up], trace.downs[up], conv is not None)
+            if conv is not None and self.kind != "subpixel":
+                if self.kind == "unet" and ups and self.downs[ups[-1]].has_map:
+                    beside = trace.downs[ups[-1]].map
+                    if beside is None:
+                        raise ModelError("the decoder 'unet' needs the encoder's maps, found none")
+                    x = torch.cat((x, self.gate(beside).to(x.dtype)), dim=1)
+                x = self.relus[number](self.convs[number](x))
+        return x
+
+    def _undo(self, x: Tensor, down: DownStep, undo: Undo, has_conv: bool) -> Tensor:
+        """The map before a step down."""
+        if self.kind == "unpool":
+            if undo.switches is None:
+                raise ModelError("the decoder 'unpool' needs the encoder's switches, found none")
+            return max_unpool(x, undo.switches, down, undo.size)
+        if self.kind == "subpixel" and has_conv:
+            return _fit_size(shuffle_cells(x, down.stride), undo.size)
+        # Every cell is repeated; what a window dropped at an edge repeats the last one.
+        scale = (float(down.stride[0]), float(down.stride[1]))
+        return _fit_size(F.interpolate(x, scale_factor=scale, mode="nearest"), undo.size)
 
     def gate(self, beside: Tensor) -> Tensor:
-        """The map with the skips of some clips closed."""
+        """A map beside the way up: open for half of the clips in training, else closed."""
         if not self.training:
-            return beside if self.open_skips else torch.zeros_like(beside)
-        is_open = torch.rand(len(beside), 1, 1, 1, device=beside.device) >= self.skip_dropout
+            return torch.zeros_like(beside)
+        is_open = torch.rand(len(beside), 1, 1, 1, device=beside.device) >= SKIP_DROPOUT
         return beside * is_open.to(beside.dtype)
-
-
-DECODERS: dict[str, type[Decoder]] = {
-    "unpool": UnpoolDecoder,
-    "upsample": UpsampleDecoder,
-    "subpixel": SubPixelDecoder,
-    "unet": UNetDecoder,
-}
-
-
-def decoder_class(name: str) -> type[Decoder]:
-    """The class of a decoder by its name."""
-    if name not in DECODERS:
-        raise ModelError(f"unknown decoder '{name}': {nearest(name, DECODERS)}")
-    return DECODERS[name]

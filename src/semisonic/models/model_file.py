@@ -41,7 +41,7 @@ _LIMITS = {_SETTINGS: 8 << 20, _WEIGHTS: 2 << 30, _CARD: 8 << 20}  # bytes
 _DTYPES = {torch.float32, torch.int64, torch.bool}
 _TYPES: dict[str, dict[str, type | tuple[type, ...]]] = {
     "classifier": {"classes": list, "multi_label": bool, "dropout": (int, float)},
-    "autoencoder": {"decoder": str, "skip_dropout": (int, float)},
+    "autoencoder": {"decoder": str},
     "encoder": {},
 }
 """By kind, what the description holds beside what all have."""
@@ -349,7 +349,6 @@ def save_encoder(
     if isinstance(pretrained, AutoEncoder):
         settings["kind"] = "autoencoder"
         settings["decoder"] = pretrained.decoder_name
-        settings["skip_dropout"] = pretrained.skip_dropout
     write(path, settings, pretrained.state_dict(), write_card(pretrained, about))
 
 
@@ -384,7 +383,6 @@ def load_encoder(
             pretrained = AutoEncoder(
                 body.encoder,
                 settings["decoder"],
-                skip_dropout=settings["skip_dropout"],
                 frontend=frontend,
                 name=body.name,
             )

@@ -14,7 +14,7 @@ from semisonic.core.errors import ModelError, OptionError
 from semisonic.core.options import nearest
 from semisonic.features.frontend import Frontend
 from semisonic.features.options import MelOptions
-from semisonic.models.decoders import Decoder, UNetDecoder, decoder_class
+from semisonic.models.decoders import Decoder
 from semisonic.models.encoder import Encoder
 from semisonic.models.necks import Neck
 from semisonic.models.registry import create
@@ -113,8 +113,6 @@ class AutoEncoder(PretrainedEncoder):
         Its weights stay as they are.
     decoder : {"unpool", "upsample", "subpixel", "unet"}
         See :mod:`semisonic.models.decoders`.
-    skip_dropout : float
-        For "unet": probability that a skip of a clip is closed in training.
     seed : int
         Of the decoder's initial weights.
     frontend : Frontend or None
@@ -123,30 +121,22 @@ class AutoEncoder(PretrainedEncoder):
         The registered name or the architecture of the encoder; needed to save.
     """
 
-    decoder: Decoder
-
     def __init__(
         self,
         encoder: Encoder,
         decoder: str = "unpool",
         *,
-        skip_dropout: float = 0.5,
         seed: int = 0,
         frontend: Frontend | None = None,
         name: str = "",
     ) -> None:
         super().__init__(encoder, frontend=frontend, name=name)
-        kind = decoder_class(decoder)
-        encoder.require_mirror()
-        if kind.needs_switches:
-            encoder.require_switches()
         self.decoder_name = decoder
-        self.skip_dropout = skip_dropout
+        encoder.require_mirror()
         with undisturbed():
-            if kind is UNetDecoder:
-                self.decoder = UNetDecoder(encoder.plan, skip_dropout)
-            else:
-                self.decoder = kind(encoder.plan)
+            self.decoder = Decoder(encoder.plan, decoder)
+            if self.decoder.needs_switches:
+                encoder.require_switches()
             initialise(self.decoder, seed, "decoder.")
 
     def forward(self, x: Tensor) -> Tensor:
@@ -181,7 +171,6 @@ def build_autoencoder(
     *,
     decoder: str = "unpool",
     standardize: str = "global",
-    skip_dropout: float = 0.5,
     seed: int = 0,
 ) -> AutoEncoder:
     """A new auto-encoder with its front end.
@@ -197,8 +186,6 @@ def build_autoencoder(
     decoder : {"unpool", "upsample", "subpixel", "unet"}
     standardize : {"global", "mel", "none"}
         Fit ``frontend.standardize`` on the training features before training.
-    skip_dropout : float
-        For "unet".
     seed : int
         The initial weights depend on it only.
 
@@ -211,7 +198,6 @@ def build_autoencoder(
     return AutoEncoder(
         plain.encoder,
         decoder,
-        skip_dropout=skip_dropout,
         seed=seed,
         frontend=plain.frontend,
         name=plain.name,

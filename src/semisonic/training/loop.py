@@ -171,7 +171,7 @@ def fit(
     """
     check(options)
     place = choose_device(device)
-    check_streams(objective, streams, place.type)
+    check_streams(objective, streams)
     steps_per_epoch = options.steps_an_epoch(streams[objective.streams[0]].steps_per_epoch)
     options = replace(options, epochs=options.n_epochs(steps_per_epoch))
     world = join(place)

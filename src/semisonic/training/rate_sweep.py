@@ -102,7 +102,7 @@ def sweep_rate(
     """
     check(options)
     place = choose_device(device)
-    check_streams(objective, streams, place.type)
+    check_streams(objective, streams)
     plain = replace(
         options,
         epochs=steps,

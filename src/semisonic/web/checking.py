@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import queue
 import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any
 
 from semisonic.core.errors import AudioError
 
@@ -21,13 +18,12 @@ _BLOCK = 1 << 15
 
 
 class Checker:
-    """Decodes recordings in another process, one after another."""
+    """Decodes recordings, each in a process of its own that may not outlive the app."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._process: subprocess.Popen[str] | None = None
+        self._running: set[subprocess.Popen[str]] = set()
         self._is_closed = False
-        self._answers: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     def check(self, path: Path, name: str, max_seconds: float) -> None:
         """Decode a recording.
@@ -46,61 +42,34 @@ class Checker:
             When it is no recording, damaged, too long, or makes the decoder fail in any way.
         """
         limit = _START_SECONDS + max_seconds / _REAL_TIME_FACTOR
+        command = [sys.executable, "-m", __name__, str(path), str(max_seconds)]
+        quiet = subprocess.DEVNULL
         with self._lock:
-            try:
-                self._ask({"path": str(path), "max_seconds": max_seconds})
-                said: dict[str, Any] = json.loads(self._answers.get(timeout=limit))
-            except queue.Empty:
-                self._end()
-                raise AudioError(name, f"took more than {limit:.0f} s to decode") from None
-            except (OSError, ValueError):
-                self._end()
-                raise AudioError(name, "not audio, or damaged: the decoder failed") from None
-        if said["reason"]:
-            raise AudioError(name, said["reason"])
+            if self._is_closed:
+                raise AudioError(name, "the app was closed")
+            process = subprocess.Popen(
+                command, stdin=quiet, stdout=subprocess.PIPE, stderr=quiet, encoding="utf-8"
+            )
+            self._running.add(process)
+        try:
+            reason, _ = process.communicate(timeout=limit)
+        except subprocess.TimeoutExpired:
+            raise AudioError(name, f"took more than {limit:.0f} s to decode") from None
+        finally:
+            process.kill()
+            process.communicate()
+            self._running.discard(process)
+        if process.returncode:
+            reason = "not audio, or damaged: the decoder failed"
+        if reason:
+            raise AudioError(name, reason)
 
     def close(self) -> None:
-        """End the process, with what it decodes; nothing is checked after that."""
-        self._is_closed = True
-        self._end()
-
-    def _ask(self, what: dict[str, Any]) -> None:
-        process = self._process
-        if self._is_closed:
-            raise ValueError("closed")
-        if process is None or process.poll() is not None:  # not yet, or it was killed
-            self._answers = queue.SimpleQueue()
-            process = self._process = subprocess.Popen(
-                [sys.executable, "-m", __name__],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-                encoding="utf-8",
-            )
-            reading = threading.Thread(target=_read, args=(process, self._answers), daemon=True)
-            reading.start()
-        if process.stdin is not None:
-            process.stdin.write(json.dumps(what) + "\n")
-            process.stdin.flush()
-
-    def _end(self) -> None:
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.wait()
-
-
-def _read(process: subprocess.Popen[str], answers: queue.SimpleQueue[str]) -> None:
-    """Hand on each line, and an empty one at the end."""
-    with contextlib.suppress(OSError, ValueError):
-        for line in process.stdout or ():
-            answers.put(line)
-    answers.put("")
-    for stream in (process.stdin, process.stdout):
-        with contextlib.suppress(OSError):
-            if stream is not None:
-                stream.close()
+        """End what is being decoded; nothing is checked after that."""
+        with self._lock:
+            self._is_closed = True
+            for process in self._running:
+                process.kill()
 
 
 def _decode(path: str, max_seconds: float) -> str:
@@ -132,8 +101,5 @@ def _limit() -> None:
 
 if __name__ == "__main__":
     _limit()
-    for line in sys.stdin:
-        asked = json.loads(line)
-        said = {"reason": _decode(asked["path"], asked["max_seconds"])}
-        sys.stdout.write(json.dumps(said) + "\n")
-        sys.stdout.flush()
+    sys.stdout.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
+    sys.stdout.write(_decode(sys.argv[1], float(sys.argv[2])))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import ipaddress
 import re
 import secrets
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from http.cookies import CookieError, SimpleCookie
@@ -22,11 +21,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 SHORTEST_TOKEN = 16
 """Letters of a token: fewer can be guessed."""
-MOST_WRONG = 10
-"""Wrong tokens of one address that are answered at once."""
-WAIT_SECONDS = 1.0
-"""After those, an address is given one try in so many seconds."""
-_MOST_WAITING = 5
+MOST_WRONG, WAIT_SECONDS = 10, 60.0
+"""Wrong tokens of one address in so many seconds, after which it is turned away."""
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?", re.IGNORECASE)
 OWN_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _SAFE = frozenset({"GET", "HEAD"})
@@ -111,48 +107,27 @@ def _is_address(name: str) -> bool:
 
 
 class Attempts:
-    """Slows down who tries one token after another; no address waits for another one.
+    """Turns away who tries one token after another; other addresses are answered.
 
     Parameters
     ----------
     clock : callable
         Seconds.
-    sleep : callable
-        Waits so many seconds.
     """
 
-    def __init__(
-        self,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
-        self._clock, self._sleep = clock, sleep
-        self._used: dict[str, float] = {}
-        """For each address the time at which all its wrong tokens will be forgotten."""
-        self._waiting: dict[str, int] = {}
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._wrong: list[tuple[float, str]] = []
 
-    async def turn(self, address: str) -> bool:
-        """Wait for the turn of an address; False when too many of it are waiting already."""
+    def too_many(self, address: str) -> bool:
+        """Whether an address gave too many wrong tokens in the last minute."""
         now = self._clock()
-        self._used = {one: until for one, until in self._used.items() if until > now}
-        over = self._used.get(address, now) - now - MOST_WRONG * WAIT_SECONDS
-        if over <= -WAIT_SECONDS:
-            return True
-        if self._waiting.get(address, 0) >= _MOST_WAITING:
-            return False
-        self._waiting[address] = self._waiting.get(address, 0) + 1
-        try:
-            await self._sleep((self._waiting[address] - 1) * WAIT_SECONDS + over + WAIT_SECONDS)
-        finally:
-            self._waiting[address] -= 1
-            if not self._waiting[address]:
-                del self._waiting[address]
-        return True
+        self._wrong = [one for one in self._wrong if now - one[0] < WAIT_SECONDS]
+        return sum(who == address for _, who in self._wrong) >= MOST_WRONG
 
     def wrong(self, address: str) -> None:
         """Count a wrong token."""
-        now = self._clock()
-        self._used[address] = max(now, self._used.get(address, now)) + WAIT_SECONDS
+        self._wrong.append((self._clock(), address))
 
 
 class Guard:
@@ -172,7 +147,7 @@ class Guard:
         headers = Headers(scope=scope)
         refusal = self._refusal(scope, headers)
         if refusal is None and self.rules.token:
-            refusal = await self._without_token(scope, headers)
+            refusal = self._without_token(scope, headers)
         if scope["type"] == "websocket":
             if refusal is not None:
                 await receive()
@@ -201,7 +176,7 @@ class Guard:
             return _refused(403, "the request came from another site")
         return None
 
-    async def _without_token(self, scope: Scope, headers: Headers) -> Response | None:
+    def _without_token(self, scope: Scope, headers: Headers) -> Response | None:
         """The answer to who does not know the token; a right one is put into a cookie.
 
         The cookie is sent when somebody follows a link from a mail or another site (``Lax``);
@@ -212,7 +187,7 @@ class Guard:
         given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
         if given and scope["type"] == "http" and scope["path"] == "/":
             address = str((scope.get("client") or ("",))[0])
-            if not await self._attempts.turn(address):
+            if self._attempts.too_many(address):
                 return PlainTextResponse(
                     "Too many wrong tokens came from your address. Wait a minute and try again.",
                     429,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -60,19 +61,17 @@ class Making:
             [sys.executable, "-m", "semisonic.web.project_worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
             encoding="utf-8",
             errors="replace",
         )
-        self._ask(to_dict(options))
-        self._errors = ""
-        self._reading = [
-            threading.Thread(target=work, name="making", daemon=True)
-            for work in (self._read, self._read_errors)
-        ]
-        for thread in self._reading:
-            thread.start()
+        if self._process.stdin is not None:
+            self._process.stdin.write(json.dumps(to_dict(options), default=str) + "\n")
+            self._process.stdin.flush()
+        self._last_words = ""
+        self._reading = threading.Thread(target=self._read, name="making", daemon=True)
+        self._reading.start()
 
     @property
     def runs(self) -> bool:
@@ -114,33 +113,20 @@ class Making:
             self._process.wait(_PATIENCE)
         except subprocess.TimeoutExpired:
             self._process.kill()
-        for thread in self._reading:
-            thread.join(2.0)
-
-    def _ask(self, options: dict[str, Any]) -> None:
-        if self._process.stdin is not None:
-            self._process.stdin.write(json.dumps(options, default=str) + "\n")
-            self._process.stdin.flush()
+        self._reading.join(2.0)
 
     def _close_input(self) -> None:
-        stream = self._process.stdin
-        if stream is not None and not stream.closed:
-            try:
-                stream.close()
-            except OSError:
-                _log.debug("the process was gone already")
-
-    def _read_errors(self) -> None:
-        """Keep the last words of the process: shown when it ends without telling why."""
-        for line in self._process.stderr or ():
-            self._errors = line.strip() or self._errors
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):  # it was gone already
+                self._process.stdin.close()
 
     def _read(self) -> None:
         last: dict[str, Any] = {}
         for line in self._process.stdout or ():
             try:
                 last = json.loads(line)
-            except ValueError:
+            except ValueError:  # its last words, if it ends without telling why
+                self._last_words = line.strip() or self._last_words
                 continue
             with self._lock:
                 if "step" in last:
@@ -163,7 +149,7 @@ class Making:
         elif "error" in last:
             state, reason = FAILED, last["error"]
         elif not last.get("stopped") and not self._said_stop:
-            state, reason = FAILED, f"ended with status {code}: {self._errors or 'no word'}"
+            state, reason = FAILED, f"ended with status {code}: {self._last_words or 'no word'}"
         with self._lock:
             self._state, self._reason = state, reason
             self._found = {k: v for k, v in last.items() if k != "done"} if state == DONE else {}
@@ -226,7 +212,7 @@ class Projects:
         return [
             *given,
             {"value": AUTO, "title": "Learn from these recordings (best; some minutes)"},
-            {"value": SYNTH, "title": "Learn from made-up sounds only (faster)"},
+            {"value": SYNTH, "title": "Learn from synthetic sounds only (faster)"},
             *(
                 {"value": f"run:{name}", "title": f"That of {name}"}
                 for name, kind in kinds.items()

@@ -14,8 +14,13 @@ from torch import Tensor
 
 from semisonic.core.errors import DataError
 from semisonic.features.augment.time import Gain, Speed, TimeShift, TimeStretch
-from semisonic.features.augment.vocoder import phase_vocoder, read_between_samples, stft
-from semisonic.features.augment.waves import Noise, PitchShift
+from semisonic.features.augment.waves import (
+    Noise,
+    PitchShift,
+    phase_vocoder,
+    read_between_samples,
+    stft,
+)
 from semisonic.features.options import MelOptions
 
 RATE = 16000

@@ -103,15 +103,14 @@ def list_recordings(
             "For a table of clips take 'predict'"
         )
     recordings, failures = [], list(missing)
-    for header in read_headers(clips, clips.file.tolist(), workers, engine):
-        if header.info is None:
-            failures.append((header.file, header.reason))
+    names: list[str] = clips.file.tolist()
+    headers = read_headers(clips.root, names, workers, engine)
+    for file, path, info in zip(names, clips.paths, headers, strict=True):
+        if isinstance(info, str):
+            failures.append((file, info))
             continue
-        path = clips.root / header.file
         identity = digest(url_of(path) or path.resolve(), *stamp_of(path))
-        recordings.append(
-            RecordingFile(clips.root, header.file, identity, header.info.duration, header.reason)
-        )
+        recordings.append(RecordingFile(clips.root, file, identity, info.duration, info.damage))
     return recordings, tuple(failures)
 
 

@@ -303,7 +303,7 @@ def locate(
     tried: list[tuple[int, int, Path, list[list[str]]]] = []
     for i, root in enumerate(roots):
         names = RecordingNames(root)
-        hits = [[file] if os.path.isfile(root / file) else names.find(file) for file in files]
+        hits = [[file] if os.path.isfile(root / file) else _search(names, file) for file in files]
         tried.append((sum(len(hit) != 1 for hit in hits), i, root, hits))
     n_missing, _, root, found = min(tried)
     names_found = [hit[0] if len(hit) == 1 else f for f, hit in zip(files, found, strict=True)]
@@ -319,6 +319,14 @@ def locate(
             raise DataError(_not_found(table, files, row_numbers, found, roots))
         notes.append(f"{n_missing} of {len(files)} files are missing; the table alone was read")
     return Located(root, names_found, notes)
+
+
+def _search(names: RecordingNames, file: str) -> list[str]:
+    """The files that a name may mean; one with folders of ours must not land outside of them."""
+    found = names.find(file)
+    if file.startswith("/") or _DRIVE.match(file):
+        return found
+    return [one for one in found if one.count("/") >= file.count("/")]
 
 
 def _not_found(

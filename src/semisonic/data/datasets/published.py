@@ -19,6 +19,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ from semisonic.data.datasets.layout import (
 )
 from semisonic.data.options import ReadOptions
 from semisonic.data.recording_names import groups_of, known_or_given
-from semisonic.data.tables import Table, TableRow, normalise, read_table
+from semisonic.data.tables import Table, TableRow, normalise, read_table, read_text
 
 _N_SHOWN = 5
 
@@ -410,11 +411,7 @@ def _read_urbansound(
 
 def _events(path: Path) -> Iterator[tuple[float, float, str, str]]:
     """The lines of one file of events: start, end, salience and class."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as text ({error})") from error
-    for number, cells in enumerate(csv.reader(lines), start=1):
+    for number, cells in enumerate(csv.reader(read_text(path).splitlines()), start=1):
         values = [cell.strip() for cell in cells]
         if not any(values) or (number == 1 and values == _EVENT_COLUMNS):
             continue
@@ -690,8 +687,10 @@ def _check_classes(
     trained = {label for row in rows if not row["fold"] for label in row["labels"]}
     names = sorted(found)
     if vocabulary is not None:
-        lines = csv.reader(vocabulary.read_text(encoding="utf-8-sig").splitlines())
-        columns = [[cell.strip() for cell in column] for column in zip(*lines, strict=False)]
+        lines = csv.reader(read_text(vocabulary).splitlines())
+        columns = [
+            [cell.strip() for cell in column] for column in zip_longest(*lines, fillvalue="")
+        ]
         # The column that knows most of those found.
         names = max(columns, key=lambda column: len(found & set(column)), default=[])
         if not found & set(names):

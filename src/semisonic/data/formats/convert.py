@@ -225,7 +225,6 @@ def convert_labels(
             f"formats found: {', '.join(found.formats)}; if they hold the same events, name one "
             "with --read-as (read_as=)"
         )
-    n_labels = len(set(events.label.tolist()) - {""})
     durations: dict[str, float] = {}
     if format == "raven-combined" or rules is not None:
         if root is None:
@@ -238,6 +237,7 @@ def convert_labels(
     if not len(events) and not found.recordings:
         place, reason = failures[0] if failures else (f"{labels}", "no events")
         raise DataError(f"{labels}: nothing can be used. {place}: {reason}")
+    n_labels = len(set(events.label.tolist()) - {""})
     counted = (
         f"{count_text(len(events), 'event')}, {count_text(n_labels, 'label')}, "
         f"{count_text(len(found.recordings), 'recording')} ({', '.join(found.formats)})"

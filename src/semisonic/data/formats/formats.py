@@ -724,7 +724,8 @@ def _parse_label(lines: list[str]) -> Iterator[Row]:
             f"found '{lines[0].strip()}', expected start, end and label with tabs between"
         )
     end = texts.pop(0) if texts and _is_number(texts[0]) else start
-    score = texts.pop() if len(texts) > 1 and texts[-1].strip() and _is_score(texts[-1]) else ""
+    has_score = len(texts) > 1 and _is_number(texts[-1]) and _is_score(texts[-1])
+    score = texts.pop() if has_score else ""
     band = ["", "", ""]
     if len(lines) > 1:
         band = lines[1].split("\t")

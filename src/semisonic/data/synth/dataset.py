@@ -11,7 +11,7 @@ The folder::
     pool/0000/      0000000.flac …
 
 Several labels stand in one cell, joined with ';'. ``true_label`` is there for measuring:
-it has no label noise, and in ``pool.csv`` it names what a learner must not see.
+it has no wrong label, and in ``pool.csv`` it names what a learner must not see.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from semisonic.data.synth.plan import Item, labelled_items, noisy_items, pool_it
 
 NOISY = "noisy.csv"
 FORMAT = 1  # raise when the same options give other sounds
-_ONLY_IN_TABLES = ("clips_per_class", "n_pool", "n_folds", "label_noise", "n_noisy", "noisy_wrong")
+_ONLY_IN_TABLES = ("clips_per_class", "n_pool", "n_folds", "n_noisy", "noisy_wrong")
 
 
 def make_in_cache(options: SynthOptions | None = None, workers: int | None = None) -> Path:
@@ -176,7 +176,7 @@ def load_synth(folder: str | os.PathLike[str], *, true_labels: bool = False) -> 
     folder : path
         Where the set was made.
     true_labels : bool
-        Give the labels without label noise, and give the pool its labels too: for
+        Give the labels without wrong ones, and give the pool its labels too: for
         measuring how well wrong labels were found or labels guessed. A pool clip with
         nothing but sounds outside the classes has no label even then.
 

@@ -11,6 +11,7 @@ from semisonic.data.options import CLASSES, OUTSIDE, SynthOptions
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _SILVER = math.sqrt(2) - 1
+_OUTSIDE_SHARE = 0.2  # of the pool, with sounds that are no class
 _FOLDER_SIZE = 1000  # pool clips in one folder
 
 
@@ -54,7 +55,8 @@ class Take:
 class Item:
     """A row of the set: the file, what it is to hold and what the tables say of it.
 
-    ``labels`` is what a user gets to see, with label noise; ``take.sounds`` is the truth.
+    ``labels`` is what a user gets to see, with wrong ones where nobody checked; ``take.sounds`` is
+    the truth.
     """
 
     file: str
@@ -67,18 +69,13 @@ def labelled_items(options: SynthOptions) -> Iterator[Item]:
     """The labelled clips, class by class."""
     for name in options.classes:
         mixed = _Share(options.seed, f"mixtures {name}", options.mixtures, _GOLDEN)
-        wrong = _Share(options.seed, f"label noise {name}", options.label_noise, _SILVER)
         for i in range(options.clips_per_class):
             r, number = divmod(i, options.clips_per_recording)
             recording = f"{name}-{r:03d}"
             others = _companions(options, recording, number, name) if mixed.has(i) else ()
             take = _take(options, recording, number, (name, *others))
-            labels = take.sounds
-            if wrong.has(i):
-                labels = _mislabelled(options, recording, number, labels)
-            yield Item(
-                f"labelled/{recording}-{number}.flac", take, labels, fold=r % options.n_folds + 1
-            )
+            file = f"labelled/{recording}-{number}.flac"
+            yield Item(file, take, take.sounds, fold=r % options.n_folds + 1)
 
 
 def noisy_items(options: SynthOptions) -> Iterator[Item]:
@@ -103,7 +100,7 @@ def noisy_items(options: SynthOptions) -> Iterator[Item]:
 def pool_items(options: SynthOptions) -> Iterator[Item]:
     """The unlabelled clips; the classes take turns, in an order shuffled every round."""
     outside = (*CLASSES[options.n_classes :], *OUTSIDE)
-    strange = _Share(options.seed, "pool outside", options.pool_outside, _GOLDEN)
+    strange = _Share(options.seed, "pool outside", _OUTSIDE_SHARE, _GOLDEN)
     mixed = _Share(options.seed, "pool mixtures", options.mixtures, _SILVER)
     turn: list[int] = []
     for i in range(options.n_pool):

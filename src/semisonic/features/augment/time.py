@@ -15,7 +15,7 @@ from semisonic.features.augment.base import (
     silent_frames,
     uniform,
 )
-from semisonic.features.augment.vocoder import (
+from semisonic.features.augment.waves import (
     HOP,
     istft,
     phase_vocoder,

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from semisonic.core.errors import DataError, OptionError
-from semisonic.experiments.stages_plan import (
-    FilterOptions,
-    filter_labels,
-    kept_labels,
-    read_decisions,
-    write_decisions,
-)
+from semisonic.experiments.stages import FilterOptions, filter_labels, kept_labels, read_decisions
 
 CLASSES = tuple("abcdefgh")
 
@@ -30,7 +23,7 @@ def decide(options: FilterOptions, n: int = 40):
 
 
 @pytest.mark.parametrize("k", [1, 5, 8])
-def test_a_label_is_kept_when_it_is_among_the_best(k: int) -> None:
+def test_a_label_is_kept_when_it_is_among_the_best(k) -> None:
     """With k = 5 the published rule."""
     clips, labels, scores, found = decide(FilterOptions(top_k=k))
     left = kept_labels(found)
@@ -56,13 +49,11 @@ def test_both_rules_must_agree() -> None:
     assert (found["kept"] == ((found["rank"] <= 3) & (found["score"] >= 0.8))).all()
 
 
-def test_every_decision_is_in_the_table_with_its_reason_and_reads_back_equal(
-    tmp_path: Path,
-) -> None:
+def test_every_decision_is_in_the_table_with_its_reason_and_reads_back_equal(tmp_path) -> None:
     _, labels, _, found = decide(FilterOptions(top_k=2, threshold=0.5))
     assert len(found) == sum(map(len, labels))
     assert found["reason"].all()
-    write_decisions(tmp_path / "decisions.csv", found)
+    found.to_csv(tmp_path / "decisions.csv", index=False)
     pd.testing.assert_frame_equal(read_decisions(tmp_path / "decisions.csv"), found)
 
 
@@ -77,13 +68,10 @@ def test_a_clip_without_a_label_left_is_there_still() -> None:
     assert kept_labels(found) == {"x": ()}
 
 
-def test_wrong_input_is_told(tmp_path: Path) -> None:
+def test_wrong_input_is_told() -> None:
     with pytest.raises(OptionError, match="keep every label"):
         decide(FilterOptions(top_k=0, threshold=0.0))
     with pytest.raises(DataError, match="shape"):
         filter_labels(["x"], [("a",)], np.ones((1, 3)), CLASSES, FilterOptions())
     with pytest.raises(DataError, match="finite"):
         filter_labels(["x"], [("a",)], np.full((1, 8), np.nan), CLASSES, FilterOptions())
-    (tmp_path / "x.csv").write_text("clip,label,kept,reason,rank,score\na,b,perhaps,,1,0.5\n")
-    with pytest.raises(DataError, match="row 2"):
-        read_decisions(tmp_path / "x.csv")
