@@ -190,16 +190,8 @@ def listen(
     """
     opened = model if isinstance(model, SoundModel) else open_model(model)
     live = Playback(source, speed=0.0) if isinstance(source, str | PathLike) else source
-    return Listening(
-        opened,
-        live,
-        options or EventOptions(),
-        began=began,
-        max_lag=max_lag,
-        on_scores=on_scores,
-        save_clips=save_clips,
-        device=device,
-    )
+    events = options or EventOptions()
+    return Listening(opened, live, events, began, max_lag, on_scores, save_clips, device)
 
 
 class Listening:
@@ -217,12 +209,11 @@ class Listening:
         model: SoundModel,
         source: LiveSource,
         options: EventOptions,
-        *,
-        began: datetime | None = None,
-        max_lag: float = 2.0,
-        on_scores: Callable[[WindowScores, datetime], None] | None = None,
-        save_clips: Path | None = None,
-        device: str = "cpu",
+        began: datetime | None,
+        max_lag: float,
+        on_scores: Callable[[WindowScores, datetime], None] | None,
+        save_clips: Path | None,
+        device: str,
     ) -> None:
         check(options)
         self._source, self._on_scores = source, on_scores
