@@ -54,13 +54,6 @@ def test_blocks_of_any_size_are_resampled_as_the_whole(
     np.testing.assert_allclose(streamed, whole, atol=1e-5)
 
 
-def test_a_resampler_begins_anew_after_its_end() -> None:
-    x = np.random.default_rng(0).standard_normal(5000).astype("f4")
-    resampler = LiveResampler(44100, 16000)
-    first = np.concatenate([resampler.push(x), resampler.finish()])
-    np.testing.assert_array_equal(first, np.concatenate([resampler.push(x), resampler.finish()]))
-
-
 class Time:
     """A clock that only sleeping moves."""
 
@@ -155,10 +148,6 @@ def test_half_a_sample_at_the_end_is_left_out_and_said(caplog: pytest.LogCapture
     items = through_pipe(np.arange(10, dtype="<i2").tobytes() + b"x", [])
     assert len(joined(items)) == 10
     assert "ended within a sample: 1 bytes left out" in caplog.text
-
-
-def test_a_pipe_that_closes_at_once_is_an_empty_stream() -> None:
-    assert through_pipe(b"", []) == []
 
 
 @pytest.mark.parametrize(

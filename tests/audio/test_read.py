@@ -11,7 +11,7 @@ import soundfile as sf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semisonic.audio.read import probe, read, read_blocks, read_start
+from semisonic.audio.read import AudioReader, probe, read, read_blocks, read_start
 from semisonic.core.errors import AudioError, OptionError
 
 RATE = 16000
@@ -269,3 +269,12 @@ def test_blocks_fail_as_the_whole_does(tmp_path: Path) -> None:
     path = save(tmp_path / "one.wav", np.array([0.5]), 48000)
     with pytest.raises(AudioError, match="too short"):
         list(read_blocks(path, block_time=1.0, sample_rate=8000))
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "FLOAT"])
+def test_channels_come_in_blocks(tmp_path: Path, subtype: str) -> None:
+    x = np.random.default_rng(0).uniform(-0.9, 0.9, (1000, 2)).astype(np.float32)
+    with AudioReader(save(tmp_path / "a.wav", x, subtype=subtype)) as source:
+        blocks = list(source.channel_blocks(300))
+    assert [block.shape for block in blocks] == [(2, 300)] * 3 + [(2, 100)]
+    np.testing.assert_allclose(np.concatenate(blocks, axis=1), x.T, atol=1e-4)

@@ -59,24 +59,3 @@ def fail(how: str) -> None:
     if how == "bug":
         raise ZeroDivisionError("on purpose")
     os._exit(9)
-
-
-def add_ranks() -> int:
-    """The sum of the numbers of all processes."""
-    import torch
-    from torch import distributed
-
-    from semisonic.training.devices import join
-
-    world = join(torch.device("cpu"))
-    total = torch.tensor(float(world.rank))
-    distributed.all_reduce(total)
-    return int(total)
-
-
-def die_once(mark: Path) -> int:
-    """The second process ends without a word, the first time, while the first waits for it."""
-    if os.environ["RANK"] == "1" and not mark.exists():
-        mark.touch()
-        os._exit(9)
-    return add_ranks()

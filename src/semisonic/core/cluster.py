@@ -30,11 +30,8 @@ RETRIES = 5
 """Times that a call is made again when its node or its process dies."""
 CALLS_PER_CPU = 2
 """Calls under way or ready to begin, so that no processor waits for the driver."""
-TRIES = 3
-"""Times that processes which train together are begun."""
 _LOOK_EVERY = 5.0  # seconds between two looks at the size of the cluster, which may grow
 _KNOCK = 10.0  # seconds for a cluster to answer
-_PLACES = 60.0  # seconds to wait for places
 _PATIENCE = 1.0  # seconds in which calls may end by themselves
 _GRACE = 60.0  # seconds that calls which are given up have to end, for a training to be saved
 
@@ -110,40 +107,6 @@ class RayEngine(Engine):
         """Calls by Ray tasks."""
         return RayCalls(self._ray, make, workers, device)
 
-    def distributed(self, function: Callable[[], R], processes: int, device: str = "cpu") -> R:
-        """One function in several processes, which find each other as those of ``torchrun`` do.
-
-        They are Ray tasks that get their places all at once or not at all. When one of them dies,
-        the others cannot go on: all are ended and begun again.
-        """
-        from ray.util.placement_group import placement_group, remove_placement_group
-
-        ray, n_cards = self._ray, int(device.startswith("cuda"))
-        place = {"CPU": 1, "GPU": 1} if n_cards else {"CPU": 1}
-        group = placement_group([place] * processes, strategy="PACK")
-        try:
-            if not group.wait(_PLACES):
-                there = ray.cluster_resources()
-                raise OptionError(
-                    f"option 'processes': found {processes}, but the Ray cluster has no room for "
-                    f"so many at once (it has {there.get('CPU', 0):g} processors and "
-                    f"{there.get('GPU', 0):g} cards); give fewer, or add nodes"
-                )
-            held = ray.put((os.getcwd(), function))
-            for _ in range(TRIES):
-                try:
-                    result: R = _together(ray, held, group, n_cards, processes)
-                except ConnectionError as error:
-                    died = error
-                    continue
-                return result
-            raise SemisonicError(
-                f"processes that train together died {TRIES} times ({died}); run again: it goes on "
-                "from the last checkpoint"
-            ) from died
-        finally:
-            remove_placement_group(group)
-
 
 class RayCalls(Calls[T, R]):
     """Calls by Ray tasks."""
@@ -211,69 +174,18 @@ class RayCalls(Calls[T, R]):
         return result
 
 
-def _cancel(ray: Any, calls: Collection[Any], *, force: bool = False) -> None:
+def _cancel(ray: Any, calls: Collection[Any]) -> None:
     """End what is under way; what is about to end by itself is let to.
 
     Ray ends this whole process when a call is cancelled in the very instant in which its result
     arrives (as of Ray 2.60). So short calls are never cancelled, and long ones hardly ever meet
-    that instant. ``force`` ends their processes, in place of a ``KeyboardInterrupt`` in them.
+    that instant.
     """
     left = list(calls)
     for seconds in (_PATIENCE, _GRACE):
         left = ray.wait(left, num_returns=len(left), timeout=seconds)[1] if left else []
         for call in left if seconds == _PATIENCE else ():
-            ray.cancel(call, force=force)
-
-
-def _together(ray: Any, held: Any, group: Any, n_cards: int, processes: int) -> Any:
-    """One try of a function in several processes; ConnectionError when a process died."""
-    from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
-
-    def at(place: int, function: Callable[..., Any]) -> Any:
-        strategy = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=place)
-        return ray.remote(function).options(
-            num_cpus=1, num_gpus=n_cards, max_retries=0, scheduling_strategy=strategy
-        )
-
-    errors = ray.exceptions
-    begun: list[Any] = []
-    try:
-        where = ray.get(at(0, free_address).remote())
-        begun += [
-            at(rank, run_rank).remote([held], where, rank, processes) for rank in range(processes)
-        ]
-        waiting = list(begun)
-        while waiting:
-            done, waiting = ray.wait(waiting, num_returns=1)
-            ray.get(done)  # the first error is that of the process that had it
-        return ray.get(begun[0])
-    except errors.RayTaskError as error:
-        if isinstance(error.cause, SemisonicError):
-            raise error.cause from error
-        if _has_died(ray, begun):
-            raise ConnectionError(str(error.cause)) from error
-        raise
-    except errors.RayError as error:
-        raise ConnectionError(type(error).__name__) from error
-    except KeyboardInterrupt:
-        if begun:
-            ray.cancel(begun[0], force=False)  # it saves; the others wait for it meanwhile
-            ray.wait(begun[:1], timeout=_GRACE)
-        raise
-    finally:
-        _cancel(ray, begun, force=True)
-
-
-def _has_died(ray: Any, begun: list[Any]) -> bool:
-    """Whether a process died, so that the error of another is only that it was left alone."""
-    for one in ray.wait(begun, num_returns=len(begun), timeout=5.0)[0]:
-        try:
-            ray.get(one)
-        except ray.exceptions.RayTaskError:
-            continue
-        except ray.exceptions.RayError:
-            return True
-    return False
+            ray.cancel(call, force=False)
 
 
 def _first_line(error: BaseException) -> str:
@@ -281,69 +193,27 @@ def _first_line(error: BaseException) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-# In the workers. What they take stands in a list: in it Ray leaves it a reference, so that it is
-# fetched once by each process, not with each call.
-
-
 _made: dict[str, Callable[[Any], Any]] = {}
 
 
 def call_in_ray_task(holder: list[Any], task: Any) -> Any:
-    """Call the function that the folder and the maker in ``holder`` give."""
-    key = holder[0].hex()
-    if key not in _made:
-        _made.clear()  # a worker has one function at a time, which may hold a large network
-        _made[key] = _fetched(holder)()
-    return _made[key](task)
-
-
-def _fetched(holder: list[Any]) -> Callable[[], Any]:
-    """The function that a holder refers to, after the step into its folder."""
-    import ray
-
-    folder, function = ray.get(holder[0])
-    with contextlib.suppress(OSError):  # a node without this folder: whole paths still hold
-        os.chdir(folder)
-    found: Callable[[], Any] = function
-    return found
-
-
-def free_address() -> tuple[str, int]:
-    """The address of this node and a port that is free there now."""
-    util: Any = importlib.import_module("ray.util")
-    with socket.socket() as found:
-        found.bind(("", 0))
-        return util.get_node_ip_address(), found.getsockname()[1]
-
-
-def run_rank(holder: list[Any], where: tuple[str, int], rank: int, size: int) -> Any:
-    """Call a function as one of several processes; what it gives in the first of them.
+    """Call the function that ``holder`` refers to, in a worker.
 
     Parameters
     ----------
     holder : list of one ObjectRef
-        Of a folder and the function.
-    where : (str, int)
-        Where the first process listens.
-    rank, size : int
+        Of a folder and of what makes the function. In a list Ray leaves it a reference, so that
+        it is fetched once by each process, not with each call.
+    task : object
+        The argument.
     """
-    import torch
-    from torch import distributed
+    import ray
 
-    own = {
-        "MASTER_ADDR": where[0],
-        "MASTER_PORT": str(where[1]),
-        "WORLD_SIZE": str(size),
-        "RANK": str(rank),
-        "LOCAL_RANK": "0",  # Ray shows a process its own card only
-    }
-    torch.set_num_threads(1)
-    os.environ.update(own)
-    try:
-        result = _fetched(holder)()
-        return result if rank == 0 else None
-    finally:
-        for name in own:  # Ray gives this process other work afterwards
-            del os.environ[name]
-        if distributed.is_initialized():
-            distributed.destroy_process_group()
+    key = holder[0].hex()
+    if key not in _made:
+        _made.clear()  # a worker has one function at a time, which may hold a large network
+        folder, make = ray.get(holder[0])
+        with contextlib.suppress(OSError):  # a node without this folder: whole paths still hold
+            os.chdir(folder)
+        _made[key] = make()
+    return _made[key](task)

@@ -319,34 +319,6 @@ class Engine:
         n = count_workers(workers)
         return Calls(make, n, stop) if self.in_threads else ProcessCalls(make, n)
 
-    def distributed(self, function: Callable[[], R], processes: int, device: str = "cpu") -> R:
-        """Call a function in several processes at once, which talk by torch.distributed.
-
-        Parameters
-        ----------
-        function : callable
-            Saves its work and goes on from it: it is called again when a process dies.
-        processes : int
-        device : str
-            ``cuda`` takes a card for each process.
-
-        Returns
-        -------
-        What the first process gives.
-
-        Raises
-        ------
-        OptionError
-            When there is no room for so many; on one machine there is for one.
-        """
-        if processes > 1:
-            raise OptionError(
-                f"option 'processes': found {processes} with the engine 'local'; several processes "
-                "that train one network are those of a cluster: add --engine ray (without "
-                "--address it is this machine)"
-            )
-        return function()
-
 
 LOCAL_ENGINE = Engine()
 PROCESS_ENGINE = Engine(in_threads=False)

@@ -48,7 +48,7 @@ def differences(
     where : str
         Stands before the names.
     free : collection of str
-        Names, dotted where nested, of values that may differ.
+        Names, dotted where nested, of values and tables that may differ.
 
     Returns
     -------
@@ -63,9 +63,11 @@ def differences(
     changed: list[str] = []
     for key in dict.fromkeys([*found, *wanted]):
         old, new, name = found.get(key, "nothing"), wanted.get(key, "nothing"), f"{where}{key}"
+        if name in free:
+            continue
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             changed += differences(old, new, f"{name}.", free)
-        elif old != new and name not in free:
+        elif old != new:
             changed.append(f"'{name}' was {_short(old)}, now {_short(new)}")
     return changed
 
