@@ -92,7 +92,7 @@ def test_an_evaluation_leaves_uncertain_labels_out(
 def test_a_table_of_uncertain_labels_is_no_measure(tagged: Path) -> None:
     clips = load_clips(tagged)
     assert len(verified_labels(clips)) == 12 + 9
-    with pytest.raises(DataError, match="nobody checked the labels of its 12 clips"):
+    with pytest.raises(DataError, match="the labels of its 12 clips are unverified"):
         verified_labels(clips[~clips.is_verified], "an evaluation")
 
 
@@ -115,7 +115,7 @@ def test_info_counts_them(tagged: Path, capsys: pytest.CaptureFixture[str]) -> N
         "1",
     ]
     assert said.out.splitlines()[-1].split()[1:] == ["11", "11", "4", "8", "3"]
-    assert "9 test clips (9 with checked labels, 0 with uncertain ones), fold 1" in said.err
+    assert "9 test clips (9 with verified labels, 0 with unverified ones), fold 1" in said.err
 
 
 def learned(tagged: Path, output: Path, **changes: object) -> dict:

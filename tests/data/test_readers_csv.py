@@ -32,14 +32,6 @@ def labels(clips: Clips) -> dict[str, tuple[str, ...]]:
     return dict(zip(clips.ids, clips.labels, strict=True))
 
 
-def test_file_and_label(folder: Path) -> None:
-    clips = read(folder, "file,label\nsub/d.wav,rain\na.wav,dog\nb.wav,\n")
-    assert labels(clips) == {"a.wav": ("dog",), "b.wav": (), "sub/d.wav": ("rain",)}
-    assert clips.classes == ("dog", "rain")
-    assert clips.group.tolist() == ["a.wav", "b.wav", "sub/d.wav"]
-    assert clips.root == folder
-
-
 def test_all_columns(folder: Path) -> None:
     clips = read(
         folder,
@@ -214,13 +206,6 @@ def test_missing_files_are_counted_and_named(folder: Path) -> None:
 def test_errors_name_the_place(folder: Path, text: str, message: str) -> None:
     with pytest.raises(DataError, match=f"(?s)labels.csv.*{message}"):
         read(folder, text)
-
-
-def test_not_text(folder: Path) -> None:
-    path = folder / "labels.csv"
-    path.write_bytes("file,label\na.wav,gr\u00fcn\n".encode("latin-1"))
-    with pytest.raises(DataError, match="not UTF-8 text"):
-        load_clips(path)
 
 
 def test_blank_lines_do_not_shift_row_numbers(folder: Path) -> None:

@@ -70,7 +70,7 @@ def test_2018_keeps_the_official_split_and_the_flag(tmp_path: Path) -> None:
     assert (
         clips.group[clips.file.tolist().index("FSDKaggle2018.audio_train/00000001.wav")] == "1001"
     )
-    assert any("36 train clips (12 with checked labels, 24 with" in note for note in clips.notes)
+    assert any("36 train clips (12 with verified labels, 24 with" in note for note in clips.notes)
     assert "manually_verified" in describe_layout(root)
 
 

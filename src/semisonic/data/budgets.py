@@ -19,7 +19,7 @@ def label_budget(
     *,
     allow_fewer: bool = False,
 ) -> NDArray[np.int64]:
-    """Choose a few labelled clips of each class: checked labels first, then uncertain ones.
+    """Choose a few labelled clips of each class: verified labels first, then unverified ones.
 
     Parameters
     ----------

@@ -42,7 +42,7 @@ class Clips:
     start_time, end_time : ndarray of float64, shape (n,)
         Seconds in the recording; ``end_time`` is NaN for "to the end of the file".
     labels : tuple of tuples of str, length n
-        The classes heard in each clip; empty for an unlabelled clip.
+        The classes in each clip; empty for an unlabelled clip.
     group : ndarray of str, shape (n,)
         The recording (or site) a clip was cut from: clips of one group never stand on
         two sides of a split.
@@ -55,7 +55,7 @@ class Clips:
     notes : tuple of str
         What a reader decided that people should know (folders merged, rows left out).
     label_type : ndarray of str, shape (n,)
-        "positive" where somebody verified the labels, "uncertain" where nobody did: such clips
+        "positive" for verified labels, "uncertain" for unverified ones: such clips
         train, and are never validated or tested on. "positive" everywhere if not given.
     """
 
@@ -221,6 +221,12 @@ class Clips:
             raise DataError(f"clip table '{self.name}': the clip {twice} stands twice")
         return self
 
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows as :meth:`from_rows` takes them."""
+        columns = (getattr(self, name).tolist() for name in _COLUMNS)
+        values = zip(self.labels, *columns, strict=True)
+        return [dict(zip(("labels", *_COLUMNS), row, strict=True)) for row in values]
+
     def __len__(self) -> int:
         return len(self.file)
 
@@ -259,7 +265,7 @@ class Clips:
 
     @property
     def is_verified(self) -> NDArray[np.bool_]:
-        """Which rows carry labels that somebody verified, shape (n,): those to measure by."""
+        """Which rows carry verified labels, shape (n,): those to measure by."""
         return np.asarray(self.is_labelled & (self.label_type == POSITIVE), np.bool_)
 
     @property
@@ -425,7 +431,7 @@ def keep_classes(clips: Clips, classes: Iterable[str]) -> Clips:
 
 
 def verified_labels(clips: Clips, purpose: str = "this") -> Clips:
-    """The table without the clips whose labels nobody verified; unlabelled ones stay.
+    """The table without clips with unverified labels; unlabelled ones stay.
 
     Parameters
     ----------
@@ -441,7 +447,7 @@ def verified_labels(clips: Clips, purpose: str = "this") -> Clips:
     uncertain = clips.is_labelled & ~clips.is_verified
     if uncertain.any() and not clips.is_verified.any():
         raise DataError(
-            f"'{clips.name}': nobody checked the labels of its {len(clips)} clips (label type "
-            f"uncertain), and {purpose} needs checked ones; give another part of the data set"
+            f"'{clips.name}': the labels of its {len(clips)} clips are unverified (label type "
+            f"uncertain), and {purpose} needs verified ones; give another part of the data set"
         )
     return clips[~uncertain]

@@ -209,7 +209,7 @@ def clips_from_events(
     is said to be there and not to be there. A point in time is a clip of a second around it.
 
     A segment of which only what is *not* there is known becomes a clip of the class
-    ``background``. If every class of the table is known not to be there its label is a checked
+    ``background``. If every class of the table is known not to be there its label is a verified
     one; else it may hold another class, and its label is uncertain. An event without a name becomes
     a clip without a label.
 
@@ -276,7 +276,7 @@ def scored_note(events: Events) -> list[str]:
     if not n:
         return []
     return [
-        f"{count_text(n, 'event')} with the score of a program: where nobody checked them, a "
+        f"{count_text(n, 'event')} with the score of a program: where they are unverified, a "
         "result measured with them tells how far a model agrees with that program, not whether it "
         "is right"
     ]

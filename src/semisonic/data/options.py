@@ -120,10 +120,8 @@ class SynthOptions:
     clips_per_recording: int = option(2, "clips cut from one recording", minimum=1)
     n_folds: int = option(5, "folds; a recording lies in one of them", minimum=2)
     n_pool: int = option(600, "unlabelled clips", minimum=0)
-    mixtures: float = option(
-        0.0, "share of clips in which several sounds are heard", minimum=0.0, maximum=1.0
-    )
-    n_noisy: int = option(0, "clips more whose labels nobody checked, to train on", minimum=0)
+    mixtures: float = option(0.0, "share of clips with several sounds", minimum=0.0, maximum=1.0)
+    n_noisy: int = option(0, "further clips with unverified labels, to train on", minimum=0)
     noisy_wrong: float = option(0.4, "share of those with a wrong label", minimum=0.0, maximum=1.0)
     duration: float = option(5.0, "length of a clip", unit="s", minimum=1.0, maximum=60.0)
     sample_rate: int = option(22050, "sample rate", unit="Hz", minimum=16000, maximum=48000)

@@ -77,15 +77,6 @@ def test_a_folder_with_label_files(
         assert found(load_clips(path)) == expected
 
 
-def test_one_label_file(folder: Path) -> None:
-    path = save(folder, "site/a.txt", RAVEN)
-    assert [name for name, _ in found(load_clips(path))] == [
-        "a.WAV@0.500-2.250",
-        "a.WAV@3.000-4.000",
-    ]
-    assert "labels 'raven'" in describe_layout(path)
-
-
 def test_wide_table(folder: Path) -> None:
     clips = load_clips(save(folder, "labels.csv", WIDE))
     assert found(clips) == THREE
@@ -119,16 +110,6 @@ def test_missing_recordings_and_bad_rows_are_named(folder: Path) -> None:
         load_clips(folder)
 
 
-def test_label_column_of_a_selection_table(folder: Path) -> None:
-    save(folder, "site/a.txt", RAVEN.replace("Species", "Mood"))
-    assert load_clips(folder).classes == ("fox", "owl")
-    two = "Begin Time (s)\tEnd Time (s)\tBird\tMood\n0\t1\towl\tsad\n"
-    save(folder, "site/a.txt", two)
-    with pytest.raises(DataError, match=r"which column holds the labels.*Bird, Mood"):
-        load_clips(folder)
-    assert load_clips(folder, label_column="Bird").classes == ("owl",)
-
-
 def test_a_recording_in_which_nothing_was_marked_is_spoken_of(folder: Path) -> None:
     save(folder, "site/a.txt", "0.5\t2.25\towl\n")
     save(folder, "site/b.txt", "")
@@ -150,3 +131,10 @@ def test_the_choices_of_the_command_line_are_the_layouts_and_formats_there_are()
 
     assert ("auto", "none", *(one.kind for one in (*LAYOUTS, *PARTS))) == LABEL_CHOICES
     assert tuple(BY_NAME) == FORMATS
+
+
+def test_the_label_column_can_be_named(folder: Path) -> None:
+    save(folder, "site/a.txt", "Begin Time (s)\tEnd Time (s)\tBird\tMood\n0\t1\towl\tsad\n")
+    with pytest.raises(DataError, match=r"which column holds the labels.*Bird, Mood"):
+        load_clips(folder)
+    assert load_clips(folder, label_column="Bird").classes == ("owl",)

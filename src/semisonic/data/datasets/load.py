@@ -198,7 +198,7 @@ def load_clips(
 
 
 def _more_notes(dataset: DatasetPath, classes: Sequence[str]) -> Iterator[str]:
-    """Recordings in formats that nothing reads, and classes that are hardly told apart."""
+    """Recordings in formats that nothing reads, and classes whose names are nearly the same."""
     counts = Counter(PurePosixPath(name).suffix.lower() for name in dataset.unread)
     if counts:
         formats = ", ".join(f"{suffix} ({many})" for suffix, many in counts.most_common())
@@ -418,24 +418,15 @@ def named_from(folder: Path | None, tables: Iterable[Clips]) -> Clips:
     def rename(path: Path) -> str:
         return path_text(path) if folder is None else name_from(root, path)
 
-    rows: dict[tuple[str, float, float], dict[str, Any]] = {}
+    rows: dict[tuple[str, float, float | None], dict[str, Any]] = {}
     classes: dict[str, None] = {}
     for clips in tables:
         classes |= dict.fromkeys(clips.classes)
         new_name = {file: rename(clips.root / file) for file in set(clips.file.tolist())}
-        columns = (clips.file, clips.start_time, np.nan_to_num(clips.end_time, nan=np.inf))
-        more = (clips.group.tolist(), clips.fold.tolist(), clips.label_type.tolist())
-        texts = zip(*(column.tolist() for column in columns), clips.labels, *more, strict=True)
-        for file, start, end, labels, group, fold, kind in texts:
-            rows[new_name[file], start, end] = {
-                "file": new_name[file],
-                "start_time": start,
-                "end_time": end if end < np.inf else None,
-                "labels": labels,
-                "group": new_name.get(group, group),
-                "fold": fold,
-                "label_type": kind,
-            }
+        for row in clips.rows():
+            name, end = new_name[row["file"]], row["end_time"]
+            own = {"file": name, "group": new_name.get(row["group"], row["group"])}
+            rows[name, row["start_time"], end if end == end else None] = row | own
     return Clips.from_rows(root, rows.values(), classes=tuple(classes), name="recordings")
 
 

@@ -438,7 +438,7 @@ def _events(path: Path) -> Iterator[tuple[float, float, str, str]]:
 #
 # A set has parts, each with a table and a folder of its own. Their official split is kept: the
 # clips of the test part have fold 1, all others have none, so they only train (``--test-fold 1``,
-# then ``evaluate --fold 1``). Labels that nobody checked are of the label type "uncertain": they
+# then ``evaluate --fold 1``). Unverified labels are of the label type "uncertain": they
 # train, and are never validated or tested on.
 #
 # Zenodo calls the folders ``FSDKaggle2018.audio_train`` and the tables
@@ -670,7 +670,7 @@ def _labels(row: TableRow, column: str) -> list[str]:
 
 def _counted(part: _Part, rows: Sequence[dict[str, Any]]) -> str:
     uncertain = sum(row["label_type"] == UNCERTAIN for row in rows)
-    checked = f"{len(rows) - uncertain} with checked labels, {uncertain} with uncertain ones"
+    checked = f"{len(rows) - uncertain} with verified labels, {uncertain} with unverified ones"
     fold = f"fold {_TEST_FOLD}, the official test" if part.is_test else "no fold: they only train"
     why = f". {part.remark}" if uncertain and part.remark else ""
     return f"{len(rows)} {part.name} clips ({checked}), {fold}{why}"

@@ -177,7 +177,7 @@ def load_synth(folder: str | os.PathLike[str], *, true_labels: bool = False) -> 
         Where the set was made.
     true_labels : bool
         Give the labels without wrong ones, and give the pool its labels too: for
-        measuring how well wrong labels were found or labels guessed. A pool clip with
+        measuring how well wrong labels are found or labels predicted. A pool clip with
         nothing but sounds outside the classes has no label even then.
 
     Returns

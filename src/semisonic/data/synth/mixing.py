@@ -1,7 +1,7 @@
 """Training windows for a detector: labelled sounds mixed into background.
 
 The longest segment of sound of a clip, which is not much quieter than its loudest moment, is put
-into stretches of background at random times and levels. The folder::
+into windows of background at random times and levels. The folder::
 
     labels.csv               file,label,group and what is known of each window
     robin-000012-0.wav …     named by the class, the clip's row and the copy
@@ -114,7 +114,7 @@ def read_sound(
 
 
 def place_sound(rng: np.random.Generator, n_sound: int, n_window: int) -> tuple[int, int, int]:
-    """Draw where in a window a sound is heard.
+    """Draw where in a window a sound lies.
 
     A sound that is longer than the window gives a part of it. At least half of what is taken lies
     in the window; at most a quarter of the window's length is lost at its beginning.
@@ -143,7 +143,7 @@ def place_sound(rng: np.random.Generator, n_sound: int, n_window: int) -> tuple[
 def add_sound(
     wave: Wave, sound: Wave, at: int, snr_db: float, level: float, sample_rate: int
 ) -> tuple[int, int] | None:
-    """Mix a sound into ``wave``, in place, so that what is heard of it has this level.
+    """Mix a sound into ``wave``, in place, so that the part in it has this level.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ def add_sound(
     at : int
         Where it begins in ``wave``, sample; what lies outside is cut off.
     snr_db : float
-        Root mean square of what is heard of the sound over ``level``, dB.
+        Root mean square of that part over ``level``, dB.
     level : float
         Root mean square of the background, full scale 1, above 0.
     sample_rate : int
@@ -164,7 +164,7 @@ def add_sound(
     -------
     (int, int) or None
         The samples of ``wave`` that hold the sound; None, and nothing done, when nothing but
-        silence of the sound would be heard.
+        silence of the sound lies in the window.
     """
     first, end = max(0, at), min(len(wave), at + len(sound))
     if end <= first:
@@ -515,9 +515,9 @@ def _mix_one(
     rate, snr_db = options.sample_rate, float(rng.uniform(low_db, high_db))
     for _ in range(_TRIES):
         first, end, at = place_sound(rng, len(sound), len(wave))
-        heard = add_sound(wave, sound[first:end], at, snr_db, rms(wave), rate)
-        if heard is not None:
-            start, end = heard
+        placed = add_sound(wave, sound[first:end], at, snr_db, rms(wave), rate)
+        if placed is not None:
+            start, end = placed
             times = {"event_start": f"{start / rate:.4f}", "event_end": f"{end / rate:.4f}"}
             return {**times, "snr_db": f"{snr_db:.2f}"}
     return None

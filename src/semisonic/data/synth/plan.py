@@ -28,7 +28,7 @@ class Take:
     number : int
         Which clip of the recording.
     sounds : tuple of str
-        What is heard, the first the loudest or nearly so; empty for background only.
+        The sounds in it, the first the loudest or nearly so; empty for background only.
     duration : float
         Seconds.
     sample_rate : int
@@ -55,7 +55,7 @@ class Take:
 class Item:
     """A row of the set: the file, what it is to hold and what the tables say of it.
 
-    ``labels`` is what a user gets to see, with wrong ones where nobody checked; ``take.sounds`` is
+    ``labels`` is what a user gets to see, with wrong ones among the unverified; ``take.sounds`` is
     the truth.
     """
 
@@ -79,7 +79,7 @@ def labelled_items(options: SynthOptions) -> Iterator[Item]:
 
 
 def noisy_items(options: SynthOptions) -> Iterator[Item]:
-    """Clips whose labels nobody checked, of recordings of their own; the classes take turns.
+    """Clips with unverified labels, of recordings of their own; the classes take turns.
 
     They stand in no fold.
     """
@@ -124,7 +124,7 @@ def _take(o: SynthOptions, recording: str, number: int, sounds: tuple[str, ...])
 
 
 def _companions(options: SynthOptions, recording: str, number: int, name: str) -> tuple[str, ...]:
-    """One or, in a quarter of cases, two other classes heard in the same clip."""
+    """One or, in a quarter of cases, two other classes in the same clip."""
     rng = generator(options.seed, "synth companions", recording, number)
     others = [other for other in options.classes if other != name]
     order = rng.permutation(len(others)).tolist()
@@ -134,7 +134,7 @@ def _companions(options: SynthOptions, recording: str, number: int, name: str) -
 def _mislabelled(
     options: SynthOptions, recording: str, number: int, truth: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """The labels with the first one replaced by a class that is not heard."""
+    """The labels with the first one replaced by a class that is not there."""
     absent = [name for name in options.classes if name not in truth]
     if not absent:
         return truth[1:]

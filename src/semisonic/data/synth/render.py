@@ -166,7 +166,7 @@ def render(take: Take) -> Wave:
 
 
 def loudest(x: Wave, rate: int, window: float = 0.1) -> float:
-    """The root mean square of the loudest stretch of ``window`` seconds, at least 1e-6."""
+    """The root mean square of the loudest part of ``window`` seconds, at least 1e-6."""
     width = min(max(int(window * rate), 1), len(x))
     power = np.square(x[: len(x) // width * width]).reshape(-1, width).mean(1)
     return max(float(np.sqrt(power.max())), 1e-6)

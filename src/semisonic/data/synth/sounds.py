@@ -53,7 +53,7 @@ from semisonic.data.synth.signals import (
 SoundFunction: TypeAlias = Callable[[Generator, Generator, int, int], Wave]
 
 
-# Weather, water and fire: noise, told apart by how it moves.
+# Weather, water and fire: noise that differs by how it moves.
 
 
 def rain(place: Generator, take: Generator, n: int, rate: int) -> Wave:
