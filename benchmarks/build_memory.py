@@ -25,12 +25,12 @@ import resource, sys
 from pathlib import Path
 import torch
 from semisonic.data.feature_store import FeatureStore
-from semisonic.data.datasets.folders import from_files
+from semisonic.data.datasets.load import gather
 from semisonic.data.sample_store import SampleStore
 from semisonic.features.options import MelOptions
 from semisonic.features.frontend import make_extractor
 mel, place, n = MelOptions(duration=1.0), Path(sys.argv[1]), int(sys.argv[2])
-clips = from_files(sorted((place / "clips").iterdir())[:n])
+clips, _ = gather(sorted((place / "clips").iterdir())[:n])
 samples = SampleStore.build(clips, place / f"samples-{n}", sample_rate=22050, workers=2)
 FeatureStore.build(samples, place / f"features-{n}", extractor=lambda: make_extractor(mel),
                    key="bench", shape=mel.shape, n_samples=mel.n_samples, workers=2)

@@ -39,7 +39,7 @@ from semisonic.classifier.pretraining import (
     PretrainOutcome,
     hold_out_recordings,
     pretrain_encoder,
-    synthetic_encoder,
+    synthetic_file,
 )
 from semisonic.classifier.provenance import DataPart, recording_hashes
 from semisonic.classifier.selection import (
@@ -64,7 +64,7 @@ from semisonic.data.checks import clean_pool
 from semisonic.data.clips import Clips
 from semisonic.data.recordings import COPIES, known_recordings
 from semisonic.features.options import MelOptions
-from semisonic.models.model_file import PUBLISHED_WEIGHTS
+from semisonic.models.model_file import PUBLISHED_WEIGHTS, load_encoder
 from semisonic.models.pretrained import AutoEncoder, PretrainedEncoder
 from semisonic.models.sound_model import SoundModel
 
@@ -162,9 +162,10 @@ class TrainingJob:
         config, start = self.config, self.start
         if start is None and self.begins == SYNTHETIC:
             kind = config.standardize
-            start = synthetic_encoder(
+            file = synthetic_file(
                 config.model, config.mel, standardize=kind, device=device, workers=workers
             )
+            start = load_encoder(file)
         name, mel = network_of(config.model, config.mel, start)
         sounds = self.labelled if self.pool is None else self.labelled.joined(self.pool, mel)
         prepared = prepare(sounds, mel, in_batch_device(in_batch, device))

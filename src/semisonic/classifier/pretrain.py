@@ -21,7 +21,7 @@ from semisonic.classifier.pretraining import (
     PretrainOutcome,
     hold_out_recordings,
     pretrain_encoder,
-    synthetic_encoder,
+    synthetic_file,
 )
 from semisonic.classifier.provenance import DataPart, PublishedOrigin, chained
 from semisonic.classifier.selection import load_data
@@ -38,6 +38,7 @@ from semisonic.models.inspection import count_parameters
 from semisonic.models.model_file import (
     PUBLISHED_WEIGHTS,
     load,
+    load_encoder,
     published_in,
     read_about,
     save_encoder,
@@ -221,13 +222,14 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
             pool = pool[np.sort(order[: options.limit])]
         start = start_of(options)
         if isinstance(start, str):
-            start = synthetic_encoder(
+            file = synthetic_file(
                 options.model,
                 options.mel,
                 standardize=options.standardize,
                 device=options.device,
                 workers=options.workers,
             )
+            start = load_encoder(file)
         name, mel = network_of(options.model, options.mel, start)
         place = in_batch_device(options.in_batch, options.device)
         prepared = run_files.prepare_in(run, pool, mel, options, engine, place)

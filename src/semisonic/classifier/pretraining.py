@@ -44,7 +44,7 @@ from semisonic.learning.contrastive import EmbeddingSpread, SimClr, embedding_sp
 from semisonic.learning.objective import Objective
 from semisonic.learning.reconstruction import Denoising, Reconstruction
 from semisonic.models.inspection import DeadUnits, dead_units
-from semisonic.models.model_file import load_encoder, save_encoder
+from semisonic.models.model_file import save_encoder
 from semisonic.models.pretrained import (
     AutoEncoder,
     PretrainedEncoder,
@@ -399,26 +399,6 @@ SYNTH_CONFIG = TrainConfig(
         restore_best=False,
     ),
 )
-
-
-def synthetic_encoder(
-    model: str,
-    mel: MelOptions,
-    *,
-    standardize: str = "global",
-    seed: int = 0,
-    device: str = "cpu",
-    workers: int | None = None,
-) -> PretrainedEncoder:
-    """An encoder trained to name synthetic sounds, on the CPU, in evaluation mode.
-
-    See :func:`synthetic_file` for the parameters and for what is kept.
-    """
-    return load_encoder(
-        synthetic_file(
-            model, mel, standardize=standardize, seed=seed, device=device, workers=workers
-        )
-    )
 
 
 def synthetic_file(

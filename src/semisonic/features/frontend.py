@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.options import nearest
-from semisonic.features.logmel import LogMel, MelExtractor
+from semisonic.features.logmel import LogMel, MelExtractor, peak_normalised
 from semisonic.features.options import WAVE, MelOptions
 
 KINDS = ("mel", "global", "none")
@@ -187,10 +187,7 @@ class Waveform(nn.Module):
                 f"waveform: found a wave of shape {tuple(wave.shape)} and type {wave.dtype}, "
                 "expected (batch, time) of floating-point samples"
             )
-        if self.options.peak_normalize:
-            peak = wave.abs().amax(dim=1, keepdim=True)
-            wave = wave / peak.masked_fill(peak == 0, 1.0)
-        return wave[:, None, None]
+        return (peak_normalised(wave) if self.options.peak_normalize else wave)[:, None, None]
 
 
 class WaveExtractor:
@@ -203,7 +200,7 @@ class WaveExtractor:
     """
 
     def __init__(self, options: MelOptions) -> None:
-        self.options = options
+        self.options, self._waveform = options, Waveform(options)
 
     def __call__(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """The clip (n_samples,) as (1, 1, n_samples), in memory of its own.
@@ -220,8 +217,9 @@ class WaveExtractor:
                 f"({self.options.n_samples},) of floating-point samples; fit the clip to "
                 f"{self.options.duration:g} s first"
             )
-        peak = float(np.abs(x).max()) if self.options.peak_normalize else 0.0
-        return np.array(x / peak if peak > 0 else x, np.float32)[None, None]
+        wave = torch.from_numpy(np.array(x, np.float32))[None]
+        features: NDArray[np.float32] = self._waveform(wave)[0].numpy()
+        return features
 
 
 def make_extractor(options: MelOptions) -> Extractor:

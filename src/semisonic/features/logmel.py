@@ -114,6 +114,12 @@ def preemphasise(wave: Tensor, share: float) -> Tensor:
     return wave[..., 1:] - share * wave[..., :-1]
 
 
+def peak_normalised(wave: Tensor) -> Tensor:
+    """Each wave (batch, time) divided by its largest absolute value; silence stays silence."""
+    peak = wave.abs().amax(dim=1, keepdim=True)
+    return wave / peak.masked_fill(peak == 0, 1.0)
+
+
 class LogMel(nn.Module):
     """Waves to log-mel spectrograms.
 
@@ -179,8 +185,7 @@ class LogMel(nn.Module):
     def _features(self, wave: Tensor) -> Tensor:
         options = self.options
         if options.peak_normalize:
-            peak = wave.abs().amax(dim=1, keepdim=True)
-            wave = wave / peak.masked_fill(peak == 0, 1.0)
+            wave = peak_normalised(wave)
         if options.preemphasis:
             wave = preemphasise(wave, options.preemphasis)
         wave = self._padded(wave)

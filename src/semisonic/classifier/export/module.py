@@ -17,7 +17,7 @@ from semisonic.classifier.scoring import evaluating
 from semisonic.core.errors import OptionError, SemisonicError
 from semisonic.features.filterbank import filters_of
 from semisonic.features.frontend import Waveform
-from semisonic.features.logmel import LogMel, delta, hann, preemphasise, to_decibel
+from semisonic.features.logmel import LogMel, delta, hann, peak_normalised, preemphasise, to_decibel
 from semisonic.features.options import WAVE, MelOptions
 from semisonic.models.decision import DecisionModule
 from semisonic.models.sound_model import SoundModel
@@ -68,8 +68,7 @@ class ConvolutionMel(nn.Module):
         """Levels in dB, shape (batch, channel, mel, frame), of waves (batch, time)."""
         options = self.options
         if options.peak_normalize:
-            peak = wave.abs().amax(dim=1, keepdim=True)
-            wave = wave / peak.masked_fill(peak == 0, 1.0)
+            wave = peak_normalised(wave)
         if options.preemphasis:
             wave = preemphasise(wave, options.preemphasis)
         x = wave[:, None]
