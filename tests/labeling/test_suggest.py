@@ -31,8 +31,8 @@ def test_a_queue_asks_nothing_twice_and_names_real_segments(pool, kinds):
         for row in queue:
             assert queue.path_of(row).resolve().is_relative_to(kinds.resolve())
             assert row.end_time == pytest.approx(0.5)
-            assert [name for name, _ in row.pseudo_labels] != []
-            scores = [score for _, score in row.pseudo_labels]
+            assert [name for name, _ in row.guesses] != []
+            scores = [score for _, score in row.guesses]
             assert scores == sorted(scores, reverse=True)
             assert sum(scores) == pytest.approx(1.0)
     assert len(choose(pool, 100, "mix")) == 18
@@ -63,7 +63,7 @@ def test_without_a_classifier_typical_segments_of_all_kinds_are_asked(model, kin
     queue = suggest(None, index, 3)
     assert {row.why for row in queue} == {"typical"}
     assert {Path(row.file).parent.name for row in queue} == set(KINDS)
-    assert all(row.pseudo_labels == () and np.isnan(row.uncertainty) for row in queue)
+    assert all(row.guesses == () and np.isnan(row.uncertainty) for row in queue)
     with pytest.raises(OptionError, match="needs the scores of a classifier"):
         suggest(None, index, 3, strategy="uncertain")
 
@@ -108,8 +108,8 @@ def test_a_queue_is_read_as_it_was_written(pool, tmp_path):
     ]
     for one, other in zip(again, queue, strict=True):
         assert (one.why, one.cluster) == (other.why, other.cluster)
-        assert one.pseudo_labels[0][0] == other.pseudo_labels[0][0]
-        assert one.pseudo_labels[0][1] == pytest.approx(other.pseudo_labels[0][1], abs=1e-4)
+        assert one.guesses[0][0] == other.guesses[0][0]
+        assert one.guesses[0][1] == pytest.approx(other.guesses[0][1], abs=1e-4)
     assert again.write(tmp_path / "again.csv").read_text().count("\n") == 9
     # Filled in, it is a table to train from.
     text = path.read_text().replace(",,uncertain", ",hum,uncertain")

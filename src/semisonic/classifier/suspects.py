@@ -110,7 +110,7 @@ def out_of_fold(
 SHOWN = 5
 """Suspects named on the terminal."""
 LOW_AGREEMENT = 0.6
-"""Below this share of labels that the judge would have given too, its suspicions are worth little."""
+"""Below this share of labels that the judge would have given too, its list is worth little."""
 _MOST_ROWS = 200  # of the table in the page; the CSV has all
 TABLE, SCORES, REPORT = "suspects.csv", "scores.csv", "report.html"
 

@@ -108,7 +108,7 @@ class Suggestion(Segment):
 
     def cells(self, order: int) -> list[object]:
         """The row of the table."""
-        guesses = [cell for name, score in self.pseudo_labels for cell in (name, f"{score:.4f}")]
+        guesses = [cell for name, score in self.guesses for cell in (name, f"{score:.4f}")]
         return [
             order,
             self.file,
@@ -224,7 +224,7 @@ class Queue:
         rows = self.rows[:MOST]
         names = shown_names([row.file for row in rows])
         for order, row in enumerate(rows, start=1):
-            guesses = ", ".join(f"{name} {score:.2f}" for name, score in row.pseudo_labels)
+            guesses = ", ".join(f"{name} {score:.2f}" for name, score in row.guesses)
             times = f"{row.start_time:.2f} s to {row.end_time:.2f} s"
             path, name = self.path_of(row), names[row.file]
             yield player_of(path, row.start_time, row.end_time, f"{order}. ", name, guesses, times)

@@ -338,7 +338,7 @@ def choose(
                 pool.clips,
                 row,
                 RANDOM if row in by_chance else main,
-                guesses=pool.pseudo_labels(row),
+                guesses=pool.guesses(row),
                 uncertainty=float(unsure[row]),
                 cluster=int(pool.cluster[row]),
             )

@@ -186,9 +186,7 @@ class LabelingSession:
         pool = self.project.pool()
         found = []
         for hit in index.search(row, n + len(answered), all_windows=True):
-            one = Suggestion.of_row(
-                index.clips, hit.row, SIMILAR, guesses=pool.pseudo_labels(hit.row)
-            )
+            one = Suggestion.of_row(index.clips, hit.row, SIMILAR, guesses=pool.guesses(hit.row))
             one = replace(one, file=self.project.log.name_of(index.clips.root / hit.file))
             if one.key not in answered:
                 found.append(one)

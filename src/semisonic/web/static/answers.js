@@ -33,7 +33,7 @@ export function answerPanel({ answer, undo, skip, similar, keep, setSeveral }) {
   note.addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === "Escape") note.blur(); });
   element = h("div", { class: "answering" }, guessed, actions, buttons, h("div", { class: "row" }, fresh, note, many, save, kind), ask);
 
-  const known = () => [...new Set([...classes, ...pseudo_labels.map(([name]) => name)])];
+  const known = () => [...new Set([...classes, ...guesses.map(([name]) => name)])];
 
   function give(labels, presence = "positive") {
     if (waits || (presence === "positive" && !labels.length)) return;

@@ -37,7 +37,7 @@ export class LabelIssues {
     this.draw(row);
     try {
       const found = await post("label/open", row);
-      found.item.pseudo_labels = row.suggested.length ? [[row.suggested.join(", "), row.suggested_score]] : [];
+      found.item.guesses = row.suggested.length ? [[row.suggested.join(", "), row.suggested_score]] : [];
       found.item.why = "issue";
       await this.show(found, row);
     } catch (error) { say(error.message); }
