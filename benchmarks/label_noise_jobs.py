@@ -138,7 +138,7 @@ def run(job: Job) -> None:
         seconds = 0.0
     else:
         outcome = train_model(
-            replace(config_of(job, context), mel=data.table.mel),
+            config_of(job, context),
             TrainingData(features, target, data.clips.classes, train),
             seed=seed,
             device=context.device,

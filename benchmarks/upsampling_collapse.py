@@ -57,7 +57,7 @@ def trial(
         decoder=decoder,
         objective="reconstruction",
         standardize=standardize,
-        mel=table.mel,
+        mel=read_recipe(find("cae-decoders")).settings[0].mel,
         pretrain=FitOptions(epochs=10, learning_rate=rate, restore_best=False, **FAST),
     )
     start = pretrain_encoder(config, features, rows["pool"], rows["held out"], seed=seed)

@@ -76,8 +76,6 @@ def test_wrong_use_is_told() -> None:
         fit_scores("forrest", x, y, x, n_classes=4, seed=0)
     with pytest.raises(DataError, match="no labelled clips"):
         fit_scores("knn", x[:0], y[:0], x, n_classes=4, seed=0)
-    with pytest.raises(OptionError, match="no encoder"):
-        vectors("embedding", np.zeros((1, 1, 4, 4)), np.array([0]))
 
 
 def test_the_group_first_multiplies_probabilities() -> None:

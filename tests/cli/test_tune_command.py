@@ -117,7 +117,7 @@ def test_an_interrupt_gives_130_and_the_same_command_goes_on(sounds, tmp_path) -
         text=True,
         stdout=subprocess.DEVNULL,
     )
-    until((run / "default.json").is_file, process)
+    until(lambda: any(run.glob("jobs/*/job.json")), process)
     process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=LONG)[1]
     assert process.returncode == 130

@@ -58,10 +58,9 @@ classifier = "logistic"
 inputs = "mel"
 group_first = true
 [[settings]]
-name = "embedded"
+name = "machine"
 classifier = "svm"
-inputs = "embedding"
-objective = "reconstruction"
+inputs = "mel"
 [[settings]]
 name = "network"
 """
@@ -79,7 +78,7 @@ def rows_of(folder: Path, name: str) -> list[dict[str, str]]:
 
 def test_every_classifier_scores_every_clip_in_every_draw(finished) -> None:
     predictions = Predictions.read(finished / "tables" / "predictions.csv")
-    for setting in ("forest", "groups", "embedded", "network"):
+    for setting in ("forest", "groups", "machine", "network"):
         for budget in ("all labels", "2 per class"):
             one = predictions.select(setting=f"{setting}, {budget}", arm="other")
             assert len(one) == 2 * 24
@@ -109,7 +108,7 @@ def test_the_report_has_every_classifier_in_every_fold(finished) -> None:
     predictions = Predictions.read(finished / "tables" / "predictions.csv")
     for suffix, budget in (("", "all labels"), ("-2", "2 per class")):
         rows = {row["classifier"]: row for row in rows_of(finished, f"classifiers-by-fold{suffix}")}
-        assert list(rows) == ["k-NN", "forest", "groups", "embedded", "network"]
+        assert list(rows) == ["k-NN", "forest", "groups", "machine", "network"]
         for name, row in rows.items():
             arm, setting = ("k-NN", "forest") if name == "k-NN" else ("other", name)
             part = predictions.select(setting=f"{setting}, {budget}", arm=arm)
@@ -185,8 +184,6 @@ def test_only_what_is_random_or_has_other_labels_is_done_again_in_each_draw() ->
 
 
 def test_what_a_classifier_lacks_is_told() -> None:
-    with pytest.raises(OptionError, match="need an encoder"):
-        simple(classifier="svm", inputs="embedding")
     with pytest.raises(OptionError, match="all segments vote"):
         simple(classifier="svm", segments=SegmentOptions(voting="majority"))
     with pytest.raises(OptionError, match="statistics of a spectrogram"):
@@ -212,7 +209,7 @@ def test_groups_of_a_recipe_are_read_and_checked(tmp_path) -> None:
     assert read('categories = "groups.csv"\n').categories == (("a", "x"),)
     with pytest.raises(OptionError, match="'a' is in two groups"):
         read('[categories]\nx = ["a"]\ny = ["a"]\n')
-    with pytest.raises(OptionError, match="list of class names"):
+    with pytest.raises(OptionError, match="list of names"):
         read('[categories]\nx = "a"\n')
 
 

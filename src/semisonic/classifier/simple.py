@@ -6,7 +6,7 @@ scikit-learn and torch are imported where they are used: recipes read the names.
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,6 @@ from numpy.typing import NDArray
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.options import nearest
 from semisonic.features.options import CepstrumOptions, MelOptions
-
-if TYPE_CHECKING:
-    from semisonic.models.pretrained import PretrainedEncoder
 
 # The simple classifiers by name, each with its hyper-parameters.
 #
@@ -213,14 +210,13 @@ def _probabilities(model: Any, x: NDArray[Any]) -> Scores:
     return np.asarray(softmax(decision, axis=1))
 
 
-# What simple classifiers see of a clip: statistics of cepstra, of a spectrogram, or an embedding.
+# What simple classifiers see of a clip: statistics of cepstra, or of a spectrogram.
 
 
-CEPSTRUM, MEL, EMBEDDING = "mfcc-zcr", "mel", "embedding"
-INPUTS = (CEPSTRUM, MEL, EMBEDDING)
+CEPSTRUM, MEL = INPUTS = ("mfcc-zcr", "mel")
 INPUTS_HELP = (
     "what a classifier sees of a clip: mfcc-zcr, 26 statistics of cepstra and zero crossings; "
-    "mel, statistics of the spectrogram; embedding, what an encoder makes of it"
+    "mel, statistics of the spectrogram"
 )
 
 
@@ -231,15 +227,8 @@ def front_of(inputs: str, mel: MelOptions) -> MelOptions | CepstrumOptions:
     return mel
 
 
-def vectors(
-    inputs: str,
-    features: Any,
-    rows: NDArray[np.int64],
-    *,
-    encoder: PretrainedEncoder | None = None,
-    mel: MelOptions | None = None,
-) -> NDArray[np.float64]:
-    """The numbers of some clips.
+def vectors(inputs: str, features: Any, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The numbers of some clips, shape (len(rows), d).
 
     Parameters
     ----------
@@ -248,39 +237,9 @@ def vectors(
     features : ndarray, shape (n, channel, mel, frame)
         Of the front end that :func:`front_of` names.
     rows : ndarray of int64
-    encoder : PretrainedEncoder, optional
-        For embeddings, with ``mel``, the front end it was trained behind.
-
-    Returns
-    -------
-    ndarray of float64, shape (len(rows), d)
-
-    Raises
-    ------
-    OptionError
-        When an embedding is asked for without an encoder.
     """
-    if inputs == EMBEDDING:
-        if encoder is None or mel is None:
-            raise OptionError("inputs 'embedding': found no encoder to embed with")
-        return _embedded(encoder, mel, features, rows)
     if inputs == CEPSTRUM:
         return np.asarray(features[rows], np.float64).reshape(len(rows), -1)
     from semisonic.features.statistics import mel_statistics
 
     return mel_statistics(features[rows]).astype(np.float64)
-
-
-def _embedded(
-    encoder: PretrainedEncoder, mel: MelOptions, features: Any, rows: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    from semisonic.classifier.scoring import embed_rows
-    from semisonic.classifier.training import frontend_of
-    from semisonic.models.pretrained import transfer
-    from semisonic.models.sound_model import build
-
-    known = frontend_of(encoder).standardize
-    model = build(encoder.name, mel, ("a", "b"), standardize=known.kind)
-    transfer(encoder, model, statistics="own")
-    model.frontend.standardize.load_state_dict(known.state_dict())
-    return embed_rows(model, features, rows)

@@ -31,7 +31,7 @@ from semisonic.classifier.config import (
     resolve_auto,
 )
 from semisonic.classifier.job import HELD_OUT_SHARE
-from semisonic.classifier.simple import CLASSIFIERS, EMBEDDING, MEL
+from semisonic.classifier.simple import CLASSIFIERS, MEL
 from semisonic.core.errors import OptionError
 from semisonic.core.files import digest, read_json, write_json
 from semisonic.core.options import changed
@@ -270,7 +270,7 @@ def make_plan(
                 summary = DataSummary(len(labels) / len(labelled.classes), len(labels), n_pool)
                 resolved = _resolved(_under(setting, budget), summary)
                 start = None
-                if resolved.pretrains and resolved.has_encoder:
+                if resolved.pretrains and not resolved.classifier:
                     rows, held_out = to_pretrain if setting.pool else (labels, labels[:0])
                     start = _pretraining(
                         Job(
@@ -337,7 +337,7 @@ def _training(job: Job, source: str, categories: Mapping[str, str] | None) -> Jo
     """The job under its name, without the pool where it is not learned from."""
     setting = job.setting
     if setting.classifier:
-        return _simple(job, source, categories)
+        return _simple(job, categories)
     reads = _without(setting, "name", "pretrain", "pool")
     if job.start is None:
         reads = _without(reads, "decoder", "pretext")
@@ -354,16 +354,13 @@ def _training(job: Job, source: str, categories: Mapping[str, str] | None) -> Jo
     return job.named(reads, *_learned_before(setting, source))
 
 
-def _simple(job: Job, source: str, categories: Mapping[str, str] | None) -> Job:
+def _simple(job: Job, categories: Mapping[str, str] | None) -> Job:
     """A simple classifier's job: it has no pool, chooses no epoch, and may have nothing random."""
     setting, cut = job.setting, job.setting.segments
     job = replace(job, pool=job.pool[:0], validation=job.validation[:0])
     reads: list[object] = [setting.classifier, setting.inputs, setting.front.key()]
     reads += [cut.hop, cut.rest, cut.copies]
     reads.append(sorted((categories or {}).items()) if setting.group_first else "")
-    if job.start is None and setting.inputs == EMBEDDING:
-        reads += [setting.architecture, setting.standardize, setting.start]
-        reads += _learned_before(setting, source)
     return job.named("simple", *reads, is_random=CLASSIFIERS[setting.classifier].is_random)
 
 
@@ -454,7 +451,7 @@ def _labels(budget: Budget, split: Split, seed: int, labelled: Clips) -> tuple[R
 
 def _check_simple(setting: Setting, categories: Mapping[str, str] | None) -> None:
     """Raise OptionError where a simple classifier lacks what it needs."""
-    found, is_simple, inputs = "", bool(setting.classifier), setting.inputs
+    found, is_simple = "", bool(setting.classifier)
     if setting.group_first and not (is_simple and categories):
         need = "groups of classes: give [categories]" if is_simple else "a 'classifier'"
         found = f"'group_first' needs {need}"
@@ -465,13 +462,8 @@ def _check_simple(setting: Setting, categories: Mapping[str, str] | None) -> Non
             "of a simple classifier all segments vote, with the mean of their scores; leave out "
             "segments.voting and segments.silence_db"
         )
-    elif inputs == MEL and setting.mel.input == WAVE:
+    elif setting.inputs == MEL and setting.mel.input == WAVE:
         found = "inputs 'mel' are statistics of a spectrogram; found mel.input = 'wave'"
-    elif inputs == EMBEDDING and not setting.pretrains and setting.start == "fresh":
-        found = (
-            "inputs 'embedding' need an encoder that has learned something: an objective, or "
-            "start = 'synthetic'"
-        )
     if found:
         raise OptionError(f"setting '{setting.name}': {found}")
 

@@ -23,7 +23,6 @@ from semisonic.classifier.config import (
 from semisonic.classifier.simple import (
     CEPSTRUM,
     CLASSIFIERS,
-    EMBEDDING,
     INPUTS,
     INPUTS_HELP,
     front_of,
@@ -194,11 +193,6 @@ class Setting(TrainConfig):
     def pretrains(self) -> bool:
         """Whether the encoder is pre-trained on the pool."""
         return self.objective != NO_OBJECTIVE
-
-    @property
-    def has_encoder(self) -> bool:
-        """Whether an encoder is part of it."""
-        return not self.classifier or self.inputs == EMBEDDING
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from semisonic.classifier.config import WITHOUT_DECODER
-from semisonic.classifier.simple import CEPSTRUM, CLASSIFIERS, EMBEDDING, vectors
+from semisonic.classifier.simple import CEPSTRUM, CLASSIFIERS, vectors
 from semisonic.core.options import to_dict
 from semisonic.core.text import percent_text
 from semisonic.data.categories import categories_of
@@ -49,7 +49,6 @@ QUICK = "A quick look: fewer folds and epochs than the recipe asks for. No basis
 INPUTS_IN_WORDS = {
     "mfcc-zcr": "means and deviations of 12 MFCC and the zero-crossing rate",
     "mel": "statistics of the mel spectrogram",
-    "embedding": "embeddings of an encoder",
 }
 
 
@@ -125,7 +124,7 @@ def _subtitle(material: Material, options: RunOptions, recipe: Recipe) -> str:
         f"{len(labelled)} clips of '{labelled.name}', {len(labelled.classes)} classes, "
         f"{len(labelled.folds)} folds"
     )
-    networks = [one for one in (*recipe.settings, *recipe.controls) if one.has_encoder]
+    networks = [one for one in (*recipe.settings, *recipe.controls) if not one.classifier]
     if any(one.pretrains or one.method != "supervised" for one in networks):
         text += "; unlabelled: training folds"
         text += f" and {len(pool)} clips of '{pool.name}'" if len(pool) else ""
@@ -283,7 +282,7 @@ def _published(setting: Setting, data: str) -> PublishedResult | None:
 def class_distances(job: Job, material: Material) -> Separability | None:
     """How far apart the classes lie in a classifier's inputs; None where it learns its own."""
     setting, labelled = job.setting, material.labelled
-    if not setting.classifier or setting.inputs == EMBEDDING:
+    if not setting.classifier:
         return None
     table = material.table(setting.front, setting.segments)
     rows = table.rows_of(np.arange(len(labelled)))

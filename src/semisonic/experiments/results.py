@@ -226,7 +226,7 @@ def method_notes(recipe: Recipe, plan: Plan) -> list[str]:
     """How both arms were trained and tested, a sentence or two each."""
     everything = (*recipe.settings, *recipe.controls)
     pairs = list(zip(recipe.controls, recipe.settings, strict=True))
-    pairs = [(c, t) for c, t in pairs if c.has_encoder or t.has_encoder]
+    pairs = [(c, t) for c, t in pairs if not (c.classifier and t.classifier)]
     networks = [setting for pair in pairs for setting in pair]
     starts = {setting.start for setting in networks}
     methods = sorted({t.method for c, t in pairs if t.method != c.method})
@@ -240,7 +240,7 @@ def method_notes(recipe: Recipe, plan: Plan) -> list[str]:
         "windows.": any(setting.classifier for setting in everything),
         "Pre-training gives the encoder's first weights and the statistics that features are "
         "standardised by; without it, these come from the labelled training clips.": any(
-            t.pretrains and t.has_encoder and not c.pretrains for c, t in pairs
+            t.pretrains and not t.classifier and not c.pretrains for c, t in pairs
         ),
         "Some arms start from an encoder that has learned to name the synthetic sounds of "
         "'synth'. No recording is in it, but its kinds of sounds were chosen by hand, and "

@@ -132,7 +132,7 @@ def make_starts(
         Threads that decode.
     """
     notes = []
-    wanted = [one for one in settings if one.start != "fresh" and one.has_encoder]
+    wanted = [one for one in settings if one.start != "fresh" and not one.classifier]
     for setting in {network_key(one): one for one in wanted}.values():
         if setting.start == TRAINED and source is not None:
             device = context.device

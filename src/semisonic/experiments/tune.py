@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -75,7 +74,6 @@ ONCE = (
 KEEP = "no trial beat the recipe: keep its values"
 _N_FOLDS = 5
 _ON_A_CLUSTER = 8  # trials at once
-_log = logging.getLogger(__name__)
 
 
 def optuna() -> Any:

@@ -178,8 +178,7 @@ def _run_simple(job: Job) -> None:
     features, target = table.open(), table.target(labelled)
     train, test = table.with_copies(job.train), table.rows_of(job.test)
     begun = perf_counter()
-    encoder = _start_of(job) if setting.has_encoder else None
-    x = vectors(setting.inputs, features, np.r_[train, test], encoder=encoder, mel=setting.mel)
+    x = vectors(setting.inputs, features, np.r_[train, test])
     parts = x[: len(train)], target[train], x[len(train) :]
     if setting.group_first:
         names = list(dict.fromkeys(context.categories.values()))
