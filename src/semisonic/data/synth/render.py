@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from semisonic.core.seeds import generator
-from semisonic.data.synth.plan import Take
+from semisonic.data.synth.dataset import Take
 from semisonic.data.synth.signals import (
     Generator,
     Wave,
