@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -148,28 +148,31 @@ def _add_sizes(report: Report, recordings: pd.DataFrame) -> None:
 
 
 def _add_labels_and_groups(report: Report, scan: Scan) -> None:
-    recordings = scan.recordings
-    of_label = recordings.explode("labels").groupby("labels")
-    found = of_label.agg(files=("file", "size"), groups=("group", "nunique"), s=("duration", "sum"))
-    found = found.reindex(scan.summary.classes, fill_value=0).reset_index()
+    by_label: dict[str, list[Any]] = {name: [] for name in scan.summary.classes}
+    by_group: dict[str, list[Any]] = defaultdict(list)
+    for one in each(scan.recordings):  # no groupby: names of any bytes are no texts of Arrow
+        by_group[one.group].append(one)
+        for label in one.labels:
+            by_label[label].append(one)
     report.table(
         "classes",
         ["class", "files", "groups", "duration"],
-        found.astype(object).to_numpy().tolist(),
+        [
+            (name, len(some), len({one.group for one in some}), _duration(some))
+            for name, some in by_label.items()
+        ],
         formats={"duration": _long},
     )
-    by_group = recordings.groupby("group")
-    if len(by_group) == len(recordings):
+    if len(by_group) == len(scan.recordings):
         return  # each file is its own
-    longest = by_group["duration"].sum().sort_values(ascending=False, kind="stable")
+    longest = sorted(by_group.items(), key=lambda item: (-_duration(item[1]), item[0]))
     rows = []
-    for name, duration in longest[:_MOST_ROWS].items():
-        some = by_group.get_group(name)
-        times = sorted(f"{time:%Y-%m-%d %H:%M}" for time in some["clock"] if time)
-        remarks = Counter(keyword for odd in some["odd"] for keyword in odd)
+    for name, some in longest[:_MOST_ROWS]:
+        times = sorted(f"{one.clock:%Y-%m-%d %H:%M}" for one in some if one.clock)
+        remarks = Counter(keyword for one in some for keyword in one.odd)
         first, last = (times[0], times[-1]) if times else (None, None)
-        wrong = remarks["silent"], remarks["clipped"], int((some["damage"] != "").sum())
-        rows.append((name, len(some), duration, first, last, *wrong))
+        wrong = remarks["silent"], remarks["clipped"], sum(bool(one.damage) for one in some)
+        rows.append((name, len(some), _duration(some), first, last, *wrong))
     report.table(
         "groups",
         ["group", "files", "duration", "first", "last", "silent", "clipped", "damaged"],
@@ -177,6 +180,10 @@ def _add_labels_and_groups(report: Report, scan: Scan) -> None:
         formats={"duration": _long},
     )
     report.values["n_groups"] = len(by_group)
+
+
+def _duration(recordings: Sequence[Any]) -> float:
+    return math.fsum(one.duration for one in recordings)
 
 
 def _add_faults(report: Report, scan: Scan) -> None:
