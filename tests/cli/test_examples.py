@@ -192,8 +192,8 @@ def write_published(folder: Path, patch: pytest.MonkeyPatch) -> None:
     from semisonic.models.published import PUBLISHED, read_yamnet
 
     patch.syspath_prepend(TESTS / "models")
-    from onnx_bytes import yamnet_model
     from published_standins import Cnn14, Yamnet, shaken
+    from test_general import yamnet_graph
 
     widths = (4, 4, 8, 8, 8, 16)
     patch.setattr(panns, "CNN14", widths)
@@ -204,7 +204,7 @@ def write_published(folder: Path, patch: pytest.MonkeyPatch) -> None:
     states = folder / "yamnet.pt"
     torch.save(shaken(Yamnet()).state_dict(), states)
     tensors = {name: value.numpy() for name, value in read_yamnet(states).items()}
-    (folder / "yamnet.onnx").write_bytes(yamnet_model(tensors))
+    (folder / "yamnet.onnx").write_bytes(yamnet_graph(tensors).SerializeToString())
 
 
 def write_answers(folder: Path) -> None:
