@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -69,6 +70,19 @@ class Live:
 def in_blocks(x: np.ndarray, n: int = 400) -> Iterator[np.ndarray]:
     for start in range(0, len(x), n):
         yield x[start : start + n]
+
+
+def hear(
+    model: SoundModel, *parts: np.ndarray | float, **options: Any
+) -> tuple[Listening, list[LiveEvent]]:
+    """Listen to sounds, and to nothing for some seconds, one after the other."""
+
+    def items() -> Iterator[np.ndarray | float]:
+        for part in parts:
+            yield from in_blocks(part) if isinstance(part, np.ndarray) else [part]
+
+    listening = listen(model, Live(items), QUICK, max_lag=60.0, **options)
+    return listening, list(listening)
 
 
 def spans(said: list[LiveEvent]) -> list[tuple[str, float, float, str]]:
@@ -177,35 +191,27 @@ def test_a_device_that_disappears_leaves_a_gap_and_is_heard_again(
     assert "back after 7.0 s" in caplog.text
 
 
-def test_a_stream_that_stops_sending_ends_its_events_in_time(
-    model: SoundModel, scene: np.ndarray, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("missing", "seconds"),
+    [(1.0, 1.0), (np.full(800, np.nan, np.float32), 0.1)],
+    ids=["nothing comes", "samples that are no numbers"],
+)
+def test_a_gap_ends_events_in_time(
+    model: SoundModel,
+    scene: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+    missing: np.ndarray | float,
+    seconds: float,
 ) -> None:
     monkeypatch.setattr("semisonic.classifier.live.listen.STALLED_AFTER", 0.4)
     hum = scene[: 2 * RATE]
-
-    def items() -> Iterator[np.ndarray | float]:
-        yield from in_blocks(hum)
-        yield 1.0
-        yield from in_blocks(hum)
-
-    heard = listen(model, Live(items), QUICK, max_lag=60.0)
-    found = spans(list(heard))
-    assert found == [("hum", 0.0, 2.0, "gap"), ("hum", 3.0, 5.0, "end of stream")]
-    assert heard.meter.gap_seconds == pytest.approx(1.0)
-
-
-def test_samples_that_are_no_numbers_are_a_gap(model: SoundModel, scene: np.ndarray) -> None:
-    hum = scene[: 2 * RATE]
-
-    def items() -> Iterator[np.ndarray]:
-        yield from in_blocks(hum)
-        yield np.full(800, np.nan, np.float32)
-        yield from in_blocks(hum)
-
-    heard = listen(model, Live(items), QUICK, max_lag=60.0)
-    found = spans(list(heard))
-    assert found == [("hum", 0.0, 2.0, "gap"), ("hum", 2.1, 4.1, "end of stream")]
-    assert (heard.meter.n_gaps, heard.meter.gap_seconds) == (1, pytest.approx(0.1))
+    heard, said = hear(model, hum, missing, hum)
+    begin = round(2 + seconds, 2)
+    assert spans(said) == [
+        ("hum", 0.0, 2.0, "gap"),
+        ("hum", begin, begin + 2, "end of stream"),
+    ]
+    assert (heard.meter.n_gaps, heard.meter.gap_seconds) == (1, pytest.approx(seconds))
 
 
 def test_stopping_ends_open_events(model: SoundModel, scene: np.ndarray) -> None:
@@ -249,9 +255,9 @@ def test_a_source_that_fails_ends_events_before_it_is_raised(
 
 
 def test_an_empty_stream_and_one_of_a_few_samples_are_quiet(model: SoundModel) -> None:
-    assert list(listen(model, Live(lambda: iter(())), QUICK)) == []
-    few = listen(model, Live(lambda: iter([np.zeros(3, np.float32)])), QUICK)
-    assert list(few) == []
+    assert hear(model)[1] == []
+    few, said = hear(model, np.zeros(3, np.float32))
+    assert said == []
     assert few.meter.n_windows == 0
     assert "heard 0.0 s: 0 windows" in few.meter.summary()
 
@@ -260,9 +266,7 @@ def test_digital_silence_is_said_once(
     model: SoundModel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("semisonic.classifier.live.listen.SILENT_AFTER", 1.0)
-    silence = np.zeros(3 * RATE, np.float32)
-    source = Live(lambda: in_blocks(silence))
-    assert list(listen(model, source, QUICK, max_lag=60.0)) == []
+    assert hear(model, np.zeros(3 * RATE, np.float32))[1] == []
     assert caplog.text.count("digital silence for 1 s; is it muted?") == 1
 
 
@@ -290,14 +294,8 @@ def test_the_sound_of_events_is_saved(model: SoundModel, file: Path, tmp_path: P
     assert rate == RATE
     np.testing.assert_allclose(saved, expected[: len(saved)], atol=1 / 32768)
     assert len(saved) == pytest.approx(len(expected), abs=1)
-
-
-def test_no_file_of_another_listening_is_written_over(
-    model: SoundModel, file: Path, tmp_path: Path
-) -> None:
-    for _ in range(2):
-        list(listen(model, file, QUICK, began=BEGAN, save_clips=tmp_path / "clips"))
-        names = sorted(path.name for path in (tmp_path / "clips").iterdir())
+    list(listen(model, file, QUICK, began=BEGAN, save_clips=folder))  # nothing is written over
+    names = [path.name for path in folder.iterdir()]
     assert len(names) == 4
     assert sum(name.endswith("_2.wav") for name in names) == 2
 
@@ -307,8 +305,7 @@ def test_of_a_long_event_the_beginning_is_saved(
 ) -> None:
     monkeypatch.setattr("semisonic.classifier.live.actions.LONGEST", 1.0)
     hum = np.tile(scene[: 2 * RATE], 6)
-    source = Live(lambda: in_blocks(hum))
-    said = list(listen(model, source, QUICK, max_lag=60.0, save_clips=tmp_path / "clips"))
+    _, said = hear(model, hum, save_clips=tmp_path / "clips")
     saved, _ = sf.read(said[-1].clip, dtype="float32")
     np.testing.assert_allclose(saved, hum[: 2 * RATE], atol=1 / 32768)
 
@@ -327,21 +324,25 @@ def test_a_folder_that_cannot_be_written_does_not_end_the_stream(
 def test_thresholds_and_classes(
     model: SoundModel, file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for only in (
-        EventOptions(threshold="0.6", classes=("hiss",)),
-        EventOptions(threshold="0.6", background=("hum", "sweep", "no such class")),
-    ):
-        assert {one.label for one in listen(model, file, replace(only, hop=0.1))} == {"hiss"}
-    with pytest.raises(OptionError, match="name those to be found"):
-        listen(model, file, EventOptions(background=("hum", "hiss", "sweep")))
-    for wrong in ("0", "1.5", "much"):
-        with pytest.raises(OptionError, match=r"option 'threshold'"):
-            listen(model, file, EventOptions(threshold=wrong))
-    with pytest.raises(OptionError, match="did you mean 'hiss'"):
-        listen(model, file, EventOptions(classes=("his",)))
-    with pytest.raises(OptionError, match="edge"):
-        listen(model, file, EventOptions(edge=2.0))
-    with pytest.raises(OptionError, match="hop"):
-        Listening(model, Playback(file, 0.0), EventOptions(threshold="0.5", hop=0.0))
+    for only in ({"classes": ("hiss",)}, {"background": ("hum", "sweep", "no such class")}):
+        options = EventOptions(threshold="0.6", hop=0.1, **only)
+        assert {one.label for one in listen(model, file, options)} == {"hiss"}
     list(listen(model, file))
     assert "no thresholds of its own: 0.5" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"background": ("hum", "hiss", "sweep")}, "name those to be found"),
+        ({"threshold": "0"}, "option 'threshold'"),
+        ({"threshold": "1.5"}, "option 'threshold'"),
+        ({"threshold": "much"}, "option 'threshold'"),
+        ({"classes": ("his",)}, "did you mean 'hiss'"),
+        ({"edge": 2.0}, "edge"),
+        ({"hop": 0.0}, "hop"),
+    ],
+)
+def test_wrong_options(model: SoundModel, file: Path, options: dict[str, Any], text: str) -> None:
+    with pytest.raises(OptionError, match=text):
+        listen(model, file, EventOptions(**options))

@@ -8,38 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import soundfile as sf
 
 from calls import cli
-from semisonic.core.seeds import generator
 
 pytestmark = pytest.mark.slow
 RATE = 8000
-
-RECIPE = """
-title = "tiny"
-question = "?"
-validation = 0.0
-[[budgets]]
-labels_per_class = 2
-draws = 2
-[setting]
-model = "(4)3c-2p-(4)3c-2p-8fc"
-[setting.mel]
-sample_rate = 8000
-duration = 0.5
-n_fft = 256
-hop_length = 128
-n_mels = 16
-[setting.pretrain]
-epochs = 1
-precision = "fp32"
-[setting.fit]
-epochs = 2
-precision = "fp32"
-[[settings]]
-name = "un-pooling"
-"""
 
 
 @pytest.fixture
@@ -120,26 +93,10 @@ def test_stores(sounds, tmp_path, cluster, on) -> None:
     assert there.failures == here.failures
 
 
-@pytest.fixture(scope="module")
-def labelled(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("labelled")
-    time = np.arange(RATE // 2) / RATE
-    lines = ["file,label,group,fold"]
-    for name, pitch in (("low", 300.0), ("high", 2000.0)):
-        for i in range(8):
-            rng = generator(i, "cluster", name)
-            wave = 0.3 * np.sin(2 * np.pi * pitch * (1 + 0.1 * rng.random()) * time)
-            sf.write(folder / f"{name}{i}.wav", wave + rng.normal(0, 0.05, len(time)), RATE)
-            lines.append(f"{name}{i}.wav,{name},{name}-{i // 2},{i // 4 + 1}")
-    (folder / "labelled.csv").write_text("\n".join(lines) + "\n")
-    (folder / "tiny.toml").write_text(RECIPE)
-    return folder
-
-
-def test_run(labelled, tmp_path, on, doomed) -> None:
+def test_run(tiny_set, tiny_recipe, tmp_path, on, doomed) -> None:
     """A third of the cluster dies when the first job is done."""
-    command = ["run", str(labelled / "tiny.toml"), "--data", str(labelled / "labelled.csv")]
-    command += ["--device", "cpu", "--no-near-copies", "-o"]
+    command = ["run", tiny_recipe, "--data", tiny_set / "labelled.csv", "--device", "cpu"]
+    command += ["--change", "setting.fit.precision=fp32", "--no-near-copies", "-o"]
     here, there = tmp_path / "here", tmp_path / "there"
     assert cli(command, here, "-q --workers 1") == 0
     killer = doomed(lambda _: any(there.glob("jobs/*/job.json")))

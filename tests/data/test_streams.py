@@ -91,17 +91,39 @@ def test_targets_follow_their_rows():
     assert stream().at(0).y is None
 
 
-def test_transform_depends_on_the_step_alone():
+@pytest.mark.parametrize("world", [2, 3, 4])
+def test_processes_share_the_batch(world):
+    s = stream(np.arange(N - 2), target=np.arange(N), min_batch=world)
+    for step in range(2 * s.steps_per_epoch):
+        whole = s.at(step)
+        parts = [s.at(step, rank, world) for rank in range(world)]
+        assert sorted(rows_of(parts)) == sorted(whole.row.tolist())
+        assert max(len(p.row) for p in parts) - min(len(p.row) for p in parts) <= 1
+        for part in parts:
+            np.testing.assert_array_equal(part.x, FEATURES[part.row.numpy()])
+            assert torch.equal(part.y, part.row)
+
+
+def test_a_batch_too_small_for_all_processes_is_told_at_the_first_step():
+    s = stream(np.arange(18))  # 8, 8, 2
+    with pytest.raises(DataError, match="min_batch=4"):
+        s.at(0, 0, 4)
+    s = stream(np.arange(18), min_batch=4)  # 8, 10
+    assert [len(s.at(1, rank, 4).row) for rank in range(4)] == [3, 3, 2, 2]
+
+
+def test_transform_depends_on_step_and_rank_alone():
     def add_noise(x, numbers):
         return x + torch.rand(x.shape, generator=numbers)
 
-    def noise(step, **options):
-        noisy = stream(transform=add_noise, **options).at(step)
-        plain = stream(**options).at(step)
+    def noise(step, rank=0, world=1, **options):
+        noisy = stream(transform=add_noise, **options).at(step, rank, world)
+        plain = stream(**options).at(step, rank, world)
         return noisy.x - plain.x
 
     assert torch.equal(noise(9), noise(9))
-    others = [noise(10), noise(9, seed=1), noise(9, name="b")]
+    assert torch.equal(noise(0)[0], noise(0, 0, 2)[0])
+    others = [noise(10), noise(9, seed=1), noise(9, name="b"), noise(9, 1, 2)]
     assert all(not torch.equal(noise(9)[:4], other[:4]) for other in others)
 
 
@@ -180,6 +202,8 @@ def test_wrong_numbers_are_errors():
         stream(batch_size=0)
     with pytest.raises(OptionError, match="batch_size"):
         next(batches(FEATURES, [1], 0))
+    with pytest.raises(OptionError, match="rank 2 of 2"):
+        stream().at(0, 2, 2)
     with pytest.raises(OptionError, match="step -1"):
         stream().at(-1)
     with pytest.raises(DataError, match="float64"):

@@ -16,8 +16,7 @@ from semisonic.core.errors import DataError, OptionError
 from semisonic.core.files import content_hash
 from semisonic.data.datasets.load import load_clips
 from semisonic.data.options import CLASSES, SynthOptions
-from semisonic.data.synth.dataset import load_synth, make_synth
-from semisonic.data.synth.plan import Take, labelled_items, pool_items
+from semisonic.data.synth.dataset import Take, labelled_items, load_synth, make_synth, pool_items
 
 SMALL = SynthOptions(
     n_classes=3, clips_per_class=6, n_folds=3, n_pool=8, duration=1.0, sample_rate=16000, seed=3

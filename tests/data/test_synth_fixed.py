@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from semisonic.data.options import CLASSES, OUTSIDE
-from semisonic.data.synth.dataset import FORMAT
-from semisonic.data.synth.plan import Take
+from semisonic.data.synth.dataset import FORMAT, Take
 from semisonic.data.synth.render import render
 
 POSITIONS = (2000, 6000, 10000, 14000)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from semisonic.core.seeds import generator
 from semisonic.data.options import CLASSES, OUTSIDE
-from semisonic.data.synth.plan import Take
+from semisonic.data.synth.dataset import Take
 from semisonic.data.synth.render import loudest, minimum_phase, render
 from semisonic.data.synth.signals import (
     coloured,

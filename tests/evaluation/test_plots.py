@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from datetime import date, timedelta
 
 import matplotlib as mpl
 import numpy as np
@@ -15,8 +16,10 @@ from semisonic.core.errors import DataError
 from semisonic.evaluation.comparison import compare_settings
 from semisonic.evaluation.plots.classes import class_recall, confusion_matrix
 from semisonic.evaluation.plots.experiments import accuracy_by_fold, comparison_plot, patches
+from semisonic.evaluation.plots.recordings import histogram, recording_hours
 from semisonic.evaluation.plots.training import search_course, training_curves
 from semisonic.evaluation.predictions import Predictions
+from semisonic.evaluation.report.media import figure_png
 
 CLASSES = ["dog", "rain", "sea_waves", "a class with quite a long name"]
 RNG = np.random.default_rng(0)
@@ -145,3 +148,44 @@ def test_clock() -> None:
     from semisonic.evaluation.plots.recordings import clock
 
     assert [clock(t) for t in (0, 59.96, 61.25, 3661.0)] == ["0:00", "1:00", "1:01.2", "1:01:01"]
+
+
+@pytest.mark.parametrize(
+    ("values", "scale"),
+    [
+        ([1.0, 2.0, 2.5, np.nan], "linear"),
+        ([0.1, 1.0, 100.0], "log"),
+        ([5.0], "linear"),
+        ([0.0, 0.0], "linear"),
+        ([-40.0, -40.0, -np.inf], "linear"),
+        ([-5.0, 500.0], "linear"),
+    ],
+)
+def test_a_histogram_counts_every_finite_value(values: list[float], scale: str) -> None:
+    figure = histogram(values, "length, s")
+    axes = figure.axes[0]
+    assert sum(bar.get_height() for bar in axes.patches) == np.isfinite(values).sum()
+    assert axes.get_xscale() == scale
+    assert figure_png(figure).png[:4] == b"\x89PNG"
+
+
+def test_a_histogram_of_nothing_is_an_error() -> None:
+    with pytest.raises(DataError):
+        histogram([np.nan], "length, s")
+
+
+@pytest.mark.parametrize(("n_days", "n_rows"), [(1, 1), (92, 92), (93, 47), (800, 89)])
+def test_days_share_rows_when_there_are_many(n_days: int, n_rows: int) -> None:
+    days = [date(2024, 1, 1), date(2024, 1, 1) + timedelta(days=n_days - 1)][: min(2, n_days)]
+    hours = np.zeros((len(days), 24))
+    hours[:, 5] = 1.5
+    figure = recording_hours(days, hours)
+    shown = figure.axes[0].collections[0].get_array()
+    assert shown.shape == (n_rows, 24)
+    assert shown.sum() == pytest.approx(1.5 * len(days))
+    assert figure_png(figure).png[:4] == b"\x89PNG"
+
+
+def test_a_table_of_another_shape_is_an_error() -> None:
+    with pytest.raises(DataError):
+        recording_hours([date(2024, 1, 1)], np.zeros((2, 24)))

@@ -18,6 +18,7 @@ def cards(monkeypatch):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
 
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
     return pretend
 
 
@@ -32,6 +33,15 @@ def test_auto_takes_a_card_if_there_is_one(cards):
     cards(2)
     assert choose_device("auto") == torch.device("cuda:0")
     assert choose_device("cuda:1") == torch.device("cuda:1")
+
+
+def test_each_process_of_a_machine_takes_its_own_card(cards, monkeypatch):
+    cards(2)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert choose_device("auto") == choose_device("cuda") == torch.device("cuda:1")
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(OptionError, match="has 2 CUDA cards"):
+        choose_device("cuda")
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:x", "cpuu", "", "cuda:-1"])

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,6 @@ from semisonic.models.sound_model import SoundModel
 
 DEFAULT = 0.5
 _log = logging.getLogger(__name__)
-_COLUMNS = ("label", "threshold")
 
 
 def thresholds_for(model: SoundModel, option: str | float) -> NDArray[np.float64]:
@@ -46,67 +46,15 @@ def thresholds_for(model: SoundModel, option: str | float) -> NDArray[np.float64
     OptionError
         For anything else, a threshold out of range, or a label that the model does not know.
     """
-    own = _of_model(model)
-    if str(option) == AUTO:
-        if not has_thresholds(model):
-            _log.warning("the model has no thresholds of its own: %g for all classes", DEFAULT)
-        return own
-    try:
-        return np.full(len(own), _checked(float(option), "option 'threshold'"))
-    except ValueError:
-        return _of_file(model, Path(option), own)  # type: ignore[arg-type]
-
-
-def has_thresholds(model: SoundModel) -> bool:
-    """Whether a model brings thresholds of its own, as ``semisonic calibrate`` finds them."""
-    return bool(model.decision.thresholds)
-
-
-def resolve_threshold(model: SoundModel, option: str | float) -> str:
-    """An option ``threshold`` with what "auto" stands for, where the model has no thresholds.
-
-    For callers that warn people themselves, in place of :func:`thresholds_for`.
-
-    Parameters
-    ----------
-    model : SoundModel
-    option : str or float
-        As for :func:`thresholds_for`.
-    """
-    is_default = str(option) == AUTO and not has_thresholds(model)
-    return f"{DEFAULT:g}" if is_default else str(option)
-
-
-def _event_classes(
-    model: SoundModel, classes: Sequence[str], background: Sequence[str]
-) -> tuple[str, ...]:
-    """Which classes are events: those named, or all but background.
-
-    Raises
-    ------
-    OptionError
-        When the model has no such class, or nothing but background.
-    """
-    for name in classes:
-        if name not in model.classes:
-            raise OptionError(
-                f"option 'classes': unknown class '{name}'; {nearest(name, model.classes)}"
-            )
-    wanted = tuple(classes) or tuple(name for name in model.classes if name not in background)
-    if not wanted:
-        raise OptionError(
-            f"option 'background': all classes of the model ({', '.join(model.classes)}) are "
-            "background; name those to be found with 'classes'"
-        )
-    return wanted
-
-
-def _of_model(model: SoundModel) -> NDArray[np.float64]:
     own = model.decision.thresholds
-    return np.array([own.get(name, DEFAULT) for name in model.classes], np.float64)
-
-
-def _of_file(model: SoundModel, path: Path, own: NDArray[np.float64]) -> NDArray[np.float64]:
+    found = {name: own.get(name, DEFAULT) for name in model.classes}
+    if str(option) == AUTO:
+        if not own:
+            _log.warning("the model has no thresholds of its own: %g for all classes", DEFAULT)
+        return np.array(list(found.values()), np.float64)
+    with suppress(ValueError):
+        return np.full(len(found), _as_threshold(float(option), "option 'threshold'"))
+    path = Path(str(option))
     if not path.is_file():
         raise OptionError(
             f"option 'threshold': found '{path}', expected 'auto', a number from 0 to 1, or a "
@@ -116,28 +64,24 @@ def _of_file(model: SoundModel, path: Path, own: NDArray[np.float64]) -> NDArray
         table = read_table(path)
     except DataError as error:
         raise OptionError(f"{error}; expected a table with label and threshold") from error
-    if not set(_COLUMNS) <= set(table.columns):
+    if not {"label", "threshold"} <= set(table.columns):
         raise OptionError(
             f"{path}: found the columns {', '.join(table.names)}; expected label and threshold"
         )
-    result = own.copy()
     for row in table.rows:
-        label = row["label"]
-        if label not in model.classes:
+        label, where = row["label"], f"{path}, class '{row['label']}'"
+        if label not in found:
             raise OptionError(f"{path}: unknown class '{label}'; {nearest(label, model.classes)}")
-        result[model.classes.index(label)] = _checked(
-            row["threshold"].replace(",", "."), f"{path}, class '{label}'"
-        )
-    return result
+        try:
+            found[label] = _as_threshold(float(row["threshold"].replace(",", ".")), where)
+        except ValueError:
+            raise OptionError(f"{where}: found {row['threshold']}, expected a number") from None
+    return np.array(list(found.values()), np.float64)
 
 
-def _checked(value: Any, where: str) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        number = float("nan")
+def _as_threshold(number: float, where: str) -> float:
     if not 0 < number <= 1:
-        raise OptionError(f"{where}: found {value}, expected a number above 0 and at most 1")
+        raise OptionError(f"{where}: found {number}, expected a number above 0 and at most 1")
     return number
 
 
@@ -190,8 +134,18 @@ class EventRules:
             For an unknown class, or when no class is left.
         """
         model = scorer.model
-        wanted = _event_classes(model, options.classes, options.background)
-        labels = tuple(dict.fromkeys(wanted))
+        for name in options.classes:
+            if name not in model.classes:
+                raise OptionError(
+                    f"option 'classes': unknown class '{name}'; {nearest(name, model.classes)}"
+                )
+        events = [name for name in model.classes if name not in options.background]
+        labels = tuple(dict.fromkeys(options.classes or events))
+        if not labels:
+            raise OptionError(
+                f"option 'background': all classes of the model ({', '.join(model.classes)}) are "
+                "background; name those to be found with 'classes'"
+            )
         columns = tuple(model.classes.index(name) for name in labels)
         thresholds = thresholds_for(model, options.threshold)[list(columns)]
         edge = options.edge

@@ -10,14 +10,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from semisonic.classifier.use_options import DetectOptions, ListenOptions
+from semisonic.classifier.use_options import DetectOptions, EventOptions
 from semisonic.cli.parser import verb
 from semisonic.cli.session import Session, Status
+from semisonic.core.errors import OptionError
 from semisonic.core.options import option
 from semisonic.core.text import text_table
 from semisonic.data.options import LABEL_CHOICES, LABELS
 
 MODEL = option(dataclasses.MISSING, "model file, or the run folder it lies in")
+EVENTS = option(EventOptions(), "events")
 DEVICE = option("auto", "what computes: auto, cpu, cuda, cuda:1 or mps")
 
 
@@ -105,7 +107,6 @@ def detect(options: DetectOptions, session: Session) -> Status:
 
 
 @verb(
-    ListenOptions,
     optional=("model",),
     basic="input list_devices device_name threshold "
     "classes min_duration scores on_event save_clips",
@@ -117,21 +118,94 @@ def detect(options: DetectOptions, session: Session) -> Status:
         "semisonic listen runs/model --classes siren --min-duration 2 --on-event './alarm.sh'",
     ],
 )
-def listen(options: ListenOptions, session: Session) -> Status:
+def listen(
+    session: Session,
+    model: Path | None = option(None, "model file, or the run folder it lies in"),
+    input_: Path | None = option(
+        None,
+        "a file, played; or - for raw samples from standard input; the microphone if not given",
+    ),
+    device_name: str | None = option(
+        None, "microphone: part of its name, or its number; the system's default if not given"
+    ),
+    list_devices: bool = option(False, "show the microphones there are, and end"),
+    format_: str | None = option(
+        None,
+        "standard input: type of its samples; s16le if not given",
+        choices=("s16le", "f32le"),
+    ),
+    rate: int | None = option(
+        None,
+        "sampling rate; must be given for standard input, a microphone has its own",
+        unit="Hz",
+        minimum=1,
+    ),
+    channels: int = option(
+        1, "channels of standard input or the microphone; they are averaged", minimum=1
+    ),
+    speed: float = option(
+        1.0,
+        "file: times as fast as it sounds; file and standard input: 0 for as fast as "
+        "possible, leaving nothing out",
+        minimum=0.0,
+    ),
+    began: str = option(
+        "", "file and standard input: date and time of the first sample, ISO 8601; now if not given"
+    ),
+    events: EventOptions = EVENTS,
+    scores: bool = option(False, "also a line with the scores of each window"),
+    on_event: str = option(
+        "",
+        "command called at each start and end of an event, without a shell, with the event "
+        "as JSON on its standard input and in SEMISONIC_* variables",
+    ),
+    on_event_timeout: float = option(
+        10.0, "time after which such a command is ended", unit="s", minimum=0.1
+    ),
+    save_clips: Path | None = option(None, "folder for the sound of each event, as WAV"),
+    max_lag: float = option(
+        2.0, "latency from which on windows are skipped to catch up", unit="s", minimum=0.1
+    ),
+    device: str = DEVICE,
+) -> Status:
     """Name sounds as they are heard: events as lines of JSON.
 
     Each event gives a line when it begins and one when it ends. What was skipped, lost or late is
     said on standard error, with a summary at the end. Ctrl-C ends it.
     """
-    if options.list_devices:
+    if list_devices:
         return _list_devices(session)
-    from semisonic.classifier.live.listen import listen_to
+    if model is None:
+        raise OptionError("MODEL is missing: a model file, or the run folder it lies in")
+    from semisonic.classifier.live.listen import listen_to, open_source
 
+    source = open_source(
+        input_,
+        device_name=device_name,
+        format=format_,
+        rate=rate,
+        channels=channels,
+        speed=speed,
+        began=began,
+    )
     with _terminated_like_interrupted() as signals:
-        result = listen_to(options, session.say, session.note)
-    if result.was_stopped and not signals:
+        was_stopped, n_failed = listen_to(
+            model,
+            source,
+            session.say,
+            session.note,
+            events=events,
+            began=began,
+            scores=scores,
+            on_event=on_event,
+            on_event_timeout=on_event_timeout,
+            save_clips=save_clips,
+            max_lag=max_lag,
+            device=device,
+        )
+    if was_stopped and not signals:
         raise KeyboardInterrupt
-    return Status.SOME_FAILED if result.n_failed else Status.OK
+    return Status.SOME_FAILED if n_failed else Status.OK
 
 
 @contextmanager

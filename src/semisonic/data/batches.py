@@ -312,7 +312,7 @@ class Stream:
     rows : array of int
         The rows to use.
     batch_size : int
-        Rows of a batch.
+        Rows of a batch, over all processes.
     seed : int
         Of the order and of the transform.
     target : ndarray, optional
@@ -324,10 +324,10 @@ class Stream:
     name : str
         Streams of different names have different orders.
     min_batch : int
-        The smallest last batch.
+        The smallest last batch; with ``torchrun``, at least the number of processes.
     transform : callable, optional
         ``transform(x, generator) -> x`` for augmentation. The generator, on the stream's
-        device, depends on seed, name and step alone.
+        device, depends on seed, name, step and rank alone.
     resident_bytes : int
         See ``features``.
     missing_ok : bool
@@ -368,6 +368,7 @@ class Stream:
         self._starts = list(range(0, n, batch_size))
         if len(self._starts) > 1 and n - self._starts[-1] < min(min_batch, batch_size):
             self._starts.pop()
+        self._smallest = min(np.diff([*self._starts, n]).tolist())
         self._order: tuple[int, NDArray[np.int64]] = (-1, self.rows)
 
     @property
@@ -381,29 +382,31 @@ class Stream:
     def __repr__(self) -> str:
         return f"Stream({self.name}: {len(self)} rows, {self.steps_per_epoch} steps per epoch)"
 
-    def at(self, step: int) -> Batch:
-        """The batch of a step.
+    def at(self, step: int, rank: int = 0, world: int = 1) -> Batch:
+        """The batch of a step, or one process's part of it.
 
         Parameters
         ----------
         step : int
             From 0, over all epochs.
+        rank, world : int
+            This process and the number of processes. Their parts are disjoint and make up
+            the batch of the step.
 
         Raises
         ------
-        OptionError
-            For a step before the first.
+        DataError
+            At the first step already, if some batch has fewer rows than there are processes.
         """
-        if step < 0:
-            raise OptionError(f"stream '{self.name}': found step {step}, expected 0 or more")
         epoch, k = divmod(step, self.steps_per_epoch)
+        self._check_part(step, rank, world)
         order = self.order(epoch)
         end = self._starts[k + 1] if k + 1 < len(self._starts) else len(order)
-        rows = order[self._starts[k] : end]
+        rows = order[self._starts[k] : end][rank::world]
         x = self._gather(rows)
         if self.transform is not None:
             numbers = torch.Generator(device=self.device)
-            numbers.manual_seed(derive(self.seed, self.name, "transform", step, 0))
+            numbers.manual_seed(derive(self.seed, self.name, "transform", step, rank))
             x = self.transform(x, numbers)
         y = None if self._target is None else torch.from_numpy(self._target[rows]).to(self.device)
         return Batch(x, y, torch.from_numpy(rows.copy()))
@@ -416,6 +419,17 @@ class Stream:
             numbers = generator(self.seed, self.name, epoch)
             self._order = (epoch, numbers.permutation(self.rows))
         return self._order[1]
+
+    def _check_part(self, step: int, rank: int, world: int) -> None:
+        if step < 0 or not 0 <= rank < world:
+            raise OptionError(
+                f"stream '{self.name}': step {step}, rank {rank} of {world}: out of range"
+            )
+        if self._smallest < world:
+            raise DataError(
+                f"stream '{self.name}': a batch of {self._smallest} rows cannot be shared among "
+                f"{world} processes. Give a larger batch_size or min_batch={world}"
+            )
 
 
 def batches(

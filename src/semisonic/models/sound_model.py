@@ -86,7 +86,8 @@ class SoundModel(nn.Module):
         -------
         Tensor, shape (batch, n_classes)
         """
-        return self._classify(self.frontend(wave))
+        logits: Tensor = self.head(self._embed(self.frontend(wave)))
+        return logits
 
     def from_features(self, x: Tensor, n_frames: Tensor | None = None) -> Tensor:
         """Logits of features.
@@ -104,7 +105,8 @@ class SoundModel(nn.Module):
         -------
         Tensor, shape (batch, n_classes)
         """
-        return self._classify(self.frontend.standardize(x), n_frames)
+        logits: Tensor = self.head(self.embed(x, n_frames))
+        return logits
 
     def embed(self, x: Tensor, n_frames: Tensor | None = None) -> Tensor:
         """Embeddings, shape (batch, dim), of features as in :meth:`from_features`."""
@@ -113,10 +115,9 @@ class SoundModel(nn.Module):
     @property
     def no_frames(self) -> str:
         """Why :meth:`embed_along_time` gives no scores of frames; empty where it does."""
-        if self.encoder.no_frames or self.neck.no_frames:
-            return self.encoder.no_frames or self.neck.no_frames
         patches = any(isinstance(step, PatchStep) for step in self.encoder.plan)
-        return "its frames are patches that overlap" if patches else ""
+        why = self.encoder.no_frames or self.neck.no_frames
+        return why or ("its frames are patches that overlap" if patches else "")
 
     def embed_along_time(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Embeddings of features, and of each frame of their code as if it were alone.
@@ -145,7 +146,7 @@ class SoundModel(nn.Module):
         """
         if self.no_frames:
             raise ModelError(f"'{self.name}' gives no scores of frames: {self.no_frames}")
-        code = self.encoder(self._checked(self.frontend.standardize(x)))
+        code = self._code(self.frontend.standardize(x))
         return self.neck(code), self.neck.frames(code)
 
     def frame_times(self, n_frames: int) -> Tensor:
@@ -248,34 +249,25 @@ class SoundModel(nn.Module):
         self.decision = Decision()  # one that was fitted belongs to the class layer before
         self.head = nn.Sequential(nn.Dropout(self.dropout), self.neck.class_layer(len(names)))
 
-    def _checked(self, x: Tensor) -> Tensor:
+    def _code(self, x: Tensor, n_frames: Tensor | None = None) -> Tensor:
+        """The map of standardised features, after a look at their shape."""
         expected = (self.mel.n_channels, self.mel.n_mels)
         if x.ndim != 4 or tuple(x.shape[1:3]) != expected:
             raise ModelError(
                 f"found features of shape {tuple(x.shape)}, expected (batch, {expected[0]}, "
                 f"{expected[1]}, frame)"
             )
-        return x
+        if n_frames is not None and not 1 <= n_frames.min() <= n_frames.max() <= x.shape[3]:
+            raise ModelError(
+                f"n_frames: found {n_frames.min()} to {n_frames.max()}, expected 1 to {x.shape[3]}"
+            )
+        code: Tensor = self.encoder(x, n_frames)
+        return code
 
     def _embed(self, x: Tensor, n_frames: Tensor | None = None) -> Tensor:
-        x = self._checked(x)
-        frames_of_code = self._frames_of_code(n_frames, x.shape[3])
-        embedding: Tensor = self.neck(self.encoder(x, n_frames), frames_of_code)
+        counted = None if n_frames is None else self.encoder.frames_after(n_frames)
+        embedding: Tensor = self.neck(self._code(x, n_frames), counted)
         return embedding
-
-    def _frames_of_code(self, n_frames: Tensor | None, most: int) -> Tensor | None:
-        """How many frames of the code count, from how many frames of the features do."""
-        if n_frames is None:
-            return None
-        if n_frames.min() < 1 or n_frames.max() > most:
-            raise ModelError(
-                f"n_frames: found {n_frames.min()} to {n_frames.max()}, expected 1 to {most}"
-            )
-        return self.encoder.frames_after(n_frames)
-
-    def _classify(self, x: Tensor, n_frames: Tensor | None = None) -> Tensor:
-        logits: Tensor = self.head(self._embed(x, n_frames))
-        return logits
 
 
 def build(

@@ -38,8 +38,8 @@ class BatchStream(Protocol):
     def steps_per_epoch(self) -> int:
         """Steps in one pass."""
 
-    def at(self, step: int) -> BatchLike:
-        """The batch of a step."""
+    def at(self, step: int, rank: int = 0, world: int = 1) -> BatchLike:
+        """The batch of a step, or the share of it that is process ``rank``'s of ``world``."""
 
 
 Streams = Mapping[str, BatchStream]

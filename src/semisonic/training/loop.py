@@ -1,7 +1,7 @@
 """The one training loop, in plain torch.
 
-It knows devices, number formats, schedules, averages, early stopping and checkpoints; it knows no
-method. What is minimised comes as an objective, what it is computed
+It knows devices, number formats, schedules, averages, early stopping, checkpoints and
+processes; it knows no method. What is minimised comes as an objective, what it is computed
 on as streams of batches. :func:`train_step` is all that changes a weight.
 
 **Losses.** Reading a number off a graphics card stops it until it has caught up. So the scalars of
@@ -28,14 +28,15 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grad_norm_
 
 from semisonic.core.errors import OptionError, TrainingError
@@ -53,8 +54,10 @@ from semisonic.training.checkpoint import (
     save_checkpoint,
 )
 from semisonic.training.devices import (
+    World,
     choose_device,
     choose_precision,
+    join,
     kept_randomness,
     lay_out,
     seed_torch,
@@ -164,13 +167,15 @@ def fit(
     Notes
     -----
     On a processor with a fixed number of threads the same seed gives the same weights, bit
-    for bit, interrupted or not.
+    for bit, interrupted or not. Launched by ``torchrun``, every process calls this with the
+    same arguments and reads its share of each batch.
     """
     check(options)
     place = choose_device(device)
     check_streams(objective, streams)
     steps_per_epoch = options.steps_an_epoch(streams[objective.streams[0]].steps_per_epoch)
     options = replace(options, epochs=options.n_epochs(steps_per_epoch))
+    world = join(place)
     identity, checkpoint = {}, None
     if folder is not None:
         identity = identity_of(objective, streams, options, seed, validate is not None)
@@ -181,8 +186,10 @@ def fit(
         objective.eval()
         return _result_of(checkpoint)
     precision = checkpoint and checkpoint["precision"]
-    precision = precision or choose_precision(options.precision, place)
-    t = Training(objective, options, steps_per_epoch, seed, place, precision, validate is not None)
+    precision = precision or world.tell(choose_precision(options.precision, place))
+    t = Training(
+        objective, options, steps_per_epoch, seed, place, world, precision, validate is not None
+    )
     t.folder, t.identity = folder, identity
     if checkpoint is not None:
         t.load(checkpoint)
@@ -220,14 +227,14 @@ def train_step(t: Training, streams: Streams) -> None:
         At the step to be taken; it is at the next one afterwards.
     streams : mapping of str to BatchStream
     """
-    seed_torch(derive(t.seed, "dropout", t.step, 0), t.device)
+    seed_torch(derive(t.seed, "dropout", t.step, t.world.rank), t.device)
     names = t.objective.streams
-    batches = {name: streams[name].at(t.step) for name in names}
+    batches = {name: streams[name].at(t.step, t.world.rank, t.world.size) for name in names}
     n_rows = len(batches[names[0]].x)
     rate = t.rate_at(t.step)
     set_rate(t.optimizer, rate, momentum(t.options, t.step, t.steps_per_epoch))
     t.optimizer.zero_grad(set_to_none=True)
-    terms = t.forward_backward(batches)
+    terms = t.forward_backward(batches, t.world.share(n_rows, t.device))
     if t.options.clip_norm > 0:
         clip_grad_norm_(t.weights, t.options.clip_norm)
     t.optimizer.step()
@@ -248,6 +255,7 @@ class Training:
     options : FitOptions
     steps_per_epoch, seed : int
     device : torch.device
+    world : World
     precision : {"fp32", "bf16"}
     validated : bool
         Whether a validation follows each epoch.
@@ -266,11 +274,12 @@ class Training:
         steps_per_epoch: int,
         seed: int,
         device: torch.device,
+        world: World,
         precision: str,
         validated: bool,
     ) -> None:
         self.objective, self.options, self.steps_per_epoch = objective, options, steps_per_epoch
-        self.seed, self.device, self.precision = seed, device, precision
+        self.seed, self.device, self.world, self.precision = seed, device, world, precision
         self.folder: Path | None = None
         self.identity: Checkpoint = {}
         if objective.body is None and options.needs_body:
@@ -302,6 +311,7 @@ class Training:
         self.history: list[HistoryRow] = []
         self.step = 0
         self.rate_at: Callable[[int], float] = self._scheduled_rate
+        self._wrapped: nn.Module | None = None
         self._saved_at, self._saving_seconds = time.monotonic(), 0.0
         self._begin_epoch()
 
@@ -315,14 +325,18 @@ class Training:
             n_falls = falls_on_plateau(self.history, o.monitor, o.step_epochs)
         return learning_rate(o, step, self.steps_per_epoch, n_falls)
 
-    def forward_backward(self, batches: Mapping[str, BatchLike]) -> dict[str, Tensor]:
-        """The terms of a step; gradients of the loss are added to the weights'."""
+    def forward_backward(self, batches: Mapping[str, BatchLike], share: float) -> dict[str, Tensor]:
+        """The terms of a step; gradients of ``share`` times the loss are added to the weights'."""
         frozen = self.step < round(self.options.freeze_epochs * self.steps_per_epoch)
         if frozen != self.is_frozen:
             self.freeze(frozen)
+            self._wrapped = None  # processes agree anew on the weights that have gradients
+        if self._wrapped is None:
+            several = self.world.size > 1  # whose gradients are averaged
+            self._wrapped = DistributedDataParallel(self.objective) if several else self.objective
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            terms: dict[str, Tensor] = self.objective(batches)
-        loss: Any = terms["loss"]
+            terms: dict[str, Tensor] = self._wrapped(batches)
+        loss: Any = terms["loss"] * share
         loss.backward()
         return terms
 
@@ -360,12 +374,12 @@ class Training:
 
         Validation and the choice of the best see the averaged weights where there are any.
         """
-        row = {"epoch": len(self.history) + 1, **self.meter.means()}
+        row = {"epoch": len(self.history) + 1, **self.meter.means(self.world, self.device)}
         row["lr"] = float(self.optimizer.param_groups[0]["lr"])
         self.objective.eval()
         with torch.no_grad(), self._averaged():
             if validate is not None:
-                row |= _named(validate())
+                row |= self.world.tell(_named(validate()) if self.world.is_first else {})
             if self.follows_monitor and self.options.monitor not in row:
                 raise OptionError(
                     f"option 'monitor': the history has no column '{self.options.monitor}'; "
@@ -407,7 +421,7 @@ class Training:
     def save(self) -> None:
         """Write a checkpoint and the history; the meter must have been read."""
         start = time.monotonic()
-        if self.folder is not None:
+        if self.folder is not None and self.world.is_first:
             content = {
                 "weights": self.live,
                 "optimizer": self.optimizer.state_dict(),
@@ -439,11 +453,16 @@ class Training:
         self.best_weights, self.step = state["best_weights"], state["step"]
         self.history = list(state["history"])
         self._begin_epoch(state["epoch_seconds"])
-        self.meter.sums, self.meter.n_rows = dict(state["meter"][0]), state["meter"][1]
+        if self.world.is_first:  # the others' part of an interrupted epoch is not known
+            self.meter.sums, self.meter.n_rows = dict(state["meter"][0]), state["meter"][1]
 
     def finish(self) -> FitResult:
         """Give the objective its final weights, in plain memory layout and for evaluation."""
         put_weights(self.objective, self.best_weights or self.average or self.live)
+        self._wrapped = None
+        if self.world.size > 1:
+            for tensor in weights_of(self.objective).values():
+                distributed.broadcast(tensor, src=0)
         self.objective.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         self.objective.eval()
         state = self._state(finished=True) | {
@@ -452,7 +471,7 @@ class Training:
             "stopped_early": len(self.history) < self.options.epochs,
         }
         result = _result_of(state)
-        if self.folder is not None:
+        if self.folder is not None and self.world.is_first:
             save_checkpoint(self.folder, state)
             _write_history(self.folder, self.history)
             timing = {  # what may differ between two trainings with one seed
@@ -461,6 +480,7 @@ class Training:
                 "precision": self.precision,
             }
             write_json(self.folder / "timing.json", timing)
+        self.world.tell(None)  # nobody goes on before all files are written
         return result
 
 
@@ -538,9 +558,10 @@ class Meter:
             self.latest = row["loss"]
         return len(unread)
 
-    def means(self) -> dict[str, float]:
-        """Means over all rows of the epoch; read before."""
-        return {name: value / self.n_rows for name, value in self.sums.items()}
+    def means(self, world: World, device: torch.device) -> dict[str, float]:
+        """Means over all rows of the epoch, of all processes together; read before."""
+        *sums, n_rows = world.sum([*self.sums.values(), float(self.n_rows)], device)
+        return {name: value / n_rows for name, value in zip(self.sums, sums, strict=True)}
 
 
 class NotFinite(TrainingError):
@@ -627,16 +648,16 @@ def _deferred_interrupt() -> Iterator[Interrupt]:
 
 @contextmanager
 def _shown(t: Training, label: str) -> Iterator[Callable[[int], None]]:
-    """A progress bar; gives the function that moves it by some steps."""
+    """A progress bar of the first process; gives the function that moves it by some steps."""
     total = t.options.n_steps(t.steps_per_epoch)
 
     def show(n_steps: int) -> None:
-        if n_steps:
+        if n_steps and progress is not None:
             rate = t.optimizer.param_groups[0]["lr"]
             progress.set_postfix_str(f"loss {t.meter.latest:.4g}, lr {rate:.2g}", refresh=False)
             progress.update(n_steps)
 
-    with bar(total, label, "step", t.step) as progress:
+    with bar(total, label, "step", t.step) if t.world.is_first else nullcontext() as progress:
         yield show
 
 

@@ -11,7 +11,7 @@ from semisonic.core.options import check
 from semisonic.core.progress import bar
 from semisonic.learning.objective import Objective
 from semisonic.training.checkpoint import Streams, check_streams
-from semisonic.training.devices import choose_device, choose_precision, kept_randomness
+from semisonic.training.devices import World, choose_device, choose_precision, kept_randomness
 from semisonic.training.loop import NotFinite, Training, train_step
 from semisonic.training.options import FitOptions
 
@@ -120,7 +120,7 @@ def sweep_rate(
     mean = 0.0
     with kept_randomness(place), bar(steps, label, "step") as shown:
         tried = copy.deepcopy(objective).to(place)
-        training = Training(tried, plain, 1, seed, place, precision, False)
+        training = Training(tried, plain, 1, seed, place, World(), precision, False)
         training.rate_at = rates.__getitem__
         training.freeze()
         while len(losses) < steps:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from semisonic.classifier.detection.frame_scores import FrameScorer, score_spans, unpacked
 from semisonic.classifier.detection.recordings import list_recordings
-from semisonic.classifier.events import EventRules, resolve_threshold
+from semisonic.classifier.events import DEFAULT, EventRules
 from semisonic.classifier.predict import NOTHING, predict_files
 from semisonic.classifier.use_options import AUTO, EventOptions
 from semisonic.core.errors import AudioError, DataError, OptionError
@@ -65,9 +65,8 @@ def event_options(model: SoundModel, values: Mapping[str, Any], **more: float) -
         except ValueError:
             wanted = "auto or a number from 0 to 1" if name == "threshold" else "a number"
             raise OptionError(f"option '{name}': found '{value}', expected {wanted}") from None
-    threshold = resolve_threshold(
-        model, str(values["threshold"]) if "threshold" in settings else AUTO
-    )
+    threshold = AUTO if model.decision.thresholds else f"{DEFAULT:g}"
+    threshold = str(values["threshold"]) if "threshold" in settings else threshold
     return from_mapping(EventOptions, {**settings, **more, "threshold": threshold})
 
 

@@ -73,7 +73,7 @@ def make_example(name: str) -> NDArray[np.float32]:
     DataError
         When there is none of that name.
     """
-    from semisonic.data.synth.plan import Take
+    from semisonic.data.synth.dataset import Take
     from semisonic.data.synth.render import render
 
     if name not in EXAMPLES:

@@ -8,7 +8,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from semisonic.classifier.events import DEFAULT, has_thresholds
+from semisonic.classifier.events import DEFAULT
 from semisonic.classifier.model_file import open_model
 from semisonic.core.errors import DataError, ModelError
 from semisonic.core.files import digest
@@ -203,7 +203,7 @@ class AppState:
                 "name": self._model.name,
                 "path": str(self.model_path),
                 "classes": list(self._model.classes),
-                "has_thresholds": has_thresholds(self._model),
+                "has_thresholds": bool(self._model.decision.thresholds),
                 "default_threshold": DEFAULT,
                 "multi_label": self._model.multi_label,
                 "sample_rate": mel.sample_rate,

@@ -7,7 +7,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from os import PathLike
 from pathlib import Path
@@ -39,7 +39,7 @@ from semisonic.classifier.live.scorer import (
     stamp,
 )
 from semisonic.classifier.model_file import open_model
-from semisonic.classifier.use_options import SAMPLE_FORMATS, EventOptions, ListenOptions
+from semisonic.classifier.use_options import EventOptions
 from semisonic.core.errors import AudioError, OptionError
 from semisonic.core.options import check
 from semisonic.models.sound_model import SoundModel
@@ -47,8 +47,24 @@ from semisonic.models.sound_model import SoundModel
 STANDARD_INPUT = Path("-")
 
 
-def _open_source(options: ListenOptions) -> LiveSource:
+def open_source(
+    input: Path | None = None,  # noqa: A002
+    *,
+    device_name: str | None = None,
+    format: str | None = None,  # noqa: A002
+    rate: int | None = None,
+    channels: int = 1,
+    speed: float = 1.0,
+    began: str = "",
+) -> LiveSource:
     """The microphone, standard input or a file; a microphone is asked again when it is lost.
+
+    Parameters
+    ----------
+    input : Path, optional
+        A file, or "-" for standard input; the microphone by default.
+    device_name, format, rate, channels, speed, began
+        Options of ``semisonic listen``. Each but the default is refused where it has no meaning.
 
     Raises
     ------
@@ -57,36 +73,43 @@ def _open_source(options: ListenOptions) -> LiveSource:
     AudioError
         When there is no such microphone or file.
     """
-    if options.input is None:
-        _refuse("the microphone", options, "format", "speed", "began")
-        return Reconnecting(Microphone(options.device_name, options.rate, options.channels))
-    if options.input == STANDARD_INPUT:
-        _refuse("standard input", options, "device_name")
-        if options.rate is None:
-            raise OptionError(
-                "option 'rate': raw samples from standard input do not say their sampling rate; "
-                "give it, such as --rate 16000"
-            )
-        if sys.stdin is None:  # closed by who started us
-            raise AudioError("standard input", "it is closed")
-        if sys.stdin.isatty():
-            raise OptionError(
-                "option 'input': standard input is a terminal; pipe samples into the command, such "
-                "as arecord -t raw -f S16_LE -r 16000 | semisonic listen MODEL --input - "
-                "--rate 16000"
-            )
-        return Pipe(
-            sys.stdin.fileno(),
-            options.rate,
-            format=options.format or SAMPLE_FORMATS[0],
-            n_channels=options.channels,
-            speed=options.speed,
+    given = {
+        "device_name": device_name is not None,
+        "format": format is not None,
+        "rate": rate is not None,
+        "channels": channels != 1,
+        "speed": speed != 1.0,
+        "began": bool(began),
+    }
+    source, refused = {
+        None: ("the microphone", ("format", "speed", "began")),
+        STANDARD_INPUT: ("standard input", ("device_name",)),
+    }.get(input, ("a file", ("device_name", "format", "rate", "channels")))
+    for name in refused:
+        if given[name]:
+            raise OptionError(f"option '{name}': it means nothing for {source}")
+    if input is None:
+        return Reconnecting(Microphone(device_name, rate, channels))
+    if input != STANDARD_INPUT:
+        return Playback(input, speed)
+    if rate is None:
+        raise OptionError(
+            "option 'rate': raw samples from standard input do not say their sampling rate; "
+            "give it, such as --rate 16000"
         )
-    _refuse("a file", options, "device_name", "format", "rate", "channels")
-    return Playback(options.input, options.speed)
+    if sys.stdin is None:  # closed by who started us
+        raise AudioError("standard input", "it is closed")
+    if sys.stdin.isatty():
+        raise OptionError(
+            "option 'input': standard input is a terminal; pipe samples into the command, such "
+            "as arecord -t raw -f S16_LE -r 16000 | semisonic listen MODEL --input - --rate 16000"
+        )
+    return Pipe(
+        sys.stdin.fileno(), rate, format=format or "s16le", n_channels=channels, speed=speed
+    )
 
 
-def _began_at(options: ListenOptions) -> datetime | None:
+def _began_at(began: str) -> datetime | None:
     """The date of the first sample, None if not given; without a zone it is local.
 
     Raises
@@ -94,26 +117,16 @@ def _began_at(options: ListenOptions) -> datetime | None:
     OptionError
         When it is no date.
     """
-    if not options.began:
+    if not began:
         return None
     try:
-        moment = datetime.fromisoformat(options.began)
+        moment = datetime.fromisoformat(began)
     except ValueError:
         raise OptionError(
-            f"option 'began': found '{options.began}', expected a date and time such as "
+            f"option 'began': found '{began}', expected a date and time such as "
             "2026-05-01T04:30:00+02:00"
         ) from None
     return moment if moment.tzinfo else moment.astimezone()
-
-
-def _refuse(source: str, options: ListenOptions, *names: str) -> None:
-    """Raise OptionError if one of these options differs from its default."""
-    for name in names:
-        value = getattr(options, name)
-        if value != getattr(ListenOptions, name):
-            raise OptionError(
-                f"option '{name}': found {value!r}, but it means nothing for {source}"
-            )
 
 
 STALLED_AFTER = 5.0
@@ -177,16 +190,8 @@ def listen(
     """
     opened = model if isinstance(model, SoundModel) else open_model(model)
     live = Playback(source, speed=0.0) if isinstance(source, str | PathLike) else source
-    return Listening(
-        opened,
-        live,
-        options or EventOptions(),
-        began=began,
-        max_lag=max_lag,
-        on_scores=on_scores,
-        save_clips=save_clips,
-        device=device,
-    )
+    events = options or EventOptions()
+    return Listening(opened, live, events, began, max_lag, on_scores, save_clips, device)
 
 
 class Listening:
@@ -204,12 +209,11 @@ class Listening:
         model: SoundModel,
         source: LiveSource,
         options: EventOptions,
-        *,
-        began: datetime | None = None,
-        max_lag: float = 2.0,
-        on_scores: Callable[[WindowScores, datetime], None] | None = None,
-        save_clips: Path | None = None,
-        device: str = "cpu",
+        began: datetime | None,
+        max_lag: float,
+        on_scores: Callable[[WindowScores, datetime], None] | None,
+        save_clips: Path | None,
+        device: str,
     ) -> None:
         check(options)
         self._source, self._on_scores = source, on_scores
@@ -360,23 +364,21 @@ class Listening:
 Write = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class ListenResult:
-    """How ``listen`` ended.
-
-    Attributes
-    ----------
-    was_stopped : bool
-        By a person or the system, rather than by the end of the stream.
-    n_failed : int
-        Commands that failed or were left out, and clips that could not be saved.
-    """
-
-    was_stopped: bool
-    n_failed: int
-
-
-def listen_to(options: ListenOptions, write: Write, note: Write) -> ListenResult:
+def listen_to(
+    model: Path,
+    source: LiveSource,
+    write: Write,
+    note: Write,
+    *,
+    events: EventOptions,
+    began: str = "",
+    scores: bool = False,
+    on_event: str = "",
+    on_event_timeout: float = 10.0,
+    save_clips: Path | None = None,
+    max_lag: float = 2.0,
+    device: str = "auto",
+) -> tuple[bool, int]:
     """Listen until the stream ends or a person stops it.
 
     Parameters
@@ -385,70 +387,67 @@ def listen_to(options: ListenOptions, write: Write, note: Write) -> ListenResult
         Is given each line of the answer, which is JSON.
     note : callable
         Is given the summary at the end, however it ended.
+    events, began, scores, on_event, on_event_timeout, save_clips, max_lag, device
+        Options of ``semisonic listen``.
+
+    Returns
+    -------
+    was_stopped : bool
+        By a person or the system, rather than by the end of the stream.
+    n_failed : int
+        Commands that failed or were left out, and clips that could not be saved.
 
     Raises
     ------
     OptionError
         When an option is wrong.
     ModelError, AudioError
-        When the model or the source cannot be opened, or the source fails for good.
+        When the model cannot be opened, or the source fails for good.
     """
-    check(options)
-    if options.model is None:
-        raise OptionError("MODEL is missing: a model file, or the run folder it lies in")
-    began = _began_at(options)
-    source = _open_source(options)
-    model = open_model(options.model)
-    command = EventCommand(options.on_event, options.on_event_timeout) if options.on_event else None
+    moment, network = _began_at(began), open_model(model)
+    command = EventCommand(on_event, on_event_timeout) if on_event else None
 
     def write_scores(window: WindowScores, at: datetime) -> None:
-        write(json.dumps(_scores_line(model.classes, window, at), ensure_ascii=False))
+        pairs = zip(network.classes, window.scores.tolist(), strict=True)
+        line = {
+            "event": "scores",
+            "time": stamp(at),
+            "start_time": round(window.start_time, 3),
+            "end_time": round(window.end_time, 3),
+            "silent": window.is_silent,
+            "scores": {name: round(score, 4) for name, score in pairs},
+        }
+        write(json.dumps(line, ensure_ascii=False))
 
     listening = listen(
-        model,
+        network,
         source,
-        options.events,
-        began=began,
-        max_lag=options.max_lag,
-        on_scores=write_scores if options.scores else None,
-        save_clips=options.save_clips,
-        device=options.device,
+        events,
+        began=moment,
+        max_lag=max_lag,
+        on_scores=write_scores if scores else None,
+        save_clips=save_clips,
+        device=device,
     )
 
-    def emit(event: LiveEvent) -> None:
-        if command is not None:
-            command.call(event)
-        write(event.to_json())
+    def emit(found: Iterable[LiveEvent]) -> None:
+        for event in found:
+            if command is not None:
+                command.call(event)
+            write(event.to_json())
 
     was_stopped = False
     try:
-        for event in listening:
-            emit(event)
+        emit(listening)
     except KeyboardInterrupt:
         was_stopped = True
-        for event in listening.stop():
-            emit(event)
+        emit(listening.stop())
     finally:
         listening.stop()
         if command is not None:
             command.close()
         note("\n".join([listening.meter.summary(), *([command.summary()] if command else [])]))
-    failed = 0 if listening.saver is None else listening.saver.n_failed
+    n_failed = 0 if listening.saver is None else listening.saver.n_failed
     if command is not None:
-        failed += command.n_failed + command.n_left_out
-    return ListenResult(was_stopped, failed)
-
-
-def _scores_line(classes: tuple[str, ...], window: WindowScores, at: datetime) -> dict[str, object]:
-    """The line of ``--scores`` for a window, as plain values."""
-    return {
-        "event": "scores",
-        "time": stamp(at),
-        "start_time": round(window.start_time, 3),
-        "end_time": round(window.end_time, 3),
-        "silent": window.is_silent,
-        "scores": {
-            name: round(score, 4)
-            for name, score in zip(classes, window.scores.tolist(), strict=True)
-        },
-    }
+        n_failed += command.n_failed + command.n_left_out
+    return was_stopped, n_failed

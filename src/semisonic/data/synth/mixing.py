@@ -43,7 +43,7 @@ from semisonic.data.datasets.load import require_labels
 from semisonic.data.options import MixOptions, checked_mix
 from semisonic.data.outputs import claim_folder
 from semisonic.data.splits import make_folds
-from semisonic.data.synth.sounds import background
+from semisonic.data.synth.render import background
 
 Wave = NDArray[np.float32]
 Failures = list[tuple[str, str]]

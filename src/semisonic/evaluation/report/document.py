@@ -168,60 +168,50 @@ class TableCell(NamedTuple):
 class ReportTable:
     """Headers and rows of raw values; ``formats`` says by header how to show them."""
 
-    name: str
     headers: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
     formats: Mapping[str, Format] = field(default_factory=dict)
     styles: Mapping[int, str] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        for number, row in enumerate(self.rows):
-            if len(row) != len(self.headers):
-                raise DataError(
-                    f"table '{self.name}': row {number} has {len(row)} values, "
-                    f"expected {len(self.headers)}"
-                )
-        if len(set(self.headers)) != len(self.headers):
-            raise DataError(f"table '{self.name}': a header stands twice")
-
     def columns(self) -> list[tuple[str, bool]]:
         """Each header, and whether its values stand right-aligned; the first names the rows."""
-        return [(header, i > 0 and self._is_number(i)) for i, header in enumerate(self.headers)]
+        columns = zip(*self.rows, strict=True)
+        return [
+            (header, i > 0 and all(value is None or _is_number(value) for value in column))
+            for i, (header, column) in enumerate(zip(self.headers, columns, strict=True))
+        ]
 
     def lines(self) -> Iterator[tuple[str, list[TableCell]]]:
         """For each row its style and its cells, as the page shows them."""
         columns = self.columns()
         for number, row in enumerate(self.rows):
-            cells = [
-                _cell(value, self.formats.get(header), is_number)
-                for value, (header, is_number) in zip(row, columns, strict=True)
-            ]
-            yield self.styles.get(number, ""), cells
+            cells = zip(row, columns, strict=True)
+            yield (
+                self.styles.get(number, ""),
+                [_cell(value, self.formats.get(header), right) for value, (header, right) in cells],
+            )
 
     def csv(self) -> str:
         """The raw values; a number with an interval as value, low end and high end."""
-        columns = list(zip(*self.rows, strict=True)) or [()] * len(self.headers)
-        wide = [any(isinstance(value, IntervalEstimate) for value in column) for column in columns]
-        names = [
-            name
-            for header, three in zip(self.headers, wide, strict=True)
-            for name in ([header, f"{header} low", f"{header} high"] if three else [header])
+        wide = [
+            any(isinstance(value, IntervalEstimate) for value in column)
+            for column in zip(*self.rows, strict=True)
         ]
+        names: list[str] = []
+        for header, three in zip(self.headers, wide, strict=True):
+            names += [header, f"{header} low", f"{header} high"] if three else [header]
         lines = [csv_line(names)]
         for row in self.rows:
             flat: list[Any] = []
             for value, three in zip(row, wide, strict=True):
-                is_pair = isinstance(value, IntervalEstimate)
-                flat += list(value) if is_pair else [value, None, None] if three else [value]
+                pair = value if isinstance(value, IntervalEstimate) else (value, None, None)
+                flat += pair if three else [value]
             lines.append(csv_line(flat))
         return "".join(lines).encode("utf-8", "replace").decode("utf-8")
 
-    def _is_number(self, column: int) -> bool:
-        values = [row[column] for row in self.rows if row[column] is not None]
-        return bool(values) and all(
-            isinstance(value, (int, float, IntervalEstimate)) and not isinstance(value, bool)
-            for value in values
-        )
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, IntervalEstimate)) and not isinstance(value, bool)
 
 
 class Report:
@@ -309,10 +299,15 @@ class Report:
         """
         content = tuple(tuple(row) for row in rows)
         _check_name(name, self.tables)
+        for number, row in enumerate(content):
+            if len(row) != len(headers):
+                raise DataError(
+                    f"table '{name}': row {number} has {len(row)} values, expected {len(headers)}"
+                )
+        if len(set(headers)) != len(headers):
+            raise DataError(f"table '{name}': a header stands twice")
         if content:
-            self.tables[name] = ReportTable(
-                name, tuple(headers), content, formats or {}, styles or {}
-            )
+            self.tables[name] = ReportTable(tuple(headers), content, formats or {}, styles or {})
 
     def figure(self, name: str, figure: Figure) -> None:
         """Add a figure, also written to ``figures/NAME.png``."""
@@ -326,27 +321,16 @@ class Report:
 
     def anchor(self, title: str) -> str:
         """Enter a section into the contents, and name the place that they lead to."""
-        plain_title = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") or "section"
-        anchor, number = plain_title, 1
-        while anchor in self._sections:
-            number += 1
-            anchor = f"{plain_title}-{number}"
+        plain = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") or "section"
+        places = (plain, *(f"{plain}-{number}" for number in range(2, len(self._sections) + 3)))
+        anchor = next(place for place in places if place not in self._sections)
         self._sections[anchor] = title
         return anchor
 
-    def shown_table(self, name: str) -> ReportTable | None:
-        """The table for the page, if there is one of that name."""
-        self._shown.add(f"tables/{name}")
-        return self.tables.get(name)
-
-    def shown_figure(self, name: str) -> EncodedImage | None:
-        """The figure for the page, if there is one of that name."""
-        self._shown.add(f"figures/{name}")
-        return self.figures.get(name)
-
-    def shown_players(self, name: str) -> tuple[Player, ...]:
-        """The sounds for the page, if there are some of that name."""
-        return self.sounds.get(name, ())
+    def shown(self, kind: str, name: str) -> Any:
+        """The table, figure or sounds of a name for the page; None where there are none."""
+        self._shown.add(f"{kind}/{name}")
+        return getattr(self, kind).get(name)
 
     @property
     def sections(self) -> list[str]:
@@ -363,7 +347,9 @@ class Report:
         body = environment.get_template(self.template).render(
             {**parts, **self.values, "report": self}
         )
-        self._check_all_shown()
+        given = {f"tables/{n}" for n in self.tables} | {f"figures/{n}" for n in self.figures}
+        if forgotten := sorted(given - self._shown):  # a mistake of ours
+            raise DataError(f"{self.template} does not show {', '.join(forgotten)}")
         css = "".join(_resource(name) for name in _STYLES) + "".join(dict.fromkeys(self.styles))
         scripts = list(dict.fromkeys(self.scripts))
         page = environment.get_template("page.j2").render(
@@ -428,12 +414,6 @@ class Report:
         write_text(root / f"{name}.html", page)
         return root / f"{name}.html"
 
-    def _check_all_shown(self) -> None:
-        """A table or figure that the template does not call by its name is a mistake of ours."""
-        given = {f"tables/{n}" for n in self.tables} | {f"figures/{n}" for n in self.figures}
-        if forgotten := sorted(given - self._shown):
-            raise DataError(f"{self.template} does not show {', '.join(forgotten)}")
-
     def _policy(self, scripts: Sequence[str]) -> str:
         """What the browser may load and run: the page's own scripts, told by their hash."""
         policy = _POLICY.format(media="".join(f" {text}" for text in dict.fromkeys(self.media)))
@@ -481,14 +461,10 @@ def shown(value: Any, form: Format | None = None) -> str:
 
 
 def _cell(value: Any, form: Format | None, is_number: bool) -> TableCell:
-    interval = ""
+    interval, look = "", "n" if is_number else ""
     if isinstance(value, IntervalEstimate) and math.isfinite(value.low):
-        low, high = (
-            (form or percent_text)(end).removesuffix("%").strip().removeprefix("+")
-            for end in (value.low, value.high)
-        )
-        interval = f"{low} to {high}"
-    look = "n" if is_number else ""
+        ends = ((form or percent_text)(end) for end in (value.low, value.high))
+        interval = " to ".join(end.removesuffix("%").strip().removeprefix("+") for end in ends)
     if not look and isinstance(value, str) and value:
         is_word = " " not in value and len(value) <= _LONGEST_WORD
         look = "k" if len(value) <= _SHORT or is_word else ""
