@@ -50,7 +50,7 @@ def measured(model: SoundModel, prepared: Any, rows: Any, target: Any) -> dict[s
 def noise(model: SoundModel, seed: int) -> dict[str, dict[str, float]]:
     """What is said of silence and noise."""
     rows = check_noise(model, seed=seed)
-    return {row.kind: {"refused": row.refused, "surest": row.surest} for row in rows}
+    return {row.kind: {"refused": row.refused, "surest": row.highest_score} for row in rows}
 
 
 def main() -> None:

@@ -81,7 +81,7 @@ def test_a_model_that_starts_from_it_says_so_wherever_it_is_shown(
     assert made.outcome.model.name == "mn04"
     assert "published general encoder" in made.summary()
     assert APART in made.summary()
-    assert made.outcome.guesses
+    assert made.outcome.pseudo_labels
     story = read_about(made.model)["about"]["published"]
     assert story == read_about(encoder)["about"]["published"]
     measured = evaluate(

@@ -128,7 +128,7 @@ def test_silence_and_noise_never_give_a_confident_class(
     rows = [row for seed in (11, 12) for row in check_noise(model, seed=seed, per_kind=30)]
     for row in rows:
         assert row.refused >= (1.0 if row.kind == "silence" else 0.96), row
-        assert row.surest < 0.6 or row.refused < 1.0, row
+        assert row.highest_score < 0.6 or row.refused < 1.0, row
     assert np.mean([row.refused for row in rows]) >= 0.99
     said = predict_files(model, [material["noise"]], unknown=True)
     assert [row.labels[0] for row in said.rows] == [
@@ -157,7 +157,7 @@ def test_without_it_noise_is_named_with_confidence(material: dict[str, Path]) ->
     )
     model = open_model(output)
     assert model.decision.is_empty
-    assert max(row.surest for row in check_noise(model, seed=11)) > 0.9
+    assert max(row.highest_score for row in check_noise(model, seed=11)) > 0.9
     with pytest.raises(ModelError, match="semisonic calibrate"):
         predict_files(model, [material["noise"]], unknown=True)
 

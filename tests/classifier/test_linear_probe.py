@@ -60,10 +60,10 @@ def test_guesses_come_in_rounds_and_are_counted(features: np.ndarray) -> None:
     how = MethodOptions(threshold=0.5, rounds=3)
     outcome = run(features, how, truth=TARGET)
     assert len(outcome.history) == 4
-    assert len(outcome.guesses) == 3
-    assert np.isin(outcome.guesses[-1].rows, POOL).all()
+    assert len(outcome.pseudo_labels) == 3
+    assert np.isin(outcome.pseudo_labels[-1].rows, POOL).all()
     last = outcome.history[-1]
-    assert last["used"] == len(outcome.guesses[-1]) / len(POOL)
+    assert last["used"] == len(outcome.pseudo_labels[-1]) / len(POOL)
     assert last["precision"] > 0.8
     assert "precision" not in run(features, how).history[-1]
     assert outcome.history[0].keys() == {"epoch", "loss", "accuracy"}
@@ -96,7 +96,7 @@ def test_several_labels_a_clip_are_questions_of_their_own(features: np.ndarray) 
     outcome = run(features, target=target)
     scores = score_rows(outcome.model, features, TEST)
     assert outcome.model.multi_label
-    assert not outcome.guesses
+    assert not outcome.pseudo_labels
     assert (scores[:, 2] > 0.9).all()
     right = (scores[:, :2] >= 0.5) == (target[TEST, :2] >= 0.5)
     assert right.mean() > 0.75

@@ -96,8 +96,8 @@ def test_how_often_guesses_are_right_is_recorded_and_changes_nothing(features: n
 
 def test_students_learn_more_clips_than_were_labelled(features: np.ndarray) -> None:
     outcome = run(features, "noisy-student")
-    assert len(outcome.teachers) == len(outcome.guesses) == 1
-    guessed = outcome.guesses[0]
+    assert len(outcome.teachers) == len(outcome.pseudo_labels) == 1
+    guessed = outcome.pseudo_labels[0]
     assert np.isin(guessed.rows, POOL).all()
     assert len(guessed) > len(POOL) / 2
     assert (guessed.shares.argmax(axis=1) == TARGET[guessed.rows]).mean() > 0.8
@@ -123,11 +123,11 @@ def test_an_interrupted_training_ends_as_if_it_had_not_been(
 
     calls, plain = [0], Stream.at
 
-    def failing(self: Stream, step: int, rank: int = 0, world: int = 1) -> object:
+    def failing(self: Stream, *place: int) -> object:
         calls[0] += 1
         if calls[0] == 95:
             raise RuntimeError("power cut")
-        return plain(self, step, rank, world)
+        return plain(self, *place)
 
     monkeypatch.setattr(Stream, "at", failing)
     with pytest.raises(RuntimeError, match="power cut"):

@@ -322,7 +322,7 @@ def test_auto_chooses_says_why_and_lets_options_win(
     )
     result = train(options)
     assert len(result.outcome.history) == 3  # labels, then two rounds of guesses
-    assert result.outcome.guesses
+    assert result.outcome.pseudo_labels
     assert not len(result.selection.validation)
     assert result.notes[0] == (
         "probe on a fresh encoder, pre-trained (simclr) on 48 clips (24 without labels): 8 labels "

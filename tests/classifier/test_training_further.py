@@ -10,7 +10,7 @@ import torch
 from training_rows import train_rows
 
 from semisonic.classifier.config import MethodOptions, TrainConfig
-from semisonic.classifier.scoring import score_owners, score_rows
+from semisonic.classifier.scoring import score_rows
 from semisonic.classifier.training import shares_of_batch
 from semisonic.core.errors import ModelError, OptionError
 from semisonic.features.options import MelOptions
@@ -142,22 +142,3 @@ def test_the_networks_of_the_seed_train_in_all_stages(data, network: str) -> Non
     scores = score_rows(outcome.model, data[0], range(60))
     assert scores.shape == (60, 3)
     assert not np.allclose(scores, score_rows(model, data[0], range(60)))
-
-
-@pytest.mark.parametrize("pooling", ["scores", "logits"])
-def test_each_window_counts_the_same_in_the_answer_for_a_clip(data, pooling: str) -> None:
-    model = train(data).model
-    windows = score_rows(model, data[0], range(5))
-    owners, found = score_owners(model, data[0], range(5), [3, 3, 8, 3, 8], pooling=pooling)
-    assert owners.tolist() == [3, 8]
-    if pooling == "logits":
-        windows = np.log(windows / (1 - windows))
-    expected = np.stack([windows[[0, 1, 3]].mean(axis=0), windows[[2, 4]].mean(axis=0)])
-    if pooling == "logits":
-        expected = 1 / (1 + np.exp(-expected))
-    np.testing.assert_allclose(found, expected, atol=1e-6)
-
-
-def test_an_unknown_pooling_is_refused(data) -> None:
-    with pytest.raises(OptionError, match="pooling"):
-        score_owners(train(data).model, data[0], [0], [0], pooling="median")

@@ -97,33 +97,6 @@ def test_check_names_the_recordings_of_esc50_that_stand_in_two_folds(shared_data
     assert "the table alone was read" in answer.err
 
 
-def test_build_decodes_once_and_names_what_failed(birds, tmp_path, capsys) -> None:
-    (birds / "wren" / "letter.wav").write_text("dear wren")
-    store = tmp_path / "store"
-    arguments = ["data", "build", str(birds), "-o", str(store), "--sample-rate", "8000"]
-    assert cli(arguments) == 3
-    answer = capsys.readouterr()
-    assert "6 clips" in answer.out
-    assert "clips/s" in answer.out
-    assert "wren/letter.wav" in answer.err
-    assert cli(arguments, "-q") == 3
-    assert "6 were there already" in capsys.readouterr().out
-
-
-def test_build_says_what_a_store_is_for_and_info_what_it_holds(birds, tmp_path, capsys) -> None:
-    store = tmp_path / "store"
-    assert cli("data build", birds, "-o", store, "--sample-rate 8000") in (0, 3)
-    said = capsys.readouterr()
-    assert f"semisonic data info {store}" in said.err
-    n = int(said.out.split(": ")[1].split(" clips")[0])
-    assert cli("data info", store) == 0
-    said = capsys.readouterr()
-    assert f"a store of samples: {n} entries" in said.out
-    assert "sample_rate: 8000" in said.out
-    assert cli("data info", store, "--json") == 0
-    assert json.loads(capsys.readouterr().out)["store"]["entries"] == n
-
-
 def test_synth_makes_a_set_that_info_reads(tmp_path, capsys) -> None:
     folder = tmp_path / "sounds"
     arguments = ["data", "synth", str(folder), "--n-classes", "3", "--clips-per-class", "5"]

@@ -71,15 +71,6 @@ def test_files_for_other_programs(place, tmp_path) -> None:
     assert not (tmp_path / "other" / "events.csv").exists()
 
 
-def test_a_bad_file_gives_status_3(place, tmp_path, capsys) -> None:
-    (tmp_path / "bad.wav").write_text("no sound")
-    assert run(place, tmp_path / "run", "--workers", "1") == 0
-    arguments = [str(place / "model.zip"), str(place / "sounds"), str(tmp_path / "bad.wav")]
-    assert cli("detect", arguments, "-o", tmp_path / "run", "-q") == 3
-    assert "1 could not be read" in capsys.readouterr().out
-    assert "bad.wav" in (tmp_path / "run" / "bad_files.csv").read_text()
-
-
 @pytest.fixture(scope="module")
 def nights(place) -> Path:
     """Four recordings of two sites, one of which runs into the next hour."""

@@ -71,11 +71,3 @@ def test_an_evaluation_and_a_model_as_json(place, capsys) -> None:
     told = json.loads(capsys.readouterr().out)
     assert told["classes"] == ["a", "b"]
     assert told["title"]
-
-
-def test_a_bad_file_gives_status_3(place, capsys) -> None:
-    (place / "sounds" / "tone" / "bad.wav").write_text("no sound")
-    assert run("embed", "m.zip", "sounds", "-o", "index") == 3
-    said = capsys.readouterr()
-    assert "6 rows" in said.out
-    assert "bad.wav" in said.err

@@ -192,8 +192,8 @@ def write_published(folder: Path, patch: pytest.MonkeyPatch) -> None:
     from semisonic.models.published import PUBLISHED, read_yamnet
 
     patch.syspath_prepend(TESTS / "models")
-    from onnx_bytes import yamnet_model
     from published_standins import Cnn14, Yamnet, shaken
+    from test_general import yamnet_graph
 
     widths = (4, 4, 8, 8, 8, 16)
     patch.setattr(panns, "CNN14", widths)
@@ -204,7 +204,7 @@ def write_published(folder: Path, patch: pytest.MonkeyPatch) -> None:
     states = folder / "yamnet.pt"
     torch.save(shaken(Yamnet()).state_dict(), states)
     tensors = {name: value.numpy() for name, value in read_yamnet(states).items()}
-    (folder / "yamnet.onnx").write_bytes(yamnet_model(tensors))
+    (folder / "yamnet.onnx").write_bytes(yamnet_graph(tensors).SerializeToString())
 
 
 def write_answers(folder: Path) -> None:
@@ -226,12 +226,13 @@ def write_answers(folder: Path) -> None:
 
 
 def fewer_sounds(whole: Callable[..., Any]) -> Callable[..., Any]:
-    def make(folder: Path, options: SynthOptions, *rest: Any, **others: Any) -> Any:
+    def make(folder: Path, options: SynthOptions | None = None, *rest: Any, **others: Any) -> Any:
+        asked = options or SynthOptions()
         less = dataclasses.replace(
-            options,
-            clips_per_class=min(options.clips_per_class, 5),
+            asked,
+            clips_per_class=min(asked.clips_per_class, 5),
             clips_per_recording=1,
-            n_pool=min(options.n_pool, 6),
+            n_pool=min(asked.n_pool, 6),
             duration=1.0,
         )
         return whole(folder, less, *rest, **others)

@@ -18,7 +18,6 @@ from calls import cli
 from semisonic.classifier import predict as predict_verb
 from semisonic.classifier import scoring as predicting
 from semisonic.classifier.export import formats as makers
-from sounds import RATE
 
 FORMULA = '=HYPERLINK("http://evil","x")'
 
@@ -58,7 +57,6 @@ FOLDERS = {
     "run": "run demo",
     "tune": "tune tune-demo",
     "project new": "project new sounds --encoder model.zip",
-    "data build": "data build sounds",
     "data mix": "data mix sounds/../labels.csv",
     "data labels": "data labels track.txt --format audacity --recordings sounds",
 }
@@ -252,5 +250,3 @@ def test_a_recording_that_is_too_short_has_one_reason(place, capsys) -> None:
     reason = "too short: 0.0454 ms (samples: 2)"
     assert cli("predict model.zip foreign/short.wav") == 3
     assert reason in capsys.readouterr().out
-    assert cli("data build foreign -o store --sample-rate", RATE) in (0, 3)
-    assert reason in capsys.readouterr().err

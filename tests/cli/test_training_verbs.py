@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 import shutil
@@ -83,40 +82,6 @@ def test_each_run_folder_holds_its_record_and_its_result(runs, name, file) -> No
     assert {"options", "versions", "seeds", "data", "machine"} <= set(record)
     assert (folder / "log.txt").is_file()
     assert (folder / file).stat().st_size > 0
-
-
-def test_a_model_is_not_measured_on_what_it_learned_from(runs, sounds, capsys) -> None:
-    arguments = ["evaluate", str(runs / "model"), str(sounds / "labels.csv")]
-    assert cli(arguments, "-o", runs / "cheat", "-q") == 2
-    assert "--allow-seen" in capsys.readouterr().err
-
-
-def test_predict_names_each_file_and_goes_on_after_a_bad_one(
-    runs, sounds, tmp_path, capsys
-) -> None:
-    files = sorted((sounds / "pool").rglob("*.flac"))[:2]
-    (tmp_path / "bad.wav").write_text("no sound")
-    table = tmp_path / "out" / "predictions.csv"
-    arguments = ["predict", str(runs / "model"), *map(str, files), str(tmp_path / "bad.wav")]
-    assert cli(arguments, "--top 2 -o", table, "-q") == 3
-    assert "bad.wav" in capsys.readouterr().out
-    with table.open(newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    assert [Path(row["file"]).name for row in rows] == [file.name for file in files]
-    assert all(float(row["score"]) >= float(row["score_2"]) for row in rows)
-
-
-def test_info_tells_what_things_are(runs, capsys) -> None:
-    for path, word in [
-        (str(runs / "model"), "(4)3c-2p-8fc"),
-        (str(runs / "encoder" / "encoder.zip"), "pre-trained encoder"),
-        ("(4)3c-2p-8fc", "parameters"),
-    ]:
-        assert cli("info", path) == 0
-        assert word in capsys.readouterr().out
-    assert cli("info") == 0
-    assert "torch" in capsys.readouterr().out
-    assert cli("info no-such-thing") == 2
 
 
 def test_a_folder_of_another_run_is_refused_and_left_alone(runs, sounds, capsys) -> None:

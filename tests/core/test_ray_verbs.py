@@ -57,8 +57,7 @@ def test_embed(model, sounds, tmp_path, on, per, monkeypatch) -> None:
     assert len(np.load("there/embeddings.npy")) >= 14
 
 
-def test_stores(sounds, tmp_path, cluster, on) -> None:
-    """Made by the command, and opened by name with both engines."""
+def test_stores(sounds, tmp_path, cluster) -> None:
     from semisonic.classifier.prepare import prepare
     from semisonic.core.cluster import open_engine
     from semisonic.core.options import EngineOptions
@@ -68,14 +67,12 @@ def test_stores(sounds, tmp_path, cluster, on) -> None:
     from semisonic.data.sample_store import SampleStore
     from semisonic.features.options import MelOptions
 
-    command = ["data", "build", str(sounds), "--sample-rate", str(RATE), "-o"]
-    assert cli(command, tmp_path / "here", "-q") == 3
-    assert cli(command, tmp_path / "there", on) == 3
     clips = load_clips(sounds, labels="none")
-    stores = [
-        SampleStore.build(clips, tmp_path / name, sample_rate=RATE) for name in ("here", "there")
-    ]
-    assert all(store.report.n_decoded == 0 for store in stores)
+    with open_engine(EngineOptions("ray", cluster)) as engine:
+        stores = [
+            SampleStore.build(clips, tmp_path / name, sample_rate=RATE, engine=where)
+            for name, where in (("here", LOCAL_ENGINE), ("there", engine))
+        ]
     assert stores[0].clips.ids == stores[1].clips.ids
     assert len(stores[0]) == 14
     for row in range(14):

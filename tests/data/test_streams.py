@@ -33,19 +33,18 @@ def rows_of(parts):
     batch_size=st.integers(1, 60),
     seed=st.integers(0, 5),
     number=st.integers(0, 3),
-    min_batch=st.integers(1, 5),
     shuffle=st.booleans(),
 )
-def test_every_row_stands_once_in_every_epoch(n, batch_size, seed, number, min_batch, shuffle):
+def test_every_row_stands_once_in_every_epoch(n, batch_size, seed, number, shuffle):
     rows = np.random.default_rng(seed).permutation(N)[:n]
-    s = stream(rows, batch_size=batch_size, seed=seed, min_batch=min_batch, shuffle=shuffle)
+    s = stream(rows, batch_size=batch_size, seed=seed, shuffle=shuffle)
     parts = epoch(s, number)
     assert sorted(rows_of(parts)) == sorted(rows.tolist())
     if not shuffle:
         assert rows_of(parts) == rows.tolist()
     sizes = [len(part.row) for part in parts]
     assert sizes[:-1] == [batch_size] * (len(sizes) - 1)
-    least = min(min_batch, batch_size)
+    least = min(2, batch_size)
     assert len(sizes) == 1 or least <= sizes[-1] < batch_size + least
     assert s.steps_per_epoch in (-(-n // batch_size), -(-n // batch_size) - 1)
     for part in parts:
@@ -93,7 +92,7 @@ def test_targets_follow_their_rows():
 
 @pytest.mark.parametrize("world", [2, 3, 4])
 def test_processes_share_the_batch(world):
-    s = stream(np.arange(N - 2), target=np.arange(N), min_batch=world)
+    s = stream(np.arange(N - 2), target=np.arange(N), batch_size=12)
     for step in range(2 * s.steps_per_epoch):
         whole = s.at(step)
         parts = [s.at(step, rank, world) for rank in range(world)]
@@ -106,10 +105,8 @@ def test_processes_share_the_batch(world):
 
 def test_a_batch_too_small_for_all_processes_is_told_at_the_first_step():
     s = stream(np.arange(18))  # 8, 8, 2
-    with pytest.raises(DataError, match="min_batch=4"):
+    with pytest.raises(DataError, match="larger batch_size"):
         s.at(0, 0, 4)
-    s = stream(np.arange(18), min_batch=4)  # 8, 10
-    assert [len(s.at(1, rank, 4).row) for rank in range(4)] == [3, 3, 2, 2]
 
 
 def test_transform_depends_on_step_and_rank_alone():
@@ -165,13 +162,12 @@ def test_batches_of_an_accelerator_are_those_of_the_cpu(device):
     if not available[device]():
         pytest.skip(f"no {device} here")
     rows = np.arange(3, 40)
-    for resident_bytes in (0, 1 << 20):
-        s = stream(rows, target=np.arange(N), device=device, resident_bytes=resident_bytes)
-        for step in range(10):
-            found, expected = s.at(step), stream(rows, target=np.arange(N)).at(step)
-            assert found.x.device.type == device
-            assert torch.equal(found.x.cpu(), expected.x)
-            assert torch.equal(found.y.cpu(), expected.y)
+    s = stream(rows, target=np.arange(N), device=device)
+    for step in range(10):
+        found, expected = s.at(step), stream(rows, target=np.arange(N)).at(step)
+        assert found.x.device.type == device
+        assert torch.equal(found.x.cpu(), expected.x)
+        assert torch.equal(found.y.cpu(), expected.y)
     for part in batches(FEATURES, rows, 8, device):
         np.testing.assert_array_equal(part.x.cpu(), FEATURES[part.row.numpy()])
 

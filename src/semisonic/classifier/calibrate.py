@@ -281,7 +281,7 @@ def _write_report(
     report.table(
         "noise",
         ["noise", "clips", "called unknown", "highest score", "of"],
-        [(row.kind, row.n, row.refused, row.surest, row.taken_for) for row in result.noise],
+        [(row.kind, row.n, row.refused, row.highest_score, row.taken_for) for row in result.noise],
         formats={"called unknown": percent_text, "highest score": percent_text},
     )
     report.write(folder)

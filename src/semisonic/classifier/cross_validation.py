@@ -1,5 +1,5 @@
 """Cross-validation of a classifier in Python: every sound is scored once, by a model that has not
-heard its recording.
+been trained on its recording.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def cross_validate(
         As for :meth:`SoundClassifier.fit`. The set's own folds are used where it has some; else
         folds are made by recording, and copies of one sound stay in one fold.
     unlabelled : as ``clips``, optional
-        Heard in each fold. Copies of what is tested or trained on are left out (of files).
+        Learned from in each fold. Copies of what is tested or trained on are left out (of files).
     n_folds : int
         How many folds to make where the set has none.
     seed : int
@@ -124,8 +124,8 @@ def cross_validate(
         sounds, _ = with_recordings(sounds, near=near, workers=workers)
     pool = unlabelled
     if unlabelled is not None:
-        heard = as_sounds(unlabelled, sample_rate=sample_rate, labels="none", name="pool")
-        pool, left_out = clean_sounds(heard, sounds, near=near, workers=workers)
+        given = as_sounds(unlabelled, sample_rate=sample_rate, labels="none", name="pool")
+        pool, left_out = clean_sounds(given, sounds, near=near, workers=workers)
         for note in left_out:
             _log.warning("%s", note)
     table = sounds.clips

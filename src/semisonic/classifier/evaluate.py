@@ -162,8 +162,7 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
     ------
     DataError
         When clips took part in the making of the model (unless ``allow_seen``), carry labels
-        it does not know (unless ``allow_unknown``), cannot be read, or all carry labels that
-        nobody checked.
+        it does not know (unless ``allow_unknown``), cannot be read, or are all unverified.
     ModelError
         When the model file is missing or damaged.
     """

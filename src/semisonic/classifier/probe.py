@@ -243,12 +243,12 @@ def fit_probe(
     x = scale.fit_transform(embed_rows(model, features, np.r_[train, unlabelled], device=device))
     known, rest = np.split(x, [len(train)])
     wanted = target[train] if several else one_hot(target[train], len(model.classes))
-    line, history, guesses = solve_probe(known, wanted, rest, unlabelled, how, several, truth)
+    line, history, learned = solve_probe(known, wanted, rest, unlabelled, how, several, truth)
     line.put_into(model, scale)
     if validate is not None:
         history[-1] |= {f"val_{name}": value for name, value in validate().items()}
     seconds = perf_counter() - begun
-    return FitResult(history, len(history), len(history), seconds, "fp32", False), guesses
+    return FitResult(history, len(history), len(history), seconds, "fp32", False), learned
 
 
 def solve_probe(
@@ -281,7 +281,7 @@ def solve_probe(
     expected = np.average(wanted, axis=0, weights=each)
     line = ClassLine.learn(known, wanted, each, several)
     history = [{"epoch": 1.0, **line.fit_to(known, wanted)}]
-    guesses: list[PseudoLabels] = []
+    learned: list[PseudoLabels] = []
     for number in range(how.rounds if len(unknown) and not several else 0):
         found = pseudo_labels(
             unlabelled,
@@ -290,7 +290,7 @@ def solve_probe(
             threshold=how.threshold,
             alignment=how.alignment,
         )
-        guesses.append(found)
+        learned.append(found)
         most = how.weight_for(PROBE) * each.sum() / max(found.confidence.sum(), 1e-9)
         line = ClassLine.learn(
             np.r_[known, unknown[np.searchsorted(unlabelled, found.rows)]],
@@ -303,4 +303,4 @@ def solve_probe(
             right = found.shares.argmax(axis=1) == truth[found.rows]
             row["precision"] = float(right[is_known].mean())
         history.append(row)
-    return line, history, guesses
+    return line, history, learned

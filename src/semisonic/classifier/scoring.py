@@ -20,8 +20,6 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from semisonic.classifier.windows import Done, Item, Windows, stream_windows, windows_of_waves
-from semisonic.core.errors import OptionError
-from semisonic.core.options import nearest
 from semisonic.core.parallel import LOCAL_ENGINE, Engine, engine_for, in_order
 from semisonic.data.batches import batches
 from semisonic.data.clips import Clips
@@ -32,9 +30,6 @@ BATCH_SIZE = 64
 """Clips scored at once unless a caller says otherwise."""
 
 Table = NDArray[np.float64]
-
-POOLINGS = ("scores", "logits")
-"""What the mean over the windows of a clip is taken of."""
 
 
 @contextmanager
@@ -157,47 +152,6 @@ def network_outputs(
     width = n + model.statistics.out_features
     table = _over_batches(model, every, features, rows, batch_size, device, width)
     return NetworkOutputs(table[:, :n], table[:, n:])
-
-
-def score_owners(
-    model: SoundModel,
-    features: Any,
-    rows: ArrayLike,
-    owner: ArrayLike,
-    *,
-    pooling: str = "scores",
-    device: str | torch.device = "cpu",
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Score clips by the mean of their windows.
-
-    Windows are cut so that only a clip shorter than one is padded, and such a clip has one window:
-    so no padded window is ever averaged with others, and each counts the same.
-
-    Parameters
-    ----------
-    model, features, rows, device
-        As for :func:`score_rows`.
-    owner : array of int, shape (len(rows),)
-        The clip of each row.
-    pooling : {"scores", "logits"}
-        What the mean is taken of: probabilities, or logits before they become probabilities.
-
-    Returns
-    -------
-    owners : ndarray of int64, shape (n_owners,)
-        Each once, in rising order.
-    scores : ndarray of float64, shape (n_owners, n_classes)
-        Probabilities.
-    """
-    if pooling not in POOLINGS:
-        raise OptionError(f"option 'pooling': found '{pooling}'; {nearest(pooling, POOLINGS)}")
-    if pooling == "scores":
-        return mean_by(owner, score_rows(model, features, rows, device=device))
-
-    computed = network_outputs(model, features, rows, device=device)
-    owners = np.unique(np.asarray(owner, np.int64))
-    means = (torch.from_numpy(mean_by(owner, table)[1]) for table in computed)
-    return owners, model.decide(*means)[0].numpy()
 
 
 def embed_rows(

@@ -246,7 +246,7 @@ def unverified_apart(config: TrainConfig, clips: Clips, selection: Selection) ->
     Raises
     ------
     DataError
-        When they are told apart, and one of them is not there.
+        When they are, and one of them is not there.
     """
     if not config.has_noisy_part:
         return selection.train, selection.train[:0]

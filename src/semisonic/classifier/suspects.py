@@ -110,7 +110,7 @@ def out_of_fold(
 SHOWN = 5
 """Suspects named on the terminal."""
 LOW_AGREEMENT = 0.6
-"""Below this share of labels that the judge would have given too, its doubts are worth little."""
+"""Below this share of labels that the judge would have given too, its list is worth little."""
 _MOST_ROWS = 200  # of the table in the page; the CSV has all
 TABLE, SCORES, REPORT = "suspects.csv", "scores.csv", "report.html"
 
@@ -312,7 +312,7 @@ def _add_classes(report: Report, result: SuspectsResult) -> None:
         said = np.asarray(found.suggested, np.bool_)
         counts = (given.sum(axis=0), (given & ~said).sum(axis=0), (~given & said).sum(axis=0))
         rows = zip(clips.classes, *(one.tolist() for one in counts), strict=True)
-        head = ["class", "clips", "perhaps not heard", "perhaps forgotten"]
+        head = ["class", "clips", "perhaps not there", "perhaps forgotten"]
         report.table("classes", head, list(rows))
         return
     wrong = 1.0 - np.diag(found.joints[0].true_given_label)

@@ -298,7 +298,7 @@ class TrainedModel:
     fit : FitResult
     teachers : tuple of FitResult
         Of the rounds before the last one, for the method noisy-student.
-    guesses : sequence of PseudoLabels
+    pseudo_labels : sequence of PseudoLabels
         What each student of the method noisy-student, or each round of the method probe,
         learned beside the labels.
     """
@@ -306,7 +306,7 @@ class TrainedModel:
     model: SoundModel
     fit: FitResult
     teachers: tuple[FitResult, ...] = ()
-    guesses: Sequence[PseudoLabels] = ()
+    pseudo_labels: Sequence[PseudoLabels] = ()
 
     @property
     def history(self) -> list[dict[str, float]]:
@@ -450,7 +450,7 @@ class ClassifierTraining:
             return None if folder is None else folder / f"round-{number}"
 
         outcomes = [self.fit(data.target, train, seed, place(0))]
-        guesses: list[PseudoLabels] = []
+        learned: list[PseudoLabels] = []
         for number in range(1, how.rounds + 1):
             teacher = outcomes[-1].model.to(self.device)
             found = pseudo_labels(
@@ -462,18 +462,18 @@ class ClassifierTraining:
                 multi_label=several,
             )
             teacher.cpu()
-            guesses.append(found)
+            learned.append(found)
             shares[found.rows] = found.shares
             rows = np.sort(np.concatenate([train, found.rows]))
             its_seed = derive(seed, "student", number) % (1 << 31)
             outcomes.append(self.fit(shares, rows, its_seed, place(number)))
         teachers = tuple(outcome.fit for outcome in outcomes[:-1])
-        return replace(outcomes[-1], teachers=teachers, guesses=guesses)
+        return replace(outcomes[-1], teachers=teachers, pseudo_labels=learned)
 
     def solve(self, seed: int) -> TrainedModel:
         """Find the class layer alone."""
         data, model = self.data, self.fresh_model(seed).to(self.device)
-        result, guesses = fit_probe(
+        result, learned = fit_probe(
             model,
             data.features,
             data.target,
@@ -485,7 +485,7 @@ class ClassifierTraining:
             validate=self.validation_of(model),
         )
         model.cpu().eval()
-        return TrainedModel(model, result, guesses=guesses)
+        return TrainedModel(model, result, pseudo_labels=learned)
 
     def parts(
         self, model: SoundModel, target: NDArray[Any], rows: Rows, seed: int

@@ -195,8 +195,8 @@ class NoiseRow:
     n : int
     refused : float
         Share called unknown, 0 to 1.
-    surest : float
-        The highest score of any class.
+    highest_score : float
+        Of any class.
     taken_for : str
         The class of that score.
     """
@@ -204,7 +204,7 @@ class NoiseRow:
     kind: str
     n: int
     refused: float
-    surest: float
+    highest_score: float
     taken_for: str
 
 

@@ -94,7 +94,9 @@ class DetectOptions(DeviceOptions):
         "folder to cut the sound of each event into, with a second before and after, for "
         "review; clips.csv there lists them",
     )
-    players: int = option(1, "events of each class on the page, the surest first", minimum=0)
+    players: int = option(
+        1, "events of each class on the page, the most confident first", minimum=0
+    )
     where: EngineOptions = option(EngineOptions(), "engine")
 
 

@@ -1,4 +1,4 @@
-"""The verbs about recordings: data info, check, build, labels, mix, get, synth; and scan."""
+"""The verbs about recordings: data info, check, labels, mix, get, synth; and scan."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from semisonic.classifier.use_options import ScanOptions
 from semisonic.cli.parser import verb
 from semisonic.cli.session import Session, Status
 from semisonic.core.errors import OptionError
-from semisonic.core.options import EngineOptions, option, same_option, workers_option
+from semisonic.core.options import option, same_option, workers_option
 from semisonic.core.text import count_text
 from semisonic.data.datasets.catalogue import PARTS, SETS
 from semisonic.data.options import (
@@ -70,22 +70,10 @@ def data_info(
     source: LabelledOptions = SOURCE,
 ) -> Status:
     """Count clips, classes, folds and recordings, and say how long they are and at what rate."""
-    from semisonic.data.cache import describe_cache
     from semisonic.data.datasets.load import describe_layout
     from semisonic.data.recordings import unnamed_note
     from semisonic.data.summary import describe
 
-    store = describe_cache(Path(data))
-    if store is not None:
-        if json_:
-            say_json(session, {"store": store})
-            return Status.OK
-        n, size = store.pop("entries"), store.pop("bytes")
-        session.say(f"a store of {store.pop('kind')}: {n} entries, {size:,} bytes")
-        for name, value in store.items():
-            session.say(f"{name}: {value}")
-        session.say("It holds no recordings: give 'data info' the data set that it was made from.")
-        return Status.OK
     clips = load_source(data, source, session)
     if clips.is_labelled.any():
         for text in unnamed_note(clips, source.group):
@@ -166,56 +154,6 @@ def _say_list(title: str, rows: Sequence[object], session: Session) -> None:
         session.say(f"  {row}")
     if len(rows) > 2 * ROWS_SHOWN:
         session.say(f"  and {len(rows) - 2 * ROWS_SHOWN} more; --json lists all")
-
-
-@verb(
-    name="build",
-    examples=["semisonic data build path/to/recordings -o store --sample-rate 22050"],
-    resumes=True,
-)
-def data_build(
-    session: Session,
-    data: str = PLACE,
-    output: Path = option(Path("runs/store"), "folder of the store"),
-    sample_rate: int = option(22050, "rate of the stored samples", unit="Hz", minimum=1000),
-    workers: int | None = workers_option(),
-    source: LabelledOptions = SOURCE,
-    where: EngineOptions = option(EngineOptions(), "engine"),
-) -> Status:
-    """Decode and resample all clips once, into one file that later work reads from.
-
-    Only what is new or changed is decoded. An interrupted build goes on where it stopped. The
-    store is for programs of your own (semisonic.data.sample_store.SampleStore); training and
-    the other verbs keep such stores in their --cache.
-    """
-    from semisonic.core.cluster import open_engine
-    from semisonic.data.sample_store import SampleStore
-
-    clips = load_source(data, source, session)
-    with open_engine(where) as engine:
-        store = SampleStore.build(
-            clips, output, sample_rate=sample_rate, workers=workers, engine=engine
-        )
-    report = store.report
-    rate = report.n_decoded / report.seconds if report.seconds > 0 else 0.0
-    length = float(store.n_samples.sum()) / store.sample_rate
-    speed = f", {rate:.0f} clips/s" if report.n_decoded else ""
-    session.say(
-        f"{output}: {len(store)} clips, {length / 60:.1f} min at {store.sample_rate} Hz "
-        f"({report.n_decoded} decoded in {report.seconds:.1f} s{speed}; "
-        f"{report.n_reused} were there already)"
-    )
-    session.note(
-        "A store is for programs of your own: SampleStore.build(clips, folder, sample_rate=...) "
-        "of semisonic.data.sample_store opens it. Training and the other verbs keep theirs in "
-        "--cache. "
-        f"Next: semisonic data info {output}"
-    )
-    for clip, note in report.notes[:ROWS_SHOWN]:
-        session.note(f"{clip}: {note}")
-    if len(report.notes) > ROWS_SHOWN:
-        session.note(f"and {len(report.notes) - ROWS_SHOWN} more clips with remarks")
-    return session.failed(report.failures)
 
 
 @verb(

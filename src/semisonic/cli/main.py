@@ -23,7 +23,6 @@ from semisonic.core.options import nearest
 DATA_VERBS = {
     "info": ("data_verbs", "Count clips, classes, folds and recordings."),
     "check": ("data_verbs", "Look for leaks between folds and for duplicates."),
-    "build": ("data_verbs", "Decode and resample all clips into a sample store."),
     "labels": ("data_verbs", "Convert label files of other tools, or cut windows."),
     "mix": ("data_verbs", "Mix clips into background: windows to train a detector on."),
     "get": ("data_verbs", "Fetch a published data set."),

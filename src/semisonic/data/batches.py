@@ -299,7 +299,7 @@ class Stream:
     resumed at step 1234 sees the same batches as one that was never stopped, and streams of
     several names do not disturb each other.
 
-    Each epoch holds every row exactly once. A last batch of fewer than ``min_batch`` rows is
+    Each epoch holds every row exactly once. A last batch of fewer than two rows is
     merged with the one before it, because batch normalisation cannot work on a single row;
     so an epoch has ``ceil(n / batch_size)`` steps, or one less.
 
@@ -308,7 +308,7 @@ class Stream:
     features : FeatureStore, OnTheFlyFeatures or ndarray, shape (n, channel, mel, frame)
         float16 or float32. Read from the file on a CPU (the system keeps what fits into
         memory). On another device the rows used are kept on the device if they need no
-        more than ``resident_bytes``. :class:`OnTheFlyFeatures` computes them for each batch.
+        more than ``RESIDENT_BYTES``. :class:`OnTheFlyFeatures` computes them for each batch.
     rows : array of int
         The rows to use.
     batch_size : int
@@ -323,13 +323,9 @@ class Stream:
         Where the batches shall be.
     name : str
         Streams of different names have different orders.
-    min_batch : int
-        The smallest last batch; with ``torchrun``, at least the number of processes.
     transform : callable, optional
         ``transform(x, generator) -> x`` for augmentation. The generator, on the stream's
         device, depends on seed, name, step and rank alone.
-    resident_bytes : int
-        See ``features``.
     missing_ok : bool
         Let rows without a label (class number -1) be among those used.
 
@@ -349,9 +345,7 @@ class Stream:
         shuffle: bool = True,
         device: str | torch.device = "cpu",
         name: str = "labelled",
-        min_batch: int = 2,
         transform: Transform | None = None,
-        resident_bytes: int = RESIDENT_BYTES,
         missing_ok: bool = False,
     ) -> None:
         self.rows = check_rows(rows, len(features), name)
@@ -363,10 +357,10 @@ class Stream:
         self._target = target
         if target is not None:
             self._target = check_target(target, self.rows, len(features), name, missing_ok)
-        self._gather = gather_of(features, self.rows, self.device, resident_bytes)
+        self._gather = gather_of(features, self.rows, self.device, RESIDENT_BYTES)
         n = len(self.rows)
         self._starts = list(range(0, n, batch_size))
-        if len(self._starts) > 1 and n - self._starts[-1] < min(min_batch, batch_size):
+        if len(self._starts) > 1 and n - self._starts[-1] < min(2, batch_size):
             self._starts.pop()
         self._smallest = min(np.diff([*self._starts, n]).tolist())
         self._order: tuple[int, NDArray[np.int64]] = (-1, self.rows)
@@ -428,7 +422,7 @@ class Stream:
         if self._smallest < world:
             raise DataError(
                 f"stream '{self.name}': a batch of {self._smallest} rows cannot be shared among "
-                f"{world} processes. Give a larger batch_size or min_batch={world}"
+                f"{world} processes. Give a larger batch_size"
             )
 
 

@@ -489,32 +489,6 @@ def read_whole(descriptor: int, path: Path, n_bytes: int, offset: int) -> bytes:
     return data
 
 
-def describe_cache(folder: Path) -> dict[str, Any] | None:
-    """What a cache holds; None for a folder that is none. Nothing is locked.
-
-    Returns
-    -------
-    dict
-        ``kind``, the options it was made with, ``entries`` (keys) and ``bytes``.
-    """
-    if not (folder / _HEADER).is_file():
-        return None
-    header = _read_header(folder / _HEADER)
-    number = header["generation"]
-    keys: set[Key] = set()
-    with suppress(OSError):
-        for line in (folder / f"journal-{number}.jsonl").read_bytes().splitlines():
-            with suppress(ValueError, TypeError):
-                keys.update(tuple(key) for key, _, _ in json.loads(line))
-    data = folder / f"data-{number}.bin"
-    return {
-        "kind": header.get("kind"),
-        **header.get("options", {}),
-        "entries": len(keys),
-        "bytes": data.stat().st_size if data.exists() else 0,
-    }
-
-
 def _read_header(path: Path) -> dict[str, Any]:
     try:
         header = read_json(path)

@@ -335,7 +335,7 @@ def group_duplicates(clips: Clips, duplicates: Iterable[Duplicate]) -> Clips:
     """Put duplicates within a table into one group, so that no split of ours parts them.
 
     All clips of the groups concerned come together, under the name that sorts first. Official
-    folds stay; see ``move_straddling`` for those.
+    folds stay.
     """
     parent = {group: group for group in clips.group.tolist()}
 

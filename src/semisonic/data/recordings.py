@@ -107,9 +107,6 @@ def natural(name: str) -> tuple[tuple[int, str], ...]:
     return tuple((int(part), "") if part.isdecimal() else (-1, part) for part in parts)
 
 
-# Recordings that stand in several official folds: find them, move them.
-
-
 def straddling_groups(clips: Clips) -> list[str]:
     """The recordings whose clips stand in more than one official fold, sorted."""
     folds: dict[str, set[int]] = {}
@@ -117,15 +114,6 @@ def straddling_groups(clips: Clips) -> list[str]:
         if fold:
             folds.setdefault(group, set()).add(fold)
     return sorted((g for g, found in folds.items() if len(found) > 1), key=natural)
-
-
-def move_straddling(clips: Clips) -> Clips:
-    """Put each straddling recording into the fold that holds most of it (the first on a tie)."""
-    fold = clips.fold.copy()
-    for group in straddling_groups(clips):
-        member = (clips.group == group) & (fold > 0)
-        fold[member] = np.bincount(fold[member]).argmax()
-    return clips.with_columns(fold=fold)
 
 
 # Which clips belong together, before anything is split by recording.

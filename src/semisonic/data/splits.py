@@ -11,15 +11,12 @@ from numpy.typing import NDArray
 
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.options import nearest
-from semisonic.core.text import count_text
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import require_labels
 from semisonic.data.recordings import (
     RecordingRows,
-    move_straddling,
     recordings,
     shuffled,
-    straddling_groups,
 )
 
 Rows = NDArray[np.int64]
@@ -217,7 +214,6 @@ def _choose(found: RecordingRows, order: Sequence[int], priority: Rows, share: f
 
 
 VALIDATION_FOLDS = ("inner", "previous")
-STRADDLING = ("drop", "move", "keep", "error")
 
 
 @dataclass(frozen=True)
@@ -249,7 +245,6 @@ def fold_splits(
     seed: int = 0,
     n_folds: int = 5,
     validation_fold: Literal["inner", "previous"] = "inner",
-    straddling: Literal["drop", "move", "keep", "error"] = "drop",
 ) -> list[Split]:
     """One split for each fold: that fold is tested, the others train and validate.
 
@@ -270,11 +265,10 @@ def fold_splits(
     validation_fold : {"inner", "previous"}
         "inner" cuts the validation part from the training folds, by recording. "previous" takes
         the fold before the tested one, cyclic (K. J. Piczak, MLSP 2015); ``validation`` is unused.
-    straddling : {"drop", "move", "keep", "error"}
-        What happens to recordings that stand in several official folds (ESC-50 has 4). "drop":
-        their clips are left out of training and validation while their recording is tested, so
-        every test fold stays as published. "move": the whole recording goes to the fold that
-        holds most of it. "keep": the published protocol with its small leak. "error": refuse.
+    Notes
+    -----
+    Of recordings that stand in several official folds (ESC-50 has 4) the clips are left out of
+    training and validation while their recording is tested, so every test fold stays as published.
 
     Raises
     ------
@@ -283,19 +277,13 @@ def fold_splits(
     OptionError
         When an option is out of range.
     """
-    _check_options(validation, n_folds, validation_fold, straddling)
+    if validation_fold not in VALIDATION_FOLDS:
+        hint = nearest(validation_fold, VALIDATION_FOLDS)
+        raise OptionError(f"validation_fold: found '{validation_fold}'; {hint}")
     require_labels(clips, "a split")
     fold = clips.fold
     if not clips.folds:
         fold = make_folds(clips, n_folds, seed)
-    elif straddling == "error" and (groups := straddling_groups(clips)):
-        raise DataError(
-            f"'{clips.name}': {count_text(len(groups), 'recording')} in several folds: "
-            f"{', '.join(groups[:10])}{', ...' if len(groups) > 10 else ''}. Expected each in one; "
-            "choose 'drop', 'move' or 'keep' for straddling recordings"
-        )
-    elif straddling == "move":
-        fold = move_straddling(clips).fold
     labelled = clips.is_labelled
     folds = sorted({int(f) for f in fold[labelled]} - {0})
     official_test = len(folds) == 1 and bool((labelled & (fold == 0)).any())
@@ -309,15 +297,12 @@ def fold_splits(
     for i, k in enumerate(folds):
         test = np.flatnonzero(clips.is_verified & (fold == k))
         rest = np.flatnonzero(labelled & (fold != k))
-        held, dropped = np.empty(0, np.int64), np.empty(0, np.int64)
-        if straddling != "keep":
-            rest, dropped = _without_groups_of(clips, rest, test)
+        rest, dropped = _without_groups_of(clips, rest, test)
         if validation_fold == "previous":
             before = fold[rest] == folds[i - 1]
             held, train = rest[before & clips.is_verified[rest]], rest[~before]
-            if straddling != "keep":
-                train, more = _without_groups_of(clips, train, held)
-                dropped = np.sort(np.concatenate([dropped, more]))
+            train, more = _without_groups_of(clips, train, held)
+            dropped = np.sort(np.concatenate([dropped, more]))
         else:
             train, held = hold_out(clips, rest, validation, seed, f"validation of fold {k}")
         _check_classes(clips, train, test, k)
@@ -329,18 +314,6 @@ def _without_groups_of(clips: Clips, rows: Rows, others: Rows) -> tuple[Rows, Ro
     """Rows whose recording is not among ``others``, and the rest."""
     shared = np.isin(clips.group[rows], clips.group[others])
     return rows[~shared], rows[shared]
-
-
-def _check_options(validation: float, n_folds: int, validation_fold: str, straddling: str) -> None:
-    if not 0 <= validation < 1:
-        raise OptionError(f"validation: found {validation}, expected a share from 0 to below 1")
-    if n_folds < 2:
-        raise OptionError(f"n_folds: found {n_folds}, expected at least 2")
-    if validation_fold not in VALIDATION_FOLDS:
-        hint = nearest(validation_fold, VALIDATION_FOLDS)
-        raise OptionError(f"validation_fold: found '{validation_fold}'; {hint}")
-    if straddling not in STRADDLING:
-        raise OptionError(f"straddling: found '{straddling}'; {nearest(straddling, STRADDLING)}")
 
 
 def _check_classes(clips: Clips, train: Rows, test: Rows, fold: int) -> None:

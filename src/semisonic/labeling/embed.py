@@ -192,8 +192,12 @@ def run_embed(options: EmbedOptions) -> EmbedResult:
         check_folder(options.output, "an index", {STORE})
     embedder = open_embedder(options.model)
     with placed(options.output) as folder, open_engine(options.where) as engine:
-        names = ("per", "hop", "batch_size", "device", "workers")
-        how = {name: getattr(options, name) for name in names}
+        how: dict[str, Any] = {
+            "per": options.per,
+            "hop": options.hop,
+            "batch_size": options.batch_size,
+        }
+        how |= {"device": options.device, "workers": options.workers}
         result = make_index(
             embedder, options.files, folder, options.labels, options.group, engine, **how
         )

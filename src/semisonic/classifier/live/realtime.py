@@ -228,7 +228,7 @@ class Meter:
     n_windows, n_skipped, n_events : int
         Windows scored; windows left out because it was slower than real time; events begun.
     n_gaps, gap_seconds : int, float
-        Stretches without sound between blocks, and how long they were as far as known.
+        Gaps without sound between blocks, and how long they were as far as known.
     latencies, processing : deque of float
         Of the last windows: seconds from the capture of a window's last sample to its scores,
         and seconds of work a window.

@@ -1,10 +1,11 @@
-"""What a verb cannot do is said in words, with the status 2."""
+"""A verb that cannot do what is asked ends with 2, one that some files failed in with 3."""
 
 from __future__ import annotations
 
 import pytest
 
 from calls import cli
+from sounds import FRONT_END
 
 
 @pytest.mark.parametrize(
@@ -43,3 +44,31 @@ def test_wrong_use_is_said(place, capsys, command, text) -> None:
     assert cli(command, "-q") == 2
     assert text in capsys.readouterr().err
     assert not list(place.glob("model.onnx*"))
+
+
+QUICK = f"{FRONT_END} --model (4)3c-2p-8fc --epochs 1 --batch-size 4 --device cpu --precision fp32"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "predict model.zip sounds",
+        "detect model.zip sounds --threshold 0.2",
+        "embed model.zip sounds",
+        "suggest model.zip sounds -n 2",
+        "export model.zip --to torch --check-on sounds",
+        "evaluate model.zip sounds --bootstrap 100",
+        f"suspects sounds --folds 2 {FRONT_END}",
+        f"train sounds --method supervised --group file --validation 0 {QUICK}",
+        f"pretrain sounds {QUICK}",
+        "scan sounds",
+        "data info sounds",
+        "data check sounds",
+    ],
+)
+def test_a_file_that_is_no_sound_gives_status_3(place, capsys, monkeypatch, command) -> None:
+    monkeypatch.setattr("semisonic.classifier.simple.N_TREES", 20)
+    (place / "sounds" / "tone" / "bad.wav").write_text("no sound")
+    assert cli(command, "-q") == 3
+    said = capsys.readouterr()
+    assert "bad.wav" in said.out + said.err
