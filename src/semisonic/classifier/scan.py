@@ -158,18 +158,20 @@ def _add_labels_and_groups(report: Report, scan: Scan) -> None:
         found.astype(object).to_numpy().tolist(),
         formats={"duration": _long},
     )
-    by_group = recordings.groupby("group")
+    # By number: names of files may be no UTF-8, which an index of pandas cannot hold.
+    names, numbers = np.unique(recordings["group"].tolist(), return_inverse=True)
+    by_group = recordings.groupby(numbers)
     if len(by_group) == len(recordings):
         return  # each file is its own
     longest = by_group["duration"].sum().sort_values(ascending=False, kind="stable")
     rows = []
-    for name, duration in longest[:_MOST_ROWS].items():
-        some = by_group.get_group(name)
+    for number in longest.index.to_numpy(int)[:_MOST_ROWS]:
+        some = by_group.get_group(number)
         times = sorted(f"{time:%Y-%m-%d %H:%M}" for time in some["clock"] if time)
         remarks = Counter(keyword for odd in some["odd"] for keyword in odd)
         first, last = (times[0], times[-1]) if times else (None, None)
         wrong = remarks["silent"], remarks["clipped"], int((some["damage"] != "").sum())
-        rows.append((name, len(some), duration, first, last, *wrong))
+        rows.append((str(names[number]), len(some), some["duration"].sum(), first, last, *wrong))
     report.table(
         "groups",
         ["group", "files", "duration", "first", "last", "silent", "clipped", "damaged"],

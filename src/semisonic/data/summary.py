@@ -167,7 +167,12 @@ def describe(
     whole = [infos[f].duration if f in infos else np.nan for f in clips.file.tolist()]
     length = np.array(whole, np.float64)
     labels = pd.DataFrame(
-        {"label": clips.labels, "group": clips.group, "fold": clips.fold, "sure": clips.is_verified}
+        {
+            "label": clips.labels,
+            "group": np.unique(clips.group, return_inverse=True)[1],
+            "fold": clips.fold,
+            "sure": clips.is_verified,
+        }
     ).explode("label")
     in_folds = {fold: _per_class(clips, labels[labels["fold"] == fold]) for fold in clips.folds}
     n_uncertain = int((clips.is_labelled & ~clips.is_verified).sum())
