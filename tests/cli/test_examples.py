@@ -226,12 +226,13 @@ def write_answers(folder: Path) -> None:
 
 
 def fewer_sounds(whole: Callable[..., Any]) -> Callable[..., Any]:
-    def make(folder: Path, options: SynthOptions, *rest: Any, **others: Any) -> Any:
+    def make(folder: Path, options: SynthOptions | None = None, *rest: Any, **others: Any) -> Any:
+        asked = options or SynthOptions()
         less = dataclasses.replace(
-            options,
-            clips_per_class=min(options.clips_per_class, 5),
+            asked,
+            clips_per_class=min(asked.clips_per_class, 5),
             clips_per_recording=1,
-            n_pool=min(options.n_pool, 6),
+            n_pool=min(asked.n_pool, 6),
             duration=1.0,
         )
         return whole(folder, less, *rest, **others)

@@ -23,7 +23,7 @@ def quick_and_quiet(monkeypatch) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def sounds(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("suspects") / "sounds"
-    size = ["--n-classes", "3", "--clips-per-class", "8", "--n-pool", "1", "--label-noise", "0.2"]
+    size = ["--n-classes", "3", "--clips-per-class", "8", "--n-pool", "1"]
     short = ["--duration", "1", "--sample-rate", "16000", "--clips-per-recording", "1"]
     assert cli("data synth", folder, size, short, "-q") == 0
     return folder

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -148,31 +148,30 @@ def _add_sizes(report: Report, recordings: pd.DataFrame) -> None:
 
 
 def _add_labels_and_groups(report: Report, scan: Scan) -> None:
-    by_label: dict[str, list[Any]] = {name: [] for name in scan.summary.classes}
-    by_group: dict[str, list[Any]] = defaultdict(list)
-    for one in each(scan.recordings):  # no groupby: names of any bytes are no texts of Arrow
-        by_group[one.group].append(one)
-        for label in one.labels:
-            by_label[label].append(one)
+    recordings = scan.recordings
+    of_label = recordings.explode("labels").groupby("labels")
+    found = of_label.agg(files=("file", "size"), groups=("group", "nunique"), s=("duration", "sum"))
+    found = found.reindex(scan.summary.classes, fill_value=0).reset_index()
     report.table(
         "classes",
         ["class", "files", "groups", "duration"],
-        [
-            (name, len(some), len({one.group for one in some}), _duration(some))
-            for name, some in by_label.items()
-        ],
+        found.astype(object).to_numpy().tolist(),
         formats={"duration": _long},
     )
-    if len(by_group) == len(scan.recordings):
+    # By number: names of files may be no UTF-8, which an index of pandas cannot hold.
+    names, numbers = np.unique(recordings["group"].tolist(), return_inverse=True)
+    by_group = recordings.groupby(numbers)
+    if len(by_group) == len(recordings):
         return  # each file is its own
-    longest = sorted(by_group.items(), key=lambda item: (-_duration(item[1]), item[0]))
+    longest = by_group["duration"].sum().sort_values(ascending=False, kind="stable")
     rows = []
-    for name, some in longest[:_MOST_ROWS]:
-        times = sorted(f"{one.clock:%Y-%m-%d %H:%M}" for one in some if one.clock)
-        remarks = Counter(keyword for one in some for keyword in one.odd)
+    for number in longest.index.to_numpy(int)[:_MOST_ROWS]:
+        some = by_group.get_group(number)
+        times = sorted(f"{time:%Y-%m-%d %H:%M}" for time in some["clock"] if time)
+        remarks = Counter(keyword for odd in some["odd"] for keyword in odd)
         first, last = (times[0], times[-1]) if times else (None, None)
-        wrong = remarks["silent"], remarks["clipped"], sum(bool(one.damage) for one in some)
-        rows.append((name, len(some), _duration(some), first, last, *wrong))
+        wrong = remarks["silent"], remarks["clipped"], int((some["damage"] != "").sum())
+        rows.append((str(names[number]), len(some), some["duration"].sum(), first, last, *wrong))
     report.table(
         "groups",
         ["group", "files", "duration", "first", "last", "silent", "clipped", "damaged"],
@@ -180,10 +179,6 @@ def _add_labels_and_groups(report: Report, scan: Scan) -> None:
         formats={"duration": _long},
     )
     report.values["n_groups"] = len(by_group)
-
-
-def _duration(recordings: Sequence[Any]) -> float:
-    return math.fsum(one.duration for one in recordings)
 
 
 def _add_faults(report: Report, scan: Scan) -> None:

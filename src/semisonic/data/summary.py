@@ -166,11 +166,14 @@ def describe(
     good = infos.values()
     whole = [infos[f].duration if f in infos else np.nan for f in clips.file.tolist()]
     length = np.array(whole, np.float64)
-    # Numbers and objects: pandas may hold texts in Arrow, which cannot take names of any bytes.
-    group = np.unique(clips.group, return_inverse=True)[1]
-    columns = {"group": group, "fold": clips.fold, "sure": clips.is_verified}
-    labels = pd.DataFrame({"label": pd.Series(list(clips.labels), dtype=object), **columns})
-    labels = labels.explode("label")
+    labels = pd.DataFrame(
+        {
+            "label": clips.labels,
+            "group": np.unique(clips.group, return_inverse=True)[1],
+            "fold": clips.fold,
+            "sure": clips.is_verified,
+        }
+    ).explode("label")
     in_folds = {fold: _per_class(clips, labels[labels["fold"] == fold]) for fold in clips.folds}
     n_uncertain = int((clips.is_labelled & ~clips.is_verified).sum())
     return Summary(

@@ -64,16 +64,6 @@ class LearningCurve:
         """Mean accuracy at each, 0 to 1."""
         return tuple(point.accuracy.mean for point in self.points)
 
-    def at(self, labels_per_class: float) -> float:
-        """Accuracy at a number of labels, 0 to 1; NaN outside of what was measured.
-
-        Between two budgets the accuracy is taken to rise evenly with the logarithm of the
-        number of labels.
-        """
-        if not self.labels[0] <= labels_per_class <= self.labels[-1]:
-            return math.nan
-        return float(np.interp(math.log(labels_per_class), np.log(self.labels), self.means))
-
     def needed(self, accuracy: float) -> float:
         """The fewest labels per class that reach an accuracy and keep it; infinity if none do.
 

@@ -90,27 +90,19 @@ def recipe_of(options: CurveOptions) -> Recipe:
             f"option 'labels': found {list(options.labels)}, expected at least one number, each "
             "once"
         )
-    if options.method == AUTO:
-        with_pool = Setting(
-            model=options.model, objective=NO_OBJECTIVE, method=AUTO, mel=options.mel
-        )
-        alone = replace(with_pool, pool=False)
-    else:
+    with_pool = Setting(
+        model=options.model, objective=NO_OBJECTIVE, method=options.method, mel=options.mel
+    )
+    alone = replace(with_pool, pool=False)
+    if options.method != AUTO:
         params = MethodOptions(augment="mixed", mixup=0.4)
-        with_pool = Setting(
-            model=options.model,
-            objective=NO_OBJECTIVE,
-            method=options.method,
-            method_params=params,
-            start="synthetic",
-            dropout=DROPOUT,
-            fit=FIT,
-            mel=options.mel,
+        with_pool = replace(
+            with_pool, start="synthetic", method_params=params, dropout=DROPOUT, fit=FIT
         )
         alone = replace(with_pool, method="supervised", pool=False)
-        if options.method in SOLVED:
-            guess = MethodOptions(threshold=0.7) if options.method == PROBE else MethodOptions()
-            with_pool = replace(with_pool, objective=SIMCLR, pretrain=PRETRAIN, method_params=guess)
+    if options.method in SOLVED:
+        guess = MethodOptions(threshold=0.7) if options.method == PROBE else MethodOptions()
+        with_pool = replace(with_pool, objective=SIMCLR, pretrain=PRETRAIN, method_params=guess)
     return Recipe(
         title="How many labels are needed?",
         validation=0.0,

@@ -248,10 +248,6 @@ def method_notes(recipe: Recipe, plan: Plan) -> list[str]:
         "Some arms start from the encoder of a classifier of another labelled set; their class "
         "layer is new. It was trained once, so the spread over draws does not hold its "
         "luck.": TRAINED in starts,
-        "Some arms freeze the encoder at first, or let its deeper layers learn more slowly; "
-        "see the options. They take as many steps as the control.": any(
-            t.fit.needs_body for _, t in pairs
-        ),
         "The method probe, which auto chooses where labels are few, learns a linear layer on "
         "the encoder's embeddings and leaves the encoder as it is. It has no epochs: its "
         "curves show rounds of pseudo-labels.": bool({PROBE, AUTO} & {*methods}),
@@ -261,11 +257,6 @@ def method_notes(recipe: Recipe, plan: Plan) -> list[str]:
         "stand in training batches beside these clips, under the class they were made for, and "
         "nowhere else. All arms take as many steps with as many clips; the patches come in "
         "addition.": any(t.generated.is_used and not c.generated.is_used for c, t in pairs),
-        "Some arms differ in augmentation; see the options.": any(
-            t.method_params.augment != c.method_params.augment
-            or t.method_params.mixup != c.method_params.mixup
-            for c, t in pairs
-        ),
         "Each test fold is scored once, after training.": True,
         f"{100 * recipe.validation:g} % of the training folds, whole recordings, choose the "
         "epoch; they are not trained on.": any(len(job.validation) for job in plan.of(TRAIN)),

@@ -47,7 +47,9 @@ class Moments(nn.Module):
                     n_mels=bands,
                 )
             )
-        self.register_buffer("cosines", cosines(bands, 0, N_CEPSTRA), persistent=False)
+        table = dct(np.eye(bands), type=2, norm="ortho", axis=0)[:N_CEPSTRA]
+        cosines = torch.from_numpy(np.ascontiguousarray(table)).float()
+        self.register_buffer("cosines", cosines, persistent=False)
         self.out_features = 3 * (bands + min(N_CEPSTRA, bands))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -57,31 +59,18 @@ class Moments(nn.Module):
             if wave.shape[1] <= _N_FFT // 2:
                 wave = functional.pad(wave, (0, _N_FFT // 2 + 1 - wave.shape[1]))
             x = self.mel(wave)
-        level = within_range(x[:, 0])
-        return torch.cat([*moments(level), *moments(self.cosines @ level)], dim=1)
+        # Without what is too far below the loudest cell of a clip.
+        level = torch.maximum(x[:, 0], x[:, 0].amax(dim=(1, 2), keepdim=True) - RANGE_DB)
+        return torch.cat([*_moments(level), *_moments(self.cosines @ level)], dim=1)
 
 
-def within_range(level: Tensor) -> Tensor:
-    """Levels (batch, mel, frame) without what is too far below the loudest cell of a clip."""
-    return torch.maximum(level, level.amax(dim=(1, 2), keepdim=True) - RANGE_DB)
-
-
-def cosines(n: int, first: int, last: int) -> Tensor:
-    """Rows ``first`` to ``last - 1`` of the orthonormal cosine transform of n bands."""
-    table = dct(np.eye(n), type=2, norm="ortho", axis=0)[first:last]
-    return torch.from_numpy(np.ascontiguousarray(table)).float()
-
-
-def mean_and_deviation(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Over the last dimension of three."""
-    mean = values.mean(dim=2)
-    return mean, (values - mean[:, :, None]).square().mean(dim=2).sqrt()
-
-
-def moments(values: Tensor) -> list[Tensor]:
+def _moments(values: Tensor) -> list[Tensor]:
     """Mean, deviation and deviation of changes over frames, each (batch, band)."""
-    if values.shape[2] > 1:
-        changes = values[:, :, 1:] - values[:, :, :-1]
-    else:
+    changes = values[:, :, 1:] - values[:, :, :-1]
+    if values.shape[2] < 2:
         changes = torch.zeros_like(values)
-    return [*mean_and_deviation(values), mean_and_deviation(changes)[1]]
+    found = []
+    for x in (values, changes):
+        mean = x.mean(dim=2)
+        found += [mean, (x - mean[:, :, None]).square().mean(dim=2).sqrt()]
+    return [found[0], found[1], found[3]]
