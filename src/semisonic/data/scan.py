@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -193,7 +193,7 @@ def scan(
     duplicates = _copies(clips, recordings, prints, workers, notes)
     if group == COPIES:
         clips = group_duplicates(clips, duplicates)
-        recordings["group"] = clips.group.astype(object)
+        recordings = recordings.assign(group=_objects(clips.group.tolist()))
     return Scan(
         root=root,
         recordings=recordings,
@@ -486,15 +486,22 @@ _PAIR = (
 )
 
 
+def _objects(values: Iterable[object]) -> pd.Series[Any]:
+    """A column of objects: texts that Arrow holds cannot be names of any bytes."""
+    import pandas as pd
+
+    return pd.Series(list(values), dtype=object)
+
+
 def recordings_table(scan: Scan) -> pd.DataFrame:
     """What stands in ``recordings.csv``; None for what is not known."""
     found = scan.recordings
     table = found.assign(
         peak_dbfs=found["peak"].map(decibel),
         rms_dbfs=found["rms"].map(decibel),
-        remarks=found["remarks"].map("; ".join),
-        recorded_at=found["recorded_at"].map(lambda time: time.isoformat() if time else ""),
-        label=found["labels"].map(LABEL_SEPARATOR.join),
+        remarks=_objects(map("; ".join, found["remarks"])),
+        recorded_at=_objects(time.isoformat() if time else "" for time in found["recorded_at"]),
+        label=_objects(map(LABEL_SEPARATOR.join, found["labels"])),
     )
     for name, digits in _DIGITS.items():
         table[name] = [round(float(value), digits) for value in table[name]]
