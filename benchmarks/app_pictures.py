@@ -4,7 +4,7 @@ python benchmarks/app_pictures.py path/to/esc10 -o docs/images
 
 A project is made of 100 clips of ESC-10 without their labels, groups are named, a first classifier
 is made, and questions are answered by the true class. Needs Chromium and Playwright. With
-``--encoder synth``, the default, an encoder is learned from made-up sounds, once on a machine.
+``--encoder synth``, the default, an encoder is learned from synthetic sounds, once on a machine.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
 ``path/to/clips`` is a folder of class folders with short clips. For each draw up to eight clips a
 class go into the recording, and up to sixty others of each class into the training; no recording
 is in both, where clips that are copies of each other count as one recording. The sounds lie 6 to
-20 dB over quiet made-up background. Three training sets are compared, which differ in what the
+20 dB over quiet synthetic background. Three training sets are compared, which differ in what the
 model knows of background (see ``detect_sounds.py``), and, for the first of them, two ways to
 times. The ways of ``detect`` were chosen on draw 0; draws 1 to 3 are reported.
 """

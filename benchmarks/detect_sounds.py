@@ -1,7 +1,7 @@
 """Long recordings with known events, and training sets for them, from short labelled clips.
 
 The material of ``detect_long.py``. Of each clip the longest stretch without a gap is one event;
-events are mixed at random times into a made-up quiet background. A recording's background comes
+events are mixed at random times into a synthetic quiet background. A recording's background comes
 from one place, and so do the minutes of background that a training may hear, at another time.
 """
 

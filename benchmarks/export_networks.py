@@ -3,7 +3,7 @@
     python benchmarks/export_networks.py -o benchmarks/results/export_networks.json
 
 Networks have drawn weights and the smallest front end of use to them; simple classifiers are fitted
-to made-up sounds. The file's scores of three sounds are compared with the model's. A network that
+to synthetic sounds. The file's scores of three sounds are compared with the model's. A network that
 stands in the result file already is not done again: delete the file to do all.
 """
 

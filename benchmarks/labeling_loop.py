@@ -3,7 +3,7 @@
 python benchmarks/labeling_loop.py path/to/esc10 -o benchmarks/results/labeling_loop_esc10.json
 
 For each fold, the others are the pool, without labels; the fold itself is heard by nobody. The
-encoder has learned made-up sounds and no recording. Queues of ten are asked for, answered as the
+encoder has learned synthetic sounds and no recording. Queues of ten are asked for, answered as the
 data set says, and learned from, as 'semisonic project' does; then the classifier is tested on the
 fold.
 """
@@ -156,7 +156,7 @@ def record(clips: Clips, results: dict, options: argparse.Namespace, seconds: fl
         "classes": len(clips.classes),
         "folds": options.folds,
         "seeds": options.seeds,
-        "encoder": "small, made-up sounds",
+        "encoder": "small, synthetic sounds",
         "batch": BATCH,
         "core_seconds": round(seconds),
         "means": means,
@@ -170,7 +170,7 @@ def record(clips: Clips, results: dict, options: argparse.Namespace, seconds: fl
 def draw(found: dict, path: Path) -> None:
     """Chance and the mix by answers a class."""
     curves = []
-    for arm, name in (("random", "drawn by chance"), ("mix", "asked by 'mix'")):
+    for arm, name in (("random", "drawn at random"), ("mix", "asked by 'mix'")):
         points = []
         for budget in BUDGETS:
             accuracy = np.array(json.loads(found["accuracy_by_seed_and_fold"][arm][str(budget)]))

@@ -1,4 +1,4 @@
-"""Clips for the benchmarks: some recordings of a folder, or made-up ones, in several formats."""
+"""Clips for the benchmarks: some recordings of a folder, or synthetic ones, in several formats."""
 
 from __future__ import annotations
 

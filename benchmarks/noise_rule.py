@@ -4,7 +4,7 @@
 
 The rule was chosen by this, on folds that benchmarks/calibration.py does not test. For each of two
 folds and some draws a small network learns from three quarters of the other folds' recordings; the
-last quarter fits calibration and rules. Measured are the fold's clips, made-up noise like that of
+last quarter fits calibration and rules. Measured are the fold's clips, synthetic noise like that of
 the fit, and noise of other kinds.
 """
 
@@ -106,7 +106,7 @@ def main() -> None:
     prepared, others = features(clips, options.cache), other_features()
     rows: list[dict[str, Any]] = []
     for draw in range(DRAWS):
-        made_up = features_of_noise(MEL, seed=2 * draw)
+        synthetic = features_of_noise(MEL, seed=2 * draw)
         again = features_of_noise(MEL, seed=draw + 1000, beyond_db=0.0)
         for split in fold_splits(clips, validation=0.0, seed=draw):
             if split.fold not in FOLDS:
@@ -121,7 +121,7 @@ def main() -> None:
                 for name, x, index in (
                     ("held", prepared.features, held),
                     ("test", prepared.features, test),
-                    ("fit", made_up, np.arange(len(made_up))),
+                    ("fit", synthetic, np.arange(len(synthetic))),
                     ("noise", again, np.arange(len(again))),
                     ("others", others, np.arange(len(others))),
                 )

@@ -133,7 +133,7 @@ def test_auto_keeps_an_encoder_and_an_objective_that_were_given() -> None:
     assert (objective.objective, objective.start) == ("simclr", "fresh")
 
 
-def test_made_up_sounds_that_were_asked_for_are_the_start_auto_would_take() -> None:
+def test_synthetic_sounds_that_were_asked_for_are_the_start_auto_would_take() -> None:
     for situation in (DataSummary(4, 40, 280), DataSummary(4, 40)):
         assert resolved(asked(), situation, start=SYNTHETIC) == resolved(asked(), situation)
 

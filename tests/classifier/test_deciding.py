@@ -335,7 +335,7 @@ def test_several_labels_a_clip(tmp_path: Path) -> None:
     assert loaded.decision.calibration == clf.model_.decision.calibration
 
 
-def test_made_up_noise_is_seeded_and_within_full_scale() -> None:
+def test_synthetic_noise_is_seeded_and_within_full_scale() -> None:
     kinds: dict[str, Any] = {kind: make_noise(kind, 5, 4000, RATE, 3) for kind in NOISES}
     for kind, waves in kinds.items():
         again = make_noise(kind, 5, 4000, RATE, 3)

@@ -26,7 +26,7 @@ MEL = MelOptions(sample_rate=RATE, duration=1.0, n_mels=16)
 
 @pytest.fixture
 def own_cache(tmp_path, monkeypatch) -> Path:
-    """An empty cache, and made-up sounds that are soon learned."""
+    """An empty cache, and synthetic sounds that are soon learned."""
     monkeypatch.setenv("SEMISONIC_CACHE", str(tmp_path / "cache"))
     _quick(monkeypatch.setattr)
     return tmp_path / "cache"

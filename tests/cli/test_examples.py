@@ -242,7 +242,7 @@ def fewer_sounds(whole: Callable[..., Any]) -> Callable[..., Any]:
 
 @pytest.fixture(scope="module")
 def small_budgets() -> Iterator[pytest.MonkeyPatch]:
-    """Two steps for each training, a few made-up sounds; no example says otherwise."""
+    """Two steps for each training, a few synthetic sounds; no example says otherwise."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(FitOptions, "n_steps", lambda *_: 2)
         sounds = dataclasses.replace(synthetic.SYNTH_SOUNDS, n_classes=3, clips_per_class=5)

@@ -40,7 +40,7 @@ def test_windows_are_made_and_can_be_read(birds, tmp_path, capsys) -> None:
     assert len(clips) == 18
 
 
-def test_made_up_backgrounds_are_said(birds, tmp_path, capsys) -> None:
+def test_synthetic_backgrounds_are_said(birds, tmp_path, capsys) -> None:
     assert cli(quick(birds, tmp_path / "windows")[:-1]) == 0
     assert "the background is synthetic" in capsys.readouterr().err
 

@@ -1,4 +1,4 @@
-"""From recordings to predictions through the command line, on a tiny made-up set."""
+"""From recordings to predictions through the command line, on a tiny synthetic set."""
 
 from __future__ import annotations
 

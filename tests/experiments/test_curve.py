@@ -23,7 +23,7 @@ MEL = MelOptions(sample_rate=8000, duration=0.5, n_fft=256, hop_length=128, n_me
 
 
 @pytest.fixture(autouse=True)
-def few_made_up_sounds(monkeypatch) -> None:
+def few_synthetic_sounds(monkeypatch) -> None:
     """A synthetic start in a second instead of minutes."""
     sounds = SynthOptions(n_classes=3, clips_per_class=5, clips_per_recording=1, n_pool=0, seed=7)
     monkeypatch.setattr(synthetic, "SYNTH_SOUNDS", sounds)
@@ -117,7 +117,7 @@ def test_another_run_in_the_folder_is_told_by_the_option(tiny_set, tmp_path) -> 
     assert "{" not in str(found.value)
 
 
-def test_the_made_up_start_is_made_once() -> None:
+def test_the_synthetic_start_is_made_once() -> None:
     file = synthetic.synthetic_file("(4)3c-2p-8fc", MEL)
     time = file.stat().st_mtime_ns
     assert synthetic.synthetic_file("(4)3c-2p-8fc", MEL) == file

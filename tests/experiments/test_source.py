@@ -163,7 +163,7 @@ def test_clips_of_a_recording_that_is_tested_are_left_out(tmp_path) -> None:
     assert any("1 clip of the source is of a recording" in note for note in found.notes)
 
 
-def test_made_up_sounds_stand_in_for_a_set_but_not_in_classes_of_the_data(tmp_path) -> None:
+def test_synthetic_sounds_stand_in_for_a_set_but_not_in_classes_of_the_data(tmp_path) -> None:
     recipe = Recipe(settings=(Setting(start=TRAINED),))
     small = replace(
         recipe.source.synth, n_classes=4, clips_per_class=5, clips_per_recording=1, duration=1.0

@@ -256,7 +256,7 @@ def test_the_models_of_the_first_draw_stay_and_know_what_they_heard(finished) ->
             assert load(place / "model.zip").multi_label
 
 
-def test_the_truth_of_made_up_sounds_is_in_the_report(tmp_path, folder) -> None:
+def test_the_truth_of_synthetic_sounds_is_in_the_report(tmp_path, folder) -> None:
     recipe = RECIPE.replace("sample_rate = 8000", "sample_rate = 16000") + (
         "[synth]\nn_classes = 3\nclips_per_class = 6\nn_folds = 3\nn_pool = 0\nn_noisy = 24\n"
         "mixtures = 0.3\nduration = 1.0\nsample_rate = 16000\n"

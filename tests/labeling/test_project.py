@@ -109,7 +109,7 @@ def test_rounds_end_in_a_classifier_that_knows_the_kinds(project, kinds, tmp_pat
     first = project.learn()
     assert set(first.known.counts) == set(KINDS)
     assert sum(first.known.counts.values()) == 6
-    assert first.row.by_random.n == 0  # nothing was drawn by chance before there was a classifier
+    assert first.row.by_random.n == 0  # nothing was drawn at random before there was a classifier
     answer(project, 10, random_share=0.5)
     second = project.learn()
     assert second.row.n_answers == 16

@@ -1,4 +1,4 @@
-"""Accuracy from answers that were drawn by chance."""
+"""Accuracy from answers that were drawn at random."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_the_sample_is_the_first_of_the_order_of_chance(tmp_path):
     pool = pool_of_files(tmp_path, 40)
     log = LabelLog(tmp_path / "log" / "labels.jsonl", tmp_path)
     order = random_order(pool, np.arange(40)).tolist()
-    # A strategy asked the rows that come third and last by chance; then five by chance.
+    # A strategy asked the rows that come third and last at random; then five at random.
     answer(log, pool, [order[2], order[-1]], "uncertain")
     answer(log, pool, [r for r in order if r not in (order[2], order[-1])][:5], "random")
     log.append("s/999.wav", 0, 1, "dog", source="range")

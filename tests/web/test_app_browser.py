@@ -53,7 +53,7 @@ def test_a_dropped_sound_is_shown_played_and_saved(page, app_folder, tmp_path) -
     page.get_by_role("button", name="Play", exact=True).first.wait_for()
 
 
-def test_a_stretch_is_chosen_with_the_mouse(page) -> None:
+def test_a_segment_is_chosen_with_the_mouse(page) -> None:
     page.get_by_role("button", name="hiss.wav").first.click()
     box = page.locator(".stage").bounding_box()
     page.mouse.move(box["x"] + box["width"] * 0.25, box["y"] + 80)

@@ -298,7 +298,7 @@ def test_what_needs_a_classifier_is_offered_once_there_is_one(
         for new in opened(app_browser, f"{address}#/label", DESK):
             for place, is_off in ((new, True), (doubting, False)):
                 asked(place)
-                one = place.locator("option", has_text="Doubtful first").element_handle()
+                one = place.locator("option", has_text="Uncertain first").element_handle()
                 place.wait_for_function("([one, off]) => one.disabled === off", arg=[one, is_off])
 
 

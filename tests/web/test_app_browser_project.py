@@ -126,13 +126,13 @@ def test_a_project_is_cancelled_and_goes_on(page, app_browser, address) -> None:
     page.get_by_text("More").click()
     page.get_by_label("What describes sounds by numbers").select_option("synth")
     page.get_by_role("button", name="Start").click()
-    page.locator(".steps .current", has_text="made-up").wait_for()
+    page.locator(".steps .current", has_text="synthetic").wait_for()
     page.get_by_role("button", name="Cancel").click()
     page.get_by_role("button", name="Go on").wait_for()
     for phone in opened(app_browser, f"{address}#/label", PHONE):
         phone.get_by_role("button", name="Go on").wait_for()
         assert phone.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
     page.get_by_role("button", name="Go on").click()
-    page.locator(".steps .current", has_text="made-up").wait_for()
+    page.locator(".steps .current", has_text="synthetic").wait_for()
     page.get_by_role("button", name="Cancel").click()
     page.get_by_role("button", name="Go on").wait_for()

@@ -78,7 +78,7 @@ def test_nothing_is_asked_when_all_is_answered(page) -> None:
     while item is not None:
         say(page, item, [kind(item)])
         item, n = asked(page), n + 1
-    assert n == page.get("/api/label").json()["stretches"]
+    assert n == page.get("/api/label").json()["segments"]
     for strategy in ("mix", "random"):
         answer = page.get("/api/label/next", params={"annotator": "bob", "strategy": strategy})
         assert (answer.status_code, answer.json()) == (200, {"item": None})
@@ -102,7 +102,7 @@ def test_the_last_answer_is_taken_back_and_asked_again(page, project) -> None:
     assert page.post("/api/label/undo", json={"annotator": "ann"}).status_code == 400
 
 
-def test_two_people_are_asked_about_different_stretches(page) -> None:
+def test_two_people_are_asked_about_different_segments(page) -> None:
     seen: list[str] = []
     for _ in range(6):
         items = [asked(page, name) for name in ("ann", "bob")]
@@ -162,7 +162,7 @@ def test_what_the_model_got_wrong_is_told(page) -> None:
     assert again["item"]["file"] == rows[0]["file"]
 
 
-def test_a_part_of_a_stretch_is_an_answer_to_it(page, project) -> None:
+def test_a_part_of_a_segment_is_an_answer_to_it(page, project) -> None:
     item = asked(page)
     part = {"start_time": 0.1, "end_time": 0.3, "asked": [item["start_time"], item["end_time"]]}
     say(page, item, ["hum"], **part)
@@ -339,7 +339,7 @@ def test_what_is_skipped_is_no_answer_and_comes_last(page, project) -> None:
         assert len(seen) < 24
     assert len(seen) == 23
     state = page.get("/api/label").json()
-    assert (state["answers"], state["stretches"]) == (23, 24)
+    assert (state["answers"], state["segments"]) == (23, 24)
     say(page, first, ["hum"])
     assert asked(page) is None
 

@@ -235,7 +235,7 @@ def test_a_project_is_opened_after_the_app_was_closed(page, place) -> None:
         (found,) = other.get("/api/projects").json()["projects"]
         assert found["is_done"]
         assert other.post("/api/projects/open", json={"name": "mine"}).json()["has_project"]
-        assert other.get("/api/label").json()["stretches"] == 24
+        assert other.get("/api/label").json()["segments"] == 24
 
 
 def test_the_classifier_in_use_is_that_of_the_open_project(page, place) -> None:

@@ -148,7 +148,7 @@ def project_suggest(
     """Write the table of what to listen to next.
 
     The first tables hold what is typical of groups without a label; once there is a
-    classifier, what it doubts. A part is drawn by chance: it tells how good the classifier is.
+    classifier, what it is least sure of. A part is drawn at random: it tells how good the classifier is.
     """
     from semisonic.labeling.project import suggest_in_project
 
@@ -181,7 +181,7 @@ def project_learn(
     """Learn from all answers so far, and measure.
 
     Takes a second or two. Writes model.zip, and a row of history.csv with the accuracy on
-    segments that were drawn by chance.
+    segments that were drawn at random.
     """
     from semisonic.labeling.project import learn_in_project
 

@@ -43,7 +43,7 @@ def cache(
     """List what is kept for all runs with its size, or delete it (clear).
 
     It holds what takes long to make and depends on nobody's recordings, such as encoders that have
-    learned made-up sounds. What was deleted is made again when it is needed. The environment
+    learned synthetic sounds. What was deleted is made again when it is needed. The environment
     variable SEMISONIC_CACHE names another folder.
     """
     if action == "clear":

@@ -147,7 +147,7 @@ class TuneOptions(RunOptions):
     )
     sampler: str = option(
         TPE,
-        "how points are chosen: by what was found so far, by chance, or all there are",
+        "how points are chosen: by what was found so far, at random, or all there are",
         choices=SAMPLERS,
     )
     inner_folds: int = option(

@@ -120,7 +120,7 @@ class LabelLog:
         """Answer anew about a segment, in place of what others said of it; all or none.
 
         What others said is taken back: else two opinions would stand against each other. The
-        answer keeps the source of the one before, so that a sample drawn by chance stays one.
+        answer keeps the source of the one before, so that a sample drawn at random stays one.
         :meth:`uncorrect` undoes all of it. The arguments are those of :meth:`append`.
         """
         name = self.name_of(file)

@@ -134,13 +134,13 @@ class QueueOptions:
     strategy: str = option(
         MIX,
         "mix: uncertain ones that differ from each other (without a classifier: what is typical) "
-        "and a part by chance; uncertain: what the classifier is least sure of; typical: the "
+        "and a part at random; uncertain: what the classifier is least sure of; typical: the "
         "middle of groups without a label; random",
         choices=STRATEGIES,
     )
     random_share: float = option(
         RANDOM_SHARE,
-        "part of the mix that is drawn by chance: its answers measure accuracy",
+        "part of the mix that is drawn at random: its answers measure accuracy",
         minimum=0.0,
         maximum=1.0,
     )
@@ -153,7 +153,7 @@ class SuggestOptions(QueueOptions, JobOptions):
     model: Path = option(
         dataclasses.MISSING,
         "classifier or encoder: its file, or the run folder it lies in; 'synth': an encoder that "
-        "first learns to name made-up sounds, where there is no model yet",
+        "first learns to name synthetic sounds, where there is no model yet",
     )
     data: Path = option(
         dataclasses.MISSING,
@@ -185,7 +185,7 @@ class ProjectOptions(JobOptions):
     encoder: str = option(
         "auto",
         "what makes vectors of sounds: the file of an encoder or a classifier; synth, one "
-        "that learns to name made-up sounds; auto: that, then trained to tell the recordings apart "
+        "that learns to name synthetic sounds; auto: that, then trained to tell the recordings apart "
         "if they are 200 windows or more",
     )
     hop: float | None = option(

@@ -32,7 +32,7 @@ from semisonic.models.registry import create
 from semisonic.models.sound_model import SoundModel
 
 MOST_GUESSED = 2000
-"""Rows of the pool that are guessed at most: a part drawn by chance says as much."""
+"""Rows of the pool that are guessed at most: a part drawn at random says as much."""
 THRESHOLD = 0.7
 """How sure a guess must be, as the recommended way has it."""
 

@@ -34,7 +34,7 @@ from semisonic.labeling.search import player_of
 GUESSES = 3
 """Guesses of a row that a table has columns for."""
 RANDOM, UNCERTAIN_REASON, TYPICAL = REASONS = ("random", "uncertain", "typical")
-"""Why a row is asked: drawn by chance; the model is not sure; the middle of a group of recordings
+"""Why a row is asked: drawn at random; the model is not sure; the middle of a group of recordings
 that sound alike."""
 SOURCE = "suggest:"
 """How the source of an answer from a queue begins; the reason follows."""

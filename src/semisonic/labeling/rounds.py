@@ -45,7 +45,7 @@ from semisonic.models.sound_model import SoundModel
 FEWEST_CALIBRATED = 20
 """Answers from which on scores are calibrated by those of classifiers that did not learn them."""
 
-# How good the classifier is, from answers alone: an honest number needs clips drawn by chance.
+# How good the classifier is, from answers alone: an honest number needs clips drawn at random.
 #
 # Answers that a strategy chose are the hard ones, so accuracy on them says little. The random parts
 # of all queues together are one sample of the pool, taken in one order of chance
@@ -105,10 +105,10 @@ class AccuracyEstimate:
 def random_sample(
     answers: Iterable[LabelEntry], root: Path, seed: int = 0
 ) -> frozenset[SegmentKey]:
-    """The segments that answers make a sample of the pool by chance.
+    """The segments that answers make a sample of the pool at random.
 
     All segments of queues that come before the last random one in the order of chance: some
-    were asked by chance, some for another reason.
+    were asked at random, some for another reason.
 
     Parameters
     ----------
@@ -296,7 +296,7 @@ class LearningRound:
         lines += [
             f"learned from {count_text(row.n_answers, 'answer')} of "
             f"{count_text(row.n_classes, 'class', 'classes')} in {row.seconds:.1f} s: {counts}",
-            f"accuracy on segments drawn by chance: {row.by_random}",
+            f"accuracy on segments drawn at random: {row.by_random}",
             f"accuracy on all answers, each left out in turn: {row.left_out}",
             *row.notes,
             f"model: {self.model}",

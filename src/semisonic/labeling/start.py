@@ -42,12 +42,18 @@ from semisonic.training.run_folder import differences
 BEGUN = "begun.json"
 AUTO = "auto"
 MOST_PRETRAINED = 10_000
-"""Windows that the encoder learns from at most, drawn by chance."""
+"""Windows that the encoder learns from at most, drawn at random."""
 _FEWEST_CLUSTERED = 10
 """Segments from which on groups are looked for."""
 FREE = ("output", "workers", "device", "cache", "recordings")
-LOOK, MADE_UP, APART, VECTORS, GROUPS = STEPS = ("look", "made-up", "apart", "vectors", "groups")
-"""Looking at the recordings; an encoder learns made-up sounds; it learns to tell the recordings
+LOOK, SYNTHETIC, APART, VECTORS, GROUPS = STEPS = (
+    "look",
+    "synthetic",
+    "apart",
+    "vectors",
+    "groups",
+)
+"""Looking at the recordings; an encoder learns synthetic sounds; it learns to tell the recordings
 apart; they become vectors; groups are found."""
 
 Tell = Callable[[str], None]
@@ -233,10 +239,10 @@ def _encoder(
     """The file of the encoder that makes the vectors, and how it came about."""
     if options.encoder not in (AUTO, SYNTH):
         return encoder_file(options.encoder), []
-    mel, said = MelOptions(), "encoder: one that learned to name made-up sounds"
+    mel, said = MelOptions(), "encoder: one that learned to name synthetic sounds"
     pool = windows(clips, mel.duration, workers=options.workers) if options.encoder == AUTO else ()
     is_enough = len(pool) >= LEAST_HEARD
-    tell(MADE_UP)
+    tell(SYNTHETIC)
     file = synthetic_file(
         DEFAULT_MODEL,
         mel,
@@ -267,7 +273,7 @@ def _encoder(
         )
     )
     return made.encoder, [
-        f"encoder: made-up sounds, then {n} windows of the recordings told apart, without labels"
+        f"encoder: synthetic sounds, then {n} windows of the recordings told apart, without labels"
     ]
 
 

@@ -59,7 +59,7 @@ INDEX_OF = "embedding"
 APART = 30.0
 """Seconds between rows of one recording, as far as there are others; not in the random part."""
 MOST_LOOKED_AT = 50_000
-"""Rows that a strategy looks at; of more, as many drawn by chance."""
+"""Rows that a strategy looks at; of more, as many drawn at random."""
 _BLOCK = 8192
 
 
@@ -241,7 +241,7 @@ def suggest(
     exclude : LabelLog or Clips, optional
         What has been answered, passed over included: it is not asked again, and counts as labelled.
     random_share : float
-        Part of the queue of "mix" that is drawn by chance, 0 to 1: its answers measure.
+        Part of the queue of "mix" that is drawn at random, 0 to 1: its answers measure.
     folder : path, optional
         Keeps vectors that have to be made; a temporary one by default.
     device : str

@@ -142,9 +142,9 @@ class Analysis:
         return Events.from_rows(rules.rows(self.parts(), self._sound.name, self._duration))
 
     def scores(self, start: float, end: float, n: int) -> NDArray[np.float64]:
-        """The largest scores in each of ``n`` stretches of a time, shape (n, n_classes).
+        """The largest scores in each of ``n`` segments of a time, shape (n, n_classes).
 
-        Stretches that were not heard yet are NaN.
+        Segments that were not heard yet are NaN.
         """
         result = np.full((n, len(self.model.classes)), np.nan)
         edges = np.linspace(start, end, n + 1) / self.frame

@@ -45,7 +45,7 @@ Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class SegmentRequest(BaseModel):
-    """A stretch of a recording, as the log names it."""
+    """A segment of a recording, as the log names it."""
 
     file: FileName
     start_time: Seconds
@@ -53,14 +53,14 @@ class SegmentRequest(BaseModel):
 
 
 class AnswerRequest(SegmentRequest):
-    """What somebody says of a stretch.
+    """What somebody says of a segment.
 
     Attributes
     ----------
     guess, guess_score : str, float
         The model's best guess when the question was asked; empty without a model.
     asked : (float, float), optional
-        The stretch that was asked about, where the answer is about a part of it.
+        The segment that was asked about, where the answer is about a part of it.
     review : {"", "kept", "changed"}
         What became of an answer that looked wrong.
     """
@@ -80,11 +80,11 @@ class AnswerRequest(SegmentRequest):
         return self.model_dump(exclude={"guess", "guess_score", "asked", "review"})
 
 
-# Where people listen and answer: whose turn is which stretch, and what they said.
+# Where people listen and answer: whose turn is which segment, and what they said.
 
 
 HELD_SECONDS = 300.0
-"""So long a stretch is kept for the one who was given it."""
+"""So long a segment is kept for the one who was given it."""
 _BATCH = 20
 _CLOSE = 1e-3
 SIMILAR = "similar"
@@ -138,7 +138,7 @@ class LabelingSession:
         self.require(said.file)
         self.project.require_fit(said.labels)
         end = self._ends[said.file]
-        if said.end_time > end + _CLOSE:  # a rest too short for a stretch may follow the last one
+        if said.end_time > end + _CLOSE:  # a rest too short for a segment may follow the last one
             with contextlib.suppress(AudioError):
                 end = max(end, probe(self.project.log.root / said.file).duration)
         if said.end_time > end + _CLOSE:
@@ -150,7 +150,7 @@ class LabelingSession:
     def next(self, annotator: str, strategy: str = MIX) -> Suggestion | None:
         """What somebody is to listen to now: the same until it is answered; None if all is done.
 
-        A stretch that another one was given in the last minutes is not given twice. What somebody
+        A segment that another one was given in the last minutes is not given twice. What somebody
         skipped comes again when nothing else is left for them, the first one first.
         """
         with self._lock:
@@ -179,7 +179,7 @@ class LabelingSession:
             self._queue = [one for one in self._queue if one.key in self._held]
 
     def ask_similar(self, file: str, start: float, end: float, n: int = 8) -> int:
-        """Ask next about stretches that sound like one; how many there are."""
+        """Ask next about segments that sound like one; how many there are."""
         index = self.project.index
         row = self._row(file, start, end)
         answered = self._answered()
@@ -227,7 +227,7 @@ class LabelingSession:
             self.judging = None
 
     def skip(self, annotator: str, file: str, start: float, end: float) -> None:
-        """Ask somebody about a stretch later; nothing is written down, as it is no answer."""
+        """Ask somebody about a segment later; nothing is written down, as it is no answer."""
         key = segment_key(file, start, end)
         with self._lock:
             own = self._skipped.setdefault(annotator, {})
@@ -236,7 +236,7 @@ class LabelingSession:
             self._held.pop(key, None)
 
     def done(self, file: str, start: float, end: float) -> None:
-        """Ask about a stretch no more."""
+        """Ask about a segment no more."""
         key = segment_key(file, start, end)
         with self._lock:
             self._held.pop(key, None)
@@ -361,7 +361,7 @@ class LabelingSession:
 
     @functools.cached_property
     def _ends(self) -> dict[str, float]:
-        """Where the last stretch of each recording ends, in seconds."""
+        """Where the last segment of each recording ends, in seconds."""
         clips, log = self.project.index.clips, self.project.log
         ends: dict[str, float] = {}
         for name, end in zip(clips.file.tolist(), clips.end_time.tolist(), strict=True):
@@ -372,7 +372,7 @@ class LabelingSession:
         self.judging = n / total
 
     def _row(self, file: str, start: float, end: float) -> int:
-        """The row of the index that has most of a stretch."""
+        """The row of the index that has most of a segment."""
         clips, log = self.project.index.clips, self.project.log
         names = [log.name_of(clips.root / str(name)) for name in clips.file]
         rows = np.flatnonzero(np.array(names) == file)
@@ -397,7 +397,7 @@ def _guess_of(entry: LabelEntry) -> tuple[tuple[str, float], ...]:
 
 
 def place_of(segment: Segment) -> dict[str, Any]:
-    """Which stretch it is, as the page names it."""
+    """Which segment it is, as the page names it."""
     return {name: getattr(segment, name) for name in ("file", "start_time", "end_time")}
 
 

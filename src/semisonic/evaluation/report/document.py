@@ -86,7 +86,7 @@ class Verdict(NamedTuple):
     """
 
     claim: str
-    doubt: str = ""
+    caveat: str = ""
     outcome: str = "open"
 
 

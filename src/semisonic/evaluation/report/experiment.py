@@ -179,8 +179,8 @@ def _draws(main: Comparison) -> str:
 
 
 def _add_answer(report: Report, content: ExperimentContent, main: Comparison) -> None:
-    claim, stop, doubt = main.verdict(content.subject).partition(". ")
-    report.verdict = Verdict(claim + ("." if stop else ""), doubt, main.outcome)
+    claim, stop, caveat = main.verdict(content.subject).partition(". ")
+    report.verdict = Verdict(claim + ("." if stop else ""), caveat, main.outcome)
     n_folds = len({pair.fold for pair in main.folds})
 
     def number(arm: ArmAccuracy, style: str) -> Number:

@@ -1,4 +1,4 @@
-// The learning curve: accuracy on clips drawn by chance, by the number of answers.
+// The learning curve: accuracy on clips drawn at random, by the number of answers.
 
 import { h, percent } from "./dom.js";
 
@@ -20,7 +20,7 @@ export function curve(history) {
       draw("text", { x: LEFT - 6, y: y(share) + 4, "text-anchor": "end" }, percent(share)));
   }
   picture.append(draw("text", { x: WIDE - RIGHT, y: TALL - 6, "text-anchor": "end" }, `${most} answers`));
-  const lines = [["by_random", "by-chance"], ["left_out", "left-out"]];
+  const lines = [["by_random", "at-random"], ["left_out", "left-out"]];
   for (const [key, style] of lines) {
     const points = history.filter((step) => step[key].n);
     if (points.length > 1) picture.append(draw("polyline", { points: points.map((step) => `${x(step.n_answers)},${y(step[key].accuracy)}`).join(" "), class: style }));
@@ -31,7 +31,7 @@ export function curve(history) {
   }
   const cell = (value) => h("td", { class: "n" }, value.n ? `${percent(value.accuracy)} of ${value.n}` : "–");
   return h("figure", { class: "learned" }, picture,
-    h("figcaption", { class: "small soft" }, h("span", { class: "key by-chance" }), "by chance, the number to believe ", h("span", { class: "key left-out" }), "all answers, each left out"),
-    h("details", {}, h("summary", {}, "Values"), h("table", {}, h("thead", {}, h("tr", {}, ["Answers", "By chance", "Left out"].map((text) => h("th", { class: "n", scope: "col" }, text)))),
+    h("figcaption", { class: "small soft" }, h("span", { class: "key at-random" }), "drawn at random, the number to believe ", h("span", { class: "key left-out" }), "all answers, each left out"),
+    h("details", {}, h("summary", {}, "Values"), h("table", {}, h("thead", {}, h("tr", {}, ["Answers", "At random", "Left out"].map((text) => h("th", { class: "n", scope: "col" }, text)))),
       h("tbody", {}, history.map((step) => h("tr", {}, h("td", { class: "n" }, String(step.n_answers)), cell(step.by_random), cell(step.left_out)))))));
 }

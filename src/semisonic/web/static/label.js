@@ -12,10 +12,10 @@ import { Viewer } from "./viewer.js";
 
 const WHY = {
   uncertain: "The model is not sure", typical: "Typical of a group that sounds alike",
-  random: "Drawn by chance, to measure", similar: "Sounds like the one you chose", again: "Once more",
+  random: "Drawn at random, to measure", similar: "Sounds like the one you chose", again: "Once more",
 };
 const sameLabels = (one, other) => one.length === other.length && one.every((name) => other.includes(name));
-const ORDERS = { mix: "Mixed", uncertain: "Doubtful first", typical: "Typical ones", random: "By chance" };
+const ORDERS = { mix: "Mixed", uncertain: "Uncertain first", typical: "Typical ones", random: "At random" };
 const NEEDS_MODEL = ["uncertain"];
 const CONTEXT = 0.5, POLL = 250, LEARN_POLL = 400;
 
@@ -64,7 +64,7 @@ class Labelling {
     try {
       const state = await get("label");
       if (this.stopped || number !== this.states) return;
-      this.count.textContent = `${state.answers} of ${state.stretches} answered`;
+      this.count.textContent = `${state.answers} of ${state.segments} answered`;
       this.hint.hidden = Boolean(state.answers || !state.clusters);
       this.panel.setClasses(state.classes);
       this.panel.setSeveral(state.several_labels);
@@ -244,14 +244,14 @@ class Labelling {
     if (learning.reason) parts.push(h("p", { class: "note" }, `Nothing was learned: ${learning.reason}`));
     if (learning.history.length) {
       const last = learning.history.at(-1);
-      if (last.by_random.n) parts.push(h("p", { class: "small" }, h("b", {}, "Right of what was drawn by chance: "), last.said.by_random));
-      else parts.push(h("p", { class: "small soft" }, "The accuracy is measured by clips drawn by chance, once some are answered."));
+      if (last.by_random.n) parts.push(h("p", { class: "small" }, h("b", {}, "Right of what was drawn at random: "), last.said.by_random));
+      else parts.push(h("p", { class: "small soft" }, "The accuracy is measured by clips drawn at random, once some are answered."));
       if (last.left_out.n) parts.push(h("p", { class: "small" }, "Right of all answers, each left out in turn: ", last.said.left_out));
       if (last.notes.length) parts.push(h("ul", { class: "small soft notes" }, last.notes.map((note) => h("li", {}, note))));
       parts.push(curve(learning.history.filter((step) => step.several_labels === last.several_labels)));
       parts.push(this.wrongButton(), this.issues.element);
     } else parts.push(h("p", { class: "small soft" }, "Two classes are enough to begin. Learn again whenever you like; each time adds a point to the curve."));
-    if (state.disagreements) parts.push(h("p", { class: "small" }, `${state.disagreements} stretches on which people differ`));
+    if (state.disagreements) parts.push(h("p", { class: "small" }, `${state.disagreements} segments on which people differ`));
     this.side.replaceChildren(...parts);
   }
 

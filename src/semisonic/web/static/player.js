@@ -1,4 +1,4 @@
-// Playing a recording, all of it or a stretch again and again.
+// Playing a recording, all of it or a segment again and again.
 
 export class Player {
   constructor(address, moved, changed) {
@@ -6,7 +6,7 @@ export class Player {
     this.audio.preload = "metadata";
     this.moved = moved;
     this.changed = changed;
-    this.stretch = null;
+    this.segment = null;
     this.loops = false;
     for (const name of ["play", "pause", "ended"]) this.audio.addEventListener(name, () => this.tell());
     this.audio.addEventListener("error", () => changed(false, this.audio.error?.message || "it cannot be played"));
@@ -16,10 +16,10 @@ export class Player {
   get time() { return this.audio.currentTime; }
   get playing() { return !this.audio.paused && !this.audio.ended; }
 
-  // Plays a stretch [start, end] in seconds, or goes on with the whole.
-  async play(stretch = this.stretch) {
-    this.stretch = stretch;
-    if (stretch && (this.time < stretch[0] - 0.01 || this.time >= stretch[1] - 0.01)) this.audio.currentTime = stretch[0];
+  // Plays a segment [start, end] in seconds, or goes on with the whole.
+  async play(segment = this.segment) {
+    this.segment = segment;
+    if (segment && (this.time < segment[0] - 0.01 || this.time >= segment[1] - 0.01)) this.audio.currentTime = segment[0];
     try { await this.audio.play(); } catch (error) {
       if (error.name !== "AbortError") this.changed(false, error.message);
     }
@@ -37,9 +37,9 @@ export class Player {
 
   step() {
     if (!this.playing) return;
-    if (this.stretch && this.time >= this.stretch[1]) {
-      if (this.loops) this.audio.currentTime = this.stretch[0];
-      else { this.pause(); this.audio.currentTime = this.stretch[1]; }
+    if (this.segment && this.time >= this.segment[1]) {
+      if (this.loops) this.audio.currentTime = this.segment[0];
+      else { this.pause(); this.audio.currentTime = this.segment[1]; }
     }
     this.moved(this.time);
     this.frame = requestAnimationFrame(() => this.step());

@@ -27,7 +27,7 @@ export class Tiles {
     this.progress = picture.progress;
   }
 
-  // Calls draw(tile, from, to) for what covers a stretch of time at so many seconds a pixel.
+  // Calls draw(tile, from, to) for what covers a segment of time at so many seconds a pixel.
   cover(start, end, perPixel, draw) {
     const wanted = Math.ceil(Math.log2(COLUMNS * perPixel) - 0.4);
     const level = Math.max(FINEST, Math.min(WIDEST, wanted));

@@ -1,4 +1,4 @@
-// A recording along time: wave, spectrogram, scores and events; zoom, play, choose a stretch.
+// A recording along time: wave, spectrogram, scores and events; zoom, play, choose a segment.
 
 import { get } from "./api.js";
 import { clock, colour, h, say, waited } from "./dom.js";
@@ -41,10 +41,10 @@ export class Viewer {
     this.mini = h("canvas", { class: "mini", "aria-hidden": "true" });
     this.stage = h("div", {
       class: "stage", tabindex: "0", role: "application",
-      "aria-label": "Sound along time. Space plays, arrows move, plus and minus zoom, Home and End go to the ends, L repeats the chosen stretch.",
+      "aria-label": "Sound along time. Space plays, arrows move, plus and minus zoom, Home and End go to the ends, L repeats the chosen segment.",
     }, this.wave, this.picture, this.ruler, this.rows, this.mark, this.head);
     this.button = h("button", { type: "button", class: "play main", onclick: () => this.player.toggle() }, "Play");
-    this.loop = h("button", { type: "button", "aria-pressed": "false", title: "Repeat the chosen stretch (L)", onclick: () => this.toggleLoop() }, "Repeat");
+    this.loop = h("button", { type: "button", "aria-pressed": "false", title: "Repeat the chosen segment (L)", onclick: () => this.toggleLoop() }, "Repeat");
     this.place = h("span", { class: "soft small num" });
     const zoom = (text, title, times) => h("button", { type: "button", title, "aria-label": title, onclick: () => this.zoom(times) }, text);
     this.element = h("section", { class: "viewer", "aria-label": `Sound ${this.sound.name}` }, this.stage, this.mini,
@@ -75,7 +75,7 @@ export class Viewer {
 
   choose(start, end) {
     this.chosen = end > start ? [Math.max(0, start), Math.min(this.duration, end)] : null;
-    this.player.stretch = this.chosen;
+    this.player.segment = this.chosen;
     this.placeMarks();
     this.onchoose?.(this.chosen);
   }
@@ -101,7 +101,7 @@ export class Viewer {
 
   follow(time) {
     const [start, end] = this.view;
-    if (this.player.playing && time > end && !this.player.stretch) this.show(end - (end - start) * 0.1, end + (end - start) * 0.9);
+    if (this.player.playing && time > end && !this.player.segment) this.show(end - (end - start) * 0.1, end + (end - start) * 0.9);
     this.placeMarks();
   }
 
