@@ -42,9 +42,7 @@ def run(part: str, output: Path, data: Path | None) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("parts", nargs="*", metavar="PART", help="all if none is given")
-    parser.add_argument(
-        "--data", type=Path, help="folder of recordings; synthetic ones if not given"
-    )
+    parser.add_argument("--data", type=Path, help="folder of recordings, else synthetic ones")
     parser.add_argument("-o", "--output", type=Path, default=Path("runs/bench"))
     options = parser.parse_args()
     unknown = [part for part in options.parts if part not in PARTS]

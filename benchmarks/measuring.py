@@ -242,9 +242,7 @@ def _percent(value: float) -> str:
 def main(text: str, measure: Callable[[Path | None], list[Row]], **about: Any) -> None:
     """The command line of a part: where the recordings are, where the results go."""
     parser = argparse.ArgumentParser(description=text.partition("\n")[0])
-    parser.add_argument(
-        "--data", type=Path, help="folder of recordings; synthetic ones if not given"
-    )
+    parser.add_argument("--data", type=Path, help="folder of recordings, else synthetic ones")
     parser.add_argument("-o", "--output", type=Path, help="JSON file for the results")
     options = parser.parse_args()
     rows = measure(options.data)

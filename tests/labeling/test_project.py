@@ -96,7 +96,7 @@ def test_many_recordings_are_told_apart_first(options, model, monkeypatch):
     assert steps == list(starting.STEPS)
     (how,) = asked
     assert (how.objective, str(how.encoder)) == ("simclr", "synth")
-    assert "10 windows of the recordings told apart" in started.notes[-1]
+    assert "10 windows of the recordings by contrast" in started.notes[-1]
     heard = load_clips(how.data)
     assert len(heard) == 10
     assert all(path.is_file() for path in heard.paths)

@@ -148,7 +148,8 @@ def project_suggest(
     """Write the table of what to listen to next.
 
     The first tables hold what is typical of groups without a label; once there is a
-    classifier, what it is least sure of. A part is drawn at random: it tells how good the classifier is.
+    classifier, what it is least sure of. A part is drawn at random: it tells how good the
+    classifier is.
     """
     from semisonic.labeling.project import suggest_in_project
 

@@ -110,7 +110,7 @@ _SHARED_CORRELATION = 0.7
 Pairs = NDArray[np.int64]
 
 
-class Comparison(NamedTuple):
+class SpectrumMatch(NamedTuple):
     """How alike two sounds are.
 
     Attributes

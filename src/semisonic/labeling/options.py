@@ -185,8 +185,8 @@ class ProjectOptions(JobOptions):
     encoder: str = option(
         "auto",
         "what makes vectors of sounds: the file of an encoder or a classifier; synth, one "
-        "that learns to name synthetic sounds; auto: that, then trained to tell the recordings apart "
-        "if they are 200 windows or more",
+        "that learns to name synthetic sounds; auto: that, then trained by contrast on the "
+        "recordings if they are 200 windows or more",
     )
     hop: float | None = option(
         None,

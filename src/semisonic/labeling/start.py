@@ -46,15 +46,10 @@ MOST_PRETRAINED = 10_000
 _FEWEST_CLUSTERED = 10
 """Segments from which on groups are looked for."""
 FREE = ("output", "workers", "device", "cache", "recordings")
-LOOK, SYNTHETIC, APART, VECTORS, GROUPS = STEPS = (
-    "look",
-    "synthetic",
-    "apart",
-    "vectors",
-    "groups",
-)
-"""Looking at the recordings; an encoder learns synthetic sounds; it learns to tell the recordings
-apart; they become vectors; groups are found."""
+STEPS = ("look", "synthetic", "contrast", "vectors", "groups")
+"""Looking at the recordings; an encoder learns synthetic sounds; it learns from the recordings by
+contrast; they become vectors; groups are found."""
+LOOK, SYNTHETIC, CONTRAST, VECTORS, GROUPS = STEPS
 
 Tell = Callable[[str], None]
 
@@ -253,8 +248,8 @@ def _encoder(
     if options.encoder == SYNTH:
         return file, [said]
     if not isinstance(pool, Clips) or not is_enough:
-        return file, [f"{said}; {len(pool)} windows are too few to be told apart"]
-    tell(APART)
+        return file, [f"{said}; {len(pool)} windows are too few to learn from by contrast"]
+    tell(CONTRAST)
     n = min(len(pool), MOST_PRETRAINED)
     rows = generator(options.seed, "pre-trained").choice(len(pool), n, replace=False)
     table = Path(os.path.abspath(folder)) / ENCODER / "heard.csv"
@@ -273,7 +268,7 @@ def _encoder(
         )
     )
     return made.encoder, [
-        f"encoder: synthetic sounds, then {n} windows of the recordings told apart, without labels"
+        f"encoder: synthetic sounds, then {n} windows of the recordings by contrast, without labels"
     ]
 
 

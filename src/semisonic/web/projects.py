@@ -24,7 +24,7 @@ from semisonic.core.options import from_mapping, to_dict
 from semisonic.data.outputs import check_folder
 from semisonic.labeling.options import ProjectOptions
 from semisonic.labeling.project import ABOUT, Project
-from semisonic.labeling.start import APART, AUTO, BEGUN, STEPS, SYNTHETIC
+from semisonic.labeling.start import AUTO, BEGUN, CONTRAST, STEPS, SYNTHETIC
 from semisonic.web.runs import AllowedFolders, Runs
 
 # The making of a project in the background: how far it is, and how it ends.
@@ -157,7 +157,7 @@ class Making:
 
 def _planned(options: ProjectOptions) -> list[str]:
     """The steps that there will be; one for which the recordings are too few is left out later."""
-    left_out = {AUTO: (), SYNTH: (APART,)}.get(options.encoder, (SYNTHETIC, APART))
+    left_out = {AUTO: (), SYNTH: (CONTRAST,)}.get(options.encoder, (SYNTHETIC, CONTRAST))
     return [step for step in STEPS if step not in left_out]
 
 
