@@ -19,7 +19,7 @@ from semisonic.core.files import content_hash
 from semisonic.core.parallel import in_threads
 from semisonic.core.progress import track
 from semisonic.data.clips import Clips
-from semisonic.data.fingerprints import SAMPLE_RATE, Comparison, candidates, compare, fingerprint
+from semisonic.data.fingerprints import SAMPLE_RATE, SoundMatch, candidates, compare, fingerprint
 from semisonic.data.options import MAX_OFFSET, THRESHOLD
 
 
@@ -89,7 +89,7 @@ def _may_pair(tables: Sequence[Clips], a: Sound, b: Sound) -> bool:
     return not (same_file and x.group[i] == y.group[j])
 
 
-def _pair(kind: str, tables: Sequence[Clips], a: Sound, b: Sound, alike: Comparison) -> Duplicate:
+def _pair(kind: str, tables: Sequence[Clips], a: Sound, b: Sound, alike: SoundMatch) -> Duplicate:
     """A pair with its score, offset and shared time."""
     (x, i), (y, j) = ((tables[table], row) for table, row in (a, b))
     folds = int(x.fold[i]), int(y.fold[j])
@@ -221,7 +221,7 @@ def _near_identical(
     pairs = [(a, b) for a, b in pairs if _may_pair(tables, a, b)]
     cached = lru_cache(_CACHED_SOUNDS)(decoded)
 
-    def compared(pair: tuple[Sound, Sound]) -> Comparison:
+    def compared(pair: tuple[Sound, Sound]) -> SoundMatch:
         return compare(cached(pair[0]), cached(pair[1]), max_offset=max_offset)
 
     results = in_threads(compared, pairs, workers, ordered=True)
@@ -317,7 +317,7 @@ def search(
     tables = [clips] if against is None else [clips, against]
     copies_of = _same_bytes(tables)
     pairs = [
-        _pair("identical", tables, first, copy, Comparison(1.0, 0.0, np.nan))
+        _pair("identical", tables, first, copy, SoundMatch(1.0, 0.0, np.nan))
         for first, copies in copies_of.items()
         for copy in copies
         if first[0] == 0 and _may_pair(tables, first, copy)

@@ -110,7 +110,7 @@ _SHARED_CORRELATION = 0.7
 Pairs = NDArray[np.int64]
 
 
-class SpectrumMatch(NamedTuple):
+class SoundMatch(NamedTuple):
     """How alike two sounds are.
 
     Attributes
@@ -166,7 +166,7 @@ def candidates(
     return np.unique(pairs, axis=0)
 
 
-def compare(x: NDArray[np.float32], y: NDArray[np.float32], *, max_offset: float) -> Comparison:
+def compare(x: NDArray[np.float32], y: NDArray[np.float32], *, max_offset: float) -> SoundMatch:
     """Correlate two sounds at the best offset.
 
     Both are limited to 100-3600 Hz and half whitened first, so that mains hum or rumble, which
@@ -180,7 +180,7 @@ def compare(x: NDArray[np.float32], y: NDArray[np.float32], *, max_offset: float
         Seconds.
     """
     if min(len(x), len(y)) < 2:
-        return Comparison(0.0, 0.0, 0.0)
+        return SoundMatch(0.0, 0.0, 0.0)
     n = next_fast_len(len(x) + len(y), real=True)
     a, b = _whitened(x, n), _whitened(y, n)
     lag = _best_lag(a * np.conj(b), n, len(x), len(y), max_offset)
@@ -188,9 +188,9 @@ def compare(x: NDArray[np.float32], y: NDArray[np.float32], *, max_offset: float
     u, v = irfft(a, n), irfft(b * _turn(-lag / n, len(b)), n)
     begin, end = max(0, int(np.ceil(lag))), min(len(x), int(len(y) + lag))
     if end - begin < 2:
-        return Comparison(0.0, lag / SAMPLE_RATE, 0.0)
+        return SoundMatch(0.0, lag / SAMPLE_RATE, 0.0)
     u, v = u[begin:end], v[begin:end]
-    return Comparison(_correlation(u, v), lag / SAMPLE_RATE, _shared_time(u, v))
+    return SoundMatch(_correlation(u, v), lag / SAMPLE_RATE, _shared_time(u, v))
 
 
 def _blocks(prints: Sequence[NDArray[np.int8]]) -> list[Pairs]:

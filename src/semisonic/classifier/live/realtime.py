@@ -214,7 +214,7 @@ def _last() -> deque[float]:
 
 
 @dataclass
-class Meter:
+class LagMeter:
     """Counts of a live run.
 
     Attributes
