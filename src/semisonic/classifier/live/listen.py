@@ -26,7 +26,7 @@ from semisonic.audio.live import (
     Reconnecting,
 )
 from semisonic.classifier.live.actions import ClipSaver, EventCommand
-from semisonic.classifier.live.realtime import Capture, Ended, LagMeter, Pace, StreamClock
+from semisonic.classifier.live.realtime import Capture, Ended, LiveCounts, Pace, StreamClock
 from semisonic.classifier.live.scorer import (
     ENDED,
     GAP,
@@ -199,7 +199,7 @@ class Listening:
 
     Attributes
     ----------
-    meter : LagMeter
+    meter : LiveCounts
         What was done so far.
     saver : ClipSaver or None
     """
@@ -222,7 +222,7 @@ class Listening:
         hop = self._scorer.frames.grid.hop
         self._clock = StreamClock(source.speed, began)
         self._pace = Pace(self._clock, source.speed, hop, max_lag)
-        self.meter = LagMeter(hop, source.speed)
+        self.meter = LiveCounts(hop, source.speed)
         self.saver: ClipSaver | None = None
         if save_clips is not None:
             memory = model.mel.duration + 2 * hop + options.merge_gap + options.min_duration

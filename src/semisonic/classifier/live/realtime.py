@@ -214,7 +214,7 @@ def _last() -> deque[float]:
 
 
 @dataclass
-class LagMeter:
+class LiveCounts:
     """Counts of a live run.
 
     Attributes
