@@ -234,7 +234,7 @@ def data_mix(
 ) -> Status:
     """Mix labelled clips into background, as windows to train a detector on.
 
-    The longest stretch of sound of each clip is heard in several windows, at random times and
+    The longest audible part of each clip is heard in several windows, at random times and
     levels. Windows of nothing but background are a class of their own. The table labels.csv
     beside the windows says what is heard when, and which windows come from one recording. The
     exit status is 3 when recordings could not be read.

@@ -239,7 +239,7 @@ class Project:
         steps = self.history
         return {
             "recordings": str(self.recordings),
-            "stretches": len(self.index),
+            "segments": len(self.index),
             "clusters": int(self.index.cluster.max(initial=-1)) + 1,
             "several_labels": self.several_labels,
             "answers": len(current),
