@@ -224,7 +224,7 @@ def pretrain(data: AnyPath, output: AnyPath | None = None, **options: Any) -> Pr
 def calibrate(
     model: AnyPath, data: AnyPath, output: AnyPath | None = None, **options: Any
 ) -> CalibrateResult:
-    """Make a classifier's scores mean what they say; writes a new model file.
+    """Calibrate a classifier's scores; writes a new model file.
 
     Parameters
     ----------

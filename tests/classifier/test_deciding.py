@@ -187,7 +187,7 @@ def test_all_ways_to_scores_agree(
         )
     )
     np.testing.assert_allclose(result.measurement.scores, streamed, atol=1e-5)
-    assert "Whether scores mean what they say" in result.report.read_text()
+    assert "Calibration" in result.report.read_text()
     bare = replace(model.decision)
     model.decision = type(bare)()
     assert np.abs(score_rows(model, prepared.features, np.arange(5)) - streamed[:5]).max() > 1e-3

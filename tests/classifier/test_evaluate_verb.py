@@ -56,7 +56,7 @@ def test_mistakes_are_played(trained: Path, tmp_path: Path) -> None:
     assert result.metrics["accuracy"] == pytest.approx(2 / 3)
     page = result.report.read_text()
     assert "<audio" in page
-    assert "taken for hum" in page
+    assert "predicted hum" in page
     assert "hiss as hum (1)" in result.summary()
 
 

@@ -44,7 +44,13 @@ def test_a_scan_writes_tables_and_a_page(disk, capsys) -> None:
     page = (run / "scan.html").read_text()
     assert page.count("<audio ") == 5
     assert "5 recordings" in page
-    for section in ("When", "Lengths, rates and levels", "Groups", "Look and listen", "Copies"):
+    for section in (
+        "When",
+        "Lengths, rates and levels",
+        "Groups",
+        "Sample of the recordings",
+        "Copies",
+    ):
         assert re.search(rf"<h2[^>]*>{section}</h2>", page), section
     assert {path: path.read_bytes() for path in disk.iterdir()} == before
 

@@ -62,7 +62,7 @@ def report(predictions: Predictions, tmp_path_factory: pytest.TempPathFactory) -
             ["dog", "sea_waves"],
             [Player(np.sin(np.arange(4000)), 8000, "sea waves", "made by VAE")],
         ),
-        mistakes=[Player(np.sin(np.arange(4000)), 8000, "dog", "taken for sea waves, 83 % sure")],
+        mistakes=[Player(np.sin(np.arange(4000)), 8000, "dog", "predicted sea waves, 83 % sure")],
         dead_units=[("batch 32", "conv 1", 64, 0.25)],
         timing=[("everything", 75.0, "")],
         provenance={"command": "semisonic run x", "commit": "abc1234", "versions": {"torch": "2"}},
@@ -179,7 +179,7 @@ def test_how_to_repeat_it_is_there(report: Path) -> None:
     text = words(report)
     for piece in ("semisonic run x", "abc1234", "fit.epochs", "1 min 15 s", "A note of ours."):
         assert piece in text
-    assert "dog taken for sea waves, 83 % sure" in text
+    assert "dog predicted sea waves, 83 % sure" in text
 
 
 def test_little_content_makes_a_small_report(predictions_of: Callable[..., Predictions]) -> None:
@@ -188,9 +188,9 @@ def test_little_content_makes_a_small_report(predictions_of: Callable[..., Predi
     text = page.html().replace("\N{NO-BREAK SPACE}", " ")
     assert page.sections == [
         "Results",
-        "Fold by fold",
+        "Results by fold",
         "Classes",
-        "How this was measured",
+        "Method",
     ]
     assert len(found) == 1
     assert "corrected t p not available" in text

@@ -95,7 +95,7 @@ def full_page() -> Report:
     page.figure("one", Figure(figsize=(3, 2)))
     page.figure("two", Figure(figsize=(9, 2)))
     tone = np.sin(np.arange(8000) / 3).astype(np.float32)
-    page.players("sounds", [Player(tone, 16000, "rooster", "taken for dog", "1-2.ogg")])
+    page.players("sounds", [Player(tone, 16000, "rooster", "predicted dog", "1-2.ogg")])
     return page
 
 

@@ -85,7 +85,7 @@ def test_the_report_holds_pairs_and_the_study(predictions: Predictions) -> None:
     )
     page, comparisons = build_report(content)
     html = page.html()
-    assert "Setting against setting" in html
+    assert "Comparisons between settings" in html
     assert "wave against mel, pre-trained" in html
     assert STUDIES["piczak"].source in html
     for row in STUDIES["piczak"].rows:

@@ -240,7 +240,7 @@ def test_the_report_has_the_numbers_of_the_jobs(finished) -> None:
     assert [c["a"]["name"] for c in full["comparisons"]] == ["fine-tune", "warm-up"]
     assert of_filter(finished)["right among kept"] is None, "nobody knows the truth here"
     page = (finished / "report.html").read_text()
-    for text in ("earns its place", "What the filters kept", "By class", "is not known"):
+    for text in ("earns its place", "Filtered labels", "By class", "is not known"):
         assert text in page
     with open(finished / "tables" / "gains.csv", newline="") as stream:
         earned = {row["earns its place"].partition(":")[0] for row in csv.DictReader(stream)}

@@ -146,7 +146,7 @@ def test_where_no_trial_beats_the_recipe_its_values_are_kept(tiny_set, tmp_path,
     assert "recipe (kept)" in said
     assert "To measure it" not in said
     assert "No trial beat the recipe: keep its values" in page
-    assert "Measure it, once" not in page
+    assert "Measuring on the test folds" not in page
     found = read_recipe(out / "best.toml")
     assert found.settings[0].fit.learning_rate == 0.01
     assert found.settings[0].fit == found.controls[0].fit

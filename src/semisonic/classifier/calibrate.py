@@ -1,4 +1,4 @@
-"""``calibrate``: a model whose scores mean what they say, with thresholds and unknown sounds."""
+"""``calibrate``: calibrated scores, thresholds per class, and rules for unknown sounds."""
 
 from __future__ import annotations
 
@@ -238,7 +238,7 @@ def _write_report(
     classes = fitted.clips.classes
     report = Report(
         "calibrate.j2",
-        f"Whether the scores of '{name}' mean what they say",
+        f"Calibration of '{name}'",
         f"{_amount(fitted)} of {fitted.clips.name}, {len(classes)} classes",
         result=result,
         options=options,

@@ -413,7 +413,7 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         precision: float = 0.9,
         unknown: bool = True,
     ) -> C:
-        """Make scores mean what they say, with labelled sounds that were not trained on.
+        """Calibrate scores with labelled sounds that were not trained on.
 
         Parameters
         ----------

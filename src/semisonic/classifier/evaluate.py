@@ -336,12 +336,12 @@ def _write_report(
     else:
         report.table(
             "classes",
-            ["class", "clips", "found (recall)", "right when named (precision)", "F1"],
+            ["class", "clips", "recall", "precision", "F1"],
             [
                 (name, row["n_clips"], _recall(row, m.level), row["precision"], row["f1"])
                 for name, row in table.items()
             ],
-            formats={"right when named (precision)": percent_text, "F1": percent_text},
+            formats={"precision": percent_text, "F1": percent_text},
         )
         recall = [row["recall"] if row["n_clips"] else np.nan for row in table.values()]
         report.figure("class-recall", class_recall({"recall": recall}, classes))
@@ -360,7 +360,7 @@ def _write_report(
     report.figure("reliability", reliability_diagram(curves))
     if m.confusion is not None:
         report.figure("confusion-matrix", confusion_matrix(m.confusion, classes))
-        report.table("confused-pairs", ["true class", "taken for", "clips"], m.confused_pairs())
+        report.table("confused-pairs", ["true class", "predicted", "clips"], m.confused_pairs())
     report.players("mistakes", _mistakes(m, model.mel.sample_rate, n_mistakes))
     report.write(result.report.parent)
 
@@ -378,7 +378,7 @@ def _mistakes(m: Measurement, sample_rate: int, most: int) -> Iterator[Player | 
             float(m.clips.start_time[row]),
             float(m.clips.end_time[row]),
             ", ".join(m.clips.labels[row]),
-            f"taken for {m.clips.classes[chosen]}",
+            f"predicted {m.clips.classes[chosen]}",
             f"{m.clips.ids[row]}, score {percent_text(m.scores[row, chosen], 0)}",
             sample_rate=sample_rate,
         )

@@ -193,7 +193,7 @@ CALIBRATIONS = ("auto", "temperature", "vector", "none")
 
 @dataclass(frozen=True)
 class CalibrateOptions(LabelledOptions, JobOptions):
-    """Make scores mean what they say, with thresholds and a rule for unknown sounds."""
+    """Calibrate scores, and fit thresholds and rules for unknown sounds."""
 
     model: Path = option(dataclasses.MISSING, "model file, or the run folder it lies in")
     data: Path | None = option(None, "labelled clips that the model was not trained on")

@@ -305,7 +305,7 @@ def _players(result: SuspectsResult, options: SuspectsOptions) -> Iterator[Playe
 
 
 def _add_classes(report: Report, result: SuspectsResult) -> None:
-    """What may be wrong, class by class, and what is taken for what."""
+    """Labels that may be wrong by class, and classes that may be confused."""
     clips, found = result.clips, result.found
     given = clips.targets() > 0
     if clips.is_multi_label:

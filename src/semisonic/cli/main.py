@@ -40,7 +40,7 @@ VERBS = {
     "convert": ("training_verbs", "Make an encoder of a published network's weight file."),
     "find-rate": ("training_verbs", "Try learning rates on the training clips."),
     "evaluate": ("training_verbs", "Measure a classifier on labelled recordings."),
-    "calibrate": ("training_verbs", "Make a classifier's scores mean what they say."),
+    "calibrate": ("training_verbs", "Calibrate a classifier's scores."),
     "predict": ("listening_verbs", "Say what is heard in recordings."),
     "listen": ("listening_verbs", "Name sounds as they are heard."),
     "export": ("listening_verbs", "Write a model for use without Semisonic, as ONNX or torch."),

@@ -258,7 +258,7 @@ def evaluate(options: EvaluateOptions, session: Session) -> Status:
     plans=True,
 )
 def calibrate(options: CalibrateOptions, session: Session) -> Status:
-    """Make a classifier's scores mean what they say, by clips that it was not trained on.
+    """Calibrate a classifier's scores by clips that it was not trained on.
 
     The run folder gets a new model: its scores are calibrated, each class has a threshold, and
     sounds that are like nothing it has learned can be called unknown. The page shows what was

@@ -203,7 +203,7 @@ def _player(wrong: ConfidentError, material: Material) -> Player | None:
         float(labelled.start_time[row]),
         float(labelled.end_time[row]),
         spaced(wrong.target),
-        f"taken for {spaced(wrong.predicted)}, {percent_text(wrong.score, 0)} sure",
+        f"predicted {spaced(wrong.predicted)}, {percent_text(wrong.score, 0)} sure",
         f"{wrong.clip}{note}",
     )
 
@@ -292,7 +292,7 @@ def class_distances(job: Job, material: Material) -> Separability | None:
 
 
 def most_confused(predictions: Predictions) -> list[ConfidentError]:
-    """Clips of the two classes most often taken for each other, surest first, both ways."""
+    """Clips of the two classes most often confused, surest first, both ways."""
     wrong = top_errors(predictions, len(predictions))
     pairs = Counter(frozenset((one.target, one.predicted)) for one in wrong)
     if not pairs:

@@ -66,7 +66,7 @@ def class_recall(recalls: Mapping[str, ArrayLike], classes: Sequence[str]) -> Fi
     axes.set_xlim(left - 0.02 * (1 - left), 1 + 0.02 * (1 - left))
     axes.grid(axis="x")
     percent_axis(axes.xaxis)
-    axes.set_xlabel("clips of the class that were found (recall)")
+    axes.set_xlabel("recall")
     figure.legend(loc="outside upper right", ncols=len(table))
     return figure
 
@@ -149,7 +149,7 @@ def reliability_diagram(found: Mapping[str, Reliability]) -> Figure:
         n_bins, width = len(curve.n_clips), 0.86 / len(found)
         left = (np.arange(n_bins) + 0.07 + number * width) / n_bins
         below.bar(left, curve.n_clips, width / n_bins, align="edge", color=colour)
-    axes.set(ylabel="right (dashed: as often as sure)", ylim=(-0.03, 1.03))
+    axes.set(ylabel="accuracy (dashed: calibrated)", ylim=(-0.03, 1.03))
     axes.grid(axis="both")
     below.set(xlim=(-0.02, 1.02), ylabel="clips", xlabel="score")
     percent_axis(axes.yaxis)

@@ -110,7 +110,7 @@ class ExperimentContent:
     separability : Separability, optional
         How far apart the classes lie in ``separability_inputs``.
     confused : sequence of Player
-        Clips of the two classes ``confused_pair`` that are most often taken for each other.
+        Clips of the two classes ``confused_pair`` that are most often confused.
     generated : GeneratedPatches, optional
         Patches that some arms learned from beside the clips.
     timing : sequence of (what, seconds, note)

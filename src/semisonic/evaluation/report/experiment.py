@@ -500,7 +500,7 @@ def _add_classes(report: Report, content: ExperimentContent, main: Comparison) -
 
 
 def _add_confused(report: Report, classes: Sequence[str], counts: NDArray[np.int64]) -> None:
-    """The pairs of classes that are most often taken for each other, both ways together."""
+    """The pairs of classes that are most often confused, both ways together."""
     both = np.triu(counts + counts.T, k=1)
     clips = counts.sum(axis=1)
     order = np.argsort(-both, axis=None, kind="stable")[:_MOST_CONFUSED].tolist()
@@ -576,7 +576,7 @@ def _add_hard_classes(report: Report, content: ExperimentContent, main: Comparis
             "neighbours of its class": float(purity[i]),
             "closest class": spaced(classes[n]) if (n := measured.nearest[i]) >= 0 else "",
             recall: float(recalls[i]),
-            "taken for": spaced(classes[int(counts[i].argmax())]) if counts[i].any() else "",
+            "confused with": spaced(classes[int(counts[i].argmax())]) if counts[i].any() else "",
         }
         for i in np.argsort(np.nan_to_num(purity, nan=2.0), kind="stable").tolist()
     ]
