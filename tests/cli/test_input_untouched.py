@@ -36,7 +36,7 @@ def test_every_verb_leaves_its_input_as_it_is(tmp_path, monkeypatch) -> None:
     (data / "notes.txt").write_text("mine")
     before = state(data), state(pool)
     table, model = data / "labels.csv", out / "train"
-    fit = "--epochs 2 --patience 0 --method supervised --validation 0 --test-fold 1".split()
+    fit = ["--method", "supervised", "--epochs", "2", "--validation", "0", "--test-fold", "1"]
     calls = (
         ["data", "info", table],
         ["data", "check", table],
