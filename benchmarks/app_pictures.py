@@ -26,7 +26,6 @@ from playwright.sync_api import Page, sync_playwright
 from semisonic.labeling.options import ProjectOptions
 from semisonic.labeling.start import start_project
 from semisonic.web.application import Server, create_app
-from semisonic.web.options import AppOptions
 from semisonic.web.state import AppState
 
 N_EACH = 10
@@ -54,9 +53,8 @@ def truth_of(data: Path, folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def served(options: AppOptions) -> Iterator[str]:
+def served(app_state: AppState) -> Iterator[str]:
     """The address of a running app."""
-    app_state = AppState(options)
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         port = bound.getsockname()[1]
@@ -141,7 +139,7 @@ def main() -> None:
         truth = truth_of(how.data, recordings)
         start_project(ProjectOptions(recordings, project, encoder=how.encoder, device="cpu"))
         with (
-            served(AppOptions(project=project, device="cpu")) as address,
+            served(AppState(project=project, device="cpu")) as address,
             sync_playwright() as playwright,
         ):
             browser = playwright.chromium.launch(

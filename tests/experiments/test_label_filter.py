@@ -9,23 +9,23 @@ import pandas as pd
 import pytest
 
 from semisonic.core.errors import DataError, OptionError
-from semisonic.experiments.stages import FilterOptions, filter_labels, kept_labels, read_decisions
+from semisonic.experiments.stages import filter_labels, kept_labels, read_decisions
 
 CLASSES = tuple("abcdefgh")
 
 
-def decide(options: FilterOptions, n: int = 40):
+def decide(n: int = 40, **rule: float):
     rng = np.random.default_rng(0)
     scores = rng.random((n, 8))
     labels = [tuple(rng.choice(CLASSES, 1 + i % 2, replace=False)) for i in range(n)]
     clips = [f'{i}, "x"\n.wav' for i in range(n)]  # names that a careless table would break
-    return clips, labels, scores, filter_labels(clips, labels, scores, CLASSES, options)
+    return clips, labels, scores, filter_labels(clips, labels, scores, CLASSES, **rule)
 
 
 @pytest.mark.parametrize("k", [1, 5, 8])
 def test_a_label_is_kept_when_it_is_among_the_best(k) -> None:
     """With k = 5 the published rule."""
-    clips, labels, scores, found = decide(FilterOptions(top_k=k))
+    clips, labels, scores, found = decide(top_k=k)
     left = kept_labels(found)
     for clip, names, row in zip(clips, labels, scores, strict=True):
         best = {CLASSES[i] for i in np.argsort(-row)[:k]}
@@ -36,7 +36,7 @@ def test_a_label_is_kept_when_it_is_among_the_best(k) -> None:
 def test_the_threshold_keeps_fewer_labels_the_higher_it_is() -> None:
     kept = []
     for threshold in (0.01, 0.3, 0.6, 0.9, 1.0):
-        _, _, _, found = decide(FilterOptions(top_k=0, threshold=threshold))
+        _, _, _, found = decide(top_k=0, threshold=threshold)
         kept.append({(one.clip, one.label) for one in found.itertuples() if one.kept})
         assert (found["kept"] == (found["score"] >= threshold)).all()
     for more, fewer in itertools.pairwise(kept):
@@ -44,13 +44,13 @@ def test_the_threshold_keeps_fewer_labels_the_higher_it_is() -> None:
 
 
 def test_both_rules_must_agree() -> None:
-    _, _, _, found = decide(FilterOptions(top_k=3, threshold=0.8))
+    _, _, _, found = decide(top_k=3, threshold=0.8)
     assert set(found["kept"]) == {True, False}
     assert (found["kept"] == ((found["rank"] <= 3) & (found["score"] >= 0.8))).all()
 
 
 def test_every_decision_is_in_the_table_with_its_reason_and_reads_back_equal(tmp_path) -> None:
-    _, labels, _, found = decide(FilterOptions(top_k=2, threshold=0.5))
+    _, labels, _, found = decide(top_k=2, threshold=0.5)
     assert len(found) == sum(map(len, labels))
     assert found["reason"].all()
     found.to_csv(tmp_path / "decisions.csv", index=False)
@@ -58,20 +58,20 @@ def test_every_decision_is_in_the_table_with_its_reason_and_reads_back_equal(tmp
 
 
 def test_equal_scores_are_ranked_by_class_number() -> None:
-    found = filter_labels(["x"], [("a", "h")], np.full((1, 8), 0.5), CLASSES, FilterOptions(1))
+    found = filter_labels(["x"], [("a", "h")], np.full((1, 8), 0.5), CLASSES, top_k=1)
     assert found["kept"].tolist() == [True, False]
 
 
 def test_a_clip_without_a_label_left_is_there_still() -> None:
     scores = np.array([[0.9] * 7 + [0.0]])
-    found = filter_labels(["x"], [("h",)], scores, CLASSES, FilterOptions(top_k=5))
+    found = filter_labels(["x"], [("h",)], scores, CLASSES, top_k=5)
     assert kept_labels(found) == {"x": ()}
 
 
 def test_wrong_input_is_told() -> None:
     with pytest.raises(OptionError, match="keep every label"):
-        decide(FilterOptions(top_k=0, threshold=0.0))
+        decide(top_k=0, threshold=0.0)
     with pytest.raises(DataError, match="shape"):
-        filter_labels(["x"], [("a",)], np.ones((1, 3)), CLASSES, FilterOptions())
+        filter_labels(["x"], [("a",)], np.ones((1, 3)), CLASSES)
     with pytest.raises(DataError, match="finite"):
-        filter_labels(["x"], [("a",)], np.full((1, 8), np.nan), CLASSES, FilterOptions())
+        filter_labels(["x"], [("a",)], np.full((1, 8), np.nan), CLASSES)

@@ -99,7 +99,7 @@ def test_shared_keys_and_changes_reach_every_stage(tmp_path) -> None:
         ('[[stages]]\nname = "1"\ndata = ["kept"]', "need each other"),
         ('[[stages]]\nname = "1"\ndata = ["nosy"]', "did you mean 'noisy'"),
         ('[[stages]]\nname = "1"\ndata = []', "each once"),
-        ('[[stages]]\nname = "1"\nkeep = { top_k = 3 }', "filters no labels"),
+        ('[[stages]]\nname = "1"\nkeep_top_k = 3', "filters no labels"),
         ('[[stages]]\nname = "1"\nnoisy_weight = 0.5', "use 'loss' here"),
         ('[[stages]]\nname = "1"\nmethod_params = { threshold = 0.5 }', "does not read it"),
         (

@@ -64,7 +64,7 @@ name = "full"
 start = "fine-tune"
 filter = "fine-tune"
 data = ["curated", "kept"]
-keep = { top_k = 1 }
+keep_top_k = 1
 method = "pi-model"
 method_params = { pool_ratio = 1.0, pool_weight = 5.0 }
 noisy_weight = 0.5

@@ -32,10 +32,9 @@ LIVE = "ws://127.0.0.1:8765/api/live"
 def app_of(**options: Any) -> Any:
     """What stands behind a page with these options of ``app``, on the CPU."""
     pytest.importorskip("fastapi")
-    from semisonic.web.options import AppOptions
     from semisonic.web.state import AppState
 
-    return AppState(AppOptions(**options, device="cpu"))
+    return AppState(**options, device="cpu")
 
 
 def browsing(app_state: Any, token: str = "", **options: Any) -> Iterator[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from semisonic.cli.parser import verb
 from semisonic.cli.session import Session, Status
@@ -10,11 +11,9 @@ from semisonic.core.options import option
 from semisonic.core.text import bytes_text, text_table
 from semisonic.core.user_cache import cache_entries, clear_cache, user_cache
 from semisonic.features.options import MelOptions
-from semisonic.web.options import AppOptions
 
 
 @verb(
-    AppOptions,
     optional=("model",),
     examples=[
         "semisonic app runs/model",
@@ -23,7 +22,39 @@ from semisonic.web.options import AppOptions
         "semisonic app runs/model --host 0.0.0.0 --no-browser",
     ],
 )
-def app(options: AppOptions, session: Session) -> Status:
+def app(
+    session: Session,
+    model: Path | None = option(
+        None,
+        "model file, or the run folder it lies in; one of those below --runs can be chosen "
+        "on the page",
+    ),
+    folder: tuple[Path, ...] = option(
+        (), "folder of recordings that the page may open; nothing outside it is read"
+    ),
+    project: Path | None = option(
+        None, "folder of a project (see 'semisonic project new'), to listen and label in"
+    ),
+    runs: Path = option(Path("runs"), "folder in which the page looks for models and reports"),
+    encoder: Path | None = option(
+        None,
+        "encoder that projects started on the page may use, such as a published one; see "
+        "'semisonic convert'",
+    ),
+    host: str = option(
+        "127.0.0.1", "address to listen on; any other than this machine's own needs a token"
+    ),
+    port: int = option(8765, "port; 0 for any that is free", minimum=0, maximum=65535),
+    token: str = option(
+        "", "word that a browser must know; made and printed if needed and not given"
+    ),
+    browser: bool = option(True, "open the page in the browser"),
+    max_megabytes: float = option(
+        1000.0, "largest file that the page takes", unit="MB", minimum=0.1, maximum=100_000.0
+    ),
+    max_hours: float = option(12.0, "longest recording", unit="h", minimum=0.001, maximum=1000.0),
+    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps"),
+) -> Status:
     """Try a model, listen live, label recordings and look at runs, in the browser.
 
     The page is served by this machine and needs nothing from the internet. What is dropped on it
@@ -31,7 +62,21 @@ def app(options: AppOptions, session: Session) -> Status:
     """
     from semisonic.web.serving import serve
 
-    serve(options, session.say)
+    serve(
+        session.say,
+        host=host,
+        port=port,
+        token=token,
+        browser=browser,
+        model=model,
+        folder=folder,
+        project=project,
+        runs=runs,
+        encoder=encoder,
+        max_megabytes=max_megabytes,
+        max_hours=max_hours,
+        device=device,
+    )
     return Status.OK
 
 

@@ -87,18 +87,8 @@ from semisonic.training.run_folder import RunFolder
 CURATED, NOISY, KEPT = PARTS = ("curated", "noisy", "kept")
 SCORES, DECISIONS = "scores.csv.gz", "decisions.csv"
 _LEVEL = 0.05
-
-
-@dataclass(frozen=True)
-class FilterOptions:
-    """Which unverified labels are kept."""
-
-    top_k: int = option(
-        5, "keep a label that is among the model's so many best classes; 0: any rank", minimum=0
-    )
-    threshold: float = option(
-        0.0, "keep a label with at least this score; 0: any score", minimum=0.0, maximum=1.0
-    )
+BEST = 5
+"""A filter keeps a label that is among the model's so many best classes."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +111,12 @@ class TrainingStage(TrainConfig):
         "stage learns no label of, and the pool",
         choices=tuple(method for method in METHODS if method not in SOLVED),
     )
-    keep: FilterOptions = option(FilterOptions(), "filter of labels")
+    keep_top_k: int = option(
+        BEST, "keep a label that is among the model's so many best classes; 0: any rank", minimum=0
+    )
+    keep_threshold: float = option(
+        0.0, "keep a label with at least this score; 0: any score", minimum=0.0, maximum=1.0
+    )
     fit: FitOptions = option(FitOptions(), "training loop")
     length: int = option(
         1, "train so many times as long as 'fit' says, as two stages in a row would", minimum=1
@@ -162,8 +157,8 @@ class TrainingStage(TrainConfig):
             found = "data: 'kept' labels are noisy ones; name one of the two"
         elif (KEPT in self.data) != bool(self.filter):
             found = "the data 'kept' and the option 'filter' need each other"
-        elif not self.filter and self.keep != FilterOptions():
-            found = "keep: given, but the stage filters no labels"
+        elif not self.filter and (self.keep_top_k, self.keep_threshold) != (BEST, 0.0):
+            found = "keep_top_k or keep_threshold: given, but the stage filters no labels"
         elif not self.is_beside and self.has_noisy_part:
             found = (
                 "noisy_weight and noisy_loss are for noisy or kept labels beside "
@@ -242,7 +237,9 @@ def filter_labels(
     labels: Sequence[Sequence[str]],
     scores: NDArray[np.float64],
     classes: Sequence[str],
-    options: FilterOptions,
+    *,
+    top_k: int = BEST,
+    threshold: float = 0.0,
 ) -> pd.DataFrame:
     """Decide about each label of each clip; it is kept where both rules in use agree.
 
@@ -253,7 +250,10 @@ def filter_labels(
     scores : ndarray, shape (n, n_classes)
         Probabilities by a model in evaluation mode.
     classes : sequence of str
-    options : FilterOptions
+    top_k : int
+        A label must be among the model's so many best classes; 0: any rank.
+    threshold : float
+        A label must have at least this score; 0: any.
 
     Returns
     -------
@@ -269,10 +269,10 @@ def filter_labels(
     OptionError
         When neither rule is in use.
     """
-    k, least = options.top_k, options.threshold
-    if not k and not least:
+    if not top_k and not threshold:
         raise OptionError(
-            "filter: found top_k 0 and threshold 0, which keep every label; expected one above 0"
+            "filter: found keep_top_k 0 and keep_threshold 0, which keep every label; expected one "
+            "above 0"
         )
     if scores.shape != (len(clips), len(classes)) or not np.isfinite(scores).all():
         raise DataError(
@@ -287,13 +287,13 @@ def filter_labels(
     )
     rank = (np.argsort(np.argsort(-scores, axis=1, kind="stable"), axis=1) + 1)[row, column]
     score = scores[row, column]
-    is_best, is_sure = rank <= (k or len(classes)), score >= least
+    is_best, is_sure = rank <= (top_k or len(classes)), score >= threshold
     reasons = [
-        f"rank {place} is not among the best {k}"
+        f"rank {place} is not among the best {top_k}"
         if not best
-        else f"score {value:.3f} is {'at least' if sure else 'below'} {least:g}"
-        if least
-        else f"rank {place} is among the best {k}"
+        else f"score {value:.3f} is {'at least' if sure else 'below'} {threshold:g}"
+        if threshold
+        else f"rank {place} is among the best {top_k}"
         for place, value, best, sure in zip(rank, score, is_best, is_sure, strict=True)
     ]
     return table.assign(kept=is_best & is_sure, reason=reasons, rank=rank, score=score)
@@ -387,7 +387,7 @@ def _stage_job(
     if stage.filter:
         judge = done[stage.filter]
         chosen = replace(job, kind=FILTER, train=none, validation=none, pool=none, start=judge)
-        job = replace(job, filter=chosen.named(stage.keep))
+        job = replace(job, filter=chosen.named(stage.keep_top_k, stage.keep_threshold))
     return job.named(replace(stage, name="", start="", filter="", against=()))
 
 
@@ -460,8 +460,14 @@ def run_filter(job: Job) -> None:
     found = score_rows(model, table.open(), rows, device=context.device)
     owner, scores = mean_by(table.source[rows], found)
     clips = context.material.labelled[owner]
-    keep = job.setting.keep
-    decisions = filter_labels(clips.ids, clips.labels, scores, model.classes, keep)
+    decisions = filter_labels(
+        clips.ids,
+        clips.labels,
+        scores,
+        model.classes,
+        top_k=job.setting.keep_top_k,
+        threshold=job.setting.keep_threshold,
+    )
     folder = context.folder / job.name
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / DECISIONS) as part:
@@ -804,8 +810,8 @@ def _add_filters(report: Report, recipe: StagesRecipe, quality: pd.DataFrame) ->
     rows = []
     for name, _, *found in quality[quality["class"] == ""].itertuples(index=False, name=None):
         stage = recipe.stage(name)
-        rule = [f"among the best {stage.keep.top_k}"] * bool(stage.keep.top_k)
-        rule += [f"score at least {stage.keep.threshold:g}"] * bool(stage.keep.threshold)
+        rule = [f"among the best {stage.keep_top_k}"] * bool(stage.keep_top_k)
+        rule += [f"score at least {stage.keep_threshold:g}"] * bool(stage.keep_threshold)
         rows.append((name, stage.filter, ", ".join(rule), *found))
     report.table("filters", ("stage", "filtered by", "rule", *QUALITY), rows, formats=shares)
     filtered = quality["stage"].tolist()

@@ -9,18 +9,19 @@ import socket
 import threading
 import webbrowser
 from collections.abc import Callable
+from typing import Any
 
 from semisonic.core import progress
 from semisonic.core.errors import OptionError
-from semisonic.core.options import check
 from semisonic.web.guard import SHORTEST_TOKEN, is_own
-from semisonic.web.options import AppOptions
 
 Say = Callable[[str], None]
 
 
-def serve(options: AppOptions, say: Say) -> None:
+def serve(say: Say, *, host: str, port: int, token: str, browser: bool, **state: Any) -> None:
     """Serve the page until somebody stops it with Ctrl-C or a signal.
+
+    What is no parameter here is one of :class:`semisonic.web.state.AppState`.
 
     Raises
     ------
@@ -29,7 +30,6 @@ def serve(options: AppOptions, say: Say) -> None:
     ModelError
         When the model cannot be opened.
     """
-    check(options)
     try:
         import uvicorn
 
@@ -42,18 +42,18 @@ def serve(options: AppOptions, say: Say) -> None:
         ) from None
     from semisonic.web.state import AppState
 
-    if options.token and len(options.token) < SHORTEST_TOKEN:
+    if token and len(token) < SHORTEST_TOKEN:
         raise OptionError(
-            f"option 'token': found {len(options.token)} letters, expected {SHORTEST_TOKEN} or "
+            f"option 'token': found {len(token)} letters, expected {SHORTEST_TOKEN} or "
             "more, as a short one can be guessed; leave it out and one is made"
         )
 
     progress.show(False)  # progress is shown on the page
-    token = options.token or ("" if is_own(options.host) else secrets.token_urlsafe(24))
-    bound = _bind(options.host, options.port)
+    token = token or ("" if is_own(host) else secrets.token_urlsafe(24))
+    bound = _bind(host, port)
     try:
         port = bound.getsockname()[1]
-        app = create_app(AppState(options), options.host, port, token)
+        app = create_app(AppState(**state), host, port, token)
         config = uvicorn.Config(
             app,
             log_level="error",
@@ -64,12 +64,12 @@ def serve(options: AppOptions, say: Say) -> None:
             timeout_graceful_shutdown=2,
             limit_concurrency=256,
         )
-        address, *others = (_address(host, port, token) for host in _hosts(options.host))
+        address, *others = (_address(one, port, token) for one in _hosts(host))
         say(f"Semisonic is at {address}")
         for other in others:
             say(f"or at {other}")
         say("Ctrl-C stops it.")
-        if options.browser:
+        if browser:
             threading.Timer(0.5, webbrowser.open, [address]).start()
         Server(config).run(sockets=[bound])
         say("Stopped.")

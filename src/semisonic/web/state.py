@@ -20,7 +20,6 @@ from semisonic.web.analysis import Analysis
 from semisonic.web.background import BackgroundWorker, in_words
 from semisonic.web.checking import Checker
 from semisonic.web.labelling import LabelingSession
-from semisonic.web.options import AppOptions
 from semisonic.web.projects import Making, Projects
 from semisonic.web.recordings import READY, OpenRecording, OpenRecordings, Tiles
 from semisonic.web.runs import AllowedFolders, Runs
@@ -32,6 +31,8 @@ _ROOM = 4
 class AppState:
     """The state behind the page. Everything may be called from any thread.
 
+    The parameters are those of ``semisonic app``.
+
     Raises
     ------
     OptionError
@@ -40,24 +41,34 @@ class AppState:
         When the model cannot be opened.
     """
 
-    def __init__(self, options: AppOptions) -> None:
-        self.options = options
-        self.max_bytes = int(options.max_megabytes * 1e6)
-        self.max_seconds = options.max_hours * 3600
-        self.device = str(choose_device(options.device))
-        self.folders = AllowedFolders(options.folder)
-        self.runs = Runs(options.runs)
-        self.projects = Projects(self.runs, self.folders, options.encoder, options.device)
+    def __init__(
+        self,
+        *,
+        model: Path | None = None,
+        folder: tuple[Path, ...] = (),
+        project: Path | None = None,
+        runs: Path = Path("runs"),
+        encoder: Path | None = None,
+        max_megabytes: float = 1000.0,
+        max_hours: float = 12.0,
+        device: str = "auto",
+    ) -> None:
+        self.max_bytes = int(max_megabytes * 1e6)
+        self.max_seconds = max_hours * 3600
+        self.device = str(choose_device(device))
+        self.folders = AllowedFolders(folder)
+        self.runs = Runs(runs)
+        self.projects = Projects(self.runs, self.folders, encoder, device)
         self.making: Making | None = None
         self.recordings = OpenRecordings(_ROOM * self.max_bytes)
         self._model: SoundModel | None = None
         self._gives_way = True
         self.model_path: Path | None = None
-        if options.model is not None:
-            self.take_model(options.model)
+        if model is not None:
+            self.take_model(model)
         self.session: LabelingSession | None = None
-        if options.project is not None:
-            self.take_project(Project.open(options.project))
+        if project is not None:
+            self.take_project(Project.open(project))
         self._lock = threading.Lock()
         self._checker = Checker()
         self._looking, self._listening = BackgroundWorker("looking"), BackgroundWorker("listening")
