@@ -441,7 +441,13 @@ def _group_rule(group: str, *, class_folders: bool) -> Callable[[str], str]:
     return by_pattern
 
 
-def groups_of(files: Iterable[str], group: str, *, class_folders: bool = False) -> list[str]:
+def groups_of(
+    files: Iterable[str],
+    group: str,
+    *,
+    known: Sequence[str] | None = None,
+    class_folders: bool = False,
+) -> list[str]:
     """The recording of each file.
 
     Parameters
@@ -449,6 +455,8 @@ def groups_of(files: Iterable[str], group: str, *, class_folders: bool = False) 
     files : iterable of str
     group : str
         The rule.
+    known : sequence of str, optional
+        What "auto" gives: the recordings that a data set tells.
     class_folders : bool
         Whether first-level folders are classes, and so no recordings.
 
@@ -465,6 +473,8 @@ def groups_of(files: Iterable[str], group: str, *, class_folders: bool = False) 
     >>> groups_of(["dog_12_a.wav", "dog_12_b.wav"], r"_(\\d+)_")
     ['12', '12']
     """
+    if known is not None and group == "auto":
+        return list(known)
     if group not in RECORDER_RULES:
         rule = _group_rule(group, class_folders=class_folders)
         return [rule(file) for file in files]
@@ -479,15 +489,6 @@ def groups_of(files: Iterable[str], group: str, *, class_folders: bool = False) 
             "of the table, or a pattern whose first bracket is the recording"
         )
     return [name or file for file, name in zip(listed, found, strict=True)]
-
-
-def known_or_given(
-    files: Sequence[str], known: Sequence[str], group: str, *, class_folders: bool = False
-) -> list[str]:
-    """The recordings that a data set tells, unless the user says otherwise."""
-    if group == "auto":
-        return list(known)
-    return groups_of(files, group, class_folders=class_folders)
 
 
 def groups_by_name(

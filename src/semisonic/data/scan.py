@@ -27,7 +27,7 @@ from semisonic.data.cache import KeyTable
 from semisonic.data.clips import LABEL_SEPARATOR, Clips
 from semisonic.data.datasets.layout import DatasetPath
 from semisonic.data.datasets.load import layout_kind, load_clips
-from semisonic.data.duplicates import NEAR_MOST, Duplicate, group_duplicates, search
+from semisonic.data.duplicates import NEAR_MOST, Duplicate, find_duplicates, group_duplicates
 from semisonic.data.recording_measures import Measures, measure, unpack
 from semisonic.data.recording_names import RecorderInfo, groups_of, read_names, site_of
 from semisonic.data.recordings import AUTO, COPIES
@@ -341,7 +341,7 @@ def _copies(
     notes: list[str],
 ) -> list[Duplicate]:
     """Pairs of copies; of the same bytes alone without fingerprints."""
-    found = search(clips, near=prints is not None, prints=prints, workers=workers)[0]
+    found = find_duplicates(clips, near=prints is not None, prints=prints, workers=workers)
     silent = frozenset(REMARKS[:2])
     audible = [pair for pair in found if not silent & recordings["odd"][pair.first_row]]
     duplicates = [pair for pair in audible if pair.score >= LEAST_SCORE]
