@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import pickle
 import tracemalloc
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -15,7 +14,6 @@ from semisonic.data.clips import Clips
 from semisonic.data.sample_store import SampleStore
 
 RATE = 8000
-Build = Callable[..., SampleStore]
 
 
 def noise(seed, duration=0.3, rate=RATE):
@@ -36,12 +34,20 @@ def recordings(tmp_path):
     root = tmp_path / "recordings"
     root.mkdir()
     for i, name in enumerate(names(12)):
-        sf.write(
-            root / name,
-            noise(i, 0.2 + 0.05 * i, 16000 if i % 2 else RATE),
-            16000 if i % 2 else RATE,
-        )
+        rate = 16000 if i % 2 else RATE
+        sf.write(root / name, noise(i, 0.2 + 0.05 * i, rate), rate)
     return root
+
+
+@pytest.fixture
+def build(tmp_path):
+    """The store of some clips, or of some rows of a folder, always in the same place."""
+
+    def made(clips, *rows, folder=tmp_path / "s", sample_rate=RATE, **options):
+        clips = clips if isinstance(clips, Clips) else table(clips, *rows)
+        return SampleStore.build(clips, folder, sample_rate=sample_rate, **options)
+
+    return made
 
 
 def check(store, tolerance=0.6 / 32768):
@@ -63,52 +69,48 @@ def check(store, tolerance=0.6 / 32768):
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_holds_every_clip(recordings, tmp_path, workers):
-    store = SampleStore.build(
-        table(recordings, *names(12)), tmp_path / "s", sample_rate=RATE, workers=workers
-    )
+def test_holds_every_clip(recordings, build, workers):
+    store = build(recordings, *names(12), workers=workers)
     assert len(store) == 12
     assert (store.report.n_decoded, store.report.n_reused) == (12, 0)
     assert store.report.failures == store.report.notes == ()
     check(store)
 
 
-def test_sixteen_bit_at_the_same_rate_is_kept_bit_by_bit(tmp_path):
+def test_sixteen_bit_at_the_same_rate_is_kept_bit_by_bit(tmp_path, build):
     values = np.arange(-32768, 32768, dtype=np.int16)
     sf.write(tmp_path / "a.wav", values, RATE)
-    store = SampleStore.build(table(tmp_path, "a.wav"), tmp_path / "s", sample_rate=RATE)
+    store = build(tmp_path, "a.wav")
     np.testing.assert_array_equal(store[0], values)
     assert store.scale[0] == 1.0
 
 
-def test_only_what_changed_is_decoded(recordings, tmp_path):
-    def build(*rows):
-        return SampleStore.build(table(recordings, *rows), tmp_path / "s", sample_rate=RATE)
-
-    build(*names(10))
+def test_only_what_changed_is_decoded(recordings, build):
+    build(recordings, *names(10))
     os.utime(recordings / "004.wav", ns=(1, 1))
-    assert build(*names(10)).report.n_decoded == 1
+    assert build(recordings, *names(10)).report.n_decoded == 1
     sf.write(recordings / "003.wav", noise(99), RATE)
-    store = build(*names(12))  # one changed, two new
+    store = build(recordings, *names(12))  # one changed, two new
     assert (store.report.n_decoded, store.report.n_reused) == (3, 9)
     check(store)
-    smaller = build("001.wav", "003.wav")
+    smaller = build(recordings, "001.wav", "003.wav")
     assert (smaller.report.n_decoded, len(smaller)) == (0, 2)
     check(smaller)
-    assert build(*names(12)).report.n_decoded == 0  # clips left out for once are still there
+    # Clips left out for once are still there.
+    assert build(recordings, *names(12)).report.n_decoded == 0
     check(store)  # and a store opened earlier still reads its own
 
 
-def test_parts_of_one_recording_are_clips_of_their_own(tmp_path):
+def test_parts_of_one_recording_are_clips_of_their_own(tmp_path, build):
     sf.write(tmp_path / "a.wav", noise(0, 3.0), RATE)
     parts = [{"file": "a.wav", "start_time": s, "end_time": s + 0.5} for s in (0.0, 0.5, 2.25)]
     parts.append({"file": "a.wav", "start_time": 1.0})
-    store = SampleStore.build(table(tmp_path, *parts), tmp_path / "s", sample_rate=RATE)
+    store = build(tmp_path, *parts)
     assert store.n_samples.tolist() == [4000, 4000, 16000, 4000]
     check(store)
 
 
-def test_bad_files_are_told_and_the_rest_goes_on(recordings, tmp_path):
+def test_bad_files_are_told_and_the_rest_goes_on(recordings, build):
     (recordings / "empty.wav").touch()
     (recordings / "text.wav").write_text("no sound")
     sf.write(recordings / "nan.wav", np.full(RATE, np.nan), RATE, subtype="FLOAT")
@@ -119,7 +121,7 @@ def test_bad_files_are_told_and_the_rest_goes_on(recordings, tmp_path):
     bad = ["cut.wav", "empty.wav", "missing.wav", "nan.wav", "one.wav", "text.wav"]
     clips = table(recordings, *names(12), *bad, "silent.wav")
     for n_decoded in (13, 0):
-        store = SampleStore.build(clips, tmp_path / "s", sample_rate=RATE)
+        store = build(clips)
         reasons = dict(store.report.failures)
         assert list(reasons) == bad
         starts = ["truncated", "empty", "no such file", "non-finite", "too short", "not audio"]
@@ -130,18 +132,18 @@ def test_bad_files_are_told_and_the_rest_goes_on(recordings, tmp_path):
         assert len(store) == 13
         check(store)
     sf.write(recordings / "text.wav", noise(5), RATE)  # repaired
-    store = SampleStore.build(clips, tmp_path / "s", sample_rate=RATE)
+    store = build(clips)
     assert (store.report.n_decoded, len(store), len(store.report.failures)) == (1, 14, 5)
 
 
-def test_nothing_is_clipped(tmp_path):
+def test_nothing_is_clipped(tmp_path, build):
     # The loudest part stands in the middle, after quieter ones.
     shape = np.interp(np.arange(RATE), [0, RATE / 2, RATE], [0.1, 1.0, 0.1])
     loud = {"full.wav": 1.0, "over.wav": 3.7, "low.wav": 0.9}
     for name, gain in loud.items():
         x = gain * shape * np.cos(np.arange(RATE) - RATE / 2)
         sf.write(tmp_path / name, x, RATE, subtype="FLOAT")
-    store = SampleStore.build(table(tmp_path, *loud), tmp_path / "s", sample_rate=RATE)
+    store = build(tmp_path, *loud)
     check(store)
     assert store.scale[0] == pytest.approx(1.00003, abs=1e-5)
     assert store.scale[1] == 1.0
@@ -149,73 +151,66 @@ def test_nothing_is_clipped(tmp_path):
     assert np.abs(store[2].astype(int)).max() in (32767, 32768)
 
 
-def test_dead_space_is_given_back(recordings, tmp_path):
+def test_dead_space_is_given_back(recordings, tmp_path, build):
     clips = table(recordings, *names(12))
-
-    def build():
-        return SampleStore.build(clips, tmp_path / "s", sample_rate=RATE)
 
     def size():
         return sum(path.stat().st_size for path in (tmp_path / "s").glob("data-*"))
 
-    first = build()
+    first = build(clips)
     full = size()
     for round_ in range(1, 5):
         for name in names(12):
             os.utime(recordings / name, ns=(round_, round_))
-        store = build()
+        store = build(clips)
         assert store.report.n_decoded == 12
         check(store)
         assert size() <= 3 * full
         assert len(list((tmp_path / "s").iterdir())) == 4
-    assert build().report.n_decoded == 0
+    assert build(clips).report.n_decoded == 0
     check(first)  # its file is gone from the folder, not from under it
 
 
 @pytest.mark.parametrize("rate", [RATE + 1, 44100])
-def test_another_rate_in_the_same_folder_is_an_error(recordings, tmp_path, rate):
+def test_another_rate_in_the_same_folder_is_an_error(recordings, build, rate):
     clips = table(recordings, "000.wav")
-    SampleStore.build(clips, tmp_path / "s", sample_rate=RATE)
+    build(clips)
     with pytest.raises(DataError, match=f"{RATE}.*expected.*{rate}"):
-        SampleStore.build(clips, tmp_path / "s", sample_rate=rate)
-    assert SampleStore.build(clips, tmp_path / "s", sample_rate=RATE).report.n_reused == 1
+        build(clips, sample_rate=rate)
+    assert build(clips).report.n_reused == 1
 
 
-def test_a_folder_of_something_else_is_left_alone(recordings, tmp_path):
-    before = sorted(recordings.iterdir())
-    with pytest.raises(OptionError, match="not the folder of a store"):
-        SampleStore.build(table(recordings, "000.wav"), recordings, sample_rate=RATE)
-    assert sorted(recordings.iterdir()) == before
-    with pytest.raises(OptionError, match="is a file and no folder"):
-        SampleStore.build(
-            table(recordings, "000.wav"), recordings / "000.wav" / "s", sample_rate=RATE
-        )
-    with pytest.raises(OptionError, match="is a file"):
-        SampleStore.build(table(recordings, "000.wav"), recordings / "000.wav", sample_rate=RATE)
+def test_a_folder_of_something_else_is_left_alone(recordings, tmp_path, build):
+    clips, before = table(recordings, "000.wav"), sorted(recordings.iterdir())
+    for message, wrong in (
+        ("not the folder of a store", {"folder": recordings}),
+        ("is a file and no folder", {"folder": recordings / "000.wav" / "s"}),
+        ("is a file", {"folder": recordings / "000.wav"}),
+        ("workers", {"folder": tmp_path, "workers": 0}),
+        ("rate", {"folder": tmp_path, "sample_rate": 0}),
+    ):
+        with pytest.raises(OptionError, match=message):
+            build(clips, **wrong)
+        assert sorted(recordings.iterdir()) == before
     (tmp_path / "s").mkdir()
     (tmp_path / "s" / "store.json").write_text("[]")
     with pytest.raises(DataError, match="header"):
-        SampleStore.build(table(recordings, "000.wav"), tmp_path / "s", sample_rate=RATE)
-    for word, wrong in (("workers", {"workers": 0}), ("rate", {"sample_rate": 0})):
-        with pytest.raises(OptionError, match=word):
-            SampleStore.build(
-                table(recordings, "000.wav"), tmp_path, **{"sample_rate": RATE, **wrong}
-            )
+        build(clips)
 
 
-def test_any_file_name_will_do(tmp_path):
+def test_any_file_name_will_do(tmp_path, build):
     odd = ['ü, "x".wav', "line\nbreak.wav", os.fsdecode(b"\xff\xfe.wav"), "a@0.0-1.0.wav"]
     for name in odd:
         sf.write(tmp_path / "x", noise(len(name)), RATE, format="WAV")
         (tmp_path / "x").rename(tmp_path / name)
     clips = table(tmp_path, *odd)
     for n_decoded in (4, 0):
-        store = SampleStore.build(clips, tmp_path / "s", sample_rate=RATE)
+        store = build(clips)
         assert (store.report.n_decoded, len(store)) == (n_decoded, 4)
         check(store)
 
 
-def test_a_full_disk_is_told_and_finished_work_is_kept(recordings, tmp_path, monkeypatch):
+def test_a_full_disk_is_told_and_finished_work_is_kept(recordings, build, monkeypatch):
     real, count = os.pwrite, iter(range(1000))
 
     def full(descriptor, data, offset):
@@ -227,20 +222,20 @@ def test_a_full_disk_is_told_and_finished_work_is_kept(recordings, tmp_path, mon
     with monkeypatch.context() as patch:
         patch.setattr(os, "pwrite", full)
         with pytest.raises(DataError, match="No space left"):
-            SampleStore.build(clips, tmp_path / "s", sample_rate=RATE, workers=1)
-    store = SampleStore.build(clips, tmp_path / "s", sample_rate=RATE)
+            build(clips, workers=1)
+    store = build(clips)
     assert store.report.n_reused > 0
     check(store)
 
 
-def test_memory_does_not_grow_with_the_pool(tmp_path):
+def test_memory_does_not_grow_with_the_pool(tmp_path, build):
     for i, name in enumerate(names(200)):
         sf.write(tmp_path / name, noise(i, 4.0), RATE)
 
     def peak(n):
         clips = table(tmp_path, *names(n))
         tracemalloc.start()
-        SampleStore.build(clips, tmp_path / f"s{n}", sample_rate=RATE, workers=2)
+        build(clips, folder=tmp_path / f"s{n}", workers=2)
         result = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return result
@@ -250,17 +245,15 @@ def test_memory_does_not_grow_with_the_pool(tmp_path):
     assert peak(200) - peak(20) < 4_000_000
 
 
-def test_another_process_can_have_it(recordings, tmp_path):
-    store = SampleStore.build(table(recordings, *names(12)), tmp_path / "s", sample_rate=RATE)
-    data = pickle.dumps(store)
+def test_another_process_can_have_it(recordings, build):
+    data = pickle.dumps(build(recordings, *names(12)))
     assert len(data) < 10_000  # no samples inside
     check(pickle.loads(data))
 
 
-def test_the_odd_files_are_all_there(shared_data, tmp_path):
+def test_the_odd_files_are_all_there(shared_data, build):
     root = shared_data / "odd_files"
-    clips = table(root, *sorted(path.name for path in root.iterdir()))
-    store = SampleStore.build(clips, tmp_path / "s", sample_rate=22050)
+    store = build(root, *sorted(path.name for path in root.iterdir()), sample_rate=22050)
     assert len(store) == 36
     assert store.report.failures == ()
     assert {note.partition(":")[0] for _, note in store.report.notes} == {"clipped"}

@@ -60,8 +60,11 @@ def lines(folder):
     return sum(path.read_bytes().count(b"\n") for path in folder.glob("journal-*"))
 
 
-def wait_for_lines(folder, n, process):
-    until(lambda: lines(folder) >= n, process)
+@pytest.fixture
+def folder(root, tmp_path):
+    """The folder of a store that was built."""
+    build(root, tmp_path / "s")
+    return tmp_path / "s"
 
 
 def build(root, folder):
@@ -80,7 +83,7 @@ def test_a_killed_build_goes_on_where_it_was(root, tmp_path):
     finished = 0
     for aim in (8, 30):
         process = start(root, folder, 0.02)
-        wait_for_lines(folder, aim, process)
+        until(lambda aim=aim: lines(folder) >= aim, process)
         process.send_signal(signal.SIGKILL)
         process.communicate()
         assert finished < lines(folder) < N
@@ -96,9 +99,7 @@ def test_a_killed_build_goes_on_where_it_was(root, tmp_path):
 
 
 @pytest.mark.parametrize("torn", [b"[", b'["59.wav",0.0,null,1', b"\x00\xff", b"\n{}\n[1]\nnull"])
-def test_a_torn_journal_line_is_ignored(root, tmp_path, torn):
-    folder = tmp_path / "s"
-    build(root, folder)
+def test_a_torn_journal_line_is_ignored(root, folder, torn):
     journal = next(folder.glob("journal-*"))
     whole = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(b"".join(whole[:-5]) + torn)
@@ -110,9 +111,7 @@ def test_a_torn_journal_line_is_ignored(root, tmp_path, torn):
     check(again)
 
 
-def test_data_that_are_shorter_than_the_journal_are_made_again(root, tmp_path):
-    folder = tmp_path / "s"
-    build(root, folder)
+def test_data_that_are_shorter_than_the_journal_are_made_again(root, folder):
     data = next(folder.glob("data-*"))
     os.truncate(data, data.stat().st_size // 2)
     store = build(root, folder)
@@ -120,19 +119,13 @@ def test_data_that_are_shorter_than_the_journal_are_made_again(root, tmp_path):
     check(store)
 
 
-def test_leftovers_of_a_killed_compaction_are_removed(root, tmp_path):
-    folder = tmp_path / "s"
-    build(root, folder)
+def test_leftovers_of_a_killed_compaction_are_removed(root, folder):
     (folder / "data-2.bin").write_bytes(b"half")
     (folder / "journal-2.jsonl").write_bytes(b'["00.wav"')
     store = build(root, folder)
     assert store.report.n_reused == N
-    assert sorted(p.name for p in folder.iterdir()) == [
-        ".lock",
-        "data-1.bin",
-        "journal-1.jsonl",
-        "store.json",
-    ]
+    left = {".lock", "data-1.bin", "journal-1.jsonl", "store.json"}
+    assert {path.name for path in folder.iterdir()} == left
     check(store)
 
 

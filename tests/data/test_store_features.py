@@ -55,6 +55,11 @@ def root(tmp_path):
     return path
 
 
+@pytest.fixture
+def store(root, tmp_path):
+    return samples(table(root, 3), tmp_path)
+
+
 def samples(clips, tmp_path):
     return SampleStore.build(clips, tmp_path / "samples", sample_rate=RATE)
 
@@ -117,8 +122,7 @@ def test_a_failed_clip_has_no_row(root, tmp_path):
     ("options", "word"),
     [({"key": "other"}, "other"), ({"shape": (2, 5, 4)}, "shape"), ({"n_samples": 5}, "n_samples")],
 )
-def test_another_front_end_in_the_same_folder_is_an_error(root, tmp_path, options, word):
-    store = samples(table(root, 3), tmp_path)
+def test_another_front_end_in_the_same_folder_is_an_error(store, tmp_path, options, word):
     build(store, tmp_path)
     with pytest.raises(DataError, match=word):
         build(store, tmp_path, **options)
@@ -126,8 +130,7 @@ def test_another_front_end_in_the_same_folder_is_an_error(root, tmp_path, option
 
 
 @pytest.mark.parametrize("value", [65520.0, -1e6, np.nan, np.inf])
-def test_what_float16_cannot_hold_is_an_error(root, tmp_path, value):
-    store = samples(table(root, 3), tmp_path)
+def test_what_float16_cannot_hold_is_an_error(store, tmp_path, value):
     bad = np.zeros(SHAPE, np.float32)
     bad[1, 2, 3] = value
     with pytest.raises(DataError, match=r"'0\d\.wav'.*float16"):
@@ -136,8 +139,7 @@ def test_what_float16_cannot_hold_is_an_error(root, tmp_path, value):
     assert build(store, tmp_path, lambda: lambda x: bad).array.max() == 65504.0
 
 
-def test_a_wrong_shape_is_an_error(root, tmp_path):
-    store = samples(table(root, 3), tmp_path)
+def test_a_wrong_shape_is_an_error(store, tmp_path):
     with pytest.raises(DataError, match=r"\(2, 4\).*\(2, 4, 5\)"):
         build(store, tmp_path, lambda: lambda x: np.zeros((2, 4)))
     with pytest.raises(OptionError):
