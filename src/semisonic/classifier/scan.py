@@ -45,7 +45,8 @@ def _players(root: Path, recordings: pd.DataFrame, n: int) -> Iterator[Player]:
     if len(order) > n:
         places = np.linspace(0, len(order), n, endpoint=False) + len(order) / (2 * n)
         order = [order[int(place)] for place in places]
-    for one in track(whole.loc[order].itertuples(), "thumbnails", "file", len(order)):
+    rows: list[Any] = list(whole.loc[order].itertuples())
+    for one in track(rows, "thumbnails", "file"):
         start = max(0.0, (one.duration - SHOWN) / 2)
         end = min(one.duration, start + SHOWN)
         try:
