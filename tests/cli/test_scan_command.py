@@ -45,7 +45,7 @@ def test_a_scan_writes_tables_and_a_page(disk, capsys) -> None:
     assert page.count("<audio ") == 5
     assert "5 recordings" in page
     for section in (
-        "When",
+        "Recording times",
         "Lengths, rates and levels",
         "Groups",
         "Sample of the recordings",

@@ -21,7 +21,7 @@ from semisonic.core.files import json_ready, write_json
 from semisonic.core.options import check
 from semisonic.core.progress import track
 from semisonic.core.text import MISSING, Result, count_text, duration_text, percent_text
-from semisonic.data.scan import Scan, counts, each, hours_by_day, recordings_table, write_tables
+from semisonic.data.scan import Scan, counts, hours_by_day, recordings_table, write_tables
 from semisonic.data.scan import scan as look_at
 from semisonic.evaluation.plots.recordings import histogram, recording_hours
 from semisonic.evaluation.report.document import Number, Player, Report, Verdict
@@ -45,7 +45,8 @@ def _players(root: Path, recordings: pd.DataFrame, n: int) -> Iterator[Player]:
     if len(order) > n:
         places = np.linspace(0, len(order), n, endpoint=False) + len(order) / (2 * n)
         order = [order[int(place)] for place in places]
-    for one in track(each(whole.loc[order]), "thumbnails", "file", len(order)):
+    rows: list[Any] = list(whole.loc[order].itertuples())
+    for one in track(rows, "thumbnails", "file"):
         start = max(0.0, (one.duration - SHOWN) / 2)
         end = min(one.duration, start + SHOWN)
         try:
@@ -65,6 +66,7 @@ def _players(root: Path, recordings: pd.DataFrame, n: int) -> Iterator[Player]:
 _MOST_ROWS = 100
 """Of a table in the page; the CSV files have all."""
 
+_LABELS = {True: "same", False: "different"}
 _MEANINGS = {
     "silent": "nothing above −80 dBFS",
     "constant": "nothing but an offset: a broken microphone",
@@ -184,36 +186,35 @@ def _add_labels_and_groups(report: Report, scan: Scan) -> None:
 def _add_faults(report: Report, scan: Scan) -> None:
     """Files that cannot be used, recordings with remarks, and copies."""
     report.table("bad-files", ["file", "reason"], scan.bad_files[:_MOST_ROWS])
-    odd = [one for one in each(scan.recordings) if one.odd]
-    odd.sort(key=lambda one: (sorted(one.odd), -one.clipped_share, one.file))
+    found = scan.recordings
+    odd = found[found["odd"].map(bool)]
+    odd = odd.assign(
+        what=[", ".join(sorted(keywords)) for keywords in odd["odd"]],
+        peak=odd["peak"].map(decibel),
+        rms=odd["rms"].map(decibel),
+    ).sort_values(["what", "clipped_share"], ascending=[True, False])
+    columns = ["file", "what", "duration", "peak", "rms", "clipped_share", "silent_share"]
     report.table(
         "odd",
         ["file", "what", "length", "peak, dBFS", "RMS, dBFS", "clipped", "silent"],
-        [
-            (
-                *(one.file, ", ".join(sorted(one.odd)), one.duration, decibel(one.peak)),
-                *(decibel(one.rms), one.clipped_share, one.silent_share),
-            )
-            for one in odd[:_MOST_ROWS]
-        ],
+        odd[columns][:_MOST_ROWS].astype(object).to_numpy().tolist(),
         formats={
             "length": duration_text,
-            "peak, dBFS": _level,
-            "RMS, dBFS": _level,
-            "clipped": percent_text,
-            "silent": percent_text,
+            **dict.fromkeys(("peak, dBFS", "RMS, dBFS"), _level),
+            **dict.fromkeys(("clipped", "silent"), percent_text),
         },
     )
     shown = scan.duplicates[:_MOST_ROWS]
-    labels = [("same" if pair.same_labels else "different",) for pair in shown]
-    with_labels = bool(scan.summary.classes)
+    headers = ["first", "second", "what", "alike", "labels"]
+    n_columns = len(headers) if scan.summary.classes else len(headers) - 1
+    rows = [
+        (pair.first, pair.second, pair.kind, pair.score, _LABELS[pair.same_labels])
+        for pair in shown
+    ]
     report.table(
         "copies",
-        ["first", "second", "what", "alike", *(["labels"] if with_labels else [])],
-        [
-            (pair.first, pair.second, pair.kind, pair.score, *(label if with_labels else ()))
-            for pair, label in zip(shown, labels, strict=True)
-        ],
+        headers[:n_columns],
+        [row[:n_columns] for row in rows],
         formats={"alike": "{:.2f}".format},
         styles={i: "strong" for i, pair in enumerate(shown) if not pair.same_labels},
     )

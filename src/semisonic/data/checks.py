@@ -9,12 +9,7 @@ import numpy as np
 
 from semisonic.core.text import count_text
 from semisonic.data.clips import Clips
-from semisonic.data.duplicates import (
-    Duplicate,
-    content_names,
-    find_duplicates,
-    search,
-)
+from semisonic.data.duplicates import Duplicate, content_names, find_duplicates
 from semisonic.data.options import MAX_OFFSET, THRESHOLD
 from semisonic.data.recordings import straddling_groups
 
@@ -75,16 +70,19 @@ def check(
     threshold, max_offset, workers
         As for ``find_duplicates``.
     """
-    found: tuple[list[Duplicate], list[tuple[str, str]]] = [], []
+    found: list[Duplicate] = []
+    unread: list[tuple[str, str]] = []
     if audio:
-        found = search(clips, pool, threshold=threshold, max_offset=max_offset, workers=workers)
-    return CheckReport(
-        clips.name,
-        len(clips.folds),
-        tuple(straddling_groups(clips)),
-        tuple(found[0]),
-        tuple(found[1]),
-    )
+        found = find_duplicates(
+            clips,
+            pool,
+            threshold=threshold,
+            max_offset=max_offset,
+            workers=workers,
+            failures=unread,
+        )
+    straddling = tuple(straddling_groups(clips))
+    return CheckReport(clips.name, len(clips.folds), straddling, tuple(found), tuple(unread))
 
 
 class CleanPool(NamedTuple):

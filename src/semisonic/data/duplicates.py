@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,57 +79,49 @@ class Duplicate:
         return text + ("" if self.same_labels else ", DIFFERENT LABELS") + ")"
 
 
-Sound = tuple[int, int]
-"""A row of one of the tables: number of the table, number of the row."""
+class Sound(NamedTuple):
+    """A row of one of the tables: 0 for the clips, 1 for what they are compared against."""
+
+    table: int
+    row: int
+    id: str
+    path: Path
+    start_time: float
+    end_time: float | None
+    group: str
+    fold: int
+    labels: tuple[str, ...]
+
+    def may_pair(self, other: Sound) -> bool:
+        """Not two windows of one file in one group: those are known to belong together."""
+        return self.path != other.path or self.group != other.group
+
+    def pair(self, other: Sound, kind: str, alike: SoundMatch) -> Duplicate:
+        """A pair with its score, offset and shared time."""
+        folds = self.fold and other.fold
+        parted = self.fold != other.fold if folds else self.group != other.group
+        labels = set(self.labels), set(other.labels)
+        return Duplicate(
+            kind,
+            *(self.id, other.id, self.row, other.row, self.fold, other.fold),
+            *alike,
+            across=self.table != other.table or parted,
+            same_labels=not all(labels) or labels[0] == labels[1],
+            in_pool=other.table > 0,
+        )
 
 
-def _may_pair(tables: Sequence[Clips], a: Sound, b: Sound) -> bool:
-    """Not two windows of one file in one group: those are known to belong together."""
-    (x, i), (y, j) = ((tables[table], row) for table, row in (a, b))
-    same_file = x.root / str(x.file[i]) == y.root / str(y.file[j])
-    return not (same_file and x.group[i] == y.group[j])
-
-
-def _pair(kind: str, tables: Sequence[Clips], a: Sound, b: Sound, alike: SoundMatch) -> Duplicate:
-    """A pair with its score, offset and shared time."""
-    (x, i), (y, j) = ((tables[table], row) for table, row in (a, b))
-    folds = int(x.fold[i]), int(y.fold[j])
-    parted = folds[0] != folds[1] if all(folds) else bool(x.group[i] != y.group[j])
-    labels = set(x.labels[i]), set(y.labels[j])
-    return Duplicate(
-        kind=kind,
-        first=x[i].ids[0],
-        second=y[j].ids[0],
-        first_row=i,
-        second_row=j,
-        first_fold=folds[0],
-        second_fold=folds[1],
-        score=alike.score,
-        offset_time=alike.offset_time,
-        shared_time=alike.shared_time,
-        across=a[0] != b[0] or parted,
-        same_labels=not all(labels) or labels[0] == labels[1],
-        in_pool=b[0] > 0,
-    )
+def _sounds(table: int, clips: Clips) -> list[Sound]:
+    end = [None if np.isnan(time) else time for time in clips.end_time.tolist()]
+    columns = (clips.start_time.tolist(), end, clips.group.tolist(), clips.fold.tolist())
+    rows = zip(clips.ids, clips.paths, *columns, clips.labels, strict=True)
+    return [Sound(table, row, *values) for row, values in enumerate(rows)]
 
 
 # Clips with the same bytes, whatever their files are called.
 
 
 _SAMPLE_BYTES = 4096
-
-
-def _same_bytes(tables: Sequence[Clips]) -> dict[Sound, list[Sound]]:
-    """The first clip of each set of identical ones, with its copies, if any."""
-    paths = [table.paths for table in tables]
-    names = content_names({path for each in paths for path in each})
-    sets: dict[tuple[str, float, float], list[Sound]] = {}
-    for number, table in enumerate(tables):
-        times = zip(table.start_time.tolist(), np.nan_to_num(table.end_time, nan=-1), strict=True)
-        for row, (start, end) in enumerate(times):
-            key = names[paths[number][row]], start, float(end)
-            sets.setdefault(key, []).append((number, row))
-    return {first: copies for first, *copies in sets.values()}
 
 
 def content_names(files: set[Path]) -> dict[Path, str]:
@@ -172,53 +165,49 @@ _CACHED_SOUNDS = 256
 
 
 def _near_identical(
-    tables: Sequence[Clips],
     copies_of: Mapping[Sound, Sequence[Sound]],
     threshold: float,
     max_offset: float,
     workers: int | None,
-    known: Mapping[Sound, NDArray[np.int8]] | None,
-) -> tuple[list[Duplicate], list[tuple[str, str]]]:
-    """Pairs of the same sound, and clips that cannot be read.
-
-    With ``known`` fingerprints nothing is decoded to make them, and other clips are left out;
-    only the starts of clips that may be copies are read, to be compared closely.
+    prints: Mapping[int, NDArray[np.int8]] | None,
+    failures: list[tuple[str, str]],
+) -> list[Duplicate]:
+    """Pairs of the same sound; clips that cannot be read are added to ``failures``.
 
     One clip of each set of identical ones is looked at. Within a table that is enough; of a pool,
     all copies of what is found are named, so that they can all be left out.
     """
 
     def decoded(sound: Sound) -> NDArray[np.float32]:
-        return _decode(tables[sound[0]], sound[1])
+        return read_start(
+            sound.path,
+            duration=MAX_DURATION,
+            sample_rate=SAMPLE_RATE,
+            start_time=sound.start_time,
+            end_time=sound.end_time,
+        )
 
     def printed(sound: Sound) -> NDArray[np.int8] | str:
         try:
-            return fingerprint(decoded(sound))
+            return fingerprint(decoded(sound)) if prints is None else prints[sound.row]
         except AudioError as error:
             return error.reason
 
-    sounds = [sound for sound in copies_of if known is None or sound in known]
-    found: Iterable[NDArray[np.int8] | str]
-    if known is not None:
-        found = [known[sound] for sound in sounds]
-    else:
-        made = in_threads(printed, sounds, workers, ordered=True)
-        found = track(made, "fingerprint", "clip", len(sounds))
-    failures = []
-    prints: list[list[NDArray[np.int8]]] = [[] for _ in tables]
-    kept: list[list[Sound]] = [[] for _ in tables]
-    for (table, row), signs in zip(sounds, found, strict=True):
+    sounds = [sound for sound in copies_of if prints is None or sound.row in prints]
+    made = in_threads(printed, sounds, workers, ordered=True)
+    kept: tuple[dict[Sound, NDArray[np.int8]], dict[Sound, NDArray[np.int8]]] = {}, {}
+    for sound, signs in zip(sounds, track(made, "fingerprint", "clip", len(sounds)), strict=True):
         if isinstance(signs, str):
-            failures.append((tables[table][row].ids[0], signs))
+            failures.append((sound.id, signs))
         else:
-            prints[table].append(signs)
-            kept[table].append((table, row))
-    pairs = [(kept[0][i], kept[0][j]) for i, j in candidates(prints[0], max_offset=max_offset)]
-    if len(tables) > 1:
-        across = candidates(prints[0], prints[1], max_offset=max_offset)
-        pairs += [(kept[0][i], kept[1][j]) for i, j in across]
-        pairs += [(a, twin) for a, b in pairs if b[0] for twin in copies_of[b]]
-    pairs = [(a, b) for a, b in pairs if _may_pair(tables, a, b)]
+            kept[sound.table][sound] = signs
+    (clips, signs_of_clips), (pool, signs_of_pool) = ((list(k), list(k.values())) for k in kept)
+    within = candidates(signs_of_clips, max_offset=max_offset)
+    pairs = [(clips[i], clips[j]) for i, j in within]
+    if pool:
+        across = candidates(signs_of_clips, signs_of_pool, max_offset=max_offset)
+        pairs += [(clips[i], one) for i, j in across for one in (pool[j], *copies_of[pool[j]])]
+    pairs = [(a, b) for a, b in pairs if a.may_pair(b)]
     cached = lru_cache(_CACHED_SOUNDS)(decoded)
 
     def compared(pair: tuple[Sound, Sound]) -> SoundMatch:
@@ -227,22 +216,10 @@ def _near_identical(
     results = in_threads(compared, pairs, workers, ordered=True)
     shown = track(results, "compare sounds", "pair", len(pairs))
     return [
-        _pair("near-identical", tables, a, b, alike)
+        a.pair(b, "near-identical", alike)
         for (a, b), alike in zip(pairs, shown, strict=True)
         if alike.score >= threshold or alike.shared_time >= MIN_SHARED
-    ], failures
-
-
-def _decode(clips: Clips, row: int) -> NDArray[np.float32]:
-    """The first 30 s of a clip at 8 kHz."""
-    end = float(clips.end_time[row])
-    return read_start(
-        clips.root / str(clips.file[row]),
-        duration=MAX_DURATION,
-        sample_rate=SAMPLE_RATE,
-        start_time=float(clips.start_time[row]),
-        end_time=None if np.isnan(end) else end,
-    )
+    ]
 
 
 # Clips that are the same sound: byte for byte, or after another encoding, level or cut.
@@ -263,6 +240,8 @@ def find_duplicates(
     threshold: float = THRESHOLD,
     max_offset: float = MAX_OFFSET,
     workers: int | None = None,
+    prints: Mapping[int, NDArray[np.int8]] | None = None,
+    failures: list[tuple[str, str]] | None = None,
 ) -> list[Duplicate]:
     """Find clips that are the same sound.
 
@@ -281,6 +260,11 @@ def find_duplicates(
         Seconds by which one copy may begin later than the other.
     workers : int, optional
         Threads for decoding; the number of processors by default.
+    prints : mapping of int to ndarray, optional
+        Fingerprints of the first 30 s by row of ``clips``, where they are known. Only the starts
+        of clips that may be copies are then decoded; rows without one are compared by bytes.
+    failures : list, optional
+        Clips that could not be read, (id, reason), are added to it.
 
     Returns
     -------
@@ -290,45 +274,27 @@ def find_duplicates(
         Silent clips are not compared, except byte by byte. Of a clip longer than 30 s the first
         30 s are looked at; cut long recordings with ``windows`` first to look at all of them.
     """
-    return search(
-        clips, against, near=near, threshold=threshold, max_offset=max_offset, workers=workers
-    )[0]
-
-
-def search(
-    clips: Clips,
-    against: Clips | None = None,
-    *,
-    near: bool = True,
-    threshold: float = THRESHOLD,
-    max_offset: float = MAX_OFFSET,
-    workers: int | None = None,
-    prints: Mapping[int, NDArray[np.int8]] | None = None,
-) -> tuple[list[Duplicate], list[tuple[str, str]]]:
-    """As :func:`find_duplicates`, with the clips that could not be read: (id, reason).
-
-    ``prints`` are fingerprints of the first 30 s by row of ``clips``, where they are known; rows
-    without one are then compared by their bytes only.
-    """
     if not 0 < threshold <= 1:
         raise OptionError(f"threshold: found {threshold}, expected above 0 to 1")
     if not 0 <= max_offset <= MAX_DURATION:
         raise OptionError(f"max_offset: found {max_offset} s, expected 0 to {MAX_DURATION:g} s")
-    tables = [clips] if against is None else [clips, against]
-    copies_of = _same_bytes(tables)
+    sounds = _sounds(0, clips) + (_sounds(1, against) if against is not None else [])
+    contents = content_names({sound.path for sound in sounds})
+    same: dict[tuple[str, float, float | None], list[Sound]] = {}
+    for one in sounds:
+        same.setdefault((contents[one.path], one.start_time, one.end_time), []).append(one)
+    copies_of = {first: copies for first, *copies in same.values()}
     pairs = [
-        _pair("identical", tables, first, copy, SoundMatch(1.0, 0.0, np.nan))
+        first.pair(copy, "identical", SoundMatch(1.0, 0.0, np.nan))
         for first, copies in copies_of.items()
         for copy in copies
-        if first[0] == 0 and _may_pair(tables, first, copy)
+        if first.table == 0 and first.may_pair(copy)
     ]
-    failures: list[tuple[str, str]] = []
     if near:
-        known = None if prints is None else {(0, row): signs for row, signs in prints.items()}
-        found, failures = _near_identical(tables, copies_of, threshold, max_offset, workers, known)
-        pairs += found
+        unread = [] if failures is None else failures
+        pairs += _near_identical(copies_of, threshold, max_offset, workers, prints, unread)
     pairs.sort(key=lambda d: (not d.across, d.kind, -d.score, d.first, d.second))
-    return pairs, failures
+    return pairs
 
 
 def group_duplicates(clips: Clips, duplicates: Iterable[Duplicate]) -> Clips:

@@ -272,9 +272,8 @@ def _spoken(comment: str) -> datetime | None:
         return time
     if not found["hours"]:
         return time.replace(tzinfo=UTC)
-    sign = -1 if found["hours"][0] == "-" else 1
-    away = timedelta(hours=abs(int(found["hours"])), minutes=int(found["minutes"] or 0))
-    return time.replace(tzinfo=timezone(sign * away))
+    sign, hours = found["hours"][0], int(found["hours"][1:])
+    return time.replace(tzinfo=_zone(f"{sign}{hours:02d}{found['minutes'] or ''}"))
 
 
 def _position_in_text(text: str) -> tuple[float | None, float | None]:
@@ -307,18 +306,24 @@ PATTERNS = (
 """What may stand behind the name of a recording: begin and end, a counter, a letter."""
 
 
-def named_recordings(
-    files: Sequence[str], labels: Sequence[str] = ()
+def groups_by_name(
+    files: Sequence[str], group: str, labels: Sequence[str] = (), *, class_folders: bool = False
 ) -> tuple[list[str], list[str]]:
-    """The recording of each file by the known schemes, else the file itself, and what to say.
+    """The recordings where only names can tell them, and notes about what they told.
 
     Parameters
     ----------
     files : sequence of str
         Relative names.
+    group : str
+        The rule; with "auto" the names of known data sets tell, and any other file is its own.
     labels : sequence of str, optional
         The label of each; a class number in the names must go with it.
+    class_folders : bool
+        As for :func:`groups_of`.
     """
+    if group != "auto":
+        return groups_of(files, group, class_folders=class_folders), []
     for title, scheme in (("ESC-50", _ESC), ("UrbanSound8K", _URBANSOUND)):
         found = [scheme.match(_stem_of_clip(file)) for file in files]
         if 2 * sum(one is not None for one in found) <= len(files):
@@ -441,7 +446,13 @@ def _group_rule(group: str, *, class_folders: bool) -> Callable[[str], str]:
     return by_pattern
 
 
-def groups_of(files: Iterable[str], group: str, *, class_folders: bool = False) -> list[str]:
+def groups_of(
+    files: Iterable[str],
+    group: str,
+    *,
+    known: Sequence[str] | None = None,
+    class_folders: bool = False,
+) -> list[str]:
     """The recording of each file.
 
     Parameters
@@ -449,6 +460,8 @@ def groups_of(files: Iterable[str], group: str, *, class_folders: bool = False) 
     files : iterable of str
     group : str
         The rule.
+    known : sequence of str, optional
+        What "auto" gives: the recordings that a data set tells.
     class_folders : bool
         Whether first-level folders are classes, and so no recordings.
 
@@ -465,6 +478,8 @@ def groups_of(files: Iterable[str], group: str, *, class_folders: bool = False) 
     >>> groups_of(["dog_12_a.wav", "dog_12_b.wav"], r"_(\\d+)_")
     ['12', '12']
     """
+    if known is not None and group == "auto":
+        return list(known)
     if group not in RECORDER_RULES:
         rule = _group_rule(group, class_folders=class_folders)
         return [rule(file) for file in files]
@@ -479,25 +494,3 @@ def groups_of(files: Iterable[str], group: str, *, class_folders: bool = False) 
             "of the table, or a pattern whose first bracket is the recording"
         )
     return [name or file for file, name in zip(listed, found, strict=True)]
-
-
-def known_or_given(
-    files: Sequence[str], known: Sequence[str], group: str, *, class_folders: bool = False
-) -> list[str]:
-    """The recordings that a data set tells, unless the user says otherwise."""
-    if group == "auto":
-        return list(known)
-    return groups_of(files, group, class_folders=class_folders)
-
-
-def groups_by_name(
-    files: Sequence[str], group: str, labels: Sequence[str] = (), *, class_folders: bool = False
-) -> tuple[list[str], list[str]]:
-    """The recordings where only names can tell them, and notes about what they told.
-
-    With "auto" the names of known data sets tell them
-    (:func:`semisonic.data.recording_names.named_recordings`).
-    """
-    if group == "auto":
-        return named_recordings(files, labels)
-    return groups_of(files, group, class_folders=class_folders), []

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from semisonic.core.files import digest, read_json, write_json
 from semisonic.core.seeds import derive
 from semisonic.data.clips import Clips
-from semisonic.data.duplicates import NEAR_MOST, group_duplicates, search
+from semisonic.data.duplicates import NEAR_MOST, find_duplicates, group_duplicates
 from semisonic.data.recording_names import suggest_recordings
 from semisonic.data.sample_store import clip_keys, file_stamps
 
@@ -233,7 +233,7 @@ def copies_together(
         said = read_json(file)
         merged, n_pairs = clips.with_columns(group=np.array(said["group"], np.str_)), said["pairs"]
     else:
-        pairs, _ = search(clips, near=near, workers=workers)
+        pairs = find_duplicates(clips, near=near, workers=workers)
         n_pairs = sum(clips.group[p.first_row] != clips.group[p.second_row] for p in pairs)
         merged = group_duplicates(clips, pairs)
         if file is not None:

@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -27,7 +27,7 @@ from semisonic.data.cache import KeyTable
 from semisonic.data.clips import LABEL_SEPARATOR, Clips
 from semisonic.data.datasets.layout import DatasetPath
 from semisonic.data.datasets.load import layout_kind, load_clips
-from semisonic.data.duplicates import NEAR_MOST, Duplicate, group_duplicates, search
+from semisonic.data.duplicates import NEAR_MOST, Duplicate, find_duplicates, group_duplicates
 from semisonic.data.recording_measures import Measures, measure, unpack
 from semisonic.data.recording_names import RecorderInfo, groups_of, read_names, site_of
 from semisonic.data.recordings import AUTO, COPIES
@@ -241,16 +241,17 @@ def _groups(
     names: dict[str, RecorderInfo], told: dict[str, str], group: str, class_folders: bool
 ) -> dict[str, str]:
     """The recording, site or day of each file."""
-    rest = [file for file in names if not told.get(file)]
     if group != AUTO:
+        rest = [file for file in names if not told.get(file)]
         by_rule = groups_of(rest, group, class_folders=class_folders) if rest else []
         return {**told, **dict(zip(rest, by_rule, strict=True))}
-    if any(one and one != file for file, one in told.items()):
-        return {file: told.get(file) or file for file in names}
-    return {
-        file: (site_of(file, name, class_folders=class_folders) if name.recorded_at else "") or file
-        for file, name in names.items()
-    }
+    if not any(one and one != file for file, one in told.items()):
+        told = {
+            file: site_of(file, name, class_folders=class_folders)
+            for file, name in names.items()
+            if name.recorded_at
+        }
+    return {file: told.get(file) or file for file in names}
 
 
 def _table(
@@ -286,16 +287,9 @@ def _table(
                 "odd": frozenset(text.partition(":")[0] for text in m["remarks"]),
             }
         )
-    columns = {*_COLUMNS, "peak", "rms", "clock", "labels", "odd", "print"}
-    columns -= {"peak_dbfs", "rms_dbfs", "label"}
-    frame = pd.DataFrame(rows, columns=sorted(columns), dtype=object)  # times keep their zones
+    frame = pd.DataFrame(rows, columns=_KNOWN, dtype=object)  # times keep their zones
     whole = dict.fromkeys(("sample_rate", "channels", "n_bytes"), np.int64)
     return frame.astype({**whole, **dict.fromkeys(_LEVELS, np.float64)})
-
-
-def each(recordings: pd.DataFrame) -> Iterator[Any]:
-    """The rows of a table, with the columns as attributes."""
-    return iter(recordings.itertuples(index=False))
 
 
 def _clips(root: Path, recordings: pd.DataFrame, read: Clips | None) -> Clips:
@@ -318,19 +312,13 @@ def _clips(root: Path, recordings: pd.DataFrame, read: Clips | None) -> Clips:
 
 def _headers(recordings: pd.DataFrame) -> dict[str, AudioInfo]:
     """What is known of the files, for the summary that ``data info`` gives too."""
-    return {
-        one.file: AudioInfo(
-            Path(one.file),
-            one.sample_rate,
-            one.channels,
-            round(one.duration * one.sample_rate),
-            one.duration,
-            one.format,
-            one.subtype,
-            one.damage,
-        )
-        for one in each(recordings)
-    }
+    found = recordings.assign(
+        path=recordings["file"].map(Path),
+        n_samples=(recordings["duration"] * recordings["sample_rate"]).round().astype(int),
+    )
+    columns = ["path", "sample_rate", "channels", "n_samples", "duration", "format", "subtype"]
+    rows = found[[*columns, "damage"]].astype(object).itertuples(index=False, name=None)
+    return {str(row[0]): AudioInfo(*row) for row in rows}
 
 
 def _copies(
@@ -341,7 +329,7 @@ def _copies(
     notes: list[str],
 ) -> list[Duplicate]:
     """Pairs of copies; of the same bytes alone without fingerprints."""
-    found = search(clips, near=prints is not None, prints=prints, workers=workers)[0]
+    found = find_duplicates(clips, near=prints is not None, prints=prints, workers=workers)
     silent = frozenset(REMARKS[:2])
     audible = [pair for pair in found if not silent & recordings["odd"][pair.first_row]]
     duplicates = [pair for pair in audible if pair.score >= LEAST_SCORE]
@@ -468,18 +456,15 @@ _COLUMNS = (
     *("damage", "recorded_at", "time_source", "device", "model", "site", "latitude", "longitude"),
     *("group", "label"),
 )
-_LEVELS = (
-    *("duration", "peak", "rms", "clipped_share", "silent_share", "dc_offset", "bandwidth_hz"),
-)
+_MADE = {"peak_dbfs": "peak", "rms_dbfs": "rms", "label": "labels"}
+_KNOWN = sorted({*(_MADE.get(name, name) for name in _COLUMNS), "clock", "odd", "print"})
 _DIGITS = {
-    "duration": 4,
-    "peak_dbfs": 2,
-    "rms_dbfs": 2,
-    "clipped_share": 6,
-    "silent_share": 4,
-    "dc_offset": 6,
     "bandwidth_hz": 1,
+    **dict.fromkeys(("peak_dbfs", "rms_dbfs"), 2),
+    **dict.fromkeys(("duration", "silent_share"), 4),
+    **dict.fromkeys(("clipped_share", "dc_offset"), 6),
 }
+_LEVELS = [_MADE.get(name, name) for name in _DIGITS]
 _PAIR = (
     *("kind", "first", "second", "score", "offset_time", "shared_time"),
     *("across_groups", "same_labels"),

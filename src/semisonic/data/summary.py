@@ -174,7 +174,10 @@ def describe(
             "sure": clips.is_verified,
         }
     ).explode("label")
-    in_folds = {fold: _per_class(clips, labels[labels["fold"] == fold]) for fold in clips.folds}
+    by_fold = [_per_class(clips, labels[labels["fold"] == fold]) for fold in clips.folds]
+    in_folds = {
+        name: tuple(counts[name] for counts in by_fold) for name in clips.classes if by_fold
+    }
     n_uncertain = int((clips.is_labelled & ~clips.is_verified).sum())
     return Summary(
         name=clips.name,
@@ -187,11 +190,7 @@ def describe(
         classes=clips.classes,
         folds=tuple(clips.folds),
         per_class=_per_class(clips, labels),
-        per_class_and_fold={
-            label: tuple(counts[label] for counts in in_folds.values()) for label in clips.classes
-        }
-        if in_folds
-        else {},
+        per_class_and_fold=in_folds,
         recordings_per_class=_per_class(clips, labels.drop_duplicates(["label", "group"])),
         n_uncertain=n_uncertain,
         uncertain_per_class=_per_class(clips, labels[~labels["sure"]]) if n_uncertain else {},
@@ -219,12 +218,8 @@ def _durations(clips: Clips, whole: NDArray[np.float64]) -> Durations | None:
     length = (end - clips.start_time)[~np.isnan(whole)]
     if not len(length):
         return None
-    return Durations(
-        shortest=float(length.min()),
-        median=float(np.median(length)),
-        longest=float(length.max()),
-        total_hours=float(length.sum()) / 3600,
-    )
+    shortest, median, longest = np.quantile(length, (0, 0.5, 1)).tolist()
+    return Durations(shortest, median, longest, float(length.sum()) / 3600)
 
 
 def _beyond(clips: Clips, length: NDArray[np.float64]) -> list[tuple[str, str]]:

@@ -36,7 +36,7 @@ from semisonic.data.datasets.layout import (
     relative_names,
 )
 from semisonic.data.options import ReadOptions
-from semisonic.data.recording_names import groups_of, known_or_given
+from semisonic.data.recording_names import groups_of
 from semisonic.data.tables import Table, TableRow, normalise, read_table, read_text
 
 _N_SHOWN = 5
@@ -232,7 +232,7 @@ def _read_esc_folders(dataset: DatasetPath, options: ReadOptions) -> Clips:
             )
         rows.append({"file": file, "labels": label, "group": found[2], "fold": int(found[1])})
     known = [row["group"] for row in rows]
-    groups = known_or_given(files, known, options.group, class_folders=True)
+    groups = groups_of(files, options.group, known=known, class_folders=True)
     clips = ({**row, "group": group} for row, group in zip(rows, groups, strict=True))
     classes = [numbers[number] for number in sorted(numbers)]
     return Clips.from_rows(dataset.path, clips, classes, f"ESC-{len(classes)}")
@@ -264,7 +264,7 @@ def _recognise_esc_us(dataset: DatasetPath) -> str | None:
 def _read_esc_us(dataset: DatasetPath, options: ReadOptions) -> Clips:
     files = dataset.need_audio()
     known = [found[2] if (found := _ESC_FILE.match(base_name(file))) else file for file in files]
-    groups = known_or_given(files, known, options.group)
+    groups = groups_of(files, options.group, known=known)
     note = f"{len(files)} clips listed without opening them; ESC-US has no labels"
     return Clips.from_files(dataset.path, files, groups, "ESC-US", [note])
 
@@ -384,7 +384,7 @@ def _read_urbansound(
     n_background = n_empty = 0
     there = [stem for stem in stems if stem in audio]
     known = [base_name(stem) for stem in there]
-    groups = known_or_given([audio[stem] for stem in there], known, options.group)
+    groups = groups_of([audio[stem] for stem in there], options.group, known=known)
     for stem, group in zip(there, groups, strict=True):
         for start, end, salience, label in _events(dataset.path / f"{stem}.csv"):
             n_background += salience == _BACKGROUND
