@@ -80,16 +80,16 @@ def open_source(
     AudioError
         When there is no such microphone or file.
     """
-    source, refused = {
-        None: ("the microphone", {"format": format, "speed": speed != 1.0, "began": began}),
-        STANDARD_INPUT: ("standard input", {"device_name": device_name}),
-    }.get(
-        input,
-        (
-            "a file",
-            {"device_name": device_name, "format": format, "rate": rate, "channels": channels != 1},
-        ),
-    )
+    refused: dict[str, object]
+    if input is None:
+        source = "the microphone"
+        refused = {"format": format, "speed": speed != 1.0, "began": began}
+    elif input == STANDARD_INPUT:
+        source, refused = "standard input", {"device_name": device_name}
+    else:
+        source = "a file"
+        refused = {"device_name": device_name, "format": format, "rate": rate}
+        refused["channels"] = channels != 1
     for name, given in refused.items():
         if given not in (None, False, ""):
             raise OptionError(f"option '{name}': it means nothing for {source}")
