@@ -158,7 +158,7 @@ def test_a_model_that_is_too_slow_says_so_and_skips(
 def test_stored_sound_waits_for_a_slow_model(
     model: SoundModel, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("semisonic.classifier.live.realtime._BLOCKS_IF_FAST", 1)
+    monkeypatch.setattr("semisonic.classifier.live.listen._BLOCKS_IF_FAST", 1)
     heard = listen(model, Playback(file, 0.0), replace(QUICK, hop=0.5), max_lag=0.1)
     quick = heard._scorer._score
     heard._scorer._score = lambda waves: (time.sleep(0.12), quick(waves))[1]  # type: ignore[method-assign]

@@ -21,7 +21,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -31,7 +30,7 @@ from semisonic.audio.checks import MIN_DURATION, is_silent, too_short
 from semisonic.audio.read import END_TOLERANCE, probe, read_blocks
 from semisonic.audio.resample import fit_length
 from semisonic.core.errors import AudioError, OptionError
-from semisonic.core.parallel import count_workers
+from semisonic.core.parallel import count_workers, hand_over
 from semisonic.data.cache import file_facts
 from semisonic.data.clips import Clips
 from semisonic.data.sample_store import as_stored, full_scale
@@ -137,24 +136,16 @@ def cut_clips(
     if not long.any():
         uncut = clips if len(source) == len(clips) else clips[source]
         return CutWindows(uncut, source, tuple(failures), float(length[source].sum()))
-    # Of most clips there is one window, the clip itself; only long ones are looked at one by one.
-    rows, starts, ends = [source[~long]], [clips.start_time[source[~long]]], list[Any]()
-    ends.append(clips.end_time[source[~long]])
-    for row in source[long].tolist():
-        found = window_starts(float(length[row]), window, hop, rest=rest)
-        rows.append(np.full(len(found), row, np.int64))
-        begin = clips.start_time[row]
-        starts.append(begin + found)
-        whole = len(found) == 1
-        ends.append(clips.end_time[row : row + 1] if whole else begin + found + window)
-    source = np.concatenate(rows)
-    order = np.argsort(source, kind="stable")
-    source = source[order]
-    cut = clips[source].with_columns(
-        start_time=np.concatenate(starts)[order], end_time=np.concatenate(ends)[order]
-    )
-    short = float(length[np.unique(source[length[source] <= window])].sum())
-    seconds = short + window * int((length[source] > window).sum())
+    found = [np.zeros(1)] * len(source)  # of most clips there is one window, the clip itself
+    for i in np.flatnonzero(long).tolist():
+        found[i] = window_starts(float(length[source[i]]), window, hop, rest=rest)
+    n_windows = np.array([len(starts) for starts in found])
+    source = np.repeat(source, n_windows)
+    start = clips.start_time[source] + np.concatenate(found)
+    whole = np.repeat(n_windows == 1, n_windows)
+    end = np.where(whole, clips.end_time[source], start + window)
+    cut = clips[source].with_columns(start_time=start, end_time=end)
+    seconds = float(np.minimum(length[source], window).sum())
     return CutWindows(cut, source, tuple(failures), seconds)
 
 
@@ -233,40 +224,41 @@ def _lengths(
     if not len(looked_at):
         return length, []
     files, which = np.unique(clips.file[looked_at], return_inverse=True)
-    reasons: dict[str, str] = {}
+    reasons: dict[Path, str] = {}
 
     def measure(path: Path) -> float | None:
         try:
             info = probe(path)
         except AudioError as error:
-            reasons[str(path)] = error.reason
-            return None
-        if info.damage:
-            reasons[str(path)] = info.damage
-            return None
-        return info.duration
+            reasons[path] = error.reason
+        else:
+            if not info.damage:
+                return info.duration
+            reasons[path] = info.damage
+        return None
 
     names = files.tolist()
     found = file_facts(clips, names, measure, "read headers", workers=workers, cache=cache)
     failures: list[tuple[str, str]] = []
     ids = clips.ids
-    for row, seconds in zip(looked_at.tolist(), (found[i] for i in which), strict=True):
-        name, start, end = ids[row], clips.start_time[row], clips.end_time[row]
+    for row, i in zip(looked_at.tolist(), which.tolist(), strict=True):
+        seconds, start, end = found[i], clips.start_time[row], clips.end_time[row]
+        if unknown[row] and seconds is not None:
+            length[row] = float(seconds) - start
+            continue
         if unknown[row]:
-            length[row] = np.nan if seconds is None else float(seconds) - start
-            if seconds is None:
-                failures.append((name, reasons.get(str(clips.root / str(clips.file[row])), "")))
+            reason = reasons.get(clips.root / names[i], "")
         elif seconds is not None and end > float(seconds) + END_TOLERANCE:
-            length[row] = np.nan
-            failures.append(
-                (name, f"bad part: {start:g} s to {end:g} s; the recording is {seconds:.3f} s long")
-            )
+            reason = f"bad part: {start:g} s to {end:g} s; the recording is {seconds:.3f} s long"
+        else:
+            continue
+        length[row] = np.nan
+        failures.append((ids[row], reason))
     return length, failures
 
 
 _CHUNK = 16  # windows handed over at once
 _CHUNKS_WAITING = 4  # a clip: so a thread that is ahead holds 64 windows, not a recording
-_POLL = 0.1  # seconds after which a thread with a full queue looks whether it is still needed
 
 
 @dataclass(frozen=True)
@@ -364,10 +356,10 @@ def stream_windows(
             local.extractor = make_extractor(mel)
         try:
             for item in _file_windows(clips, row, mel, hop, local.extractor):
-                if not _put(out, item, stopped):
+                if not hand_over(out, item, stopped):
                     return
         except BaseException as error:  # raised again where the items are taken
-            _put(out, error, stopped)
+            hand_over(out, error, stopped)
 
     waiting: deque[queue.Queue[Item | BaseException]] = deque()
     with ThreadPoolExecutor(n_workers) as pool:
@@ -446,19 +438,6 @@ def _too_short(clips: Clips, row: int) -> str:
     begin, end = float(clips.start_time[row]), float(clips.end_time[row])
     last = info.n_samples if math.isnan(end) else round(end * info.sample_rate)
     return too_short(min(last, info.n_samples) - round(begin * info.sample_rate), info.sample_rate)
-
-
-def _put(
-    out: queue.Queue[Item | BaseException], item: Item | BaseException, stopped: threading.Event
-) -> bool:
-    """Hand an item over; False when nobody takes items any more."""
-    while not stopped.is_set():
-        try:
-            out.put(item, timeout=_POLL)
-        except queue.Full:
-            continue
-        return True
-    return False
 
 
 def _take(out: queue.Queue[Item | BaseException]) -> Iterator[Item]:

@@ -18,6 +18,7 @@ import _thread
 import ctypes
 import multiprocessing
 import os
+import queue
 import signal
 import sys
 import threading
@@ -42,6 +43,17 @@ from semisonic.core.progress import bar
 T = TypeVar("T")
 R = TypeVar("R")
 TASKS_PER_WORKER = 2
+
+
+def hand_over(out: queue.Queue[T], item: T, stopped: Event) -> bool:
+    """Put an item into a full queue when there is room; False when nobody takes items any more."""
+    while not stopped.is_set():
+        try:
+            out.put(item, timeout=0.1)
+        except queue.Full:
+            continue
+        return True
+    return False
 
 
 def count_workers(workers: int | None) -> int:

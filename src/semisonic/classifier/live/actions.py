@@ -5,20 +5,18 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import queue
 import re
 import shlex
 import shutil
 import signal
 import subprocess
 import threading
-import time
 from collections import deque
-from dataclasses import dataclass, replace
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from datetime import datetime
 from itertools import chain, count
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,12 +32,6 @@ PADDING = 1.0
 """Seconds of sound before and behind an event that are saved with it, as far as known."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class _Piece:
-    start: float
-    samples: NDArray[np.float32]
 
 
 def write_clip(
@@ -102,15 +94,15 @@ class ClipSaver:
     def __init__(self, folder: Path, sample_rate: int, memory: float) -> None:
         self._folder, self._rate = folder, sample_rate
         self._memory = LONGEST + 2 * PADDING + memory
-        self._pieces: deque[_Piece] = deque()
+        self._pieces: deque[tuple[float, NDArray[np.float32]]] = deque()  # start, samples
         self._long: dict[int, tuple[LiveEvent, str]] = {}  # open events; their file if saved early
         self.n_failed = 0
 
     def add(self, start: float, samples: NDArray[np.float32]) -> None:
         """Take samples whose first lies at this second of the stream."""
-        self._pieces.append(_Piece(start, samples))
+        self._pieces.append((start, samples))
         end = start + len(samples) / self._rate
-        while self._pieces[0].start < end - self._memory - 1:
+        while self._pieces[0][0] < end - self._memory - 1:
             self._pieces.popleft()
         for number, (event, clip) in self._long.items():
             if not clip and end >= event.start_time + LONGEST + PADDING:
@@ -139,11 +131,9 @@ class ClipSaver:
 
     def _cut(self, start: float, end: float) -> NDArray[np.float32]:
         parts = [np.zeros(0, np.float32)]
-        for piece in self._pieces:
-            first = max(0, round((start - piece.start) * self._rate))
-            last = min(len(piece.samples), round((end - piece.start) * self._rate))
-            if first < last:
-                parts.append(piece.samples[first:last])
+        for begin, samples in self._pieces:
+            first = max(0, round((start - begin) * self._rate))
+            parts.append(samples[first : max(0, round((end - begin) * self._rate))])
         return np.concatenate(parts)
 
 
@@ -191,34 +181,24 @@ class EventCommand:
         self._timeout = timeout
         self.n_calls = self.n_failed = self.n_left_out = 0
         self._counting = threading.Lock()
-        self._waiting: queue.Queue[LiveEvent | None] = queue.Queue(WAITING)
-        self._threads = [
-            threading.Thread(target=self._work, name="on-event", daemon=True)
-            for _ in range(AT_ONCE)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._pool = ThreadPoolExecutor(AT_ONCE, "on-event")
+        self._calls: list[Future[None]] = []  # that run or wait
 
     def call(self, event: LiveEvent) -> None:
         """Call the program soon; returns at once."""
-        try:
-            self._waiting.put_nowait(event)
-        except queue.Full:
+        self._calls = [call for call in self._calls if not call.done()]
+        if len(self._calls) < AT_ONCE + WAITING:
+            self._calls.append(self._pool.submit(self._work, event))
+        else:
             self.n_left_out += 1
             _log.warning("on-event: %d calls wait, event %d is left out", WAITING, event.id)
 
     def close(self) -> None:
         """Wait for the calls that run or wait, for as long as one call may take."""
-        deadline = time.monotonic() + self._timeout + 1.0
-        for _ in self._threads:
-            try:
-                self._waiting.put(None, timeout=max(0.0, deadline - time.monotonic()))
-            except queue.Full:
-                break
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
-        n_left = self._waiting.qsize()
-        if n_left and any(thread.is_alive() for thread in self._threads):
+        wait(self._calls, self._timeout + 1.0)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        n_left = sum(call.cancelled() for call in self._calls)
+        if n_left:
             self.n_left_out += n_left
             _log.warning("on-event: %d calls were still waiting at the end", n_left)
 
@@ -226,14 +206,13 @@ class EventCommand:
         """One line."""
         return f"on-event: {self.n_calls} calls, {self.n_failed} failed, {self.n_left_out} left out"
 
-    def _work(self) -> None:
-        while (event := self._waiting.get()) is not None:
-            fault = self._run(event)
-            with self._counting:
-                self.n_calls += 1
-                self.n_failed += bool(fault)
-            if fault:
-                _log.warning("on-event: %s: %s (event %d)", self._words[0], fault, event.id)
+    def _work(self, event: LiveEvent) -> None:
+        fault = self._run(event)
+        with self._counting:
+            self.n_calls += 1
+            self.n_failed += bool(fault)
+        if fault:
+            _log.warning("on-event: %s: %s (event %d)", self._words[0], fault, event.id)
 
     def _run(self, event: LiveEvent) -> str:
         """What went wrong; empty if nothing did."""
@@ -242,7 +221,10 @@ class EventCommand:
                 self._words,
                 stdin=subprocess.PIPE,
                 stdout=2,
-                env=_environment(event),
+                env=os.environ
+                | {
+                    f"SEMISONIC_{key.upper()}": str(value) for key, value in event.to_dict().items()
+                },
                 start_new_session=True,
             )
         except OSError as error:
@@ -253,11 +235,6 @@ class EventCommand:
             _end(process)
             return f"took more than {self._timeout:g} s and was ended"
         return f"exit status {process.returncode}" if process.returncode else ""
-
-
-def _environment(event: LiveEvent) -> dict[str, str]:
-    values: dict[str, Any] = event.to_dict()
-    return os.environ | {f"SEMISONIC_{key.upper()}": str(value) for key, value in values.items()}
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+import math
+import queue
 import sys
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import replace
-from datetime import datetime
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
 
@@ -17,6 +22,7 @@ from numpy.typing import NDArray
 
 from semisonic.audio.checks import is_silent
 from semisonic.audio.live import (
+    BLOCK_TIME,
     LiveBlock,
     LiveGap,
     LiveSource,
@@ -26,7 +32,6 @@ from semisonic.audio.live import (
     Reconnecting,
 )
 from semisonic.classifier.live.actions import ClipSaver, EventCommand
-from semisonic.classifier.live.realtime import Capture, Ended, LiveCounts, Pace, StreamClock
 from semisonic.classifier.live.scorer import (
     ENDED,
     GAP,
@@ -42,6 +47,8 @@ from semisonic.classifier.model_file import open_model
 from semisonic.classifier.use_options import EventOptions
 from semisonic.core.errors import AudioError, OptionError
 from semisonic.core.options import check
+from semisonic.core.parallel import hand_over
+from semisonic.core.text import count_text
 from semisonic.models.sound_model import SoundModel
 
 STANDARD_INPUT = Path("-")
@@ -73,20 +80,18 @@ def open_source(
     AudioError
         When there is no such microphone or file.
     """
-    given = {
-        "device_name": device_name is not None,
-        "format": format is not None,
-        "rate": rate is not None,
-        "channels": channels != 1,
-        "speed": speed != 1.0,
-        "began": bool(began),
-    }
-    source, refused = {
-        None: ("the microphone", ("format", "speed", "began")),
-        STANDARD_INPUT: ("standard input", ("device_name",)),
-    }.get(input, ("a file", ("device_name", "format", "rate", "channels")))
-    for name in refused:
-        if given[name]:
+    refused: dict[str, object]
+    if input is None:
+        source = "the microphone"
+        refused = {"format": format, "speed": speed != 1.0, "began": began}
+    elif input == STANDARD_INPUT:
+        source, refused = "standard input", {"device_name": device_name}
+    else:
+        source = "a file"
+        refused = {"device_name": device_name, "format": format, "rate": rate}
+        refused["channels"] = channels != 1
+    for name, given in refused.items():
+        if given not in (None, False, ""):
             raise OptionError(f"option '{name}': it means nothing for {source}")
     if input is None:
         return Reconnecting(Microphone(device_name, rate, channels))
@@ -136,10 +141,235 @@ SILENT_AFTER = 30.0
 """Seconds of digital silence after which a warning is given."""
 
 STATUS_EVERY = 10.0
-"""Seconds between two lines of status."""
+"""Seconds between two lines of status, or two warnings that it is too slow."""
+
+WAITING_SECONDS = 30.0
+"""Sound that may wait in real time before the source is made to wait (or to drop it)."""
+
+_BLOCKS_IF_FAST = 4
+_TOO_FAST = 5.0  # seconds that sound may come early, as from a buffer that is emptied
 
 _log = logging.getLogger(__name__)
 AnyPath = str | PathLike[str]
+
+
+class StreamClock:
+    """Knows when each moment of a stream was captured, and which windows come too late.
+
+    Parameters
+    ----------
+    speed : float
+        Of the source: seconds of sound per second. With 0 there is no capture time; the sound is
+        then dated as though it had begun at ``began`` and been recorded in real time, and every
+        window is wanted.
+    hop, max_lag : float
+        Seconds.
+    began : datetime, optional
+        Time of the first sample; by default that of capture (with speed 0: now).
+
+    Attributes
+    ----------
+    n_skipped : int
+        Windows left out.
+    """
+
+    def __init__(self, speed: float, hop: float, max_lag: float, began: datetime | None) -> None:
+        self._speed, self._hop, self._max_lag = speed, hop, max_lag
+        self._began = _now() if began is None and not speed else began
+        self._anchor = (0.0, time.monotonic(), time.time() - time.monotonic())
+        self._is_behind = self._warned_fast = False
+        self._warned_at, self._ahead = -math.inf, 0.0
+        self._seen_at: float | None = None
+        self.n_skipped = 0
+
+    def anchor(self, position: float, seconds: float, captured: float) -> None:
+        """Take note of a block that ends at this second of the stream; say if it comes too early.
+
+        Parameters
+        ----------
+        position, seconds : float
+            Where in the stream the block ends, and its length.
+        captured : float
+            When its last sample was captured, seconds of ``time.monotonic``.
+        """
+        # The distance of the two clocks is taken anew each time: the one on the wall is set.
+        self._anchor = (position, captured, time.time() - time.monotonic())
+        elapsed = 0.0 if self._seen_at is None else (captured - self._seen_at) * self._speed
+        self._ahead, self._seen_at = max(0.0, self._ahead + seconds - elapsed), captured
+        if self._speed and self._ahead > _TOO_FAST and not self._warned_fast:
+            self._warned_fast = True
+            _log.warning(
+                "sound comes faster than in real time: dates are those of reading, and windows may "
+                "be skipped; for sound that was stored give --speed 0"
+            )
+
+    def _captured(self, position: float) -> float:
+        """When a stream second was captured; near the last block that is exact."""
+        known, captured, _ = self._anchor
+        return captured - (known - position) / (self._speed or 1.0)
+
+    def lag(self, position: float) -> float:
+        """Seconds since a stream second was captured."""
+        return time.monotonic() - self._captured(position)
+
+    def at(self, position: float) -> datetime:
+        """The date and time of a stream second."""
+        if self._began is None:
+            return _date(self._captured(position) + self._anchor[2])
+        return _date(self._began.timestamp() + position).astimezone(self._began.tzinfo)
+
+    def wants(self, end_time: float) -> bool:
+        """Whether to score the window that ends here: only the newest one once the lag is long."""
+        if not self._speed:
+            return True
+        lag = self.lag(end_time)
+        # Down to the newest window, but never below what blocks and filters cost anyway.
+        self._is_behind = lag > (
+            max(self._hop, self._max_lag / 2) if self._is_behind else self._max_lag
+        )
+        if not self._is_behind:
+            return True
+        self.n_skipped += 1
+        if time.monotonic() >= self._warned_at + STATUS_EVERY:
+            self._warned_at = time.monotonic()
+            _log.warning(
+                "slower than real time: %.1f s behind, windows are skipped (%d so far); a longer "
+                "--hop or a smaller network keeps up; sound that was stored may wait with "
+                "--speed 0",
+                lag,
+                self.n_skipped,
+            )
+        return False
+
+
+def _date(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC).astimezone()
+
+
+def _now() -> datetime:
+    return _date(time.time())
+
+
+def _capture(
+    source: LiveSource, patience: float
+) -> Generator[LiveBlock | LiveGap | BaseException | None, None, None]:
+    """Blocks taken in a thread of its own, so that they come while the last ones are scored.
+
+    Yields
+    ------
+    LiveBlock, LiveGap, BaseException or None
+        None whenever nothing came for ``patience`` seconds. An error of the source is the last
+        item. Closing the generator closes a device, if it wakes up within a second.
+    """
+    n_waiting = math.ceil(WAITING_SECONDS / BLOCK_TIME) if source.speed else _BLOCKS_IF_FAST
+    waiting: queue.Queue[LiveBlock | LiveGap | BaseException | None] = queue.Queue(n_waiting)
+    stopped = threading.Event()
+
+    def work() -> None:
+        last: BaseException | None = None
+        try:
+            with closing(source.blocks()) as blocks:  # type: ignore[type-var]
+                for item in blocks:
+                    if not hand_over(waiting, item, stopped):
+                        return
+        except BaseException as error:  # raised by the thread that takes the blocks
+            last = error
+        hand_over(waiting, last, stopped)
+
+    # A daemon: nothing can wake a thread that waits for standard input.
+    thread = threading.Thread(target=work, name="capture", daemon=True)
+    thread.start()
+    try:
+        while True:
+            try:
+                item = waiting.get(timeout=patience)
+            except queue.Empty:
+                yield None
+                continue
+            if item is None:
+                return
+            yield item
+            if isinstance(item, BaseException):
+                return
+    finally:
+        stopped.set()
+        thread.join(1.0)
+
+
+KEPT = 10_000
+"""Windows whose times are kept for medians: more than an hour at a hop of half a second."""
+
+
+@dataclass
+class LiveCounts:
+    """Counts of a live run.
+
+    Attributes
+    ----------
+    hop, speed : float
+        Seconds from window to window; speed of the source.
+    seconds : float
+        Of sound, gaps not counted.
+    busy_seconds : float
+        Time taken for it: resampling, features, scores, events.
+    n_windows, n_skipped, n_events : int
+        Windows scored; windows left out because it was slower than real time; events begun.
+    n_gaps, gap_seconds : int, float
+        Gaps without sound between blocks, and how long they were as far as known.
+    latencies, processing : deque of float
+        Of the last windows: seconds from the capture of a window's last sample to its scores,
+        and seconds of work a window.
+    worst_latency : float
+        Of all windows.
+    """
+
+    hop: float
+    speed: float = 1.0
+    seconds: float = 0.0
+    busy_seconds: float = 0.0
+    n_windows: int = 0
+    n_skipped: int = 0
+    n_events: int = 0
+    n_gaps: int = 0
+    gap_seconds: float = 0.0
+    worst_latency: float = 0.0
+    latencies: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT))
+    processing: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT))
+
+    def scored(self, latencies: list[float], busy: float) -> None:
+        """Count windows that were scored together in ``busy`` seconds."""
+        self.busy_seconds += busy
+        self.n_windows += len(latencies)
+        self.latencies.extend(latencies)
+        self.processing.extend(busy / len(latencies) for _ in latencies)
+        self.worst_latency = max([self.worst_latency, *latencies])
+
+    @property
+    def real_time_factor(self) -> float:
+        """Time taken for a second of sound; above 1 it cannot keep up."""
+        return self.busy_seconds / self.seconds if self.seconds else 0.0
+
+    def summary(self) -> str:
+        """All of it in a few lines, for a terminal."""
+        lines = [
+            f"heard {self.seconds:.1f} s: {count_text(self.n_windows, 'window')} scored, "
+            f"{self.n_skipped} skipped, {count_text(self.n_events, 'event')}"
+        ]
+        if self.n_windows and self.speed:
+            middle, high = 1000 * np.quantile(self.latencies, [0.5, 0.95])
+            lines.append(
+                f"latency from capture to score: median {middle:.0f} ms, 95 % {high:.0f} ms, "
+                f"longest {1000 * self.worst_latency:.0f} ms"
+            )
+        if self.n_windows:
+            work = float(np.median(self.processing))
+            lines.append(
+                f"work: {1000 * work:.1f} ms a window, {100 * work / self.hop:.1f} % of the hop of "
+                f"{self.hop:g} s; real-time factor {self.real_time_factor:.3g}"
+            )
+        if self.n_gaps:
+            lines.append(f"{self.n_gaps} gaps, {self.gap_seconds:.1f} s without sound")
+        return "\n".join(lines)
 
 
 def listen(
@@ -220,8 +450,7 @@ class Listening:
         self._scorer = LiveScorer(model, source.sample_rate, options, device=device)
         self._tracker = LiveTracker(self._scorer.frames, options)
         hop = self._scorer.frames.grid.hop
-        self._clock = StreamClock(source.speed, began)
-        self._pace = Pace(self._clock, source.speed, hop, max_lag)
+        self._clock = StreamClock(source.speed, hop, max_lag, began)
         self.meter = LiveCounts(hop, source.speed)
         self.saver: ClipSaver | None = None
         if save_clips is not None:
@@ -246,28 +475,24 @@ class Listening:
 
     def _run(self) -> Generator[LiveEvent, None, None]:
         self._scorer.warm_up()
-        capture = Capture(self._source)
-        capture.start()
         status_at = time.monotonic() + STATUS_EVERY
-        try:
-            while True:
-                item = capture.get(STALLED_AFTER)
-                if isinstance(item, Ended):
-                    yield from self._end(ENDED)
-                    if item.error is not None:
-                        raise item.error
-                    return
+        error: BaseException | None = None
+        with closing(_capture(self._source, STALLED_AFTER)) as items:
+            for item in items:
                 if isinstance(item, LiveBlock):
                     yield from self._take(item)
                 elif isinstance(item, LiveGap):
                     yield from self._miss(item)
-                elif self._source.speed:
-                    yield from self._stall()
+                elif item is not None:
+                    error = item
+                elif self._source.speed and not self._in_gap:
+                    yield from self._miss(LiveGap(0.0, f"nothing came for {STALLED_AFTER:g} s"))
                 if time.monotonic() >= status_at:
                     status_at = time.monotonic() + STATUS_EVERY
                     _log.info("%s", self.meter.summary())
-        finally:
-            capture.stop()
+            yield from self._end(ENDED)
+            if error is not None:
+                raise error
 
     def _take(self, block: LiveBlock) -> Iterator[LiveEvent]:
         if not len(block.samples):
@@ -280,14 +505,13 @@ class Listening:
             return
         self._in_gap, self._last_captured = False, block.captured
         start = self._scorer.position
-        self._clock.anchor(start + seconds, block.captured)
-        self._pace.watch(seconds, block.captured)
+        self._clock.anchor(start + seconds, seconds, block.captured)
         if self.saver is not None:
             self.saver.add(start, block.samples)
         self._watch_for_silence(start, start + seconds, block.samples)
         self.meter.seconds += seconds
         began = time.perf_counter()
-        windows = self._scorer.push(block.samples, self._pace.wants)
+        windows = self._scorer.push(block.samples, self._clock.wants)
         yield from self._dated(self._track(windows, began))
 
     def _bridge(self, resumed: float) -> None:
@@ -311,23 +535,16 @@ class Listening:
             if self._last_captured is not None and self._source.speed:
                 self._last_captured += gap.seconds / self._source.speed
 
-    def _stall(self) -> Iterator[LiveEvent]:
-        if not self._in_gap:
-            yield from self._miss(LiveGap(0.0, f"nothing came for {STALLED_AFTER:g} s"))
-
     def _end(self, reason: str) -> Iterator[LiveEvent]:
         began = time.perf_counter()
-        windows = self._scorer.finish(self._pace.wants)
-        events = self._track(windows, began)
+        events = self._track(self._scorer.finish(self._clock.wants), began)
         yield from self._dated([*events, *self._tracker.finish(reason, self._scorer.position)])
 
     def _track(self, windows: list[WindowScores], began: float) -> list[LiveEvent]:
         latencies = [self._clock.lag(window.end_time) for window in windows]
         events = [event for window in windows for event in self._tracker.push(window)]
-        busy = time.perf_counter() - began
-        self.meter.busy_seconds += busy
-        self.meter.n_skipped = self._pace.n_skipped
-        self.meter.scored(latencies, busy)
+        self.meter.n_skipped = self._clock.n_skipped
+        self.meter.scored(latencies, time.perf_counter() - began)
         if self._on_scores is not None:
             for window in windows:
                 self._on_scores(window, self._clock.at(window.end_time))
@@ -341,13 +558,12 @@ class Listening:
                 start_at = self._clock.at(event.start_time)
                 self._start_of[event.id] = event.start_time, start_at
             elif event.id in self._start_of:
-                known_time, known_at = self._start_of.pop(event.id)
-                later = self._clock.at(event.start_time) - self._clock.at(known_time)
-                start_at = known_at + later
+                known_time, start_at = self._start_of.pop(event.id)
+                start_at += self._clock.at(event.start_time) - self._clock.at(known_time)
             else:
                 continue  # stopped before its start was reported
             end_at = None if event.end_time is None else self._clock.at(event.end_time)
-            dated = replace(event, emitted_at=self._clock.now(), start_at=start_at, end_at=end_at)
+            dated = replace(event, emitted_at=_now(), start_at=start_at, end_at=end_at)
             yield dated if self.saver is None else self.saver.note(dated)
 
     def _watch_for_silence(self, start: float, end: float, samples: NDArray[np.float32]) -> None:

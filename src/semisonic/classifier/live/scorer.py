@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -205,10 +206,8 @@ class LiveScorer:
 
     def finish(self, wanted: WindowFilter | None = None) -> list[WindowScores]:
         """Score what is left, as at the end of a file; what comes next is a new segment."""
-        rest = self._cutter.push(self._resampler.finish())
-        waves = self._wanted(rest, wanted)
-        waves += self._wanted(self._cutter.finish(), wanted)
-        windows = self._score(waves)
+        rest = chain(self._cutter.push(self._resampler.finish()), self._cutter.finish())
+        windows = self._score(self._wanted(rest, wanted))
         self._began, self._n_in = self.position, 0
         return windows
 
@@ -287,7 +286,7 @@ class LiveTracker:
         if window.is_silent:
             scores = np.zeros_like(scores)
         self._average.add(start, window.end_time - self._origin, scores)
-        return self._follow(self._average.take(self._average.frame_of(start)), QUIET)
+        return self._follow(self._average.take(self._average.frame_of(start)))
 
     def finish(self, reason: str = ENDED, end_time: float | None = None) -> list[LiveEvent]:
         """End all events, as the stream does or at a gap; what comes next is a new segment.
@@ -301,7 +300,7 @@ class LiveTracker:
         """
         if end_time is not None and self._origin is not None:
             self._end = max(self._end, end_time)
-        events = self._follow(self._average.take(), QUIET)
+        events = self._follow(self._average.take())
         events += self._ended(self._tracker.finish(), reason)
         self._begin()
         return events
@@ -312,12 +311,12 @@ class LiveTracker:
         self._origin = None
         self._end = 0.0
 
-    def _follow(self, scores: NDArray[np.float64], reason: str) -> list[LiveEvent]:
+    def _follow(self, scores: NDArray[np.float64]) -> list[LiveEvent]:
         over = self._tracker.push(unpacked(packed(scores)))  # as ``detect`` stores them
-        events = self._ended(over, reason)
+        events = self._ended(over, QUIET)
         for event in self._tracker.open():
             if event.column not in self._open and not event.is_short:
-                events.append(self._started(event))
+                events.append(self._live(START, event))
         return events
 
     def _ended(self, over: list[TrackedEvent], reason: str) -> list[LiveEvent]:
@@ -326,22 +325,18 @@ class LiveTracker:
             if event.column not in self._open:
                 if event.is_short:
                     continue
-                events.append(self._started(event))
-            number = self._open.pop(event.column)
-            why = TOO_SHORT if event.is_short else reason
-            events.append(self._live(END, number, event, why))
+                events.append(self._live(START, event))
+            events.append(self._live(END, event, TOO_SHORT if event.is_short else reason))
         return events
 
-    def _started(self, event: TrackedEvent) -> LiveEvent:
-        self._n_events += 1
-        self._open[event.column] = self._n_events
-        return self._live(START, self._n_events, event)
-
-    def _live(self, kind: str, number: int, event: TrackedEvent, reason: str = "") -> LiveEvent:
+    def _live(self, kind: str, event: TrackedEvent, reason: str = "") -> LiveEvent:
         origin, frame = self._origin or 0.0, self._rules.frame
+        if kind == START:
+            self._n_events += 1
+            self._open[event.column] = self._n_events
         return LiveEvent(
             kind,
-            number,
+            self._open[event.column] if kind == START else self._open.pop(event.column),
             self._label[event.column],
             origin + event.first * frame,
             event.score,
