@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -64,6 +64,20 @@ def own_parts_forgotten() -> Iterator[None]:
 def no_handler_of_a_command() -> None:
     """What an earlier command shows on the terminal, which is closed by now, shows nothing."""
     logging.getLogger("semisonic").handlers.clear()
+
+
+@pytest.fixture
+def tells(capsys) -> Callable[..., pytest.CaptureResult[str]]:
+    """Call a command (``calls.cli``) that is to end with this status; what it wrote."""
+    from calls import cli
+
+    def call(status: int, *words: object) -> pytest.CaptureResult[str]:
+        found = cli(*words)
+        said = capsys.readouterr()
+        assert found == status, said.err
+        return said
+
+    return call
 
 
 @pytest.fixture(scope="session")

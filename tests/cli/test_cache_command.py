@@ -53,12 +53,11 @@ def sounds(tmp_path) -> Path:
     return tmp_path / "sounds"
 
 
-def test_two_runs_share_one_start_and_leave_nothing_else(own_cache, sounds, tmp_path, capsys):
+def test_two_runs_share_one_start_and_leave_nothing_else(own_cache, sounds, tmp_path, tells):
     times = []
     for run in ("a", "b"):
         call = ["train", str(sounds), "-o", str(tmp_path / run), "--sample-rate", str(RATE)]
-        assert cli(call, NETWORK, "--workers 1") == 0
-        said = capsys.readouterr().err
+        said = tells(0, call, NETWORK, "--workers 1").err
         assert f"in {tmp_path / run / 'cache'}, may be deleted" in said
         assert not list((tmp_path / run).rglob("*synthetic*"))
         (encoder,) = (own_cache / "synthetic").glob("encoder-*.zip")
@@ -68,17 +67,14 @@ def test_two_runs_share_one_start_and_leave_nothing_else(own_cache, sounds, tmp_
     assert times[0] == times[1]
 
 
-def test_the_cache_is_listed_with_sizes_and_cleared(own_cache, capsys):
-    assert cli("cache") == 0
-    assert "empty" in capsys.readouterr().out
+def test_the_cache_is_listed_with_sizes_and_cleared(own_cache, tells):
+    assert "empty" in tells(0, "cache").out
     (cache_part("synthetic") / "encoder-1.zip").write_bytes(bytes(1_200_000))
-    assert cli("cache") == 0
-    said = capsys.readouterr().out
+    said = tells(0, "cache").out
     assert "synthetic/encoder-1.zip" in said
     assert "1.2 MB" in said
     assert str(own_cache) in said
-    assert cli("cache clear") == 0
-    assert "1.2 MB deleted" in capsys.readouterr().out
+    assert "1.2 MB deleted" in tells(0, "cache clear").out
     assert not list(own_cache.glob("*/*"))
 
 

@@ -22,18 +22,17 @@ def material(tmp_path_factory) -> tuple[Path, Path]:
     return root / "run", root / "sounds"
 
 
-def test_it_writes_a_model_and_ends_well(material, tmp_path, capsys) -> None:
+def test_it_writes_a_model_and_ends_well(material, tmp_path, tells) -> None:
     run, sounds = material
     extra = _others(sounds, tmp_path)
     output = tmp_path / "out"
     arguments = ["calibrate", str(run), str(extra), "-o", str(output), "--device", "cpu", "-q"]
-    assert cli(arguments, "--method temperature") == 3  # one file is no sound
-    said = capsys.readouterr().out
+    # one file is no sound
+    said = tells(3, arguments, "--method temperature").out
     assert "calibrated by 24 clips of 24 recordings: temperature" in said
     assert "1 clip could not be read" in said
     assert (output / "thresholds.csv").is_file()
-    assert cli("info", output / "model.zip", "-q") == 0
-    said = capsys.readouterr().out
+    said = tells(0, "info", output / "model.zip", "-q").out
     assert "temperature" in said
     assert "calibrated on" in said
     noise = [str(sounds / "pool"), "--unknown", "--threshold", "auto", "-q"]
@@ -54,8 +53,7 @@ def _others(sounds: Path, folder: Path) -> Path:
     return table
 
 
-def test_clips_that_were_trained_on_give_status_2(material, tmp_path, capsys) -> None:
+def test_clips_that_were_trained_on_give_status_2(material, tmp_path, tells) -> None:
     run, sounds = material
     table = str(sounds / "labels.csv")
-    assert cli("calibrate", run, table, "-o", tmp_path / "a", "-q") == 2
-    assert "cannot calibrate" in capsys.readouterr().err
+    assert "cannot calibrate" in tells(2, "calibrate", run, table, "-o", tmp_path / "a", "-q").err

@@ -71,9 +71,8 @@ def a_verb_that_does_what_is_asked(monkeypatch) -> Iterator[None]:
         ("ctrl-c", 130, "\nInterrupted. The same command goes on where it stopped.\n"),
     ],
 )
-def test_how_a_call_ends(do, status, message, capsys) -> None:
-    assert cli("ask --do", do) == status
-    error = capsys.readouterr().err
+def test_how_a_call_ends(do, status, message, tells) -> None:
+    error = tells(status, "ask --do", do).err
     assert message in error
     assert "Traceback" not in error
 
@@ -102,13 +101,10 @@ def test_quiet_leaves_the_answer(capsys) -> None:
         assert not progress._shown
 
 
-def test_how_to_speak_may_be_said_before_or_after_the_verb(capsys) -> None:
-    assert cli("--traceback ask --do data") == 2
-    assert "Traceback" in capsys.readouterr().err
-    assert cli("-q ask -v") == 2
-    assert "-q and -v contradict each other" in capsys.readouterr().err
-    assert cli("data -q info nowhere") == 2
-    assert "no such file or folder" in capsys.readouterr().err
+def test_how_to_speak_may_be_said_before_or_after_the_verb(tells) -> None:
+    assert "Traceback" in tells(2, "--traceback ask --do data").err
+    assert "-q and -v contradict each other" in tells(2, "-q ask -v").err
+    assert "no such file or folder" in tells(2, "data -q info nowhere").err
 
 
 @pytest.mark.parametrize(
@@ -122,9 +118,8 @@ def test_how_to_speak_may_be_said_before_or_after_the_verb(capsys) -> None:
         (["--nothing"], "No such option"),
     ],
 )
-def test_wrong_use_ends_with_2_and_a_suggestion(arguments, message, capsys) -> None:
-    assert cli(arguments) == Status.WRONG_USE
-    assert message in capsys.readouterr().err
+def test_wrong_use_ends_with_2_and_a_suggestion(arguments, message, tells) -> None:
+    assert message in tells(Status.WRONG_USE, arguments).err
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all names are Unicode")
@@ -144,17 +139,14 @@ def test_a_name_that_is_no_unicode_is_said_with_escapes(tmp_path) -> None:
     assert r"name        \udcff" in found.stdout
 
 
-def test_help_and_version(capsys) -> None:
+def test_help_and_version(tells) -> None:
     from semisonic import __version__
 
-    assert cli("--help") == 0
-    text = capsys.readouterr().out
+    text = tells(0, "--help").out
     assert all(f"  {verb} " in text for verb in VERBS)
-    assert cli("data --help") == 0
-    text = capsys.readouterr().out
+    text = tells(0, "data --help").out
     assert all(f"  {verb} " in text for verb in DATA_VERBS)
-    assert cli("--version") == 0
-    assert capsys.readouterr().out == f"semisonic {__version__}\n"
+    assert tells(0, "--version").out == f"semisonic {__version__}\n"
 
 
 @pytest.mark.parametrize("verb", [[], ["train"], ["predict"], ["run"], ["data", "check"], ["app"]])
@@ -168,11 +160,9 @@ def test_help_imports_no_library(verb) -> None:
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
-def test_help_shows_what_is_needed_first_and_help_all_the_rest(capsys) -> None:
-    assert cli("train --help") == 0
-    short = capsys.readouterr().out
-    assert cli("train --help-all") == 0
-    long = capsys.readouterr().out
+def test_help_shows_what_is_needed_first_and_help_all_the_rest(tells) -> None:
+    short = tells(0, "train --help").out
+    long = tells(0, "train --help-all").out
     assert 10 <= short.count("\n  -") <= 16
     assert long.count("\n  -") > 60
     assert "--n-mels" not in short
@@ -218,14 +208,10 @@ for arguments in (["run"], ["run", "dmo"], ["evaluate", "runs/x", "nofolder"], [
     assert "Do unlabelled recordings help" in done.stdout
 
 
-def test_help_and_version_are_verbs_too(capsys) -> None:
-    assert cli("version") == 0
-    assert capsys.readouterr().out.startswith("semisonic ")
-    assert cli("help") == 0
-    assert "Verbs" in capsys.readouterr().out
-    assert cli("help train") == 0
-    assert "semisonic train" in capsys.readouterr().out
-    assert cli("train labelled pool") == 2
+def test_help_and_version_are_verbs_too(tells) -> None:
+    assert tells(0, "version").out.startswith("semisonic ")
+    assert "Verbs" in tells(0, "help").out
+    assert "semisonic train" in tells(0, "help train").out
     assert "(pool); recordings without labels are given with --unlabelled" in (
-        capsys.readouterr().err
+        tells(2, "train labelled pool").err
     )

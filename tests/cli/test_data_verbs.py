@@ -36,87 +36,77 @@ def birds(tmp_path) -> Path:
     return folder
 
 
-def test_info_counts(birds, capsys) -> None:
-    assert cli("data info", birds) == 0
-    text = capsys.readouterr().out
+def test_info_counts(birds, tells) -> None:
+    text = tells(0, "data info", birds).out
     for word in ("6", "robin", "wren", "8000"):
         assert word in text
 
 
-def test_info_as_json(birds, capsys) -> None:
-    assert cli("data info", birds, "--json") == 0
-    found = json.loads(capsys.readouterr().out)
+def test_info_as_json(birds, tells) -> None:
+    found = json.loads(tells(0, "data info", birds, "--json").out)
     assert found["n_clips"] == 6
     assert set(found["classes"]) == {"robin", "wren"}
 
 
-def test_info_on_a_place_that_is_not_there(tmp_path, capsys) -> None:
-    assert cli("data info", tmp_path / "nowhere") == 2
-    assert "no such file or folder" in capsys.readouterr().err
+def test_info_on_a_place_that_is_not_there(tmp_path, tells) -> None:
+    assert "no such file or folder" in tells(2, "data info", tmp_path / "nowhere").err
 
 
-def test_info_on_an_empty_folder(tmp_path, capsys) -> None:
-    assert cli("data info", tmp_path) == 2
-    assert str(tmp_path) in capsys.readouterr().err
+def test_info_on_an_empty_folder(tmp_path, tells) -> None:
+    assert str(tmp_path) in tells(2, "data info", tmp_path).err
 
 
-def test_a_clean_set_passes_the_check(birds, capsys) -> None:
-    assert cli("data check", birds) == 0
-    assert "recordings in several folds: none" in capsys.readouterr().out
+def test_a_clean_set_passes_the_check(birds, tells) -> None:
+    assert "recordings in several folds: none" in tells(0, "data check", birds).out
 
 
-def test_check_finds_a_copy_with_another_label(birds, capsys) -> None:
+def test_check_finds_a_copy_with_another_label(birds, tells) -> None:
     shutil.copy(birds / "robin" / "a.wav", birds / "wren" / "z.wav")
-    assert cli("data check", birds) == 3
-    text = capsys.readouterr().out
+    text = tells(3, "data check", birds).out
     assert "robin/a.wav and wren/z.wav" in text
     assert "DIFFERENT LABELS" in text
     assert cli("data check", birds, "--no-audio") == 0
 
 
-def test_check_finds_a_clip_in_the_pool(birds, tmp_path, capsys) -> None:
+def test_check_finds_a_clip_in_the_pool(birds, tmp_path, capsys, tells) -> None:
     pool = tmp_path / "pool"
     noise(pool / "new.wav", 9)
     arguments = ["data", "check", str(birds), "--unlabelled", str(pool), "--json"]
     assert cli(arguments) == 0
     capsys.readouterr()
     shutil.copy(birds / "wren" / "f.wav", pool / "old.wav")
-    assert cli(arguments) == 3
-    found = json.loads(capsys.readouterr().out)
+    found = json.loads(tells(3, arguments).out)
     (pair,) = found["duplicates"]
     assert (pair["kind"], pair["first"], pair["second"]) == ("identical", "wren/f.wav", "old.wav")
     assert pair["same_labels"], "a clip without a label contradicts nothing"
     assert not found["ok"]
 
 
-def test_check_names_the_recordings_of_esc50_that_stand_in_two_folds(shared_data, capsys) -> None:
+def test_check_names_the_recordings_of_esc50_that_stand_in_two_folds(shared_data, tells) -> None:
     table = shared_data / "esc50-meta" / "esc50.csv"
-    assert cli("data check", table, "--json") == 3
-    answer = capsys.readouterr()
+    answer = tells(3, "data check", table, "--json")
     assert json.loads(answer.out)["straddling"] == ["131943", "134049", "209698", "234879"]
     assert "the table alone was read" in answer.err
 
 
-def test_synth_makes_a_set_that_info_reads(tmp_path, capsys) -> None:
+def test_synth_makes_a_set_that_info_reads(tmp_path, capsys, tells) -> None:
     folder = tmp_path / "sounds"
     arguments = ["data", "synth", str(folder), "--n-classes", "3", "--clips-per-class", "5"]
     arguments += ["--clips-per-recording", "1", "--n-pool", "4", "--seed", "3"]
-    assert cli(arguments) == 0
-    assert "15 clips of 3 classes" in capsys.readouterr().out
+    assert "15 clips of 3 classes" in tells(0, arguments).out
     before = {file: file.stat().st_mtime_ns for file in folder.rglob("*") if file.is_file()}
     assert cli(arguments) == 0
     assert before == {f: f.stat().st_mtime_ns for f in folder.rglob("*") if f.is_file()}
     capsys.readouterr()
-    assert cli("data info", folder / "labels.csv", "--json") == 0
-    found = json.loads(capsys.readouterr().out)
+    found = json.loads(tells(0, "data info", folder / "labels.csv", "--json").out)
     assert found["n_clips"] == 15
     assert cli("data info", folder / "pool", "--json") == 0
 
 
-def test_options_of_reading_reach_the_reader(birds, capsys) -> None:
-    assert cli("data info", birds, "--json --group", [r"^(\w+)/"]) == 0
-    assert json.loads(capsys.readouterr().out)["n_recordings"] == 2
-    assert cli("data info", birds, "--labels none --json") == 0
-    assert json.loads(capsys.readouterr().out)["classes"] == []
-    assert cli("data info", birds, "--labels fodlers") == 2
-    assert "did you mean 'folders'?" in capsys.readouterr().err
+def test_options_of_reading_reach_the_reader(birds, tells) -> None:
+    assert (
+        json.loads(tells(0, "data info", birds, "--json --group", [r"^(\w+)/"]).out)["n_recordings"]
+        == 2
+    )
+    assert json.loads(tells(0, "data info", birds, "--labels none --json").out)["classes"] == []
+    assert "did you mean 'folders'?" in tells(2, "data info", birds, "--labels fodlers").err

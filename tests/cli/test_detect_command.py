@@ -87,10 +87,9 @@ def nights(place) -> Path:
     return folder
 
 
-def test_events_keep_the_date_the_hour_and_the_site(place, nights, tmp_path, capsys) -> None:
+def test_events_keep_the_date_the_hour_and_the_site(place, nights, tmp_path, tells) -> None:
     args = ["detect", str(place / "model.zip"), str(nights), "--threshold", "0.2", "-q"]
-    assert cli(args, "-o", tmp_path / "run") == 0
-    said = capsys.readouterr().out
+    said = tells(0, args, "-o", tmp_path / "run").out
     assert "recorded: 2024-06-01 04:30 to 2024-06-02 04:30 at 2 sites" in said
     rows = list(csv.DictReader((tmp_path / "run" / "events.csv").open(encoding="utf-8")))
     assert {row["site"] for row in rows} == {"SITE1", "SITE2"}
@@ -106,14 +105,12 @@ def test_events_keep_the_date_the_hour_and_the_site(place, nights, tmp_path, cap
     page = (tmp_path / "run" / "detections.html").read_text(encoding="utf-8")
     assert "Hours of the day" in page
     days = re.findall(r"(SITE\d), (2024-06-0\d): \d+ events? in \d recording", page)
-    assert set(days) == {
-        ("SITE1", "2024-06-01"),
-        ("SITE1", "2024-06-02"),
-        ("SITE2", "2024-06-01"),
-    }
+    assert set(days) == {("SITE1", "2024-06-01"), ("SITE1", "2024-06-02"), ("SITE2", "2024-06-01")}
 
 
-def test_the_sound_of_each_event_is_cut_out_for_review(place, nights, tmp_path, capsys) -> None:
+def test_the_sound_of_each_event_is_cut_out_for_review(
+    place, nights, tmp_path, capsys, tells
+) -> None:
     clips = tmp_path / "clips"
     args = ["detect", str(place / "model.zip"), str(nights), "--save-clips", str(clips), "-q"]
     assert cli(args, "--threshold 0.2 -o", tmp_path / "run") == 0
@@ -133,12 +130,12 @@ def test_the_sound_of_each_event_is_cut_out_for_review(place, nights, tmp_path, 
     other.mkdir()
     (other / "mine.txt").write_text("mine")
     args[4] = str(other)
-    assert cli(args, "-o", tmp_path / "third") == 2
-    assert "is not the folder of clips of events" in capsys.readouterr().err
+    assert "is not the folder of clips of events" in tells(2, args, "-o", tmp_path / "third").err
     assert [file.name for file in other.iterdir()] == ["mine.txt"]
 
 
-def test_progress_is_in_minutes_of_audio(place, tmp_path, capsys) -> None:
+def test_progress_is_in_minutes_of_audio(place, tmp_path, tells) -> None:
     model, sounds = str(place / "model.zip"), str(place / "sounds")
-    assert cli("detect", model, sounds, "-o", tmp_path / "run") == 0
-    assert re.search(r"1/1 \[.*min of audio", capsys.readouterr().err)
+    assert re.search(
+        r"1/1 \[.*min of audio", tells(0, "detect", model, sounds, "-o", tmp_path / "run").err
+    )

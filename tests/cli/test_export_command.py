@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from calls import cli
 from sounds import untrained
 
 
@@ -16,10 +15,9 @@ def model(tmp_path_factory) -> Path:
     return untrained(tmp_path_factory.mktemp("model") / "model.zip", ["rain", "dog"])
 
 
-def test_it_writes_the_file_and_its_card_and_tells_its_size(model, tmp_path, capsys) -> None:
+def test_it_writes_the_file_and_its_card_and_tells_its_size(model, tmp_path, tells) -> None:
     file = tmp_path / "rain.onnx"
-    assert cli("export", model, "-o", file, "-q") == 0
-    said = capsys.readouterr().out
+    said = tells(0, "export", model, "-o", file, "-q").out
     assert file.is_file()
     assert (tmp_path / "rain.onnx.md").is_file()
     assert "compared: on 8 sounds" in said
@@ -28,11 +26,10 @@ def test_it_writes_the_file_and_its_card_and_tells_its_size(model, tmp_path, cap
 
 @pytest.mark.parametrize("hidden", ["onnx", "onnxscript", "onnxruntime"])
 def test_without_the_extra_it_says_how_to_get_it(
-    model, tmp_path, capsys, monkeypatch, hidden
+    model, tmp_path, tells, monkeypatch, hidden
 ) -> None:
     monkeypatch.setitem(sys.modules, hidden, None)
-    assert cli("export", model, "-o", tmp_path / "m.onnx", "-q") == 2
-    said = capsys.readouterr().err
+    said = tells(2, "export", model, "-o", tmp_path / "m.onnx", "-q").err
     assert f"ONNX files need '{hidden}'" in said
     assert "pip install 'semisonic[export]'" in said
     assert list(tmp_path.iterdir()) == []

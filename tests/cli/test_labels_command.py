@@ -47,15 +47,14 @@ def test_from_each_format_to_each_and_back(night) -> None:
         assert sorted(events.end_time.tolist()) == [3.5, 11.0]
 
 
-def test_windows_in_which_a_program_found_nothing_are_not_checked(night, capsys) -> None:
+def test_windows_in_which_a_program_found_nothing_are_not_checked(night, tells) -> None:
     for text in night.rglob("*.txt"):
         text.unlink()
     birdnet = night / "found.BirdNET.results.csv"
     head = "Start (s),End (s),Scientific name,Common name,Confidence,File"
     birdnet.write_text(f"{head}\n3.0,6.0,Strix aluco,Tawny Owl,0.81,s1/a.WAV\n")
     table = night.parent / "windows.csv"
-    assert cli("data labels", birdnet, "-o", table, "--windows 3") == 0
-    told = capsys.readouterr().err
+    told = tells(0, "data labels", birdnet, "-o", table, "--windows 3").err
     assert "3 windows without any: of the class 'background' with uncertain labels" in told
     assert "1 event with the score of a program" in told
     with table.open(newline="") as stream:
@@ -63,20 +62,18 @@ def test_windows_in_which_a_program_found_nothing_are_not_checked(night, capsys)
     assert kind == {"Tawny Owl": "positive", "background": "uncertain"}
 
 
-def test_labels_under_their_programs_own_name_get_the_way_out(night, capsys) -> None:
+def test_labels_under_their_programs_own_name_get_the_way_out(night, tells) -> None:
     folder = night.parent / "one"
     folder.mkdir()
     (night / "s2" / "a.wav").rename(folder / "night.wav")
     (folder / "Label Track.txt").write_text("1.25\t3.5\towl\n")
-    assert cli("data labels", folder, "-o", night / "out.csv") == 2
-    told = capsys.readouterr().err
+    told = tells(2, "data labels", folder, "-o", night / "out.csv").err
     assert "rename the labels to 'night.txt'" in told
 
 
-def test_windows_to_train_on(night, capsys) -> None:
+def test_windows_to_train_on(night, tells) -> None:
     table = night.parent / "windows.csv"
-    assert cli("data labels", night, "-o", table, "--windows 3") == 0
-    captured = capsys.readouterr()
+    captured = tells(0, "data labels", night, "-o", table, "--windows 3")
     assert "2 events, 2 labels, 2 recordings (audacity) -> 8 windows" in captured.out
     assert "5 windows without any: of the class 'background'" in captured.err
     clips = load_clips(table)
@@ -104,12 +101,11 @@ def test_windows_with_a_column_for_each_class(night) -> None:
     assert (frame[frame.file != "s1/a.WAV"][["fox", "owl"]] == 0).all().all()
 
 
-def test_rows_that_cannot_be_used_are_listed(night, capsys) -> None:
+def test_rows_that_cannot_be_used_are_listed(night, tells) -> None:
     (night / "s2/a.txt").write_text("1\t2\towl\n9\t8\towl\n")
     (night / "s2/lost.txt").write_text("1\t2\towl\n")
     table = night.parent / "labels.csv"
-    assert cli("data labels", night, "-o", table) == 3
-    captured = capsys.readouterr()
+    captured = tells(3, "data labels", night, "-o", table)
     assert "2 places could not be used" in captured.err
     assert "row 2: found start 9 s and end 8 s" in captured.err
     with (night.parent / "labels.csv.bad_rows.csv").open(newline="") as stream:
@@ -121,25 +117,26 @@ def test_rows_that_cannot_be_used_are_listed(night, capsys) -> None:
     assert not (night.parent / "labels.csv.bad_rows.csv").exists()
 
 
-def test_what_a_format_cannot_hold_is_said(night, capsys) -> None:
+def test_what_a_format_cannot_hold_is_said(night, tells) -> None:
     events = night / "events.csv"
     events.write_text(
         "file,start_time,end_time,label,score,presence\ns1/a.WAV,0,1,owl,0.9,\n"
         "s1/a.WAV,1,2,owl,,negative\n"
     )
     output = night.parent / "tracks"
-    assert cli("data labels", events, "-o", output, "--format audacity") == 3
-    captured = capsys.readouterr()
+    captured = tells(3, "data labels", events, "-o", output, "--format audacity")
     assert "audacity does not hold: 1 scores" in captured.err
     assert "it is negative, which Audacity label tracks cannot say" in captured.err
     assert (output / "s1/a.txt").read_text() == "0.0\t1.0\towl\n"
 
 
-def test_times_beyond_a_recording_are_found(night, capsys) -> None:
+def test_times_beyond_a_recording_are_found(night, tells) -> None:
     (night / "s2/a.txt").write_text("75\t76\towl\n")
     table = night.parent / "w.csv"
-    assert cli("data labels", night, "-o", table, "--windows 3") == 3
-    assert "'owl' begins at 75 s, and the recording ends at 12 s" in capsys.readouterr().err
+    assert (
+        "'owl' begins at 75 s, and the recording ends at 12 s"
+        in tells(3, "data labels", night, "-o", table, "--windows 3").err
+    )
 
 
 @pytest.mark.parametrize(
@@ -151,20 +148,19 @@ def test_times_beyond_a_recording_are_found(night, capsys) -> None:
         (["--windows", "0"], "at least 0.01"),
     ],
 )
-def test_wrong_use(night, capsys, arguments, message) -> None:
-    assert cli("data labels", night, "-o", night.parent / "x", arguments) == 2
-    assert message in capsys.readouterr().err
+def test_wrong_use(night, tells, arguments, message) -> None:
+    assert message in tells(2, "data labels", night, "-o", night.parent / "x", arguments).err
 
 
-def test_labels_are_not_written_over_themselves(night, capsys) -> None:
-    assert cli("data labels", night, "-o", night, "--format raven") == 2
-    assert "found the labels themselves" in capsys.readouterr().err
-    assert cli("data labels", night) == 2
-    assert "output is missing" in capsys.readouterr().err
+def test_labels_are_not_written_over_themselves(night, tells) -> None:
+    assert (
+        "found the labels themselves"
+        in tells(2, "data labels", night, "-o", night, "--format raven").err
+    )
+    assert "output is missing" in tells(2, "data labels", night).err
     lonely = night.parent / "lonely.csv"
     lonely.write_text("file,start_time,end_time,label\nelsewhere.wav,0,1,x\n")
     tracks = night.parent / "tracks"
     assert cli("data labels", lonely, "-o", tracks, "--format audacity") == 0
     assert (tracks / "elsewhere.txt").exists()
-    assert cli("data labels", lonely, "-o x.csv --windows 3") == 2
-    assert "--recordings" in capsys.readouterr().err
+    assert "--recordings" in tells(2, "data labels", lonely, "-o x.csv --windows 3").err

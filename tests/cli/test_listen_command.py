@@ -52,10 +52,9 @@ def lines(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_a_file_gives_lines_of_json_and_a_summary(model, file, capsys) -> None:
+def test_a_file_gives_lines_of_json_and_a_summary(model, file, tells) -> None:
     began = ["--began", "2026-05-01T04:30:00+02:00"]
-    assert cli("listen", model, "--input", file, "--speed 0", began, EVERYTHING) == 0
-    said = capsys.readouterr()
+    said = tells(0, "listen", model, "--input", file, "--speed 0", began, EVERYTHING)
     start, end = lines(said.out)
     assert (start["event"], start["label"], start["id"]) == ("start", "hum", 1)
     assert (end["event"], end["start_time"], end["end_time"]) == ("end", 0.0, 2.0)
@@ -65,10 +64,9 @@ def test_a_file_gives_lines_of_json_and_a_summary(model, file, capsys) -> None:
     assert "real-time factor" in said.err
 
 
-def test_scores_of_windows_are_those_of_predict(model, file, tmp_path, capsys) -> None:
+def test_scores_of_windows_are_those_of_predict(model, file, tmp_path, tells) -> None:
     arguments = ["listen", model, "--input", file, "--speed", "0", "--scores", "-q", *EVERYTHING]
-    assert cli(arguments) == 0
-    said = capsys.readouterr()
+    said = tells(0, arguments)
     assert not said.err
     rows = [line for line in lines(said.out) if line["event"] == "scores"]
     table = tmp_path / "windows.csv"
@@ -137,10 +135,9 @@ def test_a_signal_ends_it_in_order(model, noise, number, status) -> None:
     assert process.returncode == status
 
 
-def test_a_command_that_fails_gives_status_3(model, file, capsys) -> None:
+def test_a_command_that_fails_gives_status_3(model, file, tells) -> None:
     arguments = ["listen", model, "--input", file, "--speed", "0", *EVERYTHING]
-    assert cli(arguments, "--on-event false") == 3
-    assert "on-event: 2 calls, 2 failed, 0 left out" in capsys.readouterr().err
+    assert "on-event: 2 calls, 2 failed, 0 left out" in tells(3, arguments, "--on-event false").err
     assert cli(arguments, "--on-event true") == 0
 
 
@@ -160,18 +157,15 @@ def test_a_command_that_fails_gives_status_3(model, file, capsys) -> None:
         (["--hop", "0"], "at least 0.001 s"),
     ],
 )
-def test_wrong_use_gives_status_2(model, file, tmp_path, capsys, arguments, text) -> None:
+def test_wrong_use_gives_status_2(model, file, tmp_path, tells, arguments, text) -> None:
     bad = tmp_path / "bad.wav"
     bad.write_text("no sound")
     filled = [one.format(file=file, bad=bad) for one in arguments]
-    assert cli("listen", model, filled) == 2
-    assert text in capsys.readouterr().err
+    assert text in tells(2, "listen", model, filled).err
 
 
-def test_without_a_model_or_a_microphone(capsys, monkeypatch, model) -> None:
-    assert cli("listen") == 2
-    assert "MODEL is missing" in capsys.readouterr().err
+def test_without_a_model_or_a_microphone(tells, monkeypatch, model) -> None:
+    assert "MODEL is missing" in tells(2, "listen").err
     monkeypatch.setitem(sys.modules, "sounddevice", None)  # as when it is not installed
     for arguments in (["listen", "--list-devices"], ["listen", model]):
-        assert cli(arguments) == 2
-        assert "pip install 'semisonic[mic]'" in capsys.readouterr().err
+        assert "pip install 'semisonic[mic]'" in tells(2, arguments).err

@@ -30,45 +30,42 @@ def quick(birds: Path, output: Path) -> list[str]:
     return ["data", "mix", str(birds), "-o", str(output), "--sample-rate", "8000", "-q"]
 
 
-def test_windows_are_made_and_can_be_read(birds, tmp_path, capsys) -> None:
+def test_windows_are_made_and_can_be_read(birds, tmp_path, tells) -> None:
     output = tmp_path / "windows"
-    assert cli(quick(birds, output), "--snr-db 5,20 --copies 3") == 0
-    answer = capsys.readouterr()
+    answer = tells(0, quick(birds, output), "--snr-db 5,20 --copies 3")
     assert "12 windows of 2 s with sounds of 4 clips, and 6 of background" in answer.out
     clips = load_clips(output)
     assert clips.classes == ("background", "robin", "wren")
     assert len(clips) == 18
 
 
-def test_synthetic_backgrounds_are_said(birds, tmp_path, capsys) -> None:
-    assert cli(quick(birds, tmp_path / "windows")[:-1]) == 0
-    assert "the background is synthetic" in capsys.readouterr().err
+def test_synthetic_backgrounds_are_said(birds, tmp_path, tells) -> None:
+    assert "the background is synthetic" in tells(0, quick(birds, tmp_path / "windows")[:-1]).err
 
 
-def test_bad_files_are_listed(birds, tmp_path, capsys) -> None:
+def test_bad_files_are_listed(birds, tmp_path, tells) -> None:
     (birds / "wren" / "letter.wav").write_text("dear wren")
     quiet = tmp_path / "quiet"
     quiet.mkdir()
     soundfile.write(quiet / "a.wav", 0.01 * np.random.default_rng(1).normal(size=80000), RATE)
     (quiet / "b.wav").write_text("no sound")
     output = tmp_path / "windows"
-    assert cli(quick(birds, output), "--background", quiet) == 3
-    answer = capsys.readouterr()
+    answer = tells(3, quick(birds, output), "--background", quiet)
     assert "2 files could not be used" in answer.err
     assert "wren/letter.wav" in answer.err
     assert "8 windows" in answer.out
     assert "letter.wav" in (output / "bad_files.csv").read_text()
 
 
-def test_wrong_use(birds, tmp_path, capsys) -> None:
-    assert cli(quick(birds, birds / "windows")) == 2
-    assert "would be read as such" in capsys.readouterr().err
-    assert cli(quick(birds, tmp_path / "w"), "--snr-db 20,5") == 2
-    assert "found 20,5, expected the lowest and the highest" in capsys.readouterr().err
+def test_wrong_use(birds, tmp_path, tells) -> None:
+    assert "would be read as such" in tells(2, quick(birds, birds / "windows")).err
+    assert (
+        "found 20,5, expected the lowest and the highest"
+        in tells(2, quick(birds, tmp_path / "w"), "--snr-db 20,5").err
+    )
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear diary")
-    assert cli(quick(birds, tmp_path / "mine")) == 2
-    assert "choose a new or an empty folder" in capsys.readouterr().err
+    assert "choose a new or an empty folder" in tells(2, quick(birds, tmp_path / "mine")).err
 
 
 def test_copies_are_in_one_fold(birds, tmp_path) -> None:

@@ -71,30 +71,27 @@ TARGETS = {
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
 @pytest.mark.parametrize("command", [*FILES.values(), *FOLDERS.values()], ids=[*FILES, *FOLDERS])
-def test_nothing_else_is_written_over(command, target, place, capsys) -> None:
+def test_nothing_else_is_written_over(command, target, place, tells) -> None:
     before = tree(place)
-    assert cli(command, "-o", target, "-q") == 2
-    said = capsys.readouterr().err
+    said = tells(2, command, "-o", target, "-q").err
     assert target in said
     assert "output" in said
     assert tree(place) == before
 
 
 @pytest.mark.parametrize("command", FILES.values(), ids=FILES)
-def test_a_folder_is_no_file(command, place, capsys) -> None:
+def test_a_folder_is_no_file(command, place, tells) -> None:
     before = tree(place)
-    assert cli(command, "-o foreign -q") == 2
-    assert "'foreign'" in capsys.readouterr().err
+    assert "'foreign'" in tells(2, command, "-o foreign -q").err
     assert tree(place) == before
 
 
 @pytest.mark.parametrize(
     "command", [command for name, command in FOLDERS.items() if name != "data labels"]
 )
-def test_a_folder_of_something_else_is_left_alone(command, place, capsys) -> None:
+def test_a_folder_of_something_else_is_left_alone(command, place, tells) -> None:
     before = tree(place)
-    assert cli(command, "-o foreign -q") == 2
-    assert "holds 'thesis.txt'" in capsys.readouterr().err
+    assert "holds 'thesis.txt'" in tells(2, command, "-o foreign -q").err
     assert tree(place) == before
 
 
@@ -118,15 +115,14 @@ def test_the_synthetic_set_takes_no_other_place(place) -> None:
         (FILES["predict"], "labels.csv/x.csv"),
     ],
 )
-def test_a_kind_of_file_that_is_not_written_is_refused(command, name, place, capsys) -> None:
+def test_a_kind_of_file_that_is_not_written_is_refused(command, name, place, tells) -> None:
     before = tree(place)
-    assert cli(command, "-o", name, "-q") == 2
-    assert f"found '{name}'" in capsys.readouterr().err
+    assert f"found '{name}'" in tells(2, command, "-o", name, "-q").err
     assert tree(place) == before
 
 
 @pytest.mark.parametrize("command", [FILES["predict"], FILES["data labels"], FILES["suggest"]])
-def test_a_verb_writes_over_its_own_file_until_somebody_changes_it(command, place, capsys) -> None:
+def test_a_verb_writes_over_its_own_file_until_somebody_changes_it(command, place, tells) -> None:
     arguments = [*command.split(), "-o", "x.csv", "-q"]
     if "labels" in command:
         arguments += ["--recordings", "sounds"]
@@ -140,19 +136,17 @@ def test_a_verb_writes_over_its_own_file_until_somebody_changes_it(command, plac
     assert table.read_bytes() == first
     changed = first + b"corrected,by,hand\n"
     table.write_bytes(changed)
-    assert cli(arguments) == 2
-    assert "changed since" in capsys.readouterr().err
+    assert "changed since" in tells(2, arguments).err
     assert table.read_bytes() == changed
     assert cli("embed encoder.zip sounds", "-o x.csv -q") == 2
 
 
-def test_an_export_that_finds_a_full_disk_names_its_file(place, monkeypatch, capsys) -> None:
+def test_an_export_that_finds_a_full_disk_names_its_file(place, monkeypatch, tells) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(makers, "_save_program", full)
-    assert cli("export model.zip --to torch -o out.pt2 -q") == 2
-    said = capsys.readouterr().err
+    said = tells(2, "export model.zip --to torch -o out.pt2 -q").err
     assert "out.pt2: No space left on device. Make room on the disk" in said
     assert not (place / "out.pt2").exists()
 
@@ -171,15 +165,14 @@ def interrupted_after(n: int, scored: list[int]) -> Callable[..., Iterator[predi
 
 
 @pytest.mark.parametrize("windows", [[], ["--windows", "--hop", "0.1"]])
-def test_predict_goes_on_where_it_was_interrupted(windows, place, monkeypatch, capsys) -> None:
+def test_predict_goes_on_where_it_was_interrupted(windows, place, monkeypatch, tells) -> None:
     monkeypatch.setattr(predicting, "BLOCK_CLIPS", 2)
     (place / "sounds" / "noise" / "noise0.wav").write_text("broken")
     command = ["predict", "model.zip", "sounds", *windows]
     assert cli(command, "-o whole.csv") == 3
     scored: list[int] = []
     monkeypatch.setattr(predict_verb, "score_clips", interrupted_after(5, scored))
-    assert cli(command, "-o parts.csv") == 130
-    assert "The same command goes on where it stopped" in capsys.readouterr().err
+    assert "The same command goes on where it stopped" in tells(130, command, "-o parts.csv").err
     assert not (place / "parts.csv").exists()
     assert scored == [0, 1, 2, 3, 4]
     scored.clear()
@@ -230,7 +223,7 @@ def test_no_cell_is_a_formula_and_all_are_read_back(place) -> None:
     assert set(events.file.tolist()) == {"@noise.wav"}
 
 
-def test_a_recording_of_a_very_long_name_does_not_stop_the_others(place, capsys) -> None:
+def test_a_recording_of_a_very_long_name_does_not_stop_the_others(place, tells) -> None:
     long = "n" * 240 + ".wav"
     for name in (long, "short.wav"):
         shutil.copy(place / "sounds" / "tone" / "tone0.wav", place / "foreign" / name)
@@ -238,15 +231,13 @@ def test_a_recording_of_a_very_long_name_does_not_stop_the_others(place, capsys)
         f"file,start_time,end_time,label\n{long},0.1,0.2,a\nshort.wav,0.1,0.2,b\n"
     )
     command = "data labels foreign/events.csv -o tables --format"
-    assert cli(command, "raven") == 3
-    assert "name is too long" in capsys.readouterr().err
+    assert "name is too long" in tells(3, command, "raven").err
     assert [path.name for path in (place / "tables").iterdir() if path.suffix] == [
         "short.Table.1.selections.txt"
     ]
 
 
-def test_a_recording_that_is_too_short_has_one_reason(place, capsys) -> None:
+def test_a_recording_that_is_too_short_has_one_reason(place, tells) -> None:
     sf.write(place / "foreign" / "short.wav", [0.5, -0.5], 44100)
     reason = "too short: 0.0454 ms (samples: 2)"
-    assert cli("predict model.zip foreign/short.wav") == 3
-    assert reason in capsys.readouterr().out
+    assert reason in tells(3, "predict model.zip foreign/short.wav").out

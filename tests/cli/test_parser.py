@@ -223,8 +223,7 @@ def test_two_flags_of_one_name_are_an_error_of_the_programmer() -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["n_mels = 28", "n-mels = 28", "[mel]\nn_mels = 28", "mel.n_mels = 28"],
+    "text", ["n_mels = 28", "n-mels = 28", "[mel]\nn_mels = 28", "mel.n_mels = 28"]
 )
 def test_config_names_an_option_flat_or_in_its_table(tmp_path, text) -> None:
     config = tmp_path / "x.toml"

@@ -43,11 +43,10 @@ def fill_in(table: Path) -> list[dict[str, str]]:
     return rows
 
 
-def test_suggest_writes_a_table_to_fill_in_and_train_from(model, sounds, tmp_path, capsys) -> None:
+def test_suggest_writes_a_table_to_fill_in_and_train_from(model, sounds, tmp_path, tells) -> None:
     table = tmp_path / "queue.csv"
     arguments = ["suggest", str(model), str(sounds), "-n", "6", "-o", str(table), "-q"]
-    assert cli(arguments) == 0
-    assert "6 of 16 segments, of 6 recordings: 5 uncertain, 1 random" in capsys.readouterr().out
+    assert "6 of 16 segments, of 6 recordings: 5 uncertain, 1 random" in tells(0, arguments).out
     rows = fill_in(table)
     assert [row["order"] for row in rows] == list("123456")
     assert {row["guess_1"] for row in rows} <= {"noise", "tone"}
@@ -56,17 +55,15 @@ def test_suggest_writes_a_table_to_fill_in_and_train_from(model, sounds, tmp_pat
     assert clips.is_labelled.all()
     then = tmp_path / "then.csv"
     more = ["suggest", str(model), str(sounds), "-n", "16", "--log", str(table), "-q"]
-    assert cli(more, "-o", then) == 0
-    assert "10 of 16 segments" in capsys.readouterr().out
+    assert "10 of 16 segments" in tells(0, more, "-o", then).out
     asked = {row["file"] for row in rows}
     assert not asked & {row["file"] for row in fill_in(then)}
     (sounds / "broken.wav").write_bytes(b"RIFF")
-    assert cli(arguments[:-2], tmp_path / "more.csv", "--strategy random") == 3
-    assert "broken.wav" in capsys.readouterr().err
+    assert "broken.wav" in tells(3, arguments[:-2], tmp_path / "more.csv", "--strategy random").err
 
 
 def test_the_stretches_of_a_queue_can_be_heard_without_the_app(
-    model, sounds, tmp_path, capsys
+    model, sounds, tmp_path, capsys, tells
 ) -> None:
     table = tmp_path / "queue.csv"
     arguments = ["suggest", str(model), str(sounds), "-n", "6", "-o", str(table), "-q"]
@@ -80,8 +77,7 @@ def test_the_stretches_of_a_queue_can_be_heard_without_the_app(
     assert shown.count('src="data:audio/') == 6
     assert cli(arguments) == 0  # its own files may be written again
     page.write_text("mine", encoding="utf-8")
-    assert cli(arguments) == 2
-    assert "'semisonic suggest' did not write" in capsys.readouterr().err
+    assert "'semisonic suggest' did not write" in tells(2, arguments).err
     assert page.read_text(encoding="utf-8") == "mine"
     project = start(sounds, model, tmp_path / "project").parent
     assert (project / "queue.html").read_text(encoding="utf-8").count('src="data:audio/') == 6
@@ -95,20 +91,18 @@ def start(sounds: Path, model: Path, project: Path) -> Path:
     return project / "queue.csv"
 
 
-def test_answers_in_a_queue_outlive_the_next_suggest(model, sounds, tmp_path, capsys) -> None:
+def test_answers_in_a_queue_outlive_the_next_suggest(model, sounds, tmp_path, tells) -> None:
     table = start(sounds, model, tmp_path / "project")
     asked = {row["file"] for row in fill_in(table)}
     again = ["project", "suggest", str(tmp_path / "project"), "-n", "6", "-q"]
-    assert cli(again) == 0
-    assert "6 new answers of the queue before went into the log" in capsys.readouterr().out
+    assert "6 new answers of the queue before went into the log" in tells(0, again).out
     with table.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert not asked & {row["file"] for row in rows}
     assert len((tmp_path / "project" / "labels.jsonl").read_text().splitlines()) == 7
-    assert cli(again) == 0  # nothing is filled in: another queue may take its place
-    assert "new answer" not in capsys.readouterr().out
-    assert cli("project learn", tmp_path / "project", "-q") == 0
-    assert "learned from 6 answers" in capsys.readouterr().out
+    # nothing is filled in: another queue may take its place
+    assert "new answer" not in tells(0, again).out
+    assert "learned from 6 answers" in tells(0, "project learn", tmp_path / "project", "-q").out
 
 
 def test_answers_that_were_learned_are_not_taken_twice(model, sounds, tmp_path) -> None:
@@ -122,15 +116,14 @@ def test_answers_that_were_learned_are_not_taken_twice(model, sounds, tmp_path) 
     assert (project / "labels.jsonl").read_text() == before
 
 
-def test_suggest_does_not_write_over_answers(model, sounds, tmp_path, capsys) -> None:
+def test_suggest_does_not_write_over_answers(model, sounds, tmp_path, tells) -> None:
     table = tmp_path / "queue.csv"
     arguments = ["suggest", str(model), str(sounds), "-n", "3", "-o", str(table), "-q"]
     assert cli(arguments) == 0
     assert cli(arguments) == 0
     fill_in(table)
     filled = table.read_bytes()
-    assert cli(arguments) == 2
-    assert "holds 3 answers, which would be lost" in capsys.readouterr().err
+    assert "holds 3 answers, which would be lost" in tells(2, arguments).err
     assert table.read_bytes() == filled
     over = ["--log", str(table), "-q"]
     assert cli(arguments, over) == 2
@@ -176,13 +169,12 @@ def saved_by_a_spreadsheet(table: Path, kind: str) -> None:
         "other columns",
     ],
 )
-def test_a_queue_that_a_spreadsheet_saved_is_read(kind, model, sounds, tmp_path, capsys) -> None:
+def test_a_queue_that_a_spreadsheet_saved_is_read(kind, model, sounds, tmp_path, tells) -> None:
     table = start(sounds, model, tmp_path / "project")
     asked = fill_in(table)
     saved_by_a_spreadsheet(table, kind)
     learn = ["project", "learn", str(tmp_path / "project"), "--answers", str(table), "-q"]
-    assert cli(learn) == 0
-    assert "6 new answers from the table" in capsys.readouterr().out
+    assert "6 new answers from the table" in tells(0, learn).out
     clips = load_clips(table)
     assert sorted(Path(name).name for name in clips.file.tolist()) == sorted(
         Path(row["file"]).name for row in asked
@@ -191,34 +183,29 @@ def test_a_queue_that_a_spreadsheet_saved_is_read(kind, model, sounds, tmp_path,
     assert clips.is_labelled.all()
 
 
-def test_a_project_from_nothing_to_a_classifier(model, sounds, tmp_path, capsys) -> None:
+def test_a_project_from_nothing_to_a_classifier(model, sounds, tmp_path, tells) -> None:
     project = tmp_path / "project"
     (sounds / "broken.wav").write_bytes(b"RIFF")
     new = ["project", "new", str(sounds), "--encoder", str(model), "-o", str(project), "-q"]
-    assert cli(new) == 3
-    told = capsys.readouterr()
+    told = tells(3, new)
     assert "16 recordings, 16 segments" in told.out
     assert "broken.wav" in told.err
     table = project / "queue.csv"
     for number in range(2):
-        assert cli("project suggest", project, "-n 6 -q") == 0
-        assert "6 of 16 segments" in capsys.readouterr().out
+        assert "6 of 16 segments" in tells(0, "project suggest", project, "-n 6 -q").out
         fill_in(table)
         learn = ["project", "learn", str(project), "--answers", str(table), "-q"]
-        assert cli(learn) == 0
-        told = capsys.readouterr()
+        told = tells(0, learn)
         assert "6 new answers from the table" in told.out
         assert f"learned from {6 * (number + 1)} answers of 2 classes" in told.out
     assert len((project / "history.csv").read_text().splitlines()) == 3
-    assert cli("predict", project / "model.zip", sounds / "tone7.wav", "-q") == 0
-    assert "tone" in capsys.readouterr().out
+    assert "tone" in tells(0, "predict", project / "model.zip", sounds / "tone7.wav", "-q").out
     with (project / "labels.jsonl").open("a") as log:
         log.write("not an answer\n")
-    assert cli("project learn", project, "-q") == 3
-    assert "labels.jsonl, line 14" in capsys.readouterr().err
+    assert "labels.jsonl, line 14" in tells(3, "project learn", project, "-q").err
 
 
-def test_copies_of_a_recording_are_one_group_in_a_project(model, tmp_path, capsys) -> None:
+def test_copies_of_a_recording_are_one_group_in_a_project(model, tmp_path, capsys, tells) -> None:
     """Copies at another level or cut are left out together when answers are left out in turn."""
     folder, project = tmp_path / "sounds", tmp_path / "project"
     folder.mkdir()
@@ -253,8 +240,7 @@ def test_copies_of_a_recording_are_one_group_in_a_project(model, tmp_path, capsy
         writer.writeheader()
         writer.writerows({**row, "label": copied.get(row["label"], row["label"])} for row in rows)
     capsys.readouterr()
-    assert cli("project learn", project, "--answers", table, "-q") == 0
-    told = capsys.readouterr().out.splitlines()
+    told = tells(0, "project learn", project, "--answers", table, "-q").out.splitlines()
     by_chance, left_out = (
         next(line for line in told if line.startswith(f"accuracy on {of}"))
         for of in ("segments", "all answers")
@@ -264,7 +250,7 @@ def test_copies_of_a_recording_are_one_group_in_a_project(model, tmp_path, capsy
 
 
 def test_a_clip_carries_one_label_until_the_project_says_otherwise(
-    model, sounds, tmp_path, capsys
+    model, sounds, tmp_path, capsys, tells
 ) -> None:
     project = tmp_path / "project"
     new = ["project", "new", str(sounds), "--encoder", str(model), "-o", str(project), "-q"]
@@ -276,34 +262,33 @@ def test_a_clip_carries_one_label_until_the_project_says_otherwise(
     table.write_text(text.replace(",tone", ",tone;bird", 1))
     learn = ["project", "learn", str(project), "--answers", str(table), "-q"]
     capsys.readouterr()
-    assert cli(learn) == 2
-    told = capsys.readouterr().err
+    told = tells(2, learn).err
     assert "queue.csv, row" in told
     assert "tone, bird, expected one" in told
     assert "--several-labels" in told
     assert not (project / "labels.jsonl").exists()  # all or none
-    assert cli(learn, "--several-labels") == 0
-    assert "8 new answers" in capsys.readouterr().out
+    assert "8 new answers" in tells(0, learn, "--several-labels").out
     assert open_model(project / "model.zip").multi_label
     (sounds / "tone8.wav").write_bytes((sounds / "tone7.wav").read_bytes())
     assert cli(new) == 0  # takes in what came since; what was changed stays
     assert cli("project learn", project, "-q") == 0
     assert open_model(project / "model.zip").multi_label
     capsys.readouterr()
-    assert cli("project learn", project, "--no-several-labels -q") == 0
-    assert "segments with several labels, not learned from" in capsys.readouterr().out
+    assert (
+        "segments with several labels, not learned from"
+        in tells(0, "project learn", project, "--no-several-labels -q").out
+    )
     assert not open_model(project / "model.zip").multi_label
 
 
-def test_train_reads_a_label_log(model, sounds, tmp_path, capsys) -> None:
+def test_train_reads_a_label_log(model, sounds, tmp_path, tells) -> None:
     from semisonic.labeling.label_log import LabelLog
 
     log = LabelLog(tmp_path / "labels.jsonl", sounds)
     for number in range(8):
         for kind in ("tone", "noise"):
             log.append(f"{kind}{number}.wav", 0.0, 0.5, kind)
-    assert cli("data info", log.path) == 0
-    assert "16 (16 with a label" in capsys.readouterr().out
+    assert "16 (16 with a label" in tells(0, "data info", log.path).out
     run = tmp_path / "run"
     options = ["--encoder", str(model), "--method", "probe", "--objective", "none"]
     assert cli("train", log.path, options, "-o", run, "-q") == 0

@@ -70,13 +70,11 @@ def test_all_verbs_with_labelled_data_have_the_options_of_reading(options) -> No
     assert reading.items() <= default.items()
 
 
-def test_missing_files_are_left_out_where_that_is_said(sounds, tmp_path, capsys) -> None:
+def test_missing_files_are_left_out_where_that_is_said(sounds, tmp_path, tells) -> None:
     path = table(sounds, ["file,label", *named(sounds), "loud/gone.wav,loud"])
     command = ["train", str(path), "-o", str(tmp_path / "run"), *TRAIN.split()]
-    assert cli(command) == 2
-    assert "--allow-missing" in capsys.readouterr().err
-    assert cli(command, "--allow-missing") == 3
-    told = capsys.readouterr()
+    assert "--allow-missing" in tells(2, command).err
+    told = tells(3, command, "--allow-missing")
     assert "1 clip could not be read" in told.out
     assert "gone.wav" in told.out
 
@@ -92,51 +90,48 @@ def test_labels_are_parted_as_said(sounds, tmp_path) -> None:
     assert list(found.classes_) == ["even", "loud", "odd", "soft"]
 
 
-def test_files_that_no_one_reads_are_counted_by_info_and_train(sounds, tmp_path, capsys) -> None:
+def test_files_that_no_one_reads_are_counted_by_info_and_train(sounds, tmp_path, tells) -> None:
     for name in ("a.m4a", "b.M4A", "c.mp4"):
         (sounds / "loud" / name).write_bytes(b"not read")
     said = "3 files left out, in formats that are not read: .m4a (2), .mp4 (1); convert to WAV"
-    assert cli("data info", sounds) == 0
-    assert said in capsys.readouterr().err
-    assert cli("train", sounds, "-o", tmp_path / "run", TRAIN) == 0
-    assert said in capsys.readouterr().out
+    assert said in tells(0, "data info", sounds).err
+    assert said in tells(0, "train", sounds, "-o", tmp_path / "run", TRAIN).out
 
 
-def test_classes_that_differ_by_case_are_named(sounds, capsys) -> None:
+def test_classes_that_differ_by_case_are_named(sounds, tells) -> None:
     rows = named(sounds)
     path = table(sounds, ["file,label", *rows[:4], *(row[:-4] + "Loud" for row in rows[4:8])])
-    assert cli("data info", path) == 0
-    assert "'Loud' and 'loud'" in capsys.readouterr().err
+    assert "'Loud' and 'loud'" in tells(0, "data info", path).err
 
 
-def test_a_table_without_labels_names_its_columns(sounds, tmp_path, capsys) -> None:
+def test_a_table_without_labels_names_its_columns(sounds, tmp_path, capsys, tells) -> None:
     path = table(sounds, ["wav,what is it", *named(sounds)])
     assert cli("data info", path) == 0
     said = "no column for labels: found wav, what_is_it; known are label, labels, category"
     assert said in capsys.readouterr().err
-    assert cli("train", path, "-o", tmp_path / "run", TRAIN) == 2
-    assert said in capsys.readouterr().err
+    assert said in tells(2, "train", path, "-o", tmp_path / "run", TRAIN).err
 
 
-def test_a_file_with_two_labels_is_said_to_make_several(sounds, capsys) -> None:
+def test_a_file_with_two_labels_is_said_to_make_several(sounds, tells) -> None:
     path = table(sounds, ["file,label", *named(sounds), "loud/loud3.wav,soft"])
-    assert cli("data info", path) == 0
-    told = capsys.readouterr().err
+    told = tells(0, "data info", path).err
     assert "such as loud/loud3.wav: loud and soft" in told
     assert "remove the wrong rows" in told
 
 
 def test_parts_beyond_the_end_are_found_by_info_and_named_once_by_train(
-    sounds, tmp_path, capsys
+    sounds, tmp_path, tells
 ) -> None:
     rows = [f"{row},0,{500 + i if i % 4 == 0 else 0.5}" for i, row in enumerate(named(sounds))]
     path = table(sounds, ["file,label,start,end", *rows])
-    assert cli("data info", path) == 3
-    told = capsys.readouterr()
+    told = tells(3, "data info", path)
     assert "loud/loud0.wav@0.000-500.000: a part beyond the end" in told.out + told.err
     assert "which is 0.50 s long" in told.out + told.err
-    assert cli("train", path, "-o", tmp_path / "run", TRAIN) == 3
-    (line,) = [one for one in capsys.readouterr().out.splitlines() if "not be read" in one]
+    (line,) = [
+        one
+        for one in tells(3, "train", path, "-o", tmp_path / "run", TRAIN).out.splitlines()
+        if "not be read" in one
+    ]
     assert line.startswith("4 clips could not be read, 4 of them like loud/loud0.wav@0.000-500.000")
     assert "the recording is 0.500 s long" in line
 
@@ -155,11 +150,10 @@ def test_tables_of_other_machines_are_read(sounds) -> None:
     assert load_clips(path).file.tolist() == clips.file.tolist()  # the folder tells which
 
 
-def test_a_name_that_fits_two_files_is_not_called_missing(sounds, tmp_path, capsys) -> None:
+def test_a_name_that_fits_two_files_is_not_called_missing(sounds, tmp_path, tells) -> None:
     shutil.copy(sounds / "loud" / "loud1.wav", sounds / "soft" / "loud1.wav")
     path = table(sounds, ["file,label", "loud1.wav,loud", "soft2.wav,soft"])
-    assert cli("train", path, "-o", tmp_path / "run", TRAIN) == 2
-    told = capsys.readouterr().err
+    told = tells(2, "train", path, "-o", tmp_path / "run", TRAIN).err
     assert "1 of 2 names fit several files" in told
     assert "loud1.wav (row 2) fits loud/loud1.wav and soft/loud1.wav" in told
     assert "missing:" not in told

@@ -29,10 +29,9 @@ def sounds(tmp_path_factory) -> Path:
     return folder
 
 
-def test_it_lists_suspects_and_ends_well(sounds, tmp_path, capsys) -> None:
+def test_it_lists_suspects_and_ends_well(sounds, tmp_path, tells) -> None:
     table, output = str(sounds / "labels.csv"), tmp_path / "run"
-    assert cli("suspects", table, "-o", output, SMALL, "--most 3 -q") == 0
-    said = capsys.readouterr().out
+    said = tells(0, "suspects", table, "-o", output, SMALL, "--most 3 -q").out
     assert "24 labelled clips of 3 classes, judged in 2 folds" in said
     lines = (output / "suspects.csv").read_text().splitlines()
     assert lines[0] == "rank,clip,label,suggested,score,suggested_score,group"
@@ -40,8 +39,7 @@ def test_it_lists_suspects_and_ends_well(sounds, tmp_path, capsys) -> None:
     assert (output / "report.html").is_file()
 
 
-def test_a_dry_run_shows_the_options_and_does_nothing(sounds, tmp_path, capsys) -> None:
+def test_a_dry_run_shows_the_options_and_does_nothing(sounds, tmp_path, tells) -> None:
     table, output = str(sounds / "labels.csv"), tmp_path / "run"
-    assert cli("suspects", table, "-o", output, "--repeats 3 --dry-run") == 0
-    assert "repeats = 3" in capsys.readouterr().out
+    assert "repeats = 3" in tells(0, "suspects", table, "-o", output, "--repeats 3 --dry-run").out
     assert not output.exists()

@@ -72,8 +72,7 @@ def runs(sounds) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "file"),
-    [("encoder", "encoder.zip"), ("model", "model.zip"), ("test", "report.html")],
+    ("name", "file"), [("encoder", "encoder.zip"), ("model", "model.zip"), ("test", "report.html")]
 )
 def test_each_run_folder_holds_its_record_and_its_result(runs, name, file) -> None:
     folder = runs / name
@@ -84,21 +83,19 @@ def test_each_run_folder_holds_its_record_and_its_result(runs, name, file) -> No
     assert (folder / file).stat().st_size > 0
 
 
-def test_a_folder_of_another_run_is_refused_and_left_alone(runs, sounds, capsys) -> None:
+def test_a_folder_of_another_run_is_refused_and_left_alone(runs, sounds, tells) -> None:
     folder = runs / "encoder"
     before = (folder / "encoder.zip").read_bytes()
     arguments = ["pretrain", str(sounds / "pool"), "-o", str(folder), *SMALL, *QUICK]
-    assert cli(arguments, "--seed 5") == 2
-    assert "belongs to another run" in capsys.readouterr().err
+    assert "belongs to another run" in tells(2, arguments, "--seed 5").err
     assert cli("train", sounds / "labels.csv", "-o", folder, "--method supervised", QUICK) == 2
     assert (folder / "encoder.zip").read_bytes() == before
 
 
-def test_a_run_can_be_repeated_from_its_record(runs, sounds, tmp_path, capsys) -> None:
+def test_a_run_can_be_repeated_from_its_record(runs, sounds, tmp_path, tells) -> None:
     record = str(runs / "encoder" / "run.json")
     again = tmp_path / "again"
-    assert cli("pretrain --config", record, "-o", again, "-q") == 0
-    first = capsys.readouterr().out.replace(str(again), "")
+    first = tells(0, "pretrain --config", record, "-o", again, "-q").out.replace(str(again), "")
     assert first
     options = [
         json.loads((f / "run.json").read_text())["options"] for f in (again, runs / "encoder")
@@ -106,11 +103,10 @@ def test_a_run_can_be_repeated_from_its_record(runs, sounds, tmp_path, capsys) -
     assert {**options[0], "output": ""} == {**options[1], "output": ""}
 
 
-def test_a_dry_run_says_what_would_be_done(sounds, tmp_path, capsys, monkeypatch) -> None:
+def test_a_dry_run_says_what_would_be_done(sounds, tmp_path, tells, monkeypatch) -> None:
     monkeypatch.setenv("SEMISONIC_CACHE", str(tmp_path / "cache"))
     folder = tmp_path / "run"
-    assert cli("train", sounds / "labels.csv", "-o", folder, "--dry-run") == 0
-    answer = capsys.readouterr()
+    answer = tells(0, "train", sounds / "labels.csv", "-o", folder, "--dry-run")
     shown = tomllib.loads(answer.out)
     assert shown == {"data": str(sounds / "labels.csv"), "output": str(folder)}
     assert "read as a table of files and labels" in answer.err
@@ -124,15 +120,14 @@ def test_a_dry_run_says_what_would_be_done(sounds, tmp_path, capsys, monkeypatch
     assert cli("pretrain", tmp_path / "nothing", "--dry-run") == 2
 
 
-def test_a_verbose_dry_run_shows_all_options(sounds, tmp_path, capsys) -> None:
+def test_a_verbose_dry_run_shows_all_options(sounds, tmp_path, tells) -> None:
     run = ["train", str(sounds / "labels.csv"), "-o", str(tmp_path / "run")]
-    assert cli(run, "--dry-run -v") == 0
-    answer = capsys.readouterr().out
+    answer = tells(0, run, "--dry-run -v").out
     assert "labels_per_class = 0" in answer
     assert "# schedule: chosen by auto" in answer
 
 
-def test_what_will_be_done_is_said_before(sounds, tmp_path, monkeypatch, capsys) -> None:
+def test_what_will_be_done_is_said_before(sounds, tmp_path, monkeypatch, tells) -> None:
     from semisonic.classifier import train as ready
 
     def work(*_: object, **__: object) -> None:
@@ -140,23 +135,21 @@ def test_what_will_be_done_is_said_before(sounds, tmp_path, monkeypatch, capsys)
 
     monkeypatch.setattr(ready, "whole_of", work)
     labels, run = str(sounds / "labels.csv"), str(tmp_path / "run")
-    assert cli("train", labels, "-o", run, SMALL, "--epochs 3") == 130
-    said = capsys.readouterr().err
+    said = tells(130, "train", labels, "-o", run, SMALL, "--epochs 3").err
     assert "method: supervised from an encoder that has learned synthetic sounds" in said
     assert re.search(r"train \(supervised\), \d+ steps of 20 clips", said)
 
 
 @pytest.mark.parametrize("by_hand", [[], ["--learning-rate", "0.001", "--schedule", "constant"]])
 def test_simclr_runs_with_the_options_that_it_shows_and_records(
-    sounds, tmp_path, capsys, by_hand
+    sounds, tmp_path, capsys, tells, by_hand
 ) -> None:
     """What is given by hand holds, also where it is the default of another objective."""
     rate, schedule = (1e-3, "constant") if by_hand else (2e-3, "onecycle")
     out = tmp_path / "run"
     call = ["pretrain", str(sounds / "pool"), "-o", str(out), "--objective", "simclr", "--steps"]
     call += ["6", "--epoch-steps", "3", "--batch-size", "4", "--device", "cpu", *SMALL, *by_hand]
-    assert cli(call, "--dry-run -v") == 0
-    shown = tomllib.loads(capsys.readouterr().out)["fit"]
+    shown = tomllib.loads(tells(0, call, "--dry-run -v").out)["fit"]
     assert cli(call, "-q") == 0
     capsys.readouterr()
     recorded = json.loads((out / "run.json").read_text())["options"]["fit"]
@@ -168,21 +161,18 @@ def test_simclr_runs_with_the_options_that_it_shows_and_records(
     rates = {row["lr"] for row in history}
     assert rates == {rate} if by_hand else max(rates) <= rate
     again = ["pretrain", "--config", str(out / "run.json"), "--dry-run", "-v"]
-    assert cli(again) == 0
-    assert tomllib.loads(capsys.readouterr().out)["fit"] == shown
+    assert tomllib.loads(tells(0, again).out)["fit"] == shown
 
 
 def test_auto_leaves_what_is_given_by_hand_and_shows_what_it_will_choose(
-    sounds, tmp_path, capsys
+    sounds, tmp_path, tells
 ) -> None:
     call = ["train", str(sounds / "labels.csv"), "--learning-rate", "0.001", *SMALL]
-    assert cli(call, "--dry-run") == 0
-    text = capsys.readouterr().out
+    text = tells(0, call, "--dry-run").out
     shown = tomllib.loads(text)
     assert shown["fit"] == {"learning_rate": 0.001}
     (tmp_path / "dry.toml").write_text(text)
-    assert cli("train --config", tmp_path / "dry.toml", "--dry-run") == 0
-    assert capsys.readouterr().out == text
+    assert tells(0, "train --config", tmp_path / "dry.toml", "--dry-run").out == text
 
 
 @pytest.mark.parametrize("given", [False, True])
@@ -225,16 +215,14 @@ def test_the_word_synth_is_the_embedded_set(tmp_path, monkeypatch) -> None:
 
 
 @pytest.mark.slow
-def test_a_recipe_from_the_command_line(tmp_path, capsys) -> None:
+def test_a_recipe_from_the_command_line(tmp_path, tells) -> None:
     recipe = tmp_path / "tiny.toml"
     recipe.write_text(TINY_RECIPE)
     run = tmp_path / "run"
     arguments = ["run", str(recipe), "-o", str(run), "--device", "cpu"]
-    assert cli(arguments, "--dry-run") == 0
-    assert "Tiny; 1 setting, 2 per class in 1 draw" in capsys.readouterr().err
+    assert "Tiny; 1 setting, 2 per class in 1 draw" in tells(0, arguments, "--dry-run").err
     assert not run.exists()
-    assert cli(arguments, "-q") == 0
-    answer = capsys.readouterr().out
+    answer = tells(0, arguments, "-q").out
     assert f"report: {run / 'report.html'}" in answer
     assert "The trained model on 3 clips it has not heard" in answer
     assert (run / "report.html").is_file()
@@ -258,25 +246,26 @@ def test_ctrl_c_is_calm_and_leaves_a_checkpoint(sounds, tmp_path) -> None:
     assert list(run.glob("training/*"))
 
 
-def test_a_verb_ends_with_what_comes_next(sounds, tmp_path, capsys) -> None:
+def test_a_verb_ends_with_what_comes_next(sounds, tmp_path, tells) -> None:
     encoder, model = tmp_path / "encoder", tmp_path / "model"
     loud = [*SMALL, *QUICK[:-1]]
-    assert cli("pretrain", sounds / "pool", "-o", encoder, loud) == 0
-    assert f"next: semisonic train LABELLED --encoder {encoder}" in capsys.readouterr().err
+    assert (
+        f"next: semisonic train LABELLED --encoder {encoder}"
+        in tells(0, "pretrain", sounds / "pool", "-o", encoder, loud).err
+    )
     line = ["train", str(sounds / "labels.csv"), "--method", "supervised", "-o", str(model), *loud]
-    assert cli(line) == 0
-    assert f"semisonic predict {model} RECORDINGS" in capsys.readouterr().err
-    assert cli("embed", model, sounds / "pool", "-o", tmp_path / "index") == 0
-    assert f"next: semisonic map {tmp_path / 'index'}" in capsys.readouterr().err
-    assert cli("predict", model, sounds / "pool", "-q") == 0
-    assert "next:" not in capsys.readouterr().err
+    assert f"semisonic predict {model} RECORDINGS" in tells(0, line).err
+    assert (
+        f"next: semisonic map {tmp_path / 'index'}"
+        in tells(0, "embed", model, sounds / "pool", "-o", tmp_path / "index").err
+    )
+    assert "next:" not in tells(0, "predict", model, sounds / "pool", "-q").err
 
 
-def test_one_thing_is_told_as_one(sounds, tmp_path, capsys) -> None:
+def test_one_thing_is_told_as_one(sounds, tmp_path, tells) -> None:
     alone = tmp_path / "one"
     alone.mkdir()
     shutil.copy(next((sounds / "pool").rglob("*.flac")), alone)
-    assert cli("data info", alone) == 0
-    said = capsys.readouterr()
+    said = tells(0, "data info", alone)
     assert "1 recording directly in the folder" in said.err
     assert "1 recordings" not in said.err + said.out

@@ -67,10 +67,9 @@ def arguments(sounds: Path, output: Path) -> list[str]:
     ]
 
 
-def test_it_says_what_was_found_and_how_to_measure_it(sounds, tmp_path, capsys) -> None:
+def test_it_says_what_was_found_and_how_to_measure_it(sounds, tmp_path, tells) -> None:
     run = tmp_path / "run"
-    assert cli(arguments(sounds, run), "-q") == 0
-    said = capsys.readouterr().out
+    said = tells(0, arguments(sounds, run), "-q").out
     assert "fit.learning_rate" in said
     assert "optimistic" in said
     assert f"report: {run / 'report.html'}" in said
@@ -80,21 +79,20 @@ def test_it_says_what_was_found_and_how_to_measure_it(sounds, tmp_path, capsys) 
     assert cli(command.split()[1:-1], tmp_path / "test", "--dry-run") == 0
 
 
-def test_a_plan_trains_nothing(sounds, tmp_path, capsys) -> None:
+def test_a_plan_trains_nothing(sounds, tmp_path, tells) -> None:
     run = tmp_path / "run"
-    assert cli(arguments(sounds, run), "--dry-run -v") == 0
-    said = capsys.readouterr()
+    said = tells(0, arguments(sounds, run), "--dry-run -v")
     assert "2 trials of 2 inner folds" in said.err
     assert 'sampler = "tpe"' in said.out
     assert not run.exists()
 
 
-def test_a_wrong_name_is_wrong_use(sounds, tmp_path, capsys) -> None:
+def test_a_wrong_name_is_wrong_use(sounds, tmp_path, tells) -> None:
     wrong = [*arguments(sounds, tmp_path / "run"), "--search", "setting.fit.learningrate=0..1"]
-    assert cli(wrong) == 2
-    assert "did you mean 'learning_rate'" in capsys.readouterr().err
-    assert cli(arguments(sounds, tmp_path / "run"), "--sampler grid") == 2
-    assert "a grid needs lists" in capsys.readouterr().err
+    assert "did you mean 'learning_rate'" in tells(2, wrong).err
+    assert (
+        "a grid needs lists" in tells(2, arguments(sounds, tmp_path / "run"), "--sampler grid").err
+    )
 
 
 def test_a_file_that_cannot_be_read_gives_status_3(sounds, tmp_path) -> None:
