@@ -12,9 +12,8 @@ from semisonic.core.errors import DataError
 from semisonic.evaluation import published
 from semisonic.evaluation.plots.experiments import accuracy_by_fold
 from semisonic.evaluation.predictions import Predictions
-from semisonic.evaluation.report.content import ExperimentContent, Series
 from semisonic.evaluation.report.document import Report
-from semisonic.evaluation.report.experiment import build_report
+from semisonic.evaluation.report.experiment import ExperimentContent, Series, build_report
 
 ARMS = {"k-NN": 0.5, "other": 0.8}
 FOLDS = {"k-NN": {1: 0.4, 2: 0.6}, "random forest": {1: 0.7, 2: 0.8}}
@@ -69,7 +68,7 @@ def page(predictions_of: Callable[..., Predictions]) -> Report:
             "crying baby": "human",
         },
     )
-    return build_report(content)[0]
+    return build_report(content)
 
 
 def table_of(page: Report, name: str) -> Any:

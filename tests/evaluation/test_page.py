@@ -29,9 +29,10 @@ from semisonic.evaluation.report.document import (
     Player,
     Report,
     Verdict,
+    sound_bytes,
+    thumbnail_png,
     typeset,
 )
-from semisonic.evaluation.report.media import sound_bytes, thumbnail_png
 
 NASTY = '<script>alert("x")</script> & "quotes" \x00 \ud800'
 TEMPLATES = {

@@ -19,7 +19,7 @@ from semisonic.evaluation.plots.experiments import accuracy_by_fold, comparison_
 from semisonic.evaluation.plots.recordings import histogram, recording_hours
 from semisonic.evaluation.plots.training import search_course, training_curves
 from semisonic.evaluation.predictions import Predictions
-from semisonic.evaluation.report.media import figure_png
+from semisonic.evaluation.report.document import figure_png
 
 CLASSES = ["dog", "rain", "sea_waves", "a class with quite a long name"]
 RNG = np.random.default_rng(0)

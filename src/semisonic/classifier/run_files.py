@@ -21,7 +21,7 @@ from semisonic.core.parallel import LOCAL_ENGINE, Engine
 from semisonic.data.clips import Clips
 from semisonic.data.recordings import KnownRecordings, known_recordings
 from semisonic.evaluation.plots.training import training_curves
-from semisonic.evaluation.report.media import figure_png
+from semisonic.evaluation.report.document import figure_png
 from semisonic.features.options import MelOptions
 from semisonic.training.run_folder import CACHE, REMARKS, RunFolder, commit, versions
 

@@ -17,27 +17,29 @@ from semisonic.core.options import to_dict
 from semisonic.core.text import percent_text
 from semisonic.data.categories import categories_of
 from semisonic.evaluation.embeddings import Separability, separability
+from semisonic.evaluation.plots.experiments import patches
 from semisonic.evaluation.predictions import ConfidentError, Predictions, top_errors
 from semisonic.evaluation.published import BASELINES, STUDIES, PublishedResult, same_data
-from semisonic.evaluation.report.content import (
+from semisonic.evaluation.report.document import Player, Report, clip_player, spaced
+from semisonic.evaluation.report.experiment import (
     ExperimentContent,
-    GeneratedPatches,
-    JobHistory,
-    Reconstructions,
     Series,
+    add_learning,
+    add_run,
+    add_separability,
+    build_report,
 )
-from semisonic.evaluation.report.document import Player, clip_player, spaced
-from semisonic.evaluation.report.experiment import write_experiment_report
 from semisonic.experiments.generated import N_PATCHES
 from semisonic.experiments.material import Material
 from semisonic.experiments.options import RunOptions
-from semisonic.experiments.plan import PRETRAIN, TRAIN, Job, Plan, cell_name, pretraining_way
+from semisonic.experiments.plan import PRETRAIN, Job, Plan, cell_name, pretraining_way
 from semisonic.experiments.recipe import Budget, Recipe, Setting
 from semisonic.experiments.results import Finished, method_notes, timing_rows
 from semisonic.experiments.runner import command_line, provenance, write_results
 from semisonic.features.inversion import mel_to_wave
 
 N_MISTAKES = 8
+MOST_PLAIN_ROWS = 20_000  # of predictions; more are compressed
 N_RECONSTRUCTIONS = 6
 N_PLAYED = 3
 """Classes of generated sounds, and clips of each of two classes, that can be heard."""
@@ -62,43 +64,55 @@ def write_report(done: Finished, options: RunOptions) -> Path:
         job for cell, job in plan.cells if (cell, job.draw, job.arm) == (main, 0, recipe.treated)
     )
     tested = done.predictions.select(setting=main, arm=recipe.treated)
-    confused = most_confused(tested) if shown.setting.classifier else []
-    warnings = [QUICK] * options.quick + [TRANSDUCTIVE] * options.transductive
     content = ExperimentContent(
         title=recipe.title,
-        subtitle=_subtitle(material, options, recipe),
         predictions=done.predictions,
-        data=labelled.name,
-        main_setting=main,
         control=recipe.control,
         treated=recipe.treated,
         subject=recipe.subject,
-        settings={cell: _describe(job) for cell, job in plan.cells},
-        histories=_histories(done, main),
-        reconstructions=_reconstructions(done),
+        subtitle=_subtitle(material, options, recipe),
+        data=labelled.name,
+        main_setting=main,
         study=recipe.published if recipe.published in STUDIES else "",
         setting_pairs=done.pairs,
         series=side_by_side(recipe, plan, labelled.name),
         categories=categories_of(labelled.classes, dict(recipe.categories)) or {},
-        separability=class_distances(shown, material),
-        separability_inputs=INPUTS_IN_WORDS[shown.setting.inputs],
-        confused=[_player(wrong, material) for wrong in confused],
-        confused_pair=sorted({n for one in confused[:1] for n in (one.target, one.predicted)}),
-        generated=generated_patches(done),
-        mistakes=[_player(wrong, material) for wrong in top_errors(tested, N_MISTAKES)],
-        dead_units=_dead_units(done),
-        timing=timing_rows(done.jobs, done.seconds),
-        provenance=provenance(done.run, command),
-        options={"run": to_dict(options), "recipe": to_dict(recipe)},
-        warnings=[*warnings, *material.notes],
         notes=(recipe.question, *method_notes(recipe, plan)),
     )
-    page = write_experiment_report(done.run.folder, content, done.comparisons)
+    report = build_report(content, done.comparisons)
+    report.warnings += [QUICK] * options.quick + [TRANSDUCTIVE] * options.transductive
+    report.warnings += material.notes
+    add_learning(report, done.jobs, recipe.control)
+    if shown.setting.classifier:
+        confused = most_confused(tested)
+        measured, inputs = class_distances(shown, material), INPUTS_IN_WORDS[shown.setting.inputs]
+        add_separability(report, content, measured, inputs)
+        report.players("confused", [_player(wrong, material) for wrong in confused])
+        pair = {name for one in confused[:1] for name in (one.target, one.predicted)}
+        report.values["confused_pair"] = sorted(pair)
+    _add_reconstructions(report, done)
+    dead = dead_units(done)
+    headers = ["setting", "layer", "units", "share never active"]
+    report.table("dead-units", headers, dead, formats={headers[-1]: percent_text})
+    _add_generated(report, done)
+    timing = timing_rows(done.jobs, done.seconds)
+    add_run(
+        report,
+        provenance=provenance(done.run, command),
+        options={"run": to_dict(options), "recipe": to_dict(recipe)},
+        settings={cell: _describe(job) for cell, job in plan.cells},
+        timing=timing,
+    )
+    mistakes = top_errors(tested, N_MISTAKES)
+    report.players("mistakes", [_player(wrong, material) for wrong in mistakes])
+    page = report.write(done.run.folder)
+    ending = ".gz" if len(done.predictions) > MOST_PLAIN_ROWS else ""
+    done.predictions.write(page.parent / "tables" / f"predictions.csv{ending}")
     values = {
         "comparisons": [one.to_dict() for one in done.comparisons],
         "setting_pairs": [one.to_dict() for one in done.pairs],
-        "timing": [list(row) for row in content.timing],
-        "dead_units": [list(row) for row in content.dead_units],
+        "timing": timing,
+        "dead_units": dead,
         "jobs": [without_history(job) for job in done.jobs],
     }
     write_results(done.run, command, recipe, values)
@@ -155,22 +169,7 @@ def in_words(setting: Setting) -> str:
     return f"{text}. The group of classes first" if setting.group_first else text
 
 
-def _histories(done: Finished, main: str) -> list[JobHistory]:
-    return [
-        JobHistory(
-            job["cell"],
-            job["arm"] if job["kind"] == TRAIN else job["way"],
-            job["draw"],
-            job["fold"],
-            job["history"],
-            "train" if job["kind"] == TRAIN else "pretrain",
-        )
-        for job in done.jobs
-        if job["cell"] == main or job["kind"] == PRETRAIN
-    ]
-
-
-def _reconstructions(done: Finished) -> Reconstructions | None:
+def _add_reconstructions(report: Report, done: Finished) -> None:
     """Test clips of one fold through each auto-encoder that saw the same input."""
     decoders: dict[str, Any] = {}
     truth, pretrainings = None, done.plan.of(PRETRAIN)
@@ -183,14 +182,16 @@ def _reconstructions(done: Finished) -> Reconstructions | None:
             truth = arrays["truth"][:N_RECONSTRUCTIONS] if truth is None else truth
             decoders[way] = arrays["again"][:N_RECONSTRUCTIONS]
     if truth is None or not len(truth):
-        return None
+        return
     names = [done.material.labelled.labels[row][0] for row in pretrainings[0].test[: len(truth)]]
-    errors = {
-        way: [job["error"] for job in done.jobs if job.get("way") == way and job["error"]]
-        for way in decoders
-    }
-    means = {way: float(np.mean(values)) for way, values in errors.items() if values}
-    return Reconstructions(truth, decoders, names, means)
+    rows, means = {"truth": truth}, {}
+    for way, again in decoders.items():
+        errors = [job["error"] for job in done.jobs if job.get("way") == way and job["error"]]
+        if errors:
+            means[way] = float(np.mean(errors))
+        rows[f"{way}\n{means[way]:.3g}" if errors else way] = again
+    report.figure("reconstructions", patches(rows, names, unit="standardised level"))
+    report.values |= {"decoders": list(decoders), "reconstruction_errors": means}
 
 
 def _player(wrong: ConfidentError, material: Material) -> Player | None:
@@ -208,7 +209,7 @@ def _player(wrong: ConfidentError, material: Material) -> Player | None:
     )
 
 
-def _dead_units(done: Finished) -> list[tuple[str, str, int, float]]:
+def dead_units(done: Finished) -> list[tuple[str, str, int, float]]:
     """Units of the encoder that no held-out clip ever made active, mean over jobs."""
     rows = [
         {"setting": job["setting"], **layer, "share": layer["n_dead"] / layer["n_units"]}
@@ -279,11 +280,9 @@ def _published(setting: Setting, data: str) -> PublishedResult | None:
     return next((p for p in BASELINES if p.system == title and same_data(p.data, data)), None)
 
 
-def class_distances(job: Job, material: Material) -> Separability | None:
-    """How far apart the classes lie in a classifier's inputs; None where it learns its own."""
+def class_distances(job: Job, material: Material) -> Separability:
+    """How far apart the classes lie in a classifier's inputs."""
     setting, labelled = job.setting, material.labelled
-    if not setting.classifier:
-        return None
     table = material.table(setting.front, setting.segments)
     rows = table.rows_of(np.arange(len(labelled)))
     x = vectors(setting.inputs, table.open(), rows)
@@ -306,11 +305,8 @@ def most_confused(predictions: Predictions) -> list[ConfidentError]:
     ]
 
 
-def generated_patches(done: Finished) -> GeneratedPatches | None:
-    """Clips of each class and patches generated after them, of the first fold and draw.
-
-    None without a generator.
-    """
+def _add_generated(report: Report, done: Finished) -> None:
+    """Clips of each class and patches generated after them, of the first fold and draw, if any."""
     for _, job in done.plan.cells:
         if not job.setting.generated.is_used or job.draw:
             continue
@@ -331,5 +327,7 @@ def generated_patches(done: Finished) -> GeneratedPatches | None:
                     wave = mel_to_wave(torch.from_numpy(rows[name][column]), job.setting.mel)
                 rate = job.setting.mel.sample_rate
                 sounds.append(Player(wave.numpy(), rate, spaced(label), how))
-        return GeneratedPatches(rows, names, sounds)
-    return None
+        report.figure("generated", patches(rows, [spaced(name) for name in names], unit="dB"))
+        report.players("generated", sounds)
+        report.values["generated_rows"] = list(rows)
+        return

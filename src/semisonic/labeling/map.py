@@ -22,8 +22,13 @@ from semisonic.core.seeds import generator
 from semisonic.core.text import count_text, percent_text
 from semisonic.data.clips import Clips
 from semisonic.evaluation.embeddings import pca_2d, tsne_2d
-from semisonic.evaluation.report.document import Player, Report, clip_player
-from semisonic.evaluation.report.media import data_uri, sound_bytes
+from semisonic.evaluation.report.document import (
+    Player,
+    Report,
+    clip_player,
+    data_uri,
+    sound_bytes,
+)
 from semisonic.labeling.clusters import (
     Agreement,
     Clusters,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,13 +14,13 @@ from semisonic.core.errors import DataError
 from semisonic.core.text import duration_text, p_text, p_value, percent_text, points_text
 from semisonic.evaluation import published
 from semisonic.evaluation.comparison import ArmAccuracy, Comparison, arm_accuracy, compare_settings
+from semisonic.evaluation.embeddings import Separability
 from semisonic.evaluation.metrics import confusion, per_class
 from semisonic.evaluation.plots.classes import class_recall, confusion_matrix
-from semisonic.evaluation.plots.experiments import accuracy_by_fold, comparison_plot, patches
+from semisonic.evaluation.plots.experiments import accuracy_by_fold, comparison_plot
 from semisonic.evaluation.plots.style import CLASS_COLOURS
 from semisonic.evaluation.plots.training import training_curves
 from semisonic.evaluation.predictions import Predictions
-from semisonic.evaluation.report.content import ExperimentContent, Series
 from semisonic.evaluation.report.document import (
     IntervalEstimate,
     Number,
@@ -39,47 +38,88 @@ OUTCOMES = {
     "worse here": "worse on these clips",
     "open": "may be chance",
 }
-_MOST_PLAIN_ROWS = 20_000
 _MOST_CONFUSED = 8
 
 
-def write_experiment_report(
-    folder: str | Path,
-    content: ExperimentContent,
-    comparisons: list[Comparison] | None = None,
-) -> Path:
-    """Write report.html, figures/, tables/ and report.json.
+class Series(NamedTuple):
+    """A row of a table that holds everything side by side: which predictions, called what.
+
+    ``method`` says in words how it learns; ``published`` is what others measured of the same
+    method on the same data, if anybody did.
+    """
+
+    name: str
+    setting: str
+    arm: str
+    method: str = ""
+    published: published.PublishedResult | None = None
+
+
+@dataclass
+class ExperimentContent:
+    """What the report of a comparison shows from predictions; what is empty is left out.
+
+    Attributes
+    ----------
+    title : str
+        What was done, such as "Auto-encoder pre-training on ESC-10".
+    predictions : Predictions
+        Both arms in every setting; a setting with one arm is shown without comparison.
+    control, treated : str
+        The names of the arms in the predictions.
+    subject : str
+        What the treated arm adds, as the verdict says it: "Pre-training". Empty where settings
+        are classifiers that compete with the control: they are then called by their own names.
+    data : str
+        The data set's name, by which published results are found ("ESC-10").
+    main_setting : str
+        The setting whose comparison is the headline; by default the first.
+    study : str
+        A key of :data:`semisonic.evaluation.published.STUDIES` to stand beside ours.
+    setting_pairs : sequence of Comparison
+        Settings held against each other.
+    series : mapping of str to sequence of Series
+        By budget of labels the classifiers to be shown side by side; empty for none.
+    categories : mapping of class to group
+        Groups of classes whose accuracy is told.
+    notes : sequence of str
+        More on the method.
+    """
+
+    title: str
+    predictions: Predictions
+    control: str = "supervised"
+    treated: str = "pre-trained"
+    subject: str = "Pre-training"
+    subtitle: str = ""
+    data: str = ""
+    main_setting: str = ""
+    study: str = ""
+    setting_pairs: Sequence[Comparison] = ()
+    series: Mapping[str, Sequence[Series]] = field(default_factory=dict)
+    categories: Mapping[str, str] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+
+def build_report(content: ExperimentContent, comparisons: list[Comparison] | None = None) -> Report:
+    """Build what every experiment has; the ``add_`` functions add what some have.
 
     Parameters
     ----------
-    folder : path
-        Made if needed; files of an earlier report in it are replaced.
     content : ExperimentContent
     comparisons : list of Comparison, optional
         Those already computed for these predictions; by default they are computed here.
 
     Returns
     -------
-    Path
-        The page.
+    Report
+        Its ``values`` hold the ``comparisons`` and ``main``, the one of the headline.
 
     Raises
     ------
     DataError
         When predictions are missing or stand twice, or no setting has both arms.
     """
-    report, _ = build_report(content, comparisons)
-    root = Path(folder)
-    many = len(content.predictions) > _MOST_PLAIN_ROWS
-    path = report.write(root)
-    content.predictions.write(root / "tables" / f"predictions.csv{'.gz' if many else ''}")
-    return path
-
-
-def build_report(
-    content: ExperimentContent, comparisons: list[Comparison] | None = None
-) -> tuple[Report, list[Comparison]]:
-    """Build the report without writing it; return it and the comparisons that it shows."""
     if comparisons is None:
         comparisons = compare_settings(content.predictions, content.control, content.treated)
     main = _main_comparison(content, comparisons)
@@ -97,14 +137,9 @@ def build_report(
         competitor="setting" if content.subject else "classifier",
         method_notes=[*main.cautions, *content.notes],
     )
-    report.warnings += content.warnings
     report.data = {
         "main_setting": main.setting,
         "comparisons": [one.to_dict() for one in comparisons],
-        "provenance": content.provenance,
-        "options": content.options,
-        "warnings": content.warnings,
-        "histories": content.histories,
     }
     _add_answer(report, content, main)
     _add_settings(report, content, comparisons, main)
@@ -112,14 +147,9 @@ def build_report(
     _add_setting_pairs(report, content)
     add_study(report, content.study, content.data, _ours(content, comparisons), protocol_of(main))
     _add_folds(report, main)
-    _add_learning(report, content, main.setting)
     _add_classes(report, content, main)
     _add_categories(report, content, main)
-    _add_hard_classes(report, content, main)
-    _add_network(report, content)
-    _add_repeat(report, content)
-    report.players("mistakes", content.mistakes)
-    return report, comparisons
+    return report
 
 
 def _main_comparison(content: ExperimentContent, comparisons: list[Comparison]) -> Comparison:
@@ -445,26 +475,45 @@ def _add_folds(report: Report, main: Comparison) -> None:
     report.values |= counts
 
 
-def _add_learning(report: Report, content: ExperimentContent, setting: str) -> None:
-    """Learning curves of both arms, and of the pre-training."""
-    trained = [h for h in content.histories if h.phase == "train" and h.setting == setting]
-    before = [h for h in content.histories if h.phase == "pretrain"]
+def add_learning(report: Report, jobs: Sequence[Mapping[str, Any]], control: str) -> None:
+    """Add learning curves of both arms of the main setting, and of all pre-training.
 
-    def curves(histories: Sequence[Any], key: str) -> dict[str, list[list[float]]]:
+    Parameters
+    ----------
+    report : Report
+        Of :func:`build_report`.
+    jobs : sequence of mapping
+        What each job wrote of itself: its ``kind``, ``cell``, ``draw``, ``fold``, ``arm`` or
+        ``way`` of pre-training, and ``history``, a mapping an epoch.
+    control : str
+        The arm that is drawn first.
+    """
+    setting = report.values["main"].setting
+    before = [job for job in jobs if job["kind"] == "pre-train"]
+    trained = [job for job in jobs if job["kind"] == "train" and job["cell"] == setting]
+    trained.sort(key=lambda job: job["arm"] != control)
+    report.data["histories"] = [
+        {"setting": job["cell"], "arm": job[name], "draw": job["draw"], "fold": job["fold"]}
+        | {"rows": job["history"], "phase": phase}
+        for phase, of, name in (("train", trained, "arm"), ("pretrain", before, "way"))
+        for job in of
+    ]
+
+    def curves(of: Sequence[Mapping[str, Any]], name: str, key: str) -> dict[str, list[Any]]:
         """By arm the values by epoch, one list a job; jobs without them are left out."""
-        found: dict[str, list[list[float]]] = {one.arm: [] for one in histories}
-        for one in histories:
-            values = [float(row[key]) for row in one.rows if row.get(key) is not None]
+        found: dict[str, list[Any]] = {job[name]: [] for job in of}
+        for job in of:
+            values = [float(row[key]) for row in job["history"] if row.get(key) is not None]
             if np.isfinite(values).any():
-                found[one.arm].append(values)
+                found[job[name]].append(values)
         return found
 
-    key = "val_loss" if any("val_loss" in row for one in before for row in one.rows) else "loss"
-    trained.sort(key=lambda one: one.arm != content.control)
+    epochs = [row for job in before for row in job["history"]]
+    key = "val_loss" if any("val_loss" in row for row in epochs) else "loss"
     for name, found, more in (
-        ("learning-accuracy", curves(trained, "val_accuracy"), {}),
-        ("learning-loss", curves(trained, "loss"), {"measure": "training loss"}),
-        ("pretraining", curves(before, key), {"measure": "loss", "colours": CLASS_COLOURS}),
+        ("learning-accuracy", curves(trained, "arm", "val_accuracy"), {}),
+        ("learning-loss", curves(trained, "arm", "loss"), {"measure": "training loss"}),
+        ("pretraining", curves(before, "way", key), {"measure": "loss", "colours": CLASS_COLOURS}),
     ):
         if any(found.values()):
             report.figure(name, training_curves(found, is_share=not more, **more))
@@ -557,13 +606,11 @@ def _add_categories(report: Report, content: ExperimentContent, main: Comparison
     _table(report, "groups", groups, percent=["group right"])
 
 
-def _add_hard_classes(report: Report, content: ExperimentContent, main: Comparison) -> None:
-    """How far apart classes lie, what is confused, and clips of the most confused pair."""
-    report.players("confused", content.confused)
-    report.values["rank_correlation"] = None
-    measured, classes = content.separability, content.predictions.classes
-    if measured is None:
-        return
+def add_separability(
+    report: Report, content: ExperimentContent, measured: Separability, inputs: str
+) -> None:
+    """Add how far apart the classes lie in the inputs of a classifier, and what it confuses."""
+    main, classes = report.values["main"], content.predictions.classes
     rows = content.predictions.select(setting=main.setting, arm=content.treated)
     counts = confusion(rows.target, rows.predicted, len(classes))
     np.fill_diagonal(counts, 0)
@@ -584,41 +631,33 @@ def _add_hard_classes(report: Report, content: ExperimentContent, main: Comparis
     _table(report, "separability", table, percent=percent, silhouette="{:+.2f}".format)
     related = pd.Series(purity).corr(pd.Series(recalls), method="spearman", min_periods=4)
     report.values["rank_correlation"] = None if np.isnan(related) else float(related)
+    report.values["separability_inputs"] = inputs
 
 
-def _add_network(report: Report, content: ExperimentContent) -> None:
-    """Reconstructions, silent units, and generated patches."""
-    if seen := content.reconstructions:
-        rows = {"truth": seen.truth}
-        for name, values in seen.decoders.items():
-            rows[f"{name}\n{seen.errors[name]:.3g}" if name in seen.errors else name] = values
-        report.figure("reconstructions", patches(rows, seen.names, unit=seen.unit))
-    headers = ["setting", "layer", "units", "share never active"]
-    formats = {"share never active": percent_text}
-    report.table("dead-units", headers, content.dead_units, formats=formats)
-    if made := content.generated:
-        names = [spaced(name) for name in made.names]
-        report.figure("generated", patches(made.rows, names, unit="dB"))
-        report.players("generated", made.sounds)
-
-
-def _add_repeat(report: Report, content: ExperimentContent) -> None:
-    """The command, the versions, the options and the time it took."""
-    known = dict(content.provenance)
+def add_run(
+    report: Report,
+    *,
+    provenance: Mapping[str, Any],
+    options: Mapping[str, Any],
+    settings: Mapping[str, Mapping[str, Any]],
+    timing: Sequence[tuple[str, float, str]],
+) -> None:
+    """Add the command, the versions, the options, what makes each setting and the time it took."""
+    report.data |= {"provenance": provenance, "options": options}
+    known = dict(provenance)
     report.values |= {
         "command": str(known.pop("command", "")),
         "provenance": {name: _flat_text(value) for name, value in known.items()},
-        "options": dict(_flat(content.options)),
+        "options": dict(_flat(options)),
     }
-    factors = list(dict.fromkeys(name for row in content.settings.values() for name in row))
+    factors = list(dict.fromkeys(name for row in settings.values() for name in row))
     rows = [
         {"setting": name, **{factor: row.get(factor) for factor in factors}}
-        for name, row in content.settings.items()
+        for name, row in settings.items()
         if factors
     ]
     _table(report, "setting-values", rows)
-    times = [{"what": what, "time": float(s), "note": note} for what, s, note in content.timing]
-    _table(report, "timing", times, time=duration_text)
+    report.table("timing", ["what", "time", "note"], timing, formats={"time": duration_text})
 
 
 def _flat(options: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
