@@ -35,28 +35,22 @@ def test_every_verb_leaves_its_input_as_it_is(tmp_path, monkeypatch) -> None:
     shutil.copytree(made / "pool", pool)
     (data / "notes.txt").write_text("mine")
     before = state(data), state(pool)
-    table, unlabelled, model = str(data / "labels.csv"), str(pool), str(out / "train")
-    fit = [
-        "--epochs",
-        "2",
-        "--patience",
-        "0",
-        "--method",
-        "supervised",
-        "--validation",
-        "0",
-        "--test-fold",
-        "1",
-    ]
+    table, model = data / "labels.csv", out / "train"
+    fit = ["--method", "supervised", "--epochs", "2", "--validation", "0", "--test-fold", "1"]
     calls = (
         ["data", "info", table],
         ["data", "check", table],
-        ["data", "build", table, "-o", str(out / "store"), "--sample-rate", "8000"],
-        ["pretrain", unlabelled, "-o", str(out / "pretrain"), *NETWORK, "--epochs", "1"],
-        ["train", table, "--unlabelled", unlabelled, "-o", model, *NETWORK, *fit],
-        ["evaluate", model, table, "--fold", "1", "-o", str(out / "evaluate")],
-        ["predict", model, unlabelled, "-o", str(out / "predictions.csv")],
-        ["suspects", table, "-o", str(out / "suspects"), *SMALL, "--folds", "2"],
+        ["data", "labels", table, "-o", out / "labels.csv"],
+        ["data", "mix", table, "-o", out / "mixed", "--window", "2", "--sample-rate", "8000"],
+        ["scan", pool, "-o", out / "scan"],
+        ["pretrain", pool, "-o", out / "pretrain", *NETWORK, "--epochs", "1"],
+        ["train", table, "--unlabelled", pool, "-o", model, *NETWORK, *fit],
+        ["evaluate", model, table, "--fold", "1", "-o", out / "evaluate"],
+        ["predict", model, pool, "-o", out / "predictions.csv"],
+        ["detect", model, pool, "-o", out / "detect"],
+        ["embed", model, pool, "-o", out / "index"],
+        ["suggest", model, pool, "-n", "3", "-o", out / "queue.csv"],
+        ["suspects", table, "-o", out / "suspects", *SMALL, "--folds", "2"],
     )
     for arguments in calls:
         assert cli(arguments, "-q") == 0, arguments
