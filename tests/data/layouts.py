@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from semisonic.core.errors import DataError
+from semisonic.core.files import content_hash
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import load_clips
 
@@ -38,3 +39,12 @@ def notes_say(clips: Clips, *texts: str) -> bool:
 def by_file(clips: Clips, column: str = "group") -> dict[str, object]:
     values = clips.labels if column == "labels" else getattr(clips, column).tolist()
     return dict(zip(clips.file.tolist(), values, strict=True))
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """The hash of each file; a journal tells of one call and is no content."""
+    return {
+        path.relative_to(folder).as_posix(): content_hash(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != "journal.jsonl"
+    }

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from get_server import Site, serving, zipped
+from get_server import Site, content_of, serving, zipped
 
 from semisonic.cli.main import main
 from semisonic.core import progress
@@ -35,14 +35,6 @@ def get(remote: RemoteSet, folder: Path) -> Path:
     plan = make_plan(remote, folder)
     fetch(plan, pause=0.001)
     return plan.data
-
-
-def content_of(folder: Path) -> dict[str, bytes]:
-    return {
-        f"{folder.name}/{path.relative_to(folder).as_posix()}": path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
 
 
 def test_a_set_is_fetched_checked_unpacked_and_written_down(site: Site, tmp_path: Path) -> None:

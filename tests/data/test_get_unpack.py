@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from get_server import zipped
+from get_server import content_of, zipped
 
 from semisonic.core.errors import DataError
 from semisonic.data.datasets.archives import unpack
@@ -76,14 +76,6 @@ def saved(folder: Path, name: str, *pieces: bytes) -> list[Path]:
     for path, data in zip(paths, pieces, strict=True):
         path.write_bytes(data)
     return paths
-
-
-def content_of(folder: Path) -> dict[str, bytes]:
-    return {
-        f"birds/{path.relative_to(folder).as_posix()}": path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
 
 
 @pytest.mark.parametrize("flat", [False, True])

@@ -11,9 +11,9 @@ import pytest
 import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
+from layouts import contents
 
 from semisonic.core.errors import DataError, OptionError
-from semisonic.core.files import content_hash
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import load_clips
 from semisonic.data.options import MixOptions
@@ -57,14 +57,6 @@ def quiet(tmp_path: Path) -> Path:
 def rows_of(folder: Path) -> list[dict[str, str]]:
     with (folder / "labels.csv").open(encoding="utf-8") as stream:
         return list(csv.DictReader(stream))
-
-
-def contents(folder: Path) -> dict[str, str]:
-    return {
-        path.relative_to(folder).as_posix(): content_hash(path)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "journal.jsonl"
-    }
 
 
 @given(n_sound=st.integers(1, 5000), n_window=st.integers(1, 3000), seed=st.integers(0, 2**32 - 1))
@@ -170,14 +162,11 @@ def test_folds_are_made_kept_and_do_not_share_background(
     options = replace(SMALL, background=quiet, n_folds=3)
     mix(clips, tmp_path / "all", options)
     rows = rows_of(tmp_path / "all")
-    groups: dict[str, set[str]] = {}
     for row in rows:
-        groups.setdefault(row["group"], set()).add(row["fold"])
-        begin = float(row["background_start"])
-        fold = int(row["fold"])
+        begin, fold = float(row["background_start"]), int(row["fold"])
         assert 10.0 * (fold - 1) <= begin + 1e-3
         assert begin + SMALL.window <= 10.0 * fold + 1e-3
-    assert all(len(folds) == 1 for folds in groups.values())
+    assert len({(row["group"], row["fold"]) for row in rows}) == len({row["group"] for row in rows})
     assert {row["fold"] for row in rows if row["label"] == "background"} == {"1", "2", "3"}
     mix(clips, tmp_path / "some", replace(options, fold=(1, 3)))
     some = [row for row in rows_of(tmp_path / "some") if row["label"] != "background"]
@@ -253,9 +242,8 @@ def test_background_that_is_too_short_silent_or_missing(clips: Clips, tmp_path: 
     short = write_quiet(tmp_path / "short", 1.5)
     with pytest.raises(DataError, match=r"longest of 1\.5 s; expected at least 2\.02 s"):
         mix(clips, tmp_path / "w", replace(SMALL, background=short, n_folds=2))
-    silent = tmp_path / "silent"
-    silent.mkdir()
-    soundfile.write(silent / "a.wav", np.zeros(5 * RATE), RATE)
+    silent = write_quiet(tmp_path / "silent")
+    soundfile.write(silent / "quiet.wav", np.zeros(5 * RATE), RATE)
     with pytest.raises(DataError, match="digital silence"):
         mix(clips, tmp_path / "w", replace(SMALL, background=silent))
     with pytest.raises(DataError, match="expected a folder of recordings"):

@@ -145,8 +145,10 @@ def test_official_folds_are_kept():
         assert len(split.dropped) == 0
 
 
-def test_previous_fold_is_cyclic():
+def test_previous_fold_is_cyclic_and_there_may_be_no_validation():
     clips = even(3, 10, n_folds=5)
+    for split in fold_splits(clips, validation=0.0):
+        assert (len(split.validation), len(split.train)) == (0, 24)
     for split in fold_splits(clips, validation_fold="previous"):
         previous = 5 if split.fold == 1 else split.fold - 1
         assert set(clips.fold[split.validation].tolist()) == {previous}
@@ -154,13 +156,7 @@ def test_previous_fold_is_cyclic():
         check_split(clips, split)
 
 
-def test_no_validation():
-    for split in fold_splits(even(3, 10, n_folds=5), validation=0.0):
-        assert len(split.validation) == 0
-        assert len(split.train) == 24
-
-
-def straddler():
+def test_straddling_recordings_are_dropped_from_training():
     """Recording "x" has two clips in fold 1 and one in fold 2."""
     rows = [
         {"file": f"{c}{f}{i}.wav", "labels": c, "group": f"{c}{f}{i}", "fold": f}
@@ -172,11 +168,7 @@ def straddler():
         {"file": f"x{i}.wav", "labels": "a", "group": "x", "fold": f}
         for i, f in enumerate([1, 1, 2])
     ]
-    return Clips.from_rows("/nowhere", rows)
-
-
-def test_straddling_recordings_are_dropped_from_training():
-    clips = straddler()
+    clips = Clips.from_rows("/nowhere", rows)
     assert straddling_groups(clips) == ["x"]
     splits = {split.fold: split for split in fold_splits(clips, validation=0.2)}
     assert names(clips, splits[1].dropped) == {"x2.wav"}
@@ -185,10 +177,6 @@ def test_straddling_recordings_are_dropped_from_training():
     for split in splits.values():
         check_split(clips, split)
         assert names(clips, split.test) == names(clips, np.flatnonzero(clips.fold == split.fold))
-
-
-def test_previous_fold_shares_nothing_with_training_either():
-    clips = straddler()
     splits = {s.fold: s for s in fold_splits(clips, validation_fold="previous")}
     for split in splits.values():
         check_split(clips, split)

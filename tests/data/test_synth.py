@@ -11,9 +11,9 @@ import pytest
 import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from layouts import contents
 
 from semisonic.core.errors import DataError, OptionError
-from semisonic.core.files import content_hash
 from semisonic.data.datasets.load import load_clips
 from semisonic.data.options import CLASSES, SynthOptions
 from semisonic.data.synth.dataset import Take, labelled_items, load_synth, make_synth, pool_items
@@ -25,14 +25,6 @@ SMALL = SynthOptions(
 
 def changed(**values: object) -> SynthOptions:
     return replace(SMALL, **values)  # type: ignore[arg-type]
-
-
-def contents(folder: Path) -> dict[str, str]:
-    return {
-        path.relative_to(folder).as_posix(): content_hash(path)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
 
 
 def audio(folder: Path) -> dict[str, np.ndarray]:

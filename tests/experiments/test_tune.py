@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -59,29 +60,9 @@ def recipe(tmp_path_factory) -> Path:
     return file
 
 
-@pytest.fixture
-def search(recipe, tiny_set, tmp_path):
-    """Search in a folder of its own."""
-
-    def run(**changes: object) -> TuneResult:
-        values: dict[str, object] = {
-            "recipe": str(recipe),
-            "data": tiny_set / "labelled.csv",
-            "output": tmp_path / "out",
-            "trials": 4,
-            "inner_folds": 2,
-            "device": "cpu",
-            "workers": 1,
-            "near_copies": False,
-        }
-        return tune(TuneOptions(**(values | changes)))
-
-    return run
-
-
 @pytest.fixture(scope="module")
-def finished(recipe, tiny_set, tmp_path_factory) -> TuneResult:
-    chosen = TuneOptions(
+def options(recipe, tiny_set, tmp_path_factory) -> TuneOptions:
+    return TuneOptions(
         recipe=str(recipe),
         data=tiny_set / "labelled.csv",
         output=tmp_path_factory.mktemp("tune") / "out",
@@ -91,7 +72,21 @@ def finished(recipe, tiny_set, tmp_path_factory) -> TuneResult:
         workers=1,
         near_copies=False,
     )
-    return tune(chosen)
+
+
+@pytest.fixture
+def search(options, tmp_path):
+    """Search in a folder of its own."""
+
+    def run(**changes: object) -> TuneResult:
+        return tune(replace(options, **({"output": tmp_path / "out"} | changes)))
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def finished(options) -> TuneResult:
+    return tune(options)
 
 
 def trials(result: TuneResult) -> list[dict[str, object]]:
