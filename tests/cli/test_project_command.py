@@ -49,7 +49,7 @@ def test_suggest_writes_a_table_to_fill_in_and_train_from(model, sounds, tmp_pat
     assert "6 of 16 segments, of 6 recordings: 5 uncertain, 1 random" in tells(0, arguments).out
     rows = fill_in(table)
     assert [row["order"] for row in rows] == list("123456")
-    assert {row["guess_1"] for row in rows} <= {"noise", "tone"}
+    assert {row["prediction_1"] for row in rows} <= {"noise", "tone"}
     clips = load_clips(table)
     assert set(clips.classes) <= {"noise", "tone"}
     assert clips.is_labelled.all()
@@ -241,12 +241,12 @@ def test_copies_of_a_recording_are_one_group_in_a_project(model, tmp_path, capsy
         writer.writerows({**row, "label": copied.get(row["label"], row["label"])} for row in rows)
     capsys.readouterr()
     told = tells(0, "project learn", project, "--answers", table, "-q").out.splitlines()
-    by_chance, left_out = (
+    at_random, left_out = (
         next(line for line in told if line.startswith(f"accuracy on {of}"))
         for of in ("segments", "all answers")
     )
     assert "of 16, of 12 recordings" in left_out
-    assert "of 16, of 12 recordings" in by_chance
+    assert "of 16, of 12 recordings" in at_random
 
 
 def test_a_clip_carries_one_label_until_the_project_says_otherwise(

@@ -31,8 +31,8 @@ def test_a_queue_asks_nothing_twice_and_names_real_segments(pool, kinds):
         for row in queue:
             assert queue.path_of(row).resolve().is_relative_to(kinds.resolve())
             assert row.end_time == pytest.approx(0.5)
-            assert [name for name, _ in row.guesses] != []
-            scores = [score for _, score in row.guesses]
+            assert [name for name, _ in row.predictions] != []
+            scores = [score for _, score in row.predictions]
             assert scores == sorted(scores, reverse=True)
             assert sum(scores) == pytest.approx(1.0)
     assert len(choose(pool, 100, "mix")) == 18
@@ -43,8 +43,8 @@ def test_reasons_and_the_random_part(pool):
     why = [row.why for row in queue]
     assert (why.count("random"), why.count("uncertain")) == (3, 7)
     drawn = [row.file for row in queue if row.why == "random"]
-    by_chance = [row.file for row in choose(pool, 18, "random")]
-    assert set(drawn) == set(by_chance[:3])
+    at_random = [row.file for row in choose(pool, 18, "random")]
+    assert set(drawn) == set(at_random[:3])
     assert [row.source for row in queue if row.why == "random"] == ["suggest:random"] * 3
 
 
@@ -63,7 +63,7 @@ def test_without_a_classifier_typical_segments_of_all_kinds_are_asked(model, kin
     queue = suggest(None, index, 3)
     assert {row.why for row in queue} == {"typical"}
     assert {Path(row.file).parent.name for row in queue} == set(KINDS)
-    assert all(row.guesses == () and np.isnan(row.uncertainty) for row in queue)
+    assert all(row.predictions == () and np.isnan(row.uncertainty) for row in queue)
     with pytest.raises(OptionError, match="needs the scores of a classifier"):
         suggest(None, index, 3, strategy="uncertain")
 
@@ -108,8 +108,8 @@ def test_a_queue_is_read_as_it_was_written(pool, tmp_path):
     ]
     for one, other in zip(again, queue, strict=True):
         assert (one.why, one.cluster) == (other.why, other.cluster)
-        assert one.guesses[0][0] == other.guesses[0][0]
-        assert one.guesses[0][1] == pytest.approx(other.guesses[0][1], abs=1e-4)
+        assert one.predictions[0][0] == other.predictions[0][0]
+        assert one.predictions[0][1] == pytest.approx(other.predictions[0][1], abs=1e-4)
     assert again.write(tmp_path / "again.csv").read_text().count("\n") == 9
     # Filled in, it is a table to train from.
     text = path.read_text().replace(",,uncertain", ",hum,uncertain")

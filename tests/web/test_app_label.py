@@ -125,7 +125,7 @@ def test_it_learns_again_and_the_curve_grows(page, project) -> None:
         assert len(learning["history"]) == n_rounds
     assert page.get("/api/state").json()["model"]["classes"] == sorted({"hiss", "hum", "sweep"})
     item = asked(page)
-    assert item["guesses"][0][1] >= item["guesses"][1][1]
+    assert item["predictions"][0][1] >= item["predictions"][1][1]
     assert page.post("/api/label/learn").status_code == 200
 
 

@@ -174,12 +174,12 @@ def by_embed(case: Case) -> np.ndarray:
 
 def by_suggest(case: Case) -> np.ndarray:
     queue = semisonic.suggest(case.file, index_of(case), 1, strategy="uncertain", device="cpu")
-    return in_order(queue.rows[0].guesses)
+    return in_order(queue.rows[0].predictions)
 
 
 def by_suggest_without_an_index(case: Case) -> np.ndarray:
     queue = semisonic.suggest(case.file, case.sound, 1, strategy="uncertain", device="cpu")
-    return in_order(queue.rows[0].guesses)
+    return in_order(queue.rows[0].predictions)
 
 
 def by_onnx(case: Case) -> np.ndarray:
@@ -257,6 +257,8 @@ def test_a_model_calibrated_anew_does_not_read_the_scores_of_an_index(tmp_path, 
         (row,) = predict_files(open_model(model), [sound], top=3).rows
         found = semisonic.suggest(model, index, 1, strategy="uncertain", device="cpu").rows[0]
         np.testing.assert_allclose(
-            in_order(found.guesses), in_order(zip(row.labels, row.scores, strict=True)), atol=CLOSE
+            in_order(found.predictions),
+            in_order(zip(row.labels, row.scores, strict=True)),
+            atol=CLOSE,
         )
     assert json.loads((index / "embedding.json").read_text())["rows"] == 1

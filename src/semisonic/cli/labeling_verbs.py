@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import MISSING
 from pathlib import Path
 
 from semisonic.cli.parser import verb
 from semisonic.cli.session import Session, Status
-from semisonic.core.options import option
+from semisonic.core.options import DeviceOptions, option, same_option
 from semisonic.labeling.options import (
     EmbedOptions,
     MapOptions,
     ProjectOptions,
     QueueOptions,
     SearchOptions,
-    SuggestOptions,
 )
 
 
@@ -84,7 +84,6 @@ def map(options: MapOptions, session: Session) -> Status:  # noqa: A001
 
 
 @verb(
-    SuggestOptions,
     arguments=("model", "data"),
     examples=[
         "semisonic suggest synth path/to/recordings -n 20 -o queue.csv",
@@ -93,21 +92,51 @@ def map(options: MapOptions, session: Session) -> Status:  # noqa: A001
     ],
     resumes=True,
 )
-def suggest(options: SuggestOptions, session: Session) -> Status:
+def suggest(
+    session: Session,
+    model: Path = option(
+        MISSING,
+        "classifier or encoder: its file, or the run folder it lies in; 'synth': an encoder that "
+        "first learns to name synthetic sounds, where there is no model yet",
+    ),
+    data: Path = option(
+        MISSING, "recordings without labels, a table of clips, or the folder of an index"
+    ),
+    output: Path = option(Path("queue.csv"), "table with the segments, in the order to listen"),
+    log: Path | None = option(
+        None,
+        "label log, or a table with labels such as a queue that was filled in: what is "
+        "answered in it is not asked again",
+    ),
+    cache: Path | None = option(
+        None, "folder that keeps the vectors of recordings; beside the table if not given"
+    ),
+    seed: int = option(0, "seed of everything random; keep it from round to round", minimum=0),
+    queue: QueueOptions = option(QueueOptions(), "queue"),
+    device: str = same_option(DeviceOptions, "device"),
+    workers: int | None = same_option(DeviceOptions, "workers"),
+) -> Status:
     """Say which segments of recordings to listen to and to label next.
 
-    Writes a table: recording, times, why it is asked, the classifier's guesses, and an empty
+    Writes a table: recording, times, why it is asked, the classifier's predictions, and an empty
     column 'label'. Fill that in and train from the table, or answer in the page.
     """
     from semisonic.labeling.suggest import run_suggest
 
-    result = run_suggest(options)
-    session.say(result.summary())
-    session.note(
-        f"next: fill in the column 'label' of {options.output}, then "
-        f"semisonic train {options.output}"
+    said, failures = run_suggest(
+        model,
+        data,
+        output,
+        log=log,
+        queue=queue,
+        cache=cache,
+        seed=seed,
+        device=device,
+        workers=workers,
     )
-    return session.failed(result.failures)
+    session.say(said)
+    session.note(f"next: fill in the column 'label' of {output}, then semisonic train {output}")
+    return session.failed(failures)
 
 
 @verb(
@@ -153,7 +182,7 @@ def project_suggest(
     """
     from semisonic.labeling.project import suggest_in_project
 
-    session.say(suggest_in_project(project, output, annotator=annotator, queue=queue).summary())
+    session.say(suggest_in_project(project, output, annotator=annotator, queue=queue))
     session.note(f"next: fill in the column 'label', then semisonic project learn {project}")
     return Status.OK
 
@@ -186,6 +215,8 @@ def project_learn(
     """
     from semisonic.labeling.project import learn_in_project
 
-    result = learn_in_project(project, answers, annotator=annotator, several_labels=several_labels)
-    session.say(result.summary())
-    return session.failed(result.problems, what="line")
+    said, problems = learn_in_project(
+        project, answers, annotator=annotator, several_labels=several_labels
+    )
+    session.say(said)
+    return session.failed(problems, what="line")

@@ -146,32 +146,6 @@ class QueueOptions:
     )
 
 
-@dataclass(frozen=True)
-class SuggestOptions(QueueOptions, JobOptions):
-    """Say which segments of recordings to listen to and to label next."""
-
-    model: Path = option(
-        dataclasses.MISSING,
-        "classifier or encoder: its file, or the run folder it lies in; 'synth': an encoder that "
-        "first learns to name synthetic sounds, where there is no model yet",
-    )
-    data: Path = option(
-        dataclasses.MISSING,
-        "recordings without labels, a table of clips, or the folder of an index",
-    )
-    output: Path = option(Path("queue.csv"), "table with the segments, in the order to listen")
-    log: Path | None = option(
-        None,
-        "label log, or a table with labels such as a queue that was filled in: what is "
-        "answered in it is not asked again",
-    )
-    _: dataclasses.KW_ONLY
-    cache: Path | None = option(
-        None, "folder that keeps the vectors of recordings; beside the table if not given"
-    )
-    seed: int = option(0, "seed of everything random; keep it from round to round", minimum=0)
-
-
 # The options of a project. No torch here: the command line reads this file.
 
 

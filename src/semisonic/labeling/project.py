@@ -18,8 +18,8 @@ from semisonic.classifier.run_files import stamp
 from semisonic.core.errors import DataError
 from semisonic.core.files import read_json, write_json
 from semisonic.core.options import check
-from semisonic.data.datasets.load import name_from
-from semisonic.data.label_log import LabelEntry
+from semisonic.core.text import count_text
+from semisonic.data.datasets.load import Failures, name_from
 from semisonic.labeling.answers import match
 from semisonic.labeling.clusters import nearest_to_centres
 from semisonic.labeling.embedder import open_embedder
@@ -29,7 +29,7 @@ from semisonic.labeling.options import MIX, RANDOM_SHARE, ProjectOptions, QueueO
 from semisonic.labeling.probe import LabelIssue, Tell, find_label_issues
 from semisonic.labeling.queue import TYPICAL, Queue, Suggestion, check_table, take_answers
 from semisonic.labeling.rounds import HistoryRow, LearningRound, learn_round, read_history
-from semisonic.labeling.suggest import CandidatePool, SuggestResult, candidate_pool, choose
+from semisonic.labeling.suggest import CandidatePool, candidate_pool, choose
 
 # ``Project``: from a folder of recordings without a label to a first classifier.
 #
@@ -65,7 +65,7 @@ class ProjectCluster:
     number : int
         From 0, the largest first.
     size : int
-        Stretches in it.
+        Segments in it.
     typical : tuple of Suggestion
         Those in its middle, of different recordings if there are, to listen to.
     answers : mapping of str to int
@@ -286,7 +286,7 @@ def suggest_in_project(
     *,
     annotator: str = "",
     queue: QueueOptions | None = None,
-) -> SuggestResult:
+) -> str:
     """Write the next queue of a project; answers in the one before go into the log first.
 
     Parameters
@@ -302,7 +302,8 @@ def suggest_in_project(
 
     Returns
     -------
-    SuggestResult
+    str
+        What was chosen, for a terminal.
 
     Raises
     ------
@@ -318,13 +319,17 @@ def suggest_in_project(
     table = output or own
     goes_on = os.path.abspath(table) == os.path.abspath(own) and own.is_file()
     check_table(table, over=goes_on)
-    taken: tuple[LabelEntry, ...] = ()
+    lines = []
     if goes_on:
         fit = project.require_fit
         taken = take_answers(project.log, own, annotator=annotator, by_anyone=True, check=fit)
+        if taken:
+            lines = [
+                f"{count_text(len(taken), 'new answer')} of the queue before went into the log"
+            ]
     chosen = project.suggest(wanted.n, strategy=wanted.strategy, random_share=wanted.random_share)
     chosen.write(table, over=True, page=True)
-    return SuggestResult(chosen, table, len(project.index), n_taken=len(taken))
+    return "\n".join([*lines, chosen.summary(table, len(project.index))])
 
 
 def learn_in_project(
@@ -333,7 +338,7 @@ def learn_in_project(
     *,
     annotator: str = "",
     several_labels: bool | None = None,
-) -> LearningRound:
+) -> tuple[str, Failures]:
     """Take answers from a table, if one is named, and learn from all there are.
 
     Parameters
@@ -349,7 +354,8 @@ def learn_in_project(
 
     Returns
     -------
-    LearningRound
+    str, failures
+        What was learned, for a terminal; and lines of the log that are no entries.
 
     Raises
     ------
@@ -359,8 +365,10 @@ def learn_in_project(
     project = Project.open(folder)
     if several_labels is not None:
         project.set_several_labels(several_labels)
-    n_taken = 0
+    lines = []
     if answers is not None:
-        check_fit = project.require_fit
-        n_taken = len(take_answers(project.log, answers, annotator=annotator, check=check_fit))
-    return replace(project.learn(), n_taken=n_taken, problems=project.log.problems())
+        fit = project.require_fit
+        taken = take_answers(project.log, answers, annotator=annotator, check=fit)
+        if taken:
+            lines = [f"{count_text(len(taken), 'new answer')} from the table"]
+    return "\n".join([*lines, project.learn().summary()]), project.log.problems()

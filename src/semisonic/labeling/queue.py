@@ -26,13 +26,13 @@ from semisonic.data.events import NEGATIVE, POSITIVE, UNCERTAIN
 from semisonic.data.label_log import NONE_HEARD, PASSED_OVER, LabelEntry, Segment
 from semisonic.data.outputs import check_file, is_own, writing
 from semisonic.data.tables import TableRow, number, read_table
-from semisonic.evaluation.report.document import Player, Report
+from semisonic.evaluation.report.document import Report
 from semisonic.labeling.index import shown_names
 from semisonic.labeling.label_log import LabelLog
 from semisonic.labeling.search import player_of
 
-GUESSES = 3
-"""Guesses of a row that a table has columns for."""
+N_PREDICTIONS = 3
+"""Predictions of a row that a table has columns for."""
 RANDOM, UNCERTAIN_REASON, TYPICAL = REASONS = ("random", "uncertain", "typical")
 """Why a row is asked: drawn at random; the model is not sure; the middle of a group of recordings
 that sound alike."""
@@ -50,7 +50,7 @@ _COLUMNS = (
     "end_time",
     "label",
     "why",
-    *(f"{name}_{k + 1}" for k in range(GUESSES) for name in ("guess", "score")),
+    *(f"{name}_{k + 1}" for k in range(N_PREDICTIONS) for name in ("prediction", "score")),
     "uncertainty",
     "cluster",
     "group",
@@ -66,7 +66,7 @@ class Suggestion(Segment):
     ----------
     why : str
         One of ``REASONS``.
-    guesses : tuple of (str, float)
+    predictions : tuple of (str, float)
         Class and calibrated score, the best first; empty without a model.
     uncertainty : float
         0 (the model is sure) to 1; NaN without a model.
@@ -79,7 +79,7 @@ class Suggestion(Segment):
     """
 
     why: str
-    guesses: tuple[tuple[str, float], ...] = ()
+    predictions: tuple[tuple[str, float], ...] = ()
     uncertainty: float = float("nan")
     cluster: int = -1
     group: str = ""
@@ -108,7 +108,7 @@ class Suggestion(Segment):
 
     def cells(self, order: int) -> list[object]:
         """The row of the table."""
-        guesses = [cell for name, score in self.guesses for cell in (name, f"{score:.4f}")]
+        predicted = [cell for name, score in self.predictions for cell in (name, f"{score:.4f}")]
         return [
             order,
             self.file,
@@ -116,7 +116,7 @@ class Suggestion(Segment):
             f"{self.end_time:.3f}",
             self.label,
             self.why,
-            *(guesses + [""] * 2 * GUESSES)[: 2 * GUESSES],
+            *(predicted + [""] * 2 * N_PREDICTIONS)[: 2 * N_PREDICTIONS],
             "" if np.isnan(self.uncertainty) else f"{self.uncertainty:.4f}",
             "" if self.cluster < 0 else self.cluster,
             self.group,
@@ -130,17 +130,17 @@ class Suggestion(Segment):
         cluster = number(cells["cluster"], "cluster")
         if not cells["file"] or start.is_nan() or end.is_nan():
             raise ValueError("no file, start_time or end_time")
-        guesses = (
+        predictions = (
             (name, float(number(cells[f"score_{k}"], "score")))
-            for k in range(1, GUESSES + 1)
-            if (name := cells[f"guess_{k}"])
+            for k in range(1, N_PREDICTIONS + 1)
+            if (name := cells[f"prediction_{k}"])
         )
         return cls(
             cells["file"],
             float(start),
             float(end),
             cells["why"],
-            tuple(guesses),
+            tuple(predictions),
             float(number(cells["uncertainty"], "uncertainty")),
             -1 if cluster.is_nan() else int(cluster),
             cells["group"],
@@ -209,25 +209,39 @@ class Queue:
         return target
 
     def _page(self, table_name: str) -> str:
-        n_all = count_text(len(self), "segment")
+        shown = self.rows[:MOST]
+        names = shown_names([row.file for row in shown])
         report = Report(
             "queue.j2",
             "What to listen to",
-            f"{n_all}, numbered as in {table_name}",
+            f"{count_text(len(self), 'segment')}, numbered as in {table_name}",
             table_name=table_name,
             n_most=MOST if len(self) > MOST else 0,
         )
-        report.players("queue", self._players())
+        players = (
+            player_of(
+                self.path_of(row),
+                row.start_time,
+                row.end_time,
+                f"{order}. ",
+                names[row.file],
+                ", ".join(f"{name} {score:.2f}" for name, score in row.predictions),
+                f"{row.start_time:.2f} s to {row.end_time:.2f} s",
+            )
+            for order, row in enumerate(shown, start=1)
+        )
+        report.players("queue", players)
         return report.html()
 
-    def _players(self) -> Iterator[Player | None]:
-        rows = self.rows[:MOST]
-        names = shown_names([row.file for row in rows])
-        for order, row in enumerate(rows, start=1):
-            guesses = ", ".join(f"{name} {score:.2f}" for name, score in row.guesses)
-            times = f"{row.start_time:.2f} s to {row.end_time:.2f} s"
-            path, name = self.path_of(row), names[row.file]
-            yield player_of(path, row.start_time, row.end_time, f"{order}. ", name, guesses, times)
+    def summary(self, table: Path, n_pool: int) -> str:
+        """For a terminal: why each is asked, out of how many, and where table and page lie."""
+        why = Counter(row.why for row in self).most_common()
+        files = count_text(len({row.file for row in self}), "recording")
+        return (
+            f"{len(self)} of {count_text(n_pool, 'segment')}, of {files}: "
+            f"{', '.join(f'{n} {name}' for name, n in why)}\n"
+            f"queue: {table}\nto listen: {page_of(table)}"
+        )
 
     @classmethod
     def read(cls, path: str | PathLike[str]) -> Queue:
@@ -342,21 +356,19 @@ def take_answers(
         ("" if by_anyone else one.annotator, one.key, tuple(sorted(one.labels)), one.presence)
         for one in log.answers()
     }
+    who = "" if by_anyone else annotator
     rows: list[dict[str, Any]] = []
     for line, row in enumerate(queue, start=2):
-        found = row.answer()
-        if found is None:
+        names, presence = row.answer() or ((), "")
+        if not presence:
             continue
-        names, presence = found
         try:
             check(names)
         except DataError as error:
             raise DataError(f"{path}, row {line}: {error}") from error
-        segment = replace(row, file=log.name_of(os.path.abspath(queue.path_of(row))))
-        who = "" if by_anyone else annotator
-        if (who, segment.key, tuple(sorted(names)), presence) in held:
-            continue
-        about = {"labels": names, "presence": presence, "annotator": annotator}
-        times = {"start_time": row.start_time, "end_time": row.end_time}
-        rows.append({"file": segment.file, **times, **about, "source": row.source})
+        row = replace(row, file=log.name_of(os.path.abspath(queue.path_of(row))))
+        if (who, row.key, tuple(sorted(names)), presence) not in held:
+            said = {"labels": names, "presence": presence, "annotator": annotator}
+            place = {name: getattr(row, name) for name in ("file", "start_time", "end_time")}
+            rows.append({**place, **said, "source": row.source})
     return log.extend(rows)

@@ -48,7 +48,7 @@ FEWEST_CALIBRATED = 20
 # How good the classifier is, from answers alone: an honest number needs clips drawn at random.
 #
 # Answers that a strategy chose are the hard ones, so accuracy on them says little. The random parts
-# of all queues together are one sample of the pool, taken in one order of chance
+# of all queues together are one sample of the pool, taken in one random order
 # (:func:`semisonic.labeling.sampling.random_key`). A clip of that sample that a strategy had asked
 # about before belongs to it all the same: else the sample would be short of hard clips.
 
@@ -85,13 +85,6 @@ class AccuracyEstimate:
         ends = wilson_by_group(right, groups)
         return cls(n_right, n, n_right / n, *ends, len(set(groups)))
 
-    @classmethod
-    def from_cells(cls, cells: Mapping[str, str], prefix: str) -> AccuracyEstimate:
-        """From the columns of a table whose names begin so."""
-        kinds: dict[str, Any] = {"n_right": int, "n": int, "n_recordings": int}
-        names = cls.__dataclass_fields__
-        return cls(**{name: kinds.get(name, float)(cells[prefix + name]) for name in names})
-
     def __str__(self) -> str:
         if not self.n:
             return "unknown"
@@ -107,7 +100,7 @@ def random_sample(
 ) -> frozenset[SegmentKey]:
     """The segments that answers make a sample of the pool at random.
 
-    All segments of queues that come before the last random one in the order of chance: some
+    All segments of queues that come before the last random one in the random order: some
     were asked at random, some for another reason.
 
     Parameters
@@ -120,14 +113,13 @@ def random_sample(
         That of the queues.
     """
     base = os.path.abspath(root)
-    asked = [(_chance(base, one, seed), one) for one in answers if one.source.startswith(SOURCE)]
+    asked = []
+    for one in answers:
+        if one.source.startswith(SOURCE):
+            path = os.path.normpath(os.path.join(base, one.file))
+            asked.append((random_key(path, one.start_time, one.end_time, seed), one))
     last = max((key for key, one in asked if one.source == SOURCE + RANDOM), default=-1)
     return frozenset(one.key for key, one in asked if key <= last)
-
-
-def _chance(base: str, one: LabelEntry, seed: int) -> int:
-    path = os.path.normpath(os.path.join(base, one.file))
-    return random_key(path, one.start_time, one.end_time, seed)
 
 
 def accuracy_by_random(
@@ -172,7 +164,7 @@ def _keys(clips: Clips) -> list[SegmentKey]:
 
 HISTORY = "history.csv"
 _BETWEEN = " | "
-_ESTIMATES = {"by_random": "by_chance_", "left_out": "left_out_"}
+_ESTIMATES = {"by_random": "random_", "left_out": "left_out_"}
 
 
 @dataclass(frozen=True)
@@ -234,8 +226,16 @@ class HistoryRow:
             seconds=float(cells["seconds"]),
             state=cells["state"],
             notes=tuple(filter(None, cells["notes"].split(_BETWEEN))),
-            **{name: AccuracyEstimate.from_cells(cells, p) for name, p in _ESTIMATES.items()},
+            **{name: _estimate(cells, prefix) for name, prefix in _ESTIMATES.items()},
         )
+
+
+def _estimate(cells: Mapping[str, str], prefix: str) -> AccuracyEstimate:
+    kinds: dict[str, Any] = {"n_right": int, "n": int, "n_recordings": int}
+    names = AccuracyEstimate.__dataclass_fields__
+    return AccuracyEstimate(
+        **{name: kinds.get(name, float)(cells[prefix + name]) for name in names}
+    )
 
 
 def read_history(folder: Path) -> tuple[HistoryRow, ...]:
@@ -269,31 +269,19 @@ class LearningRound:
         The classifier's file.
     known : LabelledRows
         What was learned from.
-    history : tuple of HistoryRow
-        All rows, that of this round the last.
-    n_taken : int
-        Answers that were taken from a table before.
-    problems : tuple of (str, str)
-        Lines of the log that are no entries.
+    row : HistoryRow
+        What was measured, and what has to be said beside it: the last row of the history.
     """
 
     model: Path
     known: LabelledRows
-    history: tuple[HistoryRow, ...]
-    n_taken: int = 0
-    problems: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def row(self) -> HistoryRow:
-        """What was measured, and what has to be said beside it."""
-        return self.history[-1]
+    row: HistoryRow
 
     def summary(self) -> str:
         """For a terminal."""
         row = self.row
         counts = ", ".join(f"{name} {n}" for name, n in self.known.counts.items())
-        lines = [f"{self.n_taken} new answers from the table"] if self.n_taken else []
-        lines += [
+        lines = [
             f"learned from {count_text(row.n_answers, 'answer')} of "
             f"{count_text(row.n_classes, 'class', 'classes')} in {row.seconds:.1f} s: {counts}",
             f"accuracy on segments drawn at random: {row.by_random}",
@@ -392,7 +380,7 @@ def learn_round(
         before = before[:-1]
     cells = [one.cells() for one in (*before, row)]
     write_csv(place / HISTORY, list(cells[0]), (one.values() for one in cells))
-    return LearningRound(place / MODEL, labelled, (*before, row))
+    return LearningRound(place / MODEL, labelled, row)
 
 
 def _calibrated(labelled: LabelledRows, logits: NDArray[np.float64]) -> Decision:

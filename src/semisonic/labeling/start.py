@@ -65,8 +65,6 @@ class Started:
         Recordings that are used, and groups.
     n_found : int
         Recordings that were found, those that cannot be used among them.
-    scan : Scan or None
-        Of a folder; a table is not scanned.
     failures : tuple of (str, str)
         Recordings that cannot be used, or not as a whole.
     notes : tuple of str
@@ -75,7 +73,6 @@ class Started:
     project: Project
     n_recordings: int
     n_clusters: int
-    scan: Scan | None
     failures: Failures
     notes: tuple[str, ...]
     n_found: int
@@ -149,7 +146,6 @@ def start_project(options: ProjectOptions, *, tell: Tell = lambda step: None) ->
 
 def _start(folder: Path, options: ProjectOptions, recordings: Path, tell: Tell) -> Started:
     tell(LOOK)
-    scanned: Scan | None = None
     failures: Failures = ()
     notes: list[str] = []
     clips = load_clips(recordings, labels="none", group=options.group)
@@ -165,8 +161,8 @@ def _start(folder: Path, options: ProjectOptions, recordings: Path, tell: Tell) 
                 workers=options.workers,
             )
         )
-        scanned, failures = result.scan, result.failures
-        clips, notes = _usable(clips, scanned)
+        failures = result.failures
+        clips, notes = _usable(clips, result.scan)
     if not len(clips):
         raise DataError(f"{recordings}: no recording that can be used; see {folder / 'scan'}")
     encoder, more = folder / ENCODER / "encoder.zip", ["encoder: the project's own, as it was"]
@@ -199,7 +195,6 @@ def _start(folder: Path, options: ProjectOptions, recordings: Path, tell: Tell) 
         Project.open(folder),
         len(set(clips.file.tolist())),
         int(number.max(initial=-1)) + 1,
-        scanned,
         tuple(sorted(unread.items())),
         (*notes, *more),
         n_found=len({*named, *unread}),
@@ -252,7 +247,7 @@ def _encoder(
     tell(CONTRAST)
     n = min(len(pool), MOST_PRETRAINED)
     rows = generator(options.seed, "pre-trained").choice(len(pool), n, replace=False)
-    table = Path(os.path.abspath(folder)) / ENCODER / "heard.csv"
+    table = Path(os.path.abspath(folder)) / ENCODER / "windows.csv"
     _write_windows(table, pool[np.sort(rows)])
     made = pretrain(
         PretrainOptions(

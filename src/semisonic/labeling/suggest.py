@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections import Counter
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -18,9 +17,8 @@ from semisonic.classifier.model_file import encoder_file
 from semisonic.classifier.pretraining import SYNTH, synthetic_file
 from semisonic.classifier.scoring import evaluating
 from semisonic.core.errors import DataError, OptionError
-from semisonic.core.options import check, nearest
+from semisonic.core.options import check
 from semisonic.core.seeds import generator
-from semisonic.core.text import count_text
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import Failures, load_clips
 from semisonic.data.label_log import is_log
@@ -30,16 +28,15 @@ from semisonic.labeling.embed import make_index
 from semisonic.labeling.embedder import open_embedder
 from semisonic.labeling.index import ABOUT, EmbeddingIndex
 from semisonic.labeling.label_log import LabelLog
-from semisonic.labeling.options import CLIP, MIX, RANDOM_SHARE, STRATEGIES, WINDOW, SuggestOptions
+from semisonic.labeling.options import CLIP, MIX, RANDOM_SHARE, WINDOW, QueueOptions
 from semisonic.labeling.queue import (
-    GUESSES,
+    N_PREDICTIONS,
     RANDOM,
     TYPICAL,
     UNCERTAIN_REASON,
     Queue,
     Suggestion,
     check_table,
-    page_of,
 )
 from semisonic.labeling.sampling import (
     alternating,
@@ -94,11 +91,11 @@ class CandidatePool:
     def __len__(self) -> int:
         return len(self.clips)
 
-    def guesses(self, row: int) -> tuple[tuple[str, float], ...]:
+    def predictions(self, row: int) -> tuple[tuple[str, float], ...]:
         """The classifier's best classes of a row with their scores; none without one."""
         if self.scores is None:
             return ()
-        best = np.argsort(-self.scores[row], kind="stable")[:GUESSES]
+        best = np.argsort(-self.scores[row], kind="stable")[:N_PREDICTIONS]
         return tuple((self.classes[k], float(self.scores[row, k])) for k in best)
 
 
@@ -140,12 +137,15 @@ def candidate_pool(
     embedder = open_embedder(model)
     classifier = embedder.classifier
     made_by = "" if index is None else index.about["model"]["hash"]
+    vectors_of = ""  # the hash of the model whose vectors the classifier was learned from
+    if classifier is not None and isinstance(model, (str, PathLike)):
+        vectors_of = str(read_about(encoder_file(model))["about"].get(INDEX_OF, ""))
     scores: NDArray[Any] | None = None
     failures: Failures = ()
     if (
         index is not None
         and classifier is not None
-        and made_by == _vectors_from(model) != embedder.hash
+        and made_by == vectors_of != embedder.hash
         and not classifier.decision.unknown  # whose statistics are no part of an index
     ):
         scores = score_vectors(classifier, index.vectors)
@@ -194,13 +194,6 @@ def score_vectors(model: SoundModel, vectors: NDArray[np.float32]) -> NDArray[np
     return np.concatenate(parts)
 
 
-def _vectors_from(model: Any) -> str:
-    """The hash of the model that made the vectors a classifier was learned from, if it says."""
-    if not isinstance(model, (str, PathLike)):
-        return ""
-    return str(read_about(encoder_file(model))["about"].get(INDEX_OF, ""))
-
-
 class AllAnswered(DataError):
     """Nothing is left to ask about."""
 
@@ -210,7 +203,7 @@ class AllAnswered(DataError):
 
 def suggest(
     model: Any,
-    where: EmbeddingIndex | Clips | CandidatePool | str | PathLike[str],
+    where: EmbeddingIndex | Clips | str | PathLike[str],
     n: int = 50,
     *,
     strategy: str = MIX,
@@ -226,8 +219,8 @@ def suggest(
     Parameters
     ----------
     model : path, SoundClassifier, encoder or None
-        A classifier is unsure of some clips and guesses; an encoder, or None with an index, does
-        neither.
+        A classifier predicts, and is uncertain of some clips; an encoder, or None with an index,
+        does neither.
     where : EmbeddingIndex, path or Clips
         An index, its folder, or recordings, which are then embedded window by window.
     n : int
@@ -262,20 +255,10 @@ def suggest(
 
         semisonic.suggest("runs/birds", "recordings", 20).write("queue.csv")
     """
-    if strategy not in STRATEGIES:
-        raise OptionError(f"option 'strategy': found '{strategy}'; {nearest(strategy, STRATEGIES)}")
-    if n < 1:
-        raise OptionError(f"option 'n': found {n}, expected at least 1")
-    if not 0 <= random_share <= 1:
-        raise OptionError(f"option 'random_share': found {random_share}, expected 0 to 1")
+    check(QueueOptions(n=n, strategy=strategy, random_share=random_share))
     with tempfile.TemporaryDirectory(prefix="semisonic-") as temporary:
-        pool = (
-            where
-            if isinstance(where, CandidatePool)
-            else candidate_pool(
-                model, where, Path(folder or temporary), device=device, workers=workers
-            )
-        )
+        vectors = Path(folder or temporary)
+        pool = candidate_pool(model, where, vectors, device=device, workers=workers)
         return choose(pool, n, strategy, seed, exclude, random_share)
 
 
@@ -302,9 +285,9 @@ def choose(
     if not len(free):
         raise AllAnswered(len(pool))
     n = min(n, len(free))
-    unsure = np.full(len(pool), np.nan)
+    degree = np.full(len(pool), np.nan)
     if pool.scores is not None:
-        unsure = uncertainty(pool.scores, multi_label=pool.multi_label)
+        degree = uncertainty(pool.scores, multi_label=pool.multi_label)
     main = strategy if strategy != MIX else UNCERTAIN_REASON if has_scores else TYPICAL
     # Before there is a classifier there is nothing to measure.
     measures = strategy == MIX and has_scores
@@ -322,14 +305,14 @@ def choose(
             order = both[typical(np.asarray(pool.vectors[both]), own, asked, seed=seed)]
         elif strategy == MIX:
             vectors = np.asarray(pool.vectors[rest])
-            order = rest[uncertain_centres(vectors, unsure[rest], asked, seed=seed)]
+            order = rest[uncertain_centres(vectors, degree[rest], asked, seed=seed)]
         else:
-            order = rest[uncertain(unsure[rest], asked)]
+            order = rest[uncertain(degree[rest], asked)]
         chosen = spread_out(order, pool.clips, n_main, apart=APART, beside=drawn.tolist())
         if asked == len(rest):
             chosen = np.concatenate([chosen, order[~np.isin(order, chosen)]])[:n_main]
         asked = min(2 * asked, len(rest))
-    by_chance = set(drawn.tolist())
+    at_random = set(drawn.tolist())
     rows = alternating(interleaved(chosen.tolist(), drawn.tolist()), pool.clips)
     return Queue(
         pool.clips.root,
@@ -337,9 +320,9 @@ def choose(
             Suggestion.of_row(
                 pool.clips,
                 row,
-                RANDOM if row in by_chance else main,
-                guesses=pool.guesses(row),
-                uncertainty=float(unsure[row]),
+                RANDOM if row in at_random else main,
+                predictions=pool.predictions(row),
+                uncertainty=float(degree[row]),
                 cluster=int(pool.cluster[row]),
             )
             for row in rows
@@ -351,47 +334,29 @@ def choose(
 # ``suggest``: a table of what to listen to next.
 
 
-@dataclass(frozen=True)
-class SuggestResult:
-    """What ``suggest`` chose.
-
-    Attributes
-    ----------
-    queue : Queue
-    table : Path
-    n_pool : int
-        Segments that there were to choose from.
-    failures : tuple of (str, str)
-        Recordings that could not be read.
-    n_taken : int
-        Answers in the queue before, of a project, that went into its log.
-    """
-
-    queue: Queue
-    table: Path
-    n_pool: int
-    failures: Failures = ()
-    n_taken: int = 0
-
-    def summary(self) -> str:
-        """For a terminal."""
-        why = Counter(row.why for row in self.queue)
-        kinds = ", ".join(f"{n} {name}" for name, n in why.most_common())
-        pool = count_text(self.n_pool, "segment")
-        files = count_text(len({row.file for row in self.queue}), "recording")
-        lines = [
-            f"{len(self.queue)} of {pool}, of {files}: {kinds}",
-            f"queue: {self.table}",
-            f"to listen: {page_of(self.table)}",
-        ]
-        if self.n_taken:
-            answers = count_text(self.n_taken, "new answer")
-            lines.insert(0, f"{answers} of the queue before went into the log")
-        return "\n".join(lines)
-
-
-def run_suggest(options: SuggestOptions) -> SuggestResult:
+def run_suggest(
+    model: Path,
+    data: Path,
+    table: Path,
+    *,
+    log: Path | None = None,
+    queue: QueueOptions | None = None,
+    cache: Path | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    workers: int | None = None,
+) -> tuple[str, Failures]:
     """Choose segments to listen to, and write their table.
+
+    Parameters
+    ----------
+    model, data, table, log, queue, cache, seed, device, workers
+        The options of the verb.
+
+    Returns
+    -------
+    str, failures
+        What was chosen, for a terminal; and recordings that could not be read.
 
     Raises
     ------
@@ -402,10 +367,8 @@ def run_suggest(options: SuggestOptions) -> SuggestResult:
     ModelError
         When the model's file is missing or damaged.
     """
-    check(options)
-    table, log, model = options.output, options.log, options.model
-    where: dict[str, Any] = {"device": options.device, "workers": options.workers}
-    check_table(table, inputs=[one for one in (log, model, options.data) if one is not None])
+    wanted = queue or QueueOptions()
+    check_table(table, inputs=[one for one in (log, model, data) if one is not None])
     answered: LabelLog | Clips | None = None
     if log is not None:
         if not log.exists():
@@ -414,9 +377,10 @@ def run_suggest(options: SuggestOptions) -> SuggestResult:
     if isinstance(answered, Clips):
         answered = answered[answered.is_labelled]
     if str(model) == SYNTH:
-        model = synthetic_file(DEFAULT_MODEL, MelOptions(), seed=options.seed, **where)
-    cache = options.cache or table.with_name(table.name + ".vectors")
-    pool = candidate_pool(model, options.data, cache, **where)
-    queue = choose(pool, options.n, options.strategy, options.seed, answered, options.random_share)
-    queue.write(table, page=True)
-    return SuggestResult(queue, table, len(pool), pool.failures)
+        mel = MelOptions()
+        model = synthetic_file(DEFAULT_MODEL, mel, seed=seed, device=device, workers=workers)
+    folder = cache or table.with_name(table.name + ".vectors")
+    pool = candidate_pool(model, data, folder, device=device, workers=workers)
+    chosen = choose(pool, wanted.n, wanted.strategy, seed, answered, wanted.random_share)
+    chosen.write(table, page=True)
+    return chosen.summary(table, len(pool)), pool.failures

@@ -186,7 +186,9 @@ class LabelingSession:
         pool = self.project.pool()
         found = []
         for hit in index.search(row, n + len(answered), all_windows=True):
-            one = Suggestion.of_row(index.clips, hit.row, SIMILAR, guesses=pool.guesses(hit.row))
+            one = Suggestion.of_row(
+                index.clips, hit.row, SIMILAR, predictions=pool.predictions(hit.row)
+            )
             one = replace(one, file=self.project.log.name_of(index.clips.root / hit.file))
             if one.key not in answered:
                 found.append(one)
@@ -268,7 +270,7 @@ class LabelingSession:
             last.start_time,
             last.end_time,
             last.source.rpartition(":")[2] or "again",
-            guesses=_guess_of(last),
+            predictions=_guess_of(last),
         )
         with self._lock:
             self._queue.insert(0, again)
@@ -514,7 +516,7 @@ def labelling_routes(app_state: AppState) -> APIRouter:
             return {"item": None}
         session().require(found.file)
         sound = app_state.open_recording(session().project.log.root / found.file, found.file)
-        names = ("why", "source", "guesses")
+        names = ("why", "source", "predictions")
         item = {**place_of(found), **{name: getattr(found, name) for name in names}}
         return {"item": item, "sound": sound.id}
 

@@ -37,7 +37,7 @@ export class LabelIssues {
     this.draw(row);
     try {
       const found = await post("label/open", row);
-      found.item.guesses = row.suggested.length ? [[row.suggested.join(", "), row.suggested_score]] : [];
+      found.item.predictions = row.suggested.length ? [[row.suggested.join(", "), row.suggested_score]] : [];
       found.item.why = "issue";
       await this.show(found, row);
     } catch (error) { say(error.message); }

@@ -112,7 +112,7 @@ class Labelling {
     this.title.textContent = readable(item.file);
     const why = issue ? `Labelled ${issue.labels.join(", ")}; the other answers say otherwise` : WHY[item.why] ?? item.why;
     this.why.textContent = `${why} · ${clock(item.start_time, 1)} – ${clock(item.end_time, 1)}`;
-    this.panel.ask(item.guesses, Boolean(issue));
+    this.panel.ask(item.predictions, Boolean(issue));
     await this.open(item, sound, this.turn);
   }
 
@@ -147,7 +147,7 @@ class Labelling {
     const chosen = viewer?.chosen ?? this.whole ?? [item.start_time, item.end_time];
     const isWhole = chosen === this.whole || (Math.abs(chosen[0] - this.whole[0]) < 0.02 && Math.abs(chosen[1] - this.whole[1]) < 0.02);
     const [start_time, end_time] = isWhole ? [item.start_time, item.end_time] : chosen.map((time) => Math.round(time * 1000) / 1000);
-    const [guess, guess_score] = item.guesses[0] ?? ["", 0];
+    const [guess, guess_score] = item.predictions[0] ?? ["", 0];
     this.turn += 1;
     this.panel.wait(true);
     viewer?.player.pause();
@@ -262,7 +262,7 @@ class Labelling {
         const { rows } = await get("label/wrong");
         list.replaceChildren(...rows.length ? rows.map((row) => h("button", { type: "button", onclick: async () => {
           const found = await post("label/open", row);
-          found.item.guesses = [[row.guess, row.score]];
+          found.item.predictions = [[row.guess, row.score]];
           this.choose(found).catch((error) => say(error.message));
         } }, h("b", {}, row.labels.join(", ")), ` – it guessed ${row.guess}, ${percent(row.score)}`))
           : [h("p", { class: "small soft" }, "Of the answers since the first round it guessed all right.")]);
