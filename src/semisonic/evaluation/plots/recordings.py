@@ -7,7 +7,7 @@ from datetime import date
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, MultipleLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, MultipleLocator, NullFormatter
 from numpy.typing import ArrayLike, NDArray
 
 from semisonic.core.errors import DataError
@@ -189,6 +189,7 @@ def histogram(values: ArrayLike, label: str, *, counted: str = "files") -> Figur
     axes.bar(edges[:-1], heights, np.diff(edges), align="edge", color=TREATED, linewidth=0)
     if is_wide:
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.xaxis.set_minor_formatter(NullFormatter())
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
