@@ -187,7 +187,7 @@ def _add_faults(report: Report, scan: Scan) -> None:
     """Files that cannot be used, recordings with remarks, and copies."""
     report.table("bad-files", ["file", "reason"], scan.bad_files[:_MOST_ROWS])
     found = scan.recordings
-    odd = found[found["odd"].map(bool)]
+    odd = found[found["odd"].map(bool).astype(bool)]  # of no rows, map tells no type
     odd = odd.assign(
         what=[", ".join(sorted(keywords)) for keywords in odd["odd"]],
         peak=odd["peak"].map(decibel),
