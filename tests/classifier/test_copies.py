@@ -138,7 +138,7 @@ def test_what_was_compared_is_known_the_next_time(
     def never(*_: object, **__: object) -> None:
         raise AssertionError("compared again")
 
-    monkeypatch.setattr("semisonic.data.recordings.search", never)
+    monkeypatch.setattr("semisonic.data.recordings.find_duplicates", never)
     assert main([*command, "-o", str(tmp_path / "two")]) == 0
     assert roles(tmp_path / "one" / "model.zip", doubled) == roles(
         tmp_path / "two" / "model.zip", doubled
