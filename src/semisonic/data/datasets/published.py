@@ -510,9 +510,7 @@ def _read_fsd(dataset: DatasetPath, options: ReadOptions, *, edition: str, only:
             found = [row for row in found if row["label_type"] == POSITIVE]
         if found and (is_test or only in ("", "verified", part.name)):
             n_uncertain = sum(row["label_type"] == UNCERTAIN for row in found)
-            fold = (
-                f"fold {_TEST_FOLD}, the official test" if is_test else "no fold: they only train"
-            )
+            fold = "fold 1, the official test" if is_test else "no fold: they only train"
             notes.append(
                 f"{len(found)} {part.name} clips ({len(found) - n_uncertain} with verified labels, "
                 f"{n_uncertain} with unverified ones), {fold}"
