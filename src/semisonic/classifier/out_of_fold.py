@@ -20,7 +20,6 @@ from semisonic.core.files import replacing
 from semisonic.core.progress import track
 from semisonic.core.seeds import derive
 from semisonic.data.clips import POSITIVE, Clips
-from semisonic.data.feature_store import FeatureStore
 from semisonic.data.splits import Split, fold_splits
 from semisonic.features.statistics import mel_statistics
 
@@ -130,7 +129,7 @@ def statistics_judge(
         For all rows of features: class numbers (n,), or 0 and 1, (n, n_classes).
     """
     features = prepared.features
-    x = mel_statistics(features.array if isinstance(features, FeatureStore) else features[:])
+    x = mel_statistics(features)
 
     def judge(train: Rows, _held: Rows, test: Rows, seed: int, _name: str) -> Scores:
         return fit_scores(
