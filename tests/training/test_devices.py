@@ -18,7 +18,6 @@ def cards(monkeypatch):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
 
-    monkeypatch.delenv("LOCAL_RANK", raising=False)
     return pretend
 
 
@@ -35,15 +34,6 @@ def test_auto_takes_a_card_if_there_is_one(cards):
     assert choose_device("cuda:1") == torch.device("cuda:1")
 
 
-def test_each_process_of_a_machine_takes_its_own_card(cards, monkeypatch):
-    cards(2)
-    monkeypatch.setenv("LOCAL_RANK", "1")
-    assert choose_device("auto") == choose_device("cuda") == torch.device("cuda:1")
-    monkeypatch.setenv("LOCAL_RANK", "2")
-    with pytest.raises(OptionError, match="has 2 CUDA cards"):
-        choose_device("cuda")
-
-
 @pytest.mark.parametrize("name", ["gpu", "cuda:x", "cpuu", "", "cuda:-1"])
 def test_unknown_names_are_errors(name):
     with pytest.raises(OptionError, match="option 'device': found"):
@@ -55,7 +45,7 @@ def test_missing_devices_are_errors_that_say_what_there_is(cards, monkeypatch):
     with pytest.raises(OptionError, match="torch sees no CUDA card"):
         choose_device("cuda")
     cards(1)
-    with pytest.raises(OptionError, match=r"found 'cuda:3' .* has 1 CUDA card,"):
+    with pytest.raises(OptionError, match=r"found 'cuda:3', .* has 1 CUDA card,"):
         choose_device("cuda:3")
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(OptionError, match="no Metal"):

@@ -34,8 +34,8 @@ FULL = FitOptions(
     optimizer="adamw",
     learning_rate=0.02,
     weight_decay=0.01,
-    schedule="plateau",
-    step_epochs=1,
+    schedule="step",
+    step_epochs=2,
     step_factor=0.5,
     warmup_epochs=0.5,
     patience=3,
@@ -92,7 +92,7 @@ def train(folder, *, fail_at=None, options=FULL, seed=3, stream=None, stop_in_ep
 def whole():
     objective, result, _ = train(None)
     rates = {row["lr"] for row in result.history}
-    assert rates == {0.02, 0.01}  # a fall of the schedule is passed through
+    assert rates == {0.02, 0.01, 0.005}  # a fall of the schedule is passed through
     assert 1 < result.best_epoch < 5  # and so is the choice of the best
     return weights(objective), result
 
@@ -134,11 +134,11 @@ def test_interruption_within_validation(tmp_path, whole):
 
 def test_ctrl_c_finishes_the_step_writes_a_checkpoint_and_is_raised(tmp_path, whole):
     class Pressing(ArrayStream):
-        def at(self, step, rank=0, world=1):
+        def at(self, step):
             if step == 10:
                 os.kill(os.getpid(), signal.SIGINT)
                 time.sleep(0.01)
-            return super().at(step, rank, world)
+            return super().at(step)
 
     before = signal.getsignal(signal.SIGINT)
     options = replace(FULL, checkpoint_interval=1000.0)
@@ -151,12 +151,12 @@ def test_ctrl_c_finishes_the_step_writes_a_checkpoint_and_is_raised(tmp_path, wh
 
 def test_a_second_ctrl_c_stops_at_once_and_keeps_the_last_checkpoint(tmp_path, whole):
     class Pressing(ArrayStream):
-        def at(self, step, rank=0, world=1):
+        def at(self, step):
             if step == 10:
                 for _ in range(2):
                     os.kill(os.getpid(), signal.SIGINT)
                     time.sleep(0.01)
-            return super().at(step, rank, world)
+            return super().at(step)
 
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path, stream=Pressing())
@@ -242,9 +242,9 @@ CHILD = """
     from test_resume import train
 
     class Slow(ArrayStream):
-        def at(self, step, rank=0, world=1):
+        def at(self, step):
             time.sleep(3600 if step == 25 else 0.03)  # never gets to its end
-            return super().at(step, rank, world)
+            return super().at(step)
 
     train(Path({folder!r}), stream=Slow())
 """

@@ -1,13 +1,8 @@
-"""Where and how a step is computed: device, number format, processes.
-
-**Processes.** Launched by ``torchrun``, several train one network together. Each process reads its
-share of every batch; torch's DistributedDataParallel averages the gradients. Validation, files and
-progress are the first process's business. Without ``torchrun`` all of this is one process that
-talks to nobody.
+"""Where and how a step is computed: device, number format, random numbers.
 
 **Random numbers.** Dropout and the like draw from the global generator. It is seeded from the
-seed, the step and the process number before each step, so that a step draws the same numbers
-whether or not the training was interrupted before it, and whatever was drawn in between.
+seed and the step before each step, so that a step draws the same numbers whether or not the
+training was interrupted before it, and whatever was drawn in between.
 
 **Number format.** bf16 arithmetic (autocast) is faster where the processor or the graphics card
 has instructions for it, and several times slower where it is emulated. The choice is a function of
@@ -18,15 +13,11 @@ format, as the recipes do.
 
 from __future__ import annotations
 
-import atexit
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, cast
 
 import torch
-from torch import distributed, nn
+from torch import nn
 
 from semisonic.core.errors import OptionError
 from semisonic.core.options import changed, nearest
@@ -42,8 +33,7 @@ def choose_device(name: str | torch.device = "auto") -> torch.device:
     ----------
     name : str or torch.device
         ``auto`` (the first graphics card that CUDA knows, else the processor), ``cpu``,
-        ``cuda``, ``cuda:1`` and so on, or ``mps`` (Apple; only when asked for). Under
-        ``torchrun``, ``auto`` and ``cuda`` give each process of a machine its own card.
+        ``cuda``, ``cuda:1`` and so on, or ``mps`` (Apple; only when asked for).
 
     Raises
     ------
@@ -56,74 +46,22 @@ def choose_device(name: str | torch.device = "auto") -> torch.device:
         raise OptionError(f"option 'device': found '{text}'; {nearest(text, _KNOWN)}")
     if kind == "auto":
         kind = "cuda" if torch.cuda.is_available() else "cpu"
-    if kind == "cuda":
-        return _card(text, number or os.environ.get("LOCAL_RANK", "0"))
     if kind == "mps" and not torch.backends.mps.is_available():
         raise OptionError("option 'device': found 'mps', but this machine or torch has no Metal")
-    return torch.device(kind)
-
-
-def _card(text: str, number: str) -> torch.device:
+    if kind != "cuda":
+        return torch.device(kind)
     if not torch.cuda.is_available():
         raise OptionError(
             f"option 'device': found '{text}', but torch sees no CUDA card "
             f"(torch {torch.__version__}); use 'cpu', or install torch's CUDA build"
         )
-    count = torch.cuda.device_count()
-    if int(number) >= count:
+    card, count = int(number or 0), torch.cuda.device_count()
+    if card >= count:
         raise OptionError(
-            f"option 'device': found '{text}' (card {number}), but this machine has {count} "
-            f"CUDA card{'s' * (count != 1)}, numbered from 0; start no more processes than cards"
+            f"option 'device': found '{text}', but this machine has {count} "
+            f"CUDA card{'s' * (count != 1)}, numbered from 0"
         )
-    return torch.device("cuda", int(number))
-
-
-@dataclass(frozen=True)
-class World:
-    """The processes that train together, seen from one of them."""
-
-    rank: int = 0
-    size: int = 1
-
-    @property
-    def is_first(self) -> bool:
-        """Whether this process writes files and shows progress."""
-        return self.rank == 0
-
-    def sum(self, values: list[float], device: torch.device) -> list[float]:
-        """Each value summed over all processes."""
-        if self.size == 1:
-            return values
-        total = torch.tensor(values, dtype=torch.float64, device=device)
-        distributed.all_reduce(total)
-        return cast("list[float]", total.tolist())
-
-    def share(self, n_rows: int, device: torch.device) -> float:
-        """What to multiply a mean over this process's rows by before gradients are averaged.
-
-        It is 1 where all processes have equally many rows. In a last, uneven batch it makes
-        every row count the same.
-        """
-        return n_rows * self.size / self.sum([float(n_rows)], device)[0]
-
-    def tell(self, value: Any) -> Any:
-        """The value that the first process has, in all of them."""
-        told = [value]
-        if self.size > 1:
-            distributed.broadcast_object_list(told, src=0)
-        return told[0]
-
-
-def join(device: torch.device) -> World:
-    """Join the processes that ``torchrun`` started, if it did; they stay joined until exit."""
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
-        return World()
-    if not distributed.is_initialized():
-        if device.type == "cuda":
-            torch.cuda.set_device(device)
-        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
-        atexit.register(distributed.destroy_process_group)
-    return World(distributed.get_rank(), distributed.get_world_size())
+    return torch.device("cuda", card)
 
 
 @contextmanager
