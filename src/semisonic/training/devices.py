@@ -63,7 +63,7 @@ def choose_device(name: str | torch.device = "auto") -> torch.device:
             f"option 'device': found '{text}', but torch sees no CUDA card "
             f"(torch {torch.__version__}); use 'cpu', or install torch's CUDA build"
         )
-    card, count = int(number or os.environ.get("LOCAL_RANK", 0)), torch.cuda.device_count()
+    card, count = int(number or os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
     if card >= count:
         raise OptionError(
             f"option 'device': found '{text}' (card {card}), but this machine has {count} "
