@@ -18,6 +18,7 @@ def cards(monkeypatch):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
 
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
     return pretend
 
 
@@ -26,12 +27,17 @@ def test_cpu_is_always_there():
     assert choose_device(torch.device("cpu")) == torch.device("cpu")
 
 
-def test_auto_takes_a_card_if_there_is_one(cards):
+def test_auto_takes_a_card_if_there_is_one(cards, monkeypatch):
     cards(0)
     assert choose_device("auto") == torch.device("cpu")
     cards(2)
     assert choose_device("auto") == torch.device("cuda:0")
     assert choose_device("cuda:1") == torch.device("cuda:1")
+    monkeypatch.setenv("LOCAL_RANK", "1")  # each process of a machine takes its own card
+    assert choose_device("auto") == choose_device("cuda") == torch.device("cuda:1")
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(OptionError, match="has 2 CUDA cards"):
+        choose_device("cuda")
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:x", "cpuu", "", "cuda:-1"])
@@ -45,7 +51,7 @@ def test_missing_devices_are_errors_that_say_what_there_is(cards, monkeypatch):
     with pytest.raises(OptionError, match="torch sees no CUDA card"):
         choose_device("cuda")
     cards(1)
-    with pytest.raises(OptionError, match=r"found 'cuda:3', .* has 1 CUDA card,"):
+    with pytest.raises(OptionError, match=r"found 'cuda:3' .* has 1 CUDA card,"):
         choose_device("cuda:3")
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(OptionError, match="no Metal"):

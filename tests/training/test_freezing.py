@@ -73,9 +73,9 @@ class Watching(ArrayStream):
         super().__init__(**more)
         self.objective, self.seen = objective, {}
 
-    def at(self, step):
+    def at(self, step, rank=0, world=1):
         self.seen[step] = weights(self.objective)
-        return super().at(step)
+        return super().at(step, rank, world)
 
 
 class Stop(Exception):

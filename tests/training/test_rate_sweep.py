@@ -41,7 +41,7 @@ class Noise:
     def __init__(self, spread):
         self.spread = spread
 
-    def at(self, step):
+    def at(self, step, rank=0, world=1):
         draw = torch.Generator().manual_seed(step)
         x = self.spread * torch.randn(1, generator=draw)
         return ArrayBatch(x, None, torch.zeros(1))

@@ -134,11 +134,11 @@ def test_interruption_within_validation(tmp_path, whole):
 
 def test_ctrl_c_finishes_the_step_writes_a_checkpoint_and_is_raised(tmp_path, whole):
     class Pressing(ArrayStream):
-        def at(self, step):
+        def at(self, step, rank=0, world=1):
             if step == 10:
                 os.kill(os.getpid(), signal.SIGINT)
                 time.sleep(0.01)
-            return super().at(step)
+            return super().at(step, rank, world)
 
     before = signal.getsignal(signal.SIGINT)
     options = replace(FULL, checkpoint_interval=1000.0)
@@ -151,12 +151,12 @@ def test_ctrl_c_finishes_the_step_writes_a_checkpoint_and_is_raised(tmp_path, wh
 
 def test_a_second_ctrl_c_stops_at_once_and_keeps_the_last_checkpoint(tmp_path, whole):
     class Pressing(ArrayStream):
-        def at(self, step):
+        def at(self, step, rank=0, world=1):
             if step == 10:
                 for _ in range(2):
                     os.kill(os.getpid(), signal.SIGINT)
                     time.sleep(0.01)
-            return super().at(step)
+            return super().at(step, rank, world)
 
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path, stream=Pressing())
@@ -242,9 +242,9 @@ CHILD = """
     from test_resume import train
 
     class Slow(ArrayStream):
-        def at(self, step):
+        def at(self, step, rank=0, world=1):
             time.sleep(3600 if step == 25 else 0.03)  # never gets to its end
-            return super().at(step)
+            return super().at(step, rank, world)
 
     train(Path({folder!r}), stream=Slow())
 """

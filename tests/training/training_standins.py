@@ -31,14 +31,14 @@ class ArrayStream:
         self.fail_at: dict[int, BaseException] = fail_at or {}
         self.asked: list[int] = []
 
-    def at(self, step):
+    def at(self, step, rank=0, world=1):
         self.asked.append(step)
         if step in self.fail_at:
             raise self.fail_at[step]
         epoch, place = divmod(step, self.steps_per_epoch)
         order = generator(self.seed, "order", epoch).permutation(len(self.x))
         rows = order[place * self.batch_size : (place + 1) * self.batch_size]
-        row = torch.from_numpy(rows.copy())
+        row = torch.from_numpy(rows[rank::world].copy())
         return ArrayBatch(self.x[row], self.y[row], row)
 
 

@@ -1,8 +1,12 @@
-"""Where and how a step is computed: device, number format, random numbers.
+"""Where and how a step is computed: device, number format, random numbers, processes.
+
+**Processes.** Launched by ``torchrun``, several train one network together. Each process reads its
+share of every batch; torch's DistributedDataParallel averages the gradients. Validation, files and
+progress are the first process's business.
 
 **Random numbers.** Dropout and the like draw from the global generator. It is seeded from the
-seed and the step before each step, so that a step draws the same numbers whether or not the
-training was interrupted before it, and whatever was drawn in between.
+seed, the step and the process number before each step, so that a step draws the same numbers
+whether or not the training was interrupted before it, and whatever was drawn in between.
 
 **Number format.** bf16 arithmetic (autocast) is faster where the processor or the graphics card
 has instructions for it, and several times slower where it is emulated. The choice is a function of
@@ -13,11 +17,14 @@ format, as the recipes do.
 
 from __future__ import annotations
 
+import atexit
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import distributed, nn
 
 from semisonic.core.errors import OptionError
 from semisonic.core.options import changed, nearest
@@ -33,7 +40,8 @@ def choose_device(name: str | torch.device = "auto") -> torch.device:
     ----------
     name : str or torch.device
         ``auto`` (the first graphics card that CUDA knows, else the processor), ``cpu``,
-        ``cuda``, ``cuda:1`` and so on, or ``mps`` (Apple; only when asked for).
+        ``cuda``, ``cuda:1`` and so on, or ``mps`` (Apple; only when asked for). Under
+        ``torchrun``, ``auto`` and ``cuda`` give each process of a machine its own card.
 
     Raises
     ------
@@ -55,13 +63,47 @@ def choose_device(name: str | torch.device = "auto") -> torch.device:
             f"option 'device': found '{text}', but torch sees no CUDA card "
             f"(torch {torch.__version__}); use 'cpu', or install torch's CUDA build"
         )
-    card, count = int(number or 0), torch.cuda.device_count()
+    card, count = int(number or os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
     if card >= count:
         raise OptionError(
-            f"option 'device': found '{text}', but this machine has {count} "
-            f"CUDA card{'s' * (count != 1)}, numbered from 0"
+            f"option 'device': found '{text}' (card {card}), but this machine has {count} "
+            f"CUDA card{'s' * (count != 1)}, numbered from 0; start no more processes than cards"
         )
     return torch.device("cuda", card)
+
+
+class World(NamedTuple):
+    """The processes that train together, seen from one of them; the first has rank 0."""
+
+    rank: int = 0
+    size: int = 1
+
+    def sum(self, values: list[float], device: torch.device) -> list[float]:
+        """Each value summed over all processes."""
+        if self.size == 1:
+            return values
+        total = torch.tensor(values, dtype=torch.float64, device=device)
+        distributed.all_reduce(total)
+        return [float(value) for value in total]
+
+    def tell(self, value: Any) -> Any:
+        """The value that the first process has, in all of them."""
+        told = [value]
+        if self.size > 1:
+            distributed.broadcast_object_list(told, src=0)
+        return told[0]
+
+
+def join(device: torch.device) -> World:
+    """Join the processes that ``torchrun`` started, if it did; they stay joined until exit."""
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        return World()
+    if not distributed.is_initialized():
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        atexit.register(distributed.destroy_process_group)
+    return World(distributed.get_rank(), distributed.get_world_size())
 
 
 @contextmanager

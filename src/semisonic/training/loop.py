@@ -1,8 +1,8 @@
 """The one training loop, in plain torch, and its checkpoints.
 
-It knows devices, number formats, schedules, averages, early stopping and checkpoints; it knows no
-method. What is minimised comes as an objective, what it is computed on as streams of batches.
-:func:`train_step` is all that changes a weight.
+It knows devices, number formats, schedules, averages, early stopping, checkpoints and processes; it
+knows no method. What is minimised comes as an objective, what it is computed on as streams of
+batches. :func:`train_step` is all that changes a weight.
 
 **Losses.** Reading a number off a graphics card stops it until it has caught up. So the scalars of
 the steps are kept on the device and read together, a few times per second at most. Each step's
@@ -36,14 +36,15 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grad_norm_
 
 from semisonic.core.errors import ModelError, OptionError, TrainingError
@@ -56,6 +57,7 @@ from semisonic.models.weights import tensors_digest, weights_digest
 from semisonic.training.devices import (
     choose_device,
     choose_precision,
+    join,
     kept_randomness,
     lay_out,
     seed_torch,
@@ -91,8 +93,8 @@ class BatchStream(Protocol):
     def steps_per_epoch(self) -> int:
         """Steps in one pass."""
 
-    def at(self, step: int) -> BatchLike:
-        """The batch of a step."""
+    def at(self, step: int, rank: int = 0, world: int = 1) -> BatchLike:
+        """The batch of a step, or the share of it that is process ``rank``'s of ``world``."""
 
 
 Streams = Mapping[str, BatchStream]
@@ -181,7 +183,8 @@ def fit(
     Notes
     -----
     On a processor with a fixed number of threads the same seed gives the same weights, bit
-    for bit, interrupted or not.
+    for bit, interrupted or not. Launched by ``torchrun``, every process calls this with the
+    same arguments and reads its share of each batch.
     """
     place = choose_device(device)
     t = Training(objective, streams, options, seed, place, validate is not None)
@@ -199,7 +202,7 @@ def fit(
     with (
         kept_randomness(place),
         _deferred_interrupt() as pressed,
-        bar(t.n_steps, label, "step", t.step) as t.progress,
+        bar(t.n_steps, label, "step", t.step) if t.is_first else nullcontext() as t.progress,
     ):
         try:
             t.freeze()
@@ -226,8 +229,9 @@ def fit(
 
 def train_step(t: Training) -> None:
     """One step: fetch a batch of each stream, forward, backward, change the weights."""
-    seed_torch(derive(t.seed, "dropout", t.step, 0), t.device)
-    batches = {name: t.streams[name].at(t.step) for name in t.objective.streams}
+    seed_torch(derive(t.seed, "dropout", t.step, t.world.rank), t.device)
+    batches = {name: t.streams[name].at(t.step, *t.world) for name in t.objective.streams}
+    n_rows = len(batches[t.objective.streams[0]].x)
     frozen = t.step < round(t.options.freeze_epochs * t.steps_per_epoch)
     if frozen != t.is_frozen:
         t.freeze(frozen)
@@ -235,14 +239,16 @@ def train_step(t: Training) -> None:
     set_rate(t.optimizer, rate, momentum(t.options, t.step, t.steps_per_epoch))
     t.optimizer.zero_grad(set_to_none=True)
     with torch.autocast(t.device.type, torch.bfloat16, enabled=t.precision == "bf16"):
-        terms: dict[str, Tensor] = t.objective(batches)
-    terms["loss"].backward()  # type: ignore[no-untyped-call]
+        terms: dict[str, Tensor] = t.module()(batches)
+    # Gradients are averaged over processes; in a last, uneven batch every row counts the same.
+    share = n_rows * t.world.size / t.world.sum([float(n_rows)], t.device)[0]
+    (terms["loss"] * share).backward()  # type: ignore[no-untyped-call]
     if t.options.clip_norm > 0:
         clip_grad_norm_(t.weights, t.options.clip_norm)
     t.optimizer.step()
     t.objective.after_step()
     scalars = {name: term.detach() for name, term in terms.items()}
-    t.unread.append((t.step, len(batches[t.objective.streams[0]].x), rate, scalars))
+    t.unread.append((t.step, n_rows, rate, scalars))
     t.step += 1
     if t.average:
         move_towards(t.average, t.live, 1 - min(t.options.ema_decay, (1 + t.step) / (10 + t.step)))
@@ -299,6 +305,8 @@ class Training:
             )
         self.objective, self.streams, self.options = objective, streams, options
         self.seed, self.device, self.validated = seed, device, validated
+        self.world = join(device)
+        self.is_first = self.world.rank == 0  # writes files, validates and shows progress
         a_pass = streams[objective.streams[0]].steps_per_epoch
         self.steps_per_epoch = options.steps_an_epoch(a_pass)
         self.n_steps = options.n_steps(self.steps_per_epoch)
@@ -308,6 +316,7 @@ class Training:
         self.best_weights: Weights = {}
         self.history: list[HistoryRow] = []
         self.step, self.is_frozen = 0, False
+        self._module: nn.Module | None = None
         self.rate_at: Callable[[int], float] = lambda step: learning_rate(
             options, step, self.steps_per_epoch
         )
@@ -317,7 +326,8 @@ class Training:
     def prepare(self, precision: str = "") -> None:
         """Move the objective to the device, and make its optimiser and its average."""
         objective, options = self.objective.to(self.device), self.options
-        self.precision = precision or choose_precision(options.precision, self.device)
+        chosen = precision or choose_precision(options.precision, self.device)
+        self.precision: str = self.world.tell(chosen)
         lay_out(objective, self.device, self.precision)
         self.weights = [p for p in objective.parameters() if p.requires_grad]
         body = [] if objective.body is None else objective.body.parameters()
@@ -339,9 +349,21 @@ class Training:
             self.is_frozen = frozen
             for weight in self.freezable:
                 weight.requires_grad_(not frozen)
+            self._module = None
         self.objective.train()
         if self.is_frozen and self.objective.body is not None:
             self.objective.body.eval()
+
+    def module(self) -> nn.Module:
+        """The objective, whose gradients are averaged where several processes train it."""
+        if self._module is None:  # they agree anew on the weights that have gradients
+            several = self.world.size > 1
+            self._module = (
+                DistributedDataParallel(self.objective, find_unused_parameters=True)
+                if several
+                else self.objective
+            )
+        return self._module
 
     @property
     def epoch_end(self) -> int:
@@ -426,12 +448,14 @@ class Training:
 
         Validation and the choice of the best see the averaged weights where there are any.
         """
-        means = {name: value / self.n_rows for name, value in self.sums.items()}
+        *sums, n_rows = self.world.sum([*self.sums.values(), float(self.n_rows)], self.device)
+        means = {name: value / n_rows for name, value in zip(self.sums, sums, strict=True)}
         rate = float(self.optimizer.param_groups[0]["lr"])
         row: HistoryRow = {"epoch": len(self.history) + 1, **means, "lr": rate}
         self.objective.eval()
         with torch.no_grad(), self._averaged():
-            for name, value in validate().items() if validate else ():
+            found = self.world.tell(validate() if validate and self.is_first else {})
+            for name, value in found.items():
                 row[name if name.startswith("val_") else f"val_{name}"] = float(value)
             if self.follows_monitor and self.options.monitor not in row:
                 raise OptionError(
@@ -521,7 +545,7 @@ class Training:
         So that two trainings with one seed write the same history, times are left out, and
         numbers that JSON has no name for (NaN) are null.
         """
-        if self.folder is None:
+        if self.folder is None or not self.is_first:
             return
         with replacing(self.folder / NAME) as part:
             kept = {"format": FORMAT, "identity": self.identity, "precision": self.precision}
@@ -541,11 +565,16 @@ class Training:
         self.best_weights, self.step = state["best_weights"], state["step"]
         self.history = list(state["history"])
         self._begin_epoch(state["epoch_seconds"])
-        self.sums, self.n_rows = dict(state["sums"]), state["n_rows"]
+        if self.is_first:  # the others' part of an interrupted epoch is not known
+            self.sums, self.n_rows = dict(state["sums"]), state["n_rows"]
 
     def finish(self) -> FitResult:
         """Give the objective its final weights, in plain memory layout and for evaluation."""
+        self._module = None
         put_weights(self.objective, self.best_weights or self.average or self.live)
+        if self.world.size > 1:
+            for tensor in self.live.values():
+                distributed.broadcast(tensor, src=0)
         self.objective.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         self.objective.eval()
         result = FitResult(
@@ -557,13 +586,14 @@ class Training:
             self.n_left > 0,
         )
         self._write(finished=True, weights=self.objective.state_dict(), result=asdict(result))
-        if self.folder is not None:
+        if self.folder is not None and self.is_first:
             timing = {  # what may differ between two trainings with one seed
                 "seconds": round(result.seconds, 3),
                 "epoch_seconds": [round(row["seconds"], 4) for row in self.history],
                 "precision": self.precision,
             }
             write_json(self.folder / "timing.json", timing)
+        self.world.tell(None)  # nobody goes on before all files are written
         return result
 
 
