@@ -51,7 +51,7 @@ def test_marks_that_were_missed_and_unknown_labels_count_as_they_should(
         {"file": str(folder / "night.wav"), "start_time": 1.0, "end_time": 1.5, "label": "owl"},
         {"file": "elsewhere.wav", "start_time": 1.0, "end_time": 1.5, "label": "hum"},
     ]
-    rows = [*true.to_frame().to_dict("records")[1:], *more]
+    rows = [*true.to_dict("records")[1:], *more]
     write_labels(make_events(rows), tmp_path / "labels.csv", "csv", root=Path.cwd())
     result = run(detector, folder, tmp_path / "run", tmp_path / "labels.csv")
     found = result.truth

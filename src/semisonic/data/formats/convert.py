@@ -253,8 +253,8 @@ def convert_labels(
         if rules is not None:
             clips = label_windows(events, found.root, durations, rules)
             notes += clips.notes
-            files = _beside(clips.file.tolist(), clips.root, output)
-            clips = clips.with_columns(file=np.array(files, np.str_))
+            seen = _beside(clips.file.tolist(), clips.root, output)
+            clips = clips.with_columns(file=np.array(seen, np.str_))
             paths = _write_windows(clips, draft, format, rules.background)
             what = count_text(len(clips), "window")
         else:
