@@ -182,11 +182,12 @@ class Predictions:
             another target, recording or fold elsewhere in the table.
         """
         counts = self.frame.groupby([*CELL, "clip"], sort=False).size().unstack(fill_value=0)
-        for cell, column in np.argwhere(counts.to_numpy() != 1)[:1].tolist():
+        times: NDArray[np.int64] = counts.to_numpy()
+        for cell, column in np.argwhere(times != 1)[:1].tolist():
             setting, arm, draw, seed = counts.index[cell]
             clip = str(counts.columns[column])
             raise DataError(
-                f"predictions: clip '{clip}' is scored {counts.iat[cell, column]} "
+                f"predictions: clip '{clip}' is scored {times[cell, column]} "
                 f"times in setting '{setting}', arm '{arm}', draw {draw}, seed {seed}, expected "
                 "once"
             )
