@@ -132,8 +132,7 @@ def feature_parts(features: Any, rows: Rows, size: int = 256) -> Iterator[NDArra
 
 def without_validation(options: FitOptions) -> FitOptions:
     """The same training when nothing is held out: all epochs, the last weights."""
-    monitor = "loss" if options.schedule == "plateau" else options.monitor
-    return replace(options, patience=0, restore_best=False, monitor=monitor)
+    return replace(options, patience=0, restore_best=False)
 
 
 # From the name of a method and its options to what is minimised.
