@@ -387,7 +387,7 @@ def _calibrated(labelled: LabelledRows, logits: NDArray[np.float64]) -> Decision
     """A temperature from scores of answers that were left out."""
     several = labelled.multi_label
     target = labelled.targets.astype(np.int64) if several else labelled.targets.argmax(axis=1)
-    found = fit_calibration(TEMPERATURE, logits, target, multi_label=several)
+    found = fit_calibration(TEMPERATURE, logits, target)
     return Decision(
         found, note={"fitted on": "answers, each left out in turn", "clips": len(labelled)}
     )
