@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from semisonic.classifier.calibration import fit_calibration
 from semisonic.classifier.config import PROBE
@@ -318,8 +317,8 @@ def learn_round(
         names = ", ".join(once)
         notes.append(f"classes with one answer, which counts as wrong when it is left out: {names}")
     said = logits > 0 if several_labels else np.eye(len(labelled.classes))[logits.argmax(axis=1)]
-    right: NDArray[np.bool_] = np.asarray(said == labelled.targets).all(axis=1)
-    is_judged: NDArray[np.bool_] = np.isfinite(logits).all(axis=1)
+    right = np.array([(a == b).all() for a, b in zip(said, labelled.targets, strict=True)])
+    is_judged = np.isfinite(logits.sum(axis=1))
     # By the segments that the log speaks of, as it names them.
     keys = _keys(matched.answers)
     place_of = {row: i for i, row in enumerate(labelled.rows.tolist())}
