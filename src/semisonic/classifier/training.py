@@ -149,47 +149,53 @@ def reads_pool(method: str, options: MethodOptions) -> bool:
 
 
 def make_objective(
-    method: str,
+    config: TrainConfig,
     model: SoundModel,
-    options: MethodOptions,
-    loss: nn.Module,
-    seed: int = 0,
     *,
-    noisy_loss: nn.Module | None = None,
-    noisy_weight: float = 1.0,
+    steps_per_epoch: int,
+    has_noisy: bool = False,
+    seed: int = 0,
 ) -> Objective:
-    """The objective of a method, around a model whose standardisation is fitted.
+    """The objective of a configuration's method, around a model whose standardisation is fitted.
 
     Parameters
     ----------
-    method : str
-        One of :data:`METHODS`.
+    config : TrainConfig
+        Its method, the options of it and those of losses are read.
     model : SoundModel
-    options : MethodOptions
-    loss : nn.Module
-        Logits and targets to the loss of each row.
+    steps_per_epoch : int
+    has_noisy : bool
+        Whether there is a stream of clips with unverified labels.
     seed : int
         Of what the objective adds to the model: the decoder of "joint".
-    noisy_loss, noisy_weight
-        Of clips with unverified labels, if there is a stream of them; see
-        :class:`~semisonic.learning.supervised.Supervised`.
 
     Raises
     ------
     OptionError
         For an unknown method or an option that cannot work with the model.
     """
-    mel = model.mel
+
+    def loss_of(chosen: LossOptions) -> nn.Module:
+        return create_loss(
+            chosen,
+            multi_label=model.multi_label,
+            label_smoothing=config.label_smoothing,
+            steps_per_epoch=steps_per_epoch,
+        )
+
+    method, options, mel = config.method, config.method_params, model.mel
     # A clip stays the greater part of its mixture, as losses of clips with labels and with
     # pseudo-labels are told by their place in the batch.
     shared: dict[str, Any] = {
-        "loss": loss,
+        "loss": loss_of(config.loss),
         "augment": None if options.augment == "none" else augmenter(options.augment, mel),
         "mix": Mixup(options.mixup) if options.mixup else None,
     }
-    if noisy_loss is not None:
-        check_noisy(method)
-        shared |= {"noisy_loss": noisy_loss, "noisy_weight": noisy_weight}
+    if has_noisy:
+        shared |= {
+            "noisy_loss": loss_of(config.loss_of_noisy),
+            "noisy_weight": config.noisy_weight,
+        }
     weight = options.weight_for(method)
     if method in ("supervised", "noisy-student"):
         return Supervised(model, **shared)
@@ -295,8 +301,7 @@ class TrainedModel:
         On the CPU, in evaluation mode; with the weights of the best epoch when there were
         rows to validate on, else with the last ones.
     fit : FitResult
-    teachers : tuple of FitResult
-        Of the rounds before the last one, for the method noisy-student.
+        Of the last student for the method noisy-student, with the time of all rounds.
     pseudo_labels : sequence of PseudoLabels
         What each student of the method noisy-student, or each round of the method probe,
         learned beside the labels.
@@ -304,7 +309,6 @@ class TrainedModel:
 
     model: SoundModel
     fit: FitResult
-    teachers: tuple[FitResult, ...] = ()
     pseudo_labels: Sequence[PseudoLabels] = ()
 
     @property
@@ -319,8 +323,8 @@ class TrainedModel:
 
     @property
     def seconds(self) -> float:
-        """Time in epochs, validation and earlier rounds included."""
-        return self.fit.seconds + sum(teacher.seconds for teacher in self.teachers)
+        """Time in epochs, validation included."""
+        return self.fit.seconds
 
 
 def train_model(
@@ -466,8 +470,9 @@ class ClassifierTraining:
             rows = np.sort(np.concatenate([train, found.rows]))
             its_seed = derive(seed, "student", number) % (1 << 31)
             outcomes.append(self.fit(shares, rows, its_seed, place(number)))
-        teachers = tuple(outcome.fit for outcome in outcomes[:-1])
-        return replace(outcomes[-1], teachers=teachers, pseudo_labels=learned)
+        seconds = sum(outcome.seconds for outcome in outcomes)
+        last = replace(outcomes[-1].fit, seconds=seconds)
+        return TrainedModel(outcomes[-1].model, last, learned)
 
     def solve(self, seed: int) -> TrainedModel:
         """Find the class layer alone."""
@@ -484,7 +489,7 @@ class ClassifierTraining:
             validate=self.validation_of(model),
         )
         model.cpu().eval()
-        return TrainedModel(model, result, pseudo_labels=learned)
+        return TrainedModel(model, result, learned)
 
     def parts(
         self, model: SoundModel, target: NDArray[Any], rows: Rows, seed: int
@@ -496,23 +501,12 @@ class ClassifierTraining:
         if model.multi_label and options.monitor == "val_accuracy":
             options = replace(options, monitor="val_lwlrap")
         streams = self.streams(target, rows, seed)
-
-        def loss_of(chosen: LossOptions) -> nn.Module:
-            return create_loss(
-                chosen,
-                multi_label=model.multi_label,
-                label_smoothing=config.label_smoothing,
-                steps_per_epoch=options.steps_an_epoch(streams["labelled"].steps_per_epoch),
-            )
-
         objective = make_objective(
-            config.method,
+            config,
             model,
-            config.method_params,
-            loss_of(config.loss),
-            seed,
-            noisy_loss=loss_of(config.loss_of_noisy) if "noisy" in streams else None,
-            noisy_weight=config.noisy_weight,
+            steps_per_epoch=options.steps_an_epoch(streams["labelled"].steps_per_epoch),
+            has_noisy="noisy" in streams,
+            seed=seed,
         )
         return objective, streams, options
 
