@@ -52,7 +52,7 @@ from semisonic.classifier.selection import (
     targets_of,
 )
 from semisonic.classifier.sounds import Sounds
-from semisonic.classifier.training import NO_ROWS, TrainingData, frontend_of, network_of
+from semisonic.classifier.training import NO_ROWS, TrainingData, network_of
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.files import content_hash
 from semisonic.core.parallel import LOCAL_ENGINE, Engine
@@ -400,7 +400,7 @@ class TrainingJob:
         kept, held = hold_out_recordings(prepared.clips, rows, share, self.seed)
         of_encoder = self.config
         if start is not None:
-            kind = frontend_of(start).standardize.kind
+            kind = start.frontend.standardize.kind
             of_encoder = replace(of_encoder, model=start.name, standardize=kind)
         self.pretrained = pretrain_encoder(
             of_encoder,

@@ -24,7 +24,7 @@ from semisonic.classifier.pretraining import (
 )
 from semisonic.classifier.provenance import DataPart, PublishedOrigin
 from semisonic.classifier.selection import load_data
-from semisonic.classifier.training import frontend_of, network_of
+from semisonic.classifier.training import network_of
 from semisonic.core.cluster import open_engine
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.files import json_ready
@@ -152,7 +152,7 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
         hashes = run_files.record_data(run, pool, options.workers, cache=cache)
         rows, silence = without_silence(prepared, np.arange(len(prepared)), 0)
         kept, held = hold_out_recordings(prepared.clips, rows, options.validation, options.seed)
-        kind = options.standardize if start is None else frontend_of(start).standardize.kind
+        kind = options.standardize if start is None else start.frontend.standardize.kind
         config = TrainConfig(
             name,
             objective=options.objective,
@@ -230,7 +230,7 @@ class ConvertResult(Result):
 
     def summary(self) -> str:
         """For a terminal."""
-        mel = frontend_of(self.network).options
+        mel = self.network.frontend.options
         lines = [
             f"{self.origin.title}, {count_parameters(self.network):,} parameters",
             f"input: {mel.duration:g} s at {mel.sample_rate} Hz, shorter clips padded",

@@ -29,7 +29,6 @@ from semisonic.classifier.training import (
     TrainingData,
     choose_decoder,
     feature_parts,
-    frontend_of,
     train_model,
     without_validation,
 )
@@ -107,7 +106,7 @@ def build_objective(
         When an option was changed that the objective does not read.
     """
     options.check_for(objective)
-    frontend = frontend_of(network)
+    frontend = network.frontend
     standardize = frontend.standardize
     if isinstance(network, AutoEncoder):
         kind = Denoising if objective == DENOISING else Reconstruction
@@ -198,7 +197,7 @@ class PretrainOutcome:
     @property
     def standardize(self) -> Standardize:
         """Fitted on the training rows."""
-        return frontend_of(self.network).standardize
+        return self.network.frontend.standardize
 
     @property
     def history(self) -> list[dict[str, float]]:
@@ -262,7 +261,7 @@ def pretrain_encoder(
         standardize=config.standardize,
         seed=seed,
     )
-    standardize = frontend_of(network).standardize
+    standardize = network.frontend.standardize
     if start is not None:
         transfer(start, network)
     else:
@@ -392,7 +391,7 @@ def _measured(
     network: PretrainedEncoder, features: Any, rows: Rows, device: torch.device
 ) -> tuple[tuple[DeadUnits, ...], EmbeddingSpread]:
     """Units of the encoder that no row activates, and how far the embeddings of rows differ."""
-    standardize = frontend_of(network).standardize
+    standardize = network.frontend.standardize
     with torch.no_grad():
         parts = (standardize(b.x) for b in batches(features, rows, BATCH_SIZE, device))
         dead = tuple(dead_units(network.encoder, parts))

@@ -100,23 +100,23 @@ def plan_of(options: TrainOptions, job: TrainingJob) -> list[str]:
     config = job.config
     name, mel = network_of(config.model, config.mel, job.encoder)
     table = job.labelled.clips
+    n_train, n_pool = len(job.train) + len(job.noisy), 0
     if job.pool is not None:
-        table = join(table, job.pool.clips, table.name)
+        table, n_pool = join(table, job.pool.clips, table.name), len(job.pool)
     cut = cut_clips(table, mel.duration, None, workers=options.workers, cache=None)
     cores = count_workers(options.workers)
-    solves, pretrains = config.method in SOLVED, config.objective != NO_OBJECTIVE
     per_clip = 0.0
-    if pretrains or not solves or job.encoder is None:
+    if config.objective != NO_OBJECTIVE or config.method not in SOLVED or job.encoder is None:
         per_clip = _seconds_a_clip(name, mel, options.device)
     feature_bytes = 2 * int(np.prod(mel.shape))
-    stages: list[tuple[str, float]] = []
 
-    def add_fit(what: str, fit: FitOptions, n_clips: int, share: float) -> None:
+    def fit_stage(what: str, fit: FitOptions, n_clips: int, share: float) -> tuple[str, float]:
         steps = fit.n_steps(fit.steps_an_epoch(max(1, -(-n_clips // fit.batch_size))))
-        most = "at most " if fit.patience else ""
+        most = "at most " * bool(fit.patience)
         text = f"{what}, {most}{steps:,} steps of {fit.batch_size} clips"
-        stages.append((text, steps * fit.batch_size * share * per_clip))
+        return text, steps * fit.batch_size * share * per_clip
 
+    stages: list[tuple[str, float]] = []
     kind = config.standardize
     if job.begins == SYNTHETIC and not synthetic_place(name, mel, standardize=kind).is_file():
         sounds, fit = synthetic_sounds(mel), SYNTH_CONFIG.fit
@@ -129,41 +129,39 @@ def plan_of(options: TrainOptions, job: TrainingJob) -> list[str]:
         making = MAKING * n * sounds.duration / cores
         stages.append((text, making + fit.steps * fit.batch_size * per_clip))
     stages.append((f"decode {len(table):,} clips", DECODING * cut.seconds / cores))
-    n_train = len(job.train) + len(job.noisy)
-    if pretrains:
-        n_pool = 0 if job.pool is None else len(job.pool)
+    if config.objective != NO_OBJECTIVE:
         contrastive = config.objective in WITHOUT_DECODER
         share = 2 * config.pretext.view_share if contrastive else WITH_DECODER
-        add_fit(f"pre-train ({config.objective})", config.pretrain, n_train + n_pool, share)
+        what = f"pre-train ({config.objective})"
+        stages.append(fit_stage(what, config.pretrain, n_train + n_pool, share))
     if isinstance(options, FindRateOptions):
         steps = options.sweep_steps
         seconds = steps * config.fit.batch_size * per_clip
         stages.append((f"try {steps} learning rates", seconds))
-    elif solves:
+    elif config.method in SOLVED:
         stages.append((f"{config.method}: solve for the class layer", 2.0))
     else:
-        pool_ratio = 0.0 if config.method in WITHOUT_POOL else config.method_params.pool_ratio
-        add_fit(f"train ({config.method})", config.fit, n_train, 1.0 + pool_ratio)
+        ratio = 0.0 if config.method in WITHOUT_POOL else config.method_params.pool_ratio
+        stages.append(fit_stage(f"train ({config.method})", config.fit, n_train, 1.0 + ratio))
     n_bytes = cut.seconds * mel.sample_rate * SAMPLE_BYTES
     if in_batch_device(options.in_batch, options.device) is None:
         n_bytes += len(cut.clips) * feature_bytes
-    cache = run_files.cache_of(options)
+    stages.append(("all of it", sum(seconds for _, seconds in stages)))
+    times = [
+        "less than a minute" if seconds < 45 else f"about {rough_duration(seconds)}"
+        for _, seconds in stages
+    ]
     return [
         f"method: {job.because or config.method}",
-        *(f"  {i}. {text}: {_about(seconds)}" for i, (text, seconds) in enumerate(stages, 1)),
-        f"all of it: {_about(sum(seconds for _, seconds in stages))} where nothing is done yet, "
-        f"and about {bytes_text(n_bytes)} in '{cache}', which may be deleted afterwards",
+        *(f"  {i}. {text}: {times[i - 1]}" for i, (text, _) in enumerate(stages[:-1], 1)),
+        f"all of it: {times[-1]} where nothing is done yet, and about {bytes_text(n_bytes)} in "
+        f"'{run_files.cache_of(options)}', which may be deleted afterwards",
     ]
-
-
-def _about(seconds: float) -> str:
-    return "less than a minute" if seconds < 45 else f"about {rough_duration(seconds)}"
 
 
 def _seconds_a_clip(name: str, mel: MelOptions, device: str) -> float:
     """How long one clip takes forwards and backwards, on noise, in the faster number format."""
-    place = choose_device(device)
-    times = []
+    place, times = choose_device(device), []
     with kept_randomness(place):
         model = build(name, mel, ("a", "b"), standardize="none").to(place).train()
         noise = torch.randn(TIMED_CLIPS, *mel.shape, device=place)
