@@ -27,7 +27,7 @@ from semisonic.classifier.training import make_objective
 from semisonic.features.augment.sets import augmenter
 from semisonic.features.frontend import Frontend
 from semisonic.features.options import MelOptions
-from semisonic.learning.fixmatch import FixMatch
+from semisonic.learning.consistency import FixMatch
 from semisonic.learning.objective import Objective
 from semisonic.models.sound_model import build
 

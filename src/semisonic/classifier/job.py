@@ -55,6 +55,7 @@ from semisonic.classifier.sounds import Sounds
 from semisonic.classifier.training import NO_ROWS, TrainingData, network_of
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.files import content_hash
+from semisonic.core.options import check
 from semisonic.core.parallel import LOCAL_ENGINE, Engine
 from semisonic.data.budgets import label_budget
 from semisonic.data.checks import clean_pool
@@ -472,6 +473,7 @@ def select_job(
     OptionError
         When something is asked for that would do nothing.
     """
+    check(config)
     if twice := labelled.clips.standing_twice():
         raise DataError(f"the sound {twice} stands twice among those to learn from")
     asked = {"labels_per_class": labels_per_class, "test_fold": test_fold, "seed": seed}

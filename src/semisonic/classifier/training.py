@@ -41,8 +41,7 @@ from semisonic.evaluation.metrics import lwlrap as lwlrap_of
 from semisonic.features.augment.sets import augmenter
 from semisonic.features.augment.spectrogram import Mixup
 from semisonic.features.options import MelOptions
-from semisonic.learning.consistency import Consistency
-from semisonic.learning.fixmatch import FixMatch
+from semisonic.learning.consistency import Consistency, FixMatch
 from semisonic.learning.losses import create_loss
 from semisonic.learning.objective import Objective
 from semisonic.learning.options import LossOptions
