@@ -79,7 +79,7 @@ def data_info(
             session.note(text)
     found = describe(clips, fast=fast or not has_audio(clips), workers=workers)
     if json_:
-        say_json(session, found.to_dict())
+        say_json(session, vars(found))
     else:
         if source.labels == "auto":
             session.note(describe_layout(data))
