@@ -60,8 +60,8 @@ from semisonic.classifier.training import (
     train_model,
 )
 from semisonic.core.errors import DataError
-from semisonic.data.checks import clean_pool
 from semisonic.data.clips import Clips
+from semisonic.data.duplicates import clean_pool
 from semisonic.data.recordings import COPIES, known_recordings
 from semisonic.features.options import MelOptions
 from semisonic.models.model_file import PUBLISHED_WEIGHTS, load_encoder

@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from semisonic.classifier.config import TrainConfig
 from semisonic.classifier.options import CalibrateOptions, EvaluateOptions
 from semisonic.core.errors import DataError, OptionError
-from semisonic.data.budgets import label_budget
 from semisonic.data.clips import Clips, verified_labels
 from semisonic.data.datasets.load import load_clips, require_labels
 from semisonic.data.options import ReadOptions
 from semisonic.data.recordings import AUTO, COPIES
-from semisonic.data.splits import hold_out
+from semisonic.data.splits import hold_out, label_budget
 from semisonic.models.sound_model import SoundModel
 
 _log = logging.getLogger(__name__)
