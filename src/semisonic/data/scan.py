@@ -213,12 +213,13 @@ def scan(
     if group == COPIES:
         clips = group_duplicates(clips, duplicates)
         recordings = recordings.assign(group=text_column(clips.group.tolist()))
+    listed: list[Any] = list(recordings.itertuples())
     headers = {
         r.file: AudioInfo(
             *(Path(r.file), r.sample_rate, r.channels, round(r.duration * r.sample_rate)),
             *(r.duration, r.format, r.subtype, r.damage),
         )
-        for r in recordings.itertuples()
+        for r in listed
     }
     summary = describe(clips, headers={**bad, **headers})
     counts = {
