@@ -430,7 +430,8 @@ def toml_text(values: Mapping[str, Any]) -> str:
     n_mels = 64
     """
     tables = {key: value for key, value in values.items() if isinstance(value, Mapping)}
-    parts = [("", {key: value for key, value in values.items() if key not in tables})]
+    parts: list[tuple[str, Mapping[str, Any]]] = []
+    parts.append(("", {key: value for key, value in values.items() if key not in tables}))
     parts += [(f"\n[{_key(key)}]\n", table) for key, table in tables.items()]
     return "".join(
         title + "".join(f"{_key(key)} = {toml_value(value)}\n" for key, value in table.items())
