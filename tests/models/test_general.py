@@ -89,18 +89,6 @@ def test_sizes_are_the_published_ones(name: str, parameters: int) -> None:
     assert n == parameters
 
 
-@pytest.mark.parametrize(
-    ("name", "code"),
-    [("yamnet", (1024, 2, 30)), ("mn04", (384, 4, 16))],
-)
-def test_the_code_has_the_shape_that_is_promised(name: str, code: tuple[int, ...]) -> None:
-    mel = PUBLISHED[name].mel
-    body = create(name, mel.shape)
-    assert body.encoder.code_shape(*mel.shape[1:]) == code
-    with torch.inference_mode():
-        assert body.encoder(torch.zeros(1, *mel.shape)).shape[1:] == code
-
-
 def test_yamnet_embeds_as_published(tmp_path: Path) -> None:
     network, file = written("yamnet", tmp_path)
     encoder = convert_published("yamnet", file, duration=2.0)
