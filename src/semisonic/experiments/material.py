@@ -285,7 +285,7 @@ def gather(
     Parameters
     ----------
     labelled, pool : Clips
-    inputs : iterable of (MelOptions or CepstrumOptions, SegmentOptions)
+    inputs : iterable of (MelOptions or MfccInput, SegmentOptions)
         Front ends, and how clips are cut for them.
     cache : Path
     seed : int

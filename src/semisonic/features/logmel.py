@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -118,6 +119,16 @@ def peak_normalised(wave: Tensor) -> Tensor:
     """Each wave (batch, time) divided by its largest absolute value; silence stays silence."""
     peak = wave.abs().amax(dim=1, keepdim=True)
     return wave / peak.masked_fill(peak == 0, 1.0)
+
+
+def check_clip(x: NDArray[Any], options: MelOptions) -> None:
+    """Raise DataError unless a clip has the samples that the options ask for."""
+    if x.shape != (options.n_samples,) or x.dtype.kind != "f":
+        raise DataError(
+            f"{options.input}: found a clip of shape {x.shape} and type {x.dtype}, expected "
+            f"({options.n_samples},) of floating-point samples; fit the clip to "
+            f"{options.duration:g} s first"
+        )
 
 
 class LogMel(nn.Module):
@@ -308,13 +319,8 @@ class MelExtractor:
 
     def _load(self, x: NDArray[np.float32]) -> None:
         """Put the clip into the padded buffer, mirrored at both ends."""
-        n_samples, pad, wave = self.options.n_samples, self._pad, self._wave
-        if x.shape != (n_samples,) or x.dtype.kind != "f":
-            raise DataError(
-                f"log-mel: found a clip of shape {x.shape} and type {x.dtype}, expected "
-                f"({n_samples},) of floating-point samples; fit the clip to "
-                f"{self.options.duration:g} s first"
-            )
+        pad, wave = self._pad, self._wave
+        check_clip(x, self.options)
         clip = x.astype(np.float32, copy=False)
         if self.options.peak_normalize:
             peak = max(float(clip.max()), -float(clip.min()))
