@@ -62,7 +62,6 @@ def test_a_classifier_learns_its_classes(features):
 @pytest.mark.parametrize("decoder", ["unpool", "upsample", "subpixel", "unet"])
 def test_an_auto_encoder_learns_to_repeat(features, decoder):
     model = build_autoencoder(NET, MEL, decoder=decoder, seed=1)
-    assert model.frontend is not None
     standardize = model.frontend.standardize.fit(features[0])
     stream = Stream(features[0], range(50), batch_size=8, seed=1, name="unlabelled")
     result = fit(Reconstruction(model, standardize), {"unlabelled": stream}, OPTIONS, seed=1)

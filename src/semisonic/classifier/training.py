@@ -194,7 +194,10 @@ def make_objective(
     if method in ("supervised", "noisy-student"):
         return Supervised(model, **shared)
     if method == "joint":
-        autoencoder = AutoEncoder(model.encoder, choose_decoder("auto", model.name, mel), seed=seed)
+        decoder = choose_decoder("auto", model.name, mel)
+        autoencoder = AutoEncoder(
+            model.encoder, model.frontend, model.name, decoder=decoder, seed=seed
+        )
         task = Reconstruction(autoencoder, model.frontend.standardize)
         return Joint(Supervised(model, **shared), task, weight)
     views = {"weak": augmenter("weak", mel), "strong": augmenter(options.pool_augment, mel)}
