@@ -17,7 +17,7 @@ from tiny_sounds import KINDS, MEL, NOTATION
 from semisonic.classifier.config import METHODS, OBJECTIVES, SOLVED, MethodOptions, PretextOptions
 from semisonic.classifier.pretraining import build_network, build_objective
 from semisonic.classifier.training import make_objective
-from semisonic.features.augment.sets import augmenter
+from semisonic.features.augmentation import augmenter
 from semisonic.features.frontend import Frontend
 from semisonic.features.options import MelOptions
 from semisonic.learning.fixmatch import FixMatch

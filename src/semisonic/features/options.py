@@ -265,7 +265,7 @@ def _normal(value: object) -> object:
 
 
 AUGMENTATIONS = ("none", "weak", "strong", "mixed")
-"""Named sets, see :func:`semisonic.features.augment.sets.augmenter`; the last for spectrograms."""
+"""Named sets, see :func:`semisonic.features.augmentation.augmenter`; the last for spectrograms."""
 
 Change = Callable[["Tensor"], "Tensor"]
 F = TypeVar("F", bound=Callable[..., Any])

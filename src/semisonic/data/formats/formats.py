@@ -198,7 +198,7 @@ def _texts(events: Events) -> pd.DataFrame:
     return texts.drop(columns=[name for group in unsaid for name in group])
 
 
-def _write_csv(output: Path, table: Mapping[str, Iterable[str]]) -> list[Path]:
+def _write_csv(output: Path, table: Mapping[Any, Any]) -> list[Path]:
     write_csv(output, list(table), zip(*table.values(), strict=True))
     return [output]
 
@@ -475,6 +475,7 @@ _KALEIDOSCOPE = Format(
 # Raven.
 
 
+_SELECTIONS = ".Table.1.selections.txt"
 _BEGIN, _END, _OFFSET = "begin_time_s", "end_time_s", "file_offset_s"
 _LABEL_NAMES = (
     *("annotation", "annotations", "label", "labels", "species", "common_name", "species_code"),
@@ -658,9 +659,9 @@ _RAVEN = Format(
     frozenset({BAND, PRESENCE, SCORE, SEMICOLON}),
     _is_raven,
     partial(_read_table, parser=_raven_parser),
-    lambda events, folder, *_: _write_each(_write_selections, events, folder, _RAVEN.suffix),
+    lambda events, folder, *_: _write_each(_write_selections, events, folder, _SELECTIONS),
     per_recording=True,
-    suffix=".Table.1.selections.txt",
+    suffix=_SELECTIONS,
 )
 _COMBINED = Format(
     "raven-combined",
@@ -745,7 +746,7 @@ _AUDACITY = Format(
     frozenset({BAND, SEMICOLON}),
     _is_audacity,
     _read_audacity,
-    lambda events, folder, *_: _write_each(_write_track, events, folder, _AUDACITY.suffix),
+    lambda events, folder, *_: _write_each(_write_track, events, folder, ".txt"),
     per_recording=True,
     suffix=".txt",
 )
