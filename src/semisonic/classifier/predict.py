@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from semisonic.audio.remote import stamp_of, url_of
 from semisonic.classifier.model_file import model_key
 from semisonic.classifier.prepare import Failures
-from semisonic.classifier.scoring import BATCH_SIZE, BlockEnds, ClipScores, score_clips
+from semisonic.classifier.scoring import BATCH_SIZE, ClipScores, ends_block, score_clips
 from semisonic.core.errors import ModelError, OptionError
 from semisonic.core.files import csv_line, digest, unguarded
 from semisonic.core.progress import track
@@ -370,7 +370,7 @@ class _Journal:
         self._journal = Journal(self._path)
         known = {record[1]: record[2:] for record in self._journal.records() if record[0] == key}
         self.answers: list[_Answer] = []
-        whole, blocks = 0, BlockEnds()
+        whole = 0
         for row in range(len(clips) if known else 0):
             record = known.get(self._identity(row))
             if record is None:
@@ -382,7 +382,7 @@ class _Journal:
                 for start, end, labels, scores, *rest in rows
             )
             self.answers.append(_Answer(reason, n_windows, predictions))
-            if blocks.ends_with(row, n_windows) or row + 1 == len(clips):
+            if ends_block(row, n_windows) or row + 1 == len(clips):
                 whole = row + 1
         del self.answers[whole:]
 
