@@ -23,7 +23,6 @@ from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import load_clips
 from semisonic.data.events import Events
 from semisonic.data.formats.convert import write_labels
-from semisonic.data.options import MixOptions
 from semisonic.data.splits import make_folds
 from semisonic.data.synth.mixing import add_sound, read_sound, rms, synthetic_backgrounds
 
@@ -46,7 +45,7 @@ def cut_sounds(clips: Clips, sample_rate: int) -> list[Sound]:
     sounds = []
     for row in np.flatnonzero(clips.is_labelled).tolist():
         try:
-            wave, _ = read_sound(clips, row, sample_rate, MixOptions())
+            wave, _ = read_sound(clips, row, sample_rate)
         except AudioError as error:
             print(error)
             continue

@@ -58,7 +58,7 @@ def test_kill_9_at_any_time(
     from semisonic.classifier.options import EventOptions
 
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    journal = killed / "scores" / "journal-1.jsonl"
+    journal = killed / "scores" / "journal.jsonl"
     for limit in (3, 8):
         process = start(detector, recordings, killed, 0.15)
         until(
@@ -81,13 +81,13 @@ def test_torn_scores_are_computed_again(detector: Path, recordings: Path, tmp_pa
     from semisonic.classifier.detection.detect import detect
 
     first = detect(detector, recordings, output=tmp_path, device="cpu")
-    scores = tmp_path / "data-1.bin"
+    scores = tmp_path / "data.bin"
     with scores.open("r+b") as stream:
         stream.truncate(scores.stat().st_size - 100)
     again = detect(detector, recordings, output=tmp_path, device="cpu")
     assert 0 < again.scored_seconds < 28
     assert again.events.to_frame().equals(first.events.to_frame())
-    (tmp_path / "journal-1.jsonl").write_bytes(b"\x00nonsense\n")
+    (tmp_path / "journal.jsonl").write_bytes(b"\x00nonsense\n")
     assert detect(detector, recordings, output=tmp_path, device="cpu").scored_seconds > 28
 
 

@@ -136,11 +136,11 @@ from semisonic.labeling import embed as build
 from semisonic.labeling.options import EmbedOptions
 journal.FLUSH_INTERVAL = 0.0
 build.GROUP_CLIPS = 4
-real = batching._embedded
+real = batching.Embedder.__call__
 def slow(*arguments):
     time.sleep(0.3)
     return real(*arguments)
-batching._embedded = slow
+batching.Embedder.__call__ = slow
 model, files, output = map(Path, sys.argv[1:4])
 build.run_embed(EmbedOptions(model, (files,), output, batch_size=3, device="cpu", workers=2))
 """
@@ -155,7 +155,7 @@ def test_a_killed_run_goes_on_and_every_byte_is_the_same(model, kinds, long, tmp
     output = tmp_path / "killed"
     command = [sys.executable, "-c", SCRIPT, str(model), str(kinds), str(output)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
-    journal = output / "store" / "journal-1.jsonl"
+    journal = output / "store" / "journal.jsonl"
     until(lambda: journal.exists() and journal.read_bytes().count(b"\n") >= 2, process)
     process.send_signal(signal.SIGKILL)
     process.communicate()

@@ -285,7 +285,7 @@ def class_distances(job: Job, material: Material) -> Separability:
     setting, labelled = job.setting, material.labelled
     table = material.table(setting.front, setting.segments)
     rows = table.rows_of(np.arange(len(labelled)))
-    x = vectors(setting.inputs, table.open(), rows)
+    x = vectors(setting.inputs, table.features, rows)
     owner = table.source[rows]
     return separability(x, labelled.target()[owner], labelled.group[owner], len(labelled.classes))
 

@@ -399,7 +399,7 @@ def run_stage(job: Job) -> None:
     context, stage = here(), job.setting
     folder, labelled = context.folder / job.name, context.material.labelled
     table = context.material.table(stage.mel)
-    features = table.open()
+    features = table.features
     target, noisy, unlabelled = _labels(job)
     curated, beside = (
         (job.train, noisy) if stage.is_beside else (np.union1d(job.train, noisy), noisy[:0])
@@ -457,7 +457,7 @@ def run_filter(job: Job) -> None:
     table = context.material.table(judge.setting.mel)
     model = load(context.folder / judge.name / MODEL)
     rows = table.rows_of(job.noisy)
-    found = score_rows(model, table.open(), rows, device=context.device)
+    found = score_rows(model, table.features, rows, device=context.device)
     owner, scores = mean_by(table.source[rows], found)
     clips = context.material.labelled[owner]
     decisions = filter_labels(

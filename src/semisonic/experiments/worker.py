@@ -89,7 +89,7 @@ def run_pretrain(job: Job) -> None:
     context = here()
     folder = context.folder / job.name
     table = context.material.table(job.setting.mel, job.setting.segments)
-    features = table.open()
+    features = table.features
     outcome = pretrain_encoder(
         job.setting.config,
         features,
@@ -125,7 +125,7 @@ def run_train(job: Job) -> None:
     context, segments = here(), job.setting.segments
     folder, labelled = context.folder / job.name, context.material.labelled
     table = context.material.table(job.setting.mel, segments)
-    features, target = table.open(), table.target(labelled)
+    features, target = table.features, table.target(labelled)
     owner = np.maximum(table.source, table.copy_of)
     pool = table.rows_of(job.pool)
     train = sounding(features, table.with_copies(job.train), owner, segments.silence_db)
@@ -175,7 +175,7 @@ def _run_simple(job: Job) -> None:
     context, setting = here(), job.setting
     labelled = context.material.labelled
     table = context.material.table(setting.front, setting.segments)
-    features, target = table.open(), table.target(labelled)
+    features, target = table.features, table.target(labelled)
     train, test = table.with_copies(job.train), table.rows_of(job.test)
     begun = perf_counter()
     x = vectors(setting.inputs, features, np.r_[train, test])

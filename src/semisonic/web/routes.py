@@ -73,13 +73,14 @@ def make_example(name: str) -> NDArray[np.float32]:
     DataError
         When there is none of that name.
     """
-    from semisonic.data.synth.dataset import Take
+    from semisonic.data.options import SynthOptions
     from semisonic.data.synth.render import render
 
     if name not in EXAMPLES:
         raise DataError(f"no example '{name}'; {nearest(name, EXAMPLES)}")
+    options = SynthOptions(duration=_SECONDS, sample_rate=RATE, snr_db=_SNR_DB, seed=1)
     waves = [
-        render(Take(1, f"example-{one}", number, (one,), _SECONDS, RATE, _SNR_DB))
+        render(options, f"example-{one}", number, (one,))
         for number, one in enumerate(_WALK if name == "walk" else (name,))
     ]
     n = round(_FADE * RATE)

@@ -148,39 +148,32 @@ def _detect(
     """
     began = time.perf_counter()
     with open_engine(where) as engine:
-        scorer = FrameScorer(
-            model, events.hop, events.times, device if engine.is_local else "cpu"
-        )  # on a cluster this process computes nothing
+        here = device if engine.is_local else "cpu"  # of this process
+        scorer = FrameScorer(model, events.hop, events.times, here)
         rules, grid = EventRules.of(scorer, events), scorer.grid
         recordings, failures = list_recordings(files, workers, engine)
         spans = {one.file: grid.spans(one.n_samples(grid.sample_rate)) for one in recordings}
         key = digest(_VERSION, model_key(model), *grid, scorer.with_frames)
         rows, durations, reasons = list[dict[str, Any]](), dict[str, float](), list(failures)
-        with ArrayCache.open(folder, "scores", {}, "<u2") as cache:
-            items = cache.items()
-            ours = [item for item in items if item[0][0] == key]
-            if len(ours) < len(items):  # of another model, or applied in another way
-                cache.move(ours)
-            known = {key: found for key, _, found in ours}
-            missing = [
-                (one, span)
-                for one in recordings
-                for span in spans[one.file]
-                if (key, one.identity, span.first) not in known
-            ]
-            n_there = sum(map(len, spans.values())) - len(missing)
+        with ArrayCache.open(folder, "scores", {"key": key}, "<u2", anew=True) as cache:
+            every = [(one, span) for one in recordings for span in spans[one.file]]
+            known = [cache.find((one.identity, span.first), ()) for one, span in every]
+            stored = dict(zip(every, known, strict=True))
+            missing = [one for one in every if stored[one] is None]
+            n_there = len(every) - len(missing)
             with closing(_score(scorer, missing, n_there, engine, device, workers)) as scored:
                 for recording in recordings:
                     tracker, found, reason = EventTracker(rules), list[TrackedEvent](), ""
                     durations[recording.file] = recording.duration
                     for span in spans[recording.file]:
-                        place, torn = (key, recording.identity, span.first), ""
-                        if place in known:
-                            scores = cache.read(known[place]).reshape(-1, len(model.classes))
-                        else:
+                        place, torn = stored[recording, span], ""
+                        if place is None:
                             scores, torn = next(scored)
                             if not torn:  # what breaks off is tried again later
-                                cache.add((place, (), scores.astype("<u2"), None))
+                                name = recording.identity, span.first
+                                cache.add((name, (), scores.astype("<u2"), None))
+                        else:
+                            scores = cache.read(place).reshape(-1, len(model.classes))
                         if not reason:
                             found += tracker.push(unpacked(scores))
                         if torn and not reason:

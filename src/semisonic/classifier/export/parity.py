@@ -18,7 +18,7 @@ from semisonic.core.errors import AudioError, ModelError
 from semisonic.core.progress import track
 from semisonic.core.seeds import generator
 from semisonic.data.clips import Clips
-from semisonic.data.sample_store import as_stored, full_scale
+from semisonic.data.stores import as_stored
 from semisonic.evaluation.metrics import lwlrap
 from semisonic.features.frontend import make_extractor
 from semisonic.features.options import WAVE, MelOptions
@@ -137,7 +137,7 @@ def compare(
             of_embeddings.append(np.abs(found[EMBEDDINGS] - exact).max() / np.abs(exact).max())
         if levels is not None:
             for wave, level in zip(waves, levels(waves)[LEVELS], strict=True):
-                own = extractor(as_stored(wave, max(1.0, full_scale(wave))))
+                own = extractor(as_stored(wave))
                 far = np.abs(level - own)
                 cells = far if model.mel.input == WAVE else far[_audible(own)]
                 of_levels.append(cells.max(initial=0.0))
