@@ -135,8 +135,8 @@ def main() -> None:
         run = runs / name
         train(
             TrainOptions(
-                options.data,
-                run,
+                data=options.data,
+                output=run,
                 model=network,
                 mel=mel,
                 method="supervised",

@@ -36,15 +36,15 @@ def test_events_are_found_where_they_are(detector: Path, recording: Path, tmp_pa
     scores = score_events(true, found.events, onset_collar=0.15, offset_collar=0.15, offset_share=0)
     assert scores.overall.f1 == 1.0
     assert (found.events.score >= 0.5).all()
-    assert (found.table.mean_score <= found.table.score).all()
+    assert (found.events.mean_score <= found.events.score).all()
     assert found.durations == {(tmp_path / "night.wav").as_posix(): 20.0}
     assert "hum" in found.summary()
 
 
 def test_frames_place_events_better_than_windows(detector: Path, recording: Path) -> None:
-    from semisonic.data.events import Events
+    from semisonic.data.events import make_events
 
-    true = Events.from_rows(
+    true = make_events(
         {"file": recording, "start_time": a, "end_time": a + n, "label": label}
         for a, n, label in EVENTS
     )
@@ -180,10 +180,10 @@ def test_a_run_folder_belongs_to_one_model(detector: Path, recording: Path, tmp_
 
 
 def test_a_model_in_memory_gives_a_frame(detector: Path, recording: Path) -> None:
-    frame = detect(open_model(detector), [recording], device="cpu").events.to_frame()
+    frame = detect(open_model(detector), [recording], device="cpu").events
     assert frame["label"].tolist() == [label for _, _, label in EVENTS]
     classifier = SoundClassifier.load(detector)
-    assert classifier.detect(recording, device="cpu").events.to_frame().equals(frame)
+    assert classifier.detect(recording, device="cpu").events.equals(frame)
     hums = classifier.detect([recording], classes=("hum",), device="cpu").events
     assert hums.label.tolist() == ["hum", "hum"]
 

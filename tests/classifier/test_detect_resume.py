@@ -86,7 +86,7 @@ def test_torn_scores_are_computed_again(detector: Path, recordings: Path, tmp_pa
         stream.truncate(scores.stat().st_size - 100)
     again = detect(detector, recordings, output=tmp_path, device="cpu")
     assert 0 < again.scored_seconds < 28
-    assert again.events.to_frame().equals(first.events.to_frame())
+    assert again.events.equals(first.events)
     (tmp_path / "journal.jsonl").write_bytes(b"\x00nonsense\n")
     assert detect(detector, recordings, output=tmp_path, device="cpu").scored_seconds > 28
 
@@ -98,10 +98,10 @@ def test_parts_do_not_change_what_is_found(
     from semisonic.classifier.detection.detect import detect
 
     path = recordings / "a.wav"  # at the model's rate, so that no resampler begins anew
-    whole = detect(detector, path, device="cpu").events.to_frame()
+    whole = detect(detector, path, device="cpu").events
     for seconds in (0.5, 1.7, 6.0):
         monkeypatch.setattr(grid, "SPAN", seconds)
-        parts = detect(detector, path, device="cpu").events.to_frame()
+        parts = detect(detector, path, device="cpu").events
         assert parts["label"].tolist() == whole["label"].tolist()
         for column in ("start_time", "end_time", "score"):
             np.testing.assert_allclose(parts[column], whole[column], atol=1e-4)

@@ -52,11 +52,18 @@ from semisonic.core.text import duration_text, p_value, percent_text, points_tex
 from semisonic.data.clips import Clips
 from semisonic.data.splits import Split, fold_splits
 from semisonic.data.synth.dataset import load_synth, make_in_cache
-from semisonic.evaluation.comparison import ArmAccuracy, Comparison, compare_tags, tag_arm
+from semisonic.evaluation.comparison import (
+    LWLRAP,
+    ArmAccuracy,
+    Comparison,
+    arm_accuracy,
+    compare_setting_pairs,
+)
+from semisonic.evaluation.metrics import lwlrap, mean_average_precision
 from semisonic.evaluation.plots.experiments import comparison_plot
 from semisonic.evaluation.plots.style import CLASS_COLOURS
 from semisonic.evaluation.plots.training import training_curves
-from semisonic.evaluation.predictions import TagScores
+from semisonic.evaluation.predictions import Predictions
 from semisonic.evaluation.published import STUDIES
 from semisonic.evaluation.report.document import IntervalEstimate, Number, Report, Verdict
 from semisonic.evaluation.report.experiment import add_study
@@ -425,7 +432,7 @@ def run_stage(job: Job) -> None:
     rows = table.rows_of(job.test)
     owner, values = mean_by(table.source[rows], score_rows(outcome.model, features, rows))
     clips = labelled[owner]
-    scores = TagScores.of(
+    scores = Predictions.of(
         clips.ids,
         clips.targets(),
         values,
@@ -443,8 +450,8 @@ def run_stage(job: Job) -> None:
         outcome.fit,
         n_noisy=len(noisy),
         n_pool=len(unlabelled),
-        lwlrap=scores.lwlrap,
-        mean_average_precision=scores.mean_average_precision,
+        lwlrap=lwlrap(scores.targets, scores.probabilities),
+        mean_average_precision=mean_average_precision(scores.targets, scores.probabilities),
         n_parameters=count_parameters(outcome.model),
     )
 
@@ -538,25 +545,22 @@ class StageResult:
 
 def collect_stages(recipe: StagesRecipe, plan: Plan, folder: Path) -> list[StageResult]:
     """Read all jobs of a finished plan, and compare the stages as the recipe says."""
-    tables: dict[str, list[TagScores]] = defaultdict(list)
+    tables: list[Predictions] = []
     records: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for name, job in plan.cells:
-        file = folder / job.name / SCORES
-        tables[name].append(TagScores.read(file, fold=job.fold, draw=job.draw))
+        tables.append(Predictions.read(folder / job.name / SCORES).assign(setting=name))
         records[name].append({**job.record(folder), "stage": name, "name": job.name})
+    scores = Predictions.concat(tables)
     return [
         StageResult(
             name,
-            tag_arm(name, tables[name]),
-            [
-                compare_tags(
-                    other, tables[other], name, tables[name], setting=f"{name} against {other}"
-                )
-                for other in recipe.stage(name).against
-            ],
+            arm_accuracy(scores.select(setting=name), measure=LWLRAP),
+            compare_setting_pairs(
+                scores, [(other, name) for other in recipe.stage(name).against], measure=LWLRAP
+            ),
             pd.DataFrame(records[name]),
         )
-        for name in tables
+        for name in records
     ]
 
 

@@ -265,7 +265,8 @@ def recording_routes(app_state: AppState) -> APIRouter:
     @router.get("/sounds/{identity}/events")
     def get_events(identity: str, request: Request) -> dict[str, Any]:
         options = event_options(app_state.model, request.query_params)
-        events = heard(identity).events(options).sorted()
+        events = heard(identity).events(options)
+        events = events.sort_values(["start_time", "end_time", "label"])
         columns = (events.start_time, events.end_time, events.label, events.score)
         rows = [list(row) for row in zip(*(c[:MOST_EVENTS].tolist() for c in columns), strict=True)]
         return {"n_events": len(events), "events": rows}

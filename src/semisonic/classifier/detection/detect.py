@@ -32,9 +32,8 @@ from semisonic.classifier.detection.results import (
     TRUTH_COLUMNS,
     DetectResult,
     compare_with_labels,
-    event_table,
+    placed_events,
     recording_table,
-    records,
 )
 from semisonic.classifier.events import EventRules, EventTracker, TrackedEvent
 from semisonic.classifier.live.actions import LONGEST, PADDING, write_clip
@@ -104,7 +103,7 @@ def detect(
     Returns
     -------
     DetectResult
-        ``to_frame()`` is a table for pandas; ``events`` one of labels, to be written as such.
+        Its ``events`` are a data frame (:mod:`semisonic.data.events`).
 
     Raises
     ------
@@ -186,7 +185,7 @@ def _detect(
                         reasons.append((recording.file, reason or recording.damage))
     table = recording_table(durations)
     return DetectResult(
-        event_table(rows, table),
+        placed_events(rows, table),
         table,
         rules.thresholds,
         scorer.with_frames,
@@ -312,7 +311,7 @@ def run_detect(
         result = _detect(opened, files, events, run.path("scores"), where, device, workers)
         if save_clips is not None:
             clips = _save_clips(save_clips, result)
-            result = dataclasses.replace(result, table=result.table.assign(clip=clips))
+            result = dataclasses.replace(result, events=result.events.assign(clip=clips))
         if truth is not None:
             scores = compare_with_labels(result, truth)
             write_csv(run.path("truth.csv"), TRUTH_COLUMNS, scores.rows())
@@ -325,7 +324,7 @@ def run_detect(
             written.append(save_clips / CLIPS)
         mel = opened.mel
         written.append(write_page(run.folder, result, model, events, players, mel.sample_rate))
-        run.note(n_events=len(result.table), n_recordings=len(result.recordings))
+        run.note(n_events=len(result.events), n_recordings=len(result.recordings))
     places = (
         output / file.relative_to(folder) if file.is_relative_to(folder) else file
         for file in written
@@ -337,7 +336,7 @@ def _write_tables(run: RunFolder, result: DetectResult, formats: Sequence[str]) 
     """The events as CSV and for other programs, and their hours of the day; the files."""
     written: list[Path] = []
     if CSV in formats:
-        texts = _texts(result.table)
+        texts = _texts(result.to_frame())
         write_csv(run.path(TABLE), list(map(str, texts)), texts.itertuples(index=False))
         written.append(run.path(TABLE))
     run.path(HOURS).unlink(missing_ok=True)  # of the run before this
@@ -378,7 +377,7 @@ def _save_clips(folder: Path, result: DetectResult) -> list[str]:
             (folder / Path(row["clip"]).name).unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
     names: list[str] = []
-    for number, event in enumerate(track(records(result.table), "save clips", "clip")):
+    for number, event in enumerate(track(result.events.to_dict("records"), "save clips", "clip")):
         file, first = event["file"], max(0.0, event["start_time"] - PADDING)
         last = min(event["end_time"], first + LONGEST + PADDING) + PADDING
         try:
@@ -388,7 +387,7 @@ def _save_clips(folder: Path, result: DetectResult) -> list[str]:
         except AudioError as error:
             _log.warning("the sound of an event in '%s' was not saved: %s", file, error.reason)
             names.append("")
-    saved = _texts(result.table).assign(clip=names).rename(columns={"file": "recording"})
+    saved = _texts(result.to_frame()).assign(clip=names).rename(columns={"file": "recording"})
     columns = ["clip", "label", "score", "recording", "start_time", "end_time"]
     columns += ["recorded_at", "site"]
     rows = saved.loc[saved["clip"] != "", columns].itertuples(index=False)

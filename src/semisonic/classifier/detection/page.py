@@ -13,12 +13,10 @@ from semisonic.classifier.detection.results import (
     TRUTH_COLUMNS,
     UNNAMED,
     DetectResult,
-    records,
 )
 from semisonic.classifier.options import EventOptions
 from semisonic.core.files import write_text
 from semisonic.core.text import count_text, duration_text
-from semisonic.data.events import Events
 from semisonic.evaluation.plots.recordings import clock, hour_counts, timeline
 from semisonic.evaluation.report.document import Number, Player, Report, Verdict, clip_player
 
@@ -37,7 +35,7 @@ def write_page(
     sample_rate: int,
 ) -> Path:
     """Write the page into a run folder; its size is bounded whatever was found."""
-    n, recordings = len(result.table), count_text(len(result.recordings), "recording")
+    n, recordings = len(result.events), count_text(len(result.recordings), "recording")
     report = Report(
         "detect.j2",
         "Sounds found",
@@ -88,7 +86,7 @@ def write_page(
     _add_hours(report, result, labels)
     _add_timelines(report, result, labels)
     report.players("events", _players(result, labels, players, sample_rate))
-    shown = result.table.head(_MOST_ROWS)
+    shown = result.events.head(_MOST_ROWS)
     report.table(
         "events",
         ["recording", "from", "to", "label", "score", "mean score"],
@@ -131,7 +129,7 @@ def _add_hours(report: Report, result: DetectResult, labels: list[str]) -> None:
 
 def _add_timelines(report: Report, result: DetectResult, labels: list[str]) -> None:
     """A timeline for each recording; for each site and day where the recorders told the time."""
-    table = result.table
+    table = result.events
     is_timed = table.file.nunique() > 1 and bool(table.recorded_at.notna().all())
     if is_timed:
         days = [moment.date() for moment in table.recorded_at]
@@ -150,8 +148,7 @@ def _add_timelines(report: Report, result: DetectResult, labels: list[str]) -> N
         part = groups[name]
         duration = 24 * 3600.0 if is_timed else result.durations[name]
         found = [label for label in labels if (part.label == label).any()]
-        events = Events.from_rows(records(part))
-        report.figure(f"timeline-{len(shown) + 1}", timeline(events, found, duration))
+        report.figure(f"timeline-{len(shown) + 1}", timeline(part, found, duration))
         site, _, day = name.rpartition(", ")
         shown.append(
             {
@@ -170,9 +167,9 @@ def _players(
 ) -> Iterator[Player]:
     """The most certain events of each class."""
     n_shown = 0
-    ordered = result.table.sort_values("mean_score", ascending=False, kind="stable")
+    ordered = result.events.sort_values("mean_score", ascending=False, kind="stable")
     for label in labels:
-        for event in records(ordered[ordered.label == label].head(n_each)):
+        for event in ordered[ordered.label == label].head(n_each).to_dict("records"):
             if n_shown == _MOST_PLAYERS:
                 return
             file, start, end = event["file"], event["start_time"], event["end_time"]

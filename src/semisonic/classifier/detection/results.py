@@ -11,9 +11,8 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
-from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from semisonic.audio.remote import path_text, url_of
 from semisonic.classifier.prepare import Failures
 from semisonic.core.errors import DataError
 from semisonic.core.text import Result, count_text, duration_text, text_table
-from semisonic.data.events import POSITIVE, Events
+from semisonic.data.events import POSITIVE, Events, make_events, with_files
 from semisonic.data.formats.read import collect_labels
 from semisonic.data.recording_names import RecorderInfo, read_names, read_texts, site_of
 from semisonic.evaluation.events import EventScores, score_events, score_overlaps
@@ -70,7 +69,7 @@ def recording_table(durations: Mapping[str, float]) -> pd.DataFrame:
     return table.astype({"duration": np.float64})
 
 
-def event_table(rows: Sequence[Mapping[str, Any]], recordings: pd.DataFrame) -> pd.DataFrame:
+def placed_events(rows: Sequence[Mapping[str, Any]], recordings: pd.DataFrame) -> Events:
     """Rows of :meth:`semisonic.classifier.events.EventRules.rows`, with when and where they were.
 
     Parameters
@@ -79,23 +78,13 @@ def event_table(rows: Sequence[Mapping[str, Any]], recordings: pd.DataFrame) -> 
     recordings : DataFrame
         Of :func:`recording_table`.
     """
-    table = pd.DataFrame(list(rows), columns=COLUMNS, dtype=object)
-    numbers = ("start_time", "end_time", "score", "mean_score")
-    origins = recordings.loc[table.file]
-    table["recorded_at"] = pd.Series(
-        [
-            None if began is None else began + timedelta(seconds=start)
-            for began, start in zip(origins.recorded_at, table.start_time, strict=True)
-        ],
-        dtype=object,
-    )
-    table["site"] = origins.site.to_numpy()
-    return table.astype(dict.fromkeys(numbers, np.float64))
-
-
-def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of a table as mappings."""
-    return [{str(k): value for k, value in row.items()} for row in table.to_dict("records")]
+    events = make_events(rows).assign(mean_score=np.array([row["mean_score"] for row in rows]))
+    origins = recordings.loc[events.file]
+    moments = [
+        None if began is None else began + timedelta(seconds=start)
+        for began, start in zip(origins.recorded_at, events.start_time.tolist(), strict=True)
+    ]
+    return events.assign(recorded_at=pd.Series(moments, dtype=object), site=origins.site.to_numpy())
 
 
 @dataclass(frozen=True)
@@ -149,10 +138,10 @@ class DetectResult(Result):
 
     Attributes
     ----------
-    table : DataFrame
-        A row an event, by recording and in the order of time: ``file``, ``start_time``,
-        ``end_time``, ``label``, ``score`` (the largest), ``mean_score``, ``recorded_at``, ``site``;
-        and ``clip``, the file that it was cut into, empty where that failed, if that was wanted.
+    events : DataFrame
+        By recording, in the order of time; see :mod:`semisonic.data.events`. ``score`` is an
+        event's largest; ``mean_score``, ``recorded_at`` and ``site`` stand beside, and ``clip``,
+        the file that it was cut into (empty where that failed), if that was wanted.
     recordings : DataFrame
         By ``file``: ``duration`` in seconds, as far as it could be read, ``recorded_at`` and
         ``site``, as far as names and metadata say.
@@ -170,7 +159,7 @@ class DetectResult(Result):
         The comparison with label files, if some were given.
     """
 
-    table: pd.DataFrame
+    events: Events
     recordings: pd.DataFrame
     thresholds: Mapping[str, float]
     with_frames: bool
@@ -179,11 +168,6 @@ class DetectResult(Result):
     scored_seconds: float = 0.0
     files: tuple[Path, ...] = ()
     truth: TruthScores | None = None
-
-    @cached_property
-    def events(self) -> Events:
-        """The events as a table of labels."""
-        return Events.from_rows(records(self.table))
 
     @property
     def durations(self) -> dict[str, float]:
@@ -200,7 +184,7 @@ class DetectResult(Result):
 
         The most frequent first; a class without events is left out.
         """
-        frame = self.table.assign(seconds=self.table.end_time - self.table.start_time)
+        frame = self.events.assign(seconds=self.events.end_time - self.events.start_time)
         found = frame.groupby("label").agg({"file": "size", "seconds": "sum", "score": "max"})
         found = found.reindex([label for label in self.thresholds if label in found.index])
         found = found.sort_values("file", ascending=False, kind="stable")
@@ -227,7 +211,7 @@ class DetectResult(Result):
                 part = min(to_next, duration - at)
                 seconds[site or UNNAMED, moment.hour] += part
                 at += part
-        timed = self.table[self.table.recorded_at.notna()]
+        timed = self.events[self.events.recorded_at.notna()]
         hours = (moment.hour for moment in timed.recorded_at)
         counts = Counter(zip(timed.site.replace("", UNNAMED), hours, timed.label, strict=True))
         return [
@@ -237,11 +221,11 @@ class DetectResult(Result):
 
     def to_frame(self) -> pd.DataFrame:
         """A row an event: recording, times, class, largest and mean score, when and where."""
-        return self.table
+        return self.events[[*COLUMNS, *self.events.columns.intersection(["clip"])]]
 
     def summary(self) -> str:
         """For a terminal."""
-        n, n_files = len(self.table), len(self.recordings)
+        n, n_files = len(self.events), len(self.recordings)
         recordings = count_text(n_files, "recording")
         lines = [
             f"{count_text(n, 'event')} in {recordings}, {duration_text(3600 * self.hours)} of audio"
@@ -310,7 +294,7 @@ def compare_with_labels(result: DetectResult, labels: Path) -> TruthScores:
     marked = marked[np.isin(marked.file, list(places)) & (marked.presence == POSITIVE)]
     unknown = tuple(sorted(set(marked.label.tolist()) - set(result.thresholds)))
     marked = marked[np.isin(marked.label, list(result.thresholds))]
-    true = replace(marked, file=np.array([places[f] for f in marked.file.tolist()], np.str_))
+    true = with_files(marked, (places[file] for file in marked.file))
     files = sorted(set(places.values()))
     events = result.events[np.isin(result.events.file, files)]
     hours = sum(result.durations[file] for file in files) / 3600
