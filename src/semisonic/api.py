@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from semisonic.classifier.calibrate import CalibrateResult
     from semisonic.classifier.classifier import SoundClassifier
     from semisonic.classifier.evaluate import EvaluateResult
+    from semisonic.classifier.find_rate import FindRateResult
     from semisonic.classifier.predict import PredictResult
     from semisonic.classifier.pretrain import PretrainResult
     from semisonic.classifier.scan import ScanResult
     from semisonic.classifier.suspects import SuspectsResult
-    from semisonic.classifier.train import FindRateResult, TrainResult
+    from semisonic.classifier.train import TrainResult
     from semisonic.data.clips import Clips
     from semisonic.experiments.curve import CurveResult
     from semisonic.experiments.run import RunResult
@@ -196,7 +197,7 @@ def find_rate(data: AnyPath, output: AnyPath | None = None, **options: Any) -> F
     >>> 1e-6 < result.sweep.suggestion < 10
     True
     """
-    from semisonic.classifier.train import find_rate
+    from semisonic.classifier.find_rate import find_rate
 
     return find_rate(with_synth(_options(find_rate, {"data": data}, options, output)))
 
