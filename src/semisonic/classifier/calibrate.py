@@ -29,7 +29,7 @@ from semisonic.core.options import check
 from semisonic.core.text import Result, count_text, percent_text
 from semisonic.evaluation.calibration import SHOWN, Reliability, clips_needed, reliability
 from semisonic.evaluation.metrics import accuracy
-from semisonic.evaluation.plots.classes import precision_recall, reliability_diagram
+from semisonic.evaluation.plots.results import precision_recall, reliability_diagram
 from semisonic.evaluation.report.document import Number, Report, Verdict
 from semisonic.models.decision import KNOWN_THRESHOLD
 from semisonic.models.model_file import read_about, save

@@ -34,7 +34,7 @@ from semisonic.core.text import Result, count_text, duration_text, percent_text,
 from semisonic.data.clips import Clips
 from semisonic.evaluation.calibration import reliability
 from semisonic.evaluation.intervals import wilson
-from semisonic.evaluation.plots.classes import class_recall, confusion_matrix, reliability_diagram
+from semisonic.evaluation.plots.results import class_recall, confusion_matrix, reliability_diagram
 from semisonic.evaluation.published import listeners
 from semisonic.evaluation.report.document import (
     IntervalEstimate,
