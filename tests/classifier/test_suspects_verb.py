@@ -12,8 +12,8 @@ import pytest
 import soundfile as sf
 from tiny_sounds import KINDS, MEL, RATE, sound, write_kinds
 
+from semisonic.classifier.options import SuspectsOptions
 from semisonic.classifier.suspects import suspects
-from semisonic.classifier.use_options import SuspectsOptions
 from semisonic.core.errors import DataError, OptionError
 
 PLANTED = {"hiss/moved-2.wav": "hum", "sweep/moved-5.wav": "hiss", "hum/moved-7.wav": "sweep"}

@@ -14,10 +14,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from semisonic.classifier import run_files
+from semisonic.classifier.options import SuspectsOptions
 from semisonic.classifier.prepare import Failures, Prepared
 from semisonic.classifier.selection import load_data, targets_of
 from semisonic.classifier.simple import JUDGE, fit_scores
-from semisonic.classifier.use_options import SuspectsOptions
 from semisonic.core.errors import DataError
 from semisonic.core.files import digest, replacing, write_frame
 from semisonic.core.options import check
