@@ -143,7 +143,7 @@ class Clips:
         if classes is None:
             classes = sorted({label for row in labels for label in row})
         end = [row.get("end_time") for row in table]
-        return cls(
+        clips = cls(
             root=Path(root),
             file=np.array([_place(row)[0] for row in table], np.str_),
             start_time=np.array([float(row.get("start_time", 0.0)) for row in table], np.float64),
@@ -155,54 +155,10 @@ class Clips:
             name=name,
             notes=tuple(notes),
             label_type=np.array([row.get("label_type", POSITIVE) for row in table], np.str_),
-        )._each_once()
-
-    @classmethod
-    def from_files(
-        cls,
-        root: str | Path,
-        files: Sequence[str],
-        groups: Sequence[str],
-        name: str = "clips",
-        notes: Iterable[str] = (),
-    ) -> Clips:
-        """A table of whole files without labels, as of a large pool: a column at a time.
-
-        Parameters
-        ----------
-        root : path
-            The folder of the files.
-        files : sequence of str
-            Relative, with forward slashes, each once.
-        groups : sequence of str
-            The recording or site of each file.
-        name, notes
-            As for :meth:`from_rows`.
-
-        Returns
-        -------
-        Clips
-            Sorted by file.
-
-        Raises
-        ------
-        DataError
-            When a file stands twice.
-        """
-        column, group = np.array(files, np.str_), np.array(groups, np.str_)
-        order = np.argsort(column, kind="stable")
-        n = len(column)
-        return cls(
-            root=Path(root),
-            file=column[order],
-            start_time=np.zeros(n),
-            end_time=np.full(n, np.nan),
-            labels=((),) * n,
-            group=group[order],
-            fold=np.zeros(n, np.int64),
-            name=name,
-            notes=tuple(notes),
-        )._each_once()
+        )
+        if twice := clips.standing_twice():
+            raise DataError(f"clip table '{name}': the clip {twice} stands twice")
+        return clips
 
     def standing_twice(self) -> str:
         """The first clip that stands in the table more than once; empty if there is none."""
@@ -215,11 +171,6 @@ class Clips:
                 return self[row].ids[0]
             seen.add(key)
         return ""
-
-    def _each_once(self) -> Clips:
-        if twice := self.standing_twice():
-            raise DataError(f"clip table '{self.name}': the clip {twice} stands twice")
-        return self
 
     def rows(self) -> list[dict[str, Any]]:
         """The rows as :meth:`from_rows` takes them."""
