@@ -24,9 +24,9 @@ CHILD = """
 import resource, sys
 from pathlib import Path
 import torch
-from semisonic.data.feature_store import FeatureStore
+from semisonic.data.stores import FeatureStore
 from semisonic.data.datasets.load import gather
-from semisonic.data.sample_store import SampleStore
+from semisonic.data.stores import SampleStore
 from semisonic.features.options import MelOptions
 from semisonic.features.frontend import make_extractor
 mel, place, n = MelOptions(duration=1.0), Path(sys.argv[1]), int(sys.argv[2])

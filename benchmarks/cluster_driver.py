@@ -27,7 +27,7 @@ from semisonic.core.files import write_json
 from semisonic.core.options import EngineOptions
 from semisonic.core.parallel import Engine
 from semisonic.data.datasets.load import load_clips
-from semisonic.data.sample_store import SampleStore
+from semisonic.data.stores import SampleStore
 from semisonic.features.options import MelOptions
 from semisonic.labeling.embed import embed
 from semisonic.models.sound_model import SoundModel, build

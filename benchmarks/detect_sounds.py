@@ -20,7 +20,6 @@ from semisonic.audio.write import write
 from semisonic.core.seeds import generator
 from semisonic.data.clips import Clips
 from semisonic.data.events import Events
-from semisonic.data.options import MixOptions
 from semisonic.data.synth.mixing import mix, synthetic_backgrounds
 
 RATE = 16_000
@@ -62,7 +61,9 @@ def write_training(
     if kind == "placed+background":
         place = folder.with_name("background")
         write(place / "quiet.wav", quiet, RATE)
-        options = MixOptions(
+        mix(
+            clips[[sound.row for sound in sounds]],
+            folder,
             background=place,
             window=WINDOW,
             copies=2,
@@ -72,7 +73,6 @@ def write_training(
             seed=draw,
             workers=1,
         )
-        mix(clips[[sound.row for sound in sounds]], folder, options)
         return folder
     n_window = round(WINDOW * RATE)
     for i, sound in enumerate(sounds):

@@ -123,7 +123,7 @@ def run(job: Job) -> None:
     target = noisy.clips.target()[data.table.source]
     train, test = (data.table.rows_of(rows) for rows in (split.train, split.test))
     seed = derive(job.draw, "label noise benchmark", job.fold)
-    features = data.table.open()
+    features = data.table.features
     if job.arm == STATISTICS:
         x = _statistics_of(data)
         scores = fit_scores(
@@ -153,7 +153,7 @@ def run(job: Job) -> None:
 def _statistics_of(data: DataSet) -> np.ndarray:
     """Statistics of all clips, computed once in a process."""
     if data.name not in _statistics:
-        _statistics[data.name] = mel_statistics(data.table.open())
+        _statistics[data.name] = mel_statistics(data.table.features)
     return _statistics[data.name]
 
 

@@ -27,7 +27,7 @@ from semisonic.data.datasets.load import load_clips
 from semisonic.data.duplicates import find_duplicates, group_duplicates
 from semisonic.data.splits import make_folds
 from semisonic.evaluation.comparison import ArmAccuracy
-from semisonic.evaluation.intervals import bootstrap_difference, bootstrap_interval
+from semisonic.evaluation.intervals import Interval, bootstrap
 from semisonic.evaluation.learning_curve import CurvePoint, LearningCurve
 from semisonic.evaluation.plots.experiments import label_curve
 from semisonic.features.options import MelOptions
@@ -142,9 +142,9 @@ def record(clips: Clips, results: dict, options: argparse.Namespace, seconds: fl
             }
             if arm != "random":
                 gap = table - by_fold(results["random"], budget)
-                one = bootstrap_difference(gap)
+                one = bootstrap(gap)
                 entry[budget] |= {
-                    "minus_random": round(one.difference, 4),
+                    "minus_random": round(one.mean, 4),
                     "low": round(one.low, 4),
                     "high": round(one.high, 4),
                 }
@@ -174,9 +174,9 @@ def draw(found: dict, path: Path) -> None:
         points = []
         for budget in BUDGETS:
             accuracy = np.array(json.loads(found["accuracy_by_seed_and_fold"][arm][str(budget)]))
-            draws, interval = accuracy.mean(axis=1), bootstrap_interval(accuracy)
+            draws, around = accuracy.mean(axis=1), bootstrap(accuracy)
             mean, spread = float(draws.mean()), float(draws.std(ddof=1))
-            arm_accuracy = ArmAccuracy(name, mean, spread, interval)
+            arm_accuracy = ArmAccuracy(name, mean, spread, Interval(around.low, around.high))
             points.append(
                 CurvePoint(budget / found["classes"], arm_accuracy, tuple(draws.tolist()))
             )

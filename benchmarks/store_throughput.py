@@ -22,8 +22,7 @@ import material
 import measuring
 from measuring import Row
 from semisonic.data.clips import Clips
-from semisonic.data.feature_store import FeatureStore
-from semisonic.data.sample_store import SampleStore
+from semisonic.data.stores import FeatureStore, SampleStore
 from semisonic.features.frontend import make_extractor
 from semisonic.features.options import MelOptions
 

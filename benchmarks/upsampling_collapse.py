@@ -51,7 +51,7 @@ def trial(
 
     torch.set_num_threads(1)
     decoder, standardize, rate, seed = point
-    features = table.open()
+    features = table.features
     config = TrainConfig(
         model=PAPER,
         decoder=decoder,

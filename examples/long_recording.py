@@ -21,9 +21,8 @@ from semisonic.core.errors import AudioError
 from semisonic.core.seeds import generator
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import load_clips
-from semisonic.data.events import Events
+from semisonic.data.events import Events, make_events
 from semisonic.data.formats.convert import write_labels
-from semisonic.data.options import MixOptions
 from semisonic.data.splits import make_folds
 from semisonic.data.synth.mixing import add_sound, read_sound, rms, synthetic_backgrounds
 
@@ -46,7 +45,7 @@ def cut_sounds(clips: Clips, sample_rate: int) -> list[Sound]:
     sounds = []
     for row in np.flatnonzero(clips.is_labelled).tolist():
         try:
-            wave, _ = read_sound(clips, row, sample_rate, MixOptions())
+            wave, _ = read_sound(clips, row, sample_rate)
         except AudioError as error:
             print(error)
             continue
@@ -81,7 +80,7 @@ def compose(
             continue  # silence is no event
         times = {"start_time": at / sample_rate, "end_time": (at + len(sound.wave)) / sample_rate}
         rows += [{"file": file, "label": label, **times} for label in sound.labels]
-    return wave, Events.from_rows(rows)
+    return wave, make_events(rows)
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from .classifier.config import MethodOptions as MethodOptions
 from .classifier.config import PretextOptions as PretextOptions
 from .classifier.cross_validation import cross_validate as cross_validate
 from .classifier.detection.detect import detect as detect
-from .classifier.export.export import export as export
+from .classifier.export import export as export
 from .classifier.live.listen import listen as listen
 from .classifier.live.scorer import LiveScorer as LiveScorer
 from .classifier.live.scorer import LiveTracker as LiveTracker

@@ -67,9 +67,11 @@ def predict(
 
     Examples
     --------
-    ::
-
-        semisonic.predict("runs/birds", "recordings", top=1).to_frame()
+    >>> table = predict("runs/tones", "recordings", top=1).to_frame()
+    >>> list(table.columns)
+    ['file', 'start_time', 'end_time', 'label', 'score']
+    >>> set(table["label"]) <= {"noise", "tone"}
+    True
     """
     from semisonic.classifier.predict import predict_files
     from semisonic.cli.listening_verbs import predict as verb
@@ -118,9 +120,11 @@ def evaluate(
 
     Examples
     --------
-    ::
-
-        semisonic.evaluate("runs/birds", "labelled/later").metrics["accuracy"]
+    >>> result = evaluate("runs/tones", "later", "runs/later")
+    >>> result.metrics["n_clips"]
+    20
+    >>> 0 <= result.metrics["accuracy"] <= 1
+    True
     """
     from semisonic.classifier.evaluate import evaluate
 
@@ -157,9 +161,11 @@ def train(data: AnyPath, output: AnyPath | None = None, **options: Any) -> Train
 
     Examples
     --------
-    ::
-
-        semisonic.train("labelled", "runs/birds", unlabelled="recordings", epochs=30)
+    >>> result = train("labelled", "runs/first", method="supervised", encoder="none", epochs=2)
+    >>> result.model.name
+    'model.zip'
+    >>> list(result.to_frame()["epoch"])
+    [1, 2]
     """
     from semisonic.classifier.train import train
 
@@ -185,6 +191,12 @@ def find_rate(data: AnyPath, output: AnyPath | None = None, **options: Any) -> F
     ------
     OptionError, DataError
         As for :func:`train`.
+
+    Examples
+    --------
+    >>> result = find_rate("labelled", "runs/rates", method="supervised", encoder="none")
+    >>> 1e-6 < result.sweep.suggestion < 10
+    True
     """
     from semisonic.classifier.train import find_rate
 
@@ -215,6 +227,12 @@ def pretrain(data: AnyPath, output: AnyPath | None = None, **options: Any) -> Pr
         For an unknown option or a wrong value, or when the folder belongs to another run.
     DataError
         When nothing can be read.
+
+    Examples
+    --------
+    >>> result = pretrain("recordings", "runs/encoder", duration=0.5, epochs=2)
+    >>> result.encoder.exists()
+    True
     """
     from semisonic.classifier.pretrain import pretrain
 
@@ -246,6 +264,12 @@ def calibrate(
     ------
     OptionError, DataError, ModelError
         As for :func:`evaluate`.
+
+    Examples
+    --------
+    >>> result = calibrate("runs/tones", "later", "runs/calibrated")
+    >>> list(result.to_frame()["class"])
+    ['noise', 'tone']
     """
     from semisonic.classifier.calibrate import calibrate
 
@@ -276,6 +300,12 @@ def scan(data: AnyPath, output: AnyPath | None = None, **options: Any) -> ScanRe
         For an unknown option or a wrong value, or when the folder belongs to another run.
     DataError
         When there is no recording.
+
+    Examples
+    --------
+    >>> table = scan("recordings", "runs/recordings").to_frame()
+    >>> list(table["duration"])
+    [2.0, 2.0, 2.0]
     """
     from semisonic.classifier.scan import scan
 
@@ -305,6 +335,12 @@ def suspects(data: AnyPath, output: AnyPath | None = None, **options: Any) -> Su
         For an unknown option or a wrong value, or when the folder belongs to another run.
     DataError
         When there are no labels, or only one class.
+
+    Examples
+    --------
+    >>> result = suspects("labelled", "runs/suspects", folds=2, repeats=1)
+    >>> len(result.to_frame()) <= 28
+    True
     """
     from semisonic.classifier.suspects import suspects
 
@@ -334,6 +370,12 @@ def curve(data: AnyPath, output: AnyPath | None = None, **options: Any) -> Curve
         For an unknown option or a wrong value, or when the folder belongs to another run.
     DataError
         When a class has fewer labels than asked for.
+
+    Examples
+    --------
+    ::
+
+        curve("labelled", "runs/curve", unlabelled="recordings", labels=[2, 4, 8]).to_frame()
     """
     from semisonic.experiments.curve import learning_curve
 
@@ -361,6 +403,12 @@ def run_recipe(recipe: AnyPath, output: AnyPath | None = None, **options: Any) -
     ------
     OptionError, DataError
         For a wrong recipe, options of another run in the same folder, unusable data.
+
+    Examples
+    --------
+    >>> result = run_recipe("recipe.toml", "runs/experiment", data="labelled", workers=1)
+    >>> sorted(set(result.to_frame()["setting"]))
+    ['un-pooling', 'up-sampling']
     """
     from semisonic.experiments.run import run_recipe
 
@@ -389,6 +437,13 @@ def tune(recipe: AnyPath, output: AnyPath | None = None, **options: Any) -> Tune
     OptionError, DataError
         For a wrong recipe or space, options of another run in the same folder, unusable data,
         or a missing package optuna.
+
+    Examples
+    --------
+    ::
+
+        search = ["setting.fit.learning_rate=1e-4..1e-2 log"]
+        tune("tune-demo", "runs/tuned", data="labelled", search=search, trials=20).best
     """
     from semisonic.experiments.tune import tune
 

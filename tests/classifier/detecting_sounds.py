@@ -9,7 +9,7 @@ import soundfile as sf
 from tiny_sounds import RATE, sound
 
 from semisonic.core.seeds import generator
-from semisonic.data.events import Events
+from semisonic.data.events import Events, make_events
 
 EVENTS = ((3.07, 1.03, "hum"), (6.56, 0.59, "sweep"), (9.17, 1.4, "hum"), (14.31, 0.47, "sweep"))
 """Start, length and class."""
@@ -30,7 +30,7 @@ def long_wave(
 def write_long(path: Path, seconds: float = 20.0) -> Events:
     """A recording, and the true events."""
     sf.write(path, long_wave(seconds), RATE)
-    return Events.from_rows(
+    return make_events(
         {"file": str(path), "start_time": start, "end_time": start + length, "label": label}
         for start, length, label in EVENTS
         if start + length <= seconds

@@ -41,9 +41,9 @@ def test_events_are_found_where_they_are(detector: Path, recording: Path, tmp_pa
 
 
 def test_frames_place_events_better_than_windows(detector: Path, recording: Path) -> None:
-    from semisonic.data.events import Events
+    from semisonic.data.events import make_events
 
-    true = Events.from_rows(
+    true = make_events(
         {"file": recording, "start_time": a, "end_time": a + n, "label": label}
         for a, n, label in EVENTS
     )
@@ -182,10 +182,10 @@ def test_a_run_folder_belongs_to_one_model(detector: Path, recording: Path, tmp_
 
 
 def test_a_model_in_memory_gives_a_frame(detector: Path, recording: Path) -> None:
-    frame = detect(open_model(detector), [recording], device="cpu").events.to_frame()
+    frame = detect(open_model(detector), [recording], device="cpu").events
     assert frame["label"].tolist() == [label for _, _, label in EVENTS]
     classifier = SoundClassifier.load(detector)
-    assert classifier.detect(recording, device="cpu").events.to_frame().equals(frame)
+    assert classifier.detect(recording, device="cpu").events.equals(frame)
     hums = classifier.detect([recording], classes=("hum",), device="cpu").events
     assert hums.label.tolist() == ["hum", "hum"]
 

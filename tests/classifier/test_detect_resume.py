@@ -60,7 +60,7 @@ def test_kill_9_at_any_time(
     from semisonic.classifier.use_options import DetectOptions
 
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    journal = killed / "scores" / "journal-1.jsonl"
+    journal = killed / "scores" / "journal.jsonl"
     for limit in (3, 8):
         process = start(detector, recordings, killed, 0.15)
         until(
@@ -83,13 +83,13 @@ def test_torn_scores_are_computed_again(detector: Path, recordings: Path, tmp_pa
     from semisonic.classifier.detection.detect import detect
 
     first = detect(detector, recordings, output=tmp_path, device="cpu")
-    scores = tmp_path / "data-1.bin"
+    scores = tmp_path / "data.bin"
     with scores.open("r+b") as stream:
         stream.truncate(scores.stat().st_size - 100)
     again = detect(detector, recordings, output=tmp_path, device="cpu")
     assert 0 < again.scored_seconds < 28
-    assert again.events.to_frame().equals(first.events.to_frame())
-    (tmp_path / "journal-1.jsonl").write_bytes(b"\x00nonsense\n")
+    assert again.events.equals(first.events)
+    (tmp_path / "journal.jsonl").write_bytes(b"\x00nonsense\n")
     assert detect(detector, recordings, output=tmp_path, device="cpu").scored_seconds > 28
 
 
@@ -100,10 +100,10 @@ def test_parts_do_not_change_what_is_found(
     from semisonic.classifier.detection.detect import detect
 
     path = recordings / "a.wav"  # at the model's rate, so that no resampler begins anew
-    whole = detect(detector, path, device="cpu").events.to_frame()
+    whole = detect(detector, path, device="cpu").events
     for seconds in (0.5, 1.7, 6.0):
         monkeypatch.setattr(grid, "SPAN", seconds)
-        parts = detect(detector, path, device="cpu").events.to_frame()
+        parts = detect(detector, path, device="cpu").events
         assert parts["label"].tolist() == whole["label"].tolist()
         for column in ("start_time", "end_time", "score"):
             np.testing.assert_allclose(parts[column], whole[column], atol=1e-4)

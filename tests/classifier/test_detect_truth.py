@@ -12,7 +12,7 @@ from semisonic.classifier.detection.detect import run_detect
 from semisonic.classifier.detection.results import DetectResult
 from semisonic.classifier.use_options import DetectOptions
 from semisonic.core.errors import DataError
-from semisonic.data.events import Events
+from semisonic.data.events import Events, make_events
 from semisonic.data.formats.convert import write_labels
 from semisonic.evaluation.events import score_overlaps
 
@@ -51,8 +51,8 @@ def test_marks_that_were_missed_and_unknown_labels_count_as_they_should(
         {"file": str(folder / "night.wav"), "start_time": 1.0, "end_time": 1.5, "label": "owl"},
         {"file": "elsewhere.wav", "start_time": 1.0, "end_time": 1.5, "label": "hum"},
     ]
-    rows = [*true.to_frame().to_dict("records")[1:], *more]
-    write_labels(Events.from_rows(rows), tmp_path / "labels.csv", "csv", root=Path.cwd())
+    rows = [*true.to_dict("records")[1:], *more]
+    write_labels(make_events(rows), tmp_path / "labels.csv", "csv", root=Path.cwd())
     result = run(detector, folder, tmp_path / "run", tmp_path / "labels.csv")
     found = result.truth
     assert found is not None
@@ -60,7 +60,7 @@ def test_marks_that_were_missed_and_unknown_labels_count_as_they_should(
     assert found.n_recordings == 1
     counts = found.noticed.by_class["hum"]  # one of two is marked, one mark is no hum
     assert (counts.n_true, counts.n_found, counts.n_matched) == (2, 2, 1)
-    known = Events.from_rows(rows)
+    known = make_events(rows)
     known = known[(known.label != "owl") & (known.file != "elsewhere.wav")]
     assert found.noticed.overall.f1 == score_overlaps(known, result.events).overall.f1
     with (tmp_path / "run" / "truth.csv").open() as stream:
@@ -74,6 +74,6 @@ def test_labels_of_other_recordings_are_an_error(
     detector: Path, night: tuple[Path, Events], tmp_path: Path
 ) -> None:
     rows = [{"file": "elsewhere.wav", "start_time": 1.0, "end_time": 1.5, "label": "hum"}]
-    write_labels(Events.from_rows(rows), tmp_path / "labels.csv", "csv")
+    write_labels(make_events(rows), tmp_path / "labels.csv", "csv")
     with pytest.raises(DataError, match=r"has labels of none of the recordings"):
         run(detector, night[0], tmp_path / "run", tmp_path / "labels.csv")

@@ -64,7 +64,7 @@ def run(prepared: Prepared, method: str, fit: FitOptions = FIT) -> TrainedModel:
 def test_nothing_is_computed_before(both: tuple[Prepared, Prepared]) -> None:
     kept, computed = both
     assert isinstance(computed.features, OnTheFlyFeatures)
-    assert computed.features.shape == kept.features.array.shape
+    assert computed.features.shape == kept.features.shape
     folder = computed.features.samples.path.parents[2]
     assert not (folder / "features").exists()
 
@@ -129,5 +129,5 @@ def test_a_graphics_card_learns_what_a_processor_does(both: tuple[Prepared, Prep
         ]
         for table, device in ((both[0].features, "cpu"), (features, "cuda"))
     ]
-    assert features.is_resident
+    assert features._kept is not None
     assert losses[1] == pytest.approx(losses[0], abs=5e-3)

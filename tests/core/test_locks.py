@@ -39,7 +39,7 @@ import os, sys
 from pathlib import Path
 from semisonic.cli.main import main
 from semisonic.data.datasets.load import load_clips
-from semisonic.data.sample_store import SampleStore
+from semisonic.data.stores import SampleStore
 from semisonic.core.parallel import PROCESS_ENGINE, allow_processes
 from semisonic.labeling.label_log import LabelLog
 
@@ -56,7 +56,7 @@ def work():
     store = SampleStore.build(
         clips, out / "store", sample_rate=8000, workers=2, engine=PROCESS_ENGINE
     )
-    assert store.report.n_decoded == len(clips) and store.wave(3).any()
+    assert store.n_decoded == len(clips) and store.wave(3).any()
     log = LabelLog(out / "labels.jsonl", sounds)
     log.append(clips.file[0], 0.0, 0.5, ("a",))
     assert len(log.entries()) == 1

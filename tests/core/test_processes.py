@@ -29,10 +29,9 @@ from semisonic.core.parallel import (
     in_any_order,
     in_order,
 )
-from semisonic.data import sample_store as store
+from semisonic.data import stores as store
 from semisonic.data.datasets.load import load_clips
-from semisonic.data.feature_store import FeatureStore
-from semisonic.data.sample_store import SampleStore
+from semisonic.data.stores import FeatureStore, SampleStore
 from semisonic.features.frontend import make_extractor
 from semisonic.features.options import MelOptions
 from semisonic.labeling import embed as build
@@ -113,14 +112,13 @@ def test_stores(sounds, tmp_path) -> None:
             workers=2,
             engine=engine,
         )
-        report = samples.report
         found.append(
             (
                 [samples[row].tobytes() for row in range(len(samples))],
                 samples.clips.ids,
-                report.failures,
-                report.notes,
-                features.array.tobytes(),
+                samples.failures,
+                samples.notes,
+                features[:].tobytes(),
             )
         )
     assert len(found[0][0]) == 14
@@ -169,9 +167,9 @@ BUILD = """
 from pathlib import Path
 import sys
 from semisonic.data import cache as journal
-from semisonic.data import sample_store as store
+from semisonic.data import stores as store
 from semisonic.data.datasets.load import load_clips
-from semisonic.data.sample_store import SampleStore
+from semisonic.data.stores import SampleStore
 from semisonic.core.parallel import PROCESS_ENGINE
 if __name__ == "__main__":
     journal.CHUNK_ELSEWHERE, journal.FLUSH_INTERVAL = 1, 0.001
@@ -193,7 +191,7 @@ def test_a_build_that_is_stopped_goes_on(sounds, tmp_path, how) -> None:
         [sys.executable, script, many, folder], stderr=subprocess.DEVNULL, start_new_session=True
     )
     try:
-        journal = folder / "journal-1.jsonl"
+        journal = folder / "journal.jsonl"
         while not (journal.exists() and journal.stat().st_size):
             assert process.poll() is None
             time.sleep(0.002)
@@ -203,6 +201,6 @@ def test_a_build_that_is_stopped_goes_on(sounds, tmp_path, how) -> None:
         threading.Timer(5, process.kill).start()
     built = SampleStore.build(load_clips(many, labels="none"), folder, sample_rate=RATE)
     assert len(built) == 400
-    assert 0 < built.report.n_reused < 400
+    assert 0 < built.n_decoded < 400
     assert len({built[row].tobytes() for row in range(400)}) == 1
     assert store.WORTH_PROCESSES > 400  # so the second build was in threads

@@ -37,7 +37,7 @@ def command(model: Path, sounds: Path, output: Path) -> list[str]:
 
 
 def lines(output: Path) -> list[str]:
-    journal = output / "scores" / "journal-1.jsonl"
+    journal = output / "scores" / "journal.jsonl"
     return journal.read_text().splitlines() if journal.is_file() else []
 
 
@@ -51,7 +51,7 @@ def here(model, sounds, tmp_path_factory) -> Path:
 
 def check(there: Path, here: Path) -> None:
     """The same scores in the same order, each once, and the same events."""
-    for name in ("events.csv", "scores/data-1.bin"):
+    for name in ("events.csv", "scores/data.bin"):
         assert (there / name).read_bytes() == (here / name).read_bytes()
     assert len(set(lines(there))) == len(lines(there)) == N
 

@@ -29,13 +29,13 @@ def test_detect(model, sounds, tmp_path, on) -> None:
     assert table.count(b"\n") > 10
     assert (there / "events.csv").read_bytes() == table
     assert (there / "bad_files.csv").read_bytes() == (here / "bad_files.csv").read_bytes()
-    assert (there / "scores" / "data-1.bin").read_bytes() == (
-        here / "scores" / "data-1.bin"
+    assert (there / "scores" / "data.bin").read_bytes() == (
+        here / "scores" / "data.bin"
     ).read_bytes()
     # The engine is no part of the run: the same folder goes on here, and hears nothing again.
-    before = (there / "scores" / "data-1.bin").stat().st_mtime_ns
+    before = (there / "scores" / "data.bin").stat().st_mtime_ns
     assert cli(command, there, "-q --merge-gap 5") == 3
-    assert (there / "scores" / "data-1.bin").stat().st_mtime_ns == before
+    assert (there / "scores" / "data.bin").stat().st_mtime_ns == before
 
 
 def _content(index: Path) -> tuple[bytes, bytes, bytes]:
@@ -63,8 +63,7 @@ def test_stores(sounds, tmp_path, cluster) -> None:
     from semisonic.core.options import EngineOptions
     from semisonic.core.parallel import LOCAL_ENGINE
     from semisonic.data.datasets.load import load_clips
-    from semisonic.data.feature_store import FeatureStore
-    from semisonic.data.sample_store import SampleStore
+    from semisonic.data.stores import FeatureStore, SampleStore
     from semisonic.features.options import MelOptions
 
     clips = load_clips(sounds, labels="none")
@@ -85,7 +84,7 @@ def test_stores(sounds, tmp_path, cluster) -> None:
     assert isinstance(there.features, FeatureStore)
     assert isinstance(here.features, FeatureStore)
     assert there.features.clips.ids == here.features.clips.ids
-    assert there.features.array.tobytes() == here.features.array.tobytes()
+    assert there.features[:].tobytes() == here.features[:].tobytes()
     assert len(there.features) > 60
     assert there.failures == here.failures
 

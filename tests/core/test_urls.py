@@ -40,7 +40,7 @@ def test_detect(model, sounds, tmp_path, bucket) -> None:
     bad = (tmp_path / "there" / "bad_files.csv").read_text()
     assert "memory://bucket/night/bad.wav" in bad
     # Once more: nothing is heard again.
-    journal = tmp_path / "there" / "scores" / "journal-1.jsonl"
+    journal = tmp_path / "there" / "scores" / "journal.jsonl"
     before = journal.read_bytes()
     detected(model, tmp_path / "there", "memory://bucket/night")
     assert journal.read_bytes() == before
@@ -69,7 +69,7 @@ def test_embed(model, sounds, tmp_path, bucket, how) -> None:
 def test_results_at_a_url(model, tmp_path, bucket, capsys) -> None:
     """They are those of a folder, and the same command goes on from them."""
     for verb, names, more in (
-        ("detect", ["events.csv", "bad_files.csv", "scores/data-1.bin"], ["--threshold", "0.2"]),
+        ("detect", ["events.csv", "bad_files.csv", "scores/data.bin"], ["--threshold", "0.2"]),
         ("embed", ["embeddings.npy", "index.csv", "bad_files.csv"], ["--labels", "none"]),
     ):
         command = [verb, str(model), "memory://bucket/night", "--device", "cpu", *more, "-q", "-o"]

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from semisonic.core.errors import DataError
-from semisonic.data.cache import disk_usage, file_facts, need_disk_space
+from semisonic.data.cache import file_facts, need_disk_space
 from semisonic.data.clips import Clips
 
 
@@ -80,10 +80,3 @@ def test_a_small_disk_is_told_before(tmp_path):
     with pytest.raises(DataError, match=r"features of 5 clips will take 1000000.0 GB more, and"):
         need_disk_space(tmp_path / "new", 10**15, "features of 5 clips")
     assert not (tmp_path / "new").exists()
-
-
-def test_holes_in_files_take_no_room(tmp_path):
-    with open(tmp_path / "sparse", "wb") as file:
-        file.truncate(100 << 20)
-    (tmp_path / "full").write_bytes(os.urandom(1 << 20))
-    assert 1 << 20 <= disk_usage([tmp_path, tmp_path / "none"]) < 2 << 20

@@ -71,7 +71,7 @@ def test_another_call_goes_on_with_what_the_first_one_got(site: Site, tmp_path: 
     remote = site.remote("birds.zip")
     (tmp_path / "birds.zip.part").write_bytes(site.files["birds.zip"][:10000])
     plan = make_plan(remote, tmp_path)
-    assert plan.n_bytes == len(site.files["birds.zip"]) - 10000
+    assert plan.sizes()[0] == len(site.files["birds.zip"]) - 10000
     fetch(plan)
     assert content_of(plan.data) == CONTENT
     assert site.downloads == [("/birds.zip", "bytes=10000-")]
@@ -180,7 +180,7 @@ def test_a_record_that_cannot_be_had(site: Site, tmp_path: Path) -> None:
 
 def test_a_server_without_a_record(site: Site, tmp_path: Path) -> None:
     plan = make_plan(site.remote("birds.zip", record=False), tmp_path)
-    assert plan.n_bytes is None
+    assert plan.sizes()[0] is None
     assert any("publishes no hash" in line for line in plan.lines())
     site.cuts = [10000]
     (tmp_path / "birds.zip.part").write_bytes(b"of another day")

@@ -11,8 +11,7 @@ import torch
 
 from semisonic.data.batches import OnTheFlyFeatures, Stream, batches
 from semisonic.data.clips import Clips
-from semisonic.data.feature_store import FeatureStore
-from semisonic.data.sample_store import SampleStore
+from semisonic.data.stores import FeatureStore, SampleStore
 from semisonic.features.frontend import Frontend
 from semisonic.features.logmel import MelExtractor
 from semisonic.features.options import MelOptions
@@ -73,7 +72,7 @@ def test_features_are_those_of_the_extractor(samples, device, resident):
     found = features.batch(rows)
     assert found.device.type == device
     assert found.dtype == torch.float32
-    assert features.is_resident == resident
+    assert (features._kept is not None) == resident
     assert torch.allclose(features.waves(rows).cpu(), torch.from_numpy(waves), atol=1e-7)
     loud = expected > expected.max(axis=2, keepdims=True) - 60
     np.testing.assert_allclose(found.cpu().numpy()[loud], expected[loud], atol=1e-3)
@@ -82,7 +81,7 @@ def test_features_are_those_of_the_extractor(samples, device, resident):
 def test_reads_like_the_array_it_stands_in_for(samples, stored):
     features = in_batch(samples)
     assert len(features) == N
-    assert features.shape == stored.array.shape
+    assert features.shape == stored.shape
     for rows in (3, slice(2, 5), np.array([9, 1]), np.arange(N) % 2 == 0):
         assert features[rows].shape == stored[rows].shape
         np.testing.assert_allclose(features[rows], stored[rows], atol=0.04)  # float16
@@ -111,18 +110,18 @@ def test_another_process_gets_it_without_the_samples(samples):
     features = in_batch(samples, resident=True)
     first = features.batch([4, 5])
     sent = pickle.dumps(features)
-    assert len(sent) < features.n_bytes
+    assert len(sent) < 2 * N * MEL.n_samples
     assert torch.equal(pickle.loads(sent).batch([4, 5]), first)
 
 
 def test_what_does_not_fit_is_copied_batch_by_batch(samples, monkeypatch, caplog):
-    features = in_batch(samples, "meta")
-    monkeypatch.setattr("semisonic.data.batches.free_memory", lambda device: features.n_bytes)
-    assert not features._fits()
+    features, n_bytes = in_batch(samples, "meta"), 2 * N * MEL.n_samples
+    monkeypatch.setattr("semisonic.data.batches.free_memory", lambda device: n_bytes)
+    assert not features._stays()
     assert "each batch is copied there instead" in caplog.text
-    monkeypatch.setattr("semisonic.data.batches.free_memory", lambda device: 2 * features.n_bytes)
-    assert features._fits()
-    assert not in_batch(samples).is_resident, "on a processor the samples stay where they are"
+    monkeypatch.setattr("semisonic.data.batches.free_memory", lambda device: 2 * n_bytes)
+    assert features._stays()
+    assert not in_batch(samples)._stays(), "on a processor the samples stay where they are"
 
 
 def test_the_first_use_may_be_an_evaluation(samples):

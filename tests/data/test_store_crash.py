@@ -14,7 +14,7 @@ import soundfile as sf
 from semisonic.audio.read import read
 from semisonic.data.cache import ArrayCache
 from semisonic.data.clips import Clips
-from semisonic.data.sample_store import SampleStore
+from semisonic.data.stores import SampleStore
 from waiting import until
 
 RATE = 8000
@@ -25,19 +25,17 @@ SCRIPT = """
 import sys, time
 from pathlib import Path
 from semisonic.data import cache as journal
-from semisonic.data import sample_store as store
-store_decode = store
+from semisonic.data import stores as store
 from semisonic.data.clips import Clips
 root, folder, delay = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
 journal.FLUSH_INTERVAL = 0.01
-real = store_decode.decode_clip
+real = store.decode_clip
 def slow(*arguments):
     time.sleep(delay)
     return real(*arguments)
-store_decode.decode_clip = slow
+store.decode_clip = slow
 clips = Clips.from_rows(root, [{"file": p.name} for p in root.iterdir()])
-report = store.SampleStore.build(clips, folder, sample_rate=8000, workers=2).report
-print(report.n_decoded, report.n_reused)
+print(store.SampleStore.build(clips, folder, sample_rate=8000, workers=2).n_decoded)
 """
 
 
@@ -57,7 +55,7 @@ def start(root, folder, delay):
 
 
 def lines(folder):
-    return sum(path.read_bytes().count(b"\n") for path in folder.glob("journal-*"))
+    return sum(path.read_bytes().count(b"\n") for path in folder.glob("journal*"))
 
 
 @pytest.fixture
@@ -89,43 +87,32 @@ def test_a_killed_build_goes_on_where_it_was(root, tmp_path):
         assert finished < lines(folder) < N
         finished = lines(folder)
     store = build(root, folder)
-    assert store.report.n_reused == finished
-    assert store.report.n_decoded == N - finished
+    assert store.n_decoded == N - finished
     check(store)
     # Places given out and never finished are used again: the file holds the clips alone,
     # apart from the few that were under way at one of the kills.
-    size = next(folder.glob("data-*")).stat().st_size
+    size = next(folder.glob("data*")).stat().st_size
     assert size <= 2 * int(store.n_samples.sum()) + 2 * 2 * 2 * 8 * 1400
 
 
 @pytest.mark.parametrize("torn", [b"[", b'["59.wav",0.0,null,1', b"\x00\xff", b"\n{}\n[1]\nnull"])
 def test_a_torn_journal_line_is_ignored(root, folder, torn):
-    journal = next(folder.glob("journal-*"))
+    journal = next(folder.glob("journal*"))
     whole = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(b"".join(whole[:-5]) + torn)
     store = build(root, folder)
-    assert (store.report.n_decoded, store.report.n_reused) == (5, N - 5)
+    assert store.n_decoded == 5
     check(store)
     again = build(root, folder)  # what was appended behind the torn line counts
-    assert (again.report.n_decoded, again.report.n_reused) == (0, N)
+    assert again.n_decoded == 0
     check(again)
 
 
 def test_data_that_are_shorter_than_the_journal_are_made_again(root, folder):
-    data = next(folder.glob("data-*"))
+    data = next(folder.glob("data*"))
     os.truncate(data, data.stat().st_size // 2)
     store = build(root, folder)
-    assert 0 < store.report.n_decoded < N
-    check(store)
-
-
-def test_leftovers_of_a_killed_compaction_are_removed(root, folder):
-    (folder / "data-2.bin").write_bytes(b"half")
-    (folder / "journal-2.jsonl").write_bytes(b'["00.wav"')
-    store = build(root, folder)
-    assert store.report.n_reused == N
-    left = {".lock", "data-1.bin", "journal-1.jsonl", "store.json"}
-    assert {path.name for path in folder.iterdir()} == left
+    assert 0 < store.n_decoded < N
     check(store)
 
 
@@ -138,12 +125,12 @@ def test_two_processes_share_the_work_of_one(root, tmp_path):
             assert "waiting for another process" in process.stderr.readline()
         assert lines(folder) == 0
     answers = sorted(process.communicate()[0].split() for process in processes)
-    assert answers == [["0", str(N)], [str(N), "0"]]
+    assert answers == [["0"], [str(N)]]
     check(build(root, folder))
 
 
 def test_an_interrupt_keeps_what_is_finished(root, tmp_path, monkeypatch):
-    from semisonic.data import sample_store as module
+    from semisonic.data import stores as module
 
     real, count = module.decode_clip, iter(range(1000))
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semisonic.core.errors import DataError, OptionError
-from semisonic.data.batches import RowGatherer, Stream, batches
+from semisonic.data.batches import Stream, batches, gatherer
 
 N = 50
 FEATURES = np.arange(N * 12, dtype=np.float16).reshape(N, 1, 3, 4)
@@ -146,13 +148,15 @@ def test_a_mapped_file_gives_the_same(tmp_path):
 
 @pytest.mark.parametrize("kept", [True, False])
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
-def test_another_device_keeps_the_rows_if_they_fit(kept, dtype):
+def test_another_device_keeps_the_rows_if_they_fit(kept, dtype, monkeypatch):
     # The meta device holds no numbers, but shows where tensors are and of which shape.
     features = FEATURES.astype(dtype)
     n_bytes = 20 * features[0].nbytes
-    gather = RowGatherer(features, np.arange(20), torch.device("meta"), n_bytes - (not kept))
-    assert (gather._kept is not None) == kept
+    monkeypatch.setattr(torch, "from_numpy", read := Mock(wraps=torch.from_numpy))
+    gather = gatherer(features, np.arange(20), torch.device("meta"), n_bytes - (not kept))
+    read.reset_mock()
     x = gather(np.array([3, 19, 3]))
+    assert read.call_args.args[0].dtype == (np.int64 if kept else dtype)  # places, or features
     assert (x.device.type, x.dtype, tuple(x.shape)) == ("meta", torch.float32, (3, 1, 3, 4))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from layouts import contents
 from semisonic.core.errors import DataError, OptionError
 from semisonic.data.datasets.load import load_clips
 from semisonic.data.options import CLASSES, SynthOptions
-from semisonic.data.synth.dataset import Take, labelled_items, load_synth, make_synth, pool_items
+from semisonic.data.synth.dataset import labelled_items, load_synth, make_synth, pool_items
 
 SMALL = SynthOptions(
     n_classes=3, clips_per_class=6, n_folds=3, n_pool=8, duration=1.0, sample_rate=16000, seed=3
@@ -106,11 +107,11 @@ def test_a_failure_half_way_leaves_whole_files_only(
 
     real, calls = render.render, []
 
-    def breaks(take: Take) -> np.ndarray:
-        calls.append(take)
+    def breaks(*clip: Any) -> np.ndarray:
+        calls.append(clip)
         if len(calls) == 8:
             raise KeyboardInterrupt
-        return real(take)
+        return real(*clip)
 
     monkeypatch.setattr(render, "render", breaks)
     with pytest.raises(KeyboardInterrupt):
@@ -118,7 +119,7 @@ def test_a_failure_half_way_leaves_whole_files_only(
     done = {path: path.stat().st_mtime_ns for path in (tmp_path / "set").rglob("*.flac")}
     assert 7 <= len(done) < 26
     calls.clear()
-    monkeypatch.setattr(render, "render", lambda take: (calls.append(take), real(take))[1])
+    monkeypatch.setattr(render, "render", lambda *clip: (calls.append(clip), real(*clip))[1])
     make_synth(tmp_path / "set", SMALL, workers=1)
     assert len(calls) == 26 - len(done)
     assert {path: path.stat().st_mtime_ns for path in done} == done
@@ -149,24 +150,24 @@ def test_a_plan_keeps_its_promises(options: SynthOptions) -> None:
     items, pool = list(labelled_items(options)), list(pool_items(options))
     fold_of: dict[str, set[int]] = {}
     for item in items:
-        fold_of.setdefault(item.take.recording, set()).add(item.fold)
+        fold_of.setdefault(item.recording, set()).add(item.fold)
     assert all(len(folds) == 1 for folds in fold_of.values())
     assert {item.fold for item in items} == set(range(1, options.n_folds + 1))
-    assert not {item.take.recording for item in pool} & set(fold_of)
+    assert not {item.recording for item in pool} & set(fold_of)
     assert len({item.file for item in (*items, *pool)}) == len(items) + options.n_pool
     for name in options.classes:
-        own = [item for item in items if item.take.sounds[0] == name]
+        own = [item for item in items if item.sounds[0] == name]
         assert len(own) == options.clips_per_class
-        mixed = sum(len(item.take.sounds) > 1 for item in own)
+        mixed = sum(len(item.sounds) > 1 for item in own)
         assert abs(mixed - options.mixtures * len(own)) <= 3
-        assert all(item.labels == item.take.sounds for item in own)
-    assert all(len(set(item.take.sounds)) == len(item.take.sounds) for item in (*items, *pool))
+        assert all(item.labels == item.sounds for item in own)
+    assert all(len(set(item.sounds)) == len(item.sounds) for item in (*items, *pool))
     assert all(item.labels == () for item in pool)
 
 
 def test_the_share_of_strange_sounds_in_the_pool() -> None:
     options = SynthOptions(n_pool=600)
-    sounds = [item.take.sounds[0] for item in pool_items(options)]
+    sounds = [item.sounds[0] for item in pool_items(options)]
     strange = [name for name in sounds if name not in options.classes]
     assert abs(len(strange) - 120) <= 6
     assert len(set(strange)) > 8

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from semisonic.data.options import CLASSES, OUTSIDE
-from semisonic.data.synth.dataset import FORMAT, Take
+from semisonic.data.options import CLASSES, OUTSIDE, SynthOptions
+from semisonic.data.synth.dataset import FORMAT
 from semisonic.data.synth.render import render
 
 POSITIONS = (2000, 6000, 10000, 14000)
@@ -55,7 +55,9 @@ def test_the_numbers_below_are_of_this_format() -> None:
 @pytest.mark.parametrize("name", FIXED)
 def test_a_sound_has_not_changed(name: str) -> None:
     """Processors round differently: a thousandth of the loudest sample is let pass."""
-    x = render(Take(0, f"{name}-000", 0, (name,), 1.0, 16000, 22.0)).astype(float)
+    x = render(SynthOptions(duration=1.0, sample_rate=16000), f"{name}-000", 0, (name,)).astype(
+        float
+    )
     level_db, samples = FIXED[name]
     assert 20 * np.log10(np.sqrt(np.square(x).mean())) == pytest.approx(level_db, abs=0.02)
     allowed = 1e-3 * np.abs(x).max() + 1 / 32768

@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semisonic.core.seeds import generator
-from semisonic.data.options import CLASSES, OUTSIDE
-from semisonic.data.synth.dataset import Take
+from semisonic.data.options import CLASSES, OUTSIDE, SynthOptions
 from semisonic.data.synth.render import loudest, minimum_phase, render
 from semisonic.data.synth.signals import (
     coloured,
@@ -44,8 +43,8 @@ def test_every_name_has_a_sound() -> None:
 def test_a_sound_is_there_at_any_rate_and_length(name: str) -> None:
     for rate, seconds in ((16000, 1.0), (44100, 1.37)):
         for recording in range(3):
-            take = Take(recording, f"r{recording}", 0, (name,), seconds, rate, 60.0)
-            x = render(take)
+            options = SynthOptions(seed=recording, duration=seconds, sample_rate=rate, snr_db=60.0)
+            x = render(options, f"r{recording}", 0, (name,))
             assert x.dtype == np.float32
             assert x.shape == (round(seconds * rate),)
             assert np.isfinite(x).all()
@@ -59,7 +58,8 @@ def test_clips_of_a_recording_sound_alike() -> None:
     """Their long-time spectra are nearer to each other than to another recording's."""
 
     def spectrum(recording: int, number: int) -> np.ndarray:
-        x = render(Take(0, f"rain-{recording}", number, ("rain",), 2.0, 16000, 20.0))
+        options = SynthOptions(duration=2.0, sample_rate=16000, snr_db=20.0)
+        x = render(options, f"rain-{recording}", number, ("rain",))
         power = np.square(np.abs(np.fft.rfft(x)))[: 16000 // 40 * 40].reshape(-1, 400).mean(1)
         curve = 10 * np.log10(power + 1e-12)
         return np.asarray(curve - curve.mean())
@@ -71,10 +71,9 @@ def test_clips_of_a_recording_sound_alike() -> None:
 
 
 def test_a_mixture_holds_both_sounds() -> None:
-    both = Take(0, "r0", 0, ("cricket", "footsteps"), 3.0, RATE, 40.0)
-    alone = [Take(0, "r0", 0, (name,), 3.0, RATE, 40.0) for name in both.sounds]
-    mixed = render(both).astype(float)
-    parts = np.array([render(take).astype(float) for take in alone])
+    options, both = SynthOptions(duration=3.0, snr_db=40.0), ("cricket", "footsteps")
+    mixed = render(options, "r0", 0, both).astype(float)
+    parts = np.array([render(options, "r0", 0, (name,)).astype(float) for name in both])
     gains, *_ = np.linalg.lstsq(parts.T, mixed, rcond=None)
     assert (gains > 0.1).all()
     rest = mixed - gains @ parts
@@ -85,10 +84,8 @@ def test_background_lies_at_the_level_asked_for() -> None:
     """At 60 dB there is silence between two ticks, at 0 dB there is not."""
 
     def quiet(snr_db: float) -> float:
-        spreads = [
-            spread_db(render(Take(0, f"r{r}", 0, ("footsteps",), 3.0, RATE, snr_db)), 0.02)
-            for r in range(4)
-        ]
+        options = SynthOptions(duration=3.0, snr_db=snr_db)
+        spreads = [spread_db(render(options, f"r{r}", 0, ("footsteps",)), 0.02) for r in range(4)]
         return float(np.median(spreads))
 
     assert quiet(60.0) > 25

@@ -10,10 +10,11 @@ import pytest
 
 from semisonic.core.errors import DataError
 from semisonic.evaluation import published
+from semisonic.evaluation.comparison import compare_settings
 from semisonic.evaluation.plots.experiments import accuracy_by_fold
 from semisonic.evaluation.predictions import Predictions
 from semisonic.evaluation.report.document import Report
-from semisonic.evaluation.report.experiment import ExperimentContent, Series, build_report
+from semisonic.evaluation.report.experiment import Series, build_report
 
 ARMS = {"k-NN": 0.5, "other": 0.8}
 FOLDS = {"k-NN": {1: 0.4, 2: 0.6}, "random forest": {1: 0.7, 2: 0.8}}
@@ -47,11 +48,10 @@ def test_what_listeners_found_is_bound_by_name_and_adds_up() -> None:
 def page(predictions_of: Callable[..., Predictions]) -> Report:
     forest = next(p for p in published.BASELINES if p.data == "ESC-10" and "forest" in p.system)
     predictions = predictions_of(ARMS, n_folds=5, n_draws=2, settings=("forest", "svm"))
-    content = ExperimentContent(
-        title="t",
-        predictions=predictions,
-        control="k-NN",
-        treated="other",
+    return build_report(
+        "t",
+        predictions,
+        compare_settings(predictions, *ARMS),
         subject="",
         data="ESC-10",
         series={
@@ -68,7 +68,6 @@ def page(predictions_of: Callable[..., Predictions]) -> Report:
             "crying baby": "human",
         },
     )
-    return build_report(content)
 
 
 def table_of(page: Report, name: str) -> Any:

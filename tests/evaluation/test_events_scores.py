@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semisonic.core.errors import OptionError
-from semisonic.data.events import NEGATIVE, Events
+from semisonic.data.events import NEGATIVE, Events, make_events
 from semisonic.evaluation.events import score_events, score_overlaps, score_segments
 
 Row = tuple[float, float, str]
 
 
 def table(rows: list[Row], file: str = "a.wav") -> Events:
-    return Events.from_rows(
+    return make_events(
         {"file": file, "start_time": start, "end_time": start + length, "label": label}
         for start, length, label in rows
     )
@@ -108,7 +108,7 @@ def test_any_overlap_is_noticed() -> None:
 
 def test_events_that_are_not_there_do_not_count() -> None:
     rows = [{"file": "a", "start_time": 0, "end_time": 1, "label": "owl", "presence": NEGATIVE}]
-    counts = score_events(Events.from_rows(rows), table([(0, 1, "owl")], "a")).overall
+    counts = score_events(make_events(rows), table([(0, 1, "owl")], "a")).overall
     assert (counts.n_true, counts.n_found) == (0, 1)
 
 

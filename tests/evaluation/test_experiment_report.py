@@ -13,16 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from semisonic.core.errors import DataError
-from semisonic.evaluation.comparison import compare
+from semisonic.evaluation.comparison import compare, compare_settings
 from semisonic.evaluation.predictions import Predictions
-from semisonic.evaluation.report.document import Player
-from semisonic.evaluation.report.experiment import (
-    ExperimentContent,
-    add_learning,
-    add_run,
-    build_report,
-)
+from semisonic.evaluation.report.document import Player, Report
+from semisonic.evaluation.report.experiment import add_learning, add_run, build_report
 
 ARMS = {"supervised": 0.5, "pre-trained": 0.7}
 
@@ -35,8 +29,9 @@ def jobs_of(arm: str, kind: str = "train") -> list[dict[str, Any]]:
     return [{**job, "draw": 0, "fold": fold} for fold in (1, 2)]
 
 
-def content_of(predictions: Predictions, **more: Any) -> ExperimentContent:
-    return ExperimentContent(title="Test on ESC-10", predictions=predictions, data="ESC-10", **more)
+def report_of(predictions: Predictions, **more: Any) -> Report:
+    found = compare_settings(predictions, *ARMS)
+    return build_report("Test on ESC-10", predictions, found, data="ESC-10", **more)
 
 
 @pytest.fixture(scope="module")
@@ -46,13 +41,10 @@ def predictions(predictions_of: Callable[..., Predictions]) -> Predictions:
 
 @pytest.fixture(scope="module")
 def report(predictions: Predictions, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    content = content_of(
-        predictions, main_setting="batch 32", study="cae", notes=["A note of ours."]
-    )
-    page = build_report(content)
+    page = report_of(predictions, main_setting="batch 32", study="cae", notes=["A note of ours."])
     page.warnings += ["Transductive: test audio was used."]
     jobs = [*jobs_of("supervised"), *jobs_of("pre-trained"), *jobs_of("unpool", "pre-train")]
-    add_learning(page, jobs, "supervised")
+    add_learning(page, jobs)
     mistake = Player(np.sin(np.arange(4000)), 8000, "dog", "predicted sea waves, 83 % sure")
     page.players("mistakes", [mistake])
     add_run(
@@ -164,7 +156,7 @@ def test_how_to_repeat_it_is_there(report: Path) -> None:
 
 def test_little_content_makes_a_small_report(predictions_of: Callable[..., Predictions]) -> None:
     table = predictions_of(ARMS, n_folds=2, n_clips=24)
-    page = build_report(content_of(table))
+    page = report_of(table)
     text = page.html().replace("\N{NO-BREAK SPACE}", " ")
     assert page.sections == [
         "Results",
@@ -181,7 +173,7 @@ def test_a_setting_with_one_arm_has_a_row_without_comparison(
 ) -> None:
     both = predictions_of(ARMS, n_clips=24)
     lone = predictions_of({"supervised": 0.4}, n_clips=24, settings=("lone",))
-    page = build_report(content_of(Predictions.concat([both, lone])))
+    page = report_of(Predictions.concat([both, lone]))
     rows = page.to_dict()["tables"]["settings"]["rows"]
     assert len(page.values["comparisons"]) == 1
     assert rows[1][0] == "lone"
@@ -192,17 +184,7 @@ def test_a_setting_with_one_arm_has_a_row_without_comparison(
 def test_a_difference_that_is_not_shown_may_be_chance(
     predictions_of: Callable[..., Predictions],
 ) -> None:
-    page = build_report(content_of(predictions_of(dict.fromkeys(ARMS, 0.6))))
+    page = report_of(predictions_of(dict.fromkeys(ARMS, 0.6)))
     rows = page.to_dict()["tables"]["settings"]["rows"]
     assert page.values["main"].outcome == "open"
     assert rows[0][-1] == "may be chance"
-
-
-def test_what_cannot_be_reported_is_refused(predictions_of: Callable[..., Predictions]) -> None:
-    table = predictions_of(ARMS, n_clips=24)
-    with pytest.raises(DataError, match="no setting has both arms"):
-        build_report(content_of(table, control="control"))
-    with pytest.raises(DataError, match="main setting 'other'"):
-        build_report(content_of(table, main_setting="other"))
-    with pytest.raises(DataError, match="more than once"):
-        build_report(content_of(Predictions.concat([table, table])))

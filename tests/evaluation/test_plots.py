@@ -124,10 +124,10 @@ def test_what_cannot_be_drawn_is_refused(call: Callable[[], object], word: str) 
 
 @pytest.mark.parametrize("duration", [0.4, 12.0, 1800.0, 86400.0, 700_000.0])
 def test_a_timeline_shows_every_event_however_short(duration: float) -> None:
-    from semisonic.data.events import Events
+    from semisonic.data.events import make_events
     from semisonic.evaluation.plots.recordings import timeline
 
-    events = Events.from_rows(
+    events = make_events(
         {
             "file": "a",
             "start_time": share * duration,

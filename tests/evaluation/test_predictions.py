@@ -15,14 +15,15 @@ from semisonic.evaluation.predictions import Predictions, top_errors
 
 Maker = Callable[..., Predictions]
 ARMS = {"control": 0.5, "treated": 0.7}
-NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=12)
+NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\x00;"), max_size=12)
+"""Labels hold no semicolon: it joins several."""
 
 
 def same(a: Predictions, b: Predictions) -> bool:
-    columns = ("clip", "group", "fold", "draw", "seed", "setting", "arm", "target", "predicted")
     return (
         a.classes == b.classes
-        and all(getattr(a, c).tolist() == getattr(b, c).tolist() for c in columns)
+        and a.frame.equals(b.frame)
+        and np.array_equal(a.target, b.target)
         and np.array_equal(a.probabilities, b.probabilities)
     )
 
@@ -44,14 +45,19 @@ def test_reading_gives_back_what_was_written(
     clips=st.lists(NAMES, min_size=1, max_size=6, unique=True),
     setting=NAMES,
     seed=st.integers(0, 999),
+    several=st.booleans(),
 )
 def test_odd_names_survive_the_file(
-    tmp_path: Path, classes: list[str], clips: list[str], setting: str, seed: int
+    tmp_path: Path, classes: list[str], clips: list[str], setting: str, seed: int, several: bool
 ) -> None:
     rng = np.random.default_rng(seed)
+    target = rng.integers(0, len(classes), len(clips))
+    if several:
+        target = np.eye(len(classes), dtype=bool)[target]
+        target[0] = True
     table = Predictions.of(
         clips,
-        rng.integers(0, len(classes), len(clips)),
+        target,
         rng.dirichlet(np.ones(len(classes)), len(clips)),
         classes,
         setting=setting,
@@ -71,33 +77,17 @@ def test_a_file_name_that_is_no_utf_8_survives(tmp_path: Path) -> None:
         assert Predictions.read(table.write(tmp_path / file)).clip.tolist() == [name]
 
 
-def test_a_full_table_passes_the_check(predictions_of: Maker) -> None:
+def test_a_clip_that_is_not_scored_once_is_named(predictions_of: Maker) -> None:
     table = predictions_of(ARMS, n_draws=3, settings=("a", "b"))
     assert table.check() is table
-    assert table.check(f"clip-{i:03d}.wav" for i in range(80)) is table
-
-
-def test_a_clip_scored_twice_is_named(predictions_of: Maker) -> None:
     table = predictions_of(ARMS)
-    with pytest.raises(DataError, match=r"clip-007\.wav.*more than once.*'control'"):
+    with pytest.raises(DataError, match=r"clip-007\.wav' is scored 2 times .*'control'"):
         Predictions.concat([table, table.select(clip="clip-007.wav", arm="control")]).check()
-
-
-def test_a_missing_clip_is_named(predictions_of: Maker) -> None:
-    table = predictions_of(ARMS)
     gone = (table.clip == "clip-003.wav") & (table.arm == "treated")
-    with pytest.raises(DataError, match=r"not scored in .*'treated'.*: 1 clip, .*clip-003\.wav"):
+    with pytest.raises(DataError, match=r"clip-003\.wav' is scored 0 times .*'treated'"):
         table[~gone].check()
     everywhere = table[table.clip != "clip-003.wav"]
     assert everywhere.check() is everywhere
-    with pytest.raises(DataError, match=r"not scored.*clip-003\.wav"):
-        everywhere.check(table.clip.tolist())
-
-
-def test_a_clip_that_should_not_be_there_is_named(predictions_of: Maker) -> None:
-    table = predictions_of(ARMS)
-    with pytest.raises(DataError, match="no test clip"):
-        table.check(table.clip[:10].tolist())
 
 
 def test_a_clip_whose_target_changes_between_arms_is_named(predictions_of: Maker) -> None:
@@ -112,8 +102,6 @@ def test_choosing_rows(predictions_of: Maker) -> None:
     part = table.select(arm="treated", draw=1)
     assert set(part.arm.tolist()) == {"treated"}
     assert len(part) == 80
-    with pytest.raises(DataError, match="no column 'arms'"):
-        table.select(arms="treated")
     with pytest.raises(DataError, match="no row"):
         table.select(arm="nobody")
 
@@ -128,12 +116,12 @@ def test_a_vote_may_choose_another_class_than_the_highest_probability() -> None:
     [
         ("", "not a table"),
         ("clip,target\n", "not a table"),
-        ("HEAD\na,g,1,0,0,s,m,cat,x,1.0\n", "line 2"),
-        ("HEAD\na,g,1,0,0,s,m,x,x\n", "line 2"),
-        ("HEAD\na,g,one,0,0,s,m,x,x,1.0\n", "line 2"),
+        ("HEAD\na,g,1,0,0,s,m,cat,x,1.0\n", "found 'cat'"),
+        ("HEAD\na,g,1,0,0,s,m,x,x\n", "not a table"),
+        ("HEAD\na,g,one,0,0,s,m,x,x,1.0\n", "'one'"),
     ],
 )
-def test_a_damaged_file_is_refused_with_the_line(tmp_path: Path, text: str, word: str) -> None:
+def test_a_damaged_file_is_refused_with_the_reason(tmp_path: Path, text: str, word: str) -> None:
     head = "clip,group,fold,draw,seed,setting,arm,target,predicted,p:x"
     (tmp_path / "p.csv").write_text(text.replace("HEAD", head))
     with pytest.raises(DataError, match=word):
@@ -155,6 +143,7 @@ def test_a_cut_off_zipped_file_is_refused(predictions_of: Maker, tmp_path: Path)
         ([[0.5, 0.5]], [2], "class 2"),
         ([[0.5, 0.5]], [-1], "without a label"),
         ([[0.5, 0.5]], [0, 1], "rows"),
+        ([[0.5, 0.5]], [[0, 0]], "no label"),
     ],
 )
 def test_rows_that_make_no_sense_are_refused(scores: list, target: list, word: str) -> None:
@@ -177,8 +166,8 @@ def test_the_surest_mistake_comes_first_and_each_clip_once() -> None:
         draw=1,
     )
     found = top_errors(Predictions.concat([first, second]))
-    assert [wrong.clip for wrong in found] == ["b", "c"]
-    assert (found[0].target, found[0].predicted) == ("x", "y")
-    np.testing.assert_allclose([found[0].score, found[0].true_score], [0.85, 0.15], atol=1e-6)
-    assert (found[1].n_wrong, found[1].n_scored) == (2, 2)
+    assert found["clip"].tolist() == ["b", "c"]
+    assert found[["target", "predicted"]].iloc[0].tolist() == ["x", "y"]
+    np.testing.assert_allclose(found[["score", "true_score"]].iloc[0], [0.85, 0.15], atol=1e-6)
+    assert found[["n_wrong", "n_scored"]].iloc[1].tolist() == [2, 2]
     assert len(top_errors(first, n=1)) == 1

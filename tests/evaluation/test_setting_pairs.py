@@ -12,10 +12,10 @@ import pytest
 from markupsafe import escape
 
 from semisonic.core.errors import DataError
-from semisonic.evaluation.comparison import compare, compare_setting_pairs
+from semisonic.evaluation.comparison import compare, compare_setting_pairs, compare_settings
 from semisonic.evaluation.predictions import Predictions, ensemble
 from semisonic.evaluation.published import STUDIES
-from semisonic.evaluation.report.experiment import ExperimentContent, build_report
+from semisonic.evaluation.report.experiment import build_report
 
 ARMS = {"supervised": 0.6, "pre-trained": 0.8}
 
@@ -75,14 +75,14 @@ def test_an_ensemble_needs_settings_with_the_same_clips(predictions: Predictions
 
 
 def test_the_report_holds_pairs_and_the_study(predictions: Predictions) -> None:
-    content = ExperimentContent(
+    page = build_report(
         "t",
         predictions,
+        compare_settings(predictions, *ARMS),
         data="ESC-10",
         study="piczak",
         setting_pairs=compare_setting_pairs(predictions, [("mel", "wave")]),
     )
-    page = build_report(content)
     html = page.html()
     assert "Comparisons between settings" in html
     assert "wave against mel, pre-trained" in html
@@ -94,7 +94,8 @@ def test_the_report_holds_pairs_and_the_study(predictions: Predictions) -> None:
 
 
 def test_a_report_on_urbansound8k_has_what_was_published_on_it(predictions: Predictions) -> None:
-    page = build_report(ExperimentContent("t", predictions, data="UrbanSound8K", study="piczak"))
+    found = compare_settings(predictions, *ARMS)
+    page = build_report("t", predictions, found, data="UrbanSound8K", study="piczak")
     rows = re.findall(r"<tr([^>]*)>(.*?)</tr>", page.html(), re.DOTALL)
     known = {
         value: marks

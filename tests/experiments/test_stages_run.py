@@ -18,7 +18,8 @@ from semisonic.classifier.windows import stream_windows
 from semisonic.cli.main import main
 from semisonic.core.errors import OptionError
 from semisonic.data.datasets.load import load_clips
-from semisonic.evaluation.predictions import TagScores
+from semisonic.evaluation.metrics import lwlrap
+from semisonic.evaluation.predictions import Predictions
 from semisonic.experiments.options import RunOptions
 from semisonic.experiments.run import run_recipe
 from semisonic.experiments.stages import read_decisions
@@ -139,10 +140,11 @@ def of_filter(run: Path) -> dict[str, Any]:
 def test_every_stage_is_tested_on_the_official_test_part_alone(finished, folder) -> None:
     clips = load_clips(folder)
     for place, job in jobs(finished, "stage"):
-        scores = TagScores.read(place / "scores.csv.gz")
+        scores = Predictions.read(place / "scores.csv.gz")
         assert len(scores) == job["n_test"] == 12
         assert all("audio_test" in name for name in scores.clip.tolist())
-        assert scores.lwlrap == pytest.approx(job["lwlrap"], abs=1e-12)
+        found = lwlrap(scores.targets, scores.probabilities)
+        assert found == pytest.approx(job["lwlrap"], abs=1e-12)
         rows = {clip: row for row, clip in enumerate(clips.ids)}
         truth = clips.targets()[[rows[name] for name in scores.clip.tolist()]]
         np.testing.assert_array_equal(scores.targets, truth)

@@ -155,7 +155,7 @@ def test_a_killed_run_goes_on_and_every_byte_is_the_same(model, kinds, long, tmp
     output = tmp_path / "killed"
     command = [sys.executable, "-c", SCRIPT, str(model), str(kinds), str(output)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
-    journal = output / "store" / "journal-1.jsonl"
+    journal = output / "store" / "journal.jsonl"
     until(lambda: journal.exists() and journal.read_bytes().count(b"\n") >= 2, process)
     process.send_signal(signal.SIGKILL)
     process.communicate()

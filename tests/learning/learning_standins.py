@@ -103,7 +103,6 @@ def clips(n: int = 24, mel: MelOptions = MEL, seed: int = 0) -> Tensor:
 def autoencoder(mel: MelOptions = MEL, decoder: str = "upsample", net: str = NET) -> AutoEncoder:
     """With statistics fitted."""
     network = build_autoencoder(net, mel, decoder=decoder, seed=1)
-    assert network.frontend is not None
     network.frontend.standardize.fit(clips(mel=mel))
     return network
 
@@ -111,7 +110,6 @@ def autoencoder(mel: MelOptions = MEL, decoder: str = "upsample", net: str = NET
 def encoder(mel: MelOptions = MEL, net: str = NET) -> PretrainedEncoder:
     """With statistics fitted."""
     network = build_encoder(net, mel, seed=1)
-    assert network.frontend is not None
     network.frontend.standardize.fit(clips(mel=mel))
     return network
 

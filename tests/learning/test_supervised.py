@@ -184,7 +184,9 @@ def parts(task=Reconstruction):
     standardize = model.frontend.standardize.fit(clips())
     if task is SimClr:
         return model, SimClr(model.encoder, standardize, Jitter(), projection=8)
-    return model, task(AutoEncoder(model.encoder, "upsample"), standardize)
+    return model, task(
+        AutoEncoder(model.encoder, model.frontend, NET, decoder="upsample"), standardize
+    )
 
 
 def clips_of_both():

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from semisonic.core.errors import ModelError
+from semisonic.features.frontend import Frontend
 from semisonic.features.options import MelOptions
 from semisonic.models.decoders import DECODERS, shuffle_cells
-from semisonic.models.encoder import ConvEncoder, SameConv
+from semisonic.models.encoder import ConvEncoder, SameConv, Trace
 from semisonic.models.inspection import count_macs, count_parameters
 from semisonic.models.notation import PAPER, parse
 from semisonic.models.pretrained import AutoEncoder, build_autoencoder
@@ -64,7 +65,8 @@ def test_the_encoder_is_convolution_relu_pool() -> None:
 def test_the_unpool_decoder_is_the_published_one() -> None:
     autoencoder = little("unpool").eval()
     x = noise(2, 1, 28, 36)
-    code, trace = autoencoder.encoder.trace(x, switches=True)
+    trace = Trace(switches=True)
+    code = autoencoder.encoder(x, record=trace)
     convs = [m for m in autoencoder.decoder.modules() if isinstance(m, nn.Conv2d)]
     assert [(c.in_channels, c.out_channels, c.kernel_size) for c in convs] == [
         (8, 8, (3, 3)),
@@ -103,7 +105,7 @@ def test_the_output_has_the_shape_of_the_input(
 ) -> None:
     encoder = ConvEncoder(parse(text), channels)
     for training in (True, False):
-        autoencoder = AutoEncoder(encoder, decoder).train(training)
+        autoencoder = AutoEncoder(encoder, Frontend(SEED), text, decoder=decoder).train(training)
         x = noise(2, channels, *size)
         assert autoencoder(x).shape == x.shape
         code = autoencoder.encode(x)
@@ -198,8 +200,9 @@ def test_skips_are_closed_in_evaluation_and_by_clip_in_training() -> None:
 def test_closed_skips_leave_only_the_code() -> None:
     autoencoder = little("unet").eval()
     x = noise(2, 1, 28, 36)
-    code, trace = autoencoder.encoder.trace(x, maps=True)
-    _, other = autoencoder.encoder.trace(noise(2, 1, 28, 36, seed=9), maps=True)
+    trace, other = Trace(maps=True), Trace(maps=True)
+    code = autoencoder.encoder(x, record=trace)
+    autoencoder.encoder(noise(2, 1, 28, 36, seed=9), record=other)
     assert torch.equal(autoencoder.decoder(code, trace), autoencoder.decoder(code, other))
 
 
@@ -211,7 +214,6 @@ def test_features_too_small_for_the_pools_are_refused() -> None:
 def test_reconstruction_in_decibels() -> None:
     autoencoder = little("upsample").eval()
     x = noise(4, 1, 28, 36) * 20 - 50
-    assert autoencoder.frontend is not None
     autoencoder.frontend.standardize.fit(x)
     standardized = autoencoder.frontend.standardize(x)
     expected = autoencoder(standardized) * x.std(correction=0) + x.mean()

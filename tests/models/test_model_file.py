@@ -105,7 +105,6 @@ def test_a_classifier_comes_back(tmp_path: Path, name: str, standardize: str) ->
 def test_an_autoencoder_comes_back(tmp_path: Path, decoder: str) -> None:
     autoencoder = build_autoencoder(LITTLE, MEL, decoder=decoder, standardize="mel", seed=3).eval()
     x = torch.randn(3, *MEL.shape, generator=torch.Generator().manual_seed(0))
-    assert autoencoder.frontend is not None
     autoencoder.frontend.standardize.fit(x)
     save_encoder(tmp_path / "e", autoencoder, about={"pool": 1000})
     found = load_encoder(tmp_path / "e")
@@ -152,10 +151,6 @@ def test_what_cannot_be_saved(tmp_path: Path) -> None:
         next(model.parameters())[0] = float("nan")
     with pytest.raises(ModelError, match="diverged"):
         save(tmp_path / "m", model)
-    autoencoder = build_autoencoder(LITTLE, MEL)
-    autoencoder.frontend = None
-    with pytest.raises(ModelError, match="build_autoencoder"):
-        save_encoder(tmp_path / "m", autoencoder)
     assert not list(tmp_path.iterdir())
 
 
@@ -349,7 +344,6 @@ def noise(n: int) -> torch.Tensor:
 @pytest.fixture
 def encoder() -> PretrainedEncoder:
     network = build_encoder(NET, LOW, standardize="mel", seed=3)
-    assert network.frontend is not None
     network.frontend.standardize.fit(noise(8))
     return network.eval()
 
@@ -377,17 +371,6 @@ def test_it_is_built_with_the_weights_of_the_auto_encoder_and_the_classifier(
     for name, value in encoder.encoder.state_dict().items():
         assert torch.equal(pair.encoder.state_dict()[name], value)
         assert torch.equal(model.encoder.state_dict()[name], value)
-
-
-def test_it_is_no_classifier_and_needs_a_front_end(
-    encoder: PretrainedEncoder, tmp_path: Path
-) -> None:
-    save_encoder(tmp_path / "e", encoder)
-    with pytest.raises(ModelError, match="semisonic train DATA --encoder"):
-        load(tmp_path / "e")
-    encoder.frontend = None
-    with pytest.raises(ModelError, match="build_encoder"):
-        save_encoder(tmp_path / "f", encoder)
 
 
 @pytest.mark.parametrize("name", ["n_mels", "preemphasis"])

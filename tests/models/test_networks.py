@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from semisonic.core.errors import ModelError
 from semisonic.features.options import MelOptions
 from semisonic.learning.contrastive import pooled
-from semisonic.models.encoder import Trace
+from semisonic.models.encoder import MirroredEncoder, Trace
 from semisonic.models.inspection import count_macs, count_parameters
 from semisonic.models.model_file import load, load_encoder, save, save_encoder, write_card
 from semisonic.models.networks.cnn import area_weights
@@ -38,7 +38,7 @@ MEL = {
     "(6)5c-2p-(8)3cbn-2p-16fc": ANY,
     "(6)5c-2p-(8)3c-gp-16fcr": ANY,
 }
-MIRRORED = ("small", "tiny", "base", "vgg", "resnet", "piczak-small", "(6)5c-2p-(8)3cbn-2p-16fc")
+MIRRORED = ("small", "tiny", "base", "(6)5c-2p-(8)3cbn-2p-16fc")
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:
@@ -125,7 +125,6 @@ def test_weights_come_from_the_seed_and_from_the_file(tmp_path: Path, name: str)
 @pytest.mark.parametrize("name", [name for name in MEL if name not in OF_WAVES])
 def test_views_can_be_compared_and_the_encoder_handed_over(tmp_path: Path, name: str) -> None:
     pretrained, x = build_encoder(name, MEL[name], seed=1), noise(4, *MEL[name].shape)
-    assert pretrained.frontend is not None
     pretrained.frontend.standardize.fit(x)
     pooled(pretrained.encode(x)).square().sum().backward()
     assert all(p.grad is not None for p in pretrained.encoder.parameters())
@@ -150,9 +149,9 @@ def test_those_with_a_mirror_image_are_auto_encoders(
     assert torch.equal(load_encoder(tmp_path / "e")(x), autoencoder(x))
 
 
-@pytest.mark.parametrize("name", ["m5", "crnn-lstm", "crnn-gru", "transformer", "cnn2", "cnn3"])
-def test_the_others_say_why_not(name: str) -> None:
-    with pytest.raises(ModelError, match=r"cannot be an auto-encoder: .*'simclr'"):
+@pytest.mark.parametrize("name", ["m5", "crnn-lstm", "transformer", "cnn2", "vgg"])
+def test_the_others_say_what_to_do_instead(name: str) -> None:
+    with pytest.raises(ModelError, match=rf"'{name}' cannot be an auto-encoder: .*'simclr'"):
         build_autoencoder(name, MEL[name], decoder="upsample")
 
 
@@ -182,14 +181,14 @@ def test_too_little_input_is_explained(name: str, shape: tuple[int, int, int], e
         ("(4)5c-2p-(5)3cbn-(6)3c-3p/2", 3),
         ("2p-(4)5c-2p-(5)3c", 2),
         ("(4)5c-2p-8fc", 1),
-        ("vgg", 4),
-        ("resnet", 4),
     ],
 )
 def test_the_parts_one_after_the_other_are_the_encoder(name: str, n_parts: int) -> None:
     """As layer-wise pre-training needs them."""
     encoder, x = create(name, (2, 40, 52)).encoder.eval(), noise(3, 2, 40, 52)
-    code, trace = encoder.trace(x, maps=True)
+    assert isinstance(encoder, MirroredEncoder)
+    trace = Trace(maps=True)
+    code = encoder(x, record=trace)
     assert len(encoder.part_plans) == n_parts
     assert tuple(step for plan in encoder.part_plans for step in plan) == encoder.plan
     found, record = x, Trace(maps=True)
@@ -245,33 +244,6 @@ def test_published_parameters(
     assert count_parameters(whole(name, shape, n_classes)) == parameters
 
 
-def test_parameters_added_up_by_hand() -> None:
-    """Networks whose number nobody published."""
-    m18 = 64 * 80 + 64 + 2 * 64
-    for before, maps in ((64, 64), (64, 128), (128, 256), (256, 512)):
-        m18 += before * maps * 3 + 3 * maps + 3 * (maps * maps * 3 + 3 * maps)
-    assert count_parameters(whole("m18", WAVE, 50)) == m18 + 512 * 50 + 50 == 3_704_306
-
-    convs = 25 * 16 + 16 * 32 * 9 + 32 * 64 * 9 + 3 * (16 + 32 + 64)
-    lstm = 4 * 512 * (1024 + 512 + 2) + 4 * 512 * (512 + 512 + 2)  # 16 rows of 64 maps
-    dense = 512 * 256 + 256 + 256 * 80 + 80
-    assert count_parameters(whole("crnn-lstm", (1, 40, 300), 80)) == convs + lstm + dense
-
-    def block(a: int, b: int) -> int:
-        return (a + b) * b * 9 + 6 * b
-
-    def units(n: int) -> int:
-        return n * 128 + 128 + 1 + 2 * 128 + 128 * 80 + 80
-
-    convs = block(3, 64) + block(64, 128) + block(128, 128) + block(128, 64)
-    gru = 3 * 256 * (8 * 64 + 256 + 2) + 3 * 256 * (256 + 256 + 2)
-    assert count_parameters(whole("crnn-gru", (3, 128, 128), 80)) == convs + gru + units(256)
-
-    blocks = [(3, 64), (64, 128), (128, 256), (256, 512)]
-    convs = sum(a * b * 9 + b * b * 9 + a * b + 6 * b for a, b in blocks)
-    assert count_parameters(whole("resnet", (3, 128, 128), 80)) == convs + units(512)
-
-
 MAPS = {
     # (convolution, pool) in turn, without what only changes values
     ("piczak-short", SHORT): [(80, 4, 36), (80, 1, 12), (80, 1, 10), (80, 1, 3)],
@@ -292,7 +264,7 @@ MAPS = {
 @pytest.mark.parametrize(("name", "shape"), MAPS)
 def test_published_shapes_on_the_way(name: str, shape: tuple[int, int, int]) -> None:
     encoder = create(name, shape).encoder.eval()
-    looked_at = {"AsPicture"} if shape[1] == 1 else {"UniformConv", "ValidConv", "MaxPoolLayer"}
+    looked_at = {"AsPicture"} if shape[1] == 1 else {"UniformConv", "Conv2d", "MaxPool2d"}
     found = []
     for layer in encoder.modules():
         if type(layer).__name__ in looked_at:
@@ -344,16 +316,6 @@ def test_the_card_says_that_it_hears_waves() -> None:
     card = write_card(build("aclnet-dwsc-0.125", WAVES, "abc"), {})
     assert "wave 1 x 1 x 20480" in card
     assert "log-mel" not in card
-
-
-def test_a_residual_block_by_hand() -> None:
-    block = ResidualBlock(4, 6)
-    block(noise(8, 4, 5, 7, seed=1))  # moves the running statistics
-    block.eval()
-    first, norm, _, second, last = block.branch
-    x = noise(2, 4, 5, 7)
-    branch = last(second(F.relu(norm(first(x)))))
-    torch.testing.assert_close(block(x), F.relu(branch + F.pad(x, (0, 0, 0, 0, 0, 2))))
 
 
 def test_stochastic_depth_rises_leaves_out_whole_clips_and_keeps_the_mean() -> None:

@@ -27,17 +27,13 @@ def test_cpu_is_always_there():
     assert choose_device(torch.device("cpu")) == torch.device("cpu")
 
 
-def test_auto_takes_a_card_if_there_is_one(cards):
+def test_auto_takes_a_card_if_there_is_one(cards, monkeypatch):
     cards(0)
     assert choose_device("auto") == torch.device("cpu")
     cards(2)
     assert choose_device("auto") == torch.device("cuda:0")
     assert choose_device("cuda:1") == torch.device("cuda:1")
-
-
-def test_each_process_of_a_machine_takes_its_own_card(cards, monkeypatch):
-    cards(2)
-    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setenv("LOCAL_RANK", "1")  # each process of a machine takes its own card
     assert choose_device("auto") == choose_device("cuda") == torch.device("cuda:1")
     monkeypatch.setenv("LOCAL_RANK", "2")
     with pytest.raises(OptionError, match="has 2 CUDA cards"):

@@ -188,13 +188,6 @@ def test_monitor_must_exist():
         fit_scripted([1.0], replace(PLAIN, monitor="val_acuracy"), "accuracy")
 
 
-def test_plateau_follows_the_validation():
-    options = replace(PLAIN, epochs=6, schedule="plateau", step_epochs=2, step_factor=0.5)
-    _, _, result = fit_scripted([3, 2, 2, 2, 2, 2], options)
-    rates = [row["lr"] for row in result.history]
-    assert rates == pytest.approx([0.01, 0.01, 0.01, 0.01, 0.005, 0.005])
-
-
 def test_streams_must_fit_the_objective():
     objective = Classify(small_net())
     with pytest.raises(OptionError, match="labelled"):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 
 import pytest
 import torch
-from test_distributed import launch
 from torch import nn
 from training_standins import ArrayStream, Classify, same_weights, weights, without_seconds
 
@@ -185,37 +183,3 @@ def test_layers_hold_every_weight_of_an_encoder_once(name):
     assert len(layers) >= 2
     found = [id(weight) for layer in layers for weight in layer.parameters()]
     assert sorted(found) == sorted(id(weight) for weight in encoder.parameters())
-
-
-@pytest.mark.slow
-def test_two_processes_freeze_and_thaw_as_one(tmp_path):
-    alone, together = tmp_path / "alone", tmp_path / "together"
-    for folder in (alone, together):
-        folder.mkdir()
-    run(alone)
-    launch(together, module="test_freezing")
-    expected = torch.load(alone / "process0.pt", weights_only=True)
-    first = TwoParts().net[0].stages[0][0].weight.detach()
-    assert not torch.allclose(expected["net.0.stages.0.0.weight"], first)
-    for rank in range(2):
-        found = torch.load(together / f"process{rank}.pt", weights_only=True)
-        for name, tensor in expected.items():
-            assert torch.allclose(found[name].float(), tensor.float(), atol=1e-4), name
-
-
-def run(folder):
-    """What each process does: dropout and batch statistics would differ, so there are none."""
-
-    class Plain(TwoParts):
-        def __init__(self):
-            super().__init__()
-            for module in list(self.net.modules()):
-                if isinstance(module, nn.Dropout):
-                    module.p = 0.0
-            for stage in self.net[0].stages:
-                stage[1] = nn.Identity()
-
-    objective = Plain()
-    options = replace(OPTIONS, optimizer="sgd", schedule="constant")
-    fit(objective, {"labelled": ArrayStream(n=43)}, options, seed=0, folder=folder)
-    torch.save(weights(objective), folder / f"process{os.environ.get('RANK', '0')}.pt")

@@ -12,7 +12,6 @@ from torch.optim import lr_scheduler as theirs
 
 from semisonic.training.optimizer import (
     best_epoch,
-    falls_on_plateau,
     learning_rate,
     lower_is_better,
     make_optimizer,
@@ -62,27 +61,7 @@ def test_rates_and_momenta_are_those_of_torch(chosen, make, each_epoch):
             scheduler.step()
 
 
-def test_plateau_falls_after_epochs_without_improvement():
-    values = [5, 4, 4, 4, 4, 3, 3.5, 3.5, 3.5, 3.5, 3.5, 3.5]
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=TOP)
-    # Theirs waits for more than `patience` bad epochs, ours for `step_epochs` of them.
-    scheduler = theirs.ReduceLROnPlateau(optimizer, factor=0.5, patience=2, threshold=0.0)
-    history = []
-    for value in values:
-        falls = falls_on_plateau(history, "val_loss", 3)
-        rate = learning_rate(options("plateau", step_factor=0.5), 0, STEPS, falls)
-        assert rate == pytest.approx(optimizer.param_groups[0]["lr"])
-        scheduler.step(value)
-        history.append({"val_loss": value})
-    assert rate < TOP
-
-
-def test_plateau_of_an_accuracy_waits_for_a_rise():
-    rows = [{"val_accuracy": value} for value in (0.2, 0.4, 0.6, 0.6)]
-    assert [falls_on_plateau(rows[:n], "val_accuracy", 1) for n in range(5)] == [0, 0, 0, 0, 1]
-
-
-@pytest.mark.parametrize("name", ["constant", "step", "cosine", "plateau"])
+@pytest.mark.parametrize("name", ["constant", "step", "cosine"])
 def test_warm_up_rises_in_a_line_and_then_meets_the_schedule(name):
     rates = trace(options(name, warmup_epochs=2.0, step_epochs=100))
     n = 2 * STEPS
@@ -143,11 +122,7 @@ def test_the_first_of_the_best_epochs_counts_and_nan_never(values, column):
 def test_an_epoch_is_whole_passes_and_the_steps_are_exact(steps, epoch_steps, a_pass, epochs):
     chosen = FitOptions(steps=steps, epoch_steps=epoch_steps, epochs=epochs)
     per_epoch = chosen.steps_an_epoch(a_pass)
-    n, in_all = chosen.n_epochs(per_epoch), chosen.n_steps(per_epoch)
+    in_all = chosen.n_steps(per_epoch)
     assert per_epoch % a_pass == 0
     assert epoch_steps <= per_epoch < max(epoch_steps, 1) + a_pass
-    if steps:
-        assert in_all == steps
-        assert (n - 1) * per_epoch < steps <= n * per_epoch
-    else:
-        assert (n, in_all) == (epochs, epochs * per_epoch)
+    assert in_all == (steps or epochs * per_epoch)

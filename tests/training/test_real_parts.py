@@ -10,11 +10,11 @@ import torch
 
 from semisonic.data.batches import Stream
 from semisonic.features.options import MelOptions
-from semisonic.learning.reconstruction import LayerReconstruction, Reconstruction, layer_decoder
+from semisonic.learning.reconstruction import Reconstruction
 from semisonic.learning.supervised import Supervised
 from semisonic.models.pretrained import build_autoencoder
 from semisonic.models.sound_model import build
-from semisonic.training.layerwise import fit_layers, only_used_weights
+from semisonic.training.layerwise import fit_layers
 from semisonic.training.loop import fit
 from semisonic.training.options import FitOptions
 
@@ -62,7 +62,6 @@ def test_a_classifier_learns_its_classes(features):
 @pytest.mark.parametrize("decoder", ["unpool", "upsample", "subpixel", "unet"])
 def test_an_auto_encoder_learns_to_repeat(features, decoder):
     model = build_autoencoder(NET, MEL, decoder=decoder, seed=1)
-    assert model.frontend is not None
     standardize = model.frontend.standardize.fit(features[0])
     stream = Stream(features[0], range(50), batch_size=8, seed=1, name="unlabelled")
     result = fit(Reconstruction(model, standardize), {"unlabelled": stream}, OPTIONS, seed=1)
@@ -116,16 +115,3 @@ def test_no_epochs_leave_everything_as_it_was(features):
     made, fresh = network(features), network(features)
     assert run(made, features, layer_epochs=0) == ()
     assert all(torch.equal(fresh.state_dict()[k], v) for k, v in made.state_dict().items())
-
-
-def test_only_the_weights_of_the_layer_ask_for_gradients(features):
-    made = network(features, "(4)3c-2p-(5)3cbn-2p-(6)3c")
-    layer = LayerReconstruction(made.encoder, 1, layer_decoder(made, 1), made.frontend.standardize)
-    statistics = {k: v.clone() for k, v in layer.named_buffers()}
-    with only_used_weights(layer, {"unlabelled": pool(features)}):
-        asking = {name for name, p in layer.named_parameters() if p.requires_grad}
-    assert {name.split(".")[2] for name in asking if name.startswith("encoder")} == {"1"}
-    assert any(name.startswith("decoder") for name in asking)
-    assert all(p.requires_grad for p in layer.parameters())
-    assert all(torch.equal(statistics[k], v) for k, v in layer.named_buffers())
-    assert layer.training

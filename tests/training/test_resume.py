@@ -34,8 +34,8 @@ FULL = FitOptions(
     optimizer="adamw",
     learning_rate=0.02,
     weight_decay=0.01,
-    schedule="plateau",
-    step_epochs=1,
+    schedule="step",
+    step_epochs=2,
     step_factor=0.5,
     warmup_epochs=0.5,
     patience=3,
@@ -92,7 +92,7 @@ def train(folder, *, fail_at=None, options=FULL, seed=3, stream=None, stop_in_ep
 def whole():
     objective, result, _ = train(None)
     rates = {row["lr"] for row in result.history}
-    assert rates == {0.02, 0.01}  # a fall of the schedule is passed through
+    assert rates == {0.02, 0.01, 0.005}  # a fall of the schedule is passed through
     assert 1 < result.best_epoch < 5  # and so is the choice of the best
     return weights(objective), result
 

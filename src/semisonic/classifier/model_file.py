@@ -82,7 +82,7 @@ def open_encoder(path: str | PathLike[str]) -> PretrainedEncoder:
         return load_encoder(file)
     model = load(file)
     neck = model.neck if model.name in PUBLISHED else None
-    encoder = PretrainedEncoder(model.encoder, frontend=model.frontend, name=model.name, neck=neck)
+    encoder = PretrainedEncoder(model.encoder, model.frontend, model.name, neck=neck)
     encoder.published = published_in(read_about(file)["about"])
     return encoder.eval()
 

@@ -22,7 +22,7 @@ from semisonic.core.errors import ModelError, OptionError
 from semisonic.core.files import csv_line, digest, unguarded
 from semisonic.core.progress import track
 from semisonic.core.text import Result, count_text, text_table
-from semisonic.data.cache import Journal
+from semisonic.data.cache import KeyTable
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import gather
 from semisonic.data.outputs import check_file, writing
@@ -367,15 +367,14 @@ class _Journal:
         self._path = output.with_name(f".{output.name}.semisonic-journal")
         self._key, self._clips = key, clips
         output.parent.mkdir(parents=True, exist_ok=True)
-        self._journal = Journal(self._path)
-        known = {record[1]: record[2:] for record in self._journal.records() if record[0] == key}
+        self._table = KeyTable(self._path)
         self.answers: list[_Answer] = []
         whole, blocks = 0, BlockEnds()
-        for row in range(len(clips) if known else 0):
-            record = known.get(self._identity(row))
-            if record is None:
+        for row in range(len(clips) if len(self._table) else 0):
+            known = self._table.get((key, self._identity(row)), ())
+            if known is None:
                 break
-            reason, n_windows, rows = record
+            reason, n_windows, rows = known
             file = str(clips.file[row])
             predictions = tuple(
                 Prediction(file, start, end, tuple(labels), tuple(scores), *rest)
@@ -390,7 +389,7 @@ class _Journal:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._journal.close()
+        self._table.close()
         if kind is None or not self._path.stat().st_size:
             self._path.unlink()
 
@@ -400,8 +399,8 @@ class _Journal:
             [one.start_time, one.end_time, one.labels, one.scores, one.known, one.reason]
             for one in answer.rows
         ]
-        identity = self._identity(row)
-        self._journal.append([self._key, identity, answer.reason, answer.n_windows, rows])
+        key = self._key, self._identity(row)
+        self._table.add((key, (), (answer.reason, answer.n_windows, rows)))
 
     def _identity(self, row: int) -> str:
         """Changes when a clip, or the size or the time of change of its file, does."""

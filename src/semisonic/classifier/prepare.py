@@ -20,10 +20,9 @@ from semisonic.core.files import digest
 from semisonic.core.parallel import LOCAL_ENGINE, Engine
 from semisonic.core.text import bytes_text, count_text
 from semisonic.data.batches import OnTheFlyFeatures
-from semisonic.data.cache import disk_usage, need_disk_space
+from semisonic.data.cache import need_disk_space
 from semisonic.data.clips import Clips
-from semisonic.data.feature_store import FeatureStore
-from semisonic.data.sample_store import SAMPLE_BYTES, SampleStore
+from semisonic.data.stores import SAMPLE_BYTES, FeatureStore, SampleStore
 from semisonic.features.frontend import Extractor, Frontend, make_extractor
 from semisonic.features.options import CepstrumOptions, MelOptions
 from semisonic.features.statistics import mfcc_statistics
@@ -216,15 +215,15 @@ def prepare(
         raise DataError(f"'{clips.name}': the clip {twice} stands twice; leave one of them out")
     cut = cut_clips(clips, mel.duration, hop, rest=rest, workers=workers, cache=cache)
     way = "" if hop is None and rest else f"-{digest(mel.duration, hop, rest)}"
-    root, name = clips.root.resolve(), clips.name
+    root = clips.root.resolve()
     of_samples = cache / "samples" / f"{digest(root)}-{mel.sample_rate}{way}"
-    of_features = cache / "features" / f"{digest(root, name)}-{mel.key()}{way}"
+    of_features = cache / "features" / f"{digest(root)}-{mel.key()}{way}"
     in_batches = in_batch is not None and isinstance(mel, MelOptions)
     _check_room(cut, mel, of_samples, None if in_batches else of_features)
     samples = SampleStore.build(
         cut.clips, of_samples, sample_rate=mel.sample_rate, workers=workers, engine=engine
     )
-    failures = (*cut.failures, *samples.report.failures)
+    failures = (*cut.failures, *samples.failures)
     kept = cut.source[samples.rows]
     if not len(kept):
         reasons = "; ".join(f"{clip}: {reason}" for clip, reason in failures[:3])
@@ -249,7 +248,7 @@ def prepare(
             workers=workers,
             engine=engine,
         )
-    remarks = samples.report.notes
+    remarks = samples.notes
     return Prepared(features.clips, features, mel, failures, kept, len(clips), remarks)
 
 
@@ -262,8 +261,8 @@ def _check_room(cut: CutWindows, mel: FrontOptions, samples: Path, features: Pat
         n_bytes += n_features
         what += f" and features ({bytes_text(n_features)})"
         folders.append(features)
-    missing = max(n_bytes - disk_usage(folders), 0)
-    need_disk_space(samples, missing, f"{what} of {len(cut.clips):,} clips")
+    there = sum(path.stat().st_size for folder in folders for path in folder.glob("*"))
+    need_disk_space(samples, max(n_bytes - there, 0), f"{what} of {len(cut.clips):,} clips")
 
 
 def prepare_waves(clips: Clips, waves: Sequence[NDArray[np.float32]], mel: MelOptions) -> Prepared:

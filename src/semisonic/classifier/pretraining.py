@@ -456,7 +456,7 @@ def synthetic_file(
             folder=working / "training",
             label="synthetic start",
         ).model
-        encoder = PretrainedEncoder(trained.encoder, frontend=trained.frontend, name=trained.name)
+        encoder = PretrainedEncoder(trained.encoder, trained.frontend, trained.name)
         about = {"command": "synthetic start", "seed": seed, "sounds": len(clips)}
         save_encoder(file, encoder, about=about)
         shutil.rmtree(working)

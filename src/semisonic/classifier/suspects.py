@@ -26,7 +26,6 @@ from semisonic.core.seeds import derive
 from semisonic.core.text import Result, percent_text
 from semisonic.data.clips import LABEL_SEPARATOR, Clips
 from semisonic.data.datasets.load import require_labels
-from semisonic.data.feature_store import FeatureStore
 from semisonic.data.splits import Split, fold_splits
 from semisonic.evaluation.label_errors import Suspects, find_suspects
 from semisonic.evaluation.report.document import Number, Player, Report, Verdict, clip_player
@@ -351,7 +350,7 @@ def suspects(options: SuspectsOptions) -> SuspectsResult:
         prepared = run_files.prepare_in(run, together.clips, options.mel, options)
         several, n, workers = clips.is_multi_label, len(clips.classes), options.workers
         features, target = prepared.features, targets_of(prepared.clips, multi_label=several)
-        x = mel_statistics(features.array if isinstance(features, FeatureStore) else features[:])
+        x = mel_statistics(features)
 
         def judge(train: Rows, test: Rows, seed: int) -> Scores:
             known, new = x[train], x[test]

@@ -63,7 +63,7 @@ from semisonic.core.parallel import Engine, count_workers
 from semisonic.core.progress import say
 from semisonic.core.text import Result, bytes_text, count_text, percent_text, rough_duration
 from semisonic.data.clips import Clips, join
-from semisonic.data.sample_store import SAMPLE_BYTES
+from semisonic.data.stores import SAMPLE_BYTES
 from semisonic.evaluation.intervals import wilson_by_group
 from semisonic.evaluation.metrics import summary
 from semisonic.evaluation.plots.training import rate_sweep

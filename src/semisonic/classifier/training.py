@@ -132,8 +132,7 @@ def feature_parts(features: Any, rows: Rows, size: int = 256) -> Iterator[NDArra
 
 def without_validation(options: FitOptions) -> FitOptions:
     """The same training when nothing is held out: all epochs, the last weights."""
-    monitor = "loss" if options.schedule == "plateau" else options.monitor
-    return replace(options, patience=0, restore_best=False, monitor=monitor)
+    return replace(options, patience=0, restore_best=False)
 
 
 # From the name of a method and its options to what is minimised.
@@ -195,7 +194,10 @@ def make_objective(
     if method in ("supervised", "noisy-student"):
         return Supervised(model, **shared)
     if method == "joint":
-        autoencoder = AutoEncoder(model.encoder, choose_decoder("auto", model.name, mel), seed=seed)
+        decoder = choose_decoder("auto", model.name, mel)
+        autoencoder = AutoEncoder(
+            model.encoder, model.frontend, model.name, decoder=decoder, seed=seed
+        )
         task = Reconstruction(autoencoder, model.frontend.standardize)
         return Joint(Supervised(model, **shared), task, weight)
     views = {"weak": augmenter("weak", mel), "strong": augmenter(options.pool_augment, mel)}

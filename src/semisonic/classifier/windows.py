@@ -33,7 +33,7 @@ from semisonic.core.errors import AudioError, OptionError
 from semisonic.core.parallel import count_workers, hand_over
 from semisonic.data.cache import file_facts
 from semisonic.data.clips import Clips
-from semisonic.data.sample_store import as_stored, full_scale
+from semisonic.data.stores import as_stored
 from semisonic.features.frontend import Extractor, make_extractor
 from semisonic.features.options import MelOptions
 
@@ -314,8 +314,7 @@ def features_of_wave(
     ndarray of float32, shape (channel, mel, frame)
         In dB, rounded to float16.
     """
-    stored = as_stored(wave, max(1.0, full_scale(wave)))
-    features = extractor(fit_length(stored, mel.n_samples))
+    features = extractor(fit_length(as_stored(wave), mel.n_samples))
     rounded: NDArray[np.float32] = torch.from_numpy(features).half().float().numpy()
     return rounded
 

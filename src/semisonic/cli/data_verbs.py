@@ -19,7 +19,6 @@ from semisonic.data.datasets.catalogue import PARTS, SETS
 from semisonic.data.options import (
     FORMATS,
     LabelledOptions,
-    MixOptions,
     SynthOptions,
     WindowRules,
 )
@@ -229,7 +228,41 @@ def data_mix(
     session: Session,
     data: str = option(dataclasses.MISSING, "labelled clips: a folder or a CSV table"),
     output: Path = option(Path("windows"), "folder of the windows, new or empty"),
-    mix: MixOptions = option(MixOptions(), "windows"),
+    background: Path | None = option(
+        None,
+        "folder of recordings of the place without any sound to find; quiet synthetic "
+        "backgrounds if not given",
+    ),
+    window: float = option(2.0, "length of a window", unit="s", minimum=0.1, maximum=60),
+    copies: int = option(2, "windows made of each clip", minimum=1),
+    snr_db: tuple[float, ...] = option(
+        (0.0, 25.0),
+        "lowest and highest level of a sound over its background",
+        unit="dB",
+        minimum=-60,
+        maximum=100,
+    ),
+    background_windows: int | None = option(
+        None,
+        "windows of nothing but background; half as many as those with sounds if not given",
+        minimum=0,
+    ),
+    n_folds: int = option(
+        0,
+        "divide the recordings into so many folds, where the clips have none; 0: do not",
+        minimum=0,
+        maximum=100,
+    ),
+    fold: tuple[int, ...] = option((), "only clips of these folds; all if not given", minimum=1),
+    sample_rate: int = option(
+        22050, "sample rate of the windows", unit="Hz", minimum=1000, maximum=768_000
+    ),
+    seed: int = option(0, "seed; the same seed gives the same windows", minimum=0),
+    workers: int | None = option(None, "threads; one per core if not given", minimum=1),
+    cut: bool = option(True, "cut the longest segment of sound out of each clip; off: all of it"),
+    longest: float = option(
+        4.0, "clips whose longest segment is longer are left out", unit="s", minimum=0.3
+    ),
     source: LabelledOptions = SOURCE,
 ) -> Status:
     """Mix labelled clips into background, as windows to train a detector on.
@@ -240,7 +273,7 @@ def data_mix(
     exit status is 3 when recordings could not be read.
     """
     from semisonic.data.recordings import known_recordings
-    from semisonic.data.synth.mixing import mix as mix_clips
+    from semisonic.data.synth.mixing import mix
 
     source_folder = Path(data)
     if source_folder.is_dir() and output.resolve().is_relative_to(source_folder.resolve()):
@@ -249,16 +282,31 @@ def data_mix(
             "as such the next time; expected another place"
         )
     clips = load_source(data, source, session)
-    if mix.n_folds and not clips.folds:
+    if n_folds and not clips.folds:
         together = known_recordings(clips, source.group)
         clips = together.clips
         for note in together.notes:
             session.note(note)
-    made = mix_clips(clips, output, mix)
+    made = mix(
+        clips,
+        output,
+        background=background,
+        window=window,
+        copies=copies,
+        snr_db=snr_db,
+        background_windows=background_windows,
+        n_folds=n_folds,
+        fold=fold,
+        sample_rate=sample_rate,
+        seed=seed,
+        workers=workers,
+        cut=cut,
+        longest=longest,
+    )
     for note in made.notes:
         session.note(note)
     session.say(
-        f"{output}: {count_text(made.n_sounds, 'window')} of {mix.window:g} s with sounds of "
+        f"{output}: {count_text(made.n_sounds, 'window')} of {window:g} s with sounds of "
         f"{count_text(made.n_clips, 'clip')}, and {made.n_background} of background"
     )
     session.note(f"next: semisonic train {output / 'labels.csv'}")

@@ -37,6 +37,24 @@ def count_text(n: int, one: str, many: str = "") -> str:
     return f"{n} {one}" if n == 1 else f"{n} {many or one + 's'}"
 
 
+def first_few(names: Sequence[str], n: int = 5, mark: str = ", ") -> str:
+    """The first names of a list, with dots where there are more.
+
+    Parameters
+    ----------
+    names : sequence of str
+    n : int
+    mark : str
+        What stands between two of them.
+
+    Examples
+    --------
+    >>> first_few(["a.wav", "b.wav", "c.wav"], 2)
+    'a.wav, b.wav, ...'
+    """
+    return mark.join([*names[:n], *["..."] * (len(names) > n)])
+
+
 def percent_text(share: float, digits: int = 1) -> str:
     """A share of 0 to 1 as "74.3 %"; a dash when there is none.
 

@@ -18,82 +18,13 @@ from torch import Tensor, nn
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.progress import bar
 from semisonic.core.seeds import derive, generator
-from semisonic.data.clips import Clips
-from semisonic.data.feature_store import FeatureStore, Shape
-from semisonic.data.sample_store import SAMPLE_BYTES, SampleStore
+from semisonic.data.stores import SAMPLE_BYTES, FeatureStore, SampleStore, Shape
 
 RESIDENT_BYTES = 2 << 30
 """Bytes of features that may be kept on a device other than the CPU."""
-
-_COPY_ROWS = 1024
-
-
-class RowGatherer:
-    """A function from row numbers to features.
-
-    On the CPU the rows are copied out of the (mapped) array in the order in which they lie
-    there, which is kinder to a disk, and converted in one go. On another device they are
-    taken from a copy that stays there, if it is not larger than ``resident_bytes``; else they
-    are read into pinned memory, from which a graphics card fetches them by itself.
-
-    Parameters
-    ----------
-    array : ndarray of float16 or float32, shape (n, ...)
-        All features.
-    rows : ndarray of int64
-        The rows that will be asked for.
-    device : torch.device
-        Where the results shall be.
-    resident_bytes : int
-        See above.
-    """
-
-    def __init__(
-        self,
-        array: NDArray[np.floating],
-        rows: NDArray[np.int64],
-        device: torch.device,
-        resident_bytes: int,
-    ) -> None:
-        if array.dtype not in (np.float16, np.float32):
-            raise DataError(f"features: found {array.dtype}, expected float16 or float32")
-        self._array = np.asarray(array)
-        self._device = device
-        self._kept: Tensor | None = None
-        self._kept_rows = np.unique(rows)
-        n_bytes = len(self._kept_rows) * int(np.prod(array.shape[1:])) * array.itemsize
-        if device.type != "cpu" and n_bytes <= resident_bytes:
-            self._kept = self._copy_to_device()
-
-    def __call__(self, rows: NDArray[np.int64]) -> Tensor:
-        """The rows in the order given, shape (rows, ...)."""
-        if self._kept is not None:
-            place = torch.from_numpy(np.searchsorted(self._kept_rows, rows)).to(self._device)
-            return self._kept[place].float()
-        return self._read(rows).to(self._device, non_blocking=True).float()
-
-    def _read(self, rows: NDArray[np.int64]) -> Tensor:
-        part = np.empty((len(rows), *self._array.shape[1:]), self._array.dtype)
-        for i in np.argsort(rows, kind="stable").tolist():
-            part[i] = self._array[rows[i]]
-        read = torch.from_numpy(part)
-        return read.pin_memory() if self._device.type == "cuda" else read
-
-    def _copy_to_device(self) -> Tensor:
-        kept = torch.from_numpy(np.empty(0, self._array.dtype)).to(self._device)
-        kept = kept.new_empty((len(self._kept_rows), *self._array.shape[1:]))
-        for start in range(0, len(kept), _COPY_ROWS):
-            rows = self._kept_rows[start : start + _COPY_ROWS]
-            kept[start : start + len(rows)] = self._read(rows).to(self._device)
-        return kept
-
-
 MEMORY_SHARE = 0.6
 """Share of a device's free memory that samples may take: the network needs the rest."""
-
-FULL_SCALE = 32768.0
-
-_COPY_SAMPLE_ROWS = 512
+_COPY_ROWS = 512
 
 log = logging.getLogger(__name__)
 
@@ -131,6 +62,7 @@ class OnTheFlyFeatures:
     ----------
     clips : Clips
         Those of the sample store, row by row.
+    shape : (n, channel, mel, frame)
     """
 
     def __init__(
@@ -145,24 +77,10 @@ class OnTheFlyFeatures:
     ) -> None:
         self.samples, self.device = samples, torch.device(device)
         self.front_end = front_end.eval()
-        self._shape, self._n_samples, self._resident = shape, int(n_samples), resident
+        self.clips, self.shape = samples.clips, (len(samples), *shape)
+        self._n_samples, self._resident = int(n_samples), resident
         self._kept: Tensor | None = None
         self._scale: Tensor | None = None
-
-    @property
-    def clips(self) -> Clips:
-        """Row by row."""
-        return self.samples.clips
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of the table that it stands in for."""
-        return (len(self), *self._shape)
-
-    @property
-    def n_bytes(self) -> int:
-        """What all samples take on the device."""
-        return len(self) * self._n_samples * SAMPLE_BYTES
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -188,70 +106,55 @@ class OnTheFlyFeatures:
         """
         index = np.asarray(rows, np.int64)
         if not len(index):
-            return torch.zeros(0, *self._shape, device=device or self.device)
+            return torch.zeros(0, *self.shape[1:], device=device or self.device)
         with torch.no_grad():
-            waves = self.waves(index)
-            found: Tensor = self.front_end(waves)
-        return found.float() if device is None else found.float().to(device)
+            found: Tensor = self.front_end(self.waves(index))
+        return found.float().to(device or self.device)
 
     def waves(self, rows: NDArray[np.int64]) -> Tensor:
         """Samples of some rows with full scale ±1, on the device, shape (rows, n_samples)."""
-        scale = self._prepared()
-        if self._kept is None:
-            place = torch.from_numpy(rows)
-            whole = self._from_host(rows)
-        else:
-            place = torch.from_numpy(rows).to(self.device, non_blocking=True)
-            whole = self._kept.index_select(0, place)
-        return whole.float() * scale[place.to(self.device)][:, None]
-
-    @property
-    def is_resident(self) -> bool:
-        """Whether all samples stay on the device."""
-        self._prepared()
-        return self._kept is not None
+        if self._scale is None:  # at the first use
+            with torch.inference_mode(False):
+                self.front_end.to(self.device)
+                self._scale = torch.from_numpy(self.samples.scale / 32768.0).float().to(self.device)
+                if self._stays():
+                    self._kept = self._copied()
+        place = torch.from_numpy(rows).to(self.device, non_blocking=True)
+        whole = self._read(rows) if self._kept is None else self._kept.index_select(0, place)
+        return whole.float() * self._scale[place][:, None]
 
     def __repr__(self) -> str:
-        return f"OnTheFlyFeatures({len(self)} clips of {self._shape}, computed on {self.device})"
+        n, *shape = self.shape
+        return f"OnTheFlyFeatures({n} clips of {tuple(shape)}, computed on {self.device})"
 
     def __getstate__(self) -> Mapping[str, Any]:
         """Everything but the samples, which another process puts on its device itself."""
         front_end = copy.deepcopy(self.front_end).cpu()
         return {**self.__dict__, "front_end": front_end, "_kept": None, "_scale": None}
 
-    def _prepared(self) -> Tensor:
-        """Put the samples on the device at the first use, if they shall stay there; the scales."""
-        if self._scale is None:
-            with torch.inference_mode(False):
-                self.front_end.to(self.device)
-                if self._resident if self._resident is not None else self._fits():
-                    self._kept = self._copied()
-                scale = torch.from_numpy((self.samples.scale / FULL_SCALE).astype(np.float32))
-                self._scale = scale.to(self.device)
-        return self._scale
-
-    def _fits(self) -> bool:
-        if self.device.type == "cpu":
-            return False  # the system keeps what it reads in memory
-        needed, free = self.n_bytes / 1e9, free_memory(self.device) / 1e9
+    def _stays(self) -> bool:
+        """Whether all samples are to stay on the device."""
+        if self._resident is not None or self.device.type == "cpu":
+            return bool(self._resident)  # on a processor the system keeps what it reads
+        needed = len(self) * self._n_samples * SAMPLE_BYTES
+        free = free_memory(self.device)
         if needed > MEMORY_SHARE * free:
             log.warning(
                 "the samples of %d clips take %.2f GB and '%s' has %.2f GB free, of which they may "
                 "take %.0f %%: each batch is copied there instead, which is slower",
-                *(len(self), needed, self.device, free, 100 * MEMORY_SHARE),
+                *(len(self), needed / 1e9, self.device, free / 1e9, 100 * MEMORY_SHARE),
             )
         return needed <= MEMORY_SHARE * free
 
     def _copied(self) -> Tensor:
         kept = torch.empty(len(self), self._n_samples, dtype=torch.int16, device=self.device)
         with bar(len(self), f"samples to {self.device}", "clip") as shown:
-            for start in range(0, len(self), _COPY_SAMPLE_ROWS):
-                rows = np.arange(start, min(start + _COPY_SAMPLE_ROWS, len(self)))
-                kept[start : start + len(rows)] = self._from_host(rows)
+            for rows in np.split(np.arange(len(self)), range(_COPY_ROWS, len(self), _COPY_ROWS)):
+                kept[rows[0] : rows[-1] + 1] = self._read(rows)
                 shown.update(len(rows))
         return kept
 
-    def _from_host(self, rows: NDArray[np.int64]) -> Tensor:
+    def _read(self, rows: NDArray[np.int64]) -> Tensor:
         """Samples read from the store, in the order in which they lie there, and copied over."""
         pinned = self.device.type == "cuda"
         part = torch.zeros(len(rows), self._n_samples, dtype=torch.int16, pin_memory=pinned)
@@ -269,6 +172,7 @@ def free_memory(device: torch.device) -> int:
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
+Features = FeatureStore | OnTheFlyFeatures | NDArray[np.floating]
 Transform = Callable[[Tensor, torch.Generator], Tensor]
 
 
@@ -336,7 +240,7 @@ class Stream:
 
     def __init__(
         self,
-        features: FeatureStore | OnTheFlyFeatures | NDArray[np.floating],
+        features: Features,
         rows: ArrayLike,
         *,
         batch_size: int,
@@ -357,7 +261,7 @@ class Stream:
         self._target = target
         if target is not None:
             self._target = check_target(target, self.rows, len(features), name, missing_ok)
-        self._gather = gather_of(features, self.rows, self.device, RESIDENT_BYTES)
+        self._gather = gatherer(features, self.rows, self.device, RESIDENT_BYTES)
         n = len(self.rows)
         self._starts = list(range(0, n, batch_size))
         if len(self._starts) > 1 and n - self._starts[-1] < min(2, batch_size):
@@ -393,7 +297,15 @@ class Stream:
             At the first step already, if some batch has fewer rows than there are processes.
         """
         epoch, k = divmod(step, self.steps_per_epoch)
-        self._check_part(step, rank, world)
+        if step < 0 or not 0 <= rank < world:
+            raise OptionError(
+                f"stream '{self.name}': step {step}, rank {rank} of {world}: out of range"
+            )
+        if self._smallest < world:
+            raise DataError(
+                f"stream '{self.name}': a batch of {self._smallest} rows cannot be shared among "
+                f"{world} processes. Give a larger batch_size"
+            )
         order = self.order(epoch)
         end = self._starts[k + 1] if k + 1 < len(self._starts) else len(order)
         rows = order[self._starts[k] : end][rank::world]
@@ -414,20 +326,9 @@ class Stream:
             self._order = (epoch, numbers.permutation(self.rows))
         return self._order[1]
 
-    def _check_part(self, step: int, rank: int, world: int) -> None:
-        if step < 0 or not 0 <= rank < world:
-            raise OptionError(
-                f"stream '{self.name}': step {step}, rank {rank} of {world}: out of range"
-            )
-        if self._smallest < world:
-            raise DataError(
-                f"stream '{self.name}': a batch of {self._smallest} rows cannot be shared among "
-                f"{world} processes. Give a larger batch_size"
-            )
-
 
 def batches(
-    features: FeatureStore | OnTheFlyFeatures | NDArray[np.floating],
+    features: Features,
     rows: ArrayLike,
     batch_size: int,
     device: str | torch.device = "cpu",
@@ -444,23 +345,45 @@ def batches(
     if not np.size(rows):
         return
     wanted = check_rows(rows, len(features), "evaluation")
-    gather = gather_of(features, wanted, torch.device(device), 0)
+    gather = gatherer(features, wanted, torch.device(device), 0)
     for start in range(0, len(wanted), batch_size):
         part = wanted[start : start + batch_size]
         yield Batch(gather(part), None, torch.from_numpy(part.copy()))
 
 
-def gather_of(
-    features: FeatureStore | OnTheFlyFeatures | NDArray[np.floating],
-    rows: NDArray[np.int64],
-    device: torch.device,
-    resident_bytes: int,
+def gatherer(
+    features: Features, rows: NDArray[np.int64], device: torch.device, resident_bytes: int
 ) -> Callable[[NDArray[np.int64]], Tensor]:
-    """What gives the features of some of these rows as a tensor on a device."""
+    """What gives the features of some of these rows as float32 on a device.
+
+    For the CPU they are copied out of the (mapped) array in the order in which they lie there,
+    which is kinder to a disk. On another device they are taken from a copy that stays there, if it
+    is not larger than ``resident_bytes``; else they are read into pinned memory, from which a
+    graphics card fetches them by itself.
+    """
     if isinstance(features, OnTheFlyFeatures):
         return partial(features.batch, device=device)
-    array = features.array if isinstance(features, FeatureStore) else features
-    return RowGatherer(array, rows, device, resident_bytes)
+    array = features.array if isinstance(features, FeatureStore) else np.asarray(features)
+    if array.dtype not in (np.float16, np.float32):
+        raise DataError(f"features: found {array.dtype}, expected float16 or float32")
+
+    def read(chosen: NDArray[np.int64]) -> Tensor:
+        lies = features.place[chosen] if isinstance(features, FeatureStore) else chosen
+        part = np.empty((len(lies), *array.shape[1:]), array.dtype)
+        for i in np.argsort(lies, kind="stable").tolist():
+            part[i] = array[lies[i]]
+        found = torch.from_numpy(part)
+        pinned = found.pin_memory() if device.type == "cuda" else found
+        return pinned.to(device, non_blocking=True)
+
+    own = np.unique(rows)
+    n_bytes = len(own) * int(np.prod(array.shape[1:])) * array.itemsize
+    if device.type == "cpu" or n_bytes > resident_bytes:
+        return lambda chosen: read(chosen).float()
+    kept = read(own[:1]).new_empty((len(own), *array.shape[1:]))
+    for start in range(0, len(own), _COPY_ROWS):
+        kept[start : start + _COPY_ROWS] = read(own[start : start + _COPY_ROWS])
+    return lambda chosen: kept[torch.from_numpy(np.searchsorted(own, chosen)).to(device)].float()
 
 
 def check_rows(rows: ArrayLike, n: int, name: str) -> NDArray[np.int64]:

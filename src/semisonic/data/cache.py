@@ -2,35 +2,21 @@
 
 What takes long to compute (samples, features, embeddings, facts about files) is computed once and
 kept under a key, together with the *version* of what it was made from, such as the size and the
-time of change of a file. Three classes stand on each other:
-
-* :class:`Journal` is a file of finished work that only grows. Records wait in memory for a second
-  at most; then the data they speak of is brought to the disk first, and they are appended. So
-  whatever stands in it is true, also after ``kill -9`` or a power cut, and at most the last second
-  of work is repeated.
-* :class:`KeyTable` is a journal of plain values under keys.
-* :class:`ArrayCache` is rows of one array under keys: a folder with a header, a lock, a data file
-  and a key table that says which rows belong to which key. :meth:`ArrayCache.fill` computes what
-  is missing, in threads, processes or on a cluster.
-
-The header ``store.json`` says what the folder holds, with which options, and which *generation* of
-the two other files counts: ``data-3.bin`` and ``journal-3.jsonl``. To move rows, the next
-generation is written beside the present one, then the header is replaced in one step, then the old
-files go. A process that has the old data mapped goes on reading it undisturbed.
+time of change of a file. Nothing is ever moved or written over, so a process that has the rows
+mapped reads on undisturbed; rows of changed files stay until the folder is deleted.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -49,12 +35,10 @@ FLUSH_INTERVAL = 1.0
 """Seconds that finished work may wait to be written down."""
 CHUNK, CHUNK_ELSEWHERE = 8, 32
 """Keys that a thread takes at once, and a call in another process."""
+_FILES_PER_CALL = 32
 
-VERSION = 2
-_HEADER = "store.json"
-_BINARY = getattr(os, "O_BINARY", 0)  # Windows changes the ends of lines without it
-_OWN_FILES = re.compile(r"(data-(\d+)\.bin|journal-(\d+)\.jsonl)")
-_PIECE_BYTES = 1 << 22
+VERSION = 3
+_HEADER, _DATA, _TABLE = "store.json", "data.bin", "journal.jsonl"
 
 Key = tuple[Any, ...]
 """What a value is found by: texts, numbers and None."""
@@ -62,28 +46,69 @@ Version = tuple[Any, ...]
 """What a value was made from; a value of another version does not count."""
 Computed = tuple[NDArray[Any], Any]
 """The rows of a key, and what is known about them."""
+Stamp = tuple[int, int]
+"""A version of a file: size in bytes and time of change in ns."""
+Fact = float | str
 
 
-class Journal:
-    """A list of finished work that only grows, and that a killed process cannot spoil.
+def clip_keys(clips: Clips) -> list[Key]:
+    """File, start and end of each row, with None for "to the end"."""
+    columns = zip(
+        clips.file.tolist(), clips.start_time.tolist(), clips.end_time.tolist(), strict=True
+    )
+    return [(file, start, None if end != end else end) for file, start, end in columns]
 
-    Each record is one line of JSON. A last line that was torn is cut off when the journal is
-    opened again.
+
+def file_stamps(clips: Clips) -> list[Stamp]:
+    """Size and time of change of each row's file; -1 where there is none."""
+    stamps = dict.fromkeys(clips.file.tolist(), (-1, -1))
+    for file in stamps:
+        with suppress(OSError):
+            stamps[file] = stamp_of(clips.root / file)
+    return [stamps[file] for file in clips.file.tolist()]
+
+
+class KeyTable:
+    """Plain values under keys, each with its version, in a file that only grows.
+
+    A line of JSON holds values that were added together. Lines wait in memory for a second at
+    most; then the data they speak of is brought to the disk first, and they are appended. So
+    whatever stands in the file is true, also after ``kill -9`` or a power cut. A last line that was
+    torn is cut off when the file is opened again.
 
     Parameters
     ----------
     path : Path
         The file; made if missing.
     before : callable
-        Called before records are written, to bring what they speak of to the disk.
+        Called before lines are written, to bring what they speak of to the disk.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> with KeyTable(Path(folder.name) / "lengths.jsonl") as lengths:
+    ...     lengths.add((("a.wav",), (1000, 7), 2.5))
+    >>> with KeyTable(Path(folder.name) / "lengths.jsonl") as lengths:
+    ...     print(lengths.get(("a.wav",), (1000, 7)), lengths.get(("a.wav",), (1200, 9)))
+    2.5 None
+    >>> folder.cleanup()
     """
 
     def __init__(self, path: Path, before: Callable[[], None] = lambda: None) -> None:
         self._before = before
         self._waiting: list[str] = []
         self._written_at = time.monotonic()
+        self._values: dict[Key, tuple[Version, Any]] = {}
         self._file = open(path, "a+b")  # noqa: SIM115
-        self._file.truncate(_whole_size(self._file))
+        self._file.seek(0)
+        end = 0
+        for line in self._file:
+            end += len(line) if line.endswith(b"\n") else 0
+            with suppress(ValueError, TypeError):  # of a damaged disk: the work is done again
+                for key, version, value in json.loads(line):
+                    self._values[tuple(key)] = tuple(version), value
+        self._file.truncate(end)
 
     def __enter__(self) -> Self:
         return self
@@ -91,19 +116,22 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def records(self) -> Iterator[list[Any]]:
-        """What was written down so far, oldest first; lines that are no record are left out."""
-        self.flush()
-        self._file.seek(0)
-        for line in self._file:
-            with suppress(ValueError):  # of a damaged disk: the work is done again
-                record = json.loads(line)
-                if isinstance(record, list):
-                    yield record
+    def __len__(self) -> int:
+        return len(self._values)
 
-    def append(self, record: list[Any]) -> None:
-        """Add a record; it is on the disk within about a second."""
-        self._waiting.append(json.dumps(record, separators=(",", ":")) + "\n")
+    def get(self, key: Key, version: Version) -> Any:
+        """The value of a key in this version; None if there is none."""
+        known = self._values.get(key)
+        return known[1] if known is not None and known[0] == version else None
+
+    def items(self) -> list[tuple[Key, Version, Any]]:
+        """The newest value of each key."""
+        return [(key, *known) for key, known in self._values.items()]
+
+    def add(self, *records: tuple[Key, Version, Any]) -> None:
+        """Add values; after a kill all of them are there, or none."""
+        self._values.update((key, (version, value)) for key, version, value in records)
+        self._waiting.append(json.dumps(records, separators=(",", ":")) + "\n")
         if time.monotonic() - self._written_at >= FLUSH_INTERVAL:
             self.flush()
 
@@ -130,83 +158,8 @@ def sync(descriptor: int) -> None:
     getattr(os, "fdatasync", os.fsync)(descriptor)
 
 
-def _whole_size(file: Any) -> int:
-    """Bytes up to the end of the last whole line."""
-    end = file.seek(0, os.SEEK_END)
-    while end > 0:
-        start = max(0, end - 4096)
-        file.seek(start)
-        newline = file.read(end - start).rfind(b"\n")
-        if newline >= 0:
-            return int(start + newline + 1)
-        end = start
-    return 0
-
-
-class KeyTable(Journal):
-    """Plain values under keys, each with its version, in a journal.
-
-    Parameters
-    ----------
-    path, before
-        As for :class:`Journal`.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> with KeyTable(Path(folder.name) / "lengths.jsonl") as lengths:
-    ...     lengths.add((("a.wav",), (1000, 7), 2.5))
-    >>> with KeyTable(Path(folder.name) / "lengths.jsonl") as lengths:
-    ...     print(lengths.get(("a.wav",), (1000, 7)), lengths.get(("a.wav",), (1200, 9)))
-    2.5 None
-    >>> folder.cleanup()
-    """
-
-    def __init__(self, path: Path, before: Callable[[], None] = lambda: None) -> None:
-        super().__init__(path, before)
-        self._values: dict[Key, tuple[Version, Any]] = {}
-        for line in self.records():
-            for record in line:
-                if isinstance(record, list) and len(record) == 3 and isinstance(record[0], list):
-                    key, version, value = record
-                    self._values[tuple(key)] = tuple(version), value
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    def get(self, key: Key, version: Version) -> Any:
-        """The value of a key in this version; None if there is none."""
-        known = self._values.get(key)
-        return known[1] if known is not None and known[0] == version else None
-
-    def items(self) -> list[tuple[Key, Version, Any]]:
-        """The newest record of each key."""
-        return [(key, *known) for key, known in self._values.items()]
-
-    def add(self, *records: tuple[Key, Version, Any]) -> None:
-        """Add values; after a kill all of them are there, or none."""
-        if records:
-            self.append(list(records))
-        self._values.update((key, (version, value)) for key, version, value in records)
-
-    def forget(self, keys: Iterable[Key]) -> None:
-        """Leave keys out until the file is opened again."""
-        for key in keys:
-            del self._values[key]
-
-
-@dataclass(frozen=True, slots=True)
-class CachedRows:
-    """The rows of a key: where they lie in the array, and what is known about them.
-
-    Attributes
-    ----------
-    first, n : int
-        Row numbers ``first`` to ``first + n - 1``.
-    about : object
-        Any plain value.
-    """
+class CachedRows(NamedTuple):
+    """The rows of a key: the first, how many, and any plain value that is known about them."""
 
     first: int
     n: int
@@ -226,15 +179,28 @@ class ArrayCache:
         The row behind the last one in use.
     """
 
-    def __init__(self, path: Path, header: dict[str, Any], dtype: DTypeLike) -> None:
-        self.path, self.dtype, self._header = path, np.dtype(dtype), header
-        self.end = 0
-        self._open_files()
+    def __init__(self, path: Path, dtype: DTypeLike, stack: ExitStack) -> None:
+        self.path, self.data_path, self.dtype = path, path / _DATA, np.dtype(dtype)
+        self.data_path.touch()
+        data = open(self.data_path, "r+b", buffering=0)  # noqa: SIM115
+        self._data = stack.enter_context(data).fileno()
+        self._table = stack.enter_context(KeyTable(path / _TABLE, lambda: sync(self._data)))
+        n_rows = os.fstat(self._data).st_size // self.dtype.itemsize
+        self.note(  # of a file that was cut off
+            *((key, version, None) for key, version, rows in self.items() if sum(rows[:2]) > n_rows)
+        )
+        self.end = max((rows.first + rows.n for _, _, rows in self.items()), default=0)
 
     @classmethod
     @contextmanager
     def open(
-        cls, folder: str | os.PathLike[str], kind: str, options: Mapping[str, Any], dtype: DTypeLike
+        cls,
+        folder: str | os.PathLike[str],
+        kind: str,
+        options: Mapping[str, Any],
+        dtype: DTypeLike,
+        *,
+        anew: bool = False,
     ) -> Iterator[ArrayCache]:
         """Lock a folder, waiting for other processes, and check what it holds.
 
@@ -248,12 +214,14 @@ class ArrayCache:
             What all rows depend on.
         dtype : dtype
             Of one row; may have a shape or fields.
+        anew : bool
+            Delete rows of other options, instead of refusing: somebody's hours of work are not
+            thrown away because of a mistyped option.
 
         Raises
         ------
         DataError
-            If the folder holds something else, or rows of other options: somebody's hours of work
-            are not thrown away because of a mistyped option.
+            If the folder holds something else, or rows of other options.
         """
         path = Path(folder)
         check_folder(path, "a store", {_HEADER})
@@ -265,18 +233,23 @@ class ArrayCache:
                 raise DataError(f"'{path}' cannot be written to ({error.strerror})") from error
             wanted = {"kind": kind, "version": VERSION, "options": dict(options)}
             if not (path / _HEADER).exists():
-                write_json(path / _HEADER, {**wanted, "generation": 1})
-            header = _read_header(path / _HEADER)
+                write_json(path / _HEADER, wanted)
+            try:
+                header = dict(read_json(path / _HEADER))
+            except (ValueError, TypeError):
+                header = {}
+            if anew and header != wanted:
+                for name in (_TABLE, _DATA):
+                    (path / name).unlink(missing_ok=True)
+                write_json(path / _HEADER, wanted)
+                header = wanted
             for name, value in wanted.items():
                 if header.get(name) != value:
                     raise DataError(
                         f"'{path}' holds a store with {name} {header.get(name)!r}, expected "
                         f"{value!r}. Name another folder, or delete this one"
                     )
-            _remove_leftovers(path, header["generation"])
-            cache = cls(path, header, dtype)
-            stack.callback(cache._close_files)
-            yield cache
+            yield cls(path, dtype, stack)
 
     def find(self, key: Key, version: Version) -> CachedRows | None:
         """The rows of a key in this version; None if there are none."""
@@ -285,7 +258,8 @@ class ArrayCache:
 
     def items(self) -> list[tuple[Key, Version, CachedRows]]:
         """Every key with its version and its rows."""
-        return [(key, version, CachedRows(*rows)) for key, version, rows in self._table.items()]
+        known = self._table.items()
+        return [(key, version, CachedRows(*rows)) for key, version, rows in known if rows]
 
     def read(self, rows: CachedRows) -> NDArray[Any]:
         """The rows of a key.
@@ -299,37 +273,38 @@ class ArrayCache:
         found = read_whole(self._data, self.data_path, n_bytes, offset)
         return np.frombuffer(found, self.dtype.base).reshape(-1, *self.dtype.shape)
 
-    def add(
-        self, *entries: tuple[Key, Version, NDArray[Any], Any], at: int | None = None
-    ) -> list[CachedRows]:
+    def add(self, *entries: tuple[Key, Version, NDArray[Any], Any]) -> list[CachedRows]:
         """Write the rows of some keys; after a kill all of them are there, or none.
 
         Parameters
         ----------
         *entries
             Key, version, rows, and what is to be known about them (any plain value).
-        at : int, optional
-            Where the first is written; behind the last row by default.
 
         Raises
         ------
         DataError
             When the disk refuses.
         """
-        first, found = self.end if at is None else at, []
+        found = []
         for _, _, values, about in entries:
-            n_bytes = self._write(values, first * self.dtype.itemsize)
-            found.append(CachedRows(first, n_bytes // self.dtype.itemsize, about))
-            first += found[-1].n
-        self.end = max(self.end, first)
-        self.note(*((*e[:2], rows) for e, rows in zip(entries, found, strict=True)))
+            data = np.ascontiguousarray(values).reshape(-1).view(np.uint8).data
+            try:
+                write_at(self._data, data, self.end * self.dtype.itemsize)
+            except OSError as error:
+                raise DataError(
+                    f"'{self.data_path}': writing failed ({error.strerror}). Make room on the disk "
+                    "and start again; what is finished is kept"
+                ) from error
+            found.append(CachedRows(self.end, len(data) // self.dtype.itemsize, about))
+            self.end += found[-1].n
+        self.note(*((*entry[:2], rows) for entry, rows in zip(entries, found, strict=True)))
         return found
 
-    def note(self, *records: tuple[Key, Version, CachedRows]) -> None:
-        """Say anew what is known about rows that are there."""
-        self._table.add(
-            *((key, version, (rows.first, rows.n, rows.about)) for key, version, rows in records)
-        )
+    def note(self, *records: tuple[Key, Version, CachedRows | None]) -> None:
+        """Say anew what is known about rows that are there; None: they are lost."""
+        if records:
+            self._table.add(*records)
 
     def fill(
         self,
@@ -341,7 +316,6 @@ class ArrayCache:
         engine: Engine,
         worth_processes: int,
         workers: int | None = None,
-        in_place: bool = False,
     ) -> tuple[list[CachedRows | str], int]:
         """The rows of some keys; what is missing is computed.
 
@@ -358,8 +332,6 @@ class ArrayCache:
         worth_processes : int
             Keys from which on processes are faster than threads.
         workers : int, optional
-        in_place : bool
-            Key *i* has one row, which is row *i*.
 
         Returns
         -------
@@ -368,15 +340,12 @@ class ArrayCache:
         n_computed : int
             How many were missing.
         """
-        pairs = enumerate(zip(keys, versions, strict=True))
-        found: dict[int, CachedRows | str] = {
-            i: rows for i, pair in pairs if (rows := self.find(*pair)) is not None
-        }
-        n = len(keys)
-        rest = [i for i in range(n) if i not in found]
+        pairs = zip(keys, versions, strict=True)
+        found: list[CachedRows | str | None] = [self.find(*pair) for pair in pairs]
+        rest = [i for i, rows in enumerate(found) if rows is None]
         engine = engine_for(engine, len(rest), worth_processes, workers)
         with (
-            bar(n, what, "clip", initial=n - len(rest)) as shown,
+            bar(len(keys), what, "clip", initial=len(keys) - len(rest)) as shown,
             engine.calls(_Work(make), workers=workers) as calls,
         ):
             size = CHUNK if engine.in_threads else CHUNK_ELSEWHERE
@@ -389,85 +358,10 @@ class ArrayCache:
                 for i, result in computed:
                     if isinstance(result, str):
                         found[i] = result
-                        continue
-                    entry = keys[i], versions[i], *result
-                    (found[i],) = self.add(entry, at=i if in_place else None)
+                    else:
+                        (found[i],) = self.add((keys[i], versions[i], *result))
                 shown.update(len(computed))
-        return [found[i] for i in range(n)], len(rest)
-
-    def close_gaps(self) -> None:
-        """Move all rows together if more than half of the file is in use by none."""
-        items = self.items()
-        if 2 * sum(rows.n for _, _, rows in items) < self.end:
-            self.move(sorted(items, key=lambda item: item[2].first))
-
-    def move(
-        self, items: Sequence[tuple[Key, Version, CachedRows]], to: Sequence[int] | None = None
-    ) -> None:
-        """Keep only the rows of some keys, at new places in a new file.
-
-        Parameters
-        ----------
-        items : sequence
-            Of those of :meth:`items`.
-        to : sequence of int, optional
-            The new first row of each; one behind the other by default.
-        """
-        old_data, old_table, size = self._data, self._table, self.dtype.itemsize
-        old_path, self._header = self.data_path, {**self._header}
-        self._header["generation"] += 1
-        with old_table:
-            self._open_files()
-            for i, (key, version, rows) in enumerate(items):
-                first = self.end if to is None else to[i]
-                for at in range(0, rows.n * size, _PIECE_BYTES):
-                    n_bytes = min(_PIECE_BYTES, rows.n * size - at)
-                    piece = read_whole(old_data, old_path, n_bytes, rows.first * size + at)
-                    self._write(np.frombuffer(piece, np.uint8), first * size + at)
-                self.note((key, version, CachedRows(first, rows.n, rows.about)))
-                self.end = max(self.end, first + rows.n)
-            self._table.flush()
-        os.close(old_data)
-        write_json(self.path / _HEADER, self._header)
-        _remove_leftovers(self.path, self._header["generation"])
-
-    def resize(self, n_rows: int) -> None:
-        """Cut the file, or let it grow by rows of zeros that take no room."""
-        n_bytes = n_rows * self.dtype.itemsize
-        if os.fstat(self._data).st_size != n_bytes:  # else its time would change
-            os.ftruncate(self._data, n_bytes)
-
-    def _write(self, values: NDArray[Any], offset: int) -> int:
-        if not values.size:
-            return 0
-        data = np.ascontiguousarray(values).view(np.uint8).reshape(-1).data
-        try:
-            write_at(self._data, data, offset)
-        except OSError as error:
-            raise DataError(
-                f"'{self.data_path}': writing failed ({error.strerror}). Make room on the disk "
-                "and start again; what is finished is kept"
-            ) from error
-        return len(data)
-
-    def _open_files(self) -> None:
-        number = self._header["generation"]
-        self.data_path = self.path / f"data-{number}.bin"
-        self._data = os.open(self.data_path, os.O_RDWR | os.O_CREAT | _BINARY, 0o644)
-        self._table = KeyTable(self.path / f"journal-{number}.jsonl", self._sync)
-        n_rows = os.fstat(self._data).st_size // self.dtype.itemsize
-        lost = [key for key, _, rows in self.items() if rows.first + rows.n > n_rows]
-        self._table.forget(lost)
-        self.end = max((rows.first + rows.n for _, _, rows in self.items()), default=0)
-
-    def _sync(self) -> None:
-        sync(self._data)
-
-    def _close_files(self) -> None:
-        try:
-            self._table.close()
-        finally:
-            os.close(self._data)
+        return [rows for rows in found if rows is not None], len(rest)
 
 
 @dataclass(frozen=True)
@@ -489,27 +383,8 @@ def read_whole(descriptor: int, path: Path, n_bytes: int, offset: int) -> bytes:
     return data
 
 
-def _read_header(path: Path) -> dict[str, Any]:
-    try:
-        header = read_json(path)
-        if isinstance(header, dict) and isinstance(header.get("generation"), int):
-            return header
-    except ValueError:
-        pass
-    raise DataError(f"'{path}' is not the header of a store. Delete its folder")
-
-
-def _remove_leftovers(folder: Path, generation: int) -> None:
-    """Delete files of other generations: old ones, and unfinished new ones."""
-    for path in folder.iterdir():
-        found = _OWN_FILES.fullmatch(path.name)
-        if found and int(found[2] or found[3]) != generation:
-            with suppress(PermissionError):  # Windows keeps what a process has mapped
-                path.unlink()
-
-
 def need_disk_space(folder: Path, n_bytes: int, what: str) -> None:
-    """See that a disk has room for more.
+    """Raise DataError when a disk has no room for more.
 
     Parameters
     ----------
@@ -519,11 +394,6 @@ def need_disk_space(folder: Path, n_bytes: int, what: str) -> None:
         How much will be written.
     what : str
         What it is, for the message.
-
-    Raises
-    ------
-    DataError
-        When there is less.
     """
     existing = folder.absolute()
     while not existing.exists():
@@ -534,23 +404,6 @@ def need_disk_space(folder: Path, n_bytes: int, what: str) -> None:
             f"'{folder}': {what} will take {bytes_text(n_bytes)} more, and the disk has "
             f"{bytes_text(free)} free. Make room, or name a folder on another disk with --cache"
         )
-
-
-def disk_usage(folders: Iterable[Path]) -> int:
-    """Bytes that the files directly in some folders take on the disk; holes take none."""
-    return sum(
-        512 * file.stat().st_blocks
-        for folder in folders
-        if folder.is_dir()
-        for file in folder.iterdir()
-        if file.is_file()
-    )
-
-
-_FILES_PER_CALL = 32
-"""Files that a thread takes at once."""
-
-Fact = float | str
 
 
 def file_facts(
@@ -607,10 +460,9 @@ def file_facts(
         parts = (rest[i : i + _FILES_PER_CALL] for i in range(0, len(rest), _FILES_PER_CALL))
         with bar(len(files), what, "file", initial=len(files) - len(rest)) as shown:
             for results in in_threads(work, parts, workers):
-                new = [(i, fact) for i, fact in results if fact is not None]
-                for i, fact in new:
+                for i, fact in results:
                     facts[i] = fact
-                    if table is not None and i in versions:
+                    if table is not None and fact is not None and i in versions:
                         table.add(((files[i],), versions[i], fact))
                 shown.update(len(results))
     return facts
@@ -622,11 +474,10 @@ def _fact_table(cache: Path | None, root: Path, what: str) -> Iterator[KeyTable 
     if cache is None:
         yield None
         return
-    folder = cache / "files"
-    name = f"{digest(root.resolve())}-{what.replace(' ', '-')}.jsonl"
+    path = cache / "files" / f"{digest(root.resolve())}-{what.replace(' ', '-')}.jsonl"
     with ExitStack() as stack:
         try:
-            free = stack.enter_context(locked(folder / f"{name}.lock", wait=False))
+            free = stack.enter_context(locked(path.with_suffix(".lock"), wait=False))
         except OSError as error:
-            raise DataError(f"'{folder}' cannot be written to ({error.strerror})") from error
-        yield stack.enter_context(KeyTable(folder / name)) if free else None
+            raise DataError(f"'{path.parent}' cannot be written to ({error.strerror})") from error
+        yield stack.enter_context(KeyTable(path)) if free else None

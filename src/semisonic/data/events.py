@@ -1,8 +1,23 @@
 """Sound events, labelled segments of recordings, and the clips and windows made of them.
 
-Where :class:`~semisonic.data.clips.Clips` is what one learns from, ``Events`` is what stands in a
+Where :class:`~semisonic.data.clips.Clips` is what one learns from, events are what stands in a
 label track, a selection table or the output of ``semisonic detect``: several events of one
-recording may overlap, carry a score, and be limited to a band of frequencies.
+recording may overlap, carry a score, and be limited to a band of frequencies. They are a data
+frame, a row each, with the columns
+
+``file``
+    Path of the recording, with forward slashes.
+``start_time``, ``end_time``
+    Seconds in the recording, ``0 <= start <= end``; equal for a point in time.
+``label``
+    What it is; may be empty where a person marked a place and named nothing.
+``score``
+    0 to 1; NaN where nothing gave one.
+``fmin_hz``, ``fmax_hz``
+    Limits in frequency, Hz; NaN where none were drawn.
+``presence``
+    "positive": the sound is there; "negative": somebody listened and it is not there;
+    "uncertain": somebody could not tell.
 """
 
 from __future__ import annotations
@@ -10,13 +25,11 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from copy import copy
-from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
 
 from semisonic.core.errors import DataError
 from semisonic.core.options import check
@@ -26,128 +39,66 @@ from semisonic.data.options import WindowRules
 from semisonic.data.recording_names import groups_of
 from semisonic.data.windows import windows
 
-if TYPE_CHECKING:
-    import pandas as pd
-
+Events = pd.DataFrame
+"""What :func:`make_events` gives."""
 
 POSITIVE, UNCERTAIN = LABEL_TYPES
 NEGATIVE = "negative"
 PRESENCES = (POSITIVE, NEGATIVE, UNCERTAIN)
-"""The sound is there; somebody listened and it is not there; somebody could not tell."""
+_NUMBERS = ("start_time", "end_time", "score", "fmin_hz", "fmax_hz")
+EVENT_COLUMNS = ("file", *_NUMBERS[:2], "label", *_NUMBERS[2:], "presence")
 
 
-@dataclass(frozen=True, eq=False)
-class Events:
-    """An immutable table of events, one row each.
+def make_events(rows: Iterable[Mapping[Any, Any]]) -> Events:
+    """Events as a data frame from mappings with ``file``, ``start_time``, ``end_time``, ``label``.
 
-    Attributes
+    Parameters
     ----------
-    file : ndarray of str, shape (n,)
-        Path of the recording, with forward slashes.
-    start_time, end_time : ndarray of float64, shape (n,)
-        Seconds in the recording, ``0 <= start <= end``; equal for a point in time.
-    label : ndarray of str, shape (n,)
-        What it is; may be empty where a person marked a place and named nothing.
-    score : ndarray of float64, shape (n,)
-        0 to 1; NaN where nothing gave one.
-    fmin_hz, fmax_hz : ndarray of float64, shape (n,)
-        Limits in frequency, Hz; NaN where none were drawn.
-    presence : ndarray of str, shape (n,)
-        "positive", "negative" or "uncertain".
+    rows : iterable of mapping
+        ``score``, ``fmin_hz``, ``fmax_hz`` (NaN or None for none) and ``presence`` may be left
+        out, and what is none of the columns is passed over. The order is kept.
+
+    Raises
+    ------
+    DataError
+        When a value is impossible.
+
+    Examples
+    --------
+    >>> events = make_events([{"file": "a.wav", "start_time": 1, "end_time": 2, "label": "dog"}])
+    >>> events.label.tolist(), events.presence.tolist()
+    (['dog'], ['positive'])
     """
-
-    file: NDArray[np.str_]
-    start_time: NDArray[np.float64]
-    end_time: NDArray[np.float64]
-    label: NDArray[np.str_]
-    score: NDArray[np.float64]
-    fmin_hz: NDArray[np.float64]
-    fmax_hz: NDArray[np.float64]
-    presence: NDArray[np.str_]
-
-    def __post_init__(self) -> None:
-        for column in fields(self):
-            if (found := len(getattr(self, column.name))) != len(self):
-                raise DataError(
-                    f"events: column '{column.name}' has {found} rows, expected {len(self)}"
-                )
-        for i, row in enumerate(self.rows()):
-            if reason := event_fault(row):
-                raise DataError(f"events, row {i} ({row['file']}): {reason}")
-
-    @classmethod
-    def from_rows(cls, rows: Iterable[Mapping[str, Any]]) -> Events:
-        """Build a table from mappings with ``file``, ``start_time``, ``end_time``, ``label``.
-
-        Parameters
-        ----------
-        rows : iterable of mapping
-            ``score``, ``fmin_hz``, ``fmax_hz`` (NaN or None for none) and ``presence`` may be left
-            out, and what is none of the columns is passed over. The order is kept.
-
-        Raises
-        ------
-        DataError
-            When a value is impossible.
-
-        Examples
-        --------
-        >>> Events.from_rows([{"file": "a.wav", "start_time": 1, "end_time": 2, "label": "dog"}])
-        Events(1 events, 1 labels, 1 files)
-        """
-        table = list(rows)
-
-        def number(name: str) -> NDArray[np.float64]:
-            found = (row.get(name) for row in table)
-            return np.array([np.nan if v is None else float(v) for v in found], np.float64)
-
-        return cls(
-            file=np.array([str(row["file"]).replace("\\", "/") for row in table], np.str_),
-            start_time=number("start_time"),
-            end_time=number("end_time"),
-            label=np.array([str(row["label"]) for row in table], np.str_),
-            score=number("score"),
-            fmin_hz=number("fmin_hz"),
-            fmax_hz=number("fmax_hz"),
-            presence=np.array([row.get("presence", POSITIVE) for row in table], np.str_),
-        )
-
-    def rows(self) -> list[dict[str, Any]]:
-        """The rows as :meth:`from_rows` takes them."""
-        names = [column.name for column in fields(self)]
-        values = zip(*(getattr(self, name).tolist() for name in names), strict=True)
-        return [dict(zip(names, row, strict=True)) for row in values]
-
-    def __len__(self) -> int:
-        return len(self.file)
-
-    def __getitem__(self, rows: Any) -> Events:
-        """The rows chosen by a slice, a mask or an array of row numbers."""
-        index = np.atleast_1d(np.arange(len(self))[rows])
-        chosen = copy(self)  # its rows were checked
-        for column in fields(self):
-            object.__setattr__(chosen, column.name, getattr(self, column.name)[index])
-        return chosen
-
-    def __repr__(self) -> str:
-        n_files, n_labels = len(set(self.file.tolist())), len(set(self.label.tolist()))
-        return f"Events({len(self)} events, {n_labels} labels, {n_files} files)"
-
-    def sorted(self) -> Events:
-        """By file, start, end and label."""
-        return self[np.lexsort((self.label, self.end_time, self.start_time, self.file))]
-
-    def to_frame(self) -> pd.DataFrame:
-        """The table for pandas, one column an attribute."""
-        import pandas as pd
-
-        columns = {column.name: getattr(self, column.name) for column in fields(self)}
-        texts = {name: v.astype(object) for name, v in columns.items() if v.dtype.kind == "U"}
-        return pd.DataFrame(columns | texts)
+    table = [{"presence": POSITIVE, **row} for row in rows]
+    columns: dict[str, pd.Series[Any]] = {}
+    for name in EVENT_COLUMNS:
+        values = (row.get(name) for row in table)
+        if name in _NUMBERS:
+            columns[name] = pd.Series(
+                [math.nan if v is None else float(v) for v in values], dtype=float
+            )
+        else:
+            columns[name] = text_column(map(str, values))
+    columns["file"] = text_column(file.replace("\\", "/") for file in columns["file"])
+    events = pd.DataFrame(columns)
+    for i, row in enumerate(events.to_dict("records")):
+        if reason := event_fault(row):
+            raise DataError(f"events, row {i} ({row['file']}): {reason}")
+    return events
 
 
-def event_fault(row: Mapping[str, Any]) -> str:
-    """Why a row with all columns of :class:`Events` is impossible; empty when it is not."""
+def text_column(texts: Iterable[object]) -> pd.Series[Any]:
+    """A column of objects: texts that Arrow holds cannot be names of any bytes."""
+    return pd.Series(list(texts), dtype=object)
+
+
+def with_files(events: Events, files: Iterable[str]) -> Events:
+    """The same events of other files, one for each."""
+    return events.assign(file=text_column(files).set_axis(events.index))
+
+
+def event_fault(row: Mapping[Any, Any]) -> str:
+    """Why an event with all columns is impossible; empty when it is not."""
     start, end, score = row["start_time"], row["end_time"], row["score"]
     low, high = row["fmin_hz"], row["fmax_hz"]
     if not 0 <= start <= end < math.inf:
@@ -234,7 +185,7 @@ def clips_from_events(
         lambda: {presence: {} for presence in PRESENCES}
     )
     n_points = n_background = n_conflicts = 0
-    for event in events.rows():
+    for event in events.to_dict("records"):
         start, end = event["start_time"], event["end_time"]
         if end == start:
             n_points += 1
@@ -337,7 +288,7 @@ def label_windows(
     begins = dict(zip(names.tolist(), zip(first, [*first[1:], len(cut)], strict=True), strict=True))
     labels: list[set[str]] = [set() for _ in range(len(cut))]
     touched, unsure = np.zeros((2, len(cut)), np.bool_)
-    for event in events.rows():
+    for event in events.to_dict("records"):
         if event["presence"] == NEGATIVE:
             continue
         begin, end = event["start_time"], event["end_time"]

@@ -31,6 +31,7 @@ from semisonic.data.events import (
     Events,
     SegmentKey,
     clips_from_events,
+    make_events,
     segment_key,
 )
 
@@ -413,7 +414,7 @@ class ResolvedLabels:
         A segment of which nothing is known (passed over, or annotators differ) is a row without
         a label, uncertain. Where none of the classes is heard each class is negative.
         """
-        return Events.from_rows(
+        return make_events(
             {**vars(segment), "label": label, "presence": presence}
             for segment, its in self.answers.items()
             for label, presence in self._merged(its)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from semisonic.core.errors import OptionError
@@ -139,102 +138,13 @@ class SynthOptions:
         """The names of the classes in their order."""
         return CLASSES[: self.n_classes]
 
-    @property
-    def recordings_per_class(self) -> int:
-        """How many recordings the labelled clips of a class are cut from."""
-        return -(-self.clips_per_class // self.clips_per_recording)
-
-
-def checked_synth(options: SynthOptions) -> SynthOptions:
-    """The options, if they can be met.
-
-    Raises
-    ------
-    OptionError
-        For a value out of range, or fewer recordings than folds.
-    """
-    check(options)
-    if options.recordings_per_class < options.n_folds:
-        raise OptionError(
-            f"{options.clips_per_class} clips per class, {options.clips_per_recording} from a "
-            f"recording, come from {options.recordings_per_class} recordings; expected at least "
-            f"one for each of {options.n_folds} folds. Ask for more clips_per_class, fewer "
-            "clips_per_recording or fewer n_folds"
-        )
-    return options
-
-
-# What windows are mixed of, and how.
-
-
-@dataclass(frozen=True)
-class MixOptions:
-    """How windows are made of clips and background."""
-
-    background: Path | None = option(
-        None,
-        "folder of recordings of the place without any sound to find; quiet synthetic "
-        "backgrounds if not given",
-    )
-    window: float = option(2.0, "length of a window", unit="s", minimum=0.1, maximum=60)
-    copies: int = option(2, "windows made of each clip", minimum=1)
-    snr_db: tuple[float, ...] = option(
-        (0.0, 25.0),
-        "lowest and highest level of a sound over its background",
-        unit="dB",
-        minimum=-60,
-        maximum=100,
-    )
-    background_windows: int | None = option(
-        None,
-        "windows of nothing but background; half as many as those with sounds if not given",
-        minimum=0,
-    )
-    background_label: str = option("background", "class of these windows")
-    n_folds: int = option(
-        0,
-        "divide the recordings into so many folds, where the clips have none; 0: do not",
-        minimum=0,
-        maximum=100,
-    )
-    fold: tuple[int, ...] = option((), "only clips of these folds; all if not given", minimum=1)
-    sample_rate: int = option(
-        22050, "sample rate of the windows", unit="Hz", minimum=1000, maximum=768_000
-    )
-    seed: int = option(0, "seed; the same seed gives the same windows", minimum=0)
-    workers: int | None = option(None, "threads; one per core if not given", minimum=1)
-    cut: bool = option(True, "cut the longest segment of sound out of each clip; off: all of it")
-    shortest: float = option(
-        0.3, "clips without a segment at least so long are left out", unit="s", minimum=0.02
-    )
-    longest: float = option(
-        4.0, "clips whose longest segment is longer are left out", unit="s", minimum=0.02
-    )
-
-
-def checked_mix(options: MixOptions) -> MixOptions:
-    """The options, if they can be met.
-
-    Raises
-    ------
-    OptionError
-        For a value out of range, or two that contradict each other.
-    """
-    check(options)
-    if len(options.snr_db) != 2 or options.snr_db[0] > options.snr_db[1]:
-        found = ",".join(f"{value:g}" for value in options.snr_db) or "nothing"
-        raise OptionError(
-            f"snr_db: found {found}, expected the lowest and the highest level in dB, such as 0,25"
-        )
-    if options.shortest > options.longest:
-        raise OptionError(
-            f"shortest: found {options.shortest:g} s, expected at most longest "
-            f"({options.longest:g} s)"
-        )
-    if options.n_folds == 1:
-        raise OptionError("n_folds: found 1, expected 0 for none, or at least 2")
-    if not options.background_label.strip() or ";" in options.background_label:
-        raise OptionError(
-            f"background_label: found '{options.background_label}', expected a name without ';'"
-        )
-    return options
+    def __post_init__(self) -> None:
+        check(self)
+        n_recordings = -(-self.clips_per_class // self.clips_per_recording)
+        if n_recordings < self.n_folds:
+            raise OptionError(
+                f"{self.clips_per_class} clips per class, {self.clips_per_recording} from a "
+                f"recording, come from {n_recordings} recordings; expected at least one for each "
+                f"of {self.n_folds} folds. Ask for more clips_per_class, fewer clips_per_recording "
+                "or fewer n_folds"
+            )

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from semisonic.core.files import digest, read_json, write_json
 from semisonic.core.seeds import derive
+from semisonic.data.cache import clip_keys, file_stamps
 from semisonic.data.clips import Clips
 from semisonic.data.duplicates import NEAR_MOST, find_duplicates, group_duplicates
 from semisonic.data.recording_names import suggest_recordings
-from semisonic.data.sample_store import clip_keys, file_stamps
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ against:
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -35,21 +36,13 @@ from semisonic.core.errors import DataError
 from semisonic.core.files import json_ready
 from semisonic.core.seeds import generator
 from semisonic.core.text import p_text, points_text
-from semisonic.evaluation.intervals import (
-    UNKNOWN,
-    Interval,
-    bootstrap_difference,
-    bootstrap_interval,
-)
-from semisonic.evaluation.predictions import Predictions, TagScores
-from semisonic.evaluation.significance import (
-    McNemar,
-    ResampledT,
-    corrected_resampled_t,
-    mcnemar_exact,
-    mcnemar_pooled,
-)
+from semisonic.evaluation.intervals import UNKNOWN, Interval, bootstrap
+from semisonic.evaluation.metrics import label_precisions
+from semisonic.evaluation.predictions import Predictions, in_order
+from semisonic.evaluation.significance import corrected_resampled_t, mcnemar_exact, mcnemar_pooled
 
+ACCURACY, LWLRAP = "accuracy", "lwlrap"
+"""What is compared; lwlrap for clips of several labels."""
 MINIMUM_FOR_T = 3
 """Below so many folds and draws the t-test says nothing, and is left out."""
 LEVEL = 0.95
@@ -70,88 +63,18 @@ class ArmAccuracy:
 
 
 @dataclass(frozen=True, eq=False)
-class ScoredArm:
-    """The values of one arm over all draws, of which accuracy is the mean.
-
-    Attributes
-    ----------
-    name : str
-    draws : tuple of (draw, seed)
-    values : ndarray, shape (n_draws, n)
-        Whether each clip is right; of clips with several labels, the precision of each label.
-    clip, group : ndarray of str, shape (n,)
-        The clip and the recording of each value.
-    fold : ndarray of int64, shape (n,)
-    """
-
-    name: str
-    draws: tuple[tuple[int, int], ...]
-    values: NDArray[Any]
-    clip: NDArray[np.str_]
-    group: NDArray[np.str_]
-    fold: NDArray[np.int64]
-
-    @property
-    def units(self) -> NDArray[np.str_]:
-        """What the bootstrap draws: recordings; clips where there is one recording only."""
-        return self.group if len(np.unique(self.group)) > 1 else self.clip
-
-    @property
-    def by_fold(self) -> list[tuple[int, int, int, float]]:
-        """Draw, seed, fold and mean of each test."""
-        return [
-            (draw, seed, number, float(row[self.fold == number].mean()))
-            for (draw, seed), row in zip(self.draws, self.values, strict=True)
-            for number in np.unique(self.fold).tolist()
-        ]
-
-    def accuracy(self, n_resamples: int = 5000) -> ArmAccuracy:
-        """Mean, spread and interval; no interval of a single clip or recording."""
-        draws = self.values.mean(axis=1)
-        interval = UNKNOWN
-        if len(np.unique(self.units)) > 1:
-            interval = bootstrap_interval(self.values, self.units, n_resamples=n_resamples)
-        spread = float(draws.std(ddof=1)) if len(draws) > 1 else math.nan
-        return ArmAccuracy(self.name, float(draws.mean()), spread, interval)
-
-
-@dataclass(frozen=True)
-class FoldPair:
-    """Both arms in one fold of one draw."""
-
-    draw: int
-    seed: int
-    fold: int
-    n_clips: int
-    accuracy_a: float
-    accuracy_b: float
-
-    @property
-    def difference(self) -> float:
-        """Accuracy of b minus accuracy of a."""
-        return self.accuracy_b - self.accuracy_a
-
-
-@dataclass(frozen=True)
-class DrawPair:
-    """Both arms over all clips of one draw, with McNemar's exact test."""
-
-    draw: int
-    seed: int
-    accuracy_a: float
-    accuracy_b: float
-    mcnemar: McNemar
-
-
-@dataclass(frozen=True)
 class Comparison:
     """The outcome of :func:`compare`. Accuracies and differences are 0 to 1.
+
+    ``folds`` has a row per draw and fold: ``draw``, ``seed``, ``fold``, ``n_clips``,
+    ``accuracy_a``, ``accuracy_b``, ``difference``; ``draws`` a row per draw over all its clips,
+    with McNemar's exact test: ``p``, ``n_only_a``, ``n_only_b``.
 
     ``interval`` is the bootstrap's, over recordings and draws; ``wide_interval`` reaches as
     far as that of the corrected t-test too. ``p_mcnemar`` is the pooled test's, ``p_folds``
     the corrected t-test's (NaN with fewer than three folds and draws).
 
-    Of clips with several labels accuracies are values of lwlrap, there are no ``draws``, and
+    Of clips with several labels accuracies are values of lwlrap, ``draws`` is empty, and
     ``p_mcnemar`` is NaN: the bootstrap asks about clips in its place.
     """
 
@@ -160,8 +83,8 @@ class Comparison:
     b: ArmAccuracy
     n_clips: int
     n_recordings: int
-    folds: tuple[FoldPair, ...]
-    draws: tuple[DrawPair, ...]
+    folds: pd.DataFrame
+    draws: pd.DataFrame
     difference: float
     interval: Interval
     wide_interval: Interval
@@ -237,8 +160,10 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; a value that could not be computed is None."""
-        extra = {"p": self.p, "outcome": self.outcome, "verdict": self.verdict()}
-        result: dict[str, Any] = json_ready(self) | json_ready(extra)
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        tables = {name: values[name].to_dict("records") for name in ("folds", "draws")}
+        more = {"p": self.p, "outcome": self.outcome, "verdict": self.verdict()}
+        result: dict[str, Any] = json_ready(values | tables | more)
         return result
 
 
@@ -252,6 +177,7 @@ def compare(
     arm_b: str,
     *,
     setting: str | None = None,
+    measure: str = ACCURACY,
     n_resamples: int = 5000,
 ) -> Comparison:
     """Hold arm b against arm a in one setting.
@@ -262,6 +188,8 @@ def compare(
         Both arms with the same draws and clips; :meth:`Predictions.check` is applied.
     setting : str, optional
         Needed when the table holds several.
+    measure : {"accuracy", "lwlrap"}
+        With lwlrap a paired bootstrap over recordings and draws asks what McNemar's test asks.
     n_resamples : int
         Of the bootstrap.
 
@@ -280,89 +208,7 @@ def compare(
         setting = predictions.settings[0]
     part = predictions.select(setting=setting)
     tables = [part.select(arm=arm) for arm in (arm_a, arm_b)]
-    return _compare_tables(tables, (arm_a, arm_b), setting, n_resamples)
-
-
-def _compare_tables(
-    tables: Sequence[Predictions], names: tuple[str, str], setting: str, n_resamples: int = 5000
-) -> Comparison:
-    """Hold the second of two tables, each of one arm and setting, against the first."""
-    Predictions.concat(tables).check()
-    arms = [_arm_of(table, name) for table, name in zip(tables, names, strict=True)]
-    found = [sorted(arm.draws) for arm in arms]
-    if found[0] != found[1]:
-        raise DataError(
-            f"compare: setting '{setting}': arm '{names[0]}' has (draw, seed) {found[0]}, "
-            f"arm '{names[1]}' has {found[1]}; expected the same"
-        )
-    return compare_arms(*arms, setting=setting, n_resamples=n_resamples)
-
-
-def compare_arms(
-    a: ScoredArm, b: ScoredArm, *, setting: str, n_resamples: int = 5000
-) -> Comparison:
-    """Compare two arms by the means of their values.
-
-    Parameters
-    ----------
-    a, b : ScoredArm
-        The same draws, clips and folds. McNemar's tests are made of values that are right or wrong.
-    setting : str
-    n_resamples : int
-
-    Returns
-    -------
-    Comparison
-
-    Raises
-    ------
-    DataError
-        When they were not tested alike.
-    """
-    if a.draws != b.draws or a.values.shape != b.values.shape or (a.clip != b.clip).any():
-        raise DataError(
-            f"compare: '{a.name}' and '{b.name}' were not tested on the same clips and draws"
-        )
-    folds = tuple(
-        FoldPair(draw, seed, fold, len(np.unique(a.clip[a.fold == fold])), x, y)
-        for (draw, seed, fold, x), (*_, y) in zip(a.by_fold, b.by_fold, strict=True)
-    )
-    boot = bootstrap_difference(
-        b.values.astype(np.float64) - a.values, a.units, n_resamples=n_resamples
-    )
-    t_test = ResampledT(math.nan, math.nan, UNKNOWN)
-    if len(folds) >= MINIMUM_FOR_T:
-        n_folds = len(np.unique(a.fold))
-        ratio = 1.0 / (n_folds - 1) if n_folds > 1 else 0.25
-        t_test = corrected_resampled_t([pair.difference for pair in folds], ratio, LEVEL)
-    draws: tuple[DrawPair, ...] = ()
-    p_mcnemar = math.nan
-    if a.values.dtype == np.bool_:
-        draws = tuple(
-            DrawPair(*key, float(x.mean()), float(y.mean()), mcnemar_exact(x, y))
-            for key, x, y in zip(a.draws, a.values, b.values, strict=True)
-        )
-        p_mcnemar = mcnemar_pooled(a.values, b.values, a.units)
-    return Comparison(
-        setting=setting,
-        a=a.accuracy(n_resamples),
-        b=b.accuracy(n_resamples),
-        n_clips=len(np.unique(a.clip)),
-        n_recordings=len(np.unique(a.group)),
-        folds=folds,
-        draws=draws,
-        difference=boot.difference,
-        interval=Interval(boot.low, boot.high),
-        wide_interval=Interval(
-            float(np.fmin(boot.low, t_test.interval.low)),
-            float(np.fmax(boot.high, t_test.interval.high)),
-        ),
-        p_mcnemar=p_mcnemar,
-        p_folds=t_test.p,
-        p_bootstrap=boot.p,
-        level=LEVEL,
-        cautions=_cautions(a),
-    )
+    return _compare(tables, (arm_a, arm_b), setting, measure, n_resamples)
 
 
 def compare_settings(predictions: Predictions, arm_a: str, arm_b: str) -> list[Comparison]:
@@ -375,7 +221,7 @@ def compare_settings(predictions: Predictions, arm_a: str, arm_b: str) -> list[C
 
 
 def compare_setting_pairs(
-    predictions: Predictions, pairs: Iterable[tuple[str, str]]
+    predictions: Predictions, pairs: Iterable[tuple[str, str]], *, measure: str = ACCURACY
 ) -> list[Comparison]:
     """Hold the second setting of each pair against the first, in each arm that both have.
 
@@ -385,6 +231,7 @@ def compare_setting_pairs(
         All settings on the same clips and draws.
     pairs : iterable of (str, str)
         Names of settings.
+    measure : {"accuracy", "lwlrap"}
 
     Returns
     -------
@@ -398,17 +245,18 @@ def compare_setting_pairs(
         for arm in arms:
             title = f"{pair[1]} against {pair[0]}" + (f", {arm}" if len(arms) > 1 else "")
             tables = [part.select(arm=arm) for part in (first, second)]
-            found.append(_compare_tables(tables, pair, title))
+            found.append(_compare(tables, pair, title, measure))
     return found
 
 
-def arm_accuracy(predictions: Predictions) -> ArmAccuracy:
+def arm_accuracy(predictions: Predictions, *, measure: str = ACCURACY) -> ArmAccuracy:
     """Compute mean, spread and interval of one arm in one setting.
 
     Parameters
     ----------
     predictions : Predictions
         Of one arm and setting; :meth:`Predictions.check` is applied.
+    measure : {"accuracy", "lwlrap"}
 
     Returns
     -------
@@ -422,77 +270,101 @@ def arm_accuracy(predictions: Predictions) -> ArmAccuracy:
     predictions.check()
     if len(predictions.arms) != 1 or len(predictions.settings) != 1:
         raise DataError("arm_accuracy: expected one arm in one setting; use select() first")
-    return _arm_of(predictions).accuracy()
+    return _accuracy(predictions.arms[0], _values(predictions, measure))
 
 
-def _arm_of(predictions: Predictions, name: str = "") -> ScoredArm:
-    """Right or wrong of one arm in one setting, draws and clips in sorted order."""
-    order = np.lexsort((predictions.clip, predictions.seed, predictions.draw))
-    rows = predictions[order]
-    draws = tuple(dict.fromkeys(zip(rows.draw.tolist(), rows.seed.tolist(), strict=True)))
-    n = len(rows) // len(draws)
-    right = rows.correct.reshape(len(draws), n)
-    return ScoredArm(
-        name or rows.arms[0], draws, right, rows.clip[:n], rows.group[:n], rows.fold[:n]
+def _values(predictions: Predictions, measure: str) -> pd.DataFrame:
+    """What the measure is the mean of, by draw and clip: right or wrong, or a value a label."""
+    table = in_order(predictions)
+    rows = table.frame[["draw", "seed", "clip", "group", "fold"]]
+    if measure == ACCURACY:
+        return rows.assign(value=table.correct)
+    owner, _ = np.nonzero(table.targets)
+    precisions = label_precisions(table.targets, table.probabilities)
+    return rows.iloc[owner].assign(value=precisions)
+
+
+def _by_draw(values: pd.DataFrame) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The values, shape (n_draws, n), and what the bootstrap draws: recordings, or lone clips."""
+    n_draws = len(values[["draw", "seed"]].drop_duplicates())
+    table = values["value"].to_numpy().reshape(n_draws, -1)
+    several = values["group"].nunique() > 1
+    units = values["group" if several else "clip"].to_numpy()
+    return table, units[: table.shape[1]]
+
+
+def _accuracy(name: str, values: pd.DataFrame, n_resamples: int = 5000) -> ArmAccuracy:
+    """Mean, spread and interval; no interval of a single clip."""
+    table, units = _by_draw(values)
+    means, interval = table.mean(axis=1), UNKNOWN
+    if len(np.unique(units)) > 1:
+        found = bootstrap(table, units, n_resamples=n_resamples)
+        interval = Interval(found.low, found.high)
+    spread = float(means.std(ddof=1)) if len(means) > 1 else math.nan
+    return ArmAccuracy(name, float(means.mean()), spread, interval)
+
+
+def _compare(
+    tables: Sequence[Predictions],
+    names: tuple[str, str],
+    setting: str,
+    measure: str,
+    n_resamples: int = 5000,
+) -> Comparison:
+    """Hold the second of two tables, each of one arm and setting, against the first."""
+    Predictions.concat(tables).check()
+    a, b = (_values(table, measure) for table in tables)
+    draws = [list(map(tuple, x[["draw", "seed"]].drop_duplicates().to_numpy())) for x in (a, b)]
+    if draws[0] != draws[1]:
+        raise DataError(
+            f"compare: setting '{setting}': '{names[0]}' has (draw, seed) {draws[0]}, "
+            f"'{names[1]}' has {draws[1]}; expected the same"
+        )
+    by_fold = ["draw", "seed", "fold"]
+    folds = a.groupby(by_fold).agg(n_clips=("clip", "nunique"), accuracy_a=("value", "mean"))
+    folds["accuracy_b"] = b.groupby(by_fold)["value"].mean()
+    folds["difference"] = folds["accuracy_b"] - folds["accuracy_a"]
+    folds = folds.reset_index()
+    (first, units), (second, _) = _by_draw(a), _by_draw(b)
+    boot = bootstrap(second.astype(np.float64) - first, units, n_resamples=n_resamples)
+    p_folds, around = math.nan, UNKNOWN
+    if len(folds) >= MINIMUM_FOR_T:
+        n_folds = folds["fold"].nunique()
+        ratio = 1.0 / (n_folds - 1) if n_folds > 1 else 0.25
+        _, p_folds, around = corrected_resampled_t(folds["difference"], ratio, LEVEL)
+    by_draw, p_mcnemar = [], math.nan
+    if measure == ACCURACY:
+        by_draw = [
+            (*key, x.mean(), y.mean(), *mcnemar_exact(x, y))
+            for key, x, y in zip(draws[0], first, second, strict=True)
+        ]
+        p_mcnemar = mcnemar_pooled(first, second, units)
+    columns = ["draw", "seed", "accuracy_a", "accuracy_b", "p", "n_only_a", "n_only_b"]
+    return Comparison(
+        setting=setting,
+        a=_accuracy(names[0], a, n_resamples),
+        b=_accuracy(names[1], b, n_resamples),
+        n_clips=a["clip"].nunique(),
+        n_recordings=a["group"].nunique(),
+        folds=folds,
+        draws=pd.DataFrame(by_draw, columns=columns),
+        difference=boot.mean,
+        interval=Interval(boot.low, boot.high),
+        wide_interval=Interval(
+            float(np.fmin(boot.low, around.low)), float(np.fmax(boot.high, around.high))
+        ),
+        p_mcnemar=p_mcnemar,
+        p_folds=p_folds,
+        p_bootstrap=boot.p,
+        level=LEVEL,
+        cautions=_cautions(a),
     )
 
 
-def tag_arm(name: str, tables: Iterable[TagScores]) -> ArmAccuracy:
-    """Compute mean lwlrap of one arm over draws, with its spread and interval."""
-    return _arm_of_tags(name, tables).accuracy()
-
-
-def compare_tags(
-    name_a: str,
-    tables_a: Iterable[TagScores],
-    name_b: str,
-    tables_b: Iterable[TagScores],
-    *,
-    setting: str = "",
-) -> Comparison:
-    """Compare arm b with arm a by their lwlrap on the same clips, draws and folds.
-
-    Two tests, as for one label per clip: a paired bootstrap over recordings and draws, and the
-    corrected resampled t-test over folds and draws.
-
-    Raises
-    ------
-    DataError
-        When they were not tested alike.
-    """
-    arms = (_arm_of_tags(name_a, tables_a), _arm_of_tags(name_b, tables_b))
-    return compare_arms(*arms, setting=setting or name_b)
-
-
-def _arm_of_tags(name: str, tables: Iterable[TagScores]) -> ScoredArm:
-    """All folds and draws of one arm, with a value per label of a clip."""
-    parts = []
-    for one in sorted(tables, key=lambda one: (one.draw, one.fold)):
-        row, _ = np.nonzero(one.targets)  # in the order of the values: clip by clip
-        columns = {"clip": one.clip[row], "group": one.group[row], "value": one.values}
-        parts.append(pd.DataFrame({**columns, "fold": one.fold, "draw": one.draw}))
-    if not parts:
-        raise DataError("scores of tags: nothing to compare")
-    rows = pd.concat(parts)
-    if (rows.groupby(["draw", "clip"])["fold"].nunique() > 1).any():
-        raise DataError("scores of tags: a clip is tested in two folds of one draw")
-    draws = {
-        draw: rows[rows["draw"] == draw].reset_index(drop=True)
-        for draw in rows["draw"].unique().tolist()
-    }
-    first = next(iter(draws.values()))
-    if not all(part[["clip", "fold"]].equals(first[["clip", "fold"]]) for part in draws.values()):
-        raise DataError("scores of tags: draws with other test clips cannot be joined")
-    clip, group = (first[column].to_numpy(np.str_) for column in ("clip", "group"))
-    values = np.stack([part["value"].to_numpy() for part in draws.values()])
-    keys = tuple((draw, 0) for draw in draws)
-    return ScoredArm(name, keys, values, clip, group, first["fold"].to_numpy())
-
-
-def _cautions(arm: ScoredArm) -> tuple[str, ...]:
+def _cautions(values: pd.DataFrame) -> tuple[str, ...]:
     """What was not asked, or could not be, one sentence each."""
-    n_groups, n_clips = len(np.unique(arm.group)), len(np.unique(arm.clip))
-    n_draws, n_folds = len(arm.draws), len(np.unique(arm.fold))
+    n_groups, n_clips = values["group"].nunique(), values["clip"].nunique()
+    n_draws, n_folds = values["draw"].nunique(), values["fold"].nunique()
     cautions = {
         "All clips are of one recording; intervals take each clip for itself.": n_groups == 1
         and n_clips > 1,

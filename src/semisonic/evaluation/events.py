@@ -126,11 +126,11 @@ def score_events(
             raise OptionError(f"option '{name}': found {value:g}, expected 0 or more")
 
     def may_pair(a: Events, b: Events) -> NDArray[np.bool_]:
-        onset = np.abs(b.start_time[None] - a.start_time[:, None])
-        within = onset <= onset_collar + _SLACK
+        (a_start, a_end), (b_start, b_end) = _times(a), _times(b)
+        within = np.abs(b_start - a_start[:, None]) <= onset_collar + _SLACK
         if offset_collar is not None:
-            length = (a.end_time - a.start_time)[:, None]
-            offset = np.abs(b.end_time[None] - a.end_time[:, None])
+            length = (a_end - a_start)[:, None]
+            offset = np.abs(b_end - a_end[:, None])
             within &= offset <= np.maximum(offset_collar, offset_share * length) + _SLACK
         return np.asarray(within, np.bool_)
 
@@ -141,8 +141,8 @@ def score_overlaps(true: Events, found: Events, *, hours: float = 0.0) -> EventS
     """As :func:`score_events`, where any overlap in time makes a pair: was it noticed at all?"""
 
     def may_pair(a: Events, b: Events) -> NDArray[np.bool_]:
-        begin = np.maximum(a.start_time[:, None], b.start_time[None])
-        end = np.minimum(a.end_time[:, None], b.end_time[None])
+        (a_start, a_end), (b_start, b_end) = _times(a), _times(b)
+        begin, end = np.maximum(a_start[:, None], b_start), np.minimum(a_end[:, None], b_end)
         return np.asarray(end > begin, np.bool_)
 
     return _scored(true, found, may_pair, hours)
@@ -165,13 +165,18 @@ def match(
     """
     if not allowed.any():
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    error = np.abs(found.start_time[None] - true.start_time[:, None])
-    error += np.abs(found.end_time[None] - true.end_time[:, None])
+    pairs = zip(_times(true), _times(found), strict=True)
+    error = sum(np.abs(b - a[:, None]) for a, b in pairs)
     # A pair that is not allowed costs more than all that are allowed together.
     forbidden = 1.0 + float(error[allowed].max()) * min(allowed.shape) * 2
     rows, columns = linear_sum_assignment(np.where(allowed, error, forbidden))
     kept = allowed[rows, columns]
     return rows[kept].astype(np.int64), columns[kept].astype(np.int64)
+
+
+def _times(events: Events) -> NDArray[np.float64]:
+    """Starts and ends, shape (2, n)."""
+    return events[["start_time", "end_time"]].to_numpy(np.float64).T
 
 
 def _scored(true: Events, found: Events, may_pair: _EventRule, hours: float) -> EventScores:
@@ -183,8 +188,9 @@ def _scored(true: Events, found: Events, may_pair: _EventRule, hours: float) -> 
         for file in sorted({*a.file.tolist(), *b.file.tolist()}):
             x, y = a[a.file == file], b[b.file == file]
             rows, columns = match(x, y, may_pair(x, y))
-            onset.append(y.start_time[columns] - x.start_time[rows])
-            offset.append(y.end_time[columns] - x.end_time[rows])
+            early, late = _times(y)[:, columns] - _times(x)[:, rows]
+            onset.append(early)
+            offset.append(late)
         early, late = np.concatenate(onset), np.concatenate(offset)
         by_class[label] = EventCounts(len(a), len(b), len(early), early, late, hours)
     return EventScores(_sum(by_class.values(), hours), by_class)

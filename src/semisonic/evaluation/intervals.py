@@ -72,15 +72,28 @@ def wilson_of_share(share: float, n: float, level: float = 0.95) -> Interval:
     return Interval(low, high)
 
 
-def bootstrap_interval(
+class Bootstrap(NamedTuple):
+    """A mean, its percentile interval, and the two-sided p-value of the mean being 0."""
+
+    mean: float
+    low: float
+    high: float
+    p: float
+
+
+def bootstrap(
     values: ArrayLike,
     groups: ArrayLike | None = None,
     *,
     level: float = 0.95,
     n_resamples: int = 5000,
     seed: int = 0,
-) -> Interval:
-    """Compute the percentile bootstrap interval of the mean of ``values``.
+) -> Bootstrap:
+    """Bootstrap the mean of values, or of differences, by drawing recordings and draws.
+
+    With several draws, draws and recordings are drawn independently of each other, as a
+    clip is scored in every draw (the two-way bootstrap of Owen, "The pigeonhole
+    bootstrap", Annals of Applied Statistics 2007). One draw is kept as it is.
 
     Parameters
     ----------
@@ -95,7 +108,7 @@ def bootstrap_interval(
 
     Returns
     -------
-    Interval
+    Bootstrap
 
     Raises
     ------
@@ -104,65 +117,9 @@ def bootstrap_interval(
 
     Examples
     --------
-    >>> interval = bootstrap_interval([1, 0, 1, 1], groups=["a", "a", "b", "b"])
-    >>> interval.low <= 0.75 <= interval.high
+    >>> found = bootstrap([1, 0, 1, 1], groups=["a", "a", "b", "b"])
+    >>> found.low <= found.mean <= found.high
     True
-    """
-    means = resampled_means(values, groups, n_resamples=n_resamples, seed=seed)
-    low, high = np.quantile(means, [0.5 - level / 2, 0.5 + level / 2])
-    return Interval(float(low), float(high))
-
-
-class PairedBootstrap(NamedTuple):
-    """The difference of two accuracies (b minus a), its interval and two-sided p-value."""
-
-    difference: float
-    low: float
-    high: float
-    p: float
-
-
-def bootstrap_difference(
-    difference: ArrayLike,
-    groups: ArrayLike | None = None,
-    *,
-    level: float = 0.95,
-    n_resamples: int = 5000,
-    seed: int = 0,
-) -> PairedBootstrap:
-    """Test whether the mean of differences is other than 0, by resampling recordings and draws.
-
-    Parameters
-    ----------
-    difference : array of float, shape (n,) or (n_draws, n)
-        Value of b minus value of a.
-    groups, level, n_resamples, seed
-        See :func:`bootstrap_interval`.
-
-    Returns
-    -------
-    PairedBootstrap
-    """
-    values = np.asarray(difference, dtype=np.float64)
-    means = resampled_means(values, groups, n_resamples=n_resamples, seed=seed)
-    low, high = np.quantile(means, [0.5 - level / 2, 0.5 + level / 2])
-    tail = min(np.sum(means <= 0), np.sum(means >= 0))
-    p = min(1.0, 2.0 * (float(tail) + 1.0) / (n_resamples + 1.0))
-    return PairedBootstrap(float(values.mean()), float(low), float(high), p)
-
-
-def resampled_means(
-    values: ArrayLike,
-    groups: ArrayLike | None = None,
-    *,
-    n_resamples: int = 5000,
-    seed: int = 0,
-) -> NDArray[np.float64]:
-    """Means of ``values`` over recordings drawn with replacement, shape (n_resamples,).
-
-    With several draws, draws and recordings are drawn independently of each other, as a
-    clip is scored in every draw (the two-way bootstrap of Owen, "The pigeonhole
-    bootstrap", Annals of Applied Statistics 2007). One draw is kept as it is.
     """
     table = np.atleast_2d(np.asarray(values, dtype=np.float64))
     if table.ndim != 2 or table.size == 0 or not np.isfinite(table).all():
@@ -177,13 +134,17 @@ def resampled_means(
     size = np.bincount(member).astype(np.float64)
     total = np.stack([np.bincount(member, row) for row in table])
     rng = generator(seed, "bootstrap")
-    means = []
+    blocks = []
     for start in range(0, n_resamples, _BLOCK):
         block = min(_BLOCK, n_resamples - start)
         times = _drawn(rng, block, len(names))
         drawn = _drawn(rng, block, n_draws)
-        means.append(((times @ total.T) * drawn).sum(axis=1) / (times @ size) / n_draws)
-    return np.concatenate(means)
+        blocks.append(((times @ total.T) * drawn).sum(axis=1) / (times @ size) / n_draws)
+    means = np.concatenate(blocks)
+    low, high = np.quantile(means, [0.5 - level / 2, 0.5 + level / 2])
+    tail = min(np.sum(means <= 0), np.sum(means >= 0))
+    p = min(1.0, 2.0 * (float(tail) + 1.0) / (n_resamples + 1.0))
+    return Bootstrap(float(table.mean()), float(low), float(high), p)
 
 
 def _drawn(rng: np.random.Generator, n_resamples: int, n: int) -> NDArray[np.float64]:

@@ -1,8 +1,4 @@
-"""Tables of scored clips, from which every number of an experiment comes.
-
-:class:`Predictions` has one label per clip, and a row per clip, setting, arm and draw;
-:class:`TagScores` has any number of labels per clip, and the clips of one fold and draw.
-"""
+"""The table of scored clips, from which every number of an experiment comes."""
 
 from __future__ import annotations
 
@@ -18,69 +14,36 @@ from numpy.typing import ArrayLike, NDArray
 
 from semisonic.core.errors import DataError
 from semisonic.core.files import read_csv, write_csv
-from semisonic.core.text import count_text
-from semisonic.evaluation.metrics import (
-    as_classes,
-    as_scores,
-    as_targets,
-    label_precisions,
-    mean_average_precision,
-)
+from semisonic.evaluation.metrics import as_classes, as_scores, as_targets
 
-_TEXT = ("clip", "group", "setting", "arm")
-_COLUMNS = ("clip", "group", "fold", "draw", "seed", "setting", "arm", "target", "predicted")
-_CELL = ["setting", "arm", "draw", "seed"]
-_TAG_COLUMNS = ("clip", "group", "labels")
-_PROBABILITY = "p:"
+CELL = ["setting", "arm", "draw", "seed"]
+_TEXT, _NUMBERS = ["clip", "group", "setting", "arm"], ["fold", "draw", "seed"]
+_COLUMNS = ["clip", "group", "fold", "draw", "seed", "setting", "arm", "target", "predicted"]
+_PROBABILITY, _SEPARATOR = "p:", ";"
 
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """An immutable table of scored clips with one label each.
+    """Scored clips: a row per clip, setting, arm and draw.
 
     Attributes
     ----------
-    clip, group : ndarray of str, shape (n,)
-        The clip's identity and the recording it was cut from.
-    fold : ndarray of int64, shape (n,)
-        The test fold in which the clip was scored.
-    draw, seed : ndarray of int64, shape (n,)
-        The number of the label draw, and the seed of the training.
-    setting, arm : ndarray of str, shape (n,)
-        What was tried (such as "batch 32"), and which of the compared arms it is.
-    target, predicted : ndarray of int64, shape (n,)
-        The true class number and the chosen one.
+    frame : DataFrame
+        ``clip`` and ``group`` (the recording it was cut from), the test ``fold``, the ``draw``
+        of labels and the ``seed`` of the training, the ``setting`` (such as "batch 32") and the
+        ``arm`` that is compared, and the number of the class ``predicted``. Each column is an
+        attribute of the table, too.
+    target : ndarray
+        Class numbers, shape (n,), or for clips of several labels booleans, shape (n, n_classes).
     probabilities : ndarray of float32, shape (n, n_classes)
+        Of several labels any scores by which classes are ranked.
     classes : tuple of str
     """
 
-    clip: NDArray[np.str_]
-    group: NDArray[np.str_]
-    fold: NDArray[np.int64]
-    draw: NDArray[np.int64]
-    seed: NDArray[np.int64]
-    setting: NDArray[np.str_]
-    arm: NDArray[np.str_]
-    target: NDArray[np.int64]
-    predicted: NDArray[np.int64]
+    frame: pd.DataFrame
+    target: NDArray[Any]
     probabilities: NDArray[np.float32]
     classes: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        n = len(self.clip)
-        for name in (*_COLUMNS, "probabilities"):
-            found = len(getattr(self, name))
-            if found != n:
-                raise DataError(f"predictions: column '{name}' has {found} rows, expected {n}")
-        if self.probabilities.shape != (n, len(self.classes)):
-            raise DataError(
-                f"predictions: probabilities have shape {self.probabilities.shape}, "
-                f"expected ({n}, {len(self.classes)})"
-            )
-        if n:
-            as_classes(self.target, "target", len(self.classes))
-            as_classes(self.predicted, "predicted", len(self.classes))
-            as_scores(self.probabilities)
 
     @classmethod
     def of(
@@ -92,34 +55,53 @@ class Predictions:
         *,
         group: ArrayLike | None = None,
         fold: ArrayLike = 0,
-        draw: int = 0,
-        seed: int = 0,
-        setting: str = "default",
-        arm: str = "model",
+        draw: ArrayLike = 0,
+        seed: ArrayLike = 0,
+        setting: ArrayLike = "default",
+        arm: ArrayLike = "model",
         predicted: ArrayLike | None = None,
     ) -> Predictions:
-        """The rows of one job (one fold, arm and draw), or of several folds at once.
+        """The rows of one job (one fold, arm and draw), or of several at once.
 
         Without ``predicted`` the class of the highest probability is taken; without
         ``group`` each clip is its own recording.
+
+        Raises
+        ------
+        DataError
+            For shapes that do not fit, classes that there are not, clips without a label, and
+            scores that are not finite.
         """
-        names = np.asarray(clip, dtype=np.str_)
-        n = len(names)
-        table = np.asarray(probabilities, dtype=np.float32)
+        names, truth = np.asarray(clip, object), np.asarray(target)
+        table = as_scores(probabilities).astype(np.float32)
+        n, n_classes = len(names), len(classes)
+        if table.shape != (n, n_classes) or truth.shape not in ((n,), (n, n_classes)):
+            raise DataError(
+                f"predictions: found {n} clips, targets of shape {truth.shape} and scores of shape "
+                f"{table.shape}, expected {n} rows of each and {n_classes} classes"
+            )
+        if truth.ndim == 1:
+            truth = as_classes(truth, "target", n_classes)
+        elif not (truth := as_targets(truth)).any(axis=1).all():
+            clip = str(names[~truth.any(axis=1)][0])
+            raise DataError(f"predictions: the clip '{clip}' has no label to be measured by")
         chosen = table.argmax(axis=1) if predicted is None else predicted
-        return cls(
-            clip=names,
-            group=names if group is None else np.asarray(group, dtype=np.str_),
-            fold=np.broadcast_to(np.asarray(fold, np.int64), (n,)).copy(),
-            draw=np.full(n, draw, np.int64),
-            seed=np.full(n, seed, np.int64),
-            setting=np.full(n, setting, dtype=np.dtype(f"<U{max(1, len(setting))}")),
-            arm=np.full(n, arm, dtype=np.dtype(f"<U{max(1, len(arm))}")),
-            target=np.asarray(target, np.int64),
-            predicted=np.asarray(chosen, np.int64),
-            probabilities=table,
-            classes=tuple(classes),
-        )
+        columns = {
+            "clip": names,
+            "group": names if group is None else group,
+            "fold": fold,
+            "draw": draw,
+            "seed": seed,
+            "setting": setting,
+            "arm": arm,
+            "predicted": as_classes(chosen, "predicted", n_classes),
+        }
+        frame = pd.DataFrame(index=range(n))
+        for name, values in columns.items():
+            # As objects, since names of files need not be Unicode.
+            kind = object if name in _TEXT else np.int64
+            frame[name] = pd.Series(np.broadcast_to(np.asarray(values, kind), n), dtype=kind)
+        return cls(frame, truth, table, tuple(classes))
 
     @classmethod
     def concat(cls, parts: Iterable[Predictions]) -> Predictions:
@@ -127,101 +109,117 @@ class Predictions:
         tables = list(parts)
         if len({table.classes for table in tables}) != 1:
             raise DataError("predictions: expected tables of one list of classes to be joined")
-        names = (*_COLUMNS, "probabilities")
-        joined = {name: np.concatenate([getattr(one, name) for one in tables]) for name in names}
-        return cls(**joined, classes=tables[0].classes)
+        several = any(table.target.ndim == 2 for table in tables)
+        return cls(
+            pd.concat([table.frame for table in tables], ignore_index=True),
+            np.concatenate([table.targets if several else table.target for table in tables]),
+            np.concatenate([table.probabilities for table in tables]),
+            tables[0].classes,
+        )
 
     def __len__(self) -> int:
-        return len(self.clip)
+        return len(self.frame)
+
+    def __getattr__(self, name: str) -> NDArray[Any]:
+        if name == "frame" or name not in self.frame:
+            raise AttributeError(f"a table of predictions has no '{name}'")
+        return np.asarray(self.frame[name])
 
     def __getitem__(self, rows: Any) -> Predictions:
         """The rows chosen by a slice, a mask or an array of row numbers."""
-        names = (*_COLUMNS, "probabilities")
-        return replace(self, **{name: getattr(self, name)[rows] for name in names})
+        return replace(
+            self,
+            frame=self.frame.iloc[rows].reset_index(drop=True),
+            target=self.target[rows],
+            probabilities=self.probabilities[rows],
+        )
 
-    @property
-    def frame(self) -> pd.DataFrame:
-        """The columns without the probabilities, and ``correct``."""
-        columns = {name: getattr(self, name) for name in (*_COLUMNS, "correct")}
-        return pd.DataFrame({name: pd.Series(values.tolist()) for name, values in columns.items()})
+    def assign(self, **columns: str | int) -> Predictions:
+        """The table with one value in all of a column, as in ``assign(setting="batch 32")``."""
+        return replace(self, frame=self.frame.assign(**columns))
 
     def select(self, **wanted: str | int) -> Predictions:
         """The rows whose columns have these values, as in ``select(arm="control", draw=0)``."""
         mask = np.ones(len(self), np.bool_)
         for name, value in wanted.items():
-            if name not in _COLUMNS:
-                raise DataError(f"predictions: no column '{name}'; columns: {', '.join(_COLUMNS)}")
-            mask &= getattr(self, name) == value
+            mask &= (self.frame[name] == value).to_numpy()
         if not mask.any():
             text = ", ".join(f"{name} = {value!r}" for name, value in wanted.items())
             raise DataError(f"predictions: no row has {text}")
         return self[mask]
 
     @property
+    def targets(self) -> NDArray[np.bool_]:
+        """Which labels each clip has, shape (n, n_classes)."""
+        found: NDArray[np.bool_] = self.target
+        if found.ndim == 1:
+            found = np.equal.outer(found, np.arange(len(self.classes)))
+        return found
+
+    @property
     def correct(self) -> NDArray[np.bool_]:
         """Which rows are right, shape (n,)."""
-        return np.equal(self.predicted, self.target)
+        rows = np.arange(len(self))
+        return np.asarray(self.targets[rows, self.frame["predicted"].to_numpy()])
 
     @property
     def settings(self) -> list[str]:
         """The settings in the order in which they first occur."""
-        return list(dict.fromkeys(self.setting.tolist()))
+        return list(self.frame["setting"].unique())
 
     @property
     def arms(self) -> list[str]:
         """The arms in the order in which they first occur."""
-        return list(dict.fromkeys(self.arm.tolist()))
+        return list(self.frame["arm"].unique())
 
-    def check(self, expected: Iterable[str] | None = None) -> Predictions:
-        """Return the table if every clip is scored exactly once in each cell.
-
-        A cell is a setting and arm, trained with one draw and seed.
-
-        Parameters
-        ----------
-        expected : iterable of str, optional
-            The clips that must be there; by default every clip that any cell has.
+    def check(self) -> Predictions:
+        """Return the table if each cell (setting, arm, draw and seed) has every clip once.
 
         Raises
         ------
         DataError
-            Names the cell and the clip that is missing, stands twice, is not a test
-            clip, or has another target, recording or fold elsewhere in the table.
+            Names the cell and the clip that is missing or stands twice, or the clip that has
+            another target, recording or fold elsewhere in the table.
         """
-        frame = self.frame
-        wanted = set(self.clip.tolist() if expected is None else expected)
-        for cell, clips in frame.groupby(_CELL, sort=False)["clip"]:
-            where = "setting '{}', arm '{}', draw {}, seed {}".format(*cell)
-            if len(twice := clips[clips.duplicated()]):
-                raise DataError(
-                    f"predictions: clip '{twice.iloc[0]}' is scored more than once in {where}"
-                )
-            found = set(clips)
-            for wrong, what in ((wanted - found, "not scored"), (found - wanted, "no test clip")):
-                if wrong:
-                    raise DataError(
-                        f"predictions: {what} in {where}: {count_text(len(wrong), 'clip')}, "
-                        f"the first is '{min(wrong)}'"
-                    )
-        facts = frame[["clip", "target", "group", "fold"]].drop_duplicates()
-        if len(other := facts[facts["clip"].duplicated(keep=False)]):
-            first = other[other["clip"] == other["clip"].iloc[0]].iloc[:2, 1:]
+        counts = self.frame.groupby([*CELL, "clip"], sort=False).size().unstack(fill_value=0)
+        times: NDArray[np.int64] = counts.to_numpy()
+        for cell, column in np.argwhere(times != 1)[:1].tolist():
+            setting, arm, draw, seed = counts.index[cell]
+            clip = str(counts.columns[column])
             raise DataError(
-                f"predictions: clip '{other['clip'].iloc[0]}' has (target, recording, fold) "
-                f"{' in one row and '.join(map(str, first.itertuples(index=False, name=None)))} "
-                "in another, expected the same"
+                f"predictions: clip '{clip}' is scored {times[cell, column]} "
+                f"times in setting '{setting}', arm '{arm}', draw {draw}, seed {seed}, expected "
+                "once"
+            )
+        facts = self.frame[["clip", "group", "fold"]]
+        facts = facts.assign(target=pd.Series(self._labels(), dtype=object))
+        facts = facts.drop_duplicates()
+        if len(other := facts[facts["clip"].duplicated(keep=False)]):
+            first, second = other[other["clip"] == other["clip"].iloc[0]].iloc[:2].to_numpy()
+            raise DataError(
+                f"predictions: clip '{first[0]}' has (recording, fold, target) {(*first[1:],)} in "
+                f"one row and {(*second[1:],)} in another, expected the same"
             )
         return self
 
+    def _labels(self) -> list[str]:
+        """The labels of each clip as text."""
+        names = np.array(self.classes, object)
+        if self.target.ndim == 1:
+            return list(names[self.target])
+        return [_SEPARATOR.join(names[row]) for row in self.target]
+
     def write(self, path: str | Path) -> Path:
         """Write a CSV file (gzip when the name ends in .gz); class names stand for numbers."""
-        names = [getattr(self, name).tolist() for name in _COLUMNS[:-2]]
-        names += [[self.classes[i] for i in row.tolist()] for row in (self.target, self.predicted)]
-        headers = [*_COLUMNS, *(_PROBABILITY + name for name in self.classes)]
+        predicted = [self.classes[one] for one in self.frame["predicted"]]
+        columns = [self.frame[name].tolist() for name in _COLUMNS[:-2]]
         rows = (
-            [*row, *(f"{p:.9g}" for p in probabilities)]
-            for *row, probabilities in zip(*names, self.probabilities.tolist(), strict=True)
+            [*row, *(f"{p:.9g}" for p in scores)]
+            for *row, scores in zip(
+                *columns, self._labels(), predicted, self.probabilities.tolist(), strict=True
+            )
         )
+        headers = [*_COLUMNS, *(_PROBABILITY + name for name in self.classes)]
         write_csv(path, headers, rows, errors="surrogateescape")
         return Path(path)
 
@@ -234,160 +232,30 @@ class Predictions:
         DataError
             When it cannot be read, or is something else.
         """
-        rows, classes = read_scores(path, _COLUMNS, "predictions")
-        number = {name: i for i, name in enumerate(classes)}
-        columns: dict[str, list[Any]] = {name: [] for name in (*_COLUMNS, "probabilities")}
-        for line, row in enumerate(rows, start=2):
-            try:
-                for name in _COLUMNS[:-2]:
-                    columns[name].append(row[name] if name in _TEXT else int(row[name]))
-                for name in _COLUMNS[-2:]:
-                    columns[name].append(number[row[name]])
-                columns["probabilities"].append([float(row[f"p:{name}"]) for name in classes])
-            except (ValueError, KeyError) as error:
-                raise DataError(
-                    f"{path}, line {line}: not a row of predictions: {error}"
-                ) from error
-        arrays: dict[str, Any] = {
-            name: np.array(values, np.str_ if name in _TEXT else np.int64)
-            for name, values in columns.items()
-            if name != "probabilities"
-        }
-        return cls(
-            **arrays, probabilities=np.array(columns["probabilities"], np.float32), classes=classes
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class TagScores:
-    """The scored test clips of one fold and draw with any number of labels, each once.
-
-    Attributes
-    ----------
-    clip, group : ndarray of str, shape (n,)
-    targets : ndarray of bool, shape (n, n_classes)
-        At least one in each row.
-    scores : ndarray of float64, shape (n, n_classes)
-        Any numbers by which classes are ranked, such as probabilities.
-    classes : tuple of str
-    fold, draw : int
-    """
-
-    clip: NDArray[np.str_]
-    group: NDArray[np.str_]
-    targets: NDArray[np.bool_]
-    scores: NDArray[np.float64]
-    classes: tuple[str, ...]
-    fold: int = 0
-    draw: int = 0
-
-    def __post_init__(self) -> None:
-        shape = (len(self.clip), len(self.classes))
-        as_targets(self.targets)
-        as_scores(self.scores)
-        if self.targets.shape != shape or self.scores.shape != shape:
-            raise DataError(
-                f"scores of tags: found targets {self.targets.shape} and scores "
-                f"{self.scores.shape}, expected {shape}"
-            )
-        if len(set(self.clip.tolist())) != len(self.clip):
-            raise DataError("scores of tags: a clip stands twice, expected each once")
-        if not self.targets.any(axis=1).all():
-            clip = self.clip[~self.targets.any(axis=1)][0]
-            raise DataError(f"scores of tags: the clip '{clip}' has no label to be measured by")
-
-    @classmethod
-    def of(
-        cls,
-        clip: ArrayLike,
-        targets: ArrayLike,
-        scores: ArrayLike,
-        classes: Sequence[str],
-        *,
-        group: ArrayLike,
-        fold: int = 0,
-        draw: int = 0,
-    ) -> TagScores:
-        """The same from whatever numpy takes, in the order of the clips' names."""
-        names = np.asarray(clip, np.str_)
-        order = np.argsort(names)
-        return cls(
-            names[order],
-            np.asarray(group, np.str_)[order],
-            as_targets(targets)[order],
-            np.asarray(scores, np.float64)[order],
-            tuple(classes),
-            fold,
-            draw,
-        )
-
-    def __len__(self) -> int:
-        return len(self.clip)
-
-    @property
-    def values(self) -> NDArray[np.float64]:
-        """What lwlrap is the mean of, shape (n_labels,); see :func:`label_precisions`."""
-        return label_precisions(self.targets, self.scores)
-
-    @property
-    def lwlrap(self) -> float:
-        """Label-weighted label-ranking average precision, 0 to 1."""
-        return float(self.values.mean())
-
-    @property
-    def mean_average_precision(self) -> float:
-        """Over the classes that have clips, 0 to 1."""
-        return mean_average_precision(self.targets, self.scores)
-
-    def write(self, path: str | Path) -> Path:
-        """Write a gzipped CSV file: a row per clip, a column per class; it reads back equal."""
-        headers = [*_TAG_COLUMNS, *(_PROBABILITY + name for name in self.classes)]
-        labels = [";".join(map(str, np.flatnonzero(row))) for row in self.targets]
-        rows = zip(
-            self.clip.tolist(), self.group.tolist(), labels, self.scores.tolist(), strict=True
-        )
-        write_csv(path, headers, ([*row, *map(repr, scores)] for *row, scores in rows))
-        return Path(path)
-
-    @classmethod
-    def read(cls, path: str | Path, *, fold: int = 0, draw: int = 0) -> TagScores:
-        """Read a file that :meth:`write` made.
-
-        Raises
-        ------
-        DataError
-            When it cannot be read or is something else.
-        """
-        rows, classes = read_scores(path, _TAG_COLUMNS, "scores of tags")
-        targets = np.zeros((len(rows), len(classes)), np.bool_)
         try:
-            for found, row in zip(targets, rows, strict=True):
-                found[[int(k) for k in row["labels"].split(";")]] = True
-            scores = np.array([[float(row[f"p:{name}"]) for name in classes] for row in rows])
-        except (ValueError, IndexError) as error:
-            raise DataError(f"{path}: no table of scores of tags: {error}") from error
-        clip, group = (np.array([row[name] for row in rows], np.str_) for name in ("clip", "group"))
-        return cls(clip, group, targets, scores, classes, fold, draw)
-
-
-def read_scores(
-    path: str | Path, columns: Sequence[str], what: str
-) -> tuple[list[dict[str, str]], tuple[str, ...]]:
-    """Rows of a table of scores, and the classes, whose columns follow the given ones.
-
-    Raises
-    ------
-    DataError
-        For a file that cannot be read or has other columns.
-    """
-    try:
-        rows = read_csv(path)
-    except (OSError, EOFError, csv.Error) as error:
-        raise DataError(f"{what}: {path} cannot be read: {error}") from error
-    names = list(rows[0]) if rows else []
-    if names[: len(columns)] != list(columns):
-        raise DataError(f"{path}: not a table of {what}; expected the columns {tuple(columns)}")
-    return rows, tuple(name.removeprefix(_PROBABILITY) for name in names[len(columns) :])
+            rows = read_csv(path)
+        except (OSError, EOFError, csv.Error) as error:
+            raise DataError(f"{path} cannot be read: {error}") from error
+        names = list(rows[0]) if rows else []
+        if names[: len(_COLUMNS)] != _COLUMNS:
+            raise DataError(f"{path}: not a table of predictions, with the columns {_COLUMNS}")
+        columns: dict[str, Any] = {name: [row[name] for row in rows] for name in _COLUMNS}
+        scores = [[row[name] for name in names[len(_COLUMNS) :]] for row in rows]
+        classes = [name.removeprefix(_PROBABILITY) for name in names[len(_COLUMNS) :]]
+        number = {name: i for i, name in enumerate(classes)}
+        labels = columns.pop("target")
+        try:
+            target: Any = [number.get(text, -1) for text in labels]
+            if -1 in target:
+                target = np.zeros((len(rows), len(classes)), np.bool_)
+                for row, text in zip(target, labels, strict=True):
+                    row[[number[name] for name in text.split(_SEPARATOR)]] = True
+            columns["predicted"] = [number[name] for name in columns["predicted"]]
+            columns |= {name: list(map(int, columns[name])) for name in _NUMBERS}
+            table = np.array(scores, np.float32)
+        except (ValueError, KeyError) as error:
+            raise DataError(f"{path}: not a table of predictions: found {error}") from error
+        return cls.of(columns.pop("clip"), target, table, classes, **columns)
 
 
 def ensemble(predictions: Predictions, settings: Sequence[str], name: str) -> Predictions:
@@ -416,46 +284,24 @@ def ensemble(predictions: Predictions, settings: Sequence[str], name: str) -> Pr
             f"ensemble '{name}' of {list(settings)}: expected two or more settings and a new name"
         )
     members = [predictions.select(setting=one) for one in settings]
-    arms = [arm for arm in members[0].arms if all(arm in member.arms for member in members)]
     parts = [predictions]
-    for arm in arms:
-        rows = [member.select(arm=arm) for member in members]
-        rows = [part[np.lexsort((part.clip, part.seed, part.draw))] for part in rows]
-        first, keys = rows[0], ["clip", "draw", "seed", "fold", "target"]
+    for arm in [one for one in members[0].arms if all(one in member.arms for member in members)]:
+        rows = [in_order(member.select(arm=arm)) for member in members]
+        first, keys = rows[0], ["clip", "draw", "seed", "fold"]
         if not all(part.frame[keys].equals(first.frame[keys]) for part in rows):
             raise DataError(f"ensemble '{name}': its settings were not tested on the same clips")
         mean = np.mean([part.probabilities for part in rows], axis=0).astype(np.float32)
-        parts.append(
-            replace(
-                first,
-                setting=np.array([name] * len(first), np.str_),
-                predicted=mean.argmax(axis=1).astype(np.int64),
-                probabilities=mean,
-            )
-        )
+        frame = first.frame.assign(setting=name, predicted=mean.argmax(axis=1))
+        parts.append(replace(first, frame=frame, probabilities=mean))
     return Predictions.concat(parts)
 
 
-@dataclass(frozen=True)
-class ConfidentError:
-    """A clip that was wrong: in how many of its scorings, and how sure the classifier was.
-
-    ``score`` is the probability (0 to 1) given to ``predicted``, ``true_score`` that given
-    to the right class, both the mean over all scorings of the clip.
-    """
-
-    clip: str
-    group: str
-    fold: int
-    target: str
-    predicted: str
-    score: float
-    true_score: float
-    n_wrong: int
-    n_scored: int
+def in_order(predictions: Predictions) -> Predictions:
+    """The rows sorted by draw, seed and clip."""
+    return predictions[predictions.frame.sort_values(["draw", "seed", "clip"]).index.to_numpy()]
 
 
-def top_errors(predictions: Predictions, n: int = 12) -> list[ConfidentError]:
+def top_errors(predictions: Predictions, n: int = 12) -> pd.DataFrame:
     """List the clips with the largest gap between a wrong class and the right one.
 
     Each clip occurs once: the probabilities of its scorings (draws) are averaged, and it
@@ -464,30 +310,34 @@ def top_errors(predictions: Predictions, n: int = 12) -> list[ConfidentError]:
     Parameters
     ----------
     predictions : Predictions
+        Of one label per clip.
     n : int
         At most so many.
 
     Returns
     -------
-    list of ConfidentError
-        The most certain first.
+    DataFrame
+        The most certain first: ``clip``, ``target`` and ``predicted`` by name, their mean scores
+        ``true_score`` and ``score``, and in how many of its scorings the clip was wrong,
+        ``n_wrong`` of ``n_scored``.
     """
-    found = []
-    for clip, rows in predictions.frame.groupby("clip").indices.items():
-        mean = predictions.probabilities[rows].astype(np.float64).mean(axis=0)
-        first, target, predicted = rows[0], int(predictions.target[rows[0]]), int(mean.argmax())
-        if predicted != target:
-            found.append(
-                ConfidentError(
-                    clip=str(clip),
-                    group=str(predictions.group[first]),
-                    fold=int(predictions.fold[first]),
-                    target=predictions.classes[target],
-                    predicted=predictions.classes[predicted],
-                    score=float(mean[predicted]),
-                    true_score=float(mean[target]),
-                    n_wrong=int((~predictions.correct[rows]).sum()),
-                    n_scored=len(rows),
-                )
-            )
-    return sorted(found, key=lambda wrong: (wrong.true_score - wrong.score, wrong.clip))[:n]
+    names = np.array(predictions.classes, object)
+    owner, clips = pd.factorize(predictions.frame["clip"])
+    mean = pd.DataFrame(predictions.probabilities.astype(np.float64)).groupby(owner).mean()
+    rows, table = np.arange(len(clips)), mean.to_numpy()
+    target = predictions.target[np.unique(owner, return_index=True)[1]]
+    predicted = table.argmax(axis=1)
+    found = pd.DataFrame(
+        {
+            "clip": clips,
+            "target": names[target],
+            "predicted": names[predicted],
+            "score": table[rows, predicted],
+            "true_score": table[rows, target],
+            "n_wrong": np.bincount(owner, ~predictions.correct).astype(int),
+            "n_scored": np.bincount(owner),
+        }
+    )
+    found["gap"] = found["true_score"] - found["score"]
+    wrong: pd.DataFrame = found[target != predicted]
+    return wrong.sort_values(["gap", "clip"], ignore_index=True).head(n).drop(columns="gap")

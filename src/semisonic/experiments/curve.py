@@ -193,7 +193,7 @@ def _curves(done: Finished) -> tuple[LearningCurve, LearningCurve]:
             CurvePoint(
                 float(budget.labels_per_class or n_all),
                 getattr(one, arm),
-                tuple(getattr(pair, f"accuracy_{arm}") for pair in one.draws),
+                tuple(one.draws[f"accuracy_{arm}"].tolist()),
             )
             for budget, one in zip(done.recipe.budgets, done.comparisons, strict=True)
         ]

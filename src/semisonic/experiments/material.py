@@ -34,9 +34,9 @@ from semisonic.core.seeds import derive
 from semisonic.data.batches import OnTheFlyFeatures
 from semisonic.data.checks import clean_pool
 from semisonic.data.clips import Clips, join
-from semisonic.data.feature_store import FeatureStore, one_torch_thread
 from semisonic.data.recordings import AUTO, COPIES, KnownRecordings, copies_together, unnamed_note
 from semisonic.data.splits import make_folds
+from semisonic.data.stores import FeatureStore, one_torch_thread
 from semisonic.features.augment.time import TimeStretch
 from semisonic.features.augment.waves import (
     PICZAK_OTHERS,
@@ -188,53 +188,23 @@ WHOLE = SegmentOptions()
 
 @dataclass(frozen=True)
 class FeatureTable:
-    """Features of one front end as a worker process opens them: a file, no array.
+    """Features of one front end as worker processes share them: a file, no array.
 
     ``source`` tells for each row of features the row of the joined table it belongs to, -1 for
-    none; ``copy_of`` the labelled clip that it is a changed copy of, -1 for none; and ``stamp``
-    which file it was: its number on the disk and the time it was changed. With ``in_batch`` the
-    file holds samples, and features are computed from them as they are used.
+    none; ``copy_of`` the labelled clip that it is a changed copy of, -1 for none.
     """
 
-    file: Path
-    offset: int
-    shape: tuple[int, ...]
+    features: FeatureStore | OnTheFlyFeatures
     source: NDArray[np.int64]
     copy_of: NDArray[np.int64]
-    stamp: tuple[int, int] | None
-    in_batch: OnTheFlyFeatures | None = None
 
     @classmethod
     def of(cls, prepared: Prepared) -> FeatureTable:
         """Where the features of a prepared table lie."""
-        features, no_copies = prepared.features, np.full(len(prepared), -1, np.int64)
-        if isinstance(features, OnTheFlyFeatures):
-            place: tuple[Path, int, tuple[int, ...]] = features.samples.path, 0, features.shape
-        elif isinstance(features, FeatureStore):
-            array: Any = features.array
-            place = Path(str(array.filename)), int(array.offset), array.shape
-        else:
+        if isinstance(prepared.features, np.ndarray):
             raise DataError("features in memory cannot be shared by processes; prepare a table")
-        in_batch = features if isinstance(features, OnTheFlyFeatures) else None
-        return cls(*place, prepared.source, no_copies, _stamp(place[0]), in_batch)
-
-    def open(self) -> NDArray[np.float16] | OnTheFlyFeatures:
-        """The features, (n, channel, mel, frame), read or computed as they are used.
-
-        Raises
-        ------
-        DataError
-            When another run has put other clips in the file's place.
-        """
-        if _stamp(self.file) != self.stamp:
-            raise DataError(
-                f"{self.file}: another run with the same cache has written this file anew or "
-                "taken it away; start again, and give each run a --cache of "
-                "its own"
-            )
-        if self.in_batch is not None:
-            return self.in_batch
-        return np.memmap(self.file, np.float16, "r", self.offset, self.shape)
+        no_copies = np.full(len(prepared), -1, np.int64)
+        return cls(prepared.features, prepared.source, no_copies)
 
     def rows_of(self, source_rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """The rows of features that belong to some rows of the joined table."""
@@ -259,15 +229,6 @@ class FeatureTable:
         known = (owner >= 0) & (owner < len(labelled))
         target[known] = labelled.target()[owner[known]]
         return target
-
-
-def _stamp(file: Path) -> tuple[int, int] | None:
-    """What tells a file from another one of its name; None where there is none."""
-    try:
-        state = file.stat()
-    except FileNotFoundError:
-        return None
-    return state.st_ino, state.st_mtime_ns
 
 
 @dataclass(frozen=True)

@@ -174,14 +174,7 @@ class Job:
         file = folder / self.name / PREDICTIONS[self.setting.segments.voting]
         # Where no clip has two segments, both votes are one.
         table = Predictions.read(file if file.is_file() else file.with_name(PREDICTIONS[MEAN]))
-        n = len(table)
-        return replace(
-            table,
-            setting=np.array([setting] * n, np.str_),
-            arm=np.array([self.arm] * n, np.str_),
-            draw=np.full(n, self.draw, np.int64),
-            seed=np.full(n, self.seed, np.int64),
-        )
+        return table.assign(setting=setting, arm=self.arm, draw=self.draw, seed=self.seed)
 
 
 def _peak_memory() -> float | None:

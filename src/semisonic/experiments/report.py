@@ -19,11 +19,10 @@ from semisonic.core.text import percent_text
 from semisonic.data.categories import categories_of
 from semisonic.evaluation.embeddings import Separability, separability
 from semisonic.evaluation.plots.experiments import patches
-from semisonic.evaluation.predictions import ConfidentError, Predictions, top_errors
+from semisonic.evaluation.predictions import Predictions, top_errors
 from semisonic.evaluation.published import BASELINES, STUDIES, PublishedResult, same_data
 from semisonic.evaluation.report.document import Player, Report, clip_player, spaced
 from semisonic.evaluation.report.experiment import (
-    ExperimentContent,
     Series,
     add_learning,
     add_run,
@@ -72,32 +71,29 @@ def write_report(done: Finished) -> Path:
         job for cell, job in plan.cells if (cell, job.draw, job.arm) == (main, 0, recipe.treated)
     )
     tested = done.predictions.select(setting=main, arm=recipe.treated)
-    content = ExperimentContent(
-        title=recipe.title,
-        predictions=done.predictions,
-        control=recipe.control,
-        treated=recipe.treated,
+    report = build_report(
+        recipe.title,
+        done.predictions,
+        done.comparisons,
+        main_setting=main,
         subject=recipe.subject,
         subtitle=_subtitle(material, options, recipe),
         data=labelled.name,
-        main_setting=main,
         study=recipe.published if recipe.published in STUDIES else "",
         setting_pairs=done.pairs,
         series=side_by_side(recipe, plan, labelled.name),
-        categories=categories_of(labelled.classes, dict(recipe.categories)) or {},
+        categories=categories_of(labelled.classes, dict(recipe.categories)),
         notes=(recipe.question, *method_notes(recipe, plan)),
     )
-    report = build_report(content, done.comparisons)
     report.warnings += [QUICK] * options.quick + [TRANSDUCTIVE] * options.transductive
     report.warnings += experiment.notes
-    add_learning(report, done.jobs, recipe.control)
+    add_learning(report, done.jobs)
     if shown.setting.classifier:
         confused = most_confused(tested)
         measured, inputs = class_distances(shown, material), INPUTS_IN_WORDS[shown.setting.inputs]
-        add_separability(report, content, measured, inputs)
-        report.players("confused", [_player(wrong, material) for wrong in confused])
-        pair = {name for one in confused[:1] for name in (one.target, one.predicted)}
-        report.values["confused_pair"] = sorted(pair)
+        add_separability(report, tested, measured, inputs)
+        report.players("confused", [_player(wrong, material) for wrong in confused.itertuples()])
+        report.values["confused_pair"] = sorted({*confused["target"], *confused["predicted"]})
     _add_reconstructions(report, done)
     dead = dead_units(done)
     headers = ["setting", "layer", "units", "share never active"]
@@ -112,7 +108,7 @@ def write_report(done: Finished) -> Path:
         timing=timing,
     )
     mistakes = top_errors(tested, N_MISTAKES)
-    report.players("mistakes", [_player(wrong, material) for wrong in mistakes])
+    report.players("mistakes", [_player(wrong, material) for wrong in mistakes.itertuples()])
     page = report.write(experiment.run.folder)
     ending = ".gz" if len(done.predictions) > MOST_PLAIN_ROWS else ""
     done.predictions.write(page.parent / "tables" / f"predictions.csv{ending}")
@@ -209,7 +205,7 @@ def _add_reconstructions(report: Report, done: Finished) -> None:
     report.values |= {"decoders": list(means), "reconstruction_errors": known}
 
 
-def _player(wrong: ConfidentError, material: Material) -> Player | None:
+def _player(wrong: Any, material: Material) -> Player | None:
     """A wrong answer to listen to; None where the clip cannot be read now."""
     labelled = material.labelled
     row = labelled.ids.index(wrong.clip)
@@ -300,24 +296,19 @@ def class_distances(job: Job, material: Material) -> Separability:
     setting, labelled = job.setting, material.labelled
     table = material.table(setting.front, setting.segments)
     rows = table.rows_of(np.arange(len(labelled)))
-    x = vectors(setting.inputs, table.open(), rows)
+    x = vectors(setting.inputs, table.features, rows)
     owner = table.source[rows]
     return separability(x, labelled.target()[owner], labelled.group[owner], len(labelled.classes))
 
 
-def most_confused(predictions: Predictions) -> list[ConfidentError]:
+def most_confused(predictions: Predictions) -> pd.DataFrame:
     """Clips of the two classes most often confused, surest first, both ways."""
     wrong = top_errors(predictions, len(predictions))
-    pairs = Counter(frozenset((one.target, one.predicted)) for one in wrong)
-    if not pairs:
-        return []
-    pair = max(pairs, key=lambda both: (pairs[both], sorted(both)))
-    mine = [one for one in wrong if {one.target, one.predicted} == pair]
-    return [
-        one
-        for target in sorted(pair)
-        for one in [one for one in mine if one.target == target][:N_PLAYED]
-    ]
+    pairs = [tuple(sorted(both)) for both in zip(wrong["target"], wrong["predicted"], strict=True)]
+    counts = Counter(pairs)
+    most = max(counts, key=lambda pair: (counts[pair], pair), default=None)
+    mine = wrong[np.array([pair == most for pair in pairs], np.bool_)]
+    return mine.sort_values("target", kind="stable").groupby("target").head(N_PLAYED)
 
 
 def _add_generated(report: Report, done: Finished) -> None:

@@ -25,11 +25,18 @@ from semisonic.core.text import duration_text, p_value, percent_text, points_tex
 from semisonic.data.clips import Clips
 from semisonic.data.splits import fold_splits
 from semisonic.data.synth.dataset import load_synth, make_in_cache
-from semisonic.evaluation.comparison import ArmAccuracy, Comparison, compare_tags, tag_arm
+from semisonic.evaluation.comparison import (
+    LWLRAP,
+    ArmAccuracy,
+    Comparison,
+    arm_accuracy,
+    compare_setting_pairs,
+)
+from semisonic.evaluation.metrics import lwlrap, mean_average_precision
 from semisonic.evaluation.plots.experiments import comparison_plot
 from semisonic.evaluation.plots.style import CLASS_COLOURS
 from semisonic.evaluation.plots.training import training_curves
-from semisonic.evaluation.predictions import TagScores
+from semisonic.evaluation.predictions import Predictions
 from semisonic.evaluation.report.document import IntervalEstimate, Number, Report, Verdict
 from semisonic.evaluation.report.experiment import add_study
 from semisonic.evaluation.significance import holm
@@ -174,7 +181,7 @@ def run_stage(job: Job) -> None:
     folder, labelled = context.folder / job.name, context.material.labelled
     folder.mkdir(parents=True, exist_ok=True)
     table = context.material.table(stage.mel)
-    features = table.open()
+    features = table.features
     target = np.zeros((len(labelled) + len(context.material.pool), len(labelled.classes)))
     target[: len(labelled)] = labelled.targets()
     noisy, unlabelled, kept = job.noisy, job.pool, {}
@@ -215,7 +222,7 @@ def run_stage(job: Job) -> None:
     rows = table.rows_of(job.test)
     owner, values = mean_by(table.source[rows], score_rows(outcome.model, features, rows))
     clips = labelled[owner]
-    scores = TagScores.of(
+    scores = Predictions.of(
         clips.ids,
         clips.targets(),
         values,
@@ -233,8 +240,8 @@ def run_stage(job: Job) -> None:
         outcome.fit,
         n_noisy=len(noisy),
         n_pool=len(unlabelled),
-        lwlrap=scores.lwlrap,
-        mean_average_precision=scores.mean_average_precision,
+        lwlrap=lwlrap(scores.targets, scores.probabilities),
+        mean_average_precision=mean_average_precision(scores.targets, scores.probabilities),
         n_parameters=count_parameters(outcome.model),
         **kept,
     )
@@ -246,7 +253,7 @@ def _judged(job: Job, judge: Job) -> pd.DataFrame:
     table = context.material.table(judge.setting.mel)
     rows = table.rows_of(job.noisy)
     model = load(context.folder / judge.name / MODEL)
-    found = score_rows(model, table.open(), rows, device=context.device)
+    found = score_rows(model, table.features, rows, device=context.device)
     owner, scores = mean_by(table.source[rows], found)
     clips, rule = context.material.labelled[owner], (stage.keep_top_k, stage.keep_threshold)
     decisions = filter_labels(
@@ -287,23 +294,19 @@ class StageResult:
 
 def collect_stages(recipe: StagesRecipe, plan: Plan, folder: Path) -> list[StageResult]:
     """Read all jobs of a finished plan, and compare the stages as the recipe says."""
-    tables: dict[str, list[TagScores]] = {stage.name: [] for stage in recipe.stages}
+    tables: list[Predictions] = []
     records = []
     for name, job in plan.cells:
-        file = folder / job.name / SCORES
-        tables[name].append(TagScores.read(file, fold=job.fold, draw=job.draw))
+        tables.append(Predictions.read(folder / job.name / SCORES).assign(setting=name))
         records.append({**job.record(folder), "stage": name, "name": job.name})
-    jobs = pd.DataFrame(records)
-
-    def against(name: str, other: str) -> Comparison:
-        title = f"{name} against {other}"
-        return compare_tags(other, tables[other], name, tables[name], setting=title)
-
+    scores, jobs = Predictions.concat(tables), pd.DataFrame(records)
     return [
         StageResult(
             stage.name,
-            tag_arm(stage.name, tables[stage.name]),
-            [against(stage.name, other) for other in stage.against],
+            arm_accuracy(scores.select(setting=stage.name), measure=LWLRAP),
+            compare_setting_pairs(
+                scores, [(other, stage.name) for other in stage.against], measure=LWLRAP
+            ),
             jobs[jobs["stage"] == stage.name],
         )
         for stage in recipe.stages

@@ -87,7 +87,7 @@ def run_pretrain(job: Job) -> None:
     context = here()
     folder = context.folder / job.name
     table = context.material.table(job.setting.mel, job.setting.segments)
-    features = table.open()
+    features = table.features
     outcome = pretrain_encoder(
         job.setting.config,
         features,
@@ -124,7 +124,7 @@ def run_train(job: Job) -> None:
     folder, labelled = context.folder / job.name, context.material.labelled
     folder.mkdir(parents=True, exist_ok=True)
     table = context.material.table(job.setting.mel, segments)
-    features, target = table.open(), table.target(labelled)
+    features, target = table.features, table.target(labelled)
     owner = np.maximum(table.source, table.copy_of)
     pool = table.rows_of(job.pool)
     train = sounding(features, table.with_copies(job.train), owner, segments.silence_db)
@@ -185,7 +185,7 @@ def _run_simple(job: Job) -> None:
     context, setting = here(), job.setting
     labelled = context.material.labelled
     table = context.material.table(setting.front, setting.segments)
-    features, target = table.open(), table.target(labelled)
+    features, target = table.features, table.target(labelled)
     train, test = table.with_copies(job.train), table.rows_of(job.test)
     begun = perf_counter()
     x = vectors(setting.inputs, features, np.r_[train, test])

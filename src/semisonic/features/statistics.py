@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -107,7 +108,7 @@ N_CEPSTRA = 20
 _CHUNK = 64  # clips at once: percentiles need a copy
 
 
-def mel_statistics(features: ArrayLike) -> NDArray[np.float32]:
+def mel_statistics(features: Any) -> NDArray[np.float32]:
     """Log-mel spectrograms to fixed numbers.
 
     The idea is that of the ESC baselines (Piczak 2015, mean and deviation of MFCC over frames),
@@ -118,7 +119,7 @@ def mel_statistics(features: ArrayLike) -> NDArray[np.float32]:
 
     Parameters
     ----------
-    features : array of float, shape (n, channel, mel, frame)
+    features : array of float, or what reads like one, shape (n, channel, mel, frame)
         In dB; of several channels the first is used, which is the spectrogram itself.
 
     Returns
@@ -127,20 +128,17 @@ def mel_statistics(features: ArrayLike) -> NDArray[np.float32]:
         ``n_cepstra`` is 20, or the number of mel bands when that is smaller. Finite for any
         clip, silence and clips of a single frame included.
     """
-    clips: NDArray[np.floating] = (
-        features if isinstance(features, np.ndarray) else np.asarray(features)
-    )
-    if clips.ndim != 4 or not clips.shape[2] or not clips.shape[3]:
+    shape = features.shape
+    if len(shape) != 4 or not shape[2] or not shape[3]:
         raise DataError(
-            f"statistics: found features of shape {clips.shape}, expected "
+            f"statistics: found features of shape {shape}, expected "
             "(n, channel, mel, frame) with at least one band and frame"
         )
-    width = 6 * clips.shape[2] + 3 * min(N_CEPSTRA, clips.shape[2])
-    out = np.zeros((len(clips), width), np.float32)
-    for start in range(0, len(clips), _CHUNK):
-        out[start : start + _CHUNK] = _of_chunk(
-            np.asarray(clips[start : start + _CHUNK, 0], np.float32)
-        )
+    width = 6 * shape[2] + 3 * min(N_CEPSTRA, shape[2])
+    out = np.zeros((len(features), width), np.float32)
+    for start in range(0, len(features), _CHUNK):
+        levels = features[start : start + _CHUNK][:, 0]
+        out[start : start + _CHUNK] = _of_chunk(np.asarray(levels, np.float32))
     return out
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from semisonic.audio.remote import path_text, url_of
 from semisonic.classifier.run_files import stamp
@@ -30,11 +31,10 @@ from semisonic.core.options import LOCAL, EngineOptions, check
 from semisonic.core.parallel import LOCAL_ENGINE, Engine, engine_for, in_order
 from semisonic.core.progress import bar
 from semisonic.core.text import count_text, duration_text
-from semisonic.data.cache import ArrayCache, Key
+from semisonic.data.cache import ArrayCache, Key, Stamp, clip_keys, file_stamps
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import Failures, gather, named_from
 from semisonic.data.outputs import check_folder, placed, refuse_url
-from semisonic.data.sample_store import Stamp, clip_keys, file_stamps
 from semisonic.labeling.embedder import Embedder, Rows, embed_windows, mean_row, open_embedder
 from semisonic.labeling.index import (
     ABOUT,
@@ -304,18 +304,13 @@ def _missing(
     cache: ArrayCache, clips: Clips, keys: Sequence[Key], stamps: Sequence[Stamp]
 ) -> list[int]:
     """Clips that are new or have changed; what is known of the others becomes that of now."""
-    now = dict(zip(keys, stamps, strict=True))
-    items = cache.items()
-    good = [item for item in items if now.get(item[0], item[1]) == item[1]]
-    if len(good) < len(items):
-        cache.move(sorted(good, key=lambda item: item[2].first))
     rest, changed = [], []
     for row, (key, version) in enumerate(zip(keys, stamps, strict=True)):
         rows = cache.find(key, version)
         if rows is None:
             rest.append(row)
         elif rows.about != (about := {**rows.about, **_described(clips, row)}):
-            changed.append((key, version, replace(rows, about=about)))
+            changed.append((key, version, rows._replace(about=about)))
     cache.note(*changed)
     return rest
 
@@ -360,9 +355,11 @@ def _publish(folder: Path, cache: ArrayCache, embedder: Embedder, windows: dict[
     bad = ((key[0], one.about["reason"]) for key, _, one in items if one.about["reason"])
     write_csv(folder / BAD_FILES, ["file", "reason"], sorted(bad))
     items = [item for item in items if item[2].n]
-    rows = np.zeros(0, embedder.dtype)
-    if cache.end:
+    rows: NDArray[np.void] = np.zeros(0, embedder.dtype)
+    if items:
         rows = np.memmap(cache.data_path, embedder.dtype, "r", shape=(cache.end,))
+    if sum(one.n for _, _, one in items) < len(rows):  # files have changed since
+        rows = np.concatenate([rows[one.first : one.first + one.n] for _, _, one in items])
     for name, file in (("vector", VECTORS), ("scores", SCORES)):
         if name == "vector" or embedder.classes:
             with replacing(folder / file) as part, part.open("wb") as stream:

@@ -44,8 +44,6 @@ class Embedding(nn.Module):
 
     def __init__(self, source: SoundModel | PretrainedEncoder) -> None:
         super().__init__()
-        if source.frontend is None:
-            raise ModelError("an encoder without a front end cannot embed recordings")
         self.frontend: Frontend = source.frontend
         self.encoder = source.encoder
         neck = source.neck or GlobalPoolNeck(source.encoder.out_channels)

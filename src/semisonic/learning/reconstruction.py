@@ -34,11 +34,10 @@ from torch.nn import functional
 from semisonic.core.errors import ModelError, OptionError
 from semisonic.learning.objective import BatchLike, Objective
 from semisonic.models.decoders import Decoder
-from semisonic.models.encoder import Trace
+from semisonic.models.encoder import MirroredEncoder, Trace
 
 if TYPE_CHECKING:
     from semisonic.features.frontend import Standardize
-    from semisonic.models.encoder import Encoder
     from semisonic.models.pretrained import AutoEncoder
 
 
@@ -140,7 +139,7 @@ class LayerReconstruction(Objective):
 
     Parameters
     ----------
-    encoder : Encoder
+    encoder : MirroredEncoder
         All of it. Parts before ``number`` are run and not trained, parts after it not run.
     number : int
         Of the part, from 0.
@@ -158,7 +157,7 @@ class LayerReconstruction(Objective):
     streams = ("unlabelled",)
 
     def __init__(
-        self, encoder: Encoder, number: int, decoder: Decoder, standardize: Standardize
+        self, encoder: MirroredEncoder, number: int, decoder: Decoder, standardize: Standardize
     ) -> None:
         super().__init__()
         self.encoder = encoder

@@ -168,7 +168,7 @@ class Joint(Objective):
     task : Objective
         Reads the stream ``unlabelled`` and no other. It must hold the supervised model's own
         encoder and standardisation, for example
-        ``Reconstruction(AutoEncoder(model.encoder, "upsample"), model.frontend.standardize)``.
+        ``Reconstruction(autoencoder, model.frontend.standardize)``, the former with its encoder.
     weight : float
         Of the task's loss, at least 0.
 

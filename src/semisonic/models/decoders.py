@@ -42,7 +42,7 @@ from torch.nn import functional as F
 
 from semisonic.core.errors import ModelError
 from semisonic.core.options import nearest
-from semisonic.models.encoder import ConvStep, DownStep, SameConv, Step, Trace, Undo
+from semisonic.models.encoder import ConvStep, DownStep, Plan, SameConv, Trace, Undo
 from semisonic.models.notation import Size
 
 DECODERS = ("unpool", "upsample", "subpixel", "unet")
@@ -129,36 +129,29 @@ class Decoder(nn.Module):
         For another kind.
     """
 
-    def __init__(self, plan: tuple[Step, ...], kind: str) -> None:
+    def __init__(self, plan: Plan, kind: str) -> None:
         super().__init__()
         if kind not in DECODERS:
             raise ModelError(f"unknown decoder '{kind}': {nearest(kind, DECODERS)}")
         self.kind = kind
         self.needs_switches, self.needs_maps = kind == "unpool", kind == "unet"
-        self.downs = tuple(step for step in plan if isinstance(step, DownStep))
-        # From the code to the input: steps down to undo, the last first, then a convolution.
-        self.levels: list[tuple[tuple[int, ...], ConvStep | None]] = []
-        ups: list[int] = []
-        n_downs = len(self.downs)
+        # From the code to the input: the steps down before each convolution, the last one first.
+        self.levels: list[list[DownStep]] = [[]]
+        convs: list[SameConv] = []
         for step in reversed(plan):
             if isinstance(step, DownStep):
-                n_downs -= 1
-                ups.append(n_downs)
+                self.levels[-1].append(step)
             elif isinstance(step, ConvStep):
-                self.levels.append((tuple(ups), step))
-                ups = []
-        convs = [self._conv(before, conv) for before, conv in self.levels if conv is not None]
-        if ups:  # the encoder opens with pools
-            self.levels.append((tuple(ups), None))
+                convs.append(self._conv(self.levels[-1], step))
+                self.levels.append([])
         self.convs = nn.ModuleList(convs)
         self.relus = nn.ModuleList([*(nn.ReLU() for _ in convs[1:]), nn.Identity()])
 
-    def _conv(self, ups: tuple[int, ...], mirrored: ConvStep) -> SameConv:
+    def _conv(self, downs: list[DownStep], mirrored: ConvStep) -> SameConv:
         """The convolution that undoes one of the encoder."""
         if self.kind == "subpixel":  # makes all the finer cells at once
-            return SubPixelConv(mirrored, prod(prod(self.downs[up].stride) for up in ups))
-        has_map = self.kind == "unet" and ups and self.downs[ups[-1]].has_map
-        beside = self.downs[ups[-1]].channels if has_map else 0
+            return SubPixelConv(mirrored, prod(prod(down.stride) for down in downs))
+        beside = downs[-1].map_channels if self.kind == "unet" and downs else 0
         return SameConv(mirrored.out_channels + beside, mirrored.in_channels, mirrored.kernel)
 
     def forward(self, code: Tensor, trace: Trace) -> Tensor:
@@ -168,37 +161,29 @@ class Decoder(nn.Module):
         ----------
         code : Tensor, shape (batch, channel, mel, frame)
         trace : Trace
-            What the encoder recorded for these clips.
+            What the encoder recorded for these clips: switches for "unpool", maps for "unet".
 
         Returns
         -------
         Tensor, shape (batch, in_channels, mel, frame)
-
-        Raises
-        ------
-        ModelError
-            When the encoder recorded no switches or maps that are needed.
         """
-        x = code
-        for number, (ups, conv) in enumerate(self.levels):
-            if conv is not None and self.kind == "subpixel":
+        x, recorded = code, list(trace.downs)
+        for number, downs in enumerate(self.levels):
+            has_conv = number < len(self.convs)
+            if has_conv and self.kind == "subpixel":
                 x = self.relus[number](self.convs[number](x))
-            for up in ups:
-                x = self._undo(x, self.downs[up], trace.downs[up], conv is not None)
-            if conv is not None and self.kind != "subpixel":
-                if self.kind == "unet" and ups and self.downs[ups[-1]].has_map:
-                    beside = trace.downs[ups[-1]].map
-                    if beside is None:
-                        raise ModelError("the decoder 'unet' needs the encoder's maps, found none")
-                    x = torch.cat((x, self.gate(beside).to(x.dtype)), dim=1)
+            for down in downs:
+                undo = recorded.pop()
+                x = self._undo(x, down, undo, has_conv)
+            if has_conv and self.kind != "subpixel":
+                if self.kind == "unet" and downs and downs[-1].map_channels:
+                    x = torch.cat((x, self.gate(undo.map).to(x.dtype)), dim=1)
                 x = self.relus[number](self.convs[number](x))
         return x
 
     def _undo(self, x: Tensor, down: DownStep, undo: Undo, has_conv: bool) -> Tensor:
         """The map before a step down."""
-        if self.kind == "unpool":
-            if undo.switches is None:
-                raise ModelError("the decoder 'unpool' needs the encoder's switches, found none")
+        if undo.switches is not None:
             return max_unpool(x, undo.switches, down, undo.size)
         if self.kind == "subpixel" and has_conv:
             return _fit_size(shuffle_cells(x, down.stride), undo.size)
@@ -206,8 +191,10 @@ class Decoder(nn.Module):
         scale = (float(down.stride[0]), float(down.stride[1]))
         return _fit_size(F.interpolate(x, scale_factor=scale, mode="nearest"), undo.size)
 
-    def gate(self, beside: Tensor) -> Tensor:
+    def gate(self, beside: Tensor | None) -> Tensor:
         """A map beside the way up: open for half of the clips in training, else closed."""
+        if beside is None:
+            raise ModelError("the decoder 'unet' needs the encoder's maps, found none")
         if not self.training:
             return torch.zeros_like(beside)
         is_open = torch.rand(len(beside), 1, 1, 1, device=beside.device) >= SKIP_DROPOUT

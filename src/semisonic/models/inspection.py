@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import copy
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from semisonic.core.errors import ModelError
 from semisonic.models.sound_model import SoundModel
-
-
-@runtime_checkable
-class CountsItself(Protocol):
-    """A layer that knows its multiply-adds."""
-
-    def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
-        """Multiply-adds of one call."""
 
 
 def count_parameters(module: nn.Module) -> int:
@@ -27,38 +20,23 @@ def count_parameters(module: nn.Module) -> int:
 
 
 def count_macs(module: nn.Module, shape: tuple[int, ...]) -> int:
-    """Multiply-adds of convolutions, dense, recurrent and attention layers for one item.
-
-    A layer of another kind is counted when it has a method ``macs`` of inputs and output.
+    """Multiply-adds of convolutions and matrix products for one item; nothing is computed.
 
     Parameters
     ----------
     module : nn.Module
-        A :class:`SoundModel` is run from features in dB, anything else is called.
+        Of a :class:`SoundModel`, what follows the features is counted; anything else is called.
     shape : tuple of int
         Of one item, without the batch: (channel, mel, frame).
     """
-    total = 0
+    from torch.utils.flop_counter import FlopCounterMode
 
-    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> None:
-        nonlocal total
-        if isinstance(layer, CountsItself):
-            total += layer.macs(inputs, output)
-        elif isinstance(layer, nn.RNNBase):
-            n_steps = inputs[0].numel() // layer.input_size
-            total += n_steps * sum(p.numel() for p in layer.parameters() if p.ndim == 2)
-        elif isinstance(layer, nn.Linear):
-            total += output.numel() * layer.in_features
-        elif isinstance(layer, nn.ConvTranspose2d):
-            total += inputs[0].numel() * layer.weight[0].numel()
-        elif isinstance(layer, nn.Conv2d):
-            total += output.numel() * layer.weight[0].numel()
-
-    counted = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.RNNBase, CountsItself)
-    layers: list[nn.Module] = [m for m in module.modules() if isinstance(m, counted)]
-    device = next((p.device for p in module.parameters()), torch.device("cpu"))
-    _observe(module, layers, count, [torch.zeros(1, *shape, device=device)], None)
-    return total
+    if isinstance(module, SoundModel):
+        module = nn.Sequential(module.encoder, module.neck, module.head)
+    unreal = copy.deepcopy(module).to("meta").eval()
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH), torch.no_grad():
+        unreal(torch.zeros(1, *shape, device="meta"))
+    return int(counter.get_total_flops()) // 2
 
 
 @dataclass(frozen=True)
@@ -75,11 +53,8 @@ class DeadUnits:
         return self.n_dead / self.n_units
 
 
-def dead_units(
-    module: nn.Module,
-    batches: Iterable[Tensor],
-    run: Callable[[Tensor], Any] | None = None,
-) -> list[DeadUnits]:
+@torch.no_grad()
+def dead_units(module: nn.Module, batches: Iterable[Tensor]) -> list[DeadUnits]:
     """Units that no clip activates, layer by layer.
 
     A unit of a convolution is a channel: it is dead when its ReLU gives zero for every cell
@@ -88,12 +63,9 @@ def dead_units(
     Parameters
     ----------
     module : nn.Module
-        Model, encoder or auto-encoder; looked at in evaluation mode, then set back.
+        Encoder or auto-encoder; looked at in evaluation mode, then set back.
     batches : iterable of Tensor
-        What ``run`` takes.
-    run : callable or None
-        ``module`` itself if None; ``module.from_features`` (features in dB) for a
-        :class:`SoundModel`.
+        What it takes.
 
     Returns
     -------
@@ -114,35 +86,19 @@ def dead_units(
         units = (output > 0).transpose(0, 1).flatten(1).any(dim=1).cpu()
         active[layer] = active[layer] | units if layer in active else units
 
-    if not _observe(module, list(names), look, batches, run):
+    modes = {part: part.training for part in module.modules()}
+    handles = [layer.register_forward_hook(look) for layer in names]
+    module.eval()
+    try:
+        for batch in batches:
+            module(batch)
+    finally:
+        for handle in handles:
+            handle.remove()
+        for part, mode in modes.items():
+            part.training = mode
+    if names and not active:
         raise ModelError("dead units: found no batch to look at")
     return [
         DeadUnits(names[layer], len(units), int((~units).sum())) for layer, units in active.items()
     ]
-
-
-def _observe(
-    module: nn.Module,
-    layers: list[nn.Module],
-    hook: Callable[[nn.Module, tuple[Tensor, ...], Any], None],
-    batches: Iterable[Tensor],
-    run: Callable[[Tensor], Any] | None,
-) -> int:
-    """Run batches with a hook on some layers, in evaluation mode; how many there were."""
-    if run is None:
-        run = module.from_features if isinstance(module, SoundModel) else module
-    modes = [(m, m.training) for m in module.modules()]
-    handles = [layer.register_forward_hook(hook) for layer in layers]
-    n = 0
-    try:
-        module.eval()
-        with torch.no_grad():
-            for batch in batches:
-                run(batch)
-                n += 1
-    finally:
-        for handle in handles:
-            handle.remove()
-        for part, mode in modes:
-            part.training = mode
-    return n

@@ -221,9 +221,9 @@ def write_card(model: SoundModel | PretrainedEncoder, about: Mapping[str, Any]) 
         title=title,
         model=model,
         n_parameters=count_parameters(model),
-        macs=count_macs(whole, frontend.options.shape) if frontend else 0,
+        macs=count_macs(whole, frontend.options.shape),
         frontend=frontend,
-        mel=frontend and frontend.options,
+        mel=frontend.options,
         decision=model.decision if isinstance(model, SoundModel) else None,
         licence=about.get(LICENCE, ""),
         published=published_in(about),
@@ -332,14 +332,8 @@ def save_encoder(
     Raises
     ------
     ModelError
-        For an encoder without front end or name (use :func:`build_encoder` or
-        :func:`build_autoencoder`), or weights that are not finite.
+        For weights that are not finite.
     """
-    if pretrained.frontend is None or not pretrained.name:
-        raise ModelError(
-            "an encoder is saved with its front end and name; make it with build_encoder or "
-            "build_autoencoder"
-        )
     about = dict(about or {})
     if pretrained.published:
         about[PUBLISHED_WEIGHTS] = dict(pretrained.published)
@@ -378,14 +372,10 @@ def load_encoder(
     with _building(path, settings):
         frontend = _frontend(settings)
         body = create(settings["model"], frontend.options.shape)
-        pretrained = PretrainedEncoder(body.encoder, frontend=frontend, name=body.name)
+        pretrained = PretrainedEncoder(body.encoder, frontend, body.name)
         if settings["kind"] == "autoencoder":
-            pretrained = AutoEncoder(
-                body.encoder,
-                settings["decoder"],
-                frontend=frontend,
-                name=body.name,
-            )
+            decoder = settings["decoder"]
+            pretrained = AutoEncoder(body.encoder, frontend, body.name, decoder=decoder)
         if settings.get("neck") is True:
             pretrained.neck = body.neck
     pretrained.published = published_in(settings["about"])

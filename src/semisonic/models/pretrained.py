@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from semisonic.core.errors import ModelError, OptionError
-from semisonic.core.options import nearest
+from semisonic.core.options import nearest, to_dict
 from semisonic.features.frontend import Frontend
 from semisonic.features.options import MelOptions
 from semisonic.models.decoders import Decoder
-from semisonic.models.encoder import Encoder
+from semisonic.models.encoder import Encoder, MirroredEncoder, Trace
 from semisonic.models.necks import Neck
 from semisonic.models.registry import create
 from semisonic.models.sound_model import SoundModel
@@ -32,10 +31,10 @@ class PretrainedEncoder(nn.Module):
     ----------
     encoder : Encoder
         Its weights stay as they are.
-    frontend : Frontend or None
-        What made the features; needed to save.
+    frontend : Frontend
+        What makes its features.
     name : str
-        The registered name or the architecture of the encoder; needed to save.
+        The registered name or the architecture of the encoder.
     neck : Neck or None
         Of a published network: its layers between the map and the embedding, learned as well.
 
@@ -47,18 +46,10 @@ class PretrainedEncoder(nn.Module):
     """
 
     def __init__(
-        self,
-        encoder: Encoder,
-        *,
-        frontend: Frontend | None = None,
-        name: str = "",
-        neck: Neck | None = None,
+        self, encoder: Encoder, frontend: Frontend, name: str, *, neck: Neck | None = None
     ) -> None:
         super().__init__()
-        self.frontend = frontend
-        self.encoder = encoder
-        self.name = name
-        self.neck = neck
+        self.frontend, self.encoder, self.name, self.neck = frontend, encoder, name, neck
         self.published: Mapping[str, Any] = {}
 
     def encode(self, x: Tensor) -> Tensor:
@@ -99,7 +90,7 @@ def build_encoder(
         body = create(name_or_notation, mel.shape)
         initialise(body.encoder, seed, "encoder.")
         frontend = Frontend(mel, standardize)
-    return PretrainedEncoder(body.encoder, frontend=frontend, name=body.name)
+    return PretrainedEncoder(body.encoder, frontend, body.name)
 
 
 class AutoEncoder(PretrainedEncoder):
@@ -109,34 +100,44 @@ class AutoEncoder(PretrainedEncoder):
 
     Parameters
     ----------
-    encoder : Encoder
-        Its weights stay as they are.
+    encoder, frontend, name
+        As for :class:`PretrainedEncoder`.
     decoder : {"unpool", "upsample", "subpixel", "unet"}
         See :mod:`semisonic.models.decoders`.
     seed : int
         Of the decoder's initial weights.
-    frontend : Frontend or None
-        What made the features; needed to save.
-    name : str
-        The registered name or the architecture of the encoder; needed to save.
+
+    Raises
+    ------
+    ModelError
+        For an encoder that has no mirror image, or no switches for "unpool".
     """
+
+    encoder: MirroredEncoder
 
     def __init__(
         self,
         encoder: Encoder,
-        decoder: str = "unpool",
+        frontend: Frontend,
+        name: str,
         *,
+        decoder: str = "unpool",
         seed: int = 0,
-        frontend: Frontend | None = None,
-        name: str = "",
     ) -> None:
-        super().__init__(encoder, frontend=frontend, name=name)
+        super().__init__(encoder, frontend, name)
         self.decoder_name = decoder
-        encoder.require_mirror()
+        if not isinstance(encoder, MirroredEncoder):
+            raise ModelError(
+                f"'{name}' cannot be an auto-encoder: there are decoders for the notation, "
+                "'small', 'tiny' and 'base'; pre-train it without one ('simclr')"
+            )
+        if decoder == "unpool" and not encoder.has_switches:
+            raise ModelError(
+                f"'{name}' does not record positions of maxima, which un-pooling needs; take the "
+                "decoder 'upsample', 'subpixel' or 'unet'"
+            )
         with undisturbed():
             self.decoder = Decoder(encoder.plan, decoder)
-            if self.decoder.needs_switches:
-                encoder.require_switches()
             initialise(self.decoder, seed, "decoder.")
 
     def forward(self, x: Tensor) -> Tensor:
@@ -151,16 +152,12 @@ class AutoEncoder(PretrainedEncoder):
         -------
         Tensor, same shape
         """
-        code, trace = self.encoder.trace(
-            x, switches=self.decoder.needs_switches, maps=self.decoder.needs_maps
-        )
-        reconstruction: Tensor = self.decoder(code, trace)
+        record = Trace(self.decoder.needs_switches, self.decoder.needs_maps)
+        reconstruction: Tensor = self.decoder(self.encoder(x, record=record), record)
         return reconstruction
 
     def reconstruct(self, features: Tensor) -> Tensor:
         """The reconstruction in dB of features in dB, both (batch, channel, mel, frame)."""
-        if self.frontend is None:
-            return self(features)  # type: ignore[no-any-return]
         standardize = self.frontend.standardize
         return standardize.inverse(self(standardize(features)))
 
@@ -195,13 +192,7 @@ def build_autoencoder(
         For a network that does not fit the features or the decoder.
     """
     plain = build_encoder(name_or_notation, mel, standardize=standardize, seed=seed)
-    return AutoEncoder(
-        plain.encoder,
-        decoder,
-        seed=seed,
-        frontend=plain.frontend,
-        name=plain.name,
-    )
+    return AutoEncoder(plain.encoder, plain.frontend, plain.name, decoder=decoder, seed=seed)
 
 
 STATISTICS = ("pretrained", "own")
@@ -255,25 +246,18 @@ def transfer(
         if model.neck is None:
             model.neck = copy.deepcopy(pretrained.neck)
         model.neck.load_state_dict(pretrained.neck.state_dict())
-    if statistics == "pretrained" and pretrained.frontend and model.frontend:
+    if statistics == "pretrained":
         theirs = pretrained.frontend.standardize.state_dict()
         model.frontend.standardize.load_state_dict(theirs)
 
 
-def _check_front_ends(theirs: Frontend | None, ours: Frontend | None, statistics: str) -> None:
-    if ours is None or (theirs is None and statistics == "pretrained"):
-        raise ModelError(
-            "transfer: an encoder has no front end to take statistics from or to give them to; "
-            "make it with build_encoder or build_autoencoder, or ask for the statistics 'own'"
-        )
-    if theirs is None:
-        return
-    a, b = theirs.options, ours.options
+def _check_front_ends(theirs: Frontend, ours: Frontend, statistics: str) -> None:
+    a, b = to_dict(theirs.options), to_dict(ours.options)
     # The length of a clip does not matter to convolutions.
     other = [
-        f"{field.name} {getattr(a, field.name)} against {getattr(b, field.name)}"
-        for field in fields(MelOptions)
-        if field.name != "duration" and getattr(a, field.name) != getattr(b, field.name)
+        f"{name} {value} against {b[name]}"
+        for name, value in a.items()
+        if name != "duration" and value != b[name]
     ]
     if other:
         raise ModelError(
@@ -313,14 +297,12 @@ def in_order(model: SoundModel, classes: Sequence[str]) -> SoundModel:
     """
     ours, wanted = set(model.classes), set(classes)
     if ours != wanted:
-        differences = [
-            f"{text} {', '.join(sorted(names)[:5])}{', ...' * (len(names) > 5)}"
-            for text, names in (("without", wanted - ours), ("with", ours - wanted))
-            if names
-        ]
+        lacking, more = (
+            ", ".join(sorted(names)[:5]) or "no others" for names in (wanted - ours, ours - wanted)
+        )
         raise ModelError(
             "a class layer can be kept for the same classes only: that of the earlier model is "
-            f"{' and '.join(differences)}; leave keep_head out, so that a new one is made"
+            f"without {lacking} and with {more}; leave keep_head out, so that a new one is made"
         )
     order = torch.tensor([model.classes.index(name) for name in classes])
     head = {name: tensor[order] for name, tensor in model.head.state_dict().items()}

@@ -379,7 +379,7 @@ def convert_published(
     mel = replace(one.mel, duration=duration)
     body = create(one.name, mel.shape)
     frontend = Frontend(mel, "mel" if callable(one.statistics) else "global")
-    encoder = PretrainedEncoder(body.encoder, frontend=frontend, name=body.name, neck=body.neck)
+    encoder = PretrainedEncoder(body.encoder, frontend, body.name, neck=body.neck)
     left = one.read(file)
     mean, deviation = (
         one.statistics(file, left)

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from semisonic.core.errors import ModelError
 from semisonic.core.files import digest
 from semisonic.core.options import nearest
-from semisonic.models.encoder import ConvEncoder, Encoder, Trace
+from semisonic.models.encoder import ConvEncoder, Encoder
 from semisonic.models.necks import Backbone, FlattenNeck, GlobalPoolNeck, Shape
 from semisonic.models.notation import PAPER, looks_like_notation, parse
 from semisonic.models.weights import weights_digest
@@ -309,7 +309,6 @@ class OwnEncoder(Encoder):
     """
 
     keeps_weights = True
-    no_decoder = "nothing is known of its layers but what comes out of them"
     no_frames = "nothing is known of where the frames of its map lie in time"
 
     def __init__(self, name: str, network: nn.Module, shape: Shape) -> None:
@@ -321,7 +320,7 @@ class OwnEncoder(Encoder):
         self.out_channels, _, self._n_out = self.code_shape(*shape[1:])
         self.any_length = self._takes(max(1, shape[2] // 2))
 
-    def walk(self, x: Tensor, record: Trace | None) -> Tensor:
+    def forward(self, x: Tensor, n_frames: Tensor | None = None) -> Tensor:
         """The map; one vector a clip is a map of one cell.
 
         Raises

@@ -62,7 +62,6 @@ class SoundModel(nn.Module):
         self.dropout = float(dropout)
         self.frontend = frontend
         self.encoder: Encoder = body.encoder
-        self.encoder.set_sample_rate(frontend.options.sample_rate)
         self.neck: Neck = body.neck
         self._decision: Decision
         self._decide: DecisionModule

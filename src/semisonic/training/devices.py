@@ -1,9 +1,8 @@
-"""Where and how a step is computed: device, number format, processes.
+"""Where and how a step is computed: device, number format, random numbers, processes.
 
 **Processes.** Launched by ``torchrun``, several train one network together. Each process reads its
 share of every batch; torch's DistributedDataParallel averages the gradients. Validation, files and
-progress are the first process's business. Without ``torchrun`` all of this is one process that
-talks to nobody.
+progress are the first process's business.
 
 **Random numbers.** Dropout and the like draw from the global generator. It is seeded from the
 seed, the step and the process number before each step, so that a step draws the same numbers
@@ -22,8 +21,7 @@ import atexit
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple
 
 import torch
 from torch import distributed, nn
@@ -56,39 +54,29 @@ def choose_device(name: str | torch.device = "auto") -> torch.device:
         raise OptionError(f"option 'device': found '{text}'; {nearest(text, _KNOWN)}")
     if kind == "auto":
         kind = "cuda" if torch.cuda.is_available() else "cpu"
-    if kind == "cuda":
-        return _card(text, number or os.environ.get("LOCAL_RANK", "0"))
     if kind == "mps" and not torch.backends.mps.is_available():
         raise OptionError("option 'device': found 'mps', but this machine or torch has no Metal")
-    return torch.device(kind)
-
-
-def _card(text: str, number: str) -> torch.device:
+    if kind != "cuda":
+        return torch.device(kind)
     if not torch.cuda.is_available():
         raise OptionError(
             f"option 'device': found '{text}', but torch sees no CUDA card "
             f"(torch {torch.__version__}); use 'cpu', or install torch's CUDA build"
         )
-    count = torch.cuda.device_count()
-    if int(number) >= count:
+    card, count = int(number or os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if card >= count:
         raise OptionError(
-            f"option 'device': found '{text}' (card {number}), but this machine has {count} "
+            f"option 'device': found '{text}' (card {card}), but this machine has {count} "
             f"CUDA card{'s' * (count != 1)}, numbered from 0; start no more processes than cards"
         )
-    return torch.device("cuda", int(number))
+    return torch.device("cuda", card)
 
 
-@dataclass(frozen=True)
-class World:
-    """The processes that train together, seen from one of them."""
+class World(NamedTuple):
+    """The processes that train together, seen from one of them; the first has rank 0."""
 
     rank: int = 0
     size: int = 1
-
-    @property
-    def is_first(self) -> bool:
-        """Whether this process writes files and shows progress."""
-        return self.rank == 0
 
     def sum(self, values: list[float], device: torch.device) -> list[float]:
         """Each value summed over all processes."""
@@ -96,15 +84,7 @@ class World:
             return values
         total = torch.tensor(values, dtype=torch.float64, device=device)
         distributed.all_reduce(total)
-        return cast("list[float]", total.tolist())
-
-    def share(self, n_rows: int, device: torch.device) -> float:
-        """What to multiply a mean over this process's rows by before gradients are averaged.
-
-        It is 1 where all processes have equally many rows. In a last, uneven batch it makes
-        every row count the same.
-        """
-        return n_rows * self.size / self.sum([float(n_rows)], device)[0]
+        return [float(value) for value in total]
 
     def tell(self, value: Any) -> Any:
         """The value that the first process has, in all of them."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,9 +14,8 @@ from semisonic.learning.objective import Objective
 from semisonic.learning.reconstruction import LayerReconstruction, layer_decoder, put_together
 from semisonic.models.pretrained import AutoEncoder
 from semisonic.models.weights import initialise, undisturbed
-from semisonic.training.checkpoint import BatchStream, Streams
 from semisonic.training.devices import choose_device
-from semisonic.training.loop import FitResult, fit
+from semisonic.training.loop import BatchStream, FitResult, fit
 from semisonic.training.options import FitOptions
 
 ValidateObjective = Callable[[Objective], Mapping[str, float]]
@@ -73,41 +71,17 @@ def fit_layers(
         with undisturbed():
             initialise(decoder, seed, f"layer {number + 1}.")
         layer = LayerReconstruction(autoencoder.encoder, number, decoder, standardize).to(place)
-        streams = {"unlabelled": stream}
-        with only_used_weights(layer, streams):
-            results.append(
-                fit(
-                    layer,
-                    streams,
-                    replace(options, epochs=layer_epochs, steps=0),
-                    seed=seed,
-                    device=place,
-                    validate=None if validate is None else partial(validate, layer),
-                    folder=None if folder is None else folder / f"layer-{number + 1}",
-                    label=f"layer {number + 1} of {n_layers}",
-                )
+        results.append(
+            fit(
+                layer,
+                {"unlabelled": stream},
+                replace(options, epochs=layer_epochs, steps=0),
+                seed=seed,
+                device=place,
+                validate=None if validate is None else partial(validate, layer),
+                folder=None if folder is None else folder / f"layer-{number + 1}",
+                label=f"layer {number + 1} of {n_layers}",
             )
+        )
     put_together(autoencoder, [decoder.to(place) for decoder in decoders])
     return tuple(results)
-
-
-@contextmanager
-def only_used_weights(objective: Objective, streams: Streams) -> Iterator[None]:
-    """Within the block the weights that the loss does not depend on ask for no gradient.
-
-    An optimiser leaves them alone then, and several processes do not wait for them.
-    """
-    wanted = [p for p in objective.parameters() if p.requires_grad]
-    was_training = objective.training
-    objective.eval()
-    loss = objective({name: streams[name].at(0) for name in objective.streams})["loss"]
-    gradients = torch.autograd.grad(loss, wanted, allow_unused=True)
-    objective.train(was_training)
-    unused = [p for p, gradient in zip(wanted, gradients, strict=True) if gradient is None]
-    for weight in unused:
-        weight.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for weight in unused:
-            weight.requires_grad_(True)

@@ -1,8 +1,8 @@
-"""The one training loop, in plain torch.
+"""The one training loop, in plain torch, and its checkpoints.
 
-It knows devices, number formats, schedules, averages, early stopping, checkpoints and
-processes; it knows no method. What is minimised comes as an objective, what it is computed
-on as streams of batches. :func:`train_step` is all that changes a weight.
+It knows devices, number formats, schedules, averages, early stopping, checkpoints and processes; it
+knows no method. What is minimised comes as an objective, what it is computed on as streams of
+batches. :func:`train_step` is all that changes a weight.
 
 **Losses.** Reading a number off a graphics card stops it until it has caught up. So the scalars of
 the steps are kept on the device and read together, a few times per second at most. Each step's
@@ -19,42 +19,42 @@ is off. Where we differ: all of the encoder is thawed at one step.
 **Averages of the weights**, which are often better than the last ones: Polyak and Juditsky 1992;
 Tarvainen and Valpola 2017, "Mean teachers", for the exponential form and the lower decay of the
 first steps.
+
+**Checkpoints.** A training that was interrupted goes on as if it had not been. A checkpoint is one
+file of plain values and tensors, read without executing anything (``weights_only``). It is either
+whole or not there. It belongs to the options, the seed, the data and the first weights it was made
+with, and is refused for others. Data are told apart by the content of the first and the last batch
+of each stream, which also tells other features, another order or other rows apart.
 """
 
 from __future__ import annotations
 
 import math
+import pickle
+import re
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grad_norm_
 
-from semisonic.core.errors import OptionError, TrainingError
-from semisonic.core.files import write_json
-from semisonic.core.options import check, nearest
+from semisonic.core.errors import ModelError, OptionError, TrainingError
+from semisonic.core.files import digest, replacing, write_json
+from semisonic.core.options import check, nearest, to_dict
 from semisonic.core.progress import bar
 from semisonic.core.seeds import derive
 from semisonic.learning.objective import BatchLike, Objective
-from semisonic.training.checkpoint import (
-    Checkpoint,
-    Streams,
-    check_streams,
-    identity_of,
-    load_checkpoint,
-    save_checkpoint,
-)
+from semisonic.models.weights import tensors_digest, weights_digest
 from semisonic.training.devices import (
-    World,
     choose_device,
     choose_precision,
     join,
@@ -64,13 +64,13 @@ from semisonic.training.devices import (
 )
 from semisonic.training.optimizer import (
     best_epoch,
-    falls_on_plateau,
     learning_rate,
     make_optimizer,
     momentum,
     set_rate,
 )
 from semisonic.training.options import FitOptions
+from semisonic.training.run_folder import differences
 
 READ_SECONDS = 0.25
 """Between two looks at the losses."""
@@ -78,10 +78,26 @@ READ_STEPS = 256
 """At most so many steps unread."""
 WRITING_SHARE = 0.01
 """Of the time that may go into checkpoints at the ends of epochs."""
+FORMAT = 2
+NAME = "checkpoint.pt"
 
 Validate = Callable[[], Mapping[str, float]]
 HistoryRow = dict[str, float]
 Weights = dict[str, Tensor]
+
+
+class BatchStream(Protocol):
+    """Batches as a pure function of the step number, such as ``semisonic.data.batches.Stream``."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in one pass."""
+
+    def at(self, step: int, rank: int = 0, world: int = 1) -> BatchLike:
+        """The batch of a step, or the share of it that is process ``rank``'s of ``world``."""
+
+
+Streams = Mapping[str, BatchStream]
 
 
 @dataclass(frozen=True)
@@ -170,47 +186,40 @@ def fit(
     for bit, interrupted or not. Launched by ``torchrun``, every process calls this with the
     same arguments and reads its share of each batch.
     """
-    check(options)
     place = choose_device(device)
-    check_streams(objective, streams)
-    steps_per_epoch = options.steps_an_epoch(streams[objective.streams[0]].steps_per_epoch)
-    options = replace(options, epochs=options.n_epochs(steps_per_epoch))
-    world = join(place)
-    identity, checkpoint = {}, None
+    t = Training(objective, streams, options, seed, place, validate is not None)
+    checkpoint = None
     if folder is not None:
-        identity = identity_of(objective, streams, options, seed, validate is not None)
-        checkpoint = load_checkpoint(folder, identity, options.precision)
-    objective.to(place)
+        t.folder, t.identity = folder, t.identify()
+        checkpoint = load_checkpoint(folder, t.identity, options.precision)
     if checkpoint is not None and checkpoint["finished"]:
+        objective.to(place).eval()
         put_weights(objective, checkpoint["weights"])
-        objective.eval()
-        return _result_of(checkpoint)
-    precision = checkpoint and checkpoint["precision"]
-    precision = precision or world.tell(choose_precision(options.precision, place))
-    t = Training(
-        objective, options, steps_per_epoch, seed, place, world, precision, validate is not None
-    )
-    t.folder, t.identity = folder, identity
+        return FitResult(**checkpoint["result"])
+    t.prepare("" if checkpoint is None else checkpoint["precision"])
     if checkpoint is not None:
         t.load(checkpoint)
-    with kept_randomness(place), _deferred_interrupt() as interrupt, _shown(t, label) as show:
+    with (
+        kept_randomness(place),
+        _deferred_interrupt() as pressed,
+        bar(t.n_steps, label, "step", t.step) if t.is_first else nullcontext() as t.progress,
+    ):
         try:
             t.freeze()
             while not t.is_done:
                 while t.step < t.epoch_end:
-                    train_step(t, streams)
-                    if t.meter.is_due or t.step == t.epoch_end:
-                        show(t.meter.read())
-                    t.save_if_due(show)
-                    interrupt.check()
+                    train_step(t)
+                    if t.is_read_due or t.step == t.epoch_end:
+                        t.read()
+                    t.save_if_due()
+                    if pressed:
+                        raise KeyboardInterrupt
                 t.end_epoch(validate)
-                t.save_if_due(show, epoch_ended=True)
-                interrupt.check()
-        except NotFinite as error:
-            raise _explain(error, streams, t) from error
+                t.save_if_due(epoch_ended=True)
+                if pressed:
+                    raise KeyboardInterrupt
         except KeyboardInterrupt:
-            if interrupt.is_orderly:
-                show(t.meter.read())
+            if len(pressed) < 2:  # weights and step number belong together
                 t.save()
             raise
         finally:
@@ -218,31 +227,31 @@ def fit(
     return t.finish()
 
 
-def train_step(t: Training, streams: Streams) -> None:
-    """One step: fetch a batch of each stream, forward, backward, change the weights.
-
-    Parameters
-    ----------
-    t : Training
-        At the step to be taken; it is at the next one afterwards.
-    streams : mapping of str to BatchStream
-    """
+def train_step(t: Training) -> None:
+    """One step: fetch a batch of each stream, forward, backward, change the weights."""
     seed_torch(derive(t.seed, "dropout", t.step, t.world.rank), t.device)
-    names = t.objective.streams
-    batches = {name: streams[name].at(t.step, t.world.rank, t.world.size) for name in names}
-    n_rows = len(batches[names[0]].x)
+    batches = {name: t.streams[name].at(t.step, *t.world) for name in t.objective.streams}
+    n_rows = len(batches[t.objective.streams[0]].x)
+    frozen = t.step < round(t.options.freeze_epochs * t.steps_per_epoch)
+    if frozen != t.is_frozen:
+        t.freeze(frozen)
     rate = t.rate_at(t.step)
     set_rate(t.optimizer, rate, momentum(t.options, t.step, t.steps_per_epoch))
     t.optimizer.zero_grad(set_to_none=True)
-    terms = t.forward_backward(batches, t.world.share(n_rows, t.device))
+    with torch.autocast(t.device.type, torch.bfloat16, enabled=t.precision == "bf16"):
+        terms: dict[str, Tensor] = t.module()(batches)
+    # Gradients are averaged over processes; in a last, uneven batch every row counts the same.
+    share = n_rows * t.world.size / t.world.sum([float(n_rows)], t.device)[0]
+    (terms["loss"] * share).backward()  # type: ignore[no-untyped-call]
     if t.options.clip_norm > 0:
         clip_grad_norm_(t.weights, t.options.clip_norm)
     t.optimizer.step()
     t.objective.after_step()
+    scalars = {name: term.detach() for name, term in terms.items()}
+    t.unread.append((t.step, n_rows, rate, scalars))
     t.step += 1
     if t.average:
         move_towards(t.average, t.live, 1 - min(t.options.ema_decay, (1 + t.step) / (10 + t.step)))
-    t.meter.add(t.step - 1, n_rows, rate, terms)
 
 
 class Training:
@@ -252,93 +261,87 @@ class Training:
     ----------
     objective : Objective
         Its weights that ask for no gradient now never will.
+    streams : mapping of str to BatchStream
     options : FitOptions
-    steps_per_epoch, seed : int
+    seed : int
     device : torch.device
-    world : World
-    precision : {"fp32", "bf16"}
     validated : bool
         Whether a validation follows each epoch.
 
     Raises
     ------
     OptionError
-        When the options tell the encoder from what stands on it, and the objective cannot; or
-        ask for the best epoch by a validation that is not there.
+        When the options are wrong, tell the encoder from what stands on it where the objective
+        cannot, or ask for the best epoch by a validation that is not there; or when the streams
+        are not those that the objective reads.
     """
 
     def __init__(
         self,
         objective: Objective,
+        streams: Streams,
         options: FitOptions,
-        steps_per_epoch: int,
         seed: int,
         device: torch.device,
-        world: World,
-        precision: str,
-        validated: bool,
+        validated: bool = False,
     ) -> None:
-        self.objective, self.options, self.steps_per_epoch = objective, options, steps_per_epoch
-        self.seed, self.device, self.world, self.precision = seed, device, world, precision
-        self.folder: Path | None = None
-        self.identity: Checkpoint = {}
-        if objective.body is None and options.needs_body:
+        check(options)
+        if set(objective.streams) != set(streams) or not streams:
+            raise OptionError(
+                f"{type(objective).__name__} reads the streams {sorted(objective.streams)}, "
+                f"found {sorted(streams)}"
+            )
+        if objective.body is None and (options.freeze_epochs or options.layer_decay != 1.0):
             name = "freeze_epochs" if options.freeze_epochs else "layer_decay"
             raise OptionError(
                 f"option '{name}': {type(objective).__name__} trains its encoder and all else as "
                 "one; the option is for training a classifier"
             )
-        self.follows_monitor = (
-            options.patience > 0
-            or options.schedule == "plateau"
-            or (validated and options.restore_best)
-        )
+        self.follows_monitor = options.patience > 0 or (validated and options.restore_best)
         if self.follows_monitor and options.monitor.startswith("val_") and not validated:
             raise OptionError(
-                f"option 'monitor': '{options.monitor}' is followed by patience or the schedule "
-                "'plateau', but this training has no validation; give clips to validate on, or "
-                "follow 'loss'"
+                f"option 'monitor': '{options.monitor}' is followed by patience, but this training "
+                "has no validation; give clips to validate on, or follow 'loss'"
             )
-        lay_out(objective, device, precision)
-        self.weights = [p for p in objective.parameters() if p.requires_grad]
-        body = [] if objective.body is None else objective.body.parameters()
-        self.freezable = [p for p in body if p.requires_grad]
-        self.is_frozen = False
-        self.optimizer = make_optimizer(objective, options, objective.body)
-        self.live = weights_of(objective)  # in the memory of the module: always as it is now
-        self.average = copied(self.live) if options.ema_decay > 0 else {}
+        self.objective, self.streams, self.options = objective, streams, options
+        self.seed, self.device, self.validated = seed, device, validated
+        self.world = join(device)
+        self.is_first = self.world.rank == 0  # writes files, validates and shows progress
+        a_pass = streams[objective.streams[0]].steps_per_epoch
+        self.steps_per_epoch = options.steps_an_epoch(a_pass)
+        self.n_steps = options.n_steps(self.steps_per_epoch)
+        self.folder: Path | None = None
+        self.identity: dict[str, Any] = {}
+        self.progress: Any = None
         self.best_weights: Weights = {}
         self.history: list[HistoryRow] = []
-        self.step = 0
-        self.rate_at: Callable[[int], float] = self._scheduled_rate
-        self._wrapped: nn.Module | None = None
+        self.step, self.is_frozen = 0, False
+        self._module: nn.Module | None = None
+        self.rate_at: Callable[[int], float] = lambda step: learning_rate(
+            options, step, self.steps_per_epoch
+        )
         self._saved_at, self._saving_seconds = time.monotonic(), 0.0
         self._begin_epoch()
 
+    def prepare(self, precision: str = "") -> None:
+        """Move the objective to the device, and make its optimiser and its average."""
+        objective, options = self.objective.to(self.device), self.options
+        chosen = precision or choose_precision(options.precision, self.device)
+        self.precision: str = self.world.tell(chosen)
+        lay_out(objective, self.device, self.precision)
+        self.weights = [p for p in objective.parameters() if p.requires_grad]
+        body = [] if objective.body is None else objective.body.parameters()
+        self.freezable = [p for p in body if p.requires_grad]
+        self.optimizer = make_optimizer(objective, options, objective.body)
+        self.live: Weights = objective.state_dict()  # in the module's memory: always as it is now
+        self.average = copied(self.live) if options.ema_decay > 0 else {}
+
     def _begin_epoch(self, seconds_before: float = 0.0) -> None:
-        self.meter = Meter()
+        self.sums: dict[str, float] = {}
+        self.n_rows, self.latest = 0, math.nan
+        self.unread: list[tuple[int, int, float, Mapping[str, Tensor]]] = []
+        self._read_at = time.monotonic()
         self._begun = time.perf_counter() - seconds_before
-
-    def _scheduled_rate(self, step: int) -> float:
-        o, n_falls = self.options, 0
-        if o.schedule == "plateau":
-            n_falls = falls_on_plateau(self.history, o.monitor, o.step_epochs)
-        return learning_rate(o, step, self.steps_per_epoch, n_falls)
-
-    def forward_backward(self, batches: Mapping[str, BatchLike], share: float) -> dict[str, Tensor]:
-        """The terms of a step; gradients of ``share`` times the loss are added to the weights'."""
-        frozen = self.step < round(self.options.freeze_epochs * self.steps_per_epoch)
-        if frozen != self.is_frozen:
-            self.freeze(frozen)
-            self._wrapped = None  # processes agree anew on the weights that have gradients
-        if self._wrapped is None:
-            several = self.world.size > 1  # whose gradients are averaged
-            self._wrapped = DistributedDataParallel(self.objective) if several else self.objective
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            terms: dict[str, Tensor] = self._wrapped(batches)
-        loss: Any = terms["loss"] * share
-        loss.backward()
-        return terms
 
     def freeze(self, frozen: bool | None = None) -> None:
         """Freeze or thaw the body, or leave that; training mode for all that is trained."""
@@ -346,15 +349,26 @@ class Training:
             self.is_frozen = frozen
             for weight in self.freezable:
                 weight.requires_grad_(not frozen)
+            self._module = None
         self.objective.train()
         if self.is_frozen and self.objective.body is not None:
             self.objective.body.eval()
 
+    def module(self) -> nn.Module:
+        """The objective, whose gradients are averaged where several processes train it."""
+        if self._module is None:  # they agree anew on the weights that have gradients
+            several = self.world.size > 1
+            self._module = (
+                DistributedDataParallel(self.objective, find_unused_parameters=True)
+                if several
+                else self.objective
+            )
+        return self._module
+
     @property
     def epoch_end(self) -> int:
         """The step with which the current epoch is over."""
-        n_steps = self.options.n_steps(self.steps_per_epoch)
-        return min((len(self.history) + 1) * self.steps_per_epoch, n_steps)
+        return min((len(self.history) + 1) * self.steps_per_epoch, self.n_steps)
 
     @property
     def best_epoch(self) -> int:
@@ -366,20 +380,83 @@ class Training:
     @property
     def is_done(self) -> bool:
         """Whether all epochs are over, or patience is."""
-        patience, n_epochs = self.options.patience, len(self.history)
-        return n_epochs >= self.options.epochs or 0 < patience <= n_epochs - self.best_epoch
+        waited = len(self.history) - self.best_epoch
+        return self.n_left <= 0 or 0 < self.options.patience <= waited
+
+    @property
+    def n_left(self) -> int:
+        """Steps that the epochs so far leave."""
+        return self.n_steps - len(self.history) * self.steps_per_epoch
+
+    @property
+    def is_read_due(self) -> bool:
+        """Whether it is time to look at the losses."""
+        waited = time.monotonic() - self._read_at
+        return waited >= READ_SECONDS or len(self.unread) >= READ_STEPS
+
+    def read(self) -> None:
+        """Read the terms of the steps since the last look, and move the progress bar.
+
+        Raises
+        ------
+        NotFinite
+            When a value is not finite.
+        """
+        self._read_at = time.monotonic()
+        unread, self.unread = self.unread, []
+        if not unread:
+            return
+        flat = [term.reshape(()).float() for *_, terms in unread for term in terms.values()]
+        values = iter(torch.stack(flat).tolist())
+        for step, n_rows, rate, terms in unread:
+            row = {name: next(values) for name in terms}
+            for name, value in row.items():
+                if not math.isfinite(value):
+                    raise NotFinite(self._explained(step, name, value, rate))
+                self.sums[name] = self.sums.get(name, 0.0) + value * n_rows
+            self.n_rows += n_rows
+            self.latest = row["loss"]
+        if self.progress is not None:
+            text = f"loss {self.latest:.4g}, lr {self.optimizer.param_groups[0]['lr']:.2g}"
+            self.progress.set_postfix_str(text, refresh=False)
+            self.progress.update(len(unread))
+
+    def _explained(self, step: int, term: str, value: float, rate: float) -> str:
+        """Where a value became infinite or not a number, and what to try.
+
+        Batches are a function of the step, so those of the bad step are looked at again: either
+        the recordings are at fault, or the training is.
+        """
+        where = (
+            f"epoch {step // self.steps_per_epoch + 1}, step {step}: the term '{term}' "
+            f"became {value} at learning rate {rate:g} in {self.precision}"
+        )
+        for name, stream in self.streams.items():
+            bad = _bad_rows(stream.at(step))
+            if bad:
+                return (
+                    f"{where}. The stream '{name}' holds values that are not finite in this "
+                    f"batch, rows {', '.join(map(str, bad))} of its table: check those clips"
+                )
+        advice = "use a lower learning_rate, or clip gradients (clip_norm=1.0)"
+        if self.precision == "bf16":
+            advice += ", or precision='fp32'"
+        return f"{where}. The inputs of this step are finite: {advice}"
 
     def end_epoch(self, validate: Validate | None) -> None:
         """Validate, look whether this is the best epoch so far, add a row to the history.
 
         Validation and the choice of the best see the averaged weights where there are any.
         """
-        row = {"epoch": len(self.history) + 1, **self.meter.means(self.world, self.device)}
-        row["lr"] = float(self.optimizer.param_groups[0]["lr"])
+        *sums, n_rows = self.world.sum([*self.sums.values(), float(self.n_rows)], self.device)
+        means = {name: value / n_rows for name, value in zip(self.sums, sums, strict=True)}
+        rate = float(self.optimizer.param_groups[0]["lr"])
+        row: HistoryRow = {"epoch": len(self.history) + 1, **means, "lr": rate}
         self.objective.eval()
         with torch.no_grad(), self._averaged():
-            if validate is not None:
-                row |= self.world.tell(_named(validate()) if self.world.is_first else {})
+            found = self.world.tell(validate() if validate and self.is_first else {})
+            for name, value in found.items():
+                row[name if name.startswith("val_") else f"val_{name}"] = float(value)
             if self.follows_monitor and self.options.monitor not in row:
                 raise OptionError(
                     f"option 'monitor': the history has no column '{self.options.monitor}'; "
@@ -406,7 +483,33 @@ class Training:
         finally:
             put_weights(self.objective, current)
 
-    def save_if_due(self, show: Callable[[int], None], epoch_ended: bool = False) -> None:
+    def identify(self) -> dict[str, Any]:
+        """What a training is: two share it only if they compute the same.
+
+        Asked before :meth:`prepare`, with the first weights. Without effect are how often
+        checkpoints are written, and the number format, which is compared by itself.
+        """
+        chosen = to_dict(self.options)
+        chosen["epochs"] = -(-self.n_steps // self.steps_per_epoch)
+        del chosen["checkpoint_interval"], chosen["precision"]
+        text = re.sub(r"0x[0-9a-f]+", "", repr(self.objective))  # without addresses in memory
+        return {
+            "seed": self.seed,
+            "options": chosen,
+            "validated": self.validated,
+            "objective": f"{type(self.objective).__name__} {digest(text)}",
+            "first weights": weights_digest(self.objective),
+            "streams": {
+                name: {
+                    "steps per epoch": stream.steps_per_epoch,
+                    "first batch": _batch_digest(stream.at(0)),
+                    "last batch": _batch_digest(stream.at(stream.steps_per_epoch - 1)),
+                }
+                for name, stream in self.streams.items()
+            },
+        }
+
+    def save_if_due(self, epoch_ended: bool = False) -> None:
         """Write a checkpoint after the interval, and at the ends of epochs.
 
         Epochs of a fraction of a second do not all get one: only when the time since the last is
@@ -415,36 +518,45 @@ class Training:
         waited = time.monotonic() - self._saved_at
         enough = self._saving_seconds / WRITING_SHARE
         if waited >= self.options.checkpoint_interval or (epoch_ended and waited >= enough):
-            show(self.meter.read())
             self.save()
 
     def save(self) -> None:
-        """Write a checkpoint and the history; the meter must have been read."""
+        """Write a checkpoint and the history."""
+        self.read()
         start = time.monotonic()
-        if self.folder is not None and self.world.is_first:
-            content = {
-                "weights": self.live,
-                "optimizer": self.optimizer.state_dict(),
-                "average": self.average,
-                "best_weights": self.best_weights,
-                "meter": (self.meter.sums, self.meter.n_rows),
-                "epoch_seconds": time.perf_counter() - self._begun,
-            }
-            save_checkpoint(self.folder, self._state(finished=False) | content)
-            _write_history(self.folder, self.history)
+        self._write(
+            finished=False,
+            step=self.step,
+            history=self.history,
+            weights=self.live,
+            optimizer=self.optimizer.state_dict(),
+            average=self.average,
+            best_weights=self.best_weights,
+            sums=self.sums,
+            n_rows=self.n_rows,
+            epoch_seconds=time.perf_counter() - self._begun,
+        )
         self._saved_at = time.monotonic()
         self._saving_seconds = self._saved_at - start
 
-    def _state(self, finished: bool) -> Checkpoint:
-        return {
-            "identity": self.identity,
-            "finished": finished,
-            "precision": self.precision,
-            "step": self.step,
-            "history": self.history,
-        }
+    def _write(self, **state: Any) -> None:
+        """Put a checkpoint in place of the one before, and ``history.json`` beside it.
 
-    def load(self, state: Checkpoint) -> None:
+        So that two trainings with one seed write the same history, times are left out, and
+        numbers that JSON has no name for (NaN) are null.
+        """
+        if self.folder is None or not self.is_first:
+            return
+        with replacing(self.folder / NAME) as part:
+            kept = {"format": FORMAT, "identity": self.identity, "precision": self.precision}
+            torch.save(kept | state, part)
+        rows = [
+            {name: v if math.isfinite(v) else None for name, v in row.items() if name != "seconds"}
+            for row in self.history
+        ]
+        write_json(self.folder / "history.json", rows)
+
+    def load(self, state: Mapping[str, Any]) -> None:
         """Go on from a checkpoint."""
         put_weights(self.objective, state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -453,27 +565,28 @@ class Training:
         self.best_weights, self.step = state["best_weights"], state["step"]
         self.history = list(state["history"])
         self._begin_epoch(state["epoch_seconds"])
-        if self.world.is_first:  # the others' part of an interrupted epoch is not known
-            self.meter.sums, self.meter.n_rows = dict(state["meter"][0]), state["meter"][1]
+        if self.is_first:  # the others' part of an interrupted epoch is not known
+            self.sums, self.n_rows = dict(state["sums"]), state["n_rows"]
 
     def finish(self) -> FitResult:
         """Give the objective its final weights, in plain memory layout and for evaluation."""
+        self._module = None
         put_weights(self.objective, self.best_weights or self.average or self.live)
-        self._wrapped = None
         if self.world.size > 1:
-            for tensor in weights_of(self.objective).values():
+            for tensor in self.live.values():
                 distributed.broadcast(tensor, src=0)
         self.objective.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         self.objective.eval()
-        state = self._state(finished=True) | {
-            "weights": weights_of(self.objective),
-            "best_epoch": self.best_epoch,
-            "stopped_early": len(self.history) < self.options.epochs,
-        }
-        result = _result_of(state)
-        if self.folder is not None and self.world.is_first:
-            save_checkpoint(self.folder, state)
-            _write_history(self.folder, self.history)
+        result = FitResult(
+            self.history,
+            self.best_epoch,
+            self.step,
+            sum(row["seconds"] for row in self.history),
+            self.precision,
+            self.n_left > 0,
+        )
+        self._write(finished=True, weights=self.objective.state_dict(), result=asdict(result))
+        if self.folder is not None and self.is_first:
             timing = {  # what may differ between two trainings with one seed
                 "seconds": round(result.seconds, 3),
                 "epoch_seconds": [round(row["seconds"], 4) for row in self.history],
@@ -484,12 +597,6 @@ class Training:
         return result
 
 
-def weights_of(module: nn.Module) -> Weights:
-    """All that a saved module consists of, by name: parameters and buffers, not copied."""
-    state: Weights = module.state_dict()
-    return state
-
-
 def copied(weights: Weights) -> Weights:
     """The same weights in memory of their own."""
     return {name: tensor.detach().clone() for name, tensor in weights.items()}
@@ -498,7 +605,7 @@ def copied(weights: Weights) -> Weights:
 @torch.no_grad()
 def put_weights(module: nn.Module, weights: Weights) -> None:
     """Copy weights into a module, each into its own memory and layout."""
-    for name, tensor in weights_of(module).items():
+    for name, tensor in module.state_dict().items():
         tensor.copy_(weights[name])
 
 
@@ -515,84 +622,8 @@ def move_towards(average: Weights, weights: Weights, share: float) -> None:
             mine.copy_(weights[name])
 
 
-class Meter:
-    """Means of the loss and its terms over the rows of an epoch."""
-
-    def __init__(self) -> None:
-        self.sums: dict[str, float] = {}
-        self.n_rows = 0
-        self.latest = math.nan
-        self._unread: list[tuple[int, int, float, Mapping[str, Tensor]]] = []
-        self._read_at = time.monotonic()
-
-    def add(self, step: int, n_rows: int, rate: float, terms: Mapping[str, Tensor]) -> None:
-        """Take in the scalars of a step, still on the device."""
-        scalars = {name: term.detach() for name, term in terms.items()}
-        self._unread.append((step, n_rows, rate, scalars))
-
-    @property
-    def is_due(self) -> bool:
-        """Whether it is time to read."""
-        waited = time.monotonic() - self._read_at
-        return waited >= READ_SECONDS or len(self._unread) >= READ_STEPS
-
-    def read(self) -> int:
-        """Read what was added since the last time; give the number of steps.
-
-        Raises
-        ------
-        NotFinite
-            When a value is not finite.
-        """
-        self._read_at = time.monotonic()
-        unread, self._unread = self._unread, []
-        flat = [term.reshape(()).float() for *_, terms in unread for term in terms.values()]
-        values = iter(torch.stack(flat).tolist() if flat else [])
-        for step, n_rows, rate, terms in unread:
-            row = {name: next(values) for name in terms}
-            for name, value in row.items():
-                if not math.isfinite(value):
-                    raise NotFinite(step, name, value, rate)
-                self.sums[name] = self.sums.get(name, 0.0) + value * n_rows
-            self.n_rows += n_rows
-            self.latest = row["loss"]
-        return len(unread)
-
-    def means(self, world: World, device: torch.device) -> dict[str, float]:
-        """Means over all rows of the epoch, of all processes together; read before."""
-        *sums, n_rows = world.sum([*self.sums.values(), float(self.n_rows)], device)
-        return {name: value / n_rows for name, value in zip(self.sums, sums, strict=True)}
-
-
 class NotFinite(TrainingError):
-    """A loss or term that became infinite or not a number, and at which step."""
-
-    def __init__(self, step: int, term: str, value: float, rate: float) -> None:
-        self.step, self.term, self.value, self.rate = step, term, value, rate
-        super().__init__(f"step {step}: the term '{term}' became {value}")
-
-
-def _explain(error: NotFinite, streams: Streams, t: Training) -> TrainingError:
-    """An error that says where it happened and what to try.
-
-    Batches are a function of the step, so those of the bad step are looked at again: either
-    the recordings are at fault, or the training is.
-    """
-    where = (
-        f"epoch {error.step // t.steps_per_epoch + 1}, step {error.step}: the term '{error.term}' "
-        f"became {error.value} at learning rate {error.rate:g} in {t.precision}"
-    )
-    for name, stream in streams.items():
-        bad = _bad_rows(stream.at(error.step))
-        if bad:
-            return TrainingError(
-                f"{where}. The stream '{name}' holds values that are not finite in this "
-                f"batch, rows {', '.join(map(str, bad))} of its table: check those clips"
-            )
-    advice = "use a lower learning_rate, or clip gradients (clip_norm=1.0)"
-    if t.precision == "bf16":
-        advice += ", or precision='fp32'"
-    return TrainingError(f"{where}. The inputs of this step are finite: {advice}")
+    """A loss or term that became infinite or not a number."""
 
 
 def _bad_rows(batch: BatchLike, most: int = 5) -> list[int]:
@@ -605,90 +636,65 @@ def _bad_rows(batch: BatchLike, most: int = 5) -> list[int]:
     return [int(one) for one in rows[:most]]
 
 
-class Interrupt:
-    """Whether Ctrl-C was pressed. The second time it stops at once."""
+def _batch_digest(batch: BatchLike) -> str:
+    return tensors_digest([("x", batch.x), ("y", batch.y), ("row", getattr(batch, "row", None))])
 
-    pressed = 0
 
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        """Handle the signal."""
-        self.pressed += 1
-        if self.pressed > 1:
-            raise KeyboardInterrupt
+def load_checkpoint(
+    folder: Path, identity: Mapping[str, Any], precision: str
+) -> dict[str, Any] | None:
+    """The checkpoint of a folder; None where there is none.
 
-    def check(self) -> None:
-        """Raise KeyboardInterrupt if the key was pressed; call between two steps."""
-        if self.pressed:
-            raise KeyboardInterrupt
-
-    @property
-    def is_orderly(self) -> bool:
-        """Whether weights and step number belong together when the block is left."""
-        return self.pressed < 2
+    Raises
+    ------
+    ModelError
+        When the file cannot be read.
+    OptionError
+        When it belongs to another training; the message names all that differs.
+    """
+    path = folder / NAME
+    if not path.exists():
+        return None
+    advice = "delete it to train from the start"
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        recorded, version, computed = (content[k] for k in ("identity", "format", "precision"))
+    except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        raise ModelError(f"{path}: not a readable checkpoint ({error}); {advice}") from error
+    if version != FORMAT:
+        raise ModelError(f"{path}: format {version}, expected {FORMAT}; {advice}")
+    changed = differences(recorded, identity)
+    if precision not in ("auto", computed):
+        changed.append(f"'precision' was {computed}, now {precision}")
+    if changed:
+        raise OptionError(
+            f"{path}: the checkpoint belongs to another training: {'; '.join(changed)}. "
+            "Choose another folder, or delete the checkpoint to train from the start"
+        )
+    return content
 
 
 @contextmanager
-def _deferred_interrupt() -> Iterator[Interrupt]:
-    """Within the block Ctrl-C only takes note; :meth:`Interrupt.check` acts on it.
+def _deferred_interrupt() -> Iterator[list[int]]:
+    """Within the block the first Ctrl-C is only noted, in the list; the second stops at once.
 
     Nothing changes in another thread than the main one, which signals do not reach, or where
     somebody ignores the signal on purpose, or handles it outside of Python.
     """
-    interrupt, before = Interrupt(), signal.getsignal(signal.SIGINT)
+    pressed: list[int] = []
+
+    def take_note(number: int, _: FrameType | None) -> None:
+        pressed.append(number)
+        if len(pressed) > 1:
+            raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main or before in (signal.SIG_IGN, None):
-        yield interrupt
+        yield pressed
         return
-    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGINT, take_note)
     try:
-        yield interrupt
+        yield pressed
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _shown(t: Training, label: str) -> Iterator[Callable[[int], None]]:
-    """A progress bar of the first process; gives the function that moves it by some steps."""
-    total = t.options.n_steps(t.steps_per_epoch)
-
-    def show(n_steps: int) -> None:
-        if n_steps and progress is not None:
-            rate = t.optimizer.param_groups[0]["lr"]
-            progress.set_postfix_str(f"loss {t.meter.latest:.4g}, lr {rate:.2g}", refresh=False)
-            progress.update(n_steps)
-
-    with bar(total, label, "step", t.step) if t.world.is_first else nullcontext() as progress:
-        yield show
-
-
-def _result_of(finished: Checkpoint) -> FitResult:
-    """The result that the checkpoint of a finished training holds."""
-    history: list[HistoryRow] = [dict(row) for row in finished["history"]]
-    return FitResult(
-        history=history,
-        best_epoch=finished["best_epoch"],
-        n_steps=finished["step"],
-        seconds=sum(row["seconds"] for row in history),
-        precision=finished["precision"],
-        stopped_early=finished["stopped_early"],
-    )
-
-
-def _write_history(folder: Path, history: list[HistoryRow]) -> None:
-    """Write ``history.json``: the rows without their seconds.
-
-    So that two trainings with one seed write the same bytes, times are kept apart, and
-    numbers that JSON has no name for (NaN) are null.
-    """
-    rows = [
-        {name: v if math.isfinite(v) else None for name, v in row.items() if name != "seconds"}
-        for row in history
-    ]
-    write_json(folder / "history.json", rows)
-
-
-def _named(values: Mapping[str, float]) -> HistoryRow:
-    return {
-        name if name.startswith("val_") else f"val_{name}": float(value)
-        for name, value in values.items()
-    }

@@ -41,12 +41,6 @@ def lower_is_better(column: str) -> bool:
     return column.lower().endswith(_LOWER_IS_BETTER)
 
 
-def _costs(history: Sequence[Mapping[str, float]], column: str) -> list[float]:
-    """A column as values that fall when the training improves; NaN is worse than anything."""
-    sign = 1.0 if lower_is_better(column) else -1.0
-    return [math.inf if math.isnan(row[column]) else sign * row[column] for row in history]
-
-
 def best_epoch(history: Sequence[Mapping[str, float]], column: str) -> int:
     """The epoch, from 1, with the best value of a column; the first of equally good ones.
 
@@ -65,31 +59,9 @@ def best_epoch(history: Sequence[Mapping[str, float]], column: str) -> int:
     >>> best_epoch([{"val_loss": 3.0}, {"val_loss": 1.0}, {"val_loss": 1.0}], "val_loss")
     2
     """
-    costs = _costs(history, column)
+    sign = 1.0 if lower_is_better(column) else -1.0
+    costs = [math.inf if math.isnan(row[column]) else sign * row[column] for row in history]
     return costs.index(min(costs)) + 1
-
-
-def falls_on_plateau(history: Sequence[Mapping[str, float]], column: str, patience: int) -> int:
-    """How often the schedule ``plateau`` has lowered the rate by now.
-
-    Parameters
-    ----------
-    history : sequence of mapping
-    column : str
-    patience : int
-        Epochs without a better value before each fall.
-
-    Returns
-    -------
-    int
-    """
-    n_falls, waited, best = 0, 0, math.inf
-    for cost in _costs(history, column):
-        waited = 0 if cost < best else waited + 1
-        best = min(best, cost)
-        if waited == patience:
-            n_falls, waited = n_falls + 1, 0
-    return n_falls
 
 
 def make_optimizer(
@@ -161,20 +133,8 @@ def _scales(body: Encoder | None, decay: float) -> dict[nn.Parameter, float]:
     return scale
 
 
-def learning_rate(options: FitOptions, step: int, steps_per_epoch: int, n_falls: int = 0) -> float:
-    """The learning rate of a step; steps count from 0.
-
-    Parameters
-    ----------
-    options : FitOptions
-    step, steps_per_epoch : int
-    n_falls : int
-        Of the schedule ``plateau``, see :func:`falls_on_plateau`.
-
-    Returns
-    -------
-    float
-    """
+def learning_rate(options: FitOptions, step: int, steps_per_epoch: int) -> float:
+    """The learning rate of a step; steps count from 0."""
     top, n_steps = options.learning_rate, options.n_steps(steps_per_epoch)
     n_warmup = min(round(options.warmup_epochs * steps_per_epoch), n_steps)
     if options.schedule == "onecycle":
@@ -184,8 +144,8 @@ def learning_rate(options: FitOptions, step: int, steps_per_epoch: int, n_falls:
     if options.schedule == "cosine":
         return _cosine(top, 0.0, (step - n_warmup) / max(1, n_steps - n_warmup))
     if options.schedule == "step":
-        n_falls = step // steps_per_epoch // options.step_epochs
-    return top * options.step_factor**n_falls
+        return top * options.step_factor ** (step // steps_per_epoch // options.step_epochs)
+    return top
 
 
 def momentum(options: FitOptions, step: int, steps_per_epoch: int) -> float | None:

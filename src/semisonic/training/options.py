@@ -8,7 +8,7 @@ from semisonic.core.options import option
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
 PRECISIONS = ("auto", "fp32", "bf16")
-SCHEDULES = ("constant", "step", "cosine", "onecycle", "plateau")
+SCHEDULES = ("constant", "step", "cosine", "onecycle")
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class FitOptions:
         "an epoch has at least so many steps: few clips are passed over several times",
         minimum=0,
     )
-    batch_size: int = option(32, "clips per step, over all processes", minimum=1)
+    batch_size: int = option(32, "clips per step", minimum=1)
     optimizer: str = option("adam", "how weights are changed", choices=OPTIMIZERS)
     learning_rate: float = option(1e-3, "highest learning rate", minimum=0.0)
     momentum: float = option(0.9, "Nesterov momentum of sgd", minimum=0.0, maximum=0.999)
@@ -38,14 +38,9 @@ class FitOptions:
         0.0, "pull of weights (not of biases and norms) towards zero", minimum=0.0
     )
     schedule: str = option("constant", "course of the learning rate", choices=SCHEDULES)
-    step_epochs: int = option(
-        10,
-        "schedule step: epochs between two falls of the rate; schedule plateau: epochs without a "
-        "better monitor before one",
-        minimum=1,
-    )
+    step_epochs: int = option(10, "schedule step: epochs between two falls of the rate", minimum=1)
     step_factor: float = option(
-        0.1, "schedules step and plateau: what a fall multiplies by", minimum=0.0, maximum=1.0
+        0.1, "schedule step: what a fall multiplies by", minimum=0.0, maximum=1.0
     )
     warmup_epochs: float = option(
         0.0,
@@ -88,12 +83,7 @@ class FitOptions:
     @property
     def heeds_validation(self) -> bool:
         """Whether clips that are held out would decide anything."""
-        return self.patience > 0 or self.restore_best or self.schedule == "plateau"
-
-    @property
-    def needs_body(self) -> bool:
-        """Whether the encoder is told from what stands on it."""
-        return self.freeze_epochs > 0 or self.layer_decay != 1.0
+        return self.patience > 0 or self.restore_best
 
     def steps_an_epoch(self, steps_per_pass: int) -> int:
         """Steps of an epoch when a pass over the clips takes so many: whole passes."""
@@ -102,7 +92,3 @@ class FitOptions:
     def n_steps(self, steps_per_epoch: int) -> int:
         """Steps of the whole training."""
         return self.steps or self.epochs * steps_per_epoch
-
-    def n_epochs(self, steps_per_epoch: int) -> int:
-        """Epochs of the whole training; the last one may be a part."""
-        return -(-self.n_steps(steps_per_epoch) // steps_per_epoch)

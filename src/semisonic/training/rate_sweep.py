@@ -7,12 +7,10 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from semisonic.core.options import check
 from semisonic.core.progress import bar
 from semisonic.learning.objective import Objective
-from semisonic.training.checkpoint import Streams, check_streams
-from semisonic.training.devices import World, choose_device, choose_precision, kept_randomness
-from semisonic.training.loop import NotFinite, Training, train_step
+from semisonic.training.devices import choose_device, kept_randomness
+from semisonic.training.loop import NotFinite, Streams, Training, train_step
 from semisonic.training.options import FitOptions
 
 SMOOTHING = 0.9
@@ -69,7 +67,6 @@ def sweep_rate(
     steps: int = 140,
     seed: int,
     device: str | torch.device = "cpu",
-    label: str = "sweep",
 ) -> RateSweep:
     """Train a copy of an objective for some steps, each at the same multiple of the last's rate.
 
@@ -88,8 +85,6 @@ def sweep_rate(
     steps : int
     seed : int
     device : str or torch.device
-    label : str
-        What the progress bar is called.
 
     Returns
     -------
@@ -100,9 +95,7 @@ def sweep_rate(
     OptionError
         For wrong options, or streams that do not fit the objective.
     """
-    check(options)
     place = choose_device(device)
-    check_streams(objective, streams)
     plain = replace(
         options,
         epochs=steps,
@@ -113,26 +106,25 @@ def sweep_rate(
         schedule="constant",
         restore_best=False,
     )
-    precision = choose_precision(options.precision, place)
     rates = [lowest * (highest / lowest) ** (step / (steps - 1)) for step in range(steps)]
     losses: list[float] = []
     smoothed: list[float] = []
     mean = 0.0
-    with kept_randomness(place), bar(steps, label, "step") as shown:
-        tried = copy.deepcopy(objective).to(place)
-        training = Training(tried, plain, 1, seed, place, World(), precision, False)
+    with kept_randomness(place), bar(steps, "sweep", "step") as shown:
+        training = Training(copy.deepcopy(objective), streams, plain, seed, place)
+        training.prepare()
         training.rate_at = rates.__getitem__
+        training.progress = shown
         training.freeze()
         while len(losses) < steps:
-            train_step(training, streams)
+            train_step(training)
             try:
-                training.meter.read()
+                training.read()
             except NotFinite:
                 break
-            losses.append(training.meter.latest)
+            losses.append(training.latest)
             mean = SMOOTHING * mean + (1 - SMOOTHING) * losses[-1]
             smoothed.append(mean / (1 - SMOOTHING ** len(losses)))
-            shown.update()
             if smoothed[-1] > TOO_HIGH * min(smoothed):
                 break
     stopped = len(losses) < steps or smoothed[-1] > TOO_HIGH * min(smoothed)

@@ -20,7 +20,7 @@ from semisonic.classifier.use_options import AUTO, EventOptions
 from semisonic.core.errors import AudioError, DataError, OptionError
 from semisonic.core.files import csv_line
 from semisonic.core.options import from_mapping, nearest
-from semisonic.data.events import Events
+from semisonic.data.events import Events, make_events
 from semisonic.data.formats.convert import write_labels
 from semisonic.models.sound_model import SoundModel
 from semisonic.web.recordings import OpenRecording
@@ -139,7 +139,7 @@ class Analysis:
     def events(self, options: EventOptions) -> Events:
         """The events so far."""
         rules = EventRules.of(self._scorer, options)
-        return Events.from_rows(rules.rows(self.parts(), self._sound.name, self._duration))
+        return make_events(rules.rows(self.parts(), self._sound.name, self._duration))
 
     def scores(self, start: float, end: float, n: int) -> NDArray[np.float64]:
         """The largest scores in each of ``n`` segments of a time, shape (n, n_classes).
@@ -203,7 +203,7 @@ def event_table(events: Events, kind: str, folder: Path) -> tuple[str, str]:
     if not len(events):
         raise DataError("no event was found; a lower threshold may find some")
     output = folder / "made" if kind in _FOLDERS else folder / f"made{_SUFFIXES[kind]}"
-    files = write_labels(events.sorted(), output, kind)
+    files = write_labels(events.sort_values(["start_time", "end_time", "label"]), output, kind)
     return _SUFFIXES[kind], files[0].read_text(encoding="utf-8", errors="surrogateescape")
 
 

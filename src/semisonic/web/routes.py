@@ -73,13 +73,14 @@ def make_example(name: str) -> NDArray[np.float32]:
     DataError
         When there is none of that name.
     """
-    from semisonic.data.synth.dataset import Take
+    from semisonic.data.options import SynthOptions
     from semisonic.data.synth.render import render
 
     if name not in EXAMPLES:
         raise DataError(f"no example '{name}'; {nearest(name, EXAMPLES)}")
+    options = SynthOptions(duration=_SECONDS, sample_rate=RATE, snr_db=_SNR_DB, seed=1)
     waves = [
-        render(Take(1, f"example-{one}", number, (one,), _SECONDS, RATE, _SNR_DB))
+        render(options, f"example-{one}", number, (one,))
         for number, one in enumerate(_WALK if name == "walk" else (name,))
     ]
     n = round(_FADE * RATE)
@@ -264,7 +265,8 @@ def recording_routes(app_state: AppState) -> APIRouter:
     @router.get("/sounds/{identity}/events")
     def get_events(identity: str, request: Request) -> dict[str, Any]:
         options = event_options(app_state.model, request.query_params)
-        events = heard(identity).events(options).sorted()
+        events = heard(identity).events(options)
+        events = events.sort_values(["start_time", "end_time", "label"])
         columns = (events.start_time, events.end_time, events.label, events.score)
         rows = [list(row) for row in zip(*(c[:MOST_EVENTS].tolist() for c in columns), strict=True)]
         return {"n_events": len(events), "events": rows}

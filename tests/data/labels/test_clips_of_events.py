@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from semisonic.core.errors import OptionError
 from semisonic.data.clips import Clips
-from semisonic.data.events import Events, clips_from_events, label_windows
+from semisonic.data.events import Events, clips_from_events, label_windows, make_events
 from semisonic.data.options import WindowRules
 
 ROOT = Path("recordings")
@@ -19,7 +19,7 @@ ROOT = Path("recordings")
 
 def events(*rows: tuple[object, ...]) -> Events:
     names = ("file", "start_time", "end_time", "label", "presence")
-    return Events.from_rows(dict(zip(names, row, strict=False)) for row in rows)
+    return make_events(dict(zip(names, row, strict=False)) for row in rows)
 
 
 def said(clips: Clips) -> dict[str, tuple[tuple[str, ...], str]]:

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from semisonic.core.errors import DataError, OptionError
-from semisonic.data.events import Events
+from semisonic.data.events import Events, make_events
 from semisonic.data.formats.convert import write_labels
 from semisonic.data.formats.read import collect_labels, read_labels
 from semisonic.data.options import FORMATS
@@ -163,7 +163,7 @@ def save(tmp_path: Path) -> Save:
 
 def rows(events: Events) -> list[tuple[object, ...]]:
     """The values of each event, None for NaN."""
-    return [tuple(None if v != v else v for v in row.values()) for row in events.rows()]
+    return [tuple(None if v != v else v for v in row.values()) for row in events.to_dict("records")]
 
 
 @pytest.mark.parametrize("name", READ)
@@ -281,7 +281,7 @@ def test_what_is_no_label_file(save: Save, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no label files of a known format"):
         read_labels(save("sub/x.md", "").parent)
     with pytest.raises(OptionError, match="format"):
-        write_labels(Events.from_rows([]), tmp_path / "x", "excel")
+        write_labels(make_events([]), tmp_path / "x", "excel")
     # A table of scores holds no labels.
     text = "file,start_time,end_time,dog\na.wav,0,3,0.93\na.wav,3,6,1\n"
     found = collect_labels(save("t.csv", text), "csv-wide")
@@ -303,7 +303,7 @@ def test_files_of_a_folder_that_cannot_be_read(save: Save, tmp_path: Path) -> No
 
 
 OWL = {"file": "s1/a.wav", "start_time": 0.1, "end_time": 2.25, "label": "owl", "score": 0.5}
-EVENTS = Events.from_rows(
+EVENTS = make_events(
     [
         OWL | {"fmin_hz": 100, "fmax_hz": 2000.5},
         {"file": "b.wav", "start_time": 1e-5, "end_time": 1e-5, "label": "fox"},
@@ -386,13 +386,13 @@ def test_what_a_format_cannot_hold_is_refused(
     tmp_path: Path, form: str, change: dict[str, str], reason: str
 ) -> None:
     with pytest.raises(DataError, match=reason):
-        write_labels(Events.from_rows([OWL | change]), tmp_path / "out", form)
+        write_labels(make_events([OWL | change]), tmp_path / "out", form)
     assert not (tmp_path / "out").exists()
 
 
 def test_recordings_of_one_stem_do_not_share_a_track(tmp_path: Path) -> None:
     files = ("a.wav", "a.flac", "/abs/b.wav", "../c.wav")
-    events = Events.from_rows(OWL | {"file": file} for file in files)
+    events = make_events(OWL | {"file": file} for file in files)
     paths = write_labels(events, tmp_path, "audacity")
     found = sorted(path.relative_to(tmp_path).as_posix() for path in paths)
     assert found == ["a.flac.txt", "a.wav.txt", "abs/b.txt", "c.txt"]

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import fields, replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semisonic.data.events import Events
+from semisonic.data.events import Events, make_events
 from semisonic.data.formats.convert import write_labels
 from semisonic.data.formats.read import read_labels
 from semisonic.data.options import FORMATS
@@ -49,19 +47,16 @@ def event_tables(draw: st.DrawFn, form: str) -> Events:
         if form in PRESENCES:
             row["presence"] = draw(st.sampled_from(["positive", "negative", "uncertain"]))
         rows.append(row)
-    return Events.from_rows(rows)
+    return make_events(rows)
 
 
 def by_file(events: Events) -> Events:
     """In order of recordings, as formats with one file a recording give them back."""
-    return events[np.argsort(events.file, kind="stable")] if len(events) else events
+    return events.sort_values("file", kind="stable")
 
 
 def equal(a: Events, b: Events) -> bool:
-    return all(
-        np.array_equal(x, y, equal_nan=x.dtype.kind == "f") if len(x) or len(y) else True
-        for x, y in ((getattr(a, c.name), getattr(b, c.name)) for c in fields(Events))
-    )
+    return bool(a.reset_index(drop=True).equals(b.reset_index(drop=True)))
 
 
 @pytest.mark.parametrize("form", [name for name in FORMATS if name != "csv-wide"])
@@ -100,18 +95,10 @@ def test_wide_tables_hold_what_is_there_and_what_is_not(data: st.DataObject) -> 
             st.sampled_from(["positive", "negative"]), min_size=len(events), max_size=len(events)
         )
     )
-    events = replace(events, label=np.array(names, np.str_), presence=np.array(said, np.str_))
-    keys = list(
-        zip(
-            events.file.tolist(),
-            events.start_time.tolist(),
-            events.end_time.tolist(),
-            names,
-            strict=True,
-        )
-    )
-    first = [i for i, key in enumerate(keys) if key not in keys[:i]]
-    events = events[np.array(first, np.int64)]
+    events = make_events(
+        {**row, "label": label, "presence": presence}
+        for row, label, presence in zip(events.to_dict("records"), names, said, strict=True)
+    ).drop_duplicates(["file", "start_time", "end_time", "label"])
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "wide.csv"
         write_labels(events, path, "csv-wide")
@@ -120,19 +107,8 @@ def test_wide_tables_hold_what_is_there_and_what_is_not(data: st.DataObject) -> 
             assert equal(again, read_labels(path))
             frame = pd.read_csv(path)
             assert set(frame.columns) >= {"file", "start_time", "end_time", *names}
-    order = [
-        sorted(
-            zip(
-                e.file.tolist(),
-                e.start_time.tolist(),
-                e.end_time.tolist(),
-                e.label.tolist(),
-                e.presence.tolist(),
-                strict=True,
-            )
-        )
-        for e in (events, again)
-    ]
+    columns = ["file", "start_time", "end_time", "label", "presence"]
+    order = [sorted(e[columns].itertuples(index=False, name=None)) for e in (events, again)]
     assert order[0] == order[1]
 
 

@@ -46,7 +46,7 @@ from semisonic.core.files import digest, read_csv, write_csv
 from semisonic.core.options import LOCAL, EngineOptions, check, from_mapping
 from semisonic.core.parallel import Engine, engine_for
 from semisonic.core.progress import bar, track
-from semisonic.data.events import Events
+from semisonic.data.events import make_events
 from semisonic.data.formats.convert import write_labels
 from semisonic.data.outputs import check_folder, placed, refuse_url
 from semisonic.models.sound_model import SoundModel
@@ -105,7 +105,7 @@ def detect(
     Returns
     -------
     DetectResult
-        Its ``events`` are a table; ``to_frame()`` is one for pandas.
+        Its ``events`` are a data frame (:mod:`semisonic.data.events`).
 
     Raises
     ------
@@ -175,7 +175,7 @@ def _detect(model: SoundModel, options: DetectOptions, folder: Path) -> DetectRe
                 if reason:
                     reasons.append((one.file, reason))
     return DetectResult(
-        Events.from_rows(rows),
+        make_events(rows),
         np.array([row["mean_score"] for row in rows], np.float64),
         recording_table(durations),
         dict(zip(rules.labels, rules.thresholds.tolist(), strict=True)),

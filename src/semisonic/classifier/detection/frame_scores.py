@@ -238,13 +238,9 @@ class ScoreStore:
 
     def __init__(self, folder: Path, key: str, n_classes: int) -> None:
         self.n_classes = n_classes
-        self._key = key
         self._stack = ExitStack()
-        self._cache = self._stack.enter_context(ArrayCache.open(folder, "scores", {}, "<u2"))
-        items = self._cache.items()
-        ours = [item for item in items if item[0][0] == key]
-        if len(ours) < len(items):
-            self._cache.move(ours)
+        opened = ArrayCache.open(folder, "scores", {"key": key}, "<u2", anew=True)
+        self._cache = self._stack.enter_context(opened)
 
     def __enter__(self) -> ScoreStore:
         return self
@@ -257,15 +253,15 @@ class ScoreStore:
         self._stack.close()
 
     def __contains__(self, place: tuple[str, int]) -> bool:
-        return self._cache.find((self._key, *place), ()) is not None
+        return self._cache.find(place, ()) is not None
 
     def put(self, recording: str, span: int, scores: Scores) -> None:
         """Add a span, shape (n_frames, n_classes)."""
-        self._cache.add(((self._key, recording, span), (), scores.astype("<u2"), None))
+        self._cache.add(((recording, span), (), scores.astype("<u2"), None))
 
     def get(self, recording: str, span: int) -> Scores:
         """A span that is there, shape (n_frames, n_classes)."""
-        rows = self._cache.find((self._key, recording, span), ())
+        rows = self._cache.find((recording, span), ())
         if rows is None:
             raise KeyError((recording, span))
         return self._cache.read(rows).reshape(-1, self.n_classes)

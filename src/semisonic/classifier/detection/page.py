@@ -14,7 +14,6 @@ from semisonic.classifier.detection.results import TRUTH_COLUMNS, DetectResult
 from semisonic.classifier.use_options import DetectOptions
 from semisonic.core.files import write_text
 from semisonic.core.text import count_text, duration_text
-from semisonic.data.events import Events
 from semisonic.evaluation.plots.recordings import clock, hour_counts, timeline
 from semisonic.evaluation.report.document import Number, Player, Report, Verdict, clip_player
 
@@ -150,8 +149,7 @@ def _add_timelines(
         part = groups[name]
         duration = 24 * 3600.0 if is_timed else result.durations[name]
         found = [label for label in labels if (part.label == label).any()]
-        events = Events.from_rows(_records(part))
-        report.figure(f"timeline-{len(shown) + 1}", timeline(events, found, duration))
+        report.figure(f"timeline-{len(shown) + 1}", timeline(part, found, duration))
         site, _, day = name.rpartition(", ")
         shown.append(
             {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from semisonic.audio.remote import path_text
 from semisonic.classifier.prepare import Failures
 from semisonic.core.errors import DataError
 from semisonic.core.text import Result, count_text, duration_text, text_table
-from semisonic.data.events import POSITIVE, Events
+from semisonic.data.events import POSITIVE, Events, with_files
 from semisonic.data.formats.read import collect_labels
 from semisonic.evaluation.events import EventScores, score_events, score_overlaps
 
@@ -131,8 +131,7 @@ class DetectResult(Result):
 
         The most frequent first; a class without events is left out.
         """
-        frame = self.events.to_frame()
-        frame["seconds"] = frame.end_time - frame.start_time
+        frame = self.events.assign(seconds=self.events.end_time - self.events.start_time)
         found = frame.groupby("label").agg({"file": "size", "seconds": "sum", "score": "max"})
         found = found.reindex([label for label in self.thresholds if label in found.index])
         found = found.sort_values("file", ascending=False, kind="stable")
@@ -145,7 +144,7 @@ class DetectResult(Result):
         """A row an event: recording, times, class, largest and mean score, when and where."""
         import pandas as pd
 
-        frame = self.events.to_frame().assign(mean_score=self.mean_scores)
+        frame = self.events.assign(mean_score=self.mean_scores)
         origins = self.recordings.loc[frame.file]
         moments = [
             None if began is None else began + timedelta(seconds=start)
@@ -225,7 +224,7 @@ def compare_with_labels(result: DetectResult, labels: Path) -> TruthScores:
     marked = marked[np.isin(marked.file, list(places)) & (marked.presence == POSITIVE)]
     unknown = tuple(sorted(set(marked.label.tolist()) - set(result.thresholds)))
     marked = marked[np.isin(marked.label, list(result.thresholds))]
-    true = replace(marked, file=np.array([places[f] for f in marked.file.tolist()], np.str_))
+    true = with_files(marked, (places[file] for file in marked.file))
     files = sorted(set(places.values()))
     events = result.events[np.isin(result.events.file, files)]
     hours = sum(result.durations[file] for file in files) / 3600

@@ -1,4 +1,4 @@
-"""Fetching a data set, archive by archive: resumed after a cut, and checked by hash."""
+"""Fetching the data sets of ``catalogue.toml``: resumed after a cut, and checked by hash."""
 
 from __future__ import annotations
 
@@ -62,29 +62,20 @@ class FetchPlan:
         """What to read afterwards."""
         return self.folder / self.remote.data
 
-    @property
-    def files(self) -> list[RemoteFile]:
-        """The files of all archives."""
-        return [file for archive in self.archives for file in archive.files]
+    def sizes(self) -> tuple[int | None, int]:
+        """Bytes to come (None when a server does not say), and free bytes that are wanted.
 
-    @property
-    def n_bytes(self) -> int | None:
-        """Bytes still to come; None when a server does not say."""
-        sizes = [file.size for file in self.files]
-        return None if None in sizes else sum(size or 0 for size in sizes) - self._n_there
-
-    @property
-    def _n_there(self) -> int:
-        paths = [self.folder / file.name for file in self.files]
-        return sum(_length(path) + _length(_part_of(path)) for path in paths)
-
-    @property
-    def space(self) -> int:
-        """Free bytes that are wanted: for the largest archive and for everything unpacked."""
+        Those are for the largest archive and for everything unpacked.
+        """
+        files = [file for archive in self.archives for file in archive.files]
+        paths = [self.folder / file.name for file in files]
+        n_there = sum(_length(path) + _length(_part_of(path)) for path in paths)
+        known = all(file.size is not None for file in files)
         sizes = [sum(file.size or 0 for file in archive.files) for archive in self.archives]
-        if self.n_bytes is None:
+        if not known:
             sizes = [round(self.remote.about_gb * 1e9)]
-        return round(_UNPACKED * sum(sizes)) + max(sizes, default=0) - self._n_there
+        space = round(_UNPACKED * sum(sizes)) + max(sizes, default=0) - n_there
+        return sum(sizes) - n_there if known else None, space
 
     def lines(self) -> list[str]:
         """The plan for people: what, under which licence, how large, checked how."""
@@ -93,12 +84,14 @@ class FetchPlan:
         if self.done:
             text.append(f"there already: {', '.join(self.done)}")
         if self.archives:
-            size = f"about {remote.about_gb:g} GB" if self.n_bytes is None else _gb(self.n_bytes)
+            n_files = sum(len(archive.files) for archive in self.archives)
+            n_bytes, space = self.sizes()
+            size = f"about {remote.about_gb:g} GB" if n_bytes is None else _gb(n_bytes)
             checked = "their MD5, as published"
             if not remote.record:
                 checked = "the checksums in the archive: the server publishes no hash"
             text += [
-                f"to fetch: {len(self.files)} files, {size}; wants {_gb(self.space)} of free space",
+                f"to fetch: {n_files} files, {size}; wants {_gb(space)} of free space",
                 f"checked by: {checked}",
             ]
         return text
@@ -125,23 +118,22 @@ def make_plan(remote: RemoteSet, folder: Path, parts: Sequence[str] = ()) -> Fet
     for part in set(parts) - set(remote.parts):
         raise OptionError(f"parts: '{remote.name}' has no '{part}'; {nearest(part, remote.parts)}")
     wanted = [one for one in remote.archives if not parts or one.part in parts]
+    done = [one.folder for one in wanted if (folder / one.folder).exists()]
     journal = _journal(folder)
-    there = [one for one in wanted if (folder / one.folder).exists()]
-    for archive in there:
-        if archive.folder not in journal:
+    for name in done:
+        if name not in journal:
             raise DataError(
-                f"{folder / archive.folder}: is there already, and was not put there by a "
-                f"finished download ({JOURNAL} does not name it). Choose another folder, or move "
-                "it away"
+                f"{folder / name}: is there already, and was not put there by a finished download "
+                f"({JOURNAL} does not name it). Choose another folder, or move it away"
             )
-    left = [one for one in wanted if one not in there]
+    left = [one for one in wanted if one.folder not in done]
     if left and remote.record:
         listed = _record(remote)
         left = [
             replace(one, files=tuple(_listed(remote, file, listed) for file in one.files))
             for one in left
         ]
-    return FetchPlan(remote, folder, tuple(left), tuple(one.folder for one in there))
+    return FetchPlan(remote, folder, tuple(left), tuple(done))
 
 
 def fetch(
@@ -163,10 +155,10 @@ def fetch(
         When there is too little space, a server fails, or an archive is not what was published.
     """
     plan.folder.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(plan.folder).free
-    if plan.space > free:
+    free, (_, space) = shutil.disk_usage(plan.folder).free, plan.sizes()
+    if space > free:
         raise DataError(
-            f"{plan.folder}: {_gb(free)} free, and about {_gb(plan.space)} are wanted to fetch and "
+            f"{plan.folder}: {_gb(free)} free, and about {_gb(space)} are wanted to fetch and "
             f"unpack {plan.remote.name}. Make room, choose another folder, or fetch parts: "
             f"{', '.join(plan.remote.parts)}"
         )
@@ -203,13 +195,11 @@ def _record(remote: RemoteSet) -> dict[str, Any]:
         with _open(remote.record) as answer:
             return {str(file["key"]): file for file in json.load(answer)["files"]}
     except _NETWORK_ERRORS as error:
-        raise DataError(
-            f"{remote.record}: {_why(error)}. Sizes and hashes stand there; try later"
-        ) from error
+        why = f"{_why(error)}. Sizes and hashes stand there; try later"
+        raise DataError(f"{remote.record}: {why}") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{remote.record}: not a record with a list of files ({error!r})"
-        ) from error
+        why = f"not a record with a list of files ({error!r})"
+        raise DataError(f"{remote.record}: {why}") from error
 
 
 def _listed(remote: RemoteSet, file: RemoteFile, listed: Mapping[str, Any]) -> RemoteFile:
@@ -252,18 +242,28 @@ def _download(file: RemoteFile, target: Path, pause: float) -> Path:
                 failures = 1 if _length(part) > before else failures + 1
                 code = error.code if isinstance(error, urllib.error.HTTPError) else 0
                 if failures >= ATTEMPTS or (400 <= code < 500 and code not in _TRANSIENT):
-                    kept = ""
-                    if _length(part) and file.md5:
-                        kept = f"; {_length(part)} bytes are kept, and the same command goes on"
-                        kept += " from there"
-                    raise DataError(
-                        f"{file.url}: {_why(error)}{kept}. Try later, or fetch it by hand"
-                    ) from error
+                    kept = (
+                        f"{_length(part)} bytes are kept, and the same command goes on from there"
+                    )
+                    kept = f"; {kept}" if _length(part) and file.md5 else ""
+                    why = f"{_why(error)}{kept}. Try later, or fetch it by hand"
+                    raise DataError(f"{file.url}: {why}") from error
                 if code == 416:  # there is nothing behind what was fetched
                     part.unlink(missing_ok=True)
                 _log.info("%s: %s; trying again", file.name, _why(error))
                 time.sleep(pause * 2 ** (failures - 1))
-    _check(file, part)
+    wrong = ""
+    if file.size is not None and (size := _length(part)) != file.size:
+        wrong = f"found {size} bytes, expected {file.size}"
+    elif file.md5 and (md5 := _md5_of(part)) != file.md5:
+        wrong = f"found the MD5 {md5}, expected {file.md5}"
+    if wrong:
+        part.unlink()
+        raise DataError(
+            f"{file.url}: {wrong}; what was fetched has been removed. Run the same command again; "
+            "if it ends like this again, the file on the server is another one or somebody changes "
+            "it on the way"
+        )
     part.replace(target)
     return target
 
@@ -285,19 +285,6 @@ def _fetch(file: RemoteFile, part: Path, shown: Any) -> None:
                 shown.update(len(data))
     if end is not None and _length(part) < end:
         raise ConnectionError(f"it ended after {_length(part)} of {end} bytes")
-
-
-def _check(file: RemoteFile, part: Path) -> None:
-    again = "what was fetched has been removed. Run the same command again"
-    if file.size is not None and (size := _length(part)) != file.size:
-        part.unlink()
-        raise DataError(f"{file.url}: found {size} bytes, expected {file.size}; {again}")
-    if file.md5 and (found := _md5_of(part)) != file.md5:
-        part.unlink()
-        raise DataError(
-            f"{file.url}: found the MD5 {found}, expected {file.md5}; {again}; if it ends like "
-            "this again, the file on the server is another one or somebody changes it on the way"
-        )
 
 
 def _open(url: str, headers: Mapping[str, str] | None = None) -> Any:

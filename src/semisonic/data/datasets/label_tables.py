@@ -11,14 +11,14 @@ counts them.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from semisonic.core.errors import DataError
-from semisonic.core.text import count_text
+from semisonic.core.text import count_text, first_few
 from semisonic.data.clips import LABEL_SEPARATOR, LABEL_TYPES, POSITIVE, UNCERTAIN, Clips
 from semisonic.data.datasets.layout import DatasetPath, Layout, locate
 from semisonic.data.datasets.published import UNVERIFIED_TABLE
@@ -40,37 +40,32 @@ from semisonic.data.tables import (
 )
 
 _PREFERRED = ("labels.csv", "metadata.csv", "meta.csv", "annotations.csv")
-_SHOWN = 5
-
-
-def _recognise_csv(dataset: DatasetPath) -> str | None:
-    """A CSV file, or a folder with exactly one table of files and labels in it."""
-    if dataset.kind == "table":
-        return "a table of files"
-    table = _table_in(dataset)
-    return f"the table {table.name} names files and labels" if table else None
 
 
 def _table_in(dataset: DatasetPath) -> Path | None:
-    """The label table of a folder: a well-known name first, else the only one there is."""
+    """The path itself, or the label table of a folder: of a well-known name, else the only one."""
+    if dataset.kind == "table":
+        return dataset.path
     tables = {
         path.name.lower(): path
         for path in dataset.tables
         if path.name.lower() != UNVERIFIED_TABLE and looks_like_labels(read_head(path).columns)
     }
     usual = [tables[name] for name in _PREFERRED if name in tables]
-    return usual[0] if usual else next(iter(tables.values())) if len(tables) == 1 else None
+    return next(iter(usual or (tables.values() if len(tables) == 1 else ())), None)
+
+
+def _recognise_csv(dataset: DatasetPath) -> str | None:
+    """A CSV file, or a folder with exactly one table of files and labels in it."""
+    table = _table_in(dataset)
+    if dataset.kind == "table" or table is None:
+        return "a table of files" if table else None
+    return f"the table {table.name} names files and labels"
 
 
 def _read_csv(dataset: DatasetPath, options: ReadOptions) -> Clips:
-    """Read the table; find the audio beside it.
-
-    Raises
-    ------
-    DataError
-        With file and row: broken numbers, times or folds, a clip that stands twice, missing files.
-    """
-    path = dataset.path if dataset.kind == "table" else _table_in(dataset)
+    """Read the table; find the audio beside it."""
+    path = _table_in(dataset)
     if path is None:
         raise DataError(
             f"{dataset.path}: no table with a file and a label column in this folder; "
@@ -83,42 +78,52 @@ def _read_csv(dataset: DatasetPath, options: ReadOptions) -> Clips:
     columns = find_columns(f"{path}, row 1", table.columns)
     if options.group != "auto":  # a column of the table, or a rule for file names
         columns["group"] = table.find(options.group, normalise(options.group))
-    notes: list[str] = []
-    clips = _clips(table, columns, options.separator, notes)
-    found = locate(
+    clips, notes = _join_rows(table, columns, options.separator)
+    root, files, told = locate(
         path,
         [clip["file"] for clip in clips],
         [clip["row"] for clip in clips],
         allow_missing=options.allow_missing,
     )
     named = {label for clip in clips for label in clip["labels"]}
-    notes += found.notes + _hints(named, options.separator)
+    notes += told
+    for mark in {",", "|", "/"} - {options.separator}:
+        joined = [
+            label
+            for label in named
+            if mark in label and named.issuperset(map(str.strip, label.split(mark)))
+        ]
+        if joined:
+            what = f"'{min(joined)}' looks like several labels"
+            notes.append(f"{what}; if so, say --separator '{mark}'")
     if not columns["label"]:
         notes.append(
             f"no column for labels: found {', '.join(table.columns)}; known are "
             f"{', '.join(COLUMNS['label'])}. Rename the column that holds them to 'label'"
         )
-    classes = _class_order(table, columns, named, notes)
+    classes = _class_order(table, columns, named)
+    if columns["target"] and columns["label"] and classes is None:
+        notes.append(f"column '{columns['target']}' is no numbering of the classes and is not used")
     groups = [clip["group"] for clip in clips]
     if not columns["group"]:
         # After the files were found: a bare name may lie in a folder.
         labels = [LABEL_SEPARATOR.join(clip["labels"]) for clip in clips]
-        groups, told = groups_by_name(found.files, options.group, labels)
+        groups, told = groups_by_name(files, options.group, labels)
         notes += told
     rows = (
         {**clip, "file": file, "group": group or file}
-        for clip, file, group in zip(clips, found.files, groups, strict=True)
+        for clip, file, group in zip(clips, files, groups, strict=True)
     )
     name = path.stem  # or the folder's, when the table is called as all are
     if dataset.is_folder or path.name.lower() in _PREFERRED:
         name = path.resolve().parent.name
-    return Clips.from_rows(found.root, rows, classes, name, notes)
+    return Clips.from_rows(root, rows, classes, name, notes)
 
 
-def _clips(
-    table: Table, columns: dict[str, str], separator: str, notes: list[str]
-) -> list[dict[str, Any]]:
-    """The clips of a table: rows of the same file and times are one clip."""
+def _join_rows(
+    table: Table, columns: dict[str, str], separator: str
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """The clips of a table, and notes: rows of the same file and times are one clip."""
     clips: dict[tuple[Any, ...], dict[str, Any]] = {}
     joined: list[dict[str, Any]] = []
     n_negative = 0
@@ -134,11 +139,13 @@ def _clips(
         if before is not clip:
             _join(table.path, before, clip)
             joined.append(before)
+    notes = []
     if n_negative:
         kind = columns["label_type"]
         notes.append(f"{count_text(n_negative, 'row')} left out: their {kind} is {NEGATIVE}")
-    n_uncertain = sum(clip["label_type"] == UNCERTAIN for clip in clips.values())
-    if n_uncertain:
+    if not clips:
+        raise DataError(f"{table.path}: no row is left of {len(table.rows)}: {notes[0]}")
+    if n_uncertain := sum(clip["label_type"] == UNCERTAIN for clip in clips.values()):
         notes.append(f"{count_text(n_uncertain, 'clip')} with {UNCERTAIN} labels: they only train")
     if joined:
         notes.append(
@@ -147,9 +154,7 @@ def _clips(
             "labels, and so may every answer of a model that learns from it; where a clip can be "
             "of one class only, remove the wrong rows"
         )
-    if not clips:
-        raise DataError(f"{table.path}: no row is left of {len(table.rows)}: {notes[0]}")
-    return list(clips.values())
+    return list(clips.values()), notes
 
 
 def _clip(row: TableRow, columns: dict[str, str], separator: str) -> dict[str, Any]:
@@ -157,10 +162,8 @@ def _clip(row: TableRow, columns: dict[str, str], separator: str) -> dict[str, A
     text = {own: row[column] for own, column in columns.items()}
     kind = text["label_type"].lower() or POSITIVE
     if kind not in PRESENCES:
-        raise ValueError(
-            f"found '{kind}' as {columns['label_type']}, expected one of "
-            f"{', '.join(PRESENCES)}, or nothing"
-        )
+        expected = f"one of {', '.join(PRESENCES)}, or nothing"
+        raise ValueError(f"found '{kind}' as {columns['label_type']}, expected {expected}")
     labels = [part.strip() for part in text["label"].split(separator) if part.strip()]
     if len(set(labels)) != len(labels):
         raise ValueError(f"a label stands twice in '{text['label']}', expected once")
@@ -204,52 +207,16 @@ def _join(path: Path, kept: dict[str, Any], more: dict[str, Any]) -> None:
     kept["label_type"] = max(kept["label_type"], more["label_type"], key=LABEL_TYPES.index)
 
 
-def _class_order(
-    table: Table, columns: dict[str, str], named: set[str], notes: list[str]
-) -> list[str] | None:
+def _class_order(table: Table, columns: dict[str, str], named: set[str]) -> list[str] | None:
     """The class names in the order of the table's own class numbers, if it has good ones."""
-    if not (columns["target"] and columns["label"]):
-        return None
     pairs = {(row[columns["target"]], row[columns["label"]]) for row in table.rows}
     numbers = {number: label for number, label in pairs if number.isdecimal() and label in named}
     if not len(pairs) == len(numbers) == len(set(numbers.values())) == len(named):
-        notes.append(f"column '{columns['target']}' is no numbering of the classes and is not used")
         return None
     return [numbers[number] for number in sorted(numbers, key=int)]
 
 
-def _hints(labels: set[str], separator: str) -> list[str]:
-    """A note when labels look as if another separator joined them."""
-    for other in {",", "|", "/"} - {separator}:
-        for label in sorted(labels):
-            if other in label and all(part.strip() in labels for part in label.split(other)):
-                return [f"'{label}' looks like several labels; if so, say --separator '{other}'"]
-    return []
-
-
 # Label files of other tools, alone or beside their recordings: each labelled segment is a clip.
-
-
-def _recogniser(kind: str) -> Callable[[DatasetPath], str | None]:
-    """Recognise label files of one format, or a folder with recordings and such files."""
-    form = format_of(kind)
-
-    def recognise(dataset: DatasetPath) -> str | None:
-        if dataset.kind in ("table", "text"):
-            is_one = _is(dataset.path, kind)
-            return f"its columns or lines are those of {form.title}" if is_one else None
-        if not (dataset.texts and dataset.audio) or kind == "csv-wide":
-            return None
-        table = _table_in(dataset)
-        if table is not None and _is(table, "csv"):
-            return None  # a table of our own form goes before what other tools wrote
-        suffixes = (".txt",) if form.per_recording else (".csv", ".tsv")
-        for path in dataset.texts:
-            if path.suffix.lower() in suffixes and _is(path, kind):
-                return f"{path.name} beside the recordings is one of {form.title}"
-        return None
-
-    return recognise
 
 
 def _is(path: Path, kind: str) -> bool:
@@ -257,71 +224,75 @@ def _is(path: Path, kind: str) -> bool:
     return form is not None and form.name.removesuffix("-combined") == kind
 
 
-def _reader(kind: str) -> Callable[[DatasetPath, ReadOptions], Clips]:
-    """Read label files of one format."""
-
-    def read(dataset: DatasetPath, options: ReadOptions) -> Clips:
-        found = _collect(dataset, kind, options)
-        if found.problems and not options.allow_missing:
-            cure = "Correct them, or let 'semisonic data labels' write a table of the rest"
-            raise _unusable(dataset.path, found.problems, format_of(kind).title, cure)
-        notes = [*found.notes, *(f"{where}: {reason}" for where, reason in found.problems)]
-        silent = set(found.recordings) - set(found.events.file.tolist())
-        if silent:
-            n = count_text(len(silent), "recording")
-            notes.append(
-                f"no clips from {n} without any event; 'semisonic data labels --windows' makes "
-                "windows without events there"
-            )
-        notes += scored_note(found.events)
-        return clips_from_events(
-            found.events,
-            found.root,
-            classes=found.classes or None,
-            notes=notes,
-            name=dataset.name,
-            group=options.group,
-        )
-
-    return read
+def _recognise_files(dataset: DatasetPath, *, kind: str) -> str | None:
+    """Recognise label files of one format, or a folder with recordings and such files."""
+    form = format_of(kind)
+    if dataset.kind in ("table", "text"):
+        is_one = _is(dataset.path, kind)
+        return f"its columns or lines are those of {form.title}" if is_one else None
+    if not (dataset.texts and dataset.audio) or kind == "csv-wide":
+        return None
+    table = _table_in(dataset)
+    if table is not None and _is(table, "csv"):
+        return None  # a table of our own form goes before what other tools wrote
+    suffixes = (".txt",) if form.per_recording else (".csv", ".tsv")
+    for path in dataset.texts:
+        if path.suffix.lower() in suffixes and _is(path, kind):
+            return f"{path.name} beside the recordings is one of {form.title}"
+    return None
 
 
-def _collect(dataset: DatasetPath, kind: str, options: ReadOptions) -> LabelSet:
-    """The labels with the recordings that lie beside them, or in 'audio' beside them."""
-    roots: list[Path | None] = [dataset.path if dataset.is_folder else dataset.path.parent]
-    if not dataset.is_folder:
-        near = (dataset.path.parent / "audio", dataset.path.parent.parent / "audio")
-        roots += [folder for folder in near if folder.is_dir()]
-    if options.allow_missing:
-        roots = [None]
-    found: list[LabelSet] = []
-    for root in roots:
-        found.append(
+def _read_files(dataset: DatasetPath, options: ReadOptions, *, kind: str) -> Clips:
+    """Read label files of one format; recordings lie beside them, or in 'audio' beside them."""
+    here = dataset.path if dataset.is_folder else dataset.path.parent
+    near = [] if dataset.is_folder else [here / "audio", here.parent / "audio"]
+    roots = [here, *(folder for folder in near if folder.is_dir())]
+    tried: list[LabelSet] = []
+    for root in [None] if options.allow_missing else roots:
+        tried.append(
             collect_labels(dataset.path, kind, label_column=dataset.label_column, root=root)
         )
-        if not found[-1].problems:
+        if not tried[-1].problems:
             break
-    return min(found, key=lambda one: len(one.problems))
+    found = min(tried, key=lambda one: len(one.problems))
+    if found.problems and not options.allow_missing:
+        cure = "Correct them, or let 'semisonic data labels' write a table of the rest"
+        raise _unusable(dataset.path, found.problems, format_of(kind).title, cure)
+    notes = [*found.notes, *map(": ".join, found.problems)]
+    silent = set(found.recordings) - set(found.events.file.tolist())
+    if silent:
+        n = count_text(len(silent), "recording")
+        notes.append(
+            f"no clips from {n} without any event; 'semisonic data labels --windows' makes "
+            "windows without events there"
+        )
+    notes += scored_note(found.events)
+    return clips_from_events(
+        found.events,
+        found.root,
+        classes=found.classes or None,
+        notes=notes,
+        name=dataset.name,
+        group=options.group,
+    )
 
 
 def _unusable(path: Path, problems: list[tuple[str, str]], title: str, cure: str) -> DataError:
-    first = "; ".join(f"{where}: {reason}" for where, reason in problems[:_SHOWN])
-    more = ", ..." if len(problems) > _SHOWN else ""
-    n = count_text(len(problems), "place")
-    return DataError(f"{path}: {n} of {title} cannot be used: {first}{more}. {cure}")
+    n, reasons = count_text(len(problems), "place"), list(map(": ".join, problems))
+    return DataError(f"{path}: {n} of {title} cannot be used: {first_few(reasons)}. {cure}")
 
 
 # A label log: what people answered, as :class:`semisonic.labeling.label_log.LabelLog` keeps it.
 
 
-def _read_log(dataset: DatasetPath, options: ReadOptions) -> Clips:
-    """The labels that hold: each answered segment as a clip.
+def _recognise_log(dataset: DatasetPath) -> str | None:
+    """A file whose first line is that of a log."""
+    is_one = dataset.kind == "log" and is_log(dataset.path)
+    return "its first line is that of a label log" if is_one else None
 
-    Raises
-    ------
-    DataError
-        When recordings are missing, or a line is no entry.
-    """
+
+def _read_log(dataset: DatasetPath, options: ReadOptions) -> Clips:
+    """The labels that hold: each answered segment as a clip."""
     found = read_log(dataset.path)
     current = ResolvedLabels(found.root, found.entries, dataset.name)
     clips = current.clips(group=options.group)
@@ -334,16 +305,10 @@ def _read_log(dataset: DatasetPath, options: ReadOptions) -> Clips:
     return clips[there].with_columns(notes=(*clips.notes, *notes))
 
 
-def _recognise_log(dataset: DatasetPath) -> str | None:
-    """A file whose first line is that of a log."""
-    is_one = dataset.kind == "log" and is_log(dataset.path)
-    return "its first line is that of a label log" if is_one else None
-
-
 LABEL_LOG = Layout("log", "a label log", _read_log, _recognise_log)
 CSV = Layout("csv", "a table of files and labels", _read_csv, _recognise_csv)
 LABEL_FILES = tuple(
-    Layout(kind, title, _reader(kind), _recogniser(kind))
+    Layout(kind, title, partial(_read_files, kind=kind), partial(_recognise_files, kind=kind))
     for kind, title in {
         "birdnet": "tables of BirdNET-Analyzer",
         "kaleidoscope": "tables of Kaleidoscope",

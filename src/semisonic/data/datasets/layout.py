@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from semisonic.audio.find import AUDIO_SUFFIXES, OTHER_SUFFIXES, find_audio, find_names
 from semisonic.core.errors import DataError
-from semisonic.core.text import count_text
+from semisonic.core.text import count_text, first_few
 from semisonic.data.clips import Clips
 from semisonic.data.options import ReadOptions
 from semisonic.data.tables import read_head
@@ -162,15 +162,13 @@ def base_name(file: str) -> str:
 
 _DRIVE = re.compile(r"^[A-Za-z]:")
 _LABEL_FOLDER = re.compile(r"label|annot|raven|audacity|selection|table|track|birdnet|txt")
-_N_SHOWN = 5
 
 
 class RecordingNames:
     """The recordings below a folder, to be found by what a label file calls them."""
 
     def __init__(self, root: Path, files: Iterable[str] | None = None) -> None:
-        self.root = root
-        self.files = tuple(relative_names(root) if files is None else files)
+        self.root, self.files = root, tuple(relative_names(root) if files is None else files)
         self._exact = frozenset(self.files)
         self._by_name: dict[str, list[str]] = defaultdict(list)
         self._by_stem: dict[str, list[str]] = defaultdict(list)
@@ -198,9 +196,8 @@ class RecordingNames:
         if folder is not None and path not in self._exact and ".." in place.split("/"):
             place = Path(os.path.abspath(folder / place)).as_posix()
         found = self.find(place)
-        if len(found) == 1:
-            return found[0]
-        raise self._unclear(path, found, self._by_name.get(_plain(base_name(place)), []))
+        others = self._by_name.get(_plain(base_name(place)), [])
+        return found[0] if len(found) == 1 else self._refuse(path, found, others)
 
     def beside(self, label_file: str) -> str:
         """The recording with the name of a label file (relative to some folder).
@@ -212,9 +209,7 @@ class RecordingNames:
         ValueError
             When there is none, or more than one.
         """
-        folder, _, name = label_file.replace("\\", "/").rpartition("/")
-        above = _parts(folder)
-        stem = _plain(name)
+        *above, stem = _parts(label_file.replace("\\", "/"))
         while "." in stem:
             stem = stem.rpartition(".")[0]
             candidates = self._by_name.get(stem) or self._by_stem.get(stem)
@@ -226,20 +221,21 @@ class RecordingNames:
                 found = _fitting(candidates, [*folders, stem], is_stem=stem not in self._by_name)
                 if len(found) == 1:
                     return found[0]
-            raise self._unclear(label_file, found, candidates)
+            return self._refuse(label_file, found, candidates)
         cure = ""
         if len(self.files) == 1:
             only = base_name(self.files[0])
             cure = f"; there is one, {only}: if they belong together, rename the labels to "
             cure += f"'{_stem(only)}.txt'"
+        name = base_name(label_file)
         raise ValueError(f"no recording below {self.root} has the name of '{name}'{cure}")
 
-    def _unclear(self, said: str, found: Sequence[str], others: Sequence[str]) -> ValueError:
+    def _refuse(self, said: str, found: Sequence[str], others: Sequence[str]) -> NoReturn:
         if found:
-            some = f"any of {len(found)} recordings: {_few(found)}"
-            return ValueError(f"'{said}' may be {some}; name its folder")
-        other = f"; of that name there is {_few(others)}" if others else ""
-        return ValueError(f"no recording '{said}' below {self.root}{other}")
+            fitting = f"any of {len(found)} recordings: {first_few(found, 3)}"
+            raise ValueError(f"'{said}' may be {fitting}; name its folder")
+        other = f"; of that name there is {first_few(others, 3)}" if others else ""
+        raise ValueError(f"no recording '{said}' below {self.root}{other}")
 
 
 def _fitting(files: Iterable[str], parts: list[str], *, is_stem: bool = False) -> list[str]:
@@ -267,18 +263,6 @@ def _plain(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def _few(files: Sequence[str]) -> str:
-    return ", ".join(files[:3]) + (", ..." if len(files) > 3 else "")
-
-
-class Located(NamedTuple):
-    """The folder that holds the audio, each file relative to it, and notes."""
-
-    root: Path
-    files: list[str]
-    notes: list[str]
-
-
 def locate(
     table: Path,
     files: Sequence[str],
@@ -286,8 +270,16 @@ def locate(
     *,
     allow_missing: bool = False,
     all_or_none: bool = False,
-) -> Located:
+) -> tuple[Path, list[str], list[str]]:
     """Find the files that a table names: beside it, in ``audio`` beside it, or somewhere below.
+
+    Returns
+    -------
+    root : Path
+        The folder that holds the audio.
+    files : list of str
+        Relative to it.
+    notes : list of str
 
     Raises
     ------
@@ -299,66 +291,47 @@ def locate(
     roots = [f for f in (parent, parent / "audio", parent.parent / "audio") if f.is_dir()]
     for root in roots:
         if all(os.path.isfile(root / file) for file in files):
-            return Located(root, list(files), [])
-    tried: list[tuple[int, int, Path, list[list[str]]]] = []
-    for i, root in enumerate(roots):
-        names = RecordingNames(root)
-        hits = [[file] if os.path.isfile(root / file) else _search(names, file) for file in files]
-        tried.append((sum(len(hit) != 1 for hit in hits), i, root, hits))
-    n_missing, _, root, found = min(tried)
-    names_found = [hit[0] if len(hit) == 1 else f for f, hit in zip(files, found, strict=True)]
-    n_elsewhere = sum(
-        len(hit) == 1 and hit[0] != file for file, hit in zip(files, found, strict=True)
-    )
+            return root, list(files), []
+
+    def n_unclear(tried: tuple[Path, list[list[str]]]) -> int:
+        return sum(len(hits) != 1 for hits in tried[1])
+
+    root, found = min(((root, _search(root, files)) for root in roots), key=n_unclear)
+    new = [hits[0] if len(hits) == 1 else file for file, hits in zip(files, found, strict=True)]
     notes = []
-    if n_elsewhere:
+    if n_elsewhere := sum(a != b for a, b in zip(files, new, strict=True)):
         n = count_text(n_elsewhere, "file")
         notes.append(f"{n} found by name in folders below {root.name or root}")
-    if n_missing:
-        if not (allow_missing or (all_or_none and n_missing == len(files))):
-            raise DataError(_not_found(table, files, row_numbers, found, roots))
-        notes.append(f"{n_missing} of {len(files)} files are missing; the table alone was read")
-    return Located(root, names_found, notes)
+    unclear = [
+        f"{file} (row {row})" + (f" fits {' and '.join(hits[:5])}: name its folder" if hits else "")
+        for file, row, hits in zip(files, row_numbers, found, strict=True)
+        if len(hits) != 1
+    ]
+    if unclear:
+        if not (allow_missing or (all_or_none and len(unclear) == len(files))):
+            what = (
+                "are missing or fit several"
+                if any(len(hits) > 1 for hits in found)
+                else "are missing"
+            )
+            raise DataError(
+                f"{table}: {len(unclear)} of {len(files)} files {what}: {first_few(unclear)}. "
+                f"Looked in {', '.join(map(str, roots))} and below. Names are relative to the "
+                "table's folder or to an 'audio' folder beside it; correct the names, add the "
+                "files, remove the rows, or say --allow-missing to leave these clips out"
+            )
+        notes.append(f"{len(unclear)} of {len(files)} files are missing; the table alone was read")
+    return root, new, notes
 
 
-def _search(names: RecordingNames, file: str) -> list[str]:
-    """The files that a name may mean; one with folders of ours must not land outside of them."""
-    found = names.find(file)
-    if file.startswith("/") or _DRIVE.match(file):
-        return found
-    return [one for one in found if one.count("/") >= file.count("/")]
-
-
-def _not_found(
-    table: Path,
-    files: Sequence[str],
-    row_numbers: Sequence[int],
-    found: Sequence[Sequence[str]],
-    roots: Sequence[Path],
-) -> str:
-    """What is wrong with the names that fit no file, or more than one."""
-
-    def shown(rows: Sequence[int]) -> str:
-        named = [
-            f"{files[i]} (row {row_numbers[i]})"
-            + (f" fits {' and '.join(found[i][:_N_SHOWN])}" if found[i] else "")
-            for i in rows[:_N_SHOWN]
-        ]
-        return ", ".join(named) + (", ..." if len(rows) > _N_SHOWN else "")
-
-    missing = [i for i, hits in enumerate(found) if not hits]
-    several = [i for i, hits in enumerate(found) if len(hits) > 1]
-    text = []
-    if several:
-        text.append(
-            f"{len(several)} of {len(files)} names fit several files: {shown(several)}. Write the "
-            "folder before the name"
-        )
-    if missing:
-        text.append(
-            f"{len(missing)} of {len(files)} files are missing: {shown(missing)}. Looked in "
-            f"{', '.join(map(str, roots))} and below. Names are relative to the table's folder or "
-            "to an 'audio' folder beside it; correct the names, add the files, remove the rows, or "
-            "say --allow-missing to leave these clips out"
-        )
-    return f"{table}: {'. '.join(text)}"
+def _search(root: Path, files: Sequence[str]) -> list[list[str]]:
+    """The files below a folder that each name may mean."""
+    names = RecordingNames(root)
+    found = []
+    for file in files:
+        hits = [file] if os.path.isfile(root / file) else names.find(file)
+        if not (file.startswith("/") or _DRIVE.match(file)):
+            # A name with folders of ours must not land outside of them.
+            hits = [one for one in hits if one.count("/") >= file.count("/")]
+        found.append(hits)
+    return found

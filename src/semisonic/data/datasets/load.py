@@ -10,8 +10,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import numpy as np
-
 from semisonic.audio.remote import files_at, local_copy, path_text, url_of
 from semisonic.core.errors import AudioError, DataError, OptionError
 from semisonic.core.options import nearest
@@ -40,24 +38,31 @@ _PART = re.compile(r"^(?P<stem>.*\S)[\s._-]+part[\s._-]*\d+$", re.IGNORECASE)
 def _recognise_class_folders(dataset: DatasetPath) -> str | None:
     """A folder that has recordings in first-level folders."""
     folders = {first_folder(file) for file in dataset.audio} - {""}
-    if not any(folder.lower() not in _UNLABELLED_FOLDERS for folder in folders):
+    if all(folder.lower() in _UNLABELLED_FOLDERS for folder in folders):
         return None
     return f"recordings in {len(folders)} folders, each named after its class"
 
 
 def _read_class_folders(dataset: DatasetPath, options: ReadOptions) -> Clips:
-    """List the recordings; label each with its first-level folder."""
+    """List the recordings; label each with its first-level folder.
+
+    Folders such as ``Cat-Part1``, ``Cat-Part2`` are one class; a lone folder that happens to end in
+    ``Part1`` keeps its name.
+    """
     files = dataset.need_audio()
-    folders = {first_folder(file) for file in files}
-    named = {folder for folder in folders if folder.lower() not in _UNLABELLED_FOLDERS}
-    label_of = dict.fromkeys(folders - named, "")
-    label_of |= merge_parts(named) if options.merge_parts else {name: name for name in named}
+    folders = [first_folder(file) for file in files]
+    parts: dict[str, set[str]] = defaultdict(set)
+    for name in set(folders):
+        if name.lower() not in _UNLABELLED_FOLDERS:
+            found = _PART.match(name) if options.merge_parts else None
+            parts[found["stem"] if found else name].add(name)
+    label_of: dict[str, str] = {}
     notes = []
-    for label in sorted(set(label_of.values()) - {""}):
-        parts = sorted(name for name in named if label_of[name] == label)
-        if len(parts) > 1:
-            notes.append(f"the folders {', '.join(parts)} are one class, {label}")
-    labels = [label_of[first_folder(file)] for file in files]
+    for stem, names in sorted(parts.items()):
+        label_of |= {name: stem if len(names) > 1 else name for name in names}
+        if len(names) > 1:
+            notes.append(f"the folders {', '.join(sorted(names))} are one class, {stem}")
+    labels = [label_of.get(folder, "") for folder in folders]
     groups, told = groups_by_name(files, options.group, labels, class_folders=True)
     notes += told
     if bare := labels.count(""):
@@ -72,16 +77,6 @@ def _read_class_folders(dataset: DatasetPath, options: ReadOptions) -> Clips:
         for file, label, group in zip(files, labels, groups, strict=True)
     )
     return Clips.from_rows(dataset.path, rows, name=dataset.name, notes=notes)
-
-
-def merge_parts(folders: Iterable[str]) -> dict[str, str]:
-    """The class of each folder when folders such as ``Cat-Part1``, ``Cat-Part2`` are one class.
-
-    A lone folder that happens to end in ``Part1`` keeps its name.
-    """
-    stems = {name: found["stem"] if (found := _PART.match(name)) else name for name in folders}
-    shared = Counter(stems.values())
-    return {name: stem if shared[stem] > 1 else name for name, stem in stems.items()}
 
 
 def _recognise_files(dataset: DatasetPath) -> str | None:
@@ -223,19 +218,12 @@ def describe_layout(path: str | os.PathLike[str]) -> str:
     DataError
         When the path does not exist or holds nothing that can be read.
     """
-    dataset = _dataset_at(path)
-    layout, reason = _detect(dataset)
-    return f"{dataset.path}: read as {layout.title} (labels '{layout.kind}'), because: {reason}"
+    layout, reason = _detect(_dataset_at(path))
+    return f"{path}: read as {layout.title} (labels '{layout.kind}'), because: {reason}"
 
 
 def layout_kind(path: str | os.PathLike[str]) -> str:
-    """Which of ``LABEL_CHOICES`` "auto" takes for a path.
-
-    Raises
-    ------
-    DataError
-        As :func:`describe_layout`.
-    """
+    """Which of ``LABEL_CHOICES`` "auto" takes for a path; raises as :func:`describe_layout`."""
     return _detect(_dataset_at(path))[0].kind
 
 
@@ -289,49 +277,10 @@ def _detect(dataset: DatasetPath) -> tuple[Layout, str]:
     return _FILES, f"{n} and nothing that labels them"
 
 
-# Clips in object storage: a folder, a recording or a table that a URL names.
-
-
-_TABLES = (".csv", ".tsv")
-
-
-def clips_at(url: str, *, labels: str = "none", group: str = "auto") -> Clips:
-    """The clips at a URL; recordings of a folder have no labels.
-
-    Parameters
-    ----------
-    url : str
-        Of a folder, of a recording, or of a table whose files lie beside it or are URLs.
-    labels, group : str
-        How a table is read: see :func:`load_clips`.
-
-    Raises
-    ------
-    DataError
-        When nothing is there.
-    """
-    if Path(url).suffix.lower() not in _TABLES:
-        return Clips.from_rows(Path(), [{"file": file} for file in files_at(url)], name=url)
-    try:
-        copy = local_copy(Path(url))
-    except AudioError as error:
-        raise DataError(str(error)) from error
-    found = load_clips(copy.path, labels=labels, group=group, allow_missing=True)
-    folder = url.rpartition("/")[0]
-    names = found.file.tolist()
-    files = [url_of(file) or f"{folder}/{file}" for file in names]
-    groups = [
-        file if group == name else group  # a file is its own recording
-        for file, name, group in zip(files, names, found.group.tolist(), strict=True)
-    ]
-    return found.with_columns(
-        root=Path(), file=np.array(files, np.str_), group=np.array(groups, np.str_), name=url
-    )
-
-
 # What a user names: files, folders, tables and URLs as one list of clips.
 
 
+_TABLES = (".csv", ".tsv")
 Failures = tuple[tuple[str, str], ...]
 
 
@@ -385,19 +334,36 @@ def gather(
 
 
 def _clips_of(path: Path, labels: str, group: str) -> Clips:
-    url, of_tables = url_of(path), "none" if labels == "files" else labels
-    if url is not None:
-        return clips_at(url, labels=of_tables, group=group)
+    of_tables = "none" if labels == "files" else labels
+    if url := url_of(path):
+        return _clips_at(url, of_tables, group)
     if not path.exists():
         raise DataError(f"{path}: no such file or folder")
-    place = DatasetPath(path)
-    if place.kind in ("table", "text", "log"):
-        return load_clips(path, labels=of_tables, group=group, allow_missing=True)
-    if place.is_folder:
+    kind = DatasetPath(path).kind
+    if kind in ("folder", "table", "text", "log"):
+        labels = labels if kind == "folder" else of_tables
         return load_clips(path, labels=labels, group=group, allow_missing=True)
     if labels == "files" and group == "auto":  # whatever its name is
         return Clips.from_rows(path.parent, [{"file": path.name}])
     return load_clips(path, labels="files", group=group)
+
+
+def _clips_at(url: str, labels: str, group: str) -> Clips:
+    """Recordings at a URL, without labels, or of a table there, beside which its files lie."""
+    if Path(url).suffix.lower() not in _TABLES:
+        return Clips.from_rows(Path(), [{"file": file} for file in files_at(url)], name=url)
+    try:
+        copy = local_copy(Path(url))
+    except AudioError as error:
+        raise DataError(str(error)) from error
+    found = load_clips(copy.path, labels=labels, group=group, allow_missing=True)
+    folder = url.rpartition("/")[0]
+    rows = found.rows()
+    for row in rows:
+        file = url_of(row["file"]) or f"{folder}/{row['file']}"
+        own = row["group"] == row["file"]  # a file is its own recording
+        row |= {"file": file, "group": file if own else row["group"]}
+    return Clips.from_rows(Path(), rows, found.classes, url, found.notes)
 
 
 def named_from(folder: Path | None, tables: Iterable[Clips]) -> Clips:

@@ -16,16 +16,14 @@ from __future__ import annotations
 import csv
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from semisonic.audio.find import OTHER_SUFFIXES
 from semisonic.core.errors import DataError
-from semisonic.core.text import count_text
+from semisonic.core.text import count_text, first_few
 from semisonic.data.clips import POSITIVE, UNCERTAIN, Clips
 from semisonic.data.datasets.layout import (
     DatasetPath,
@@ -33,13 +31,10 @@ from semisonic.data.datasets.layout import (
     base_name,
     first_folder,
     locate,
-    relative_names,
 )
 from semisonic.data.options import ReadOptions
 from semisonic.data.recording_names import groups_of
 from semisonic.data.tables import Table, TableRow, normalise, read_table, read_text
-
-_N_SHOWN = 5
 
 
 def _read_rows(path: Path, columns: Sequence[str]) -> Table:
@@ -98,58 +93,36 @@ def _read_numbered(
 ) -> Clips:
     """A published table with folds and class numbers, with all of its audio or none.
 
-    Parameters
-    ----------
-    path : Path
-    options : ReadOptions
-    name : str
-    file : callable
-        The file of a row, relative to the folder of the audio.
-    label, number, group : str
-        Columns: the class, its number, the recording.
-    n_folds : int
-    kept : callable
-        Which rows are read.
-
-    Raises
-    ------
-    DataError
-        With file and row: a missing column, a fold out of range, a class with two names or two
-        numbers, a clip that stands twice, files of which some are missing.
+    ``file`` gives the file of a row, relative to the folder of the audio; ``label``, ``number`` and
+    ``group`` are columns: the class, its number, the recording.
     """
     table = _read_rows(path, [label, number, "fold", group])
     rows = [row for row in table.rows if kept(row)]
-    if not rows:
-        raise DataError(f"{path}: no rows of {name}")
     names: dict[int, str] = {}
     numbers: dict[str, int] = {}
     for row in rows:
         own, text = _whole(row, number), _text(row, label)
         if names.setdefault(own, text) != text:
-            raise DataError(
-                f"{row.where}: {number} {own} is '{text}', and '{names[own]}' in an earlier row; "
-                "expected one name a number"
-            )
-        if numbers.setdefault(text, own) != own:
-            raise DataError(
-                f"{row.where}: '{text}' has {number} {own}, and {numbers[text]} in an earlier row; "
-                "expected one number a name"
-            )
+            what = f"{number} {own} is '{text}', and '{names[own]}'"
+        elif numbers.setdefault(text, own) != own:
+            what = f"'{text}' has {number} {own}, and {numbers[text]}"
+        else:
+            continue
+        raise DataError(f"{row.where}: {what} in an earlier row; expected one number a name")
     folds = [_whole(row, "fold", 1, n_folds) for row in rows]
-    found = locate(
+    root, files, notes = locate(
         path,
         [file(row) for row in rows],
         [row.number for row in rows],
         allow_missing=options.allow_missing,
         all_or_none=True,
     )
-    groups = _groups(table, rows, found.files, group, options.group)
+    groups = _groups(table, rows, files, group, options.group)
     clips = (
         {"file": place, "labels": row[label], "group": its_group, "fold": fold}
-        for row, place, its_group, fold in zip(rows, found.files, groups, folds, strict=True)
+        for row, place, its_group, fold in zip(rows, files, groups, folds, strict=True)
     )
-    classes = [names[number] for number in sorted(names)]
-    return Clips.from_rows(found.root, clips, classes, name, found.notes)
+    return Clips.from_rows(root, clips, [names[n] for n in sorted(names)], name, notes)
 
 
 def _by_table(places: Sequence[str], columns: Sequence[str]) -> Callable[[DatasetPath], str | None]:
@@ -308,8 +281,7 @@ def _read_8k(dataset: DatasetPath, options: ReadOptions) -> Clips:
     extra = [file for file in dataset.audio if base_name(file) not in listed]
     if not extra:
         return clips
-    shown = ", ".join(extra[:3]) + (", ..." if len(extra) > 3 else "")
-    note = f"{count_text(len(extra), 'recording')} not in the table, left out: {shown}"
+    note = f"{count_text(len(extra), 'recording')} not in the table, left out: {first_few(extra)}"
     return clips.with_columns(notes=(*clips.notes, note))
 
 
@@ -327,64 +299,55 @@ _URBAN_CLASSES = (
 )
 """In the order of UrbanSound8K's class numbers."""
 
-_FOREGROUND, _BACKGROUND = "1", "2"
+_BACKGROUND = "2"
 _EVENT_COLUMNS = ["start", "end", "salience", "class"]
 _EVENT_TABLE = re.compile(rf"(?:^|/)(?:{'|'.join(_URBAN_CLASSES)})/\d+\.csv$")
 
 
 def _recognise_urbansound(dataset: DatasetPath) -> str | None:
     """Files of events beside recordings in folders named after the classes."""
-    tables = _event_tables(dataset)
+    stems = _event_stems(dataset)
     try:
-        if not tables or next(_events(dataset.path / tables[0]), None) is None:
+        if not stems or not _events(dataset.path / f"{stems[0]}.csv"):
             return None
     except DataError:
         return None
-    return (
-        f"{count_text(len(tables), 'file')} such as {tables[0]} hold events as UrbanSound has "
-        f"them ({', '.join(_EVENT_COLUMNS)})"
-    )
+    n = count_text(len(stems), "file")
+    return f"{n} such as {stems[0]}.csv hold events as UrbanSound has them"
 
 
-def _event_tables(dataset: DatasetPath) -> list[str]:
-    """The files of events below the folder, relative to it."""
-    names = [path.relative_to(dataset.path).as_posix() for path in dataset.texts]
-    whole = dataset.path.as_posix()
-    return [name for name in names if _EVENT_TABLE.search(f"{whole}/{name}")]
+def _event_stems(dataset: DatasetPath) -> list[str]:
+    """The files of events below the folder, relative to it, without their ending."""
+    return [
+        path.relative_to(dataset.path).with_suffix("").as_posix()
+        for path in dataset.texts
+        if _EVENT_TABLE.search(path.as_posix())
+    ]
 
 
 def _read_urbansound(
     dataset: DatasetPath, options: ReadOptions, *, only_foreground: bool = False
 ) -> Clips:
-    """Read every event, or those of the foreground, as a clip.
-
-    Raises
-    ------
-    DataError
-        With file and line: other than four values, a time that is no number, an unknown salience
-        or class; when a recording is missing, unless missing files are allowed.
-    """
-    stems = [table.removesuffix(".csv") for table in _event_tables(dataset)]
+    """Read every event, or those of the foreground, as a clip."""
+    stems = _event_stems(dataset)
     if not stems:
         raise DataError(
             f"{dataset.path}: not UrbanSound, expected recordings and files of events such as "
             "data/dog_bark/4912.csv with lines of start,end,salience,class"
         )
     audio = {file.rpartition(".")[0]: file for file in dataset.need_audio()}
-    others = {f.rpartition(".")[0] for f in relative_names(dataset.path, OTHER_SUFFIXES)}
-    unread = set(stems) & others - audio.keys()
-    missing = [stem for stem in stems if stem not in audio and stem not in others]
+    unread = {file.rpartition(".")[0] for file in dataset.unread} - audio.keys()
+    missing = [stem for stem in stems if stem not in audio and stem not in unread]
     if missing and not options.allow_missing:
-        shown = ", ".join(missing[:_N_SHOWN]) + (", ..." if len(missing) > _N_SHOWN else "")
         raise DataError(
             f"{dataset.path}: {len(missing)} of {len(stems)} files of events have no recording "
-            f"beside them: {shown}. Unpack the data set anew, or say --allow-missing"
+            f"beside them: {first_few(missing)}. Unpack the data set anew, or say --allow-missing"
         )
-    rows = dict[tuple[Any, ...], dict[str, Any]]()
-    n_background = n_empty = 0
     there = [stem for stem in stems if stem in audio]
     known = [base_name(stem) for stem in there]
     groups = groups_of([audio[stem] for stem in there], options.group, known=known)
+    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
+    n_background = n_empty = 0
     for stem, group in zip(there, groups, strict=True):
         for start, end, salience, label in _events(dataset.path / f"{stem}.csv"):
             n_background += salience == _BACKGROUND
@@ -398,8 +361,8 @@ def _read_urbansound(
     counts = [
         (n_background, "event", f"in the background (salience 2){hint}"),
         (n_empty, "event", "without a length left out"),
-        (len(audio) - len(there), "recording", "without a file of events left out"),
-        (len(unread), "recording", "in a format that is not read left out"),
+        (len(audio.keys() - set(stems)), "recording", "without a file of events left out"),
+        (len(unread & set(stems)), "recording", "in a format that is not read left out"),
         (len(missing), "recording", "missing"),
     ]
     notes = [f"{count_text(n, noun)} {text}" for n, noun, text in counts if n]
@@ -409,8 +372,9 @@ def _read_urbansound(
     return Clips.from_rows(dataset.path, rows.values(), classes, name, notes)
 
 
-def _events(path: Path) -> Iterator[tuple[float, float, str, str]]:
+def _events(path: Path) -> list[tuple[float, float, str, str]]:
     """The lines of one file of events: start, end, salience and class."""
+    events = []
     for number, cells in enumerate(csv.reader(read_text(path).splitlines()), start=1):
         values = [cell.strip() for cell in cells]
         if not any(values) or (number == 1 and values == _EVENT_COLUMNS):
@@ -420,18 +384,19 @@ def _events(path: Path) -> Iterator[tuple[float, float, str, str]]:
             expected = f"four: {', '.join(_EVENT_COLUMNS)}"
             raise DataError(f"{where}: found {len(values)} values, expected {expected}")
         start, end, salience, label = values
-        if salience not in (_FOREGROUND, _BACKGROUND):
+        if salience not in ("1", _BACKGROUND):
             expected = "1 (foreground) or 2 (background)"
             raise DataError(f"{where}: found salience '{salience}', expected {expected}")
         if label not in _URBAN_CLASSES:
             expected = f"one of {', '.join(_URBAN_CLASSES)}"
             raise DataError(f"{where}: found the class '{label}', expected {expected}")
         try:
-            yield float(start), float(end), salience, label
+            events.append((float(start), float(end), salience, label))
         except ValueError:
             raise DataError(
                 f"{where}: found the times '{start}' and '{end}', expected seconds"
             ) from None
+    return events
 
 
 # FSDKaggle2018 and FSDKaggle2019, as Zenodo and as Kaggle give them.
@@ -455,70 +420,28 @@ def _events(path: Path) -> Iterator[tuple[float, float, str, str]]:
 # program gave. The 4 481 clips of the test part are of Freesound too.
 
 
-_TEST_FOLD = 1
-
-
-@dataclass(frozen=True)
-class _Part:
-    """A part of a set.
-
-    ``tables`` and ``folders`` are names that its table and its folder go by, Zenodo's first, which
-    puts the name of the set in front of the folder's. ``label`` is the column of labels,
-    ``sources`` are columns that may name the recording a clip comes from, and ``remark`` says why
-    some labels are uncertain.
-    """
+class _Part(NamedTuple):
+    """The names that the table and the folder of a part go by, and the columns of its table."""
 
     name: str
     tables: tuple[str, ...]
     folders: tuple[str, ...]
-    label: str
-    sources: tuple[str, ...]
-    is_verified: Callable[[TableRow], bool] = lambda _: True
-    flag: tuple[str, ...] = ()
-    remark: str = ""
-
-    @property
-    def is_test(self) -> bool:
-        return self.name == "test"
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """What its table must have."""
-        return ("fname", self.label, *self.flag)
+    columns: tuple[str, ...]
 
 
-def _is_flagged(row: TableRow) -> bool:
-    flag = row["manually_verified"]
-    if flag not in ("0", "1"):
-        raise DataError(
-            f"{row.where}: found manually_verified '{flag}', expected 1 (verified by people) or 0"
-        )
-    return flag == "1"
-
-
-_KNOWN_BAD = frozenset(
-    {"f76181c4.wav", "77b925c2.wav", "6a1f682a.wav", "c7db12aa.wav", "7752cc8a.wav", "1d44b0bd.wav"}
-)
-"""Clips that the README of FSDKaggle2019 names: wrong labels, and an empty one."""
-_FREESOUND = ("freesound_id", "fsid")
 _EDITIONS = {
     "FSDKaggle2018": (
         _Part(
             "train",
             ("train_post_competition.csv", "train.csv"),
             ("audio_train",),
-            "label",
-            _FREESOUND,
-            _is_flagged,
-            ("manually_verified",),
-            "Those with manually_verified 0 are the uncertain ones",
+            ("fname", "label", "manually_verified"),
         ),
         _Part(
             "test",
             ("test_post_competition_scoring_clips.csv", "test_post_competition.csv"),
             ("audio_test",),
-            "label",
-            _FREESOUND,
+            ("fname", "label"),
         ),
     ),
     "FSDKaggle2019": (
@@ -526,28 +449,23 @@ _EDITIONS = {
             "curated",
             ("train_curated_post_competition.csv", "train_curated.csv"),
             ("audio_train_curated", "train_curated"),
-            "labels",
-            _FREESOUND,
-            lambda row: row["fname"] not in _KNOWN_BAD,
-            remark=f"Its README names wrong or empty ones: {', '.join(sorted(_KNOWN_BAD))}",
+            ("fname", "labels"),
         ),
         _Part(
             "noisy",
             ("train_noisy_post_competition.csv", "train_noisy.csv"),
             ("audio_train_noisy", "train_noisy"),
-            "labels",
-            ("flickr_video_url", "flickr_id"),
-            lambda _: False,
+            ("fname", "labels"),
         ),
-        _Part(
-            "test",
-            ("test_post_competition.csv",),
-            ("audio_test", "test"),
-            "labels",
-            _FREESOUND,
-        ),
+        _Part("test", ("test_post_competition.csv",), ("audio_test", "test"), ("fname", "labels")),
     ),
 }
+_SOURCES = ("freesound_id", "fsid", "flickr_video_url", "flickr_id")
+"""Columns that may name the recording that a clip comes from."""
+_KNOWN_BAD = frozenset(
+    {"f76181c4.wav", "77b925c2.wav", "6a1f682a.wav", "c7db12aa.wav", "7752cc8a.wav", "1d44b0bd.wav"}
+)
+"""Clips that the README of FSDKaggle2019 names: wrong labels, and an empty one."""
 
 
 def _meta(edition: str, names: Sequence[str]) -> list[str]:
@@ -557,67 +475,53 @@ def _meta(edition: str, names: Sequence[str]) -> list[str]:
     return [folder + name for folder in folders for name in names]
 
 
-def _audio_folder(edition: str, part: _Part, root: Path) -> str:
-    """The folder of a part's recordings, relative to the root; empty when it is not there."""
-    for name in (f"{edition}.{part.folders[0]}", *part.folders):
-        for folder in (f"{name}/{name}", name):
-            if (root / folder).is_dir():
-                return folder
-    return ""
-
-
-def _read_fsd(
-    dataset: DatasetPath,
-    options: ReadOptions,
-    *,
-    edition: str,
-    only: Callable[[str, str], bool] = lambda part, label_type: True,
-) -> Clips:
+def _read_fsd(dataset: DatasetPath, options: ReadOptions, *, edition: str, only: str = "") -> Clips:
     """Read the parts that are there.
 
-    Parameters
-    ----------
-    dataset : DatasetPath
-    options : ReadOptions
-    edition : str
-    only : callable
-        Which clips are kept, by the name of their part and their label type. The test part is
-        always kept.
-
-    Raises
-    ------
-    DataError
-        With file and row: missing columns, values or files, a clip that stands twice, a label
-        that the training tables or the vocabulary do not have.
+    ``only`` keeps one part, or the "verified" clips; the test part is always kept.
     """
     root, parts = dataset.path, _EDITIONS[edition]
-    tables = [dataset.table_with(_meta(edition, part.tables), ()) for part in parts]
-    if not any(path and not part.is_test for part, path in zip(parts, tables, strict=True)):
+    tables = {part.name: dataset.table_with(_meta(edition, part.tables), ()) for part in parts}
+    if not any(path for name, path in tables.items() if name != "test"):
         raise DataError(
             f"{root}: not {edition}, expected {edition}.meta/ with "
             f"{' or '.join(parts[0].tables)}, beside folders such as "
             f"{edition}.{parts[0].folders[0]}/"
         )
-    folders = [_audio_folder(edition, part, root) for part in parts]
+    folders = {}
+    for part in parts:
+        names = [f"{edition}.{part.folders[0]}", *part.folders]
+        places = [place for name in names for place in (f"{name}/{name}", name)]
+        folders[part.name] = next((place for place in places if (root / place).is_dir()), "")
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
-    for part, path, folder in zip(parts, tables, folders, strict=True):
+    for part in parts:
+        path, folder, is_test = tables[part.name], folders[part.name], part.name == "test"
         wanted = f"{edition}.{part.folders[0]}"
         if path is None:
             if folder:
                 notes.append(f"no table for {base_name(folder)}: its recordings are left out")
             continue
-        found, missing = _read_part(part, path, root, folder, wanted, options)
-        if any(folders) and not folder:
+        found, n_missing = _read_part(part, path, root, folder, wanted, options)
+        if any(folders.values()) and not folder:
             notes.append(f"no folder {wanted}: {len(found)} {part.name} clips are left out")
             continue
-        kept = [row for row in found if part.is_test or only(part.name, row["label_type"])]
-        if kept:
-            notes.append(_counted(part, kept))
-        if missing:
-            notes.append(f"{missing} of {len(found)} {part.name} files are missing")
-        rows += kept
-    if not any(folders):
+        if only == "verified" and not is_test:
+            found = [row for row in found if row["label_type"] == POSITIVE]
+        if found and (is_test or only in ("", "verified", part.name)):
+            n_uncertain = sum(row["label_type"] == UNCERTAIN for row in found)
+            fold = "fold 1, the official test" if is_test else "no fold: they only train"
+            notes.append(
+                f"{len(found)} {part.name} clips ({len(found) - n_uncertain} with verified labels, "
+                f"{n_uncertain} with unverified ones), {fold}"
+            )
+            if n_uncertain and part.name == "curated":
+                bad = ", ".join(sorted(_KNOWN_BAD))
+                notes.append(f"unverified curated clips are those its README calls wrong: {bad}")
+            rows += found
+        if n_missing:
+            notes.append(f"{n_missing} of {len(found)} {part.name} files are missing")
+    if not any(folders.values()):
         notes.append("no audio is here; the tables alone were read")
     vocabulary = dataset.table_with(_meta(edition, ("vocabulary.csv",)), ())
     classes = _check_classes(rows, root, vocabulary)
@@ -633,28 +537,39 @@ def _read_part(
     table = _read_rows(path, part.columns)
     names = [_text(row, "fname") for row in table.rows]
     present = set(os.listdir(root / folder)) if folder else set(names)
-    missing = [row for row in table.rows if row["fname"] not in present]
+    missing = [
+        f"{row['fname']} (row {row.number})" for row in table.rows if row["fname"] not in present
+    ]
     if missing and not options.allow_missing:
-        shown = ", ".join(f"{row['fname']} (row {row.number})" for row in missing[:_N_SHOWN])
         raise DataError(
-            f"{path}: {len(missing)} of {len(names)} files are missing: {shown}"
-            f"{', ...' if len(missing) > _N_SHOWN else ''}. Looked in {root / folder}; unpack the "
-            "archive anew, or allow missing files"
+            f"{path}: {len(missing)} of {len(names)} files are missing: {first_few(missing)}. "
+            f"Looked in {root / folder}; unpack the archive anew, or allow missing files"
         )
-    files = [f"{folder or wanted}/{name}" for name in names]
-    groups = _groups(table, table.rows, files, table.find(*part.sources), options.group)
+    files = [f"{folder or wanted}/{row['fname']}" for row in table.rows]
+    groups = _groups(table, table.rows, files, table.find(*_SOURCES), options.group)
     rows = [
         {
             "file": file,
-            "labels": _labels(row, part.label),
+            "labels": _labels(row, part.columns[1]),
             "group": group,
-            "label_type": POSITIVE if part.is_verified(row) else UNCERTAIN,
-            "fold": _TEST_FOLD if part.is_test else 0,
+            "label_type": POSITIVE if _is_verified(part, row) else UNCERTAIN,
+            "fold": 1 if part.name == "test" else 0,
             "where": row.where,
         }
         for row, file, group in zip(table.rows, files, groups, strict=True)
     ]
     return rows, len(missing)
+
+
+def _is_verified(part: _Part, row: TableRow) -> bool:
+    if part.name != "train":
+        return part.name != "noisy" and row["fname"] not in _KNOWN_BAD
+    flag = row["manually_verified"]
+    if flag not in ("0", "1"):
+        raise DataError(
+            f"{row.where}: found manually_verified '{flag}', expected 1 (verified by people) or 0"
+        )
+    return flag == "1"
 
 
 def _labels(row: TableRow, column: str) -> list[str]:
@@ -666,14 +581,6 @@ def _labels(row: TableRow, column: str) -> list[str]:
     if len(set(labels)) != len(labels):
         raise DataError(f"{row.where}: a label stands twice in '{text}', expected once")
     return labels
-
-
-def _counted(part: _Part, rows: Sequence[dict[str, Any]]) -> str:
-    uncertain = sum(row["label_type"] == UNCERTAIN for row in rows)
-    checked = f"{len(rows) - uncertain} with verified labels, {uncertain} with unverified ones"
-    fold = f"fold {_TEST_FOLD}, the official test" if part.is_test else "no fold: they only train"
-    why = f". {part.remark}" if uncertain and part.remark else ""
-    return f"{len(rows)} {part.name} clips ({checked}), {fold}{why}"
 
 
 def _check_classes(
@@ -701,21 +608,17 @@ def _check_classes(
     for row in rows:
         for label in row["labels"]:
             if label not in trained:
-                raise DataError(
-                    f"{row['where']}: '{label}' is tested, but stands in no training table of "
-                    f"{root}, which have {len(trained)} classes. Take the tables as they were "
-                    "published"
-                )
-            if label not in names:
-                raise DataError(
-                    f"{row['where']}: the label '{label}' is not in {vocabulary}, which names "
-                    f"{len(names)} classes. Take both files as they were published"
-                )
+                what = f"'{label}' is tested, but stands in no training table of {root}"
+            elif label not in names:
+                what = f"the label '{label}' is not in {vocabulary}"
+            else:
+                continue
+            raise DataError(f"{row['where']}: {what}. Take all tables as they were published")
     return [name for name in dict.fromkeys(names) if name in found]
 
 
-def _by_tables_of(edition: str) -> Callable[[DatasetPath], str | None]:
-    training = [part for part in _EDITIONS[edition] if not part.is_test]
+def _recognise_fsd(edition: str) -> Callable[[DatasetPath], str | None]:
+    training = [part for part in _EDITIONS[edition] if part.name != "test"]
     places = [place for part in training for place in _meta(edition, part.tables)]
     return _by_table(places, training[0].columns)
 
@@ -727,7 +630,7 @@ PUBLISHED = (
     Layout("urbansound8k", "UrbanSound8K", _read_8k, _recognise_8k),
     Layout("urbansound", "UrbanSound", _read_urbansound, _recognise_urbansound),
     *(
-        Layout(name.lower(), name, partial(_read_fsd, edition=name), _by_tables_of(name))
+        Layout(name.lower(), name, partial(_read_fsd, edition=name), _recognise_fsd(name))
         for name in _EDITIONS
     ),
 )
@@ -746,20 +649,17 @@ PARTS = (
         "the foreground events of UrbanSound",
         partial(_read_urbansound, only_foreground=True),
     ),
-    Layout(
-        "fsdkaggle2018-verified",
-        "the verified clips of FSDKaggle2018",
-        partial(_read_fsd, edition="FSDKaggle2018", only=lambda _, kind: kind == POSITIVE),
-    ),
-    Layout(
-        "fsdkaggle2019-curated",
-        "the curated clips of FSDKaggle2019 and its test part",
-        partial(_read_fsd, edition="FSDKaggle2019", only=lambda part, _: part == "curated"),
-    ),
-    Layout(
-        "fsdkaggle2019-noisy",
-        "the noisy clips of FSDKaggle2019 and its test part",
-        partial(_read_fsd, edition="FSDKaggle2019", only=lambda part, _: part == "noisy"),
+    *(
+        Layout(
+            f"{edition.lower()}-{only}",
+            f"the {only} clips of {edition} and its test part",
+            partial(_read_fsd, edition=edition, only=only),
+        )
+        for edition, only in (
+            ("FSDKaggle2018", "verified"),
+            ("FSDKaggle2019", "curated"),
+            ("FSDKaggle2019", "noisy"),
+        )
     ),
 )
 """Parts of data sets, to be asked for by name."""

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from semisonic.audio.find import find_audio
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.files import write_csv
 from semisonic.core.text import count_text
 from semisonic.data.clips import Clips
-from semisonic.data.events import NEGATIVE, POSITIVE, UNCERTAIN, Events, label_windows
+from semisonic.data.events import (
+    NEGATIVE,
+    POSITIVE,
+    UNCERTAIN,
+    Events,
+    label_windows,
+    make_events,
+    with_files,
+)
 from semisonic.data.formats.formats import (
     BAND,
     NO_LABELS_OF_WIDE,
@@ -99,7 +105,7 @@ def _unwritable(events: Events, name: str) -> dict[int, tuple[str, str]]:
     paths = track_paths(events, Path(), form.suffix) if form.per_recording else {}
     lengths = {f: len(path.name.encode("utf-8", "surrogatepass")) for f, path in paths.items()}
 
-    def reason(event: dict[str, Any]) -> str:
+    def reason(event: Mapping[Any, Any]) -> str:
         file, label, presence = event["file"], event["label"], event["presence"]
         if lengths.get(file, 0) > _NAME_BYTES:
             return (
@@ -116,7 +122,7 @@ def _unwritable(events: Events, name: str) -> dict[int, tuple[str, str]]:
         return ""
 
     found = {}
-    for row, event in enumerate(events.rows()):
+    for row, event in enumerate(events.to_dict("records")):
         if why := reason(event):
             times = f"{event['start_time']:g} to {event['end_time']:g} s"
             found[row] = (f"{event['file']}, {times}, '{event['label']}'", why)
@@ -247,7 +253,8 @@ def convert_labels(
         if rules is not None:
             clips = label_windows(events, found.root, durations, rules)
             notes += clips.notes
-            clips = clips.with_columns(file=_beside(clips.file, clips.root, output))
+            seen = _beside(clips.file.tolist(), clips.root, output)
+            clips = clips.with_columns(file=np.array(seen, np.str_))
             paths = _write_windows(clips, draft, format, rules.background)
             what = count_text(len(clips), "window")
         else:
@@ -256,7 +263,7 @@ def convert_labels(
             events = events[~np.isin(np.arange(len(events)), list(refused))]
             notes += _losses(events, format)
             if format in _TABLES and root is not None:
-                events = replace(events, file=_beside(events.file, found.root, output))
+                events = with_files(events, _beside(events.file.tolist(), found.root, output))
             whole = None if root is None else Path(os.path.abspath(root))
             paths = write_labels(events, draft, format, root=whole, durations=durations)
             what = count_text(len(events), "event")
@@ -290,7 +297,7 @@ def _durations(
     seconds = dict(zip(table.file.tolist(), clip_durations(table).tolist(), strict=True))
     failures += [(file, "its length cannot be read") for file, d in seconds.items() if not d > 0]
     durations = {file: d for file, d in seconds.items() if d > 0}
-    for event in events.rows():
+    for event in events.to_dict("records"):
         file, start = event["file"], event["start_time"]
         if start > durations.get(file, np.inf):
             reason = f"'{event['label']}' begins at {start:g} s, and the recording ends at"
@@ -298,17 +305,17 @@ def _durations(
     return durations
 
 
-def _beside(files: NDArray[np.str_], root: Path, output: Path) -> NDArray[np.str_]:
+def _beside(files: Sequence[str], root: Path, output: Path) -> list[str]:
     """The recordings as seen from the folder of a table."""
     here = os.path.abspath(output.parent)
     names: dict[str, str] = {}
-    for file in set(files.tolist()):
+    for file in set(files):
         place = os.path.abspath(root / file)
         try:
             names[file] = Path(os.path.relpath(place, here)).as_posix()
         except ValueError:  # another drive
             names[file] = Path(place).as_posix()
-    return np.array([names[file] for file in files.tolist()], np.str_)
+    return [names[file] for file in files]
 
 
 def _write_windows(clips: Clips, draft: Path, name: str, background: str | None) -> list[Path]:
@@ -326,4 +333,4 @@ def _write_windows(clips: Clips, draft: Path, name: str, background: str | None)
         # All classes are absent from the background; of a window without labels nothing is known.
         said = {c: {} if c in labels else {"presence": NEGATIVE} for c in classes}
         rows += [{**row, "label": c, **about} for c, about in said.items()] if labels else [row]
-    return write_labels(Events.from_rows(rows), draft, name)
+    return write_labels(make_events(rows), draft, name)

@@ -71,7 +71,7 @@ from semisonic.data.tables import (
 
 T = TypeVar("T")
 Row = dict[str, Any]
-"""An event as :meth:`Events.from_rows` takes it, and ``where`` it stands. ``file`` is the recording
+"""An event as :func:`make_events` takes it, and ``where`` it stands. ``file`` is the recording
 as the label file calls it, empty where it names none; ``end_time`` is NaN for "to its end"."""
 
 SCORE, BAND, PRESENCE, TABS, SEMICOLON = "score", "band", "presence", "tabs", "semicolon"
@@ -226,10 +226,7 @@ def _whole(root: Path | None, file: str) -> str:
 
 def _by_recording(events: Events) -> Iterator[tuple[str, Events]]:
     """The events of each recording, in the order in which recordings first occur."""
-    rows = defaultdict(list)
-    for row, file in enumerate(events.file.tolist()):
-        rows[file].append(row)
-    yield from ((file, events[np.array(its)]) for file, its in rows.items())
+    yield from ((str(file), its) for file, its in events.groupby("file", sort=False))
 
 
 def track_paths(events: Events, folder: Path, ending: str) -> dict[str, Path]:
@@ -348,7 +345,7 @@ def _write_wide(events: Events, output: Path, *_: object) -> list[Path]:
     """Write one row a segment, classes in alphabetical order."""
     classes = sorted(set(events.label.tolist()) - {""})
     rows: dict[tuple[str, float, float], dict[str, str]] = {}
-    for event in events.rows():
+    for event in events.to_dict("records"):
         cells = rows.setdefault((event["file"], event["start_time"], event["end_time"]), {})
         mark = {POSITIVE: "1", NEGATIVE: "0"}.get(event["presence"])
         if event["label"] and mark and cells.setdefault(event["label"], mark) != mark:
@@ -640,7 +637,7 @@ def _write_combined(
         n = count_text(len(unknown), "recording")
         raise DataError(f"raven-combined: no duration for {n}: {unknown[0]}")
     order = np.argsort([float(begins[file]) for file in events.file.tolist()], kind="stable")
-    its = events[order.astype(np.int64)]
+    its = events.iloc[order]
     files = its.file.tolist()
     more = {
         "Begin Path": [_whole(root, file) for file in files],
@@ -751,7 +748,7 @@ def _write_audacity(events: Events, output: Path, *_: object) -> list[Path]:
     paths = track_paths(events, output, _AUDACITY.suffix)
     for file, its in _by_recording(events):
         lines: list[list[str]] = []
-        for row in its.rows():
+        for row in its.to_dict("records"):
             lines.append([written(row["start_time"]), written(row["end_time"]), row["label"]])
             band = [written(row["fmin_hz"]), written(row["fmax_hz"])]
             if any(band):

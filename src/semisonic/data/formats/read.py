@@ -6,12 +6,9 @@ import logging
 import math
 import os
 from collections import defaultdict
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
-
-import numpy as np
 
 from semisonic.audio.find import find_audio
 from semisonic.audio.read import probe
@@ -20,7 +17,7 @@ from semisonic.core.options import nearest
 from semisonic.core.progress import track
 from semisonic.core.text import count_text
 from semisonic.data.datasets.layout import TEXT_SUFFIXES, RecordingNames
-from semisonic.data.events import Events
+from semisonic.data.events import Events, make_events, with_files
 from semisonic.data.formats.formats import BY_NAME, TRIED, Format, LabelFile, Row
 from semisonic.data.label_log import ResolvedLabels, is_log, read_log
 from semisonic.data.tables import read_head
@@ -182,7 +179,7 @@ def collect_labels(
         place = where[0][0] if len(where) == 1 else f"{len(where)} files"
         notes.append(f"{place}: {total} {text}" if total else f"{place}: {text}")
     return LabelSet(
-        events=Events.from_rows(rows),
+        events=make_events(rows),
         recordings=tuple(sorted(matcher.seen)),
         problems=problems,
         notes=notes,
@@ -203,7 +200,7 @@ def _log_labels(path: Path, root: Path | None) -> LabelSet:
     ]
     n_open = sum(one.consensus is None for one in current.disagreements)
     return LabelSet(
-        events=replace(current.events, file=np.array(names, np.str_)),
+        events=with_files(current.events, names),
         recordings=tuple(sorted(set(names))),
         problems=list(found.problems),
         notes=[f"annotators differ on {n_open} segments, which have no label"] * bool(n_open),

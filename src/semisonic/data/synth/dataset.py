@@ -22,6 +22,7 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ from semisonic.core.parallel import count_workers, in_threads
 from semisonic.core.seeds import generator
 from semisonic.core.user_cache import cache_part
 from semisonic.data.clips import LABEL_SEPARATOR, UNCERTAIN, Clips
-from semisonic.data.options import CLASSES, OUTSIDE, SynthOptions, checked_synth
+from semisonic.data.options import CLASSES, OUTSIDE, SynthOptions
 from semisonic.data.outputs import claim_folder
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
@@ -59,66 +60,42 @@ _ONLY_IN_TABLES = ("clips_per_class", "n_pool", "n_folds", "n_noisy", "noisy_wro
 
 
 @dataclass(frozen=True)
-class Take:
-    """One clip to be made.
-
-    Attributes
-    ----------
-    seed : int
-        The set's seed.
-    recording : str
-        The name of the recording, from which its conditions are drawn.
-    number : int
-        Which clip of the recording.
-    sounds : tuple of str
-        The sounds in it, the first the loudest or nearly so; empty for background only.
-    duration : float
-        Seconds.
-    sample_rate : int
-        Hz.
-    snr_db : float
-        Middle of the recordings' signal-to-noise ratios.
-    """
-
-    seed: int
-    recording: str
-    number: int
-    sounds: tuple[str, ...]
-    duration: float
-    sample_rate: int
-    snr_db: float
-
-    @property
-    def n_samples(self) -> int:
-        """The length of the clip in samples."""
-        return round(self.duration * self.sample_rate)
-
-
-@dataclass(frozen=True)
 class Item:
     """A row of the set: the file, what it is to hold and what the tables say of it.
 
-    ``labels`` is what a user gets to see, with wrong ones among the unverified; ``take.sounds`` is
-    the truth.
+    Attributes
+    ----------
+    file : str
+    recording : str
+        Its name, from which its conditions are drawn.
+    number : int
+        Which clip of the recording.
+    sounds : tuple of str
+        The sounds in it, the first the loudest or nearly so.
+    labels : tuple of str
+        What a user gets to see, with wrong ones among the unverified.
+    fold : int
     """
 
     file: str
-    take: Take
+    recording: str
+    number: int
+    sounds: tuple[str, ...]
     labels: tuple[str, ...] = ()
     fold: int = 0
 
 
 def labelled_items(options: SynthOptions) -> Iterator[Item]:
     """The labelled clips, class by class."""
+    n = options.clips_per_class
     for name in options.classes:
-        mixed = _Share(options.seed, f"mixtures {name}", options.mixtures, _GOLDEN)
-        for i in range(options.clips_per_class):
+        mixed = _shared_out(options.seed, f"mixtures {name}", options.mixtures, _GOLDEN, n)
+        for i in range(n):
             r, number = divmod(i, options.clips_per_recording)
             recording = f"{name}-{r:03d}"
-            others = _companions(options, recording, number, name) if mixed.has(i) else ()
-            take = _take(options, recording, number, (name, *others))
+            sounds = _sounds(options, recording, number, name, mixed[i])
             file = f"labelled/{recording}-{number}.flac"
-            yield Item(file, take, take.sounds, fold=r % options.n_folds + 1)
+            yield Item(file, recording, number, sounds, sounds, r % options.n_folds + 1)
 
 
 def noisy_items(options: SynthOptions) -> Iterator[Item]:
@@ -126,100 +103,80 @@ def noisy_items(options: SynthOptions) -> Iterator[Item]:
 
     They stand in no fold.
     """
-    mixed = _Share(options.seed, "noisy mixtures", options.mixtures, _GOLDEN)
-    wrong = _Share(options.seed, "noisy wrong", options.noisy_wrong, _SILVER)
-    for i in range(options.n_noisy):
+    n, seed = options.n_noisy, options.seed
+    mixed = _shared_out(seed, "noisy mixtures", options.mixtures, _GOLDEN, n)
+    wrong = _shared_out(seed, "noisy wrong", options.noisy_wrong, _SILVER, n)
+    for i in range(n):
         q, number = divmod(i, options.clips_per_recording)
-        name = options.classes[q % options.n_classes]
         recording = f"noisy-{q:06d}"
-        others = _companions(options, recording, number, name) if mixed.has(i) else ()
-        take = _take(options, recording, number, (name, *others))
-        labels = take.sounds
-        if wrong.has(i):
-            labels = _mislabelled(options, recording, number, labels)
-        yield Item(f"noisy/{i // _FOLDER_SIZE:04d}/{i:07d}.flac", take, labels)
+        name = options.classes[q % options.n_classes]
+        sounds = labels = _sounds(options, recording, number, name, mixed[i])
+        if wrong[i]:  # the first label becomes a class that is not there
+            absent = [name for name in options.classes if name not in sounds]
+            rng = generator(seed, "synth label noise", recording, number)
+            false = (absent[int(rng.integers(len(absent)))],) if absent else ()
+            labels = (*false, *sounds[1:])
+        file = f"noisy/{i // _FOLDER_SIZE:04d}/{i:07d}.flac"
+        yield Item(file, recording, number, sounds, labels)
 
 
 def pool_items(options: SynthOptions) -> Iterator[Item]:
     """The unlabelled clips; the classes take turns, in an order shuffled every round."""
+    n, seed = options.n_pool, options.seed
     outside = (*CLASSES[options.n_classes :], *OUTSIDE)
-    strange = _Share(options.seed, "pool outside", _OUTSIDE_SHARE, _GOLDEN)
-    mixed = _Share(options.seed, "pool mixtures", options.mixtures, _SILVER)
+    strange = _shared_out(seed, "pool outside", _OUTSIDE_SHARE, _GOLDEN, n)
+    mixed = _shared_out(seed, "pool mixtures", options.mixtures, _SILVER, n)
     turn: list[int] = []
-    for i in range(options.n_pool):
+    for i in range(n):
         q, number = divmod(i, options.clips_per_recording)
         lap, at = divmod(q, options.n_classes)
         if at == 0 and number == 0:
-            rng = generator(options.seed, "synth pool order", lap)
-            turn = rng.permutation(options.n_classes).tolist()
+            turn = generator(seed, "synth pool order", lap).permutation(options.n_classes).tolist()
         name = options.classes[turn[at]]
-        recording = f"pool-{q:06d}"
-        if strange.has(q):
-            rng = generator(options.seed, "synth pool outside", q)
+        if strange[q]:
+            rng = generator(seed, "synth pool outside", q)
             name = outside[int(rng.integers(len(outside)))]
-        others = _companions(options, recording, number, name) if mixed.has(i) else ()
-        file = f"pool/{i // _FOLDER_SIZE:04d}/{i:07d}.flac"
-        yield Item(file, _take(options, recording, number, (name, *others)))
+        recording = f"pool-{q:06d}"
+        sounds = _sounds(options, recording, number, name, mixed[i])
+        yield Item(f"pool/{i // _FOLDER_SIZE:04d}/{i:07d}.flac", recording, number, sounds)
 
 
-def _take(o: SynthOptions, recording: str, number: int, sounds: tuple[str, ...]) -> Take:
-    return Take(o.seed, recording, number, sounds, o.duration, o.sample_rate, o.snr_db)
-
-
-def _companions(options: SynthOptions, recording: str, number: int, name: str) -> tuple[str, ...]:
-    """One or, in a quarter of cases, two other classes in the same clip."""
+def _sounds(
+    options: SynthOptions, recording: str, number: int, name: str, mixed: bool
+) -> tuple[str, ...]:
+    """A sound and, in a mixture, one or, in a quarter of cases, two other classes."""
+    if not mixed:
+        return (name,)
     rng = generator(options.seed, "synth companions", recording, number)
     others = [other for other in options.classes if other != name]
     order = rng.permutation(len(others)).tolist()
-    return tuple(others[k] for k in order[: 1 + int(rng.random() < 0.25)])
+    return name, *(others[k] for k in order[: 1 + int(rng.random() < 0.25)])
 
 
-def _mislabelled(
-    options: SynthOptions, recording: str, number: int, truth: tuple[str, ...]
-) -> tuple[str, ...]:
-    """The labels with the first one replaced by a class that is not there."""
-    absent = [name for name in options.classes if name not in truth]
-    if not absent:
-        return truth[1:]
-    rng = generator(options.seed, "synth label noise", recording, number)
-    return (absent[int(rng.integers(len(absent)))], *truth[1:])
-
-
-class _Share:
-    """Choose a share of the numbers 0, 1, 2 … spread evenly.
+def _shared_out(seed: int, name: str, share: float, step: float, n: int) -> list[bool]:
+    """A share of the numbers 0, 1, 2 … spread evenly.
 
     Of the first n numbers, for any n, about ``share * n`` are chosen (within two), and
     whether a number is chosen does not depend on n: multiples of an irrational step fill
     the circle evenly.
     """
-
-    def __init__(self, seed: int, name: str, share: float, step: float) -> None:
-        self.share = share
-        self.step = step
-        self.start = float(generator(seed, "synth share", name).random())
-
-    def has(self, i: int) -> bool:
-        """Whether number ``i`` is chosen."""
-        return (self.start + i * self.step) % 1.0 < self.share
+    start = float(generator(seed, "synth share", name).random())
+    return [(start + i * step) % 1.0 < share for i in range(n)]
 
 
 # The set as files.
 
 
-def make_in_cache(options: SynthOptions | None = None, workers: int | None = None) -> Path:
-    """Make the set in the user's cache, where all runs find it; its folder.
-
-    See :func:`make` for the parameters and for what is raised.
-    """
-    options = checked_synth(options or SynthOptions())
+def make_in_cache(options: SynthOptions) -> Path:
+    """Make the set in the user's cache, where all runs find it; its folder."""
     folder = cache_part("sounds") / f"synth-{digest(options)}"
-    make_synth(folder, options, workers)
+    make_synth(folder, options)
     return folder
 
 
 def make_synth(
     folder: str | os.PathLike[str],
-    options: SynthOptions | None = None,
+    options: SynthOptions = SynthOptions(),
     workers: int | None = None,
 ) -> None:
     """Make the set in ``folder``, or what is missing of it.
@@ -233,18 +190,14 @@ def make_synth(
     folder : path
         A new or empty folder, or one with a set of the same options.
     options : SynthOptions, optional
-        The defaults when left out.
     workers : int, optional
         Threads; one for each processor by default. The result does not depend on it.
 
     Raises
     ------
-    OptionError
-        For options that cannot be met.
-    DataError
+    OptionError, DataError
         When the folder holds something else.
     """
-    options = checked_synth(options or SynthOptions())
     root = Path(folder)
     about = {"format": FORMAT, "options": to_dict(options), "classes": list(options.classes)}
     claim_folder(root, "a synth set", "synth.json", about, {*_ONLY_IN_TABLES})
@@ -252,59 +205,33 @@ def make_synth(
     noisy = list(noisy_items(options))
     missing = [item for item in (*labelled, *noisy, *pool) if not (root / item.file).exists()]
     if missing:
-        _sweep(root)
-        _render_all(root, missing, count_workers(workers))
+        _render_all(root, missing, options, count_workers(workers))
     _write_table(root / "labels.csv", labelled, ("file", "label", "group", "fold", "true_label"))
     if noisy or (root / NOISY).exists():
         _write_table(root / NOISY, noisy, ("file", "label", "group", "true_label"))
     _write_table(root / "pool.csv", pool, ("file", "group", "true_label"))
 
 
-def read_about(root: Path) -> dict[str, Any]:
-    """What ``synth.json`` says.
+def _render_all(root: Path, items: list[Item], options: SynthOptions, workers: int) -> None:
+    """Make the audio of all items, the clips of one recording in a row."""
+    from semisonic.data.synth import render
 
-    Raises
-    ------
-    DataError
-        When there is none or it is damaged.
-    """
-    try:
-        about: dict[str, Any] = read_json(root / "synth.json")
-        about["format"], about["options"]["n_classes"], about["classes"]
-    except FileNotFoundError:
-        raise DataError(
-            f"{root}: no synth set here (no synth.json). Make one with 'semisonic data synth'"
-        ) from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{root / 'synth.json'}: damaged ({error}). Make the set anew") from error
-    return about
-
-
-def _sweep(root: Path) -> None:
-    """Remove halves of files that a killed call left more than a minute ago."""
-    for part in root.glob("*/**/.*.part"):
+    for part in root.glob("*/**/.*.part"):  # halves of files that a killed call left
         if time.time() - part.stat().st_mtime > 60:
             part.unlink(missing_ok=True)
 
+    def make(recording: list[Item]) -> int:
+        for item in recording:
+            wave = render.render(options, item.recording, item.number, item.sounds)
+            samples = np.round(wave * 32767.0).astype(np.int16)
+            with replacing(root / item.file) as part:
+                soundfile.write(part, samples, options.sample_rate, "PCM_16", format="FLAC")
+        return len(recording)
 
-def _render_all(root: Path, items: list[Item], workers: int) -> None:
-    """Make the audio of all items, the clips of one recording in a row."""
-    by_recording = (
-        list(group) for _, group in itertools.groupby(items, key=lambda item: item.take.recording)
-    )
+    recordings = (list(group) for _, group in itertools.groupby(items, attrgetter("recording")))
     with progress.bar(len(items), "synth", "clip") as bar:
-        for n_made in in_threads(lambda group: _render_group(root, group), by_recording, workers):
+        for n_made in in_threads(make, recordings, workers):
             bar.update(n_made)
-
-
-def _render_group(root: Path, items: list[Item]) -> int:
-    from semisonic.data.synth.render import render
-
-    for item in items:
-        samples = np.round(render(item.take) * 32767.0).astype(np.int16)
-        with replacing(root / item.file) as part:
-            soundfile.write(part, samples, item.take.sample_rate, format="FLAC", subtype="PCM_16")
-    return len(items)
 
 
 def _write_table(file: Path, items: list[Item], columns: tuple[str, ...]) -> None:
@@ -312,9 +239,9 @@ def _write_table(file: Path, items: list[Item], columns: tuple[str, ...]) -> Non
         {
             "file": item.file,
             "label": LABEL_SEPARATOR.join(item.labels),
-            "group": item.take.recording,
+            "group": item.recording,
             "fold": str(item.fold),
-            "true_label": LABEL_SEPARATOR.join(item.take.sounds),
+            "true_label": LABEL_SEPARATOR.join(item.sounds),
         }
         for item in items
     )
@@ -323,11 +250,8 @@ def _write_table(file: Path, items: list[Item], columns: tuple[str, ...]) -> Non
         write_text(file, text)
 
 
-# Read a set that :func:`semisonic.data.synth.dataset.make_synth` wrote.
-
-
 def load_synth(folder: str | os.PathLike[str], *, true_labels: bool = False) -> tuple[Clips, Clips]:
-    """The labelled clips and the pool.
+    """The labelled clips and the pool of a set that :func:`make_synth` wrote.
 
     Parameters
     ----------
@@ -351,36 +275,37 @@ def load_synth(folder: str | os.PathLike[str], *, true_labels: bool = False) -> 
         When there is no finished set in the folder.
     """
     root = Path(folder)
-    classes = tuple(str(name) for name in read_about(root)["classes"])
+    try:
+        classes = tuple(map(str, read_json(root / "synth.json")["classes"]))
+    except FileNotFoundError:
+        raise DataError(
+            f"{root}: no synth set here (no synth.json). Make one with 'semisonic data synth'"
+        ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{root / 'synth.json'}: damaged ({error}). Make the set anew") from error
     column = "true_label" if true_labels else "label"
-    rows = [_row(row, column, classes) for row in _table(root / "labels.csv")]
+    rows = _rows(root / "labels.csv", column, classes)
     if (root / NOISY).exists():
-        noisy = (_row(row, column, classes) for row in _table(root / NOISY))
+        noisy = _rows(root / NOISY, column, classes)
         rows += [row | {"label_type": UNCERTAIN} for row in noisy]
+    pool_rows = _rows(root / "pool.csv", "true_label", classes)
+    pool = Clips.from_rows(root, pool_rows, classes, "synth pool")
     labelled = Clips.from_rows(root, rows, classes, "synth")
-    pool = Clips.from_rows(
-        root,
-        (_row(row, "true_label", classes) for row in _table(root / "pool.csv")),
-        classes,
-        "synth pool",
-    )
     return labelled, pool if true_labels else pool.without_labels()
 
 
-def _row(row: dict[str, str], column: str, classes: tuple[str, ...]) -> dict[str, Any]:
-    names = row[column].split(LABEL_SEPARATOR)
-    return {
-        "file": row["file"],
-        "labels": [name for name in names if name in classes],
-        "group": row["group"],
-        "fold": row.get("fold", 0),
-    }
-
-
-def _table(file: Path) -> list[dict[str, str]]:
+def _rows(file: Path, column: str, classes: tuple[str, ...]) -> list[dict[str, Any]]:
     if not file.exists():
         raise DataError(
             f"{file}: not there, so the synth set was not finished. Make it again with the same "
             "options; what is done is kept"
         )
-    return read_csv(file)
+    return [
+        {
+            "file": row["file"],
+            "labels": [name for name in row[column].split(LABEL_SEPARATOR) if name in classes],
+            "group": row["group"],
+            "fold": row.get("fold", 0),
+        }
+        for row in read_csv(file)
+    ]

@@ -18,12 +18,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from semisonic.audio.find import find_audio
@@ -33,22 +34,23 @@ from semisonic.audio.write import write
 from semisonic.core import progress
 from semisonic.core.errors import AudioError, DataError, OptionError
 from semisonic.core.files import digest, write_csv
-from semisonic.core.options import to_dict
 from semisonic.core.parallel import in_threads
 from semisonic.core.seeds import generator
 from semisonic.core.text import count_text
 from semisonic.data.cache import KeyTable
 from semisonic.data.clips import LABEL_SEPARATOR, Clips
 from semisonic.data.datasets.load import require_labels
-from semisonic.data.options import MixOptions, checked_mix
+from semisonic.data.events import BACKGROUND
 from semisonic.data.outputs import claim_folder
 from semisonic.data.splits import make_folds
-from semisonic.data.synth.render import background
+from semisonic.data.synth.render import background as place_noise
 
 Wave = NDArray[np.float32]
 Failures = list[tuple[str, str]]
 LEVEL = 0.01
 """Root mean square of synthetic backgrounds, full scale 1: -40 dB."""
+SHORTEST, LONGEST = 0.3, 4.0
+"""Seconds of the segments of sound that are mixed, unless other ones are asked for."""
 _PLACES, _PLACE_SECONDS = 8, 60.0  # synthetic backgrounds
 _BLOCK = 10.0  # seconds of background whose windows count as one recording
 _FADE = 0.01  # seconds of the soft ends of a sound
@@ -57,7 +59,6 @@ _GAP = 0.4  # a quieter pause up to this does not end a segment, in seconds
 _TRIES = 20
 _TO_SPARE = 0.01  # seconds read more than wanted, for what resampling takes
 _FORMAT = 1  # raise when the same options give other windows
-_NO_MATTER = ("workers", "background")  # the background is told by its recordings
 _COLUMNS = (
     *("file", "label", "group", "fold", "label_type", "source", "event_start", "event_end"),
     *("snr_db", "background", "background_start"),
@@ -86,9 +87,11 @@ def find_event(wave: Wave, sample_rate: int) -> tuple[int, int] | None:
 
 
 def read_sound(
-    clips: Clips, row: int, sample_rate: int, rules: MixOptions
+    clips: Clips, row: int, sample_rate: int, *, cut: bool = True, longest: float = LONGEST
 ) -> tuple[Wave | None, str]:
     """Decode a clip: what of it is mixed, or None and the reason why nothing is.
+
+    ``cut`` takes the longest segment of sound, which must have between 0.3 and ``longest`` seconds.
 
     Raises
     ------
@@ -102,15 +105,15 @@ def read_sound(
         start_time=float(clips.start_time[row]),
         end_time=None if np.isnan(end) else end,
     )
-    found = find_event(wave, sample_rate) if rules.cut else (0, len(wave))
+    found = find_event(wave, sample_rate) if cut else (0, len(wave))
     if found is None or not wave.any():
         return None, "digital silence"
-    first, end = found
-    length = (end - first) / sample_rate
-    if not rules.cut or rules.shortest <= length <= rules.longest:
-        return wave[first:end], ""
-    expected = f"expected {rules.shortest:g} to {rules.longest:g} s"
-    return None, f"its longest segment of sound has {length:.2f} s, {expected}"
+    first, stop = found
+    length = (stop - first) / sample_rate
+    if cut and not SHORTEST <= length <= longest:
+        expected = f"expected {SHORTEST:g} to {longest:g} s"
+        return None, f"its longest segment of sound has {length:.2f} s, {expected}"
+    return wave[first:stop], ""
 
 
 def place_sound(rng: np.random.Generator, n_sound: int, n_window: int) -> tuple[int, int, int]:
@@ -195,95 +198,23 @@ class _Source(NamedTuple):
     read: Callable[[float, float], Wave]
 
 
-class _Backgrounds:
-    """Background recordings, to draw samples of one length from.
-
-    With several parts, each recording is divided into as many pieces of equal length, one for
-    each part, so that what one fold hears no other does. ``failures`` are recordings that could not
-    be used, wholly or in parts.
-    """
-
-    def __init__(
-        self,
-        sources: Sequence[_Source],
-        seconds: float,
-        rate: int,
-        n_parts: int,
-        failures: Failures,
-    ) -> None:
-        self.seconds, self.rate, self.n_parts, self.failures = seconds, rate, n_parts, failures
-        needed = (seconds + _TO_SPARE) * n_parts
-        self.sources = [source for source in sources if source.duration >= needed]
-        if not self.sources:
-            longest = max((source.duration for source in sources), default=0.0)
-            raise DataError(
-                f"background: found {len(sources)} recordings, the longest of {longest:g} s; "
-                f"expected at least {needed:g} s for windows of {seconds:g} s"
-                + (f" in {n_parts} parts, one per fold" if n_parts > 1 else "")
-            )
-        lengths = np.array([source.duration for source in self.sources])
-        self.reach = np.cumsum(lengths) / lengths.sum()
-
-    def draw(self, rng: np.random.Generator, part: int) -> tuple[Wave, str, dict[str, Any]]:
-        """Samples that are not silent, shape (n,), their group and where they are from.
-
-        Raises
-        ------
-        DataError
-            When many draws gave nothing that could be read, or digital silence.
-        """
-        for _ in range(_TRIES):
-            row = int(np.searchsorted(self.reach, rng.random(), side="right"))
-            source = self.sources[min(row, len(self.sources) - 1)]
-            # No window lies in two blocks.
-            length, needed = source.duration / self.n_parts, self.seconds + _TO_SPARE
-            n_blocks = max(1, int(length // max(_BLOCK, 2 * needed)))
-            block = int(rng.integers(n_blocks))
-            size = length / n_blocks
-            begin = part * length + block * size
-            start = begin + float(rng.random()) * (size - needed)
-            try:
-                wave = source.read(start, start + needed)
-            except AudioError as error:
-                reason = error.reason
-                if source.name not in dict(self.failures):
-                    self.failures.append((source.name, reason))
-                continue
-            if wave.any():
-                wave = fit_length(wave, round(self.seconds * self.rate)).copy()
-                group = f"background {source.name}@{begin:.3f}-{begin + size:.3f}"
-                about = {"background": source.name, "background_start": f"{start:.3f}"}
-                return wave, group, about
-            reason = "digital silence, in which no sound has a level over the background"
-        raise DataError(
-            f"background: found nothing to use in {_TRIES} draws (last: {source.name}: {reason}); "
-            "expected recordings of the place as it is when nothing else is to be heard"
-        )
-
-
 def _own_sources(folder: Path, rate: int, failures: Failures) -> list[_Source]:
     """The recordings below a folder; those whose headers cannot be read are failures."""
 
     def part(file: Path, start: float, end: float) -> Wave:
         return read(file, sample_rate=rate, start_time=start, end_time=end)[0]
 
-    sources, files = list[_Source](), find_audio(folder)
-    for file in progress.track(files, "read headers", "file"):
+    sources = list[_Source]()
+    for file in progress.track(find_audio(folder), "read headers", "file"):
         try:
             info = probe(file)
+            if info.damage:
+                raise AudioError(file, info.damage)
         except AudioError as error:
             failures.append((str(file), error.reason))
-            continue
-        if info.damage:
-            failures.append((str(file), info.damage))
-            continue
-        name = file.relative_to(folder).as_posix()
-        sources.append(_Source(name, info.duration, partial(part, file)))
-    if not sources:
-        raise DataError(
-            f"{folder}: found {len(files)} recordings, none of which can be read; expected "
-            "recordings of the place in which nothing is to be heard"
-        )
+        else:
+            name = file.relative_to(folder).as_posix()
+            sources.append(_Source(name, info.duration, partial(part, file)))
     return sources
 
 
@@ -318,7 +249,7 @@ def synthetic_backgrounds(
     """
     n, minute = round(seconds * sample_rate), 60 * sample_rate
     parts = [
-        background(
+        place_noise(
             generator(seed, "mixing", place),
             generator(seed, "mixing", place, take, i),
             minute,
@@ -327,6 +258,70 @@ def synthetic_backgrounds(
         for i in range(max(1, -(-n // minute)))
     ]
     return (LEVEL * np.concatenate(parts)[:n]).astype(np.float32)
+
+
+class _Backgrounds:
+    """Background recordings, to draw samples of one length from.
+
+    With several parts, each recording is divided into as many pieces of equal length, one for
+    each part, so that what one fold hears no other does. ``failures`` takes the recordings that
+    cannot be read.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[_Source],
+        seconds: float,
+        rate: int,
+        n_parts: int,
+        failures: Failures,
+    ) -> None:
+        self.seconds, self.rate, self.n_parts, self.failures = seconds, rate, n_parts, failures
+        needed = (seconds + _TO_SPARE) * n_parts
+        self.sources = [source for source in sources if source.duration >= needed]
+        if not self.sources:
+            longest = max((source.duration for source in sources), default=0.0)
+            raise DataError(
+                f"background: found {len(sources)} recordings that can be read, the longest of "
+                f"{longest:g} s; expected at least {needed:g} s for windows of {seconds:g} s"
+                + (f" in {n_parts} parts, one per fold" if n_parts > 1 else "")
+            )
+        lengths = np.array([source.duration for source in self.sources])
+        self.reach = np.cumsum(lengths) / lengths.sum()
+
+    def draw(self, rng: np.random.Generator, part: int) -> tuple[Wave, str, dict[str, Any]]:
+        """Samples that are not silent, shape (n,), their group and where they are from.
+
+        Raises
+        ------
+        DataError
+            When many draws gave nothing that could be read, or digital silence.
+        """
+        for _ in range(_TRIES):
+            row = int(np.searchsorted(self.reach, rng.random(), side="right"))
+            source = self.sources[min(row, len(self.sources) - 1)]
+            # No window lies in two blocks.
+            length, needed = source.duration / self.n_parts, self.seconds + _TO_SPARE
+            n_blocks = max(1, int(length // max(_BLOCK, 2 * needed)))
+            size = length / n_blocks
+            begin = part * length + int(rng.integers(n_blocks)) * size
+            start = begin + float(rng.random()) * (size - needed)
+            try:
+                wave = source.read(start, start + needed)
+            except AudioError as error:
+                reason = error.reason
+                self.failures.append((source.name, reason))
+                continue
+            if wave.any():
+                wave = fit_length(wave, round(self.seconds * self.rate)).copy()
+                group = f"background {source.name}@{begin:.3f}-{begin + size:.3f}"
+                about = {"background": source.name, "background_start": f"{start:.3f}"}
+                return wave, group, about
+            reason = "digital silence, in which no sound has a level over the background"
+        raise DataError(
+            f"background: found nothing to use in {_TRIES} draws (last: {source.name}: {reason}); "
+            "expected recordings of the place as it is when nothing else is to be heard"
+        )
 
 
 # The folder of windows.
@@ -358,11 +353,28 @@ class Mixed(NamedTuple):
 _Made = dict[str, Any]
 """What became of a task: "rows" of the table, why there is none ("left_out"), and how many windows
 had to be made quieter as a whole to fit into a file ("n_scaled")."""
+_NOTHING: _Made = {"rows": [], "left_out": "", "n_scaled": 0}
 _Task = tuple[str, str, Callable[[], _Made]]
 """The name of a task in the journal, that of its clip, and the work."""
 
 
-def mix(clips: Clips, folder: str | os.PathLike[str], options: MixOptions | None = None) -> Mixed:
+def mix(
+    clips: Clips,
+    folder: str | os.PathLike[str],
+    *,
+    background: Path | None = None,
+    window: float = 2.0,
+    copies: int = 2,
+    snr_db: tuple[float, ...] = (0.0, 25.0),
+    background_windows: int | None = None,
+    n_folds: int = 0,
+    fold: Sequence[int] = (),
+    sample_rate: int = 22050,
+    seed: int = 0,
+    workers: int | None = None,
+    cut: bool = True,
+    longest: float = LONGEST,
+) -> Mixed:
     """Make windows of labelled clips in ``folder``, or what is missing of them.
 
     The same clips and options give the same bytes. A killed call is continued.
@@ -373,8 +385,30 @@ def mix(clips: Clips, folder: str | os.PathLike[str], options: MixOptions | None
         Those with labels are mixed. Groups, folds and label types go over to the windows.
     folder : path
         A new or empty folder, or one with windows made in the same way.
-    options : MixOptions, optional
-        The defaults when left out.
+    background : Path, optional
+        The folder of recordings of the place without any sound to find; quiet synthetic
+        backgrounds by default.
+    window : float
+        Seconds of a window.
+    copies : int
+        Windows made of each clip.
+    snr_db : (float, float)
+        Lowest and highest level of a sound over its background, dB.
+    background_windows : int, optional
+        Windows of nothing but background; half as many as those with sounds by default.
+    n_folds : int
+        Divide the recordings into so many folds, where the clips have none; 0: do not.
+    fold : sequence of int
+        Only clips of these folds; all by default.
+    sample_rate : int
+        Hz.
+    seed : int
+    workers : int, optional
+        Threads.
+    cut : bool
+        Cut the longest segment of sound out of each clip, else take all of it.
+    longest : float
+        Seconds; clips whose longest segment is longer are left out.
 
     Raises
     ------
@@ -384,29 +418,45 @@ def mix(clips: Clips, folder: str | os.PathLike[str], options: MixOptions | None
         When no clip has a label, no window could be made, the background is too short or silent,
         or the folder holds something else.
     """
-    options = checked_mix(options or MixOptions())
-    root, rate = Path(folder), options.sample_rate
+    if len(snr_db) != 2 or snr_db[0] > snr_db[1]:
+        found = ",".join(f"{value:g}" for value in snr_db) or "nothing"
+        raise OptionError(
+            f"snr_db: found {found}, expected the lowest and the highest level in dB, such as 0,25"
+        )
+    root = Path(folder)
     notes: list[str] = []
     failures: Failures = []
     clips = require_labels(clips, "mixing")
-    if options.n_folds and clips.folds:
+    if n_folds and clips.folds:
         notes.append(f"the {len(clips.folds)} folds of the clips are kept; n_folds is not used")
-    elif options.n_folds:
-        clips = clips.with_columns(fold=make_folds(clips, options.n_folds, options.seed))
-    rows = _rows(clips, options, notes)
-    if options.background is None:
-        sources = _synthetic_sources(options.seed, rate)
+    elif n_folds:
+        clips = clips.with_columns(fold=make_folds(clips, n_folds, seed))
+    rows = _rows(clips, fold, notes)
+    if background is None:
+        sources = _synthetic_sources(seed, sample_rate)
         notes.append(
             "the background is synthetic, as no recordings of the place were given (--background)"
         )
     else:
-        sources = _own_sources(options.background, rate, failures)
+        sources = _own_sources(background, sample_rate, failures)
     folds = sorted(set(clips.fold[clips.is_labelled].tolist()), key=lambda fold: (fold == 0, fold))
     part_of = {fold: i for i, fold in enumerate(folds)}
-    backgrounds = _Backgrounds(sources, options.window, rate, len(folds), failures)
+    backgrounds = _Backgrounds(sources, window, sample_rate, len(folds), failures)
+    options: dict[str, Any] = {
+        "window": window,
+        "copies": copies,
+        "snr_db": list(snr_db),
+        "background_windows": background_windows,
+        "n_folds": n_folds,
+        "fold": list(fold),
+        "sample_rate": sample_rate,
+        "seed": seed,
+        "cut": cut,
+        "longest": longest,
+    }
     about = {
         "format": _FORMAT,
-        "options": {k: v for k, v in to_dict(options).items() if k not in _NO_MATTER},
+        "options": options,
         "clips": digest(*zip(clips.ids, clips.labels, clips.group, clips.fold, strict=True)),
         "background": digest(*((source.name, source.duration) for source in sources)),
     }
@@ -414,60 +464,82 @@ def mix(clips: Clips, folder: str | os.PathLike[str], options: MixOptions | None
     names = clips.ids
 
     def save(file: str, wave: Wave) -> int:
-        write(root / file, wave, rate, overload="scale")
+        write(root / file, wave, sample_rate, overload="scale")
         return int(abs(wave).max() > 1)
 
     def mix_clip(row: int) -> _Made:
-        sound, reason = read_sound(clips, row, rate, options)
+        sound, reason = read_sound(clips, row, sample_rate, cut=cut, longest=longest)
         made: _Made = {"rows": [], "left_out": reason, "n_scaled": 0}
         if sound is None:
             return made
-        label, fold = LABEL_SEPARATOR.join(clips.labels[row]), int(clips.fold[row])
-        for copy in range(options.copies):
-            rng = generator(options.seed, "window", names[row], copy)
-            wave, _, place = backgrounds.draw(rng, part_of[fold])
-            event = _mix_one(rng, wave, sound, options)
+        label, its_fold = LABEL_SEPARATOR.join(clips.labels[row]), int(clips.fold[row])
+        stem = re.sub(r"[^\w-]+", "_", label).strip("_") or "sound"
+        for copy in range(copies):
+            rng = generator(seed, "window", names[row], copy)
+            wave, _, place = backgrounds.draw(rng, part_of[its_fold])
+            event = _mix_one(rng, wave, sound, snr_db, sample_rate)
             if event is None:
-                return made | {"rows": [], "left_out": "mostly digital silence"}
-            file = f"{_file_name(label)}-{row:06d}-{copy}.wav"
+                return _NOTHING | {"left_out": "mostly digital silence"}
+            file = f"{stem}-{row:06d}-{copy}.wav"
             made["n_scaled"] += save(file, wave)
-            own = {"file": file, "label": label, "group": str(clips.group[row]), "fold": fold}
+            own = {"file": file, "label": label, "group": str(clips.group[row]), "fold": its_fold}
             own |= {"label_type": str(clips.label_type[row]), "source": names[row]}
             made["rows"].append({**own, **event, **place})
         return made
 
-    def quiet_window(number: int, fold: int) -> _Made:
-        rng = generator(options.seed, "background window", number)
-        wave, group, place = backgrounds.draw(rng, part_of[fold])
-        file = f"{_file_name(options.background_label)}-{number:06d}.wav"
-        own = {"file": file, "label": options.background_label, "group": group, "fold": fold}
-        n_scaled = save(file, wave)
-        return {"rows": [{**own, **place}], "left_out": "", "n_scaled": n_scaled}
+    def quiet_window(number: int, its_fold: int) -> _Made:
+        rng = generator(seed, "background window", number)
+        wave, group, place = backgrounds.draw(rng, part_of[its_fold])
+        file = f"{BACKGROUND}-{number:06d}.wav"
+        own = {"file": file, "label": BACKGROUND, "group": group, "fold": its_fold}
+        return {"rows": [{**own, **place}], "left_out": "", "n_scaled": save(file, wave)}
+
+    def work(tasks: Sequence[_Task], unit: str) -> list[_Made]:
+        """Do what is not done yet; nothing comes of what cannot be read, which is a failure."""
+        made = [done.get((name,), ()) for name, _, _ in tasks]
+        missing = [
+            i
+            for i, one in enumerate(made)
+            if one is None or not all((root / row["file"]).is_file() for row in one["rows"])
+        ]
+
+        def one(i: int) -> tuple[int, _Made | None]:
+            _, clip, make = tasks[i]
+            try:
+                return i, make()
+            except AudioError as error:
+                failures.append((clip, error.reason))
+                return i, None
+
+        with progress.bar(len(tasks), "mix", unit, initial=len(tasks) - len(missing)) as bar:
+            for i, result in in_threads(one, missing, workers):
+                made[i] = result or _NOTHING
+                if result is not None:
+                    done.add(((tasks[i][0],), (), result))
+                bar.update()
+        return made
 
     with KeyTable(root / "journal.jsonl") as done:
-        work = partial(_work, done=done, root=root, failures=failures, workers=options.workers)
         made = work([(f"clip {row}", names[row], partial(mix_clip, row)) for row in rows], "clip")
-        left_out = [
-            (names[row], one["left_out"]) for row, one in zip(rows, made, strict=True) if one
-        ]
-        left_out = [(name, reason) for name, reason in left_out if reason]
-        sounds = [row for one in made if one for row in one["rows"]]
+        reasons = zip((names[row] for row in rows), (one["left_out"] for one in made), strict=True)
+        left_out = [(name, reason) for name, reason in reasons if reason]
+        sounds = [row for one in made for row in one["rows"]]
         if not sounds:
-            reasons = [reason for _, reason in (*left_out, *failures)]
+            _, first = (*left_out, *failures)[0]
             raise DataError(
-                f"'{clips.name}': none of the clips has a sound to mix (the first: {reasons[0]}). "
-                "Other --shortest and --longest, or --no-cut for whole clips, may find some"
+                f"'{clips.name}': none of the clips has a sound to mix (the first: {first}). "
+                "Another --longest, or --no-cut for whole clips, may find some"
             )
         # The fold of each window of background: in the proportion of those with sounds.
-        in_folds, n_quiet = sorted(row["fold"] for row in sounds), options.background_windows
-        n_quiet = -(-len(sounds) // 2) if n_quiet is None else n_quiet
+        in_folds = sorted(row["fold"] for row in sounds)
+        n_quiet = -(-len(sounds) // 2) if background_windows is None else background_windows
         fold_of = [in_folds[i * len(in_folds) // n_quiet] for i in range(n_quiet)]
         tasks = [
             (f"background {i} of fold {fold}", "background", partial(quiet_window, i, fold))
             for i, fold in enumerate(fold_of)
         ]
         made += work(tasks, "window")
-    table = [row for one in made if one for row in one["rows"]]
+    table = [row for one in made for row in one["rows"]]
     failed = sorted(set(failures))
     _write_tables(root, table, left_out, failed)
     if left_out:
@@ -475,32 +547,31 @@ def mix(clips: Clips, folder: str | os.PathLike[str], options: MixOptions | None
             f"{len(left_out)} clips without a suitable sound, see {root / 'left_out.csv'}; "
             f"the first: {': '.join(left_out[0])}"
         )
-    if n_scaled := sum(one["n_scaled"] for one in made if one):
+    if n_scaled := sum(one["n_scaled"] for one in made):
         scaled = count_text(n_scaled, "window")
         notes.append(f"{scaled} made quieter as a whole, so that nothing is clipped")
     n_clips = len({row["source"] for row in sounds})
     return Mixed(len(sounds), len(table) - len(sounds), n_clips, left_out, failed, notes)
 
 
-def _rows(clips: Clips, options: MixOptions, notes: list[str]) -> list[int]:
+def _rows(clips: Clips, folds: Sequence[int], notes: list[str]) -> list[int]:
     """The rows to mix: with a label that is none of background, in the folds asked for."""
     wanted = clips.is_labelled
-    quiet = np.array([options.background_label in labels for labels in clips.labels], np.bool_)
+    quiet = np.array([BACKGROUND in labels for labels in clips.labels], np.bool_)
     if not wanted.all():
         notes.append(f"{int((~wanted).sum())} clips without a label are not mixed")
     if quiet.any():
         notes.append(
-            f"{int(quiet.sum())} clips of the class '{options.background_label}' are not mixed; "
+            f"{int(quiet.sum())} clips of the class '{BACKGROUND}' are not mixed; "
             "give their folder as --background"
         )
-    if options.fold:
-        unknown = sorted(set(options.fold) - set(clips.folds))
-        if unknown:
-            raise OptionError(
-                f"fold: found {', '.join(map(str, unknown))}; the clips have "
-                f"{', '.join(map(str, clips.folds)) or 'no folds (n_folds makes some)'}"
-            )
-        wanted = wanted & np.isin(clips.fold, options.fold)
+    if unknown := sorted(set(folds) - set(clips.folds)):
+        raise OptionError(
+            f"fold: found {', '.join(map(str, unknown))}; the clips have "
+            f"{', '.join(map(str, clips.folds)) or 'no folds (n_folds makes some)'}"
+        )
+    if folds:
+        wanted = wanted & np.isin(clips.fold, folds)
     rows: list[int] = np.flatnonzero(wanted & ~quiet).tolist()
     if not rows:
         raise DataError(f"'{clips.name}': no clip to mix is left of {len(clips)}")
@@ -508,11 +579,10 @@ def _rows(clips: Clips, options: MixOptions, notes: list[str]) -> list[int]:
 
 
 def _mix_one(
-    rng: np.random.Generator, wave: Wave, sound: Wave, options: MixOptions
+    rng: np.random.Generator, wave: Wave, sound: Wave, snr_range: tuple[float, ...], rate: int
 ) -> dict[str, str] | None:
     """Put a sound into a window: when and how loud; None when it is silence nearly everywhere."""
-    low_db, high_db = options.snr_db
-    rate, snr_db = options.sample_rate, float(rng.uniform(low_db, high_db))
+    snr_db = float(rng.uniform(snr_range[0], snr_range[1]))
     for _ in range(_TRIES):
         first, end, at = place_sound(rng, len(sound), len(wave))
         placed = add_sound(wave, sound[first:end], at, snr_db, rms(wave), rate)
@@ -523,57 +593,21 @@ def _mix_one(
     return None
 
 
-def _work(
-    tasks: Sequence[_Task],
-    unit: str,
-    *,
-    done: KeyTable,
-    root: Path,
-    failures: Failures,
-    workers: int | None,
-) -> list[_Made | None]:
-    """Do what is not done yet, in threads; None for what cannot be read, which is a failure."""
-    made: dict[str, _Made | None] = {}
-    for name, _, _ in tasks:
-        found = done.get((name,), ())
-        if found and all((root / row["file"]).is_file() for row in found["rows"]):
-            made[name] = found
-    missing = [task for task in tasks if task[0] not in made]
-
-    def one(task: _Task) -> tuple[str, _Made | None]:
-        name, clip, make = task
-        try:
-            return name, make()
-        except AudioError as error:
-            failures.append((clip, error.reason))
-            return name, None
-
-    with progress.bar(len(tasks), "mix", unit, initial=len(tasks) - len(missing)) as bar:
-        for name, result in in_threads(one, missing, workers):
-            made[name] = result
-            if result is not None:
-                done.add(((name,), (), result))
-            bar.update()
-    return [made[name] for name, _, _ in tasks]
-
-
 def _write_tables(
     root: Path, table: list[dict[str, Any]], left_out: Failures, failures: Failures
 ) -> None:
     """Write labels.csv, with the columns in which something stands, and the two lists."""
-    for row in table:
-        row.setdefault("label_type", "positive")
-    usual = {"label_type": "positive"}
-    columns = [c for c in _COLUMNS if any((row.get(c) or "") != usual.get(c, "") for row in table)]
-    text: Iterable[list[str]] = [[str(row.get(c) or "") for c in columns] for row in table]
-    write_csv(root / "labels.csv", columns, text)
+    frame = pd.DataFrame(table, columns=_COLUMNS).fillna("")
+    frame["label_type"] = frame["label_type"].replace("", "positive")
+    usual = {"label_type": "positive", "fold": 0}
+    frame = frame[[c for c in _COLUMNS if (frame[c] != usual.get(c, "")).any()]]
+    if "fold" in frame:
+        frame["fold"] = frame["fold"].replace(0, "")
+    write_csv(
+        root / "labels.csv", frame.columns.tolist(), frame.astype(str).itertuples(index=False)
+    )
     for name, rows in (("left_out.csv", left_out), ("bad_files.csv", failures)):
         if rows:
             write_csv(root / name, ("file", "reason"), rows)
         else:
             (root / name).unlink(missing_ok=True)
-
-
-def _file_name(label: str) -> str:
-    """A part of a file's name made of a label, on any file system."""
-    return re.sub(r"[^\w-]+", "_", label).strip("_") or "sound"

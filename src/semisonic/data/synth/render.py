@@ -1,16 +1,17 @@
-"""From a clip's plan to its samples: the sound, its background, the conditions of the recording."""
+"""The samples of a clip: the sound, its background, the conditions of the recording."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
 from semisonic.core.seeds import generator
-from semisonic.data.synth.dataset import Take
+from semisonic.data.options import SynthOptions
 from semisonic.data.synth.signals import (
     Generator,
     Wave,
@@ -101,36 +102,37 @@ def background(place: Generator, take: Generator, n: int, rate: int) -> Wave:
 _MICROPHONE_BINS = 1025
 
 
-@dataclass(frozen=True, eq=False)
-class RecordingConditions:
+class RecordingConditions(NamedTuple):
     """What stays the same throughout a recording.
 
     Attributes
     ----------
-    microphone : ndarray of float32
-        Impulse response of microphone and recorder.
-    room : ndarray of float32
-        Impulse response from the sound to the microphone, without the microphone's own.
+    microphone : ndarray of complex64
+        Spectrum of the microphone and the recorder, by which sounds are multiplied.
+    near : ndarray of complex64
+        The same with the way from the sound to the microphone.
     snr_db : float
         Level of the loudest 50 ms of the sound over the background's root mean square.
     level_db : float
         Level of the loudest 50 ms of the clip, dB relative to full scale.
     """
 
-    microphone: Wave
-    room: Wave
+    microphone: NDArray[np.complex64]
+    near: NDArray[np.complex64]
     snr_db: float
     level_db: float
 
 
-def draw_place(rng: Generator, rate: int, snr_db: float) -> RecordingConditions:
-    """Choose the conditions of a recording; ``snr_db`` is their middle."""
-    return RecordingConditions(
-        microphone=_microphone(rng, rate),
-        room=_room(rng, rate),
-        snr_db=snr_db + uniform(rng, -8.0, 8.0),
-        level_db=uniform(rng, -34.0, -14.0),
+@lru_cache(maxsize=8)
+def _conditions(seed: int, recording: str, n: int, rate: int, snr_db: float) -> RecordingConditions:
+    """Choose the conditions of a recording with clips of ``n`` samples."""
+    rng = generator(seed, "synth place", recording)
+    microphone, room = (
+        np.asarray(fft.rfft(impulse[:n], n), dtype=np.complex64)
+        for impulse in (_microphone(rng, rate), _room(rng, rate))
     )
+    snr_db += uniform(rng, -8.0, 8.0)
+    return RecordingConditions(microphone, room * microphone, snr_db, uniform(rng, -34.0, -14.0))
 
 
 def _microphone(rng: Generator, rate: int) -> Wave:
@@ -191,12 +193,7 @@ def _room(rng: Generator, rate: int) -> Wave:
     return out
 
 
-def spectrum_of(impulse: Wave, n: int) -> NDArray[np.complex64]:
-    """What :func:`through` multiplies by, for waves of ``n`` samples."""
-    return np.asarray(fft.rfft(impulse[:n], n), dtype=np.complex64)
-
-
-def through(x: Wave, spectrum: NDArray[np.complex64]) -> Wave:
+def _through(x: Wave, spectrum: NDArray[np.complex64]) -> Wave:
     """A sound through a room or a microphone, shape as ``x``.
 
     The convolution is circular: what rings on after the end stands at the beginning, as
@@ -205,27 +202,49 @@ def through(x: Wave, spectrum: NDArray[np.complex64]) -> Wave:
     return np.asarray(fft.irfft(fft.rfft(x) * spectrum, len(x)), dtype=np.float32)
 
 
-# From a clip's plan to its samples.
-
-
 _PEAK = 0.97
 _BYSTANDERS = tuple(SOUNDS)
 
 
-def render(take: Take) -> Wave:
-    """Make the samples of a clip, shape (n_samples,), within ±0.97."""
-    rate, wanted = take.sample_rate, take.n_samples
+def render(options: SynthOptions, recording: str, number: int, sounds: Sequence[str]) -> Wave:
+    """Make the samples of a clip, shape (n_samples,), within ±0.97.
+
+    Parameters
+    ----------
+    options : SynthOptions
+        Of which ``seed``, ``duration``, ``sample_rate`` and ``snr_db`` are used.
+    recording : str
+        Its name, from which its conditions are drawn.
+    number : int
+        Which clip of the recording.
+    sounds : sequence of str
+        The sounds in it, the first the loudest or nearly so; none for background only.
+    """
+    seed, rate = options.seed, options.sample_rate
+    wanted = round(options.duration * rate)
     n = fft.next_fast_len(wanted, real=True)
-    here = _conditions(take.seed, take.recording, n, rate, take.snr_db)
-    details = generator(take.seed, "synth take", take.recording, take.number)
+    here = _conditions(seed, recording, n, rate, options.snr_db)
+
+    def recorded(name: str, level_db: float) -> Wave:
+        own = generator(seed, "synth sound", recording, name)
+        details = generator(seed, "synth details", recording, name, number)
+        x = np.asarray(SOUNDS[name](own, details, n, rate), dtype=np.float32)
+        part = _through(x, here.near)
+        return part * np.float32(decibel(level_db) / loudest(part, rate))
+
+    details = generator(seed, "synth take", recording, number)
     out = np.zeros(n, np.float32)
-    for i, name in enumerate(take.sounds):
-        down_db = 0.0 if i == 0 else uniform(details, -7.0, 0.0)
-        part = _rendered(take, name, n, here)
-        out += part * np.float32(decibel(down_db) / loudest(part, rate))
-    out += _surroundings(take, details, n, here)
-    out = out[:wanted]
-    gain_db = here.place.level_db + uniform(details, -2.0, 2.0)
+    for i, name in enumerate(sounds):
+        out += recorded(name, 0.0 if i == 0 else uniform(details, -7.0, 0.0))
+    own = generator(seed, "synth background", recording)
+    around = to_level(_through(background(own, details, n, rate), here.microphone), -here.snr_db)
+    if chance(own, 0.2):  # some other sound far away
+        name = _BYSTANDERS[pick(own, len(_BYSTANDERS))]
+        far_db = min(uniform(own, -4.0, 4.0) - here.snr_db, -12.0)
+        if name not in sounds:
+            around = around + recorded(name, far_db)
+    out = (out + around)[:wanted]
+    gain_db = here.level_db + uniform(details, -2.0, 2.0)
     out *= np.float32(decibel(gain_db) / loudest(out, rate))
     peak = float(np.abs(out).max())
     return out * np.float32(_PEAK / peak) if peak > _PEAK else out
@@ -236,40 +255,3 @@ def loudest(x: Wave, rate: int, window: float = 0.1) -> float:
     width = min(max(int(window * rate), 1), len(x))
     power = np.square(x[: len(x) // width * width]).reshape(-1, width).mean(1)
     return max(float(np.sqrt(power.max())), 1e-6)
-
-
-@dataclass(frozen=True, eq=False)
-class _Conditions:
-    place: RecordingConditions
-    near: NDArray[np.complex64]  # room and microphone
-    microphone: NDArray[np.complex64]
-
-
-@lru_cache(maxsize=8)
-def _conditions(seed: int, recording: str, n: int, rate: int, snr_db: float) -> _Conditions:
-    place = draw_place(generator(seed, "synth place", recording), rate, snr_db)
-    microphone = spectrum_of(place.microphone, n)
-    return _Conditions(place, spectrum_of(place.room, n) * microphone, microphone)
-
-
-def _rendered(take: Take, name: str, n: int, here: _Conditions) -> Wave:
-    """A sound as it is recorded at that place."""
-    own = generator(take.seed, "synth sound", take.recording, name)
-    details = generator(take.seed, "synth details", take.recording, name, take.number)
-    x = SOUNDS[name](own, details, n, take.sample_rate)
-    return through(np.asarray(x, dtype=np.float32), here.near)
-
-
-def _surroundings(take: Take, details: Generator, n: int, here: _Conditions) -> Wave:
-    """The background and, at one place in five, some other sound far away."""
-    own = generator(take.seed, "synth background", take.recording)
-    snr_db, rate = here.place.snr_db, take.sample_rate
-    out = through(background(own, details, n, rate), here.microphone)
-    out = to_level(out, -snr_db)
-    if chance(own, 0.2):
-        name = _BYSTANDERS[pick(own, len(_BYSTANDERS))]
-        far_db = min(uniform(own, -4.0, 4.0) - snr_db, -12.0)
-        if name not in take.sounds:
-            far = _rendered(take, name, n, here)
-            out = out + far * np.float32(decibel(far_db) / loudest(far, rate))
-    return out

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from semisonic.core.errors import DataError
-from semisonic.core.text import duration_text, p_text, p_value, percent_text, points_text
+from semisonic.core.text import (
+    count_text,
+    duration_text,
+    p_text,
+    p_value,
+    percent_text,
+    points_text,
+)
 from semisonic.evaluation import published
-from semisonic.evaluation.comparison import ArmAccuracy, Comparison, arm_accuracy, compare_settings
+from semisonic.evaluation.comparison import ArmAccuracy, Comparison, arm_accuracy
 from semisonic.evaluation.embeddings import Separability
 from semisonic.evaluation.metrics import confusion, per_class
 from semisonic.evaluation.plots.classes import class_recall, confusion_matrix
@@ -39,6 +45,7 @@ OUTCOMES = {
     "open": "may be chance",
 }
 _MOST_CONFUSED = 8
+_GAP = "ours less published"
 
 
 class Series(NamedTuple):
@@ -55,123 +62,107 @@ class Series(NamedTuple):
     published: published.PublishedResult | None = None
 
 
-@dataclass
-class ExperimentContent:
-    """What the report of a comparison shows from predictions; what is empty is left out.
+def build_report(
+    title: str,
+    predictions: Predictions,
+    comparisons: Sequence[Comparison],
+    *,
+    main_setting: str = "",
+    subject: str = "Pre-training",
+    subtitle: str = "",
+    data: str = "",
+    study: str = "",
+    setting_pairs: Sequence[Comparison] = (),
+    series: Mapping[str, Sequence[Series]] | None = None,
+    categories: Mapping[str, str] | None = None,
+    notes: Sequence[str] = (),
+) -> Report:
+    """Build what every experiment has; the ``add_`` functions add what some have.
 
-    Attributes
+    Parameters
     ----------
     title : str
         What was done, such as "Auto-encoder pre-training on ESC-10".
     predictions : Predictions
         Both arms in every setting; a setting with one arm is shown without comparison.
-    control, treated : str
-        The names of the arms in the predictions.
-    subject : str
-        What the treated arm adds, as the verdict says it: "Pre-training". Empty where settings
-        are classifiers that compete with the control: they are then called by their own names.
-    data : str
-        The data set's name, by which published results are found ("ESC-10").
+    comparisons : sequence of Comparison
+        The treated arm against the control, one a setting that has both; at least one.
     main_setting : str
         The setting whose comparison is the headline; by default the first.
+    subject : str
+        What the treated arm adds, as the verdict says it. Empty where settings are classifiers
+        that compete with the control: they are then called by their own names.
+    subtitle, data : str
+        On which data, in a line; the data set's name, by which published results are found.
     study : str
         A key of :data:`semisonic.evaluation.published.STUDIES` to stand beside ours.
     setting_pairs : sequence of Comparison
         Settings held against each other.
-    series : mapping of str to sequence of Series
-        By budget of labels the classifiers to be shown side by side; empty for none.
-    categories : mapping of class to group
+    series : mapping of str to sequence of Series, optional
+        By budget of labels the classifiers to be shown side by side.
+    categories : mapping of class to group, optional
         Groups of classes whose accuracy is told.
     notes : sequence of str
         More on the method.
-    """
-
-    title: str
-    predictions: Predictions
-    control: str = "supervised"
-    treated: str = "pre-trained"
-    subject: str = "Pre-training"
-    subtitle: str = ""
-    data: str = ""
-    main_setting: str = ""
-    study: str = ""
-    setting_pairs: Sequence[Comparison] = ()
-    series: Mapping[str, Sequence[Series]] = field(default_factory=dict)
-    categories: Mapping[str, str] = field(default_factory=dict)
-    notes: Sequence[str] = ()
-
-
-def build_report(content: ExperimentContent, comparisons: list[Comparison] | None = None) -> Report:
-    """Build what every experiment has; the ``add_`` functions add what some have.
-
-    Parameters
-    ----------
-    content : ExperimentContent
-    comparisons : list of Comparison, optional
-        Those already computed for these predictions; by default they are computed here.
 
     Returns
     -------
     Report
         Its ``values`` hold the ``comparisons`` and ``main``, the one of the headline.
-
-    Raises
-    ------
-    DataError
-        When predictions are missing or stand twice, or no setting has both arms.
     """
-    if comparisons is None:
-        comparisons = compare_settings(content.predictions, content.control, content.treated)
-    main = _main_comparison(content, comparisons)
-    if not content.subject:  # classifiers that compete are called by their own names
+    main = next((one for one in comparisons if one.setting == main_setting), comparisons[0])
+    control, treated = main.a.name, main.b.name
+    rows = predictions.select(setting=main.setting)
+    arms = {arm: rows.select(arm=arm) for arm in (control, treated)}
+    if not subject:  # classifiers that compete are called by their own names
         main = replace(main, b=replace(main.b, name=main.setting))
     report = Report(
         "experiment.j2",
-        content.title,
-        content.subtitle,
-        content=content,
+        title,
+        subtitle,
         main=main,
         comparisons=comparisons,
-        classes=content.predictions.classes,
-        data=content.data or "our data",
-        competitor="setting" if content.subject else "classifier",
-        method_notes=[*main.cautions, *content.notes],
+        setting_pairs=setting_pairs,
+        series=series or {},
+        categories=categories or {},
+        subject=subject,
+        classes=predictions.classes,
+        data=data or "our data",
+        listeners=published.listeners(data),
+        esc_notes=" ".join(published.ESC_NOTES),
+        competitor="setting" if subject else "classifier",
+        method_notes=[*main.cautions, *notes],
     )
     report.data = {
         "main_setting": main.setting,
         "comparisons": [one.to_dict() for one in comparisons],
     }
-    _add_answer(report, content, main)
-    _add_settings(report, content, comparisons, main)
-    _add_competitors(report, content)
-    _add_setting_pairs(report, content)
-    add_study(report, content.study, content.data, _ours(content, comparisons), protocol_of(main))
+    _add_answer(report, main, subject)
+    _add_settings(report, predictions, comparisons, (control, treated), main.setting)
+    _add_setting_pairs(report, setting_pairs)
+    competitors = {
+        (budget, one.name): predictions.select(setting=one.setting, arm=one.arm)
+        for budget, members in (series or {}).items()
+        for one in members
+    }
+    _add_competitors(report, series or {}, competitors, data)
+    add_study(report, study, data, _ours(comparisons), protocol_of(main))
     _add_folds(report, main)
-    _add_classes(report, content, main)
-    _add_categories(report, content, main)
+    _add_classes(report, arms, main)
+    if categories:
+        several = len(series or {}) > 1
+        named = {
+            f"{name}, {budget}" if several else name: one
+            for (budget, name), one in competitors.items()
+        }
+        _add_categories(report, categories, named or arms, arms[treated], main)
     return report
-
-
-def _main_comparison(content: ExperimentContent, comparisons: list[Comparison]) -> Comparison:
-    if not comparisons:
-        raise DataError(
-            f"report: no setting has both arms '{content.control}' and '{content.treated}'; "
-            f"arms found: {', '.join(content.predictions.arms)}"
-        )
-    by_name = {one.setting: one for one in comparisons}
-    wanted = content.main_setting or comparisons[0].setting
-    if wanted not in by_name:
-        raise DataError(
-            f"report: the main setting '{wanted}' is not among those with both arms: "
-            + ", ".join(by_name)
-        )
-    return by_name[wanted]
 
 
 def _table(
     report: Report,
     name: str,
-    rows: Sequence[Mapping[str, Any]],
+    rows: pd.DataFrame | Sequence[Mapping[str, Any]],
     *,
     percent: Sequence[str] = (),
     points: Sequence[str] = (),
@@ -183,9 +174,9 @@ def _table(
     shown: dict[str, Callable[[Any], str]] = dict(formats)
     for columns, form in ((percent, percent_text), (points, signed_points), (p, p_value)):
         shown |= dict.fromkeys(columns, form)
-    if rows:
-        values = [tuple(row.values()) for row in rows]
-        report.table(name, list(rows[0]), values, formats=shown, styles=styles)
+    frame = pd.DataFrame(rows)
+    values = frame.astype(object).to_numpy().tolist()
+    report.table(name, list(map(str, frame)), values, formats=shown, styles=styles)
 
 
 def arm_estimate(arm: ArmAccuracy) -> IntervalEstimate:
@@ -200,27 +191,18 @@ def signed_points(share: float) -> str:
 
 def protocol_of(main: Comparison) -> str:
     """How many folds and draws a comparison has, in words."""
-    n_folds = len({pair.fold for pair in main.folds})
-    return f"{n_folds} {'fold' if n_folds == 1 else 'folds'}, {_draws(main)}"
+    folds, draws = main.folds["fold"].nunique(), main.folds["draw"].nunique()
+    return f"{count_text(folds, 'fold')}, {count_text(draws, 'draw')}"
 
 
-def _draws(main: Comparison) -> str:
-    return "1 draw" if len(main.draws) == 1 else f"{len(main.draws)} draws"
-
-
-def _add_answer(report: Report, content: ExperimentContent, main: Comparison) -> None:
-    claim, stop, caveat = main.verdict(content.subject).partition(". ")
+def _add_answer(report: Report, main: Comparison, subject: str) -> None:
+    claim, stop, caveat = main.verdict(subject).partition(". ")
     report.verdict = Verdict(claim + ("." if stop else ""), caveat, main.outcome)
-    n_folds = len({pair.fold for pair in main.folds})
-
-    def number(arm: ArmAccuracy, style: str) -> Number:
+    for arm, style in ((main.a, "control"), (main.b, "treated")):
         low, high = map(points_text, arm.interval)
         note = f"95 % interval {low} to {high}"
-        return Number(percent_text(arm.mean), arm.name, note, style)
-
-    report.numbers = [
-        number(main.a, "control"),
-        number(main.b, "treated"),
+        report.numbers.append(Number(percent_text(arm.mean), arm.name, note, style))
+    report.numbers += [
         Number(
             f"{signed_points(main.difference)} points",
             "difference",
@@ -229,35 +211,40 @@ def _add_answer(report: Report, content: ExperimentContent, main: Comparison) ->
         Number(
             f"{main.n_clips} clips",
             f"of {main.n_recordings} recordings",
-            f"{n_folds} folds × {_draws(main)}, each clip scored once a draw",
+            f"{protocol_of(main).replace(',', ' ×')}, each clip scored once a draw",
         ),
     ]
 
 
 def _add_settings(
-    report: Report, content: ExperimentContent, comparisons: Sequence[Comparison], main: Comparison
+    report: Report,
+    predictions: Predictions,
+    comparisons: Sequence[Comparison],
+    arms: tuple[str, str],
+    main: str,
 ) -> None:
     """A row a setting, also where it has one arm only; the main one is set off."""
     several = len(comparisons) > 1
     by_name = {one.setting: one for one in comparisons}
     corrected = dict(zip(by_name, holm([one.p for one in comparisons]), strict=True))
     rows = []
-    for name in content.predictions.settings:
+    for name in predictions.settings:
         one = by_name.get(name)
-        row: dict[str, Any] = {"setting": name}
         if one is None:
-            lone = content.predictions.select(setting=name)
-            for arm in (content.control, content.treated):
-                has_arm = arm in lone.arms
-                row[arm] = arm_estimate(arm_accuracy(lone.select(arm=arm))) if has_arm else None
+            lone = predictions.select(setting=name)
+            estimates = [
+                arm_estimate(arm_accuracy(lone.select(arm=arm))) if arm in lone.arms else None
+                for arm in arms
+            ]
         else:
-            row |= {content.control: arm_estimate(one.a), content.treated: arm_estimate(one.b)}
+            estimates = [arm_estimate(one.a), arm_estimate(one.b)]
+        row: dict[str, Any] = {"setting": name, **dict(zip(arms, estimates, strict=True))}
         row["difference"] = IntervalEstimate(one.difference, *one.claimed_interval) if one else None
         row["McNemar p"] = one.p_mcnemar if one else None
         row["corrected t p"] = one.p_folds if one else None
         row |= {"p, Holm": corrected.get(name)} if several else {}
         rows.append(row | {"outcome": OUTCOMES[one.outcome] if one else None})
-    strong = [i for i, row in enumerate(rows) if several and row["setting"] == main.setting]
+    strong = [i for i, row in enumerate(rows) if several and row["setting"] == main]
     _table(
         report,
         "settings",
@@ -268,12 +255,10 @@ def _add_settings(
     )
     if several:
         report.figure("comparison", comparison_plot(comparisons))
-    report.values["listeners"] = published.listeners(content.data)
 
 
-def _add_setting_pairs(report: Report, content: ExperimentContent) -> None:
+def _add_setting_pairs(report: Report, pairs: Sequence[Comparison]) -> None:
     """A row a pair of settings: both accuracies, their difference, and whether it is shown."""
-    pairs = content.setting_pairs
     rows = [
         {
             "what is asked": one.setting,
@@ -291,103 +276,87 @@ def _add_setting_pairs(report: Report, content: ExperimentContent) -> None:
         report.figure("setting-pairs", comparison_plot(pairs))
 
 
-def _add_competitors(report: Report, content: ExperimentContent) -> None:
+def _add_competitors(
+    report: Report,
+    series: Mapping[str, Sequence[Series]],
+    tables: Mapping[tuple[str, str], Predictions],
+    data: str,
+) -> None:
     """Accuracy and recall of every classifier, beside what was published, by label budget."""
-    everything = [one for series in content.series.values() for one in series]
+    competitor, classes = report.values["competitor"], report.values["classes"]
+    human = published.human_accuracy(data)
+    for number, (budget, members) in enumerate(series.items(), start=1):
+        suffix = f"-{number}" if number > 1 else ""
+        others = {one.name: one.published for one in members if one.published}
+        folds = {one.name: _by_fold(tables[budget, one.name]) for one in members}
+        figure = accuracy_by_fold(
+            folds,
+            published={name: one.accuracy for name, one in others.items()},
+            human=human,
+            chance=1 / len(classes),
+        )
+        report.figure(f"classifiers-by-fold{suffix}", figure)
+        rows: list[dict[str, Any]] = []
+        for name, ours in folds.items():
+            accuracy = arm_estimate(arm_accuracy(tables[budget, name]))
+            rows.append({competitor: name, **_fold_columns(ours), "all clips": accuracy})
+            if name in others:
+                theirs = dict(enumerate(others[name].folds, start=1))
+                known = set(ours) <= set(theirs)
+                mean = (
+                    float(np.mean([theirs[fold] for fold in ours]))
+                    if known
+                    else (others[name].accuracy)
+                )
+                rows[-1] |= {"published": mean, _GAP: accuracy.value - mean}
+                if known:
+                    there = _fold_columns({fold: theirs[fold] for fold in ours})
+                    rows.append({competitor: f"{name}, published", **there, "all clips": mean})
+        if human is not None:
+            rows.append({competitor: "human listeners", "all clips": human})
+        soft = [i for i, row in enumerate(rows) if row[competitor] not in folds]
+        _table(
+            report,
+            f"classifiers-by-fold{suffix}",
+            rows,
+            percent=[*_fold_columns(ours), "all clips", "published"],
+            points=[_GAP],
+            styles=dict.fromkeys(soft, "soft"),
+        )
+        recalls = {one.name: _recall(tables[budget, one.name]) for one in members}
+        if people := published.human_recall(data, classes):
+            recalls["listeners"] = np.array(people)
+        by_class = [
+            {"class": spaced(name), **{key: float(values[i]) for key, values in recalls.items()}}
+            for i, name in enumerate(classes)
+        ]
+        _table(report, f"recall-by-classifier{suffix}", by_class, percent=list(recalls))
+    everything = [one for members in series.values() for one in members]
     methods = {one.name: one.method for one in everything if one.method}
-    report.values["esc_notes"] = " ".join(published.ESC_NOTES)
-    for suffix, _, series in _budgets(content):
-        _add_budget(report, content, series, suffix)
     if len(set(methods.values())) > 1:
-        competitor = report.values["competitor"]
         report.table("classifiers", [competitor, "how it learns"], list(methods.items()))
     if any(one.published for one in everything):
-        rows = [
+        known_rows = [
             {"system": p.system, "accuracy": p.accuracy, "protocol": p.protocol, "note": p.note}
-            for p in published.published_for(content.data)
+            for p in published.published_for(data)
         ]
-        _table(report, "published", rows, percent=["accuracy"])
+        _table(report, "published", known_rows, percent=["accuracy"])
 
 
-def _add_budget(
-    report: Report, content: ExperimentContent, series: Sequence[Series], suffix: str
-) -> None:
-    classes = content.predictions.classes
-    tables = {one.name: _rows_of(content, one) for one in series}
-    folds = {name: _by_fold(rows.frame, "correct") for name, rows in tables.items()}
-    others = {one.name: one.published for one in series if one.published}
-    human = published.human_accuracy(content.data)
-    figure = accuracy_by_fold(
-        folds,
-        published={name: one.accuracy for name, one in others.items()},
-        human=human,
-        chance=1 / len(classes),
-    )
-    report.figure(f"classifiers-by-fold{suffix}", figure)
-    numbers = sorted(set().union(*folds.values()))
-
-    def row(name: str, of_fold: Mapping[int, float], value: Any, *other: Any) -> dict[str, Any]:
-        parts = {f"fold {number}": of_fold.get(number) for number in numbers}
-        beside = dict(zip(("published", "ours less published"), (*other, None, None), strict=False))
-        first = {report.values["competitor"]: name}
-        return first | parts | {"all clips": value} | (beside if others else {})
-
-    rows, styles = [], {}
-    for name, table in tables.items():
-        accuracy = arm_estimate(arm_accuracy(table))
-        if name not in others:
-            rows.append(row(name, folds[name], accuracy))
-            continue
-        theirs = dict(enumerate(others[name].folds, start=1))
-        is_known = bool(numbers) and set(numbers) <= set(theirs)
-        known = [theirs[number] for number in numbers] if is_known else [others[name].accuracy]
-        mean = float(np.mean(known))
-        rows.append(row(name, folds[name], accuracy, mean, accuracy.value - mean))
-        if is_known:
-            styles[len(rows)] = "soft"
-            rows.append(row(f"{name}, published", theirs, mean))
-    if human is not None:
-        styles[len(rows)] = "soft"
-        rows.append(row("human listeners", {}, human))
-    percent = [column for column in rows[0] if column.startswith(("fold", "all", "published"))]
-    _table(
-        report,
-        f"classifiers-by-fold{suffix}",
-        rows,
-        percent=percent,
-        points=["ours less published"],
-        styles=styles,
-    )
-    recalls: dict[str, Any] = {name: _recall(rows, classes) for name, rows in tables.items()}
-    if people := published.human_recall(content.data, classes):
-        recalls["listeners"] = people
-    by_class = [
-        {"class": spaced(name), **{key: float(values[i]) for key, values in recalls.items()}}
-        for i, name in enumerate(classes)
-    ]
-    _table(report, f"recall-by-classifier{suffix}", by_class, percent=list(recalls))
+def _by_fold(table: Predictions) -> dict[int, float]:
+    """The accuracy in each fold."""
+    right, fold = table.correct, table.fold
+    return {one: float(right[fold == one].mean()) for one in np.unique(fold).tolist()}
 
 
-def _by_fold(frame: pd.DataFrame, column: str) -> dict[int, float]:
-    """The mean of a column in each fold."""
-    means: dict[Any, float] = frame.groupby("fold")[column].mean().to_dict()
-    return means
+def _fold_columns(folds: Mapping[int, float]) -> dict[str, float]:
+    return {f"fold {fold}": value for fold, value in folds.items()}
 
 
-def _recall(rows: Predictions, classes: Sequence[str]) -> NDArray[np.float64]:
+def _recall(table: Predictions) -> NDArray[np.float64]:
     """The recall of each class, NaN without clips."""
-    found = per_class(rows.target, rows.predicted, len(classes))
+    found = per_class(table.target, table.predicted, len(table.classes))
     return np.where(found.n_clips > 0, found.recall, np.nan)
-
-
-def _budgets(content: ExperimentContent) -> Iterator[tuple[str, str, Sequence[Series]]]:
-    """The suffix of file names, the label budget and the classifiers of each."""
-    for number, (budget, series) in enumerate(content.series.items(), start=1):
-        yield f"-{number}" if number > 1 else "", budget, series
-
-
-def _rows_of(content: ExperimentContent, one: Series) -> Predictions:
-    return content.predictions.select(setting=one.setting, arm=one.arm)
 
 
 def add_study(
@@ -426,56 +395,33 @@ def add_study(
     report.table("published-study", headers, [*rows, *beside], formats=formats, styles=styles)
 
 
-def _ours(
-    content: ExperimentContent, comparisons: Sequence[Comparison]
-) -> list[tuple[str, IntervalEstimate]]:
+def _ours(comparisons: Sequence[Comparison]) -> list[tuple[str, IntervalEstimate]]:
     """Every arm of every setting; a control that all settings share is named once."""
     shared = len({one.a.mean for one in comparisons}) == 1 and len(comparisons) > 1
     found: dict[str, IntervalEstimate] = {}
     for one in comparisons:
-        first, second = f"{one.setting}, {content.control}", f"{one.setting}, {content.treated}"
-        found[content.control if shared else first] = arm_estimate(one.a)
-        found[one.setting if shared else second] = arm_estimate(one.b)
+        found[one.a.name if shared else f"{one.setting}, {one.a.name}"] = arm_estimate(one.a)
+        found[one.setting if shared else f"{one.setting}, {one.b.name}"] = arm_estimate(one.b)
     return list(found.items())
 
 
 def _add_folds(report: Report, main: Comparison) -> None:
     """Every fold and draw of the main setting."""
     a, b = main.a.name, main.b.name
-    rows = [
-        {
-            "draw": pair.draw,
-            "seed": pair.seed,
-            "fold": pair.fold,
-            "clips": pair.n_clips,
-            a: pair.accuracy_a,
-            b: pair.accuracy_b,
-            "difference": pair.difference,
-        }
-        for pair in main.folds
-    ]
-    _table(report, "folds", rows, percent=[a, b], points=["difference"])
-    frame = pd.DataFrame(rows)
-    report.figure("folds", accuracy_by_fold({arm: _by_fold(frame, arm) for arm in (a, b)}))
-    draws = [
-        {
-            "draw": one.draw,
-            "seed": one.seed,
-            a: one.accuracy_a,
-            b: one.accuracy_b,
-            f"only {a} right": one.mcnemar.n_only_a,
-            f"only {b} right": one.mcnemar.n_only_b,
-            "McNemar p": one.mcnemar.p,
-        }
-        for one in main.draws
-    ]
-    _table(report, "draws", draws, percent=[a, b], p=["McNemar p"])
-    signs = np.sign([pair.difference for pair in main.folds]).astype(int).tolist()
+    names = {"accuracy_a": a, "accuracy_b": b, "n_clips": "clips", "p": "McNemar p"}
+    names |= {"n_only_a": f"only {a} right", "n_only_b": f"only {b} right"}
+    folds, draws = main.folds.rename(columns=names), main.draws.rename(columns=names)
+    percent = [a, b]
+    _table(report, "folds", folds, percent=percent, points=["difference"])
+    _table(report, "draws", draws, percent=percent, p=["McNemar p"])
+    means: Any = folds.groupby("fold")[[a, b]].mean().to_dict()
+    report.figure("folds", accuracy_by_fold(means))
+    signs = np.sign(main.folds["difference"]).astype(int).tolist()
     counts = {"gained": signs.count(1), "lost": signs.count(-1), "equal": signs.count(0)}
     report.values |= counts
 
 
-def add_learning(report: Report, jobs: Sequence[Mapping[str, Any]], control: str) -> None:
+def add_learning(report: Report, jobs: Sequence[Mapping[str, Any]]) -> None:
     """Add learning curves of both arms of the main setting, and of all pre-training.
 
     Parameters
@@ -485,19 +431,11 @@ def add_learning(report: Report, jobs: Sequence[Mapping[str, Any]], control: str
     jobs : sequence of mapping
         What each job wrote of itself: its ``kind``, ``cell``, ``draw``, ``fold``, ``arm`` or
         ``way`` of pre-training, and ``history``, a mapping an epoch.
-    control : str
-        The arm that is drawn first.
     """
-    setting = report.values["main"].setting
+    main = report.values["main"]
     before = [job for job in jobs if job["kind"] == "pre-train"]
-    trained = [job for job in jobs if job["kind"] == "train" and job["cell"] == setting]
-    trained.sort(key=lambda job: job["arm"] != control)
-    report.data["histories"] = [
-        {"setting": job["cell"], "arm": job[name], "draw": job["draw"], "fold": job["fold"]}
-        | {"rows": job["history"], "phase": phase}
-        for phase, of, name in (("train", trained, "arm"), ("pretrain", before, "way"))
-        for job in of
-    ]
+    trained = [job for job in jobs if job["kind"] == "train" and job["cell"] == main.setting]
+    trained.sort(key=lambda job: job["arm"] != main.a.name)
 
     def curves(of: Sequence[Mapping[str, Any]], name: str, key: str) -> dict[str, list[Any]]:
         """By arm the values by epoch, one list a job; jobs without them are left out."""
@@ -520,32 +458,27 @@ def add_learning(report: Report, jobs: Sequence[Mapping[str, Any]], control: str
     report.values["pretraining_clips"] = "held-out" if key == "val_loss" else "training"
 
 
-def _add_classes(report: Report, content: ExperimentContent, main: Comparison) -> None:
+def _add_classes(report: Report, arms: Mapping[str, Predictions], main: Comparison) -> None:
     """Confusion matrix, recall of each class, and the table behind them."""
-    classes = content.predictions.classes
-    rows = content.predictions.select(setting=main.setting)
-    names = {content.control: main.a.name, content.treated: main.b.name}
-    arms = {arm: rows.select(arm=arm) for arm in names}
-    report.data["confusion"] = counts_of = {
-        arm: confusion(one.target, one.predicted, len(classes)) for arm, one in arms.items()
-    }
-    report.values["arm_files"] = {file_name(arm): name for arm, name in names.items()}
-    for arm, counts in counts_of.items():
+    classes = report.values["classes"]
+    names = dict(zip(arms, (main.a.name, main.b.name), strict=True))
+    report.data["confusion"] = {}
+    for arm, one in arms.items():
+        counts = confusion(one.target, one.predicted, len(classes))
+        report.data["confusion"][arm] = counts
         figure = confusion_matrix(counts, classes, names[arm])
         report.figure(f"confusion-{file_name(arm)}", figure)
-    recalls = {name: _recall(arms[arm], classes) for arm, name in names.items()}
+    report.values["arm_files"] = {file_name(arm): name for arm, name in names.items()}
+    recalls = {names[arm]: _recall(one) for arm, one in arms.items()}
     report.figure("class-recall", class_recall(recalls, classes))
-    _add_confused(report, classes, counts_of[content.treated])
-    treated = arms[content.treated]
-    b = per_class(treated.target, treated.predicted, len(classes))
+    _add_confused(report, classes, counts)
+    found = per_class(one.target, one.predicted, len(classes))
     columns = {f"recall, {name}": values for name, values in recalls.items()}
-    columns |= {f"precision, {main.b.name}": b.precision, f"F1, {main.b.name}": b.f1}
-    table = [
-        {"class": spaced(name), "clips": int(b.n_clips[i]) // len(main.draws)}
-        | {column: float(values[i]) for column, values in columns.items()}
-        for i, name in enumerate(classes)
-    ]
-    _table(report, "classes", table, percent=list(columns))
+    columns |= {f"precision, {main.b.name}": found.precision, f"F1, {main.b.name}": found.f1}
+    n_draws = main.folds["draw"].nunique()
+    frame = pd.DataFrame({"class": list(map(spaced, classes)), "clips": found.n_clips // n_draws})
+    frame = frame.assign(**columns)
+    _table(report, "classes", frame, percent=list(columns))
 
 
 def _add_confused(report: Report, classes: Sequence[str], counts: NDArray[np.int64]) -> None:
@@ -567,63 +500,63 @@ def _add_confused(report: Report, classes: Sequence[str], counts: NDArray[np.int
     _table(report, "confused", rows, percent=["of their clips"])
 
 
-def _add_categories(report: Report, content: ExperimentContent, main: Comparison) -> None:
+def _add_categories(
+    report: Report,
+    group_of: Mapping[str, str],
+    competitors: Mapping[str, Predictions],
+    treated: Predictions,
+    main: Comparison,
+) -> None:
     """How often the group of classes is right, from the same predictions."""
-    classes, given = content.predictions.classes, content.categories
-    if not given:
-        return
-    names = list(dict.fromkeys(given[name] for name in classes))
-    group_of = np.array([names.index(given[name]) for name in classes])
-    several = len(content.series) > 1
-    competitors = [
-        (f"{one.name}, {budget}" if several else one.name, _rows_of(content, one))
-        for _, budget, series in _budgets(content)
-        for one in series
-    ] or [
-        (arm, content.predictions.select(setting=main.setting, arm=arm))
-        for arm in (content.control, content.treated)
-    ]
+    numbers, names = pd.factorize(pd.Series([group_of[name] for name in treated.classes]))
     rows = []
-    for label, one in competitors:
+    for label, one in competitors.items():
         right = float(one.correct.mean())
-        group_right = float((group_of[one.predicted] == group_of[one.target]).mean())
+        group_right = float((numbers[one.predicted] == numbers[one.target]).mean())
         inside = right / group_right if group_right else None
         shares = {"class right": right, "group right": group_right}
         rows.append({"classifier": label, **shares, "class right where the group is": inside})
     _table(report, "group-accuracy", rows, percent=list(rows[0])[1:])
-    treated = content.predictions.select(setting=main.setting, arm=content.treated)
-    counts = confusion(group_of[treated.target], group_of[treated.predicted], len(names))
-    report.figure("confusion-groups", confusion_matrix(counts, names, main.b.name))
-    groups = [
-        {
-            "group": name,
-            "classes": ", ".join(spaced(one) for one in classes if given[one] == name),
-            "clips": int(counts[i].sum()) // len(main.draws),
-            "group right": float(counts[i, i] / max(counts[i].sum(), 1)),
-        }
-        for i, name in enumerate(names)
-    ]
-    _table(report, "groups", groups, percent=["group right"])
+    counts = confusion(numbers[treated.target], numbers[treated.predicted], len(names))
+    report.figure("confusion-groups", confusion_matrix(counts, list(names), main.b.name))
+    members = pd.Series(list(map(spaced, treated.classes))).groupby(numbers).agg(", ".join)
+    n_clips = counts.sum(axis=1)
+    groups = {
+        "group": names,
+        "classes": members,
+        "clips": n_clips // main.folds["draw"].nunique(),
+        "group right": np.diag(counts) / np.maximum(n_clips, 1),
+    }
+    _table(report, "groups", pd.DataFrame(groups), percent=["group right"])
 
 
 def add_separability(
-    report: Report, content: ExperimentContent, measured: Separability, inputs: str
+    report: Report, treated: Predictions, measured: Separability, inputs: str
 ) -> None:
-    """Add how far apart the classes lie in the inputs of a classifier, and what it confuses."""
-    main, classes = report.values["main"], content.predictions.classes
-    rows = content.predictions.select(setting=main.setting, arm=content.treated)
-    counts = confusion(rows.target, rows.predicted, len(classes))
+    """Add how far apart the classes lie in a classifier's inputs, and what it confuses.
+
+    Parameters
+    ----------
+    report : Report
+    treated : Predictions
+        Of the classifier in the main setting.
+    measured : Separability
+    inputs : str
+        What its inputs are, in words.
+    """
+    classes = list(map(spaced, treated.classes))
+    counts = confusion(treated.target, treated.predicted, len(classes))
     np.fill_diagonal(counts, 0)
-    purity, recall = measured.purity, f"recall, {main.b.name}"
-    recalls = _recall(rows, classes)
+    purity, recall = measured.purity, f"recall, {report.values['main'].b.name}"
+    recalls = _recall(treated)
     table = [
         {
-            "class": spaced(classes[i]),
+            "class": classes[i],
             "silhouette": float(measured.silhouette[i]),
             "neighbours of its class": float(purity[i]),
-            "closest class": spaced(classes[n]) if (n := measured.nearest[i]) >= 0 else "",
+            "closest class": classes[n] if (n := measured.nearest[i]) >= 0 else "",
             recall: float(recalls[i]),
-            "confused with": spaced(classes[int(counts[i].argmax())]) if counts[i].any() else "",
+            "confused with": classes[int(counts[i].argmax())] if counts[i].any() else "",
         }
         for i in np.argsort(np.nan_to_num(purity, nan=2.0), kind="stable").tolist()
     ]
@@ -645,34 +578,20 @@ def add_run(
     """Add the command, the versions, the options, what makes each setting and the time it took."""
     report.data |= {"provenance": provenance, "options": options}
     known = dict(provenance)
+    flat = pd.json_normalize(dict(options)).to_dict("records")[0]
     report.values |= {
         "command": str(known.pop("command", "")),
-        "provenance": {name: _flat_text(value) for name, value in known.items()},
-        "options": dict(_flat(options)),
+        "provenance": {name: _text(value) for name, value in known.items()},
+        "options": {name: _text(value) for name, value in flat.items()},
     }
-    factors = list(dict.fromkeys(name for row in settings.values() for name in row))
-    rows = [
-        {"setting": name, **{factor: row.get(factor) for factor in factors}}
-        for name, row in settings.items()
-        if factors
-    ]
-    _table(report, "setting-values", rows)
+    if any(settings.values()):
+        rows = [{"setting": name, **row} for name, row in settings.items()]
+        _table(report, "setting-values", rows)
     report.table("timing", ["what", "time", "note"], timing, formats={"time": duration_text})
 
 
-def _flat(options: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
-    """Nested options with dotted names."""
-    for name, value in options.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{before}{name}.")
-        else:
-            yield f"{before}{name}", _flat_text(value)
-
-
-def _flat_text(value: Any) -> str:
+def _text(value: Any) -> str:
     if isinstance(value, Mapping):
         named = [(k.replace("_", " "), v) for k, v in value.items() if v not in (None, "", [], {})]
-        return ", ".join(f"{k} {_flat_text(v)}" for k, v in named)
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(str, value))
-    return str(value)
+        return ", ".join(f"{k} {_text(v)}" for k, v in named)
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)

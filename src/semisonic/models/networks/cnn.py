@@ -32,16 +32,13 @@ import torch
 from torch import Tensor, nn
 
 from semisonic.core.errors import ModelError
-from semisonic.models.encoder import ConvStep, DownStep, SameConv, Step, Trace, Undo
+from semisonic.models.encoder import DownStep, SameConv
 from semisonic.models.necks import Backbone, FlattenNeck, Shape
 from semisonic.models.networks.layers import (
-    AveragePoolLayer,
-    EncoderLayer,
+    Block,
     LayeredEncoder,
-    MaxPoolLayer,
-    ValidConv,
     VectorNorm,
-    WithPlan,
+    convolution,
     prelu_neck,
     with_layers,
 )
@@ -63,91 +60,64 @@ def area_weights(n_in: int, n_out: int) -> Tensor:
 class PictureEncoder(LayeredEncoder):
     """Features made 64 x 128, then the parts."""
 
-    def __init__(self, in_channels: int, parts: list[EncoderLayer], out_channels: int) -> None:
-        super().__init__(
-            in_channels,
-            out_channels,
-            parts,
-            no_decoder="it first makes features of any size 64 x 128",
-        )
-
-    def walk(self, x: Tensor, record: Trace | None) -> Tensor:
+    def forward(self, x: Tensor, n_frames: Tensor | None = None) -> Tensor:
         """The code."""
-        self.check_size(x.shape[2], x.shape[3])
+        self.code_shape(x.shape[2], x.shape[3])
         if x.shape[2:] != PICTURE:
             rows, columns = (
                 area_weights(n_in, n_out).to(x)
                 for n_in, n_out in zip(x.shape[2:], PICTURE, strict=True)
             )
             x = rows @ x @ columns.T
-        return super().walk(x, record)
+        return super().forward(x)
 
     def code_shape(self, n_mels: int, n_frames: int) -> tuple[int, int, int]:
         """Shape (channel, mel, frame) of the code, the same for any size that is enough."""
-        self.check_size(n_mels, n_frames)
-        return super().code_shape(*PICTURE)
-
-    def check_size(self, n_mels: int, n_frames: int) -> None:
-        """Raise ModelError for features of less than 64 x 128."""
         if n_mels < PICTURE[0] or n_frames < PICTURE[1]:
             raise ModelError(
                 f"found features of {n_mels} x {n_frames} (mel x frame), expected at least "
                 f"{PICTURE[0]} x {PICTURE[1]}; take more mel bands, longer clips or a smaller "
                 "hop_length"
             )
+        return super().code_shape(*PICTURE)
+
+
+def _picture_cnn(shape: Shape, widths: tuple[int, ...], *, norm: bool) -> PictureEncoder:
+    """Convolutions 3 x 3 without zeros around the map, each with ReLU and a pool of 2 x 2."""
+    blocks = []
+    for n_inputs, maps in pairwise((shape[0], *widths)):
+        norms = [nn.BatchNorm2d(maps)] if norm else []
+        pool = nn.MaxPool2d((2, 2), (2, 2))
+        blocks.append(Block(nn.Conv2d(n_inputs, maps, 3), nn.ReLU(), *norms, pool))
+    return PictureEncoder(shape[0], widths[-1], blocks)
 
 
 def cnn2(shape: Shape) -> Backbone:
     """Four convolutions and 100 dense units: 491 230 parameters with 50 classes."""
-    parts, channels = [], shape[0]
-    for maps in (32, 128, 128, 128):
-        conv = ValidConv(channels, maps, (3, 3))
-        parts.append(EncoderLayer(conv, nn.ReLU(), MaxPoolLayer(maps, (2, 2), (2, 2))))
-        channels = maps
-    encoder = PictureEncoder(shape[0], parts, channels)
-    return Backbone(
-        "cnn2", encoder, FlattenNeck(encoder.code_shape(*shape[1:]), (Dense(100, True),))
-    )
+    encoder = _picture_cnn(shape, (32, 128, 128, 128), norm=False)
+    neck = FlattenNeck(encoder.code_shape(*shape[1:]), (Dense(100, True),))
+    return Backbone("cnn2", encoder, neck)
 
 
 def cnn3(shape: Shape) -> Backbone:
     """Three convolutions with norms, and much dropout: 1 173 670 parameters with 50 classes."""
-    parts, channels = [], shape[0]
-    for maps in (32, 64, 128):
-        conv = ValidConv(channels, maps, (3, 3))
-        parts.append(
-            EncoderLayer(conv, nn.ReLU(), nn.BatchNorm2d(maps), MaxPoolLayer(maps, (2, 2), (2, 2)))
-        )
-        channels = maps
-    encoder = PictureEncoder(shape[0], parts, channels)
+    encoder = _picture_cnn(shape, (32, 64, 128), norm=True)
     neck = FlattenNeck(encoder.code_shape(*shape[1:]))
-    return Backbone(
-        "cnn3",
-        encoder,
-        with_layers(
-            neck,
-            100,
-            nn.Dropout(0.8),
-            nn.Linear(neck.out_features, 100),
-            nn.ReLU(),
-            VectorNorm(100),
-            nn.Dropout(0.6),
-        ),
-    )
+    dense = (nn.Linear(neck.out_features, 100), nn.ReLU(), VectorNorm(100))
+    neck = with_layers(neck, 100, nn.Dropout(0.8), *dense, nn.Dropout(0.6))
+    return Backbone("cnn3", encoder, neck)
 
 
-def _vgg_block(in_channels: int, maps: int) -> EncoderLayer:
-    """Two convolutions 3 x 3 with norm and ReLU, and means of 2 x 2."""
-    layers: list[nn.Module] = []
-    for n_inputs in (in_channels, maps):
-        layers += [SameConv(n_inputs, maps, (3, 3)), nn.BatchNorm2d(maps), nn.ReLU()]
-    return EncoderLayer(*layers, AveragePoolLayer(maps, (2, 2)))
-
-
-def vgg_encoder(in_channels: int, widths: tuple[int, ...], no_decoder: str = "") -> LayeredEncoder:
-    """A block a width; as an auto-encoder it takes ``upsample``, ``subpixel`` and ``unet``."""
-    blocks = [_vgg_block(a, b) for a, b in pairwise((in_channels, *widths))]
-    return LayeredEncoder(in_channels, widths[-1], blocks, no_decoder=no_decoder)
+def vgg_encoder(in_channels: int, widths: tuple[int, ...]) -> LayeredEncoder:
+    """A block a width: two convolutions 3 x 3 with norm and ReLU, and means of 2 x 2."""
+    blocks = []
+    for before, maps in pairwise((in_channels, *widths)):
+        layers: list[nn.Module] = []
+        for n_inputs in (before, maps):
+            layers += [SameConv(n_inputs, maps, (3, 3)), nn.BatchNorm2d(maps), nn.ReLU()]
+        pool = nn.AvgPool2d((2, 2), (2, 2), ceil_mode=True, count_include_pad=False)
+        blocks.append(Block(*layers, pool))
+    return LayeredEncoder(in_channels, widths[-1], blocks)
 
 
 def vgg(shape: Shape) -> Backbone:
@@ -156,45 +126,38 @@ def vgg(shape: Shape) -> Backbone:
     return Backbone("vgg", encoder, prelu_neck(encoder.out_channels, "max"))
 
 
-class ProjectedBlock(nn.Module, WithPlan):
+class ProjectedBlock(nn.Module):
     """Two convolutions 3 x 3, beside them a shortcut that learns; the first may step by two."""
 
     def __init__(self, in_channels: int, maps: int, step: int) -> None:
         super().__init__()
-        self.step = step
         self.branch = nn.Sequential(
-            nn.Conv2d(in_channels, maps, 3, step, 1, bias=False),
+            convolution(in_channels, maps, 3, step),
             nn.BatchNorm2d(maps),
             nn.ReLU(),
-            nn.Conv2d(maps, maps, 3, 1, 1, bias=False),
+            convolution(maps, maps, 3),
             nn.BatchNorm2d(maps),
         )
-        self.shortcut = nn.Sequential(
-            nn.Conv2d(in_channels, maps, 1, step, bias=False), nn.BatchNorm2d(maps)
-        )
+        self.shortcut = nn.Sequential(convolution(in_channels, maps, 1, step), nn.BatchNorm2d(maps))
         self.relu = nn.ReLU()
-        plan: list[Step] = [ConvStep(in_channels, maps, (3, 3)), ConvStep(maps, maps, (3, 3))]
-        if step > 1:
-            plan.insert(0, DownStep(in_channels, (step, step), (step, step), ceil=True))
-        self.plan = tuple(plan)
+        self.plan = (DownStep((step, step), (step, step), ceil=True),)
 
-    def forward(self, x: Tensor, record: Trace | None = None) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """The map, shape (batch, maps, mel / step, frame / step), rounded up."""
-        if self.step > 1 and record is not None:
-            record.downs.append(Undo((x.shape[2], x.shape[3]), map=x if record.maps else None))
         y: Tensor = self.relu(self.branch(x) + self.shortcut(x))
         return y
 
 
 def resnet(shape: Shape) -> Backbone:
     """Blocks of 64, 128, 256 and 512 maps, the mean of the last, 128 units."""
-    parts: list[EncoderLayer] = []
-    channels = shape[0]
-    for maps in (64, 128, 256, 512):
-        parts.append(EncoderLayer(ProjectedBlock(channels, maps, step=2 if parts else 1)))
-        channels = maps
-    encoder = LayeredEncoder(shape[0], channels, parts)
-    return Backbone("resnet", encoder, prelu_neck(channels, "mean"))
+    widths = (shape[0], 64, 128, 256, 512)
+    # each in a block of its own, as "parts.0.layers.0" is what its first weights depend on
+    blocks = [
+        Block(ProjectedBlock(a, b, step=2 if number else 1))
+        for number, (a, b) in enumerate(pairwise(widths))
+    ]
+    encoder = LayeredEncoder(shape[0], widths[-1], blocks)
+    return Backbone("resnet", encoder, prelu_neck(widths[-1], "mean"))
 
 
 NETWORKS = {"cnn2": cnn2, "cnn3": cnn3, "vgg": vgg, "resnet": resnet}

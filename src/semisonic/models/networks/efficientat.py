@@ -8,9 +8,8 @@ from functools import partial
 from torch import Tensor, nn
 
 from semisonic.features.options import MelOptions
-from semisonic.models.encoder import ConvStep, DownStep, Step, Trace
 from semisonic.models.necks import Backbone, GlobalPoolNeck, Shape
-from semisonic.models.networks.layers import EncoderLayer, LayeredEncoder, remember
+from semisonic.models.networks.layers import Block, LayeredEncoder, convolution
 
 MEL = MelOptions(
     sample_rate=32000,
@@ -24,7 +23,6 @@ MEL = MelOptions(
     preemphasis=0.97,
 )
 WIDTHS = {"mn04": 0.4, "mn10": 1.0}
-HALF = (2, 2)
 
 
 @dataclass(frozen=True)
@@ -68,13 +66,10 @@ def _to_eights(width: float) -> int:
 
 
 def _conv(
-    in_channels: int, out_channels: int, kernel: int, step: int, groups: int, act: nn.Module | None
+    in_channels: int, out_channels: int, kernel: int, step: int, groups: int, *act: nn.Module
 ) -> nn.Sequential:
-    layers = [
-        nn.Conv2d(in_channels, out_channels, kernel, step, kernel // 2, groups=groups, bias=False),
-        nn.BatchNorm2d(out_channels, eps=0.001, momentum=0.01),
-    ]
-    return nn.Sequential(*layers, *([act] if act is not None else []))
+    conv = convolution(in_channels, out_channels, kernel, step, groups)
+    return nn.Sequential(conv, nn.BatchNorm2d(out_channels, eps=0.001, momentum=0.01), *act)
 
 
 class ChannelWeights(nn.Module):
@@ -92,63 +87,27 @@ class ChannelWeights(nn.Module):
         return x * weights[:, :, None, None]
 
 
-class EndBlock(EncoderLayer):
-    """The first or the last convolution, with norm and hard swish."""
-
-    def __init__(self, in_channels: int, out_channels: int, kernel: int, step: int) -> None:
-        super().__init__(*_conv(in_channels, out_channels, kernel, step, 1, nn.Hardswish()))
-        self.halves = step == 2
-        down: tuple[Step, ...] = ()
-        if self.halves:  # the features stand before it, no map
-            down = (DownStep(out_channels, HALF, HALF, ceil=True, has_map=False),)
-        self.plan = (ConvStep(in_channels, out_channels, (kernel, kernel)), *down)
-
-    def forward(self, x: Tensor, record: Trace | None = None) -> Tensor:
-        """The map."""
-        if self.halves:
-            remember(x, record)
-        return super().forward(x)
-
-
-class MobileBlock(EncoderLayer):
+def _mobile_block(in_channels: int, row: MobileBlockSpec, width: float) -> Block:
     """Widen, convolve each map alone, weigh the maps, narrow; a shortcut where sizes stay."""
-
-    def __init__(self, in_channels: int, row: MobileBlockSpec, width: float) -> None:
-        inner, out = _to_eights(row.inner * width), _to_eights(row.out * width)
-        act = nn.Hardswish if row.hard else nn.ReLU
-        layers: list[nn.Module] = []
-        if inner != in_channels:
-            layers.append(_conv(in_channels, inner, 1, 1, 1, act()))
-        layers.append(_conv(inner, inner, row.kernel, row.step, inner, act()))
-        if row.excite:
-            layers.append(ChannelWeights(inner))
-        layers.append(_conv(inner, out, 1, 1, 1, None))
-        super().__init__(*layers)
-        self.halves = row.step == 2
-        self.has_shortcut = not self.halves and in_channels == out
-        self.out_channels = out
-        conv = ConvStep(in_channels, out, (row.kernel, row.kernel))
-        down: tuple[Step, ...] = ()
-        if self.halves:
-            down = (DownStep(in_channels, HALF, HALF, ceil=True),)
-        self.plan = (*down, conv)
-
-    def forward(self, x: Tensor, record: Trace | None = None) -> Tensor:
-        """The map, half as high and wide where the row has a step of two."""
-        if self.halves:
-            remember(x, record)
-        y = super().forward(x)
-        return x + y if self.has_shortcut else y
+    inner, out = _to_eights(row.inner * width), _to_eights(row.out * width)
+    act = nn.Hardswish if row.hard else nn.ReLU
+    layers: list[nn.Module] = []
+    if inner != in_channels:
+        layers.append(_conv(in_channels, inner, 1, 1, 1, act()))
+    layers.append(_conv(inner, inner, row.kernel, row.step, inner, act()))
+    if row.excite:
+        layers.append(ChannelWeights(inner))
+    layers.append(_conv(inner, out, 1, 1, 1))
+    return Block(*layers, shortcut=row.step == 1 and in_channels == out)
 
 
 def _body(name: str, width: float, shape: Shape) -> Backbone:
     channels = _to_eights(FIRST * width)
-    blocks: list[EncoderLayer] = [EndBlock(shape[0], channels, 3, 2)]
+    blocks = [Block(*_conv(shape[0], channels, 3, 2, 1, nn.Hardswish()))]
     for row in ROWS:
-        block = MobileBlock(channels, row, width)
-        channels = block.out_channels
-        blocks.append(block)
-    blocks.append(EndBlock(channels, LAST * channels, 1, 1))
+        blocks.append(_mobile_block(channels, row, width))
+        channels = _to_eights(row.out * width)
+    blocks.append(Block(*_conv(channels, LAST * channels, 1, 1, 1, nn.Hardswish())))
     encoder = LayeredEncoder(shape[0], LAST * channels, blocks)
     return Backbone(name, encoder, GlobalPoolNeck(LAST * channels, over_time="mean"))
 

@@ -1,4 +1,4 @@
-"""Parts of published networks: encoders of layers in a row, and dense layers behind them."""
+"""Parts of published networks: encoders of plain layers in a row, and dense layers behind them."""
 
 from __future__ import annotations
 
@@ -9,166 +9,98 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from semisonic.core.errors import ModelError
-from semisonic.models.encoder import (
-    ConvStep,
-    DownStep,
-    Encoder,
-    Step,
-    Trace,
-    Undo,
-    map_shape,
-    max_pool,
-)
+from semisonic.models.encoder import ConvStep, DownStep, Encoder, Plan, Step
 from semisonic.models.necks import GlobalPoolNeck, Neck
 from semisonic.models.notation import Size
 
 
-class WithPlan:
-    """A layer that says which steps it is, and is called with the record to fill."""
-
-    plan: tuple[Step, ...]
-
-
-def remember(x: Tensor, record: Trace | None) -> None:
-    """Record a step down from this map, if there is a record."""
-    if record is not None:
-        record.downs.append(Undo((x.shape[2], x.shape[3]), map=x if record.maps else None))
+def convolution(
+    in_channels: int, out_channels: int, kernel: int, step: int = 1, groups: int = 1
+) -> nn.Conv2d:
+    """A convolution that gives size / step, rounded up; no bias, as a normalisation follows."""
+    return nn.Conv2d(
+        *(in_channels, out_channels, kernel, step, kernel // 2), groups=groups, bias=False
+    )
 
 
-def convolution(in_channels: int, out_channels: int, kernel: Size, groups: int = 1) -> nn.Conv2d:
-    """A convolution that keeps the size, without bias as a normalisation follows."""
-    around = (kernel[0] // 2, kernel[1] // 2)
-    return nn.Conv2d(in_channels, out_channels, kernel, padding=around, groups=groups, bias=False)
+def plan_of(layers: Iterable[nn.Module]) -> Plan:
+    """What layers one after the other do to the size, read from their windows and steps.
+
+    Of a layer of another kind its attribute ``plan`` is taken, if it has one.
+    """
+    plan: list[Step] = []
+    for layer in layers:
+        if hasattr(layer, "plan"):
+            plan += cast("Plan", layer.plan)
+        elif isinstance(layer, nn.Sequential):
+            plan += plan_of(layer)
+        elif isinstance(layer, nn.Conv2d):
+            kernel, stride = cast("tuple[Size, Size]", (layer.kernel_size, layer.stride))
+            plan.append(ConvStep(layer.in_channels, layer.out_channels, kernel))
+            if layer.padding == (0, 0) and kernel != (1, 1):
+                plan.append(DownStep(kernel, stride))
+            elif stride != (1, 1):
+                plan.append(DownStep(stride, stride, ceil=True))
+        elif isinstance(layer, (nn.MaxPool2d, nn.AvgPool2d)):
+            size, stride = cast("tuple[Size, Size]", (layer.kernel_size, layer.stride))
+            plan.append(DownStep(size, stride, layer.ceil_mode))
+    return tuple(plan)
 
 
-class ValidConv(nn.Conv2d, WithPlan):
-    """A convolution without zeros around the map, which gets smaller."""
+class Block(nn.Module):
+    """Layers one after the other, with or without a shortcut around them."""
 
-    def __init__(
-        self, in_channels: int, out_channels: int, kernel: Size, stride: Size = (1, 1)
-    ) -> None:
-        super().__init__(in_channels, out_channels, kernel, stride)
-        down = DownStep(out_channels, kernel, stride, has_map=False)
-        self.plan = (ConvStep(in_channels, out_channels, kernel), down)
-
-    def forward(self, x: Tensor, record: Trace | None = None) -> Tensor:
-        """The convolved map, shape (batch, out_channels, fewer mel, fewer frames)."""
-        if record is not None:
-            record.downs.append(Undo((x.shape[2], x.shape[3])))
-        return super().forward(x)
-
-
-class MaxPoolLayer(nn.Module, WithPlan):
-    """Maxima of windows."""
-
-    def __init__(self, channels: int, size: Size, stride: Size, *, ceil: bool = False) -> None:
+    def __init__(self, *layers: nn.Module, shortcut: bool = False) -> None:
         super().__init__()
-        self.step = DownStep(channels, size, stride, ceil)
-        self.plan = (self.step,)
+        self.layers = nn.Sequential(*layers)
+        self.shortcut = shortcut
+        self.plan = plan_of(layers)
 
-    def forward(self, x: Tensor, record: Trace | None = None) -> Tensor:
-        """The smaller map."""
-        return max_pool(x, self.step, record)
-
-
-class AveragePoolLayer(nn.Module, WithPlan):
-    """Means of windows side by side, partial ones at the end included unless not ``ceil``."""
-
-    def __init__(self, channels: int, size: Size, *, ceil: bool = True) -> None:
-        super().__init__()
-        self.step = DownStep(channels, size, size, ceil=ceil)
-        self.plan = (self.step,)
-
-    def forward(self, x: Tensor, record: Trace | None = None) -> Tensor:
-        """The smaller map."""
-        remember(x, record)
-        return F.avg_pool2d(x, self.step.size, ceil_mode=self.step.ceil, count_include_pad=False)
-
-
-class EncoderLayer(nn.Module):
-    """Layers one after the other; convolutions without a plan of their own keep the size."""
-
-    def __init__(self, *layers: nn.Module) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(layers)
-        plan: list[Step] = []
-        for layer in layers:
-            if isinstance(layer, WithPlan):
-                plan += layer.plan
-            elif isinstance(layer, nn.Conv2d):
-                size = cast("Size", layer.kernel_size)
-                plan.append(ConvStep(layer.in_channels, layer.out_channels, size))
-        self.plan = tuple(plan)
-
-    def forward(self, x: Tensor, record: Trace | None = None) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """The map after the last layer, shape (batch, channel, mel, frame)."""
-        for layer in self.layers:
-            x = layer(x, record) if isinstance(layer, WithPlan) else layer(x)
-        return x
+        y: Tensor = self.layers(x)
+        return x + y if self.shortcut else y
 
 
 class LayeredEncoder(Encoder):
-    """Parts one after the other.
+    """Blocks one after the other.
 
     Parameters
     ----------
     in_channels, out_channels : int
-    parts : iterable of Part
+    parts : iterable of nn.Module
     least_frames : int
         Shorter input is an error.
-    no_decoder : str
-        Why it cannot be an auto-encoder, if it cannot.
     """
 
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
-        parts: Iterable[EncoderLayer],
+        parts: Iterable[nn.Module],
         *,
         least_frames: int = 1,
-        no_decoder: str = "",
     ) -> None:
         super().__init__()
         self.in_channels, self.out_channels = in_channels, out_channels
-        self.parts = nn.ModuleList(parts)
-        self.plan = tuple(step for plan in self.part_plans for step in plan)
-        self.least_frames, self.no_decoder = least_frames, no_decoder
+        self.parts = nn.Sequential(*parts)
+        self.plan, self.least_frames = plan_of(self.parts), least_frames
 
-    @property
-    def part_plans(self) -> tuple[tuple[Step, ...], ...]:
-        """One plan a part."""
-        return tuple(part.plan for part in cast("list[EncoderLayer]", list(self.parts)))
-
-    def run_part(self, number: int, x: Tensor, record: Trace | None) -> Tensor:
-        """The map after one part, from the map before it."""
-        y: Tensor = self.parts[number](x, record)
-        return y
-
-    def walk(self, x: Tensor, record: Trace | None) -> Tensor:
-        """The code.
-
-        Raises
-        ------
-        ModelError
-            When the input is too small.
-        """
+    def forward(self, x: Tensor, n_frames: Tensor | None = None) -> Tensor:
+        """The code; ModelError when the input is too small."""
         self.code_shape(x.shape[2], x.shape[3])
-        return super().walk(x, record)
+        code: Tensor = self.parts(x)
+        return code
 
     def code_shape(self, n_mels: int, n_frames: int) -> tuple[int, int, int]:
         """Shape (channel, mel, frame) of the code of an input of that size."""
-        self.check_length(n_frames)
-        return map_shape(self.plan, (n_mels, n_frames), type(self).__name__)
-
-    def check_length(self, n_frames: int) -> None:
-        """Raise ModelError for an input that is too short."""
         if n_frames < self.least_frames:
             what = "samples" if self.least_frames > 500 else "frames"
             raise ModelError(
                 f"found clips of {n_frames} {what}, this network needs {self.least_frames} or "
                 "more; take longer clips or fill them up with silence"
             )
+        return super().code_shape(n_mels, n_frames)
 
 
 N = TypeVar("N", bound=Neck)
@@ -191,19 +123,11 @@ class VectorNorm(nn.BatchNorm1d):
 
 def with_layers(neck: N, out_features: int, *layers: nn.Module) -> N:
     """The neck with these layers after its pooling or flattening."""
-    neck.dense = nn.Sequential(*layers)
-    neck.out_features = out_features
+    neck.dense, neck.out_features = nn.Sequential(*layers), out_features
     return neck
 
 
 def prelu_neck(channels: int, over_time: str) -> GlobalPoolNeck:
     """A mean over mel, a pooling over time, and 128 units with PReLU and a norm."""
-    return with_layers(
-        GlobalPoolNeck(channels, over_time=over_time),
-        128,
-        nn.Dropout(0.2),
-        nn.Linear(channels, 128),
-        nn.PReLU(),
-        VectorNorm(128),
-        nn.Dropout(0.1),
-    )
+    layers = (nn.Linear(channels, 128), nn.PReLU(), VectorNorm(128), nn.Dropout(0.1))
+    return with_layers(GlobalPoolNeck(channels, over_time=over_time), 128, nn.Dropout(0.2), *layers)

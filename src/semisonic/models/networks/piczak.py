@@ -9,13 +9,7 @@ from torch import nn
 
 from semisonic.core.errors import ModelError
 from semisonic.models.necks import Backbone, FlattenNeck, Shape
-from semisonic.models.networks.layers import (
-    EncoderLayer,
-    LayeredEncoder,
-    MaxPoolLayer,
-    ValidConv,
-    with_layers,
-)
+from semisonic.models.networks.layers import Block, LayeredEncoder, with_layers
 from semisonic.models.notation import Size
 
 N_MELS = 60
@@ -25,7 +19,7 @@ SEGMENTS = {"short": 41, "long": 101}
 MAPS = 80
 
 
-class UniformConv(ValidConv):
+class UniformConv(nn.Conv2d):
     """A convolution whose first weights are uniform within a bound."""
 
     def __init__(
@@ -62,20 +56,6 @@ class PiczakNeck(FlattenNeck):
         return NormalLinear(self.out_features, n_classes)
 
 
-def _piczak_encoder(in_channels: int) -> LayeredEncoder:
-    """Two convolutions; as an auto-encoder it takes ``upsample``, ``subpixel`` and ``unet``."""
-    first = EncoderLayer(
-        UniformConv(in_channels, MAPS, (57, 6), 0.001, bias=0.1),
-        nn.ReLU(),
-        MaxPoolLayer(MAPS, (4, 3), (1, 3)),
-        nn.Dropout(0.5),
-    )
-    second = EncoderLayer(
-        UniformConv(MAPS, MAPS, (1, 3), 0.1), nn.ReLU(), MaxPoolLayer(MAPS, (1, 3), (1, 3))
-    )
-    return LayeredEncoder(in_channels, MAPS, [first, second])
-
-
 def piczak(name: str, lengths: tuple[int, ...], units: int, shape: Shape) -> Backbone:
     """The network for segments of one of these lengths.
 
@@ -92,9 +72,14 @@ def piczak(name: str, lengths: tuple[int, ...], units: int, shape: Shape) -> Bac
             f"mel x frame), expected {expected} (one channel without deltas); 41 frames are "
             "20 480 samples and 101 are 51 200 at hop_length 512"
         )
-    encoder = _piczak_encoder(channels)
-    code = encoder.code_shape(n_mels, n_frames)
-    neck = PiczakNeck(code)
+    first = UniformConv(channels, MAPS, (57, 6), 0.001, bias=0.1)
+    second = UniformConv(MAPS, MAPS, (1, 3), 0.1)
+    blocks = [
+        Block(first, nn.ReLU(), nn.MaxPool2d((4, 3), (1, 3)), nn.Dropout(0.5)),
+        Block(second, nn.ReLU(), nn.MaxPool2d((1, 3), (1, 3))),
+    ]
+    encoder = LayeredEncoder(channels, MAPS, blocks)
+    neck = PiczakNeck(encoder.code_shape(n_mels, n_frames))
     layers = []
     for n_inputs in (neck.out_features, units):
         layers += [NormalLinear(n_inputs, units), nn.ReLU(), nn.Dropout(0.5)]

@@ -19,16 +19,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from semisonic.core.errors import ModelError
-from semisonic.models.encoder import ConvStep, DownStep, Encoder, Step, Trace, Undo, max_pool
+from semisonic.models.encoder import (
+    ConvStep,
+    DownStep,
+    MirroredEncoder,
+    Part,
+    Trace,
+    Undo,
+    max_pool,
+)
 from semisonic.models.necks import Backbone, GlobalPoolNeck, Shape
-from semisonic.models.networks.layers import convolution, remember
+from semisonic.models.networks.layers import convolution
 from semisonic.models.notation import Size
 
 KERNEL: Size = (3, 3)
@@ -75,12 +82,12 @@ DESIGNS = {
 }
 
 
-class StagedEncoder(Encoder):
+class StagedEncoder(MirroredEncoder):
     """The encoder that a design describes.
 
     Sizes are rounded up on the way down, so clips of any length work. As its steps down are
     not all max-pools it has no switches: as an auto-encoder it takes the decoders
-    ``upsample``, ``subpixel`` and ``unet``.
+    ``upsample``, ``subpixel`` and ``unet``. A part is the stem or a stage.
 
     Parameters
     ----------
@@ -95,41 +102,23 @@ class StagedEncoder(Encoder):
     """
 
     def __init__(self, design: NetworkDesign, in_channels: int) -> None:
-        super().__init__()
-        self.in_channels, self.out_channels = in_channels, design.stages[-1]
-        self.stem = StemLayers(design, in_channels)
-        n_blocks = design.depth * len(design.stages)
+        stem, depth = StemLayers(design, in_channels), design.depth
+        n_blocks = depth * len(design.stages)
         rates = [design.drop_path * i / n_blocks for i in range(1, n_blocks + 1)]
-        self.stages = nn.ModuleList(
-            StageLayers(before, width, rates[i * design.depth : (i + 1) * design.depth], down)
-            for i, (before, width, down) in enumerate(
-                zip(
-                    (design.width, *design.stages),
-                    design.stages,
-                    (design.first_down, 2, 2),
-                    strict=False,
-                )
-            )
-        )
-        self.plan = tuple(step for plan in self.part_plans for step in plan)
+        stages = [
+            StageLayers(a, b, rates[i * depth : (i + 1) * depth], 2 if i else design.first_down)
+            for i, (a, b) in enumerate(pairwise((design.width, *design.stages)))
+        ]
+        super().__init__(in_channels, [stem, *stages])
+        self.stem, self.stages = stem, nn.ModuleList(stages)
 
-    @property
-    def part_plans(self) -> tuple[tuple[Step, ...], ...]:
-        """A part is the stem or a stage."""
-        return self.stem.plan, *(stage.plan for stage in self._layers)
-
-    def run_part(self, number: int, x: Tensor, record: Trace | None) -> Tensor:
+    def run_part(self, number: int, x: Tensor, record: Trace | None = None) -> Tensor:
         """The map after one part, from the map before it."""
-        part = self.stem if number == 0 else self._layers[number - 1]
-        y: Tensor = part(x, record)
+        y: Tensor = (self.stages[number - 1] if number else self.stem)(x, record)
         return y
 
-    @property
-    def _layers(self) -> list[StageLayers]:
-        return cast("list[StageLayers]", list(self.stages))
 
-
-class StemLayers(nn.Module):
+class StemLayers(Part):
     """Convolution with a step, max-pool, norm, ReLU: the norm comes where the map is small."""
 
     def __init__(self, design: NetworkDesign, in_channels: int) -> None:
@@ -138,9 +127,8 @@ class StemLayers(nn.Module):
         self.conv = nn.Conv2d(in_channels, width, kernel, stride, kernel // 2, bias=False)
         self.norm = nn.BatchNorm2d(width)
         self.relu = nn.ReLU()
-        self.down = _down(width, stride, has_map=False)  # no map stands before it
-        self.pool = _down(width, design.pool, has_map=False) if design.pool > 1 else None
-        self.plan: tuple[Step, ...] = (ConvStep(in_channels, width, (kernel, kernel)), self.down)
+        self.pool = _down(design.pool) if design.pool > 1 else None
+        self.plan = (ConvStep(in_channels, width, (kernel, kernel)), _down(stride))
         if self.pool:
             self.plan += (ConvStep(width, width, KERNEL), self.pool)
 
@@ -155,23 +143,24 @@ class StemLayers(nn.Module):
         return y
 
 
-class StageLayers(nn.Module):
+class StageLayers(Part):
     """Average pool (if asked for), then residual blocks."""
 
     def __init__(self, in_channels: int, width: int, drop_paths: list[float], down: int) -> None:
         super().__init__()
-        self.down = _down(in_channels, down) if down > 1 else None
+        self.down = _down(down, in_channels) if down > 1 else None
         pairs = list(pairwise([in_channels] + [width] * len(drop_paths)))
         self.blocks = nn.Sequential(
             *(ResidualBlock(a, b, rate) for (a, b), rate in zip(pairs, drop_paths, strict=True))
         )
         convs = (ConvStep(a, b, KERNEL) for a, b in pairs)
-        self.plan: tuple[Step, ...] = (*([self.down] if self.down else []), *convs)
+        self.plan = (*([self.down] if self.down else []), *convs)
 
     def forward(self, x: Tensor, record: Trace | None = None) -> Tensor:
         """The map after this stage, shape (batch, width, mel, frame)."""
         if self.down:
-            remember(x, record)
+            if record is not None:
+                record.downs.append(Undo((x.shape[2], x.shape[3]), map=x if record.maps else None))
             x = F.avg_pool2d(x, self.down.size, ceil_mode=True, count_include_pad=False)
         y: Tensor = self.blocks(x)
         return y
@@ -194,10 +183,10 @@ class ResidualBlock(nn.Module):
             raise ModelError(f"drop_path: found {drop_path}, expected 0 to less than 1")
         self.new_channels, self.drop_path = out_channels - in_channels, drop_path
         self.branch = nn.Sequential(
-            convolution(in_channels, out_channels, KERNEL),
+            convolution(in_channels, out_channels, 3),
             nn.BatchNorm2d(out_channels),
             nn.ReLU(),
-            convolution(out_channels, out_channels, KERNEL),
+            convolution(out_channels, out_channels, 3),
             nn.BatchNorm2d(out_channels),
         )
         self.relu = nn.ReLU()
@@ -214,13 +203,9 @@ class ResidualBlock(nn.Module):
         total: Tensor = self.relu(y + x)
         return total
 
-    def extra_repr(self) -> str:
-        """What torch prints of it beside its modules."""
-        return f"drop_path={self.drop_path:g}"
 
-
-def _down(channels: int, step: int, has_map: bool = True) -> DownStep:
-    return DownStep(channels, (step, step), (step, step), ceil=True, has_map=has_map)
+def _down(step: int, map_channels: int = 0) -> DownStep:
+    return DownStep((step, step), (step, step), ceil=True, map_channels=map_channels)
 
 
 def _network(name: str, shape: Shape) -> Backbone:

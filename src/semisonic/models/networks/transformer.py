@@ -8,39 +8,27 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from semisonic.models.encoder import ConvStep, DownStep, Encoder, Trace
+from semisonic.models.encoder import DownStep, Encoder
 from semisonic.models.necks import Backbone, GlobalPoolNeck, Shape
 
 PATCH, WIDTH, HEADS, DEPTH = 16, 192, 3, 4
 
 
-class DotProducts(nn.Module):
-    """Each query's mean of values, weighed by how alike keys are."""
-
-    def forward(self, q: Tensor, k: Tensor, v: Tensor, counts: Tensor | None) -> Tensor:
-        """The means, shape (batch, head, token, width); ``counts`` is true for keys in use."""
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=counts)
-
-    def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
-        """Multiply-adds: queries times keys, and weights times values."""
-        return 2 * output.numel() * inputs[1].shape[2]
-
-
 class Attention(nn.Module):
-    """Attention of several heads between the tokens of a clip."""
+    """Attention of several heads between the tokens of a clip that are true in ``counts``."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
         self.qkv = nn.Linear(width, 3 * width)
-        self.products = DotProducts()
         self.out = nn.Linear(width, width)
 
     def forward(self, x: Tensor, counts: Tensor | None) -> Tensor:
         """What each token takes from the others, shape (batch, token, width)."""
         parts = self.qkv(x).unflatten(2, (3, self.heads, -1))  # (batch, token, 3, head, each)
         q, k, v = parts.permute(2, 0, 3, 1, 4)
-        y: Tensor = self.out(self.products(q, k, v, counts).transpose(1, 2).flatten(2))
+        heard = F.scaled_dot_product_attention(q, k, v, attn_mask=counts)
+        y: Tensor = self.out(heard.transpose(1, 2).flatten(2))
         return y
 
 
@@ -70,15 +58,13 @@ class PatchTransformer(Encoder):
     in_channels : int
     """
 
-    no_decoder = "its patches see the whole clip, which leaves nothing to a mirror image"
     no_frames = "its patches see the whole clip"
 
     def __init__(self, in_channels: int) -> None:
         super().__init__()
         self.in_channels, self.out_channels = in_channels, WIDTH
         size = (PATCH, PATCH)
-        down = DownStep(WIDTH, size, size, ceil=True, has_map=False)
-        self.plan = (ConvStep(in_channels, WIDTH, size), down)
+        self.plan = (DownStep(size, size, ceil=True),)
         self.patches = nn.Conv2d(in_channels, WIDTH, size, size)
         self.layers = nn.ModuleList(TransformerLayer(WIDTH, HEADS) for _ in range(DEPTH))
         self.norm = nn.LayerNorm(WIDTH)
@@ -102,10 +88,6 @@ class PatchTransformer(Encoder):
             x = layer(x, counts)
         code: Tensor = self.norm(x).transpose(1, 2).unflatten(2, (rows, columns))
         return code
-
-    def walk(self, x: Tensor, record: Trace | None) -> Tensor:
-        """The code; there is nothing to record."""
-        return self(x)  # type: ignore[no-any-return]
 
 
 def positions(rows: int, columns: int, like: Tensor) -> Tensor:

@@ -30,22 +30,14 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from semisonic.models.encoder import ConvStep, DownStep, Step, Trace, map_shape
+from semisonic.models.encoder import ConvStep, DownStep, Step
 from semisonic.models.necks import Backbone, GlobalPoolNeck, Shape
-from semisonic.models.networks.layers import (
-    EncoderLayer,
-    LayeredEncoder,
-    MaxPoolLayer,
-    WithPlan,
-    convolution,
-    with_layers,
-)
+from semisonic.models.networks.layers import Block, LayeredEncoder, convolution, with_layers
+from semisonic.models.notation import Size
 from semisonic.models.registry import RegisteredNetwork, scaled_name
 
-NO_DECODER = "no way back from its maps to samples is known to it"
 
-
-class WaveConv(nn.Conv2d, WithPlan):
+class WaveConv(nn.Conv2d):
     """A convolution over time: n samples give n / step, rounded up.
 
     The zeros at the start do not depend on how long the clip is, so a clip that is filled up
@@ -68,13 +60,11 @@ class WaveConv(nn.Conv2d, WithPlan):
         self.step = step
         self.left = (kernel - step) // 2
         self.right = kernel - step - self.left
-        plan: list[Step] = [ConvStep(in_channels, out_channels, (1, kernel))]
-        if step > 1:
-            plan.append(DownStep(out_channels, (1, step), (1, step), ceil=True, has_map=False))
-        self.plan = tuple(plan)
+        down = DownStep((1, step), (1, step), ceil=True)
+        self.plan = (ConvStep(in_channels, out_channels, (1, kernel)), down)
 
-    def forward(self, x: Tensor, record: Trace | None = None) -> Tensor:
-        """The convolved map, (batch, out_channels, 1, time / step); nothing is recorded."""
+    def forward(self, x: Tensor) -> Tensor:
+        """The convolved map, (batch, out_channels, 1, time / step)."""
         return super().forward(F.pad(x, (self.left, self.right + -x.shape[3] % self.step)))
 
 
@@ -82,50 +72,35 @@ MIN_SAMPLES = 1024
 """One frame of the code."""
 
 
-@dataclass(frozen=True)
-class WaveDesign:
-    """Maps and depth of each block after the first layer, and what is dropped where."""
-
-    first: int
-    blocks: tuple[tuple[int, int], ...]
-    dropout: dict[int, float]
-    """By the number of the block, 0 for the first layer."""
-    embedding_dropout: float = 0.0
-    last_pool: bool = False
-
-
-WAVE_DESIGNS = {
-    "m5": WaveDesign(128, ((128, 1), (256, 1), (512, 1)), {2: 0.5}, last_pool=True),
-    "m11": WaveDesign(64, ((64, 2), (128, 2), (256, 3), (512, 2)), {}, 0.4),
-    "m18": WaveDesign(64, ((64, 4), (128, 4), (256, 4), (512, 4)), {}),
-}
-
-
-def wave_cnn(name: str, design: WaveDesign, shape: Shape) -> Backbone:
-    """The network of a design."""
-    encoder = _wave_encoder(design)
-    encoder.code_shape(*shape[1:])
-    neck = GlobalPoolNeck(encoder.out_channels, over_time="mean")
-    if design.embedding_dropout:
-        neck = with_layers(neck, neck.out_features, nn.Dropout(design.embedding_dropout))
-    return Backbone(name, encoder, neck)
-
-
-def _wave_encoder(design: WaveDesign) -> LayeredEncoder:
-    """The convolutions of a design."""
-    parts, channels = [], 1
-    for number, (maps, depth) in enumerate(((design.first, 1), *design.blocks)):
-        layers: list[nn.Module] = []
+def wave_cnn(
+    name: str,
+    widths: tuple[int, ...],
+    depths: tuple[int, ...],
+    shape: Shape,
+    *,
+    drop_half_in: int | None = None,
+    embedding_dropout: float = 0.0,
+    last_pool: bool = False,
+) -> Backbone:
+    """Blocks of so many maps and convolutions; the first has the long filters."""
+    blocks, channels = [], 1
+    for number, (maps, depth) in enumerate(zip(widths, depths, strict=True)):
+        convs = []
         for _ in range(depth):
-            conv = WaveConv(channels, maps, 3) if number else WaveConv(1, maps, 80, 4)
-            layers += [conv, nn.BatchNorm2d(maps), nn.ReLU()]
+            convs.append(WaveConv(channels, maps, *((3,) if number else (80, 4))))
             channels = maps
-        if number in design.dropout:
-            layers.append(nn.Dropout(design.dropout[number]))
-        if number < len(design.blocks) or design.last_pool:
-            layers.append(MaxPoolLayer(maps, (1, 4), (1, 4), ceil=True))
-        parts.append(EncoderLayer(*layers))
-    return LayeredEncoder(1, channels, parts, least_frames=MIN_SAMPLES, no_decoder=NO_DECODER)
+        layers = _normed(*convs)
+        if number == drop_half_in:
+            layers.append(nn.Dropout(0.5))
+        if last_pool or number < len(widths) - 1:
+            layers.append(nn.MaxPool2d((1, 4), (1, 4), ceil_mode=True))
+        blocks.append(Block(*layers))
+    encoder = LayeredEncoder(1, channels, blocks, least_frames=MIN_SAMPLES)
+    encoder.code_shape(*shape[1:])
+    neck = GlobalPoolNeck(channels, over_time="mean")
+    if embedding_dropout:
+        neck = with_layers(neck, channels, nn.Dropout(embedding_dropout))
+    return Backbone(name, encoder, neck)
 
 
 ACLNET_ROWS, ACLNET_FIRST, ACLNET_STEPS = 64, 16, (2, 2)
@@ -137,85 +112,83 @@ ACLNET_MIN_SAMPLES = SAMPLES_A_COLUMN * 2 ** len(ACLNET_BLOCKS)
 """One cell of the last map: 5 120 samples."""
 
 
+@dataclass(frozen=True)
+class PictureStep(Step):
+    """Maps become rows."""
+
+    def shrink(self, size: Size) -> Size:
+        """The size of the picture."""
+        return ACLNET_ROWS, size[1]
+
+
 class AsPicture(nn.Module):
     """Maps as the rows of one map: (batch, maps, 1, time) to (batch, 1, maps, time)."""
+
+    plan = (PictureStep(),)
 
     def forward(self, x: Tensor) -> Tensor:
         """The picture."""
         return x.transpose(1, 2)
 
 
-class AclNetEncoder(LayeredEncoder):
-    """The picture, then blocks of convolutions with a pool of 2 x 2 after each."""
-
-    def __init__(self, width: float, separable: bool) -> None:
-        widths = [1, *(max(1, round(maps * width)) for maps in ACLNET_BLOCKS)]
-        blocks = [
-            _picture_block(a, b, first=number == 0, separable=separable)
-            for number, (a, b) in enumerate(pairwise(widths))
-        ]
-        parts = [_wave_part(separable), *blocks]
-        super().__init__(
-            1, widths[-1], parts, least_frames=ACLNET_MIN_SAMPLES, no_decoder=NO_DECODER
-        )
-
-    def code_shape(self, n_mels: int, n_frames: int) -> tuple[int, int, int]:
-        """Shape (channel, row, column) of the code of waves, of which ``n_mels`` is 1."""
-        self.check_length(n_frames)
-        first, *others = self.part_plans
-        rows, _, columns = map_shape(first, (n_mels, n_frames))
-        return map_shape(tuple(step for plan in others for step in plan), (rows, columns))
-
-
-def _wave_part(separable: bool) -> EncoderLayer:
+def _wave_part(separable: bool) -> Block:
     """Samples (batch, 1, 1, time) to columns of 64 values (batch, 64, 1, time / 160)."""
-    layers: list[nn.Module] = [*_normed(WaveConv(1, ACLNET_FIRST, 9, ACLNET_STEPS[0], bias=False))]
+    first, rows, (one, two) = ACLNET_FIRST, ACLNET_ROWS, ACLNET_STEPS
+    convs = [WaveConv(1, first, 9, one, bias=False)]
     if separable:
-        layers += _normed(
-            WaveConv(
-                ACLNET_FIRST, ACLNET_FIRST, 5, ACLNET_STEPS[1], groups=ACLNET_FIRST, bias=False
-            )
-        )
-        layers += _normed(WaveConv(ACLNET_FIRST, ACLNET_ROWS, 1, bias=False))
+        convs.append(WaveConv(first, first, 5, two, groups=first, bias=False))
+        convs.append(WaveConv(first, rows, 1, bias=False))
     else:
-        layers += _normed(WaveConv(ACLNET_FIRST, ACLNET_ROWS, 5, ACLNET_STEPS[1], bias=False))
-    window = SAMPLES_A_COLUMN // (ACLNET_STEPS[0] * ACLNET_STEPS[1])
-    return EncoderLayer(*layers, MaxPoolLayer(ACLNET_ROWS, (1, window), (1, window), ceil=True))
+        convs.append(WaveConv(first, rows, 5, two, bias=False))
+    window = (1, SAMPLES_A_COLUMN // (one * two))
+    return Block(*_normed(*convs), nn.MaxPool2d(window, window, ceil_mode=True))
 
 
-def _picture_block(in_channels: int, maps: int, *, first: bool, separable: bool) -> EncoderLayer:
+def _picture_block(in_channels: int, maps: int, *, first: bool, separable: bool) -> Block:
     """Convolutions 3 x 3 and a pool; the first block is always one standard convolution."""
-    if first:
-        layers = [AsPicture(), *_normed(convolution(in_channels, maps, (3, 3)))]
-    else:
-        layers = []
-        for n_inputs in (in_channels, maps):
-            if separable:
-                layers += _normed(convolution(n_inputs, n_inputs, (3, 3), groups=n_inputs))
-                layers += _normed(convolution(n_inputs, maps, (1, 1)))
-            else:
-                layers += _normed(convolution(n_inputs, maps, (3, 3)))
-    return EncoderLayer(*layers, MaxPoolLayer(maps, (2, 2), (2, 2), ceil=True))
+    convs: list[nn.Conv2d] = []
+    for n_inputs in (in_channels,) if first else (in_channels, maps):
+        if separable and not first:
+            convs.append(convolution(n_inputs, n_inputs, 3, groups=n_inputs))
+            convs.append(convolution(n_inputs, maps, 1))
+        else:
+            convs.append(convolution(n_inputs, maps, 3))
+    before = [AsPicture()] if first else []
+    return Block(*before, *_normed(*convs), nn.MaxPool2d((2, 2), (2, 2), ceil_mode=True))
 
 
-def _normed(conv: nn.Conv2d) -> list[nn.Module]:
-    """A convolution, its norm and ReLU."""
-    return [conv, nn.BatchNorm2d(conv.out_channels), nn.ReLU()]
+def _normed(*convs: nn.Conv2d) -> list[nn.Module]:
+    """Convolutions, each with norm and ReLU."""
+    return [
+        layer for conv in convs for layer in (conv, nn.BatchNorm2d(conv.out_channels), nn.ReLU())
+    ]
 
 
 def aclnet(family: str, separable: bool, shape: Shape, width: float) -> Backbone:
     """The network of a width, for waves of any length from 5 120 samples on."""
-    encoder = AclNetEncoder(width, separable)
+    widths = [1, *(max(1, round(maps * width)) for maps in ACLNET_BLOCKS)]
+    blocks = [
+        _picture_block(a, b, first=number == 0, separable=separable)
+        for number, (a, b) in enumerate(pairwise(widths))
+    ]
+    parts = [_wave_part(separable), *blocks]
+    encoder = LayeredEncoder(1, widths[-1], parts, least_frames=ACLNET_MIN_SAMPLES)
     encoder.code_shape(*shape[1:])
     neck = GlobalPoolNeck(encoder.out_channels, over_time="mean")
     return Backbone(scaled_name(family, width), encoder, neck)
 
 
+_BY_NAME = {
+    "m5": partial(
+        wave_cnn, "m5", (128, 128, 256, 512), (1, 1, 1, 1), drop_half_in=2, last_pool=True
+    ),
+    "m11": partial(
+        wave_cnn, "m11", (64, 64, 128, 256, 512), (1, 2, 2, 3, 2), embedding_dropout=0.4
+    ),
+    "m18": partial(wave_cnn, "m18", (64, 64, 128, 256, 512), (1, 4, 4, 4, 4)),
+}
 NETWORKS = {
-    **{
-        name: RegisteredNetwork(partial(wave_cnn, name, design), waves=True)
-        for name, design in WAVE_DESIGNS.items()
-    },
+    **{name: RegisteredNetwork(make, waves=True) for name, make in _BY_NAME.items()},
     "aclnet-sc": RegisteredNetwork(partial(aclnet, "aclnet-sc", False), waves=True, scaled=True),
     "aclnet-dwsc": RegisteredNetwork(partial(aclnet, "aclnet-dwsc", True), waves=True, scaled=True),
 }

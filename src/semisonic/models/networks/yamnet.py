@@ -13,41 +13,12 @@ from __future__ import annotations
 
 from math import log
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from semisonic.features.options import MelOptions
-from semisonic.models.encoder import Encoder, PatchStep, Trace
+from semisonic.models.encoder import Encoder, PatchStep
 from semisonic.models.necks import Backbone, GlobalPoolNeck, Shape
-
-
-def _patches_of(x: Tensor, step: PatchStep, silence: float) -> Tensor:
-    """Patches of clips, one behind the other.
-
-    Parameters
-    ----------
-    x : Tensor, shape (batch, channel, mel, frame)
-    step : PatchStep
-    silence : float
-        What fills up a clip behind its end, so that its last frames are in a patch, too.
-
-    Returns
-    -------
-    Tensor, shape (batch * patch, channel, mel, step.length)
-    """
-    n = step.count(x.shape[3])
-    missing = step.length + (n - 1) * step.hop - x.shape[3]
-    x = F.pad(x, (0, missing), value=silence)
-    cut = x.unfold(3, step.length, step.hop)  # (batch, channel, mel, patch, length)
-    return cut.permute(0, 3, 1, 2, 4).flatten(0, 1)
-
-
-def side_by_side(code: Tensor, n_patches: int) -> Tensor:
-    """Maps of patches (batch * patch, channel, mel, frame) as (batch, channel, mel, all frames)."""
-    of_clip = code.reshape(-1, n_patches, *code.shape[1:])  # (batch, patch, channel, mel, frame)
-    return torch.movedim(of_clip, 1, 3).flatten(3)
-
 
 OFFSET = 0.001
 MEL = MelOptions(
@@ -102,15 +73,7 @@ class SameConvRelu(nn.Conv2d):
 
 
 class YamnetEncoder(Encoder):
-    """Convolutions on patches; the maps of a clip's patches stand side by side.
-
-    Parameters
-    ----------
-    in_channels, n_mels : int
-        Of the features.
-    """
-
-    no_decoder = "its patches overlap, so there is no way back from its code"
+    """Convolutions on patches; the maps of a clip's patches stand side by side."""
 
     def __init__(self, in_channels: int, n_mels: int) -> None:
         super().__init__()
@@ -124,13 +87,18 @@ class YamnetEncoder(Encoder):
             ]
             width, rows, frames = channels, -(-rows // step), -(-frames // step)
         self.convs = nn.Sequential(*convs)
-        self.step = PatchStep(EMBEDDING, LENGTH, HOP, rows, frames)
+        self.step = PatchStep(LENGTH, HOP, rows, frames)
         self.plan = (self.step,)
 
-    def walk(self, x: Tensor, record: Trace | None) -> Tensor:
+    def forward(self, x: Tensor, n_frames: Tensor | None = None) -> Tensor:
         """The maps of all patches, shape (batch, 1024, 2, 3 a patch) for 64 bands."""
-        code: Tensor = self.convs(_patches_of(x, self.step, log(OFFSET)))
-        return side_by_side(code, self.step.count(x.shape[3]))
+        n_patches = self.step.count(x.shape[3])
+        missing = LENGTH + (n_patches - 1) * HOP - x.shape[3]
+        x = F.pad(x, (0, missing), value=log(OFFSET))  # silence, so that the last frames count
+        patches = x.unfold(3, LENGTH, HOP).permute(0, 3, 1, 2, 4).flatten(0, 1)
+        code = self.convs(patches)  # (batch * patch, channel, mel, frame)
+        side_by_side: Tensor = code.unflatten(0, (-1, n_patches)).movedim(1, 3).flatten(3)
+        return side_by_side
 
 
 def yamnet(shape: Shape) -> Backbone:

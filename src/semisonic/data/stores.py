@@ -1,0 +1,376 @@
+"""Samples and features of clips, computed once and kept on the disk.
+
+Samples are 16-bit integers, fractions of 32768 as in a WAV file, unless the clip goes beyond full
+scale, as decoded MP3 and float recordings do. Then the whole clip is divided by a *scale* that is
+written down beside it, and nothing is clipped. Features are float16. A clip is known by its file
+(relative to the table's root), its times, and the file's size and time of change: only clips of
+which one of these is new are computed. Clips that were taken out of the table stay in the folder,
+because another table may use them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semisonic.audio.checks import problems
+from semisonic.audio.read import AudioReader
+from semisonic.audio.resample import check_rate, fit_length, resample
+from semisonic.core.errors import AudioError, DataError, OptionError
+from semisonic.core.parallel import LOCAL_ENGINE, Engine, count_workers
+from semisonic.data.cache import (
+    ArrayCache,
+    CachedRows,
+    Computed,
+    Key,
+    Stamp,
+    clip_keys,
+    file_stamps,
+    read_whole,
+)
+from semisonic.data.clips import Clips
+
+SAMPLE_BYTES = 2
+WORTH_PROCESSES, FEATURES_WORTH_PROCESSES = 5000, 20_000
+"""Clips from which on processes decode them, or compute their features, sooner than threads."""
+
+Shape = tuple[int, int, int]
+Extractor = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+def as_stored(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The samples as they come back from the store, without the way through integers."""
+    scale = _scale_of(x)
+    return _rounded(x, scale) * np.float32(scale / 32768.0)
+
+
+def _scale_of(x: NDArray[np.float32]) -> float:
+    """The smallest scale at which no sample is clipped, at least 1."""
+    return max(1.0, float(x.max()) * (32768.0 / 32767.0), -float(x.min()))
+
+
+def _rounded(x: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
+    result = x * np.float32(32768.0 / scale)
+    np.rint(result, out=result)
+    return result
+
+
+def decode_clip(root: Path, sample_rate: int, number: int, key: Key) -> Computed | str:
+    """Decode, check and resample one clip: its samples, with scale and remarks; or why not."""
+    file, start, end = key
+    try:
+        with AudioReader(root / file) as source:
+            x, rate = source.samples(start, end), source.info.sample_rate
+    except AudioError as error:
+        return error.reason
+    notes = problems(x, rate)
+    for note in notes:
+        if note.startswith("too short"):
+            return note
+    x = resample(x, rate, sample_rate)
+    scale = _scale_of(x)
+    return _rounded(x, scale).astype("<i2"), (scale, notes)
+
+
+class SampleStore:
+    """Samples of the clips that could be read; made by :meth:`build`.
+
+    Attributes
+    ----------
+    clips : Clips
+        The rows of the store.
+    path : Path
+        The file of samples.
+    sample_rate : int
+        Hz.
+    n_samples : ndarray of int64, shape (n,)
+        Length of each clip.
+    rows : ndarray of int64, shape (n,)
+        The row of the table given to :meth:`build` that each is.
+    scale : ndarray of float64, shape (n,)
+        What the integers of a clip must be multiplied with, over 32768: 1 except for clips
+        that go beyond full scale.
+    stamps : list of (int, int)
+        Size (bytes) and time of change (ns) of each clip's file when it was decoded.
+    n_decoded : int
+        Clips that were decoded now.
+    failures : tuple of (str, str)
+        Id and reason of each clip that could not be read. They are tried again next time.
+    notes : tuple of (str, str)
+        Id and reason of each clip that is in the store, but silent, clipped and so on (see
+        :func:`semisonic.audio.checks.problems`).
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        clips: Clips,
+        sample_rate: int,
+        found: list[CachedRows | str],
+        stamps: list[Stamp],
+        n_missing: int,
+    ) -> None:
+        ids = clips.ids
+        kept = [(row, one) for row, one in enumerate(found) if isinstance(one, CachedRows)]
+        self.path, self.sample_rate = path, sample_rate
+        self.rows = np.array([row for row, _ in kept], np.int64)
+        self.clips = clips if len(kept) == len(clips) else clips[self.rows]
+        self.stamps = [stamps[row] for row, _ in kept]
+        self.n_samples = np.array([one.n for _, one in kept], np.int64)
+        self.scale = np.array([one.about[0] for _, one in kept], np.float64)
+        self._offset = np.array([one.first for _, one in kept], np.int64)
+        self.failures = tuple((ids[i], one) for i, one in enumerate(found) if isinstance(one, str))
+        self.notes = tuple((ids[row], text) for row, one in kept for text in one.about[1])
+        self.n_decoded = n_missing - len(self.failures)
+        self._open()
+
+    @classmethod
+    def build(
+        cls,
+        clips: Clips,
+        folder: str | os.PathLike[str],
+        *,
+        sample_rate: int,
+        workers: int | None = None,
+        engine: Engine = LOCAL_ENGINE,
+    ) -> SampleStore:
+        """Bring a folder up to date with a clip table, and open it.
+
+        It may be killed at any time; the next build goes on where it was. Two processes may
+        build in one folder: the second waits, and finds the work done.
+
+        Parameters
+        ----------
+        clips : Clips
+            What to decode. Each clip is decoded as a whole: cut long recordings into windows first.
+        folder : path
+            The store's own folder; made if missing.
+        sample_rate : int
+            Hz. A folder holds one rate; another one is an error.
+        workers : int, optional
+            Threads, or calls at once; by default as many as there are processors.
+        engine : Engine
+            Where clips are decoded. On a cluster the recordings lie at the same path on every
+            node; the store is written by this process alone.
+
+        Raises
+        ------
+        DataError
+            If the folder holds something else, or the disk is full.
+        """
+        check_rate(sample_rate)
+        count_workers(workers)  # refuses what is no number of workers
+        rate = int(sample_rate)
+        with ArrayCache.open(folder, "samples", {"sample_rate": rate}, "<i2") as cache:
+            stamps = file_stamps(clips)
+            found, n_missing = cache.fill(
+                clip_keys(clips),
+                stamps,
+                partial(partial, decode_clip, clips.root, rate),
+                "decode",
+                engine=engine,
+                worth_processes=WORTH_PROCESSES,
+                workers=workers,
+            )
+            return cls(cache.data_path, clips, rate, found, stamps, n_missing)
+
+    def __len__(self) -> int:
+        return len(self.n_samples)
+
+    def __getitem__(self, row: int) -> NDArray[np.int16]:
+        """All samples of a clip, as a view of the file, shape (n_samples,)."""
+        offset = self._offset[row]
+        return self._data[offset : offset + self.n_samples[row]]
+
+    def wave(self, row: int) -> NDArray[np.float32]:
+        """All samples of a clip with full scale ±1, shape (n_samples,)."""
+        n, offset = int(self.n_samples[row]), int(self._offset[row])
+        data = read_whole(self._file.fileno(), self.path, n * SAMPLE_BYTES, offset * SAMPLE_BYTES)
+        return np.frombuffer(data, np.int16) * np.float32(self.scale[row] / 32768.0)
+
+    def __repr__(self) -> str:
+        hours = self.n_samples.sum() / self.sample_rate / 3600
+        return f"SampleStore({len(self)} clips, {hours:.2f} h at {self.sample_rate} Hz)"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the samples, which another process maps itself."""
+        return {k: v for k, v in self.__dict__.items() if k not in ("_data", "_file")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._open()
+
+    def _open(self) -> None:
+        self._file = open(self.path, "rb")  # noqa: SIM115
+        empty = os.fstat(self._file.fileno()).st_size == 0
+        mapped = np.empty(0, np.int16) if empty else np.memmap(self._file, np.int16, "r")
+        self._data: NDArray[np.int16] = np.asarray(mapped)
+
+
+class FeatureStore:
+    """Features of all clips of a sample store; made by :meth:`build`.
+
+    Read like an array of float32, shape (n, channel, mel, frame): ``len``, ``shape`` and rows by
+    index.
+
+    Attributes
+    ----------
+    clips : Clips
+        Those of the sample store, row by row.
+    array : ndarray of float16, shape (m, channel, mel, frame)
+        The file, mapped; read only.
+    place : ndarray of int64, shape (n,)
+        Where in ``array`` the features of each clip lie.
+    n_computed : int
+        Clips that were computed now.
+    """
+
+    def __init__(
+        self, path: Path, clips: Clips, shape: Shape, place: NDArray[np.int64], n_computed: int
+    ) -> None:
+        self.clips, self.place, self.n_computed = clips, place, n_computed
+        self.shape = (len(place), *shape)
+        self._path = path
+        self._open()
+
+    @classmethod
+    def build(
+        cls,
+        samples: SampleStore,
+        folder: str | os.PathLike[str],
+        *,
+        extractor: Callable[[], Extractor],
+        key: str,
+        shape: Shape,
+        n_samples: int,
+        workers: int | None = None,
+        engine: Engine = LOCAL_ENGINE,
+    ) -> FeatureStore:
+        """Bring a folder up to date with a sample store, and open it.
+
+        Parameters
+        ----------
+        samples : SampleStore
+            The clips.
+        folder : path
+            The store's own folder; made if missing.
+        extractor : callable
+            Called once in each thread or process; gives a function from samples, float32 of shape
+            (n_samples,) with full scale ±1, to features, float32 of shape ``shape``. It
+            may keep buffers, and may return the same buffer each time.
+        key : str
+            Names the front end and all its parameters. Another key in one folder is an
+            error.
+        shape : (channel, mel, frame)
+            Of one clip.
+        n_samples : int
+            Clips are cut to this length, or followed by silence.
+        workers : int, optional
+            Threads, or calls at once; by default as many as there are processors.
+        engine : Engine
+            Where features are computed. On a cluster the sample store lies at the same path on
+            every node; features are written by this process alone.
+
+        Raises
+        ------
+        DataError
+            If features have another shape, are NaN, or do not fit into float16 (±65504);
+            if the folder holds something else; if the disk is full.
+        """
+        if n_samples < 1 or len(shape) != 3 or min(shape) < 1:
+            raise OptionError(f"features of shape {shape} from {n_samples} samples: expected > 0")
+        count_workers(workers)  # refuses what is no number of workers
+        options = {
+            "key": key,
+            "shape": list(map(int, shape)),
+            "n_samples": int(n_samples),
+            "sample_rate": samples.sample_rate,
+        }
+        dtype = np.dtype(("<f2", shape))
+        with ArrayCache.open(folder, "features", options, dtype) as cache, one_torch_thread():
+            found, n_missing = cache.fill(
+                clip_keys(samples.clips),
+                samples.stamps,
+                _Extraction(samples, shape, int(n_samples), extractor),
+                "features",
+                engine=engine,
+                worth_processes=FEATURES_WORTH_PROCESSES,
+                workers=workers,
+            )
+            place = np.array([one[0] for one in found], np.int64)
+            return cls(cache.data_path, samples.clips, shape, place, n_missing)
+
+    def __len__(self) -> int:
+        return len(self.place)
+
+    def __getitem__(self, rows: Any) -> NDArray[np.float32]:
+        """Features of the rows chosen, as float32, shape (rows, channel, mel, frame)."""
+        return np.asarray(self.array[self.place[rows]], np.float32)
+
+    def __repr__(self) -> str:
+        return f"FeatureStore({len(self)} clips of {self.shape[1:]})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the features, which another process maps itself."""
+        return {name: value for name, value in self.__dict__.items() if name != "array"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._open()
+
+    def _open(self) -> None:
+        end = int(self.place.max(initial=-1)) + 1
+        shape = (end, *self.shape[1:])
+        self.array: NDArray[np.float16] = np.empty(shape, np.float16)
+        if end:
+            self.array = np.memmap(self._path, np.float16, "r", shape=shape)
+
+
+@dataclass(frozen=True)
+class _Extraction:
+    """Makes the function that computes features of a clip; it can be sent to another process."""
+
+    samples: SampleStore
+    shape: Shape
+    n_samples: int
+    extractor: Callable[[], Extractor]
+
+    def __call__(self) -> Callable[[int, Key], Computed]:
+        extract = self.extractor()
+        return lambda row, _: (self._features(row, extract), None)
+
+    def _features(self, row: int, extract: Extractor) -> NDArray[np.float16]:
+        features = np.asarray(extract(fit_length(self.samples.wave(row), self.n_samples)))
+        with np.errstate(over="ignore"):
+            result: NDArray[np.float16] = features.astype(np.float16)
+        if features.shape != self.shape or not np.isfinite(result).all():
+            raise DataError(
+                f"features of '{self.samples.clips[row].ids[0]}': found shape {features.shape}, "
+                f"{features.min():.6g} to {features.max():.6g}; expected shape {self.shape} and "
+                "finite numbers within ±65504 (float16). Use decibels, or a smaller scale"
+            )
+        return result
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Keep torch, if anybody uses it, from starting threads inside our threads."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
