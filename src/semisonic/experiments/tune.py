@@ -477,9 +477,9 @@ class Trial:
 
     def right_answers(self, folder: Path) -> pd.DataFrame:
         """By clip how often it is right, over draws (``right``), and its ``group``."""
-        tables = [job.predictions(folder, "").frame for job in self.jobs]
-        clips = pd.concat(tables).astype({"correct": float}).groupby("clip")
-        return clips.agg(right=("correct", "mean"), group=("group", "first"))
+        tables = [job.predictions(folder, "") for job in self.jobs]
+        rows = pd.concat([one.frame.assign(right=one.correct.astype(float)) for one in tables])
+        return rows.groupby("clip").agg(right=("right", "mean"), group=("group", "first"))
 
 
 def attempt(job: Job) -> None:
