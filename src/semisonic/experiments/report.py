@@ -42,7 +42,7 @@ from semisonic.experiments.plan import (
 )
 from semisonic.experiments.recipe import TRAINED, Budget, Recipe, Setting
 from semisonic.experiments.runner import Finished, command_line
-from semisonic.features.inversion import mel_to_wave
+from semisonic.features.logmel import mel_to_wave
 
 N_MISTAKES = 8
 MOST_PLAIN_ROWS = 20_000  # of predictions; more are compressed
