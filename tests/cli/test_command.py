@@ -14,8 +14,8 @@ import pytest
 from calls import cli
 from semisonic.cli import main as command_module
 from semisonic.cli.main import DATA_VERBS, VERBS
+from semisonic.cli.parser import Session, Status
 from semisonic.cli.parser import verb as as_verb
-from semisonic.cli.session import Session, Status
 from semisonic.core import progress
 from semisonic.core.errors import AudioError, DataError
 from semisonic.core.options import option

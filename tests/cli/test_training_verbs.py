@@ -157,7 +157,7 @@ def test_a_run_by_auto_is_repeated_from_its_record(sounds, runs, tmp_path) -> No
 def test_the_word_synth_is_the_embedded_set(tmp_path, monkeypatch) -> None:
     """The set is made beside the run folder, and the room gets ordinary paths."""
     from semisonic.classifier.options import TrainOptions
-    from semisonic.cli.session import Session
+    from semisonic.cli.parser import Session
     from semisonic.cli.training_verbs import begin
 
     made: list[Path] = []
