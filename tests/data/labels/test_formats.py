@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -355,13 +354,6 @@ def test_times_of_raven_run_over_all_recordings(tmp_path: Path) -> None:
         write_labels(EVENTS, output, "raven-combined")
     with pytest.raises(DataError, match=r"no duration for 1 recording: b\.wav"):
         write_labels(EVENTS, output, "raven-combined", durations={"s1/a.wav": 30.0})
-
-
-def test_pandas_reads_the_same(save: Save) -> None:
-    frame = pd.read_csv(io.StringIO(LONG))
-    events = read_labels(save("events.csv", LONG))
-    assert np.array_equal(events.end_time, frame["end_time"])
-    assert np.array_equal(events.fmin_hz, frame["fmin_hz"], equal_nan=True)
 
 
 @pytest.mark.parametrize(
