@@ -25,14 +25,14 @@ import torch
 
 from semisonic.core.errors import ModelError, OptionError, TrainingError
 from semisonic.core.files import write_csv, write_text
-from semisonic.core.options import check, from_mapping, nearest, to_dict, toml_tables
+from semisonic.core.options import check, from_mapping, nearest, to_dict, toml_text
 from semisonic.core.parallel import PROCESS_ENGINE, in_any_order
 from semisonic.core.progress import bar
 from semisonic.core.seeds import derive
 from semisonic.core.text import count_text, percent_text, points_text
 from semisonic.data.categories import categories_of
-from semisonic.data.checks import clean_pool
 from semisonic.data.clips import Clips
+from semisonic.data.duplicates import clean_pool
 from semisonic.evaluation.comparison import ChosenBest, chosen_best
 from semisonic.evaluation.report.document import Number, Report, Verdict
 from semisonic.experiments.material import with_folds
@@ -424,7 +424,7 @@ def best_recipe(target: Target, point: Mapping[str, Any], test_folds: Sequence[i
         "control": control,
     }
     return "# Written by a search over settings: [control] holds the recipe's own values.\n" + (
-        toml_tables(head)
+        toml_text(head)
     )
 
 
