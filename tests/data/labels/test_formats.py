@@ -12,8 +12,7 @@ import pytest
 
 from semisonic.core.errors import DataError, OptionError
 from semisonic.data.events import Events, make_events
-from semisonic.data.formats.convert import write_labels
-from semisonic.data.formats.read import collect_labels, read_labels
+from semisonic.data.formats.label_files import collect_labels, read_labels, write_labels
 from semisonic.data.options import FORMATS
 
 Save = Callable[..., Path]

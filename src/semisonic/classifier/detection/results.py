@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from semisonic.audio.metadata import wave_texts
+from semisonic.audio.read import wave_texts
 from semisonic.audio.remote import path_text, url_of
 from semisonic.classifier.prepare import Failures
 from semisonic.core.errors import DataError
 from semisonic.core.text import Result, count_text, duration_text, text_table
 from semisonic.data.events import POSITIVE, Events, make_events, with_files
-from semisonic.data.formats.read import collect_labels
+from semisonic.data.formats.label_files import collect_labels
 from semisonic.data.recording_names import RecorderInfo, read_names, read_texts, site_of
 from semisonic.evaluation.events import EventScores, score_events, score_overlaps
 

@@ -23,7 +23,7 @@ from semisonic.data.clips import LABEL_SEPARATOR, LABEL_TYPES, POSITIVE, UNCERTA
 from semisonic.data.datasets.layout import DatasetPath, Layout, locate
 from semisonic.data.datasets.published import UNVERIFIED_TABLE
 from semisonic.data.events import NEGATIVE, PRESENCES, clips_from_events, scored_note
-from semisonic.data.formats.read import LabelSet, collect_labels, format_of, recognise_format
+from semisonic.data.formats.label_files import LabelSet, collect_labels, format_of, recognise_format
 from semisonic.data.label_log import ResolvedLabels, is_log, read_log
 from semisonic.data.options import ReadOptions
 from semisonic.data.recording_names import groups_by_name
