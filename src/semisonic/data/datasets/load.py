@@ -398,10 +398,11 @@ def _list_files(dataset: DatasetPath, options: ReadOptions) -> Clips:
     """List every recording below the folder; none gets a label."""
     if dataset.kind == "recording":
         path = Path(os.path.abspath(dataset.path))
-        return Clips.from_files(path.parent, [path.name], [path.name], dataset.name)
+        return Clips.from_rows(path.parent, [{"file": path.name}], name=dataset.name)
     files = dataset.need_audio()
     groups, notes = groups_by_name(files, options.group)
-    return Clips.from_files(dataset.path, files, groups, dataset.name, notes)
+    rows = ({"file": file, "group": of} for file, of in zip(files, groups, strict=True))
+    return Clips.from_rows(dataset.path, rows, name=dataset.name, notes=notes)
 
 
 # All layouts, and one function for any data set, which can say why it reads it as it does.
