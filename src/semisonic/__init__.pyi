@@ -26,11 +26,11 @@ from .classifier.live.scorer import LiveTracker as LiveTracker
 from .classifier.options import EventOptions as EventOptions
 from .classifier.pretrain import convert as convert
 from .core.errors import SemisonicError as SemisonicError
-from .data.budgets import label_budget as label_budget
 from .data.clips import Clips as Clips
 from .data.datasets.load import load_clips as load_clips
 from .data.duplicates import find_duplicates as find_duplicates
 from .data.splits import fold_splits as fold_splits
+from .data.splits import label_budget as label_budget
 from .data.splits import split as split
 from .data.summary import describe as describe
 from .features.options import MelOptions as MelOptions

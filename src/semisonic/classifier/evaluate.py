@@ -27,14 +27,14 @@ from semisonic.classifier.run_files import open_run, record_data, recordings_in,
 from semisonic.classifier.scoring import score_clips
 from semisonic.classifier.selection import clips_for_model
 from semisonic.core.errors import DataError
-from semisonic.core.files import content_hash, json_ready, write_csv, write_json
+from semisonic.core.files import content_hash, json_ready, write_frame, write_json
 from semisonic.core.options import check
 from semisonic.core.progress import track
 from semisonic.core.text import Result, count_text, duration_text, percent_text, text_table
 from semisonic.data.clips import Clips
 from semisonic.evaluation.calibration import reliability
 from semisonic.evaluation.intervals import wilson
-from semisonic.evaluation.plots.classes import class_recall, confusion_matrix, reliability_diagram
+from semisonic.evaluation.plots.results import class_recall, confusion_matrix, reliability_diagram
 from semisonic.evaluation.published import listeners
 from semisonic.evaluation.report.document import (
     IntervalEstimate,
@@ -176,24 +176,20 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
         grouped = recordings_in(run, clips, options, cache=run.path("cache"))
         m, failures, cost = _measure_model(model, grouped.clips, options)
         run.add_bad_files(failures)
-        frame = m.to_frame()
-        names = list(m.clips.classes)
-        frame[names] = frame[names].map("{:.5f}".format)
-        write_csv(run.path("scores.csv"), list(map(str, frame)), frame.itertuples(index=False))
+        write_frame(run.path("scores.csv"), m.to_frame(), 5)
         parts = [
             by_part(m, by, n_resamples=options.bootstrap, seed=options.seed) for by in options.by
         ]
         table = pd.concat(parts) if parts else pd.DataFrame(columns=PART_COLUMNS)
         run.path("parts.csv").unlink(missing_ok=True)  # of a report with other parts
         if parts:
-            texts = table.assign(**table[["value", "low", "high"]].map("{:.5f}".format))
-            write_csv(run.path("parts.csv"), PART_COLUMNS, texts.itertuples(index=False))
+            write_frame(run.path("parts.csv"), table, 5)
         numbers: dict[str, Any] = {
             **m.metrics,
             "n_recordings": len(np.unique(m.clips.group)),
             "intervals": {name: list(ends) for name, ends in m.intervals.items()},
             "level": m.level,
-            "classes": names,
+            "classes": list(m.clips.classes),
             "confusion": None if m.confusion is None else m.confusion.tolist(),
             "cost": cost,
         }

@@ -226,6 +226,27 @@ class CalibrateOptions(LabelledOptions, JobOptions):
     allow_unknown: bool = option(False, "leave out clips whose labels the model does not know")
 
 
+@dataclass(frozen=True)
+class SuspectsOptions(LabelledOptions, JobOptions):
+    """Find labels that look wrong."""
+
+    data: Path | None = option(None, "labelled clips: a folder of class folders, a CSV, a data set")
+    output: Path = option(Path("runs/suspects"), "run folder")
+    folds: int = option(
+        0, "parts that are judged in turn, by recording; 0: the data's own folds, or 5", minimum=0
+    )
+    repeats: int = option(
+        1, "times that all labels are judged; the scores are averaged", minimum=1, maximum=100
+    )
+    most: int = option(
+        0,
+        "list so many clips, the most suspicious first; 0: as many as labels seem wrong",
+        minimum=0,
+    )
+    players: int = option(24, "suspects in the report with a player", minimum=0)
+    mel: MelOptions = option(MelOptions(), "front end")
+
+
 FRAMES, WINDOWS = "frames", "windows"
 BACKGROUND = ("background", "noise", "silence", "other")
 

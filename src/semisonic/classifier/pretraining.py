@@ -42,8 +42,7 @@ from semisonic.data.batches import Stream, batches
 from semisonic.data.clips import Clips
 from semisonic.data.options import SynthOptions
 from semisonic.data.synth.dataset import load_synth, make_synth
-from semisonic.features.augment.sets import augmenter
-from semisonic.features.augment.time import TimeCrop
+from semisonic.features.augmentation import TimeCrop, augmenter
 from semisonic.features.frontend import Standardize
 from semisonic.features.options import WAVE, MelOptions
 from semisonic.learning.contrastive import EmbeddingSpread, SimClr, embedding_spread, pooled
