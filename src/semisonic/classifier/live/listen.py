@@ -80,6 +80,7 @@ def open_source(
     AudioError
         When there is no such microphone or file.
     """
+    refused: dict[str, object]
     if input is None:
         source = "the microphone"
         refused = {"format": format, "speed": speed != 1.0, "began": began}
