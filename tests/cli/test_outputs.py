@@ -215,7 +215,7 @@ def test_no_cell_is_a_formula_and_all_are_read_back(place) -> None:
         assert not [cell for cell in cells if cell.startswith(("=", "@", "+"))], table
     assert cli("data labels d/events.csv -o again.csv -q") == 0
     assert cli("data labels again.csv -o back.csv -q") == 0
-    from semisonic.data.formats.read import read_labels
+    from semisonic.data.formats.label_files import read_labels
 
     events = read_labels(place / "sounds" / "back.csv")
     assert FORMULA in events.label.tolist()
