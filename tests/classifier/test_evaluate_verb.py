@@ -214,7 +214,7 @@ def test_a_report_is_made_anew_in_the_folder_of_its_run(trained: Path, tmp_path:
     evaluate(options_for(trained, data, tmp_path / "run"))
     assert not (tmp_path / "run" / "parts.csv").exists()
     before = (tmp_path / "run" / "scores.csv").read_bytes()
-    found = evaluate(options_for(trained, data, tmp_path / "run", by=("site",), level=0.9))
+    found = evaluate(options_for(trained, data, tmp_path / "run", by=("site",), bootstrap=200))
     assert set(found.parts["by"]) == {"site"}
     assert "SITE1" in (tmp_path / "run" / "parts.csv").read_text()
     assert (tmp_path / "run" / "scores.csv").read_bytes() == before

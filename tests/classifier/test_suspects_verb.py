@@ -12,8 +12,8 @@ import pytest
 import soundfile as sf
 from tiny_sounds import KINDS, MEL, RATE, sound, write_kinds
 
+from semisonic.classifier.options import SuspectsOptions
 from semisonic.classifier.suspects import suspects
-from semisonic.classifier.use_options import SuspectsOptions
 from semisonic.core.errors import DataError, OptionError
 
 PLANTED = {"hiss/moved-2.wav": "hum", "sweep/moved-5.wav": "hiss", "hum/moved-7.wav": "sweep"}
@@ -55,7 +55,7 @@ def test_planted_errors_are_found_and_what_they_are(wrong: Path, tmp_path: Path)
     assert all(float(row["suggested_score"]) > 0.5 for row in rows)
     assert all(row["label"] == row["clip"].split("/")[0] for row in rows)
     assert result.agreement == pytest.approx(0.9)
-    assert result.wrong_share == pytest.approx(0.1, abs=0.03)
+    assert result.found.wrong_share == pytest.approx(0.1, abs=0.03)
     everything = rows_of(tmp_path / "run" / "scores.csv")
     assert len(everything) == 30
     assert {row["clip"] for row in everything if row["suspect"] == "yes"} == set(PLANTED)

@@ -18,7 +18,7 @@ from semisonic.evaluation.learning_curve import (
     say_needed,
     worth_in_labels,
 )
-from semisonic.evaluation.plots.experiments import label_curve
+from semisonic.evaluation.plots.results import label_curve
 
 
 def curve(name: str, points: dict[float, float]) -> LearningCurve:
@@ -94,5 +94,3 @@ def test_the_figure_has_both_curves_and_the_listeners() -> None:
     np.testing.assert_allclose(axes.lines[1].get_ydata(), POOL.means)
     assert axes.lines[2].get_ydata()[0] == 0.957
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1", "4", "8", "32"]
-    with pytest.raises(DataError, match="expected 1 or 2"):
-        label_curve([])

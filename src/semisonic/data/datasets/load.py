@@ -93,10 +93,11 @@ def _read_files(dataset: DatasetPath, options: ReadOptions) -> Clips:
     """List every recording below the folder; none gets a label."""
     if dataset.kind == "recording":
         path = Path(os.path.abspath(dataset.path))
-        return Clips.from_files(path.parent, [path.name], [path.name], dataset.name)
+        return Clips.from_rows(path.parent, [{"file": path.name}], name=dataset.name)
     files = dataset.need_audio()
     groups, notes = groups_by_name(files, options.group)
-    return Clips.from_files(dataset.path, files, groups, dataset.name, notes)
+    rows = ({"file": file, "group": of} for file, of in zip(files, groups, strict=True))
+    return Clips.from_rows(dataset.path, rows, name=dataset.name, notes=notes)
 
 
 _FILES = Layout("files", "recordings without labels", _read_files, _recognise_files)

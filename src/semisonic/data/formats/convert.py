@@ -293,7 +293,7 @@ def _durations(
     root: Path, files: Sequence[str], events: Events, failures: Failures
 ) -> dict[str, float]:
     """Seconds of each recording; those that cannot be read, and events behind an end, fail."""
-    table = Clips.from_files(root, files, files)
+    table = Clips.from_rows(root, ({"file": file} for file in files))
     seconds = dict(zip(table.file.tolist(), clip_durations(table).tolist(), strict=True))
     failures += [(file, "its length cannot be read") for file, d in seconds.items() if not d > 0]
     durations = {file: d for file, d in seconds.items() if d > 0}
