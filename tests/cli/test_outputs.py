@@ -17,7 +17,6 @@ import soundfile as sf
 from calls import cli
 from semisonic.classifier import predict as predict_verb
 from semisonic.classifier import scoring as predicting
-from semisonic.classifier.export import formats as makers
 
 FORMULA = '=HYPERLINK("http://evil","x")'
 
@@ -145,7 +144,7 @@ def test_an_export_that_finds_a_full_disk_names_its_file(place, monkeypatch, tel
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(makers, "_save_program", full)
+    monkeypatch.setattr("torch.export.save", full)
     said = tells(2, "export model.zip --to torch -o out.pt2 -q").err
     assert "out.pt2: No space left on device. Make room on the disk" in said
     assert not (place / "out.pt2").exists()

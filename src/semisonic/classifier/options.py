@@ -170,19 +170,15 @@ class EvaluateOptions(LabelledOptions, DeviceOptions):
     data: Path | None = option(None, "labelled clips that the model has not seen")
     output: Path = option(Path("runs/evaluate"), "run folder")
     fold: int = option(0, "only the clips of this official fold; 0: all", minimum=0)
-    batch_size: int = option(64, "clips scored at once", minimum=1)
     bootstrap: int = option(1000, "resamples for the intervals", minimum=100)
-    level: float = option(0.95, "confidence level of intervals", minimum=0.5, maximum=0.999)
     by: tuple[str, ...] = option(
         (),
         "measure each part by itself: site, day and hour as names of recorders and folders tell",
         choices=PARTS,
     )
-    mistakes: int = option(12, "worst mistakes shown with a player", minimum=0)
     allow_seen: bool = option(False, "go on when the model was trained on some of these recordings")
     allow_unknown: bool = option(False, "leave out clips whose labels the model does not know")
     json: bool = option(False, "print the numbers as JSON, as they stand in metrics.json")
-    seed: int = option(0, "seed of everything random", minimum=0)
 
 
 # The options of ``calibrate``. No torch, no scipy here: the command line reads this file.

@@ -49,7 +49,9 @@ def open_run(command: str, options: Any, *, free: Collection[str] = ()) -> RunFo
     left = getattr(options, "left_to_auto", ())
     if left:
         asked[GIVEN] = sorted(given_names(options, left))
-    return RunFolder(options.output, command, asked, seeds=options.seed, free=(*FREE, *free))
+    return RunFolder(
+        options.output, command, asked, seeds=getattr(options, "seed", 0), free=(*FREE, *free)
+    )
 
 
 def cache_of(options: Any) -> Path:

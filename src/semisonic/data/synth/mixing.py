@@ -97,13 +97,7 @@ def read_sound(
     AudioError
         When the clip cannot be decoded.
     """
-    end = float(clips.end_time[row])
-    wave, _ = read(
-        clips.paths[row],
-        sample_rate=sample_rate,
-        start_time=float(clips.start_time[row]),
-        end_time=None if np.isnan(end) else end,
-    )
+    wave = clips.read(row, sample_rate)
     found = find_event(wave, sample_rate) if cut else (0, len(wave))
     if found is None or not wave.any():
         return None, "digital silence"
