@@ -243,7 +243,7 @@ def test_result_does_not_depend_on_order_or_workers(tmp_path):
 
 
 def test_more_clips_than_one_block(tmp_path, monkeypatch):
-    from semisonic.data import fingerprints as match
+    from semisonic.data import duplicates as match
 
     sounds = {f"1_{i}.wav": (noise(i, 1.0 + 0.2 * (i % 4)), RATE) for i in range(11)}
     sounds |= {f"2_{i}.wav": (0.5 * noise(i, 1.0 + 0.2 * (i % 4)), RATE) for i in (0, 5, 10)}
