@@ -33,8 +33,7 @@ from semisonic.classifier.training import (
     without_validation,
 )
 from semisonic.core.errors import DataError, OptionError
-from semisonic.core.files import digest
-from semisonic.core.locks import exclusive
+from semisonic.core.files import digest, exclusive
 from semisonic.core.seeds import derive, generator
 from semisonic.core.text import bytes_text
 from semisonic.core.user_cache import cache_part, disk_size, user_cache
