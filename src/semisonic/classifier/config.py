@@ -5,7 +5,7 @@ takes. No torch here.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
@@ -101,25 +101,27 @@ class MethodOptions:
         }
 
     def check_for(self, method: str) -> None:
-        """Refuse an option that the method does not read.
-
-        Raises
-        ------
-        OptionError
-            With its name, and the methods that do read it.
-        """
-        for name, readers in self.readers().items():
-            if method not in readers:
-                raise OptionError(
-                    f"option '{name}': found {getattr(self, name)}, but the method '{method}' does "
-                    f"not read it; it is for {', '.join(readers)}"
-                )
+        """Raise OptionError where an option was changed that the method does not read."""
+        _refuse_unread(self, _READERS, "method", method)
 
     def weight_for(self, method: str) -> float:
         """The weight of unlabelled clips: the one given, or the method's own."""
         if self.pool_weight is not None:
             return self.pool_weight
         return 30.0 if method == "pi-model" else 1.0
+
+
+def _refuse_unread(
+    options: Any, readers: Mapping[str, tuple[str, ...]], kind: str, chosen: str
+) -> None:
+    """Raise OptionError with the name of an unread option, and who does read it."""
+    for field in dataclasses.fields(options):
+        value, of = getattr(options, field.name), readers.get(field.name, (chosen,))
+        if value != field.default and chosen not in of:
+            raise OptionError(
+                f"option '{field.name}': found {value}, but the {kind} '{chosen}' does not read "
+                f"it; it is for {', '.join(of)}"
+            )
 
 
 SAME = "same"
@@ -149,7 +151,7 @@ OBJECTIVE_HELP = "what pre-training asks of the encoder"
 PRETEXT_HELP = "pre-training objective"
 
 
-_READ_BY = {"layer_epochs": LAYERWISE, "views": SIMCLR, "view_share": SIMCLR}
+_READ_BY = {"layer_epochs": (LAYERWISE,), "views": (SIMCLR,), "view_share": (SIMCLR,)}
 
 
 @dataclass(frozen=True)
@@ -174,13 +176,7 @@ class PretextOptions:
     def check_for(self, objective: str) -> None:
         """Raise OptionError where an option was changed that the objective does not read."""
         check(self)
-        for field in dataclasses.fields(self):
-            reader, value = _READ_BY[field.name], getattr(self, field.name)
-            if objective != reader and value != field.default:
-                raise OptionError(
-                    f"option '{field.name}': found {value}, but the objective '{objective}' does "
-                    f"not read it; it is for {reader}"
-                )
+        _refuse_unread(self, _READ_BY, "objective", objective)
 
 
 def check_pretraining(

@@ -40,7 +40,7 @@ from semisonic.classifier.pretraining import (
     PretrainOutcome,
     hold_out_recordings,
     pretrain_encoder,
-    synthetic_file,
+    synthetic_encoder,
 )
 from semisonic.classifier.provenance import DataPart, PublishedOrigin, chained
 from semisonic.classifier.run_files import write_remarks
@@ -66,7 +66,6 @@ from semisonic.data.splits import hold_out
 from semisonic.models.model_file import (
     PUBLISHED_WEIGHTS,
     load,
-    load_encoder,
     published_in,
     read_about,
 )
@@ -368,12 +367,7 @@ class TrainingJob:
         """
         config, start = self.config, self.encoder
         if start is None and self.begins == SYNTHETIC:
-            kind = config.standardize
-            start = load_encoder(
-                synthetic_file(
-                    config.model, config.mel, standardize=kind, device=device, workers=workers
-                )
-            )
+            start = synthetic_encoder(config, device=device, workers=workers)
         name, mel = network_of(config.model, config.mel, start)
         sounds = self.labelled if self.pool is None else self.labelled.joined(self.pool, mel)
         place = in_batch_device(in_batch, device)
@@ -399,12 +393,8 @@ class TrainingJob:
             return
         share = HELD_OUT_SHARE if config.pretrain.heeds_validation else 0.0
         kept, held = hold_out_recordings(prepared.clips, rows, share, self.seed)
-        of_encoder = self.config
-        if start is not None:
-            kind = start.frontend.standardize.kind
-            of_encoder = replace(of_encoder, model=start.name, standardize=kind)
         self.pretrained = pretrain_encoder(
-            of_encoder,
+            self.config,
             prepared.features,
             kept,
             held,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,12 +16,12 @@ from semisonic.classifier.config import TrainConfig, check_pretraining
 from semisonic.classifier.job import published_note, start_of, with_start
 from semisonic.classifier.model_file import ENCODER
 from semisonic.classifier.options import PretrainOptions
-from semisonic.classifier.prepare import Failures, in_batch_device, without_silence
+from semisonic.classifier.prepare import Failures, Prepared, in_batch_device, without_silence
 from semisonic.classifier.pretraining import (
     PretrainOutcome,
     hold_out_recordings,
     pretrain_encoder,
-    synthetic_file,
+    synthetic_encoder,
 )
 from semisonic.classifier.provenance import DataPart, PublishedOrigin
 from semisonic.classifier.selection import load_data
@@ -35,7 +36,6 @@ from semisonic.data.outputs import check_file
 from semisonic.data.recordings import COPIES
 from semisonic.models.inspection import count_parameters
 from semisonic.models.model_file import (
-    load_encoder,
     save_encoder,
 )
 from semisonic.models.pretrained import AutoEncoder, PretrainedEncoder
@@ -55,22 +55,21 @@ class PretrainResult(Result):
     outcome : PretrainOutcome
     encoder : Path
         The file for ``train --encoder``.
-    n_train, n_held_out : int
-        Clips (windows of long recordings) learnt from and stopped by.
-    failures : tuple of (str, str)
-    remarks : tuple of (str, str)
-        Clips that are silent, clipped or the like.
+    prepared : Prepared
+        The clips and what is wrong with them.
     notes : tuple of str
         What was left out, and whether it began with published weights.
     """
 
     outcome: PretrainOutcome
     encoder: Path
-    n_train: int
-    n_held_out: int
-    failures: Failures
-    remarks: Failures = ()
+    prepared: Prepared
     notes: tuple[str, ...] = ()
+
+    @property
+    def failures(self) -> Failures:
+        """Clips that could not be read, with the reason."""
+        return self.prepared.failures
 
     def to_frame(self) -> pd.DataFrame:
         """A row per epoch: losses, learning rate, what was held out."""
@@ -98,15 +97,15 @@ class PretrainResult(Result):
         collapsed = "; they have collapsed: do not use this encoder" * spread.is_collapsed
         dead = [[d.layer, d.n_units, d.n_dead] for d in o.dead_units]
         lines = [
-            f"pre-trained '{o.network.name}' by {how} on {count_text(self.n_train, 'clip')}, "
-            f"{self.n_held_out} held out: best of {count_text(len(o.history), 'epoch')} is "
+            f"pre-trained '{o.network.name}' by {how} on {count_text(o.n_train, 'clip')}, "
+            f"{o.n_held_out} held out: best of {count_text(len(o.history), 'epoch')} is "
             f"{o.fit.best_epoch}, {o.seconds:.0f} s, {o.fit.precision}",
             held_out,
             f"embeddings: deviation {spread.deviation:.2f}, effective rank {spread.rank:.1f} of "
             f"{spread.n_dimensions}{collapsed}",
             text_table(["layer", "units", "never active"], dead, ruled=True),
             *self.notes,
-            *run_files.unreadable(self.failures, self.remarks),
+            *run_files.unreadable(self.failures, self.prepared.remarks),
             f"encoder: {self.encoder}",
         ]
         return "\n".join(lines)
@@ -135,38 +134,28 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
         if 0 < options.limit < len(pool):
             order = generator(options.seed, "limit of the pool").permutation(len(pool))
             pool = pool[np.sort(order[: options.limit])]
+        config = TrainConfig(
+            options.model,
+            objective=options.objective,
+            decoder=options.decoder,
+            standardize=options.standardize,
+            mel=options.mel,
+            pretrain=options.fit,
+            pretext=options.pretext,
+        )
         start = start_of(options.encoder)
         if isinstance(start, str):
-            file = synthetic_file(
-                options.model,
-                options.mel,
-                standardize=options.standardize,
-                device=options.device,
-                workers=options.workers,
-            )
-            start = load_encoder(file)
-        name, mel = network_of(options.model, options.mel, start)
+            start = synthetic_encoder(config, device=options.device, workers=options.workers)
+        name, mel = network_of(config.model, config.mel, start)
         place = in_batch_device(options.in_batch, options.device)
         prepared = run_files.prepare_in(run, pool, mel, options, engine, place)
         cache = run_files.cache_of(options)
         hashes = run_files.record_data(run, pool, options.workers, cache=cache)
         rows, silence = without_silence(prepared, np.arange(len(prepared)), 0)
-        kept, held = hold_out_recordings(prepared.clips, rows, options.validation, options.seed)
-        kind = options.standardize if start is None else start.frontend.standardize.kind
-        config = TrainConfig(
-            name,
-            objective=options.objective,
-            decoder=options.decoder,
-            standardize=kind,
-            mel=mel,
-            pretrain=options.fit,
-            pretext=options.pretext,
-        )
         outcome = pretrain_encoder(
-            config,
+            replace(config, model=name, mel=mel),
             prepared.features,
-            kept,
-            held,
+            *hold_out_recordings(prepared.clips, rows, options.validation, options.seed),
             seed=options.seed,
             device=options.device,
             folder=run.path("training"),
@@ -174,26 +163,18 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
         )
         parts = {"pretraining": DataPart.of(pool, hashes).to_dict()}
         parts = with_start(parts, options.encoder, run)
-        file = save_pretrained(
-            run.path(ENCODER), outcome, run_files.about("pretrain", options, **parts)
-        )
-        run.note(**numbers_of(outcome))
+        about = run_files.about("pretrain", options, **parts)
+        run.note(**save_pretrained(run.path(ENCODER), outcome, about))
         run_files.write_curves(run.folder, outcome.history, "Pre-training")
     notes = (*pool.notes, *published_note(options.encoder), *silence)
-    return PretrainResult(
-        outcome, file, len(kept), len(held), prepared.failures, prepared.remarks, notes
-    )
+    return PretrainResult(outcome, run.folder / ENCODER, prepared, notes)
 
 
-def save_pretrained(path: Path, outcome: PretrainOutcome, provenance: dict[str, object]) -> Path:
-    """Write the encoder's file with its provenance and what was measured."""
-    save_encoder(path, outcome.network, about={**provenance, "measured": numbers_of(outcome)})
-    return path
-
-
-def numbers_of(outcome: PretrainOutcome) -> dict[str, object]:
-    """What was measured in a pre-training, for records; what could not be is None."""
-    numbers: dict[str, object] = {
+def save_pretrained(
+    path: Path, outcome: PretrainOutcome, provenance: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write the encoder's file; what was measured, for records. What could not be is None."""
+    numbers: dict[str, Any] = {
         "objective": outcome.objective,
         "precision": outcome.fit.precision,
         "held_out_error": outcome.error,
@@ -206,7 +187,9 @@ def numbers_of(outcome: PretrainOutcome) -> dict[str, object]:
         "collapsed": outcome.spread.is_collapsed,
         "never_active": {unit.layer: [unit.n_dead, unit.n_units] for unit in outcome.dead_units},
     }
-    return {name: json_ready(value) for name, value in numbers.items()}
+    numbers = {name: json_ready(value) for name, value in numbers.items()}
+    save_encoder(path, outcome.network, about={**provenance, "measured": numbers})
+    return numbers
 
 
 # ``convert``: published weights to an encoder of ours, for ``train --encoder``.

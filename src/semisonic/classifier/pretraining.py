@@ -56,7 +56,7 @@ from semisonic.learning.reconstruction import (
     put_together,
 )
 from semisonic.models.inspection import DeadUnits, dead_units
-from semisonic.models.model_file import save_encoder
+from semisonic.models.model_file import load_encoder, save_encoder
 from semisonic.models.pretrained import (
     AutoEncoder,
     PretrainedEncoder,
@@ -183,6 +183,8 @@ class PretrainOutcome:
         scores), over hidden cells alone where these alone count.
     error_db2 : float
         The same in dB²; NaN for objectives without a decoder.
+    n_train, n_held_out : int
+        Clips (windows of long recordings) learnt from and stopped by.
     """
 
     network: PretrainedEncoder
@@ -193,6 +195,8 @@ class PretrainOutcome:
     spread: EmbeddingSpread
     error: float
     error_db2: float
+    n_train: int
+    n_held_out: int
 
     @property
     def standardize(self) -> Standardize:
@@ -237,7 +241,7 @@ def pretrain_encoder(
     folder : Path, optional
         Keeps the checkpoint; an interrupted training goes on, a finished one returns at once.
     start : PretrainedEncoder, optional
-        Gives the encoder's first weights and the standardisation, which is then not fitted.
+        Gives the network, its first weights and the standardisation, which is then not fitted.
 
     Raises
     ------
@@ -253,6 +257,9 @@ def pretrain_encoder(
     if not len(train):
         raise DataError("pre-training: found no clips to learn from")
     place, name = choose_device(device), config.objective
+    if start is not None:
+        kind = start.frontend.standardize.kind
+        config = replace(config, model=start.name, standardize=kind)
     network = build_network(
         name,
         config.model,
@@ -318,6 +325,8 @@ def pretrain_encoder(
         spread,
         error.get("loss", np.nan),
         error.get("mse_db2", np.nan),
+        len(train),
+        len(held_out),
     )
 
 
@@ -526,6 +535,17 @@ def synthetic_file(
     size = bytes_text(disk_size(file))
     _log.info("kept for all runs: %s, %s (see 'semisonic cache')", file, size)
     return file
+
+
+def synthetic_encoder(
+    config: TrainConfig, *, device: str = "cpu", workers: int | None = None
+) -> PretrainedEncoder:
+    """The encoder of :func:`synthetic_file` for a configuration."""
+    kind = config.standardize
+    file = synthetic_file(
+        config.model, config.mel, standardize=kind, device=device, workers=workers
+    )
+    return load_encoder(file)
 
 
 def synthetic_place(

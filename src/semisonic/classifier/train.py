@@ -35,7 +35,7 @@ from semisonic.classifier.job import (
 from semisonic.classifier.model_file import ENCODER, MODEL
 from semisonic.classifier.options import FindRateOptions, TrainOptions
 from semisonic.classifier.prepare import Failures, in_batch_device
-from semisonic.classifier.pretrain import numbers_of, save_pretrained
+from semisonic.classifier.pretrain import save_pretrained
 from semisonic.classifier.pretraining import (
     SYNTH,
     SYNTH_CONFIG,
@@ -269,8 +269,7 @@ def prepared_job(
     job.start = job.start if kept is None else kept
     if job.pretrained is not None:
         about = run_files.about("train", options, **parts)
-        save_pretrained(run.path(ENCODER), job.pretrained, about)
-        run.note(pretraining=numbers_of(job.pretrained))
+        run.note(pretraining=save_pretrained(run.path(ENCODER), job.pretrained, about))
     return options, job, parts
 
 

@@ -171,7 +171,7 @@ def open_experiment(
     """
     device = str(choose_device(options.device))
     with (
-        RunFolder(options.output, command, asked, seeds=options.seed, free=(*FREE, *free)) as run,
+        RunFolder(options.output, command, asked, seed=options.seed, free=(*FREE, *free)) as run,
         open_engine(options.where) as engine,
     ):
         yield OpenExperiment(run, engine, options, device)
