@@ -30,9 +30,8 @@ from semisonic.classifier.prepare import prepare
 from semisonic.classifier.probe import fit_probe
 from semisonic.classifier.scoring import embed_rows, mean_by
 from semisonic.core.files import write_json
-from semisonic.data.budgets import label_budget
 from semisonic.data.datasets.load import load_clips
-from semisonic.data.splits import fold_splits
+from semisonic.data.splits import fold_splits, label_budget
 from semisonic.models.pretrained import transfer
 from semisonic.models.sound_model import build
 

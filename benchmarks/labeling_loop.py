@@ -77,7 +77,7 @@ def simulate(table: Clips, vectors: np.ndarray, fold: int, arm: str, seed: int) 
     asked = np.zeros(0, np.int64)
     scores, found, learned = None, {}, ()
     while len(asked) < BUDGETS[-1]:
-        pool = CandidatePool(clips, x, scores, learned, False, cluster)
+        pool = CandidatePool(clips, x, cluster, scores, learned)
         answered = clips[asked] if len(asked) else None
         queue = choose(
             pool, BATCH, then if scores is not None else first, seed, answered, random_share=share

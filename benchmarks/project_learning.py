@@ -28,7 +28,7 @@ from semisonic.data.clips import Clips
 from semisonic.features.options import MelOptions
 from semisonic.labeling.embedder import open_embedder
 from semisonic.labeling.index import EmbeddingIndex, IndexTable
-from semisonic.labeling.project import Project
+from semisonic.labeling.project import ABOUT, FORMAT, Project
 from semisonic.models.model_file import save
 from semisonic.models.sound_model import build
 
@@ -54,8 +54,10 @@ def made(folder: Path, n: int, n_classes: int, n_answers: int, seed: int) -> Pro
     )
     table = IndexTable(clips, np.full(n, ""), np.full(n, np.nan), np.full(n, -1))
     about = {"model": embedder.describe(), "hop": None}
-    project = Project(folder / "project", recordings, model, seed)
-    project.folder.mkdir()
+    place = folder / "project"
+    told = {"format": FORMAT, "seed": seed, "several_labels": False}
+    write_json(place / ABOUT, {**told, "recordings": str(recordings), "encoder": str(model)})
+    project = Project.open(place)
     project.__dict__["index"] = EmbeddingIndex(project.folder, vectors, table, about, embedder)
     asked = rng.choice(n, n_answers, replace=False).tolist()
     for row in asked:

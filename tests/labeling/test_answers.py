@@ -21,7 +21,7 @@ from semisonic.labeling.start import start_project
 POOL = Clips.from_rows(
     "/sounds/index",
     [{"file": "../a.wav", "start_time": s, "end_time": s + 5.0} for s in (0.0, 5.0, 10.0)]
-    + [{"file": "../b.wav"}],
+    + [{"file": "../b.wav", "end_time": 60.0}],
 )
 
 

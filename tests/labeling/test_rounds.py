@@ -26,6 +26,13 @@ def answer(log, pool, rows, why, label="dog"):
     )
 
 
+def judgements(pool, right):
+    return {
+        segment_key(file, 0.0, 1.0): (bool(good), group)
+        for file, group, good in zip(pool.file.tolist(), pool.group.tolist(), right, strict=True)
+    }
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.integers(1, 60), st.data())
 def test_the_interval_is_that_of_scipy(n, data):
@@ -54,16 +61,13 @@ def test_hard_clips_that_were_asked_for_that_reason_do_not_spoil_the_number(tmp_
     rng = np.random.default_rng(0)
     pool = pool_of_files(tmp_path, 300)
     right = rng.random(300) < 0.8
-    predicted = {
-        segment_key(str(f), 0.0, 1.0): ("dog",) if good else ("cat",)
-        for f, good in zip(pool.file, right, strict=True)
-    }
+    judged = judgements(pool, right)
     log = LabelLog(tmp_path / "labels.jsonl", tmp_path)
     hard = np.flatnonzero(~right)[:40].tolist()
     answer(log, pool, hard, "uncertain")
     free = np.setdiff1d(np.arange(300), hard)
     answer(log, pool, random_order(pool, free)[:100].tolist(), "random")
-    found = accuracy_by_random(log, predicted)
+    found = accuracy_by_random(log, judged)
     assert found.low < right.mean() < found.high
     naive = np.mean([*right[hard], *right[random_order(pool, free)[:100]]])
     assert abs(found.accuracy - right.mean()) < abs(naive - right.mean())
@@ -73,26 +77,25 @@ def test_answers_that_are_unsure_or_undone_do_not_count(tmp_path):
     pool = pool_of_files(tmp_path, 10)
     log = LabelLog(tmp_path / "labels.jsonl", tmp_path)
     answer(log, pool, random_order(pool, np.arange(10))[:4].tolist(), "random")
-    predicted = {segment_key(str(f), 0.0, 1.0): ("dog",) for f in pool.file}
-    assert accuracy_by_random(log, predicted) == AccuracyEstimate.of([True] * 4, list("abcd"))
+    judged = judgements(pool, [True] * 10)
+    assert accuracy_by_random(log, judged) == AccuracyEstimate.of([True] * 4, list("abcd"))
     log.undo(log.entries()[0].id)
     one = log.entries()[1]
     log.append(one.file, 0, 1, "dog", presence="uncertain", source=one.source)
-    two = log.entries()[2]
-    log.append(two.file, 0, 1, "cat", source=two.source)
-    assert accuracy_by_random(log, predicted) == AccuracyEstimate.of([True, False], ["a", "b"])
+    judged[log.entries()[2].key] = False, "b"
+    assert accuracy_by_random(log, judged) == AccuracyEstimate.of([True, False], ["a", "b"])
     assert accuracy_by_random(log, {}).n == 0
 
 
 def test_segments_of_one_recording_do_not_count_as_many(tmp_path):
     log = LabelLog(tmp_path / "labels.jsonl", tmp_path)
-    predicted: dict[SegmentKey, tuple[str, ...]] = {}
+    judged: dict[SegmentKey, tuple[bool, str]] = {}
     for recording in range(10):
         for k in range(12):
             log.append(f"{recording}.wav", k, k + 1.0, "dog", source="suggest:random")
-            said = "dog" if recording % 5 else "cat"  # right of eight recordings, all of each
-            predicted[segment_key(f"{recording}.wav", float(k), k + 1.0)] = (said,)
-    found = accuracy_by_random(log, predicted)
+            is_right = recording % 5 > 0  # eight recordings, all segments of each
+            judged[segment_key(f"{recording}.wav", k, k + 1.0)] = is_right, f"{recording}"
+    found = accuracy_by_random(log, judged)
     assert (found.n, found.n_right, found.n_recordings) == (120, 96, 10)
     alone = AccuracyEstimate.of([True] * 8 + [False] * 2, [str(k) for k in range(10)])
     assert found.low <= alone.low + 0.02

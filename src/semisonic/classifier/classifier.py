@@ -51,7 +51,7 @@ from semisonic.models.sound_model import SoundModel
 from semisonic.training.options import FitOptions
 
 if TYPE_CHECKING:
-    from semisonic.classifier.export.export import ExportResult
+    from semisonic.classifier.export import ExportResult
 
 _log = logging.getLogger(__name__)
 
@@ -550,7 +550,7 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         See :func:`semisonic.export` for the options, what is compared, and what is raised.
         """
-        from semisonic.classifier.export.export import export
+        from semisonic.classifier.export import export
 
         self._check_fitted()
         return export(self, path, **options)

@@ -57,12 +57,11 @@ from semisonic.core.errors import DataError, OptionError
 from semisonic.core.files import content_hash
 from semisonic.core.options import check
 from semisonic.core.parallel import LOCAL_ENGINE, Engine
-from semisonic.data.budgets import label_budget
-from semisonic.data.checks import clean_pool
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import require_labels
+from semisonic.data.duplicates import clean_pool
 from semisonic.data.recordings import COPIES, known_recordings
-from semisonic.data.splits import hold_out
+from semisonic.data.splits import hold_out, label_budget
 from semisonic.models.model_file import (
     PUBLISHED_WEIGHTS,
     load,

@@ -21,7 +21,7 @@ from semisonic.core.files import json_ready, write_json
 from semisonic.core.options import check
 from semisonic.core.progress import track
 from semisonic.core.text import MISSING, Result, count_text, duration_text, percent_text
-from semisonic.data.scan import Scan, counts, hours_by_day, recordings_table, write_tables
+from semisonic.data.scan import Scan, hours_by_day, recordings_table, write_tables
 from semisonic.data.scan import scan as look_at
 from semisonic.evaluation.plots.recordings import histogram, recording_hours
 from semisonic.evaluation.report.document import Number, Player, Report, Verdict
@@ -281,19 +281,20 @@ class ScanResult(Result):
         odd = ", ".join(f"{name} {n}" for name, n in counts["remarks"].items() if n)
         lines.append(f"odd: {odd or 'none'}")
         near = f", {counts['n_near_identical_pairs']} of the same sound"
-        if not self.scan.near_compared:
+        if not counts["n_compared_by_sound"]:
             near = "; copies cut or encoded anew were not looked for"
         identical = count_text(counts["n_identical_pairs"], "pair")
         lines.append(f"copies: {identical} of the same bytes{near}")
         if counts["n_different_labels"]:
             different = count_text(counts["n_different_labels"], "pair")
             lines.append(f"copies with different labels: {different}")
-        decoded = f"none, all {self.scan.n_reused} were known"
-        if self.scan.n_decoded:
-            speed = self.scan.decoded_duration / max(self.scan.seconds, 1e-9)
+        n_known = counts["n_known_before"]
+        decoded = f"none, all {n_known} were known"
+        if counts["n_decoded_now"]:
+            speed = counts["decoded_duration"] / max(counts["seconds"], 1e-9)
             decoded = (
-                f"{count_text(self.scan.n_decoded, 'file')} in {self.scan.seconds:.1f} s, "
-                f"{speed:.0f} times as fast as they play; {self.scan.n_reused} were known"
+                f"{count_text(counts['n_decoded_now'], 'file')} in {counts['seconds']:.1f} s, "
+                f"{speed:.0f} times as fast as they play; {n_known} were known"
             )
         return "\n".join([*lines, f"decoded: {decoded}", f"page: {self.page}"])
 
@@ -324,7 +325,7 @@ def scan(options: ScanOptions) -> ScanResult:
             workers=options.workers,
         )
         write_tables(run.folder, found)
-        numbers = json_ready(counts(found))
+        numbers = json_ready(found.counts)
         write_json(run.path(COUNTS), numbers)
         page = _write_page(run.folder, found, numbers, options)
         seconds = time.perf_counter() - started

@@ -24,8 +24,8 @@ from semisonic.data.options import (
 )
 
 if TYPE_CHECKING:
-    from semisonic.data.checks import CheckReport
     from semisonic.data.clips import Clips
+    from semisonic.data.duplicates import CheckReport
 
 SOURCE = option(LabelledOptions(), "how the recordings are read")
 PLACE = option(dataclasses.MISSING, "a folder of recordings or a CSV table")
@@ -79,7 +79,7 @@ def data_info(
             session.note(text)
     found = describe(clips, fast=fast or not has_audio(clips), workers=workers)
     if json_:
-        say_json(session, found.to_dict())
+        say_json(session, vars(found))
     else:
         if source.labels == "auto":
             session.note(describe_layout(data))
@@ -109,7 +109,7 @@ def data_check(
     sides of a split, or a clip cannot be read.
     """
     from semisonic.core.files import json_ready
-    from semisonic.data.checks import check
+    from semisonic.data.duplicates import check
 
     clips = load_source(data, source, session)
     pool = None

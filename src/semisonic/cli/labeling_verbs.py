@@ -121,14 +121,14 @@ def suggest(
     Writes a table: recording, times, why it is asked, the classifier's predictions, and an empty
     column 'label'. Fill that in and train from the table, or answer in the page.
     """
-    from semisonic.labeling.suggest import run_suggest
+    from semisonic.labeling.suggest import write_queue
 
-    said, failures = run_suggest(
+    said, failures = write_queue(
         model,
         data,
         output,
+        queue,
         log=log,
-        queue=queue,
         cache=cache,
         seed=seed,
         device=device,
@@ -142,7 +142,6 @@ def suggest(
 @verb(
     ProjectOptions,
     name="new",
-    arguments=("recordings",),
     examples=[
         "semisonic project new path/to/recordings -o runs/project",
         "semisonic project new path/to/recordings --encoder yamnet.encoder -o runs/project",
@@ -180,9 +179,10 @@ def project_suggest(
     classifier, what it is least sure of. A part is drawn at random: it tells how good the
     classifier is.
     """
-    from semisonic.labeling.project import suggest_in_project
+    from semisonic.labeling.project import Project, suggest_in_project
 
-    session.say(suggest_in_project(project, output, annotator=annotator, queue=queue))
+    opened = Project.open(project)
+    session.say(suggest_in_project(opened, queue, output, annotator=annotator))
     session.note(f"next: fill in the column 'label', then semisonic project learn {project}")
     return Status.OK
 
@@ -213,10 +213,11 @@ def project_learn(
     Takes a second or two. Writes model.zip, and a row of history.csv with the accuracy on
     segments that were drawn at random.
     """
-    from semisonic.labeling.project import learn_in_project
+    from semisonic.labeling.project import Project, learn_in_project
 
-    said, problems = learn_in_project(
-        project, answers, annotator=annotator, several_labels=several_labels
-    )
+    opened = Project.open(project)
+    if several_labels is not None:
+        opened.set_several_labels(several_labels)
+    said, problems = learn_in_project(opened, answers, annotator=annotator)
     session.say(said)
     return session.failed(problems, what="line")

@@ -298,7 +298,7 @@ def export(
     The file is compared with the model on sounds before it is kept. ONNX needs the extra 'export':
     pip install 'semisonic[export]'.
     """
-    from semisonic.classifier.export.export import export as work
+    from semisonic.classifier.export import export as work
 
     result = work(
         model,

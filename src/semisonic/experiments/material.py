@@ -32,8 +32,8 @@ from semisonic.core.parallel import LOCAL_ENGINE, Engine
 from semisonic.core.progress import track
 from semisonic.core.seeds import derive
 from semisonic.data.batches import OnTheFlyFeatures
-from semisonic.data.checks import clean_pool
 from semisonic.data.clips import Clips, join
+from semisonic.data.duplicates import clean_pool
 from semisonic.data.recordings import AUTO, COPIES, KnownRecordings, copies_together, unnamed_note
 from semisonic.data.splits import make_folds
 from semisonic.data.stores import FeatureStore, one_torch_thread

@@ -48,22 +48,19 @@ class MatchedAnswers:
     @property
     def labels(self) -> list[tuple[str, ...]]:
         """The labels of each matched row; none where an answer gives none."""
+        labels = self.answers.labels
         return [
-            tuple(dict.fromkeys(label for i in its for label in self.answers.labels[i]))
-            for its in self.of_row
+            tuple(dict.fromkeys(name for i in its for name in labels[i])) for its in self.of_row
         ]
 
     @property
     def is_verified(self) -> NDArray[np.bool_]:
         """Which matched rows carry labels that somebody is sure of, shape (m,)."""
-        labels, kinds = self.answers.labels, self.answers.label_type
-        return np.array(
-            [
-                any(labels[i] for i in its) and all(kinds[i] == POSITIVE for i in its if labels[i])
-                for its in self.of_row
-            ],
-            np.bool_,
-        )
+        kinds = [
+            [self.answers.label_type[i] for i in its if self.answers.labels[i]]
+            for its in self.of_row
+        ]
+        return np.array([bool(its) and set(its) == {POSITIVE} for its in kinds], np.bool_)
 
 
 def match(answers: Clips, pool: Clips) -> MatchedAnswers:
@@ -75,50 +72,36 @@ def match(answers: Clips, pool: Clips) -> MatchedAnswers:
     Parameters
     ----------
     answers, pool : Clips
-        Each names recordings from its own root.
+        Each names recordings from its own root; the pool knows where its clips end.
     """
     by_file: dict[str, list[int]] = defaultdict(list)
     for row, path in enumerate(_absolute(pool)):
         by_file[path].append(row)
     exact: dict[int, list[int]] = defaultdict(list)
     about: dict[int, list[int]] = defaultdict(list)
-    unmatched = 0
+    n_unmatched = 0
+    ends = np.where(np.isnan(answers.end_time), np.inf, answers.end_time)
     for number, path in enumerate(_absolute(answers)):
         own = np.array(by_file[path], np.int64)
-        start, end = float(answers.start_time[number]), float(answers.end_time[number])
-        found, same = _rows_of(own, pool, start, end)
-        unmatched += not len(found)
+        first, last = pool.start_time[own], pool.end_time[own]
+        start, end = answers.start_time[number], ends[number]
+        shared = np.minimum(last, end) - np.maximum(first, start)
+        is_same = (np.abs(first - start) < _SAME) & (np.abs(last - end) < _SAME)
+        is_covered = shared >= (COVERED - 1e-9) * (last - first)
+        found = own[is_same] if is_same.any() else own[is_covered]
+        if not len(found):
+            found = own[shared > COVERED * (end - start)][:1]
+        n_unmatched += not len(found)
         for row in found.tolist():
-            (exact if same else about)[row].append(number)
+            (exact if is_same.any() else about)[row].append(number)
     rows = np.array(sorted({*exact, *about}), np.int64)
     of_row = tuple(tuple(exact.get(row) or about[row]) for row in rows.tolist())
-    return MatchedAnswers(answers, rows, of_row, unmatched)
-
-
-def _rows_of(
-    rows: NDArray[np.int64], pool: Clips, start: float, end: float
-) -> tuple[NDArray[np.int64], bool]:
-    """Those of some rows of one recording that a segment speaks of; whether it is the very one."""
-    first, last = pool.start_time[rows], pool.end_time[rows]
-    last = np.where(np.isnan(last), np.inf, last)
-    stop = np.inf if np.isnan(end) else end
-    with np.errstate(invalid="ignore"):
-        same = (np.abs(first - start) < _SAME) & ((last == stop) | (np.abs(last - stop) < _SAME))
-        if same.any():
-            return rows[same], True
-        shared = np.minimum(last, stop) - np.maximum(first, start)
-        of_row = np.where(np.isinf(shared), 1.0, shared / (last - first))
-        of_answer = np.where(np.isinf(shared), 1.0, shared / (stop - start))
-    covered = (shared > 0) & (of_row >= COVERED - 1e-9)
-    if covered.any():
-        return rows[covered], False
-    return rows[(shared > 0) & (of_answer > COVERED)][:1], False
+    return MatchedAnswers(answers, rows, of_row, n_unmatched)
 
 
 def _absolute(clips: Clips) -> list[str]:
     """The path of each row's recording, whatever folder the table names it from."""
-    root = os.path.abspath(clips.root)
-    known = {file: os.path.normpath(os.path.join(root, file)) for file in set(clips.file.tolist())}
+    known = {file: os.path.abspath(clips.root / file) for file in set(clips.file.tolist())}
     return [known[file] for file in clips.file.tolist()]
 
 
@@ -169,7 +152,7 @@ class LabelledRows:
 
 def label_index(
     log: LabelLog, index: EmbeddingIndex, *, several_labels: bool = False
-) -> tuple[LabelledRows, MatchedAnswers, tuple[str, ...]]:
+) -> tuple[LabelledRows, MatchedAnswers, list[str]]:
     """Which rows of an index a log labels.
 
     An answer that only says what is not heard labels nothing: something else may be. Where none of
@@ -187,7 +170,7 @@ def label_index(
     -------
     labelled : LabelledRows
     matched : MatchedAnswers
-    notes : tuple of str
+    notes : list of str
         Answers that are not learned from, and why.
 
     Raises
@@ -203,16 +186,6 @@ def label_index(
     used = [names for names, kept in zip(labels, keep, strict=True) if kept]
     left_out = {BACKGROUND} if several_labels else set()
     classes = tuple(sorted({name for names in used for name in names} - left_out))
-    targets = np.array([[name in names for name in classes] for names in used], np.float32)
-    rows = matched.rows[keep]
-    labelled = LabelledRows(
-        rows,
-        targets.reshape(len(rows), len(classes)),
-        np.where(verified[keep], 1.0, UNVERIFIED_WEIGHT),
-        index.clips.group[rows],
-        classes,
-        several_labels,
-    )
     notes = []
     if matched.n_unmatched:
         notes.append(f"answers that speak of no segment of the pool: {matched.n_unmatched}")
@@ -228,4 +201,13 @@ def label_index(
             f"the log: found {'; '.join(said)}; expected at least two classes ('none of the "
             "classes' counts as one). Answer more of the queue first"
         )
-    return labelled, matched, tuple(notes)
+    rows = matched.rows[keep]
+    labelled = LabelledRows(
+        rows,
+        np.array([[name in names for name in classes] for names in used], np.float32),
+        np.where(verified[keep], 1.0, UNVERIFIED_WEIGHT),
+        index.clips.group[rows],
+        classes,
+        several_labels,
+    )
+    return labelled, matched, notes

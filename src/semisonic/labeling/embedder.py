@@ -29,7 +29,9 @@ from semisonic.models.sound_model import SoundModel
 from semisonic.models.weights import weights_digest
 from semisonic.training.devices import choose_device
 
-_KEPT = ("created", "command", "commit", "seed", "published")
+INDEX_OF = "embedding"
+"""In what a model's file tells of its making: the hash of the model that made its vectors."""
+_KEPT = ("created", "command", "commit", "seed", "published", INDEX_OF)
 
 Rows = NDArray[np.void]
 """Embedded windows: see :attr:`Embedder.dtype`."""

@@ -153,7 +153,7 @@ class QueueOptions:
 class ProjectOptions(JobOptions):
     """Start from a folder of recordings without a label."""
 
-    recordings: Path | None = option(None, "the recordings: a folder, or a table of clips")
+    recordings: Path = option(dataclasses.MISSING, "the recordings: a folder, or a table of clips")
     output: Path = option(Path("runs/project"), "folder of the project")
     group: str = option("auto", GROUP)
     encoder: str = option(
@@ -180,8 +180,4 @@ class ProjectOptions(JobOptions):
         unit="dBFS",
         minimum=-200,
         maximum=0,
-    )
-    _: dataclasses.KW_ONLY
-    cache: Path | None = option(
-        None, "folder for decoded clips; 'cache' in the project's if not given"
     )

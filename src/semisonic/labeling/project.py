@@ -1,50 +1,56 @@
-"""``Project``: from a folder of recordings without a label to a first classifier."""
+"""``Project``: from a folder of recordings without a label to a first classifier.
+
+A folder that holds everything of it::
+
+    project.json   which recordings, how they are cut and embedded
+    encoder/       an encoder that learned from all of them without labels
+    index/         their vectors, and the clusters that were found
+    labels.jsonl   the answers (nothing else is made by hand; keep it)
+    queue.csv      what to listen to next
+    model.zip      the classifier of the last round
+    history.csv    a row per round: answers, accuracy with its interval
+
+The recordings stay where they are and as they are.
+"""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from semisonic.classifier.model_file import MODEL
-from semisonic.classifier.run_files import stamp
 from semisonic.core.errors import DataError
 from semisonic.core.files import read_json, write_json
-from semisonic.core.options import check
 from semisonic.core.text import count_text
-from semisonic.data.datasets.load import Failures, name_from
+from semisonic.data.datasets.load import Failures
 from semisonic.labeling.answers import match
 from semisonic.labeling.clusters import nearest_to_centres
 from semisonic.labeling.embedder import open_embedder
 from semisonic.labeling.index import EmbeddingIndex
 from semisonic.labeling.label_log import LabelLog
-from semisonic.labeling.options import MIX, RANDOM_SHARE, ProjectOptions, QueueOptions
+from semisonic.labeling.options import MIX, RANDOM_SHARE, QueueOptions
 from semisonic.labeling.probe import LabelIssue, Tell, find_label_issues
-from semisonic.labeling.queue import TYPICAL, Queue, Suggestion, check_table, take_answers
-from semisonic.labeling.rounds import HistoryRow, LearningRound, learn_round, read_history
+from semisonic.labeling.queue import (
+    TYPICAL,
+    Queue,
+    Suggestion,
+    check_table,
+    named_by,
+    take_answers,
+)
+from semisonic.labeling.rounds import LearningRound, learn_round, read_history
 from semisonic.labeling.suggest import CandidatePool, candidate_pool, choose
 
-# ``Project``: from a folder of recordings without a label to a first classifier.
-#
-# A folder that holds everything of it::
-#
-#     project.json   which recordings, how they are cut and embedded
-#     encoder/       an encoder that learned from all of them without labels
-#     index/         their vectors, and the clusters that were found
-#     labels.jsonl   the answers (nothing else is made by hand; keep it)
-#     queue.csv      what to listen to next
-#     model.zip      the classifier of the last round
-#     history.csv    a row per round: answers, accuracy with its interval
-#
-# The recordings stay where they are and as they are.
-
+if TYPE_CHECKING:
+    import pandas as pd
 
 ABOUT, LOG, INDEX, ENCODER, QUEUE = (
     "project.json",
@@ -81,6 +87,10 @@ class ProjectCluster:
 class Project:
     """A project that is ready to be asked from; see :func:`semisonic.labeling.start.start_project`.
 
+    Parameters
+    ----------
+    folder : path
+
     Attributes
     ----------
     folder, recordings : Path
@@ -90,52 +100,38 @@ class Project:
     several_labels : bool
         Whether a clip may carry several labels at once; :meth:`set_several_labels` changes it.
     log : LabelLog
+
+    Raises
+    ------
+    DataError
+        When there is none, or its making was not finished.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        recordings: Path,
-        encoder: Path,
-        seed: int = 0,
-        *,
-        several_labels: bool = False,
-    ) -> None:
-        self.folder, self.recordings, self.encoder, self.seed = folder, recordings, encoder, seed
-        self.several_labels = several_labels
-        base = recordings if recordings.is_dir() else recordings.parent
-        self.log = LabelLog(folder / LOG, base)
+    def __init__(self, folder: str | PathLike[str]) -> None:
+        self.folder = Path(folder)
+        if not (self.folder / ABOUT).is_file():
+            raise DataError(
+                f"{folder}: no project; 'semisonic project new RECORDINGS -o {folder}' starts "
+                "one, and goes on with one that was interrupted"
+            )
+        about = read_json(self.folder / ABOUT)
+        if about.get("format") != FORMAT:
+            raise DataError(
+                f"{self.folder / ABOUT}: found format {about.get('format')}, expected {FORMAT}"
+            )
+        self.recordings, self.encoder = (
+            Path(os.path.abspath(self.folder / about[name])) for name in ("recordings", "encoder")
+        )
+        self.seed, self.several_labels = int(about["seed"]), bool(about["several_labels"])
+        is_table = not self.recordings.is_dir()
+        self.log = LabelLog(
+            self.folder / LOG, self.recordings.parent if is_table else self.recordings
+        )
 
     @classmethod
     def open(cls, folder: str | PathLike[str]) -> Project:
-        """Open the project in a folder.
-
-        Raises
-        ------
-        DataError
-            When there is none, or its making was not finished.
-        """
-        place = Path(folder)
-        if not (place / ABOUT).is_file():
-            raise DataError(
-                f"{place}: no project; 'semisonic project new RECORDINGS -o {place}' starts one, "
-                "and goes on with one that was interrupted"
-            )
-        about = read_json(place / ABOUT)
-        if about.get("format") != FORMAT:
-            raise DataError(
-                f"{place / ABOUT}: found format {about.get('format')}, expected {FORMAT}"
-            )
-        recordings, encoder = (
-            Path(os.path.abspath(place / about[name])) for name in ("recordings", "encoder")
-        )
-        return cls(
-            place,
-            recordings,
-            encoder,
-            int(about["seed"]),
-            several_labels=bool(about["several_labels"]),
-        )
+        """Open the project in a folder; the same as ``Project(folder)``."""
+        return cls(folder)
 
     @cached_property
     def index(self) -> EmbeddingIndex:
@@ -149,8 +145,8 @@ class Project:
         return path if path.is_file() else None
 
     @property
-    def history(self) -> tuple[HistoryRow, ...]:
-        """A row per round, oldest first."""
+    def history(self) -> pd.DataFrame:
+        """A row per round, oldest first; see :func:`semisonic.labeling.rounds.read_history`."""
         return read_history(self.folder)
 
     @property
@@ -170,7 +166,7 @@ class Project:
         The parameters are those of :func:`semisonic.suggest`.
         """
         queue = choose(self.pool(), n, strategy, self.seed, self.log, random_share)
-        return self._named(queue)
+        return named_by(self.log, queue)
 
     def learn(self, *, tell: Tell | None = None) -> LearningRound:
         """Learn from all answers; see :func:`semisonic.labeling.rounds.learn_round`."""
@@ -219,24 +215,23 @@ class Project:
         An answer about a typical segment is appended to the log as any other, and labels that
         segment only.
         """
-        index = self.index
-        number = index.cluster
-        clips = index.clips
-        middle = nearest_to_centres(index.vectors, number, clips.group, n_typical)
-        labels = self._labels_of_rows()
+        number, clips = self.index.cluster, self.index.clips
+        matched = match(self.log.current().clips(), clips)
+        labels = dict(zip(matched.rows.tolist(), matched.labels, strict=True))
         found = []
-        for cluster, rows in enumerate(middle):
+        for cluster, rows in enumerate(
+            nearest_to_centres(self.index.vectors, number, clips.group, n_typical)
+        ):
             own = np.flatnonzero(number == cluster).tolist()
             counts = Counter(name for row in own for name in labels.get(row, ()))
             each = (Suggestion.of_row(clips, row, TYPICAL, cluster=cluster) for row in rows)
-            typical = Queue(clips.root, tuple(each))
-            found.append(ProjectCluster(cluster, len(own), self._named(typical).rows, dict(counts)))
+            typical = named_by(self.log, Queue(clips.root, tuple(each)))
+            found.append(ProjectCluster(cluster, len(own), typical.rows, dict(counts)))
         return tuple(found)
 
     def describe(self) -> dict[str, Any]:
-        """Numbers about the project: segments, answers, classes, the last accuracy."""
+        """Numbers about the project: segments, answers, classes, rounds."""
         current = self.log.current()
-        steps = self.history
         return {
             "recordings": str(self.recordings),
             "segments": len(self.index),
@@ -245,60 +240,27 @@ class Project:
             "answers": len(current),
             "classes": list(current.classes),
             "disagreements": len(current.disagreements),
-            "rounds": len(steps),
+            "rounds": len(self.history),
         }
-
-    def _named(self, queue: Queue) -> Queue:
-        """A queue whose files are named as the log names them."""
-        seen = queue.seen_from(self.log.root)
-        rows = (replace(row, file=self.log.name_of(row.file)) for row in seen)
-        return replace(seen, rows=tuple(rows))
-
-    def _labels_of_rows(self) -> dict[int, tuple[str, ...]]:
-        answers = self.log.current().clips()
-        found = match(answers, self.index.clips)
-        return dict(zip(found.rows.tolist(), found.labels, strict=True))
-
-
-def write_project(folder: Path, options: ProjectOptions, recordings: Path, encoder: Path) -> None:
-    """Write ``project.json``, the last step of making a project; what was changed later stays."""
-    here = Path(os.path.abspath(folder))
-    before = read_json(folder / ABOUT) if (folder / ABOUT).is_file() else {}
-    write_json(
-        folder / ABOUT,
-        {
-            "format": FORMAT,
-            "recordings": name_from(here, recordings),
-            "encoder": name_from(here, encoder),
-            "seed": options.seed,
-            "several_labels": before.get("several_labels", options.several_labels),
-            "made": stamp("project new", options),
-        },
-    )
 
 
 # ``project suggest`` and ``project learn``: the two halves of a round.
 
 
 def suggest_in_project(
-    folder: Path,
-    output: Path | None = None,
-    *,
-    annotator: str = "",
-    queue: QueueOptions | None = None,
+    project: Project, wanted: QueueOptions, table: Path | None = None, *, annotator: str = ""
 ) -> str:
     """Write the next queue of a project; answers in the one before go into the log first.
 
     Parameters
     ----------
-    folder : path
-        The project's.
-    output : path, optional
-        The table; ``queue.csv`` in the project by default.
+    project : Project
+    wanted : QueueOptions
+        What it is to hold.
+    table : path, optional
+        Where; ``queue.csv`` in the project by default.
     annotator : str
         Who filled in the queue before.
-    queue : QueueOptions, optional
-        What it is to hold.
 
     Returns
     -------
@@ -308,49 +270,37 @@ def suggest_in_project(
     Raises
     ------
     DataError
-        When there is no project, nothing is left to ask about, or the queue that is there cannot
-        be read.
+        When nothing is left to ask about, or the queue that is there cannot be read.
     OptionError
         When another table is in the way.
     """
-    wanted = check(queue or QueueOptions())
-    project = Project.open(folder)
     own = project.folder / QUEUE
-    table = output or own
-    goes_on = os.path.abspath(table) == os.path.abspath(own) and own.is_file()
+    table = table or own
+    goes_on = own.is_file() and os.path.abspath(table) == os.path.abspath(own)
     check_table(table, over=goes_on)
-    lines = []
+    said = ""
     if goes_on:
         fit = project.require_fit
         taken = take_answers(project.log, own, annotator=annotator, by_anyone=True, check=fit)
-        if taken:
-            lines = [
-                f"{count_text(len(taken), 'new answer')} of the queue before went into the log"
-            ]
-    chosen = project.suggest(wanted.n, strategy=wanted.strategy, random_share=wanted.random_share)
-    chosen.write(table, over=True, page=True)
-    return "\n".join([*lines, chosen.summary(table, len(project.index))])
+        n_taken = count_text(len(taken), "new answer")
+        said = f"{n_taken} of the queue before went into the log\n" if taken else ""
+    queue = project.suggest(wanted.n, strategy=wanted.strategy, random_share=wanted.random_share)
+    queue.write(table, over=True, page=True)
+    return said + queue.summary(table, len(project.index))
 
 
 def learn_in_project(
-    folder: Path,
-    answers: Path | None = None,
-    *,
-    annotator: str = "",
-    several_labels: bool | None = None,
+    project: Project, answers: Path | None = None, *, annotator: str = ""
 ) -> tuple[str, Failures]:
     """Take answers from a table, if one is named, and learn from all there are.
 
     Parameters
     ----------
-    folder : path
-        The project's.
+    project : Project
     answers : path, optional
         A queue whose column ``label`` was filled in.
     annotator : str
         Who filled it in.
-    several_labels : bool, optional
-        Whether a clip may carry several labels from now on.
 
     Returns
     -------
@@ -360,15 +310,11 @@ def learn_in_project(
     Raises
     ------
     DataError
-        When there is no project, or answers of fewer than two classes.
+        When there are answers of fewer than two classes.
     """
-    project = Project.open(folder)
-    if several_labels is not None:
-        project.set_several_labels(several_labels)
-    lines = []
+    said = ""
     if answers is not None:
         fit = project.require_fit
         taken = take_answers(project.log, answers, annotator=annotator, check=fit)
-        if taken:
-            lines = [f"{count_text(len(taken), 'new answer')} from the table"]
-    return "\n".join([*lines, project.learn().summary()]), project.log.problems()
+        said = f"{count_text(len(taken), 'new answer')} from the table\n" if taken else ""
+    return said + project.learn().summary(), project.log.problems()

@@ -21,7 +21,7 @@ from semisonic.core.errors import DataError, OptionError
 from semisonic.core.files import write_csv, write_text
 from semisonic.core.text import count_text
 from semisonic.data.clips import LABEL_SEPARATOR, Clips
-from semisonic.data.datasets.load import name_from
+from semisonic.data.datasets.load import Failures, name_from
 from semisonic.data.events import NEGATIVE, POSITIVE, UNCERTAIN
 from semisonic.data.label_log import NONE_HEARD, PASSED_OVER, LabelEntry, Segment
 from semisonic.data.outputs import check_file, is_own, writing
@@ -33,7 +33,7 @@ from semisonic.labeling.search import player_of
 
 N_PREDICTIONS = 3
 """Predictions of a row that a table has columns for."""
-RANDOM, UNCERTAIN_REASON, TYPICAL = REASONS = ("random", "uncertain", "typical")
+RANDOM, UNCERTAIN_REASON, TYPICAL = ("random", "uncertain", "typical")
 """Why a row is asked: drawn at random; the model is not sure; the middle of a group of recordings
 that sound alike."""
 SOURCE = "suggest:"
@@ -42,19 +42,6 @@ VERB = "suggest"
 """Whose output a queue is, in a project too."""
 MOST = 100
 """Segments that a page holds; the table has all."""
-
-_COLUMNS = (
-    "order",
-    "file",
-    "start_time",
-    "end_time",
-    "label",
-    "why",
-    *(f"{name}_{k + 1}" for k in range(N_PREDICTIONS) for name in ("prediction", "score")),
-    "uncertainty",
-    "cluster",
-    "group",
-)
 _NEEDED = ("file", "start_time", "end_time", "label", "why")
 
 
@@ -65,7 +52,7 @@ class Suggestion(Segment):
     Attributes
     ----------
     why : str
-        One of ``REASONS``.
+        "random", "uncertain" or "typical".
     predictions : tuple of (str, float)
         Class and calibrated score, the best first; empty without a model.
     uncertainty : float
@@ -99,46 +86,44 @@ class Suggestion(Segment):
     def answer(self) -> tuple[tuple[str, ...], str] | None:
         """Labels and presence that :attr:`label` says; None for an empty one."""
         said = self.label.strip()
-        if not said:
-            return None
-        if said in (NONE_HEARD, PASSED_OVER):
-            return (), NEGATIVE if said == NONE_HEARD else UNCERTAIN
+        if said in ("", NONE_HEARD, PASSED_OVER):
+            return ((), NEGATIVE if said == NONE_HEARD else UNCERTAIN) if said else None
         names = (name.strip() for name in said.split(LABEL_SEPARATOR))
-        return tuple(dict.fromkeys(name for name in names if name)), POSITIVE
+        return tuple(dict.fromkeys(filter(None, names))), POSITIVE
 
-    def cells(self, order: int) -> list[object]:
-        """The row of the table."""
-        predicted = [cell for name, score in self.predictions for cell in (name, f"{score:.4f}")]
-        return [
-            order,
-            self.file,
-            f"{self.start_time:.3f}",
-            f"{self.end_time:.3f}",
-            self.label,
-            self.why,
-            *(predicted + [""] * 2 * N_PREDICTIONS)[: 2 * N_PREDICTIONS],
-            "" if np.isnan(self.uncertainty) else f"{self.uncertainty:.4f}",
-            "" if self.cluster < 0 else self.cluster,
-            self.group,
-        ]
+    def cells(self) -> dict[str, object]:
+        """The row of the table, by column."""
+        predictions: dict[str, object] = {}
+        for k in range(N_PREDICTIONS):
+            name, score = self.predictions[k] if k < len(self.predictions) else ("", np.nan)
+            predictions |= {f"prediction_{k + 1}": name, f"score_{k + 1}": _cell(score)}
+        return {
+            "file": self.file,
+            "start_time": f"{self.start_time:.3f}",
+            "end_time": f"{self.end_time:.3f}",
+            "label": self.label,
+            "why": self.why,
+            **predictions,
+            "uncertainty": _cell(self.uncertainty),
+            "cluster": "" if self.cluster < 0 else self.cluster,
+            "group": self.group,
+        }
 
     @classmethod
     def from_cells(cls, cells: TableRow) -> Suggestion:
         """Read what :meth:`cells` gave; ValueError when it is no such row."""
         cells["label"].encode()
-        start, end = (number(cells[name], name) for name in ("start_time", "end_time"))
+        start, end = (float(number(cells.need(name), name)) for name in ("start_time", "end_time"))
         cluster = number(cells["cluster"], "cluster")
-        if not cells["file"] or start.is_nan() or end.is_nan():
-            raise ValueError("no file, start_time or end_time")
         predictions = (
             (name, float(number(cells[f"score_{k}"], "score")))
             for k in range(1, N_PREDICTIONS + 1)
             if (name := cells[f"prediction_{k}"])
         )
         return cls(
-            cells["file"],
-            float(start),
-            float(end),
+            cells.need("file"),
+            start,
+            end,
             cells["why"],
             tuple(predictions),
             float(number(cells["uncertainty"], "uncertainty")),
@@ -146,6 +131,15 @@ class Suggestion(Segment):
             cells["group"],
             cells["label"],
         )
+
+
+def _cell(share: float) -> str:
+    return "" if np.isnan(share) else f"{share:.4f}"
+
+
+def place_of(segment: Segment) -> dict[str, Any]:
+    """Which segment it is: file, start and end, by their names."""
+    return {name: getattr(segment, name) for name in ("file", "start_time", "end_time")}
 
 
 @dataclass(frozen=True)
@@ -157,20 +151,19 @@ class Queue:
     root : Path
         The folder that files are relative to.
     rows : tuple of Suggestion
-    notes : tuple of str
-        What was decided on the way.
+    failures : tuple of (str, str)
+        Recordings that could not be read, with the reason.
     """
 
     root: Path
     rows: tuple[Suggestion, ...]
-    notes: tuple[str, ...] = ()
+    failures: Failures = ()
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __repr__(self) -> str:
-        why = ", ".join(f"{n} {name}" for name, n in Counter(row.why for row in self).items())
-        return f"<Queue: {len(self)} rows ({why})>"
+        return f"<Queue: {len(self)} rows ({self._why()})>"
 
     def __iter__(self) -> Iterator[Suggestion]:
         return iter(self.rows)
@@ -200,9 +193,10 @@ class Queue:
         if not over:
             check_table(target)
         seen = self.seen_from(os.path.abspath(target.parent))
-        rows = (row.cells(order) for order, row in enumerate(seen, start=1))
+        rows = [{"order": order, **row.cells()} for order, row in enumerate(seen, start=1)]
         with writing(target, VERB) as part:
-            write_csv(part, _COLUMNS, rows, errors="surrogateescape")
+            cells = (row.values() for row in rows)
+            write_csv(part, list(rows[0]), cells, errors="surrogateescape")
         if page:
             with writing(page_of(target), VERB) as part:
                 write_text(part, self._page(target.name))
@@ -235,13 +229,15 @@ class Queue:
 
     def summary(self, table: Path, n_pool: int) -> str:
         """For a terminal: why each is asked, out of how many, and where table and page lie."""
-        why = Counter(row.why for row in self).most_common()
         files = count_text(len({row.file for row in self}), "recording")
         return (
-            f"{len(self)} of {count_text(n_pool, 'segment')}, of {files}: "
-            f"{', '.join(f'{n} {name}' for name, n in why)}\n"
+            f"{len(self)} of {count_text(n_pool, 'segment')}, of {files}: {self._why()}\n"
             f"queue: {table}\nto listen: {page_of(table)}"
         )
+
+    def _why(self) -> str:
+        counts = Counter(row.why for row in self).most_common()
+        return ", ".join(f"{n} {name}" for name, n in counts)
 
     @classmethod
     def read(cls, path: str | PathLike[str]) -> Queue:
@@ -271,17 +267,24 @@ class Queue:
                 ) from error
         return cls(Path(os.path.abspath(source.parent)), tuple(rows))
 
-    def seen_from(self, root: str | PathLike[str]) -> Queue:
+    def seen_from(
+        self, root: str | PathLike[str], name: Callable[[Path, Path], str] = name_from
+    ) -> Queue:
         """The same queue with files relative to another folder, such as a log's root.
 
         Where each file is a recording, so is its group.
+
+        Parameters
+        ----------
+        root : path
+        name : callable
+            Gives the name of a file, seen from the root.
         """
         base = Path(os.path.abspath(root))
         rows = []
         for row in self.rows:
-            file = name_from(base, self.path_of(row))
-            group = file if row.group == row.file else row.group
-            rows.append(replace(row, file=file, group=group))
+            file = name(base, self.path_of(row))
+            rows.append(replace(row, file=file, group=file if row.group == row.file else row.group))
         return replace(self, root=base, rows=tuple(rows))
 
 
@@ -351,24 +354,27 @@ def take_answers(
     DataError
         When the table is no queue, or an answer will not do; then none is taken.
     """
-    queue = Queue.read(path)
     held = {
-        ("" if by_anyone else one.annotator, one.key, tuple(sorted(one.labels)), one.presence)
+        (one.key, tuple(sorted(one.labels)), one.presence)
         for one in log.answers()
+        if by_anyone or one.annotator == annotator
     }
-    who = "" if by_anyone else annotator
     rows: list[dict[str, Any]] = []
-    for line, row in enumerate(queue, start=2):
-        names, presence = row.answer() or ((), "")
-        if not presence:
+    for line, row in enumerate(named_by(log, Queue.read(path)), start=2):
+        said = row.answer()
+        if said is None:
             continue
+        labels, presence = said
         try:
-            check(names)
+            check(labels)
         except DataError as error:
             raise DataError(f"{path}, row {line}: {error}") from error
-        row = replace(row, file=log.name_of(os.path.abspath(queue.path_of(row))))
-        if (who, row.key, tuple(sorted(names)), presence) not in held:
-            said = {"labels": names, "presence": presence, "annotator": annotator}
-            place = {name: getattr(row, name) for name in ("file", "start_time", "end_time")}
-            rows.append({**place, **said, "source": row.source})
+        if (row.key, tuple(sorted(labels)), presence) not in held:
+            about = {"labels": labels, "presence": presence, "annotator": annotator}
+            rows.append({**place_of(row), **about, "source": row.source})
     return log.extend(rows)
+
+
+def named_by(log: LabelLog, queue: Queue) -> Queue:
+    """A queue whose files are named as a log names them."""
+    return queue.seen_from(log.root, lambda _, path: log.name_of(path))

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from semisonic.classifier.calibration import fit_calibration
 from semisonic.classifier.config import PROBE
@@ -24,26 +23,30 @@ from semisonic.classifier.model_file import MODEL
 from semisonic.classifier.provenance import DataPart, chained, recording_hashes
 from semisonic.classifier.run_files import stamp
 from semisonic.core.errors import DataError
-from semisonic.core.files import digest, read_csv, write_csv
+from semisonic.core.files import digest, replacing
 from semisonic.core.text import count_text
 from semisonic.data.clips import Clips
 from semisonic.data.events import SegmentKey, segment_key
 from semisonic.data.label_log import LabelEntry
 from semisonic.evaluation.intervals import wilson_by_group
-from semisonic.labeling.answers import LabelledRows, label_index
-from semisonic.labeling.embedder import Embedder
+from semisonic.labeling.answers import label_index
+from semisonic.labeling.embedder import INDEX_OF, Embedder
 from semisonic.labeling.index import EmbeddingIndex
 from semisonic.labeling.label_log import LabelLog
 from semisonic.labeling.probe import Tell, classifier_from, learn_probe, score_out_of_fold
 from semisonic.labeling.queue import RANDOM, SOURCE
 from semisonic.labeling.sampling import random_key
-from semisonic.labeling.suggest import INDEX_OF
 from semisonic.models.decision import TEMPERATURE, Decision
 from semisonic.models.model_file import PUBLISHED_WEIGHTS, published_in, read_about, save
 from semisonic.models.sound_model import SoundModel
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 FEWEST_CALIBRATED = 20
 """Answers from which on scores are calibrated by those of classifiers that did not learn them."""
+HISTORY = "history.csv"
+NOTE_SEPARATOR = " | "
 
 # How good the classifier is, from answers alone: an honest number needs clips drawn at random.
 #
@@ -53,8 +56,7 @@ FEWEST_CALIBRATED = 20
 # about before belongs to it all the same: else the sample would be short of hard clips.
 
 
-@dataclass(frozen=True)
-class AccuracyEstimate:
+class AccuracyEstimate(NamedTuple):
     """An accuracy, and how sure it is.
 
     Attributes
@@ -82,8 +84,7 @@ class AccuracyEstimate:
         n, n_right = len(right), sum(right)
         if not n:
             return cls(0, 0, float("nan"), 0.0, 1.0, 0)
-        ends = wilson_by_group(right, groups)
-        return cls(n_right, n, n_right / n, *ends, len(set(groups)))
+        return cls(n_right, n, n_right / n, *wilson_by_group(right, groups), len(set(groups)))
 
     def __str__(self) -> str:
         if not self.n:
@@ -112,46 +113,33 @@ def random_sample(
     seed : int
         That of the queues.
     """
-    base = os.path.abspath(root)
-    asked = []
-    for one in answers:
-        if one.source.startswith(SOURCE):
-            path = os.path.normpath(os.path.join(base, one.file))
-            asked.append((random_key(path, one.start_time, one.end_time, seed), one))
+    asked = [
+        (random_key(os.path.abspath(root / one.file), one.start_time, one.end_time, seed), one)
+        for one in answers
+        if one.source.startswith(SOURCE)
+    ]
     last = max((key for key, one in asked if one.source == SOURCE + RANDOM), default=-1)
     return frozenset(one.key for key, one in asked if key <= last)
 
 
 def accuracy_by_random(
-    log: LabelLog,
-    predicted: Mapping[SegmentKey, tuple[str, ...]],
-    *,
-    groups: Mapping[SegmentKey, str] | None = None,
-    seed: int = 0,
+    log: LabelLog, judged: Mapping[SegmentKey, tuple[bool, str]], *, seed: int = 0
 ) -> AccuracyEstimate:
     """Accuracy over the random sample of a log, with an interval over recordings.
 
     Parameters
     ----------
     log : LabelLog
-    predicted : mapping of segment key to labels
-        What a classifier that has not learned the answer says; a segment without a prediction,
-        or without one verified answer, does not count. With several labels per clip all of them
-        must be right.
-    groups : mapping of segment key to str, optional
-        The recording of each, where an index knows it; else each file is one.
+    judged : mapping of segment key to (bool, str)
+        Whether a classifier that has not learned the answer is right, and the recording. A segment
+        that is missing here, or without one verified answer, does not count.
     seed : int
         That of the queues.
     """
-    sample = random_sample(log.answers(), log.root, seed)
     clips = log.current().clips()
-    right: list[bool] = []
-    recordings: list[str] = []
-    for row, key in enumerate(_keys(clips)):
-        if clips.is_verified[row] and key in sample and key in predicted:
-            right.append(set(predicted[key]) == set(clips.labels[row]))
-            recordings.append((groups or {}).get(key, str(clips.group[row])))
-    return AccuracyEstimate.of(right, recordings)
+    known = random_sample(log.answers(), log.root, seed) & judged.keys()
+    counted = [judged[key] for key in _keys(clips[clips.is_verified]) if key in known]
+    return AccuracyEstimate.of([right for right, _ in counted], [group for _, group in counted])
 
 
 def _keys(clips: Clips) -> list[SegmentKey]:
@@ -159,17 +147,9 @@ def _keys(clips: Clips) -> list[SegmentKey]:
     return [segment_key(*cells) for cells in zip(*columns, strict=True)]
 
 
-# The learning curve of a project: a row each time that it learned.
-
-
-HISTORY = "history.csv"
-_BETWEEN = " | "
-_ESTIMATES = {"by_random": "random_", "left_out": "left_out_"}
-
-
 @dataclass(frozen=True)
-class HistoryRow:
-    """One training.
+class LearningRound:
+    """What one training gave.
 
     Attributes
     ----------
@@ -178,7 +158,7 @@ class HistoryRow:
     n_answers, n_classes : int
         Labelled segments and their classes.
     several_labels : bool
-        Whether a clip could carry several; the accuracies of rows where it could and of rows
+        Whether a clip could carry several; the accuracies of rounds where it could and of rounds
         where it could not do not compare.
     by_random : AccuracyEstimate
         Accuracy over the random sample: the number to believe; of no clips without one.
@@ -191,6 +171,10 @@ class HistoryRow:
         What was learned from: a hash of answers, index and options.
     notes : tuple of str
         What has to be said beside the numbers.
+    counts : dict of str to int
+        Segments of each class.
+    model : Path
+        The classifier's file.
     """
 
     time: str
@@ -201,95 +185,68 @@ class HistoryRow:
     left_out: AccuracyEstimate
     seconds: float
     state: str
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...]
+    counts: dict[str, int]
+    model: Path
 
-    def cells(self) -> dict[str, object]:
-        """The row of the table, by column."""
-        found: dict[str, Any] = asdict(self) | {
-            "several_labels": "yes" if self.several_labels else "no",
-            "seconds": f"{self.seconds:.2f}",
-            "notes": _BETWEEN.join(self.notes),
-        }
-        for name, prefix in _ESTIMATES.items():
-            for key, value in found.pop(name).items():
-                found[prefix + key] = value if isinstance(value, int) else f"{value:.4f}"
-        return found
+    def summary(self) -> str:
+        """For a terminal."""
+        counts = ", ".join(f"{name} {n}" for name, n in self.counts.items())
+        lines = [
+            f"learned from {count_text(self.n_answers, 'answer')} of "
+            f"{count_text(self.n_classes, 'class', 'classes')} in {self.seconds:.1f} s: {counts}",
+            f"accuracy on segments drawn at random: {self.by_random}",
+            f"accuracy on all answers, each left out in turn: {self.left_out}",
+            *self.notes,
+            f"model: {self.model}",
+        ]
+        return "\n".join(lines)
 
-    @classmethod
-    def from_cells(cls, cells: Mapping[str, str]) -> HistoryRow:
-        """Read what :meth:`cells` gave; KeyError or ValueError when it is something else."""
-        return cls(
-            time=cells["time"],
-            n_answers=int(cells["n_answers"]),
-            n_classes=int(cells["n_classes"]),
-            several_labels=cells["several_labels"] == "yes",
-            seconds=float(cells["seconds"]),
-            state=cells["state"],
-            notes=tuple(filter(None, cells["notes"].split(_BETWEEN))),
-            **{name: _estimate(cells, prefix) for name, prefix in _ESTIMATES.items()},
-        )
+    def row(self) -> dict[str, Any]:
+        """The row of the history."""
+        row = {name: getattr(self, name) for name in _PLAIN}
+        for name, prefix in _PREFIXES.items():
+            estimate: AccuracyEstimate = getattr(self, name)
+            row |= {prefix + field: value for field, value in estimate._asdict().items()}
+        return {**row, "notes": NOTE_SEPARATOR.join(self.notes)}
 
 
-def _estimate(cells: Mapping[str, str], prefix: str) -> AccuracyEstimate:
-    kinds: dict[str, Any] = {"n_right": int, "n": int, "n_recordings": int}
-    names = AccuracyEstimate.__dataclass_fields__
-    return AccuracyEstimate(
-        **{name: kinds.get(name, float)(cells[prefix + name]) for name in names}
-    )
+_PLAIN = ("time", "n_answers", "n_classes", "several_labels", "seconds", "state")
+_PREFIXES = {"by_random": "random_", "left_out": "left_out_"}
 
 
-def read_history(folder: Path) -> tuple[HistoryRow, ...]:
-    """The rows so far, oldest first; none without a history.
+def estimates_of(row: Mapping[str, Any]) -> dict[str, AccuracyEstimate]:
+    """Both accuracies of a row of the history, by their names in :class:`LearningRound`."""
+    fields = AccuracyEstimate._fields
+    return {
+        name: AccuracyEstimate(**{field: row[prefix + field] for field in fields})
+        for name, prefix in _PREFIXES.items()
+    }
+
+
+def read_history(folder: Path) -> pd.DataFrame:
+    """The rounds so far, a row each, oldest first; empty without a history.
+
+    The columns ``random_n_right`` and so on are those of the accuracy over the random sample,
+    ``left_out_n_right`` and so on those over all answers: see :class:`AccuracyEstimate`.
 
     Raises
     ------
     DataError
         When the file is none.
     """
+    import pandas as pd
+
     path = folder / HISTORY
-    rows = []
-    for number, cells in enumerate(read_csv(path) if path.exists() else [], start=2):
-        try:
-            rows.append(HistoryRow.from_cells(cells))
-        except (KeyError, ValueError) as error:
-            raise DataError(f"{path}, row {number}: not a step of a history ({error})") from error
-    return tuple(rows)
-
-
-# A round.
-
-
-@dataclass(frozen=True)
-class LearningRound:
-    """What one training gave.
-
-    Attributes
-    ----------
-    model : Path
-        The classifier's file.
-    known : LabelledRows
-        What was learned from.
-    row : HistoryRow
-        What was measured, and what has to be said beside it: the last row of the history.
-    """
-
-    model: Path
-    known: LabelledRows
-    row: HistoryRow
-
-    def summary(self) -> str:
-        """For a terminal."""
-        row = self.row
-        counts = ", ".join(f"{name} {n}" for name, n in self.known.counts.items())
-        lines = [
-            f"learned from {count_text(row.n_answers, 'answer')} of "
-            f"{count_text(row.n_classes, 'class', 'classes')} in {row.seconds:.1f} s: {counts}",
-            f"accuracy on segments drawn at random: {row.by_random}",
-            f"accuracy on all answers, each left out in turn: {row.left_out}",
-            *row.notes,
-            f"model: {self.model}",
-        ]
-        return "\n".join(lines)
+    estimates = (p + name for p in _PREFIXES.values() for name in AccuracyEstimate._fields)
+    columns = [*_PLAIN, *estimates, "notes"]
+    if not path.exists():
+        return pd.DataFrame(columns=columns)
+    try:
+        frame = pd.read_csv(path, dtype=dict.fromkeys(("time", "state", "notes"), str))
+        return frame[columns].fillna({"notes": ""})
+    except (KeyError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read as the history of a project ({error})") from error
 
 
 def learn_round(
@@ -297,7 +254,6 @@ def learn_round(
     index: EmbeddingIndex,
     folder: str | PathLike[str],
     *,
-    embedder: Embedder | None = None,
     seed: int = 0,
     several_labels: bool = False,
     tell: Tell | None = None,
@@ -311,8 +267,6 @@ def learn_round(
         Vectors of the pool, by an encoder that stays as it is.
     folder : path
         Gets ``model.zip`` and ``history.csv``.
-    embedder : Embedder, optional
-        The encoder, if it is at hand; else the index knows its file.
     seed : int
         That of the queues, so that their random parts are known.
     several_labels : bool
@@ -332,75 +286,71 @@ def learn_round(
     ModelError
         When the encoder's file is gone.
     """
+    import pandas as pd
+
     began = time.perf_counter()
     place = Path(folder)
     labelled, matched, notes = label_index(log, index, several_labels=several_labels)
-    encoder = embedder or index.embedder()
+    encoder = index.embedder()
     logits, is_known = score_out_of_fold(index, labelled, matched.rows, seed=seed, tell=tell)
     pool = np.setdiff1d(np.arange(len(index)), matched.rows)
     probe = learn_probe(index.vectors, labelled, pool, seed=seed)
     model = classifier_from(probe, encoder.network, multi_label=several_labels)
     usable = labelled.is_verified & is_known
     if usable.sum() >= FEWEST_CALIBRATED:
-        model.decision = _calibrated(labelled[usable], logits[usable])
-    predicted = _predicted(labelled, logits)
+        target = labelled.targets.astype(np.int64)
+        calibration = fit_calibration(
+            TEMPERATURE,
+            logits[usable],
+            (target if several_labels else target.argmax(axis=1))[usable],
+        )
+        note = {"fitted on": "answers, each left out in turn", "clips": int(usable.sum())}
+        model.decision = Decision(calibration, note=note)
+    else:
+        notes.append(
+            f"scores are not calibrated: that takes {FEWEST_CALIBRATED} answers, of classes that "
+            "other recordings have, too"
+        )
+    once = [name for name, n in labelled.counts.items() if n < 2]
+    if once:
+        names = ", ".join(once)
+        notes.append(f"classes with one answer, which counts as wrong when it is left out: {names}")
+    said = logits > 0 if several_labels else np.eye(len(labelled.classes))[logits.argmax(axis=1)]
+    right = np.array([(a == b).all() for a, b in zip(said, labelled.targets, strict=True)])
+    is_judged = np.isfinite(logits.sum(axis=1))
     # By the segments that the log speaks of, as it names them.
-    keys, row_of = _keys(matched.answers), {row: i for i, row in enumerate(labelled.rows.tolist())}
-    of_key = {
-        keys[number]: row_of[row]
+    keys = _keys(matched.answers)
+    place_of = {row: i for i, row in enumerate(labelled.rows.tolist())}
+    judged = {
+        keys[number]: (bool(right[i]), str(labelled.group[i]))
         for row, its in zip(matched.rows.tolist(), matched.of_row, strict=True)
         for number in its
-        if row in row_of
+        if (i := place_of.get(row)) is not None and is_judged[i]
     }
-    by_random = accuracy_by_random(
-        log,
-        {key: said for key, i in of_key.items() if (said := predicted[i]) is not None},
-        groups={key: str(labelled.group[i]) for key, i in of_key.items()},
-        seed=seed,
-    )
-    judged = [i for i in np.flatnonzero(labelled.is_verified) if predicted[i] is not None]
-    truth = [{labelled.classes[k] for k in np.flatnonzero(labelled.targets[i])} for i in judged]
-    right = [set(predicted[i] or ()) == names for i, names in zip(judged, truth, strict=True)]
+    measured = is_judged & labelled.is_verified
     place.mkdir(parents=True, exist_ok=True)
     _save(place / MODEL, model, index.clips[labelled.rows], index, encoder, seed)
     ids = sorted(entry.id for entry in log.answers())
-    row = HistoryRow(
+    made = LearningRound(
         time=datetime.now(UTC).isoformat(timespec="seconds"),
         n_answers=len(labelled),
         n_classes=len(labelled.classes),
         several_labels=several_labels,
-        by_random=by_random,
-        left_out=AccuracyEstimate.of(right, labelled.group[judged].tolist()),
+        by_random=accuracy_by_random(log, judged, seed=seed),
+        left_out=AccuracyEstimate.of(right[measured].tolist(), labelled.group[measured].tolist()),
         seconds=time.perf_counter() - began,
         state=digest(*ids, index.about["model"]["hash"], len(index), seed, several_labels),
-        notes=(*notes, *_notes(labelled, model)),
+        notes=tuple(notes),
+        counts=labelled.counts,
+        model=place / MODEL,
     )
-    before = read_history(place)
-    if before and before[-1].state == row.state:
-        before = before[:-1]
-    cells = [one.cells() for one in (*before, row)]
-    write_csv(place / HISTORY, list(cells[0]), (one.values() for one in cells))
-    return LearningRound(place / MODEL, labelled, row)
-
-
-def _calibrated(labelled: LabelledRows, logits: NDArray[np.float64]) -> Decision:
-    """A temperature from scores of answers that were left out."""
-    several = labelled.multi_label
-    target = labelled.targets.astype(np.int64) if several else labelled.targets.argmax(axis=1)
-    found = fit_calibration(TEMPERATURE, logits, target, multi_label=several)
-    return Decision(
-        found, note={"fitted on": "answers, each left out in turn", "clips": len(labelled)}
-    )
-
-
-def _predicted(labelled: LabelledRows, logits: NDArray[np.float64]) -> list[tuple[str, ...] | None]:
-    """What classifiers that had not learned a row say of it; None where there was none."""
-    found: list[tuple[str, ...] | None] = []
-    for row in logits:
-        best = np.flatnonzero(row > 0) if labelled.multi_label else [int(row.argmax())]
-        names = tuple(labelled.classes[k] for k in best)
-        found.append(names if np.isfinite(row).all() else None)
-    return found
+    history = read_history(place).to_dict("records")
+    if history and history[-1]["state"] == made.state:
+        del history[-1]
+    with replacing(place / HISTORY) as part:
+        frame = pd.DataFrame([*history, made.row()])
+        frame.to_csv(part, index=False, float_format="%.4f")
+    return made
 
 
 def _save(
@@ -421,15 +371,3 @@ def _save(
         **parts,
     }
     save(path, model, about=about)
-
-
-def _notes(labelled: LabelledRows, model: SoundModel) -> Iterator[str]:
-    once = [name for name, n in labelled.counts.items() if n < 2]
-    if once:
-        names = ", ".join(once)
-        yield f"classes with one answer, which counts as wrong when it is left out: {names}"
-    if model.decision.is_empty:
-        yield (
-            f"scores are not calibrated: that takes {FEWEST_CALIBRATED} answers, of classes that "
-            "other recordings have, too"
-        )

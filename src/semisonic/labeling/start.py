@@ -15,10 +15,11 @@ from semisonic.classifier.model_file import encoder_file
 from semisonic.classifier.options import PretrainOptions
 from semisonic.classifier.pretrain import pretrain
 from semisonic.classifier.pretraining import SYNTH, synthetic_file
+from semisonic.classifier.run_files import stamp
 from semisonic.classifier.scan import scan
 from semisonic.classifier.use_options import ScanOptions
 from semisonic.core.errors import DataError, OptionError
-from semisonic.core.files import read_json, replacing, write_csv, write_json
+from semisonic.core.files import read_json, replacing, write_json
 from semisonic.core.locks import FolderLock
 from semisonic.core.options import check, to_dict
 from semisonic.core.seeds import generator
@@ -36,7 +37,7 @@ from semisonic.labeling.embedder import open_embedder
 from semisonic.labeling.index import NO_CLUSTER
 from semisonic.labeling.options import ProjectOptions
 from semisonic.labeling.probe import require_probe_fits
-from semisonic.labeling.project import ENCODER, INDEX, Project, write_project
+from semisonic.labeling.project import ABOUT, ENCODER, FORMAT, INDEX, Project
 from semisonic.training.run_folder import differences
 
 BEGUN = "begun.json"
@@ -120,34 +121,28 @@ def start_project(options: ProjectOptions, *, tell: Tell = lambda step: None) ->
         When the encoder's file is damaged, or is one that answers cannot be learned behind.
     """
     check(options)
-    recordings, folder = options.recordings, options.output
-    if recordings is None:
-        raise OptionError(
-            "option 'recordings' is missing: name a folder, as in 'semisonic project new FOLDER'"
-        )
-    own = {name: value for name, value in to_dict(options).items() if name not in FREE}
-    identity = {**own, "recordings": os.path.abspath(recordings)}
-    lock = FolderLock(folder)
+    folder, begun = options.output, options.output / BEGUN
+    identity = {name: value for name, value in to_dict(options).items() if name not in FREE}
+    identity["recordings"] = os.path.abspath(options.recordings)
     check_folder(folder, "a project", {BEGUN})
-    if (folder / BEGUN).is_file():
-        changed = differences(read_json(folder / BEGUN), identity)
-        if changed:
-            raise OptionError(
-                f"{folder}: a project with other options: {'; '.join(changed)}. Choose another "
-                "folder"
-            )
+    changed = differences(read_json(begun), identity) if begun.is_file() else []
+    if changed:
+        raise OptionError(
+            f"{folder}: a project with other options: {'; '.join(changed)}. Choose another folder"
+        )
+    lock = FolderLock(folder)
     lock.acquire()
     try:
-        write_json(folder / BEGUN, identity)
-        return _start(folder, options, recordings, tell)
+        write_json(begun, identity)
+        return _start(folder, options, tell)
     finally:
         lock.release()
 
 
-def _start(folder: Path, options: ProjectOptions, recordings: Path, tell: Tell) -> Started:
+def _start(folder: Path, options: ProjectOptions, tell: Tell) -> Started:
     tell(LOOK)
+    recordings, notes = options.recordings, list[str]()
     failures: Failures = ()
-    notes: list[str] = []
     clips = load_clips(recordings, labels="none", group=options.group)
     base = recordings if recordings.is_dir() else recordings.parent
     named = {name_from(base, path) for path in set(clips.paths)}
@@ -165,9 +160,12 @@ def _start(folder: Path, options: ProjectOptions, recordings: Path, tell: Tell) 
         clips, notes = _usable(clips, result.scan)
     if not len(clips):
         raise DataError(f"{recordings}: no recording that can be used; see {folder / 'scan'}")
-    encoder, more = folder / ENCODER / "encoder.zip", ["encoder: the project's own, as it was"]
-    if not encoder.is_file():  # recordings that came later are embedded by the same one
-        source, more = _encoder(folder, options, clips, tell)
+    encoder = folder / ENCODER / "encoder.zip"
+    if encoder.is_file():  # recordings that came later are embedded by the same one
+        notes.append("encoder: the project's own, as it was")
+    else:
+        source, note = _encoder(folder, options, clips, tell)
+        notes.append(note)
         with replacing(encoder) as part:  # the project needs no other folder
             shutil.copyfile(source, part)
     tell(VECTORS)
@@ -187,16 +185,26 @@ def _start(folder: Path, options: ProjectOptions, recordings: Path, tell: Tell) 
     if options.clusters != AUTO or len(vectors) >= _FEWEST_CLUSTERED:
         number = find_clusters(vectors, options.clusters, seed=options.seed).number
     made.index.set_clusters(number)
-    write_project(folder, options, recordings, encoder)
-    unread = dict(reversed(failures))  # one that also failed to be embedded is told once
-    for file, why in made.failures:
-        unread.setdefault(name_from(base, folder / INDEX / file), why)
+    before = read_json(folder / ABOUT) if (folder / ABOUT).is_file() else {}
+    here = Path(os.path.abspath(folder))
+    about = {
+        "format": FORMAT,
+        "recordings": name_from(here, recordings),
+        "encoder": name_from(here, encoder),
+        "seed": options.seed,
+        # what was changed later stays
+        "several_labels": before.get("several_labels", options.several_labels),
+        "made": stamp("project new", options),
+    }
+    write_json(folder / ABOUT, about)
+    unread = {name_from(base, folder / INDEX / file): why for file, why in made.failures}
+    unread |= dict(reversed(failures))  # what failed twice is told once
     return Started(
-        Project.open(folder),
+        Project(folder),
         len(set(clips.file.tolist())),
         int(number.max(initial=-1)) + 1,
         tuple(sorted(unread.items())),
-        (*notes, *more),
+        tuple(notes),
         n_found=len({*named, *unread}),
     )
 
@@ -223,14 +231,14 @@ def _usable(clips: Clips, scanned: Scan) -> tuple[Clips, list[str]]:
     return group_duplicates(clips[np.array(kept, np.int64)], alike), notes
 
 
-def _encoder(
-    folder: Path, options: ProjectOptions, clips: Clips, tell: Tell
-) -> tuple[Path, list[str]]:
+def _encoder(folder: Path, options: ProjectOptions, clips: Clips, tell: Tell) -> tuple[Path, str]:
     """The file of the encoder that makes the vectors, and how it came about."""
     if options.encoder not in (AUTO, SYNTH):
-        return encoder_file(options.encoder), []
+        return encoder_file(options.encoder), f"encoder: {options.encoder}"
     mel, said = MelOptions(), "encoder: one that learned to name synthetic sounds"
-    pool = windows(clips, mel.duration, workers=options.workers) if options.encoder == AUTO else ()
+    pool = clips[:0]
+    if options.encoder == AUTO:
+        pool = windows(clips, mel.duration, workers=options.workers)
     is_enough = len(pool) >= LEAST_HEARD
     tell(SYNTHETIC)
     file = synthetic_file(
@@ -241,14 +249,18 @@ def _encoder(
         workers=options.workers,
     )
     if options.encoder == SYNTH:
-        return file, [said]
-    if not isinstance(pool, Clips) or not is_enough:
-        return file, [f"{said}; {len(pool)} windows are too few to learn from by contrast"]
+        return file, said
+    if not is_enough:
+        return file, f"{said}; {len(pool)} windows are too few to learn from by contrast"
     tell(CONTRAST)
     n = min(len(pool), MOST_PRETRAINED)
     rows = generator(options.seed, "pre-trained").choice(len(pool), n, replace=False)
+    heard = pool[np.sort(rows)]
+    frame = heard.to_frame()[["file", "start_time", "end_time", "group"]]
     table = Path(os.path.abspath(folder)) / ENCODER / "windows.csv"
-    _write_windows(table, pool[np.sort(rows)])
+    table.parent.mkdir(parents=True, exist_ok=True)
+    frame["file"] = [os.path.abspath(path) for path in heard.paths]
+    frame.to_csv(table, index=False, errors="backslashreplace")
     made = pretrain(
         PretrainOptions(
             data=table,
@@ -262,18 +274,6 @@ def _encoder(
             cache=options.cache or folder / "cache",
         )
     )
-    return made.encoder, [
+    return made.encoder, (
         f"encoder: synthetic sounds, then {n} windows of the recordings by contrast, without labels"
-    ]
-
-
-def _write_windows(path: Path, clips: Clips) -> None:
-    """Windows as a table that names recordings by their whole path."""
-    rows = (
-        (os.path.abspath(file), f"{start:.3f}", "" if np.isnan(end) else f"{end:.3f}", group)
-        for file, start, end, group in zip(
-            clips.paths, clips.start_time, clips.end_time, clips.group, strict=True
-        )
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_csv(path, ["file", "start_time", "end_time", "group"], rows)

@@ -13,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 
 from semisonic.classifier.config import DEFAULT_MODEL
-from semisonic.classifier.model_file import encoder_file
 from semisonic.classifier.pretraining import SYNTH, synthetic_file
 from semisonic.classifier.scoring import evaluating
 from semisonic.core.errors import DataError, OptionError
@@ -25,7 +24,7 @@ from semisonic.data.label_log import is_log
 from semisonic.features.options import MelOptions
 from semisonic.labeling.answers import match
 from semisonic.labeling.embed import make_index
-from semisonic.labeling.embedder import open_embedder
+from semisonic.labeling.embedder import INDEX_OF, open_embedder
 from semisonic.labeling.index import ABOUT, EmbeddingIndex
 from semisonic.labeling.label_log import LabelLog
 from semisonic.labeling.options import CLIP, MIX, RANDOM_SHARE, WINDOW, QueueOptions
@@ -48,11 +47,8 @@ from semisonic.labeling.sampling import (
     uncertain_centres,
     uncertainty,
 )
-from semisonic.models.model_file import read_about
 from semisonic.models.sound_model import SoundModel
 
-INDEX_OF = "embedding"
-"""In what a model's file tells of its making: the hash of the model that made its vectors."""
 APART = 30.0
 """Seconds between rows of one recording, as far as there are others; not in the random part."""
 MOST_LOOKED_AT = 50_000
@@ -69,23 +65,23 @@ class CandidatePool:
     clips : Clips
         A row each; ends are known.
     vectors : ndarray of float32, shape (n, dim)
+    cluster : ndarray of int64, shape (n,)
+        From 0; -1 where there is none.
     scores : ndarray of float64, shape (n, n_classes), or None
         Calibrated if the model is.
     classes : tuple of str
         Empty without scores.
     multi_label : bool
-    cluster : ndarray of int64, shape (n,)
-        From 0; -1 where there is none.
     failures : tuple of (str, str)
         Recordings that could not be read.
     """
 
     clips: Clips
     vectors: NDArray[np.float32]
-    scores: NDArray[np.float64] | None
-    classes: tuple[str, ...]
-    multi_label: bool
     cluster: NDArray[np.int64]
+    scores: NDArray[np.float64] | None = None
+    classes: tuple[str, ...] = ()
+    multi_label: bool = False
     failures: Failures = ()
 
     def __len__(self) -> int:
@@ -125,50 +121,46 @@ def candidate_pool(
     DataError
         Without a model and without an index.
     """
-    index = where if isinstance(where, EmbeddingIndex) else None
     if isinstance(where, (str, PathLike)) and (Path(where) / ABOUT).is_file():
-        index = EmbeddingIndex.open(where)
+        where = EmbeddingIndex.open(where)
+    index = where if isinstance(where, EmbeddingIndex) else None
     if model is None:
         if index is None:
             raise DataError(
                 f"{where}: no index, and no model to make one with; name a model or an encoder"
             )
-        return CandidatePool(index.clips, index.vectors, None, (), False, index.cluster)
+        return CandidatePool(index.clips, index.vectors, index.cluster)
     embedder = open_embedder(model)
     classifier = embedder.classifier
-    made_by = "" if index is None else index.about["model"]["hash"]
-    vectors_of = ""  # the hash of the model whose vectors the classifier was learned from
-    if classifier is not None and isinstance(model, (str, PathLike)):
-        vectors_of = str(read_about(encoder_file(model))["about"].get(INDEX_OF, ""))
-    scores: NDArray[Any] | None = None
+    made_by = None if index is None else index.about["model"]["hash"]
     failures: Failures = ()
     if (
         index is not None
         and classifier is not None
-        and made_by == vectors_of != embedder.hash
+        and made_by == embedder.about.get(INDEX_OF)
         and not classifier.decision.unknown  # whose statistics are no part of an index
     ):
-        scores = score_vectors(classifier, index.vectors)
-    elif index is None or made_by != embedder.hash:
-        named: Any = index.clips if index is not None else where
-        made = make_index(
-            embedder,
-            named if isinstance(named, Clips) else [named],
-            folder / embedder.hash,
-            per=WINDOW if index is None else CLIP,
-            device=device,
-            workers=workers,
-        )
-        index, failures = made.index, made.failures
-    if scores is None and classifier is not None:
+        scores: NDArray[Any] | None = score_vectors(classifier, index.vectors)
+    else:
+        if index is None or made_by != embedder.hash:
+            named: Any = where if index is None else index.clips
+            made = make_index(
+                embedder,
+                named if isinstance(named, Clips) else [named],
+                folder / embedder.hash,
+                per=WINDOW if index is None else CLIP,
+                device=device,
+                workers=workers,
+            )
+            index, failures = made.index, made.failures
         scores = index.scores
     return CandidatePool(
         index.clips,
         index.vectors,
+        index.cluster,
         None if scores is None else np.asarray(scores, np.float64),
         embedder.classes,
         classifier is not None and classifier.multi_label,
-        index.cluster,
         failures,
     )
 
@@ -196,9 +188,6 @@ def score_vectors(model: SoundModel, vectors: NDArray[np.float32]) -> NDArray[np
 
 class AllAnswered(DataError):
     """Nothing is left to ask about."""
-
-    def __init__(self, n: int) -> None:
-        super().__init__(f"all {n} segments are answered: nothing is left to ask about")
 
 
 def suggest(
@@ -283,7 +272,7 @@ def choose(
     if not len(pool):
         raise DataError("no recording could be read: nothing to ask about")
     if not len(free):
-        raise AllAnswered(len(pool))
+        raise AllAnswered(f"all {len(pool)} segments are answered: nothing is left to ask about")
     n = min(n, len(free))
     degree = np.full(len(pool), np.nan)
     if pool.scores is not None:
@@ -297,61 +286,53 @@ def choose(
     if len(rest) > MOST_LOOKED_AT:
         looked_at = generator(seed, "looked at").choice(rest, MOST_LOOKED_AT, replace=False)
         rest = np.sort(looked_at)
-    n_main = asked = min(n - n_random, len(rest))
-    chosen = order = np.zeros(0, np.int64)
-    while n_main and len(chosen) < n_main:  # until enough are apart, or there are no others
+
+    def ranked(asked: int) -> NDArray[np.int64]:
         if main == TYPICAL:
-            both, own = np.r_[labelled, rest], np.arange(len(labelled))
-            order = both[typical(np.asarray(pool.vectors[both]), own, asked, seed=seed)]
-        elif strategy == MIX:
+            both = np.r_[labelled, rest]
+            vectors, own = np.asarray(pool.vectors[both]), np.arange(len(labelled))
+            return np.asarray(both[typical(vectors, own, asked, seed=seed)], np.int64)
+        if strategy == MIX:
             vectors = np.asarray(pool.vectors[rest])
-            order = rest[uncertain_centres(vectors, degree[rest], asked, seed=seed)]
-        else:
-            order = rest[uncertain(degree[rest], asked)]
+            return rest[uncertain_centres(vectors, degree[rest], asked, seed=seed)]
+        return rest[uncertain(degree[rest], asked)]
+
+    n_main = asked = min(n - n_random, len(rest))
+    chosen = np.zeros(0, np.int64)
+    while len(chosen) < n_main:  # until enough are apart, or there are no others
+        order = ranked(asked)
         chosen = spread_out(order, pool.clips, n_main, apart=APART, beside=drawn.tolist())
         if asked == len(rest):
             chosen = np.concatenate([chosen, order[~np.isin(order, chosen)]])[:n_main]
         asked = min(2 * asked, len(rest))
-    at_random = set(drawn.tolist())
     rows = alternating(interleaved(chosen.tolist(), drawn.tolist()), pool.clips)
-    return Queue(
-        pool.clips.root,
-        tuple(
-            Suggestion.of_row(
-                pool.clips,
-                row,
-                RANDOM if row in at_random else main,
-                predictions=pool.predictions(row),
-                uncertainty=float(degree[row]),
-                cluster=int(pool.cluster[row]),
-            )
-            for row in rows
-        ),
-        tuple(f"{file}: {reason}" for file, reason in pool.failures),
+    suggestions = (
+        Suggestion.of_row(
+            pool.clips,
+            row,
+            RANDOM if row in drawn else main,
+            predictions=pool.predictions(row),
+            uncertainty=float(degree[row]),
+            cluster=int(pool.cluster[row]),
+        )
+        for row in rows
     )
+    return Queue(pool.clips.root, tuple(suggestions), pool.failures)
 
 
-# ``suggest``: a table of what to listen to next.
-
-
-def run_suggest(
+def write_queue(
     model: Path,
     data: Path,
     table: Path,
+    wanted: QueueOptions,
     *,
     log: Path | None = None,
-    queue: QueueOptions | None = None,
     cache: Path | None = None,
     seed: int = 0,
     device: str = "auto",
     workers: int | None = None,
 ) -> tuple[str, Failures]:
-    """Choose segments to listen to, and write their table.
-
-    Parameters
-    ----------
-    model, data, table, log, queue, cache, seed, device, workers
-        The options of the verb.
+    """Choose segments to listen to, and write their table, with the options of the verb.
 
     Returns
     -------
@@ -367,20 +348,20 @@ def run_suggest(
     ModelError
         When the model's file is missing or damaged.
     """
-    wanted = queue or QueueOptions()
     check_table(table, inputs=[one for one in (log, model, data) if one is not None])
     answered: LabelLog | Clips | None = None
-    if log is not None:
+    if log is not None and is_log(log):
+        answered = LabelLog(log)
+    elif log is not None:
         if not log.exists():
             raise DataError(f"{log}: no such label log; leave --log out for the first queue")
-        answered = LabelLog(log) if is_log(log) else load_clips(log, allow_missing=True)
-    if isinstance(answered, Clips):
-        answered = answered[answered.is_labelled]
+        filled = load_clips(log, allow_missing=True)
+        answered = filled[filled.is_labelled]
     if str(model) == SYNTH:
         mel = MelOptions()
         model = synthetic_file(DEFAULT_MODEL, mel, seed=seed, device=device, workers=workers)
     folder = cache or table.with_name(table.name + ".vectors")
     pool = candidate_pool(model, data, folder, device=device, workers=workers)
-    chosen = choose(pool, wanted.n, wanted.strategy, seed, answered, wanted.random_share)
-    chosen.write(table, page=True)
-    return chosen.summary(table, len(pool)), pool.failures
+    queue = choose(pool, wanted.n, wanted.strategy, seed, answered, wanted.random_share)
+    queue.write(table, page=True)
+    return queue.summary(table, len(pool)), pool.failures

@@ -18,9 +18,14 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from semisonic.web.guard import Guard, Rules
-from semisonic.web.labelling import labelling_routes
 from semisonic.web.live import live_routes
-from semisonic.web.routes import project_routes, recording_routes, run_routes, state_routes
+from semisonic.web.routes import (
+    labelling_routes,
+    project_routes,
+    recording_routes,
+    run_routes,
+    state_routes,
+)
 from semisonic.web.state import AppState
 from semisonic.web.wire import Json, speak_plainly
 

@@ -8,32 +8,29 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from fastapi import APIRouter, Query
+from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from semisonic.audio.read import probe
 from semisonic.core.errors import AudioError, DataError, SemisonicError
 from semisonic.core.files import json_ready
 from semisonic.data.events import POSITIVE, SegmentKey, segment_key
-from semisonic.data.label_log import MOST_LABELS, LabelEntry, Segment
+from semisonic.data.label_log import MOST_LABELS, LabelEntry
 from semisonic.labeling.label_log import CORRECTS
-from semisonic.labeling.options import MIX, STRATEGIES
+from semisonic.labeling.options import MIX
 from semisonic.labeling.probe import LabelIssue
 from semisonic.labeling.project import Project
-from semisonic.labeling.queue import Suggestion
-from semisonic.labeling.rounds import HistoryRow
+from semisonic.labeling.queue import Suggestion, place_of
+from semisonic.labeling.rounds import NOTE_SEPARATOR, estimates_of
 from semisonic.labeling.suggest import AllAnswered
 from semisonic.web.background import in_words
 from semisonic.web.wire import FileName
-
-if TYPE_CHECKING:
-    from semisonic.web.state import AppState
 
 # An answer as it comes from the page.
 
@@ -87,13 +84,13 @@ HELD_SECONDS = 300.0
 """So long a segment is kept for the one who was given it."""
 _BATCH = 20
 _CLOSE = 1e-3
-SIMILAR = "similar"
 TYPICAL_SHOWN = 4
 """Sounds of a group that are listened to."""
 REVIEW = "review"
 """In an entry: what became of an answer that looked wrong, "kept" or "changed"."""
 BATCH = "batch"
 """In an entry: what answers that were given at once have in common."""
+_log = logging.getLogger(__name__)
 
 
 class LabelingSession:
@@ -104,17 +101,97 @@ class LabelingSession:
     project : Project
     learned : callable
         Is given each new classifier's file.
+
+    Attributes
+    ----------
+    judging : float or None
+        Share of the answers that are judged, while suspicious ones are looked for.
     """
 
     def __init__(self, project: Project, learned: Callable[[Path], None]) -> None:
         self.project, self.learning = project, Learning(project, learned)
+        self.judging: float | None = None
         self._lock = threading.RLock()
         self._queue: list[Suggestion] = []
-        self._held: dict[SegmentKey, tuple[str, float]] = {}
         self._strategy = MIX
+        self._held: dict[SegmentKey, tuple[str, float]] = {}
         self._skipped: dict[str, dict[SegmentKey, None]] = {}
-        self.judging: float | None = None
-        """Share of the answers that are judged, while suspicious ones are looked for."""
+
+    # What is asked.
+
+    def next(self, annotator: str, strategy: str = MIX) -> Suggestion | None:
+        """What somebody is to listen to now: the same until it is answered; None if all is done.
+
+        A segment that another one was given in the last minutes is not given twice. What somebody
+        skipped comes again when nothing else is left for them, the first one first.
+        """
+        with self._lock:
+            if strategy != self._strategy:
+                self._queue, self._strategy = [], strategy
+            found = self._free(annotator)
+            if found is None:
+                n = _BATCH + len(self._held) + len(self._skipped.get(annotator, ()))
+                try:
+                    self._queue = list(self.project.suggest(n, strategy=strategy))
+                except AllAnswered:
+                    return None
+                found = self._free(annotator) or self._free(annotator, is_again=True)
+            if found is not None:
+                self._held[found.key] = annotator, time.monotonic()
+            return found
+
+    def _free(self, annotator: str, *, is_again: bool = False) -> Suggestion | None:
+        """What somebody may be given; of what they skipped only if ``is_again``."""
+        answered, now = self._answered(), time.monotonic()
+        self._held = {k: v for k, v in self._held.items() if now - v[1] < HELD_SECONDS}
+        self._queue = [one for one in self._queue if one.key not in answered]
+        of_others = {key for key, (who, _) in self._held.items() if who != annotator}
+        skipped = list(self._skipped.get(annotator, ()))
+        free = [one for one in self._queue if one.key not in of_others]
+        new = [one for one in free if one.key not in skipped]
+        if is_again:
+            again = (one for one in free if one.key in skipped)
+            new += sorted(again, key=lambda one: skipped.index(one.key))
+        return next((one for one in new if one.key in self._held), next(iter(new), None))
+
+    def soon(self) -> Suggestion | None:
+        """What will probably be asked next."""
+        with self._lock:
+            return next((one for one in self._queue if one.key not in self._held), None)
+
+    def refresh(self) -> None:
+        """Ask anew: there is another classifier."""
+        with self._lock:
+            self._queue = [one for one in self._queue if one.key in self._held]
+
+    def ask_similar(self, file: str, start: float, end: float, n: int = 8) -> int:
+        """Ask next about segments that sound like one; how many there are."""
+        self.require(file)
+        index, answered, pool = self.project.index, self._answered(), self.project.pool()
+        rows, clips = np.flatnonzero(self._files == file), index.clips
+        shared = np.minimum(clips.end_time[rows], end) - np.maximum(clips.start_time[rows], start)
+        found = []
+        for hit in index.search(int(rows[shared.argmax()]), n + len(answered), all_windows=True):
+            predictions = pool.predictions(hit.row)
+            one = Suggestion.of_row(clips, hit.row, "similar", predictions=predictions)
+            one = replace(one, file=self._files[hit.row])
+            if one.key not in answered:
+                found.append(one)
+        with self._lock:
+            self._queue = found[:n] + self._queue
+        return len(found[:n])
+
+    def skip(self, annotator: str, file: str, start: float, end: float) -> None:
+        """Ask somebody about a segment later; nothing is written down, as it is no answer."""
+        self.require(file)
+        key = segment_key(file, start, end)
+        with self._lock:
+            own = self._skipped.setdefault(annotator, {})
+            own.pop(key, None)
+            own[key] = None  # to the end
+            self._held.pop(key, None)
+
+    # What is answered.
 
     def require(self, file: str) -> None:
         """See that a recording is one of the project.
@@ -147,55 +224,6 @@ class LabelingSession:
                 f"{said.end_time:g} s, but it ends at {end:g} s"
             )
 
-    def next(self, annotator: str, strategy: str = MIX) -> Suggestion | None:
-        """What somebody is to listen to now: the same until it is answered; None if all is done.
-
-        A segment that another one was given in the last minutes is not given twice. What somebody
-        skipped comes again when nothing else is left for them, the first one first.
-        """
-        with self._lock:
-            if strategy != self._strategy:
-                self._queue, self._strategy = [], strategy
-            found = self._free(annotator)
-            if found is None:
-                n = _BATCH + len(self._held) + len(self._skipped.get(annotator, ()))
-                try:
-                    self._queue = list(self.project.suggest(n, strategy=strategy))
-                except AllAnswered:
-                    return None
-                found = self._free(annotator) or self._free(annotator, is_again=True)
-            if found is not None:
-                self._held[found.key] = annotator, time.monotonic()
-            return found
-
-    def soon(self) -> Suggestion | None:
-        """What will probably be asked next."""
-        with self._lock:
-            return next((one for one in self._queue if one.key not in self._held), None)
-
-    def refresh(self) -> None:
-        """Ask anew: there is another classifier."""
-        with self._lock:
-            self._queue = [one for one in self._queue if one.key in self._held]
-
-    def ask_similar(self, file: str, start: float, end: float, n: int = 8) -> int:
-        """Ask next about segments that sound like one; how many there are."""
-        index = self.project.index
-        row = self._row(file, start, end)
-        answered = self._answered()
-        pool = self.project.pool()
-        found = []
-        for hit in index.search(row, n + len(answered), all_windows=True):
-            one = Suggestion.of_row(
-                index.clips, hit.row, SIMILAR, predictions=pool.predictions(hit.row)
-            )
-            one = replace(one, file=self.project.log.name_of(index.clips.root / hit.file))
-            if one.key not in answered:
-                found.append(one)
-        with self._lock:
-            self._queue = found[:n] + self._queue
-        return len(found[:n])
-
     def answer(self, said: AnswerRequest) -> LabelEntry:
         """Write an answer down; when this returns it is on the disk.
 
@@ -213,91 +241,10 @@ class LabelingSession:
             return log.append(**row, more={REVIEW: said.review})
         more = {"guess": said.guess, "guess_score": said.guess_score} if said.guess else {}
         entry = log.append(**row, more=more)
-        self.done(said.file, said.start_time, said.end_time)
-        if said.asked is not None:  # a part was chosen: the question is answered all the same
-            self.done(said.file, *said.asked)
+        self._done(said)
         return entry
 
-    def label_issues(self) -> list[LabelIssue]:
-        """Answers that look wrong and that nobody has looked at since, the worst first."""
-        self.judging = 0.0
-        try:
-            found = self.project.label_issues(tell=self._judged)
-            seen = {one.key for one in self.project.log.answers() if REVIEW in one.more}
-            return [one for one in found if one.key not in seen]
-        finally:
-            self.judging = None
-
-    def skip(self, annotator: str, file: str, start: float, end: float) -> None:
-        """Ask somebody about a segment later; nothing is written down, as it is no answer."""
-        key = segment_key(file, start, end)
-        with self._lock:
-            own = self._skipped.setdefault(annotator, {})
-            own.pop(key, None)
-            own[key] = None  # to the end
-            self._held.pop(key, None)
-
-    def done(self, file: str, start: float, end: float) -> None:
-        """Ask about a segment no more."""
-        key = segment_key(file, start, end)
-        with self._lock:
-            self._held.pop(key, None)
-            for skipped in self._skipped.values():
-                skipped.pop(key, None)
-            self._queue = [one for one in self._queue if one.key != key]
-
-    def undo(self, annotator: str) -> LabelEntry:
-        """Take back the last answer of somebody.
-
-        Raises
-        ------
-        DataError
-            When there is none.
-        """
-        mine = [one for one in self.project.log.answers() if one.annotator == annotator]
-        if not mine:
-            raise DataError("there is no answer of yours to take back")
-        last = mine[-1]
-        if CORRECTS in last.more:
-            self.project.log.uncorrect(last, annotator=annotator)
-        else:
-            for one in _with(last, mine):
-                self.project.log.undo(one, annotator=annotator)
-        if REVIEW in last.more:
-            return last  # it is not asked about again, but is suspicious again
-        again = Suggestion(
-            last.file,
-            last.start_time,
-            last.end_time,
-            last.source.rpartition(":")[2] or "again",
-            predictions=_guess_of(last),
-        )
-        with self._lock:
-            self._queue.insert(0, again)
-            self._held = {key: who for key, who in self._held.items() if who[0] != annotator}
-        return last
-
-    def groups(self, n_typical: int = TYPICAL_SHOWN) -> list[dict[str, Any]]:
-        """Groups that sound alike, the largest first, and what was said of those to listen to."""
-        said: dict[SegmentKey, LabelEntry] = {one.key: one for one in self.project.log.answers()}
-        return [
-            {
-                "number": found.number,
-                "size": found.size,
-                "answers": found.answers,
-                "sounds": [
-                    {
-                        **place_of(one),
-                        "source": one.source,
-                        "said": said[one.key].labels if one.key in said else None,
-                    }
-                    for one in found.typical
-                ],
-            }
-            for found in self.project.clusters(n_typical)
-        ]
-
-    def answer_all(self, several: Sequence[AnswerRequest]) -> tuple[LabelEntry, ...]:
+    def answer_all(self, several: Sequence[AnswerRequest]) -> None:
         """Write several answers down, all or none; one undo takes them back.
 
         Raises
@@ -307,89 +254,116 @@ class LabelingSession:
         """
         for said in several:
             self.require_fit(said)
-        batch = uuid.uuid4().hex
-        entries = self.project.log.extend(
-            {**said.row(), "more": {BATCH: batch}} for said in several
-        )
+        more = {BATCH: uuid.uuid4().hex}
+        self.project.log.extend({**said.row(), "more": more} for said in several)
         for said in several:
-            self.done(said.file, said.start_time, said.end_time)
-        return entries
+            self._done(said)
+
+    def _done(self, said: AnswerRequest) -> None:
+        """Ask about a segment no more, nor about the one of which it is a part."""
+        keys = {segment_key(said.file, said.start_time, said.end_time)}
+        if said.asked is not None:
+            keys.add(segment_key(said.file, *said.asked))
+        with self._lock:
+            for key in keys:
+                self._held.pop(key, None)
+                for skipped in self._skipped.values():
+                    skipped.pop(key, None)
+            self._queue = [one for one in self._queue if one.key not in keys]
+
+    def undo(self, annotator: str) -> LabelEntry:
+        """Take back the last answer of somebody.
+
+        Raises
+        ------
+        DataError
+            When there is none.
+        """
+        log = self.project.log
+        mine = [one for one in log.answers() if one.annotator == annotator]
+        if not mine:
+            raise DataError("there is no answer of yours to take back")
+        last = mine[-1]
+        if CORRECTS in last.more:
+            log.uncorrect(last, annotator=annotator)
+        else:
+            batch = last.more.get(BATCH)
+            together = [one for one in mine if batch and one.more.get(BATCH) == batch]
+            for one in reversed(together or [last]):
+                log.undo(one.id, annotator=annotator)
+        if REVIEW in last.more:
+            return last  # it is not asked about again, but is suspicious again
+        why = last.source.rpartition(":")[2] or "again"
+        again = Suggestion(**place_of(last), why=why, predictions=_guess_of(last))
+        with self._lock:
+            self._queue.insert(0, again)
+            self._held = {key: who for key, who in self._held.items() if who[0] != annotator}
+        return last
+
+    # What is shown.
+
+    def label_issues(self) -> list[LabelIssue]:
+        """Answers that look wrong and that nobody has looked at since, the worst first."""
+
+        def tell(n: int, total: int) -> None:
+            self.judging = n / total
+
+        self.judging = 0.0
+        try:
+            found = self.project.label_issues(tell=tell)
+        finally:
+            self.judging = None
+        seen = {one.key for one in self.project.log.answers() if REVIEW in one.more}
+        return [one for one in found if one.key not in seen]
+
+    def groups(self) -> list[dict[str, Any]]:
+        """Groups that sound alike, the largest first, and what was said of those to listen to."""
+        said = {one.key: one.labels for one in self.project.log.answers()}
+        return [
+            {
+                "number": found.number,
+                "size": found.size,
+                "answers": found.answers,
+                "sounds": [
+                    {**place_of(one), "source": one.source, "said": said.get(one.key)}
+                    for one in found.typical
+                ],
+            }
+            for found in self.project.clusters(TYPICAL_SHOWN)
+        ]
 
     def classes(self) -> list[str]:
         """Labels in the order in which they were first given, so that keys keep their meaning."""
-        heard = (
-            label
-            for one in self.project.log.answers()
-            if one.presence == POSITIVE
-            for label in one.labels
-        )
-        return list(dict.fromkeys(heard))
+        heard = (one for one in self.project.log.answers() if one.presence == POSITIVE)
+        return list(dict.fromkeys(label for one in heard for label in one.labels))
 
     def wrong(self) -> list[dict[str, Any]]:
         """Answers that the model had guessed otherwise before it learned them, the surest first."""
         found = [
-            {
-                **place_of(one),
-                "labels": one.labels,
-                "guess": label,
-                "score": score,
-                "annotator": one.annotator,
-            }
+            {**place_of(one), "labels": one.labels, "guess": label, "score": score}
             for one in self.project.log.answers()
             for label, score in _guess_of(one)
             if one.presence == POSITIVE and label not in one.labels
         ]
         return sorted(found, key=lambda row: row["score"], reverse=True)
 
-    def _free(self, annotator: str, *, is_again: bool = False) -> Suggestion | None:
-        """What somebody may be given; of what they skipped only if ``is_again``."""
-        answered, now = self._answered(), time.monotonic()
-        self._held = {k: v for k, v in self._held.items() if now - v[1] < HELD_SECONDS}
-        free = [one for one in self._queue if one.key not in answered]
-        self._queue = free
-        of_others = {key for key, (who, _) in self._held.items() if who != annotator}
-        open_ones = [one for one in free if one.key not in of_others]
-        skipped = self._skipped.get(annotator, {})
-        if is_again:
-            order = {key: number for number, key in enumerate(skipped)}
-            open_ones.sort(key=lambda one: order.get(one.key, -1))
-        else:
-            open_ones = [one for one in open_ones if one.key not in skipped]
-        own = [one for one in open_ones if one.key in self._held]
-        return next(iter(own or open_ones), None)
-
     def _answered(self) -> set[SegmentKey]:
         return {one.key for one in self.project.log.answers()}
 
     @functools.cached_property
+    def _files(self) -> NDArray[np.object_]:
+        """How the log names the recording of each row of the index."""
+        clips, log = self.project.index.clips, self.project.log
+        names = {file: log.name_of(clips.root / file) for file in set(clips.file.tolist())}
+        return np.array([names[file] for file in clips.file.tolist()], object)
+
+    @functools.cached_property
     def _ends(self) -> dict[str, float]:
         """Where the last segment of each recording ends, in seconds."""
-        clips, log = self.project.index.clips, self.project.log
         ends: dict[str, float] = {}
-        for name, end in zip(clips.file.tolist(), clips.end_time.tolist(), strict=True):
-            ends[name] = max(end, ends.get(name, 0.0))
-        return {log.name_of(clips.root / name): end for name, end in ends.items()}
-
-    def _judged(self, n: int, total: int) -> None:
-        self.judging = n / total
-
-    def _row(self, file: str, start: float, end: float) -> int:
-        """The row of the index that has most of a segment."""
-        clips, log = self.project.index.clips, self.project.log
-        names = [log.name_of(clips.root / str(name)) for name in clips.file]
-        rows = np.flatnonzero(np.array(names) == file)
-        if not len(rows):
-            raise DataError(f"'{file}' is not among the recordings of the project")
-        shared = np.minimum(clips.end_time[rows], end) - np.maximum(clips.start_time[rows], start)
-        return int(rows[int(shared.argmax())])
-
-
-def _with(last: LabelEntry, mine: Sequence[LabelEntry]) -> list[str]:
-    """The ids of an answer and of those that were given with it, the newest first."""
-    batch = last.more.get(BATCH)
-    if not isinstance(batch, str):
-        return [last.id]
-    return [one.id for one in reversed(mine) if one.more.get(BATCH) == batch]
+        for file, end in zip(self._files, self.project.index.clips.end_time.tolist(), strict=True):
+            ends[file] = max(end, ends.get(file, 0.0))
+        return ends
 
 
 def _guess_of(entry: LabelEntry) -> tuple[tuple[str, float], ...]:
@@ -398,19 +372,8 @@ def _guess_of(entry: LabelEntry) -> tuple[tuple[str, float], ...]:
     return ((str(guess), float(str(score))),) if is_known else ()
 
 
-def place_of(segment: Segment) -> dict[str, Any]:
-    """Which segment it is, as the page names it."""
-    return {name: getattr(segment, name) for name in ("file", "start_time", "end_time")}
-
-
-# Learning from the answers, in the background, one round at a time.
-
-
-_log = logging.getLogger(__name__)
-
-
 class Learning:
-    """Rounds of a project.
+    """Learning from the answers of a project, in the background, one round at a time.
 
     Parameters
     ----------
@@ -423,8 +386,7 @@ class Learning:
         self._project, self._learned = project, learned
         self._lock = threading.Lock()
         self._began: float | None = None
-        self._said, self._reason = "", ""
-        self._share = 0.0
+        self._said, self._reason, self._share = "", "", 0.0
 
     def start(self) -> None:
         """Begin a round.
@@ -437,9 +399,23 @@ class Learning:
         with self._lock:
             if self._began is not None:
                 raise DataError("it is learning already")
-            self._began, self._said, self._reason = time.monotonic(), "", ""
-            self._share = 0.0
+            self._began, self._said, self._reason, self._share = time.monotonic(), "", "", 0.0
         threading.Thread(target=self._run, name="learning", daemon=True).start()
+
+    def _run(self) -> None:
+        def tell(n: int, total: int) -> None:
+            self._share = n / total
+
+        try:
+            done = self._project.learn(tell=tell)
+            self._learned(done.model)
+            self._said = done.summary()
+        except Exception as error:
+            if not isinstance(error, (SemisonicError, OSError)):
+                _log.exception("a round of learning failed")
+            self._reason = in_words(error)
+        finally:
+            self._began = None
 
     def facts(self) -> dict[str, Any]:
         """Whether it runs, how the last round ended, and the learning curve."""
@@ -450,158 +426,14 @@ class Learning:
             "share": self._share,
             "said": self._said,
             "reason": self._reason,
-            "history": [_row(step) for step in self._project.history],
+            "history": [_step(dict(row)) for _, row in self._project.history.iterrows()],
         }
 
-    def _run(self) -> None:
-        try:
-            done = self._project.learn(tell=self._tell)
-            self._learned(done.model)
-            self._said = done.summary()
-        except Exception as error:
-            if not isinstance(error, (SemisonicError, OSError)):
-                _log.exception("a round of learning failed")
-            self._reason = in_words(error)
-        finally:
-            self._began = None
 
-    def _tell(self, n: int, total: int) -> None:
-        self._share = n / total
-
-
-def _row(step: HistoryRow) -> dict[str, Any]:
-    """A step for the page: its numbers, and both accuracies in words with what they are of."""
-    said = {name: str(getattr(step, name)) for name in ("by_random", "left_out")}
-    return {**json_ready(step), "said": said}
-
-
-# Routes of listening and answering.
-
-
-class AnswersRequest(BaseModel):
-    """Answers that are given at once."""
-
-    answers: Annotated[list[AnswerRequest], Field(min_length=1, max_length=100)]
-
-
-class AnnotatorRequest(BaseModel):
-    """Who asks."""
-
-    annotator: Annotator
-
-
-class SkipRequest(SegmentRequest, AnnotatorRequest):
-    """What somebody skips."""
-
-
-class SeveralLabelsRequest(BaseModel):
-    """Whether a clip of the project may carry several labels."""
-
-    several: bool
-
-
-def labelling_routes(app_state: AppState) -> APIRouter:
-    """The routes."""
-    router = APIRouter(prefix="/api/label")
-
-    def session() -> LabelingSession:
-        if app_state.session is None:
-            raise DataError(
-                "no project is open: start one under Label, or start the app with --project"
-            )
-        return app_state.session
-
-    def shown(found: Suggestion | None) -> dict[str, Any]:
-        if found is None:
-            return {"item": None}
-        session().require(found.file)
-        sound = app_state.open_recording(session().project.log.root / found.file, found.file)
-        names = ("why", "source", "predictions")
-        item = {**place_of(found), **{name: getattr(found, name) for name in names}}
-        return {"item": item, "sound": sound.id}
-
-    @router.get("")
-    def get_state() -> dict[str, Any]:
-        at = session()
-        return {
-            **at.project.describe(),
-            "classes": at.classes(),
-            "strategies": STRATEGIES,
-            "learning": at.learning.facts(),
-            "judging": at.judging,
-        }
-
-    @router.get("/next")
-    def get_next(
-        annotator: Annotated[str, Query(min_length=1, max_length=100)],
-        strategy: Annotated[str, Query(max_length=20)] = MIX,
-    ) -> dict[str, Any]:
-        if strategy not in STRATEGIES:
-            raise DataError(f"strategy: found '{strategy}', expected {', '.join(STRATEGIES)}")
-        found = shown(session().next(annotator, strategy))
-        soon = session().soon()
-        if soon is not None:  # it is checked while the one before is listened to
-            shown(soon)
-        return found
-
-    @router.post("/answers")
-    def post_answer(answer: AnswerRequest) -> dict[str, Any]:
-        at = session()
-        entry = at.answer(answer)
-        return {"entry": _entry(entry), "answers": len(at.project.log.current())}
-
-    @router.get("/groups")
-    def get_groups() -> dict[str, Any]:
-        at = session()
-        return {"groups": at.groups(), "classes": at.classes()}
-
-    @router.post("/answers/batch")
-    def post_answers(batch: AnswersRequest) -> dict[str, Any]:
-        at = session()
-        at.answer_all(batch.answers)
-        return {"answers": len(at.project.log.current()), "classes": at.classes()}
-
-    @router.post("/undo")
-    def undo(who: AnnotatorRequest) -> dict[str, Any]:
-        return {"entry": _entry(session().undo(who.annotator))}
-
-    @router.post("/skip")
-    def skip(what: SkipRequest) -> dict[str, Any]:
-        at = session()
-        at.require(what.file)
-        at.skip(what.annotator, what.file, what.start_time, what.end_time)
-        return {}
-
-    @router.post("/several")
-    def set_several(wanted: SeveralLabelsRequest) -> dict[str, Any]:
-        at = session()
-        at.project.set_several_labels(wanted.several)
-        return {"several_labels": at.project.several_labels}
-
-    @router.post("/similar")
-    def similar(place: SegmentRequest) -> dict[str, Any]:
-        return {"n": session().ask_similar(place.file, place.start_time, place.end_time)}
-
-    @router.get("/wrong")
-    def get_wrong() -> dict[str, Any]:
-        return {"rows": session().wrong()}
-
-    @router.get("/issues")
-    def get_issues() -> dict[str, Any]:
-        return {"rows": [asdict(one) for one in session().label_issues()]}
-
-    @router.post("/open")
-    def open_recording(place: SegmentRequest) -> dict[str, Any]:
-        return shown(Suggestion(place.file, place.start_time, place.end_time, "again"))
-
-    @router.post("/learn")
-    def learn() -> dict[str, Any]:
-        learning = session().learning
-        learning.start()
-        return learning.facts()
-
-    return router
-
-
-def _entry(entry: LabelEntry) -> dict[str, Any]:
-    return {**asdict(entry), "more": dict(entry.more)}
+def _step(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A round for the page: its numbers, and both accuracies in words with what they are of."""
+    estimates = estimates_of(row)
+    notes = [note for note in row["notes"].split(NOTE_SEPARATOR) if note]
+    said = {name: str(estimate) for name, estimate in estimates.items()}
+    step: dict[str, Any] = json_ready({**row, **estimates, "notes": notes, "said": said})
+    return step

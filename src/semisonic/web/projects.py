@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -264,10 +263,8 @@ class Projects:
         if not (output / BEGUN).is_file():
             raise DataError(f"no project '{name}' was begun below {self._runs.folder}")
         begun = read_json(output / BEGUN)
-        recordings = Path(begun.pop("recordings"))
-        self._folders.require(recordings)
-        options = from_mapping(ProjectOptions, begun)
-        return replace(options, recordings=recordings, output=output, device=self._device)
+        self._folders.require(Path(begun["recordings"]))
+        return from_mapping(ProjectOptions, {**begun, "output": output, "device": self._device})
 
     def finished(self, name: str) -> Project:
         """A project that is ready to be asked from.

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,7 +22,10 @@ from semisonic.classifier.info import info
 from semisonic.classifier.use_options import EventOptions
 from semisonic.core.errors import DataError, ModelError
 from semisonic.core.options import nearest
+from semisonic.labeling.options import MIX, STRATEGIES
+from semisonic.labeling.queue import Suggestion
 from semisonic.web.analysis import RULES, TABLES, Analysis, event_options, event_table, score_table
+from semisonic.web.labelling import Annotator, AnswerRequest, LabelingSession, SegmentRequest
 from semisonic.web.recordings import (
     FINEST,
     READY,
@@ -432,5 +436,124 @@ def project_routes(app_state: AppState) -> APIRouter:
     def open_project(named: ProjectRequest) -> dict[str, Any]:
         app_state.take_project(app_state.projects.finished(named.name))
         return app_state.facts()
+
+    return router
+
+
+# Routes of listening and answering.
+
+
+class AnswersRequest(BaseModel):
+    """Answers that are given at once."""
+
+    answers: Annotated[list[AnswerRequest], Field(min_length=1, max_length=100)]
+
+
+class AnnotatorRequest(BaseModel):
+    """Who asks."""
+
+    annotator: Annotator
+
+
+class SkipRequest(SegmentRequest, AnnotatorRequest):
+    """What somebody skips."""
+
+
+class SeveralLabelsRequest(BaseModel):
+    """Whether a clip of the project may carry several labels."""
+
+    several: bool
+
+
+def labelling_routes(app_state: AppState) -> APIRouter:
+    """The routes."""
+    router = APIRouter(prefix="/api/label")
+
+    def session() -> LabelingSession:
+        if app_state.session is None:
+            raise DataError(
+                "no project is open: start one under Label, or start the app with --project"
+            )
+        return app_state.session
+
+    def shown(found: Suggestion | None) -> dict[str, Any]:
+        if found is None:
+            return {"item": None}
+        session().require(found.file)
+        sound = app_state.open_recording(session().project.log.root / found.file, found.file)
+        names = ("file", "start_time", "end_time", "why", "source", "predictions")
+        return {"item": {name: getattr(found, name) for name in names}, "sound": sound.id}
+
+    @router.get("")
+    def get_state() -> dict[str, Any]:
+        at = session()
+        return {
+            **at.project.describe(),
+            "classes": at.classes(),
+            "learning": at.learning.facts(),
+            "judging": at.judging,
+        }
+
+    @router.get("/next")
+    def get_next(
+        annotator: Annotated[Annotator, Query()],
+        strategy: Annotated[str, Query(max_length=20)] = MIX,
+    ) -> dict[str, Any]:
+        if strategy not in STRATEGIES:
+            raise DataError(f"strategy: found '{strategy}', expected {', '.join(STRATEGIES)}")
+        found = shown(session().next(annotator, strategy))
+        shown(session().soon())  # it is checked while the one before is listened to
+        return found
+
+    @router.post("/answers")
+    def post_answer(answer: AnswerRequest) -> dict[str, Any]:
+        entry = session().answer(answer)
+        return {"entry": asdict(entry), "answers": len(session().project.log.current())}
+
+    @router.post("/answers/batch")
+    def post_answers(batch: AnswersRequest) -> dict[str, Any]:
+        session().answer_all(batch.answers)
+        n = len(session().project.log.current())
+        return {"answers": n, "classes": session().classes()}
+
+    @router.get("/groups")
+    def get_groups() -> dict[str, Any]:
+        return {"groups": session().groups(), "classes": session().classes()}
+
+    @router.post("/undo")
+    def undo(who: AnnotatorRequest) -> dict[str, Any]:
+        return {"entry": asdict(session().undo(who.annotator))}
+
+    @router.post("/skip")
+    def skip(what: SkipRequest) -> dict[str, Any]:
+        session().skip(what.annotator, what.file, what.start_time, what.end_time)
+        return {}
+
+    @router.post("/several")
+    def set_several(wanted: SeveralLabelsRequest) -> dict[str, Any]:
+        session().project.set_several_labels(wanted.several)
+        return {"several_labels": wanted.several}
+
+    @router.post("/similar")
+    def similar(place: SegmentRequest) -> dict[str, Any]:
+        return {"n": session().ask_similar(place.file, place.start_time, place.end_time)}
+
+    @router.get("/wrong")
+    def get_wrong() -> dict[str, Any]:
+        return {"rows": session().wrong()}
+
+    @router.get("/issues")
+    def get_issues() -> dict[str, Any]:
+        return {"rows": [asdict(one) for one in session().label_issues()]}
+
+    @router.post("/open")
+    def open_recording(place: SegmentRequest) -> dict[str, Any]:
+        return shown(Suggestion(place.file, place.start_time, place.end_time, "again"))
+
+    @router.post("/learn")
+    def learn() -> dict[str, Any]:
+        learning = session().learning
+        learning.start()
+        return learning.facts()
 
     return router
