@@ -30,8 +30,8 @@ from semisonic.classifier.config import (
     MethodOptions,
     resolve_auto,
 )
-from semisonic.classifier.job import HELD_OUT_SHARE
 from semisonic.classifier.simple import CLASSIFIERS, MEL
+from semisonic.classifier.train import HELD_OUT_SHARE
 from semisonic.core.errors import OptionError
 from semisonic.core.files import digest, read_json, write_json
 from semisonic.core.options import changed
