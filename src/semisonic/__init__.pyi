@@ -23,8 +23,8 @@ from .classifier.export import export as export
 from .classifier.live.listen import listen as listen
 from .classifier.live.scorer import LiveScorer as LiveScorer
 from .classifier.live.scorer import LiveTracker as LiveTracker
+from .classifier.options import EventOptions as EventOptions
 from .classifier.pretrain import convert as convert
-from .classifier.use_options import EventOptions as EventOptions
 from .core.errors import SemisonicError as SemisonicError
 from .data.clips import Clips as Clips
 from .data.datasets.load import load_clips as load_clips

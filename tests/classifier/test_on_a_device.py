@@ -24,7 +24,7 @@ from semisonic.classifier.config import (
 )
 from semisonic.classifier.pretrain import build_network, build_objective
 from semisonic.classifier.training import make_objective
-from semisonic.features.augment.sets import augmenter
+from semisonic.features.augmentation import augmenter
 from semisonic.features.frontend import Frontend
 from semisonic.features.options import MelOptions
 from semisonic.learning.consistency import FixMatch

@@ -136,11 +136,11 @@ from semisonic.labeling import embed as build
 from semisonic.labeling.options import EmbedOptions
 journal.FLUSH_INTERVAL = 0.0
 build.GROUP_CLIPS = 4
-real = batching._embedded
+real = batching.Embedder.__call__
 def slow(*arguments):
     time.sleep(0.3)
     return real(*arguments)
-batching._embedded = slow
+batching.Embedder.__call__ = slow
 model, files, output = map(Path, sys.argv[1:4])
 build.run_embed(EmbedOptions(model, (files,), output, batch_size=3, device="cpu", workers=2))
 """

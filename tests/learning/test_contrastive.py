@@ -13,8 +13,7 @@ from learning_standins import DELTAS, MEL, Clips, Jitter, clips, encoder, learn,
 from torch import nn
 
 from semisonic.core.errors import DataError
-from semisonic.features.augment.sets import augmenter
-from semisonic.features.augment.time import TimeCrop
+from semisonic.features.augmentation import TimeCrop, augmenter
 from semisonic.learning.contrastive import SimClr, embedding_spread, pooled
 
 

@@ -56,7 +56,7 @@ def cnn14(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[nn.Module, P
 
 
 def create_filters() -> Tensor:
-    from semisonic.features.filterbank import filters_of
+    from semisonic.features.logmel import filters_of
 
     return torch.from_numpy(filters_of(panns.MEL)).float().T
 
@@ -141,7 +141,7 @@ def test_a_symmetric_window_makes_next_to_no_difference() -> None:
     y = torch.from_numpy(x[1:] - 0.97 * x[:-1])
     window = torch.hann_window(800, periodic=False, dtype=torch.float64)
     spectrum = torch.stft(y, 1024, 320, 800, window, center=True, return_complex=True)
-    from semisonic.features.filterbank import filters_of
+    from semisonic.features.logmel import filters_of
 
     power = torch.from_numpy(filters_of(mel)) @ spectrum.abs().square()
     expected = (power + 1e-5).log()

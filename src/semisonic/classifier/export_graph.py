@@ -24,9 +24,16 @@ from torch.nn import functional as F
 
 from semisonic.core.errors import ModelError
 from semisonic.core.seeds import generator
-from semisonic.features.filterbank import filters_of
 from semisonic.features.frontend import Waveform
-from semisonic.features.logmel import LogMel, delta, hann, peak_normalised, preemphasise, to_decibel
+from semisonic.features.logmel import (
+    LogMel,
+    delta,
+    filters_of,
+    hann,
+    peak_normalised,
+    preemphasise,
+    to_decibel,
+)
 from semisonic.features.options import WAVE, MelOptions
 from semisonic.models.decision import DecisionModule
 from semisonic.models.sound_model import SoundModel

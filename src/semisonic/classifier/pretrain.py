@@ -66,8 +66,7 @@ from semisonic.data.options import SynthOptions
 from semisonic.data.outputs import check_file
 from semisonic.data.recordings import COPIES
 from semisonic.data.synth.dataset import load_synth, make_synth
-from semisonic.features.augment.sets import augmenter
-from semisonic.features.augment.time import TimeCrop
+from semisonic.features.augmentation import TimeCrop, augmenter
 from semisonic.features.frontend import Standardize
 from semisonic.features.options import WAVE, MelOptions
 from semisonic.learning.contrastive import EmbeddingSpread, SimClr, embedding_spread, pooled

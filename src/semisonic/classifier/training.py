@@ -38,8 +38,7 @@ from semisonic.data.batches import Stream
 from semisonic.evaluation.metrics import accuracy as accuracy_of
 from semisonic.evaluation.metrics import log_loss, mean_average_precision
 from semisonic.evaluation.metrics import lwlrap as lwlrap_of
-from semisonic.features.augment.sets import augmenter
-from semisonic.features.augment.spectrogram import Mixup
+from semisonic.features.augmentation import Mixup, augmenter
 from semisonic.features.options import MelOptions
 from semisonic.learning.consistency import Consistency, FixMatch
 from semisonic.learning.losses import create_loss

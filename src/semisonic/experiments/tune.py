@@ -25,7 +25,7 @@ import torch
 
 from semisonic.core.errors import ModelError, OptionError, TrainingError
 from semisonic.core.files import write_csv, write_text
-from semisonic.core.options import check, from_mapping, nearest, to_dict, toml_tables
+from semisonic.core.options import check, from_mapping, nearest, to_dict, toml_text
 from semisonic.core.parallel import PROCESS_ENGINE, in_any_order
 from semisonic.core.progress import bar
 from semisonic.core.seeds import derive
@@ -424,7 +424,7 @@ def best_recipe(target: Target, point: Mapping[str, Any], test_folds: Sequence[i
         "control": control,
     }
     return "# Written by a search over settings: [control] holds the recipe's own values.\n" + (
-        toml_tables(head)
+        toml_text(head)
     )
 
 

@@ -24,8 +24,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from semisonic.core.errors import ModelError, OptionError
 from semisonic.core.files import content_hash
 from semisonic.core.options import nearest
-from semisonic.features.filterbank import filters_of
 from semisonic.features.frontend import Frontend
+from semisonic.features.logmel import filters_of
 from semisonic.features.options import MelOptions
 from semisonic.models.networks import efficientat, panns, yamnet
 from semisonic.models.pretrained import PretrainedEncoder
