@@ -131,12 +131,11 @@ def test_silence_and_noise_never_give_a_confident_class(
     assert (refused >= np.where(rows["noise"] == "silence", 1.0, 0.96)).all(), rows
     assert ((rows["highest score"] < 0.6) | (refused < 1.0)).all(), rows
     assert refused.mean() >= 0.99
-    said = predict_files(model, [material["noise"]], unknown=True)
-    assert [row.labels[0] for row in said.rows] == [
-        "silence" if Path(row.file).name.startswith("silence") else "unknown" for row in said.rows
-    ]
-    known = predict_files(model, [material["test"]], unknown=True)
-    assert np.mean([row.reason == "" for row in known.rows]) > 0.8
+    said = predict_files(model, [material["noise"]], unknown=True).to_frame()
+    silent = [Path(file).name.startswith("silence") for file in said["file"]]
+    assert said["label"].tolist() == np.where(silent, "silence", "unknown").tolist()
+    known = predict_files(model, [material["test"]], unknown=True).to_frame()
+    assert (known["reason"] == "").mean() > 0.8
 
 
 def test_without_it_noise_is_named_with_confidence(material: dict[str, Path]) -> None:
@@ -264,7 +263,7 @@ def test_predict_says_unknown_and_why(
             assert float(row["known"]) >= 0.5
     assert "unknown (like nothing learned)" in result.summary()
     strict = predict(open_model(calibrated), unknown=False, threshold="1.0")
-    assert {row.labels[0] for row in strict.rows} == {"silence", "unknown"}
+    assert set(strict.to_frame()["label"]) == {"silence", "unknown"}
     with pytest.raises(OptionError, match="expected auto, or 0 to 1"):
         predict(open_model(calibrated), threshold="2")
     with pytest.raises(ModelError, match="no thresholds"):
@@ -275,10 +274,10 @@ def test_a_long_recording_of_silence_with_a_sound_in_it(calibrated: Path, tmp_pa
     wave = np.concatenate([np.zeros(8000), sound("sweep", 1), np.zeros(8000)])
     sf.write(tmp_path / "long.wav", wave, RATE)
     model = open_model(calibrated)
-    rows = predict_files(model, [tmp_path / "long.wav"], windows=True, unknown=True).rows
-    assert [row.labels[0] for row in rows] == ["silence", "silence", "sweep", "silence", "silence"]
-    whole = predict_files(model, [tmp_path / "long.wav"], unknown=True).rows[0]
-    assert whole.labels[0] == "sweep"
+    found = predict_files(model, [tmp_path / "long.wav"], windows=True, unknown=True).to_frame()
+    assert found["label"].tolist() == ["silence", "silence", "sweep", "silence", "silence"]
+    whole = predict_files(model, [tmp_path / "long.wav"], unknown=True).to_frame()
+    assert whole["label"].tolist() == ["sweep"]
 
 
 @pytest.fixture(scope="module")

@@ -74,20 +74,6 @@ def test_top_k_equals_scikit_learn(k: int) -> None:
         assert top_k_accuracy(target, scores, k) == pytest.approx(expected, **CLOSE)
 
 
-def test_top_1_is_the_accuracy_of_argmax_even_with_equal_scores() -> None:
-    target = np.array([0, 1, 1])
-    scores = np.full((3, 2), 0.5)
-    assert top_k_accuracy(target, scores, 1) == accuracy(target, scores.argmax(axis=1))
-
-
-def test_confusion_diagonal_over_sum_is_the_accuracy() -> None:
-    target, scores = random_case(5)
-    predicted = scores.argmax(axis=1)
-    counts = confusion(target, predicted, 6)
-    assert counts.sum() == len(target)
-    assert np.trace(counts) / counts.sum() == pytest.approx(accuracy(target, predicted))
-
-
 @settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 2**31), n=st.integers(2, 40), k=st.integers(2, 7), levels=st.integers(2, 50)
@@ -153,3 +139,9 @@ def test_summary_speaks_of_classes_by_name_and_agrees_with_the_single_numbers() 
 def test_bad_input_is_refused_with_the_reason(call: object, word: str) -> None:
     with pytest.raises(DataError, match=word):
         call()  # type: ignore[operator]
+
+
+def test_top_1_is_the_accuracy_of_argmax_even_with_equal_scores() -> None:
+    target = np.array([0, 1, 1])
+    scores = np.full((3, 2), 0.5)
+    assert top_k_accuracy(target, scores, 1) == accuracy(target, scores.argmax(axis=1))

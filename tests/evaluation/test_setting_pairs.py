@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable
-from importlib import resources
 
 import numpy as np
 import pytest
@@ -36,20 +34,6 @@ def test_a_pair_is_compared_in_each_arm_on_the_same_clips(predictions: Predictio
             assert side.name == setting
             rows = predictions.select(setting=setting, arm=arm)
             assert side.mean == pytest.approx(rows.correct.mean())
-
-
-def test_the_order_of_a_pair_turns_the_sign(predictions: Predictions) -> None:
-    there = compare_setting_pairs(predictions, [("mel", "wave")])
-    back = compare_setting_pairs(predictions, [("wave", "mel")])
-    for one, other in zip(there, back, strict=True):
-        assert one.difference == pytest.approx(-other.difference)
-        assert one.p_mcnemar == pytest.approx(other.p_mcnemar)
-
-
-def test_clips_that_one_setting_lacks_are_an_error(predictions: Predictions) -> None:
-    part = predictions[(predictions.setting == "mel") | (predictions.fold != 1)]
-    with pytest.raises(DataError):
-        compare_setting_pairs(part, [("mel", "wave")])
 
 
 def test_an_ensemble_averages_the_probabilities_of_each_clip(predictions: Predictions) -> None:
@@ -106,23 +90,6 @@ def test_a_report_on_urbansound8k_has_what_was_published_on_it(predictions: Pred
     assert "soft" in known["78.5"], "ESC-10 is other data"
     assert "soft" not in known["73.1"], "Piczak's own"
     assert "soft" not in known["63.0"], "built again by students"
-
-
-@pytest.mark.parametrize(
-    ("recipe", "study"),
-    [
-        ("piczak-cnn", "piczak"),
-        ("piczak-published", "piczak"),
-        ("mel-or-wave", "mel-or-wave"),
-        ("augmentation-study", "augmentation"),
-        ("transfer", "transfer"),
-        ("fsd2019-stages", "stages"),
-        ("fsd2019-networks", "stages"),
-    ],
-)
-def test_recipes_that_repeat_a_study_name_it(recipe: str, study: str) -> None:
-    text = resources.files("semisonic").joinpath("recipes", f"{recipe}.toml").read_text("utf-8")
-    assert tomllib.loads(text)["published"] == study
 
 
 @pytest.mark.parametrize("name", STUDIES)

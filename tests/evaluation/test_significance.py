@@ -53,24 +53,11 @@ def test_sign_flips_equal_full_enumeration(differences: list[int]) -> None:
     assert sign_flip_exact(differences) == pytest.approx(np.mean([s >= found for s in sums]))
 
 
-def test_scoring_the_same_clips_in_more_draws_does_not_make_them_more_clips() -> None:
-    a, b = pair(3, 9)
-    once = mcnemar_exact(a, b).p
-    assert mcnemar_pooled(np.stack([a] * 5), np.stack([b] * 5)) == pytest.approx(once)
-
-
 def test_clips_of_one_recording_count_as_one() -> None:
     a, b = np.zeros(12, int), np.ones(12, int)
     recordings = np.repeat(["r1", "r2", "r3"], 4)
     assert mcnemar_pooled(a, b) < 0.001
     assert mcnemar_pooled(a, b, recordings) == pytest.approx(2 * 0.5**3)
-
-
-@settings(max_examples=50, deadline=None)
-@given(n_only_control=st.integers(1, 190))
-def test_a_gain_of_6_of_400_is_not_significant(n_only_control: int) -> None:
-    a, b = pair(n_only_control, n_only_control + 6)
-    assert mcnemar_exact(a, b).p > 0.05
 
 
 def test_corrected_t_by_hand() -> None:
@@ -104,11 +91,6 @@ def test_corrected_t_finds_no_more_than_it_should_when_there_is_nothing() -> Non
     assert found_corrected < 0.07 * 400 < found_plain
 
 
-def test_corrected_t_of_equal_differences() -> None:
-    assert corrected_resampled_t([0.0, 0.0, 0.0], 0.25).p == 1.0
-    assert corrected_resampled_t([0.1, 0.1, 0.1], 0.25).p == 0.0
-
-
 def test_holm_by_hand() -> None:
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([]) == []
@@ -129,3 +111,8 @@ def test_holm_by_hand() -> None:
 def test_bad_input_is_refused_with_the_reason(call: object, word: str) -> None:
     with pytest.raises(DataError, match=word):
         call()  # type: ignore[operator]
+
+
+def test_corrected_t_of_equal_differences() -> None:
+    assert corrected_resampled_t([0.0, 0.0, 0.0], 0.25).p == 1.0
+    assert corrected_resampled_t([0.1, 0.1, 0.1], 0.25).p == 0.0

@@ -205,6 +205,7 @@ class AudioReader:
 
     def _range(self, start_time: float, end_time: float | None) -> tuple[int, int]:
         """First and last (exclusive) sample of a part."""
+        end_time = None if end_time is None or math.isnan(end_time) else end_time
         rate, n, duration = self.info.sample_rate, self.info.n_samples, self.info.duration
         end = duration if end_time is None else end_time
         asked = f"{start_time:g} s to " + ("the end" if end_time is None else f"{end:g} s")

@@ -21,7 +21,7 @@ from semisonic.core.parallel import LOCAL_ENGINE, Engine
 from semisonic.core.text import count_text
 from semisonic.data.clips import Clips
 from semisonic.data.recordings import KnownRecordings, known_recordings
-from semisonic.evaluation.plots.training import training_curves
+from semisonic.evaluation.plots.results import training_curves
 from semisonic.evaluation.report.document import figure_png
 from semisonic.features.options import MelOptions
 from semisonic.training.run_folder import CACHE, REMARKS, RunFolder, commit, versions
@@ -50,7 +50,8 @@ def open_run(command: str, options: Any, *, free: Collection[str] = ()) -> RunFo
     left = getattr(options, "left_to_auto", ())
     if left:
         asked[GIVEN] = sorted(given_names(options, left))
-    return RunFolder(options.output, command, asked, seed=options.seed, free=(*FREE, *free))
+    seed = getattr(options, "seed", 0)
+    return RunFolder(options.output, command, asked, seed=seed, free=(*FREE, *free))
 
 
 def cache_of(options: Any) -> Path:

@@ -7,6 +7,7 @@ rounding noise of 16-bit samples, or below.
 
 from __future__ import annotations
 
+import math
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import rfft
 
-from semisonic.audio.checks import LevelMeter, problems_of
+from semisonic.audio.checks import LevelMeter, decibel, problems_of
 from semisonic.audio.read import BLOCK, AudioReader, wave_texts
 from semisonic.audio.resample import resample
 from semisonic.core.errors import AudioError
@@ -62,8 +63,8 @@ def measure(
     -------
     dict
         ``n_bytes``; ``duration`` (seconds that decode), ``sample_rate``, ``channels``, ``format``
-        and ``subtype`` as libsndfile names them; ``peak`` and ``rms`` over all channels, full
-        scale is 1; ``clipped_share`` of the samples in flat tops at full scale and
+        and ``subtype`` as libsndfile names them; ``peak_dbfs`` and ``rms_dbfs`` over all
+        channels; ``clipped_share`` of the samples in flat tops at full scale and
         ``silent_share`` of the time in silent frames of 0.1 s, 0 to 1; ``dc_offset``, the mean of
         the channel whose mean is furthest from 0; ``bandwidth_hz``, up to which there is
         anything, in steps of a 64th of half the rate; ``remarks`` (see
@@ -115,8 +116,8 @@ def measure(
         "channels": info.n_channels,
         "format": info.format,
         "subtype": info.subtype,
-        "peak": max(level.peak for level in levels),
-        "rms": float(np.sqrt(np.mean([level.power for level in levels]))),
+        "peak_dbfs": decibel(max(level.peak for level in levels)),
+        "rms_dbfs": decibel(math.sqrt(np.mean([level.power for level in levels]))),
         "clipped_share": float(np.mean([level.clipped_share for level in levels])),
         "silent_share": n_silent / levels[0].n,
         "dc_offset": max((level.mean for level in levels), key=abs),

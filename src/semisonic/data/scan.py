@@ -17,7 +17,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from semisonic.audio.checks import decibel
 from semisonic.audio.find import OTHER_SUFFIXES, find_audio
 from semisonic.audio.read import AudioInfo
 from semisonic.core.errors import AudioError, DataError
@@ -46,7 +45,7 @@ LEAST_SCORE = 0.25
 CLOCK_SET = datetime(2001, 1, 1)
 """Times before this are those of a clock that nobody has set: many begin with the year 2000."""
 
-VERSION = 3
+VERSION = 4
 """To be raised when the same file would be measured differently."""
 
 
@@ -171,7 +170,9 @@ def scan(
             "odd": frozenset(text.partition(":")[0] for text in m["remarks"]),
         }
         rows.append(m | about)
-    recordings = pd.DataFrame(rows, columns=_KNOWN, dtype=object).astype(_TYPES)
+    recordings = pd.DataFrame(
+        rows, columns=[*_COLUMNS[:-1], "labels", "clock", "odd", "print"], dtype=object
+    ).astype(_TYPES)
     bad = {
         **dict(unreadable),
         **dict.fromkeys(others, "a format that is not read; convert it to WAV or FLAC"),
@@ -394,8 +395,6 @@ _COLUMNS = (
     *("damage", "recorded_at", "time_source", "device", "model", "site", "latitude", "longitude"),
     *("group", "label"),
 )
-_MADE = {"peak_dbfs": "peak", "rms_dbfs": "rms", "label": "labels"}
-_KNOWN = sorted({*(_MADE.get(name, name) for name in _COLUMNS), "clock", "odd", "print"})
 _DIGITS = {
     "bandwidth_hz": 1,
     **dict.fromkeys(("peak_dbfs", "rms_dbfs"), 2),
@@ -404,7 +403,7 @@ _DIGITS = {
 }
 _TYPES = {
     **dict.fromkeys(("sample_rate", "channels", "n_bytes"), np.int64),
-    **{_MADE.get(name, name): np.float64 for name in _DIGITS},
+    **dict.fromkeys(_DIGITS, np.float64),
 }
 _PAIR = (
     *("kind", "first", "second", "score", "offset_time", "shared_time"),
@@ -414,16 +413,12 @@ _PAIR = (
 
 def recordings_table(scan: Scan) -> pd.DataFrame:
     """What stands in ``recordings.csv``; None for what is not known."""
-    found = scan.recordings
+    found = scan.recordings.round(_DIGITS)
     table = found.assign(
-        peak_dbfs=found["peak"].map(decibel),
-        rms_dbfs=found["rms"].map(decibel),
         remarks=text_column(map("; ".join, found["remarks"])),
         recorded_at=text_column(time.isoformat() if time else "" for time in found["recorded_at"]),
         label=text_column(map(LABEL_SEPARATOR.join, found["labels"])),
     )
-    for name, digits in _DIGITS.items():
-        table[name] = [round(float(value), digits) for value in table[name]]
     return table[list(_COLUMNS)]
 
 

@@ -18,7 +18,7 @@ from semisonic.core.options import to_dict
 from semisonic.core.text import percent_text
 from semisonic.data.categories import categories_of
 from semisonic.evaluation.embeddings import Separability, separability
-from semisonic.evaluation.plots.experiments import patches
+from semisonic.evaluation.plots.results import patches
 from semisonic.evaluation.predictions import Predictions, top_errors
 from semisonic.evaluation.published import BASELINES, STUDIES, PublishedResult, same_data
 from semisonic.evaluation.report.document import Player, Report, clip_player, spaced

@@ -33,9 +33,8 @@ from semisonic.evaluation.comparison import (
     compare_setting_pairs,
 )
 from semisonic.evaluation.metrics import lwlrap, mean_average_precision
-from semisonic.evaluation.plots.experiments import comparison_plot
+from semisonic.evaluation.plots.results import comparison_plot, training_curves
 from semisonic.evaluation.plots.style import CLASS_COLOURS
-from semisonic.evaluation.plots.training import training_curves
 from semisonic.evaluation.predictions import Predictions
 from semisonic.evaluation.report.document import IntervalEstimate, Number, Report, Verdict
 from semisonic.evaluation.report.experiment import add_study

@@ -239,7 +239,8 @@ def _read_esc_us(dataset: DatasetPath, options: ReadOptions) -> Clips:
     known = [found[2] if (found := _ESC_FILE.match(base_name(file))) else file for file in files]
     groups = groups_of(files, options.group, known=known)
     note = f"{len(files)} clips listed without opening them; ESC-US has no labels"
-    return Clips.from_files(dataset.path, files, groups, "ESC-US", [note])
+    rows = ({"file": file, "group": of} for file, of in zip(files, groups, strict=True))
+    return Clips.from_rows(dataset.path, rows, name="ESC-US", notes=[note])
 
 
 # UrbanSound8K: 8 732 slices of at most 4 s in ``audio/fold1`` to ``fold10``, every row of the table

@@ -22,10 +22,14 @@ from semisonic.evaluation import published
 from semisonic.evaluation.comparison import ArmAccuracy, Comparison, arm_accuracy
 from semisonic.evaluation.embeddings import Separability
 from semisonic.evaluation.metrics import confusion, per_class
-from semisonic.evaluation.plots.classes import class_recall, confusion_matrix
-from semisonic.evaluation.plots.experiments import accuracy_by_fold, comparison_plot
+from semisonic.evaluation.plots.results import (
+    accuracy_by_fold,
+    class_recall,
+    comparison_plot,
+    confusion_matrix,
+    training_curves,
+)
 from semisonic.evaluation.plots.style import CLASS_COLOURS
-from semisonic.evaluation.plots.training import training_curves
 from semisonic.evaluation.predictions import Predictions
 from semisonic.evaluation.report.document import (
     IntervalEstimate,
