@@ -43,14 +43,15 @@ from semisonic.experiments.material import WHOLE
 from semisonic.experiments.options import SYNTH, RunOptions
 from semisonic.experiments.plan import MODEL, STAGE, Job, Plan, Rows
 from semisonic.experiments.recipe import BEST, CURATED, KEPT, NOISY, StagesRecipe
-from semisonic.experiments.report import QUICK, without_history
 from semisonic.experiments.runner import (
+    QUICK,
     Experiment,
     RunResult,
     command_line,
     open_experiment,
     some_of_each,
     with_number_format,
+    without_history,
 )
 from semisonic.experiments.worker import here, provenance_of
 from semisonic.models.inspection import count_parameters
