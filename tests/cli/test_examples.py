@@ -23,7 +23,7 @@ import soundfile as sf
 
 from calls import cli
 from semisonic import recipes
-from semisonic.classifier import pretraining as synthetic
+from semisonic.classifier import pretrain as synthetic
 from semisonic.classifier.options import FindRateOptions
 from semisonic.cli.main import Verbs, command
 from semisonic.cli.parser import Verb

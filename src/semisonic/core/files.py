@@ -20,8 +20,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
-
 from semisonic.core.errors import OptionError
 
 _log = logging.getLogger(__name__)
@@ -30,6 +28,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 if TYPE_CHECKING:
     import pandas as pd
+    from filelock import BaseFileLock
 
 
 @contextmanager
@@ -401,6 +400,8 @@ def locked(file: Path, *, wait: bool) -> Iterator[bool]:
         When the file cannot be made.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
+    from filelock import FileLock
+
     lock = _taken(FileLock(file, thread_local=False), -1 if wait else 0)
     try:
         yield lock is not None
@@ -410,6 +411,8 @@ def locked(file: Path, *, wait: bool) -> Iterator[bool]:
 
 
 def _taken(lock: BaseFileLock, timeout: float) -> BaseFileLock | None:
+    from filelock import SoftFileLock, Timeout
+
     try:
         lock.acquire(timeout)
     except Timeout:
