@@ -57,19 +57,6 @@ def test_the_lowest_score_that_is_precise_enough() -> None:
     assert strict.threshold > found.threshold
 
 
-def test_too_few_clips_say_so() -> None:
-    scores, truth = np.linspace(1, 0.1, 10)[:, None], np.ones((10, 1))
-    truth[5:] = 0
-    found = class_thresholds(truth, scores, precision=0.9).iloc[0]
-    assert found.outcome == "likely"
-    assert found.precision == 1.0
-    assert found.lower_bound < 0.9
-    n = clips_needed(0.9)
-    assert wilson(n, n, 0.8).low >= 0.9 > wilson(n - 1, n - 1, 0.8).low
-    never = class_thresholds(1 - truth, scores, precision=0.9).iloc[0]
-    assert never.outcome == "not reached"
-
-
 @given(tables)
 @settings(max_examples=40, deadline=None)
 def test_the_best_f1_is_the_best(table: tuple[np.ndarray, np.ndarray]) -> None:

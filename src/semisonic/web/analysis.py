@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 import threading
@@ -16,12 +17,12 @@ from semisonic.classifier.detection.detect import list_recordings
 from semisonic.classifier.detection.frame_scores import FrameScorer, score_spans, unpacked
 from semisonic.classifier.events import DEFAULT, EventRules, EventTracker
 from semisonic.classifier.options import EventOptions
-from semisonic.classifier.predict import AUTO, NOTHING, predict_files
+from semisonic.classifier.predict import AUTO, predict_files
 from semisonic.core.errors import AudioError, DataError, OptionError
 from semisonic.core.files import csv_line
 from semisonic.core.options import from_mapping, nearest
 from semisonic.data.events import Events, make_events
-from semisonic.data.formats.convert import write_labels
+from semisonic.data.formats.label_files import write_labels
 from semisonic.models.sound_model import SoundModel
 from semisonic.web.recordings import OpenRecording
 
@@ -179,11 +180,9 @@ class Analysis:
         )
         if result.failures:
             raise AudioError(self._sound.name, result.failures[0][1])
-        row = result.rows[0]
-        self.is_silent = row.reason == NOTHING
-        if self.is_silent:
-            return ()
-        return tuple(zip(row.labels, row.scores, strict=True))
+        _, _, _, *best = result.rows[0]
+        self.is_silent = math.isnan(best[1])
+        return () if self.is_silent else tuple(zip(best[::2], best[1::2], strict=True))
 
 
 # What was heard as tables for other programs.
