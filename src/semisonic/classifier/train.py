@@ -56,8 +56,8 @@ from semisonic.core.progress import say
 from semisonic.core.text import Result, bytes_text, count_text, percent_text, rough_duration
 from semisonic.data.clips import Clips, join
 from semisonic.data.stores import SAMPLE_BYTES
-from semisonic.evaluation.intervals import wilson_by_group
 from semisonic.evaluation.metrics import summary
+from semisonic.evaluation.statistics import wilson_by_group
 from semisonic.features.options import MelOptions
 from semisonic.models.model_file import save
 from semisonic.models.registry import create
