@@ -325,10 +325,6 @@ class RegisteredAugmentation(nn.Module):
             )
         return changed.to(x.dtype)
 
-    def extra_repr(self) -> str:
-        """What torch prints of it beside its modules."""
-        return self.name
-
 
 # Of spectrograms: gain over frequency, masks, crops of bands, other clips.
 
@@ -677,10 +673,6 @@ class Mixup(nn.Module):
         alpha = torch.full((len(x),), float(self.alpha), device=x.device)
         share: Tensor = torch.distributions.Beta(alpha, alpha, validate_args=False).sample()
         return share.maximum(1 - share)
-
-    def extra_repr(self) -> str:
-        """Alpha."""
-        return f"alpha={self.alpha:g}"
 
 
 # Of spectrograms and of samples: shift, gain, crop, stretch, speed.
