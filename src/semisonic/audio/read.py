@@ -332,8 +332,8 @@ def read(
     sample_rate : int, optional
         Hz; the recording's own by default.
     start_time, end_time : float
-        The part, in seconds; to the end by default. An end may lie up to 0.1 s behind the
-        recording's, and the part is then shorter.
+        The part, in seconds; to the end by default, and for NaN. An end may lie up to 0.1 s behind
+        the recording's, and the part is then shorter.
 
     Returns
     -------

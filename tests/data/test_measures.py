@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from semisonic.audio.checks import decibel
 from semisonic.audio.read import read_start
 from semisonic.core.errors import AudioError
-from semisonic.data.fingerprints import N_BANDS, fingerprint
-from semisonic.data.recording_measures import measure, pack, unpack
+from semisonic.data.duplicates import N_BANDS, fingerprint
+from semisonic.data.scan import measure, pack, unpack
 
 RATE = 8000
 
