@@ -249,7 +249,7 @@ def open_experiment(
     """
     asked = {**to_dict(options), "contents": to_dict(recipe), **asked}
     with (
-        RunFolder(options.output, command, asked, seeds=options.seed, free=(*FREE, *free)) as run,
+        RunFolder(options.output, command, asked, seed=options.seed, free=(*FREE, *free)) as run,
         open_engine(options.where) as engine,
     ):
         yield Experiment(run, engine, options, str(choose_device(options.device)))

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from semisonic.classifier.job import select
 from semisonic.classifier.prepare import prepare
-from semisonic.classifier.pretraining import synthetic_file
+from semisonic.classifier.pretrain import synthetic_file
 from semisonic.classifier.provenance import DataPart, data_hash, recording_hashes
 from semisonic.classifier.selection import check_classes, targets_of
+from semisonic.classifier.train import select
 from semisonic.classifier.training import TrainingData, train_model
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.files import digest, replacing
