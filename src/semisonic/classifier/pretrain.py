@@ -54,8 +54,7 @@ from semisonic.classifier.training import (
 )
 from semisonic.core.cluster import open_engine
 from semisonic.core.errors import DataError, OptionError
-from semisonic.core.files import content_hash, digest, json_ready
-from semisonic.core.locks import exclusive
+from semisonic.core.files import content_hash, digest, exclusive, json_ready
 from semisonic.core.options import check
 from semisonic.core.seeds import derive, generator
 from semisonic.core.text import Result, bytes_text, count_text, text_table
