@@ -86,6 +86,7 @@ def test_thresholds_of_a_table_and_of_none(
     table.write_text("label,threshold\nhum,1\n")
     found = detect(detector, recording, threshold=table, device="cpu")
     assert found.thresholds == {"hum": 1.0, "sweep": 0.5}
+    detect(detector, recording, device="cpu")
     assert "no thresholds of its own: 0.5" in caplog.text
 
 

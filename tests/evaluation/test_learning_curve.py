@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from semisonic.core.errors import DataError
 from semisonic.evaluation.comparison import ArmAccuracy
-from semisonic.evaluation.intervals import Interval
 from semisonic.evaluation.learning_curve import (
     CurvePoint,
     LearningCurve,
@@ -19,6 +18,7 @@ from semisonic.evaluation.learning_curve import (
     worth_in_labels,
 )
 from semisonic.evaluation.plots.results import label_curve
+from semisonic.evaluation.statistics import Interval
 
 
 def curve(name: str, points: dict[float, float]) -> LearningCurve:
@@ -35,20 +35,11 @@ PLAIN = curve("labels alone", {32: 0.9, 1: 0.5, 4: 0.7, 8: 0.8})
 POOL = curve("the pool", {1: 0.6, 4: 0.8, 8: 0.85, 32: 0.92})
 
 
-def test_points_are_in_order() -> None:
-    assert PLAIN.labels == (1, 4, 8, 32)
-
-
 def test_labels_needed() -> None:
     assert PLAIN.needed(0.8) == pytest.approx(8)
     assert PLAIN.needed(0.85) == pytest.approx(16)
     assert PLAIN.needed(0.3) == 1
     assert PLAIN.needed(0.95) == math.inf
-
-
-def test_a_lucky_small_budget_does_not_count() -> None:
-    bumpy = curve("x", {1: 0.5, 2: 0.9, 4: 0.6, 8: 0.8})
-    assert bumpy.needed(0.7) == pytest.approx(math.sqrt(32))
 
 
 @given(

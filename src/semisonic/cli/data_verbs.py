@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from semisonic.cli.parser import verb
-from semisonic.cli.session import Session, Status
+from semisonic.cli.parser import Session, Status, verb
 from semisonic.core.errors import OptionError
 from semisonic.core.options import option, same_option, workers_option
 from semisonic.core.text import count_text
@@ -193,7 +192,7 @@ def data_labels(
     --hop, --min-overlap, --min-share and --background are about these.
     The exit status is 3 when rows could not be used; they are listed in OUTPUT.bad_rows.csv.
     """
-    from semisonic.data.formats.convert import convert_labels
+    from semisonic.data.formats.label_files import convert_labels
 
     if output is None:
         raise OptionError("output is missing: where to write the labels (-o)")

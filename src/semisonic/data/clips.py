@@ -1,6 +1,6 @@
 """The clip table: one row a clip, with what is known about it; tables joined and selected.
 
-``Clips`` never holds audio. It is immutable: every operation gives a new table. Its rows
+``Clips`` holds no audio. It is immutable: every operation gives a new table. Its rows
 are sorted by their identity when a reader makes it, so that nothing downstream can depend
 on the order in which a file system lists its files.
 """
@@ -254,6 +254,13 @@ class Clips:
         """The same clips as an unlabelled pool, so that no label can leak from them."""
         no_types = np.empty(0, np.str_)
         return replace(self, labels=((),) * len(self), classes=(), label_type=no_types)
+
+    def read(self, row: int, sample_rate: int) -> NDArray[np.float32]:
+        """The samples of a clip at a rate in Hz, shape (n,); AudioError if it cannot be read."""
+        from semisonic.audio.read import read
+
+        part = {"start_time": self.start_time[row].item(), "end_time": self.end_time[row].item()}
+        return read(self.root / str(self.file[row]), sample_rate=sample_rate, **part)[0]
 
     def with_columns(self, **columns: Any) -> Clips:
         """A copy in which whole columns (or ``classes``, ``name``) are replaced."""

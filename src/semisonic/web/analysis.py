@@ -22,7 +22,7 @@ from semisonic.core.errors import AudioError, DataError, OptionError
 from semisonic.core.files import csv_line
 from semisonic.core.options import from_mapping, nearest
 from semisonic.data.events import Events, make_events
-from semisonic.data.formats.convert import write_labels
+from semisonic.data.formats.label_files import write_labels
 from semisonic.models.sound_model import SoundModel
 from semisonic.web.recordings import OpenRecording
 
