@@ -12,7 +12,6 @@ import torch
 from tiny_sounds import write_kinds
 
 from semisonic.classifier.classifier import SoundClassifier
-from semisonic.classifier.config import AUTO, FRESH, GENERAL, DataSummary, recommend
 from semisonic.classifier.evaluate import evaluate
 from semisonic.classifier.info import info
 from semisonic.classifier.model_file import open_encoder
@@ -119,19 +118,6 @@ def test_a_model_from_scratch_says_nothing_of_the_kind(
     assert "published_weights" not in read_json(tmp_path / "test" / "metrics.json")
 
 
-def test_auto_leaves_a_general_encoder_as_it_is() -> None:
-    for labels in (2.0, 200.0):
-        choice = recommend(DataSummary(labels, round(10 * labels), 5000, start=GENERAL))
-        assert (choice.config.method, choice.config.objective, choice.start) == (
-            "probe",
-            "none",
-            GENERAL,
-        )
-    asked = recommend(DataSummary(4.0, 40, 500, start=GENERAL), "simclr")
-    assert asked.config.objective == "simclr"
-    assert recommend(DataSummary(4.0, 40, 500, start=FRESH), AUTO).config.objective == "simclr"
-
-
 def test_the_length_of_clips_is_free_and_the_front_end_is_not(encoder: Path) -> None:
     start = open_encoder(encoder)
     assert network_of("small", MelOptions(), start)[1].duration == 0.5
@@ -140,11 +126,6 @@ def test_the_length_of_clips_is_free_and_the_front_end_is_not(encoder: Path) -> 
     assert mel == replace(efficientat.MEL, duration=2.0)
     with pytest.raises(OptionError, match="n_mels"):
         network_of("small", MelOptions(n_mels=40), start)
-
-
-def test_a_duration_out_of_range_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="duration"):
-        convert("yamnet", tmp_path / "a.onnx", tmp_path / "a.encoder", duration=0.01)
 
 
 @pytest.fixture(scope="module")
