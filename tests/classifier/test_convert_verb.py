@@ -66,16 +66,8 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_model_that_starts_from_it_says_so_wherever_it_is_shown(
     encoder: Path, kinds: Path, others: Path, pool: Path, tmp_path: Path
 ) -> None:
-    made = train(
-        TrainOptions(
-            data=kinds,
-            unlabelled=pool,
-            output=tmp_path / "run",
-            encoder=encoder,
-            device="cpu",
-            near_copies=False,
-        )
-    )
+    options = TrainOptions(data=kinds, output=tmp_path / "run", encoder=encoder, device="cpu")
+    made = train(replace(options, unlabelled=pool, near_copies=False))
     assert made.job.config.method == "probe"
     assert made.outcome.model.name == "mn04"
     assert "published general encoder" in made.summary()
@@ -95,15 +87,8 @@ def test_a_model_that_starts_from_it_says_so_wherever_it_is_shown(
     classifier.save(tmp_path / "classifier")
     assert read_about(tmp_path / "classifier")["about"]["published"] == story
     # What starts from that model still starts from those weights.
-    again = train(
-        TrainOptions(
-            data=kinds,
-            output=tmp_path / "again",
-            encoder=tmp_path / "run",
-            method="probe",
-            device="cpu",
-        )
-    )
+    options = replace(options, encoder=tmp_path / "run", method="probe")
+    again = train(replace(options, output=tmp_path / "again"))
     assert read_about(again.model)["about"]["published"] == story
 
 
@@ -141,14 +126,9 @@ def test_the_real_yamnet_tells_kinds_of_sound_apart(yamnet_file: Path, tmp_path:
     encoder = convert("yamnet", yamnet_file, tmp_path / "y.encoder", duration=1.0).encoder
     kinds = write_kinds(tmp_path / "kinds", 4)
     result = train(TrainOptions(data=kinds, output=tmp_path / "run", encoder=encoder, device="cpu"))
+    new = write_kinds(tmp_path / "new", 4, first=50)
     score = evaluate(
-        EvaluateOptions(
-            tmp_path / "run",
-            write_kinds(tmp_path / "new", 4, first=50),
-            tmp_path / "test",
-            bootstrap=100,
-            device="cpu",
-        )
+        EvaluateOptions(tmp_path / "run", new, tmp_path / "test", bootstrap=100, device="cpu")
     )
     assert score.metrics["accuracy"] == 1.0
     assert np.isfinite(result.outcome.history[-1]["loss"])
