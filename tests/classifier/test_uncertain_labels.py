@@ -114,6 +114,6 @@ def test_unchecked_labels_may_count_less_or_have_a_loss_of_their_own(
 def test_options_for_unchecked_labels_need_some(tagged: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="0 with unverified"):
         learned(tagged, tmp_path / "x", labels="fsdkaggle2018-verified", noisy_weight=0.5)
+    probe = {"method": "probe", "objective": "none", "fit": TrainOptions().fit}
     with pytest.raises(OptionError, match="no place for unverified labels"):
-        probe = {"method": "probe", "objective": "none", "fit": TrainOptions().fit}
         learned(tagged, tmp_path / "y", noisy_weight=0.5, **probe)
