@@ -93,8 +93,8 @@ from semisonic.data.duplicates import clean_pool
 from semisonic.data.recordings import COPIES, known_recordings
 from semisonic.data.splits import hold_out, label_budget
 from semisonic.data.stores import SAMPLE_BYTES
-from semisonic.evaluation.intervals import wilson_by_group
 from semisonic.evaluation.metrics import summary
+from semisonic.evaluation.statistics import wilson_by_group
 from semisonic.features.options import MelOptions
 from semisonic.models.model_file import save
 from semisonic.models.pretrained import AutoEncoder, PretrainedEncoder
