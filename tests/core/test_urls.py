@@ -94,17 +94,4 @@ def test_an_index_at_a_url_names_urls(model, sounds, tmp_path, bucket, capsys) -
 def test_a_url_that_holds_nothing_is_told(model, tmp_path, bucket, capsys) -> None:
     arguments = ["-o", str(tmp_path / "run"), "-q"]
     assert cli("detect", model, "memory://nowhere", arguments) == 2
-<<<<<<< HEAD
     assert "nothing to read: memory://nowhere: found no" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-def test_on_a_cluster(model, sounds, tmp_path, cluster) -> None:
-    here = detected(model, tmp_path / "here", str(sounds))
-    more = ["--engine", "ray", "--address", cluster]
-    there = detected(model, tmp_path / "there", f"file://{sounds}", *more)
-    assert there.drop(columns="file").equals(here.drop(columns="file"))
-    assert there["file"].iloc[0] == f"file://{sounds}/{here['name'].iloc[0]}"
-=======
-    assert "nothing to hear: memory://nowhere: found no" in capsys.readouterr().err
->>>>>>> main
