@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from semisonic.audio.resample import fit_length
-from semisonic.features.filterbank import filters_of
+from semisonic.features.logmel import filters_of
 from semisonic.features.options import MelOptions
 
 Array = NDArray[np.float32]

@@ -23,25 +23,29 @@ from torch.nn import functional
 
 import measuring
 from semisonic.core.files import write_json
-from semisonic.features.augment.sets import augmenter
-from semisonic.features.augment.spectrogram import (
+from semisonic.features.augmentation import (
     Background,
     BandCrop,
     BandGain,
     BandMask,
+    Gain,
     Mixup,
+    Speed,
+    TimeCrop,
     TimeMask,
+    TimeShift,
+    TimeStretch,
+    augmenter,
 )
-from semisonic.features.augment.time import Gain, Speed, TimeCrop, TimeShift, TimeStretch
-from semisonic.features.augment.waves import (
+from semisonic.features.logmel import LogMel
+from semisonic.features.options import MelOptions
+from semisonic.features.wave_augmentation import (
     PICZAK_ESC10,
     PICZAK_OTHERS,
     ClassWise,
     Noise,
     PitchShift,
 )
-from semisonic.features.logmel import LogMel
-from semisonic.features.options import MelOptions
 from semisonic.models.sound_model import build
 
 MEL = MelOptions()

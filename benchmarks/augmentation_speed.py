@@ -18,12 +18,10 @@ import limits
 import material
 import measuring
 from measuring import Row
-from semisonic.features.augment.sets import augmenter
-from semisonic.features.augment.spectrogram import BandMask, TimeMask
-from semisonic.features.augment.time import TimeStretch
-from semisonic.features.augment.waves import PitchShift
+from semisonic.features.augmentation import BandMask, TimeMask, TimeStretch, augmenter
 from semisonic.features.logmel import LogMel
 from semisonic.features.options import MelOptions
+from semisonic.features.wave_augmentation import PitchShift
 
 PART, N, MEL = "augmentation", 32, MelOptions()
 SAMPLES = MelOptions(input="wave")

@@ -27,7 +27,7 @@ from semisonic.core.files import write_json
 from semisonic.core.options import to_dict
 from semisonic.data.datasets.load import load_clips
 from semisonic.data.splits import fold_splits
-from semisonic.evaluation.calibration import expected_calibration_error, reliability
+from semisonic.evaluation.calibration import reliability
 from semisonic.evaluation.metrics import accuracy, log_loss
 from semisonic.models.decision import Decision
 from semisonic.models.sound_model import SoundModel
@@ -40,7 +40,7 @@ def measured(model: SoundModel, prepared: Any, rows: Any, target: Any) -> dict[s
     """The numbers of a model with the decision it has now."""
     said = predict_rows(model, prepared.features, rows)
     return {
-        "calibration_error": expected_calibration_error(target, said.scores),
+        "calibration_error": reliability(target, said.scores).error,
         "log_loss": log_loss(target, said.scores),
         "accuracy": accuracy(target, said.scores.argmax(axis=1)),
         "called_known": float((said.known >= 0.5).mean()),
@@ -50,7 +50,8 @@ def measured(model: SoundModel, prepared: Any, rows: Any, target: Any) -> dict[s
 def noise(model: SoundModel, seed: int) -> dict[str, dict[str, float]]:
     """What is said of silence and noise."""
     rows = check_noise(model, seed=seed)
-    return {row.kind: {"refused": row.refused, "surest": row.highest_score} for row in rows}
+    names = {"called unknown": "refused", "highest score": "surest"}
+    return rows.set_index("noise")[list(names)].rename(columns=names).to_dict("index")
 
 
 def main() -> None:

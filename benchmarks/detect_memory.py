@@ -39,14 +39,14 @@ CLASSES = tuple(f"class {i}" for i in range(10))
 HEARD = """
 import json, resource, sys, torch
 torch.set_num_threads(1)
-from semisonic.classifier.use_options import DetectOptions
+from semisonic.classifier.options import EventOptions
 from semisonic.classifier.detection.detect import run_detect
 from pathlib import Path
 model, file, output = sys.argv[1:]
-found = run_detect(DetectOptions(
-    model=Path(model), hop=5.0, files=(Path(file),), output=Path(output), device="cpu", workers=1,
-    threshold="0.1", players=0,
-))
+found = run_detect(
+    Path(model), (Path(file),), Path(output), EventOptions(hop=5.0, threshold="0.1"), device="cpu",
+    workers=1, players=0,
+)
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(json.dumps([peak / 1024, found.scored_seconds / found.seconds, len(found.events)]))
 """

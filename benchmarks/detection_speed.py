@@ -18,7 +18,7 @@ import material
 import measuring
 from measuring import Row
 from semisonic.classifier.detection.detect import run_detect
-from semisonic.classifier.use_options import DetectOptions
+from semisonic.classifier.options import EventOptions
 from semisonic.features.options import MelOptions
 from semisonic.models.model_file import save
 from semisonic.models.sound_model import SoundModel, build
@@ -48,15 +48,13 @@ def measure(data: Path | None) -> list[Row]:
 
         def detect() -> None:
             run_detect(
-                DetectOptions(
-                    folder / "model.zip",
-                    (long,),
-                    folder / f"run-{next(number)}",
-                    threshold="0.9",
-                    players=0,
-                    device="cpu",
-                    workers=1,
-                )
+                folder / "model.zip",
+                (long,),
+                folder / f"run-{next(number)}",
+                EventOptions(threshold="0.9"),
+                players=0,
+                device="cpu",
+                workers=1,
             )
 
         times = measuring.take_turns(

@@ -21,8 +21,8 @@ import numpy as np
 import torch
 
 from measuring import head
-from semisonic.classifier.export.export import ExportResult, export
-from semisonic.classifier.export.module import onnx_runner
+from semisonic.classifier.export import ExportResult, export
+from semisonic.classifier.export_graph import onnx_runner
 from semisonic.classifier.model_file import open_model
 from semisonic.classifier.options import TrainOptions
 from semisonic.classifier.scoring import evaluating
@@ -112,7 +112,7 @@ def told(result: ExportResult) -> dict[str, Any]:
     parity = asdict(result.parity) if result.parity else {}
     return {
         "takes": result.kind,
-        "any_length": not result.fixed,
+        "any_length": result.any_length,
         "parity": parity,
     }
 

@@ -29,11 +29,9 @@ from semisonic.classifier.model_file import open_encoder
 from semisonic.classifier.prepare import prepare
 from semisonic.classifier.probe import fit_probe
 from semisonic.classifier.scoring import embed_rows, mean_by
-from semisonic.classifier.training import frontend_of
 from semisonic.core.files import write_json
-from semisonic.data.budgets import label_budget
 from semisonic.data.datasets.load import load_clips
-from semisonic.data.splits import fold_splits
+from semisonic.data.splits import fold_splits, label_budget
 from semisonic.models.pretrained import transfer
 from semisonic.models.sound_model import build
 
@@ -63,7 +61,7 @@ class Embedded(nn.Module):
 def embeddings(encoder: Path, data: Path, cache: Path) -> tuple[Any, NDArray[np.float32], Any]:
     """Clips, their embeddings (clip, dim), and what the encoder says, with its speed."""
     start = open_encoder(encoder)
-    frontend = frontend_of(start)
+    frontend = start.frontend
     clips = load_clips(data)
     prepared = prepare(clips, frontend.options, cache, workers=1)
     kind = frontend.standardize.kind

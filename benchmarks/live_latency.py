@@ -32,7 +32,7 @@ from measuring import head
 from semisonic.audio.live import BLOCK_TIME, Playback
 from semisonic.classifier.live.listen import listen
 from semisonic.classifier.live.scorer import LiveScorer
-from semisonic.classifier.use_options import EventOptions
+from semisonic.classifier.options import EventOptions
 from semisonic.core.files import write_json
 from semisonic.features.options import MelOptions
 from semisonic.models.sound_model import SoundModel, build

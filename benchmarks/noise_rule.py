@@ -33,7 +33,7 @@ from semisonic.core.seeds import generator
 from semisonic.data.datasets.load import load_clips
 from semisonic.data.splits import fold_splits
 from semisonic.data.synth.signals import coloured, to_level, white
-from semisonic.evaluation.calibration import expected_calibration_error
+from semisonic.evaluation.calibration import reliability
 from semisonic.features.frontend import make_extractor
 from semisonic.models.decision import Decision, DecisionModule
 from semisonic.models.sound_model import SoundModel
@@ -143,13 +143,13 @@ def main() -> None:
                 refused = (said["noise"].known < 0.5).reshape(len(KINDS), PER_KIND).mean(axis=1)
                 strange = (said["others"].known < 0.5).reshape(len(OTHERS), N_OTHERS).mean(axis=1)
                 row[look] = {
-                    "calibration_error": expected_calibration_error(target, said["test"].scores),
+                    "calibration_error": reliability(target, said["test"].scores).error,
                     "known_that_pass": float((said["test"].known >= 0.5).mean()),
                     **{f"refused {k}": float(v) for k, v in zip(KINDS, refused, strict=True)},
                     **{f"refused {k}": float(v) for k, v in zip(OTHERS, strange, strict=True)},
                 }
             plain = scored(Decision(calibration), every["test"]["statistics"][0])
-            error = expected_calibration_error(target, plain.scores)
+            error = reliability(target, plain.scores).error
             row["no rule"] = {"calibration_error": error}
             rows.append(row)
             print(draw, split.fold, rounded(row["embedding"]), rounded(row["statistics"]))

@@ -24,8 +24,8 @@ import material
 import measuring
 from measuring import Row
 from semisonic.audio.read import read
-from semisonic.classifier.export.export import export
-from semisonic.classifier.export.module import onnx_runner
+from semisonic.classifier.export import export
+from semisonic.classifier.export_graph import onnx_runner
 from semisonic.classifier.scoring import score_clips
 from semisonic.data.clips import Clips
 from semisonic.features.options import MelOptions

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from semisonic.classifier.calibrate import CalibrateResult
     from semisonic.classifier.classifier import SoundClassifier
     from semisonic.classifier.evaluate import EvaluateResult
+    from semisonic.classifier.find_rate import FindRateResult
     from semisonic.classifier.predict import PredictResult
     from semisonic.classifier.pretrain import PretrainResult
     from semisonic.classifier.scan import ScanResult
     from semisonic.classifier.suspects import SuspectsResult
-    from semisonic.classifier.train import FindRateResult, TrainResult
+    from semisonic.classifier.train import TrainResult
     from semisonic.data.clips import Clips
     from semisonic.experiments.curve import CurveResult
     from semisonic.experiments.run import RunResult
@@ -80,11 +81,9 @@ def predict(
     if options.get("threshold") is not None:
         options["threshold"] = str(options["threshold"])
     is_table = isinstance(files, Clips)
-    given = {"model": Path(), "files": () if is_table else files, "output": output, **options}
-    asked = options_of(verb.options_class, values_of(given, verb.flags))
-    values = {field.name: getattr(asked, field.name) for field in fields(asked)}
-    values |= {"model": _opened(model), "files": files if is_table else asked.files}
-    return predict_files(**values)
+    placed = {"model": Path(), "files": () if is_table else files}
+    values = _values(verb, placed, options, output) | {"model": _opened(model)}
+    return predict_files(**{**values, "files": files} if is_table else values)
 
 
 def evaluate(
@@ -198,7 +197,7 @@ def find_rate(data: AnyPath, output: AnyPath | None = None, **options: Any) -> F
     >>> 1e-6 < result.sweep.suggestion < 10
     True
     """
-    from semisonic.classifier.train import find_rate
+    from semisonic.classifier.find_rate import find_rate
 
     return find_rate(with_synth(_options(find_rate, {"data": data}, options, output)))
 
@@ -308,8 +307,11 @@ def scan(data: AnyPath, output: AnyPath | None = None, **options: Any) -> ScanRe
     [2.0, 2.0, 2.0]
     """
     from semisonic.classifier.scan import scan
+    from semisonic.cli.data_verbs import scan as verb
 
-    return scan(_options(scan, {"data": data}, options, output))
+    values = _values(verb, {"data": data}, options, output)
+    values.pop("json")
+    return scan(**values)
 
 
 def suspects(data: AnyPath, output: AnyPath | None = None, **options: Any) -> SuspectsResult:
@@ -464,6 +466,15 @@ def _options(
     found = {**placed, **({} if output is None else {"output": output}), **given}
     options: T = options_of(options_class, values_of(found, flags))
     return options
+
+
+def _values(
+    verb: Any, placed: dict[str, Any], given: dict[str, Any], output: AnyPath | None
+) -> dict[str, Any]:
+    """The options of a verb by name, those that were not given as by default."""
+    found = {**placed, **({} if output is None else {"output": output}), **given}
+    options = options_of(verb.options_class, values_of(found, verb.flags))
+    return {field.name: getattr(options, field.name) for field in fields(options)}
 
 
 def _file(model: Any, instead: str) -> AnyPath:

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from semisonic.audio.decode import decoder_messages
-from semisonic.audio.read import probe, read, read_blocks
+from semisonic.audio.read import decoder_messages, probe, read, read_blocks
 
 RATES = [44100, 22050, 11025]
 

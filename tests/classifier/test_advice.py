@@ -63,7 +63,6 @@ SITUATIONS = st.builds(
     st.floats(1, 1000),
     st.integers(2, 10_000),
     st.integers(0, 100_000),
-    st.booleans(),
     st.sampled_from([FRESH, GIVEN, DRAWN, SYNTHETIC, GENERAL]),
 )
 
@@ -123,7 +122,6 @@ def test_auto_keeps_an_encoder_and_an_objective_that_were_given() -> None:
     assert given_encoder.start == GIVEN
     as_it_is = resolved(asked(), DataSummary(4, 40), start=GIVEN)
     assert (as_it_is.method, as_it_is.objective) == ("probe", "none")
-    assert resolved(asked(), DataSummary(4, 40, multi_label=True), start=GIVEN).method == "probe"
     drawn = resolved(asked(), DataSummary(4, 40), start=DRAWN)  # reconstruction tells little apart
     assert (drawn.method, drawn.objective) == ("supervised", "none")
     assert resolved(asked(), DataSummary(40, 400), start=GIVEN).method == "supervised"

@@ -77,7 +77,7 @@ def test_a_model_that_starts_from_it_says_so_wherever_it_is_shown(
             near_copies=False,
         )
     )
-    assert made.method == "probe"
+    assert made.job.config.method == "probe"
     assert made.outcome.model.name == "mn04"
     assert "published general encoder" in made.summary()
     assert APART in made.summary()

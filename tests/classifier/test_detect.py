@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from semisonic.classifier.classifier import SoundClassifier
 from semisonic.classifier.detection.detect import detect, run_detect
 from semisonic.classifier.detection.results import DetectResult
 from semisonic.classifier.model_file import open_model
-from semisonic.classifier.use_options import DetectOptions, EventOptions
+from semisonic.classifier.options import EventOptions
 from semisonic.core.errors import DataError, OptionError
 from semisonic.evaluation.events import score_events, score_overlaps
 from semisonic.models.decision import TEMPERATURE, Calibration, Decision
@@ -35,7 +36,7 @@ def test_events_are_found_where_they_are(detector: Path, recording: Path, tmp_pa
     scores = score_events(true, found.events, onset_collar=0.15, offset_collar=0.15, offset_share=0)
     assert scores.overall.f1 == 1.0
     assert (found.events.score >= 0.5).all()
-    assert (found.mean_scores <= found.events.score).all()
+    assert (found.events.mean_score <= found.events.score).all()
     assert found.durations == {(tmp_path / "night.wav").as_posix(): 20.0}
     assert "hum" in found.summary()
 
@@ -131,13 +132,10 @@ def test_failures_stay_with_their_file(detector: Path, recording: Path, tmp_path
     sf.write(tmp_path / "whole.flac", long_wave(), RATE)
     content = (tmp_path / "whole.flac").read_bytes()
     (tmp_path / "torn.flac").write_bytes(content[: len(content) * 2 // 5])
-    options = DetectOptions(
-        model=detector,
-        files=(tmp_path, tmp_path / "missing.wav"),
-        output=tmp_path / "run",
-        device="cpu",
+    run = partial(
+        run_detect, detector, output=tmp_path / "run", events=EventOptions(), device="cpu"
     )
-    found = run_detect(options)
+    found = run((tmp_path, tmp_path / "missing.wav"))
     assert {Path(n).name for n, _ in found.failures} == {"bad.wav", "torn.flac", "missing.wav"}
     events = found.events
     torn = events[events.file == (tmp_path / "torn.flac").as_posix()]
@@ -147,7 +145,7 @@ def test_failures_stay_with_their_file(detector: Path, recording: Path, tmp_path
     assert "torn.flac" in listed
     (tmp_path / "bad.wav").unlink()
     (tmp_path / "torn.flac").unlink()
-    run_detect(replace(options, files=(tmp_path / "whole.flac",)))
+    run((tmp_path / "whole.flac",))
     assert not (tmp_path / "run" / "bad_files.csv").exists()
     with pytest.raises(DataError):
         detect(detector, tmp_path / "nothing.wav")
@@ -167,8 +165,8 @@ def test_scores_are_used_again(detector: Path, recording: Path, tmp_path: Path) 
 
 
 def test_a_run_folder_belongs_to_one_model(detector: Path, recording: Path, tmp_path: Path) -> None:
-    options = DetectOptions(model=detector, files=(recording,), output=tmp_path, device="cpu")
-    found = run_detect(options)
+    run = partial(run_detect, detector, (recording,), tmp_path, device="cpu")
+    found = run(EventOptions())
     lines = (tmp_path / "events.csv").read_text().splitlines()
     assert lines[0] == "file,start_time,end_time,label,score,mean_score,recorded_at,site"
     assert len(lines) == len(found.events) + 1
@@ -176,9 +174,9 @@ def test_a_run_folder_belongs_to_one_model(detector: Path, recording: Path, tmp_
     page = (tmp_path / "detections.html").read_text()
     assert page.count("<audio") == 2
     assert "timeline" not in page or "When sounds were heard" in page
-    run_detect(replace(options, events=EventOptions(threshold="0.8")))
+    run(EventOptions(threshold="0.8"))
     with pytest.raises(OptionError, match="belongs to another run"):
-        run_detect(replace(options, events=EventOptions(hop=0.2)))
+        run(EventOptions(hop=0.2))
 
 
 def test_a_model_in_memory_gives_a_frame(detector: Path, recording: Path) -> None:

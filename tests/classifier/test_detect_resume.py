@@ -22,9 +22,9 @@ SCRIPT = """
 import sys, time
 from pathlib import Path
 from semisonic.data import cache as journal
-from semisonic.classifier.use_options import DetectOptions
 from semisonic.classifier.detection.detect import run_detect
 from semisonic.classifier.detection import frame_scores as grid
+from semisonic.classifier.options import EventOptions
 journal.FLUSH_INTERVAL = 0.01
 grid.SPAN = 2.0
 real = grid.packed
@@ -32,10 +32,8 @@ def slow(scores):
     time.sleep(float(sys.argv[4]))
     return real(scores)
 grid.packed = slow
-run_detect(DetectOptions(
-    model=Path(sys.argv[1]), files=(Path(sys.argv[2]),), output=Path(sys.argv[3]), device="cpu",
-    workers=2,
-))
+model, files, output = map(Path, sys.argv[1:4])
+run_detect(model, (files,), output, EventOptions(), device="cpu", workers=2)
 """
 
 
@@ -57,7 +55,7 @@ def test_kill_9_at_any_time(
 ) -> None:
     from semisonic.classifier.detection import frame_scores as grid
     from semisonic.classifier.detection.detect import run_detect
-    from semisonic.classifier.use_options import DetectOptions
+    from semisonic.classifier.options import EventOptions
 
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     journal = killed / "scores" / "journal.jsonl"
@@ -71,7 +69,7 @@ def test_kill_9_at_any_time(
         process.communicate()
     monkeypatch.setattr(grid, "SPAN", 2.0)
     for output in (killed, whole):
-        run_detect(DetectOptions(model=detector, files=(recordings,), output=output, device="cpu"))
+        run_detect(detector, (recordings,), output, EventOptions(), device="cpu")
     events = (whole / "events.csv").read_bytes()
     assert (killed / "events.csv").read_bytes() == events
     assert events.count(b"\n") > 4

@@ -10,7 +10,7 @@ from detecting_sounds import EVENTS, write_long
 
 from semisonic.classifier.detection.detect import run_detect
 from semisonic.classifier.detection.results import DetectResult
-from semisonic.classifier.use_options import DetectOptions
+from semisonic.classifier.options import EventOptions
 from semisonic.core.errors import DataError
 from semisonic.data.events import Events, make_events
 from semisonic.data.formats.convert import write_labels
@@ -24,9 +24,8 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Events]:
 
 
 def run(detector: Path, folder: Path, output: Path, truth: Path) -> DetectResult:
-    return run_detect(
-        DetectOptions(detector, (folder / "night.wav",), output, truth=truth, device="cpu")
-    )
+    files = (folder / "night.wav",)
+    return run_detect(detector, files, output, EventOptions(), truth=truth, device="cpu")
 
 
 @pytest.mark.parametrize("kind", ["csv", "raven", "audacity"])

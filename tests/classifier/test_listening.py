@@ -18,7 +18,7 @@ from semisonic.audio.live import LiveBlock, LiveGap, Playback, Reconnecting, Sou
 from semisonic.classifier.live.listen import Listening, listen
 from semisonic.classifier.live.scorer import LiveEvent, LiveScorer
 from semisonic.classifier.model_file import open_model
-from semisonic.classifier.use_options import EventOptions
+from semisonic.classifier.options import EventOptions
 from semisonic.core.errors import AudioError, OptionError
 from semisonic.models.sound_model import SoundModel
 

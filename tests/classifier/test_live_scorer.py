@@ -15,8 +15,8 @@ from semisonic.audio.live import Playback
 from semisonic.audio.read import read
 from semisonic.classifier.live.listen import listen
 from semisonic.classifier.live.scorer import LiveScorer, WindowScores
+from semisonic.classifier.options import EventOptions
 from semisonic.classifier.scoring import score_clips
-from semisonic.classifier.use_options import EventOptions
 from semisonic.classifier.windows import features_of_wave
 from semisonic.core.errors import AudioError, OptionError
 from semisonic.data.datasets.load import gather

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semisonic.classifier.detection.frame_scores import FrameScorer, packed, unpacked
-from semisonic.classifier.events import EventRules
+from semisonic.classifier.events import EventRules, EventTracker
 from semisonic.classifier.live.scorer import LiveEvent, LiveTracker, WindowScores
-from semisonic.classifier.use_options import EventOptions
+from semisonic.classifier.options import EventOptions
 from semisonic.core.errors import OptionError
 from semisonic.features.options import MelOptions
 from semisonic.models.sound_model import build
@@ -114,7 +114,9 @@ def test_whatever_the_scores_the_ends_are_the_events_of_detect(
     for window in windows:
         whole.add(window.start_time, window.end_time, window.scores)
     rules = EventRules.of(LISTENER, EventOptions(**{**PLAIN, **options}))
-    expected = rules.rows([unpacked(packed(whole.take()))], "", np.inf)
+    tracker = EventTracker(rules)
+    over = tracker.push(unpacked(packed(whole.take())))
+    expected = rules.rows([*over, *tracker.open()], "", np.inf)
     found = sorted(
         (round(one.start_time, 3), round(one.end_time or 0, 3), one.label, one.score)
         for one in said

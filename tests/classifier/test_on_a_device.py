@@ -14,16 +14,21 @@ import pytest
 import torch
 from tiny_sounds import KINDS, MEL, NOTATION
 
-from semisonic.classifier.config import METHODS, OBJECTIVES, SOLVED, MethodOptions, PretextOptions
+from semisonic.classifier.config import (
+    METHODS,
+    OBJECTIVES,
+    SOLVED,
+    MethodOptions,
+    PretextOptions,
+    TrainConfig,
+)
 from semisonic.classifier.pretraining import build_network, build_objective
 from semisonic.classifier.training import make_objective
-from semisonic.features.augment.sets import augmenter
+from semisonic.features.augmentation import augmenter
 from semisonic.features.frontend import Frontend
 from semisonic.features.options import MelOptions
-from semisonic.learning.fixmatch import FixMatch
-from semisonic.learning.losses import create_loss
+from semisonic.learning.consistency import FixMatch
 from semisonic.learning.objective import Objective
-from semisonic.learning.options import LossOptions
 from semisonic.models.sound_model import build
 
 N = 8
@@ -76,13 +81,9 @@ def test_augmentations(name: str) -> None:
 
 @pytest.mark.parametrize("method", sorted(set(METHODS) - set(SOLVED)))
 def test_methods(method: str) -> None:
-    objective = make_objective(
-        method,
-        build(NOTATION, MEL, KINDS, seed=0),
-        MethodOptions(augment="weak"),
-        create_loss(LossOptions(), multi_label=False, label_smoothing=0.1, steps_per_epoch=4),
-        0,
-    )
+    how = MethodOptions(augment="weak")
+    config = TrainConfig(NOTATION, method=method, method_params=how, label_smoothing=0.1)
+    objective = make_objective(config, build(NOTATION, MEL, KINDS, seed=0), steps_per_epoch=4)
     if isinstance(objective, FixMatch):  # which clips go on depends on the numbers
         with pytest.raises(NotImplementedError, match="nonzero"):
             step(objective)

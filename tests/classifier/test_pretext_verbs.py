@@ -118,12 +118,12 @@ def test_train_pre_trains_on_unlabelled_recordings(
         output=tmp_path / "run",
         objective=objective,
         pretrain=QUICK_PRETRAIN,
-        pretext=VIEWS if objective == "simclr" else PretextOptions(noise_db=4.0),
+        pretext=VIEWS if objective == "simclr" else PretextOptions(),
         fit=replace(QUICK, epochs=1),
     )
     result = train(options)
-    assert result.pretrained is not None
-    assert result.pretrained.objective == objective
+    assert result.job.pretrained is not None
+    assert result.job.pretrained.objective == objective
     kind = read_about(tmp_path / "run" / "encoder.zip")["kind"]
     assert kind == ("encoder" if objective == "simclr" else "autoencoder")
 
@@ -132,7 +132,7 @@ def test_train_pre_trains_on_unlabelled_recordings(
     ("change", "found"),
     [
         ({"decoder": "upsample"}, "has no decoder"),
-        ({"pretext": PretextOptions(noise_db=3.0)}, "noise_db"),
+        ({"pretext": PretextOptions(layer_epochs=3)}, "layer_epochs"),
         ({"objective": "simclear"}, "did you mean 'simclr'"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 from semisonic.classifier.simple import CLASSIFIERS, JUDGE, fit_scores, front_of, vectors
 from semisonic.core.errors import DataError, OptionError
 from semisonic.experiments.worker import fit_hierarchy
-from semisonic.features.options import CepstrumOptions, MelOptions
+from semisonic.features.options import MelOptions, MfccInput
 from semisonic.features.statistics import mel_statistics
 
 
@@ -102,7 +102,7 @@ def test_a_group_without_labels_and_a_group_of_one_class() -> None:
 
 def test_inputs_come_from_their_front_end() -> None:
     mel = MelOptions(sample_rate=8000, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
-    assert front_of("mfcc-zcr", mel) == CepstrumOptions(8000, 0.5)
+    assert front_of("mfcc-zcr", mel) == MfccInput(8000, 0.5)
     assert front_of("mel", mel) is mel
     features = np.random.default_rng(0).normal(-40, 9, (5, *mel.shape)).astype(np.float16)
     rows = np.array([3, 1])

@@ -59,7 +59,7 @@ def test_parts_of_any_size_give_what_the_whole_gives(
     scores = np.array(values)
     table = np.zeros((len(scores), 5))
     table[:, 4] = scores
-    rules = EventRules((1, 4), ("a", "b"), np.full(2, threshold), edge, gap, shortest, 1.0)
+    rules = EventRules({"a": 1, "b": 4}, dict.fromkeys("ab", threshold), edge, gap, shortest, 1.0)
     tracker = EventTracker(rules)
     found = []
     for part in np.split(table, sorted(cuts)):
@@ -67,7 +67,7 @@ def test_parts_of_any_size_give_what_the_whole_gives(
         for one in tracker.open():
             assert one.score >= threshold
             assert not found or one.first >= found[-1].last
-    found += tracker.finish()
+    found += tracker.open()
     assert [(f.first, f.last, f.score) for f in found if not f.is_short] == plain(
         scores, threshold, edge, gap, shortest
     )
@@ -100,8 +100,8 @@ def test_every_frame_of_every_part_is_heard_by_all_windows_that_touch_it(
     joined = []
     total = grid.n_frames(n_samples)
     size = part_frames * per_hop
-    for number, first in enumerate(range(0, total, size)):
-        part = grid.span(number, first, min(first + size, total), n_samples)
+    for first in range(0, total, size):
+        part = grid.span(first, min(first + size, total), n_samples)
         average = Average(grid, 1, span=part)
         for start, window in cut_stream([wave[part.start : part.end]], n_window, grid.n_hop):
             begin = part.start + start

@@ -116,7 +116,7 @@ def test_unlabelled_recordings_pre_train_the_encoder(
 ) -> None:
     options = replace(TRAIN, data=kinds, unlabelled=pool, output=tmp_path / "run")
     result = train(options)
-    assert result.pretrained is not None
+    assert result.job.pretrained is not None
     assert (tmp_path / "run" / "encoder.zip").is_file()
     about = read_about(result.model)["about"]
     assert DataPart.from_dict(about["pretraining"]).n_clips == 24
@@ -153,7 +153,7 @@ def test_the_test_fold_is_heard_by_nobody(tmp_path: Path) -> None:
             output=tmp_path / "run",
         )
     )
-    assert len(result.selection.test) == len(result.selection.train) == 6
+    assert result.job.n_tested == len(result.job.train) == 6
     about = read_about(result.model)["about"]
     assert DataPart.from_dict(about["training"]).n_clips == 6
     assert DataPart.from_dict(about["pretraining"]).n_clips == 4
@@ -198,8 +198,7 @@ def test_counts_are_of_clips_that_were_read_and_odd_ones_are_listed(tmp_path: Pa
     (data / "hum" / "bad.wav").write_text("no sound")
     sf.write(data / "hum" / "silent.wav", np.zeros(RATE // 2), RATE)
     result = train(replace(TRAIN, data=data, output=tmp_path / "run", validation=0.0))
-    assert len(result.selection.train) == 14
-    assert result.n_train == 13
+    assert len(result.job.train) == 14
     assert "on 13 clips of 3 classes" in result.summary()
     assert "1 clip or window is odd (silent 1): see remarks.csv" in result.summary()
     with (tmp_path / "run" / "remarks.csv").open() as stream:
@@ -296,11 +295,11 @@ def test_a_method_learns_from_the_pool_and_starts_from_a_classifier(
         output=tmp_path / "second",
     )
     result = train(options)
-    assert result.pretrained is None
+    assert result.job.pretrained is None
     assert "used" in result.outcome.history[0]
     about = read_about(result.model)["about"]
     assert DataPart.from_dict(about["pretraining"]).n_clips == 24
-    assert DataPart.from_dict(about["encoder_training"]).n_clips == len(result.selection.train)
+    assert DataPart.from_dict(about["encoder_training"]).n_clips == len(result.job.train)
 
 
 def test_auto_chooses_says_why_and_lets_options_win(
@@ -322,15 +321,15 @@ def test_auto_chooses_says_why_and_lets_options_win(
     result = train(options)
     assert len(result.outcome.history) == 3  # labels, then two rounds of guesses
     assert result.outcome.pseudo_labels
-    assert not len(result.selection.validation)
-    assert result.notes[0] == (
+    assert not len(result.job.validation)
+    assert result.job.notes[0] == (
         "probe on a fresh encoder, pre-trained (simclr) on 48 clips (24 without labels): 8 labels "
         "per class are too few to change what it has learned"
     )
-    assert result.notes[0] in result.summary()
+    assert result.job.notes[0] in result.summary()
     epochs = replace(options, fit=replace(QUICK, epochs=2), output=tmp_path / "other")
     trained = train(epochs)
-    assert (trained.method, len(trained.outcome.history)) == ("supervised", 2)
+    assert (trained.job.config.method, len(trained.outcome.history)) == ("supervised", 2)
     assert "as option 'epochs' asks for" in trained.summary()
 
 
@@ -347,12 +346,12 @@ def test_auto_keeps_an_encoder_that_tells_sounds_apart(
         output=tmp_path / "given",
     )
     result = train(options)
-    assert result.method == "probe"
+    assert result.job.config.method == "probe"
     before = open_model(trained).encoder.state_dict()
     after = result.outcome.model.encoder.state_dict()
     assert all((after[name] == before[name]).all() for name in before)
     record = json.loads((tmp_path / "given" / "run.json").read_text())
-    assert record["notes"]["method"] == result.method
+    assert record["notes"]["method"] == result.job.config.method
     drawn = replace(options, encoder=encoder, fit=replace(TrainOptions().fit, batch_size=12))
     method = plan_training(drawn)[0]
     assert "which has learned to rebuild spectrograms" in method
@@ -371,6 +370,6 @@ def test_silence_in_the_pool_is_left_out_and_told(kinds: Path, pool: Path, tmp_p
         TRAIN, data=kinds, unlabelled=mixed, near_copies=False, output=tmp_path / "run"
     )
     result = train(options)
-    assert "left out of the pool, as they are silent: 3 clips" in result.notes
+    assert "left out of the pool, as they are silent: 3 clips" in result.job.notes
     with pytest.raises(DataError, match="all 3 clips are silent"):
         train(replace(options, unlabelled=silent, output=tmp_path / "other"))

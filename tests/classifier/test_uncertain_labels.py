@@ -56,7 +56,7 @@ def test_the_official_test_part_is_kept_apart_and_scored(tagged: Path, tmp_path:
     held = [name for name, part in part_of.items() if part == "validation"]
     assert held
     assert all(certain[name] for name in held)
-    assert len(done.selection.test) == 9
+    assert done.job.n_tested == 9
     found = evaluate(
         EvaluateOptions(
             model=tmp_path / "train",

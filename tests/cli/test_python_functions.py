@@ -81,9 +81,7 @@ def test_the_verbs_of_training_take_the_options_of_the_command_line(run, sounds,
     assert set(found.to_frame().columns) >= {"clip", "label", "predicted", "noise", "tone"}
     made = semisonic.calibrate(run, str(others), str(tmp_path / "c"), unknown=False)
     assert made.to_frame()["class"].tolist() == ["noise", "tone"]
-    encoder = semisonic.pretrain(
-        str(others), str(tmp_path / "p"), objective="denoising", noise_db=3.0, **SMALL
-    )
+    encoder = semisonic.pretrain(str(others), str(tmp_path / "p"), objective="denoising", **SMALL)
     assert len(encoder.to_frame()) == 3
     rates = semisonic.find_rate(
         str(others), str(tmp_path / "r"), method="supervised", sweep_steps=20, **SMALL

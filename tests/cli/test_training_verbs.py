@@ -133,7 +133,7 @@ def test_what_will_be_done_is_said_before(sounds, tmp_path, monkeypatch, tells) 
     def work(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(ready, "whole_of", work)
+    monkeypatch.setattr(ready, "with_start", work)
     labels, run = str(sounds / "labels.csv"), str(tmp_path / "run")
     said = tells(130, "train", labels, "-o", run, SMALL, "--epochs 3").err
     assert "method: supervised from an encoder that has learned synthetic sounds" in said

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from semisonic.audio.resample import resample
 from semisonic.audio.write import write
 from semisonic.core.errors import OptionError
-from semisonic.data.checks import check
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import load_clips
-from semisonic.data.duplicates import find_duplicates, group_duplicates
+from semisonic.data.duplicates import check, find_duplicates, group_duplicates
 from semisonic.data.splits import fold_splits
 from semisonic.data.windows import windows
 

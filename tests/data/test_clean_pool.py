@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from semisonic.audio.write import write
-from semisonic.data.checks import clean_pool
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import load_clips
+from semisonic.data.duplicates import clean_pool
 
 RATE = 16000
 

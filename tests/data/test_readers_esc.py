@@ -10,8 +10,8 @@ import pytest
 from layouts import by_file, is_refused, notes_say, touch, write_lines
 
 from semisonic.core.errors import DataError
-from semisonic.data.checks import check
 from semisonic.data.datasets.load import describe_layout, load_clips
+from semisonic.data.duplicates import check
 from semisonic.data.splits import fold_splits
 
 HEADER = "filename,fold,target,category,esc10,src_file,take"

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from layouts import by_file, is_refused, notes_say, touch, write_lines
 
-from semisonic.data.budgets import label_budget
 from semisonic.data.datasets.load import describe_layout, load_clips
-from semisonic.data.splits import fold_splits
+from semisonic.data.splits import fold_splits, label_budget
 from semisonic.data.summary import describe
 
 LICENCE = "Creative Commons 0"

@@ -10,7 +10,7 @@ import soundfile as sf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semisonic.audio.metadata import wave_texts
+from semisonic.audio.read import wave_texts
 from semisonic.core.errors import DataError
 from semisonic.data.datasets.load import load_clips
 from semisonic.data.recording_names import (

@@ -16,7 +16,7 @@ import soundfile as sf
 from semisonic.core.errors import DataError
 from semisonic.data import scan as scanning
 from semisonic.data.datasets.load import load_clips
-from semisonic.data.scan import counts, hours_by_day, scan, write_tables
+from semisonic.data.scan import hours_by_day, scan, write_tables
 
 RATE = 8000
 
@@ -94,7 +94,7 @@ def test_names_and_folders_tell_times_and_sites(disk, tmp_path):
     assert (hill.site, hill.group, hill.time_source) == ("HILL", "HILL", "name")
     assert by_file["notes.flac"].group == "notes.flac"
     assert any("folders are taken for sites" in note for note in found.notes)
-    numbers = counts(found)
+    numbers = found.counts
     assert numbers["sites"] == ["HILL", "pond", "torn"]
     assert numbers["n_with_time"] == 8
     assert numbers["first_recorded_at"] == "2024-06-01T04:30:00"
@@ -139,7 +139,7 @@ def test_class_folders_are_labels(tmp_path):
     found = look(root, tmp_path / "run")
     assert found.recordings["labels"].tolist() == [("cat",), ("cat",), ("dog",), ()]
     assert found.summary.per_class == {"cat": 2, "dog": 1}
-    assert counts(look(root, tmp_path / "run", labels="none"))["classes"] == ()
+    assert look(root, tmp_path / "run", labels="none").counts["classes"] == ()
 
 
 def test_the_table_can_be_read_as_labels(tmp_path):
@@ -158,14 +158,15 @@ def test_the_table_can_be_read_as_labels(tmp_path):
 def test_a_second_scan_decodes_only_what_is_new(disk, tmp_path):
     first = look(disk, tmp_path / "run")
     again = look(disk, tmp_path / "run")
-    assert (again.n_decoded, again.n_reused) == (0, first.n_decoded)
+    assert again.counts["n_decoded_now"] == 0
+    assert again.counts["n_known_before"] == first.counts["n_decoded_now"]
     pd.testing.assert_frame_equal(again.recordings, first.recordings)
     assert again.duplicates == first.duplicates
     write(disk / "notes.flac", melody(99))
     write(disk / "new.wav", melody(98))
-    assert look(disk, tmp_path / "run").n_decoded == 2
+    assert look(disk, tmp_path / "run").counts["n_decoded_now"] == 2
     quieter = look(disk, tmp_path / "run", silence_db=-20.0)
-    assert quieter.n_reused == 0
+    assert quieter.counts["n_known_before"] == 0
 
 
 def test_each_file_is_decoded_once(disk, tmp_path, monkeypatch):
@@ -214,7 +215,7 @@ def test_a_disk_that_fails_costs_one_file(disk, tmp_path, monkeypatch):
         patch.setattr(scanning, "measure", failing)
         found = look(disk, tmp_path / "run")
     assert ("notes.flac", "cannot be read (Input/output error)") in found.bad_files
-    assert look(disk, tmp_path / "run").n_decoded == 1  # it is tried again
+    assert look(disk, tmp_path / "run").counts["n_decoded_now"] == 1  # it is tried again
 
 
 @pytest.mark.parametrize("name", ["nowhere", "empty"])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from semisonic.core.errors import DataError, OptionError
 from semisonic.data.clips import Clips, keep_classes
 from semisonic.data.datasets.load import load_clips
-from semisonic.data.recordings import straddling_groups
+from semisonic.data.duplicates import straddling_groups
 from semisonic.data.splits import fold_splits, hold_out, make_folds
 
 # A recording: its classes, how many clips of it, and its official fold.

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as oracle
 
 from semisonic.core.errors import DataError
-from semisonic.evaluation.calibration import expected_calibration_error, reliability
+from semisonic.evaluation.calibration import reliability
 from semisonic.evaluation.metrics import (
     accuracy,
     average_precision,
@@ -117,10 +117,9 @@ def test_expected_calibration_error_by_hand() -> None:
     scores = np.array([[0.95, 0.05], [0.95, 0.05], [0.65, 0.35], [0.35, 0.65]])
     target = np.array([0, 1, 0, 1])
     # bin 0.9-1.0: confidence 0.95, right 1 of 2; bin 0.6-0.7: confidence 0.65, right 2 of 2
-    assert expected_calibration_error(target, scores) == pytest.approx(
-        (2 * abs(0.95 - 0.5) + 2 * abs(0.65 - 1.0)) / 4
-    )
-    assert reliability(target, scores).n_clips.sum() == 4
+    found = reliability(target, scores)
+    assert found.error == pytest.approx((2 * abs(0.95 - 0.5) + 2 * abs(0.65 - 1.0)) / 4)
+    assert found.n_clips.sum() == 4
 
 
 def test_summary_speaks_of_classes_by_name_and_agrees_with_the_single_numbers() -> None:

@@ -107,9 +107,9 @@ name = "c"
 objective = "denoising"
 [[settings]]
 name = "d"
-objective = "denoising"
+objective = "simclr"
 [settings.pretext]
-noise_db = 3.0
+view_share = 0.6
 """
 
 

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semisonic.core.errors import DataError
-from semisonic.features.inversion import mel_to_wave
-from semisonic.features.logmel import LogMel
+from semisonic.features.logmel import LogMel, mel_to_wave
 from semisonic.features.options import MelOptions
 
 MEL = MelOptions(duration=1.0)

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from semisonic.core.errors import DataError, OptionError
-from semisonic.features.filterbank import filters_of
-from semisonic.features.logmel import LogMel, MelExtractor, delta
+from semisonic.features.logmel import LogMel, MelExtractor, delta, filters_of
 from semisonic.features.options import MelOptions
 
 PAPER = MelOptions(

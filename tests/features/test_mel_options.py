@@ -13,8 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from semisonic.core.errors import OptionError
-from semisonic.features.filterbank import filters_of, htk_to_hz, hz_to_htk, hz_to_mel, mel_to_hz
-from semisonic.features.logmel import LogMel
+from semisonic.features.logmel import LogMel, filters_of, htk_to_hz, hz_to_htk, hz_to_mel, mel_to_hz
 from semisonic.features.options import MelOptions
 
 

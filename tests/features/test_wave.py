@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.options import from_mapping, to_dict
-from semisonic.features.augment.sets import augmenter
-from semisonic.features.augment.time import TimeCrop
+from semisonic.features.augmentation import TimeCrop, augmenter
 from semisonic.features.frontend import Frontend, make_extractor
 from semisonic.features.options import MelOptions
 

@@ -140,11 +140,11 @@ from semisonic.labeling import embed as build
 from semisonic.core.options import EngineOptions
 journal.FLUSH_INTERVAL = 0.0
 build.GROUP_CLIPS = 4
-real = batching._embedded
+real = batching.Embedder.__call__
 def slow(*arguments):
     time.sleep(0.3)
     return real(*arguments)
-batching._embedded = slow
+batching.Embedder.__call__ = slow
 model, files, output = map(Path, sys.argv[1:4])
 how = {"labels": "auto", "batch_size": 3, "device": "cpu", "workers": 2}
 build.embed_files(model, [files], output, EngineOptions(), **how)

@@ -9,10 +9,9 @@ from learning_standins import MEL, NET, Clips, Jitter, Linear, Plus, clips, feat
 from sklearn.metrics import log_loss
 from torch import nn
 
-from semisonic.core.errors import DataError, ModelError, OptionError
-from semisonic.learning.consistency import Consistency
+from semisonic.core.errors import DataError, ModelError
+from semisonic.learning.consistency import Consistency, FixMatch
 from semisonic.learning.contrastive import SimClr
-from semisonic.learning.fixmatch import FixMatch
 from semisonic.learning.losses import CrossEntropy, SoftBootstrapping
 from semisonic.learning.reconstruction import Denoising, Reconstruction
 from semisonic.learning.supervised import Joint, Supervised
@@ -145,40 +144,6 @@ def test_the_stream_is_read_only_where_there_is_a_loss_for_it():
     assert both.streams == ("labelled", "unlabelled", "noisy")
 
 
-def test_consistency_is_of_sigmoids_and_zero_for_equal_views():
-    model, given = Linear(multi_label=True), batches()
-    views = {"weak": Plus(), "strong": Plus()}
-    same = made(model, kind=Consistency, weight=10.0, **views)(given)
-    assert same["disagreement"].item() == pytest.approx(0.0, abs=1e-12)
-    torch.testing.assert_close(same["loss"], made(model)(given)["loss"])
-    other = made(model, kind=Consistency, weight=10.0, weak=Plus(), strong=Plus(0.5))(given)
-    u = given["unlabelled"].x
-    difference = model.from_features(u).sigmoid() - model.from_features(u + 0.5).sigmoid()
-    torch.testing.assert_close(other["disagreement"], difference.square().mean().detach())
-
-
-def test_unlabelled_clips_carry_gradient_and_the_weight_rises():
-    model = Linear(multi_label=True)
-    objective = made(
-        model, kind=Consistency, weight=4.0, ramp_steps=10, weak=Plus(), strong=Plus(0.5)
-    )
-    given, traced = batches(), []
-    for _ in range(12):
-        terms = objective(given)
-        traced.append(terms["weight"].item())
-        objective.after_step()
-    assert traced == sorted(traced)
-    assert traced[0] < 0.05
-    assert traced[-1] == 4.0
-    silent = {**given, "labelled": given["labelled"], "unlabelled": Clips(0 * features(6, 3))}
-    grads = []
-    for one in (given, silent):
-        model.zero_grad()
-        objective(one)["loss"].backward()
-        grads.append(model.layer.weight.grad.clone())
-    assert not torch.allclose(*grads)
-
-
 def parts(task=Reconstruction):
     model = build(NET, MEL, ("a", "b", "c"), seed=1)
     standardize = model.frontend.standardize.fit(clips())
@@ -235,11 +200,3 @@ def test_what_follows_the_weights_of_the_task_moves_after_a_step():
     model, other = parts(Follower)
     Joint(Supervised(model), other).after_step()
     assert other.n_steps == 1
-
-
-def test_wrong_parts_and_weights_are_errors():
-    model, other = parts()
-    with pytest.raises(OptionError, match="weight"):
-        Joint(Supervised(model), other, weight=-1.0)
-    with pytest.raises(OptionError, match="tasks that read"):
-        Joint(other, Supervised(model))

@@ -133,13 +133,6 @@ def test_the_published_class_layer_is_recognised() -> None:
         parse(PAPER + "-50fc").without_class_layer(10)
 
 
-def test_layers_in_a_wrong_order_are_refused() -> None:
-    with pytest.raises(ModelError, match="first"):
-        Architecture((Dense(3), Conv(1, (3, 3))))
-    with pytest.raises(ModelError, match="at least one convolution"):
-        Architecture((Dense(3),))
-
-
 def test_reading_needs_no_torch() -> None:
     code = (
         "import sys; from semisonic.models.notation import parse; parse('(4)3c');"

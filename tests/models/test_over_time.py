@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,7 +12,7 @@ from torch import Tensor
 
 from semisonic.core.errors import ModelError
 from semisonic.features.options import MelOptions
-from semisonic.models.necks import OVER_TIME
+from semisonic.models.necks import POOLINGS, pool_time
 from semisonic.models.sound_model import SoundModel, build
 
 SHORT = MelOptions(duration=4.0, n_mels=32)
@@ -20,23 +22,23 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize("name", OVER_TIME)
+@pytest.mark.parametrize("name", POOLINGS)
 @settings(max_examples=25, deadline=None)
 @given(lengths=st.lists(st.integers(1, 12), min_size=1, max_size=5), extra=st.integers(0, 4))
 def test_what_fills_up_counts_for_nothing(name: str, lengths: list[int], extra: int) -> None:
-    pool = OVER_TIME[name]
+    pool = partial(pool_time, name)
     n_frames = torch.tensor(lengths)
     x = noise(len(lengths), 8, max(lengths) + extra)
-    each = torch.cat([pool(one[None, :, :n], None) for one, n in zip(x, lengths, strict=True)])
+    each = torch.cat([pool(one[None, :, :n]) for one, n in zip(x, lengths, strict=True)])
     beyond = torch.arange(x.shape[2]) >= n_frames[:, None, None]
     for filling in (0.0, 1e4, -1e4):
         filled = x.masked_fill(beyond, filling)
         torch.testing.assert_close(pool(filled, n_frames), each, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", OVER_TIME)
+@pytest.mark.parametrize("name", POOLINGS)
 def test_gradients_reach_the_frames_that_count_only(name: str) -> None:
-    pool = OVER_TIME[name]
+    pool = partial(pool_time, name)
     x = noise(3, 4, 9).requires_grad_()
     pool(x, torch.tensor([9, 4, 1])).sum().backward()
     assert x.grad is not None
@@ -46,19 +48,19 @@ def test_gradients_reach_the_frames_that_count_only(name: str) -> None:
     assert x.grad[2, :, 0].any()
 
 
-@pytest.mark.parametrize("name", OVER_TIME)
+@pytest.mark.parametrize("name", POOLINGS)
 def test_a_steady_sound_gives_its_level(name: str) -> None:
     x = torch.tensor([1.0, -2.0, 0.5, 3.0]).view(1, 4, 1).expand(1, 4, 7)
     factor = 2 if name == "mean+max" else 1
-    torch.testing.assert_close(OVER_TIME[name](x, None), factor * x[:, :, 0])
+    torch.testing.assert_close(pool_time(name, x), factor * x[:, :, 0])
 
 
 def test_mean_maximum_and_last() -> None:
     x = noise(2, 3, 5)
-    assert torch.equal(OVER_TIME["max"](x, None), x.amax(2))
-    assert torch.equal(OVER_TIME["last"](x, None), x[:, :, 4])
-    torch.testing.assert_close(OVER_TIME["mean"](x, None), x.mean(2))
-    torch.testing.assert_close(OVER_TIME["mean+max"](x, None), x.mean(2) + x.amax(2))
+    assert torch.equal(pool_time("max", x), x.amax(2))
+    assert torch.equal(pool_time("last", x), x[:, :, 4])
+    torch.testing.assert_close(pool_time("mean", x), x.mean(2))
+    torch.testing.assert_close(pool_time("mean+max", x), x.mean(2) + x.amax(2))
 
 
 @pytest.mark.parametrize(

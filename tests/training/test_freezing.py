@@ -11,7 +11,7 @@ from training_standins import ArrayStream, Classify, same_weights, weights, with
 
 from semisonic.core.errors import OptionError
 from semisonic.features.options import MelOptions
-from semisonic.learning.fixmatch import FixMatch
+from semisonic.learning.consistency import FixMatch
 from semisonic.learning.supervised import Supervised
 from semisonic.models.encoder import Encoder
 from semisonic.models.registry import names

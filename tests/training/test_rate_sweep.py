@@ -10,10 +10,10 @@ from test_freezing import TwoParts
 from torch import nn
 from training_standins import ArrayBatch, ArrayStream, Classify, same_weights, small_net, weights
 
+from semisonic.classifier.find_rate import sweep_rate
 from semisonic.learning.objective import Objective
 from semisonic.training.loop import fit
 from semisonic.training.options import FitOptions
-from semisonic.training.rate_sweep import sweep_rate
 
 PLAIN = FitOptions(epochs=2, optimizer="sgd", momentum=0.0, precision="fp32")
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from semisonic.classifier.pretraining import fit_layers
 from semisonic.data.batches import Stream
 from semisonic.features.options import MelOptions
 from semisonic.learning.reconstruction import Reconstruction
 from semisonic.learning.supervised import Supervised
 from semisonic.models.pretrained import build_autoencoder
 from semisonic.models.sound_model import build
-from semisonic.training.layerwise import fit_layers
 from semisonic.training.loop import fit
 from semisonic.training.options import FitOptions
 

@@ -21,7 +21,7 @@ import semisonic
 from semisonic.audio.live import LiveBlock
 from semisonic.classifier.live.listen import listen
 from semisonic.classifier.model_file import open_model
-from semisonic.classifier.use_options import EventOptions
+from semisonic.classifier.options import EventOptions
 from semisonic.classifier.windows import features_of_wave
 from semisonic.cli.main import main
 from semisonic.features.frontend import make_extractor

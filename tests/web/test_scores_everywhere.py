@@ -18,7 +18,7 @@ from app_helpers import ADDRESS, LIVE, RATE, app_of, browsing, wait_for
 import semisonic
 from semisonic.audio.read import read
 from semisonic.classifier.classifier import SoundClassifier
-from semisonic.classifier.export.export import export
+from semisonic.classifier.export import export
 from semisonic.classifier.live.listen import listen
 from semisonic.classifier.model_file import open_model
 from semisonic.classifier.predict import predict_files

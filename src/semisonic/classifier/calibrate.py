@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from semisonic.classifier.calibration import ROLE, DecisionFit, fit_decision
 from semisonic.classifier.model_file import MODEL, find_file, open_model
@@ -22,17 +23,11 @@ from semisonic.classifier.run_files import (
     unreadable,
 )
 from semisonic.classifier.selection import clips_for_model
-from semisonic.classifier.unknown import NoiseRow, check_noise
+from semisonic.classifier.unknown import check_noise
 from semisonic.core.files import content_hash, json_ready, write_csv, write_json
 from semisonic.core.options import check
 from semisonic.core.text import Result, count_text, percent_text
-from semisonic.evaluation.calibration import (
-    SHOWN,
-    Reliability,
-    clips_needed,
-    reliability,
-    tag_reliability,
-)
+from semisonic.evaluation.calibration import SHOWN, Reliability, clips_needed, reliability
 from semisonic.evaluation.metrics import accuracy
 from semisonic.evaluation.plots.classes import precision_recall, reliability_diagram
 from semisonic.evaluation.report.document import Number, Report, Verdict
@@ -40,14 +35,10 @@ from semisonic.models.decision import KNOWN_THRESHOLD
 from semisonic.models.model_file import read_about, save
 from semisonic.training.devices import choose_device
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 SEEN = (
     "these clips cannot calibrate: {}. Take other recordings (train with --test-fold keeps a fold "
     "apart), or say --allow-seen; scores would then promise too much"
 )
-COLUMNS = ["class", "threshold", "outcome", "precision", "lower_bound", "recall", "clips", "named"]
 
 
 @dataclass(frozen=True)
@@ -59,8 +50,9 @@ class CalibrateResult(Result):
     fitted : DecisionFit
         The decision, and scores of the clips before and after, each by a decision that was
         fitted on other recordings.
-    noise : tuple of NoiseRow
-        How the new model answers to synthetic noise; empty without a rule for unknown sounds.
+    noise : DataFrame
+        How the new model answers to synthetic noise, as :func:`check_noise` gives it; empty
+        without a rule for unknown sounds.
     model, report : Path
         The new model's file, and the page.
     failures : tuple of (str, str)
@@ -70,7 +62,7 @@ class CalibrateResult(Result):
     """
 
     fitted: DecisionFit
-    noise: tuple[NoiseRow, ...]
+    noise: pd.DataFrame
     model: Path
     report: Path
     failures: Failures
@@ -91,11 +83,8 @@ class CalibrateResult(Result):
         """Before and after, both of the clips called known: of others nothing is claimed."""
         fitted, known = self.fitted, self.fitted.known >= KNOWN_THRESHOLD
         rows = known if known.any() else ~known
-        measure = tag_reliability if self.multi_label else reliability
-        return (
-            measure(fitted.target[rows], fitted.before[rows]),
-            measure(fitted.target[rows], fitted.after[rows]),
-        )
+        target = fitted.target[rows]
+        return reliability(target, fitted.before[rows]), reliability(target, fitted.after[rows])
 
     def metrics(self) -> dict[str, Any]:
         """What was reached, as plain values."""
@@ -110,28 +99,19 @@ class CalibrateResult(Result):
         if not self.multi_label:
             for name, scores in (("before", fitted.before), ("after", fitted.after)):
                 numbers[f"accuracy_{name}"] = accuracy(fitted.target, scores.argmax(axis=1))
-        if self.noise:
-            numbers["noise_refused"] = {row.kind: row.refused for row in self.noise}
+        if len(self.noise):
+            numbers["noise_refused"] = self.noise.set_index("noise")["called unknown"].to_dict()
         return numbers
-
-    def rows(self) -> list[tuple[Any, ...]]:
-        """A row per class, with :data:`COLUMNS`."""
-        return [
-            (name, t.value, t.outcome, t.precision, t.low, t.recall, t.n_clips, t.n_named)
-            for name, t in zip(self.fitted.clips.classes, self.fitted.thresholds, strict=True)
-        ]
 
     def to_frame(self) -> pd.DataFrame:
         """A row per class: threshold, what it reaches, and on how many clips."""
-        import pandas as pd
-
-        return pd.DataFrame(self.rows(), columns=COLUMNS)
+        return self.fitted.thresholds
 
     def summary(self) -> str:
         """For a terminal."""
         fitted, (before, after) = self.fitted, self.reliability
         decision = fitted.decision
-        shown = sum(t.outcome == SHOWN for t in fitted.thresholds)
+        shown = int((fitted.thresholds["outcome"] == SHOWN).sum())
         wanted = decision.note["wanted precision"]
         lines = [
             f"calibrated by {_amount(fitted)}: {decision.calibration.text()}",
@@ -143,8 +123,8 @@ class CalibrateResult(Result):
             if wanted
             else "thresholds for the best F1 of each class: thresholds.csv",
         ]
-        if self.noise:
-            refused = float(np.mean([row.refused for row in self.noise]))
+        if len(self.noise):
+            refused = float(self.noise["called unknown"].mean())
             lines.append(
                 f"unknown (energy and noise): {percent_text(self.passing)} "
                 f"of the clips pass, {percent_text(refused)} of synthetic noise does not"
@@ -189,7 +169,7 @@ def calibrate(options: CalibrateOptions) -> CalibrateResult:
             device=device,
         )
         model.decision = fitted.decision
-        noise: tuple[NoiseRow, ...] = ()
+        noise = pd.DataFrame()
         if options.unknown:
             noise = check_noise(model, seed=2 * options.seed + 1, device=device)
         about |= {
@@ -214,11 +194,10 @@ def calibrate(options: CalibrateOptions) -> CalibrateResult:
             ),
         )
         metrics = result.metrics()
-        cells = [
-            [f"{value:.4f}" if isinstance(value, float) else value for value in row]
-            for row in result.rows()
-        ]
-        write_csv(run.path("thresholds.csv"), COLUMNS, cells)
+        table = fitted.thresholds
+        numbers = table.select_dtypes(float)
+        texts = table.assign(**numbers.map("{:.4f}".format))
+        write_csv(run.path("thresholds.csv"), list(map(str, table)), texts.itertuples(index=False))
         write_json(run.path("metrics.json"), json_ready(metrics))
         _write_report(run.folder, result, options, model.name, file)
         run.note(**{k: v for k, v in metrics.items() if isinstance(v, (int, float))})
@@ -267,21 +246,12 @@ def _write_report(
         formats={"log loss": "{:.4f}".format},
     )
     shares = dict.fromkeys(("precision", "lower bound", "recall"), percent_text)
-    report.table(
-        "thresholds",
-        [column.replace("_", " ") for column in COLUMNS],
-        result.rows(),
-        formats={"threshold": "{:.3f}".format, **shares},
-    )
+    report.frame("thresholds", fitted.thresholds, formats={"threshold": "{:.3f}".format, **shares})
     target = fitted.target if result.multi_label else np.eye(len(classes))[fitted.target]
     report.figure(
         "precision-recall",
         precision_recall(target, fitted.after, fitted.thresholds, classes, options.precision),
     )
-    report.table(
-        "noise",
-        ["noise", "clips", "called unknown", "highest score", "of"],
-        [(row.kind, row.n, row.refused, row.highest_score, row.taken_for) for row in result.noise],
-        formats={"called unknown": percent_text, "highest score": percent_text},
-    )
+    shares = dict.fromkeys(("called unknown", "highest score"), percent_text)
+    report.frame("noise", result.noise, formats=shares)
     report.write(folder)

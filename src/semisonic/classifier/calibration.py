@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize, minimize_scalar
-from scipy.special import expit, softmax
+from scipy.special import expit, log_softmax
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
 from semisonic.classifier.prepare import Prepared
@@ -32,8 +33,7 @@ from semisonic.core.errors import DataError, OptionError
 from semisonic.core.options import nearest
 from semisonic.core.seeds import derive
 from semisonic.data.clips import Clips
-from semisonic.evaluation.calibration import MISSED, SHOWN, ClassThreshold, class_thresholds
-from semisonic.evaluation.metrics import as_classes, as_scores, as_targets, same_length
+from semisonic.evaluation.calibration import MISSED, SHOWN, class_thresholds
 from semisonic.models.decision import (
     METHODS,
     NONE,
@@ -63,7 +63,6 @@ def fit_calibration(
     logits: ArrayLike,
     target: ArrayLike,
     *,
-    multi_label: bool = False,
     weights: ArrayLike | None = None,
 ) -> Calibration:
     """Fit one calibration.
@@ -80,20 +79,20 @@ def fit_calibration(
 
     Raises
     ------
-    DataError
-        For tables that do not fit each other.
     OptionError
         For an unknown method.
     """
     if method not in (NONE, *METHODS):
         raise OptionError(f"calibration: found '{method}'; {nearest(method, (NONE, *METHODS))}")
-    table, truth, weight = _checked(logits, target, multi_label, weights)
     if method == NONE:
         return Calibration()
-    soft = _softened(truth, weight, table.shape[1], multi_label)
+    table, truth = np.asarray(logits, np.float64), np.asarray(target)
+    weight = np.ones(len(table)) if weights is None else np.asarray(weights, np.float64)
+    several = truth.ndim == 2
+    soft = _softened(truth, weight, table.shape[1])
 
     def loss(log_t: float) -> float:
-        return _total_loss(table * np.exp(-log_t), soft, weight, multi_label)[0]
+        return _total_loss(table * np.exp(-log_t), soft, weight, several)[0]
 
     ends = (float(np.log(_TEMPERATURES[0])), float(np.log(_TEMPERATURES[1])))
     found = minimize_scalar(loss, bounds=ends, method="bounded", options={"xatol": 1e-6})
@@ -104,7 +103,7 @@ def fit_calibration(
     def loss_and_slope(numbers: Table) -> tuple[float, Table]:
         change, offset = np.split(numbers, 2)
         scales = scale * np.exp(change)
-        value, slope = _total_loss(table * scales + offset, soft, weight, multi_label)
+        value, slope = _total_loss(table * scales + offset, soft, weight, several)
         slopes = np.concatenate([(slope * table).sum(axis=0) * scales, slope.sum(axis=0)])
         return value + 0.5 * float(numbers @ numbers), slopes + numbers
 
@@ -144,7 +143,6 @@ def choose_calibration(
     target: ArrayLike,
     groups: ArrayLike,
     *,
-    multi_label: bool = False,
     weights: ArrayLike | None = None,
     methods: Sequence[str] = METHODS,
     seed: int = 0,
@@ -166,18 +164,17 @@ def choose_calibration(
     DataError
         With fewer than two recordings.
     """
-    table, truth, weight = _checked(logits, target, multi_label, weights)
-    splits = _splits(truth, groups, multi_label, seed)
-    found = {NONE: calibrated(Calibration(), table, multi_label=multi_label)}
+    table, truth = np.asarray(logits, np.float64), np.asarray(target)
+    weight = np.ones(len(table)) if weights is None else np.asarray(weights, np.float64)
+    several = truth.ndim == 2
+    found = {NONE: calibrated(Calibration(), table, multi_label=several)}
     for method in methods:
         scores = np.zeros(table.shape)
-        for rows, others in splits:
-            fitted = fit_calibration(
-                method, table[rows], truth[rows], multi_label=multi_label, weights=weight[rows]
-            )
-            scores[others] = calibrated(fitted, table[others], multi_label=multi_label)
+        for rows, others in _splits(truth, groups, seed):
+            fitted = fit_calibration(method, table[rows], truth[rows], weights=weight[rows])
+            scores[others] = calibrated(fitted, table[others], multi_label=several)
         found[method] = scores
-    losses = {name: _losses(scores, truth, multi_label) for name, scores in found.items()}
+    losses = {name: _losses(scores, truth) for name, scores in found.items()}
     best = methods[0] if len(methods) == 1 else NONE
     owner = np.unique(np.asarray(groups), return_inverse=True)[1]
     for name in methods if len(methods) > 1 else ():
@@ -185,31 +182,20 @@ def choose_calibration(
         error = np.std(gain, ddof=1) * np.sqrt(len(gain)) if name != TEMPERATURE else 0.0
         if gain.sum() > error:
             best = name
-    whole = fit_calibration(best, table, truth, multi_label=multi_label, weights=weight)
+    whole = fit_calibration(best, table, truth, weights=weight)
     means = {name: float(np.average(values, weights=weight)) for name, values in losses.items()}
     return CalibrationChoice(whole, means, found[best])
 
 
-def _checked(
-    logits: ArrayLike, target: ArrayLike, multi_label: bool, weights: ArrayLike | None
-) -> tuple[Table, Any, Table]:
-    table = as_scores(logits)
-    truth: Any = as_targets(target) if multi_label else as_classes(target, "target", table.shape[1])
-    weight = np.ones(len(table)) if weights is None else np.asarray(weights, np.float64)
-    same_length(target=truth, logits=table, weights=weight)
-    return table, truth, weight
-
-
-def _splits(truth: Any, groups: ArrayLike, multi_label: bool, seed: int) -> Splits:
+def _splits(truth: NDArray[Any], groups: ArrayLike, seed: int) -> Splits:
     """Folds of whole recordings, as even in classes as they can be."""
     owner = np.unique(np.asarray(groups), return_inverse=True)[1]
-    same_length(target=truth, groups=owner)
     n_groups = int(owner.max()) + 1
     if n_groups < 2:
         raise DataError(f"calibration: found clips of {n_groups} recording, expected at least 2")
     folds, state = min(_FOLDS, n_groups), derive(seed, "calibration") % 2**32
     rows = np.zeros(len(owner))
-    if multi_label or np.bincount(truth).max() < folds:
+    if truth.ndim == 2 or np.bincount(truth).max() < folds:
         kept = GroupKFold(folds, shuffle=True, random_state=state)
         return list(kept.split(rows, groups=owner))
     even = StratifiedGroupKFold(folds, shuffle=True, random_state=state)
@@ -219,19 +205,19 @@ def _splits(truth: Any, groups: ArrayLike, multi_label: bool, seed: int) -> Spli
         return [(a, b) for a, b in even.split(rows, truth, owner) if len(a) and len(b)]
 
 
-def _losses(scores: Table, truth: Any, multi_label: bool) -> Table:
+def _losses(scores: Table, truth: NDArray[Any]) -> Table:
     """Log loss of each row; with several labels the mean over classes."""
     safe = np.clip(scores, _TINY, 1.0 - _TINY)
-    if not multi_label:
+    if truth.ndim == 1:
         return np.asarray(-np.log(safe[np.arange(len(truth)), truth]))
     return np.asarray(-np.where(truth, np.log(safe), np.log1p(-safe)).mean(axis=1))
 
 
-def _softened(truth: Any, weight: Any, n_classes: int, multi_label: bool) -> Table:
+def _softened(truth: NDArray[Any], weight: Table, n_classes: int) -> Table:
     """Targets that leave room for what so few clips cannot show."""
-    if multi_label:
-        yes = (weight[:, None] * truth).sum(axis=0)
-        no = (weight[:, None] * ~truth).sum(axis=0)
+    if truth.ndim == 2:
+        truth = truth.astype(np.bool_)
+        yes, no = weight @ truth, weight @ ~truth
         return np.asarray(np.where(truth, (yes + 1) / (yes + 2), 1 / (no + 2)))
     rest = 1.0 / (weight.sum() + 2.0)
     soft = np.full((len(truth), n_classes), rest / max(n_classes - 1, 1))
@@ -239,15 +225,14 @@ def _softened(truth: Any, weight: Any, n_classes: int, multi_label: bool) -> Tab
     return soft
 
 
-def _total_loss(z: Table, soft: Table, weight: Any, multi_label: bool) -> tuple[float, Table]:
+def _total_loss(z: Table, soft: Table, weight: Table, several: bool) -> tuple[float, Table]:
     """Summed loss, and its derivative by ``z``, shape (n, n_classes)."""
-    if multi_label:
-        loss = np.logaddexp(0.0, z) - soft * z
+    if several:
+        loss, slope = np.logaddexp(0.0, z) - soft * z, expit(z) - soft
     else:
-        top = z.max(axis=1, keepdims=True)
-        loss = (top + np.log(np.exp(z - top).sum(axis=1, keepdims=True)) - z) * soft
-    slope = weight[:, None] * ((expit(z) if multi_label else softmax(z, axis=1)) - soft)
-    return float((weight[:, None] * loss).sum()), slope
+        logs = log_softmax(z, axis=1)
+        loss, slope = -soft * logs, np.exp(logs) - soft
+    return float((weight[:, None] * loss).sum()), weight[:, None] * slope
 
 
 @dataclass(frozen=True)
@@ -268,8 +253,8 @@ class DecisionFit:
         How known the clips are, by rules fitted on other recordings.
     losses : mapping of str to float
         Log loss of each method of calibration, on recordings it was not fitted on.
-    thresholds : tuple of ClassThreshold
-        In the order of the classes; empty when none were wanted.
+    thresholds : DataFrame
+        Of :func:`class_thresholds`, with the ``class`` in front; empty when none were wanted.
     """
 
     decision: Decision
@@ -279,7 +264,7 @@ class DecisionFit:
     after: Table
     known: Table
     losses: Mapping[str, float]
-    thresholds: tuple[ClassThreshold, ...] = ()
+    thresholds: pd.DataFrame
 
 
 def fit_decision(
@@ -290,8 +275,7 @@ def fit_decision(
     *,
     method: str = AUTO,
     unknown: bool = True,
-    thresholds: bool = True,
-    precision: float = 0.9,
+    precision: float | None = 0.9,
     level: float = 0.9,
     kept: float = 0.95,
     seed: int = 0,
@@ -311,10 +295,9 @@ def fit_decision(
     method : {"auto", "temperature", "vector", "none"}
     unknown : bool
         Whether to fit rules for unknown sounds: one of energy, and one against noise.
-    thresholds : bool
-        Whether to look for them.
     precision, level : float
-        See :func:`semisonic.evaluation.calibration.class_thresholds`.
+        See :func:`semisonic.evaluation.calibration.class_thresholds`; without a precision no
+        thresholds are looked for.
     kept : float
         Share of known clips that should not be called unknown.
     seed : int
@@ -341,7 +324,6 @@ def fit_decision(
         outputs.logits,
         target[owner],
         groups,
-        multi_label=several,
         weights=1.0 / np.bincount(owner)[owner],
         seed=seed,
         methods=METHODS if method == AUTO else (method,),
@@ -355,7 +337,7 @@ def fit_decision(
             outputs.logits[heard],
             outputs.statistics[heard],
             network_outputs(model, noise, np.arange(len(noise)), device=device).statistics,
-            _splits(target[owner][heard], groups[heard], several, seed),
+            _splits(target[owner][heard], groups[heard], seed),
             kept=kept,
         )
         decision = replace(decision, unknown=found)
@@ -371,21 +353,18 @@ def fit_decision(
         "recordings": n_recordings,
         "known clips that pass": round(float((clip_known >= 0.5).mean()), 4),
     }
-    limits: tuple[ClassThreshold, ...] = ()
-    if thresholds:
-        limits = class_thresholds(
-            target if several else np.eye(n_classes)[target],
-            after,
-            precision=precision,
-            level=level,
-            least=decision.least_threshold(n_classes, multi_label=several),
-        )
-        named = {name: t.value for name, t in zip(model.classes, limits, strict=True)}
+    limits = pd.DataFrame()
+    if precision is not None:
+        least = decision.least_threshold(n_classes, multi_label=several)
+        hot = target if several else np.eye(n_classes)[target]
+        limits = class_thresholds(hot, after, precision=precision, level=level, least=least)
+        limits.insert(0, "class", pd.Series(model.classes, dtype=object))
+        named = dict(zip(model.classes, limits["threshold"].tolist(), strict=True))
         decision = replace(decision, thresholds=named)
         note |= {
             "wanted precision": precision,
-            "classes for which it is shown": sum(t.outcome == SHOWN for t in limits),
-            "classes for which it is not reached": sum(t.outcome == MISSED for t in limits),
+            "classes for which it is shown": int((limits["outcome"] == SHOWN).sum()),
+            "classes for which it is not reached": int((limits["outcome"] == MISSED).sum()),
         }
     decision = replace(decision, note=note)
     return DecisionFit(
@@ -418,7 +397,7 @@ def calibrate_by_validation(
     if n < MIN_CLIPS:
         return f"scores are not calibrated: {n} validation clips, expected {MIN_CLIPS}; {LATER}"
     found = fit_decision(
-        model, prepared, rows, clips, method=TEMPERATURE, thresholds=False, seed=seed
+        model, prepared, rows, clips, method=TEMPERATURE, precision=None, seed=seed
     ).decision
     note = {**found.note, "fitted on": "validation clips, which also chose the epoch"}
     model.decision = replace(found, note=note)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import logging
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 from torch import nn
 
-from semisonic.classifier.calibration import calibrate_model
+from semisonic.classifier.calibration import calibrate_by_validation, calibrate_model
 from semisonic.classifier.config import (
     AUTO,
     DEFAULT_MODEL,
@@ -29,26 +30,30 @@ from semisonic.classifier.config import (
 )
 from semisonic.classifier.detection.detect import detect
 from semisonic.classifier.detection.results import DetectResult
-from semisonic.classifier.job import train
+from semisonic.classifier.job import select_job
 from semisonic.classifier.model_file import MODEL, find_file, open_encoder, open_model
 from semisonic.classifier.predict import UNKNOWN, answer_limits, unknown_reasons
 from semisonic.classifier.pretraining import SYNTH
+from semisonic.classifier.provenance import recording_hashes
 from semisonic.classifier.scoring import ScoredRows
 from semisonic.classifier.sounds import Sounds, as_sounds, embed_sounds, score_sounds
+from semisonic.classifier.training import train_model
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.options import from_mapping, nearest
 from semisonic.evaluation.metrics import lwlrap
 from semisonic.features import options as augment
 from semisonic.features.options import MelOptions
 from semisonic.learning.options import LossOptions
-from semisonic.models.model_file import read_about, save
+from semisonic.models.model_file import PUBLISHED_WEIGHTS, read_about, save
 from semisonic.models.pretrained import PretrainedEncoder
 from semisonic.models.registry import register_instance
 from semisonic.models.sound_model import SoundModel
 from semisonic.training.options import FitOptions
 
 if TYPE_CHECKING:
-    from semisonic.classifier.export.export import ExportResult
+    from semisonic.classifier.export import ExportResult
+
+_log = logging.getLogger(__name__)
 
 C = TypeVar("C", bound="SoundClassifier")
 
@@ -322,30 +327,58 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             pretrain=self._group("pretraining"),
             pretext=self._group("pretext"),
         )
+        job = select_job(
+            config,
+            labelled,
+            pool,
+            held,
+            start,
+            seed=self.seed,
+            share=self.validation,
+            near_copies=self.near_copies,
+            workers=self.workers,
+        )
         with self._place() as place:
-            learned = train(
-                config,
-                labelled,
-                pool,
-                held,
-                start,
-                seed=self.seed,
-                folder=place,
-                share=self.validation,
+            folder = None if self.folder is None else place
+            job.prepare(
+                place / "cache",
                 device=self.device,
                 workers=self.workers,
-                keep=self.folder is not None,
-                calibrate=self.calibration == AUTO,
-                near_copies=self.near_copies,
                 in_batch=self.in_batch,
+                folder=folder,
             )
-        outcome, pretrained = learned.outcome, learned.ready.pretrained
+            for note in job.notes:
+                _log.warning("%s", note)
+            if job.because:
+                _log.info("%s", job.because)
+            outcome = train_model(
+                job.config,
+                job.data,
+                seed=self.seed,
+                device=self.device,
+                folder=None if folder is None else folder / "training",
+                start=job.start,
+            )
+            if self.calibration == AUTO:
+                rows, clips = job.data.validation, job.labelled.clips
+                seed = self.seed
+                note = calibrate_by_validation(outcome.model, job.prepared, rows, clips, seed=seed)
+                _log.info("%s", note)
+        about: dict[str, Any] = {
+            "command": "SoundClassifier.fit",
+            "seed": self.seed,
+            "method": job.config.method,
+            "start": job.begins,
+        }
+        if isinstance(job.start, PretrainedEncoder) and job.start.published:
+            about[PUBLISHED_WEIGHTS] = dict(job.start.published)
+        if labelled.waves is None:
+            about |= job.parts(lambda clips, _: recording_hashes(clips, workers=self.workers))
         self.model_: SoundModel = outcome.model
         self.history_ = outcome.history
         self.best_epoch_ = outcome.best_epoch
-        self.pretraining_history_ = [] if pretrained is None else pretrained.history
-        self.failures_ = learned.ready.prepared.failures
-        self.about_ = learned.about
+        self.pretraining_history_ = [] if job.pretrained is None else job.pretrained.history
+        self.failures_, self.about_ = job.prepared.failures, about
         classes: list[Any] = list(self.model_.classes)
         if y and all(isinstance(name, (int, np.integer)) for name in y):
             classes = [int(name) for name in classes]
@@ -517,7 +550,7 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         See :func:`semisonic.export` for the options, what is compared, and what is raised.
         """
-        from semisonic.classifier.export.export import export
+        from semisonic.classifier.export import export
 
         self._check_fitted()
         return export(self, path, **options)

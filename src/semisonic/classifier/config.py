@@ -7,7 +7,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from semisonic.core.errors import OptionError
 from semisonic.core.options import OpenChoices, check, given, mark_given, option
@@ -149,25 +149,13 @@ OBJECTIVE_HELP = "what pre-training asks of the encoder"
 PRETEXT_HELP = "pre-training objective"
 
 
-_READ_BY = {
-    "noise_db": DENOISING,
-    "cell_dropout": DENOISING,
-    "layer_epochs": LAYERWISE,
-    "views": SIMCLR,
-    "view_share": SIMCLR,
-}
+_READ_BY = {"layer_epochs": LAYERWISE, "views": SIMCLR, "view_share": SIMCLR}
 
 
 @dataclass(frozen=True)
 class PretextOptions:
     """Options of the pre-training objectives, each of which one objective reads."""
 
-    noise_db: float = option(
-        6.0, "denoising: deviation of the noise on each cell; 0: none", unit="dB", minimum=0
-    )
-    cell_dropout: float = option(
-        0.25, "denoising: share of cells that are dropped", minimum=0.0, maximum=0.95
-    )
     layer_epochs: int = option(
         5, "layer-wise: epochs of each layer by itself, before those of the whole", minimum=1
     )
@@ -193,6 +181,24 @@ class PretextOptions:
                     f"option '{field.name}': found {value}, but the objective '{objective}' does "
                     f"not read it; it is for {reader}"
                 )
+
+
+def check_pretraining(
+    objective: str, decoder: str, pretext: PretextOptions, fit: FitOptions
+) -> None:
+    """Raise OptionError where an option was given that pre-training does not read."""
+    pretext.check_for(objective)
+    for name, off in (("freeze_epochs", 0.0), ("layer_decay", 1.0)):
+        if getattr(fit, name) != off:
+            raise OptionError(
+                f"option '{name}' of pre-training: found {getattr(fit, name)}, but only the "
+                "training of a classifier reads it; leave the option out"
+            )
+    if decoder != "auto" and objective in WITHOUT_DECODER:
+        raise OptionError(
+            f"option 'decoder': found '{decoder}', but the objective '{objective}' has no "
+            "decoder; leave the option out"
+        )
 
 
 # How clips are cut into segments, and how segments vote.
@@ -375,7 +381,6 @@ class DataSummary:
     n_labelled : int
     n_pool : int
         Unlabelled clips beside them.
-    multi_label : bool
     start : {"fresh", "given", "drawn", "synthetic", "general"}
         What the encoder was asked to start from.
     """
@@ -383,21 +388,14 @@ class DataSummary:
     labels_per_class: float
     n_labelled: int
     n_pool: int = 0
-    multi_label: bool = False
     start: str = FRESH
 
 
-@dataclass(frozen=True)
-class Resolved:
+class Resolved(NamedTuple):
     """A configuration in which nothing is left to ``auto``.
 
-    Attributes
-    ----------
-    config : TrainConfig
-    start : {"fresh", "given", "drawn", "synthetic", "general"}
-        What the encoder starts from.
-    because : str
-        What ``auto`` chose and why; empty where nothing was left to it.
+    ``start`` is what the encoder starts from; ``because`` what ``auto`` chose and why, empty where
+    nothing was left to it.
     """
 
     config: TrainConfig

@@ -32,11 +32,7 @@ from semisonic.core.options import check
 from semisonic.core.progress import track
 from semisonic.core.text import Result, count_text, duration_text, percent_text, text_table
 from semisonic.data.clips import Clips
-from semisonic.evaluation.calibration import (
-    expected_calibration_error,
-    reliability,
-    tag_reliability,
-)
+from semisonic.evaluation.calibration import reliability
 from semisonic.evaluation.intervals import wilson
 from semisonic.evaluation.plots.classes import class_recall, confusion_matrix, reliability_diagram
 from semisonic.evaluation.published import listeners
@@ -313,7 +309,7 @@ def _write_report(
         for name, ends in m.intervals.items()
     ]
     if not m.multi_label:
-        error = percent_text(expected_calibration_error(m.target, m.scores))
+        error = percent_text(reliability(m.target, m.scores).error)
         report.numbers.append(Number(error, "calibration error", "0 %: as right as it is sure"))
     report.warnings = [f"{warning}." for warning in result.warnings]
     if result.failures:
@@ -355,8 +351,7 @@ def _write_report(
                 for _, part, clips, recordings, *value in worst.to_numpy().tolist()
             ],
         )
-    measured = tag_reliability if m.multi_label else reliability
-    curves = {"these clips": measured(m.target, m.scores)}
+    curves = {"these clips": reliability(m.target, m.scores)}
     report.figure("reliability", reliability_diagram(curves))
     if m.confusion is not None:
         report.figure("confusion-matrix", confusion_matrix(m.confusion, classes))

@@ -15,24 +15,30 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from semisonic.classifier.config import AUTO
 from semisonic.classifier.detection.frame_scores import FrameScorer
-from semisonic.classifier.use_options import AUTO, EDGE_OF_FRAMES, EDGE_OF_WINDOWS, EventOptions
+from semisonic.classifier.options import EventOptions
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.options import nearest
 from semisonic.data.tables import read_table
 from semisonic.models.sound_model import SoundModel
 
 DEFAULT = 0.5
+EDGE_OF_FRAMES, EDGE_OF_WINDOWS = 0.6, 0.8
+LOW = 0.5
+"""The lower threshold as a share of the upper one."""
+_CLOSE = 1e-6  # of a frame
 _log = logging.getLogger(__name__)
+Scores = NDArray[np.float64]
 
 
-def thresholds_for(model: SoundModel, option: str | float) -> NDArray[np.float64]:
-    """The threshold of each class, shape (n_classes,), above 0 and at most 1.
+def thresholds_for(model: SoundModel, option: str | float) -> dict[str, float]:
+    """The threshold of each class, above 0 and at most 1.
 
     Parameters
     ----------
@@ -51,9 +57,10 @@ def thresholds_for(model: SoundModel, option: str | float) -> NDArray[np.float64
     if str(option) == AUTO:
         if not own:
             _log.warning("the model has no thresholds of its own: %g for all classes", DEFAULT)
-        return np.array(list(found.values()), np.float64)
+        return found
     with suppress(ValueError):
-        return np.full(len(found), _as_threshold(float(option), "option 'threshold'"))
+        float(option)
+        return dict.fromkeys(found, _threshold(option, "option 'threshold'"))
     path = Path(str(option))
     if not path.is_file():
         raise OptionError(
@@ -69,26 +76,18 @@ def thresholds_for(model: SoundModel, option: str | float) -> NDArray[np.float64
             f"{path}: found the columns {', '.join(table.names)}; expected label and threshold"
         )
     for row in table.rows:
-        label, where = row["label"], f"{path}, class '{row['label']}'"
+        label = row["label"]
         if label not in found:
             raise OptionError(f"{path}: unknown class '{label}'; {nearest(label, model.classes)}")
-        try:
-            found[label] = _as_threshold(float(row["threshold"].replace(",", ".")), where)
-        except ValueError:
-            raise OptionError(f"{where}: found {row['threshold']}, expected a number") from None
-    return np.array(list(found.values()), np.float64)
+        found[label] = _threshold(row["threshold"].replace(",", "."), f"{path}, class '{label}'")
+    return found
 
 
-def _as_threshold(number: float, where: str) -> float:
-    if not 0 < number <= 1:
-        raise OptionError(f"{where}: found {number}, expected a number above 0 and at most 1")
-    return number
-
-
-LOW = 0.5
-"""The lower threshold as a share of the upper one."""
-_CLOSE = 1e-6  # of a frame
-Scores = NDArray[np.float64]
+def _threshold(found: str | float, where: str) -> float:
+    with suppress(ValueError):
+        if 0 < float(found) <= 1:
+            return float(found)
+    raise OptionError(f"{where}: found {found}, expected a number above 0 and at most 1")
 
 
 @dataclass(frozen=True)
@@ -97,10 +96,10 @@ class EventRules:
 
     Attributes
     ----------
-    columns : tuple of int
-    labels : tuple of str
-    thresholds : ndarray of float64, shape (n,)
-        The score that an event reaches somewhere.
+    columns : mapping of str to int
+        The columns of scores, by label.
+    thresholds : mapping of str to float
+        The score that an event of a class reaches somewhere, by label.
     edge : float
         Share of its largest score that an event's first and last frame reach.
     gap, shortest : int
@@ -109,9 +108,8 @@ class EventRules:
         Seconds of a frame.
     """
 
-    columns: tuple[int, ...]
-    labels: tuple[str, ...]
-    thresholds: NDArray[np.float64]
+    columns: dict[str, int]
+    thresholds: dict[str, float]
     edge: float
     gap: int
     shortest: int
@@ -119,103 +117,81 @@ class EventRules:
 
     @classmethod
     def of(cls, scorer: FrameScorer, options: EventOptions) -> EventRules:
-        """The rules that the options ask for.
-
-        Parameters
-        ----------
-        scorer : FrameScorer
-            Its model and its grid of frames.
-        options : EventOptions
-            ``threshold``, ``edge``, ``merge_gap``, ``min_duration``, ``classes``, ``background``.
+        """The rules that the options ask for, on a scorer's grid of frames.
 
         Raises
         ------
         OptionError
             For an unknown class, or when no class is left.
         """
-        model = scorer.model
+        classes = scorer.model.classes
         for name in options.classes:
-            if name not in model.classes:
+            if name not in classes:
                 raise OptionError(
-                    f"option 'classes': unknown class '{name}'; {nearest(name, model.classes)}"
+                    f"option 'classes': unknown class '{name}'; {nearest(name, classes)}"
                 )
-        events = [name for name in model.classes if name not in options.background]
-        labels = tuple(dict.fromkeys(options.classes or events))
+        labels = options.classes or [name for name in classes if name not in options.background]
         if not labels:
             raise OptionError(
-                f"option 'background': all classes of the model ({', '.join(model.classes)}) are "
+                f"option 'background': all classes of the model ({', '.join(classes)}) are "
                 "background; name those to be found with 'classes'"
             )
-        columns = tuple(model.classes.index(name) for name in labels)
-        thresholds = thresholds_for(model, options.threshold)[list(columns)]
-        edge = options.edge
-        if edge is None:
-            edge = EDGE_OF_FRAMES if scorer.with_frames else EDGE_OF_WINDOWS
-        frame = scorer.grid.frame
+        thresholds = thresholds_for(scorer.model, options.threshold)
+        frame, edge = scorer.grid.frame, options.edge
         return cls(
-            columns,
-            labels,
-            thresholds,
-            edge,
+            {name: classes.index(name) for name in labels},
+            {name: thresholds[name] for name in labels},
+            edge or (EDGE_OF_FRAMES if scorer.with_frames else EDGE_OF_WINDOWS),
             gap=int(options.merge_gap / frame + _CLOSE),
             shortest=max(1, math.ceil(options.min_duration / frame - _CLOSE)),
             frame=frame,
         )
 
-    def rows(self, parts: Iterable[Scores], file: str, duration: float) -> list[dict[str, Any]]:
-        """The events of a recording whose scores come part by part, in the order of time.
-
-        Parameters
-        ----------
-        parts : iterable of ndarray of float64, shape (n_frames, n_classes)
-            Scores of consecutive frames from the start on.
-        file : str
-            What the rows name.
-        duration : float
-            Seconds; no event ends later.
+    def rows(
+        self, events: Iterable[TrackedEvent], file: str, duration: float
+    ) -> list[dict[str, Any]]:
+        """Events of a recording, in the order of time, without those that are too short.
 
         Returns
         -------
         list of dict
             Rows for :class:`semisonic.data.events.Events`, with ``mean_score`` beside.
         """
-        tracker = EventTracker(self)
-        events = [event for scores in parts for event in tracker.push(scores)]
-        events += tracker.finish()
-        label = dict(zip(self.columns, self.labels, strict=True))
         return [
             {
                 "file": file,
                 "start_time": round(event.first * self.frame, 3),
                 "end_time": round(min(event.last * self.frame, duration), 3),
-                "label": label[event.column],
+                "label": event.label,
                 "score": event.score,
                 "mean_score": event.mean,
             }
-            for event in sorted(events, key=lambda one: (one.first, one.last, one.column))
+            for event in sorted(events)
             if not event.is_short
         ]
 
 
-@dataclass(frozen=True)
-class TrackedEvent:
-    """An event in frames.
+class TrackedEvent(NamedTuple):
+    """An event in frames; events sort by time, then by class.
 
     Attributes
     ----------
-    column : int
-        The class.
     first, last : int
         Frames, the last exclusive.
+    column : int
+        The class.
+    label : str
+        Its name.
     score, mean : float
         Largest and mean score of the frames, 0 to 1.
     is_short : bool
         Whether it is shorter than events must be: not one after all.
     """
 
-    column: int
     first: int
     last: int
+    column: int
+    label: str
     score: float
     mean: float
     is_short: bool
@@ -233,59 +209,39 @@ class EventTracker:
     """
 
     def __init__(self, rules: EventRules) -> None:
-        self._classes = [
-            _OneClass(column, float(threshold), rules)
-            for column, threshold in zip(rules.columns, rules.thresholds, strict=True)
-        ]
+        self._rules = rules
+        # Of each class the scores that are held, and the frame of the first of them.
+        self._held: dict[str, tuple[int, Scores]] = dict.fromkeys(rules.columns, (0, np.zeros(0)))
 
     def push(self, scores: Scores) -> list[TrackedEvent]:
         """Take the scores of the next frames, shape (n, n_classes); give the events now over."""
-        return [event for one in self._classes for event in one.push(scores[:, one.column])]
-
-    def finish(self) -> list[TrackedEvent]:
-        """There are no more frames: the events that are left."""
-        return [event for one in self._classes for event in one.finish()]
+        done: list[TrackedEvent] = []
+        for label, (first, held) in self._held.items():
+            x = np.concatenate([held, scores[:, self._rules.columns[label]]])
+            runs, kept = self._runs(label, x, is_over=False), len(x)
+            if runs and len(x) - runs[-1][1] <= self._rules.gap:
+                kept = runs.pop()[0]
+            done += [self._event(label, first, x, *run) for run in runs]
+            self._held[label] = first + kept, x[kept:]
+        return done
 
     def open(self) -> list[TrackedEvent]:
         """Events that have reached their threshold and are not over, as they would end now."""
-        return [event for one in self._classes for event in one.open()]
+        return [
+            self._event(label, first, x, *run)
+            for label, (first, x) in self._held.items()
+            for run in self._runs(label, x, is_over=True)
+        ]
 
-
-class _OneClass:
-    """Finds the events of one class."""
-
-    def __init__(self, column: int, threshold: float, rules: EventRules) -> None:
-        self.column, self._threshold, self._rules = column, threshold, rules
-        self._held: Scores = np.zeros(0)
-        self._first = 0  # frame of the first score that is held
-
-    def push(self, scores: Scores) -> list[TrackedEvent]:
-        x = np.concatenate([self._held, scores])
-        events = self._events(x, is_over=False)
-        kept = len(x)
-        if events and len(x) - events[-1][1] <= self._rules.gap:
-            kept = events.pop()[0]
-        done = [self._tracked(x, *event) for event in events]
-        self._held, self._first = x[kept:], self._first + kept
-        return done
-
-    def finish(self) -> list[TrackedEvent]:
-        done = self.open()
-        self._first, self._held = self._first + len(self._held), np.zeros(0)
-        return done
-
-    def open(self) -> list[TrackedEvent]:
-        x = self._held
-        return [self._tracked(x, *event) for event in self._events(x, is_over=True)]
-
-    def _events(self, x: Scores, *, is_over: bool) -> list[tuple[int, int]]:
+    def _runs(self, label: str, x: Scores, *, is_over: bool) -> list[tuple[int, int]]:
         """Runs of frames, joined where they are close; an open one may still become an event."""
-        above = np.concatenate([[False], x >= LOW * self._threshold, [False]])
+        threshold = self._rules.thresholds[label]
+        above = np.concatenate([[False], x >= LOW * threshold, [False]])
         changes = np.flatnonzero(above[1:] != above[:-1])
         joined: list[tuple[int, int]] = []
         for a, b in changes.reshape(-1, 2).tolist():
             is_open = b == len(x) and not is_over
-            if x[a:b].max() < self._threshold and not is_open:
+            if x[a:b].max() < threshold and not is_open:
                 continue
             if joined and a - joined[-1][1] <= self._rules.gap:
                 joined[-1] = joined[-1][0], b
@@ -293,13 +249,11 @@ class _OneClass:
                 joined.append((a, b))
         return joined
 
-    def _tracked(self, x: Scores, a: int, b: int) -> TrackedEvent:
-        """The event with its ends drawn in."""
+    def _event(self, label: str, begin: int, x: Scores, a: int, b: int) -> TrackedEvent:
+        """The event of a run, with its ends drawn in."""
         top = float(x[a:b].max())
         high = np.flatnonzero(x[a:b] >= self._rules.edge * top)
         first, last = a + int(high[0]), a + int(high[-1]) + 1
-        mean = float(x[first:last].mean())
-        is_short = last - first < self._rules.shortest
-        return TrackedEvent(
-            self.column, self._first + first, self._first + last, top, mean, is_short
-        )
+        mean, is_short = float(x[first:last].mean()), last - first < self._rules.shortest
+        column = self._rules.columns[label]
+        return TrackedEvent(begin + first, begin + last, column, label, top, mean, is_short)

@@ -224,3 +224,45 @@ class CalibrateOptions(LabelledOptions, JobOptions):
     licence: str = option("", LICENCE)
     allow_seen: bool = option(False, "go on when the model was trained on some of these recordings")
     allow_unknown: bool = option(False, "leave out clips whose labels the model does not know")
+
+
+FRAMES, WINDOWS = "frames", "windows"
+BACKGROUND = ("background", "noise", "silence", "other")
+
+
+@dataclass(frozen=True)
+class EventOptions:
+    """When a sound is an event, from when to when."""
+
+    threshold: str = option(
+        AUTO,
+        "score that an event must reach: a number from 0 to 1; a CSV file with the columns label "
+        "and threshold; or auto, the model's own where it has some, else 0.5",
+    )
+    hop: float | None = option(
+        None,
+        "step between windows; a quarter of the model's clip length if not given",
+        unit="s",
+        minimum=0.001,
+    )
+    times: str = option(
+        AUTO,
+        "what times come from: frames, the network's answer along time, which is sharper; "
+        "windows, its answers to whole windows; auto: frames where the network has them",
+        choices=(AUTO, FRAMES, WINDOWS),
+    )
+    edge: float | None = option(
+        None,
+        "an event reaches as far as its score is at least this share of its largest; if not "
+        "given 0.6 with frames, 0.8 with windows",
+        minimum=0.05,
+        maximum=1.0,
+    )
+    merge_gap: float = option(
+        0.3, "events of a class with at most this between them are one", unit="s", minimum=0.0
+    )
+    min_duration: float = option(0.1, "shorter events are left out", unit="s", minimum=0.0)
+    classes: tuple[str, ...] = option((), "only these classes; all but background if none given")
+    background: tuple[str, ...] = option(
+        BACKGROUND, "classes that are no events, as far as the model has them"
+    )

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from semisonic.audio.remote import stamp_of, url_of
 from semisonic.classifier.model_file import model_key
 from semisonic.classifier.prepare import Failures
-from semisonic.classifier.scoring import BATCH_SIZE, BlockEnds, ClipScores, score_clips
+from semisonic.classifier.scoring import BATCH_SIZE, ClipScores, ends_block, score_clips
 from semisonic.core.errors import ModelError, OptionError
 from semisonic.core.files import csv_line, digest, unguarded
 from semisonic.core.progress import track
@@ -369,7 +369,7 @@ class _Journal:
         output.parent.mkdir(parents=True, exist_ok=True)
         self._table = KeyTable(self._path)
         self.answers: list[_Answer] = []
-        whole, blocks = 0, BlockEnds()
+        whole = 0
         for row in range(len(clips) if len(self._table) else 0):
             known = self._table.get((key, self._identity(row)), ())
             if known is None:
@@ -381,7 +381,7 @@ class _Journal:
                 for start, end, labels, scores, *rest in rows
             )
             self.answers.append(_Answer(reason, n_windows, predictions))
-            if blocks.ends_with(row, n_windows) or row + 1 == len(clips):
+            if ends_block(row, n_windows) or row + 1 == len(clips):
                 whole = row + 1
         del self.answers[whole:]
 

@@ -24,7 +24,7 @@ from semisonic.data.cache import need_disk_space
 from semisonic.data.clips import Clips
 from semisonic.data.stores import SAMPLE_BYTES, FeatureStore, SampleStore
 from semisonic.features.frontend import Extractor, Frontend, make_extractor
-from semisonic.features.options import CepstrumOptions, MelOptions
+from semisonic.features.options import MelOptions, MfccInput
 from semisonic.features.statistics import mfcc_statistics
 from semisonic.training.devices import choose_device
 
@@ -61,7 +61,7 @@ SILENT = ("silent", "constant")
 
 _log = logging.getLogger(__name__)
 
-FrontOptions = MelOptions | CepstrumOptions
+FrontOptions = MelOptions | MfccInput
 """What features are made: a spectrogram, or the statistics of a clip."""
 
 Failures = tuple[tuple[str, str], ...]
@@ -79,9 +79,9 @@ class Prepared:
         ones as windows.
     features : FeatureStore, InBatch or ndarray of float16
         (n, channel, mel, frame) in dB, on disk, computed when they are asked for, or (from
-        :func:`prepare_waves`) in memory. Of :class:`CepstrumOptions` (n, 1, 26, 1), the
+        :func:`prepare_waves`) in memory. Of :class:`MfccInput` (n, 1, 26, 1), the
         statistics of a clip.
-    mel : MelOptions or CepstrumOptions
+    mel : MelOptions or MfccInput
     failures : tuple of (str, str)
         Clip and reason of what could not be read.
     source : ndarray of int64, shape (n,)
@@ -189,7 +189,7 @@ def prepare(
     Parameters
     ----------
     clips : Clips
-    mel : MelOptions or CepstrumOptions
+    mel : MelOptions or MfccInput
     cache : Path
         Folder for samples (shared by all front ends of one sample rate) and features. Only
         clips that are new or changed are computed.

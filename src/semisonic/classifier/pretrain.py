@@ -4,31 +4,30 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from semisonic.classifier import run_files
-from semisonic.classifier.config import NO_OBJECTIVE, SOLVED, WITHOUT_DECODER, TrainConfig
-from semisonic.classifier.model_file import ENCODER, encoder_file, open_encoder
-from semisonic.classifier.options import PretrainOptions, TrainOptions
+from semisonic.classifier.config import TrainConfig, check_pretraining
+from semisonic.classifier.job import published_note, start_of, with_start
+from semisonic.classifier.model_file import ENCODER
+from semisonic.classifier.options import PretrainOptions
 from semisonic.classifier.prepare import Failures, in_batch_device, without_silence
 from semisonic.classifier.pretraining import (
-    SYNTH,
     PretrainOutcome,
     hold_out_recordings,
     pretrain_encoder,
     synthetic_file,
 )
-from semisonic.classifier.provenance import DataPart, PublishedOrigin, chained
+from semisonic.classifier.provenance import DataPart, PublishedOrigin
 from semisonic.classifier.selection import load_data
-from semisonic.classifier.training import frontend_of, network_of
+from semisonic.classifier.training import network_of
 from semisonic.core.cluster import open_engine
 from semisonic.core.errors import DataError, OptionError
-from semisonic.core.files import content_hash, json_ready
+from semisonic.core.files import json_ready
 from semisonic.core.options import check
 from semisonic.core.seeds import generator
 from semisonic.core.text import Result, count_text, text_table
@@ -36,99 +35,15 @@ from semisonic.data.outputs import check_file
 from semisonic.data.recordings import COPIES
 from semisonic.models.inspection import count_parameters
 from semisonic.models.model_file import (
-    PUBLISHED_WEIGHTS,
-    load,
     load_encoder,
-    published_in,
-    read_about,
     save_encoder,
 )
-from semisonic.models.pretrained import AutoEncoder, PretrainedEncoder, in_order
+from semisonic.models.pretrained import AutoEncoder, PretrainedEncoder
 from semisonic.models.published import convert_published
 from semisonic.models.registry import create
-from semisonic.models.sound_model import SoundModel
-from semisonic.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
     import pandas as pd
-
-# What ``pretrain`` and ``train`` start from: an encoder's file, or synthetic sounds.
-
-
-def start_of(options: PretrainOptions | TrainOptions) -> PretrainedEncoder | str | None:
-    """The encoder that the options name, or "synth"; None where they name none."""
-    if options.encoder is None or str(options.encoder) == SYNTH:
-        return None if options.encoder is None else SYNTH
-    return open_encoder(options.encoder)
-
-
-def published_note(encoder: Path | None) -> tuple[str, ...]:
-    """What a summary must say of the start: published weights are other people's labels."""
-    if encoder is None or str(encoder) == SYNTH:
-        return ()
-    origin = PublishedOrigin.of(read_about(encoder_file(encoder))["about"])
-    return () if origin is None else (f"note: {origin.text()}",)
-
-
-def with_start(parts: Mapping[str, Any], encoder: Path | None, run: RunFolder) -> dict[str, Any]:
-    """The parts of a making and those of the encoder's it starts from, as its file tells them.
-
-    What the encoder learned from without labels counts as this run's pre-training where it has
-    none of its own. The file's content goes into the run's record. Synthetic sounds add nothing;
-    published weights at its beginning are told on.
-    """
-    if encoder is None or str(encoder) == SYNTH:
-        return dict(parts)
-    file = encoder_file(encoder)
-    run.add_data("encoder", content_hash(file)[:16])
-    earlier = read_about(file)["about"]
-    found = chained(parts, earlier)
-    if published_in(earlier):
-        found[PUBLISHED_WEIGHTS] = published_in(earlier)
-    return found
-
-
-def whole_of(options: TrainOptions, classes: Sequence[str]) -> SoundModel | None:
-    """The classifier that is trained further with its class layer, where one is.
-
-    Raises
-    ------
-    OptionError
-        When there is no classifier to keep it of, or something else would overwrite it.
-    ModelError
-        When it is one of other classes.
-    """
-    if not options.keep_head:
-        return None
-    why = ""
-    if options.encoder is None or str(options.encoder) == SYNTH:
-        why = "no earlier classifier is given as encoder"
-    elif options.method in SOLVED:
-        why = f"the method '{options.method}' learns a class layer of its own"
-    elif options.objective != NO_OBJECTIVE:
-        why = "pre-training would change the encoder beneath it"
-    elif read_about(encoder_file(options.encoder))["kind"] != "classifier":
-        why = f"{options.encoder} is an encoder and has no class layer"
-    if why or options.encoder is None:
-        raise OptionError(f"option 'keep_head': {why}; leave the option out")
-    return in_order(load(encoder_file(options.encoder)), classes)
-
-
-def check_objective(options: PretrainOptions | TrainOptions) -> None:
-    """Raise OptionError where an option was given that the objective does not read."""
-    options.pretext.check_for(options.objective)
-    fit = options.fit if isinstance(options, PretrainOptions) else options.pretrain
-    for name, off in (("freeze_epochs", 0.0), ("layer_decay", 1.0)):
-        if getattr(fit, name) != off:
-            raise OptionError(
-                f"option '{name}' of pre-training: found {getattr(fit, name)}, but only the "
-                "training of a classifier reads it; leave the option out"
-            )
-    if options.decoder != "auto" and options.objective in WITHOUT_DECODER:
-        raise OptionError(
-            f"option 'decoder': found '{options.decoder}', but the objective "
-            f"'{options.objective}' has no decoder; leave the option out"
-        )
 
 
 @dataclass(frozen=True)
@@ -208,7 +123,7 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
         When there is nothing to read.
     """
     options = check(options).settled()
-    check_objective(options)
+    check_pretraining(options.objective, options.decoder, options.pretext, options.fit)
     if options.encoder is None:
         create(options.model, options.mel.shape)  # a wrong one is refused before hours of decoding
     pool = load_data(options.data, "none", "pretrain", options).without_labels()
@@ -220,7 +135,7 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
         if 0 < options.limit < len(pool):
             order = generator(options.seed, "limit of the pool").permutation(len(pool))
             pool = pool[np.sort(order[: options.limit])]
-        start = start_of(options)
+        start = start_of(options.encoder)
         if isinstance(start, str):
             file = synthetic_file(
                 options.model,
@@ -237,7 +152,7 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
         hashes = run_files.record_data(run, pool, options.workers, cache=cache)
         rows, silence = without_silence(prepared, np.arange(len(prepared)), 0)
         kept, held = hold_out_recordings(prepared.clips, rows, options.validation, options.seed)
-        kind = options.standardize if start is None else frontend_of(start).standardize.kind
+        kind = options.standardize if start is None else start.frontend.standardize.kind
         config = TrainConfig(
             name,
             objective=options.objective,
@@ -315,7 +230,7 @@ class ConvertResult(Result):
 
     def summary(self) -> str:
         """For a terminal."""
-        mel = frontend_of(self.network).options
+        mel = self.network.frontend.options
         lines = [
             f"{self.origin.title}, {count_parameters(self.network):,} parameters",
             f"input: {mel.duration:g} s at {mel.sample_rate} Hz, shorter clips padded",

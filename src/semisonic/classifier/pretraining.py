@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,20 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
-from semisonic.classifier import config as pretext
-from semisonic.classifier.config import LAYERWISE, MethodOptions, PretextOptions, TrainConfig
+from semisonic.classifier.config import (
+    DENOISING,
+    LAYERWISE,
+    WITHOUT_DECODER,
+    MethodOptions,
+    PretextOptions,
+    TrainConfig,
+)
 from semisonic.classifier.prepare import prepare
 from semisonic.classifier.scoring import BATCH_SIZE, evaluating
 from semisonic.classifier.training import (
     TrainingData,
     choose_decoder,
     feature_parts,
-    frontend_of,
     train_model,
     without_validation,
 )
@@ -36,13 +42,18 @@ from semisonic.data.batches import Stream, batches
 from semisonic.data.clips import Clips
 from semisonic.data.options import SynthOptions
 from semisonic.data.synth.dataset import load_synth, make_synth
-from semisonic.features.augment.sets import augmenter
-from semisonic.features.augment.time import TimeCrop
+from semisonic.features.augmentation import TimeCrop, augmenter
 from semisonic.features.frontend import Standardize
 from semisonic.features.options import WAVE, MelOptions
 from semisonic.learning.contrastive import EmbeddingSpread, SimClr, embedding_spread, pooled
 from semisonic.learning.objective import Objective
-from semisonic.learning.reconstruction import Denoising, Reconstruction
+from semisonic.learning.reconstruction import (
+    Denoising,
+    LayerReconstruction,
+    Reconstruction,
+    layer_decoder,
+    put_together,
+)
 from semisonic.models.inspection import DeadUnits, dead_units
 from semisonic.models.model_file import save_encoder
 from semisonic.models.pretrained import (
@@ -52,9 +63,9 @@ from semisonic.models.pretrained import (
     build_encoder,
     transfer,
 )
+from semisonic.models.weights import initialise, undisturbed
 from semisonic.training.devices import choose_device, kept_randomness, seed_torch
-from semisonic.training.layerwise import fit_layers
-from semisonic.training.loop import FitResult, fit
+from semisonic.training.loop import BatchStream, FitResult, fit
 from semisonic.training.options import FitOptions
 
 _log = logging.getLogger(__name__)
@@ -62,16 +73,10 @@ _log = logging.getLogger(__name__)
 Rows = NDArray[np.int64]
 MAX_MEASURED = 512
 """Held-out clips whose embeddings and units are looked at."""
-PROJECTION = 128
-"""Length of the vectors that SimCLR compares."""
-TEMPERATURE = 0.2
-"""What similarities are divided by."""
 BACKGROUND = 0.5
 """Share of views with another clip beneath, at a ratio of 0 to 20 dB."""
 CROPPED_BANDS = 0.25
 """Most that is cut off a view's bands, as a share; the rest is stretched over them."""
-
-# From the name of a pre-training objective and its options to what is minimised.
 
 
 def build_network(
@@ -81,7 +86,7 @@ def build_network(
 
     Its standardisation is still to be fitted.
     """
-    if objective in pretext.WITHOUT_DECODER:
+    if objective in WITHOUT_DECODER:
         return build_encoder(model, mel, standardize=standardize, seed=seed)
     chosen = choose_decoder(decoder, model, mel)
     return build_autoencoder(model, mel, decoder=chosen, standardize=standardize, seed=seed)
@@ -100,22 +105,13 @@ def build_objective(
         When an option was changed that the objective does not read.
     """
     options.check_for(objective)
-    frontend = frontend_of(network)
+    frontend = network.frontend
     standardize = frontend.standardize
-    if not isinstance(network, AutoEncoder):
-        return SimClr(
-            network.encoder,
-            standardize,
-            build_view(options, frontend.options),
-            projection=PROJECTION,
-            temperature=TEMPERATURE,
-            seed=seed,
-        )
-    if objective == pretext.DENOISING:
-        return Denoising(
-            network, standardize, noise_db=options.noise_db, cell_dropout=options.cell_dropout
-        )
-    return Reconstruction(network, standardize)
+    if isinstance(network, AutoEncoder):
+        kind = Denoising if objective == DENOISING else Reconstruction
+        return kind(network, standardize)
+    view = build_view(options, frontend.options)
+    return SimClr(network.encoder, standardize, view, seed=seed)
 
 
 def build_view(options: PretextOptions, mel: MelOptions) -> nn.Module:
@@ -200,7 +196,7 @@ class PretrainOutcome:
     @property
     def standardize(self) -> Standardize:
         """Fitted on the training rows."""
-        return frontend_of(self.network).standardize
+        return self.network.frontend.standardize
 
     @property
     def history(self) -> list[dict[str, float]]:
@@ -264,7 +260,7 @@ def pretrain_encoder(
         standardize=config.standardize,
         seed=seed,
     )
-    standardize = frontend_of(network).standardize
+    standardize = network.frontend.standardize
     if start is not None:
         transfer(start, network)
     else:
@@ -324,11 +320,77 @@ def pretrain_encoder(
     )
 
 
+def fit_layers(
+    autoencoder: AutoEncoder,
+    standardize: Standardize,
+    stream: BatchStream,
+    options: FitOptions,
+    *,
+    layer_epochs: int,
+    seed: int,
+    device: str | torch.device = "cpu",
+    validate: Callable[[Objective], Mapping[str, float]] | None = None,
+    folder: Path | None = None,
+) -> tuple[FitResult, ...]:
+    """Train the encoder part by part and put the auto-encoder together.
+
+    Parameters
+    ----------
+    autoencoder : AutoEncoder
+        Its weights are the first weights; it carries the trained ones when this returns.
+    standardize : Standardize
+        Fitted.
+    stream : BatchStream
+        Batches without labels.
+    options : FitOptions
+        For every layer alike, but for the epochs.
+    layer_epochs : int
+        Epochs of each layer; 0 trains none and leaves everything as it is.
+    validate : callable, optional
+        Gets the objective of the layer at hand.
+    folder : Path, optional
+        Keeps a folder ``layer-1``, ``layer-2`` ... with a checkpoint each.
+
+    Returns
+    -------
+    tuple of FitResult
+        One a layer.
+
+    Raises
+    ------
+    ModelError
+        When the encoder cannot be cut into layers, or the decoder has skips past the code.
+    """
+    if not layer_epochs:
+        return ()
+    place, results = choose_device(device), []
+    n_layers = len(autoencoder.encoder.part_plans)
+    decoders = [layer_decoder(autoencoder, number) for number in range(n_layers)]
+    for number, decoder in enumerate(decoders):
+        with undisturbed():
+            initialise(decoder, seed, f"layer {number + 1}.")
+        layer = LayerReconstruction(autoencoder.encoder, number, decoder, standardize).to(place)
+        results.append(
+            fit(
+                layer,
+                {"unlabelled": stream},
+                replace(options, epochs=layer_epochs, steps=0),
+                seed=seed,
+                device=place,
+                validate=None if validate is None else partial(validate, layer),
+                folder=None if folder is None else folder / f"layer-{number + 1}",
+                label=f"layer {number + 1} of {n_layers}",
+            )
+        )
+    put_together(autoencoder, [decoder.to(place) for decoder in decoders])
+    return tuple(results)
+
+
 def _measured(
     network: PretrainedEncoder, features: Any, rows: Rows, device: torch.device
 ) -> tuple[tuple[DeadUnits, ...], EmbeddingSpread]:
     """Units of the encoder that no row activates, and how far the embeddings of rows differ."""
-    standardize = frontend_of(network).standardize
+    standardize = network.frontend.standardize
     with torch.no_grad():
         parts = (standardize(b.x) for b in batches(features, rows, BATCH_SIZE, device))
         dead = tuple(dead_units(network.encoder, parts))

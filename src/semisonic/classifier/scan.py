@@ -15,13 +15,18 @@ import numpy as np
 from semisonic.audio.checks import decibel
 from semisonic.audio.read import read
 from semisonic.audio.resample import resample
-from semisonic.classifier.use_options import ScanOptions
-from semisonic.core.errors import AudioError, OptionError
+from semisonic.core.errors import AudioError
 from semisonic.core.files import json_ready, write_json
-from semisonic.core.options import check
 from semisonic.core.progress import track
 from semisonic.core.text import MISSING, Result, count_text, duration_text, percent_text
-from semisonic.data.scan import Scan, counts, hours_by_day, recordings_table, write_tables
+from semisonic.data.duplicates import NEAR_MOST
+from semisonic.data.scan import (
+    SILENCE_DB,
+    Scan,
+    hours_by_day,
+    recordings_table,
+    write_tables,
+)
 from semisonic.data.scan import scan as look_at
 from semisonic.evaluation.plots.recordings import histogram, recording_hours
 from semisonic.evaluation.report.document import Number, Player, Report, Verdict
@@ -76,7 +81,9 @@ _MEANINGS = {
 }
 
 
-def _write_page(folder: Path, scan: Scan, numbers: dict[str, Any], options: ScanOptions) -> Path:
+def _write_page(
+    folder: Path, scan: Scan, numbers: dict[str, Any], silence_db: float, n_players: int
+) -> Path:
     """Write ``scan.html`` with its figures and tables into a run folder."""
     n_files, n_bad = len(scan.recordings), len(scan.bad_files)
     duration, n_groups = numbers["total_duration"], scan.summary.n_recordings
@@ -86,7 +93,7 @@ def _write_page(folder: Path, scan: Scan, numbers: dict[str, Any], options: Scan
         f"What is in {scan.root.resolve().name}",
         f"{scan.root}",
         scan=scan,
-        options=options,
+        silence_db=silence_db,
         seconds_shown=SHOWN,
         highest_rate=HIGHEST_RATE,
         most_rows=_MOST_ROWS,
@@ -110,7 +117,7 @@ def _write_page(folder: Path, scan: Scan, numbers: dict[str, Any], options: Scan
         _add_times(report, scan, numbers)
         _add_sizes(report, scan.recordings)
         _add_labels_and_groups(report, scan)
-        report.players("sheet", _players(scan.root, scan.recordings, options.thumbnails))
+        report.players("sheet", _players(scan.root, scan.recordings, n_players))
     _add_faults(report, scan)
     return report.write(folder, "scan", values=False)
 
@@ -231,13 +238,6 @@ def _long(seconds: float) -> str:
 
 JOURNAL, COUNTS = "journal.jsonl", "scan.json"
 
-FREE = (
-    *("output", "labels", "group", "silence_db", "near_copies", "near_most", "thumbnails"),
-    *("json", "workers"),
-)
-"""A run folder belongs to one folder of recordings. The journal knows what else must be equal for
-a file not to be decoded again."""
-
 
 @dataclass(frozen=True)
 class ScanResult(Result):
@@ -281,52 +281,68 @@ class ScanResult(Result):
         odd = ", ".join(f"{name} {n}" for name, n in counts["remarks"].items() if n)
         lines.append(f"odd: {odd or 'none'}")
         near = f", {counts['n_near_identical_pairs']} of the same sound"
-        if not self.scan.near_compared:
+        if not counts["n_compared_by_sound"]:
             near = "; copies cut or encoded anew were not looked for"
         identical = count_text(counts["n_identical_pairs"], "pair")
         lines.append(f"copies: {identical} of the same bytes{near}")
         if counts["n_different_labels"]:
             different = count_text(counts["n_different_labels"], "pair")
             lines.append(f"copies with different labels: {different}")
-        decoded = f"none, all {self.scan.n_reused} were known"
-        if self.scan.n_decoded:
-            speed = self.scan.decoded_duration / max(self.scan.seconds, 1e-9)
+        n_known = counts["n_known_before"]
+        decoded = f"none, all {n_known} were known"
+        if counts["n_decoded_now"]:
+            speed = counts["decoded_duration"] / max(counts["seconds"], 1e-9)
             decoded = (
-                f"{count_text(self.scan.n_decoded, 'file')} in {self.scan.seconds:.1f} s, "
-                f"{speed:.0f} times as fast as they play; {self.scan.n_reused} were known"
+                f"{count_text(counts['n_decoded_now'], 'file')} in {counts['seconds']:.1f} s, "
+                f"{speed:.0f} times as fast as they play; {n_known} were known"
             )
         return "\n".join([*lines, f"decoded: {decoded}", f"page: {self.page}"])
 
 
-def scan(options: ScanOptions) -> ScanResult:
+def scan(
+    data: Path,
+    output: Path,
+    *,
+    labels: str = "auto",
+    group: str = "auto",
+    silence_db: float = SILENCE_DB,
+    near_copies: bool = True,
+    near_most: int = NEAR_MOST,
+    thumbnails: int = 24,
+    workers: int | None = None,
+) -> ScanResult:
     """Decode every recording below a folder once, and write tables and a page about them.
+
+    Parameters
+    ----------
+    data, output, labels, group, silence_db, near_copies, near_most, thumbnails, workers
+        Options of ``semisonic scan``.
 
     Raises
     ------
     OptionError
-        When an option is wrong, or the run folder belongs to another run.
+        When the run folder belongs to another run.
     DataError
         When there is no such folder, or no recording in it.
     """
-    check(options)
-    if options.data is None:
-        raise OptionError("option 'data' is missing: name a folder, as in 'semisonic scan FOLDER'")
-    with RunFolder(options.output, "scan", options, free=FREE) as run:
+    options = dict(locals())
+    # The journal knows what else must be equal for a file not to be decoded again.
+    with RunFolder(output, "scan", options, free=options.keys() - {"data"}) as run:
         started = time.perf_counter()
         found = look_at(
-            options.data,
+            data,
             run.path(JOURNAL),
-            labels=options.labels,
-            group=options.group,
-            silence_db=options.silence_db,
-            near_copies=options.near_copies,
-            near_most=options.near_most,
-            workers=options.workers,
+            labels=labels,
+            group=group,
+            silence_db=silence_db,
+            near_copies=near_copies,
+            near_most=near_most,
+            workers=workers,
         )
         write_tables(run.folder, found)
-        numbers = json_ready(counts(found))
+        numbers = json_ready(found.counts)
         write_json(run.path(COUNTS), numbers)
-        page = _write_page(run.folder, found, numbers, options)
+        page = _write_page(run.folder, found, numbers, silence_db, thumbnails)
         seconds = time.perf_counter() - started
         run.note(n_files=len(found.recordings), n_bad_files=len(found.bad_files))
     return ScanResult(found, numbers, page, seconds)

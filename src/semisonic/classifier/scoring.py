@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -19,8 +19,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from semisonic.classifier.windows import Done, Item, Windows, stream_windows, windows_of_waves
-from semisonic.core.parallel import LOCAL_ENGINE, Engine, engine_for, in_order
+from semisonic.classifier.windows import Windows, stream_windows, windows_of_waves
+from semisonic.core.parallel import LOCAL_ENGINE, engine_for, in_order
 from semisonic.data.batches import batches
 from semisonic.data.clips import Clips
 from semisonic.models.sound_model import SoundModel
@@ -168,7 +168,8 @@ def embed_rows(
     model, features, rows, batch_size, device
         As for :func:`predict_rows`.
     """
-    return _over_batches(model, model.embed, features, rows, batch_size, device, 0)
+    width = model.neck.out_features
+    return _over_batches(model, model.embed, features, rows, batch_size, device, width)
 
 
 def audible_windows(silent: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -239,28 +240,18 @@ def _over_batches(
 WORTH_PROCESSES = 5000
 """Clips from which on processes score them sooner than threads."""
 
-BLOCK_CLIPS, BLOCK_WINDOWS = 64, 1024
-"""A block of a table ends with so many clips (also what a process takes at once), or with the clip
-that makes so many windows."""
+BLOCK_CLIPS, LONG_CLIP = 64, 64
+"""A block of a table ends with so many clips (also what a process takes at once), or with a clip of
+at least so many windows."""
 
 
-class BlockEnds:
-    """Where the blocks of a table end.
+def ends_block(row: int, n_windows: int) -> bool:
+    """Whether a block of a table ends with this clip, which has so many windows.
 
     No batch goes beyond the end of a block, so scores that begin with one are the same to the last
     bit, whether what is before it was scored by the same call, by another process, or earlier.
     """
-
-    def __init__(self) -> None:
-        self._windows = 0
-
-    def ends_with(self, row: int, n_windows: int) -> bool:
-        """Whether a block ends with this row; to be asked for each row, in order."""
-        self._windows += n_windows
-        if (row + 1) % BLOCK_CLIPS and self._windows < BLOCK_WINDOWS:
-            return False
-        self._windows = 0
-        return True
+    return (row + 1) % BLOCK_CLIPS == 0 or n_windows >= LONG_CLIP
 
 
 @dataclass(frozen=True)
@@ -343,17 +334,17 @@ def score_clips(
     ClipScores
         One for each row, in order; a clip that cannot be read has a reason.
     """
-    place = choose_device(device)
-    score = partial(_score_files, model, hop, batch_size, place, embed)
-    engine: Engine = LOCAL_ENGINE
+    place, engine = choose_device(device), LOCAL_ENGINE
     if place.type == "cpu":
         engine = engine_for(engine, len(clips) - first, WORTH_PROCESSES, workers)
     if engine.in_threads:
-        yield from score(clips[first:], first, workers)
+        items = stream_windows(clips[first:], model.mel, hop=hop, workers=workers)
+        yield from _scored(model, items, first, batch_size, place, embed)
         return
     starts = [first, *range(first - first % BLOCK_CLIPS + BLOCK_CLIPS, len(clips), BLOCK_CLIPS)]
     parts = ((clips[a:b], a) for a, b in pairwise([*starts, len(clips)]))
-    with engine.calls(partial(partial, _score_part, score), workers=workers) as calls:
+    make = partial(partial, _score_part, model, hop, batch_size, place, embed)
+    with engine.calls(make, workers=workers) as calls:
         for found in in_order(calls, parts):
             yield from found
 
@@ -377,87 +368,97 @@ def score_waves(
         Give embeddings for scores.
     """
     items = windows_of_waves(waves, model.mel)
-    return _score_windows(model, items, 0, BATCH_SIZE, choose_device(device), embed)
+    return _scored(model, items, 0, BATCH_SIZE, choose_device(device), embed)
 
 
-def _score_part(score: Any, part: tuple[Clips, int]) -> list[ClipScores]:
-    """All scores of a part of a table that begins with this row, in one thread."""
-    return list(score(*part, 1))
-
-
-def _score_files(
+def _score_part(
     model: SoundModel,
     hop: float | None,
     batch_size: int,
     device: torch.device,
     embed: bool,
-    clips: Clips,
-    first: int,
-    workers: int | None,
-) -> Iterator[ClipScores]:
-    """Scores of a part of a table, whose first row is ``first``."""
-    items = stream_windows(clips, model.mel, hop=hop, workers=workers)
-    return _score_windows(model, items, first, batch_size, device, embed)
+    part: tuple[Clips, int],
+) -> list[ClipScores]:
+    """All scores of a part of a table that begins with this row, in one thread."""
+    clips, first = part
+    items = stream_windows(clips, model.mel, hop=hop, workers=1)
+    return list(_scored(model, items, first, batch_size, device, embed))
 
 
-def _score_windows(
+def _scored(
     model: SoundModel,
-    items: Iterable[Item],
+    items: Iterable[Windows],
     first: int,
     batch_size: int,
     device: torch.device,
     embed: bool,
 ) -> Iterator[ClipScores]:
-    """Scores of the clips that windows and ends of clips come from, in order."""
+    """Scores of the clips of a table from row ``first`` on, in order."""
     move_to_device(model, device)
-    width = model.neck.out_features if embed else len(model.classes)
-    nothing = ClipScores(
-        0, np.zeros((0, 2)), np.zeros((0, width)), np.zeros(0), np.zeros(0, np.bool_)
-    )
-    parts: list[ClipScores] = []  # of clips that have not ended
-    for batch in _batches_of(items, batch_size, first):
-        windows = [item for item in batch if isinstance(item, Windows)]
-        if windows:
-            features = np.concatenate([one.features for one in windows])
-            rows = features, np.arange(len(features)), batch_size, device
-            values, known = (
-                (embed_rows(model, *rows), np.ones(len(features)))
-                if embed
-                else predict_rows(model, *rows)
-            )
-            ends = np.cumsum([len(one.times) for one in windows])[:-1]
-            tables = zip(np.split(values, ends), np.split(known, ends), strict=True)
-            parts += [
-                ClipScores(one.row, one.times, *pair, one.is_silent)
-                for one, pair in zip(windows, tables, strict=True)
-            ]
-        for end in (item for item in batch if isinstance(item, Done)):
-            own = [nothing, *(one for one in parts if one.row == end.row)]
-            del parts[: len(own) - 1]
-            yield ClipScores(
-                first + end.row,
-                np.concatenate([one.times for one in own]),
-                np.concatenate([one.windows for one in own]),
-                np.concatenate([one.known for one in own]),
-                np.concatenate([one.silent for one in own]),
-                end.reason,
-            )
+
+    def values(features: NDArray[np.float32]) -> Table:
+        rows = features, np.arange(len(features)), batch_size, device
+        if embed:
+            return np.column_stack([embed_rows(model, *rows), np.ones(len(features))])
+        return np.column_stack(predict_rows(model, *rows))
+
+    for one in by_clip(items, values, batch_size, first):
+        table, known = one.features[:, :-1], one.features[:, -1]
+        yield ClipScores(first + one.row, one.times, table, known, one.is_silent, one.reason or "")
 
 
-def _batches_of(items: Iterable[Item], n_windows: int, first: int) -> Iterator[list[Item]]:
+def by_clip(
+    items: Iterable[Windows],
+    function: Callable[[NDArray[np.float32]], NDArray[Any]],
+    batch_size: int = BATCH_SIZE,
+    first: int = 0,
+) -> Iterator[Windows]:
+    """Clips with all their windows, and what a function makes of the windows' features.
+
+    Parameters
+    ----------
+    items : iterable of Windows
+        Of :func:`semisonic.classifier.windows.stream_windows`.
+    function : callable
+        From features (n, channel, mel, frame) of several clips to values (n, ...).
+    batch_size : int
+        Windows given to it at once, about.
+    first : int
+        Row in its table of the first clip, for the ends of blocks.
+
+    Yields
+    ------
+    Windows
+        One for each clip, with the values in place of the features.
+    """
+    parts: list[Windows] = []  # with values, of the clip that has not ended
+    for batch in _batches(items, batch_size, first):
+        values = function(np.concatenate([one.features for one in batch]))
+        ends = np.cumsum([len(one.times) for one in batch])[:-1]
+        for one, own in zip(batch, np.split(values, ends), strict=True):
+            parts.append(replace(one, features=own))
+            if one.reason is not None:
+                yield Windows(
+                    one.row,
+                    np.concatenate([part.times for part in parts]),
+                    np.concatenate([part.features for part in parts]),
+                    np.concatenate([part.is_silent for part in parts]),
+                    one.reason,
+                )
+                parts.clear()
+
+
+def _batches(items: Iterable[Windows], n_windows: int, first: int) -> Iterator[list[Windows]]:
     """Items until there are so many windows or a block ends, again and again."""
-    group: list[Item] = []
-    count = of_clip = 0
-    blocks = BlockEnds()
+    batch: list[Windows] = []
+    n = n_of_clip = 0
     for item in items:
-        group.append(item)
-        is_end = False
-        if isinstance(item, Windows):
-            count, of_clip = count + len(item.times), of_clip + len(item.times)
-        else:
-            is_end, of_clip = blocks.ends_with(first + item.row, of_clip), 0
-        if is_end or count >= n_windows:
-            yield group
-            group, count = [], 0
-    if group:
-        yield group
+        batch.append(item)
+        n, n_of_clip = n + len(item.times), n_of_clip + len(item.times)
+        is_end = item.reason is not None
+        if n >= n_windows or (is_end and ends_block(first + item.row, n_of_clip)):
+            yield batch
+            batch, n = [], 0
+        n_of_clip = 0 if is_end else n_of_clip
+    if batch:
+        yield batch

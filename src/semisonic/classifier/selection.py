@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from semisonic.classifier.config import TrainConfig
 from semisonic.classifier.options import CalibrateOptions, EvaluateOptions
 from semisonic.core.errors import DataError, OptionError
-from semisonic.data.budgets import label_budget
 from semisonic.data.clips import Clips, verified_labels
 from semisonic.data.datasets.load import load_clips, require_labels
 from semisonic.data.options import ReadOptions
 from semisonic.data.recordings import AUTO, COPIES
-from semisonic.data.splits import hold_out
 from semisonic.models.sound_model import SoundModel
 
 _log = logging.getLogger(__name__)
@@ -143,79 +139,6 @@ def clips_for_model(
     return clips, unknown
 
 
-@dataclass(frozen=True)
-class Selection:
-    """Row numbers of a clip table, ascending.
-
-    Attributes
-    ----------
-    train, validation : ndarray of int64
-        To learn from; to choose the epoch by (may be empty).
-    test : ndarray of int64
-        The fold left for later; empty when none was asked for.
-    """
-
-    train: Rows
-    validation: Rows
-    test: Rows
-
-    @property
-    def used(self) -> Rows:
-        """All labels that take part: those of training and of validation."""
-        return np.sort(np.concatenate([self.train, self.validation]))
-
-    def labels_per_class(self, clips: Clips) -> float:
-        """Mean number of labels per class, those of the validation part as well."""
-        n_labels = sum(len(clips.labels[row]) for row in self.used.tolist())
-        return n_labels / max(len(clips.classes), 1)
-
-
-def select(
-    clips: Clips,
-    *,
-    labels_per_class: int = 0,
-    validation: float = 0.15,
-    test_fold: int = 0,
-    seed: int = 0,
-) -> Selection:
-    """Draw the budget, then cut the validation part from it.
-
-    Every label that takes part counts in the budget, those of the validation part as well.
-    Where a class would have less than one label in it (4 per class at 15 %) there is no
-    validation part: training then lasts its epochs and ends with its last weights.
-
-    Parameters
-    ----------
-    clips : Clips
-        Rows without a label are passed over.
-    labels_per_class : int
-        The budget; 0 is all.
-    validation : float
-        Share of the labels, 0 to below 1.
-    test_fold : int
-        An official fold that takes no part, nor any clip of its recordings; 0 is none.
-    seed : int
-
-    Raises
-    ------
-    DataError
-        Without labels, with fewer than two classes, or when a class has no clip to learn from.
-    OptionError
-        When there is no such fold.
-    """
-    require_labels(clips, "training")
-    none = np.zeros(0, np.int64)
-    rows = outside_fold(clips, test_fold) if test_fold else np.arange(len(clips))
-    test = in_fold(clips, test_fold) if test_fold else none
-    rows = rows[clips.is_labelled[rows]]
-    if labels_per_class:
-        rows = label_budget(clips, rows, labels_per_class, seed)
-    has_part = not labels_per_class or labels_per_class * validation >= 1
-    train, held = hold_out(clips, rows, validation, seed) if has_part else (rows, none)
-    check_classes(clips, train)
-    return Selection(train, held, test)
-
-
 def check_classes(clips: Clips, rows: Rows) -> None:
     """Raise DataError where a class has no clip to learn from, or there are fewer than two."""
     found = {label for row in rows for label in clips.labels[row]}
@@ -236,25 +159,3 @@ def check_classes(clips: Clips, rows: Rows) -> None:
 def targets_of(clips: Clips, *, multi_label: bool) -> NDArray[np.int64] | NDArray[np.float32]:
     """Class numbers (n,), or a column per class (n, n_classes) for several labels per clip."""
     return clips.targets() if multi_label else clips.target()
-
-
-def unverified_apart(config: TrainConfig, clips: Clips, selection: Selection) -> tuple[Rows, Rows]:
-    """Training clips with verified labels and those without, where they are learned apart.
-
-    All are in the first unless an option tells them apart.
-
-    Raises
-    ------
-    DataError
-        When they are, and one of them is not there.
-    """
-    if not config.has_noisy_part:
-        return selection.train, selection.train[:0]
-    verified = clips.is_verified[selection.train]
-    if verified.all() or not verified.any():
-        raise DataError(
-            f"options noisy_weight and noisy_loss: '{clips.name}' has {int(verified.sum())} clips "
-            f"with verified labels and {int((~verified).sum())} with unverified ones to learn "
-            "from; expected some of both, as FSDKaggle2018 and 2019 have"
-        )
-    return selection.train[verified], selection.train[~verified]

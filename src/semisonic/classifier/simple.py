@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.options import nearest
-from semisonic.features.options import CepstrumOptions, MelOptions
+from semisonic.features.options import MelOptions, MfccInput
 
 # The simple classifiers by name, each with its hyper-parameters.
 #
@@ -220,10 +220,10 @@ INPUTS_HELP = (
 )
 
 
-def front_of(inputs: str, mel: MelOptions) -> MelOptions | CepstrumOptions:
+def front_of(inputs: str, mel: MelOptions) -> MelOptions | MfccInput:
     """The front end whose features the inputs are made from."""
     if inputs == CEPSTRUM:
-        return CepstrumOptions(mel.sample_rate, mel.duration)
+        return MfccInput(mel.sample_rate, mel.duration)
     return mel
 
 

@@ -21,6 +21,7 @@ from semisonic.classifier.scoring import (
     score_waves,
 )
 from semisonic.core.errors import DataError
+from semisonic.core.parallel import LOCAL_ENGINE, Engine
 from semisonic.data.clips import Clips, join
 from semisonic.data.datasets.load import load_clips
 from semisonic.data.tables import find_columns, normalise
@@ -80,6 +81,7 @@ class Sounds:
         cache: Path,
         workers: int | None,
         in_batch: torch.device | None = None,
+        engine: Engine = LOCAL_ENGINE,
     ) -> Prepared:
         """Features of all clips.
 
@@ -92,9 +94,13 @@ class Sounds:
         in_batch : torch.device, optional
             See :func:`semisonic.classifier.prepare.prepare`; of samples in memory the features are
             computed now.
+        engine : Engine
+            Where files are decoded.
         """
         if self.waves is None:
-            return prepare(self.clips, mel, cache, workers=workers, in_batch=in_batch)
+            return prepare(
+                self.clips, mel, cache, workers=workers, engine=engine, in_batch=in_batch
+            )
         return prepare_waves(self.clips, self.at_rate(mel.sample_rate).waves or (), mel)
 
     def joined(self, other: Sounds, mel: MelOptions) -> Sounds:

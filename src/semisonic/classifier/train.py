@@ -22,41 +22,33 @@ from semisonic.classifier.config import (
     WITHOUT_DECODER,
     WITHOUT_POOL,
     TrainConfig,
-    check_noisy,
+    check_pretraining,
 )
-from semisonic.classifier.job import PreparedJob, TrainingJob, select_job
-from semisonic.classifier.model_file import ENCODER, MODEL
-from semisonic.classifier.options import FindRateOptions, TrainOptions
-from semisonic.classifier.prepare import Failures, Prepared, in_batch_device
-from semisonic.classifier.pretrain import (
-    check_objective,
-    numbers_of,
+from semisonic.classifier.job import (
+    TrainingJob,
+    kept_classifier,
     published_note,
-    save_pretrained,
+    select_job,
     start_of,
-    whole_of,
     with_start,
 )
+from semisonic.classifier.model_file import ENCODER, MODEL
+from semisonic.classifier.options import FindRateOptions, TrainOptions
+from semisonic.classifier.prepare import Failures, in_batch_device
+from semisonic.classifier.pretrain import numbers_of, save_pretrained
 from semisonic.classifier.pretraining import (
     SYNTH,
     SYNTH_CONFIG,
-    PretrainOutcome,
     synthetic_place,
     synthetic_sounds,
 )
 from semisonic.classifier.scoring import score_rows
-from semisonic.classifier.selection import Rows, Selection, load_data
+from semisonic.classifier.selection import load_data, targets_of
 from semisonic.classifier.sounds import Sounds
-from semisonic.classifier.training import (
-    NO_ROWS,
-    ClassifierTraining,
-    TrainedModel,
-    network_of,
-    train_model,
-)
+from semisonic.classifier.training import TrainedModel, network_of, train_model
 from semisonic.classifier.windows import cut_clips
 from semisonic.core.cluster import open_engine
-from semisonic.core.errors import DataError, OptionError
+from semisonic.core.errors import DataError
 from semisonic.core.files import json_ready, write_csv, write_json
 from semisonic.core.options import check
 from semisonic.core.parallel import Engine, count_workers
@@ -66,14 +58,12 @@ from semisonic.data.clips import Clips, join
 from semisonic.data.stores import SAMPLE_BYTES
 from semisonic.evaluation.intervals import wilson_by_group
 from semisonic.evaluation.metrics import summary
-from semisonic.evaluation.plots.training import rate_sweep
 from semisonic.features.options import MelOptions
 from semisonic.models.model_file import save
 from semisonic.models.registry import create
 from semisonic.models.sound_model import SoundModel, build
 from semisonic.training.devices import choose_device, kept_randomness
 from semisonic.training.options import FitOptions
-from semisonic.training.rate_sweep import RateSweep, sweep_rate
 from semisonic.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -102,31 +92,31 @@ def plan_training(options: TrainOptions) -> list[str]:
         As the verb itself would, before any work.
     """
     clips = load_data(check(options).data, options.labels, "train", options)
-    return _plan(options, _job(options, clips, search_copies=False))
+    return plan_of(options, job_of(options, clips, search_copies=False))
 
 
-def _plan(options: TrainOptions, job: TrainingJob) -> list[str]:
+def plan_of(options: TrainOptions, job: TrainingJob) -> list[str]:
     """The method, the stages of a job with their times, and the disk that they need."""
     config = job.config
-    name, mel = network_of(config.model, config.mel, job.start)
+    name, mel = network_of(config.model, config.mel, job.encoder)
     table = job.labelled.clips
+    n_train, n_pool = len(job.train) + len(job.noisy), 0
     if job.pool is not None:
-        table = join(table, job.pool.clips, table.name)
+        table, n_pool = join(table, job.pool.clips, table.name), len(job.pool)
     cut = cut_clips(table, mel.duration, None, workers=options.workers, cache=None)
     cores = count_workers(options.workers)
-    solves, pretrains = config.method in SOLVED, config.objective != NO_OBJECTIVE
     per_clip = 0.0
-    if pretrains or not solves or job.start is None:
+    if config.objective != NO_OBJECTIVE or config.method not in SOLVED or job.encoder is None:
         per_clip = _seconds_a_clip(name, mel, options.device)
     feature_bytes = 2 * int(np.prod(mel.shape))
-    stages: list[tuple[str, float]] = []
 
-    def add_fit(what: str, fit: FitOptions, n_clips: int, share: float) -> None:
+    def fit_stage(what: str, fit: FitOptions, n_clips: int, share: float) -> tuple[str, float]:
         steps = fit.n_steps(fit.steps_an_epoch(max(1, -(-n_clips // fit.batch_size))))
-        most = "at most " if fit.patience else ""
+        most = "at most " * bool(fit.patience)
         text = f"{what}, {most}{steps:,} steps of {fit.batch_size} clips"
-        stages.append((text, steps * fit.batch_size * share * per_clip))
+        return text, steps * fit.batch_size * share * per_clip
 
+    stages: list[tuple[str, float]] = []
     kind = config.standardize
     if job.begins == SYNTHETIC and not synthetic_place(name, mel, standardize=kind).is_file():
         sounds, fit = synthetic_sounds(mel), SYNTH_CONFIG.fit
@@ -139,41 +129,39 @@ def _plan(options: TrainOptions, job: TrainingJob) -> list[str]:
         making = MAKING * n * sounds.duration / cores
         stages.append((text, making + fit.steps * fit.batch_size * per_clip))
     stages.append((f"decode {len(table):,} clips", DECODING * cut.seconds / cores))
-    n_train = len(job.train) + len(job.noisy)
-    if pretrains:
-        n_pool = 0 if job.pool is None else len(job.pool)
+    if config.objective != NO_OBJECTIVE:
         contrastive = config.objective in WITHOUT_DECODER
         share = 2 * config.pretext.view_share if contrastive else WITH_DECODER
-        add_fit(f"pre-train ({config.objective})", config.pretrain, n_train + n_pool, share)
+        what = f"pre-train ({config.objective})"
+        stages.append(fit_stage(what, config.pretrain, n_train + n_pool, share))
     if isinstance(options, FindRateOptions):
         steps = options.sweep_steps
         seconds = steps * config.fit.batch_size * per_clip
         stages.append((f"try {steps} learning rates", seconds))
-    elif solves:
+    elif config.method in SOLVED:
         stages.append((f"{config.method}: solve for the class layer", 2.0))
     else:
-        pool_ratio = 0.0 if config.method in WITHOUT_POOL else config.method_params.pool_ratio
-        add_fit(f"train ({config.method})", config.fit, n_train, 1.0 + pool_ratio)
+        ratio = 0.0 if config.method in WITHOUT_POOL else config.method_params.pool_ratio
+        stages.append(fit_stage(f"train ({config.method})", config.fit, n_train, 1.0 + ratio))
     n_bytes = cut.seconds * mel.sample_rate * SAMPLE_BYTES
     if in_batch_device(options.in_batch, options.device) is None:
         n_bytes += len(cut.clips) * feature_bytes
-    cache = run_files.cache_of(options)
+    stages.append(("all of it", sum(seconds for _, seconds in stages)))
+    times = [
+        "less than a minute" if seconds < 45 else f"about {rough_duration(seconds)}"
+        for _, seconds in stages
+    ]
     return [
         f"method: {job.because or config.method}",
-        *(f"  {i}. {text}: {_about(seconds)}" for i, (text, seconds) in enumerate(stages, 1)),
-        f"all of it: {_about(sum(seconds for _, seconds in stages))} where nothing is done yet, "
-        f"and about {bytes_text(n_bytes)} in '{cache}', which may be deleted afterwards",
+        *(f"  {i}. {text}: {times[i - 1]}" for i, (text, _) in enumerate(stages[:-1], 1)),
+        f"all of it: {times[-1]} where nothing is done yet, and about {bytes_text(n_bytes)} in "
+        f"'{run_files.cache_of(options)}', which may be deleted afterwards",
     ]
-
-
-def _about(seconds: float) -> str:
-    return "less than a minute" if seconds < 45 else f"about {rough_duration(seconds)}"
 
 
 def _seconds_a_clip(name: str, mel: MelOptions, device: str) -> float:
     """How long one clip takes forwards and backwards, on noise, in the faster number format."""
-    place = choose_device(device)
-    times = []
+    place, times = choose_device(device), []
     with kept_randomness(place):
         model = build(name, mel, ("a", "b"), standardize="none").to(place).train()
         noise = torch.randn(TIMED_CLIPS, *mel.shape, device=place)
@@ -191,17 +179,17 @@ def _seconds_a_clip(name: str, mel: MelOptions, device: str) -> float:
 # From the options of a verb to a training that is ready to begin.
 
 
-def _data(options: TrainOptions, command: str) -> Clips:
+def read_data(options: TrainOptions, command: str) -> Clips:
     """The data set that the options name, when something can be learned from it."""
     check(options)
     if options.objective != AUTO:
-        check_objective(options)
+        check_pretraining(options.objective, options.decoder, options.pretext, options.pretrain)
     if options.encoder is None:
         create(options.model, options.mel.shape)  # a wrong one is refused before hours of decoding
     return load_data(options.data, options.labels, command, options)
 
 
-def _job(
+def job_of(
     options: TrainOptions, clips: Clips, *, search_copies: bool = True, cache: Path | None = None
 ) -> TrainingJob:
     """The training that a verb's options ask for."""
@@ -212,7 +200,7 @@ def _job(
         options,
         Sounds(clips),
         None if pool is None else Sounds(pool),
-        start=start_of(options),
+        start=start_of(options.encoder),
         seed=options.seed,
         share=options.validation,
         labels_per_class=options.labels_per_class,
@@ -224,20 +212,23 @@ def _job(
         workers=options.workers,
         cache=cache,
     )
-    if pool is None:
-        return job
-    if job.pool is not None and not len(job.pool):
-        raise DataError(
-            f"'{pool.name}': nothing is left to pre-train on: every clip is a copy of a "
-            "labelled one, or of a recording that is tested. Name other recordings, or leave "
-            "--unlabelled out"
-        )
-    return replace(job, notes=(*job.notes, *(f"{pool.name}: {note}" for note in pool.notes)))
+    job.notes = (*clips.notes, *job.notes)
+    if pool is not None:
+        if job.pool is not None and not len(job.pool):
+            raise DataError(
+                f"'{pool.name}': nothing is left to pre-train on: every clip is a copy of a "
+                "labelled one, or of a recording that is tested. Name other recordings, or leave "
+                "--unlabelled out"
+            )
+        job.notes += tuple(f"{pool.name}: {note}" for note in pool.notes)
+    if job.because:
+        job.notes += (job.because,)
+    return job
 
 
-def _ready(
+def prepared_job(
     options: TrainOptions, clips: Clips, run: RunFolder, engine: Engine
-) -> tuple[TrainOptions, TrainingJob, PreparedJob, dict[str, Any]]:
+) -> tuple[TrainOptions, TrainingJob, dict[str, Any]]:
     """Select, resolve ``auto``, decode, pre-train where that is asked for.
 
     Returns
@@ -245,49 +236,42 @@ def _ready(
     options : TrainOptions
         With what ``auto`` chose.
     job : TrainingJob
-    ready : PreparedJob
     parts : dict
         Who took which part, for the model file.
     """
     cache = run_files.cache_of(options)
-    job = _job(options, clips, cache=cache)
+    job = job_of(options, clips, cache=cache)
     write_budget(run.path("budget.csv"), job)
-    for line in _plan(options, job):
+    for line in plan_of(options, job):
         say(line)
-    fields = dataclasses.fields(TrainConfig)
-    chosen = {field.name: getattr(job.config, field.name) for field in fields}
+    chosen = {one.name: getattr(job.config, one.name) for one in dataclasses.fields(TrainConfig)}
     place = Path(SYNTH) if job.begins == SYNTHETIC else options.encoder
     options = replace(options, **chosen, encoder=place)
-    check_objective(options)
-    if job.config.has_noisy_part:
-        check_noisy(options.method)
-
-    whole = whole_of(options, clips.classes)
+    check_pretraining(options.objective, options.decoder, options.pretext, options.pretrain)
+    kept = None
+    if options.keep_head:
+        kept = kept_classifier(options.encoder, job.config, clips.classes)
 
     def hashes_of(clips: Clips, role: str) -> dict[str, str]:
         return run_files.record_data(run, clips, options.workers, role, cache)
 
-    def prepare(sounds: Sounds, mel: MelOptions, place: torch.device | None) -> Prepared:
-        return run_files.prepare_in(run, sounds.clips, mel, options, engine, place)
-
     parts = with_start(job.parts(hashes_of), options.encoder, run)
-    ready = job.prepare(
-        prepare,
-        seed=options.seed,
+    job.notes += published_note(options.encoder)
+    job.prepare(
+        cache,
         device=options.device,
         workers=options.workers,
         in_batch=options.in_batch,
+        engine=engine,
         folder=run.folder,
+        run=run,
     )
-    if ready.pretrained is not None:
-        save_pretrained(
-            run.path(ENCODER), ready.pretrained, run_files.about("train", options, **parts)
-        )
-        run.note(pretraining=numbers_of(ready.pretrained))
-    because = (job.because,) if job.because else ()
-    notes = (*clips.notes, *job.notes, *because, *published_note(options.encoder), *ready.notes)
-    start = ready.start if whole is None else whole
-    return options, job, replace(ready, start=start, notes=notes), parts
+    job.start = job.start if kept is None else kept
+    if job.pretrained is not None:
+        about = run_files.about("train", options, **parts)
+        save_pretrained(run.path(ENCODER), job.pretrained, about)
+        run.note(pretraining=numbers_of(job.pretrained))
+    return options, job, parts
 
 
 def write_budget(path: Path, job: TrainingJob) -> None:
@@ -306,38 +290,25 @@ class TrainResult(Result):
 
     Attributes
     ----------
+    job : TrainingJob
+        What was learned from, and how.
     outcome : TrainedModel
-    pretrained : PretrainOutcome or None
-        When the encoder was pre-trained in this run.
     model : Path
         The model file.
-    selection : Selection
-        Rows of the data set that were learnt from and validated on.
     metrics : dict
         Of the validation clips, with the weights of the best epoch; empty without any.
         Where they chose the epoch they flatter: use ``evaluate`` on other clips.
-    failures : tuple of (str, str)
-    n_train, n_held_out : int
-        Clips of these that could be read.
-    remarks : tuple of (str, str)
-        Clips that were used although they are silent, clipped or the like.
-    notes : tuple of str
-        What ``auto`` chose, and what was left out of the pool.
-    method : str
-        How labels and the pool were learned from.
     """
 
+    job: TrainingJob
     outcome: TrainedModel
-    pretrained: PretrainOutcome | None
     model: Path
-    selection: Selection
     metrics: Mapping[str, Any]
-    failures: Failures
-    n_train: int
-    n_held_out: int
-    remarks: Failures = ()
-    notes: tuple[str, ...] = ()
-    method: str = "supervised"
+
+    @property
+    def failures(self) -> Failures:
+        """Clips that could not be read, with the reason."""
+        return self.job.prepared.failures
 
     def to_frame(self) -> pd.DataFrame:
         """A row per epoch: losses, learning rate, validation."""
@@ -347,15 +318,17 @@ class TrainResult(Result):
 
     def summary(self) -> str:
         """For a terminal."""
-        o, solved = self.outcome, self.method in SOLVED
+        o, job = self.outcome, self.job
+        solved, prepared, data = job.config.method in SOLVED, job.prepared, job.data
         how = f"best of {count_text(len(o.history), 'epoch')} is {o.best_epoch}"
         if solved:
             rounds = count_text(len(o.history), "round")
             how = f"a linear layer in {rounds}, the encoder stays as it is"
+        n_train = prepared.n_clips(np.concatenate([data.labelled, data.noisy]))
         lines = [
-            f"trained '{o.model.name}' on {count_text(self.n_train, 'clip')} of "
-            f"{len(o.model.classes)} classes, {self.n_held_out} for validation: {how}, "
-            f"{o.seconds:.0f} s, {o.fit.precision}"
+            f"trained '{o.model.name}' on {count_text(n_train, 'clip')} of "
+            f"{len(o.model.classes)} classes, {prepared.n_clips(data.validation)} for "
+            f"validation: {how}, {o.seconds:.0f} s, {o.fit.precision}"
         ]
         if self.metrics:
             flatters = "" if solved else " (it chose the epoch, so it flatters)"
@@ -364,17 +337,13 @@ class TrainResult(Result):
             lines.append("no validation clips: all labels were learned from, nothing was measured")
         else:
             lines.append("no validation clips: all epochs were run and the last weights kept")
-        if len(self.selection.test):
+        if job.n_tested:
             lines.append(
-                f"{count_text(len(self.selection.test), 'clip')} of the test fold took no part: "
+                f"{count_text(job.n_tested, 'clip')} of the test fold took no part: "
                 "score with evaluate --fold"
             )
-        lines += [
-            *self.notes,
-            *run_files.unreadable(self.failures, self.remarks),
-            f"model: {self.model}",
-        ]
-        return "\n".join(lines)
+        bad = run_files.unreadable(prepared.failures, prepared.remarks)
+        return "\n".join([*lines, *job.notes, *bad, f"model: {self.model}"])
 
 
 def train(options: TrainOptions) -> TrainResult:
@@ -393,23 +362,23 @@ def train(options: TrainOptions) -> TrainResult:
     ModelError
         When the encoder's file is damaged or fits neither ``model`` nor ``mel``.
     """
-    clips = _data(options, "train")
+    clips = read_data(options, "train")
     with run_files.open_run("train", options) as run, open_engine(options.where) as engine:
-        options, job, ready, parts = _ready(options, clips, run, engine)
-        notes, prepared, held = ready.notes, ready.prepared, ready.data.validation
-        table = job.labelled.clips
+        options, job, parts = prepared_job(options, clips, run, engine)
         outcome = train_model(
-            ready.config,
-            ready.data,
-            seed=options.seed,
+            job.config,
+            job.data,
+            seed=job.seed,
             device=options.device,
             folder=run.path("training"),
-            start=ready.start,
+            start=job.start,
         )
         if options.calibration == AUTO:
-            seed = options.seed
-            notes += (calibrate_by_validation(outcome.model, prepared, held, table, seed=seed),)
-        metrics = validate(run, outcome.model, prepared, table, held)
+            held, table = job.data.validation, job.labelled.clips
+            job.notes += (
+                calibrate_by_validation(outcome.model, job.prepared, held, table, seed=job.seed),
+            )
+        metrics = validate(run, outcome.model, job)
         measured = {f"validation_{name}": value for name, value in short(metrics).items()}
         licence = {"licence": options.licence} if options.licence else {}
         made = run_files.about("train", options, **parts, measured=measured, **licence)
@@ -421,38 +390,23 @@ def train(options: TrainOptions) -> TrainResult:
             method=options.method,
             encoder=str(options.encoder or ""),
             precision=outcome.fit.precision,
+            notes=list(job.notes),
         )
-        if notes:
-            run.note(notes=list(notes))
         run_files.write_curves(run.folder, outcome.history, "Training")
-    learned = np.concatenate([ready.data.labelled, ready.data.noisy])
-    return TrainResult(
-        outcome,
-        ready.pretrained,
-        run.folder / MODEL,
-        job.selection,
-        metrics,
-        prepared.failures,
-        prepared.n_clips(learned),
-        prepared.n_clips(held),
-        prepared.remarks,
-        notes,
-        options.method,
-    )
+    return TrainResult(job, outcome, run.folder / MODEL, metrics)
 
 
-def validate(
-    run: RunFolder, model: SoundModel, prepared: Prepared, table: Clips, rows: Rows
-) -> dict[str, Any]:
+def validate(run: RunFolder, model: SoundModel, job: TrainingJob) -> dict[str, Any]:
     """Score the validation clips once more, each by the mean of its windows; write both files.
 
     ``metrics.json`` holds the numbers, ``validation.csv`` a row per clip.
     """
+    rows, prepared = job.data.validation, job.prepared
     if not len(rows):
         return {}
     scores, owner = prepared.per_clip(score_rows(model, prepared.features, rows), rows)
-    clips, best = table[owner], scores.argmax(axis=1)
-    target = clips.targets() if model.multi_label else clips.target()
+    clips, best = job.labelled.clips[owner], scores.argmax(axis=1)
+    target = targets_of(clips, multi_label=model.multi_label)
     metrics = summary(target, scores, model.classes)
     metrics["n_recordings"] = len(set(clips.group.tolist()))
     if not model.multi_label:
@@ -490,117 +444,3 @@ def headline(metrics: Mapping[str, Any]) -> str:
         )
         return ", ".join(said.values())
     return f"{', '.join(said.values())} ({of})"
-
-
-# ``find-rate``: try learning rates on the training clips, before a training.
-
-
-@dataclass(frozen=True)
-class FindRateResult(Result):
-    """What ``find-rate`` found.
-
-    Attributes
-    ----------
-    sweep : RateSweep
-    figure : Path
-    n_train : int
-        Clips that were learned from.
-    frozen : bool
-        Whether the encoder was.
-    notes : tuple of str
-    failures : tuple of (str, str)
-    remarks : tuple of (str, str)
-    """
-
-    sweep: RateSweep
-    figure: Path
-    n_train: int
-    frozen: bool
-    notes: tuple[str, ...]
-    failures: Failures
-    remarks: Failures
-
-    def to_frame(self) -> pd.DataFrame:
-        """A row per step: the learning rate, the loss, and its moving average."""
-        import pandas as pd
-
-        return pd.DataFrame(
-            {"rate": self.sweep.rates, "loss": self.sweep.losses, "smoothed": self.sweep.smoothed}
-        )
-
-    def summary(self) -> str:
-        """For a terminal."""
-        sweep, what = self.sweep, "frozen encoder" if self.frozen else "whole network"
-        lines = [
-            f"{len(sweep.rates)} steps on {self.n_train} clips, {what}, learning rates "
-            f"{sweep.rates[0]:.2g} to {sweep.rates[-1]:.2g}"
-            + (": the loss exploded there" if sweep.stopped else "")
-        ]
-        if sweep.suggestion is None:
-            lines.append(
-                "the loss fell at none of them: give a smaller --lowest-rate, and see the figure"
-            )
-        else:
-            lines.append(
-                f"the loss was lowest at {sweep.rates[sweep.lowest]:.2g}; a tenth of that is a "
-                f"good start: --learning-rate {sweep.suggestion:.2g}"
-            )
-            if not sweep.stopped and sweep.lowest == len(sweep.rates) - 1:
-                lines.append("it was still falling at the end: give a larger --highest-rate")
-        lines += self.notes
-        lines += run_files.unreadable(self.failures, self.remarks)
-        lines.append(f"figure: {self.figure}")
-        return "\n".join(lines)
-
-
-def find_rate(options: FindRateOptions) -> FindRateResult:
-    """Train for some steps with a rising learning rate, keep the losses and no weights.
-
-    The method ``auto`` is a training here. ``rates.csv`` and ``rates.png`` are written into the
-    run folder.
-
-    Raises
-    ------
-    OptionError, DataError, ModelError
-        As ``train`` does; and for a method that solves for its class layer.
-    """
-    if options.method in SOLVED:
-        raise OptionError(
-            f"option 'method': '{options.method}' solves for its class layer and has no learning "
-            "rate; choose a method that trains, such as 'supervised'"
-        )
-    clips = _data(options, "find-rate")
-    with run_files.open_run("find-rate", options) as run, open_engine(options.where) as engine:
-        ready = _ready(options, clips, run, engine)[2]
-        config, data = ready.config, replace(ready.data, validation=NO_ROWS)
-        device = choose_device(options.device)
-        one = ClassifierTraining(config, data, device, ready.start)
-        model = one.fresh_model(options.seed)
-        sweep = sweep_rate(
-            *one.parts(model, data.target, data.labelled, options.seed),
-            lowest=options.lowest_rate,
-            highest=options.highest_rate,
-            steps=options.sweep_steps,
-            seed=options.seed,
-            device=device,
-        )
-        frozen = bool(config.fit.freeze_epochs)
-        columns = (sweep.rates, sweep.losses, sweep.smoothed)
-        write_csv(
-            run.path("rates.csv"),
-            ["step", "learning_rate", "loss", "smoothed_loss"],
-            [[i, *(f"{x:.6g}" for x in row)] for i, row in enumerate(zip(*columns, strict=True))],
-        )
-        title = "Learning rates" + (", encoder frozen" if frozen else "")
-        figure = rate_sweep(*columns, sweep.suggestion, title)
-        run_files.write_figure(run.path("rates.png"), figure)
-        run.note(suggestion=sweep.suggestion, lowest_at=sweep.rates[sweep.lowest])
-    return FindRateResult(
-        sweep,
-        run.folder / "rates.png",
-        ready.prepared.n_clips(data.labelled),
-        frozen,
-        ready.notes,
-        ready.prepared.failures,
-        ready.prepared.remarks,
-    )

@@ -38,12 +38,9 @@ from semisonic.data.batches import Stream
 from semisonic.evaluation.metrics import accuracy as accuracy_of
 from semisonic.evaluation.metrics import log_loss, mean_average_precision
 from semisonic.evaluation.metrics import lwlrap as lwlrap_of
-from semisonic.features.augment.sets import augmenter
-from semisonic.features.augment.spectrogram import Mixup
-from semisonic.features.frontend import Frontend
+from semisonic.features.augmentation import Mixup, augmenter
 from semisonic.features.options import MelOptions
-from semisonic.learning.consistency import Consistency
-from semisonic.learning.fixmatch import FixMatch
+from semisonic.learning.consistency import Consistency, FixMatch
 from semisonic.learning.losses import create_loss
 from semisonic.learning.objective import Objective
 from semisonic.learning.options import LossOptions
@@ -59,24 +56,6 @@ from semisonic.training.options import FitOptions
 
 NO_ROWS: Rows = np.zeros(0, np.int64)
 
-# The network of a training, and the front end before it.
-
-
-def frontend_of(network: PretrainedEncoder) -> Frontend:
-    """The front end that an encoder was made with.
-
-    Raises
-    ------
-    ModelError
-        When it was made without one.
-    """
-    if network.frontend is None:
-        raise ModelError(
-            "this encoder does not know the front end of its features; make it with "
-            "build_encoder or build_autoencoder, or load it from a file"
-        )
-    return network.frontend
-
 
 def network_of(
     model: str, mel: MelOptions, start: PretrainedEncoder | None
@@ -84,7 +63,8 @@ def network_of(
     """Network and front end: the encoder's where there is one, else those asked for.
 
     What is left at its default is taken from the encoder. The duration of clips is free, since
-    encoders take any length.
+    encoders take any length. A notation may have the encoder's convolutions and pools, and dense
+    layers of its own.
 
     Raises
     ------
@@ -93,28 +73,26 @@ def network_of(
     """
     if start is None:
         return model, mel
-    theirs = frontend_of(start).options
+    theirs = start.frontend.options
     for own in dataclasses.fields(MelOptions):
         asked, given = getattr(mel, own.name), getattr(theirs, own.name)
-        if own.name == "duration" and asked != own.default:
-            theirs = replace(theirs, duration=asked)
-        elif asked not in (given, own.default):
+        if own.name != "duration" and asked not in (given, own.default):
             raise OptionError(
                 f"option '{own.name}': found {asked}, but the encoder was pre-trained with "
                 f"{given}; leave the option out, or pre-train another encoder"
             )
-    create(start.name, theirs.shape)  # refuses clips that are too short
-    if model in (DEFAULT_MODEL, start.name):
-        return start.name, theirs
-    # A notation may have the encoder's convolutions and pools, and dense layers of its own.
-    if not looks_like_notation(model) or (
-        create(model, frontend_of(start).options.shape).encoder.plan != start.encoder.plan
+    if model not in (DEFAULT_MODEL, start.name) and not (
+        looks_like_notation(model)
+        and create(model, theirs.shape).encoder.plan == start.encoder.plan
     ):
         raise OptionError(
             f"option 'model': found '{model}', but the encoder is '{start.name}'; leave the "
             "option out, or name an architecture that begins with the encoder's"
         )
-    return model, theirs
+    if mel.duration != MelOptions().duration:
+        theirs = replace(theirs, duration=mel.duration)
+    create(start.name, theirs.shape)  # refuses clips that are too short
+    return start.name if model == DEFAULT_MODEL else model, theirs
 
 
 def choose_decoder(decoder: str, model: str, mel: MelOptions) -> str:
@@ -135,9 +113,6 @@ def without_validation(options: FitOptions) -> FitOptions:
     return replace(options, patience=0, restore_best=False)
 
 
-# From the name of a method and its options to what is minimised.
-
-
 def reads_pool(method: str, options: MethodOptions) -> bool:
     """Whether a method's objective reads unlabelled clips.
 
@@ -149,47 +124,53 @@ def reads_pool(method: str, options: MethodOptions) -> bool:
 
 
 def make_objective(
-    method: str,
+    config: TrainConfig,
     model: SoundModel,
-    options: MethodOptions,
-    loss: nn.Module,
-    seed: int = 0,
     *,
-    noisy_loss: nn.Module | None = None,
-    noisy_weight: float = 1.0,
+    steps_per_epoch: int,
+    has_noisy: bool = False,
+    seed: int = 0,
 ) -> Objective:
-    """The objective of a method, around a model whose standardisation is fitted.
+    """The objective of a configuration's method, around a model whose standardisation is fitted.
 
     Parameters
     ----------
-    method : str
-        One of :data:`METHODS`.
+    config : TrainConfig
+        Its method, the options of it and those of losses are read.
     model : SoundModel
-    options : MethodOptions
-    loss : nn.Module
-        Logits and targets to the loss of each row.
+    steps_per_epoch : int
+    has_noisy : bool
+        Whether there is a stream of clips with unverified labels.
     seed : int
         Of what the objective adds to the model: the decoder of "joint".
-    noisy_loss, noisy_weight
-        Of clips with unverified labels, if there is a stream of them; see
-        :class:`~semisonic.learning.supervised.Supervised`.
 
     Raises
     ------
     OptionError
         For an unknown method or an option that cannot work with the model.
     """
-    mel = model.mel
+
+    def loss_of(chosen: LossOptions) -> nn.Module:
+        return create_loss(
+            chosen,
+            multi_label=model.multi_label,
+            label_smoothing=config.label_smoothing,
+            steps_per_epoch=steps_per_epoch,
+        )
+
+    method, options, mel = config.method, config.method_params, model.mel
     # A clip stays the greater part of its mixture, as losses of clips with labels and with
     # pseudo-labels are told by their place in the batch.
     shared: dict[str, Any] = {
-        "loss": loss,
+        "loss": loss_of(config.loss),
         "augment": None if options.augment == "none" else augmenter(options.augment, mel),
         "mix": Mixup(options.mixup) if options.mixup else None,
     }
-    if noisy_loss is not None:
-        check_noisy(method)
-        shared |= {"noisy_loss": noisy_loss, "noisy_weight": noisy_weight}
+    if has_noisy:
+        shared |= {
+            "noisy_loss": loss_of(config.loss_of_noisy),
+            "noisy_weight": config.noisy_weight,
+        }
     weight = options.weight_for(method)
     if method in ("supervised", "noisy-student"):
         return Supervised(model, **shared)
@@ -298,8 +279,7 @@ class TrainedModel:
         On the CPU, in evaluation mode; with the weights of the best epoch when there were
         rows to validate on, else with the last ones.
     fit : FitResult
-    teachers : tuple of FitResult
-        Of the rounds before the last one, for the method noisy-student.
+        Of the last student for the method noisy-student, with the time of all rounds.
     pseudo_labels : sequence of PseudoLabels
         What each student of the method noisy-student, or each round of the method probe,
         learned beside the labels.
@@ -307,7 +287,6 @@ class TrainedModel:
 
     model: SoundModel
     fit: FitResult
-    teachers: tuple[FitResult, ...] = ()
     pseudo_labels: Sequence[PseudoLabels] = ()
 
     @property
@@ -322,8 +301,8 @@ class TrainedModel:
 
     @property
     def seconds(self) -> float:
-        """Time in epochs, validation and earlier rounds included."""
-        return self.fit.seconds + sum(teacher.seconds for teacher in self.teachers)
+        """Time in epochs, validation included."""
+        return self.fit.seconds
 
 
 def train_model(
@@ -414,11 +393,8 @@ class ClassifierTraining:
     def fit(self, target: NDArray[Any], rows: Rows, seed: int, folder: Path | None) -> TrainedModel:
         """Train a fresh model on some rows, stop by the held-out ones."""
         model = self.fresh_model(seed)
-        objective, streams, options = self.parts(model, target, rows, seed)
         result = fit(
-            objective,
-            streams,
-            options,
+            *self.parts(model, target, rows, seed),
             seed=seed,
             device=self.device,
             validate=self.validation_of(model),
@@ -436,8 +412,7 @@ class ClassifierTraining:
         aligned to the classes' frequencies among the labels instead of being balanced by copies.
         Labelled clips keep their own labels, also when they are in the pool.
         """
-        data, how = self.data, self.config.method_params
-        train = data.labelled
+        data, how, train = self.data, self.config.method_params, self.data.labelled
         pool = np.setdiff1d(data.pool, train)
         if not len(pool):
             raise DataError(
@@ -447,14 +422,11 @@ class ClassifierTraining:
         several, n_classes = data.multi_label, len(data.classes)
         shares = data.target.astype(np.float32) if several else one_hot(data.target, n_classes)
         expected = shares[train].mean(axis=0).astype(np.float64)
-
-        def place(number: int) -> Path | None:
-            return None if folder is None else folder / f"round-{number}"
-
-        outcomes = [self.fit(data.target, train, seed, place(0))]
-        learned: list[PseudoLabels] = []
-        for number in range(1, how.rounds + 1):
-            teacher = outcomes[-1].model.to(self.device)
+        places = [folder and folder / f"round-{number}" for number in range(how.rounds + 1)]
+        outcome = self.fit(data.target, train, seed, places[0])
+        seconds, learned = outcome.seconds, list[PseudoLabels]()
+        for number, place in enumerate(places[1:], start=1):
+            teacher = outcome.model.to(self.device)
             found = pseudo_labels(
                 pool,
                 score_rows(teacher, data.features, pool, device=self.device),
@@ -463,14 +435,12 @@ class ClassifierTraining:
                 alignment=how.alignment,
                 multi_label=several,
             )
-            teacher.cpu()
             learned.append(found)
             shares[found.rows] = found.shares
-            rows = np.sort(np.concatenate([train, found.rows]))
-            its_seed = derive(seed, "student", number) % (1 << 31)
-            outcomes.append(self.fit(shares, rows, its_seed, place(number)))
-        teachers = tuple(outcome.fit for outcome in outcomes[:-1])
-        return replace(outcomes[-1], teachers=teachers, pseudo_labels=learned)
+            rows = np.union1d(train, found.rows)
+            outcome = self.fit(shares, rows, derive(seed, "student", number) % (1 << 31), place)
+            seconds += outcome.seconds
+        return TrainedModel(outcome.model, replace(outcome.fit, seconds=seconds), learned)
 
     def solve(self, seed: int) -> TrainedModel:
         """Find the class layer alone."""
@@ -487,35 +457,24 @@ class ClassifierTraining:
             validate=self.validation_of(model),
         )
         model.cpu().eval()
-        return TrainedModel(model, result, pseudo_labels=learned)
+        return TrainedModel(model, result, learned)
 
     def parts(
         self, model: SoundModel, target: NDArray[Any], rows: Rows, seed: int
     ) -> tuple[Objective, dict[str, Stream], FitOptions]:
         """What :func:`fit` takes: the method's objective around a model, streams, options."""
-        config, options = self.config, self.config.fit
+        options = self.config.fit
         if not len(self.data.validation):
             options = without_validation(options)
         if model.multi_label and options.monitor == "val_accuracy":
             options = replace(options, monitor="val_lwlrap")
         streams = self.streams(target, rows, seed)
-
-        def loss_of(chosen: LossOptions) -> nn.Module:
-            return create_loss(
-                chosen,
-                multi_label=model.multi_label,
-                label_smoothing=config.label_smoothing,
-                steps_per_epoch=options.steps_an_epoch(streams["labelled"].steps_per_epoch),
-            )
-
         objective = make_objective(
-            config.method,
+            self.config,
             model,
-            config.method_params,
-            loss_of(config.loss),
-            seed,
-            noisy_loss=loss_of(config.loss_of_noisy) if "noisy" in streams else None,
-            noisy_weight=config.noisy_weight,
+            steps_per_epoch=options.steps_an_epoch(streams["labelled"].steps_per_epoch),
+            has_noisy="noisy" in streams,
+            seed=seed,
         )
         return objective, streams, options
 
@@ -532,10 +491,7 @@ class ClassifierTraining:
     def fresh_model(self, seed: int) -> SoundModel:
         """A model with first weights and statistics, ready to train."""
         data, config, start = self.data, self.config, self.start
-        known = None
-        if start is not None:
-            frontend = start.frontend if isinstance(start, SoundModel) else frontend_of(start)
-            known = frontend.standardize
+        known = None if start is None else start.frontend.standardize
         model = build(
             config.model,
             config.mel,
@@ -548,9 +504,7 @@ class ClassifierTraining:
         if isinstance(start, SoundModel):
             model.load_state_dict(start.state_dict())
         elif start is not None:
-            transfer(start, model, statistics="own")
-        if known is not None:
-            model.frontend.standardize.load_state_dict(known.state_dict())
+            transfer(start, model)
         else:
             rows = np.concatenate([data.labelled, data.noisy])
             model.frontend.standardize.fit(feature_parts(data.features, rows))
@@ -558,19 +512,11 @@ class ClassifierTraining:
 
     def streams(self, target: NDArray[Any], rows: Rows, seed: int) -> dict[str, Stream]:
         """The streams that the method reads."""
-        data, size = self.data, self.config.fit.batch_size
-        params = self.config.method_params
+        data, size, params = self.data, self.config.fit.batch_size, self.config.method_params
         n_verified, n_noisy = shares_of_batch(size, len(rows), len(data.noisy))
-        wanted: dict[str, tuple[Rows, int, NDArray[Any] | None]] = {
-            "labelled": (rows, n_verified, target),
-            "noisy": (data.noisy, n_noisy, target),
-        }
-        if reads_pool(self.config.method, params):
-            # A batch of the pool goes with a batch of labels, which may be a small one.
-            n_pool = max(2, round(params.pool_ratio * min(size, len(rows) + len(data.noisy))))
-            wanted["unlabelled"] = (data.pool, n_pool, data.truth)
-        return {
-            name: Stream(
+
+        def stream(name: str, used: Rows, n: int, known: NDArray[Any] | None) -> Stream:
+            return Stream(
                 data.features,
                 used,
                 batch_size=n,
@@ -580,6 +526,12 @@ class ClassifierTraining:
                 name=name,
                 missing_ok=name == "unlabelled",
             )
-            for name, (used, n, known) in wanted.items()
-            if len(used)
-        }
+
+        streams = {"labelled": stream("labelled", rows, n_verified, target)}
+        if len(data.noisy):
+            streams["noisy"] = stream("noisy", data.noisy, n_noisy, target)
+        if reads_pool(self.config.method, params) and len(data.pool):
+            # A batch of the pool goes with a batch of labels, which may be a small one.
+            n_pool = max(2, round(params.pool_ratio * min(size, len(rows) + len(data.noisy))))
+            streams["unlabelled"] = stream("unlabelled", data.pool, n_pool, data.truth)
+        return streams

@@ -9,10 +9,11 @@ noise, and mains hum of 50 and 60 Hz with its harmonics, each at levels from har
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from scipy.special import logsumexp
@@ -22,10 +23,9 @@ from semisonic.classifier.scoring import predict_rows
 from semisonic.classifier.windows import features_of_wave
 from semisonic.core.seeds import generator
 from semisonic.data.synth.signals import coloured, to_level, white
-from semisonic.evaluation.calibration import ood_threshold
 from semisonic.features.frontend import make_extractor
 from semisonic.features.options import MelOptions
-from semisonic.models.decision import NoiseScore, OodLimit, UnknownRules
+from semisonic.models.decision import KNOWN_THRESHOLD, NoiseScore, OodLimit, UnknownRules
 from semisonic.models.sound_model import SoundModel
 
 Vector = NDArray[np.float64]
@@ -74,17 +74,22 @@ def fit_unknown(
         )
     most, least = float(of_known.max()), float(of_noise.min())
     # Half-way where a gap lies between them; else no noise passes, or as little as can be.
-    value = (most + least) / 2 if most < least else max(least, ood_threshold(of_known, kept))
+    value = (most + least) / 2 if most < least else max(least, _quantile(of_known, kept))
     limit = _limit(of_known, value)
     no_noise = limit.in_distribution(torch.from_numpy(of_known)).numpy()
     energy = -logsumexp(logits, axis=1)
     passing = no_noise >= 0.5
     share = min(1.0, kept / max(float(passing.mean()), 1e-9))
-    value = ood_threshold(energy[passing], share) if passing.any() else np.inf
+    value = _quantile(energy[passing], share) if passing.any() else np.inf
     energy_limit = _limit(energy, value)
     known = np.minimum(no_noise, energy_limit.in_distribution(torch.from_numpy(energy)).numpy())
     rules = replace(_noise_rule(statistics, noise), energy=energy_limit, noise=limit, kept=kept)
     return rules, known, no_noise
+
+
+def _quantile(known: Vector, kept: float) -> float:
+    """The least score up to which a share of known sounds pass."""
+    return float(np.quantile(known, kept, method="inverted_cdf"))
 
 
 def _noise_rule(known: Table, noise: Table) -> UnknownRules:
@@ -185,39 +190,32 @@ def features_of_noise(
     return np.stack([features_of_wave(wave, mel, extractor) for wave in waves])
 
 
-@dataclass(frozen=True)
-class NoiseRow:
-    """How a model answers to one kind of noise.
-
-    Attributes
-    ----------
-    kind : str
-    n : int
-    refused : float
-        Share called unknown, 0 to 1.
-    highest_score : float
-        Of any class.
-    taken_for : str
-        The class of that score.
-    """
-
-    kind: str
-    n: int
-    refused: float
-    highest_score: float
-    taken_for: str
-
-
 def check_noise(
     model: SoundModel, *, seed: int, per_kind: int = PER_KIND, device: str | torch.device = "cpu"
-) -> tuple[NoiseRow, ...]:
-    """How a model answers to noise that no rule was fitted by, a row per kind."""
+) -> pd.DataFrame:
+    """How a model answers to noise that no rule was fitted by.
+
+    Parameters
+    ----------
+    model : SoundModel
+    seed : int
+        Of the noise.
+    per_kind : int
+        Waves of each kind.
+    device : str
+
+    Returns
+    -------
+    DataFrame
+        A row per kind of ``noise``: how many ``clips``, the share ``called unknown``, 0 to 1, the
+        ``highest score`` of any class, and ``of`` which class that is.
+    """
     features = features_of_noise(model.mel, seed=seed, per_kind=per_kind, beyond_db=0.0)
     found = predict_rows(model, features, np.arange(len(features)), device=device)
     rows = []
     for number, kind in enumerate(KINDS):
         part = slice(number * per_kind, (number + 1) * per_kind)
-        scores, refused = found.scores[part], float((found.known[part] < 0.5).mean())
+        scores, refused = found.scores[part], float((found.known[part] < KNOWN_THRESHOLD).mean())
         best = int(scores.max(axis=0).argmax())
-        rows.append(NoiseRow(kind, per_kind, refused, float(scores.max()), model.classes[best]))
-    return tuple(rows)
+        rows.append((kind, per_kind, refused, float(scores.max()), model.classes[best]))
+    return pd.DataFrame(rows, columns=["noise", "clips", "called unknown", "highest score", "of"])

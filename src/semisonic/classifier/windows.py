@@ -21,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -219,11 +220,10 @@ def _lengths(
     A long clip that ends after its recording is one failure, before it is cut into windows.
     """
     length = clips.end_time - clips.start_time
-    unknown = np.isnan(length)
-    looked_at = np.flatnonzero(unknown | (length > window))
-    if not len(looked_at):
+    rows = np.flatnonzero(np.isnan(length) | (length > window))
+    if not len(rows):
         return length, []
-    files, which = np.unique(clips.file[looked_at], return_inverse=True)
+    files, which = np.unique(clips.file[rows], return_inverse=True)
     reasons: dict[Path, str] = {}
 
     def measure(path: Path) -> float | None:
@@ -231,29 +231,26 @@ def _lengths(
             info = probe(path)
         except AudioError as error:
             reasons[path] = error.reason
-        else:
-            if not info.damage:
-                return info.duration
+            return None
+        if info.damage:
             reasons[path] = info.damage
-        return None
+        return None if info.damage else info.duration
 
-    names = files.tolist()
-    found = file_facts(clips, names, measure, "read headers", workers=workers, cache=cache)
-    failures: list[tuple[str, str]] = []
-    ids = clips.ids
-    for row, i in zip(looked_at.tolist(), which.tolist(), strict=True):
-        seconds, start, end = found[i], clips.start_time[row], clips.end_time[row]
-        if unknown[row] and seconds is not None:
-            length[row] = float(seconds) - start
-            continue
-        if unknown[row]:
-            reason = reasons.get(clips.root / names[i], "")
-        elif seconds is not None and end > float(seconds) + END_TOLERANCE:
-            reason = f"bad part: {start:g} s to {end:g} s; the recording is {seconds:.3f} s long"
-        else:
-            continue
-        length[row] = np.nan
-        failures.append((ids[row], reason))
+    found = file_facts(clips, files.tolist(), measure, "read headers", workers=workers, cache=cache)
+    whole = np.array(found, np.float64)[which]  # of a clip's file; NaN where it is not known
+    start, end = clips.start_time[rows], clips.end_time[rows]
+    length[rows] = np.where(np.isnan(end), whole - start, length[rows])
+    bad = np.flatnonzero(np.isnan(length[rows]) | (end > whole + END_TOLERANCE))
+    length[rows[bad]] = np.nan
+    ids, paths = clips.ids, clips.paths
+    failures = [
+        (
+            ids[rows[i]],
+            reasons.get(paths[rows[i]])
+            or f"bad part: {start[i]:g} s to {end[i]:g} s; the recording is {whole[i]:.3f} s long",
+        )
+        for i in bad.tolist()
+    ]
     return length, failures
 
 
@@ -274,26 +271,16 @@ class Windows:
     features : ndarray of float32, shape (n, channel, mel, frame)
     is_silent : ndarray of bool, shape (n,)
         Which hold nothing but digital silence: see :func:`semisonic.audio.checks.is_silent`.
+    reason : str or None
+        None if more windows of the clip follow. At its end why it could not be read further;
+        empty if it was read to the end.
     """
 
     row: int
     times: NDArray[np.float64]
-    features: NDArray[np.float32]
+    features: NDArray[Any]
     is_silent: NDArray[np.bool_]
-
-    def __getitem__(self, rows: slice) -> Windows:
-        return Windows(self.row, self.times[rows], self.features[rows], self.is_silent[rows])
-
-
-@dataclass(frozen=True)
-class Done:
-    """The end of a clip; ``reason`` says why it could not be read, empty if it could."""
-
-    row: int
-    reason: str = ""
-
-
-Item = Windows | Done
+    reason: str | None = None
 
 
 def features_of_wave(
@@ -321,7 +308,7 @@ def features_of_wave(
 
 def stream_windows(
     clips: Clips, mel: MelOptions, *, hop: float | None = None, workers: int | None = None
-) -> Iterator[Item]:
+) -> Iterator[Windows]:
     """Cut every clip into windows and compute their features.
 
     Parameters
@@ -337,114 +324,108 @@ def stream_windows(
 
     Yields
     ------
-    Windows or Done
-        For each clip in the order of the table: its windows, then its end. A clip that
-        cannot be read ends with a reason, after the windows up to there, and disturbs no other.
+    Windows
+        Of each clip in the order of the table. A clip that cannot be read ends with a reason,
+        after the windows up to there, and disturbs no other.
     """
     n_workers = count_workers(workers)
     if n_workers == 1:
         own = make_extractor(mel)
         for row in range(len(clips)):
-            yield from _file_windows(clips, row, mel, hop, own)
+            yield from _windows_of_file(clips, row, mel, hop, own)
         return
     stopped = threading.Event()
     local = threading.local()
 
-    def work(row: int, out: queue.Queue[Item | BaseException]) -> None:
+    def work(row: int, out: queue.Queue[Windows | BaseException]) -> None:
         if not hasattr(local, "extractor"):
             local.extractor = make_extractor(mel)
         try:
-            for item in _file_windows(clips, row, mel, hop, local.extractor):
+            for item in _windows_of_file(clips, row, mel, hop, local.extractor):
                 if not hand_over(out, item, stopped):
                     return
         except BaseException as error:  # raised again where the items are taken
             hand_over(out, error, stopped)
 
-    waiting: deque[queue.Queue[Item | BaseException]] = deque()
+    waiting: deque[queue.Queue[Windows | BaseException]] = deque()
     with ThreadPoolExecutor(n_workers) as pool:
         try:
             for row in range(len(clips)):
                 waiting.append(queue.Queue(_CHUNKS_WAITING))
                 pool.submit(work, row, waiting[-1])
                 if len(waiting) > 2 * n_workers:
-                    yield from _take(waiting.popleft())
+                    yield from _taken(waiting.popleft())
             while waiting:
-                yield from _take(waiting.popleft())
+                yield from _taken(waiting.popleft())
         finally:
             stopped.set()
             pool.shutdown(cancel_futures=True)
 
 
-def windows_of_waves(waves: Sequence[NDArray[np.float32]], mel: MelOptions) -> Iterator[Item]:
+def _taken(out: queue.Queue[Windows | BaseException]) -> Iterator[Windows]:
+    """The windows of one clip; an error in its thread is raised here."""
+    reason = None
+    while reason is None:
+        item = out.get()
+        if isinstance(item, BaseException):
+            raise item
+        yield item
+        reason = item.reason
+
+
+def windows_of_waves(waves: Sequence[NDArray[np.float32]], mel: MelOptions) -> Iterator[Windows]:
     """As :func:`stream_windows`, of samples in memory at ``mel.sample_rate``; none is too short."""
     extractor = make_extractor(mel)
     for row, wave in enumerate(waves):
         cut = cut_stream([wave], mel.n_samples, mel.n_samples)
         yield from _windows(row, cut, 0.0, mel, extractor)
-        yield Done(row)
 
 
-def _file_windows(
+def _windows_of_file(
     clips: Clips, row: int, mel: MelOptions, hop: float | None, extractor: Extractor
-) -> Iterator[Item]:
-    """The windows of a clip that lies in a file, then its end."""
-    rate, begin, end = mel.sample_rate, float(clips.start_time[row]), clips.end_time[row]
-    n_hop = mel.n_samples if hop is None else max(1, round(hop * rate))
-    reasons: list[str] = []
+) -> Iterator[Windows]:
+    rate, begin, end = mel.sample_rate, float(clips.start_time[row]), float(clips.end_time[row])
+    path, end_time = clips.root / str(clips.file[row]), None if math.isnan(end) else end
 
     def cut() -> Iterator[tuple[int, NDArray[np.float32]]]:
-        try:
-            blocks = read_blocks(
-                clips.root / str(clips.file[row]),
-                block_time=mel.duration,
-                sample_rate=rate,
-                start_time=begin,
-                end_time=None if np.isnan(end) else float(end),
-            )
-            for start, wave in cut_stream(blocks, mel.n_samples, n_hop):
-                if len(wave) < MIN_DURATION * rate:
-                    reasons.append(_too_short(clips, row))
-                    return
-                yield start, wave
-        except AudioError as error:
-            reasons.append(error.reason)
+        blocks = read_blocks(
+            path, block_time=mel.duration, sample_rate=rate, start_time=begin, end_time=end_time
+        )
+        n_hop = mel.n_samples if hop is None else max(1, round(hop * rate))
+        for start, wave in cut_stream(blocks, mel.n_samples, n_hop):
+            if len(wave) < MIN_DURATION * rate:  # the reason in words, as training gives it
+                info = probe(path)
+                last = info.n_samples if end_time is None else round(end * info.sample_rate)
+                n = min(last, info.n_samples) - round(begin * info.sample_rate)
+                raise AudioError(path, too_short(n, info.sample_rate))
+            yield start, wave
 
-    yield from _windows(row, cut(), begin, mel, extractor)
-    yield Done(row, "".join(reasons))
+    return _windows(row, cut(), begin, mel, extractor)
 
 
 def _windows(
     row: int,
-    cut: Iterable[tuple[int, NDArray[np.float32]]],
+    cut: Iterator[tuple[int, NDArray[np.float32]]],
     begin: float,
     mel: MelOptions,
     extractor: Extractor,
 ) -> Iterator[Windows]:
     """Features of the windows of one clip that starts ``begin`` seconds into its recording."""
-    rate, rest = mel.sample_rate, iter(cut)
-    while part := list(islice(rest, _CHUNK)):
+    rate, reason = mel.sample_rate, None
+    while reason is None:
+        times, features, silent = list[tuple[float, float]](), [np.zeros((0, *mel.shape), "f4")], []
+        try:
+            for start, wave in islice(cut, _CHUNK):
+                times.append((begin + start / rate, begin + (start + len(wave)) / rate))
+                features.append(features_of_wave(wave, mel, extractor)[None])
+                silent.append(is_silent(wave))
+            reason = "" if len(times) < _CHUNK else None
+        except AudioError as error:
+            reason = error.reason
         yield Windows(
             row,
-            np.array([(begin + a / rate, begin + (a + len(wave)) / rate) for a, wave in part]),
-            np.stack([features_of_wave(wave, mel, extractor) for _, wave in part]),
-            np.array([is_silent(wave) for _, wave in part]),
+            np.array(times).reshape(-1, 2),
+            np.concatenate(features),
+            np.array(silent, np.bool_),
+            reason,
         )
-
-
-def _too_short(clips: Clips, row: int) -> str:
-    """The reason in words, as training gives it: of the samples that were recorded."""
-    info = probe(clips.root / str(clips.file[row]))
-    begin, end = float(clips.start_time[row]), float(clips.end_time[row])
-    last = info.n_samples if math.isnan(end) else round(end * info.sample_rate)
-    return too_short(min(last, info.n_samples) - round(begin * info.sample_rate), info.sample_rate)
-
-
-def _take(out: queue.Queue[Item | BaseException]) -> Iterator[Item]:
-    """The items of one clip; an error in its thread is raised here."""
-    while True:
-        item = out.get()
-        if isinstance(item, BaseException):
-            raise item
-        yield item
-        if isinstance(item, Done):
-            return

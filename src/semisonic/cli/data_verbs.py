@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from semisonic.classifier.use_options import ScanOptions
 from semisonic.cli.parser import verb
 from semisonic.cli.session import Session, Status
 from semisonic.core.errors import OptionError
@@ -18,14 +17,15 @@ from semisonic.core.text import count_text
 from semisonic.data.datasets.catalogue import PARTS, SETS
 from semisonic.data.options import (
     FORMATS,
+    LABEL_CHOICES,
     LabelledOptions,
     SynthOptions,
     WindowRules,
 )
 
 if TYPE_CHECKING:
-    from semisonic.data.checks import CheckReport
     from semisonic.data.clips import Clips
+    from semisonic.data.duplicates import CheckReport
 
 SOURCE = option(LabelledOptions(), "how the recordings are read")
 PLACE = option(dataclasses.MISSING, "a folder of recordings or a CSV table")
@@ -79,7 +79,7 @@ def data_info(
             session.note(text)
     found = describe(clips, fast=fast or not has_audio(clips), workers=workers)
     if json_:
-        say_json(session, found.to_dict())
+        say_json(session, vars(found))
     else:
         if source.labels == "auto":
             session.note(describe_layout(data))
@@ -109,7 +109,7 @@ def data_check(
     sides of a split, or a clip cannot be read.
     """
     from semisonic.core.files import json_ready
-    from semisonic.data.checks import check
+    from semisonic.data.duplicates import check
 
     clips = load_source(data, source, session)
     pool = None
@@ -381,8 +381,6 @@ def data_synth(
 
 
 @verb(
-    ScanOptions,
-    arguments=("data",),
     examples=[
         "semisonic scan path/to/disk -o runs/scan",
         "semisonic scan path/to/disk --group day --thumbnails 48",
@@ -390,21 +388,65 @@ def data_synth(
     ],
     resumes=True,
 )
-def scan(options: ScanOptions, session: Session) -> Status:
+def scan(
+    session: Session,
+    data: Path = option(dataclasses.MISSING, "the folder; all folders below it are looked at"),
+    output: Path = option(Path("runs/scan"), "run folder"),
+    labels: str = option(
+        "auto",
+        "where labels come from; auto looks at the layout, and takes folders for sites where most "
+        "names are those of field recorders",
+        choices=LABEL_CHOICES,
+    ),
+    group: str = option(
+        "auto",
+        "what a recording is: auto (what the data set says, else the site), file, folder, site, "
+        "day, a column of the table of labels, a pattern, or copies (auto, and recordings that are "
+        "the same sound are one)",
+    ),
+    silence_db: float = option(
+        -60.0,
+        "RMS level below which a tenth of a second counts as silent; another one decodes anew",
+        unit="dBFS",
+        minimum=-200,
+        maximum=0,
+    ),
+    near_copies: bool = option(
+        True, "look for copies that were cut or encoded anew, besides equal bytes"
+    ),
+    near_most: int = option(
+        5000, "leave out the search for such copies among more recordings than this", minimum=0
+    ),
+    thumbnails: int = option(
+        24, "recordings in the page with a spectrogram and a player", minimum=0, maximum=200
+    ),
+    json_: bool = option(False, "print the counts as JSON, as they stand in scan.json"),
+    workers: int | None = option(None, "threads that decode; by default one per core", minimum=1),
+) -> Status:
     """Decode every recording below a folder once: lengths, levels, times, sites, copies, damage.
 
     Writes recordings.csv, bad_files.csv, duplicates.csv, scan.json and scan.html. Another scan
     into the same run folder decodes only what is new or changed. The exit status is 3 when files
     cannot be used. No recording is changed.
     """
-    session.log = options.output / "log.txt"
+    session.log = output / "log.txt"
     from semisonic.classifier.scan import scan as work
 
-    result = work(options)
+    result = work(
+        data,
+        output,
+        labels=labels,
+        group=group,
+        silence_db=silence_db,
+        near_copies=near_copies,
+        near_most=near_most,
+        thumbnails=thumbnails,
+        workers=workers,
+    )
     for note in (*result.scan.notes, *result.scan.summary.notes):
         session.note(note)
-    if options.json:
+    if json_:
         say_json(session, result.counts)
     else:
         session.say(f"{result.scan.summary}\n\n{result.summary()}")
-    return session.failed(result.failures, options.output / "bad_files.csv")
+    return session.failed(result.failures, output / "bad_files.csv")

@@ -10,13 +10,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from semisonic.classifier.use_options import DetectOptions, EventOptions
+from semisonic.classifier.options import EventOptions
 from semisonic.cli.parser import verb
 from semisonic.cli.session import Session, Status
 from semisonic.core.errors import OptionError
-from semisonic.core.options import option
+from semisonic.core.options import (
+    DeviceOptions,
+    EngineOptions,
+    option,
+    same_option,
+    workers_option,
+)
 from semisonic.core.text import text_table
-from semisonic.data.options import LABEL_CHOICES, LABELS
+from semisonic.data.options import FORMATS, LABEL_CHOICES, LABELS
 
 MODEL = option(dataclasses.MISSING, "model file, or the run folder it lies in")
 EVENTS = option(EventOptions(), "events")
@@ -78,7 +84,6 @@ def predict(
 
 
 @verb(
-    DetectOptions,
     basic="output threshold hop merge_gap min_duration classes format truth save_clips device",
     examples=[
         "semisonic detect runs/model night.wav -o runs/night",
@@ -88,19 +93,60 @@ def predict(
     ],
     resumes=True,
 )
-def detect(options: DetectOptions, session: Session) -> Status:
+def detect(
+    session: Session,
+    model: Path = MODEL,
+    files: tuple[Path, ...] = option(
+        dataclasses.MISSING, "recordings of any length, or folders of recordings"
+    ),
+    output: Path = option(Path("runs/detect"), "run folder"),
+    events: EventOptions = EVENTS,
+    format_: tuple[str, ...] = option(
+        ("csv",),
+        "files of events: csv is events.csv; those for other programs lie below labels",
+        choices=FORMATS,
+    ),
+    truth: Path | None = option(
+        None,
+        "label file of these recordings, or a folder of them: says how many events were "
+        "found, and how many are none",
+    ),
+    save_clips: Path | None = option(
+        None,
+        "folder to cut the sound of each event into, with a second before and after, for "
+        "review; clips.csv there lists them",
+    ),
+    players: int = option(
+        1, "events of each class on the page, the most confident first", minimum=0
+    ),
+    where: EngineOptions = option(EngineOptions(), "engine"),
+    device: str = same_option(DeviceOptions, "device"),
+    workers: int | None = workers_option(),
+) -> Status:
     """Find sounds in recordings of any length: from when to when.
 
     Scores are kept in the run folder. An interrupted run goes on with the same command; the same
     folder with another threshold, gap, classes or more recordings takes seconds.
     """
-    session.log = options.output / "log.txt"
-    from semisonic.classifier.detection.detect import run_detect as work
+    session.log = output / "log.txt"
+    from semisonic.classifier.detection.detect import run_detect
 
-    result = work(options)
+    result = run_detect(
+        model,
+        files,
+        output,
+        events,
+        format=format_,
+        truth=truth,
+        save_clips=save_clips,
+        players=players,
+        where=where,
+        device=device,
+        workers=workers,
+    )
     session.say(result.summary())
     session.note(
-        f"next: open {options.output / 'detections.html'}; the same command with another "
+        f"next: open {output / 'detections.html'}; the same command with another "
         "--threshold takes seconds"
     )
     return Status.SOME_FAILED if result.failures else Status.OK
@@ -298,7 +344,7 @@ def export(
     The file is compared with the model on sounds before it is kept. ONNX needs the extra 'export':
     pip install 'semisonic[export]'.
     """
-    from semisonic.classifier.export.export import export as work
+    from semisonic.classifier.export import export as work
 
     result = work(
         model,

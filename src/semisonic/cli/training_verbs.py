@@ -213,7 +213,7 @@ def find_rate(options: FindRateOptions, session: Session) -> Status:
     options = begin(options, session)
     if session.dry_run:
         return say_plan(options, session)
-    from semisonic.classifier.train import find_rate as work
+    from semisonic.classifier.find_rate import find_rate as work
 
     return finish(work(options), options.output, session)
 

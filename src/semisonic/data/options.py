@@ -58,13 +58,7 @@ class LabelledOptions(ReadOptions):
     labels: str = option("auto", LABELS, choices=LABEL_CHOICES)
 
 
-# Which clips are near copies, and which labels a window has.
-
-
-THRESHOLD = 0.6
-"""Correlation from which two clips are called near-identical."""
-MAX_OFFSET = 2.5
-"""How much later one copy may begin than the other, in seconds."""
+# Which labels a window of an annotated recording has.
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from scipy.fft import rfft
 
 from semisonic.audio.checks import LevelMeter, problems_of
-from semisonic.audio.metadata import wave_texts
-from semisonic.audio.read import BLOCK, AudioReader
+from semisonic.audio.read import BLOCK, AudioReader, wave_texts
 from semisonic.audio.resample import resample
 from semisonic.core.errors import AudioError
 from semisonic.data.duplicates import MAX_DURATION

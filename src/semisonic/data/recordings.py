@@ -6,11 +6,11 @@ and classes, so a shuffled table, another machine or one more clip elsewhere cha
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,18 +61,13 @@ def recordings(clips: Clips, rows: NDArray[np.int64]) -> RecordingRows:
     rows : ndarray of int64
         Row numbers.
     """
-    ids = clips.ids
-    by_name: dict[str, list[int]] = {}
-    for row in sorted(map(int, rows), key=lambda row: ids[row]):
-        by_name.setdefault(str(clips.group[row]), []).append(row)
-    names = tuple(sorted(by_name))
-    index = {label: i for i, label in enumerate(clips.classes)}
+    rows = np.asarray(rows, np.int64)
+    ordered = rows[np.argsort(np.array(clips.ids, object)[rows], kind="stable")]
+    names, number = np.unique(clips.group[ordered], return_inverse=True)
     counts = np.zeros((len(names), len(clips.classes)), np.int64)
-    for g, name in enumerate(names):
-        for row in by_name[name]:
-            for label in clips.labels[row]:
-                counts[g, index[label]] += 1
-    return RecordingRows(names, tuple(np.array(by_name[n], np.int64) for n in names), counts)
+    np.add.at(counts, number, clips[ordered].targets().astype(np.int64))
+    parts = np.split(ordered[np.argsort(number, kind="stable")], np.cumsum(np.bincount(number)))
+    return RecordingRows(tuple(names.tolist()), tuple(parts[: len(names)]), counts)
 
 
 def shuffled(names: Iterable[str], seed: int, *purpose: object) -> list[int]:
@@ -95,27 +90,6 @@ def shuffled(names: Iterable[str], seed: int, *purpose: object) -> list[int]:
     return [i for _, _, i in sorted(keyed)]
 
 
-def natural(name: str) -> tuple[tuple[int, str], ...]:
-    """A sort key that puts '9' before '10'.
-
-    Examples
-    --------
-    >>> sorted(["fold 10", "fold 9"], key=natural)
-    ['fold 9', 'fold 10']
-    """
-    parts = re.split(r"(\d+)", name)
-    return tuple((int(part), "") if part.isdecimal() else (-1, part) for part in parts)
-
-
-def straddling_groups(clips: Clips) -> list[str]:
-    """The recordings whose clips stand in more than one official fold, sorted."""
-    folds: dict[str, set[int]] = {}
-    for group, fold in zip(clips.group.tolist(), clips.fold.tolist(), strict=True):
-        if fold:
-            folds.setdefault(group, set()).add(fold)
-    return sorted((g for g, found in folds.items() if len(found) > 1), key=natural)
-
-
 # Which clips belong together, before anything is split by recording.
 #
 # A data set, a table or the user may name the recording of each clip. Where nobody does, every file
@@ -131,21 +105,10 @@ _VERSION = 1
 """To be raised when the search finds something else in the same files."""
 
 
-@dataclass(frozen=True)
-class KnownRecordings:
-    """Clips with copies in one group.
-
-    Attributes
-    ----------
-    clips : Clips
-    n_pairs : int
-        Pairs that were parted before.
-    notes : tuple of str
-        What to say wherever a number of these clips stands.
-    """
+class KnownRecordings(NamedTuple):
+    """Clips with copies in one group, and what to say wherever a number of these clips stands."""
 
     clips: Clips
-    n_pairs: int = 0
     notes: tuple[str, ...] = ()
 
 
@@ -160,9 +123,8 @@ def unnamed_note(clips: Clips, group: str = AUTO) -> tuple[str, ...]:
     n = int(unnamed(clips).sum()) if group in (AUTO, COPIES) else 0
     if not n:
         return ()
-    if n == len(clips):
-        text = "No clip names the recording it was cut from, so each counts as its own"
-    else:
+    text = "No clip names the recording it was cut from, so each counts as its own"
+    if n < len(clips):
         text = (
             f"{n} of {len(clips)} clips do not name the recording they were cut from, so each of "
             "them counts as its own"
@@ -207,9 +169,7 @@ def known_recordings(
             f"long for more than {NEAR_MOST}; --group {COPIES} does it."
         )
     found = copies_together(clips, near=near, workers=workers, cache=cache)
-    return KnownRecordings(
-        found.clips, found.n_pairs, (*found.notes, *notes, *unnamed_note(clips, group))
-    )
+    return KnownRecordings(found.clips, (*found.notes, *notes, *unnamed_note(clips, group)))
 
 
 def copies_together(
@@ -225,7 +185,7 @@ def copies_together(
         found = copies_together(clips[labelled], near=near, workers=workers, cache=cache)
         renamed = dict(zip(clips.group[labelled].tolist(), found.clips.group.tolist(), strict=True))
         group = [renamed.get(name, name) for name in clips.group.tolist()]
-        return replace(found, clips=clips.with_columns(group=np.array(group, np.str_)))
+        return KnownRecordings(clips.with_columns(group=np.array(group, np.str_)), found.notes)
     rows = zip(clip_keys(clips), file_stamps(clips), clips.group.tolist(), strict=True)
     name = digest(_VERSION, near, clips.root.resolve(), *map(repr, rows))
     file = cache / "copies" / f"{name}.json" if cache is not None else None
@@ -247,4 +207,4 @@ def copies_together(
         if n_pairs == 1
         else f"{n_pairs} pairs of {what} clips are kept together: no split parts them."
     )
-    return KnownRecordings(merged, int(n_pairs), (note,))
+    return KnownRecordings(merged, (note,))

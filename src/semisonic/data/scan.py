@@ -6,14 +6,15 @@ import math
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from semisonic.audio.checks import decibel
@@ -28,13 +29,11 @@ from semisonic.data.clips import LABEL_SEPARATOR, Clips
 from semisonic.data.datasets.layout import DatasetPath
 from semisonic.data.datasets.load import layout_kind, load_clips
 from semisonic.data.duplicates import NEAR_MOST, Duplicate, find_duplicates, group_duplicates
+from semisonic.data.events import text_column
 from semisonic.data.recording_measures import Measures, measure, unpack
 from semisonic.data.recording_names import RecorderInfo, groups_of, read_names, site_of
 from semisonic.data.recordings import AUTO, COPIES
 from semisonic.data.summary import Summary, describe
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 REMARKS = ("silent", "constant", "clipped", "over full scale", "dead channel")
 """The keywords that remarks begin with."""
@@ -67,14 +66,10 @@ class Scan:
         Files that cannot be used, or not as a whole, with the reason.
     duplicates : tuple of Duplicate
         Pairs of files with the same bytes or the same sound, the same bytes first.
-    near_compared : int
-        Files that were compared by their sound.
     summary : Summary
         As ``data info`` gives it.
-    n_decoded, n_reused : int
-        Files decoded now, and known from an earlier scan.
-    decoded_duration, seconds : float
-        Seconds of sound decoded now, and the time it took.
+    counts : dict
+        What ``scan.json`` holds: plain values.
     notes : tuple of str
         What was decided on the way; those of the reader of labels are in ``summary``.
     """
@@ -83,12 +78,8 @@ class Scan:
     recordings: pd.DataFrame
     bad_files: tuple[tuple[str, str], ...]
     duplicates: tuple[Duplicate, ...]
-    near_compared: int
     summary: Summary
-    n_decoded: int
-    n_reused: int
-    decoded_duration: float
-    seconds: float
+    counts: dict[str, Any]
     notes: tuple[str, ...]
 
 
@@ -147,24 +138,40 @@ def scan(
     notes: list[str] = []
     kind, read = _read_labels(root, names, labels, rule, notes)
     class_folders = kind in ("folders", "esc-folders")
-    known: dict[str, tuple[str, ...]] = {}
-    told: dict[str, str] = {}
+    known: dict[str, dict[str, None]] = {}
+    groups: dict[str, str] = {}
     if read is not None:
         for file, of_clip, of in zip(read.file.tolist(), read.labels, read.group, strict=True):
-            known[file] = tuple(dict.fromkeys((*known.get(file, ()), *of_clip)))
-            told[file] = str(of)
-    groups = _groups(names, {f: told[f] for f in files if f in told}, rule, class_folders)
+            known.setdefault(file, {}).update(dict.fromkeys(of_clip))
+            groups[file] = str(of)
+    rest = [file for file in files if not groups.get(file)]
+    by_rule = rest if rule == AUTO else groups_of(rest, rule, class_folders=class_folders)
+    groups.update(zip(rest, by_rule, strict=True))
     started = time.perf_counter()
     measured, failures, decoded = _measure_files(root, files, journal, silence_db, workers)
     seconds = time.perf_counter() - started
-    recordings = _table(
-        {file: measured[file] for file in files if file in measured},
-        names,
-        groups,
-        known,
-        by_site=rule == AUTO,
-        class_folders=class_folders,
-    )
+    rows = []
+    for file in files:
+        if file not in measured:
+            continue
+        m, name = measured[file], names[file]  # what stands inside a file wins over its name
+        inside = datetime.fromisoformat(m["recorded_at"]) if m["recorded_at"] else None
+        start = inside or name.recorded_at
+        site = (site_of(file, name, class_folders=class_folders) if start else "") or m["device"]
+        of = groups[file]
+        about = {
+            "file": file,
+            "recorded_at": start,
+            "clock": start.replace(tzinfo=None) if start else None,
+            "time_source": m["time_source"] if inside else "name" * bool(start),
+            "device": m["device"] or name.device,
+            "site": site,
+            "group": site if rule == AUTO and of == file and site and start else of,
+            "labels": tuple(known.get(file, ())),
+            "odd": frozenset(text.partition(":")[0] for text in m["remarks"]),
+        }
+        rows.append(m | about)
+    recordings = pd.DataFrame(rows, columns=_KNOWN, dtype=object).astype(_TYPES)
     bad = {
         **dict(unreadable),
         **dict.fromkeys(others, "a format that is not read; convert it to WAV or FLAC"),
@@ -180,7 +187,19 @@ def scan(
             f"recordings dated before {CLOCK_SET.year}, as by a clock that was never set, and "
             f"left out of the map of hours: {n_unset}"
         )
-    clips = _clips(root, recordings, read)
+    present = {label for labels in recordings["labels"] for label in labels}
+    clips = Clips(
+        root=root,
+        file=np.array(recordings["file"], np.str_),
+        start_time=np.zeros(len(recordings)),
+        end_time=np.full(len(recordings), np.nan),
+        labels=tuple(recordings["labels"]),
+        group=np.array(recordings["group"], np.str_),
+        fold=np.zeros(len(recordings), np.int64),
+        classes=tuple(name for name in read.classes if name in present) if read else (),
+        name=root.resolve().name,
+        notes=read.notes if read else (),
+    )
     whole = np.flatnonzero(recordings["damage"] == "").tolist()
     near = near_copies and len(whole) <= near_most
     if near_copies and not near:
@@ -193,19 +212,34 @@ def scan(
     duplicates = _copies(clips, recordings, prints, workers, notes)
     if group == COPIES:
         clips = group_duplicates(clips, duplicates)
-        recordings = recordings.assign(group=_objects(clips.group.tolist()))
+        recordings = recordings.assign(group=text_column(clips.group.tolist()))
+    listed: list[Any] = list(recordings.itertuples())
+    headers = {
+        r.file: AudioInfo(
+            *(Path(r.file), r.sample_rate, r.channels, round(r.duration * r.sample_rate)),
+            *(r.duration, r.format, r.subtype, r.damage),
+        )
+        for r in listed
+    }
+    summary = describe(clips, headers={**bad, **headers})
+    counts = {
+        **_counts(recordings, duplicates),
+        "n_bad_files": len(bad),
+        "n_compared_by_sound": len(prints or ()),
+        "n_decoded_now": len(decoded),
+        "n_known_before": len(measured) - len(decoded),
+        "decoded_duration": sum(measured[file]["duration"] for file in decoded),
+        "seconds": seconds,
+        "notes": notes,
+    }
     return Scan(
-        root=root,
-        recordings=recordings,
-        bad_files=tuple(sorted(bad.items())),
-        duplicates=tuple(sorted(duplicates, key=lambda d: (d.kind, -d.score, d.first, d.second))),
-        near_compared=len(prints or ()),
-        summary=describe(clips, headers={**bad, **_headers(recordings)}),
-        n_decoded=len(decoded),
-        n_reused=len(measured) - len(decoded),
-        decoded_duration=sum(measured[file]["duration"] for file in decoded),
-        seconds=seconds,
-        notes=tuple(notes),
+        root,
+        recordings,
+        tuple(sorted(bad.items())),
+        tuple(sorted(duplicates, key=lambda d: (d.kind, -d.score, d.first, d.second))),
+        summary,
+        vars(summary) | counts,
+        tuple(notes),
     )
 
 
@@ -235,90 +269,6 @@ def _read_labels(
             raise
         notes.append(f"no labels were read: {error}")
         return "", None
-
-
-def _groups(
-    names: dict[str, RecorderInfo], told: dict[str, str], group: str, class_folders: bool
-) -> dict[str, str]:
-    """The recording, site or day of each file."""
-    if group != AUTO:
-        rest = [file for file in names if not told.get(file)]
-        by_rule = groups_of(rest, group, class_folders=class_folders) if rest else []
-        return {**told, **dict(zip(rest, by_rule, strict=True))}
-    if not any(one and one != file for file, one in told.items()):
-        told = {
-            file: site_of(file, name, class_folders=class_folders)
-            for file, name in names.items()
-            if name.recorded_at
-        }
-    return {file: told.get(file) or file for file in names}
-
-
-def _table(
-    measured: dict[str, Measures],
-    names: Mapping[str, RecorderInfo],
-    groups: Mapping[str, str],
-    labels: Mapping[str, tuple[str, ...]],
-    *,
-    by_site: bool,
-    class_folders: bool,
-) -> pd.DataFrame:
-    """What is known of each file; what stands inside it wins over its name."""
-    import pandas as pd
-
-    rows = []
-    for file, m in measured.items():
-        name = names[file]
-        inside = datetime.fromisoformat(m["recorded_at"]) if m["recorded_at"] else None
-        start = inside or name.recorded_at
-        site = (site_of(file, name, class_folders=class_folders) if start else "") or m["device"]
-        of = groups[file]
-        rows.append(
-            {
-                "file": file,
-                **m,
-                "recorded_at": start,
-                "clock": start.replace(tzinfo=None) if start else None,
-                "time_source": m["time_source"] if inside else "name" * bool(start),
-                "device": m["device"] or name.device,
-                "site": site,
-                "group": site if by_site and of == file and site and start else of,
-                "labels": labels.get(file, ()),
-                "odd": frozenset(text.partition(":")[0] for text in m["remarks"]),
-            }
-        )
-    frame = pd.DataFrame(rows, columns=_KNOWN, dtype=object)  # times keep their zones
-    whole = dict.fromkeys(("sample_rate", "channels", "n_bytes"), np.int64)
-    return frame.astype({**whole, **dict.fromkeys(_LEVELS, np.float64)})
-
-
-def _clips(root: Path, recordings: pd.DataFrame, read: Clips | None) -> Clips:
-    """The recordings as a clip table, a row each, in their order."""
-    n = len(recordings)
-    present = {label for labels in recordings["labels"] for label in labels}
-    return Clips(
-        root=root,
-        file=np.array(recordings["file"], np.str_),
-        start_time=np.zeros(n),
-        end_time=np.full(n, np.nan),
-        labels=tuple(recordings["labels"]),
-        group=np.array(recordings["group"], np.str_),
-        fold=np.zeros(n, np.int64),
-        classes=tuple(name for name in read.classes if name in present) if read else (),
-        name=root.resolve().name,
-        notes=read.notes if read else (),
-    )
-
-
-def _headers(recordings: pd.DataFrame) -> dict[str, AudioInfo]:
-    """What is known of the files, for the summary that ``data info`` gives too."""
-    found = recordings.assign(
-        path=recordings["file"].map(Path),
-        n_samples=(recordings["duration"] * recordings["sample_rate"]).round().astype(int),
-    )
-    columns = ["path", "sample_rate", "channels", "n_samples", "duration", "format", "subtype"]
-    rows = found[[*columns, "damage"]].astype(object).itertuples(index=False, name=None)
-    return {str(row[0]): AudioInfo(*row) for row in rows}
 
 
 def _copies(
@@ -368,7 +318,6 @@ def _measure_files(
 
     measured: dict[str, Measures] = {}
     failures: dict[str, str] = {}
-    decoded: list[str] = []
     stamps: dict[str, tuple[int, int]] = {}
     with KeyTable(journal) as table:
         for file in files:
@@ -388,11 +337,10 @@ def _measure_files(
                 shown.update(stamps[file][0])
                 if isinstance(one, str):
                     failures[file] = one
-                    continue
-                measured[file] = one
-                decoded.append(file)
-                table.add(((options, file), stamps[file], one))
-    return measured, failures, decoded
+                else:
+                    measured[file] = one
+                    table.add(((options, file), stamps[file], one))
+    return measured, failures, [file for file in rest if file in measured]
 
 
 def hours_by_day(recordings: pd.DataFrame) -> dict[date, NDArray[np.float64]]:
@@ -418,35 +366,25 @@ def hours_by_day(recordings: pd.DataFrame) -> dict[date, NDArray[np.float64]]:
     return dict(sorted(found.items()))
 
 
-def counts(scan: Scan) -> dict[str, Any]:
-    """What ``scan.json`` holds: plain values."""
-    found = scan.recordings
-    kinds = Counter(pair.kind for pair in scan.duplicates)
-    remarks = Counter(keyword for odd in found["odd"] for keyword in odd)
-    times = [time for time in found["recorded_at"] if time is not None]
-    clocks = sorted(time for time in found["clock"] if time is not None)
+def _counts(recordings: pd.DataFrame, duplicates: Sequence[Duplicate]) -> dict[str, Any]:
+    kinds = Counter(pair.kind for pair in duplicates)
+    remarks = Counter(keyword for odd in recordings["odd"] for keyword in odd)
+    times = [time for time in recordings["recorded_at"] if time is not None]
+    clocks = sorted(time for time in recordings["clock"] if time is not None)
     return {
-        **vars(scan.summary),
-        "n_bad_files": len(scan.bad_files),
-        "n_damaged": int((found["damage"] != "").sum()),
-        "total_duration": math.fsum(found["duration"]),
-        "silent_duration": math.fsum(found["silent_share"] * found["duration"]),
+        "n_damaged": int((recordings["damage"] != "").sum()),
+        "total_duration": math.fsum(recordings["duration"]),
+        "silent_duration": math.fsum(recordings["silent_share"] * recordings["duration"]),
         "remarks": {keyword: remarks[keyword] for keyword in REMARKS},
         "n_identical_pairs": kinds["identical"],
         "n_near_identical_pairs": kinds["near-identical"],
-        "n_compared_by_sound": scan.near_compared,
-        "n_different_labels": sum(not pair.same_labels for pair in scan.duplicates),
+        "n_different_labels": sum(not pair.same_labels for pair in duplicates),
         "n_with_time": len(times),
         "n_with_zone": sum(time.tzinfo is not None for time in times),
         "first_recorded_at": clocks[0].isoformat() if clocks else None,
         "last_recorded_at": clocks[-1].isoformat() if clocks else None,
-        "sites": sorted({*found["site"]} - {""}),
-        "devices": sorted({*found["device"]} - {""}),
-        "n_decoded_now": scan.n_decoded,
-        "n_known_before": scan.n_reused,
-        "decoded_duration": scan.decoded_duration,
-        "seconds": scan.seconds,
-        "notes": list(scan.notes),
+        "sites": sorted({*recordings["site"]} - {""}),
+        "devices": sorted({*recordings["device"]} - {""}),
     }
 
 
@@ -464,18 +402,14 @@ _DIGITS = {
     **dict.fromkeys(("duration", "silent_share"), 4),
     **dict.fromkeys(("clipped_share", "dc_offset"), 6),
 }
-_LEVELS = [_MADE.get(name, name) for name in _DIGITS]
+_TYPES = {
+    **dict.fromkeys(("sample_rate", "channels", "n_bytes"), np.int64),
+    **{_MADE.get(name, name): np.float64 for name in _DIGITS},
+}
 _PAIR = (
     *("kind", "first", "second", "score", "offset_time", "shared_time"),
     *("across_groups", "same_labels"),
 )
-
-
-def _objects(values: Iterable[object]) -> pd.Series[Any]:
-    """A column of objects: texts that Arrow holds cannot be names of any bytes."""
-    import pandas as pd
-
-    return pd.Series(list(values), dtype=object)
 
 
 def recordings_table(scan: Scan) -> pd.DataFrame:
@@ -484,9 +418,9 @@ def recordings_table(scan: Scan) -> pd.DataFrame:
     table = found.assign(
         peak_dbfs=found["peak"].map(decibel),
         rms_dbfs=found["rms"].map(decibel),
-        remarks=_objects(map("; ".join, found["remarks"])),
-        recorded_at=_objects(time.isoformat() if time else "" for time in found["recorded_at"]),
-        label=_objects(map(LABEL_SEPARATOR.join, found["labels"])),
+        remarks=text_column(map("; ".join, found["remarks"])),
+        recorded_at=text_column(time.isoformat() if time else "" for time in found["recorded_at"]),
+        label=text_column(map(LABEL_SEPARATOR.join, found["labels"])),
     )
     for name, digits in _DIGITS.items():
         table[name] = [round(float(value), digits) for value in table[name]]

@@ -1,4 +1,4 @@
-"""Splits by recording: official folds or folds of our own, with an inner validation part."""
+"""Splits by recording: folds, an inner validation part, and a few labelled clips per class."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.options import nearest
+from semisonic.core.text import first_few
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import require_labels
 from semisonic.data.recordings import (
@@ -85,7 +86,7 @@ def _check_recordings(clips: Clips, found: RecordingRows) -> None:
     if single:
         raise DataError(
             f"'{clips.name}': {len(single)} classes have one recording only: "
-            f"{', '.join(single[:10])}{', ...' if len(single) > 10 else ''}. Expected at least 2, "
+            f"{first_few(single, 10)}. Expected at least 2, "
             "one to learn from and one to test; add recordings, say with --group what a recording "
             "is ('file': copies of one sound do not count as one), or leave these classes out "
             "(keep_classes)"
@@ -325,3 +326,82 @@ def _check_classes(clips: Clips, train: Rows, test: Rows, fold: int) -> None:
             "but no training clip is left. Each class needs recordings in at least two folds; "
             "add recordings, or leave these classes out (keep_classes)"
         )
+
+
+# Label budgets: a few labelled clips per class, as if nobody had labelled the rest.
+
+
+def label_budget(
+    clips: Clips,
+    rows: NDArray[np.int64],
+    labels_per_class: int,
+    seed: int,
+    *,
+    allow_fewer: bool = False,
+) -> NDArray[np.int64]:
+    """Choose a few labelled clips of each class: verified labels first, then unverified ones.
+
+    Parameters
+    ----------
+    clips : Clips
+    rows : ndarray of int64
+        The rows to choose from, as a rule the training rows of a split. Rows without a label are
+        passed over.
+    labels_per_class : int
+        Clips of each class, at least 1. A clip with several labels counts for each of them, so a
+        class may get more in a set with several labels per clip.
+    seed : int
+        Another seed, another draw.
+    allow_fewer : bool
+        Take all clips of a class that has fewer than asked for, instead of raising an error.
+
+    Returns
+    -------
+    ndarray of int64
+        Row numbers, ascending.
+
+    Raises
+    ------
+    DataError
+        When a class has no clip among the rows, or fewer than asked for.
+    OptionError
+        When ``labels_per_class`` is below 1.
+
+    Examples
+    --------
+    >>> rows = [{"file": f"{i}.wav", "labels": ("cat", "dog")[i % 2]} for i in range(10)]
+    >>> clips = Clips.from_rows("sounds", rows)
+    >>> clips[label_budget(clips, np.arange(10), 2, seed=0)].targets().sum(axis=0).tolist()
+    [2.0, 2.0]
+    """
+    if labels_per_class < 1:
+        raise OptionError(f"labels_per_class: found {labels_per_class}, expected at least 1")
+    rows = np.asarray(rows, np.int64)
+    require_labels(clips[rows], "a label budget")
+    found = recordings(clips, rows)
+    least = 1 if allow_fewer else labels_per_class
+    counts = dict(zip(clips.classes, found.counts.sum(axis=0).tolist(), strict=True))
+    few = [f"{label} {n}" for label, n in counts.items() if n < least]
+    if few:
+        raise DataError(
+            f"'{clips.name}': labelled clips to choose from: {first_few(few, 10)}; expected at "
+            f"least {least} of each class. "
+            + (
+                "Ask for fewer labels per class, allow fewer, or label more clips"
+                if all(counts.values())
+                else "Label clips of these classes, or leave the classes out (keep_classes)"
+            )
+        )
+    ids, certain, chosen = clips.ids, clips.is_verified, set[int]()
+    for label in clips.classes:
+        own = ([row for row in rows.tolist() if label in clips.labels[row]] for rows in found.rows)
+        queues = [queue for queue in own if queue]
+        names = [str(clips.group[queue[0]]) for queue in queues]
+        ranked: list[tuple[bool, int, int, int]] = []  # one clip of each recording, then a second
+        for place, i in enumerate(shuffled(names, seed, "label budget", label)):
+            order = shuffled([ids[row] for row in queues[i]], seed, "clip of a recording")
+            ranked += [
+                (not certain[queues[i][k]], n, place, queues[i][k]) for n, k in enumerate(order)
+            ]
+        chosen.update(row for *_, row in sorted(ranked)[:labels_per_class])
+    return np.array(sorted(chosen), np.int64)

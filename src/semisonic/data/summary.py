@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from semisonic.audio.read import END_TOLERANCE, AudioInfo
 from semisonic.core.text import text_table
@@ -18,16 +17,6 @@ from semisonic.data.windows import read_headers
 
 _SHOWN = 6
 """Different rates or formats that are named."""
-
-
-@dataclass(frozen=True)
-class Durations:
-    """Lengths of clips in seconds, and of all of them in hours."""
-
-    shortest: float
-    median: float
-    longest: float
-    total_hours: float
 
 
 @dataclass(frozen=True)
@@ -51,8 +40,9 @@ class Summary:
         Labelled clips whose labels nobody checked.
     uncertain_per_class : dict of str to int
         The same for each class; empty when there are none.
-    durations : Durations or None
-        None when headers were not read, or none could be.
+    durations : dict of str to float, or None
+        Of the clips: ``shortest``, ``median`` and ``longest`` in seconds, and ``total_hours``. None
+        when headers were not read, or none could be.
     sample_rates, channels, formats : dict to int
         How many files have each; formats such as "WAV PCM_16".
     bad_files : tuple of (str, str)
@@ -76,43 +66,12 @@ class Summary:
     recordings_per_class: dict[str, int]
     n_uncertain: int
     uncertain_per_class: dict[str, int]
-    durations: Durations | None
+    durations: dict[str, float] | None
     sample_rates: dict[int, int]
     channels: dict[int, int]
     formats: dict[str, int]
     bad_files: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)
-
-    def facts(self) -> dict[str, str]:
-        """What is counted, in words."""
-        several = f", {self.n_multi_label} with several labels" if self.n_multi_label else ""
-        without = f"{self.n_labelled} with a label, {self.n_clips - self.n_labelled} without"
-        facts = {
-            "name": self.name,
-            "folder": self.root,
-            "clips": f"{self.n_clips} ({without}{several})",
-            "files": str(self.n_files),
-            "recordings": str(self.n_recordings),
-            "classes": str(len(self.classes)),
-            "folds": ", ".join(map(str, self.folds)) or "none",
-        }
-        if self.n_uncertain:
-            verified = self.n_labelled - self.n_uncertain
-            facts["labels"] = f"{verified} verified, {self.n_uncertain} not (they only train)"
-        if self.durations is not None:
-            d = self.durations
-            facts |= {
-                "lengths": f"{d.shortest:.2f} to {d.longest:.2f} s, median {d.median:.2f} s, "
-                f"{d.total_hours:.2f} h together",
-                "rates": _counted(self.sample_rates, " Hz"),
-                "channels": _counted(self.channels),
-                "formats": _counted(self.formats),
-            }
-        return facts
 
     def to_frame(self) -> pd.DataFrame:
         """A row for each class: its clips, its recordings, and the clips in each fold."""
@@ -128,14 +87,34 @@ class Summary:
         return table.join(folds)
 
     def __str__(self) -> str:
-        facts = self.facts()
+        several = f", {self.n_multi_label} with several labels" if self.n_multi_label else ""
+        without = f"{self.n_labelled} with a label, {self.n_clips - self.n_labelled} without"
+        facts = {
+            "name": self.name,
+            "folder": self.root,
+            "clips": f"{self.n_clips} ({without}{several})",
+            "files": str(self.n_files),
+            "recordings": str(self.n_recordings),
+            "classes": str(len(self.classes)),
+            "folds": ", ".join(map(str, self.folds)) or "none",
+        }
+        if self.n_uncertain:
+            verified = self.n_labelled - self.n_uncertain
+            facts["labels"] = f"{verified} verified, {self.n_uncertain} not (they only train)"
+        if self.durations is not None:
+            facts |= {
+                "lengths": "{shortest:.2f} to {longest:.2f} s, median {median:.2f} s, "
+                "{total_hours:.2f} h together".format_map(self.durations),
+                "rates": _counted(self.sample_rates, " Hz"),
+                "channels": _counted(self.channels),
+                "formats": _counted(self.formats),
+            }
         width = max(map(len, facts))
         text = "\n".join(f"{name.ljust(width)}  {value}" for name, value in facts.items())
         table = self.to_frame().reset_index()
-        rows = table.itertuples(index=False)
-        return (
-            f"{text}\n\n{text_table([str(name) for name in table], rows)}" if len(table) else text
-        )
+        if not len(table):
+            return text
+        return f"{text}\n\n{text_table(list(map(str, table)), table.itertuples(index=False))}"
 
 
 def describe(
@@ -162,10 +141,21 @@ def describe(
         known = [] if fast else read_headers(clips.root, files, workers)
         headers = dict(zip(files, known, strict=bool(known)))
     infos = {file: one for file, one in headers.items() if isinstance(one, AudioInfo)}
-    reasons = {f: one if isinstance(one, str) else one.damage for f, one in headers.items()}
+    bad = [(f, one if isinstance(one, str) else one.damage) for f, one in headers.items()]
     good = infos.values()
-    whole = [infos[f].duration if f in infos else np.nan for f in clips.file.tolist()]
-    length = np.array(whole, np.float64)
+    whole = np.array([infos[f].duration if f in infos else np.nan for f in clips.file.tolist()])
+    with np.errstate(invalid="ignore"):
+        late = (clips.end_time > whole + END_TOLERANCE) | (clips.start_time >= whole)
+    for row in np.flatnonzero(late).tolist():
+        what = "a part beyond the end of its recording, which is"
+        bad.append((clips[row].ids[0], f"{what} {whole[row]:.2f} s long"))
+    end = np.where(np.isnan(clips.end_time), whole, clips.end_time)
+    length = (end - clips.start_time)[~np.isnan(whole)]
+    durations = None
+    if len(length):
+        quantiles = np.quantile(length, (0, 0.5, 1)).tolist()
+        durations = dict(zip(("shortest", "median", "longest"), quantiles, strict=True))
+        durations["total_hours"] = float(length.sum()) / 3600
     labels = pd.DataFrame(
         {
             "label": clips.labels,
@@ -174,7 +164,12 @@ def describe(
             "sure": clips.is_verified,
         }
     ).explode("label")
-    by_fold = [_per_class(clips, labels[labels["fold"] == fold]) for fold in clips.folds]
+
+    def per_class(some: pd.DataFrame) -> dict[str, int]:
+        counts = some["label"].value_counts()
+        return {label: int(counts.get(label, 0)) for label in clips.classes}
+
+    by_fold = [per_class(labels[labels["fold"] == fold]) for fold in clips.folds]
     in_folds = {
         name: tuple(counts[name] for counts in by_fold) for name in clips.classes if by_fold
     }
@@ -189,48 +184,18 @@ def describe(
         n_recordings=len(set(clips.group.tolist())),
         classes=clips.classes,
         folds=tuple(clips.folds),
-        per_class=_per_class(clips, labels),
+        per_class=per_class(labels),
         per_class_and_fold=in_folds,
-        recordings_per_class=_per_class(clips, labels.drop_duplicates(["label", "group"])),
+        recordings_per_class=per_class(labels.drop_duplicates(["label", "group"])),
         n_uncertain=n_uncertain,
-        uncertain_per_class=_per_class(clips, labels[~labels["sure"]]) if n_uncertain else {},
-        durations=_durations(clips, length),
+        uncertain_per_class=per_class(labels[~labels["sure"]]) if n_uncertain else {},
+        durations=durations,
         sample_rates=_most_common(info.sample_rate for info in good),
         channels=_most_common(info.n_channels for info in good),
         formats=_most_common(f"{info.format} {info.subtype}" for info in good),
-        bad_files=(
-            *((file, reason) for file, reason in reasons.items() if reason),
-            *_beyond(clips, length),
-        ),
+        bad_files=tuple((name, reason) for name, reason in bad if reason),
         notes=clips.notes,
     )
-
-
-def _per_class(clips: Clips, labelled: pd.DataFrame) -> dict[str, int]:
-    """Rows of the table of labels by class, in class order."""
-    counts = labelled["label"].value_counts()
-    return {label: int(counts.get(label, 0)) for label in clips.classes}
-
-
-def _durations(clips: Clips, whole: NDArray[np.float64]) -> Durations | None:
-    """Of the clips, from the lengths of their files (NaN: not known)."""
-    end = np.where(np.isnan(clips.end_time), whole, clips.end_time)
-    length = (end - clips.start_time)[~np.isnan(whole)]
-    if not len(length):
-        return None
-    shortest, median, longest = np.quantile(length, (0, 0.5, 1)).tolist()
-    return Durations(shortest, median, longest, float(length.sum()) / 3600)
-
-
-def _beyond(clips: Clips, length: NDArray[np.float64]) -> list[tuple[str, str]]:
-    """The clips that end after their file does, or begin there."""
-    with np.errstate(invalid="ignore"):
-        late = (clips.end_time > length + END_TOLERANCE) | (clips.start_time >= length)
-    rows = np.flatnonzero(late)
-    return [
-        (name, f"a part beyond the end of its recording, which is {length[row]:.2f} s long")
-        for row, name in zip(rows.tolist(), clips[rows].ids, strict=True)
-    ]
 
 
 def _most_common(values: Iterable[Any]) -> dict[Any, int]:

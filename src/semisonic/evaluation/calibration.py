@@ -7,26 +7,25 @@ makes it look a little better than it is; the bound does not make up for that.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import ceil
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
-from sklearn.metrics import roc_auc_score
 
-from semisonic.core.errors import DataError, OptionError
+from semisonic.core.errors import OptionError
 from semisonic.evaluation.intervals import wilson_of_share
 from semisonic.evaluation.metrics import as_classes, as_scores, as_targets, same_length
 
 SHOWN, LIKELY, MISSED, BEST = "shown", "likely", "not reached", "best F1"
 """Whether the lower bound of the precision reaches the wanted one, its value only, or neither; or
 that none was wanted."""
+COLUMNS = ["threshold", "outcome", "precision", "lower_bound", "recall", "clips", "named"]
 
 
-@dataclass(frozen=True)
-class Reliability:
+class Reliability(NamedTuple):
     """Confidence and accuracy by bin of confidence, each shape (n_bins,).
 
     Empty bins hold NaN. ``error`` is the expected calibration error, 0 to 1.
@@ -39,15 +38,17 @@ class Reliability:
 
 
 def reliability(target: ArrayLike, scores: ArrayLike, n_bins: int = 10) -> Reliability:
-    """Sort clips by the probability of their chosen class into equal bins of 0 to 1.
+    """Sort answers by their score into equal bins of 0 to 1, and count the right ones.
+
+    With one label per clip its chosen class is an answer; with several, each clip and class is.
 
     Paper: Naeini, Cooper and Hauskrecht, "Obtaining well calibrated probabilities using
     Bayesian binning", AAAI 2015 (expected calibration error, on the chosen class).
 
     Parameters
     ----------
-    target : array of int, shape (n,)
-        Class numbers.
+    target : array of int, shape (n,), or of 0 and 1, shape (n, n_classes)
+        Class numbers, or the labels of each clip.
     scores : array, shape (n, n_classes)
         Probabilities.
     n_bins : int
@@ -67,70 +68,20 @@ def reliability(target: ArrayLike, scores: ArrayLike, n_bins: int = 10) -> Relia
     0.125
     """
     table = as_scores(scores)
-    truth = as_classes(target, "target", table.shape[1])
+    several = np.ndim(target) == 2
+    truth = as_targets(target) if several else as_classes(target, "target", table.shape[1])
     same_length(target=truth, scores=table)
-    chosen = table.argmax(axis=1)
-    sure = table[np.arange(len(truth)), chosen]
-    right = (chosen == truth).astype(np.float64)
-    return _binned(sure, right, n_bins)
-
-
-def expected_calibration_error(target: ArrayLike, scores: ArrayLike, n_bins: int = 10) -> float:
-    """Compute how far confidence and accuracy lie apart, mean over clips, 0 to 1."""
-    return reliability(target, scores, n_bins).error
-
-
-def tag_reliability(target: ArrayLike, scores: ArrayLike, n_bins: int = 10) -> Reliability:
-    """As :func:`reliability` for several labels per clip: each clip and class is an answer.
-
-    Parameters
-    ----------
-    target : array of 0 and 1, shape (n, n_classes)
-    scores : array, shape (n, n_classes)
-    n_bins : int
-
-    Returns
-    -------
-    Reliability
-    """
-    table, truth = as_scores(scores), as_targets(target)
-    same_length(target=truth, scores=table)
-    return _binned(table.ravel(), truth.ravel().astype(np.float64), n_bins)
-
-
-def _binned(sure: NDArray[np.float64], right: NDArray[np.float64], n_bins: int) -> Reliability:
+    if several:
+        sure, right = table.ravel(), truth.ravel()
+    else:
+        sure, right = table.max(axis=1), table.argmax(axis=1) == truth
     where = np.clip(np.ceil(sure * n_bins).astype(np.int64) - 1, 0, n_bins - 1)
     count = np.bincount(where, minlength=n_bins)
     with np.errstate(invalid="ignore"):
         confidence = np.bincount(where, sure, n_bins) / count
         share = np.bincount(where, right, n_bins) / count
-    used = count > 0
-    error = float(np.sum(count[used] * np.abs(confidence - share)[used]) / len(sure))
+    error = float(np.nansum(count * np.abs(confidence - share)) / len(sure))
     return Reliability(confidence, share, count.astype(np.int64), error)
-
-
-@dataclass(frozen=True)
-class ClassThreshold:
-    """A class and the score from which on it is named.
-
-    Attributes
-    ----------
-    value : float
-        For a wanted precision that was not reached: the one with the best F1.
-    outcome : {"shown", "likely", "not reached", "best F1"}
-    precision, low, recall : float
-        On these clips; ``low`` is the lower bound of the precision. NaN without clips.
-    n_clips, n_named : int
-        Clips of the class, and clips that are named so.
-    """
-
-    value: float
-    outcome: str
-    precision: float
-    low: float
-    recall: float
-    n_clips: int
-    n_named: int
 
 
 def clips_needed(precision: float, level: float = 0.9) -> int:
@@ -169,7 +120,7 @@ def class_thresholds(
     precision: float = 0.9,
     level: float = 0.9,
     least: float = 0.0,
-) -> tuple[ClassThreshold, ...]:
+) -> pd.DataFrame:
     """Find for each class the lowest score from which on it is named precisely enough.
 
     Parameters
@@ -186,8 +137,11 @@ def class_thresholds(
 
     Returns
     -------
-    tuple of ClassThreshold
-        One a class.
+    DataFrame
+        A row a class: the ``threshold``, for a precision that was not reached that of the best
+        F1; the ``outcome``: "shown", "likely", "not reached" or "best F1"; ``precision``, its
+        ``lower_bound`` and ``recall`` on these clips, NaN without clips; the ``clips`` of the
+        class, and how many are ``named`` so.
 
     Raises
     ------
@@ -197,9 +151,9 @@ def class_thresholds(
     _check_thresholds(precision, level)
     truth, table = as_targets(target), as_scores(scores)
     same_length(target=truth, scores=table)
-    return tuple(
-        _threshold(truth[:, c], table[:, c], precision, level, least) for c in range(table.shape[1])
-    )
+    columns = zip(truth.T, table.T, strict=True)
+    rows = [_threshold(*column, precision, level, least) for column in columns]
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _threshold(
@@ -208,7 +162,8 @@ def _threshold(
     precision: float,
     level: float,
     least: float,
-) -> ClassThreshold:
+) -> tuple[Any, ...]:
+    """The row of one class."""
     order = np.argsort(-scores, kind="stable")
     ordered, right, n_clips = scores[order], np.cumsum(truth[order]), int(truth.sum())
     # A threshold lies between two scores; clips of one score are named together.
@@ -218,7 +173,7 @@ def _threshold(
         value = float(max(0.5, np.nextafter(least, 1.0)))
         named = int((scores >= value).sum())
         share = 0.0 if named else float("nan")
-        return ClassThreshold(value, MISSED, share, share, float("nan"), n_clips, named)
+        return value, MISSED, share, share, float("nan"), n_clips, named
     n_named, hits = at + 1, right[at]
     precisions = hits / n_named
     pairs = zip(precisions.tolist(), n_named.tolist(), strict=True)
@@ -230,16 +185,9 @@ def _threshold(
             if (reached >= precision).any():
                 best, outcome = int(np.flatnonzero(reached >= precision)[-1]), word
                 break
-    value = (ordered[at[best]] + max(below[at[best]], least)) / 2
-    return ClassThreshold(
-        float(value),
-        outcome,
-        float(precisions[best]),
-        float(lows[best]),
-        float(hits[best] / n_clips),
-        n_clips,
-        int(n_named[best]),
-    )
+    value = float(ordered[at[best]] + max(below[at[best]], least)) / 2
+    measured = (float(x[best]) for x in (precisions, lows, hits / n_clips))
+    return value, outcome, *measured, n_clips, int(n_named[best])
 
 
 def _check_thresholds(precision: float, level: float) -> None:
@@ -247,80 +195,3 @@ def _check_thresholds(precision: float, level: float) -> None:
         raise OptionError(f"precision: found {precision}, expected from 0 to below 1")
     if not 0.5 <= level < 1:
         raise OptionError(f"level: found {level}, expected from 0.5 to below 1")
-
-
-class OodMetrics(NamedTuple):
-    """How well an out-of-distribution score tells known sounds from unknown ones.
-
-    Attributes
-    ----------
-    auroc : float
-        Probability that an unknown sound has a higher score than a known one; 0.5 is chance.
-    false_alarms : float
-        Share of unknown sounds taken for known where ``kept`` of the known ones pass (FPR at
-        95 % TPR).
-    """
-
-    auroc: float
-    false_alarms: float
-
-
-def ood_metrics(known: ArrayLike, unknown: ArrayLike, kept: float = 0.95) -> OodMetrics:
-    """Measure an out-of-distribution score.
-
-    Parameters
-    ----------
-    known, unknown : array, shape (n,) and (m,)
-        Scores of sounds of known classes and of others; the higher, the less known.
-    kept : float
-        Share of known sounds that pass.
-
-    Returns
-    -------
-    OodMetrics
-
-    Raises
-    ------
-    DataError
-        Without a value of each, or for values that are not finite.
-
-    Examples
-    --------
-    >>> round(ood_metrics([0.1, 0.2, 0.3], [0.25, 0.8, 0.9]).auroc, 3)
-    0.889
-    """
-    a, b = np.asarray(known, np.float64), np.asarray(unknown, np.float64)
-    if not len(a) or not len(b) or not (np.isfinite(a).all() and np.isfinite(b).all()):
-        raise DataError("known and unknown: expected at least one finite value of each")
-    kinds = np.r_[np.zeros(len(a)), np.ones(len(b))]
-    limit = ood_threshold(a, kept)
-    return OodMetrics(float(roc_auc_score(kinds, np.r_[a, b])), float((b <= limit).mean()))
-
-
-def ood_threshold(known: ArrayLike, kept: float) -> float:
-    """Find the out-of-distribution score up to which at least a share of known sounds pass.
-
-    Parameters
-    ----------
-    known : array, shape (n,)
-    kept : float
-        Above 0, to 1.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    DataError
-        Without values, or for a share out of range.
-
-    Examples
-    --------
-    >>> ood_threshold([0.1, 0.4, 0.2, 0.3], 0.5)
-    0.2
-    """
-    values = np.sort(np.asarray(known, np.float64))
-    if not len(values) or not 0 < kept <= 1:
-        raise DataError(f"limit: found {len(values)} values and a share of {kept}")
-    return float(values[min(len(values) - 1, int(np.ceil(kept * len(values) - 1e-9)) - 1)])

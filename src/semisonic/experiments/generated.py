@@ -44,7 +44,7 @@ from semisonic.core.errors import OptionError
 from semisonic.core.seeds import derive, torch_generator
 from semisonic.data.batches import Stream
 from semisonic.experiments.recipe import GeneratedOptions
-from semisonic.features.augment.sets import augmenter
+from semisonic.features.augmentation import augmenter
 from semisonic.features.frontend import Standardize
 from semisonic.features.options import WAVE, MelOptions
 from semisonic.learning.losses import shares

@@ -32,20 +32,20 @@ from semisonic.core.parallel import LOCAL_ENGINE, Engine
 from semisonic.core.progress import track
 from semisonic.core.seeds import derive
 from semisonic.data.batches import OnTheFlyFeatures
-from semisonic.data.checks import clean_pool
 from semisonic.data.clips import Clips, join
+from semisonic.data.duplicates import clean_pool
 from semisonic.data.recordings import AUTO, COPIES, KnownRecordings, copies_together, unnamed_note
 from semisonic.data.splits import make_folds
 from semisonic.data.stores import FeatureStore, one_torch_thread
-from semisonic.features.augment.time import TimeStretch
-from semisonic.features.augment.waves import (
+from semisonic.features.augmentation import TimeStretch
+from semisonic.features.options import WAVE, MelOptions
+from semisonic.features.wave_augmentation import (
     PICZAK_OTHERS,
     ClassWise,
     Noise,
     PitchShift,
     piczak_limits,
 )
-from semisonic.features.options import WAVE, MelOptions
 
 # Changed copies of training clips, as files in the cache.
 #
@@ -285,7 +285,7 @@ def gather(
     Parameters
     ----------
     labelled, pool : Clips
-    inputs : iterable of (MelOptions or CepstrumOptions, SegmentOptions)
+    inputs : iterable of (MelOptions or MfccInput, SegmentOptions)
         Front ends, and how clips are cut for them.
     cache : Path
     seed : int

@@ -36,9 +36,8 @@ from semisonic.core.errors import OptionError
 from semisonic.core.files import digest, read_json, write_json
 from semisonic.core.options import changed
 from semisonic.core.seeds import derive, generator
-from semisonic.data.budgets import label_budget
 from semisonic.data.clips import Clips
-from semisonic.data.splits import Split, fold_splits
+from semisonic.data.splits import Split, fold_splits, label_budget
 from semisonic.evaluation.predictions import Predictions
 from semisonic.experiments.recipe import TRAINED, Budget, Recipe, Setting
 from semisonic.features.options import WAVE

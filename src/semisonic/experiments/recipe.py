@@ -33,7 +33,7 @@ from semisonic.data.categories import read_categories
 from semisonic.data.options import SynthOptions
 from semisonic.data.splits import VALIDATION_FOLDS
 from semisonic.evaluation.published import STUDIES
-from semisonic.features.options import CepstrumOptions, MelOptions
+from semisonic.features.options import MelOptions, MfccInput
 from semisonic.training.options import PRECISIONS, FitOptions
 
 # A recipe: the question an experiment asks, and every setting it asks it for.
@@ -185,7 +185,7 @@ class Setting(TrainConfig):
         return self.model.replace("{filters}", str(self.filters))
 
     @property
-    def front(self) -> MelOptions | CepstrumOptions:
+    def front(self) -> MelOptions | MfccInput:
         """The front end whose features the setting reads."""
         return front_of(self.inputs, self.mel) if self.classifier else self.mel
 

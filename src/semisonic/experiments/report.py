@@ -35,7 +35,7 @@ from semisonic.experiments.plan import PRETRAIN, Job, Plan, cell_name, pretraini
 from semisonic.experiments.recipe import Budget, Recipe, Setting
 from semisonic.experiments.results import Finished, method_notes, timing_rows
 from semisonic.experiments.runner import command_line, provenance, write_results
-from semisonic.features.inversion import mel_to_wave
+from semisonic.features.logmel import mel_to_wave
 
 N_MISTAKES = 8
 MOST_PLAIN_ROWS = 20_000  # of predictions; more are compressed

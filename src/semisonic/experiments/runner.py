@@ -83,7 +83,7 @@ class OpenExperiment:
         ----------
         data : (Clips, Clips or None)
             Labelled clips and a pool.
-        inputs : iterable of (MelOptions or CepstrumOptions, SegmentOptions)
+        inputs : iterable of (MelOptions or MfccInput, SegmentOptions)
         several : bool
             Let clips carry several labels.
         inner_folds : int

@@ -10,17 +10,18 @@ from typing import Any
 
 import numpy as np
 
+from semisonic.classifier.job import select
 from semisonic.classifier.prepare import prepare
 from semisonic.classifier.pretraining import synthetic_file
 from semisonic.classifier.provenance import DataPart, data_hash, recording_hashes
-from semisonic.classifier.selection import check_classes, select, targets_of
+from semisonic.classifier.selection import check_classes, targets_of
 from semisonic.classifier.training import TrainingData, train_model
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.files import digest, replacing
 from semisonic.core.text import count_text, percent_text
-from semisonic.data.checks import clean_pool
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import load_clips
+from semisonic.data.duplicates import clean_pool
 from semisonic.data.synth.dataset import load_synth, make_in_cache
 from semisonic.experiments.options import SYNTH, RunOptions
 from semisonic.experiments.recipe import TRAINED, Recipe, Setting

@@ -31,8 +31,8 @@ from semisonic.core.progress import bar
 from semisonic.core.seeds import derive
 from semisonic.core.text import count_text, percent_text, points_text
 from semisonic.data.categories import categories_of
-from semisonic.data.checks import clean_pool
 from semisonic.data.clips import Clips
+from semisonic.data.duplicates import clean_pool
 from semisonic.evaluation.comparison import ChosenBest, chosen_best
 from semisonic.evaluation.report.document import Number, Report, Verdict
 from semisonic.experiments.material import with_folds

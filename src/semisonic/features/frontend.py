@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.options import nearest
-from semisonic.features.logmel import LogMel, MelExtractor, peak_normalised
+from semisonic.features.logmel import LogMel, MelExtractor, check_clip, peak_normalised
 from semisonic.features.options import WAVE, MelOptions
 
 KINDS = ("mel", "global", "none")
@@ -132,17 +132,13 @@ def _parts(features: Any) -> Iterator[NDArray[np.float64]]:
     """Pieces of float64 that fit the memory."""
     if isinstance(features, Tensor):
         features = features.detach().cpu().numpy()
-    if isinstance(features, np.ndarray):
-        if features.ndim != 4:
-            yield np.asarray(features, np.float64)  # refused by the check of the shape
-            return
-        for start in range(0, len(features), _CHUNK):
-            yield np.asarray(features[start : start + _CHUNK], np.float64)
+    if not isinstance(features, np.ndarray):
+        for part in features:
+            yield from _parts(part if isinstance(part, Tensor) else np.asarray(part))
         return
-    if not isinstance(features, Iterable):
-        raise DataError(f"standardize: found {type(features).__name__}, expected features")
-    for part in features:
-        yield from _parts(part if isinstance(part, Tensor) else np.asarray(part))
+    n = len(features) if features.ndim == 4 else 1  # the check of the shape refuses others
+    for start in range(0, n, _CHUNK):
+        yield np.asarray(features[start : start + _CHUNK], np.float64)
 
 
 Extractor = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -190,38 +186,6 @@ class Waveform(nn.Module):
         return (peak_normalised(wave) if self.options.peak_normalize else wave)[:, None, None]
 
 
-class WaveExtractor:
-    """The same for one clip on the CPU; the counterpart of :class:`MelExtractor`.
-
-    Parameters
-    ----------
-    options : MelOptions
-        With the input "wave".
-    """
-
-    def __init__(self, options: MelOptions) -> None:
-        self.options, self._waveform = options, Waveform(options)
-
-    def __call__(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The clip (n_samples,) as (1, 1, n_samples), in memory of its own.
-
-        Raises
-        ------
-        DataError
-            For another shape, or samples that are not floating-point.
-        """
-        x = np.asarray(x)
-        if x.shape != (self.options.n_samples,) or x.dtype.kind != "f":
-            raise DataError(
-                f"waveform: found a clip of shape {x.shape} and type {x.dtype}, expected "
-                f"({self.options.n_samples},) of floating-point samples; fit the clip to "
-                f"{self.options.duration:g} s first"
-            )
-        wave = torch.from_numpy(np.array(x, np.float32))[None]
-        features: NDArray[np.float32] = self._waveform(wave)[0].numpy()
-        return features
-
-
 def make_extractor(options: MelOptions) -> Extractor:
     """What computes the features of single clips on the CPU; one object for each thread.
 
@@ -232,9 +196,18 @@ def make_extractor(options: MelOptions) -> Extractor:
     Returns
     -------
     callable
-        Samples, (n,), to features, (channel, mel, frame).
+        Samples, (n,), to features, (channel, mel, frame), in memory of their own.
     """
-    return WaveExtractor(options) if options.input == WAVE else MelExtractor(options)
+    if options.input != WAVE:
+        return MelExtractor(options)
+    waveform = Waveform(options)
+
+    def extract(x: NDArray[np.float32]) -> NDArray[np.float32]:
+        check_clip(x, options)
+        features: NDArray[np.float32] = waveform(torch.from_numpy(x.astype(np.float32))[None])[0]
+        return np.asarray(features)
+
+    return extract
 
 
 class Frontend(nn.Module):

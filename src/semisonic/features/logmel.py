@@ -1,19 +1,134 @@
-"""Waveforms to log-mel levels in dB: batches on any device, or one clip at a time on the CPU."""
+"""Waveforms to log-mel levels in dB, and back; batches on any device, single clips on the CPU."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from semisonic.core.errors import DataError
-from semisonic.features.filterbank import filters_of
+from semisonic.core.errors import DataError, OptionError
 from semisonic.features.options import AMIN, DELTA_WIDTH, MelOptions
+
+# Mel scales and mel filters.
+
+
+_HZ_PER_MEL = 200.0 / 3.0  # below the corner
+_CORNER_HZ = 1000.0
+_CORNER_MEL = _CORNER_HZ / _HZ_PER_MEL
+_LOG_STEP = np.log(6.4) / 27.0  # above it: 27 mel from 1 to 6.4 kHz
+
+
+def hz_to_mel(hz: ArrayLike) -> NDArray[np.float64]:
+    """Frequencies in Hz on Slaney's mel scale.
+
+    Parameters
+    ----------
+    hz : array_like
+
+    Returns
+    -------
+    ndarray of float64
+
+    Examples
+    --------
+    >>> round(float(hz_to_mel(1000.0)), 6)
+    15.0
+    """
+    f = np.asarray(hz, np.float64)
+    above = _CORNER_MEL + np.log(np.maximum(f, _CORNER_HZ) / _CORNER_HZ) / _LOG_STEP
+    return np.where(f < _CORNER_HZ, f / _HZ_PER_MEL, above)
+
+
+def mel_to_hz(mel: ArrayLike) -> NDArray[np.float64]:
+    """The inverse of :func:`hz_to_mel`.
+
+    Parameters
+    ----------
+    mel : array_like
+
+    Returns
+    -------
+    ndarray of float64
+    """
+    m = np.asarray(mel, np.float64)
+    above = _CORNER_HZ * np.exp((np.maximum(m, _CORNER_MEL) - _CORNER_MEL) * _LOG_STEP)
+    return np.where(m < _CORNER_MEL, m * _HZ_PER_MEL, above)
+
+
+def hz_to_htk(hz: ArrayLike) -> NDArray[np.float64]:
+    """Frequencies in Hz on HTK's mel scale (O'Shaughnessy 1987): 2595 log10(1 + f / 700)."""
+    return np.asarray(2595.0 * np.log10(1.0 + np.asarray(hz, np.float64) / 700.0))
+
+
+def htk_to_hz(mel: ArrayLike) -> NDArray[np.float64]:
+    """The inverse of :func:`hz_to_htk`."""
+    return np.asarray(700.0 * (10.0 ** (np.asarray(mel, np.float64) / 2595.0) - 1.0))
+
+
+_SCALES = {
+    "slaney": (hz_to_mel, mel_to_hz),
+    "htk": (hz_to_htk, htk_to_hz),
+    "kaldi": (hz_to_htk, htk_to_hz),
+}
+
+
+def band_edges_hz(options: MelOptions) -> NDArray[np.float64]:
+    """Where the triangles of the bands begin, peak and end, in Hz, shape (n_mels + 2,)."""
+    to_mel, to_hz = _SCALES[options.mel_scale]
+    top = options.sample_rate / 2 if options.fmax_hz is None else options.fmax_hz
+    return to_hz(np.linspace(to_mel(options.fmin_hz), to_mel(top), options.n_mels + 2))
+
+
+def filters_of(options: MelOptions) -> NDArray[np.float64]:
+    """Weights that turn a spectrum into the mel bands that the options ask for.
+
+    Parameters
+    ----------
+    options : MelOptions
+
+    Returns
+    -------
+    ndarray of float64, shape (n_mels, n_fft // 2 + 1)
+        For the scale "slaney" in units of 1/Hz: each triangle has the area one. For the others
+        each has the height one, over Hz for "htk" and over mel for "kaldi".
+
+    Raises
+    ------
+    OptionError
+        When a band holds no frequency bin: it would be silent for every sound.
+    """
+    n_fft, edges = options.n_fft, band_edges_hz(options)
+    bins = np.arange(n_fft // 2 + 1, dtype=np.float64) * (options.sample_rate / n_fft)
+    if options.mel_scale == "kaldi":
+        filters = _triangles(hz_to_htk(edges), hz_to_htk(bins))
+    else:
+        filters = _triangles(edges, bins)
+    if options.has_unit_areas:
+        filters *= (2.0 / (edges[2:] - edges[:-2]))[:, None]
+    empty = np.flatnonzero(filters.max(axis=1) == 0)
+    if len(empty):
+        raise OptionError(
+            f"options 'n_mels', 'n_fft': with n_fft={n_fft}, {len(empty)} of {options.n_mels} mel "
+            f"bands (first: band {empty[0]}) hold no frequency bin; take fewer mel bands, a larger "
+            "n_fft or a higher fmin_hz"
+        )
+    return filters
+
+
+def _triangles(edges: NDArray[np.float64], bins: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Height of each band's triangle at each bin, shape (band, bin)."""
+    rising = (bins[None] - edges[:-2, None]) / np.diff(edges)[:-1, None]
+    falling = (edges[2:, None] - bins[None]) / np.diff(edges)[1:, None]
+    return np.maximum(0.0, np.minimum(rising, falling))
+
+
+# Samples to levels.
 
 
 def to_decibel(mel: Tensor, options: MelOptions, *, in_place: bool = False) -> Tensor:
@@ -118,6 +233,16 @@ def peak_normalised(wave: Tensor) -> Tensor:
     """Each wave (batch, time) divided by its largest absolute value; silence stays silence."""
     peak = wave.abs().amax(dim=1, keepdim=True)
     return wave / peak.masked_fill(peak == 0, 1.0)
+
+
+def check_clip(x: NDArray[Any], options: MelOptions) -> None:
+    """Raise DataError unless a clip has the samples that the options ask for."""
+    if x.shape != (options.n_samples,) or x.dtype.kind != "f":
+        raise DataError(
+            f"{options.input}: found a clip of shape {x.shape} and type {x.dtype}, expected "
+            f"({options.n_samples},) of floating-point samples; fit the clip to "
+            f"{options.duration:g} s first"
+        )
 
 
 class LogMel(nn.Module):
@@ -308,13 +433,8 @@ class MelExtractor:
 
     def _load(self, x: NDArray[np.float32]) -> None:
         """Put the clip into the padded buffer, mirrored at both ends."""
-        n_samples, pad, wave = self.options.n_samples, self._pad, self._wave
-        if x.shape != (n_samples,) or x.dtype.kind != "f":
-            raise DataError(
-                f"log-mel: found a clip of shape {x.shape} and type {x.dtype}, expected "
-                f"({n_samples},) of floating-point samples; fit the clip to "
-                f"{self.options.duration:g} s first"
-            )
+        pad, wave = self._pad, self._wave
+        check_clip(x, self.options)
         clip = x.astype(np.float32, copy=False)
         if self.options.peak_normalize:
             peak = max(float(clip.max()), -float(clip.min()))
@@ -374,3 +494,69 @@ def _band_groups(options: MelOptions) -> list[tuple[slice, slice, torch.Tensor]]
         weights = np.repeat(filters[chosen, first:last].T, 2, axis=0)
         groups.append((chosen, slice(2 * first, 2 * last), torch.from_numpy(weights).float()))
     return groups
+
+
+# Levels back to samples.
+
+
+_UPDATES = 80
+_MOMENTUM = 0.99
+
+
+@torch.no_grad()
+def mel_to_wave(level: Tensor, mel: MelOptions, *, n_iterations: int = 40) -> Tensor:
+    """Samples whose log-mel spectrogram is close to a given one.
+
+    Papers: Lee and Seung 2001, "Algorithms for non-negative matrix factorization" (magnitudes
+    behind the bands); Griffin and Lim 1984, with the momentum of Perraudin et al. 2013 (phases).
+
+    Parameters
+    ----------
+    level : Tensor, shape (mel, frame)
+        Levels in dB, as :class:`LogMel` gives them.
+    mel : MelOptions
+        The front end. What it does to the level of a clip, and pre-emphasis, are not undone.
+    n_iterations : int
+        Steps in which phases, random at first (torch's global generator), are made to fit.
+
+    Returns
+    -------
+    Tensor, shape (time,)
+        As many samples as the frames stand for.
+    """
+    if level.ndim != 2 or len(level) != mel.n_mels:
+        raise DataError(
+            f"mel_to_wave: found levels of shape {tuple(level.shape)}, expected ({mel.n_mels}, "
+            "frame)"
+        )
+    hop = min(mel.hop_length, max(1, mel.n_fft // 4))  # a transform that overlaps enough
+    n_samples = (level.shape[1] - 1) * mel.hop_length
+    n_frames = 1 + n_samples // hop
+    fine = functional.interpolate(level[None], size=n_frames, mode="linear", align_corners=True)[0]
+    shortest = 1 + -(-mel.n_fft // hop)
+    magnitude = functional.pad(_behind_bands(fine, mel), (0, max(0, shortest - n_frames)))
+    window, length = hann(mel.n_fft).float(), (magnitude.shape[1] - 1) * hop
+    spectrum = torch.polar(magnitude, 2 * torch.pi * torch.rand_like(magnitude))
+    last = torch.zeros_like(spectrum)
+    for _ in range(n_iterations):
+        wave = torch.istft(spectrum, mel.n_fft, hop, window=window, length=length)
+        now = torch.stft(
+            wave, mel.n_fft, hop, window=window, pad_mode="reflect", return_complex=True
+        )
+        spectrum = magnitude * torch.sgn(now + _MOMENTUM * (now - last))
+        last = now
+    found: Tensor = torch.istft(spectrum, mel.n_fft, hop, window=window, length=length)
+    before = 0 if mel.center else mel.window // 2
+    return functional.pad(found[:n_samples], (before, before))
+
+
+def _behind_bands(level: Tensor, mel: MelOptions) -> Tensor:
+    """Magnitudes, (bin, frame), that sum up to the bands."""
+    filters = LogMel(mel).filters  # (mel, bin)
+    bands = (10 ** (level * (mel.power / 20)) - mel.log_offset).clamp(min=0)
+    found = filters.T @ (bands / filters.square().sum(1, keepdim=True))
+    total = filters.sum(0)[:, None].clamp(min=1e-12)
+    for _ in range(_UPDATES):
+        ratio = bands / (filters @ found).clamp(min=1e-30)
+        found = found * (filters.T @ ratio) / total
+    return found.clamp(min=0) ** (1 / mel.power)

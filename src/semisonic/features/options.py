@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from math import log10
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from semisonic.core.errors import OptionError
 from semisonic.core.files import digest
@@ -231,16 +231,13 @@ class MelOptions:
         )
 
 
-@dataclass(frozen=True)
-class CepstrumOptions:
-    """Of what clips the 26 MFCC statistics are made; see :func:`mfcc_statistics`.
+class MfccInput(NamedTuple):
+    """The clips that the 26 MFCC statistics are made of, in place of a :class:`MelOptions`.
 
-    Everything else about them is fixed, as they are a published baseline's.
-
-    Parameters
+    Attributes
     ----------
     sample_rate : int
-        Hz; the baselines used 44 100.
+        Hz; the published baselines used 44 100.
     duration : float
         Length of a clip in seconds; a shorter one is followed by silence, a longer one is cut.
     """
@@ -259,8 +256,8 @@ class CepstrumOptions:
         return 1, N_CEPSTRUM_STATISTICS, 1
 
     def key(self) -> str:
-        """A hash of all parameters, for naming stores of features."""
-        return digest("cepstrum", 1, _normal(self.sample_rate), float(self.duration))
+        """A hash, for naming stores of features."""
+        return digest("cepstrum", 1, float(self.sample_rate), float(self.duration))
 
 
 def _normal(value: object) -> object:
@@ -268,7 +265,7 @@ def _normal(value: object) -> object:
 
 
 AUGMENTATIONS = ("none", "weak", "strong", "mixed")
-"""Named sets, see :func:`semisonic.features.augment.sets.augmenter`; the last for spectrograms."""
+"""Named sets, see :func:`semisonic.features.augmentation.augmenter`; the last for spectrograms."""
 
 Change = Callable[["Tensor"], "Tensor"]
 F = TypeVar("F", bound=Callable[..., Any])

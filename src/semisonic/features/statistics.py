@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.fft import dct, rfft
 
 from semisonic.core.errors import DataError
-from semisonic.features.filterbank import filters_of
+from semisonic.features.logmel import filters_of
 from semisonic.features.options import AMIN, MelOptions
 
 N_FFT = 2048

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from semisonic.classifier.model_file import encoder_file, model_key, open_encoder, open_model
-from semisonic.classifier.scoring import audible_windows, evaluating
-from semisonic.classifier.windows import Item, Windows, stream_windows
+from semisonic.classifier.scoring import audible_windows, by_clip, evaluating
+from semisonic.classifier.windows import stream_windows
 from semisonic.core.errors import ModelError, OptionError
 from semisonic.core.files import digest
 from semisonic.core.options import to_dict
@@ -229,40 +229,16 @@ def embed_windows(
     reason : str
         Why the clip could not be read, and has no rows; empty if it could.
     """
-    parts: list[Rows] = []  # of the clip that has not ended
-    nothing = np.zeros(0, embedder.dtype)
-    for batch in _batches(
-        stream_windows(clips, embedder.mel, hop=hop, workers=workers), batch_size
-    ):
-        windows = [item for item in batch if isinstance(item, Windows)]
-        rows = _embedded(embedder, windows, device) if windows else nothing
-        for item in batch:
-            if isinstance(item, Windows):
-                parts.append(rows[: len(item.times)])
-                rows = rows[len(item.times) :]
-                continue
-            reason = item.reason or ("" if parts else "holds no sound")
-            yield (nothing if reason else np.concatenate(parts)), reason
-            parts = []
 
+    def rows(features: NDArray[np.float32]) -> Rows:
+        made = np.zeros(len(features), embedder.dtype)
+        if len(features):
+            made["vector"], made["scores"] = embedder(features, device)
+        return made
 
-def _batches(items: Iterator[Item], n_windows: int) -> Iterator[list[Item]]:
-    """Items until there are so many windows, again and again."""
-    batch: list[Item] = []
-    count = 0
-    for item in items:
-        batch.append(item)
-        count += len(item.times) if isinstance(item, Windows) else 0
-        if count >= n_windows:
-            yield batch
-            batch, count = [], 0
-    yield batch
-
-
-def _embedded(embedder: Embedder, windows: Sequence[Windows], device: str | torch.device) -> Rows:
-    vectors, scores = embedder(np.concatenate([one.features for one in windows]), device)
-    rows = np.zeros(len(vectors), embedder.dtype)
-    rows["start"], rows["end"] = np.concatenate([one.times for one in windows]).T
-    rows["silent"] = np.concatenate([one.is_silent for one in windows])
-    rows["vector"], rows["scores"] = vectors, scores
-    return rows
+    items = stream_windows(clips, embedder.mel, hop=hop, workers=workers)
+    for clip in by_clip(items, rows, batch_size):
+        found, reason = clip.features, clip.reason or ("" if len(clip.times) else "holds no sound")
+        found["start"], found["end"] = clip.times.T
+        found["silent"] = clip.is_silent
+        yield found[: 0 if reason else None], reason

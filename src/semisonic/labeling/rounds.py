@@ -303,7 +303,6 @@ def learn_round(
             TEMPERATURE,
             logits[usable],
             (target if several_labels else target.argmax(axis=1))[usable],
-            multi_label=several_labels,
         )
         note = {"fitted on": "answers, each left out in turn", "clips": int(usable.sum())}
         model.decision = Decision(calibration, note=note)

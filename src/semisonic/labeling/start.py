@@ -17,7 +17,6 @@ from semisonic.classifier.pretrain import pretrain
 from semisonic.classifier.pretraining import SYNTH, synthetic_file
 from semisonic.classifier.run_files import stamp
 from semisonic.classifier.scan import scan
-from semisonic.classifier.use_options import ScanOptions
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.files import read_json, replacing, write_json
 from semisonic.core.locks import FolderLock
@@ -148,13 +147,11 @@ def _start(folder: Path, options: ProjectOptions, tell: Tell) -> Started:
     named = {name_from(base, path) for path in set(clips.paths)}
     if recordings.is_dir():
         result = scan(
-            ScanOptions(
-                data=Path(os.path.abspath(recordings)),
-                output=folder / "scan",
-                labels="none",
-                silence_db=options.silence_db,
-                workers=options.workers,
-            )
+            Path(os.path.abspath(recordings)),
+            folder / "scan",
+            labels="none",
+            silence_db=options.silence_db,
+            workers=options.workers,
         )
         failures = result.failures
         clips, notes = _usable(clips, result.scan)

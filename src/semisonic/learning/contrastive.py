@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from semisonic.core.errors import DataError, OptionError
+from semisonic.core.errors import DataError
 from semisonic.learning.objective import BatchLike, Objective, full_precision
 from semisonic.models.weights import initialise, undisturbed
 
@@ -64,11 +64,6 @@ class SimClr(Objective):
     seed : int
         Of the projector's first weights.
 
-    Raises
-    ------
-    OptionError
-        For a projection or temperature out of range.
-
     Notes
     -----
     Reads the stream ``unlabelled``. Terms: ``loss`` (nats), and ``found``, the share of views
@@ -90,10 +85,6 @@ class SimClr(Objective):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if projection < 2:
-            raise OptionError(f"option 'projection': found {projection}, expected at least 2")
-        if not temperature > 0:
-            raise OptionError(f"option 'temperature': found {temperature}, expected above 0")
         self.encoder = encoder
         self.standardize = standardize
         self.view = view

@@ -64,8 +64,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from semisonic.core.errors import DataError, OptionError
-from semisonic.core.options import check
+from semisonic.core.errors import DataError
 from semisonic.learning.options import LossOptions
 
 
@@ -125,11 +124,6 @@ class RowLoss(nn.Module):
 
     def __init__(self, *, multi_label: bool = False, label_smoothing: float = 0.0) -> None:
         super().__init__()
-        if not 0.0 <= label_smoothing < 1.0:
-            raise OptionError(
-                f"option 'label_smoothing': found {label_smoothing}, "
-                "expected at least 0 and less than 1"
-            )
         self.multi_label = multi_label
         self.label_smoothing = label_smoothing
 
@@ -200,8 +194,6 @@ class SoftBootstrapping(RowLoss):
 
     def __init__(self, beta: float = 0.95, **options: Any) -> None:
         super().__init__(**options)
-        if not 0.0 < beta <= 1.0:
-            raise OptionError(f"option 'beta': found {beta}, expected above 0 and at most 1")
         self.beta = beta
 
     def cost(self, logs: Tensor, wanted: Tensor) -> Tensor:
@@ -226,8 +218,6 @@ class GeneralisedCrossEntropy(RowLoss):
 
     def __init__(self, q: float = 0.7, **options: Any) -> None:
         super().__init__(**options)
-        if not 0.0 < q <= 1.0:
-            raise OptionError(f"option 'q': found {q}, expected above 0 and at most 1")
         self.q = q
 
     def cost(self, logs: Tensor, wanted: Tensor) -> Tensor:
@@ -271,12 +261,6 @@ class SmallLoss(nn.Module):
 
     def __init__(self, loss: RowLoss, noise_rate: float, n_warmup: int = 0) -> None:
         super().__init__()
-        if not 0.0 <= noise_rate < 1.0:
-            raise OptionError(
-                f"option 'noise_rate': found {noise_rate}, expected at least 0 and less than 1"
-            )
-        if n_warmup < 0:
-            raise OptionError(f"option 'n_warmup': found {n_warmup} steps, expected 0 or more")
         self.loss = loss
         self.noise_rate, self.n_warmup = noise_rate, n_warmup
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
@@ -337,13 +321,7 @@ def create_loss(
     -------
     nn.Module
         ``forward(logits, target)`` gives the loss of each row, shape (batch,).
-
-    Raises
-    ------
-    OptionError
-        For a value out of range, or selection without ``steps_per_epoch``.
     """
-    check(options)
     shared: dict[str, Any] = {"multi_label": multi_label, "label_smoothing": label_smoothing}
     loss: RowLoss
     if options.loss == "bootstrap":
@@ -354,9 +332,4 @@ def create_loss(
         loss = CrossEntropy(**shared)
     if not options.noise_rate:
         return loss
-    if options.selection_epochs and steps_per_epoch < 1:
-        raise OptionError(
-            f"small-loss selection rises over {options.selection_epochs:g} epochs: found "
-            f"steps_per_epoch={steps_per_epoch}, expected the steps of one"
-        )
     return SmallLoss(loss, options.noise_rate, round(options.selection_epochs * steps_per_epoch))

@@ -31,7 +31,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from semisonic.core.errors import ModelError, OptionError
+from semisonic.core.errors import ModelError
 from semisonic.learning.objective import BatchLike, Objective
 from semisonic.models.decoders import Decoder
 from semisonic.models.encoder import MirroredEncoder, Trace
@@ -111,23 +111,14 @@ class Denoising(Reconstruction):
         cell_dropout: float = 0.25,
     ) -> None:
         super().__init__(autoencoder, standardize)
-        if not noise_db >= 0:
-            raise OptionError(f"option 'noise_db': found {noise_db}, expected at least 0 dB")
-        if not 0 <= cell_dropout < 1:
-            raise OptionError(
-                f"option 'cell_dropout': found {cell_dropout}, expected at least 0 and less than 1"
-            )
         self.noise_db = noise_db
         self.cell_dropout = cell_dropout
 
     def corrupt(self, x: Tensor) -> Tensor:
         """Standardised features with noise and dropped cells, same shape."""
-        if self.noise_db > 0:
-            x = x + torch.randn_like(x) * (self.noise_db / self.standardize.std[:1])
-        if self.cell_dropout > 0:
-            cells = torch.rand_like(x[:, :1])  # (batch, 1, mel, frame)
-            x = x * (cells >= self.cell_dropout)
-        return x
+        x = x + torch.randn_like(x) * (self.noise_db / self.standardize.std[:1])
+        cells = torch.rand_like(x[:, :1])  # (batch, 1, mel, frame)
+        return x * (cells >= self.cell_dropout)
 
     def extra_repr(self) -> str:
         """What torch prints of it beside its modules."""

@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from semisonic.core.errors import ModelError, OptionError
+from semisonic.core.errors import ModelError
 from semisonic.learning.losses import CrossEntropy, shares
 from semisonic.learning.objective import BatchLike, Objective, full_precision, targets_of
 
@@ -90,8 +90,6 @@ class Supervised(Objective):
         noisy_weight: float = 1.0,
     ) -> None:
         super().__init__()
-        if not noisy_weight >= 0:
-            raise OptionError(f"option 'noisy_weight': found {noisy_weight}, expected at least 0")
         if not hasattr(model, "from_features"):
             raise ModelError(
                 f"found a {type(model).__name__}, expected a SoundModel, which has front end and "
@@ -181,14 +179,6 @@ class Joint(Objective):
 
     def __init__(self, supervised: Objective, task: Objective, weight: float = 1.0) -> None:
         super().__init__()
-        if not weight >= 0:
-            raise OptionError(f"option 'weight': found {weight}, expected at least 0")
-        expected = (("labelled",), ("unlabelled",))
-        if (supervised.streams, task.streams) != expected:
-            raise OptionError(
-                f"joint objective: found tasks that read {supervised.streams} and "
-                f"{task.streams}, expected {expected[0]} and {expected[1]}"
-            )
         self.supervised = supervised
         self.task = task
         self.weight = weight

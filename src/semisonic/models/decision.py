@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from semisonic.core.errors import ModelError
 from semisonic.core.files import digest
+from semisonic.core.options import to_dict
 
 NONE, TEMPERATURE, VECTOR = "none", "temperature", "vector"
 METHODS = (TEMPERATURE, VECTOR)
@@ -34,6 +35,8 @@ MAX_NOISE_SHARE = KNOWN_THRESHOLD / 2
 
 Table = NDArray[np.float32]
 _RULE_NUMBERS = ("energy", "noise", "offset", "kept")
+_TINY = np.finfo(np.float64).tiny  # the least number above 0
+_TABLES = ("widths", "centres", "weights")
 
 
 @dataclass(frozen=True)
@@ -54,9 +57,8 @@ class Calibration:
 
     def text(self) -> str:
         """A few words for people."""
-        if self.method == TEMPERATURE:
-            return f"temperature {1.0 / self.scale[0]:.3g}"
-        return "vector scaling" if self.method == VECTOR else "none"
+        words = {VECTOR: "vector scaling", TEMPERATURE: "temperature {:.3g}"}
+        return words.get(self.method, NONE).format(*(1.0 / one for one in self.scale))
 
 
 class OodLimit(NamedTuple):
@@ -135,7 +137,7 @@ class Decision:
         """A hash of what scores depend on beside the network; empty without a decision."""
         if self.is_empty:
             return ""
-        tables = [(name, table.tobytes().hex()) for name, table in self.tensors().items()]
+        tables = [table.tobytes().hex() for table in self.tensors().values()]
         said = self.to_dict()
         return digest(said["calibration"], said["unknown"], tables)
 
@@ -166,13 +168,9 @@ class Decision:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; the tables are in :meth:`tensors`."""
-        rules, calibration = self.unknown, self.calibration
+        rules = self.unknown
         return {
-            "calibration": {
-                "method": calibration.method,
-                "scale": list(calibration.scale),
-                "offset": list(calibration.offset),
-            },
+            "calibration": to_dict(self.calibration),
             "thresholds": dict(self.thresholds),
             "unknown": rules and {name: getattr(rules, name) for name in _RULE_NUMBERS},
             "note": dict(self.note),
@@ -182,7 +180,7 @@ class Decision:
         """The tables by name, for the model file."""
         if not self.unknown:
             return {}
-        return {name: getattr(self.unknown, name) for name in ("widths", "centres", "weights")}
+        return {name: getattr(self.unknown, name) for name in _TABLES}
 
     @classmethod
     def from_dict(
@@ -202,55 +200,47 @@ class Decision:
         """
         try:
             said, thresholds = table["calibration"], dict(table["thresholds"])
-            method, note = said["method"], dict(table["note"])
-            n = {NONE: 0, TEMPERATURE: 1, VECTOR: len(classes)}[method]
-            scale = _numbers(said["scale"], "the scale of the calibration", n)
+            n = {NONE: 0, TEMPERATURE: 1, VECTOR: len(classes)}[said["method"]]
+            scale = _numbers(said["scale"], "the scale of the calibration", n, _TINY)
             offset = _numbers(said["offset"], "the offset of the calibration", n)
-            if min(scale, default=1.0) <= 0:
-                raise ModelError("the scale of the calibration holds a value that is not above 0")
             if thresholds and set(thresholds) != set(classes):
                 raise ModelError("the thresholds are not those of the model's classes")
-            limits = [thresholds[name] for name in classes if thresholds]
-            limits = list(_numbers(limits, "the thresholds", len(limits)))
-            if limits and not 0 <= min(limits) <= max(limits) <= 1:
-                raise ModelError("found a threshold outside 0 to 1")
+            _numbers(list(thresholds.values()), "the thresholds", len(thresholds), 0.0, 1.0)
             rules = table["unknown"] and _rules(table["unknown"], tensors, n_statistics)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            note = dict(table["note"])
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ModelError(f"it lacks parts or holds others: {error!r}") from error
         if tensors and not rules:
             raise ModelError("found tables that belong to no rule")
-        by_class = dict(zip(classes, limits, strict=True)) if limits else {}
-        return cls(Calibration(method, scale, offset), by_class, rules, note)
+        by_class = {name: float(thresholds[name]) for name in classes if thresholds}
+        return cls(Calibration(said["method"], scale, offset), by_class, rules, note)
 
 
 def _rules(table: Any, tensors: Mapping[str, Table], n_statistics: int) -> UnknownRules:
     """The rules for unknown sounds from a file."""
-    kept, offset = _numbers([table["kept"], table["offset"]], "kept and offset", 2)
+    (kept,) = _numbers([table["kept"]], "kept", 1, _TINY, 1.0)
+    (offset,) = _numbers([table["offset"]], "offset", 1)
     energy, noise = (
         OodLimit(*_numbers(table[name], f"the limit of {name}", 2)) for name in ("energy", "noise")
     )
-    if not 0 < kept <= 1 or min(energy.scale, noise.scale) <= 0:
-        raise ModelError("kept: expected above 0 and at most 1; spreads: expected above 0")
-    shapes = {"widths": (n_statistics,), "centres": (-1, n_statistics), "weights": (-1,)}
-    if set(tensors) != set(shapes):
-        raise ModelError(f"found the tables {sorted(tensors)}, expected {sorted(shapes)}")
+    _numbers([energy.scale, noise.scale], "the spreads", 2, _TINY)
+    found = {name: (one.dtype.name, one.shape) for name, one in tensors.items()}
     n = len(tensors["weights"])
-    for name, shape in shapes.items():
-        found, expected = tensors[name], tuple(n if size < 0 else size for size in shape)
-        if found.dtype != np.float32 or found.shape != expected or not n:
-            raise ModelError(f"'{name}' has shape {found.shape}, expected {expected} of float32")
-    widths, centres, weights = (tensors[name] for name in shapes)
+    shapes = {"widths": (n_statistics,), "centres": (n, n_statistics), "weights": (n,)}
+    if not n or found != {name: ("float32", shape) for name, shape in shapes.items()}:
+        raise ModelError(f"found the tables {found}, expected {shapes} of float32")
+    widths, centres, weights = (tensors[name] for name in _TABLES)
     return UnknownRules(energy, noise, widths, centres, weights, offset, kept)
 
 
-def _numbers(values: Any, what: str, n: int) -> tuple[float, ...]:
-    """So many finite numbers from what stands in a file."""
-    try:
-        table = np.asarray(values, np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ModelError(f"{what}: found no list of numbers ({error})") from error
-    if table.shape != (n,) or not np.isfinite(table).all():
-        raise ModelError(f"{what}: found shape {table.shape}, expected {n} finite numbers")
+def _numbers(
+    values: Any, what: str, n: int, least: float = -np.inf, most: float = np.inf
+) -> tuple[float, ...]:
+    """So many finite numbers in a range from what stands in a file."""
+    table = np.asarray(values, np.float64)
+    good = np.isfinite(table) & (table >= least) & (table <= most)
+    if table.shape != (n,) or not good.all():
+        raise ModelError(f"{what}: found {values}, expected {n} numbers in their range")
     return tuple(table.tolist())
 
 

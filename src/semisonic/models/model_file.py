@@ -12,9 +12,9 @@ import os
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields
 from importlib.resources import files
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, TypeVar
 
 import safetensors.torch
@@ -37,14 +37,15 @@ FORMAT = "semisonic-model"
 VERSION = 1
 
 _SETTINGS, _WEIGHTS, _CARD = "model.json", "weights.safetensors", "card.md"
-_LIMITS = {_SETTINGS: 8 << 20, _WEIGHTS: 2 << 30, _CARD: 8 << 20}  # bytes
+_MEMBERS = sorted((_SETTINGS, _WEIGHTS, _CARD))
 _DTYPES = {torch.float32, torch.int64, torch.bool}
-_TYPES: dict[str, dict[str, type | tuple[type, ...]]] = {
-    "classifier": {"classes": list, "multi_label": bool, "dropout": (int, float)},
-    "autoencoder": {"decoder": str},
-    "encoder": {},
+_COMMON: dict[str, Any] = {"model": str, "features": dict, "standardize": str, "about": dict}
+_TYPES: dict[str, dict[str, Any]] = {
+    "classifier": _COMMON | {"classes": list, "multi_label": bool, "dropout": int | float},
+    "autoencoder": _COMMON | {"decoder": str},
+    "encoder": _COMMON,
 }
-"""By kind, what the description holds beside what all have."""
+"""By kind, what the description holds."""
 ENCODERS = ("autoencoder", "encoder")
 _OF_DECISION = "decision."
 """Begins the names of tables that are no weights of the network."""
@@ -85,14 +86,10 @@ def write(
             f"{path}: the model's description cannot be written as JSON ({error}); 'about' may "
             "hold text, finite numbers, true, false, none, lists and mappings"
         ) from error
-    members = {
-        _SETTINGS: text.encode(),
-        _CARD: card.encode(),
-        _WEIGHTS: safetensors.torch.save(weights),
-    }
     with replacing(path) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
-        for name, data in members.items():
-            archive.writestr(zipfile.ZipInfo(name), data)
+        archive.writestr(zipfile.ZipInfo(_SETTINGS), text)
+        archive.writestr(zipfile.ZipInfo(_CARD), card)
+        archive.writestr(zipfile.ZipInfo(_WEIGHTS), safetensors.torch.save(weights))
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -142,13 +139,12 @@ def _members(file: Path, *wanted: str) -> list[bytes]:
     try:
         with zipfile.ZipFile(file) as archive:
             names = sorted(archive.namelist())
-            if names != sorted(_LIMITS):
-                found = ", ".join(map(repr, names[:5])) or "nothing"
-                raise ValueError(f"found {found}, expected exactly {', '.join(_LIMITS)}")
+            if names != _MEMBERS:
+                raise ValueError(f"found {names[:5]}, expected exactly {_MEMBERS}")
             for info in map(archive.getinfo, wanted):
                 if info.compress_type != zipfile.ZIP_STORED:
                     raise ValueError(f"'{info.filename}' is compressed, expected stored as it is")
-                if info.file_size > min(_LIMITS[info.filename], file.stat().st_size):
+                if info.file_size > file.stat().st_size:
                     raise ValueError(f"'{info.filename}' claims {info.file_size} bytes")
             return [archive.read(name) for name in wanted]  # checks the CRC
     except (zipfile.BadZipFile, OSError, EOFError, ValueError, RuntimeError) as error:
@@ -162,21 +158,16 @@ def _described(path: object, data: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise _damaged(path, f"'{_SETTINGS}' is not JSON ({error})") from error
     if not isinstance(settings, dict) or settings.get("format") != FORMAT:
-        raise _damaged(path, f"'{_SETTINGS}' does not describe a model of this package")
+        raise _damaged(path, f"'{_SETTINGS}' does not describe a model")
     if settings.get("version") != VERSION:
         raise ModelError(
             f"{path}: found a model file of version {settings.get('version')!r}, this release "
             f"reads {VERSION}; update semisonic"
         )
-    kind = settings.get("kind")
-    if not isinstance(kind, str) or kind not in _TYPES:
-        raise ModelError(f"{path}: found a model of unknown kind {kind!r}")
-    expected = {"model": str, "features": dict, "standardize": str, "about": dict, **_TYPES[kind]}
-    for name, types in expected.items():
-        if not isinstance(settings.get(name), types):
-            raise ModelError(f"{path}: 'model.json' has no usable '{name}'; the file is damaged")
-    if not all(isinstance(name, str) for name in settings.get("classes", [])):
-        raise ModelError(f"{path}: 'model.json' has a class name that is not text")
+    types = _TYPES.get(str(settings.get("kind")), {"kind": ()})
+    wrong = [name for name, kind in types.items() if not isinstance(settings.get(name), kind)]
+    if wrong or not all(isinstance(name, str) for name in settings.get("classes", [])):
+        raise _damaged(path, f"'{_SETTINGS}' has no usable '{(*wrong, 'classes')[0]}'")
     return settings
 
 
@@ -202,28 +193,17 @@ def write_card(model: SoundModel | PretrainedEncoder, about: Mapping[str, Any]) 
     """
     from jinja2 import Environment
 
-    def plain(value: object) -> str:
-        """One line of text, cut where it is longer than people read (lists of hashes)."""
-        text = " ".join(str(value).split())
-        return text if len(text) <= 300 else f"{text[:300]} ..."
-
     environment = Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
-    environment.filters["plain"] = plain
+    # one line, cut where it is longer than people read (lists of hashes)
+    environment.filters["plain"] = lambda x: shorten(str(x), 300, placeholder=" ...")
     template = environment.from_string((files(__package__) / "card.md.j2").read_text("utf-8"))
-    frontend = model.frontend
-    whole: nn.Module = model
-    title = "Sound classifier"
-    if isinstance(model, AutoEncoder):
-        title = "Pre-trained auto-encoder"
-    elif isinstance(model, PretrainedEncoder):
-        title, whole = "Pre-trained encoder", model.encoder
+    is_encoder = type(model) is PretrainedEncoder
     return template.render(
-        title=title,
+        title="Sound classifier" if isinstance(model, SoundModel) else "Pre-trained encoder",
         model=model,
         n_parameters=count_parameters(model),
-        macs=count_macs(whole, frontend.options.shape),
-        frontend=frontend,
-        mel=frontend.options,
+        macs=count_macs(model.encoder if is_encoder else model, model.mel.shape),
+        mel=model.mel,
         decision=model.decision if isinstance(model, SoundModel) else None,
         licence=about.get(LICENCE, ""),
         published=published_in(about),
@@ -248,10 +228,8 @@ def save(
     ModelError
         For weights that are not finite or an ``about`` that JSON cannot hold.
     """
-    about = dict(about or {})
     settings = {
-        "kind": "classifier",
-        **_common(model.name, model.frontend, about),
+        **_settings("classifier", model, about),
         "classes": list(model.classes),
         "multi_label": model.multi_label,
         "dropout": model.dropout,
@@ -261,7 +239,7 @@ def save(
         settings["decision"] = model.decision.to_dict()
         tables = model.decision.tensors()
         weights |= {_OF_DECISION + name: torch.from_numpy(x) for name, x in tables.items()}
-    write(path, settings, weights, write_card(model, about))
+    write(path, settings, weights, write_card(model, settings["about"]))
 
 
 def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> SoundModel:
@@ -300,13 +278,11 @@ def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> So
             dropout=settings["dropout"],
         )
     _fill(path, model, weights)
-    if tables and "decision" not in settings:
-        raise ModelError(f"{path}: holds tables of a decision, but no decision")
-    if "decision" in settings:
+    if tables or "decision" in settings:
         n_statistics = model.statistics.out_features
         try:
             model.decision = Decision.from_dict(
-                settings["decision"], tables, model.classes, n_statistics
+                settings.get("decision"), tables, model.classes, n_statistics
             )
         except ModelError as error:
             raise ModelError(f"{path}: the decision cannot be used: {error}") from error
@@ -334,16 +310,14 @@ def save_encoder(
     ModelError
         For weights that are not finite.
     """
-    about = dict(about or {})
     if pretrained.published:
-        about[PUBLISHED_WEIGHTS] = dict(pretrained.published)
-    settings = {"kind": "encoder", **_common(pretrained.name, pretrained.frontend, about)}
+        about = {**(about or {}), PUBLISHED_WEIGHTS: dict(pretrained.published)}
+    settings = _settings("encoder", pretrained, about)
     if pretrained.neck is not None:
         settings["neck"] = True
     if isinstance(pretrained, AutoEncoder):
-        settings["kind"] = "autoencoder"
-        settings["decoder"] = pretrained.decoder_name
-    write(path, settings, pretrained.state_dict(), write_card(pretrained, about))
+        settings |= {"kind": "autoencoder", "decoder": pretrained.decoder_name}
+    write(path, settings, pretrained.state_dict(), write_card(pretrained, settings["about"]))
 
 
 def load_encoder(
@@ -388,14 +362,18 @@ def published_in(about: Mapping[str, Any]) -> Mapping[str, Any]:
     return origin if isinstance(origin, Mapping) else {}
 
 
-def _common(name: str, frontend: Frontend, about: dict[str, Any]) -> dict[str, Any]:
-    place = defined_in(name)
+def _settings(
+    kind: str, model: SoundModel | PretrainedEncoder, about: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """What the description of every kind holds."""
+    place = defined_in(model.name)
     return {
-        "model": name,
+        "kind": kind,
+        "model": model.name,
         **({} if place is None else {"defined_in": place}),
-        "features": to_dict(frontend.options),
-        "standardize": frontend.standardize.kind,
-        "about": about,
+        "features": to_dict(model.mel),
+        "standardize": model.frontend.standardize.kind,
+        "about": dict(about or {}),
     }
 
 
@@ -422,9 +400,9 @@ def _building(path: object, settings: Mapping[str, Any]) -> Iterator[None]:
 
 
 def _frontend(settings: dict[str, Any]) -> Frontend:
-    missing = {field.name for field in fields(MelOptions)} - set(settings["features"])
+    missing = sorted(to_dict(MelOptions()).keys() - settings["features"].keys())
     if missing:
-        raise ModelError(f"'features' lacks {', '.join(sorted(missing))}")
+        raise ModelError(f"'features' lacks {', '.join(missing)}")
     return Frontend(from_mapping(MelOptions, settings["features"]), settings["standardize"])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 
@@ -16,50 +15,29 @@ from semisonic.models.notation import Dense
 Shape = tuple[int, int, int]
 """Of features: (channel, mel, frame)."""
 
-TimePool = Callable[[Tensor, Tensor | None], Tensor]
-"""From (batch, channel, frame) to (batch, channel). Frames from ``n_frames[i]`` on, if that is
-given, are what fills up clip i and count for nothing."""
+POOLINGS = ("mean+max", "mean", "max", "last")
+"""Over time. The mean is for textures such as rain, the maximum for events as short as a frame,
+both for both (Kong et al. 2020, "PANNs"), the last frame for recurrent layers."""
 
 
-def _mean(x: Tensor, n_frames: Tensor | None) -> Tensor:
-    if n_frames is None:
-        return x.mean(dim=2)
-    total = x.masked_fill(_beyond(x, n_frames), 0.0).sum(dim=2)
-    return total / n_frames[:, None].to(x.dtype)
+def pool_time(kind: str, x: Tensor, n_frames: Tensor | None = None) -> Tensor:
+    """A value a map, (batch, channel), of one a frame, (batch, channel, frame).
 
-
-def _max(x: Tensor, n_frames: Tensor | None) -> Tensor:
+    Frames from ``n_frames[i]`` on, if that is given, fill up clip i and count for nothing.
+    """
+    if kind == "last":
+        if n_frames is None:
+            return x[:, :, -1]
+        last = (n_frames - 1)[:, None, None].expand(-1, x.shape[1], 1)
+        return x.gather(2, last)[:, :, 0]
+    mean, largest = x.mean(dim=2), x
     if n_frames is not None:
-        x = x.masked_fill(_beyond(x, n_frames), -torch.inf)
-    return x.amax(dim=2)
-
-
-def _mean_max(x: Tensor, n_frames: Tensor | None) -> Tensor:
-    return _mean(x, n_frames) + _max(x, n_frames)
-
-
-def _last(x: Tensor, n_frames: Tensor | None) -> Tensor:
-    if n_frames is None:
-        return x[:, :, -1]
-    last = (n_frames - 1)[:, None, None].expand(-1, x.shape[1], 1)
-    return x.gather(2, last)[:, :, 0]
-
-
-def _beyond(x: Tensor, n_frames: Tensor) -> Tensor:
-    """Which frames do not count, shape (batch, 1, frame)."""
-    return torch.arange(x.shape[2], device=x.device) >= n_frames[:, None, None]
-
-
-OVER_TIME: dict[str, TimePool] = {
-    "mean": _mean,
-    "mean+max": _mean_max,
-    "max": _max,
-    "last": _last,
-}
-"""Poolings over time. The mean is for textures such as rain, the maximum for events as short as a
-frame, both for both (Kong et al. 2020, "PANNs"), the last frame for recurrent layers."""
-NO_FRAMES = {"last": "it answers from the last frame only"}
-"""Poolings over time that say nothing of a frame alone."""
+        beyond = torch.arange(x.shape[2], device=x.device) >= n_frames[:, None, None]
+        total = x.masked_fill(beyond, 0.0).sum(dim=2)
+        mean, largest = total / n_frames[:, None].to(x.dtype), x.masked_fill(beyond, -torch.inf)
+    if kind == "mean":
+        return mean
+    return largest.amax(dim=2) if kind == "max" else mean + largest.amax(dim=2)
 
 
 class Neck(nn.Module):
@@ -86,7 +64,7 @@ class Neck(nn.Module):
 
     def frames(self, code: Tensor) -> Tensor:
         """The embedding of each frame of a map; only where ``no_frames`` is empty."""
-        raise ModelError(f"{type(self).__name__} has no embeddings of frames: {self.no_frames}")
+        raise NotImplementedError
 
     def class_layer(self, n_classes: int) -> nn.Module:
         """The layer that scores classes from the embedding."""
@@ -103,7 +81,7 @@ class FlattenNeck(Neck):
     dense : tuple of Dense
     """
 
-    def __init__(self, code_shape: tuple[int, int, int], dense: tuple[Dense, ...] = ()) -> None:
+    def __init__(self, code_shape: Shape, dense: tuple[Dense, ...] = ()) -> None:
         super().__init__(prod(code_shape), dense)
         self.code_shape = code_shape
 
@@ -127,25 +105,24 @@ class GlobalPoolNeck(Neck):
     channels : int
     dense : tuple of Dense
     over_time : {"mean+max", "mean", "max", "last"}
-        See :data:`OVER_TIME`.
+        See :data:`POOLINGS`.
     """
 
     def __init__(
         self,
         channels: int,
         dense: tuple[Dense, ...] = (),
-        *,
         over_time: str = "mean+max",
     ) -> None:
         super().__init__(channels, dense)
-        self.no_frames = NO_FRAMES.get(over_time, "")
         self.over_time = over_time
+        self.no_frames = "it answers from the last frame only" if over_time == "last" else ""
 
     def forward(self, code: Tensor, n_frames: Tensor | None = None) -> Tensor:
         """The embedding, shape (batch, out_features)."""
         if n_frames is not None:
             n_frames = n_frames.clamp(max=code.shape[3])
-        embedding: Tensor = self.dense(OVER_TIME[self.over_time](code.mean(dim=2), n_frames))
+        embedding: Tensor = self.dense(pool_time(self.over_time, code.mean(dim=2), n_frames))
         return embedding
 
     def frames(self, code: Tensor) -> Tensor:
@@ -157,12 +134,8 @@ class GlobalPoolNeck(Neck):
         """
         values = code.mean(dim=2)  # (batch, channel, frame)
         alone = values.transpose(1, 2).flatten(0, 1)[:, :, None]  # (batch * frame, channel, 1)
-        embedding: Tensor = self.dense(OVER_TIME[self.over_time](alone, None))
+        embedding: Tensor = self.dense(pool_time(self.over_time, alone))
         return embedding.view(len(code), values.shape[2], -1)
-
-    def extra_repr(self) -> str:
-        """What torch prints of it beside its modules."""
-        return f"over_time={self.over_time}"
 
 
 @dataclass(frozen=True)

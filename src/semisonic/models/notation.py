@@ -90,19 +90,6 @@ class Architecture:
 
     layers: tuple[Layer, ...]
 
-    def __post_init__(self) -> None:
-        order = [
-            0 if isinstance(x, (Conv, MaxPooling)) else 1 + isinstance(x, Dense)
-            for x in self.layers
-        ]
-        if order != sorted(order) or order.count(1) > 1:
-            raise ModelError(
-                f"architecture {self}: expected convolutions and pools first, then at most one "
-                "'gp', then dense layers"
-            )
-        if not any(isinstance(layer, Conv) for layer in self.layers):
-            raise ModelError(f"architecture '{self}': expected at least one convolution")
-
     def __str__(self) -> str:
         return "-".join(map(str, self.layers))
 
@@ -119,7 +106,7 @@ class Architecture:
     @property
     def has_global_pool(self) -> bool:
         """Whether clips of any length fit."""
-        return any(isinstance(layer, GlobalPool) for layer in self.layers)
+        return GlobalPool() in self.layers
 
     def without_class_layer(self, n_classes: int) -> Architecture:
         """The body of a classifier: drops a published class layer such as ``-50fc``.
@@ -202,8 +189,7 @@ class _NotationParser:
         )
 
     def skip(self) -> None:
-        while self.at < len(self.text) and self.text[self.at] == " ":
-            self.at += 1
+        self.at = len(self.text) - len(self.text[self.at :].lstrip(" "))
 
     def take(self, word: str) -> bool:
         self.skip()
@@ -214,21 +200,17 @@ class _NotationParser:
 
     def number(self, what: str, maximum: int) -> int:
         self.skip()
-        start = self.at
-        while self.at < len(self.text) and self.text[self.at] in "0123456789":
-            self.at += 1
-        digits = self.text[start : self.at]
+        digits = re.match("[0-9]*", self.text[self.at :])[0]  # type: ignore[index]
         if not digits:
             self.fail(what)
         if len(digits) > 6 or not 1 <= int(digits) <= maximum:
-            self.fail(f"{what} from 1 to {maximum}", start)
+            self.fail(f"{what} from 1 to {maximum}")
+        self.at += len(digits)
         return int(digits)
 
-    def size(self, what: str, maximum: int) -> Size:
-        first = self.number(what, maximum)
-        if not self.take("x"):
-            return first, first
-        return first, self.number(f"{what} along time", maximum)
+    def size(self, what: str) -> Size:
+        first = self.number(what, MAX_KERNEL)
+        return first, self.number(f"{what} along time", MAX_KERNEL) if self.take("x") else first
 
     def architecture(self) -> Architecture:
         layers: list[Layer] = []
@@ -236,7 +218,9 @@ class _NotationParser:
             self.skip()
             start = self.at
             layer = self.layer()
-            self.check_order(layers, layer, start)
+            before = layers[-1] if layers else None
+            if isinstance(before, Dense | GlobalPool) and not isinstance(layer, Dense):
+                self.fail("only dense layers ('128fc') after the global pooling or another", start)
             layers.append(layer)
             self.skip()
             if self.at == len(self.text):
@@ -254,37 +238,27 @@ class _NotationParser:
         if self.take("gp"):
             return GlobalPool()
         start = self.at
-        if self.at == len(self.text) or not self.text[self.at].isdigit():
+        if not self.text[self.at : self.at + 1].isdigit():
             self.fail("a layer such as '(64)5c', '2p', 'gp' or '128fc'")
         first = self.number("a number", MAX_UNITS)
         if self.take("fc"):
             return Dense(first, relu=self.take("r"))
         second = self.number("the size along time", MAX_KERNEL) if self.take("x") else first
         if self.take("p"):
-            if max(first, second) > MAX_KERNEL:
+            if first > MAX_KERNEL:
                 self.fail(f"the size of a pool from 1 to {MAX_KERNEL}", start)
-            stride = self.size("the step of the pool", MAX_KERNEL) if self.take("/") else None
-            return MaxPooling((first, second), stride or (first, second))
+            stride = self.size("the step of the pool") if self.take("/") else (first, second)
+            return MaxPooling((first, second), stride)
         if self.take("c"):
-            self.fail(
-                "the number of filters in brackets before a convolution, as in "
-                f"'(64){self.text[start : self.at].strip()}'",
-                start,
-            )
+            example = f"'(64){self.text[start : self.at].strip()}'"
+            self.fail(f"the number of filters in brackets before it, as in {example}", start)
         return self.fail("'p' (max-pool) or 'fc' (dense) after the number")
 
     def conv(self) -> Conv:
         filters = self.number("the number of filters", MAX_FILTERS)
         if not self.take(")"):
             self.fail("')' after the number of filters")
-        kernel = self.size("the size of the filters", MAX_KERNEL)
+        kernel = self.size("the size of the filters")
         if not self.take("c"):
             self.fail("'c' (convolution) after the size of the filters")
         return Conv(filters, kernel, norm=self.take("bn"))
-
-    def check_order(self, before: list[Layer], layer: Layer, start: int) -> None:
-        last = before[-1] if before else None
-        if isinstance(last, Dense) and not isinstance(layer, Dense):
-            self.fail("only dense layers ('128fc') after the first of them", start)
-        if isinstance(last, GlobalPool) and not isinstance(layer, Dense):
-            self.fail("only dense layers ('128fc') after the global pooling", start)

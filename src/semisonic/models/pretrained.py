@@ -52,6 +52,11 @@ class PretrainedEncoder(nn.Module):
         self.frontend, self.encoder, self.name, self.neck = frontend, encoder, name, neck
         self.published: Mapping[str, Any] = {}
 
+    @property
+    def mel(self) -> MelOptions:
+        """The parameters of the front end."""
+        return self.frontend.options
+
     def encode(self, x: Tensor) -> Tensor:
         """The code of standardised features (batch, channel, mel, frame).
 

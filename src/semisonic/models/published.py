@@ -9,35 +9,33 @@ from __future__ import annotations
 import os
 import pickle
 import re
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from math import log
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from semisonic.core.errors import ModelError, OptionError
 from semisonic.core.files import content_hash
 from semisonic.core.options import nearest
-from semisonic.features.filterbank import filters_of
 from semisonic.features.frontend import Frontend
+from semisonic.features.logmel import filters_of
 from semisonic.features.options import MelOptions
 from semisonic.models.networks import efficientat, panns, yamnet
 from semisonic.models.pretrained import PretrainedEncoder
 from semisonic.models.registry import create
 
 Tensors = dict[str, Tensor]
-_BAD = (OSError, ValueError, TypeError, RuntimeError, zipfile.BadZipFile)
 
 YAMNET_EPS = 1e-4
-COUNTER = "num_batches_tracked"
-N_CONVS = 1 + 2 * len(yamnet.LAYERS)
+_COUNTER = ".num_batches_tracked"
+_NORM = ("weight", "bias", "running_mean", "running_var")
 _QUANTISED = {"QuantizeLinear", "DequantizeLinear", "Identity"}
 """Operations whose first input is the weight that their output stands for."""
 
@@ -69,24 +67,20 @@ def read_checkpoint(path: Path) -> Tensors:
     for name in ("model", "state_dict"):
         if isinstance(content, dict) and isinstance(content.get(name), dict):
             content = content[name]
-    if not isinstance(content, dict) or not content:
-        raise ModelError(f"{path}: found {type(content).__name__}, expected names and tensors")
-    odd = [str(k) for k, v in content.items() if not isinstance(v, Tensor)]
-    if odd:
-        raise ModelError(f"{path}: '{odd[0]}' is no tensor; expected names and tensors")
-    return {str(name).removeprefix("module."): value for name, value in content.items()}
+    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
+        raise ModelError(f"{path}: expected names and tensors, found something else among them")
+    tensors = {str(name).removeprefix("module."): value for name, value in content.items()}
+    return {name: value for name, value in tensors.items() if not name.endswith(_COUNTER)}
 
 
-def _arrays() -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
+def _arrays() -> list[Any]:
     """What arrays of numpy are made by, under the names of numpy 1 and 2."""
-    rebuild: Any = np.empty(0).__reduce__()[0]
-    scalar: Any = np.float64(0).__reduce__()[0]
     kinds = (np.bool_, np.int32, np.int64, np.uint32, np.float32, np.float64)
-    plain: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [np.ndarray, np.dtype]
-    plain += [type(np.dtype(kind)) for kind in kinds]
+    found: list[Any] = [np.ndarray, np.dtype, *(type(np.dtype(kind)) for kind in kinds)]
+    makers = (("_reconstruct", np.empty(0)), ("scalar", np.float64(0)))
     for module in ("numpy.core.multiarray", "numpy._core.multiarray"):
-        plain += [(rebuild, f"{module}._reconstruct"), (scalar, f"{module}.scalar")]
-    return plain
+        found += [(one.__reduce__()[0], f"{module}.{name}") for name, one in makers]
+    return found
 
 
 def take(path: object, left: Tensors, name: str, shape: tuple[int, ...]) -> Tensor:
@@ -107,10 +101,10 @@ def take(path: object, left: Tensors, name: str, shape: tuple[int, ...]) -> Tens
 def read_yamnet(path: Path) -> Tensors:
     """YAMNet's convolutions by number, with bias, and its class layer.
 
-    From an ONNX file (or a zip or wheel that holds one) in the order of its graph, or from a
-    checkpoint of torch_audioset, whose normalisations are folded into the convolutions.
+    From an ONNX file in the order of its graph, or from a checkpoint of torch_audioset, whose
+    normalisations are folded into the convolutions.
     """
-    if path.suffix.lower() in (".onnx", ".zip", ".whl"):
+    if path.suffix.lower() == ".onnx":
         return _from_graph(path)
     left, tensors = read_checkpoint(path), Tensors()
     width, pairs = yamnet.STEM, [("layer1.fused", (yamnet.STEM, 1, 3, 3))]
@@ -119,26 +113,19 @@ def read_yamnet(path: Path) -> Tensors:
         pairs.append((f"layer{number}.pointwise_conv", (channels, width, 1, 1)))
         width = channels
     for number, (name, shape) in enumerate(pairs):
-        weight, bias = folded(path, left, name, shape, YAMNET_EPS)
-        tensors |= {f"convs.{number}.weight": weight, f"convs.{number}.bias": bias}
+        conv = take(path, left, f"{name}.conv.weight", shape)
+        gain, shift, mean, variance = _norm(path, left, f"{name}.bn", shape[0])
+        both = fuse_conv_bn_weights(conv, None, mean, variance, YAMNET_EPS, gain, shift)
+        tensors |= {
+            f"convs.{number}.{part}": value.detach()
+            for part, value in zip(("weight", "bias"), both, strict=True)
+        }
     return tensors | left
 
 
-def folded(
-    path: object, left: Tensors, name: str, shape: tuple[int, ...], eps: float
-) -> tuple[Tensor, Tensor]:
-    """Weight and bias of a convolution with the normalisation behind it (in use) in one."""
-    weight = take(path, left, f"{name}.conv.weight", shape)
-    gain, shift, mean, variance = _norm(path, left, f"{name}.bn", shape[:1])
-    scale = gain / (variance + eps).sqrt()
-    return weight * scale[:, None, None, None], shift - mean * scale
-
-
-def _norm(path: object, left: Tensors, name: str, shape: tuple[int, ...]) -> list[Tensor]:
+def _norm(path: object, left: Tensors, name: str, size: int) -> list[Tensor]:
     """Gain, shift, mean and variance of a normalisation."""
-    left.pop(f"{name}.{COUNTER}", None)
-    parts = ("weight", "bias", "running_mean", "running_var")
-    return [take(path, left, f"{name}.{part}", shape) for part in parts]
+    return [take(path, left, f"{name}.{part}", (size,)) for part in _NORM]
 
 
 def _from_graph(path: Path) -> Tensors:
@@ -152,25 +139,24 @@ def _from_graph(path: Path) -> Tensors:
             "pip install 'semisonic[export]'"
         ) from error
     try:
-        with TemporaryDirectory() as folder:
-            graph = onnx.load(_only_graph(path, folder)).graph
-            floats = [t for t in graph.initializer if t.data_type == onnx.TensorProto.FLOAT]
-            found = {one.name: onnx.numpy_helper.to_array(one).copy() for one in floats}
-    except (*_BAD, onnx.checker.ValidationError, DecodeError) as error:
+        graph = onnx.load(path).graph
+        floats = [t for t in graph.initializer if t.data_type == onnx.TensorProto.FLOAT]
+        found = {one.name: onnx.numpy_helper.to_array(one).copy() for one in floats}
+    except (OSError, ValueError, TypeError, onnx.checker.ValidationError, DecodeError) as error:
         raise ModelError(f"{path}: no ONNX file, or a damaged one: {error}") from error
-    convs = [node for node in graph.node if node.op_type == "Conv"]
-    dense = [node for node in graph.node if node.op_type == "Gemm"]
-    if (len(convs), len(dense)) != (N_CONVS, 1):
+    nodes = [node for node in graph.node if node.op_type == "Conv"]
+    named = [(f"convs.{number}", node) for number, node in enumerate(nodes)]
+    named += [("classifier", node) for node in graph.node if node.op_type == "Gemm"]
+    n_convs = 1 + 2 * len(yamnet.LAYERS)
+    if (len(nodes), len(named)) != (n_convs, n_convs + 1):
         raise ModelError(
-            f"{path}: found {len(convs)} convolutions and {len(dense)} dense layers, expected "
-            f"the {N_CONVS} and 1 of YAMNet"
+            f"{path}: found {len(nodes)} convolutions and {len(named) - len(nodes)} dense layers, "
+            f"expected the {n_convs} and 1 of YAMNet"
         )
     quantised = {n.output[0]: n.input[0] for n in graph.node if n.op_type in _QUANTISED}
     tensors = Tensors()
-    for name, node in [*((f"convs.{k}", n) for k, n in enumerate(convs)), ("classifier", dense[0])]:
-        if len(node.input) != 3:
-            raise ModelError(f"{path}: '{name}' has no bias; expected normalisations folded in")
-        for part, source in zip(("weight", "bias"), node.input[1:], strict=True):
+    for name, node in named:
+        for part, source in zip(("weight", "bias"), node.input[1:], strict=False):
             while source in quantised:
                 source = quantised.pop(source)
             if source not in found:
@@ -180,21 +166,6 @@ def _from_graph(path: Path) -> Tensors:
                 )
             tensors[f"{name}.{part}"] = torch.from_numpy(found[source])
     return tensors
-
-
-def _only_graph(path: Path, folder: str) -> Path:
-    """The file itself, or the only ONNX file in a zip, a wheel, or the zip in it."""
-    if not zipfile.is_zipfile(path):
-        return path
-    packed = [path]
-    while packed:
-        with zipfile.ZipFile(packed.pop()) as archive:
-            archive.extractall(folder)
-            packed += [Path(folder, name) for name in archive.namelist() if name.endswith(".zip")]
-    graphs = sorted(Path(folder).rglob("*.onnx"))
-    if len(graphs) != 1:
-        raise ValueError(f"found {len(graphs)} files *.onnx in it, expected one")
-    return graphs[0]
 
 
 _PART = re.compile(r"^encoder\.parts\.(\d+)\.layers\.(\d+)\.")
@@ -210,22 +181,16 @@ def _cnn14_name(name: str) -> str:
 def _panns_statistics(path: object, left: Tensors) -> tuple[Tensor, Tensor]:
     """Mean and deviation of the bands, from the norm before the first layer."""
     mel = panns.MEL
-    n_bins = mel.n_fft // 2 + 1
     for part in ("real", "imag"):
         left.pop(f"spectrogram_extractor.stft.conv_{part}.weight", None)
     if "logmel_extractor.melW" in left:
-        theirs = take(path, left, "logmel_extractor.melW", (n_bins, mel.n_mels))
+        theirs = take(path, left, "logmel_extractor.melW", (mel.n_fft // 2 + 1, mel.n_mels))
         if not torch.allclose(theirs.T.double(), torch.from_numpy(filters_of(mel)), atol=1e-5):
             raise ModelError(
                 f"{path}: its mel bands are other ones than those of the published network "
                 f"at {mel.sample_rate} Hz; take the file of that sample rate"
             )
-    gain, shift, mean, variance = _norm(path, left, "bn0", (mel.n_mels,))
-    if not (gain > 0).all():
-        raise ModelError(
-            f"{path}: 'bn0.weight' turns a band upside down, which a mean and a deviation "
-            "cannot; is it the published file?"
-        )
+    gain, shift, mean, variance = _norm(path, left, "bn0", mel.n_mels)
     deviation = (variance + 1e-5).sqrt() / gain
     return mean - shift * deviation, deviation
 
@@ -262,8 +227,6 @@ class PublishedNetwork:
         Whether kernels lie over (time, mel) and not over (mel, time).
     statistics : (mean, deviation) in dB, or a callable
         Turns dB into what the network hears; the callable takes them out of the file's tensors.
-    n_parameters : int
-        With its class layer, as published.
     licence, source, trained_on : str
     class_layers : mapping of str to shape
         Tensors that are set aside, as they name the published classes.
@@ -276,14 +239,13 @@ class PublishedNetwork:
     rename: Callable[[str], str]
     time_first: bool
     statistics: tuple[float, float] | Callable[[object, Tensors], tuple[Tensor, Tensor]]
-    n_parameters: int
     licence: str
     source: str
     trained_on: str
     class_layers: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
-def _mobile(name: str, n_parameters: int, inner: int, hidden: int) -> PublishedNetwork:
+def _mobile(name: str, inner: int, hidden: int) -> PublishedNetwork:
     return PublishedNetwork(
         name,
         f"{name}_as of EfficientAT",
@@ -292,7 +254,6 @@ def _mobile(name: str, n_parameters: int, inner: int, hidden: int) -> PublishedN
         partial(_efficientat_name, 1 + len(efficientat.ROWS)),
         False,
         (-4.5 * NATURAL / 2, 5 * NATURAL / 2),
-        n_parameters,
         "MIT",
         "Schmid et al. 2023, EfficientAT; the releases of github.com/fschmid56/EfficientAT",
         f"{AUDIOSET}, 527 classes, and the answers of transformers trained on them; first on "
@@ -315,7 +276,6 @@ _ALL = (
         lambda name: name.removeprefix("encoder."),
         True,
         (0.0, NATURAL),
-        3_729_481,
         "Apache 2.0 (YAMNet itself; a repackaged file may not say)",
         "Plakal and Ellis 2019, YAMNet, in TensorFlow's models",
         f"{AUDIOSET}, 521 classes",
@@ -329,15 +289,15 @@ _ALL = (
         _cnn14_name,
         True,
         _panns_statistics,
-        80_753_615,
         "code MIT; the weights' own terms stand where they are published",
         "Kong et al. 2020, PANNs; the weight files of zenodo.org/records/3987831",
         f"{AUDIOSET}, 527 classes",
         {"fc_audioset.weight": (527, 2048), "fc_audioset.bias": (527,)},
     ),
-    _mobile("mn04", 983_599, 384, 512),
-    _mobile("mn10", 4_876_831, 960, 1280),
+    _mobile("mn04", 384, 512),
+    _mobile("mn10", 960, 1280),
 )
+_TOLD = ("name", "title", "trained_on", "source", "licence")
 PUBLISHED = {one.name: one for one in _ALL}
 
 
@@ -388,12 +348,10 @@ def convert_published(
     )
     state = {}
     for ours, value in encoder.state_dict().items():
-        if ours.startswith("frontend."):
+        if ours.startswith("frontend.") or ours.endswith(_COUNTER):
             continue
         shape, theirs = tuple(value.shape), one.rename(ours)
-        if theirs.endswith(COUNTER):
-            state[ours] = left.pop(theirs, torch.tensor(0)).long().reshape(())
-        elif one.time_first and len(shape) == 4:
+        if one.time_first and len(shape) == 4:
             turned = take(file, left, theirs, (*shape[:2], *shape[:1:-1]))
             state[ours] = turned.transpose(2, 3).contiguous()
         else:
@@ -403,23 +361,14 @@ def convert_published(
     for name, shape in one.class_layers.items():
         take(file, left, name, shape)
     if left:
-        names = sorted(left)
-        shown = ", ".join(f"'{name}'" for name in names[:4]) + ", ..." * (len(names) > 4)
         raise ModelError(
-            f"{file}: {len(names)} tensors have no place in this network ({shown}); is it the "
-            "file of another one?"
+            f"{file}: {len(left)} tensors have no place in this network, such as "
+            f"{sorted(left)[:4]}; is it the file of another one?"
         )
     encoder.load_state_dict(state, strict=False)
     frontend.standardize.mean.copy_(mean[None, :, None])
     frontend.standardize.std.copy_(deviation[None, :, None])
     frontend.standardize.fitted.fill_(True)
-    encoder.published = {
-        "name": one.name,
-        "title": one.title,
-        "trained_on": one.trained_on,
-        "source": one.source,
-        "licence": one.licence,
-        "file": file.name,
-        "sha256": content_hash(file),
-    }
+    told = {part: getattr(one, part) for part in _TOLD}
+    encoder.published = {**told, "file": file.name, "sha256": content_hash(file)}
     return encoder.eval()

@@ -12,9 +12,9 @@ from semisonic.core.errors import ModelError
 from semisonic.features.frontend import Frontend
 from semisonic.features.options import MelOptions
 from semisonic.models.decision import Decision, DecisionModule, probabilities
-from semisonic.models.encoder import Encoder, PatchStep, frame_grid
+from semisonic.models.encoder import PatchStep, frame_grid
 from semisonic.models.moments import Moments
-from semisonic.models.necks import Backbone, Neck
+from semisonic.models.necks import Backbone
 from semisonic.models.registry import create
 from semisonic.models.weights import initialise, undisturbed
 
@@ -58,11 +58,8 @@ class SoundModel(nn.Module):
         super().__init__()
         if not 0 <= dropout < 1:
             raise ModelError(f"dropout: found {dropout}, expected 0 to less than 1")
-        self.name = body.name
-        self.dropout = float(dropout)
-        self.frontend = frontend
-        self.encoder: Encoder = body.encoder
-        self.neck: Neck = body.neck
+        self.name, self.dropout, self.frontend = body.name, float(dropout), frontend
+        self.encoder, self.neck = body.encoder, body.neck
         self._decision: Decision
         self._decide: DecisionModule
         self.statistics = Moments(frontend.options)
@@ -197,9 +194,8 @@ class SoundModel(nn.Module):
         known : Tensor of float64, shape (batch,)
             How known each sound is, 0 to 1: unknown below 0.5.
         """
-        found: tuple[Tensor, Tensor] = self._decide(
-            logits.cpu(), None if statistics is None else statistics.cpu()
-        )
+        statistics = None if statistics is None else statistics.cpu()
+        found: tuple[Tensor, Tensor] = self._decide(logits.cpu(), statistics)
         return found
 
     def calibrated(self, logits: Tensor) -> Tensor:
@@ -307,7 +303,6 @@ def build(
         body = create(name_or_notation, mel.shape, len(classes))
         frontend = Frontend(mel, standardize)
         model = SoundModel(frontend, body, classes, multi_label=multi_label, dropout=dropout)
-        initialise(model.encoder, seed, "encoder.")
-        initialise(model.neck, seed, "neck.")
-        initialise(model.head, seed, "head.")
+        for name in ("encoder", "neck", "head"):
+            initialise(model.get_submodule(name), seed, f"{name}.")
     return model

@@ -6,7 +6,6 @@ import hashlib
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -25,14 +24,6 @@ def undisturbed(seed: int | None = None) -> Iterator[None]:
         if seed is not None:
             torch.manual_seed(derive(seed, "layers") % (1 << 31))
         yield
-
-
-@runtime_checkable
-class OwnWeights(Protocol):
-    """A layer whose paper says how its first weights are drawn."""
-
-    def draw_weights(self, stream: torch.Generator) -> None:
-        """Draw weights and biases anew from the stream."""
 
 
 @torch.no_grad()
@@ -54,19 +45,17 @@ def initialise(module: nn.Module, seed: int, prefix: str = "") -> None:
     if getattr(module, "keeps_weights", False):
         return
     for name, layer in module.named_modules():
-        if isinstance(layer, OwnWeights):
+        if hasattr(layer, "draw_weights"):
             layer.draw_weights(torch_generator(seed, "weights", f"{prefix}{name}"))
             continue
         if isinstance(layer, nn.RNNBase):
             _draw_recurrent(layer, seed, f"{prefix}{name}")
             continue
-        weight, bias = getattr(layer, "weight", None), getattr(layer, "bias", None)
-        if isinstance(layer, (nn.Conv2d, nn.Linear)) and isinstance(weight, Tensor):
-            stream = torch_generator(seed, "weights", f"{prefix}{name}")
-            bound = _bound(layer)
-            weight.copy_(torch.empty(weight.shape).uniform_(-bound, bound, generator=stream))
-            if isinstance(bias, Tensor):
-                bias.zero_()
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            bound = math.sqrt(6.0 / _fan(layer))
+            _draw(layer.weight, bound, torch_generator(seed, "weights", f"{prefix}{name}"))
+            if layer.bias is not None:
+                layer.bias.zero_()
             if isinstance(layer, SubPixelConv):
                 layer.spread()
         elif isinstance(layer, (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.PReLU)):
@@ -91,20 +80,22 @@ def weights_digest(module: nn.Module) -> str:
     return tensors_digest(sorted(module.state_dict().items()))
 
 
+def _draw(values: Tensor, bound: float, stream: torch.Generator) -> None:
+    values.copy_(torch.empty(values.shape).uniform_(-bound, bound, generator=stream))
+
+
 def _draw_recurrent(layer: nn.RNNBase, seed: int, place: str) -> None:
     """The gates of a matrix are drawn together, each matrix from a stream of its own."""
     for name, values in layer.named_parameters():
         if values.ndim == 1:
             values.zero_()
-            continue
-        stream = torch_generator(seed, "weights", f"{place}.{name}")
-        bound = math.sqrt(6.0 / sum(values.shape))
-        values.copy_(torch.empty(values.shape).uniform_(-bound, bound, generator=stream))
+        else:
+            stream = torch_generator(seed, "weights", f"{place}.{name}")
+            _draw(values, math.sqrt(6.0 / sum(values.shape)), stream)
 
 
-def _bound(layer: nn.Conv2d | nn.Linear) -> float:
-    """Half the range of the uniform distribution."""
+def _fan(layer: nn.Conv2d | nn.Linear) -> int:
+    """Inputs of a convolution; inputs and outputs of a dense layer."""
     if isinstance(layer, nn.Linear):
-        return math.sqrt(6.0 / (layer.in_features + layer.out_features))
-    n_inputs = layer.in_channels // layer.groups * math.prod(layer.kernel_size)
-    return math.sqrt(6.0 / n_inputs)
+        return layer.in_features + layer.out_features
+    return layer.weight[0].numel()

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from semisonic.classifier.detection.detect import list_recordings
 from semisonic.classifier.detection.frame_scores import FrameScorer, score_spans, unpacked
-from semisonic.classifier.detection.recordings import list_recordings
-from semisonic.classifier.events import DEFAULT, EventRules
-from semisonic.classifier.predict import NOTHING, predict_files
-from semisonic.classifier.use_options import AUTO, EventOptions
+from semisonic.classifier.events import DEFAULT, EventRules, EventTracker
+from semisonic.classifier.options import EventOptions
+from semisonic.classifier.predict import AUTO, NOTHING, predict_files
 from semisonic.core.errors import AudioError, DataError, OptionError
 from semisonic.core.files import csv_line
 from semisonic.core.options import from_mapping, nearest
@@ -139,7 +139,9 @@ class Analysis:
     def events(self, options: EventOptions) -> Events:
         """The events so far."""
         rules = EventRules.of(self._scorer, options)
-        return make_events(rules.rows(self.parts(), self._sound.name, self._duration))
+        tracker = EventTracker(rules)
+        found = [event for part in self.parts() for event in tracker.push(part)]
+        return make_events(rules.rows([*found, *tracker.open()], self._sound.name, self._duration))
 
     def scores(self, start: float, end: float, n: int) -> NDArray[np.float64]:
         """The largest scores in each of ``n`` segments of a time, shape (n, n_classes).

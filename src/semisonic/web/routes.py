@@ -19,7 +19,7 @@ from starlette.responses import Response
 from semisonic.audio.spectrogram import band_edges
 from semisonic.audio.write import write
 from semisonic.classifier.info import info
-from semisonic.classifier.use_options import EventOptions
+from semisonic.classifier.options import EventOptions
 from semisonic.core.errors import DataError, ModelError
 from semisonic.core.options import nearest
 from semisonic.labeling.options import MIX, STRATEGIES

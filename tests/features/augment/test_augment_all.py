@@ -12,20 +12,24 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from semisonic.core.errors import DataError, OptionError
-from semisonic.features.augment.base import Augmentation
-from semisonic.features.augment.sets import augmenter
-from semisonic.features.augment.spectrogram import (
+from semisonic.features.augmentation import (
+    Augmentation,
     Background,
     BandCrop,
     BandGain,
     BandMask,
+    Gain,
     Mixup,
+    Speed,
+    TimeCrop,
     TimeMask,
+    TimeShift,
+    TimeStretch,
+    augmenter,
 )
-from semisonic.features.augment.time import Gain, Speed, TimeCrop, TimeShift, TimeStretch
-from semisonic.features.augment.waves import Noise, PitchShift
 from semisonic.features.logmel import delta
 from semisonic.features.options import MelOptions
+from semisonic.features.wave_augmentation import Noise, PitchShift
 
 WAVES = MelOptions(input="wave", sample_rate=16000)
 MAKERS = {

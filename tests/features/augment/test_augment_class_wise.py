@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from semisonic.core.errors import DataError, OptionError
-from semisonic.features.augment.waves import (
+from semisonic.features.wave_augmentation import (
     PICZAK_ESC10,
     PICZAK_OTHERS,
     ClassWise,

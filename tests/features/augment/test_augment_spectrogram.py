@@ -9,17 +9,17 @@ import torch
 from augment_sounds import MEL, features, mixed_batch, noise, padded, tone
 
 from semisonic.core.errors import DataError
-from semisonic.features.augment.spectrogram import (
+from semisonic.features.augmentation import (
     Background,
     BandCrop,
     BandGain,
     BandMask,
+    Gain,
     Mixup,
     TimeMask,
     band_widths,
     smooth_weights,
 )
-from semisonic.features.augment.time import Gain
 
 
 def test_a_gain_is_that_of_the_samples_and_silence_stays() -> None:

@@ -8,7 +8,7 @@ import torch
 from augment_sounds import MEL, features, harmonics, noise, padded, tone
 
 from semisonic.core.errors import DataError
-from semisonic.features.augment.time import TimeCrop, TimeShift, TimeStretch
+from semisonic.features.augmentation import TimeCrop, TimeShift, TimeStretch
 from semisonic.features.logmel import LogMel
 
 FRAME = MEL.hop_length / MEL.sample_rate  # s

@@ -13,15 +13,10 @@ from augment_sounds import noise
 from torch import Tensor
 
 from semisonic.core.errors import DataError
-from semisonic.features.augment.time import Gain, Speed, TimeShift, TimeStretch
-from semisonic.features.augment.waves import (
-    Noise,
-    PitchShift,
-    phase_vocoder,
-    read_between_samples,
-    stft,
-)
+from semisonic.features.augmentation import Gain, Speed, TimeShift, TimeStretch
 from semisonic.features.options import MelOptions
+from semisonic.features.vocoder import phase_vocoder, read_between_samples, stft
+from semisonic.features.wave_augmentation import Noise, PitchShift
 
 RATE = 16000
 N = 24000

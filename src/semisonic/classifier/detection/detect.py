@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import math
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from os import PathLike
 from pathlib import Path
@@ -16,57 +15,56 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from semisonic.audio.read import read
+from semisonic.audio.remote import stamp_of, url_of
 from semisonic.classifier.detection.frame_scores import (
     FrameScorer,
-    FrameSpan,
+    RecordingFile,
     RecordingSpan,
-    ScoreStore,
     SpanScores,
     score_spans,
-    score_spans_in_processes,
+    score_spans_elsewhere,
     unpacked,
 )
 from semisonic.classifier.detection.page import write_page
-from semisonic.classifier.detection.recordings import by_hour, list_recordings, recording_table
 from semisonic.classifier.detection.results import (
     TRUTH_COLUMNS,
     DetectResult,
     compare_with_labels,
+    placed_events,
+    recording_table,
 )
-from semisonic.classifier.events import EventRules
+from semisonic.classifier.events import EventRules, EventTracker, TrackedEvent
 from semisonic.classifier.live.actions import LONGEST, PADDING, write_clip
 from semisonic.classifier.model_file import model_key, open_model
-from semisonic.classifier.use_options import CSV, SCORE_OPTIONS, DetectOptions, EventOptions
+from semisonic.classifier.options import EventOptions
+from semisonic.classifier.prepare import Failures
 from semisonic.core.cluster import open_engine
-from semisonic.core.errors import AudioError
+from semisonic.core.errors import AudioError, OptionError
 from semisonic.core.files import digest, read_csv, write_csv
-from semisonic.core.options import LOCAL, EngineOptions, check, from_mapping
-from semisonic.core.parallel import Engine, engine_for
+from semisonic.core.options import LOCAL, EngineOptions, from_mapping, to_dict
+from semisonic.core.parallel import LOCAL_ENGINE, Engine, engine_for
 from semisonic.core.progress import bar, track
-from semisonic.data.events import make_events
+from semisonic.data.cache import ArrayCache
+from semisonic.data.datasets.load import gather
 from semisonic.data.formats.convert import write_labels
 from semisonic.data.outputs import check_folder, placed, refuse_url
+from semisonic.data.windows import read_headers
 from semisonic.models.sound_model import SoundModel
 from semisonic.training.run_folder import RunFolder
 
 WORTH_PROCESSES = 7200
 """Seconds of sound from which on processes score them sooner than threads."""
-TABLE, HOURS, CLIPS = "events.csv", "hours.csv", "clips.csv"
-COLUMNS = ["file", "start_time", "end_time", "label", "score", "mean_score", "recorded_at", "site"]
+CSV, TABLE, HOURS, CLIPS = "csv", "events.csv", "hours.csv", "clips.csv"
 _OF_RECORDINGS = ("audacity", "raven")  # formats with a file for each recording
 _SUFFIXES = {"raven-combined": ".txt"}
-_NAMES = (
-    *(f.name for f in dataclasses.fields(DetectOptions) if f.name != "events"),
-    *(f"events.{f.name}" for f in dataclasses.fields(EventOptions)),
-)
-_FREE = tuple(name for name in _NAMES if name not in SCORE_OPTIONS)
-_VERSION = 2  # raise when the same model and options give other scores
+_SCORE_OPTIONS = ("model", "events.hop", "events.times")  # a folder belongs to one set of these
+_VERSION = 3  # raise when the same model and options give other scores
 
+_HERE = EngineOptions()
 _log = logging.getLogger(__name__)
-_Broken = dict[tuple[str, int], SpanScores]
+Paths = Iterable[str | PathLike[str]]
 
 
 def detect(
@@ -116,69 +114,80 @@ def detect(
     ModelError
         When the model file is missing or damaged.
     """
-    opened = model if isinstance(model, SoundModel) else open_model(model)
-    values = {name: list(v) if isinstance(v, tuple) else v for name, v in events.items()}
-    if "threshold" in values:
-        values["threshold"] = str(values["threshold"])
-    options = DetectOptions(
-        Path(),
-        (Path(files),) if isinstance(files, (str, PathLike)) else tuple(map(Path, files)),
-        events=from_mapping(EventOptions, values),
-        device=device,
-        workers=workers,
-        where=EngineOptions(engine, address),
-    )
-    if output is not None:
-        refuse_url(Path(output))
-        return _detect(opened, options, Path(output))
-    with tempfile.TemporaryDirectory(prefix="semisonic-") as place:
-        return _detect(opened, options, Path(place))
-
-
-def _detect(model: SoundModel, options: DetectOptions, folder: Path) -> DetectResult:
-    """The same with options; ``folder`` is where scores are kept."""
-    began = time.perf_counter()
-    with open_engine(options.where) as engine:
-        device = options.device if engine.is_local else "cpu"  # of this process
-        scorer = FrameScorer(model, options.events.hop, options.events.times, device)
-        rules, grid = EventRules.of(scorer, options.events), scorer.grid
-        recordings, failures = list_recordings(options.files, options.workers, engine)
-        spans = {one: grid.spans(one.n_samples(grid.sample_rate)) for one in recordings}
-        key = digest(
-            _VERSION,
-            model_key(model),
-            grid.n_window,
-            grid.n_hop,
-            grid.n_frame,
-            scorer.with_frames,
+    if "threshold" in events:
+        events["threshold"] = str(events["threshold"])
+    files = (files,) if isinstance(files, (str, PathLike)) else files
+    with tempfile.TemporaryDirectory(prefix="semisonic-") as temporary:
+        folder = Path(temporary if output is None else output)
+        refuse_url(folder)
+        return _detect(
+            model if isinstance(model, SoundModel) else open_model(model),
+            files,
+            from_mapping(EventOptions, events),
+            folder,
+            EngineOptions(engine, address),
+            device,
+            workers,
         )
-        with ScoreStore(folder, key, len(model.classes)) as store:
-            missing = [
-                (one, span)
-                for one in recordings
-                for span in spans[one]
-                if (one.identity, span.number) not in store
-            ]
-            n_there = sum(map(len, spans.values())) - len(missing)
-            broken = _score_missing(scorer, missing, store, options, engine, n_there)
-            rows: list[dict[str, Any]] = []
-            durations, reasons = {}, list(failures)
-            for one in recordings:
-                parts = _parts(store, broken, one.identity, spans[one])
-                rows += rules.rows(parts, one.file, one.duration)
-                torn = [span for span in spans[one] if (one.identity, span.number) in broken]
-                durations[one.file], reason = one.duration, one.damage
-                if torn:
-                    scores, reason = broken[one.identity, torn[0].number]
-                    reached = (torn[0].first + len(scores)) * grid.frame
-                    durations[one.file] = min(one.duration, reached)
-                if reason:
-                    reasons.append((one.file, reason))
+
+
+def _detect(
+    model: SoundModel,
+    files: Paths,
+    events: EventOptions,
+    folder: Path,
+    where: EngineOptions,
+    device: str,
+    workers: int | None,
+) -> DetectResult:
+    """The events of recordings; ``folder`` is where scores are kept, span by span.
+
+    They stay when a run is finished: the same recordings with other thresholds take seconds. A
+    span counts when the cache names it, so nothing is lost or half believed after ``kill -9``.
+    """
+    began = time.perf_counter()
+    with open_engine(where) as engine:
+        here = device if engine.is_local else "cpu"  # of this process
+        scorer = FrameScorer(model, events.hop, events.times, here)
+        rules, grid = EventRules.of(scorer, events), scorer.grid
+        recordings, failures = list_recordings(files, workers, engine)
+        spans = {one.file: grid.spans(one.n_samples(grid.sample_rate)) for one in recordings}
+        key = digest(_VERSION, model_key(model), *grid, scorer.with_frames)
+        rows, durations, reasons = list[dict[str, Any]](), dict[str, float](), list(failures)
+        with ArrayCache.open(folder, "scores", {"key": key}, "<u2", anew=True) as cache:
+            every = [(one, span) for one in recordings for span in spans[one.file]]
+            known = [cache.find((one.identity, span.first), ()) for one, span in every]
+            stored = dict(zip(every, known, strict=True))
+            missing = [one for one in every if stored[one] is None]
+            n_there = len(every) - len(missing)
+            with closing(_score(scorer, missing, n_there, engine, device, workers)) as scored:
+                for recording in recordings:
+                    tracker, found, reason = EventTracker(rules), list[TrackedEvent](), ""
+                    durations[recording.file] = recording.duration
+                    for span in spans[recording.file]:
+                        place, torn = stored[recording, span], ""
+                        if place is None:
+                            scores, torn = next(scored)
+                            if not torn:  # what breaks off is tried again later
+                                name = recording.identity, span.first
+                                cache.add((name, (), scores.astype("<u2"), None))
+                        else:
+                            scores = cache.read(place).reshape(-1, len(model.classes))
+                        if not reason:
+                            found += tracker.push(unpacked(scores))
+                        if torn and not reason:
+                            reason, reached = torn, (span.first + len(scores)) * grid.frame
+                            durations[recording.file] = min(recording.duration, reached)
+                    rows += rules.rows(
+                        [*found, *tracker.open()], recording.file, recording.duration
+                    )
+                    if reason or recording.damage:
+                        reasons.append((recording.file, reason or recording.damage))
+    table = recording_table(durations)
     return DetectResult(
-        make_events(rows),
-        np.array([row["mean_score"] for row in rows], np.float64),
-        recording_table(durations),
-        dict(zip(rules.labels, rules.thresholds.tolist(), strict=True)),
+        placed_events(rows, table),
+        table,
+        rules.thresholds,
         scorer.with_frames,
         tuple(reasons),
         time.perf_counter() - began,
@@ -186,61 +195,103 @@ def _detect(model: SoundModel, options: DetectOptions, folder: Path) -> DetectRe
     )
 
 
-def _parts(
-    store: ScoreStore, broken: _Broken, identity: str, spans: list[FrameSpan]
-) -> Iterator[NDArray[np.float64]]:
-    """The scores of a recording, span by span, up to its end or to where it breaks off."""
-    for span in spans:
-        place = identity, span.number
-        if place in broken:
-            yield unpacked(broken[place][0])
-            return
-        yield unpacked(store.get(*place))
+def list_recordings(
+    files: Paths,
+    workers: int | None = None,
+    engine: Engine = LOCAL_ENGINE,
+) -> tuple[list[RecordingFile], Failures]:
+    """The recordings that some paths stand for; headers are read, nothing is decoded.
+
+    Parameters
+    ----------
+    files : paths
+        Recordings, folders of them, or a table that names whole recordings.
+    workers : int, optional
+    engine : Engine
+        What reads the headers.
+
+    Returns
+    -------
+    recordings : list of RecordingFile
+        Sorted by name.
+    failures : tuple of (str, str)
+        What cannot be opened, and why.
+
+    Raises
+    ------
+    DataError
+        When none of the paths exists.
+    OptionError
+        For a table that names parts of recordings.
+    """
+    clips, missing = gather(files)
+    if (clips.start_time > 0).any() or not np.isnan(clips.end_time).all():
+        raise OptionError(
+            "found a table with times; expected whole recordings, as 'detect' finds the times. "
+            "For a table of clips take 'predict'"
+        )
+    recordings, failures = [], list(missing)
+    names: list[str] = clips.file.tolist()
+    headers = read_headers(clips.root, names, workers, engine)
+    for file, path, info in zip(names, clips.paths, headers, strict=True):
+        if isinstance(info, str):
+            failures.append((file, info))
+            continue
+        identity = digest(url_of(path) or path.resolve(), *stamp_of(path))
+        recordings.append(RecordingFile(clips.root, file, identity, info.duration, info.damage))
+    return recordings, tuple(failures)
 
 
-def _score_missing(
+def _score(
     scorer: FrameScorer,
-    missing: list[RecordingSpan],
-    store: ScoreStore,
-    options: DetectOptions,
-    engine: Engine,
+    missing: Sequence[RecordingSpan],
     n_there: int,
-) -> _Broken:
-    """Score the spans that are missing. What breaks off is given back, and tried again later."""
-    broken: _Broken = {}
+    engine: Engine,
+    device: str,
+    workers: int | None,
+) -> Generator[SpanScores, None, None]:
+    """The scores of the spans that are missing, in order."""
     if not missing:
-        return broken
+        return
     ends = np.cumsum([(span.last - span.first) * scorer.grid.frame for _, span in missing])
     if scorer.device.type == "cpu":
-        engine = engine_for(engine, round(float(ends[-1])), WORTH_PROCESSES, options.workers)
+        engine = engine_for(engine, round(float(ends[-1])), WORTH_PROCESSES, workers)
     found: Any = (
-        score_spans(scorer, missing, workers=options.workers)
+        score_spans(scorer, missing, workers=workers)
         if engine.in_threads
-        else score_spans_in_processes(
-            engine, scorer, missing, device=options.device, workers=options.workers
-        )
+        else score_spans_elsewhere(engine, scorer, missing, device=device, workers=workers)
     )
-    label = (
-        f"detect ({n_there} of {n_there + len(missing)} parts are there)" if n_there else "detect"
-    )
-    with closing(found), bar(math.ceil(ends[-1] / 60), label, "min of audio") as shown:
-        for end, (recording, span), (scores, reason) in zip(
-            ends.tolist(), missing, found, strict=True
-        ):
-            place = recording.identity, span.number
-            if reason:
-                broken[place] = scores, reason
-            else:
-                store.put(*place, scores)
-            shown.update(math.ceil(end / 60) - shown.n)
-    return broken
+    label = f"detect ({n_there} of {n_there + len(missing)} parts are there)" * bool(n_there)
+    minutes = np.ceil(ends / 60).astype(int).tolist()
+    with closing(found), bar(minutes[-1], label or "detect", "min of audio") as shown:
+        for minute, one in zip(minutes, found, strict=True):
+            shown.update(minute - shown.n)
+            yield one
 
 
-def run_detect(options: DetectOptions) -> DetectResult:
+def run_detect(
+    model: Path,
+    files: Sequence[Path],
+    output: Path,
+    events: EventOptions,
+    *,
+    format: Sequence[str] = (CSV,),  # noqa: A002
+    truth: Path | None = None,
+    save_clips: Path | None = None,
+    players: int = 1,
+    where: EngineOptions = _HERE,
+    device: str = "auto",
+    workers: int | None = None,
+) -> DetectResult:
     """Find sounds in recordings, and write the events into a run folder.
 
     The same folder again with other thresholds, gaps, classes or more recordings uses the
     scores that are there.
+
+    Parameters
+    ----------
+    model, files, output, events, format, truth, save_clips, players, where, device, workers
+        Options of ``semisonic detect``.
 
     Raises
     ------
@@ -251,105 +302,94 @@ def run_detect(options: DetectOptions) -> DetectResult:
     ModelError
         When the model file is missing or damaged.
     """
-    check(options)
-    if options.save_clips is not None:
-        check_folder(options.save_clips, "clips of events", {CLIPS})
-    model = open_model(options.model)
-    with (
-        placed(options.output) as folder,
-        RunFolder(folder, "detect", dataclasses.replace(options, output=folder), free=_FREE) as run,
-    ):
-        result = _detect(model, options, run.path("scores"))
-        if options.save_clips is not None:
-            clips = _save_clips(options.save_clips, result)
-            result = dataclasses.replace(result, clips=clips)
-        if options.truth is not None:
-            truth = compare_with_labels(result, options.truth)
-            write_csv(run.path("truth.csv"), TRUTH_COLUMNS, truth.rows())
-            result = dataclasses.replace(result, truth=truth)
+    options = {**locals(), "events": to_dict(events), "where": to_dict(where)}
+    free = {*options, *(f"events.{name}" for name in to_dict(events))} - {"events", *_SCORE_OPTIONS}
+    if save_clips is not None:
+        check_folder(save_clips, "clips of events", {CLIPS})
+    opened = open_model(model)
+    with placed(output) as folder, RunFolder(folder, "detect", options, free=free) as run:
+        result = _detect(opened, files, events, run.path("scores"), where, device, workers)
+        if save_clips is not None:
+            clips = _save_clips(save_clips, result)
+            result = dataclasses.replace(result, events=result.events.assign(clip=clips))
+        if truth is not None:
+            scores = compare_with_labels(result, truth)
+            write_csv(run.path("truth.csv"), TRUTH_COLUMNS, scores.rows())
+            result = dataclasses.replace(result, truth=scores)
         run.path("bad_files.csv").unlink(missing_ok=True)  # of the run before this
         if result.failures:
             run.add_bad_files(result.failures)
-        files = _write_tables(run, result, options)
-        files.append(write_page(run.folder, result, options, model.mel.sample_rate))
+        written = _write_tables(run, result, format)
+        if save_clips is not None:
+            written.append(save_clips / CLIPS)
+        mel = opened.mel
+        written.append(write_page(run.folder, result, model, events, players, mel.sample_rate))
         run.note(n_events=len(result.events), n_recordings=len(result.recordings))
-    placed_files = [
-        options.output / file.relative_to(folder) if file.is_relative_to(folder) else file
-        for file in files
-    ]
-    return dataclasses.replace(result, files=tuple(placed_files))
+    places = (
+        output / file.relative_to(folder) if file.is_relative_to(folder) else file
+        for file in written
+    )
+    return dataclasses.replace(result, files=tuple(places))
 
 
-def _write_tables(run: RunFolder, result: DetectResult, options: DetectOptions) -> list[Path]:
+def _write_tables(run: RunFolder, result: DetectResult, formats: Sequence[str]) -> list[Path]:
     """The events as CSV and for other programs, and their hours of the day; the files."""
     written: list[Path] = []
-    frame = _event_texts(result)
-    if CSV in options.format:
-        write_csv(run.path(TABLE), list(map(str, frame)), frame.itertuples(index=False))
+    if CSV in formats:
+        texts = _texts(result.to_frame())
+        write_csv(run.path(TABLE), list(map(str, texts)), texts.itertuples(index=False))
         written.append(run.path(TABLE))
     run.path(HOURS).unlink(missing_ok=True)  # of the run before this
-    hours = by_hour(result.to_frame(), result.recordings)
-    if hours:
-        labels = [row[0] for row in result.by_class()]
-        rows = [
-            (site, hour, f"{seconds / 3600:.4f}", label, counts[label])
-            for site, hour, seconds, counts in hours
-            for label in labels
-        ]
+    labels = [row[0] for row in result.by_class()]
+    rows = [
+        (site, hour, f"{seconds / 3600:.4f}", label, n)
+        for site, hour, seconds, counts in result.by_hour(labels)
+        for label, n in zip(labels, counts, strict=True)
+    ]
+    if result.recordings.recorded_at.notna().any():
         write_csv(run.path(HOURS), ["site", "hour", "hours_of_audio", "label", "events"], rows)
         written.append(run.path(HOURS))
-    if options.save_clips is not None:
-        written.append(options.save_clips / CLIPS)
-    for name in dict.fromkeys(options.format):
+    for name in dict.fromkeys(formats):
         if name == CSV:
             continue
         folder = run.path("labels", name)
         shutil.rmtree(folder, ignore_errors=True)  # of the run before this
         is_folder = name in _OF_RECORDINGS
         output = folder if is_folder else folder / f"events{_SUFFIXES.get(name, '.csv')}"
-        files = write_labels(
-            result.events, output, name, root=Path.cwd(), durations=result.durations
-        )
+        durations = result.durations
+        files = write_labels(result.events, output, name, root=Path.cwd(), durations=durations)
         written += [folder] if is_folder else files
     return written
 
 
-def _event_texts(result: DetectResult) -> pd.DataFrame:
-    """The events as texts for a CSV file, a row each, in the order of recordings and time."""
-    frame = result.to_frame()[COLUMNS]
-    for name, digits in (("start_time", 3), ("end_time", 3), ("score", 4), ("mean_score", 4)):
-        frame[name] = [f"{value:.{digits}f}" for value in frame[name]]
-    frame["recorded_at"] = [
-        "" if moment is None else moment.isoformat(timespec="seconds")
-        for moment in frame.recorded_at
-    ]
-    return frame.assign(clip=list(result.clips)) if result.clips else frame
+def _texts(table: pd.DataFrame) -> pd.DataFrame:
+    """The events as texts for a CSV file."""
+    digits = {"start_time": 3, "end_time": 3, "score": 4, "mean_score": 4}
+    texts = {name: table[name].map(f"{{:.{n}f}}".format) for name, n in digits.items()}
+    moments = [time.isoformat(timespec="seconds") if time else "" for time in table.recorded_at]
+    return table.assign(**texts, recorded_at=moments)
 
 
-def _save_clips(folder: Path, result: DetectResult) -> tuple[str, ...]:
+def _save_clips(folder: Path, result: DetectResult) -> list[str]:
     """Cut the sound of each event out of its recording; the names of the files."""
     if (folder / CLIPS).is_file():  # of the run before this
         for row in read_csv(folder / CLIPS):
             (folder / Path(row["clip"]).name).unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
-    frame, names = result.to_frame(), list[str]()
-    for number, event in enumerate(track(frame.to_dict("records"), "save clips", "clip")):
-        file, start = event["file"], event["start_time"]
-        first = max(0.0, start - PADDING)
-        last = min(
-            event["end_time"] + PADDING, result.durations[file], first + LONGEST + 2 * PADDING
-        )
+    names: list[str] = []
+    for number, event in enumerate(track(result.events.to_dict("records"), "save clips", "clip")):
+        file, first = event["file"], max(0.0, event["start_time"] - PADDING)
+        last = min(event["end_time"], first + LONGEST + PADDING) + PADDING
         try:
-            sound, rate = read(file, start_time=first, end_time=last)
+            sound, rate = read(file, start_time=first, end_time=min(last, result.durations[file]))
             moment, label = event["recorded_at"], event["label"]
             names.append(write_clip(folder, number, label, moment, sound, rate).name)
         except AudioError as error:
             _log.warning("the sound of an event in '%s' was not saved: %s", file, error.reason)
             names.append("")
-    saved = _event_texts(result).assign(clip=names).rename(columns={"file": "recording"})
+    saved = _texts(result.to_frame()).assign(clip=names).rename(columns={"file": "recording"})
     columns = ["clip", "label", "score", "recording", "start_time", "end_time"]
     columns += ["recorded_at", "site"]
-    write_csv(
-        folder / CLIPS, columns, saved.loc[saved["clip"] != "", columns].itertuples(index=False)
-    )
-    return tuple(names)
+    rows = saved.loc[saved["clip"] != "", columns].itertuples(index=False)
+    write_csv(folder / CLIPS, columns, rows)
+    return names

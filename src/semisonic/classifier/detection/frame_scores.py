@@ -8,53 +8,86 @@ scored when, and a run that was killed goes on with the next span.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from semisonic.classifier.detection.recordings import RecordingFile
+from semisonic.classifier.config import AUTO
+from semisonic.classifier.options import FRAMES, WINDOWS
 from semisonic.classifier.scoring import evaluating, move_to_device
-from semisonic.classifier.use_options import AUTO, FRAMES, WINDOWS
-from semisonic.classifier.windows import Done, stream_windows
+from semisonic.classifier.windows import stream_windows
 from semisonic.core.errors import OptionError
 from semisonic.core.parallel import Engine, in_order
-from semisonic.data.cache import ArrayCache
 from semisonic.data.clips import Clips
 from semisonic.models.sound_model import SoundModel
 from semisonic.training.devices import choose_device
 
 SPAN = 300.0
 """Seconds of a span, about."""
+HOP_SHARE = 0.25
+FRAMES_A_STEP = 2
+"""Frames of the grid for each frame of the network's code."""
+FULL = 65_535
+"""What a score of 1 is stored as."""
+CALL_DURATION = 300.0
+"""Seconds of sound for one call of another process; short recordings are scored together."""
+
+Table = NDArray[np.float64]
+Scores = NDArray[np.uint16]
 
 
-@dataclass(frozen=True)
-class FrameSpan:
+class RecordingFile(NamedTuple):
+    """A recording.
+
+    Attributes
+    ----------
+    root : Path
+    file : str
+        Below ``root``; as the user named it.
+    identity : str
+        Changes when the file's place, size or time of change does.
+    duration : float
+        Seconds, as far as it can be read.
+    damage : str
+        Why it cannot be read as a whole; empty if nothing is known.
+    """
+
+    root: Path
+    file: str
+    identity: str
+    duration: float
+    damage: str = ""
+
+    def n_samples(self, sample_rate: int) -> int:
+        """Its length at a rate."""
+        return int(self.duration * sample_rate)
+
+
+class FrameSpan(NamedTuple):
     """A part of a recording: its frames, and the samples that are scored for them.
 
     Attributes
     ----------
-    number : int
     first, last : int
         Frames, the last exclusive.
     start, end : int
         Samples at the model's rate; the end may lie behind the recording's.
     """
 
-    number: int
     first: int
     last: int
     start: int
     end: int
 
 
-@dataclass(frozen=True)
-class Grid:
+class Grid(NamedTuple):
     """Windows and frames, in samples at the model's rate.
 
     Attributes
@@ -120,12 +153,10 @@ class Grid:
     def spans(self, n_samples: int) -> list[FrameSpan]:
         """The spans of a recording of so many samples at the model's rate."""
         total, size = self.n_frames(n_samples), self.frames_of_span
-        return [
-            self.span(number, first, min(first + size, total), n_samples)
-            for number, first in enumerate(range(0, total, size))
-        ]
+        firsts = range(0, total, size)
+        return [self.span(first, min(first + size, total), n_samples) for first in firsts]
 
-    def span(self, number: int, first: int, last: int, n_samples: int) -> FrameSpan:
+    def span(self, first: int, last: int, n_samples: int) -> FrameSpan:
         """The span with these frames, and all windows that touch them."""
         window, hop = self.n_window, self.n_hop
         earliest = max(0, -(-(first * self.n_frame - window + 1) // hop))
@@ -135,12 +166,7 @@ class Grid:
         end = latest * hop + window
         if last * self.n_frame > n_samples - window:  # the window that ends with the recording
             end = max(end, n_samples)
-        return FrameSpan(number, first, last, earliest * hop, end)
-
-    def middles(self, first: int, last: int) -> NDArray[np.float64]:
-        """Middles of frames, s."""
-        middles: NDArray[np.float64] = (np.arange(first, last, dtype=np.float64) + 0.5) * self.frame
-        return middles
+        return FrameSpan(first, last, earliest * hop, end)
 
 
 class Average:
@@ -190,10 +216,9 @@ class Average:
         if self.times is None:
             self._sum[rows] += scores
         else:
-            at = self.grid.middles(low, high) - start_time
-            self._sum[rows] += np.stack(
-                [np.interp(at, self.times, column) for column in scores.T], axis=1
-            )
+            middles = (np.arange(low, high) + 0.5) * self.grid.frame - start_time
+            columns = [np.interp(middles, self.times, column) for column in scores.T]
+            self._sum[rows] += np.stack(columns, axis=1)
         self._count[rows] += 1
 
     def frame_of(self, start_time: float) -> int:
@@ -215,58 +240,6 @@ class Average:
         return mean
 
 
-FULL = 65_535
-"""What a score of 1 is stored as."""
-Scores = NDArray[np.uint16]
-
-
-class ScoreStore:
-    """Scores of spans on the disk, as 16-bit numbers; a context manager.
-
-    They stay when a run is finished: the same recordings with other thresholds take seconds. A
-    span counts when the cache names it, so nothing is lost or half believed after ``kill -9``.
-
-    Parameters
-    ----------
-    folder : Path
-        Made if missing.
-    key : str
-        What all scores depend on: the model and how it is applied. Scores of another key are
-        removed.
-    n_classes : int
-    """
-
-    def __init__(self, folder: Path, key: str, n_classes: int) -> None:
-        self.n_classes = n_classes
-        self._stack = ExitStack()
-        opened = ArrayCache.open(folder, "scores", {"key": key}, "<u2", anew=True)
-        self._cache = self._stack.enter_context(opened)
-
-    def __enter__(self) -> ScoreStore:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Write what waits, and close."""
-        self._stack.close()
-
-    def __contains__(self, place: tuple[str, int]) -> bool:
-        return self._cache.find(place, ()) is not None
-
-    def put(self, recording: str, span: int, scores: Scores) -> None:
-        """Add a span, shape (n_frames, n_classes)."""
-        self._cache.add(((recording, span), (), scores.astype("<u2"), None))
-
-    def get(self, recording: str, span: int) -> Scores:
-        """A span that is there, shape (n_frames, n_classes)."""
-        rows = self._cache.find((recording, span), ())
-        if rows is None:
-            raise KeyError((recording, span))
-        return self._cache.read(rows).reshape(-1, self.n_classes)
-
-
 def packed(scores: NDArray[np.float64]) -> Scores:
     """Scores from 0 to 1 as they are stored.
 
@@ -281,12 +254,6 @@ def packed(scores: NDArray[np.float64]) -> Scores:
 def unpacked(scores: Scores) -> NDArray[np.float64]:
     """Stored scores, from 0 to 1."""
     return scores.astype(np.float64) / FULL
-
-
-HOP_SHARE = 0.25
-FRAMES_A_STEP = 2
-"""Frames of the grid for each frame of the network's code."""
-Table = NDArray[np.float64]
 
 
 class FrameScorer:
@@ -369,10 +336,6 @@ RecordingSpan = tuple[RecordingFile, FrameSpan]
 SpanScores = tuple[Scores, str]
 """The scores of a span, shape (n_frames, n_classes), and why they end early, if they do."""
 
-CALL_DURATION = 300.0
-"""Seconds of sound for one call of another process; short recordings are scored together."""
-CALL_SPANS = 256
-
 
 def score_spans(
     scorer: FrameScorer, spans: Sequence[RecordingSpan], *, workers: int | None = None
@@ -399,32 +362,33 @@ def score_spans(
     """
     if not spans:
         return
-    grid = scorer.grid
-    rows = []
+    grid, rows = scorer.grid, []
     for recording, span in spans:
         is_last = span.end >= recording.n_samples(grid.sample_rate)
-        end = recording.end_time if is_last else span.end / grid.sample_rate
+        end: float | None = span.end / grid.sample_rate
+        if is_last:  # up to the end, unless it is known to be damaged
+            end = recording.duration if recording.damage else None
         start = span.start / grid.sample_rate
         rows.append({"file": recording.file, "start_time": start, "end_time": end})
     clips = Clips.from_rows(spans[0][0].root, rows)
     average: Average | None = None
     for item in stream_windows(clips, scorer.model.mel, hop=grid.hop, workers=workers):
         average = average or scorer.average(spans[item.row][1])
-        if isinstance(item, Done):
+        if len(item.times):
+            whole, along = scorer.scores(item.features)
+            scores = whole if along is None else along
+            scores[item.is_silent] = 0.0
+            for (start, end), one in zip(item.times.tolist(), scores, strict=True):
+                average.add(start, end, one)
+        if item.reason is not None:
             yield packed(average.take()), item.reason
             average = None
-            continue
-        whole, along = scorer.scores(item.features)
-        scores = whole if along is None else along
-        scores[item.is_silent] = 0.0
-        for (start, end), one in zip(item.times.tolist(), scores, strict=True):
-            average.add(start, end, one)
 
 
-def score_spans_in_processes(
+def score_spans_elsewhere(
     engine: Engine,
     scorer: FrameScorer,
-    spans: Iterable[RecordingSpan],
+    spans: Sequence[RecordingSpan],
     *,
     device: str = "cpu",
     workers: int | None = None,
@@ -436,14 +400,17 @@ def score_spans_in_processes(
     engine : Engine
     scorer : FrameScorer
         On the CPU; every worker makes one of its own.
-    spans : iterable of (RecordingFile, FrameSpan)
+    spans : sequence of (RecordingFile, FrameSpan)
     device : str
         Of the workers; "auto" is the processor.
     """
     device = "cpu" if device == "auto" else device
     make = partial(_caller, scorer.model, *scorer.asked, device)
+    ends = np.cumsum([(span.last - span.first) * scorer.grid.frame for _, span in spans])
+    numbered = zip((ends // CALL_DURATION).tolist(), spans, strict=True)
+    tasks = ([pair for _, pair in some] for _, some in groupby(numbered, key=itemgetter(0)))
     with engine.calls(make, workers=workers, device=device) as calls:
-        for found in in_order(calls, _calls(spans, scorer.grid.frame)):
+        for found in in_order(calls, tasks):
             yield from found
 
 
@@ -452,19 +419,3 @@ def _caller(
 ) -> Callable[[list[RecordingSpan]], list[SpanScores]]:
     scorer = FrameScorer(model, hop, times, device)
     return lambda spans: list(score_spans(scorer, spans, workers=1))
-
-
-def _calls(spans: Iterable[RecordingSpan], frame: float) -> Iterator[list[RecordingSpan]]:
-    """Neighbours below one folder, up to the length of a call."""
-    group: list[RecordingSpan] = []
-    duration = 0.0
-    for recording, span in spans:
-        own = (span.last - span.first) * frame
-        is_full = duration + own > CALL_DURATION or len(group) == CALL_SPANS
-        if group and (is_full or recording.root != group[0][0].root):
-            yield group
-            group, duration = [], 0.0
-        group.append((recording, span))
-        duration += own
-    if group:
-        yield group

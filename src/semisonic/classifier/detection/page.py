@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from semisonic.classifier.detection.recordings import UNNAMED, by_hour
-from semisonic.classifier.detection.results import TRUTH_COLUMNS, DetectResult
-from semisonic.classifier.use_options import DetectOptions
+from semisonic.classifier.detection.results import (
+    TRUTH_COLUMNS,
+    UNNAMED,
+    DetectResult,
+)
+from semisonic.classifier.options import EventOptions
 from semisonic.core.files import write_text
 from semisonic.core.text import count_text, duration_text
 from semisonic.evaluation.plots.recordings import clock, hour_counts, timeline
@@ -24,7 +27,12 @@ _AROUND, _LONGEST = 1.0, 8.0  # seconds before and after an event, and in all, o
 
 
 def write_page(
-    folder: Path, result: DetectResult, options: DetectOptions, sample_rate: int
+    folder: Path,
+    result: DetectResult,
+    model: Path,
+    events: EventOptions,
+    players: int,
+    sample_rate: int,
 ) -> Path:
     """Write the page into a run folder; its size is bounded whatever was found."""
     n, recordings = len(result.events), count_text(len(result.recordings), "recording")
@@ -33,7 +41,8 @@ def write_page(
         "Sounds found",
         f"{recordings}, {duration_text(3600 * result.hours)} of audio",
         result=result,
-        options=options,
+        model=model,
+        events=events,
         truth=result.truth,
         n_events=n,
         n_listed=min(n, _MOST_ROWS),
@@ -73,11 +82,11 @@ def write_page(
             "threshold": two,
         },
     )
-    labels, frame = [row[0] for row in rows], result.to_frame()
-    _add_hours(report, result, frame, labels)
-    _add_timelines(report, result, frame, labels)
-    report.players("events", _players(result, frame, labels, options.players, sample_rate))
-    shown = frame.head(_MOST_ROWS)
+    labels = [row[0] for row in rows]
+    _add_hours(report, result, labels)
+    _add_timelines(report, result, labels)
+    report.players("events", _players(result, labels, players, sample_rate))
+    shown = result.events.head(_MOST_ROWS)
     report.table(
         "events",
         ["recording", "from", "to", "label", "score", "mean score"],
@@ -94,23 +103,20 @@ def write_page(
     return folder / PAGE
 
 
-def _add_hours(
-    report: Report, result: DetectResult, frame: pd.DataFrame, labels: list[str]
-) -> None:
+def _add_hours(report: Report, result: DetectResult, labels: list[str]) -> None:
     """How many events by hour of the day and site, where names or metadata tell the time."""
-    hours = by_hour(frame, result.recordings)
+    hours = result.by_hour(labels)
     if not hours or not labels:
         return
-    most, shown = labels[:_MOST_CLASSES], labels[:_CLASSES_IN_TABLE]
-    per_hour = np.zeros((len(most), 24))
+    shown, per_hour = labels[:_CLASSES_IN_TABLE], np.zeros((len(labels), 24))
     for _, hour, _, counts in hours:
-        per_hour[:, hour] += [counts[label] for label in most]
-    report.figure("hours", hour_counts(most, per_hour))
+        per_hour[:, hour] += counts
+    report.figure("hours", hour_counts(labels[:_MOST_CLASSES], per_hour[:_MOST_CLASSES]))
     report.table(
         "hours",
         ["site", "hour", "minutes of audio", *shown],
         [
-            (site, f"{hour:02d}:00", seconds / 60, *(counts[label] for label in shown))
+            (site, f"{hour:02d}:00", seconds / 60, *counts[: len(shown)])
             for site, hour, seconds, counts in hours[:_MOST_ROWS]
         ],
         formats={"minutes of audio": "{:.1f}".format},
@@ -121,28 +127,21 @@ def _add_hours(
     }
 
 
-def _add_timelines(
-    report: Report, result: DetectResult, frame: pd.DataFrame, labels: list[str]
-) -> None:
+def _add_timelines(report: Report, result: DetectResult, labels: list[str]) -> None:
     """A timeline for each recording; for each site and day where the recorders told the time."""
-    is_timed = frame.file.nunique() > 1 and all(moment is not None for moment in frame.recorded_at)
+    table = result.events
+    is_timed = table.file.nunique() > 1 and bool(table.recorded_at.notna().all())
     if is_timed:
-        midnight = [
-            moment.replace(hour=0, minute=0, second=0, microsecond=0)
-            for moment in frame.recorded_at
+        days = [moment.date() for moment in table.recorded_at]
+        start = [
+            (moment - moment.replace(hour=0, minute=0, second=0, microsecond=0)).total_seconds()
+            for moment in table.recorded_at
         ]
-        shift = [
-            (moment - day).total_seconds()
-            for moment, day in zip(frame.recorded_at, midnight, strict=True)
-        ] - frame.start_time
-        frame = frame.assign(start_time=frame.start_time + shift, end_time=frame.end_time + shift)
-        keys = [
-            frame.site.replace("", UNNAMED),
-            pd.Series([day.date() for day in midnight], dtype=object),
-        ]
-        groups = {f"{site}, {day}": part for (site, day), part in frame.groupby(keys)}
+        table = table.assign(start_time=start, end_time=start + table.end_time - table.start_time)
+        keys = [table.site.replace("", UNNAMED), pd.Series(days, dtype=object)]
+        groups = {f"{site}, {day}": part for (site, day), part in table.groupby(keys)}
     else:
-        groups = {str(file): part for file, part in frame.groupby("file", sort=False)}
+        groups = {str(file): part for file, part in table.groupby("file", sort=False)}
     most = sorted(groups, key=lambda name: -len(groups[name]))[:_MOST_TIMELINES]
     shown: list[dict[str, Any]] = []
     for name in sorted(most) if is_timed else [name for name in groups if name in most]:
@@ -163,18 +162,14 @@ def _add_timelines(
     report.values |= {"timelines": shown, "by_day": is_timed, "n_timelines": len(groups)}
 
 
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
-
-
 def _players(
-    result: DetectResult, frame: pd.DataFrame, labels: list[str], n_each: int, sample_rate: int
+    result: DetectResult, labels: list[str], n_each: int, sample_rate: int
 ) -> Iterator[Player]:
     """The most certain events of each class."""
     n_shown = 0
-    ordered = frame.sort_values("mean_score", ascending=False, kind="stable")
+    ordered = result.events.sort_values("mean_score", ascending=False, kind="stable")
     for label in labels:
-        for event in ordered[ordered.label == label].head(n_each).pipe(_records):
+        for event in ordered[ordered.label == label].head(n_each).to_dict("records"):
             if n_shown == _MOST_PLAYERS:
                 return
             file, start, end = event["file"], event["start_time"], event["end_time"]

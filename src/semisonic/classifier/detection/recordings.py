@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from semisonic.audio.metadata import wave_texts
+from semisonic.audio.read import wave_texts
 from semisonic.audio.remote import stamp_of, url_of
 from semisonic.classifier.prepare import Failures
 from semisonic.core.errors import OptionError

@@ -1,32 +1,90 @@
-"""The result of ``detect``, and how it compares with marked events."""
+"""The result of ``detect``, and how it compares with marked events.
+
+Times are the recorder's clock, as file names and metadata give it: nothing is brought to another
+zone. What stands inside a file wins over its name, as in ``semisonic scan``.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
 
-from semisonic.audio.remote import path_text
+from semisonic.audio.metadata import wave_texts
+from semisonic.audio.remote import path_text, url_of
 from semisonic.classifier.prepare import Failures
 from semisonic.core.errors import DataError
 from semisonic.core.text import Result, count_text, duration_text, text_table
-from semisonic.data.events import POSITIVE, Events, with_files
+from semisonic.data.events import POSITIVE, Events, make_events, with_files
 from semisonic.data.formats.read import collect_labels
+from semisonic.data.recording_names import RecorderInfo, read_names, read_texts, site_of
 from semisonic.evaluation.events import EventScores, score_events, score_overlaps
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _log = logging.getLogger(__name__)
 _SHOWN_FAILURES, _SHOWN_PROBLEMS = 10, 3
+UNNAMED = "unnamed site"
+COLUMNS = ["file", "start_time", "end_time", "label", "score", "mean_score", "recorded_at", "site"]
 TRUTH_COLUMNS = ("label", "true", "found", "precision", "recall", "f1", "f1_placed")
+
+
+def recording_table(durations: Mapping[str, float]) -> pd.DataFrame:
+    """When and where recordings were made, as far as names and metadata say.
+
+    Parameters
+    ----------
+    durations : mapping of str to float
+        Seconds of each recording.
+
+    Returns
+    -------
+    DataFrame
+        By ``file``: ``duration``, ``recorded_at`` (a datetime, with a zone only where one is known,
+        or None) and ``site`` (empty where nothing tells it).
+    """
+    places = [os.path.abspath(file).replace(os.sep, "/") for file in durations]
+    parts = [(url_of(file) or at).split("/") for file, at in zip(durations, places, strict=True)]
+    levels = zip(*(one[:-1] for one in parts), strict=False)
+    # Folders above all of them name no site.
+    n_shared = sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, levels))
+    names = ["/".join(one[n_shared:]) for one in parts]
+    rows = []
+    for file, name, told in zip(durations, names, read_names(names), strict=True):
+        own = RecorderInfo()
+        with suppress(OSError):
+            own = read_texts(wave_texts(file))
+        site = site_of(name, told) or own.device
+        rows.append((durations[file], own.recorded_at or told.recorded_at, site))
+    index = pd.Index(list(durations), dtype=object, name="file")
+    table = pd.DataFrame(rows, index, ["duration", "recorded_at", "site"], dtype=object)
+    return table.astype({"duration": np.float64})
+
+
+def placed_events(rows: Sequence[Mapping[str, Any]], recordings: pd.DataFrame) -> Events:
+    """Rows of :meth:`semisonic.classifier.events.EventRules.rows`, with when and where they were.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+    recordings : DataFrame
+        Of :func:`recording_table`.
+    """
+    events = make_events(rows).assign(mean_score=np.array([row["mean_score"] for row in rows]))
+    origins = recordings.loc[events.file]
+    moments = [
+        None if began is None else began + timedelta(seconds=start)
+        for began, start in zip(origins.recorded_at, events.start_time.tolist(), strict=True)
+    ]
+    return events.assign(recorded_at=pd.Series(moments, dtype=object), site=origins.site.to_numpy())
 
 
 @dataclass(frozen=True)
@@ -80,10 +138,10 @@ class DetectResult(Result):
 
     Attributes
     ----------
-    events : Events
-        By recording, in the order of time. ``score`` is an event's largest score.
-    mean_scores : ndarray of float64, shape (n_events,)
-        Mean score of each event, 0 to 1.
+    events : DataFrame
+        By recording, in the order of time; see :mod:`semisonic.data.events`. ``score`` is an
+        event's largest; ``mean_score``, ``recorded_at`` and ``site`` stand beside, and ``clip``,
+        the file that it was cut into (empty where that failed), if that was wanted.
     recordings : DataFrame
         By ``file``: ``duration`` in seconds, as far as it could be read, ``recorded_at`` and
         ``site``, as far as names and metadata say.
@@ -99,13 +157,9 @@ class DetectResult(Result):
         What was written.
     truth : TruthScores or None
         The comparison with label files, if some were given.
-    clips : tuple of str
-        Names of the files that events were cut into, one an event, empty where that failed;
-        none where nothing was to be cut.
     """
 
     events: Events
-    mean_scores: NDArray[np.float64]
     recordings: pd.DataFrame
     thresholds: Mapping[str, float]
     with_frames: bool
@@ -114,7 +168,6 @@ class DetectResult(Result):
     scored_seconds: float = 0.0
     files: tuple[Path, ...] = ()
     truth: TruthScores | None = None
-    clips: tuple[str, ...] = ()
 
     @property
     def durations(self) -> dict[str, float]:
@@ -140,18 +193,35 @@ class DetectResult(Result):
             for label, n, seconds, best in found.itertuples()
         ]
 
+    def by_hour(self, labels: Sequence[str]) -> list[tuple[str, int, float, list[int]]]:
+        """Sound and events by site and hour of the day, over all days.
+
+        Returns
+        -------
+        list of (str, int, float, list of int)
+            Site, hour, seconds of sound, and the events of each of the classes that began then;
+            empty where no time is known.
+        """
+        seconds: Counter[tuple[str, int]] = Counter()
+        for duration, began, site in self.recordings.itertuples(index=False):
+            at = 0.0
+            while began is not None and at < duration:
+                moment = began + timedelta(seconds=at)
+                to_next = 3600 - (moment.minute * 60 + moment.second + moment.microsecond / 1e6)
+                part = min(to_next, duration - at)
+                seconds[site or UNNAMED, moment.hour] += part
+                at += part
+        timed = self.events[self.events.recorded_at.notna()]
+        hours = (moment.hour for moment in timed.recorded_at)
+        counts = Counter(zip(timed.site.replace("", UNNAMED), hours, timed.label, strict=True))
+        return [
+            (*key, float(seconds[key]), [counts[*key, label] for label in labels])
+            for key in sorted(seconds)
+        ]
+
     def to_frame(self) -> pd.DataFrame:
         """A row an event: recording, times, class, largest and mean score, when and where."""
-        import pandas as pd
-
-        frame = self.events.assign(mean_score=self.mean_scores)
-        origins = self.recordings.loc[frame.file]
-        moments = [
-            None if began is None else began + timedelta(seconds=start)
-            for began, start in zip(origins.recorded_at, frame.start_time.tolist(), strict=True)
-        ]
-        recorded_at = pd.Series(moments, index=frame.index, dtype=object)
-        return frame.assign(recorded_at=recorded_at, site=origins.site.to_numpy())
+        return self.events[[*COLUMNS, *self.events.columns.intersection(["clip"])]]
 
     def summary(self) -> str:
         """For a terminal."""

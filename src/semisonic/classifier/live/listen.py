@@ -44,7 +44,7 @@ from semisonic.classifier.live.scorer import (
     stamp,
 )
 from semisonic.classifier.model_file import open_model
-from semisonic.classifier.use_options import EventOptions
+from semisonic.classifier.options import EventOptions
 from semisonic.core.errors import AudioError, OptionError
 from semisonic.core.options import check
 from semisonic.core.parallel import hand_over

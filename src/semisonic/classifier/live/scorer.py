@@ -19,7 +19,7 @@ from semisonic.audio.checks import MIN_DURATION, is_silent
 from semisonic.audio.resample import LiveResampler
 from semisonic.classifier.detection.frame_scores import FrameScorer, packed, unpacked
 from semisonic.classifier.events import EventRules, EventTracker, TrackedEvent
-from semisonic.classifier.use_options import EventOptions
+from semisonic.classifier.options import EventOptions
 from semisonic.classifier.windows import WindowCutter, features_of_wave
 from semisonic.core.errors import AudioError, OptionError
 from semisonic.features.frontend import make_extractor
@@ -269,9 +269,6 @@ class LiveTracker:
     def __init__(self, scorer: FrameScorer, options: EventOptions | None = None) -> None:
         self._frames = scorer
         self._rules = EventRules.of(scorer, options or EventOptions())
-        self._label = dict(zip(self._rules.columns, self._rules.labels, strict=True))
-        limits = self._rules.thresholds.tolist()
-        self._threshold = dict(zip(self._rules.columns, limits, strict=True))
         self._n_events = 0
         self._open: dict[int, int] = {}  # numbers of reported events that are open, by class
         self._origin: float | None = None  # stream seconds of the first window of the segment
@@ -301,7 +298,7 @@ class LiveTracker:
         if end_time is not None and self._origin is not None:
             self._end = max(self._end, end_time)
         events = self._follow(self._average.take())
-        events += self._ended(self._tracker.finish(), reason)
+        events += self._ended(self._tracker.open(), reason)
         self._begin()
         return events
 
@@ -321,7 +318,7 @@ class LiveTracker:
 
     def _ended(self, over: list[TrackedEvent], reason: str) -> list[LiveEvent]:
         events: list[LiveEvent] = []
-        for event in sorted(over, key=lambda one: (one.first, one.last, one.column)):
+        for event in sorted(over):
             if event.column not in self._open:
                 if event.is_short:
                     continue
@@ -337,10 +334,10 @@ class LiveTracker:
         return LiveEvent(
             kind,
             self._open[event.column] if kind == START else self._open.pop(event.column),
-            self._label[event.column],
+            event.label,
             origin + event.first * frame,
             event.score,
-            self._threshold[event.column],
+            self._rules.thresholds[event.label],
             min(origin + event.last * frame, self._end) if kind == END else None,
             reason,
         )

@@ -38,14 +38,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from itertools import accumulate, pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, TypeVar
 
-import numpy as np
+import pandas as pd
 
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.files import write_csv, write_text
@@ -71,8 +72,9 @@ from semisonic.data.tables import (
 
 T = TypeVar("T")
 Row = dict[str, Any]
-"""An event as :func:`make_events` takes it, and ``where`` it stands. ``file`` is the recording
-as the label file calls it, empty where it names none; ``end_time`` is NaN for "to its end"."""
+"""An event as :func:`make_events` takes it, and ``where`` it stands. ``file`` is the recording as
+the label file calls it, empty where it names none; ``end_time`` is NaN for "to its end"."""
+Parse = Callable[[TableRow], Iterable[Row]]
 
 SCORE, BAND, PRESENCE, TABS, SEMICOLON = "score", "band", "presence", "tabs", "semicolon"
 """What a format may be able to hold beside file, times and label."""
@@ -103,7 +105,7 @@ class LabelFile:
     without_events: list[str] = field(default_factory=list)
     classes: list[str] = field(default_factory=list)
 
-    def add(self, lines: Iterable[tuple[int, T]], parse: Callable[[T], Iterable[Row]]) -> LabelFile:
+    def add(self, lines: Iterable[tuple[int, T]], parse: Callable[[T], Iterable[Row]]) -> None:
         """Parse lines into rows; those that are impossible (ValueError) become problems."""
         for line_number, line in lines:
             where = f"{self.path}, row {line_number}"
@@ -111,7 +113,6 @@ class LabelFile:
                 self.rows += [{"where": where, **row} for row in parse(line)]
             except ValueError as error:
                 self.problems.append((where, str(error)))
-        return self
 
 
 class Format(NamedTuple):
@@ -146,7 +147,7 @@ class Format(NamedTuple):
     suffix: str = ".csv"
 
 
-_NUMBERS = ("start_time", "end_time", "score", "fmin_hz", "fmax_hz")
+_NUMBERS = ["start_time", "end_time", "score", "fmin_hz", "fmax_hz"]
 
 
 def _event(cells: Mapping[str, str | Decimal], *, timed: bool = False) -> Row:
@@ -171,48 +172,40 @@ def _event(cells: Mapping[str, str | Decimal], *, timed: bool = False) -> Row:
 def _read_table(
     path: Path,
     label_column: str | None,
-    parser: Callable[[Table, str], Callable[[TableRow], Iterable[Row]]],
+    parser: Callable[[Table, str, LabelFile], Parse],
 ) -> LabelFile:
     """Read a table; ``parser`` is given it and the label column that the user named, if any."""
     table = read_table(path, lenient=True)
-    parse = parser(table, _label_column(label_column, table))
+    label = normalise(label_column or "")
+    if label_column is not None and label not in table.columns:
+        found = ", ".join(table.names)
+        raise DataError(f"{path}, row 1: no column '{label_column}' for the labels. Found {found}")
     result = LabelFile(path, problems=list(table.problems))
-    return result.add(((row.number, row) for row in table.rows), parse)
+    parse = parser(table, label, result)
+    result.add(((row.number, row) for row in table.rows), parse)
+    return result
 
 
-def _label_column(given: str | None, table: Table) -> str:
-    column = normalise(given or "")
-    if given is not None and column not in table.columns:
-        raise DataError(
-            f"{table.path}, row 1: no column '{given}' for the labels. Found "
-            f"{', '.join(table.names)}"
-        )
-    return column
-
-
-def _texts(events: Events) -> dict[str, list[str]]:
+def _texts(events: Events) -> pd.DataFrame:
     """The columns of events as text; those of which no event says anything are left out."""
-    columns: dict[str, list[str]] = {}
-    for name in ("file", "start_time", "end_time", "label", "score", "fmin_hz", "fmax_hz"):
-        values = getattr(events, name).tolist()
-        columns[name] = values if name in ("file", "label") else list(map(written, values))
-    if (events.presence != POSITIVE).any():
-        columns["presence"] = events.presence.tolist()
-    for group in (("score",), ("fmin_hz", "fmax_hz")):
-        if not any(any(columns[name]) for name in group):
-            for name in group:
-                del columns[name]
-    return columns
+    texts = events.astype(dict.fromkeys(_NUMBERS, object))
+    texts[_NUMBERS] = texts[_NUMBERS].map(written)
+    unsaid = [
+        group for group in (["score"], ["fmin_hz", "fmax_hz"]) if not texts[group].any(axis=None)
+    ]
+    if (texts["presence"] == POSITIVE).all():
+        unsaid.append(["presence"])
+    return texts.drop(columns=[name for group in unsaid for name in group])
 
 
-def _among(texts: Mapping[str, list[str]], **names: str) -> dict[str, list[str]]:
-    """Those of some columns that are there, under other names."""
-    return {name: texts[own] for own, name in names.items() if own in texts}
-
-
-def _write_csv(output: Path, columns: Mapping[str, Sequence[str]]) -> list[Path]:
-    write_csv(output, list(columns), zip(*columns.values(), strict=True))
+def _write_csv(output: Path, table: Mapping[Any, Any]) -> list[Path]:
+    write_csv(output, list(table), zip(*table.values(), strict=True))
     return [output]
+
+
+def _renamed(texts: pd.DataFrame, **names: str) -> dict[str, list[str]]:
+    """Those of some columns that are there, under other names."""
+    return {name: texts[own].tolist() for own, name in names.items() if own in texts}
 
 
 def _write_tabs(path: Path, rows: Iterable[Iterable[str]]) -> None:
@@ -224,9 +217,14 @@ def _whole(root: Path | None, file: str) -> str:
     return file if root is None else (root / file).as_posix()
 
 
-def _by_recording(events: Events) -> Iterator[tuple[str, Events]]:
-    """The events of each recording, in the order in which recordings first occur."""
-    yield from ((str(file), its) for file, its in events.groupby("file", sort=False))
+def _write_each(
+    write: Callable[[Path, Events], None], events: Events, folder: Path, ending: str
+) -> list[Path]:
+    """Write a file for each recording that has events, in a tree like that of the recordings."""
+    paths = track_paths(events, folder, ending)
+    for file, its in events.groupby("file", sort=False):
+        write(paths[str(file)], its)
+    return list(paths.values())
 
 
 def track_paths(events: Events, folder: Path, ending: str) -> dict[str, Path]:
@@ -240,7 +238,7 @@ def track_paths(events: Events, folder: Path, ending: str) -> dict[str, Path]:
         When two recordings would have the same label file.
     """
     places = {}
-    for file in dict.fromkeys(events.file.tolist()):
+    for file in events["file"].unique().tolist():
         parts = [part for part in PurePosixPath(file).parts if part not in ("/", "..", ".")]
         places[file] = PurePosixPath(*parts)
     stems = Counter(place.with_suffix("").as_posix().casefold() for place in places.values())
@@ -259,7 +257,7 @@ def track_paths(events: Events, folder: Path, ending: str) -> dict[str, Path]:
 # csv: one row an event.
 
 
-def _long_parser(table: Table, label: str) -> Callable[[TableRow], Iterable[Row]]:
+def _long_parser(table: Table, label: str, _: LabelFile) -> Parse:
     columns = find_columns(f"{table.path}, row 1", table.columns)
     label = label or columns["label"]
 
@@ -279,7 +277,7 @@ _LONG = Format(
     frozenset({SCORE, BAND, PRESENCE, TABS}),
     recognise=lambda head: looks_like_labels(head.columns),
     read=lambda path, label: _read_table(path, label, _long_parser),
-    write=lambda events, output, *_: _write_csv(output, _texts(events)),
+    write=lambda events, output, *_: _write_csv(output, _texts(events).to_dict("list")),
 )
 
 
@@ -338,27 +336,26 @@ def _read_wide(path: Path, label_column: str | None) -> LabelFile:
         return rows or [_event({**cells, "label": ""})]
 
     result = LabelFile(path, problems=list(table.problems), classes=list(classes.values()))
-    return result.add(((row.number, row) for row in table.rows), parse)
+    result.add(((row.number, row) for row in table.rows), parse)
+    return result
 
 
 def _write_wide(events: Events, output: Path, *_: object) -> list[Path]:
     """Write one row a segment, classes in alphabetical order."""
-    classes = sorted(set(events.label.tolist()) - {""})
-    rows: dict[tuple[str, float, float], dict[str, str]] = {}
-    for event in events.to_dict("records"):
-        cells = rows.setdefault((event["file"], event["start_time"], event["end_time"]), {})
-        mark = {POSITIVE: "1", NEGATIVE: "0"}.get(event["presence"])
-        if event["label"] and mark and cells.setdefault(event["label"], mark) != mark:
-            raise DataError(
-                f"csv-wide: '{event['label']}' is positive and negative in {event['file']} from "
-                f"{event['start_time']:g} to {event['end_time']:g} s; a cell can hold one of them"
-            )
-    lines = (
-        [file, written(start), written(end), *(cells.get(name, "") for name in classes)]
-        for (file, start, end), cells in rows.items()
-    )
-    write_csv(output, [*_TIMES, *classes], lines)
-    return [output]
+    marks = events.assign(mark=events["presence"].map({POSITIVE: "1", NEGATIVE: "0"}))
+    named = marks[(marks["label"] != "") & marks["mark"].notna()]
+    named = named.drop_duplicates([*_TIMES, "label", "mark"])
+    for event in named[named.duplicated([*_TIMES, "label"])].to_dict("records"):
+        raise DataError(
+            f"csv-wide: '{event['label']}' is positive and negative in {event['file']} from "
+            f"{event['start_time']:g} to {event['end_time']:g} s; a cell can hold one of them"
+        )
+    classes = sorted(set(events["label"]) - {""})
+    wide = named.pivot(index=list(_TIMES), columns="label", values="mark")
+    segments = pd.MultiIndex.from_frame(events[list(_TIMES)].drop_duplicates())
+    table = wide.reindex(index=segments, columns=classes).fillna("").reset_index()
+    table[["start_time", "end_time"]] = table[["start_time", "end_time"]].map(written)
+    return _write_csv(output, table.to_dict("list"))
 
 
 _WIDE = Format(
@@ -374,7 +371,7 @@ _WIDE = Format(
 # BirdNET-Analyzer.
 
 
-def _birdnet_parser(table: Table, label: str) -> Callable[[TableRow], Iterable[Row]]:
+def _birdnet_parser(table: Table, label: str, _: LabelFile) -> Parse:
     label = label or table.find("common_name", "scientific_name")
     columns = {"start_time": "start_s", "end_time": "end_s", "score": "confidence"}
     columns |= {"file": "file", "label": label}
@@ -413,7 +410,7 @@ _BIRDNET = Format(
 # Kaleidoscope.
 
 
-def _kaleidoscope_parser(table: Table, label: str) -> Callable[[TableRow], Iterable[Row]]:
+def _kaleidoscope_parser(table: Table, label: str, _: LabelFile) -> Parse:
     by_program = table.find("auto_id", "top1match", "common_name", "scientific_name")
     score = table.find("confidence", "match_ratio")
     if not score and {"scientific_name", "top1dist"} <= set(table.columns):
@@ -447,21 +444,20 @@ def _write_kaleidoscope(
     events: Events, output: Path, root: Path | None, _: Mapping[str, float]
 ) -> list[Path]:
     """Write one table; labels with a score go into TOP1MATCH, those of people into MANUAL ID."""
-    n, texts = len(events), _texts(events)
-    paths = [file.rpartition("/") for file in texts["file"]]
-    labels = list(zip(texts["label"], np.isnan(events.score).tolist(), strict=True))
-    times = zip(events.start_time.tolist(), events.end_time.tolist(), strict=True)
+    n, texts, by_hand = len(events), _texts(events), events["score"].isna()
+    paths = texts["file"].str.rpartition("/") if n else pd.DataFrame(columns=[0, 1, 2])
+    times = zip(events["start_time"], events["end_time"], strict=True)
     columns = {
         "INDIR": [root.as_posix() if root is not None else ""] * n,
-        "FOLDER": [folder for folder, _, _ in paths],
-        "IN FILE": [name for _, _, name in paths],
+        "FOLDER": paths[0],
+        "IN FILE": paths[2],
         "CHANNEL": ["0"] * n,
         "OFFSET": texts["start_time"],
         "DURATION": [written(EXACT.subtract(exact(end), exact(start))) for start, end in times],
-        **_among(texts, fmin_hz="Fmin", fmax_hz="Fmax"),
-        "TOP1MATCH": ["" if by_hand else label for label, by_hand in labels],
-        "MANUAL ID": [label if by_hand else "" for label, by_hand in labels],
-        **_among(texts, score="confidence"),
+        **_renamed(texts, fmin_hz="Fmin", fmax_hz="Fmax"),
+        "TOP1MATCH": texts["label"].mask(by_hand, ""),
+        "MANUAL ID": texts["label"].where(by_hand, ""),
+        **_renamed(texts, score="confidence"),
     }
     return _write_csv(output, columns)
 
@@ -479,6 +475,7 @@ _KALEIDOSCOPE = Format(
 # Raven.
 
 
+_SELECTIONS = ".Table.1.selections.txt"
 _BEGIN, _END, _OFFSET = "begin_time_s", "end_time_s", "file_offset_s"
 _LABEL_NAMES = (
     *("annotation", "annotations", "label", "labels", "species", "common_name", "species_code"),
@@ -499,8 +496,8 @@ def _is_raven(head: Head) -> bool:
     return times and (head.separator == "\t" or "selection" in head.columns)
 
 
-def _read_raven(path: Path, label_column: str | None) -> LabelFile:
-    """Read a selection table.
+def _raven_parser(table: Table, label: str, result: LabelFile) -> Parse:
+    """Look at a selection table as a whole.
 
     Raises
     ------
@@ -508,26 +505,32 @@ def _read_raven(path: Path, label_column: str | None) -> LabelFile:
         When times are missing, when the label column is not there or not to be told from others,
         or when times over several recordings cannot be told from times in each.
     """
-    table = read_table(path, lenient=True)
     if not {_BEGIN, _END} <= set(table.columns):
         raise DataError(
-            f"{path}, row 1: no column 'Begin Time (s)' or 'End Time (s)'. "
+            f"{table.path}, row 1: no column 'Begin Time (s)' or 'End Time (s)'. "
             f"Found {', '.join(table.names)}"
         )
-    label = _label_column(label_column, table) or _raven_labels(table)
-    result = LabelFile(path, problems=list(table.problems))
+    label = label or _raven_labels(table)
     if not label:
         result.notes["no column for labels: events without a name"] = 0
-    selections = _selections(table, label)
-    if len(selections) < len(table.rows):
-        again = len(table.rows) - len(selections)
+    chosen: dict[tuple[str, ...], TableRow] = {}  # each selection once, from the spectrogram
+    for row in table.rows:
+        same = tuple(row[c] for c in ("selection", _BEGIN, _END, "begin_path", "begin_file", label))
+        key = same if row["selection"] else (*same, str(row.number))
+        if key not in chosen or (
+            "spectro" in row["view"].lower() and "spectro" not in chosen[key]["view"].lower()
+        ):
+            chosen[key] = row
+    if again := len(table.rows) - len(chosen):
         result.notes["rows show a selection in another view or channel"] = again
-    rows = [row for row in selections if not _is_empty(row)]
-    result.without_events = [_raven_file(row) for row in selections if _is_empty(row)]
+    # BirdNET-Analyzer writes a row for a recording without any event.
+    empty = [r for r in chosen.values() if r["common_name"] == r["species_code"] == "nocall"]
+    result.without_events = list(map(_raven_file, empty))
+    kept = {row.number: row for row in chosen.values() if row not in empty}
     if _OFFSET not in table.columns:
-        _check_times(path, rows)
+        _check_times(table.path, kept.values())
     score = table.find("score", "confidence")
-    if score and not all(map(_is_score, (row[score] for row in rows))):
+    if score and not all(_is_score(row[score]) for row in kept.values()):
         result.notes[f"the column '{score}' holds no scores from 0 to 1 and is not used"] = 0
         score = ""
 
@@ -535,6 +538,8 @@ def _read_raven(path: Path, label_column: str | None) -> LabelFile:
     columns |= {"fmin_hz": "low_freq_hz", "fmax_hz": "high_freq_hz", "presence": "presence"}
 
     def parse(row: TableRow) -> Iterator[Row]:
+        if row.number not in kept:
+            return
         cells: dict[str, str | Decimal] = {own: row[column] for own, column in columns.items()}
         offset = number(row[_OFFSET], "file offset")
         if not offset.is_nan():
@@ -542,12 +547,7 @@ def _read_raven(path: Path, label_column: str | None) -> LabelFile:
             cells |= {"start_time": offset, "end_time": EXACT.add(offset, duration)}
         yield _event({**cells, "file": _raven_file(row)}, timed=True)
 
-    return result.add(((row.number, row) for row in rows), parse)
-
-
-def _is_empty(row: TableRow) -> bool:
-    """Whether it is the row that BirdNET-Analyzer writes for a recording without any event."""
-    return row["common_name"] == row["species_code"] == "nocall"
+    return parse
 
 
 def _raven_file(row: TableRow) -> str:
@@ -568,19 +568,6 @@ def _raven_labels(table: Table) -> str:
             "Name it: 'semisonic data labels' has --label-column, Python has label_column="
         )
     return usual or "".join(others)
-
-
-def _selections(table: Table, label: str) -> list[TableRow]:
-    """Each selection once, as the spectrogram view of it where there is one."""
-    kept: dict[tuple[str, ...], TableRow] = {}
-    for row in table.rows:
-        same = tuple(row[c] for c in ("selection", _BEGIN, _END, "begin_path", "begin_file", label))
-        key = same if row["selection"] else (*same, str(row.number))
-        if key not in kept or (
-            "spectro" in row["view"].lower() and "spectro" not in kept[key]["view"].lower()
-        ):
-            kept[key] = row
-    return sorted(kept.values(), key=lambda row: row.number)
 
 
 def _check_times(path: Path, rows: Iterable[TableRow]) -> None:
@@ -609,13 +596,31 @@ def _is_score(text: str) -> bool:
     return value.is_nan() or 0 <= value <= 1
 
 
-def _write_raven(events: Events, output: Path, *_: object) -> list[Path]:
-    """Write ``NAME.Table.1.selections.txt`` for each recording, in a tree like the recordings'."""
-    paths = track_paths(events, output, _RAVEN.suffix)
-    for file, its in _by_recording(events):
-        name = [file.rpartition("/")[2]] * len(its)
-        _write_selections(paths[file], its, Decimal(0), {"Begin File": name})
-    return list(paths.values())
+def _write_selections(
+    path: Path, events: Events, begins: Iterable[Decimal] | None = None, **more: list[str]
+) -> None:
+    """Write one table; ``begins`` is added to all times."""
+    n, texts = len(events), _texts(events)
+    shifts = [Decimal(0)] * n if begins is None else begins
+    moved = {
+        name: [
+            written(EXACT.add(shift, exact(time)))
+            for shift, time in zip(shifts, events[name], strict=True)
+        ]
+        for name in ("start_time", "end_time")
+    }
+    columns = {
+        "Selection": [str(i + 1) for i in range(n)],
+        "View": ["Spectrogram 1"] * n,
+        "Channel": ["1"] * n,
+        "Begin Time (s)": moved["start_time"],
+        "End Time (s)": moved["end_time"],
+        **_renamed(texts, fmin_hz="Low Freq (Hz)", fmax_hz="High Freq (Hz)"),
+        **(more or {"Begin File": [file.rpartition("/")[2] for file in texts["file"]]}),
+        "Annotation": texts["label"],
+        **_renamed(texts, score="Score", presence="Presence"),
+    }
+    _write_tabs(path, [list(columns), *zip(*columns.values(), strict=True)])
 
 
 def _write_combined(
@@ -632,45 +637,20 @@ def _write_combined(
         )
     ends = accumulate(map(exact, durations.values()), EXACT.add, initial=Decimal(0))
     begins = dict(zip(durations, ends, strict=False))
-    unknown = sorted(set(events.file.tolist()) - set(begins))
-    if unknown:
+    if unknown := sorted(set(events["file"]) - set(begins)):
         n = count_text(len(unknown), "recording")
         raise DataError(f"raven-combined: no duration for {n}: {unknown[0]}")
-    order = np.argsort([float(begins[file]) for file in events.file.tolist()], kind="stable")
-    its = events.iloc[order]
-    files = its.file.tolist()
+    its = events.sort_values(
+        "file", key=lambda files: files.map(begins).astype(float), kind="stable"
+    )
     more = {
-        "Begin Path": [_whole(root, file) for file in files],
-        "File Offset (s)": list(map(written, its.start_time.tolist())),
+        "Begin Path": [_whole(root, file) for file in its["file"]],
+        "File Offset (s)": list(map(written, its["start_time"])),
     }
-    _write_selections(output, its, [begins[file] for file in files], more)
+    _write_selections(output, its, [begins[file] for file in its["file"]], **more)
     listing = output.with_name(f"{output.stem}.list.txt")
     write_text(listing, "".join(f"{_whole(root, file)}\n" for file in begins))
     return [output, listing]
-
-
-def _write_selections(
-    path: Path, events: Events, begins: Decimal | list[Decimal], more: Mapping[str, list[str]]
-) -> None:
-    """Write one table; ``begins`` is added to all times."""
-    n, texts = len(events), _texts(events)
-    shifts = begins if isinstance(begins, list) else [begins] * n
-    start, end = (
-        [written(EXACT.add(shift, exact(time))) for shift, time in zip(shifts, times, strict=True)]
-        for times in (events.start_time.tolist(), events.end_time.tolist())
-    )
-    columns = {
-        "Selection": [str(i + 1) for i in range(n)],
-        "View": ["Spectrogram 1"] * n,
-        "Channel": ["1"] * n,
-        "Begin Time (s)": start,
-        "End Time (s)": end,
-        **_among(texts, fmin_hz="Low Freq (Hz)", fmax_hz="High Freq (Hz)"),
-        **more,
-        "Annotation": texts["label"],
-        **_among(texts, score="Score", presence="Presence"),
-    }
-    _write_tabs(path, [list(columns), *zip(*columns.values(), strict=True)])
 
 
 _RAVEN = Format(
@@ -678,17 +658,17 @@ _RAVEN = Format(
     "Raven selection tables",
     frozenset({BAND, PRESENCE, SCORE, SEMICOLON}),
     _is_raven,
-    _read_raven,
-    _write_raven,
+    partial(_read_table, parser=_raven_parser),
+    lambda events, folder, *_: _write_each(_write_selections, events, folder, _SELECTIONS),
     per_recording=True,
-    suffix=".Table.1.selections.txt",
+    suffix=_SELECTIONS,
 )
 _COMBINED = Format(
     "raven-combined",
     "a Raven selection table over several recordings",
     _RAVEN.holds,
     lambda head: _is_raven(head) and {_OFFSET, "begin_path"} <= head.columns,
-    _read_raven,
+    _RAVEN.read,
     _write_combined,
     suffix=".txt",
 )
@@ -711,28 +691,27 @@ def _read_audacity(path: Path, _: str | None) -> LabelFile:
             track.problems.append((f"{path}, row {i}", "frequencies without a label before them"))
         else:  # lines of this kind may follow in future versions; Audacity passes over them too
             lines[-1][1].append(line)
-    return track.add(lines, _parse_label)
+    track.add(lines, _parse_label)
+    return track
 
 
 def _parse_label(lines: list[str]) -> Iterator[Row]:
     start, *texts = lines[0].split("\t")
     if number(start, "start").is_nan():
-        raise ValueError(
-            f"found '{lines[0].strip()}', expected start, end and label with tabs between"
-        )
+        found = lines[0].strip()
+        raise ValueError(f"found '{found}', expected start, end and label with tabs between")
     end = texts.pop(0) if texts and _is_number(texts[0]) else start
     has_score = len(texts) > 1 and _is_number(texts[-1]) and _is_score(texts[-1])
     score = texts.pop() if has_score else ""
-    band = ["", "", ""]
+    low = high = ""
     if len(lines) > 1:
-        band = lines[1].split("\t")
-        if len(band) < 3:
-            raise ValueError(
-                f"found '{lines[1].strip()}', expected a backslash and two frequencies"
-            )
-        band = ["" if number(text, "frequency") == -1 else text for text in ("", *band[1:])]
+        band = lines[1].split("\t")[1:3]
+        if len(band) < 2:
+            found = lines[1].strip()
+            raise ValueError(f"found '{found}', expected a backslash and two frequencies")
+        low, high = ("" if number(text, "frequency") == -1 else text for text in band)
     label = " ".join(text.strip() for text in texts if text.strip())
-    times = {"start_time": start, "end_time": end, "fmin_hz": band[1], "fmax_hz": band[2]}
+    times = {"start_time": start, "end_time": end, "fmin_hz": low, "fmax_hz": high}
     yield _event({"file": "", "label": label, "score": score, **times})
 
 
@@ -743,18 +722,15 @@ def _is_number(text: str) -> bool:
         return False
 
 
-def _write_audacity(events: Events, output: Path, *_: object) -> list[Path]:
-    """Write a track for each recording that has events, in a tree like that of the recordings."""
-    paths = track_paths(events, output, _AUDACITY.suffix)
-    for file, its in _by_recording(events):
-        lines: list[list[str]] = []
-        for row in its.to_dict("records"):
-            lines.append([written(row["start_time"]), written(row["end_time"]), row["label"]])
-            band = [written(row["fmin_hz"]), written(row["fmax_hz"])]
-            if any(band):
-                lines.append([_CONTINUED, *(text or "-1.0" for text in band)])
-        _write_tabs(paths[file], lines)
-    return list(paths.values())
+def _write_track(path: Path, events: Events) -> None:
+    """Write a label track; a band of frequencies is a line of its own."""
+    lines: list[list[str]] = []
+    for row in events.to_dict("records"):
+        lines.append([written(row["start_time"]), written(row["end_time"]), row["label"]])
+        band = [written(row["fmin_hz"]), written(row["fmax_hz"])]
+        if any(band):
+            lines.append([_CONTINUED, *(text or "-1.0" for text in band)])
+    _write_tabs(path, lines)
 
 
 def _is_audacity(head: Head) -> bool:
@@ -770,7 +746,7 @@ _AUDACITY = Format(
     frozenset({BAND, SEMICOLON}),
     _is_audacity,
     _read_audacity,
-    _write_audacity,
+    lambda events, folder, *_: _write_each(_write_track, events, folder, ".txt"),
     per_recording=True,
     suffix=".txt",
 )

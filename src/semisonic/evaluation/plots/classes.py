@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from math import ceil
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 from sklearn.metrics import precision_recall_curve
 
 from semisonic.core.errors import DataError
-from semisonic.evaluation.calibration import ClassThreshold, Reliability
-from semisonic.evaluation.metrics import as_scores, as_targets, same_length
+from semisonic.evaluation.calibration import Reliability
 from semisonic.evaluation.plots.style import (
     ARM_COLOURS,
     ARM_MARKERS,
@@ -167,7 +167,7 @@ _COLUMNS = 5
 def precision_recall(
     target: ArrayLike,
     scores: ArrayLike,
-    thresholds: Sequence[ClassThreshold],
+    thresholds: pd.DataFrame,
     classes: Sequence[str],
     wanted: float = 0.0,
 ) -> Figure:
@@ -177,14 +177,12 @@ def precision_recall(
     ----------
     target : array of 0 and 1, shape (n, n_classes)
     scores : array, shape (n, n_classes)
-    thresholds : sequence of ClassThreshold
+    thresholds : DataFrame
+        Of :func:`semisonic.evaluation.calibration.class_thresholds`.
     wanted : float
         Precision to draw a line at; none at 0.
     """
-    truth, table = as_targets(target), as_scores(scores)
-    same_length(target=truth, scores=table)
-    if not len(thresholds) == len(classes) == table.shape[1]:
-        raise DataError("precision and recall: found unequal numbers of classes and thresholds")
+    truth, table = np.asarray(target), np.asarray(scores)
     drawn = [c for c in range(len(classes)) if truth[:, c].any()][:MOST_CLASSES]
     rows = max(1, ceil(len(drawn) / _COLUMNS))
     figure = new_figure(9.0, 0.6 + 1.75 * rows)
@@ -194,9 +192,9 @@ def precision_recall(
         axes.step(recall, precision, where="post", color=TREATED, linewidth=1.5)
         if wanted:
             axes.axhline(wanted, color=MUTED, linewidth=1, linestyle=DASHED)
-        found = thresholds[c]
-        axes.vlines(found.recall, found.low, found.precision, color=CONTROL, linewidth=1.5)
-        axes.scatter(found.recall, found.precision, s=44, color=CONTROL, edgecolor=PAPER, zorder=4)
+        low, *place = thresholds.iloc[c][["lower_bound", "recall", "precision"]]
+        axes.vlines(place[0], low, place[1], color=CONTROL, linewidth=1.5)
+        axes.scatter(*place, s=44, color=CONTROL, edgecolor=PAPER, zorder=4)
         axes.set_title(short([classes[c]], 20)[0], fontsize=9)
         axes.grid(axis="both")
         percent_axis(axes.xaxis)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import soundfile as sf
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -411,6 +412,20 @@ class Report:
             raise DataError(f"table '{name}': a header stands twice")
         if content:
             self.tables[name] = ReportTable(tuple(headers), content, formats or {}, styles or {})
+
+    def frame(
+        self,
+        name: str,
+        frame: pd.DataFrame,
+        *,
+        formats: Mapping[str, Format] | None = None,
+        styles: Mapping[int, str] | None = None,
+    ) -> None:
+        """Add a data frame, as :meth:`table` does; underscores in its columns become spaces."""
+        headers = [spaced(str(column)) for column in frame]
+        rows = frame.astype(object).to_numpy().tolist()
+        shown = {spaced(column): form for column, form in (formats or {}).items()}
+        self.table(name, headers, rows, formats=shown, styles=styles)
 
     def figure(self, name: str, figure: Figure) -> None:
         """Add a figure, also written to ``figures/NAME.png``."""

@@ -174,9 +174,7 @@ def _table(
     shown: dict[str, Callable[[Any], str]] = dict(formats)
     for columns, form in ((percent, percent_text), (points, signed_points), (p, p_value)):
         shown |= dict.fromkeys(columns, form)
-    frame = pd.DataFrame(rows)
-    values = frame.astype(object).to_numpy().tolist()
-    report.table(name, list(map(str, frame)), values, formats=shown, styles=styles)
+    report.frame(name, pd.DataFrame(rows), formats=shown, styles=styles)
 
 
 def arm_estimate(arm: ArmAccuracy) -> IntervalEstimate:

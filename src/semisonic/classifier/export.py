@@ -3,43 +3,48 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib import import_module
+from itertools import islice
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import minimum_filter1d
 
-from semisonic.classifier.export.formats import Graph, onnx_graph, torch_graph
-from semisonic.classifier.export.module import (
+from semisonic.audio.read import read_blocks
+from semisonic.audio.resample import fit_length
+from semisonic.classifier.export_graph import (
     AUDIO,
-    AUTO_INPUT,
     EMBEDDINGS,
-    INPUTS,
+    FEATURES,
+    LEVELS,
+    MOST_SCORE,
     SCORES,
-    choose_input,
-)
-from semisonic.classifier.export.parity import (
-    AUDIBLE_DB,
-    Parity,
-    compare,
-    read_sounds,
-    read_windows,
-    synthetic_sounds,
+    Runner,
+    onnx_graph,
+    torch_graph,
 )
 from semisonic.classifier.model_file import MODEL, find_file, open_model
 from semisonic.classifier.provenance import ROLES, PublishedOrigin
-from semisonic.classifier.windows import TOLERANCE, features_of_wave
-from semisonic.core.errors import DataError, ModelError, OptionError
+from semisonic.classifier.scoring import embed_rows, score_rows
+from semisonic.classifier.unknown import KINDS, make_noise
+from semisonic.classifier.windows import TOLERANCE, cut_stream, features_of_wave
+from semisonic.core.errors import AudioError, DataError, ModelError, OptionError
 from semisonic.core.files import write_text
 from semisonic.core.options import nearest, to_dict
+from semisonic.core.progress import track
 from semisonic.core.text import Result, count_text
+from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import load_clips
 from semisonic.data.outputs import check_file, writing
+from semisonic.data.stores import as_stored
+from semisonic.evaluation.metrics import lwlrap
 from semisonic.features.frontend import make_extractor
-from semisonic.features.options import WAVE
+from semisonic.features.options import WAVE, MelOptions
 from semisonic.models.model_file import read_about, write_card
 from semisonic.models.sound_model import SoundModel
 from semisonic.training.run_folder import versions
@@ -50,9 +55,11 @@ if TYPE_CHECKING:
 VERB = "export"
 SUFFIXES = {"onnx": ".onnx", "torch": ".pt2"}
 """What the file of each format ends in."""
-NO, INT8 = "none", "int8"
+NO, INT8, AUTO = "none", "int8", "auto"
 LIBRARIES = ("onnx", "onnxscript", "onnxruntime")
 """What ONNX files need, and nothing else here."""
+LONGEST_WINDOW = 2048
+"""Samples. The filters of this window take 17 MB of memory, and grow by its square."""
 CALIBRATION_CLIPS = 100
 """Windows that tell the ranges of activations, spread evenly over the recordings given."""
 _KEPT = ("created", "commit", "seed", "measured", "versions")
@@ -70,8 +77,8 @@ class ExportResult(Result):
         The original.
     file, card : Path
     kind : {"audio", "features"}
-    fixed : str
-        Why clips have one length; empty if the file takes longer ones.
+    any_length : bool
+        Whether the file takes longer clips, too.
     parity : Parity or None
         The comparison; None without.
     notes : tuple of str
@@ -83,7 +90,7 @@ class ExportResult(Result):
     file: Path
     card: Path
     kind: str
-    fixed: str
+    any_length: bool
     parity: Parity | None
     notes: tuple[str, ...] = ()
     failures: tuple[tuple[str, str], ...] = ()
@@ -99,7 +106,7 @@ class ExportResult(Result):
     def summary(self) -> str:
         """For a terminal."""
         mel = self.model.mel
-        more = "" if self.fixed else " or longer"
+        more = " or longer" if self.any_length else ""
         what = "audio" if self.kind == AUDIO else "features of audio"
         classes = count_text(len(self.model.classes), "class", "classes")
         lines = [
@@ -108,12 +115,12 @@ class ExportResult(Result):
             f"model card: {self.card}",
             *self.notes,
         ]
-        if self.fixed:
-            lines.append(f"clips of one length: {self.fixed}")
+        if not self.any_length:
+            lines.append("this network takes clips of one length only")
         if self.parity is None:
             lines.append("not compared with the model")
         else:
-            lines += [f"compared: {line}" for line in _parity_lines(self.parity, self.model)]
+            lines += [f"compared: {line}" for line in self.parity.lines(self.model)]
         return "\n".join(lines)
 
 
@@ -122,7 +129,7 @@ def export(
     path: str | PathLike[str] | None = None,
     *,
     to: str = "onnx",
-    input: str = AUTO_INPUT,  # noqa: A002
+    input: str = AUTO,  # noqa: A002
     embeddings: bool = False,
     quantize: str = NO,
     calibrate_on: str | PathLike[str] | None = None,
@@ -179,7 +186,7 @@ def export(
     """
     for name, value, known in (
         ("to", to, tuple(SUFFIXES)),
-        ("input", input, INPUTS),
+        ("input", input, (AUTO, AUDIO, FEATURES)),
         ("quantize", quantize, (NO, INT8)),
     ):
         if value not in known:
@@ -204,7 +211,7 @@ def export(
     card = target.with_name(f"{target.name}.md")
     check_file(target, VERB, {target.suffix.lower()})
     check_file(card, VERB, {".md"})
-    kind, note = choose_input(network.mel, input)
+    kind, note = _choose_input(network.mel, input)
     outputs = (SCORES, EMBEDDINGS) if embeddings else (SCORES,)
     failures: Failures = []
     ranges = []
@@ -216,12 +223,12 @@ def export(
         if trial is None
         else read_sounds(load_clips(trial, labels=labels), network, failures)
     )
-    graph: Graph = (
+    graph = (
         torch_graph(network, kind, outputs)
         if to == "torch"
         else onnx_graph(network, kind, outputs, ranges)
     )
-    facts = _facts(network, about, kind, graph.fixed, quantize, licence)
+    facts = _facts(network, about, kind, graph.any_length, quantize, licence)
     parity = None
     with writing(target, VERB) as part:
         graph.save(part, facts, _card(network, facts, about, None))
@@ -238,7 +245,20 @@ def export(
         write_text(part, _card(network, facts, about, parity))
     notes = (note,) if note else ()
     failed = tuple(dict.fromkeys(failures))
-    return ExportResult(network, target, card, kind, graph.fixed, parity, notes, failed)
+    return ExportResult(network, target, card, kind, graph.any_length, parity, notes, failed)
+
+
+def _choose_input(mel: MelOptions, wanted: str) -> tuple[str, str]:
+    """What the file takes, and why it is not audio where that was not asked for."""
+    if wanted == FEATURES or mel.input == WAVE or mel.window <= LONGEST_WINDOW:
+        return (FEATURES if wanted == FEATURES else AUDIO), ""
+    reason = (
+        f"the front end has a window of {mel.window} samples, and only windows of up to "
+        f"{LONGEST_WINDOW} can be part of a file"
+    )
+    if wanted == AUTO:
+        return FEATURES, f"the file takes features, not audio: {reason}"
+    raise OptionError(f"option 'input': found 'audio', but {reason}; take 'features'")
 
 
 def _target(target: Path, to: str) -> Path:
@@ -278,7 +298,7 @@ def _facts(
     model: SoundModel,
     about: Mapping[str, Any],
     kind: str,
-    fixed: str,
+    any_length: bool,
     quantized: str,
     licence: str,
 ) -> dict[str, str]:
@@ -286,9 +306,9 @@ def _facts(
     mel, origin = model.mel, PublishedOrigin.of(about)
     channels, rows, frames = map(str, mel.shape)
     shape = (
-        ["batch", str(mel.n_samples) if fixed else "time"]
+        ["batch", "time" if any_length else str(mel.n_samples)]
         if kind == AUDIO
-        else ["batch", channels, rows, frames if fixed else "frame"]
+        else ["batch", channels, rows, "frame" if any_length else frames]
     )
     return {
         "semisonic_version": versions().get("semisonic", ""),
@@ -300,7 +320,7 @@ def _facts(
         "sample_rate": str(mel.sample_rate),
         "clip_length": f"{mel.duration:g}",
         "n_samples": str(mel.n_samples),
-        "windows": _window_rule(model, kind, fixed),
+        "windows": _window_rule(model, kind, any_length),
         "features": json.dumps(to_dict(mel)),
         "standardize": model.frontend.standardize.kind,
         "quantized": quantized,
@@ -309,7 +329,7 @@ def _facts(
     }
 
 
-def _window_rule(model: SoundModel, kind: str, fixed: str) -> str:
+def _window_rule(model: SoundModel, kind: str, any_length: bool) -> str:
     """What to do with recordings shorter and longer than the model's clip."""
     mel, n = model.mel, model.mel.n_samples
     what = f"mono samples within -1 to 1 at {mel.sample_rate} Hz"
@@ -323,7 +343,7 @@ def _window_rule(model: SoundModel, kind: str, fixed: str) -> str:
         f"the recording ends, and a rest of less than {TOLERANCE:g} of a window is left out.",
         "The scores of a recording are the mean over its windows.",
     ]
-    if not fixed:
+    if any_length:
         lines.append(
             "Longer input works, too, and is scored as a whole; the scores are then not those of "
             "the mean over windows."
@@ -353,30 +373,222 @@ def _card(
     lines += [f"- Output: scores, 0 to 1, one column per class; {EMBEDDINGS} where it has them"]
     lines += [f"- Quantised: {facts['quantized']}", f"- Licence: {facts['licence']}"]
     if parity is not None:
-        lines += [f"- Compared with the model: {line}" for line in _parity_lines(parity, model)]
+        lines += [f"- Compared with the model: {line}" for line in parity.lines(model)]
     return "\n".join(lines) + "\n"
 
 
-def _parity_lines(parity: Parity, model: SoundModel) -> list[str]:
-    """The comparison in words, a line each."""
-    lines = [
-        f"on {parity.n_sounds} sounds, scores differ by at most {parity.scores:.1g}, on average by "
-        f"{parity.mean_scores:.1g}; the best class is the same for {parity.agreement:.1%}"
+# Whether the file computes what the model computes, on the same sounds.
+
+Waves = NDArray[np.float32]
+Sound = tuple[Waves, tuple[int, ...]]
+"""Windows of the model's clip length, shape (n_windows, n_samples), a short one followed by zeros;
+and the sound's class numbers, where known."""
+
+MOST_DB = 0.05
+AUDIBLE_DB = 70.0
+"""Cells further below the loudest of their frame hold the rounding of float32, not the sound."""
+MOST_SAMPLE = 2.0**-15
+"""For networks that hear samples: one step of 16 bits."""
+MOST_EMBEDDING = 1e-2
+"""Share of the largest value. Features are rounded to float16 before they are embedded, and a
+cell that falls on the other side of a step is 0.06 dB away."""
+LEAST_AGREEMENT = 0.85
+MOST_MEAN_SCORE = 0.05
+"""For eight bits: share of sounds with the same best class, and mean distance of scores."""
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far the file is from the model.
+
+    Attributes
+    ----------
+    n_sounds : int
+    scores, mean_scores : float
+        Largest and mean absolute difference over sounds and classes.
+    agreement : float
+        Share of sounds with the same best class, 0 to 1.
+    features : float or None
+        Largest difference in dB of cells up to 70 dB below the loudest of their frame (for
+        networks of waves: of samples). None where the file takes features.
+    embeddings : float or None
+        Largest difference as a share of the largest value.
+    quality : (float, float) or None
+        Accuracy of the model and of the file, 0 to 1, on sounds with labels (of several labels
+        a sound: lwlrap).
+    n_labelled : int
+    """
+
+    n_sounds: int
+    scores: float
+    mean_scores: float
+    agreement: float
+    features: float | None = None
+    embeddings: float | None = None
+    quality: tuple[float, float] | None = None
+    n_labelled: int = 0
+
+    def faults(self, *, waves: bool, int8: bool) -> list[str]:
+        """What is too far; empty if the file may be kept."""
+        if int8:
+            rules = [
+                ("share of the same best class", -self.agreement, -LEAST_AGREEMENT),
+                ("mean distance of scores", self.mean_scores, MOST_MEAN_SCORE),
+            ]
+        else:
+            unit, most = ("", MOST_SAMPLE) if waves else (" in dB", MOST_DB)
+            rules = [
+                ("scores", self.scores, MOST_SCORE),
+                (f"features{unit}", self.features or 0.0, most),
+                ("embeddings", self.embeddings or 0.0, MOST_EMBEDDING),
+            ]
+        return [
+            f"{name}: found {abs(found):.3g}, expected at {'least' if most < 0 else 'most'} "
+            f"{abs(most):.3g}"
+            for name, found, most in rules
+            if not found <= most  # so that NaN is a fault
+        ]
+
+    def lines(self, model: SoundModel) -> list[str]:
+        """The comparison in words, a line each."""
+        said = [
+            f"on {self.n_sounds} sounds, scores differ by at most {self.scores:.1g}, on average by "
+            f"{self.mean_scores:.1g}; the best class is the same for {self.agreement:.1%}"
+        ]
+        if self.features is not None:
+            said.append(
+                f"samples differ by at most {self.features:.1g}"
+                if model.mel.input == WAVE
+                else f"features differ by at most {self.features:.2g} dB in cells down to "
+                f"{AUDIBLE_DB:g} dB below the loudest of their frame"
+            )
+        if self.embeddings is not None:
+            said.append(f"embeddings differ by at most {self.embeddings:.1g} of the largest value")
+        if self.quality is not None:
+            name = "lwlrap" if model.multi_label else "accuracy"
+            before, after = self.quality
+            said.append(
+                f"{name} on {self.n_labelled} labelled sounds: model {before:.1%}, file "
+                f"{after:.1%} ({100 * (after - before):+.1f} points)"
+            )
+        return said
+
+
+def compare(
+    model: SoundModel,
+    kind: str,
+    file: Runner,
+    sounds: Iterable[Sound],
+    levels: Runner | None = None,
+) -> Parity:
+    """Compare a file with its model on sounds.
+
+    Parameters
+    ----------
+    model : SoundModel
+        On the CPU.
+    kind : {"audio", "features"}
+        What the file takes.
+    file : Runner
+        Gives scores, and embeddings if it has them.
+    sounds : iterable of (windows, classes)
+    levels : Runner, optional
+        The same file with its features as an output; they are not compared without.
+
+    Raises
+    ------
+    ModelError
+        Without any sound.
+    """
+    extractor = make_extractor(model.mel)
+    ours, theirs, of_levels, of_embeddings = [], [], [], []
+    hot: list[NDArray[np.bool_]] = []
+    for waves, labels in sounds:
+        features = np.stack([features_of_wave(wave, model.mel, extractor) for wave in waves])
+        rows = np.arange(len(features))
+        found = file(waves if kind == AUDIO else features)
+        ours.append(score_rows(model, features, rows).mean(axis=0))
+        theirs.append(found[SCORES].mean(axis=0, dtype=np.float64))
+        hot.append(np.isin(np.arange(len(model.classes)), labels))
+        if EMBEDDINGS in found:
+            exact = embed_rows(model, features, rows)
+            of_embeddings.append(np.abs(found[EMBEDDINGS] - exact).max() / np.abs(exact).max())
+        if levels is not None:
+            for wave, level in zip(waves, levels(waves)[LEVELS], strict=True):
+                own = extractor(as_stored(wave))
+                far = np.abs(level - own)
+                cells = far if model.mel.input == WAVE else far[_audible(own)]
+                of_levels.append(cells.max(initial=0.0))
+    if not ours:
+        raise ModelError("found no sound to compare the file on; give --check-on other ones")
+    a, b, truth = np.stack(ours), np.stack(theirs), np.stack(hot)
+    known = truth.any(axis=1)
+    quality = None
+    if known.any():
+        before, after = (
+            lwlrap(truth[known], scores[known])
+            if model.multi_label
+            else float(truth[known, scores[known].argmax(axis=1)].mean())
+            for scores in (a, b)
+        )
+        quality = (before, after)
+    return Parity(
+        len(a),
+        float(np.abs(a - b).max()),
+        float(np.abs(a - b).mean()),
+        float((a.argmax(axis=1) == b.argmax(axis=1)).mean()),
+        None if levels is None else float(np.max(of_levels)),
+        float(np.max(of_embeddings)) if of_embeddings else None,
+        quality,
+        int(known.sum()),
+    )
+
+
+def _audible(level: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Cells of (channel, mel, frame) that hold sound; deltas where all that they look at does."""
+    loud: NDArray[np.bool_] = level[:1] >= level[:1].max(axis=1, keepdims=True) - AUDIBLE_DB
+    if len(level) == 1:
+        return loud
+    around = minimum_filter1d(loud.astype(np.uint8), 17, axis=2, mode="nearest")
+    return np.concatenate((loud, around.astype(bool)))
+
+
+def read_sounds(clips: Clips, model: SoundModel, failures: Failures) -> Iterator[Sound]:
+    """The sounds of a table, whole; those that cannot be read are added to ``failures``."""
+    number = {name: i for i, name in enumerate(model.classes)}
+    for row in track(range(len(clips)), "compare", "clip"):
+        names = clips.labels[row]
+        waves = read_windows(clips, row, model.mel, failures)
+        if waves:
+            is_known = all(name in number for name in names)
+            yield np.stack(waves), tuple(number[name] for name in names) if is_known else ()
+
+
+def read_windows(
+    clips: Clips, row: int, mel: MelOptions, failures: Failures, most: int | None = None
+) -> list[Waves]:
+    """The windows of a clip, or the first few; none, and a failure, if it cannot be read."""
+    end = float(clips.end_time[row])
+    try:
+        blocks = read_blocks(
+            clips.root / str(clips.file[row]),
+            block_time=mel.duration,
+            sample_rate=mel.sample_rate,
+            start_time=float(clips.start_time[row]),
+            end_time=None if np.isnan(end) else end,
+        )
+        windows = islice(cut_stream(blocks, mel.n_samples, mel.n_samples), most)
+        return [fit_length(wave, mel.n_samples) for _, wave in windows]
+    except AudioError as error:
+        failures.append((clips.ids[row], error.reason))
+        return []
+
+
+def synthetic_sounds(mel: MelOptions) -> list[Sound]:
+    """Noise of every kind, hum and silence; one beyond full scale, and a short one."""
+    waves = [
+        wave for kind in KINDS for wave in make_noise(kind, 2, mel.n_samples, mel.sample_rate, 0)
     ]
-    if parity.features is not None:
-        lines.append(
-            f"samples differ by at most {parity.features:.1g}"
-            if model.mel.input == WAVE
-            else f"features differ by at most {parity.features:.2g} dB in cells down to "
-            f"{AUDIBLE_DB:g} dB below the loudest of their frame"
-        )
-    if parity.embeddings is not None:
-        lines.append(f"embeddings differ by at most {parity.embeddings:.1g} of the largest value")
-    if parity.quality is not None:
-        name = "lwlrap" if model.multi_label else "accuracy"
-        before, after = parity.quality
-        lines.append(
-            f"{name} on {parity.n_labelled} labelled sounds: model {before:.1%}, file {after:.1%} "
-            f"({100 * (after - before):+.1f} points)"
-        )
-    return lines
+    loud = waves[-1] * np.float32(1.4 / np.abs(waves[-1]).max())
+    short = np.where(np.arange(mel.n_samples) < mel.n_samples // 3, waves[3], np.float32(0))
+    return [(wave[None], ()) for wave in (*waves, loud, short)]

@@ -11,10 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semisonic.core.errors import DataError, OptionError
-from semisonic.data.budgets import label_budget
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import load_clips
-from semisonic.data.splits import fold_splits
+from semisonic.data.splits import fold_splits, label_budget
 
 
 def table(sizes: dict[str, list[int]]) -> Clips:

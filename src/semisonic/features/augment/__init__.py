@@ -1,1 +1,0 @@
-"""Augmentation: training clips are changed at random, each time anew."""
