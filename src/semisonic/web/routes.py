@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import numpy as np
 from fastapi import APIRouter, Query, Request
@@ -21,6 +20,7 @@ from semisonic.audio.write import write
 from semisonic.classifier.info import info
 from semisonic.classifier.options import EventOptions
 from semisonic.core.errors import DataError, ModelError
+from semisonic.core.files import json_ready
 from semisonic.core.options import nearest
 from semisonic.labeling.options import MIX, STRATEGIES
 from semisonic.labeling.queue import Suggestion
@@ -109,7 +109,6 @@ async def receive(request: Request, recordings: OpenRecordings, name: str) -> Op
     """
     identity, shown, path = recordings.new_file(name)
     room, count = recordings.max_bytes - recordings.used(), 0
-    kept = False
     try:
         with path.open("wb") as target:
             async for chunk in request.stream():
@@ -119,10 +118,9 @@ async def receive(request: Request, recordings: OpenRecordings, name: str) -> Op
                 target.write(chunk)
         if not count:
             raise DataError(f"'{shown}' is empty")
-        kept = True
-    finally:
-        if not kept:
-            path.unlink(missing_ok=True)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
     return OpenRecording(shown, path, identity, is_own=True)
 
 
@@ -255,14 +253,10 @@ def recording_routes(app_state: AppState) -> APIRouter:
             raise DataError(f"found {start:g} to {end:g} s, expected an end behind the start")
         table = heard(identity).scores(start, end, n)
         classes = app_state.model.classes
-        best = [0.0 if math.isnan(x) else x for x in _largest(table)]
-        order = sorted(range(len(classes)), key=lambda k: -best[k])[:most]
+        best = np.nan_to_num(np.fmax.reduce(table, axis=0))
         rows = [
-            {
-                "label": classes[k],
-                "scores": [None if math.isnan(x) else round(x, 3) for x in table[:, k].tolist()],
-            }
-            for k in order
+            {"label": classes[k], "scores": json_ready(np.round(table[:, k], 3))}
+            for k in np.argsort(-best, kind="stable")[:most]
         ]
         return {"start": start, "end": end, "rows": rows}
 
@@ -270,10 +264,8 @@ def recording_routes(app_state: AppState) -> APIRouter:
     def get_events(identity: str, request: Request) -> dict[str, Any]:
         options = event_options(app_state.model, request.query_params)
         events = heard(identity).events(options)
-        events = events.sort_values(["start_time", "end_time", "label"])
-        columns = (events.start_time, events.end_time, events.label, events.score)
-        rows = [list(row) for row in zip(*(c[:MOST_EVENTS].tolist() for c in columns), strict=True)]
-        return {"n_events": len(events), "events": rows}
+        shown = events[["start_time", "end_time", "label", "score"]].head(MOST_EVENTS)
+        return {"n_events": len(events), "events": shown.to_numpy(object).tolist()}
 
     @router.get("/sounds/{identity}/tables/{kind}")
     def get_table(identity: str, kind: str, request: Request) -> Response:
@@ -282,26 +274,19 @@ def recording_routes(app_state: AppState) -> APIRouter:
         sound, analysis = ready(identity), heard(identity)
         if not analysis.is_done:
             raise DataError("the recording is still being listened to")
-        stem = Path(sound.name).stem
-        options = event_options(app_state.model, request.query_params)
         if kind == "scores":
-            lines = score_table(analysis, app_state.model.classes)
-            return _file(f"{stem}.scores.csv", "".join(lines), "text/csv")
-        with tempfile.TemporaryDirectory(prefix="semisonic-") as folder:
-            suffix, text = event_table(analysis.events(options), kind, Path(folder))
-        return _file(f"{stem}{suffix}", text, "text/csv" if kind == "csv" else "text/plain")
+            suffix, text = ".scores.csv", score_table(analysis, app_state.model.classes)
+        else:
+            options = event_options(app_state.model, request.query_params)
+            suffix, text = event_table(analysis.events(options), kind)
+        media_type = "text/csv" if suffix.endswith(".csv") else "text/plain"
+        return _file(Path(sound.name).stem + suffix, text, media_type)
 
     return router
 
 
-def _largest(table: Any) -> list[float]:
-    return [float(max((x for x in column if x == x), default=math.nan)) for column in table.T]
-
-
 def _file(name: str, text: str, kind: str) -> Response:
     """A download; a name that is not ASCII is given as RFC 6266 wants it."""
-    from urllib.parse import quote
-
     plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\' else "_" for c in name)
     quoted = quote(name, safe="", errors="replace")
     disposition = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quoted}"
@@ -330,10 +315,8 @@ def run_routes(app_state: AppState) -> APIRouter:
 
     @router.get("/runs")
     def get_runs() -> dict[str, Any]:
-        return {
-            "folder": str(app_state.runs.folder),
-            "runs": [run.facts() for run in app_state.runs.all()],
-        }
+        runs = [run.facts() for run in app_state.runs.all()]
+        return {"folder": str(app_state.runs.folder), "runs": runs}
 
     @router.get("/runs/card")
     def get_card(name: str) -> dict[str, Any]:
