@@ -9,7 +9,7 @@ import click
 
 from semisonic.cli.flags import Flag
 from semisonic.cli.main import Verbs, command
-from semisonic.cli.parser import Verb, repeated_groups
+from semisonic.cli.parser import Verb
 
 TARGET = Path(__file__).parent / "reference.md"
 HEAD = """# All options
@@ -51,12 +51,8 @@ def _section(path: str, verb: Verb) -> Iterator[str]:
         yield f"* `{flag.name.upper()}`: {flag.rule['help']}"
     if arguments:
         yield ""
-    again = repeated_groups(verb.flags)
     for heading, members in verb.groups(click.Context(verb)).items():
         yield from (f"**{heading}**", "")
-        if heading in again:
-            yield from (again[heading], "")
-            continue
         yield from ("| option | what | allowed | default |", "| --- | --- | --- | --- |")
         for parameter, flag in members:
             if "--help" not in parameter.opts:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from semisonic.classifier.train import TrainResult
     from semisonic.data.clips import Clips
     from semisonic.experiments.curve import CurveResult
-    from semisonic.experiments.run import RunResult
+    from semisonic.experiments.runner import RunResult
     from semisonic.experiments.tune import TuneResult
     from semisonic.models.sound_model import SoundModel
 
@@ -412,14 +412,9 @@ def run_recipe(recipe: AnyPath, output: AnyPath | None = None, **options: Any) -
     >>> sorted(set(result.to_frame()["setting"]))
     ['un-pooling', 'up-sampling']
     """
-    from semisonic import recipes
-    from semisonic.experiments.recipe import recipe_kind
     from semisonic.experiments.run import run_recipe
-    from semisonic.experiments.stages import run_stages
 
-    asked = _options(run_recipe, {"recipe": str(recipe)}, options, output)
-    in_stages = recipe_kind(recipes.find(asked.recipe)) == "stages"
-    return run_stages(asked) if in_stages else run_recipe(asked)
+    return run_recipe(_options(run_recipe, {"recipe": str(recipe)}, options, output))
 
 
 def tune(recipe: AnyPath, output: AnyPath | None = None, **options: Any) -> TuneResult:

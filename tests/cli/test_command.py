@@ -212,6 +212,3 @@ def test_help_and_version_are_verbs_too(tells) -> None:
     assert tells(0, "version").out.startswith("semisonic ")
     assert "Verbs" in tells(0, "help").out
     assert "semisonic train" in tells(0, "help train").out
-    assert "(pool); recordings without labels are given with --unlabelled" in (
-        tells(2, "train labelled pool").err
-    )

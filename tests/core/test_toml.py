@@ -7,7 +7,7 @@ import tomllib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semisonic.core.options import toml_tables
+from semisonic.core.options import toml_text
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
 VALUES = st.one_of(
@@ -29,4 +29,4 @@ TABLES = st.recursive(
 
 @given(TABLES)
 def test_tables_read_back(table) -> None:
-    assert tomllib.loads(toml_tables(table)) == table
+    assert tomllib.loads(toml_text(table)) == table

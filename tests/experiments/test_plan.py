@@ -223,12 +223,6 @@ def test_the_control_does_not_depend_on_how_the_pool_is_used() -> None:
     assert controls(0.8) == controls(0.9)
 
 
-def test_steps_of_a_budget_are_those_of_its_jobs() -> None:
-    recipe = replace(RECIPE, budgets=(Budget(0, 1, steps=70), Budget(2, 1)))
-    for _, job in make_plan(recipe, table(), POOL).cells:
-        assert job.setting.fit.steps == (0 if job.budget.labels_per_class else 70)
-
-
 def test_auto_is_settled_for_each_budget() -> None:
     recipe = Recipe(
         validation=0.0,

@@ -13,10 +13,9 @@ from semisonic import recipes
 from semisonic.cli.main import main
 from semisonic.core.errors import DataError, OptionError
 from semisonic.evaluation.predictions import Predictions
-from semisonic.experiments.options import parse_change
-from semisonic.experiments.recipe import Recipe, Setting, read_recipe, recipe_kind
-from semisonic.experiments.run import with_number_format
-from semisonic.experiments.stages import read_stages
+from semisonic.experiments.options import RunOptions
+from semisonic.experiments.recipe import Recipe, Setting, read_recipe
+from semisonic.experiments.runner import with_number_format
 from waiting import until
 
 
@@ -130,10 +129,10 @@ def test_recordings_without_labels_cannot_be_the_labelled_set(
 
 
 def test_changes_are_toml_values_or_text() -> None:
-    assert parse_change("a.b=[1, 2]") == ("a.b", [1, 2])
-    assert parse_change("a = unpool") == ("a", "unpool")
+    given = RunOptions(change=("a.b=[1, 2]", "a = unpool"))
+    assert given.changes == {"a.b": [1, 2], "a": "unpool"}
     with pytest.raises(OptionError, match="KEY=VALUE"):
-        parse_change("nonsense")
+        RunOptions(change=("nonsense",)).changes  # noqa: B018
 
 
 def test_a_method_is_tried_against_its_own_control_under_other_names(run_tiny, tiny_recipe) -> None:
@@ -186,9 +185,9 @@ def test_both_arms_take_the_same_steps_in_a_number_format_that_the_record_names(
 
 @pytest.mark.parametrize("name", [one for one in recipes.names() if one != "esc-baselines"])
 def test_every_recipe_of_a_network_names_its_number_format(name) -> None:
-    file = recipes.find(name)
-    read = read_stages if recipe_kind(file) == "stages" else read_recipe
-    assert read(file).precision == ("auto" if name == "demo" else "fp32")  # a quick first look
+    assert read_recipe(recipes.find(name)).precision == (
+        "auto" if name == "demo" else "fp32"
+    )  # a quick first look
 
 
 def test_a_recipe_sets_the_number_format_of_all_its_trainings() -> None:

@@ -229,7 +229,7 @@ def test_the_recipe_of_the_package_takes_equal_steps_in_all_arms() -> None:
     for quick in (False, True):
         recipe = read_recipe(recipes.find("transfer"), quick=quick)
         for control, treated in zip(recipe.controls, recipe.settings, strict=True):
-            assert (control.start, control.fit.needs_body) == ("fresh", False)
+            assert (control.start, control.fit.freeze_epochs) == ("fresh", 0.0)
             plain = replace(treated.fit, freeze_epochs=0.0, layer_decay=1.0)
             assert plain == control.fit
         assert any(setting.fit.freeze_epochs for setting in recipe.settings)

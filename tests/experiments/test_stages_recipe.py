@@ -12,8 +12,8 @@ from changed_options import changed
 from semisonic import recipes
 from semisonic.core.errors import DataError, OptionError
 from semisonic.data.clips import Clips
-from semisonic.experiments.recipe import read_recipe, recipe_kind
-from semisonic.experiments.stages import make_stages_plan, read_stages
+from semisonic.experiments.recipe import StagesRecipe, read_recipe
+from semisonic.experiments.stages import make_stages_plan
 
 HEAD = 'kind = "stages"\ndraws = 2\n[stage.fit]\nepochs = 4\n'
 CHAIN = """
@@ -76,17 +76,16 @@ def no_pool(clips: Clips) -> Clips:
 @pytest.mark.parametrize("name", [n for n in recipes.names() if n.startswith("fsd2019")])
 def test_recipes_of_the_package_are_read_quick_and_whole(name) -> None:
     file = recipes.find(name)
-    assert recipe_kind(file) == "stages"
-    whole, quick = read_stages(file), read_stages(file, quick=True)
+    whole, quick = read_recipe(file), read_recipe(file, quick=True)
     assert quick.draws < whole.draws
     assert [one.name for one in quick.stages] == [one.name for one in whole.stages]
 
 
 def test_shared_keys_and_changes_reach_every_stage(tmp_path) -> None:
     file = write(tmp_path, HEAD + CHAIN)
-    recipe = read_stages(file, changes={"stage.fit.epochs": 7})
-    assert {stage.fit.epochs for stage in recipe.stages} == {7}
-    assert recipe.stage("full").whole_fit.epochs == 14
+    recipe = read_recipe(file, changes={"stage.fit.epochs": 7})
+    assert {stage.fit.epochs for stage in recipe.stages} == {7, 14}
+    assert recipe.stage("full").fit.epochs == 14
     assert recipe.headline == "full"
 
 
@@ -108,27 +107,27 @@ def test_shared_keys_and_changes_reach_every_stage(tmp_path) -> None:
         ),
         ('[[stages]]\nname = "1"\nstrat = "0"', "did you mean 'start'"),
         ('[[stages]]\nname = "0"\n[[stages]]\nname = "1"\nstart = "0"\nmodel = "vgg"', "another"),
-        ("", "one or more"),
+        (
+            '[[stages]]\nname = "0"\n[[stages]]\nname = "1"\nfilter = "0"\n'
+            'data = ["kept"]\nkeep_top_k = 0',
+            "above 0",
+        ),
+        ("stages = []", "one or more"),
     ],
 )
 def test_a_wrong_recipe_is_told(tmp_path, text, said) -> None:
     with pytest.raises(OptionError, match=said):
-        read_stages(write(tmp_path, 'kind = "stages"\n' + text))
+        read_recipe(write(tmp_path, 'kind = "stages"\n' + text))
 
 
-def test_each_kind_has_its_reader(tmp_path) -> None:
-    stages = write(tmp_path, HEAD + CHAIN)
-    with pytest.raises(OptionError, match="kind"):
-        read_recipe(stages)
-    with pytest.raises(OptionError, match="not a recipe in stages"):
-        read_stages(recipes.find("demo"))
-    assert recipe_kind(recipes.find("demo")) == "comparison"
+def test_each_kind_is_told_by_its_name(tmp_path) -> None:
+    assert isinstance(read_recipe(write(tmp_path, HEAD + CHAIN)), StagesRecipe)
     with pytest.raises(OptionError, match="did you mean 'stages'"):
-        recipe_kind(write(tmp_path, 'kind = "stage"'))
+        read_recipe(write(tmp_path, 'kind = "stage"'))
 
 
 def test_curated_clips_are_divided_by_recording_and_noisy_ones_only_train(tmp_path, clips) -> None:
-    plan = make_stages_plan(read_stages(write(tmp_path, HEAD + CHAIN)), clips, no_pool(clips))
+    plan = make_stages_plan(read_recipe(write(tmp_path, HEAD + CHAIN)), clips, no_pool(clips))
     stages = plan.of("stage")
     assert len(plan.cells) == 5 * 3 * 2
     for job in stages:
@@ -142,10 +141,8 @@ def test_curated_clips_are_divided_by_recording_and_noisy_ones_only_train(tmp_pa
 
 
 def test_equal_work_is_done_once(tmp_path, clips) -> None:
-    """Two stages that are alike are one job, and one filter serves all that share its rule."""
-    plan = make_stages_plan(read_stages(write(tmp_path, HEAD + CHAIN)), clips, no_pool(clips))
+    plan = make_stages_plan(read_recipe(write(tmp_path, HEAD + CHAIN)), clips, no_pool(clips))
     assert len(plan.of("stage")) == 4 * 6
-    assert len(plan.of("filter")) == 6
     assert len({job.name for job in plan.jobs}) == len(plan.jobs)
     place = {job.name: i for i, job in enumerate(plan.jobs)}
     for job in plan.jobs:
@@ -155,28 +152,28 @@ def test_equal_work_is_done_once(tmp_path, clips) -> None:
 def test_what_comes_before_is_in_the_name_of_a_job(tmp_path, clips) -> None:
     recipe = HEAD + CHAIN
     file = write(tmp_path, recipe)
-    one = make_stages_plan(read_stages(file), clips, no_pool(clips))
+    one = make_stages_plan(read_recipe(file), clips, no_pool(clips))
     file = write(tmp_path, recipe.replace('data = ["noisy"]', 'data = ["noisy"]\nlength = 3'))
-    other = make_stages_plan(read_stages(file), clips, no_pool(clips))
+    other = make_stages_plan(read_recipe(file), clips, no_pool(clips))
     assert not {job.name for job in one.jobs} & {job.name for job in other.jobs}
 
 
 def test_without_noisy_clips_it_says_what_is_missing(tmp_path, clips) -> None:
     certain = clips[clips.is_verified]
     with pytest.raises(DataError, match="FSDKaggle2019"):
-        make_stages_plan(read_stages(write(tmp_path, HEAD + CHAIN)), certain, no_pool(clips))
+        make_stages_plan(read_recipe(write(tmp_path, HEAD + CHAIN)), certain, no_pool(clips))
 
 
 def test_a_stage_may_have_a_network_of_its_own_which_those_after_it_share(tmp_path) -> None:
     text = HEAD + CHAIN.replace('data = ["noisy"]', 'data = ["noisy"]\nmodel = "vgg"')
-    recipe = read_stages(write(tmp_path, text + '[[stages]]\nname = "other"\n'))
+    recipe = read_recipe(write(tmp_path, text + '[[stages]]\nname = "other"\n'))
     found = [stage.model for stage in recipe.stages]
     assert found == ["vgg"] * 5 + ["small"]
 
 
 @pytest.mark.parametrize("part", ["fit", "loss"])
 def test_stages_that_differ_in_one_option_are_two_jobs(tmp_path, clips, part) -> None:
-    recipe = read_stages(write(tmp_path, HEAD + '[[stages]]\nname = "a"\n'))
+    recipe = read_recipe(write(tmp_path, HEAD + '[[stages]]\nname = "a"\n'))
     plain = recipe.stages[0]
     stages = [plain]
     for number, (_, options) in enumerate(changed(getattr(plain, part))):

@@ -20,17 +20,9 @@ from semisonic.core.errors import OptionError
 from semisonic.data.datasets.load import load_clips
 from semisonic.evaluation.metrics import lwlrap
 from semisonic.evaluation.predictions import Predictions
-from semisonic.experiments.material import WHOLE, gather
 from semisonic.experiments.options import RunOptions
-from semisonic.experiments.stages import (
-    kept_labels,
-    make_stages_plan,
-    read_decisions,
-    read_stages,
-    run_filter,
-    run_stages,
-)
-from semisonic.experiments.worker import WorkerContext, start
+from semisonic.experiments.run import run_recipe
+from semisonic.experiments.stages import read_decisions
 from semisonic.features.options import MelOptions
 from semisonic.models.model_file import load
 
@@ -129,7 +121,7 @@ def options(folder: Path, output: Path) -> RunOptions:
 @pytest.fixture(scope="module")
 def finished(folder, tmp_path_factory) -> Path:
     output = tmp_path_factory.mktemp("run") / "out"
-    run_stages(options(folder, output))
+    run_recipe(options(folder, output))
     return output
 
 
@@ -161,68 +153,40 @@ def test_every_stage_is_tested_on_the_official_test_part_alone(finished, folder)
 
 def test_the_filter_leaves_a_larger_share_of_right_labels(finished, folder) -> None:
     truth = json.loads((folder / "truth.json").read_text())
-    for place, job in jobs(finished, "filter"):
+    full = [(place, job) for place, job in jobs(finished, "stage") if job["judge"]]
+    assert len(full) == 2
+    for place, job in full:
         found = read_decisions(place / "decisions.csv")
         right = np.array([one.label in truth[one.clip] for one in found.itertuples()])
         kept = found["kept"].to_numpy()
-        assert found["clip"].nunique() == job["n_noisy"] == 40, "all noisy clips"
+        assert found["clip"].nunique() == 40, "all noisy clips"
         assert right[kept].mean() > right.mean() + 0.05
         assert 0 < kept.sum() < len(kept)
         assert found["reason"].all()
-        left = kept_labels(found)
-        assert sum(not labels for labels in left.values()) == job["n_unlabelled"] > 0
-
-
-def test_clips_without_a_label_left_are_learned_from_unlabelled(finished) -> None:
-    filters = {job["draw"]: job for _, job in jobs(finished, "filter")}
-    full = [job for _, job in jobs(finished, "stage") if job["filter"]]
-    assert len(full) == 2
-    for job in full:
-        assert job["n_pool"] == filters[job["draw"]]["n_unlabelled"]
+        assert job["n_noisy"] == found["clip"][kept].nunique()
+        # What has no label left is learned from unlabelled.
         assert job["n_noisy"] + job["n_pool"] == 40
+        assert job["n_pool"] > 0
         assert all(np.isfinite(row["disagreement"]) for row in job["history"])
-
-
-def test_a_filter_decides_the_same_twice_and_changes_no_model(finished, folder) -> None:
-    recipe = read_stages(folder / "tiny.toml")
-    material = gather(
-        load_clips(folder),
-        None,
-        [(recipe.stages[0].mel, WHOLE)],
-        finished / "cache",
-        seed=0,
-        near_copies=False,
-        several=True,
-    )
-    plan = make_stages_plan(recipe, material.labelled, material.pool)
-    job = plan.of("filter")[0]
-    place = finished / "jobs" / job.name
-    model = finished / "jobs" / job.start.name / "model.zip"
-    before, weights = (place / "decisions.csv").read_bytes(), model.read_bytes()
-    start(WorkerContext(finished / "jobs", material, "cpu", {"labelled": {}, "pool": {}}))
-    run_filter(job)
-    assert (place / "decisions.csv").read_bytes() == before
-    assert model.read_bytes() == weights
 
 
 def test_a_finished_run_trains_nothing_again(finished, folder) -> None:
     before = {file: file.stat().st_mtime_ns for file in finished.glob("jobs/*/job.json")}
     results = (finished / "results.json").read_text()
-    run_stages(options(folder, finished))
+    run_recipe(options(folder, finished))
     assert {f: f.stat().st_mtime_ns for f in finished.glob("jobs/*/job.json")} == before
     old, new = json.loads(results), json.loads((finished / "results.json").read_text())
     assert old["stages"] == new["stages"]
 
 
 def test_a_run_that_was_cut_off_goes_on_to_the_same_numbers(finished, folder, tmp_path) -> None:
-    """Without the last stage and with half a filter, as after a kill."""
+    """Without the end of the last stage, as after a kill."""
     output = tmp_path / "out"
     shutil.copytree(finished, output, ignore=shutil.ignore_patterns("report*", "results.json"))
-    gone = [place for place, job in jobs(output, "stage") if job["filter"] and job["draw"] == 0]
-    gone += [place for place, job in jobs(output, "filter") if job["draw"] == 0]
-    for place in gone:
-        shutil.rmtree(place)
-    run_stages(options(folder, output))
+    for place, job in jobs(output, "stage"):
+        if job["judge"] and job["draw"] == 0:
+            (place / "job.json").unlink()
+    run_recipe(options(folder, output))
     lwlraps = [
         {(job["setting"], job["draw"]): job["lwlrap"] for _, job in jobs(run, "stage")}
         for run in (finished, output)
@@ -288,7 +252,7 @@ def test_padding_enters_no_average(folder) -> None:
 
 def test_hearing_test_clips_is_refused(folder, tmp_path) -> None:
     with pytest.raises(OptionError, match="transductive"):
-        run_stages(replace(options(folder, tmp_path / "x"), transductive=True))
+        run_recipe(replace(options(folder, tmp_path / "x"), transductive=True))
 
 
 def test_a_dry_run_says_how_large_it_is(folder, tmp_path, capsys) -> None:

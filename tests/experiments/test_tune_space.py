@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from semisonic.core.errors import OptionError
 from semisonic.experiments.options import TuneOptions
 from semisonic.experiments.recipe import Setting
-from semisonic.experiments.tune import dimension, parse_search, read_target, value_of
+from semisonic.experiments.tune import dimension, read_space, values_of, with_values
 
 pytest.importorskip("optuna")
 RATE = "setting.fit.learning_rate"
@@ -26,25 +26,24 @@ def test_a_range_reads_as_it_is_written(a, b, log) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "name", "spec"),
+    ("text", "values"),
     [
-        ("a.b=1e-4..1e-2 log", "a.b", "1e-4..1e-2 log"),
-        ("a=0 .. 0.5 step 0.1", "a", "0 .. 0.5 step 0.1"),
-        ("a=small,base", "a", ["small", "base"]),
-        ("a=1,2.5,true", "a", [1, 2.5, True]),
-        ('a=["x,y", "z"]', "a", ["x,y", "z"]),
-        ("a=[[], [1]]", "a", [[], [1]]),
-        ("a=(4)3c-2p,(8)3c-2p", "a", ["(4)3c-2p", "(8)3c-2p"]),
+        ("setting.model=small,cnn3", ["small", "cnn3"]),
+        ("setting.dropout=0.1,0.5", [0.1, 0.5]),
+        ("setting.pool=true,false", [True, False]),
+        ('setting.segments.copies=[["pitch"], []]', [["pitch"], []]),
+        ("setting.model=(4)3c-2p,(8)3c-2p", ["(4)3c-2p", "(8)3c-2p"]),
     ],
 )
-def test_what_is_given_on_the_command_line(text, name, spec) -> None:
-    assert parse_search(text) == (name, spec)
+def test_lists_on_the_command_line(text, values) -> None:
+    (found,) = read_space(TuneOptions(recipe="tune-demo", search=(text,))).dimensions
+    assert [*found.values.values()] == values
 
 
 @pytest.mark.parametrize("name", ["cae-pretraining", "cae-grid"])
 def test_the_papers_grid_is_the_grid_of_its_recipe(name) -> None:
-    target = read_target(TuneOptions(recipe=name))
-    assert {one.name: [*one.values.values()] for one in target.space} == {
+    target = read_space(TuneOptions(recipe=name))
+    assert {one.name: [*one.values.values()] for one in target.dimensions} == {
         "setting.batch_size": [16, 32, 64],
         "setting.filters": [16, 32, 64],
     }
@@ -53,28 +52,27 @@ def test_the_papers_grid_is_the_grid_of_its_recipe(name) -> None:
 
 
 def test_batch_size_is_that_of_both_trainings() -> None:
-    target = read_target(TuneOptions(recipe="cae-grid"))
-    setting = target.at({"setting.batch_size": 64, "setting.filters": 16})
+    target = read_space(TuneOptions(recipe="cae-grid"))
+    setting = with_values(target.base, {"setting.batch_size": 64, "setting.filters": 16})
     assert setting.fit.batch_size == setting.pretrain.batch_size == 64
     assert setting.architecture == "(16)5c-2p-(16)3c-2p-(16)3c-2p-128fc"
-    assert value_of(target.base, "setting.batch_size") == 32
+    assert values_of(target.base)["setting.batch_size"] == 32
 
 
 def test_what_the_command_line_gives_is_the_whole_space() -> None:
-    search = ("setting.dropout=0..0.5 step 0.25",)
-    (only,) = read_target(TuneOptions(recipe="tune-demo", search=search)).space
-    assert (only.name, only.text) == ("setting.dropout", "0..0.5 step 0.25")
-    assert only.distribution.step == 0.25
+    search = ("setting.dropout=0..0.5",)
+    (only,) = read_space(TuneOptions(recipe="tune-demo", search=search)).dimensions
+    assert (only.name, only.text) == ("setting.dropout", "0..0.5")
 
 
 def test_a_recipe_without_a_space_asks_for_one() -> None:
     with pytest.raises(OptionError, match="nothing to search"):
-        read_target(TuneOptions(recipe="demo"))
+        read_space(TuneOptions(recipe="demo"))
 
 
 def test_of_several_settings_one_is_named() -> None:
     search = ("setting.dropout=0,0.5",)
     with pytest.raises(OptionError, match="say which to search around with --setting"):
-        read_target(TuneOptions(recipe="mel-or-wave", search=search))
-    found = read_target(TuneOptions(recipe="mel-or-wave", search=search, setting="cnn3"))
+        read_space(TuneOptions(recipe="mel-or-wave", search=search))
+    found = read_space(TuneOptions(recipe="mel-or-wave", search=search, setting="cnn3"))
     assert found.base.model == "cnn3"

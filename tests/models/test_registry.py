@@ -6,7 +6,6 @@ import pytest
 
 from semisonic.core.errors import ModelError
 from semisonic.features.options import MelOptions
-from semisonic.models import registry as registry_file
 from semisonic.models.inspection import count_parameters
 from semisonic.models.necks import Backbone
 from semisonic.models.registry import create, names, register
@@ -43,21 +42,16 @@ def test_widths_that_cannot_be() -> None:
             create(name, WAVE)
 
 
-def test_a_family_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry_file, "_REGISTERED", dict(registry_file._REGISTERED))
-
-    @register("mine", scaled=True)
-    def mine(shape: tuple[int, int, int], width: float) -> Backbone:
-        body = create(f"({round(8 * width)})3c-gp", shape)
-        return Backbone(registry_file.scaled_name("mine", width), body.encoder, body.neck)
+def test_a_name_of_ones_own() -> None:
+    @register("mine")
+    def mine(shape: tuple[int, int, int]) -> Backbone:
+        return create("(8)3c-gp", shape)
 
     assert "mine" in names()
-    model = build("mine-0.5", MelOptions(), "ab")
-    assert (model.name, model.neck.out_features) == ("mine-0.5", 4)
     assert build("mine", MelOptions(), "ab").neck.out_features == 8
-    register("mine", scaled=True)(mine)  # one's own may be defined again, as in a notebook
+    register("mine")(mine)  # one's own may be defined again, as in a notebook
     with pytest.raises(ModelError, match="taken"):
-        register("aclnet-sc", scaled=True)(mine)
+        register("aclnet-sc")(mine)
 
 
 def test_what_networks_read_is_known() -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from semisonic.core.errors import ModelError, OptionError
+from semisonic.core.errors import ModelError
 from semisonic.features.options import MelOptions
 from semisonic.models.inspection import count_macs, count_parameters, dead_units
 from semisonic.models.notation import PAPER
@@ -121,15 +121,6 @@ def test_transfer_copies_the_encoder_and_its_statistics() -> None:
     assert not torch.equal(mine, theirs)
 
 
-def test_transfer_can_keep_the_statistics() -> None:
-    autoencoder = build_autoencoder(LITTLE, SHORT)
-    model = build(LITTLE, SHORT, CLASSES)
-    model.frontend.standardize.fit(noise(9, *SHORT.shape))
-    mean = model.frontend.standardize.mean.clone()
-    transfer(autoencoder, model, statistics="own")
-    assert torch.equal(model.frontend.standardize.mean, mean)
-
-
 @pytest.mark.parametrize(
     ("text", "mel", "standardize", "error"),
     [
@@ -150,11 +141,6 @@ def test_transfer_between_what_does_not_fit(
     with pytest.raises(ModelError, match=error):
         transfer(autoencoder, model)
     assert all(torch.equal(v, before[n]) for n, v in model.state_dict().items())
-
-
-def test_transfer_options_are_checked() -> None:
-    with pytest.raises(OptionError, match="did you mean 'own'"):
-        transfer(build_autoencoder(LITTLE, SHORT), build(LITTLE, SHORT, CLASSES), statistics="owm")
 
 
 # --- inspection -------------------------------------------------------------------------

@@ -15,10 +15,7 @@ from semisonic.core.text import count_text, text_table
 from semisonic.experiments.options import CurveOptions, RunOptions, TuneOptions
 
 if TYPE_CHECKING:
-    from semisonic.experiments.run import RunResult
-
-STAGES = "stages"
-"""The kind of recipe that is run by stages."""
+    from semisonic.experiments.runner import RunResult
 
 
 def _note_layouts(session: Session, *paths: Path | None) -> None:
@@ -54,13 +51,9 @@ def run(options: RunOptions, session: Session) -> Status:
     session.log = options.output / "log.txt"
     if session.dry_run:
         return _run_plan(options, session)
-    file = recipes.find(options.recipe)
-    from semisonic.experiments.recipe import recipe_kind
     from semisonic.experiments.run import run_recipe
-    from semisonic.experiments.stages import run_stages
 
-    in_stages = recipe_kind(file) == STAGES
-    result = run_stages(options) if in_stages else run_recipe(options)
+    result = run_recipe(options)
     session.say(result.summary())
     if result.model is not None:
         _predict(result, result.model, session)
@@ -84,21 +77,15 @@ def _predict(result: RunResult, model: Path, session: Session) -> None:
 def _run_plan(options: RunOptions, session: Session) -> Status:
     """Read the recipe, which finds wrong keys, and say how large the experiment is."""
     file = recipes.find(options.recipe)
-    from semisonic.experiments.recipe import read_recipe, recipe_kind
-    from semisonic.experiments.stages import read_stages
+    from semisonic.experiments.recipe import StagesRecipe, read_recipe
 
-    if recipe_kind(file) == STAGES:
-        stages = read_stages(file, quick=options.quick, changes=options.changes)
-        size = f"{count_text(len(stages.stages), 'stage')}, {count_text(stages.draws, 'draw')}"
-        session.note(f"{file}: {stages.title}; {size}")
+    recipe = read_recipe(file, quick=options.quick, changes=options.changes)
+    if isinstance(recipe, StagesRecipe):
+        size = f"{count_text(len(recipe.stages), 'stage')}, {count_text(recipe.draws, 'draw')}"
     else:
-        recipe = read_recipe(file, quick=options.quick, changes=options.changes)
-        draws = ", ".join(
-            f"{one.label} in {count_text(one.draws, 'draw')}" for one in recipe.budgets
-        )
-        session.note(
-            f"{file}: {recipe.title}; {count_text(len(recipe.settings), 'setting')}, {draws}"
-        )
+        budgets = (f"{one.label} in {count_text(one.draws, 'draw')}" for one in recipe.budgets)
+        size = ", ".join([count_text(len(recipe.settings), "setting"), *budgets])
+    session.note(f"{file}: {recipe.title}; {size}")
     _note_layouts(session, options.data, options.unlabelled, options.source)
     return Status.OK
 
@@ -162,17 +149,17 @@ def tune(options: TuneOptions, session: Session) -> Status:
 
 def _tune_plan(options: TuneOptions, session: Session) -> Status:
     """Read recipe and space, which finds wrong names, and say how large the search is."""
-    from semisonic.experiments.tune import count_trials, read_target
+    from semisonic.experiments.tune import count_trials, read_space
 
-    target = read_target(options)
-    n_trials = count_trials(options, target)
-    draws = target.recipe.budgets[0].draws
+    space = read_space(options)
+    n_trials = count_trials(options, space)
+    draws = space.recipe.budgets[0].draws
     session.note(
-        f"{target.file}: {target.recipe.title}; {count_text(n_trials, 'trial')} of "
+        f"{space.file}: {space.recipe.title}; {count_text(n_trials, 'trial')} of "
         f"{count_text(options.inner_folds, 'inner fold')} in {count_text(draws, 'draw')}, "
-        f"{count_text(len(target.fronts()), 'front end')}"
+        f"{count_text(len(space.fronts()), 'front end')}"
     )
-    for one in target.space:
+    for one in space.dimensions:
         session.note(f"  {one.name}: {one.text}")
     _note_layouts(session, options.data, options.unlabelled, options.source)
     return Status.OK

@@ -65,11 +65,6 @@ class Flag:
     is_required: bool = False
 
     @property
-    def spelled(self) -> str:
-        """As it is typed: ``--n-mels``."""
-        return "--" + self.name.replace("_", "-")
-
-    @property
     def place(self) -> str:
         """How an argument stands in the usage line: FILE, FILE... or [FILE]."""
         name = self.name.upper() + "..." * self.type.is_list
@@ -98,11 +93,9 @@ class Flag:
     def limits(self) -> str:
         """The range of a number in words, empty when it has none."""
         low, high = self.rule.get("minimum"), self.rule.get("maximum")
-        if low is None and high is None:
-            return ""
-        if high is None:
-            return f"at least {low:g}{self.unit}"
-        return f"at most {high:g}{self.unit}" if low is None else f"{low:g} to {high:g}{self.unit}"
+        if low is None:
+            return "" if high is None else f"at most {high:g}{self.unit}"
+        return f"at least {low:g}{self.unit}" if high is None else f"{low:g} to {high:g}{self.unit}"
 
     @property
     def shown(self) -> str:
@@ -130,9 +123,10 @@ class Flag:
         if self.is_argument:
             n = -1 if many else 1
             return click.Argument([self.name], required=False, nargs=n, metavar=self.place)
-        names = [self.name, self.spelled]
+        spelled = self.name.replace("_", "-")
+        names = [self.name, f"--{spelled}"]
         if self.type.kind is bool:
-            names[1] += f"/--no-{self.spelled[2:]}"
+            names[1] += f"/--no-{spelled}"
             return click.Option(names, help=self.help, default=None)
         names += [_SHORT[self.name]] if self.name in _SHORT else []
         return click.Option(names, help=self.help, metavar=self.metavar, multiple=many, type=str)
@@ -238,19 +232,17 @@ def as_toml(options: Any, flags: Sequence[Flag], *, complete: bool = False) -> s
         value = attrgetter(flag.key)(options)
         above = attrgetter(table)(options) if table else options
         if flag.key not in held and (flag.key in left or table in left):
-            line = f"# {name}: chosen by auto" if complete else ""
+            line = f"# {name}: chosen by auto" * complete
         elif not complete and value == flag.default and name not in given(above, above):
-            line = ""
+            continue
         else:
             line = f"# {name}: not set" if value is None else f"{name} = {toml_value(value)}"
-        if line:
-            tables.setdefault(table, []).append(line)
-    rest = "# all other options: as by default, or chosen by auto (-v: all)\n"
-    parts = [] if complete else [rest]
+        tables.setdefault(table, []).append(line)
+    parts = [] if complete else ["# all other options: as by default, or chosen by auto (-v: all)"]
     for table, lines in tables.items():
-        parts += [f"\n[{table}]\n"] if table else []
-        parts += [f"{line}\n" for line in lines]
-    return "".join(parts)
+        shown = list(filter(None, lines))
+        parts += [f"\n[{table}]" * bool(table), *shown] if shown else []
+    return "\n".join(parts).lstrip("\n") + "\n"
 
 
 # Defaults from a file: a TOML of one's own, or the ``run.json`` of an earlier run.

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import textwrap
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -162,10 +161,9 @@ class Verb(click.Command):
         for parameter in self.get_params(ctx):
             flag = flags.get(parameter.name or "")
             if isinstance(parameter, click.Option) and not parameter.hidden:
-                heading = flag.group if flag else COMMON
-                found.setdefault(heading, []).append((parameter, flag))
-        common = found.pop(COMMON)
-        return {**found, COMMON: common}
+                found.setdefault(flag.group if flag else COMMON, []).append((parameter, flag))
+        found[COMMON] = found.pop(COMMON)
+        return found
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write arguments, options in their groups, and the examples.
@@ -189,27 +187,12 @@ class Verb(click.Command):
             rest = len(every) - len(shown)
             formatter.write(f"{rest} more options: {ctx.command_path} --help-all\n")
         else:
-            again = repeated_groups(self.flags)
             for heading, rows in records.items():
                 with formatter.section(heading):
-                    if heading in again:
-                        formatter.write(_wrapped(again[heading], formatter))
-                    else:
-                        formatter.write_dl(list(rows.values()))
+                    formatter.write_dl(list(rows.values()))
         if self.examples:
             with formatter.section("Examples"):
                 formatter.write("".join(f"  {line}\n" for line in self.examples))
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the command line; a path too many is most often the pool."""
-        try:
-            return super().parse_args(ctx, args)
-        except click.UsageError as error:
-            has_pool = any(flag.name == "unlabelled" for flag in self.flags)
-            if not (has_pool and "unexpected extra argument" in error.message):
-                raise
-            advice = "recordings without labels are given with --unlabelled"
-            raise click.UsageError(f"{error.message}; {advice}", ctx) from error
 
     def options_from(self, ctx: click.Context, config: Path | None) -> Any:
         """Build the options: the command line wins over the file, the file over defaults."""
@@ -260,33 +243,3 @@ def _described_by(function: Work) -> type:
     _, *parameters = inspect.signature(function).parameters.values()
     fields = [(one.name.rstrip("_"), hints[one.name], one.default) for one in parameters]
     return dataclasses.make_dataclass(f"{function.__name__}_options", fields, frozen=True)
-
-
-def repeated_groups(flags: Sequence[Flag]) -> Mapping[str, str]:
-    """A sentence for each group that repeats an earlier one's options with a word in front."""
-    tables: dict[str, list[Flag]] = {}
-    for flag in flags:
-        if "." in flag.key:
-            tables.setdefault(flag.key.rpartition(".")[0], []).append(flag)
-    sentences: dict[str, str] = {}
-    seen: dict[tuple[str, ...], list[Flag]] = {}
-    for table, members in tables.items():
-        first = seen.setdefault(tuple(one.key.rpartition(".")[2] for one in members), members)
-        if first is members or any(one.name != one.key.replace(".", "_") for one in members):
-            continue
-        pairs = zip(members, first, strict=True)
-        changed = [
-            f"{one.spelled} {one.shown}" for one, twin in pairs if one.default != twin.default
-        ]
-        sentences[members[0].group] = (
-            f"As '{first[0].group}', with '{table.replace('.', '-')}-' in front, such as "
-            f"{members[0].spelled}." + f" Other defaults: {', '.join(changed)}." * bool(changed)
-        )
-    return sentences
-
-
-def _wrapped(text: str, formatter: click.HelpFormatter) -> str:
-    """A paragraph that does not part the names of options at their hyphens."""
-    margin = " " * formatter.current_indent
-    lines = textwrap.wrap(text, formatter.width - len(margin), break_on_hyphens=False)
-    return textwrap.indent("\n".join(lines), margin) + "\n"

@@ -408,56 +408,35 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def toml_value(value: Any) -> str:
-    """A text, number, truth value or list as TOML has it; what is none of these as text."""
+    """A text, number, truth value, list or mapping as TOML; what is none of these as text."""
     if isinstance(value, (tuple, list)):
         return "[" + ", ".join(map(toml_value, value)) + "]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_key(k)} = {toml_value(v)}" for k, v in value.items()) + "}"
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, (int, float)):
-        return repr(value)
-    return _text(str(value))
+    return repr(value) if isinstance(value, (int, float)) else _text(str(value))
 
 
-def toml_tables(values: Mapping[str, Any], where: str = "") -> str:
-    """A mapping as TOML: its values first, then its mappings and lists of mappings as tables.
-
-    ``where`` is the dotted name of the table that the mapping is.
-
-    Parameters
-    ----------
-    values : mapping
-    where : str
-        Dotted name of the table that the mapping is.
-
-    Returns
-    -------
-    str
+def toml_text(values: Mapping[str, Any]) -> str:
+    """A mapping as TOML: its values first, then a table of each mapping in it.
 
     Examples
     --------
-    >>> print(toml_tables({"n": 2, "mel": {"n_mels": 64}}), end="")
+    >>> print(toml_text({"n": 2, "mel": {"n_mels": 64}}), end="")
     n = 2
     <BLANKLINE>
     [mel]
     n_mels = 64
     """
-    inner = {key: value for key, value in values.items() if _is_table(value)}
-    lines = [f"{_key(k)} = {toml_value(v)}\n" for k, v in values.items() if k not in inner]
-    for key, value in inner.items():
-        name = f"{where}{_key(key)}"
-        if isinstance(value, Mapping):
-            below = toml_tables(value, f"{name}.")
-            has_own = any(not _is_table(one) for one in value.values()) or not value
-            lines.append(f"\n[{name}]\n{below}" if has_own else below)
-        else:
-            lines += [f"\n[[{name}]]\n{toml_tables(row, f'{name}.')}" for row in value]
-    return "".join(lines)
-
-
-def _is_table(value: Any) -> bool:
-    if isinstance(value, (list, tuple)):
-        return bool(value) and all(isinstance(row, Mapping) for row in value)
-    return isinstance(value, Mapping)
+    tables = {key: value for key, value in values.items() if isinstance(value, Mapping)}
+    parts: list[tuple[str, Mapping[str, Any]]] = []
+    parts.append(("", {key: value for key, value in values.items() if key not in tables}))
+    parts += [(f"\n[{_key(key)}]\n", table) for key, table in tables.items()]
+    return "".join(
+        title + "".join(f"{_key(key)} = {toml_value(value)}\n" for key, value in table.items())
+        for title, table in parts
+    )
 
 
 def _key(name: str) -> str:

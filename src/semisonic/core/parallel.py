@@ -483,6 +483,14 @@ def _done(task: Task) -> None:
     task.function(*task.arguments)
 
 
+def _in_order(tasks: Sequence[Task]) -> Iterator[Task]:
+    """The tasks with every one behind those it waits for, first come first served."""
+    waiting = {task.name: task for task in tasks}
+    while waiting:
+        ready = next(one for one in waiting.values() if not waiting.keys() & set(one.after))
+        yield waiting.pop(ready.name)
+
+
 def run_tasks(
     tasks: Sequence[Task],
     *,
@@ -517,21 +525,19 @@ def run_tasks(
     ------
     SemisonicError
         When a worker process was killed, most often for memory.
-    ValueError
-        When tasks wait for each other.
     """
-    waiting = ordered(tasks)
     with bar(len(tasks) + done, label, "job", initial=done) as shown:
         if engine.is_local and workers <= 1:
             initializer(*context)
-            for task in waiting:
+            for task in _in_order(tasks):
                 _done(task)
                 shown.update()
             return
         make = partial(_prepared, initializer, context)
         where = PROCESS_ENGINE if engine.is_local else engine
         with where.calls(make, workers=workers or None, device=device) as calls:
-            open_names, running = {task.name for task in waiting}, dict[Any, Task]()
+            waiting, running = list(tasks), dict[Any, Task]()
+            open_names = {task.name for task in tasks}
             while waiting or running:
                 # Few are handed over at a time, so that an interrupt has little to undo.
                 room = min(calls.capacity, workers + 1) if workers else calls.capacity
@@ -543,17 +549,3 @@ def run_tasks(
                     calls.result(future)
                     open_names.discard(running.pop(future).name)
                     shown.update()
-
-
-def ordered(tasks: Sequence[Task]) -> list[Task]:
-    """The tasks with every one behind those it waits for, first come first served."""
-    waiting, result = list(tasks), list[Task]()
-    names = {task.name for task in tasks}
-    while waiting:
-        task = next((one for one in waiting if not names.intersection(one.after)), None)
-        if task is None:
-            raise ValueError(f"tasks wait for each other: {[task.name for task in waiting]}")
-        result.append(task)
-        waiting.remove(task)
-        names.discard(task.name)
-    return result

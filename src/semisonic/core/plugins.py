@@ -6,7 +6,6 @@ Only what a person names is imported. Processes that this one starts import the 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -39,17 +38,15 @@ def load(name: str) -> None:
     try:
         if file.suffix == ".py":
             name = str(file.resolve())
-            _from_file(file)
+            _from_file(file.resolve())
         else:
-            here = os.getcwd()
-            if here not in sys.path:
-                sys.path.insert(0, here)
+            if os.getcwd() not in sys.path:
+                sys.path.insert(0, os.getcwd())
             importlib.import_module(name)
     except Exception as error:
         raise OptionError(
-            f"plugin '{file if file.suffix == '.py' else name}': found no module that can be "
-            f"imported: {type(error).__name__}: {error}. Expected a Python file, or the name of "
-            "a module in this folder or installed"
+            f"plugin '{file}': found no module that can be imported: {type(error).__name__}: "
+            f"{error}. Expected a Python file, or the name of a module in this folder or installed"
         ) from error
     if name not in _loaded:
         _loaded.append(name)
@@ -69,19 +66,8 @@ def _make(names: Sequence[str], make: Callable[[], T]) -> T:
 def _from_file(file: Path) -> None:
     if not file.is_file():
         raise FileNotFoundError(f"{file}: no such file")
-    known = sys.modules.get(file.stem)
-    if known is not None:
-        place = getattr(known, "__file__", None)
-        if place is not None and Path(place).resolve() == file.resolve():
-            return
+    if str(file.parent) not in sys.path:
+        sys.path.append(str(file.parent))
+    found = importlib.import_module(file.stem).__file__
+    if found is None or Path(found).resolve() != file:
         raise ImportError(f"another module is called '{file.stem}' already; rename the file")
-    spec = importlib.util.spec_from_file_location(file.stem, file)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{file}: not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[file.stem] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[file.stem]
-        raise

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 
 from semisonic.classifier.config import (
     AUTO,
@@ -18,8 +17,9 @@ from semisonic.classifier.config import (
     MethodOptions,
 )
 from semisonic.core.errors import DataError, OptionError
-from semisonic.core.options import check, to_dict
+from semisonic.core.options import changed, check, to_dict
 from semisonic.core.text import percent_text
+from semisonic.data.clips import Clips
 from semisonic.data.options import SynthOptions
 from semisonic.evaluation.learning_curve import (
     CurvePoint,
@@ -31,13 +31,18 @@ from semisonic.evaluation.learning_curve import (
 from semisonic.evaluation.plots.experiments import label_curve
 from semisonic.evaluation.published import human_accuracy
 from semisonic.evaluation.report.document import Report, Verdict
-from semisonic.experiments.material import Material
-from semisonic.experiments.options import CurveOptions, RunOptions
+from semisonic.experiments.options import CurveOptions
 from semisonic.experiments.plan import labels_there
 from semisonic.experiments.recipe import Budget, Recipe, Setting
-from semisonic.experiments.results import ExperimentResult, Finished, comparison_table
-from semisonic.experiments.run import conduct
-from semisonic.experiments.runner import command_line, write_results
+from semisonic.experiments.runner import (
+    ExperimentResult,
+    Finished,
+    command_line,
+    compare_arms,
+    comparison_table,
+    gather_for,
+    open_experiment,
+)
 
 ARMS = ("labels alone", "labels and pool")
 
@@ -68,19 +73,52 @@ def learning_curve(options: CurveOptions) -> CurveResult:
     """
     check(options)
     recipe = recipe_of(options)
-    same = {field.name for field in fields(RunOptions)} & {f.name for f in fields(CurveOptions)}
-    run = RunOptions(recipe="curve", **{name: getattr(options, name) for name in same})
-    with conduct("curve", recipe, run, asked=options, fitted=_with_labels_there) as done:
+    with open_experiment("curve", options, recipe) as experiment:
+        context = gather_for(experiment, recipe)
+        recipe, said = _with_labels_there(recipe, context.material.labelled)
+        experiment.notes.extend(said)
+        done = compare_arms(experiment, recipe, context)
         curves = _curves(done)
-        answers = _answers(curves, done, options)
-        return CurveResult(
-            curves=curves,
-            table=comparison_table(done.comparisons),
-            answers=tuple(answers),
-            report=_write_page(options, done, curves, answers),
-            failures=done.material.failures,
-            notes=done.material.notes,
+        table = comparison_table(done.comparisons)
+        n = max(one.n_clips for one in done.comparisons)
+        recordings = max(one.n_recordings for one in done.comparisons)
+        clips = f"of {n:,} test {'clip' if n == 1 else 'clips'} of {recordings:,} recordings"
+        answers = [f"Accuracies are {clips}.", *_answers(curves, done, options.goals)]
+        labelled, pool = done.material.labelled, done.material.pool
+        learned = "the training clips" + (f" and {len(pool)} of '{pool.name}'" * bool(len(pool)))
+        report = Report(
+            "curve.j2",
+            f"How many labels does '{labelled.name}' need?",
+            f"{len(labelled)} clips, {len(labelled.classes)} classes, {options.draws} draws of "
+            f"labels; the pool is {learned}",
+            answers=answers,
         )
+        first, *_ = points = curves[1].points
+        best = max(points, key=lambda point: point.accuracy.mean)
+        more = f", {_interval(best)} with {best.labels_per_class:.3g}" * (best is not first)
+        report.verdict = Verdict(
+            f"{_interval(first)} with {count_labels(first.labels_per_class)} per class and the "
+            f"pool{more}; {clips}"
+        )
+        report.warnings += experiment.notes
+        report.figure("curve", label_curve(curves, human=human_accuracy(labelled.name)))
+        report.table("curve", list(map(str, table)), table.to_numpy().tolist())
+        report.data = {
+            "curves": {curve.name: [asdict(point) for point in curve.points] for curve in curves},
+            "comparisons": [one.to_dict() for one in done.comparisons],
+            "options": to_dict(options),
+        }
+        values = {**report.data, "seconds": done.seconds}
+        experiment.write_results(command_line("curve", options), recipe, values)
+        page = report.write(experiment.run.folder)
+    return CurveResult(
+        curves=curves,
+        table=table,
+        answers=tuple(answers),
+        report=page,
+        failures=done.material.failures,
+        notes=tuple(experiment.notes),
+    )
 
 
 def recipe_of(options: CurveOptions) -> Recipe:
@@ -103,28 +141,26 @@ def recipe_of(options: CurveOptions) -> Recipe:
     if options.method in SOLVED:
         guess = MethodOptions(threshold=0.7) if options.method == PROBE else MethodOptions()
         with_pool = replace(with_pool, objective=SIMCLR, pretrain=PRETRAIN, method_params=guess)
+    if options.steps:
+        with_pool, alone = (
+            replace(one, fit=changed(one.fit, steps=options.steps)) for one in (with_pool, alone)
+        )
     return Recipe(
         title="How many labels are needed?",
         validation=0.0,
         pretrain_draws=1,
         folds=options.folds,
         arms=ARMS,
-        budgets=tuple(Budget(n, options.draws, steps=options.steps) for n in options.labels),
+        budgets=tuple(Budget(n, options.draws) for n in options.labels),
         settings=(with_pool,),
         controls=(alone,),
         synth=SynthOptions(clips_per_class=40, n_pool=600),
     )
 
 
-def _with_labels_there(recipe: Recipe, material: Material) -> tuple[Recipe, list[str]]:
-    """The recipe without numbers of labels that are more than there are, and what to say of it.
-
-    Raises
-    ------
-    DataError
-        When no number is left.
-    """
-    there = labels_there(recipe, material.labelled)
+def _with_labels_there(recipe: Recipe, labelled: Clips) -> tuple[Recipe, list[str]]:
+    """The recipe without numbers of labels that are more than there are, and what to say of it."""
+    there = labels_there(recipe, labelled)
     least, rarest, _ = min(there)
     has_all = any(not one.labels_per_class for one in recipe.budgets)
     most = min(mean for *_, mean in there) if has_all else math.inf
@@ -133,10 +169,9 @@ def _with_labels_there(recipe: Recipe, material: Material) -> tuple[Recipe, list
         for one in recipe.budgets
         if one.labels_per_class <= least and one.labels_per_class < most
     ]
-    left_out = [one.labels_per_class for one in recipe.budgets if one not in kept]
-    if not left_out:
+    if len(kept) == len(recipe.budgets):
         return recipe, []
-    numbers = ", ".join(map(str, left_out))
+    numbers = ", ".join(str(one.labels_per_class) for one in recipe.budgets if one not in kept)
     why = f"the class '{rarest}' has {count_labels(least)} in the smallest training part"
     if not kept:
         raise DataError(
@@ -144,48 +179,35 @@ def _with_labels_there(recipe: Recipe, material: Material) -> tuple[Recipe, list
             "all labels, or label more clips of this class"
         )
     rest = "; all labels are tried" if has_all else ""
-    return replace(recipe, budgets=tuple(kept)), [
-        f"Left out of the numbers of labels: {numbers}, as {why}{rest}."
-    ]
+    said = f"Left out of the numbers of labels: {numbers}, as {why}{rest}."
+    return replace(recipe, budgets=tuple(kept)), [said]
 
 
 def _curves(done: Finished) -> tuple[LearningCurve, LearningCurve]:
     """The curves of both arms; all labels stand at their mean number per class."""
-    n_classes = len(done.material.labelled.classes)
     sizes = [len(job.train) for _, job in done.plan.cells if not job.budget.labels_per_class]
-    n_all = sum(sizes) / len(sizes) / n_classes if sizes else math.nan
-    found = list(zip(done.recipe.budgets, done.comparisons, strict=True))
-    alone, pool = (
-        LearningCurve(
-            name,
-            tuple(
-                CurvePoint(
-                    float(budget.labels_per_class or n_all),
-                    getattr(one, arm),
-                    tuple(one.draws[f"accuracy_{arm}"].tolist()),
-                )
-                for budget, one in found
-            ),
-        )
-        for name, arm in zip(ARMS, "ab", strict=True)
-    )
-    return alone, pool
+    n_all = sum(sizes) / max(len(sizes), 1) / len(done.material.labelled.classes)
 
+    def curve(name: str, arm: str) -> LearningCurve:
+        points = [
+            CurvePoint(
+                float(budget.labels_per_class or n_all),
+                getattr(one, arm),
+                tuple(one.draws[f"accuracy_{arm}"].tolist()),
+            )
+            for budget, one in zip(done.recipe.budgets, done.comparisons, strict=True)
+        ]
+        return LearningCurve(name, tuple(points))
 
-def _measured(done: Finished) -> str:
-    """What the accuracies were measured on, in words."""
-    n = max(one.n_clips for one in done.comparisons)
-    recordings = max(one.n_recordings for one in done.comparisons)
-    return f"of {n:,} test {'clip' if n == 1 else 'clips'} of {recordings:,} recordings"
+    return curve(ARMS[0], "a"), curve(ARMS[1], "b")
 
 
 def _answers(
-    curves: tuple[LearningCurve, LearningCurve], done: Finished, options: CurveOptions
+    curves: tuple[LearningCurve, LearningCurve], done: Finished, goals: tuple[float, ...]
 ) -> list[str]:
     """The questions people ask, answered from the curves."""
     alone, pool = curves
-    said = [f"Accuracies are {_measured(done)}."]
-    said += [sentence for curve in curves for sentence in say_needed(curve, options.goals)]
+    said = [sentence for curve in curves for sentence in say_needed(curve, goals)]
     for labels, needed in worth_in_labels(pool, alone):
         with_pool = f"{count_labels(labels)} per class with the pool"
         if math.isinf(needed):
@@ -202,43 +224,6 @@ def _answers(
     return said
 
 
-def _write_page(
-    options: CurveOptions,
-    done: Finished,
-    curves: tuple[LearningCurve, LearningCurve],
-    answers: list[str],
-) -> Path:
-    labelled, pool = done.material.labelled, done.material.pool
-    learned = "the training clips" + (f" and {len(pool)} of '{pool.name}'" if len(pool) else "")
-    report = Report(
-        "curve.j2",
-        f"How many labels does '{labelled.name}' need?",
-        f"{len(labelled)} clips, {len(labelled.classes)} classes, {options.draws} draws of "
-        f"labels; the pool is {learned}",
-        answers=answers,
-    )
-
-    def interval(point: CurvePoint) -> str:
-        low, high = point.accuracy.interval
-        mean = percent_text(point.accuracy.mean)
-        return f"{mean} ({percent_text(low)} to {percent_text(high)})"
-
-    first, *_ = points = curves[1].points
-    best = max(points, key=lambda point: point.accuracy.mean)
-    more = f", {interval(best)} with {best.labels_per_class:.3g}" if best is not first else ""
-    report.verdict = Verdict(
-        f"{interval(first)} with {count_labels(first.labels_per_class)} per class and the "
-        f"pool{more}; {_measured(done)}"
-    )
-    report.warnings += done.material.notes
-    report.figure("curve", label_curve(curves, human=human_accuracy(labelled.name)))
-    table = comparison_table(done.comparisons)
-    report.table("curve", list(map(str, table)), table.to_numpy().tolist())
-    report.data = {
-        "curves": {curve.name: [asdict(point) for point in curve.points] for curve in curves},
-        "comparisons": [one.to_dict() for one in done.comparisons],
-        "options": to_dict(options),
-    }
-    command = command_line("curve", options, argument="data")
-    write_results(done.run, command, done.recipe, {**report.data, "seconds": done.seconds})
-    return report.write(done.run.folder)
+def _interval(point: CurvePoint) -> str:
+    low, high = point.accuracy.interval
+    return f"{percent_text(point.accuracy.mean)} ({percent_text(low)} to {percent_text(high)})"

@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -31,19 +31,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-from semisonic.classifier.config import WITH_NOISY, TrainConfig
+from semisonic.classifier.config import WITH_NOISY
 from semisonic.classifier.selection import Rows
 from semisonic.classifier.training import (
     ClassifierTraining,
     TrainedModel,
     TrainingData,
     feature_parts,
-    train_model,
 )
 from semisonic.core.errors import OptionError
 from semisonic.core.seeds import derive, torch_generator
 from semisonic.data.batches import Stream
-from semisonic.experiments.recipe import GeneratedOptions
+from semisonic.experiments.recipe import Setting
 from semisonic.features.augmentation import augmenter
 from semisonic.features.frontend import Standardize
 from semisonic.features.options import WAVE, MelOptions
@@ -59,10 +58,10 @@ from semisonic.training.devices import choose_device
 from semisonic.training.loop import FitResult, fit
 from semisonic.training.options import FitOptions
 
-N_PATCHES = 2
-"""Clips and generated patches of each class that are kept to be shown."""
 METHODS_WITH_PATCHES = tuple(method for method in WITH_NOISY if method != "noisy-student")
 """Methods of one fit that take clips with unverified labels; a patch enters as one."""
+PER_CLASS = 100
+"""Patches drawn of each class."""
 BOUND = 4.0
 """Standardised cells of patches lie between this and minus this: nearly all of clips do."""
 _N_LATENT = 32
@@ -205,7 +204,7 @@ class ConditionalGan(Objective):
     critic : PatchCritic
     standardize : Standardize
         Fitted on the clips that are learned from.
-    view : nn.Module, optional
+    view : nn.Module
         Random changes of clips in dB, so that a few clips are not learned by heart. Patches go
         through it, too, when the critic sees them.
 
@@ -223,8 +222,7 @@ class ConditionalGan(Objective):
         generator: PatchGenerator,
         critic: PatchCritic,
         standardize: Standardize,
-        *,
-        view: nn.Module | None = None,
+        view: nn.Module,
     ) -> None:
         super().__init__()
         self.generator, self.critic = generator, critic
@@ -234,33 +232,24 @@ class ConditionalGan(Objective):
         """The loss of one batch."""
         batch = batches["labelled"]
         condition = shares(targets_of(batch, "labelled"), self.generator.n_classes)
-        x = self.standardize(self._changed(batch.x))
+        with full_precision(batch.x):
+            x = self.standardize(self.view(batch.x))
         made = self.generator(torch.randn(len(x), _N_LATENT, device=x.device), condition)
-        if self.view is not None:
-            made = self.standardize(self._changed(self.standardize.inverse(made)))
+        with full_precision(made):
+            made = self.standardize(self.view(self.standardize.inverse(made)))
         real, fake = self.critic(x, condition), self.critic(made.detach(), condition)
         critic_loss = F.relu(1 - real).mean() + F.relu(1 + fake).mean()
-        weights = [p for p in self.critic.parameters() if p.requires_grad]
-        try:  # the critic's weights get no gradients of the generator's loss; its inputs do
-            for weight in weights:
-                weight.requires_grad_(False)
+        # The critic's weights get no gradients of the generator's loss; its inputs do.
+        self.critic.requires_grad_(False)
+        try:
             generator_loss = -self.critic(made, condition).mean()
         finally:
-            for weight in weights:
-                weight.requires_grad_(True)
+            self.critic.requires_grad_(True)
         return {
             "loss": critic_loss + generator_loss,
             "critic_loss": critic_loss.detach(),
             "generator_loss": generator_loss.detach(),
         }
-
-    def _changed(self, x: Tensor) -> Tensor:
-        """Clips in dB after the view, if there is one."""
-        if self.view is None:
-            return x
-        with full_precision(x):
-            y: Tensor = self.view(x)
-            return y
 
     @torch.no_grad()
     def sample(self, target: Tensor, *, floor_db: float, seed: int) -> Tensor:
@@ -286,8 +275,7 @@ class ConditionalGan(Objective):
         return torch.cat(parts)
 
 
-@dataclass(frozen=True)
-class Generated:
+class Generated(NamedTuple):
     """Patches that no recording holds.
 
     Attributes
@@ -303,75 +291,6 @@ class Generated:
     features: NDArray[np.float16]
     target: NDArray[np.int64]
     fit: FitResult
-
-    def summary(self) -> dict[str, Any]:
-        """How many there are, what the generator took and how it ended."""
-        last = self.fit.history[-1].items()
-        terms = {name: value for name, value in last if name not in ("epoch", "lr", "seconds")}
-        return {"n_patches": len(self.target), "seconds": self.fit.seconds, **terms}
-
-
-def train_with_patches(
-    config: TrainConfig,
-    options: GeneratedOptions,
-    data: TrainingData,
-    *,
-    seed: int,
-    device: str | torch.device = "cpu",
-    folder: Path | None = None,
-    start: PretrainedEncoder | None = None,
-) -> tuple[TrainedModel, Generated | None]:
-    """Train a classifier, beside generated patches where the options ask for them.
-
-    A patch takes the place of a clip with an unverified label. The statistics of the features
-    are those of the labelled clips, and nothing is validated or tested on a patch.
-
-    Parameters
-    ----------
-    config, data, seed, device, folder, start
-        As for :func:`semisonic.classifier.training.train_model`.
-    options : GeneratedOptions
-
-    Returns
-    -------
-    TrainedModel
-    Generated or None
-        The patches; None where the options ask for none.
-
-    Raises
-    ------
-    OptionError
-        For a method that has no place for patches, and as :func:`generate`.
-    """
-    if not options.is_used:
-        trained = train_model(config, data, seed=seed, device=device, folder=folder, start=start)
-        return trained, None
-    if config.method not in METHODS_WITH_PATCHES:
-        raise OptionError(
-            f"option 'generated_ratio': the method '{config.method}' has no place for generated "
-            f"patches; use one of {', '.join(METHODS_WITH_PATCHES)}, or leave them out"
-        )
-    if len(data.noisy):
-        raise OptionError(
-            "option 'generated_ratio': found clips with unverified labels beside others; generated "
-            "patches would take their place: leave out one of them"
-        )
-    place = choose_device(device)
-    patches = generate(
-        data.features,
-        data.target,
-        data.labelled,
-        options,
-        mel=config.mel,
-        n_classes=len(data.classes),
-        seed=seed,
-        device=place,
-        folder=None if folder is None else folder / "generator",
-    )
-    beside = _TrainingWithPatches(
-        config, data, place, start, patches=patches, ratio=options.generated_ratio
-    )
-    return beside.fit(data.target, data.labelled, seed, folder), patches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -396,14 +315,63 @@ class _TrainingWithPatches(ClassifierTraining):
         return {**super().streams(target, rows, seed), NOISY: patches}
 
 
+def train_with_patches(
+    config: Setting,
+    data: TrainingData,
+    *,
+    seed: int,
+    device: str | torch.device = "cpu",
+    folder: Path | None = None,
+    start: PretrainedEncoder | None = None,
+) -> tuple[TrainedModel, Generated]:
+    """Train a classifier beside generated patches.
+
+    A patch takes the place of a clip with an unverified label. The statistics of the features
+    are those of the labelled clips, and nothing is validated or tested on a patch.
+
+    Parameters
+    ----------
+    config : Setting
+        Its ``generated_ratio`` is above 0.
+    data, seed, device, folder, start
+        As for :func:`semisonic.classifier.training.train_model`.
+
+    Raises
+    ------
+    OptionError
+        For a method that has no place for patches, and as :func:`generate`.
+    """
+    if config.method not in METHODS_WITH_PATCHES:
+        raise OptionError(
+            f"option 'generated_ratio': the method '{config.method}' has no place for generated "
+            f"patches; use one of {', '.join(METHODS_WITH_PATCHES)}, or leave them out"
+        )
+    place = choose_device(device)
+    patches = generate(
+        data.features,
+        data.target,
+        data.labelled,
+        mel=config.mel,
+        n_classes=len(data.classes),
+        steps=config.generator_steps,
+        seed=seed,
+        device=place,
+        folder=None if folder is None else folder / "generator",
+    )
+    beside = _TrainingWithPatches(
+        config, data, place, start, patches=patches, ratio=config.generated_ratio
+    )
+    return beside.fit(data.target, data.labelled, seed, folder), patches
+
+
 def generate(
     features: Any,
     target: NDArray[Any],
     rows: Rows,
-    options: GeneratedOptions,
     *,
     mel: MelOptions,
     n_classes: int,
+    steps: int,
     seed: int,
     device: str | torch.device = "cpu",
     folder: Path | None = None,
@@ -418,11 +386,12 @@ def generate(
         Class numbers; read at ``rows`` alone.
     rows : ndarray of int64
         Labelled rows to learn from.
-    options : GeneratedOptions
     mel : MelOptions
         The front end that made the features.
     n_classes : int
         A class without a row gets no patches.
+    steps : int
+        In which the generator learns.
     seed : int
         Of weights, order of clips, and patches.
     folder : Path, optional
@@ -431,24 +400,20 @@ def generate(
     Raises
     ------
     OptionError
-        For several labels per clip, or a front end other than one map of a spectrogram.
+        For a front end other than one map of a spectrogram.
     """
-    found = ""
-    if target.ndim != 1:
-        found = "found clips with several labels, expected one per clip: a patch is of one class"
-    elif mel.input == WAVE:
-        found = "found waves, expected spectrograms; choose another network"
-    elif mel.n_channels != 1:
-        found = f"found {mel.n_channels} maps a clip, expected one; leave out the deltas"
-    if found:
-        raise OptionError(f"option 'generated_ratio': {found}")
+    if mel.input == WAVE or mel.n_channels != 1:
+        raise OptionError(
+            f"option 'generated_ratio': found {'waves' if mel.input == WAVE else 'deltas'}, "
+            "expected one spectrogram a clip; choose another network or leave out the deltas"
+        )
     seed = derive(seed, "generated") % (1 << 31)
     size = (mel.shape[1], int(np.shape(features)[3]))
     objective = ConditionalGan(
         PatchGenerator(size, n_classes, seed=seed),
         PatchCritic(size, n_classes, seed=seed),
         Standardize("mel", 1, size[0]).fit(feature_parts(features, rows)),
-        view=augmenter("weak", mel, max_shift=_LONGEST_SHIFT * mel.duration),
+        augmenter("weak", mel, max_shift=_LONGEST_SHIFT * mel.duration),
     )
     clips = Stream(
         features,
@@ -459,7 +424,6 @@ def generate(
         device=torch.device(device),
         name="generator, labelled",
     )
-    steps = options.generator_steps
     result = fit(
         objective,
         {"labelled": clips},
@@ -469,23 +433,6 @@ def generate(
         folder=folder,
         label="generator",
     )
-    wanted = np.repeat(np.unique(target[rows]), options.generated_per_class).astype(np.int64)
+    wanted = np.repeat(np.unique(target[rows]), PER_CLASS).astype(np.int64)
     patches = objective.sample(torch.from_numpy(wanted), floor_db=mel.quietest_db, seed=seed)
     return Generated(patches.numpy().astype(np.float16), wanted, result)
-
-
-def shown(made: Generated, features: Any, target: Rows, rows: Rows) -> dict[str, NDArray[Any]]:
-    """A few clips of each class that a generator learned from, and a few patches that it made."""
-
-    def first_of_each(values: Rows) -> Rows:
-        return np.concatenate(
-            [np.flatnonzero(values == one)[:N_PATCHES] for one in np.unique(values)]
-        )
-
-    clips, patches = rows[first_of_each(target[rows])], first_of_each(made.target)
-    return {
-        "heard": np.asarray(features[clips], np.float16)[:, 0],
-        "heard_class": target[clips],
-        "made": made.features[patches, 0],
-        "made_class": made.target[patches],
-    }

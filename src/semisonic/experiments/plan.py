@@ -8,8 +8,9 @@ is found again.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -42,10 +43,11 @@ from semisonic.evaluation.predictions import Predictions
 from semisonic.experiments.recipe import TRAINED, Budget, Recipe, Setting
 from semisonic.features.options import WAVE
 from semisonic.training.loop import FitResult
+from semisonic.training.options import FitOptions
 
 Rows = NDArray[np.int64]
 
-PRETRAIN, TRAIN, STAGE, FILTER = "pre-train", "train", "stage", "filter"
+PRETRAIN, TRAIN, STAGE = "pre-train", "train", "stage"
 """The kinds of jobs."""
 DONE = "job.json"
 ENCODER, MODEL, PICTURES = "encoder.zip", "model.zip", "pictures.npz"
@@ -64,19 +66,17 @@ class Job:
     Attributes
     ----------
     kind : str
-        "pre-train", "train", "stage" or "filter".
+        "pre-train", "train" or "stage".
     setting : Setting or TrainingStage
-        Of a filter, the stage that the filtered labels are for.
     fold, draw, seed : int
     train, validation, test : ndarray of int64
         Of a pre-training, clips to learn from, held-out ones, and test clips for pictures.
     pool : ndarray of int64
         Clips that are learned from without their labels.
     noisy : ndarray of int64
-        Clips with unverified labels that are learned, or of which a filter leaves some.
-    start, filter : Job, optional
-        The job that it goes on from (of a filter: whose model filters), and the filter of its
-        labels.
+        Clips with unverified labels, of which the judge leaves some, if there is one.
+    start, judge : Job, optional
+        The job that it goes on from, and the one whose model filters the unverified labels.
     budget : Budget
     arm : str
     name : str
@@ -94,15 +94,23 @@ class Job:
     pool: Rows = field(default_factory=_no_rows)
     noisy: Rows = field(default_factory=_no_rows)
     start: Job | None = None
-    filter: Job | None = None
+    judge: Job | None = None
     budget: Budget = field(default_factory=Budget)
     arm: str = ""
     name: str = ""
 
     @property
+    def fit(self) -> FitOptions | None:
+        """How long it trains, and in what steps; None for what is no training in steps."""
+        setting = self.setting
+        if self.kind == PRETRAIN:
+            return setting.pretrain  # type: ignore[no-any-return]
+        return None if getattr(setting, "classifier", "") else setting.fit
+
+    @property
     def needs(self) -> tuple[str, ...]:
         """Names of the jobs that come before it."""
-        return tuple(one.name for one in (self.start, self.filter) if one is not None)
+        return tuple(one.name for one in (self.start, self.judge) if one is not None)
 
     def named(self, *reads: object, is_random: bool = True) -> Job:
         """The job under its name.
@@ -135,21 +143,16 @@ class Job:
         course: dict[str, Any] = {"n_steps": 0, "precision": None, "best_epoch": 0, "history": []}
         if fit is not None:
             course = {name: getattr(fit, name) for name in course}
-        counts = {
-            f"n_{part}": len(getattr(self, part))
-            for part in ("train", "validation", "test", "pool", "noisy")
-        }
+        parts = ("train", "validation", "test", "pool", "noisy")
         record = {
             "kind": self.kind,
             "setting": self.setting.name,
             "arm": self.arm,
             "labels_per_class": self.budget.labels_per_class,
             "start": self.start.name if self.start else "",
-            "filter": self.filter.name if self.filter else "",
-            "fold": self.fold,
-            "draw": self.draw,
-            "seed": self.seed,
-            **counts,
+            "judge": self.judge.name if self.judge else "",
+            **{name: getattr(self, name) for name in ("fold", "draw", "seed")},
+            **{f"n_{part}": len(getattr(self, part)) for part in parts},
             "seconds": seconds,
             "peak_memory_mib": _peak_memory(),
             **course,
@@ -172,14 +175,6 @@ class Job:
         table = Predictions.read(file if file.is_file() else file.with_name(PREDICTIONS[MEAN]))
         return table.assign(setting=setting, arm=self.arm, draw=self.draw, seed=self.seed)
 
-    def arrays(self, folder: Path) -> dict[str, NDArray[Any]]:
-        """The arrays that its figures are drawn from; empty when it kept none."""
-        file = folder / self.name / PICTURES
-        if not file.is_file():
-            return {}
-        with np.load(file, allow_pickle=False) as stored:
-            return dict(stored)
-
 
 def _peak_memory() -> float | None:
     """The most memory that this process has held so far, in MiB; None on Windows."""
@@ -193,13 +188,22 @@ def _peak_memory() -> float | None:
 
 @dataclass(frozen=True)
 class Plan:
-    """All jobs, each behind those it needs, and the rows of the result that they give.
+    """The rows of the result, and the jobs that give them.
 
     ``cells`` has a setting's name in tables and its job, for each fold and draw.
     """
 
-    jobs: tuple[Job, ...]
     cells: tuple[tuple[str, Job], ...]
+
+    @cached_property
+    def jobs(self) -> tuple[Job, ...]:
+        """All jobs, each once and behind those it needs."""
+        found: dict[str, Job] = {}
+        for _, job in self.cells:
+            for one in (job.start, job.judge, job):
+                if one is not None:
+                    found.setdefault(one.name, one)
+        return tuple(found.values())
 
     def of(self, kind: str) -> list[Job]:
         """The jobs of a kind."""
@@ -239,10 +243,13 @@ def make_plan(
     OptionError
         For a setting that needs groups of classes, or an encoder, and has none.
     """
-    arms = list(_arms(recipe))
+    arms = [
+        (arm, setting)
+        for both in zip(recipe.controls, recipe.settings, strict=True)
+        for arm, setting in zip(recipe.arms, both, strict=True)
+    ]
     for _, setting in arms:
         _check_simple(setting, categories)
-    jobs: dict[str, Job] = {}
     cells: list[tuple[str, Job]] = []
     joined_groups = np.concatenate([labelled.group, pool.group])
     for draw in range(max(budget.draws for budget in recipe.budgets)):
@@ -260,112 +267,79 @@ def make_plan(
                 labels, validation = _labels(budget, split, seed_of_draw, labelled)
                 n_pool = len(np.setdiff1d(pool_rows, labels)) if setting.pool else 0
                 summary = DataSummary(len(labels) / len(labelled.classes), len(labels), n_pool)
-                resolved = _resolved(_under(setting, budget), summary)
+                resolved = _resolved(setting, budget, summary)
                 start = None
                 if resolved.pretrains and not resolved.classifier:
                     rows, held_out = to_pretrain if setting.pool else (labels, labels[:0])
-                    start = _pretraining(
-                        Job(
-                            kind=PRETRAIN,
-                            setting=resolved,
-                            fold=split.fold,
-                            draw=turn,
-                            seed=seed_of_turn,
-                            train=rows,
-                            validation=held_out,
-                            test=one_of_each_class(labelled, split.test),
-                        ),
-                        source,
-                    )
-                    start = jobs.setdefault(start.name, start)
-                job = _training(
-                    Job(
-                        kind=TRAIN,
+                    start = Job(
+                        kind=PRETRAIN,
                         setting=resolved,
-                        budget=budget,
-                        arm=arm,
                         fold=split.fold,
-                        draw=draw,
-                        seed=seed_of_draw,
-                        train=labels,
-                        validation=validation,
-                        test=split.test,
-                        pool=pool_rows if setting.pool else pool_rows[:0],
-                        start=start,
-                    ),
-                    source,
-                    categories,
+                        draw=turn,
+                        seed=seed_of_turn,
+                        train=rows,
+                        validation=held_out,
+                        test=one_of_each_class(labelled, split.test),
+                    )
+                    start = _named(start, source)
+                job = Job(
+                    kind=TRAIN,
+                    setting=resolved,
+                    budget=budget,
+                    arm=arm,
+                    fold=split.fold,
+                    draw=draw,
+                    seed=seed_of_draw,
+                    train=labels,
+                    validation=validation,
+                    test=split.test,
+                    pool=pool_rows if setting.pool else pool_rows[:0],
+                    start=start,
                 )
-                jobs.setdefault(job.name, job)
-                cells.append((cell_name(setting.name, budget, recipe), job))
-    return Plan(tuple(jobs.values()), tuple(cells))
-
-
-def _without(setting: Setting, *names: str) -> Setting:
-    """The setting with options that a job does not read as they are by default."""
-    plain = Setting()
-    segments = replace(setting.segments, voting=plain.segments.voting)  # both votes are written
-    return replace(setting, segments=segments, **{name: getattr(plain, name) for name in names})
+                name = cell_name(setting.name, budget, recipe)
+                cells.append((name, _named(job, source, categories)))
+    return Plan(tuple(cells))
 
 
 _ONLY_FIT = ("dropout", "label_smoothing", "loss", "fit")
 
 
-def _pretraining(job: Job, source: str) -> Job:
-    """The job under its name; held-out rows join the others where nothing is chosen by them."""
-    setting = job.setting
-    if not setting.pretrain.heeds_validation:
-        rows = np.sort(np.concatenate([job.train, job.validation]))
-        job = replace(job, train=rows, validation=rows[:0])
-    reads = _without(
-        setting,
-        *("name", *_ONLY_FIT, "method", "method_params", "pool", "generated"),
-        *("classifier", "inputs", "group_first"),
-    )
-    return job.named(reads, *_learned_before(setting, source))
-
-
-def _training(job: Job, source: str, categories: Mapping[str, str] | None) -> Job:
-    """The job under its name, without the pool where it is not learned from."""
-    setting = job.setting
-    if setting.classifier:
-        return _simple(job, categories)
-    reads = _without(setting, "name", "pretrain", "pool")
-    if job.start is None:
-        reads = _without(reads, "decoder", "pretext")
-        reads = replace(reads, objective=NO_OBJECTIVE)
-    if not setting.generated.is_used:
-        reads = _without(reads, "generated")
-    if setting.method in SOLVED:
-        reads = _without(reads, *_ONLY_FIT)
-    if setting.method == "supervised":
-        job, params = replace(job, pool=job.pool[:0]), setting.method_params
-        kept = MethodOptions(augment=params.augment, mixup=params.mixup)
-        reads = replace(reads, method_params=kept)
-    # What is trained on is named by rows: a method that hears the test clips is another job.
-    return job.named(reads, *_learned_before(setting, source))
-
-
-def _simple(job: Job, categories: Mapping[str, str] | None) -> Job:
-    """A simple classifier's job: it has no pool, chooses no epoch, and may have nothing random."""
-    setting, cut = job.setting, job.setting.segments
-    job = replace(job, pool=job.pool[:0], validation=job.validation[:0])
-    reads: list[object] = [setting.classifier, setting.inputs, setting.front.key()]
-    reads += [cut.hop, cut.rest, cut.copies]
-    reads.append(sorted((categories or {}).items()) if setting.group_first else "")
-    return job.named("simple", *reads, is_random=CLASSIFIERS[setting.classifier].is_random)
-
-
-def _learned_before(setting: Setting, source: str) -> list[object]:
-    """What a job's name says of the set that its encoder was trained on before; often nothing."""
-    return [source] if setting.start == TRAINED else []
-
-
-def _arms(recipe: Recipe) -> Iterator[tuple[str, Setting]]:
-    """Both arms of each setting, side by side."""
-    for control, treated in zip(recipe.controls, recipe.settings, strict=True):
-        yield recipe.control, control
-        yield recipe.treated, treated
+def _named(job: Job, source: str, categories: Mapping[str, str] | None = None) -> Job:
+    """The job under its name, without the clips and options that it does not read."""
+    setting, plain = job.setting, Setting()
+    none = job.pool[:0]
+    unread = {"name", "pool"}
+    replaced: dict[str, Any] = {}
+    if job.kind == PRETRAIN:
+        unread |= {*_ONLY_FIT, "method", "method_params", "classifier", "inputs", "group_first"}
+        unread |= {"generated_ratio", "generator_steps"}
+        if not setting.pretrain.heeds_validation:  # nothing is chosen by the held-out rows
+            rows = np.sort(np.concatenate([job.train, job.validation]))
+            job = replace(job, train=rows, validation=none)
+    elif setting.classifier:  # it has no pool, chooses no epoch, and may have nothing random
+        job, cut = replace(job, pool=none, validation=none), setting.segments
+        groups = sorted((categories or {}).items()) if setting.group_first else ""
+        reads = (setting.classifier, setting.inputs, setting.front.key(), groups)
+        is_random = CLASSIFIERS[setting.classifier].is_random
+        return job.named(*reads, cut.hop, cut.rest, cut.copies, is_random=is_random)
+    else:
+        unread |= {"pretrain"}
+        if job.start is None:
+            unread |= {"decoder", "pretext"}
+            replaced["objective"] = NO_OBJECTIVE
+        if not setting.generated_ratio:
+            unread |= {"generated_ratio", "generator_steps"}
+        if setting.method in SOLVED:
+            unread |= {*_ONLY_FIT}
+        if setting.method == "supervised":
+            params, job = setting.method_params, replace(job, pool=none)
+            kept = MethodOptions(augment=params.augment, mixup=params.mixup)
+            replaced["method_params"] = kept
+    replaced |= {name: getattr(plain, name) for name in unread}
+    # Predictions of both votes are written. What is trained on is named by rows: a method that
+    # hears the test clips is another job.
+    replaced["segments"] = replace(setting.segments, voting=plain.segments.voting)
+    return job.named(replace(setting, **replaced), source if setting.start == TRAINED else "")
 
 
 def cell_name(setting: str, budget: Budget, recipe: Recipe) -> str:
@@ -420,15 +394,6 @@ def _hold_out(rows: Rows, groups: NDArray[np.str_], seed: int, fold: int) -> tup
     return rows[~out], rows[out]
 
 
-def _under(setting: Setting, budget: Budget) -> Setting:
-    """The setting with the length of training that the budget asks for."""
-    if budget.epochs:
-        setting = replace(setting, fit=changed(setting.fit, epochs=budget.epochs, steps=0))
-    if budget.steps:
-        setting = replace(setting, fit=changed(setting.fit, steps=budget.steps))
-    return setting
-
-
 def _labels(budget: Budget, split: Split, seed: int, labelled: Clips) -> tuple[Rows, Rows]:
     """Rows to learn from and rows to validate on.
 
@@ -443,25 +408,29 @@ def _labels(budget: Budget, split: Split, seed: int, labelled: Clips) -> tuple[R
 
 def _check_simple(setting: Setting, categories: Mapping[str, str] | None) -> None:
     """Raise OptionError where a simple classifier lacks what it needs."""
-    found, is_simple = "", bool(setting.classifier)
-    if setting.group_first and not (is_simple and categories):
-        need = "groups of classes: give [categories]" if is_simple else "a 'classifier'"
-        found = f"'group_first' needs {need}"
-    elif not is_simple:
-        return
-    elif setting.segments.voting != MEAN or setting.segments.silence_db is not None:
-        found = (
-            "of a simple classifier all segments vote, with the mean of their scores; leave out "
-            "segments.voting and segments.silence_db"
-        )
-    elif setting.inputs == MEL and setting.mel.input == WAVE:
-        found = "inputs 'mel' are statistics of a spectrogram; found mel.input = 'wave'"
-    if found:
-        raise OptionError(f"setting '{setting.name}': {found}")
+    is_simple, cut = bool(setting.classifier), setting.segments
+    problems = {
+        "'group_first' needs a 'classifier'": setting.group_first and not is_simple,
+        "'group_first' needs groups of classes: give [categories]": (
+            setting.group_first and not categories
+        ),
+        "of a simple classifier all segments vote, with the mean of their scores; leave out "
+        "segments.voting and segments.silence_db": (
+            is_simple and (cut.voting != MEAN or cut.silence_db is not None)
+        ),
+        "inputs 'mel' are statistics of a spectrogram; found mel.input = 'wave'": (
+            is_simple and setting.inputs == MEL and setting.mel.input == WAVE
+        ),
+    }
+    for problem, is_there in problems.items():
+        if is_there:
+            raise OptionError(f"setting '{setting.name}': {problem}")
 
 
-def _resolved(setting: Setting, data: DataSummary) -> Setting:
-    """The setting with the method, the start and their options that ``auto`` chooses."""
+def _resolved(setting: Setting, budget: Budget, data: DataSummary) -> Setting:
+    """The setting as long as the budget asks for, with what ``auto`` chooses: method and start."""
+    if budget.epochs:
+        setting = replace(setting, fit=changed(setting.fit, epochs=budget.epochs, steps=0))
     if setting.method != AUTO or setting.classifier:
         return setting
     objective = setting.objective if setting.pretrains else AUTO

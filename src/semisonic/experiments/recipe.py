@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,8 +17,10 @@ from semisonic.classifier.config import (
     OBJECTIVE_HELP,
     OBJECTIVES,
     RECONSTRUCTION,
+    SOLVED,
     SegmentOptions,
     TrainConfig,
+    check_noisy,
 )
 from semisonic.classifier.simple import (
     CEPSTRUM,
@@ -77,10 +79,33 @@ from semisonic.training.options import PRECISIONS, FitOptions
 #     method_params.augment = "none"
 #
 # ``[tune]`` says what ``semisonic tune`` searches over; ``semisonic run`` leaves it out.
+#
+# With ``kind = "stages"`` trainings go on from each other: ``[network]`` is what all stages share,
+# ``[stage]`` what they share of how they are trained, and each ``[[stages]]`` table is one of them,
+# below those that it needs::
+#
+#     kind = "stages"
+#     [stage.fit]
+#     steps = 300
+#     [[stages]]
+#     name = "noisy"
+#     data = ["noisy"]
+#     [[stages]]
+#     name = "then curated"
+#     start = "noisy"            # the weights that "noisy" ended with, class layer and all
+#     [[stages]]
+#     name = "and kept"
+#     start = "then curated"
+#     filter = "then curated"    # whose answers decide which noisy labels are kept
+#     data = ["curated", "kept"]
+#     against = ["then curated"] # what it is held against in the report
 
 
 TRAINED = "trained"
 """A start from a classifier of another labelled set."""
+CURATED, NOISY, KEPT = "curated", "noisy", "kept"
+BEST = 5
+"""A filter keeps a label that is among the model's so many best classes."""
 PLAIN: dict[str, Any] = {"objective": NO_OBJECTIVE, "method": "supervised", "pool": False}
 """What a control leaves out unless the recipe says otherwise."""
 DECODERS = ("unpool", "upsample", "subpixel", "unet")
@@ -98,34 +123,11 @@ class Budget:
         "0: the setting's",
         minimum=0,
     )
-    steps: int = option(
-        0, "steps of training under this budget instead; 0: epochs count", minimum=0
-    )
 
     @property
     def label(self) -> str:
         """What the budget is called in tables."""
         return f"{self.labels_per_class} per class" if self.labels_per_class else "all labels"
-
-
-@dataclass(frozen=True)
-class GeneratedOptions:
-    """Generated patches of spectrograms, learned from beside labelled clips."""
-
-    generated_ratio: float = option(
-        0.0,
-        "patches a step for each labelled clip, made by an adversarial network that learns from "
-        "the labelled training clips; 0: none",
-        minimum=0.0,
-        maximum=20.0,
-    )
-    generated_per_class: int = option(100, "patches drawn of each class", minimum=2, maximum=10_000)
-    generator_steps: int = option(600, "steps in which the generator learns", minimum=1)
-
-    @property
-    def is_used(self) -> bool:
-        """Whether anything is generated."""
-        return self.generated_ratio > 0
 
 
 @dataclass(frozen=True)
@@ -168,9 +170,14 @@ class Setting(TrainConfig):
         "of the group's own; see [categories]",
     )
     segments: SegmentOptions = option(SegmentOptions(), "segments of clips")
-    generated: GeneratedOptions = option(
-        GeneratedOptions(), "patches made by a generator, to learn from beside the labelled clips"
+    generated_ratio: float = option(
+        0.0,
+        "patches of spectrograms a step for each labelled clip, made by an adversarial network "
+        "that learns from the labelled training clips; 0: none",
+        minimum=0.0,
+        maximum=20.0,
     )
+    generator_steps: int = option(600, "steps in which that network learns", minimum=1)
     fit: FitOptions = option(FitOptions(), "training loop")
     pretrain: FitOptions = option(FitOptions(), "training loop of the pre-training")
 
@@ -293,6 +300,11 @@ class Recipe(ExperimentRecipe):
             object.__setattr__(self, "controls", plain)
 
     @property
+    def names(self) -> list[str]:
+        """What its settings and ensembles are called."""
+        return [*(one.name for one in self.settings), *dict(self.ensembles)]
+
+    @property
     def control(self) -> str:
         """Name of the arm that the other is held against."""
         return self.arms[0]
@@ -310,6 +322,115 @@ class Recipe(ExperimentRecipe):
         return "Pre-training" if self.treated == "pre-trained" else f"'{self.treated}'"
 
 
+@dataclass(frozen=True)
+class TrainingStage(TrainConfig):
+    """One training, its network included; stages share what tables above them say."""
+
+    name: str = option("", "what the stage is called in tables")
+    start: str = option("", "stage whose weights are trained further; random ones if empty")
+    data: tuple[str, ...] = option(
+        (CURATED,),
+        "labels that are learned: curated; noisy, all unverified ones; kept, what "
+        "a filter leaves of those",
+        choices=(CURATED, NOISY, KEPT),
+    )
+    filter: str = option("", "stage whose model filters the noisy labels; for the data 'kept'")
+    against: tuple[str, ...] = option((), "stages that this one is compared with in the report")
+    method: str = option(
+        "supervised",
+        "how clips without a label are learned from: the noisy ones that the "
+        "stage learns no label of, and the pool",
+        choices=tuple(method for method in METHODS if method not in SOLVED),
+    )
+    keep_top_k: int = option(
+        BEST, "keep a label that is among the model's so many best classes; 0: any rank", minimum=0
+    )
+    keep_threshold: float = option(
+        0.0, "keep a label with at least this score; 0: any score", minimum=0.0, maximum=1.0
+    )
+    fit: FitOptions = option(FitOptions(), "training loop")
+    length: int = option(
+        1, "train so many times as long as 'fit' says, as two stages in a row would", minimum=1
+    )
+
+    @property
+    def is_beside(self) -> bool:
+        """Whether noisy or kept labels are learned beside curated ones, as a part of their own."""
+        return CURATED in self.data and len(self.data) > 1
+
+    def check(self, above: Sequence[TrainingStage]) -> None:
+        """Raise OptionError for keys that do not go together, or with the stages above it."""
+        models = {one.name: one.model for one in above}
+        rule = (self.keep_top_k, self.keep_threshold)
+        problems = {
+            "expected a name of its own for each stage": not self.name or self.name in models
+        }
+        for key, names in (
+            ("start", [self.start]),
+            ("filter", [self.filter]),
+            ("against", self.against),
+        ):
+            for wanted in filter(None, names):
+                near = nearest(wanted, models) if models else "it is the first"
+                problems[f"{key}: no stage '{wanted}' above it; {near}"] = wanted not in models
+        problems |= {
+            f"model: '{self.model}' cannot start from '{self.start}', which is another network": (
+                models.get(self.start, self.model) != self.model
+            ),
+            f"data: found {list(self.data)}, expected parts, each once": (
+                not self.data or len(set(self.data)) < len(self.data)
+            ),
+            "data: 'kept' labels are noisy ones; name one of the two": (
+                {NOISY, KEPT} <= set(self.data)
+            ),
+            "the data 'kept' and the option 'filter' need each other": (
+                (KEPT in self.data) != bool(self.filter)
+            ),
+            "keep_top_k or keep_threshold: given, but the stage filters no labels": (
+                not self.filter and rule != (BEST, 0.0)
+            ),
+            "keep_top_k and keep_threshold: both 0 keep every label; expected one above 0": (
+                bool(self.filter) and not any(rule)
+            ),
+            "noisy_weight and noisy_loss are for noisy or kept labels beside curated ones; use "
+            "'loss' here": self.has_noisy_part and not self.is_beside,
+        }
+        for problem, is_there in problems.items():
+            if is_there:
+                raise OptionError(f"recipe, stage '{self.name}': {problem}")
+        if self.is_beside:
+            check_noisy(self.method)
+        self.method_params.check_for(self.method)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StagesRecipe(ExperimentRecipe):
+    """An experiment: stages x draws x folds."""
+
+    published: str = option("", "published study put beside ours", choices=("", *STUDIES))
+    main: str = option("", "stage that the report opens with; the last if empty")
+    draws: int = option(3, "how often the held-out part and first weights are drawn", minimum=1)
+    stages: tuple[TrainingStage, ...] = option((), "the trainings, one a [[stages]] table")
+
+    def __post_init__(self) -> None:
+        for number, stage in enumerate(self.stages):
+            stage.check(self.stages[:number])
+        names = [stage.name for stage in self.stages]
+        if self.main and self.main not in names:
+            raise OptionError(
+                f"recipe key 'main': no stage '{self.main}'; {nearest(self.main, names)}"
+            )
+
+    @property
+    def headline(self) -> str:
+        """The stage that the report opens with."""
+        return self.main or self.stages[-1].name
+
+    def stage(self, name: str) -> TrainingStage:
+        """A stage by its name."""
+        return next(stage for stage in self.stages if stage.name == name)
+
+
 # Recipe files: TOML read, quick and other changes put in, settings and grids spelled out.
 
 
@@ -319,7 +440,7 @@ COMPARISON, STAGES = KINDS = ("comparison", "stages")
 
 def read_recipe(
     path: str | Path, *, quick: bool = False, changes: Mapping[str, Any] | None = None
-) -> Recipe:
+) -> Recipe | StagesRecipe:
     """Read a recipe file.
 
     Parameters
@@ -333,27 +454,12 @@ def read_recipe(
     Raises
     ------
     OptionError
-        For a file that is not TOML, an unknown key or a value out of range.
+        For a file that is not TOML, an unknown key, a value out of range, or a stage that needs
+        one that does not stand above it.
     """
     table = load_table(path, quick=quick, changes=changes)
     kind = table.pop("kind", COMPARISON)
-    if kind != COMPARISON:
-        raise OptionError(f"{path}: found kind {kind!r}, expected {COMPARISON!r} here")
-    return expand(table, str(path))
-
-
-def recipe_kind(path: str | Path) -> str:
-    """What kind of experiment a recipe file describes: "comparison" or "stages".
-
-    Raises
-    ------
-    OptionError
-        For a file that is not TOML, or an unknown kind.
-    """
-    kind = load_table(path).get("kind", COMPARISON)
-    if kind not in KINDS:
-        raise OptionError(f"{path}: kind: found {kind!r}; {nearest(str(kind), KINDS)}")
-    return str(kind)
+    return (_stages if kind == STAGES else expand)(table, str(path))
 
 
 def load_table(
@@ -364,7 +470,8 @@ def load_table(
     Raises
     ------
     OptionError
-        For a file that is not TOML, or a change of what is no table.
+        For a file that is not TOML, an unknown kind, a table that is none, or a change of what is
+        no table.
     """
     source = Path(path)
     try:
@@ -372,9 +479,25 @@ def load_table(
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise OptionError(f"recipe {source}: cannot be read: {error}") from error
     fast = table.pop("quick", {})
-    _check_tables({"quick": fast}, str(source))
+    if not isinstance(fast, dict):
+        raise OptionError(f"{source}: 'quick': found {fast!r}, expected [quick]")
     for key, value in {**(fast if quick else {}), **(changes or {})}.items():
         put(table, key, value)
+    kind = table.get("kind", COMPARISON)
+    if kind not in KINDS:
+        raise OptionError(f"{path}: kind: found {kind!r}; {nearest(str(kind), KINDS)}")
+    for name in ("setting", "control", "grid", "tune", "network", "stage"):
+        if not isinstance(table.get(name, {}), dict):
+            raise OptionError(f"{source}: '{name}': found {table[name]!r}, expected [{name}]")
+    for name in ("settings", "budgets", "stages"):
+        rows = table.get(name, [{}])
+        if not (isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows)):
+            found = f"found {rows!r}, expected one or more [[{name}]]"
+            raise OptionError(f"{source}: '{name}': {found}")
+    for key, values in table.get("grid", {}).items():
+        if not (isinstance(values, list) and values):
+            found = f"found {values!r}, expected a list of values"
+            raise OptionError(f"{source}: 'grid.{key}': {found}")
     return table
 
 
@@ -389,84 +512,88 @@ def put(table: dict[str, Any], dotted: str, value: Any) -> None:
     table[last] = value
 
 
-def _check_tables(table: Mapping[str, Any], where: str) -> None:
-    """See that tables are tables and lists are lists, before anything is made of them."""
-    for name in ("setting", "control", "grid", "quick", "tune"):
-        if not isinstance(table.get(name, {}), dict):
-            raise OptionError(f"{where}: '{name}': found {table[name]!r}, expected [{name}]")
-    for name in ("settings", "budgets"):
-        rows = table.get(name, [{}])
-        if not (isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows)):
-            raise OptionError(f"{where}: '{name}': found {rows!r}, expected one or more [[{name}]]")
-    for key, values in table.get("grid", {}).items():
-        if not (isinstance(values, list) and values):
-            raise OptionError(f"{where}: 'grid.{key}': found {values!r}, expected a list of values")
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of ``base`` with the keys of ``over`` put in, tables within tables."""
+    found = deepcopy(dict(base))
+    for key, value in over.items():
+        inner = found.get(key)
+        is_table = isinstance(value, Mapping) and isinstance(inner, dict)
+        found[key] = merged(inner or {}, value) if is_table else deepcopy(value)
+    return found
+
+
+def _stages(table: dict[str, Any], where: str) -> StagesRecipe:
+    """The recipe in stages that a file's tables describe."""
+    shared = merged(table.pop("network", {}), table.pop("stage", {}))
+    stages: list[TrainingStage] = []
+    for own in table.pop("stages", [{}]):
+        values = merged(shared, own)
+        before = [stage for stage in stages if stage.name == own.get("start")]
+        if before and not own.get("model"):
+            values["model"] = before[0].model  # weights go on in the network they are of
+        one = from_mapping(TrainingStage, values, f"{where}: stages.")
+        steps, epochs = one.fit.steps * one.length, one.fit.epochs * one.length
+        stages.append(replace(one, fit=replace(one.fit, steps=steps, epochs=epochs)))
+    return from_mapping(StagesRecipe, {**table, "stages": tuple(stages)}, f"{where}: ")
 
 
 def expand(table: dict[str, Any], where: str) -> Recipe:
-    """The recipe that a file's tables describe; ``where`` is the file, for errors.
+    """The recipe of two arms that a file's tables describe; ``where`` is the file, for errors.
 
-    ``[tune]`` is for a search over settings and left out here. The tables are changed.
+    ``[tune]`` is for a search over settings and left out here.
 
     Raises
     ------
     OptionError
         For an unknown key or a value out of range.
     """
-    _check_tables(table, where)
-    table.pop("tune", None)
-    shared = table.pop("setting", {})
-    control = table.pop("control", {})
-    own = table.pop("settings", [{}])
-    grid = table.pop("grid", {})
-    ensembles = _named_lists(table.pop("ensembles", {}), "ensembles", where)
-    table["ensembles"] = [(name, tuple(of)) for name, of in ensembles.items()]
-    table["against"] = _pairs(table.pop("against", []), where)
-    table["categories"] = _categories(table.pop("categories", {}), where)
-    budgets = tuple(
-        from_mapping(Budget, row, f"{where}: budgets.") for row in table.pop("budgets", [{}])
+    parts = {"tune", "setting", "control", "settings", "grid", "ensembles", "budgets"}
+    head = {key: value for key, value in table.items() if key not in parts}
+    shared, grid = table.get("setting", {}), table.get("grid", {})
+    ensembles = _named_lists(table.get("ensembles", {}), "ensembles", where)
+    head["ensembles"] = [(name, tuple(of)) for name, of in ensembles.items()]
+    against = table.get("against", [])
+    if not isinstance(against, list) or any(not _is_pair(one) for one in against):
+        raise OptionError(
+            f'{where}: \'against\': found {against!r}, expected pairs of names, as [["a", "b"]]'
+        )
+    head["against"] = [tuple(pair) for pair in against]
+    head["categories"] = _categories(table.get("categories", {}), where)
+    head["budgets"] = tuple(
+        from_mapping(Budget, row, f"{where}: budgets.") for row in table.get("budgets", [{}])
     )
     settings, controls = [], []
-    for changes in own:
-        apart = changes.pop("control", {})
+    for own in table.get("settings", [{}]):
+        changes = {key: value for key, value in own.items() if key != "control"}
+        without = merged(merged(PLAIN, table.get("control", {})), own.get("control", {}))
         for values in itertools.product(*grid.values()):
             point = dict(zip(grid, values, strict=True))
-            settings.append(_setting(shared, changes, point, where))
-            without = merged(merged({**PLAIN}, control), apart)
-            controls.append(_setting(merged(deepcopy(shared), changes), without, point, where))
+            treated = merged(shared, changes)
+            settings.append(_setting(treated, point, where))
+            controls.append(_setting(merged(treated, without), point, where))
     names = [setting.name for setting in settings]
     for name in names:
         if names.count(name) > 1:
             raise OptionError(f"{where}: two settings are called '{name}'; give each its own name")
-    head = from_mapping(Recipe, table, f"{where}: ")
-    _check_names(head, names, where)
-    return replace(head, budgets=budgets, settings=tuple(settings), controls=tuple(controls))
-
-
-def _check_names(head: Recipe, names: list[str], where: str) -> None:
-    """See that ensembles are made of settings, and pairs of settings or ensembles."""
-    for together, of in head.ensembles:
+    recipe = from_mapping(Recipe, head, f"{where}: ")
+    for together, of in recipe.ensembles:
         if len(of) < 2 or together in names:
             raise OptionError(
                 f"{where}: 'ensembles': found '{together}' of {list(of)}, expected a name of its "
                 "own and two or more settings"
             )
     for key, wanted, among in (
-        ("ensembles", [name for _, of in head.ensembles for name in of], names),
-        ("against", [name for p in head.against for name in p], [*names, *dict(head.ensembles)]),
+        ("ensembles", [name for _, of in recipe.ensembles for name in of], names),
+        ("against", [name for p in recipe.against for name in p], [*names, *ensembles]),
     ):
         for name in wanted:
             if name not in among:
                 raise OptionError(f"{where}: '{key}': no setting '{name}': {nearest(name, among)}")
+    return replace(recipe, settings=tuple(settings), controls=tuple(controls))
 
 
-def _pairs(given: Any, where: str) -> list[tuple[Any, ...]]:
-    """The pairs of settings, lists in a file; what is in them is checked with the recipe."""
-    if not isinstance(given, list) or not all(isinstance(p, list) and len(p) == 2 for p in given):
-        raise OptionError(
-            f'{where}: \'against\': found {given!r}, expected pairs of names, as [["a", "b"]]'
-        )
-    return [tuple(pair) for pair in given]
+def _is_pair(given: Any) -> bool:
+    return isinstance(given, list) and len(given) == 2
 
 
 def _categories(given: Any, where: str) -> list[tuple[str, str]]:
@@ -493,28 +620,16 @@ def _named_lists(given: Any, key: str, where: str) -> dict[str, list[str]]:
     return given
 
 
-def _setting(
-    shared: Mapping[str, Any], changes: Mapping[str, Any], point: Mapping[str, Any], where: str
-) -> Setting:
-    values = merged(merged({}, shared), changes)
+def _setting(values: dict[str, Any], point: Mapping[str, Any], where: str) -> Setting:
+    """A setting at a point of the grid; ``batch_size`` is that of both trainings."""
+    values = deepcopy(values)
     for key, value in point.items():
         put(values, key, value)
     if "batch_size" in values:
         batch = values.pop("batch_size")
         for part in ("pretrain", "fit"):
             put(values, f"{part}.batch_size", batch)
-    coordinates = ", ".join(f"{key.split('.')[-1]} {value}" for key, value in point.items())
+    coordinates = [f"{key.split('.')[-1]} {value}" for key, value in point.items()]
     if coordinates:
-        name = values.get("name")
-        values["name"] = f"{name}, {coordinates}" if name else coordinates
+        values["name"] = ", ".join([*filter(None, [values.get("name")]), *coordinates])
     return from_mapping(Setting, values, f"{where}: setting.")
-
-
-def merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """``base`` with the keys of ``over`` put in, tables within tables; it is changed."""
-    for key, value in over.items():
-        if isinstance(value, Mapping) and isinstance(base.get(key), dict):
-            merged(base[key], value)
-        else:
-            base[key] = deepcopy(value)
-    return base

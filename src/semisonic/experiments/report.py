@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from semisonic.classifier.config import WITHOUT_DECODER
+from semisonic.classifier.config import AUTO, PROBE, WITHOUT_DECODER, WITHOUT_POOL
 from semisonic.classifier.simple import CEPSTRUM, CLASSIFIERS, vectors
 from semisonic.core.options import to_dict
 from semisonic.core.text import percent_text
@@ -28,13 +29,19 @@ from semisonic.evaluation.report.experiment import (
     add_separability,
     build_report,
 )
-from semisonic.experiments.generated import N_PATCHES
 from semisonic.experiments.material import Material
 from semisonic.experiments.options import RunOptions
-from semisonic.experiments.plan import PRETRAIN, Job, Plan, cell_name, pretraining_way
-from semisonic.experiments.recipe import Budget, Recipe, Setting
-from semisonic.experiments.results import Finished, method_notes, timing_rows
-from semisonic.experiments.runner import command_line, provenance, write_results
+from semisonic.experiments.plan import (
+    PICTURES,
+    PRETRAIN,
+    TRAIN,
+    Job,
+    Plan,
+    cell_name,
+    pretraining_way,
+)
+from semisonic.experiments.recipe import TRAINED, Budget, Recipe, Setting
+from semisonic.experiments.runner import Finished, command_line
 from semisonic.features.logmel import mel_to_wave
 
 N_MISTAKES = 8
@@ -53,10 +60,11 @@ INPUTS_IN_WORDS = {
 }
 
 
-def write_report(done: Finished, options: RunOptions) -> Path:
+def write_report(done: Finished) -> Path:
     """Write ``report.html`` with its tables and figures, and ``results.json``; return the page."""
     recipe, plan, material = done.recipe, done.plan, done.material
-    labelled = material.labelled
+    experiment, labelled = done.experiment, material.labelled
+    options = experiment.options
     command = command_line("run", options)
     main = _main_setting(done)
     shown = next(
@@ -78,7 +86,7 @@ def write_report(done: Finished, options: RunOptions) -> Path:
         notes=(recipe.question, *method_notes(recipe, plan)),
     )
     report.warnings += [QUICK] * options.quick + [TRANSDUCTIVE] * options.transductive
-    report.warnings += material.notes
+    report.warnings += experiment.notes
     add_learning(report, done.jobs)
     if shown.setting.classifier:
         confused = most_confused(tested)
@@ -94,14 +102,14 @@ def write_report(done: Finished, options: RunOptions) -> Path:
     timing = timing_rows(done.jobs, done.seconds)
     add_run(
         report,
-        provenance=provenance(done.run, command),
+        provenance={"command": command, **experiment.provenance},
         options={"run": to_dict(options), "recipe": to_dict(recipe)},
         settings={cell: _describe(job) for cell, job in plan.cells},
         timing=timing,
     )
     mistakes = top_errors(tested, N_MISTAKES)
     report.players("mistakes", [_player(wrong, material) for wrong in mistakes.itertuples()])
-    page = report.write(done.run.folder)
+    page = report.write(experiment.run.folder)
     ending = ".gz" if len(done.predictions) > MOST_PLAIN_ROWS else ""
     done.predictions.write(page.parent / "tables" / f"predictions.csv{ending}")
     values = {
@@ -111,11 +119,11 @@ def write_report(done: Finished, options: RunOptions) -> Path:
         "dead_units": dead,
         "jobs": [without_history(job) for job in done.jobs],
     }
-    write_results(done.run, command, recipe, values)
+    experiment.write_results(command, recipe, values)
     return page
 
 
-def without_history(job: dict[str, Any]) -> dict[str, Any]:
+def without_history(job: Mapping[Any, Any]) -> dict[str, Any]:
     """A job's record with the number of epochs in place of every epoch."""
     kept = {name: value for name, value in job.items() if name != "history"}
     return {**kept, "n_epochs": len(job["history"])}
@@ -165,29 +173,36 @@ def in_words(setting: Setting) -> str:
     return f"{text}. The group of classes first" if setting.group_first else text
 
 
+def _pictures(done: Finished, job: Job) -> dict[str, NDArray[Any]]:
+    """The arrays that a job kept for figures; empty where it kept none."""
+    file = done.experiment.jobs / job.name / PICTURES
+    if not file.is_file():
+        return {}
+    with np.load(file, allow_pickle=False) as stored:
+        return dict(stored)
+
+
 def _add_reconstructions(report: Report, done: Finished) -> None:
     """Test clips of one fold through each auto-encoder that saw the same input."""
-    decoders: dict[str, Any] = {}
-    truth, pretrainings = None, done.plan.of(PRETRAIN)
-    for job in pretrainings:
-        first = pretrainings[0]
-        same = (job.setting.mel, job.fold, job.draw) == (first.setting.mel, first.fold, first.draw)
-        way = pretraining_way(job.setting)
-        if same and way not in decoders and job.setting.objective not in WITHOUT_DECODER:
-            arrays = job.arrays(done.folder)
-            truth = arrays["truth"][:N_RECONSTRUCTIONS] if truth is None else truth
-            decoders[way] = arrays["again"][:N_RECONSTRUCTIONS]
-    if truth is None or not len(truth):
+    rows: dict[str, NDArray[Any]] = {}
+    means: dict[str, float] = {}
+    jobs = done.plan.of(PRETRAIN)
+    for job in jobs:
+        first, way, setting = jobs[0], pretraining_way(job.setting), job.setting
+        is_like = (setting.mel, job.fold, job.draw) == (first.setting.mel, first.fold, first.draw)
+        if not is_like or way in means or setting.objective in WITHOUT_DECODER:
+            continue
+        found = {k: part[:N_RECONSTRUCTIONS] for k, part in _pictures(done, job).items()}
+        errors = [one["error"] for one in done.jobs if one.get("way") == way and one["error"]]
+        means[way] = float(np.mean(errors)) if errors else np.nan
+        rows.setdefault("truth", found["truth"])
+        rows[f"{way}\n{means[way]:.3g}" if errors else way] = found["again"]
+    if not len(rows.get("truth", ())):
         return
-    names = [done.material.labelled.labels[row][0] for row in pretrainings[0].test[: len(truth)]]
-    rows, means = {"truth": truth}, {}
-    for way, again in decoders.items():
-        errors = [job["error"] for job in done.jobs if job.get("way") == way and job["error"]]
-        if errors:
-            means[way] = float(np.mean(errors))
-        rows[f"{way}\n{means[way]:.3g}" if errors else way] = again
+    names = [done.material.labelled.labels[row][0] for row in jobs[0].test[: len(rows["truth"])]]
     report.figure("reconstructions", patches(rows, names, unit="standardised level"))
-    report.values |= {"decoders": list(decoders), "reconstruction_errors": means}
+    known = {way: mean for way, mean in means.items() if not np.isnan(mean)}
+    report.values |= {"decoders": list(means), "reconstruction_errors": known}
 
 
 def _player(wrong: Any, material: Material) -> Player | None:
@@ -298,27 +313,94 @@ def most_confused(predictions: Predictions) -> pd.DataFrame:
 
 def _add_generated(report: Report, done: Finished) -> None:
     """Clips of each class and patches generated after them, of the first fold and draw, if any."""
-    for _, job in done.plan.cells:
-        if not job.setting.generated.is_used or job.draw:
-            continue
-        arrays = job.arrays(done.folder)
-        rows: dict[str, NDArray[Any]] = {}
-        for name, key in (("clips", "heard"), ("generated", "made")):
-            target = arrays[f"{key}_class"]
-            places = [np.flatnonzero(target == one) for one in np.unique(target)]
-            for number in range(N_PATCHES):  # a class may have one clip only
-                chosen = [place[min(number, len(place) - 1)] for place in places]
-                rows[name + " " * number] = np.asarray(arrays[key][chosen], np.float32)
-        names = [done.material.labelled.classes[one] for one in np.unique(arrays["heard_class"])]
-        sounds = []
-        for column, label in enumerate(names[:N_PLAYED]):
-            for name, how in (("clips", "a clip, from its bands"), ("generated", "generated")):
-                with torch.random.fork_rng(devices=[]):
-                    torch.manual_seed(column)
-                    wave = mel_to_wave(torch.from_numpy(rows[name][column]), job.setting.mel)
-                rate = job.setting.mel.sample_rate
-                sounds.append(Player(wave.numpy(), rate, spaced(label), how))
-        report.figure("generated", patches(rows, [spaced(name) for name in names], unit="dB"))
-        report.players("generated", sounds)
-        report.values["generated_rows"] = list(rows)
+    jobs = (job for _, job in done.plan.cells if job.setting.generated_ratio and not job.draw)
+    job = next(jobs, None)
+    if job is None:
         return
+    arrays, mel = _pictures(done, job), job.setting.mel
+    rows: dict[str, NDArray[Any]] = {}
+    for name, key in (("clips", "heard"), ("generated", "made")):
+        target = arrays[f"{key}_class"]
+        places = [np.flatnonzero(target == one) for one in np.unique(target)]
+        for number in range(2):  # a class may have one clip only
+            chosen = [place[min(number, len(place) - 1)] for place in places]
+            rows[name + " " * number] = np.asarray(arrays[key][chosen], np.float32)
+    classes = done.material.labelled.classes
+    names = [spaced(classes[one]) for one in np.unique(arrays["heard_class"])]
+    sounds = []
+    for column, label in enumerate(names[:N_PLAYED]):
+        for name, how in (("clips", "a clip, from its bands"), ("generated", "generated")):
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(column)
+                wave = mel_to_wave(torch.from_numpy(rows[name][column]), mel)
+            sounds.append(Player(wave.numpy(), mel.sample_rate, label, how))
+    report.figure("generated", patches(rows, names, unit="dB"))
+    report.players("generated", sounds)
+    report.values["generated_rows"] = list(rows)
+
+
+def timing_rows(records: Iterable[dict[str, Any]], seconds: float) -> list[tuple[str, float, str]]:
+    """What took how many seconds of one core, and a note: the whole, one job, each row.
+
+    An encoder that serves several draws or settings counts once a row.
+    """
+    all_jobs = pd.DataFrame(records)
+    jobs = all_jobs.drop_duplicates("name").set_index("name")
+    memory = jobs.get("peak_memory_mib", pd.Series(dtype=float)).max()
+    note = f"{len(jobs)} jobs" + (
+        "" if pd.isna(memory) else f", at most {memory:.0f} MiB a process"
+    )
+    rows = [("all training", seconds, note)]
+    for kind, times in jobs.groupby("kind", sort=False)["seconds"]:
+        rows.append((f"one {kind} job", float(times.median()), "median"))
+    trained = all_jobs[all_jobs["kind"] == TRAIN]
+    for (cell, arm), part in trained.groupby(["cell", "arm"], sort=False):
+        names = {*part["name"], *part["start"]} - {""}
+        total = float(jobs.loc[sorted(names), "seconds"].sum())
+        rows.append((f"{cell}: {arm}", total, f"all folds, draws: {part['draw'].nunique()}"))
+    return rows
+
+
+def method_notes(recipe: Recipe, plan: Plan) -> list[str]:
+    """How both arms were trained and tested, a sentence or two each."""
+    everything = (*recipe.settings, *recipe.controls)
+    pairs = list(zip(recipe.controls, recipe.settings, strict=True))
+    pairs = [(c, t) for c, t in pairs if not (c.classifier and t.classifier)]
+    networks = [setting for pair in pairs for setting in pair]
+    starts = {setting.start for setting in networks}
+    methods = sorted({t.method for c, t in pairs if t.method != c.method})
+    with_pool = [method for method in methods if method not in (AUTO, *WITHOUT_POOL)]
+    notes = {
+        f"Both arms ({recipe.control}, {recipe.treated}) share split, labels, seed"
+        + (", order of clips and the classifier's first weights." if networks else "."): True,
+        "Simple classifiers learn from the labelled training clips alone: they have no pool and "
+        "choose no epoch. One without anything random in it gives the same scores in every draw "
+        "of the same labels. A clip longer than the window is scored by the mean of its "
+        "windows.": any(setting.classifier for setting in everything),
+        "Pre-training gives the encoder's first weights and the statistics that features are "
+        "standardised by; without it, these come from the labelled training clips.": any(
+            t.pretrains and not t.classifier and not c.pretrains for c, t in pairs
+        ),
+        "Some arms start from an encoder that has learned to name the synthetic sounds of "
+        "'synth'. No recording is in it, but its kinds of sounds were chosen by hand, and "
+        "some are close to classes of the known data sets.": "synthetic" in starts,
+        "Some arms start from the encoder of a classifier of another labelled set; their class "
+        "layer is new. It was trained once, so the spread over draws does not hold its "
+        "luck.": TRAINED in starts,
+        "The method probe, which auto chooses where labels are few, learns a linear layer on "
+        "the encoder's embeddings and leaves the encoder as it is. It has no epochs: its "
+        "curves show rounds of pseudo-labels.": bool({PROBE, AUTO} & {*methods}),
+        f"'{recipe.treated}' learns from the unlabelled clips while it trains "
+        f"({', '.join(with_pool)}); '{recipe.control}' does not.": bool(with_pool),
+        "A generator learns from the labelled training clips of its fold and draw. Its patches "
+        "stand in training batches beside these clips, under the class they were made for, and "
+        "nowhere else. All arms take as many steps with as many clips; the patches come in "
+        "addition.": any(t.generated_ratio and not c.generated_ratio for c, t in pairs),
+        "Each test fold is scored once, after training.": True,
+        f"{100 * recipe.validation:g} % of the training folds, whole recordings, choose the "
+        "epoch; they are not trained on.": any(len(job.validation) for job in plan.of(TRAIN)),
+        "With few labels there is no validation part, as its labels would not be in the "
+        "budget: training lasts all epochs and the last weights are tested. The labelled "
+        "clips of each draw are in budgets.csv.": any(b.labels_per_class for b in recipe.budgets),
+    }
+    return [text for text, applies in notes.items() if applies]

@@ -12,9 +12,12 @@ import logging
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
+import torch
 
 from semisonic.classifier.config import SegmentOptions
 from semisonic.classifier.prepare import FrontOptions, in_batch_device
@@ -22,20 +25,33 @@ from semisonic.classifier.provenance import data_hash, recording_hashes
 from semisonic.classifier.run_files import write_remarks
 from semisonic.core.cluster import open_engine
 from semisonic.core.errors import DataError
-from semisonic.core.files import json_ready, write_json
+from semisonic.core.files import json_ready, write_csv, write_json
 from semisonic.core.options import to_dict
 from semisonic.core.parallel import Engine, Task, count_workers, run_tasks
+from semisonic.core.text import Result, count_text, text_table
+from semisonic.data.categories import categories_of
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import load_clips
 from semisonic.data.options import SynthOptions
+from semisonic.evaluation.comparison import (
+    ArmAccuracy,
+    Comparison,
+    compare_setting_pairs,
+    compare_settings,
+)
+from semisonic.evaluation.predictions import Predictions, ensemble
 from semisonic.experiments.material import Material, gather
-from semisonic.experiments.options import SYNTH, ExperimentOptions
-from semisonic.experiments.plan import Job
-from semisonic.experiments.worker import WorkerContext, start
-from semisonic.training.devices import choose_device
+from semisonic.experiments.options import SYNTH, RunOptions
+from semisonic.experiments.plan import PRETRAIN, STAGE, TRAIN, Job, Plan, Rows, cell_name, make_plan
+from semisonic.experiments.recipe import ExperimentRecipe, Recipe
+from semisonic.experiments.starts import load_source, make_starts
+from semisonic.experiments.worker import WorkerContext, run_pretrain, run_train, start
+from semisonic.training.devices import choose_device, with_precision
 from semisonic.training.run_folder import RunFolder
 
 _log = logging.getLogger(__name__)
+EXAMPLES = 3
+WORK = {PRETRAIN: run_pretrain, TRAIN: run_train}
 FREE = ("workers", "device", "in_batch", "cache", "output", "where")
 """Options that no result depends on: a run goes on when they differ."""
 REPEATED = ("change", "search")
@@ -43,21 +59,24 @@ REPEATED = ("change", "search")
 
 
 @dataclass(frozen=True)
-class OpenExperiment:
+class Experiment:
     """An experiment whose run folder is open.
 
     Attributes
     ----------
     run : RunFolder
     engine : Engine
-    options : ExperimentOptions
+    options : RunOptions
     device : str
+    notes : list of str
+        What a reader of the report must know.
     """
 
     run: RunFolder
     engine: Engine
-    options: ExperimentOptions
+    options: RunOptions
     device: str
+    notes: list[str] = field(default_factory=list)
 
     @property
     def cache(self) -> Path:
@@ -69,25 +88,46 @@ class OpenExperiment:
         """Where the jobs have their folders."""
         return self.run.folder / "jobs"
 
+    def load_data(self, synth: SynthOptions) -> tuple[Clips, Clips | None]:
+        """The labelled clips and the pool that the options name."""
+        options, pool = self.options, None
+        how = options.of_tables()
+        if str(options.data) == SYNTH:
+            from semisonic.data.synth.dataset import load_synth, make_in_cache
+
+            labelled, pool = load_synth(make_in_cache(synth))
+        else:
+            labelled = load_clips(options.data, group=options.group, **how)
+            if not labelled.is_labelled.any():
+                raise DataError(
+                    f"{options.data}: found recordings without labels, expected labelled ones, "
+                    "such as a folder of class folders; give the unlabelled ones with --unlabelled"
+                )
+        if options.unlabelled is not None:
+            pool = load_clips(options.unlabelled, labels="none", **how)
+        return labelled, pool
+
+    @property
+    def listens_for_copies(self) -> bool:
+        """Whether clips are compared by their sound; the embedded set holds no copies."""
+        return self.options.near_copies and str(self.options.data) != SYNTH
+
     def gather(
         self,
         data: tuple[Clips, Clips | None],
         inputs: Iterable[tuple[FrontOptions, SegmentOptions]],
-        *,
-        several: bool = False,
-        inner_folds: int = 0,
-    ) -> tuple[Material, dict[str, dict[str, str]]]:
-        """Clips with their features, and hashes of recordings; both go into the run's record.
+        categories: Iterable[tuple[str, str]] = (),
+        **more: Any,
+    ) -> WorkerContext:
+        """What the jobs share: clips with their features, and hashes of the recordings.
 
         Parameters
         ----------
         data : (Clips, Clips or None)
             Labelled clips and a pool.
-        inputs : iterable of (MelOptions or MfccInput, SegmentOptions)
-        several : bool
-            Let clips carry several labels.
-        inner_folds : int
-            Divide labelled clips without folds into so many.
+        inputs, **more
+            As for :func:`~semisonic.experiments.material.gather`.
+        categories : iterable of (class, group)
         """
         options, run = self.options, self.run
         material = gather(
@@ -97,11 +137,10 @@ class OpenExperiment:
             seed=options.seed,
             workers=options.workers,
             engine=self.engine,
-            several=several,
             group=options.group,
-            near_copies=listens_for_copies(options),
-            inner_folds=inner_folds,
+            near_copies=self.listens_for_copies,
             in_batch=in_batch_device(options.in_batch, options.device),
+            **more,
         )
         hashes = {
             name: recording_hashes(table, workers=options.workers, cache=self.cache)
@@ -111,30 +150,49 @@ class OpenExperiment:
             run.add_data(name, data_hash(of_files.values()))
         run.add_bad_files(material.failures)
         write_remarks(run, material.remarks)
-        return material, hashes
+        self.notes.extend(material.notes)
+        groups = categories_of(material.labelled.classes, dict(categories)) or {}
+        return WorkerContext(self.jobs, material, self.device, hashes, groups)
+
+    def carry_out(
+        self,
+        plan: Plan,
+        context: WorkerContext,
+        work: Mapping[str, Callable[[Job], None]] = WORK,
+    ) -> float:
+        """Do a plan, after warnings about it; the seconds of training that all jobs took."""
+        warnings = short_trainings(plan)
+        for warning in warnings:
+            _log.warning("%s", warning)
+        self.notes[:0] = warnings
+        self.run.note(precision=sorted({job.fit.precision for job in plan.jobs if job.fit}))
+        return self.do(plan.jobs, context, work)
 
     def do(
-        self, jobs: Sequence[Job], work: Mapping[str, Callable[[Job], None]], context: WorkerContext
+        self,
+        jobs: Sequence[Job],
+        context: WorkerContext,
+        work: Mapping[str, Callable[[Job], None]] = WORK,
     ) -> float:
         """Do the jobs that are not done yet; the seconds of training that all took together.
 
         Parameters
         ----------
         jobs : sequence of Job
-        work : mapping of str to callable
-            What does a job of each kind.
         context : WorkerContext
             What all jobs share.
+        work : mapping of str to callable
+            What does a job of each kind.
         """
         todo = [job for job in jobs if not job.is_done(self.jobs)]
         # A job that others wait for goes first, the rest follow fold by fold.
         todo.sort(key=lambda job: (job.draw, job.fold))
-        n_done = len(jobs) - len(todo)
-        _log.info("%d jobs, %d of them done, %d at once", len(jobs), n_done, self.at_once)
+        n_done, at_once = len(jobs) - len(todo), self.at_once
+        _log.info("%d jobs, %d of them done, %d at once", len(jobs), n_done, at_once)
         if todo:
             run_tasks(
                 [Task(job.name, work[job.kind], (job,), job.needs) for job in todo],
-                workers=min(self.at_once, len(todo)),
+                workers=min(at_once, len(todo)),
                 label="train",
                 done=n_done,
                 initializer=start,
@@ -153,74 +211,284 @@ class OpenExperiment:
             return self.options.workers or 0
         return count_workers(None) if self.device == "cpu" else 1
 
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What the run ran with."""
+        record = self.run.record
+        names = ("commit", "seed", "machine", "precision", "versions", "data", "started")
+        known = {**record, **record["notes"], "seed": record["seeds"]}
+        return {name: known[name] for name in names if name in known}
+
+    def write_results(self, command: str, recipe: Any, values: Mapping[str, Any]) -> None:
+        """Write ``results.json``: what repeats the run, the recipe, and the numbers."""
+        found = {"command": command, **self.provenance, "recipe": to_dict(recipe), **values}
+        write_json(self.run.folder / "results.json", json_ready(found))
+
 
 @contextmanager
 def open_experiment(
-    command: str, options: ExperimentOptions, asked: Any, *, free: Iterable[str] = ()
-) -> Iterator[OpenExperiment]:
+    command: str,
+    options: RunOptions,
+    recipe: ExperimentRecipe,
+    *,
+    free: Iterable[str] = (),
+    **asked: Any,
+) -> Iterator[Experiment]:
     """Open, or go on with, an experiment.
 
     Parameters
     ----------
     command : str
-    options : ExperimentOptions
-    asked : options or mapping
-        What the run's record holds and a second call must repeat.
+    options : RunOptions
+    recipe : ExperimentRecipe
     free : iterable of str
         More options that may differ when the run goes on.
+    **asked
+        What a second call must repeat besides options and recipe.
     """
-    device = str(choose_device(options.device))
+    asked = {**to_dict(options), "contents": to_dict(recipe), **asked}
     with (
         RunFolder(options.output, command, asked, seeds=options.seed, free=(*FREE, *free)) as run,
         open_engine(options.where) as engine,
     ):
-        yield OpenExperiment(run, engine, options, device)
+        yield Experiment(run, engine, options, str(choose_device(options.device)))
 
 
-def warned(material: Material, warnings: Sequence[str]) -> Material:
-    """The material with warnings before its own notes, told now and in the report's first lines."""
-    for warning in warnings:
-        _log.warning("%s", warning)
-    return replace(material, notes=(*warnings, *material.notes))
+@dataclass(frozen=True)
+class Finished:
+    """Two arms, trained and compared, before they are reported.
+
+    Attributes
+    ----------
+    experiment : Experiment
+    recipe : Recipe
+    plan : Plan
+    material : Material
+    predictions : Predictions
+        Every scored test clip of every setting, arm and draw; each exactly once.
+    comparisons : list of Comparison
+        The treated arm against the control, one a setting.
+    pairs : list of Comparison
+        Settings against settings, as the recipe's key ``against`` asks.
+    jobs : list of dict
+        What each job wrote of itself, with its ``cell``, the setting's name in tables. A job
+        that serves several settings is there for each.
+    seconds : float
+        Of training.
+    """
+
+    experiment: Experiment
+    recipe: Recipe
+    plan: Plan
+    material: Material
+    predictions: Predictions
+    comparisons: list[Comparison]
+    pairs: list[Comparison]
+    jobs: list[dict[str, Any]]
+    seconds: float
 
 
-def listens_for_copies(options: ExperimentOptions) -> bool:
-    """Whether clips are compared by their sound; the embedded set holds no copies."""
-    return options.near_copies and str(options.data) != SYNTH
+def gather_for(experiment: Experiment, recipe: Recipe) -> WorkerContext:
+    """What the jobs of a recipe share."""
+    inputs = [(one.front, one.segments) for one in (*recipe.settings, *recipe.controls)]
+    return experiment.gather(experiment.load_data(recipe.synth), inputs, recipe.categories)
 
 
-def load_data(
-    options: ExperimentOptions, synth_options: SynthOptions
-) -> tuple[Clips, Clips | None]:
-    """The labelled clips and the pool that the options name."""
-    if str(options.data) == SYNTH:
-        from semisonic.data.synth.dataset import load_synth, make_in_cache
+def compare_arms(experiment: Experiment, recipe: Recipe, context: WorkerContext) -> Finished:
+    """Train both arms in every setting, fold and draw, or what is not done yet, and compare them.
 
-        labelled, pool = load_synth(make_in_cache(synth_options))
-    else:
-        how = options.of_tables()
-        labelled, pool = load_clips(options.data, group=options.group, **how), None
-        if not labelled.is_labelled.any():
-            raise DataError(
-                f"{options.data}: found recordings without labels, expected labelled ones, such "
-                "as a folder of class folders; give the unlabelled ones with --unlabelled"
-            )
-    if options.unlabelled is not None:
-        pool = load_clips(options.unlabelled, labels="none", **options.of_tables())
-    return labelled, pool
+    Parameters
+    ----------
+    experiment : Experiment
+    recipe : Recipe
+    context : WorkerContext
+        Of :func:`gather_for`.
+    """
+    options, material = experiment.options, context.material
+    recipe = with_number_format(recipe, torch.device(experiment.device))
+    source = load_source(options, recipe, material.labelled)
+    plan = make_plan(
+        recipe,
+        material.labelled,
+        material.pool,
+        seed=options.seed,
+        transductive=options.transductive,
+        categories=context.categories,
+        source=source.key if source else "",
+    )
+    _write_budgets(plan, material.labelled, experiment.run.folder)
+    if source is not None:
+        experiment.run.add_data("source", source.key)
+        experiment.notes.extend(source.notes)
+    settings = [job.setting for job in plan.jobs]
+    cache, workers = experiment.cache, options.workers
+    experiment.notes.extend(
+        make_starts(settings, recipe, source, context, cache, seed=options.seed, workers=workers)
+    )
+    seconds = experiment.carry_out(plan, context)
+    tables: list[Predictions] = []
+    jobs: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for cell, job in plan.cells:
+        tables.append(job.predictions(experiment.jobs, cell))
+        for one in filter(None, (job, job.start)):
+            record = {**one.record(experiment.jobs), "cell": cell, "name": one.name, "arm": one.arm}
+            jobs.setdefault((cell, one.arm, one.name), record)
+    predictions = Predictions.concat(tables).check()
+    pairs = []
+    for budget in recipe.budgets:
+        named = {one: cell_name(one, budget, recipe) for one in recipe.names}
+        for together, of in recipe.ensembles:
+            predictions = ensemble(predictions, [named[one] for one in of], named[together])
+        pairs += [(named[first], named[second]) for first, second in recipe.against]
+    return Finished(
+        experiment,
+        recipe,
+        plan,
+        material,
+        predictions,
+        compare_settings(predictions, recipe.control, recipe.treated),
+        compare_setting_pairs(predictions, pairs),
+        list(jobs.values()),
+        seconds,
+    )
 
 
-def command_line(
-    verb: str, options: ExperimentOptions, *, argument: str = "recipe", exact: bool = False
-) -> str:
+def with_number_format(recipe: Any, device: torch.device) -> Any:
+    """The recipe with the number format of every training written out, the same in both arms."""
+
+    def settled(one: Any) -> Any:
+        fits = {name: getattr(one, name) for name in ("pretrain", "fit")}
+        formats = {k: with_precision(fit, device, recipe.precision) for k, fit in fits.items()}
+        return replace(one, **formats)
+
+    parts = ("settings", "controls") if isinstance(recipe, Recipe) else ("stages",)
+    return replace(recipe, **{name: tuple(map(settled, getattr(recipe, name))) for name in parts})
+
+
+def _write_budgets(plan: Plan, labelled: Clips, folder: Path) -> None:
+    """The labelled clips of every draw, so that anybody can train on the same ones."""
+    draws = {(job.budget.labels_per_class, job.draw, job.fold): job for _, job in plan.cells[::-1]}
+    rows = [
+        (*key, part, labelled.ids[row])
+        for key, job in reversed(draws.items())
+        for part in ("train", "validation")
+        for row in getattr(job, part).tolist()
+    ]
+    write_csv(folder / "budgets.csv", ["labels_per_class", "draw", "fold", "part", "clip"], rows)
+
+
+def short_trainings(plan: Plan) -> list[str]:
+    """A warning for each kind of training that ends before each of its clips was heard once."""
+    found = []
+    for kind, what, key in (
+        (PRETRAIN, "the pre-training for", "setting.pretrain.steps"),
+        (TRAIN, "the training of", "setting.fit.steps"),
+        (STAGE, "the stage", "stage.fit.steps"),
+    ):
+        short = []
+        for job in plan.of(kind):
+            fit, n_clips = job.fit, len(job.train) + len(job.noisy)
+            if fit and fit.steps and fit.steps * fit.batch_size < n_clips:
+                name = ", ".join(filter(None, (job.setting.name, job.arm)))
+                short.append((fit.steps * fit.batch_size / n_clips, name, n_clips, fit))
+        if not short:
+            continue
+        _, name, n_clips, fit = min(short, key=lambda one: one[0])
+        windows, n_names = fit.steps * fit.batch_size, len({one[1] for one in short})
+        others = f", and {n_names - 1} more do likewise" if n_names > 1 else ""
+        found.append(
+            f"Too few steps for these data: {what} '{name}' hears {windows} windows of {n_clips} "
+            f"clips ({count_text(fit.steps, 'step')} of {fit.batch_size}), so at least "
+            f"{n_clips - windows} of them are never heard{others}. The numbers say what so short a "
+            "training reaches, and little of the methods. One pass over the clips takes "
+            f"{-(-n_clips // fit.batch_size)} steps: --change {key}=NUMBER."
+        )
+    return found
+
+
+def comparison_table(comparisons: Iterable[Comparison]) -> pd.DataFrame:
+    """The main table, as text: a row a setting."""
+
+    def arm(one: ArmAccuracy) -> str:
+        spread = "" if pd.isna(one.spread) else f" ± {100 * one.spread:.1f}"
+        return f"{100 * one.mean:.1f}{spread}"
+
+    return pd.DataFrame(
+        {
+            "setting": c.setting,
+            c.a.name: arm(c.a),
+            c.b.name: arm(c.b),
+            "difference": f"{100 * c.difference:+.1f}",
+            "95 % interval": "{:+.1f} to {:+.1f}".format(*(100 * x for x in c.claimed_interval)),
+            "p": f"{c.p:.3f}",
+            "shown": "yes" if c.is_shown else "here only" if c.outcome.endswith("here") else "no",
+        }
+        for c in comparisons
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentResult(Result):
+    """What every verb that runs a recipe leaves.
+
+    Attributes
+    ----------
+    table : DataFrame
+        The main table, as text.
+    answers : tuple of str
+        What was found, in words.
+    report : Path
+        The HTML file.
+    failures : tuple of (clip, reason)
+    notes : tuple of str
+    """
+
+    table: pd.DataFrame
+    answers: tuple[str, ...]
+    report: Path
+    failures: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+
+    def summary(self) -> str:
+        """For a terminal."""
+        table = text_table(list(map(str, self.table)), self.table.to_numpy().tolist(), ruled=True)
+        return "\n".join([table, *self.answers, *self.notes, f"report: {self.report}"])
+
+    def to_frame(self) -> pd.DataFrame:
+        """The main table."""
+        return self.table
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResult(ExperimentResult):
+    """What ``run`` leaves; its answers are one honest sentence a setting.
+
+    Attributes
+    ----------
+    model : Path or None
+        A trained model of the last setting that is a network, to predict with: the arm that is
+        tried, first fold.
+    examples : Clips
+        A few clips of the test fold, of different classes, that this model was not trained on.
+    """
+
+    model: Path | None
+    examples: Clips
+
+
+def some_of_each(clips: Clips, rows: Rows) -> Clips:
+    """The first clip of each of a few classes."""
+    first = {clips.labels[row]: row for row in reversed(rows.tolist())}
+    return clips[sorted(first.values())[:EXAMPLES]]
+
+
+def command_line(verb: str, options: RunOptions, *, exact: bool = False) -> str:
     """The command that repeats an experiment.
 
     Parameters
     ----------
     verb : str
-    options : ExperimentOptions
-    argument : str
-        The option that stands without its name.
+    options : RunOptions
     exact : bool
         Give places in full, and where the results go; otherwise places are named, not given.
 
@@ -235,38 +503,24 @@ def command_line(
         return value.name if isinstance(value, Path) and not exact else str(value)
 
     def flags(group: Any, plain: Any) -> Iterator[str]:
-        for field in dataclasses.fields(group):
-            value, default = getattr(group, field.name), getattr(plain, field.name)
-            name = field.name.replace("_", "-")
-            if value == default or field.name in (argument, *FREE):
+        for one in dataclasses.fields(group):
+            value, default = getattr(group, one.name), getattr(plain, one.name)
+            name = one.name.replace("_", "-")
+            if value == default or one.name in (argument, *FREE):
                 continue
             if dataclasses.is_dataclass(value):
                 yield from flags(value, default)
             elif isinstance(value, bool):
                 yield f"--{name}" if value else f"--no-{name}"
-            elif field.name in REPEATED:
-                yield from (part for one in value for part in (f"--{name}", one))
+            elif one.name in REPEATED:
+                yield from (part for each in value for part in (f"--{name}", each))
             else:
                 joined = ",".join(map(str, value)) if isinstance(value, tuple) else text(value)
                 yield from (f"--{name}", joined)
 
+    argument = "data" if verb == "curve" else "recipe"
     first = getattr(options, argument)
     if argument == "recipe" and not exact:
         first = Path(first).stem
     parts = ["semisonic", verb, text(first), *flags(options, type(options)())]
     return shlex.join([*parts, "-o", str(options.output)] if exact else parts)
-
-
-def write_results(run: RunFolder, command: str, recipe: Any, values: Mapping[str, Any]) -> Path:
-    """Write ``results.json``: what repeats the run, the recipe, and the numbers."""
-    file = run.folder / "results.json"
-    write_json(file, json_ready({**provenance(run, command), "recipe": to_dict(recipe), **values}))
-    return file
-
-
-def provenance(run: RunFolder, command: str) -> dict[str, Any]:
-    """What repeats the run, and what it ran with."""
-    record = run.record
-    names = ("commit", "seed", "machine", "precision", "versions", "data", "started")
-    known = {**record, **record["notes"], "seed": record["seeds"]}
-    return {"command": command} | {name: known[name] for name in names if name in known}

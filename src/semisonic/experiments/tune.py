@@ -12,12 +12,11 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -25,18 +24,25 @@ import torch
 
 from semisonic.core.errors import ModelError, OptionError, TrainingError
 from semisonic.core.files import write_csv, write_text
-from semisonic.core.options import check, from_mapping, nearest, to_dict, toml_tables
+from semisonic.core.options import check, from_mapping, nearest, to_dict, toml_text
 from semisonic.core.parallel import PROCESS_ENGINE, in_any_order
 from semisonic.core.progress import bar
 from semisonic.core.seeds import derive
 from semisonic.core.text import count_text, percent_text, points_text
-from semisonic.data.categories import categories_of
 from semisonic.data.clips import Clips
 from semisonic.data.duplicates import clean_pool
 from semisonic.evaluation.comparison import ChosenBest, chosen_best
 from semisonic.evaluation.report.document import Number, Report, Verdict
 from semisonic.experiments.material import with_folds
-from semisonic.experiments.options import GRID, TPE, TRIALS, RunOptions, TuneOptions, parse_change
+from semisonic.experiments.options import (
+    GRID,
+    TPE,
+    TRIALS,
+    RunOptions,
+    TuneOptions,
+    pairs,
+    toml_or_text,
+)
 from semisonic.experiments.plan import MODEL, PICTURES, Job, make_plan
 from semisonic.experiments.recipe import (
     COMPARISON,
@@ -45,24 +51,19 @@ from semisonic.experiments.recipe import (
     Setting,
     expand,
     load_table,
-    merged,
     put,
 )
-from semisonic.experiments.results import ExperimentResult
-from semisonic.experiments.run import WORK, with_number_format
 from semisonic.experiments.runner import (
-    OpenExperiment,
+    WORK,
+    Experiment,
+    ExperimentResult,
     command_line,
-    listens_for_copies,
-    load_data,
     open_experiment,
-    provenance,
-    write_results,
+    with_number_format,
 )
 from semisonic.experiments.starts import SourceSet, load_source, make_starts
 from semisonic.experiments.worker import WorkerContext, here, start
 from semisonic.recipes import find
-from semisonic.training.run_folder import RunFolder
 
 BEST, FOLDS = "best.toml", "folds.csv"
 ARMS = ("as the recipe has it", "tuned")
@@ -97,16 +98,16 @@ def optuna() -> Any:
 # What is searched: ranges and lists of values, by the dotted names of a setting's options.
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-_RANGE = re.compile(rf"\s*({_NUMBER})\s*\.\.\s*({_NUMBER})(?:\s+(?:(log)|step\s+({_NUMBER})))?\s*")
+_RANGE = re.compile(rf"\s*({_NUMBER})\s*\.\.\s*({_NUMBER})(\s+log)?\s*")
 SETTING, BATCH = "setting.", "batch_size"
 _FRONT = tuple(
     SETTING + name
     for name in ("mel.", "segments.hop", "segments.rest", "segments.copies", "classifier", "inputs")
 )
+"""What features, or the way clips are cut, depend on."""
 
 
-@dataclass(frozen=True)
-class Dimension:
+class Dimension(NamedTuple):
     """What is searched under one name.
 
     Attributes
@@ -130,58 +131,48 @@ class Dimension:
         """The name as it stands in tables."""
         return self.name.removeprefix(SETTING)
 
-    @property
-    def is_of_front(self) -> bool:
-        """Whether features, or the way clips are cut, depend on it."""
-        return self.name.startswith(_FRONT)
-
 
 @dataclass(frozen=True)
-class Target:
-    """A recipe with one setting, its file's tables, and the space that is searched around it."""
+class Space:
+    """A recipe with one setting, its file's tables, and what is searched around it."""
 
-    recipe: Recipe
-    table: dict[str, Any]
-    space: tuple[Dimension, ...]
     file: Path
+    table: dict[str, Any]
+    recipe: Recipe
+    dimensions: tuple[Dimension, ...]
 
     @property
     def base(self) -> Setting:
         """The setting as the recipe has it."""
         return self.recipe.settings[0]
 
-    def at(self, point: Mapping[str, Any]) -> Setting:
-        """The setting with the values of a point; OptionError where they do not go together."""
-        return with_values(self.base, point, "search: ")
-
     def fronts(self) -> list[Setting]:
         """A setting for every front end and way to cut clips that the search can come to."""
-        lists = [one for one in self.space if one.is_of_front]
+        lists = [one for one in self.dimensions if one.name.startswith(_FRONT)]
         found = []
         for values in product(*(one.values.values() for one in lists)):
+            point = {one.name: value for one, value in zip(lists, values, strict=True)}
             try:
-                found.append(self.at({one.name: v for one, v in zip(lists, values, strict=True)}))
+                found.append(with_values(self.base, point))
             except OptionError:
                 continue  # values that do not go together: such a trial fails, and says so
         return found or [self.base]
 
     def grid(self) -> list[dict[str, str]]:
         """Every combination of the lists' values, by their text, the last changing fastest."""
-        for one in self.space:
+        for one in self.dimensions:
             if not one.values:
                 raise OptionError(
                     f"option 'sampler': a grid needs lists, but '{one.name}' is the range "
                     f"'{one.text}'; give its values, as in \"{one.name}=VALUE,VALUE\", or use "
                     "--sampler tpe"
                 )
-        names = [one.name for one in self.space]
-        return [
-            dict(zip(names, labels, strict=True))
-            for labels in product(*(one.values for one in self.space))
-        ]
+        names = [one.name for one in self.dimensions]
+        labels = product(*(one.values for one in self.dimensions))
+        return [dict(zip(names, point, strict=True)) for point in labels]
 
 
-def read_target(options: TuneOptions) -> Target:
+def read_space(options: TuneOptions) -> Space:
     """Read the recipe and the space.
 
     What the command line gives, with ``search``, is the whole space. Otherwise it is
@@ -195,13 +186,11 @@ def read_target(options: TuneOptions) -> Target:
     """
     file = find(options.recipe)
     table = load_table(file, quick=options.quick, changes=options.changes)
-    kind = table.pop("kind", COMPARISON)
-    if kind != COMPARISON:
+    if table.pop("kind", COMPARISON) != COMPARISON:
         raise OptionError(
-            f"{file}: found kind {kind!r}, but only one of kind {COMPARISON!r} has "
-            "a setting to search around"
+            f"{file}: found a recipe in stages, expected one with a setting to search around"
         )
-    recipe = expand({**deepcopy(table), "grid": {}}, str(file))
+    recipe = expand({**table, "grid": {}}, str(file))
     names, wanted = [setting.name for setting in recipe.settings], options.setting
     if wanted and wanted not in names:
         raise OptionError(f"option 'setting': {file} has no '{wanted}': {nearest(wanted, names)}")
@@ -215,30 +204,44 @@ def read_target(options: TuneOptions) -> Target:
             f"{file}: found {len(recipe.budgets)} budgets, expected one to search under, as with "
             "--change 'budgets=[{labels_per_class = 4}]'"
         )
-    number = names.index(wanted) if wanted else 0
-    base = recipe.settings[number]
-    specs = {name.replace("-", "_"): spec for name, spec in map(parse_search, options.search)}
-    where = ""
-    if not specs and "tune" in table:
-        specs, where = _flat(table["tune"]), f"{file}: tune: "
-    elif not specs:
-        specs = {f"{SETTING}{name}": values for name, values in table.get("grid", {}).items()}
-        where = f"{file}: grid: "
+    base = recipe.settings[names.index(wanted) if wanted else 0]
+    specs = {
+        name.replace("-", "_"): spec for name, spec in map(_spec, pairs("search", options.search))
+    }
+    if not specs:
+        grid = {SETTING.removesuffix("."): table.get("grid", {})}
+        specs = _flat(table.get("tune", grid), "")
     if not specs:
         raise OptionError(
             f"{file}: nothing to search: the recipe has no [tune] table. Add one, or give "
             "--search 'setting.fit.learning_rate=1e-4..1e-2 log'"
         )
-    space = tuple(dimension(base, name, spec, where) for name, spec in specs.items())
-    own = table.get("settings", [{}])[number]
-    table["setting"] = merged(merged({}, table.get("setting", {})), own)
+    dimensions = tuple(dimension(base, name, spec) for name, spec in specs.items())
     one = replace(
         recipe, settings=(base,), controls=(base,), ensembles=(), against=(), main="", folds=()
     )
-    return Target(one, table, space, file)
+    return Space(file, table, one, dimensions)
 
 
-def dimension(base: Setting, name: str, spec: Any, where: str = "") -> Dimension:
+def _spec(given: tuple[str, str]) -> tuple[str, Any]:
+    """A range as its text, and ``"x,y"`` as a list of values, such as a recipe has."""
+    key, text = given
+    whole = toml_or_text(text)
+    if _RANGE.fullmatch(text) or isinstance(whole, list):
+        return key, text if _RANGE.fullmatch(text) else whole
+    return key, [toml_or_text(part.strip()) for part in text.split(",") if part.strip()]
+
+
+def _flat(table: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Tables within tables as one, by dotted names; of a name that stands twice the last counts."""
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        name = f"{where}{str(key).replace('-', '_')}"
+        found |= _flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
+    return found
+
+
+def dimension(base: Setting, name: str, spec: Any) -> Dimension:
     """A range or a choice from what a TOML file or the command line says.
 
     Parameters
@@ -247,9 +250,7 @@ def dimension(base: Setting, name: str, spec: Any, where: str = "") -> Dimension
         Whose option it is: of whole numbers a range has whole numbers alone.
     name : str
     spec : str or list
-        A range such as "1e-4..1e-2 log" or "0..0.5 step 0.1", or values.
-    where : str
-        Put before errors.
+        A range such as "1e-4..1e-2 log", or values.
 
     Raises
     ------
@@ -257,56 +258,45 @@ def dimension(base: Setting, name: str, spec: Any, where: str = "") -> Dimension
         For anything else, an option that is not there, a range that is empty, values that are
         not allowed, or the same value twice.
     """
-    own = value_of(base, name, where)
-    where = f"{where}search over '{name}': "
+    known = values_of(base)
+    if name not in known:
+        raise OptionError(
+            f"search: unknown option '{name}': a search is over options of the setting; "
+            f"{nearest(name, known)}"
+        )
+    own, where = known[name], f"search over '{name}': "
     if own is None:
         raise OptionError(
             f"{where}the recipe gives it no value that the best one could be compared with; give "
             f"one with --change {name}=…"
         )
-    distributions = optuna().distributions
     found = _RANGE.fullmatch(spec) if isinstance(spec, str) else None
+    distributions = optuna().distributions
     if found is None:
-        if not isinstance(spec, list) or not spec:
-            raise OptionError(
-                f"{where}found {spec!r}, expected a range such as '1e-4..1e-2 log' or "
-                "'0..0.5 step 0.1', or a list of values"
-            )
-        values = {label_of(value): value for value in spec}
+        values = {label_of(value): value for value in spec} if isinstance(spec, list) else {}
         if len(values) < 2 or len(values) < len(spec):
-            labels = list(map(label_of, spec))
             raise OptionError(
-                f"{where}found {labels}, expected several different values; to set one use "
-                f"--change {name}={labels[0]}"
+                f"{where}found {spec!r}, expected a range such as '1e-4..1e-2 log' or a list of "
+                f"several different values; to set one use --change {name}=VALUE"
             )
         for value in spec:
             with_values(base, {name: value}, where)
-        return Dimension(
-            name, ", ".join(values), distributions.CategoricalDistribution([*values]), values
-        )
-    text, log = found[0].strip(), found[3] is not None
-    where = f"{where}found the range '{text}', "
-    if isinstance(own, bool) or not isinstance(own, (int, float)):
-        raise OptionError(f"{where}expected a list of values")
-    if name.startswith(_FRONT):
+        text, choices = ", ".join(values), distributions.CategoricalDistribution([*values])
+        return Dimension(name, text, choices, values)
+    text, log = found[0].strip(), bool(found[3])
+    if isinstance(own, bool) or not isinstance(own, int | float) or name.startswith(_FRONT):
         raise OptionError(
-            f"{where}expected a list of values: features are computed before the search, once for "
-            "each front end"
+            f"{where}found the range '{text}', expected a list of values: the option is no number, "
+            "or one of the front end, whose features are computed before the search"
         )
-    low, high, step = (float(part) if part else None for part in found.group(1, 2, 4))
-    kind = distributions.FloatDistribution
-    if isinstance(own, int):
-        kind = distributions.IntDistribution
-        if not all(float(number or 0).is_integer() for number in (low, high, step)):
-            raise OptionError(f"{where}expected whole numbers")
-        low, high, step = (1 if number is None else int(number) for number in (low, high, step))
-    try:
-        made = kind(low, high, log=log, step=step)
-    except ValueError as error:
-        raise OptionError(f"{where}{error}") from error
+    low, high = map(json.loads, found.group(1, 2))
     for end in (low, high):
         with_values(base, {name: end}, where)
-    return Dimension(name, text, made, {})
+    kind = "IntDistribution" if isinstance(own, int) else "FloatDistribution"
+    try:
+        return Dimension(name, text, getattr(distributions, kind)(low, high, log=log), {})
+    except ValueError as error:
+        raise OptionError(f"{where}found the range '{text}': {error}") from error
 
 
 def label_of(value: Any) -> str:
@@ -314,31 +304,10 @@ def label_of(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def parse_search(text: str) -> tuple[str, Any]:
-    """``"a.b=1..3"`` as ``("a.b", "1..3")`` and ``"a.b=x,y"`` as ``("a.b", ["x", "y"])``.
-
-    Raises
-    ------
-    OptionError
-        Without an equals sign.
-    """
-    key, sign, value = text.partition("=")
-    if not sign or not key.strip():
-        raise OptionError(f"option 'search': found '{text}', expected NAME=RANGE or NAME=A,B,C")
-    if _RANGE.fullmatch(value):
-        return key.strip(), value.strip()
-    whole = parse_change(text)[1]
-    if isinstance(whole, list):
-        return key.strip(), whole
-    return key.strip(), [parse_change(f"x={part}")[1] for part in value.split(",") if part.strip()]
-
-
-def _flat(table: Mapping[str, Any], where: str = "") -> dict[str, Any]:
-    """Tables within tables as one, by dotted names; of a name that stands twice the last counts."""
-    found: dict[str, Any] = {}
-    for key, value in table.items():
-        name = f"{where}{str(key).replace('-', '_')}"
-        found |= _flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
+def values_of(setting: Setting) -> dict[str, Any]:
+    """The options of a setting by dotted name; ``batch_size`` is that of training."""
+    found = {**_flat(to_dict(setting), SETTING), f"{SETTING}{BATCH}": setting.fit.batch_size}
+    del found[f"{SETTING}name"]
     return found
 
 
@@ -348,84 +317,56 @@ def _places(name: str) -> tuple[str, ...]:
     return (f"pretrain.{BATCH}", f"fit.{BATCH}") if short == BATCH else (short,)
 
 
-def with_values(setting: Setting, values: Mapping[str, Any], where: str) -> Setting:
+def with_values(setting: Setting, point: Mapping[str, Any], where: str = "search: ") -> Setting:
     """A setting in which the options with these names (``setting.…``) have other values.
 
     Raises
     ------
     OptionError
-        As for a recipe: with the nearest name, or what is expected.
+        For a value that is not allowed, or values that do not go together.
     """
     table: dict[str, Any] = {}
-    for name, value in values.items():
+    for name, value in point.items():
         for place in _places(name):
             put(table, place, value)
-    return from_mapping(Setting, merged(to_dict(setting), table), f"{where}{SETTING}")
+    return from_mapping(Setting, table, f"{where}{SETTING}", setting)
 
 
-def value_of(setting: Setting, name: str, where: str = "") -> Any:
-    """The value that a setting has under a dotted name; of ``batch_size`` that of training.
-
-    Raises
-    ------
-    OptionError
-        When there is no such option, or it is a group of options.
-    """
-    if not name.startswith(SETTING) or name == f"{SETTING}name":
-        raise OptionError(
-            f"{where}unknown option '{name}': a search is over options of the setting, as "
-            f"{SETTING}fit.learning_rate"
-        )
-    value: Any = setting
-    path = SETTING
-    for part in _places(name)[-1].split("."):
-        known = [one.name for one in dataclasses.fields(value)] if _is_group(value) else []
-        if part not in known:
-            raise OptionError(f"{where}unknown option '{path}{part}': {nearest(part, known)}")
-        value, path = getattr(value, part), f"{path}{part}."
-    if _is_group(value):
-        inner = ", ".join(one.name for one in dataclasses.fields(value))
-        raise OptionError(
-            f"{where}search over '{name}': a group of options, expected one of: {inner}"
-        )
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _is_group(value: Any) -> bool:
-    return dataclasses.is_dataclass(value)
-
-
-def best_recipe(target: Target, point: Mapping[str, Any], test_folds: Sequence[int]) -> str:
+def best_recipe(space: Space, point: Mapping[str, Any], test_folds: Sequence[int]) -> str:
     """A recipe file that measures a point against the recipe's own values on the test folds."""
-    table, recipe = target.table, target.recipe
-    setting: dict[str, Any] = merged({}, table["setting"])
-    setting.pop("control", None)
-    if BATCH in setting:
-        for place in _places(BATCH):
-            put(setting, place, setting[BATCH])
-        del setting[BATCH]
-    control: dict[str, Any] = {name: getattr(target.base, name) for name in PLAIN}
+    base, own = space.base, values_of(space.base)
+    setting = _unlike(to_dict(with_values(base, point)), to_dict(Setting()))
+    control: dict[str, Any] = {name: getattr(base, name) for name in PLAIN}
     for name, value in point.items():
         for place in _places(name):
             put(setting, place, value)
-            put(control, place, value_of(target.base, f"{SETTING}{place}"))
+            put(control, place, own[f"{SETTING}{place}"])
+    kept = ("precision", "validation", "pretrain_draws", "validation_fold", "budgets", "synth")
     groups: dict[str, list[str]] = {}
-    for name, group in recipe.categories:
+    for name, group in space.recipe.categories:
         groups.setdefault(group, []).append(name)
-    kept = ("precision", "validation", "pretrain_draws", "validation_fold")
     head = {
-        "title": f"Tuned, and as it was: {recipe.title}",
+        "title": f"Tuned, and as it was: {space.recipe.title}",
         "question": "What a search over settings brought, on clips that it never used.",
         "folds": list(test_folds),
         "arms": list(ARMS),
-        **{name: table[name] for name in (*kept, "budgets", "synth", "source") if name in table},
+        **{name: space.table[name] for name in (*kept, "source") if name in space.table},
         **({"categories": groups} if groups else {}),
         "setting": {**setting, "name": ARMS[1]},
         "control": control,
     }
     return "# Written by a search over settings: [control] holds the recipe's own values.\n" + (
-        toml_tables(head)
+        toml_text(head)
     )
+
+
+def _unlike(values: Mapping[str, Any], plain: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that are other than by default, tables within tables."""
+    return {
+        key: _unlike(value, plain[key]) if isinstance(value, Mapping) else value
+        for key, value in values.items()
+        if value != plain[key]
+    }
 
 
 # The clips that a search may use: those of the test folds are set apart first. Their audio is
@@ -434,8 +375,8 @@ def best_recipe(target: Target, point: Mapping[str, Any], test_folds: Sequence[i
 
 
 def set_apart(
-    labelled: Clips, pool: Clips | None, options: TuneOptions, cache: Path
-) -> tuple[Clips, Clips | None, Clips, list[str]]:
+    labelled: Clips, pool: Clips | None, experiment: Experiment, test_folds: Sequence[int]
+) -> tuple[Clips, Clips | None, Clips]:
     """Take the test folds out of a labelled set and out of what goes with it.
 
     Returns
@@ -446,35 +387,28 @@ def set_apart(
         Without copies and recordings of the test folds.
     labelled : Clips
         The whole set; with folds where it had none.
-    notes : list of str
 
     Raises
     ------
     OptionError
         For a fold that there is not, or when none is left to search on.
     """
-    near, workers = listens_for_copies(options), options.workers
-    notes: list[str] = []
+    options, notes = experiment.options, experiment.notes
+    how: dict[str, Any] = {"near": experiment.listens_for_copies, "workers": options.workers}
     if not labelled.folds:
-        labelled, notes = with_folds(
-            labelled, _N_FOLDS, options.group, options.seed, near=near, workers=workers, cache=cache
-        )
+        group, cache = options.group, experiment.cache
+        labelled, said = with_folds(labelled, _N_FOLDS, group, options.seed, cache=cache, **how)
+        notes.extend(said)
     known = sorted({*labelled.fold[labelled.is_labelled].tolist()} - {0})
-    test_folds = options.test_folds
-    wrong = [fold for fold in test_folds if fold not in known]
-    if wrong or not test_folds:
-        raise OptionError(
-            f"option 'test_folds': found {', '.join(map(str, wrong)) or 'none'}, expected some of "
-            f"the folds of '{labelled.name}': {', '.join(map(str, known))}"
-        )
+    wrong = ", ".join(str(fold) for fold in test_folds if fold not in known)
     tested = np.isin(labelled.fold, test_folds)
     groups = np.unique(labelled.group[tested])
     straddling = ~tested & np.isin(labelled.group, groups)
     rest = labelled[~tested & ~straddling]
-    if not rest.is_verified.any():
+    if wrong or not test_folds or not rest.is_verified.any():
         raise OptionError(
-            f"option 'test_folds': found {list(test_folds)} of {known}: no labelled clip is left "
-            "to search on"
+            f"option 'test_folds': found {wrong or list(test_folds)}, expected some of the folds "
+            f"of '{labelled.name}', {', '.join(map(str, known))}, with clips left to search on"
         )
     if straddling.any():
         notes.append(
@@ -485,13 +419,13 @@ def set_apart(
         n = len(pool)
         # A name that a data set gives a recording is the same recording in both.
         pool = pool[~np.isin(pool.group, groups) | (pool.group == pool.file)]
-        pool = clean_pool(pool, labelled[tested], near=near, workers=workers).clips
+        pool = clean_pool(pool, labelled[tested], **how).clips
         if n > len(pool):
             notes.append(
                 f"{n - len(pool)} clips of the pool are copies or recordings of test "
                 "clips; the search does not use them."
             )
-    return rest.with_columns(fold=np.zeros(len(rest), np.int64)), pool, labelled, notes
+    return rest.with_columns(fold=np.zeros(len(rest), np.int64)), pool, labelled
 
 
 # Trials: each is a few jobs, one for each inner fold and draw, in turn.
@@ -541,6 +475,12 @@ class Trial:
         names = ("number", "state", "score", "accuracies", "settings", "seconds", "reason")
         return {name: getattr(self, name) for name in names}
 
+    def right_answers(self, folder: Path) -> pd.DataFrame:
+        """By clip how often it is right, over draws (``right``), and its ``group``."""
+        tables = [job.predictions(folder, "") for job in self.jobs]
+        rows = pd.concat([one.frame.assign(right=one.correct.astype(float)) for one in tables])
+        return rows.groupby("clip").agg(right=("right", "mean"), group=("group", "first"))
+
 
 def attempt(job: Job) -> None:
     """Do a trial's job; one that cannot be trained leaves the reason in its record."""
@@ -568,8 +508,8 @@ def _prepared(context: WorkerContext) -> Callable[[Job], None]:
 class Search:
     """What the trials of a search share."""
 
-    opened: OpenExperiment
-    target: Target
+    experiment: Experiment
+    space: Space
     context: WorkerContext
     source: SourceSet | None
     options: TuneOptions
@@ -580,36 +520,32 @@ class Search:
         As many trials as there are processes begin together, so that with the same number of
         processes the same seed gives the same search.
         """
-        package, options, opened = optuna(), self.options, self.opened
-        points = self.target.grid() if options.sampler == GRID else []
-        n_trials = count_trials(options, self.target)
-        pruners = package.pruners
+        package, options, dimensions = optuna(), self.options, self.space.dimensions
+        points = self.space.grid() if options.sampler == GRID else []
+        pruners, samplers, states = package.pruners, package.samplers, package.trial.TrialState
         pruner = pruners.NopPruner() if points else pruners.MedianPruner()
         study = package.create_study(direction="maximize", pruner=pruner)
-        samplers = package.samplers
         sampler = samplers.TPESampler if options.sampler == TPE else samplers.RandomSampler
-        for point in points:
-            study.enqueue_trial(point)
-        distributions = {one.name: one.distribution for one in self.target.space}
+        for one in points:
+            study.enqueue_trial(one)
+        n_trials, at_once = count_trials(options, self.space), self.experiment.at_once
+        step = at_once or _ON_A_CLUSTER
         trials: list[Trial] = []
-        at_once = opened.at_once or _ON_A_CLUSTER
-        with bar(n_trials + 1, "trials", "trial") as shown, self._processes() as do:
+        with bar(n_trials + 1, "trials", "trial") as shown, self._processes(at_once) as do:
             default = Trial(-1, {})
             self._score([(default, None)], do)
             shown.update()
-            for first in range(0, n_trials, at_once):
+            for first in range(0, n_trials, step):
                 batch = []
-                for number in range(first, min(first + at_once, n_trials)):
-                    seed = derive(options.seed, "trial", number) % (1 << 31)
-                    study.sampler = sampler(seed=seed)
-                    asked = study.ask(distributions)
+                for number in range(first, min(first + step, n_trials)):
+                    study.sampler = sampler(seed=derive(options.seed, "trial", number) % (1 << 31))
+                    asked = study.ask({one.name: one.distribution for one in dimensions})
+                    values = {one.name: asked.params[one.name] for one in dimensions}
                     point = {
-                        one.name: one.values.get(asked.params[one.name], asked.params[one.name])
-                        for one in self.target.space
+                        k.name: k.values.get(values[k.name], values[k.name]) for k in dimensions
                     }
                     batch.append((Trial(number, point), asked))
                 self._score(batch, do)
-                states = package.trial.TrialState
                 for trial, asked in batch:
                     if trial.state == COMPLETE:
                         study.tell(asked, trial.score)
@@ -620,36 +556,35 @@ class Search:
         return default, trials
 
     @contextmanager
-    def _processes(self) -> Iterator[Callable[[Iterable[Job]], None]]:
+    def _processes(self, at_once: int) -> Iterator[Callable[[Iterable[Job]], object]]:
         """What does jobs of trials, as many at once as were asked for."""
-        opened = self.opened
-        if opened.engine.is_local and opened.at_once == 1:
+        engine, device = self.experiment.engine, self.experiment.device
+        if engine.is_local and at_once == 1:
             start(self.context)
-            yield lambda jobs: [*map(attempt, jobs)].clear()
+            yield lambda jobs: [*map(attempt, jobs)]
             return
-        engine = PROCESS_ENGINE if opened.engine.is_local else opened.engine
+        engine = PROCESS_ENGINE if engine.is_local else engine
         make = partial(_prepared, self.context)
-        with engine.calls(make, workers=opened.at_once or None, device=opened.device) as calls:
-            yield lambda jobs: [*in_any_order(calls, jobs)].clear()
+        with engine.calls(make, workers=at_once or None, device=device) as calls:
+            yield lambda jobs: [*in_any_order(calls, jobs)]
 
     def _score(
-        self, batch: Sequence[tuple[Trial, Any]], do: Callable[[Iterable[Job]], None]
+        self, batch: Sequence[tuple[Trial, Any]], do: Callable[[Iterable[Job]], object]
     ) -> None:
         """Score trials on one inner fold after another, side by side."""
         folder = self.context.folder
         for trial, _ in batch:
             try:
-                trial.jobs = self._jobs(self.target.at(trial.settings))
+                trial.jobs = self._jobs(with_values(self.space.base, trial.settings))
             except (TrainingError, ModelError, OptionError) as error:
                 trial.fail(str(error))
         n_steps = max((len(trial.jobs) for trial, _ in batch), default=0)
         for step in range(n_steps):
-            open_trials = [one for one in batch if one[0].state == COMPLETE]
-            jobs = [trial.jobs[step] for trial, _ in open_trials]
+            going = [one for one in batch if one[0].state == COMPLETE]
+            jobs = [trial.jobs[step] for trial, _ in going]
             for part in ([job.start for job in jobs], jobs):  # first what others start from
-                todo = {job.name: job for job in part if job and not job.is_done(folder)}
-                do(todo.values())
-            for (trial, asked), job in zip(open_trials, jobs, strict=True):
+                do({job.name: job for job in part if job and not job.is_done(folder)}.values())
+            for (trial, asked), job in zip(going, jobs, strict=True):
                 record = job.record(folder)
                 trial.seconds += record["seconds"]
                 trial.seconds += job.start.record(folder)["seconds"] if job.start else 0.0
@@ -665,13 +600,13 @@ class Search:
     def _jobs(self, setting: Setting) -> list[Job]:
         """A job for each draw and inner fold, and the encoders that they start from."""
         material, options = self.context.material, self.options
-        recipe = replace(self.target.recipe, settings=(setting,), controls=(setting,))
+        recipe = replace(self.space.recipe, settings=(setting,), controls=(setting,))
         plan = make_plan(
             recipe,
             material.labelled,
             material.pool,
             seed=options.seed,
-            categories=self.context.categories or None,
+            categories=self.context.categories,
             source=self.source.key if self.source else "",
         )
         make_starts(
@@ -679,7 +614,7 @@ class Search:
             recipe,
             self.source,
             self.context,
-            self.opened.cache,
+            self.experiment.cache,
             seed=options.seed,
             workers=options.workers,
         )
@@ -718,20 +653,21 @@ class SearchOutcome:
         """
         complete = [trial for trial in trials if trial.state == COMPLETE]
         if not complete:
-            reasons = sorted({one.reason for one in trials})
             raise OptionError(
                 f"{count_text(len(trials), 'trial')}, and none succeeded; the first reason: "
-                f"{reasons[0]}"
+                f"{trials[0].reason}"
             )
         best, chosen = max(complete, key=lambda trial: (trial.score, -trial.number)), None
         if len(complete) > 1:
             # Without luck: as if the best were chosen on other clips than it is scored on.
-            answers = [right_answers(trial, folder) for trial in complete]
-            own = None
-            if default.state == COMPLETE:
-                own = right_answers(default, folder)["right"].to_numpy()
-            right = np.stack([one["right"].to_numpy() for one in answers])
-            chosen = chosen_best(right, answers[0]["group"].to_numpy(), against=own, seed=seed)
+            answers = [trial.right_answers(folder) for trial in complete]
+            own = default.right_answers(folder) if default.state == COMPLETE else None
+            chosen = chosen_best(
+                np.stack([one["right"].to_numpy() for one in answers]),
+                answers[0]["group"].to_numpy(),
+                against=None if own is None else own["right"].to_numpy(),
+                seed=seed,
+            )
         return cls(trials, default, best, chosen)
 
     @property
@@ -743,30 +679,32 @@ class SearchOutcome:
         """The trials that ended so."""
         return [trial for trial in self.trials if trial.state == state]
 
-    @property
-    def gain(self) -> str:
-        """What is left of the gain without the luck of the choice; empty where it is not known."""
-        chosen = self.chosen
-        if chosen is None or np.isnan(chosen.gain):
-            return ""
-        gain, low, high = (
-            points_text(x, signed=True) for x in (chosen.gain, chosen.gain_low, chosen.gain_high)
+    def answers(self) -> list[str]:
+        """What was found, in words."""
+        default, failed, chosen = self.default, self.ended(FAILED), self.chosen
+        said = [KEEP] if self.keeps_recipe else []
+        said.append(
+            f"inner accuracy: {percent_text(self.best.score)} for the best of "
+            f"{count_text(len(self.trials), 'trial')}, {percent_text(default.score)} for the "
+            "recipe's own values"
         )
-        shown = "better than" if chosen.is_gain else "not shown to be better than"
-        return (
-            f"Without the luck of the choice the best is {shown} the recipe's own values: "
-            f"{gain} points ({low} to {high})."
-        )
-
-
-def right_answers(trial: Trial, folder: Path) -> pd.DataFrame:
-    """By clip how often a scored trial is right, over draws (``right``), and its ``group``."""
-    tables = [job.predictions(folder, "") for job in trial.jobs]
-    answers = pd.concat(
-        pd.DataFrame({"clip": one.clip, "group": one.group, "right": one.correct.astype(float)})
-        for one in tables
-    )
-    return answers.groupby("clip").agg(right=("right", "mean"), group=("group", "first"))
+        if default.state == FAILED:
+            said.append(f"the recipe's own values could not be trained: {default.reason}")
+        if chosen is not None:
+            said.append(f"without the luck of the choice about {percent_text(chosen.mean)}")
+        if failed:
+            said.append(f"{count_text(len(failed), 'trial')} failed, the first: {failed[0].reason}")
+        if chosen is not None and not np.isnan(chosen.gain):
+            gain, low, high = (
+                points_text(x, signed=True)
+                for x in (chosen.gain, chosen.gain_low, chosen.gain_high)
+            )
+            shown = "better than" if chosen.is_gain else "not shown to be better than"
+            said.append(
+                f"Without the luck of the choice the best is {shown} the recipe's own values: "
+                f"{gain} points ({low} to {high})."
+            )
+        return [*said, ONCE]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -778,12 +716,6 @@ class TuneResult(ExperimentResult):
     best : mapping of str to value
         The best value of each option that was searched, by dotted name: of the best trial, or the
         recipe's own where no trial beat them.
-    score, default_score : float
-        Mean accuracy on inner folds, 0 to 1, of the best trial and of the recipe's own values.
-        The first is optimistic.
-    without_luck : float
-        What the best would reach had other clips chosen it, estimated from the same trials; NaN
-        with fewer than two complete trials.
     outcome : SearchOutcome
         All trials.
     recipe : Path
@@ -793,12 +725,24 @@ class TuneResult(ExperimentResult):
     """
 
     best: Mapping[str, Any]
-    score: float
-    default_score: float
-    without_luck: float
     outcome: SearchOutcome
     recipe: Path
     command: str
+
+    @property
+    def score(self) -> float:
+        """Mean accuracy of the best trial on inner folds, 0 to 1; it is optimistic."""
+        return self.outcome.best.score
+
+    @property
+    def default_score(self) -> float:
+        """The same of the recipe's own values."""
+        return self.outcome.default.score
+
+    @property
+    def without_luck(self) -> float:
+        """What the best would reach had other clips chosen it; NaN with one complete trial."""
+        return self.outcome.chosen.mean if self.outcome.chosen else float("nan")
 
     def summary(self) -> str:
         """For a terminal."""
@@ -807,7 +751,7 @@ class TuneResult(ExperimentResult):
         return f"{super().summary()}\nTo measure it on the test folds, once:\n  {self.command}"
 
 
-def count_trials(options: TuneOptions, target: Target) -> int:
+def count_trials(options: TuneOptions, space: Space) -> int:
     """How many trials there are.
 
     Raises
@@ -817,7 +761,7 @@ def count_trials(options: TuneOptions, target: Target) -> int:
     """
     if options.sampler != GRID:
         return options.trials or TRIALS
-    n_points = len(target.grid())
+    n_points = len(space.grid())
     if options.trials and options.trials > n_points:
         raise OptionError(
             f"option 'trials': found {options.trials}, but the grid has "
@@ -839,151 +783,124 @@ def tune(options: TuneOptions) -> TuneResult:
     """
     optuna()
     check(options)
-    target = read_target(options)
-    count_trials(options, target)
-    searched = {one.name: one.text for one in target.space}
-    asked = {**to_dict(options), "contents": to_dict(target.recipe), "searched": searched}
-    with open_experiment("tune", options, asked, free=("trials",)) as opened:
-        run, recipe = opened.run, target.recipe
-        given, pool = load_data(options, recipe.synth)
-        rest, pool, whole, notes = set_apart(given, pool, options, opened.cache)
-        inputs = [(one.front, one.segments) for one in target.fronts()]
-        material, hashes = opened.gather((rest, pool), inputs, inner_folds=options.inner_folds)
-        categories = categories_of(material.labelled.classes, dict(recipe.categories)) or {}
-        # One number format for the whole search.
-        recipe = with_number_format(recipe, torch.device(opened.device))
-        starts = {target.base.start}
-        for one in target.space:
-            if one.name == f"{SETTING}start":
-                starts |= set(one.values)
-        tried = tuple(replace(target.base, start=name) for name in sorted(starts))
-        tried_recipe = replace(recipe, settings=tried, controls=tried)
-        source = load_source(options, tried_recipe, material.labelled)
-        notes += material.notes
+    space = read_space(options)
+    count_trials(options, space)
+    recipe, dimensions = space.recipe, space.dimensions
+    searched = {one.name: one.text for one in dimensions}
+    with open_experiment(
+        "tune", options, recipe, free=("trials",), searched=searched
+    ) as experiment:
+        run = experiment.run
+        given, pool = experiment.load_data(recipe.synth)
+        rest, pool, whole = set_apart(given, pool, experiment, options.test_folds)
+        inputs = [(one.front, one.segments) for one in space.fronts()]
+        n_inner = options.inner_folds
+        context = experiment.gather((rest, pool), inputs, recipe.categories, inner_folds=n_inner)
+        labelled = context.material.labelled
+        starts = next((one.values for one in dimensions if one.name == f"{SETTING}start"), {})
+        tried = tuple(replace(space.base, start=one) for one in {space.base.start, *starts})
+        source = load_source(options, replace(recipe, settings=tried, controls=tried), labelled)
         if source is not None:
             run.add_data("source", source.key)
-            notes += source.notes
-        context = WorkerContext(opened.jobs, material, opened.device, hashes, categories)
-        search = Search(opened, replace(target, recipe=recipe), context, source, options)
+            experiment.notes.extend(source.notes)
+        # One number format for the whole search.
+        settled = with_number_format(recipe, torch.device(experiment.device))
+        search = Search(experiment, replace(space, recipe=settled), context, source, options)
         default, trials = search.run()
-        outcome = SearchOutcome.of(default, trials, opened.jobs, options.seed)
-        point = outcome.best.settings
+        outcome = SearchOutcome.of(default, trials, experiment.jobs, options.seed)
+        own, point = values_of(space.base), outcome.best.settings
+        columns = ["option", "recipe", "best"]
         if outcome.keeps_recipe:
-            point = {one.name: value_of(target.base, one.name) for one in target.space}
-        write_text(run.folder / BEST, best_recipe(target, point, options.test_folds))
+            point = {one.name: own[one.name] for one in dimensions}
+            columns = ["option", "recipe (kept)", "best trial (worse)"]
+        table = pd.DataFrame(
+            [
+                (one.short, _text(own[one.name]), _text(outcome.best.settings[one.name]))
+                for one in dimensions
+            ],
+            columns=columns,
+        )
+        write_text(run.folder / BEST, best_recipe(space, point, options.test_folds))
         command = _measuring(options, None if given.folds else whole, run.folder)
         n_test = int((np.isin(whole.fold, options.test_folds) & whole.is_labelled).sum())
         subtitle = (
-            f"{len(material.labelled)} training clips of '{material.labelled.name}', "
-            f"{len(material.labelled.classes)} classes, in {options.inner_folds} inner folds by "
-            f"recording; {n_test} clips of test folds {', '.join(map(str, options.test_folds))} "
-            "were not used"
+            f"{len(labelled)} training clips of '{labelled.name}', {len(labelled.classes)} "
+            f"classes, in {n_inner} inner folds by recording; {n_test} clips of test folds "
+            f"{', '.join(map(str, options.test_folds))} were not used"
         )
-        table = _best_table(target, outcome)
-        report = _write_page(run, options, target, outcome, subtitle, command, notes, table)
+        report = _report(experiment, space, outcome, table, subtitle, command)
+        experiment.write_results(report.values["command"], recipe, report.data)
+        page = report.write(run.folder)
     return TuneResult(
         best=point,
-        score=outcome.best.score,
-        default_score=default.score,
-        without_luck=outcome.chosen.mean if outcome.chosen else float("nan"),
         outcome=outcome,
         recipe=options.output / BEST,
         command=command,
         table=table,
-        answers=_answers(outcome),
-        report=report,
-        failures=material.failures,
-        notes=tuple(notes),
+        answers=tuple(outcome.answers()),
+        report=page,
+        failures=context.material.failures,
+        notes=tuple(experiment.notes),
     )
 
 
 def _measuring(options: TuneOptions, made: Clips | None, folder: Path) -> str:
     """The command that measures the best settings on the test folds, which were made or not."""
-    same = {one.name for one in dataclasses.fields(RunOptions)} - {"quick", "change"}
-    measuring = RunOptions(**{name: getattr(options, name) for name in same - {"transductive"}})
+    same = {one.name for one in dataclasses.fields(RunOptions)}
+    same -= {"quick", "change", "transductive", "recipe", "output"}
+    values = {name: getattr(options, name) for name in same}
     output = options.output
-    measuring = replace(
-        measuring, recipe=str(output / BEST), output=output.with_name(f"{output.name}-test")
-    )
     if made is not None:
         table = made.to_frame()
         table["file"] = [str(file.resolve()) for file in made.paths]
         table = table.astype(object).where(table.notna(), "")
         write_csv(folder / FOLDS, list(map(str, table)), table.itertuples(index=False))
-        measuring = replace(measuring, data=output / FOLDS, group="auto")
-    return command_line("run", measuring, exact=True)
-
-
-def _best_table(target: Target, outcome: SearchOutcome) -> pd.DataFrame:
-    """Name, the recipe's value and the best one of each option that was searched."""
-    keeps = outcome.keeps_recipe
-    columns = ["recipe (kept)", "best trial (worse)"] if keeps else ["recipe", "best"]
-    rows = [
-        (one.short, _text(value_of(target.base, one.name)), _text(outcome.best.settings[one.name]))
-        for one in target.space
-    ]
-    return pd.DataFrame(rows, columns=["option", *columns])
+        values |= {"data": output / FOLDS, "group": "auto"}
+    test = output.with_name(f"{output.name}-test")
+    run = RunOptions(recipe=str(output / BEST), output=test, **values)
+    return command_line("run", run, exact=True)
 
 
 def _text(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else label_of(value)
 
 
-def _answers(outcome: SearchOutcome) -> tuple[str, ...]:
-    best, default, failed = outcome.best, outcome.default, outcome.ended(FAILED)
-    said = [KEEP] if outcome.keeps_recipe else []
-    said += [
-        f"inner accuracy: {percent_text(best.score)} for the best of "
-        f"{count_text(len(outcome.trials), 'trial')}, {percent_text(default.score)} for the "
-        "recipe's own values"
-    ]
-    if default.state == FAILED:
-        said.append(f"the recipe's own values could not be trained: {default.reason}")
-    if outcome.chosen is not None:
-        said.append(f"without the luck of the choice about {percent_text(outcome.chosen.mean)}")
-    if failed:
-        said.append(f"{count_text(len(failed), 'trial')} failed, the first: {failed[0].reason}")
-    return (*said, *filter(None, [outcome.gain]), ONCE)
-
-
-def _write_page(
-    run: RunFolder,
-    options: TuneOptions,
-    target: Target,
+def _report(
+    experiment: Experiment,
+    space: Space,
     outcome: SearchOutcome,
+    table: pd.DataFrame,
     subtitle: str,
     command: str,
-    notes: Sequence[str],
-    table: pd.DataFrame,
-) -> Path:
-    """Write ``report.html`` with its tables, and ``results.json``."""
-    best, trials = outcome.best, outcome.trials
-    repeating = command_line("tune", options)
+) -> Report:
+    """The page with its tables, and what goes into ``results.json``."""
+    best, trials, chosen = outcome.best, outcome.trials, outcome.chosen
     others = sorted((one.score for one in outcome.ended(COMPLETE)), reverse=True)[1:]
     n = len(best.accuracies)
     error = float(np.std(best.accuracies, ddof=1)) / np.sqrt(n) if n > 1 else np.nan
     report = Report(
         "tuning.j2",
-        f"Search over settings: {target.recipe.title}",
+        f"Search over settings: {space.recipe.title}",
         subtitle,
         outcome=outcome,
         measuring=command,
         n_close=sum(best.score - score <= error for score in others),
-        searched={one.short: one.text for one in target.space},
-        command=repeating,
-        provenance={k: str(v) for k, v in provenance(run, repeating).items() if k != "command"},
+        searched={one.short: one.text for one in space.dimensions},
+        command=command_line("tune", experiment.options),
+        provenance={name: str(value) for name, value in experiment.provenance.items()},
     )
-    claim, *more = _answers(outcome)
+    claim, *more = outcome.answers()
     report.verdict = Verdict(claim[:1].upper() + claim[1:], ". ".join(more))
     report.numbers = [
         Number(percent_text(best.score), "inner accuracy of the best trial", "", "treated"),
         Number(percent_text(outcome.default.score), "the recipe's own values", "", "control"),
     ]
-    if outcome.chosen is not None:
-        note = f"{percent_text(outcome.chosen.low)} to {percent_text(outcome.chosen.high)}"
-        mean = percent_text(outcome.chosen.mean)
-        report.numbers.append(Number(mean, "without the luck of the choice", note))
-    report.warnings += notes
+    if chosen is not None:
+        note = f"{percent_text(chosen.low)} to {percent_text(chosen.high)}"
+        report.numbers.append(
+            Number(percent_text(chosen.mean), "without the luck of the choice", note)
+        )
+    report.warnings += experiment.notes
     report.table("best", list(map(str, table)), table.to_numpy().tolist())
     parts = [f"part {i + 1}" for i in range(max(len(one.accuracies) for one in trials))]
     rows = [
@@ -994,21 +911,20 @@ def _write_page(
         )
         for one in trials
     ]
-    names = [one.short for one in target.space]
+    names = [one.short for one in space.dimensions]
     report.table(
         "trials",
         ["trial", "ended", "inner accuracy", *names, *parts, "seconds", "reason"],
         rows,
         formats=dict.fromkeys(("inner accuracy", *parts), percent_text),
-        styles={i: "strong" for i, one in enumerate(trials) if one is best},
+        styles={best.number: "strong"},
     )
     report.data = {
-        "space": {one.name: one.text for one in target.space},
+        "space": {one.name: one.text for one in space.dimensions},
         "default": outcome.default.to_dict(),
         "best": best.to_dict(),
         "keeps_recipe": outcome.keeps_recipe,
-        "without_luck": outcome.chosen,
+        "without_luck": chosen,
         "trials": [one.to_dict() for one in trials],
     }
-    write_results(run, repeating, target.recipe, report.data)
-    return report.write(run.folder)
+    return report

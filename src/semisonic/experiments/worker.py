@@ -22,10 +22,10 @@ from semisonic.classifier.pretraining import PretrainOutcome, pretrain_encoder
 from semisonic.classifier.provenance import DataPart, chained
 from semisonic.classifier.scoring import evaluating, mean_by, score_rows
 from semisonic.classifier.simple import Scores, fit_scores, vectors
-from semisonic.classifier.training import TrainedModel, TrainingData
+from semisonic.classifier.training import TrainedModel, TrainingData, train_model
 from semisonic.core.files import digest, json_ready, replacing
 from semisonic.evaluation.predictions import Predictions
-from semisonic.experiments.generated import shown, train_with_patches
+from semisonic.experiments.generated import train_with_patches
 from semisonic.experiments.material import Material
 from semisonic.experiments.plan import (
     ENCODER,
@@ -41,8 +41,6 @@ from semisonic.models.inspection import count_parameters
 from semisonic.models.model_file import load_encoder, read_about, save, save_encoder
 from semisonic.models.pretrained import AutoEncoder, PretrainedEncoder
 from semisonic.models.sound_model import SoundModel
-
-_NONE: Rows = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -124,6 +122,7 @@ def run_train(job: Job) -> None:
         return
     context, segments = here(), job.setting.segments
     folder, labelled = context.folder / job.name, context.material.labelled
+    folder.mkdir(parents=True, exist_ok=True)
     table = context.material.table(job.setting.mel, segments)
     features, target = table.features, table.target(labelled)
     owner = np.maximum(table.source, table.copy_of)
@@ -138,18 +137,26 @@ def run_train(job: Job) -> None:
         pool,
         truth=target,
     )
-    outcome, made = train_with_patches(
-        job.setting.config,
-        job.setting.generated,
-        data,
-        seed=job.seed,
-        device=context.device,
-        folder=folder,
-        start=_start_of(job),
-    )
+    how: dict[str, Any] = {"seed": job.seed, "device": context.device, "folder": folder}
+    seconds, generated = 0.0, {}
+    if job.setting.generated_ratio:
+        outcome, made = train_with_patches(job.setting.config, data, start=_start_of(job), **how)
+        seconds, last = made.fit.seconds, made.fit.history[-1].items()
+        generated = {k: v for k, v in last if k not in ("epoch", "lr", "seconds")}
+        generated |= {"n_patches": len(made.target), "seconds": seconds}
+        if job.draw == 0:
+            clips, patches = (_two_of_each(values) for values in (target[train], made.target))
+            write_arrays(
+                folder / PICTURES,
+                heard=np.asarray(features[train[clips]], np.float16)[:, 0],
+                heard_class=target[train[clips]],
+                made=made.features[patches, 0],
+                made_class=made.target[patches],
+            )
+    else:
+        outcome = train_model(job.setting.config, data, start=_start_of(job), **how)
     rows = sounding(features, table.rows_of(job.test), owner, segments.silence_db)
     scores = score_rows(outcome.model, features, rows)
-    folder.mkdir(parents=True, exist_ok=True)
     predictions = _predictions(job, *mean_by(owner[rows], scores))
     predictions.write(folder / PREDICTIONS[MEAN])
     if len(np.unique(owner[rows])) < len(rows):
@@ -157,17 +164,20 @@ def run_train(job: Job) -> None:
         _predictions(job, *votes).write(folder / PREDICTIONS[MAJORITY])
     if job.draw == 0:
         _save(job, outcome.model)
-        if made:
-            write_arrays(folder / PICTURES, **shown(made, features, target, train))
     job.finish(
         context.folder,
-        outcome.seconds + (made.fit.seconds if made else 0.0),
+        outcome.seconds + seconds,
         outcome.fit,
         accuracy=float(predictions.correct.mean()),
         n_parameters=count_parameters(outcome.model),
         on_pool=_on_pool(outcome, features, target, np.setdiff1d(pool, table.rows_of(job.train))),
-        generated=made.summary() if made else {},
+        generated=generated,
     )
+
+
+def _two_of_each(values: Rows) -> Rows:
+    """The places of the first two of each class, for pictures."""
+    return np.concatenate([np.flatnonzero(values == one)[:2] for one in np.unique(values)])
 
 
 def _run_simple(job: Job) -> None:
@@ -244,37 +254,33 @@ def _on_pool(outcome: TrainedModel, features: Any, target: Rows, rows: Rows) -> 
     return {"n_clips": len(rows), "accuracy": float(right.mean()), "precision": by_class}
 
 
-def provenance_of(job: Job, pool: Rows, **rows: Rows) -> dict[str, Any]:
+def provenance_of(job: Job, **rows: Rows) -> dict[str, Any]:
     """What a model file says of its making, so that a leak can be seen later.
 
     Parameters
     ----------
     job : Job
-    pool : ndarray of int64
-        Rows of the pool that were learned from.
     **rows : ndarray of int64
-        Rows of the joined table by role; those of the pool are left out.
+        Rows of the joined table by role; those of the pool, and the job's, are one part.
     """
     context = here()
-    labelled = context.material.labelled
+    labelled, n = context.material.labelled, len(context.material.labelled)
     about: dict[str, Any] = {"setting": job.setting.name, "arm": job.arm}
     about |= {"fold": job.fold, "draw": job.draw, "seed": job.seed}
-    for role, chosen in rows.items():
-        part = DataPart.of(labelled[chosen[chosen < len(labelled)]], context.hashes["labelled"])
-        about[role] = part.to_dict()
-    if len(pool):
-        part = DataPart.of(context.material.pool[pool], context.hashes["pool"])
-        about["pool"] = part.to_dict()
-    return about
+    parts = {role: (labelled[chosen[chosen < n]], "labelled") for role, chosen in rows.items()}
+    heard = np.unique(np.concatenate([job.pool, *rows.values()]))
+    if heard.max(initial=0) >= n:
+        parts["pool"] = context.material.pool[heard[heard >= n] - n], "pool"
+    of = {role: DataPart.of(clips, context.hashes[name]) for role, (clips, name) in parts.items()}
+    return about | {role: part.to_dict() for role, part in of.items()}
 
 
 def _save(job: Job, model: SoundModel) -> None:
     context, begun = here(), job.start
-    rows, pool = {"training": job.train, "validation": job.validation}, _NONE
+    rows = {"training": job.train, "validation": job.validation}
     if begun is not None:
         rows["pretraining"] = np.concatenate([begun.train, begun.validation])
-        pool = np.arange(len(context.material.pool))
-    about = provenance_of(job, pool, **rows)
+    about = provenance_of(job, **rows)
     if job.setting.start == TRAINED:
         about = chained(about, read_about(context.start_file(job.setting))["about"])
     save(context.folder / job.name / MODEL, model, about=about)

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from semisonic.core.errors import ModelError, OptionError
-from semisonic.core.options import nearest, to_dict
+from semisonic.core.errors import ModelError
+from semisonic.core.options import to_dict
 from semisonic.features.frontend import Frontend
 from semisonic.features.options import MelOptions
 from semisonic.models.decoders import Decoder
@@ -200,14 +200,9 @@ def build_autoencoder(
     return AutoEncoder(plain.encoder, plain.frontend, plain.name, decoder=decoder, seed=seed)
 
 
-STATISTICS = ("pretrained", "own")
-
-
 def transfer(
     pretrained: PretrainedEncoder,
     model: SoundModel | PretrainedEncoder,
-    *,
-    statistics: str = "pretrained",
 ) -> None:
     """Give a classifier, or an encoder to be trained further, the weights of an encoder.
 
@@ -216,11 +211,9 @@ def transfer(
     pretrained : PretrainedEncoder
         Stays as it is.
     model : SoundModel or PretrainedEncoder
-        Its encoder's weights are overwritten; neck and head, or the decoder, stay. A published
-        encoder brings its neck as well, and where its weights are from.
-    statistics : {"pretrained", "own"}
-        Which mean and deviation standardise the model's features: those that the encoder
-        was trained with, or the model's own.
+        Its encoder's weights are overwritten, and the statistics that standardise its features;
+        neck and head, or the decoder, stay. A published encoder brings its neck as well, and where
+        its weights are from.
 
     Raises
     ------
@@ -228,8 +221,6 @@ def transfer(
         When the encoders or the front ends differ, or the statistics cannot be taken over;
         the model is then unchanged.
     """
-    if statistics not in STATISTICS:
-        raise OptionError(f"statistics: found '{statistics}'; {nearest(statistics, STATISTICS)}")
     source, target = pretrained.encoder.state_dict(), model.encoder.state_dict()
     shapes = [{k: tuple(x.shape) for k, x in state.items()} for state in (source, target)]
     wrong = [
@@ -243,7 +234,7 @@ def transfer(
             + (f" ({'; '.join(wrong[:3])})" if wrong else " (other pools)")
             + "; use the same convolutions and pools"
         )
-    _check_front_ends(pretrained.frontend, model.frontend, statistics)
+    _check_front_ends(pretrained.frontend, model.frontend)
     model.encoder.load_state_dict(source)
     if isinstance(model, PretrainedEncoder):
         model.published = pretrained.published
@@ -251,12 +242,11 @@ def transfer(
         if model.neck is None:
             model.neck = copy.deepcopy(pretrained.neck)
         model.neck.load_state_dict(pretrained.neck.state_dict())
-    if statistics == "pretrained":
-        theirs = pretrained.frontend.standardize.state_dict()
-        model.frontend.standardize.load_state_dict(theirs)
+    theirs = pretrained.frontend.standardize.state_dict()
+    model.frontend.standardize.load_state_dict(theirs)
 
 
-def _check_front_ends(theirs: Frontend, ours: Frontend, statistics: str) -> None:
+def _check_front_ends(theirs: Frontend, ours: Frontend) -> None:
     a, b = to_dict(theirs.options), to_dict(ours.options)
     # The length of a clip does not matter to convolutions.
     other = [
@@ -269,13 +259,10 @@ def _check_front_ends(theirs: Frontend, ours: Frontend, statistics: str) -> None
             f"transfer: the encoder was trained on other features ({'; '.join(other)}); build "
             "the model with the front end of the encoder"
         )
-    if statistics == "own":
-        return
     if theirs.standardize.kind != ours.standardize.kind:
         raise ModelError(
             f"transfer: the encoder standardises by '{theirs.standardize.kind}', the model "
-            f"by '{ours.standardize.kind}'; build both alike, or ask for the "
-            "statistics 'own'"
+            f"by '{ours.standardize.kind}'; build both alike"
         )
     if not theirs.standardize.is_fitted:
         raise ModelError("transfer: the statistics of the encoder were never fitted")

@@ -79,7 +79,7 @@ def _package_networks() -> dict[str, RegisteredNetwork]:
     }
 
 
-def register(name: str, *, waves: bool = False, scaled: bool = False) -> Callable[[F], F]:
+def register(name: str, *, waves: bool = False) -> Callable[[F], F]:
     """Make a network known under a name; a decorator of a function or of a module's class.
 
     What is decorated takes the shape (channel, mel, frame) of the features and gives an
@@ -96,9 +96,6 @@ def register(name: str, *, waves: bool = False, scaled: bool = False) -> Callabl
     waves : bool
         Whether it reads samples, of shape (1, 1, time): one channel, one row, a frame a
         sample. Else it reads log-mel features, which have more rows than one.
-    scaled : bool
-        Whether the function takes a width as well, 1 for the name alone and 0.5 for ``NAME-0.5``.
-        The name of the backbone it gives is best that of :func:`scaled_name`.
 
     Returns
     -------
@@ -126,7 +123,7 @@ def register(name: str, *, waves: bool = False, scaled: bool = False) -> Callabl
         module = str(getattr(factory, "__module__", ""))
         script = getattr(sys.modules.get("__main__"), "__file__", None)
         origin = Path(script).name if module == "__main__" and script else module
-        _REGISTERED[name] = RegisteredNetwork(factory, waves, scaled, origin)
+        _REGISTERED[name] = RegisteredNetwork(factory, waves, origin=origin)
         return factory
 
     return keep
@@ -318,7 +315,11 @@ class OwnEncoder(Encoder):
         self.n_frames = shape[2]
         self.is_vector = False
         self.out_channels, _, self._n_out = self.code_shape(*shape[1:])
-        self.any_length = self._takes(max(1, shape[2] // 2))
+        try:
+            self._tried((2, *shape[:2], max(1, shape[2] // 2)))
+            self.any_length = True
+        except Exception:  # whatever somebody's code raises for another length
+            self.any_length = False
 
     def forward(self, x: Tensor, n_frames: Tensor | None = None) -> Tensor:
         """The map; one vector a clip is a map of one cell.
@@ -360,22 +361,14 @@ class OwnEncoder(Encoder):
         """How many frames of the map count: the same share as of the features."""
         return -(-n_frames * self._n_out // self.n_frames)
 
-    def _takes(self, n_frames: int) -> bool:
-        try:
-            self._tried((2, self.in_channels, self._n_mels, n_frames))
-        except Exception:  # whatever somebody's code raises for another length
-            return False
-        return True
-
     def _tried(self, shape: tuple[int, int, int, int]) -> object:
         """What comes out for silence; the network is left in the mode it was in."""
-        self._n_mels = shape[2]
         first = next(self.network.parameters(), None)
         device = torch.device("cpu") if first is None else first.device
-        modes = [(module, module.training) for module in self.network.modules()]
+        modes = {module: module.training for module in self.network.modules()}
         try:
             with torch.no_grad(), device:
                 return self.network.eval()(torch.zeros(shape))
         finally:
-            for module, mode in modes:
+            for module, mode in modes.items():
                 module.training = mode
