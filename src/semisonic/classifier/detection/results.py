@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from semisonic.audio.metadata import wave_texts
+from semisonic.audio.read import wave_texts
 from semisonic.audio.remote import path_text, url_of
 from semisonic.classifier.prepare import Failures
 from semisonic.core.errors import DataError
