@@ -20,11 +20,6 @@ from semisonic.labeling.index import EmbeddingIndex
 from semisonic.labeling.map import draw_map
 
 
-@pytest.fixture
-def index(model, kinds, tmp_path):
-    return embed(model, kinds, tmp_path / "index", device="cpu", workers=1)
-
-
 def data_of(report):
     text = report.read_text(encoding="utf-8")
     found = re.search(r'<script type="application/json"[^>]*>(.*?)</script>', text, re.DOTALL)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -173,8 +173,10 @@ def _page(result: SearchResult, n_players: int) -> Report:
     report.verdict = Verdict(
         f"{count_text(len(hits), 'hit')} in {count_text(n_files, 'recording')}"
     )
-    report.players("examples", _example_players(examples, names))
-    report.players("hits", _hit_players(result, names, n_players))
+    heard = range(min(n, _EXAMPLES))
+    report.players("examples", (_example_player(examples, row, names) for row in heard))
+    ranked = enumerate(hits[:n_players], start=1)
+    report.players("hits", (_hit_player(result, rank, hit, names) for rank, hit in ranked))
     knows = bool(index.about["model"]["classes"])
     headers = ["rank", "recording", "start s", "end s", "similarity", "windows", "label"]
     rows = (
@@ -191,25 +193,26 @@ def _page(result: SearchResult, n_players: int) -> Report:
     return report
 
 
-def _example_players(clips: Clips, names: dict[str, str]) -> Iterator[Player | None]:
-    for row in range(min(len(clips), _EXAMPLES)):
-        file = str(clips.file[row])
-        start, end = float(clips.start_time[row]), float(clips.end_time[row])
-        meta = f"{start:.2f} s to {'the end' if np.isnan(end) else f'{end:.2f} s'}"
-        yield player_of(clips.root / file, start, end, "", names[file], "", meta)
+def _example_player(clips: Clips, row: int, names: dict[str, str]) -> Player | None:
+    file, start, end = (
+        str(clips.file[row]),
+        float(clips.start_time[row]),
+        float(clips.end_time[row]),
+    )
+    meta = f"{start:.2f} s to {'the end' if np.isnan(end) else f'{end:.2f} s'}"
+    return player_of(clips.root / file, start, end, "", names[file], "", meta)
 
 
-def _hit_players(result: SearchResult, names: dict[str, str], n: int) -> Iterator[Player | None]:
+def _hit_player(result: SearchResult, rank: int, hit: Hit, names: dict[str, str]) -> Player | None:
     clips = result.index.clips
-    for rank, hit in enumerate(result.hits[:n], start=1):
-        label, predicted = result.names_of(hit)
-        said = label or (f"sounds like {predicted}" if predicted else "")
-        start, end = float(clips.start_time[hit.row]), float(clips.end_time[hit.row])
-        meta = f"similarity {hit.value:.3f}, {hit.start_time:.2f} s to {hit.end_time:.2f} s"
-        if hit.n_windows > 1:
-            meta += f" ({hit.n_windows} windows, the nearest at {start:.2f} s)"
-        path = clips.root / hit.file
-        yield player_of(path, start, end, f"{rank}. ", names[hit.file], said, meta)
+    label, predicted = result.names_of(hit)
+    said = label or (f"sounds like {predicted}" if predicted else "")
+    start, end = float(clips.start_time[hit.row]), float(clips.end_time[hit.row])
+    meta = f"similarity {hit.value:.3f}, {hit.start_time:.2f} s to {hit.end_time:.2f} s"
+    if hit.n_windows > 1:
+        meta += f" ({hit.n_windows} windows, the nearest at {start:.2f} s)"
+    path = clips.root / hit.file
+    return player_of(path, start, end, f"{rank}. ", names[hit.file], said, meta)
 
 
 def player_of(

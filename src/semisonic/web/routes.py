@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 import numpy as np
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Body, Query, Request
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 from starlette.responses import Response
@@ -127,13 +127,6 @@ async def receive(request: Request, recordings: OpenRecordings, name: str) -> Op
 # Routes of what there is to open: the model, folders, examples, runs.
 
 
-class FolderRequest(BaseModel):
-    """A recording of an opened folder."""
-
-    folder: int
-    name: FileName
-
-
 def state_routes(app_state: AppState) -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/api")
@@ -153,8 +146,10 @@ def state_routes(app_state: AppState) -> APIRouter:
         return {"files": files, "n_files": n_files}
 
     @router.post("/folders/open")
-    def open_in_folder(place: FolderRequest) -> dict[str, Any]:
-        return app_state.open_in_folder(place.folder, place.name).facts()
+    def open_in_folder(
+        folder: Annotated[int, Body()], name: Annotated[FileName, Body()]
+    ) -> dict[str, Any]:
+        return app_state.open_in_folder(folder, name).facts()
 
     @router.post("/examples/{name}")
     def open_example(name: str) -> dict[str, Any]:
@@ -303,10 +298,8 @@ _POLICY = (
 )
 
 
-class RunRequest(BaseModel):
-    """A run."""
-
-    name: Text
+Named = Annotated[Text, Body(embed=True)]
+"""The name of a run or a project."""
 
 
 def run_routes(app_state: AppState) -> APIRouter:
@@ -332,8 +325,8 @@ def run_routes(app_state: AppState) -> APIRouter:
         return _card(str(app_state.model_path))
 
     @router.post("/model")
-    def take_model(named: RunRequest) -> dict[str, Any]:
-        app_state.take_model(app_state.runs.model(named.name))
+    def take_model(name: Named) -> dict[str, Any]:
+        app_state.take_model(app_state.runs.model(name))
         return app_state.facts()
 
     @router.get("/runs/page")
@@ -370,12 +363,6 @@ class NewProjectRequest(BaseModel):
     several_labels: bool = False
 
 
-class ProjectRequest(BaseModel):
-    """A project."""
-
-    name: Text
-
-
 def project_routes(app_state: AppState) -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/api/projects")
@@ -404,9 +391,9 @@ def project_routes(app_state: AppState) -> APIRouter:
         return {"making": app_state.make_project(new.name, options).facts()}
 
     @router.post("/again")
-    def go_on(named: ProjectRequest) -> dict[str, Any]:
-        options = app_state.projects.again(named.name)
-        return {"making": app_state.make_project(named.name, options).facts()}
+    def go_on(name: Named) -> dict[str, Any]:
+        options = app_state.projects.again(name)
+        return {"making": app_state.make_project(name, options).facts()}
 
     @router.post("/cancel")
     def cancel() -> dict[str, Any]:
@@ -416,8 +403,8 @@ def project_routes(app_state: AppState) -> APIRouter:
         return making()
 
     @router.post("/open")
-    def open_project(named: ProjectRequest) -> dict[str, Any]:
-        app_state.take_project(app_state.projects.finished(named.name))
+    def open_project(name: Named) -> dict[str, Any]:
+        app_state.take_project(app_state.projects.finished(name))
         return app_state.facts()
 
     return router
@@ -426,26 +413,13 @@ def project_routes(app_state: AppState) -> APIRouter:
 # Routes of listening and answering.
 
 
-class AnswersRequest(BaseModel):
-    """Answers that are given at once."""
-
-    answers: Annotated[list[AnswerRequest], Field(min_length=1, max_length=100)]
-
-
-class AnnotatorRequest(BaseModel):
-    """Who asks."""
+class SkipRequest(SegmentRequest):
+    """What somebody skips."""
 
     annotator: Annotator
 
 
-class SkipRequest(SegmentRequest, AnnotatorRequest):
-    """What somebody skips."""
-
-
-class SeveralLabelsRequest(BaseModel):
-    """Whether a clip of the project may carry several labels."""
-
-    several: bool
+_AT_ONCE = Body(embed=True, min_length=1, max_length=100)
 
 
 def labelling_routes(app_state: AppState) -> APIRouter:
@@ -494,8 +468,8 @@ def labelling_routes(app_state: AppState) -> APIRouter:
         return {"entry": asdict(entry), "answers": len(session().project.log.current())}
 
     @router.post("/answers/batch")
-    def post_answers(batch: AnswersRequest) -> dict[str, Any]:
-        session().answer_all(batch.answers)
+    def post_answers(answers: Annotated[list[AnswerRequest], _AT_ONCE]) -> dict[str, Any]:
+        session().answer_all(answers)
         n = len(session().project.log.current())
         return {"answers": n, "classes": session().classes()}
 
@@ -504,8 +478,8 @@ def labelling_routes(app_state: AppState) -> APIRouter:
         return {"groups": session().groups(), "classes": session().classes()}
 
     @router.post("/undo")
-    def undo(who: AnnotatorRequest) -> dict[str, Any]:
-        return {"entry": asdict(session().undo(who.annotator))}
+    def undo(annotator: Annotated[Annotator, Body(embed=True)]) -> dict[str, Any]:
+        return {"entry": asdict(session().undo(annotator))}
 
     @router.post("/skip")
     def skip(what: SkipRequest) -> dict[str, Any]:
@@ -513,9 +487,9 @@ def labelling_routes(app_state: AppState) -> APIRouter:
         return {}
 
     @router.post("/several")
-    def set_several(wanted: SeveralLabelsRequest) -> dict[str, Any]:
-        session().project.set_several_labels(wanted.several)
-        return {"several_labels": wanted.several}
+    def set_several(several: Annotated[bool, Body(embed=True)]) -> dict[str, Any]:
+        session().project.set_several_labels(several)
+        return {"several_labels": several}
 
     @router.post("/similar")
     def similar(place: SegmentRequest) -> dict[str, Any]:
