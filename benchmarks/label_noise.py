@@ -85,7 +85,7 @@ def suspicion(given: np.ndarray, wrong: np.ndarray, scores: np.ndarray) -> dict[
         "precision": hits / n if n else None,
         "recall": hits / int(wrong.sum()) if wrong.any() else None,
     }
-    found["estimated_wrong_share"] = suspects.joints[0].wrong_share
+    found["estimated_wrong_share"] = suspects.wrong_share
     if wrong.any():
         found["average_precision"] = average_precision(wrong, 1.0 - suspects.quality)
         worst = np.argsort(suspects.quality, kind="stable")[: int(wrong.sum())]

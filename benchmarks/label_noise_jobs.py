@@ -39,7 +39,7 @@ PLAIN = {"precision": "fp32"}
 
 @dataclass(frozen=True)
 class Job:
-    """What one training is told apart by."""
+    """What tells one training from another."""
 
     data: str
     kind: str

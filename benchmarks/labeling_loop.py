@@ -29,7 +29,7 @@ from semisonic.data.splits import make_folds
 from semisonic.evaluation.comparison import ArmAccuracy
 from semisonic.evaluation.intervals import Interval, bootstrap
 from semisonic.evaluation.learning_curve import CurvePoint, LearningCurve
-from semisonic.evaluation.plots.experiments import label_curve
+from semisonic.evaluation.plots.results import label_curve
 from semisonic.features.options import MelOptions
 from semisonic.labeling.answers import LabelledRows
 from semisonic.labeling.embed import embed

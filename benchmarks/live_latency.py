@@ -91,7 +91,7 @@ def latency(model: SoundModel, file: Path) -> dict[str, float]:
         "skipped": meter.n_skipped,
         "latency_ms_median": round(float(quantile[0]), 1),
         "latency_ms_95": round(float(quantile[1]), 1),
-        "latency_ms_longest": round(1000 * meter.worst_latency, 1),
+        "latency_ms_longest": round(1000 * max(meter.latencies), 1),
         "real_time_factor": round(meter.real_time_factor, 5),
     }
 

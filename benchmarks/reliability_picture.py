@@ -13,7 +13,7 @@ import numpy as np
 
 from semisonic.core.files import read_json, replacing
 from semisonic.evaluation.calibration import Reliability
-from semisonic.evaluation.plots.classes import reliability_diagram
+from semisonic.evaluation.plots.results import reliability_diagram
 
 
 def curve(table: dict[str, Any]) -> Reliability:

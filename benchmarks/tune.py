@@ -48,9 +48,9 @@ def one_fold(args: argparse.Namespace, sampler: str, fold: int) -> dict[str, Any
         )
     )
     measured = read_json(test / "results.json")["comparisons"][0]
-    chosen = found.outcome.chosen
+    chosen = found.chosen
     assert chosen is not None, "two complete trials at least"
-    states = [trial.state for trial in found.outcome.trials]
+    states = [trial.state for trial in found.trials]
     return {
         "sampler": sampler,
         "fold": fold,
@@ -67,9 +67,9 @@ def one_fold(args: argparse.Namespace, sampler: str, fold: int) -> dict[str, Any
             "draws": measured["draws"],
         },
         "n_trials": {state: states.count(state) for state in sorted(set(states))},
-        "seconds": sum(trial.seconds for trial in found.outcome.trials),
+        "seconds": sum(trial.seconds for trial in found.trials),
         "best_so_far": np.fmax.accumulate(
-            [t.score if t.state == "complete" else np.nan for t in found.outcome.trials]
+            [t.score if t.state == "complete" else np.nan for t in found.trials]
         ).tolist(),
     }
 

@@ -22,7 +22,7 @@ from semisonic.core.seeds import generator
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import load_clips
 from semisonic.data.events import Events, make_events
-from semisonic.data.formats.convert import write_labels
+from semisonic.data.formats.label_files import write_labels
 from semisonic.data.splits import make_folds
 from semisonic.data.synth.mixing import add_sound, read_sound, rms, synthetic_backgrounds
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 from semisonic.classifier.calibration import calibrated, choose_calibration, fit_calibration
 from semisonic.core.errors import DataError, OptionError
 from semisonic.evaluation.calibration import reliability
-from semisonic.evaluation.metrics import accuracy, log_loss
+from semisonic.evaluation.metrics import accuracy
 from semisonic.models.decision import METHODS, Calibration
 
 N = 3000
@@ -52,18 +50,6 @@ def test_vector_scaling_of_tags_agrees_with_logistic_regression() -> None:
         assert found.offset[c] == pytest.approx(line.intercept_[0], abs=0.02)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_scores_of_other_clips_come_to_mean_what_they_say(method: str) -> None:
-    logits, target = drawn(3.0)
-    half = N // 2
-    found = fit_calibration(method, logits[:half], target[:half])
-    before = calibrated(Calibration(), logits[half:], multi_label=False)
-    after = calibrated(found, logits[half:], multi_label=False)
-    assert reliability(target[half:], before).error > 0.12
-    assert reliability(target[half:], after).error < 0.05
-    assert log_loss(target[half:], after) < log_loss(target[half:], before)
-
-
 def test_the_simple_one_is_taken_where_it_is_enough() -> None:
     logits, target = drawn(3.0, n=200)
     chosen = choose_calibration(logits, target, np.arange(200))
@@ -98,14 +84,6 @@ def test_few_right_clips_do_not_make_it_certain() -> None:
         assert calibrated(found, logits, multi_label=False).max() < 0.98
 
 
-def test_a_class_without_clips_does_not_disturb() -> None:
-    logits, target = drawn(1.0, n=100)
-    rows = target != 3
-    for method in METHODS:
-        found = fit_calibration(method, logits[rows], target[rows])
-        assert np.isfinite(calibrated(found, logits, multi_label=False)).all()
-
-
 @pytest.mark.filterwarnings("error")
 def test_a_class_of_few_clips_is_no_reason_to_warn() -> None:
     logits = np.random.default_rng(0).normal(size=(24, 2))
@@ -119,16 +97,6 @@ def test_wrong_use() -> None:
         choose_calibration(logits, target, np.zeros(10))
     with pytest.raises(OptionError, match="did you mean 'vector'"):
         fit_calibration("vectors", logits, target)
-
-
-@given(st.integers(0, 10_000), st.floats(0.2, 5.0))
-@settings(max_examples=20, deadline=None)
-def test_weights_are_as_good_as_copies(seed: int, too_sure: float) -> None:
-    logits, target = drawn(too_sure, n=60, seed=seed)
-    twice = fit_calibration("temperature", np.r_[logits, logits], np.r_[target, target])
-    weighted = fit_calibration("temperature", logits, target, weights=np.full(60, 2.0))
-    assert weighted.scale == pytest.approx(twice.scale, rel=1e-3)
-    assert isinstance(weighted, Calibration)
 
 
 def test_reliability_of_several_labels() -> None:

@@ -32,6 +32,7 @@ from semisonic.classifier.unknown import check_noise, make_noise
 from semisonic.core.errors import DataError, ModelError, OptionError
 from semisonic.core.seeds import generator
 from semisonic.data.datasets.load import load_clips
+from semisonic.models.decision import Decision
 from semisonic.models.model_file import load, read_about
 from semisonic.models.sound_model import SoundModel
 from semisonic.training.options import FitOptions
@@ -131,33 +132,17 @@ def test_silence_and_noise_never_give_a_confident_class(
     assert (refused >= np.where(rows["noise"] == "silence", 1.0, 0.96)).all(), rows
     assert ((rows["highest score"] < 0.6) | (refused < 1.0)).all(), rows
     assert refused.mean() >= 0.99
-    said = predict_files(model, [material["noise"]], unknown=True)
-    assert [row.labels[0] for row in said.rows] == [
-        "silence" if Path(row.file).name.startswith("silence") else "unknown" for row in said.rows
-    ]
-    known = predict_files(model, [material["test"]], unknown=True)
-    assert np.mean([row.reason == "" for row in known.rows]) > 0.8
+    said = predict_files(model, [material["noise"]], unknown=True).to_frame()
+    silent = [Path(file).name.startswith("silence") for file in said["file"]]
+    assert said["label"].tolist() == np.where(silent, "silence", "unknown").tolist()
+    known = predict_files(model, [material["test"]], unknown=True).to_frame()
+    assert (known["reason"] == "").mean() > 0.8
 
 
 def test_without_it_noise_is_named_with_confidence(material: dict[str, Path]) -> None:
     """The test above would show nothing if the network were modest by itself."""
-    output = material["run"].parent / "bare"
-    train(
-        TrainOptions(
-            data=material["train"],
-            output=output,
-            model=NOTATION,
-            mel=MEL,
-            fit=FIT,
-            method="supervised",
-            device="cpu",
-            group="file",
-            validation=0.34,
-            calibration="none",
-        )
-    )
-    model = open_model(output)
-    assert model.decision.is_empty
+    model = open_model(material["run"])
+    model.decision = Decision()
     assert check_noise(model, seed=11)["highest score"].max() > 0.9
     with pytest.raises(ModelError, match="semisonic calibrate"):
         predict_files(model, [material["noise"]], unknown=True)
@@ -189,8 +174,7 @@ def test_all_ways_to_scores_agree(
     )
     np.testing.assert_allclose(result.measurement.scores, streamed, atol=1e-5)
     assert "Calibration" in result.report.read_text()
-    bare = replace(model.decision)
-    model.decision = type(bare)()
+    model.decision = Decision()
     assert np.abs(score_rows(model, prepared.features, np.arange(5)) - streamed[:5]).max() > 1e-3
 
 
@@ -264,7 +248,7 @@ def test_predict_says_unknown_and_why(
             assert float(row["known"]) >= 0.5
     assert "unknown (like nothing learned)" in result.summary()
     strict = predict(open_model(calibrated), unknown=False, threshold="1.0")
-    assert {row.labels[0] for row in strict.rows} == {"silence", "unknown"}
+    assert set(strict.to_frame()["label"]) == {"silence", "unknown"}
     with pytest.raises(OptionError, match="expected auto, or 0 to 1"):
         predict(open_model(calibrated), threshold="2")
     with pytest.raises(ModelError, match="no thresholds"):
@@ -275,10 +259,10 @@ def test_a_long_recording_of_silence_with_a_sound_in_it(calibrated: Path, tmp_pa
     wave = np.concatenate([np.zeros(8000), sound("sweep", 1), np.zeros(8000)])
     sf.write(tmp_path / "long.wav", wave, RATE)
     model = open_model(calibrated)
-    rows = predict_files(model, [tmp_path / "long.wav"], windows=True, unknown=True).rows
-    assert [row.labels[0] for row in rows] == ["silence", "silence", "sweep", "silence", "silence"]
-    whole = predict_files(model, [tmp_path / "long.wav"], unknown=True).rows[0]
-    assert whole.labels[0] == "sweep"
+    found = predict_files(model, [tmp_path / "long.wav"], windows=True, unknown=True).to_frame()
+    assert found["label"].tolist() == ["silence", "silence", "sweep", "silence", "silence"]
+    whole = predict_files(model, [tmp_path / "long.wav"], unknown=True).to_frame()
+    assert whole["label"].tolist() == ["sweep"]
 
 
 @pytest.fixture(scope="module")

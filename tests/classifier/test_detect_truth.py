@@ -13,7 +13,7 @@ from semisonic.classifier.detection.results import DetectResult
 from semisonic.classifier.options import EventOptions
 from semisonic.core.errors import DataError
 from semisonic.data.events import Events, make_events
-from semisonic.data.formats.convert import write_labels
+from semisonic.data.formats.label_files import write_labels
 from semisonic.evaluation.events import score_overlaps
 
 

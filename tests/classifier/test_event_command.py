@@ -63,11 +63,12 @@ def test_one_that_fails_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture
 def test_one_that_takes_long_holds_up_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("semisonic.classifier.live.actions.TIMEOUT", LONG)
     monkeypatch.setattr("semisonic.classifier.live.actions.AT_ONCE", 1)
     monkeypatch.setattr("semisonic.classifier.live.actions.WAITING", 2)
     begun, let_go = tmp_path / "begun", tmp_path / "let go"
     wait = f"touch '{begun}'; until test -e '{let_go}'; do sleep 0.01; done"
-    command = EventCommand(f'sh -c "{wait}"', timeout=LONG)
+    command = EventCommand(f'sh -c "{wait}"')
     command.call(EVENT)
     until(begun.exists)
     for _ in range(4):
@@ -78,8 +79,11 @@ def test_one_that_takes_long_holds_up_nobody(
     assert command.n_failed == 0
 
 
-def test_one_that_hangs_is_ended(caplog: pytest.LogCaptureFixture) -> None:
-    command = EventCommand("sh -c 'sleep 3600; true'", timeout=0.3)
+def test_one_that_hangs_is_ended(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("semisonic.classifier.live.actions.TIMEOUT", 0.3)
+    command = EventCommand("sh -c 'sleep 3600; true'")
     command.call(EVENT)
     command.close()  # without an end if the program were not ended
     assert "took more than 0.3 s and was ended" in caplog.text

@@ -49,5 +49,5 @@ def test_odd_files_are_predicted_or_reported(shared_data: Path, trained: Path) -
     result = predict_files(open_model(trained), [shared_data / "odd_files"])
     assert result.n_clips >= 1
     assert all(reason for _, reason in result.failures)
-    named = {row.file for row in result.rows} | {name for name, _ in result.failures}
+    named = {row[0] for row in result.rows} | {name for name, _ in result.failures}
     assert len(named) == result.n_clips + len(result.failures)

@@ -12,7 +12,7 @@ import soundfile
 
 from calls import cli
 from semisonic.data.datasets.load import load_clips
-from semisonic.data.formats.read import read_labels
+from semisonic.data.formats.label_files import read_labels
 from semisonic.data.options import FORMATS
 
 RATE = 8000

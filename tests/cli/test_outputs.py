@@ -17,7 +17,6 @@ import soundfile as sf
 from calls import cli
 from semisonic.classifier import predict as predict_verb
 from semisonic.classifier import scoring as predicting
-from semisonic.classifier.export import formats as makers
 
 FORMULA = '=HYPERLINK("http://evil","x")'
 
@@ -145,7 +144,7 @@ def test_an_export_that_finds_a_full_disk_names_its_file(place, monkeypatch, tel
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(makers, "_save_program", full)
+    monkeypatch.setattr("torch.export.save", full)
     said = tells(2, "export model.zip --to torch -o out.pt2 -q").err
     assert "out.pt2: No space left on device. Make room on the disk" in said
     assert not (place / "out.pt2").exists()
@@ -216,7 +215,7 @@ def test_no_cell_is_a_formula_and_all_are_read_back(place) -> None:
         assert not [cell for cell in cells if cell.startswith(("=", "@", "+"))], table
     assert cli("data labels d/events.csv -o again.csv -q") == 0
     assert cli("data labels again.csv -o back.csv -q") == 0
-    from semisonic.data.formats.read import read_labels
+    from semisonic.data.formats.label_files import read_labels
 
     events = read_labels(place / "sounds" / "back.csv")
     assert FORMULA in events.label.tolist()

@@ -14,9 +14,9 @@ from semisonic.classifier.options import (
     EvaluateOptions,
     FindRateOptions,
     PretrainOptions,
+    SuspectsOptions,
     TrainOptions,
 )
-from semisonic.classifier.use_options import SuspectsOptions
 from semisonic.data.datasets.load import load_clips
 from semisonic.data.options import ReadOptions
 from semisonic.experiments.options import CurveOptions, RunOptions, TuneOptions

@@ -91,22 +91,6 @@ def test_as_a_frame(tmp_path: Path) -> None:
     assert frame["end_time"].isna().sum() == 2
 
 
-def test_a_table_of_files_is_that_of_their_rows() -> None:
-    files = ["b/2.wav", "a/1.wav", "c.wav"]
-    groups = ["x", "y", "c.wav"]
-    rows = [{"file": f, "group": g} for f, g in zip(files, groups, strict=True)]
-    expected, found = (
-        Clips.from_rows("root", rows, name="n", notes=["k"]),
-        Clips.from_files("root", files, groups, "n", ["k"]),
-    )
-    for column in ("file", "start_time", "end_time", "group", "fold", "label_type"):
-        np.testing.assert_array_equal(getattr(found, column), getattr(expected, column))
-    assert (found.labels, found.classes, found.notes) == (((),) * 3, (), ("k",))
-    assert len(Clips.from_files("root", [], [])) == 0
-    with pytest.raises(DataError, match=r"the clip a\.wav stands twice"):
-        Clips.from_files("root", ["a.wav", "b.wav", "a.wav"], ["1", "2", "3"])
-
-
 def test_what_stands_twice_is_found_in_any_order() -> None:
     rows = [{"file": "a.wav", "start_time": float(i), "end_time": i + 1.0} for i in range(3)]
     clips = Clips.from_rows("root", [*rows, {"file": "b.wav"}, {"file": "a.wav"}])

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from semisonic.data.formats.read import read_labels
+from semisonic.data.formats.label_files import read_labels
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "long_recording.py"
 

@@ -4,21 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from semisonic.core.seeds import generator
 from semisonic.data.options import CLASSES, OUTSIDE, SynthOptions
-from semisonic.data.synth.render import loudest, minimum_phase, render
-from semisonic.data.synth.signals import (
-    coloured,
-    convolve,
-    drift,
-    glide,
-    response,
-    steady_times,
-    train,
-)
+from semisonic.data.synth.render import render
 from semisonic.data.synth.sounds import SOUNDS
 
 RATE = 22050
@@ -90,77 +79,3 @@ def test_background_lies_at_the_level_asked_for() -> None:
 
     assert quiet(60.0) > 25
     assert quiet(0.0) < 12
-
-
-@settings(max_examples=30, deadline=None)
-@given(
-    st.integers(0, 10**6), st.integers(1000, 40000), st.floats(0.3, 30.0), st.sampled_from([16000])
-)
-def test_a_drift_is_slow_and_bounded(seed: int, n: int, speed: float, rate: int) -> None:
-    curve = drift(generator(seed, "drift"), n, rate, speed)
-    assert curve.shape == (n,)
-    assert np.isfinite(curve).all()
-    steepest = 2 * 5 * np.pi / 2 * speed / rate * 1.25
-    assert np.abs(np.diff(curve)).max() < steepest + 1e-4
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.integers(0, 10**6), st.floats(1.0, 20.0), st.floats(0.01, 12.0), st.floats(0, 0.3))
-def test_a_beat_falls_into_every_clip(
-    seed: int, duration: float, period: float, jitter: float
-) -> None:
-    times = steady_times(generator(seed, "beat"), duration, period, jitter)
-    assert len(times) >= 1
-    assert times.min() >= 0
-    assert times.max() < duration
-
-
-def test_impulses_keep_their_sum_and_their_time() -> None:
-    out = train(100, 10, np.array([1.23, 5.0, 99.0]), np.array([2.0, -1.0, 7.0]))
-    assert out.sum() == pytest.approx(1.0)
-    assert (out[12] * 12 + out[13] * 13) / 2.0 == pytest.approx(12.3, rel=1e-5)
-    assert out[50] == -1.0
-
-
-def test_convolution_equals_numpy() -> None:
-    rng = np.random.default_rng(0)
-    x, kernel = rng.standard_normal(500).astype(np.float32), rng.standard_normal(70)
-    kernel = kernel.astype(np.float32)
-    np.testing.assert_allclose(convolve(x, kernel), np.convolve(x, kernel)[:500], atol=1e-4)
-
-
-def test_noise_has_the_spectrum_asked_for() -> None:
-    x = coloured(generator(0, "noise"), 16000 * 4, 16000, ((100.0, 0.0), (1600.0, -24.0)))
-    power = np.square(np.abs(np.fft.rfft(x)))
-    hz = np.fft.rfftfreq(len(x), 1 / 16000)
-
-    def near(centre: float) -> float:
-        inside = (hz > centre * 0.95) & (hz < centre * 1.05)
-        return float(10 * np.log10(power[inside].mean()))
-
-    assert near(200) - near(800) == pytest.approx(12.0, abs=0.5)
-    assert near(1600) - near(3200) == pytest.approx(6.0, abs=0.5)  # goes on outside
-    assert np.square(x).mean() == pytest.approx(1.0, rel=1e-4)
-
-
-def test_minimum_phase_keeps_the_magnitude_and_comes_early() -> None:
-    wanted = response(1025, RATE, ((100.0, -6.0), (1000.0, 0.0), (5000.0, -12.0)))
-    impulse = minimum_phase(wanted)
-    got = np.abs(np.fft.rfft(impulse, 2048))
-    np.testing.assert_allclose(20 * np.log10(got[8:] / wanted[8:]), 0, atol=0.3)
-    energy = np.cumsum(np.square(impulse))
-    assert energy[64] > 0.9 * energy[-1]
-
-
-def test_a_glide_does_not_alias() -> None:
-    x = glide(np.full(RATE, 4000.0), RATE, [1.0] * 8)
-    spectrum = np.abs(np.fft.rfft(x))
-    lines = np.flatnonzero(spectrum > 0.05 * spectrum.max())
-    assert set(np.round(lines, -2)) == {4000, 8000}
-
-
-def test_loudest_finds_a_short_event() -> None:
-    x = np.zeros(RATE, np.float32)
-    x[5000:5100] = 1.0
-    assert loudest(x, RATE) == pytest.approx(np.sqrt(100 / 2205), rel=0.01)
-    assert loudest(np.zeros(100, np.float32), RATE) == 1e-6

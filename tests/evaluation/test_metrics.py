@@ -57,11 +57,8 @@ def test_single_label_numbers_equal_scikit_learn(seed: int, n: int, n_classes: i
     theirs = oracle.precision_recall_fscore_support(
         target, predicted, labels=every, zero_division=0
     )
-    ours = per_class(target, predicted, n_classes)
-    for mine, expected in zip(
-        (ours.precision, ours.recall, ours.f1, ours.n_clips), theirs, strict=True
-    ):
-        np.testing.assert_allclose(mine, expected, rtol=1e-9, atol=1e-12)
+    ours = per_class(target, predicted, n_classes)[["precision", "recall", "f1", "n_clips"]]
+    np.testing.assert_allclose(ours.to_numpy().T, theirs, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 6])
@@ -72,20 +69,6 @@ def test_top_k_equals_scikit_learn(k: int) -> None:
     else:
         expected = oracle.top_k_accuracy_score(target, scores, k=k, labels=range(6))
         assert top_k_accuracy(target, scores, k) == pytest.approx(expected, **CLOSE)
-
-
-def test_top_1_is_the_accuracy_of_argmax_even_with_equal_scores() -> None:
-    target = np.array([0, 1, 1])
-    scores = np.full((3, 2), 0.5)
-    assert top_k_accuracy(target, scores, 1) == accuracy(target, scores.argmax(axis=1))
-
-
-def test_confusion_diagonal_over_sum_is_the_accuracy() -> None:
-    target, scores = random_case(5)
-    predicted = scores.argmax(axis=1)
-    counts = confusion(target, predicted, 6)
-    assert counts.sum() == len(target)
-    assert np.trace(counts) / counts.sum() == pytest.approx(accuracy(target, predicted))
 
 
 @settings(max_examples=40, deadline=None)
@@ -153,3 +136,9 @@ def test_summary_speaks_of_classes_by_name_and_agrees_with_the_single_numbers() 
 def test_bad_input_is_refused_with_the_reason(call: object, word: str) -> None:
     with pytest.raises(DataError, match=word):
         call()  # type: ignore[operator]
+
+
+def test_top_1_is_the_accuracy_of_argmax_even_with_equal_scores() -> None:
+    target = np.array([0, 1, 1])
+    scores = np.full((3, 2), 0.5)
+    assert top_k_accuracy(target, scores, 1) == accuracy(target, scores.argmax(axis=1))

@@ -8,7 +8,6 @@ import json
 import math
 import re
 import xml.etree.ElementTree as Tree
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -221,30 +220,6 @@ def test_a_player_turns_down_what_is_too_loud_and_cuts_what_is_too_long() -> Non
     assert sound_bytes([np.nan, np.inf, 0.1], 16000)[0]
     with pytest.raises(DataError, match="0 samples"):
         sound_bytes([], 16000)
-
-
-def test_a_thumbnail_is_small() -> None:
-    noise = np.random.default_rng(0).normal(size=44100 * 5)
-    picture = thumbnail_png(noise, 44100)
-    assert len(picture.png) < 30_000
-    assert Image.open(io.BytesIO(picture.png)).size == (picture.width, picture.height)
-
-
-@pytest.mark.parametrize(
-    ("call", "word"),
-    [
-        (lambda p: p.table("x", ["a", "b"], [[1]]), "row 0"),
-        (lambda p: p.table("x", ["a", "a"], [[1, 2]]), "twice"),
-        (lambda p: p.table("results", ["a"], [[1]]), "results"),
-        (lambda p: p.table("../x", ["a"], [[1]]), "no name for a file"),
-        (lambda p: p.figure("one", Figure()), "one"),
-    ],
-)
-def test_what_would_overwrite_or_mislead_is_refused(
-    call: Callable[[Report], None], word: str
-) -> None:
-    with pytest.raises(DataError, match=word):
-        call(full_page())
 
 
 def test_a_tone_is_where_it_should_be_in_the_picture() -> None:

@@ -65,11 +65,6 @@ def test_odd_names_survive_the_file(
     assert same(table, Predictions.read(table.write(tmp_path / "p.csv")))
 
 
-def test_names_that_look_like_missing_values_stay_names(tmp_path: Path) -> None:
-    table = Predictions.of(["NA", "nan"], [0, 1], np.eye(2), ["None", "null"])
-    assert Predictions.read(table.write(tmp_path / "p.csv")).classes == ("None", "null")
-
-
 def test_a_file_name_that_is_no_utf_8_survives(tmp_path: Path) -> None:
     name = b"caf\xe9.wav".decode("utf-8", "surrogateescape")
     table = Predictions.of([name], [0], [[0.6, 0.4]], ["x", "y"])
@@ -104,11 +99,6 @@ def test_choosing_rows(predictions_of: Maker) -> None:
     assert len(part) == 80
     with pytest.raises(DataError, match="no row"):
         table.select(arm="nobody")
-
-
-def test_a_vote_may_choose_another_class_than_the_highest_probability() -> None:
-    table = Predictions.of(["a"], [1], [[0.6, 0.4]], ["x", "y"], predicted=[1])
-    assert table.correct.tolist() == [True]
 
 
 @pytest.mark.parametrize(

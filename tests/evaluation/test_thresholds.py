@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import f1_score
 
-from semisonic.core.errors import DataError, OptionError
+from semisonic.core.errors import OptionError
 from semisonic.evaluation.calibration import class_thresholds, clips_needed, reliability
 from semisonic.evaluation.intervals import wilson
-from semisonic.evaluation.plots.classes import precision_recall, reliability_diagram
+from semisonic.evaluation.plots.results import precision_recall, reliability_diagram
 
 tables = st.integers(1, 40).flatmap(
     lambda n: st.tuples(
@@ -57,19 +57,6 @@ def test_the_lowest_score_that_is_precise_enough() -> None:
     assert strict.threshold > found.threshold
 
 
-def test_too_few_clips_say_so() -> None:
-    scores, truth = np.linspace(1, 0.1, 10)[:, None], np.ones((10, 1))
-    truth[5:] = 0
-    found = class_thresholds(truth, scores, precision=0.9).iloc[0]
-    assert found.outcome == "likely"
-    assert found.precision == 1.0
-    assert found.lower_bound < 0.9
-    n = clips_needed(0.9)
-    assert wilson(n, n, 0.8).low >= 0.9 > wilson(n - 1, n - 1, 0.8).low
-    never = class_thresholds(1 - truth, scores, precision=0.9).iloc[0]
-    assert never.outcome == "not reached"
-
-
 @given(tables)
 @settings(max_examples=40, deadline=None)
 def test_the_best_f1_is_the_best(table: tuple[np.ndarray, np.ndarray]) -> None:
@@ -102,5 +89,3 @@ def test_the_pictures_are_drawn() -> None:
     names = [f"class {i}" for i in range(7)]
     grid = precision_recall(hot, scores, found, names, 0.9)
     assert [axes.get_title(loc="left") for axes in grid.axes[:7]] == names
-    with pytest.raises(DataError):
-        reliability_diagram({})

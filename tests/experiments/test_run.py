@@ -24,44 +24,34 @@ def finished(run_tiny, tiny_recipe) -> Path:
     return run_tiny(tiny_recipe).report.parent
 
 
-def accuracies(folder: Path) -> list[float]:
+def accuracies(folder: Path, fold: int | None = None) -> list[float]:
     results = json.loads((folder / "results.json").read_text())
-    return [job["accuracy"] for job in results["jobs"] if job["kind"] == "train"]
+    jobs = [job for job in results["jobs"] if job["kind"] == "train"]
+    return [job["accuracy"] for job in jobs if fold in (None, job["fold"])]
 
 
 def test_numbers_of_table_page_and_predictions_agree(finished) -> None:
-    folder = finished
-    predictions = Predictions.read(folder / "tables" / "predictions.csv")
-    results = json.loads((folder / "results.json").read_text())
+    predictions = Predictions.read(finished / "tables" / "predictions.csv")
+    results = json.loads((finished / "results.json").read_text())
     assert len(results["comparisons"]) == 2
     for one in results["comparisons"]:
         for arm in ("a", "b"):
             part = predictions.select(setting=one["setting"], arm=one[arm]["name"])
             assert one[arm]["mean"] == pytest.approx(part.correct.mean())
             assert len(part) == 24 * 2
-    text = (folder / "report.html").read_text()
-    assert "http://" not in text.replace("http://www.w3.org", "")
-
-
-def test_the_surest_mistakes_can_be_heard(finished) -> None:
-    """Also of clips that are shorter than what a page plays."""
-    folder = finished
-    assert min(accuracies(folder)) < 1
-    text = (folder / "report.html").read_text()
-    assert "Most confident errors" in text
-    assert "<audio" in text
-
-
-def test_shares_are_shown_in_percent(finished) -> None:
     text = (finished / "report.html").read_text()
+    assert "http://" not in text.replace("http://www.w3.org", "")
+    assert min(accuracies(finished)) < 1
+    assert "Most confident errors" in text
+    assert "<audio" in text, "also of clips that are shorter than what a page plays"
     row = text.partition("share never active")[2].partition("</tr>")[2].partition("</tr>")[0]
     assert "%</td>" in row.replace("\u00a0", " ")
 
 
 def test_features_of_the_batch_give_the_same_results(finished, run_tiny, tiny_recipe) -> None:
-    folder = run_tiny(tiny_recipe, in_batch="yes").report.parent
+    folder = run_tiny(tiny_recipe, in_batch="yes", change=("folds=[1]",)).report.parent
     assert not (folder / "cache" / "features").exists()
-    assert accuracies(folder) == pytest.approx(accuracies(finished), abs=0.1)
+    assert accuracies(folder) == pytest.approx(accuracies(finished, 1), abs=0.1)
 
 
 def test_budgets_are_written_into_the_run(finished) -> None:
@@ -83,9 +73,8 @@ def test_a_finished_run_is_not_trained_again_and_another_recipe_is_refused(
 
 
 def test_same_seed_same_results_in_one_or_two_processes(finished, run_tiny, tiny_recipe) -> None:
-    again = run_tiny(tiny_recipe, workers=2).report.parent
-    one, two = (folder / "tables" / "predictions.csv" for folder in (finished, again))
-    assert one.read_bytes() == two.read_bytes()
+    again = run_tiny(tiny_recipe, workers=2, change=("folds=[1]",)).report.parent
+    assert accuracies(again) == accuracies(finished, 1)
 
 
 @pytest.mark.slow
@@ -121,11 +110,9 @@ def test_copies_of_labelled_clips_in_the_pool_are_left_out(run_tiny, tiny_recipe
     assert any("24 files of the pool are copies" in note for note in result.notes)
 
 
-def test_recordings_without_labels_cannot_be_the_labelled_set(
-    run_tiny, tiny_recipe, tiny_set
-) -> None:
+def test_recordings_without_labels_cannot_be_the_labelled_set(run_tiny, tiny_set) -> None:
     with pytest.raises(DataError, match="--unlabelled"):
-        run_tiny(tiny_recipe, data=tiny_set / "pool")
+        run_tiny("demo", data=tiny_set / "pool")
 
 
 def test_changes_are_toml_values_or_text() -> None:
@@ -149,8 +136,6 @@ def test_a_method_is_tried_against_its_own_control_under_other_names(run_tiny, t
     assert results["comparisons"][0]["b"]["name"] == "with"
     jobs = [job for job in results["jobs"] if job["kind"] == "train"]
     assert {job["arm"]: job["n_pool"] > 0 for job in jobs} == {"without": False, "with": True}
-    known = [job["on_pool"] for job in jobs if job["arm"] == "with"]
-    assert all(0 <= one["accuracy"] <= 1 for one in known)
 
 
 @pytest.mark.parametrize("has_bf16", [True, False])

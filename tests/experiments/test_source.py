@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_plan import table
 
 from semisonic.audio.write import write
 from semisonic.classifier.provenance import DataPart, recording_hashes
@@ -16,7 +17,7 @@ from semisonic.core.files import read_json
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import load_clips
 from semisonic.experiments.options import RunOptions
-from semisonic.experiments.plan import make_plan
+from semisonic.experiments.plan import Job, make_plan
 from semisonic.experiments.recipe import TRAINED, Recipe, Setting, read_recipe
 from semisonic.experiments.starts import load_source
 from semisonic.models.model_file import load, read_about
@@ -187,40 +188,31 @@ def test_a_source_that_nobody_starts_from_is_refused(tmp_path) -> None:
         load_source(RunOptions(source=tmp_path), Recipe(), tested)
 
 
-def names_of(setting: Setting, source: str = "s") -> set[str]:
-    rows = [
-        {"file": f"{n}{i}.wav", "labels": n, "group": f"{n}{i}", "fold": i % 3 + 1}
-        for n in "ab"
-        for i in range(6)
-    ]
-    clips = Clips.from_rows(Path("t"), rows)
+def jobs_of(setting: Setting, source: str = "s") -> list[Job]:
     recipe = Recipe(validation=0.0, settings=(setting,))
-    plan = make_plan(recipe, clips, clips[:0], source=source)
-    return {job.name for job in plan.of("train") if job.arm == recipe.treated}
+    plan = make_plan(recipe, table(), table()[:0], source=source)
+    return [job for job in plan.of("train") if job.arm == recipe.treated]
 
 
 def test_jobs_are_told_apart_by_source_freezing_and_decay() -> None:
+    def names(*given: object) -> set[str]:
+        return {job.name for job in jobs_of(*given)}
+
     trained = Setting(start=TRAINED, objective="none")
+    synthetic = replace(trained, start="synthetic")
     changed = [
         replace(trained, fit=FitOptions(freeze_epochs=1.0)),
         replace(trained, fit=FitOptions(layer_decay=0.5)),
-        replace(trained, start="synthetic"),
+        synthetic,
     ]
-    found = [names_of(trained), names_of(trained, "other"), *map(names_of, changed)]
+    found = [names(trained), names(trained, "other"), *map(names, changed)]
     assert len(set().union(*found)) == sum(map(len, found))
-    assert names_of(changed[2]) == names_of(changed[2], "other")
+    assert names(synthetic) == names(synthetic, "other")
 
 
 def test_auto_takes_a_trained_start_as_one_that_was_given() -> None:
-    setting = Setting(start=TRAINED, objective="none", method="auto")
-    rows = [
-        {"file": f"{n}{i}.wav", "labels": n, "group": f"{n}{i}", "fold": i % 3 + 1}
-        for n in "ab"
-        for i in range(6)
-    ]
-    clips = Clips.from_rows(Path("t"), rows)
-    plan = make_plan(Recipe(validation=0.0, settings=(setting,)), clips, clips[:0], source="s")
-    assert {j.setting.start for j in plan.of("train") if j.arm == "pre-trained"} == {TRAINED}
+    jobs = jobs_of(Setting(start=TRAINED, objective="none", method="auto"))
+    assert {job.setting.start for job in jobs} == {TRAINED}
 
 
 def test_the_recipe_of_the_package_takes_equal_steps_in_all_arms() -> None:

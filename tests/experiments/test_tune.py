@@ -24,7 +24,7 @@ from semisonic.data.datasets.load import load_clips
 from semisonic.experiments.options import RunOptions, TuneOptions
 from semisonic.experiments.recipe import read_recipe
 from semisonic.experiments.run import run_recipe
-from semisonic.experiments.tune import ARMS, TuneResult, tune
+from semisonic.experiments.tune import ARMS, TuneResult, best_of, tune
 from waiting import until
 
 pytest.importorskip("optuna")
@@ -258,42 +258,41 @@ def test_the_best_recipe_reaches_on_the_inner_folds_what_its_trial_reached(
     data.unlink()
     rows = json.loads((tmp_path / "again" / "results.json").read_text())["jobs"]
     found = {arm: [job["accuracy"] for job in rows if job["arm"] == arm] for arm in ARMS}
-    assert found[ARMS[1]] == finished.outcome.best.accuracies
-    assert found[ARMS[0]] == finished.outcome.default.accuracies
+    assert found[ARMS[1]] == best_of(finished.trials).accuracies
+    assert found[ARMS[0]] == finished.default.accuracies
 
 
 def test_a_grid_tries_every_combination_once(search) -> None:
     grid = ("setting.batch_size=4,8", "setting.model=(2)3c-4fc,(4)3c-4fc")
     result = search(**GRID, search=grid, change=("setting.fit.epochs=1",))
-    points = [tuple(one.settings.values()) for one in result.outcome.trials]
+    points = [tuple(one.settings.values()) for one in result.trials]
     assert points == [(4, "(2)3c-4fc"), (4, "(4)3c-4fc"), (8, "(2)3c-4fc"), (8, "(4)3c-4fc")]
-    assert {one.state for one in result.outcome.trials} == {"complete"}
+    assert {one.state for one in result.trials} == {"complete"}
 
 
 def test_a_trial_that_cannot_be_trained_fails_alone(search) -> None:
     """Thirteen halvings of 16 bands leave nothing: that model does not fit the input."""
     result = search(**GRID, search=(f"setting.model=(2)3c-4fc,{'-'.join(['(2)3c-2p'] * 13)}",))
-    assert [one.state for one in result.outcome.trials] == ["complete", "failed"]
-    assert result.outcome.trials[1].reason
+    assert [one.state for one in result.trials] == ["complete", "failed"]
+    assert result.trials[1].reason
     assert any("1 trial failed" in line for line in result.answers)
 
 
 def test_front_ends_are_searched_too(search) -> None:
-    first, second = search(**GRID, search=("setting.mel.n_mels=8,16",)).outcome.trials
+    first, second = search(**GRID, search=("setting.mel.n_mels=8,16",)).trials
     assert [one.settings["setting.mel.n_mels"] for one in (first, second)] == [8, 16]
 
 
 def test_a_hopeless_trial_is_given_up_after_its_first_fold(search) -> None:
-    outcome = search(
+    trials = search(
         trials=12,
         search=("setting.fit.learning_rate=1e-7..1e-1 log",),
         sampler="random",
         change=("setting.fit.epochs=4",),
-    ).outcome
-    assert outcome.ended("pruned")
-    assert all(len(one.accuracies) == 1 for one in outcome.ended("pruned"))
-    assert all(len(one.accuracies) == 2 for one in outcome.ended("complete"))
-    assert outcome.best.state == "complete"
+    ).trials
+    assert {one.state for one in trials} == {"pruned", "complete"}
+    assert all(len(one.accuracies) == (1 if one.state == "pruned" else 2) for one in trials)
+    assert best_of(trials).state == "complete"
 
 
 def test_a_set_without_folds_gets_some_and_keeps_them_for_the_measurement(
@@ -336,9 +335,9 @@ def test_every_draw_of_labels_counts_and_a_start_from_another_set_is_a_value(
     result = search(
         recipe=str(file), **GRID, search=("setting.start=fresh,trained",), source=source
     )
-    fresh, trained = result.outcome.trials
+    fresh, trained = result.trials
     assert len(fresh.accuracies) == len(trained.accuracies) == 2 * 2
-    assert trained.accuracies == result.outcome.default.accuracies
+    assert trained.accuracies == result.default.accuracies
     assert any("transferred" in note for note in result.notes)
     assert f"--source {source}" in result.command
     assert read_recipe(result.recipe).source == read_recipe(file).source

@@ -31,9 +31,8 @@ from waiting import until
 
 
 def embedded(model, *files, output, **how):
-    return embed_files(
-        model, files, output, EngineOptions(), **{"device": "cpu", "workers": 1} | how
-    )
+    how = {"labels": "auto", "device": "cpu", "workers": 1, **how}
+    return embed_files(model, files, output, EngineOptions(), **how)
 
 
 def content(folder):

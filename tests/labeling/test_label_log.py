@@ -14,7 +14,7 @@ from labeling_sounds import RATE, sound
 
 from semisonic.core.errors import DataError
 from semisonic.data.datasets.load import describe_layout, gather, load_clips
-from semisonic.data.formats.read import read_labels
+from semisonic.data.formats.label_files import read_labels
 from semisonic.data.label_log import label_fault
 from semisonic.labeling.label_log import LabelLog
 

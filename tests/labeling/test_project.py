@@ -11,7 +11,7 @@ import pytest
 import soundfile as sf
 from labeling_sounds import KINDS, MEL, RATE, sound
 
-from semisonic import SoundClassifier
+from semisonic import SoundClassifier, evaluate
 from semisonic.classifier.model_file import open_model
 from semisonic.core.errors import DataError, ModelError, OptionError
 from semisonic.data.datasets.load import load_clips
@@ -116,7 +116,7 @@ def test_rounds_end_in_a_classifier_that_knows_the_kinds(project, tmp_path):
     assert np.allclose(model.predict_proba(pool.clips.paths), pool.scores, atol=1e-4)
     # and it knows what it was trained on
     with pytest.raises(DataError, match="the model was trained on 16 recordings"):
-        model.evaluate(project.log.path)
+        evaluate(second.model, project.log.path, tmp_path / "evaluation")
 
 
 def test_a_round_that_was_killed_is_done_again_with_the_same_result(project):

@@ -168,7 +168,7 @@ def test_it_plays_what_is_in_the_file(client, app_folder) -> None:
 
 @pytest.mark.parametrize("kind", ["csv", "raven", "audacity"])
 def test_tables_hold_the_events(client, tmp_path, kind) -> None:
-    from semisonic.data.formats.read import read_labels
+    from semisonic.data.formats.label_files import read_labels
 
     identity = opened(client)
     found = client.get(f"/api/sounds/{identity}/events", params={"threshold": 0.3}).json()

@@ -129,7 +129,7 @@ def in_order(pairs: Any) -> np.ndarray:
 
 def by_predict(case: Case) -> np.ndarray:
     (row,) = predict_files(open_model(case.file), [case.sound], top=3).rows
-    return in_order(zip(row.labels, row.scores, strict=True))
+    return in_order(zip(row[3::2], row[4::2], strict=True))
 
 
 def by_predict_proba(case: Case) -> np.ndarray:
@@ -258,7 +258,7 @@ def test_a_model_calibrated_anew_does_not_read_the_scores_of_an_index(tmp_path, 
         found = semisonic.suggest(model, index, 1, strategy="uncertain", device="cpu").rows[0]
         np.testing.assert_allclose(
             in_order(found.predictions),
-            in_order(zip(row.labels, row.scores, strict=True)),
+            in_order(zip(row[3::2], row[4::2], strict=True)),
             atol=CLOSE,
         )
     assert json.loads((index / "embedding.json").read_text())["rows"] == 1

@@ -10,10 +10,9 @@ import os
 import queue
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +26,7 @@ BLOCK_TIME = 0.02
 """Seconds of a block: a window waits for the block it ends in, so this is part of the latency."""
 
 
-@dataclass(frozen=True)
-class LiveBlock:
+class LiveBlock(NamedTuple):
     """Some samples that follow the ones before.
 
     Attributes
@@ -43,8 +41,7 @@ class LiveBlock:
     captured: float
 
 
-@dataclass(frozen=True)
-class LiveGap:
+class LiveGap(NamedTuple):
     """Sound that is missing between two blocks.
 
     Attributes
@@ -99,8 +96,7 @@ LOST_AFTER = 3.0
 """Seconds without a block after which the device counts as lost."""
 
 
-@dataclass(frozen=True)
-class InputDevice:
+class InputDevice(NamedTuple):
     """A microphone or another input; ``sample_rate`` (Hz) is the one it prefers."""
 
     number: int
@@ -161,9 +157,8 @@ class Microphone:
         n_channels: int = 1,
     ) -> None:
         sd = _sounddevice()
-        self._wanted: int | str | None = device_name
-        if device_name is not None and device_name.isdigit():
-            self._wanted = int(device_name)
+        is_number = device_name is not None and device_name.isdigit()
+        self._wanted = int(device_name or 0) if is_number else device_name
         try:
             found = sd.query_devices(self._wanted, "input")
         except (ValueError, sd.PortAudioError) as error:
@@ -189,15 +184,15 @@ class Microphone:
 
         def take(data: Any, n: int, times: Any, status: Any) -> None:
             nonlocal dropped
-            samples = np.empty(n, np.float32)
-            with np.errstate(invalid="ignore", over="ignore"):  # who listens looks for NaN
-                mix(data, samples)
-            block = LiveBlock(samples, self._captured(n, times))
+            captured = time.monotonic()
+            if times.inputBufferAdcTime:  # some drivers do not say
+                age = times.currentTime - times.inputBufferAdcTime - n / self.sample_rate
+                captured -= max(0.0, age)
             try:
                 if dropped or status.input_overflow:
                     waiting.put_nowait(LiveGap(dropped / self.sample_rate, "samples were dropped"))
                     dropped = 0
-                waiting.put_nowait(block)
+                waiting.put_nowait(LiveBlock(_mono(data), captured))
             except queue.Full:
                 dropped += n
 
@@ -217,35 +212,29 @@ class Microphone:
         except (ValueError, sd.PortAudioError) as error:
             raise SourceLost(self.name, f"cannot be used ({_error_text(error)})") from None
 
-    def _captured(self, n: int, times: Any) -> float:
-        """When the last of ``n`` samples was captured; some drivers do not say."""
-        now = time.monotonic()
-        if not times.inputBufferAdcTime:
-            return now
-        age: float = times.currentTime - times.inputBufferAdcTime - n / self.sample_rate
-        return now - max(0.0, age)
+
+def _mono(frames: NDArray[Any]) -> NDArray[np.float32]:
+    """The mean of the channels; who listens looks for NaN."""
+    samples = np.empty(len(frames), np.float32)
+    with np.errstate(invalid="ignore", over="ignore"):
+        mix(frames, samples)
+    return samples
 
 
 def _sounddevice() -> Any:
     try:
         return import_module("sounddevice")
     except ImportError:
-        raise AudioError(
-            "microphone",
-            "the package sounddevice is not installed",
-            "pip install 'semisonic[mic]', or give --input a file or standard input",
-        ) from None
+        reason = "the package sounddevice is not installed"
+        cure = "pip install 'semisonic[mic]'"
     except OSError:
-        raise AudioError(
-            "microphone",
-            "PortAudio's library is not installed",
-            "Debian and Ubuntu: apt-get install libportaudio2; Fedora: dnf install portaudio; "
-            "or give --input a file or standard input",
-        ) from None
+        reason = "PortAudio's library is not installed"
+        cure = "Debian and Ubuntu: apt-get install libportaudio2; Fedora: dnf install portaudio"
+    raise AudioError("microphone", reason, f"{cure}; or give --input a file or standard input")
 
 
 def _error_text(error: Exception) -> str:
-    return str(error).strip().splitlines()[0].rstrip(".:") if str(error).strip() else "unknown"
+    return str(error).strip().partition("\n")[0].rstrip(".:") or "unknown"
 
 
 PIPE_FORMATS = {"s16le": "<i2", "f32le": "<f4"}
@@ -292,9 +281,8 @@ class Pipe:
         if n_channels < 1:
             raise OptionError(f"channels: found {n_channels}, expected 1 or more")
         if speed not in (0, 1):
-            raise OptionError(
-                f"speed: found {speed:g}; expected 1 (sound is made now) or 0 (it was stored)"
-            )
+            expected = "1 (sound is made now) or 0 (it was stored)"
+            raise OptionError(f"speed: found {speed:g}; expected {expected}")
         self.name, self.sample_rate, self.speed = "standard input", sample_rate, float(speed)
         self._descriptor, self._n_channels = descriptor, n_channels
         self._kind = np.dtype(PIPE_FORMATS[format])
@@ -316,10 +304,8 @@ class Pipe:
             n_whole = len(held) - len(held) % n_frame
             if n_whole:
                 frames = np.frombuffer(held[:n_whole], self._kind).reshape(-1, self._n_channels)
-                samples = np.empty(len(frames), np.float32)
-                with np.errstate(invalid="ignore", over="ignore"):  # who listens looks for NaN
-                    mix(frames.astype(self._kind.newbyteorder("=")), samples)
                 held = held[n_whole:]
+                samples = _mono(frames.astype(self._kind.newbyteorder("=")))
                 yield LiveBlock(samples, time.monotonic())
         if held:
             _log.warning("%s ended within a sample: %d bytes left out", self.name, len(held))
@@ -342,16 +328,10 @@ class Playback:
         When there is no such recording.
     """
 
-    def __init__(
-        self,
-        file: str | os.PathLike[str],
-        speed: float = 1.0,
-    ) -> None:
+    def __init__(self, file: str | os.PathLike[str], speed: float = 1.0) -> None:
         if not speed >= 0:
             raise OptionError(f"speed: found {speed}, expected 0 or more")
-        self._file = Path(file)
-        self.name = str(file)
-        self.speed = float(speed)
+        self._file, self.name, self.speed = Path(file), str(file), float(speed)
         self.sample_rate = probe(self._file).sample_rate
 
     def blocks(self) -> Iterator[LiveBlock | LiveGap]:

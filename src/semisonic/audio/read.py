@@ -205,6 +205,7 @@ class AudioReader:
 
     def _range(self, start_time: float, end_time: float | None) -> tuple[int, int]:
         """First and last (exclusive) sample of a part."""
+        end_time = None if end_time is None or math.isnan(end_time) else end_time
         rate, n, duration = self.info.sample_rate, self.info.n_samples, self.info.duration
         end = duration if end_time is None else end_time
         asked = f"{start_time:g} s to " + ("the end" if end_time is None else f"{end:g} s")
@@ -331,8 +332,8 @@ def read(
     sample_rate : int, optional
         Hz; the recording's own by default.
     start_time, end_time : float
-        The part, in seconds; to the end by default. An end may lie up to 0.1 s behind the
-        recording's, and the part is then shorter.
+        The part, in seconds; to the end by default, and for NaN. An end may lie up to 0.1 s behind
+        the recording's, and the part is then shorter.
 
     Returns
     -------

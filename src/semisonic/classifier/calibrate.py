@@ -24,12 +24,12 @@ from semisonic.classifier.run_files import (
 )
 from semisonic.classifier.selection import clips_for_model
 from semisonic.classifier.unknown import check_noise
-from semisonic.core.files import content_hash, json_ready, write_csv, write_json
+from semisonic.core.files import content_hash, json_ready, write_frame, write_json
 from semisonic.core.options import check
 from semisonic.core.text import Result, count_text, percent_text
 from semisonic.evaluation.calibration import SHOWN, Reliability, clips_needed, reliability
 from semisonic.evaluation.metrics import accuracy
-from semisonic.evaluation.plots.classes import precision_recall, reliability_diagram
+from semisonic.evaluation.plots.results import precision_recall, reliability_diagram
 from semisonic.evaluation.report.document import Number, Report, Verdict
 from semisonic.models.decision import KNOWN_THRESHOLD
 from semisonic.models.model_file import read_about, save
@@ -194,10 +194,7 @@ def calibrate(options: CalibrateOptions) -> CalibrateResult:
             ),
         )
         metrics = result.metrics()
-        table = fitted.thresholds
-        numbers = table.select_dtypes(float)
-        texts = table.assign(**numbers.map("{:.4f}".format))
-        write_csv(run.path("thresholds.csv"), list(map(str, table)), texts.itertuples(index=False))
+        write_frame(run.path("thresholds.csv"), fitted.thresholds)
         write_json(run.path("metrics.json"), json_ready(metrics))
         _write_report(run.folder, result, options, model.name, file)
         run.note(**{k: v for k, v in metrics.items() if isinstance(v, (int, float))})

@@ -6,9 +6,10 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from semisonic.classifier.measuring import PART_COLUMNS, Measurement, by_part, measure
@@ -27,14 +28,14 @@ from semisonic.classifier.run_files import open_run, record_data, recordings_in,
 from semisonic.classifier.scoring import score_clips
 from semisonic.classifier.selection import clips_for_model
 from semisonic.core.errors import DataError
-from semisonic.core.files import content_hash, json_ready, write_csv, write_json
+from semisonic.core.files import content_hash, json_ready, write_frame, write_json
 from semisonic.core.options import check
 from semisonic.core.progress import track
 from semisonic.core.text import Result, count_text, duration_text, percent_text, text_table
 from semisonic.data.clips import Clips
 from semisonic.evaluation.calibration import reliability
 from semisonic.evaluation.intervals import wilson
-from semisonic.evaluation.plots.classes import class_recall, confusion_matrix, reliability_diagram
+from semisonic.evaluation.plots.results import class_recall, confusion_matrix, reliability_diagram
 from semisonic.evaluation.published import listeners
 from semisonic.evaluation.report.document import (
     IntervalEstimate,
@@ -48,17 +49,17 @@ from semisonic.models.inspection import count_macs, count_parameters
 from semisonic.models.model_file import published_in, read_about
 from semisonic.models.sound_model import SoundModel
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 SEEN = (
     "these clips are no test: {}. Evaluate on other recordings (train with --test-fold keeps a "
     "fold apart), or say --allow-seen to get the numbers all the same"
 )
-REPORTED = ("by", "level", "bootstrap", "mistakes", "json")
+REPORTED = ("by", "bootstrap", "json")
 """Options that shape the report alone: with others the report of the same run is made anew."""
 MOST_PARTS = 60
 """Rows of a table on the page; parts.csv has all."""
+MOST_MISTAKES = 12
+"""Mistakes with a player."""
+PERCENT = dict.fromkeys(("value", "precision", "F1", "average precision"), percent_text)
 _LABELS = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
@@ -162,8 +163,6 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
     ModelError
         When the model file is missing or damaged.
     """
-    import pandas as pd
-
     check(options)
     file = find_file(options.model, MODEL)
     model, about = open_model(file), read_about(file)["about"]
@@ -176,24 +175,18 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
         grouped = recordings_in(run, clips, options, cache=run.path("cache"))
         m, failures, cost = _measure_model(model, grouped.clips, options)
         run.add_bad_files(failures)
-        frame = m.to_frame()
-        names = list(m.clips.classes)
-        frame[names] = frame[names].map("{:.5f}".format)
-        write_csv(run.path("scores.csv"), list(map(str, frame)), frame.itertuples(index=False))
-        parts = [
-            by_part(m, by, n_resamples=options.bootstrap, seed=options.seed) for by in options.by
-        ]
+        write_frame(run.path("scores.csv"), m.to_frame(), 5)
+        parts = [by_part(m, by, n_resamples=options.bootstrap) for by in options.by]
         table = pd.concat(parts) if parts else pd.DataFrame(columns=PART_COLUMNS)
         run.path("parts.csv").unlink(missing_ok=True)  # of a report with other parts
         if parts:
-            texts = table.assign(**table[["value", "low", "high"]].map("{:.5f}".format))
-            write_csv(run.path("parts.csv"), PART_COLUMNS, texts.itertuples(index=False))
+            write_frame(run.path("parts.csv"), table, 5)
         numbers: dict[str, Any] = {
             **m.metrics,
             "n_recordings": len(np.unique(m.clips.group)),
             "intervals": {name: list(ends) for name, ends in m.intervals.items()},
             "level": m.level,
-            "classes": names,
+            "classes": list(m.clips.classes),
             "confusion": None if m.confusion is None else m.confusion.tolist(),
             "cost": cost,
         }
@@ -217,7 +210,7 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
             (*clips.notes, *grouped.notes),
             run.folder / "report.html",
         )
-        _write_report(result, model, about, file, options.mistakes)
+        _write_report(result, model, about, file)
     return result
 
 
@@ -237,9 +230,7 @@ def _measure_model(
     started = time.perf_counter()
     scores: list[NDArray[np.float64]] = []
     rows, failures, ids, scored_seconds = [], [], clips.ids, 0.0
-    scored = score_clips(
-        model, clips, batch_size=options.batch_size, device=options.device, workers=options.workers
-    )
+    scored = score_clips(model, clips, device=options.device, workers=options.workers)
     for clip in track(scored, "evaluate", "clip", len(clips)):
         if clip.reason:
             failures.append((ids[clip.row], clip.reason))
@@ -253,14 +244,8 @@ def _measure_model(
             f"first: {failures[0][0]}: {failures[0][1]}"
         )
     seconds = max(time.perf_counter() - started, 1e-9)
-    measured = measure(
-        clips[rows],
-        np.stack(scores),
-        multi_label=model.multi_label,
-        level=options.level,
-        n_resamples=options.bootstrap,
-        seed=options.seed,
-    )
+    several, n_resamples = model.multi_label, options.bootstrap
+    m = measure(clips[rows], np.stack(scores), multi_label=several, n_resamples=n_resamples)
     cost = {
         "parameters": count_parameters(model),
         "multiply_adds_a_window": count_macs(model, model.mel.shape),
@@ -268,7 +253,7 @@ def _measure_model(
         "clips_a_second": len(rows) / seconds,
         "real_time_factor": seconds / max(scored_seconds, 1e-9),
     }
-    return measured, tuple(failures), cost
+    return m, tuple(failures), cost
 
 
 def _write_report(
@@ -276,7 +261,6 @@ def _write_report(
     model: SoundModel,
     about: Mapping[str, Any],
     model_file: Path,
-    n_mistakes: int,
 ) -> None:
     """Write ``report.html`` with its figures and tables into the run folder."""
     m, classes = result.measurement, result.measurement.clips.classes
@@ -294,11 +278,6 @@ def _write_report(
         most_parts=MOST_PARTS,
         facts_of_model=_facts(result, model, about, model_file),
     )
-    report.data = {
-        "metrics": dict(m.metrics),
-        "intervals": {name: list(ends) for name, ends in m.intervals.items()},
-        "parts": {by: table.to_dict("records") for by, table in parts.items()},
-    }
     first, interval = next(iter(m.intervals.items()))
     report.verdict = Verdict(
         f"{_LABELS[first].capitalize()} {percent_text(m.metrics[first])}",
@@ -315,48 +294,30 @@ def _write_report(
     if result.failures:
         n_bad = len(result.failures)
         report.warnings.append(f"{n_bad} clips could not be read; bad_files.csv lists them.")
-    report.table(
-        "ranks",
-        ["measure", "value", "what it is"],
-        [(_LABELS[name], value, _MEANING[name]) for name, value in m.others.items()],
-        formats={"value": percent_text},
-    )
-    table = m.metrics["per_class"]
-    if m.multi_label:
-        report.table(
-            "classes",
-            ["class", "clips", "average precision"],
-            [(name, row["n_clips"], row["average_precision"]) for name, row in table.items()],
-            formats={"average precision": percent_text},
-        )
-    else:
-        report.table(
-            "classes",
-            ["class", "clips", "recall", "precision", "F1"],
-            [
-                (name, row["n_clips"], _recall(row, m.level), row["precision"], row["f1"])
-                for name, row in table.items()
-            ],
-            formats={"precision": percent_text, "F1": percent_text},
-        )
-        recall = [row["recall"] if row["n_clips"] else np.nan for row in table.values()]
-        report.figure("class-recall", class_recall({"recall": recall}, classes))
+    ranks = [(_LABELS[name], value, _MEANING[name]) for name, value in m.others.items()]
+    report.table("ranks", ["measure", "value", "what it is"], ranks, formats=PERCENT)
+    table = pd.DataFrame.from_dict(m.metrics["per_class"], orient="index")
+    if not m.multi_label:
+        found = np.where(table["n_clips"] > 0, table["recall"], np.nan)
+        report.figure("class-recall", class_recall({"recall": found}, classes))
+        shown: Any = [_recall(row, m.level) for row in m.metrics["per_class"].values()]
+        table["recall"] = shown
+    table = table.rename(columns={"n_clips": "clips", "f1": "F1"}).rename_axis("class")
+    report.frame("classes", table.reset_index(), formats=PERCENT)
+    measured = "lwlrap" if m.multi_label else "accuracy"
     for by, some in parts.items():
         worst = some.sort_values("value", kind="stable").head(MOST_PARTS)
-        report.table(
-            f"by-{by}",
-            [by, "clips", "recordings", "lwlrap" if m.multi_label else "accuracy"],
-            [
-                (part, clips, recordings, IntervalEstimate(*value))
-                for _, part, clips, recordings, *value in worst.to_numpy().tolist()
-            ],
-        )
+        ends = worst[["value", "low", "high"]].itertuples(index=False, name=None)
+        worst = worst[["part", "clips", "recordings"]].rename(columns={"part": by})
+        shown = [IntervalEstimate(*value) for value in ends]
+        worst[measured] = shown
+        report.frame(f"by-{by}", worst)
     curves = {"these clips": reliability(m.target, m.scores)}
     report.figure("reliability", reliability_diagram(curves))
     if m.confusion is not None:
         report.figure("confusion-matrix", confusion_matrix(m.confusion, classes))
         report.table("confused-pairs", ["true class", "predicted", "clips"], m.confused_pairs())
-    report.players("mistakes", _mistakes(m, model.mel.sample_rate, n_mistakes))
+    report.players("mistakes", _mistakes(m, model.mel.sample_rate))
     report.write(result.report.parent)
 
 
@@ -365,8 +326,8 @@ def _recall(row: Mapping[str, Any], level: float) -> IntervalEstimate | None:
     return IntervalEstimate(recall, *wilson(round(recall * n), n, level)) if n else None
 
 
-def _mistakes(m: Measurement, sample_rate: int, most: int) -> Iterator[Player | None]:
-    for row in m.mistakes()[:most].tolist():
+def _mistakes(m: Measurement, sample_rate: int) -> Iterator[Player | None]:
+    for row in m.mistakes()[:MOST_MISTAKES].tolist():
         chosen = m.predicted[row]
         yield clip_player(
             m.clips.paths[row],

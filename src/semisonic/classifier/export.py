@@ -568,14 +568,13 @@ def read_windows(
     clips: Clips, row: int, mel: MelOptions, failures: Failures, most: int | None = None
 ) -> list[Waves]:
     """The windows of a clip, or the first few; none, and a failure, if it cannot be read."""
-    end = float(clips.end_time[row])
     try:
         blocks = read_blocks(
             clips.root / str(clips.file[row]),
             block_time=mel.duration,
             sample_rate=mel.sample_rate,
             start_time=float(clips.start_time[row]),
-            end_time=None if np.isnan(end) else end,
+            end_time=float(clips.end_time[row]),
         )
         windows = islice(cut_stream(blocks, mel.n_samples, mel.n_samples), most)
         return [fit_length(wave, mel.n_samples) for _, wave in windows]

@@ -21,7 +21,7 @@ from semisonic.core.errors import OptionError
 from semisonic.core.files import write_csv
 from semisonic.core.progress import bar
 from semisonic.core.text import Result
-from semisonic.evaluation.plots.training import rate_sweep
+from semisonic.evaluation.plots.results import rate_sweep
 from semisonic.learning.objective import Objective
 from semisonic.training.devices import choose_device, kept_randomness
 from semisonic.training.loop import NotFinite, Streams, Training, train_step

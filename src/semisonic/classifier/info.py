@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,44 +27,42 @@ _MANY = 20  # classes named in full
 
 
 @dataclass(frozen=True)
-class Fact:
-    """A value, and the text that stands for it on a terminal."""
-
-    value: Any
-    text: str
-
-    def __str__(self) -> str:
-        """For a terminal."""
-        return self.text
-
-
-@dataclass(frozen=True)
 class InfoResult:
-    """What ``info`` found: a title and facts, in order."""
+    """What ``info`` found: a title and facts, in order.
+
+    Attributes
+    ----------
+    title : str
+    facts : dict
+        The values themselves, by name.
+    texts : dict of str to str
+        What stands for a value on a terminal, where that is something else.
+    """
 
     title: str
-    facts: Mapping[str, Any]
-
-    @property
-    def failures(self) -> tuple[tuple[str, str], ...]:
-        """Nothing can fail in part."""
-        return ()
+    facts: dict[str, Any]
+    texts: dict[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """The values themselves, by names without spaces."""
-        values = {
-            name.replace(" ", "_").replace("-", "_"): f.value if isinstance(f, Fact) else f
-            for name, f in self.facts.items()
-        }
-        return {"title": self.title, **values}
+        """The values by names without spaces."""
+        names = (name.replace(" ", "_").replace("-", "_") for name in self.facts)
+        return {"title": self.title, **dict(zip(names, self.facts.values(), strict=True))}
+
+    def shown(self) -> dict[str, str]:
+        """The facts as text."""
+        found = {}
+        for name, value in self.facts.items():
+            if isinstance(value, float):
+                value = f"{value:.4g}"
+            elif isinstance(value, (list, tuple)):
+                value = ", ".join(map(str, value))
+            found[name] = self.texts.get(name, str(value)) or "none"
+        return found
 
     def summary(self) -> str:
         """For a terminal."""
-        lines = [self.title]
-        for name, value in self.facts.items():
-            shown = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
-            lines.append(f"  {name.ljust(_WIDTH)} {'none' if shown == '' else shown}")
-        return "\n".join(lines)
+        shown = self.shown().items()
+        return "\n".join([self.title, *(f"  {name:{_WIDTH}} {text}" for name, text in shown)])
 
 
 def info(path: str = "", mel: MelOptions | None = None) -> InfoResult:
@@ -100,14 +98,13 @@ def info(path: str = "", mel: MelOptions | None = None) -> InfoResult:
         raise ModelError(
             f"'{path}': no file or folder of this name, and as an architecture: {error}"
         ) from error
+    network = nn.Sequential(body.encoder, body.neck)
+    facts, texts = _size(network, body.encoder, mel)
     code = body.encoder.code_shape(*mel.shape[1:])
-    facts = {
-        **_size(nn.Sequential(body.encoder, body.neck), body.encoder, mel),
-        "code": Fact(code, f"{_shape(code)} (channel x mel x frame)"),
-        "embedding": Fact(body.neck.out_features, f"{body.neck.out_features} numbers"),
-        "registered names": list(names()),
-    }
-    return InfoResult(f"architecture '{body.name}' (class layer not counted)", facts)
+    facts |= {"code": code, "embedding": body.neck.out_features, "registered names": list(names())}
+    texts["code"] = f"{_shape(code)} (channel x mel x frame)"
+    texts["embedding"] = f"{body.neck.out_features} numbers"
+    return InfoResult(f"architecture '{body.name}' (class layer not counted)", facts, texts)
 
 
 def _machine() -> InfoResult:
@@ -117,78 +114,76 @@ def _machine() -> InfoResult:
 
 def _run(folder: Path) -> InfoResult:
     """A run folder: its record, and the model in it."""
-    record_file = folder / "run.json"
-    if not record_file.is_file():
+    if not (folder / "run.json").is_file():
         raise ModelError(f"{folder}: no run folder, expected run.json in it")
-    record = read_json(record_file)
-    facts: dict[str, Any] = {
-        name: record.get(name)
-        for name in ("command", "status", "started", "finished", "seconds", "commit", "error")
-        if record.get(name) is not None
-    }
-    facts.update({f"data {name}": value for name, value in record.get("data", {}).items()})
-    facts.update(_flat(record.get("notes", {})))
-    for name in (MODEL, ENCODER):
-        if (folder / name).is_file():
-            facts["file"] = str(folder / name)
-            facts.update(_file(folder / name).facts)
-            break
-    return InfoResult(f"run folder {folder}", facts)
+    record = read_json(folder / "run.json")
+    told = ("command", "status", "started", "finished", "seconds", "commit", "error")
+    facts = {name: record[name] for name in told if record.get(name) is not None}
+    facts |= {f"data {name}": value for name, value in record.get("data", {}).items()}
+    facts |= _flat(record.get("notes", {}))
+    texts: dict[str, str] = {}
+    file = next((folder / name for name in (MODEL, ENCODER) if (folder / name).is_file()), None)
+    if file is not None:
+        found = _file(file)
+        facts |= {"file": str(file), **found.facts}
+        texts = found.texts
+    return InfoResult(f"run folder {folder}", facts, texts)
 
 
 def _file(path: Path) -> InfoResult:
     """A model or encoder file."""
     said = read_about(path)
-    about = said["about"]
+    about, mel = said["about"], MelOptions(**said["features"])
+    model: SoundModel | PretrainedEncoder
     if said["kind"] == "classifier":
-        classifier = load(path)
-        model: SoundModel | PretrainedEncoder = classifier
-        decision = classifier.decision
-        title = f"classifier {path}"
-        classes = said["classes"]
-        shown = ", ".join(classes[:_MANY]) + (", ..." if len(classes) > _MANY else "")
-        facts: dict[str, Any] = {"classes": Fact(classes, f"{len(classes)}: {shown}")}
-        facts["labels per clip"] = "several" if said["multi_label"] else "one"
-        facts["calibration"] = decision.calibration.text()
-        facts["rules for unknown"] = ["energy", "noise"] if decision.unknown else []
-        reached = [f"{k} {v:.2f}" for k, v in decision.thresholds.items()][:_MANY]
-        facts["thresholds"] = Fact(dict(decision.thresholds), ", ".join(reached) or "none")
+        model = load(path)
+        classes, decision, title = said["classes"], model.decision, f"classifier {path}"
+        thresholds = dict(decision.thresholds)
+        facts: dict[str, Any] = {
+            "network": said["model"],
+            "classes": classes,
+            "labels per clip": "several" if said["multi_label"] else "one",
+            "calibration": decision.calibration.text(),
+            "rules for unknown": ["energy", "noise"] if decision.unknown else [],
+            "thresholds": thresholds,
+        }
+        shown = ", ".join(classes[:_MANY]) + ", ..." * (len(classes) > _MANY)
+        reached = [f"{name} {value:.2f}" for name, value in thresholds.items()][:_MANY]
+        texts = {"classes": f"{len(classes)}: {shown}", "thresholds": ", ".join(reached) or "none"}
     else:
-        model = load_encoder(path)
-        title = f"pre-trained encoder {path}"
-        facts = {"decoder": said.get("decoder", "none")}
-    mel = MelOptions(**said["features"])
-    facts = {"network": said["model"], **facts, **_size(model, model.encoder, mel)}
-    facts["standardisation"] = said["standardize"]
-    facts.update({key: about[key] for key in ("licence",) if about.get(key)})
-    facts.update({key: about[key] for key in ("created", "commit", "seed") if key in about})
-    origin = PublishedOrigin.of(about)
-    if origin is not None:
+        model, title, texts = load_encoder(path), f"pre-trained encoder {path}", {}
+        facts = {"network": said["model"], "decoder": said.get("decoder", "none")}
+    sizes, more = _size(model, model.encoder, mel)
+    facts |= {**sizes, "standardisation": said["standardize"]}
+    facts |= {key: about[key] for key in ("licence",) if about.get(key)}
+    facts |= {key: about[key] for key in ("created", "commit", "seed") if key in about}
+    if (origin := PublishedOrigin.of(about)) is not None:
         facts["published weights"] = f"{origin.title}: not from scratch, report it apart"
         facts["trained on before"] = origin.trained_on
         facts["source of weights"] = origin.source
         facts["licence of weights"] = origin.licence
     for role, words in ROLES.items():
-        if isinstance(about.get(role), Mapping):
-            part = DataPart.from_dict(about[role])
-            if part.n_clips:
-                facts[words.split(",")[0]] = f"{part.n_clips} clips of '{part.data}'"
-    facts.update(_flat(about.get("measured", {})))
-    return InfoResult(title, facts)
+        part = DataPart.from_dict(about[role]) if isinstance(about.get(role), Mapping) else None
+        if part is not None and part.n_clips:
+            facts[words.split(",")[0]] = f"{part.n_clips} clips of '{part.data}'"
+    return InfoResult(title, facts | _flat(about.get("measured", {})), texts | more)
 
 
-def _size(network: nn.Module, encoder: nn.Module, mel: MelOptions) -> dict[str, Any]:
+def _size(
+    network: nn.Module, encoder: nn.Module, mel: MelOptions
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Facts about the size of a network and what it takes, and their texts."""
     sizes = {"network": count_parameters(network), "encoder": count_parameters(encoder)}
     called = encoder if type(network) is PretrainedEncoder else network  # it has no decoder
     work = count_macs(called, mel.shape)
-    return {
-        "parameters": Fact(sizes, f"{sizes['network']:,} ({sizes['encoder']:,} encoder)"),
-        "multiply-adds": Fact(work, f"{work / 1e6:.1f} million per window"),
-        "input": Fact(
-            to_dict(mel),
-            f"{mel.duration:g} s at {mel.sample_rate} Hz, {mel.input} {_shape(mel.shape)} "
-            "(channel x mel x frame)",
-        ),
+    front_end = (
+        f"{mel.duration:g} s at {mel.sample_rate} Hz, {mel.input} {_shape(mel.shape)} "
+        "(channel x mel x frame)"
+    )
+    return {"parameters": sizes, "multiply-adds": work, "input": to_dict(mel)}, {
+        "parameters": f"{sizes['network']:,} ({sizes['encoder']:,} encoder)",
+        "multiply-adds": f"{work / 1e6:.1f} million per window",
+        "input": front_end,
     }
 
 
@@ -197,13 +192,10 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 
 def _flat(values: Any) -> dict[str, Any]:
-    """The numbers and texts of a mapping, rounded; what is nested is left out."""
-    if not isinstance(values, Mapping):
-        return {}
+    """The numbers and texts of a mapping; what is nested is left out."""
+    found = values.items() if isinstance(values, Mapping) else ()
     return {
-        str(name).replace("_", " "): Fact(value, f"{value:.4g}")
-        if isinstance(value, float)
-        else value
-        for name, value in values.items()
+        str(name).replace("_", " "): value
+        for name, value in found
         if isinstance(value, (int, float, str))
     }

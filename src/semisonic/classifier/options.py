@@ -170,19 +170,15 @@ class EvaluateOptions(LabelledOptions, DeviceOptions):
     data: Path | None = option(None, "labelled clips that the model has not seen")
     output: Path = option(Path("runs/evaluate"), "run folder")
     fold: int = option(0, "only the clips of this official fold; 0: all", minimum=0)
-    batch_size: int = option(64, "clips scored at once", minimum=1)
     bootstrap: int = option(1000, "resamples for the intervals", minimum=100)
-    level: float = option(0.95, "confidence level of intervals", minimum=0.5, maximum=0.999)
     by: tuple[str, ...] = option(
         (),
         "measure each part by itself: site, day and hour as names of recorders and folders tell",
         choices=PARTS,
     )
-    mistakes: int = option(12, "worst mistakes shown with a player", minimum=0)
     allow_seen: bool = option(False, "go on when the model was trained on some of these recordings")
     allow_unknown: bool = option(False, "leave out clips whose labels the model does not know")
     json: bool = option(False, "print the numbers as JSON, as they stand in metrics.json")
-    seed: int = option(0, "seed of everything random", minimum=0)
 
 
 # The options of ``calibrate``. No torch, no scipy here: the command line reads this file.
@@ -224,6 +220,27 @@ class CalibrateOptions(LabelledOptions, JobOptions):
     licence: str = option("", LICENCE)
     allow_seen: bool = option(False, "go on when the model was trained on some of these recordings")
     allow_unknown: bool = option(False, "leave out clips whose labels the model does not know")
+
+
+@dataclass(frozen=True)
+class SuspectsOptions(LabelledOptions, JobOptions):
+    """Find labels that look wrong."""
+
+    data: Path | None = option(None, "labelled clips: a folder of class folders, a CSV, a data set")
+    output: Path = option(Path("runs/suspects"), "run folder")
+    folds: int = option(
+        0, "parts that are judged in turn, by recording; 0: the data's own folds, or 5", minimum=0
+    )
+    repeats: int = option(
+        1, "times that all labels are judged; the scores are averaged", minimum=1, maximum=100
+    )
+    most: int = option(
+        0,
+        "list so many clips, the most suspicious first; 0: as many as labels seem wrong",
+        minimum=0,
+    )
+    players: int = option(24, "suspects in the report with a player", minimum=0)
+    mel: MelOptions = option(MelOptions(), "front end")
 
 
 FRAMES, WINDOWS = "frames", "windows"

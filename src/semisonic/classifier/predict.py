@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from itertools import chain
 from os import PathLike
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,59 +42,17 @@ SHOWN = 20
 """Rows kept for the summary when the table goes to a file."""
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """One row of the answer.
-
-    Attributes
-    ----------
-    file : str
-    start_time, end_time : float
-        Seconds in the recording.
-    labels : tuple of str
-        The best classes, the best first.
-    scores : tuple of float
-        Their scores, 0 to 1; NaN for "unknown" and "silence", which are no classes.
-    known : float
-        How known the sound is, 0 to 1: unknown below 0.5. No probability.
-    reason : str
-        Why the first label is "unknown" or "silence"; empty if a class is named.
-    """
-
-    file: str
-    start_time: float
-    end_time: float
-    labels: tuple[str, ...]
-    scores: tuple[float, ...]
-    known: float = 1.0
-    reason: str = ""
-
-    def values(self, columns: Iterable[str]) -> list[object]:
-        """The row of a table with these columns."""
-        pairs = chain.from_iterable(zip(self.labels, self.scores, strict=True))
-        row = [self.file, self.start_time, self.end_time, *pairs]
-        return [*row, self.known, self.reason] if "reason" in columns else row
-
-    def shown(self) -> list[str]:
-        """Labels with their scores, for a terminal."""
-        first = [f"{self.labels[0]} ({self.reason})"] if self.reason else []
-        rest = zip(self.labels[len(first) :], self.scores[len(first) :], strict=True)
-        return [*first, *(f"{label} {score:.2f}" if label else "" for label, score in rest)]
-
-
+_PAIR = ("label", "score")
 _DIGITS = {"start_time": 3, "end_time": 3, "known": 3}
+Row = list[Any]
+"""Cells: file, start, end, labels and their scores; how known it is, and why it is no class."""
 
 
-def _cells(prediction: Prediction, columns: tuple[str, ...]) -> list[object]:
-    """The row of the CSV: times and ``known`` in three digits, scores in four."""
-    return [
-        value
-        if not isinstance(value, float)
-        else ""
-        if np.isnan(value)
-        else f"{value:.{_DIGITS.get(column, 4)}f}"
-        for column, value in zip(columns, prediction.values(columns), strict=True)
-    ]
+def _cell(column: str, value: object) -> object:
+    """A cell of the CSV: times and ``known`` in three digits, scores in four."""
+    if not isinstance(value, float):
+        return value
+    return "" if np.isnan(value) else f"{value:.{_DIGITS.get(column, 4)}f}"
 
 
 @dataclass(frozen=True)
@@ -102,7 +61,12 @@ class PredictResult(Result):
 
     Attributes
     ----------
-    rows : tuple of Prediction
+    columns : tuple of str
+        Of the table: ``file``, ``start_time``, ``end_time`` (s), ``label`` and ``score`` of the
+        best class, ``label_2`` and so on. The score of "unknown" and "silence", which are no
+        classes, is NaN. Where unknown sounds were asked for, ``known`` (0 to 1: unknown below
+        0.5; no probability) and ``reason``, why no class is named.
+    rows : list of list
         All of them, or the first few when they went to a file.
     n_rows, n_clips : int
         Rows in all; clips that were read.
@@ -112,18 +76,16 @@ class PredictResult(Result):
         The CSV file.
     seconds, audio_seconds : float
         Time taken and time of the windows scored.
-    columns : tuple of str
-        Of the table, as :meth:`to_frame` gives it.
     """
 
-    rows: tuple[Prediction, ...]
+    columns: tuple[str, ...]
+    rows: list[Row]
     n_rows: int
     n_clips: int
     failures: Failures
     output: Path | None
     seconds: float
     audio_seconds: float
-    columns: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         where = f", in {self.output}" if self.output is not None else ""
@@ -134,8 +96,7 @@ class PredictResult(Result):
         import pandas as pd
 
         if self.output is None:
-            rows = [row.values(self.columns) for row in self.rows]
-            return pd.DataFrame(rows, columns=list(self.columns))
+            return pd.DataFrame(self.rows, columns=list(self.columns))
         texts = [name for name in self.columns if name.startswith(("file", "label", "reason"))]
         frame = pd.read_csv(
             self.output,
@@ -148,9 +109,7 @@ class PredictResult(Result):
 
     def summary(self) -> str:
         """The table and what went wrong, for a terminal."""
-        cells = [
-            [r.file, f"{r.start_time:.2f}", f"{r.end_time:.2f}", *r.shown()] for r in self.rows
-        ]
+        cells = [[r[0], f"{r[1]:.2f}", f"{r[2]:.2f}", *self._shown(r[3:])] for r in self.rows]
         lines = []
         if cells:
             headers = ["file", "start s", "end s", "best", *["next"] * (len(cells[0]) - 4)]
@@ -163,6 +122,15 @@ class PredictResult(Result):
             lines.append(f"{len(self.failures)} could not be read:")
             lines += [f"  {name}: {reason}" for name, reason in self.failures[:SHOWN]]
         return "\n".join(lines)
+
+    def _shown(self, cells: Row) -> list[str]:
+        """Labels with their scores."""
+        reason = NOTHING
+        if self.columns[-1] == "reason":
+            *cells, _, reason = cells
+        pairs = zip(cells[::2], cells[1::2], strict=True)
+        texts = [f"{label} {score:.2f}" if label else "" for label, score in pairs]
+        return [f"{cells[0]} ({reason})" if math.isnan(cells[1]) else texts[0], *texts[1:]]
 
 
 def answer_limits(
@@ -283,21 +251,24 @@ def predict_files(
     if output is not None:
         check_file(output, VERB, SUFFIXES, inputs=named)
     clips, missing = (files, ()) if isinstance(files, Clips) else gather(named)
-    ids, failures, shown = clips.ids, list(missing), list[Prediction]()
+    ids, failures, shown = clips.ids, list(missing), list[Row]()
     n_rows, n_clips, scored_seconds = 0, 0, 0.0
     more = [f"{kind}_{i}" for i in range(2, min(top, len(model.classes)) + 1) for kind in _PAIR]
     columns = ("file", "start_time", "end_time", *_PAIR, *more)
     if unknown or limits is not None:
         columns = (*columns, "known", "reason")
+    settings = top, windows, unknown, threshold, hop, batch_size
+    key = digest(model_key(model), model.decision.thresholds, *settings)
     with ExitStack() as stack:
         journal = writer = None
         done: list[_Answer] = []
         if output is not None:
-            settings = top, windows, unknown, threshold, hop, batch_size
-            key = digest(model_key(model), model.decision.thresholds, *settings)
-            journal = stack.enter_context(_Journal(output, key, clips))
-            done = journal.answers
-            writer = stack.enter_context(_table(output, columns))
+            journal = stack.enter_context(_journal(output))
+            done = _answers_in(journal, key, clips)
+            part = stack.enter_context(writing(output, VERB))
+            how: Any = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}
+            writer = stack.enter_context(part.open("w", **how))
+            writer.write(csv_line(columns))
         scored = score_clips(
             model,
             clips,
@@ -310,144 +281,101 @@ def predict_files(
         label = f"{VERB} ({len(done)} of {len(clips)} clips are there)" if done else VERB
         for row in track(range(len(clips)), label, "clip"):
             if row < len(done):
-                answer = done[row]
+                reason, n_windows, rows = done[row]
             else:
                 clip = next(scored)
-                predictions = _predictions(model, clips, clip, top, windows, unknown, limits)
-                answer = _Answer(clip.reason, len(clip.times), predictions)
+                reason, n_windows = clip.reason, len(clip.times)
+                rows = _rows(model, clips, clip, columns, windows, unknown, limits)
                 scored_seconds += float(np.diff(clip.times).sum())
                 if journal is not None:
-                    journal.put(row, answer)
-            if answer.reason:
-                failures.append((ids[row], answer.reason))
+                    journal.add(((key, _identity(clips, row)), (), (reason, n_windows, rows)))
+            if reason:
+                failures.append((ids[row], reason))
                 continue
-            n_clips += 1
-            n_rows += len(answer.rows)
+            n_clips, n_rows = n_clips + 1, n_rows + len(rows)
             if writer is not None:
-                writer.writelines(csv_line(_cells(one, columns)) for one in answer.rows)
-            shown += answer.rows if writer is None else answer.rows[: SHOWN - len(shown)]
+                writer.writelines(csv_line(map(_cell, columns, one)) for one in rows)
+            shown += rows if writer is None else rows[: SHOWN - len(shown)]
     seconds = time.perf_counter() - began
     return PredictResult(
-        tuple(shown), n_rows, n_clips, tuple(failures), output, seconds, scored_seconds, columns
+        columns, shown, n_rows, n_clips, tuple(failures), output, seconds, scored_seconds
     )
 
 
-_PAIR = ("label", "score")
+_Answer = tuple[str, int, list[Row]]
+"""What became of a clip: why it could not be read, its windows, and its rows."""
 
 
 @contextmanager
-def _table(output: Path, columns: tuple[str, ...]) -> Iterator[IO[str]]:
-    """A CSV file that takes its place when all rows are written."""
-    with (
-        writing(output, VERB) as part,
-        part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream,
-    ):
-        stream.write(csv_line(columns))
-        yield stream
+def _journal(output: Path) -> Iterator[KeyTable]:
+    """The answers of a call, beside its output until that is whole."""
+    path = output.with_name(f".{output.name}.semisonic-journal")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with KeyTable(path) as table:
+            yield table
+    except BaseException:
+        if not path.stat().st_size:
+            path.unlink()
+        raise
+    path.unlink()
 
 
-class _Answer(NamedTuple):
-    """What became of a clip: why it could not be read, its windows, and its rows."""
-
-    reason: str
-    n_windows: int
-    rows: tuple[Prediction, ...]
-
-
-class _Journal:
-    """The answers of a call, in a journal beside its output until that is whole.
-
-    Attributes
-    ----------
-    answers : list of _Answer
-        Of the whole blocks that an earlier call answered, from the first clip on.
-    """
-
-    def __init__(self, output: Path, key: str, clips: Clips) -> None:
-        self._path = output.with_name(f".{output.name}.semisonic-journal")
-        self._key, self._clips = key, clips
-        output.parent.mkdir(parents=True, exist_ok=True)
-        self._table = KeyTable(self._path)
-        self.answers: list[_Answer] = []
-        whole = 0
-        for row in range(len(clips) if len(self._table) else 0):
-            known = self._table.get((key, self._identity(row)), ())
-            if known is None:
-                break
-            reason, n_windows, rows = known
-            file = str(clips.file[row])
-            predictions = tuple(
-                Prediction(file, start, end, tuple(labels), tuple(scores), *rest)
-                for start, end, labels, scores, *rest in rows
-            )
-            self.answers.append(_Answer(reason, n_windows, predictions))
-            if ends_block(row, n_windows) or row + 1 == len(clips):
-                whole = row + 1
-        del self.answers[whole:]
-
-    def __enter__(self) -> _Journal:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._table.close()
-        if kind is None or not self._path.stat().st_size:
-            self._path.unlink()
-
-    def put(self, row: int, answer: _Answer) -> None:
-        """Keep an answer."""
-        rows = [
-            [one.start_time, one.end_time, one.labels, one.scores, one.known, one.reason]
-            for one in answer.rows
-        ]
-        key = self._key, self._identity(row)
-        self._table.add((key, (), (answer.reason, answer.n_windows, rows)))
-
-    def _identity(self, row: int) -> str:
-        """Changes when a clip, or the size or the time of change of its file, does."""
-        clips = self._clips
-        path = clips.root / str(clips.file[row])
-        try:
-            stamp: tuple[Any, ...] = stamp_of(path)
-        except OSError:
-            stamp = (0, 0)
-        times = float(clips.start_time[row]), float(clips.end_time[row])
-        return digest(url_of(path) or path.resolve(), *stamp, *times)
+def _answers_in(journal: KeyTable, key: str, clips: Clips) -> list[_Answer]:
+    """The answers of an earlier call, of whole blocks from the first clip on."""
+    answers, n_whole = list[_Answer](), 0
+    for row in range(len(clips) if len(journal) else 0):
+        answer = journal.get((key, _identity(clips, row)), ())
+        if answer is None:
+            break
+        answers.append(answer)
+        if ends_block(row, answer[1]) or row + 1 == len(clips):
+            n_whole = row + 1
+    return answers[:n_whole]
 
 
-def _predictions(
+def _identity(clips: Clips, row: int) -> str:
+    """Changes when a clip, or the size or the time of change of its file, does."""
+    path = clips.root / str(clips.file[row])
+    stamp: tuple[Any, ...] = ()
+    with suppress(OSError):
+        stamp = stamp_of(path)
+    times = float(clips.start_time[row]), float(clips.end_time[row])
+    return digest(url_of(path) or path.resolve(), *stamp, *times)
+
+
+def _rows(
     model: SoundModel,
     clips: Clips,
     clip: ClipScores,
-    top: int,
+    columns: tuple[str, ...],
     windows: bool,
     unknown: bool,
     limits: NDArray[np.float64] | None,
-) -> tuple[Prediction, ...]:
+) -> list[Row]:
     """The rows for one scored clip: one, or one per window; none if it could not be read."""
     if clip.reason:
-        return ()
+        return []
+    scores, known, silent, times = clip.windows, clip.known, clip.silent, clip.times
     if not windows:
-        times = np.array([[clip.times[0, 0], clip.times[:, 1].max()]])
-        known, silent = np.array([clip.mean_known]), np.array([clip.is_silent])
-        clip = replace(clip, times=times, windows=clip.mean[None], known=known, silent=silent)
-    reasons = unknown_reasons(
-        clip.windows, clip.known, limits, unknown=unknown, multi_label=model.multi_label
-    )
-    reasons[clip.silent] = NOTHING  # a network that must choose a class would name one all the same
-    order = np.argsort(-clip.windows, axis=1, kind="stable")
+        times = np.array([[times[0, 0], times[:, 1].max()]])
+        scores, known = clip.mean[None], np.array([clip.mean_known])
+        silent = np.array([clip.is_silent])
+    reasons = unknown_reasons(scores, known, limits, unknown=unknown, multi_label=model.multi_label)
+    reasons[silent] = NOTHING  # a network that must choose a class would name one all the same
+    order = np.argsort(-scores, axis=1, kind="stable")
     if limits is not None and model.multi_label:  # classes that reach their threshold come first
-        below = np.take_along_axis(clip.windows < limits, order, axis=1)
+        below = np.take_along_axis(scores < limits, order, axis=1)
         order = np.take_along_axis(order, np.argsort(below, axis=1, kind="stable"), axis=1)
-    rows = []
+    rows, top = [], sum(name.startswith("label") for name in columns)
     for number, best in enumerate(order[:, :top]):
-        labels = [model.classes[i] for i in best]
-        scores, reason = clip.windows[number, best].tolist(), str(reasons[number])
+        labels, reason = [model.classes[i] for i in best], str(reasons[number])
+        values = scores[number, best].tolist()
         if reason == NOTHING:
-            labels = [SILENCE, *[""] * (len(labels) - 1)]
-            scores = [float("nan")] * len(labels)
+            labels, values = [SILENCE, *[""] * (top - 1)], [math.nan] * top
         elif reason:
-            labels, scores = [UNKNOWN, *labels[:-1]], [float("nan"), *scores[:-1]]
-        start, end = clip.times[number].tolist()
-        file, sure = str(clips.file[clip.row]), float(clip.known[number])
-        rows.append(Prediction(file, start, end, tuple(labels), tuple(scores), sure, reason))
-    return tuple(rows)
+            labels, values = [UNKNOWN, *labels[:-1]], [math.nan, *values[:-1]]
+        pairs = chain.from_iterable(zip(labels, values, strict=True))
+        row = [str(clips.file[clip.row]), *times[number].tolist(), *pairs]
+        rows.append([*row, float(known[number]), reason] if "reason" in columns else row)
+    return rows

@@ -20,7 +20,7 @@ from semisonic.core.options import GIVEN, given_names, to_dict
 from semisonic.core.parallel import LOCAL_ENGINE, Engine
 from semisonic.data.clips import Clips
 from semisonic.data.recordings import KnownRecordings, known_recordings
-from semisonic.evaluation.plots.training import training_curves
+from semisonic.evaluation.plots.results import training_curves
 from semisonic.evaluation.report.document import figure_png
 from semisonic.features.options import MelOptions
 from semisonic.training.run_folder import CACHE, REMARKS, RunFolder, commit, versions
@@ -49,7 +49,9 @@ def open_run(command: str, options: Any, *, free: Collection[str] = ()) -> RunFo
     left = getattr(options, "left_to_auto", ())
     if left:
         asked[GIVEN] = sorted(given_names(options, left))
-    return RunFolder(options.output, command, asked, seeds=options.seed, free=(*FREE, *free))
+    return RunFolder(
+        options.output, command, asked, seeds=getattr(options, "seed", 0), free=(*FREE, *free)
+    )
 
 
 def cache_of(options: Any) -> Path:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from semisonic.audio.checks import decibel
 from semisonic.audio.read import read
 from semisonic.audio.resample import resample
 from semisonic.core.errors import AudioError
@@ -142,7 +141,7 @@ def _add_times(report: Report, scan: Scan, numbers: dict[str, Any]) -> None:
 
 def _add_sizes(report: Report, recordings: pd.DataFrame) -> None:
     report.figure("lengths", histogram(recordings["duration"].tolist(), "length, s"))
-    levels = [decibel(rms) for rms in recordings["rms"]]
+    levels = recordings["rms_dbfs"].tolist()
     if np.isfinite(levels).any():
         report.figure("levels", histogram(levels, "RMS level, dBFS"))
     kinds = recordings.assign(kind=recordings["format"] + " " + recordings["subtype"])
@@ -197,10 +196,8 @@ def _add_faults(report: Report, scan: Scan) -> None:
     odd = found[found["odd"].map(bool).astype(bool)]  # of no rows, map tells no type
     odd = odd.assign(
         what=[", ".join(sorted(keywords)) for keywords in odd["odd"]],
-        peak=odd["peak"].map(decibel),
-        rms=odd["rms"].map(decibel),
     ).sort_values(["what", "clipped_share"], ascending=[True, False])
-    columns = ["file", "what", "duration", "peak", "rms", "clipped_share", "silent_share"]
+    columns = ["file", "what", "duration", "peak_dbfs", "rms_dbfs", "clipped_share", "silent_share"]
     report.table(
         "odd",
         ["file", "what", "length", "peak, dBFS", "RMS, dBFS", "clipped", "silent"],

@@ -14,12 +14,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from semisonic.classifier import run_files
+from semisonic.classifier.options import SuspectsOptions
 from semisonic.classifier.prepare import Failures, Prepared
 from semisonic.classifier.selection import load_data, targets_of
 from semisonic.classifier.simple import JUDGE, fit_scores
-from semisonic.classifier.use_options import SuspectsOptions
 from semisonic.core.errors import DataError
-from semisonic.core.files import digest, replacing, write_csv
+from semisonic.core.files import digest, replacing, write_frame
 from semisonic.core.options import check
 from semisonic.core.progress import track
 from semisonic.core.seeds import derive
@@ -30,7 +30,6 @@ from semisonic.data.splits import Split, fold_splits
 from semisonic.evaluation.label_errors import Suspects, find_suspects
 from semisonic.evaluation.report.document import Number, Player, Report, Verdict, clip_player
 from semisonic.features.statistics import mel_statistics
-from semisonic.training.run_folder import RunFolder
 
 DEFAULT_FOLDS = 5
 Rows = NDArray[np.int64]
@@ -104,13 +103,12 @@ def out_of_fold(
     return readable, total / repeats, len(jobs) // repeats
 
 
-# What ``suspects`` found, and how it is said.
-
 SHOWN = 5
 """Suspects named on the terminal."""
 LOW_AGREEMENT = 0.6
 """Below this share of labels that the judge would have given too, its list is worth little."""
 _MOST_ROWS = 200  # of the table in the page; the CSV has all
+WRONG = "estimated wrong"
 TABLE, SCORES, REPORT = "suspects.csv", "scores.csv", "report.html"
 
 
@@ -126,14 +124,13 @@ class SuspectsResult(Result):
         Of models that have not learnt the clips' recordings.
     found : Suspects
         Quality, suspicion and suggestion for each clip.
-    judged : DataFrame
-        A row a clip: its name, label, suggestion ("" for none of the classes), the score of its
-        label, the score of the suggestion (``support``), and its recording.
-    listed : ndarray of int64
-        The rows of the list, the most suspicious first.
+    listed : DataFrame
+        A row a clip of the list, the most suspicious first: ``clip``, ``label``, ``suggestion``
+        ("" for none of the classes), the ``score`` of its label, that of the suggestion
+        (``support``), and its recording (``group``).
     n_folds : int
-    table, report : Path
-        The list as CSV, and the page.
+    folder : Path
+        The run folder, with the list and the page.
     failures, remarks : tuple of (str, str)
     notes : tuple of str
         What is known of the recordings that the clips were cut from.
@@ -142,14 +139,22 @@ class SuspectsResult(Result):
     clips: Clips
     scores: Scores
     found: Suspects
-    judged: pd.DataFrame
-    listed: Rows
+    listed: pd.DataFrame
     n_folds: int
-    table: Path
-    report: Path
+    folder: Path
     failures: Failures
     remarks: Failures = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def table(self) -> Path:
+        """The list as CSV."""
+        return self.folder / TABLE
+
+    @property
+    def report(self) -> Path:
+        """The page."""
+        return self.folder / REPORT
 
     @property
     def agreement(self) -> float:
@@ -160,11 +165,6 @@ class SuspectsResult(Result):
         if self.clips.is_multi_label:
             return float(((self.scores >= 0.5) == (self.clips.targets() > 0)).mean())
         return float((self.scores.argmax(axis=1) == self.clips.target()).mean())
-
-    @property
-    def wrong_share(self) -> float:
-        """Estimated share of wrong labels (or answers), 0 to 1; the models' own errors count."""
-        return float(np.mean([joint.wrong_share for joint in self.found.joints]))
 
     @property
     def caution(self) -> str:
@@ -179,7 +179,7 @@ class SuspectsResult(Result):
 
     def to_frame(self) -> pd.DataFrame:
         """A row a listed clip, the most suspicious first."""
-        return self.judged.iloc[self.listed].reset_index(drop=True)
+        return self.listed
 
     def summary(self) -> str:
         """For a terminal."""
@@ -189,12 +189,13 @@ class SuspectsResult(Result):
             f"{self.n_folds} folds: the judge agrees with {percent_text(self.agreement)} of the "
             f"{what}",
             f"{len(self.found.suspects)} clips look wrongly labelled; estimated share of wrong "
-            f"{what}: {percent_text(self.wrong_share)}",
+            f"{what}: {percent_text(self.found.wrong_share)}",
         ]
+        first: list[Any] = list(self.listed[:SHOWN].itertuples())
         lines += [
             f"  {row.clip}: {row.label}, sounds like {row.suggestion or 'none of the classes'} "
             f"({percent_text(row.support, 0)})"
-            for row in _rows(self.to_frame()[:SHOWN])
+            for row in first
         ]
         if len(self.listed) > SHOWN:
             lines.append(f"  and {len(self.listed) - SHOWN} more")
@@ -204,128 +205,6 @@ class SuspectsResult(Result):
         lines += [*self.notes, *run_files.unreadable(self.failures, self.remarks)]
         lines += [f"list: {self.table}", f"report: {self.report}"]
         return "\n".join(lines)
-
-
-def _rows(table: pd.DataFrame) -> list[Any]:
-    """The rows of a table as named tuples."""
-    return list(table.itertuples())
-
-
-def _judged(clips: Clips, scores: Scores, found: Suspects) -> pd.DataFrame:
-    """The columns of :attr:`SuspectsResult.judged`."""
-    names, said = np.array(clips.classes, object), np.asarray(found.suggested)
-    if said.ndim == 1:
-        suggestion = names[said].tolist()
-        support = scores[np.arange(len(clips)), said]
-    else:  # of what is suggested, the score of the clearest change
-        suggestion = [LABEL_SEPARATOR.join(names[row]) for row in said.astype(bool)]
-        answers = np.where(said, scores, 1.0 - scores)
-        turned = said != (clips.targets() > 0)
-        turned |= ~turned.any(axis=1, keepdims=True)
-        support = np.where(turned, answers, 0.0).max(axis=1)
-    return pd.DataFrame(
-        {
-            "clip": clips.ids,
-            "label": [LABEL_SEPARATOR.join(row) for row in clips.labels],
-            "suggestion": suggestion,
-            "score": found.quality,
-            "support": support,
-            "group": clips.group.astype(object),
-        }
-    )
-
-
-def write_suspects_page(
-    folder: Path, result: SuspectsResult, options: SuspectsOptions, seconds: float
-) -> Path:
-    """Write ``report.html`` with its tables into a run folder."""
-    clips, found, listed = result.clips, result.found, result.to_frame()
-    n, n_found = len(clips), len(found.suspects)
-    what = "answers" if clips.is_multi_label else "labels"
-    report = Report(
-        "suspects.j2",
-        f"Labels of {clips.name} that look wrong",
-        f"{n} clips, {len(clips.classes)} classes",
-        result=result,
-        options=options,
-        seconds=seconds,
-        n_listed=min(len(listed), _MOST_ROWS),
-        n_all=len(listed),
-        n_cut=len(listed) > _MOST_ROWS,
-    )
-    report.verdict = Verdict(
-        f"{n_found or 'None'} of {n} clips look{'s' * (not n_found)} wrongly labelled",
-        "A suspect is a question, not an error: the judge has mistakes of its own. Listen before "
-        "you change a label.",
-    )
-    agreement, wrong = percent_text(result.agreement), percent_text(result.wrong_share)
-    report.numbers = [
-        Number(str(n_found), "suspects", percent_text(n_found / n) + " of the clips"),
-        Number(wrong, f"estimated wrong {what}", "the judge's own mistakes included"),
-        Number(agreement, f"{what} the judge agrees with", "out of fold"),
-    ]
-    if result.caution:
-        report.warnings.append(result.caution)
-    if result.failures:
-        n_bad = len(result.failures)
-        report.warnings.append(f"{n_bad} clips could not be read; bad_files.csv lists them.")
-    report.data = {
-        "n_suspects": n_found,
-        "wrong_share": result.wrong_share,
-        "agreement": result.agreement,
-        "joints": [{"counts": j.counts, "thresholds": j.thresholds} for j in found.joints],
-    }
-    report.players("suspects", _players(result, options))
-    _add_classes(report, result)
-    columns = ["clip", "label", "suggestion", "score", "support"]
-    rows = listed[columns][:_MOST_ROWS].itertuples(index=False)
-    report.table(
-        "suspects",
-        ["rank", "clip", "label", "sounds like", "score of the label", "score of the other"],
-        [(rank, *row) for rank, row in enumerate(rows, start=1)],
-    )
-    return report.write(folder)
-
-
-def _players(result: SuspectsResult, options: SuspectsOptions) -> Iterator[Player | None]:
-    clips, paths = result.clips, result.clips.paths
-    shown = result.judged.iloc[result.listed[: options.players]]
-    for rank, row in enumerate(_rows(shown), start=1):
-        said = row.suggestion or "none of the classes"
-        yield clip_player(
-            paths[row.Index],
-            float(clips.start_time[row.Index]),
-            float(clips.end_time[row.Index]),
-            row.label,
-            f"sounds like {said}, {percent_text(row.support, 0)} sure",
-            f"{rank}. {row.clip}, score of its label {row.score:.2f}",
-            sample_rate=options.mel.sample_rate,
-        )
-
-
-def _add_classes(report: Report, result: SuspectsResult) -> None:
-    """Labels that may be wrong by class, and classes that may be confused."""
-    clips, found = result.clips, result.found
-    given = clips.targets() > 0
-    if clips.is_multi_label:
-        said = np.asarray(found.suggested, np.bool_)
-        counts = (given.sum(axis=0), (given & ~said).sum(axis=0), (~given & said).sum(axis=0))
-        rows = zip(clips.classes, *(one.tolist() for one in counts), strict=True)
-        head = ["class", "clips", "perhaps not there", "perhaps forgotten"]
-        report.table("classes", head, list(rows))
-        return
-    wrong = 1.0 - np.diag(found.joints[0].true_given_label)
-    counts = (given.sum(axis=0), given[found.is_suspect].sum(axis=0), wrong)
-    report.table(
-        "classes",
-        ["class", "clips", "suspects", "estimated wrong"],
-        list(zip(clips.classes, *(one.tolist() for one in counts), strict=True)),
-        formats={"estimated wrong": percent_text},
-    )
-    suspected = result.judged.iloc[found.suspects]
-    pairs = Counter(zip(suspected["label"], suspected["suggestion"], strict=True))
-    taken = [(label, other, n) for (label, other), n in pairs.most_common(12)]
-    report.table("pairs", ["label", "sounds like", "clips"], taken)
 
 
 def suspects(options: SuspectsOptions) -> SuspectsResult:
@@ -349,8 +228,8 @@ def suspects(options: SuspectsOptions) -> SuspectsResult:
         together = run_files.recordings_in(run, clips, options)
         prepared = run_files.prepare_in(run, together.clips, options.mel, options)
         several, n, workers = clips.is_multi_label, len(clips.classes), options.workers
-        features, target = prepared.features, targets_of(prepared.clips, multi_label=several)
-        x = mel_statistics(features)
+        target = targets_of(prepared.clips, multi_label=several)
+        x = mel_statistics(prepared.features)
 
         def judge(train: Rows, test: Rows, seed: int) -> Scores:
             known, new = x[train], x[test]
@@ -369,49 +248,145 @@ def suspects(options: SuspectsOptions) -> SuspectsResult:
         )
         table, sure = together.clips[readable], np.clip(scores, 0.0, 1.0)
         found = find_suspects(table.targets() if several else table.target(), sure)
+        judged = _judged(table, scores, found)
+        listed = judged.iloc[found.order[: options.most] if options.most else found.suspects]
         result = SuspectsResult(
             table,
             scores,
             found,
-            _judged(table, scores, found),
-            found.order[: options.most] if options.most else found.suspects,
+            listed,
             n_folds,
-            run.folder / TABLE,
-            run.folder / REPORT,
+            run.folder,
             prepared.failures,
             prepared.remarks,
             (*clips.notes, *together.notes),
         )
-        _write_tables(run, result)
-        write_suspects_page(run.folder, result, options, time.perf_counter() - started)
+        names = {"suggestion": "suggested", "support": "suggested_score"}
+        ranked = listed.rename(columns=names)
+        ranked.insert(0, "rank", range(1, len(ranked) + 1))
+        write_frame(run.path(TABLE), ranked)
+        judged = judged[["clip", "label", "score"]]
+        judged["suspect"] = np.where(found.is_suspect, "yes", "no")
+        each = pd.DataFrame(scores, columns=list(table.classes))
+        write_frame(run.path(SCORES), pd.concat([judged, each], axis=1))
+        _write_page(result, options, time.perf_counter() - started)
         run.note(
             n_clips=len(table),
             n_suspects=len(found.suspects),
             agreement=result.agreement,
-            wrong_share=result.wrong_share,
+            wrong_share=found.wrong_share,
         )
     return result
 
 
-def _write_tables(run: RunFolder, result: SuspectsResult) -> None:
-    """The list, the most suspicious first; and a row per clip with the score of each class."""
-    write_csv(
-        run.path(TABLE),
-        ["rank", "clip", "label", "suggested", "score", "suggested_score", "group"],
-        [
-            [i, r.clip, r.label, r.suggestion, f"{r.score:.4f}", f"{r.support:.4f}", r.group]
-            for i, r in enumerate(_rows(result.to_frame()), start=1)
-        ],
+def _judged(clips: Clips, scores: Scores, found: Suspects) -> pd.DataFrame:
+    """A row a clip, with the columns of :attr:`SuspectsResult.listed`."""
+    names, said = np.array(clips.classes, object), np.asarray(found.suggested)
+    if said.ndim == 1:
+        suggestion = names[said].tolist()
+        support = scores[np.arange(len(clips)), said]
+    else:  # of what is suggested, the score of the clearest change
+        suggestion = [LABEL_SEPARATOR.join(names[row]) for row in said.astype(bool)]
+        answers = np.where(said, scores, 1.0 - scores)
+        turned = said != (clips.targets() > 0)
+        turned |= ~turned.any(axis=1, keepdims=True)
+        support = np.where(turned, answers, 0.0).max(axis=1)
+    return pd.DataFrame(
+        {
+            "clip": clips.ids,
+            "label": [LABEL_SEPARATOR.join(row) for row in clips.labels],
+            "suggestion": suggestion,
+            "score": found.quality,
+            "support": support,
+            "group": clips.group.astype(object),
+        }
     )
-    suspect = np.where(result.found.is_suspect, "yes", "no")
-    write_csv(
-        run.path(SCORES),
-        ["clip", "label", "score", "suspect", *result.clips.classes],
-        [
-            [r.clip, r.label, f"{r.score:.4f}", suspect[i], *(f"{s:.5f}" for s in result.scores[i])]
-            for i, r in enumerate(_rows(result.judged))
-        ],
+
+
+def _write_page(result: SuspectsResult, options: SuspectsOptions, seconds: float) -> None:
+    """Write ``report.html`` with its tables into the run folder."""
+    clips, found, listed = result.clips, result.found, result.listed
+    n, n_found = len(clips), len(found.suspects)
+    what = "answers" if clips.is_multi_label else "labels"
+    report = Report(
+        "suspects.j2",
+        f"Labels of {clips.name} that look wrong",
+        f"{n} clips, {len(clips.classes)} classes",
+        result=result,
+        options=options,
+        seconds=seconds,
+        n_listed=min(len(listed), _MOST_ROWS),
+        n_all=len(listed),
+        n_cut=len(listed) > _MOST_ROWS,
     )
+    report.verdict = Verdict(
+        f"{n_found or 'None'} of {n} clips look{'s' * (not n_found)} wrongly labelled",
+        "A suspect is a question, not an error: the judge has mistakes of its own. Listen before "
+        "you change a label.",
+    )
+    agreement, wrong = percent_text(result.agreement), percent_text(found.wrong_share)
+    report.numbers = [
+        Number(str(n_found), "suspects", percent_text(n_found / n) + " of the clips"),
+        Number(wrong, f"estimated wrong {what}", "the judge's own mistakes included"),
+        Number(agreement, f"{what} the judge agrees with", "out of fold"),
+    ]
+    if result.caution:
+        report.warnings.append(result.caution)
+    if result.failures:
+        n_bad = len(result.failures)
+        report.warnings.append(f"{n_bad} clips could not be read; bad_files.csv lists them.")
+    report.data = {
+        "n_suspects": n_found,
+        "wrong_share": found.wrong_share,
+        "agreement": result.agreement,
+        "joints": found.joints,
+    }
+    report.players("suspects", _players(result, options))
+    _add_classes(report, result)
+    shown = listed[:_MOST_ROWS].drop(columns="group")
+    shown.insert(0, "rank", range(1, len(shown) + 1))
+    names = {"suggestion": "sounds like", "score": "score of the label"}
+    report.frame("suspects", shown.rename(columns={**names, "support": "score of the other"}))
+    report.write(result.folder)
+
+
+def _players(result: SuspectsResult, options: SuspectsOptions) -> Iterator[Player | None]:
+    clips, paths = result.clips, result.clips.paths
+    shown: list[Any] = list(result.listed[: options.players].itertuples())
+    for rank, row in enumerate(shown, start=1):
+        said = row.suggestion or "none of the classes"
+        yield clip_player(
+            paths[row.Index],
+            float(clips.start_time[row.Index]),
+            float(clips.end_time[row.Index]),
+            row.label,
+            f"sounds like {said}, {percent_text(row.support, 0)} sure",
+            f"{rank}. {row.clip}, score of its label {row.score:.2f}",
+            sample_rate=options.mel.sample_rate,
+        )
+
+
+def _add_classes(report: Report, result: SuspectsResult) -> None:
+    """Labels that may be wrong by class, and classes that may be confused."""
+    clips, found = result.clips, result.found
+    given = clips.targets() > 0
+    table = pd.DataFrame({"class": pd.Series(clips.classes, dtype=object), "clips": given.sum(0)})
+    if clips.is_multi_label:
+        said = np.asarray(found.suggested, np.bool_)
+        columns = {"perhaps not there": given & ~said, "perhaps forgotten": ~given & said}
+        report.frame("classes", table.assign(**{k: x.sum(axis=0) for k, x in columns.items()}))
+        return
+    (joint,) = found.joints
+    with np.errstate(invalid="ignore"):
+        wrong = 1.0 - np.diag(joint) / joint.sum(axis=1)
+    table = table.assign(suspects=given[found.is_suspect].sum(axis=0), **{WRONG: wrong})
+    report.frame("classes", table, formats={WRONG: percent_text})
+    names = np.array(clips.classes, object)
+    rows = found.suspects
+    given_names, said_names = names[clips.target()[rows]], names[found.suggested[rows]]
+    pairs = Counter(zip(given_names, said_names, strict=True))
+    taken = [(*pair, n) for pair, n in pairs.most_common(12)]
+    report.table("pairs", ["label", "sounds like", "clips"], taken)
 
 
 def _labelled(clips: Clips) -> Clips:

@@ -144,7 +144,7 @@ def make_noise(
     Their levels are spread evenly. Every other wave of silence has its last bit set at random,
     as a converter has without input.
     """
-    rng = generator(seed, "made-up noise", kind)
+    rng = generator(seed, "synthetic noise", kind)
     low, high = _LEVELS_DB[0] - beyond_db, _LEVELS_DB[1] + beyond_db
     levels = low + (high - low) * (np.arange(n) + rng.random(n)) / n
     waves = []

@@ -385,17 +385,17 @@ def _windows_of_file(
     clips: Clips, row: int, mel: MelOptions, hop: float | None, extractor: Extractor
 ) -> Iterator[Windows]:
     rate, begin, end = mel.sample_rate, float(clips.start_time[row]), float(clips.end_time[row])
-    path, end_time = clips.root / str(clips.file[row]), None if math.isnan(end) else end
+    path = clips.root / str(clips.file[row])
 
     def cut() -> Iterator[tuple[int, NDArray[np.float32]]]:
         blocks = read_blocks(
-            path, block_time=mel.duration, sample_rate=rate, start_time=begin, end_time=end_time
+            path, block_time=mel.duration, sample_rate=rate, start_time=begin, end_time=end
         )
         n_hop = mel.n_samples if hop is None else max(1, round(hop * rate))
         for start, wave in cut_stream(blocks, mel.n_samples, n_hop):
             if len(wave) < MIN_DURATION * rate:  # the reason in words, as training gives it
                 info = probe(path)
-                last = info.n_samples if end_time is None else round(end * info.sample_rate)
+                last = info.n_samples if math.isnan(end) else round(end * info.sample_rate)
                 n = min(last, info.n_samples) - round(begin * info.sample_rate)
                 raise AudioError(path, too_short(n, info.sample_rate))
             yield start, wave

@@ -193,7 +193,7 @@ def data_labels(
     --hop, --min-overlap, --min-share and --background are about these.
     The exit status is 3 when rows could not be used; they are listed in OUTPUT.bad_rows.csv.
     """
-    from semisonic.data.formats.convert import convert_labels
+    from semisonic.data.formats.label_files import convert_labels
 
     if output is None:
         raise OptionError("output is missing: where to write the labels (-o)")

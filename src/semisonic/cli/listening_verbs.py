@@ -205,9 +205,6 @@ def listen(
         "command called at each start and end of an event, without a shell, with the event "
         "as JSON on its standard input and in SEMISONIC_* variables",
     ),
-    on_event_timeout: float = option(
-        10.0, "time after which such a command is ended", unit="s", minimum=0.1
-    ),
     save_clips: Path | None = option(None, "folder for the sound of each event, as WAV"),
     max_lag: float = option(
         2.0, "latency from which on windows are skipped to catch up", unit="s", minimum=0.1
@@ -244,7 +241,6 @@ def listen(
             began=began,
             scores=scores,
             on_event=on_event,
-            on_event_timeout=on_event_timeout,
             save_clips=save_clips,
             max_lag=max_lag,
             device=device,

@@ -15,9 +15,9 @@ from semisonic.classifier.options import (
     EvaluateOptions,
     FindRateOptions,
     PretrainOptions,
+    SuspectsOptions,
     TrainOptions,
 )
-from semisonic.classifier.use_options import SuspectsOptions
 from semisonic.cli.parser import verb
 from semisonic.cli.session import Session, Status
 from semisonic.core.options import changed, option

@@ -16,10 +16,13 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @contextmanager
@@ -128,6 +131,22 @@ def write_csv(
 
 def _is_zipped(path: str | os.PathLike[str]) -> bool:
     return os.fspath(path).lower().endswith(".gz")
+
+
+def write_frame(path: str | os.PathLike[str], frame: pd.DataFrame, digits: int = 4) -> None:
+    """Write a data frame as :func:`write_csv` does, its floats with so many digits.
+
+    Parameters
+    ----------
+    path : path
+    frame : DataFrame
+    digits : int
+    """
+    rows = (
+        [f"{cell:.{digits}f}" if isinstance(cell, float) else cell for cell in row]
+        for row in frame.itertuples(index=False, name=None)
+    )
+    write_csv(path, list(map(str, frame)), rows)
 
 
 def csv_line(cells: Iterable[object]) -> str:

@@ -14,7 +14,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -346,7 +346,7 @@ class ArrayCache:
         engine = engine_for(engine, len(rest), worth_processes, workers)
         with (
             bar(len(keys), what, "clip", initial=len(keys) - len(rest)) as shown,
-            engine.calls(_Work(make), workers=workers) as calls,
+            engine.calls(partial(_work, make), workers=workers) as calls,
         ):
             size = CHUNK if engine.in_threads else CHUNK_ELSEWHERE
             size = max(1, min(size, len(rest) // (2 * calls.capacity)))
@@ -364,15 +364,12 @@ class ArrayCache:
         return [rows for rows in found if rows is not None], len(rest)
 
 
-@dataclass(frozen=True)
-class _Work:
-    """Makes the function that a thread or process computes several keys with."""
-
-    make: Callable[[], Callable[[int, Key], Computed | str]]
-
-    def __call__(self) -> Callable[[list[tuple[int, Key]]], list[tuple[int, Computed | str]]]:
-        compute = self.make()
-        return lambda part: [(number, compute(number, key)) for number, key in part]
+def _work(
+    make: Callable[[], Callable[[int, Key], Computed | str]],
+) -> Callable[[list[tuple[int, Key]]], list[tuple[int, Computed | str]]]:
+    """What a thread or process computes several keys with."""
+    compute = make()
+    return lambda part: [(number, compute(number, key)) for number, key in part]
 
 
 def read_whole(descriptor: int, path: Path, n_bytes: int, offset: int) -> bytes:

@@ -1,6 +1,6 @@
 """The clip table: one row a clip, with what is known about it; tables joined and selected.
 
-``Clips`` never holds audio. It is immutable: every operation gives a new table. Its rows
+``Clips`` holds no audio. It is immutable: every operation gives a new table. Its rows
 are sorted by their identity when a reader makes it, so that nothing downstream can depend
 on the order in which a file system lists its files.
 """
@@ -83,19 +83,18 @@ class Clips:
         if len(self._class_index) != len(self.classes):
             raise DataError(f"{name}: a class name stands twice")
         start, end, fold = (np.asarray(c) for c in (self.start_time, self.end_time, self.fold))
-        with np.errstate(invalid="ignore"):
-            bad = ~(np.isfinite(start) & (start >= 0)) | (end <= start) | (end == math.inf)
+        bad = ~(np.isfinite(start) & (start >= 0)) | (end <= start) | (end == math.inf)
         for row in np.flatnonzero(bad | (fold < 0))[:1]:
             what = f"fold {fold[row]}; expected 1 or more, or 0 for none"
             if bad[row]:
                 what = f"start {start[row]:g} s, end {end[row]:g} s; expected 0 <= start < end"
             raise DataError(f"{name}, {self.file[row]}: found {what}")
-        for wrong in set(self.label_type.tolist()) - set(LABEL_TYPES):
+        if wrong := set(self.label_type.tolist()) - set(LABEL_TYPES):
             raise DataError(
-                f"{name}: found label type '{wrong}', expected one of {', '.join(LABEL_TYPES)}"
+                f"{name}: found label type '{wrong.pop()}', expected one of "
+                f"{', '.join(LABEL_TYPES)}"
             )
-        unknown = {label for row in self.labels for label in row} - set(self.classes)
-        if unknown:
+        if unknown := {label for row in self.labels for label in row} - set(self.classes):
             raise DataError(f"{name}: labels without a class: {', '.join(sorted(unknown))}")
 
     @classmethod
@@ -146,80 +145,32 @@ class Clips:
         end = [row.get("end_time") for row in table]
         clips = cls(
             root=Path(root),
-            file=np.array([str(row["file"]).replace("\\", "/") for row in table], dtype=np.str_),
+            file=np.array([_place(row)[0] for row in table], np.str_),
             start_time=np.array([float(row.get("start_time", 0.0)) for row in table], np.float64),
             end_time=np.array([np.nan if e is None else float(e) for e in end], np.float64),
             labels=labels,
-            group=np.array([str(row.get("group") or row["file"]) for row in table], dtype=np.str_),
+            group=np.array([str(row.get("group") or row["file"]) for row in table], np.str_),
             fold=np.array([int(row.get("fold", 0)) for row in table], np.int64),
             classes=tuple(classes),
             name=name,
             notes=tuple(notes),
             label_type=np.array([row.get("label_type", POSITIVE) for row in table], np.str_),
         )
-        return clips._each_once()
-
-    @classmethod
-    def from_files(
-        cls,
-        root: str | Path,
-        files: Sequence[str],
-        groups: Sequence[str],
-        name: str = "clips",
-        notes: Iterable[str] = (),
-    ) -> Clips:
-        """A table of whole files without labels, as of a large pool: a column at a time.
-
-        Parameters
-        ----------
-        root : path
-            The folder of the files.
-        files : sequence of str
-            Relative, with forward slashes, each once.
-        groups : sequence of str
-            The recording or site of each file.
-        name, notes
-            As for :meth:`from_rows`.
-
-        Returns
-        -------
-        Clips
-            Sorted by file.
-
-        Raises
-        ------
-        DataError
-            When a file stands twice.
-        """
-        column = np.array(files, dtype=np.str_)
-        group = column if groups is files else np.array(groups, dtype=np.str_)
-        if (column[1:] < column[:-1]).any():
-            order = np.argsort(column, kind="stable")
-            column, group = column[order], group[order]
-        n = len(column)
-        times = np.zeros(n), np.full(n, np.nan)
-        fold = np.zeros(n, np.int64)
-        clips = cls(
-            Path(root), column, *times, ((),) * n, group, fold, name=name, notes=tuple(notes)
-        )
-        return clips._each_once()
+        if twice := clips.standing_twice():
+            raise DataError(f"clip table '{name}': the clip {twice} stands twice")
+        return clips
 
     def standing_twice(self) -> str:
         """The first clip that stands in the table more than once; empty if there is none."""
         times = (
             np.nan_to_num(t, nan=-1.0).round(3).tolist() for t in (self.start_time, self.end_time)
         )
-        keys = list(zip(self.file.tolist(), *times, strict=True))
-        if len(set(keys)) == len(keys):
-            return ""
-        first = {key: row for row, key in reversed(list(enumerate(keys)))}
-        row = next(row for row, key in enumerate(keys) if first[key] != row)
-        return self[row].ids[0]
-
-    def _each_once(self) -> Clips:
-        if twice := self.standing_twice():
-            raise DataError(f"clip table '{self.name}': the clip {twice} stands twice")
-        return self
+        seen: set[tuple[str, float, float]] = set()
+        for row, key in enumerate(zip(self.file.tolist(), *times, strict=True)):
+            if key in seen:
+                return self[row].ids[0]
+            seen.add(key)
+        return ""
 
     def rows(self) -> list[dict[str, Any]]:
         """The rows as :meth:`from_rows` takes them."""
@@ -296,14 +247,20 @@ class Clips:
         """One column per class, 1 where the label is present, shape (n, n_classes)."""
         hot = np.zeros((len(self), len(self.classes)), np.float32)
         for i, row in enumerate(self.labels):
-            for label in row:
-                hot[i, self._class_index[label]] = 1.0
+            hot[i, [self._class_index[label] for label in row]] = 1.0
         return hot
 
     def without_labels(self) -> Clips:
         """The same clips as an unlabelled pool, so that no label can leak from them."""
         no_types = np.empty(0, np.str_)
         return replace(self, labels=((),) * len(self), classes=(), label_type=no_types)
+
+    def read(self, row: int, sample_rate: int) -> NDArray[np.float32]:
+        """The samples of a clip at a rate in Hz, shape (n,); AudioError if it cannot be read."""
+        from semisonic.audio.read import read
+
+        part = {"start_time": self.start_time[row].item(), "end_time": self.end_time[row].item()}
+        return read(self.root / str(self.file[row]), sample_rate=sample_rate, **part)[0]
 
     def with_columns(self, **columns: Any) -> Clips:
         """A copy in which whole columns (or ``classes``, ``name``) are replaced."""
@@ -373,22 +330,18 @@ def join(first: Clips, second: Clips, name: str | None = None) -> Clips:
     root = Path(os.path.commonpath([first.root.resolve(), second.root.resolve()]))
     tables = (first, second)
     files = [(table.root / file).resolve() for table in tables for file in table.file.tolist()]
+    # Links are followed, so a file may lie elsewhere.
+    names = [(f.relative_to(root) if f.is_relative_to(root) else f).as_posix() for f in files]
     columns: dict[str, Any] = {
         name: np.concatenate([getattr(table, name) for table in tables]) for name in _COLUMNS
     }
-    columns["file"] = np.array([_below(file, root) for file in files], dtype=np.str_)
     return Clips(
         root,
-        **columns,
+        **{**columns, "file": np.array(names, np.str_)},
         labels=first.labels + second.labels,
         classes=tuple(dict.fromkeys(first.classes + second.classes)),
         name=name or f"{first.name} + {second.name}",
     )
-
-
-def _below(file: Path, root: Path) -> str:
-    """A path as text below a folder; links are followed, so it may lie elsewhere."""
-    return file.relative_to(root).as_posix() if file.is_relative_to(root) else file.as_posix()
 
 
 # Part of a table by class or by who checked the labels.

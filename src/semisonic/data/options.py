@@ -20,7 +20,7 @@ LABEL_CHOICES = (
 """Layouts of data sets, in the order of :data:`semisonic.data.datasets.load.LAYOUTS`."""
 
 FORMATS = ("csv", "csv-wide", "audacity", "raven", "raven-combined", "birdnet", "kaleidoscope")
-"""Formats of label files; :mod:`semisonic.data.formats.read` has a reader for each."""
+"""Formats of label files; :mod:`semisonic.data.formats.label_files` has a reader for each."""
 
 GROUP = (
     "what a recording is: auto, file, folder, site or day (told by names of field recordings), a "

@@ -61,7 +61,7 @@ def check_file(
         raise OptionError(
             f"{name}, {what}; recordings are never written. Expected a name that ends in {ends}"
         )
-    if any(_is_same(output, Path(one)) for one in inputs):
+    if output.resolve() in {Path(one).resolve() for one in inputs}:
         raise OptionError(f"{name}, which is read by the same command; expected another name")
     if suffix not in suffixes:
         raise OptionError(f"{name}, expected a name that ends in {ends}")
@@ -218,13 +218,6 @@ def _check_way(output: Path) -> None:
     there = next((folder for folder in output.parents if folder.exists()), None)
     if there is not None and not there.is_dir():
         raise OptionError(f"output: found '{output}', but '{there}' is a file and no folder")
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    try:
-        return one.samefile(other)
-    except OSError:
-        return os.path.abspath(one) == os.path.abspath(other)
 
 
 @contextmanager

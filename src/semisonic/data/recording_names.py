@@ -19,7 +19,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -229,18 +230,22 @@ def read_texts(texts: Mapping[str, str]) -> RecorderInfo:
     fields = _guano(texts.get("guan", ""))
     comment, artist = texts.get("ICMT", ""), texts.get("IART", "")
     device = _DEVICE.search(comment) or _DEVICE.search(artist)
-    latitude, longitude = _position_in_text(fields.get("Loc Position", ""))
     model = " ".join(fields[name] for name in ("Make", "Model") if fields.get(name))
-    time, source = _iso(fields.get("Timestamp", "")), "guano"
-    if time is None:
-        time, source = _spoken(comment), "comment"
+    time, source = _spoken(comment), "comment"
+    with suppress(ValueError):
+        time, source = datetime.fromisoformat(fields.get("Timestamp", "")), "guano"
+    place: tuple[float | None, float | None] = None, None
+    with suppress(ValueError):
+        latitude, longitude = map(float, fields.get("Loc Position", "").replace(",", " ").split())
+        if abs(latitude) <= 90 and abs(longitude) <= 180:
+            place = latitude, longitude
     return RecorderInfo(
         recorded_at=time,
         source=source if time else "",
         device=fields.get("Serial") or (device["serial"] if device else ""),
         model=model or ("AudioMoth" if device else ""),
-        latitude=latitude,
-        longitude=longitude,
+        latitude=place[0],
+        longitude=place[1],
     )
 
 
@@ -252,38 +257,19 @@ def _guano(text: str) -> dict[str, str]:
     return {name.strip(): value.strip() for name, value in pairs}
 
 
-def _iso(text: str) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text) if text else None
-    except ValueError:
-        return None
-
-
 def _spoken(comment: str) -> datetime | None:
     """The time in AudioMoth's comment."""
     found = _COMMENT.search(comment)
     if not found:
         return None
-    try:
+    with suppress(ValueError):
         time = datetime.strptime(f"{found['day']} {found['time']}", "%d/%m/%Y %H:%M:%S")
-    except ValueError:
-        return None
-    if not found["closed"]:
-        return time
-    if not found["hours"]:
-        return time.replace(tzinfo=UTC)
-    sign, hours = found["hours"][0], int(found["hours"][1:])
-    return time.replace(tzinfo=_zone(f"{sign}{hours:02d}{found['minutes'] or ''}"))
-
-
-def _position_in_text(text: str) -> tuple[float | None, float | None]:
-    parts = text.replace(",", " ").split()
-    try:
-        latitude, longitude = map(float, parts)
-    except ValueError:
-        return None, None
-    inside = abs(latitude) <= 90 and abs(longitude) <= 180
-    return (latitude, longitude) if inside else (None, None)
+        if not found["closed"]:
+            return time
+        hours = int(found["hours"] or 0)
+        zone = f"{'-' if hours < 0 else '+'}{abs(hours):02d}{found['minutes'] or ''}"
+        return time.replace(tzinfo=_zone(zone))
+    return None
 
 
 # Which recording a clip was cut from, where the names of the files tell it.
@@ -325,23 +311,18 @@ def groups_by_name(
     if group != "auto":
         return groups_of(files, group, class_folders=class_folders), []
     for title, scheme in (("ESC-50", _ESC), ("UrbanSound8K", _URBANSOUND)):
-        found = [scheme.match(_stem_of_clip(file)) for file in files]
+        found = [scheme.match(_stem(file)) for file in files]
         if 2 * sum(one is not None for one in found) <= len(files):
             continue
-        numbers = {
-            (one[2], label)
-            for one, label in zip(found, labels, strict=False)
-            if one and one[2] and label
-        }
+        pairs = zip(found, labels, strict=False)
+        numbers = {(one[2], label) for one, label in pairs if one and one[2] and label}
+        one_to_one = len(numbers) == len(dict(numbers)) == len({label for _, label in numbers})
         # Of UrbanSound8K's names only the class number shows that they are no dates.
-        if (labels and not _one_to_one(numbers)) or (scheme is _URBANSOUND and not numbers):
+        if (labels and not one_to_one) or (scheme is _URBANSOUND and not numbers):
             continue
         groups = [one[1] if one else file for one, file in zip(found, files, strict=True)]
-        n = len(set(groups))
-        note = (
-            f"files are named as in {title}, which tells the recordings: {n} of {len(files)} files"
-        )
-        return groups, [note]
+        told = f"{len(set(groups))} of {len(files)} files"
+        return groups, [f"files are named as in {title}, which tells the recordings: {told}"]
     return list(files), []
 
 
@@ -387,15 +368,6 @@ def _n_sensible(clips: Clips, groups: Sequence[str]) -> int:
     return len(sizes) if is_sensible else 0
 
 
-def _one_to_one(pairs: set[tuple[str, str]]) -> bool:
-    """Whether each number has one label and each label one number."""
-    return len(pairs) == len({number for number, _ in pairs}) == len({name for _, name in pairs})
-
-
-def _stem_of_clip(file: str) -> str:
-    return file.rpartition("/")[2].rpartition(".")[0]
-
-
 # Which recording a file belongs to, when no table says so.
 #
 # ``"file"``: each file is a recording of its own. ``"folder"``: all files of one folder are one
@@ -405,45 +377,6 @@ def _stem_of_clip(file: str) -> str:
 # relative name, whose first bracket is the recording: ``r"(\d{8})_"`` puts all
 # files of one day together. "copies" is read as "auto" and acted upon afterwards
 # (:mod:`semisonic.data.recordings`).
-
-
-RECORDER_RULES = {"site": site_of, "day": day_of}
-"""What names of field recordings tell."""
-
-
-def _group_rule(group: str, *, class_folders: bool) -> Callable[[str], str]:
-    """The function from a relative file name to its recording, for rules that need one name."""
-    if group in ("auto", "file"):
-        return lambda file: file
-    if group == "folder":
-        least = 1 if class_folders else 0  # first-level folders are classes, and no recordings
-        return lambda file: file if file.count("/") <= least else file.rpartition("/")[0]
-    expected = (
-        "Expected 'file', 'folder', 'site', 'day', 'copies', a column of the table, or a "
-        "pattern whose first bracket is the recording, such as '(\\d+)_'"
-    )
-    try:
-        pattern = re.compile(group)
-    except re.error as error:
-        raise DataError(
-            f"group rule '{group}': not a regular expression ({error}). {expected}"
-        ) from error
-    if pattern.groups < 1:
-        raise DataError(
-            f"group rule '{group}': no such column, and as a regular expression it has no "
-            f"bracket. {expected}"
-        )
-
-    def by_pattern(file: str) -> str:
-        found = pattern.search(file)
-        if found is None or found.group(1) is None:
-            raise DataError(
-                f"{file}: the group rule '{group}' finds nothing in this name; "
-                "change the rule so that it fits every file"
-            )
-        return found.group(1)
-
-    return by_pattern
 
 
 def groups_of(
@@ -478,19 +411,39 @@ def groups_of(
     >>> groups_of(["dog_12_a.wav", "dog_12_b.wav"], r"_(\\d+)_")
     ['12', '12']
     """
-    if known is not None and group == "auto":
-        return list(known)
-    if group not in RECORDER_RULES:
-        rule = _group_rule(group, class_folders=class_folders)
-        return [rule(file) for file in files]
     listed = list(files)
-    pairs = zip(listed, read_names(listed), strict=True)
-    of_recorder = RECORDER_RULES[group]
-    found = [of_recorder(file, name, class_folders=class_folders) for file, name in pairs]
-    if listed and not any(found):
+    if group in ("auto", "file"):
+        return list(known) if known is not None and group == "auto" else listed
+    if group == "folder":
+        least = 1 if class_folders else 0  # first-level folders are classes, and no recordings
+        return [f if f.count("/") <= least else f.rpartition("/")[0] for f in listed]
+    if group in ("site", "day"):
+        of_recorder = site_of if group == "site" else day_of
+        names = zip(listed, read_names(listed), strict=True)
+        told = [of_recorder(file, name, class_folders=class_folders) for file, name in names]
+        if listed and not any(told):
+            raise DataError(
+                f"group rule '{group}': no name tells it, such as {listed[0]}. Known are names "
+                "such as SITE1_20240601_043000.wav, and folders for sites; or give 'file', "
+                "'folder', a column of the table, or a pattern whose first bracket is the recording"
+            )
+        return [name or file for file, name in zip(listed, told, strict=True)]
+    try:
+        pattern = re.compile(group)
+        reason = "" if pattern.groups else "no such column, and as a pattern it has no bracket"
+    except re.error as error:
+        reason = f"not a regular expression ({error})"
+    if reason:
         raise DataError(
-            f"group rule '{group}': no name tells it, such as {listed[0]}. Known are names such as "
-            "SITE1_20240601_043000.wav, and folders for sites; or give 'file', 'folder', a column "
-            "of the table, or a pattern whose first bracket is the recording"
+            f"group rule '{group}': {reason}. Expected 'file', 'folder', 'site', 'day', 'copies', "
+            "a column of the table, or a pattern whose first bracket is the recording, such as "
+            "'(\\d+)_'"
         )
-    return [name or file for file, name in zip(listed, found, strict=True)]
+    found = [pattern.search(file) for file in listed]
+    for file, one in zip(listed, found, strict=True):
+        if one is None or one[1] is None:
+            raise DataError(
+                f"{file}: the group rule '{group}' finds nothing in this name; "
+                "change the rule so that it fits every file"
+            )
+    return [one[1] for one in found if one is not None]

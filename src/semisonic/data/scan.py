@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import os
 import time
+import zlib
+from base64 import b64decode, b64encode
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -16,10 +18,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.fft import rfft
 
-from semisonic.audio.checks import decibel
+from semisonic.audio.checks import LevelMeter, decibel, problems_of
 from semisonic.audio.find import OTHER_SUFFIXES, find_audio
-from semisonic.audio.read import AudioInfo
+from semisonic.audio.read import BLOCK, AudioInfo, AudioReader, wave_texts
+from semisonic.audio.resample import resample
 from semisonic.core.errors import AudioError, DataError
 from semisonic.core.files import digest, write_csv
 from semisonic.core.parallel import in_threads
@@ -28,10 +32,18 @@ from semisonic.data.cache import KeyTable
 from semisonic.data.clips import LABEL_SEPARATOR, Clips
 from semisonic.data.datasets.layout import DatasetPath
 from semisonic.data.datasets.load import layout_kind, load_clips
-from semisonic.data.duplicates import NEAR_MOST, Duplicate, find_duplicates, group_duplicates
+from semisonic.data.duplicates import (
+    MAX_DURATION,
+    N_BANDS,
+    NEAR_MOST,
+    SAMPLE_RATE,
+    Duplicate,
+    find_duplicates,
+    fingerprint,
+    group_duplicates,
+)
 from semisonic.data.events import text_column
-from semisonic.data.recording_measures import Measures, measure, unpack
-from semisonic.data.recording_names import RecorderInfo, groups_of, read_names, site_of
+from semisonic.data.recording_names import RecorderInfo, groups_of, read_names, read_texts, site_of
 from semisonic.data.recordings import AUTO, COPIES
 from semisonic.data.summary import Summary, describe
 
@@ -46,7 +58,7 @@ LEAST_SCORE = 0.25
 CLOCK_SET = datetime(2001, 1, 1)
 """Times before this are those of a clock that nobody has set: many begin with the year 2000."""
 
-VERSION = 3
+VERSION = 4
 """To be raised when the same file would be measured differently."""
 
 
@@ -59,7 +71,7 @@ class Scan:
     root : Path
     recordings : DataFrame
         A row for each file of which at least a part decodes, by name: what
-        :func:`semisonic.data.recording_measures.measure` tells, with times, sites and labels
+        :func:`measure` tells, with times, sites and labels
         completed from the file's name and its folders; ``clock`` is the start without a zone,
         and ``odd`` the keywords of what is wrong (:data:`REMARKS`).
     bad_files : tuple of (str, str)
@@ -171,7 +183,9 @@ def scan(
             "odd": frozenset(text.partition(":")[0] for text in m["remarks"]),
         }
         rows.append(m | about)
-    recordings = pd.DataFrame(rows, columns=_KNOWN, dtype=object).astype(_TYPES)
+    recordings = pd.DataFrame(
+        rows, columns=[*_COLUMNS[:-1], "labels", "clock", "odd", "print"], dtype=object
+    ).astype(_TYPES)
     bad = {
         **dict(unreadable),
         **dict.fromkeys(others, "a format that is not read; convert it to WAV or FLAC"),
@@ -394,8 +408,6 @@ _COLUMNS = (
     *("damage", "recorded_at", "time_source", "device", "model", "site", "latitude", "longitude"),
     *("group", "label"),
 )
-_MADE = {"peak_dbfs": "peak", "rms_dbfs": "rms", "label": "labels"}
-_KNOWN = sorted({*(_MADE.get(name, name) for name in _COLUMNS), "clock", "odd", "print"})
 _DIGITS = {
     "bandwidth_hz": 1,
     **dict.fromkeys(("peak_dbfs", "rms_dbfs"), 2),
@@ -404,7 +416,7 @@ _DIGITS = {
 }
 _TYPES = {
     **dict.fromkeys(("sample_rate", "channels", "n_bytes"), np.int64),
-    **{_MADE.get(name, name): np.float64 for name in _DIGITS},
+    **dict.fromkeys(_DIGITS, np.float64),
 }
 _PAIR = (
     *("kind", "first", "second", "score", "offset_time", "shared_time"),
@@ -414,16 +426,12 @@ _PAIR = (
 
 def recordings_table(scan: Scan) -> pd.DataFrame:
     """What stands in ``recordings.csv``; None for what is not known."""
-    found = scan.recordings
+    found = scan.recordings.round(_DIGITS)
     table = found.assign(
-        peak_dbfs=found["peak"].map(decibel),
-        rms_dbfs=found["rms"].map(decibel),
         remarks=text_column(map("; ".join, found["remarks"])),
         recorded_at=text_column(time.isoformat() if time else "" for time in found["recorded_at"]),
         label=text_column(map(LABEL_SEPARATOR.join, found["labels"])),
     )
-    for name, digits in _DIGITS.items():
-        table[name] = [round(float(value), digits) for value in table[name]]
     return table[list(_COLUMNS)]
 
 
@@ -444,3 +452,192 @@ def write_tables(folder: Path, scan: Scan) -> None:
         for pair in scan.duplicates
     )
     write_csv(folder / "duplicates.csv", _PAIR, pairs)
+
+
+# One recording, decoded once from start to end: what it is, and how it sounds in numbers.
+#
+# Sounds that went through MP3, a telephone, or a lower sampling rate have nothing above a limit,
+# whatever their header says. Mean spectra of a few moments show it: what is empty lies at the
+# rounding noise of 16-bit samples, or below.
+
+N_FFT = 2048
+N_SPECTRUM_BANDS = 64
+"""Bands of equal width between 0 Hz and half the sampling rate: the resolution."""
+
+N_MOMENTS = 32
+"""Moments of a recording that are looked at, spread evenly."""
+
+FRAME_DURATION = 0.1
+"""Seconds over which silence is judged."""
+
+_ROUNDING = 2.0**-30 / 12  # variance of the rounding error of 16-bit samples
+_ABOVE = 10.0  # times the rounding noise: what dithering never reaches
+_UNUSABLE = ("non-finite", "too short")  # complaints for which other verbs refuse a recording
+_IN_ANY = frozenset({"clipped", "over full scale", "non-finite"})  # spoil it in one channel alone
+
+
+Measures = dict[str, Any]
+"""What :func:`measure` tells of a recording, as plain values."""
+
+
+def measure(
+    path: Path, *, silence_db: float, stopped: Callable[[], bool] = lambda: False
+) -> Measures:
+    """Decode a recording of any length, in constant memory.
+
+    Parameters
+    ----------
+    path : Path
+    silence_db : float
+        RMS level, in dB of full scale, below which a frame of 0.1 s is silent.
+    stopped : callable
+        Asked between blocks; when it says yes, the work is given up.
+
+    Returns
+    -------
+    dict
+        ``n_bytes``; ``duration`` (seconds that decode), ``sample_rate``, ``channels``, ``format``
+        and ``subtype`` as libsndfile names them; ``peak_dbfs`` and ``rms_dbfs`` over all
+        channels; ``clipped_share`` of the samples in flat tops at full scale and
+        ``silent_share`` of the time in silent frames of 0.1 s, 0 to 1; ``dc_offset``, the mean of
+        the channel whose mean is furthest from 0; ``bandwidth_hz``, up to which there is
+        anything, in steps of a 64th of half the rate; ``remarks`` (see
+        :func:`semisonic.audio.checks.problems`); ``damage``, why it cannot be used as a whole, or
+        empty; ``recorded_at`` (ISO 8601), ``time_source``, ``device``, ``model``, ``latitude``,
+        ``longitude`` as the file itself tells; ``print``, the packed fingerprint of the first
+        30 s (:func:`unpack`).
+
+    Raises
+    ------
+    AudioError
+        When nothing can be decoded.
+    KeyboardInterrupt
+        When given up.
+    """
+    with AudioReader(path) as source:
+        info, rate = source.info, source.info.sample_rate
+        n_frame = max(1, round(FRAME_DURATION * rate))
+        n_block = n_frame * max(1, BLOCK // n_frame)
+        levels = [LevelMeter() for _ in range(info.n_channels)]
+        bandwidth = _Bandwidth(rate, info.n_samples, n_block)
+        start, n_start = [np.zeros(0, np.float32)], round(MAX_DURATION * rate)
+        n_silent, damage = 0, info.damage
+        try:
+            for block in source.channel_blocks(n_block):
+                if stopped():
+                    raise KeyboardInterrupt
+                for level, x in zip(levels, block, strict=True):
+                    level.add(x)
+                if any(level.n_bad for level in levels):
+                    block = np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0)
+                n_silent += _silent_samples(block, n_frame, 10.0 ** (silence_db / 10))
+                mono = block[0] if len(block) == 1 else block.mean(axis=0)
+                bandwidth.add(mono)
+                if n_start > 0:
+                    start.append(np.array(mono[:n_start], np.float32))
+                    n_start -= len(mono)
+        except AudioError as error:
+            if not levels[0].n:
+                raise
+            damage = damage or error.reason
+    remarks = _remarks(levels, rate)
+    bad = [text for text in remarks if text.startswith(_UNUSABLE)]
+    told = read_texts(wave_texts(path))
+    return {
+        "n_bytes": path.stat().st_size,
+        "duration": levels[0].n / rate,
+        "sample_rate": rate,
+        "channels": info.n_channels,
+        "format": info.format,
+        "subtype": info.subtype,
+        "peak_dbfs": decibel(max(level.peak for level in levels)),
+        "rms_dbfs": decibel(math.sqrt(np.mean([level.power for level in levels]))),
+        "clipped_share": float(np.mean([level.clipped_share for level in levels])),
+        "silent_share": n_silent / levels[0].n,
+        "dc_offset": max((level.mean for level in levels), key=abs),
+        "bandwidth_hz": bandwidth.value(),
+        "remarks": [text for text in remarks if text not in bad],
+        "damage": "; ".join([damage] * bool(damage) + bad),
+        "recorded_at": told.recorded_at.isoformat() if told.recorded_at else "",
+        "time_source": told.source,
+        "device": told.device,
+        "model": told.model,
+        "latitude": told.latitude,
+        "longitude": told.longitude,
+        "print": pack(fingerprint(resample(np.concatenate(start), rate, SAMPLE_RATE))),
+    }
+
+
+def pack(signs: NDArray[np.int8]) -> str:
+    """A fingerprint, shape (frame, band), as text for a journal."""
+    return b64encode(zlib.compress(signs.tobytes())).decode("ascii")
+
+
+def unpack(text: str) -> NDArray[np.int8]:
+    """What :func:`pack` was given."""
+    return np.frombuffer(zlib.decompress(b64decode(text)), np.int8).reshape(-1, N_BANDS)
+
+
+class _Bandwidth:
+    """Gathers moments of a recording of about ``n_samples`` samples, block by block."""
+
+    def __init__(self, sample_rate: int, n_samples: int, n_block: int) -> None:
+        n_blocks = max(1, -(-n_samples // n_block))
+        self._rate = sample_rate
+        self._every = max(1, n_blocks // N_MOMENTS)
+        self._in_block = -(-N_MOMENTS // n_blocks)
+        self._power = np.zeros(N_FFT // 2 + 1)
+        self._n = self._at = 0
+
+    def add(self, x: NDArray[np.float32]) -> None:
+        """Take in the next samples of one channel, shape (n,)."""
+        chosen = self._at % self._every == 0
+        self._at += 1
+        if not chosen or len(x) < 2:
+            return
+        size = min(N_FFT, len(x))
+        starts = np.linspace(0, len(x) - size, self._in_block if len(x) > size else 1)
+        moments = x[starts.astype(np.int64)[:, None] + np.arange(size)]
+        moments = moments - moments.mean(axis=1, keepdims=True)
+        window = np.hanning(size + 2)[1:-1].astype(np.float32)  # its ends are above 0
+        spectrum = rfft(moments * window, N_FFT, axis=1)
+        power = (spectrum.real**2 + spectrum.imag**2).sum(axis=0, dtype=np.float64)
+        self._power += power / float(np.dot(window, window))
+        self._n += len(starts)
+
+    def value(self) -> float:
+        """The upper limit in Hz; 0 if there is nothing."""
+        bands = (self._power[1:] / max(self._n, 1)).reshape(N_SPECTRUM_BANDS, -1).mean(axis=1)
+        above = np.flatnonzero(bands > _ABOVE * _ROUNDING)
+        return float((above[-1] + 1) / N_SPECTRUM_BANDS * self._rate / 2) if len(above) else 0.0
+
+
+def _silent_samples(block: NDArray[np.float32], n_frame: int, silence: float) -> int:
+    """Samples in silent frames; a shorter one at the end counts as what it is."""
+    n_whole = block.shape[1] // n_frame
+    split = n_whole * n_frame
+    n_silent = 0
+    for part, n in (
+        (block[:, :split].reshape(len(block), n_whole, n_frame), n_frame),
+        (block[:, None, split:], block.shape[1] - split),
+    ):
+        if part.size:
+            power = np.einsum("csn,csn->cs", part, part) / n - part.mean(axis=2) ** 2
+            n_silent += n * int(np.count_nonzero(power.mean(axis=0) < silence))
+    return n_silent
+
+
+def _remarks(levels: Sequence[LevelMeter], sample_rate: int) -> list[str]:
+    """Complaints about the samples; those not of all channels name the channels that have them."""
+    found = [{t.partition(":")[0]: t for t in problems_of(one, sample_rate)} for one in levels]
+    if all(texts == found[0] for texts in found):
+        return list(found[0].values())
+    result = []
+    for keyword in dict.fromkeys(keyword for texts in found for keyword in texts):
+        having = {i: texts[keyword] for i, texts in enumerate(found, 1) if keyword in texts}
+        if len(having) == len(found) or keyword in _IN_ANY:
+            result.append(next(iter(having.values())))
+        else:
+            numbers = " and ".join(map(str, having))
+            result.append(f"dead channel: {keyword} in channel {numbers} of {len(found)}")
+    return result

@@ -14,10 +14,9 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,7 +130,6 @@ class SampleStore:
         self.failures = tuple((ids[i], one) for i, one in enumerate(found) if isinstance(one, str))
         self.notes = tuple((ids[row], text) for row, one in kept for text in one.about[1])
         self.n_decoded = n_missing - len(self.failures)
-        self._open()
 
     @classmethod
     def build(
@@ -205,15 +203,18 @@ class SampleStore:
         """Everything but the samples, which another process maps itself."""
         return {k: v for k, v in self.__dict__.items() if k not in ("_data", "_file")}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._open()
+    @cached_property
+    def _file(self) -> IO[bytes]:
+        return open(self.path, "rb")
 
-    def _open(self) -> None:
-        self._file = open(self.path, "rb")  # noqa: SIM115
-        empty = os.fstat(self._file.fileno()).st_size == 0
-        mapped = np.empty(0, np.int16) if empty else np.memmap(self._file, np.int16, "r")
-        self._data: NDArray[np.int16] = np.asarray(mapped)
+    @cached_property
+    def _data(self) -> NDArray[np.int16]:
+        n = int((self._offset + self.n_samples).max(initial=0))
+        return (
+            np.asarray(np.memmap(self._file, np.int16, "r", shape=n))
+            if n
+            else np.empty(0, np.int16)
+        )
 
 
 class FeatureStore:
@@ -227,7 +228,7 @@ class FeatureStore:
     clips : Clips
         Those of the sample store, row by row.
     array : ndarray of float16, shape (m, channel, mel, frame)
-        The file, mapped; read only.
+        All that the file holds.
     place : ndarray of int64, shape (n,)
         Where in ``array`` the features of each clip lie.
     n_computed : int
@@ -240,7 +241,6 @@ class FeatureStore:
         self.clips, self.place, self.n_computed = clips, place, n_computed
         self.shape = (len(place), *shape)
         self._path = path
-        self._open()
 
     @classmethod
     def build(
@@ -300,7 +300,7 @@ class FeatureStore:
             found, n_missing = cache.fill(
                 clip_keys(samples.clips),
                 samples.stamps,
-                _Extraction(samples, shape, int(n_samples), extractor),
+                partial(_extraction, samples, shape, int(n_samples), extractor),
                 "features",
                 engine=engine,
                 worth_processes=FEATURES_WORTH_PROCESSES,
@@ -323,42 +323,35 @@ class FeatureStore:
         """Everything but the features, which another process maps itself."""
         return {name: value for name, value in self.__dict__.items() if name != "array"}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._open()
-
-    def _open(self) -> None:
-        end = int(self.place.max(initial=-1)) + 1
-        shape = (end, *self.shape[1:])
-        self.array: NDArray[np.float16] = np.empty(shape, np.float16)
-        if end:
-            self.array = np.memmap(self._path, np.float16, "r", shape=shape)
+    @cached_property
+    def array(self) -> NDArray[np.float16]:
+        """The file, mapped; read only."""
+        shape = (int(self.place.max(initial=-1)) + 1, *self.shape[1:])
+        mapped = (
+            np.memmap(self._path, np.float16, "r", shape=shape) if len(self) else np.empty(shape)
+        )
+        return np.asarray(mapped, np.float16)
 
 
-@dataclass(frozen=True)
-class _Extraction:
-    """Makes the function that computes features of a clip; it can be sent to another process."""
+def _extraction(
+    samples: SampleStore, shape: Shape, n_samples: int, extractor: Callable[[], Extractor]
+) -> Callable[[int, Key], Computed]:
+    """What computes the features of a clip in a thread or process."""
+    extract = extractor()
 
-    samples: SampleStore
-    shape: Shape
-    n_samples: int
-    extractor: Callable[[], Extractor]
-
-    def __call__(self) -> Callable[[int, Key], Computed]:
-        extract = self.extractor()
-        return lambda row, _: (self._features(row, extract), None)
-
-    def _features(self, row: int, extract: Extractor) -> NDArray[np.float16]:
-        features = np.asarray(extract(fit_length(self.samples.wave(row), self.n_samples)))
+    def features(row: int, _: Key) -> Computed:
+        found = np.asarray(extract(fit_length(samples.wave(row), n_samples)))
         with np.errstate(over="ignore"):
-            result: NDArray[np.float16] = features.astype(np.float16)
-        if features.shape != self.shape or not np.isfinite(result).all():
+            result: NDArray[np.float16] = found.astype(np.float16)
+        if found.shape != shape or not np.isfinite(result).all():
             raise DataError(
-                f"features of '{self.samples.clips[row].ids[0]}': found shape {features.shape}, "
-                f"{features.min():.6g} to {features.max():.6g}; expected shape {self.shape} and "
+                f"features of '{samples.clips[row].ids[0]}': found shape {found.shape}, "
+                f"{found.min():.6g} to {found.max():.6g}; expected shape {shape} and "
                 "finite numbers within ±65504 (float16). Use decibels, or a smaller scale"
             )
-        return result
+        return result, None
+
+    return features
 
 
 @contextmanager

@@ -25,7 +25,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from semisonic.core.errors import DataError
 from semisonic.evaluation.metrics import as_classes, as_scores, as_targets, same_length
 
 TOLERANCE = 1e-6
@@ -37,52 +36,8 @@ ScoreTable = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class ConfidentJoint:
-    """What :func:`confident_joint` counted.
-
-    Attributes
-    ----------
-    counts : ndarray of int64, shape (n_classes, n_classes)
-        Clips by given label (row) and sure class (column). Clips that are surely no class
-        are not in it.
-    thresholds : ndarray, shape (n_classes,)
-        The mean score of the clips with each label; infinite for a class without clips.
-    n_given : ndarray of int64, shape (n_classes,)
-        Clips with each label.
-    """
-
-    counts: NDArray[np.int64]
-    thresholds: ScoreTable
-    n_given: NDArray[np.int64]
-
-    @property
-    def joint(self) -> ScoreTable:
-        """Estimated share of all clips by given (row) and true class (column); sums to 1."""
-        counts = self.counts.astype(np.float64)
-        alone = (self.n_given > 0) & (np.diag(counts) == 0)
-        counts[alone, alone] = 1.0
-        rows = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0) * self.n_given[:, None]
-        return np.asarray(rows / rows.sum())
-
-    @property
-    def true_given_label(self) -> ScoreTable:
-        """Chance of each true class (column) for clips with a given label (row).
-
-        Rows sum to 1; NaN for a class without clips.
-        """
-        joint = self.joint
-        with np.errstate(invalid="ignore"):
-            return np.asarray(joint / joint.sum(axis=1, keepdims=True))
-
-    @property
-    def wrong_share(self) -> float:
-        """Estimated share of the labels that are wrong, 0 to 1."""
-        return float(1.0 - np.trace(self.joint))
-
-
-def confident_joint(given: ArrayLike, scores: ArrayLike) -> ConfidentJoint:
-    """Count clips by the label they carry and the class they surely are.
+def confident_joint(given: ArrayLike, scores: ArrayLike) -> ScoreTable:
+    """Estimate how given and true labels go together.
 
     Parameters
     ----------
@@ -93,14 +48,15 @@ def confident_joint(given: ArrayLike, scores: ArrayLike) -> ConfidentJoint:
 
     Returns
     -------
-    ConfidentJoint
+    ndarray, shape (n_classes, n_classes)
+        Share of all clips by given (row) and true class (column); sums to 1.
 
     Raises
     ------
     DataError
-        For shapes that do not fit or scores outside 0 to 1.
+        For shapes that do not fit.
     """
-    table = _probabilities(scores)
+    table = as_scores(scores)
     n_classes = table.shape[1]
     labels = as_classes(given, "labels", n_classes)
     same_length(labels=labels, scores=table)
@@ -109,20 +65,12 @@ def confident_joint(given: ArrayLike, scores: ArrayLike) -> ConfidentJoint:
     thresholds = np.where(n_given > 0, own / np.maximum(n_given, 1), np.inf)
     reached = table >= thresholds - TOLERANCE
     sure, known = np.where(reached, table, -np.inf).argmax(axis=1), reached.any(axis=1)
-    counts = np.zeros((n_classes, n_classes), np.int64)
+    counts = np.zeros((n_classes, n_classes))
     np.add.at(counts, (labels[known], sure[known]), 1)
-    return ConfidentJoint(counts, thresholds, n_given.astype(np.int64))
-
-
-def _probabilities(scores: ArrayLike) -> ScoreTable:
-    table = as_scores(scores)
-    low, high = float(table.min()), float(table.max())
-    if low < -TOLERANCE or high > 1.0 + TOLERANCE:
-        raise DataError(
-            f"scores: found {low:.4g} to {high:.4g}, expected probabilities of 0 to 1; give what "
-            "a softmax or sigmoid makes of logits"
-        )
-    return table
+    alone = (n_given > 0) & (np.diag(counts) == 0)
+    counts[alone, alone] = 1.0
+    rows = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0) * n_given[:, None]
+    return np.asarray(rows / rows.sum())
 
 
 @dataclass(frozen=True)
@@ -137,20 +85,25 @@ class Suspects:
     suggested : ndarray
         What the scores say instead: class numbers (n,), or for several labels per clip booleans
         (n, n_classes). Of a clip that is no suspect it may be the given label.
-    joints : tuple of ConfidentJoint
-        One; for several labels one per class, over its answers no (0) and yes (1).
+    joints : ndarray, shape (n_questions, n_answers, n_answers)
+        See :func:`confident_joint`: one question, or for several labels one per class, with the
+        answers no (0) and yes (1).
     """
 
     quality: ScoreTable
     is_suspect: Mask
     suggested: NDArray[np.int64] | Mask
-    joints: tuple[ConfidentJoint, ...]
+    joints: ScoreTable
+
+    @property
+    def wrong_share(self) -> float:
+        """Estimated share of the labels, or answers, that are wrong, 0 to 1."""
+        return float(1.0 - np.trace(self.joints, axis1=1, axis2=2).mean())
 
     @property
     def order(self) -> NDArray[np.int64]:
         """All rows: the suspects from the most suspicious on, then the others likewise."""
-        rows = np.arange(len(self.quality))
-        return np.lexsort((rows, self.quality, ~self.is_suspect)).astype(np.int64)
+        return np.lexsort((self.quality, ~self.is_suspect)).astype(np.int64)
 
     @property
     def suspects(self) -> NDArray[np.int64]:
@@ -180,12 +133,12 @@ def find_suspects(given: ArrayLike, scores: ArrayLike) -> Suspects:
         For shapes or scores that do not fit.
     """
     if np.ndim(given) == 2:
-        return _find_in_tags(as_targets(given), _probabilities(scores))
+        return _find_in_tags(as_targets(given), as_scores(scores))
     joint = confident_joint(given, scores)
     labels, table = np.asarray(given), as_scores(scores)
     rows, best = np.arange(len(labels)), table.argmax(axis=1).astype(np.int64)
     # As many clips of each kind of error as there are estimated to be, the clearest first.
-    estimated = joint.joint * len(labels)
+    estimated = joint * len(labels)
     np.fill_diagonal(estimated, 0.0)
     mask = np.zeros(len(labels), np.bool_)
     for label, other in zip(*np.nonzero(estimated >= 0.5), strict=True):
@@ -194,7 +147,7 @@ def find_suspects(given: ArrayLike, scores: ArrayLike) -> Suspects:
         n_wrong = int(estimated[label, other] + 0.5)
         mask[members[np.argsort(-margin, kind="stable")[:n_wrong]]] = True
     quality = np.clip(table[rows, labels], 0.0, 1.0)
-    return Suspects(quality, mask & (best != labels), best, (joint,))
+    return Suspects(quality, mask & (best != labels), best, joint[None])
 
 
 def _find_in_tags(labels: Mask, table: ScoreTable) -> Suspects:
@@ -208,5 +161,5 @@ def _find_in_tags(labels: Mask, table: ScoreTable) -> Suspects:
     quality = falling[:, 0]
     for worse in falling.T[1:]:  # from the best to the worst
         quality = WORST_WEIGHT * worse + (1.0 - WORST_WEIGHT) * quality
-    joints = tuple(joint for one in answers for joint in one.joints)
+    joints = np.concatenate([one.joints for one in answers])
     return Suspects(quality, np.asarray(turned.any(axis=1)), labels ^ turned, joints)

@@ -28,7 +28,7 @@ from semisonic.evaluation.learning_curve import (
     say_needed,
     worth_in_labels,
 )
-from semisonic.evaluation.plots.experiments import label_curve
+from semisonic.evaluation.plots.results import label_curve
 from semisonic.evaluation.published import human_accuracy
 from semisonic.evaluation.report.document import Report, Verdict
 from semisonic.experiments.options import CurveOptions

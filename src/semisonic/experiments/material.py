@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from semisonic.audio.read import read
 from semisonic.audio.write import write
 from semisonic.classifier.config import (
     CLASS_WISE,
@@ -109,7 +108,7 @@ def augmented_copies(
         names = [f"{key}-{one}.flac" for one in numbered]
         missing = [k for k, name in enumerate(names) if not (folder / name).is_file()]
         try:
-            x = torch.from_numpy(_samples(clips, row, sample_rate) if missing else _NOTHING)[None]
+            x = torch.from_numpy(clips.read(row, sample_rate) if missing else _NOTHING)[None]
         except AudioError as error:
             _log.warning("no copies of %s: %s", clips.paths[row], error.reason)
             continue
@@ -166,17 +165,6 @@ def _numbered(kinds: Sequence[str]) -> list[str]:
         found.append(f"{kind}-{seen[kind]}")
         seen[kind] += 1
     return found
-
-
-def _samples(clips: Clips, row: int, rate: int) -> NDArray[np.float32]:
-    end = float(clips.end_time[row])
-    x, _ = read(
-        clips.paths[row],
-        sample_rate=rate,
-        start_time=float(clips.start_time[row]),
-        end_time=None if np.isnan(end) else end,
-    )
-    return x
 
 
 # What an experiment works on: labelled clips, a pool, and their features on disk.

@@ -51,6 +51,7 @@ from semisonic.training.run_folder import RunFolder
 
 _log = logging.getLogger(__name__)
 EXAMPLES = 3
+QUICK = "A quick look: fewer folds and epochs than the recipe asks for. No basis for a claim."
 WORK = {PRETRAIN: run_pretrain, TRAIN: run_train}
 FREE = ("workers", "device", "in_batch", "cache", "output", "where")
 """Options that no result depends on: a run goes on when they differ."""
@@ -480,6 +481,12 @@ def some_of_each(clips: Clips, rows: Rows) -> Clips:
     """The first clip of each of a few classes."""
     first = {clips.labels[row]: row for row in reversed(rows.tolist())}
     return clips[sorted(first.values())[:EXAMPLES]]
+
+
+def without_history(job: Mapping[Any, Any]) -> dict[str, Any]:
+    """A job's record with the number of epochs in place of every epoch."""
+    kept = {name: value for name, value in job.items() if name != "history"}
+    return {**kept, "n_epochs": len(job["history"])}
 
 
 def command_line(verb: str, options: RunOptions, *, exact: bool = False) -> str:

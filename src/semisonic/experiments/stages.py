@@ -33,9 +33,8 @@ from semisonic.evaluation.comparison import (
     compare_setting_pairs,
 )
 from semisonic.evaluation.metrics import lwlrap, mean_average_precision
-from semisonic.evaluation.plots.experiments import comparison_plot
+from semisonic.evaluation.plots.results import comparison_plot, training_curves
 from semisonic.evaluation.plots.style import CLASS_COLOURS
-from semisonic.evaluation.plots.training import training_curves
 from semisonic.evaluation.predictions import Predictions
 from semisonic.evaluation.report.document import IntervalEstimate, Number, Report, Verdict
 from semisonic.evaluation.report.experiment import add_study
@@ -44,14 +43,15 @@ from semisonic.experiments.material import WHOLE
 from semisonic.experiments.options import SYNTH, RunOptions
 from semisonic.experiments.plan import MODEL, STAGE, Job, Plan, Rows
 from semisonic.experiments.recipe import BEST, CURATED, KEPT, NOISY, StagesRecipe
-from semisonic.experiments.report import QUICK, without_history
 from semisonic.experiments.runner import (
+    QUICK,
     Experiment,
     RunResult,
     command_line,
     open_experiment,
     some_of_each,
     with_number_format,
+    without_history,
 )
 from semisonic.experiments.worker import here, provenance_of
 from semisonic.models.inspection import count_parameters

@@ -621,92 +621,6 @@ class Search:
         return [job for _, job in plan.cells[1::2]]  # both arms are the setting, job by job
 
 
-@dataclass(frozen=True)
-class SearchOutcome:
-    """A finished search.
-
-    Attributes
-    ----------
-    trials : list of Trial
-    default : Trial
-        The recipe's own values.
-    best : Trial
-        The complete trial with the highest score, the first of equal ones.
-    chosen : ChosenBest or None
-        What the best would reach without the luck of being chosen, from the same answers; None
-        with fewer than two complete trials.
-    """
-
-    trials: list[Trial]
-    default: Trial
-    best: Trial
-    chosen: ChosenBest | None
-
-    @classmethod
-    def of(cls, default: Trial, trials: list[Trial], folder: Path, seed: int) -> SearchOutcome:
-        """The outcome of some trials; ``folder`` is that of their jobs.
-
-        Raises
-        ------
-        OptionError
-            When no trial succeeded.
-        """
-        complete = [trial for trial in trials if trial.state == COMPLETE]
-        if not complete:
-            raise OptionError(
-                f"{count_text(len(trials), 'trial')}, and none succeeded; the first reason: "
-                f"{trials[0].reason}"
-            )
-        best, chosen = max(complete, key=lambda trial: (trial.score, -trial.number)), None
-        if len(complete) > 1:
-            # Without luck: as if the best were chosen on other clips than it is scored on.
-            answers = [trial.right_answers(folder) for trial in complete]
-            own = default.right_answers(folder) if default.state == COMPLETE else None
-            chosen = chosen_best(
-                np.stack([one["right"].to_numpy() for one in answers]),
-                answers[0]["group"].to_numpy(),
-                against=None if own is None else own["right"].to_numpy(),
-                seed=seed,
-            )
-        return cls(trials, default, best, chosen)
-
-    @property
-    def keeps_recipe(self) -> bool:
-        """Whether no trial does better than the recipe's own values."""
-        return self.default.state == COMPLETE and self.best.score <= self.default.score
-
-    def ended(self, state: str) -> list[Trial]:
-        """The trials that ended so."""
-        return [trial for trial in self.trials if trial.state == state]
-
-    def answers(self) -> list[str]:
-        """What was found, in words."""
-        default, failed, chosen = self.default, self.ended(FAILED), self.chosen
-        said = [KEEP] if self.keeps_recipe else []
-        said.append(
-            f"inner accuracy: {percent_text(self.best.score)} for the best of "
-            f"{count_text(len(self.trials), 'trial')}, {percent_text(default.score)} for the "
-            "recipe's own values"
-        )
-        if default.state == FAILED:
-            said.append(f"the recipe's own values could not be trained: {default.reason}")
-        if chosen is not None:
-            said.append(f"without the luck of the choice about {percent_text(chosen.mean)}")
-        if failed:
-            said.append(f"{count_text(len(failed), 'trial')} failed, the first: {failed[0].reason}")
-        if chosen is not None and not np.isnan(chosen.gain):
-            gain, low, high = (
-                points_text(x, signed=True)
-                for x in (chosen.gain, chosen.gain_low, chosen.gain_high)
-            )
-            shown = "better than" if chosen.is_gain else "not shown to be better than"
-            said.append(
-                f"Without the luck of the choice the best is {shown} the recipe's own values: "
-                f"{gain} points ({low} to {high})."
-            )
-        return [*said, ONCE]
-
-
 @dataclass(frozen=True, kw_only=True)
 class TuneResult(ExperimentResult):
     """What a search leaves.
@@ -716,8 +630,12 @@ class TuneResult(ExperimentResult):
     best : mapping of str to value
         The best value of each option that was searched, by dotted name: of the best trial, or the
         recipe's own where no trial beat them.
-    outcome : SearchOutcome
-        All trials.
+    trials : list of Trial
+    default : Trial
+        The recipe's own values.
+    chosen : ChosenBest or None
+        What the best would reach without the luck of being chosen, from the same answers; None
+        with fewer than two complete trials.
     recipe : Path
         The best settings as a recipe, against the recipe's own.
     command : str
@@ -725,30 +643,92 @@ class TuneResult(ExperimentResult):
     """
 
     best: Mapping[str, Any]
-    outcome: SearchOutcome
+    trials: list[Trial]
+    default: Trial
+    chosen: ChosenBest | None
     recipe: Path
     command: str
 
     @property
     def score(self) -> float:
         """Mean accuracy of the best trial on inner folds, 0 to 1; it is optimistic."""
-        return self.outcome.best.score
+        return best_of(self.trials).score
 
     @property
     def default_score(self) -> float:
         """The same of the recipe's own values."""
-        return self.outcome.default.score
+        return self.default.score
 
     @property
     def without_luck(self) -> float:
         """What the best would reach had other clips chosen it; NaN with one complete trial."""
-        return self.outcome.chosen.mean if self.outcome.chosen else float("nan")
+        return self.chosen.mean if self.chosen else float("nan")
 
     def summary(self) -> str:
         """For a terminal."""
-        if self.outcome.keeps_recipe:
+        if KEEP in self.answers:
             return super().summary()
         return f"{super().summary()}\nTo measure it on the test folds, once:\n  {self.command}"
+
+
+def best_of(trials: Sequence[Trial]) -> Trial:
+    """The complete trial with the highest score, the first of equal ones.
+
+    Raises
+    ------
+    OptionError
+        When no trial succeeded.
+    """
+    complete = [trial for trial in trials if trial.state == COMPLETE]
+    if not complete:
+        raise OptionError(
+            f"{count_text(len(trials), 'trial')}, and none succeeded; the first reason: "
+            f"{trials[0].reason}"
+        )
+    return max(complete, key=lambda trial: (trial.score, -trial.number))
+
+
+def without_luck(
+    default: Trial, trials: Sequence[Trial], folder: Path, seed: int
+) -> ChosenBest | None:
+    """As if the best were chosen on other clips than it is scored on; None of a single trial."""
+    answers = [one.right_answers(folder) for one in trials if one.state == COMPLETE]
+    if len(answers) < 2:
+        return None
+    own = default.right_answers(folder) if default.state == COMPLETE else None
+    return chosen_best(
+        np.stack([one["right"].to_numpy() for one in answers]),
+        answers[0]["group"].to_numpy(),
+        against=None if own is None else own["right"].to_numpy(),
+        seed=seed,
+    )
+
+
+def _answers(default: Trial, trials: Sequence[Trial], chosen: ChosenBest | None) -> list[str]:
+    """What was found, in words."""
+    best, failed = best_of(trials), [one for one in trials if one.state == FAILED]
+    said = [KEEP] if best.score <= default.score else []
+    said.append(
+        f"inner accuracy: {percent_text(best.score)} for the best of "
+        f"{count_text(len(trials), 'trial')}, {percent_text(default.score)} for the recipe's own "
+        "values"
+    )
+    if default.state == FAILED:
+        said.append(f"the recipe's own values could not be trained: {default.reason}")
+    if chosen is not None:
+        said.append(f"without the luck of the choice about {percent_text(chosen.mean)}")
+    if failed:
+        said.append(f"{count_text(len(failed), 'trial')} failed, the first: {failed[0].reason}")
+    if chosen is not None and not np.isnan(chosen.gain):
+        gain, low, high = (
+            points_text(x, signed=True) for x in (chosen.gain, chosen.gain_low, chosen.gain_high)
+        )
+        shown = "better than" if chosen.is_gain else "not shown to be better than"
+        said.append(
+            f"Without the luck of the choice the best is {shown} the recipe's own values: "
+            f"{gain} points ({low} to {high})."
+        )
+    return [*said, ONCE]
 
 
 def count_trials(options: TuneOptions, space: Space) -> int:
@@ -807,18 +787,15 @@ def tune(options: TuneOptions) -> TuneResult:
         settled = with_number_format(recipe, torch.device(experiment.device))
         search = Search(experiment, replace(space, recipe=settled), context, source, options)
         default, trials = search.run()
-        outcome = SearchOutcome.of(default, trials, experiment.jobs, options.seed)
-        own, point = values_of(space.base), outcome.best.settings
-        columns = ["option", "recipe", "best"]
-        if outcome.keeps_recipe:
-            point = {one.name: own[one.name] for one in dimensions}
-            columns = ["option", "recipe (kept)", "best trial (worse)"]
+        best, own = best_of(trials), values_of(space.base)
+        chosen = without_luck(default, trials, experiment.jobs, options.seed)
+        answers = _answers(default, trials, chosen)
+        keeps = KEEP in answers
+        point = {one.name: own[one.name] for one in dimensions} if keeps else best.settings
+        columns = ["recipe (kept)", "best trial (worse)"] if keeps else ["recipe", "best"]
         table = pd.DataFrame(
-            [
-                (one.short, _text(own[one.name]), _text(outcome.best.settings[one.name]))
-                for one in dimensions
-            ],
-            columns=columns,
+            [(d.short, _text(own[d.name]), _text(best.settings[d.name])) for d in dimensions],
+            columns=["option", *columns],
         )
         write_text(run.folder / BEST, best_recipe(space, point, options.test_folds))
         command = _measuring(options, None if given.folds else whole, run.folder)
@@ -828,20 +805,22 @@ def tune(options: TuneOptions) -> TuneResult:
             f"classes, in {n_inner} inner folds by recording; {n_test} clips of test folds "
             f"{', '.join(map(str, options.test_folds))} were not used"
         )
-        report = _report(experiment, space, outcome, table, subtitle, command)
+        result = TuneResult(
+            best=point,
+            trials=trials,
+            default=default,
+            chosen=chosen,
+            recipe=options.output / BEST,
+            command=command,
+            table=table,
+            answers=tuple(answers),
+            report=run.folder / "report.html",
+            failures=context.material.failures,
+            notes=tuple(experiment.notes),
+        )
+        report = _report(experiment, space, result, subtitle)
         experiment.write_results(report.values["command"], recipe, report.data)
-        page = report.write(run.folder)
-    return TuneResult(
-        best=point,
-        outcome=outcome,
-        recipe=options.output / BEST,
-        command=command,
-        table=table,
-        answers=tuple(outcome.answers()),
-        report=page,
-        failures=context.material.failures,
-        notes=tuple(experiment.notes),
-    )
+        return replace(result, report=report.write(run.folder))
 
 
 def _measuring(options: TuneOptions, made: Clips | None, folder: Path) -> str:
@@ -865,35 +844,30 @@ def _text(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else label_of(value)
 
 
-def _report(
-    experiment: Experiment,
-    space: Space,
-    outcome: SearchOutcome,
-    table: pd.DataFrame,
-    subtitle: str,
-    command: str,
-) -> Report:
+def _report(experiment: Experiment, space: Space, result: TuneResult, subtitle: str) -> Report:
     """The page with its tables, and what goes into ``results.json``."""
-    best, trials, chosen = outcome.best, outcome.trials, outcome.chosen
-    others = sorted((one.score for one in outcome.ended(COMPLETE)), reverse=True)[1:]
+    trials, best, chosen, table = result.trials, best_of(result.trials), result.chosen, result.table
+    scores = [one.score for one in trials if one.state == COMPLETE and one is not best]
     n = len(best.accuracies)
     error = float(np.std(best.accuracies, ddof=1)) / np.sqrt(n) if n > 1 else np.nan
+    claim, *more = result.answers
     report = Report(
         "tuning.j2",
         f"Search over settings: {space.recipe.title}",
         subtitle,
-        outcome=outcome,
-        measuring=command,
-        n_close=sum(best.score - score <= error for score in others),
+        keeps_recipe=claim == KEEP,
+        best=best,
+        chosen=chosen,
+        measuring=result.command,
+        n_close=sum(best.score - score <= error for score in scores),
         searched={one.short: one.text for one in space.dimensions},
         command=command_line("tune", experiment.options),
         provenance={name: str(value) for name, value in experiment.provenance.items()},
     )
-    claim, *more = outcome.answers()
     report.verdict = Verdict(claim[:1].upper() + claim[1:], ". ".join(more))
     report.numbers = [
         Number(percent_text(best.score), "inner accuracy of the best trial", "", "treated"),
-        Number(percent_text(outcome.default.score), "the recipe's own values", "", "control"),
+        Number(percent_text(result.default_score), "the recipe's own values", "", "control"),
     ]
     if chosen is not None:
         note = f"{percent_text(chosen.low)} to {percent_text(chosen.high)}"
@@ -921,9 +895,9 @@ def _report(
     )
     report.data = {
         "space": {one.name: one.text for one in space.dimensions},
-        "default": outcome.default.to_dict(),
+        "default": result.default.to_dict(),
         "best": best.to_dict(),
-        "keeps_recipe": outcome.keeps_recipe,
+        "keeps_recipe": claim == KEEP,
         "without_luck": chosen,
         "trials": [one.to_dict() for one in trials],
     }

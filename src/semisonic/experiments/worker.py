@@ -22,7 +22,7 @@ from semisonic.classifier.pretraining import PretrainOutcome, pretrain_encoder
 from semisonic.classifier.provenance import DataPart, chained
 from semisonic.classifier.scoring import evaluating, mean_by, score_rows
 from semisonic.classifier.simple import Scores, fit_scores, vectors
-from semisonic.classifier.training import TrainedModel, TrainingData, train_model
+from semisonic.classifier.training import TrainingData, train_model
 from semisonic.core.files import digest, json_ready, replacing
 from semisonic.evaluation.predictions import Predictions
 from semisonic.experiments.generated import train_with_patches
@@ -170,7 +170,6 @@ def run_train(job: Job) -> None:
         outcome.fit,
         accuracy=float(predictions.correct.mean()),
         n_parameters=count_parameters(outcome.model),
-        on_pool=_on_pool(outcome, features, target, np.setdiff1d(pool, table.rows_of(job.train))),
         generated=generated,
     )
 
@@ -205,7 +204,6 @@ def _run_simple(job: Job) -> None:
         perf_counter() - begun,
         accuracy=float(predictions.correct.mean()),
         n_parameters=None,
-        on_pool={},
     )
 
 
@@ -234,24 +232,6 @@ def _predictions(job: Job, rows: Rows, scores: NDArray[np.float64]) -> Predictio
         setting="",
         arm=job.arm,
     )
-
-
-def _on_pool(outcome: TrainedModel, features: Any, target: Rows, rows: Rows) -> dict[str, Any]:
-    """How often the final model is right about unlabelled clips whose class is known.
-
-    ``accuracy`` and, by class, ``precision``: the share of right answers among all clips that
-    were given that class (None where none was). Empty without such clips.
-    """
-    rows = rows[target[rows] >= 0]
-    if not len(rows):
-        return {}
-    found = score_rows(outcome.model, features, rows).argmax(axis=1)
-    right = found == target[rows]
-    by_class = {
-        name: float(right[found == number].mean()) if (found == number).any() else None
-        for number, name in enumerate(outcome.model.classes)
-    }
-    return {"n_clips": len(rows), "accuracy": float(right.mean()), "precision": by_class}
 
 
 def provenance_of(job: Job, **rows: Rows) -> dict[str, Any]:

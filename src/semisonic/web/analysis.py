@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import tempfile
 import threading
@@ -17,12 +18,12 @@ from semisonic.classifier.detection.detect import list_recordings
 from semisonic.classifier.detection.frame_scores import FrameScorer, score_spans, unpacked
 from semisonic.classifier.events import DEFAULT, EventRules, EventTracker
 from semisonic.classifier.options import EventOptions
-from semisonic.classifier.predict import AUTO, NOTHING, predict_files
+from semisonic.classifier.predict import AUTO, predict_files
 from semisonic.core.errors import AudioError, DataError, OptionError
 from semisonic.core.files import csv_line
 from semisonic.core.options import from_mapping, nearest
 from semisonic.data.events import Events, make_events
-from semisonic.data.formats.convert import write_labels
+from semisonic.data.formats.label_files import write_labels
 from semisonic.models.sound_model import SoundModel
 
 # What a model hears in one recording, worked out in the background, part by part.
@@ -178,9 +179,9 @@ class Analysis:
         result = predict_files(self.model, [self._path], top=top, device=self._device, workers=1)
         if result.failures:
             raise AudioError(self._name, result.failures[0][1])
-        row = result.rows[0]
-        self.is_silent = row.reason == NOTHING
-        self.top = () if self.is_silent else tuple(zip(row.labels, row.scores, strict=True))
+        _, _, _, *best = result.rows[0]
+        self.is_silent = math.isnan(best[1])
+        self.top = () if self.is_silent else tuple(zip(best[::2], best[1::2], strict=True))
 
 
 # What was heard as tables for other programs.

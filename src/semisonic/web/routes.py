@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -342,11 +341,7 @@ def _card(path: str) -> dict[str, Any]:
         found = info(path)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from None
-    facts = {
-        name: ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
-        for name, value in found.facts.items()
-    }
-    return {"title": found.title, "facts": json.loads(json.dumps(facts, default=str))}
+    return {"title": found.title, "facts": found.shown()}
 
 
 # Routes of projects: start one from an opened folder, go on with it, open it.

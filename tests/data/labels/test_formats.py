@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,7 @@ import pytest
 
 from semisonic.core.errors import DataError, OptionError
 from semisonic.data.events import Events, make_events
-from semisonic.data.formats.convert import write_labels
-from semisonic.data.formats.read import collect_labels, read_labels
+from semisonic.data.formats.label_files import collect_labels, read_labels, write_labels
 from semisonic.data.options import FORMATS
 
 Save = Callable[..., Path]
@@ -355,13 +353,6 @@ def test_times_of_raven_run_over_all_recordings(tmp_path: Path) -> None:
         write_labels(EVENTS, output, "raven-combined")
     with pytest.raises(DataError, match=r"no duration for 1 recording: b\.wav"):
         write_labels(EVENTS, output, "raven-combined", durations={"s1/a.wav": 30.0})
-
-
-def test_pandas_reads_the_same(save: Save) -> None:
-    frame = pd.read_csv(io.StringIO(LONG))
-    events = read_labels(save("events.csv", LONG))
-    assert np.array_equal(events.end_time, frame["end_time"])
-    assert np.array_equal(events.fmin_hz, frame["fmin_hz"], equal_nan=True)
 
 
 @pytest.mark.parametrize(

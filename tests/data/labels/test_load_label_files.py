@@ -126,7 +126,7 @@ def test_a_text_that_is_no_label_file(folder: Path) -> None:
 def test_the_choices_of_the_command_line_are_the_layouts_and_formats_there_are() -> None:
     """They are written down a second time, as their readers need numpy."""
     from semisonic.data.datasets.load import LAYOUTS, PARTS
-    from semisonic.data.formats.read import BY_NAME
+    from semisonic.data.formats.label_files import BY_NAME
     from semisonic.data.options import FORMATS
 
     assert ("auto", "none", *(one.kind for one in (*LAYOUTS, *PARTS))) == LABEL_CHOICES

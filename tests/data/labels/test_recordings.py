@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from semisonic.data.formats.read import RecordingNames, collect_labels, read_labels
+from semisonic.data.formats.label_files import RecordingNames, collect_labels, read_labels
 
 FILES = (
     "site1/20240601_050000.WAV",

@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semisonic.data.events import Events, make_events
-from semisonic.data.formats.convert import write_labels
-from semisonic.data.formats.read import read_labels
+from semisonic.data.formats.label_files import read_labels, write_labels
 from semisonic.data.options import FORMATS
 from semisonic.data.tables import number, written
 

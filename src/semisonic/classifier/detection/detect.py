@@ -48,7 +48,7 @@ from semisonic.core.parallel import LOCAL_ENGINE, Engine, engine_for
 from semisonic.core.progress import bar, track
 from semisonic.data.cache import ArrayCache
 from semisonic.data.datasets.load import gather
-from semisonic.data.formats.convert import write_labels
+from semisonic.data.formats.label_files import write_labels
 from semisonic.data.outputs import check_folder, placed, refuse_url
 from semisonic.data.windows import read_headers
 from semisonic.models.sound_model import SoundModel

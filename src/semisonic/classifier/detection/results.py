@@ -26,7 +26,7 @@ from semisonic.classifier.prepare import Failures
 from semisonic.core.errors import DataError
 from semisonic.core.text import Result, count_text, duration_text, text_table
 from semisonic.data.events import POSITIVE, Events, make_events, with_files
-from semisonic.data.formats.read import collect_labels
+from semisonic.data.formats.label_files import collect_labels
 from semisonic.data.recording_names import RecorderInfo, read_names, read_texts, site_of
 from semisonic.evaluation.events import EventScores, score_events, score_overlaps
 

@@ -10,12 +10,11 @@ import shlex
 import shutil
 import signal
 import subprocess
-import threading
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import datetime
-from itertools import chain, count
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -66,8 +65,9 @@ def write_clip(
     when = "" if moment is None else moment.strftime("%Y%m%dT%H%M%S_")
     name = re.sub(r"[^\w-]+", "_", label)[:60]
     stem = f"{when}{name}_{number:04d}"
-    names = (f"{stem}{more}.wav" for more in chain([""], (f"_{i}" for i in count(2))))
-    file = next(one for one in map(folder.joinpath, names) if not one.exists())
+    file, others = folder / f"{stem}.wav", count(2)
+    while file.exists():
+        file = folder / f"{stem}_{next(others)}.wav"
     write(file, sound, sample_rate, overload="scale")
     return file
 
@@ -118,27 +118,25 @@ class ClipSaver:
         return replace(event, clip=clip or self._save(event, min(end, event.start_time + LONGEST)))
 
     def _save(self, event: LiveEvent, end: float) -> str:
-        sound = self._cut(event.start_time - PADDING, end + PADDING)
+        first, last = event.start_time - PADDING, end + PADDING
+        parts = [np.zeros(0, np.float32)]
+        for begin, samples in self._pieces:
+            low, high = (max(0, round((at - begin) * self._rate)) for at in (first, last))
+            parts.append(samples[low:high])
+        sound, name = np.concatenate(parts), (event.id, event.label, event.start_at)
         try:
-            file = write_clip(
-                self._folder, event.id, event.label, event.start_at, sound, self._rate
-            )
+            return str(write_clip(self._folder, *name, sound, self._rate))
         except (OSError, AudioError) as error:
             self.n_failed += 1
             _log.warning("the sound of an event was not saved: %s", error)
             return ""
-        return str(file)
-
-    def _cut(self, start: float, end: float) -> NDArray[np.float32]:
-        parts = [np.zeros(0, np.float32)]
-        for begin, samples in self._pieces:
-            first = max(0, round((start - begin) * self._rate))
-            parts.append(samples[first : max(0, round((end - begin) * self._rate))])
-        return np.concatenate(parts)
 
 
 AT_ONCE = 4
 """Calls that run at the same time."""
+
+TIMEOUT = 30.0
+"""Seconds that a call may take."""
 
 WAITING = 100
 """Calls that may wait for that; more are left out, and counted."""
@@ -153,8 +151,6 @@ class EventCommand:
     Parameters
     ----------
     line : str
-    timeout : float
-        Seconds a call may take.
 
     Attributes
     ----------
@@ -168,79 +164,70 @@ class EventCommand:
         When there is no such program.
     """
 
-    def __init__(self, line: str, timeout: float = 10.0) -> None:
+    def __init__(self, line: str) -> None:
         try:
-            self._words = shlex.split(line)
+            self._words, why = shlex.split(line), "expected a program that can be run"
         except ValueError as error:
-            raise OptionError(f"option 'on_event': found '{line}' ({error})") from None
+            self._words, why = [], str(error)
         if not self._words or shutil.which(self._words[0]) is None:
             raise OptionError(
-                f"option 'on_event': found '{line}', expected a program that can be run; for a "
-                "line of shell, give sh -c '...'"
+                f"option 'on_event': found '{line}', {why}; for a line of shell, give sh -c '...'"
             )
-        self._timeout = timeout
         self.n_calls = self.n_failed = self.n_left_out = 0
-        self._counting = threading.Lock()
         self._pool = ThreadPoolExecutor(AT_ONCE, "on-event")
-        self._calls: list[Future[None]] = []  # that run or wait
+        self._calls: list[Future[str]] = []  # that are not counted
 
     def call(self, event: LiveEvent) -> None:
         """Call the program soon; returns at once."""
-        self._calls = [call for call in self._calls if not call.done()]
+        self._count()
         if len(self._calls) < AT_ONCE + WAITING:
-            self._calls.append(self._pool.submit(self._work, event))
+            self._calls.append(self._pool.submit(self._run, event))
         else:
             self.n_left_out += 1
             _log.warning("on-event: %d calls wait, event %d is left out", WAITING, event.id)
 
     def close(self) -> None:
         """Wait for the calls that run or wait, for as long as one call may take."""
-        wait(self._calls, self._timeout + 1.0)
+        wait(self._calls, TIMEOUT + 1.0)
         self._pool.shutdown(wait=False, cancel_futures=True)
-        n_left = sum(call.cancelled() for call in self._calls)
-        if n_left:
-            self.n_left_out += n_left
+        if n_left := sum(call.cancelled() for call in self._calls):
             _log.warning("on-event: %d calls were still waiting at the end", n_left)
+        self._count()
 
     def summary(self) -> str:
         """One line."""
         return f"on-event: {self.n_calls} calls, {self.n_failed} failed, {self.n_left_out} left out"
 
-    def _work(self, event: LiveEvent) -> None:
-        fault = self._run(event)
-        with self._counting:
-            self.n_calls += 1
-            self.n_failed += bool(fault)
-        if fault:
-            _log.warning("on-event: %s: %s (event %d)", self._words[0], fault, event.id)
+    def _count(self) -> None:
+        for call in [call for call in self._calls if call.done()]:
+            self._calls.remove(call)
+            self.n_left_out += call.cancelled()
+            self.n_calls += not call.cancelled()
+            self.n_failed += not call.cancelled() and bool(call.result())
 
     def _run(self, event: LiveEvent) -> str:
         """What went wrong; empty if nothing did."""
+        own = {f"SEMISONIC_{key.upper()}": str(value) for key, value in event.to_dict().items()}
+        fault = ""
         try:
             process = subprocess.Popen(
                 self._words,
                 stdin=subprocess.PIPE,
                 stdout=2,
-                env=os.environ
-                | {
-                    f"SEMISONIC_{key.upper()}": str(value) for key, value in event.to_dict().items()
-                },
+                env=os.environ | own,
                 start_new_session=True,
             )
+            process.communicate((event.to_json() + "\n").encode(), timeout=TIMEOUT)
+            fault = f"exit status {process.returncode}" if process.returncode else ""
         except OSError as error:
-            return f"cannot be run ({error.strerror})"
-        try:
-            process.communicate((event.to_json() + "\n").encode(), timeout=self._timeout)
+            fault = f"cannot be run ({error.strerror})"
         except subprocess.TimeoutExpired:
-            _end(process)
-            return f"took more than {self._timeout:g} s and was ended"
-        return f"exit status {process.returncode}" if process.returncode else ""
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process and, where the system knows groups, all that it has started."""
-    if hasattr(os, "killpg"):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    process.kill()
-    process.communicate()
+            fault = f"took more than {TIMEOUT:g} s and was ended"
+            if hasattr(os, "killpg"):  # with all that it has started, where there are groups
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+            process.kill()
+            process.communicate()
+        if fault:
+            _log.warning("on-event: %s: %s (event %d)", self._words[0], fault, event.id)
+        return fault

@@ -91,7 +91,7 @@ def open_source(
         refused = {"device_name": device_name, "format": format, "rate": rate}
         refused["channels"] = channels != 1
     for name, given in refused.items():
-        if given not in (None, False, ""):
+        if given:
             raise OptionError(f"option '{name}': it means nothing for {source}")
     if input is None:
         return Reconnecting(Microphone(device_name, rate, channels))
@@ -109,29 +109,8 @@ def open_source(
             "option 'input': standard input is a terminal; pipe samples into the command, such "
             "as arecord -t raw -f S16_LE -r 16000 | semisonic listen MODEL --input - --rate 16000"
         )
-    return Pipe(
-        sys.stdin.fileno(), rate, format=format or "s16le", n_channels=channels, speed=speed
-    )
-
-
-def _began_at(began: str) -> datetime | None:
-    """The date of the first sample, None if not given; without a zone it is local.
-
-    Raises
-    ------
-    OptionError
-        When it is no date.
-    """
-    if not began:
-        return None
-    try:
-        moment = datetime.fromisoformat(began)
-    except ValueError:
-        raise OptionError(
-            f"option 'began': found '{began}', expected a date and time such as "
-            "2026-05-01T04:30:00+02:00"
-        ) from None
-    return moment if moment.tzinfo else moment.astimezone()
+    stream, kind = sys.stdin.fileno(), format or "s16le"
+    return Pipe(stream, rate, format=kind, n_channels=channels, speed=speed)
 
 
 STALLED_AFTER = 5.0
@@ -147,7 +126,6 @@ WAITING_SECONDS = 30.0
 """Sound that may wait in real time before the source is made to wait (or to drop it)."""
 
 _BLOCKS_IF_FAST = 4
-_TOO_FAST = 5.0  # seconds that sound may come early, as from a buffer that is emptied
 
 _log = logging.getLogger(__name__)
 AnyPath = str | PathLike[str]
@@ -166,56 +144,30 @@ class StreamClock:
         Seconds.
     began : datetime, optional
         Time of the first sample; by default that of capture (with speed 0: now).
-
-    Attributes
-    ----------
-    n_skipped : int
-        Windows left out.
     """
 
     def __init__(self, speed: float, hop: float, max_lag: float, began: datetime | None) -> None:
         self._speed, self._hop, self._max_lag = speed, hop, max_lag
         self._began = _now() if began is None and not speed else began
-        self._anchor = (0.0, time.monotonic(), time.time() - time.monotonic())
-        self._is_behind = self._warned_fast = False
-        self._warned_at, self._ahead = -math.inf, 0.0
-        self._seen_at: float | None = None
-        self.n_skipped = 0
+        self._is_behind, self._warned_at = False, -math.inf
+        self.anchor(0.0, time.monotonic())
 
-    def anchor(self, position: float, seconds: float, captured: float) -> None:
-        """Take note of a block that ends at this second of the stream; say if it comes too early.
-
-        Parameters
-        ----------
-        position, seconds : float
-            Where in the stream the block ends, and its length.
-        captured : float
-            When its last sample was captured, seconds of ``time.monotonic``.
-        """
+    def anchor(self, position: float, captured: float) -> None:
+        """Take note of when a second of the stream was captured, by ``time.monotonic``."""
         # The distance of the two clocks is taken anew each time: the one on the wall is set.
-        self._anchor = (position, captured, time.time() - time.monotonic())
-        elapsed = 0.0 if self._seen_at is None else (captured - self._seen_at) * self._speed
-        self._ahead, self._seen_at = max(0.0, self._ahead + seconds - elapsed), captured
-        if self._speed and self._ahead > _TOO_FAST and not self._warned_fast:
-            self._warned_fast = True
-            _log.warning(
-                "sound comes faster than in real time: dates are those of reading, and windows may "
-                "be skipped; for sound that was stored give --speed 0"
-            )
-
-    def _captured(self, position: float) -> float:
-        """When a stream second was captured; near the last block that is exact."""
-        known, captured, _ = self._anchor
-        return captured - (known - position) / (self._speed or 1.0)
+        self._known, self._captured = position, captured
+        self._distance = time.time() - time.monotonic()
 
     def lag(self, position: float) -> float:
-        """Seconds since a stream second was captured."""
-        return time.monotonic() - self._captured(position)
+        """Seconds since a stream second was captured; near the last block that is exact."""
+        ago = (self._known - position) / (self._speed or 1.0)
+        return time.monotonic() - self._captured + ago
 
     def at(self, position: float) -> datetime:
         """The date and time of a stream second."""
         if self._began is None:
-            return _date(self._captured(position) + self._anchor[2])
+            ago = (self._known - position) / self._speed
+            return _date(self._captured - ago + self._distance)
         return _date(self._began.timestamp() + position).astimezone(self._began.tzinfo)
 
     def wants(self, end_time: float) -> bool:
@@ -224,22 +176,16 @@ class StreamClock:
             return True
         lag = self.lag(end_time)
         # Down to the newest window, but never below what blocks and filters cost anyway.
-        self._is_behind = lag > (
-            max(self._hop, self._max_lag / 2) if self._is_behind else self._max_lag
-        )
-        if not self._is_behind:
-            return True
-        self.n_skipped += 1
-        if time.monotonic() >= self._warned_at + STATUS_EVERY:
+        most = max(self._hop, self._max_lag / 2) if self._is_behind else self._max_lag
+        self._is_behind = lag > most
+        if self._is_behind and time.monotonic() >= self._warned_at + STATUS_EVERY:
             self._warned_at = time.monotonic()
             _log.warning(
-                "slower than real time: %.1f s behind, windows are skipped (%d so far); a longer "
-                "--hop or a smaller network keeps up; sound that was stored may wait with "
-                "--speed 0",
+                "slower than real time: %.1f s behind, windows are skipped; a longer --hop or a "
+                "smaller network keeps up; sound that was stored may wait with --speed 0",
                 lag,
-                self.n_skipped,
             )
-        return False
+        return not self._is_behind
 
 
 def _date(seconds: float) -> datetime:
@@ -308,10 +254,8 @@ class LiveCounts:
     ----------
     hop, speed : float
         Seconds from window to window; speed of the source.
-    seconds : float
-        Of sound, gaps not counted.
-    busy_seconds : float
-        Time taken for it: resampling, features, scores, events.
+    seconds, busy_seconds : float
+        Of sound, gaps not counted; and of the work on it: resampling, features, scores.
     n_windows, n_skipped, n_events : int
         Windows scored; windows left out because it was slower than real time; events begun.
     n_gaps, gap_seconds : int, float
@@ -319,8 +263,6 @@ class LiveCounts:
     latencies, processing : deque of float
         Of the last windows: seconds from the capture of a window's last sample to its scores,
         and seconds of work a window.
-    worst_latency : float
-        Of all windows.
     """
 
     hop: float
@@ -332,17 +274,8 @@ class LiveCounts:
     n_events: int = 0
     n_gaps: int = 0
     gap_seconds: float = 0.0
-    worst_latency: float = 0.0
     latencies: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT))
     processing: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT))
-
-    def scored(self, latencies: list[float], busy: float) -> None:
-        """Count windows that were scored together in ``busy`` seconds."""
-        self.busy_seconds += busy
-        self.n_windows += len(latencies)
-        self.latencies.extend(latencies)
-        self.processing.extend(busy / len(latencies) for _ in latencies)
-        self.worst_latency = max([self.worst_latency, *latencies])
 
     @property
     def real_time_factor(self) -> float:
@@ -359,7 +292,7 @@ class LiveCounts:
             middle, high = 1000 * np.quantile(self.latencies, [0.5, 0.95])
             lines.append(
                 f"latency from capture to score: median {middle:.0f} ms, 95 % {high:.0f} ms, "
-                f"longest {1000 * self.worst_latency:.0f} ms"
+                f"longest {1000 * max(self.latencies):.0f} ms"
             )
         if self.n_windows:
             work = float(np.median(self.processing))
@@ -372,18 +305,8 @@ class LiveCounts:
         return "\n".join(lines)
 
 
-def listen(
-    model: SoundModel | AnyPath,
-    source: LiveSource | AnyPath,
-    options: EventOptions | None = None,
-    *,
-    began: datetime | None = None,
-    max_lag: float = 2.0,
-    on_scores: Callable[[WindowScores, datetime], None] | None = None,
-    save_clips: Path | None = None,
-    device: str = "cpu",
-) -> Listening:
-    """Name sounds as they are heard::
+class Listening:
+    """Name sounds as they are heard; an iterator over events::
 
         for event in semisonic.listen("runs/model", semisonic.Microphone()):
             print(event.label, event.kind, event.score)
@@ -406,10 +329,11 @@ def listen(
         Folder for the sound of each event.
     device : str
 
-    Returns
-    -------
-    Listening
-        An iterator over events.
+    Attributes
+    ----------
+    meter : LiveCounts
+        What was done so far.
+    saver : ClipSaver or None
 
     Raises
     ------
@@ -418,44 +342,32 @@ def listen(
     ModelError, AudioError
         When the model or the file cannot be opened; while iterating, when the source fails.
     """
-    opened = model if isinstance(model, SoundModel) else open_model(model)
-    live = Playback(source, speed=0.0) if isinstance(source, str | PathLike) else source
-    events = options or EventOptions()
-    return Listening(opened, live, events, began, max_lag, on_scores, save_clips, device)
-
-
-class Listening:
-    """An iterator over the events of a live source (see :func:`listen`).
-
-    Attributes
-    ----------
-    meter : LiveCounts
-        What was done so far.
-    saver : ClipSaver or None
-    """
 
     def __init__(
         self,
-        model: SoundModel,
-        source: LiveSource,
-        options: EventOptions,
-        began: datetime | None,
-        max_lag: float,
-        on_scores: Callable[[WindowScores, datetime], None] | None,
-        save_clips: Path | None,
-        device: str,
+        model: SoundModel | AnyPath,
+        source: LiveSource | AnyPath,
+        options: EventOptions | None = None,
+        *,
+        began: datetime | None = None,
+        max_lag: float = 2.0,
+        on_scores: Callable[[WindowScores, datetime], None] | None = None,
+        save_clips: Path | None = None,
+        device: str = "cpu",
     ) -> None:
-        check(options)
-        self._source, self._on_scores = source, on_scores
-        self._scorer = LiveScorer(model, source.sample_rate, options, device=device)
+        options = check(options or EventOptions())
+        opened = model if isinstance(model, SoundModel) else open_model(model)
+        live = Playback(source, speed=0.0) if isinstance(source, str | PathLike) else source
+        self._source, self._on_scores = live, on_scores
+        self._scorer = LiveScorer(opened, live.sample_rate, options, device=device)
         self._tracker = LiveTracker(self._scorer.frames, options)
         hop = self._scorer.frames.grid.hop
-        self._clock = StreamClock(source.speed, hop, max_lag, began)
-        self.meter = LiveCounts(hop, source.speed)
+        self._clock = StreamClock(live.speed, hop, max_lag, began)
+        self.meter = LiveCounts(hop, live.speed)
         self.saver: ClipSaver | None = None
         if save_clips is not None:
-            memory = model.mel.duration + 2 * hop + options.merge_gap + options.min_duration
-            self.saver = ClipSaver(save_clips, source.sample_rate, memory)
+            memory = opened.mel.duration + 2 * hop + options.merge_gap + options.min_duration
+            self.saver = ClipSaver(save_clips, live.sample_rate, memory)
         self._start_of: dict[int, tuple[float, datetime]] = {}  # of events that are open
         self._last_captured: float | None = None
         self._in_gap = False
@@ -505,14 +417,14 @@ class Listening:
             return
         self._in_gap, self._last_captured = False, block.captured
         start = self._scorer.position
-        self._clock.anchor(start + seconds, seconds, block.captured)
+        self._clock.anchor(start + seconds, block.captured)
         if self.saver is not None:
             self.saver.add(start, block.samples)
         self._watch_for_silence(start, start + seconds, block.samples)
         self.meter.seconds += seconds
         began = time.perf_counter()
         windows = self._scorer.push(block.samples, self._clock.wants)
-        yield from self._dated(self._track(windows, began))
+        yield from self._track(windows, began)
 
     def _bridge(self, resumed: float) -> None:
         """Let the stream's time go on over a stall of unknown length that ends now."""
@@ -537,18 +449,21 @@ class Listening:
 
     def _end(self, reason: str) -> Iterator[LiveEvent]:
         began = time.perf_counter()
-        events = self._track(self._scorer.finish(self._clock.wants), began)
-        yield from self._dated([*events, *self._tracker.finish(reason, self._scorer.position)])
+        yield from self._track(self._scorer.finish(self._clock.wants), began)
+        yield from self._dated(self._tracker.finish(reason, self._scorer.position))
 
-    def _track(self, windows: list[WindowScores], began: float) -> list[LiveEvent]:
-        latencies = [self._clock.lag(window.end_time) for window in windows]
-        events = [event for window in windows for event in self._tracker.push(window)]
-        self.meter.n_skipped = self._clock.n_skipped
-        self.meter.scored(latencies, time.perf_counter() - began)
-        if self._on_scores is not None:
-            for window in windows:
+    def _track(self, windows: list[WindowScores], began: float) -> Iterator[LiveEvent]:
+        """Count windows that were scored together, and tell the events that follow from them."""
+        meter, busy = self.meter, time.perf_counter() - began
+        meter.busy_seconds += busy
+        meter.n_windows += len(windows)
+        meter.n_skipped = self._scorer.n_skipped
+        for window in windows:
+            meter.latencies.append(self._clock.lag(window.end_time))
+            meter.processing.append(busy / len(windows))
+            if self._on_scores is not None:
                 self._on_scores(window, self._clock.at(window.end_time))
-        return events
+            yield from self._dated(self._tracker.push(window))
 
     def _dated(self, events: Iterable[LiveEvent]) -> Iterator[LiveEvent]:
         """The events with dates, and with files where sounds are saved."""
@@ -577,20 +492,19 @@ class Listening:
             )
 
 
-Write = Callable[[str], None]
+listen = Listening
 
 
 def listen_to(
     model: Path,
     source: LiveSource,
-    write: Write,
-    note: Write,
+    write: Callable[[str], None],
+    note: Callable[[str], None],
     *,
     events: EventOptions,
     began: str = "",
     scores: bool = False,
     on_event: str = "",
-    on_event_timeout: float = 10.0,
     save_clips: Path | None = None,
     max_lag: float = 2.0,
     device: str = "auto",
@@ -603,7 +517,7 @@ def listen_to(
         Is given each line of the answer, which is JSON.
     note : callable
         Is given the summary at the end, however it ended.
-    events, began, scores, on_event, on_event_timeout, save_clips, max_lag, device
+    events, began, scores, on_event, save_clips, max_lag, device
         Options of ``semisonic listen``.
 
     Returns
@@ -620,8 +534,17 @@ def listen_to(
     ModelError, AudioError
         When the model cannot be opened, or the source fails for good.
     """
-    moment, network = _began_at(began), open_model(model)
-    command = EventCommand(on_event, on_event_timeout) if on_event else None
+    try:
+        moment = datetime.fromisoformat(began) if began else None
+    except ValueError:
+        raise OptionError(
+            f"option 'began': found '{began}', expected a date and time such as "
+            "2026-05-01T04:30:00+02:00"
+        ) from None
+    if moment is not None and moment.tzinfo is None:  # it is local
+        moment = moment.astimezone()
+    network = open_model(model)
+    command = EventCommand(on_event) if on_event else None
 
     def write_scores(window: WindowScores, at: datetime) -> None:
         pairs = zip(network.classes, window.scores.tolist(), strict=True)
@@ -635,7 +558,7 @@ def listen_to(
         }
         write(json.dumps(line, ensure_ascii=False))
 
-    listening = listen(
+    listening = Listening(
         network,
         source,
         events,
@@ -663,7 +586,5 @@ def listen_to(
         if command is not None:
             command.close()
         note("\n".join([listening.meter.summary(), *([command.summary()] if command else [])]))
-    n_failed = 0 if listening.saver is None else listening.saver.n_failed
-    if command is not None:
-        n_failed += command.n_failed + command.n_left_out
-    return was_stopped, n_failed
+    n_failed = listening.saver.n_failed if listening.saver else 0
+    return was_stopped, n_failed + (command.n_failed + command.n_left_out if command else 0)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,38 +75,37 @@ class LiveEvent:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON holds them; what is not known is left out."""
-        values: dict[str, Any] = {
+        values = {
             "event": self.kind,
             "id": self.id,
             "label": self.label,
-            "time": stamp(self.emitted_at),
-            "start": stamp(self.start_at),
+            "time": self.emitted_at and stamp(self.emitted_at),
+            "start": self.start_at and stamp(self.start_at),
             "start_time": round(self.start_time, 3),
-            "end": stamp(self.end_at),
+            "end": self.end_at and stamp(self.end_at),
             "end_time": None if self.end_time is None else round(self.end_time, 3),
             "score": round(self.score, 4),
             "threshold": round(self.threshold, 4),
-            "reason": self.reason or None,
-            "clip": self.clip or None,
+            "reason": self.reason,
+            "clip": self.clip,
         }
-        return {key: value for key, value in values.items() if value is not None}
+        return {key: value for key, value in values.items() if value not in (None, "")}
 
     def to_json(self) -> str:
         """One line of JSON."""
         return json.dumps(self.to_dict(), ensure_ascii=False)
 
 
-def stamp(moment: datetime | None) -> str | None:
+def stamp(moment: datetime) -> str:
     """ISO 8601 with milliseconds and the distance from UTC."""
-    return None if moment is None else moment.isoformat(timespec="milliseconds")
+    return moment.isoformat(timespec="milliseconds")
 
 
 WindowFilter = Callable[[float], bool]
 """Is given the end of a window, seconds of the stream; false leaves the window out."""
 
 
-@dataclass(frozen=True)
-class WindowScores:
+class WindowScores(NamedTuple):
     """One window of a stream.
 
     Attributes
@@ -179,7 +178,7 @@ class LiveScorer:
 
     def warm_up(self) -> None:
         """Score silence once: a network's first call takes far longer than the others."""
-        self._score([(0, np.zeros(self._mel.n_samples, np.float32))])
+        self.frames.scores(np.zeros((1, *self._mel.shape), np.float32))
 
     def push(
         self, samples: NDArray[np.float32], wanted: WindowFilter | None = None
@@ -202,12 +201,12 @@ class LiveScorer:
         if not np.isfinite(samples).all():
             raise AudioError("stream", f"NaN or infinite samples at {self.position:.2f} s")
         self._n_in += len(samples)
-        return self._score(self._wanted(self._cutter.push(self._resampler.push(samples)), wanted))
+        return self._score(self._cutter.push(self._resampler.push(samples)), wanted)
 
     def finish(self, wanted: WindowFilter | None = None) -> list[WindowScores]:
         """Score what is left, as at the end of a file; what comes next is a new segment."""
         rest = chain(self._cutter.push(self._resampler.finish()), self._cutter.finish())
-        windows = self._score(self._wanted(rest, wanted))
+        windows = self._score(rest, wanted)
         self._began, self._n_in = self.position, 0
         return windows
 
@@ -217,37 +216,27 @@ class LiveScorer:
             raise OptionError("skip: a segment of sound is open; call finish first")
         self._began += seconds
 
-    def _wanted(
+    def _score(
         self, cut: Iterable[tuple[int, NDArray[np.float32]]], wanted: WindowFilter | None
-    ) -> list[tuple[int, NDArray[np.float32]]]:
-        """The windows to be scored, those too short to hold a sound left out."""
-        rate, kept = self._mel.sample_rate, []
+    ) -> list[WindowScores]:
+        """Scores of the windows that are wanted, those too short to hold a sound left out."""
+        mel, times, silent, features = self._mel, list[tuple[float, float]](), [], []
         for start, wave in cut:
-            if len(wave) < MIN_DURATION * rate:
+            if len(wave) < MIN_DURATION * mel.sample_rate:
                 continue
-            if wanted is None or wanted(self._began + (start + len(wave)) / rate):
-                kept.append((start, wave))
-            else:
+            end_time = self._began + (start + len(wave)) / mel.sample_rate
+            if wanted is not None and not wanted(end_time):
                 self.n_skipped += 1
-        return kept
-
-    def _score(self, waves: list[tuple[int, NDArray[np.float32]]]) -> list[WindowScores]:
-        if not waves:
+                continue
+            times.append((self._began + start / mel.sample_rate, end_time))
+            silent.append(is_silent(wave))
+            features.append(features_of_wave(wave, mel, self._extractor))
+        if not times:
             return []
-        features = np.stack(
-            [features_of_wave(wave, self._mel, self._extractor) for _, wave in waves]
-        )
-        whole, along = self.frames.scores(features)
-        rate = self._mel.sample_rate
+        whole, along = self.frames.scores(np.stack(features))
         return [
-            WindowScores(
-                self._began + start / rate,
-                self._began + (start + len(wave)) / rate,
-                whole[row],
-                is_silent(wave),
-                None if along is None else along[row],
-            )
-            for row, (start, wave) in enumerate(waves)
+            WindowScores(*time, whole[row], silent[row], None if along is None else along[row])
+            for row, time in enumerate(times)
         ]
 
 
@@ -319,25 +308,19 @@ class LiveTracker:
     def _ended(self, over: list[TrackedEvent], reason: str) -> list[LiveEvent]:
         events: list[LiveEvent] = []
         for event in sorted(over):
-            if event.column not in self._open:
-                if event.is_short:
-                    continue
+            if event.column not in self._open and not event.is_short:
                 events.append(self._live(START, event))
-            events.append(self._live(END, event, TOO_SHORT if event.is_short else reason))
+            if event.column in self._open:
+                events.append(self._live(END, event, TOO_SHORT if event.is_short else reason))
         return events
 
     def _live(self, kind: str, event: TrackedEvent, reason: str = "") -> LiveEvent:
-        origin, frame = self._origin or 0.0, self._rules.frame
+        origin, frame, end = self._origin or 0.0, self._rules.frame, None
         if kind == START:
             self._n_events += 1
-            self._open[event.column] = self._n_events
-        return LiveEvent(
-            kind,
-            self._open[event.column] if kind == START else self._open.pop(event.column),
-            event.label,
-            origin + event.first * frame,
-            event.score,
-            self._rules.thresholds[event.label],
-            min(origin + event.last * frame, self._end) if kind == END else None,
-            reason,
-        )
+            number = self._open[event.column] = self._n_events
+        else:
+            number = self._open.pop(event.column)
+            end = min(origin + event.last * frame, self._end)
+        start, threshold = origin + event.first * frame, self._rules.thresholds[event.label]
+        return LiveEvent(kind, number, event.label, start, event.score, threshold, end, reason)

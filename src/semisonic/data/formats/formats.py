@@ -52,7 +52,7 @@ from semisonic.core.errors import DataError, OptionError
 from semisonic.core.files import write_csv, write_text
 from semisonic.core.text import count_text
 from semisonic.data.clips import LABEL_SEPARATOR
-from semisonic.data.events import NEGATIVE, POSITIVE, Events, event_fault
+from semisonic.data.events import NEGATIVE, POSITIVE, UNCERTAIN, Events, event_fault
 from semisonic.data.tables import (
     COLUMNS,
     EXACT,
@@ -78,6 +78,7 @@ Parse = Callable[[TableRow], Iterable[Row]]
 
 SCORE, BAND, PRESENCE, TABS, SEMICOLON = "score", "band", "presence", "tabs", "semicolon"
 """What a format may be able to hold beside file, times and label."""
+_NAME_BYTES = 255  # that the name of a file may have on the usual file systems
 
 
 @dataclass
@@ -221,13 +222,13 @@ def _write_each(
     write: Callable[[Path, Events], None], events: Events, folder: Path, ending: str
 ) -> list[Path]:
     """Write a file for each recording that has events, in a tree like that of the recordings."""
-    paths = track_paths(events, folder, ending)
+    paths = _track_paths(events, folder, ending)
     for file, its in events.groupby("file", sort=False):
         write(paths[str(file)], its)
     return list(paths.values())
 
 
-def track_paths(events: Events, folder: Path, ending: str) -> dict[str, Path]:
+def _track_paths(events: Events, folder: Path, ending: str) -> dict[str, Path]:
     """Where the label file of each recording goes: its folders and name below ``folder``.
 
     Recordings of one folder that differ in suffix or letter case alone keep their suffix.
@@ -289,7 +290,7 @@ _NO_CLASSES = frozenset(
     {"unnamed_0", "index", "group", "fold", "target", "score", "presence", "label_type"}
     | {"annotator", "notes", "comment", "comments", "fmin_hz", "fmax_hz"}
 )
-NO_LABELS_OF_WIDE = _NO_CLASSES.union(*(COLUMNS[name] for name in (*_TIMES, "label")))
+_NO_LABELS_OF_WIDE = _NO_CLASSES.union(*(COLUMNS[name] for name in (*_TIMES, "label")))
 """Names of columns with another meaning, which no class of csv-wide can have."""
 _PRESENCE_OF = {
     **dict.fromkeys(("1", "1.0", "true"), POSITIVE),
@@ -758,3 +759,47 @@ BY_NAME = {
 }
 # The more special ones first: a table of BirdNET has a file and a label, too.
 TRIED = (_KALEIDOSCOPE, _BIRDNET, _COMBINED, _RAVEN, _LONG, _WIDE, _AUDACITY)
+
+
+def unwritable(events: Events, form: Format) -> dict[int, tuple[str, str]]:
+    """The events that a format cannot hold, by row, each with its place and the reason."""
+    marks = "\n\r\x00" + ("" if TABS in form.holds else "\t")
+    marks_of_label = marks + ("" if SEMICOLON in form.holds else ";")
+    paths = _track_paths(events, Path(), form.suffix) if form.per_recording else {}
+    lengths = {f: len(path.name.encode("utf-8", "surrogatepass")) for f, path in paths.items()}
+
+    def reason(event: Mapping[Any, Any]) -> str:
+        file, label, presence = event["file"], event["label"], event["presence"]
+        if lengths.get(file, 0) > _NAME_BYTES:
+            return (
+                f"its recording's name is too long: the label file's would have {lengths[file]} "
+                f"bytes, and a system takes {_NAME_BYTES} at most; rename the recording"
+            )
+        bad = [m for m in marks_of_label if m in label] + [m for m in marks if m in file]
+        if bad:
+            return f"its label or file has {bad[0]!r}, which {form.title} cannot hold"
+        if form is _WIDE and normalise(label) in _NO_LABELS_OF_WIDE:
+            return f"'{label}' means something else in {form.title}"
+        if presence != POSITIVE and PRESENCE not in form.holds:
+            return f"it is {presence}, which {form.title} cannot say"
+        return ""
+
+    found = {}
+    for row, event in enumerate(events.to_dict("records")):
+        if why := reason(event):
+            times = f"{event['start_time']:g} to {event['end_time']:g} s"
+            found[row] = (f"{event['file']}, {times}, '{event['label']}'", why)
+    return found
+
+
+def losses(events: Events, form: Format) -> list[str]:
+    """What a format leaves out of events that it can hold, in words; empty for nothing."""
+    n_scores = int(events["score"].notna().sum())
+    n_bands = int(events[["fmin_hz", "fmax_hz"]].notna().any(axis=1).sum())
+    n_uncertain = int((events["presence"] == UNCERTAIN).sum()) if form is _WIDE else 0
+    lost = [f"{n_scores} scores"] if n_scores and SCORE not in form.holds else []
+    if n_bands and BAND not in form.holds:
+        lost.append(f"{n_bands} limits in frequency")
+    if n_uncertain:
+        lost.append(f"the difference between uncertain and unknown ({n_uncertain} events)")
+    return [f"{form.name} does not hold: {text}" for text in lost]

@@ -36,7 +36,6 @@ from semisonic.core.errors import AudioError, DataError, OptionError
 from semisonic.core.files import digest, write_csv
 from semisonic.core.parallel import in_threads
 from semisonic.core.seeds import generator
-from semisonic.core.text import count_text
 from semisonic.data.cache import KeyTable
 from semisonic.data.clips import LABEL_SEPARATOR, Clips
 from semisonic.data.datasets.load import require_labels
@@ -98,13 +97,7 @@ def read_sound(
     AudioError
         When the clip cannot be decoded.
     """
-    end = float(clips.end_time[row])
-    wave, _ = read(
-        clips.paths[row],
-        sample_rate=sample_rate,
-        start_time=float(clips.start_time[row]),
-        end_time=None if np.isnan(end) else end,
-    )
+    wave = clips.read(row, sample_rate)
     found = find_event(wave, sample_rate) if cut else (0, len(wave))
     if found is None or not wave.any():
         return None, "digital silence"
@@ -350,10 +343,8 @@ class Mixed(NamedTuple):
     notes: list[str]
 
 
-_Made = dict[str, Any]
-"""What became of a task: "rows" of the table, why there is none ("left_out"), and how many windows
-had to be made quieter as a whole to fit into a file ("n_scaled")."""
-_NOTHING: _Made = {"rows": [], "left_out": "", "n_scaled": 0}
+_Made = list[dict[str, Any]] | str
+"""What became of a task: the rows of its windows, or why there is none."""
 _Task = tuple[str, str, Callable[[], _Made]]
 """The name of a task in the journal, that of its clip, and the work."""
 
@@ -463,72 +454,70 @@ def mix(
     claim_folder(root, "mixed windows", "mix.json", about)
     names = clips.ids
 
-    def save(file: str, wave: Wave) -> int:
-        write(root / file, wave, sample_rate, overload="scale")
-        return int(abs(wave).max() > 1)
-
     def mix_clip(row: int) -> _Made:
         sound, reason = read_sound(clips, row, sample_rate, cut=cut, longest=longest)
-        made: _Made = {"rows": [], "left_out": reason, "n_scaled": 0}
         if sound is None:
-            return made
+            return reason
         label, its_fold = LABEL_SEPARATOR.join(clips.labels[row]), int(clips.fold[row])
         stem = re.sub(r"[^\w-]+", "_", label).strip("_") or "sound"
+        rows = []
         for copy in range(copies):
             rng = generator(seed, "window", names[row], copy)
             wave, _, place = backgrounds.draw(rng, part_of[its_fold])
             event = _mix_one(rng, wave, sound, snr_db, sample_rate)
             if event is None:
-                return _NOTHING | {"left_out": "mostly digital silence"}
+                return "mostly digital silence"
             file = f"{stem}-{row:06d}-{copy}.wav"
-            made["n_scaled"] += save(file, wave)
+            write(root / file, wave, sample_rate, overload="scale")
             own = {"file": file, "label": label, "group": str(clips.group[row]), "fold": its_fold}
             own |= {"label_type": str(clips.label_type[row]), "source": names[row]}
-            made["rows"].append({**own, **event, **place})
-        return made
+            rows.append({**own, **event, **place})
+        return rows
 
     def quiet_window(number: int, its_fold: int) -> _Made:
         rng = generator(seed, "background window", number)
         wave, group, place = backgrounds.draw(rng, part_of[its_fold])
         file = f"{BACKGROUND}-{number:06d}.wav"
-        own = {"file": file, "label": BACKGROUND, "group": group, "fold": its_fold}
-        return {"rows": [{**own, **place}], "left_out": "", "n_scaled": save(file, wave)}
+        write(root / file, wave, sample_rate, overload="scale")
+        return [{"file": file, "label": BACKGROUND, "group": group, "fold": its_fold, **place}]
 
-    def work(tasks: Sequence[_Task], unit: str) -> list[_Made]:
+    def work(tasks: Sequence[_Task], unit: str) -> list[dict[str, Any]]:
         """Do what is not done yet; nothing comes of what cannot be read, which is a failure."""
-        made = [done.get((name,), ()) for name, _, _ in tasks]
-        missing = [
-            i
-            for i, one in enumerate(made)
-            if one is None or not all((root / row["file"]).is_file() for row in one["rows"])
-        ]
 
-        def one(i: int) -> tuple[int, _Made | None]:
-            _, clip, make = tasks[i]
+        def one(task: _Task) -> tuple[_Made, bool]:
+            name, clip, make = task
+            known: _Made | None = done.get((name,), ())
+            if known is not None and (
+                isinstance(known, str) or all((root / row["file"]).is_file() for row in known)
+            ):
+                return known, True
             try:
-                return i, make()
+                return make(), False
             except AudioError as error:
                 failures.append((clip, error.reason))
-                return i, None
+                return [], True
 
-        with progress.bar(len(tasks), "mix", unit, initial=len(tasks) - len(missing)) as bar:
-            for i, result in in_threads(one, missing, workers):
-                made[i] = result or _NOTHING
-                if result is not None:
-                    done.add(((tasks[i][0],), (), result))
+        rows = []
+        with progress.bar(len(tasks), "mix", unit) as bar:
+            results = in_threads(one, tasks, workers, ordered=True)
+            for (name, clip, _), (made, is_old) in zip(tasks, results, strict=True):
+                if not is_old:
+                    done.add(((name,), (), made))
+                if isinstance(made, str):
+                    left_out.append((clip, made))
+                else:
+                    rows += made
                 bar.update()
-        return made
+        return rows
 
+    left_out: Failures = []
     with KeyTable(root / "journal.jsonl") as done:
-        made = work([(f"clip {row}", names[row], partial(mix_clip, row)) for row in rows], "clip")
-        reasons = zip((names[row] for row in rows), (one["left_out"] for one in made), strict=True)
-        left_out = [(name, reason) for name, reason in reasons if reason]
-        sounds = [row for one in made for row in one["rows"]]
+        sounds = work([(f"clip {row}", names[row], partial(mix_clip, row)) for row in rows], "clip")
         if not sounds:
-            _, first = (*left_out, *failures)[0]
             raise DataError(
-                f"'{clips.name}': none of the clips has a sound to mix (the first: {first}). "
-                "Another --longest, or --no-cut for whole clips, may find some"
+                f"'{clips.name}': none of the clips has a sound to mix (the first: "
+                f"{(*left_out, *failures)[0][1]}). Another --longest, or --no-cut for whole clips, "
+                "may find some"
             )
         # The fold of each window of background: in the proportion of those with sounds.
         in_folds = sorted(row["fold"] for row in sounds)
@@ -538,20 +527,16 @@ def mix(
             (f"background {i} of fold {fold}", "background", partial(quiet_window, i, fold))
             for i, fold in enumerate(fold_of)
         ]
-        made += work(tasks, "window")
-    table = [row for one in made for row in one["rows"]]
+        quiet = work(tasks, "window")
     failed = sorted(set(failures))
-    _write_tables(root, table, left_out, failed)
+    _write_tables(root, [*sounds, *quiet], left_out, failed)
     if left_out:
         notes.append(
             f"{len(left_out)} clips without a suitable sound, see {root / 'left_out.csv'}; "
             f"the first: {': '.join(left_out[0])}"
         )
-    if n_scaled := sum(one["n_scaled"] for one in made):
-        scaled = count_text(n_scaled, "window")
-        notes.append(f"{scaled} made quieter as a whole, so that nothing is clipped")
     n_clips = len({row["source"] for row in sounds})
-    return Mixed(len(sounds), len(table) - len(sounds), n_clips, left_out, failed, notes)
+    return Mixed(len(sounds), len(quiet), n_clips, left_out, failed, notes)
 
 
 def _rows(clips: Clips, folds: Sequence[int], notes: list[str]) -> list[int]:

@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, MultipleLocator, NullFormatter
 from numpy.typing import ArrayLike, NDArray
 
-from semisonic.core.errors import DataError
 from semisonic.data.events import Events
 from semisonic.evaluation.plots.style import (
     CLASS_COLOURS,
@@ -99,8 +98,6 @@ def recording_hours(days: Sequence[date], hours: ArrayLike) -> Figure:
         Hours of sound.
     """
     table = np.asarray(hours, np.float64)
-    if table.shape != (len(days), 24) or not len(days):
-        raise DataError(f"recording hours: {len(days)} days and a table of shape {table.shape}")
     first = days[0].toordinal()
     n_days = days[-1].toordinal() - first + 1
     step = -(-n_days // MOST_ROWS)
@@ -127,8 +124,6 @@ def hour_counts(labels: Sequence[str], counts: ArrayLike) -> Figure:
         Events that began in each hour.
     """
     table = np.asarray(counts, np.float64)
-    if table.shape != (len(labels), 24) or not len(labels):
-        raise DataError(f"hour counts: {len(labels)} labels and a table of shape {table.shape}")
     return _by_hour(table, dict(enumerate(short(labels))), "events")
 
 
@@ -174,8 +169,6 @@ def histogram(values: ArrayLike, label: str, *, counted: str = "files") -> Figur
     """
     x = np.asarray(values, np.float64).ravel()
     x = x[np.isfinite(x)]
-    if not len(x):
-        raise DataError(f"histogram of {label}: no finite value")
     low, high = float(x.min()), float(x.max())
     is_wide = low > 0 and high / low >= _WIDE
     n_bars = int(np.clip(2 * np.sqrt(len(x)), 8, _MOST_BARS))

@@ -13,7 +13,7 @@ import math
 import re
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
@@ -260,22 +260,13 @@ def _encoded(wave: NDArray[np.float32], sample_rate: int, kind: str, subtype: st
     return stream.getvalue()
 
 
-class TableCell(NamedTuple):
-    """What stands in a cell of a table: text, interval below it, and its style."""
-
-    text: str
-    interval: str
-    look: str
-
-
-@dataclass(frozen=True)
-class ReportTable:
+class ReportTable(NamedTuple):
     """Headers and rows of raw values; ``formats`` says by header how to show them."""
 
     headers: tuple[str, ...]
-    rows: tuple[tuple[Any, ...], ...]
-    formats: Mapping[str, Format] = field(default_factory=dict)
-    styles: Mapping[int, str] = field(default_factory=dict)
+    rows: list[tuple[Any, ...]]
+    formats: Mapping[str, Format]
+    styles: Mapping[int, str]
 
     def columns(self) -> list[tuple[str, bool]]:
         """Each header, and whether its values stand right-aligned; the first names the rows."""
@@ -285,8 +276,8 @@ class ReportTable:
             for i, (header, column) in enumerate(zip(self.headers, columns, strict=True))
         ]
 
-    def lines(self) -> Iterator[tuple[str, list[TableCell]]]:
-        """For each row its style and its cells, as the page shows them."""
+    def lines(self) -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
+        """For each row its style and its cells, as the page shows them: see :func:`_cell`."""
         columns = self.columns()
         for number, row in enumerate(self.rows):
             cells = zip(row, columns, strict=True)
@@ -297,20 +288,16 @@ class ReportTable:
 
     def csv(self) -> str:
         """The raw values; a number with an interval as value, low end and high end."""
-        wide = [
-            any(isinstance(value, IntervalEstimate) for value in column)
-            for column in zip(*self.rows, strict=True)
-        ]
-        names: list[str] = []
-        for header, three in zip(self.headers, wide, strict=True):
-            names += [header, f"{header} low", f"{header} high"] if three else [header]
-        lines = [csv_line(names)]
-        for row in self.rows:
-            flat: list[Any] = []
-            for value, three in zip(row, wide, strict=True):
-                pair = value if isinstance(value, IntervalEstimate) else (value, None, None)
-                flat += pair if three else [value]
-            lines.append(csv_line(flat))
+        names, columns = list[str](), list[Sequence[Any]]()
+        for header, column in zip(self.headers, zip(*self.rows, strict=True), strict=True):
+            if any(isinstance(value, IntervalEstimate) for value in column):
+                names += [header, f"{header} low", f"{header} high"]
+                wide = [x if isinstance(x, IntervalEstimate) else (x, None, None) for x in column]
+                columns += zip(*wide, strict=True)
+            else:
+                names.append(header)
+                columns.append(column)
+        lines = [csv_line(names), *map(csv_line, zip(*columns, strict=True))]
         return "".join(lines).encode("utf-8", "replace").decode("utf-8")
 
 
@@ -395,21 +382,8 @@ class Report:
             By header, how a value is shown.
         styles : mapping of int to str
             By row number: ``strong`` or ``soft``.
-
-        Raises
-        ------
-        DataError
-            When rows and headers do not fit, or the name is taken or not fit for a file.
         """
-        content = tuple(tuple(row) for row in rows)
-        _check_name(name, self.tables)
-        for number, row in enumerate(content):
-            if len(row) != len(headers):
-                raise DataError(
-                    f"table '{name}': row {number} has {len(row)} values, expected {len(headers)}"
-                )
-        if len(set(headers)) != len(headers):
-            raise DataError(f"table '{name}': a header stands twice")
+        content = list(map(tuple, rows))
         if content:
             self.tables[name] = ReportTable(tuple(headers), content, formats or {}, styles or {})
 
@@ -429,12 +403,10 @@ class Report:
 
     def figure(self, name: str, figure: Figure) -> None:
         """Add a figure, also written to ``figures/NAME.png``."""
-        _check_name(name, self.figures)
         self.figures[name] = figure_png(figure)
 
     def players(self, name: str, players: Iterable[Player | None]) -> None:
         """Add sounds with a spectrogram and a player each; None, an unreadable one, is left out."""
-        _check_name(name, self.sounds)
         self.sounds[name] = tuple(one for one in players if one is not None)
 
     def anchor(self, title: str) -> str:
@@ -470,6 +442,10 @@ class Report:
             raise DataError(f"{self.template} does not show {', '.join(forgotten)}")
         css = "".join(_resource(name) for name in _STYLES) + "".join(dict.fromkeys(self.styles))
         scripts = list(dict.fromkeys(self.scripts))
+        policy = _POLICY.format(media="".join(f" {text}" for text in dict.fromkeys(self.media)))
+        if scripts:  # only the page's own, told by their hash
+            digests = [b64encode(sha256(text.encode()).digest()).decode() for text in scripts]
+            policy += "; script-src " + " ".join(f"'sha256-{digest}'" for digest in digests)
         page = environment.get_template("page.j2").render(
             **parts,
             report=self,
@@ -477,7 +453,7 @@ class Report:
             sections=self._sections,
             css=Markup(css),
             scripts=[Markup(text) for text in scripts],
-            policy=self._policy(scripts),
+            policy=policy,
         )
         return typeset(page)
 
@@ -532,14 +508,6 @@ class Report:
         write_text(root / f"{name}.html", page)
         return root / f"{name}.html"
 
-    def _policy(self, scripts: Sequence[str]) -> str:
-        """What the browser may load and run: the page's own scripts, told by their hash."""
-        policy = _POLICY.format(media="".join(f" {text}" for text in dict.fromkeys(self.media)))
-        if scripts:
-            digests = [b64encode(sha256(text.encode()).digest()).decode() for text in scripts]
-            policy += "; script-src " + " ".join(f"'sha256-{digest}'" for digest in digests)
-        return policy
-
 
 def typeset(html: str) -> str:
     """Put real minus signs into the text between tags, and keep units beside their numbers.
@@ -578,27 +546,21 @@ def shown(value: Any, form: Format | None = None) -> str:
     return str(value)
 
 
-def _cell(value: Any, form: Format | None, is_number: bool) -> TableCell:
+def _cell(value: Any, form: Format | None, is_number: bool) -> tuple[str, str, str]:
+    """What stands in a cell: the text, the interval below it, and the cell's style."""
     interval, look = "", "n" if is_number else ""
     if isinstance(value, IntervalEstimate) and math.isfinite(value.low):
         ends = ((form or percent_text)(end) for end in (value.low, value.high))
         interval = " to ".join(end.removesuffix("%").strip().removeprefix("+") for end in ends)
-    if not look and isinstance(value, str) and value:
+    if not is_number and isinstance(value, str) and value:
         is_word = " " not in value and len(value) <= _LONGEST_WORD
         look = "k" if len(value) <= _SHORT or is_word else ""
-    return TableCell(shown(value, form), interval, look)
+    return shown(value, form), interval, look
 
 
 def _typeset_text(text: str) -> str:
     text = _P_VALUE.sub("p\N{NO-BREAK SPACE}\\1\N{NO-BREAK SPACE}", _NEGATIVE.sub("−", text))
     return _UNIT.sub("\N{NO-BREAK SPACE}", text)
-
-
-def _check_name(name: str, taken: Mapping[str, object]) -> None:
-    if not re.fullmatch(r"[A-Za-z0-9_.\-]+", name):
-        raise DataError(f"report: '{name}' is no name for a file; use letters, digits and -")
-    if name in taken:
-        raise DataError(f"report: '{name}' stands twice")
 
 
 @cache
@@ -631,11 +593,8 @@ def _environment() -> Environment:
 
 def _printable(value: Any) -> Any:
     """Text without the control characters that HTML may not hold."""
-    return (
-        value
-        if isinstance(value, Markup) or not isinstance(value, str)
-        else _CONTROL.sub("", value)
-    )
+    is_text = isinstance(value, str) and not isinstance(value, Markup)
+    return _CONTROL.sub("", value) if is_text else value
 
 
 def _resource(name: str) -> str:

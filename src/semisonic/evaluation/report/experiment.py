@@ -22,10 +22,14 @@ from semisonic.evaluation import published
 from semisonic.evaluation.comparison import ArmAccuracy, Comparison, arm_accuracy
 from semisonic.evaluation.embeddings import Separability
 from semisonic.evaluation.metrics import confusion, per_class
-from semisonic.evaluation.plots.classes import class_recall, confusion_matrix
-from semisonic.evaluation.plots.experiments import accuracy_by_fold, comparison_plot
+from semisonic.evaluation.plots.results import (
+    accuracy_by_fold,
+    class_recall,
+    comparison_plot,
+    confusion_matrix,
+    training_curves,
+)
 from semisonic.evaluation.plots.style import CLASS_COLOURS
-from semisonic.evaluation.plots.training import training_curves
 from semisonic.evaluation.predictions import Predictions
 from semisonic.evaluation.report.document import (
     IntervalEstimate,
@@ -471,7 +475,7 @@ def _add_classes(report: Report, arms: Mapping[str, Predictions], main: Comparis
     report.figure("class-recall", class_recall(recalls, classes))
     _add_confused(report, classes, counts)
     found = per_class(one.target, one.predicted, len(classes))
-    columns = {f"recall, {name}": values for name, values in recalls.items()}
+    columns: dict[str, Any] = {f"recall, {name}": values for name, values in recalls.items()}
     columns |= {f"precision, {main.b.name}": found.precision, f"F1, {main.b.name}": found.f1}
     n_draws = main.folds["draw"].nunique()
     frame = pd.DataFrame({"class": list(map(spaced, classes)), "clips": found.n_clips // n_draws})

@@ -10,10 +10,11 @@ import soundfile as sf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from semisonic.audio.checks import decibel
 from semisonic.audio.read import read_start
 from semisonic.core.errors import AudioError
-from semisonic.data.fingerprints import N_BANDS, fingerprint
-from semisonic.data.recording_measures import measure, pack, unpack
+from semisonic.data.duplicates import N_BANDS, fingerprint
+from semisonic.data.scan import measure, pack, unpack
 
 RATE = 8000
 
@@ -42,8 +43,8 @@ def test_levels_are_those_of_the_whole(tmp_path_factory, n, channels, seed, rate
     found = measure(file, silence_db=-60)
     assert found["duration"] == n / rate
     assert (found["sample_rate"], found["channels"]) == (rate, channels)
-    assert found["peak"] == pytest.approx(np.abs(x).max())
-    assert found["rms"] == pytest.approx(np.sqrt(np.square(x).mean()), rel=1e-4)
+    assert found["peak_dbfs"] == pytest.approx(decibel(np.abs(x).max()))
+    assert found["rms_dbfs"] == pytest.approx(decibel(np.sqrt(np.square(x).mean())), abs=1e-3)
     assert abs(found["dc_offset"]) == pytest.approx(np.abs(x.mean(axis=0)).max(), abs=1e-5)
 
 
@@ -77,7 +78,11 @@ def test_remarks_of_channels(tmp_path):
     assert [text.partition(":")[0] for text in found["remarks"]] == ["clipped"]
     found = measure(_file(tmp_path / "c.wav", np.zeros((RATE, 2))), silence_db=-60)
     assert found["remarks"] == ["silent: peak -inf dBFS"]
-    assert (found["peak"], found["bandwidth_hz"], found["silent_share"]) == (0.0, 0.0, 1.0)
+    assert (found["peak_dbfs"], found["bandwidth_hz"], found["silent_share"]) == (
+        -math.inf,
+        0.0,
+        1.0,
+    )
 
 
 def test_the_print_is_that_of_the_first_half_minute(tmp_path):
@@ -109,7 +114,7 @@ def test_damaged_files_are_measured_as_far_as_they_go(tmp_path):
     x[5] = np.nan
     found = measure(_file(tmp_path / "b.wav", x, subtype="FLOAT"), silence_db=-60)
     assert found["damage"].startswith("non-finite: 1 of 8000")
-    assert math.isfinite(found["rms"])
+    assert math.isfinite(found["rms_dbfs"])
 
 
 @pytest.mark.parametrize("content", [b"", b"not audio at all", b"RIFF\0\0\0\0WAVE"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,11 +15,13 @@ from semisonic.audio.write import write
 from semisonic.core.errors import OptionError
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import load_clips
-from semisonic.data.duplicates import check, find_duplicates, group_duplicates
+from semisonic.data.duplicates import check, clean_pool, find_duplicates, group_duplicates
 from semisonic.data.splits import fold_splits
 from semisonic.data.windows import windows
 
 RATE = 22050
+
+
 Sound = NDArray[np.float32]
 
 
@@ -133,12 +137,6 @@ def test_identical_files_whatever_their_names(tmp_path):
     assert "DIFFERENT LABELS" in str(found[0])
 
 
-def test_near_copies_are_left_alone_when_only_bytes_count(tmp_path):
-    clips = table(tmp_path, {"1.wav": (noise(0), RATE), "2.wav": (0.5 * noise(0), RATE)})
-    assert find_duplicates(clips, near=False) == []
-    assert len(find_duplicates(clips)) == 1
-
-
 def test_silence_is_like_nothing(tmp_path):
     silence = np.zeros(RATE, np.float32)
     faint = np.random.default_rng(0).normal(size=2 * RATE).astype(np.float32) * 1e-6
@@ -245,7 +243,7 @@ def test_result_does_not_depend_on_order_or_workers(tmp_path):
 
 
 def test_more_clips_than_one_block(tmp_path, monkeypatch):
-    from semisonic.data import fingerprints as match
+    from semisonic.data import duplicates as match
 
     sounds = {f"1_{i}.wav": (noise(i, 1.0 + 0.2 * (i % 4)), RATE) for i in range(11)}
     sounds |= {f"2_{i}.wav": (0.5 * noise(i, 1.0 + 0.2 * (i % 4)), RATE) for i in (0, 5, 10)}
@@ -275,3 +273,61 @@ def test_real_esc10(shared_data):
     ]
     assert report.leaks[0].shared_time > 2
     assert len(report.duplicates) == 2
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    for kind, seed in (("a", 1), ("b", 2)):
+        (tmp_path / "labelled" / kind).mkdir(parents=True)
+        write(tmp_path / "labelled" / kind / "x.wav", noise(seed), RATE)
+    return load_clips(tmp_path / "labelled")
+
+
+def pool(folder, sounds):
+    for name, wave in sounds.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        write(folder / name, wave, RATE)
+    return load_clips(folder, labels="none")
+
+
+def test_a_copy_that_was_encoded_anew_leaves_the_pool(labelled, tmp_path):
+    sounds = {"again.ogg": 0.5 * noise(1), "x.wav": noise(3)}
+    found = clean_pool(pool(tmp_path / "pool", sounds), labelled)
+    assert found.clips.file.tolist() == ["x.wav"]
+    assert found.notes() == [
+        "1 clip of the pool is the same sound as labelled clips, cut or encoded anew, and left out."
+    ]
+
+
+def test_a_near_copy_of_the_same_name_leaves_the_pool(labelled, tmp_path):
+    """A pool that is the labelled set in another quality has the same folders and names."""
+    sounds = {"a/x.wav": 0.5 * noise(1), "b/x.wav": noise(7)}
+    found = clean_pool(pool(tmp_path / "pool", sounds), labelled)
+    assert found.clips.file.tolist() == ["b/x.wav"]
+
+
+def test_only_bytes_are_compared_when_asked_so(labelled, tmp_path):
+    clips = pool(tmp_path / "pool", {"again.ogg": 0.5 * noise(1), "new.wav": noise(3)})
+    shutil.copy(tmp_path / "labelled" / "b" / "x.wav", tmp_path / "pool" / "copy.wav")
+    clips = load_clips(tmp_path / "pool", labels="none")
+    found = clean_pool(clips, labelled, near=False)
+    assert (found.n_copies, found.n_near_copies) == (1, 0)
+    assert found.clips.file.tolist() == ["again.ogg", "new.wav"]
+
+
+def test_copies_among_labelled_clips_cost_the_pool_nothing(tmp_path):
+    sounds = {"a/1.wav": noise(1), "b/2.wav": 0.5 * noise(1)}
+    labelled = pool(tmp_path / "labelled", sounds)
+    clips = pool(tmp_path / "pool", {"1.wav": noise(5), "2.wav": noise(6)})
+    found = clean_pool(clips, labelled)
+    assert len(found.clips) == 2
+    assert found.notes() == []
+
+
+def test_all_parts_of_a_copied_file_go(labelled: Clips, tmp_path: Path) -> None:
+    (tmp_path / "pool").mkdir()
+    shutil.copy(tmp_path / "labelled" / "b" / "x.wav", tmp_path / "pool" / "copy.wav")
+    rows = [{"file": "copy.wav", "start_time": s, "end_time": s + 1.0} for s in (0.0, 1.0)]
+    found = clean_pool(Clips.from_rows(tmp_path / "pool", rows), labelled, near=False)
+    assert (len(found.clips), found.n_copies) == (0, 1)
+    assert found.notes() == ["1 file of the pool is a copy of labelled recordings, and left out."]
