@@ -17,7 +17,6 @@ from semisonic.core.errors import DataError
 from semisonic.core.seeds import generator
 from semisonic.data.clips import LABEL_SEPARATOR, Clips
 from semisonic.data.recording_names import groups_of, read_names
-from semisonic.evaluation.intervals import Interval, wilson
 from semisonic.evaluation.metrics import (
     accuracy,
     balanced_accuracy,
@@ -27,6 +26,7 @@ from semisonic.evaluation.metrics import (
     mean_average_precision,
     summary,
 )
+from semisonic.evaluation.statistics import Interval, wilson
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -509,3 +509,6 @@ def labelling_routes(app_state: AppState) -> APIRouter:
         return learning.facts()
 
     return router
+
+
+ALL = (state_routes, recording_routes, run_routes, project_routes, labelling_routes)
