@@ -206,9 +206,6 @@ class CalibrateOptions(LabelledOptions, JobOptions):
         minimum=0.0,
         maximum=0.999,
     )
-    level: float = option(
-        0.9, "confidence with which that share is shown, one side", minimum=0.5, maximum=0.999
-    )
     unknown: bool = option(
         True,
         "rules for sounds that are like nothing learned: one by the energy of the logits, and one "

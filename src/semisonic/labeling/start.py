@@ -17,8 +17,7 @@ from semisonic.classifier.pretrain import SYNTH, pretrain, synthetic_file
 from semisonic.classifier.run_files import stamp
 from semisonic.classifier.scan import scan
 from semisonic.core.errors import DataError, OptionError
-from semisonic.core.files import read_json, replacing, write_json
-from semisonic.core.locks import FolderLock
+from semisonic.core.files import FolderLock, read_json, replacing, write_json
 from semisonic.core.options import check, to_dict
 from semisonic.core.seeds import generator
 from semisonic.core.text import count_text
@@ -166,7 +165,7 @@ def _start(folder: Path, options: ProjectOptions, tell: Tell) -> Started:
             shutil.copyfile(source, part)
     tell(VECTORS)
     embedder = open_embedder(encoder)
-    require_probe_fits(embedder.network.name, embedder.dim, embedder.mel.shape)
+    require_probe_fits(embedder.network)
     made = make_index(
         embedder,
         clips,
