@@ -25,7 +25,6 @@ from semisonic.data.synth.dataset import load_synth, make_synth
 from semisonic.experiments.material import FeatureTable
 from semisonic.features.options import MelOptions
 from semisonic.features.statistics import mel_statistics
-from semisonic.learning.options import LossOptions
 from semisonic.training.options import FitOptions
 
 CONTROL, STATISTICS = "cross-entropy", "statistics"
@@ -160,13 +159,11 @@ def _statistics_of(data: DataSet) -> np.ndarray:
 def config_of(job: Job, context: Context) -> TrainConfig:
     """The same training for all arms, but for the loss. The noise rate is taken as known."""
     rate = job.rate
-    losses = {
-        CONTROL: LossOptions(),
-        "label-smoothing": LossOptions(),
-        "bootstrap": LossOptions("bootstrap"),
-        "lq": LossOptions("lq"),
-        "small-loss": LossOptions(noise_rate=rate),
-        "lq+small-loss": LossOptions("lq", noise_rate=rate),
+    losses: dict[str, dict[str, Any]] = {
+        "bootstrap": {"loss": "bootstrap"},
+        "lq": {"loss": "lq"},
+        "small-loss": {"noise_rate": rate},
+        "lq+small-loss": {"loss": "lq", "noise_rate": rate},
     }
     speed: dict[str, Any] = FAST if context.fast else PLAIN
     fit = FitOptions(
@@ -181,7 +178,6 @@ def config_of(job: Job, context: Context) -> TrainConfig:
     return TrainConfig(
         model=context.model,
         label_smoothing=0.1 if job.arm == "label-smoothing" else 0.0,
-        method_params=MethodOptions(augment=context.augment),
-        loss=losses[job.arm],
+        method_params=MethodOptions(augment=context.augment, **losses.get(job.arm, {})),
         fit=fit,
     )

@@ -101,7 +101,7 @@ def part(name: str, work: Path, seconds: float, rate: int, workers: int | None) 
 
     from semisonic.classifier.config import TrainConfig
     from semisonic.classifier.prepare import prepare
-    from semisonic.classifier.pretraining import (
+    from semisonic.classifier.pretrain import (
         hold_out_recordings,
         pretrain_encoder,
     )

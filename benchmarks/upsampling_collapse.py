@@ -25,7 +25,7 @@ import numpy as np
 from measuring import head
 from semisonic.classifier.config import TrainConfig
 from semisonic.classifier.prepare import prepare
-from semisonic.classifier.pretraining import pretrain_encoder
+from semisonic.classifier.pretrain import pretrain_encoder
 from semisonic.classifier.training import TrainingData, train_model
 from semisonic.core.files import write_json
 from semisonic.data.clips import join

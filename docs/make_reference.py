@@ -7,9 +7,8 @@ from pathlib import Path
 
 import click
 
-from semisonic.cli.flags import Flag
 from semisonic.cli.main import Verbs, command
-from semisonic.cli.parser import Verb
+from semisonic.cli.parser import Flag, Verb
 
 TARGET = Path(__file__).parent / "reference.md"
 HEAD = """# All options

@@ -40,7 +40,6 @@ from .labeling.index import EmbeddingIndex as EmbeddingIndex
 from .labeling.label_log import LabelLog as LabelLog
 from .labeling.project import Project as Project
 from .labeling.suggest import suggest as suggest
-from .learning.options import LossOptions as LossOptions
 from .models.registry import register as register
 from .training.options import FitOptions as FitOptions
 

@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
-from semisonic.cli.flags import flags_of, options_of, values_of
+from semisonic.cli.parser import flags_of, options_of, values_of
 from semisonic.cli.training_verbs import with_synth
 from semisonic.core.errors import OptionError
 

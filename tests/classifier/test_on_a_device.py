@@ -22,7 +22,7 @@ from semisonic.classifier.config import (
     PretextOptions,
     TrainConfig,
 )
-from semisonic.classifier.pretraining import build_network, build_objective
+from semisonic.classifier.pretrain import build_network, build_objective
 from semisonic.classifier.training import make_objective
 from semisonic.features.augmentation import augmenter
 from semisonic.features.frontend import Frontend

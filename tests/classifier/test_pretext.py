@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from tiny_sounds import MEL, NOTATION, PLAIN, QUICK_PRETRAIN, features_of_kinds
 from training_rows import pretrain_rows
 
-from semisonic.classifier import pretraining
+from semisonic.classifier import pretrain as pretraining
 from semisonic.classifier.config import OBJECTIVES, WITHOUT_DECODER, PretextOptions, TrainConfig
-from semisonic.classifier.pretraining import (
+from semisonic.classifier.pretrain import (
     PretrainOutcome,
     build_view,
     hold_out_recordings,

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from semisonic.classifier.job import select
+from semisonic.classifier.train import select
 from semisonic.core.errors import DataError, OptionError
 from semisonic.data.clips import Clips
 

@@ -32,7 +32,7 @@ def encoder(pool: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("encoder") / "run"
     result = pretrain(replace(PRETRAIN, data=pool, output=output))
     assert result.encoder == output / "encoder.zip"
-    assert result.n_train + result.n_held_out == 24
+    assert result.outcome.n_train + result.outcome.n_held_out == 24
     assert "never active" in result.summary()
     return output
 
@@ -244,7 +244,7 @@ def test_data_must_be_named() -> None:
 def test_a_limit_draws_from_the_pool(pool: Path, tmp_path: Path) -> None:
     options = replace(PRETRAIN, data=pool, output=tmp_path / "run", limit=10)
     result = pretrain(options)
-    assert result.n_train + result.n_held_out == 10
+    assert result.outcome.n_train + result.outcome.n_held_out == 10
     again = pretrain(replace(options, output=tmp_path / "again"))
     assert again.outcome.error == result.outcome.error
     assert np.isfinite(again.outcome.error_db2)

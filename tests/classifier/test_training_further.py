@@ -14,7 +14,6 @@ from semisonic.classifier.scoring import score_rows
 from semisonic.classifier.training import shares_of_batch
 from semisonic.core.errors import ModelError, OptionError
 from semisonic.features.options import MelOptions
-from semisonic.learning.options import LossOptions
 from semisonic.training.options import FitOptions
 
 MEL = MelOptions(sample_rate=8000, duration=1.0, n_fft=256, hop_length=250, n_mels=32)
@@ -99,7 +98,9 @@ def test_noisy_rows_are_learned_beside_others(data) -> None:
 def test_a_noisy_loss_of_its_own_changes_what_is_learned(data) -> None:
     given = {"rows": range(20), "rows_noisy": list(range(20, 60))}
     plain = train(data, **given).model
-    soft = replace(SETTINGS, noisy_loss="bootstrap", loss=LossOptions(bootstrap_beta=0.5))
+    soft = replace(
+        SETTINGS, noisy_loss="bootstrap", method_params=MethodOptions(bootstrap_beta=0.5)
+    )
     other = train(data, settings=soft, **given).model
     assert not np.allclose(
         score_rows(plain, data[0], range(60)), score_rows(other, data[0], range(60))

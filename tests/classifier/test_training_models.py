@@ -9,7 +9,7 @@ from tiny_sounds import KINDS, MEL, NOTATION, PLAIN, QUICK, QUICK_PRETRAIN
 from training_rows import pretrain_rows, train_rows
 
 from semisonic.classifier.config import TrainConfig
-from semisonic.classifier.pretraining import PretrainOutcome
+from semisonic.classifier.pretrain import PretrainOutcome
 from semisonic.classifier.scoring import score_rows
 from semisonic.classifier.training import TrainedModel, validation_metrics
 from semisonic.core.errors import DataError, ModelError

@@ -12,7 +12,7 @@ from training_rows import train_rows
 
 from semisonic.classifier.config import MethodOptions, PretextOptions, TrainConfig
 from semisonic.classifier.prepare import prepare_waves
-from semisonic.classifier.pretraining import build_view
+from semisonic.classifier.pretrain import build_view
 from semisonic.classifier.scoring import score_rows
 from semisonic.core.errors import OptionError
 from semisonic.data.clips import Clips

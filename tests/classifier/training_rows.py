@@ -11,7 +11,7 @@ from tiny_sounds import MEL, NOTATION, QUICK, QUICK_PRETRAIN
 
 from semisonic.classifier.config import TrainConfig
 from semisonic.classifier.options import PretrainOptions, TrainOptions
-from semisonic.classifier.pretraining import PretrainOutcome, pretrain_encoder
+from semisonic.classifier.pretrain import PretrainOutcome, pretrain_encoder
 from semisonic.classifier.training import TrainedModel, TrainingData, train_model
 from semisonic.features.options import MelOptions
 

@@ -36,23 +36,17 @@ def birds(tmp_path) -> Path:
     return folder
 
 
-def test_info_counts(birds, tells) -> None:
+def test_info_counts_in_words_and_as_json(birds, tells) -> None:
     text = tells(0, "data info", birds).out
     for word in ("6", "robin", "wren", "8000"):
         assert word in text
-
-
-def test_info_as_json(birds, tells) -> None:
     found = json.loads(tells(0, "data info", birds, "--json").out)
     assert found["n_clips"] == 6
     assert set(found["classes"]) == {"robin", "wren"}
 
 
-def test_info_on_a_place_that_is_not_there(tmp_path, tells) -> None:
+def test_info_on_a_place_where_nothing_is(tmp_path, tells) -> None:
     assert "no such file or folder" in tells(2, "data info", tmp_path / "nowhere").err
-
-
-def test_info_on_an_empty_folder(tmp_path, tells) -> None:
     assert str(tmp_path) in tells(2, "data info", tmp_path).err
 
 

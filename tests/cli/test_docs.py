@@ -18,8 +18,7 @@ import soundfile as sf
 
 from semisonic import recipes
 from semisonic.cli.main import command
-from semisonic.cli.parser import Verb
-from semisonic.cli.session import Session
+from semisonic.cli.parser import Session, Verb
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -23,7 +23,7 @@ import soundfile as sf
 
 from calls import cli
 from semisonic import recipes
-from semisonic.classifier import pretraining as synthetic
+from semisonic.classifier import pretrain as synthetic
 from semisonic.classifier.options import FindRateOptions
 from semisonic.cli.main import Verbs, command
 from semisonic.cli.parser import Verb
@@ -188,7 +188,7 @@ def write_published(folder: Path, patch: pytest.MonkeyPatch) -> None:
     """Files with the published names and layouts, random weights, and few of them."""
     import torch
 
-    from semisonic.models.networks import panns
+    from semisonic.models.networks import general
     from semisonic.models.published import PUBLISHED, read_yamnet
 
     patch.syspath_prepend(TESTS / "models")
@@ -196,7 +196,7 @@ def write_published(folder: Path, patch: pytest.MonkeyPatch) -> None:
     from test_general import yamnet_graph
 
     widths = (4, 4, 8, 8, 8, 16)
-    patch.setattr(panns, "CNN14", widths)
+    patch.setattr(general, "CNN14", widths)
     layers = {"fc_audioset.weight": (5, 16), "fc_audioset.bias": (5,)}
     small = dataclasses.replace(PUBLISHED["cnn14"], class_layers=layers)
     patch.setitem(PUBLISHED, "cnn14", small)

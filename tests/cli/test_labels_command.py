@@ -6,7 +6,6 @@ import csv
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import soundfile
 
@@ -89,18 +88,6 @@ def test_windows_to_train_on(night, tells) -> None:
     assert (night / "windows.csv").read_bytes() == first
 
 
-def test_windows_with_a_column_for_each_class(night) -> None:
-    table = night / "wide.csv"
-    arguments = ["--windows", "6", "--hop", "3", "--format", "csv-wide"]
-    assert cli("data labels", night, "-o", table, arguments) == 0
-    frame = pd.read_csv(table)
-    assert frame.columns.tolist() == ["file", "start_time", "end_time", "fox", "owl"]
-    a = frame[frame.file == "s1/a.WAV"]
-    assert a.owl.tolist() == [1, 1, 0]
-    assert a.fox.tolist() == [0, 0, 1]
-    assert (frame[frame.file != "s1/a.WAV"][["fox", "owl"]] == 0).all().all()
-
-
 def test_rows_that_cannot_be_used_are_listed(night, tells) -> None:
     (night / "s2/a.txt").write_text("1\t2\towl\n9\t8\towl\n")
     (night / "s2/lost.txt").write_text("1\t2\towl\n")
@@ -128,15 +115,6 @@ def test_what_a_format_cannot_hold_is_said(night, tells) -> None:
     assert "audacity does not hold: 1 scores" in captured.err
     assert "it is negative, which Audacity label tracks cannot say" in captured.err
     assert (output / "s1/a.txt").read_text() == "0.0\t1.0\towl\n"
-
-
-def test_times_beyond_a_recording_are_found(night, tells) -> None:
-    (night / "s2/a.txt").write_text("75\t76\towl\n")
-    table = night.parent / "w.csv"
-    assert (
-        "'owl' begins at 75 s, and the recording ends at 12 s"
-        in tells(3, "data labels", night, "-o", table, "--windows 3").err
-    )
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from calls import cli
 from semisonic.data.datasets.load import load_clips
 
 RATE = 8000
@@ -39,10 +37,6 @@ def test_windows_are_made_and_can_be_read(birds, tmp_path, tells) -> None:
     assert len(clips) == 18
 
 
-def test_synthetic_backgrounds_are_said(birds, tmp_path, tells) -> None:
-    assert "the background is synthetic" in tells(0, quick(birds, tmp_path / "windows")[:-1]).err
-
-
 def test_bad_files_are_listed(birds, tmp_path, tells) -> None:
     (birds / "wren" / "letter.wav").write_text("dear wren")
     quiet = tmp_path / "quiet"
@@ -66,22 +60,3 @@ def test_wrong_use(birds, tmp_path, tells) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear diary")
     assert "choose a new or an empty folder" in tells(2, quick(birds, tmp_path / "mine")).err
-
-
-def test_copies_are_in_one_fold(birds, tmp_path) -> None:
-    rng = np.random.default_rng(5)
-    for label in ("robin", "wren"):
-        for i in range(6):
-            level = np.interp(np.arange(RATE), np.linspace(0, RATE, 9), rng.uniform(0.1, 1, 9))
-            wave = 0.2 * rng.standard_normal(RATE) * level
-            soundfile.write(birds / label / f"a{i}.wav", wave, RATE)
-            soundfile.write(birds / label / f"z{'uvwxyz'[i]}.wav", 0.5 * wave[400:], RATE)
-    output = tmp_path / "windows"
-    assert cli(quick(birds, output), "--n-folds 3") == 0
-    with (output / "labels.csv").open(newline="") as stream:
-        rows = [row for row in csv.DictReader(stream) if row["source"]]
-    fold = {Path(row["source"]).with_suffix("").as_posix(): row["fold"] for row in rows}
-    for label in ("robin", "wren"):
-        pairs = [(fold[f"{label}/a{i}"], fold[f"{label}/z{'uvwxyz'[i]}"]) for i in range(6)]
-        assert all(a == b for a, b in pairs)
-        assert len({a for a, _ in pairs}) > 1

@@ -11,8 +11,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from semisonic.cli.parser import Verb, verb
-from semisonic.cli.session import Session
+from semisonic.cli.parser import Session, Verb, verb
 from semisonic.core.errors import OptionError
 from semisonic.core.options import option
 

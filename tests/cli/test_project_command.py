@@ -105,17 +105,6 @@ def test_answers_in_a_queue_outlive_the_next_suggest(model, sounds, tmp_path, te
     assert "learned from 6 answers" in tells(0, "project learn", tmp_path / "project", "-q").out
 
 
-def test_answers_that_were_learned_are_not_taken_twice(model, sounds, tmp_path) -> None:
-    project = tmp_path / "project"
-    table = start(sounds, model, project)
-    fill_in(table)
-    learn = ["project", "learn", str(project), "--answers", str(table), "--annotator", "ali"]
-    assert cli(learn, "-q") == 0
-    before = (project / "labels.jsonl").read_text()
-    assert cli("project suggest", project, "-n 6 -q") == 0
-    assert (project / "labels.jsonl").read_text() == before
-
-
 def test_suggest_does_not_write_over_answers(model, sounds, tmp_path, tells) -> None:
     table = tmp_path / "queue.csv"
     arguments = ["suggest", str(model), str(sounds), "-n", "3", "-o", str(table), "-q"]
@@ -128,47 +117,25 @@ def test_suggest_does_not_write_over_answers(model, sounds, tmp_path, tells) -> 
     over = ["--log", str(table), "-q"]
     assert cli(arguments, over) == 2
     assert cli(arguments[:-2], tmp_path / "next.csv", over) == 0
-    start(sounds, model, tmp_path / "project")
-    into = ["project", "suggest", str(tmp_path / "project"), "-o", str(table), "-q"]
-    assert cli(into) == 2
-    assert table.read_bytes() == filled
 
 
 def saved_by_a_spreadsheet(table: Path, kind: str) -> None:
     """What programs make of a table when it is saved."""
     with table.open(newline="") as stream:
         header, *rows = list(csv.reader(stream))
-    mark, encoding = ",", "utf-8"
-    if kind == "semicolons":
-        mark = ";"
-    elif kind == "decimal commas":
-        mark = ";"
+    if kind == "semicolons and decimal commas":
+        mark, encoding = ";", "utf-8-sig"
         rows = [[c.replace(".", ",") if c[:1].isdigit() else c for c in row] for row in rows]
-    elif kind == "UTF-16 with tabs":
+    else:
         mark, encoding = "\t", "utf-16"
-    elif kind == "UTF-8 with its mark":
-        encoding = "utf-8-sig"
-    elif kind == "numbers with a point":
         where = [header.index(name) for name in ("order", "cluster")]
         rows = [[f"{c}.0" if k in where and c else c for k, c in enumerate(r)] for r in rows]
-    elif kind == "other columns":
-        header = [*header[::-1], "remark"]
-        rows = [[*row[::-1], "heard twice"] for row in rows]
+        header, rows = [*header[::-1], "remark"], [[*row[::-1], "heard twice"] for row in rows]
     with table.open("w", newline="", encoding=encoding) as stream:
         csv.writer(stream, delimiter=mark).writerows([header, *rows])
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "semicolons",
-        "decimal commas",
-        "UTF-16 with tabs",
-        "UTF-8 with its mark",
-        "numbers with a point",
-        "other columns",
-    ],
-)
+@pytest.mark.parametrize("kind", ["semicolons and decimal commas", "tabs and other columns"])
 def test_a_queue_that_a_spreadsheet_saved_is_read(kind, model, sounds, tmp_path, tells) -> None:
     table = start(sounds, model, tmp_path / "project")
     asked = fill_in(table)
@@ -176,9 +143,7 @@ def test_a_queue_that_a_spreadsheet_saved_is_read(kind, model, sounds, tmp_path,
     learn = ["project", "learn", str(tmp_path / "project"), "--answers", str(table), "-q"]
     assert "6 new answers from the table" in tells(0, learn).out
     clips = load_clips(table)
-    assert sorted(Path(name).name for name in clips.file.tolist()) == sorted(
-        Path(row["file"]).name for row in asked
-    )
+    assert {Path(name).name for name in clips.file} == {Path(row["file"]).name for row in asked}
     assert set(clips.end_time.tolist()) == {0.5}
     assert clips.is_labelled.all()
 
@@ -205,48 +170,24 @@ def test_a_project_from_nothing_to_a_classifier(model, sounds, tmp_path, tells) 
     assert "labels.jsonl, line 14" in tells(3, "project learn", project, "-q").err
 
 
-def test_copies_of_a_recording_are_one_group_in_a_project(model, tmp_path, capsys, tells) -> None:
-    """Copies at another level or cut are left out together when answers are left out in turn."""
+def test_copies_of_a_recording_are_one_group_in_a_project(model, tmp_path) -> None:
+    """Copies at another level or cut, named before their originals or after them."""
     folder, project = tmp_path / "sounds", tmp_path / "project"
     folder.mkdir()
-    for number in range(6):
+    for number in range(4):
         rng = np.random.default_rng(number)
-        time = np.arange(4 * RATE) / RATE
-        noise = rng.normal(0, 0.2, len(time))
-        level = np.interp(time, np.arange(0, 4.5, 0.5), rng.uniform(0.1, 1.0, 9))
-        sf.write(folder / f"noise{number}.wav", noise * level, RATE)
         chirp = np.sin(2 * np.pi * np.cumsum(np.repeat(rng.uniform(300, 3000, 16), 2000)) / RATE)
-        sf.write(folder / f"tone{number}.wav", 0.3 * chirp + 0.05 * noise, RATE)
-    for number in (0, 1):  # named before their originals, and after them
-        for kind, name in (("noise", "a-copy"), ("tone", "z-copy")):
-            wave, _ = sf.read(folder / f"{kind}{number}.wav")
-            sf.write(folder / f"{name}{number}.wav", 0.5 * wave[2400:], RATE)
+        wave = 0.3 * chirp + 0.01 * rng.normal(size=len(chirp))
+        sf.write(folder / f"tone{number}.wav", wave, RATE)
+        if number < 2:
+            sf.write(folder / f"{'az'[number]}-copy{number}.wav", 0.5 * wave[2400:], RATE)
     new = ["project", "new", str(folder), "--encoder", str(model), "-o", str(project)]
     assert cli(new, "--hop 4 -q") == 0
     with (project / "index" / "index.csv").open(newline="") as stream:
         group = {Path(row["file"]).name: row["group"] for row in csv.DictReader(stream)}
-    for number in (0, 1):
-        assert group[f"a-copy{number}.wav"] == group[f"noise{number}.wav"]
-        assert group[f"z-copy{number}.wav"] == group[f"tone{number}.wav"]
-    assert len(set(group.values())) == 12
-
-    ask = ["project", "suggest", str(project), "-n", "16", "--strategy", "random", "-q"]
-    assert cli(ask) == 0
-    table = project / "queue.csv"
-    rows = fill_in(table)
-    copied = {"a-copy": "noise", "z-copy": "tone"}
-    with table.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, rows[0].keys())
-        writer.writeheader()
-        writer.writerows({**row, "label": copied.get(row["label"], row["label"])} for row in rows)
-    capsys.readouterr()
-    told = tells(0, "project learn", project, "--answers", table, "-q").out.splitlines()
-    at_random, left_out = (
-        next(line for line in told if line.startswith(f"accuracy on {of}"))
-        for of in ("segments", "all answers")
-    )
-    assert "of 16, of 12 recordings" in left_out
-    assert "of 16, of 12 recordings" in at_random
+    assert group["a-copy0.wav"] == group["tone0.wav"]
+    assert group["z-copy1.wav"] == group["tone1.wav"]
+    assert len(set(group.values())) == 4
 
 
 def test_a_clip_carries_one_label_until_the_project_says_otherwise(

@@ -24,10 +24,6 @@ def shelf(tmp_path, monkeypatch) -> Path:
     return shelf
 
 
-def test_names(shelf) -> None:
-    assert recipes.names() == ["cae-pretraining", "demo"]
-
-
 @pytest.mark.parametrize("text", ["demo", "demo.toml", "recipes/demo.toml", "recipes/demo"])
 def test_a_recipe_of_the_package_is_found_without_a_clone(shelf, text) -> None:
     assert recipes.find(text) == shelf / "demo.toml"
@@ -39,15 +35,10 @@ def test_a_file_wins_over_a_name(shelf) -> None:
     assert recipes.find("demo") == shelf / "demo.toml"
 
 
-@pytest.mark.parametrize("text", ["dmeo", "elsewhere/dmeo.toml", "recipes/dmeo.toml"])
+@pytest.mark.parametrize("text", ["dmeo", "elsewhere/dmeo.toml"])
 def test_an_unknown_recipe_is_an_error_with_the_nearest(shelf, text) -> None:
     with pytest.raises(OptionError, match="did you mean 'demo'"):
         recipes.find(text)
-
-
-def test_another_folder_is_not_ours(shelf) -> None:
-    with pytest.raises(OptionError):
-        recipes.find("elsewhere/demo.toml")
 
 
 def test_the_folder_of_a_clone_is_that_of_the_package() -> None:

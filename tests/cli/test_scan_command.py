@@ -80,28 +80,8 @@ def test_bad_files_have_an_exit_status(disk, capsys) -> None:
     assert (disk.parent / "run" / "bad_files.csv").read_text() == "file,reason\n"
 
 
-def test_nothing_but_bad_files_still_makes_a_page(tmp_path, capsys) -> None:
-    (tmp_path / "disk").mkdir()
-    (tmp_path / "disk" / "a.wav").write_bytes(b"")
-    assert scan(tmp_path / "disk") == 3
-    assert "0 recordings" in (tmp_path / "run" / "scan.html").read_text()
-
-
 @pytest.mark.parametrize(
     "more", [["--labels", "nonsense"], ["--group", "("], ["--silence-db", "3"], ["--workers", "0"]]
 )
 def test_wrong_use(disk, more) -> None:
     assert scan(disk, *more) == 2
-
-
-def test_a_folder_that_is_not_there(tmp_path, capsys) -> None:
-    assert scan(tmp_path / "nowhere") == 2
-    assert "nowhere" in capsys.readouterr().err
-
-
-def test_a_run_folder_belongs_to_one_disk(disk, tmp_path) -> None:
-    assert scan(disk) == 0
-    other = tmp_path / "other"
-    other.mkdir()
-    sf.write(other / "a.wav", np.zeros(RATE), RATE)
-    assert cli("scan", other, "-o", tmp_path / "run", "-q") == 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import subprocess
 import sys
@@ -77,33 +76,6 @@ def test_it_says_what_was_found_and_how_to_measure_it(sounds, tmp_path, tells) -
     assert command.startswith(f"semisonic run {run / 'best.toml'} --data {sounds / 'labels.csv'}")
     assert (run / "tables" / "trials.csv").is_file()
     assert cli(command.split()[1:-1], tmp_path / "test", "--dry-run") == 0
-
-
-def test_a_plan_trains_nothing(sounds, tmp_path, tells) -> None:
-    run = tmp_path / "run"
-    said = tells(0, arguments(sounds, run), "--dry-run -v")
-    assert "2 trials of 2 inner folds" in said.err
-    assert 'sampler = "tpe"' in said.out
-    assert not run.exists()
-
-
-def test_a_wrong_name_is_wrong_use(sounds, tmp_path, tells) -> None:
-    wrong = [*arguments(sounds, tmp_path / "run"), "--search", "setting.fit.learningrate=0..1"]
-    assert "did you mean 'learning_rate'" in tells(2, wrong).err
-    assert (
-        "a grid needs lists" in tells(2, arguments(sounds, tmp_path / "run"), "--sampler grid").err
-    )
-
-
-def test_a_file_that_cannot_be_read_gives_status_3(sounds, tmp_path) -> None:
-    data = tmp_path / "data"
-    shutil.copytree(sounds, data)
-    lines = (data / "labels.csv").read_text().splitlines()
-    fold = lines[0].split(",").index("fold")
-    bad = next(line for line in lines[1:] if line.split(",")[fold] == "2").split(",")[0]
-    (data / bad).write_text("no sound")
-    assert cli(arguments(data, tmp_path / "run"), "-q") == 3
-    assert Path(bad).name in (tmp_path / "run" / "bad_files.csv").read_text()
 
 
 def test_an_interrupt_gives_130_and_the_same_command_goes_on(sounds, tmp_path) -> None:

@@ -120,7 +120,7 @@ def test_without_ray_it_says_what_to_install(model, sounds, tmp_path, monkeypatc
     assert "pip install 'semisonic[cluster]'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("address", ["nowhere", "127.0.0.1:1", "ray://127.0.0.1:1"])
+@pytest.mark.parametrize("address", ["nowhere", "ray://127.0.0.1:1"])
 def test_an_address_where_nobody_answers_is_wrong_use(
     model, sounds, tmp_path, capsys, address
 ) -> None:

@@ -1,13 +1,18 @@
-"""Calls on a Ray cluster, some of which do not end well."""
+"""Calls and verbs on a Ray cluster, some of which do not end well."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from far_work import make_failing, make_patient, make_sleeper
 
+from calls import cli
 from semisonic.core.cluster import open_engine
 from semisonic.core.errors import AudioError, DataError, OptionError, SemisonicError
 from semisonic.core.options import EngineOptions
@@ -54,15 +59,6 @@ def test_errors_come_back_as_what_they_are(engine, monkeypatch, how, kind, text)
         list(in_any_order(calls, [how]))
 
 
-def test_a_consumer_that_stops_gives_up_what_is_under_way(engine, tmp_path) -> None:
-    log = tmp_path / "log"
-    with engine.calls(partial(make_sleeper, log, 0.1), workers=3) as calls:
-        for found, _ in in_any_order(calls, range(1000)):
-            assert found < 3
-            break
-    assert len(log.read_text().splitlines()) <= 6
-
-
 def test_of_what_is_given_up_short_calls_end_and_long_ones_are_interrupted(
     engine, tmp_path
 ) -> None:
@@ -83,3 +79,65 @@ def test_of_what_is_given_up_short_calls_end_and_long_ones_are_interrupted(
 def test_a_card_is_not_waited_for_where_there_is_none(engine) -> None:
     with pytest.raises(OptionError, match="no node of the Ray cluster has a card"):
         engine.calls(make_failing, device="cuda")
+
+
+@pytest.fixture
+def on(cluster) -> list[str]:
+    return ["--engine", "ray", "--address", cluster, "-q"]
+
+
+def _content(index: Path) -> tuple[bytes, bytes, bytes]:
+    names = ("embeddings.npy", "index.csv", "bad_files.csv")
+    return tuple((index / name).read_bytes() for name in names)  # type: ignore[return-value]
+
+
+def test_embed(model, sounds, tmp_path, on, monkeypatch) -> None:
+    from semisonic.labeling import embed as build
+
+    monkeypatch.setattr(build, "GROUP_CLIPS", 3)
+    monkeypatch.chdir(tmp_path)  # relative paths mean the same there
+    command = ["embed", str(model), str(sounds), "--device", "cpu", "-o"]
+    assert cli(command, "here -q") == 3
+    assert cli(command, "there", on) == 3
+    assert _content(Path("there")) == _content(Path("here"))
+    assert b"bad.wav" in _content(Path("there"))[2]
+    assert len(np.load("there/embeddings.npy")) >= 14
+
+
+def test_run(tiny_set, tiny_recipe, tmp_path, on, doomed) -> None:
+    """A third of the cluster dies when the first job is done."""
+    command = ["run", tiny_recipe, "--data", tiny_set / "labelled.csv", "--device", "cpu"]
+    command += ["--change", "setting.fit.precision=fp32", "--no-near-copies", "-o"]
+    here, there = tmp_path / "here", tmp_path / "there"
+    assert cli(command, here, "-q --workers 1") == 0
+    killer = doomed(lambda _: any(there.glob("jobs/*/job.json")))
+    assert cli(command, there, on) == 0
+    killer.join(5)
+    assert not killer.is_alive()
+    names = sorted(path.parent.name for path in here.glob("jobs/*/job.json"))
+    assert sorted(path.parent.name for path in there.glob("jobs/*/job.json")) == names
+    for file in sorted(here.glob("jobs/train-*/predictions.csv.gz")):
+        first, second = (pd.read_csv(root / file.relative_to(here)) for root in (here, there))
+        assert first.select_dtypes(exclude="float").equals(second.select_dtypes(exclude="float"))
+        np.testing.assert_allclose(
+            second.select_dtypes("float"), first.select_dtypes("float"), atol=1e-5
+        )
+    run = json.loads((there / "run.json").read_text())
+    assert run["options"]["where"]["engine"] == "ray"
+    # Finished here by the other engine: nothing is trained again.
+    stamps = {path: path.stat().st_mtime_ns for path in there.glob("jobs/*/job.json")}
+    assert cli(command, there, "-q") == 0
+    assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
+
+
+def test_the_cluster_file_has_the_form_that_ray_asks_for() -> None:
+    ray = pytest.importorskip("ray")
+    import jsonschema
+    import yaml
+
+    schema = Path(ray.__file__).parent / "autoscaler" / "ray-schema.json"
+    found = yaml.safe_load(
+        (Path(__file__).parents[2] / "docs" / "cluster.yaml").read_text(encoding="utf-8")
+    )
+    jsonschema.validate(found, json.loads(schema.read_text(encoding="utf-8")))
+    assert found["head_node_type"] in found["available_node_types"]

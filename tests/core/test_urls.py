@@ -95,12 +95,3 @@ def test_a_url_that_holds_nothing_is_told(model, tmp_path, bucket, capsys) -> No
     arguments = ["-o", str(tmp_path / "run"), "-q"]
     assert cli("detect", model, "memory://nowhere", arguments) == 2
     assert "nothing to hear: memory://nowhere: found no" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-def test_on_a_cluster(model, sounds, tmp_path, cluster) -> None:
-    here = detected(model, tmp_path / "here", str(sounds))
-    more = ["--engine", "ray", "--address", cluster]
-    there = detected(model, tmp_path / "there", f"file://{sounds}", *more)
-    assert there.drop(columns="file").equals(here.drop(columns="file"))
-    assert there["file"].iloc[0] == f"file://{sounds}/{here['name'].iloc[0]}"

@@ -1,4 +1,4 @@
-"""FSDKaggle2018 and 2019 in the layouts of Zenodo and of Kaggle: folders, names and columns."""
+"""FSDKaggle2018 and 2019 in the layouts of Zenodo: folders, names and columns."""
 
 from __future__ import annotations
 
@@ -90,22 +90,6 @@ def test_unverified_labels_only_train_and_come_last_in_a_budget(tmp_path: Path) 
     assert set(four) < set(six)
 
 
-def test_2018_as_kaggle_gives_it(tmp_path: Path) -> None:
-    train = [",".join(line.split(",")[:3]) for line in train_2018()]
-    sounds(tmp_path / "audio_train", train)
-    sounds(tmp_path / "audio_test", scored_2018())
-    write_lines(tmp_path / "train.csv", train)
-    write_lines(
-        tmp_path / "sample_submission.csv", ["fname,label", "00001000.wav,Bark Cello Hi-hat"]
-    )
-    clips = load_clips(tmp_path)
-    assert clips.name == "FSDKaggle2018"
-    assert len(clips) == 36
-    assert clips.folds == []
-    assert clips.group.tolist() == clips.file.tolist()
-    assert notes_say(clips, "no table for audio_test")
-
-
 def test_folders_that_were_unpacked_into_folders_of_their_name(tmp_path: Path) -> None:
     root = zenodo_2018(tmp_path)
     for folder in [path for path in root.iterdir() if path.is_dir()]:
@@ -125,6 +109,11 @@ def test_tables_alone(tmp_path: Path) -> None:
     clips = load_clips(alone.parent)
     assert len(clips) == 48
     assert "no audio is here; the tables alone were read" in clips.notes
+    (alone / "test_post_competition_scoring_clips.csv").unlink()
+    touch(alone.parent, ["FSDKaggle2018.audio_test/x.wav"])
+    clips = load_clips(alone.parent)
+    assert clips.folds == []
+    assert notes_say(clips, "no table for FSDKaggle2018.audio_test", "no test part")
 
 
 def change(old: str, new: str) -> Callable[[list[str]], list[str]]:
@@ -262,19 +251,6 @@ def test_clips_that_are_known_to_be_wrong_are_uncertain(tmp_path: Path) -> None:
     (row,) = np.flatnonzero(~clips.is_verified)
     assert clips.file[row].endswith("1d44b0bd.wav")
     assert any("README" in note and "1d44b0bd.wav" in note for note in clips.notes)
-
-
-def test_2019_as_kaggle_gives_it(tmp_path: Path) -> None:
-    for name, lines in tables_2019().items():
-        sounds(tmp_path / name, lines)
-        if name != "test":
-            write_lines(tmp_path / f"{name}.csv", lines)
-    clips = load_clips(tmp_path)
-    assert clips.name == "FSDKaggle2019"
-    assert len(clips) == 24 + 40
-    assert clips.classes == tuple(sorted(TAGS))
-    assert clips.file[0] == "train_curated/00000000.wav"
-    assert notes_say(clips, "no table for test")
 
 
 @pytest.mark.parametrize(

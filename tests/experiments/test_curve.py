@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from semisonic.classifier import pretraining as synthetic
+from semisonic.classifier import pretrain as synthetic
 from semisonic.core.errors import DataError, OptionError
 from semisonic.data.options import SynthOptions
 from semisonic.experiments.curve import learning_curve

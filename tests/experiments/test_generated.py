@@ -30,7 +30,6 @@ from semisonic.experiments.generated import (
     PatchCritic,
     PatchGenerator,
     generate,
-    halved,
     train_with_patches,
 )
 from semisonic.experiments.plan import make_plan
@@ -102,11 +101,6 @@ def test_patches_have_the_size_that_was_asked_for(size) -> None:
     assert PatchCritic(size, 3)(patches, condition).shape == (2,)
 
 
-def test_sizes_are_halved_until_they_are_small() -> None:
-    assert halved((64, 108)) == [(64, 108), (32, 54), (16, 27), (8, 14), (4, 7)]
-    assert halved((5, 5)) == [(5, 5), (3, 3)]
-
-
 @pytest.mark.parametrize("kind", [PatchGenerator, PatchCritic])
 def test_weights_depend_on_the_seed_alone(kind) -> None:
     torch.manual_seed(1)
@@ -157,7 +151,7 @@ def test_a_judge_of_real_clips_names_the_classes_of_patches(features, monkeypatc
     flat = features[REST].astype(np.float32).reshape(len(REST), -1)
     judge = LogisticRegression(max_iter=500).fit(flat, TARGET[REST])
     monkeypatch.setattr(generated, "PER_CLASS", 20)
-    found = made(features, steps=250)
+    found = made(features, steps=120)
     patches = found.features.astype(np.float32).reshape(len(found.target), -1)
     assert judge.score(patches, found.target) > 0.9
     spread = patches.reshape(3, 20, -1).std(axis=1).mean()
@@ -177,11 +171,9 @@ def test_patches_are_those_of_the_seed(features) -> None:
 
 
 def test_the_generator_learns_from_training_rows_alone(features) -> None:
-    blind = features.copy()
+    blind, hidden = features.copy(), np.where(np.arange(N) < 9, TARGET, -1)
     blind[9:] = np.nan  # validation, test and everything else
-    assert np.array_equal(made(features).features, made(blind).features)
-    hidden = np.where(np.arange(N) < 9, TARGET, -1)
-    assert np.array_equal(made(features).features, made(features, target=hidden).features)
+    assert np.array_equal(made(features).features, made(blind, target=hidden).features)
 
 
 def test_patches_are_learned_from_and_never_validated_on(features, monkeypatch) -> None:
@@ -280,13 +272,15 @@ def test_names_of_other_jobs_stay_and_options_make_new_ones() -> None:
     assert len({name(), name(1.0), name(0.5), name(1.0, 7)}) == 4
 
 
-def test_the_recipe_holds_both_arms_alike() -> None:
-    for quick in (False, True):
-        recipe = read_recipe(recipes.find("generated-sounds"), quick=quick)
-        for control, treated in zip(recipe.controls, recipe.settings, strict=True):
-            assert not control.generated_ratio
-            assert control.fit == treated.fit
-            assert (control.model, control.mel) == (treated.model, treated.mel)
-        assert [one.generated_ratio for one in recipe.settings] == [0.0, 0.5, 0.5, 0.5]
-        assert recipe.controls[-1].method_params == recipe.settings[-1].method_params
-        assert recipe.controls[1].method_params.augment == "none"
+@pytest.mark.parametrize("quick", [False, True])
+def test_the_recipe_holds_both_arms_alike(quick) -> None:
+    recipe = read_recipe(recipes.find("generated-sounds"), quick=quick)
+    for control, treated in zip(recipe.controls, recipe.settings, strict=True):
+        assert not control.generated_ratio
+        assert (control.fit, control.model, control.mel) == (
+            treated.fit,
+            treated.model,
+            treated.mel,
+        )
+    assert [one.generated_ratio for one in recipe.settings] == [0.0, 0.5, 0.5, 0.5]
+    assert recipe.controls[-1].method_params == recipe.settings[-1].method_params

@@ -151,7 +151,7 @@ def jobs_of(**parts: object) -> tuple[str, str]:
     return found.of(PRETRAIN)[0].name, found.of(TRAIN)[0].name
 
 
-@pytest.mark.parametrize("part", ["fit", "method_params", "loss"])
+@pytest.mark.parametrize("part", ["fit", "method_params"])
 def test_any_other_option_of_training_makes_another_job_of_the_same_start(part) -> None:
     start, plain = jobs_of()
     names = {plain}

@@ -68,6 +68,7 @@ def test_quick_and_changes_are_put_over_the_file(tmp_path) -> None:
         ("titel = 'x'", "titel"),
         ("[setting]\nmel = {n_mel = 3}", "n_mels"),
         ("[setting]\ndecoder = 'unpol'", "unpool"),
+        ("[setting]\nobjective = 'simclar'", "did you mean 'simclr'"),
         ("[[budgets]]\ndraws = 0", "draws"),
         ("[setting]\nfit = {epochs = 'many'}", "epochs"),
         ("title = ", "cannot be read"),

@@ -59,10 +59,9 @@ filter = "fine-tune"
 data = ["curated", "kept"]
 keep_top_k = 1
 method = "pi-model"
-method_params = { pool_ratio = 1.0, pool_weight = 5.0 }
+method_params = { pool_ratio = 1.0, pool_weight = 5.0, bootstrap_beta = 0.7 }
 noisy_weight = 0.5
 noisy_loss = "bootstrap"
-loss = { bootstrap_beta = 0.7 }
 against = ["fine-tune", "warm-up"]
 """
 

@@ -17,10 +17,8 @@ from hypothesis import strategies as st
 
 from semisonic.core.errors import ModelError
 from semisonic.features.options import MelOptions
-from semisonic.models.decoders import DECODERS
 from semisonic.models.model_file import load, load_encoder, read_about, save, save_encoder
 from semisonic.models.pretrained import (
-    AutoEncoder,
     PretrainedEncoder,
     build_autoencoder,
     build_encoder,
@@ -99,28 +97,6 @@ def test_a_classifier_comes_back(tmp_path: Path, name: str, standardize: str) ->
     assert not found.training
     assert all(p.requires_grad for p in found.parameters())
     assert list((tmp_path / "new folder").iterdir()) == [tmp_path / "new folder" / "m"]
-
-
-@pytest.mark.parametrize("decoder", DECODERS)
-def test_an_autoencoder_comes_back(tmp_path: Path, decoder: str) -> None:
-    autoencoder = build_autoencoder(LITTLE, MEL, decoder=decoder, standardize="mel", seed=3).eval()
-    x = torch.randn(3, *MEL.shape, generator=torch.Generator().manual_seed(0))
-    autoencoder.frontend.standardize.fit(x)
-    save_encoder(tmp_path / "e", autoencoder, about={"pool": 1000})
-    found = load_encoder(tmp_path / "e")
-    assert torch.equal(found(x), autoencoder(x))
-    assert torch.equal(found.reconstruct(x), autoencoder.reconstruct(x))
-    assert found.decoder_name == decoder
-    assert found.name == autoencoder.name
-    assert read_about(tmp_path / "e")["about"] == {"pool": 1000}
-
-
-def test_a_model_in_channels_last_is_saved_too(tmp_path: Path) -> None:
-    model = trained()
-    x = torch.randn(2, *MEL.shape)
-    expected = model.from_features(x)
-    save(tmp_path / "m", model.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
-    torch.testing.assert_close(load(tmp_path / "m").from_features(x), expected)
 
 
 def test_the_same_model_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -214,7 +190,7 @@ def test_a_missing_member(file: Path, name: str) -> None:
     refused(rewrite(file, lambda members: members.pop(name)), "expected exactly")
 
 
-@pytest.mark.parametrize("name", ["../evil.py", "/etc/passwd", "code.pkl", "weights.safetensors/"])
+@pytest.mark.parametrize("name", ["../evil.py", "code.pkl"])
 def test_a_member_too_many(file: Path, name: str) -> None:
     refused(rewrite(file, lambda members: members.update({name: b"x"})), "expected exactly")
 
@@ -236,7 +212,7 @@ def test_a_compressed_member(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b"null", b"{}", b'{"format": 3}', b"[" * 100_000, b"\xff\xfe{}"]
+    "content", [b"{", b"null", b'{"format": 3}', b"[" * 100_000, b"\xff\xfe{}"]
 )
 def test_settings_that_are_none(file: Path, content: bytes) -> None:
     refused(rewrite(file, lambda m: m.update({"model.json": content})), "damaged")
@@ -251,25 +227,18 @@ def test_a_later_version(file: Path) -> None:
     [
         {"kind": "script"},
         {"kind": ...},
-        {"kind": ["classifier"]},
         {"model": 3},
-        {"model": "unknown"},
         {"model": "(6)5c-2p-(8)3cbn-2p-17fc"},
         {"model": "(4096)255c-" * 90 + "(1)3c"},
         {"model": "(6)5c-9999p"},
         {"features": {}},
-        {"features": []},
         {"features": {"n_mels": 32, "evil": 1}},
         {"standardize": "global2"},
         {"classes": []},
-        {"classes": ["a", "a", "b"]},
         {"classes": [1, 2, 3]},
         {"classes": ["a", "b"]},
-        {"classes": {"a": 1}},
         {"multi_label": "yes"},
         {"dropout": 7},
-        {"dropout": float("nan")},
-        {"dropout": None},
         {"about": None},
     ],
 )
@@ -304,15 +273,7 @@ def test_wrong_weights(file: Path) -> None:
 
 @pytest.mark.parametrize(
     "weights",
-    [
-        b"",
-        b"\x00" * 8,
-        struct.pack("<Q", 2**63) + b"{}",
-        struct.pack("<Q", 10**8 + 1) + b"{}",
-        struct.pack("<Q", 2) + b"{}",
-        struct.pack("<Q", 4) + b"nope",
-        b"\x80\x04\x95cos\nsystem\n(S'true'\ntR.",
-    ],
+    [b"", struct.pack("<Q", 10**8 + 1) + b"{}", b"\x80\x04\x95cos\nsystem\n(S'true'\ntR."],
 )
 def test_weights_that_are_none(file: Path, weights: bytes) -> None:
     refused(rewrite(file, lambda m: m.update({"weights.safetensors": weights})))
@@ -326,58 +287,27 @@ def test_weights_that_claim_more_than_there_is(file: Path) -> None:
     refused(rewrite(file, lambda m: m.update({"weights.safetensors": weights})), "cannot be read")
 
 
-def test_a_failed_save_keeps_the_old_file(file: Path) -> None:
-    before = file.read_bytes()
-    with pytest.raises(ModelError):
-        save(file, trained(), about={"x": object()})
-    assert file.read_bytes() == before
-
-
-LOW = MelOptions(sample_rate=8000, duration=0.5, n_fft=256, hop_length=128, n_mels=16, deltas=True)
-NET = "(4)3cbn-2p-(6)3c-2p"
-
-
-def noise(n: int) -> torch.Tensor:
-    return torch.randn(n, *LOW.shape, generator=torch.Generator().manual_seed(0)) * 9 - 40
-
-
-@pytest.fixture
-def encoder() -> PretrainedEncoder:
-    network = build_encoder(NET, LOW, standardize="mel", seed=3)
-    network.frontend.standardize.fit(noise(8))
-    return network.eval()
-
-
-def test_an_encoder_comes_back_without_a_decoder(
-    encoder: PretrainedEncoder, tmp_path: Path
-) -> None:
+def test_an_encoder_comes_back_without_a_decoder(tmp_path: Path) -> None:
+    encoder = build_encoder(LITTLE, MEL, standardize="mel", seed=3).eval()
+    x = torch.randn(3, *MEL.shape, generator=torch.Generator().manual_seed(0)) * 9 - 40
+    encoder.frontend.standardize.fit(x)
     save_encoder(tmp_path / "e", encoder, about={"objective": "simclr"})
     found = load_encoder(tmp_path / "e")
     assert type(found) is PretrainedEncoder
     assert found.name == encoder.name
-    assert torch.equal(found.encode(noise(3)), encoder.encode(noise(3)))
+    assert torch.equal(found.encode(x), encoder.encode(x))
     said = read_about(tmp_path / "e")
     assert said["kind"] == "encoder"
     assert "decoder" not in said
     assert said["about"] == {"objective": "simclr"}
+    features = {k: v for k, v in said["features"].items() if k != "preemphasis"}
+    with pytest.raises(ModelError, match="lacks preemphasis"):
+        load_encoder(with_settings(tmp_path / "e", features=features))
 
 
-def test_it_is_built_with_the_weights_of_the_auto_encoder_and_the_classifier(
-    encoder: PretrainedEncoder,
-) -> None:
-    pair = build_autoencoder(NET, LOW, decoder="upsample", seed=3)
-    assert isinstance(pair, AutoEncoder)
-    model = build(NET, LOW, ("a", "b"), seed=3)
+def test_it_is_built_with_the_weights_of_the_auto_encoder_and_the_classifier() -> None:
+    encoder, model = build_encoder(LITTLE, MEL, seed=3), build(LITTLE, MEL, ("a", "b"), seed=3)
+    pair = build_autoencoder(LITTLE, MEL, decoder="upsample", seed=3)
     for name, value in encoder.encoder.state_dict().items():
         assert torch.equal(pair.encoder.state_dict()[name], value)
         assert torch.equal(model.encoder.state_dict()[name], value)
-
-
-@pytest.mark.parametrize("name", ["n_mels", "preemphasis"])
-def test_a_file_that_does_not_tell_all_of_its_front_end_is_refused(
-    encoder: PretrainedEncoder, tmp_path: Path, name: str
-) -> None:
-    save_encoder(tmp_path / "e", encoder)
-    features = {k: v for k, v in read_about(tmp_path / "e")["features"].items() if k != name}
-    with pytest.raises(ModelError, match=f"lacks {name}"):
-        load_encoder(with_settings(tmp_path / "e", features=features))

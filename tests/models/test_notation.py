@@ -110,15 +110,6 @@ def test_an_error_points_at_the_place(text: str, column: int, expected: str) -> 
     assert mark == "  " + " " * column + "^"
 
 
-@given(st.text("(64)5cbnxp/fgr- ", max_size=30))
-def test_any_text_is_read_or_refused(text: str) -> None:
-    try:
-        architecture = parse(text)
-    except ModelError:
-        return
-    assert parse(str(architecture)) == architecture
-
-
 def test_a_very_long_text_is_refused() -> None:
     with pytest.raises(ModelError, match="at most"):
         parse("(64)5c-" * 1000)

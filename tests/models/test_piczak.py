@@ -36,12 +36,6 @@ def test_a_new_class_layer_is_drawn_in_the_same_way() -> None:
     assert layer.weight.std().item() == pytest.approx(0.01, rel=0.1)
 
 
-def test_half_is_dropped_at_the_published_places() -> None:
-    body = create("piczak-short", SEGMENT.shape)
-    rates = [m.p for m in (*body.encoder.modules(), *body.neck.modules()) if type(m) is nn.Dropout]
-    assert rates == [0.5, 0.5, 0.5]
-
-
 @pytest.mark.parametrize(
     ("name", "shape"),
     [

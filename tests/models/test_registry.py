@@ -59,13 +59,10 @@ def test_what_networks_read_is_known() -> None:
     assert set(names(waves=False)) | READ_WAVES == set(names())
 
 
-@pytest.mark.parametrize("name", sorted(READ_WAVES))
-def test_features_for_a_network_of_waves_are_refused(name: str) -> None:
-    with pytest.raises(ModelError, match="expected the shape 1 x 1 x samples, found"):
-        build(name, MelOptions(), "ab")
-
-
-@pytest.mark.parametrize("name", ["small", "vgg", "cnn2", "transformer", "piczak-small", "paper"])
-def test_waves_for_a_network_of_features_are_refused(name: str) -> None:
-    with pytest.raises(ModelError, match="reads log-mel features, found 1 x 1 x 66150"):
-        create(name, WAVE)
+def test_what_does_not_fit_the_input_is_refused() -> None:
+    for name in sorted(READ_WAVES):
+        with pytest.raises(ModelError, match="expected the shape 1 x 1 x samples, found"):
+            create(name, (1, 64, 216))
+    for name in ("small", "cnn2", "piczak-small", "paper"):
+        with pytest.raises(ModelError, match="reads log-mel features, found 1 x 1 x 66150"):
+            create(name, WAVE)

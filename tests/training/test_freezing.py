@@ -16,8 +16,7 @@ from semisonic.learning.supervised import Supervised
 from semisonic.models.encoder import Encoder
 from semisonic.models.registry import names
 from semisonic.models.sound_model import build
-from semisonic.training.loop import fit
-from semisonic.training.optimizer import make_optimizer, set_rate
+from semisonic.training.loop import fit, make_optimizer, set_rate
 from semisonic.training.options import FitOptions
 
 OPTIONS = FitOptions(
@@ -45,7 +44,7 @@ class Body(Encoder):
         last = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Dropout(0.3))
         self.stages = nn.ModuleList([conv, last])
 
-    def walk(self, x, record):
+    def forward(self, x, n_frames=None):
         for stage in self.stages:
             x = stage(x)
         return x

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.optim import lr_scheduler as theirs
 
-from semisonic.training.optimizer import (
+from semisonic.training.loop import (
     best_epoch,
     learning_rate,
     lower_is_better,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from semisonic.classifier.pretraining import fit_layers
+from semisonic.classifier.pretrain import fit_layers
 from semisonic.data.batches import Stream
 from semisonic.features.options import MelOptions
 from semisonic.learning.reconstruction import Reconstruction

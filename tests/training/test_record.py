@@ -32,7 +32,7 @@ def record(folder):
 
 def test_holds_what_was_run_with_what(tmp_path):
     folder = tmp_path / "new" / "run"
-    with run(folder, seeds=7) as opened:
+    with run(folder, seed=7) as opened:
         assert record(folder)["status"] == "running"
         opened.add_data("esc10", "abc")
         opened.note(best_fold=3)
@@ -68,7 +68,7 @@ def test_same_options_go_on_and_times_add_up(tmp_path):
     [
         ({"options": VerbOptions(fit=FitOptions(epochs=9))}, "'options.fit.epochs' was 50, now 9"),
         ({"options": VerbOptions(labels_per_class=4)}, "'options.labels_per_class' was None"),
-        ({"seeds": 1}, "'seeds.seed' was 0, now 1"),
+        ({"seed": 1}, "'seeds.seed' was 0, now 1"),
         ({"command": "evaluate"}, "'command' was train, now evaluate"),
     ],
 )

@@ -30,20 +30,19 @@ from semisonic.classifier.config import (
 )
 from semisonic.classifier.detection.detect import detect
 from semisonic.classifier.detection.results import DetectResult
-from semisonic.classifier.job import select_job
 from semisonic.classifier.model_file import MODEL, find_file, open_encoder, open_model
 from semisonic.classifier.predict import UNKNOWN, answer_limits, unknown_reasons
-from semisonic.classifier.pretraining import SYNTH
+from semisonic.classifier.pretrain import SYNTH
 from semisonic.classifier.provenance import recording_hashes
 from semisonic.classifier.scoring import ScoredRows
 from semisonic.classifier.sounds import Sounds, as_sounds, embed_sounds, score_sounds
+from semisonic.classifier.train import select_job
 from semisonic.classifier.training import train_model
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.options import from_mapping, nearest
 from semisonic.evaluation.metrics import lwlrap
 from semisonic.features import options as augment
 from semisonic.features.options import MelOptions
-from semisonic.learning.options import LossOptions
 from semisonic.models.model_file import PUBLISHED_WEIGHTS, read_about, save
 from semisonic.models.pretrained import PretrainedEncoder
 from semisonic.models.registry import register_instance
@@ -87,10 +86,9 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ``semisonic.classifier.config.METHODS``, or "auto", which chooses by their
         number. What "auto" chooses yields to options given otherwise than by default.
     method_params : MethodOptions or dict
-        Options of the method. For ``augment`` and ``pool_augment`` a module or a function of
-        your own may stand: see :func:`semisonic.register_augmentation`.
-    loss : LossOptions or dict
-        Loss of labelled sounds.
+        Options of the method, and the loss of labelled sounds. For ``augment`` and
+        ``pool_augment`` a module or a function of your own may stand: see
+        :func:`semisonic.register_augmentation`.
     objective : str
         What pre-training asks of the encoder: reconstruction, denoising, layer-wise or
         simclr.
@@ -137,7 +135,7 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Notes
     -----
-    ``mel``, ``method_params``, ``loss``, ``training``, ``pretraining`` and ``pretext`` are groups
+    ``mel``, ``method_params``, ``training``, ``pretraining`` and ``pretext`` are groups
     of options: a dict names those that differ from the default, as in ``training={"epochs": 20}``.
     Options inside can be searched over by name, as in ``set_params(mel__n_mels=40)``. All
     parameters are looked at in ``fit``, as scikit-learn's are.
@@ -165,7 +163,6 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         encoder: str | PathLike[str] | PretrainedEncoder | None = None,
         method: str = AUTO,
         method_params: MethodOptions | Mapping[str, Any] = MethodOptions(),  # noqa: B008
-        loss: LossOptions | Mapping[str, Any] = LossOptions(),  # noqa: B008
         objective: str = AUTO,
         pretext: PretextOptions | Mapping[str, Any] = PretextOptions(),  # noqa: B008
         decoder: str = "auto",
@@ -189,7 +186,6 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.encoder = encoder
         self.method = method
         self.method_params = method_params
-        self.loss = loss
         self.objective = objective
         self.pretext = pretext
         self.decoder = decoder
@@ -322,7 +318,6 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             label_smoothing=self.label_smoothing,
             mel=self._group("mel"),
             method_params=self._group("method_params"),
-            loss=self._group("loss"),
             fit=self._group("training"),
             pretrain=self._group("pretraining"),
             pretext=self._group("pretext"),

@@ -5,14 +5,13 @@ takes. No torch here.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
 from semisonic.core.errors import OptionError
 from semisonic.core.options import OpenChoices, check, given, mark_given, option
 from semisonic.features.options import REGISTERED, MelOptions
-from semisonic.learning.options import LOSSES, LossOptions
 from semisonic.training.options import FitOptions
 
 # The options of all methods. No torch here: the command line reads this file.
@@ -29,7 +28,7 @@ WITH_NOISY = ("supervised", "pi-model", "noisy-student")
 
 _TRAINING = ("supervised", *METHODS[2:])
 _WITH_PSEUDO_LABELS = ("probe", "fixmatch", "noisy-student")
-_READERS = {
+READERS = {
     "augment": _TRAINING,
     "mixup": _TRAINING,
     "pool_augment": ("pi-model", "fixmatch"),
@@ -39,10 +38,16 @@ _READERS = {
     "threshold": _WITH_PSEUDO_LABELS,
     "alignment": _WITH_PSEUDO_LABELS,
     "rounds": ("probe", "noisy-student"),
+    "loss": _TRAINING,
+    "bootstrap_beta": _TRAINING,
+    "lq_power": _TRAINING,
+    "noise_rate": _TRAINING,
+    "selection_epochs": _TRAINING,
 }
 """Which methods read an option; the others are for all."""
 
 VIEWS = ("none", "weak", "mixed", "strong")
+LOSSES = ("cross-entropy", "bootstrap", "lq")
 
 
 @dataclass(frozen=True)
@@ -91,35 +96,60 @@ class MethodOptions:
         "noisy-student: students after the first teacher; probe: rounds of pseudo-labels",
         minimum=1,
     )
+    loss: str = option(
+        "cross-entropy",
+        "loss of labelled clips; bootstrap and lq believe wrong labels less",
+        choices=LOSSES,
+    )
+    bootstrap_beta: float = option(
+        0.95,
+        "loss bootstrap: weight of the label; the rest is the network's own answer",
+        minimum=0.01,
+        maximum=1.0,
+    )
+    lq_power: float = option(
+        0.7, "loss lq: near 0 it is cross-entropy, at 1 absolute error", minimum=0.01, maximum=1.0
+    )
+    noise_rate: float = option(
+        0.0,
+        "small-loss selection: share of each batch left out as wrongly labelled; 0 is off",
+        minimum=0.0,
+        maximum=0.95,
+    )
+    selection_epochs: float = option(
+        10.0, "small-loss selection: epochs until the whole share is left out", minimum=0.0
+    )
 
     def readers(self) -> dict[str, tuple[str, ...]]:
         """Options given otherwise than by default that not all methods read, with those that do."""
         return {
-            field.name: _READERS[field.name]
+            field.name: READERS[field.name]
             for field in dataclasses.fields(self)
-            if field.name in _READERS and getattr(self, field.name) != field.default
+            if field.name in READERS and getattr(self, field.name) != field.default
         }
 
     def check_for(self, method: str) -> None:
-        """Refuse an option that the method does not read.
-
-        Raises
-        ------
-        OptionError
-            With its name, and the methods that do read it.
-        """
-        for name, readers in self.readers().items():
-            if method not in readers:
-                raise OptionError(
-                    f"option '{name}': found {getattr(self, name)}, but the method '{method}' does "
-                    f"not read it; it is for {', '.join(readers)}"
-                )
+        """Raise OptionError where an option was changed that the method does not read."""
+        _refuse_unread(self, READERS, "method", method)
 
     def weight_for(self, method: str) -> float:
         """The weight of unlabelled clips: the one given, or the method's own."""
         if self.pool_weight is not None:
             return self.pool_weight
         return 30.0 if method == "pi-model" else 1.0
+
+
+def _refuse_unread(
+    options: Any, readers: Mapping[str, tuple[str, ...]], kind: str, chosen: str
+) -> None:
+    """Raise OptionError with the name of an unread option, and who does read it."""
+    for field in dataclasses.fields(options):
+        value, of = getattr(options, field.name), readers.get(field.name, (chosen,))
+        if value != field.default and chosen not in of:
+            raise OptionError(
+                f"option '{field.name}': found {value}, but the {kind} '{chosen}' does not read "
+                f"it; it is for {', '.join(of)}"
+            )
 
 
 SAME = "same"
@@ -149,7 +179,7 @@ OBJECTIVE_HELP = "what pre-training asks of the encoder"
 PRETEXT_HELP = "pre-training objective"
 
 
-_READ_BY = {"layer_epochs": LAYERWISE, "views": SIMCLR, "view_share": SIMCLR}
+_READ_BY = {"layer_epochs": (LAYERWISE,), "views": (SIMCLR,), "view_share": (SIMCLR,)}
 
 
 @dataclass(frozen=True)
@@ -174,13 +204,7 @@ class PretextOptions:
     def check_for(self, objective: str) -> None:
         """Raise OptionError where an option was changed that the objective does not read."""
         check(self)
-        for field in dataclasses.fields(self):
-            reader, value = _READ_BY[field.name], getattr(self, field.name)
-            if objective != reader and value != field.default:
-                raise OptionError(
-                    f"option '{field.name}': found {value}, but the objective '{objective}' does "
-                    f"not read it; it is for {reader}"
-                )
+        _refuse_unread(self, _READ_BY, "objective", objective)
 
 
 def check_pretraining(
@@ -302,7 +326,6 @@ class TrainConfig:
     noisy_loss: str = option(
         SAME, "loss of such clips, with the parameters of the option loss", choices=(SAME, *LOSSES)
     )
-    loss: LossOptions = option(LossOptions(), "loss")
     fit: FitOptions = option(TRAIN_FIT, "training loop")
     pretrain: FitOptions = option(PRETRAIN_FIT, "training loop of the pre-training")
     pretext: PretextOptions = option(PretextOptions(), PRETEXT_HELP)
@@ -311,11 +334,6 @@ class TrainConfig:
     def has_noisy_part(self) -> bool:
         """Whether unverified labels are learned otherwise than verified ones."""
         return self.noisy_weight != 1.0 or self.noisy_loss != SAME
-
-    @property
-    def loss_of_noisy(self) -> LossOptions:
-        """The loss of unverified labels, beside that of the verified ones."""
-        return self.loss if self.noisy_loss == SAME else replace(self.loss, loss=self.noisy_loss)
 
 
 # ``--method auto``: the recommended way to learn, from what there is to learn from.
@@ -531,11 +549,10 @@ def _asked_of_encoder(config: TrainConfig, trains: str) -> tuple[str, str]:
 
 def _of_training(config: TrainConfig) -> Iterator[tuple[str, Any, bool, bool]]:
     """Options that only a training reads: name, value, whether it was changed, and given."""
-    for options, plain in ((config.fit, TRAIN_FIT), (config.loss, LossOptions())):
-        named = given(options, plain)
-        for field in dataclasses.fields(options):
-            value = getattr(options, field.name)
-            yield field.name, value, value != getattr(plain, field.name), field.name in named
+    named = given(config.fit, TRAIN_FIT)
+    for field in dataclasses.fields(config.fit):
+        value = getattr(config.fit, field.name)
+        yield field.name, value, value != getattr(TRAIN_FIT, field.name), field.name in named
     for name in ("dropout", "label_smoothing"):
         value = getattr(config, name)
         yield name, value, bool(value), bool(value)

@@ -15,9 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
 from semisonic.classifier.classifier import SoundClassifier
-from semisonic.classifier.job import clean_sounds, with_recordings
 from semisonic.classifier.measuring import Measurement, measure
 from semisonic.classifier.sounds import as_sounds
+from semisonic.classifier.train import clean_sounds, with_recordings
 from semisonic.core.progress import track
 from semisonic.core.text import Result, percent_text, text_table
 from semisonic.data.splits import fold_splits

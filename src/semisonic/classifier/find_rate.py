@@ -11,10 +11,9 @@ import torch
 
 from semisonic.classifier import run_files
 from semisonic.classifier.config import SOLVED
-from semisonic.classifier.job import TrainingJob
 from semisonic.classifier.options import FindRateOptions
 from semisonic.classifier.prepare import Failures
-from semisonic.classifier.train import prepared_job, read_data
+from semisonic.classifier.train import TrainingJob, prepared_job, read_data
 from semisonic.classifier.training import NO_ROWS, ClassifierTraining
 from semisonic.core.cluster import open_engine
 from semisonic.core.errors import OptionError

@@ -227,10 +227,9 @@ def prepare(
     kept = cut.source[samples.rows]
     if not len(kept):
         reasons = "; ".join(f"{clip}: {reason}" for clip, reason in failures[:3])
-        more = "; ..." if len(failures) > 3 else ""
         raise DataError(
-            f"'{clips.name}': none of {count_text(len(clips), 'clip')} could be read"
-            f"{f' ({reasons}{more})' if reasons else ''}. Look at the recordings below {clips.root}"
+            f"'{clips.name}': none of {count_text(len(clips), 'clip')} could be read "
+            f"({reasons}{'; ...' * (len(failures) > 3)}). Look at the recordings below {clips.root}"
         )
     _warn_of_padding(samples, mel)
     features: FeatureStore | OnTheFlyFeatures

@@ -1,49 +1,673 @@
-"""``pretrain`` and ``convert``: encoders for ``train --encoder``; what a training starts from."""
+"""``pretrain`` and ``convert``; encoders from clips without labels and from synthetic sounds."""
 
 from __future__ import annotations
 
+import logging
 import math
 import os
-from dataclasses import dataclass
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import nn
 
 from semisonic.classifier import run_files
-from semisonic.classifier.config import TrainConfig, check_pretraining
-from semisonic.classifier.job import published_note, start_of, with_start
-from semisonic.classifier.model_file import ENCODER
-from semisonic.classifier.options import PretrainOptions
-from semisonic.classifier.prepare import Failures, in_batch_device, without_silence
-from semisonic.classifier.pretraining import (
-    PretrainOutcome,
-    hold_out_recordings,
-    pretrain_encoder,
-    synthetic_file,
+from semisonic.classifier.config import (
+    DENOISING,
+    LAYERWISE,
+    NO_OBJECTIVE,
+    SOLVED,
+    WITHOUT_DECODER,
+    MethodOptions,
+    PretextOptions,
+    TrainConfig,
+    check_pretraining,
 )
-from semisonic.classifier.provenance import DataPart, PublishedOrigin
-from semisonic.classifier.selection import load_data
-from semisonic.classifier.training import network_of
+from semisonic.classifier.model_file import ENCODER, encoder_file, open_encoder
+from semisonic.classifier.options import PretrainOptions
+from semisonic.classifier.prepare import (
+    Failures,
+    Prepared,
+    in_batch_device,
+    prepare,
+    without_silence,
+)
+from semisonic.classifier.provenance import DataPart, PublishedOrigin, chained
+from semisonic.classifier.scoring import BATCH_SIZE, evaluating
+from semisonic.classifier.selection import (
+    Rows,
+    load_data,
+)
+from semisonic.classifier.training import (
+    TrainingData,
+    choose_decoder,
+    feature_parts,
+    network_of,
+    train_model,
+    without_validation,
+)
 from semisonic.core.cluster import open_engine
 from semisonic.core.errors import DataError, OptionError
-from semisonic.core.files import json_ready
+from semisonic.core.files import content_hash, digest, json_ready
+from semisonic.core.locks import exclusive
 from semisonic.core.options import check
-from semisonic.core.seeds import generator
-from semisonic.core.text import Result, count_text, text_table
+from semisonic.core.seeds import derive, generator
+from semisonic.core.text import Result, bytes_text, count_text, text_table
+from semisonic.core.user_cache import cache_part, disk_size, user_cache
+from semisonic.data.batches import Stream, batches
+from semisonic.data.clips import Clips
+from semisonic.data.options import SynthOptions
 from semisonic.data.outputs import check_file
 from semisonic.data.recordings import COPIES
-from semisonic.models.inspection import count_parameters
+from semisonic.data.synth.dataset import load_synth, make_synth
+from semisonic.features.augmentation import TimeCrop, augmenter
+from semisonic.features.frontend import Standardize
+from semisonic.features.options import WAVE, MelOptions
+from semisonic.learning.contrastive import EmbeddingSpread, SimClr, embedding_spread, pooled
+from semisonic.learning.objective import Objective
+from semisonic.learning.reconstruction import (
+    Denoising,
+    LayerReconstruction,
+    Reconstruction,
+    layer_decoder,
+    put_together,
+)
+from semisonic.models.inspection import DeadUnits, count_parameters, dead_units
 from semisonic.models.model_file import (
+    PUBLISHED_WEIGHTS,
+    load,
     load_encoder,
+    published_in,
+    read_about,
     save_encoder,
 )
-from semisonic.models.pretrained import AutoEncoder, PretrainedEncoder
+from semisonic.models.pretrained import (
+    AutoEncoder,
+    PretrainedEncoder,
+    build_autoencoder,
+    build_encoder,
+    in_order,
+    transfer,
+)
 from semisonic.models.published import convert_published
 from semisonic.models.registry import create
+from semisonic.models.sound_model import SoundModel
+from semisonic.models.weights import initialise, undisturbed
+from semisonic.training.devices import choose_device, kept_randomness, seed_torch
+from semisonic.training.loop import BatchStream, FitResult, fit
+from semisonic.training.options import FitOptions
+from semisonic.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+_log = logging.getLogger(__name__)
+
+MAX_MEASURED = 512
+"""Held-out clips whose embeddings and units are looked at."""
+BACKGROUND = 0.5
+"""Share of views with another clip beneath, at a ratio of 0 to 20 dB."""
+CROPPED_BANDS = 0.25
+"""Most that is cut off a view's bands, as a share; the rest is stretched over them."""
+
+
+def build_network(
+    objective: str, model: str, mel: MelOptions, *, decoder: str, standardize: str, seed: int
+) -> PretrainedEncoder:
+    """The network that an objective trains: an auto-encoder, or an encoder alone.
+
+    Its standardisation is still to be fitted.
+    """
+    if objective in WITHOUT_DECODER:
+        return build_encoder(model, mel, standardize=standardize, seed=seed)
+    chosen = choose_decoder(decoder, model, mel)
+    return build_autoencoder(model, mel, decoder=chosen, standardize=standardize, seed=seed)
+
+
+def build_objective(
+    objective: str, network: PretrainedEncoder, options: PretextOptions, seed: int
+) -> Objective:
+    """The objective that trains a network made by :func:`build_network`.
+
+    For layer-wise training it is the one after the layers, for the whole auto-encoder.
+
+    Raises
+    ------
+    OptionError
+        When an option was changed that the objective does not read.
+    """
+    options.check_for(objective)
+    frontend = network.frontend
+    standardize = frontend.standardize
+    if isinstance(network, AutoEncoder):
+        kind = Denoising if objective == DENOISING else Reconstruction
+        return kind(network, standardize)
+    view = build_view(options, frontend.options)
+    return SimClr(network.encoder, standardize, view, seed=seed)
+
+
+def build_view(options: PretextOptions, mel: MelOptions) -> nn.Module:
+    """The module that makes a random view of each clip: a part of it, changed.
+
+    Raises
+    ------
+    OptionError
+        For waveforms, whose views are not made for comparing.
+    """
+    if mel.input == WAVE:
+        raise OptionError(
+            "option 'objective': comparing views of clips is made for spectrograms, and this "
+            "network reads the waveform; give the objective 'none' and the method 'supervised'"
+        )
+    cut = int(CROPPED_BANDS * mel.n_mels)
+    view = augmenter(options.views, mel, max_cut=cut, background=BACKGROUND)
+    if options.view_share < 1:
+        return nn.Sequential(TimeCrop(mel, options.view_share * mel.duration), view)
+    return view
+
+
+def held_out_terms(
+    objective: Objective, features: Any, rows: Rows, device: torch.device, seed: int
+) -> dict[str, float]:
+    """Mean over held-out clips of an objective's loss and terms.
+
+    What it draws at random (noise, masks, views) is drawn anew from the seed each time, so
+    that epochs are measured alike. Objectives of two views also give ``deviation`` and
+    ``rank`` of the embeddings, see :class:`semisonic.learning.contrastive.EmbeddingSpread`.
+    """
+    means: dict[str, float] = {}
+    with evaluating(objective), kept_randomness(device):
+        for number, batch in enumerate(batches(features, rows, BATCH_SIZE, device)):
+            seed_torch(derive(seed, "held-out clips", number), device)
+            for name, value in objective({"unlabelled": batch}).items():
+                share = len(batch.x) / len(rows)
+                means[name] = means.get(name, 0.0) + share * float(value)
+        if isinstance(objective, SimClr) and len(rows) > 1:
+            parts = batches(features, rows[:MAX_MEASURED], BATCH_SIZE, device)
+            spread = embedding_spread(torch.cat([objective.embed(b.x).float() for b in parts]))
+            means |= {"deviation": spread.deviation, "rank": spread.rank}
+    return means
+
+
+@dataclass(frozen=True)
+class PretrainOutcome:
+    """A pre-trained encoder and how it came about.
+
+    Attributes
+    ----------
+    network : PretrainedEncoder
+        With the weights of the best epoch and its front end, on the CPU, in evaluation mode.
+        An :class:`AutoEncoder` unless the objective has no decoder.
+    objective : str
+    fit : FitResult
+        Of the last training; for layer-wise training that of the whole auto-encoder.
+    layers : tuple of FitResult
+        Of the layers before it; empty for all other objectives.
+    dead_units : tuple of DeadUnits
+        A row a layer: units that were active nowhere in held-out clips.
+    spread : EmbeddingSpread
+        How far and in how many directions the embeddings of held-out clips differ; all zero for a
+        single clip.
+    error : float
+        Loss of the objective on held-out clips; NaN without any. For objectives with a
+        decoder it is the mean squared error on standardised features (1 is what a constant
+        scores), over hidden cells alone where these alone count.
+    error_db2 : float
+        The same in dB²; NaN for objectives without a decoder.
+    n_train, n_held_out : int
+        Clips (windows of long recordings) learnt from and stopped by.
+    """
+
+    network: PretrainedEncoder
+    objective: str
+    fit: FitResult
+    layers: tuple[FitResult, ...]
+    dead_units: tuple[DeadUnits, ...]
+    spread: EmbeddingSpread
+    error: float
+    error_db2: float
+    n_train: int
+    n_held_out: int
+
+    @property
+    def standardize(self) -> Standardize:
+        """Fitted on the training rows."""
+        return self.network.frontend.standardize
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """A row per epoch."""
+        return self.fit.history
+
+    @property
+    def seconds(self) -> float:
+        """Time in epochs, those of single layers included."""
+        return self.fit.seconds + sum(layer.seconds for layer in self.layers)
+
+
+def pretrain_encoder(
+    config: TrainConfig,
+    features: Any,
+    rows_train: ArrayLike,
+    rows_validation: ArrayLike,
+    *,
+    seed: int,
+    device: str | torch.device = "cpu",
+    folder: Path | None = None,
+    start: PretrainedEncoder | None = None,
+) -> PretrainOutcome:
+    """Train an encoder, stop when it no longer gets better on held-out clips.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        Its objective, ``pretext``, ``pretrain``, network and front end are read.
+    features : FeatureStore or ndarray, shape (n, channel, mel, frame)
+        In dB.
+    rows_train, rows_validation : array of int
+        Rows to learn from (they give the statistics that features are standardised by) and rows
+        to stop by. Without any of the latter, all epochs are run and the last weights kept.
+    seed : int
+        Of first weights, order of clips and whatever else is random.
+    folder : Path, optional
+        Keeps the checkpoint; an interrupted training goes on, a finished one returns at once.
+    start : PretrainedEncoder, optional
+        Gives the network, its first weights and the standardisation, which is then not fitted.
+
+    Raises
+    ------
+    DataError
+        Without rows to learn from.
+    ModelError
+        When ``start`` was trained for another front end or network.
+    OptionError
+        When an option was changed that the objective does not read.
+    """
+    train = np.asarray(rows_train, np.int64)
+    held_out = np.asarray(rows_validation, np.int64)
+    if not len(train):
+        raise DataError("pre-training: found no clips to learn from")
+    place, name = choose_device(device), config.objective
+    if start is not None:
+        kind = start.frontend.standardize.kind
+        config = replace(config, model=start.name, standardize=kind)
+    network = build_network(
+        name,
+        config.model,
+        config.mel,
+        decoder=config.decoder,
+        standardize=config.standardize,
+        seed=seed,
+    )
+    standardize = network.frontend.standardize
+    if start is not None:
+        transfer(start, network)
+    else:
+        standardize.fit(feature_parts(features, train))
+    objective = build_objective(name, network, config.pretext, seed)
+    stream = Stream(
+        features,
+        train,
+        batch_size=config.pretrain.batch_size,
+        seed=seed,
+        device=place,
+        name="unlabelled",
+    )
+    options = config.pretrain if len(held_out) else without_validation(config.pretrain)
+
+    def validate(one: Objective) -> Mapping[str, float]:
+        return held_out_terms(one, features, held_out, place, seed)
+
+    layers: tuple[FitResult, ...] = ()
+    if name == LAYERWISE and isinstance(network, AutoEncoder):
+        objective.to(place)
+        layers = fit_layers(
+            network,
+            standardize,
+            stream,
+            options,
+            layer_epochs=config.pretext.layer_epochs,
+            seed=seed,
+            device=place,
+            validate=validate if len(held_out) else None,
+            folder=folder,
+        )
+    result = fit(
+        objective,
+        {"unlabelled": stream},
+        options,
+        seed=seed,
+        device=place,
+        validate=(lambda: validate(objective)) if len(held_out) else None,
+        folder=folder,
+        label="pre-train",
+    )
+    error = dict(validate(objective)) if len(held_out) else {}
+    measured = (held_out if len(held_out) > 1 else train)[:MAX_MEASURED]
+    dead, spread = _measured(network, features, measured, place)
+    objective.cpu()
+    network.cpu().eval()
+    return PretrainOutcome(
+        network,
+        name,
+        result,
+        layers,
+        dead,
+        spread,
+        error.get("loss", np.nan),
+        error.get("mse_db2", np.nan),
+        len(train),
+        len(held_out),
+    )
+
+
+def fit_layers(
+    autoencoder: AutoEncoder,
+    standardize: Standardize,
+    stream: BatchStream,
+    options: FitOptions,
+    *,
+    layer_epochs: int,
+    seed: int,
+    device: str | torch.device = "cpu",
+    validate: Callable[[Objective], Mapping[str, float]] | None = None,
+    folder: Path | None = None,
+) -> tuple[FitResult, ...]:
+    """Train the encoder part by part and put the auto-encoder together.
+
+    Parameters
+    ----------
+    autoencoder : AutoEncoder
+        Its weights are the first weights; it carries the trained ones when this returns.
+    standardize : Standardize
+        Fitted.
+    stream : BatchStream
+        Batches without labels.
+    options : FitOptions
+        For every layer alike, but for the epochs.
+    layer_epochs : int
+        Epochs of each layer; 0 trains none and leaves everything as it is.
+    validate : callable, optional
+        Gets the objective of the layer at hand.
+    folder : Path, optional
+        Keeps a folder ``layer-1``, ``layer-2`` ... with a checkpoint each.
+
+    Returns
+    -------
+    tuple of FitResult
+        One a layer.
+
+    Raises
+    ------
+    ModelError
+        When the encoder cannot be cut into layers, or the decoder has skips past the code.
+    """
+    if not layer_epochs:
+        return ()
+    place, results = choose_device(device), []
+    n_layers = len(autoencoder.encoder.part_plans)
+    decoders = [layer_decoder(autoencoder, number) for number in range(n_layers)]
+    for number, decoder in enumerate(decoders):
+        with undisturbed():
+            initialise(decoder, seed, f"layer {number + 1}.")
+        layer = LayerReconstruction(autoencoder.encoder, number, decoder, standardize).to(place)
+        results.append(
+            fit(
+                layer,
+                {"unlabelled": stream},
+                replace(options, epochs=layer_epochs, steps=0),
+                seed=seed,
+                device=place,
+                validate=None if validate is None else partial(validate, layer),
+                folder=None if folder is None else folder / f"layer-{number + 1}",
+                label=f"layer {number + 1} of {n_layers}",
+            )
+        )
+    put_together(autoencoder, [decoder.to(place) for decoder in decoders])
+    return tuple(results)
+
+
+def _measured(
+    network: PretrainedEncoder, features: Any, rows: Rows, device: torch.device
+) -> tuple[tuple[DeadUnits, ...], EmbeddingSpread]:
+    """Units of the encoder that no row activates, and how far the embeddings of rows differ."""
+    standardize = network.frontend.standardize
+    with torch.no_grad():
+        parts = (standardize(b.x) for b in batches(features, rows, BATCH_SIZE, device))
+        dead = tuple(dead_units(network.encoder, parts))
+    if len(rows) < 2:
+        return dead, EmbeddingSpread(0.0, 0.0, network.encoder.out_channels)
+    with evaluating(network):
+        parts = (standardize(b.x) for b in batches(features, rows, BATCH_SIZE, device))
+        vectors = torch.cat([pooled(network.encode(x)).float() for x in parts])
+        return dead, embedding_spread(vectors)
+
+
+def hold_out_recordings(
+    clips: Clips, rows: ArrayLike, share: float, seed: int
+) -> tuple[Rows, Rows]:
+    """Cut a share of unlabelled clips off, whole recordings at a time.
+
+    Which recordings are held out depends on their names and the seed, not on their order. One
+    that is larger than the whole share stays to be learnt from, while there are smaller ones.
+
+    Returns
+    -------
+    kept, held : ndarray of int64
+        Row numbers, ascending. With a single recording nothing is held out.
+    """
+    index = np.sort(np.asarray(rows, np.int64))
+    names, inverse, count = np.unique(clips.group[index], return_inverse=True, return_counts=True)
+    order = generator(seed, "held-out recordings").permutation(len(names))
+    order = order[count[order] <= max(share * len(index), count.min(initial=len(index)))]
+    before = np.cumsum(count[order]) - count[order]
+    chosen = order[before < share * len(index)] if share > 0 else order[:0]
+    chosen = chosen[: max(len(names) - 1, 0)]
+    held = np.isin(inverse, chosen)
+    return index[~held], index[held]
+
+
+# An encoder that has learned to tell synthetic sounds apart.
+#
+# With a handful of labels, most of what a network learns is what sounds are made of: noise bands,
+# clicks, tones, pulses, their courses in time. The embedded data set ``synth`` makes as many of
+# those as one likes, with labels, from numbers alone. An encoder trained on it is a better first
+# weight than chance, whatever classes come next. No recording is in it.
+#
+# The idea is old in vision (Dosovitskiy et al. 2015, "FlowNet", trained on drawn chairs) and has
+# been found to hold for sound (Ishikawa et al. 2024, "Pre-training with synthetic patterns for
+# audio"). Where we differ: the sounds are of named kinds, and the encoder learns to name them.
+
+
+SYNTH = "synth"
+"""Given in place of an encoder's path."""
+
+SYNTH_SOUNDS = SynthOptions(
+    n_classes=20, clips_per_class=100, clips_per_recording=1, n_pool=0, snr_db=30.0, seed=7
+)
+"""Every kind of sound, each clip a recording of its own, mostly well above its background."""
+
+SYNTH_CONFIG = TrainConfig(
+    dropout=0.2,
+    method_params=MethodOptions(augment="mixed", mixup=0.4),
+    fit=FitOptions(
+        steps=2000,
+        epoch_steps=100,
+        batch_size=32,
+        optimizer="adamw",
+        learning_rate=3e-3,
+        weight_decay=0.01,
+        schedule="onecycle",
+        precision="fp32",  # so that the same encoder is made on every machine
+        restore_best=False,
+    ),
+)
+
+
+def synthetic_file(
+    model: str,
+    mel: MelOptions,
+    *,
+    standardize: str = "global",
+    seed: int = 0,
+    device: str = "cpu",
+    workers: int | None = None,
+) -> Path:
+    """The file of an encoder trained to name synthetic sounds; made once, then found by all runs.
+
+    It lies in the user's cache, see :func:`semisonic.core.user_cache.user_cache`. While it is made,
+    sounds and their features take about 0.8 GB there at 22.05 kHz and clips of 5 s. They are
+    deleted when it is done. An interrupted making goes on, and of two processes one waits for the
+    other.
+
+    Parameters
+    ----------
+    model : str
+        Registered name or architecture notation.
+    mel : MelOptions
+        The front end it will be used behind.
+    standardize : {"global", "mel", "none"}
+    seed : int
+        Of first weights and training; the sounds are the same for all.
+    device : str
+    workers : int, optional
+        Threads that make and decode sounds.
+
+    Returns
+    -------
+    Path
+        For :func:`semisonic.models.model_file.load_encoder`.
+    """
+    file = synthetic_place(model, mel, standardize=standardize, seed=seed)
+    if file.is_file():
+        return file
+    cache_part(file.parent.name)
+    waiting = "another process makes the start from synthetic sounds; waiting for it"
+    with exclusive(file.with_name(f".{file.stem}.lock"), message=waiting):
+        if file.is_file():  # another process made it while this one waited
+            return file
+        working = file.with_name(file.stem.replace("encoder", "making"))
+        make_synth(working / "sounds", synthetic_sounds(mel), workers)
+        clips, _ = load_synth(working / "sounds")
+        prepared = prepare(clips, mel, working, workers=workers)
+        every, target = np.arange(len(prepared)), prepared.clips.target()
+        trained = train_model(
+            replace(SYNTH_CONFIG, model=model, mel=mel, standardize=standardize),
+            TrainingData(prepared.features, target, clips.classes, every),
+            seed=seed,
+            device=device,
+            folder=working / "training",
+            label="synthetic start",
+        ).model
+        encoder = PretrainedEncoder(trained.encoder, trained.frontend, trained.name)
+        about = {"command": "synthetic start", "seed": seed, "sounds": len(clips)}
+        save_encoder(file, encoder, about=about)
+        shutil.rmtree(working)
+    size = bytes_text(disk_size(file))
+    _log.info("kept for all runs: %s, %s (see 'semisonic cache')", file, size)
+    return file
+
+
+def synthetic_encoder(
+    config: TrainConfig, *, device: str = "cpu", workers: int | None = None
+) -> PretrainedEncoder:
+    """The encoder of :func:`synthetic_file` for a configuration."""
+    kind = config.standardize
+    file = synthetic_file(
+        config.model, config.mel, standardize=kind, device=device, workers=workers
+    )
+    return load_encoder(file)
+
+
+def synthetic_place(
+    model: str, mel: MelOptions, *, standardize: str = "global", seed: int = 0
+) -> Path:
+    """Where the encoder's file lies, or would; see :func:`synthetic_file`."""
+    key = digest(model, mel.key(), standardize, seed, synthetic_sounds(mel), SYNTH_CONFIG)
+    return user_cache() / "synthetic" / f"encoder-{key}.zip"
+
+
+def synthetic_sounds(mel: MelOptions) -> SynthOptions:
+    """The synthetic sounds at the rate and length that a front end asks for, where they can be.
+
+    Others are resampled, cut into windows or padded like any recording.
+    """
+    return replace(
+        SYNTH_SOUNDS,
+        sample_rate=min(max(mel.sample_rate, 16000), 48000),
+        duration=min(max(mel.duration, 1.0), 60.0),
+    )
+
+
+Start = PretrainedEncoder | str | None
+"""What a training starts from: an encoder, that of synthetic sounds ("synth"), or nothing."""
+
+# What a verb's training starts from: an encoder's file, or synthetic sounds.
+
+
+def start_of(encoder: Path | None) -> Start:
+    """The encoder that an option names, or "synth"; None where it names none."""
+    if encoder is None or str(encoder) == SYNTH:
+        return None if encoder is None else SYNTH
+    return open_encoder(encoder)
+
+
+def published_note(encoder: Path | None) -> tuple[str, ...]:
+    """What a summary must say of the start: published weights are other people's labels."""
+    if encoder is None or str(encoder) == SYNTH:
+        return ()
+    origin = PublishedOrigin.of(read_about(encoder_file(encoder))["about"])
+    return () if origin is None else (f"note: {origin.text()}",)
+
+
+def with_start(parts: Mapping[str, Any], encoder: Path | None, run: RunFolder) -> dict[str, Any]:
+    """The parts of a making and those of the encoder's it starts from, as its file tells them.
+
+    What the encoder learned from without labels counts as this run's pre-training where it has
+    none of its own. The file's content goes into the run's record. Synthetic sounds add nothing;
+    published weights at its beginning are told on.
+    """
+    if encoder is None or str(encoder) == SYNTH:
+        return dict(parts)
+    file = encoder_file(encoder)
+    run.add_data("encoder", content_hash(file)[:16])
+    earlier = read_about(file)["about"]
+    found = chained(parts, earlier)
+    if published_in(earlier):
+        found[PUBLISHED_WEIGHTS] = published_in(earlier)
+    return found
+
+
+def kept_classifier(
+    encoder: Path | None, config: TrainConfig, classes: Sequence[str]
+) -> SoundModel:
+    """The classifier that is trained further with its class layer.
+
+    Raises
+    ------
+    OptionError
+        When there is no classifier to keep it of, or something else would overwrite it.
+    ModelError
+        When it is one of other classes.
+    """
+    if encoder is None or str(encoder) == SYNTH:
+        why = "no earlier classifier is given as encoder"
+    elif config.method in SOLVED:
+        why = f"the method '{config.method}' learns a class layer of its own"
+    elif config.objective != NO_OBJECTIVE:
+        why = "pre-training would change the encoder beneath it"
+    elif read_about(encoder_file(encoder))["kind"] != "classifier":
+        why = f"{encoder} is an encoder and has no class layer"
+    else:
+        return in_order(load(encoder_file(encoder)), classes)
+    raise OptionError(f"option 'keep_head': {why}; leave the option out")
 
 
 @dataclass(frozen=True)
@@ -55,22 +679,21 @@ class PretrainResult(Result):
     outcome : PretrainOutcome
     encoder : Path
         The file for ``train --encoder``.
-    n_train, n_held_out : int
-        Clips (windows of long recordings) learnt from and stopped by.
-    failures : tuple of (str, str)
-    remarks : tuple of (str, str)
-        Clips that are silent, clipped or the like.
+    prepared : Prepared
+        The clips and what is wrong with them.
     notes : tuple of str
         What was left out, and whether it began with published weights.
     """
 
     outcome: PretrainOutcome
     encoder: Path
-    n_train: int
-    n_held_out: int
-    failures: Failures
-    remarks: Failures = ()
+    prepared: Prepared
     notes: tuple[str, ...] = ()
+
+    @property
+    def failures(self) -> Failures:
+        """Clips that could not be read, with the reason."""
+        return self.prepared.failures
 
     def to_frame(self) -> pd.DataFrame:
         """A row per epoch: losses, learning rate, what was held out."""
@@ -98,15 +721,15 @@ class PretrainResult(Result):
         collapsed = "; they have collapsed: do not use this encoder" * spread.is_collapsed
         dead = [[d.layer, d.n_units, d.n_dead] for d in o.dead_units]
         lines = [
-            f"pre-trained '{o.network.name}' by {how} on {count_text(self.n_train, 'clip')}, "
-            f"{self.n_held_out} held out: best of {count_text(len(o.history), 'epoch')} is "
+            f"pre-trained '{o.network.name}' by {how} on {count_text(o.n_train, 'clip')}, "
+            f"{o.n_held_out} held out: best of {count_text(len(o.history), 'epoch')} is "
             f"{o.fit.best_epoch}, {o.seconds:.0f} s, {o.fit.precision}",
             held_out,
             f"embeddings: deviation {spread.deviation:.2f}, effective rank {spread.rank:.1f} of "
             f"{spread.n_dimensions}{collapsed}",
             text_table(["layer", "units", "never active"], dead, ruled=True),
             *self.notes,
-            *run_files.unreadable(self.failures, self.remarks),
+            *run_files.unreadable(self.failures, self.prepared.remarks),
             f"encoder: {self.encoder}",
         ]
         return "\n".join(lines)
@@ -135,38 +758,28 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
         if 0 < options.limit < len(pool):
             order = generator(options.seed, "limit of the pool").permutation(len(pool))
             pool = pool[np.sort(order[: options.limit])]
+        config = TrainConfig(
+            options.model,
+            objective=options.objective,
+            decoder=options.decoder,
+            standardize=options.standardize,
+            mel=options.mel,
+            pretrain=options.fit,
+            pretext=options.pretext,
+        )
         start = start_of(options.encoder)
         if isinstance(start, str):
-            file = synthetic_file(
-                options.model,
-                options.mel,
-                standardize=options.standardize,
-                device=options.device,
-                workers=options.workers,
-            )
-            start = load_encoder(file)
-        name, mel = network_of(options.model, options.mel, start)
+            start = synthetic_encoder(config, device=options.device, workers=options.workers)
+        name, mel = network_of(config.model, config.mel, start)
         place = in_batch_device(options.in_batch, options.device)
         prepared = run_files.prepare_in(run, pool, mel, options, engine, place)
         cache = run_files.cache_of(options)
         hashes = run_files.record_data(run, pool, options.workers, cache=cache)
         rows, silence = without_silence(prepared, np.arange(len(prepared)), 0)
-        kept, held = hold_out_recordings(prepared.clips, rows, options.validation, options.seed)
-        kind = options.standardize if start is None else start.frontend.standardize.kind
-        config = TrainConfig(
-            name,
-            objective=options.objective,
-            decoder=options.decoder,
-            standardize=kind,
-            mel=mel,
-            pretrain=options.fit,
-            pretext=options.pretext,
-        )
         outcome = pretrain_encoder(
-            config,
+            replace(config, model=name, mel=mel),
             prepared.features,
-            kept,
-            held,
+            *hold_out_recordings(prepared.clips, rows, options.validation, options.seed),
             seed=options.seed,
             device=options.device,
             folder=run.path("training"),
@@ -174,26 +787,18 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
         )
         parts = {"pretraining": DataPart.of(pool, hashes).to_dict()}
         parts = with_start(parts, options.encoder, run)
-        file = save_pretrained(
-            run.path(ENCODER), outcome, run_files.about("pretrain", options, **parts)
-        )
-        run.note(**numbers_of(outcome))
+        about = run_files.about("pretrain", options, **parts)
+        run.note(**save_pretrained(run.path(ENCODER), outcome, about))
         run_files.write_curves(run.folder, outcome.history, "Pre-training")
     notes = (*pool.notes, *published_note(options.encoder), *silence)
-    return PretrainResult(
-        outcome, file, len(kept), len(held), prepared.failures, prepared.remarks, notes
-    )
+    return PretrainResult(outcome, run.folder / ENCODER, prepared, notes)
 
 
-def save_pretrained(path: Path, outcome: PretrainOutcome, provenance: dict[str, object]) -> Path:
-    """Write the encoder's file with its provenance and what was measured."""
-    save_encoder(path, outcome.network, about={**provenance, "measured": numbers_of(outcome)})
-    return path
-
-
-def numbers_of(outcome: PretrainOutcome) -> dict[str, object]:
-    """What was measured in a pre-training, for records; what could not be is None."""
-    numbers: dict[str, object] = {
+def save_pretrained(
+    path: Path, outcome: PretrainOutcome, provenance: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write the encoder's file; what was measured, for records. What could not be is None."""
+    numbers: dict[str, Any] = {
         "objective": outcome.objective,
         "precision": outcome.fit.precision,
         "held_out_error": outcome.error,
@@ -206,7 +811,9 @@ def numbers_of(outcome: PretrainOutcome) -> dict[str, object]:
         "collapsed": outcome.spread.is_collapsed,
         "never_active": {unit.layer: [unit.n_dead, unit.n_units] for unit in outcome.dead_units},
     }
-    return {name: json_ready(value) for name, value in numbers.items()}
+    numbers = {name: json_ready(value) for name, value in numbers.items()}
+    save_encoder(path, outcome.network, about={**provenance, "measured": numbers})
+    return numbers
 
 
 # ``convert``: published weights to an encoder of ours, for ``train --encoder``.

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from semisonic.core.errors import DataError
 from semisonic.core.files import content_hash, digest
-from semisonic.core.text import count_text
+from semisonic.core.text import count_text, first_few
 from semisonic.data.cache import file_facts
 from semisonic.data.clips import Clips
 from semisonic.models.model_file import published_in
@@ -130,8 +132,7 @@ class DataPart:
         )
 
 
-@dataclass(frozen=True)
-class Overlap:
+class Overlap(NamedTuple):
     """What some clips share with one part of a model's making.
 
     ``files`` are byte-identical to recordings of that part; ``groups`` are groups of clips
@@ -144,11 +145,11 @@ class Overlap:
 
     def text(self) -> str:
         """One line for people."""
-        what = []
-        for before, names in (("", self.files), ("other clips of ", self.groups)):
-            if names:
-                some = ", ".join(names[:3]) + ", ..." * (len(names) > 3)
-                what.append(f"{before}{count_text(len(names), 'recording')} ({some})")
+        what = [
+            f"{before}{count_text(len(names), 'recording')} ({first_few(names, 3)})"
+            for before, names in (("", self.files), ("other clips of ", self.groups))
+            if names
+        ]
         return f"the model was {ROLES[self.role]} {' and '.join(what)}"
 
 
@@ -164,20 +165,24 @@ def overlaps(clips: Clips, hash_of: Mapping[str, str], about: Mapping[str, Any])
         The provenance in the model file; parts are looked up by the names in ``ROLES``.
     """
     result = []
-    for role in ROLES:
-        table = about.get(role)
-        if not isinstance(table, Mapping):
-            continue
-        part = DataPart.from_dict(table)
-        own, group_of = clips.file.tolist(), clips.group.tolist()
-        seen = {file for file in own if hash_of.get(file) in part.hashes}
-        files, groups = sorted(seen), list[str]()
+    file_of = clips.file.astype(str)
+    for role, part in _parts_of(about, ROLES):
+        seen = np.array([hash_of.get(file) in part.hashes for file in file_of.tolist()], np.bool_)
+        groups = []
         if part.data == clips.name:
-            rest = {g for file, g in zip(own, group_of, strict=True) if file not in seen}
-            groups = sorted(g for g in rest if digest(g)[:HASH_DIGITS] in part.groups)
-        if files or groups:
-            result.append(Overlap(role, tuple(files), tuple(groups)))
+            others = np.unique(clips.group[~seen]).tolist()
+            groups = [group for group in others if digest(group)[:HASH_DIGITS] in part.groups]
+        if seen.any() or groups:
+            files = tuple(np.unique(file_of[seen]).tolist())
+            result.append(Overlap(role, files, tuple(groups)))
     return result
+
+
+def _parts_of(about: Mapping[str, Any], roles: Iterable[str]) -> Iterator[tuple[str, DataPart]]:
+    """The parts that a provenance tells of, with their roles."""
+    for role in roles:
+        if isinstance(about.get(role), Mapping):
+            yield role, DataPart.from_dict(about[role])
 
 
 def refuse_seen(seen: Sequence[Overlap], because: str, *, allowed: bool = False) -> None:
@@ -214,8 +219,7 @@ def chained(parts: Mapping[str, Any], earlier: Mapping[str, Any]) -> dict[str, A
     found = dict(parts)
     for role in ("pretraining", "training", "validation"):
         name = role if role == "pretraining" and role not in parts else f"encoder_{role}"
-        tables = [earlier.get(role), earlier.get(f"encoder_{role}")]
-        told = [DataPart.from_dict(table) for table in tables if isinstance(table, Mapping)]
+        told = [part for _, part in _parts_of(earlier, (role, f"encoder_{role}"))]
         if told:
             found[name] = reduce(DataPart.joined, told).to_dict()
     return found

@@ -18,6 +18,7 @@ from semisonic.classifier.provenance import data_hash, recording_hashes
 from semisonic.core.files import json_ready, replacing, write_csv
 from semisonic.core.options import GIVEN, given_names, to_dict
 from semisonic.core.parallel import LOCAL_ENGINE, Engine
+from semisonic.core.text import count_text
 from semisonic.data.clips import Clips
 from semisonic.data.recordings import KnownRecordings, known_recordings
 from semisonic.evaluation.plots.results import training_curves
@@ -49,9 +50,8 @@ def open_run(command: str, options: Any, *, free: Collection[str] = ()) -> RunFo
     left = getattr(options, "left_to_auto", ())
     if left:
         asked[GIVEN] = sorted(given_names(options, left))
-    return RunFolder(
-        options.output, command, asked, seeds=getattr(options, "seed", 0), free=(*FREE, *free)
-    )
+    seed = getattr(options, "seed", 0)
+    return RunFolder(options.output, command, asked, seed=seed, free=(*FREE, *free))
 
 
 def cache_of(options: Any) -> Path:
@@ -88,25 +88,21 @@ def unreadable(failures: Failures, remarks: Failures = ()) -> list[str]:
     """The lines of a summary about clips that are bad or odd, if there are any."""
     lines = []
     if failures:
-        reasons = Counter(_NUMBER.sub("…", reason) for _, reason in failures)
-        kind, n = reasons.most_common(1)[0]
-        name, example = next(one for one in failures if _NUMBER.sub("…", one[1]) == kind)
+        kinds = [_NUMBER.sub("…", reason) for _, reason in failures]
+        ((kind, n),) = Counter(kinds).most_common(1)
+        name, example = failures[kinds.index(kind)]
         lines.append(
-            f"{_clips(len(failures))} could not be read, {n} of them like {name} ({example}): see "
-            "bad_files.csv"
+            f"{count_text(len(failures), 'clip')} could not be read, {n} of them like {name} "
+            f"({example}): see bad_files.csv"
         )
     if remarks:
-        kinds = Counter(text.partition(":")[0] for _, text in remarks)
-        counted = ", ".join(f"{kind} {n}" for kind, n in kinds.most_common())
+        kinds = [text.partition(":")[0] for _, text in remarks]
+        counted = ", ".join(f"{kind} {n}" for kind, n in Counter(kinds).most_common())
         odd = len({clip for clip, _ in remarks})
         # Of a long recording each window is judged for itself.
         what = "1 clip or window is" if odd == 1 else f"{odd} clips or windows are"
         lines.append(f"{what} odd ({counted}): see {REMARKS}")
     return lines
-
-
-def _clips(n: int) -> str:
-    return "1 clip" if n == 1 else f"{n} clips"
 
 
 def recordings_in(
@@ -157,7 +153,7 @@ def stamp(command: str, options: Any = None) -> dict[str, Any]:
 _MEASURES = ("accuracy", "lwlrap", "loss")
 
 
-def write_curves(folder: Path, history: Sequence[Mapping[str, float]], title: str) -> Path | None:
+def write_curves(folder: Path, history: Sequence[Mapping[str, float]], title: str) -> None:
     """Draw loss and, where there is one, accuracy over epochs: ``curves.png`` in the folder.
 
     The first of accuracy, lwlrap and loss that the history holds is drawn, for training and
@@ -171,15 +167,13 @@ def write_curves(folder: Path, history: Sequence[Mapping[str, float]], title: st
             if history and all(math.isfinite(row.get(column, math.nan)) for row in history)
         }
         if curves:
-            break
-    else:
-        return None
-    figure = training_curves(curves, measure=measure, is_share=measure != "loss", title=title)
-    return write_figure(folder / "curves.png", figure)
+            is_share = measure != "loss"
+            figure = training_curves(curves, measure=measure, is_share=is_share, title=title)
+            write_figure(folder / "curves.png", figure)
+            return
 
 
-def write_figure(path: Path, figure: Figure) -> Path:
+def write_figure(path: Path, figure: Figure) -> None:
     """Write a figure as PNG."""
     with replacing(path) as part:
         part.write_bytes(figure_png(figure).png)
-    return path

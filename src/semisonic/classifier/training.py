@@ -5,17 +5,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from semisonic.classifier.config import (
     DEFAULT_MODEL,
     METHODS,
+    SAME,
     SOLVED,
     WITHOUT_POOL,
     MethodOptions,
@@ -43,7 +44,6 @@ from semisonic.features.options import MelOptions
 from semisonic.learning.consistency import Consistency, FixMatch
 from semisonic.learning.losses import create_loss
 from semisonic.learning.objective import Objective
-from semisonic.learning.options import LossOptions
 from semisonic.learning.reconstruction import Reconstruction
 from semisonic.learning.supervised import Joint, Supervised
 from semisonic.models.notation import looks_like_notation
@@ -150,25 +150,26 @@ def make_objective(
         For an unknown method or an option that cannot work with the model.
     """
 
-    def loss_of(chosen: LossOptions) -> nn.Module:
-        return create_loss(
-            chosen,
-            multi_label=model.multi_label,
-            label_smoothing=config.label_smoothing,
-            steps_per_epoch=steps_per_epoch,
-        )
-
     method, options, mel = config.method, config.method_params, model.mel
+    loss_of = partial(
+        create_loss,
+        beta=options.bootstrap_beta,
+        power=options.lq_power,
+        noise_rate=options.noise_rate,
+        n_warmup=round(options.selection_epochs * steps_per_epoch),
+        multi_label=model.multi_label,
+        label_smoothing=config.label_smoothing,
+    )
     # A clip stays the greater part of its mixture, as losses of clips with labels and with
     # pseudo-labels are told by their place in the batch.
     shared: dict[str, Any] = {
-        "loss": loss_of(config.loss),
+        "loss": loss_of(options.loss),
         "augment": None if options.augment == "none" else augmenter(options.augment, mel),
         "mix": Mixup(options.mixup) if options.mixup else None,
     }
     if has_noisy:
         shared |= {
-            "noisy_loss": loss_of(config.loss_of_noisy),
+            "noisy_loss": loss_of(options.loss if config.noisy_loss == SAME else config.noisy_loss),
             "noisy_weight": config.noisy_weight,
         }
     weight = options.weight_for(method)

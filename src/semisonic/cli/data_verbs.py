@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from semisonic.cli.parser import verb
-from semisonic.cli.session import Session, Status
+from semisonic.cli.parser import Session, Status, verb
 from semisonic.core.errors import OptionError
 from semisonic.core.options import option, same_option, workers_option
 from semisonic.core.text import count_text

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from semisonic import recipes
-from semisonic.cli.parser import ending_option, verb
-from semisonic.cli.session import Session, Status
+from semisonic.cli.parser import Session, Status, ending_option, verb
 from semisonic.cli.training_verbs import SYNTH
 from semisonic.core.text import count_text, text_table
 from semisonic.experiments.options import CurveOptions, RunOptions, TuneOptions

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import MISSING
 from pathlib import Path
 
-from semisonic.cli.parser import verb
-from semisonic.cli.session import Session, Status
+from semisonic.cli.parser import Session, Status, verb
 from semisonic.core.options import DeviceOptions, option, same_option
 from semisonic.labeling.options import (
     EmbedOptions,

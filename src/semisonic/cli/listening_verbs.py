@@ -11,8 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from semisonic.classifier.options import EventOptions
-from semisonic.cli.parser import verb
-from semisonic.cli.session import Session, Status
+from semisonic.cli.parser import Session, Status, verb
 from semisonic.core.errors import OptionError
 from semisonic.core.options import (
     DeviceOptions,

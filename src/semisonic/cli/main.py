@@ -13,8 +13,7 @@ from typing import Any
 
 import click
 
-from semisonic.cli.parser import common_options, ending_option
-from semisonic.cli.session import Session, Status
+from semisonic.cli.parser import Session, Status, common_options, ending_option
 from semisonic.core.errors import SemisonicError
 from semisonic.core.options import nearest
 

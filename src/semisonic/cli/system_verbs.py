@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from semisonic.cli.parser import verb
-from semisonic.cli.session import Session, Status
+from semisonic.cli.parser import Session, Status, verb
 from semisonic.core.options import option
 from semisonic.core.text import bytes_text, text_table
 from semisonic.core.user_cache import cache_entries, clear_cache, user_cache

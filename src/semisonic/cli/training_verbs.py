@@ -18,8 +18,7 @@ from semisonic.classifier.options import (
     SuspectsOptions,
     TrainOptions,
 )
-from semisonic.cli.parser import verb
-from semisonic.cli.session import Session, Status
+from semisonic.cli.parser import Session, Status, verb
 from semisonic.core.options import changed, option
 
 T = TypeVar("T")

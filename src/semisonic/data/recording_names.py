@@ -420,14 +420,14 @@ def groups_of(
     if group in ("site", "day"):
         of_recorder = site_of if group == "site" else day_of
         names = zip(listed, read_names(listed), strict=True)
-        found = [of_recorder(file, name, class_folders=class_folders) for file, name in names]
-        if listed and not any(found):
+        given = [of_recorder(file, name, class_folders=class_folders) for file, name in names]
+        if listed and not any(given):
             raise DataError(
                 f"group rule '{group}': no name gives it, such as {listed[0]}. Known are names "
                 "such as SITE1_20240601_043000.wav, and folders for sites; or give 'file', "
                 "'folder', a column of the table, or a pattern whose first bracket is the recording"
             )
-        return [name or file for file, name in zip(listed, found, strict=True)]
+        return [name or file for file, name in zip(listed, given, strict=True)]
     try:
         pattern = re.compile(group)
         reason = "" if pattern.groups else "no such column, and as a pattern it has no bracket"

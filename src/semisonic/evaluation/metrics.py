@@ -5,9 +5,10 @@ checked first.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 from sklearn.metrics import (
@@ -143,19 +144,7 @@ def confusion(target: ArrayLike, predicted: ArrayLike, n_classes: int) -> NDArra
     return counts.astype(np.int64)
 
 
-class PerClass(NamedTuple):
-    """Precision, recall, F1 (0 to 1) and number of clips of each class, each shape (n_classes,).
-
-    A class that is never chosen has precision 0; one without clips has recall 0.
-    """
-
-    precision: NDArray[np.float64]
-    recall: NDArray[np.float64]
-    f1: NDArray[np.float64]
-    n_clips: NDArray[np.int64]
-
-
-def per_class(target: ArrayLike, predicted: ArrayLike, n_classes: int) -> PerClass:
+def per_class(target: ArrayLike, predicted: ArrayLike, n_classes: int) -> pd.DataFrame:
     """Compute precision, recall and F1 of each class.
 
     Parameters
@@ -166,7 +155,9 @@ def per_class(target: ArrayLike, predicted: ArrayLike, n_classes: int) -> PerCla
 
     Returns
     -------
-    PerClass
+    DataFrame
+        A row a class: ``n_clips``, ``precision``, ``recall``, ``f1`` (0 to 1). A class that is
+        never chosen has precision 0; one without clips has recall 0.
 
     Raises
     ------
@@ -175,14 +166,15 @@ def per_class(target: ArrayLike, predicted: ArrayLike, n_classes: int) -> PerCla
 
     Examples
     --------
-    >>> per_class([0, 1, 1], [0, 1, 0], 2).recall
-    array([1. , 0.5])
+    >>> per_class([0, 1, 1], [0, 1, 0], 2)["recall"].tolist()
+    [1.0, 0.5]
     """
     truth, chosen = _class_pair(target, predicted, n_classes)
     precision, recall, f1, support = precision_recall_fscore_support(
         truth, chosen, labels=np.arange(n_classes), zero_division=0.0
     )
-    return PerClass(precision, recall, f1, support.astype(np.int64))
+    columns = {"n_clips": support, "precision": precision, "recall": recall, "f1": f1}
+    return pd.DataFrame(columns)
 
 
 def balanced_accuracy(target: ArrayLike, predicted: ArrayLike) -> float:
@@ -327,8 +319,7 @@ def summary(
             },
         }
     predicted, hot = table.argmax(axis=1), np.eye(n_classes)[truth]
-    found = per_class(truth, predicted, n_classes)
-    keys = ("precision", "recall", "f1")
+    found = per_class(truth, predicted, n_classes).to_dict("records")
     return {
         "n_clips": len(truth),
         "accuracy": accuracy(truth, predicted),
@@ -338,11 +329,7 @@ def summary(
         "mean_average_precision": mean_average_precision(hot, table),
         "lwlrap": lwlrap(hot, table),
         "log_loss": log_loss(truth, table),
-        "per_class": {
-            name: {"n_clips": int(found.n_clips[i])}
-            | {key: float(getattr(found, key)[i]) for key in keys}
-            for i, name in enumerate(names)
-        },
+        "per_class": dict(zip(names, found, strict=True)),
     }
 
 

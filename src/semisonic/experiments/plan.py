@@ -24,6 +24,7 @@ from semisonic.classifier.config import (
     MAJORITY,
     MEAN,
     NO_OBJECTIVE,
+    READERS,
     RECONSTRUCTION,
     SOLVED,
     WITHOUT_DECODER,
@@ -31,8 +32,8 @@ from semisonic.classifier.config import (
     MethodOptions,
     resolve_auto,
 )
-from semisonic.classifier.job import HELD_OUT_SHARE
 from semisonic.classifier.simple import CLASSIFIERS, MEL
+from semisonic.classifier.train import HELD_OUT_SHARE
 from semisonic.core.errors import OptionError
 from semisonic.core.files import digest, read_json, write_json
 from semisonic.core.options import changed
@@ -301,7 +302,7 @@ def make_plan(
     return Plan(tuple(cells))
 
 
-_ONLY_FIT = ("dropout", "label_smoothing", "loss", "fit")
+_ONLY_FIT = ("dropout", "label_smoothing", "fit")
 
 
 def _named(job: Job, source: str, categories: Mapping[str, str] | None = None) -> Job:
@@ -333,8 +334,8 @@ def _named(job: Job, source: str, categories: Mapping[str, str] | None = None) -
             unread |= {*_ONLY_FIT}
         if setting.method == "supervised":
             params, job = setting.method_params, replace(job, pool=none)
-            kept = MethodOptions(augment=params.augment, mixup=params.mixup)
-            replaced["method_params"] = kept
+            kept = {n: getattr(params, n) for n, of in READERS.items() if setting.method in of}
+            replaced["method_params"] = MethodOptions(**kept)
     replaced |= {name: getattr(plain, name) for name in unread}
     # Predictions of both votes are written. What is trained on is named by rows: a method that
     # hears the test clips is another job.

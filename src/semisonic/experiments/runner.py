@@ -44,7 +44,7 @@ from semisonic.experiments.material import Material, gather
 from semisonic.experiments.options import SYNTH, RunOptions
 from semisonic.experiments.plan import PRETRAIN, STAGE, TRAIN, Job, Plan, Rows, cell_name, make_plan
 from semisonic.experiments.recipe import ExperimentRecipe, Recipe
-from semisonic.experiments.starts import load_source, make_starts
+from semisonic.experiments.starts import SourceSet, load_source, make_starts
 from semisonic.experiments.worker import WorkerContext, run_pretrain, run_train, start
 from semisonic.training.devices import choose_device, with_precision
 from semisonic.training.run_folder import RunFolder
@@ -249,7 +249,7 @@ def open_experiment(
     """
     asked = {**to_dict(options), "contents": to_dict(recipe), **asked}
     with (
-        RunFolder(options.output, command, asked, seeds=options.seed, free=(*FREE, *free)) as run,
+        RunFolder(options.output, command, asked, seed=options.seed, free=(*FREE, *free)) as run,
         open_engine(options.where) as engine,
     ):
         yield Experiment(run, engine, options, str(choose_device(options.device)))
@@ -295,6 +295,24 @@ def gather_for(experiment: Experiment, recipe: Recipe) -> WorkerContext:
     return experiment.gather(experiment.load_data(recipe.synth), inputs, recipe.categories)
 
 
+def plan_and_starts(
+    experiment: Experiment, recipe: Recipe, context: WorkerContext, source: SourceSet | None
+) -> tuple[Plan, list[str]]:
+    """The jobs of a recipe, for which every encoder that they start from is made now; notes."""
+    options, material = experiment.options, context.material
+    plan = make_plan(
+        recipe,
+        material.labelled,
+        material.pool,
+        seed=options.seed,
+        transductive=options.transductive,
+        categories=context.categories,
+        source=source.key if source else "",
+    )
+    settings = [job.setting for job in plan.jobs]
+    return plan, make_starts(settings, recipe, source, context, experiment.cache, options)
+
+
 def compare_arms(experiment: Experiment, recipe: Recipe, context: WorkerContext) -> Finished:
     """Train both arms in every setting, fold and draw, or what is not done yet, and compare them.
 
@@ -305,27 +323,15 @@ def compare_arms(experiment: Experiment, recipe: Recipe, context: WorkerContext)
     context : WorkerContext
         Of :func:`gather_for`.
     """
-    options, material = experiment.options, context.material
+    material = context.material
     recipe = with_number_format(recipe, torch.device(experiment.device))
-    source = load_source(options, recipe, material.labelled)
-    plan = make_plan(
-        recipe,
-        material.labelled,
-        material.pool,
-        seed=options.seed,
-        transductive=options.transductive,
-        categories=context.categories,
-        source=source.key if source else "",
-    )
+    source = load_source(experiment.options, recipe, material.labelled)
+    plan, notes = plan_and_starts(experiment, recipe, context, source)
     _write_budgets(plan, material.labelled, experiment.run.folder)
     if source is not None:
         experiment.run.add_data("source", source.key)
         experiment.notes.extend(source.notes)
-    settings = [job.setting for job in plan.jobs]
-    cache, workers = experiment.cache, options.workers
-    experiment.notes.extend(
-        make_starts(settings, recipe, source, context, cache, seed=options.seed, workers=workers)
-    )
+    experiment.notes.extend(notes)
     seconds = experiment.carry_out(plan, context)
     tables: list[Predictions] = []
     jobs: dict[tuple[str, str, str], dict[str, Any]] = {}

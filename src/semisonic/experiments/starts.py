@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from semisonic.classifier.job import select
 from semisonic.classifier.prepare import prepare
-from semisonic.classifier.pretraining import synthetic_file
+from semisonic.classifier.pretrain import synthetic_file
 from semisonic.classifier.provenance import DataPart, data_hash, recording_hashes
 from semisonic.classifier.selection import check_classes, targets_of
+from semisonic.classifier.train import select
 from semisonic.classifier.training import TrainingData, train_model
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.files import digest, replacing
@@ -112,9 +112,7 @@ def make_starts(
     source: SourceSet | None,
     context: WorkerContext,
     cache: Path,
-    *,
-    seed: int,
-    workers: int | None,
+    options: RunOptions,
 ) -> list[str]:
     """Put the encoder that each setting starts from beside the jobs; notes about their quality.
 
@@ -128,16 +126,14 @@ def make_starts(
     context : WorkerContext
     cache : Path
         Keeps classifiers of the source; encoders of synthetic sounds come from the user's cache.
-    seed : int
-    workers : int, optional
-        Threads that decode.
+    options : RunOptions
     """
     notes = []
     wanted = [one for one in settings if one.start != "fresh" and not one.classifier]
     for setting in {network_key(one): one for one in wanted}.values():
         if setting.start == TRAINED and source is not None:
             device = context.device
-            file = _trained(source, setting, recipe, cache / "sources", seed, device, workers)
+            file = _trained(source, setting, recipe, cache / "sources", device, options)
             notes += _measured(file)
         else:
             file = synthetic_file(
@@ -145,7 +141,7 @@ def make_starts(
                 setting.mel,
                 standardize=setting.standardize,
                 device=context.device,
-                workers=workers,
+                workers=options.workers,
             )
         place = context.start_file(setting)
         if not place.is_file():
@@ -160,29 +156,28 @@ def _trained(
     setting: Setting,
     recipe: Recipe,
     cache: Path,
-    seed: int,
     device: str,
-    workers: int | None,
+    options: RunOptions,
 ) -> Path:
     """The file of the source's classifier for a network and front end; made once, then found."""
-    asked = recipe.source
+    clips, seed = source.clips, options.seed
     config = replace(
-        asked,
+        recipe.source,
         model=setting.architecture,
         mel=setting.mel,
         standardize=setting.standardize,
-        fit=replace(asked.fit, precision=setting.fit.precision),  # the run's
+        fit=replace(recipe.source.fit, precision=setting.fit.precision),  # the run's
     )
     key = digest(source.key, setting.start, config, seed)
     file = cache / f"model-{key}.zip"
     if file.is_file():
         return file
-    chosen = select(source.clips, validation=asked.validation, seed=seed)
-    prepared = prepare(source.clips, setting.mel, cache, workers=workers)
+    chosen = select(clips, validation=config.validation, seed=seed)
+    prepared = prepare(clips, setting.mel, cache, workers=options.workers)
     train, validation = map(prepared.rows_of, (chosen.train, chosen.validation))
     check_classes(prepared.clips, train)
-    target = targets_of(prepared.clips, multi_label=source.clips.is_multi_label)
-    data = TrainingData(prepared.features, target, source.clips.classes, train, validation)
+    target = targets_of(prepared.clips, multi_label=clips.is_multi_label)
+    data = TrainingData(prepared.features, target, clips.classes, train, validation)
     folder = cache / f"training-{key}"
     outcome = train_model(config, data, seed=seed, device=device, folder=folder, label="source")
     last = outcome.history[outcome.best_epoch - 1]
@@ -191,8 +186,8 @@ def _trained(
         "seed": seed,
         "seconds": outcome.seconds,
         "measured": {name: value for name, value in last.items() if name.startswith("val_")},
-        "training": DataPart.of(source.clips[chosen.train], source.hashes).to_dict(),
-        "validation": DataPart.of(source.clips[chosen.validation], source.hashes).to_dict(),
+        "training": DataPart.of(clips[chosen.train], source.hashes).to_dict(),
+        "validation": DataPart.of(clips[chosen.validation], source.hashes).to_dict(),
     }
     save(file, outcome.model, about=about)
     return file

@@ -43,7 +43,7 @@ from semisonic.experiments.options import (
     pairs,
     toml_or_text,
 )
-from semisonic.experiments.plan import MODEL, PICTURES, Job, make_plan
+from semisonic.experiments.plan import MODEL, PICTURES, Job
 from semisonic.experiments.recipe import (
     COMPARISON,
     PLAIN,
@@ -59,9 +59,10 @@ from semisonic.experiments.runner import (
     ExperimentResult,
     command_line,
     open_experiment,
+    plan_and_starts,
     with_number_format,
 )
-from semisonic.experiments.starts import SourceSet, load_source, make_starts
+from semisonic.experiments.starts import SourceSet, load_source
 from semisonic.experiments.worker import WorkerContext, here, start
 from semisonic.recipes import find
 
@@ -599,25 +600,8 @@ class Search:
 
     def _jobs(self, setting: Setting) -> list[Job]:
         """A job for each draw and inner fold, and the encoders that they start from."""
-        material, options = self.context.material, self.options
         recipe = replace(self.space.recipe, settings=(setting,), controls=(setting,))
-        plan = make_plan(
-            recipe,
-            material.labelled,
-            material.pool,
-            seed=options.seed,
-            categories=self.context.categories,
-            source=self.source.key if self.source else "",
-        )
-        make_starts(
-            [job.setting for job in plan.jobs],
-            recipe,
-            self.source,
-            self.context,
-            self.experiment.cache,
-            seed=options.seed,
-            workers=options.workers,
-        )
+        plan, _ = plan_and_starts(self.experiment, recipe, self.context, self.source)
         return [job for _, job in plan.cells[1::2]]  # both arms are the setting, job by job
 
 

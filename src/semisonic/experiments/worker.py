@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from semisonic.classifier.config import MAJORITY, MEAN
 from semisonic.classifier.model_file import open_encoder
-from semisonic.classifier.pretraining import PretrainOutcome, pretrain_encoder
+from semisonic.classifier.pretrain import PretrainOutcome, pretrain_encoder
 from semisonic.classifier.provenance import DataPart, chained
 from semisonic.classifier.scoring import evaluating, mean_by, score_rows
 from semisonic.classifier.simple import Scores, fit_scores, vectors

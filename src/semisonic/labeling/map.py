@@ -100,7 +100,7 @@ def run_map(options: MapOptions) -> MapResult:
     index = EmbeddingIndex.open(options.index)
     folder = options.output or options.index / "map"
     free = ("output", "projection", "most", "clusters", "megabytes", "seed")
-    with RunFolder(folder, "map", options, seeds=0, free=free) as run:
+    with RunFolder(folder, "map", options, free=free) as run:
         run.note(rows_of_index=len(index), made=index.about["created"])
         clusters = found = None
         if options.clusters:

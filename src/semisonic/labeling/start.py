@@ -13,8 +13,7 @@ import numpy as np
 from semisonic.classifier.config import DEFAULT_MODEL, LEAST_HEARD, PRETRAIN, SIMCLR
 from semisonic.classifier.model_file import encoder_file
 from semisonic.classifier.options import PretrainOptions
-from semisonic.classifier.pretrain import pretrain
-from semisonic.classifier.pretraining import SYNTH, synthetic_file
+from semisonic.classifier.pretrain import SYNTH, pretrain, synthetic_file
 from semisonic.classifier.run_files import stamp
 from semisonic.classifier.scan import scan
 from semisonic.core.errors import DataError, OptionError

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from semisonic.classifier.config import DEFAULT_MODEL
-from semisonic.classifier.pretraining import SYNTH, synthetic_file
+from semisonic.classifier.pretrain import SYNTH, synthetic_file
 from semisonic.classifier.scoring import evaluating
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.options import check

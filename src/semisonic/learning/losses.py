@@ -65,7 +65,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from semisonic.core.errors import DataError
-from semisonic.learning.options import LossOptions
 
 
 def shares(target: Tensor, n_classes: int) -> Tensor:
@@ -299,23 +298,26 @@ class SmallLoss(nn.Module):
 
 
 def create_loss(
-    options: LossOptions,
+    name: str = "cross-entropy",
     *,
+    beta: float = 0.95,
+    power: float = 0.7,
+    noise_rate: float = 0.0,
+    n_warmup: int = 0,
     multi_label: bool = False,
     label_smoothing: float = 0.0,
-    steps_per_epoch: int = 0,
 ) -> nn.Module:
-    """The loss that the options name.
+    """The loss with a name.
 
     Parameters
     ----------
-    options : LossOptions
-    multi_label : bool
-        Whether a clip may carry several labels.
-    label_smoothing : float
-        From 0 to below 1; see :class:`RowLoss`.
-    steps_per_epoch : int
-        Of the labelled stream. Needed for small-loss selection, whose warm-up is in epochs.
+    name : {"cross-entropy", "bootstrap", "lq"}
+    beta, power : float
+        Of :class:`SoftBootstrapping` and of :class:`GeneralisedCrossEntropy`.
+    noise_rate, n_warmup
+        Of :class:`SmallLoss`; a rate of 0 keeps all rows.
+    multi_label, label_smoothing
+        See :class:`RowLoss`.
 
     Returns
     -------
@@ -323,13 +325,9 @@ def create_loss(
         ``forward(logits, target)`` gives the loss of each row, shape (batch,).
     """
     shared: dict[str, Any] = {"multi_label": multi_label, "label_smoothing": label_smoothing}
-    loss: RowLoss
-    if options.loss == "bootstrap":
-        loss = SoftBootstrapping(options.bootstrap_beta, **shared)
-    elif options.loss == "lq":
-        loss = GeneralisedCrossEntropy(options.lq_power, **shared)
-    else:
-        loss = CrossEntropy(**shared)
-    if not options.noise_rate:
-        return loss
-    return SmallLoss(loss, options.noise_rate, round(options.selection_epochs * steps_per_epoch))
+    loss: RowLoss = CrossEntropy(**shared)
+    if name == "bootstrap":
+        loss = SoftBootstrapping(beta, **shared)
+    elif name == "lq":
+        loss = GeneralisedCrossEntropy(power, **shared)
+    return SmallLoss(loss, noise_rate, n_warmup) if noise_rate else loss

@@ -27,7 +27,7 @@ from semisonic.core.options import nearest
 from semisonic.features.frontend import Frontend
 from semisonic.features.logmel import filters_of
 from semisonic.features.options import MelOptions
-from semisonic.models.networks import efficientat, panns, yamnet
+from semisonic.models.networks import general
 from semisonic.models.pretrained import PretrainedEncoder
 from semisonic.models.registry import create
 
@@ -107,8 +107,8 @@ def read_yamnet(path: Path) -> Tensors:
     if path.suffix.lower() == ".onnx":
         return _from_graph(path)
     left, tensors = read_checkpoint(path), Tensors()
-    width, pairs = yamnet.STEM, [("layer1.fused", (yamnet.STEM, 1, 3, 3))]
-    for number, (channels, _) in enumerate(yamnet.LAYERS, 2):
+    width, pairs = general.YAMNET_STEM, [("layer1.fused", (general.YAMNET_STEM, 1, 3, 3))]
+    for number, (channels, _) in enumerate(general.YAMNET_LAYERS, 2):
         pairs.append((f"layer{number}.depthwise_conv", (width, 1, 3, 3)))
         pairs.append((f"layer{number}.pointwise_conv", (channels, width, 1, 1)))
         width = channels
@@ -147,7 +147,7 @@ def _from_graph(path: Path) -> Tensors:
     nodes = [node for node in graph.node if node.op_type == "Conv"]
     named = [(f"convs.{number}", node) for number, node in enumerate(nodes)]
     named += [("classifier", node) for node in graph.node if node.op_type == "Gemm"]
-    n_convs = 1 + 2 * len(yamnet.LAYERS)
+    n_convs = 1 + 2 * len(general.YAMNET_LAYERS)
     if (len(nodes), len(named)) != (n_convs, n_convs + 1):
         raise ModelError(
             f"{path}: found {len(nodes)} convolutions and {len(named) - len(nodes)} dense layers, "
@@ -180,7 +180,7 @@ def _cnn14_name(name: str) -> str:
 
 def _panns_statistics(path: object, left: Tensors) -> tuple[Tensor, Tensor]:
     """Mean and deviation of the bands, from the norm before the first layer."""
-    mel = panns.MEL
+    mel = general.CNN14_MEL
     for part in ("real", "imag"):
         left.pop(f"spectrogram_extractor.stft.conv_{part}.weight", None)
     if "logmel_extractor.melW" in left:
@@ -249,9 +249,9 @@ def _mobile(name: str, inner: int, hidden: int) -> PublishedNetwork:
     return PublishedNetwork(
         name,
         f"{name}_as of EfficientAT",
-        efficientat.MEL,
+        general.MOBILE_MEL,
         read_checkpoint,
-        partial(_efficientat_name, 1 + len(efficientat.ROWS)),
+        partial(_efficientat_name, 1 + len(general.MOBILE_ROWS)),
         False,
         (-4.5 * NATURAL / 2, 5 * NATURAL / 2),
         "MIT",
@@ -271,7 +271,7 @@ _ALL = (
     PublishedNetwork(
         "yamnet",
         "YAMNet",
-        yamnet.MEL,
+        general.YAMNET_MEL,
         read_yamnet,
         lambda name: name.removeprefix("encoder."),
         True,
@@ -284,7 +284,7 @@ _ALL = (
     PublishedNetwork(
         "cnn14",
         "CNN14 of PANNs",
-        panns.MEL,
+        general.CNN14_MEL,
         read_checkpoint,
         _cnn14_name,
         True,

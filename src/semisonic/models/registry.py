@@ -30,10 +30,7 @@ from semisonic.models.weights import weights_digest
 
 NARROWEST, WIDEST = 0.0625, 4.0
 _SCALED = re.compile(r"(?P<family>.+)-(?P<width>\d+(?:\.\d+)?)")
-_MODULES = (
-    *("cnn", "efficientat", "panns", "piczak", "recurrent", "staged", "transformer"),
-    *("waves", "yamnet"),
-)
+_MODULES = ("cnn", "general", "staged", "transformer", "waves")
 
 Factory = Callable[..., Any]
 """Takes the shape (channel, mel, frame) of the features, and the width if it is ``scaled``. Gives

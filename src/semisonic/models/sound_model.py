@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from semisonic.core.errors import ModelError
 from semisonic.features.frontend import Frontend
 from semisonic.features.options import MelOptions
-from semisonic.models.decision import Decision, DecisionModule, probabilities
+from semisonic.models.decision import Decision, DecisionModule, Moments, probabilities
 from semisonic.models.encoder import PatchStep, frame_grid
-from semisonic.models.moments import Moments
 from semisonic.models.necks import Backbone
 from semisonic.models.registry import create
 from semisonic.models.weights import initialise, undisturbed

@@ -15,6 +15,7 @@ import json
 import logging
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -98,30 +99,19 @@ def machine() -> dict[str, Any]:
     """Processor, cores that may be used, memory and graphics cards."""
     torch = sys.modules.get("torch")  # a command that never loaded it computed on no card
     n_cards = torch.cuda.device_count() if torch is not None else 0
+    try:
+        cpu_info = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not Linux
+        cpu_info, memory = "", 0
+    name = re.search(r"^model name\s*:\s*(.+)$", cpu_info, re.MULTILINE)
     return {
         "system": platform.platform(),
-        "cpu": _processor(),
+        "cpu": name[1] if name else platform.processor() or platform.machine(),
         "cores": count_workers(None),
-        "memory_gib": _memory_gib(),
+        "memory_gib": round(memory / 2**30, 1) or None,
         "gpu": [torch.cuda.get_device_name(i) for i in range(n_cards)] if torch else [],
     }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
-
-
-def _memory_gib() -> float | None:
-    try:
-        size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return None
-    return round(size / 2**30, 1)
 
 
 def commit() -> str | None:
@@ -129,27 +119,19 @@ def commit() -> str | None:
 
     None for an installed package, or without git.
     """
-    here = Path(__file__).resolve().parent
-    tracked = _git(here, "ls-files", "--error-unmatch", Path(__file__).name)
-    revision = _git(here, "rev-parse", "HEAD") if tracked else None
-    if not revision:
-        return None
-    changed = _git(here, "status", "--porcelain", "--untracked-files=no", "--", "..")
-    return revision + ("+" if changed else "")
+    here = Path(__file__).resolve()
 
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(here.parent), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        return done.stdout.strip()
 
-def _git(folder: Path, *arguments: str) -> str | None:
     try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *arguments],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        git("ls-files", "--error-unmatch", here.name)
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", "..")
+        return git("rev-parse", "HEAD") + "+" * bool(changed)
+    except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
 
 
 RECORD, LOG, BAD_FILES, REMARKS = "run.json", "log.txt", "bad_files.csv", "remarks.csv"
@@ -170,8 +152,7 @@ class RunFolder:
         The verb, such as ``train``.
     options : options dataclass or mapping
         Everything the result depends on.
-    seeds : int or mapping
-        The seed, or several by name.
+    seed : int
     free : collection of str
         Names of options (dotted where nested) that may differ when a run goes on, since no
         result depends on them, such as ``workers``.
@@ -197,7 +178,7 @@ class RunFolder:
         command: str,
         options: Any,
         *,
-        seeds: int | Mapping[str, int] = 0,
+        seed: int = 0,
         free: Collection[str] = (),
     ) -> None:
         self.folder = Path(folder)
@@ -205,7 +186,7 @@ class RunFolder:
         self.asked = {
             "command": command,
             "options": _plain(options),
-            "seeds": {"seed": seeds} if isinstance(seeds, int) else dict(seeds),
+            "seeds": {"seed": seed},
         }
         self.resumed = False
         self.finished = False

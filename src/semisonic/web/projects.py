@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from semisonic.classifier.model_file import encoder_file
-from semisonic.classifier.pretraining import SYNTH
+from semisonic.classifier.pretrain import SYNTH
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.files import read_json
 from semisonic.core.options import from_mapping, to_dict

@@ -400,17 +400,14 @@ def _events(path: Path) -> list[tuple[float, float, str, str]]:
     return events
 
 
-# FSDKaggle2018 and FSDKaggle2019, as Zenodo and as Kaggle give them.
+# FSDKaggle2018 and FSDKaggle2019, as Zenodo gives them.
 #
-# A set has parts, each with a table and a folder of its own. Their official split is kept: the
-# clips of the test part have fold 1, all others have none, so they only train (``--test-fold 1``,
-# then ``evaluate --fold 1``). Unverified labels are of the label type "uncertain": they
-# train, and are never validated or tested on.
-#
-# Zenodo calls the folders ``FSDKaggle2018.audio_train`` and the tables
-# ``FSDKaggle2018.meta/train_post_competition.csv``, Kaggle ``audio_train`` and ``train.csv``. Tools
-# that unpack ``NAME.zip`` into a folder ``NAME`` make ``NAME/NAME``; that is found too. Kaggle's
-# own tables name no Freesound recording, and there is none for the test part.
+# A set has parts, each with a table and a folder of its own, ``FSDKaggle2018.audio_train`` and
+# ``FSDKaggle2018.meta/train_post_competition.csv``. Tools that unpack ``NAME.zip`` into a folder
+# ``NAME`` make ``NAME/NAME``; that is found too. The official split is kept: the clips of the test
+# part have fold 1, all others have none, so they only train (``--test-fold 1``, then ``evaluate
+# --fold 1``). Unverified labels are of the label type "uncertain": they train, and are never
+# validated or tested on.
 #
 # 2018: 41 classes, one label per clip. 9 473 clips train, of which 3 710 were verified by people
 # (``manually_verified`` 1); the labels of the others are, by the authors' estimate, at least 65 to
@@ -422,11 +419,11 @@ def _events(path: Path) -> list[tuple[float, float, str, str]]:
 
 
 class _Part(NamedTuple):
-    """The names that the table and the folder of a part go by, and the columns of its table."""
+    """What the table and the folder of a part are called, and the columns of its table."""
 
     name: str
-    tables: tuple[str, ...]
-    folders: tuple[str, ...]
+    table: str
+    folder: str
     columns: tuple[str, ...]
 
 
@@ -434,31 +431,19 @@ _EDITIONS = {
     "FSDKaggle2018": (
         _Part(
             "train",
-            ("train_post_competition.csv", "train.csv"),
-            ("audio_train",),
+            "train_post_competition.csv",
+            "audio_train",
             ("fname", "label", "manually_verified"),
         ),
-        _Part(
-            "test",
-            ("test_post_competition_scoring_clips.csv", "test_post_competition.csv"),
-            ("audio_test",),
-            ("fname", "label"),
-        ),
+        _Part("test", "test_post_competition_scoring_clips.csv", "audio_test", ("fname", "label")),
     ),
-    "FSDKaggle2019": (
-        _Part(
-            "curated",
-            ("train_curated_post_competition.csv", "train_curated.csv"),
-            ("audio_train_curated", "train_curated"),
-            ("fname", "labels"),
-        ),
-        _Part(
-            "noisy",
-            ("train_noisy_post_competition.csv", "train_noisy.csv"),
-            ("audio_train_noisy", "train_noisy"),
-            ("fname", "labels"),
-        ),
-        _Part("test", ("test_post_competition.csv",), ("audio_test", "test"), ("fname", "labels")),
+    "FSDKaggle2019": tuple(
+        _Part(name, f"{part}_post_competition.csv", f"audio_{part}", ("fname", "labels"))
+        for name, part in (
+            ("curated", "train_curated"),
+            ("noisy", "train_noisy"),
+            ("test", "test"),
+        )
     ),
 }
 _SOURCES = ("freesound_id", "fsid", "flickr_video_url", "flickr_id")
@@ -469,11 +454,10 @@ _KNOWN_BAD = frozenset(
 """Clips that the README of FSDKaggle2019 names: wrong labels, and an empty one."""
 
 
-def _meta(edition: str, names: Sequence[str]) -> list[str]:
-    """Where a table of a set may lie below its root, by the names it goes by."""
+def _meta(edition: str, name: str) -> list[str]:
+    """Where a table of a set may lie below its root."""
     meta = f"{edition}.meta"
-    folders = (f"{meta}/", f"{meta}/{meta}/", "meta/", "")
-    return [folder + name for folder in folders for name in names]
+    return [f"{meta}/{name}", f"{meta}/{meta}/{name}"]
 
 
 def _read_fsd(dataset: DatasetPath, options: ReadOptions, *, edition: str, only: str = "") -> Clips:
@@ -482,23 +466,22 @@ def _read_fsd(dataset: DatasetPath, options: ReadOptions, *, edition: str, only:
     ``only`` keeps one part, or the "verified" clips; the test part is always kept.
     """
     root, parts = dataset.path, _EDITIONS[edition]
-    tables = {part.name: dataset.table_with(_meta(edition, part.tables), ()) for part in parts}
+    tables = {part.name: dataset.table_with(_meta(edition, part.table), ()) for part in parts}
     if not any(path for name, path in tables.items() if name != "test"):
         raise DataError(
-            f"{root}: not {edition}, expected {edition}.meta/ with "
-            f"{' or '.join(parts[0].tables)}, beside folders such as "
-            f"{edition}.{parts[0].folders[0]}/"
+            f"{root}: not {edition}, expected {edition}.meta/ with {parts[0].table}, beside "
+            f"folders such as {edition}.{parts[0].folder}/"
         )
     folders = {}
     for part in parts:
-        names = [f"{edition}.{part.folders[0]}", *part.folders]
-        places = [place for name in names for place in (f"{name}/{name}", name)]
-        folders[part.name] = next((place for place in places if (root / place).is_dir()), "")
+        name = f"{edition}.{part.folder}"
+        there = (place for place in (f"{name}/{name}", name) if (root / place).is_dir())
+        folders[part.name] = next(there, "")
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
     for part in parts:
         path, folder, is_test = tables[part.name], folders[part.name], part.name == "test"
-        wanted = f"{edition}.{part.folders[0]}"
+        wanted = f"{edition}.{part.folder}"
         if path is None:
             if folder:
                 notes.append(f"no table for {base_name(folder)}: its recordings are left out")
@@ -524,7 +507,7 @@ def _read_fsd(dataset: DatasetPath, options: ReadOptions, *, edition: str, only:
             notes.append(f"{n_missing} of {len(found)} {part.name} files are missing")
     if not any(folders.values()):
         notes.append("no audio is here; the tables alone were read")
-    vocabulary = dataset.table_with(_meta(edition, ("vocabulary.csv",)), ())
+    vocabulary = dataset.table_with(_meta(edition, "vocabulary.csv"), ())
     classes = _check_classes(rows, root, vocabulary)
     if not any(row["fold"] for row in rows):
         notes.append("no test part: the set has no official split here")
@@ -620,7 +603,7 @@ def _check_classes(
 
 def _recognise_fsd(edition: str) -> Callable[[DatasetPath], str | None]:
     training = [part for part in _EDITIONS[edition] if part.name != "test"]
-    places = [place for part in training for place in _meta(edition, part.tables)]
+    places = [place for part in training for place in _meta(edition, part.table)]
     return _by_table(places, training[0].columns)
 
 

@@ -8,7 +8,8 @@ sample rate in Hz. The level of what comes back has no meaning.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import wraps
 from typing import TypeAlias
 
 import numpy as np
@@ -51,6 +52,21 @@ from semisonic.data.synth.signals import (
 )
 
 SoundFunction: TypeAlias = Callable[[Generator, Generator, int, int], Wave]
+Event: TypeAlias = tuple[float, Wave, float]
+"""When a part of a sound begins (s), its samples and its gain."""
+
+
+def placed(events: Callable[[Generator, Generator, int, int], Iterator[Event]]) -> SoundFunction:
+    """A sound that is the sum of parts at their times."""
+
+    @wraps(events)
+    def sound(place: Generator, take: Generator, n: int, rate: int) -> Wave:
+        out = np.zeros(n, np.float32)
+        for time, wave, gain in events(place, take, n, rate):
+            add(out, rate, float(time), wave, gain)
+        return out
+
+    return sound
 
 
 # Weather, water and fire: noise that differs by how it moves.
@@ -168,7 +184,8 @@ def _swell(t: Curve, crests: Curve, heights: Curve, rise: float, fall: float) ->
     return np.asarray((heights[:, None] * shape).sum(0) * 2.0)
 
 
-def water_drops(place: Generator, take: Generator, n: int, rate: int) -> Wave:
+@placed
+def water_drops(place: Generator, take: Generator, n: int, rate: int) -> Iterator[Event]:
     """Drips: a click and a bubble whose tone rises, now and then or in a steady drip."""
     regular, per_second = chance(place, 0.6), log_uniform(place, 0.8, 6.0)
     pitch, spread = log_uniform(place, 500, 2200), uniform(place, 0.05, 0.35)
@@ -179,15 +196,13 @@ def water_drops(place: Generator, take: Generator, n: int, rate: int) -> Wave:
     else:
         times = random_times(take, n / rate - 0.3, per_second)
         times = np.append(times, uniform(take, 0.1, 0.6) * n / rate)
-    out = np.zeros(n, np.float32)
     for time in times:
         gain = loud(take, 4.0)
         hz = pitch * 2 ** (spread * float(take.standard_normal()))
-        add(out, rate, float(time), _bubble(rate, hz, length, climb), gain)
+        yield time, _bubble(rate, hz, length, climb), gain
         if chance(take, 0.4):
             late = float(time) + uniform(take, 0.03, 0.12)
-            add(out, rate, late, _bubble(rate, 1.5 * hz, length / 2, climb), 0.4 * gain)
-    return out
+            yield late, _bubble(rate, 1.5 * hz, length / 2, climb), 0.4 * gain
 
 
 def _bubble(rate: int, hz: float, length: float, climb: float) -> Wave:
@@ -355,7 +370,8 @@ def _click(place: Generator, rate: int, low: float, high: float, decay: float) -
     return together(body, np.float32(uniform(place, 0.1, 0.6)) * burst(place, rate, decay / 4))
 
 
-def clock_tick(place: Generator, take: Generator, n: int, rate: int) -> Wave:
+@placed
+def clock_tick(place: Generator, take: Generator, n: int, rate: int) -> Iterator[Event]:
     """Tick, tock: two clicks in turn, as even as clockwork."""
     period = (1.0, 1.0, 0.5, 0.4, 0.333, 0.25, 0.2)[pick(place, 7)]
     period *= uniform(place, 0.97, 1.03)
@@ -364,37 +380,34 @@ def clock_tick(place: Generator, take: Generator, n: int, rate: int) -> Wave:
     pair = [_click(place, rate, low, 4 * low, decay) for _ in range(2)]
     limp, second_db = uniform(place, -0.08, 0.08), uniform(place, -10, 0)
     after, after_db = uniform(place, 0.015, 0.08), uniform(place, -22, -6)
-    out = np.zeros(n, np.float32)
     turn = pick(take, 2)
     for i, time in enumerate(steady_times(take, n / rate, period, 0.002)):
         second = (i + turn) % 2
         gain = decibel(second * second_db + 0.5 * float(take.standard_normal()))
-        time = float(time) + second * limp * period
-        add(out, rate, time, pair[second], gain)
-        add(out, rate, time + after, pair[1 - second], gain * decibel(after_db))
-    return out
+        time = time + second * limp * period
+        yield time, pair[second], gain
+        yield time + after, pair[1 - second], gain * decibel(after_db)
 
 
-def footsteps(place: Generator, take: Generator, n: int, rate: int) -> Wave:
+@placed
+def footsteps(place: Generator, take: Generator, n: int, rate: int) -> Iterator[Event]:
     """Heel and toe, left and right, on boards, stone or gravel; nobody walks like a clock."""
     ground = pick(place, 3)
     period, sway = log_uniform(place, 0.3, 0.8), uniform(place, 0.03, 0.09)
     roll, toe_db = uniform(place, 0.05, 0.14), uniform(place, -12, -2)
     heel = _step(place, rate, ground)
     loose = log_uniform(place, 0.02, 0.07)
-    out = np.zeros(n, np.float32)
     for i, time in enumerate(steady_times(take, n / rate, period, sway)):
         gain = decibel((i % 2) * -1.5 + 2.5 * float(take.standard_normal()))
         late = float(time) + roll * uniform(take, 0.8, 1.2)
         if ground == 2:
-            add(out, rate, float(time), _crunch(take, rate, loose), gain)
-            add(out, rate, late, _crunch(take, rate, 1.3 * loose), gain * decibel(toe_db + 4))
+            yield time, _crunch(take, rate, loose), gain
+            yield late, _crunch(take, rate, 1.3 * loose), gain * decibel(toe_db + 4)
             continue
-        add(out, rate, float(time), heel, gain)
-        add(out, rate, late, heel[:: 1 + pick(take, 2)], gain * decibel(toe_db))
+        yield time, heel, gain
+        yield late, heel[:: 1 + pick(take, 2)], gain * decibel(toe_db)
         scrape = burst(take, rate, roll / 3, attack=0.01)
-        add(out, rate, float(time) + 0.02, scrape, 0.1 * gain)
-    return out
+        yield time + 0.02, scrape, 0.1 * gain
 
 
 def _step(place: Generator, rate: int, ground: int) -> Wave:
@@ -412,58 +425,46 @@ def _crunch(rng: Generator, rate: int, decay: float) -> Wave:
     return np.asarray(noise * (0.25 + np.abs(grains)), dtype=np.float32)
 
 
-def door_knock(place: Generator, take: Generator, n: int, rate: int) -> Wave:
+@placed
+def door_knock(place: Generator, take: Generator, n: int, rate: int) -> Iterator[Event]:
     """Two to six knocks in a quick row, then a wait."""
     wood = _click(place, rate, 90, 900, log_uniform(place, 0.008, 0.03))
     gap, wait = log_uniform(place, 0.11, 0.26), uniform(place, 0.8, 2.0)
-    out = np.zeros(n, np.float32)
     time = uniform(take, 0.05, 0.3) * n / rate
     while time < n / rate:
         for _ in range(2 + pick(take, 5)):
-            add(out, rate, time, wood, loud(take, 1.5))
+            yield time, wood, loud(take, 1.5)
             time += gap * (1 + 0.06 * float(take.standard_normal()))
         time += wait * uniform(take, 0.7, 1.4)
-    return out
 
 
-def keyboard(place: Generator, take: Generator, n: int, rate: int) -> Wave:
+@placed
+def keyboard(place: Generator, take: Generator, n: int, rate: int) -> Iterator[Event]:
     """Typing: hurried, uneven clicks, each with the softer sound of the key's return."""
     keys = [
         _click(place, rate, log_uniform(place, 300, 1500), 6000, log_uniform(place, 0.002, 0.008))
         for _ in range(4)
     ]
-    pace, back, back_db = (
-        log_uniform(place, 4, 9),
-        uniform(place, 0.06, 0.11),
-        uniform(place, -14, -4),
-    )
-    out = np.zeros(n, np.float32)
+    pace, back = log_uniform(place, 4, 9), uniform(place, 0.06, 0.11)
+    back_db = uniform(place, -14, -4)
     time = uniform(take, 0.0, 0.3)
     while time < n / rate:
         key, gain = keys[pick(take, 4)], loud(take, 3.0)
-        add(out, rate, time, key, gain)
-        add(out, rate, time + back * uniform(take, 0.8, 1.2), key, gain * decibel(back_db))
+        yield time, key, gain
+        yield time + back * uniform(take, 0.8, 1.2), key, gain * decibel(back_db)
         time += uniform(take, 0.5, 1.6) / pace
         if chance(take, 0.07):
             time += uniform(take, 0.3, 0.9)
-    return out
 
 
-def clatter(place: Generator, take: Generator, n: int, rate: int) -> Wave:
+@placed
+def clatter(place: Generator, take: Generator, n: int, rate: int) -> Iterator[Event]:
     """Dishes, coins, things put down: rings and clicks without any rhythm."""
     low = log_uniform(place, 500, 2500)
     things = [_click(place, rate, low, 3 * low, log_uniform(place, 0.01, 0.08)) for _ in range(4)]
-    out = np.zeros(n, np.float32)
     times = random_times(take, n / rate, log_uniform(place, 2, 8))
     for time in np.append(times, uniform(take, 0.0, 0.9) * n / rate):
-        add(
-            out,
-            rate,
-            float(time),
-            things[pick(take, 4)],
-            loud(take, 6),
-        )
-    return out
+        yield time, things[pick(take, 4)], loud(take, 6)
 
 
 # Things made to be heard: sirens and bells.
@@ -500,7 +501,8 @@ _CHURCH = (0.5, 1.0, 1.19, 1.5, 2.0, 2.51, 2.66, 3.01, 4.1, 5.4)
 _HAND = (1.0, 2.0, 2.76, 4.07, 5.4, 6.8)
 
 
-def bell(place: Generator, take: Generator, n: int, rate: int) -> Wave:
+@placed
+def bell(place: Generator, take: Generator, n: int, rate: int) -> Iterator[Event]:
     """Strokes on a bell: a church bell that tolls or a small one that is shaken."""
     large = chance(place, 0.6)
     pitch = log_uniform(place, 250, 900) if large else log_uniform(place, 900, 2400)
@@ -513,29 +515,26 @@ def bell(place: Generator, take: Generator, n: int, rate: int) -> Wave:
     hardness = uniform(place, 0.03, 0.25)
     jitter = uniform(place, 0.01, 0.08)
     stroke = ring(rate, list(pitch * ratios), list(decays), list(gains), min(4 * decay, n / rate))
-    out = np.zeros(n, np.float32)
     for time in steady_times(take, n / rate + 1.2, period, jitter) - 1.2:
         gain = loud(take, 2.5)
         if time < 0:
-            part = stroke[int(-time * rate) :]
-            out[: len(part)] += np.float32(gain) * part[:n]
+            yield 0.0, stroke[int(-time * rate) :], gain
             continue
-        add(out, rate, float(time), stroke, gain)
-        add(out, rate, float(time), burst(take, rate, 0.004), hardness * gain * len(ratios))
-    return out
+        yield time, stroke, gain
+        yield time, burst(take, rate, 0.004), hardness * gain * len(ratios)
 
 
 # Animals: birds.
 
 
-def bird(place: Generator, take: Generator, n: int, rate: int) -> Wave:
+@placed
+def bird(place: Generator, take: Generator, n: int, rate: int) -> Iterator[Event]:
     """Phrases of two to four kinds of syllables, repeated with small changes."""
     centre = log_uniform(place, 2000, 5200)
     kinds = [_syllable(place, centre) for _ in range(2 + pick(place, 3))]
     song = [pick(place, len(kinds)) for _ in range(3 + pick(place, 6))]
     gap, wait = log_uniform(place, 0.03, 0.16), log_uniform(place, 0.3, 1.4)
     second_voice = chance(place, 0.35)
-    out = np.zeros(n, np.float32)
     for voice in range(1 + second_voice):
         transpose = 1.0 if voice == 0 else 2 ** uniform(place, -0.4, 0.4)
         time = uniform(take, -0.5, 0.4) if voice == 0 else uniform(take, 0.0, 2.0)
@@ -544,10 +543,9 @@ def bird(place: Generator, take: Generator, n: int, rate: int) -> Wave:
             skip = pick(take, 2)
             for kind in song[skip:]:
                 part = _sing(take, rate, kinds[kind], transpose)
-                add(out, rate, time, part, loud(take, 2.0, loud_db))
+                yield time, part, loud(take, 2.0, loud_db)
                 time += len(part) / rate + gap * uniform(take, 0.8, 1.25)
             time += wait * uniform(take, 0.5, 1.6)
-    return out
 
 
 def _syllable(place: Generator, centre: float) -> dict[str, float]:
@@ -575,12 +573,12 @@ def _sing(take: Generator, rate: int, kind: dict[str, float], transpose: float) 
     return tone * pulse_shape(m, 0.3, 0.7)
 
 
-def rooster(place: Generator, take: Generator, n: int, rate: int) -> Wave:
+@placed
+def rooster(place: Generator, take: Generator, n: int, rate: int) -> Iterator[Event]:
     """Four cries, the last one long and falling."""
     hz = log_uniform(place, 420, 900)
     gains = harmonics(14, uniform(place, -6, -2))
     long = uniform(place, 0.6, 1.5)
-    out = np.zeros(n, np.float32)
     time = uniform(take, 0.02, 0.4) * n / rate
     while time < n / rate:
         for i, length in enumerate((0.16, 0.2, 0.3, long)):
@@ -590,28 +588,26 @@ def rooster(place: Generator, take: Generator, n: int, rate: int) -> Wave:
             curve = curve * 2 ** (0.012 * drift(take, m, rate, 30.0))
             cry = glide(curve, rate, gains) * pulse_shape(m, 0.15, 0.5)
             rough = 1 + 0.25 * take.standard_normal(m, dtype=np.float32)
-            add(out, rate, time, (cry * rough).astype(np.float32))
+            yield time, (cry * rough).astype(np.float32), 1.0
             time += m / rate + uniform(take, 0.02, 0.07)
         time += uniform(take, 1.2, 3.0)
-    return out
 
 
-def crow(place: Generator, take: Generator, n: int, rate: int) -> Wave:
+@placed
+def crow(place: Generator, take: Generator, n: int, rate: int) -> Iterator[Event]:
     """Harsh caws in groups."""
     hz, length = log_uniform(place, 300, 600), uniform(place, 0.2, 0.45)
     gains = harmonics(16, uniform(place, -3, 0))
     wait = uniform(place, 0.1, 0.4)
-    out = np.zeros(n, np.float32)
     time = uniform(take, 0.05, 1.0)
     while time < n / rate:
         for _ in range(1 + pick(take, 4)):
             m = int(length * uniform(take, 0.85, 1.2) * rate)
             curve = hz * path(m, ((0.0, 0.8), (0.3, 1.05), (1.0, 0.75)))
             curve = curve * 2 ** (0.08 * drift(take, m, rate, 130.0))
-            add(out, rate, time, glide(curve, rate, gains) * pulse_shape(m, 0.25, 0.7))
+            yield time, glide(curve, rate, gains) * pulse_shape(m, 0.25, 0.7), 1.0
             time += m / rate + wait * uniform(take, 0.7, 1.4)
         time += uniform(take, 0.5, 1.8)
-    return out
 
 
 # Crickets, frogs and dogs: bursts of a tone or a voice, each in its own beat.
@@ -641,7 +637,8 @@ def cricket(place: Generator, take: Generator, n: int, rate: int) -> Wave:
     return out
 
 
-def frog(place: Generator, take: Generator, n: int, rate: int) -> Wave:
+@placed
+def frog(place: Generator, take: Generator, n: int, rate: int) -> Iterator[Event]:
     """Croaks, quick pulses in a throat, or short rising peeps."""
     peeping = chance(place, 0.4)
     hz = log_uniform(place, 1500, 3400) if peeping else log_uniform(place, 350, 1800)
@@ -649,7 +646,6 @@ def frog(place: Generator, take: Generator, n: int, rate: int) -> Wave:
     pulse_hz, climb = log_uniform(place, 25, 110), uniform(place, 0.05, 0.35)
     period, sway = max(log_uniform(place, 0.3, 1.5), 1.4 * length), uniform(place, 0.04, 0.2)
     throat = ring(rate, [hz, 0.5 * hz, 1.8 * hz], [0.006, 0.009, 0.003], [1.0, 0.4, 0.4])
-    out = np.zeros(n, np.float32)
     for voice in range(1 + pick(place, 3)):
         transpose = 2 ** (0.0 if voice == 0 else uniform(place, -0.3, 0.3))
         loud_db = 0.0 if voice == 0 else uniform(place, -16, -4)
@@ -662,26 +658,21 @@ def frog(place: Generator, take: Generator, n: int, rate: int) -> Wave:
                 impulses = train(m, rate, pulses, np.ones(len(pulses)))
                 call = to_level(convolve(impulses, throat))
             call = call * pulse_shape(m, 0.4, 0.8)
-            add(out, rate, float(time), call, loud(take, 1.5, loud_db))
-    return out
+            yield time, call, loud(take, 1.5, loud_db)
 
 
-def dog_bark(place: Generator, take: Generator, n: int, rate: int) -> Wave:
+@placed
+def dog_bark(place: Generator, take: Generator, n: int, rate: int) -> Iterator[Event]:
     """Barks alone or in rows: a voice that jumps up and falls, with a rough breath."""
     hz, length = log_uniform(place, 220, 800), log_uniform(place, 0.09, 0.26)
     throat = ring(
         rate,
-        [
-            log_uniform(place, 500, 1100),
-            log_uniform(place, 1200, 2400),
-            log_uniform(place, 2600, 4200),
-        ],
+        [log_uniform(place, *limits) for limits in ((500, 1100), (1200, 2400), (2600, 4200))],
         [0.004, 0.003, 0.002],
         [1.0, uniform(place, 0.3, 0.9), uniform(place, 0.1, 0.5)],
     )
     gains = harmonics(18, uniform(place, -5, -2))
     breath, gap = uniform(place, 0.1, 0.5), log_uniform(place, 0.12, 0.4)
-    out = np.zeros(n, np.float32)
     time = uniform(take, 0.0, 0.35) * n / rate
     while time < n / rate:
         for _ in range(1 + pick(take, 4)):
@@ -691,10 +682,9 @@ def dog_bark(place: Generator, take: Generator, n: int, rate: int) -> Wave:
             voice = voice + np.float32(breath) * white(take, m)
             voice = voice * pulse_shape(m, 0.2, 0.8)
             bark = to_level(convolve(voice, throat))
-            add(out, rate, time, bark, loud(take, 2.0))
+            yield time, bark, loud(take, 2.0)
             time += m / rate + gap * uniform(take, 0.6, 1.5)
         time += uniform(take, 0.4, 1.6)
-    return out
 
 
 # Sounds of people that stand outside the classes: a murmur of voices, a tune.
@@ -715,21 +705,20 @@ def babble(place: Generator, take: Generator, n: int, rate: int) -> Wave:
     return out
 
 
-def melody(place: Generator, take: Generator, n: int, rate: int) -> Wave:
+@placed
+def melody(place: Generator, take: Generator, n: int, rate: int) -> Iterator[Event]:
     """Notes of a scale, plucked or blown."""
     base, beat = log_uniform(place, 200, 700), uniform(place, 0.12, 0.45)
     decay = log_uniform(place, 0.08, 0.8)
     gains = harmonics(8, uniform(place, -12, -4))
-    out = np.zeros(n, np.float32)
     time = -uniform(take, 0.0, beat)
     while time < n / rate:
         semitones = (0, 2, 4, 5, 7, 9, 11, 12)[pick(take, 8)]
         hz = base * 2 ** (semitones / 12)
         decays = [decay / k**0.5 for k in range(1, 9)]
         note = ring(rate, [hz * k for k in range(1, 9)], decays, gains, 4 * decay, attack=0.005)
-        add(out, rate, time, note, uniform(take, 0.6, 1.0))
+        yield time, note, uniform(take, 0.6, 1.0)
         time += beat * (1, 1, 1, 2)[pick(take, 4)]
-    return out
 
 
 SOUNDS: dict[str, SoundFunction] = {

@@ -475,7 +475,7 @@ def _add_classes(report: Report, arms: Mapping[str, Predictions], main: Comparis
     report.figure("class-recall", class_recall(recalls, classes))
     _add_confused(report, classes, counts)
     found = per_class(one.target, one.predicted, len(classes))
-    columns = {f"recall, {name}": values for name, values in recalls.items()}
+    columns: dict[str, Any] = {f"recall, {name}": values for name, values in recalls.items()}
     columns |= {f"precision, {main.b.name}": found.precision, f"F1, {main.b.name}": found.f1}
     n_draws = main.folds["draw"].nunique()
     frame = pd.DataFrame({"class": list(map(spaced, classes)), "clips": found.n_clips // n_draws})

@@ -1,15 +1,28 @@
-"""Named random streams, and files that are either whole or not there."""
+"""Named random streams, and files that are either whole or not there; CSV that is no formula."""
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from semisonic.core.files import content_hash, digest, read_json, replacing, write_json, write_text
+from semisonic.core.files import (
+    content_hash,
+    digest,
+    read_csv,
+    read_json,
+    replacing,
+    write_csv,
+    write_json,
+    write_text,
+)
 from semisonic.core.seeds import derive, generator, torch_generator
+from semisonic.data.tables import read_table
 
 
 def test_streams_depend_on_their_names_alone() -> None:
@@ -69,3 +82,40 @@ def test_hashes_tell_contents_apart(tmp_path) -> None:
         (tmp_path / name).write_bytes(data)
     a, b, c = (content_hash(tmp_path / name) for name in "abc")
     assert a == b != c
+
+
+CELLS = st.text(
+    st.one_of(
+        st.sampled_from("=+-@'\t;,\"1. "), st.characters(codec="utf-8", exclude_characters="\0")
+    ),
+    max_size=8,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(cells=st.lists(st.tuples(CELLS, CELLS), min_size=1))
+def test_every_text_comes_back_and_none_is_a_formula(tmp_path, cells) -> None:
+    path = tmp_path / "table.csv"
+    write_csv(path, ["a", "b"], cells)
+    assert [(row["a"], row["b"]) for row in read_csv(path)] == cells
+    with path.open(newline="", encoding="utf-8") as stream:
+        _, *raw = csv.reader(stream)
+    for cell in (cell for row in raw for cell in row):
+        if cell[:1] in ("=", "@", "\t", "\r"):
+            raise AssertionError(cell)
+        if cell[:1] in ("+", "-"):
+            float(cell)
+
+
+def test_numbers_stay_numbers(tmp_path) -> None:
+    path = tmp_path / "table.csv"
+    write_csv(path, ["a"], [[-1.5], ["-1.500"], [-3], ["+2e-05"], ["-.5"]])
+    assert path.read_text() == "a\n-1.5\n-1.500\n-3\n+2e-05\n-.5\n"
+
+
+def test_headings_and_cells_come_back_through_the_reader_of_tables(tmp_path) -> None:
+    path = tmp_path / "table.csv"
+    write_csv(path, ["file", "=label"], [["-a.wav", "@b"], ["'c.wav", "-0.5"]])
+    table = read_table(path)
+    assert table.names == ("file", "=label")
+    assert [row.cells for row in table.rows] == [("-a.wav", "@b"), ("'c.wav", "-0.5")]
