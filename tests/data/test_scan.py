@@ -234,7 +234,7 @@ def test_recordings_of_nothing_are_no_copies_of_each_other(tmp_path):
     shutil.copy(root / "a.wav", root / "b.wav")
     found = look(root, tmp_path / "run")
     assert [(pair.first, pair.second) for pair in found.duplicates] == [("a.wav", "b.wav")]
-    assert any("nothing to hear that have the same bytes as another: 4" in n for n in found.notes)
+    assert any("without any sound that have the same bytes as another: 4" in n for n in found.notes)
 
 
 def test_a_second_that_two_recordings_share_makes_no_copies(tmp_path):

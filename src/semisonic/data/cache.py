@@ -234,9 +234,9 @@ class ArrayCache:
         path = Path(folder)
         check_folder(path, "a store", {_HEADER})
         with ExitStack() as stack:
-            told = f"waiting for another process that works on '{path}'"
+            message = f"waiting for another process that works on '{path}'"
             try:
-                stack.enter_context(exclusive(path / LOCK, message=told))
+                stack.enter_context(exclusive(path / LOCK, message=message))
             except OSError as error:
                 raise DataError(f"'{path}' cannot be written to ({error.strerror})") from error
             wanted = {"kind": kind, "version": VERSION, "options": dict(options)}

@@ -62,7 +62,7 @@ def fingerprint(x: NDArray[np.float32]) -> NDArray[np.int8]:
     Returns
     -------
     ndarray of int8, shape (frame, 16)
-        +1 or -1; whole frames are 0 where nothing is heard. No frames for an empty sound.
+        +1 or -1; whole frames are 0 where nothing is audible. No frames for an empty sound.
     """
     if not len(x):
         return np.zeros((0, N_BANDS), np.int8)
@@ -77,10 +77,10 @@ def fingerprint(x: NDArray[np.float32]) -> NDArray[np.int8]:
     level = np.log(power + loudest * 1e-8)
     tilt = np.diff(level, axis=1)
     change = tilt[STEP:] - tilt[:-STEP]
-    heard = active[STEP:] | active[:-STEP]
-    # A change of exactly nothing counts as a fall, so that a heard frame has no zeros.
+    audible = active[STEP:] | active[:-STEP]
+    # A change of exactly nothing counts as a fall, so that a audible frame has no zeros.
     signs = np.where(change > 0, np.int8(1), np.int8(-1)).astype(np.int8)
-    signs[~heard] = 0
+    signs[~audible] = 0
     return signs
 
 
@@ -213,8 +213,8 @@ def compare(x: NDArray[np.float32], y: NDArray[np.float32], *, max_offset: float
 def _blocks(prints: Sequence[NDArray[np.int8]]) -> list[Pairs]:
     """Positions of fingerprints that hold anything, similar lengths together."""
     order = sorted(range(len(prints)), key=lambda i: len(prints[i]))
-    heard = np.array([i for i in order if prints[i].any()], np.int64)
-    return [heard[i : i + _MATCH_BLOCK] for i in range(0, len(heard), _MATCH_BLOCK)]
+    audible = np.array([i for i in order if prints[i].any()], np.int64)
+    return [audible[i : i + _MATCH_BLOCK] for i in range(0, len(audible), _MATCH_BLOCK)]
 
 
 def _compare_blocks(
@@ -247,13 +247,13 @@ def _compare_blocks(
 def _stack(
     prints: Sequence[NDArray[np.int8]], chosen: Pairs
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Signs, shape (n, frame · band), and which frames are heard, shape (n, frame)."""
+    """Signs, shape (n, frame · band), and which frames are audible, shape (n, frame)."""
     longest = max(len(prints[i]) for i in chosen)
     signs = np.zeros((len(chosen), longest, N_BANDS), np.float32)
     for k, i in enumerate(chosen):
         signs[k, : len(prints[i])] = prints[i]
-    heard = (signs[:, :, 0] != 0).astype(np.float32)
-    return signs.reshape(len(chosen), -1), heard
+    audible = (signs[:, :, 0] != 0).astype(np.float32)
+    return signs.reshape(len(chosen), -1), audible
 
 
 def _whitened(x: NDArray[np.float32], n: int) -> NDArray[np.complex64]:
@@ -301,7 +301,7 @@ def _correlation(u: NDArray[np.float32], v: NDArray[np.float32]) -> float:
 
 
 def _shared_time(u: NDArray[np.float32], v: NDArray[np.float32]) -> float:
-    """Seconds in which the aligned sounds agree closely and anything is heard."""
+    """Seconds in which the aligned sounds agree closely and anything is audible."""
     n = max(1, len(u) // _STRETCH)
     parts = list(zip(np.array_split(u, n), np.array_split(v, n), strict=True))
     loudest = max(float(part @ part) for part, _ in parts)

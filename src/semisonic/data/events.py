@@ -157,7 +157,7 @@ def clips_from_events(
 
     Several labels of the same segment (to a millisecond) are one clip with several labels. Where
     any of them is uncertain the clip is, so that nothing is measured by it; the same where a label
-    is said to be there and not to be there. A point in time is a clip of a second around it.
+    is marked as present and as absent. A point in time is a clip of a second around it.
 
     A segment of which only what is *not* there is known becomes a clip of the class
     ``background``. If every class of the table is known not to be there its label is a verified
@@ -181,7 +181,7 @@ def clips_from_events(
     """
     rows: dict[SegmentKey, dict[str, Any]] = {}
     # Of each segment the labels that are there, are not, and may be.
-    said: dict[SegmentKey, dict[str, dict[str, None]]] = defaultdict(
+    labels_of: dict[SegmentKey, dict[str, dict[str, None]]] = defaultdict(
         lambda: {presence: {} for presence in PRESENCES}
     )
     n_points = n_background = n_conflicts = 0
@@ -194,16 +194,19 @@ def clips_from_events(
         key = segment_key(event["file"], start, end)
         rows.setdefault(key, {"file": event["file"], "start_time": start, "end_time": end})
         if event["label"]:
-            said[key][event["presence"]][event["label"]] = None
-    named = {label for one in said.values() for label in (*one[POSITIVE], *one[UNCERTAIN])}
+            labels_of[key][event["presence"]][event["label"]] = None
+    named = {label for one in labels_of.values() for label in (*one[POSITIVE], *one[UNCERTAIN])}
     first = [label for label in dict.fromkeys(classes or ()) if label in named]
     names = [*first, *sorted(named - set(first))]
     groups = groups_of((row["file"] for row in rows.values()), group)
     for (key, row), its_group in zip(rows.items(), groups, strict=True):
-        present, absent = said[key][POSITIVE] | said[key][UNCERTAIN], said[key][NEGATIVE]
+        present, absent = (
+            labels_of[key][POSITIVE] | labels_of[key][UNCERTAIN],
+            labels_of[key][NEGATIVE],
+        )
         conflict = bool(present.keys() & absent)
         n_conflicts += conflict
-        unsure = conflict or bool(said[key][UNCERTAIN])
+        unsure = conflict or bool(labels_of[key][UNCERTAIN])
         labels = sorted(present, key=names.index)
         if not labels and absent and background is not None:
             n_background += 1
@@ -212,12 +215,15 @@ def clips_from_events(
         row |= {"labels": labels, "label_type": kind, "group": its_group}
     if n_background and background is not None and background not in names:
         names.append(background)
-    told = [
+    counts = [
         (n_points, f"points in time are clips of {POINT_DURATION:g} s"),
-        (n_conflicts, "clips are said to hold a class and not to: their labels are uncertain"),
+        (
+            n_conflicts,
+            "clips have a class marked as present and as absent: their labels are uncertain",
+        ),
         (n_background, f"segments without any class are of the class '{background}'"),
     ]
-    notes = [*notes, *(f"{n} {text}" for n, text in told if n)]
+    notes = [*notes, *(f"{n} {text}" for n, text in counts if n)]
     return Clips.from_rows(root, rows.values(), names, name, notes)
 
 

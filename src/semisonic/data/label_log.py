@@ -38,7 +38,7 @@ from semisonic.data.events import (
 HEADER = "semisonic label log"
 FORMAT = 1
 NONE_HEARD, PASSED_OVER = "-", "?"
-"""In the column ``label`` of a table: none of the classes is heard; cannot tell. No labels."""
+"""In the column ``label`` of a table: none of the classes is present; cannot tell. No labels."""
 MOST_LABELS = 100
 """Labels of one answer."""
 _CONTROLS = frozenset({"Cc", "Cs", "Zl", "Zp"})
@@ -64,7 +64,7 @@ class Segment:
 
     @property
     def key(self) -> SegmentKey:
-        """What it is told from other segments by."""
+        """What distinguishes it from other segments."""
         return segment_key(self.file, self.start_time, self.end_time)
 
 
@@ -87,8 +87,8 @@ class LabelEntry(Segment):
     labels : tuple of str
         What the answer speaks of.
     presence : str
-        "positive": these labels, and no other class, are heard. "negative": these labels are not
-        heard; without labels, none of the classes is. "uncertain": perhaps these; without labels,
+        "positive": these labels, and no other class, are present. "negative": these labels are
+        absent; without labels, none of the classes is. "uncertain": perhaps these; without labels,
         listened to and passed over.
     note, source : str
         A remark; what led to the question, such as "suggest:random" or "review".
@@ -182,7 +182,7 @@ def _fault(entry: LabelEntry) -> str:
     if entry.presence == POSITIVE and not entry.labels:
         return (
             f"found no label; expected one, or the presence {NEGATIVE} (none of the classes is "
-            f"heard) or {UNCERTAIN} (passed over)"
+            f"present) or {UNCERTAIN} (passed over)"
         )
     return ""
 
@@ -346,7 +346,7 @@ class Disagreement(Segment):
 
 Answer = dict[str, str]
 """What an annotator says of a segment: presence by label. The label "" stands for all classes
-(negative: none of them is heard; uncertain: passed over)."""
+(negative: none of them is present; uncertain: passed over)."""
 
 
 class ResolvedLabels:
@@ -376,7 +376,7 @@ class ResolvedLabels:
             its = answers.setdefault(key, {})
             old = its.get(annotator, {})
             if entry.presence == NEGATIVE and entry.labels:
-                # What is not there adds to what was said before, but for "passed over".
+                # What is not there adds to what was answered before, but for "passed over".
                 kept = {label: what for label, what in old.items() if label or what == NEGATIVE}
             elif entry.labels:
                 kept = {label: what for label, what in old.items() if label and what == NEGATIVE}
@@ -412,7 +412,7 @@ class ResolvedLabels:
         """A row for each label of each segment, with its presence.
 
         A segment of which nothing is known (passed over, or annotators differ) is a row without
-        a label, uncertain. Where none of the classes is heard each class is negative.
+        a label, uncertain. Where none of the classes is present each class is negative.
         """
         return make_events(
             {**vars(segment), "label": label, "presence": presence}

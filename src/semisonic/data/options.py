@@ -23,7 +23,7 @@ FORMATS = ("csv", "csv-wide", "audacity", "raven", "raven-combined", "birdnet", 
 """Formats of label files; :mod:`semisonic.data.formats.label_files` has a reader for each."""
 
 GROUP = (
-    "what a recording is: auto, file, folder, site or day (told by names of field recordings), a "
+    "what a recording is: auto, file, folder, site or day (given by names of field recordings), a "
     "column of the table, a pattern whose first bracket is it, or copies: auto, and clips that are "
     "the same sound are one recording. Where labelled clips name none, verbs that learn or "
     "measure look for copies, too, with auto"

@@ -11,7 +11,7 @@ Known are the names that recorders give:
 - Swift: ``SwiftOne_20220719_000000_-0400.wav``; SoundTrap: ``5783.190101120000.wav``;
   and ``2024-06-01_04-30-00`` with its relatives, as on telephones.
 
-A time is the recorder's clock. It has a zone only where the name tells one; hexadecimal names
+A time is the recorder's clock. It has a zone only where the name gives one; hexadecimal names
 are UTC. Nothing is guessed from a number that is no date.
 """
 
@@ -58,12 +58,12 @@ _NO_PLACE = re.compile(
 
 @dataclass(frozen=True)
 class RecorderInfo:
-    """What a file's name, or a text in it, tells; empty or None where it is silent.
+    """What a file's name, or a text in it, gives; empty or None where it is silent.
 
     Attributes
     ----------
     recorded_at : datetime or None
-        The start, by the recorder's clock; with a zone where one is told.
+        The start, by the recorder's clock; with a zone where one is given.
     device, model : str
         Serial number of the recorder, and what it is.
     site : str
@@ -84,7 +84,7 @@ class RecorderInfo:
 
 
 def read_name(file: str) -> RecorderInfo:
-    """What the name of one file tells.
+    """What the name of one file gives.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def read_name(file: str) -> RecorderInfo:
 
 
 def read_names(files: Iterable[str]) -> list[RecorderInfo]:
-    """What the names of many files tell.
+    """What the names of many files give.
 
     A hexadecimal time without a letter, such as ``59450123``, looks like any number. It is
     taken for a time where another name in its folder is surely one.
@@ -133,14 +133,14 @@ def site_of(file: str, name: RecorderInfo, *, class_folders: bool = False) -> st
     file : str
         Folders that every memory card has (``DATA``, ``20240601``) are passed over.
     name : RecorderInfo
-        What its name tells.
+        What its name gives.
     class_folders : bool
         Whether the first-level folder is a label and so no site.
 
     Returns
     -------
     str
-        Empty if nothing tells.
+        Empty if nothing gives it.
     """
     if name.site:
         return name.site
@@ -272,13 +272,13 @@ def _spoken(comment: str) -> datetime | None:
     return None
 
 
-# Which recording a clip was cut from, where the names of the files tell it.
+# Which recording a clip was cut from, where the names of the files give it.
 #
 # Two schemes are known and are used without asking: that of ESC-10 and ESC-50 (fold, recording at
 # Freesound, take, perhaps class: ``1-187207-A.ogg``, ``2-103426-A-3.wav``) and that of UrbanSound8K
-# (recording, class, occurrence, slice: ``100032-3-0-0.wav``). Any other is a guess, such as a stem
-# before a counter (``laugh_1.m4a_77.wav``): it is offered as a pattern and never applied, for a
-# stem may as well be the class (``dog_1.wav``) or the recorder.
+# (recording, class, occurrence, slice: ``100032-3-0-0.wav``). Any other is a suggestion, such as a
+# stem before a counter (``laugh_1.m4a_77.wav``): it is offered as a pattern and never applied, as
+# a stem may be the class (``dog_1.wav``) or the recorder.
 
 
 _ESC = re.compile(r"^[1-9]-(\d{3,})-[A-Za-z]{1,2}(?:-(\d{1,3}))?$")
@@ -295,7 +295,7 @@ PATTERNS = (
 def groups_by_name(
     files: Sequence[str], group: str, labels: Sequence[str] = (), *, class_folders: bool = False
 ) -> tuple[list[str], list[str]]:
-    """The recordings where only names can tell them, and notes about what they told.
+    """The recordings where only names can give them, and notes.
 
     Parameters
     ----------
@@ -321,13 +321,13 @@ def groups_by_name(
         if (labels and not one_to_one) or (scheme is _URBANSOUND and not numbers):
             continue
         groups = [one[1] if one else file for one, file in zip(found, files, strict=True)]
-        told = f"{len(set(groups))} of {len(files)} files"
-        return groups, [f"files are named as in {title}, which tells the recordings: {told}"]
+        counted = f"{len(set(groups))} of {len(files)} files"
+        return groups, [f"files are named as in {title}, which gives the recordings: {counted}"]
     return list(files), []
 
 
 def suggest_recordings(clips: Clips) -> str:
-    """A sentence about a way to group clips by their names that gives sensible numbers.
+    """A sentence about a rule to group clips by their names that gives sensible numbers.
 
     Sensible: some recordings have several clips, most classes have several recordings, and
     no recording has most of the clips. Empty when there is none.
@@ -336,21 +336,21 @@ def suggest_recordings(clips: Clips) -> str:
     names = read_names(files)
     if 2 * sum(name.recorded_at is not None for name in names) > len(files):
         pairs = zip(files, names, strict=True)
-        ways = {"day": [day_of(file, name, class_folders=True) or file for file, name in pairs]}
+        rules = {"day": [day_of(file, name, class_folders=True) or file for file, name in pairs]}
     else:
-        ways = {
+        rules = {
             pattern: [one[1] if (one := re.search(pattern, file)) else file for file in files]
             for pattern in PATTERNS
         }
-    found = [(n, way) for way, groups in ways.items() if (n := _n_sensible(clips, groups))]
+    found = [(n, rule) for rule, groups in rules.items() if (n := _n_sensible(clips, groups))]
     if not found:
         return ""
-    n, way = min(found)
-    groups = ways[way]
+    n, rule = min(found)
+    groups = rules[rule]
     row = next(i for i, group in enumerate(groups) if groups.count(group) > 1)
     recording, file = (name.rpartition("/")[2] for name in (groups[row], files[row]))
     return (
-        f"The file names look as if they told it ('{recording}' of '{file}'): --group '{way}' "
+        f"The file names seem to give it ('{recording}' of '{file}'): --group '{rule}' "
         f"would give {n} recordings of {len(files)} clips"
     )
 
@@ -394,7 +394,7 @@ def groups_of(
     group : str
         The rule.
     known : sequence of str, optional
-        What "auto" gives: the recordings that a data set tells.
+        What "auto" gives: the recordings that a data set gives.
     class_folders : bool
         Whether first-level folders are classes, and so no recordings.
 
@@ -420,14 +420,14 @@ def groups_of(
     if group in ("site", "day"):
         of_recorder = site_of if group == "site" else day_of
         names = zip(listed, read_names(listed), strict=True)
-        told = [of_recorder(file, name, class_folders=class_folders) for file, name in names]
-        if listed and not any(told):
+        given = [of_recorder(file, name, class_folders=class_folders) for file, name in names]
+        if listed and not any(given):
             raise DataError(
-                f"group rule '{group}': no name tells it, such as {listed[0]}. Known are names "
+                f"group rule '{group}': no name gives it, such as {listed[0]}. Known are names "
                 "such as SITE1_20240601_043000.wav, and folders for sites; or give 'file', "
                 "'folder', a column of the table, or a pattern whose first bracket is the recording"
             )
-        return [name or file for file, name in zip(listed, told, strict=True)]
+        return [name or file for file, name in zip(listed, given, strict=True)]
     try:
         pattern = re.compile(group)
         reason = "" if pattern.groups else "no such column, and as a pattern it has no bracket"

@@ -94,7 +94,7 @@ def shuffled(names: Iterable[str], seed: int, *purpose: object) -> list[int]:
 #
 # A data set, a table or the user may name the recording of each clip. Where nobody does, every file
 # would count as a recording of its own, and a copy of a training clip could be what validates. Then
-# copies are looked for and kept together, and it is said that other clips may share a recording.
+# copies are looked for and kept together, and a note says that other clips may share a recording.
 
 
 COPIES = "copies"
@@ -130,8 +130,8 @@ def unnamed_note(clips: Clips, group: str = AUTO) -> tuple[str, ...]:
             "them counts as its own"
         )
     text += ": if some share one, the results are too good."
-    guess = suggest_recordings(clips)
-    more = f" {guess}." if guess else " The option --group says which belong together."
+    suggestion = suggest_recordings(clips)
+    more = f" {suggestion}." if suggestion else " The option --group says which belong together."
     return (text + more,)
 
 
@@ -190,8 +190,11 @@ def copies_together(
     name = digest(_VERSION, near, clips.root.resolve(), *map(repr, rows))
     file = cache / "copies" / f"{name}.json" if cache is not None else None
     if file is not None and file.is_file():
-        said = read_json(file)
-        merged, n_pairs = clips.with_columns(group=np.array(said["group"], np.str_)), said["pairs"]
+        stored = read_json(file)
+        merged, n_pairs = (
+            clips.with_columns(group=np.array(stored["group"], np.str_)),
+            stored["pairs"],
+        )
     else:
         pairs = find_duplicates(clips, near=near, workers=workers)
         n_pairs = sum(clips.group[p.first_row] != clips.group[p.second_row] for p in pairs)

@@ -70,9 +70,9 @@ class Scan:
     ----------
     root : Path
     recordings : DataFrame
-        A row for each file of which at least a part decodes, by name: what
-        :func:`measure` tells, with times, sites and labels
-        completed from the file's name and its folders; ``clock`` is the start without a zone,
+        A row for each file of which at least a part decodes, by name: the
+        result of :func:`measure`, with times, sites and labels completed from the file's name and
+        its folders; ``clock`` is the start without a zone,
         and ``odd`` the keywords of what is wrong (:data:`REMARKS`).
     bad_files : tuple of (str, str)
         Files that cannot be used, or not as a whole, with the reason.
@@ -299,7 +299,7 @@ def _copies(
     duplicates = [pair for pair in audible if pair.score >= LEAST_SCORE]
     if len(audible) < len(found):
         notes.append(
-            f"recordings with nothing to hear that have the same bytes as another: "
+            f"recordings without any sound that have the same bytes as another: "
             f"{len(found) - len(audible)}; they are not called copies"
         )
     if len(duplicates) < len(audible):
@@ -477,7 +477,7 @@ _IN_ANY = frozenset({"clipped", "over full scale", "non-finite"})  # spoil it in
 
 
 Measures = dict[str, Any]
-"""What :func:`measure` tells of a recording, as plain values."""
+"""What :func:`measure` gives for a recording, as plain values."""
 
 
 def measure(
@@ -504,7 +504,7 @@ def measure(
         anything, in steps of a 64th of half the rate; ``remarks`` (see
         :func:`semisonic.audio.checks.problems`); ``damage``, why it cannot be used as a whole, or
         empty; ``recorded_at`` (ISO 8601), ``time_source``, ``device``, ``model``, ``latitude``,
-        ``longitude`` as the file itself tells; ``print``, the packed fingerprint of the first
+        ``longitude`` as the file itself gives them; ``print``, the packed fingerprint of the first
         30 s (:func:`unpack`).
 
     Raises
@@ -542,7 +542,7 @@ def measure(
             damage = damage or error.reason
     remarks = _remarks(levels, rate)
     bad = [text for text in remarks if text.startswith(_UNUSABLE)]
-    told = read_texts(wave_texts(path))
+    texts = read_texts(wave_texts(path))
     return {
         "n_bytes": path.stat().st_size,
         "duration": levels[0].n / rate,
@@ -558,12 +558,12 @@ def measure(
         "bandwidth_hz": bandwidth.value(),
         "remarks": [text for text in remarks if text not in bad],
         "damage": "; ".join([damage] * bool(damage) + bad),
-        "recorded_at": told.recorded_at.isoformat() if told.recorded_at else "",
-        "time_source": told.source,
-        "device": told.device,
-        "model": told.model,
-        "latitude": told.latitude,
-        "longitude": told.longitude,
+        "recorded_at": texts.recorded_at.isoformat() if texts.recorded_at else "",
+        "time_source": texts.source,
+        "device": texts.device,
+        "model": texts.model,
+        "latitude": texts.latitude,
+        "longitude": texts.longitude,
         "print": pack(fingerprint(resample(np.concatenate(start), rate, SAMPLE_RATE))),
     }
 

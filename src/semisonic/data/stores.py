@@ -47,7 +47,7 @@ Extractor = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 def as_stored(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The samples as they come back from the store, without the way through integers."""
+    """The samples as they come back from the store, but kept as floats."""
     scale = _scale_of(x)
     return _rounded(x, scale) * np.float32(scale / 32768.0)
 

@@ -31,7 +31,7 @@ def windows(
     Parameters
     ----------
     clips : Clips
-        Labels, groups and folds go over to every window; a label then says what is heard
+        Labels, groups and folds go over to every window; a label then says what is present
         somewhere in the recording, perhaps not in this window.
     duration : float
         Seconds of a window, above 0.
