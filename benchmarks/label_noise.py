@@ -33,7 +33,7 @@ from semisonic.evaluation.comparison import compare
 from semisonic.evaluation.label_errors import find_suspects
 from semisonic.evaluation.metrics import average_precision
 from semisonic.evaluation.predictions import Predictions
-from semisonic.evaluation.significance import holm
+from semisonic.evaluation.statistics import holm
 
 
 def jobs_of(data: DataSet, args: argparse.Namespace) -> list[Job]:

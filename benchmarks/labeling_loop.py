@@ -27,9 +27,9 @@ from semisonic.data.datasets.load import load_clips
 from semisonic.data.duplicates import find_duplicates, group_duplicates
 from semisonic.data.splits import make_folds
 from semisonic.evaluation.comparison import ArmAccuracy
-from semisonic.evaluation.intervals import Interval, bootstrap
 from semisonic.evaluation.learning_curve import CurvePoint, LearningCurve
 from semisonic.evaluation.plots.results import label_curve
+from semisonic.evaluation.statistics import Interval, bootstrap
 from semisonic.features.options import MelOptions
 from semisonic.labeling.answers import LabelledRows
 from semisonic.labeling.embed import embed

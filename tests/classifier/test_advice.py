@@ -130,6 +130,13 @@ def test_auto_keeps_an_encoder_and_an_objective_that_were_given() -> None:
     assert (objective.objective, objective.start) == ("simclr", "fresh")
 
 
+def test_auto_leaves_a_general_encoder_as_it_is() -> None:
+    for labels in (2.0, 200.0):
+        choice = advised(DataSummary(labels, round(10 * labels), 5000, start=GENERAL))
+        assert (choice.method, choice.objective, choice.start) == ("probe", "none", GENERAL)
+    assert advised(DataSummary(4.0, 40, 500, start=GENERAL), "simclr").objective == "simclr"
+
+
 def test_synthetic_sounds_that_were_asked_for_are_the_start_auto_would_take() -> None:
     for situation in (DataSummary(4, 40, 280), DataSummary(4, 40)):
         assert resolved(asked(), situation, start=SYNTHETIC) == resolved(asked(), situation)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,24 +13,14 @@ import pytest
 import soundfile as sf
 from tiny_sounds import MEL, NOTATION, PLAIN, RATE
 
-from semisonic.classifier.calibrate import calibrate
+import semisonic
 from semisonic.classifier.classifier import SoundClassifier
-from semisonic.classifier.evaluate import evaluate
 from semisonic.classifier.model_file import open_model
-from semisonic.classifier.options import (
-    CalibrateOptions,
-    EvaluateOptions,
-    TrainOptions,
-)
 from semisonic.classifier.predict import predict_files
-from semisonic.classifier.prepare import prepare
-from semisonic.classifier.scoring import score_clips, score_rows
-from semisonic.classifier.train import train
 from semisonic.classifier.unknown import KINDS as NOISES
 from semisonic.classifier.unknown import check_noise, make_noise
 from semisonic.core.errors import DataError, ModelError, OptionError
 from semisonic.core.seeds import generator
-from semisonic.data.datasets.load import load_clips
 from semisonic.models.decision import Decision
 from semisonic.models.model_file import load, read_about
 from semisonic.models.sound_model import SoundModel
@@ -82,35 +71,17 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for kind in NOISES:
         for number, wave in enumerate(make_noise(kind, 3, 4000, RATE, 77)):
             sf.write(found["noise"] / f"{kind}-{number}.wav", wave, RATE)
-    train(
-        TrainOptions(
-            data=found["train"],
-            output=found["run"],
-            model=NOTATION,
-            mel=MEL,
-            fit=FIT,
-            method="supervised",
-            device="cpu",
-            group="file",
-            validation=0.34,
-        )
-    )
+    network = {"model": NOTATION, "mel": MEL, "fit": FIT, "method": "supervised"}
+    more = {"device": "cpu", "group": "file", "validation": 0.34}
+    semisonic.train(found["train"], found["run"], **network, **more)
     return found
 
 
 @pytest.fixture(scope="module")
 def calibrated(material: dict[str, Path]) -> Path:
     output = material["run"].parent / "calibrated"
-    calibrate(
-        CalibrateOptions(
-            model=material["run"],
-            data=material["calibrate"],
-            output=output,
-            device="cpu",
-            precision=0.8,
-            licence="CC0",
-        )
-    )
+    more = {"device": "cpu", "precision": 0.8, "licence": "CC0"}
+    semisonic.calibrate(material["run"], material["calibrate"], output, **more)
     return output
 
 
@@ -148,36 +119,6 @@ def test_without_it_noise_is_named_with_confidence(material: dict[str, Path]) ->
         predict_files(model, [material["noise"]], unknown=True)
 
 
-def test_all_ways_to_scores_agree(
-    material: dict[str, Path], calibrated: Path, tmp_path: Path
-) -> None:
-    model = open_model(calibrated)
-    assert not model.decision.is_empty
-    clips = load_clips(material["test"])
-    found = list(score_clips(model, clips, device="cpu"))
-    streamed = np.stack([clip.mean for clip in found])
-    prepared = prepare(clips, MEL, tmp_path / "cache")
-    by_rows = score_rows(model, prepared.features, np.arange(len(prepared)))
-    np.testing.assert_allclose(by_rows, streamed, atol=1e-5)
-    clf = SoundClassifier.load(calibrated)
-    np.testing.assert_allclose(clf.predict_proba(clips), streamed, atol=1e-5)
-    waves = [sf.read(path, dtype="float32")[0] for path in clips.paths]
-    np.testing.assert_allclose(clf.predict_proba(waves, sample_rate=RATE), streamed, atol=1e-3)
-    result = evaluate(
-        EvaluateOptions(
-            model=calibrated,
-            data=material["test"],
-            output=tmp_path / "e",
-            device="cpu",
-            bootstrap=100,
-        )
-    )
-    np.testing.assert_allclose(result.measurement.scores, streamed, atol=1e-5)
-    assert "Calibration" in result.report.read_text()
-    model.decision = Decision()
-    assert np.abs(score_rows(model, prepared.features, np.arange(5)) - streamed[:5]).max() > 1e-3
-
-
 def test_calibrate_writes_a_model_a_table_and_a_page(
     material: dict[str, Path], calibrated: Path
 ) -> None:
@@ -200,18 +141,13 @@ def test_calibrate_writes_a_model_a_table_and_a_page(
 def test_clips_that_were_trained_on_are_refused(
     material: dict[str, Path], calibrated: Path, tmp_path: Path
 ) -> None:
-    options = CalibrateOptions(
-        model=material["run"], data=material["train"], output=tmp_path / "a", device="cpu"
-    )
     with pytest.raises(DataError, match="cannot calibrate: the model was trained on"):
-        calibrate(options)
+        semisonic.calibrate(material["run"], material["train"], tmp_path / "a")
     with pytest.raises(DataError, match="calibrated on"):
-        evaluate(
-            EvaluateOptions(model=calibrated, data=material["calibrate"], output=tmp_path / "b")
-        )
+        semisonic.evaluate(calibrated, material["calibrate"], tmp_path / "b")
     few = write(tmp_path / "few", 2, 900)
     with pytest.raises(DataError, match="found 6 clips"):
-        calibrate(replace(options, data=few, output=tmp_path / "c"))
+        semisonic.calibrate(material["run"], few, tmp_path / "c", device="cpu")
 
 
 def test_predict_says_unknown_and_why(

@@ -71,49 +71,47 @@ def test_the_rules(detector: Path, recording: Path) -> None:
     assert set(loud.label.tolist()) <= {"hum", "sweep"}
 
 
-def test_thresholds_of_a_table(detector: Path, recording: Path, tmp_path: Path) -> None:
+def test_thresholds_of_a_table_and_of_none(
+    detector: Path, recording: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     table = tmp_path / "thresholds.csv"
-    table.write_text("label,threshold\nhum,1\n")
-    found = detect(detector, recording, threshold=table, device="cpu")
-    assert found.thresholds == {"hum": 1.0, "sweep": 0.5}
-
-
-@pytest.mark.parametrize(
-    ("settings", "text"),
-    [
-        ({"threshold": 1.5}, "above 0 and at most 1"),
-        ({"threshold": "0,5"}, "expected 'auto', a number"),
-        ({"hop": 0.6}, "at most the model's clip length"),
-        ({"classes": ("humm",)}, "did you mean 'hum'"),
-        ({"background": ("hum", "sweep", "background")}, "name those to be found"),
-        ({"edge": 2.0}, "at most 1"),
-        ({"gap": 2.0}, "unknown option 'gap'"),
-    ],
-)
-def test_wrong_settings(
-    detector: Path, recording: Path, settings: dict[str, object], text: str
-) -> None:
-    with pytest.raises(OptionError, match=text):
-        detect(detector, recording, device="cpu", **settings)
-
-
-def test_frames_of_a_network_without(trained: Path, recording: Path) -> None:
-    with pytest.raises(OptionError, match="take 'windows'"):
-        detect(trained, recording, times="frames", device="cpu")
-    assert not detect(trained, recording, device="cpu").with_frames
-
-
-def test_tables_of_thresholds_that_are_wrong(
-    detector: Path, recording: Path, tmp_path: Path
-) -> None:
     for text, message in (
         ("class,threshold\nhum,0.5\n", "expected label and threshold"),
         ("label,threshold\nhmm,0.5\n", "did you mean 'hum'"),
         ("label,threshold\nhum,much\n", "class 'hum'"),
     ):
-        (tmp_path / "t.csv").write_text(text)
+        table.write_text(text)
         with pytest.raises(OptionError, match=message):
-            detect(detector, recording, threshold=tmp_path / "t.csv", device="cpu")
+            detect(detector, recording, threshold=table, device="cpu")
+    table.write_text("label,threshold\nhum,1\n")
+    found = detect(detector, recording, threshold=table, device="cpu")
+    assert found.thresholds == {"hum": 1.0, "sweep": 0.5}
+    detect(detector, recording, device="cpu")
+    assert "no thresholds of its own: 0.5" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("run", "settings", "text"),
+    [
+        ("detector", {"threshold": 1.5}, "above 0 and at most 1"),
+        ("detector", {"threshold": "0,5"}, "expected 'auto', a number"),
+        ("detector", {"hop": 0.6}, "at most the model's clip length"),
+        ("detector", {"classes": ("humm",)}, "did you mean 'hum'"),
+        ("detector", {"background": ("hum", "sweep", "background")}, "name those to be found"),
+        ("detector", {"edge": 2.0}, "at most 1"),
+        ("detector", {"gap": 2.0}, "unknown option 'gap'"),
+        ("trained", {"times": "frames"}, "take 'windows'"),
+    ],
+)
+def test_wrong_settings(
+    request: pytest.FixtureRequest,
+    recording: Path,
+    run: str,
+    settings: dict[str, object],
+    text: str,
+) -> None:
+    with pytest.raises(OptionError, match=text):
+        detect(request.getfixturevalue(run), recording, device="cpu", **settings)
 
 
 def test_short_silent_and_uneven_recordings(detector: Path, tmp_path: Path) -> None:

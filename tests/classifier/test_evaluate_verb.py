@@ -10,19 +10,20 @@ import pytest
 import soundfile as sf
 from tiny_sounds import KINDS, MEL, NOTATION, QUICK, RATE, sound, write_kinds
 
-from semisonic.classifier.evaluate import evaluate
-from semisonic.classifier.options import EvaluateOptions, TrainOptions
-from semisonic.classifier.train import train
+import semisonic
+from semisonic.classifier.evaluate import EvaluateResult
 from semisonic.core.errors import DataError, ModelError, OptionError
 
+TRAIN = {"method": "supervised", "model": NOTATION, "mel": MEL, "fit": QUICK, "device": "cpu"}
 
-def options_for(model: Path, data: Path, output: Path, **more: object) -> EvaluateOptions:
-    arguments: dict[str, object] = {"device": "cpu", "bootstrap": 100, "workers": 1} | more
-    return EvaluateOptions(model=model, data=data, output=output, **arguments)  # type: ignore[arg-type]
+
+def evaluate(model: Path, data: Path, output: Path, **more: object) -> EvaluateResult:
+    options = {"device": "cpu", "bootstrap": 100, "workers": 1} | more
+    return semisonic.evaluate(model, data, output, **options)
 
 
 def test_it_measures_and_reports(trained: Path, others: Path, tmp_path: Path) -> None:
-    result = evaluate(options_for(trained, others, tmp_path / "run"))
+    result = evaluate(trained, others, tmp_path / "run")
     assert result.metrics["accuracy"] == 1.0
     assert not result.overlaps
     assert not result.failures
@@ -52,7 +53,7 @@ def test_it_measures_and_reports(trained: Path, others: Path, tmp_path: Path) ->
 def test_mistakes_are_played(trained: Path, tmp_path: Path) -> None:
     data = write_kinds(tmp_path / "data", 1, first=300)
     shutil.move(data / "hum" / "300.wav", data / "hiss" / "301.wav")
-    result = evaluate(options_for(trained, data, tmp_path / "run"))
+    result = evaluate(trained, data, tmp_path / "run")
     assert result.metrics["accuracy"] == pytest.approx(2 / 3)
     page = result.report.read_text()
     assert "<audio" in page
@@ -67,8 +68,8 @@ def test_a_leak_stops_it_under_any_name(trained: Path, kinds: Path, tmp_path: Pa
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(file, copy)
     with pytest.raises(DataError, match=r"no test: the model was trained on.*say --allow-seen"):
-        evaluate(options_for(trained, data, tmp_path / "run"))
-    result = evaluate(options_for(trained, data, tmp_path / "run", allow_seen=True))
+        evaluate(trained, data, tmp_path / "run")
+    result = evaluate(trained, data, tmp_path / "run", allow_seen=True)
     assert {overlap.role for overlap in result.overlaps} == {"training", "validation"}
     assert "warning: the model was trained on" in result.summary()
     assert "flatter" in result.report.read_text()
@@ -79,8 +80,8 @@ def test_unknown_labels_are_named(trained: Path, tmp_path: Path) -> None:
     (data / "bell").mkdir()
     sf.write(data / "bell" / "0.wav", sound("hum", 999), RATE)
     with pytest.raises(DataError, match="does not know 1 of its classes: bell"):
-        evaluate(options_for(trained, data, tmp_path / "run"))
-    result = evaluate(options_for(trained, data, tmp_path / "run2", allow_unknown=True))
+        evaluate(trained, data, tmp_path / "run")
+    result = evaluate(trained, data, tmp_path / "run2", allow_unknown=True)
     assert "left out, not known to the model: bell" in result.summary()
     assert result.metrics["n_clips"] == 6
 
@@ -90,7 +91,7 @@ def test_a_set_with_fewer_classes_keeps_the_order_of_the_model(
 ) -> None:
     data = write_kinds(tmp_path / "data", 2, first=300)
     shutil.rmtree(data / "hiss")
-    result = evaluate(options_for(trained, data, tmp_path / "run"))
+    result = evaluate(trained, data, tmp_path / "run")
     assert result.metrics["accuracy"] == 1.0
     assert result.measurement.clips.classes == KINDS
 
@@ -98,7 +99,7 @@ def test_a_set_with_fewer_classes_keeps_the_order_of_the_model(
 def test_files_that_cannot_be_read_are_listed(trained: Path, tmp_path: Path) -> None:
     data = write_kinds(tmp_path / "data", 2, first=300)
     (data / "hum" / "bad.wav").write_text("no sound")
-    result = evaluate(options_for(trained, data, tmp_path / "run"))
+    result = evaluate(trained, data, tmp_path / "run")
     assert [name for name, _ in result.failures] == ["hum/bad.wav"]
     assert result.metrics["n_clips"] == 6
     assert "bad.wav" in (tmp_path / "run" / "bad_files.csv").read_text()
@@ -112,22 +113,12 @@ def test_a_fold_left_out_of_training_can_be_scored(tmp_path: Path) -> None:
             f"{kind}/{i:02d}.wav,{kind},{1 + i % 3}\n" for kind in KINDS for i in range(6)
         )
     table = data / "table.csv"
-    options = TrainOptions(
-        method="supervised",
-        data=table,
-        output=tmp_path / "run",
-        model=NOTATION,
-        mel=MEL,
-        fit=QUICK,
-        device="cpu",
-        test_fold=2,
-    )
-    train(options)
-    result = evaluate(options_for(tmp_path / "run", table, tmp_path / "test", fold=2))
+    semisonic.train(table, tmp_path / "run", test_fold=2, **TRAIN)
+    result = evaluate(tmp_path / "run", table, tmp_path / "test", fold=2)
     assert result.metrics["n_clips"] == 6
     assert not result.overlaps
     with pytest.raises(DataError, match="no test"):
-        evaluate(options_for(tmp_path / "run", table, tmp_path / "all"))
+        evaluate(tmp_path / "run", table, tmp_path / "all")
 
 
 def test_several_labels_a_clip_go_the_whole_way(tmp_path: Path) -> None:
@@ -140,19 +131,10 @@ def test_several_labels_a_clip_go_the_whole_way(tmp_path: Path) -> None:
         lines.append(f"{number:02d}.wav,{';'.join(chosen)}")
     for name, rows in (("train", lines[:25]), ("test", lines[:1] + lines[25:])):
         (tmp_path / f"{name}.csv").write_text("\n".join(rows) + "\n")
-    options = TrainOptions(
-        method="supervised",
-        data=tmp_path / "train.csv",
-        output=tmp_path / "run",
-        model=NOTATION,
-        mel=MEL,
-        fit=QUICK,
-        device="cpu",
-    )
-    trained = train(options)
+    trained = semisonic.train(tmp_path / "train.csv", tmp_path / "run", **TRAIN)
     assert trained.outcome.model.multi_label
     assert "lwlrap" in trained.summary()
-    result = evaluate(options_for(tmp_path / "run", tmp_path / "test.csv", tmp_path / "test"))
+    result = evaluate(tmp_path / "run", tmp_path / "test.csv", tmp_path / "test")
     assert result.metrics["lwlrap"] > 0.7
     assert "average precision" in result.report.read_text()
 
@@ -169,7 +151,7 @@ def test_each_part_is_measured_by_itself(trained: Path, tmp_path: Path) -> None:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 sf.write(file, sound(heard, 400 + i + 10 * number + 50 * (site == "HILL")), RATE)
     by = ("site", "label", "hour")
-    result = evaluate(options_for(trained, data, tmp_path / "run", by=by))
+    result = evaluate(trained, data, tmp_path / "run", by=by)
     parts = result.parts.set_index(["by", "part"])
     assert parts.value["site", "POND"] == parts.value["label", "hum"] == 1.0
     assert parts.value["site", "HILL"] == pytest.approx(1 / 3)
@@ -184,26 +166,26 @@ def test_each_part_is_measured_by_itself(trained: Path, tmp_path: Path) -> None:
 
 def test_parts_that_no_name_tells_are_an_error(trained: Path, others: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no file name tells a time"):
-        evaluate(options_for(trained, others, tmp_path / "run", by=("hour",)))
+        evaluate(trained, others, tmp_path / "run", by=("hour",))
 
 
 def test_a_report_is_made_anew_in_the_folder_of_its_run(trained: Path, tmp_path: Path) -> None:
     data = write_kinds(tmp_path / "data", 2, first=300)
     for number, path in enumerate(sorted(data.rglob("*.wav"))):
         path.rename(path.with_name(f"SITE{number % 2}_20240601_04{number:02d}00.wav"))
-    evaluate(options_for(trained, data, tmp_path / "run"))
+    evaluate(trained, data, tmp_path / "run")
     assert not (tmp_path / "run" / "parts.csv").exists()
     before = (tmp_path / "run" / "scores.csv").read_bytes()
-    found = evaluate(options_for(trained, data, tmp_path / "run", by=("site",), bootstrap=200))
+    found = evaluate(trained, data, tmp_path / "run", by=("site",), bootstrap=200)
     assert set(found.parts["by"]) == {"site"}
     assert "SITE1" in (tmp_path / "run" / "parts.csv").read_text()
     assert (tmp_path / "run" / "scores.csv").read_bytes() == before
     with pytest.raises(OptionError, match="belongs to another run"):
-        evaluate(options_for(trained, data, tmp_path / "run", allow_unknown=True))
+        evaluate(trained, data, tmp_path / "run", allow_unknown=True)
 
 
 def test_a_model_that_is_not_there_is_named(others: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no such file"):
-        evaluate(options_for(tmp_path / "nothing.zip", others, tmp_path / "run"))
+        evaluate(tmp_path / "nothing.zip", others, tmp_path / "run")
     with pytest.raises(ModelError, match=r"holds no model\.zip"):
-        evaluate(options_for(tmp_path, others, tmp_path / "run"))
+        evaluate(tmp_path, others, tmp_path / "run")

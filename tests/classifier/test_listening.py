@@ -20,7 +20,7 @@ from semisonic.classifier.live.listen import Listening, listen
 from semisonic.classifier.live.scorer import LiveEvent
 from semisonic.classifier.model_file import open_model
 from semisonic.classifier.options import EventOptions
-from semisonic.core.errors import AudioError, OptionError
+from semisonic.core.errors import AudioError
 from semisonic.models.sound_model import SoundModel
 
 BEGAN = datetime(2026, 5, 1, 4, 30, tzinfo=UTC)
@@ -312,30 +312,3 @@ def test_a_folder_that_cannot_be_written_does_not_end_the_stream(
     assert heard.saver is not None
     assert heard.saver.n_failed == 2
     assert "was not saved" in caplog.text
-
-
-def test_thresholds_and_classes(
-    model: SoundModel, file: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    for only in ({"classes": ("hiss",)}, {"background": ("hum", "sweep", "no such class")}):
-        options = EventOptions(threshold="0.6", hop=0.1, **only)
-        assert {one.label for one in listen(model, file, options)} == {"hiss"}
-    list(listen(model, file))
-    assert "no thresholds of its own: 0.5" in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("options", "text"),
-    [
-        ({"background": ("hum", "hiss", "sweep")}, "name those to be found"),
-        ({"threshold": "0"}, "option 'threshold'"),
-        ({"threshold": "1.5"}, "option 'threshold'"),
-        ({"threshold": "much"}, "option 'threshold'"),
-        ({"classes": ("his",)}, "did you mean 'hiss'"),
-        ({"edge": 2.0}, "edge"),
-        ({"hop": 0.0}, "hop"),
-    ],
-)
-def test_wrong_options(model: SoundModel, file: Path, options: dict[str, Any], text: str) -> None:
-    with pytest.raises(OptionError, match=text):
-        listen(model, file, EventOptions(**options))

@@ -11,8 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_sounds import KINDS, MEL, NOTATION, sound
 
-from semisonic.audio.live import Playback
-from semisonic.audio.read import read
 from semisonic.classifier.live.listen import listen
 from semisonic.classifier.live.scorer import LiveScorer, WindowScores
 from semisonic.classifier.options import EventOptions
@@ -130,18 +128,3 @@ def test_silence_is_known_and_samples_that_are_no_numbers_are_refused() -> None:
     with pytest.raises(AudioError, match=r"NaN or infinite samples at 1\.00 s"):
         scorer.push(np.array([0.0, np.nan], "f4"))
     assert scorer.position == pytest.approx(1.0)
-
-
-def test_real_sounds_at_speed_0_get_the_scores_of_predict(shared_data: Path) -> None:
-    file = sorted((shared_data / "esc10").rglob("*.ogg"))[0]
-    windows: list[WindowScores] = []
-    list(
-        listen(
-            MODEL,
-            Playback(file, 0.0),
-            EventOptions(threshold="0.5", hop=0.3),
-            on_scores=lambda window, _: windows.append(window),
-        )
-    )
-    np.testing.assert_allclose(table(windows)[1], by_predict(file, 0.3)[1], atol=2e-6)
-    assert windows[-1].end_time == pytest.approx(len(read(file)[0]) / 44100, abs=0.05)

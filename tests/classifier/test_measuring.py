@@ -5,7 +5,7 @@ import pytest
 
 from semisonic.classifier.measuring import measure
 from semisonic.data.clips import Clips
-from semisonic.evaluation.intervals import bootstrap, wilson
+from semisonic.evaluation.statistics import bootstrap, wilson
 
 
 def clips_of(labels: list[str], groups: list[str] | None = None) -> Clips:

@@ -1,4 +1,4 @@
-"""Methods that learn from labels and a pool, through the one way of training."""
+"""Methods that learn from labels and a pool; a probe in particular."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 from tiny_sounds import KINDS, MEL, NOTATION, PLAIN
 from training_rows import train_rows
 
 from semisonic.classifier.config import METHODS, WITHOUT_POOL, MethodOptions, TrainConfig
-from semisonic.classifier.probe import align, pseudo_labels
-from semisonic.classifier.scoring import score_rows
+from semisonic.classifier.probe import STRENGTH, align, pseudo_labels
+from semisonic.classifier.scoring import embed_rows, score_rows
 from semisonic.classifier.training import TrainedModel
 from semisonic.core.errors import DataError
+from semisonic.models.sound_model import build
 from semisonic.training.options import FitOptions
 
 N, LABELLED = 60, np.arange(6)
@@ -157,3 +160,86 @@ def test_only_sure_guesses_are_kept() -> None:
     several = pseudo_labels(rows, scores[:, :1], even[:1], threshold=0.75, multi_label=True)
     assert several.rows.tolist() == [4, 9]
     assert several.shares.tolist() == [[1.0], [0.0]]
+
+
+def probe(features: np.ndarray, how: MethodOptions | None = None, **more: object) -> TrainedModel:
+    settings = TrainConfig(NOTATION, method="probe", method_params=how or MethodOptions())
+    return run(features, "probe", settings=settings, **more)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_scores_are_those_of_logistic_regression_on_embeddings(
+    features: np.ndarray, n_classes: int
+) -> None:
+    target = TARGET % n_classes
+    model = probe(features, target=target, classes=KINDS[:n_classes], rows_pool=[]).model
+    x = embed_rows(model, features, np.arange(N))
+    scale = StandardScaler().fit(x[LABELLED])
+    line = LogisticRegression(C=STRENGTH, max_iter=1000)
+    line.fit(scale.transform(x[LABELLED]), target[LABELLED])
+    wanted = line.predict_proba(scale.transform(x[TEST]))
+    np.testing.assert_allclose(score_rows(model, features, TEST), wanted, atol=1e-4)
+
+
+def test_the_encoder_stays_as_it_is(features: np.ndarray) -> None:
+    fresh = build(NOTATION, MEL, KINDS, seed=0).encoder.state_dict()
+    probed = probe(features).model.encoder.state_dict()
+    assert all(torch.equal(probed[name], fresh[name]) for name in fresh)
+
+
+def test_guesses_come_in_rounds_and_are_counted(features: np.ndarray) -> None:
+    how = MethodOptions(threshold=0.5, rounds=3)
+    outcome = probe(features, how, truth=TARGET)
+    assert len(outcome.history) == 4
+    assert len(outcome.pseudo_labels) == 3
+    assert np.isin(outcome.pseudo_labels[-1].rows, POOL).all()
+    last = outcome.history[-1]
+    assert last["used"] == len(outcome.pseudo_labels[-1]) / len(POOL)
+    assert last["precision"] > 0.8
+    assert "precision" not in probe(features, how).history[-1]
+    assert outcome.history[0].keys() == {"epoch", "loss", "accuracy"}
+
+
+def test_guesses_of_no_weight_or_none_that_is_sure_change_nothing(features: np.ndarray) -> None:
+    light = probe(features, MethodOptions(pool_weight=0.0, threshold=0.5)).model
+    strict = probe(features, MethodOptions(threshold=1.0)).model
+    heavy = probe(features, MethodOptions(threshold=0.5)).model
+    wanted = score_rows(light, features, TEST)
+    np.testing.assert_allclose(score_rows(strict, features, TEST), wanted, atol=1e-6)
+    assert not np.allclose(score_rows(heavy, features, TEST), wanted, atol=1e-3)
+
+
+def test_a_large_pool_weighs_no_more_than_the_labels(features: np.ndarray) -> None:
+    # The same pool ten times over is worth as much as once: both are held to the labels' weight.
+    ten = np.concatenate([features, *[features[POOL]] * 9])
+    target = np.concatenate([TARGET, *[TARGET[POOL]] * 9])
+    rows = np.concatenate([POOL, np.arange(N, len(ten))])
+    how = MethodOptions(threshold=0.0, alignment=0.0)
+    once = score_rows(probe(features, how).model, features, TEST)
+    often = score_rows(probe(ten, how, target=target, rows_pool=rows).model, features, TEST)
+    np.testing.assert_allclose(once, often, atol=0.06)  # the scale of embeddings moves a little
+
+
+def test_several_labels_a_clip_are_questions_of_their_own(features: np.ndarray) -> None:
+    target = np.zeros((N, 3), np.float32)
+    target[np.arange(N), TARGET] = 1.0
+    target[:, 2] = 1.0  # every clip has it: nothing to learn but that
+    outcome = probe(features, target=target)
+    scores = score_rows(outcome.model, features, TEST)
+    assert outcome.model.multi_label
+    assert not outcome.pseudo_labels
+    assert (scores[:, 2] > 0.9).all()
+    right = (scores[:, :2] >= 0.5) == (target[TEST, :2] >= 0.5)
+    assert right.mean() > 0.75
+
+
+def test_a_class_without_labels_is_never_the_answer(features: np.ndarray) -> None:
+    rows = LABELLED[TARGET[LABELLED] != 1]
+    scores = score_rows(probe(features, rows_train=rows, rows_pool=[]).model, features, TEST)
+    assert (scores[:, 1] < 1e-6).all()
+
+
+def test_validation_rows_are_scored(features: np.ndarray) -> None:
+    outcome = probe(features, rows_validation=TEST)
+    found = score_rows(outcome.model, features, TEST).argmax(axis=1)
+    assert outcome.history[-1]["val_accuracy"] == (found == TARGET[TEST]).mean()

@@ -71,7 +71,9 @@ def test_each_objective_learns(features: np.ndarray, objective: str) -> None:
     assert not outcome.spread.is_collapsed
     assert {unit.n_units for unit in outcome.dead_units} == {8}
     assert isinstance(outcome.network, AutoEncoder) == (objective not in WITHOUT_DECODER)
-    assert math.isnan(outcome.error_db2) == (objective in WITHOUT_DECODER)
+    variance = float(outcome.standardize.std.square())
+    in_db = math.nan if objective in WITHOUT_DECODER else outcome.error * variance
+    assert outcome.error_db2 == pytest.approx(in_db, rel=1e-3, nan_ok=True)
     assert ("val_rank" in outcome.history[0]) == (objective in WITHOUT_DECODER)
     assert not outcome.network.training
 
@@ -187,29 +189,11 @@ def test_a_giant_recording_is_learnt_from() -> None:
     assert set(two.group[hold_out_recordings(two, np.arange(90), 0.1, 0)[1]]) == {"shorter"}
 
 
-def test_the_error_on_held_out_clips_falls_below_that_of_a_constant(features: np.ndarray) -> None:
-    outcome = run(features, "reconstruction", FitOptions(epochs=15, learning_rate=5e-3, **PLAIN))
-    column = [row["val_loss"] for row in outcome.history]
-    assert outcome.error == pytest.approx(min(column), rel=1e-4)
-    assert outcome.error < 0.6
-    assert outcome.error_db2 == pytest.approx(
-        outcome.error * float(outcome.standardize.std.square()), rel=1e-3
-    )
-    assert {unit.n_units for unit in outcome.dead_units} == {8}
-
-
 def test_statistics_are_those_of_the_training_rows(features: np.ndarray) -> None:
     outcome = run(features, "reconstruction")
     seen = features[:22].astype(np.float64)
     assert float(outcome.standardize.mean) == pytest.approx(seen.mean(), abs=1e-3)
     assert float(outcome.standardize.std) == pytest.approx(seen.std(), rel=1e-4)
-
-
-def test_the_same_seed_gives_the_same_weights(features: np.ndarray) -> None:
-    first, again, other = (run(features, "reconstruction", seed=s) for s in (0, 0, 1))
-    a, b, c = (o.network.state_dict() for o in (first, again, other))
-    assert all(torch.equal(a[name], b[name]) for name in a)
-    assert not all(torch.equal(a[name], c[name]) for name in a)
 
 
 def test_without_held_out_clips_all_epochs_are_run(features: np.ndarray) -> None:
@@ -237,16 +221,9 @@ def test_recordings_are_held_out_as_a_whole(groups: list[int], share: float, see
     )
     kept, held = hold_out_recordings(clips, np.arange(len(clips)), share, seed)
     assert sorted([*kept, *held]) == list(range(len(clips)))
+    turned = hold_out_recordings(clips, np.arange(len(clips))[::-1], share, seed)[1]
+    assert held.tolist() == turned.tolist()
     assert not set(clips.group[kept]) & set(clips.group[held])
     assert len(kept)
     if share == 0:
         assert not len(held)
-
-
-def test_held_out_recordings_do_not_depend_on_the_order_of_rows() -> None:
-    clips = Clips.from_rows(".", [{"file": f"{i:03d}", "group": f"g{i // 3}"} for i in range(60)])
-    rows = np.arange(60)
-    _, held = hold_out_recordings(clips, rows, 0.2, 3)
-    _, shuffled = hold_out_recordings(clips, rows[::-1], 0.2, 3)
-    assert held.tolist() == shuffled.tolist()
-    assert 9 <= len(held) <= 15

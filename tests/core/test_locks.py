@@ -13,13 +13,13 @@ import pytest
 
 from semisonic.audio.write import write
 from semisonic.core.errors import OptionError
-from semisonic.core.locks import FolderLock, exclusive, locked
+from semisonic.core.files import FolderLock, exclusive, locked
 from semisonic.training.run_folder import RunFolder
 
 COUNT = """
 import sys
 from pathlib import Path
-from semisonic.core.locks import exclusive
+from semisonic.core.files import exclusive
 file = Path(sys.argv[1]) / "number"
 for _ in range(int(sys.argv[2])):
     with exclusive(file.with_name(".lock")):

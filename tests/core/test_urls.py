@@ -94,4 +94,4 @@ def test_an_index_at_a_url_names_urls(model, sounds, tmp_path, bucket, capsys) -
 def test_a_url_that_holds_nothing_is_told(model, tmp_path, bucket, capsys) -> None:
     arguments = ["-o", str(tmp_path / "run"), "-q"]
     assert cli("detect", model, "memory://nowhere", arguments) == 2
-    assert "nothing to hear: memory://nowhere: found no" in capsys.readouterr().err
+    assert "nothing to read: memory://nowhere: found no" in capsys.readouterr().err

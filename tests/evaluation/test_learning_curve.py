@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from semisonic.core.errors import DataError
 from semisonic.evaluation.comparison import ArmAccuracy
-from semisonic.evaluation.intervals import Interval
 from semisonic.evaluation.learning_curve import (
     CurvePoint,
     LearningCurve,
@@ -19,6 +18,7 @@ from semisonic.evaluation.learning_curve import (
     worth_in_labels,
 )
 from semisonic.evaluation.plots.results import label_curve
+from semisonic.evaluation.statistics import Interval
 
 
 def curve(name: str, points: dict[float, float]) -> LearningCurve:

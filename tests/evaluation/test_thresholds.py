@@ -11,8 +11,8 @@ from sklearn.metrics import f1_score
 
 from semisonic.core.errors import OptionError
 from semisonic.evaluation.calibration import class_thresholds, clips_needed, reliability
-from semisonic.evaluation.intervals import wilson
 from semisonic.evaluation.plots.results import precision_recall, reliability_diagram
+from semisonic.evaluation.statistics import wilson
 
 tables = st.integers(1, 40).flatmap(
     lambda n: st.tuples(

@@ -69,12 +69,17 @@ def test_both_curves_come_from_every_fold_and_draw(tiny_set, tmp_path) -> None:
     assert any("labels per class" in answer for answer in result.answers)
 
 
-def test_a_second_call_trains_nothing(tiny_set, tmp_path) -> None:
+def test_a_second_call_trains_nothing_and_another_is_told_by_the_option(
+    tiny_set, tmp_path, job_times
+) -> None:
     chosen = options(tiny_set, tmp_path / "run", labels=(2,), draws=1)
     learning_curve(chosen)
-    before = {f: f.stat().st_mtime_ns for f in tmp_path.glob("run/jobs/*/job.json")}
+    before = job_times(tmp_path / "run")
     learning_curve(chosen)
-    assert before == {f: f.stat().st_mtime_ns for f in tmp_path.glob("run/jobs/*/job.json")}
+    assert job_times(tmp_path / "run") == before
+    with pytest.raises(OptionError, match=r"options.labels") as found:
+        learning_curve(replace(chosen, labels=(2, 4)))
+    assert "{" not in str(found.value)
 
 
 def test_numbers_of_labels_are_given_once(tiny_set, tmp_path) -> None:
@@ -99,7 +104,7 @@ def test_the_numbers_by_default_serve_four_labels_a_class(tiny_set, tmp_path) ->
         r for name in ("low", "high") for r in [f"clips/{name}{i}.wav,{name}" for i in range(4)]
     ]
     (tiny_set / "few.csv").write_text("\n".join(["file,label", *rows]) + "\n", encoding="utf-8")
-    plain = options(tiny_set, tmp_path / "run", labels=CurveOptions().labels, draws=1)
+    plain = options(tiny_set, tmp_path / "run", labels=CurveOptions().labels, draws=1, folds=(1,))
     result = learning_curve(replace(plain, data=tiny_set / "few.csv"))
     assert result.curves[0].labels[:2] == (1.0, 2.0)
     assert any("labels: 4, 8, 16, as the class" in note for note in result.notes)
@@ -108,13 +113,6 @@ def test_the_numbers_by_default_serve_four_labels_a_class(tiny_set, tmp_path) ->
 def test_when_no_number_is_left_the_option_is_named(tiny_set, tmp_path) -> None:
     with pytest.raises(DataError, match=r"option 'labels': found 50, but .* up to 8"):
         learning_curve(options(tiny_set, tmp_path / "run", labels=(50,)))
-
-
-def test_another_run_in_the_folder_is_told_by_the_option(tiny_set, tmp_path) -> None:
-    learning_curve(options(tiny_set, tmp_path / "run", labels=(2,), draws=1))
-    with pytest.raises(OptionError, match=r"options.labels") as found:
-        learning_curve(options(tiny_set, tmp_path / "run", labels=(2, 4), draws=1))
-    assert "{" not in str(found.value)
 
 
 def test_the_synthetic_start_is_made_once() -> None:

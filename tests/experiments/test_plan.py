@@ -62,12 +62,6 @@ def test_arms_are_alike_but_for_the_start(plan) -> None:
             assert np.array_equal(getattr(control, part), getattr(treated, part))
 
 
-def test_the_control_of_two_decoders_is_one_job(plan) -> None:
-    controls = {job.name for cell, job in plan.cells if job.arm == CONTROL}
-    treated = {job.name for cell, job in plan.cells if job.arm == PRETRAINED}
-    assert len(treated) == 2 * len(controls)
-
-
 def test_test_clips_and_their_recordings_are_not_heard_in_pre_training(plan) -> None:
     groups = np.concatenate([table().group, POOL.group])
     for job in plan.of(TRAIN):
@@ -131,14 +125,6 @@ def test_all_labels_have_an_inner_validation_part_by_recording(plan) -> None:
             assert not set(group[job.train]) & set(group[job.validation])
 
 
-def test_names_follow_from_what_a_job_depends_on() -> None:
-    one = make_plan(RECIPE, table(), POOL, seed=1)
-    again = make_plan(RECIPE, table(), POOL, seed=1)
-    other = make_plan(RECIPE, table(), POOL, seed=2)
-    assert [job.name for job in one.of(TRAIN)] == [job.name for job in again.of(TRAIN)]
-    assert not {job.name for job in one.of(TRAIN)} & {job.name for job in other.of(TRAIN)}
-
-
 ONE_FOLD = replace(
     RECIPE, settings=(Setting(name="x"),), controls=(), budgets=(Budget(),), folds=(1,)
 )
@@ -175,10 +161,29 @@ def test_any_other_option_of_pre_training_makes_another_start_and_another_job(pa
         names.add(name)
 
 
-def test_draws_can_share_pre_trainings() -> None:
+def test_equal_work_is_done_once(plan) -> None:
+    """The control of both decoders, the pre-trainings of draws that share them, arms alike."""
+    assert {job.name for job in plan.jobs} == {
+        job.name for job in make_plan(RECIPE, table(), POOL, seed=1).jobs
+    }
+    names = {
+        arm: {job.name for _, job in plan.cells if job.arm == arm} for arm in (CONTROL, PRETRAINED)
+    }
+    assert len(names[PRETRAINED]) == 2 * len(names[CONTROL])
+    assert not names[CONTROL] & {job.name for job in make_plan(RECIPE, table(), POOL, seed=2).jobs}
+    assert len(plan.of(PRETRAIN)) == 2 * 3 * 3  # decoders x folds x draws
     shared = make_plan(replace(RECIPE, pretrain_draws=1), table(), POOL, seed=1)
-    assert len(shared.of(PRETRAIN)) == 2 * 3  # decoders x folds
-    assert len(make_plan(RECIPE, table(), POOL, seed=1).of(PRETRAIN)) == 2 * 3 * 3
+    assert len(shared.of(PRETRAIN)) == 2 * 3
+    one = Setting(objective="none")
+    recipe = Recipe(
+        validation=0.0,
+        arms=("this", "that"),
+        settings=(one,),
+        controls=(replace(one, name="other", pool=False),),
+    )
+    alike = make_plan(recipe, table(40), POOL)
+    assert len(alike.cells) == 2 * len(alike.of(TRAIN))
+    assert [job.arm for _, job in alike.cells[:2]] == ["this", "that"]
 
 
 def test_epochs_of_a_budget_replace_those_of_the_setting() -> None:
@@ -213,16 +218,6 @@ def test_a_method_hears_the_pool_and_its_control_does_not() -> None:
             assert not set(groups[job.pool]) & set(groups[job.test])
 
 
-def test_the_control_does_not_depend_on_how_the_pool_is_used() -> None:
-    def controls(threshold: float) -> set[str]:
-        how = MethodOptions(threshold=threshold)
-        setting = Setting(objective="none", method="fixmatch", method_params=how)
-        plan = make_plan(Recipe(settings=(setting,)), table(), POOL)
-        return {job.name for _, job in plan.cells if job.arm == CONTROL}
-
-    assert controls(0.8) == controls(0.9)
-
-
 def test_auto_is_settled_for_each_budget() -> None:
     recipe = Recipe(
         validation=0.0,
@@ -246,18 +241,3 @@ def test_auto_is_settled_for_each_budget() -> None:
         assert bool(len(job.pool)) == (few and pool)
         assert (job.setting.fit.steps > 0) == (not few)  # a probe has none
         assert (job.setting.method_params.mixup > 0) == (not few)
-
-
-def test_arms_that_are_the_same_work_are_trained_once() -> None:
-    one = Setting(objective="none")
-    recipe = Recipe(
-        validation=0.0,
-        arms=("this", "that"),
-        budgets=(Budget(2, 1),),
-        settings=(one,),
-        controls=(replace(one, name="other", pool=False),),
-    )
-    plan = make_plan(recipe, table(40), table(8, pool=True))
-    assert len(plan.cells) == 2 * len(plan.of(TRAIN))
-    assert [job.arm for _, job in plan.cells[:2]] == ["this", "that"]
-    assert plan.cells[0][1].name == plan.cells[1][1].name

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from semisonic.audio.write import write
-from semisonic.classifier.windows import stream_windows
 from semisonic.cli.main import main
 from semisonic.core.errors import OptionError
 from semisonic.data.datasets.load import load_clips
@@ -23,7 +22,6 @@ from semisonic.evaluation.predictions import Predictions
 from semisonic.experiments.options import RunOptions
 from semisonic.experiments.run import run_recipe
 from semisonic.experiments.stages import read_decisions
-from semisonic.features.options import MelOptions
 from semisonic.models.model_file import load
 
 RATE = 8000
@@ -212,6 +210,7 @@ def test_the_report_has_the_numbers_of_the_jobs(finished) -> None:
     assert earned <= {"yes", "no", "may be chance"}
     assert (finished / "figures" / "gains.png").stat().st_size > 1000
     assert "http://" not in page.replace("http://www.w3.org", "")
+    assert "Too few steps" not in page
 
 
 def test_the_models_of_the_first_draw_stay_and_know_what_they_heard(finished) -> None:
@@ -236,22 +235,10 @@ def test_the_truth_of_synthetic_sounds_is_in_the_report(tmp_path, folder) -> Non
     assert sum(one["labels"] for one in results["filters"]) == 2 * found["labels"]
 
 
-def test_padding_enters_no_average(folder) -> None:
-    """Windows of a longer clip end where it ends; only a clip shorter than one is padded."""
-    clips = load_clips(folder)
-    mel = MelOptions(sample_rate=RATE, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
-    lengths: dict[int, list[float]] = {}
-    for item in stream_windows(clips, mel, workers=1):
-        if hasattr(item, "times"):
-            lengths.setdefault(item.row, []).extend((item.times[:, 1] - item.times[:, 0]).tolist())
-    several = [found for found in lengths.values() if len(found) > 1]
-    assert len(several) > 20
-    assert all(length == pytest.approx(0.5) for found in several for length in found)
-
-
-def test_hearing_test_clips_is_refused(folder, tmp_path) -> None:
-    with pytest.raises(OptionError, match="transductive"):
-        run_recipe(replace(options(folder, tmp_path / "x"), transductive=True))
+@pytest.mark.parametrize("option", [{"transductive": True}, {"source": Path("x")}])
+def test_options_that_have_no_meaning_here_are_refused(folder, tmp_path, option) -> None:
+    with pytest.raises(OptionError, match=next(iter(option))):
+        run_recipe(replace(options(folder, tmp_path / "x"), **option))
 
 
 def test_a_dry_run_says_how_large_it_is(folder, tmp_path, capsys) -> None:
@@ -278,7 +265,3 @@ def test_stages_that_hear_each_clip_less_than_once_say_so_first(folder, tmp_path
     assert "--change stage.fit.steps=NUMBER" in said.err
     page = (output / "report.html").read_text(encoding="utf-8")
     assert page.index(found.group()) < page.index("<h2"), "before the first section of the report"
-
-
-def test_stages_that_hear_every_clip_have_no_such_warning(finished) -> None:
-    assert "Too few steps" not in (finished / "report.html").read_text(encoding="utf-8")

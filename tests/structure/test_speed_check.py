@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import pytest
 
@@ -19,12 +15,6 @@ from waiting import LONG
 ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / "benchmarks"
 RESULTS = BENCHMARKS / "results" / "bench"
-
-
-@pytest.fixture
-def measuring(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    return importlib.import_module("measuring")
 
 
 def check(new: Path, *more: str) -> subprocess.CompletedProcess[str]:
@@ -68,46 +58,6 @@ def test_a_missing_row_is_seen_and_a_missing_part_is_passed_over(tmp_path: Path)
     done = check(tmp_path)
     assert done.returncode == 1
     assert "missing" in done.stdout
-
-
-def test_nothing_to_compare(tmp_path: Path) -> None:
-    assert check(tmp_path).returncode == 2
-
-
-def busy(seconds: float) -> None:
-    end = time.process_time() + seconds
-    while time.process_time() < end:
-        pass
-
-
-def test_ways_take_turns_and_are_compared(measuring: Any) -> None:
-    order: list[str] = []
-
-    def way(name: str, seconds: float) -> Any:
-        return lambda: (order.append(name), busy(seconds))[0]
-
-    times = measuring.take_turns({"a": way("a", 0.01), "b": way("b", 0.02)}, 3)
-    assert order == ["b", "a", "a", "b", "b", "a", "a", "b"]
-    (row,) = measuring.compare("p", "w", times, ours="a", n=10, against=("b",), limit=("l", 0.005))
-    assert row.ours == pytest.approx(1, rel=0.3)
-    assert row.ratio == pytest.approx(2, rel=0.3)
-    assert row.share == pytest.approx(0.5, rel=0.3)
-    assert row.low <= row.ratio <= row.high
-    assert "p: w" in measuring.table([row])
-
-
-def test_time_of_other_processes_is_added(measuring: Any) -> None:
-    times = measuring.take_turns({"a": lambda: 5.0}, 2)
-    assert all(5 <= seconds < 5.5 for seconds in times["a"])
-
-
-def test_a_row_is_read_as_it_was_written(measuring: Any) -> None:
-    row = measuring.Row("p", "w", "ms", 1.5)
-    found = measuring.from_json(json.loads(json.dumps(measuring.as_json(row))))
-    assert found.key == row.key
-    assert found.ours == 1.5
-    assert found.ratio != found.ratio
-    assert dataclasses.asdict(found).keys() == dataclasses.asdict(row).keys()
 
 
 def test_every_part_has_committed_results(monkeypatch: pytest.MonkeyPatch) -> None:

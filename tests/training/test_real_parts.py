@@ -12,9 +12,7 @@ from semisonic.classifier.pretrain import fit_layers
 from semisonic.data.batches import Stream
 from semisonic.features.options import MelOptions
 from semisonic.learning.reconstruction import Reconstruction
-from semisonic.learning.supervised import Supervised
 from semisonic.models.pretrained import build_autoencoder
-from semisonic.models.sound_model import build
 from semisonic.training.loop import fit
 from semisonic.training.options import FitOptions
 
@@ -34,29 +32,6 @@ def features():
     for clip, one in zip(x, target, strict=True):
         clip[:, 4 * one : 4 * one + 3] += 20
     return x.astype(np.float16), target
-
-
-def noisy(x, generator):
-    return x + torch.randn(x.shape, generator=generator)
-
-
-def supervised(features, rows=range(40), options=OPTIONS, **more):
-    x, target = features
-    model = build(NET, MEL, ("a", "b", "c"), dropout=0.2, seed=1)
-    model.frontend.standardize.fit(x[list(rows)])
-    stream = Stream(
-        x, list(rows), batch_size=options.batch_size, seed=1, target=target, transform=noisy
-    )
-    return model, fit(Supervised(model), {"labelled": stream}, options, seed=1, **more)
-
-
-def test_a_classifier_learns_its_classes(features):
-    model, result = supervised(features, options=replace(OPTIONS, epochs=12))
-    with torch.no_grad():
-        logits = model.from_features(torch.from_numpy(features[0][40:].astype(np.float32)))
-    assert (logits.argmax(1).numpy() == features[1][40:]).mean() > 0.8
-    assert result.history[-1]["accuracy"] > 0.8
-    assert result.n_steps == 12 * 5
 
 
 @pytest.mark.parametrize("decoder", ["unpool", "upsample", "subpixel", "unet"])
@@ -99,19 +74,3 @@ def test_each_part_is_trained_for_the_epochs_asked_for(features, tmp_path):
     fresh = network(features)
     for name, weight in made.encoder.named_parameters():
         assert not torch.equal(weight, dict(fresh.encoder.named_parameters())[name]), name
-
-
-def test_finished_layers_are_not_trained_again(features, tmp_path):
-    first, again = network(features), network(features)
-    results = run(first, features, folder=tmp_path)
-    before = {f: f.stat().st_mtime_ns for f in tmp_path.rglob("checkpoint.pt")}
-    assert run(again, features, folder=tmp_path)[-1].history == results[-1].history
-    assert before == {f: f.stat().st_mtime_ns for f in tmp_path.rglob("checkpoint.pt")}
-    for name, value in first.state_dict().items():
-        assert torch.equal(again.state_dict()[name], value), name
-
-
-def test_no_epochs_leave_everything_as_it_was(features):
-    made, fresh = network(features), network(features)
-    assert run(made, features, layer_epochs=0) == ()
-    assert all(torch.equal(fresh.state_dict()[k], v) for k, v in made.state_dict().items())

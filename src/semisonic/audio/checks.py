@@ -98,7 +98,7 @@ MIN_DURATION = 0.01
 """Seconds below which a recording is too short to hold a sound (one period at 100 Hz)."""
 
 SILENCE_DB = -80.0
-"""Peak, in dB of full scale, below which there is nothing to hear: three steps of 16 bit."""
+"""Peak, in dB of full scale, below which a recording is silent: three steps of 16 bit."""
 
 CLIPPED_SHARE = 0.001
 """Share of samples in flat tops from which on a recording counts as clipped."""
@@ -114,9 +114,9 @@ def problems(x: NDArray[np.float32], sample_rate: int) -> list[str]:
     The reasons, each beginning with its keyword:
 
     ``empty``
-        there is no sample (nothing else is said then).
+        there is no sample (no other reason is given then).
     ``non-finite``
-        some samples are NaN or infinite (nothing else is said then).
+        some samples are NaN or infinite (no other reason is given then).
     ``too short``
         shorter than 10 ms.
     ``silent``
@@ -191,7 +191,7 @@ def too_short(n_samples: int, sample_rate: int) -> str:
 
 
 def is_silent(x: NDArray[np.float32]) -> bool:
-    """Whether there is nothing to hear: the peak around the mean is below -80 dB of full scale.
+    """Whether samples are silent: the peak around the mean is below -80 dB of full scale.
 
     True for no samples at all.
 

@@ -81,7 +81,7 @@ class LiveSource(Protocol):
         SourceLost
             When a device is gone; asking for blocks again may find it back.
         AudioError
-            When there is no way to go on.
+            When the source cannot go on.
         """
 
 

@@ -272,7 +272,7 @@ class AudioReader:
             near += skipped
 
     def _call(self, at: int, function: Any, *arguments: Any, **options: Any) -> Any:
-        """Call the decoder; ``at`` is the place for messages. Its complaints are told once."""
+        """Call the decoder; ``at`` is the place for messages. Its first complaint is logged."""
         info, messages = self.info, list[str]()
         try:
             is_mpeg = info.subtype.startswith("MPEG")
@@ -490,7 +490,7 @@ def _open(path: Path, file: bytes | _PaddedFile) -> sf.SoundFile:
 
 
 class _PaddedFile(io.FileIO):
-    """A file followed by zeros, so that libsndfile expects more of it than its size tells."""
+    """A file followed by zeros, so that libsndfile expects more of it than its size says."""
 
     def __init__(self, file: Path, times: int) -> None:
         super().__init__(file)
@@ -546,10 +546,10 @@ def _check_file(path: Path) -> None:
 
 # What a C library prints while it decodes, kept from the terminal.
 #
-# libsndfile gives MP3 to libmpg123, which prints what is wrong with a frame, goes on, and tells
-# nobody: a line without the name of the file in the middle of a progress bar. There is no other way
-# to learn of it than to read the process's standard error. So MP3 is decoded by one thread at a
-# time; where there is much of it, processes decode.
+# libsndfile gives MP3 to libmpg123, which prints what is wrong with a frame, and goes on: a line
+# without the name of the file in the middle of a progress bar. It can only be read from the
+# process's standard error. So MP3 is decoded by one thread at a time; where there is much of it,
+# processes decode.
 
 
 _LOCK = threading.RLock()
@@ -601,7 +601,7 @@ def _message_text(line: str) -> str:
 
 # Whether a recording holds less than its header promises.
 #
-# libsndfile shortens such a recording without a word to the caller; only its log tells. An
+# libsndfile shortens such a recording without a word to the caller; only its log says so. An
 # Ogg stream promises nothing, but its last page must carry an end mark.
 
 

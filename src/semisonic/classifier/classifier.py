@@ -35,7 +35,7 @@ from semisonic.classifier.predict import UNKNOWN, answer_limits, unknown_reasons
 from semisonic.classifier.pretrain import SYNTH
 from semisonic.classifier.provenance import recording_hashes
 from semisonic.classifier.scoring import ScoredRows
-from semisonic.classifier.sounds import Sounds, as_sounds, embed_sounds, score_sounds
+from semisonic.classifier.sounds import Sounds, as_sounds, score_sounds
 from semisonic.classifier.train import select_job
 from semisonic.classifier.training import train_model
 from semisonic.core.errors import DataError, OptionError
@@ -503,7 +503,8 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """What the class layer sees of each sound, shape (n, dim); the mean over windows."""
         self._check_fitted()
         sounds = self._unlabelled(clips, sample_rate)
-        return embed_sounds(self.model_, sounds, device=self.device, workers=self.workers)
+        own: dict[str, Any] = {"device": self.device, "workers": self.workers}
+        return score_sounds(self.model_, sounds, embed=True, **own).scores
 
     def score(
         self,

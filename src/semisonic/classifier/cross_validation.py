@@ -21,7 +21,7 @@ from semisonic.classifier.train import clean_sounds, with_recordings
 from semisonic.core.progress import track
 from semisonic.core.text import Result, percent_text, text_table
 from semisonic.data.splits import fold_splits
-from semisonic.evaluation.metrics import lwlrap
+from semisonic.evaluation.metrics import accuracy, lwlrap
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,15 +145,11 @@ def cross_validate(
         fold[split.test] = split.fold
     tested = np.flatnonzero(fold)
     measured = measure(table[tested], scores[tested], multi_label=multi_label, seed=seed)
-    return CrossValidation(measured, fold[tested], _by_fold(measured, fold[tested]))
-
-
-def _by_fold(m: Measurement, fold: NDArray[np.int64]) -> dict[int, float]:
-    found = {}
+    fold, by_fold = fold[tested], {}
     for number in np.unique(fold).tolist():
         rows = fold == number
-        if m.multi_label:
-            found[number] = lwlrap(m.target[rows], m.scores[rows])
+        if multi_label:
+            by_fold[number] = lwlrap(measured.target[rows], measured.scores[rows])
         else:
-            found[number] = float((m.predicted == m.target)[rows].mean())
-    return found
+            by_fold[number] = accuracy(measured.target[rows], measured.predicted[rows])
+    return CrossValidation(measured, fold, by_fold)

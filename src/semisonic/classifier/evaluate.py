@@ -34,7 +34,6 @@ from semisonic.core.progress import track
 from semisonic.core.text import Result, count_text, duration_text, percent_text, text_table
 from semisonic.data.clips import Clips
 from semisonic.evaluation.calibration import reliability
-from semisonic.evaluation.intervals import wilson
 from semisonic.evaluation.plots.results import class_recall, confusion_matrix, reliability_diagram
 from semisonic.evaluation.published import listeners
 from semisonic.evaluation.report.document import (
@@ -45,6 +44,7 @@ from semisonic.evaluation.report.document import (
     Verdict,
     clip_player,
 )
+from semisonic.evaluation.statistics import wilson
 from semisonic.models.inspection import count_macs, count_parameters
 from semisonic.models.model_file import published_in, read_about
 from semisonic.models.sound_model import SoundModel

@@ -17,7 +17,6 @@ from semisonic.core.errors import DataError
 from semisonic.core.seeds import generator
 from semisonic.data.clips import LABEL_SEPARATOR, Clips
 from semisonic.data.recording_names import groups_of, read_names
-from semisonic.evaluation.intervals import Interval, wilson
 from semisonic.evaluation.metrics import (
     accuracy,
     balanced_accuracy,
@@ -27,12 +26,18 @@ from semisonic.evaluation.metrics import (
     mean_average_precision,
     summary,
 )
+from semisonic.evaluation.statistics import Interval, wilson
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Scores = NDArray[np.float64]
 Metric = Callable[[Any, Any], float]
+METRICS: dict[bool, tuple[Any, ...]] = {
+    False: (accuracy, balanced_accuracy, macro_f1),
+    True: (lwlrap, mean_average_precision),
+}
+"""What has an interval, by whether clips carry several labels."""
 RANKED = ("top_3_accuracy", "mean_average_precision", "lwlrap")
 """Numbers of a summary that heed all classes' scores, and not the best one alone."""
 
@@ -143,17 +148,8 @@ def measure(
         Of the bootstrap.
     """
     target: NDArray[Any] = clips.targets() if multi_label else clips.target()
-    metrics: dict[str, Metric]
-    if multi_label:
-        metrics = {"lwlrap": lwlrap, "mean_average_precision": mean_average_precision}
-        found: NDArray[Any] = scores
-    else:
-        metrics = {
-            "accuracy": accuracy,
-            "balanced_accuracy": balanced_accuracy,
-            "macro_f1": macro_f1,
-        }
-        found = scores.argmax(axis=1)
+    found = scores if multi_label else scores.argmax(axis=1)
+    metrics = {one.__name__: one for one in METRICS[multi_label]}
     rng = generator(seed, "bootstrap of recordings")
     intervals = _bootstrap(metrics, target, found, clips.group, level, n_resamples, rng)
     whole = summary(target, scores, clips.classes)

@@ -54,8 +54,7 @@ from semisonic.classifier.training import (
 )
 from semisonic.core.cluster import open_engine
 from semisonic.core.errors import DataError, OptionError
-from semisonic.core.files import content_hash, digest, json_ready
-from semisonic.core.locks import exclusive
+from semisonic.core.files import content_hash, digest, exclusive, json_ready
 from semisonic.core.options import check
 from semisonic.core.seeds import derive, generator
 from semisonic.core.text import Result, bytes_text, count_text, text_table
@@ -393,7 +392,7 @@ def fit_layers(
     options : FitOptions
         For every layer alike, but for the epochs.
     layer_epochs : int
-        Epochs of each layer; 0 trains none and leaves everything as it is.
+        Epochs of each layer.
     validate : callable, optional
         Gets the objective of the layer at hand.
     folder : Path, optional
@@ -409,8 +408,6 @@ def fit_layers(
     ModelError
         When the encoder cannot be cut into layers, or the decoder has skips past the code.
     """
-    if not layer_epochs:
-        return ()
     place, results = choose_device(device), []
     n_layers = len(autoencoder.encoder.part_plans)
     decoders = [layer_decoder(autoencoder, number) for number in range(n_layers)]

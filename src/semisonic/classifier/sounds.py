@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import ArrayLike, NDArray
 
 from semisonic.audio.resample import resample
 from semisonic.classifier.prepare import Prepared, prepare, prepare_waves
-from semisonic.classifier.scoring import (
-    ClipScores,
-    ScoredRows,
-    score_clips,
-    score_waves,
-)
+from semisonic.classifier.scoring import ScoredRows, score_clips, score_waves
 from semisonic.core.errors import DataError
 from semisonic.core.parallel import LOCAL_ENGINE, Engine
 from semisonic.data.clips import Clips, join
@@ -28,17 +24,9 @@ from semisonic.data.tables import find_columns, normalise
 from semisonic.features.options import MelOptions
 from semisonic.models.sound_model import SoundModel
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 Wave = NDArray[np.float32]
 MAX_CHANNELS = 8
-_SCALES = {
-    np.dtype(np.uint8): (128, 128.0),
-    np.dtype(np.int16): (0, 32768.0),
-    np.dtype(np.int32): (0, 2147483648.0),
-}
-"""The middle and the range of samples that are whole numbers, as files hold them."""
+_WHOLE = ("uint8", "int16", "int32")
 
 
 @dataclass(frozen=True)
@@ -125,7 +113,7 @@ class Sounds:
         if self.waves is None:
             return Sounds(join(self.clips, other.clips, self.clips.name))
         a, b = self.at_rate(mel.sample_rate), other.at_rate(mel.sample_rate)
-        b = replace(b, clips=b.clips.with_columns(file=_names(len(b), len(a))))
+        b = replace(b, clips=b.clips.with_columns(file=np.array(_names(len(b), len(a)), np.str_)))
         waves = (*(a.waves or ()), *(b.waves or ()))
         return Sounds(join(a.clips, b.clips, a.clips.name), waves, mel.sample_rate)
 
@@ -172,9 +160,7 @@ def as_sounds(
     int16 by 1 / 32768; floating-point samples are taken as they are, within -1 to 1.
     """
     sounds = _take(x, sample_rate, labels, name)
-    clips = sounds.clips
-    if y is not None:
-        clips = _labelled(clips, list(y))
+    clips = sounds.clips if y is None else _labelled(sounds.clips, list(y))
     if groups is not None:
         column = np.asarray(groups).astype(str)
         if column.shape != (len(clips),):
@@ -190,7 +176,7 @@ def _take(x: Any, sample_rate: int | None, labels: str, name: str) -> Sounds:
         return Sounds(x)
     if isinstance(x, (str, os.PathLike)):
         return Sounds(load_clips(x, labels=labels))
-    if hasattr(x, "columns") and hasattr(x, "iterrows"):
+    if isinstance(x, pd.DataFrame):
         return Sounds(_from_frame(x, name))
     items = _several(x)
     if all(isinstance(item, (str, os.PathLike)) for item in items):
@@ -198,7 +184,7 @@ def _take(x: Any, sample_rate: int | None, labels: str, name: str) -> Sounds:
     if sample_rate is None or sample_rate <= 0:
         raise DataError(f"arrays of samples need their rate: sample_rate=..., found {sample_rate}")
     waves = tuple(_wave(item, i) for i, item in enumerate(items))
-    return Sounds(_table(_names(len(waves)).tolist(), name), waves, int(sample_rate))
+    return Sounds(_table(_names(len(waves)), name), waves, int(sample_rate))
 
 
 def _several(x: Any) -> list[Any]:
@@ -222,58 +208,49 @@ def _from_frame(frame: pd.DataFrame, name: str) -> Clips:
     """The rows of a frame, one a sound, in their order."""
     given = {normalise(str(column)): column for column in frame.columns}
     known = find_columns("the frame", tuple(given))
-
-    def column(own: str) -> pd.Series[Any] | None:
-        return frame[given[known[own]]] if known[own] else None
-
-    clips = _table([Path(file).as_posix() for file in frame[given[known["file"]]]], name)
-    columns: dict[str, Any] = {}
-    if (start := column("start_time")) is not None:
-        columns["start_time"] = start.fillna(0).to_numpy(dtype=np.float64)
-    if (end := column("end_time")) is not None:
-        columns["end_time"] = end.to_numpy(dtype=np.float64)
-    if (group := column("group")) is not None:
-        columns["group"] = group.to_numpy().astype(str)
-    if (fold := column("fold")) is not None:
-        columns["fold"] = fold.fillna(0).to_numpy(dtype=np.int64)
+    found = {own: frame[given[column]] for own, column in known.items() if column}
+    clips = _table([Path(file).as_posix() for file in found["file"]], name)
+    makers: dict[str, Callable[[pd.Series[Any]], NDArray[Any]]] = {
+        "start_time": lambda column: column.fillna(0).to_numpy(dtype=np.float64),
+        "end_time": lambda column: column.to_numpy(dtype=np.float64),
+        "group": lambda column: column.to_numpy().astype(str),
+        "fold": lambda column: column.fillna(0).to_numpy(dtype=np.int64),
+    }
+    columns = {own: make(found[own]) for own, make in makers.items() if own in found}
     clips = clips.with_columns(**columns)
-    if (label := column("label")) is None:
+    if "label" not in found:
         return clips
-    return _labelled(clips, [_labels_in(cell) for cell in label])
-
-
-def _labels_in(cell: Any) -> Any:
-    """The labels in a cell of a frame: text may hold several, with ';' between them."""
-    if isinstance(cell, str):
-        return tuple(part.strip() for part in cell.split(";") if part.strip())
-    return None if type(cell).__name__ == "NAType" else cell  # pandas has a third word for none
+    texts = (  # a text may hold several labels
+        list(filter(None, map(str.strip, cell.split(";")))) if isinstance(cell, str) else cell
+        for cell in found["label"]
+    )
+    return _labelled(clips, list(texts))
 
 
 def _labelled(clips: Clips, y: list[Any]) -> Clips:
+    """Clips with a name or a number each, several of them, or none (None, NaN, NA)."""
     if len(y) != len(clips):
         raise DataError(f"labels: found {len(y)} for {len(clips)} clips, expected one for each")
-    rows = [_labels_of(item, row) for row, item in enumerate(y)]
-    kinds = {label for row in rows for label in row}
+    rows: list[tuple[Any, ...]] = []
+    for row, item in enumerate(y):
+        if isinstance(item, (str, int, np.integer)):
+            rows.append((item,))
+        elif isinstance(item, Iterable):
+            rows.append(tuple(item))
+        elif pd.isna(item):
+            rows.append(())
+        else:
+            raise DataError(
+                f"labels, row {row}: found {item!r} ({type(item).__name__}), expected a name, a "
+                "whole number, several of them, or None"
+            )
+    kinds = {label for labels in rows for label in labels}
     try:
         order = [str(label) for label in sorted(kinds)]
     except TypeError:
         order = sorted(map(str, kinds))
     labels = tuple(tuple(map(str, row)) for row in rows)
     return clips.with_columns(labels=labels, classes=tuple(order))
-
-
-def _labels_of(item: Any, row: int) -> tuple[Any, ...]:
-    """The labels of one sound: a name or a number, several of them, or none (None, NaN)."""
-    if isinstance(item, (str, int, np.integer)):
-        return (item,)
-    if item is None or (isinstance(item, (float, np.floating)) and np.isnan(item)):
-        return ()
-    if isinstance(item, Iterable):
-        return tuple(item)
-    raise DataError(
-        f"labels, row {row}: found {item!r} ({type(item).__name__}), expected a name, a whole "
-        "number, several of them, or None"
-    )
 
 
 def _wave(item: Any, number: int) -> Wave:
@@ -288,42 +265,38 @@ def _wave(item: Any, number: int) -> Wave:
             f"wave {number}: found shape {found.shape}, expected (n_samples,), (channels, "
             f"n_samples) or (n_samples, channels) with at most {MAX_CHANNELS} channels"
         )
-    if wave.dtype not in _SCALES and wave.dtype.kind != "f":
+    if wave.dtype.name in _WHOLE:  # as files hold them, around the middle of their range
+        low, high = np.iinfo(wave.dtype).min, np.iinfo(wave.dtype).max
+        wave = (wave.astype(np.float64) - (low + high + 1) // 2) / ((high - low + 1) // 2)
+    elif wave.dtype.kind != "f":
         raise DataError(
             f"wave {number}: found samples of type {wave.dtype}, expected floating-point samples "
-            f"within -1 to 1, or one of {', '.join(map(str, _SCALES))}"
+            f"within -1 to 1, or one of {', '.join(_WHOLE)}"
         )
-    if wave.dtype in _SCALES:
-        middle, scale = _SCALES[wave.dtype]
-        wave = (wave.astype(np.float64) - middle) / scale
     if not np.isfinite(wave).all():
         raise DataError(f"wave {number}: holds samples that are NaN or infinite")
     mono: Wave = (wave.mean(axis=1) if wave.ndim == 2 else wave).astype(np.float32)
     return mono
 
 
-def _names(n: int, first: int = 0) -> NDArray[np.str_]:
-    return np.array([f"array-{first + i:08d}" for i in range(n)], dtype=np.str_)
+def _names(n: int, first: int = 0) -> list[str]:
+    return [f"array-{first + i:08d}" for i in range(n)]
 
 
 def _table(files: list[str], name: str) -> Clips:
     """Files in the order given, relative to here, nothing else known."""
-    n = len(files)
-    column = np.array(files, dtype=np.str_)
-    return Clips(
-        root=Path(),
-        file=column,
-        start_time=np.zeros(n),
-        end_time=np.full(n, np.nan),
-        labels=((),) * n,
-        group=column,
-        fold=np.zeros(n, np.int64),
-        name=name,
-    )
+    n, column = len(files), np.array(files, dtype=np.str_)
+    start, end, fold = np.zeros(n), np.full(n, np.nan), np.zeros(n, np.int64)
+    return Clips(Path(), column, start, end, ((),) * n, group=column, fold=fold, name=name)
 
 
 def score_sounds(
-    model: SoundModel, sounds: Sounds, *, device: str = "cpu", workers: int | None = None
+    model: SoundModel,
+    sounds: Sounds,
+    *,
+    device: str = "cpu",
+    workers: int | None = None,
+    embed: bool = False,
 ) -> ScoredRows:
     """Scores of sounds, from files or from memory: means over their windows.
 
@@ -335,6 +308,8 @@ def score_sounds(
     device : str
     workers : int, optional
         Threads that decode.
+    embed : bool
+        Give embeddings (what the last layer sees) for scores.
 
     Returns
     -------
@@ -346,46 +321,17 @@ def score_sounds(
     DataError
         When there is no sound, or one cannot be read.
     """
-    clips = _clip_scores(model, sounds, device, workers, embed=False)
-    return ScoredRows(
-        np.stack([clip.mean for clip in clips]), np.array([clip.mean_known for clip in clips])
-    )
-
-
-def embed_sounds(
-    model: SoundModel, sounds: Sounds, *, device: str = "cpu", workers: int | None = None
-) -> NDArray[np.float64]:
-    """Embeddings of sounds, from files or from memory: means over their windows.
-
-    Parameters
-    ----------
-    model, sounds, device, workers
-        As for :func:`score_sounds`.
-
-    Returns
-    -------
-    ndarray of float64, shape (n, dim)
-
-    Raises
-    ------
-    DataError
-        When there is no sound, or one cannot be read.
-    """
-    clips = _clip_scores(model, sounds, device, workers, embed=True)
-    return np.stack([clip.mean for clip in clips])
-
-
-def _clip_scores(
-    model: SoundModel, sounds: Sounds, device: str, workers: int | None, *, embed: bool
-) -> list[ClipScores]:
     if not len(sounds):
         raise DataError("found no sounds, expected at least one")
-    if sounds.waves is not None:
+    if sounds.waves is None:
+        found = score_clips(model, sounds.clips, device=device, workers=workers, embed=embed)
+    else:
         waves = sounds.at_rate(model.mel.sample_rate).waves or ()
-        return list(score_waves(model, waves, device=device, embed=embed))
-    clips = []
-    for clip in score_clips(model, sounds.clips, device=device, workers=workers, embed=embed):
+        found = score_waves(model, waves, device=device, embed=embed)
+    means, known = [], []
+    for clip in found:
         if clip.reason:
             raise DataError(f"{sounds.clips.ids[clip.row]}: {clip.reason}")
-        clips.append(clip)
-    return clips
+        means.append(clip.mean)
+        known.append(clip.mean_known)
+    return ScoredRows(np.stack(means), np.array(known))

@@ -93,8 +93,8 @@ from semisonic.data.duplicates import clean_pool
 from semisonic.data.recordings import COPIES, known_recordings
 from semisonic.data.splits import hold_out, label_budget
 from semisonic.data.stores import SAMPLE_BYTES
-from semisonic.evaluation.intervals import wilson_by_group
 from semisonic.evaluation.metrics import summary
+from semisonic.evaluation.statistics import wilson_by_group
 from semisonic.features.options import MelOptions
 from semisonic.models.model_file import save
 from semisonic.models.pretrained import AutoEncoder, PretrainedEncoder
@@ -861,17 +861,14 @@ def short(metrics: Mapping[str, Any]) -> dict[str, float]:
 def headline(metrics: Mapping[str, Any]) -> str:
     """The main numbers of a validation in one line, and of how many clips they are."""
     main = ("accuracy", "balanced_accuracy", "macro_f1", "lwlrap", "mean_average_precision")
-    found = short(metrics)
-    said = {n: f"{n.replace('_', ' ')} {percent_text(found[n])}" for n in main if n in found}
-    n_clips, n_recordings = int(found["n_clips"]), int(found["n_recordings"])
-    of = f"{n_clips} clip{'s' * (n_clips != 1)}"
+    said = [f"{n.replace('_', ' ')} {percent_text(metrics[n])}" for n in main if n in metrics]
+    n_clips, n_recordings = int(metrics["n_clips"]), int(metrics["n_recordings"])
+    of = count_text(n_clips, "clip")
     if n_recordings < n_clips:
-        of += f" of {n_recordings} recording{'s' * (n_recordings != 1)}"
-    if "accuracy" in said:
-        low, high = metrics["accuracy_interval"]
-        n_right = round(found["accuracy"] * n_clips)
-        said["accuracy"] += (
-            f" ({n_right} of {of}; 95 % interval {percent_text(low)} to {percent_text(high)})"
-        )
-        return ", ".join(said.values())
-    return f"{', '.join(said.values())} ({of})"
+        of += f" of {count_text(n_recordings, 'recording')}"
+    if "accuracy" not in metrics:
+        return f"{', '.join(said)} ({of})"
+    low, high = map(percent_text, metrics["accuracy_interval"])
+    n_right = round(metrics["accuracy"] * n_clips)
+    said[0] += f" ({n_right} of {of}; 95 % interval {low} to {high})"
+    return ", ".join(said)

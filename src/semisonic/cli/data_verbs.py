@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from semisonic.cli.parser import Session, Status, verb
 from semisonic.core.errors import OptionError
-from semisonic.core.options import option, same_option, workers_option
+from semisonic.core.options import DeviceOptions, option, same_option
 from semisonic.core.text import count_text
 from semisonic.data.datasets.catalogue import PARTS, SETS
 from semisonic.data.options import (
@@ -64,7 +64,7 @@ def data_info(
     data: str = PLACE,
     fast: bool = option(False, "open no recording: leave out lengths and rates"),
     json_: bool = AS_JSON,
-    workers: int | None = workers_option(),
+    workers: int | None = same_option(DeviceOptions, "workers"),
     source: LabelledOptions = SOURCE,
 ) -> Status:
     """Count clips, classes, folds and recordings, and say how long they are and at what rate."""
@@ -99,7 +99,7 @@ def data_check(
     unlabelled: str | None = option(None, "a pool that should not hold any of the clips"),
     audio: bool = option(True, "compare the recordings themselves, not only the table"),
     json_: bool = AS_JSON,
-    workers: int | None = workers_option(),
+    workers: int | None = same_option(DeviceOptions, "workers"),
     source: LabelledOptions = SOURCE,
 ) -> Status:
     """Look for recordings that stand in several folds, and for clips that are the same sound.

@@ -18,7 +18,6 @@ from semisonic.core.options import (
     EngineOptions,
     option,
     same_option,
-    workers_option,
 )
 from semisonic.core.text import text_table
 from semisonic.data.options import FORMATS, LABEL_CHOICES, LABELS
@@ -120,7 +119,7 @@ def detect(
     ),
     where: EngineOptions = option(EngineOptions(), "engine"),
     device: str = same_option(DeviceOptions, "device"),
-    workers: int | None = workers_option(),
+    workers: int | None = same_option(DeviceOptions, "workers"),
 ) -> Status:
     """Find sounds in recordings of any length: from when to when.
 

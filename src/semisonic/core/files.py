@@ -1,28 +1,34 @@
-"""Files that are written whole or not at all, and the formats of the small ones: CSV, JSON."""
+"""Files that are written whole or not at all, small formats (CSV, JSON), and locks."""
 
 from __future__ import annotations
 
 import csv
 import dataclasses
+import errno
 import gzip
 import hashlib
 import io
 import itertools
 import json
+import logging
 import math
 import os
 import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from semisonic.core.errors import OptionError
+
+_log = logging.getLogger(__name__)
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 if TYPE_CHECKING:
     import pandas as pd
+    from filelock import BaseFileLock
 
 
 @contextmanager
@@ -360,3 +366,109 @@ def _pwrite(descriptor: int, view: memoryview, offset: int) -> int:
     with _position:  # Windows
         os.lseek(descriptor, offset, os.SEEK_SET)
         return os.write(descriptor, view)
+
+
+# Locks between processes. The system releases a lock when its process ends, however it ends. The
+# file of a lock stays where it is, empty: removing it while others wait for it would let two of
+# them in at once.
+
+
+LOCK = ".lock"
+"""Name of the lock of a folder, in that folder."""
+_UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
+
+
+@contextmanager
+def locked(file: Path, *, wait: bool) -> Iterator[bool]:
+    """Hold a lock within the block.
+
+    Parameters
+    ----------
+    file : Path
+        Made if it is not there, with its folder.
+    wait : bool
+        Whether to wait until another process gives the lock back.
+
+    Yields
+    ------
+    bool
+        Whether the lock is held: False when another process holds it and nobody waits.
+
+    Raises
+    ------
+    OSError
+        When the file cannot be made.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    from filelock import FileLock
+
+    lock = _taken(FileLock(file, thread_local=False), -1 if wait else 0)
+    try:
+        yield lock is not None
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def _taken(lock: BaseFileLock, timeout: float) -> BaseFileLock | None:
+    from filelock import SoftFileLock, Timeout
+
+    try:
+        lock.acquire(timeout)
+    except Timeout:
+        return None
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED or isinstance(lock, SoftFileLock):
+            raise
+        # on a network disk without locks, a second file is there while the lock is held
+        return _taken(SoftFileLock(f"{lock.lock_file}.held", thread_local=False), timeout)
+    return lock
+
+
+@contextmanager
+def exclusive(file: Path, *, message: str = "") -> Iterator[None]:
+    """Wait until no other process is within a block for the same file.
+
+    Parameters
+    ----------
+    file : Path
+        The file of the lock.
+    message : str
+        A warning to log when one has to wait; none if empty.
+
+    Raises
+    ------
+    OSError
+        When the file cannot be made.
+    """
+    with ExitStack() as stack:
+        if not stack.enter_context(locked(file, wait=not message)):
+            _log.warning(message)
+            stack.enter_context(locked(file, wait=True))
+        yield
+
+
+class FolderLock:
+    """A lock on a folder, held until :meth:`release` or the end of the process."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._held = ExitStack()
+
+    def acquire(self) -> None:
+        """Take the lock.
+
+        Raises
+        ------
+        OptionError
+            When another process holds it.
+        """
+        if not self._held.enter_context(locked(self.folder / LOCK, wait=False)):
+            raise OptionError(
+                f"{self.folder}: another process is writing into this run; wait for it to end, "
+                "or choose another folder"
+            )
+
+    def release(self) -> None:
+        """Give the lock back."""
+        self._held.close()

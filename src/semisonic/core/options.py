@@ -358,13 +358,6 @@ def same_option(cls: type, name: str) -> Any:
     return dataclasses.field(default=field.default, metadata=field.metadata)
 
 
-def workers_option() -> Any:
-    """A field of options: how many decode at once."""
-    return option(
-        None, "threads that decode, or processes for long work; by default one per core", minimum=1
-    )
-
-
 LOCAL, RAY = "local", "ray"
 
 
@@ -390,7 +383,9 @@ class DeviceOptions:
     """What computes: a base of the options of verbs that use a model."""
 
     device: str = option("auto", DEVICE)
-    workers: int | None = workers_option()
+    workers: int | None = option(
+        None, "threads that decode, or processes for long work; by default one per core", minimum=1
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,8 +23,16 @@ from numpy.typing import DTypeLike, NDArray
 
 from semisonic.audio.remote import stamp_of
 from semisonic.core.errors import DataError
-from semisonic.core.files import digest, read_at, read_json, write_at, write_json
-from semisonic.core.locks import LOCK, exclusive, locked
+from semisonic.core.files import (
+    LOCK,
+    digest,
+    exclusive,
+    locked,
+    read_at,
+    read_json,
+    write_at,
+    write_json,
+)
 from semisonic.core.parallel import Engine, engine_for, in_any_order, in_threads
 from semisonic.core.progress import bar
 from semisonic.core.text import bytes_text

@@ -16,8 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 
 from semisonic.core.errors import OptionError
-from semisonic.evaluation.intervals import wilson_of_share
 from semisonic.evaluation.metrics import as_classes, as_scores, as_targets, same_length
+from semisonic.evaluation.statistics import wilson_of_share
 
 SHOWN, LIKELY, MISSED, BEST = "shown", "likely", "not reached", "best F1"
 """Whether the lower bound of the precision reaches the wanted one, its value only, or neither; or

@@ -36,10 +36,16 @@ from semisonic.core.errors import DataError
 from semisonic.core.files import json_ready
 from semisonic.core.seeds import generator
 from semisonic.core.text import p_text, points_text
-from semisonic.evaluation.intervals import UNKNOWN, Interval, bootstrap
 from semisonic.evaluation.metrics import label_precisions
 from semisonic.evaluation.predictions import Predictions, in_order
-from semisonic.evaluation.significance import corrected_resampled_t, mcnemar_exact, mcnemar_pooled
+from semisonic.evaluation.statistics import (
+    UNKNOWN,
+    Interval,
+    bootstrap,
+    corrected_resampled_t,
+    mcnemar_exact,
+    mcnemar_pooled,
+)
 
 ACCURACY, LWLRAP = "accuracy", "lwlrap"
 """What is compared; lwlrap for clips of several labels."""

@@ -38,7 +38,7 @@ from semisonic.evaluation.plots.style import CLASS_COLOURS
 from semisonic.evaluation.predictions import Predictions
 from semisonic.evaluation.report.document import IntervalEstimate, Number, Report, Verdict
 from semisonic.evaluation.report.experiment import add_study
-from semisonic.evaluation.significance import holm
+from semisonic.evaluation.statistics import holm
 from semisonic.experiments.material import WHOLE
 from semisonic.experiments.options import SYNTH, RunOptions
 from semisonic.experiments.plan import MODEL, STAGE, Job, Plan, Rows

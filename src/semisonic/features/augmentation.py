@@ -325,10 +325,6 @@ class RegisteredAugmentation(nn.Module):
             )
         return changed.to(x.dtype)
 
-    def extra_repr(self) -> str:
-        """What torch prints of it beside its modules."""
-        return self.name
-
 
 # Of spectrograms: gain over frequency, masks, crops of bands, other clips.
 
@@ -678,10 +674,6 @@ class Mixup(nn.Module):
         share: Tensor = torch.distributions.Beta(alpha, alpha, validate_args=False).sample()
         return share.maximum(1 - share)
 
-    def extra_repr(self) -> str:
-        """Alpha."""
-        return f"alpha={self.alpha:g}"
-
 
 # Of spectrograms and of samples: shift, gain, crop, stretch, speed.
 
@@ -856,7 +848,7 @@ class TimeStretch(Augmentation):
 
     In a spectrogram this is another time axis; the level of each frame stays. Samples go through
     a phase vocoder. A clip keeps its length: a slower one is cut, round a random time that keeps
-    its place. What a faster clip leaves free is filled in the way that is natural for the clip.
+    its place. What a faster clip leaves free is filled as suits the clip.
     One that sounds throughout goes round, like rain that goes on: an end of silence would tell
     augmented clips apart. One that is padded with silence gets more silence: going round would
     repeat its sound.
@@ -1023,8 +1015,8 @@ def augmenter(
     frequency and masks to spectrograms. Of waveforms (Huang and Leanos 2018, "AclNet") it is a
     part of 1.5 s, up to a quarter faster or slower, at another level; clips that are shorter stay
     whole. In ``mixed`` each clip draws one of the two. The order is that of the world: first the
-    sound itself (speed, when), then the way to the microphone (filter, level), then what else is
-    heard there, and masks at the end.
+    sound itself (speed, when), then the path to the microphone (filter, level), then other sounds
+    there, and masks at the end.
 
     Parameters
     ----------

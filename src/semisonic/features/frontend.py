@@ -110,10 +110,6 @@ class Standardize(nn.Module):
         """Back to dB, same shape."""
         return x if self.kind == "none" else x * self.std + self.mean
 
-    def extra_repr(self) -> str:
-        """The kind, and whether it was fitted."""
-        return f"{self.kind}, fitted={self.is_fitted}"
-
     def _check(self, part: NDArray[np.float64]) -> None:
         expected = (self.n_channels, self.n_mels)
         if part.ndim != 4 or part.shape[1:3] != expected:

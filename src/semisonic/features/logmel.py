@@ -343,10 +343,6 @@ class LogMel(nn.Module):
         before = (options.n_fft - options.window) // 2
         return functional.pad(wave, (before, options.n_fft - options.window - before))
 
-    def extra_repr(self) -> str:
-        """The shape made from a clip of the options' duration."""
-        return f"{self.options.n_samples} samples -> {self.options.shape}"
-
 
 _BANDS = 16  # mel bands of a group, about
 _BLOCK_CELLS = 1 << 16  # samples of the frames of a block: its buffers fit half a megabyte

@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from semisonic.audio.read import probe
 from semisonic.core.errors import DataError
-from semisonic.core.locks import exclusive
+from semisonic.core.files import exclusive
 from semisonic.data.cache import sync
 from semisonic.data.events import segment_key
 from semisonic.data.label_log import (

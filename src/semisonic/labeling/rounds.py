@@ -28,7 +28,7 @@ from semisonic.core.text import count_text
 from semisonic.data.clips import Clips
 from semisonic.data.events import SegmentKey, segment_key
 from semisonic.data.label_log import LabelEntry
-from semisonic.evaluation.intervals import wilson_by_group
+from semisonic.evaluation.statistics import wilson_by_group
 from semisonic.labeling.answers import label_index
 from semisonic.labeling.embedder import INDEX_OF, Embedder
 from semisonic.labeling.index import EmbeddingIndex
@@ -67,7 +67,7 @@ class AccuracyEstimate(NamedTuple):
         0 to 1; NaN without clips.
     low, high : float
         Wilson's 95 % interval; clips of one recording are right or wrong together
-        (:func:`semisonic.evaluation.intervals.wilson_by_group`).
+        (:func:`semisonic.evaluation.statistics.wilson_by_group`).
     n_recordings : int
     """
 

@@ -17,8 +17,7 @@ from semisonic.classifier.pretrain import SYNTH, pretrain, synthetic_file
 from semisonic.classifier.run_files import stamp
 from semisonic.classifier.scan import scan
 from semisonic.core.errors import DataError, OptionError
-from semisonic.core.files import read_json, replacing, write_json
-from semisonic.core.locks import FolderLock
+from semisonic.core.files import FolderLock, read_json, replacing, write_json
 from semisonic.core.options import check, to_dict
 from semisonic.core.seeds import generator
 from semisonic.core.text import count_text

@@ -86,7 +86,7 @@ class UnknownRules:
     """What a sound must pass to count as known: its energy, and a rule against noise.
 
     The rule against noise is a support vector machine with Gaussian kernels (Cortes and Vapnik,
-    1995), on statistics of features: see :class:`semisonic.models.moments.Moments`.
+    1995), on statistics of features: see :class:`semisonic.models.decision.Moments`.
 
     Attributes
     ----------

@@ -27,8 +27,7 @@ from types import TracebackType
 from typing import Any
 
 from semisonic.core.errors import DataError, OptionError, SemisonicError
-from semisonic.core.files import read_csv, read_json, write_csv, write_json
-from semisonic.core.locks import FolderLock
+from semisonic.core.files import FolderLock, read_csv, read_json, write_csv, write_json
 from semisonic.core.options import to_dict
 from semisonic.core.parallel import count_workers
 from semisonic.data.outputs import check_folder

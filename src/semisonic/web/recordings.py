@@ -21,7 +21,7 @@ from semisonic.audio.find import AUDIO_SUFFIXES
 from semisonic.audio.read import AudioInfo, AudioReader
 from semisonic.audio.spectrogram import N_BANDS, SpectrogramImage, draw_spectrogram
 from semisonic.core.errors import AudioError, DataError
-from semisonic.core.locks import LOCK, FolderLock, locked
+from semisonic.core.files import LOCK, FolderLock, locked
 
 if TYPE_CHECKING:
     from semisonic.web.analysis import Analysis

@@ -38,7 +38,7 @@ class RemoteSet:
         Size of all archives in 10^9 bytes, roughly.
     archives : tuple of Archive
     record : str
-        Address of the record that tells sizes and hashes, as Zenodo does; empty without one.
+        Address of the record that lists sizes and hashes, as on Zenodo; empty without one.
     data : str
         What to read afterwards, relative to the folder given.
     """

@@ -203,7 +203,7 @@ def _record(remote: RemoteSet) -> dict[str, Any]:
 
 
 def _listed(remote: RemoteSet, file: RemoteFile, listed: Mapping[str, Any]) -> RemoteFile:
-    """A file with the size and the hash that its record tells."""
+    """A file with the size and the hash that its record lists."""
     if file.name not in listed:
         raise DataError(
             f"{remote.record}: names no file {file.name}, but {', '.join(listed) or 'none'}. "
@@ -261,8 +261,8 @@ def _download(file: RemoteFile, target: Path, pause: float) -> Path:
         part.unlink()
         raise DataError(
             f"{file.url}: {wrong}; what was fetched has been removed. Run the same command again; "
-            "if it ends like this again, the file on the server is another one or somebody changes "
-            "it on the way"
+            "if it ends like this again, the file on the server is another one or is "
+            "changed in transit"
         )
     part.replace(target)
     return target

@@ -230,12 +230,12 @@ class RecordingNames:
         name = base_name(label_file)
         raise ValueError(f"no recording below {self.root} has the name of '{name}'{cure}")
 
-    def _refuse(self, said: str, found: Sequence[str], others: Sequence[str]) -> NoReturn:
+    def _refuse(self, name: str, found: Sequence[str], others: Sequence[str]) -> NoReturn:
         if found:
             fitting = f"any of {len(found)} recordings: {first_few(found, 3)}"
-            raise ValueError(f"'{said}' may be {fitting}; name its folder")
+            raise ValueError(f"'{name}' may be {fitting}; name its folder")
         other = f"; of that name there is {first_few(others, 3)}" if others else ""
-        raise ValueError(f"no recording '{said}' below {self.root}{other}")
+        raise ValueError(f"no recording '{name}' below {self.root}{other}")
 
 
 def _fitting(files: Iterable[str], parts: list[str], *, is_stem: bool = False) -> list[str]:

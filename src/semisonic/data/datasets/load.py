@@ -90,14 +90,14 @@ def _read_csv(dataset: DatasetPath, options: ReadOptions) -> Clips:
     if options.group != "auto":  # a column of the table, or a rule for file names
         columns["group"] = table.find(options.group, normalise(options.group))
     clips, notes = _join_rows(table, columns, options.separator)
-    root, files, told = locate(
+    root, files, found_notes = locate(
         path,
         [clip["file"] for clip in clips],
         [clip["row"] for clip in clips],
         allow_missing=options.allow_missing,
     )
     named = {label for clip in clips for label in clip["labels"]}
-    notes += told
+    notes += found_notes
     for mark in {",", "|", "/"} - {options.separator}:
         joined = [
             label
@@ -119,8 +119,8 @@ def _read_csv(dataset: DatasetPath, options: ReadOptions) -> Clips:
     if not columns["group"]:
         # After the files were found: a bare name may lie in a folder.
         labels = [LABEL_SEPARATOR.join(clip["labels"]) for clip in clips]
-        groups, told = groups_by_name(files, options.group, labels)
-        notes += told
+        groups, group_notes = groups_by_name(files, options.group, labels)
+        notes += group_notes
     rows = (
         {**clip, "file": file, "group": group or file}
         for clip, file, group in zip(clips, files, groups, strict=True)
@@ -368,8 +368,8 @@ def _read_class_folders(dataset: DatasetPath, options: ReadOptions) -> Clips:
         if len(names) > 1:
             notes.append(f"the folders {', '.join(sorted(names))} are one class, {stem}")
     labels = [label_of.get(folder, "") for folder in folders]
-    groups, told = groups_by_name(files, options.group, labels, class_folders=True)
-    notes += told
+    groups, group_notes = groups_by_name(files, options.group, labels, class_folders=True)
+    notes += group_notes
     if bare := labels.count(""):
         notes.append(f"without a label: {count_text(bare, 'recording')} outside class folders")
     alone = sum(file == group for file, group in zip(files, groups, strict=True))
@@ -447,7 +447,7 @@ def load_clips(
         What the data set is called in reports; by default its own name or the folder's.
     group : str
         What a recording is: "auto" (what the data set says, else each file), "file", "folder",
-        "site" or "day" (told by names of field recordings), a column of the table, or a
+        "site" or "day" (given by names of field recordings), a column of the table, or a
         regular expression whose first bracket is the recording. "copies" is "auto", and clips
         that are the same sound are one recording: all are decoded and compared.
     separator : str
@@ -462,7 +462,7 @@ def load_clips(
     Returns
     -------
     Clips
-        Sorted by file and start time; ``notes`` says what was decided on the way.
+        Sorted by file and start time; ``notes`` holds what users should know.
 
     Raises
     ------
@@ -543,10 +543,10 @@ def require_labels(clips: Clips, purpose: str = "this") -> Clips:
     """
     if len(clips) and clips.is_labelled.any():
         return clips
-    said = f" ({'; '.join(clips.notes)})" if clips.notes else ""
+    notes = f" ({'; '.join(clips.notes)})" if clips.notes else ""
     raise DataError(
         f"'{clips.name}' in {clips.root}: {purpose} needs labels, and none of its {len(clips)} "
-        f"clips has one{said}. Use it as the unlabelled pool, or give a labelled set: "
+        f"clips has one{notes}. Use it as the unlabelled pool, or give a labelled set: "
         "a folder of class folders or a CSV file with the columns file,label"
     )
 
@@ -596,7 +596,7 @@ def gather(
     *,
     labels: str = "files",
     group: str = "auto",
-    purpose: str = "hear",
+    purpose: str = "read",
 ) -> tuple[Clips, Failures]:
     """The clips that some paths stand for; nothing is opened.
 

@@ -7,7 +7,7 @@ Taxonomy for Urban Sound Research", ACM Multimedia 2014. FSDKaggle2018, 2019: E.
 with noisy labels and minimal supervision", DCASE 2019.
 
 Class names and their order come from the tables, never from sorting: a permuted list of names
-cannot rename a class. The recording, by its Freesound number where it is told, is the group, and
+cannot rename a class. The recording, by its Freesound number where it is given, is the group, and
 folds are the official ones.
 """
 
@@ -624,7 +624,7 @@ ESC = (
     Layout("esc-us", "ESC-US, unlabelled", _read_esc_us, _recognise_esc_us),
     Layout("esc-folders", "ESC in its old layout", _read_esc_folders, _recognise_esc_folders),
 )
-"""Data sets that are told by names of files and folders."""
+"""Data sets that are recognised by names of files and folders."""
 
 PARTS = (
     Layout("esc10", "the ESC-10 part of ESC-50", partial(_read_esc50, only_esc10=True)),

@@ -1,4 +1,4 @@
-"""The formats of label files: how each is told by its beginning, read, and written.
+"""The formats of label files: how each is recognised, read, and written.
 
 ``csv`` has one row an event: ``file,start_time,end_time,label``, and ``score``, ``fmin_hz``,
 ``fmax_hz`` and ``presence`` where they are known. The column names of other tools and of published
@@ -92,7 +92,7 @@ class LabelFile:
     problems : list of (where, reason)
         Rows that cannot be used.
     notes : dict of str to int
-        What was decided on the way, and for how many rows; 0 where no number belongs to it.
+        Decisions that users should know, and for how many rows; 0 where no number belongs to it.
     without_events : list of str
         Recordings it names that have no event.
     classes : list of str
@@ -503,8 +503,8 @@ def _raven_parser(table: Table, label: str, result: LabelFile) -> Parse:
     Raises
     ------
     DataError
-        When times are missing, when the label column is not there or not to be told from others,
-        or when times over several recordings cannot be told from times in each.
+        When times are missing, when the label column is missing or not clear, or when times over
+        several recordings cannot be distinguished from times in each.
     """
     if not {_BEGIN, _END} <= set(table.columns):
         raise DataError(

@@ -65,7 +65,7 @@ class LabelSet(NamedTuple):
     problems : list of (place, reason)
         Rows and files that could not be used.
     notes : list of str
-        What was decided on the way.
+        Decisions that users should know.
     formats : tuple of str
         The formats found.
     classes : tuple of str
@@ -583,6 +583,6 @@ def _write_windows(clips: Clips, draft: Path, name: str, background: str | None)
         row = {str(column): value for column, value in record.items()}
         row["presence"] = row["label_type"]
         # All classes are absent from the background; of a window without labels nothing is known.
-        said = {c: {} if c in labels else {"presence": NEGATIVE} for c in classes}
-        rows += [{**row, "label": c, **about} for c, about in said.items()] if labels else [row]
+        presence = {c: {} if c in labels else {"presence": NEGATIVE} for c in classes}
+        rows += [{**row, "label": c, **about} for c, about in presence.items()] if labels else [row]
     return write_labels(make_events(rows), draft, name)

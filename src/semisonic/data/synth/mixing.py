@@ -313,7 +313,7 @@ class _Backgrounds:
             reason = "digital silence, in which no sound has a level over the background"
         raise DataError(
             f"background: found nothing to use in {_TRIES} draws (last: {source.name}: {reason}); "
-            "expected recordings of the place as it is when nothing else is to be heard"
+            "expected recordings of the place without any event"
         )
 
 
@@ -332,7 +332,7 @@ class Mixed(NamedTuple):
     left_out, failures : list of (clip, reason)
         Clips without a suitable sound; clips and backgrounds that could not be read.
     notes : list of str
-        What was decided on the way.
+        Decisions that users should know.
     """
 
     n_sounds: int
@@ -375,7 +375,7 @@ def mix(
     clips : Clips
         Those with labels are mixed. Groups, folds and label types go over to the windows.
     folder : path
-        A new or empty folder, or one with windows made in the same way.
+        A new or empty folder, or one with windows made with the same options.
     background : Path, optional
         The folder of recordings of the place without any sound to find; quiet synthetic
         backgrounds by default.

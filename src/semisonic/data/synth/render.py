@@ -110,7 +110,7 @@ class RecordingConditions(NamedTuple):
     microphone : ndarray of complex64
         Spectrum of the microphone and the recorder, by which sounds are multiplied.
     near : ndarray of complex64
-        The same with the way from the sound to the microphone.
+        The same with the path from the sound to the microphone.
     snr_db : float
         Level of the loudest 50 ms of the sound over the background's root mean square.
     level_db : float

@@ -39,7 +39,7 @@ from semisonic.evaluation.report.document import (
     file_name,
     spaced,
 )
-from semisonic.evaluation.significance import holm
+from semisonic.evaluation.statistics import holm
 
 OUTCOMES = {
     "better": "better",

@@ -11,18 +11,16 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest, ttest_1samp
 
 from semisonic.core.errors import DataError
-from semisonic.evaluation.intervals import (
+from semisonic.evaluation.statistics import (
     bootstrap,
-    effective_count,
-    wilson,
-    wilson_by_group,
-)
-from semisonic.evaluation.significance import (
     corrected_resampled_t,
+    effective_count,
     holm,
     mcnemar_exact,
     mcnemar_pooled,
     sign_flip_exact,
+    wilson,
+    wilson_by_group,
 )
 
 
