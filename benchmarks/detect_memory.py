@@ -45,7 +45,7 @@ from pathlib import Path
 model, file, output = sys.argv[1:]
 found = run_detect(
     Path(model), (Path(file),), Path(output), EventOptions(hop=5.0, threshold="0.1"), device="cpu",
-    workers=1, players=0,
+    workers=1,
 )
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(json.dumps([peak / 1024, found.scored_seconds / found.seconds, len(found.events)]))

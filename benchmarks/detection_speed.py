@@ -52,7 +52,6 @@ def measure(data: Path | None) -> list[Row]:
                 (long,),
                 folder / f"run-{next(number)}",
                 EventOptions(threshold="0.9"),
-                players=0,
                 device="cpu",
                 workers=1,
             )

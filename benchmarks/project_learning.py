@@ -27,7 +27,7 @@ from semisonic.core.seeds import generator
 from semisonic.data.clips import Clips
 from semisonic.features.options import MelOptions
 from semisonic.labeling.embedder import open_embedder
-from semisonic.labeling.index import EmbeddingIndex, IndexTable
+from semisonic.labeling.index import EmbeddingIndex
 from semisonic.labeling.project import ABOUT, FORMAT, Project
 from semisonic.models.model_file import save
 from semisonic.models.sound_model import build
@@ -52,13 +52,14 @@ def made(folder: Path, n: int, n_classes: int, n_answers: int, seed: int) -> Pro
         recordings,
         [{"file": name, "start_time": 0.0, "end_time": SECONDS, "group": name} for name in names],
     )
-    table = IndexTable(clips, np.full(n, ""), np.full(n, np.nan), np.full(n, -1))
     about = {"model": embedder.describe(), "hop": None}
     place = folder / "project"
     told = {"format": FORMAT, "seed": seed, "several_labels": False}
     write_json(place / ABOUT, {**told, "recordings": str(recordings), "encoder": str(model)})
     project = Project.open(place)
-    project.__dict__["index"] = EmbeddingIndex(project.folder, vectors, table, about, embedder)
+    project.__dict__["index"] = EmbeddingIndex(
+        project.folder, vectors, clips, about, embedder=embedder
+    )
     asked = rng.choice(n, n_answers, replace=False).tolist()
     for row in asked:
         sf.write(recordings / names[row], rng.normal(0, 0.1, RATE), RATE)

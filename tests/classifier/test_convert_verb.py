@@ -27,7 +27,7 @@ from semisonic.core.errors import OptionError
 from semisonic.core.files import read_json
 from semisonic.features.options import MelOptions
 from semisonic.models.model_file import read_about
-from semisonic.models.networks import efficientat
+from semisonic.models.networks.general import MOBILE_MEL
 from semisonic.models.published import PUBLISHED
 from semisonic.models.registry import create
 
@@ -44,7 +44,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("general")
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        state = create("mn04", efficientat.MEL.shape).encoder.state_dict()
+        state = create("mn04", MOBILE_MEL.shape).encoder.state_dict()
     named = {}
     for ours, value in state.items():
         _, number, _, rest = ours.split(".", 3)
@@ -108,7 +108,7 @@ def test_the_length_of_clips_is_free_and_the_front_end_is_not(encoder: Path) -> 
     assert network_of("small", MelOptions(), start)[1].duration == 0.5
     name, mel = network_of("small", MelOptions(duration=2.0), start)
     assert name == "mn04"
-    assert mel == replace(efficientat.MEL, duration=2.0)
+    assert mel == replace(MOBILE_MEL, duration=2.0)
     with pytest.raises(OptionError, match="n_mels"):
         network_of("small", MelOptions(n_mels=40), start)
 

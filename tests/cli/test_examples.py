@@ -250,7 +250,7 @@ def small_budgets() -> Iterator[pytest.MonkeyPatch]:
         # processes would not know of all this
         patch.setattr("semisonic.experiments.runner.count_workers", lambda _: 1)
         fewer = fewer_sounds(make_synth)
-        for user in ("data.synth.dataset", "classifier.pretraining"):
+        for user in ("data.synth.dataset", "classifier.pretrain"):
             patch.setattr(f"semisonic.{user}.make_synth", fewer)
         patch.setitem(sys.modules, "sounddevice", None)
         patch.setattr(webbrowser, "open", lambda _: True)

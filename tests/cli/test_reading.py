@@ -154,6 +154,6 @@ def test_a_name_that_fits_two_files_is_not_called_missing(sounds, tmp_path, tell
     shutil.copy(sounds / "loud" / "loud1.wav", sounds / "soft" / "loud1.wav")
     path = table(sounds, ["file,label", "loud1.wav,loud", "soft2.wav,soft"])
     told = tells(2, "train", path, "-o", tmp_path / "run", TRAIN).err
-    assert "1 of 2 names fit several files" in told
+    assert "1 of 2 files are missing or fit several" in told
     assert "loud1.wav (row 2) fits loud/loud1.wav and soft/loud1.wav" in told
     assert "missing:" not in told

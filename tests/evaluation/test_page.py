@@ -11,6 +11,7 @@ import xml.etree.ElementTree as Tree
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile as sf
 from hypothesis import HealthCheck, given, settings
@@ -91,7 +92,7 @@ def full_page() -> Report:
         formats={"p": lambda p: f"{p:.2f}"},
         styles={0: "strong"},
     )
-    page.table("folded", ["n"], [[1], [2]])
+    page.frame("folded", pd.DataFrame({"n": [1, 2], "a_b": [0.5, None]}))
     page.figure("one", Figure(figsize=(3, 2)))
     page.figure("two", Figure(figsize=(9, 2)))
     tone = np.sin(np.arange(8000) / 3).astype(np.float32)
@@ -139,6 +140,7 @@ def test_files_hold_what_the_page_shows(tmp_path: Path) -> None:
     ]
     assert cells[1] == ["a", "74.3\N{NO-BREAK SPACE}%", "0.01", "–"]
     assert cells[2] == ["b", "–", "–", "x,y"]
+    assert (tmp_path / "run/tables/folded.csv").read_text() == "n,a b\n1,0.5\n2,\n"
     values = json.loads((tmp_path / "run/report.json").read_text(), parse_constant=pytest.fail)
     assert values["tables"]["results"]["rows"][0][1] == {"value": 0.743, "low": 0.7, "high": 0.78}
     assert values["verdict"]["outcome"] == "better"

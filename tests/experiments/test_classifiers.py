@@ -69,7 +69,7 @@ name = "network"
 @pytest.fixture(scope="module")
 def finished(run_tiny) -> Path:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("semisonic.classifier.simple.N_TREES", 20)
+        patch.setattr("semisonic.classifier.simple.TREES", 20)
         return run_tiny(CONTEST).report.parent
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import soundfile as sf
 
 from semisonic.core.seeds import generator
 from semisonic.features.options import MelOptions
@@ -24,3 +25,12 @@ def sound(kind, number):
         low, high = rng.uniform(900, 1100), rng.uniform(2900, 3100)
         wave = 0.4 * np.sin(2 * np.pi * (low + (high - low) * time) * time)
     return (wave + rng.normal(0, 0.005, len(time))).astype(np.float32)
+
+
+def write_kinds(folder):
+    """Class folders of six recordings each; the folder."""
+    for kind in KINDS:
+        (folder / kind).mkdir(parents=True)
+        for number in range(6):
+            sf.write(folder / kind / f"{number}.wav", sound(kind, number), RATE)
+    return folder

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,20 +18,21 @@ from labeling_sounds import KINDS, MEL, RATE, sound
 from semisonic.classifier.model_file import open_model
 from semisonic.classifier.scoring import score_clips
 from semisonic.core.errors import DataError, ModelError, OptionError
+from semisonic.core.options import EngineOptions
 from semisonic.data.clips import Clips
-from semisonic.labeling.embed import embed, run_embed
+from semisonic.labeling.embed import embed, embed_files
 from semisonic.labeling.index import EmbeddingIndex
-from semisonic.labeling.map import run_map
-from semisonic.labeling.options import EmbedOptions, MapOptions, SearchOptions
-from semisonic.labeling.search import run_search
+from semisonic.labeling.map import draw_map
+from semisonic.labeling.search import search_index
 from semisonic.labeling.suggest import suggest
 from semisonic.models.model_file import save_encoder
 from semisonic.models.pretrained import build_encoder
 from waiting import until
 
 
-def options(model, *files, output):
-    return EmbedOptions(model, files, output, device="cpu", workers=1)
+def embedded(model, *files, output, **how):
+    how = {"labels": "auto", "device": "cpu", "workers": 1, **how}
+    return embed_files(model, files, output, EngineOptions(), **how)
 
 
 def content(folder):
@@ -40,7 +40,7 @@ def content(folder):
 
 
 def test_rows_are_the_embeddings_that_the_model_gives(model, kinds, tmp_path):
-    result = run_embed(options(model, kinds, output=tmp_path / "index"))
+    result = embedded(model, kinds, output=tmp_path / "index")
     index = EmbeddingIndex.open(tmp_path / "index")
     assert isinstance(index.vectors, np.memmap)
     assert index.vectors.shape == (18, 8)
@@ -69,38 +69,38 @@ def test_a_row_a_window_or_the_mean_of_a_clip(model, long, tmp_path):
 
 
 def test_bytes_do_not_depend_on_threads(model, kinds, tmp_path):
-    run_embed(options(model, kinds, output=tmp_path / "a"))
-    run_embed(replace(options(model, kinds, output=tmp_path / "b"), workers=3))
+    embedded(model, kinds, output=tmp_path / "a")
+    embedded(model, kinds, output=tmp_path / "b", workers=3)
     assert content(tmp_path / "a") == content(tmp_path / "b")
 
 
 def test_more_files_are_added_and_known_ones_left(model, kinds, tmp_path):
     output = tmp_path / "index"
-    first = run_embed(options(model, kinds / "hum", output=output))
+    first = embedded(model, kinds / "hum", output=output)
     before = first.index.vectors[:].copy()
     first.index.set_clusters(np.arange(6))
-    second = run_embed(options(model, kinds / "hum", kinds / "hiss", output=output))
+    second = embedded(model, kinds / "hum", kinds / "hiss", output=output)
     assert (second.n_clips, second.n_new) == (12, 6)
     np.testing.assert_array_equal(second.index.vectors[:6], before)
     assert second.index.cluster.tolist() == [0, 1, 2, 3, 4, 5, -1, -1, -1, -1, -1, -1]
     # The same table named from elsewhere, with labels: rows stay, labels are those of now.
-    third = run_embed(options(model, kinds, output=output))
+    third = embedded(model, kinds, output=output)
     assert third.n_new == 6
     assert [row[0] for row in third.index.clips.labels] == ["hum"] * 6 + ["hiss"] * 6 + [
         "sweep"
     ] * 6
-    again = run_embed(options(model, kinds, output=output))
+    again = embedded(model, kinds, output=output)
     assert again.n_new == 0
     assert "18 were there" in again.summary()
 
 
 def test_a_file_that_changed_is_embedded_again(model, kinds, tmp_path):
     output = tmp_path / "index"
-    index = run_embed(options(model, kinds / "hum", output=output)).index
+    index = embedded(model, kinds / "hum", output=output).index
     vectors = index.vectors[:].copy()
     index.set_clusters(np.arange(6))
     sf.write(kinds / "hum" / "2.wav", np.tile(sound("hiss", 77), 2), RATE)
-    result = run_embed(options(model, kinds / "hum", output=output))
+    result = embedded(model, kinds / "hum", output=output)
     assert result.n_new == 1
     files = [path.name for path in result.index.clips.paths]
     assert files == ["0.wav", "1.wav", "3.wav", "4.wav", "5.wav", "2.wav", "2.wav"]
@@ -113,17 +113,20 @@ def test_a_bad_file_disturbs_no_other(model, kinds, tmp_path):
     broken = (kinds / "hiss" / "4.wav").read_bytes()
     (kinds / "hiss" / "4.wav").write_bytes(broken[: len(broken) // 2])
     output = tmp_path / "index"
-    asked = options(model, kinds, tmp_path / "missing", output=output)
-    result = run_embed(asked)
+
+    def again():
+        return embedded(model, kinds, tmp_path / "missing", output=output)
+
+    result = again()
     assert len(result.index) == 17
     assert {Path(name).name for name, _ in result.failures} == {"3a.wav", "4.wav", "missing"}
     with (output / "bad_files.csv").open() as stream:
         assert [Path(row["file"]).name for row in csv.DictReader(stream)] == ["4.wav", "3a.wav"]
-    again = run_embed(asked)
-    assert again.n_new == 0
-    assert len(again.failures) == 3, "what failed is told again"
+    second = again()
+    assert second.n_new == 0
+    assert len(second.failures) == 3, "what failed is told again"
     sf.write(kinds / "hum" / "3a.wav", sound("hum", 9), RATE)
-    assert run_embed(asked).n_new == 1
+    assert again().n_new == 1
 
 
 # Embeds slowly, so that there is a middle to be killed in.
@@ -133,7 +136,7 @@ from pathlib import Path
 from semisonic.data import cache as journal
 from semisonic.labeling import embedder as batching
 from semisonic.labeling import embed as build
-from semisonic.labeling.options import EmbedOptions
+from semisonic.core.options import EngineOptions
 journal.FLUSH_INTERVAL = 0.0
 build.GROUP_CLIPS = 4
 real = batching.Embedder.__call__
@@ -142,7 +145,8 @@ def slow(*arguments):
     return real(*arguments)
 batching.Embedder.__call__ = slow
 model, files, output = map(Path, sys.argv[1:4])
-build.run_embed(EmbedOptions(model, (files,), output, batch_size=3, device="cpu", workers=2))
+how = {"labels": "auto", "batch_size": 3, "device": "cpu", "workers": 2}
+build.embed_files(model, [files], output, EngineOptions(), **how)
 """
 
 
@@ -150,8 +154,7 @@ def test_a_killed_run_goes_on_and_every_byte_is_the_same(model, kinds, long, tmp
     (kinds / "hum" / "3a.wav").write_text("no sound")
     os.rename(long, kinds / "hum" / "long.wav")
     monkeypatch.setattr("semisonic.labeling.embed.GROUP_CLIPS", 4)
-    small = EmbedOptions(model, (kinds,), tmp_path / "whole", batch_size=3, device="cpu")
-    run_embed(small)
+    embedded(model, kinds, output=tmp_path / "whole", batch_size=3, workers=2)
     output = tmp_path / "killed"
     command = [sys.executable, "-c", SCRIPT, str(model), str(kinds), str(output)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
@@ -162,21 +165,21 @@ def test_a_killed_run_goes_on_and_every_byte_is_the_same(model, kinds, long, tmp
     assert not (output / "index.csv").exists()
     with pytest.raises(DataError, match="not finished"):
         EmbeddingIndex.open(output)
-    result = run_embed(replace(small, output=output))
+    result = embedded(model, kinds, output=output, batch_size=3, workers=2)
     assert 0 < result.n_new < result.n_clips == 20
     assert content(output) == content(tmp_path / "whole")
 
 
 def test_another_model_or_a_foreign_folder_is_refused(model, kinds, tmp_path):
     output = tmp_path / "index"
-    run_embed(options(model, kinds, output=output))
+    embedded(model, kinds, output=output)
     with pytest.raises(OptionError, match=r"'hop' was None, now 0\.1"):
-        run_embed(replace(options(model, kinds, output=output), hop=0.1))
+        embedded(model, kinds, output=output, hop=0.1)
     save_encoder(tmp_path / "enc.zip", build_encoder("(8)3c-2p", MEL, standardize="none"))
     with pytest.raises(OptionError, match="'model' was"):
-        run_embed(options(tmp_path / "enc.zip", kinds, output=output))
+        embedded(tmp_path / "enc.zip", kinds, output=output)
     with pytest.raises(OptionError, match="not the folder of an index"):
-        run_embed(options(model, kinds, output=kinds))
+        embedded(model, kinds, output=kinds)
     with pytest.raises(DataError, match="expected the folder of an index"):
         EmbeddingIndex.open(kinds)
 
@@ -236,8 +239,8 @@ def test_any_file_name_comes_through(model, tmp_path):
     assert {path.name for path in index.clips.paths} == set(names)
     assert all(path.is_file() for path in index.clips.paths)
     assert len(embed(model, folder, tmp_path / "index", device="cpu", workers=1)) == 4
-    run_map(MapOptions(index.folder, projection="pca", megabytes=0.0))
-    run_search(SearchOptions(index.folder, (), (0,), output=tmp_path / "found", device="cpu"))
+    draw_map(index.folder, projection="pca", megabytes=0.0)
+    search_index(index.folder, row=(0,), output=tmp_path / "found")
 
 
 def test_vectors_of_another_encoder_are_searched_drawn_and_asked_about(kinds, tmp_path):
@@ -255,9 +258,8 @@ def test_vectors_of_another_encoder_are_searched_drawn_and_asked_about(kinds, tm
     frame = again.to_frame()
     assert frame["label"].tolist() == table.species.tolist()
     assert np.allclose(frame[[0, 1, 2, 3]], vectors, atol=1e-6)
-    drawn = run_map(MapOptions(tmp_path / "own", clusters="3"))
-    assert drawn.agreement is not None
-    assert drawn.agreement.purity == 1.0
+    drawn = draw_map(tmp_path / "own", clusters="3")
+    assert "purity 100.0 %" in drawn.text
     assert "BirdNET" in drawn.report.read_text(encoding="utf-8")
     assert len(suggest(None, again, 6)) == 6
     with pytest.raises(ModelError, match="made elsewhere \\(BirdNET\\)"):

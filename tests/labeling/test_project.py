@@ -11,39 +11,26 @@ import pytest
 import soundfile as sf
 from labeling_sounds import KINDS, MEL, RATE, sound
 
-from semisonic import SoundClassifier
-from semisonic.classifier.evaluate import evaluate
+from semisonic import SoundClassifier, evaluate
 from semisonic.classifier.model_file import open_model
-from semisonic.classifier.options import EvaluateOptions
 from semisonic.core.errors import DataError, ModelError, OptionError
 from semisonic.data.datasets.load import load_clips
 from semisonic.labeling import start as starting
-from semisonic.labeling.label_log import LabelLog
 from semisonic.labeling.options import ProjectOptions
 from semisonic.labeling.project import Project
 from semisonic.labeling.queue import take_answers
 from semisonic.labeling.rounds import HISTORY
 from semisonic.labeling.start import start_project
-from semisonic.labeling.suggest import candidate_pool
 from semisonic.models.model_file import save
 from semisonic.models.sound_model import build
 
 
 @pytest.fixture
-def options(model, kinds, tmp_path):
-    """18 recordings of three kinds, a copy of one, a silent one, and one that is no sound."""
-    (kinds / "copy.wav").write_bytes((kinds / "hum" / "0.wav").read_bytes())
-    (kinds / "broken.wav").write_bytes(b"RIFF")
-    sf.write(kinds / "silent.wav", np.zeros(RATE), RATE)
+def options(model, project):
+    """What the project was started with."""
     return ProjectOptions(
-        recordings=kinds, output=tmp_path / "project", encoder=str(model), clusters="3", workers=1
+        project.recordings, project.folder, encoder=str(model), clusters="3", workers=1
     )
-
-
-@pytest.fixture
-def project(options):
-    """A project without an answer."""
-    return start_project(options).project
 
 
 def truth(row):
@@ -56,31 +43,31 @@ def answer(project, n, **how):
         project.log.append(row.file, row.start_time, row.end_time, truth(row), source=row.source)
 
 
-def test_what_is_found_is_told_and_left_out(options):
-    started = start_project(options)
+def test_what_is_found_is_told_and_left_out(started):
     assert started.n_recordings == 18
     assert [Path(name).name for name, _ in started.failures] == ["broken.wav"]
-    assert len(started.notes) == 3
     assert "1 silent recordings left out" in started.notes[0]
     assert "1 copies of others left out" in started.notes[1]
-    assert len(started.project.index) == 18
     assert started.n_clusters == 3
-    again = start_project(options)
-    assert np.array_equal(again.project.index.vectors, started.project.index.vectors)
-    assert Project.open(options.output).describe()["segments"] == 18
+    assert started.project.describe()["segments"] == 18
 
 
-def test_recordings_that_come_later_are_taken_in(options, kinds):
-    project = start_project(options).project
-    answer(project, 6)
-    sf.write(kinds / "hum" / "9.wav", sound("hum", 9), RATE)
+def test_recordings_that_come_later_are_taken_in_and_nothing_is_touched(project, options, tmp_path):
+    options = replace(options, output=tmp_path / "new")
+    first = start_project(options)
+    np.testing.assert_array_equal(first.project.index.vectors, project.index.vectors)
+    answer(first.project, 6)
+    sf.write(project.recordings / "hum" / "9.wav", sound("hum", 9), RATE)
+    files = [path for path in project.recordings.rglob("*") if path.is_file()]
+    before = [(path.stat().st_mtime_ns, path.read_bytes()) for path in files]
     again = start_project(options)
     assert len(again.project.index) == 19
     assert "as it was" in again.notes[-1]
     assert again.project.learn().n_answers == 6
+    assert before == [(path.stat().st_mtime_ns, path.read_bytes()) for path in files]
 
 
-def test_many_recordings_are_told_apart_first(options, model, monkeypatch):
+def test_many_recordings_are_told_apart_first(options, model, tmp_path, monkeypatch):
     asked = []
 
     def fake(how):
@@ -92,7 +79,8 @@ def test_many_recordings_are_told_apart_first(options, model, monkeypatch):
     monkeypatch.setattr(starting, "synthetic_file", lambda *_, **__: model)
     steps: list[str] = []
     monkeypatch.setattr(starting, "MOST_PRETRAINED", 10)
-    started = start_project(replace(options, encoder="auto"), tell=steps.append)
+    new = replace(options, encoder="auto", output=tmp_path / "new")
+    started = start_project(new, tell=steps.append)
     assert steps == list(starting.STEPS)
     (how,) = asked
     assert (how.objective, str(how.encoder)) == ("simclr", "synth")
@@ -103,7 +91,7 @@ def test_many_recordings_are_told_apart_first(options, model, monkeypatch):
     assert started.project.encoder.read_bytes() == model.read_bytes()
 
 
-def test_rounds_end_in_a_classifier_that_knows_the_kinds(project, kinds, tmp_path):
+def test_rounds_end_in_a_classifier_that_knows_the_kinds(project, tmp_path):
     assert project.model is None
     answer(project, 6)
     first = project.learn()
@@ -117,33 +105,18 @@ def test_rounds_end_in_a_classifier_that_knows_the_kinds(project, kinds, tmp_pat
     assert second.by_random.n >= 5
     assert second.by_random.accuracy == 1.0
     assert project.history.n_answers.tolist() == [6, 16]
+    assert project.history.random_accuracy.tolist()[1] == 1.0
     assert project.classes == KINDS
-    new = [sound(kind, 90) for kind in KINDS]
-    for kind, wave in zip(KINDS, new, strict=True):
-        sf.write(tmp_path / f"{kind}.wav", wave, RATE)
-    found = SoundClassifier.load(project.folder / "model.zip").predict(
-        [tmp_path / f"{kind}.wav" for kind in KINDS]
-    )
-    assert found.tolist() == list(KINDS)
-
-
-def test_the_classifier_says_of_files_what_it_says_of_kept_vectors(project, kinds):
-    answer(project, 9)
-    project.learn()
+    for kind in KINDS:
+        sf.write(tmp_path / f"{kind}.wav", sound(kind, 90), RATE)
+    model = SoundClassifier.load(second.model)
+    assert model.predict([tmp_path / f"{kind}.wav" for kind in KINDS]).tolist() == list(KINDS)
+    # of files it says what it says of the vectors that are kept
     pool = project.pool()
-    assert pool.scores is not None
-    files = pool.clips.paths
-    direct = SoundClassifier.load(project.folder / "model.zip").predict_proba(files)
-    assert np.allclose(direct, pool.scores, atol=1e-4)
-
-
-def test_the_model_knows_what_it_was_trained_on(project, tmp_path):
-    answer(project, 9)
-    made = project.learn()
-    with pytest.raises(DataError, match="the model was trained on 9 recordings"):
-        evaluate(
-            EvaluateOptions(model=made.model, data=project.log.path, output=tmp_path / "evaluation")
-        )
+    assert np.allclose(model.predict_proba(pool.clips.paths), pool.scores, atol=1e-4)
+    # and it knows what it was trained on
+    with pytest.raises(DataError, match="the model was trained on 16 recordings"):
+        evaluate(second.model, project.log.path, tmp_path / "evaluation")
 
 
 def test_a_round_that_was_killed_is_done_again_with_the_same_result(project):
@@ -159,13 +132,16 @@ def test_a_round_that_was_killed_is_done_again_with_the_same_result(project):
         assert np.allclose(value.numpy(), weights[name].numpy(), atol=1e-6), name
     project.learn()
     assert len(project.history) == 1  # the same answers are one step
+    (project.folder / HISTORY).write_text("time,notes\n1,2\n")
+    with pytest.raises(DataError, match="cannot be read as the history"):
+        project.learn()
 
 
-def test_scores_are_calibrated_by_answers_that_were_left_out(options, kinds):
+def test_scores_are_calibrated_by_answers_that_were_left_out(project, options, tmp_path):
     for kind in KINDS:
         for number in (6, 7):
-            sf.write(kinds / kind / f"{number}.wav", sound(kind, number), RATE)
-    project = start_project(options).project
+            sf.write(project.recordings / kind / f"{number}.wav", sound(kind, number), RATE)
+    project = start_project(replace(options, output=tmp_path / "new")).project
     answer(project, 19)
     made = project.learn()
     assert any("not calibrated: that takes 20 answers" in note for note in made.notes)
@@ -174,15 +150,12 @@ def test_scores_are_calibrated_by_answers_that_were_left_out(options, kinds):
     decision = open_model(project.learn().model).decision
     assert decision.calibration.method == "temperature"
     assert decision.note["clips"] == 20
-    pool = project.pool()
-    assert pool.scores is not None
-    assert np.allclose(pool.scores.sum(axis=1), 1.0)
+    assert np.allclose(project.pool().scores.sum(axis=1), 1.0)
 
 
 def test_a_table_that_was_filled_in_gives_answers_once(project):
     table = project.folder / "queue.csv"
-    queue = project.suggest(6)
-    queue.write(table)
+    project.suggest(6).write(table)
     lines = table.read_text().splitlines()
     texts = ["hum", "-", "?", "hum;hiss", "", " sweep "]
     filled = [
@@ -213,8 +186,7 @@ def test_several_labels_a_clip(project):
         project.log.append(row.file, row.start_time, row.end_time, labels, presence=presence)
     made = project.learn()
     assert made.counts == {"hiss": 6, "hum": 6, "noise": 6}
-    model = open_model(made.model)
-    assert model.multi_label
+    assert open_model(made.model).multi_label
     assert made.left_out.accuracy > 0.5
     with pytest.raises(DataError, match="all 18 segments are answered"):
         project.suggest(5)
@@ -229,7 +201,6 @@ def test_one_answer_with_two_labels_leaves_a_project_of_one_label_as_it_is(proje
     assert not open_model(after.model).multi_label
     assert after.counts == before.counts
     assert after.left_out == before.left_out
-    assert any("segments with several labels" in note for note in after.notes)
     assert "segments with several labels" in after.summary()
     project.set_several_labels(True)
     assert Project.open(project.folder).several_labels
@@ -248,24 +219,24 @@ def test_clusters_are_named_by_what_is_answered_in_them(project):
             project.log.append(row.file, row.start_time, row.end_time, truth(row))
     named = project.clusters(2)
     assert sorted(max(c.answers, key=lambda k: c.answers[k]) for c in named) == list(KINDS)
-    plain = project.learn()
-    assert plain.n_answers == 6  # an answer labels its segment and nothing else
+    assert project.learn().n_answers == 6  # an answer labels its segment and nothing else
 
 
-def test_too_few_answers_are_told(project):
+@pytest.mark.parametrize("what", ["learn", "label_issues"])
+def test_too_few_answers_are_told(project, what):
     with pytest.raises(DataError, match="found 0 answers of 0 classes"):
-        project.learn()
+        getattr(project, what)()
     project.log.append("hum/1.wav", 0, 0.5, "hum")
     project.log.append("elsewhere.wav", 0, 0.5, "hum")
-    with pytest.raises(DataError, match="no segment of the pool: 1"):
-        project.learn()
+    with pytest.raises(DataError, match="no segment of the pool: 1; expected at least two classes"):
+        getattr(project, what)()
 
 
-def test_folders_of_something_else_and_other_options_are_refused(options, project, tmp_path, kinds):
+def test_folders_of_something_else_and_other_options_are_refused(options, tmp_path):
     with pytest.raises(OptionError, match="'clusters' was 3, now 2"):
         start_project(replace(options, clusters="2"))
     with pytest.raises(OptionError, match="not the folder of a project; choose a new"):
-        start_project(replace(options, output=kinds))
+        start_project(replace(options, output=options.recordings))
     with pytest.raises(DataError, match="'semisonic project new"):
         Project.open(tmp_path)
 
@@ -277,27 +248,11 @@ def test_an_encoder_with_layers_behind_it_is_refused(options, tmp_path):
         start_project(replace(options, encoder=str(tmp_path / "flat.zip"), output=tmp_path / "new"))
 
 
-def test_nothing_of_the_recordings_is_touched(options, kinds):
-    def state():
-        return {
-            str(p): (p.stat().st_mtime_ns, p.read_bytes()) for p in kinds.rglob("*") if p.is_file()
-        }
-
-    before = state()
-    project = start_project(options).project
-    answer(project, 6)
-    project.learn()
-    assert state() == before
-
-
-def test_a_project_that_was_moved_still_works(project, kinds):
+def test_a_project_that_was_moved_still_works(project, tmp_path):
     answer(project, 9)
     project.learn()
-    place = kinds.parent / "moved"
-    (kinds.parent / "together").mkdir()
-    project.folder.rename(place)
-    moved = Project.open(place)
+    project.folder.parent.rename(tmp_path / "moved")
+    moved = Project.open(tmp_path / "moved" / "project")
     assert len(moved.log.entries()) == 9
     assert moved.learn().n_answers == 9
-    assert isinstance(moved.log, LabelLog)
-    assert candidate_pool(moved.model, moved.index, place).scores is not None
+    assert moved.pool().scores is not None

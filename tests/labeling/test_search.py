@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +16,8 @@ from labeling_sounds import KINDS, RATE, sound
 from semisonic.core.errors import AudioError, DataError, OptionError
 from semisonic.data.clips import Clips
 from semisonic.labeling.embed import embed
-from semisonic.labeling.nearest import find_hits
-from semisonic.labeling.options import SearchOptions
-from semisonic.labeling.search import run_search
+from semisonic.labeling.nearest import find_hits, nearest
+from semisonic.labeling.search import search_index
 
 
 @pytest.fixture
@@ -35,12 +33,12 @@ def example(tmp_path):
 
 
 def asked(index, *query, **more):
-    return replace(SearchOptions(index.folder, query, device="cpu"), **more)
+    return search_index(index.folder, query, device="cpu", **more)
 
 
 def test_the_same_kind_comes_first(index, example):
     for kind, start in (("hiss", 0.0), ("hum", 0.5)):
-        result = run_search(asked(index, example, start=start, end=start + 0.5, k=6))
+        result = asked(index, example, start=start, end=start + 0.5, k=6)
         found = [index.clips.labels[hit.row] for hit in result.hits if "long" not in hit.file]
         assert found == [(kind,)] * len(found)
         values = [hit.value for hit in result.hits]
@@ -50,11 +48,11 @@ def test_the_same_kind_comes_first(index, example):
 
 def test_windows_that_touch_are_one_hit(index):
     rows = [i for i, labels in enumerate(index.clips.labels) if labels == ("hum",)]
-    hits = run_search(asked(index, row=(rows[0],), k=7)).hits
+    hits = asked(index, row=(rows[0],), k=7).hits
     in_long = sorted((h for h in hits if h.file.endswith("long.wav")), key=lambda h: h.start_time)
     segments = [(hit.start_time, hit.end_time, hit.n_windows) for hit in in_long]
     assert segments == [(0.5, 2.0, 3), (2.5, 3.0, 1)]
-    single = run_search(asked(index, row=(rows[0],), k=23, all_windows=True)).hits
+    single = asked(index, row=(rows[0],), k=23, all_windows=True).hits
     assert len(single) == 23
     assert all(hit.n_windows == 1 for hit in single)
     assert rows[0] not in {hit.row for hit in single}, "a row does not find itself"
@@ -63,24 +61,24 @@ def test_windows_that_touch_are_one_hit(index):
 def test_several_examples_are_looked_for_by_their_mean(index):
     rows = [0, 6]  # one hiss, one hum
     table = index.vectors[rows] / np.linalg.norm(index.vectors[rows], axis=1, keepdims=True)
-    expected = index.nearest(table.mean(axis=0), 5).rows[0]
-    result = run_search(asked(index, row=tuple(rows), k=3, all_windows=True))
+    expected = nearest(index.vectors, table.mean(axis=0), 5).rows[0]
+    result = asked(index, row=tuple(rows), k=3, all_windows=True)
     assert [hit.row for hit in result.hits] == [r for r in expected if r not in rows][:3]
     assert len(result.examples) == 2
 
 
 def test_the_files_of_the_examples_can_be_left_out(index, long):
-    first = run_search(asked(index, long, start=0.5, end=1.0, k=1)).hits[0]
+    first = asked(index, long, start=0.5, end=1.0, k=1).hits[0]
     assert first.file.endswith("long.wav")
     assert first.value == pytest.approx(1, abs=1e-5)
-    other = run_search(asked(index, long, start=0.5, end=1.0, k=30, other_files=True)).hits
+    other = asked(index, long, start=0.5, end=1.0, k=30, other_files=True).hits
     assert len(other) == 18
     assert not [hit for hit in other if hit.file.endswith("long.wav")]
 
 
 def test_the_table_and_the_page(index, example, tmp_path):
     output = tmp_path / "run"
-    result = run_search(asked(index, example, k=12, players=3, output=output))
+    result = asked(index, example, k=12, players=3, output=output)
     with (output / "hits.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     assert list(rows[0])[:5] == ["rank", "file", "start_time", "end_time", "similarity"]
@@ -90,13 +88,13 @@ def test_the_table_and_the_page(index, example, tmp_path):
     assert page.count("<audio") == 1 + 3
     assert "example.wav" in page
     with pytest.raises(OptionError, match="another run"):
-        run_search(asked(index, example, k=11, output=output))
+        asked(index, example, k=11, output=output)
 
 
 def test_a_card_begins_with_the_name_of_the_file(model, kinds, long, tmp_path):
     far = embed(model, [kinds, long], tmp_path / "a" / "b" / "index", device="cpu", workers=1)
     output = tmp_path / "run"
-    run_search(asked(far, row=(0,), k=2, players=2, output=output, other_files=True))
+    asked(far, row=(0,), k=2, players=2, output=output, other_files=True)
     page = (output / "report.html").read_text()
     named = re.findall(r"<b>(.*?)</b>", page)
     assert all("/" not in name for name in named)
@@ -106,15 +104,15 @@ def test_a_card_begins_with_the_name_of_the_file(model, kinds, long, tmp_path):
 
 def test_wrong_queries_are_named(index, example, tmp_path):
     with pytest.raises(OptionError, match="name a recording"):
-        run_search(asked(index))
+        asked(index)
     with pytest.raises(DataError, match="no such file"):
-        run_search(asked(index, tmp_path / "missing.wav"))
+        asked(index, tmp_path / "missing.wav")
     with pytest.raises(DataError, match="row 900"):
-        run_search(asked(index, row=(900,)))
+        asked(index, row=(900,))
     with pytest.raises(OptionError, match="2 s to 1 s"):
-        run_search(asked(index, example, start=2.0, end=1.0))
+        asked(index, example, start=2.0, end=1.0)
     with pytest.raises(AudioError):
-        run_search(asked(index, example, start=60.0))
+        asked(index, example, start=60.0)
 
 
 WINDOWS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 12)), min_size=1, unique=True)

@@ -45,12 +45,34 @@ def asked(page: Any, name: str = "ann", **more: str) -> dict[str, Any]:
     return item
 
 
-def say(page: Any, item: dict[str, Any], labels: list[str], name: str = "ann", **more: Any) -> Any:
+def body(item: dict[str, Any], labels: list[str], name: str = "ann", **more: Any) -> Any:
+    """An answer as the page sends it."""
     place = {key: item[key] for key in ("file", "start_time", "end_time", "source")}
-    said = {"labels": labels, "presence": "positive", "annotator": name, **place, **more}
-    answer = sent(page, "label/answers", said)
+    return {"labels": labels, "presence": "positive", "annotator": name, **place, **more}
+
+
+def say(page: Any, item: dict[str, Any], labels: list[str], name: str = "ann", **more: Any) -> Any:
+    answer = sent(page, "label/answers", body(item, labels, name, **more))
     assert answer.status_code == 200, answer.text
     return answer.json()
+
+
+def answer_rightly(page: Any, n: int) -> None:
+    for _ in range(n):
+        item = asked(page)
+        say(page, item, [kind(item)])
+
+
+def learned(page: Any) -> dict[str, Any]:
+    """How a round of learning ended."""
+    assert page.post("/api/label/learn").status_code == 200
+
+    def found() -> dict[str, Any]:
+        learning: dict[str, Any] = page.get("/api/label").json()["learning"]
+        return learning
+
+    until(lambda: not found()["runs"])
+    return found()
 
 
 def kind(item: dict[str, Any]) -> str:
@@ -113,29 +135,16 @@ def test_two_people_are_asked_about_different_segments(page) -> None:
 
 
 def test_it_learns_again_and_the_curve_grows(page, project) -> None:
-    assert page.post("/api/label/learn").status_code == 200
-    assert "two classes" in _learned(page)["reason"]
+    assert "two classes" in learned(page)["reason"]
     for n_rounds in (1, 2):
-        for _ in range(9):
-            item = asked(page)
-            say(page, item, [kind(item)])
-        page.post("/api/label/learn")
-        learning = _learned(page)
+        answer_rightly(page, 9)
+        learning = learned(page)
         assert learning["reason"] == ""
         assert len(learning["history"]) == n_rounds
     assert page.get("/api/state").json()["model"]["classes"] == sorted({"hiss", "hum", "sweep"})
     item = asked(page)
     assert item["predictions"][0][1] >= item["predictions"][1][1]
     assert page.post("/api/label/learn").status_code == 200
-
-
-def _learned(page: Any) -> dict[str, Any]:
-    def found() -> dict[str, Any]:
-        learning: dict[str, Any] = page.get("/api/label").json()["learning"]
-        return learning
-
-    until(lambda: not found()["runs"])
-    return found()
 
 
 def test_more_like_this_comes_next(page) -> None:
@@ -232,13 +241,9 @@ def test_no_recording_outside_the_project_is_opened(page, project, name) -> None
 )
 def test_an_impossible_answer_is_refused(page, project, change) -> None:
     item = asked(page)
-    said = {"labels": ["hum"], "presence": "positive", "source": item["source"]}
-    said |= {key: item[key] for key in ("file", "start_time", "end_time")} | {"annotator": "ann"}
-    for path, body in (
-        ("answers", {**said, **change}),
-        ("answers/batch", {"answers": [said | change]}),
-    ):
-        answer = sent(page, f"label/{path}", body)
+    said = body(item, ["hum"]) | change
+    for path, content in (("answers", said), ("answers/batch", {"answers": [said]})):
+        answer = sent(page, f"label/{path}", content)
         assert answer.status_code in (400, 422), answer.text
         assert answer.json()["error"]
     assert not (project / "labels.jsonl").exists()
@@ -273,8 +278,7 @@ def test_a_name_that_is_no_utf8_is_asked_heard_and_answered(
             say(page, item, ["hum" if not item["file"].isprintable() else kind(item)])
         assert n_asked == len(started.project.index) == 24
         assert page.get("/api/label/groups").status_code == 200
-        page.post("/api/label/learn")
-        assert _learned(page)["reason"] == ""
+        assert learned(page)["reason"] == ""
         assert page.get("/api/label/issues").status_code == 200
         undone = page.post("/api/label/undo", json={"annotator": "ann"})
         assert undone.status_code == 200
@@ -287,11 +291,7 @@ def test_a_name_that_is_no_utf8_is_asked_heard_and_answered(
 
 def test_a_project_of_one_label_a_clip_stays_one(page, project) -> None:
     item = asked(page)
-    two = {key: item[key] for key in ("file", "start_time", "end_time", "source")} | {
-        "labels": ["hum", "bird"],
-        "presence": "positive",
-        "annotator": "ann",
-    }
+    two = body(item, ["hum", "bird"])
     refused = page.post("/api/label/answers", json=two)
     assert refused.status_code == 400
     assert "hum, bird, expected one" in refused.json()["error"]
@@ -299,14 +299,10 @@ def test_a_project_of_one_label_a_clip_stays_one(page, project) -> None:
     assert page.post("/api/label/several", json={"several": True}).status_code == 200
     assert page.post("/api/label/answers", json=two).status_code == 200
     assert page.get("/api/label").json()["several_labels"] is True
-    for _ in range(6):
-        item = asked(page)
-        say(page, item, [kind(item)])
-    page.post("/api/label/learn")
-    assert _learned(page)["history"][-1]["several_labels"] is True
+    answer_rightly(page, 6)
+    assert learned(page)["history"][-1]["several_labels"] is True
     page.post("/api/label/several", json={"several": False})
-    page.post("/api/label/learn")
-    (first, last) = _learned(page)["history"]
+    (first, last) = learned(page)["history"]
     assert (first["several_labels"], last["several_labels"]) == (True, False)
     assert last["n_answers"] == 6
     assert any("segments with several labels" in note for note in last["notes"])
@@ -314,13 +310,10 @@ def test_a_project_of_one_label_a_clip_stays_one(page, project) -> None:
 
 
 def test_what_is_said_beside_a_number_comes_with_it(page) -> None:
-    for _ in range(7):
-        item = asked(page)
-        say(page, item, [kind(item)])
+    answer_rightly(page, 7)
     item = asked(page)
     say(page, item, ["owl"])
-    page.post("/api/label/learn")
-    last = _learned(page)["history"][-1]
+    last = learned(page)["history"][-1]
     assert "of 8" in last["said"]["left_out"]
     assert any("classes with one answer" in note and "owl" in note for note in last["notes"])
 
@@ -359,16 +352,11 @@ def test_a_full_disk_is_told_in_plain_words(page, monkeypatch) -> None:
 
     monkeypatch.setattr("semisonic.labeling.label_log.sync", full)
     item = asked(page)
-    said = {key: item[key] for key in ("file", "start_time", "end_time", "source")}
-    answer = page.post(
-        "/api/label/answers",
-        json={**said, "labels": ["hum"], "presence": "positive", "annotator": "ann"},
-    )
+    answer = page.post("/api/label/answers", json=body(item, ["hum"]))
     assert answer.status_code == 507
     assert answer.json()["error"].startswith("the disk is full")
     monkeypatch.setattr("semisonic.labeling.project.learn_round", full)
-    page.post("/api/label/learn")
-    assert _learned(page)["reason"].startswith("the disk is full")
+    assert learned(page)["reason"].startswith("the disk is full")
 
 
 def test_many_recordings_may_be_open_while_labelling(page, monkeypatch) -> None:
@@ -383,9 +371,7 @@ def test_many_recordings_may_be_open_while_labelling(page, monkeypatch) -> None:
     ids.append(page.post("/api/uploads?name=last.wav", content=wave).json()["id"])
     is_open = [page.get(f"/api/sounds/{one}").status_code == 200 for one in ids]
     assert is_open == [False, False, True, False, True, True]
-    for _ in range(6):
-        item = asked(page)
-        say(page, item, [kind(item)])
+    answer_rightly(page, 6)
     assert page.get(f"/api/sounds/{ids[2]}").status_code == 200
 
 

@@ -61,6 +61,15 @@ def made(page: Any) -> dict[str, Any]:
     return making(page)
 
 
+def make(page: Any, **change: str) -> dict[str, Any]:
+    """Start a project, and wait until it is made."""
+    said = page.post("/api/projects", json={**NEW, **change})
+    assert said.status_code == 200, said.text
+    end = made(page)
+    assert end["state"] == "done", end
+    return end
+
+
 def learn(page: Any) -> None:
     """Learn from the answers."""
     assert page.post("/api/label/learn").status_code == 200
@@ -90,10 +99,7 @@ def name_groups(page: Any) -> list[dict[str, Any]]:
 
 
 def test_page_and_command_line_make_the_same(page, place) -> None:
-    said = page.post("/api/projects", json=NEW)
-    assert said.status_code == 200, said.text
-    end = made(page)
-    assert end["state"] == "done", end
+    end = make(page)
     assert end["plan"] == end["steps"] == ["look", "vectors", "groups"]
     assert end["found"]["n_recordings"] == 24
     answers = name_groups(page)
@@ -127,8 +133,7 @@ def test_a_copy_is_in_the_group_of_its_original(page, place) -> None:
     site = place / "open" / "site"
     wave, rate = sf.read(site / "hiss-0.wav")
     sf.write(site / "a-copy.wav", 0.5 * wave, rate)
-    assert page.post("/api/projects", json=NEW).status_code == 200
-    assert made(page)["state"] == "done"
+    make(page)
     clips = Project.open(place / "runs" / "mine").index.clips
     group = {Path(file).name: name for file, name in zip(clips.file, clips.group, strict=True)}
     assert group["a-copy.wav"] == group["hiss-0.wav"]
@@ -136,8 +141,7 @@ def test_a_copy_is_in_the_group_of_its_original(page, place) -> None:
 
 
 def test_groups_are_named_and_taken_back_at_once(page, place) -> None:
-    page.post("/api/projects", json=NEW)
-    made(page)
+    make(page)
     before = page.get("/api/label/groups").json()["groups"]
     assert sum(group["size"] for group in before) == 24
     assert all(one["said"] is None for group in before for one in group["sounds"])
@@ -200,8 +204,7 @@ def test_a_killed_app_leaves_a_project_that_goes_on(place, page) -> None:
 def test_a_relative_folder_is_the_same_when_it_goes_on(place, monkeypatch) -> None:
     monkeypatch.chdir(place)
     for page in browsing(app_of(folder=(Path("open"),), runs=Path("runs"))):
-        page.post("/api/projects", json=NEW)
-        assert made(page)["state"] == "done"
+        make(page)
     (place / "runs" / "mine" / "project.json").unlink()  # as if it had not come to its end
     for page in browsing(state_of(place)):
         assert page.post("/api/projects/again", json={"name": "mine"}).status_code == 200
@@ -214,16 +217,14 @@ def test_a_name_whose_making_was_killed_at_once_is_free(page, place) -> None:
     folder.mkdir()
     (folder / ".lock").touch()
     (folder / ".begun.json.123.part").touch()
-    assert page.post("/api/projects", json=NEW).status_code == 200
-    assert made(page)["state"] == "done"
+    make(page)
     (place / "runs" / "notes").mkdir()
     (place / "runs" / "notes" / "text.txt").touch()
     assert page.post("/api/projects", json={**NEW, "name": "notes"}).status_code == 400
 
 
 def test_a_project_is_opened_after_the_app_was_closed(page, place) -> None:
-    page.post("/api/projects", json=NEW)
-    made(page)
+    make(page)
     for other in browsing(state_of(place)):
         assert other.get("/api/label").status_code == 400
         (found,) = other.get("/api/projects").json()["projects"]
@@ -233,8 +234,7 @@ def test_a_project_is_opened_after_the_app_was_closed(page, place) -> None:
 
 
 def test_the_classifier_in_use_is_that_of_the_open_project(page, place) -> None:
-    page.post("/api/projects", json=NEW)
-    made(page)
+    make(page)
     shutil.copytree(place / "runs" / "mine", place / "runs" / "theirs")
     for name in ("mine", "theirs"):
         page.post("/api/projects/open", json={"name": name})

@@ -163,7 +163,6 @@ def calibrate(options: CalibrateOptions) -> CalibrateResult:
             method=options.method,
             unknown=options.unknown,
             precision=options.precision,
-            level=options.level,
             kept=options.kept,
             seed=options.seed,
             device=device,
@@ -220,7 +219,7 @@ def _write_report(
         options=options,
         decision=fitted.decision,
         model_file=str(model_file),
-        n_needed=clips_needed(options.precision, options.level),
+        n_needed=clips_needed(options.precision),
     )
     report.verdict = Verdict(
         f"Calibration error {percent_text(after.error)}, {percent_text(before.error)} before",

@@ -276,7 +276,6 @@ def fit_decision(
     method: str = AUTO,
     unknown: bool = True,
     precision: float | None = 0.9,
-    level: float = 0.9,
     kept: float = 0.95,
     seed: int = 0,
     device: str | torch.device = "cpu",
@@ -295,7 +294,7 @@ def fit_decision(
     method : {"auto", "temperature", "vector", "none"}
     unknown : bool
         Whether to fit rules for unknown sounds: one of energy, and one against noise.
-    precision, level : float
+    precision : float, optional
         See :func:`semisonic.evaluation.calibration.class_thresholds`; without a precision no
         thresholds are looked for.
     kept : float
@@ -357,7 +356,7 @@ def fit_decision(
     if precision is not None:
         least = decision.least_threshold(n_classes, multi_label=several)
         hot = target if several else np.eye(n_classes)[target]
-        limits = class_thresholds(hot, after, precision=precision, level=level, least=least)
+        limits = class_thresholds(hot, after, precision=precision, least=least)
         limits.insert(0, "class", pd.Series(model.classes, dtype=object))
         named = dict(zip(model.classes, limits["threshold"].tolist(), strict=True))
         decision = replace(decision, thresholds=named)

@@ -176,7 +176,6 @@ WITHOUT_DECODER = (SIMCLR,)
 """Objectives that compare views of a clip and give an encoder alone."""
 
 OBJECTIVE_HELP = "what pre-training asks of the encoder"
-PRETEXT_HELP = "pre-training objective"
 
 
 _READ_BY = {"layer_epochs": (LAYERWISE,), "views": (SIMCLR,), "view_share": (SIMCLR,)}
@@ -328,7 +327,7 @@ class TrainConfig:
     )
     fit: FitOptions = option(TRAIN_FIT, "training loop")
     pretrain: FitOptions = option(PRETRAIN_FIT, "training loop of the pre-training")
-    pretext: PretextOptions = option(PretextOptions(), PRETEXT_HELP)
+    pretext: PretextOptions = option(PretextOptions(), "pre-training objective")
 
     @property
     def has_noisy_part(self) -> bool:

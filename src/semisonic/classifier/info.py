@@ -117,8 +117,8 @@ def _run(folder: Path) -> InfoResult:
     if not (folder / "run.json").is_file():
         raise ModelError(f"{folder}: no run folder, expected run.json in it")
     record = read_json(folder / "run.json")
-    told = ("command", "status", "started", "finished", "seconds", "commit", "error")
-    facts = {name: record[name] for name in told if record.get(name) is not None}
+    shown = ("command", "status", "started", "finished", "seconds", "commit", "error")
+    facts = {name: record[name] for name in shown if record.get(name) is not None}
     facts |= {f"data {name}": value for name, value in record.get("data", {}).items()}
     facts |= _flat(record.get("notes", {}))
     texts: dict[str, str] = {}
@@ -132,17 +132,17 @@ def _run(folder: Path) -> InfoResult:
 
 def _file(path: Path) -> InfoResult:
     """A model or encoder file."""
-    said = read_about(path)
-    about, mel = said["about"], MelOptions(**said["features"])
+    found = read_about(path)
+    about, mel = found["about"], MelOptions(**found["features"])
     model: SoundModel | PretrainedEncoder
-    if said["kind"] == "classifier":
+    if found["kind"] == "classifier":
         model = load(path)
-        classes, decision, title = said["classes"], model.decision, f"classifier {path}"
+        classes, decision, title = found["classes"], model.decision, f"classifier {path}"
         thresholds = dict(decision.thresholds)
         facts: dict[str, Any] = {
-            "network": said["model"],
+            "network": found["model"],
             "classes": classes,
-            "labels per clip": "several" if said["multi_label"] else "one",
+            "labels per clip": "several" if found["multi_label"] else "one",
             "calibration": decision.calibration.text(),
             "rules for unknown": ["energy", "noise"] if decision.unknown else [],
             "thresholds": thresholds,
@@ -152,9 +152,9 @@ def _file(path: Path) -> InfoResult:
         texts = {"classes": f"{len(classes)}: {shown}", "thresholds": ", ".join(reached) or "none"}
     else:
         model, title, texts = load_encoder(path), f"pre-trained encoder {path}", {}
-        facts = {"network": said["model"], "decoder": said.get("decoder", "none")}
+        facts = {"network": found["model"], "decoder": found.get("decoder", "none")}
     sizes, more = _size(model, model.encoder, mel)
-    facts |= {**sizes, "standardisation": said["standardize"]}
+    facts |= {**sizes, "standardisation": found["standardize"]}
     facts |= {key: about[key] for key in ("licence",) if about.get(key)}
     facts |= {key: about[key] for key in ("created", "commit", "seed") if key in about}
     if (origin := PublishedOrigin.of(about)) is not None:

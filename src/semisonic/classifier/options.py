@@ -8,22 +8,25 @@ from pathlib import Path
 
 from semisonic.classifier.config import (
     AUTO,
-    DECODERS,
-    DEFAULT_MODEL,
     METHODS,
     NO_OBJECTIVE,
     OBJECTIVE_HELP,
     OBJECTIVES,
-    PRETEXT_HELP,
     PRETRAIN_FIT,
     RECONSTRUCTION,
-    STANDARDIZE,
     PretextOptions,
     TrainConfig,
     pretraining_fit,
 )
 from semisonic.core.errors import OptionError
-from semisonic.core.options import DeviceOptions, EngineOptions, JobOptions, changed, option
+from semisonic.core.options import (
+    DeviceOptions,
+    EngineOptions,
+    JobOptions,
+    changed,
+    option,
+    same_option,
+)
 from semisonic.data.options import LabelledOptions, ReadOptions
 from semisonic.features.options import MelOptions
 from semisonic.training.options import FitOptions
@@ -55,19 +58,17 @@ class PretrainOptions(ReadOptions, JobOptions):
     data: Path | None = option(None, "recordings without labels: a folder, a CSV or a data set")
     output: Path = option(Path("runs/pretrain"), "run folder")
     encoder: Path | None = option(None, ENCODER)
-    model: str = option(DEFAULT_MODEL, "architecture notation or the name of an architecture")
+    model: str = same_option(TrainConfig, "model")
     objective: str = option(RECONSTRUCTION, OBJECTIVE_HELP, choices=OBJECTIVES)
-    decoder: str = option("auto", "the auto-encoder's way back up", choices=DECODERS)
-    standardize: str = option(
-        "global", "statistics that features are standardised by", choices=STANDARDIZE
-    )
+    decoder: str = same_option(TrainConfig, "decoder")
+    standardize: str = same_option(TrainConfig, "standardize")
     validation: float = option(
         0.1, "share of the recordings held out to stop early", minimum=0.01, maximum=0.5
     )
     limit: int = option(0, "use so many clips, drawn at random; 0: all", minimum=0)
     in_batch: str = option("auto", IN_BATCH, choices=IN_BATCH_CHOICES)
     mel: MelOptions = option(MelOptions(), "front end")
-    pretext: PretextOptions = option(PretextOptions(), PRETEXT_HELP)
+    pretext: PretextOptions = same_option(TrainConfig, "pretext")
     fit: FitOptions = option(PRETRAIN_FIT, "training loop; for simclr the defaults are others")
     where: EngineOptions = option(EngineOptions(), "engine")
 
@@ -205,9 +206,6 @@ class CalibrateOptions(LabelledOptions, JobOptions):
         "share of right answers that each class's threshold is to give; 0: the best F1 instead",
         minimum=0.0,
         maximum=0.999,
-    )
-    level: float = option(
-        0.9, "confidence with which that share is shown, one side", minimum=0.5, maximum=0.999
     )
     unknown: bool = option(
         True,

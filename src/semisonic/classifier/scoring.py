@@ -1,6 +1,6 @@
 """From features to scores, and from recordings to the scores of their windows.
 
-The one way of ``predict``, ``evaluate``, ``calibrate`` and the classifier in Python. Scores come
+``predict``, ``evaluate``, ``calibrate`` and the classifier in Python all score here. Scores come
 from :meth:`semisonic.models.sound_model.SoundModel.score`, whose module is also what ``export``
 writes.
 """

@@ -153,7 +153,7 @@ def as_sounds(
     Notes
     -----
     One sound is an array of shape (n_samples,), (channels, n_samples) or (n_samples, channels);
-    the shorter side is the channels, at most 8, and their mean is heard. An array by itself is
+    the shorter side is the channels, at most 8, and their mean is taken. An array by itself is
     one sound if it has one dimension or two columns (as ``soundfile.read`` gives stereo);
     otherwise its first axis counts the sounds, as in scikit-learn. So a single sound of
     shape (2, n_samples) is given in a list. Whole numbers are scaled as ``soundfile`` does:

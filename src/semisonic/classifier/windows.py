@@ -7,7 +7,7 @@ table (for training), :func:`cut_stream` to samples as they come (for prediction
 
 Samples take the same steps as in training: decoded and resampled, rounded to 16 bits, padded to
 the clip length, log-mel of one clip at a time, rounded to float16. So a model sees in prediction
-what it saw in training, whichever way the samples came.
+what it saw in training, however the samples came.
 """
 
 from __future__ import annotations

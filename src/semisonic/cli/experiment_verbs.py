@@ -50,6 +50,7 @@ def run(options: RunOptions, session: Session) -> Status:
     session.log = options.output / "log.txt"
     if session.dry_run:
         return _run_plan(options, session)
+    recipes.find(options.recipe)  # a wrong name is said before torch is loaded
     from semisonic.experiments.run import run_recipe
 
     result = run_recipe(options)

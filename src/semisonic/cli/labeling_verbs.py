@@ -6,43 +6,87 @@ from dataclasses import MISSING
 from pathlib import Path
 
 from semisonic.cli.parser import Session, Status, verb
-from semisonic.core.options import DeviceOptions, option, same_option
+from semisonic.core.options import DEVICE, DeviceOptions, EngineOptions, option, same_option
+from semisonic.data.options import GROUP, LABEL_CHOICES
 from semisonic.labeling.options import (
-    EmbedOptions,
-    MapOptions,
+    BATCH_SIZE,
+    PROJECTIONS,
+    TSNE,
+    UNITS,
+    WINDOW,
     ProjectOptions,
     QueueOptions,
-    SearchOptions,
 )
+
+_MODEL = option(MISSING, "classifier or encoder: its file, or the run folder it lies in")
+_INDEX = option(MISSING, "folder that 'embed' wrote")
+_DEVICE, _WORKERS = same_option(DeviceOptions, "device"), same_option(DeviceOptions, "workers")
 
 
 @verb(
-    EmbedOptions,
     examples=[
         "semisonic embed runs/model path/to/recordings -o runs/index",
         "semisonic embed yamnet.encoder path/to/recordings --labels none --hop 1 -o runs/index",
     ],
     resumes=True,
 )
-def embed(options: EmbedOptions, session: Session) -> Status:
+def embed(
+    session: Session,
+    model: Path = _MODEL,
+    files: tuple[Path, ...] = option(
+        MISSING, "recordings, folders of recordings, or tables of clips"
+    ),
+    output: Path = option(
+        Path("runs/embed"), "folder of the index; what it holds already is not embedded again"
+    ),
+    per: str = option(
+        WINDOW,
+        "a row for each window of the model's clip length, or for each clip: the mean of "
+        "its windows",
+        choices=UNITS,
+    ),
+    hop: float | None = option(
+        None, "step between windows; the model's clip length if not given", unit="s", minimum=0.001
+    ),
+    labels: str = option(
+        "auto",
+        "where labels come from, for colours on the map; auto looks at the layout, none leaves "
+        "them out, for folders that are no classes",
+        choices=LABEL_CHOICES,
+    ),
+    group: str = option("auto", GROUP),
+    batch_size: int = option(BATCH_SIZE, "windows embedded at once", minimum=1),
+    engine: EngineOptions = option(EngineOptions(), "engine"),
+    device: str = _DEVICE,
+    workers: int | None = _WORKERS,
+) -> Status:
     """Turn recordings into vectors that a search and a map can use.
 
     Writes embeddings.npy (float32, a row per window), index.csv (what each row is) and
     embedding.json (which model). More files are added to the same folder by the same command;
     what it holds already is not embedded again.
     """
-    from semisonic.labeling.embed import run_embed
+    from semisonic.labeling.embed import embed_files
 
-    result = run_embed(options)
-    session.say(result.summary())
-    session.note(
-        f"next: semisonic map {options.output}, or semisonic search {options.output} RECORDING"
+    result = embed_files(
+        model,
+        files,
+        output,
+        engine,
+        per=per,
+        hop=hop,
+        labels=labels,
+        group=group,
+        batch_size=batch_size,
+        device=device,
+        workers=workers,
     )
+    session.say(result.summary())
+    session.note(f"next: semisonic map {output}, or semisonic search {output} RECORDING")
     return session.failed(result.failures)
 
 
 @verb(
-    SearchOptions,
     optional=("query",),
     examples=[
         "semisonic search runs/index example.wav",
@@ -50,35 +94,106 @@ def embed(options: EmbedOptions, session: Session) -> Status:
         "semisonic search runs/index --row 17 --row 42 --other-files",
     ],
 )
-def search(options: SearchOptions, session: Session) -> Status:
+def search(
+    session: Session,
+    index: Path = _INDEX,
+    query: tuple[Path, ...] = option(
+        (), "recordings to look for; the mean of several examples is looked for"
+    ),
+    row: tuple[int, ...] = option((), "rows of the index as examples", minimum=0),
+    start: float = option(0.0, "where the example begins in its recording", unit="s", minimum=0),
+    end: float | None = option(
+        None,
+        "where the example ends; at the end of the recording if not given",
+        unit="s",
+        minimum=0,
+    ),
+    k: int = option(10, "hits", minimum=1, maximum=10_000),
+    all_windows: bool = option(
+        False, "each window is a hit; otherwise neighbouring ones of a recording are one"
+    ),
+    other_files: bool = option(False, "leave out hits in the recordings of the examples"),
+    model: Path | None = option(None, "model that the index was made with, if it was moved"),
+    output: Path | None = option(None, "run folder for the table and a page with players"),
+    players: int = option(20, "hits on the page with a player", minimum=0, maximum=200),
+    device: str = option("auto", DEVICE),
+) -> Status:
     """Find the recordings that sound like an example.
 
     Every row of the index is compared, block by block. Windows of a recording that follow each
     other are one hit.
     """
-    from semisonic.labeling.search import run_search
+    from semisonic.labeling.search import search_index
 
-    session.say(run_search(options).summary())
+    found = search_index(
+        index,
+        query,
+        row,
+        start=start,
+        end=end,
+        k=k,
+        all_windows=all_windows,
+        other_files=other_files,
+        model=model,
+        output=output,
+        players=players,
+        device=device,
+    )
+    session.say(found.summary())
     return Status.OK
 
 
 @verb(
-    MapOptions,
     examples=[
         "semisonic map runs/index",
         "semisonic map runs/index --clusters auto -o runs/clusters",
         "semisonic map runs/index --projection pca --most 10000 -o runs/all",
     ],
 )
-def map(options: MapOptions, session: Session) -> Status:  # noqa: A001
+def map(  # noqa: A001
+    session: Session,
+    index: Path = _INDEX,
+    output: Path | None = option(None, "run folder; if not given 'map' in the index"),
+    projection: str = option(
+        TSNE, "tsne keeps neighbours together; pca is linear and quick", choices=PROJECTIONS
+    ),
+    most: int = option(
+        3000,
+        "points on the map; of more rows so many are drawn at random",
+        minimum=5,
+        maximum=20_000,
+    ),
+    clusters: str = option(
+        "",
+        "groups of rows that sound alike, written into the index: a number "
+        "(k-means), or auto (HDBSCAN, which leaves outliers without a cluster)",
+    ),
+    megabytes: float = option(
+        20.0,
+        "most that sounds in the page may take; of more, the page plays the recordings where "
+        "they lie",
+        unit="MB",
+        minimum=0.0,
+        maximum=500,
+    ),
+    seed: int = option(0, "seed of everything random", minimum=0),
+) -> Status:
     """Draw recordings as points to listen to, those that sound alike near each other.
 
     The page needs no other file and no network, unless its sounds are links.
     """
-    from semisonic.labeling.map import run_map
+    from semisonic.labeling.map import draw_map
 
-    result = run_map(options)
-    session.say(result.summary())
+    result = draw_map(
+        index,
+        output,
+        projection=projection,
+        most=most,
+        clusters=clusters,
+        megabytes=megabytes,
+        seed=seed,
+    )
+    session.say(result.text)
     return session.failed(result.failures)
 
 
@@ -112,8 +227,8 @@ def suggest(
     ),
     seed: int = option(0, "seed of everything random; keep it from round to round", minimum=0),
     queue: QueueOptions = option(QueueOptions(), "queue"),
-    device: str = same_option(DeviceOptions, "device"),
-    workers: int | None = same_option(DeviceOptions, "workers"),
+    device: str = _DEVICE,
+    workers: int | None = _WORKERS,
 ) -> Status:
     """Say which segments of recordings to listen to and to label next.
 

@@ -57,7 +57,7 @@ def predict(
     device: str = DEVICE,
     workers: int | None = option(None, "threads that decode; by default one per core", minimum=1),
 ) -> Status:
-    """Say what is heard in recordings of any length."""
+    """Name the sounds in recordings of any length."""
     from semisonic.classifier.model_file import open_model
     from semisonic.classifier.predict import predict_files
 
@@ -114,9 +114,6 @@ def detect(
         "folder to cut the sound of each event into, with a second before and after, for "
         "review; clips.csv there lists them",
     ),
-    players: int = option(
-        1, "events of each class on the page, the most confident first", minimum=0
-    ),
     where: EngineOptions = option(EngineOptions(), "engine"),
     device: str = same_option(DeviceOptions, "device"),
     workers: int | None = same_option(DeviceOptions, "workers"),
@@ -137,7 +134,6 @@ def detect(
         format=format_,
         truth=truth,
         save_clips=save_clips,
-        players=players,
         where=where,
         device=device,
         workers=workers,
@@ -212,7 +208,7 @@ def listen(
     """Name sounds as they are heard: events as lines of JSON.
 
     Each event gives a line when it begins and one when it ends. What was skipped, lost or late is
-    said on standard error, with a summary at the end. Ctrl-C ends it.
+    reported on standard error, with a summary at the end. Ctrl-C ends it.
     """
     if list_devices:
         return _list_devices(session)
@@ -320,7 +316,7 @@ def export(
     ),
     calibrate_on: Path | None = option(
         None,
-        "recordings that tell the ranges of activations, for int8: some like those it will hear",
+        "recordings that give the ranges of activations, for int8: like those it will score",
     ),
     check: bool = option(True, "compare the file with the model before it is kept"),
     check_on: Path | None = option(

@@ -102,7 +102,7 @@ def learning_curve(options: CurveOptions) -> CurveResult:
         )
         report.warnings += experiment.notes
         report.figure("curve", label_curve(curves, human=human_accuracy(labelled.name)))
-        report.table("curve", list(map(str, table)), table.to_numpy().tolist())
+        report.frame("curve", table)
         report.data = {
             "curves": {curve.name: [asdict(point) for point in curve.points] for curve in curves},
             "comparisons": [one.to_dict() for one in done.comparisons],

@@ -502,9 +502,7 @@ def _report(
     if len(compared):
         signed = {"gain": lambda gain: points_text(gain, signed=True)}
         formats = {**signed, "p": p_value, "p (Holm)": p_value}
-        report.table(
-            "gains", list(map(str, compared)), compared.to_numpy().tolist(), formats=formats
-        )
+        report.frame("gains", compared, formats=formats)
         comparisons = [c for one in stages for c in one.comparisons]
         report.figure("gains", comparison_plot(comparisons, measured="gain in lwlrap"))
     columns = ["n_train", "n_noisy", "n_pool", "best_epoch", "seconds"]
@@ -553,8 +551,7 @@ def _add_filters(report: Report, recipe: StagesRecipe, quality: pd.DataFrame) ->
     filtered = quality["stage"].tolist()
     name = recipe.headline if recipe.headline in filtered else filtered[0]
     by_class = quality[(quality["stage"] == name) & (quality["class"] != "")].sort_values("class")
-    classes = by_class[["class", *QUALITY]].to_numpy().tolist()
-    report.table("filter-by-class", ("class", *QUALITY), classes, formats=shares)
+    report.frame("filter-by-class", by_class[["class", *QUALITY]], formats=shares)
     report.values |= {
         "truth_is_known": bool(quality["right before"].notna().any()),
         "filter_shown": name,

@@ -830,7 +830,7 @@ def _text(value: Any) -> str:
 
 def _report(experiment: Experiment, space: Space, result: TuneResult, subtitle: str) -> Report:
     """The page with its tables, and what goes into ``results.json``."""
-    trials, best, chosen, table = result.trials, best_of(result.trials), result.chosen, result.table
+    trials, best, chosen = result.trials, best_of(result.trials), result.chosen
     scores = [one.score for one in trials if one.state == COMPLETE and one is not best]
     n = len(best.accuracies)
     error = float(np.std(best.accuracies, ddof=1)) / np.sqrt(n) if n > 1 else np.nan
@@ -859,7 +859,7 @@ def _report(experiment: Experiment, space: Space, result: TuneResult, subtitle: 
             Number(percent_text(chosen.mean), "without the luck of the choice", note)
         )
     report.warnings += experiment.notes
-    report.table("best", list(map(str, table)), table.to_numpy().tolist())
+    report.frame("best", result.table)
     parts = [f"part {i + 1}" for i in range(max(len(one.accuracies) for one in trials))]
     rows = [
         (

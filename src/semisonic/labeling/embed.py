@@ -12,7 +12,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from os import PathLike
@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 from semisonic.audio.remote import path_text, url_of
 from semisonic.classifier.run_files import stamp
 from semisonic.core.cluster import open_engine
-from semisonic.core.errors import OptionError
-from semisonic.core.files import read_json, replacing, write_csv, write_json
-from semisonic.core.options import LOCAL, EngineOptions, check
+from semisonic.core.errors import DataError, OptionError
+from semisonic.core.files import read_json, write_csv
+from semisonic.core.options import LOCAL, EngineOptions, check, nearest
 from semisonic.core.parallel import LOCAL_ENGINE, Engine, engine_for, in_order
 from semisonic.core.progress import bar
 from semisonic.core.text import count_text, duration_text
@@ -36,17 +36,8 @@ from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import Failures, gather, named_from
 from semisonic.data.outputs import check_folder, placed, refuse_url
 from semisonic.labeling.embedder import Embedder, Rows, embed_windows, mean_row, open_embedder
-from semisonic.labeling.index import (
-    ABOUT,
-    NO_CLUSTER,
-    SCORES,
-    STORE,
-    TABLE,
-    VECTORS,
-    EmbeddingIndex,
-    IndexTable,
-)
-from semisonic.labeling.options import BATCH_SIZE, CLIP, WINDOW, EmbedOptions
+from semisonic.labeling.index import NO_CLUSTER, STORE, EmbeddingIndex
+from semisonic.labeling.options import BATCH_SIZE, CLIP, UNITS, WINDOW
 from semisonic.training.devices import choose_device
 from semisonic.training.run_folder import differences
 
@@ -158,62 +149,57 @@ def embed(
     """
     folder = Path(tempfile.mkdtemp(prefix="semisonic-")) if output is None else Path(output)
     refuse_url(folder)
-    named = [files] if isinstance(files, (str, PathLike)) else files
-    where = EngineOptions(engine, address)
-    # As the command line does, so that the same values are refused with the same words.
-    check(EmbedOptions(Path(), (), folder, per=per, hop=hop, batch_size=batch_size, where=where))
-    how: dict[str, Any] = {"per": per, "hop": hop, "batch_size": batch_size, "workers": workers}
-    with open_engine(where) as opened:
-        embedder = open_embedder(model)
-        return make_index(
-            embedder, named, folder, labels, group, opened, device=device, **how
-        ).index
+    if per not in UNITS:
+        raise OptionError(f"option 'per': found {per!r}; {nearest(str(per), UNITS)}")
+    for name, value in (("hop", hop), ("batch_size", batch_size)):
+        if value is not None and not value > 0:
+            raise OptionError(f"option '{name}': found {value}, expected more than 0")
+    return embed_files(
+        model,
+        [files] if isinstance(files, (str, PathLike)) else files,
+        folder,
+        check(EngineOptions(engine, address)),
+        per=per,
+        hop=hop,
+        labels=labels,
+        group=group,
+        batch_size=batch_size,
+        device=device,
+        workers=workers,
+    ).index
 
 
-def run_embed(options: EmbedOptions) -> EmbedResult:
-    """Make an index, or add to one what it does not hold.
-
-    Raises
-    ------
-    DataError
-        When no file is found.
-    ModelError
-        When the model file is missing or damaged.
-    OptionError
-        When the folder holds something else, or an index of another model or other windows.
-    """
-    check(options)
-    if url_of(options.output) and not all(map(url_of, options.files)):
+def embed_files(
+    model: Any,
+    files: Iterable[str | PathLike[str]] | Clips,
+    output: Path,
+    where: EngineOptions,
+    **how: Any,
+) -> EmbedResult:
+    """Make an index, or add to one, as :func:`embed` does, with what was done; it may be a URL."""
+    if url_of(output) and (isinstance(files, Clips) or not all(map(url_of, files))):
         raise OptionError(
             "output: found a URL, but recordings of this machine, which an index names from its "
             "folder; give a folder, or recordings by their URLs"
         )
-    if not url_of(options.output):
-        check_folder(options.output, "an index", {STORE})
-    embedder = open_embedder(options.model)
-    with placed(options.output) as folder, open_engine(options.where) as engine:
-        how: dict[str, Any] = {
-            "per": options.per,
-            "hop": options.hop,
-            "batch_size": options.batch_size,
-        }
-        how |= {"device": options.device, "workers": options.workers}
-        result = make_index(
-            embedder, options.files, folder, options.labels, options.group, engine, **how
-        )
-    return replace(result, place=options.output)
+    if not url_of(output):
+        check_folder(output, "an index", {STORE})
+    embedder = open_embedder(model)
+    with placed(output) as folder, open_engine(where) as engine:
+        result = make_index(embedder, files, folder, engine, **how)
+    return replace(result, place=output)
 
 
 def make_index(
     embedder: Embedder,
     files: Iterable[str | PathLike[str]] | Clips,
     folder: Path,
-    labels: str = "none",
-    group: str = "auto",
     engine: Engine = LOCAL_ENGINE,
     *,
     per: str = WINDOW,
     hop: float | None = None,
+    labels: str = "none",
+    group: str = "auto",
     batch_size: int = BATCH_SIZE,
     device: str = "auto",
     workers: int | None = None,
@@ -360,10 +346,6 @@ def _publish(folder: Path, cache: ArrayCache, embedder: Embedder, windows: dict[
         rows = np.memmap(cache.data_path, embedder.dtype, "r", shape=(cache.end,))
     if sum(one.n for _, _, one in items) < len(rows):  # files have changed since
         rows = np.concatenate([rows[one.first : one.first + one.n] for _, _, one in items])
-    for name, file in (("vector", VECTORS), ("scores", SCORES)):
-        if name == "vector" or embedder.classes:
-            with replacing(folder / file) as part, part.open("wb") as stream:
-                np.save(stream, rows[name])
     predicted, score = np.full(len(rows), "", object), np.full(len(rows), np.nan)
     if embedder.classes:
         heard = np.flatnonzero(~rows["silent"])
@@ -385,17 +367,19 @@ def _publish(folder: Path, cache: ArrayCache, embedder: Embedder, windows: dict[
         classes=tuple(sorted({label for names in labels for label in names})),
         name="recordings",
     )
-    table = IndexTable(clips, predicted.astype(np.str_), score, np.full(len(rows), NO_CLUSTER))
-    if (folder / TABLE).is_file():
-        table = table.with_clusters_of(IndexTable.read(folder / TABLE, folder.resolve(), ""))
-    table.write(folder / TABLE)
-    made = stamp("embed")
-    write_json(
-        folder / ABOUT,
-        {
-            "rows": len(rows),
-            "model": embedder.describe(),
-            **windows,
-            **{name: made[name] for name in ("created", "versions", "commit")},
-        },
+    cluster = np.full(len(rows), NO_CLUSTER)
+    with suppress(DataError):  # there is no index yet, or one that was not finished
+        before = EmbeddingIndex.open(folder)
+        known = dict(zip(before.clips.ids, before.cluster.tolist(), strict=True))
+        cluster = np.array([known.get(name, NO_CLUSTER) for name in clips.ids], np.int64)
+    made = {name: stamp("embed")[name] for name in ("created", "versions", "commit")}
+    index = EmbeddingIndex(
+        folder,
+        rows["vector"],
+        clips,
+        {"model": embedder.describe(), **windows, **made},
+        predicted=predicted.astype(np.str_),
+        score=score,
+        cluster=cluster,
     )
+    index.save(rows["scores"] if embedder.classes else None)

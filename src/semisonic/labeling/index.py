@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
@@ -23,7 +22,7 @@ from semisonic.data.datasets.load import name_from
 from semisonic.data.windows import clip_durations
 from semisonic.features.frontend import make_extractor
 from semisonic.labeling.embedder import Embedder, open_embedder
-from semisonic.labeling.nearest import Hit, Nearest, find_hits, nearest
+from semisonic.labeling.nearest import Hit, find_hits, nearest
 from semisonic.labeling.options import WINDOW
 
 if TYPE_CHECKING:
@@ -42,124 +41,12 @@ def shown_names(files: Iterable[str]) -> dict[str, str]:
     return {name: "/".join(name.split("/")[shared:]) for name in names}
 
 
-# ``index.csv``: what is known of each row of ``embeddings.npy``.
-
-
-NO_CLUSTER = -1
-_TEXTS = ("file", "label", "predicted", "group", "label_type")
-_NUMBERS = ("row", "start_time", "end_time", "score", "cluster", "fold")
-
-
-@dataclass(frozen=True)
-class IndexTable:
-    """The columns of an index.
-
-    Attributes
-    ----------
-    clips : Clips
-        A row a vector.
-    predicted : ndarray of str, shape (n,)
-        The best class; empty where the model names none, and in digital silence.
-    score : ndarray of float64, shape (n,)
-        Its score, 0 to 1; NaN where there is none.
-    cluster : ndarray of int64, shape (n,)
-        From 0; -1 for an outlier, or where no clusters were made.
-    """
-
-    clips: Clips
-    predicted: NDArray[np.str_]
-    score: NDArray[np.float64]
-    cluster: NDArray[np.int64]
-
-    def with_clusters_of(self, before: IndexTable) -> IndexTable:
-        """The clusters of an earlier table, for the rows that were there."""
-        old = dict(zip(before.keys(), before.cluster.tolist(), strict=True))
-        found = [old.get(key, NO_CLUSTER) for key in self.keys()]
-        return replace(self, cluster=np.array(found, np.int64))
-
-    def keys(self) -> list[tuple[str, str, str]]:
-        """What rows are told from each other by."""
-        clips = self.clips
-        times = zip(clips.file.tolist(), clips.start_time, clips.end_time, strict=True)
-        return [(file, f"{start:.3f}", f"{end:.3f}") for file, start, end in times]
-
-    def write(self, path: Path) -> None:
-        """Write the table, whole or not at all."""
-        file, start, end = zip(*self.keys(), strict=True) if len(self.score) else ((), (), ())
-        table = {
-            "row": range(len(self.score)),
-            "file": file,
-            "start_time": start,
-            "end_time": end,
-            "label": map(LABEL_SEPARATOR.join, self.clips.labels),
-            "predicted": self.predicted.tolist(),
-            "score": ["" if np.isnan(score) else f"{score:.4f}" for score in self.score],
-            "cluster": ["" if c == NO_CLUSTER else c for c in self.cluster.tolist()],
-            "group": self.clips.group.tolist(),
-            "fold": [fold or "" for fold in self.clips.fold.tolist()],
-            "label_type": self.clips.label_type.tolist(),
-        }
-        rows = zip(*table.values(), strict=True)
-        write_csv(path, list(table), rows, errors="surrogateescape")
-
-    @classmethod
-    def read(cls, path: Path, root: Path, name: str) -> IndexTable:
-        """Read what was written.
-
-        Parameters
-        ----------
-        path : Path
-        root : Path
-            What files are named from.
-        name : str
-            Of the clips.
-
-        Raises
-        ------
-        DataError
-            When it is no table of an index.
-        """
-        import pandas as pd
-
-        # object: strings that pyarrow holds, where it is installed, cannot be names of any bytes
-        try:
-            frame = pd.read_csv(
-                path,
-                dtype=dict.fromkeys(_TEXTS, object),
-                keep_default_na=False,
-                encoding_errors="surrogateescape",
-                na_values={column: [""] for column in _NUMBERS},
-            )
-            text = {column: [unguarded(cell) for cell in frame[column]] for column in _TEXTS}
-            number = {column: frame[column].to_numpy(np.float64) for column in _NUMBERS}
-        except (OSError, ValueError, KeyError) as error:
-            raise DataError(
-                f"{path}: cannot be read as the table of an index ({error}); 'semisonic embed' "
-                "writes it anew"
-            ) from error
-        labels = tuple(tuple(filter(None, cell.split(LABEL_SEPARATOR))) for cell in text["label"])
-        clips = Clips(
-            root=root,
-            file=np.array(text["file"], np.str_),
-            start_time=number["start_time"],
-            end_time=number["end_time"],
-            labels=labels,
-            group=np.array(text["group"], np.str_),
-            fold=np.nan_to_num(number["fold"]).astype(np.int64),
-            classes=tuple(sorted({label for row in labels for label in row})),
-            name=name,
-            label_type=np.array(text["label_type"], np.str_),
-        )
-        cluster = np.nan_to_num(number["cluster"], nan=NO_CLUSTER).astype(np.int64)
-        return cls(clips, np.array(text["predicted"], np.str_), number["score"], cluster)
-
-
-# ``EmbeddingIndex``: vectors of recordings on the disk, to look up and to look at.
-
-
 VECTORS, TABLE, ABOUT = "embeddings.npy", "index.csv", "embedding.json"
 SCORES = "scores.npy"
 STORE = "store"
+NO_CLUSTER = -1
+_TEXTS = ("file", "label", "predicted", "group", "label_type")
+_NUMBERS = ("row", "start_time", "end_time", "score", "cluster", "fold")
 
 
 class EmbeddingIndex:
@@ -172,27 +59,33 @@ class EmbeddingIndex:
         ``embeddings.npy``, mapped; read only.
     clips : Clips
         What each row is: file, times, labels, recording.
-    predicted : ndarray of str, shape (n,)
-        The best class of a classifier; empty for an encoder.
-    score : ndarray of float64, shape (n,)
-        Its score, 0 to 1.
-    cluster : ndarray of int64, shape (n,)
-        From 0; -1 for an outlier, or where no clusters were made.
     about : mapping
         ``embedding.json``: model, front end, classes, how it was made.
+    predicted : ndarray of str, shape (n,)
+        The best class; empty where the model names none, and in digital silence.
+    score : ndarray of float64, shape (n,)
+        Its score, 0 to 1; NaN where there is none.
+    cluster : ndarray of int64, shape (n,)
+        From 0; -1 for an outlier, or where no clusters were made.
     """
 
     def __init__(
         self,
         folder: Path,
         vectors: NDArray[np.float32],
-        table: IndexTable,
+        clips: Clips,
         about: Mapping[str, Any],
+        *,
+        predicted: NDArray[np.str_] | None = None,
+        score: NDArray[np.float64] | None = None,
+        cluster: NDArray[np.int64] | None = None,
         embedder: Embedder | None = None,
     ) -> None:
-        self.folder, self.vectors, self.about = folder, vectors, about
-        self.clips, self.predicted, self.score = table.clips, table.predicted, table.score
-        self.cluster = table.cluster
+        n = len(clips)
+        self.folder, self.vectors, self.clips, self.about = folder, vectors, clips, about
+        self.predicted = np.full(n, "") if predicted is None else predicted
+        self.score = np.full(n, np.nan) if score is None else score
+        self.cluster = np.full(n, NO_CLUSTER) if cluster is None else cluster
         self._embedder = embedder
 
     @classmethod
@@ -210,20 +103,84 @@ class EmbeddingIndex:
         DataError
             When the folder holds none, or one that was not finished.
         """
+        import pandas as pd
+
         place = Path(folder)
         missing = [name for name in (ABOUT, VECTORS, TABLE) if not (place / name).is_file()]
         if missing:
-            begun = (place / STORE).is_dir()
-            advice = (
-                "the index was begun and not finished: run the same 'semisonic embed' again"
-                if begun
-                else "expected the folder of an index: make one with 'semisonic embed'"
-            )
+            advice = "expected the folder of an index: make one with 'semisonic embed'"
+            if (place / STORE).is_dir():
+                advice = (
+                    "the index was begun and not finished: run the same 'semisonic embed' again"
+                )
             raise DataError(f"{place}: holds no {missing[0]}; {advice}")
         about = read_json(place / ABOUT)
-        table = IndexTable.read(place / TABLE, place.resolve(), place.name or "recordings")
-        vectors = _mapped(place / VECTORS, (len(table.clips), int(about["model"]["dim"])))
-        return cls(place, vectors, table, about, embedder)
+        # object: strings that pyarrow holds, where it is installed, cannot be names of any bytes
+        try:
+            frame = pd.read_csv(
+                place / TABLE,
+                dtype=dict.fromkeys(_TEXTS, object),
+                keep_default_na=False,
+                encoding_errors="surrogateescape",
+                na_values={column: [""] for column in _NUMBERS},
+            )
+            text = {column: [unguarded(cell) for cell in frame[column]] for column in _TEXTS}
+            number = {column: frame[column].to_numpy(np.float64) for column in _NUMBERS}
+        except (OSError, ValueError, KeyError) as error:
+            raise DataError(
+                f"{place / TABLE}: cannot be read as the table of an index ({error}); 'semisonic "
+                "embed' writes it anew"
+            ) from error
+        labels = tuple(tuple(filter(None, cell.split(LABEL_SEPARATOR))) for cell in text["label"])
+        clips = Clips(
+            root=place.resolve(),
+            file=np.array(text["file"], np.str_),
+            start_time=number["start_time"],
+            end_time=number["end_time"],
+            labels=labels,
+            group=np.array(text["group"], np.str_),
+            fold=np.nan_to_num(number["fold"]).astype(np.int64),
+            classes=tuple(sorted({label for row in labels for label in row})),
+            name=place.name or "recordings",
+            label_type=np.array(text["label_type"], np.str_),
+        )
+        return cls(
+            place,
+            _mapped(place / VECTORS, (len(clips), int(about["model"]["dim"]))),
+            clips,
+            about,
+            predicted=np.array(text["predicted"], np.str_),
+            score=number["score"],
+            cluster=np.nan_to_num(number["cluster"], nan=NO_CLUSTER).astype(np.int64),
+            embedder=embedder,
+        )
+
+    def save(self, scores: NDArray[np.float32] | None = None) -> None:
+        """Write the files of the index; the one that is read first comes last."""
+        for name, array in ((VECTORS, self.vectors), (SCORES, scores)):
+            if array is not None:
+                with replacing(self.folder / name) as part, part.open("wb") as stream:
+                    np.save(stream, array)
+        self._write_table()
+        write_json(self.folder / ABOUT, {"rows": len(self), **self.about})
+
+    def _write_table(self) -> None:
+        clips = self.clips
+        table = {
+            "row": range(len(self)),
+            "file": clips.file.tolist(),
+            "start_time": [f"{start:.3f}" for start in clips.start_time],
+            "end_time": [f"{end:.3f}" for end in clips.end_time],
+            "label": map(LABEL_SEPARATOR.join, clips.labels),
+            "predicted": self.predicted.tolist(),
+            "score": ["" if np.isnan(score) else f"{score:.4f}" for score in self.score],
+            "cluster": ["" if c == NO_CLUSTER else c for c in self.cluster.tolist()],
+            "group": clips.group.tolist(),
+            "fold": [fold or "" for fold in clips.fold.tolist()],
+            "label_type": clips.label_type.tolist(),
+        }
+        rows = zip(*table.values(), strict=True)
+        write_csv(self.folder / TABLE, list(table), rows, errors="surrogateescape")
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -292,21 +249,13 @@ class EmbeddingIndex:
             raise DataError(f"{place}: is there already; choose a new or an empty folder")
         place.mkdir(parents=True, exist_ok=True)
         root = place.resolve()
-        new_name = dict(
-            zip(rows.file.tolist(), (name_from(root, p) for p in rows.paths), strict=True)
-        )
+        new_name = {file: name_from(root, rows.root / file) for file in set(rows.file.tolist())}
         named = rows.with_columns(
             root=root,
             file=np.array([new_name[file] for file in rows.file.tolist()], dtype=np.str_),
             group=np.array([new_name.get(g, g) for g in rows.group.tolist()], dtype=np.str_),
             end_time=rows.start_time + lengths,
         )
-        n = len(rows)
-        IndexTable(named, np.full(n, ""), np.full(n, np.nan), np.full(n, NO_CLUSTER)).write(
-            place / TABLE
-        )
-        with replacing(place / VECTORS) as part, part.open("wb") as stream:
-            np.save(stream, found)
         about = {
             "hash": hashlib.sha256(found.tobytes()).hexdigest()[:16],
             "file": None,
@@ -317,8 +266,8 @@ class EmbeddingIndex:
             "made": {},
         }
         created = datetime.now(UTC).isoformat(timespec="seconds")
-        windows = {"per": WINDOW, "hop": None, "created": created}
-        write_json(place / ABOUT, {"rows": n, "model": about, **windows})
+        made = {"model": about, "per": WINDOW, "hop": None, "created": created}
+        cls(place, found, named, made).save()
         return cls.open(place)
 
     def to_frame(self) -> pd.DataFrame:
@@ -361,7 +310,7 @@ class EmbeddingIndex:
         if numbers.shape != (len(self),):
             raise DataError(f"clusters: found shape {numbers.shape}, expected ({len(self)},)")
         self.cluster = numbers
-        IndexTable(self.clips, self.predicted, self.score, numbers).write(self.folder / TABLE)
+        self._write_table()
 
     def embedder(self, model: str | PathLike[str] | None = None) -> Embedder:
         """The model that the index was made with, or another file of the same.
@@ -423,10 +372,6 @@ class EmbeddingIndex:
         hop: float | None = self.about["hop"]
         return hop
 
-    def nearest(self, queries: ArrayLike, k: int = 10) -> Nearest:
-        """The nearest rows of some vectors: see :func:`semisonic.labeling.nearest.nearest`."""
-        return nearest(self.vectors, queries, k)
-
     def search(
         self,
         query: ArrayLike | PathLike[str] | int,
@@ -473,7 +418,7 @@ class EmbeddingIndex:
             vector = np.asarray(query, np.float32)
         else:
             vector = self.embed_wave(query, sample_rate)
-        rows, values = (found[0] for found in self.nearest(vector, len(self)))
+        rows, values = (found[0] for found in nearest(self.vectors, vector, len(self)))
         kept = ~left_out[rows]
         return find_hits(self.clips, rows[kept], values[kept], k, merge=not all_windows)
 

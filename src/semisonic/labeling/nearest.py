@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -98,7 +97,7 @@ class Hit:
     row : int
         Its row that is nearest to the query.
     value : float
-        Of that row: cosine similarity Euclidean distance.
+        Of that row: cosine similarity.
     n_windows : int
         Rows that were put together.
     """
@@ -109,19 +108,6 @@ class Hit:
     row: int
     value: float
     n_windows: int = 1
-
-    def touches(self, other: Hit) -> bool:
-        """Whether nothing lies between them."""
-        return (
-            self.start_time <= other.end_time + _TOUCHING
-            and other.start_time <= self.end_time + _TOUCHING
-        )
-
-    def join(self, other: Hit) -> None:
-        """Take in a segment that is farther from the query."""
-        self.start_time = min(self.start_time, other.start_time)
-        self.end_time = max(self.end_time, other.end_time)
-        self.n_windows += other.n_windows
 
 
 def find_hits(
@@ -146,21 +132,24 @@ def find_hits(
         Put windows of one file together that touch each other. A segment holds only windows
         that are nearer than the last hit, so it does not grow over other sounds.
     """
-    of_file: dict[str, list[Hit]] = defaultdict(list)
-    n = 0
+    hits: list[Hit] = []  # in the order of their nearest rows
     for row, value in zip(rows.tolist(), values.tolist(), strict=True):
-        if n == k:
+        if len(hits) == k:
             break
         file = str(clips.file[row])
         hit = Hit(file, float(clips.start_time[row]), float(clips.end_time[row]), row, value)
-        mine = of_file[file]
-        touched = [other for other in mine if merge and other.touches(hit)]
-        if touched:  # the nearest of them is kept
-            for other in (*touched[1:], hit):
-                touched[0].join(other)
-            of_file[file] = [other for other in mine if other not in touched[1:]]
-        else:
-            mine.append(hit)
-        n += 1 - len(touched)
-    place = {row: i for i, row in enumerate(rows.tolist())}
-    return tuple(sorted((h for hits in of_file.values() for h in hits), key=lambda h: place[h.row]))
+        touched = [one for one in hits if merge and one.file == file and _touch(one, hit)]
+        for other in (*touched[1:], hit) if touched else ():
+            nearer = touched[0]
+            nearer.start_time = min(nearer.start_time, other.start_time)
+            nearer.end_time = max(nearer.end_time, other.end_time)
+            nearer.n_windows += other.n_windows
+        gone = [one.row for one in touched[1:]]
+        hits = [one for one in hits if one.row not in gone] + ([] if touched else [hit])
+    return tuple(hits)
+
+
+def _touch(one: Hit, other: Hit) -> bool:
+    """Whether nothing lies between two segments of a file."""
+    gap = max(one.start_time, other.start_time) - min(one.end_time, other.end_time)
+    return gap <= _TOUCHING

@@ -7,7 +7,7 @@ class layer is solved for, and sure guesses about the pool are learned beside th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -161,41 +161,28 @@ def classifier_from(
         When the encoder's vectors are not those that a classifier of its network computes, as
         where dense layers come first.
     """
+    require_probe_fits(network)
     theirs = network.frontend
     frontend = Frontend(theirs.options, theirs.standardize.kind)
     frontend.load_state_dict(theirs.state_dict())
     body = Backbone(network.name, network.encoder, network.neck)
     model = SoundModel(frontend, body, probe.classes, multi_label=multi_label)
-    if int(model.neck.out_features) != probe.line.weight.shape[1]:
-        raise ModelError(
-            f"'{network.name}': vectors of {probe.line.weight.shape[1]} numbers, expected "
-            f"{model.neck.out_features}"
-        )
     probe.line.put_into(model, probe.scale)
     return model.cpu().eval()
 
 
-def require_probe_fits(name: str, dim: int, shape: Sequence[int]) -> None:
+def require_probe_fits(network: Embedding) -> None:
     """See that a classifier of a network sees the vectors that its encoder makes.
-
-    Parameters
-    ----------
-    name : str
-        Of the network.
-    dim : int
-        Numbers in a vector of the encoder.
-    shape : (channel, mel, frame)
-        Of the features of a clip.
 
     Raises
     ------
     ModelError
         When it has dense layers between, which no pre-training trains.
     """
-    body = create(name, (int(shape[0]), int(shape[1]), int(shape[2])))
-    if int(body.neck.out_features) != dim or len(list(body.neck.parameters())):
+    neck = create(network.name, network.frontend.options.shape).neck
+    if neck.out_features != network.neck.out_features or len(list(neck.parameters())):
         raise ModelError(
-            f"the network '{name}' has layers of its own behind the encoder, which are not "
+            f"the network '{network.name}' has layers of its own behind the encoder, which are not "
             "trained before there are labels; take one whose embedding is its map, such as "
             "'small', or a published encoder"
         )

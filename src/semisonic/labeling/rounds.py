@@ -23,7 +23,7 @@ from semisonic.classifier.model_file import MODEL
 from semisonic.classifier.provenance import DataPart, chained, recording_hashes
 from semisonic.classifier.run_files import stamp
 from semisonic.core.errors import DataError
-from semisonic.core.files import digest, replacing
+from semisonic.core.files import digest, write_frame
 from semisonic.core.text import count_text
 from semisonic.data.clips import Clips
 from semisonic.data.events import SegmentKey, segment_key
@@ -347,9 +347,7 @@ def learn_round(
     history = read_history(place).to_dict("records")
     if history and history[-1]["state"] == made.state:
         del history[-1]
-    with replacing(place / HISTORY) as part:
-        frame = pd.DataFrame([*history, made.row()])
-        frame.to_csv(part, index=False, float_format="%.4f")
+    write_frame(place / HISTORY, pd.DataFrame([*history, made.row()]))
     return made
 
 

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from semisonic.core.errors import AudioError, DataError, OptionError
 from semisonic.core.files import write_csv
-from semisonic.core.options import check
 from semisonic.core.text import count_text, text_table
 from semisonic.data.clips import LABEL_SEPARATOR, Clips
 from semisonic.data.datasets.load import named_from
 from semisonic.evaluation.report.document import Player, Report, Verdict, clip_player
-from semisonic.labeling.embedder import Embedder, embed_windows
+from semisonic.labeling.embedder import embed_windows
 from semisonic.labeling.index import EmbeddingIndex, shown_names
 from semisonic.labeling.nearest import Hit, unit
-from semisonic.labeling.options import SearchOptions
 from semisonic.training.run_folder import RunFolder
 
 HITS = "hits.csv"
+HEADERS = (
+    *("rank", "file", "start_time", "end_time", "similarity"),
+    *("windows", "row", "label", "predicted"),
+)
 SHOWN = 40
 MOST_LISTED = 200
 _EXAMPLES = 8
@@ -40,14 +41,12 @@ class SearchResult:
         What was looked for, the rows of the index last.
     hits : tuple of Hit
         The nearest first.
-    options : SearchOptions
     report : Path or None
     """
 
     index: EmbeddingIndex
     examples: Clips
     hits: tuple[Hit, ...]
-    options: SearchOptions
     report: Path | None = None
 
     def names_of(self, hit: Hit) -> tuple[str, str]:
@@ -66,16 +65,11 @@ class SearchResult:
             table.append([rank, path, *times, hit.n_windows, hit.row, *self.names_of(hit)])
         return table
 
-    def headers(self) -> list[str]:
-        """The names of the table's columns."""
-        times = ["start_time", "end_time"]
-        return ["rank", "file", *times, "similarity", "windows", "row", "label", "predicted"]
-
     def summary(self) -> str:
         """For a terminal."""
         if not self.hits:
             return "nothing found: all rows of the index are left out"
-        lines = [text_table(self.headers(), self.rows()[:SHOWN], ruled=True)]
+        lines = [text_table(HEADERS, self.rows()[:SHOWN], ruled=True)]
         if len(self.hits) > SHOWN:
             lines.append(f"... and {len(self.hits) - SHOWN} hits more")
         if self.report is not None:
@@ -83,8 +77,24 @@ class SearchResult:
         return "\n".join(lines)
 
 
-def run_search(options: SearchOptions) -> SearchResult:
-    """Look for what sounds like the examples.
+def search_index(
+    folder: Path,
+    query: Sequence[Path] = (),
+    row: Sequence[int] = (),
+    *,
+    start: float = 0.0,
+    end: float | None = None,
+    k: int = 10,
+    all_windows: bool = False,
+    other_files: bool = False,
+    model: Path | None = None,
+    output: Path | None = None,
+    players: int = 20,
+    device: str = "auto",
+) -> SearchResult:
+    """Look for the mean of the examples; each counts the same, however long its vector is.
+
+    The parameters are those of the verb.
 
     Raises
     ------
@@ -97,41 +107,40 @@ def run_search(options: SearchOptions) -> SearchResult:
     ModelError
         When the model of the index is gone or another one.
     """
-    check(options)
-    index = EmbeddingIndex.open(options.index)
-    if not (options.query or options.row):
+    index = EmbeddingIndex.open(folder)
+    if not query and not row:
         raise OptionError("nothing to look for: name a recording, or a row with --row")
     if not len(index):
-        raise DataError(f"{options.index}: the index holds no row; nothing can be found in it")
-    if options.output is None:
-        return _search(index, options)
-    free = ("output", "model", "device")
-    with RunFolder(options.output, "search", options, free=free) as run:
-        found = _search(index, options)
-        write_csv(run.path(HITS), found.headers(), found.rows())
-        report = _write_page(run.folder, found)
-        run.note(n_hits=len(found.hits), rows_of_index=len(index))
-    return replace(found, report=report)
-
-
-def _search(index: EmbeddingIndex, options: SearchOptions) -> SearchResult:
-    """Look for the mean of the examples; each counts the same, however long its vector is."""
-    rows = np.array(options.row, np.int64)
-    vectors = [index.row(row)[None] for row in rows.tolist()]
-    examples = _examples(index, options.query, options.start, options.end)
+        raise DataError(f"{folder}: the index holds no row; nothing can be found in it")
+    rows = np.array(row, np.int64)
+    vectors = [index.row(number) for number in row]
+    examples = _examples(index, query, start, end)
     if len(examples):
-        embedder = index.embedder(options.model)
-        vectors.insert(0, _embedded(embedder, examples, index.hop, options.device))
+        embedder = index.embedder(model)
+        embedded = embed_windows(embedder, examples, hop=index.hop, device=device, workers=1)
+        for path, (windows, reason) in zip(examples.paths, embedded, strict=True):
+            if reason:
+                raise AudioError(path, reason)
+            vectors.append(windows["vector"].mean(axis=0))
     files = {*examples.file.tolist(), *index.clips.file[rows].tolist()}
     hits = index.search(
-        unit(np.concatenate(vectors)).mean(axis=0),
-        options.k,
-        all_windows=options.all_windows,
-        without_files=tuple(files) if options.other_files else (),
-        without_rows=options.row,
+        unit(np.stack(vectors)).mean(axis=0),
+        k,
+        all_windows=all_windows,
+        without_files=tuple(files) if other_files else (),
+        without_rows=row,
     )
-    both = named_from(index.folder, [examples, index.clips[rows]]) if len(rows) else examples
-    return SearchResult(index, both, hits, options)
+    heard = named_from(index.folder, [examples, index.clips[rows]]) if len(rows) else examples
+    found = SearchResult(index, heard, hits)
+    if output is None:
+        return found
+    asked = {"index": folder, "query": query, "row": row, "start": start, "end": end, "k": k}
+    asked |= {"all_windows": all_windows, "other_files": other_files, "players": players}
+    with RunFolder(output, "search", asked) as run:
+        write_csv(run.path(HITS), HEADERS, found.rows())
+        report = _page(found, players).write(run.folder)
+        run.note(n_hits=len(hits), rows_of_index=len(index))
+    return replace(found, report=report)
 
 
 def _examples(
@@ -150,76 +159,60 @@ def _examples(
     return named_from(index.folder, tables)
 
 
-def _embedded(
-    embedder: Embedder, examples: Clips, hop: float | None, device: str
-) -> NDArray[np.float32]:
-    """The mean vector of each example's windows, shape (n, dim)."""
-    found = embed_windows(embedder, examples, hop=hop, device=device, workers=1)
-    vectors = []
-    for path, (rows, reason) in zip(examples.paths, found, strict=True):
-        if reason:
-            raise AudioError(path, reason)
-        vectors.append(rows["vector"].mean(axis=0))
-    return np.stack(vectors)
-
-
-def _write_page(folder: Path, result: SearchResult) -> Path:
-    """Write ``report.html``: the examples and the hits, to be listened to."""
-    hits, options, index = result.hits, result.options, result.index
-    names = shown_names([*index.clips.file.tolist(), *result.examples.file.tolist()])
-    n, n_files = len(result.examples), len({hit.file for hit in hits})
+def _page(result: SearchResult, n_players: int) -> Report:
+    """The examples and the hits, to be listened to."""
+    hits, index, examples = result.hits, result.index, result.examples
+    names = shown_names([*index.clips.file.tolist(), *examples.file.tolist()])
+    n, n_files = len(examples), len({hit.file for hit in hits})
     report = Report(
         "search.j2",
         f"What sounds like the {count_text(n, 'example') if n > 1 else 'example'}",
         f"Looked for in {len(index)} rows of {len(set(index.clips.file.tolist()))} recordings",
-        options=options,
         is_cut=len(hits) > MOST_LISTED,
     )
     report.verdict = Verdict(
         f"{count_text(len(hits), 'hit')} in {count_text(n_files, 'recording')}"
     )
-    report.players("examples", _example_players(result.examples, names))
-    report.players("hits", _hit_players(result, names))
-    headers = ["rank", "recording", "start s", "end s", "similarity", "windows", "label"]
+    heard = range(min(n, _EXAMPLES))
+    report.players("examples", (_example_player(examples, row, names) for row in heard))
+    ranked = enumerate(hits[:n_players], start=1)
+    report.players("hits", (_hit_player(result, rank, hit, names) for rank, hit in ranked))
     knows = bool(index.about["model"]["classes"])
-    report.table(
-        "hits",
-        [*headers, "predicted"] if knows else headers,
-        [
-            (
-                rank,
-                names[h.file],
-                round(h.start_time, 3),
-                round(h.end_time, 3),
-                round(h.value, 4),
-                h.n_windows,
-                *result.names_of(h)[: 1 + knows],
-            )
-            for rank, h in enumerate(hits[:MOST_LISTED], start=1)
-        ],
+    headers = ["rank", "recording", "start s", "end s", "similarity", "windows", "label"]
+    rows = (
+        (
+            rank,
+            names[hit.file],
+            *(round(value, 3) for value in (hit.start_time, hit.end_time, hit.value)),
+            hit.n_windows,
+            *result.names_of(hit)[: 1 + knows],
+        )
+        for rank, hit in enumerate(hits[:MOST_LISTED], start=1)
     )
-    return report.write(folder)
+    report.table("hits", [*headers, *["predicted"] * knows], rows)
+    return report
 
 
-def _example_players(clips: Clips, names: dict[str, str]) -> Iterator[Player | None]:
-    for row in range(min(len(clips), _EXAMPLES)):
-        file = str(clips.file[row])
-        start, end = float(clips.start_time[row]), float(clips.end_time[row])
-        meta = f"{start:.2f} s to {'the end' if np.isnan(end) else f'{end:.2f} s'}"
-        yield player_of(clips.root / file, start, end, "", names[file], "", meta)
+def _example_player(clips: Clips, row: int, names: dict[str, str]) -> Player | None:
+    file, start, end = (
+        str(clips.file[row]),
+        float(clips.start_time[row]),
+        float(clips.end_time[row]),
+    )
+    meta = f"{start:.2f} s to {'the end' if np.isnan(end) else f'{end:.2f} s'}"
+    return player_of(clips.root / file, start, end, "", names[file], "", meta)
 
 
-def _hit_players(result: SearchResult, names: dict[str, str]) -> Iterator[Player | None]:
+def _hit_player(result: SearchResult, rank: int, hit: Hit, names: dict[str, str]) -> Player | None:
     clips = result.index.clips
-    for rank, hit in enumerate(result.hits[: result.options.players], start=1):
-        label, predicted = result.names_of(hit)
-        said = label or (f"sounds like {predicted}" if predicted else "")
-        start, end = float(clips.start_time[hit.row]), float(clips.end_time[hit.row])
-        meta = f"similarity {hit.value:.3f}, {hit.start_time:.2f} s to {hit.end_time:.2f} s"
-        if hit.n_windows > 1:
-            meta += f" ({hit.n_windows} windows, the nearest at {start:.2f} s)"
-        path = clips.root / hit.file
-        yield player_of(path, start, end, f"{rank}. ", names[hit.file], said, meta)
+    label, predicted = result.names_of(hit)
+    said = label or (f"sounds like {predicted}" if predicted else "")
+    start, end = float(clips.start_time[hit.row]), float(clips.end_time[hit.row])
+    meta = f"similarity {hit.value:.3f}, {hit.start_time:.2f} s to {hit.end_time:.2f} s"
+    if hit.n_windows > 1:
+        meta += f" ({hit.n_windows} windows, the nearest at {start:.2f} s)"
+    path = clips.root / hit.file
+    return player_of(path, start, end, f"{rank}. ", names[hit.file], said, meta)
 
 
 def player_of(
@@ -227,6 +220,5 @@ def player_of(
 ) -> Player | None:
     """A card that begins with the file's own name; its folder stands below."""
     folder, _, file = name.rpartition("/")
-    return clip_player(
-        path, start, end, rank + file, said, f"{meta}, in {folder}" if folder else meta
-    )
+    where = f"{meta}, in {folder}" if folder else meta
+    return clip_player(path, start, end, rank + file, said, where)

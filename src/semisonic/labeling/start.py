@@ -165,7 +165,7 @@ def _start(folder: Path, options: ProjectOptions, tell: Tell) -> Started:
             shutil.copyfile(source, part)
     tell(VECTORS)
     embedder = open_embedder(encoder)
-    require_probe_fits(embedder.network.name, embedder.dim, embedder.mel.shape)
+    require_probe_fits(embedder.network)
     made = make_index(
         embedder,
         clips,

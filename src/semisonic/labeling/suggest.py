@@ -22,6 +22,7 @@ from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import Failures, load_clips
 from semisonic.data.label_log import is_log
 from semisonic.features.options import MelOptions
+from semisonic.labeling import sampling
 from semisonic.labeling.answers import match
 from semisonic.labeling.embed import make_index
 from semisonic.labeling.embedder import INDEX_OF, open_embedder
@@ -36,16 +37,6 @@ from semisonic.labeling.queue import (
     Queue,
     Suggestion,
     check_table,
-)
-from semisonic.labeling.sampling import (
-    alternating,
-    interleaved,
-    random_order,
-    spread_out,
-    typical,
-    uncertain,
-    uncertain_centres,
-    uncertainty,
 )
 from semisonic.models.sound_model import SoundModel
 
@@ -276,12 +267,12 @@ def choose(
     n = min(n, len(free))
     degree = np.full(len(pool), np.nan)
     if pool.scores is not None:
-        degree = uncertainty(pool.scores, multi_label=pool.multi_label)
+        degree = sampling.uncertainty(pool.scores, multi_label=pool.multi_label)
     main = strategy if strategy != MIX else UNCERTAIN_REASON if has_scores else TYPICAL
     # Before there is a classifier there is nothing to measure.
     measures = strategy == MIX and has_scores
     n_random = n if main == RANDOM else round(random_share * n) if measures else 0
-    drawn = random_order(pool.clips, free, seed)[:n_random]
+    drawn = sampling.random_order(pool.clips, free, seed)[:n_random]
     rest = np.setdiff1d(free, drawn)
     if len(rest) > MOST_LOOKED_AT:
         looked_at = generator(seed, "looked at").choice(rest, MOST_LOOKED_AT, replace=False)
@@ -291,21 +282,21 @@ def choose(
         if main == TYPICAL:
             both = np.r_[labelled, rest]
             vectors, own = np.asarray(pool.vectors[both]), np.arange(len(labelled))
-            return np.asarray(both[typical(vectors, own, asked, seed=seed)], np.int64)
+            return np.asarray(both[sampling.typical(vectors, own, asked, seed=seed)], np.int64)
         if strategy == MIX:
             vectors = np.asarray(pool.vectors[rest])
-            return rest[uncertain_centres(vectors, degree[rest], asked, seed=seed)]
-        return rest[uncertain(degree[rest], asked)]
+            return rest[sampling.uncertain_centres(vectors, degree[rest], asked, seed=seed)]
+        return rest[sampling.uncertain(degree[rest], asked)]
 
     n_main = asked = min(n - n_random, len(rest))
     chosen = np.zeros(0, np.int64)
     while len(chosen) < n_main:  # until enough are apart, or there are no others
         order = ranked(asked)
-        chosen = spread_out(order, pool.clips, n_main, apart=APART, beside=drawn.tolist())
+        chosen = sampling.spread_out(order, pool.clips, n_main, apart=APART, beside=drawn.tolist())
         if asked == len(rest):
             chosen = np.concatenate([chosen, order[~np.isin(order, chosen)]])[:n_main]
         asked = min(2 * asked, len(rest))
-    rows = alternating(interleaved(chosen.tolist(), drawn.tolist()), pool.clips)
+    rows = sampling.alternating(sampling.interleaved(chosen.tolist(), drawn.tolist()), pool.clips)
     suggestions = (
         Suggestion.of_row(
             pool.clips,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import tempfile
@@ -24,7 +25,6 @@ from semisonic.core.options import from_mapping, nearest
 from semisonic.data.events import Events, make_events
 from semisonic.data.formats.label_files import write_labels
 from semisonic.models.sound_model import SoundModel
-from semisonic.web.recordings import OpenRecording
 
 # What a model hears in one recording, worked out in the background, part by part.
 #
@@ -88,8 +88,8 @@ class Analysis:
         Why it ended early.
     """
 
-    def __init__(self, model: SoundModel, sound: OpenRecording, device: str) -> None:
-        self.model, self._sound, self._device = model, sound, device
+    def __init__(self, model: SoundModel, path: Path, name: str, device: str) -> None:
+        self.model, self._path, self._name, self._device = model, path, name, device
         self.top: tuple[tuple[str, float], ...] = ()
         self.is_done, self.is_silent, self.reason = False, False, ""
         self._scorer = FrameScorer(model, device=device)
@@ -109,12 +109,12 @@ class Analysis:
 
     def work(self) -> Generator[None, None, None]:
         """Hear the recording, a part a step."""
-        if self._sound.open().duration <= WHOLE_SECONDS:
-            self.top = self._whole()
-            yield
-        (recording,), failures = list_recordings([self._sound.path], 1)
+        (recording,), failures = list_recordings([self._path], 1)
         if failures:
-            raise AudioError(self._sound.name, failures[0][1])
+            raise AudioError(self._name, failures[0][1])
+        if recording.duration <= WHOLE_SECONDS:
+            self._hear_whole()
+            yield
         grid = self._scorer.grid
         spans = grid.spans(recording.n_samples(grid.sample_rate))
         self._duration, self._n_frames = recording.duration, max(1, spans[-1].last if spans else 0)
@@ -138,11 +138,12 @@ class Analysis:
             self._store.close()
 
     def events(self, options: EventOptions) -> Events:
-        """The events so far."""
+        """The events so far, in the order of time."""
         rules = EventRules.of(self._scorer, options)
         tracker = EventTracker(rules)
         found = [event for part in self.parts() for event in tracker.push(part)]
-        return make_events(rules.rows([*found, *tracker.open()], self._sound.name, self._duration))
+        rows = rules.rows([*found, *tracker.open()], self._name, self._duration)
+        return make_events(rows).sort_values(["start_time", "end_time", "label"])
 
     def scores(self, start: float, end: float, n: int) -> NDArray[np.float64]:
         """The largest scores in each of ``n`` segments of a time, shape (n, n_classes).
@@ -173,16 +174,14 @@ class Analysis:
                 content = self._store.read(2 * width * (min(start + step, last) - start))
             yield unpacked(np.frombuffer(content, "<u2").reshape(-1, width))
 
-    def _whole(self) -> tuple[tuple[str, float], ...]:
+    def _hear_whole(self) -> None:
         top = min(TOP, len(self.model.classes))
-        result = predict_files(
-            self.model, [self._sound.path], top=top, device=self._device, workers=1
-        )
+        result = predict_files(self.model, [self._path], top=top, device=self._device, workers=1)
         if result.failures:
-            raise AudioError(self._sound.name, result.failures[0][1])
+            raise AudioError(self._name, result.failures[0][1])
         _, _, _, *best = result.rows[0]
         self.is_silent = math.isnan(best[1])
-        return () if self.is_silent else tuple(zip(best[::2], best[1::2], strict=True))
+        self.top = () if self.is_silent else tuple(zip(best[::2], best[1::2], strict=True))
 
 
 # What was heard as tables for other programs.
@@ -190,10 +189,9 @@ class Analysis:
 
 TABLES = ("csv", "raven", "audacity", "scores")
 _SUFFIXES = {"csv": ".csv", "raven": ".Table.1.selections.txt", "audacity": ".txt"}
-_FOLDERS = ("raven", "audacity")
 
 
-def event_table(events: Events, kind: str, folder: Path) -> tuple[str, str]:
+def event_table(events: Events, kind: str) -> tuple[str, str]:
     """The suffix and the text of a label file of one recording's events.
 
     Raises
@@ -203,19 +201,17 @@ def event_table(events: Events, kind: str, folder: Path) -> tuple[str, str]:
     """
     if not len(events):
         raise DataError("no event was found; a lower threshold may find some")
-    output = folder / "made" if kind in _FOLDERS else folder / f"made{_SUFFIXES[kind]}"
-    files = write_labels(events.sort_values(["start_time", "end_time", "label"]), output, kind)
-    return _SUFFIXES[kind], files[0].read_text(encoding="utf-8", errors="surrogateescape")
+    with tempfile.TemporaryDirectory(prefix="semisonic-") as folder:
+        output = Path(folder) / ("made.csv" if kind == "csv" else "made")
+        (file,) = write_labels(events, output, kind)
+        return _SUFFIXES[kind], file.read_text(encoding="utf-8", errors="surrogateescape")
 
 
-def score_table(analysis: Analysis, classes: tuple[str, ...]) -> Iterator[str]:
-    """Lines of a CSV of scores along time: start, end and a column per class."""
-    yield csv_line(["start_time", "end_time", *classes])
-    frame, number = analysis.frame, 0
-    for part in analysis.parts():
-        lines = []
-        for row in part.tolist():
-            times = (number * frame, (number + 1) * frame)
-            lines.append(csv_line([f"{t:.3f}" for t in times] + [f"{score:.4f}" for score in row]))
-            number += 1
-        yield "".join(lines)
+def score_table(analysis: Analysis, classes: tuple[str, ...]) -> str:
+    """A CSV of scores along time: start, end and a column per class."""
+    lines, frame = [csv_line(["start_time", "end_time", *classes])], analysis.frame
+    rows = itertools.chain.from_iterable(part.tolist() for part in analysis.parts())
+    for number, row in enumerate(rows):
+        times = f"{number * frame:.3f}", f"{(number + 1) * frame:.3f}"
+        lines.append(csv_line([*times, *(f"{score:.4f}" for score in row)]))
+    return "".join(lines)

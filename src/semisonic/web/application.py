@@ -17,15 +17,9 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
+from semisonic.web import routes
 from semisonic.web.guard import Guard, Rules
 from semisonic.web.live import live_routes
-from semisonic.web.routes import (
-    labelling_routes,
-    project_routes,
-    recording_routes,
-    run_routes,
-    state_routes,
-)
 from semisonic.web.state import AppState
 from semisonic.web.wire import Json, speak_plainly
 
@@ -82,9 +76,8 @@ def create_app(app_state: AppState, host: str, port: int, token: str = "") -> AS
         default_response_class=Json,
     )
     speak_plainly(app)
-    sound_routes = state_routes, recording_routes, run_routes
-    for routes in (*sound_routes, labelling_routes, project_routes, live_routes):
-        app.include_router(routes(app_state))
+    for make in (*routes.ALL, live_routes):
+        app.include_router(make(app_state))
 
     @app.get(f"/{NAME}")
     def get_theme() -> Response:

@@ -103,7 +103,7 @@ Tell = Callable[[dict[str, Any]], None]
 
 
 class LiveSession:
-    """Listens in a thread of its own, as ``semisonic listen`` does.
+    """Listens to one browser, as ``semisonic listen`` does, in a thread of its own.
 
     Parameters
     ----------
@@ -113,6 +113,11 @@ class LiveSession:
         of ``RULES``.
     tell : callable
         Is given each message for the browser, from the session's thread.
+
+    Attributes
+    ----------
+    source : BrowserSource
+        Where the sound is put in, and ended.
 
     Raises
     ------
@@ -128,32 +133,16 @@ class LiveSession:
         rules = {name: hello[name] for name in RULES if name in hello}
         options = event_options(model, rules, **hop)
         self._model, self._tell = model, tell
-        self._source = BrowserSource(round(rate))
+        self.source = BrowserSource(round(rate))
         self._listening = listen(
-            model, self._source, options, on_scores=self._say_scores, device=device
+            model, self.source, options, on_scores=self._say_scores, device=device
         )
-        self._hop = self._listening.meter.hop
-        self._thread = threading.Thread(target=self._run, name="live", daemon=True)
 
-    def start(self) -> None:
-        """Begin to listen."""
-        self._thread.start()
-
-    def put(self, content: bytes) -> None:
-        """Add samples (see :meth:`BrowserSource.put`)."""
-        self._source.put(content)
-
-    def end(self) -> None:
-        """End the sound; open events are ended and told."""
-        self._source.end()
-
-    def join(self, patience: float) -> None:
-        """Wait for the end of the thread."""
-        self._thread.join(patience)
-
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Listen until the sound ends; open events are ended and told."""
+        hop = self._listening.meter.hop
         try:
-            self._tell({"kind": "ready", "classes": self._model.classes, "hop": self._hop})
+            self._tell({"kind": "ready", "classes": self._model.classes, "hop": hop})
             for event in self._listening:
                 self._tell({"kind": "event", **event.to_dict()})
         except SemisonicError as error:
@@ -238,17 +227,17 @@ async def _listen(socket: WebSocket, app_state: AppState) -> None:
         return
     except WebSocketDisconnect:
         return
-    session.start()
+    threading.Thread(target=session.run, name="live", daemon=True).start()
     sending = asyncio.create_task(_send(socket, outbox))
     try:
-        await _receive(socket, session)
-        session.end()
+        await _receive(socket, session.source)
+        session.source.end()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(sending), _PATIENCE)
     except (WebSocketDisconnect, RuntimeError):
         pass
     finally:
-        session.end()
+        session.source.end()
         sending.cancel()
         with contextlib.suppress(asyncio.CancelledError, RuntimeError, WebSocketDisconnect):
             await sending
@@ -256,7 +245,7 @@ async def _listen(socket: WebSocket, app_state: AppState) -> None:
             await socket.close()
 
 
-async def _receive(socket: WebSocket, session: LiveSession) -> None:
+async def _receive(socket: WebSocket, source: BrowserSource) -> None:
     """Take samples until the browser says that it is done, or is gone."""
     while True:
         message = await socket.receive()
@@ -266,7 +255,7 @@ async def _receive(socket: WebSocket, session: LiveSession) -> None:
         if content is None:
             return
         try:
-            session.put(content)
+            source.put(content)
         except SemisonicError as error:
             await socket.send_json({"kind": "error", "error": str(error)})
             return

@@ -26,16 +26,16 @@ from semisonic.labeling.project import ABOUT, Project
 from semisonic.labeling.start import AUTO, BEGUN, CONTRAST, STEPS, SYNTHETIC
 from semisonic.web.runs import AllowedFolders, Runs
 
-# The making of a project in the background: how far it is, and how it ends.
-
-
-RUNS, DONE, STOPPED, FAILED = "runs", "done", "stopped", "failed"
 _PATIENCE = 30.0
+_NAME = re.compile(r"\w[\w .-]{0,59}")
+_MOST_PROJECTS = 200
 _log = logging.getLogger(__name__)
 
 
 class Making:
     """A process that makes a project (see :mod:`semisonic.web.project_worker`).
+
+    Its state is "runs", "done", "stopped" or "failed".
 
     Parameters
     ----------
@@ -47,15 +47,19 @@ class Making:
     """
 
     def __init__(self, name: str, options: ProjectOptions, done: Callable[[Path], None]) -> None:
-        self.name, self.folder = name, options.output
-        self._done = done
-        self._began = time.monotonic()
-        self._lock = threading.Lock()
-        self._state, self._reason = RUNS, ""
-        self._plan, self._steps = _planned(options), list[str]()
-        self._at: dict[str, Any] = {}
-        self._found: dict[str, Any] = {}
-        self._said_stop = False
+        self.name, self._folder, self._done = name, options.output, done
+        self._began, self._said_stop = time.monotonic(), False
+        # A step for which the recordings are too few is left out later.
+        left_out = {AUTO: (), SYNTH: (CONTRAST,)}.get(options.encoder, (SYNTHETIC, CONTRAST))
+        self._facts: dict[str, Any] = {
+            "name": name,
+            "state": "runs",
+            "reason": "",
+            "plan": [step for step in STEPS if step not in left_out],
+            "steps": [],
+            "at": {},
+            "found": {},
+        }
         self._process = subprocess.Popen(
             [sys.executable, "-m", "semisonic.web.project_worker"],
             stdin=subprocess.PIPE,
@@ -68,28 +72,17 @@ class Making:
         if self._process.stdin is not None:
             self._process.stdin.write(json.dumps(to_dict(options), default=str) + "\n")
             self._process.stdin.flush()
-        self._last_words = ""
         self._reading = threading.Thread(target=self._read, name="making", daemon=True)
         self._reading.start()
 
     @property
     def runs(self) -> bool:
         """Whether it is at work."""
-        return self._state == RUNS
+        return bool(self._facts["state"] == "runs")
 
     def facts(self) -> dict[str, Any]:
         """What the page shows."""
-        with self._lock:
-            return {
-                "name": self.name,
-                "state": self._state,
-                "reason": self._reason,
-                "plan": self._plan,
-                "steps": list(self._steps),
-                "at": dict(self._at),
-                "found": dict(self._found),
-                "seconds": time.monotonic() - self._began,
-            }
+        return {**self._facts, "seconds": time.monotonic() - self._began}
 
     def cancel(self) -> None:
         """Stop; what was done is kept.
@@ -101,70 +94,54 @@ class Making:
         """
         if not self.runs:
             raise DataError("no project is being made")
-        self._said_stop = True
-        self._close_input()
+        self._stop()
 
     def close(self) -> None:
         """Stop, and wait until it has stopped."""
-        self._said_stop = True
-        self._close_input()
+        self._stop()
         try:
             self._process.wait(_PATIENCE)
         except subprocess.TimeoutExpired:
             self._process.kill()
         self._reading.join(2.0)
 
-    def _close_input(self) -> None:
+    def _stop(self) -> None:
+        self._said_stop = True
         if self._process.stdin is not None:
             with contextlib.suppress(OSError):  # it was gone already
                 self._process.stdin.close()
 
     def _read(self) -> None:
         last: dict[str, Any] = {}
+        last_words = "no word"
         for line in self._process.stdout or ():
             try:
                 last = json.loads(line)
             except ValueError:  # its last words, if it ends without telling why
-                self._last_words = line.strip() or self._last_words
+                last_words = line.strip() or last_words
                 continue
-            with self._lock:
-                if "step" in last:
-                    self._steps.append(last["step"])
-                    self._at = {}
-                elif "label" in last:
-                    self._at = last
+            # Facts are replaced, never changed: another thread may be showing them.
+            if "step" in last:
+                self._facts |= {"steps": [*self._facts["steps"], last["step"]], "at": {}}
+            elif "label" in last:
+                self._facts["at"] = last
         code = self._process.wait()
-        self._end(last, code)
-
-    def _end(self, last: dict[str, Any], code: int) -> None:
-        state, reason = STOPPED, ""
-        if last.get("done"):
-            state = DONE
+        if last.pop("done", False):
+            ended = {"found": last, "state": "done"}
             try:
-                self._done(self.folder)
+                self._done(self._folder)
             except Exception as error:
                 _log.exception("a project that was made could not be opened")
-                state, reason = FAILED, f"it was made, but cannot be opened: {error}"
+                reason = f"it was made, but cannot be opened: {error}"
+                ended = {"state": "failed", "reason": reason}
         elif "error" in last:
-            state, reason = FAILED, last["error"]
-        elif not last.get("stopped") and not self._said_stop:
-            state, reason = FAILED, f"ended with status {code}: {self._last_words or 'no word'}"
-        with self._lock:
-            self._state, self._reason = state, reason
-            self._found = {k: v for k, v in last.items() if k != "done"} if state == DONE else {}
-
-
-def _planned(options: ProjectOptions) -> list[str]:
-    """The steps that there will be; one for which the recordings are too few is left out later."""
-    left_out = {AUTO: (), SYNTH: (CONTRAST,)}.get(options.encoder, (SYNTHETIC, CONTRAST))
-    return [step for step in STEPS if step not in left_out]
-
-
-# Projects below the folder of runs, made of opened folders and nothing else.
-
-
-_NAME = re.compile(r"\w[\w .-]{0,59}")
-_MOST_PROJECTS = 200
+            ended = {"state": "failed", "reason": last["error"]}
+        elif last.get("stopped") or self._said_stop:
+            ended = {"state": "stopped"}
+        else:
+            reason = f"ended with status {code}: {last_words}"
+            ended = {"state": "failed", "reason": reason}
+        self._facts |= ended
 
 
 class Projects:
@@ -192,32 +169,36 @@ class Projects:
     def all(self) -> list[dict[str, Any]]:
         """Name, whether it is finished, and where its recordings are; the newest first."""
         folder = self._runs.folder
-        if not folder.is_dir():
-            return []
         found = [
             path
-            for path in folder.iterdir()
+            for path in (folder.iterdir() if folder.is_dir() else ())
             if (path / BEGUN).is_file() or (path / ABOUT).is_file()
         ]
         found.sort(key=lambda path: path.stat().st_mtime, reverse=True)
         return [self._facts(path) for path in found[:_MOST_PROJECTS]]
 
+    def _facts(self, path: Path) -> dict[str, Any]:
+        is_done = (path / ABOUT).is_file()
+        try:
+            about = read_json(path / (ABOUT if is_done else BEGUN))
+            recordings = Path(os.path.abspath(path / str(about.get("recordings", ""))))
+        except (OSError, ValueError):
+            return {"name": path.name, "is_done": False, "recordings": "", "is_open": False}
+        is_open = self._folders.holds(recordings)
+        told = {"is_done": is_done, "recordings": str(recordings), "is_open": is_open}
+        return {"name": path.name, **told}
+
     def encoders(self) -> list[dict[str, str]]:
         """What may make the vectors: a value to be asked for, and what it is."""
-        given = []
+        titles = {
+            AUTO: "Learn from these recordings (best; some minutes)",
+            SYNTH: "Learn from synthetic sounds only (faster)",
+        }
         if self._encoder is not None:
-            given.append({"value": "given", "title": f"{self._encoder.name}, given with --encoder"})
-        kinds = {run.name: run.facts()["kind"] for run in self._runs.all()}
-        return [
-            *given,
-            {"value": AUTO, "title": "Learn from these recordings (best; some minutes)"},
-            {"value": SYNTH, "title": "Learn from synthetic sounds only (faster)"},
-            *(
-                {"value": f"run:{name}", "title": f"That of {name}"}
-                for name, kind in kinds.items()
-                if kind
-            ),
-        ]
+            titles = {"given": f"{self._encoder.name}, given with --encoder", **titles}
+        names = (run.name for run in self._runs.all() if run.kind)
+        titles |= {f"run:{name}": f"That of {name}" for name in names}
+        return [{"value": value, "title": title} for value, title in titles.items()]
 
     def new(
         self,
@@ -279,20 +260,6 @@ class Projects:
         for file in sorted(set(clips.file.tolist())):
             self._folders.require(clips.root / file)
         return project
-
-    def _facts(self, path: Path) -> dict[str, Any]:
-        is_done = (path / ABOUT).is_file()
-        try:
-            about = read_json(path / (ABOUT if is_done else BEGUN))
-            recordings = Path(os.path.abspath(path / str(about.get("recordings", ""))))
-        except (OSError, ValueError):
-            return {"name": path.name, "is_done": False, "recordings": "", "is_open": False}
-        return {
-            "name": path.name,
-            "is_done": is_done,
-            "recordings": str(recordings),
-            "is_open": self._folders.holds(recordings),
-        }
 
     def _output(self, name: str) -> Path:
         if not _NAME.fullmatch(name) or name.endswith((" ", ".")):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import numpy as np
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Body, Query, Request
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 from starlette.responses import Response
@@ -20,6 +19,7 @@ from semisonic.audio.write import write
 from semisonic.classifier.info import info
 from semisonic.classifier.options import EventOptions
 from semisonic.core.errors import DataError, ModelError
+from semisonic.core.files import json_ready
 from semisonic.core.options import nearest
 from semisonic.labeling.options import MIX, STRATEGIES
 from semisonic.labeling.queue import Suggestion
@@ -108,7 +108,6 @@ async def receive(request: Request, recordings: OpenRecordings, name: str) -> Op
     """
     identity, shown, path = recordings.new_file(name)
     room, count = recordings.max_bytes - recordings.used(), 0
-    kept = False
     try:
         with path.open("wb") as target:
             async for chunk in request.stream():
@@ -118,21 +117,13 @@ async def receive(request: Request, recordings: OpenRecordings, name: str) -> Op
                 target.write(chunk)
         if not count:
             raise DataError(f"'{shown}' is empty")
-        kept = True
-    finally:
-        if not kept:
-            path.unlink(missing_ok=True)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
     return OpenRecording(shown, path, identity, is_own=True)
 
 
 # Routes of what there is to open: the model, folders, examples, runs.
-
-
-class FolderRequest(BaseModel):
-    """A recording of an opened folder."""
-
-    folder: int
-    name: FileName
 
 
 def state_routes(app_state: AppState) -> APIRouter:
@@ -154,8 +145,10 @@ def state_routes(app_state: AppState) -> APIRouter:
         return {"files": files, "n_files": n_files}
 
     @router.post("/folders/open")
-    def open_in_folder(place: FolderRequest) -> dict[str, Any]:
-        return app_state.open_in_folder(place.folder, place.name).facts()
+    def open_in_folder(
+        folder: Annotated[int, Body()], name: Annotated[FileName, Body()]
+    ) -> dict[str, Any]:
+        return app_state.open_in_folder(folder, name).facts()
 
     @router.post("/examples/{name}")
     def open_example(name: str) -> dict[str, Any]:
@@ -254,14 +247,10 @@ def recording_routes(app_state: AppState) -> APIRouter:
             raise DataError(f"found {start:g} to {end:g} s, expected an end behind the start")
         table = heard(identity).scores(start, end, n)
         classes = app_state.model.classes
-        best = [0.0 if math.isnan(x) else x for x in _largest(table)]
-        order = sorted(range(len(classes)), key=lambda k: -best[k])[:most]
+        best = np.nan_to_num(np.fmax.reduce(table, axis=0))
         rows = [
-            {
-                "label": classes[k],
-                "scores": [None if math.isnan(x) else round(x, 3) for x in table[:, k].tolist()],
-            }
-            for k in order
+            {"label": classes[k], "scores": json_ready(np.round(table[:, k], 3))}
+            for k in np.argsort(-best, kind="stable")[:most]
         ]
         return {"start": start, "end": end, "rows": rows}
 
@@ -269,10 +258,8 @@ def recording_routes(app_state: AppState) -> APIRouter:
     def get_events(identity: str, request: Request) -> dict[str, Any]:
         options = event_options(app_state.model, request.query_params)
         events = heard(identity).events(options)
-        events = events.sort_values(["start_time", "end_time", "label"])
-        columns = (events.start_time, events.end_time, events.label, events.score)
-        rows = [list(row) for row in zip(*(c[:MOST_EVENTS].tolist() for c in columns), strict=True)]
-        return {"n_events": len(events), "events": rows}
+        shown = events[["start_time", "end_time", "label", "score"]].head(MOST_EVENTS)
+        return {"n_events": len(events), "events": shown.to_numpy(object).tolist()}
 
     @router.get("/sounds/{identity}/tables/{kind}")
     def get_table(identity: str, kind: str, request: Request) -> Response:
@@ -281,26 +268,19 @@ def recording_routes(app_state: AppState) -> APIRouter:
         sound, analysis = ready(identity), heard(identity)
         if not analysis.is_done:
             raise DataError("the recording is still being listened to")
-        stem = Path(sound.name).stem
-        options = event_options(app_state.model, request.query_params)
         if kind == "scores":
-            lines = score_table(analysis, app_state.model.classes)
-            return _file(f"{stem}.scores.csv", "".join(lines), "text/csv")
-        with tempfile.TemporaryDirectory(prefix="semisonic-") as folder:
-            suffix, text = event_table(analysis.events(options), kind, Path(folder))
-        return _file(f"{stem}{suffix}", text, "text/csv" if kind == "csv" else "text/plain")
+            suffix, text = ".scores.csv", score_table(analysis, app_state.model.classes)
+        else:
+            options = event_options(app_state.model, request.query_params)
+            suffix, text = event_table(analysis.events(options), kind)
+        media_type = "text/csv" if suffix.endswith(".csv") else "text/plain"
+        return _file(Path(sound.name).stem + suffix, text, media_type)
 
     return router
 
 
-def _largest(table: Any) -> list[float]:
-    return [float(max((x for x in column if x == x), default=math.nan)) for column in table.T]
-
-
 def _file(name: str, text: str, kind: str) -> Response:
     """A download; a name that is not ASCII is given as RFC 6266 wants it."""
-    from urllib.parse import quote
-
     plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\' else "_" for c in name)
     quoted = quote(name, safe="", errors="replace")
     disposition = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quoted}"
@@ -317,10 +297,8 @@ _POLICY = (
 )
 
 
-class RunRequest(BaseModel):
-    """A run."""
-
-    name: Text
+Named = Annotated[Text, Body(embed=True)]
+"""The name of a run or a project."""
 
 
 def run_routes(app_state: AppState) -> APIRouter:
@@ -329,10 +307,8 @@ def run_routes(app_state: AppState) -> APIRouter:
 
     @router.get("/runs")
     def get_runs() -> dict[str, Any]:
-        return {
-            "folder": str(app_state.runs.folder),
-            "runs": [run.facts() for run in app_state.runs.all()],
-        }
+        runs = [run.facts() for run in app_state.runs.all()]
+        return {"folder": str(app_state.runs.folder), "runs": runs}
 
     @router.get("/runs/card")
     def get_card(name: str) -> dict[str, Any]:
@@ -348,8 +324,8 @@ def run_routes(app_state: AppState) -> APIRouter:
         return _card(str(app_state.model_path))
 
     @router.post("/model")
-    def take_model(named: RunRequest) -> dict[str, Any]:
-        app_state.take_model(app_state.runs.model(named.name))
+    def take_model(name: Named) -> dict[str, Any]:
+        app_state.take_model(app_state.runs.model(name))
         return app_state.facts()
 
     @router.get("/runs/page")
@@ -382,12 +358,6 @@ class NewProjectRequest(BaseModel):
     several_labels: bool = False
 
 
-class ProjectRequest(BaseModel):
-    """A project."""
-
-    name: Text
-
-
 def project_routes(app_state: AppState) -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/api/projects")
@@ -416,9 +386,9 @@ def project_routes(app_state: AppState) -> APIRouter:
         return {"making": app_state.make_project(new.name, options).facts()}
 
     @router.post("/again")
-    def go_on(named: ProjectRequest) -> dict[str, Any]:
-        options = app_state.projects.again(named.name)
-        return {"making": app_state.make_project(named.name, options).facts()}
+    def go_on(name: Named) -> dict[str, Any]:
+        options = app_state.projects.again(name)
+        return {"making": app_state.make_project(name, options).facts()}
 
     @router.post("/cancel")
     def cancel() -> dict[str, Any]:
@@ -428,8 +398,8 @@ def project_routes(app_state: AppState) -> APIRouter:
         return making()
 
     @router.post("/open")
-    def open_project(named: ProjectRequest) -> dict[str, Any]:
-        app_state.take_project(app_state.projects.finished(named.name))
+    def open_project(name: Named) -> dict[str, Any]:
+        app_state.take_project(app_state.projects.finished(name))
         return app_state.facts()
 
     return router
@@ -438,26 +408,13 @@ def project_routes(app_state: AppState) -> APIRouter:
 # Routes of listening and answering.
 
 
-class AnswersRequest(BaseModel):
-    """Answers that are given at once."""
-
-    answers: Annotated[list[AnswerRequest], Field(min_length=1, max_length=100)]
-
-
-class AnnotatorRequest(BaseModel):
-    """Who asks."""
+class SkipRequest(SegmentRequest):
+    """What somebody skips."""
 
     annotator: Annotator
 
 
-class SkipRequest(SegmentRequest, AnnotatorRequest):
-    """What somebody skips."""
-
-
-class SeveralLabelsRequest(BaseModel):
-    """Whether a clip of the project may carry several labels."""
-
-    several: bool
+_AT_ONCE = Body(embed=True, min_length=1, max_length=100)
 
 
 def labelling_routes(app_state: AppState) -> APIRouter:
@@ -506,8 +463,8 @@ def labelling_routes(app_state: AppState) -> APIRouter:
         return {"entry": asdict(entry), "answers": len(session().project.log.current())}
 
     @router.post("/answers/batch")
-    def post_answers(batch: AnswersRequest) -> dict[str, Any]:
-        session().answer_all(batch.answers)
+    def post_answers(answers: Annotated[list[AnswerRequest], _AT_ONCE]) -> dict[str, Any]:
+        session().answer_all(answers)
         n = len(session().project.log.current())
         return {"answers": n, "classes": session().classes()}
 
@@ -516,8 +473,8 @@ def labelling_routes(app_state: AppState) -> APIRouter:
         return {"groups": session().groups(), "classes": session().classes()}
 
     @router.post("/undo")
-    def undo(who: AnnotatorRequest) -> dict[str, Any]:
-        return {"entry": asdict(session().undo(who.annotator))}
+    def undo(annotator: Annotated[Annotator, Body(embed=True)]) -> dict[str, Any]:
+        return {"entry": asdict(session().undo(annotator))}
 
     @router.post("/skip")
     def skip(what: SkipRequest) -> dict[str, Any]:
@@ -525,9 +482,9 @@ def labelling_routes(app_state: AppState) -> APIRouter:
         return {}
 
     @router.post("/several")
-    def set_several(wanted: SeveralLabelsRequest) -> dict[str, Any]:
-        session().project.set_several_labels(wanted.several)
-        return {"several_labels": wanted.several}
+    def set_several(several: Annotated[bool, Body(embed=True)]) -> dict[str, Any]:
+        session().project.set_several_labels(several)
+        return {"several_labels": several}
 
     @router.post("/similar")
     def similar(place: SegmentRequest) -> dict[str, Any]:
@@ -552,3 +509,6 @@ def labelling_routes(app_state: AppState) -> APIRouter:
         return learning.facts()
 
     return router
+
+
+ALL = (state_routes, recording_routes, run_routes, project_routes, labelling_routes)

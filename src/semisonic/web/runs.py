@@ -165,15 +165,15 @@ class Run:
     pages: tuple[str, ...]
 
     @property
-    def has_model(self) -> bool:
-        """Whether a classifier lies in it."""
-        return (self.path / MODEL).is_file()
+    def kind(self) -> str:
+        """What lies in it: "model" (a classifier), "encoder" or nothing to use."""
+        found = {"model": MODEL, "encoder": ENCODER}
+        return next((kind for kind, name in found.items() if (self.path / name).is_file()), "")
 
     def facts(self) -> dict[str, Any]:
         """What the list shows."""
         known = {key: self.record.get(key) for key in ("command", "status", "started", "seconds")}
-        kind = "model" if self.has_model else "encoder" if (self.path / ENCODER).is_file() else ""
-        return {"name": self.name, "kind": kind, "pages": list(self.pages), **known}
+        return {"name": self.name, "kind": self.kind, "pages": list(self.pages), **known}
 
 
 class Runs:
@@ -209,7 +209,7 @@ class Runs:
             When it has none.
         """
         run = self.get(name)
-        if not run.has_model:
+        if run.kind != "model":
             raise ModelError(f"the run '{name}' holds no classifier")
         return run.path
 

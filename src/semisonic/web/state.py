@@ -86,11 +86,6 @@ class AppState:
             raise ModelError("no model is open: choose one under Models")
         return self._model
 
-    @property
-    def has_model(self) -> bool:
-        """Whether a model is open."""
-        return self._model is not None
-
     def take_model(self, path: Path, *, of_project: bool = False) -> None:
         """Use another model; what was heard with the one before is heard again when asked for.
 
@@ -165,7 +160,7 @@ class AppState:
                 return found
             if found is not None:
                 found.close()
-            analysis = sound.analysis = Analysis(model, sound, self.device)
+            analysis = sound.analysis = Analysis(model, sound.path, sound.name, self.device)
 
         def failed(error: BaseException) -> None:
             analysis.reason, analysis.is_done = in_words(error), True

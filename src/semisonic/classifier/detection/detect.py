@@ -42,7 +42,7 @@ from semisonic.classifier.options import EventOptions
 from semisonic.classifier.prepare import Failures
 from semisonic.core.cluster import open_engine
 from semisonic.core.errors import AudioError, OptionError
-from semisonic.core.files import digest, read_csv, write_csv
+from semisonic.core.files import digest, read_csv, write_csv, write_frame
 from semisonic.core.options import LOCAL, EngineOptions, from_mapping, to_dict
 from semisonic.core.parallel import LOCAL_ENGINE, Engine, engine_for
 from semisonic.core.progress import bar, track
@@ -278,7 +278,6 @@ def run_detect(
     format: Sequence[str] = (CSV,),  # noqa: A002
     truth: Path | None = None,
     save_clips: Path | None = None,
-    players: int = 1,
     where: EngineOptions = _HERE,
     device: str = "auto",
     workers: int | None = None,
@@ -290,7 +289,7 @@ def run_detect(
 
     Parameters
     ----------
-    model, files, output, events, format, truth, save_clips, players, where, device, workers
+    model, files, output, events, format, truth, save_clips, where, device, workers
         Options of ``semisonic detect``.
 
     Raises
@@ -323,7 +322,7 @@ def run_detect(
         if save_clips is not None:
             written.append(save_clips / CLIPS)
         mel = opened.mel
-        written.append(write_page(run.folder, result, model, events, players, mel.sample_rate))
+        written.append(write_page(run.folder, result, model, events, mel.sample_rate))
         run.note(n_events=len(result.events), n_recordings=len(result.recordings))
     places = (
         output / file.relative_to(folder) if file.is_relative_to(folder) else file
@@ -336,11 +335,10 @@ def _write_tables(run: RunFolder, result: DetectResult, formats: Sequence[str]) 
     """The events as CSV and for other programs, and their hours of the day; the files."""
     written: list[Path] = []
     if CSV in formats:
-        texts = _texts(result.to_frame())
-        write_csv(run.path(TABLE), list(map(str, texts)), texts.itertuples(index=False))
+        write_frame(run.path(TABLE), _texts(result.to_frame()))
         written.append(run.path(TABLE))
     run.path(HOURS).unlink(missing_ok=True)  # of the run before this
-    labels = [row[0] for row in result.by_class()]
+    labels = result.by_class().label.tolist()
     rows = [
         (site, hour, f"{seconds / 3600:.4f}", label, n)
         for site, hour, seconds, counts in result.by_hour(labels)
@@ -390,6 +388,5 @@ def _save_clips(folder: Path, result: DetectResult) -> list[str]:
     saved = _texts(result.to_frame()).assign(clip=names).rename(columns={"file": "recording"})
     columns = ["clip", "label", "score", "recording", "start_time", "end_time"]
     columns += ["recorded_at", "site"]
-    rows = saved.loc[saved["clip"] != "", columns].itertuples(index=False)
-    write_csv(folder / CLIPS, columns, rows)
+    write_frame(folder / CLIPS, saved.loc[saved["clip"] != "", columns])
     return names

@@ -95,7 +95,7 @@ class Grid(NamedTuple):
     sample_rate : int
         Hz.
     n_window, n_hop, n_frame : int
-        Lengths of a window, of the way to the next, and of a frame.
+        Lengths of a window, of the step to the next, and of a frame.
     """
 
     sample_rate: int

@@ -31,7 +31,6 @@ def write_page(
     result: DetectResult,
     model: Path,
     events: EventOptions,
-    players: int,
     sample_rate: int,
 ) -> Path:
     """Write the page into a run folder; its size is bounded whatever was found."""
@@ -47,7 +46,7 @@ def write_page(
         n_events=n,
         n_listed=min(n, _MOST_ROWS),
     )
-    rows = result.by_class()
+    classes = result.by_class()
     report.verdict = Verdict(
         f"{count_text(n, 'event')} in {recordings}" if n else f"Nothing was found in {recordings}",
         "A model finds what it has learned; a sound that it does not know can pass for one that "
@@ -55,7 +54,7 @@ def write_page(
     )
     report.numbers = [
         Number(str(n), "events", f"{n / result.hours:.1f} per hour" if result.hours else ""),
-        Number(str(len(rows)), "classes found", f"of {len(result.thresholds)} looked for"),
+        Number(str(len(classes)), "classes found", f"of {len(result.thresholds)} looked for"),
         Number(duration_text(3600 * result.hours), "of audio", recordings),
     ]
     if result.failures:
@@ -71,33 +70,20 @@ def write_page(
             formats=dict.fromkeys(TRUTH_COLUMNS[3:], "{:.2f}".format),
         )
     one, two = "{:.1f}".format, "{:.2f}".format
-    report.table(
+    labels = classes.label.tolist()
+    report.frame(
         "classes",
-        ["class", "events", "seconds in all", "events per hour", "best score", "threshold"],
-        [(*row, result.thresholds[row[0]]) for row in rows],
-        formats={
-            "seconds in all": one,
-            "events per hour": one,
-            "best score": two,
-            "threshold": two,
-        },
+        classes.assign(threshold=[result.thresholds[label] for label in labels]),
+        formats={"seconds": one, "per_hour": one, "best_score": two, "threshold": two},
     )
-    labels = [row[0] for row in rows]
     _add_hours(report, result, labels)
     _add_timelines(report, result, labels)
-    report.players("events", _players(result, labels, players, sample_rate))
-    shown = result.events.head(_MOST_ROWS)
-    report.table(
+    report.players("events", _players(result, labels, sample_rate))
+    shown = result.to_frame()[["file", "start_time", "end_time", "label", "score", "mean_score"]]
+    report.frame(
         "events",
-        ["recording", "from", "to", "label", "score", "mean score"],
-        zip(
-            shown.file,
-            shown.start_time.map(clock),
-            shown.end_time.map(clock),
-            *(shown[name].tolist() for name in ("label", "score", "mean_score")),
-            strict=True,
-        ),
-        formats={"score": two, "mean score": two},
+        shown.head(_MOST_ROWS).rename(columns={"start_time": "from", "end_time": "to"}),
+        formats={"from": clock, "to": clock, "score": two, "mean_score": two},
     )
     write_text(folder / PAGE, report.html())
     return folder / PAGE
@@ -128,7 +114,7 @@ def _add_hours(report: Report, result: DetectResult, labels: list[str]) -> None:
 
 
 def _add_timelines(report: Report, result: DetectResult, labels: list[str]) -> None:
-    """A timeline for each recording; for each site and day where the recorders told the time."""
+    """A timeline for each recording; for each site and day where the time is known."""
     table = result.events
     is_timed = table.file.nunique() > 1 and bool(table.recorded_at.notna().all())
     if is_timed:
@@ -162,14 +148,12 @@ def _add_timelines(report: Report, result: DetectResult, labels: list[str]) -> N
     report.values |= {"timelines": shown, "by_day": is_timed, "n_timelines": len(groups)}
 
 
-def _players(
-    result: DetectResult, labels: list[str], n_each: int, sample_rate: int
-) -> Iterator[Player]:
-    """The most certain events of each class."""
+def _players(result: DetectResult, labels: list[str], sample_rate: int) -> Iterator[Player]:
+    """The most certain event of each class."""
     n_shown = 0
     ordered = result.events.sort_values("mean_score", ascending=False, kind="stable")
     for label in labels:
-        for event in ordered[ordered.label == label].head(n_each).to_dict("records"):
+        for event in ordered[ordered.label == label].head(1).to_dict("records"):
             if n_shown == _MOST_PLAYERS:
                 return
             file, start, end = event["file"], event["start_time"], event["end_time"]

@@ -49,7 +49,7 @@ def recording_table(durations: Mapping[str, float]) -> pd.DataFrame:
     -------
     DataFrame
         By ``file``: ``duration``, ``recorded_at`` (a datetime, with a zone only where one is known,
-        or None) and ``site`` (empty where nothing tells it).
+        or None) and ``site`` (empty where it is not known).
     """
     places = [os.path.abspath(file).replace(os.sep, "/") for file in durations]
     parts = [(url_of(file) or at).split("/") for file, at in zip(durations, places, strict=True)]
@@ -58,12 +58,12 @@ def recording_table(durations: Mapping[str, float]) -> pd.DataFrame:
     n_shared = sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, levels))
     names = ["/".join(one[n_shared:]) for one in parts]
     rows = []
-    for file, name, told in zip(durations, names, read_names(names), strict=True):
+    for file, name, named in zip(durations, names, read_names(names), strict=True):
         own = RecorderInfo()
         with suppress(OSError):
             own = read_texts(wave_texts(file))
-        site = site_of(name, told) or own.device
-        rows.append((durations[file], own.recorded_at or told.recorded_at, site))
+        site = site_of(name, named) or own.device
+        rows.append((durations[file], own.recorded_at or named.recorded_at, site))
     index = pd.Index(list(durations), dtype=object, name="file")
     table = pd.DataFrame(rows, index, ["duration", "recorded_at", "site"], dtype=object)
     return table.astype({"duration": np.float64})
@@ -179,19 +179,18 @@ class DetectResult(Result):
         """Hours of audio in all."""
         return float(self.recordings.duration.sum()) / 3600
 
-    def by_class(self) -> list[tuple[str, int, float, float, float]]:
-        """A row per class: label, events, their seconds, events per hour, the best score.
+    def by_class(self) -> pd.DataFrame:
+        """A row per class: events, their seconds, events per hour, the best score.
 
         The most frequent first; a class without events is left out.
         """
         frame = self.events.assign(seconds=self.events.end_time - self.events.start_time)
-        found = frame.groupby("label").agg({"file": "size", "seconds": "sum", "score": "max"})
+        found = frame.groupby("label").agg(
+            events=("file", "size"), seconds=("seconds", "sum"), best_score=("score", "max")
+        )
         found = found.reindex([label for label in self.thresholds if label in found.index])
-        found = found.sort_values("file", ascending=False, kind="stable")
-        return [
-            (str(label), int(n), float(seconds), n / self.hours, float(best))
-            for label, n, seconds, best in found.itertuples()
-        ]
+        found.insert(2, "per_hour", found.events / self.hours)
+        return found.sort_values("events", ascending=False, kind="stable").reset_index()
 
     def by_hour(self, labels: Sequence[str]) -> list[tuple[str, int, float, list[int]]]:
         """Sound and events by site and hour of the day, over all days.
@@ -233,11 +232,11 @@ class DetectResult(Result):
         if self.scored_seconds and self.seconds:
             speed = self.scored_seconds / self.seconds
             lines[0] += f" ({speed:.0f} times faster than it plays)"
-        rows = self.by_class()
-        if rows:
+        classes = self.by_class()
+        if len(classes):
             cells = [
-                [label, count, f"{total:.1f}", f"{rate:.1f}", f"{best:.2f}"]
-                for label, count, total, rate, best in rows
+                [label, n, f"{total:.1f}", f"{rate:.1f}", f"{best:.2f}"]
+                for label, n, total, rate, best in classes.itertuples(index=False)
             ]
             headers = ["label", "events", "seconds", "per hour", "best score"]
             lines.append(text_table(headers, cells, ruled=True))
@@ -250,7 +249,7 @@ class DetectResult(Result):
                 + (f" at {count_text(n_sites, 'site')}" if n_sites else "")
                 + ", by the recorders' clocks"
             )
-        quiet = [label for label in self.thresholds if label not in {row[0] for row in rows}]
+        quiet = [label for label in self.thresholds if label not in set(classes.label)]
         if quiet:
             lines.append(f"nothing found of: {', '.join(quiet)}")
         if self.truth is not None:

@@ -397,7 +397,7 @@ class Report:
     ) -> None:
         """Add a data frame, as :meth:`table` does; underscores in its columns become spaces."""
         headers = [spaced(str(column)) for column in frame]
-        rows = frame.astype(object).to_numpy().tolist()
+        rows = frame.astype(object).where(frame.notna(), None).to_numpy().tolist()
         shown = {spaced(column): form for column, form in (formats or {}).items()}
         self.table(name, headers, rows, formats=shown, styles=styles)
 
