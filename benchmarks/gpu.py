@@ -148,7 +148,7 @@ def steps(arguments: argparse.Namespace) -> dict[str, Any]:
                     way.rates.append(way.train(arguments.steps))
         found[network] = {
             "features beforehand, s": round(preparing, 3),
-            "resident": batched.features.is_resident,  # type: ignore[union-attr]
+            "resident": batched.features._kept is not None,  # type: ignore[union-attr]
             "steps a second": {way.name: round(statistics.median(way.rates), 2) for way in ways},
             "first epoch, s": {way.name: round(way.start, 2) for way in ways},
         }

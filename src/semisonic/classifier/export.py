@@ -387,8 +387,8 @@ and the sound's class numbers, where known."""
 MOST_DB = 0.05
 AUDIBLE_DB = 70.0
 """Cells further below the loudest of their frame hold the rounding of float32, not the sound."""
-MOST_SAMPLE = 2.0**-15
-"""For networks that hear samples: one step of 16 bits."""
+MOST_SAMPLE = 1.01 * 2.0**-15
+"""For networks of waves: one step of 16 bits, as a share of a peak beyond full scale."""
 MOST_EMBEDDING = 1e-2
 """Share of the largest value. Features are rounded to float16 before they are embedded, and a
 cell that falls on the other side of a step is 0.06 dB away."""
@@ -517,7 +517,10 @@ def compare(
             for wave, level in zip(waves, levels(waves)[LEVELS], strict=True):
                 own = extractor(as_stored(wave))
                 far = np.abs(level - own)
-                cells = far if model.mel.input == WAVE else far[_audible(own)]
+                if model.mel.input == WAVE:  # a step of 16 bits is larger beyond full scale
+                    cells = far / max(1.0, np.abs(wave).max())
+                else:
+                    cells = far[_audible(own)]
                 of_levels.append(cells.max(initial=0.0))
     if not ours:
         raise ModelError("found no sound to compare the file on; give --check-on other ones")

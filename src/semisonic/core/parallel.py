@@ -487,8 +487,10 @@ def _in_order(tasks: Sequence[Task]) -> Iterator[Task]:
     """The tasks with every one behind those it waits for, first come first served."""
     waiting = {task.name: task for task in tasks}
     while waiting:
-        ready = next(one for one in waiting.values() if not waiting.keys() & set(one.after))
-        yield waiting.pop(ready.name)
+        free = [name for name, one in waiting.items() if not waiting.keys() & set(one.after)]
+        if not free:
+            raise ValueError(f"tasks wait for each other: {', '.join(waiting)}")
+        yield waiting.pop(free[0])
 
 
 def run_tasks(

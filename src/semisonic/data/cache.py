@@ -112,7 +112,9 @@ class KeyTable:
         self._file.seek(0)
         end = 0
         for line in self._file:
-            end += len(line) if line.endswith(b"\n") else 0
+            if not line.endswith(b"\n"):
+                break
+            end += len(line)
             with suppress(ValueError, TypeError):  # of a damaged disk: the work is done again
                 for key, version, value in json.loads(line):
                     self._values[tuple(key)] = tuple(version), value
