@@ -23,7 +23,7 @@ from semisonic.features.options import MelOptions
 from semisonic.models.model_file import save
 from semisonic.models.sound_model import SoundModel, build
 
-PART, MEL, MINUTES = "detection", MelOptions(), 2
+PART, MEL, MINUTES = "detection", MelOptions(), 10
 HOP = 1.25  # s, what detect takes by itself
 
 
