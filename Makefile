@@ -7,7 +7,7 @@
 #   make lint        style and types
 #   make docs        write docs/reference.md again
 #   make bench       speeds beside others' and the limits, into runs/bench; what became slower
-#                    than benchmarks/results/bench is named (DATA=path for real recordings)
+#                    than the committed results is named (DATA=path for real recordings)
 #   make clean       remove caches and built files; runs and .venv stay
 #
 # Variables:

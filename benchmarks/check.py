@@ -2,10 +2,12 @@
 
     python benchmarks/check.py runs/bench
 
-A ratio (how many times faster than an alternative, in turns on one machine) hardly depends on
-the machine. A row is a regression when its ratio is less than that of the committed row divided
-by 1 + tolerance, and when the quartiles of both do not overlap. The exit status is 1 if there is
-one, or if a row is missing, and 2 if there is nothing to compare.
+A ratio (how many times faster than an alternative, in turns on one machine) depends on the
+processor, hardly on what else runs. New results are compared with the committed ones of the same
+processor; if there are none, with those of another one, and that is said. A row is a regression
+when its ratio is less than that of the committed row divided by 1 + tolerance, and when the
+quartiles of both do not overlap. The exit status is 1 if there is one, or if a row is missing,
+and 2 if there is nothing to compare.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from pathlib import Path
 
 from measuring import Row, from_json
 
-COMMITTED = Path(__file__).parent / "results" / "bench"
+RESULTS = Path(__file__).parent / "results"
 TOLERANCE = 0.25
 
 
@@ -30,6 +32,18 @@ def read(folder: Path) -> dict[str, list[Row]]:
         if rows:
             found[file.stem] = rows
     return found
+
+
+def processor(folder: Path) -> str:
+    """The processor that results were measured on."""
+    files = sorted(folder.glob("*.json"))
+    return json.loads(files[0].read_text(encoding="utf-8"))["machine"]["cpu"] if files else ""
+
+
+def committed(cpu: str) -> Path:
+    """The committed results of a processor, or those of another one."""
+    folders = sorted(RESULTS.glob("bench*"))
+    return next((folder for folder in folders if processor(folder) == cpu), folders[0])
 
 
 def compare(
@@ -61,14 +75,20 @@ def _name(row: Row) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("new", type=Path, help="folder of new results, as of `make bench`")
-    parser.add_argument("--against", type=Path, default=COMMITTED, help="committed results")
+    parser.add_argument("--against", type=Path, help="committed results; of this processor if any")
     parser.add_argument("--tolerance", type=float, default=TOLERANCE)
     options = parser.parse_args()
-    new, old = read(options.new), read(options.against)
+    cpu = processor(options.new)
+    against = options.against or committed(cpu)
+    new, old = read(options.new), read(against)
     common = new.keys() & old.keys()
     if not common:
-        print(f"no results of the same parts in {options.new} and {options.against}")
+        print(f"no results of the same parts in {options.new} and {against}")
         return 2
+    if cpu != processor(against):
+        print(
+            f"measured on '{cpu}', compared with '{processor(against)}': ratios may differ by that"
+        )
     lines = compare(new, old, options.tolerance)
     for line in lines:
         print(f"slower: {line}")
