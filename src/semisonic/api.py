@@ -89,12 +89,12 @@ def predict(
 def evaluate(
     model: AnyPath, data: AnyPath, output: AnyPath | None = None, **options: Any
 ) -> EvaluateResult:
-    """Measure a classifier on labelled recordings that it has not heard, and write a report.
+    """Measure a classifier on labelled recordings it was not trained on, and write a report.
 
     Parameters
     ----------
     model : path
-        A model file or a run folder. It says which recordings the model has heard.
+        A model file or a run folder. It says which recordings the model was trained on.
     data : path
         Labelled clips: a folder of class folders, a CSV, a data set.
     output : path, optional

@@ -61,15 +61,15 @@ def run(options: RunOptions, session: Session) -> Status:
 
 
 def _predict(result: RunResult, model: Path, session: Session) -> None:
-    """Let the trained model hear a few clips of its test fold."""
+    """Show what the trained model predicts for a few clips of its test fold."""
     from semisonic.classifier.model_file import open_model
     from semisonic.classifier.predict import predict_files
     from semisonic.core import progress
 
     progress.show(False)  # a bar would stand in the middle of the answer
     truth = [", ".join(labels) for labels in result.examples.labels]
-    n_heard = count_text(len(truth), "clip")
-    session.say(f"\nThe trained model on {n_heard} it has not heard: {', '.join(truth)}")
+    n_clips = count_text(len(truth), "clip")
+    session.say(f"\nThe trained model on {n_clips} that it was not trained on: {', '.join(truth)}")
     session.say(predict_files(open_model(model), result.examples).summary())
     session.say(f"For more: semisonic predict {model} FILES")
 

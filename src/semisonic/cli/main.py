@@ -40,7 +40,7 @@ VERBS = {
     "find-rate": ("training_verbs", "Try learning rates on the training clips."),
     "evaluate": ("training_verbs", "Measure a classifier on labelled recordings."),
     "calibrate": ("training_verbs", "Calibrate a classifier's scores."),
-    "predict": ("listening_verbs", "Say what is heard in recordings."),
+    "predict": ("listening_verbs", "Name the sounds in recordings."),
     "listen": ("listening_verbs", "Name sounds as they are heard."),
     "export": ("listening_verbs", "Write a model for use without Semisonic, as ONNX or torch."),
     "embed": ("labeling_verbs", "Turn recordings into vectors, to search and to look at."),

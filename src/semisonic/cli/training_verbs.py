@@ -229,7 +229,7 @@ def find_rate(options: FindRateOptions, session: Session) -> Status:
     plans=True,
 )
 def evaluate(options: EvaluateOptions, session: Session) -> Status:
-    """Measure a classifier on labelled recordings that it has not heard, and write a report."""
+    """Measure a classifier on labelled recordings it was not trained on, and write a report."""
     options = begin(options, session)
     if session.dry_run:
         return Status.OK

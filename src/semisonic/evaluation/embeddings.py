@@ -102,7 +102,7 @@ def separability(
 
     By the silhouette of Rousseeuw (1987) and the share of neighbours of the same class. Neighbours
     are looked for among other recordings only: clips of one recording lie close together whatever
-    they hold, and a classifier under test has not heard them.
+    they hold, and a classifier under test was not trained on them.
 
     Parameters
     ----------
