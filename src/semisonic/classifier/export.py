@@ -183,6 +183,12 @@ def export(
     ModelError
         When the network cannot be written, or the file says something else than the model. No
         file is left then.
+
+    Examples
+    --------
+    >>> result = export("runs/tones", "tones.onnx")
+    >>> result.file.name
+    'tones.onnx'
     """
     for name, value, known in (
         ("to", to, tuple(SUFFIXES)),

@@ -565,6 +565,11 @@ def find_duplicates(
         Windows of one file in one group are never paired: splits keep them together.
         Silent clips are not compared, except byte by byte. Of a clip longer than 30 s the first
         30 s are looked at; cut long recordings with ``windows`` first to look at all of them.
+
+    Examples
+    --------
+    >>> find_duplicates(load_clips("labelled"), load_clips("later"))
+    []
     """
     if not 0 < threshold <= 1:
         raise OptionError(f"threshold: found {threshold}, expected above 0 to 1")

@@ -277,6 +277,12 @@ def fold_splits(
         When there are no labels, too few recordings, or a class is left without training clips.
     OptionError
         When an option is out of range.
+
+    Examples
+    --------
+    >>> parts = fold_splits(load_clips("labelled"), n_folds=2)
+    >>> len(parts), sum(len(part.test) for part in parts)
+    (2, 28)
     """
     if validation_fold not in VALIDATION_FOLDS:
         hint = nearest(validation_fold, VALIDATION_FOLDS)

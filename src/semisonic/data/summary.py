@@ -135,6 +135,11 @@ def describe(
         Threads that read headers; the number of processors by default.
     headers : mapping of file to AudioInfo or str, optional
         What is known of the files already, or why they cannot be read; nothing is opened then.
+
+    Examples
+    --------
+    >>> describe(load_clips("labelled")).per_class
+    {'noise': 14, 'tone': 14}
     """
     files = sorted(set(clips.file.tolist()))
     if headers is None:

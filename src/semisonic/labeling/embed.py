@@ -142,10 +142,10 @@ def embed(
 
     Examples
     --------
-    ::
-
-        index = semisonic.embed("runs/birds", "recordings", "runs/index")
-        index.search("example.wav", k=5)
+    >>> index = embed("runs/tones", "recordings", "runs/index")
+    >>> hits = index.search("recordings/site0.wav", k=3)
+    >>> len(hits), hits[0].file.endswith("site0.wav")
+    (3, True)
     """
     folder = Path(tempfile.mkdtemp(prefix="semisonic-")) if output is None else Path(output)
     refuse_url(folder)

@@ -50,6 +50,13 @@ class LabelLog:
     ------
     DataError
         When the file is no label log, or another root is named than its own.
+
+    Examples
+    --------
+    >>> log = LabelLog("answers.jsonl", root="recordings")
+    >>> entry = log.append("site0.wav", 0.0, 0.5, "tone", annotator="ada")
+    >>> [one.labels for one in log.answers()]
+    [('tone',)]
     """
 
     def __init__(self, path: str | PathLike[str], root: str | PathLike[str] | None = None) -> None:

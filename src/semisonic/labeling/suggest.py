@@ -231,9 +231,8 @@ def suggest(
 
     Examples
     --------
-    ::
-
-        semisonic.suggest("runs/birds", "recordings", 20).write("queue.csv")
+    >>> len(suggest("runs/tones", "recordings", 3))
+    3
     """
     check(QueueOptions(n=n, strategy=strategy, random_share=random_share))
     with tempfile.TemporaryDirectory(prefix="semisonic-") as temporary:

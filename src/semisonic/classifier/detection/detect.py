@@ -113,6 +113,14 @@ def detect(
         When a setting is unknown or wrong.
     ModelError
         When the model file is missing or damaged.
+
+    Examples
+    --------
+    >>> events = detect("runs/tones", "recordings", threshold=0.5).events
+    >>> set(events["label"]) <= {"noise", "tone"}
+    True
+    >>> (events["start_time"] < events["end_time"]).all()
+    np.True_
     """
     if "threshold" in events:
         events["threshold"] = str(events["threshold"])

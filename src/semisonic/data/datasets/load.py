@@ -470,6 +470,12 @@ def load_clips(
         When the path does not exist, holds no audio, or does not fit its layout.
     OptionError
         When ``labels`` is not one of the choices.
+
+    Examples
+    --------
+    >>> clips = load_clips("labelled")
+    >>> len(clips), clips.classes
+    (28, ('noise', 'tone'))
     """
     if not separator:
         raise OptionError("separator: found nothing, expected a character such as ';'")
