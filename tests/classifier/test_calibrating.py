@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 
 from semisonic.classifier.calibration import calibrated, choose_calibration, fit_calibration
@@ -39,6 +42,26 @@ def test_the_temperature_is_found(too_sure: float) -> None:
     logits, hot = tags(too_sure)
     found = fit_calibration("temperature", logits, hot)
     assert 1 / found.scale[0] == pytest.approx(too_sure, rel=0.08)
+
+
+class Logits(ClassifierMixin, BaseEstimator):
+    """For scikit-learn: a classifier whose input is its logits."""
+
+    classes_ = np.arange(4)
+
+    def fit(self, x: np.ndarray, y: np.ndarray) -> Logits:
+        return self
+
+    def decision_function(self, x: np.ndarray) -> np.ndarray:
+        return x
+
+
+def test_temperature_agrees_with_scikit_learn() -> None:
+    logits, target = drawn(2.0)
+    theirs = CalibratedClassifierCV(FrozenEstimator(Logits()), method="temperature")
+    theirs.fit(logits, target)
+    ours = calibrated(fit_calibration("temperature", logits, target), logits, multi_label=False)
+    np.testing.assert_allclose(ours, theirs.predict_proba(logits), atol=2e-3)
 
 
 def test_vector_scaling_of_tags_agrees_with_logistic_regression() -> None:
