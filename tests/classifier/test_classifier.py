@@ -88,6 +88,14 @@ def test_labelled_files_in_the_pool_are_learnt_from_once(kinds: Path) -> None:
     assert DataPart.from_dict(clf.about_["pretraining"]).n_clips == 0
 
 
+def test_held_out_sounds_of_a_group_stay_together() -> None:
+    four = [f"recording {i // 6}" for i in range(24)]
+    held_out = make(validation=0.25).fit(X, Y, sample_rate=RATE, groups=four)
+    assert "val_accuracy" in held_out.history_[0]
+    whole = make(validation=0.25).fit(X, Y, sample_rate=RATE, groups=["one recording"] * 24)
+    assert "val_accuracy" not in whole.history_[0]  # a part of it would be no other recording
+
+
 def test_validation_sounds_can_be_given(kinds: Path, others: Path) -> None:
     clf = make().fit(load_clips(kinds), validation=load_clips(others))
     assert "val_accuracy" in clf.history_[0]
