@@ -214,7 +214,7 @@ def _write_report(
     report = Report(
         "calibrate.j2",
         f"Calibration of '{name}'",
-        f"{_amount(fitted)} of {fitted.clips.name}, {len(classes)} classes",
+        f"{_amount(fitted)} of '{fitted.clips.name}', {len(classes)} classes",
         result=result,
         options=options,
         decision=fitted.decision,

@@ -310,7 +310,7 @@ def _write_page(result: SuspectsResult, options: SuspectsOptions, seconds: float
     what = "answers" if clips.is_multi_label else "labels"
     report = Report(
         "suspects.j2",
-        f"Labels of {clips.name} that look wrong",
+        f"Labels of '{clips.name}' that look wrong",
         f"{n} clips, {len(clips.classes)} classes",
         result=result,
         options=options,
