@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from sklearn.preprocessing import StandardScaler
@@ -34,7 +35,8 @@ from semisonic.training.devices import choose_device
 
 N_MIXED, N_FILLED = 600, 300
 """Windows with sounds that begin and end; windows that a sound, or nothing, fills."""
-MOST_CLIPS = 1000
+MOST_CLIPS, MOST_NUMBERS = 1000, 20_000_000
+"""Clips that are mixed, and numbers of their features, at most."""
 SNR_DB, GAIN_DB = (-3.0, 20.0), (-40.0, 5.0)
 """Level of a sound over its background, and how much louder than in its clip it is, dB."""
 _DEPTH_DB, _OVER_DB = 25.0, 6.0  # below the loudest frame; above the quietest tenth of the frames
@@ -42,6 +44,8 @@ _GAP, _LEAST = 0.4, 0.15  # s: a quieter pause that ends no sound; the shortest 
 _FULL = 0.9  # share of a clip from which on a sound fills it
 _QUIET_DB, _AUDIBLE_DB = 20.0, 25.0  # below the loudest frame; above the floor
 _N_NOISE, _BATCH = 24, 50
+_RARE = 1 / 8  # of the windows have no sound, and of the others no background
+_LEAST_A_CLASS = 8
 _N_POINTS, _N_FRAMES = 15_000, 6_000  # solved with, at most
 _WEIGHT, _WEIGHT_STEADY, _WEIGHT_NONE = 1000.0, 150.0, 450.0  # of all frames, and of all windows
 
@@ -77,7 +81,8 @@ class _Sounds(NamedTuple):
             first[i], last[i] = starts[best], ends[best]
         kept = (last - first) * step >= _LEAST
         n_long = np.maximum(_FULL * own, 0.4 * levels.shape[2])
-        return cls(*(x[kept] for x in (levels, target, first, last, last - first >= n_long)))
+        fills = last - first >= n_long
+        return cls(levels[kept], target[kept], first[kept], last[kept], fills[kept])
 
     def draw(self, rng: np.random.Generator, label: int, rows: NDArray[np.bool_]) -> int:
         """A clip of a class among some."""
@@ -122,8 +127,11 @@ def learn_events(
         rows = np.concatenate([rows, found.rows])
         target = np.concatenate([target, found.shares.argmax(axis=1)])
     rng = generator(seed, "event layer")
-    if len(rows) > MOST_CLIPS:
-        kept = np.sort(rng.permutation(len(rows))[:MOST_CLIPS])
+    most = min(MOST_CLIPS, MOST_NUMBERS // int(np.prod(model.mel.shape)))
+    if len(rows) > most:
+        mixed = rng.permutation(len(rows))
+        turn = pd.Series(target[mixed]).groupby(target[mixed]).cumcount()  # classes alike
+        kept = np.sort(mixed[np.argsort(turn.to_numpy(), kind="stable")[:most]])
         rows, target = rows[kept], target[kept]
     levels = np.concatenate(list(feature_parts(data.features, rows)))[:, 0]
     quiet = np.isin(target, [i for i, name in enumerate(model.classes) if name in BACKGROUND])
@@ -145,7 +153,7 @@ def _solve(model: SoundModel, layer: EventLayer, mixer: _Mixer) -> None:
     """Find the three linear layers, one after the other."""
     n_classes, rng = len(model.classes), mixer.rng
     over, codes, windows, active, target = [], [], [], [], []
-    for part in mixer.mixed(N_MIXED):
+    for part in mixer.mixed(max(N_MIXED, _LEAST_A_CLASS * n_classes)):
         inputs, code, window = _heard(model, layer, part.x)
         over.append(inputs)
         codes.append(code)
@@ -176,7 +184,7 @@ def _solve(model: SoundModel, layer: EventLayer, mixer: _Mixer) -> None:
             layer.steady.bias.copy_(torch.tensor([-ABSENT] * n_classes + [0.0]))
         return
     filled, answers = [], []
-    for part in mixer.filled(N_FILLED):
+    for part in mixer.filled(max(N_FILLED, _LEAST_A_CLASS * n_classes)):
         filled.append(_heard(model, layer, part.x, whole_only=True)[2])
         answers.append(np.where(part.target < 0, n_classes, part.target))
     begun = torch.cat(windows)[:N_FILLED]
@@ -252,7 +260,6 @@ class _Mixer:
             for one, frames in zip(sounds.levels, quiet, strict=True)
             if frames.sum() >= 8
         ]
-        self.labels = np.unique(sounds.target)
 
     def background(self) -> Levels:
         """Background of a window at any level, shape (mel, frame)."""
@@ -275,38 +282,30 @@ class _Mixer:
         return found
 
     def mixed(self, n: int) -> Iterator[_Mixed]:
-        """Windows in which a sound begins and ends; every eighth has none, another no noise."""
+        """Windows in which a sound begins and ends, all classes in turns; some have none."""
         every = np.ones(len(self.sounds.target), np.bool_)
-        return self._batches(n, lambda i: i % 8 > 0, every, whole=False)
+        labels = np.unique(self.sounds.target)
+        for numbers in _parts(n):
+            without = self.rng.random(len(numbers)) < _RARE
+            chosen = np.where(without, -1, labels[numbers % len(labels)])
+            yield self._stacked(chosen, every, whole=False)
 
     def filled(self, n: int) -> Iterator[_Mixed]:
-        """Windows that a sound fills, and as many of background alone."""
-        return self._batches(n, lambda i: i % 2 > 0, self.sounds.fills, whole=True)
+        """Windows that a sound fills, all classes in turns, and as many of background alone."""
+        labels = np.unique(self.sounds.target[self.sounds.fills])
+        for numbers in _parts(n):
+            chosen = np.where(numbers % 2, -1, labels[numbers // 2 % len(labels)])
+            yield self._stacked(chosen, self.sounds.fills, whole=True)
 
-    def _batches(
-        self, n: int, has_sound: Any, rows: NDArray[np.bool_], *, whole: bool
-    ) -> Iterator[_Mixed]:
-        labels = np.unique(self.sounds.target[rows])
-        for begin in range(0, n, _BATCH):
-            numbers = range(begin, min(begin + _BATCH, n))
-            windows = [
-                self._window(
-                    int(labels[i // 2 % len(labels) if whole else i % len(labels)])
-                    if has_sound(i) and len(labels)
-                    else -1,
-                    rows,
-                    whole=whole,
-                    silent=not whole and i % 8 == 1,
-                )
-                for i in numbers
-            ]
-            x, active, target = zip(*windows, strict=True)
-            yield _Mixed(np.stack(x)[:, None], np.stack(active), np.array(target))
+    def _stacked(
+        self, labels: NDArray[np.int64], rows: NDArray[np.bool_], *, whole: bool
+    ) -> _Mixed:
+        windows = [self._window(label, rows, whole=whole) for label in labels.tolist()]
+        x, active = zip(*windows, strict=True)
+        return _Mixed(np.stack(x)[:, None], np.stack(active), labels)
 
-    def _window(
-        self, label: int, rows: NDArray[np.bool_], *, whole: bool, silent: bool
-    ) -> tuple[Levels, Levels, int]:
-        """A window: its levels, where it sounds, and its class."""
+    def _window(self, label: int, rows: NDArray[np.bool_], *, whole: bool) -> tuple[Levels, Levels]:
+        """A window of a class, or of background alone (-1): its levels, and where it sounds."""
         rng, sounds, n = self.rng, self.sounds, self.mel.n_frames
         power, active = power_of_levels(self.background()), np.zeros(n, np.float32)
         row = int(rng.integers(len(sounds.target))) if label < 0 else sounds.draw(rng, label, rows)
@@ -314,7 +313,7 @@ class _Mixer:
         level = _loudness(power_of_levels(sound)) + rng.uniform(*GAIN_DB)
         if label < 0:  # background alone, as loud as beside a sound
             gain = level - rng.uniform(*SNR_DB) - _loudness(power)
-            return self._level(power * 10 ** (gain / 10)), active, label
+            return self._level(power * 10 ** (gain / 10)), active
         if whole:
             sound = np.roll(np.tile(sound, -(-n // sound.shape[1]))[:, :n], rng.integers(n), 1)
             at = 0
@@ -329,13 +328,20 @@ class _Mixer:
         first, last = max(0, at), min(n, at + sound.shape[1])
         part = power_of_levels(sound[:, first - at : last - at])
         gain = level - rng.uniform(*SNR_DB) - _loudness(power)
-        power *= 0.0 if silent else 10 ** (gain / 10)
+        is_silent = not whole and rng.random() < _RARE  # as clips are that were cut out
+        power *= 0.0 if is_silent else 10 ** (gain / 10)
         power[:, first:last] += part * 10 ** ((level - _loudness(part)) / 10)
         active[first:last] = 1.0
-        return self._level(power), active, label
+        return self._level(power), active
 
     def _level(self, power: Levels) -> Levels:
         return np.maximum(_decibel(power), self.mel.quietest_db).astype(np.float32)
+
+
+def _parts(n: int) -> Iterator[NDArray[np.int64]]:
+    """The numbers from 0 to n, some at a time."""
+    for begin in range(0, n, _BATCH):
+        yield np.arange(begin, min(begin + _BATCH, n))
 
 
 def power_of_levels(levels: Levels) -> Levels:
