@@ -1,10 +1,9 @@
-"""``pretrain`` and ``convert``; encoders from clips without labels and from synthetic sounds."""
+"""``pretrain``; encoders from clips without labels and from synthetic sounds."""
 
 from __future__ import annotations
 
 import logging
 import math
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,12 +21,14 @@ from semisonic.classifier.config import (
     DENOISING,
     LAYERWISE,
     NO_OBJECTIVE,
+    PROBE,
     SOLVED,
     WITHOUT_DECODER,
     MethodOptions,
     PretextOptions,
     TrainConfig,
     check_pretraining,
+    check_trainable,
 )
 from semisonic.classifier.model_file import ENCODER, encoder_file, open_encoder
 from semisonic.classifier.options import PretrainOptions
@@ -62,7 +63,6 @@ from semisonic.core.user_cache import cache_part, disk_size, user_cache
 from semisonic.data.batches import Stream, batches
 from semisonic.data.clips import Clips
 from semisonic.data.options import SynthOptions
-from semisonic.data.outputs import check_file
 from semisonic.data.recordings import COPIES
 from semisonic.data.synth.dataset import load_synth, make_synth
 from semisonic.features.augmentation import TimeCrop, augmenter
@@ -77,7 +77,7 @@ from semisonic.learning.reconstruction import (
     layer_decoder,
     put_together,
 )
-from semisonic.models.inspection import DeadUnits, count_parameters, dead_units
+from semisonic.models.inspection import DeadUnits, dead_units
 from semisonic.models.model_file import (
     PUBLISHED_WEIGHTS,
     load,
@@ -94,7 +94,6 @@ from semisonic.models.pretrained import (
     in_order,
     transfer,
 )
-from semisonic.models.published import convert_published
 from semisonic.models.registry import create
 from semisonic.models.sound_model import SoundModel
 from semisonic.models.weights import initialise, undisturbed
@@ -295,6 +294,7 @@ def pretrain_encoder(
         raise DataError("pre-training: found no clips to learn from")
     place, name = choose_device(device), config.objective
     if start is not None:
+        check_trainable(start.name, start.encoder.trainable, PROBE, name)
         kind = start.frontend.standardize.kind
         config = replace(config, model=start.name, standardize=kind)
     network = build_network(
@@ -811,80 +811,3 @@ def save_pretrained(
     numbers = {name: json_ready(value) for name, value in numbers.items()}
     save_encoder(path, outcome.network, about={**provenance, "measured": numbers})
     return numbers
-
-
-# ``convert``: published weights to an encoder of ours, for ``train --encoder``.
-
-
-@dataclass(frozen=True)
-class ConvertResult(Result):
-    """What ``convert`` made: the encoder, its file, and where its weights are from."""
-
-    network: PretrainedEncoder
-    encoder: Path
-    origin: PublishedOrigin
-
-    def to_frame(self) -> pd.DataFrame:
-        """One row: the network, its parameters, its file."""
-        import pandas as pd
-
-        n = count_parameters(self.network)
-        row = {"network": self.network.name, "parameters": n, "encoder": str(self.encoder)}
-        return pd.DataFrame([row])
-
-    def summary(self) -> str:
-        """For a terminal."""
-        mel = self.network.frontend.options
-        lines = [
-            f"{self.origin.title}, {count_parameters(self.network):,} parameters",
-            f"input: {mel.duration:g} s at {mel.sample_rate} Hz, shorter clips padded",
-            *self.origin.facts(),
-            f"encoder: {self.encoder}",
-        ]
-        return "\n".join(lines)
-
-
-def convert(
-    network: str,
-    weights: str | os.PathLike[str],
-    output: str | os.PathLike[str] = "general.encoder",
-    *,
-    duration: float = 5.0,
-) -> ConvertResult:
-    """Make an encoder file of a published network's weights; nothing in their file is run.
-
-    Parameters
-    ----------
-    network : str
-        Such as ``"yamnet"``.
-    weights : path
-        File of its published weights.
-    output : path
-        The encoder's file, for ``encoder=`` of ``train``.
-    duration : float
-        Length of the clips it will be used for, in seconds; shorter ones are padded.
-
-    Returns
-    -------
-    ConvertResult
-
-    Raises
-    ------
-    ModelError
-        When the file is missing, damaged, needs code to be run, or is that of another network.
-    OptionError
-        For a duration out of range, or when there is a file of the output's name.
-    """
-    if not 0.5 <= duration <= 60:
-        raise OptionError(f"option 'duration': found {duration:g} s, expected 0.5 to 60 s")
-    source, target = Path(weights), Path(output)
-    check_file(target, "convert", (".encoder", ".zip"), inputs=[source], again=False)
-    found = convert_published(network, source, duration=duration)
-    options = {
-        "network": network,
-        "weights": str(source),
-        "output": str(target),
-        "duration": duration,
-    }
-    save_encoder(target, found, about={**run_files.stamp("convert"), "options": options})
-    return ConvertResult(found, target, PublishedOrigin.told(found.published))
