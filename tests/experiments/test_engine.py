@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from semisonic.core.errors import SemisonicError
 from semisonic.core.parallel import Task, run_tasks
@@ -20,6 +21,10 @@ def append(log: Path, name: str, wait: float = 0.0) -> None:
     time.sleep(wait)
     with log.open("a") as stream:
         stream.write(f"{name}\n")
+
+
+def tell_threads(log: Path) -> None:
+    log.write_text(str(torch.get_num_threads()))
 
 
 def hang(begun: Path) -> None:
@@ -50,6 +55,20 @@ def test_tasks_run_once_and_after_those_they_wait_for(tmp_path, workers) -> None
     ]
     run(tasks, workers)
     assert log.read_text().split() == ["slow", "quick", "last"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_task_has_one_thread_so_that_its_numbers_are_the_same_everywhere(
+    tmp_path, workers
+) -> None:
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        run([Task("t", tell_threads, (tmp_path / "log",))], workers)
+        assert (tmp_path / "log").read_text() == "1"
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(n_threads)
 
 
 def test_an_error_stops_the_rest_and_is_raised(tmp_path) -> None:

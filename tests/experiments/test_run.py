@@ -72,9 +72,25 @@ def test_a_finished_run_is_not_trained_again_and_another_recipe_is_refused(
         run_tiny(tiny_recipe, finished, change=("setting.fit.epochs=9",))
 
 
-def test_same_seed_same_results_in_one_or_two_processes(finished, run_tiny, tiny_recipe) -> None:
-    again = run_tiny(tiny_recipe, workers=2, change=("folds=[1]",)).report.parent
-    assert accuracies(again) == accuracies(finished, 1)
+def test_the_same_weights_with_any_number_of_threads_and_processes(
+    finished, run_tiny, tiny_recipe
+) -> None:
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(3)  # of this process, which does the jobs where there is one worker
+    try:
+        folders = [
+            run_tiny(tiny_recipe, workers=n, change=("folds=[1]",)).report.parent for n in (1, 2)
+        ]
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(n_threads)
+    one, two = (
+        {file.relative_to(folder): file.read_bytes() for file in folder.glob("jobs/*/model.*")}
+        for folder in folders
+    )
+    assert one == two
+    assert one
+    assert accuracies(folders[0]) == accuracies(folders[1]) == accuracies(finished, 1)
 
 
 @pytest.mark.slow
@@ -170,9 +186,7 @@ def test_both_arms_take_the_same_steps_in_a_number_format_that_the_record_names(
 
 @pytest.mark.parametrize("name", [one for one in recipes.names() if one != "esc-baselines"])
 def test_every_recipe_of_a_network_names_its_number_format(name) -> None:
-    assert read_recipe(recipes.find(name)).precision == (
-        "auto" if name == "demo" else "fp32"
-    )  # a quick first look
+    assert read_recipe(recipes.find(name)).precision == "fp32"
 
 
 def test_a_recipe_sets_the_number_format_of_all_its_trainings() -> None:

@@ -162,7 +162,7 @@ def test_options_with_paths_and_tuples_compare_equal_when_read_back(tmp_path):
         with RunFolder(tmp_path / "run", "run", options) as opened:
             assert commit() is None or len(commit().rstrip("+")) == 40
     assert opened.resumed
-    assert set(machine()) == {"system", "cpu", "cores", "memory_gib", "gpu"}
+    assert set(machine()) == {"system", "cpu", "cores", "torch_threads", "memory_gib", "gpu"}
 
 
 def end_by(error, folder, file=None):

@@ -88,6 +88,21 @@ def one_blas_thread() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Keep torch, if anybody uses it, from starting threads inside our threads."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
+
+
 def keep_freed_memory() -> None:
     """Let this process keep up to 64 MiB that it has freed, where its C library is glibc.
 
@@ -511,8 +526,8 @@ def run_tasks(
     tasks : sequence of Task
         ``after`` may name tasks that are not in the list: they count as done.
     workers : int
-        Tasks at once; 0 or 1 runs everything in this process, on the local engine. On a cluster
-        0 is as many as it has room for.
+        Tasks at once, each with one torch thread; 0 or 1 runs everything in this process, on the
+        local engine. On a cluster 0 is as many as it has room for.
     label : str
         Text of the progress bar.
     done : int
@@ -530,10 +545,11 @@ def run_tasks(
     """
     with bar(len(tasks) + done, label, "job", initial=done) as shown:
         if engine.is_local and workers <= 1:
-            initializer(*context)
-            for task in _in_order(tasks):
-                _done(task)
-                shown.update()
+            with one_torch_thread():  # as in a process: some sums differ with two in the last bit
+                initializer(*context)
+                for task in _in_order(tasks):
+                    _done(task)
+                    shown.update()
             return
         make = partial(_prepared, initializer, context)
         where = PROCESS_ENGINE if engine.is_local else engine

@@ -11,9 +11,7 @@ because another table may use them.
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cached_property, partial
 from pathlib import Path
 from typing import IO, Any
@@ -25,7 +23,7 @@ from semisonic.audio.checks import problems
 from semisonic.audio.read import AudioReader
 from semisonic.audio.resample import check_rate, fit_length, resample
 from semisonic.core.errors import AudioError, DataError, OptionError
-from semisonic.core.parallel import LOCAL_ENGINE, Engine, count_workers
+from semisonic.core.parallel import LOCAL_ENGINE, Engine, count_workers, one_torch_thread
 from semisonic.data.cache import (
     ArrayCache,
     CachedRows,
@@ -352,18 +350,3 @@ def _extraction(
         return result, None
 
     return features
-
-
-@contextmanager
-def one_torch_thread() -> Iterator[None]:
-    """Keep torch, if anybody uses it, from starting threads inside our threads."""
-    torch = sys.modules.get("torch")
-    if torch is None:
-        yield
-        return
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(n_threads)

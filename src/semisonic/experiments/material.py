@@ -27,7 +27,7 @@ from semisonic.classifier.config import (
 from semisonic.classifier.prepare import SILENT, FrontOptions, Prepared, prepare, without_silence
 from semisonic.core.errors import AudioError, DataError
 from semisonic.core.files import digest
-from semisonic.core.parallel import LOCAL_ENGINE, Engine
+from semisonic.core.parallel import LOCAL_ENGINE, Engine, one_torch_thread
 from semisonic.core.progress import track
 from semisonic.core.seeds import derive
 from semisonic.data.batches import OnTheFlyFeatures
@@ -35,7 +35,7 @@ from semisonic.data.clips import Clips, join
 from semisonic.data.duplicates import clean_pool
 from semisonic.data.recordings import AUTO, COPIES, KnownRecordings, copies_together, unnamed_note
 from semisonic.data.splits import make_folds
-from semisonic.data.stores import FeatureStore, one_torch_thread
+from semisonic.data.stores import FeatureStore
 from semisonic.features.augmentation import TimeStretch
 from semisonic.features.options import WAVE, MelOptions
 from semisonic.features.wave_augmentation import (

@@ -95,7 +95,7 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores that may be used, memory and graphics cards."""
+    """Processor, cores that may be used, threads of torch, memory and graphics cards."""
     torch = sys.modules.get("torch")  # a command that never loaded it computed on no card
     n_cards = torch.cuda.device_count() if torch is not None else 0
     try:
@@ -108,6 +108,7 @@ def machine() -> dict[str, Any]:
         "system": platform.platform(),
         "cpu": name[1] if name else platform.processor() or platform.machine(),
         "cores": count_workers(None),
+        "torch_threads": torch.get_num_threads() if torch else None,
         "memory_gib": round(memory / 2**30, 1) or None,
         "gpu": [torch.cuda.get_device_name(i) for i in range(n_cards)] if torch else [],
     }
