@@ -126,7 +126,8 @@ class FrozenEncoder(Encoder):
         filled = F.pad(x.detach().float().flatten(1), (0, n_windows * length - x.shape[3]))
         found = open_graph(self.file)(filled.reshape(-1, length).cpu().numpy())
         vectors = torch.from_numpy(found).to(x.device, x.dtype)
-        code: Tensor = vectors.unflatten(0, (len(x), n_windows)).transpose(1, 2)[:, :, None]
+        by_window = vectors.reshape(len(x), n_windows, self.out_channels)
+        code: Tensor = by_window.transpose(1, 2)[:, :, None]
         return code
 
 
