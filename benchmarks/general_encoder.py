@@ -1,12 +1,19 @@
 """A published encoder left as it is: a linear layer on its embeddings, official folds.
 
-    python benchmarks/general_encoder.py yamnet.encoder path/to/esc10 \\
+    semisonic encoder get yamnet
+    python benchmarks/general_encoder.py yamnet path/to/esc10 \\
         -o benchmarks/results/general-encoder.json
+    python benchmarks/general_encoder.py yamnet path/to/animals --labels 4 \\
+        -o benchmarks/results/general-encoder-animals.json
+    python benchmarks/general_encoder.py yamnet path/to/urbansound8k --labels 4 16 --duration 4 \\
+        -o benchmarks/results/general-encoder-urbansound.json
 
 Every clip is embedded once (a long one by the mean of its windows); then ``fit_probe``
 learns from labels drawn by recording, alone and with the training folds as a pool. Each clip is
-scored once a draw, by a layer that has not learned from its fold. Not from scratch: the result
-says what the encoder was trained on.
+scored once a draw, by a layer that has not learned from its fold. A set without folds gets five,
+with copies of a sound in one of them. The two ways to learn are compared by fold and draw, with the
+t-test that allows for shared training clips. Not from scratch: the result says what the encoder
+was trained on.
 """
 
 from __future__ import annotations
@@ -14,6 +21,7 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import process_time
 from typing import Any
@@ -31,7 +39,10 @@ from semisonic.classifier.probe import fit_probe
 from semisonic.classifier.scoring import embed_rows, mean_by
 from semisonic.core.files import write_json
 from semisonic.data.datasets.load import load_clips
+from semisonic.data.recordings import copies_together
 from semisonic.data.splits import fold_splits, label_budget
+from semisonic.evaluation.statistics import corrected_resampled_t
+from semisonic.models.necks import GlobalPoolNeck
 from semisonic.models.pretrained import transfer
 from semisonic.models.sound_model import build
 
@@ -47,6 +58,7 @@ class Embedded(nn.Module):
     def __init__(self, dim: int, classes: Sequence[str]) -> None:
         super().__init__()
         self.classes = tuple(classes)
+        self.neck = GlobalPoolNeck(dim)
         self.head = nn.Sequential(nn.Identity(), nn.Linear(dim, len(classes)))
 
     def embed(self, x: Tensor) -> Tensor:
@@ -58,14 +70,18 @@ class Embedded(nn.Module):
         return found
 
 
-def embeddings(encoder: Path, data: Path, cache: Path) -> tuple[Any, NDArray[np.float32], Any]:
+def embeddings(
+    encoder: Path, data: Path, cache: Path, duration: float
+) -> tuple[Any, NDArray[np.float32], Any]:
     """Clips, their embeddings (clip, dim), and what the encoder says, with its speed."""
     start = open_encoder(encoder)
-    frontend = start.frontend
+    mel = replace(start.mel, duration=duration)
     clips = load_clips(data)
-    prepared = prepare(clips, frontend.options, cache, workers=1)
-    kind = frontend.standardize.kind
-    model = build(start.name, frontend.options, clips.classes, standardize=kind).eval()
+    if not clips.folds:
+        clips = copies_together(clips, workers=1, cache=cache).clips
+    prepared = prepare(clips, mel, cache, workers=1)
+    kind = start.frontend.standardize.kind
+    model = build(start.name, mel, clips.classes, standardize=kind).eval()
     transfer(start, model)
     begun = process_time()
     x = embed_rows(model, prepared.features, np.arange(len(prepared)))
@@ -92,17 +108,19 @@ def accuracies(clips: Any, x: NDArray[np.float32], labels: int, arm: str) -> lis
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("encoder", type=Path, help="file of 'semisonic convert'")
-    parser.add_argument("data", type=Path, help="ESC-10, or another set with official folds")
+    parser.add_argument("encoder", type=Path, help="name or file of a general encoder")
+    parser.add_argument("data", type=Path, help="a data set with labels")
+    parser.add_argument("--labels", type=int, nargs="+", default=BUDGETS, help="a class; 0: all")
+    parser.add_argument("--duration", type=float, default=5.0, help="of a window, in seconds")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--cache", type=Path, default=Path("runs/general/cache"))
     options = parser.parse_args()
     torch.set_num_threads(1)
-    clips, x, said = embeddings(options.encoder, options.data, options.cache)
-    rows = []
-    for labels in BUDGETS:
-        for arm in ARMS if labels else ARMS[:1]:
-            draws = accuracies(clips, x, labels, arm)
+    clips, x, said = embeddings(options.encoder, options.data, options.cache, options.duration)
+    n_folds, rows = len(clips.folds) or 5, []
+    for labels in options.labels:
+        found = [accuracies(clips, x, labels, arm) for arm in (ARMS if labels else ARMS[:1])]
+        for arm, draws in zip(ARMS, found, strict=False):
             means = [statistics.fmean(folds) for folds in draws]
             spread = statistics.stdev(means) if len(means) > 1 else None
             rows.append(
@@ -115,7 +133,17 @@ def main() -> None:
                 }
             )
             print(f"{labels or 'all'} labels, {arm}: {100 * rows[-1]['accuracy']:.1f}", flush=True)
-    shown = " ".join(["python", "benchmarks/general_encoder.py", "ENCODER", "DATA", "-o", "FILE"])
+        if labels:
+            gain = np.subtract(found[1], found[0]).ravel()
+            rows[-1]["gain"] = corrected_resampled_t(gain, 1 / (n_folds - 1))._asdict()
+            print(f"  gain: {rows[-1]['gain']}", flush=True)
+    shown = " ".join(
+        [
+            "python benchmarks/general_encoder.py ENCODER DATA --labels",
+            *map(str, options.labels),
+            f"--duration {options.duration:g} -o FILE",
+        ]
+    )
     record = {
         **head(shown, list(range(DRAWS))),
         "from_scratch": False,

@@ -19,12 +19,13 @@ from .classifier.config import MethodOptions as MethodOptions
 from .classifier.config import PretextOptions as PretextOptions
 from .classifier.cross_validation import cross_validate as cross_validate
 from .classifier.detection.detect import detect as detect
+from .classifier.encoders import get_encoder as get_encoder
+from .classifier.encoders import list_encoders as list_encoders
 from .classifier.export import export as export
 from .classifier.live.listen import listen as listen
 from .classifier.live.scorer import LiveScorer as LiveScorer
 from .classifier.live.scorer import LiveTracker as LiveTracker
 from .classifier.options import EventOptions as EventOptions
-from .classifier.pretrain import convert as convert
 from .core.errors import SemisonicError as SemisonicError
 from .data.clips import Clips as Clips
 from .data.datasets.load import load_clips as load_clips

@@ -33,7 +33,6 @@ def tree(folder: Path) -> dict[str, str]:
 FILES = {
     "predict": "predict model.zip sounds",
     "export": "export model.zip",
-    "convert": "convert yamnet track.txt",
     "suggest": "suggest model.zip sounds -n 2",
     "project suggest": "project suggest project -n 2",
     "data labels": "data labels track.txt",
@@ -109,7 +108,6 @@ def test_the_synthetic_set_takes_no_other_place(place) -> None:
         (FILES["predict"], "new.wav"),
         (FILES["suggest"], "x.xlsx"),
         (FILES["data labels"], "x.tsv"),
-        (FILES["convert"], "x.csv"),
         (FILES["export"], "x.zip"),
         (FILES["predict"], "labels.csv/x.csv"),
     ],

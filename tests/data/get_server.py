@@ -21,7 +21,8 @@ class Site:
     """What a server offers and how it behaves.
 
     ``cuts`` holds, for each of the next answers, after how many bytes the line breaks;
-    ``failures`` the status of each of the next answers; ``asked`` what was asked for.
+    ``failures`` the status of each of the next answers; ``asked`` what was asked for; ``tag`` the
+    version of the files, as it is named in answers.
     """
 
     files: dict[str, bytes]
@@ -31,6 +32,7 @@ class Site:
     failures: list[int] = field(default_factory=list)
     asked: list[tuple[str, str]] = field(default_factory=list)
     listed: dict[str, dict[str, object]] | None = None
+    tag: str = ""
 
     def record(self) -> dict[str, object]:
         """As Zenodo's interface gives it."""
@@ -78,6 +80,8 @@ def serving(site: Site) -> Iterator[Site]:
             if data is None:
                 return self.answer(404, b"no", {})
             begin = 0
+            if self.headers.get("If-Range", site.tag) != site.tag:
+                asked_range = ""
             if asked_range and site.knows_ranges:
                 begin = int(asked_range.removeprefix("bytes=").rstrip("-"))
                 if begin >= len(data):
@@ -89,6 +93,8 @@ def serving(site: Site) -> Iterator[Site]:
         def answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
+            if site.tag:
+                self.send_header("ETag", site.tag)
             for name, value in headers.items():
                 self.send_header(name, value)
             self.end_headers()

@@ -392,6 +392,12 @@ _BEGUN = {
     GENERAL: "a published general encoder",
 }
 
+GENERAL_NOTE = (
+    "note: with so few labels an encoder trained with other people's labels may serve better; if "
+    "you may use one: semisonic encoder get yamnet, then the same command with --encoder yamnet"
+)
+"""What ``auto`` says where it starts from nothing; see ``docs/general-encoders.md``."""
+
 
 @dataclass(frozen=True)
 class DataSummary:
@@ -587,6 +593,18 @@ def check_freezing(fit: FitOptions, has_start: bool) -> None:
             "random weights, which freezing would keep; give an encoder to start from, or a "
             "pool to pre-train it on"
         )
+
+
+def check_trainable(name: str, is_trainable: bool, method: str, objective: str) -> None:
+    """Raise OptionError where an encoder is to be trained that can only be kept as it is."""
+    if is_trainable or (method in SOLVED and objective == NO_OBJECTIVE):
+        return
+    what = f"the method '{method}'" if method not in SOLVED else f"the objective '{objective}'"
+    raise OptionError(
+        f"option 'encoder': '{name}' is run by onnxruntime and cannot be trained, as {what} "
+        f"would; give the method '{PROBE}' without pre-training, which learns a layer on its "
+        "embeddings, or an encoder that can be trained, such as yamnet"
+    )
 
 
 def validation_share(method: str, share: float, labels_per_class: float) -> float:

@@ -214,6 +214,12 @@ def export(
         network, about = open_model(file), read_about(file)["about"]
     else:
         network, about = getattr(model, "model_", model), getattr(model, "about_", {})
+    if not network.encoder.trainable:
+        raise OptionError(
+            f"this model cannot be exported: its encoder '{network.name}' is an ONNX graph of its "
+            "own, which a file would have to hold with the right to pass it on. Copy the model "
+            "file, and get the encoder where it is to be used: semisonic encoder get"
+        )
     card = target.with_name(f"{target.name}.md")
     check_file(target, VERB, {target.suffix.lower()})
     check_file(card, VERB, {".md"})

@@ -8,6 +8,7 @@ from pathlib import Path
 from semisonic.core.errors import ModelError
 from semisonic.core.files import digest
 from semisonic.core.options import to_dict
+from semisonic.models.encoder_table import named_encoder
 from semisonic.models.model_file import load, load_encoder, published_in, read_about
 from semisonic.models.pretrained import PretrainedEncoder
 from semisonic.models.published import PUBLISHED
@@ -70,7 +71,8 @@ def open_encoder(path: str | PathLike[str]) -> PretrainedEncoder:
     Parameters
     ----------
     path : path
-        An encoder's or a classifier's file, or a run folder with one of them.
+        An encoder's or a classifier's file, a run folder with one of them, or the name of a general
+        encoder that was fetched.
 
     Raises
     ------
@@ -81,15 +83,23 @@ def open_encoder(path: str | PathLike[str]) -> PretrainedEncoder:
     if read_about(file)["kind"] != "classifier":
         return load_encoder(file)
     model = load(file)
-    neck = model.neck if model.name in PUBLISHED else None
+    neck = model.neck if model.name in PUBLISHED or not model.encoder.trainable else None
     encoder = PretrainedEncoder(model.encoder, model.frontend, model.name, neck=neck)
     encoder.published = published_in(read_about(file)["about"])
     return encoder.eval()
 
 
 def encoder_file(path: str | PathLike[str]) -> Path:
-    """The file that :func:`open_encoder` reads."""
+    """The file that :func:`open_encoder` reads: a path, or the name of a general encoder.
+
+    Raises
+    ------
+    ModelError
+        When there is none; for a general encoder that was not fetched, with the command for it.
+    """
     place = Path(path)
+    if not place.exists() and (named := named_encoder(str(path))) is not None:
+        return named
     if place.is_dir() and (place / MODEL).is_file():
         return place / MODEL
     return find_file(place, ENCODER)

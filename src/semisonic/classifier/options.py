@@ -33,7 +33,8 @@ from semisonic.training.options import FitOptions
 
 ENCODER = (
     "what to start from: a pre-trained encoder or a classifier, which bring their network and "
-    "front end; or 'synth', one that has learned to name synthetic sounds"
+    "front end; a general encoder by its name (see 'semisonic encoder list'); or 'synth', one "
+    "that has learned to name synthetic sounds"
 )
 NEAR_COPIES = (
     "listen for copies, cut or encoded anew, besides comparing bytes: those of labelled clips in "
@@ -46,9 +47,6 @@ IN_BATCH = (
 )
 IN_BATCH_CHOICES = ("auto", "yes", "no")
 LICENCE = "on what terms the model may be used, as text for its file and card"
-
-PUBLISHED_NAMES = ("yamnet", "cnn14", "mn04", "mn10")
-"""The names in :data:`semisonic.models.published.PUBLISHED`, whose import would bring torch."""
 
 
 @dataclass(frozen=True)

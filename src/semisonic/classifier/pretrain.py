@@ -1,10 +1,9 @@
-"""``pretrain`` and ``convert``: encoders from clips without labels, and from published weights."""
+"""``pretrain``: encoders from clips without labels."""
 
 from __future__ import annotations
 
 import logging
 import math
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,10 +19,12 @@ from semisonic.classifier import run_files
 from semisonic.classifier.config import (
     DENOISING,
     LAYERWISE,
+    PROBE,
     WITHOUT_DECODER,
     PretextOptions,
     TrainConfig,
     check_pretraining,
+    check_trainable,
 )
 from semisonic.classifier.model_file import ENCODER
 from semisonic.classifier.options import PretrainOptions
@@ -33,7 +34,7 @@ from semisonic.classifier.prepare import (
     in_batch_device,
     without_silence,
 )
-from semisonic.classifier.provenance import DataPart, PublishedOrigin
+from semisonic.classifier.provenance import DataPart
 from semisonic.classifier.scoring import BATCH_SIZE, evaluating
 from semisonic.classifier.selection import (
     Rows,
@@ -54,7 +55,6 @@ from semisonic.core.seeds import derive, generator
 from semisonic.core.text import Result, count_text, text_table
 from semisonic.data.batches import Stream, batches
 from semisonic.data.clips import Clips
-from semisonic.data.outputs import check_file
 from semisonic.data.recordings import COPIES
 from semisonic.features.augmentation import TimeCrop, augmenter
 from semisonic.features.frontend import Standardize
@@ -68,7 +68,7 @@ from semisonic.learning.reconstruction import (
     layer_decoder,
     put_together,
 )
-from semisonic.models.inspection import DeadUnits, count_parameters, dead_units
+from semisonic.models.inspection import DeadUnits, dead_units
 from semisonic.models.model_file import (
     save_encoder,
 )
@@ -79,7 +79,6 @@ from semisonic.models.pretrained import (
     build_encoder,
     transfer,
 )
-from semisonic.models.published import convert_published
 from semisonic.models.registry import create
 from semisonic.models.weights import initialise, undisturbed
 from semisonic.training.devices import choose_device, kept_randomness, seed_torch
@@ -278,6 +277,7 @@ def pretrain_encoder(
         raise DataError("pre-training: found no clips to learn from")
     place, name = choose_device(device), config.objective
     if start is not None:
+        check_trainable(start.name, start.encoder.trainable, PROBE, name)
         kind = start.frontend.standardize.kind
         config = replace(config, model=start.name, standardize=kind)
     network = build_network(
@@ -601,80 +601,3 @@ def save_pretrained(
     numbers = {name: json_ready(value) for name, value in numbers.items()}
     save_encoder(path, outcome.network, about={**provenance, "measured": numbers})
     return numbers
-
-
-# ``convert``: published weights to an encoder of ours, for ``train --encoder``.
-
-
-@dataclass(frozen=True)
-class ConvertResult(Result):
-    """What ``convert`` made: the encoder, its file, and where its weights are from."""
-
-    network: PretrainedEncoder
-    encoder: Path
-    origin: PublishedOrigin
-
-    def to_frame(self) -> pd.DataFrame:
-        """One row: the network, its parameters, its file."""
-        import pandas as pd
-
-        n = count_parameters(self.network)
-        row = {"network": self.network.name, "parameters": n, "encoder": str(self.encoder)}
-        return pd.DataFrame([row])
-
-    def summary(self) -> str:
-        """For a terminal."""
-        mel = self.network.frontend.options
-        lines = [
-            f"{self.origin.title}, {count_parameters(self.network):,} parameters",
-            f"input: {mel.duration:g} s at {mel.sample_rate} Hz, shorter clips padded",
-            *self.origin.facts(),
-            f"encoder: {self.encoder}",
-        ]
-        return "\n".join(lines)
-
-
-def convert(
-    network: str,
-    weights: str | os.PathLike[str],
-    output: str | os.PathLike[str] = "general.encoder",
-    *,
-    duration: float = 5.0,
-) -> ConvertResult:
-    """Make an encoder file of a published network's weights; nothing in their file is run.
-
-    Parameters
-    ----------
-    network : str
-        Such as ``"yamnet"``.
-    weights : path
-        File of its published weights.
-    output : path
-        The encoder's file, for ``encoder=`` of ``train``.
-    duration : float
-        Length of the clips it will be used for, in seconds; shorter ones are padded.
-
-    Returns
-    -------
-    ConvertResult
-
-    Raises
-    ------
-    ModelError
-        When the file is missing, damaged, needs code to be run, or is that of another network.
-    OptionError
-        For a duration out of range, or when there is a file of the output's name.
-    """
-    if not 0.5 <= duration <= 60:
-        raise OptionError(f"option 'duration': found {duration:g} s, expected 0.5 to 60 s")
-    source, target = Path(weights), Path(output)
-    check_file(target, "convert", (".encoder", ".zip"), inputs=[source], again=False)
-    found = convert_published(network, source, duration=duration)
-    options = {
-        "network": network,
-        "weights": str(source),
-        "output": str(target),
-        "duration": duration,
-    }
-    save_encoder(target, found, about={**run_files.stamp("convert"), "options": options})
-    return ConvertResult(found, target, PublishedOrigin.told(found.published))

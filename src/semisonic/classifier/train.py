@@ -22,8 +22,10 @@ from semisonic.classifier.calibration import calibrate_by_validation
 from semisonic.classifier.config import (
     AUTO,
     DRAWN,
+    FEW,
     FRESH,
     GENERAL,
+    GENERAL_NOTE,
     GIVEN,
     NO_OBJECTIVE,
     SOLVED,
@@ -38,6 +40,7 @@ from semisonic.classifier.config import (
     check_noisy,
     check_pretraining,
     check_read,
+    check_trainable,
     resolve_auto,
     validation_share,
 )
@@ -473,6 +476,10 @@ def select_job(
     ready, begins, because = resolve_auto(config, summary, trains=trains or asks_training(config))
     check_read(ready.method, config)
     check_freezing(ready.fit, begins != FRESH or ready.objective != NO_OBJECTIVE)
+    if isinstance(start, PretrainedEncoder):
+        check_trainable(start.name, start.encoder.trainable, ready.method, ready.objective)
+    if config.method == AUTO and begins == SYNTHETIC and per_class <= FEW and start is None:
+        notes += (GENERAL_NOTE,)
     if len(noisy):
         check_noisy(ready.method)
     return TrainingJob(

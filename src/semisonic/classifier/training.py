@@ -23,6 +23,7 @@ from semisonic.classifier.config import (
     TrainConfig,
     check_freezing,
     check_noisy,
+    check_trainable,
 )
 from semisonic.classifier.probe import (
     PseudoLabels,
@@ -372,6 +373,9 @@ class ClassifierTraining:
         if not len(data.labelled):
             raise DataError("training: found no labelled clips to learn from")
         check_freezing(config.fit, start is not None)
+        if start is not None:
+            trainable = start.encoder.trainable
+            check_trainable(start.name, trainable, config.method, config.objective)
         if len(data.noisy):
             check_noisy(config.method)
         if config.method not in WITHOUT_POOL and not len(data.pool):

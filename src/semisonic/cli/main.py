@@ -27,6 +27,10 @@ DATA_VERBS = {
     "get": ("data_verbs", "Fetch a published data set."),
     "synth": ("data_verbs", "Make the synthetic data set."),
 }
+ENCODER_VERBS = {
+    "list": ("encoder_verbs", "Say which there are, under which licence, and which are here."),
+    "get": ("encoder_verbs", "Fetch one, or take one from a file."),
+}
 PROJECT_VERBS = {
     "new": ("labeling_verbs", "Start from a folder of recordings without labels."),
     "suggest": ("labeling_verbs", "Write the table of what to listen to next."),
@@ -36,7 +40,7 @@ VERBS = {
     "scan": ("data_verbs", "Look at a disk of recordings: what is there, and what is wrong."),
     "pretrain": ("training_verbs", "Learn an encoder from recordings without labels."),
     "train": ("training_verbs", "Train a classifier from labelled recordings."),
-    "convert": ("training_verbs", "Make an encoder of a published network's weight file."),
+    "encoder": ("main", "General encoders: list them, and get one by name."),
     "find-rate": ("training_verbs", "Try learning rates on the training clips."),
     "evaluate": ("training_verbs", "Measure a classifier on labelled recordings."),
     "calibrate": ("training_verbs", "Calibrate a classifier's scores."),
@@ -118,6 +122,7 @@ class Verbs(click.Group):
 
 
 data = Verbs(DATA_VERBS, "data_", name="data", help=VERBS["data"][1])
+encoder = Verbs(ENCODER_VERBS, "encoder_", name="encoder", help=VERBS["encoder"][1])
 project = Verbs(PROJECT_VERBS, "project_", name="project", help=VERBS["project"][1])
 
 

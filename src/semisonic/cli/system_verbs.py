@@ -37,8 +37,8 @@ def app(
     runs: Path = option(Path("runs"), "folder in which the page looks for models and reports"),
     encoder: Path | None = option(
         None,
-        "encoder that projects started on the page may use, such as a published one; see "
-        "'semisonic convert'",
+        "encoder that projects started on the page may use: a file, or the name of a general "
+        "encoder (see 'semisonic encoder list')",
     ),
     host: str = option(
         "127.0.0.1", "address to listen on; any other than this machine's own needs a token"

@@ -1,16 +1,14 @@
-"""The verbs that learn and measure: pretrain, train, convert, find-rate, evaluate, calibrate,
+"""The verbs that learn and measure: pretrain, train, find-rate, evaluate, calibrate,
 suspects.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from semisonic.classifier.options import (
-    PUBLISHED_NAMES,
     CalibrateOptions,
     EvaluateOptions,
     FindRateOptions,
@@ -19,7 +17,7 @@ from semisonic.classifier.options import (
     TrainOptions,
 )
 from semisonic.cli.parser import Session, Status, verb
-from semisonic.core.options import changed, option
+from semisonic.core.options import changed
 
 T = TypeVar("T")
 SYNTH = "synth"
@@ -158,37 +156,6 @@ def train(options: TrainOptions, session: Session) -> Status:
         f"semisonic predict {options.output} RECORDINGS"
     )
     return finish(work(options), options.output, session, then)
-
-
-@verb(
-    examples=[
-        "semisonic convert yamnet yamnet.onnx -o yamnet.encoder",
-        "semisonic convert cnn14 Cnn14_mAP=0.431.pth -o cnn14.encoder --duration 10",
-    ],
-)
-def convert(
-    session: Session,
-    network: str = option(dataclasses.MISSING, "published network", choices=PUBLISHED_NAMES),
-    weights: Path = option(
-        dataclasses.MISSING, "file of its published weights; see docs/general-encoders.md"
-    ),
-    output: Path = option(Path("general.encoder"), "encoder file, for train --encoder"),
-    duration: float = option(
-        5.0,
-        "length of the clips it will be used for; shorter ones are padded",
-        unit="s",
-        minimum=0.5,
-        maximum=60,
-    ),
-) -> None:
-    """Make an encoder of a published network's weight file, for 'semisonic train --encoder'.
-
-    Nothing is downloaded, and nothing in the file is run. The encoder says what it was trained
-    on, and so does every model that starts from it.
-    """
-    from semisonic.classifier.pretrain import convert as work
-
-    session.say(work(network, weights, output, duration=duration).summary())
 
 
 @verb(

@@ -152,7 +152,8 @@ class Encoder(nn.Module):
     """Base of all encoders: standardised features to a map, its code.
 
     Where a frame of the code hears more than its own time and what lies around it, ``no_frames``
-    says why. With ``keeps_weights`` the first weights are those that its own code drew.
+    says why. With ``keeps_weights`` the first weights are those that its own code drew. One that is
+    not ``trainable`` runs outside torch and can only be kept as it is.
 
     Attributes
     ----------
@@ -166,6 +167,7 @@ class Encoder(nn.Module):
     plan: Plan
     has_switches = False
     keeps_weights = False
+    trainable = True
     no_frames = ""
 
     def forward(self, x: Tensor, n_frames: Tensor | None = None) -> Tensor:

@@ -27,6 +27,7 @@ from semisonic.core.options import nearest
 from semisonic.features.frontend import Frontend
 from semisonic.features.logmel import filters_of
 from semisonic.features.options import MelOptions
+from semisonic.models.encoder_table import ENCODERS
 from semisonic.models.networks import general
 from semisonic.models.pretrained import PretrainedEncoder
 from semisonic.models.registry import create
@@ -203,20 +204,18 @@ def _efficientat_name(last: int, name: str) -> str:
     return f"features.{number}.{inner}{rest}"
 
 
-AUDIOSET = "AudioSet: about 2 million clips of 10 s from YouTube, labelled by people"
 NATURAL = 20 / log(10)
 """dB of magnitudes, or twice the dB of energies, in one natural logarithm."""
 
 
 @dataclass(frozen=True)
 class PublishedNetwork:
-    """A published network.
+    """How a published network is read; the rest stands in ``encoders.toml``.
 
     Attributes
     ----------
     name : str
         As a model of ours.
-    title : str
     mel : MelOptions
         Its front end; the duration is the user's choice.
     read : callable
@@ -227,37 +226,27 @@ class PublishedNetwork:
         Whether kernels lie over (time, mel) and not over (mel, time).
     statistics : (mean, deviation) in dB, or a callable
         Turns dB into what the network hears; the callable takes them out of the file's tensors.
-    licence, source, trained_on : str
     class_layers : mapping of str to shape
         Tensors that are set aside, as they name the published classes.
     """
 
     name: str
-    title: str
     mel: MelOptions
     read: Callable[[Path], Tensors]
     rename: Callable[[str], str]
     time_first: bool
     statistics: tuple[float, float] | Callable[[object, Tensors], tuple[Tensor, Tensor]]
-    licence: str
-    source: str
-    trained_on: str
     class_layers: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 def _mobile(name: str, inner: int, hidden: int) -> PublishedNetwork:
     return PublishedNetwork(
         name,
-        f"{name}_as of EfficientAT",
         general.MOBILE_MEL,
         read_checkpoint,
         partial(_efficientat_name, 1 + len(general.MOBILE_ROWS)),
         False,
         (-4.5 * NATURAL / 2, 5 * NATURAL / 2),
-        "MIT",
-        "Schmid et al. 2023, EfficientAT; the releases of github.com/fschmid56/EfficientAT",
-        f"{AUDIOSET}, 527 classes, and the answers of transformers trained on them; first on "
-        "ImageNet",
         {
             "classifier.2.weight": (hidden, inner),
             "classifier.2.bias": (hidden,),
@@ -270,34 +259,25 @@ def _mobile(name: str, inner: int, hidden: int) -> PublishedNetwork:
 _ALL = (
     PublishedNetwork(
         "yamnet",
-        "YAMNet",
         general.YAMNET_MEL,
         read_yamnet,
         lambda name: name.removeprefix("encoder."),
         True,
         (0.0, NATURAL),
-        "Apache 2.0 (YAMNet itself; a repackaged file may not say)",
-        "Plakal and Ellis 2019, YAMNet, in TensorFlow's models",
-        f"{AUDIOSET}, 521 classes",
         {"classifier.weight": (521, 1024), "classifier.bias": (521,)},
     ),
     PublishedNetwork(
         "cnn14",
-        "CNN14 of PANNs",
         general.CNN14_MEL,
         read_checkpoint,
         _cnn14_name,
         True,
         _panns_statistics,
-        "code MIT; the weights' own terms stand where they are published",
-        "Kong et al. 2020, PANNs; the weight files of zenodo.org/records/3987831",
-        f"{AUDIOSET}, 527 classes",
         {"fc_audioset.weight": (527, 2048), "fc_audioset.bias": (527,)},
     ),
     _mobile("mn04", 384, 512),
     _mobile("mn10", 960, 1280),
 )
-_TOLD = ("name", "title", "trained_on", "source", "licence")
 PUBLISHED = {one.name: one for one in _ALL}
 
 
@@ -331,10 +311,10 @@ def convert_published(
     """
     if name not in PUBLISHED:
         raise OptionError(f"unknown published network '{name}': {nearest(name, PUBLISHED)}")
-    one, file = PUBLISHED[name], Path(path)
+    one, about, file = PUBLISHED[name], ENCODERS[name], Path(path)
     if not file.is_file():
         raise ModelError(
-            f"{file}: no such file; expected the weights of {one.title} ({one.source})"
+            f"{file}: no such file; expected the weights of {about.title} ({about.source})"
         )
     mel = replace(one.mel, duration=duration)
     body = create(one.name, mel.shape)
@@ -369,6 +349,5 @@ def convert_published(
     frontend.standardize.mean.copy_(mean[None, :, None])
     frontend.standardize.std.copy_(deviation[None, :, None])
     frontend.standardize.fitted.fill_(True)
-    told = {part: getattr(one, part) for part in _TOLD}
-    encoder.published = {**told, "file": file.name, "sha256": content_hash(file)}
+    encoder.published = {**about.told(), "file": file.name, "sha256": content_hash(file)}
     return encoder.eval()

@@ -10,11 +10,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file on a server; its MD5 and its size in bytes once the server was asked, if it says."""
+    """A file on a server: its size in bytes, and its checksum such as ``"md5:..."``, if known."""
 
     name: str
     url: str
-    md5: str = ""
+    checksum: str = ""
     size: int | None = None
 
 

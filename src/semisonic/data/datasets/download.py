@@ -1,4 +1,4 @@
-"""Fetching the data sets of ``catalogue.toml``: resumed after a cut, and checked by hash."""
+"""Fetching files and the data sets of ``catalogue.toml``: resumed, and checked by hash."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ FIRST_PAUSE = 1.0
 """Seconds before the second attempt; doubled after each."""
 _UNPACKED = 1.5  # how much larger than its archives a set is taken to be
 _CHUNK = 1 << 20
+_HASHES = {"md5": "MD5", "sha256": "SHA-256"}
 _TRANSIENT = frozenset({408, 416, 429})
 _NETWORK_ERRORS = (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException)
 _log = logging.getLogger(__name__)
@@ -164,14 +165,14 @@ def fetch(
         )
     folders = {}
     for archive in plan.archives:
-        paths = [_download(file, plan.folder / file.name, pause) for file in archive.files]
+        paths = [download(file, plan.folder / file.name, pause=pause) for file in archive.files]
         folders[archive.folder] = unpack(paths, plan.folder / archive.folder)
         entry = {
             "set": plan.remote.name,
             "licence": plan.remote.licence,
             "files": folders[archive.folder],
             "from": [
-                {"url": file.url, "bytes": _length(path), "md5": file.md5 or _md5_of(path)}
+                {"url": file.url, "bytes": _length(path), "md5": _md5_of(file, path)}
                 for file, path in zip(archive.files, paths, strict=True)
             ],
         }
@@ -216,21 +217,37 @@ def _listed(remote: RemoteSet, file: RemoteFile, listed: Mapping[str, Any]) -> R
             f"{remote.record}: found size {size!r} and checksum '{checksum}' for {file.name}, "
             "expected a number and 'md5:' with 32 digits"
         )
-    return replace(file, md5=found[1], size=size)
+    return replace(file, checksum=checksum, size=size)
 
 
-def _download(file: RemoteFile, target: Path, pause: float) -> Path:
+def download(file: RemoteFile, target: Path, *, pause: float = FIRST_PAUSE) -> Path:
     """Fetch a file; what an earlier call fetched is kept.
 
     Until it is whole and checked the file is called ``target`` with ``.part`` behind it. A file
-    without a hash is fetched from its start again, since nobody could tell whether two halves
-    belong together.
+    without a checksum goes on only where the server names its version (ETag) and still has that
+    one, since else nobody could tell whether two halves belong together.
+
+    Parameters
+    ----------
+    file : RemoteFile
+    target : Path
+    pause : float
+        Seconds before the first new attempt after a failure.
+
+    Returns
+    -------
+    Path
+        The target.
+
+    Raises
+    ------
+    DataError
+        When the server fails, or the file is not the one that was expected.
     """
     part = _part_of(target)
-    if target.is_file() and file.md5 and _md5_of(target) == file.md5:
+    kind, _, expected = file.checksum.partition(":")
+    if target.is_file() and file.checksum and _hash_of(target, kind) == expected:
         return target
-    if not file.md5:
-        part.unlink(missing_ok=True)
     failures = 0
     with bar(file.size, file.name, "B", _length(part), scaled=True) as shown:
         while file.size is None or _length(part) < file.size:
@@ -245,7 +262,7 @@ def _download(file: RemoteFile, target: Path, pause: float) -> Path:
                     kept = (
                         f"{_length(part)} bytes are kept, and the same command goes on from there"
                     )
-                    kept = f"; {kept}" if _length(part) and file.md5 else ""
+                    kept = f"; {kept}" if _can_resume(file, part) else ""
                     why = f"{_why(error)}{kept}. Try later, or fetch it by hand"
                     raise DataError(f"{file.url}: {why}") from error
                 if code == 416:  # there is nothing behind what was fetched
@@ -255,8 +272,8 @@ def _download(file: RemoteFile, target: Path, pause: float) -> Path:
     wrong = ""
     if file.size is not None and (size := _length(part)) != file.size:
         wrong = f"found {size} bytes, expected {file.size}"
-    elif file.md5 and (md5 := _md5_of(part)) != file.md5:
-        wrong = f"found the MD5 {md5}, expected {file.md5}"
+    elif file.checksum and (found := _hash_of(part, kind)) != expected:
+        wrong = f"found the {_HASHES[kind]} {found}, expected {expected}"
     if wrong:
         part.unlink()
         raise DataError(
@@ -265,16 +282,25 @@ def _download(file: RemoteFile, target: Path, pause: float) -> Path:
             "changed in transit"
         )
     part.replace(target)
+    _tag_of(part).unlink(missing_ok=True)
     return target
 
 
 def _fetch(file: RemoteFile, part: Path, shown: Any) -> None:
     """One request: the rest of the file, or all of it when the server gives no part."""
-    have = _length(part) if file.md5 else 0
-    with _open(file.url, {"Range": f"bytes={have}-"} if have else {}) as answer:
+    have = _length(part) if _can_resume(file, part) else 0
+    headers = {"Range": f"bytes={have}-"} if have else {}
+    if have and not file.checksum:
+        headers["If-Range"] = _tag_of(part).read_text(encoding="ascii")
+    with _open(file.url, headers) as answer:
         if have and answer.status != 206:
             _log.warning("%s: the server sends it from its start again", file.name)
             have = 0
+        tag = answer.headers.get("ETag", "")
+        if not file.checksum and not have:
+            _tag_of(part).unlink(missing_ok=True)
+            if tag.startswith('"') and tag.isascii():  # a weak one, W/"...", promises no bytes
+                _tag_of(part).write_text(tag, encoding="ascii")
         shown.n = have
         shown.refresh()
         length = answer.headers.get("Content-Length")
@@ -285,6 +311,11 @@ def _fetch(file: RemoteFile, part: Path, shown: Any) -> None:
                 shown.update(len(data))
     if end is not None and _length(part) < end:
         raise ConnectionError(f"it ended after {_length(part)} of {end} bytes")
+
+
+def _can_resume(file: RemoteFile, part: Path) -> bool:
+    """Whether the rest of a file can be asked for: it will be checked, or its version is known."""
+    return _length(part) > 0 and bool(file.checksum or _tag_of(part).is_file())
 
 
 def _open(url: str, headers: Mapping[str, str] | None = None) -> Any:
@@ -306,10 +337,21 @@ def _part_of(target: Path) -> Path:
     return target.with_name(target.name + ".part")
 
 
-def _md5_of(path: Path) -> str:
-    """The MD5 of a file, as Zenodo publishes it: it finds damage, and proves no authorship."""
+def _tag_of(part: Path) -> Path:
+    """Where the server's name of the version of a half-fetched file is kept."""
+    return part.with_name(part.name + ".etag")
+
+
+def _hash_of(path: Path, kind: str) -> str:
+    """The MD5 (as Zenodo publishes it: it finds damage alone) or the SHA-256 of a file."""
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        found = hashlib.file_digest(stream, lambda: hashlib.new(kind, usedforsecurity=False))
+    return found.hexdigest()
+
+
+def _md5_of(file: RemoteFile, path: Path) -> str:
+    """The MD5 of what was fetched: the one that it was checked by, where it was."""
+    return file.checksum.removeprefix("md5:") or _hash_of(path, "md5")
 
 
 def _length(path: Path) -> int:

@@ -1,4 +1,4 @@
-"""``convert``, and what is made of its encoder: always told apart from 'from scratch'."""
+"""``encoder get``, and what starts from such an encoder: told apart from 'from scratch'."""
 
 from __future__ import annotations
 
@@ -12,15 +12,11 @@ import torch
 from tiny_sounds import write_kinds
 
 from semisonic.classifier.classifier import SoundClassifier
+from semisonic.classifier.encoders import get_encoder
 from semisonic.classifier.evaluate import evaluate
 from semisonic.classifier.info import info
 from semisonic.classifier.model_file import open_encoder
-from semisonic.classifier.options import (
-    PUBLISHED_NAMES,
-    EvaluateOptions,
-    TrainOptions,
-)
-from semisonic.classifier.pretrain import convert
+from semisonic.classifier.options import EvaluateOptions, TrainOptions
 from semisonic.classifier.train import train
 from semisonic.classifier.training import network_of
 from semisonic.core.errors import OptionError
@@ -32,10 +28,6 @@ from semisonic.models.published import PUBLISHED
 from semisonic.models.registry import create
 
 APART = "not from scratch"
-
-
-def test_the_names_that_the_command_knows_are_those_of_the_table() -> None:
-    assert tuple(PUBLISHED) == PUBLISHED_NAMES
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +47,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, shape in PUBLISHED["mn04"].class_layers.items():
         named[name] = torch.zeros(shape)
     torch.save(named, folder / "mn04.pt")
-    encoder = folder / "mn04.encoder"
-    result = convert("mn04", folder / "mn04.pt", encoder, duration=0.5)
-    assert result.encoder == encoder
+    result = get_encoder("mn04", str(folder / "mn04.pt"), duration=0.5)
     for words in ("EfficientAT", "AudioSet", "MIT", "not from scratch", "0.5 s at 32000 Hz"):
         assert words in result.summary()
     return result.encoder
@@ -123,7 +113,7 @@ def yamnet_file() -> Path:
 
 
 def test_the_real_yamnet_tells_kinds_of_sound_apart(yamnet_file: Path, tmp_path: Path) -> None:
-    encoder = convert("yamnet", yamnet_file, tmp_path / "y.encoder", duration=1.0).encoder
+    encoder = get_encoder("yamnet", str(yamnet_file), duration=1.0).encoder
     kinds = write_kinds(tmp_path / "kinds", 4)
     result = train(TrainOptions(data=kinds, output=tmp_path / "run", encoder=encoder, device="cpu"))
     new = write_kinds(tmp_path / "new", 4, first=50)

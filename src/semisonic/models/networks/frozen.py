@@ -1,0 +1,324 @@
+"""Encoders that are an ONNX graph of samples, run by onnxruntime and never trained.
+
+BirdNET, Perch and the like: a window of samples gives a vector, and a clip is cut into windows side
+by side, the last one filled up with silence. The graph lies in the user's cache; a model that was
+made with it holds its name and the beginning of its file's hash, not the graph.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from semisonic.core.errors import ModelError
+from semisonic.core.files import replacing
+from semisonic.core.options import nearest
+from semisonic.models.encoder import Encoder, PatchStep
+from semisonic.models.encoder_table import BEFORE_CLASSES, ENCODERS, encoder_place
+from semisonic.models.necks import Backbone, GlobalPoolNeck, Shape
+
+_NAMED = re.compile(r"onnx:(?P<name>[a-z0-9_-]+)@(?P<key>[0-9a-f]{16})")
+_KEY, _WINDOW, _DIM = "semisonic.key", "semisonic.window", "semisonic.dim"
+_AFTER_CLASSES = ("Add", "Sigmoid", "Softmax", "Identity", "Cast", "Reshape", "Squeeze", "Clip")
+_DENSE = ("Gemm", "MatMul")
+_MISSING = "package {}, which is missing; install it: pip install 'semisonic[export]'"
+
+
+@dataclass(frozen=True)
+class Graph:
+    """An ONNX graph of samples, ready to run.
+
+    Attributes
+    ----------
+    key : str
+        The first 16 digits of the SHA-256 of the file it was taken from.
+    n_samples : int
+        Of a window.
+    dim : int
+        Numbers in an embedding.
+    """
+
+    session: Any
+    key: str
+    n_samples: int
+    dim: int
+
+    def __call__(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Windows, (n, n_samples), to embeddings, (n, dim)."""
+        if not len(windows):
+            return np.zeros((0, self.dim), np.float32)
+        given = self.session.get_inputs()[0]
+        rank = len(given.shape)
+        alone = rank == 1 or given.shape[0] == 1
+        found = []
+        for part in windows[:, None] if alone else [windows]:
+            shaped = part.reshape((part.shape[-1],) if rank == 1 else _of_rank(part, rank))
+            (out,) = self.session.run(None, {given.name: np.ascontiguousarray(shaped)})
+            found.append(np.asarray(out, np.float32).reshape(len(part), -1))
+        return np.concatenate(found)
+
+
+def _of_rank(windows: NDArray[np.float32], rank: int) -> tuple[int, ...]:
+    """(n, samples), with axes of one between."""
+    return (len(windows), *(1,) * (rank - 2), windows.shape[1])
+
+
+@lru_cache(maxsize=4)
+def _opened(file: Path, _changed: int, n_threads: int) -> Graph:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ModelError(f"{file}: is run with the {_MISSING.format('onnxruntime')}") from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = n_threads, 3
+    try:
+        session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        told = session.get_modelmeta().custom_metadata_map
+        return Graph(session, told[_KEY], int(told[_WINDOW]), int(told[_DIM]))
+    except Exception as error:  # onnxruntime has no common type of error
+        raise ModelError(f"{file}: onnxruntime cannot open it: {error}. Get it again") from error
+
+
+def open_graph(file: Path) -> Graph:
+    """A graph that :func:`cut_graph` wrote; opened once for each change of the file."""
+    return _opened(file, file.stat().st_mtime_ns, torch.get_num_threads())
+
+
+class FrozenEncoder(Encoder):
+    """Windows of samples to vectors; a frame of the map is a window.
+
+    Parameters
+    ----------
+    file : Path
+        Of :func:`cut_graph`.
+
+    Notes
+    -----
+    Nothing is learned here: there are no weights, and no gradient passes. The session is no part
+    of the module, so that it can be copied and saved.
+    """
+
+    trainable = False
+    no_frames = "its windows are longer than a frame, and its network runs outside torch"
+
+    def __init__(self, file: Path) -> None:
+        super().__init__()
+        graph = open_graph(file)
+        self.file, self.in_channels, self.out_channels = file, 1, graph.dim
+        self.step = PatchStep(graph.n_samples, graph.n_samples, 1, 1)
+        self.plan = (self.step,)
+
+    def forward(self, x: Tensor, n_frames: Tensor | None = None) -> Tensor:
+        """Samples, (batch, 1, 1, time), to a map (batch, dim, 1, window)."""
+        n_windows, length = self.step.count(x.shape[3]), self.step.length
+        if x.is_meta:
+            return x.new_empty(len(x), self.out_channels, 1, n_windows)
+        filled = F.pad(x.detach().float().flatten(1), (0, n_windows * length - x.shape[3]))
+        found = open_graph(self.file)(filled.reshape(-1, length).cpu().numpy())
+        vectors = torch.from_numpy(found).to(x.device, x.dtype)
+        by_window = vectors.reshape(len(x), n_windows, self.out_channels)
+        code: Tensor = by_window.transpose(1, 2)[:, :, None]
+        return code
+
+
+def frozen_network(name: str) -> Callable[[Shape], Backbone]:
+    """What makes the network of a name such as ``onnx:birdnet@0123456789abcdef``.
+
+    Raises
+    ------
+    ModelError
+        For a name that is none, or one whose file is missing or another one than it was.
+    """
+    match = _NAMED.fullmatch(name)
+    if match is None:
+        raise ModelError(f"model '{name}': expected onnx:, a name, @ and 16 digits of a hash")
+    short, file = match["name"], encoder_place(match["name"], ".onnx")
+    again = f"semisonic encoder get {short}" + ("" if short in ENCODERS else " --source FILE.onnx")
+    if not file.is_file():
+        raise ModelError(
+            f"this model hears with the general encoder '{short}', which is not on this machine "
+            f"(expected {file}); get it with: {again}"
+        )
+    if (key := open_graph(file).key) != match["key"]:
+        raise ModelError(
+            f"{file}: found the encoder '{short}' of a file with the SHA-256 {key}..., but the "
+            f"model was made with {match['key']}...; fetch that version with: {again}"
+        )
+
+    def make(shape: Shape) -> Backbone:
+        encoder = FrozenEncoder(file)
+        neck = GlobalPoolNeck(encoder.out_channels, over_time="mean")
+        return Backbone(name, encoder, neck)
+
+    return make
+
+
+def network_name(name: str, sha256: str) -> str:
+    """The network's name, from the encoder's and the hash of its file."""
+    return f"onnx:{name}@{sha256[:16]}"
+
+
+def cut_graph(
+    source: Path, target: Path, sha256: str, *, n_samples: int = 0, tensor: str = "", dim: int = 0
+) -> Graph:
+    """Take what leads from samples to the embedding out of an ONNX file, and write it.
+
+    Parameters
+    ----------
+    source, target : Path
+    sha256 : str
+        Of the file that was published.
+    n_samples : int
+        Of a window; 0 takes what the file says.
+    tensor : str
+        Name of the embedding in the graph, or :data:`BEFORE_CLASSES`; by default the output, if
+        there is one, or the output "embedding".
+    dim : int
+        Numbers that an embedding must have; 0 for any.
+
+    Returns
+    -------
+    Graph
+
+    Raises
+    ------
+    ModelError
+        When the file is damaged, takes or gives something else, or cannot be run.
+    """
+    try:
+        import onnx
+        from google.protobuf.message import DecodeError
+    except ImportError as error:
+        raise ModelError(f"ONNX files are read with the {_MISSING.format('onnx')}") from error
+    try:
+        proto = onnx.load(source)
+    except (OSError, ValueError, TypeError, onnx.checker.ValidationError, DecodeError) as error:
+        raise ModelError(f"{source}: no ONNX file, or a damaged one: {error}") from error
+    weights = {one.name for one in proto.graph.initializer}
+    inputs = [one for one in proto.graph.input if one.name not in weights]
+    wanted = _embedding(source, proto.graph, weights, tensor)
+    values, nodes = _leading_to(proto.graph, wanted)
+    read = [one for one in inputs if one.name in values]
+    if len(read) != 1:
+        raise ModelError(
+            f"{source}: the tensor '{wanted}' is computed from {len(read)} inputs, expected one: "
+            "the samples of a window"
+        )
+    n_samples = _window_of(source, read[0], n_samples)
+    graph = onnx.GraphProto(name=proto.graph.name)
+    graph.node.extend(proto.graph.node[index] for index in nodes)
+    graph.initializer.extend(one for one in proto.graph.initializer if one.name in values)
+    graph.sparse_initializer.extend(proto.graph.sparse_initializer)
+    graph.input.append(read[0])
+    graph.output.append(onnx.ValueInfoProto(name=wanted))
+    proto.graph.CopyFrom(graph)
+    told = {_KEY: sha256[:16], _WINDOW: str(n_samples), _DIM: str(dim)}
+    onnx.helper.set_model_props(proto, told)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(target) as part:
+        part.write_bytes(proto.SerializeToString())
+        shape = _tried(source, open_graph(part))
+        if len(shape) != 2 or (dim and shape[1] != dim):
+            raise ModelError(
+                f"{source}: the tensor '{wanted}' has shape {shape} for two windows, expected "
+                f"(2, {dim or 'any number'}); is it another file, or another tensor (--tensor)?"
+            )
+        onnx.helper.set_model_props(proto, {**told, _DIM: str(shape[1])})
+        part.write_bytes(proto.SerializeToString())
+    return open_graph(target)
+
+
+def _tried(source: Path, graph: Graph) -> tuple[int, ...]:
+    """Shape of the embeddings of two windows of noise."""
+    noise = np.random.default_rng(0).normal(0, 0.1, (2, graph.n_samples)).astype(np.float32)
+    given = graph.session.get_inputs()[0]
+    alone = len(given.shape) == 1 or given.shape[0] == 1
+    try:
+        shaped = noise[0] if len(given.shape) == 1 else noise[: 1 if alone else 2]
+        if len(given.shape) > 1:
+            shaped = shaped.reshape(_of_rank(shaped, len(given.shape)))
+        (out,) = graph.session.run(None, {given.name: shaped})
+    except Exception as error:  # onnxruntime has no common type of error
+        raise ModelError(f"{source}: fails on {graph.n_samples} samples: {error}") from error
+    found = np.asarray(out)
+    if not np.isfinite(found).all():
+        raise ModelError(f"{source}: gives values that are not finite; take a new copy")
+    if len(given.shape) == 1:
+        found = found[None] if found.ndim == 1 else found
+    return (2, *found.shape[1:]) if alone else tuple(found.shape)
+
+
+def _window_of(source: Path, given: Any, n_samples: int) -> int:
+    """Samples of a window: what was asked for, if the input takes that, or what it says."""
+    sizes = [one.dim_value for one in given.type.tensor_type.shape.dim]
+    if not sizes or len(sizes) > 3 or any(size > 1 for size in sizes[:-1]):
+        raise ModelError(
+            f"{source}: its input '{given.name}' has the shape {sizes}, expected (batch, samples); "
+            "networks that read spectrograms cannot be used here"
+        )
+    if n_samples and sizes[-1] not in (0, n_samples):
+        raise ModelError(
+            f"{source}: takes windows of {sizes[-1]} samples, expected {n_samples}; give the "
+            "sample rate and the window that it was made for (--sample-rate, --window)"
+        )
+    if not (n_samples or sizes[-1]):
+        raise ModelError(f"{source}: does not say how long its windows are; give --window")
+    return n_samples or int(sizes[-1])
+
+
+def _embedding(source: Path, graph: Any, weights: set[str], tensor: str) -> str:
+    """Name of the tensor that is the embedding."""
+    made = {name: node for node in graph.node for name in node.output}
+    outputs = [one.name for one in graph.output]
+    if tensor == BEFORE_CLASSES:
+        node = made.get(outputs[0])
+        while node is not None and node.op_type in _AFTER_CLASSES:
+            node = next((made[name] for name in node.input if name in made), None)
+        if node is None or node.op_type not in _DENSE:
+            raise ModelError(
+                f"{source}: no dense layer of classes at its end, before which the embedding would "
+                "be; is it another file? Name the tensor of the embedding with --tensor"
+            )
+        return str(next(name for name in node.input if name not in weights))
+    if tensor:
+        if tensor not in made:
+            raise ModelError(f"{source}: no tensor '{tensor}': {nearest(tensor, outputs)}")
+        return tensor
+    if len(outputs) > 1 and "embedding" not in outputs:
+        raise ModelError(
+            f"{source}: found the outputs {', '.join(outputs)}; say which is the embedding with "
+            "--tensor"
+        )
+    return outputs[0] if len(outputs) == 1 else "embedding"
+
+
+def _leading_to(graph: Any, wanted: str) -> tuple[set[str], list[int]]:
+    """Values that a tensor is computed from, and the numbers of the nodes, in their order."""
+    maker = {name: number for number, node in enumerate(graph.node) for name in node.output}
+    values: set[str] = set()
+    left = [wanted]
+    while left:
+        value = left.pop()
+        if value not in values:
+            values.add(value)
+            left += _read_by(graph.node[maker[value]]) if value in maker else ()
+    return values, sorted({maker[value] for value in values if value in maker})
+
+
+def _read_by(node: Any) -> Iterator[str]:
+    """Values that a node reads, also from within its branches and loops."""
+    yield from node.input
+    for attribute in node.attribute:
+        for graph in (attribute.g, *attribute.graphs):
+            for inner in graph.node:
+                yield from _read_by(inner)
