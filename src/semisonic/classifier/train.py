@@ -44,6 +44,7 @@ from semisonic.classifier.config import (
     resolve_auto,
     validation_share,
 )
+from semisonic.classifier.detection.learn import learn_events
 from semisonic.classifier.model_file import ENCODER, MODEL
 from semisonic.classifier.options import FindRateOptions, TrainOptions
 from semisonic.classifier.prepare import Failures, Prepared, in_batch_device, without_silence
@@ -818,6 +819,7 @@ def train(options: TrainOptions) -> TrainResult:
             job.notes += (
                 calibrate_by_validation(outcome.model, job.prepared, held, table, seed=job.seed),
             )
+        job.notes += (learn_events(outcome, job.data, seed=job.seed, device=options.device),)
         metrics = validate(run, outcome.model, job)
         measured = {f"validation_{name}": value for name, value in short(metrics).items()}
         licence = {"licence": options.licence} if options.licence else {}

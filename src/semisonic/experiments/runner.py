@@ -217,7 +217,7 @@ class Experiment:
         """What the run ran with."""
         record = self.run.record
         names = ("commit", "seed", "machine", "precision", "versions", "data", "started")
-        known = {**record, **record["notes"], "seed": record["seeds"]}
+        known = {**record, **record["notes"], "seed": record["seeds"]["seed"]}
         return {name: known[name] for name in names if name in known}
 
     def write_results(self, command: str, recipe: Any, values: Mapping[str, Any]) -> None:

@@ -170,7 +170,7 @@ def classifier_from(
     frontend.load_state_dict(theirs.state_dict())
     body = Backbone(network.name, network.encoder, network.neck)
     model = SoundModel(frontend, body, probe.classes, multi_label=multi_label)
-    probe.line.put_into(model, probe.scale)
+    probe.line.put_into(model.head[-1], probe.scale)
     return model.cpu().eval()
 
 
