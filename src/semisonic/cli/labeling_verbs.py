@@ -26,7 +26,7 @@ _DEVICE, _WORKERS = same_option(DeviceOptions, "device"), same_option(DeviceOpti
 @verb(
     examples=[
         "semisonic embed runs/model path/to/recordings -o runs/index",
-        "semisonic embed yamnet.encoder path/to/recordings --labels none --hop 1 -o runs/index",
+        "semisonic embed yamnet path/to/recordings --labels none --hop 1 -o runs/index",
     ],
     resumes=True,
 )
@@ -258,7 +258,7 @@ def suggest(
     name="new",
     examples=[
         "semisonic project new path/to/recordings -o runs/project",
-        "semisonic project new path/to/recordings --encoder yamnet.encoder -o runs/project",
+        "semisonic project new path/to/recordings --encoder yamnet -o runs/project",
     ],
     resumes=True,
 )
