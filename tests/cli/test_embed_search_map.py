@@ -46,20 +46,6 @@ def test_from_recordings_to_a_search_and_a_map(place, capsys) -> None:
     assert (place / "index" / "map" / "report.html").is_file()
 
 
-def test_one_cluster_of_most_rows_is_remarked(place, capsys) -> None:
-    for number in range(3, 12):
-        for kind in ("noise", "tone")[number > 5 :]:
-            copy = place / "sounds" / kind / f"{kind}{number}.wav"
-            copy.write_bytes((place / "sounds" / kind / f"{kind}{number % 3}.wav").read_bytes())
-    assert run("embed", "m.zip", "sounds", "-o", "index") == 0
-    assert run("map", "index", "--projection", "pca", "--clusters", "auto") == 0
-    note = "Cluster 0 holds 12 of 18 rows. If that is too coarse, ask for a number of clusters"
-    assert note in capsys.readouterr().out
-    assert note in (place / "index" / "map" / "report.html").read_text(encoding="utf-8")
-    assert run("map", "index", "--projection", "pca", "--clusters", "2") == 0
-    assert "too coarse" not in capsys.readouterr().out
-
-
 def test_an_evaluation_and_a_model_as_json(place, capsys) -> None:
     labels = "".join(f"sounds/{k}/{k}{i}.wav,{c}\n" for k, c in KINDS for i in range(3))
     (place / "labels.csv").write_text(f"file,label\n{labels}")
