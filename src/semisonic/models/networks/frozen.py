@@ -35,7 +35,7 @@ _MISSING = "package {}, which is missing; install it: pip install 'semisonic[exp
 
 
 @dataclass(frozen=True)
-class Graph:
+class FrozenGraph:
     """An ONNX graph of samples, ready to run.
 
     Attributes
@@ -74,7 +74,7 @@ def _of_rank(windows: NDArray[np.float32], rank: int) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=4)
-def _opened(file: Path, _changed: int, n_threads: int) -> Graph:
+def _opened(file: Path, _changed: int, n_threads: int) -> FrozenGraph:
     try:
         import onnxruntime
     except ImportError as error:
@@ -84,12 +84,12 @@ def _opened(file: Path, _changed: int, n_threads: int) -> Graph:
     try:
         session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
         told = session.get_modelmeta().custom_metadata_map
-        return Graph(session, told[_KEY], int(told[_WINDOW]), int(told[_DIM]))
+        return FrozenGraph(session, told[_KEY], int(told[_WINDOW]), int(told[_DIM]))
     except Exception as error:  # onnxruntime has no common type of error
         raise ModelError(f"{file}: onnxruntime cannot open it: {error}. Get it again") from error
 
 
-def open_graph(file: Path) -> Graph:
+def open_graph(file: Path) -> FrozenGraph:
     """A graph that :func:`cut_graph` wrote; opened once for each change of the file."""
     return _opened(file, file.stat().st_mtime_ns, torch.get_num_threads())
 
@@ -170,7 +170,7 @@ def network_name(name: str, sha256: str) -> str:
 
 def cut_graph(
     source: Path, target: Path, sha256: str, *, n_samples: int = 0, tensor: str = "", dim: int = 0
-) -> Graph:
+) -> FrozenGraph:
     """Take what leads from samples to the embedding out of an ONNX file, and write it.
 
     Parameters
@@ -188,7 +188,7 @@ def cut_graph(
 
     Returns
     -------
-    Graph
+    FrozenGraph
 
     Raises
     ------
@@ -238,7 +238,7 @@ def cut_graph(
     return open_graph(target)
 
 
-def _tried(source: Path, graph: Graph) -> tuple[int, ...]:
+def _tried(source: Path, graph: FrozenGraph) -> tuple[int, ...]:
     """Shape of the embeddings of two windows of noise."""
     noise = np.random.default_rng(0).normal(0, 0.1, (2, graph.n_samples)).astype(np.float32)
     given = graph.session.get_inputs()[0]
