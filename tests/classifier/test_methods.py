@@ -14,7 +14,7 @@ from tiny_sounds import KINDS, MEL, NOTATION, PLAIN
 from training_rows import train_rows
 
 from semisonic.classifier.config import METHODS, WITHOUT_POOL, MethodOptions, TrainConfig
-from semisonic.classifier.probe import STRENGTH, align, pseudo_labels
+from semisonic.classifier.probe import STRENGTH, align, choose_alignment, pseudo_labels
 from semisonic.classifier.scoring import embed_rows, score_rows
 from semisonic.classifier.training import TrainedModel
 from semisonic.core.errors import DataError
@@ -243,3 +243,26 @@ def test_validation_rows_are_scored(features: np.ndarray) -> None:
     outcome = probe(features, rows_validation=TEST)
     found = score_rows(outcome.model, features, TEST).argmax(axis=1)
     assert outcome.history[-1]["val_accuracy"] == (found == TARGET[TEST]).mean()
+
+
+def drawn_pool(shares: list[float], n_labels: int, seed: int) -> tuple[np.ndarray, ...]:
+    """Labels and a pool of classes that overlap, with these shares of the pool."""
+    rng, n = np.random.default_rng(seed), len(shares)
+    centres = rng.normal(size=(n, 8))
+    centres *= 2.2 / np.linalg.norm(centres, axis=1, keepdims=True)
+    known, rest = np.repeat(np.arange(n), n_labels), rng.choice(n, 240, p=shares)
+    x = [centres[rows] + rng.normal(size=(len(rows), 8)) for rows in (known, rest)]
+    return x[0], np.eye(n, dtype=np.float32)[known], x[1]
+
+
+def test_alignment_is_chosen_by_labels_that_are_left_out() -> None:
+    how = MethodOptions(threshold=0.5)
+
+    def chosen(shares: list[float], n_labels: int = 4) -> list[float]:
+        sets = (drawn_pool(shares, n_labels, seed) for seed in range(6))
+        return [choose_alignment(*one, how, np.ones(len(one[0]))) for one in sets]
+
+    even, uneven = chosen([0.25] * 4), chosen([0.85, 0.05, 0.05, 0.05])
+    assert even == [1.0] * 6
+    assert np.mean(uneven) < np.mean(even)
+    assert chosen([0.25] * 4, n_labels=1) == [0.5] * 6  # none can be left out
