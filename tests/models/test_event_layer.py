@@ -10,9 +10,8 @@ import torch
 
 from semisonic.core.errors import ModelError
 from semisonic.features.options import MelOptions
-from semisonic.models.event_layer import EventLayer
 from semisonic.models.model_file import load, save
-from semisonic.models.sound_model import SoundModel, build
+from semisonic.models.sound_model import SoundModel, build, new_event_layer
 
 MEL = MelOptions(sample_rate=8000, duration=3.0, n_fft=256, hop_length=128, n_mels=16)
 NETWORK = "(6)3c-2p-(8)3c-2p-gp"
@@ -20,7 +19,7 @@ NETWORK = "(6)3c-2p-(8)3c-2p-gp"
 
 def model_with_layer() -> SoundModel:
     model = build(NETWORK, MEL, "abc").eval()
-    model.event_layer = EventLayer.of(model)
+    model.event_layer = new_event_layer(model)
     return model
 
 
@@ -31,7 +30,7 @@ def noise(n: int = 2) -> torch.Tensor:
 
 
 def test_what_stands_out_is_kept_and_the_background_taken_away() -> None:
-    layer, x = EventLayer.of(build(NETWORK, MEL, "abc")), noise()
+    layer, x = new_event_layer(build(NETWORK, MEL, "abc")), noise()
     x[1, :, 4:9, 60:90] += 30.0
     over, cleaned = layer.split(x)
     times = layer.times(x.shape[3])
@@ -81,13 +80,13 @@ def test_models_that_learn_no_times_say_why(
     mel: MelOptions, network: str, several: bool, why: str
 ) -> None:
     with pytest.raises(ModelError, match=why):
-        EventLayer.of(build(network, mel, "abc", multi_label=several))
+        new_event_layer(build(network, mel, "abc", multi_label=several))
 
 
 def test_a_network_with_dense_layers_has_scores_along_time_too() -> None:
     model = build("(6)3c-2p-(8)3c-2p-16fcr", MEL, "abc").eval()
     assert model.no_points
-    model.event_layer = EventLayer.of(model)
+    model.event_layer = new_event_layer(model)
     assert not model.no_points
     with torch.inference_mode():
         assert model.score_along_time(noise())[1].shape[2] == 3

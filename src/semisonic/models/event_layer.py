@@ -14,25 +14,18 @@ whose times are known, as in Salamon et al. 2017, "Scaper: a library for soundsc
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from semisonic.core.errors import ModelError
-from semisonic.features.options import LOG_MEL, MelOptions
-from semisonic.models.encoder import frame_grid
-
-if TYPE_CHECKING:
-    from semisonic.models.sound_model import SoundModel
+from semisonic.features.options import MelOptions
 
 POINT = 0.1
 """Seconds from one score to the next, about."""
 SHORTEST = 2.0
 """Seconds of a window below which a sound leaves too little of it to hear the background by."""
 _SMOOTHED, _AROUND = 5, 2  # points of the background's level, and on both sides of a decision
-_CONTEXT = 1.5  # seconds on both sides by which a class is told
+CONTEXT = 1.5  # seconds on both sides by which a class is told
 _GROUPS = 8  # of mel bands
 _TAKEN, _LEFT = 3.0, 0.015  # of the minimum's power: what is taken away, and what is left at least
 _UNIT_DB, _MOST = 20.0, 3.0  # of the level over the background
@@ -76,29 +69,6 @@ class EventLayer(nn.Module):
         self.active = nn.Linear((2 * _GROUPS + 4) * (2 * _AROUND + 1), 1)
         self.named = nn.Linear(2 * n_maps, n_classes)
         self.steady = nn.Linear(n_features, n_classes + 1)
-
-    @classmethod
-    def of(cls, model: SoundModel) -> EventLayer:
-        """A layer for a model, not learned yet.
-
-        Raises
-        ------
-        ModelError
-            When the model cannot have one; the text says why.
-        """
-        mel, encoder, why = model.mel, model.encoder, model.encoder.no_frames
-        if mel.input != LOG_MEL or mel.deltas or mel.reference != "one" or mel.peak_normalize:
-            why = "its features are no levels of one channel that keep the loudness of the sound"
-        elif model.multi_label:
-            why = "a clip may have several labels"
-        elif mel.duration < SHORTEST:
-            why = f"its windows have {mel.duration:g} s, less than {SHORTEST:g} s"
-        if why:
-            raise ModelError(f"'{model.name}' learns no times of events: {why}")
-        step = frame_grid(encoder.plan)[1] * mel.hop_length / mel.sample_rate
-        n_maps = encoder.code_shape(mel.n_mels, mel.n_frames)[0]
-        around = round(_CONTEXT / step)
-        return cls(mel, n_maps, around, model.neck.out_features, len(model.classes))
 
     def times(self, n_frames: int) -> Tensor:
         """Middles of the points in a window of so many frames of features, s, float64."""

@@ -28,11 +28,10 @@ from semisonic.core.options import from_mapping, to_dict
 from semisonic.features.frontend import Frontend
 from semisonic.features.options import MelOptions
 from semisonic.models.decision import Decision
-from semisonic.models.event_layer import EventLayer
 from semisonic.models.inspection import count_macs, count_parameters
 from semisonic.models.pretrained import AutoEncoder, PretrainedEncoder
 from semisonic.models.registry import create, defined_in, is_registered
-from semisonic.models.sound_model import SoundModel
+from semisonic.models.sound_model import SoundModel, new_event_layer
 
 FORMAT = "semisonic-model"
 VERSION = 1
@@ -292,7 +291,7 @@ def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> So
             dropout=settings["dropout"],
         )
         if settings.get(_EVENTS):
-            model.event_layer = EventLayer.of(model)
+            model.event_layer = new_event_layer(model)
     _fill(path, model, weights)
     if tables or "decision" in settings:
         n_statistics = model.statistics.out_features

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from semisonic.core.errors import ModelError
 from semisonic.features.frontend import Frontend
-from semisonic.features.options import MelOptions
+from semisonic.features.options import LOG_MEL, MelOptions
 from semisonic.models.decision import Decision, DecisionModule, Moments, probabilities
 from semisonic.models.encoder import PatchStep, frame_grid
-from semisonic.models.event_layer import EventLayer
+from semisonic.models.event_layer import CONTEXT, SHORTEST, EventLayer
 from semisonic.models.necks import Backbone
 from semisonic.models.registry import create
 from semisonic.models.weights import initialise, undisturbed
@@ -356,3 +356,26 @@ def build(
         for name in ("encoder", "neck", "head"):
             initialise(model.get_submodule(name), seed, f"{name}.")
     return model
+
+
+def new_event_layer(model: SoundModel) -> EventLayer:
+    """An event layer for a model, not learned yet.
+
+    Raises
+    ------
+    ModelError
+        When the model cannot have one; the text says why.
+    """
+    mel, encoder, why = model.mel, model.encoder, model.encoder.no_frames
+    if mel.input != LOG_MEL or mel.deltas or mel.reference != "one" or mel.peak_normalize:
+        why = "its features are no levels of one channel that keep the loudness of the sound"
+    elif model.multi_label:
+        why = "a clip may have several labels"
+    elif mel.duration < SHORTEST:
+        why = f"its windows have {mel.duration:g} s, less than {SHORTEST:g} s"
+    if why:
+        raise ModelError(f"'{model.name}' learns no times of events: {why}")
+    step = frame_grid(encoder.plan)[1] * mel.hop_length / mel.sample_rate
+    n_maps = encoder.code_shape(mel.n_mels, mel.n_frames)[0]
+    around = round(CONTEXT / step)
+    return EventLayer(mel, n_maps, around, model.neck.out_features, len(model.classes))

@@ -30,7 +30,7 @@ from semisonic.core.seeds import generator
 from semisonic.features.frontend import make_extractor
 from semisonic.features.options import MelOptions
 from semisonic.models.event_layer import EventLayer, power_of
-from semisonic.models.sound_model import SoundModel
+from semisonic.models.sound_model import SoundModel, new_event_layer
 from semisonic.training.devices import choose_device
 
 N_MIXED, N_FILLED = 600, 300
@@ -119,7 +119,7 @@ def learn_events(
     """
     model = outcome.model
     try:
-        layer = EventLayer.of(model)
+        layer = new_event_layer(model)
     except ModelError as error:
         return str(error)
     rows, target = data.labelled, data.target[data.labelled]
