@@ -30,7 +30,7 @@ def read_arm(place: str) -> Predictions:
         known = sorted({(job["cell"], job["arm"]) for job in jobs if job["arm"]})
         raise SystemExit(f"{folder}: found no '{setting}' with the arm '{arm}', but {known}")
     files = [Path(folder) / "jobs" / name / "predictions.csv.gz" for name in sorted(wanted)]
-    return Predictions.concat(map(Predictions.read, files)).assign(setting=place, arm="")
+    return Predictions.concat(map(Predictions.read, files)).assign(setting=Path(place).name, arm="")
 
 
 def main() -> None:
@@ -43,10 +43,11 @@ def main() -> None:
     both = Predictions.concat(
         arm.select(draw=int(draw)) for arm in (first, second) for draw in draws
     )
-    (found,) = compare_setting_pairs(both, [tuple(options.runs)])
+    names = [Path(place).name for place in options.runs]
+    (found,) = compare_setting_pairs(both, [(names[0], names[1])])
     print(found.verdict())
     inputs = {
-        place: {
+        Path(place).name: {
             key: value
             for key, value in json.loads(
                 (Path(place.rsplit(":", 2)[0]) / "results.json").read_text(encoding="utf-8")
@@ -55,7 +56,7 @@ def main() -> None:
         }
         for place in options.runs
     }
-    places = " ".join(f'"{Path(place).name}"' for place in options.runs)
+    places = " ".join(f'"{name}"' for name in names)
     begun = head(f"python benchmarks/compare_runs.py {places}", 0)
     write_json(options.output, json_ready(begun | {"runs": inputs, "comparison": asdict(found)}))
 
