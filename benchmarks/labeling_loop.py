@@ -19,7 +19,7 @@ import numpy as np
 from scipy.special import softmax
 
 from measuring import head
-from semisonic.classifier.pretrain import synthetic_file
+from semisonic.classifier.start import synthetic_file
 from semisonic.core.files import read_json, write_json
 from semisonic.core.progress import track
 from semisonic.data.clips import Clips

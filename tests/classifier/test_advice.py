@@ -98,7 +98,7 @@ def test_few_labels_choose_among_what_was_learned_without_any() -> None:
 
 def test_pre_training_by_simclr_runs_as_advised_unless_asked_for_otherwise() -> None:
     plain = resolved(asked(), DataSummary(4, 40, 280)).pretrain
-    assert (plain.steps, plain.batch_size, plain.heeds_validation) == (1500, 64, False)
+    assert (plain.steps, plain.batch_size, plain.heeds_validation) == (600, 64, False)
     own = replace(PRETRAIN_FIT, batch_size=16)
     found = resolved(asked(pretrain=own), DataSummary(4, 40, 280)).pretrain
     assert found == replace(plain, batch_size=16)

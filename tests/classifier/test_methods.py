@@ -197,7 +197,7 @@ def test_guesses_come_in_rounds_and_are_counted(features: np.ndarray) -> None:
     assert last["used"] == len(outcome.pseudo_labels[-1]) / len(POOL)
     assert last["precision"] > 0.8
     assert "precision" not in probe(features, how).history[-1]
-    assert outcome.history[0].keys() == {"epoch", "loss", "accuracy"}
+    assert outcome.history[0].keys() == {"epoch", "loss", "accuracy", "alignment"}
 
 
 def test_guesses_of_no_weight_or_none_that_is_sure_change_nothing(features: np.ndarray) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from calls import cli
 from semisonic.audio.write import write
-from semisonic.classifier import pretrain as synthetic
+from semisonic.classifier import start as synthetic
 from semisonic.core.errors import OptionError
 from semisonic.core.user_cache import cache_part, clear_cache, user_cache
 from semisonic.data.options import SynthOptions

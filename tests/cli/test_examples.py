@@ -23,7 +23,7 @@ import soundfile as sf
 
 from calls import cli
 from semisonic import recipes
-from semisonic.classifier import pretrain as synthetic
+from semisonic.classifier import start as synthetic
 from semisonic.classifier.options import FindRateOptions
 from semisonic.cli.main import Verbs, command
 from semisonic.cli.parser import Verb
@@ -250,7 +250,7 @@ def small_budgets() -> Iterator[pytest.MonkeyPatch]:
         # processes would not know of all this
         patch.setattr("semisonic.experiments.runner.count_workers", lambda _: 1)
         fewer = fewer_sounds(make_synth)
-        for user in ("data.synth.dataset", "classifier.pretrain"):
+        for user in ("data.synth.dataset", "classifier.start"):
             patch.setattr(f"semisonic.{user}.make_synth", fewer)
         patch.setitem(sys.modules, "sounddevice", None)
         patch.setattr(webbrowser, "open", lambda _: True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from semisonic.classifier import pretrain as synthetic
+from semisonic.classifier import start as synthetic
 from semisonic.core.errors import DataError, OptionError
 from semisonic.data.options import SynthOptions
 from semisonic.experiments.curve import learning_curve
@@ -120,9 +120,6 @@ def test_the_synthetic_start_is_made_once() -> None:
     time = file.stat().st_mtime_ns
     assert synthetic.synthetic_file("(4)3c-2p-8fc", MEL) == file
     assert file.stat().st_mtime_ns == time
-    other = synthetic.synthetic_file("(4)3c-2p-8fc", MEL, seed=1)
+    other = synthetic.synthetic_file("(4)3c-2p-8fc", replace(MEL, duration=2 * MEL.duration))
     assert other != file
-    a, b = load_encoder(file), load_encoder(other)
-    assert a.frontend.options == MEL
-    pairs = zip(a.encoder.parameters(), b.encoder.parameters(), strict=True)
-    assert any(not np.array_equal(x.detach(), y.detach()) for x, y in pairs)
+    assert load_encoder(file).frontend.options == MEL

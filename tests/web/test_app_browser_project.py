@@ -9,7 +9,9 @@ import shutil
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 from app_helpers import DESK, PHONE, app_of, opened, serving
 
 from semisonic.labeling.label_log import LabelLog
@@ -122,17 +124,19 @@ def test_from_a_folder_to_a_first_classifier(page, tmp_path, monkeypatch) -> Non
     assert page.locator("#model").inner_text() == "Model: mine"
 
 
-def test_a_project_is_cancelled_and_goes_on(page, app_browser, address) -> None:
+def test_a_project_is_cancelled_and_goes_on(page, app_browser, address, tmp_path) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.1, 8000 * 1100)  # enough to be learned from
+    soundfile.write(tmp_path / "recordings" / "long.wav", noise, 8000)
     page.get_by_text("More").click()
-    page.get_by_label("What describes sounds by numbers").select_option("synth")
+    page.get_by_label("What describes sounds by numbers").select_option("auto")
     page.get_by_role("button", name="Start").click()
-    page.locator(".steps .current", has_text="synthetic").wait_for()
+    page.locator(".steps .current", has_text="without labels").wait_for()
     page.get_by_role("button", name="Cancel").click()
     page.get_by_role("button", name="Go on").wait_for()
     for phone in opened(app_browser, f"{address}#/label", PHONE):
         phone.get_by_role("button", name="Go on").wait_for()
         assert phone.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
     page.get_by_role("button", name="Go on").click()
-    page.locator(".steps .current", has_text="synthetic").wait_for()
+    page.locator(".steps .current", has_text="without labels").wait_for()
     page.get_by_role("button", name="Cancel").click()
     page.get_by_role("button", name="Go on").wait_for()

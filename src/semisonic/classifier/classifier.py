@@ -32,10 +32,10 @@ from semisonic.classifier.detection.detect import detect
 from semisonic.classifier.detection.results import DetectResult
 from semisonic.classifier.model_file import MODEL, find_file, open_encoder, open_model
 from semisonic.classifier.predict import UNKNOWN, answer_limits, unknown_reasons
-from semisonic.classifier.pretrain import SYNTH
 from semisonic.classifier.provenance import recording_hashes
 from semisonic.classifier.scoring import ScoredRows
 from semisonic.classifier.sounds import Sounds, as_sounds, score_sounds
+from semisonic.classifier.start import SYNTH
 from semisonic.classifier.train import select_job
 from semisonic.classifier.training import train_model
 from semisonic.core.errors import DataError, OptionError

@@ -84,10 +84,11 @@ class MethodOptions:
         minimum=0.0,
         maximum=1.0,
     )
-    alignment: float = option(
-        1.0,
+    alignment: float | None = option(
+        None,
         "probe, fixmatch, noisy-student: how far pseudo-labels are brought to the classes' "
-        "frequencies among the labels, 0 to 1",
+        "frequencies among the labels, 0 to 1; probe: chosen by leaving labels out if not given, "
+        "else 1",
         minimum=0.0,
         maximum=1.0,
     )
@@ -131,6 +132,11 @@ class MethodOptions:
     def check_for(self, method: str) -> None:
         """Raise OptionError where an option was changed that the method does not read."""
         _refuse_unread(self, READERS, "method", method)
+
+    @property
+    def alignment_strength(self) -> float:
+        """The strength of alignment: the one given, or all of it."""
+        return 1.0 if self.alignment is None else self.alignment
 
     def weight_for(self, method: str) -> float:
         """The weight of unlabelled clips: the one given, or the method's own."""
@@ -374,7 +380,7 @@ FIT = FitOptions(
     restore_best=False,
 )
 """Training from fresh weights with few labels: what the recommended way is held against."""
-PRETRAIN = replace(FIT, steps=1500, batch_size=64, learning_rate=2e-3)
+PRETRAIN = replace(FIT, steps=600, batch_size=64, learning_rate=2e-3)
 """Contrastive pre-training: for so long, on all clips, with the average of the weights kept."""
 FINE_TUNE = replace(FIT, steps=4000, learning_rate=1e-3)
 DROPOUT = 0.3

@@ -33,7 +33,7 @@ from semisonic.training.options import FitOptions
 
 ENCODER = (
     "what to start from: a pre-trained encoder or a classifier, which bring their network and "
-    "front end; or 'synth', one that first learns to name synthetic sounds"
+    "front end; or 'synth', one that has learned to name synthetic sounds"
 )
 NEAR_COPIES = (
     "listen for copies, cut or encoded anew, besides comparing bytes: those of labelled clips in "

@@ -1,12 +1,11 @@
-"""``pretrain`` and ``convert``; encoders from clips without labels and from synthetic sounds."""
+"""``pretrain`` and ``convert``: encoders from clips without labels, and from published weights."""
 
 from __future__ import annotations
 
 import logging
 import math
 import os
-import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,50 +20,42 @@ from semisonic.classifier import run_files
 from semisonic.classifier.config import (
     DENOISING,
     LAYERWISE,
-    NO_OBJECTIVE,
-    SOLVED,
     WITHOUT_DECODER,
-    MethodOptions,
     PretextOptions,
     TrainConfig,
     check_pretraining,
 )
-from semisonic.classifier.model_file import ENCODER, encoder_file, open_encoder
+from semisonic.classifier.model_file import ENCODER
 from semisonic.classifier.options import PretrainOptions
 from semisonic.classifier.prepare import (
     Failures,
     Prepared,
     in_batch_device,
-    prepare,
     without_silence,
 )
-from semisonic.classifier.provenance import DataPart, PublishedOrigin, chained
+from semisonic.classifier.provenance import DataPart, PublishedOrigin
 from semisonic.classifier.scoring import BATCH_SIZE, evaluating
 from semisonic.classifier.selection import (
     Rows,
     load_data,
 )
+from semisonic.classifier.start import published_note, start_of, synthetic_encoder, with_start
 from semisonic.classifier.training import (
-    TrainingData,
     choose_decoder,
     feature_parts,
     network_of,
-    train_model,
     without_validation,
 )
 from semisonic.core.cluster import open_engine
 from semisonic.core.errors import DataError, OptionError
-from semisonic.core.files import content_hash, digest, exclusive, json_ready
+from semisonic.core.files import json_ready
 from semisonic.core.options import check
 from semisonic.core.seeds import derive, generator
-from semisonic.core.text import Result, bytes_text, count_text, text_table
-from semisonic.core.user_cache import cache_part, disk_size, user_cache
+from semisonic.core.text import Result, count_text, text_table
 from semisonic.data.batches import Stream, batches
 from semisonic.data.clips import Clips
-from semisonic.data.options import SynthOptions
 from semisonic.data.outputs import check_file
 from semisonic.data.recordings import COPIES
-from semisonic.data.synth.dataset import load_synth, make_synth
 from semisonic.features.augmentation import TimeCrop, augmenter
 from semisonic.features.frontend import Standardize
 from semisonic.features.options import WAVE, MelOptions
@@ -79,11 +70,6 @@ from semisonic.learning.reconstruction import (
 )
 from semisonic.models.inspection import DeadUnits, count_parameters, dead_units
 from semisonic.models.model_file import (
-    PUBLISHED_WEIGHTS,
-    load,
-    load_encoder,
-    published_in,
-    read_about,
     save_encoder,
 )
 from semisonic.models.pretrained import (
@@ -91,17 +77,14 @@ from semisonic.models.pretrained import (
     PretrainedEncoder,
     build_autoencoder,
     build_encoder,
-    in_order,
     transfer,
 )
 from semisonic.models.published import convert_published
 from semisonic.models.registry import create
-from semisonic.models.sound_model import SoundModel
 from semisonic.models.weights import initialise, undisturbed
 from semisonic.training.devices import choose_device, kept_randomness, seed_torch
 from semisonic.training.loop import BatchStream, FitResult, fit
 from semisonic.training.options import FitOptions
-from semisonic.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -471,200 +454,7 @@ def hold_out_recordings(
     return index[~held], index[held]
 
 
-# An encoder that has learned to tell synthetic sounds apart.
-#
-# With a handful of labels, most of what a network learns is what sounds are made of: noise bands,
-# clicks, tones, pulses, their courses in time. The embedded data set ``synth`` makes as many of
-# those as one likes, with labels, from numbers alone. An encoder trained on it is a better first
-# weight than chance, whatever classes come next. No recording is in it.
-#
-# The idea is old in vision (Dosovitskiy et al. 2015, "FlowNet", trained on drawn chairs) and has
-# been found to hold for sound (Ishikawa et al. 2024, "Pre-training with synthetic patterns for
-# audio"). Where we differ: the sounds are of named kinds, and the encoder learns to name them.
-
-
-SYNTH = "synth"
-"""Given in place of an encoder's path."""
-
-SYNTH_SOUNDS = SynthOptions(
-    n_classes=20, clips_per_class=100, clips_per_recording=1, n_pool=0, snr_db=30.0, seed=7
-)
-"""Every kind of sound, each clip a recording of its own, mostly well above its background."""
-
-SYNTH_CONFIG = TrainConfig(
-    dropout=0.2,
-    method_params=MethodOptions(augment="mixed", mixup=0.4),
-    fit=FitOptions(
-        steps=2000,
-        epoch_steps=100,
-        batch_size=32,
-        optimizer="adamw",
-        learning_rate=3e-3,
-        weight_decay=0.01,
-        schedule="onecycle",
-        precision="fp32",  # so that the same encoder is made on every machine
-        restore_best=False,
-    ),
-)
-
-
-def synthetic_file(
-    model: str,
-    mel: MelOptions,
-    *,
-    standardize: str = "global",
-    seed: int = 0,
-    device: str = "cpu",
-    workers: int | None = None,
-) -> Path:
-    """The file of an encoder trained to name synthetic sounds; made once, then found by all runs.
-
-    It lies in the user's cache, see :func:`semisonic.core.user_cache.user_cache`. While it is made,
-    sounds and their features take about 0.8 GB there at 22.05 kHz and clips of 5 s. They are
-    deleted when it is done. An interrupted making goes on, and of two processes one waits for the
-    other.
-
-    Parameters
-    ----------
-    model : str
-        Registered name or architecture notation.
-    mel : MelOptions
-        The front end it will be used behind.
-    standardize : {"global", "mel", "none"}
-    seed : int
-        Of first weights and training; the sounds are the same for all.
-    device : str
-    workers : int, optional
-        Threads that make and decode sounds.
-
-    Returns
-    -------
-    Path
-        For :func:`semisonic.models.model_file.load_encoder`.
-    """
-    file = synthetic_place(model, mel, standardize=standardize, seed=seed)
-    if file.is_file():
-        return file
-    cache_part(file.parent.name)
-    waiting = "another process makes the start from synthetic sounds; waiting for it"
-    with exclusive(file.with_name(f".{file.stem}.lock"), message=waiting):
-        if file.is_file():  # another process made it while this one waited
-            return file
-        working = file.with_name(file.stem.replace("encoder", "making"))
-        make_synth(working / "sounds", synthetic_sounds(mel), workers)
-        clips, _ = load_synth(working / "sounds")
-        prepared = prepare(clips, mel, working, workers=workers)
-        every, target = np.arange(len(prepared)), prepared.clips.target()
-        trained = train_model(
-            replace(SYNTH_CONFIG, model=model, mel=mel, standardize=standardize),
-            TrainingData(prepared.features, target, clips.classes, every),
-            seed=seed,
-            device=device,
-            folder=working / "training",
-            label="synthetic start",
-        ).model
-        encoder = PretrainedEncoder(trained.encoder, trained.frontend, trained.name)
-        about = {"command": "synthetic start", "seed": seed, "sounds": len(clips)}
-        save_encoder(file, encoder, about=about)
-        shutil.rmtree(working)
-    size = bytes_text(disk_size(file))
-    _log.info("kept for all runs: %s, %s (see 'semisonic cache')", file, size)
-    return file
-
-
-def synthetic_encoder(
-    config: TrainConfig, *, device: str = "cpu", workers: int | None = None
-) -> PretrainedEncoder:
-    """The encoder of :func:`synthetic_file` for a configuration."""
-    kind = config.standardize
-    file = synthetic_file(
-        config.model, config.mel, standardize=kind, device=device, workers=workers
-    )
-    return load_encoder(file)
-
-
-def synthetic_place(
-    model: str, mel: MelOptions, *, standardize: str = "global", seed: int = 0
-) -> Path:
-    """Where the encoder's file lies, or would; see :func:`synthetic_file`."""
-    key = digest(model, mel.key(), standardize, seed, synthetic_sounds(mel), SYNTH_CONFIG)
-    return user_cache() / "synthetic" / f"encoder-{key}.zip"
-
-
-def synthetic_sounds(mel: MelOptions) -> SynthOptions:
-    """The synthetic sounds at the rate and length that a front end asks for, where they can be.
-
-    Others are resampled, cut into windows or padded like any recording.
-    """
-    return replace(
-        SYNTH_SOUNDS,
-        sample_rate=min(max(mel.sample_rate, 16000), 48000),
-        duration=min(max(mel.duration, 1.0), 60.0),
-    )
-
-
-Start = PretrainedEncoder | str | None
-"""What a training starts from: an encoder, that of synthetic sounds ("synth"), or nothing."""
-
-# What a verb's training starts from: an encoder's file, or synthetic sounds.
-
-
-def start_of(encoder: Path | None) -> Start:
-    """The encoder that an option names, or "synth"; None where it names none."""
-    if encoder is None or str(encoder) == SYNTH:
-        return None if encoder is None else SYNTH
-    return open_encoder(encoder)
-
-
-def published_note(encoder: Path | None) -> tuple[str, ...]:
-    """What a summary must say of the start: published weights are other people's labels."""
-    if encoder is None or str(encoder) == SYNTH:
-        return ()
-    origin = PublishedOrigin.of(read_about(encoder_file(encoder))["about"])
-    return () if origin is None else (f"note: {origin.text()}",)
-
-
-def with_start(parts: Mapping[str, Any], encoder: Path | None, run: RunFolder) -> dict[str, Any]:
-    """The parts of a making and those of the encoder's it starts from, as its file tells them.
-
-    What the encoder learned from without labels counts as this run's pre-training where it has
-    none of its own. The file's content goes into the run's record. Synthetic sounds add nothing;
-    published weights at its beginning are told on.
-    """
-    if encoder is None or str(encoder) == SYNTH:
-        return dict(parts)
-    file = encoder_file(encoder)
-    run.add_data("encoder", content_hash(file)[:16])
-    earlier = read_about(file)["about"]
-    found = chained(parts, earlier)
-    if published_in(earlier):
-        found[PUBLISHED_WEIGHTS] = published_in(earlier)
-    return found
-
-
-def kept_classifier(
-    encoder: Path | None, config: TrainConfig, classes: Sequence[str]
-) -> SoundModel:
-    """The classifier that is trained further with its class layer.
-
-    Raises
-    ------
-    OptionError
-        When there is no classifier to keep it of, or something else would overwrite it.
-    ModelError
-        When it is one of other classes.
-    """
-    if encoder is None or str(encoder) == SYNTH:
-        why = "no earlier classifier is given as encoder"
-    elif config.method in SOLVED:
-        why = f"the method '{config.method}' learns a class layer of its own"
-    elif config.objective != NO_OBJECTIVE:
-        why = "pre-training would change the encoder beneath it"
-    elif read_about(encoder_file(encoder))["kind"] != "classifier":
-        why = f"{encoder} is an encoder and has no class layer"
-    else:
-        return in_order(load(encoder_file(encoder)), classes)
-    raise OptionError(f"option 'keep_head': {why}; leave the option out")
+# ``pretrain``.
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any, cast
 
@@ -29,6 +29,10 @@ STRENGTH = 0.1
 MAX_ITERATIONS = 1000
 ABSENT = 20.0
 """How far below all others the logit of a class without a single label lies."""
+ALIGNMENTS = (0.0, 0.5, 1.0)
+"""Strengths of alignment that are tried where none was given."""
+PARTS, MOST_TRIED = 4, 1000
+"""Parts of the labels in that trial, each left out once; clips of the pool used in it at most."""
 
 # Pseudo-labels, made once a round, and which of them to learn from.
 #
@@ -199,7 +203,9 @@ def _solved(x: FloatArray, target: NDArray[Any], weights: FloatArray) -> Logisti
 #
 # Where we differ: all pseudo-labels together weigh at most as much as all labels
 # (``pool_weight``), each in proportion to its confidence. A pool that is large, or of other
-# classes, then cannot outvote the labels.
+# classes, then cannot outvote the labels. How far pseudo-labels are brought to the classes'
+# frequencies among the labels is chosen by leaving labels out: in a pool with as many clips of each
+# class it is worth some points, in one without it costs as many.
 
 
 def fit_probe(
@@ -287,13 +293,16 @@ def solve_probe(
     line = ClassLine.learn(known, wanted, each, several)
     history = [{"epoch": 1.0, **line.fit_to(known, wanted)}]
     learned: list[PseudoLabels] = []
+    if how.alignment is None and how.weight_for(PROBE) and len(unknown) and not several:
+        how = replace(how, alignment=choose_alignment(known, wanted, unknown, how, each))
+        history[0]["alignment"] = how.alignment_strength
     for number in range(how.rounds if len(unknown) and not several else 0):
         found = pseudo_labels(
             unlabelled,
             line.scores(unknown),
             expected,
             threshold=how.threshold,
-            alignment=how.alignment,
+            alignment=how.alignment_strength,
         )
         learned.append(found)
         most = how.weight_for(PROBE) * each.sum() / max(found.confidence.sum(), 1e-9)
@@ -337,8 +346,50 @@ def crossed_logits(
     x = StandardScaler().fit_transform(embed_rows(model, features, np.r_[train, unlabelled]))
     known, rest = np.split(x, [len(train)])
     wanted = target[train] if several else one_hot(target[train], len(model.classes))
+    if how.alignment is None and len(rest) and not several:
+        each = np.ones(len(known))
+        how = replace(how, alignment=choose_alignment(known, wanted, rest, how, each))
     logits = np.zeros(wanted.shape)
     for rows, others in splits:
         line, _, _ = solve_probe(known[rows], wanted[rows], rest, unlabelled, how, several)
         logits[others] = line.logits(known[others])
     return logits
+
+
+def choose_alignment(
+    known: FloatArray,
+    wanted: NDArray[Any],
+    unknown: FloatArray,
+    how: MethodOptions,
+    weights: FloatArray,
+) -> float:
+    """The strength of alignment with which labels that are left out are predicted best.
+
+    A quarter of each class's labels is left out in turn, and joins the pool. What counts is the
+    log loss on those. Where no class has two labels it is the middle strength.
+
+    Parameters
+    ----------
+    known, wanted, unknown, how, weights
+        As for :func:`solve_probe`; one label per clip.
+    """
+    target, part = wanted.argmax(axis=1), np.full(len(known), -1)
+    for number in np.unique(target):
+        rows = np.flatnonzero(target == number)
+        if len(rows) > 1:  # else it is never left out
+            part[rows] = np.arange(len(rows)) % PARTS
+    losses = dict.fromkeys(ALIGNMENTS, 0.0)
+    if part.max() < 0:
+        return ALIGNMENTS[1]
+    spread = np.linspace(0, len(unknown) - 1, min(len(unknown), MOST_TRIED)).astype(np.int64)
+    for left_out in range(part.max() + 1):
+        kept = part != left_out
+        pool = np.r_[unknown[spread], known[~kept]]
+        rows, truth = np.arange(len(pool)), wanted[~kept]
+        for strength in ALIGNMENTS:
+            trial = replace(how, alignment=strength)
+            line, _, _ = solve_probe(
+                known[kept], wanted[kept], pool, rows, trial, weights=weights[kept]
+            )
+            losses[strength] += line.fit_to(known[~kept], truth)["loss"] * len(truth)
+    return min(losses, key=lambda strength: losses[strength])

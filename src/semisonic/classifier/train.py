@@ -45,20 +45,10 @@ from semisonic.classifier.model_file import ENCODER, MODEL
 from semisonic.classifier.options import FindRateOptions, TrainOptions
 from semisonic.classifier.prepare import Failures, Prepared, in_batch_device, without_silence
 from semisonic.classifier.pretrain import (
-    SYNTH,
-    SYNTH_CONFIG,
     PretrainOutcome,
-    Start,
     hold_out_recordings,
-    kept_classifier,
     pretrain_encoder,
-    published_note,
     save_pretrained,
-    start_of,
-    synthetic_encoder,
-    synthetic_place,
-    synthetic_sounds,
-    with_start,
 )
 from semisonic.classifier.provenance import DataPart
 from semisonic.classifier.run_files import write_remarks
@@ -72,6 +62,18 @@ from semisonic.classifier.selection import (
     targets_of,
 )
 from semisonic.classifier.sounds import Sounds
+from semisonic.classifier.start import (
+    SYNTH,
+    SYNTH_CONFIG,
+    Start,
+    kept_classifier,
+    published_note,
+    start_of,
+    synthetic_encoder,
+    synthetic_place,
+    synthetic_sounds,
+    with_start,
+)
 from semisonic.classifier.training import (
     NO_ROWS,
     TrainedModel,

@@ -187,7 +187,9 @@ def make_objective(
     if method == "pi-model":
         return Consistency(model, ramp_steps=options.ramp_steps, **shared)
     if method == "fixmatch":
-        return FixMatch(model, threshold=options.threshold, alignment=options.alignment, **shared)
+        return FixMatch(
+            model, threshold=options.threshold, alignment=options.alignment_strength, **shared
+        )
     raise OptionError(f"option 'method': found {method!r}; {nearest(method, METHODS)}")
 
 
@@ -433,7 +435,7 @@ class ClassifierTraining:
                 score_rows(teacher, data.features, pool, device=self.device),
                 expected,
                 threshold=how.threshold,
-                alignment=how.alignment,
+                alignment=how.alignment_strength,
                 multi_label=several,
             )
             learned.append(found)

@@ -211,7 +211,7 @@ def suggest(
     model: Path = option(
         MISSING,
         "classifier or encoder: its file, or the run folder it lies in; 'synth': an encoder that "
-        "first learns to name synthetic sounds, where there is no model yet",
+        "has learned to name synthetic sounds, where there is no model yet",
     ),
     data: Path = option(
         MISSING, "recordings without labels, a table of clips, or the folder of an index"

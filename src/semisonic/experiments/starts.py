@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from semisonic.classifier.prepare import prepare
-from semisonic.classifier.pretrain import synthetic_file
 from semisonic.classifier.provenance import DataPart, data_hash, recording_hashes
 from semisonic.classifier.selection import check_classes, targets_of
+from semisonic.classifier.start import synthetic_file
 from semisonic.classifier.train import select
 from semisonic.classifier.training import TrainingData, train_model
 from semisonic.core.errors import DataError, OptionError

@@ -50,7 +50,7 @@ class ProjectOptions(JobOptions):
     encoder: str = option(
         "auto",
         "what makes vectors of sounds: the file of an encoder or a classifier; synth, one "
-        "that learns to name synthetic sounds; auto: that, then trained by contrast on the "
+        "that has learned to name synthetic sounds; auto: that, then trained by contrast on the "
         "recordings if they are 200 windows or more",
     )
     hop: float | None = option(

@@ -13,9 +13,10 @@ import numpy as np
 from semisonic.classifier.config import DEFAULT_MODEL, LEAST_HEARD, PRETRAIN, SIMCLR
 from semisonic.classifier.model_file import encoder_file
 from semisonic.classifier.options import PretrainOptions
-from semisonic.classifier.pretrain import SYNTH, pretrain, synthetic_file
+from semisonic.classifier.pretrain import pretrain
 from semisonic.classifier.run_files import stamp
 from semisonic.classifier.scan import scan
+from semisonic.classifier.start import SYNTH, synthetic_file
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.files import FolderLock, read_json, replacing, write_json
 from semisonic.core.options import check, to_dict
@@ -44,10 +45,10 @@ MOST_PRETRAINED = 10_000
 _FEWEST_CLUSTERED = 10
 """Segments from which on groups are looked for."""
 FREE = ("output", "workers", "device", "cache", "recordings")
-STEPS = ("look", "synthetic", "contrast", "vectors", "groups")
-"""Looking at the recordings; an encoder learns synthetic sounds; it learns from the recordings by
-contrast; they become vectors; groups are found."""
-LOOK, SYNTHETIC, CONTRAST, VECTORS, GROUPS = STEPS
+STEPS = ("look", "contrast", "vectors", "groups")
+"""Looking at the recordings; an encoder learns from them by contrast; they become vectors; groups
+are found."""
+LOOK, CONTRAST, VECTORS, GROUPS = STEPS
 
 Tell = Callable[[str], None]
 
@@ -235,11 +236,9 @@ def _encoder(folder: Path, options: ProjectOptions, clips: Clips, tell: Tell) ->
     if options.encoder == AUTO:
         pool = windows(clips, mel.duration, workers=options.workers)
     is_enough = len(pool) >= LEAST_HEARD
-    tell(SYNTHETIC)
     file = synthetic_file(
         DEFAULT_MODEL,
         mel,
-        seed=0 if is_enough else options.seed,  # what pre-training starts from is that of seed 0
         device=options.device,
         workers=options.workers,
     )

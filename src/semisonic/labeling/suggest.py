@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from semisonic.classifier.config import DEFAULT_MODEL
-from semisonic.classifier.pretrain import SYNTH, synthetic_file
 from semisonic.classifier.scoring import evaluating
+from semisonic.classifier.start import SYNTH, synthetic_file
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.options import check
 from semisonic.core.seeds import generator
@@ -349,7 +349,7 @@ def write_queue(
         answered = filled[filled.is_labelled]
     if str(model) == SYNTH:
         mel = MelOptions()
-        model = synthetic_file(DEFAULT_MODEL, mel, seed=seed, device=device, workers=workers)
+        model = synthetic_file(DEFAULT_MODEL, mel, device=device, workers=workers)
     folder = cache or table.with_name(table.name + ".vectors")
     pool = candidate_pool(model, data, folder, device=device, workers=workers)
     queue = choose(pool, wanted.n, wanted.strategy, seed, answered, wanted.random_share)

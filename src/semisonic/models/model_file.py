@@ -57,7 +57,12 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def write(
-    path: str | os.PathLike[str], settings: dict[str, Any], state: dict[str, Tensor], card: str
+    path: str | os.PathLike[str],
+    settings: dict[str, Any],
+    state: dict[str, Tensor],
+    card: str,
+    *,
+    bf16: bool = False,
 ) -> None:
     """Write a model file; the same content gives the same bytes.
 
@@ -70,6 +75,8 @@ def write(
         The weights by name.
     card : str
         Markdown for people.
+    bf16 : bool
+        Keep the weights as bfloat16, in half the bytes; they are read as float32 again.
 
     Raises
     ------
@@ -78,6 +85,8 @@ def write(
     """
     weights = {name: x.detach().to("cpu", copy=True).contiguous() for name, x in state.items()}
     _check_values(path, weights)
+    if bf16:
+        weights = {k: x.bfloat16() if x.dtype == torch.float32 else x for k, x in weights.items()}
     whole = {"format": FORMAT, "version": VERSION, **settings}
     try:
         text = json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False)
@@ -106,6 +115,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor
         weights = safetensors.torch.load(data)
     except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
         raise _damaged(path, f"'{_WEIGHTS}' cannot be read ({error})") from error
+    weights = {k: x.float() if x.dtype == torch.bfloat16 else x for k, x in weights.items()}
     _check_values(path, weights)
     return described, weights
 
@@ -294,6 +304,7 @@ def save_encoder(
     pretrained: PretrainedEncoder,
     *,
     about: Mapping[str, Any] | None = None,
+    bf16: bool = False,
 ) -> None:
     """Write a pre-trained encoder with its front end to one file, atomically.
 
@@ -304,6 +315,8 @@ def save_encoder(
         An :class:`AutoEncoder` is kept with its decoder.
     about : mapping or None
         Where it comes from; that it began with published weights is added.
+    bf16 : bool
+        Keep the weights as bfloat16, see :func:`write`.
 
     Raises
     ------
@@ -317,7 +330,8 @@ def save_encoder(
         settings["neck"] = True
     if isinstance(pretrained, AutoEncoder):
         settings |= {"kind": "autoencoder", "decoder": pretrained.decoder_name}
-    write(path, settings, pretrained.state_dict(), write_card(pretrained, settings["about"]))
+    card = write_card(pretrained, settings["about"])
+    write(path, settings, pretrained.state_dict(), card, bf16=bf16)
 
 
 def load_encoder(

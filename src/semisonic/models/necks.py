@@ -98,7 +98,7 @@ class FlattenNeck(Neck):
 
 
 class GlobalPoolNeck(Neck):
-    """Mean over mel bands, then one value a map over frames: clips of any length.
+    """One value a map over frames, of the mean over mel or of each row of it: clips of any length.
 
     Parameters
     ----------
@@ -106,6 +106,9 @@ class GlobalPoolNeck(Neck):
     dense : tuple of Dense
     over_time : {"mean+max", "mean", "max", "last"}
         See :data:`POOLINGS`.
+    rows : int
+        Rows over mel that a map must have, each of which is pooled over time by itself, so that
+        the embedding tells low sounds from high ones; 1: the mean over any number of rows.
     """
 
     def __init__(
@@ -113,17 +116,29 @@ class GlobalPoolNeck(Neck):
         channels: int,
         dense: tuple[Dense, ...] = (),
         over_time: str = "mean+max",
+        rows: int = 1,
     ) -> None:
-        super().__init__(channels, dense)
-        self.over_time = over_time
+        super().__init__(channels * rows, dense)
+        self.over_time, self.rows = over_time, rows
         self.no_frames = "it answers from the last frame only" if over_time == "last" else ""
 
     def forward(self, code: Tensor, n_frames: Tensor | None = None) -> Tensor:
         """The embedding, shape (batch, out_features)."""
         if n_frames is not None:
             n_frames = n_frames.clamp(max=code.shape[3])
-        embedding: Tensor = self.dense(pool_time(self.over_time, code.mean(dim=2), n_frames))
+        embedding: Tensor = self.dense(pool_time(self.over_time, self._over_mel(code), n_frames))
         return embedding
+
+    def _over_mel(self, code: Tensor) -> Tensor:
+        """What is pooled over time, (batch, value, frame)."""
+        if self.rows == 1:
+            return code.mean(dim=2)
+        if code.shape[2] != self.rows:
+            raise ModelError(
+                f"found a code of {code.shape[2]} rows over mel, expected {self.rows}: this "
+                "network takes features of one number of mel bands only"
+            )
+        return code.flatten(1, 2)
 
     def frames(self, code: Tensor) -> Tensor:
         """The embedding of each frame, as if the clip were that frame alone.
@@ -132,7 +147,7 @@ class GlobalPoolNeck(Neck):
         -------
         Tensor, shape (batch, frame, out_features)
         """
-        values = code.mean(dim=2)  # (batch, channel, frame)
+        values = self._over_mel(code)  # (batch, value, frame)
         alone = values.transpose(1, 2).flatten(0, 1)[:, :, None]  # (batch * frame, channel, 1)
         embedding: Tensor = self.dense(pool_time(self.over_time, alone))
         return embedding.view(len(code), values.shape[2], -1)

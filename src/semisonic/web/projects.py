@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from semisonic.classifier.model_file import encoder_file
-from semisonic.classifier.pretrain import SYNTH
+from semisonic.classifier.start import SYNTH
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.files import read_json
 from semisonic.core.options import from_mapping, to_dict
 from semisonic.data.outputs import check_folder
 from semisonic.labeling.options import ProjectOptions
 from semisonic.labeling.project import ABOUT, Project
-from semisonic.labeling.start import AUTO, BEGUN, CONTRAST, STEPS, SYNTHETIC
+from semisonic.labeling.start import AUTO, BEGUN, CONTRAST, STEPS
 from semisonic.web.runs import AllowedFolders, Runs
 
 _PATIENCE = 30.0
@@ -50,7 +50,7 @@ class Making:
         self.name, self._folder, self._done = name, options.output, done
         self._began, self._said_stop = time.monotonic(), False
         # A step for which the recordings are too few is left out later.
-        left_out = {AUTO: (), SYNTH: (CONTRAST,)}.get(options.encoder, (SYNTHETIC, CONTRAST))
+        left_out = () if options.encoder == AUTO else (CONTRAST,)
         self._facts: dict[str, Any] = {
             "name": name,
             "state": "runs",

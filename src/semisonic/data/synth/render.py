@@ -81,14 +81,14 @@ def machine(place: Generator, take: Generator, n: int, rate: int) -> Wave:
     return swelled(to_level(lines, uniform(place, -8, 3)), beat) + rush
 
 
-_BACKGROUNDS: tuple[SoundFunction, ...] = (hiss, hum, street, air, murmur, machine)
+BACKGROUNDS: tuple[SoundFunction, ...] = (hiss, hum, street, air, murmur, machine)
 
 
 def background(place: Generator, take: Generator, n: int, rate: int) -> Wave:
     """One or two of the kinds, chosen by the recording; unit power, shape (n,)."""
-    out = to_level(_BACKGROUNDS[pick(place, len(_BACKGROUNDS))](place, take, n, rate))
+    out = to_level(BACKGROUNDS[pick(place, len(BACKGROUNDS))](place, take, n, rate))
     if chance(place, 0.4):
-        other = _BACKGROUNDS[pick(place, len(_BACKGROUNDS))](place, take, n, rate)
+        other = BACKGROUNDS[pick(place, len(BACKGROUNDS))](place, take, n, rate)
         out = out + to_level(other, uniform(place, -10, 0))
     return to_level(out)
 
@@ -124,7 +124,7 @@ class RecordingConditions(NamedTuple):
 
 
 @lru_cache(maxsize=8)
-def _conditions(seed: int, recording: str, n: int, rate: int, snr_db: float) -> RecordingConditions:
+def conditions(seed: int, recording: str, n: int, rate: int, snr_db: float) -> RecordingConditions:
     """Choose the conditions of a recording with clips of ``n`` samples."""
     rng = generator(seed, "synth place", recording)
     microphone, room = (
@@ -193,7 +193,7 @@ def _room(rng: Generator, rate: int) -> Wave:
     return out
 
 
-def _through(x: Wave, spectrum: NDArray[np.complex64]) -> Wave:
+def through(x: Wave, spectrum: NDArray[np.complex64]) -> Wave:
     """A sound through a room or a microphone, shape as ``x``.
 
     The convolution is circular: what rings on after the end stands at the beginning, as
@@ -223,31 +223,38 @@ def render(options: SynthOptions, recording: str, number: int, sounds: Sequence[
     seed, rate = options.seed, options.sample_rate
     wanted = round(options.duration * rate)
     n = fft.next_fast_len(wanted, real=True)
-    here = _conditions(seed, recording, n, rate, options.snr_db)
+    here = conditions(seed, recording, n, rate, options.snr_db)
 
     def recorded(name: str, level_db: float) -> Wave:
         own = generator(seed, "synth sound", recording, name)
         details = generator(seed, "synth details", recording, name, number)
         x = np.asarray(SOUNDS[name](own, details, n, rate), dtype=np.float32)
-        part = _through(x, here.near)
-        return part * np.float32(decibel(level_db) / loudest(part, rate))
+        return levelled(through(x, here.near), rate, level_db)
 
     details = generator(seed, "synth take", recording, number)
     out = np.zeros(n, np.float32)
     for i, name in enumerate(sounds):
         out += recorded(name, 0.0 if i == 0 else uniform(details, -7.0, 0.0))
     own = generator(seed, "synth background", recording)
-    around = to_level(_through(background(own, details, n, rate), here.microphone), -here.snr_db)
+    around = to_level(through(background(own, details, n, rate), here.microphone), -here.snr_db)
     if chance(own, 0.2):  # some other sound far away
         name = _BYSTANDERS[pick(own, len(_BYSTANDERS))]
         far_db = min(uniform(own, -4.0, 4.0) - here.snr_db, -12.0)
         if name not in sounds:
             around = around + recorded(name, far_db)
-    out = (out + around)[:wanted]
     gain_db = here.level_db + uniform(details, -2.0, 2.0)
-    out *= np.float32(decibel(gain_db) / loudest(out, rate))
-    peak = float(np.abs(out).max())
-    return out * np.float32(_PEAK / peak) if peak > _PEAK else out
+    return within_scale(levelled((out + around)[:wanted], rate, gain_db))
+
+
+def levelled(x: Wave, rate: int, level_db: float = 0.0) -> Wave:
+    """A sound whose loudest 0.1 s has this level, in dB relative to full scale."""
+    return x * np.float32(decibel(level_db) / loudest(x, rate))
+
+
+def within_scale(x: Wave) -> Wave:
+    """A sound made quieter where a sample lies beyond ±0.97."""
+    peak = float(np.abs(x).max())
+    return x * np.float32(_PEAK / peak) if peak > _PEAK else x
 
 
 def loudest(x: Wave, rate: int, window: float = 0.1) -> float:

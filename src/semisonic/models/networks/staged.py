@@ -211,7 +211,8 @@ def _down(step: int, map_channels: int = 0) -> DownStep:
 def _network(name: str, shape: Shape) -> Backbone:
     """The network of a design, for clips of any length."""
     encoder = StagedEncoder(DESIGNS[name], shape[0])
-    return Backbone(name, encoder, GlobalPoolNeck(encoder.code_shape(*shape[1:])[0]))
+    channels, rows, _ = encoder.code_shape(*shape[1:])
+    return Backbone(name, encoder, GlobalPoolNeck(channels, rows=rows))
 
 
 NETWORKS = {name: partial(_network, name) for name in DESIGNS}

@@ -4,7 +4,7 @@ import { get, post } from "./api.js";
 import { h, say } from "./dom.js";
 
 const STEPS = {
-  look: "Look at all recordings", synthetic: "Learn from synthetic sounds", contrast: "Learn from the recordings, without labels",
+  look: "Look at all recordings", contrast: "Learn from the recordings, without labels",
   vectors: "Describe each few seconds by numbers", groups: "Find groups that sound alike",
 };
 const POLL = 400;
