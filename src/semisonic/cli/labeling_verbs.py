@@ -165,8 +165,8 @@ def map(  # noqa: A001
     ),
     clusters: str = option(
         "",
-        "groups of rows that sound alike, written into the index: a number "
-        "(k-means), or auto (HDBSCAN, which leaves outliers without a cluster)",
+        "groups of rows that sound alike (k-means), written into the index: a number, or auto: the "
+        "number whose groups come out again in halves of the rows",
     ),
     megabytes: float = option(
         20.0,

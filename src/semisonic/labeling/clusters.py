@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,15 +12,14 @@ from numpy.typing import NDArray
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.seeds import generator
 from semisonic.data.clips import Clips
-from semisonic.labeling.index import NO_CLUSTER
 from semisonic.labeling.nearest import unit
 
 AUTO = "auto"
-HDBSCAN = "HDBSCAN"
 MOST_SAMPLED = {AUTO: 5000, "k-means": 20_000}
 MOST_IN_CENTRE = 20_000
-_BLOCK, _DIRECTIONS, _SMALLEST, _STARTS = 2048, 30, 5, 10
-_SMALLEST_SHARE = 0.01
+_BLOCK, _DIRECTIONS, _FEWEST, _STARTS = 2048, 30, 5, 10
+_NUMBERS = (*range(2, 13), *range(14, 21, 2), 24, 28, 32)
+_HALVINGS, _MOST_COMPARED = 4, 2000
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,12 @@ class Clusters:
     Attributes
     ----------
     number : ndarray of int64, shape (n,)
-        The cluster of each row, the largest is 0; -1 for an outlier.
-    method : str
+        The cluster of each row; the largest is 0.
     n_sampled : int
         Rows that were clustered; the others joined them.
     """
 
     number: NDArray[np.int64]
-    method: str
     n_sampled: int
 
     @property
@@ -44,26 +42,16 @@ class Clusters:
         """How many clusters there are."""
         return int(self.number.max(initial=-1)) + 1
 
-    def crowded(self) -> str:
-        """What to do when the number was found and one cluster holds most rows; else nothing."""
-        most, n = int((self.number == 0).sum()), len(self.number)
-        if self.method != HDBSCAN or 2 * most <= n:
-            return ""
-        return (
-            f"Cluster 0 holds {most} of {n} rows. If that is too coarse, ask for a number of "
-            "clusters, such as --clusters 12."
-        )
-
 
 def find_clusters(vectors: NDArray[np.float32], how: str, *, seed: int = 0) -> Clusters:
-    """Cluster the rows of an index: k-means, or HDBSCAN, on their principal directions.
+    """Cluster the rows of an index by k-means on their principal directions.
 
     Parameters
     ----------
     vectors : ndarray of float32, shape (n, dim)
         May be a memory map.
     how : str
-        "auto", or a number of clusters, 2 or more.
+        A number of clusters, 2 or more; or "auto", see :func:`choose_number`.
 
     Raises
     ------
@@ -72,7 +60,6 @@ def find_clusters(vectors: NDArray[np.float32], how: str, *, seed: int = 0) -> C
     DataError
         When there are fewer than 5 rows for "auto".
     """
-    from sklearn import cluster
     from sklearn.decomposition import PCA
 
     n, is_auto = len(vectors), how == AUTO
@@ -80,8 +67,8 @@ def find_clusters(vectors: NDArray[np.float32], how: str, *, seed: int = 0) -> C
         raise OptionError(f"option 'clusters': found '{how}', expected auto or a number from 2")
     if not is_auto and int(how) > n:
         raise OptionError(f"option 'clusters': found {how}, but the index has {n} rows")
-    if is_auto and n < _SMALLEST:
-        raise DataError(f"clusters: found {n} rows, expected at least {_SMALLEST}")
+    if is_auto and n < _FEWEST:
+        raise DataError(f"clusters: found {n} rows, expected at least {_FEWEST}")
     chosen, most = np.arange(n), MOST_SAMPLED[AUTO if is_auto else "k-means"]
     if n > most:
         chosen = np.sort(generator(seed, "clusters").choice(n, most, replace=False))
@@ -89,13 +76,8 @@ def find_clusters(vectors: NDArray[np.float32], how: str, *, seed: int = 0) -> C
     directions = PCA(min(_DIRECTIONS, *sample.shape), svd_solver="randomized", random_state=seed)
     with np.errstate(invalid="ignore"):  # of vectors that are all the same
         points = directions.fit_transform(sample.astype(np.float64))
-    smallest = max(_SMALLEST, round(_SMALLEST_SHARE * len(points)))
-    method = (
-        cluster.HDBSCAN(min_cluster_size=smallest, copy=True)
-        if is_auto
-        else cluster.KMeans(int(how), n_init=_STARTS, random_state=seed)
-    )
-    found = np.asarray(method.fit(points).labels_, np.int64)
+    count = choose_number(points, seed=seed) if is_auto else int(how)
+    found = _k_means(points, count, _STARTS, seed).labels_.astype(np.int64)
     if len(chosen) < n:  # the other rows join the nearest of the sample
         number = np.empty(n, np.int64)
         for start in range(0, n, _BLOCK):
@@ -103,10 +85,53 @@ def find_clusters(vectors: NDArray[np.float32], how: str, *, seed: int = 0) -> C
             number[start : start + _BLOCK] = found[near.argmax(axis=1)]
         number[chosen] = found
         found = number
-    names, sizes = np.unique(found[found >= 0], return_counts=True)
-    place = np.full(int(names.max(initial=-1)) + 2, NO_CLUSTER)  # the last one is that of -1
+    names, sizes = np.unique(found, return_counts=True)
+    place = np.empty(int(names.max()) + 1, np.int64)
     place[names[np.argsort(-sizes, kind="stable")]] = np.arange(len(names))
-    return Clusters(place[found], HDBSCAN if is_auto else "k-means", len(chosen))
+    return Clusters(place[found], len(chosen))
+
+
+def choose_number(points: NDArray[np.float64], *, seed: int = 0) -> int:
+    """The number of clusters that come out again, and lie apart.
+
+    Each number of up to 32 is tried. The rows are halved at random four times, and both halves say
+    where all rows belong; their adjusted mutual information is the stability (Ben-Hur et al.,
+    "A stability based method for discovering structure in clustered data", 2002). Stability alone
+    prefers very few clusters, so it is multiplied with the mean silhouette of all rows (Rousseeuw,
+    1987).
+
+    Parameters
+    ----------
+    points : ndarray, shape (n, dim)
+    seed : int
+    """
+    from sklearn.metrics import adjusted_mutual_info_score, silhouette_score
+
+    n, rng = len(points), generator(seed, "number of clusters")
+    halvings = [np.array_split(rng.permutation(n), 2) for _ in range(_HALVINGS)]
+    some = rng.permutation(n)[:_MOST_COMPARED]
+    best, most = 2, 0.0
+    for number in _NUMBERS:
+        if 2 * number >= n:
+            break
+        said = [[_k_means(points[h], number, 3, seed).predict(points) for h in p] for p in halvings]
+        stability = float(np.mean([adjusted_mutual_info_score(*pair) for pair in said]))
+        labels = _k_means(points, number, 3, seed).labels_[some]
+        apart = 0.0
+        if 1 < len(np.unique(labels)) < len(some):
+            apart = float(silhouette_score(points[some], labels))
+        if stability * apart > most:
+            best, most = number, stability * apart
+    return best
+
+
+def _k_means(points: NDArray[np.float64], number: int, starts: int, seed: int) -> Any:
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different points than clusters
+        return KMeans(number, n_init=starts, random_state=seed).fit(points)
 
 
 def nearest_to_centres(
@@ -118,7 +143,7 @@ def nearest_to_centres(
     ----------
     vectors : ndarray of float32, shape (n, dim)
     number : ndarray of int64, shape (n,)
-        The cluster of each row; -1 for an outlier.
+        The cluster of each row; -1 for none.
     group : ndarray of str, shape (n,)
         The recording of each row.
     k : int
@@ -146,7 +171,7 @@ class Agreement(NamedTuple):
         Share of the rows in clusters that carry the commonest label of their cluster. It grows
         with the number of clusters.
     mutual : float
-        Adjusted mutual information, outliers as a cluster: 0 is chance, 1 is the labels.
+        Adjusted mutual information: 0 is chance, 1 is the labels.
     common : tuple of (str, float)
         For each cluster its commonest label and the share of rows that carry it; ("", NaN)
         without labelled rows.
@@ -166,7 +191,7 @@ def agreement(clusters: NDArray[np.int64], clips: Clips) -> Agreement | None:
     Parameters
     ----------
     clusters : ndarray of int64, shape (n,)
-        The cluster of each row; -1 for an outlier.
+        The cluster of each row; -1 for none.
     clips : Clips
         The rows with their labels.
     """

@@ -66,7 +66,7 @@ class EmbeddingIndex:
     score : ndarray of float64, shape (n,)
         Its score, 0 to 1; NaN where there is none.
     cluster : ndarray of int64, shape (n,)
-        From 0; -1 for an outlier, or where no clusters were made.
+        From 0; -1 where no clusters were made.
     """
 
     def __init__(

@@ -264,19 +264,10 @@ def _cluster(report: Report, index: EmbeddingIndex, how: str, seed: int) -> Iter
     found = find_clusters(index.vectors, how, seed=seed)
     index.set_clusters(found.number)
     told = agreement(found.number, index.clips)
-    n_outliers = int((found.number < 0).sum())
-    report.values |= {
-        "clusters": found,
-        "agreement": told,
-        "n_outliers": n_outliers,
-        "crowded": found.crowded(),
-    }
+    report.values |= {"clusters": found, "agreement": told}
     _add_table(report, index, found, told)
     report.players("centres", _centres(index, found))
-    outliers = f", {percent_text(n_outliers / len(index))} outliers" if n_outliers else ""
-    yield f"{count_text(found.count, 'cluster')} ({found.method}){outliers}"
-    if found.crowded():
-        yield f"note: {found.crowded()}"
+    yield count_text(found.count, "cluster")
     if told is not None:
         yield (
             f"against {count_text(told.n, 'label')}: purity {percent_text(told.purity)}, "
