@@ -2,11 +2,11 @@
 
     python benchmarks/unknown.py path/to/esc10 path/to/animals -o benchmarks/results/unknown.json
 
-One fold is for the test. An encoder learns from all other clips without labels, as ``train --method
-auto`` has it. Then each class is left out in turn: a probe learns the others, its rules are fitted
-on the same labels, and the clips of the test fold are scored: the known ones, which trained and
-fitted nothing, and those of the class left out. A set without official folds gets five, by
-recording.
+One fold is for the test. An encoder learns from all other clips without labels, as ``train
+--method auto`` has it; with ``--objective none`` it is the start that comes with the package. Then
+each class is left out in turn: a probe learns the others, its rules are fitted on the same labels,
+and the clips of the test fold are scored: the known ones, which trained and fitted nothing, and
+those of the class left out. A set without official folds gets five, by recording.
 
 The encoder has heard the class left out among other clips without labels, as it would in a pool of
 the same place. No label of it is used anywhere.
@@ -15,6 +15,7 @@ the same place. No label of it is used anywhere.
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from time import process_time
@@ -60,9 +61,10 @@ def ood_metrics(known: Any, unknown: Any, kept: float = 0.95) -> dict[str, float
     }
 
 
-def trained(clips: Clips, fold: int, cache: Path) -> tuple[SoundModel, TrainingJob]:
+def trained(clips: Clips, fold: int, cache: Path, objective: str) -> tuple[SoundModel, TrainingJob]:
     """A model whose encoder has learned from all clips but those of a fold."""
-    job = select_job(HOW, Sounds(clips), start="synth", seed=0, share=0.0, test_fold=fold)
+    how = replace(HOW, objective=objective)
+    job = select_job(how, Sounds(clips), start="synth", seed=0, share=0.0, test_fold=fold)
     job.prepare(
         cache, device="cpu", workers=1, in_batch="no", folder=cache / f"{clips.name}-{fold}"
     )
@@ -121,6 +123,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, nargs="+", help="labelled recordings")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--fold", type=int, default=1, help="the test fold")
+    parser.add_argument("--objective", default=SIMCLR, help="of pre-training, or none")
     parser.add_argument("--cache", type=Path, default=Path("runs/unknown/cache"))
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -129,7 +132,7 @@ def main() -> None:
         clips = load_clips(place)
         if not (clips.fold > 0).any():
             clips = clips.with_columns(fold=make_folds(clips, 5, seed=0))
-        model, job = trained(clips, options.fold, options.cache)
+        model, job = trained(clips, options.fold, options.cache, options.objective)
         test = clips[clips.fold == options.fold]
         heard = Sounds(test).prepare(model.mel, options.cache, 1)
         test = test[heard.source]
@@ -150,11 +153,13 @@ def main() -> None:
         sets[clips.name] = {"test_clips": len(test), "means": rounded(means), "rows": rounded(rows)}
         print(clips.name, means, flush=True)
         shown = "python benchmarks/unknown.py ESC-10 ANIMALS URBANSOUND8K_PART -o FILE"
+        shown += f" --objective {options.objective}"
         write_json(
             options.output,
             {
                 **head(shown, [0]),
                 "processor_seconds": round(process_time() - started),
+                "objective": options.objective,
                 "fold": options.fold,
                 "sets": sets,
             },
