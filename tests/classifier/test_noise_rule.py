@@ -15,7 +15,6 @@ from semisonic.features.options import MelOptions
 from semisonic.models.decision import NoiseScore, UnknownRules
 from semisonic.models.sound_model import build
 
-
 CLASS = np.arange(200) // 2 % 2
 """Of sounds by turns."""
 

@@ -29,6 +29,7 @@ from semisonic.classifier.config import (
     TrainConfig,
 )
 from semisonic.classifier.detection.detect import detect
+from semisonic.classifier.detection.learn import learn_events
 from semisonic.classifier.detection.results import DetectResult
 from semisonic.classifier.model_file import MODEL, find_file, open_encoder, open_model
 from semisonic.classifier.predict import UNKNOWN, answer_limits, unknown_reasons
@@ -358,6 +359,8 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 parts = outcome.model, job.prepared, job.data, job.labelled.clips
                 note = decide_after_training(*parts, job.config, self.seed)
                 _log.info("%s", note)
+            note = learn_events(outcome, job.data, seed=self.seed, device=self.device)
+            _log.info("%s", note)
         about: dict[str, Any] = {
             "command": "SoundClassifier.fit",
             "seed": self.seed,

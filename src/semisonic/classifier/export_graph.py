@@ -138,6 +138,7 @@ class Exportable(nn.Module):
     def __init__(self, model: SoundModel, kind: str, outputs: tuple[str, ...] = (SCORES,)) -> None:
         super().__init__()
         self.model = copy.deepcopy(model).cpu().float().eval()
+        self.model.event_layer = None  # of long recordings; a file scores clips
         self.decision = DecisionModule(
             model.decision, multi_label=model.multi_label, dtype=torch.float32
         )

@@ -172,9 +172,9 @@ class ClassLine:
         loss = (wanted * np.log(scores)).sum(axis=1)
         return {"loss": -float(loss.mean()), "accuracy": float(right.mean())}
 
-    def put_into(self, model: SoundModel, scale: StandardScaler) -> None:
-        """Write the class layer, with the standardisation of embeddings folded in."""
-        layer = cast(nn.Linear, model.head[-1])
+    def put_into(self, layer: nn.Module, scale: StandardScaler) -> None:
+        """Write a linear layer, with the standardisation of what it reads folded in."""
+        layer = cast(nn.Linear, layer)
         own = self.weight / scale.scale_
         with torch.no_grad():
             layer.weight.copy_(torch.from_numpy(own))
@@ -255,7 +255,7 @@ def fit_probe(
     known, rest = np.split(x, [len(train)])
     wanted = target[train] if several else one_hot(target[train], len(model.classes))
     line, history, learned = solve_probe(known, wanted, rest, unlabelled, how, several, truth)
-    line.put_into(model, scale)
+    line.put_into(model.head[-1], scale)
     if validate is not None:
         history[-1] |= {f"val_{name}": value for name, value in validate().items()}
     seconds = perf_counter() - begun

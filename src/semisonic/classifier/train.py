@@ -41,6 +41,7 @@ from semisonic.classifier.config import (
     resolve_auto,
     validation_share,
 )
+from semisonic.classifier.detection.learn import learn_events
 from semisonic.classifier.model_file import ENCODER, MODEL
 from semisonic.classifier.options import FindRateOptions, TrainOptions
 from semisonic.classifier.prepare import Failures, Prepared, in_batch_device, without_silence
@@ -809,6 +810,7 @@ def train(options: TrainOptions) -> TrainResult:
         if options.calibration == AUTO:
             parts_of = outcome.model, job.prepared, job.data, job.labelled.clips
             job.notes += (decide_after_training(*parts_of, job.config, job.seed),)
+        job.notes += (learn_events(outcome, job.data, seed=job.seed, device=options.device),)
         metrics = validate(run, outcome.model, job)
         measured = {f"validation_{name}": value for name, value in short(metrics).items()}
         licence = {"licence": options.licence} if options.licence else {}

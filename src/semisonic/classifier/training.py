@@ -505,7 +505,8 @@ class ClassifierTraining:
             seed=seed,
         )
         if isinstance(start, SoundModel):
-            model.load_state_dict(start.state_dict())
+            for part in ("encoder", "neck", "head", "frontend"):
+                model.get_submodule(part).load_state_dict(start.get_submodule(part).state_dict())
         elif start is not None:
             transfer(start, model)
         else:

@@ -25,6 +25,7 @@ from semisonic.features.options import MelOptions
 from semisonic.models.model_file import read_about
 from semisonic.models.necks import GlobalPoolNeck
 from semisonic.models.pretrained import PretrainedEncoder
+from semisonic.models.registry import create
 from semisonic.models.sound_model import SoundModel
 from semisonic.models.weights import weights_digest
 from semisonic.training.devices import choose_device
@@ -40,15 +41,20 @@ Rows = NDArray[np.void]
 class Embedding(nn.Module):
     """An encoder with what makes one vector of its map.
 
-    The embedding of a classifier is what its class layer sees. An encoder without a neck of its
-    own gives mean plus maximum over the frames of its map.
+    The embedding is what a class layer sees. Where that is not pooled over time, or comes out of
+    dense layers, which only a classifier or a published encoder has trained, an encoder gives mean
+    plus maximum over the frames of its map.
     """
 
     def __init__(self, source: SoundModel | PretrainedEncoder) -> None:
         super().__init__()
         self.frontend: Frontend = source.frontend
         self.encoder = source.encoder
-        neck = source.neck or GlobalPoolNeck(source.encoder.out_channels)
+        neck = source.neck
+        if neck is None:
+            neck = create(source.name, source.frontend.options.shape).neck
+            if not isinstance(neck, GlobalPoolNeck) or len(neck.dense):
+                neck = GlobalPoolNeck(source.encoder.out_channels)
         self.neck, self.name = neck, source.name
 
     def forward(self, x: Tensor) -> Tensor:

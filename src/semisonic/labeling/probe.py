@@ -35,6 +35,9 @@ MOST_GUESSED = 2000
 """Rows of the pool that are guessed at most: a part drawn at random says as much."""
 THRESHOLD = 0.7
 """How sure a guess must be, as the recommended way has it."""
+ALIGNMENT = 0.5
+"""Recordings of a project are seldom as many of each class, and a round should take seconds: no
+strength is looked for."""
 
 Rows = NDArray[np.int64]
 Tell = Callable[[int, int], None]
@@ -79,7 +82,7 @@ def learn_probe(
         labelled.targets,
         x[len(labelled) :],
         pool,
-        MethodOptions(threshold=THRESHOLD),
+        MethodOptions(threshold=THRESHOLD, alignment=ALIGNMENT),
         labelled.multi_label,
         weights=labelled.weights,
     )
@@ -167,7 +170,7 @@ def classifier_from(
     frontend.load_state_dict(theirs.state_dict())
     body = Backbone(network.name, network.encoder, network.neck)
     model = SoundModel(frontend, body, probe.classes, multi_label=multi_label)
-    probe.line.put_into(model, probe.scale)
+    probe.line.put_into(model.head[-1], probe.scale)
     return model.cpu().eval()
 
 

@@ -28,6 +28,7 @@ from semisonic.core.options import from_mapping, to_dict
 from semisonic.features.frontend import Frontend
 from semisonic.features.options import MelOptions
 from semisonic.models.decision import Decision
+from semisonic.models.event_layer import EventLayer
 from semisonic.models.inspection import count_macs, count_parameters
 from semisonic.models.pretrained import AutoEncoder, PretrainedEncoder
 from semisonic.models.registry import create, defined_in, is_registered
@@ -47,6 +48,8 @@ _TYPES: dict[str, dict[str, Any]] = {
 }
 """By kind, what the description holds."""
 ENCODERS = ("autoencoder", "encoder")
+_EVENTS = "events"
+"""In the description of a classifier: whether it learned when its classes are heard."""
 _OF_DECISION = "decision."
 """Begins the names of tables that are no weights of the network."""
 PUBLISHED_WEIGHTS = "published"
@@ -243,6 +246,7 @@ def save(
         "classes": list(model.classes),
         "multi_label": model.multi_label,
         "dropout": model.dropout,
+        **({} if model.event_layer is None else {_EVENTS: True}),
     }
     weights = dict(model.state_dict())
     if not model.decision.is_empty:
@@ -287,6 +291,8 @@ def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> So
             multi_label=settings["multi_label"],
             dropout=settings["dropout"],
         )
+        if settings.get(_EVENTS):
+            model.event_layer = EventLayer.of(model)
     _fill(path, model, weights)
     if tables or "decision" in settings:
         sizes = model.statistics.out_features, model.neck.out_features

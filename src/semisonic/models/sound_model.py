@@ -13,6 +13,7 @@ from semisonic.features.frontend import Frontend
 from semisonic.features.options import MelOptions
 from semisonic.models.decision import Decision, DecisionModule, Moments, probabilities
 from semisonic.models.encoder import PatchStep, frame_grid
+from semisonic.models.event_layer import EventLayer
 from semisonic.models.necks import Backbone
 from semisonic.models.registry import create
 from semisonic.models.weights import initialise, undisturbed
@@ -43,7 +44,11 @@ class SoundModel(nn.Module):
         The registered name or the architecture.
     decision : Decision
         How scores are made of what the network computes; empty unless it was fitted.
+    event_layer : EventLayer or None
+        What tells when classes are heard, where that was learned.
     """
+
+    event_layer: EventLayer | None
 
     def __init__(
         self,
@@ -109,7 +114,7 @@ class SoundModel(nn.Module):
 
     @property
     def no_frames(self) -> str:
-        """Why :meth:`embed_along_time` gives no scores of frames; empty where it does."""
+        """Why :meth:`embed_along_time` gives no embeddings of frames; empty where it does."""
         patches = any(isinstance(step, PatchStep) for step in self.encoder.plan)
         why = self.encoder.no_frames or self.neck.no_frames
         return why or ("its frames are patches that overlap" if patches else "")
@@ -143,6 +148,51 @@ class SoundModel(nn.Module):
             raise ModelError(f"'{self.name}' gives no scores of frames: {self.no_frames}")
         code = self._code(self.frontend.standardize(x))
         return self.neck(code), self.neck.frames(code)
+
+    def score_along_time(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores of features, and of points along their time.
+
+        Without an event layer a point's score is the geometric mean of what the network says of
+        the whole window and of the frame alone: the first knows what it is, the second when.
+
+        Parameters
+        ----------
+        x : Tensor, shape (batch, channel, mel, frame)
+            In dB.
+
+        Returns
+        -------
+        whole : Tensor of float64, shape (batch, n_classes)
+            As :meth:`score` gives them.
+        along : Tensor of float64, shape (batch, point, n_classes)
+            Their times: :meth:`point_times`.
+
+        Raises
+        ------
+        ModelError
+            Where the network has no such answer; :attr:`no_points` says why.
+        """
+        layer = self.event_layer
+        if layer is None:
+            embedding, frames = self.embed_along_time(x)
+            whole = self.score(x, embedding)[0]
+            return whole, torch.sqrt(whole[:, None] * self.calibrated(self.head(frames)))
+        over, cleaned = layer.split(x)
+        code = self._code(self.frontend.standardize(cleaned)).mean(dim=2)
+        embedding = self.embed(x)
+        along = layer(layer.activity(over), code, embedding)
+        return self.score(x, embedding)[0], along.double().cpu()
+
+    @property
+    def no_points(self) -> str:
+        """Why :meth:`score_along_time` gives no scores along time; empty where it does."""
+        return "" if self.event_layer is not None else self.no_frames
+
+    def point_times(self) -> Tensor:
+        """Times in a window of the scores along its time, s, float64, shape (point,)."""
+        if self.event_layer is not None:
+            return self.event_layer.times(self.mel.n_frames)
+        return self.frame_times(self.encoder.code_shape(self.mel.n_mels, self.mel.n_frames)[2])
 
     def frame_times(self, n_frames: int) -> Tensor:
         """Middles of the first frames of the code in a clip, s, float64, shape (n_frames,)."""
@@ -242,7 +292,8 @@ class SoundModel(nn.Module):
                 "least one, each once"
             )
         self.classes, self.multi_label = names, bool(multi_label)
-        self.decision = Decision()  # one that was fitted belongs to the class layer before
+        # What was fitted belongs to the class layer before.
+        self.decision, self.event_layer = Decision(), None
         self.head = nn.Sequential(nn.Dropout(self.dropout), self.neck.class_layer(len(names)))
 
     def _code(self, x: Tensor, n_frames: Tensor | None = None) -> Tensor:

@@ -33,7 +33,7 @@ SPAN = 300.0
 """Seconds of a span, about."""
 HOP_SHARE = 0.25
 FRAMES_A_STEP = 2
-"""Frames of the grid for each frame of the network's code."""
+"""Frames of the grid for each frame of the network's code; one for each point of an event layer."""
 FULL = 65_535
 """What a score of 1 is stored as."""
 CALL_DURATION = 300.0
@@ -259,8 +259,8 @@ def unpacked(scores: Scores) -> NDArray[np.float64]:
 class FrameScorer:
     """A model, and the grid that its scores go to.
 
-    With frames, a window's score at a time is the geometric mean of what the network says of
-    the whole window and of the frame alone: the first knows what it is, the second when.
+    With frames, a window has a score for each point of its time: see
+    :meth:`semisonic.models.sound_model.SoundModel.score_along_time`.
 
     Parameters
     ----------
@@ -284,23 +284,23 @@ class FrameScorer:
     def __init__(
         self, model: SoundModel, hop: float | None = None, times: str = AUTO, device: str = "cpu"
     ) -> None:
-        if times == FRAMES and model.no_frames:
+        if times == FRAMES and model.no_points:
             raise OptionError(
                 f"option 'times': found 'frames', but '{model.name}' gives no scores of frames: "
-                f"{model.no_frames}; take 'windows', and a smaller hop for sharper times"
+                f"{model.no_points}; take 'windows', and a smaller hop for sharper times"
             )
         self.model, self.device = model, choose_device(device)
         self.asked = hop, times
         move_to_device(self.model.eval(), self.device)
-        self.with_frames = times != WINDOWS and not model.no_frames
+        self.with_frames = times != WINDOWS and not model.no_points
         mel = model.mel
         wanted = HOP_SHARE * mel.duration if hop is None else hop
         self._times, per_hop = None, 1
         if self.with_frames:
-            n_code = model.encoder.code_shape(mel.n_mels, mel.n_frames)[2]
-            self._times = model.frame_times(n_code).numpy()
-            step = float(self._times[1] - self._times[0]) if n_code > 1 else mel.duration
-            per_hop = max(1, round(FRAMES_A_STEP * wanted / step))
+            self._times = times_of = model.point_times().numpy()
+            step = float(times_of[1] - times_of[0]) if len(times_of) > 1 else mel.duration
+            n_a_step = FRAMES_A_STEP if model.event_layer is None else 1
+            per_hop = max(1, round(n_a_step * wanted / step))
         self.grid = Grid.of(mel.sample_rate, mel.n_samples, wanted, per_hop)
 
     def average(self, span: FrameSpan | None = None) -> Average:
@@ -326,9 +326,7 @@ class FrameScorer:
             x = torch.from_numpy(features).to(self.device)
             if not self.with_frames:
                 return model.score(x)[0].numpy(), None
-            embedding, frames = model.embed_along_time(x)
-            whole = model.score(x, embedding)[0]
-            along = torch.sqrt(whole[:, None] * model.calibrated(model.head(frames)))
+            whole, along = model.score_along_time(x)
             return whole.numpy(), along.numpy()
 
 
