@@ -23,8 +23,8 @@ from sklearn.model_selection import GroupKFold
 
 from measuring import head
 from score_networks import EPOCHS, MEL, features, network, rounded
-from semisonic.classifier.calibration import choose_calibration
-from semisonic.classifier.scoring import ScoredRows, embed_rows, network_outputs
+from semisonic.classifier.calibration import calibrated, choose_calibration
+from semisonic.classifier.scoring import NetworkOutputs, ScoredRows, network_outputs
 from semisonic.classifier.unknown import KINDS, PER_KIND, features_of_noise, fit_unknown
 from semisonic.classifier.windows import features_of_wave
 from semisonic.core.files import write_json
@@ -79,19 +79,18 @@ def other_features() -> NDArray[np.float32]:
     return np.stack([features_of_wave(wave, MEL, extractor) for wave in waves])
 
 
-def looks(model: SoundModel, x: Any, rows: Any) -> dict[str, tuple[Table, Table]]:
-    """Each thing to look at: logits, and what the rule looks at."""
-    logits, statistics = network_outputs(model, x, rows)
+def looks(model: SoundModel, x: Any, rows: Any) -> dict[str, NetworkOutputs]:
+    """Each thing that the rule against noise may look at, in the place of the statistics."""
+    outputs = network_outputs(model, x, rows)
     return {
-        "embedding": (logits, embed_rows(model, x, rows)),
-        "statistics": (logits, statistics),
+        "embedding": outputs._replace(statistics=outputs.embeddings),
+        "statistics": outputs,
     }
 
 
-def scored(decision: Decision, logits: Table, seen: Table | None = None) -> ScoredRows:
-    """What a decision makes of logits, and of what its rule against noise looks at."""
-    tables = [None if table is None else torch.from_numpy(table) for table in (logits, seen)]
-    found = DecisionModule(decision, multi_label=False)(*tables)
+def scored(decision: Decision, *outputs: Table) -> ScoredRows:
+    """What a decision makes of logits, and of what its rules look at."""
+    found = DecisionModule(decision, multi_label=False)(*map(torch.from_numpy, outputs))
     return ScoredRows(*(one.numpy() for one in found))
 
 
@@ -126,18 +125,16 @@ def main() -> None:
                     ("others", others, np.arange(len(others))),
                 )
             }
-            logits = every["held"]["statistics"][0]
-            calibration = choose_calibration(
-                logits, clips.target()[owner], groups, seed=draw
-            ).calibration
+            logits, answers = every["held"]["statistics"].logits, clips.target()[owner]
+            calibration = choose_calibration(logits, answers, groups, seed=draw).calibration
+            scores = calibrated(calibration, logits, multi_label=False)
             splits = list(
                 GroupKFold(5, shuffle=True, random_state=draw).split(logits, None, groups)
             )
             row: dict[str, Any] = {"draw": draw, "fold": split.fold}
             for look in ("embedding", "statistics"):
-                rules, _, _ = fit_unknown(
-                    logits, every["held"][look][1], every["fit"][look][1], splits
-                )
+                noise = every["fit"][look].statistics
+                rules, _, _ = fit_unknown(every["held"][look], scores, answers, noise, splits)
                 decision = Decision(calibration, unknown=rules)
                 said = {name: scored(decision, *found[look]) for name, found in every.items()}
                 refused = (said["noise"].known < 0.5).reshape(len(KINDS), PER_KIND).mean(axis=1)
@@ -148,7 +145,7 @@ def main() -> None:
                     **{f"refused {k}": float(v) for k, v in zip(KINDS, refused, strict=True)},
                     **{f"refused {k}": float(v) for k, v in zip(OTHERS, strange, strict=True)},
                 }
-            plain = scored(Decision(calibration), every["test"]["statistics"][0])
+            plain = scored(Decision(calibration), every["test"]["statistics"].logits)
             error = reliability(target, plain.scores).error
             row["no rule"] = {"calibration_error": error}
             rows.append(row)

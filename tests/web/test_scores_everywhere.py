@@ -77,12 +77,15 @@ def fitted(calibration: Calibration, *, rules: bool, multi_label: bool) -> Sound
         n = model.statistics.out_features
         centres = (0.02 * rng.normal(size=(4, n))).astype(np.float32)
         unknown = UnknownRules(
-            OodLimit(-1.0, 1.0),
+            OodLimit(3.0, 1.0),
             OodLimit(0.0, 1.0),
             np.full(n, 0.002, np.float32),
             centres,
             np.array([0.5, 0.2, 0.3, 0.1], np.float32),
             0.4,
+            rng.normal(size=(model.neck.out_features, 2)).astype(np.float32),
+            rng.normal(size=(3, 2)).astype(np.float32),
+            0.5,
             0.95,
         )
     model.decision = Decision(calibration, unknown=unknown)

@@ -18,7 +18,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 from torch import nn
 
-from semisonic.classifier.calibration import calibrate_by_validation, calibrate_model
+from semisonic.classifier.calibration import calibrate_model, decide_after_training
 from semisonic.classifier.config import (
     AUTO,
     DEFAULT_MODEL,
@@ -356,9 +356,8 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 start=job.start,
             )
             if self.calibration == AUTO:
-                rows, clips = job.data.validation, job.labelled.clips
-                seed = self.seed
-                note = calibrate_by_validation(outcome.model, job.prepared, rows, clips, seed=seed)
+                parts = outcome.model, job.prepared, job.data, job.labelled.clips
+                note = decide_after_training(*parts, job.config, self.seed)
                 _log.info("%s", note)
             note = learn_events(outcome, job.data, seed=self.seed, device=self.device)
             _log.info("%s", note)

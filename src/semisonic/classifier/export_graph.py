@@ -158,7 +158,7 @@ class Exportable(nn.Module):
         embedding = self.model.embed(rounded)
         statistics = self.model.statistics(rounded) if self.model.decision.unknown else None
         found = {
-            SCORES: self.decision(self.model.head(embedding), statistics)[0],
+            SCORES: self.decision(self.model.head(embedding), statistics, embedding)[0],
             EMBEDDINGS: embedding,
             LEVELS: features,
         }

@@ -78,10 +78,13 @@ class NetworkOutputs(NamedTuple):
     logits : ndarray of float64, shape (n, n_classes)
     statistics : ndarray of float64, shape (n, n_statistics)
         Of the features, for the rule against noise.
+    embeddings : ndarray of float64, shape (n, dim)
+        For the rule of distance.
     """
 
     logits: Table
     statistics: Table
+    embeddings: Table
 
 
 def score_rows(
@@ -146,12 +149,13 @@ def network_outputs(
     """
 
     def every(x: Tensor) -> Tensor:
-        return torch.cat([model.head(model.embed(x)), model.statistics(x)], dim=1).float()
+        embedding = model.embed(x)
+        return torch.cat([model.head(embedding), model.statistics(x), embedding], dim=1).float()
 
-    n = len(model.classes)
-    width = n + model.statistics.out_features
+    n, m = len(model.classes), len(model.classes) + model.statistics.out_features
+    width = m + model.neck.out_features
     table = _over_batches(model, every, features, rows, batch_size, device, width)
-    return NetworkOutputs(table[:, :n], table[:, n:])
+    return NetworkOutputs(table[:, :n], table[:, n:m], table[:, m:])
 
 
 def embed_rows(

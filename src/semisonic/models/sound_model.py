@@ -226,15 +226,17 @@ class SoundModel(nn.Module):
         """
         embedding = self.embed(x) if embedding is None else embedding
         statistics = self.statistics(x) if self.decision.unknown else None
-        return self.decide(self.head(embedding), statistics)
+        return self.decide(self.head(embedding), statistics, embedding)
 
-    def decide(self, logits: Tensor, statistics: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def decide(
+        self, logits: Tensor, statistics: Tensor | None = None, embedding: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Scores of logits: the one way to scores, see :class:`DecisionModule`.
 
         Parameters
         ----------
-        logits, statistics : Tensor, shape (batch, ...)
-            On any device. The rule against noise needs the latter.
+        logits, statistics, embedding : Tensor, shape (batch, ...)
+            On any device. The rules for unknown sounds need the latter two.
 
         Returns
         -------
@@ -243,8 +245,8 @@ class SoundModel(nn.Module):
         known : Tensor of float64, shape (batch,)
             How known each sound is, 0 to 1: unknown below 0.5.
         """
-        statistics = None if statistics is None else statistics.cpu()
-        found: tuple[Tensor, Tensor] = self._decide(logits.cpu(), statistics)
+        others = (None if one is None else one.cpu() for one in (statistics, embedding))
+        found: tuple[Tensor, Tensor] = self._decide(logits.cpu(), *others)
         return found
 
     def calibrated(self, logits: Tensor) -> Tensor:
