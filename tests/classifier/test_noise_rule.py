@@ -67,6 +67,9 @@ def test_statistics_tell_noise_from_sounds_behind_any_network(waves: bool) -> No
     others = features_of_noise(mel, seed=1, per_kind=20)
     seen = network_outputs(model, others, np.arange(len(others)))
     assert (no_noise(found, seen.statistics) < 0.5).mean() > 0.9
-    heard, _ = FrameScorer(model, times="windows", device="cpu").scores(others)  # as detect does
-    np.testing.assert_allclose(heard, score_rows(model, others, np.arange(len(others))), atol=1e-6)
+    heard = FrameScorer(model, times="windows", device="cpu").scores(others)  # as detect does
+    np.testing.assert_array_equal(heard.is_noise, no_noise(found, seen.statistics) < 0.5)
+    np.testing.assert_allclose(
+        heard.whole, score_rows(model, others, np.arange(len(others))), atol=1e-6
+    )
     assert (no_noise(found, network_outputs(model, some, rows).statistics) >= 0.5).mean() > 0.9

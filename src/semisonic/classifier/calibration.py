@@ -57,6 +57,8 @@ ROLE = "calibration"
 """What clips that calibrated a model are called in its provenance."""
 MIN_CLIPS = 20
 """Fewer clips than this calibrate nothing."""
+_LEAST_KNOWN = 8
+"""Labelled clips from which a probe gets rules for unknown sounds."""
 _FOLDS = 5
 _TEMPERATURES = (0.05, 50.0)
 _TINY = 1e-12
@@ -438,7 +440,7 @@ def decide_after_training(
     said = f"scores are not calibrated: {n} validation clips, expected {MIN_CLIPS}; {LATER}"
     rows = data.labelled[audible_windows(prepared.is_silent[data.labelled])]
     owner = prepared.source[rows]
-    enough = len(np.unique(owner)) >= MIN_CLIPS and len(np.unique(clips.group[owner])) > 1
+    enough = len(np.unique(owner)) >= _LEAST_KNOWN and len(np.unique(clips.group[owner])) > 1
     if how.method not in SOLVED or not enough:
         return said
     target = data.target[rows]

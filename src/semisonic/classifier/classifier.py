@@ -425,12 +425,14 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         reasons = unknown_reasons(
             said.scores, said.known, asked, unknown=unknown, multi_label=several
         )
-        strange = reasons != ""
+        strange = (reasons != "") | (said.known == 0.0)
         if several:
             least = model.decision.limits(model.classes, None if limits else 0.5)
             return np.asarray((said.scores >= least) & ~strange[:, None], np.int64)
         found = np.asarray(self.classes_[said.scores.argmax(axis=1)])
-        return np.where(strange, UNKNOWN, found.astype(object)) if unknown else found
+        if unknown or strange.any():
+            found = np.where(strange, UNKNOWN, found.astype(object))
+        return found
 
     def calibrate(
         self: C,

@@ -63,7 +63,7 @@ class ScoredRows(NamedTuple):
     scores : ndarray of float64, shape (n, n_classes)
         Calibrated probabilities; they sum to one unless multi-label.
     known : ndarray of float64, shape (n,)
-        0 to 1: unknown below 0.5. No probability. All 1 without a rule.
+        0 to 1: unknown below 0.5, 0 for noise. No probability. All 1 without a rule.
     """
 
     scores: Table
@@ -298,8 +298,11 @@ class ClipScores:
 
     @property
     def mean_known(self) -> float:
-        """The same mean of ``known``: the clip is unknown below 0.5."""
-        return float(self.known[audible_windows(self.silent)].mean())
+        """The same mean of ``known``: the clip is unknown below 0.5.
+
+        It is 0 where nothing is to be named: each window is silent, or seems noise.
+        """
+        return 0.0 if self.is_silent else float(self.known[~self.silent].mean())
 
 
 def score_clips(

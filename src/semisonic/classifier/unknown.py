@@ -3,7 +3,8 @@
 The papers are named in :mod:`semisonic.models.decision`. Limits are set by known sounds that
 neither trained the network nor fitted the rule: it is fitted anew with each fifth of the recordings
 left out, and judges those. Noise is silence, the last bit of a converter, white, pink and brown
-noise, and mains hum of 50 and 60 Hz with its harmonics, each at levels from hardly audible to loud.
+noise, noise of other spectra, and mains hum of 50 and 60 Hz with its harmonics, each at levels from
+hardly audible to loud.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from sklearn.svm import SVC
 from semisonic.classifier.scoring import NetworkOutputs, predict_rows
 from semisonic.classifier.windows import features_of_wave
 from semisonic.core.seeds import generator
-from semisonic.data.synth.signals import coloured, to_level, white
+from semisonic.data.synth.signals import Points, band, coloured, to_level, white
 from semisonic.features.frontend import make_extractor
 from semisonic.features.options import MelOptions
 from semisonic.models.decision import (
@@ -43,6 +44,7 @@ Floats = NDArray[np.float32]
 _STRENGTH, _WIDTH = 100.0, 0.3
 # Of the support vector machine: what a point on the wrong side costs, and its kernel's gamma for
 # standardised statistics, times their number.
+_MOST_KNOWN = 500  # known sounds that the machine is fitted by
 _OPEN = OodLimit(0.0, 1.0)
 _MOST_DIRECTIONS = 256
 _LEAST_SPREAD = 0.05  # of doubts, nats: less is no measure of anything
@@ -100,17 +102,27 @@ def fit_unknown(
             StrangeScore(rule), embeddings[others], np.zeros(len(others))
         )
     most, least = float(of_known.max()), float(of_noise.min())
-    # Half-way where a gap lies between them; else no noise passes, or as little as can be.
-    value = (most + least) / 2 if most < least else max(least, _quantile(of_known, kept))
+    # Half-way where a gap lies between them; else no noise passes, or as little as can be where
+    # the share that is to pass does so in each class, or all clips but one: rain is noise, too.
+    classes_of = target if target.ndim == 2 else target[:, None] == np.unique(target)
+    passed = max(
+        _quantile(of_known, kept),
+        *(
+            _quantile(of_known[one > 0], min(kept, 1 - 1 / np.sum(one > 0)))
+            for one in classes_of.T
+            if one.any()
+        ),
+    )
+    value = (most + least) / 2 if most < least else max(least, passed)
     limit = _limit(of_known, value)
     no_noise = limit.in_distribution(torch.from_numpy(of_known)).numpy()
     doubts = doubt_of(torch.from_numpy(scores), multi_label=target.ndim == 2).numpy()
     doubt = float(distance.std() / max(float(doubts.std()), _LEAST_SPREAD))
     strange = distance + doubt * doubts  # both with the same spread
-    passing = no_noise >= 0.5
+    passing = no_noise >= KNOWN_THRESHOLD
     share = min(1.0, kept / max(float(passing.mean()), 1e-9))
     far = _limit(strange, _quantile(strange[passing], share) if passing.any() else np.inf)
-    known = np.minimum(no_noise, far.in_distribution(torch.from_numpy(strange)).numpy())
+    known = np.where(passing, far.in_distribution(torch.from_numpy(strange)).numpy(), 0.0)
     directions, means = place or _class_places(embeddings, target)
     rules = replace(
         _noise_rule(statistics, noise),
@@ -152,6 +164,7 @@ def _quantile(known: Vector, kept: float) -> float:
 
 def _noise_rule(known: Table, noise: Table) -> UnknownRules:
     """A support vector machine of noise against known sounds, both counting alike."""
+    known = known[np.linspace(0, len(known) - 1, min(len(known), _MOST_KNOWN)).astype(np.int64)]
     x = np.concatenate([known, noise])
     spread = x.std(axis=0)
     usable = spread > 1e-6 * spread.max() + 1e-12
@@ -188,7 +201,7 @@ def _limit(known: Vector, value: float) -> OodLimit:
 # Synthetic silence and noise: sounds that nobody wants a name for.
 
 Wave = NDArray[np.float32]
-KINDS = ("silence", "white", "pink", "brown", "hum")
+KINDS = ("silence", "white", "pink", "brown", "filtered", "hum")
 PER_KIND = 72
 """Waves of each kind to fit a rule by, and as many others to check it."""
 _LEVELS_DB = (-80.0, -6.0)  # lowest and highest root mean square, relative to full scale
@@ -218,10 +231,27 @@ def make_noise(
         elif kind in _SLOPES_DB:
             points = ((20.0, 0.0), (20.0 * 2**10, 10 * _SLOPES_DB[kind]))
             wave = coloured(rng, n_samples, sample_rate, points)
+        elif kind == "filtered":
+            wave = coloured(rng, n_samples, sample_rate, _spectrum(rng))
         else:
             wave = _hum(rng, n_samples, sample_rate)
         waves.append(np.clip(to_level(wave, level), -1.0, 1.0))
     return waves
+
+
+def _spectrum(rng: np.random.Generator) -> Points:
+    """A spectrum with two bends, as rooms, ventilators and microphones have, or a single band."""
+    low = float(rng.uniform(60.0, 1500.0))
+    high = low * float(rng.uniform(1.5, 12.0))
+    if rng.random() < 0.5:
+        return band(low, high)
+    down, middle, up = (float(one) for one in rng.uniform((-6, -9, -15), (6, 3, 0)))
+    return (
+        (low / 2, -down),
+        (low, 0.0),
+        (high, middle * np.log2(high / low)),
+        (2 * high, middle * np.log2(high / low) + up),
+    )
 
 
 def _hum(rng: np.random.Generator, n_samples: int, sample_rate: int) -> Wave:

@@ -326,7 +326,8 @@ class DecisionModule(nn.Module):
         scores : Tensor, shape (batch, n_classes)
             Calibrated probabilities; they sum to one unless multi-label.
         known : Tensor, shape (batch,)
-            0 to 1: unknown below 0.5, by the stricter rule. No probability. All 1 without rules.
+            0 to 1: unknown below 0.5, exactly 0 where the sound seems noise. No probability. All 1
+            without rules.
 
         Raises
         ------
@@ -343,7 +344,8 @@ class DecisionModule(nn.Module):
             )
         no_noise = self.noise.in_distribution(statistics)
         doubt = doubt_of(scores, multi_label=self.multi_label)
-        known = torch.minimum(no_noise, self.strange.in_distribution(embedding, doubt))
+        near = self.strange.in_distribution(embedding, doubt)
+        known = torch.where(no_noise >= KNOWN_THRESHOLD, near, torch.zeros_like(near))
         return self.tempered(scores, no_noise), known
 
     def tempered(self, scores: Tensor, no_noise: Tensor) -> Tensor:

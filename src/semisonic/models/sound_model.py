@@ -149,7 +149,7 @@ class SoundModel(nn.Module):
         code = self._code(self.frontend.standardize(x))
         return self.neck(code), self.neck.frames(code)
 
-    def score_along_time(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def score_along_time(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Scores of features, and of points along their time.
 
         Without an event layer a point's score is the geometric mean of what the network says of
@@ -162,7 +162,7 @@ class SoundModel(nn.Module):
 
         Returns
         -------
-        whole : Tensor of float64, shape (batch, n_classes)
+        whole, known : Tensor of float64, shape (batch, n_classes) and (batch,)
             As :meth:`score` gives them.
         along : Tensor of float64, shape (batch, point, n_classes)
             Their times: :meth:`point_times`.
@@ -175,13 +175,13 @@ class SoundModel(nn.Module):
         layer = self.event_layer
         if layer is None:
             embedding, frames = self.embed_along_time(x)
-            whole = self.score(x, embedding)[0]
-            return whole, torch.sqrt(whole[:, None] * self.calibrated(self.head(frames)))
+            whole, known = self.score(x, embedding)
+            return whole, known, torch.sqrt(whole[:, None] * self.calibrated(self.head(frames)))
         over, cleaned = layer.split(x)
         code = self._code(self.frontend.standardize(cleaned)).mean(dim=2)
         embedding = self.embed(x)
         along = layer(layer.activity(over), code, embedding)
-        return self.score(x, embedding)[0], along.double().cpu()
+        return *self.score(x, embedding), along.double().cpu()
 
     @property
     def no_points(self) -> str:
