@@ -181,6 +181,27 @@ def test_scores_are_those_of_logistic_regression_on_embeddings(
     np.testing.assert_allclose(score_rows(model, features, TEST), wanted, atol=1e-4)
 
 
+def test_a_class_layer_solved_anew_is_that_of_a_probe(features: np.ndarray) -> None:
+    solved, plain = (
+        run(
+            features,
+            "supervised",
+            settings=TrainConfig(
+                NOTATION, method_params=MethodOptions(solve_head=on), dropout=0.3, fit=FIT
+            ),
+        ).model
+        for on in (True, False)
+    )
+    one, other = solved.encoder.state_dict(), plain.encoder.state_dict()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    x = embed_rows(plain, features, np.arange(N))
+    scale = StandardScaler().fit(x[LABELLED])
+    line = LogisticRegression(C=STRENGTH, max_iter=1000)
+    line.fit(scale.transform(x[LABELLED]), TARGET[LABELLED])
+    wanted = line.predict_proba(scale.transform(x[TEST]))
+    np.testing.assert_allclose(score_rows(solved, features, TEST), wanted, atol=1e-4)
+
+
 def test_the_encoder_stays_as_it_is(features: np.ndarray) -> None:
     fresh = build(NOTATION, MEL, KINDS, seed=0).encoder.state_dict()
     probed = probe(features).model.encoder.state_dict()

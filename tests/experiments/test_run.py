@@ -4,12 +4,15 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from semisonic import recipes
+from semisonic.audio.write import write
 from semisonic.cli.main import main
 from semisonic.core.errors import DataError, OptionError
 from semisonic.evaluation.predictions import Predictions
@@ -211,3 +214,42 @@ def test_trainings_that_hear_each_clip_less_than_once_say_so_first(
     page = result.report.read_text(encoding="utf-8")
     assert page.index("Too few steps") < page.index("<h2")
     assert "Too few steps" not in (finished / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_dry_run_on_real_clips_warns_of_the_same(tiny_recipe, tiny_set, tells, tmp_path) -> None:
+    call = f"run {tiny_recipe} --data {tiny_set / 'labelled.csv'} --unlabelled {tiny_set / 'pool'}"
+    call += (
+        f" -o {tmp_path / 'out'} --dry-run --change folds=[1] --change settings=[{{name='one'}}]"
+    )
+    few = "--change setting.fit.batch_size=2 --change setting.fit.steps"
+    assert "hears 2 windows of 4 clips" in tells(0, call, *f"{few}=1".split()).err
+    assert "Too few" not in tells(0, call, *f"{few}=2".split()).err
+    assert not (tmp_path / "out").exists()
+
+
+PICZAK = ("folds=[1]", "setting.fit.steps=2", "setting.fit.batch_size=4", "precision=fp32")
+PICZAK += ("setting.segments.copies=[]", "settings=[{name='short', mel={duration=0.9288}}]")
+
+
+def test_piczak_on_urbansound8k_stands_beside_what_was_published(run_tiny, tmp_path) -> None:
+    rng, rows = (
+        np.random.default_rng(0),
+        ["slice_file_name,fsID,start,end,salience,fold,classID,class"],
+    )
+    for fold, (number, name) in product((1, 2, 10), ((1, "car_horn"), (3, "dog_bark"))):
+        for recording in (0, 1):
+            fsid = 100 * fold + 10 * number + recording
+            file = f"{fsid}-{number}-0-0.wav"
+            place = tmp_path / "audio" / f"fold{fold}"
+            place.mkdir(parents=True, exist_ok=True)
+            write(place / file, rng.uniform(-0.1, 0.1, 22050).astype(np.float32), 22050)
+            rows.append(f"{file},{fsid},0,1,1,{fold},{number},{name}")
+    (tmp_path / "metadata").mkdir()
+    (tmp_path / "metadata" / "UrbanSound8K.csv").write_text("\n".join(rows) + "\n")
+    result = run_tiny("piczak-cnn", data=tmp_path, unlabelled=None, change=PICZAK)
+    page = result.report.read_text(encoding="utf-8").replace("\u00a0", " ")
+    for known in ("73.1 %", "61.7 %", "63.0 %"):
+        row = next(one for one in page.split("<tr") if known in one)
+        assert "UrbanSound8K" in row
+        assert "soft" not in row, "on these data: no grey row"
+    assert "ours: " in page

@@ -36,8 +36,8 @@ def trace(chosen):
     [
         (options("constant"), lambda o: theirs.ConstantLR(o, 1.0), False),
         (
-            options("step", step_epochs=5, step_factor=0.3),
-            lambda o: theirs.StepLR(o, step_size=5, gamma=0.3),
+            options("step", falls=(5 / EPOCHS, 9 / EPOCHS), step_factor=0.3),
+            lambda o: theirs.MultiStepLR(o, [5, 9], gamma=0.3),
             True,
         ),
         (options("cosine"), lambda o: theirs.CosineAnnealingLR(o, T_max=EPOCHS * STEPS), False),
@@ -62,7 +62,7 @@ def test_rates_and_momenta_are_those_of_torch(chosen, make, each_epoch):
 
 @pytest.mark.parametrize("name", ["constant", "step", "cosine"])
 def test_warm_up_rises_in_a_line_and_then_meets_the_schedule(name):
-    rates = trace(options(name, warmup_epochs=2.0, step_epochs=100))
+    rates = trace(options(name, warmup_epochs=2.0, falls=(0.9,)))
     n = 2 * STEPS
     assert rates[:n] == pytest.approx([TOP * (step + 1) / n for step in range(n)])
     assert rates[n] == pytest.approx(TOP)

@@ -43,6 +43,7 @@ READERS = {
     "lq_power": _TRAINING,
     "noise_rate": _TRAINING,
     "selection_epochs": _TRAINING,
+    "solve_head": ("supervised",),
 }
 """Which methods read an option; the others are for all."""
 
@@ -120,6 +121,11 @@ class MethodOptions:
     selection_epochs: float = option(
         10.0, "small-loss selection: epochs until the whole share is left out", minimum=0.0
     )
+    solve_head: bool = option(
+        False,
+        "supervised: after the training, solve for the class layer anew, on the embeddings of "
+        "the labelled clips as they are",
+    )
 
     def readers(self) -> dict[str, tuple[str, ...]]:
         """Options given otherwise than by default that not all methods read, with those that do."""
@@ -184,7 +190,9 @@ WITHOUT_DECODER = (SIMCLR,)
 OBJECTIVE_HELP = "what pre-training asks of the encoder"
 
 
-_READ_BY = {"layer_epochs": (LAYERWISE,), "views": (SIMCLR,), "view_share": (SIMCLR,)}
+_READ_BY = {"layer_epochs": (LAYERWISE,)} | dict.fromkeys(
+    ("views", "view_share", "start_weight"), (SIMCLR,)
+)
 
 
 @dataclass(frozen=True)
@@ -204,6 +212,13 @@ class PretextOptions:
         "simclr: length of a view as a share of the clip, cut at random; 1: all of it",
         minimum=0.05,
         maximum=1.0,
+    )
+    start_weight: float = option(
+        0.33,
+        "simclr: where it starts from an encoder, the share of that encoder's weights in the "
+        "average with those that were learned; 0: the learned ones alone",
+        minimum=0.0,
+        maximum=0.95,
     )
 
     def check_for(self, objective: str) -> None:
@@ -382,7 +397,7 @@ FIT = FitOptions(
 """Training from fresh weights with few labels: what the recommended way is held against."""
 PRETRAIN = replace(FIT, steps=600, batch_size=64, learning_rate=2e-3)
 """Contrastive pre-training: for so long, on all clips, with the average of the weights kept."""
-FINE_TUNE = replace(FIT, steps=4000, learning_rate=1e-3)
+FINE_TUNE = replace(FIT, learning_rate=1e-3)
 DROPOUT = 0.3
 _BEGUN = {
     FRESH: "a fresh encoder",
@@ -482,7 +497,9 @@ def recommend(
     config = TrainConfig(
         objective=objective,
         dropout=DROPOUT,
-        method_params=MethodOptions(augment="mixed" if few else "strong", mixup=0.4),
+        method_params=MethodOptions(
+            augment="mixed" if few else "strong", mixup=0.4, solve_head=not few
+        ),
         fit=FIT if few else FINE_TUNE,
     )
     why = "enough to train it further"

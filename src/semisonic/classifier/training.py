@@ -408,6 +408,16 @@ class ClassifierTraining:
             folder=folder,
             label=self.label,
         )
+        if self.config.method_params.solve_head:
+            fit_probe(
+                model,
+                self.data.features,
+                target,
+                rows,
+                NO_ROWS,
+                self.config.method_params,
+                device=self.device,
+            )
         model.cpu().eval()
         return TrainedModel(model, result)
 

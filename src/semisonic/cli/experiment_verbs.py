@@ -75,7 +75,7 @@ def _predict(result: RunResult, model: Path, session: Session) -> None:
 
 
 def _run_plan(options: RunOptions, session: Session) -> Status:
-    """Read the recipe, which finds wrong keys, and say how large the experiment is."""
+    """Read recipe and labels, which finds wrong ones; say how large it is and what is too short."""
     file = recipes.find(options.recipe)
     from semisonic.experiments.recipe import StagesRecipe, read_recipe
 
@@ -87,6 +87,11 @@ def _run_plan(options: RunOptions, session: Session) -> Status:
         size = ", ".join([count_text(len(recipe.settings), "setting"), *budgets])
     session.note(f"{file}: {recipe.title}; {size}")
     _note_layouts(session, options.data, options.unlabelled, options.source)
+    if str(options.data) != SYNTH:
+        from semisonic.experiments.run import expected_warnings
+
+        for warning in expected_warnings(options, recipe):
+            session.note(warning)
     return Status.OK
 
 

@@ -59,6 +59,8 @@ from semisonic.features.wave_augmentation import (
 SEMITONES = 4.0
 FACTORS = (0.8, 1.2)
 SNR_DB = (10.0, 17.0)
+N_FOLDS = 5
+"""Of a set that has none."""
 _NOTHING = np.zeros(0, np.float32)
 Rows = NDArray[np.int64]
 _VERSION = 2  # raise when the same clips and options give other copies
@@ -354,7 +356,13 @@ def gather(
     labelled, pool = labelled[whole[: len(labelled)]], pool[whole[len(labelled) :]]
     if not labelled.folds:
         labelled, said = with_folds(
-            labelled, inner_folds or 5, group, seed, near=near_copies, workers=workers, cache=cache
+            labelled,
+            inner_folds or N_FOLDS,
+            group,
+            seed,
+            near=near_copies,
+            workers=workers,
+            cache=cache,
         )
         notes += said[1:] if inner_folds else said
     notes += nameless

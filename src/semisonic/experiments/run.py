@@ -16,6 +16,8 @@ from semisonic.classifier.simple import CEPSTRUM, CLASSIFIERS, vectors
 from semisonic.core.options import to_dict
 from semisonic.core.text import percent_text
 from semisonic.data.categories import categories_of
+from semisonic.data.clips import join
+from semisonic.data.splits import make_folds
 from semisonic.evaluation.comparison import Comparison
 from semisonic.evaluation.embeddings import Separability, separability
 from semisonic.evaluation.plots.results import patches
@@ -29,7 +31,7 @@ from semisonic.evaluation.report.experiment import (
     add_separability,
     build_report,
 )
-from semisonic.experiments.material import Material
+from semisonic.experiments.material import N_FOLDS, Material
 from semisonic.experiments.options import RunOptions
 from semisonic.experiments.plan import (
     MODEL,
@@ -39,6 +41,7 @@ from semisonic.experiments.plan import (
     Job,
     Plan,
     cell_name,
+    make_plan,
     pretraining_way,
 )
 from semisonic.experiments.recipe import Budget, Recipe, Setting, StagesRecipe, read_recipe
@@ -50,11 +53,13 @@ from semisonic.experiments.runner import (
     compare_arms,
     comparison_table,
     gather_for,
+    load_data,
     open_experiment,
+    short_trainings,
     some_of_each,
     without_history,
 )
-from semisonic.experiments.stages import run_stages
+from semisonic.experiments.stages import make_stages_plan, run_stages
 from semisonic.recipes import find
 
 N_MISTAKES = 8
@@ -102,6 +107,32 @@ def run_recipe(options: RunOptions) -> RunResult:
         failures=done.material.failures,
         notes=tuple(experiment.notes),
     )
+
+
+def expected_warnings(options: RunOptions, recipe: Recipe | StagesRecipe) -> list[str]:
+    """What a run will warn of first, told from the table of clips: nothing is decoded.
+
+    Raises
+    ------
+    OptionError, DataError
+        For clips that the recipe cannot be planned for.
+    """
+    given, pool = load_data(options, recipe.synth)
+    labelled, others = given[given.is_labelled], given[~given.is_labelled]
+    pool = others if pool is None else join(pool, others)
+    if not labelled.folds:
+        labelled = labelled.with_columns(fold=make_folds(labelled, N_FOLDS, options.seed))
+    if isinstance(recipe, StagesRecipe):
+        return short_trainings(make_stages_plan(recipe, labelled, pool, seed=options.seed))
+    plan = make_plan(
+        recipe,
+        labelled,
+        pool,
+        seed=options.seed,
+        transductive=options.transductive,
+        categories=categories_of(labelled.classes, dict(recipe.categories)),
+    )
+    return short_trainings(plan)
 
 
 def _verdict(one: Comparison, recipe: Recipe) -> str:

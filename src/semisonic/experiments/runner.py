@@ -89,25 +89,6 @@ class Experiment:
         """Where the jobs have their folders."""
         return self.run.folder / "jobs"
 
-    def load_data(self, synth: SynthOptions) -> tuple[Clips, Clips | None]:
-        """The labelled clips and the pool that the options name."""
-        options, pool = self.options, None
-        how = options.of_tables()
-        if str(options.data) == SYNTH:
-            from semisonic.data.synth.dataset import load_synth, make_in_cache
-
-            labelled, pool = load_synth(make_in_cache(synth))
-        else:
-            labelled = load_clips(options.data, group=options.group, **how)
-            if not labelled.is_labelled.any():
-                raise DataError(
-                    f"{options.data}: found recordings without labels, expected labelled ones, "
-                    "such as a folder of class folders; give the unlabelled ones with --unlabelled"
-                )
-        if options.unlabelled is not None:
-            pool = load_clips(options.unlabelled, labels="none", **how)
-        return labelled, pool
-
     @property
     def listens_for_copies(self) -> bool:
         """Whether clips are compared by their sound; the embedded set holds no copies."""
@@ -226,6 +207,25 @@ class Experiment:
         write_json(self.run.folder / "results.json", json_ready(found))
 
 
+def load_data(options: RunOptions, synth: SynthOptions) -> tuple[Clips, Clips | None]:
+    """The labelled clips and the pool that the options name."""
+    pool, how = None, options.of_tables()
+    if str(options.data) == SYNTH:
+        from semisonic.data.synth.dataset import load_synth, make_in_cache
+
+        labelled, pool = load_synth(make_in_cache(synth))
+    else:
+        labelled = load_clips(options.data, group=options.group, **how)
+        if not labelled.is_labelled.any():
+            raise DataError(
+                f"{options.data}: found recordings without labels, expected labelled ones, "
+                "such as a folder of class folders; give the unlabelled ones with --unlabelled"
+            )
+    if options.unlabelled is not None:
+        pool = load_clips(options.unlabelled, labels="none", **how)
+    return labelled, pool
+
+
 @contextmanager
 def open_experiment(
     command: str,
@@ -292,7 +292,8 @@ class Finished:
 def gather_for(experiment: Experiment, recipe: Recipe) -> WorkerContext:
     """What the jobs of a recipe share."""
     inputs = [(one.front, one.segments) for one in (*recipe.settings, *recipe.controls)]
-    return experiment.gather(experiment.load_data(recipe.synth), inputs, recipe.categories)
+    data = load_data(experiment.options, recipe.synth)
+    return experiment.gather(data, inputs, recipe.categories)
 
 
 def plan_and_starts(

@@ -48,6 +48,7 @@ from semisonic.experiments.runner import (
     Experiment,
     RunResult,
     command_line,
+    load_data,
     open_experiment,
     some_of_each,
     with_number_format,
@@ -399,7 +400,7 @@ def run_stages(options: RunOptions, recipe: StagesRecipe) -> RunResult:
         folder = experiment.jobs
         recipe = with_number_format(recipe, torch.device(experiment.device))
         inputs = [(recipe.stages[0].mel, WHOLE)]
-        context = experiment.gather(experiment.load_data(recipe.synth), inputs, several=True)
+        context = experiment.gather(load_data(options, recipe.synth), inputs, several=True)
         labelled, pool = context.material.labelled, context.material.pool
         plan = make_stages_plan(recipe, labelled, pool, seed=options.seed)
         seconds = experiment.carry_out(plan, context, {STAGE: run_stage})

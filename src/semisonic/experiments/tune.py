@@ -58,6 +58,7 @@ from semisonic.experiments.runner import (
     Experiment,
     ExperimentResult,
     command_line,
+    load_data,
     open_experiment,
     plan_and_starts,
     with_number_format,
@@ -755,7 +756,7 @@ def tune(options: TuneOptions) -> TuneResult:
         "tune", options, recipe, free=("trials",), searched=searched
     ) as experiment:
         run = experiment.run
-        given, pool = experiment.load_data(recipe.synth)
+        given, pool = load_data(experiment.options, recipe.synth)
         rest, pool, whole = set_apart(given, pool, experiment, options.test_folds)
         inputs = [(one.front, one.segments) for one in space.fronts()]
         n_inner = options.inner_folds

@@ -824,7 +824,9 @@ def learning_rate(options: FitOptions, step: int, steps_per_epoch: int) -> float
     if options.schedule == "cosine":
         return _cosine(top, 0.0, (step - n_warmup) / max(1, n_steps - n_warmup))
     if options.schedule == "step":
-        return top * options.step_factor ** (step // steps_per_epoch // options.step_epochs)
+        return top * options.step_factor ** sum(
+            step >= round(part * n_steps) for part in options.falls
+        )
     return top
 
 

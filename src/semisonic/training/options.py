@@ -38,7 +38,12 @@ class FitOptions:
         0.0, "pull of weights (not of biases and norms) towards zero", minimum=0.0
     )
     schedule: str = option("constant", "course of the learning rate", choices=SCHEDULES)
-    step_epochs: int = option(10, "schedule step: epochs between two falls of the rate", minimum=1)
+    falls: tuple[float, ...] = option(
+        (0.5, 0.75),
+        "schedule step: parts of the training after which the rate falls",
+        minimum=0.0,
+        maximum=1.0,
+    )
     step_factor: float = option(
         0.1, "schedule step: what a fall multiplies by", minimum=0.0, maximum=1.0
     )
