@@ -42,7 +42,6 @@ from semisonic.data.splits import make_folds
 from semisonic.models.decision import KNOWN_THRESHOLD
 from semisonic.models.sound_model import SoundModel
 
-BUDGETS = (16, 0)  # labels per class; 0: all
 HOW = TrainConfig(method=PROBE, objective=SIMCLR, method_params=MethodOptions(threshold=0.7))
 Rows = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -124,6 +123,9 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--fold", type=int, default=1, help="the test fold")
     parser.add_argument("--objective", default=SIMCLR, help="of pre-training, or none")
+    parser.add_argument(
+        "--budgets", type=int, nargs="+", default=[16, 0], help="labels per class; 0: all"
+    )
     parser.add_argument("--cache", type=Path, default=Path("runs/unknown/cache"))
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -138,7 +140,7 @@ def main() -> None:
         test = test[heard.source]
         here = [name for name in clips.classes if any(one[0] == name for one in test.labels)]
         rows = []
-        for budget in BUDGETS:
+        for budget in options.budgets:
             rows += [left_out(model, job, heard.features, test, name, budget) for name in here]
         means = {
             str(budget or "all"): {
@@ -148,12 +150,12 @@ def main() -> None:
                 }
                 for rule in ("highest score", "rules")
             }
-            for budget in BUDGETS
+            for budget in options.budgets
         }
         sets[clips.name] = {"test_clips": len(test), "means": rounded(means), "rows": rounded(rows)}
         print(clips.name, means, flush=True)
         shown = "python benchmarks/unknown.py ESC-10 ANIMALS URBANSOUND8K_PART -o FILE"
-        shown += f" --objective {options.objective}"
+        shown += f" --objective {options.objective} --budgets {' '.join(map(str, options.budgets))}"
         write_json(
             options.output,
             {
