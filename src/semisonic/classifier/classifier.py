@@ -401,6 +401,9 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ) -> NDArray[Any]:
         """The class of each sound, shape (n,).
 
+        A sound in which there is nothing to name, as it is silent or by the model's rules mere
+        noise, is "unknown" (an array of objects then; for several labels a row of 0).
+
         For several labels a sound: 0 or 1 for each class, shape (n, n_classes), 1 where the
         score is at least the class's threshold, 0.5 without thresholds.
 
