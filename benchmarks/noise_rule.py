@@ -1,11 +1,11 @@
 """What the rule against noise refuses, and what it costs known sounds.
 
-    python benchmarks/noise_rule.py path/to/esc10 path/to/animals -o benchmarks/results/noise_rule.json
+    python benchmarks/noise_rule.py ESC-10 ANIMALS -o benchmarks/results/noise_rule.json
 
-One fold is for the test; a set without official folds gets five, by recording. The rule is fitted by
-some labelled clips of the other folds and by synthetic noise, and judges the clips of the fold, other
-noise of the same kinds, and noise of kinds that it was not fitted by. The network plays no part, as
-the rule looks at statistics of the features.
+One fold is for the test; a set without official folds gets five, by recording. The rule is fitted
+by some labelled clips of the other folds and by synthetic noise, and judges the clips of the fold,
+other noise of the same kinds, and noise of kinds that it was not fitted by. The network plays no
+part, as the rule looks at statistics of the features.
 """
 
 from __future__ import annotations

@@ -182,7 +182,7 @@ def test_predict_says_unknown_and_why(
             assert row["reason"] == ""
             assert float(row["score"]) >= limits[row["label"]] - 1e-4
             assert float(row["known"]) >= 0.5
-    assert "unknown (like nothing learned)" in result.summary()
+    assert "noise (steady noise)" in result.summary()
     strict = predict(open_model(calibrated), unknown=False, threshold="1.0")
     assert set(strict.to_frame()["label"]) == {"silence", "unknown"}
     with pytest.raises(OptionError, match="expected auto, or 0 to 1"):

@@ -266,7 +266,8 @@ class WindowTable(NamedTuple):
     along : ndarray of float64, shape (n, n_points, n_classes), or None
         With frames.
     is_noise : ndarray of bool, shape (n,)
-        Windows in which there is nothing to be named, by the model's rule against noise.
+        Windows in which there is nothing to be named, by the model's rule against noise. An event
+        layer tells noise from sounds in noise by itself, and is not overruled.
     """
 
     whole: Table
@@ -345,7 +346,10 @@ class FrameScorer:
                 along = points.numpy()
             else:
                 whole, known = model.score(x)
-            return WindowTable(whole.numpy(), along, known.numpy() == 0.0)
+            is_noise = known.numpy() == 0.0
+            if along is not None and model.event_layer is not None:
+                is_noise[:] = False  # it learned from sounds in noise what is background
+            return WindowTable(whole.numpy(), along, is_noise)
 
 
 RecordingSpan = tuple[RecordingFile, FrameSpan]
