@@ -25,7 +25,7 @@ from semisonic.classifier.training import choose_decoder
 from semisonic.core.errors import DataError, ModelError, OptionError
 from semisonic.data.clips import Clips
 from semisonic.features.options import MelOptions
-from semisonic.models.pretrained import AutoEncoder, PretrainedEncoder
+from semisonic.models.pretrained import AutoEncoder
 from semisonic.training.options import FitOptions
 
 N = 30
@@ -48,7 +48,6 @@ def run(
     seed: int = 0,
     folder: Path | None = None,
     pretext: PretextOptions | None = None,
-    start: PretrainedEncoder | None = None,
 ) -> PretrainOutcome:
     config = TrainConfig(
         model,
@@ -58,8 +57,7 @@ def run(
         pretext=pretext or PRETEXT.get(objective, PretextOptions()),
     )
     rows = np.arange(30)
-    more = {"seed": seed, "folder": folder, "start": start}
-    return pretrain_rows(features, rows[:22], rows[22:], config, mel=mel, **more)
+    return pretrain_rows(features, rows[:22], rows[22:], config, mel=mel, seed=seed, folder=folder)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
@@ -130,20 +128,6 @@ def test_an_interrupted_pre_training_ends_with_the_same_weights(
     assert all(torch.equal(a[name], b[name]) for name in a)
     assert again.error == whole.error
     assert len(again.layers) == len(whole.layers) == (2 if objective == "layer-wise" else 0)
-
-
-def test_simclr_keeps_a_share_of_the_weights_it_starts_from(features: np.ndarray) -> None:
-    start = run(features, "simclr").network
-    before = start.encoder.state_dict()
-    learned, kept = (
-        run(features, "simclr", pretext=replace(SMALL_VIEWS, start_weight=share), start=start)
-        for share in (0.0, 0.25)
-    )
-    after, mixed = learned.network.encoder.state_dict(), kept.network.encoder.state_dict()
-    for name, value in mixed.items():
-        share = 0.25 if value.is_floating_point() else 0.0
-        torch.testing.assert_close(value, after[name] + share * (before[name] - after[name]))
-    assert any(not torch.equal(before[name], after[name]) for name in before)
 
 
 def test_layers_are_trained_before_the_whole(features: np.ndarray) -> None:

@@ -190,9 +190,7 @@ WITHOUT_DECODER = (SIMCLR,)
 OBJECTIVE_HELP = "what pre-training asks of the encoder"
 
 
-_READ_BY = {"layer_epochs": (LAYERWISE,)} | dict.fromkeys(
-    ("views", "view_share", "start_weight"), (SIMCLR,)
-)
+_READ_BY = {"layer_epochs": (LAYERWISE,), "views": (SIMCLR,), "view_share": (SIMCLR,)}
 
 
 @dataclass(frozen=True)
@@ -212,13 +210,6 @@ class PretextOptions:
         "simclr: length of a view as a share of the clip, cut at random; 1: all of it",
         minimum=0.05,
         maximum=1.0,
-    )
-    start_weight: float = option(
-        0.33,
-        "simclr: where it starts from an encoder, the share of that encoder's weights in the "
-        "average with those that were learned; 0: the learned ones alone",
-        minimum=0.0,
-        maximum=0.95,
     )
 
     def check_for(self, objective: str) -> None:

@@ -80,7 +80,7 @@ from semisonic.models.pretrained import (
     transfer,
 )
 from semisonic.models.registry import create
-from semisonic.models.weights import average_weights, initialise, undisturbed
+from semisonic.models.weights import initialise, undisturbed
 from semisonic.training.devices import choose_device, kept_randomness, seed_torch
 from semisonic.training.loop import BatchStream, FitResult, fit
 from semisonic.training.options import FitOptions
@@ -261,9 +261,6 @@ def pretrain_encoder(
         Keeps the checkpoint; an interrupted training goes on, a finished one returns at once.
     start : PretrainedEncoder, optional
         Gives the network, its first weights and the standardisation, which is then not fitted.
-        With an objective that compares views its weights also enter the encoder at the end, with
-        ``config.pretext.start_weight``: what it knew is not forgotten for the clips at hand. Paper:
-        Wortsman et al. 2022, "Robust fine-tuning of zero-shot models".
 
     Raises
     ------
@@ -334,8 +331,6 @@ def pretrain_encoder(
         folder=folder,
         label="pre-train",
     )
-    if start is not None and name in WITHOUT_DECODER:
-        average_weights(network.encoder, start.encoder, config.pretext.start_weight)
     error = dict(validate(objective)) if len(held_out) else {}
     measured = (held_out if len(held_out) > 1 else train)[:MAX_MEASURED]
     dead, spread = _measured(network, features, measured, place)

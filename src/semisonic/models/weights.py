@@ -62,24 +62,6 @@ def initialise(module: nn.Module, seed: int, prefix: str = "") -> None:
             layer.reset_parameters()
 
 
-@torch.no_grad()
-def average_weights(module: nn.Module, other: nn.Module, share: float) -> None:
-    """Bring a module's weights and running statistics towards those of another of its kind.
-
-    Parameters
-    ----------
-    module : nn.Module
-        Changed in place.
-    other : nn.Module
-    share : float
-        Of the other in the average, 0 to 1. Counts (whole numbers) stay.
-    """
-    theirs = other.state_dict()
-    for name, value in module.state_dict().items():
-        if value.is_floating_point():
-            value.lerp_(theirs[name].to(value), share)
-
-
 def tensors_digest(tensors: Iterable[tuple[str, Tensor | None]]) -> str:
     """A short hash (16 hex digits) of names, types, shapes and values of tensors."""
     hashed = hashlib.sha256()
