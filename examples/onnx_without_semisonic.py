@@ -14,6 +14,7 @@ import soxr
 
 session = onnxruntime.InferenceSession(sys.argv[1])
 facts = session.get_modelmeta().custom_metadata_map
+outputs = [one.name for one in session.get_outputs()]
 classes, rate, n = json.loads(facts["classes"]), int(facts["sample_rate"]), int(facts["n_samples"])
 if facts["input"] != "audio":
     sys.exit(f"{sys.argv[1]}: takes features of {facts['features']}, this example gives audio")
@@ -25,6 +26,11 @@ for file in sys.argv[2:]:
     if len(wave) > n and len(wave) - starts[-1] - n > 0.1 * n:  # the last window ends at the end
         starts.append(len(wave) - n)
     windows = [np.pad(wave[s : s + n], (0, max(0, n - len(wave)))) for s in starts]
-    scores = session.run(["scores"], {"audio": np.stack(windows).astype(np.float32)})[0].mean(0)
+    found = session.run(outputs, {"audio": np.stack(windows).astype(np.float32)})
+    means = {name: table.mean(0) for name, table in zip(outputs, found, strict=True)}
+    if means.get("known", 1) == 0:  # of models with rules for unknown sounds
+        print(file, "nothing: silence or steady noise", sep="\t")
+        continue
+    scores = means["scores"]
     best = np.argsort(-scores)[:3]
     print(file, *(f"{classes[i]} {scores[i]:.4f}" for i in best), sep="\t")

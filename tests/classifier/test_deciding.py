@@ -105,9 +105,9 @@ def test_silence_and_noise_never_give_a_confident_class(
     assert refused.mean() >= 0.99
     said = predict_files(model, [material["noise"]], unknown=True).to_frame()
     silent = [Path(file).name.startswith("silence") for file in said["file"]]
-    assert said["label"].tolist() == np.where(silent, "silence", "unknown").tolist()
+    assert said["label"].tolist() == np.where(silent, "silence", "noise").tolist()
     known = predict_files(model, [material["test"]], unknown=True).to_frame()
-    assert (known["reason"] == "").mean() > 0.8
+    assert (known["reason"] == "").mean() > 0.75  # the limit stands on some twenty clips
 
 
 def test_without_it_noise_is_named_with_confidence(material: dict[str, Path]) -> None:
@@ -175,16 +175,16 @@ def test_predict_says_unknown_and_why(
             assert row["score"] == ""
             assert row["reason"] in ("like nothing learned", "below threshold")
             assert row["label_2"] in KINDS
-        elif row["label"] == "silence":
-            assert row["score"] == ""
-            assert row["reason"] == "digital silence"
+        elif row["label"] in ("silence", "noise"):
+            assert row["score"] == row["label_2"] == ""
+            assert row["reason"] in ("digital silence", "steady noise")
         else:
             assert row["reason"] == ""
             assert float(row["score"]) >= limits[row["label"]] - 1e-4
             assert float(row["known"]) >= 0.5
-    assert "unknown (like nothing learned)" in result.summary()
+    assert "noise (steady noise)" in result.summary()
     strict = predict(open_model(calibrated), unknown=False, threshold="1.0")
-    assert set(strict.to_frame()["label"]) == {"silence", "unknown"}
+    assert set(strict.to_frame()["label"]) == {"silence", "noise", "unknown"}
     with pytest.raises(OptionError, match="expected auto, or 0 to 1"):
         predict(open_model(calibrated), threshold="2")
     with pytest.raises(ModelError, match="no thresholds"):
@@ -219,7 +219,8 @@ def test_the_classifier_calibrates_with_arrays(fitted: SoundClassifier, tmp_path
     assert set(fitted.thresholds_) == set(KINDS)
     noise = [wave for kind in NOISES for wave in make_noise(kind, 4, 4000, RATE, 5)]
     assert set(fitted.predict(noise, sample_rate=RATE, unknown=True)) == {"unknown"}
-    assert "unknown" not in set(fitted.predict(noise, sample_rate=RATE))
+    assert set(fitted.predict(noise, sample_rate=RATE)) == {"unknown"}  # no class is claimed
+    assert set(fitted.predict(held, sample_rate=RATE)) == set(KINDS)
     fitted.save(tmp_path / "a.zip")
     again = SoundClassifier.load(tmp_path / "a.zip")
     assert again.thresholds_ == fitted.thresholds_

@@ -63,6 +63,8 @@ def test_a_rule_against_noise_takes_clips_of_any_length(tmp_path: Path) -> None:
         0.005 * centres,
         np.ones(2, np.float32),
         0.0,
+        np.zeros((model.neck.out_features, 1), np.float32),
+        np.zeros((1, 1), np.float32),
     )
     model.decision = Decision(unknown=noise)
     scores = scores_of(model, x)

@@ -33,6 +33,7 @@ MEL = MelOptions(sample_rate=8000, duration=0.5, n_fft=256, hop_length=128, n_me
 CLASSES = ("rain", "Hund", "пила")
 DIM = 8
 N_STATISTICS = 3 * (16 + 16)
+N_EMBEDDING = 8
 
 CALIBRATIONS = [
     Calibration(),
@@ -48,7 +49,8 @@ def whole() -> Decision:
     table = lambda *shape: rng.normal(size=shape).astype(np.float32)  # noqa: E731
     widths = np.full(N_STATISTICS, 0.002, np.float32)
     limits = (OodLimit(4.0, 1.0), OodLimit(0.0, 1.0))
-    rules = UnknownRules(*limits, widths, 0.02 * table(4, N_STATISTICS), table(4), 0.25, 0.95)
+    noise = widths, 0.02 * table(4, N_STATISTICS), table(4), 0.25
+    rules = UnknownRules(*limits, *noise, table(N_EMBEDDING, 5), table(3, 5), 0.5, 0.95)
     return Decision(
         CALIBRATIONS[2],
         dict(zip(CLASSES, (0.5, 0.25, 0.75), strict=True)),
@@ -61,11 +63,13 @@ def scored(
     decision: Decision,
     logits: np.ndarray,
     statistics: np.ndarray | None = None,
+    embeddings: np.ndarray | None = None,
     *,
     multi_label: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Scores, and how known each sound is."""
-    tables = [None if x is None else torch.from_numpy(x) for x in (logits, statistics)]
+    given = logits, statistics, embeddings
+    tables = [None if x is None else torch.from_numpy(x) for x in given]
     scores, known = DecisionModule(decision, multi_label=multi_label)(*tables)
     return scores.numpy(), known.numpy()
 
@@ -95,42 +99,53 @@ def test_scores_are_probabilities(
         np.testing.assert_allclose(best, scores.max(axis=1), rtol=1e-9)
 
 
-def rules_of(energy: OodLimit, noise: OodLimit) -> UnknownRules:
-    """Noise lies around ones in eight dimensions."""
-    ones = np.ones((1, DIM), np.float32)
-    return UnknownRules(energy, noise, ones[0], ones, ones[0, :1], 0.0, 0.95)
+def rules_of(distance: OodLimit, noise: OodLimit, doubt: float = 0.0) -> UnknownRules:
+    """Noise lies around ones in eight dimensions, the classes at 0 and 10 in one."""
+    ones, means = np.ones((1, DIM), np.float32), np.array([[0.0], [10.0]], np.float32)
+    of_noise = ones[0], ones, ones[0, :1], 0.0
+    return UnknownRules(distance, noise, *of_noise, ones[:, :1], means, doubt, 0.95)
 
 
 STATISTICS = np.stack([np.zeros(DIM), np.ones(DIM)])
 """The second is the centre of noise."""
+NEAR = np.array([[1.0], [9.0]])
 
 
 def test_noise_claims_little_and_keeps_its_order() -> None:
     logits = np.array([[9.0, 1.0, 0.0], [4.0, 1.0, 0.0]])
     decision = Decision(unknown=rules_of(OodLimit(100.0, 1.0), OodLimit(0.5, 0.1)))
-    scores, known = scored(decision, logits, STATISTICS)
+    scores, known = scored(decision, logits, STATISTICS, NEAR)
     assert known[0] > 0.9
     assert known[1] < 0.5
     np.testing.assert_allclose(scores.sum(axis=1), 1.0)
     assert scores[0, 0] > 0.99
     assert 1 / 3 < scores[1, 0] < 0.5
     assert (np.diff(scores[1]) < 0).all()
-    several, _ = scored(decision, logits, STATISTICS, multi_label=True)
+    several, _ = scored(decision, logits, STATISTICS, NEAR, multi_label=True)
     assert several[1].max() < 0.25
 
 
 def test_other_unknown_sounds_keep_their_scores() -> None:
     logits = np.array([[9.0, 1.0, 0.0], [2.0, 1.0, 0.0]])
-    decision = Decision(unknown=rules_of(OodLimit(-5.0, 0.5), OodLimit(100.0, 1.0)))
-    scores, known = scored(decision, logits, STATISTICS)
+    decision = Decision(unknown=rules_of(OodLimit(2.0, 0.5), OodLimit(100.0, 1.0)))
+    scores, known = scored(decision, logits, STATISTICS, np.array([[9.0], [5.0]]))
     np.testing.assert_array_equal(known >= 0.5, [True, False])
     plain, _ = scored(Decision(), logits)
     np.testing.assert_allclose(scores, plain, rtol=1e-9, atol=1e-12)
 
 
+def test_a_sound_that_lies_near_a_class_is_unknown_if_the_scores_doubt() -> None:
+    logits = np.array([[9.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    decision = Decision(unknown=rules_of(OodLimit(2.0, 0.5), OodLimit(100.0, 1.0), doubt=2.0))
+    _, known = scored(decision, logits, STATISTICS, NEAR)
+    np.testing.assert_array_equal(known >= 0.5, [True, False])
+
+
 def test_rules_say_what_they_need() -> None:
-    with pytest.raises(ModelError, match="need statistics of features; found none"):
+    with pytest.raises(ModelError, match="found no statistics"):
         scored(whole(), np.zeros((1, 3)))
+    with pytest.raises(ModelError, match="found no embeddings"):
+        scored(whole(), np.zeros((1, 3)), np.zeros((1, N_STATISTICS)))
 
 
 def test_a_model_file_keeps_the_decision(tmp_path: Path) -> None:
@@ -139,14 +154,14 @@ def test_a_model_file_keeps_the_decision(tmp_path: Path) -> None:
     save(tmp_path / "a.zip", made, about={"licence": "CC BY 4.0"})
     back = load(tmp_path / "a.zip").decision
     rng = np.random.default_rng(1)
-    tables = [rng.normal(size=(6, n)) for n in (3, N_STATISTICS)]
+    tables = [rng.normal(size=(6, n)) for n in (3, N_STATISTICS, N_EMBEDDING)]
     for a, b in zip(scored(made.decision, *tables), scored(back, *tables), strict=True):
         np.testing.assert_array_equal(a, b)
     assert back.thresholds == made.decision.thresholds
     assert back.note == {"clips": 12}
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
         card = archive.read("card.md").decode()
-    for words in ("vector scaling", "energy, noise", "Hund: 0.250", "CC BY 4.0"):
+    for words in ("vector scaling", "distance, noise", "Hund: 0.250", "CC BY 4.0"):
         assert words in card
 
 
@@ -200,7 +215,7 @@ HOSTILE = {
     "a number too large": _put("decision", "calibration", "offset", value=[10**400, 0, 0]),
     "a threshold over one": _put("decision", "thresholds", value=dict.fromkeys(CLASSES, 1.5)),
     "no rule": _put("decision", "unknown", value={"eval": [0, 1]}),
-    "no spread": _put("decision", "unknown", "energy", value=[0.0, 0.0]),
+    "no spread": _put("decision", "unknown", "distance", value=[0.0, 0.0]),
     "kept too much": _put("decision", "unknown", "kept", value=7),
     "tables of no rule": _put("decision", "unknown", value=None),
     "no decision for the tables": lambda said: said.pop("decision"),
@@ -236,7 +251,7 @@ def test_in_the_precision_of_files_the_scores_are_the_same(
     calibration: Calibration, multi_label: bool
 ) -> None:
     rng = np.random.default_rng(0)
-    tables = [rng.normal(0, 3, (40, n)) for n in (3, N_STATISTICS)]
+    tables = [rng.normal(0, 3, (40, n)) for n in (3, N_STATISTICS, N_EMBEDDING)]
     for unknown in (None, whole().unknown):
         decision = Decision(calibration, unknown=unknown)
         expected, _ = scored(decision, *tables, multi_label=multi_label)

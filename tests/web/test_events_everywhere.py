@@ -1,4 +1,4 @@
-"""One model and one recording: the same events, and nothing in silence, in every way."""
+"""One model and one recording: the same events, and nothing in silence and noise, in every way."""
 
 from __future__ import annotations
 
@@ -19,13 +19,18 @@ from hypothesis import strategies as st
 
 import semisonic
 from semisonic.audio.live import LiveBlock
+from semisonic.classifier.classifier import SoundClassifier
+from semisonic.classifier.export import export
 from semisonic.classifier.live.listen import listen
 from semisonic.classifier.model_file import open_model
 from semisonic.classifier.options import EventOptions
+from semisonic.classifier.scoring import network_outputs, score_rows
+from semisonic.classifier.unknown import features_of_noise, fit_unknown
 from semisonic.classifier.windows import features_of_wave
 from semisonic.cli.main import main
 from semisonic.features.frontend import make_extractor
 from semisonic.features.options import MelOptions
+from semisonic.models.decision import Decision
 from semisonic.models.model_file import save
 from semisonic.models.sound_model import SoundModel, build
 
@@ -231,3 +236,95 @@ def test_silent_windows_do_not_count_in_the_answer_for_a_recording(folder) -> No
     np.testing.assert_allclose(rows[0][4::2], rows[1][4::2], atol=1e-6)
     windows = predict_files(open_model(folder / "model.zip"), files[1:], windows=True).rows
     assert [row[3] == "silence" for row in windows] == [False] + 5 * [True]
+
+
+def steady(kind: str, level_db: float) -> np.ndarray:
+    """Two seconds that no class should be named in, at a level below full scale."""
+    rng, n = np.random.default_rng(3), 2 * RATE
+    if kind == "mains hum":
+        turns = 2 * np.pi * 50 * np.arange(n) / RATE
+        wave = sum(np.sin(turns * k) / k for k in (1, 2, 3, 4, 6)) + rng.normal(0, 0.01, n)
+    else:
+        spectrum = np.fft.rfft(rng.normal(size=n))
+        if kind == "pink":
+            spectrum /= np.sqrt(np.arange(len(spectrum)) + 1)
+        wave = np.fft.irfft(spectrum, n)
+    return wave * 10 ** (level_db / 20) / wave.std()
+
+
+def known_sound(number: int) -> np.ndarray:
+    """A sweep or some beeps of half a second, each number another recording."""
+    rng, time_s = np.random.default_rng(number), np.arange(MEL.n_samples) / RATE
+    low, high = (1000.0, 3000.0) if number % 2 else (220.0, 220.0)
+    wave = 0.4 * np.sin(2 * np.pi * rng.uniform(0.8, 1.2) * (low + (high - low) * time_s) * time_s)
+    wave *= 1.0 if number % 2 else np.sin(2 * np.pi * rng.uniform(3, 7) * time_s) > 0.2
+    return (wave + rng.normal(0, 0.01, len(wave))).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def wary(tmp_path_factory) -> tuple[Path, SoundModel]:
+    """The model with rules that were fitted on sweeps and beeps alone, and sounds."""
+    place, model, extract = tmp_path_factory.mktemp("noise"), heard_model(), make_extractor(MEL)
+    waves = [known_sound(number) for number in range(60)]
+    known = np.stack([features_of_wave(one, MEL, extract) for one in waves])
+    rows, noise = np.arange(len(known)), features_of_noise(MEL, seed=0, per_kind=40)
+    halves = [np.flatnonzero(rows // 2 % 2 == half) for half in (0, 1)]
+    model.decision = Decision(
+        unknown=fit_unknown(
+            network_outputs(model, known, rows),
+            score_rows(model, known, rows),
+            1 + rows % 2,
+            network_outputs(model, noise, np.arange(len(noise))).statistics,
+            [(halves[0], halves[1]), (halves[1], halves[0])],
+        )[0]
+    )
+    save(place / "model.zip", model)
+    (place / "sounds").mkdir()
+    sf.write(place / "sounds" / "sweep.wav", np.tile(known_sound(99), 4), RATE)
+    for kind, level_db in STEADY:
+        sf.write(place / "sounds" / f"{kind}{level_db}.wav", steady(kind, level_db), RATE)
+    return place, model
+
+
+STEADY = (("white", -80), ("white", -20), ("pink", -40), ("mains hum", -25))
+
+
+@pytest.mark.parametrize(("kind", "level_db"), STEADY)
+def test_in_steady_noise_there_is_nothing(wary, capsys, kind, level_db) -> None:
+    folder, _ = wary
+    name = f"{kind}{level_db}.wav"
+    model_file, file = str(folder / "model.zip"), folder / "sounds" / name
+    rows = semisonic.predict(model_file, [file, folder / "sounds" / "sweep.wav"]).rows
+    named = {Path(row[0]).name: row[3] for row in rows}
+    assert named[name] == "noise"
+    assert named["sweep.wav"] in CLASSES
+    heard = SoundClassifier.load(model_file)
+    assert heard.predict([file]).tolist() == ["unknown"]
+    assert heard.predict([folder / "sounds" / "sweep.wav"])[0] in CLASSES
+    for times in ("auto", "windows"):
+        found = semisonic.detect(model_file, file, threshold=0.01, times=times, device="cpu")
+        assert len(found.events) == 0
+    assert len(semisonic.detect(model_file, folder / "sounds" / "sweep.wav", threshold=0.01).events)
+    assert by_listen(folder, name, capsys, "--threshold", "0.01") == []
+    app_state = app_of(model=folder / "model.zip", folder=(folder / "sounds",), runs=folder)
+    for client in browsing(app_state):
+        opened = client.post("/api/folders/open", json={"folder": 0, "name": name}).json()["id"]
+        assert wait_for(client, opened)["heard"]["top"] == []
+        rules = dict(RULES, threshold="0.01")
+        assert client.get(f"/api/sounds/{opened}/events", params=rules).json()["n_events"] == 0
+        assert by_live_page(client, folder, name) == []
+    app_state.close()
+
+
+def test_an_exported_file_says_that_there_is_nothing_in_steady_noise(wary) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    folder, model = wary
+    export(model, folder / "model.onnx")
+    session = onnxruntime.InferenceSession(folder / "model.onnx")
+    names = [f"{kind}{level_db}.wav" for kind, level_db in STEADY]
+    for name in (*names, "sweep.wav"):
+        wave, _ = sf.read(folder / "sounds" / name, dtype="float32")
+        scores, known = session.run(["scores", "known"], {"audio": wave[None, : MEL.n_samples]})
+        assert (float(known[0]) == 0.0) == (name != "sweep.wav")
+        if name != "sweep.wav":
+            assert scores.max() < model.decision.least_threshold(len(CLASSES), multi_label=False)

@@ -40,7 +40,6 @@ from semisonic.models.sound_model import SoundModel, build
 CLASSES = ("hiss", "hum", "sweep")
 MEL = MelOptions(sample_rate=RATE, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
 CALIBRATIONS = {
-    "no calibration": Calibration(),
     "temperature": Calibration(TEMPERATURE, (0.4,), (0.0,)),
     "vector": Calibration(VECTOR, (0.5, 1.0, 1.5), (0.3, 0.0, -0.3)),
 }
@@ -77,12 +76,15 @@ def fitted(calibration: Calibration, *, rules: bool, multi_label: bool) -> Sound
         n = model.statistics.out_features
         centres = (0.02 * rng.normal(size=(4, n))).astype(np.float32)
         unknown = UnknownRules(
-            OodLimit(-1.0, 1.0),
-            OodLimit(0.0, 1.0),
+            OodLimit(3.0, 1.0),
+            OodLimit(5.0, 1.0),  # no noise
             np.full(n, 0.002, np.float32),
             centres,
             np.array([0.5, 0.2, 0.3, 0.1], np.float32),
             0.4,
+            rng.normal(size=(model.neck.out_features, 2)).astype(np.float32),
+            rng.normal(size=(3, 2)).astype(np.float32),
+            0.5,
             0.95,
         )
     model.decision = Decision(calibration, unknown=unknown)
@@ -94,7 +96,7 @@ def fitted(calibration: Calibration, *, rules: bool, multi_label: bool) -> Sound
     params=[
         (name, rules, several)
         for several in (False, True)
-        for name, rules in (("temperature", False), ("no calibration", True), ("vector", True))
+        for name, rules in (("temperature", False), ("vector", True))
     ],
     ids=lambda p: f"{p[0]}{', rules' * p[1]}{', several labels' * p[2]}",
 )

@@ -126,7 +126,7 @@ class CalibrateResult(Result):
         if len(self.noise):
             refused = float(self.noise["called unknown"].mean())
             lines.append(
-                f"unknown (energy and noise): {percent_text(self.passing)} "
+                f"unknown (distance and noise): {percent_text(self.passing)} "
                 f"of the clips pass, {percent_text(refused)} of synthetic noise does not"
             )
         return "\n".join([*lines, *self.notes, f"model: {self.model}", f"report: {self.report}"])

@@ -23,11 +23,14 @@ from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, log_softmax
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
+from semisonic.classifier.config import SOLVED, TrainConfig
 from semisonic.classifier.prepare import Prepared
+from semisonic.classifier.probe import crossed_logits
 from semisonic.classifier.provenance import DataPart, overlaps, recording_hashes, refuse_seen
-from semisonic.classifier.scoring import audible_windows, mean_by, network_outputs
+from semisonic.classifier.scoring import NetworkOutputs, audible_windows, mean_by, network_outputs
 from semisonic.classifier.selection import as_classes_of, targets_of
 from semisonic.classifier.sounds import Sounds
+from semisonic.classifier.training import TrainingData
 from semisonic.classifier.unknown import features_of_noise, fit_unknown
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.options import nearest
@@ -35,6 +38,7 @@ from semisonic.core.seeds import derive
 from semisonic.data.clips import Clips
 from semisonic.evaluation.calibration import MISSED, SHOWN, class_thresholds
 from semisonic.models.decision import (
+    KNOWN_THRESHOLD,
     METHODS,
     NONE,
     TEMPERATURE,
@@ -53,6 +57,8 @@ ROLE = "calibration"
 """What clips that calibrated a model are called in its provenance."""
 MIN_CLIPS = 20
 """Fewer clips than this calibrate nothing."""
+_LEAST_KNOWN = 8
+"""Labelled clips from which a probe gets rules for unknown sounds."""
 _FOLDS = 5
 _TEMPERATURES = (0.05, 50.0)
 _TINY = 1e-12
@@ -277,6 +283,7 @@ def fit_decision(
     unknown: bool = True,
     precision: float | None = 0.9,
     kept: float = 0.95,
+    learned: ArrayLike | None = None,
     seed: int = 0,
     device: str | torch.device = "cpu",
 ) -> DecisionFit:
@@ -293,12 +300,14 @@ def fit_decision(
         The table that ``prepared`` was made of.
     method : {"auto", "temperature", "vector", "none"}
     unknown : bool
-        Whether to fit rules for unknown sounds: one of energy, and one against noise.
+        Whether to fit rules for unknown sounds: one of distance, and one against noise.
     precision : float, optional
         See :func:`semisonic.evaluation.calibration.class_thresholds`; without a precision no
         thresholds are looked for.
     kept : float
         Share of known clips that should not be called unknown.
+    learned : array of int, optional
+        Rows of features of the clips that the model was trained on, if they are at hand.
     seed : int
         Of folds and of synthetic noise.
 
@@ -330,13 +339,19 @@ def fit_decision(
     decision = Decision(chosen.calibration)
     known, no_noise = np.ones((2, len(owner)))
     if unknown:
-        noise = features_of_noise(model.mel, seed=2 * seed)
+        noise, places = features_of_noise(model.mel, seed=2 * seed), None
+        if learned is not None:
+            rows = np.asarray(learned, np.int64)
+            of_rows = network_outputs(model, prepared.features, rows, device=device).embeddings
+            places = of_rows, targets_of(prepared.clips, multi_label=several)[rows]
         heard = np.flatnonzero(audible_windows(prepared.is_silent[index]))
         found, known[heard], no_noise[heard] = fit_unknown(
-            outputs.logits[heard],
-            outputs.statistics[heard],
+            NetworkOutputs(*(table[heard] for table in outputs)),
+            calibrated(chosen.calibration, outputs.logits[heard], multi_label=several),
+            target[owner][heard],
             network_outputs(model, noise, np.arange(len(noise)), device=device).statistics,
             _splits(target[owner][heard], groups[heard], seed),
+            learned=places,
             kept=kept,
         )
         decision = replace(decision, unknown=found)
@@ -377,33 +392,79 @@ def fit_decision(
 LATER = "calibrate the scores with 'semisonic calibrate' on clips that were not trained on"
 
 
-def calibrate_by_validation(
-    model: SoundModel, prepared: Prepared, rows: Any, clips: Clips, *, seed: int
+def decide_after_training(
+    model: SoundModel,
+    prepared: Prepared,
+    data: TrainingData,
+    clips: Clips,
+    how: TrainConfig,
+    seed: int,
 ) -> str:
     """Give a freshly trained model its decision, if there are clips enough; say what was done.
+
+    Validation clips calibrate the scores. A probe that learned from all labels gets the rules for
+    unknown sounds alone: class layers that were found without each fifth of the recordings say
+    where their limits are.
 
     Parameters
     ----------
     model : SoundModel
         On the CPU; its ``decision`` is replaced.
     prepared : Prepared
-    rows : array of int
-        Rows of features of the validation part.
+    data : TrainingData
+        What it was trained on, and the validation part.
     clips : Clips
         The table that ``prepared`` was made of.
+    how : TrainConfig
+        The training.
+    seed : int
     """
-    n = prepared.n_clips(rows)
-    if n < MIN_CLIPS:
-        return f"scores are not calibrated: {n} validation clips, expected {MIN_CLIPS}; {LATER}"
-    found = fit_decision(
-        model, prepared, rows, clips, method=TEMPERATURE, precision=None, seed=seed
-    ).decision
-    note = {**found.note, "fitted on": "validation clips, which also chose the epoch"}
-    model.decision = replace(found, note=note)
-    return (
-        f"scores calibrated by {n} validation clips ({found.calibration.text()}), with a rule for "
-        f"unknown sounds; for thresholds, {LATER}"
+    n = prepared.n_clips(data.validation)
+    if n >= MIN_CLIPS:
+        found = fit_decision(
+            model,
+            prepared,
+            data.validation,
+            clips,
+            method=TEMPERATURE,
+            precision=None,
+            learned=data.labelled,
+            seed=seed,
+        ).decision
+        note = {**found.note, "fitted on": "validation clips, which also chose the epoch"}
+        model.decision = replace(found, note=note)
+        return (
+            f"scores calibrated by {n} validation clips ({found.calibration.text()}), with rules "
+            f"for unknown sounds; for thresholds, {LATER}"
+        )
+    said = f"scores are not calibrated: {n} validation clips, expected {MIN_CLIPS}; {LATER}"
+    rows = data.labelled[audible_windows(prepared.is_silent[data.labelled])]
+    owner = prepared.source[rows]
+    enough = len(np.unique(owner)) >= _LEAST_KNOWN and len(np.unique(clips.group[owner])) > 1
+    if how.method not in SOLVED or not enough:
+        return said
+    target = data.target[rows]
+    splits = _splits(target, clips.group[owner], seed)
+    outputs = network_outputs(model, prepared.features, rows)
+    logits = crossed_logits(
+        model, prepared.features, data.target, rows, data.pool, how.method_params, splits
     )
+    noise = features_of_noise(model.mel, seed=2 * seed)
+    rules, known, _ = fit_unknown(
+        outputs,
+        calibrated(Calibration(), logits, multi_label=model.multi_label),
+        target,
+        network_outputs(model, noise, np.arange(len(noise))).statistics,
+        splits,
+    )
+    passing = mean_by(owner, known[:, None])[1]
+    note = {
+        "clips": len(passing),
+        "known clips that pass": round(float((passing >= KNOWN_THRESHOLD).mean()), 4),
+        "fitted on": "training clips, by class layers found without their recordings",
+    }
+    model.decision = Decision(unknown=rules, note=note)
+    return f"{said}. Rules for unknown sounds: by {len(passing)} training clips"
 
 
 def calibrate_model(

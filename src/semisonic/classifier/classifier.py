@@ -18,7 +18,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 from torch import nn
 
-from semisonic.classifier.calibration import calibrate_by_validation, calibrate_model
+from semisonic.classifier.calibration import calibrate_model, decide_after_training
 from semisonic.classifier.config import (
     AUTO,
     DEFAULT_MODEL,
@@ -356,9 +356,8 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 start=job.start,
             )
             if self.calibration == AUTO:
-                rows, clips = job.data.validation, job.labelled.clips
-                seed = self.seed
-                note = calibrate_by_validation(outcome.model, job.prepared, rows, clips, seed=seed)
+                parts = outcome.model, job.prepared, job.data, job.labelled.clips
+                note = decide_after_training(*parts, job.config, self.seed)
                 _log.info("%s", note)
             note = learn_events(outcome, job.data, seed=self.seed, device=self.device)
             _log.info("%s", note)
@@ -402,6 +401,9 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ) -> NDArray[Any]:
         """The class of each sound, shape (n,).
 
+        A sound in which there is nothing to name, as it is silent or by the model's rules mere
+        noise, is "unknown" (an array of objects then; for several labels a row of 0).
+
         For several labels a sound: 0 or 1 for each class, shape (n, n_classes), 1 where the
         score is at least the class's threshold, 0.5 without thresholds.
 
@@ -426,12 +428,14 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         reasons = unknown_reasons(
             said.scores, said.known, asked, unknown=unknown, multi_label=several
         )
-        strange = reasons != ""
+        strange = (reasons != "") | (said.known == 0.0)
         if several:
             least = model.decision.limits(model.classes, None if limits else 0.5)
             return np.asarray((said.scores >= least) & ~strange[:, None], np.int64)
         found = np.asarray(self.classes_[said.scores.argmax(axis=1)])
-        return np.where(strange, UNKNOWN, found.astype(object)) if unknown else found
+        if unknown or strange.any():
+            found = np.where(strange, UNKNOWN, found.astype(object))
+        return found
 
     def calibrate(
         self: C,

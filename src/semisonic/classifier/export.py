@@ -21,6 +21,7 @@ from semisonic.classifier.export_graph import (
     AUDIO,
     EMBEDDINGS,
     FEATURES,
+    KNOWN,
     LEVELS,
     MOST_SCORE,
     SCORES,
@@ -224,7 +225,7 @@ def export(
     check_file(target, VERB, {target.suffix.lower()})
     check_file(card, VERB, {".md"})
     kind, note = _choose_input(network.mel, input)
-    outputs = (SCORES, EMBEDDINGS) if embeddings else (SCORES,)
+    outputs = (SCORES, *[EMBEDDINGS] * embeddings, *[KNOWN] * bool(network.decision.unknown))
     failures: Failures = []
     ranges = []
     if calibrate_on is not None:
@@ -383,6 +384,10 @@ def _card(
     lines += [f"- Input: {facts['input']}, shape {' x '.join(json.loads(facts['input_shape']))}"]
     lines += [f"- {facts['windows']}"]
     lines += [f"- Output: scores, 0 to 1, one column per class; {EMBEDDINGS} where it has them"]
+    if model.decision.unknown:
+        lines += [
+            f"- Output {KNOWN}: 0 where there is nothing to name, below 0.5 for unknown sounds"
+        ]
     lines += [f"- Quantised: {facts['quantized']}", f"- Licence: {facts['licence']}"]
     if parity is not None:
         lines += [f"- Compared with the model: {line}" for line in parity.lines(model)]

@@ -39,7 +39,7 @@ from semisonic.models.decision import DecisionModule
 from semisonic.models.sound_model import SoundModel
 
 AUDIO, FEATURES = "audio", "features"
-SCORES, EMBEDDINGS, LEVELS = "scores", "embeddings", "features"
+SCORES, KNOWN, EMBEDDINGS, LEVELS = "scores", "known", "embeddings", "features"
 """Names of the outputs. Features are as the front end gives them, before they are rounded."""
 MOST_SCORE = 1e-3
 """How far scores of a graph may be from those of the model."""
@@ -132,7 +132,7 @@ class Exportable(nn.Module):
         What comes in: waves (batch, time) within -1 to 1 at the model's rate, or features
         (batch, channel, mel, frame) in dB, not standardised.
     outputs : sequence of str
-        Of ``SCORES``, ``EMBEDDINGS`` and ``LEVELS``.
+        Of ``SCORES``, ``KNOWN``, ``EMBEDDINGS`` and ``LEVELS``.
     """
 
     def __init__(self, model: SoundModel, kind: str, outputs: tuple[str, ...] = (SCORES,)) -> None:
@@ -157,8 +157,10 @@ class Exportable(nn.Module):
         rounded = features.half().float()
         embedding = self.model.embed(rounded)
         statistics = self.model.statistics(rounded) if self.model.decision.unknown else None
+        scores, known = self.decision(self.model.head(embedding), statistics, embedding)
         found = {
-            SCORES: self.decision(self.model.head(embedding), statistics)[0],
+            SCORES: scores,
+            KNOWN: known,
             EMBEDDINGS: embedding,
             LEVELS: features,
         }
@@ -284,7 +286,7 @@ def onnx_graph(
     from onnx.helper import set_model_props
 
     levels = (LEVELS,) if kind == AUDIO else ()
-    module = Exportable(model, kind, (SCORES, EMBEDDINGS, *levels))
+    module = Exportable(model, kind, tuple(dict.fromkeys((*outputs, EMBEDDINGS, *levels))))
     whole, any_length = _build(module, _to_onnx, _run_onnx)
     proto = _to_int8(whole, outputs, ranges) if ranges else _keep_outputs(whole, outputs)
 

@@ -144,7 +144,7 @@ def _file(path: Path) -> InfoResult:
             "classes": classes,
             "labels per clip": "several" if found["multi_label"] else "one",
             "calibration": decision.calibration.text(),
-            "rules for unknown": ["energy", "noise"] if decision.unknown else [],
+            "rules for unknown": ["distance", "noise"] if decision.unknown else [],
             "thresholds": thresholds,
         }
         shown = ", ".join(classes[:_MANY]) + ", ..." * (len(classes) > _MANY)

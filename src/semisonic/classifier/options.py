@@ -207,8 +207,8 @@ class CalibrateOptions(LabelledOptions, JobOptions):
     )
     unknown: bool = option(
         True,
-        "rules for sounds that are like nothing learned: one by the energy of the logits, and one "
-        "against noise and silence",
+        "rules for sounds that are like nothing learned: one by the distance to the nearest class, "
+        "and one against noise and silence",
     )
     kept: float = option(
         0.95, "share of known clips that the rules may not refuse", minimum=0.5, maximum=1.0

@@ -33,10 +33,11 @@ from semisonic.models.sound_model import SoundModel
 if TYPE_CHECKING:
     import pandas as pd
 
-UNKNOWN, SILENCE = "unknown", "silence"
+UNKNOWN, SILENCE, NOISE = "unknown", "silence", "noise"
 AUTO = "auto"
 NOT_LEARNED, UNSURE = "like nothing learned", "below threshold"
-NOTHING = "digital silence"
+NOTHING = {"digital silence": SILENCE, "steady noise": NOISE}
+"""Why there is nothing to name, and what is said instead."""
 VERB, SUFFIXES = "predict", (".csv",)
 SHOWN = 20
 """Rows kept for the summary when the table goes to a file."""
@@ -63,8 +64,8 @@ class PredictResult(Result):
     ----------
     columns : tuple of str
         Of the table: ``file``, ``start_time``, ``end_time`` (s), ``label`` and ``score`` of the
-        best class, ``label_2`` and so on. The score of "unknown" and "silence", which are no
-        classes, is NaN. Where unknown sounds were asked for, ``known`` (0 to 1: unknown below
+        best class, ``label_2`` and so on. The score of "unknown", "silence" and "noise", which are
+        no classes, is NaN. Where unknown sounds were asked for, ``known`` (0 to 1: unknown below
         0.5; no probability) and ``reason``, why no class is named.
     rows : list of list
         All of them, or the first few when they went to a file.
@@ -125,7 +126,7 @@ class PredictResult(Result):
 
     def _shown(self, cells: Row) -> list[str]:
         """Labels with their scores."""
-        reason = NOTHING
+        reason = next((why for why, name in NOTHING.items() if name == cells[0]), "")
         if self.columns[-1] == "reason":
             *cells, _, reason = cells
         pairs = zip(cells[::2], cells[1::2], strict=True)
@@ -362,7 +363,9 @@ def _rows(
         scores, known = clip.mean[None], np.array([clip.mean_known])
         silent = np.array([clip.is_silent])
     reasons = unknown_reasons(scores, known, limits, unknown=unknown, multi_label=model.multi_label)
-    reasons[silent] = NOTHING  # a network that must choose a class would name one all the same
+    # A network that must choose a class would name one all the same.
+    for reason, rows_of in zip(NOTHING, (silent, (known == 0.0) & ~silent), strict=True):
+        reasons[rows_of] = reason
     order = np.argsort(-scores, axis=1, kind="stable")
     if limits is not None and model.multi_label:  # classes that reach their threshold come first
         below = np.take_along_axis(scores < limits, order, axis=1)
@@ -371,8 +374,8 @@ def _rows(
     for number, best in enumerate(order[:, :top]):
         labels, reason = [model.classes[i] for i in best], str(reasons[number])
         values = scores[number, best].tolist()
-        if reason == NOTHING:
-            labels, values = [SILENCE, *[""] * (top - 1)], [math.nan] * top
+        if reason in NOTHING:
+            labels, values = [NOTHING[reason], *[""] * (top - 1)], [math.nan] * top
         elif reason:
             labels, values = [UNKNOWN, *labels[:-1]], [math.nan, *values[:-1]]
         pairs = chain.from_iterable(zip(labels, values, strict=True))

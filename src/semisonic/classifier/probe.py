@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any, cast
@@ -152,9 +152,14 @@ class ClassLine:
         weight[found.classes_], bias[found.classes_] = found.coef_, found.intercept_
         return cls(weight, bias, several)
 
+    def logits(self, x: FloatArray) -> FloatArray:
+        """Shape (n, class)."""
+        found: FloatArray = x @ self.weight.T + self.bias
+        return found
+
     def scores(self, x: FloatArray) -> FloatArray:
         """Probabilities, (n, class)."""
-        logits = x @ self.weight.T + self.bias
+        logits = self.logits(x)
         return np.asarray(expit(logits) if self.several else softmax(logits, axis=1))
 
     def fit_to(self, x: FloatArray, wanted: NDArray[Any]) -> dict[str, float]:
@@ -313,6 +318,42 @@ def solve_probe(
             row["precision"] = float(right[is_known].mean())
         history.append(row)
     return line, history, learned
+
+
+def crossed_logits(
+    model: SoundModel,
+    features: Any,
+    target: NDArray[Any],
+    train: Rows,
+    pool: Rows,
+    how: MethodOptions,
+    splits: Sequence[tuple[NDArray[Any], NDArray[Any]]],
+) -> FloatArray:
+    """Logits of the labelled rows, each by a class layer that did not learn from its recording.
+
+    Parameters
+    ----------
+    model, features, target, train, pool, how
+        As for :func:`fit_probe`.
+    splits : sequence of (rows, others)
+        Places in ``train`` to learn from, and those to judge.
+
+    Returns
+    -------
+    ndarray, shape (len(train), n_classes)
+    """
+    several, unlabelled = target.ndim == 2, np.setdiff1d(pool, train)
+    x = StandardScaler().fit_transform(embed_rows(model, features, np.r_[train, unlabelled]))
+    known, rest = np.split(x, [len(train)])
+    wanted = target[train] if several else one_hot(target[train], len(model.classes))
+    if how.alignment is None and len(rest) and not several:
+        each = np.ones(len(known))
+        how = replace(how, alignment=choose_alignment(known, wanted, rest, how, each))
+    logits = np.zeros(wanted.shape)
+    for rows, others in splits:
+        line, _, _ = solve_probe(known[rows], wanted[rows], rest, unlabelled, how, several)
+        logits[others] = line.logits(known[others])
+    return logits
 
 
 def choose_alignment(

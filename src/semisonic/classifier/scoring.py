@@ -63,7 +63,7 @@ class ScoredRows(NamedTuple):
     scores : ndarray of float64, shape (n, n_classes)
         Calibrated probabilities; they sum to one unless multi-label.
     known : ndarray of float64, shape (n,)
-        0 to 1: unknown below 0.5. No probability. All 1 without a rule.
+        0 to 1: unknown below 0.5, 0 for noise. No probability. All 1 without a rule.
     """
 
     scores: Table
@@ -78,10 +78,13 @@ class NetworkOutputs(NamedTuple):
     logits : ndarray of float64, shape (n, n_classes)
     statistics : ndarray of float64, shape (n, n_statistics)
         Of the features, for the rule against noise.
+    embeddings : ndarray of float64, shape (n, dim)
+        For the rule of distance.
     """
 
     logits: Table
     statistics: Table
+    embeddings: Table
 
 
 def score_rows(
@@ -146,12 +149,13 @@ def network_outputs(
     """
 
     def every(x: Tensor) -> Tensor:
-        return torch.cat([model.head(model.embed(x)), model.statistics(x)], dim=1).float()
+        embedding = model.embed(x)
+        return torch.cat([model.head(embedding), model.statistics(x), embedding], dim=1).float()
 
-    n = len(model.classes)
-    width = n + model.statistics.out_features
+    n, m = len(model.classes), len(model.classes) + model.statistics.out_features
+    width = m + model.neck.out_features
     table = _over_batches(model, every, features, rows, batch_size, device, width)
-    return NetworkOutputs(table[:, :n], table[:, n:])
+    return NetworkOutputs(table[:, :n], table[:, n:m], table[:, m:])
 
 
 def embed_rows(
@@ -294,8 +298,11 @@ class ClipScores:
 
     @property
     def mean_known(self) -> float:
-        """The same mean of ``known``: the clip is unknown below 0.5."""
-        return float(self.known[audible_windows(self.silent)].mean())
+        """The same mean of ``known``: the clip is unknown below 0.5.
+
+        It is 0 where nothing is to be named: each window is silent, or seems noise.
+        """
+        return 0.0 if self.is_silent else float(self.known[~self.silent].mean())
 
 
 def score_clips(

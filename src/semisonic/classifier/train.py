@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from semisonic.classifier import run_files
-from semisonic.classifier.calibration import calibrate_by_validation
+from semisonic.classifier.calibration import decide_after_training
 from semisonic.classifier.config import (
     AUTO,
     DRAWN,
@@ -815,10 +815,8 @@ def train(options: TrainOptions) -> TrainResult:
             start=job.start,
         )
         if options.calibration == AUTO:
-            held, table = job.data.validation, job.labelled.clips
-            job.notes += (
-                calibrate_by_validation(outcome.model, job.prepared, held, table, seed=job.seed),
-            )
+            parts_of = outcome.model, job.prepared, job.data, job.labelled.clips
+            job.notes += (decide_after_training(*parts_of, job.config, job.seed),)
         job.notes += (learn_events(outcome, job.data, seed=job.seed, device=options.device),)
         metrics = validate(run, outcome.model, job)
         measured = {f"validation_{name}": value for name, value in short(metrics).items()}

@@ -3,7 +3,8 @@
 The papers are named in :mod:`semisonic.models.decision`. Limits are set by known sounds that
 neither trained the network nor fitted the rule: it is fitted anew with each fifth of the recordings
 left out, and judges those. Noise is silence, the last bit of a converter, white, pink and brown
-noise, and mains hum of 50 and 60 Hz with its harmonics, each at levels from hardly audible to loud.
+noise, noise of other spectra, and mains hum of 50 and 60 Hz with its harmonics, each at levels from
+hardly audible to loud.
 """
 
 from __future__ import annotations
@@ -16,45 +17,66 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from scipy.special import logsumexp
+from sklearn.covariance import LedoitWolf
+from sklearn.decomposition import PCA
 from sklearn.svm import SVC
 
-from semisonic.classifier.scoring import predict_rows
+from semisonic.classifier.scoring import NetworkOutputs, predict_rows
 from semisonic.classifier.windows import features_of_wave
 from semisonic.core.seeds import generator
-from semisonic.data.synth.signals import coloured, to_level, white
+from semisonic.data.synth.signals import Points, band, coloured, to_level, white
 from semisonic.features.frontend import make_extractor
 from semisonic.features.options import MelOptions
-from semisonic.models.decision import KNOWN_THRESHOLD, NoiseScore, OodLimit, UnknownRules
+from semisonic.models.decision import (
+    KNOWN_THRESHOLD,
+    NoiseScore,
+    OodLimit,
+    StrangeScore,
+    UnknownRules,
+    doubt_of,
+)
 from semisonic.models.sound_model import SoundModel
 
 Vector = NDArray[np.float64]
 Table = NDArray[np.float64]
+Floats = NDArray[np.float32]
 
 _STRENGTH, _WIDTH = 100.0, 0.3
 # Of the support vector machine: what a point on the wrong side costs, and its kernel's gamma for
 # standardised statistics, times their number.
+_MOST_KNOWN = 500  # known sounds that the machine is fitted by
 _OPEN = OodLimit(0.0, 1.0)
+_MOST_DIRECTIONS = 256
+_LEAST_SPREAD = 0.05  # of doubts, nats: less is no measure of anything
 
 
 def fit_unknown(
-    logits: Table,
-    statistics: Table,
+    outputs: NetworkOutputs,
+    scores: Table,
+    target: NDArray[Any],
     noise: Table,
     splits: Sequence[tuple[NDArray[Any], NDArray[Any]]],
     *,
+    learned: tuple[Table, NDArray[Any]] | None = None,
     kept: float = 0.95,
 ) -> tuple[UnknownRules, Vector, Vector]:
-    """Fit the rule of energy and, beside it, the rule against noise.
+    """Fit the rule of distance and, beside it, the rule against noise.
 
     Parameters
     ----------
-    logits : ndarray, shape (n, n_classes)
-        Of known sounds.
-    statistics, noise : ndarray, shape (n, n_statistics) and (n_noise, n_statistics)
-        Statistics of the features, of the known sounds and of synthetic noise.
+    outputs : NetworkOutputs
+        Of known sounds, n of them.
+    scores : ndarray, shape (n, n_classes)
+        Probabilities of the known sounds, as the model will give them.
+    target : ndarray
+        Class numbers (n,), or 0 and 1, (n, n_classes), with several labels per clip.
+    noise : ndarray, shape (n_noise, n_statistics)
+        Statistics of the features of synthetic noise.
     splits : sequence of (rows, others)
         Known sounds to fit by, and those of other recordings to judge.
+    learned : (embeddings, target), optional
+        Of the sounds that the network was trained on. They then say where classes lie, and the
+        known sounds where the limit is.
     kept : float
         Share of known sounds that should pass both rules.
 
@@ -65,26 +87,74 @@ def fit_unknown(
         How known each sound is, by both rules and by that against noise, neither of which was
         fitted on its recording.
     """
-    of_known, of_noise = np.zeros(len(statistics)), np.zeros(len(noise))
+    statistics, embeddings = outputs.statistics, outputs.embeddings
+    of_known, of_noise, distance = (np.zeros(n) for n in (len(target), len(noise), len(target)))
+    place = None if learned is None else _class_places(*learned)
     for number, (rows, others) in enumerate(splits):
         left = np.arange(len(noise)) % len(splits) == number
         rule = _noise_rule(statistics[rows], noise[~left])
         of_known[others], of_noise[left] = (
-            _ood_scores(rule, table) for table in (statistics[others], noise[left])
+            _ood_scores(NoiseScore(rule), table) for table in (statistics[others], noise[left])
+        )
+        near = place or _class_places(embeddings[rows], target[rows])
+        rule = replace(rule, directions=near[0], means=near[1])
+        distance[others] = _ood_scores(
+            StrangeScore(rule), embeddings[others], np.zeros(len(others))
         )
     most, least = float(of_known.max()), float(of_noise.min())
-    # Half-way where a gap lies between them; else no noise passes, or as little as can be.
-    value = (most + least) / 2 if most < least else max(least, _quantile(of_known, kept))
+    # Half-way where a gap lies between them; else no noise passes, or as little as can be where
+    # the share that is to pass does so in each class, or all clips but one: rain is noise, too.
+    classes_of = target if target.ndim == 2 else target[:, None] == np.unique(target)
+    passed = max(
+        _quantile(of_known, kept),
+        *(
+            _quantile(of_known[one > 0], min(kept, 1 - 1 / np.sum(one > 0)))
+            for one in classes_of.T
+            if one.any()
+        ),
+    )
+    value = (most + least) / 2 if most < least else max(least, passed)
     limit = _limit(of_known, value)
     no_noise = limit.in_distribution(torch.from_numpy(of_known)).numpy()
-    energy = -logsumexp(logits, axis=1)
-    passing = no_noise >= 0.5
+    doubts = doubt_of(torch.from_numpy(scores), multi_label=target.ndim == 2).numpy()
+    doubt = float(distance.std() / max(float(doubts.std()), _LEAST_SPREAD))
+    strange = distance + doubt * doubts  # both with the same spread
+    passing = no_noise >= KNOWN_THRESHOLD
     share = min(1.0, kept / max(float(passing.mean()), 1e-9))
-    value = _quantile(energy[passing], share) if passing.any() else np.inf
-    energy_limit = _limit(energy, value)
-    known = np.minimum(no_noise, energy_limit.in_distribution(torch.from_numpy(energy)).numpy())
-    rules = replace(_noise_rule(statistics, noise), energy=energy_limit, noise=limit, kept=kept)
+    far = _limit(strange, _quantile(strange[passing], share) if passing.any() else np.inf)
+    known = np.where(passing, far.in_distribution(torch.from_numpy(strange)).numpy(), 0.0)
+    directions, means = place or _class_places(embeddings, target)
+    rules = replace(
+        _noise_rule(statistics, noise),
+        distance=far,
+        noise=limit,
+        directions=directions,
+        means=means,
+        doubt=doubt,
+        kept=kept,
+    )
     return rules, known, no_noise
+
+
+def _class_places(embeddings: Table, target: NDArray[Any]) -> tuple[Floats, Floats]:
+    """Directions in which classes spread by 1, (dim, n), and the classes' means there.
+
+    The spread is that of all classes together, shrunk (Ledoit and Wolf, 2004). With several labels
+    per clip there is one place for all.
+    """
+    owner = np.unique(target, return_inverse=True)[1] if target.ndim == 1 else np.zeros(len(target))
+    spread = embeddings.std(axis=0)
+    usable = spread > 1e-6 * spread.max() + 1e-12
+    first = np.diag(np.where(usable, 1.0 / np.where(usable, spread, 1.0), 0.0))
+    if len(spread) > _MOST_DIRECTIONS:
+        most = min(_MOST_DIRECTIONS, len(embeddings))
+        first = first @ PCA(most, random_state=0).fit(embeddings @ first).components_.T
+    x = embeddings @ first
+    means = np.stack([x[owner == one].mean(axis=0) for one in np.unique(owner)])
+    within = LedoitWolf(assume_centered=True).fit(x - means[owner.astype(np.int64)]).covariance_
+    values, vectors = np.linalg.eigh(within)
+    whiten = vectors / np.sqrt(np.maximum(values, 1e-6))
+    return (first @ whiten).astype(np.float32), (means @ whiten).astype(np.float32)
 
 
 def _quantile(known: Vector, kept: float) -> float:
@@ -94,6 +164,7 @@ def _quantile(known: Vector, kept: float) -> float:
 
 def _noise_rule(known: Table, noise: Table) -> UnknownRules:
     """A support vector machine of noise against known sounds, both counting alike."""
+    known = known[np.linspace(0, len(known) - 1, min(len(known), _MOST_KNOWN)).astype(np.int64)]
     x = np.concatenate([known, noise])
     spread = x.std(axis=0)
     usable = spread > 1e-6 * spread.max() + 1e-12
@@ -109,13 +180,15 @@ def _noise_rule(known: Table, noise: Table) -> UnknownRules:
         machine.support_vectors_.astype(np.float32),
         machine.dual_coef_[0].astype(np.float32),
         float(machine.intercept_[0]),
+        np.zeros((1, 1), np.float32),
+        np.zeros((1, 1), np.float32),
     )
 
 
-def _ood_scores(rule: UnknownRules, statistics: Table) -> Vector:
+def _ood_scores(rule: NoiseScore | StrangeScore, *tables: Table) -> Vector:
     """As a model that has the rule computes them, shape (n,)."""
     with torch.no_grad():
-        found: Vector = NoiseScore(rule)(torch.from_numpy(statistics)).numpy()
+        found: Vector = rule(*map(torch.from_numpy, tables)).numpy()
     return found
 
 
@@ -128,7 +201,7 @@ def _limit(known: Vector, value: float) -> OodLimit:
 # Synthetic silence and noise: sounds that nobody wants a name for.
 
 Wave = NDArray[np.float32]
-KINDS = ("silence", "white", "pink", "brown", "hum")
+KINDS = ("silence", "white", "pink", "brown", "filtered", "hum")
 PER_KIND = 72
 """Waves of each kind to fit a rule by, and as many others to check it."""
 _LEVELS_DB = (-80.0, -6.0)  # lowest and highest root mean square, relative to full scale
@@ -158,10 +231,27 @@ def make_noise(
         elif kind in _SLOPES_DB:
             points = ((20.0, 0.0), (20.0 * 2**10, 10 * _SLOPES_DB[kind]))
             wave = coloured(rng, n_samples, sample_rate, points)
+        elif kind == "filtered":
+            wave = coloured(rng, n_samples, sample_rate, _spectrum(rng))
         else:
             wave = _hum(rng, n_samples, sample_rate)
         waves.append(np.clip(to_level(wave, level), -1.0, 1.0))
     return waves
+
+
+def _spectrum(rng: np.random.Generator) -> Points:
+    """A spectrum with two bends, as rooms, ventilators and microphones have, or a single band."""
+    low = float(rng.uniform(60.0, 1500.0))
+    high = low * float(rng.uniform(1.5, 12.0))
+    if rng.random() < 0.5:
+        return band(low, high)
+    down, middle, up = (float(one) for one in rng.uniform((-6, -9, -15), (6, 3, 0)))
+    return (
+        (low / 2, -down),
+        (low, 0.0),
+        (high, middle * np.log2(high / low)),
+        (2 * high, middle * np.log2(high / low) + up),
+    )
 
 
 def _hum(rng: np.random.Generator, n_samples: int, sample_rate: int) -> Wave:

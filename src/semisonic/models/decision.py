@@ -4,10 +4,12 @@ They are fitted after training by :mod:`semisonic.classifier.calibration` and
 :mod:`semisonic.classifier.unknown`, on clips that were not trained on, and lie in the model file.
 :class:`DecisionModule` applies them, and nothing else does; it is also what is exported.
 
-Whether a sound is like anything that was learned is told by two rules. Energy: Liu et al.,
-"Energy-based out-of-distribution detection", NeurIPS 2020. Noise: a rule between known sounds and
-synthetic noise, in the manner of Hendrycks et al., "Deep anomaly detection with outlier exposure",
-ICLR 2019, but fitted to statistics of features.
+Whether a sound is like anything that was learned is told by two rules. Distance: how far the
+embedding is from the nearest class, in the spread that classes have (Lee et al., "A simple unified
+framework for detecting out-of-distribution samples and adversarial attacks", NeurIPS 2018), and the
+entropy of the scores beside it. Noise: a rule between known sounds and synthetic noise, in the
+manner of Hendrycks et al., "Deep anomaly detection with outlier exposure", ICLR 2019, but fitted to
+statistics of features.
 """
 
 from __future__ import annotations
@@ -39,9 +41,9 @@ MAX_NOISE_SHARE = KNOWN_THRESHOLD / 2
 """Share of a score's way from nothing that is left to what seems noise, at most."""
 
 Table = NDArray[np.float32]
-_RULE_NUMBERS = ("energy", "noise", "offset", "kept")
+_RULE_NUMBERS = ("distance", "noise", "offset", "doubt", "kept")
 _TINY = np.finfo(np.float64).tiny  # the least number above 0
-_TABLES = ("widths", "centres", "weights")
+_TABLES = ("widths", "centres", "weights", "directions", "means")
 
 
 @dataclass(frozen=True)
@@ -83,15 +85,15 @@ class OodLimit(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class UnknownRules:
-    """What a sound must pass to count as known: its energy, and a rule against noise.
+    """What a sound must pass to count as known: its distance, and a rule against noise.
 
     The rule against noise is a support vector machine with Gaussian kernels (Cortes and Vapnik,
     1995), on statistics of features: see :class:`semisonic.models.decision.Moments`.
 
     Attributes
     ----------
-    energy, noise : OodLimit
-        Of minus the log-sum-exp of logits, and of what the machine says.
+    distance, noise : OodLimit
+        Of the distance to the nearest class with the doubt added, and of what the machine says.
     widths : ndarray of float32, shape (dim,)
         What statistics are multiplied by.
     centres : ndarray of float32, shape (n, dim)
@@ -99,16 +101,25 @@ class UnknownRules:
     weights : ndarray of float32, shape (n,)
         Above 0 where a centre is noise.
     offset : float
+    directions : ndarray of float32, shape (embedding, n_directions)
+        What embeddings are multiplied by. Within a class they then spread by 1 in each direction.
+    means : ndarray of float32, shape (n_means, n_directions)
+        Of the classes, multiplied already.
+    doubt : float
+        How much of the distance one nat of entropy counts for.
     kept : float
         Share of known sounds that should pass both, 0 to 1.
     """
 
-    energy: OodLimit
+    distance: OodLimit
     noise: OodLimit
     widths: Table
     centres: Table
     weights: Table
     offset: float
+    directions: Table
+    means: Table
+    doubt: float = 0.0
     kept: float = 1.0
 
 
@@ -194,14 +205,15 @@ class Decision:
         tensors: Mapping[str, Table],
         classes: Sequence[str],
         n_statistics: int = 0,
+        n_embedding: int = 0,
     ) -> Decision:
         """Read what :meth:`to_dict` and :meth:`tensors` wrote, wherever it comes from.
 
         Raises
         ------
         ModelError
-            For anything that is no decision of a model with these classes and as many statistics
-            of features.
+            For anything that is no decision of a model with these classes, as many statistics of
+            features and embeddings as long.
         """
         try:
             said, thresholds = table["calibration"], dict(table["thresholds"])
@@ -211,7 +223,9 @@ class Decision:
             if thresholds and set(thresholds) != set(classes):
                 raise ModelError("the thresholds are not those of the model's classes")
             _numbers(list(thresholds.values()), "the thresholds", len(thresholds), 0.0, 1.0)
-            rules = table["unknown"] and _rules(table["unknown"], tensors, n_statistics)
+            rules = table["unknown"] and _rules(
+                table["unknown"], tensors, n_statistics, n_embedding
+            )
             note = dict(table["note"])
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ModelError(f"it lacks parts or holds others: {error!r}") from error
@@ -221,21 +235,32 @@ class Decision:
         return cls(Calibration(said["method"], scale, offset), by_class, rules, note)
 
 
-def _rules(table: Any, tensors: Mapping[str, Table], n_statistics: int) -> UnknownRules:
+def _rules(
+    table: Any, tensors: Mapping[str, Table], n_statistics: int, n_embedding: int
+) -> UnknownRules:
     """The rules for unknown sounds from a file."""
     (kept,) = _numbers([table["kept"]], "kept", 1, _TINY, 1.0)
     (offset,) = _numbers([table["offset"]], "offset", 1)
-    energy, noise = (
-        OodLimit(*_numbers(table[name], f"the limit of {name}", 2)) for name in ("energy", "noise")
+    (doubt,) = _numbers([table["doubt"]], "doubt", 1, 0.0)
+    distance, noise = (
+        OodLimit(*_numbers(table[name], f"the limit of {name}", 2))
+        for name in ("distance", "noise")
     )
-    _numbers([energy.scale, noise.scale], "the spreads", 2, _TINY)
+    _numbers([distance.scale, noise.scale], "the spreads", 2, _TINY)
     found = {name: (one.dtype.name, one.shape) for name, one in tensors.items()}
-    n = len(tensors["weights"])
+    n, n_means, r = len(tensors["weights"]), *tensors["means"].shape
     shapes = {"widths": (n_statistics,), "centres": (n, n_statistics), "weights": (n,)}
-    if not n or found != {name: ("float32", shape) for name, shape in shapes.items()}:
+    shapes |= {"directions": (n_embedding, r), "means": (n_means, r)}
+    if (
+        not n
+        or not n_means
+        or found != {name: ("float32", shape) for name, shape in shapes.items()}
+    ):
         raise ModelError(f"found the tables {found}, expected {shapes} of float32")
-    widths, centres, weights = (tensors[name] for name in _TABLES)
-    return UnknownRules(energy, noise, widths, centres, weights, offset, kept)
+    widths, centres, weights, directions, means = (tensors[name] for name in _TABLES)
+    return UnknownRules(
+        distance, noise, widths, centres, weights, offset, directions, means, doubt, kept
+    )
 
 
 def _numbers(
@@ -276,10 +301,12 @@ class DecisionModule(nn.Module):
         ):
             self.register_buffer(name, torch.tensor(values, dtype=dtype, device="cpu"))
         rules = decision.unknown
-        self.energy = rules.energy if rules else None
+        self.strange = StrangeScore(rules, dtype) if rules else None
         self.noise = NoiseScore(rules, dtype) if rules else None
 
-    def forward(self, logits: Tensor, statistics: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, logits: Tensor, statistics: Tensor | None = None, embedding: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Scores, and how known each sound is.
 
         Little is claimed of what seems mere noise: its scores keep at most a quarter of their way
@@ -291,29 +318,34 @@ class DecisionModule(nn.Module):
         logits : Tensor, shape (batch, n_classes)
         statistics : Tensor, shape (batch, n_statistics), optional
             Of the features; the rule against noise needs them.
+        embedding : Tensor, shape (batch, dim), optional
+            The rule of distance needs it.
 
         Returns
         -------
         scores : Tensor, shape (batch, n_classes)
             Calibrated probabilities; they sum to one unless multi-label.
         known : Tensor, shape (batch,)
-            0 to 1: unknown below 0.5, by the stricter rule. No probability. All 1 without rules.
+            0 to 1: unknown below 0.5, exactly 0 where the sound seems noise. No probability. All 1
+            without rules.
 
         Raises
         ------
         ModelError
-            Without the statistics that rules need.
+            Without the statistics and embeddings that rules need.
         """
         scores = self.calibrated(logits)
-        if self.energy is None or self.noise is None:
+        if self.strange is None or self.noise is None:
             return scores, torch.ones_like(scores[:, 0])
-        if statistics is None:
+        if statistics is None or embedding is None:
             raise ModelError(
-                "the rules for unknown sounds of this model need statistics of features; found none"
+                "the rules for unknown sounds of this model need statistics of features and "
+                f"embeddings; found {'no statistics' if statistics is None else 'no embeddings'}"
             )
         no_noise = self.noise.in_distribution(statistics)
-        energy = -torch.logsumexp(logits.to(self.dtype), dim=1)
-        known = torch.minimum(no_noise, self.energy.in_distribution(energy))
+        doubt = doubt_of(scores, multi_label=self.multi_label)
+        near = self.strange.in_distribution(embedding, doubt)
+        known = torch.where(no_noise >= KNOWN_THRESHOLD, near, torch.zeros_like(near))
         return self.tempered(scores, no_noise), known
 
     def tempered(self, scores: Tensor, no_noise: Tensor) -> Tensor:
@@ -343,6 +375,52 @@ def probabilities(logits: Tensor, *, multi_label: bool) -> Tensor:
         The softmax over the classes or, where a clip may have several, the sigmoid of each.
     """
     return torch.sigmoid(logits) if multi_label else torch.softmax(logits, dim=-1)
+
+
+def doubt_of(scores: Tensor, *, multi_label: bool) -> Tensor:
+    """How little the scores say, shape (...): their entropy in nats; one minus the highest of
+    several labels per clip.
+    """
+    if multi_label:
+        return 1.0 - scores.amax(dim=-1)
+    return -(scores * torch.log(torch.clamp(scores, min=1e-12))).sum(dim=-1)
+
+
+class StrangeScore(nn.Module):
+    """How far a sound is from the nearest class.
+
+    Parameters
+    ----------
+    rules : UnknownRules
+    dtype : torch.dtype
+    """
+
+    directions: Tensor
+    means: Tensor
+
+    def __init__(self, rules: UnknownRules, dtype: torch.dtype = torch.float64) -> None:
+        super().__init__()
+        self.limit, self.doubt, self.dtype = rules.distance, rules.doubt, dtype
+        for name in ("directions", "means"):
+            table = torch.tensor(getattr(rules, name), dtype=dtype, device="cpu")
+            self.register_buffer(name, table)
+
+    def forward(self, embedding: Tensor, doubt: Tensor) -> Tensor:
+        """The OOD score of each sound, shape (batch,): its distance, and a share of its doubt.
+
+        Parameters
+        ----------
+        embedding : Tensor, shape (batch, dim)
+        doubt : Tensor, shape (batch,)
+            Of :func:`doubt_of`.
+        """
+        moved = embedding.to(self.dtype) @ self.directions
+        squares = (moved.unsqueeze(1) - self.means).square().sum(dim=2)
+        return torch.sqrt(squares.amin(dim=1)) + self.doubt * doubt
+
+    def in_distribution(self, embedding: Tensor, doubt: Tensor) -> Tensor:
+        """How near sounds are to a class, 0 to 1, shape (batch,): 0.5 at the limit."""
+        return self.limit.in_distribution(self(embedding, doubt))
 
 
 class NoiseScore(nn.Module):

@@ -294,10 +294,10 @@ def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> So
             model.event_layer = new_event_layer(model)
     _fill(path, model, weights)
     if tables or "decision" in settings:
-        n_statistics = model.statistics.out_features
+        sizes = model.statistics.out_features, model.neck.out_features
         try:
             model.decision = Decision.from_dict(
-                settings.get("decision"), tables, model.classes, n_statistics
+                settings.get("decision"), tables, model.classes, *sizes
             )
         except ModelError as error:
             raise ModelError(f"{path}: the decision cannot be used: {error}") from error

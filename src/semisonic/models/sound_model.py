@@ -149,7 +149,7 @@ class SoundModel(nn.Module):
         code = self._code(self.frontend.standardize(x))
         return self.neck(code), self.neck.frames(code)
 
-    def score_along_time(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def score_along_time(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Scores of features, and of points along their time.
 
         Without an event layer a point's score is the geometric mean of what the network says of
@@ -162,7 +162,7 @@ class SoundModel(nn.Module):
 
         Returns
         -------
-        whole : Tensor of float64, shape (batch, n_classes)
+        whole, known : Tensor of float64, shape (batch, n_classes) and (batch,)
             As :meth:`score` gives them.
         along : Tensor of float64, shape (batch, point, n_classes)
             Their times: :meth:`point_times`.
@@ -175,13 +175,13 @@ class SoundModel(nn.Module):
         layer = self.event_layer
         if layer is None:
             embedding, frames = self.embed_along_time(x)
-            whole = self.score(x, embedding)[0]
-            return whole, torch.sqrt(whole[:, None] * self.calibrated(self.head(frames)))
+            whole, known = self.score(x, embedding)
+            return whole, known, torch.sqrt(whole[:, None] * self.calibrated(self.head(frames)))
         over, cleaned = layer.split(x)
         code = self._code(self.frontend.standardize(cleaned)).mean(dim=2)
         embedding = self.embed(x)
         along = layer(layer.activity(over), code, embedding)
-        return self.score(x, embedding)[0], along.double().cpu()
+        return *self.score(x, embedding), along.double().cpu()
 
     @property
     def no_points(self) -> str:
@@ -226,15 +226,17 @@ class SoundModel(nn.Module):
         """
         embedding = self.embed(x) if embedding is None else embedding
         statistics = self.statistics(x) if self.decision.unknown else None
-        return self.decide(self.head(embedding), statistics)
+        return self.decide(self.head(embedding), statistics, embedding)
 
-    def decide(self, logits: Tensor, statistics: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def decide(
+        self, logits: Tensor, statistics: Tensor | None = None, embedding: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Scores of logits: the one way to scores, see :class:`DecisionModule`.
 
         Parameters
         ----------
-        logits, statistics : Tensor, shape (batch, ...)
-            On any device. The rule against noise needs the latter.
+        logits, statistics, embedding : Tensor, shape (batch, ...)
+            On any device. The rules for unknown sounds need the latter two.
 
         Returns
         -------
@@ -243,8 +245,8 @@ class SoundModel(nn.Module):
         known : Tensor of float64, shape (batch,)
             How known each sound is, 0 to 1: unknown below 0.5.
         """
-        statistics = None if statistics is None else statistics.cpu()
-        found: tuple[Tensor, Tensor] = self._decide(logits.cpu(), statistics)
+        others = (None if one is None else one.cpu() for one in (statistics, embedding))
+        found: tuple[Tensor, Tensor] = self._decide(logits.cpu(), *others)
         return found
 
     def calibrated(self, logits: Tensor) -> Tensor:

@@ -60,7 +60,7 @@ CSV, TABLE, HOURS, CLIPS = "csv", "events.csv", "hours.csv", "clips.csv"
 _OF_RECORDINGS = ("audacity", "raven")  # formats with a file for each recording
 _SUFFIXES = {"raven-combined": ".txt"}
 _SCORE_OPTIONS = ("model", "events.hop", "events.times")  # a folder belongs to one set of these
-_VERSION = 4  # raise when the same model and options give other scores
+_VERSION = 5  # raise when the same model and options give other scores
 
 _HERE = EngineOptions()
 _log = logging.getLogger(__name__)

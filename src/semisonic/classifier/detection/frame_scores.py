@@ -256,6 +256,25 @@ def unpacked(scores: Scores) -> NDArray[np.float64]:
     return scores.astype(np.float64) / FULL
 
 
+class WindowTable(NamedTuple):
+    """What a model says of some windows.
+
+    Attributes
+    ----------
+    whole : ndarray of float64, shape (n, n_classes)
+        As ``predict`` gives them.
+    along : ndarray of float64, shape (n, n_points, n_classes), or None
+        With frames.
+    is_noise : ndarray of bool, shape (n,)
+        Windows in which there is nothing to be named, by the model's rule against noise. An event
+        layer tells noise from sounds in noise by itself, and is not overruled.
+    """
+
+    whole: Table
+    along: Table | None
+    is_noise: NDArray[np.bool_]
+
+
 class FrameScorer:
     """A model, and the grid that its scores go to.
 
@@ -307,7 +326,7 @@ class FrameScorer:
         """A place for the scores of a span, or of a stream."""
         return Average(self.grid, len(self.model.classes), self._times, span)
 
-    def scores(self, features: NDArray[np.float32]) -> tuple[Table, Table | None]:
+    def scores(self, features: NDArray[np.float32]) -> WindowTable:
         """Scores of windows.
 
         Parameters
@@ -316,18 +335,21 @@ class FrameScorer:
 
         Returns
         -------
-        whole : ndarray of float64, shape (n, n_classes)
-            As ``predict`` gives them.
-        along : ndarray of float64, shape (n, n_points, n_classes), or None
-            With frames.
+        WindowTable
         """
         model = self.model
         with evaluating(model):
             x = torch.from_numpy(features).to(self.device)
-            if not self.with_frames:
-                return model.score(x)[0].numpy(), None
-            whole, along = model.score_along_time(x)
-            return whole.numpy(), along.numpy()
+            along = None
+            if self.with_frames:
+                whole, known, points = model.score_along_time(x)
+                along = points.numpy()
+            else:
+                whole, known = model.score(x)
+            is_noise = known.numpy() == 0.0
+            if along is not None and model.event_layer is not None:
+                is_noise[:] = False  # it learned from sounds in noise what is background
+            return WindowTable(whole.numpy(), along, is_noise)
 
 
 RecordingSpan = tuple[RecordingFile, FrameSpan]
@@ -373,9 +395,9 @@ def score_spans(
     for item in stream_windows(clips, scorer.model.mel, hop=grid.hop, workers=workers):
         average = average or scorer.average(spans[item.row][1])
         if len(item.times):
-            whole, along = scorer.scores(item.features)
+            whole, along, is_noise = scorer.scores(item.features)
             scores = whole if along is None else along
-            scores[item.is_silent] = 0.0
+            scores[item.is_silent | is_noise] = 0.0
             for (start, end), one in zip(item.times.tolist(), scores, strict=True):
                 average.add(start, end, one)
         if item.reason is not None:

@@ -115,7 +115,8 @@ class WindowScores(NamedTuple):
     scores : ndarray of float64, shape (n_classes,)
         Probabilities.
     is_silent : bool
-        Whether it is silent: a peak below -80 dB of full scale.
+        Whether nothing is to be named: a peak below -80 dB of full scale, or mere noise by the
+        model's rule.
     along : ndarray of float64, shape (n_points, n_classes), or None
         Scores along the window's time, where the network has them.
     """
@@ -233,7 +234,8 @@ class LiveScorer:
             features.append(features_of_wave(wave, mel, self._extractor))
         if not times:
             return []
-        whole, along = self.frames.scores(np.stack(features))
+        whole, along, is_noise = self.frames.scores(np.stack(features))
+        silent = (np.array(silent) | is_noise).tolist()
         return [
             WindowScores(*time, whole[row], silent[row], None if along is None else along[row])
             for row, time in enumerate(times)

@@ -99,7 +99,7 @@ export async function livePage(main) {
     const meter = (name, value) => h("span", {}, `${name} `, h("b", {}, value));
     meters.replaceChildren(meter("Heard", clock(message.end_time)), meter("Answer after", `${Math.round(1000 * delay)} ms`),
       meter("Work", percent(message.work)), message.skipped ? meter("Left out", `${message.skipped} windows`) : "",
-      message.silent ? h("b", {}, "Silent: is it muted?") : "");
+      message.silent ? h("b", {}, "Nothing to hear: is it muted?") : "");
   }
 
   function takeEvent(state, message) {

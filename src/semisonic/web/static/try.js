@@ -140,7 +140,7 @@ function showSound(work, id, appState) {
 
   function showTop(rows) {
     top.hidden = false;
-    if (!rows.length) return top.replaceChildren(h("h2", {}, "All of it"), h("p", { class: "soft" }, "Digital silence: there is nothing to hear."));
+    if (!rows.length) return top.replaceChildren(h("h2", {}, "All of it"), h("p", { class: "soft" }, "Silence or steady noise: there is nothing to name."));
     top.replaceChildren(h("h2", {}, "All of it"), h("div", { class: "bars" }, rows.map(([label, score]) => {
       const share = h("i", {});
       share.style.setProperty("--share", `${100 * score}%`);
