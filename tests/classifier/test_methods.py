@@ -18,7 +18,7 @@ from semisonic.classifier.probe import STRENGTH, align, choose_alignment, pseudo
 from semisonic.classifier.scoring import embed_rows, score_rows
 from semisonic.classifier.training import TrainedModel
 from semisonic.core.errors import DataError
-from semisonic.models.sound_model import build
+from semisonic.models.sound_model import SoundModel, build
 from semisonic.training.options import FitOptions
 
 N, LABELLED = 60, np.arange(6)
@@ -167,17 +167,23 @@ def probe(features: np.ndarray, how: MethodOptions | None = None, **more: object
     return run(features, "probe", settings=settings, **more)
 
 
+def by_regression(model: SoundModel, features: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Scores of the test rows by scikit-learn's regression on the model's embeddings."""
+    x = embed_rows(model, features, np.arange(N))
+    scale = StandardScaler().fit(x[LABELLED])
+    line = LogisticRegression(C=STRENGTH, max_iter=1000)
+    line.fit(scale.transform(x[LABELLED]), target[LABELLED])
+    found: np.ndarray = line.predict_proba(scale.transform(x[TEST]))
+    return found
+
+
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_scores_are_those_of_logistic_regression_on_embeddings(
     features: np.ndarray, n_classes: int
 ) -> None:
     target = TARGET % n_classes
     model = probe(features, target=target, classes=KINDS[:n_classes], rows_pool=[]).model
-    x = embed_rows(model, features, np.arange(N))
-    scale = StandardScaler().fit(x[LABELLED])
-    line = LogisticRegression(C=STRENGTH, max_iter=1000)
-    line.fit(scale.transform(x[LABELLED]), target[LABELLED])
-    wanted = line.predict_proba(scale.transform(x[TEST]))
+    wanted = by_regression(model, features, target)
     np.testing.assert_allclose(score_rows(model, features, TEST), wanted, atol=1e-4)
 
 
@@ -194,11 +200,7 @@ def test_a_class_layer_solved_anew_is_that_of_a_probe(features: np.ndarray) -> N
     )
     one, other = solved.encoder.state_dict(), plain.encoder.state_dict()
     assert all(torch.equal(one[name], other[name]) for name in one)
-    x = embed_rows(plain, features, np.arange(N))
-    scale = StandardScaler().fit(x[LABELLED])
-    line = LogisticRegression(C=STRENGTH, max_iter=1000)
-    line.fit(scale.transform(x[LABELLED]), TARGET[LABELLED])
-    wanted = line.predict_proba(scale.transform(x[TEST]))
+    wanted = by_regression(plain, features, TARGET)
     np.testing.assert_allclose(score_rows(solved, features, TEST), wanted, atol=1e-4)
 
 

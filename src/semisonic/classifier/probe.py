@@ -123,6 +123,11 @@ def one_hot(target: NDArray[Any], n_classes: int) -> NDArray[np.float32]:
     return hot
 
 
+def _wanted(model: SoundModel, target: NDArray[Any]) -> NDArray[Any]:
+    """One where a class is, else zero, shape (n, n_classes)."""
+    return target if target.ndim == 2 else one_hot(target, len(model.classes))
+
+
 # A class layer that is solved for and not trained: weights behind standardised embeddings.
 
 
@@ -249,11 +254,10 @@ def fit_probe(
         Those of each round.
     """
     begun, several = perf_counter(), target.ndim == 2
-    unlabelled = np.setdiff1d(pool, train)
-    scale = StandardScaler()
+    unlabelled, scale = np.setdiff1d(pool, train), StandardScaler()
     x = scale.fit_transform(embed_rows(model, features, np.r_[train, unlabelled], device=device))
     known, rest = np.split(x, [len(train)])
-    wanted = target[train] if several else one_hot(target[train], len(model.classes))
+    wanted = _wanted(model, target[train])
     line, history, learned = solve_probe(known, wanted, rest, unlabelled, how, several, truth)
     line.put_into(model.head[-1], scale)
     if validate is not None:
@@ -345,7 +349,7 @@ def crossed_logits(
     several, unlabelled = target.ndim == 2, np.setdiff1d(pool, train)
     x = StandardScaler().fit_transform(embed_rows(model, features, np.r_[train, unlabelled]))
     known, rest = np.split(x, [len(train)])
-    wanted = target[train] if several else one_hot(target[train], len(model.classes))
+    wanted = _wanted(model, target[train])
     if how.alignment is None and len(rest) and not several:
         each = np.ones(len(known))
         how = replace(how, alignment=choose_alignment(known, wanted, rest, how, each))
