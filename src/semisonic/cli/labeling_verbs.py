@@ -335,3 +335,26 @@ def project_learn(
     said, problems = learn_in_project(opened, answers, annotator=annotator)
     session.say(said)
     return session.failed(problems, what="line")
+
+
+@verb(
+    name="improve",
+    arguments=("project",),
+    examples=["semisonic project improve runs/project"],
+    resumes=True,
+)
+def project_improve(
+    session: Session,
+    project: Path = option(Path("runs/project"), "folder of the project"),
+    device: str = _DEVICE,
+    workers: int | None = _WORKERS,
+) -> Status:
+    """Let the encoder of a project learn from its recordings, for better vectors.
+
+    For projects that began with the encoder that comes with Semisonic. Takes minutes. Answers
+    and groups stay. Vectors with which fewer answers are predicted rightly are not used.
+    """
+    from semisonic.labeling.improve import improve_project
+
+    session.say(improve_project(project, device=device, workers=workers).said)
+    return Status.OK

@@ -35,6 +35,7 @@ PROJECT_VERBS = {
     "new": ("labeling_verbs", "Start from a folder of recordings without labels."),
     "suggest": ("labeling_verbs", "Write the table of what to listen to next."),
     "learn": ("labeling_verbs", "Learn from all answers so far, and measure."),
+    "improve": ("labeling_verbs", "Let the encoder learn from the recordings."),
 }
 VERBS = {
     "scan": ("data_verbs", "Look at a disk of recordings: what is there, and what is wrong."),

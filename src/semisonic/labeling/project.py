@@ -5,6 +5,7 @@ A folder that holds everything of it::
     project.json   which recordings, how they are cut and embedded
     encoder/       an encoder that learned from all of them without labels
     index/         their vectors, and the clusters that were found
+    better/        vectors of an encoder that has learned from the recordings, if there are any
     labels.jsonl   the answers (nothing else is made by hand; keep it)
     queue.csv      what to listen to next
     model.zip      the classifier of the last round
@@ -32,7 +33,7 @@ from semisonic.core.errors import DataError
 from semisonic.core.files import read_json, write_json
 from semisonic.core.options import nearest
 from semisonic.core.text import count_text
-from semisonic.data.datasets.load import Failures
+from semisonic.data.datasets.load import Failures, name_from
 from semisonic.data.label_log import label_fault, spelling
 from semisonic.labeling.answers import match
 from semisonic.labeling.clusters import find_clusters, nearest_to_centres
@@ -106,6 +107,9 @@ class Project:
     seed : int
     several_labels : bool
         Whether a clip may carry several labels at once; :meth:`set_several_labels` changes it.
+    vectors_said : str
+        What came of the encoder that has learned from the recordings; "" before. See
+        :func:`semisonic.labeling.improve.improve_project`.
     class_looks : dict of str to dict
         ``colour`` (as ``#4aa19f``) and ``key`` of classes that were given one;
         :meth:`set_class_look` changes them.
@@ -134,6 +138,8 @@ class Project:
         )
         self.seed, self.several_labels = int(about["seed"]), bool(about["several_labels"])
         self.class_looks: dict[str, dict[str, str]] = about.get("classes", {})
+        self._index = self.folder / about.get("index", INDEX)
+        self.vectors_said: str = about.get("vectors", "")
         is_table = not self.recordings.is_dir()
         self.log = LabelLog(
             self.folder / LOG, self.recordings.parent if is_table else self.recordings
@@ -147,7 +153,7 @@ class Project:
     @cached_property
     def index(self) -> EmbeddingIndex:
         """The vectors of all segments."""
-        return EmbeddingIndex.open(self.folder / INDEX, open_embedder(self.encoder))
+        return EmbeddingIndex.open(self._index, open_embedder(self.encoder))
 
     @property
     def model(self) -> Path | None:
@@ -203,6 +209,19 @@ class Project:
         """
         self._write_about(several_labels=several_labels)
         self.several_labels = several_labels
+
+    def take_vectors(
+        self, said: str, encoder: Path | None = None, index: Path | None = None
+    ) -> None:
+        """Say what came of other vectors; with an encoder and its index these are used from now on.
+
+        Open the project anew after it.
+        """
+        here = Path(os.path.abspath(self.folder))
+        named = {"encoder": encoder, "index": index}
+        changed = {key: name_from(here, path) for key, path in named.items() if path is not None}
+        self._write_about(vectors=said, **changed)
+        self.vectors_said = said
 
     def set_class_look(self, name: str, *, colour: str = "", key: str = "") -> None:
         """Say how the app shows a class; another class that has the key gives it up.

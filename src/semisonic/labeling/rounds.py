@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from semisonic.classifier.calibration import LEAST_KNOWN, fit_calibration
 from semisonic.classifier.config import PROBE
@@ -28,7 +29,7 @@ from semisonic.data.clips import Clips
 from semisonic.data.events import SegmentKey, segment_key
 from semisonic.data.label_log import LabelEntry, now
 from semisonic.evaluation.statistics import wilson_by_group
-from semisonic.labeling.answers import label_index
+from semisonic.labeling.answers import LabelledRows, label_index
 from semisonic.labeling.embedder import INDEX_OF, Embedder
 from semisonic.labeling.index import EmbeddingIndex
 from semisonic.labeling.label_log import LabelLog
@@ -327,9 +328,7 @@ def learn_round(
     if once:
         names = ", ".join(once)
         notes.append(f"classes with one answer, which counts as wrong when it is left out: {names}")
-    said = logits > 0 if several_labels else np.eye(len(labelled.classes))[logits.argmax(axis=1)]
-    right = np.array([(a == b).all() for a, b in zip(said, labelled.targets, strict=True)])
-    is_judged = np.isfinite(logits.sum(axis=1))
+    right, is_judged = judged_right(logits, labelled, several_labels)
     # By the segments that the log speaks of, as it names them.
     keys = _keys(matched.answers)
     place_of = {row: i for i, row in enumerate(labelled.rows.tolist())}
@@ -367,6 +366,23 @@ def learn_round(
         del history[-1]
     write_frame(place / HISTORY, pd.DataFrame([*history, made.row()]))
     return made
+
+
+def judged_right(
+    logits: NDArray[np.float64], labelled: LabelledRows, several_labels: bool
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which answers are predicted rightly, and which are judged at all, both of shape (n,).
+
+    Parameters
+    ----------
+    logits : ndarray, shape (n, n_classes)
+        See :func:`semisonic.labeling.probe.score_out_of_fold`.
+    labelled : LabelledRows
+    several_labels : bool
+        Whether every label of a row has to be right, or the likeliest one.
+    """
+    said = logits > 0 if several_labels else np.eye(len(labelled.classes))[logits.argmax(axis=1)]
+    return (said == labelled.targets).all(axis=1), np.isfinite(logits.sum(axis=1))
 
 
 def _save(

@@ -39,6 +39,7 @@ from semisonic.labeling.project import ABOUT, ENCODER, FORMAT, INDEX, Project
 from semisonic.training.run_folder import differences
 
 BEGUN = "begun.json"
+CACHE = "cache"
 AUTO = "auto"
 MOST_PRETRAINED = 10_000
 """Windows that the encoder learns from at most, drawn at random."""
@@ -158,7 +159,9 @@ def _start(folder: Path, options: ProjectOptions, tell: Tell) -> Started:
         clips, notes = _usable(clips, result.scan)
     if not len(clips):
         raise DataError(f"{recordings}: no recording that can be used; see {folder / 'scan'}")
-    encoder = folder / ENCODER / "encoder.zip"
+    before = read_json(folder / ABOUT) if (folder / ABOUT).is_file() else {}
+    index = folder / before.get("index", INDEX)
+    encoder = folder / before.get("encoder", Path(ENCODER, "encoder.zip"))
     if encoder.is_file():  # recordings that came later are embedded by the same one
         notes.append("encoder: the project's own, as it was")
     else:
@@ -172,7 +175,7 @@ def _start(folder: Path, options: ProjectOptions, tell: Tell) -> Started:
     made = make_index(
         embedder,
         clips,
-        folder / INDEX,
+        index,
         hop=options.hop,
         device=options.device,
         workers=options.workers,
@@ -185,20 +188,21 @@ def _start(folder: Path, options: ProjectOptions, tell: Tell) -> Started:
         how = count if options.clusters == AUTO else options.clusters
         number = find_clusters(vectors, how, seed=options.seed).number
     made.index.set_clusters(number)
-    before = read_json(folder / ABOUT) if (folder / ABOUT).is_file() else {}
     here = Path(os.path.abspath(folder))
     about = {
         "format": FORMAT,
         "recordings": name_from(here, recordings),
         "encoder": name_from(here, encoder),
+        "index": name_from(here, index),
         "seed": options.seed,
         # what was changed later stays
         "several_labels": before.get("several_labels", options.several_labels),
         "classes": before.get("classes", {}),
+        "vectors": before.get("vectors", ""),
         "made": stamp("project new", options),
     }
     write_json(folder / ABOUT, about)
-    unread = {name_from(base, folder / INDEX / file): why for file, why in made.failures}
+    unread = {name_from(base, index / file): why for file, why in made.failures}
     unread |= dict(reversed(failures))  # what failed twice is told once
     return Started(
         Project(folder),
@@ -252,8 +256,48 @@ def _encoder(folder: Path, options: ProjectOptions, clips: Clips, tell: Tell) ->
     if not is_enough:
         return file, f"{said}; {len(pool)} windows are too few to learn from by contrast"
     tell(CONTRAST)
+    made, n = learn_by_contrast(
+        folder,
+        pool,
+        seed=options.seed,
+        device=options.device,
+        workers=options.workers,
+        cache=options.cache,
+    )
+    return made, (
+        f"encoder: synthetic sounds, then {n} windows of the recordings by contrast, without labels"
+    )
+
+
+def learn_by_contrast(
+    folder: Path,
+    pool: Clips,
+    *,
+    seed: int,
+    device: str = "auto",
+    workers: int | None = None,
+    cache: Path | None = None,
+) -> tuple[Path, int]:
+    """Let the encoder that comes with the package learn from windows by contrast, without labels.
+
+    Called again after an interruption it goes on.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the project.
+    pool : Clips
+        Windows; those beyond ``MOST_PRETRAINED`` are drawn at random.
+    seed, device, workers, cache
+        As in the options of a project.
+
+    Returns
+    -------
+    Path, int
+        The encoder's file, and how many windows it has learned from.
+    """
     n = min(len(pool), MOST_PRETRAINED)
-    rows = generator(options.seed, "pre-trained").choice(len(pool), n, replace=False)
+    rows = generator(seed, "pre-trained").choice(len(pool), n, replace=False)
     heard = pool[np.sort(rows)]
     frame = heard.to_frame()[["file", "start_time", "end_time", "group"]]
     table = Path(os.path.abspath(folder)) / ENCODER / "windows.csv"
@@ -267,12 +311,12 @@ def _encoder(folder: Path, options: ProjectOptions, clips: Clips, tell: Tell) ->
             encoder=Path(SYNTH),
             objective=SIMCLR,
             fit=PRETRAIN,
-            seed=options.seed,
-            device=options.device,
-            workers=options.workers,
-            cache=options.cache or folder / "cache",
+            seed=seed,
+            device=device,
+            workers=workers,
+            cache=cache or folder / CACHE,
         )
     )
-    return made.encoder, (
-        f"encoder: synthetic sounds, then {n} windows of the recordings by contrast, without labels"
-    )
+    if cache is None:  # decoded sounds are many times the size of the recordings
+        shutil.rmtree(folder / CACHE, ignore_errors=True)
+    return made.encoder, n

@@ -92,7 +92,7 @@ class BackgroundWorker:
 # Long work in a process of its own.
 
 
-PROJECT, FIND = "project", "find"
+PROJECT, FIND, IMPROVE = "project", "find", "improve"
 """What :mod:`semisonic.web.worker` can do."""
 _PATIENCE = 30.0
 
@@ -104,7 +104,7 @@ class BackgroundProcess:
 
     Parameters
     ----------
-    task : {"project", "find"}
+    task : {"project", "find", "improve"}
     name : str
         What the page calls it.
     asked : mapping

@@ -33,6 +33,7 @@ class Learning:
         self._lock = threading.Lock()
         self._began: float | None = None
         self._said, self._reason, self._share = "", "", 0.0
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin a round.
@@ -46,7 +47,13 @@ class Learning:
             if self._began is not None:
                 raise DataError("it is learning already")
             self._began, self._said, self._reason, self._share = time.monotonic(), "", "", 0.0
-        threading.Thread(target=self._run, name="learning", daemon=True).start()
+            self._thread = threading.Thread(target=self._run, name="learning", daemon=True)
+            self._thread.start()
+
+    def wait(self) -> None:
+        """Wait until the round that runs is over."""
+        if self._thread is not None:
+            self._thread.join()
 
     def _run(self) -> None:
         def tell(n: int, total: int) -> None:

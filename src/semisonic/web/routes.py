@@ -488,6 +488,8 @@ def labelling_routes(app_state: AppState) -> APIRouter:
             "classes": at.classes(),
             "looks": at.project.class_looks,
             "learning": at.learning.facts(),
+            "improving": None if app_state.improving is None else app_state.improving.facts(),
+            "vectors": at.project.vectors_said,
             "judging": at.judging,
         }
 
@@ -604,6 +606,12 @@ def labelling_routes(app_state: AppState) -> APIRouter:
         learning = session().learning
         learning.start()
         return learning.facts()
+
+    @router.post("/improve/cancel")
+    def stop_improving() -> dict[str, Any]:
+        if app_state.improving is not None:
+            app_state.improving.cancel()
+        return get_state()
 
     return router
 

@@ -13,13 +13,14 @@ from semisonic.classifier.model_file import open_model
 from semisonic.core.errors import DataError, ModelError
 from semisonic.core.files import digest
 from semisonic.core.options import to_dict
+from semisonic.labeling.improve import IMPROVE_STEPS, take_vectors, why_not
 from semisonic.labeling.options import ProjectOptions
 from semisonic.labeling.project import Project
 from semisonic.labeling.start import AUTO, CONTRAST, STEPS
 from semisonic.models.sound_model import SoundModel
 from semisonic.training.devices import choose_device
 from semisonic.web.analysis import Analysis
-from semisonic.web.background import PROJECT, BackgroundProcess, BackgroundWorker, in_words
+from semisonic.web.background import IMPROVE, PROJECT, BackgroundProcess, BackgroundWorker, in_words
 from semisonic.web.checking import Checker
 from semisonic.web.labelling import LabelingSession
 from semisonic.web.projects import Projects
@@ -63,6 +64,7 @@ class AppState:
         self.projects = Projects(self.runs, self.folders, encoder, device)
         self.making: BackgroundProcess | None = None
         self.finding: BackgroundProcess | None = None
+        self.improving: BackgroundProcess | None = None
         self.recordings = OpenRecordings(_ROOM * self.max_bytes)
         self._model: SoundModel | None = None
         self._gives_way = True
@@ -104,9 +106,26 @@ class AppState:
 
     def take_project(self, project: Project) -> None:
         """Label in another project from now on; its classifier is used if no model was chosen."""
-        self.session = LabelingSession(project, self._learned)
+        if self.improving is not None and self.improving.runs:
+            self.improving.cancel()
+        self.session = session = LabelingSession(project, self._learned)
+        self.improving = None
+        if not why_not(project):
+            asked = {"project": project.folder, "device": self.device}
+            self.improving = BackgroundProcess(
+                IMPROVE, project.folder.name, asked, IMPROVE_STEPS, lambda: self._improved(session)
+            )
         if self._gives_way and project.model is not None:
             self.take_model(project.model, of_project=True)
+
+    def _improved(self, session: LabelingSession) -> None:
+        """Use better vectors in a project that is still open; its classifier learns from them."""
+        session.learning.wait()
+        found = take_vectors(session.project)
+        if found.is_used and self.session is session:
+            self.take_project(Project.open(session.project.folder))
+            if self.session.project.model is not None:
+                self.session.learning.start()
 
     def make_project(self, name: str, options: ProjectOptions) -> BackgroundProcess:
         """Begin or go on with a project in the background.
@@ -176,7 +195,7 @@ class AppState:
 
     def close(self) -> None:
         """End the work and remove what was given to us."""
-        for process in (self.making, self.finding):
+        for process in (self.making, self.finding, self.improving):
             if process is not None:
                 process.close()
         self._checker.close()

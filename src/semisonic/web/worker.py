@@ -20,7 +20,7 @@ from typing import Any
 from semisonic.core import progress
 from semisonic.core.errors import SemisonicError
 from semisonic.core.options import from_mapping
-from semisonic.web.background import FIND, PROJECT, in_words
+from semisonic.web.background import FIND, IMPROVE, PROJECT, in_words
 
 _PATIENCE = 20.0
 _NICE = 5
@@ -86,9 +86,18 @@ def _find(asked: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _improve(asked: dict[str, Any]) -> dict[str, Any]:
+    """Make the vectors of ``semisonic project improve``; the page decides whether to use them."""
+    from semisonic.labeling.improve import learn_vectors
+
+    learn_vectors(Path(asked["project"]), device=asked["device"], tell=lambda step: _say(step=step))
+    return {}
+
+
 _TASKS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     PROJECT: _make_project,
     FIND: _find,
+    IMPROVE: _improve,
 }
 
 

@@ -1,7 +1,7 @@
 // Starting a project from an opened folder, watching it being made, or opening one that is there.
 
 import { get, post } from "./api.js";
-import { h, say } from "./dom.js";
+import { about, h, say } from "./dom.js";
 
 const STEPS = {
   look: "Look at all recordings", contrast: "Learn from the recordings, without labels",
@@ -92,8 +92,8 @@ export async function beginPage(main, appState) {
 
 function card(one, begin, open) {
   const go = h("button", { type: "button", class: one.is_done ? "main" : "", disabled: !one.is_open, onclick: () => (one.is_done ? open(one.name, "#/label") : begin("projects/again", { name: one.name }, go)) }, one.is_done ? "Open" : "Go on");
-  const about = one.is_open ? (one.is_done ? `${one.answers} ${one.answers === 1 ? "answer" : "answers"}, last used ${new Date(one.used).toLocaleDateString()}. ` : "Not finished. ") : "Its recordings are in no folder that the app was started with. ";
-  return h("article", { class: "card" }, h("div", {}, h("h2", {}, one.name), h("div", { class: "soft small" }, about, one.recordings)), h("div", { class: "row" }, go));
+  const what = one.is_open ? (one.is_done ? `${one.answers} ${one.answers === 1 ? "answer" : "answers"}, last used ${new Date(one.used).toLocaleDateString()}. ` : "Not finished. ") : "Its recordings are in no folder that the app was started with. ";
+  return h("article", { class: "card" }, h("div", {}, h("h2", {}, one.name), h("div", { class: "soft small" }, what, one.recordings)), h("div", { class: "row" }, go));
 }
 
 function form(folders, encoders, projects, begin) {
@@ -121,9 +121,4 @@ function form(folders, encoders, projects, begin) {
   } }, found, h("p", {}, "Recordings that sound alike are put into groups. You listen to a few of each group and name what you hear; from that a model learns. The recordings stay as they are."),
   folders.length > 1 ? field("Folder", folder) : null, h("div", { class: "row" }, start),
   h("details", {}, h("summary", {}, "Options"), field("Part of the folder", below), field("Name of the project", name), field("Encoder", encoder), field("Groups", clusters), h("label", { class: "check small" }, several, " A clip may carry several labels at once")));
-}
-
-function about(seconds) {
-  if (seconds < 90) return `${Math.round(seconds)} s`;
-  return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
 }

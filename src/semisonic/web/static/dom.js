@@ -53,3 +53,9 @@ export function waited(work, delay) {
   let timer;
   return (...given) => { clearTimeout(timer); timer = setTimeout(() => work(...given), delay); };
 }
+
+// A duration in words.
+export function about(seconds) {
+  if (seconds < 90) return `${Math.round(seconds)} s`;
+  return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
+}

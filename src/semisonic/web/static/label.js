@@ -6,7 +6,7 @@ import { answerPanel } from "./answers.js";
 import { beginPage } from "./begin.js";
 import { curve } from "./curve.js";
 import { LabelIssues } from "./issues.js";
-import { clock, h, readable, percent, say } from "./dom.js";
+import { about, clock, h, readable, percent, say } from "./dom.js";
 import { groupsPage } from "./groups.js";
 import { answersPage } from "./labels.js";
 import { classColour } from "./palette.js";
@@ -19,7 +19,7 @@ const WHY = {
 const sameLabels = (one, other) => one.length === other.length && one.every((name) => other.includes(name));
 const ORDERS = { mix: "Most useful first", uncertain: "Least certain first", typical: "Typical first", random: "At random" };
 const NEEDS_MODEL = ["uncertain"];
-const CONTEXT = 0.5, POLL = 250, LEARN_POLL = 400;
+const CONTEXT = 0.5, POLL = 250, LEARN_POLL = 400, IMPROVE_POLL = 5000;
 
 export async function labelPage(main, part) {
   const appState = await get("state");
@@ -82,6 +82,7 @@ class Labelling {
       if (this.ran && !state.learning.runs) document.dispatchEvent(new Event("modelchange"));
       this.ran = state.learning.runs;
       if (state.learning.runs) this.timer = setTimeout(() => this.state(), LEARN_POLL);
+      else if (state.improving?.state === "runs") this.timer = setTimeout(() => this.state(), IMPROVE_POLL);
     } catch (error) { say(error.message); }
   }
 
@@ -301,8 +302,20 @@ class Labelling {
       parts.push(curve(learning.history.filter((step) => step.several_labels === last.several_labels)));
       parts.push(this.wrongButton(), this.issues.element);
     } else parts.push(h("p", { class: "small soft" }, "Two classes are enough to begin. Learn again whenever you like; each time adds a point to the curve."));
+    parts.push(...this.vectors(state));
     if (state.disagreements) parts.push(h("p", { class: "small" }, h("a", { href: "#/label/answers/differ" }, `${state.disagreements} ${state.disagreements === 1 ? "segment" : "segments"} on which people differ`)));
     this.side.replaceChildren(...parts);
+  }
+
+  vectors({ improving, vectors }) {
+    if (improving?.state !== "runs") return vectors ? [h("p", { class: "small soft" }, `${vectors}.`)] : [];
+    const { n, total, seconds_left: left } = improving.at;
+    const stop = h("button", { type: "button", class: "quiet", onclick: async () => {
+      try { await post("label/improve/cancel"); } catch (error) { say(error.message); }
+      this.state();
+    } }, "Stop");
+    const far = total ? `${percent(n / total)} of this step${left ? `, ${about(left)} left` : ""}` : "starting";
+    return [h("p", { class: "small soft" }, `While you listen, the encoder learns from your recordings (${far}). Nothing waits for it. `, stop)];
   }
 
   wrongButton() {
