@@ -22,7 +22,7 @@ from semisonic.labeling.start import start_project
 @pytest.fixture
 def begun(model, project, tmp_path, monkeypatch):
     """A project that began with what stands here for the encoder that comes with the package."""
-    monkeypatch.setattr(improve, "LEAST_HEARD", 18)
+    monkeypatch.setattr(improve, "FEWEST_HEARD", 18)
     monkeypatch.setattr(start, "SYNTH", str(model))
     monkeypatch.setattr(improve, "SYNTH", str(model))
     fit = replace(PRETRAIN, steps=2, epoch_steps=1, batch_size=4)
@@ -105,7 +105,7 @@ def test_an_interruption_is_gone_on_with(begun, monkeypatch):
 
 
 def test_too_few_segments_and_other_encoders_are_refused(begun, project, monkeypatch):
-    monkeypatch.setattr(improve, "LEAST_HEARD", 19)
+    monkeypatch.setattr(improve, "FEWEST_HEARD", 19)
     with pytest.raises(DataError, match="found 18 segments, expected 19"):
         improve_project(begun.folder)
     monkeypatch.setattr(improve, "SYNTH", "synth")

@@ -74,7 +74,7 @@ def test_many_recordings_are_told_apart_first(options, model, tmp_path, monkeypa
         asked.append(how)
         return SimpleNamespace(encoder=model)
 
-    monkeypatch.setattr(starting, "LEAST_HEARD", 18)
+    monkeypatch.setattr(starting, "FEWEST_HEARD", 18)
     monkeypatch.setattr(starting, "pretrain", fake)
     monkeypatch.setattr(starting, "synthetic_file", lambda *_, **__: model)
     steps: list[str] = []

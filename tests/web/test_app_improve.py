@@ -49,7 +49,7 @@ def page(app_project, app_model, tmp_path, monkeypatch) -> Iterator[Any]:
     shutil.copytree(app_project.parent, tmp_path / "all")
     for module in (start, improve):
         monkeypatch.setattr(module, "SYNTH", str(app_model))
-    monkeypatch.setattr(improve, "LEAST_HEARD", 24)
+    monkeypatch.setattr(improve, "FEWEST_HEARD", 24)
     fit = replace(PRETRAIN, steps=2, epoch_steps=1, batch_size=4)
     monkeypatch.setattr(start, "PRETRAIN", fit)
     monkeypatch.setattr(state, "BackgroundProcess", InThisProcess)

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 
-from semisonic.classifier.config import LEAST_HEARD
 from semisonic.classifier.start import SYNTH
 from semisonic.core.errors import DataError
 from semisonic.core.files import FolderLock, read_json, replacing
@@ -27,7 +26,7 @@ from semisonic.labeling.index import EmbeddingIndex
 from semisonic.labeling.probe import score_out_of_fold
 from semisonic.labeling.project import ENCODER, Project
 from semisonic.labeling.rounds import FEWEST_CALIBRATED, judged_right
-from semisonic.labeling.start import BEGUN, CONTRAST, VECTORS, learn_by_contrast
+from semisonic.labeling.start import BEGUN, CONTRAST, FEWEST_HEARD, VECTORS, learn_by_contrast
 
 BETTER = "better"
 """Folder of the new vectors in that of the project."""
@@ -58,9 +57,9 @@ def why_not(project: Project) -> str:
     used = read_json(begun).get("encoder") if begun.is_file() else None
     if used != SYNTH:
         return "the vectors are not those of the encoder that comes with Semisonic"
-    if len(project.index) < LEAST_HEARD:
+    if len(project.index) < FEWEST_HEARD:
         n = count_text(len(project.index), "segment")
-        return f"found {n}, expected {LEAST_HEARD} or more to learn from"
+        return f"found {n}, expected {FEWEST_HEARD} or more to learn from"
     return ""
 
 

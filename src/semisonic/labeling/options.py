@@ -51,7 +51,7 @@ class ProjectOptions(JobOptions):
         "auto",
         "what makes vectors of sounds: the file of an encoder or a classifier; synth, one "
         "that has learned to name synthetic sounds; auto: that, then trained by contrast on the "
-        "recordings if they are 200 windows or more",
+        "recordings if they are 100 windows or more",
     )
     hop: float | None = option(
         None,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from semisonic.classifier.config import DEFAULT_MODEL, LEAST_HEARD, PRETRAIN, SIMCLR
+from semisonic.classifier.config import DEFAULT_MODEL, PRETRAIN, SIMCLR
 from semisonic.classifier.model_file import encoder_file
 from semisonic.classifier.options import PretrainOptions
 from semisonic.classifier.pretrain import pretrain
@@ -41,6 +41,9 @@ from semisonic.training.run_folder import differences
 BEGUN = "begun.json"
 CACHE = "cache"
 AUTO = "auto"
+FEWEST_HEARD = 100
+"""Windows from which on the encoder learns from them; 150 were enough for a large gain
+(``docs/labeling.md``)."""
 MOST_PRETRAINED = 10_000
 """Windows that the encoder learns from at most, drawn at random."""
 _FEWEST_CLUSTERED = 10
@@ -244,7 +247,7 @@ def _encoder(folder: Path, options: ProjectOptions, clips: Clips, tell: Tell) ->
     pool = clips[:0]
     if options.encoder == AUTO:
         pool = windows(clips, mel.duration, workers=options.workers)
-    is_enough = len(pool) >= LEAST_HEARD
+    is_enough = len(pool) >= FEWEST_HEARD
     file = synthetic_file(
         DEFAULT_MODEL,
         mel,
