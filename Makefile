@@ -5,7 +5,7 @@
 #   make run DATA=path/to/labelled UNLABELLED=path/to/pool     the same on your recordings
 #   make test        all tests
 #   make lint        style and types
-#   make docs        write docs/reference.md again
+#   make docs        write docs/reference/options.md again
 #   make bench       speeds beside others' and the limits, into runs/bench; what became slower
 #                    than the committed results is named (DATA=path for real recordings)
 #   make clean       remove caches and built files; runs and .venv stay

@@ -1,4 +1,4 @@
-"""The two pictures of the label pages in docs/app.md, made by going through them.
+"""The two pictures of the label pages in docs/guides/app.md, made by going through them.
 
 python benchmarks/app_pictures.py path/to/esc10 -o docs/images
 

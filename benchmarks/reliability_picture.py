@@ -1,4 +1,4 @@
-"""Draw the reliability diagram of docs/scores.md from the result of calibration.py.
+"""Draw the reliability diagram of docs/explanation/scores.md from the result of calibration.py.
 
 python benchmarks/reliability_picture.py benchmarks/results/calibration.json -o reliability.png
 """

@@ -1,4 +1,4 @@
-"""Write the tables of docs/speed.md from the results in benchmarks/results.
+"""Write the tables of docs/results/speed.md from the results in benchmarks/results.
 
 python benchmarks/speed_tables.py
 """

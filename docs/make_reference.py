@@ -1,4 +1,4 @@
-"""Write ``docs/reference.md``: every verb with its options, from the options classes."""
+"""Write ``docs/reference/options.md``: every verb with its options, from the options classes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 from semisonic.cli.main import Verbs, command
 from semisonic.cli.parser import Flag, Verb
 
-TARGET = Path(__file__).parent / "reference.md"
+TARGET = Path(__file__).parent / "reference" / "options.md"
 HEAD = """# All options
 
 Made from the program by `make docs`; do not edit by hand. `semisonic VERB --help-all` shows

@@ -291,5 +291,5 @@ def test_the_example_says_what_prediction_says(tmp_path: Path) -> None:
 
 def test_the_example_is_short_and_in_the_docs() -> None:
     assert len(EXAMPLE.read_text().splitlines()) < 40
-    page = (ROOT / "docs/export.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/guides/export.md").read_text(encoding="utf-8")
     assert "examples/onnx_without_semisonic.py" in page

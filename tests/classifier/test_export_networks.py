@@ -80,11 +80,11 @@ def test_every_network_was_written_and_says_what_it_says_here() -> None:
     assert set(found["networks"]) >= set(names())
     assert found["not_exported"] == []
     assert max(row["largest_difference"] for row in found["networks"].values()) < 1e-3
-    assert "export_networks.json" in (ROOT / "docs/export.md").read_text(encoding="utf-8")
+    assert "export_networks.json" in (ROOT / "docs/guides/export.md").read_text(encoding="utf-8")
 
 
 def test_the_page_names_what_every_network_takes() -> None:
-    page = (ROOT / "docs/export.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/guides/export.md").read_text(encoding="utf-8")
     told = set(re.findall(r"`([\w.-]+)`", page))
     assert {"small", "tiny", "base", *names()} - set(DESIGNS) <= told
 

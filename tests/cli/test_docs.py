@@ -70,7 +70,7 @@ def test_a_wrong_command_would_be_seen() -> None:
 def test_the_page_on_python_runs_from_top_to_bottom(tmp_path, monkeypatch) -> None:
     _write_sounds(tmp_path)
     monkeypatch.chdir(tmp_path)
-    page = (ROOT / "docs/python.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/guides/python.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     script = tmp_path / "page.py"
     script.write_text("\n".join([*blocks, "assert len(found.to_frame()) == 4"]), encoding="utf-8")
@@ -126,7 +126,7 @@ def _generator() -> ModuleType:
 
 def test_the_reference_is_up_to_date() -> None:
     """Made in a process of its own: other tests register networks and augmentations in this one."""
-    written = (ROOT / "docs/reference.md").read_text(encoding="utf-8")
+    written = (ROOT / "docs/reference/options.md").read_text(encoding="utf-8")
     made = subprocess.run(
         [sys.executable, "-c", "import make_reference; print(make_reference.reference(), end='')"],
         cwd=ROOT / "docs",
@@ -152,7 +152,7 @@ def test_every_verb_has_help_and_examples_that_are_understood() -> None:
 def test_the_recipe_of_the_docs_is_valid(tmp_path) -> None:
     from semisonic.experiments.recipe import read_recipe
 
-    page = (ROOT / "docs/experiment.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/results/experiment.md").read_text(encoding="utf-8")
     block, part = re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     file = tmp_path / "recipe.toml"
     file.write_text(part)
@@ -163,7 +163,7 @@ def test_the_recipe_of_the_docs_is_valid(tmp_path) -> None:
 
 
 def test_the_table_of_recipes_is_complete() -> None:
-    page = (ROOT / "docs/experiment.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/results/experiment.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^\| `([\w-]+)` \| .* \|$", page, re.MULTILINE)) >= set(recipes.names())
 
 
@@ -176,6 +176,8 @@ def test_recipes_of_the_docs_are_in_the_package() -> None:
 
 
 def test_the_tests_that_the_docs_name_are_there() -> None:
-    named = set(re.findall(r"`(tests/[\w/]+\.py)`", (ROOT / "docs/seeds.md").read_text("utf-8")))
+    named = set(
+        re.findall(r"`(tests/[\w/]+\.py)`", (ROOT / "docs/results/seeds.md").read_text("utf-8"))
+    )
     assert len(named) > 40
     assert not [name for name in sorted(named) if not (ROOT / name).is_file()]

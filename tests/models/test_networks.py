@@ -201,7 +201,7 @@ def test_the_parts_one_after_the_other_are_the_encoder(name: str, n_parts: int) 
 # --- what was published -----------------------------------------------------------------
 
 SHORT, LONG, WAVE = (2, 60, 41), (2, 60, 101), (1, 1, 66_150)
-PAGE = (Path(__file__).parents[2] / "docs/networks.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs/guides/networks.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| `([\w.-]+)` \| ([^|]+) \| ([\d ]+) \| (\d+) \|", PAGE, re.MULTILINE)
 
 

@@ -358,7 +358,7 @@ class TrainConfig:
 #
 # The settings come from trials on inner validation parts of ESC-10's training folds. Where few
 # labels end (:data:`FEW`) and how few clips are worth pre-training on (:data:`LEAST_HEARD`) are
-# judgements. ``docs/few-labels.md`` tells what was measured on test folds. No torch here.
+# judgements. ``docs/explanation/few-labels.md`` tells what was measured. No torch here.
 
 
 T = TypeVar("T")
@@ -404,7 +404,7 @@ GENERAL_NOTE = (
     "note: with so few labels an encoder trained with other people's labels may serve better; if "
     "you may use one: semisonic encoder get yamnet, then the same command with --encoder yamnet"
 )
-"""What ``auto`` says where it starts from nothing; see ``docs/general-encoders.md``."""
+"""What ``auto`` says where it starts from nothing; see ``docs/guides/general-encoders.md``."""
 
 
 @dataclass(frozen=True)

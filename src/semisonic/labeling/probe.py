@@ -1,7 +1,8 @@
 """A classifier from an index and a few answers, in about a second: nothing is embedded again.
 
-The recommended way for few labels (``docs/few-labels.md``): the encoder stays as it is, a linear
-class layer is solved for, and sure guesses about the pool are learned beside the answers.
+The recommended way for few labels (``docs/explanation/few-labels.md``): the encoder stays
+as it is, a linear class layer is solved for, and sure guesses about the pool are learned beside
+the answers.
 :mod:`semisonic.classifier.probe` says where it is from.
 """
 

@@ -43,7 +43,7 @@ CACHE = "cache"
 AUTO = "auto"
 FEWEST_HEARD = 100
 """Windows from which on the encoder learns from them; 150 were enough for a large gain
-(``docs/labeling.md``)."""
+(``docs/guides/labeling.md``)."""
 MOST_PRETRAINED = 10_000
 """Windows that the encoder learns from at most, drawn at random."""
 _FEWEST_CLUSTERED = 10
