@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from semisonic.audio.remote import stamp_of, url_of
@@ -107,6 +108,11 @@ class PredictResult(Result):
             encoding_errors="surrogateescape",
         )
         return frame.assign(**{name: list(map(unguarded, frame[name])) for name in texts})
+
+    def _html_parts(self) -> Iterable[Markup]:
+        from semisonic.classifier.show import predicted_parts
+
+        return predicted_parts(self)
 
     def summary(self) -> str:
         """The table and what went wrong, for a terminal."""
