@@ -183,7 +183,7 @@ def _palette() -> list[int]:
 
 
 _PLAYER = Markup(
-    '<figure style="margin:0;width:300px;max-width:100%"><img src="{}" alt="{}" style="width:100%;'
+    '<figure style="margin:0;width:280px;max-width:100%"><img src="{}" alt="{}" style="width:100%;'
     'height:90px;border-radius:4px;display:block"><figcaption style="overflow-wrap:anywhere">'
     '<b>{}</b> {}<div style="opacity:.7">{}</div></figcaption>'
     '<audio controls preload="metadata" aria-label="{}" style="width:100%;height:36px" src="{}">'

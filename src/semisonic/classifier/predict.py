@@ -78,6 +78,8 @@ class PredictResult(Result):
         The CSV file.
     seconds, audio_seconds : float
         Time taken and time of the windows scored.
+    root : Path
+        The folder that ``file`` is relative to.
     """
 
     columns: tuple[str, ...]
@@ -88,6 +90,7 @@ class PredictResult(Result):
     output: Path | None
     seconds: float
     audio_seconds: float
+    root: Path = Path()
 
     def __repr__(self) -> str:
         where = f", in {self.output}" if self.output is not None else ""
@@ -305,7 +308,15 @@ def predict_files(
             shown += rows if writer is None else rows[: SHOWN - len(shown)]
     seconds = time.perf_counter() - began
     return PredictResult(
-        columns, shown, n_rows, n_clips, tuple(failures), output, seconds, scored_seconds
+        columns,
+        shown,
+        n_rows,
+        n_clips,
+        tuple(failures),
+        output,
+        seconds,
+        scored_seconds,
+        clips.root,
     )
 
 

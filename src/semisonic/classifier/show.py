@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -101,9 +100,10 @@ def predicted_parts(result: PredictResult) -> Iterable[Markup]:
     """The first rows of a table of predictions, and the first sounds."""
     rows = result.rows[:MOST_ROWS]
     yield table([name.replace("_", " ") for name in result.columns], rows, result.n_rows)
+    scores = ["" if np.isnan(row[4]) else f"score {row[4]:.2f}" for row in rows]
     yield part_players(
-        Part(Path(file), start, end, str(label), "" if np.isnan(score) else f"score {score:.2f}")
-        for file, start, end, label, score, *_ in rows[:N_EXAMPLES]
+        Part(result.root / file, start, end, str(label), score)
+        for (file, start, end, label, *_), score in zip(rows, scores, strict=True)
     )
     if result.output is not None:
         yield note(f"all rows: {result.output}")

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from semisonic.audio.player import LONGEST_SOUND, Player, players_html, read_player
 from semisonic.audio.remote import path_text, url_of
 from semisonic.core.errors import AudioError, DataError, OptionError
-from semisonic.core.html import MOST_ROWS, card, facts, note, problems, table
+from semisonic.core.html import MOST_ROWS, card, facts, frame_table, note, problems
 from semisonic.core.text import count_text
 from semisonic.data.clips import LABEL_SEPARATOR, Clips
 from semisonic.data.datasets.load import load_clips
@@ -173,16 +173,14 @@ def clips_html(clips: Clips) -> Markup:
         "classes": f"{len(clips.classes)}: {names}" if clips.classes else "",
         "folds": ", ".join(map(str, clips.folds)),
     }
-    columns = ("file", "start_time", "end_time", "label", "group")
-    frame = clips[:MOST_ROWS].to_frame()[list(columns)]
-    headers = ["file", "start s", "end s", "label", "recording"]
-    rows = frame.astype(object).to_numpy().tolist()
+    frame = clips[:MOST_ROWS].to_frame()[["file", "start_time", "end_time", "label", "group"]]
+    frame = frame.rename(columns={"group": "recording"}).dropna(axis=1, how="all")
     sounds = part_players(part_of(clips, row) for row in examples_of(clips, N_EXAMPLES))
     return card(
         f"Clips: {clips.name}",
         facts(values),
         *map(note, clips.notes),
-        table(headers, rows, len(clips)),
+        frame_table(frame, len(clips)),
         sounds,
     )
 

@@ -169,10 +169,7 @@ class Comparison:
         from semisonic.evaluation.plots.results import comparison_plot
         from semisonic.evaluation.report.document import figure_png
 
-        low, high = (100 * end for end in self.claimed_interval)
         rows = [(arm.name, percent_text(arm.mean)) for arm in (self.a, self.b)]
-        rows.append(("difference", f"{points_text(self.difference, signed=True)} points"))
-        rows.append((f"{100 * self.level:g} % interval", f"{low:+.1f} to {high:+.1f} points"))
         of = f"{count_text(self.n_clips, 'clip')} of {count_text(self.n_recordings, 'recording')}"
         image = picture(figure_png(comparison_plot([self])), "The difference with its intervals")
         title = f"Comparison: {self.setting}"

@@ -171,8 +171,9 @@ class Queue:
 
         shown = self.rows[:MOST_ROWS]
         best = [row.predictions[0] if row.predictions else ("", None) for row in shown]
+        names = shown_names(row.file for row in shown)
         rows = [
-            (row.file, row.start_time, row.end_time, row.why, *named)
+            (names[row.file], row.start_time, row.end_time, row.why, *named)
             for row, named in zip(shown, best, strict=True)
         ]
         headers = ["file", "start s", "end s", "why", "best class", "score"]
@@ -187,7 +188,7 @@ class Queue:
 
     def path_of(self, row: Suggestion) -> Path:
         """Where a row's recording lies."""
-        return self.root / row.file
+        return Path(os.path.normpath(self.root / row.file))
 
     def write(self, path: str | PathLike[str], *, over: bool = False, page: bool = False) -> Path:
         """Write the table, whole or not at all.
