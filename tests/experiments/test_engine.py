@@ -10,6 +10,7 @@ import torch
 
 from semisonic.core.errors import SemisonicError
 from semisonic.core.parallel import Task, run_tasks
+from systems import POSIX
 from waiting import LONG, until
 
 
@@ -91,6 +92,7 @@ if __name__ == "__main__":
 """
 
 
+@POSIX
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals differ")
 @pytest.mark.parametrize("when", ["they start", "they work"])
