@@ -1,7 +1,7 @@
 """How much disk the package takes, and each of its extras, with all that they ask for.
 
 Counts the files of an environment in which the package is installed with all extras; compiled
-bytecode is left out. ``python benchmarks/install_sizes.py -o benchmarks/results/install_sizes.json``
+bytecode is left out. ``python benchmarks/install_sizes.py -o FILE`` writes it.
 """
 
 from __future__ import annotations
