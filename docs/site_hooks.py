@@ -37,7 +37,9 @@ dashes at the front.
 | --- | --- |
 """
 _LINK = re.compile(r"(\]\()((?!https?:|#|mailto:)[^)#\s]+)([^)]*\))")
-_NAMED = re.compile(r"(?<!\[)`((?:benchmarks|recipes|examples)/[\w./-]+\.(?:json|py|toml))`(?!\])")
+_NAMED = re.compile(
+    r"(?<!\[)`((?:benchmarks|recipes|examples)/[\w./-]+\.(?:json|py|toml)|[\w-]+\.json)`(?!\])"
+)
 
 
 def on_config(config: Any) -> Any:
@@ -74,9 +76,9 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
         return match[1] + posixpath.relpath(target, here or ".") + match[3] if target else match[0]
 
     def linked(match: re.Match[str]) -> str:
-        if not (ROOT / match[1]).is_file():
+        if not (file := _file_named(match[1])):
             return match[0]
-        return f"[{match[0]}]({posixpath.relpath(f'{COPIES}/{match[1]}', here or '.')})"
+        return f"[{match[0]}]({posixpath.relpath(f'{COPIES}/{file}', here or '.')})"
 
     return _NAMED.sub(linked, _LINK.sub(inside, markdown))
 
@@ -157,6 +159,12 @@ def _outside(here: str, link: str) -> str | None:
     return ROOT_PAGES.get(path, f"{COPIES}/{path}")
 
 
+def _file_named(name: str) -> str | None:
+    """The file of the repository that a page names; one without a folder is a file of results."""
+    path = name if "/" in name else f"benchmarks/results/{name}"
+    return path if (ROOT / path).is_file() else None
+
+
 def _files_named(files: Any) -> Iterator[str]:
     for file in files.documentation_pages():
         here = posixpath.dirname(file.src_uri)
@@ -166,8 +174,8 @@ def _files_named(files: Any) -> Iterator[str]:
             if target and target.startswith(f"{COPIES}/"):
                 yield target.removeprefix(f"{COPIES}/")
         for match in _NAMED.finditer(text):
-            if (ROOT / match[1]).is_file():
-                yield match[1]
+            if name := _file_named(match[1]):
+                yield name
 
 
 def _moved(text: str, source: str, target: str) -> str:
