@@ -37,9 +37,10 @@ dashes at the front.
 | --- | --- |
 """
 _LINK = re.compile(r"(\]\()((?!https?:|#|mailto:)[^)#\s]+)([^)]*\))")
-_NAMED = re.compile(
-    r"(?<!\[)`((?:benchmarks|recipes|examples)/[\w./-]+\.(?:json|py|toml)|[\w-]+\.json)`(?!\])"
-)
+_ROLE = re.compile(r":(?:py:)?(?:func|class|meth|mod|data|attr|exc):<code>~?")
+_NAMED = re.compile(r"(?<!\[)`([\w./-]+\.(?:json|py|toml))`(?!\])")
+RESULTS = "benchmarks/results"
+"""Where a page that names a file alone, such as ``few-labels-4.json``, finds it."""
 
 
 def on_config(config: Any) -> Any:
@@ -76,11 +77,17 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
         return match[1] + posixpath.relpath(target, here or ".") + match[3] if target else match[0]
 
     def linked(match: re.Match[str]) -> str:
-        if not (file := _file_named(match[1])):
+        name = _file_named(match[1])
+        if name is None:
             return match[0]
-        return f"[{match[0]}]({posixpath.relpath(f'{COPIES}/{file}', here or '.')})"
+        return f"[{match[0]}]({posixpath.relpath(f'{COPIES}/{name}', here or '.')})"
 
     return _NAMED.sub(linked, _LINK.sub(inside, markdown))
+
+
+def on_page_content(html: str, page: Any, config: Any, files: Any) -> str:
+    """Names in docstrings, which are written for Sphinx (``:func:`name```), are code."""
+    return _ROLE.sub(r"<code>", html)
 
 
 def verbs(group: Verbs = command, path: str = "semisonic") -> Iterator[tuple[str, Verb]]:
@@ -160,9 +167,10 @@ def _outside(here: str, link: str) -> str | None:
 
 
 def _file_named(name: str) -> str | None:
-    """The file of the repository that a page names; one without a folder is a file of results."""
-    path = name if "/" in name else f"benchmarks/results/{name}"
-    return path if (ROOT / path).is_file() else None
+    """The path of a file that a text names: from the repository's root, or a result alone."""
+    if name.startswith(("benchmarks/", "recipes/", "examples/")) and (ROOT / name).is_file():
+        return name
+    return f"{RESULTS}/{name}" if (ROOT / RESULTS / name).is_file() else None
 
 
 def _files_named(files: Any) -> Iterator[str]:
