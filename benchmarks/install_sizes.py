@@ -28,7 +28,7 @@ def main() -> None:
     output = parser.parse_args().output
     core = sizes("semisonic")
     extras = metadata.metadata("semisonic").get_all("Provides-Extra") or []
-    rows = [row("core", core)]
+    rows = [row("semisonic", {"semisonic": core["semisonic"]}), row("core", core)]
     for extra in sorted(set(extras) - {"test", "dev", "docs"}):
         found = sizes(f"semisonic[{extra}]")
         rows.append(row(extra, {name: n for name, n in found.items() if name not in core}))
