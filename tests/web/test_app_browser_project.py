@@ -82,6 +82,9 @@ def test_from_a_folder_to_a_first_classifier(page, address, tmp_path, monkeypatc
     heading.wait_for()
 
     first = group(page, 1)
+    with page.expect_request(lambda request: "speed=0.5" in request.url):
+        page.get_by_label("Speed and pitch").select_option("0.5")
+    page.get_by_label("Speed and pitch").select_option("1")
     page.keyboard.press("Space")  # plays
     page.locator(".thumb.plays").wait_for()
     page.keyboard.press("/")
