@@ -152,7 +152,7 @@ def test_every_verb_has_help_and_examples_that_are_understood() -> None:
 def test_the_recipe_of_the_docs_is_valid(tmp_path) -> None:
     from semisonic.experiments.recipe import read_recipe
 
-    page = (ROOT / "docs/results/experiment.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/guides/experiments.md").read_text(encoding="utf-8")
     block, part = re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     file = tmp_path / "recipe.toml"
     file.write_text(part)
@@ -163,7 +163,7 @@ def test_the_recipe_of_the_docs_is_valid(tmp_path) -> None:
 
 
 def test_the_table_of_recipes_is_complete() -> None:
-    page = (ROOT / "docs/results/experiment.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/guides/experiments.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^\| `([\w-]+)` \| .* \|$", page, re.MULTILINE)) >= set(recipes.names())
 
 

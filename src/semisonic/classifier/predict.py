@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from semisonic.audio.remote import stamp_of, url_of
@@ -77,6 +78,8 @@ class PredictResult(Result):
         The CSV file.
     seconds, audio_seconds : float
         Time taken and time of the windows scored.
+    root : Path
+        The folder that ``file`` is relative to.
     """
 
     columns: tuple[str, ...]
@@ -87,6 +90,7 @@ class PredictResult(Result):
     output: Path | None
     seconds: float
     audio_seconds: float
+    root: Path = Path()
 
     def __repr__(self) -> str:
         where = f", in {self.output}" if self.output is not None else ""
@@ -107,6 +111,11 @@ class PredictResult(Result):
             encoding_errors="surrogateescape",
         )
         return frame.assign(**{name: list(map(unguarded, frame[name])) for name in texts})
+
+    def _html_parts(self) -> Iterable[Markup]:
+        from semisonic.classifier.show import predicted_parts
+
+        return predicted_parts(self)
 
     def summary(self) -> str:
         """The table and what went wrong, for a terminal."""
@@ -299,7 +308,15 @@ def predict_files(
             shown += rows if writer is None else rows[: SHOWN - len(shown)]
     seconds = time.perf_counter() - began
     return PredictResult(
-        columns, shown, n_rows, n_clips, tuple(failures), output, seconds, scored_seconds
+        columns,
+        shown,
+        n_rows,
+        n_clips,
+        tuple(failures),
+        output,
+        seconds,
+        scored_seconds,
+        clips.root,
     )
 
 
