@@ -26,6 +26,8 @@ from semisonic.labeling.project import Project
 from semisonic.labeling.queue import Queue
 from waiting import until
 
+PROCESS = "semisonic.web.state.BackgroundProcess"
+
 
 @pytest.fixture(scope="module")
 def begun(app_project, app_model, tmp_path_factory) -> Path:
@@ -59,8 +61,10 @@ def finished(begun, tmp_path_factory) -> Path:
     """A project that the page made, to be copied."""
     folder = tmp_path_factory.mktemp("finished")
     shutil.copytree(begun, folder, dirs_exist_ok=True)
-    for page in browsing(state_of(folder)):
-        make(page)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PROCESS, AtOnce)
+        for page in browsing(state_of(folder)):
+            make(page)
     return folder / "runs" / "mine"
 
 
@@ -74,7 +78,7 @@ def mine(finished, place, page) -> None:
 @pytest.fixture
 def at_once(monkeypatch) -> None:
     """Projects are made in this process; that they are in another one is not what is tested."""
-    monkeypatch.setattr("semisonic.web.state.BackgroundProcess", AtOnce)
+    monkeypatch.setattr(PROCESS, AtOnce)
 
 
 NEW = {"folder": 0, "below": "site", "name": "mine", "encoder": "run:small", "clusters": "3"}
@@ -315,7 +319,7 @@ def test_a_relative_folder_is_the_same_when_it_goes_on(place, monkeypatch, at_on
         assert end["state"] == "done", end
 
 
-def test_a_name_whose_making_was_killed_at_once_is_free(page, place) -> None:
+def test_a_name_whose_making_was_killed_at_once_is_free(page, place, at_once) -> None:
     folder = place / "runs" / "mine"
     folder.mkdir()
     (folder / ".lock").touch()
