@@ -56,7 +56,6 @@ lint: install
 	$(BIN)/mypy
 
 docs: install
-	$(PIP) --quiet -e ".[docs]"
 	$(BIN)/mkdocs --quiet build
 
 bench: install

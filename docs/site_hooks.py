@@ -37,7 +37,10 @@ dashes at the front.
 | --- | --- |
 """
 _LINK = re.compile(r"(\]\()((?!https?:|#|mailto:)[^)#\s]+)([^)]*\))")
-_NAMED = re.compile(r"(?<!\[)`((?:benchmarks|recipes|examples)/[\w./-]+\.(?:json|py|toml))`(?!\])")
+_ROLE = re.compile(r":(?:py:)?(?:func|class|meth|mod|data|attr|exc):<code>~?")
+_NAMED = re.compile(r"(?<!\[)`([\w./-]+\.(?:json|py|toml))`(?!\])")
+RESULTS = "benchmarks/results"
+"""Where a page that names a file alone, such as ``few-labels-4.json``, finds it."""
 
 
 def on_config(config: Any) -> Any:
@@ -74,11 +77,17 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
         return match[1] + posixpath.relpath(target, here or ".") + match[3] if target else match[0]
 
     def linked(match: re.Match[str]) -> str:
-        if not (ROOT / match[1]).is_file():
+        name = _file_named(match[1])
+        if name is None:
             return match[0]
-        return f"[{match[0]}]({posixpath.relpath(f'{COPIES}/{match[1]}', here or '.')})"
+        return f"[{match[0]}]({posixpath.relpath(f'{COPIES}/{name}', here or '.')})"
 
     return _NAMED.sub(linked, _LINK.sub(inside, markdown))
+
+
+def on_page_content(html: str, page: Any, config: Any, files: Any) -> str:
+    """Names in docstrings, which are written for Sphinx (``:func:`name```), are code."""
+    return _ROLE.sub(r"<code>", html)
 
 
 def verbs(group: Verbs = command, path: str = "semisonic") -> Iterator[tuple[str, Verb]]:
@@ -157,6 +166,13 @@ def _outside(here: str, link: str) -> str | None:
     return ROOT_PAGES.get(path, f"{COPIES}/{path}")
 
 
+def _file_named(name: str) -> str | None:
+    """The path of a file that a text names: from the repository's root, or a result alone."""
+    if name.startswith(("benchmarks/", "recipes/", "examples/")) and (ROOT / name).is_file():
+        return name
+    return f"{RESULTS}/{name}" if (ROOT / RESULTS / name).is_file() else None
+
+
 def _files_named(files: Any) -> Iterator[str]:
     for file in files.documentation_pages():
         here = posixpath.dirname(file.src_uri)
@@ -166,8 +182,8 @@ def _files_named(files: Any) -> Iterator[str]:
             if target and target.startswith(f"{COPIES}/"):
                 yield target.removeprefix(f"{COPIES}/")
         for match in _NAMED.finditer(text):
-            if (ROOT / match[1]).is_file():
-                yield match[1]
+            if name := _file_named(match[1]):
+                yield name
 
 
 def _moved(text: str, source: str, target: str) -> str:

@@ -93,6 +93,12 @@ class AudioInfo(NamedTuple):
     subtype: str
     damage: str = ""
 
+    def damage_of(self, end_time: float | None = None) -> str:
+        """What is missing of a part that ends at this second: its damage if it reaches the end."""
+        last = math.inf if end_time is None or math.isnan(end_time) else end_time
+        reaches_end = round(min(last, self.duration) * self.sample_rate) == self.n_samples
+        return self.damage if reaches_end else ""
+
 
 def probe(file: str | os.PathLike[str]) -> AudioInfo:
     """What the header says; nothing is decoded, but by PyAV (:mod:`semisonic.audio.media`).
@@ -223,8 +229,8 @@ class AudioReader:
         last = n if end_time is None else min(n, round(end * rate))
         if last <= first:
             raise AudioError(self.path, f"too short: no sample from {asked}")
-        if self.info.damage and last == n:
-            _log.warning("%s: %s and used", self.path, self.info.damage)
+        if damage := self.info.damage_of(end_time):
+            _log.warning("%s: %s and used", self.path, damage)
         return first, last
 
     def _decode(self, first: int, last: int, n_block: int) -> Iterator[NDArray[Any]]:

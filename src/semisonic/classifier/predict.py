@@ -73,7 +73,8 @@ class PredictResult(Result):
     n_rows, n_clips : int
         Rows in all; clips that were read.
     failures : tuple of (str, str)
-        What could not be read, and why.
+        What could not be read, or not to its end, and why. What is there of a recording that was
+        cut off is scored.
     output : Path or None
         The CSV file.
     seconds, audio_seconds : float
@@ -129,7 +130,7 @@ class PredictResult(Result):
         if self.output is not None:
             lines.append(f"{count_text(self.n_rows, 'row')} in {self.output}")
         if self.failures:
-            lines.append(f"{len(self.failures)} could not be read:")
+            lines.append(f"{len(self.failures)} could not be read, or not to their end:")
             lines += [f"  {name}: {reason}" for name, reason in self.failures[:SHOWN]]
         return "\n".join(lines)
 
@@ -294,13 +295,14 @@ def predict_files(
                 reason, n_windows, rows = done[row]
             else:
                 clip = next(scored)
-                reason, n_windows = clip.reason, len(clip.times)
+                reason, n_windows = clip.reason or clip.damage, len(clip.times)
                 rows = _rows(model, clips, clip, columns, windows, unknown, limits)
                 scored_seconds += float(np.diff(clip.times).sum())
                 if journal is not None:
                     journal.add(((key, _identity(clips, row)), (), (reason, n_windows, rows)))
             if reason:
                 failures.append((ids[row], reason))
+            if not rows:
                 continue
             n_clips, n_rows = n_clips + 1, n_rows + len(rows)
             if writer is not None:
@@ -321,7 +323,7 @@ def predict_files(
 
 
 _Answer = tuple[str, int, list[Row]]
-"""What became of a clip: why it could not be read, its windows, and its rows."""
+"""What became of a clip: why it could not be read, or not to its end, its windows and its rows."""
 
 
 @contextmanager
