@@ -13,9 +13,9 @@ RUN --mount=type=bind,from=build,source=/wheel,target=/wheel \
     python -m pip install --no-cache-dir -c /constraints.txt --extra-index-url "$TORCH_INDEX" \
     "semisonic[formats] @ file://$(echo /wheel/*.whl)"
 # Anybody may write here, as a container is often run as the user whose folders it is given.
-RUN useradd --uid 1000 --home-dir /home/semisonic semisonic \
-    && install -d -m 1777 /home/semisonic /recordings /runs
-ENV HOME=/home/semisonic PYTHONUNBUFFERED=1
+RUN useradd --uid 1000 --home-dir /var/lib/semisonic semisonic \
+    && install -d -m 1777 /var/lib/semisonic /recordings /runs
+ENV HOME=/var/lib/semisonic PYTHONUNBUFFERED=1
 USER 1000
 WORKDIR /runs
 EXPOSE 8765

@@ -183,7 +183,6 @@ def test_the_word_synth_is_the_embedded_set(tmp_path, monkeypatch) -> None:
 
 @POSIX
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="signals differ")
 def test_ctrl_c_is_calm_and_leaves_a_checkpoint(sounds, tmp_path) -> None:
     run = tmp_path / "run"
     arguments = ["pretrain", str(sounds / "pool"), "-o", str(run), *SMALL, *QUICK]
