@@ -141,7 +141,10 @@ def main() -> None:
         "labels_per_class": todo["labels_per_class"],
         "written_by_the_user": USED.strip().splitlines(),
         "accuracy": statistics.fmean(theirs),
-        "auto": {"results": options.auto.name, "accuracy_of_the_same_folds": statistics.fmean(ours)},
+        "auto": {
+            "results": options.auto.name,
+            "accuracy_of_the_same_folds": statistics.fmean(ours),
+        },
         "auto_minus_this": tested._asdict() if tested else None,
         "folds": rows,
     }
