@@ -1,7 +1,7 @@
-"""TFLite files of samples, such as BirdNET's, cut at their embedding and run by LiteRT as they are.
+"""TFLite files of samples, such as BirdNET's, cut at their embedding and run by LiteRT.
 
-Needs the extra ``tflite``. What :func:`cut_tflite` writes is a TFLite file too: its only output is the
-embedding, and its description says which file it was taken from.
+Needs the extra ``tflite``. What :func:`cut_tflite` writes is a TFLite file too: its only output is
+the embedding, and its description says which file it was taken from.
 """
 
 from __future__ import annotations
