@@ -7,6 +7,7 @@ the embedding, and its description says which file it was taken from.
 from __future__ import annotations
 
 import json
+import struct
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -111,7 +112,7 @@ def cut_tflite(
         model = schema.ModelT.InitFromPackedBuf(bytearray(source.read_bytes()))
         graph = model.subgraphs[0]
         wanted = _embedding(source, model, schema, tensor)
-    except (AttributeError, IndexError, TypeError, ValueError, OverflowError) as error:
+    except (struct.error, AttributeError, IndexError, TypeError, ValueError) as error:
         raise ModelError(f"{source}: a damaged TFLite file: {error}") from error
     shape = [int(size) for size in graph.tensors[graph.inputs[0]].shape]
     if len(graph.inputs) != 1 or any(size > 1 for size in shape[:-1]):
