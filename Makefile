@@ -5,7 +5,7 @@
 #   make run DATA=path/to/labelled UNLABELLED=path/to/pool     the same on your recordings
 #   make test        all tests
 #   make lint        style and types
-#   make docs        write docs/reference/options.md again
+#   make docs        build the site into site/ (open site/index.html)
 #   make bench       speeds beside others' and the limits, into runs/bench; what became slower
 #                    than the committed results is named (DATA=path for real recordings)
 #   make clean       remove caches and built files; runs and .venv stay
@@ -56,12 +56,12 @@ lint: install
 	$(BIN)/mypy
 
 docs: install
-	$(BIN)/python docs/make_reference.py
+	$(BIN)/mkdocs --quiet build
 
 bench: install
 	$(BIN)/python benchmarks/bench.py -o $(BENCH) $(if $(filter synth,$(DATA)),,--data "$(DATA)")
 	$(BIN)/python benchmarks/check.py $(BENCH)
 
 clean:
-	rm -rf build dist src/semisonic.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist site src/semisonic.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

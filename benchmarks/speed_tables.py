@@ -14,7 +14,7 @@ from bench import PARTS
 from measuring import Row, from_json
 
 ROOT = Path(__file__).parents[1]
-RESULTS, PAGE = ROOT / "benchmarks" / "results", ROOT / "docs" / "speed.md"
+RESULTS, PAGE = ROOT / "benchmarks" / "results", ROOT / "docs" / "results" / "speed.md"
 
 
 @dataclass(frozen=True)

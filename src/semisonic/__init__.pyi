@@ -30,6 +30,7 @@ from .core.errors import SemisonicError as SemisonicError
 from .data.clips import Clips as Clips
 from .data.datasets.load import load_clips as load_clips
 from .data.duplicates import find_duplicates as find_duplicates
+from .data.show import show as show
 from .data.splits import fold_splits as fold_splits
 from .data.splits import label_budget as label_budget
 from .data.splits import split as split

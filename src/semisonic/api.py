@@ -74,6 +74,7 @@ def predict(
     >>> set(table["label"]) <= {"noise", "tone"}
     True
     """
+    from semisonic.classifier.model_file import open_model
     from semisonic.classifier.predict import predict_files
     from semisonic.cli.listening_verbs import predict as verb
     from semisonic.data.clips import Clips
@@ -82,7 +83,7 @@ def predict(
         options["threshold"] = str(options["threshold"])
     is_table = isinstance(files, Clips)
     placed = {"model": Path(), "files": () if is_table else files}
-    values = _values(verb, placed, options, output) | {"model": _opened(model)}
+    values = _values(verb, placed, options, output) | {"model": open_model(model)}
     return predict_files(**{**values, "files": files} if is_table else values)
 
 
@@ -480,12 +481,3 @@ def _file(model: Any, instead: str) -> AnyPath:
             f"or a run folder; save it first, or {instead}"
         )
     return model
-
-
-def _opened(model: Any) -> SoundModel:
-    from semisonic.classifier.model_file import open_model
-
-    if isinstance(model, (str, PathLike)):
-        return open_model(model)
-    found: SoundModel = getattr(model, "model_", model)
-    return found

@@ -94,6 +94,26 @@ def test_failures_are_isolated(predict: Predict, others: Path, tmp_path: Path) -
         predict(files=(tmp_path / "missing.wav",))
 
 
+def test_a_recording_that_was_cut_off_is_scored_and_listed(
+    predict: Predict, tmp_path: Path
+) -> None:
+    cut = tmp_path / "cut.wav"
+    sf.write(cut, np.concatenate([sound("hum", 60 + i) for i in range(3)]), RATE)
+    cut.write_bytes(cut.read_bytes()[: 44 + 2 * RATE])  # a second of 1.5 s
+    (tmp_path / "clips.csv").write_text(
+        "file,start_time,end_time\ncut.wav,0,0.5\ncut.wav,0.5,1.0\n", encoding="utf-8"
+    )
+    for options in ({}, {"output": tmp_path / "table.csv"}, {"workers": 2}):
+        result = predict(files=(cut,), **options)
+        assert (result.n_clips, result.audio_seconds) == (1, pytest.approx(1.0))
+        ((name, reason),) = result.failures
+        assert Path(name).name == "cut.wav"
+        assert reason == "truncated: the header promises 1.50 s, 1.00 s are there"
+        assert "1 could not be read, or not to their end:" in result.summary()
+    parts = predict(files=(tmp_path / "clips.csv",))
+    assert (parts.n_clips, len(parts.failures)) == (2, 1)  # the first part is whole
+
+
 def test_an_unfinished_table_is_not_left_behind(
     predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -188,15 +188,19 @@ def test_bad_files_and_odd_clips_are_listed_and_the_rest_goes_on(tmp_path: Path)
     data = write_kinds(tmp_path / "data", 4)
     (data / "hum" / "bad.wav").write_text("no sound")
     sf.write(data / "hum" / "silent.wav", np.zeros(RATE // 2), RATE)
+    cut = data / "hum" / "00.wav"
+    cut.write_bytes(cut.read_bytes()[: -RATE // 10])
     result = train(replace(TRAIN, data=data, output=tmp_path / "run", validation=0.0))
     assert len(result.job.train) == 14
     assert [name for name, _ in result.failures] == ["hum/bad.wav"]
     with (tmp_path / "run" / "bad_files.csv").open() as stream:
         assert [row["file"] for row in csv.DictReader(stream)] == ["hum/bad.wav"]
     assert "on 13 clips of 3 classes" in result.summary()
-    assert "1 clip or window is odd (silent 1): see remarks.csv" in result.summary()
+    assert "2 clips or windows are odd (truncated 1, silent 1): see remarks.csv" in result.summary()
     with (tmp_path / "run" / "remarks.csv").open() as stream:
-        assert [row["clip"] for row in csv.DictReader(stream)] == ["hum/silent.wav"]
+        remarks = {row["clip"]: row["remark"] for row in csv.DictReader(stream)}
+    assert set(remarks) == {"hum/00.wav", "hum/silent.wav"}
+    assert remarks["hum/00.wav"].startswith("truncated: the header promises 0.50 s")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all names are Unicode")

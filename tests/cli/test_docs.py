@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import shlex
 import subprocess
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+import semisonic
 from semisonic import recipes
 from semisonic.cli.main import command
 from semisonic.cli.parser import Session, Verb
@@ -23,7 +25,8 @@ from semisonic.cli.parser import Session, Verb
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 _BLOCK = re.compile(r"^```(?:bash|sh)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-_LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)[^)]*\)")
+_LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]+))?[^)]*\)")
+NAVIGATION = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
 
 
 def _lines() -> Iterator[tuple[str, str]]:
@@ -105,18 +108,9 @@ def test_targets_of_the_docs_are_in_the_makefile() -> None:
     assert not missing
 
 
-def test_links_between_pages_lead_somewhere() -> None:
-    dead = [
-        f"{page.name}: {target}"
-        for page in [*PAGES, ROOT / "CHANGELOG.md"]
-        for target in _LINK.findall(page.read_text(encoding="utf-8"))
-        if not (page.parent / target).exists()
-    ]
-    assert not dead
-
-
-def _generator() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_reference", ROOT / "docs/make_reference.py")
+def _site() -> ModuleType:
+    """The functions that the site is built with: they make the pages of all commands."""
+    spec = importlib.util.spec_from_file_location("site_hooks", ROOT / "docs/site_hooks.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -124,22 +118,84 @@ def _generator() -> ModuleType:
     return module
 
 
-def test_the_reference_is_up_to_date() -> None:
-    """Made in a process of its own: other tests register networks and augmentations in this one."""
-    written = (ROOT / "docs/reference/options.md").read_text(encoding="utf-8")
-    made = subprocess.run(
-        [sys.executable, "-c", "import make_reference; print(make_reference.reference(), end='')"],
-        cwd=ROOT / "docs",
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=True,
+SITE = _site()
+MADE = {f"{SITE.COMMANDS}/index.md", *(page for page, _, _ in SITE.command_pages())}
+
+
+def _anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as the site makes them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    found: set[str] = set()
+    for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE):
+        plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading)
+        slug = re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", plain.lower()).strip())
+        found.add(slug if slug not in found else f"{slug}_1")
+    return found
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    dead = []
+    for page in [*PAGES, ROOT / "CHANGELOG.md"]:
+        for target, anchor in _LINK.findall(page.read_text(encoding="utf-8")):
+            file = Path(os.path.normpath(page.parent / target)) if target else page
+            made = file.is_relative_to(ROOT / "docs") and (
+                file.relative_to(ROOT / "docs").as_posix() in MADE
+            )
+            if not (made or file.exists()) or (
+                anchor and file.suffix == ".md" and not made and anchor not in _anchors(file)
+            ):
+                dead.append(f"{page.relative_to(ROOT)}: {target}#{anchor}")
+    assert not dead
+
+
+def test_pictures_of_the_docs_are_there_and_described() -> None:
+    pictures = [
+        (page, text, target)
+        for page in PAGES
+        for text, target in re.findall(r"!\[([^]]*)\]\(([^)\s]+)", page.read_text(encoding="utf-8"))
+    ]
+    assert len(pictures) > 5
+    for page, text, target in pictures:
+        assert (page.parent / target).is_file(), f"{page.name}: {target}"
+        assert len(text) > 10, f"{page.name}: {target} has no description"
+
+
+def test_each_page_stands_once_in_the_navigation_of_the_site() -> None:
+    listed = re.findall(r"([\w/-]+\.(?:md|ipynb))\s*$", NAVIGATION, re.MULTILINE)
+    written = {p.relative_to(ROOT / "docs").as_posix() for p in PAGES if "docs" in p.parts}
+    assert sorted(listed) == sorted(
+        {*written, *SITE.ROOT_PAGES.values(), f"{SITE.COMMANDS}/index.md"}
     )
-    assert written == made.stdout, "run 'make docs'"
+
+
+def test_each_public_name_stands_once_in_the_reference() -> None:
+    text = "\n".join(p.read_text(encoding="utf-8") for p in (ROOT / "docs/reference/api").iterdir())
+    named = re.findall(r"^::: semisonic\.(\w+)$", text, re.MULTILINE)
+    assert sorted(named) == sorted(set(semisonic.__all__) - {"__version__"})
+
+
+def test_python_blocks_of_the_docs_are_python() -> None:
+    for page in PAGES:
+        for block in re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.M | re.S):
+            compile(block, str(page), "exec")
+
+
+def test_the_page_of_a_command_has_all_its_options() -> None:
+    """Made in a process of its own: other tests register networks and augmentations in this one."""
+    code = """
+import site_hooks, click
+for _, path, verb in site_hooks.command_pages():
+    page = site_hooks.command_page(path, verb)
+    missing = [o for p in verb.get_params(click.Context(verb)) if isinstance(p, click.Option)
+               for o in p.opts if not o.startswith("--help") and f"`{o}" not in page]
+    assert not missing, (path, missing)
+    assert path in site_hooks.index_of_commands()
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT / "docs", check=True)
 
 
 def test_every_verb_has_help_and_examples_that_are_understood() -> None:
-    seen = list(_generator().verbs(command, "semisonic"))
+    seen = list(SITE.verbs())
     assert len(seen) >= 10
     for path, verb in seen:
         assert verb.help, path
@@ -152,7 +208,7 @@ def test_every_verb_has_help_and_examples_that_are_understood() -> None:
 def test_the_recipe_of_the_docs_is_valid(tmp_path) -> None:
     from semisonic.experiments.recipe import read_recipe
 
-    page = (ROOT / "docs/results/experiment.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/guides/experiments.md").read_text(encoding="utf-8")
     block, part = re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     file = tmp_path / "recipe.toml"
     file.write_text(part)
@@ -163,7 +219,7 @@ def test_the_recipe_of_the_docs_is_valid(tmp_path) -> None:
 
 
 def test_the_table_of_recipes_is_complete() -> None:
-    page = (ROOT / "docs/results/experiment.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/guides/experiments.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^\| `([\w-]+)` \| .* \|$", page, re.MULTILINE)) >= set(recipes.names())
 
 

@@ -109,7 +109,7 @@ def test_one_recording(tmp_path: Path) -> None:
 
 def test_wrong_paths_and_options(tmp_path: Path) -> None:
     is_refused("no such file or folder", tmp_path / "gone")
-    none = touch(tmp_path / "none", ["a.txt", "b/c.m4a"])
+    none = touch(tmp_path / "none", ["a.txt", "b/c.ape"])
     is_refused(r"no audio found.*\.flac.*\.wav.*1 in formats", none)
     touch(tmp_path, ["table.xlsx", "dog/a.wav"])
     is_refused(r"'\.xlsx' file", tmp_path / "table.xlsx")

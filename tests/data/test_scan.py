@@ -47,7 +47,7 @@ def disk(tmp_path):
     write(root / "loud.wav", (20 * melody(21)).clip(-1, 1))
     (root / "empty.wav").write_bytes(b"")
     (root / "text.wav").write_text("no sound")
-    (root / "phone.m4a").write_bytes(b"1234")
+    (root / "field.wac").write_bytes(b"1234")
     torn = write(root / "torn_20240604_000000.wav", melody(22, 4.0))
     torn.write_bytes(torn.read_bytes()[: 44 + 2 * RATE])
     shutil.copy(root / "HILL_20240602_040000.wav", root / "copy.wav")
@@ -71,8 +71,8 @@ def test_every_file_is_in_a_table(disk, tmp_path):
     listed = {row["file"] for name in ("recordings", "bad_files") for row in tables[name]}
     assert listed == present
     bad = {row["file"]: row["reason"] for row in tables["bad_files"]}
-    assert set(bad) == {"empty.wav", "text.wav", "phone.m4a", "torn_20240604_000000.wav"}
-    assert "convert" in bad["phone.m4a"]
+    assert set(bad) == {"empty.wav", "text.wav", "field.wac", "torn_20240604_000000.wav"}
+    assert "convert" in bad["field.wac"]
     rows = {row["file"]: row for row in tables["recordings"]}
     assert rows["torn_20240604_000000.wav"]["damage"] == bad["torn_20240604_000000.wav"]
     assert rows["torn_20240604_000000.wav"]["duration"] == "1.0"

@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 from markupsafe import escape
 
+from semisonic.audio.player import Player
 from semisonic.core.errors import DataError
 from semisonic.evaluation import published
 from semisonic.evaluation.comparison import compare, compare_setting_pairs, compare_settings
 from semisonic.evaluation.plots.results import accuracy_by_fold
 from semisonic.evaluation.predictions import Predictions, ensemble
 from semisonic.evaluation.published import STUDIES
-from semisonic.evaluation.report.document import Player, Report
+from semisonic.evaluation.report.document import Report
 from semisonic.evaluation.report.experiment import Series, add_learning, add_run, build_report
 
 ARMS = {"supervised": 0.5, "pre-trained": 0.7}

@@ -21,16 +21,14 @@ from markupsafe import escape
 from matplotlib.figure import Figure
 from PIL import Image
 
+from semisonic.audio.player import Player, sound_bytes, thumbnail_png
 from semisonic.core.errors import DataError
 from semisonic.evaluation.report import document
 from semisonic.evaluation.report.document import (
     IntervalEstimate,
     Number,
-    Player,
     Report,
     Verdict,
-    sound_bytes,
-    thumbnail_png,
     typeset,
 )
 

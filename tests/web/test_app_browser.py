@@ -175,7 +175,7 @@ def test_what_cannot_be_used_is_told(page, tmp_path) -> None:
     page.get_by_role("heading", name="odd.wav").wait_for(state="detached")
 
 
-RECORD = """async () => {
+RECORD = """async (names) => {
 const stream = await navigator.mediaDevices.getUserMedia({ audio: true });
 const recorder = new MediaRecorder(stream, { mimeType: 'audio/webm' }), parts = [];
 const enough = new Promise((resolve) => { recorder.ondataavailable = ({ data }) => {
@@ -184,17 +184,24 @@ recorder.start(100);
 await enough;
 for (const track of stream.getTracks()) track.stop();
 const files = new DataTransfer();
-files.items.add(new File(parts, 'call.webm'));
-files.items.add(new File(['no sound'], 'broken.m4a'));
+for (const name of names) files.items.add(new File(parts, name));
+files.items.add(new File(['no sound'], 'broken.ape'));
 const input = document.querySelector('.drop input');
 input.files = files.files;
 input.dispatchEvent(new Event('change')); }"""
 
 
-def test_what_a_phone_recorded_is_decoded_by_the_browser(page) -> None:
-    page.evaluate(RECORD)
-    page.get_by_text("broken.m4a: this browser cannot decode it either").first.wait_for()
-    page.get_by_role("heading", name="call.webm.wav").wait_for()
+def test_what_the_server_does_not_read_is_decoded_by_the_browser(page) -> None:
+    page.evaluate(RECORD, ["call.ape"])  # the browser looks at the content alone
+    page.get_by_text("broken.ape: this browser cannot decode it either").first.wait_for()
+    page.get_by_role("heading", name="call.ape.wav").wait_for()
+    page.locator(".viewer").wait_for()
+
+
+def test_what_a_browser_recorded_is_read_as_it_is(page) -> None:
+    pytest.importorskip("av")
+    page.evaluate(RECORD, ["call.webm"])
+    page.get_by_role("heading", name="call.webm", exact=True).wait_for()
     page.locator(".viewer").wait_for()
 
 

@@ -133,21 +133,23 @@ def test_the_copy_goes_with_the_recording(client, app_state, app_folder) -> None
     assert (app_folder / "site" / "hum.wav").is_file()  # not ours
 
 
-def test_a_decoder_that_takes_too_long_is_given_up(app_folder, monkeypatch) -> None:
+def test_a_decoder_that_takes_too_long_is_given_up(app_folder, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("semisonic.web.checking._START_SECONDS", 0.01)
-    checker = Checker()
+    checker = Checker(tmp_path)
     with pytest.raises(AudioError, match="to decode"):
         checker.check(app_folder / "hiss.wav", "hiss.wav", 0.1)
     checker.close()
 
 
-def test_a_checker_stays_ready_and_is_replaced_once_it_has_ended(app_folder, monkeypatch) -> None:
+def test_a_checker_stays_ready_and_is_replaced_once_it_has_ended(
+    app_folder, tmp_path, monkeypatch
+) -> None:
     begun: list[Any] = []
     begin = subprocess.Popen
     monkeypatch.setattr(
         subprocess, "Popen", lambda *a, **b: begun.append(begin(*a, **b)) or begun[-1]
     )
-    checker = Checker()
+    checker = Checker(tmp_path)
     for _ in range(3):
         checker.check(app_folder / "hiss.wav", "hiss.wav", 10.0)
     assert len(begun) == 1
@@ -159,8 +161,10 @@ def test_a_checker_stays_ready_and_is_replaced_once_it_has_ended(app_folder, mon
     assert begun[1].poll() is not None
 
 
-def test_what_is_no_audio_is_refused_and_nothing_is_checked_once_closed(app_folder) -> None:
-    checker = Checker()
+def test_what_is_no_audio_is_refused_and_nothing_is_checked_once_closed(
+    app_folder, tmp_path
+) -> None:
+    checker = Checker(tmp_path)
     checker.check(app_folder / "hiss.wav", "hiss.wav", 10.0)
     with pytest.raises(AudioError, match="not audio"):
         checker.check(app_folder / "notes.txt", "notes.txt", 10.0)

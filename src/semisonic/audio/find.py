@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 from semisonic.core.errors import DataError
 
-AUDIO_SUFFIXES = frozenset(
+_SNDFILE_SUFFIXES = frozenset(
     (
         *(".wav", ".wave", ".bwf", ".rf64", ".w64", ".aif", ".aiff", ".aifc", ".au", ".snd"),
         *(".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".caf", ".voc", ".sph"),
@@ -15,13 +16,29 @@ AUDIO_SUFFIXES = frozenset(
 )
 """Suffixes, in lower case, of what libsndfile reads."""
 
-OTHER_SUFFIXES = frozenset(
-    (
-        *(".m4a", ".mp4", ".aac", ".wma", ".amr", ".ape", ".wv", ".webm", ".mka", ".ac3", ".dsf"),
-        *(".wac", ".w4v", ".sud"),  # of field recorders
-    )
+MEDIA_SUFFIXES = frozenset(
+    (".m4a", ".mp4", ".mov", ".3gp", ".aac", ".webm", ".mka", ".wma", ".amr", ".wv", ".ac3")
+)
+"""Suffixes of what PyAV reads, where it is installed (see :mod:`semisonic.audio.media`)."""
+
+_HAS_PYAV = find_spec("av") is not None
+
+AUDIO_SUFFIXES = _SNDFILE_SUFFIXES | (MEDIA_SUFFIXES if _HAS_PYAV else frozenset())
+"""Suffixes of what is read here."""
+
+OTHER_SUFFIXES = (MEDIA_SUFFIXES - AUDIO_SUFFIXES) | frozenset(
+    (".ape", ".dsf", *(".wac", ".w4v", ".sud"))  # the last are of field recorders
 )
 """Suffixes of recordings that cannot be read here, so that a reader can say so."""
+
+PYAV_ADVICE = "pip install 'semisonic[formats]', or convert it to WAV or FLAC"
+"""What to do with a recording of :data:`MEDIA_SUFFIXES` where PyAV is missing."""
+
+
+def advice(name: str) -> str:
+    """What to do with a recording that is not read, by its name or suffix."""
+    is_media = name.lower().endswith(tuple(MEDIA_SUFFIXES))
+    return PYAV_ADVICE if is_media else "convert it to WAV or FLAC"
 
 
 def find_audio(

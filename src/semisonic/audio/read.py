@@ -11,6 +11,8 @@ The rules, for every format:
   before it can be read, and the whole is an error.
 - A part may end up to 0.1 s behind the recording (times in tables are rounded, MPEG
   lengths are estimates) and is then that much shorter.
+- What phones and browsers record (M4A, WebM and others) is decoded to a temporary file first
+  (:mod:`semisonic.audio.media`), so that parts of it begin at exact samples.
 - NaN and infinite samples are errors; silence is not (see :func:`semisonic.audio.checks.problems`).
 
 libsndfile guesses the length of an MPEG layer III stream that does not say it, from its first
@@ -42,6 +44,8 @@ import soundfile as sf
 from numpy.typing import NDArray
 
 from semisonic.audio.checks import too_short
+from semisonic.audio.find import MEDIA_SUFFIXES
+from semisonic.audio.media import Decoded, decode_media, media_format
 from semisonic.audio.remote import local_copy
 from semisonic.audio.resample import LiveResampler, resample
 from semisonic.core.errors import AudioError, OptionError
@@ -89,9 +93,15 @@ class AudioInfo(NamedTuple):
     subtype: str
     damage: str = ""
 
+    def damage_of(self, end_time: float | None = None) -> str:
+        """What is missing of a part that ends at this second: its damage if it reaches the end."""
+        last = math.inf if end_time is None or math.isnan(end_time) else end_time
+        reaches_end = round(min(last, self.duration) * self.sample_rate) == self.n_samples
+        return self.damage if reaches_end else ""
+
 
 def probe(file: str | os.PathLike[str]) -> AudioInfo:
-    """What the header says; nothing is decoded.
+    """What the header says; nothing is decoded, but by PyAV (:mod:`semisonic.audio.media`).
 
     Parameters
     ----------
@@ -131,23 +141,18 @@ class AudioReader:
         self.path = path = Path(file)
         self._copy = local_copy(path)
         self._is_warned = False
-        self._handle, n_samples = handle, _ = _open_recording(path, self._copy.path)
+        decoded, handle, n_samples = _open_any(path, self._copy.path)
+        self._handle = handle
         if n_samples < 1:
             self.close()
             raise AudioError(path, "empty: the header counts no samples")
         rate = int(handle.samplerate)
         duration = n_samples / rate
-        damage = _truncation(self._copy.path, handle, duration)
-        self.info = AudioInfo(
-            path,
-            rate,
-            handle.channels,
-            n_samples,
-            duration,
-            handle.format,
-            handle.subtype,
-            damage,
-        )
+        if decoded is None:
+            damage = _truncation(self._copy.path, handle, duration)
+            decoded = Decoded(self._copy, handle.format, handle.subtype, damage)
+        self._copy = decoded.copy
+        self.info = AudioInfo(path, rate, handle.channels, n_samples, duration, *decoded[1:])
 
     def __enter__(self) -> AudioReader:
         return self
@@ -224,8 +229,8 @@ class AudioReader:
         last = n if end_time is None else min(n, round(end * rate))
         if last <= first:
             raise AudioError(self.path, f"too short: no sample from {asked}")
-        if self.info.damage and last == n:
-            _log.warning("%s: %s and used", self.path, self.info.damage)
+        if damage := self.info.damage_of(end_time):
+            _log.warning("%s: %s and used", self.path, damage)
         return first, last
 
     def _decode(self, first: int, last: int, n_block: int) -> Iterator[NDArray[Any]]:
@@ -331,7 +336,7 @@ def read(
     Parameters
     ----------
     file : path
-        Anything libsndfile reads; the format is found from the content.
+        Anything libsndfile or PyAV reads; the format is found from the content.
     sample_rate : int, optional
         Hz; the recording's own by default.
     start_time, end_time : float
@@ -458,12 +463,27 @@ _NO_LENGTH = "bitrate mode   : constant"
 """In libsndfile's log of a stream without a Xing or VBRI header, whatever its bit rate does."""
 
 
-def _open_recording(path: Path, copy: Path) -> tuple[sf.SoundFile, int]:
+def _open_any(path: Path, copy: Path) -> tuple[Decoded | None, sf.SoundFile, int]:
     """A decoder of a recording, and how many samples of a channel it gives.
 
-    ``path`` is its name in messages, ``copy`` the file with its bytes.
+    ``path`` is its name in messages, ``copy`` the file with its bytes. The first is None for what
+    libsndfile reads by itself.
     """
     _check_file(copy)
+    container = media_format(copy) if copy.suffix.lower() in MEDIA_SUFFIXES else ""
+    if not container:
+        try:
+            return None, *_open_recording(path, copy)
+        except AudioError:
+            container = media_format(copy)
+            if not container:
+                raise
+    decoded = decode_media(path, copy, container)
+    return decoded, *_open_recording(path, decoded.copy.path)
+
+
+def _open_recording(path: Path, copy: Path) -> tuple[sf.SoundFile, int]:
+    """What libsndfile reads."""
     with decoder_messages() if copy.suffix.lower() in _MPEG_SUFFIXES else nullcontext():
         # As bytes: soundfile cannot encode names that are no Unicode.
         handle = _open(path, os.fsencode(copy))

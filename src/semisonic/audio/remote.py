@@ -129,7 +129,7 @@ def stamp_of(path: Path) -> tuple[int, int]:
 
 
 class LocalCopy:
-    """A file of this machine with a recording's bytes: itself, or a temporary copy of a URL.
+    """A file of this machine with a recording's bytes: itself, or a temporary copy.
 
     A temporary copy is deleted when nobody refers to it any more.
     """
@@ -138,13 +138,25 @@ class LocalCopy:
         self.path = path
 
 
+def temporary_copy(suffix: str) -> LocalCopy:
+    """A place for the bytes of a recording, deleted when nobody refers to it any more.
+
+    Parameters
+    ----------
+    suffix : str
+        Of the file, with the dot.
+    """
+    # In a folder of its own, since whoever reads a table looks at what lies beside it.
+    folder = tempfile.mkdtemp(prefix=f"semisonic-{os.getpid()}-")
+    copy = LocalCopy(Path(folder, f"copy{suffix}"))
+    weakref.finalize(copy, shutil.rmtree, folder, ignore_errors=True)
+    return copy
+
+
 @lru_cache(maxsize=COPIES)
 def _fetched(url: str) -> LocalCopy:
     files, place = storage(url)
-    # In a folder of its own, since whoever reads a table looks at what lies beside it.
-    folder = tempfile.mkdtemp(prefix=f"semisonic-{os.getpid()}-")
-    copy = LocalCopy(Path(folder, f"copy{Path(url).suffix}"))
-    weakref.finalize(copy, shutil.rmtree, folder, ignore_errors=True)
+    copy = temporary_copy(Path(url).suffix)
     try:
         files.get_file(place, os.fspath(copy.path))
     except Exception as error:  # each kind of storage has errors of its own

@@ -18,6 +18,8 @@ from scipy import fft
 N_BANDS = 112
 LOWEST_DB, HIGHEST_DB = -110.0, 0.0
 """What 0 and 255 mean."""
+COLOURS = ("#0c1826", "#123a56", "#1d6a86", "#4aa19f", "#a9d1ab", "#fbf3cf")
+"""Of spectrograms, from quiet to loud, in even steps."""
 
 LOWEST_HZ = 40.0
 _LONGEST_HOP = 0.02

@@ -591,6 +591,15 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         fitted.best_epoch_, fitted.failures_, fitted.about_ = 0, (), about["about"]
         return fitted
 
+    def _repr_html_(self) -> str:
+        from semisonic.classifier.show import classifier_html
+
+        return classifier_html(self)
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        """In the place of scikit-learn's, which shows the parameters alone."""
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}
+
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_")
 

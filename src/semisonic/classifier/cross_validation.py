@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
@@ -55,6 +56,11 @@ class CrossValidation(Result):
     def to_frame(self) -> pd.DataFrame:
         """A row a sound: labels, recording, best class, the score of each class, and its fold."""
         return self.measurement.to_frame().assign(fold=self.fold)
+
+    def _html_parts(self) -> Iterable[Markup]:
+        from semisonic.classifier.show import measurement_parts
+
+        return measurement_parts(self.measurement)
 
     def summary(self) -> str:
         """For a terminal."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 from numpy.typing import NDArray
 
+from semisonic.audio.player import Player, clip_player
 from semisonic.classifier.measuring import PART_COLUMNS, Measurement, by_part, measure
 from semisonic.classifier.model_file import MODEL, find_file, open_model
 from semisonic.classifier.options import EvaluateOptions
@@ -39,10 +41,8 @@ from semisonic.evaluation.published import listeners
 from semisonic.evaluation.report.document import (
     IntervalEstimate,
     Number,
-    Player,
     Report,
     Verdict,
-    clip_player,
 )
 from semisonic.evaluation.statistics import wilson
 from semisonic.models.inspection import count_macs, count_parameters
@@ -114,6 +114,11 @@ class EvaluateResult(Result):
     def to_frame(self) -> pd.DataFrame:
         """A row per clip: labels, recording, best class, and the score of each class."""
         return self.measurement.to_frame()
+
+    def _html_parts(self) -> Iterable[Markup]:
+        from semisonic.classifier.show import measurement_parts
+
+        return measurement_parts(self.measurement)
 
     def summary(self) -> str:
         """For a terminal."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from semisonic.core.errors import ModelError
 from semisonic.core.files import digest
@@ -14,6 +15,9 @@ from semisonic.models.pretrained import PretrainedEncoder
 from semisonic.models.published import PUBLISHED
 from semisonic.models.sound_model import SoundModel
 from semisonic.models.weights import weights_digest
+
+if TYPE_CHECKING:
+    from semisonic.classifier.classifier import SoundClassifier
 
 MODEL, ENCODER = "model.zip", "encoder.zip"
 
@@ -44,22 +48,25 @@ def find_file(path: str | PathLike[str], name: str) -> Path:
     return place
 
 
-def open_model(path: str | PathLike[str]) -> SoundModel:
+def open_model(model: str | PathLike[str] | SoundModel | SoundClassifier) -> SoundModel:
     """Load a model for use: on the CPU, in evaluation mode.
 
     Parameters
     ----------
-    path : path
-        A model file, or the run folder that it lies in.
+    model : path, SoundModel or SoundClassifier
+        A model file, or the run folder that it lies in. A model in memory is given back as it is.
 
     Raises
     ------
     ModelError
         When there is none, or it is damaged.
     """
-    model = load(find_file(path, MODEL))
-    model.eval()
-    return model
+    if not isinstance(model, (str, PathLike)):
+        found: SoundModel = getattr(model, "model_", model)
+        return found
+    loaded = load(find_file(model, MODEL))
+    loaded.eval()
+    return loaded
 
 
 def open_encoder(path: str | PathLike[str]) -> PretrainedEncoder:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from semisonic.audio.remote import stamp_of, url_of
@@ -72,11 +73,14 @@ class PredictResult(Result):
     n_rows, n_clips : int
         Rows in all; clips that were read.
     failures : tuple of (str, str)
-        What could not be read, and why.
+        What could not be read, or not to its end, and why. What is there of a recording that was
+        cut off is scored.
     output : Path or None
         The CSV file.
     seconds, audio_seconds : float
         Time taken and time of the windows scored.
+    root : Path
+        The folder that ``file`` is relative to.
     """
 
     columns: tuple[str, ...]
@@ -87,6 +91,7 @@ class PredictResult(Result):
     output: Path | None
     seconds: float
     audio_seconds: float
+    root: Path = Path()
 
     def __repr__(self) -> str:
         where = f", in {self.output}" if self.output is not None else ""
@@ -108,6 +113,11 @@ class PredictResult(Result):
         )
         return frame.assign(**{name: list(map(unguarded, frame[name])) for name in texts})
 
+    def _html_parts(self) -> Iterable[Markup]:
+        from semisonic.classifier.show import predicted_parts
+
+        return predicted_parts(self)
+
     def summary(self) -> str:
         """The table and what went wrong, for a terminal."""
         cells = [[r[0], f"{r[1]:.2f}", f"{r[2]:.2f}", *self._shown(r[3:])] for r in self.rows]
@@ -120,7 +130,7 @@ class PredictResult(Result):
         if self.output is not None:
             lines.append(f"{count_text(self.n_rows, 'row')} in {self.output}")
         if self.failures:
-            lines.append(f"{len(self.failures)} could not be read:")
+            lines.append(f"{len(self.failures)} could not be read, or not to their end:")
             lines += [f"  {name}: {reason}" for name, reason in self.failures[:SHOWN]]
         return "\n".join(lines)
 
@@ -285,13 +295,14 @@ def predict_files(
                 reason, n_windows, rows = done[row]
             else:
                 clip = next(scored)
-                reason, n_windows = clip.reason, len(clip.times)
+                reason, n_windows = clip.reason or clip.damage, len(clip.times)
                 rows = _rows(model, clips, clip, columns, windows, unknown, limits)
                 scored_seconds += float(np.diff(clip.times).sum())
                 if journal is not None:
                     journal.add(((key, _identity(clips, row)), (), (reason, n_windows, rows)))
             if reason:
                 failures.append((ids[row], reason))
+            if not rows:
                 continue
             n_clips, n_rows = n_clips + 1, n_rows + len(rows)
             if writer is not None:
@@ -299,12 +310,20 @@ def predict_files(
             shown += rows if writer is None else rows[: SHOWN - len(shown)]
     seconds = time.perf_counter() - began
     return PredictResult(
-        columns, shown, n_rows, n_clips, tuple(failures), output, seconds, scored_seconds
+        columns,
+        shown,
+        n_rows,
+        n_clips,
+        tuple(failures),
+        output,
+        seconds,
+        scored_seconds,
+        clips.root,
     )
 
 
 _Answer = tuple[str, int, list[Row]]
-"""What became of a clip: why it could not be read, its windows, and its rows."""
+"""What became of a clip: why it could not be read, or not to its end, its windows and its rows."""
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from markupsafe import Markup
 from numpy.typing import ArrayLike
 from torch import nn
 
@@ -487,6 +488,11 @@ class PretrainResult(Result):
         import pandas as pd
 
         return pd.DataFrame(self.outcome.history)
+
+    def _html_parts(self) -> Iterable[Markup]:
+        from semisonic.classifier.show import training_parts
+
+        return training_parts(self, self.outcome.history)
 
     def summary(self) -> str:
         """For a terminal."""

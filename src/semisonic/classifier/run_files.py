@@ -154,7 +154,14 @@ _MEASURES = ("accuracy", "lwlrap", "loss")
 
 
 def write_curves(folder: Path, history: Sequence[Mapping[str, float]], title: str) -> None:
-    """Draw loss and, where there is one, accuracy over epochs: ``curves.png`` in the folder.
+    """Write :func:`curves_figure` as ``curves.png`` in the folder, if there is one."""
+    figure = curves_figure(history, title)
+    if figure is not None:
+        write_figure(folder / "curves.png", figure)
+
+
+def curves_figure(history: Sequence[Mapping[str, float]], title: str) -> Figure | None:
+    """Draw loss or, where there is one, accuracy over epochs; None where there is neither.
 
     The first of accuracy, lwlrap and loss that the history holds is drawn, for training and
     validation where both have it.
@@ -168,9 +175,8 @@ def write_curves(folder: Path, history: Sequence[Mapping[str, float]], title: st
         }
         if curves:
             is_share = measure != "loss"
-            figure = training_curves(curves, measure=measure, is_share=is_share, title=title)
-            write_figure(folder / "curves.png", figure)
-            return
+            return training_curves(curves, measure=measure, is_share=is_share, title=title)
+    return None
 
 
 def write_figure(path: Path, figure: Figure) -> None:

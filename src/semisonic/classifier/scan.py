@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from semisonic.audio.player import Player
 from semisonic.audio.read import read
 from semisonic.audio.resample import resample
 from semisonic.core.errors import AudioError
@@ -28,7 +29,7 @@ from semisonic.data.scan import (
 )
 from semisonic.data.scan import scan as look_at
 from semisonic.evaluation.plots.recordings import histogram, recording_hours
-from semisonic.evaluation.report.document import Number, Player, Report, Verdict
+from semisonic.evaluation.report.document import Number, Report, Verdict
 from semisonic.training.run_folder import RunFolder
 
 if TYPE_CHECKING:

@@ -276,6 +276,8 @@ class ClipScores:
         Windows of digital silence; means leave them out, as long as there are others.
     reason : str
         Why the clip could not be read, or not to its end; empty if it could.
+    damage : str
+        What the recording's header promises and the file does not hold.
     """
 
     row: int
@@ -284,6 +286,7 @@ class ClipScores:
     known: Table
     silent: NDArray[np.bool_]
     reason: str = ""
+    damage: str = ""
 
     @property
     def is_silent(self) -> bool:
@@ -411,7 +414,8 @@ def _scored(
 
     for one in by_clip(items, values, batch_size, first):
         table, known = one.features[:, :-1], one.features[:, -1]
-        yield ClipScores(first + one.row, one.times, table, known, one.is_silent, one.reason or "")
+        row, why = first + one.row, one.reason or ""
+        yield ClipScores(row, one.times, table, known, one.is_silent, why, one.damage)
 
 
 def by_clip(
@@ -451,6 +455,7 @@ def by_clip(
                     np.concatenate([part.features for part in parts]),
                     np.concatenate([part.is_silent for part in parts]),
                     one.reason,
+                    one.damage,
                 )
                 parts.clear()
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 from numpy.typing import NDArray
 
+from semisonic.audio.player import Player, clip_player
 from semisonic.classifier import run_files
 from semisonic.classifier.options import SuspectsOptions
 from semisonic.classifier.prepare import Failures, Prepared
@@ -28,7 +30,7 @@ from semisonic.data.clips import LABEL_SEPARATOR, Clips
 from semisonic.data.datasets.load import require_labels
 from semisonic.data.splits import Split, fold_splits
 from semisonic.evaluation.label_errors import Suspects, find_suspects
-from semisonic.evaluation.report.document import Number, Player, Report, Verdict, clip_player
+from semisonic.evaluation.report.document import Number, Report, Verdict
 from semisonic.features.statistics import mel_statistics
 
 DEFAULT_FOLDS = 5
@@ -176,6 +178,11 @@ class SuspectsResult(Result):
             "suspects will be its own mistakes: add recordings, or read the list from the top and "
             "stop where the labels are right."
         )
+
+    def _html_parts(self) -> Iterable[Markup]:
+        from semisonic.classifier.show import suspects_parts
+
+        return suspects_parts(self)
 
     def to_frame(self) -> pd.DataFrame:
         """A row a listed clip, the most suspicious first."""

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
+from markupsafe import Markup
 
 from semisonic.classifier import run_files
 from semisonic.classifier.calibration import decide_after_training
@@ -756,6 +757,11 @@ class TrainResult(Result):
         import pandas as pd
 
         return pd.DataFrame(self.outcome.history)
+
+    def _html_parts(self) -> Iterable[Markup]:
+        from semisonic.classifier.show import training_parts
+
+        return training_parts(self, self.outcome.history)
 
     def summary(self) -> str:
         """For a terminal."""

@@ -16,7 +16,7 @@ import math
 import queue
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -271,6 +271,8 @@ class Windows:
     reason : str or None
         None if more windows of the clip follow. At its end why it could not be read further;
         empty if it was read to the end.
+    damage : str
+        At its end: what the recording's header promises and the file does not hold.
     """
 
     row: int
@@ -278,6 +280,7 @@ class Windows:
     features: NDArray[Any]
     is_silent: NDArray[np.bool_]
     reason: str | None = None
+    damage: str = ""
 
 
 def features_of_wave(
@@ -397,7 +400,7 @@ def _windows_of_file(
                 raise AudioError(path, too_short(n, info.sample_rate))
             yield start, wave
 
-    return _windows(row, cut(), begin, mel, extractor)
+    return _windows(row, cut(), begin, mel, extractor, lambda: probe(path).damage_of(end))
 
 
 def _windows(
@@ -406,6 +409,7 @@ def _windows(
     begin: float,
     mel: MelOptions,
     extractor: Extractor,
+    damage_of: Callable[[], str] = str,
 ) -> Iterator[Windows]:
     """Features of the windows of one clip that starts ``begin`` seconds into its recording."""
     rate, reason = mel.sample_rate, None
@@ -425,4 +429,5 @@ def _windows(
             np.concatenate(features),
             np.array(silent, np.bool_),
             reason,
+            damage_of() if reason == "" else "",
         )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
+    from markupsafe import Markup
 
 
 MISSING = "–"
@@ -235,6 +236,17 @@ class Result:
         if "__repr__" not in vars(cls):
             # In the class itself, so that a dataclass does not make one that prints every array.
             cls.__repr__ = Result.__repr__  # type: ignore[method-assign]
+
+    def _repr_html_(self) -> str:
+        from semisonic.core.html import card
+
+        return card(type(self).__name__, *self._html_parts())
+
+    def _html_parts(self) -> Iterable[Markup]:
+        """What stands in a notebook; the text of the terminal where a class has nothing better."""
+        from semisonic.core.html import lines
+
+        return [lines(self.summary())]
 
     def __repr__(self) -> str:
         first = self.summary().strip().splitlines()

@@ -194,6 +194,11 @@ class Clips:
             f"{len(self.classes)} classes, {len(set(self.group.tolist()))} groups)"
         )
 
+    def _repr_html_(self) -> str:
+        from semisonic.data.show import clips_html
+
+        return clips_html(self)
+
     @property
     def ids(self) -> list[str]:
         """One text a row that names the clip: its file and, for a part of it, its times."""

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.fft import rfft
 
 from semisonic.audio.checks import LevelMeter, decibel, problems_of
-from semisonic.audio.find import OTHER_SUFFIXES, find_audio
+from semisonic.audio.find import OTHER_SUFFIXES, advice, find_audio
 from semisonic.audio.read import BLOCK, AudioInfo, AudioReader, wave_texts
 from semisonic.audio.resample import resample
 from semisonic.core.errors import AudioError, DataError
@@ -188,7 +188,7 @@ def scan(
     ).astype(_TYPES)
     bad = {
         **dict(unreadable),
-        **dict.fromkeys(others, "a format that is not read; convert it to WAV or FLAC"),
+        **{file: f"a format that is not read; {advice(file)}" for file in others},
         **dict.fromkeys(
             sorted(known.keys() - names), "no such file, but a table of labels names it"
         ),

@@ -67,9 +67,10 @@ def decode_clip(root: Path, sample_rate: int, number: int, key: Key) -> Computed
     try:
         with AudioReader(root / file) as source:
             x, rate = source.samples(start, end), source.info.sample_rate
+            damage = source.info.damage_of(end)
     except AudioError as error:
         return error.reason
-    notes = problems(x, rate)
+    notes: list[str] = [*problems(x, rate), *([damage] if damage else ())]
     for note in notes:
         if note.startswith("too short"):
             return note
@@ -103,8 +104,8 @@ class SampleStore:
     failures : tuple of (str, str)
         Id and reason of each clip that could not be read. They are tried again next time.
     notes : tuple of (str, str)
-        Id and reason of each clip that is in the store, but silent, clipped and so on (see
-        :func:`semisonic.audio.checks.problems`).
+        Id and reason of each clip that is in the store, but silent, clipped (see
+        :func:`semisonic.audio.checks.problems`) or truncated.
     """
 
     def __init__(

@@ -87,6 +87,21 @@ class Summary:
         return table.join(folds)
 
     def __str__(self) -> str:
+        facts, table = self.facts(), self.to_frame().reset_index()
+        width = max(map(len, facts))
+        text = "\n".join(f"{name.ljust(width)}  {value}" for name, value in facts.items())
+        if not len(table):
+            return text
+        return f"{text}\n\n{text_table(list(map(str, table)), table.itertuples(index=False))}"
+
+    def _repr_html_(self) -> str:
+        from semisonic.core.html import card, facts, frame_table, problems
+
+        table = frame_table(self.to_frame().reset_index(), most=len(self.classes))
+        return card("Summary", facts(self.facts()), table, problems(self.bad_files))
+
+    def facts(self) -> dict[str, str]:
+        """What holds for the whole table, as text by name."""
         several = f", {self.n_multi_label} with several labels" if self.n_multi_label else ""
         without = f"{self.n_labelled} with a label, {self.n_clips - self.n_labelled} without"
         facts = {
@@ -109,12 +124,7 @@ class Summary:
                 "channels": _counted(self.channels),
                 "formats": _counted(self.formats),
             }
-        width = max(map(len, facts))
-        text = "\n".join(f"{name.ljust(width)}  {value}" for name, value in facts.items())
-        table = self.to_frame().reset_index()
-        if not len(table):
-            return text
-        return f"{text}\n\n{text_table(list(map(str, table)), table.itertuples(index=False))}"
+        return facts
 
 
 def describe(

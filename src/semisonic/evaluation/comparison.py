@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from semisonic.core.errors import DataError
 from semisonic.core.files import json_ready
 from semisonic.core.seeds import generator
-from semisonic.core.text import p_text, points_text
+from semisonic.core.text import count_text, p_text, percent_text, points_text
 from semisonic.evaluation.metrics import label_precisions
 from semisonic.evaluation.predictions import Predictions, in_order
 from semisonic.evaluation.statistics import (
@@ -163,6 +163,17 @@ class Comparison:
             f"{who} did {word}{than} on these clips: {self.numbers}. "
             f"Whether it would with other training clips too is not shown ({reason})."
         )
+
+    def _repr_html_(self) -> str:
+        from semisonic.core.html import card, note, picture, table
+        from semisonic.evaluation.plots.results import comparison_plot
+        from semisonic.evaluation.report.document import figure_png
+
+        rows = [(arm.name, percent_text(arm.mean)) for arm in (self.a, self.b)]
+        of = f"{count_text(self.n_clips, 'clip')} of {count_text(self.n_recordings, 'recording')}"
+        image = picture(figure_png(comparison_plot([self])), "The difference with its intervals")
+        title = f"Comparison: {self.setting}"
+        return card(title, table(["", of], rows), note(self.verdict()), image)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; a value that could not be computed is None."""

@@ -134,6 +134,27 @@ class Predictions:
             probabilities=self.probabilities[rows],
         )
 
+    def __repr__(self) -> str:
+        clips = self.frame["clip"].nunique()
+        return f"<Predictions: {len(self)} rows, {clips} clips, {len(self.classes)} classes>"
+
+    def _repr_html_(self) -> str:
+        from semisonic.core.html import MOST_ROWS, card, frame_table, note
+
+        cells = self.frame.assign(correct=self.correct).groupby(CELL[:2], sort=False)
+        counts = {"clips": ("clip", "nunique"), "rows": ("clip", "size")}
+        table = cells.agg(**counts, right=("correct", "mean"))
+        first = self[:MOST_ROWS]
+        names = np.array(self.classes, object)
+        shown = first.frame.assign(
+            target=first._labels(),
+            predicted=names[first.frame["predicted"]],
+            score=first.probabilities.max(axis=1).astype(np.float64),
+        )
+        title = f"Predictions: {len(self)} rows, {len(self.classes)} classes"
+        about = note("'right' is the share of rows whose class is one of the clip's labels")
+        return card(title, frame_table(table.reset_index()), about, frame_table(shown, len(self)))
+
     def assign(self, **columns: str | int) -> Predictions:
         """The table with one value in all of a column, as in ``assign(setting="batch 32")``."""
         return replace(self, frame=self.frame.assign(**columns))

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from semisonic.audio.player import Player, clip_player
 from semisonic.classifier.config import AUTO, WITHOUT_DECODER, WITHOUT_POOL
 from semisonic.classifier.simple import CEPSTRUM, CLASSIFIERS, vectors
 from semisonic.core.options import to_dict
@@ -23,7 +24,7 @@ from semisonic.evaluation.embeddings import Separability, separability
 from semisonic.evaluation.plots.results import patches
 from semisonic.evaluation.predictions import Predictions, top_errors
 from semisonic.evaluation.published import BASELINES, STUDIES, PublishedResult, same_data
-from semisonic.evaluation.report.document import Player, Report, clip_player, spaced
+from semisonic.evaluation.report.document import Report, spaced
 from semisonic.evaluation.report.experiment import (
     Series,
     add_learning,

@@ -18,6 +18,7 @@ from typing import Any
 
 import pandas as pd
 import torch
+from markupsafe import Markup
 
 from semisonic.classifier.config import SegmentOptions
 from semisonic.classifier.prepare import FrontOptions, in_batch_device
@@ -456,6 +457,12 @@ class ExperimentResult(Result):
     report: Path
     failures: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
+
+    def _html_parts(self) -> Iterable[Markup]:
+        from semisonic.core.html import frame_table, note, problems
+
+        said = map(note, (*self.answers, *self.notes, f"report: {self.report}"))
+        return [frame_table(self.table, most=len(self.table)), *said, problems(self.failures)]
 
     def summary(self) -> str:
         """For a terminal."""

@@ -13,8 +13,10 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
+from semisonic.audio.player import Player, clip_player, sound_bytes
 from semisonic.audio.read import read_start
 from semisonic.core.errors import AudioError, DataError
+from semisonic.core.html import data_uri
 from semisonic.core.progress import track
 from semisonic.core.seeds import generator
 from semisonic.core.text import count_text, percent_text
@@ -22,11 +24,7 @@ from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import Failures
 from semisonic.evaluation.embeddings import pca_2d, tsne_2d
 from semisonic.evaluation.report.document import (
-    Player,
     Report,
-    clip_player,
-    data_uri,
-    sound_bytes,
 )
 from semisonic.labeling.clusters import (
     Agreement,

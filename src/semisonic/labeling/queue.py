@@ -165,12 +165,30 @@ class Queue:
     def __repr__(self) -> str:
         return f"<Queue: {len(self)} rows ({self._why()})>"
 
+    def _repr_html_(self) -> str:
+        from semisonic.core.html import MOST_ROWS, card, problems, table
+        from semisonic.data.show import Part, part_players
+
+        shown = self.rows[:MOST_ROWS]
+        best = [row.predictions[0] if row.predictions else ("", None) for row in shown]
+        names = shown_names(row.file for row in shown)
+        rows = [
+            (names[row.file], row.start_time, row.end_time, row.why, *named)
+            for row, named in zip(shown, best, strict=True)
+        ]
+        headers = ["file", "start s", "end s", "why", "best class", "score"]
+        sounds = part_players(
+            Part(self.path_of(row), row.start_time, row.end_time, row.why) for row in self.rows
+        )
+        title = f"Queue of {count_text(len(self), 'segment')} to label ({self._why()})"
+        return card(title, table(headers, rows, len(self)), sounds, problems(self.failures))
+
     def __iter__(self) -> Iterator[Suggestion]:
         return iter(self.rows)
 
     def path_of(self, row: Suggestion) -> Path:
         """Where a row's recording lies."""
-        return self.root / row.file
+        return Path(os.path.normpath(self.root / row.file))
 
     def write(self, path: str | PathLike[str], *, over: bool = False, page: bool = False) -> Path:
         """Write the table, whole or not at all.

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
+from semisonic.audio.player import Player, clip_player
 from semisonic.core.errors import AudioError, DataError, OptionError
 from semisonic.core.files import write_csv
 from semisonic.core.text import count_text, text_table
 from semisonic.data.clips import LABEL_SEPARATOR, Clips
 from semisonic.data.datasets.load import named_from
-from semisonic.evaluation.report.document import Player, Report, Verdict, clip_player
+from semisonic.evaluation.report.document import Report, Verdict
 from semisonic.labeling.embedder import embed_windows
 from semisonic.labeling.index import EmbeddingIndex, shown_names
 from semisonic.labeling.nearest import Hit, unit
@@ -64,6 +65,20 @@ class SearchResult:
             path = whole if here.startswith("..") else here
             table.append([rank, path, *times, hit.n_windows, hit.row, *self.names_of(hit)])
         return table
+
+    def _repr_html_(self) -> str:
+        from semisonic.core.html import MOST_ROWS, card, table
+        from semisonic.data.show import Part, part_players
+
+        shown = self.hits[:MOST_ROWS]
+        rows = [(h.file, h.start_time, h.end_time, h.value, *self.names_of(h)) for h in shown]
+        headers = ["file", "start s", "end s", "similarity", "label", "best class"]
+        root = self.index.clips.root
+        sounds = part_players(
+            Part(root / h.file, h.start_time, h.end_time, h.file, f"similarity {h.value:.2f}")
+            for h in shown
+        )
+        return card("SearchResult", table(headers, rows, len(self.hits)), sounds)
 
     def summary(self) -> str:
         """For a terminal."""

@@ -13,6 +13,8 @@ from pathlib import Path
 from semisonic.core.errors import AudioError
 
 MEMORY_BYTES = 4 << 30
+FILE_BYTES = 16 << 30
+"""A recording of 12 hours in two channels at 48000 Hz, in floats."""
 _START_SECONDS = 20.0
 _REAL_TIME_FACTOR = 50.0
 """A decoder that is slower than this many times real time is given up."""
@@ -23,9 +25,15 @@ class Checker:
     """Decodes recordings one after another in a process that stays ready between them.
 
     It may not outlive the app; one that fails or takes too long is replaced.
+
+    Parameters
+    ----------
+    folder : Path
+        For temporary files. It is deleted by whoever made it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._turn, self._lock = threading.Lock(), threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self._is_closed = False
@@ -85,6 +93,7 @@ class Checker:
                     stdout=subprocess.PIPE,
                     stderr=subprocess.DEVNULL,
                     encoding="utf-8",
+                    env={**os.environ, "TMPDIR": os.fspath(self._folder)},
                 )
             return self._process
 
@@ -108,6 +117,7 @@ def _asked(process: subprocess.Popen[str], question: list[object]) -> str | None
 
 def _decode(path: str, max_seconds: float) -> str:
     """Why a recording cannot be used; empty if it can."""
+    from semisonic.audio.media import forget_decoded
     from semisonic.audio.read import AudioReader
 
     try:
@@ -121,15 +131,18 @@ def _decode(path: str, max_seconds: float) -> str:
         return error.reason
     except MemoryError:
         return "takes too much memory to decode"
+    finally:
+        forget_decoded()
     return ""
 
 
 def _limit() -> None:
-    """Bound memory, where the system can."""
+    """Bound memory, and what is decoded to a temporary file, where the system can."""
     with contextlib.suppress(ImportError, OSError, ValueError):
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 

@@ -153,6 +153,11 @@ class OpenRecordings:
         self._uses = itertools.count()
         self._lock = threading.Lock()
 
+    @property
+    def folder(self) -> Path:
+        """Where files given to us lie."""
+        return Path(self._folder.name)
+
     def new_file(self, name: str) -> tuple[str, str, Path]:
         """An id, a name fit to be shown, and a place for a file that will be given to us."""
         identity = secrets.token_urlsafe(9)
@@ -160,11 +165,11 @@ class OpenRecordings:
         shown = "".join(c for c in shown if c.isprintable())[-_LONGEST_NAME:] or "sound"
         suffix = PurePath(shown).suffix.lower()
         suffix = suffix if suffix in AUDIO_SUFFIXES else ".audio"
-        return identity, shown, Path(self._folder.name) / f"{identity}{suffix}"
+        return identity, shown, self.folder / f"{identity}{suffix}"
 
     def used(self) -> int:
         """Bytes of the files given to us."""
-        return sum(f.stat().st_size for f in Path(self._folder.name).iterdir() if f.is_file())
+        return sum(f.stat().st_size for f in self.folder.iterdir() if f.is_file())
 
     def add(self, sound: OpenRecording) -> OpenRecording:
         """Add a recording; the one that is open under its id, if any, stays."""

@@ -8,6 +8,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
+from semisonic.audio.find import OTHER_SUFFIXES
 from semisonic.classifier.events import DEFAULT
 from semisonic.classifier.model_file import open_model
 from semisonic.core.errors import DataError, ModelError
@@ -75,7 +76,7 @@ class AppState:
         if project is not None:
             self.take_project(Project.open(project))
         self._lock = threading.Lock()
-        self._checker = Checker()
+        self._checker = Checker(self.recordings.folder)
         self._looking, self._listening = BackgroundWorker("looking"), BackgroundWorker("listening")
 
     @property
@@ -226,6 +227,7 @@ class AppState:
             "folders": [folder.resolve().name or str(folder) for folder in self.folders.folders],
             "max_bytes": self.max_bytes,
             "max_seconds": self.max_seconds,
+            "unread_suffixes": sorted(OTHER_SUFFIXES),
             "model": None,
             "has_project": self.session is not None,
         }

@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -54,6 +54,9 @@ from semisonic.data.windows import read_headers
 from semisonic.models.sound_model import SoundModel
 from semisonic.training.run_folder import RunFolder
 
+if TYPE_CHECKING:
+    from semisonic.classifier.classifier import SoundClassifier
+
 WORTH_PROCESSES = 7200
 """Seconds of sound from which on processes score them sooner than threads."""
 CSV, TABLE, HOURS, CLIPS = "csv", "events.csv", "hours.csv", "clips.csv"
@@ -68,7 +71,7 @@ Paths = Iterable[str | PathLike[str]]
 
 
 def detect(
-    model: SoundModel | str | PathLike[str],
+    model: SoundModel | SoundClassifier | str | PathLike[str],
     files: Iterable[str | PathLike[str]] | str | PathLike[str],
     *,
     output: str | PathLike[str] | None = None,
@@ -82,7 +85,7 @@ def detect(
 
     Parameters
     ----------
-    model : SoundModel or path
+    model : SoundModel, SoundClassifier or path
         A model, its file, or the run folder of ``semisonic train``.
     files : path or iterable of path
         Recordings, or folders of them.
@@ -129,7 +132,7 @@ def detect(
         folder = Path(temporary if output is None else output)
         refuse_url(folder)
         return _detect(
-            model if isinstance(model, SoundModel) else open_model(model),
+            open_model(model),
             files,
             from_mapping(EventOptions, events),
             folder,

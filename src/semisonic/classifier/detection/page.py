@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from semisonic.audio.player import Player, clip_player
 from semisonic.classifier.detection.results import (
     TRUTH_COLUMNS,
     UNNAMED,
@@ -18,7 +19,7 @@ from semisonic.classifier.options import EventOptions
 from semisonic.core.files import write_text
 from semisonic.core.text import count_text, duration_text
 from semisonic.evaluation.plots.recordings import clock, hour_counts, timeline
-from semisonic.evaluation.report.document import Number, Player, Report, Verdict, clip_player
+from semisonic.evaluation.report.document import Number, Report, Verdict
 
 PAGE = "detections.html"
 _MOST_TIMELINES, _MOST_PLAYERS, _MOST_ROWS = 12, 40, 200

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 
 from semisonic.audio.read import wave_texts
 from semisonic.audio.remote import path_text, url_of
@@ -221,6 +222,11 @@ class DetectResult(Result):
     def to_frame(self) -> pd.DataFrame:
         """A row an event: recording, times, class, largest and mean score, when and where."""
         return self.events[[*COLUMNS, *self.events.columns.intersection(["clip"])]]
+
+    def _html_parts(self) -> Iterable[Markup]:
+        from semisonic.classifier.show import detected_parts
+
+        return detected_parts(self)
 
     def summary(self) -> str:
         """For a terminal."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from semisonic.audio.find import advice
 from semisonic.audio.remote import files_at, local_copy, path_text, url_of
 from semisonic.core.errors import AudioError, DataError, OptionError
 from semisonic.core.options import nearest
@@ -510,7 +511,8 @@ def _more_notes(dataset: DatasetPath, classes: Sequence[str]) -> Iterator[str]:
     if counts:
         formats = ", ".join(f"{suffix} ({many})" for suffix, many in counts.most_common())
         n = count_text(counts.total(), "file")
-        yield f"{n} left out, in formats that are not read: {formats}; convert to WAV or FLAC"
+        what = "; or ".join(sorted({advice(suffix) for suffix in counts}))
+        yield f"{n} left out, in formats that are not read: {formats}; {what}"
     spellings = defaultdict(list)
     for name in classes:
         spellings[" ".join(name.casefold().split())].append(f"'{name}'")

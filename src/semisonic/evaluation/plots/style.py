@@ -16,6 +16,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
 
+from semisonic.audio.spectrogram import COLOURS
+
 P = ParamSpec("P")
 
 INK = "#1f2a33"
@@ -46,9 +48,7 @@ CLASS_COLOURS = (
 SEQUENTIAL = LinearSegmentedColormap.from_list(
     "semisonic-sequential", ["#f8fafb", "#d3e3ee", "#94bdd8", "#4f8fb9", "#1d5f8a", "#0d3553"]
 )
-SOUND = LinearSegmentedColormap.from_list(
-    "semisonic-sound", ["#0c1826", "#123a56", "#1d6a86", "#4aa19f", "#a9d1ab", "#fbf3cf"]
-)
+SOUND = LinearSegmentedColormap.from_list("semisonic-sound", COLOURS)
 DASHED = (0, (4, 3))
 _FONTS = ("Inter", "Source Sans 3", "Helvetica Neue", "Arial", "Liberation Sans", "DejaVu Sans")
 

@@ -13,26 +13,21 @@ import math
 import re
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
-import soundfile as sf
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike, NDArray
-from PIL import Image
 
-from semisonic.audio.read import read_start
-from semisonic.audio.spectrogram import HIGHEST_DB, LOWEST_DB, draw_spectrogram
-from semisonic.core.errors import AudioError, DataError
+from semisonic.audio.player import Player
+from semisonic.core.errors import DataError
 from semisonic.core.files import csv_line, json_ready, replacing, write_json, write_text
+from semisonic.core.html import EncodedImage, printable
 from semisonic.core.text import (
     MISSING,
     count_text,
@@ -42,28 +37,21 @@ from semisonic.core.text import (
     percent_text,
     points_text,
 )
-from semisonic.evaluation.plots.style import SOUND, look
+from semisonic.evaluation.plots.style import look
 
 FORMAT = 2
 """Version of report.json."""
-LONGEST_SOUND = 10.0
-"""Seconds of a clip that go into the page; the rest is cut off."""
 
 Format = Callable[[Any], str]
 
 _STYLES = ("colours.css", "page.css", "narrow.css")
 _POLICY = "default-src 'none'; img-src data:; media-src data:{media}; style-src 'unsafe-inline'"
 _BRACKETS = re.compile(r"(\([^()]*\)\.?)")
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _PIECE = re.compile(r"(<(pre|script|style)\b.*?</\2>|<[^>]*>)|[^<]+", re.DOTALL)
 _NEGATIVE = re.compile(r"(?<![\w\-.])-(?=\d)")
 _UNIT = re.compile(r"(?<=\d)\s(?=(?:%|points|s|min|h|Hz|dB|kB|MB)(?![\w]))")
 _P_VALUE = re.compile(r"\bp\s(=|&lt;)\s(?=\d)")
 _SHORT = 16
-_MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
-_LOUDEST = 0.98
-_THUMBNAIL_COLUMNS = 320
-_THUMBNAIL_DB = 70.0  # below the loudest point
 _LONGEST_WORD = 48  # letters of a name, such as a network's, that is not broken
 
 
@@ -96,85 +84,6 @@ class Verdict(NamedTuple):
     outcome: str = "open"
 
 
-class EncodedImage(NamedTuple):
-    """A PNG at twice the size at which it is shown (``width`` × ``height`` CSS pixels)."""
-
-    png: bytes
-    width: int
-    height: int
-
-    @property
-    def uri(self) -> str:
-        """The picture as an address that needs no file."""
-        return data_uri(self.png, "image/png")
-
-
-@dataclass(frozen=True)
-class Player:
-    """A sound to listen to: what it is, what was said of it, and a line below.
-
-    ``heard`` are samples and their rate to be played instead, where the picture is to show more
-    than a player plays, such as ultrasound.
-    """
-
-    samples: Any
-    sample_rate: int
-    truth: str
-    said: str = ""
-    meta: str = ""
-    heard: tuple[Any, int] | None = None
-
-    @property
-    def picture_uri(self) -> str:
-        """A small spectrogram."""
-        return thumbnail_png(self.samples, self.sample_rate).uri
-
-    @property
-    def sound_uri(self) -> str:
-        """The sound, encoded."""
-        return data_uri(*sound_bytes(*(self.heard or (self.samples, self.sample_rate))))
-
-
-def clip_player(
-    path: str | Path,
-    start: float,
-    end: float,
-    truth: str,
-    said: str = "",
-    meta: str = "",
-    *,
-    sample_rate: int = 22050,
-    longest: float = LONGEST_SOUND,
-) -> Player | None:
-    """Read a part of a recording to be listened to.
-
-    Parameters
-    ----------
-    path : path
-    start, end : float
-        Seconds; an end of NaN is that of the recording.
-    truth, said, meta : str
-        What it is, what was said of it, and a line below.
-    sample_rate : int
-        Of what is played, in Hz.
-    longest : float
-        Seconds after which it is cut off.
-
-    Returns
-    -------
-    Player or None
-        None where the recording cannot be read now.
-    """
-    stop = None if math.isnan(end) else min(end, start + longest)
-    try:
-        samples = read_start(
-            path, duration=longest, sample_rate=sample_rate, start_time=start, end_time=stop
-        )
-    except AudioError:
-        return None
-    return Player(samples, sample_rate, truth, said, meta)
-
-
 def figure_png(figure: Figure) -> EncodedImage:
     """Render a figure at 200 dots an inch, to be shown at 100."""
     stream = io.BytesIO()
@@ -182,82 +91,6 @@ def figure_png(figure: Figure) -> EncodedImage:
         figure.savefig(stream, format="png", dpi=200, facecolor="white")
     width, height = figure.get_size_inches()
     return EncodedImage(stream.getvalue(), round(100 * width), round(100 * height))
-
-
-def thumbnail_png(samples: ArrayLike, sample_rate: int) -> EncodedImage:
-    """A small spectrogram without axes, as an indexed PNG of a few kilobytes."""
-    wave = _sound(samples, sample_rate)
-    width = len(wave) / sample_rate / _THUMBNAIL_COLUMNS
-    image = draw_spectrogram(
-        lambda start, end: wave[round(start * sample_rate) : round(end * sample_rate)],
-        sample_rate,
-        0.0,
-        width,
-        _THUMBNAIL_COLUMNS,
-    )
-    values = image.levels.T[::-1].astype(np.float64)
-    range_ = 255 * _THUMBNAIL_DB / (HIGHEST_DB - LOWEST_DB)
-    shares = np.clip(1 - (max(values.max(), range_) - values) / range_, 0, 1)
-    levels = np.round(255 * shares).astype(np.uint8)
-    picture = Image.fromarray(np.ascontiguousarray(levels)).convert("P")
-    palette = (255 * SOUND(np.arange(256))[:, :3]).round().astype(np.uint8)
-    picture.putpalette(palette.ravel().tolist())
-    stream = io.BytesIO()
-    picture.save(stream, format="PNG", optimize=True)
-    return EncodedImage(stream.getvalue(), levels.shape[1], levels.shape[0])
-
-
-def sound_bytes(samples: ArrayLike, sample_rate: int) -> tuple[bytes, str]:
-    """A clip as MP3, or Ogg Vorbis at a rate that MP3 does not know, and its media type.
-
-    Every browser plays MP3; Ogg Vorbis is silent on older telephones. At most
-    ``LONGEST_SOUND`` seconds are kept. Samples beyond full scale are turned down, not cut.
-
-    Parameters
-    ----------
-    samples : array_like, shape (n,)
-    sample_rate : int
-        In Hz.
-
-    Returns
-    -------
-    tuple of (bytes, str)
-        The encoded sound and its media type.
-
-    Raises
-    ------
-    DataError
-        When there are no samples, or the rate is not positive.
-    """
-    wave = _sound(samples, sample_rate)
-    wave = wave[: int(LONGEST_SOUND * sample_rate)]
-    peak = float(np.abs(wave).max())
-    if peak > _LOUDEST:
-        wave = wave * np.float32(_LOUDEST / peak)
-    if sample_rate in _MP3_RATES and "MP3" in sf.available_formats():
-        return _encoded(wave, sample_rate, "MP3", "MPEG_LAYER_III"), "audio/mpeg"
-    return _encoded(wave, sample_rate, "OGG", "VORBIS"), "audio/ogg"
-
-
-def data_uri(content: bytes, media_type: str) -> str:
-    """Bytes as an address that needs no file."""
-    return f"data:{media_type};base64,{b64encode(content).decode('ascii')}"
-
-
-def _sound(samples: ArrayLike, sample_rate: int) -> NDArray[np.float32]:
-    """Samples that can be drawn and played."""
-    wave = np.nan_to_num(np.asarray(samples, dtype=np.float32).ravel())
-    if not len(wave) or sample_rate <= 0:
-        raise DataError(f"player: found {len(wave)} samples at {sample_rate} Hz, expected a sound")
-    return wave
-
-
-def _encoded(wave: NDArray[np.float32], sample_rate: int, kind: str, subtype: str) -> bytes:
-    stream = io.BytesIO()
-    with sf.SoundFile(stream, "w", sample_rate, 1, subtype, format=kind) as out:
-        for start in range(0, len(wave), 65536):
-            out.write(wave[start : start + 65536])
-    return stream.getvalue()
 
 
 class ReportTable(NamedTuple):
@@ -594,7 +427,7 @@ def _environment() -> Environment:
 def _printable(value: Any) -> Any:
     """Text without the control characters that HTML may not hold."""
     is_text = isinstance(value, str) and not isinstance(value, Markup)
-    return _CONTROL.sub("", value) if is_text else value
+    return printable(value) if is_text else value
 
 
 def _resource(name: str) -> str:

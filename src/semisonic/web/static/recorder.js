@@ -41,12 +41,11 @@ export async function record(told) {
   };
 }
 
-const BY_BROWSER = /\.(m4a|mp4|aac|webm|mka|3gp|amr|wma)$/i;  // the server does not read them
 const RATE = 48000;
 
-// A file that the server can read: what phones and browsers record is decoded here.
-export async function forServer(file) {
-  if (!BY_BROWSER.test(file.name)) return file;
+// A file that the server can read: what it does not read, by the suffixes it names, is decoded here.
+export async function forServer(file, unread) {
+  if (!unread.some((suffix) => file.name.toLowerCase().endsWith(suffix))) return file;
   let sound;
   try { sound = await new OfflineAudioContext(1, 1, RATE).decodeAudioData(await file.arrayBuffer()); } catch { throw new Error("this browser cannot decode it either; convert it to WAV or FLAC"); }
   const channels = Array.from({ length: sound.numberOfChannels }, (_, i) => sound.getChannelData(i));

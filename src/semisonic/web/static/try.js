@@ -79,7 +79,7 @@ function makeSide({ examples, folders }) {
         told.textContent = files.length > 1 ? `Opening ${number + 1} of ${files.length}` : "";
         try {
           if (file.size > appState.max_bytes) throw new Error(`larger than ${appState.max_bytes / 1e6} MB`);
-          const heard = await forServer(file);
+          const heard = await forServer(file, appState.unread_suffixes);
           const sound = await upload(heard, heard.name, (share) => { bar.value = (number + share) / files.length; });
           if (isFirst && element.isConnected) await open(() => sound); else await refresh();
           isFirst = false;
@@ -91,7 +91,7 @@ function makeSide({ examples, folders }) {
       if (left.length) say(left.length > 1 ? `${left.length} files could not be opened` : left[0].textContent);
     });
   };
-  const input = h("input", { type: "file", multiple: true, class: "only-heard", accept: "audio/*,.flac,.aiff,.aif,.w64,.caf,.opus,.m4a,.webm", onchange: () => {
+  const input = h("input", { type: "file", multiple: true, class: "only-heard", accept: "audio/*,.flac,.aiff,.aif,.w64,.caf,.opus,.m4a,.webm,.amr,.wma", onchange: () => {
     send([...input.files]);
     input.value = "";  // the same file may be chosen again
   } });

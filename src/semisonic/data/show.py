@@ -1,0 +1,217 @@
+"""Sounds to look at and to listen to in a notebook: files, clips, events, samples."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from semisonic.audio.player import LONGEST_SOUND, Player, players_html, read_player
+from semisonic.audio.remote import path_text, url_of
+from semisonic.core.errors import AudioError, DataError, OptionError
+from semisonic.core.html import MOST_ROWS, card, facts, frame_table, note, problems
+from semisonic.core.text import count_text
+from semisonic.data.clips import LABEL_SEPARATOR, Clips
+from semisonic.data.datasets.load import load_clips
+
+N_EXAMPLES = 3
+"""Sounds that an object shows with its table."""
+DURATION = 5.0
+"""Seconds of each of them."""
+
+
+class Part(NamedTuple):
+    """A part of a recording: times in seconds (an end of NaN is that of the file), and words."""
+
+    path: Path
+    start_time: float
+    end_time: float
+    label: str = ""
+    said: str = ""
+
+
+@dataclass(frozen=True)
+class SoundView:
+    """Sounds that a notebook shows, each with a spectrogram and a player.
+
+    Attributes
+    ----------
+    players : tuple of Player
+    n_more : int
+        Sounds that were given and are not shown.
+    failures : tuple of (str, str)
+        Sounds that could not be read, with the reason.
+    """
+
+    players: tuple[Player, ...]
+    n_more: int = 0
+    failures: tuple[tuple[str, str], ...] = ()
+
+    def __repr__(self) -> str:
+        names = ", ".join(one.truth for one in self.players)
+        return f"<{count_text(len(self.players), 'sound')}: {names}; a notebook plays them>"
+
+    def _repr_html_(self) -> str:
+        more = note(f"... and {count_text(self.n_more, 'more sound')}") if self.n_more else ""
+        return players_html(self.players) + more + problems(self.failures)
+
+
+def show(
+    sounds: Any, *, sample_rate: int | None = None, n: int = 6, duration: float = DURATION
+) -> SoundView:
+    """Show sounds in a notebook: a spectrogram and a player for each.
+
+    Parameters
+    ----------
+    sounds : path, paths, Clips, data frame or array
+        A recording or several, a folder, a table of clips, or a frame with the columns ``file``,
+        ``start_time`` and ``end_time`` such as the events of :func:`semisonic.detect`. Samples
+        have the shape (n_samples,); several sounds are given in a list.
+    sample_rate : int, optional
+        Hz, of samples.
+    n : int
+        Sounds that are shown at most. Of clips, one of each class comes first.
+    duration : float
+        Seconds of each sound, from its start, up to 10.
+
+    Returns
+    -------
+    SoundView
+
+    Raises
+    ------
+    AudioError
+        When none of the sounds can be read.
+    DataError
+        For something that is none of these, or an empty table.
+    OptionError
+        For a duration out of range, or samples without a rate.
+
+    Examples
+    --------
+    >>> show(0.1 * np.sin(0.3 * np.arange(8000)), sample_rate=8000)
+    <1 sound: sound 1; a notebook plays them>
+    """
+    if not 0 < duration <= LONGEST_SOUND:
+        raise OptionError(
+            f"show, option 'duration': found {duration:g} s, expected more than 0 and at most "
+            f"{LONGEST_SOUND:g}"
+        )
+    if isinstance(sounds, (str, os.PathLike)):
+        sounds = load_clips(sounds) if Path(sounds).is_dir() else [sounds]
+    if isinstance(sounds, Clips):
+        rows = examples_of(sounds, len(sounds))
+        return _view((part_of(sounds, row) for row in rows), len(sounds), n, duration)
+    if isinstance(sounds, pd.DataFrame):
+        return _view(parts_of_frame(sounds), len(sounds), n, duration)
+    if hasattr(sounds, "__array__"):
+        sounds = [sounds]
+    if not isinstance(sounds, Sequence):
+        raise DataError(
+            f"show: found {type(sounds).__name__}, expected paths, Clips, a frame or samples"
+        )
+    if all(isinstance(one, (str, os.PathLike)) for one in sounds):
+        whole = (Part(Path(one), 0.0, np.nan, Path(one).name) for one in sounds)
+        return _view(whole, len(sounds), n, duration)
+    if sample_rate is None:
+        raise OptionError("show: samples were given without their rate; add sample_rate=... (Hz)")
+    rate, length = sample_rate, int(duration * sample_rate)
+    waves = [np.asarray(one, np.float32).ravel()[:length] for one in sounds[:n]]
+    players = (Player(wave, rate, f"sound {i}") for i, wave in enumerate(waves, start=1))
+    return SoundView(tuple(players), len(sounds) - len(waves))
+
+
+def examples_of(clips: Clips, n: int) -> list[int]:
+    """Row numbers of the first clip of each class, then of the others, at most ``n``."""
+    first = {labels: row for row, labels in reversed(list(enumerate(clips.labels)))}
+    chosen = sorted(first.values())[:n]
+    taken = set(chosen)
+    others = (row for row in range(len(clips)) if row not in taken)
+    return [*chosen, *islice(others, n - len(chosen))]
+
+
+def part_of(clips: Clips, row: int, said: str = "") -> Part:
+    """A row of a table."""
+    times = clips.start_time[row].item(), clips.end_time[row].item()
+    label = LABEL_SEPARATOR.join(clips.labels[row]) or "unlabelled"
+    return Part(clips.root / str(clips.file[row]), *times, label, said)
+
+
+def parts_of_frame(frame: pd.DataFrame) -> Iterator[Part]:
+    """The rows of a frame with the columns ``file`` and, if there, times, label and score."""
+    if "file" not in frame:
+        raise DataError(f"show: a frame needs a column 'file', found {', '.join(map(str, frame))}")
+    for row in frame.to_dict("records"):
+        score = row.get("score")
+        said = f"score {score:.2f}" if isinstance(score, float) and score == score else ""
+        times = float(row.get("start_time", 0.0)), float(row.get("end_time", np.nan))
+        yield Part(Path(str(row["file"])), *times, str(row.get("label", "")), said)
+
+
+def part_players(parts: Iterable[Part], n: int = N_EXAMPLES) -> Markup:
+    """A few parts of recordings with their players; those of other machines are not fetched."""
+    here = (part for part in islice(parts, n) if url_of(part.path) is None)
+    players, failures = _read(here, DURATION)
+    return players_html(players) + problems(_named(failures))
+
+
+def clips_html(clips: Clips) -> Markup:
+    """A table of clips: what it holds, its first rows, and a few of its sounds."""
+    n_labelled, n_groups = int(clips.is_labelled.sum()), len(set(clips.group.tolist()))
+    names = ", ".join(clips.classes[:MOST_ROWS]) + ", ..." * (len(clips.classes) > MOST_ROWS)
+    values = {
+        "folder": path_text(clips.root),
+        "clips": f"{len(clips)} ({n_labelled} with a label)",
+        "recordings": n_groups,
+        "classes": f"{len(clips.classes)}: {names}" if clips.classes else "",
+        "folds": ", ".join(map(str, clips.folds)),
+    }
+    frame = clips[:MOST_ROWS].to_frame()[["file", "start_time", "end_time", "label", "group"]]
+    frame = frame.rename(columns={"group": "recording"}).dropna(axis=1, how="all")
+    sounds = part_players(part_of(clips, row) for row in examples_of(clips, N_EXAMPLES))
+    return card(
+        f"Clips: {clips.name}",
+        facts(values),
+        *map(note, clips.notes),
+        frame_table(frame, len(clips)),
+        sounds,
+    )
+
+
+def _view(parts: Iterable[Part], n_parts: int, n: int, duration: float) -> SoundView:
+    if not n_parts:
+        raise DataError("show: there is no sound in the table")
+    chosen = list(islice(parts, n))
+    players, failures = _read(chosen, duration)
+    if not players:
+        raise failures[0]
+    return SoundView(players, n_parts - len(chosen), _named(failures))
+
+
+def _read(
+    parts: Iterable[Part], duration: float
+) -> tuple[tuple[Player, ...], tuple[AudioError, ...]]:
+    """Players of the parts that can be read, and what is wrong with the others."""
+    players, failures = [], []
+    for path, start, end, label, said in parts:
+        where = path.name
+        if start or end == end:
+            where += f", {start:g} to {end:g} s" if end == end else f", from {start:g} s"
+        try:
+            players.append(
+                read_player(path, start, end, label or path.name, said, where, longest=duration)
+            )
+        except AudioError as error:
+            failures.append(error)
+    return tuple(players), tuple(failures)
+
+
+def _named(errors: Iterable[AudioError]) -> tuple[tuple[str, str], ...]:
+    return tuple((Path(error.file).name, error.reason) for error in errors)
