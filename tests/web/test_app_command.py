@@ -7,7 +7,6 @@ import json
 import re
 import signal
 import socket
-import subprocess
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -19,26 +18,24 @@ pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
 
 from semisonic.cli.main import main
+from systems import POSIX
 from waiting import LONG
 
 
-def check_end(process: subprocess.Popen[str], number: int) -> None:
-    """The signal ends it in order."""
-    process.send_signal(number)
-    out, err = process.communicate(timeout=LONG)
+@POSIX
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_runs_until_it_is_stopped(app_model, number) -> None:
+    with running(str(app_model)) as (process, address):
+        with urllib.request.urlopen(f"{address}api/state", timeout=LONG) as answer:
+            assert b'"hiss"' in answer.read()
+        process.send_signal(number)
+        out, err = process.communicate(timeout=LONG)
     assert process.returncode == 0
     assert "Stopped." in out
     assert err == ""
 
 
-def test_it_runs_until_it_is_stopped(app_model) -> None:
-    with running(str(app_model)) as (process, address):
-        with urllib.request.urlopen(f"{address}api/state", timeout=LONG) as answer:
-            assert b'"hiss"' in answer.read()
-        check_end(process, signal.SIGTERM)
-
-
-def test_another_address_needs_the_token_that_is_printed_and_ctrl_c_ends_it() -> None:
+def test_another_address_needs_the_token_that_is_printed() -> None:
     with running("--host", "0.0.0.0") as (process, address):
         assert process.stdout is not None
         assert socket.gethostname() in process.stdout.readline()  # and by its name
@@ -55,9 +52,9 @@ def test_another_address_needs_the_token_that_is_printed_and_ctrl_c_ends_it() ->
         with opener.open(f"{here}/?token={token[2]}", timeout=LONG) as answer:
             assert b"Semisonic" in answer.read()
             assert "token" not in answer.url
-        check_end(process, signal.SIGINT)
 
 
+@POSIX
 def test_half_an_upload_and_a_broken_line_leave_it_alone(app_model) -> None:
     with running(str(app_model)) as (process, address):
         port = int(address.rstrip("/").rpartition(":")[2])
