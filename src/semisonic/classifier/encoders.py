@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
@@ -24,8 +25,8 @@ from semisonic.features.options import WAVE, MelOptions
 from semisonic.models.encoder_table import ENCODERS, FOLDER, NAME, GeneralEncoder, encoder_place
 from semisonic.models.inspection import count_parameters
 from semisonic.models.model_file import load_encoder, save_encoder
-from semisonic.models.networks.frozen import cut_graph, network_name
-from semisonic.models.networks.tflite import cut_tflite, is_tflite
+from semisonic.models.networks.frozen import FrozenGraph, cut_graph, network_name
+from semisonic.models.networks.tflite import TfliteGraph, cut_tflite, is_tflite
 from semisonic.models.pretrained import PretrainedEncoder
 from semisonic.models.published import PUBLISHED, convert_published
 from semisonic.models.registry import create
@@ -333,7 +334,9 @@ def _frozen(
     about: GeneralEncoder, weights: Path, sha256: str, duration: float
 ) -> PretrainedEncoder:
     """An encoder that onnxruntime or LiteRT runs; its graph is put beside the encoder's file."""
-    kind, cut = ("tflite", cut_tflite) if is_tflite(weights) else ("onnx", cut_graph)
+    kind = "tflite" if is_tflite(weights) else "onnx"
+    cut: Callable[..., FrozenGraph | TfliteGraph]
+    cut = cut_tflite if kind == "tflite" else cut_graph
     graph = cut(
         weights,
         encoder_place(about.name, f".{kind}"),

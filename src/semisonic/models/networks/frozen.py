@@ -92,8 +92,10 @@ def _opened(file: Path, _changed: int, n_threads: int) -> FrozenGraph:
 
 def open_graph(file: Path) -> FrozenGraph | TfliteGraph:
     """A graph in the cache; opened once for each change of the file."""
-    if file.suffix == SUFFIX:
-        return open_tflite(file)
+    return open_tflite(file) if file.suffix == SUFFIX else _open_onnx(file)
+
+
+def _open_onnx(file: Path) -> FrozenGraph:
     return _opened(file, file.stat().st_mtime_ns, torch.get_num_threads())
 
 
@@ -234,7 +236,7 @@ def cut_graph(
     target.parent.mkdir(parents=True, exist_ok=True)
     with replacing(target) as part:
         part.write_bytes(proto.SerializeToString())
-        shape = _tried(source, open_graph(part))
+        shape = _tried(source, _open_onnx(part))
         if len(shape) != 2 or (dim and shape[1] != dim):
             raise ModelError(
                 f"{source}: the tensor '{wanted}' has shape {shape} for two windows, expected "
@@ -242,7 +244,7 @@ def cut_graph(
             )
         onnx.helper.set_model_props(proto, {**told, _DIM: str(shape[1])})
         part.write_bytes(proto.SerializeToString())
-    return open_graph(target)
+    return _open_onnx(target)
 
 
 def _tried(source: Path, graph: FrozenGraph) -> tuple[int, ...]:
