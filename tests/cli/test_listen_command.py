@@ -19,6 +19,7 @@ from semisonic.core.seeds import generator
 from semisonic.features.options import MelOptions
 from semisonic.models.model_file import save
 from semisonic.models.sound_model import build
+from systems import POSIX
 from waiting import LONG
 
 RATE = 8000
@@ -86,6 +87,7 @@ def test_raw_samples_come_through_standard_input(model, noise) -> None:
     assert b"heard 2.0 s" in process.stderr
 
 
+@POSIX
 @pytest.mark.skipif(os.name == "nt", reason="signals of another kind")
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
 def test_a_signal_ends_it_in_order(model, noise, number, status) -> None:

@@ -21,6 +21,7 @@ from semisonic.classifier.model_file import open_model
 from semisonic.labeling.label_log import LabelLog
 from semisonic.labeling.options import ProjectOptions
 from semisonic.labeling.start import start_project
+from systems import NAMES_OF_BYTES
 from waiting import until
 
 
@@ -229,6 +230,18 @@ def test_a_recording_that_is_gone_can_be_skipped(page, project) -> None:
     assert asked(page)["file"] != item["file"]
 
 
+def test_a_folder_that_is_gone_is_told_and_its_recordings_come_back(page) -> None:
+    item = asked(page)
+    away = page.folder.rename(page.folder.parent / "away")
+    found = page.post("/api/label/open", json=item).json()["sound"]
+    facts = wait_for(page, found)
+    assert facts["folder_is_gone"]
+    assert facts["reason"] == f"its folder is not there any more: {page.folder}"
+    away.rename(page.folder)
+    found = page.post("/api/label/open", json=item).json()["sound"]
+    assert wait_for(page, found, "ready")["state"] == "ready"
+
+
 @pytest.mark.parametrize("name", ["../secret.wav", "/etc/passwd", "none.wav", "all/../secret.wav"])
 def test_no_recording_outside_the_project_is_opened(page, project, name) -> None:
     secret = project.parent.parent / "secret.wav"
@@ -281,6 +294,7 @@ def test_an_impossible_answer_is_refused(page, project, change) -> None:
     assert not (project / "labels.jsonl").exists()
 
 
+@NAMES_OF_BYTES
 def test_a_name_that_is_no_utf8_is_asked_heard_and_answered(
     app_project, app_model, tmp_path
 ) -> None:
