@@ -68,8 +68,8 @@ def name_groups(film: Film, truth: dict[str, str]) -> None:
         if name and number <= 3:
             film.take(f"... and name what you hear: {name}.", 3)
         page.keyboard.press("Enter" if name else "s")
-    page.get_by_role("button", name="Make the first classifier").click()
-    made = page.get_by_role("heading", name="There is a first classifier")
+    page.get_by_role("button", name="Make the first model").click()
+    made = page.get_by_role("heading", name="The first model is made")
     made.wait_for()
     made.scroll_into_view_if_needed()
     page.mouse.wheel(0, 2000)

@@ -108,8 +108,8 @@ def name_groups(page: Page, truth: dict[str, str], images: Path, phone: Path) ->
             take(page, phone / "groups.png", PHONE, "light")
             page.set_viewport_size({"width": DESK[0], "height": DESK[1]})
         page.keyboard.press("Enter" if fill_name(page, classes) else "s")
-    page.get_by_role("button", name="Make the first classifier").click()
-    page.get_by_role("heading", name="There is a first classifier").wait_for()
+    page.get_by_role("button", name="Make the first model").click()
+    page.get_by_role("heading", name="The first model is made").wait_for()
     page.get_by_role("link", name="Go on").click()
 
 

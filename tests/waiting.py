@@ -17,7 +17,8 @@ Found = TypeVar("Found")
 LONG = 300.0
 """Seconds after which a test gives up."""
 
-_BETWEEN = 0.005
+_BETWEEN, _SHARE = 0.005, 4
+"""Seconds between two looks, and how many times as long as a look: asking takes no work away."""
 
 
 def until(condition: Callable[[], Found], process: subprocess.Popen[Any] | None = None) -> Found:
@@ -31,9 +32,16 @@ def until(condition: Callable[[], Found], process: subprocess.Popen[Any] | None 
         What is waited for; its end before that is a failure.
     """
     limit = time.monotonic() + LONG
-    while not (found := condition()):
+    while not (found := _looked(condition)):
         if process is not None and process.poll() is not None:
             raise AssertionError(f"ended with status {process.returncode}", process.communicate())
         assert time.monotonic() < limit, f"still {found!r} after {LONG:g} s"
-        time.sleep(_BETWEEN)
+    return found
+
+
+def _looked(condition: Callable[[], Found]) -> Found:
+    """What the condition gives now, after a pause where that is nothing yet."""
+    begun = time.monotonic()
+    if not (found := condition()):
+        time.sleep(max(_BETWEEN, _SHARE * (time.monotonic() - begun)))
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -59,3 +60,19 @@ def fail(how: str) -> None:
     if how == "bug":
         raise ZeroDivisionError("on purpose")
     os._exit(9)
+
+
+def who(base: int, x: int) -> tuple[int, int]:
+    if x == 7:
+        raise DataError("seven")
+    if x == 8:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return base + x, os.getpid()
+
+
+def meet(folder: Path, x: int) -> tuple[int, int]:
+    """Gives the number back once two processes are there."""
+    (folder / str(os.getpid())).touch()
+    while len(list(folder.iterdir())) < 2:
+        time.sleep(0.01)
+    return x, os.getpid()

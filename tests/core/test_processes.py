@@ -11,9 +11,9 @@ import threading
 import time
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 import pytest
+from far_work import meet, who
 
 from calls import cli
 from semisonic.classifier import scoring as predicting
@@ -45,22 +45,6 @@ def allowed() -> Iterator[None]:
     allow_processes()
     yield
     allow_processes(False)
-
-
-def who(base: int, x: int) -> tuple[int, int]:
-    if x == 7:
-        raise DataError("seven")
-    if x == 8:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return base + x, os.getpid()
-
-
-def meet(folder: Path, x: int) -> tuple[int, int]:
-    """Gives the number back once two processes are there."""
-    (folder / str(os.getpid())).touch()
-    while len(list(folder.iterdir())) < 2:
-        time.sleep(0.01)
-    return x, os.getpid()
 
 
 def test_calls_in_two_processes(tmp_path) -> None:

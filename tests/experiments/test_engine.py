@@ -2,47 +2,19 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
+from engine_tasks import append, fail, run, vanish
 
 from semisonic.core.errors import SemisonicError
-from semisonic.core.parallel import Task, run_tasks
+from semisonic.core.parallel import Task
 from waiting import LONG, until
-
-
-def nothing(*_: object) -> None:
-    pass
-
-
-def append(log: Path, name: str, wait: float = 0.0) -> None:
-    time.sleep(wait)
-    with log.open("a") as stream:
-        stream.write(f"{name}\n")
 
 
 def tell_threads(log: Path) -> None:
     log.write_text(str(torch.get_num_threads()))
-
-
-def hang(begun: Path) -> None:
-    begun.touch()
-    time.sleep(3600)
-    begun.with_suffix(".end").touch()
-
-
-def fail(_: Path) -> None:
-    raise ValueError("on purpose")
-
-
-def vanish(_: Path) -> None:
-    os._exit(9)
-
-
-def run(tasks: list[Task], workers: int) -> None:
-    run_tasks(tasks, workers=workers, label="t", initializer=nothing, context=())
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -83,7 +55,7 @@ SLEEP = """
 import sys
 sys.path[:0] = [{folder!r}, {above!r}]
 from semisonic.core.parallel import Task
-from test_engine import hang, run
+from engine_tasks import hang, run
 if __name__ == "__main__":
     print("started", flush=True)
     begun = __import__("pathlib").Path({begun!r})

@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -116,3 +116,37 @@ def opened(browser: Any, address: str, size: dict[str, int], **options: Any) -> 
     yield page
     context.close()
     assert not problems, problems
+
+
+class InThisProcess:
+    """Stands for a process of the app: the same task in this one, when the test says go."""
+
+    asked: ClassVar[list[InThisProcess]] = []
+
+    def __init__(self, task: str, name: str, asked: Any, plan: Any, done: Any) -> None:
+        self.name, self.task, self.done, self.runs = name, task, done, True
+        self.wanted = json.loads(json.dumps({**asked}, default=str))  # as it is sent
+        self.asked.append(self)
+
+    def go(self) -> None:
+        from semisonic.web import worker
+
+        worker._TASKS[self.task](self.wanted)
+        self.done()
+        self.runs = False
+
+    def cancel(self) -> None:
+        self.runs = False
+
+    close = cancel
+
+    def facts(self) -> dict[str, Any]:
+        return {"name": self.name, "state": "runs" if self.runs else "done", "at": {}}
+
+
+class AtOnce(InThisProcess):
+    """The same, done before the page is answered."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.go()

@@ -119,6 +119,60 @@ def test_a_segment_is_chosen_with_the_mouse(page) -> None:
     assert "chosen" not in page.locator(".bar .num").inner_text()
 
 
+def test_a_row_of_the_table_shows_its_event_and_the_rows_in_view_are_marked(
+    page, app_folder
+) -> None:
+    page.set_input_files("input[type=file]", app_folder / "site" / "hum.wav")
+    page.locator(".threshold input").fill("0.3")
+    row = page.locator(".events tbody tr").first
+    row.get_by_role("button", name="Show").click()
+    assert "chosen" in page.locator(".bar .num").inner_text()
+    assert not page.locator(".in-view").count()  # all of the recording is
+    page.locator(".stage").focus()
+    page.keyboard.press("+")
+    page.locator(".events .in-view").first.wait_for()
+    page.keyboard.press("0")
+    page.locator(".events .in-view").first.wait_for(state="detached")
+
+
+def test_a_finger_moves_and_draws_when_told_to(app_browser, app_address, app_folder) -> None:
+    for page in opened(app_browser, app_address, PHONE, has_touch=True):
+        page.set_input_files("input[type=file]", app_folder / "site" / "hum.wav")
+        box = page.locator(".stage").bounding_box()
+        touch = page.context.new_cdp_session(page)
+
+        def drag(box: Any = box, touch: Any = touch) -> None:
+            ways = [("touchStart", 0.2), ("touchMove", 0.4), ("touchMove", 0.7), ("touchEnd", None)]
+            for kind, share in ways:
+                x, y = box["x"] + (share or 0) * box["width"], box["y"] + 70 + 100 * (share or 0)
+                points = [] if share is None else [{"x": x, "y": y}]
+                asked = {"type": kind, "touchPoints": points}
+                touch.send("Input.dispatchTouchEvent", asked)
+
+        drag()
+        assert "chosen" not in page.locator(".bar .num").inner_text()
+        page.get_by_role("button", name="Draw").click()
+        page.locator(".stage").scroll_into_view_if_needed()
+        drag(page.locator(".stage").bounding_box())
+        assert re.search(r"chosen .* Hz", page.locator(".bar .num").inner_text())
+
+
+def test_an_app_that_does_not_answer_is_told_until_it_does(app_browser, app_address) -> None:
+    context = app_browser.new_context()
+    page = context.new_page()
+    page.goto(f"{app_address}#/models")
+    page.get_by_role("heading", name="Models and runs").wait_for()
+    page.route("**/api/**", lambda route: route.abort())
+    page.get_by_role("link", name="Label").click()
+    told = page.get_by_role("alert")
+    told.wait_for()
+    assert "Start it again" in told.inner_text()
+    page.unroute_all()
+    told.wait_for(state="detached")
+    page.locator(".labelling").wait_for()  # without another press
+    context.close()
+
+
 def test_speed_contrast_and_frequencies_are_set_and_remembered(page) -> None:
     page.get_by_role("button", name="site/hum.wav").first.click()
     page.get_by_role("button", name="Display").click()

@@ -1,4 +1,4 @@
-"""In a real browser: from a folder without a label to a first classifier."""
+"""In a real browser: from a folder without a label to a first model."""
 
 from __future__ import annotations
 
@@ -82,6 +82,9 @@ def test_from_a_folder_to_a_first_classifier(page, address, tmp_path, monkeypatc
     heading.wait_for()
 
     first = group(page, 1)
+    with page.expect_request(lambda request: "speed=0.5" in request.url):
+        page.get_by_label("Speed and pitch").select_option("0.5")
+    page.get_by_label("Speed and pitch").select_option("1")
     page.keyboard.press("Space")  # plays
     page.locator(".thumb.plays").wait_for()
     page.keyboard.press("/")
@@ -121,10 +124,10 @@ def test_from_a_folder_to_a_first_classifier(page, address, tmp_path, monkeypatc
 
     with monkeypatch.context() as broken:
         broken.setattr("semisonic.labeling.project.learn_round", _full_disk)
-        page.get_by_role("button", name="Make the first classifier").click()
+        page.get_by_role("button", name="Make the first model").click()
         page.get_by_text("Nothing was learned: the disk is full").wait_for()
     page.get_by_role("button", name="Try again").click()
-    page.get_by_role("heading", name="There is a first classifier").wait_for()
+    page.get_by_role("heading", name="The first model is made").wait_for()
     page.get_by_text(re.compile(r"[34] classes from \d+ answers")).wait_for()
     page.get_by_role("link", name="Go on").click()
     page.get_by_text("nothing drawn at random is answered yet").wait_for()

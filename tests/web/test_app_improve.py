@@ -6,10 +6,10 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
-from app_helpers import app_of, browsing, sent
+from app_helpers import InThisProcess, app_of, browsing, sent
 
 pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
@@ -17,31 +17,8 @@ pytest.importorskip("httpx")
 from semisonic.classifier.config import PRETRAIN
 from semisonic.labeling import improve, start
 from semisonic.labeling.project import Project
-from semisonic.web import state, worker
+from semisonic.web import state
 from waiting import until
-
-
-class InThisProcess:
-    """Stands for a process: the same task, when the test says go."""
-
-    asked: ClassVar[list[InThisProcess]] = []
-
-    def __init__(self, task, name, asked, plan, done) -> None:
-        self.task, self.wanted, self.done, self.runs = task, {**asked}, done, True
-        self.asked.append(self)
-
-    def go(self) -> None:
-        worker._TASKS[self.task](self.wanted)
-        self.done()
-        self.runs = False
-
-    def cancel(self) -> None:
-        self.runs = False
-
-    close = cancel
-
-    def facts(self) -> dict[str, Any]:
-        return {"state": "runs" if self.runs else "done", "at": {}}
 
 
 @pytest.fixture

@@ -229,6 +229,18 @@ def test_a_recording_that_is_gone_can_be_skipped(page, project) -> None:
     assert asked(page)["file"] != item["file"]
 
 
+def test_a_folder_that_is_gone_is_told_and_its_recordings_come_back(page) -> None:
+    item = asked(page)
+    away = page.folder.rename(page.folder.parent / "away")
+    found = page.post("/api/label/open", json=item).json()["sound"]
+    facts = wait_for(page, found)
+    assert facts["folder_is_gone"]
+    assert facts["reason"] == f"its folder is not there any more: {page.folder}"
+    away.rename(page.folder)
+    found = page.post("/api/label/open", json=item).json()["sound"]
+    assert wait_for(page, found, "ready")["state"] == "ready"
+
+
 @pytest.mark.parametrize("name", ["../secret.wav", "/etc/passwd", "none.wav", "all/../secret.wav"])
 def test_no_recording_outside_the_project_is_opened(page, project, name) -> None:
     secret = project.parent.parent / "secret.wav"

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile as sf
-from app_helpers import RATE, app_of, browsing, wait_for
+from app_helpers import RATE, AtOnce, app_of, browsing, wait_for
 
 pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
@@ -26,14 +26,24 @@ from semisonic.labeling.project import Project
 from semisonic.labeling.queue import Queue
 from waiting import until
 
+PROCESS = "semisonic.web.state.BackgroundProcess"
+
+
+@pytest.fixture(scope="module")
+def begun(app_project, app_model, tmp_path_factory) -> Path:
+    """``open`` holds recordings and may be read, ``closed`` may not; ``runs`` holds an encoder."""
+    folder = tmp_path_factory.mktemp("begun")
+    shutil.copytree(app_project.parent / "recordings", folder / "open" / "site")
+    shutil.copytree(app_project.parent / "recordings", folder / "closed" / "site")
+    (folder / "runs" / "small").mkdir(parents=True)
+    shutil.copy(app_model, folder / "runs" / "small" / "model.zip")
+    return folder
+
 
 @pytest.fixture
-def place(app_project, app_model, tmp_path) -> Path:
-    """``open`` holds recordings and may be read, ``closed`` may not; ``runs`` holds an encoder."""
-    shutil.copytree(app_project.parent / "recordings", tmp_path / "open" / "site")
-    shutil.copytree(app_project.parent / "recordings", tmp_path / "closed" / "site")
-    (tmp_path / "runs" / "small").mkdir(parents=True)
-    shutil.copy(app_model, tmp_path / "runs" / "small" / "model.zip")
+def place(begun, tmp_path) -> Path:
+    """A copy of it."""
+    shutil.copytree(begun, tmp_path, dirs_exist_ok=True)
     return tmp_path
 
 
@@ -44,6 +54,31 @@ def page(place) -> Iterator[Any]:
 
 def state_of(place: Path) -> Any:
     return app_of(folder=(place / "open",), runs=place / "runs")
+
+
+@pytest.fixture(scope="module")
+def finished(begun, tmp_path_factory) -> Path:
+    """A project that the page made, to be copied."""
+    folder = tmp_path_factory.mktemp("finished")
+    shutil.copytree(begun, folder, dirs_exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PROCESS, AtOnce)
+        for page in browsing(state_of(folder)):
+            make(page)
+    return folder / "runs" / "mine"
+
+
+@pytest.fixture
+def mine(finished, place, page) -> None:
+    """A copy is open on the page."""
+    shutil.copytree(finished, place / "runs" / "mine")
+    assert page.post("/api/projects/open", json={"name": "mine"}).status_code == 200
+
+
+@pytest.fixture
+def at_once(monkeypatch) -> None:
+    """Projects are made in this process; that they are in another one is not what is tested."""
+    monkeypatch.setattr(PROCESS, AtOnce)
 
 
 NEW = {"folder": 0, "below": "site", "name": "mine", "encoder": "run:small", "clusters": "3"}
@@ -129,7 +164,7 @@ def test_page_and_command_line_make_the_same(page, place) -> None:
     np.testing.assert_allclose(ours.pool().scores, theirs.pool().scores, atol=1e-9)
 
 
-def test_a_copy_is_in_the_group_of_its_original(page, place) -> None:
+def test_a_copy_is_in_the_group_of_its_original(page, place, at_once) -> None:
     site = place / "open" / "site"
     wave, rate = sf.read(site / "hiss-0.wav")
     sf.write(site / "a-copy.wav", 0.5 * wave, rate)
@@ -152,7 +187,7 @@ def test_a_copy_is_in_the_group_of_its_original(page, place) -> None:
     assert "of 7 recordings" in step["said"]["left_out"]
 
 
-def test_silence_and_noise_have_no_name_after_the_first_round(page, place) -> None:
+def test_silence_and_noise_have_no_name_after_the_first_round(page, place, at_once) -> None:
     sf.write(place / "open" / "nothing.wav", np.zeros(2 * RATE), RATE)
     noise = np.cumsum(np.random.default_rng(0).normal(0, 1, 2 * RATE))
     noise -= np.linspace(0, noise[-1], len(noise))
@@ -175,8 +210,7 @@ def test_silence_and_noise_have_no_name_after_the_first_round(page, place) -> No
     assert heard.count(["sweep"]) >= 3
 
 
-def test_nothing_here_is_a_class_of_its_own(page, place) -> None:
-    make(page)
+def test_nothing_here_is_a_class_of_its_own(page, place, mine) -> None:
     name_groups(page)
     noise = page.get("/api/label/groups").json()["noise"]
     assert len({one["file"] for one in noise}) == 4
@@ -196,7 +230,7 @@ def test_nothing_here_is_a_class_of_its_own(page, place) -> None:
     assert len(LabelLog(place / "runs" / "mine" / "labels.jsonl").answers()) < n_before
 
 
-def test_groups_are_small_and_can_be_split(page) -> None:
+def test_groups_are_small_and_can_be_split(page, at_once) -> None:
     make(page, clusters="auto")
     before = page.get("/api/label/groups").json()["groups"]
     assert len(before) == 6  # of 24 segments
@@ -212,8 +246,7 @@ def test_groups_are_small_and_can_be_split(page) -> None:
     assert "group 8" in refused.json()["error"]
 
 
-def test_groups_are_named_and_taken_back_at_once(page, place) -> None:
-    make(page)
+def test_groups_are_named_and_taken_back_at_once(page, place, mine) -> None:
     before = page.get("/api/label/groups").json()["groups"]
     assert sum(group["size"] for group in before) == 24
     assert all(one["said"] is None for group in before for one in group["sounds"])
@@ -274,10 +307,11 @@ def test_a_killed_app_leaves_a_project_that_goes_on(place, page) -> None:
     assert len(page.get("/api/label/groups").json()["groups"]) == 3
 
 
-def test_a_relative_folder_is_the_same_when_it_goes_on(place, monkeypatch) -> None:
+def test_a_relative_folder_is_the_same_when_it_goes_on(place, monkeypatch, at_once) -> None:
     monkeypatch.chdir(place)
     for page in browsing(app_of(folder=(Path("open"),), runs=Path("runs"))):
         make(page)
+    monkeypatch.undo()  # elsewhere, and in a process of its own
     (place / "runs" / "mine" / "project.json").unlink()  # as if it had not come to its end
     for page in browsing(state_of(place)):
         assert page.post("/api/projects/again", json={"name": "mine"}).status_code == 200
@@ -285,7 +319,7 @@ def test_a_relative_folder_is_the_same_when_it_goes_on(place, monkeypatch) -> No
         assert end["state"] == "done", end
 
 
-def test_a_name_whose_making_was_killed_at_once_is_free(page, place) -> None:
+def test_a_name_whose_making_was_killed_at_once_is_free(page, place, at_once) -> None:
     folder = place / "runs" / "mine"
     folder.mkdir()
     (folder / ".lock").touch()
@@ -296,8 +330,7 @@ def test_a_name_whose_making_was_killed_at_once_is_free(page, place) -> None:
     assert page.post("/api/projects", json={**NEW, "name": "notes"}).status_code == 400
 
 
-def test_a_project_is_opened_after_the_app_was_closed(page, place) -> None:
-    make(page)
+def test_a_project_is_opened_after_the_app_was_closed(page, place, mine) -> None:
     for other in browsing(state_of(place)):
         assert other.get("/api/label").status_code == 400
         (found,) = other.get("/api/projects").json()["projects"]
@@ -306,8 +339,7 @@ def test_a_project_is_opened_after_the_app_was_closed(page, place) -> None:
         assert other.get("/api/label").json()["segments"] == 24
 
 
-def test_the_classifier_in_use_is_that_of_the_open_project(page, place) -> None:
-    make(page)
+def test_the_classifier_in_use_is_that_of_the_open_project(page, place, mine) -> None:
     shutil.copytree(place / "runs" / "mine", place / "runs" / "theirs")
     for name in ("mine", "theirs"):
         page.post("/api/projects/open", json={"name": name})

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
+from sklearn.utils import Tags
 from torch import nn
 
 from semisonic.classifier.calibration import calibrate_model, decide_after_training
@@ -35,7 +36,7 @@ from semisonic.classifier.model_file import MODEL, find_file, open_encoder, open
 from semisonic.classifier.predict import UNKNOWN, answer_limits, unknown_reasons
 from semisonic.classifier.provenance import recording_hashes
 from semisonic.classifier.scoring import ScoredRows
-from semisonic.classifier.sounds import Sounds, as_sounds, score_sounds
+from semisonic.classifier.sounds import Sounds, as_labels, as_sounds, score_sounds
 from semisonic.classifier.start import SYNTH
 from semisonic.classifier.train import select_job
 from semisonic.classifier.training import train_model
@@ -216,8 +217,10 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Parameters by name; with ``deep`` also those inside groups, as ``mel__n_mels``."""
         params: dict[str, Any] = super().get_params(deep=False)
         for name in self._groups() if deep else ():
-            inner = _values(self._group(name))
-            params |= {f"{name}__{field}": value for field, value in inner.items()}
+            default, given = self._groups()[name], params[name]
+            if isinstance(given, Mapping | type(default)):  # another value is refused by ``fit``
+                inner = {**_values(default), **_values(given)}
+                params |= {f"{name}__{field}": value for field, value in inner.items()}
         return params
 
     def set_params(self: C, **params: Any) -> C:
@@ -296,7 +299,7 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         DataError
             For sounds without labels, too few classes, or nothing that can be read.
         """
-        y = None if y is None else list(y)
+        y = None if y is None else as_labels(y)
         rate = self.sample_rate if sample_rate is None else sample_rate
         labelled = as_sounds(clips, y, sample_rate=rate, groups=groups)
         pool = held = None
@@ -376,10 +379,8 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.best_epoch_ = outcome.best_epoch
         self.pretraining_history_ = [] if job.pretrained is None else job.pretrained.history
         self.failures_, self.about_ = job.prepared.failures, about
-        classes: list[Any] = list(self.model_.classes)
-        if y and all(isinstance(name, (int, np.integer)) for name in y):
-            classes = [int(name) for name in classes]
-        self.classes_ = np.array(classes)
+        kinds = {str(label): label for label in y or () if not isinstance(label, tuple)}
+        self.classes_ = np.array([kinds.get(name, name) for name in self.model_.classes])
         return self
 
     def predict_proba(self, clips: Any, *, sample_rate: int | None = None) -> NDArray[np.float64]:
@@ -590,6 +591,12 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         fitted.history_, fitted.pretraining_history_ = [], []
         fitted.best_epoch_, fitted.failures_, fitted.about_ = 0, (), about["about"]
         return fitted
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = tags.input_tags.three_d_array = True  # files; channels
+        tags.classifier_tags.multi_label = True
+        return tags
 
     def _repr_html_(self) -> str:
         from semisonic.classifier.show import classifier_html

@@ -58,8 +58,7 @@ def thresholds_for(model: SoundModel, option: str | float) -> dict[str, float]:
         if not own:
             _log.warning("the model has no thresholds of its own: %g for all classes", DEFAULT)
         return found
-    with suppress(ValueError):
-        float(option)
+    if _is_number(option):
         return dict.fromkeys(found, _threshold(option, "option 'threshold'"))
     path = Path(str(option))
     if not path.is_file():
@@ -83,10 +82,16 @@ def thresholds_for(model: SoundModel, option: str | float) -> dict[str, float]:
     return found
 
 
-def _threshold(found: str | float, where: str) -> float:
+def _is_number(found: str | float) -> bool:
     with suppress(ValueError):
-        if 0 < float(found) <= 1:
-            return float(found)
+        float(found)
+        return True
+    return False
+
+
+def _threshold(found: str | float, where: str) -> float:
+    if _is_number(found) and 0 < float(found) <= 1:
+        return float(found)
     raise OptionError(f"{where}: found {found}, expected a number above 0 and at most 1")
 
 

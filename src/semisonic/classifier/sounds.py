@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse
+from sklearn.utils.validation import column_or_1d
 
 from semisonic.audio.resample import resample
 from semisonic.classifier.prepare import Prepared, prepare, prepare_waves
@@ -136,8 +138,8 @@ def as_sounds(
         the columns that tables of labels have: ``file`` (or ``path``, ``filename`` ...) and, as
         far as known, ``label`` (``species``, ``category`` ...), ``start_time``, ``end_time``,
         ``group``, ``fold``. Arrays are read as the notes say.
-    y : sequence, optional
-        A label for each, or a sequence of labels for each; wins over labels in ``x``.
+    y : sequence, array or frame, optional
+        Labels, as :func:`as_labels` reads them; they win over labels in ``x``.
     sample_rate : int, optional
         Hz; for arrays, where it must be given.
     groups : array of str, optional
@@ -160,7 +162,7 @@ def as_sounds(
     int16 by 1 / 32768; floating-point samples are taken as they are, within -1 to 1.
     """
     sounds = _take(x, sample_rate, labels, name)
-    clips = sounds.clips if y is None else _labelled(sounds.clips, list(y))
+    clips = sounds.clips if y is None else _labelled(sounds.clips, y)
     if groups is not None:
         column = np.asarray(groups).astype(str)
         if column.shape != (len(clips),):
@@ -189,9 +191,13 @@ def _take(x: Any, sample_rate: int | None, labels: str, name: str) -> Sounds:
 
 def _several(x: Any) -> list[Any]:
     """The sounds of an array or of anything that can be gone through."""
+    if issparse(x):
+        raise DataError(f"found a sparse {type(x).__name__}, expected samples; use x.toarray()")
     if isinstance(x, torch.Tensor):
         x = x.detach().cpu().numpy()
-    if isinstance(x, np.ndarray) and x.dtype.kind in "fiu":
+    elif hasattr(x, "__array__"):
+        x = np.asarray(x)
+    if isinstance(x, np.ndarray) and x.dtype.kind in "fiuc":
         is_one = x.ndim == 1 or (x.ndim == 2 and x.shape[1] == 2)
         return [x] if is_one else list(x)
     if isinstance(x, (bytes, Mapping)) or not isinstance(x, Iterable):
@@ -224,26 +230,70 @@ def _from_frame(frame: pd.DataFrame, name: str) -> Clips:
         list(filter(None, map(str.strip, cell.split(";")))) if isinstance(cell, str) else cell
         for cell in found["label"]
     )
-    return _labelled(clips, list(texts))
+    return _labelled(clips, texts)
 
 
-def _labelled(clips: Clips, y: list[Any]) -> Clips:
-    """Clips with a name or a number each, several of them, or none (None, NaN, NA)."""
-    if len(y) != len(clips):
-        raise DataError(f"labels: found {len(y)} for {len(clips)} clips, expected one for each")
-    rows: list[tuple[Any, ...]] = []
-    for row, item in enumerate(y):
-        if isinstance(item, (str, int, np.integer)):
-            rows.append((item,))
-        elif isinstance(item, Iterable):
-            rows.append(tuple(item))
-        elif pd.isna(item):
-            rows.append(())
-        else:
+def as_labels(y: Any) -> list[Any]:
+    """Take the labels that a user has.
+
+    Parameters
+    ----------
+    y : sequence, array or frame
+        For each sound a name, a whole number, several of them, or none (None, NaN, NA). An array
+        or a frame of 0 and 1, shape (n, n_classes), says which classes are in a sound: the names
+        of a frame's columns, or numbers from 0. With one class in each it is as if these
+        were given.
+
+    Returns
+    -------
+    list of str, int, tuple or None
+        A tuple holds several labels, None is no label.
+
+    Raises
+    ------
+    DataError
+        For anything else.
+
+    Examples
+    --------
+    >>> as_labels(pd.DataFrame({"frog": [1, 0], "rain": [1, 1]}))
+    [('frog', 'rain'), ('rain',)]
+    """
+    table = np.asarray(y) if hasattr(y, "__array__") else y
+    if isinstance(table, np.ndarray) and table.ndim == 2 and table.dtype.kind in "biuf":
+        if table.shape[1] == 1:
+            return as_labels(column_or_1d(table, warn=True))
+        if not np.isin(table, (0, 1)).all():
             raise DataError(
-                f"labels, row {row}: found {item!r} ({type(item).__name__}), expected a name, a "
-                "whole number, several of them, or None"
+                f"labels: found numbers other than 0 and 1 in an array of shape {table.shape}, "
+                "expected 1 where a sound has the class of the column, or one label for each sound"
             )
+        names = list(y.columns) if isinstance(y, pd.DataFrame) else range(table.shape[1])
+        return [tuple(name for name, has in zip(names, row, strict=True) if has) for row in table]
+    return [_label(row, item) for row, item in enumerate(table)]
+
+
+def _label(row: int, item: Any) -> Any:
+    if isinstance(item, (str, int, np.integer)):
+        return item
+    if isinstance(item, Iterable):
+        return tuple(item)
+    if pd.isna(item):
+        return None
+    if isinstance(item, (float, np.floating)) and float(item).is_integer():
+        return int(item)  # as pandas keeps whole numbers in a column that also has none
+    raise DataError(
+        f"labels, row {row}: found {item!r} ({type(item).__name__}), expected a name, a whole "
+        "number (no continuous one), several of them, or None"
+    )
+
+
+def _labelled(clips: Clips, y: Any) -> Clips:
+    """Clips with their labels."""
+    found = as_labels(y)
+    if len(found) != len(clips):
+        raise DataError(f"labels: found {len(found)} for {len(clips)} clips, expected one for each")
+    rows = [item if isinstance(item, tuple) else () if item is None else (item,) for item in found]
     kinds = {label for labels in rows for label in labels}
     try:
         order = [str(label) for label in sorted(kinds)]

@@ -1,7 +1,8 @@
 """The errors of the package: what happened, where, what was found, what to do.
 
-One root, so that a caller can catch everything of ours with one name. The command line turns
-each into one message and the exit status 2; any other exception is a bug and ends with status 1.
+One root, so that a caller can catch everything of ours with one name. Wrong data and wrong options
+are ``ValueError`` as well, as numpy, pandas and scikit-learn have it. The command line turns each
+into one message and the exit status 2; any other exception is a bug and ends with status 1.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ class AudioError(SemisonicError):
         return AudioError, (self.file, self.reason, self.advice)
 
 
-class DataError(SemisonicError):
+class DataError(SemisonicError, ValueError):
     """A table, a folder or a split that does not hold what it should."""
 
 
-class OptionError(SemisonicError):
+class OptionError(SemisonicError, ValueError):
     """An option or a key of a recipe that is unknown, of the wrong type or out of range."""
 
 

@@ -240,11 +240,11 @@ async def _listen(socket: WebSocket, app_state: AppState) -> None:
     except TimeoutError:
         await _refuse(socket, f"nothing came for {SILENT_SECONDS:g} s")
         return
-    except (ValueError, KeyError, RecursionError):
-        await _refuse(socket, "expected a JSON text first, then samples")
-        return
     except SemisonicError as error:
         await _refuse(socket, str(error))
+        return
+    except (ValueError, KeyError, RecursionError):
+        await _refuse(socket, "expected a JSON text first, then samples")
         return
     except WebSocketDisconnect:
         return

@@ -17,7 +17,7 @@ from semisonic.data.label_log import read_log, standing_answers
 from semisonic.data.outputs import check_folder
 from semisonic.labeling.options import ProjectOptions
 from semisonic.labeling.project import ABOUT, LOG, Project
-from semisonic.labeling.start import AUTO, BEGUN
+from semisonic.labeling.start import AUTO, BEGUN, FEWEST_HEARD
 from semisonic.web.runs import AllowedFolders, Runs
 
 _NAME = re.compile(r"\w[\w .-]{0,59}")
@@ -80,8 +80,9 @@ class Projects:
     def encoders(self) -> list[dict[str, str]]:
         """What may make the vectors: a value to be asked for, and what it is."""
         titles = {
-            SYNTH: "The one that comes with Semisonic (ready at once)",
-            AUTO: "Let it learn from these recordings first (better; some minutes)",
+            SYNTH: "The one that comes with Semisonic: ready at once, and learns from "
+            f"{FEWEST_HEARD} or more segments while you listen",
+            AUTO: "The same, but learning from them before the first question: takes minutes",
         }
         if self._encoder is not None:
             titles = {"given": f"{self._encoder.name}, given with --encoder", **titles}

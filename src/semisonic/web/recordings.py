@@ -66,6 +66,7 @@ class OpenRecording:
         self.id, self.name, self.path = identity, name, path
         self.is_own, self.is_listed = is_own, is_listed
         self.state, self.reason, self.used = CHECKING, "", 0
+        self.folder_is_gone = False
         self.info: AudioInfo | None = None
         self.tiles: Tiles | None = None
         self.analysis: Analysis | None = None
@@ -90,8 +91,10 @@ class OpenRecording:
             return self._source.info
 
     def fail(self, reason: str) -> None:
-        """Say why it cannot be used."""
-        self.state, self.reason = FAILED, reason
+        """Say why it cannot be used; for one that is gone with its folder, that it is."""
+        self.folder_is_gone = is_gone(self.path)
+        gone = f"its folder is not there any more: {self.path.parent}"
+        self.state, self.reason = FAILED, gone if self.folder_is_gone else reason
 
     def part(self, start: float, end: float) -> NDArray[np.float32]:
         """Samples between two seconds, mono; fewer where the recording ends or breaks off."""
@@ -117,12 +120,20 @@ class OpenRecording:
 
     def facts(self) -> dict[str, Any]:
         """What the page shows of it."""
-        names = ("id", "name", "state", "reason")
+        names = ("id", "name", "state", "reason", "folder_is_gone")
         facts: dict[str, Any] = {name: getattr(self, name) for name in names}
         if (info := self.info) is not None:
             facts |= {"duration": info.duration, "sample_rate": info.sample_rate}
             facts |= {"channels": info.n_channels, "damage": info.damage}
         return facts
+
+
+def is_gone(path: Path) -> bool:
+    """Whether a file is gone with all that lay beside it, as with a disk that was unplugged."""
+    try:
+        return not path.exists() and not any(path.parent.iterdir())
+    except OSError:
+        return True
 
 
 # All recordings that the page has open, and the temporary folder for those given to it.

@@ -55,11 +55,14 @@ class AllowedFolders:
         Raises
         ------
         DataError
-            When there is none.
+            When there is none, or it is gone.
         """
         if not 0 <= number < len(self.folders):
             raise DataError(f"no folder {number}: {len(self.folders)} are open")
-        return self.folders[number]
+        folder = self.folders[number]
+        if not folder.is_dir():
+            raise DataError(f"the folder '{folder}' is not there any more. Is its disk connected?")
+        return folder
 
     def recording(self, number: int, name: str) -> Path:
         """The file of a recording.

@@ -153,6 +153,9 @@ class AppState:
     def open(self, sound: OpenRecording) -> OpenRecording:
         """Open a recording: check it, then look at it and listen, in the background."""
         kept = self.recordings.add(sound)
+        if kept.folder_is_gone and kept.path.exists():  # it is there again
+            self.recordings.remove(kept.id)
+            kept = self.recordings.add(sound)
         for old in self.recordings.too_many(kept):
             self.recordings.remove(old.id)
         if kept is sound:

@@ -1,22 +1,24 @@
 // Talking to the server of this page.
 
+import { lost, reach } from "./connection.js";
+
 export async function get(path, parameters = {}, options = {}) {
-  return answer(await fetch(address(path, parameters), options));
+  return answer(await reach(address(path, parameters), options));
 }
 
-export const post = (path, body = {}) => worked(fetch(`/api/${path}`, {
+export const post = (path, body = {}) => worked(reach(`/api/${path}`, {
   method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
 }));
 
-export const send = (path, parameters, file) => worked(fetch(address(path, parameters), {
+export const send = (path, parameters, file) => worked(reach(address(path, parameters), {
   method: "POST", headers: { "Content-Type": "application/octet-stream" }, body: file,
 }));
 
-export const remove = (path) => worked(fetch(`/api/${path}`, { method: "DELETE" }));
+export const remove = (path) => worked(reach(`/api/${path}`, { method: "DELETE" }));
 
 // Sends something and saves the file that it is answered with.
 export async function download(path, body) {
-  const found = await fetch(`/api/${path}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+  const found = await reach(`/api/${path}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
   if (!found.ok) await answer(found);
   const name = decodeURIComponent(found.headers.get("Content-Disposition").split("UTF-8''")[1]);
   const link = document.createElement("a");
@@ -39,7 +41,7 @@ async function worked(request) {
 }
 
 export async function bytes(path, parameters) {
-  const found = await fetch(address(path, parameters));
+  const found = await reach(address(path, parameters));
   if (!found.ok) throw new Error(`${found.status}`);
   return new Uint8Array(await found.arrayBuffer());
 }
@@ -60,7 +62,7 @@ export function upload(file, name, progress) {
     request.onload = () => request.status === 200
       ? resolve(request.response)
       : reject(new Error(request.response?.error ?? `the server said ${request.status}`));
-    request.onerror = () => reject(new Error("the connection was lost"));
+    request.onerror = () => { lost(); reject(new Error("the connection was lost")); };
     request.send(file);
   });
 }

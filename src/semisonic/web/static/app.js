@@ -41,8 +41,7 @@ async function show() {
     const left = await PAGES[page](place, decoded(rest.join("/")));
     if (mine === turn) leave = left; else left();
   } catch (error) {
-    place.replaceChildren(h("p", { class: "note" }, `The app does not answer: ${error.message}. Is it still running in the terminal?`),
-      h("button", { type: "button", onclick: show }, "Try again"));
+    place.replaceChildren(h("p", { class: "note" }, `This page cannot be shown: ${error.message}.`), h("button", { type: "button", onclick: show }, "Try again"));
   }
 }
 

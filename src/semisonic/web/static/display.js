@@ -20,17 +20,28 @@ export function bandOf({ picture: { band_hz: [low, high] } }) {
   return wanted[0] < wanted[1] ? wanted : [low, high];
 }
 
+// The control of speed and pitch, of one sound or of several.
+export function speedField(changed, sound = null) {
+  const field = h("select", { onchange: () => { keep({ speed: Number(field.value) }); changed(); } },
+    SPEEDS.filter((one) => !sound || canPlay(sound, one)).map((one) => h("option", { value: String(one) }, one < 1 ? `${Math.round(1 / one)} times slower` : one > 1 ? `${one} times faster` : "as recorded")));
+  field.value = String(sound ? speedOf(sound) : display.speed);
+  return field;
+}
+
+function keep(values) {
+  Object.assign(display, values);
+  localStorage.setItem("display", JSON.stringify(display));
+}
+
 // The row of controls; changed() is told the name of what was changed.
 export function displayBar(sound, changed) {
   const set = (values) => {
-    Object.assign(display, values);
-    localStorage.setItem("display", JSON.stringify(display));
+    keep(values);
     show();
     changed();
   };
   const highest = sound.picture.band_hz[1] / 1000;
-  const speed = h("select", { onchange: () => set({ speed: Number(speed.value) }) },
-    SPEEDS.filter((one) => canPlay(sound, one)).map((one) => h("option", { value: String(one) }, one < 1 ? `${Math.round(1 / one)} times slower` : one > 1 ? `${one} times faster` : "as recorded")));
+  const speed = speedField(() => set({}), sound);
   const contrast = h("input", { type: "range", min: "20", max: "100", step: "5", oninput: () => set({ contrast: Number(contrast.value) }) });
   const edge = (title) => h("input", { type: "number", min: "0", max: String(highest), step: "any", "aria-label": title, title, onchange: () => band() });
   const low = edge("Lowest frequency, kHz"), high = edge("Highest frequency, kHz");

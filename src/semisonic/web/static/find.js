@@ -5,7 +5,7 @@ import { address, get, post } from "./api.js";
 import { clock, fill, h, percent, readable, say, waited } from "./dom.js";
 import { inWords } from "./labels.js";
 import { chooseLabel, suggestions } from "./naming.js";
-import { Thumb } from "./thumb.js";
+import { Thumb, thumbSpeed } from "./thumb.js";
 
 const PAGE = 24, POLL = 500, PAUSE = 200;
 const STEPS = { events: "Find events", predictions: "Name each recording" };
@@ -42,7 +42,7 @@ class Find {
     this.rows = h("ul", { class: "plain finds" });
     this.more = h("button", { type: "button", hidden: true, onclick: () => this.list(true) }, "Show more");
     this.results = h("section", { hidden: true }, h("div", { class: "row toolbar" }, h("span", { class: "row", role: "group", "aria-label": "What is listed" }, this.kinds), this.label, this.order,
-      h("label", { class: "small soft" }, "Score at least ", this.least, " ", this.share), this.text, this.count), this.rows, this.more);
+      h("label", { class: "small soft" }, "Score at least ", this.least, " ", this.share), this.text, thumbSpeed(() => this.thumbs), this.count), this.rows, this.more);
     main.append(h("h1", {}, "Find in all recordings"), this.status, this.known, this.results);
     this.keys = (event) => this.key(event);
     this.seen = new IntersectionObserver((entries) => { for (const { target, isIntersecting } of entries) if (isIntersecting) target.hear?.(); }, { rootMargin: "200px" });

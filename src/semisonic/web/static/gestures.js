@@ -18,7 +18,7 @@ export function gestures(viewer) {
     if (event.button) return;
     stage.focus({ preventScroll: true });
     down.set(event.pointerId, place(event));
-    if (down.size === 1) began = { x: place(event), y: level(event), time: viewer.time(place(event)), touch: event.pointerType === "touch", view: viewer.view };
+    if (down.size === 1) began = { x: place(event), y: level(event), time: viewer.time(place(event)), moves: event.pointerType === "touch" && !viewer.drawsByFinger, view: viewer.view };
     else began = null; // two fingers zoom
     stage.setPointerCapture(event.pointerId);
   });
@@ -26,7 +26,7 @@ export function gestures(viewer) {
     if (!down.has(event.pointerId)) return;
     const before = down.get(event.pointerId), x = place(event);
     if (down.size === 2) pinch(event.pointerId, before, x);
-    else if (began?.touch) viewer.show(...began.view.map((time) => time - ((x - began.x) / stage.clientWidth) * (began.view[1] - began.view[0])));
+    else if (began?.moves) viewer.show(...began.view.map((time) => time - ((x - began.x) / stage.clientWidth) * (began.view[1] - began.view[0])));
     else if (began && Math.abs(x - began.x) > CLICK) {
       const now = viewer.time(Math.min(Math.max(0, x), stage.clientWidth));
       viewer.choose(Math.min(began.time, now), Math.max(began.time, now), limits(began.y, level(event)));
@@ -39,7 +39,7 @@ export function gestures(viewer) {
       viewer.choose(0, 0);
       viewer.player.seek(Math.min(Math.max(0, began.time), viewer.duration));
     }
-    else if (viewer.chosen && !began.touch) viewer.player.seek(viewer.chosen[0]);
+    else if (viewer.chosen && !began.moves) viewer.player.seek(viewer.chosen[0]);
     began = null;
   };
   stage.addEventListener("pointerup", up);

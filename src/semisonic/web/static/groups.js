@@ -1,10 +1,10 @@
-// Naming groups that sound alike by listening to a few of each; then the first classifier.
+// Naming groups that sound alike by listening to a few of each; then the first model.
 
 import { annotator, nameField } from "./annotator.js";
 import { get, post } from "./api.js";
 import { fill, h, say } from "./dom.js";
 import { chooseLabel } from "./naming.js";
-import { Thumb } from "./thumb.js";
+import { Thumb, thumbSpeed } from "./thumb.js";
 
 const KEYS = 9, POLL = 400, NOISE = -1;
 
@@ -24,7 +24,7 @@ class Naming {
     this.place = h("div", {});
     this.end = h("div", { class: "card first" });
     main.append(h("p", { class: "soft" }, "Listen to a few sounds of each group and name what you hear. The name is given to these sounds only. If they differ, choose Mixed and name each one; if you cannot tell, skip the group."),
-      h("div", { class: "row toolbar" }, this.who, this.count, h("a", { href: "#/label" }, "Label clip by clip")), this.known, this.place, this.end);
+      h("div", { class: "row toolbar" }, this.who, thumbSpeed(() => this.thumbs), this.count, h("a", { href: "#/label" }, "Label clip by clip")), this.known, this.place, this.end);
     this.keys = (event) => this.key(event);
   }
 
@@ -211,13 +211,13 @@ class Naming {
     }
     if (learning?.done) {
       const last = learning.history.at(-1);
-      this.end.replaceChildren(h("h2", {}, "There is a first classifier"),
+      this.end.replaceChildren(h("h2", {}, "The first model is made"),
         h("p", {}, `It knows ${last.n_classes} classes from ${last.n_answers} answers. ${last.by_random.n ? `Accuracy on clips drawn at random: ${last.said.by_random}.` : "These are typical sounds; clips drawn at random will show how good it is on the others."}`),
         last.notes.length ? h("ul", { class: "small soft notes" }, last.notes.map((note) => h("li", {}, note))) : "",
         h("div", { class: "row" }, h("a", { class: "button main", href: "#/label" }, "Go on: label clip by clip"), h("a", { class: "button", href: "#/find" }, "Find in all recordings")));
       return;
     }
-    this.end.replaceChildren(h("div", { class: "row" }, h("button", { type: "button", class: "main", onclick: () => this.learn() }, "Make the first classifier"),
+    this.end.replaceChildren(h("div", { class: "row" }, h("button", { type: "button", class: "main", onclick: () => this.learn() }, "Make the first model"),
       h("span", { class: "soft small" }, `${this.classes.length} classes so far; two are enough`)));
   }
 

@@ -18,8 +18,9 @@ const WHY = {
 };
 const sameLabels = (one, other) => one.length === other.length && one.every((name) => other.includes(name));
 const ORDERS = { mix: "Most useful first", uncertain: "Least certain first", typical: "Typical first", random: "At random" };
+const STEPS = { contrast: "Step 1 of 2: learning", vectors: "Step 2 of 2: new vectors" };
 const NEEDS_MODEL = ["uncertain"];
-const CONTEXT = 0.5, POLL = 250, LEARN_POLL = 400, IMPROVE_POLL = 5000;
+const CONTEXT = 0.5, POLL = 250, LEARN_POLL = 400, IMPROVE_POLL = 5000, GONE_POLL = 2000;
 
 export async function labelPage(main, part) {
   const appState = await get("state");
@@ -130,6 +131,11 @@ class Labelling {
   async open(item, id, turn) {
     const sound = await get(`sounds/${id}`);
     if (this.stopped || item !== this.item || turn !== this.turn) return;
+    if (sound.folder_is_gone) {
+      this.place.replaceChildren(h("p", { class: "note" }, `${sound.reason}. Is its disk connected? This page goes on by itself once the folder is there again.`));
+      this.waits = setTimeout(() => this.openAgain(item, turn), GONE_POLL);
+      return;
+    }
     if (sound.state === "failed") {
       this.place.replaceChildren(h("p", { class: "note" }, `This recording cannot be used: ${sound.reason}. Skip it.`));
       this.panel.wait(false);
@@ -150,6 +156,15 @@ class Labelling {
     this.panel.wait(false);
     this.viewer.stage.focus({ preventScroll: true });
     if (this.plays.checked) this.viewer.player.play(this.whole);
+  }
+
+  // A recording whose folder was gone, once it may be there again.
+  async openAgain(item, turn) {
+    try {
+      const { sound } = await post("label/open", item);
+      if (this.stopped || item !== this.item || turn !== this.turn) return;
+      await this.open(item, sound, turn);
+    } catch (error) { say(error.message); }
   }
 
   async answer({ labels, presence, note }) {
@@ -309,13 +324,16 @@ class Labelling {
 
   vectors({ improving, vectors }) {
     if (improving?.state !== "runs") return vectors ? [h("p", { class: "small soft" }, `${vectors}.`)] : [];
-    const { n, total, seconds_left: left } = improving.at;
+    const { at: { n, total, seconds_left: left }, steps } = improving;
     const stop = h("button", { type: "button", class: "quiet", onclick: async () => {
       try { await post("label/improve/cancel"); } catch (error) { say(error.message); }
       this.state();
     } }, "Stop");
-    const far = total ? `${percent(n / total)} of this step${left ? `, ${about(left)} left` : ""}` : "starting";
-    return [h("p", { class: "small soft" }, `While you listen, the encoder learns from your recordings (${far}). Nothing waits for it. `, stop)];
+    const bar = h("progress", { max: "1", "aria-label": "Learning from the recordings" });
+    if (total) bar.value = Math.min(1, n / total);
+    return [h("section", { class: "improving" }, h("h2", {}, "Learning from your recordings"),
+      h("p", { class: "small soft" }, "The encoder learns from all of them, without labels. Go on meanwhile: what it has learned is used unless it predicts fewer of your answers."), bar,
+      h("div", { class: "row" }, h("span", { class: "small soft num" }, STEPS[steps.at(-1)] ?? "Starting", left ? `, ${about(left)} left` : ""), stop))];
   }
 
   wrongButton() {

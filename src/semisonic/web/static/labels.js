@@ -6,7 +6,7 @@ import { get, post, send } from "./api.js";
 import { clock, dot, fill, h, readable, say, waited } from "./dom.js";
 import { chooseLabel, suggestions } from "./naming.js";
 import { classColour } from "./palette.js";
-import { Thumb } from "./thumb.js";
+import { Thumb, thumbSpeed } from "./thumb.js";
 
 const MOST = 100, PAUSE = 150;
 const none = (presence) => (presence === "negative" ? "none of the classes" : "unsure");
@@ -35,7 +35,7 @@ class Answers {
     main.append(h("div", { class: "row toolbar" }, nameField(), h("button", { type: "button", title: "Take back what you did last", onclick: () => this.act(() => post("label/undo", { annotator: annotator() }), "Taken back") }, "Undo"), h("a", { href: "#/label" }, "Label clip by clip"), h("a", { href: "#/label/groups" }, "Groups")), this.known,
       h("section", { class: "classes" }, h("h2", {}, "Classes"), this.place),
       this.importing(),
-      h("section", {}, h("h2", {}, "Answers"), h("div", { class: "row toolbar" }, this.text, this.label, this.who, h("label", { class: "small soft" }, this.differing, " only where people differ"), this.count), this.list, this.more));
+      h("section", {}, h("h2", {}, "Answers"), h("div", { class: "row toolbar" }, this.text, this.label, this.who, h("label", { class: "small soft" }, this.differing, " only where people differ"), thumbSpeed(() => (this.thumb ? [this.thumb] : [])), this.count), this.list, this.more));
   }
 
   // Tables of other programs, one after another.
@@ -155,7 +155,7 @@ class Answers {
     const colour = this.looks.find((one) => one.name === row.labels[0])?.shown;
     const item = h("li", {}, h("button", { type: "button", "aria-label": `Play ${name}`, onclick: () => this.play(row, place) }, "▶"),
       h("span", {}, dot(row.presence === "positive" && colour), h("b", {}, inWords(row)), row.note ? h("span", { class: "soft small" }, ` ${row.note}`) : null),
-      h("span", { class: "soft small" }, name), h("span", { class: "soft small" }, `${row.annotator}, ${new Date(row.time).toLocaleDateString()}`),
+      h("span", { class: "soft small" }, name), h("span", { class: "soft small" }, [row.annotator, new Date(row.time).toLocaleDateString()].filter(Boolean).join(", ")),
       h("span", { class: "row" },
         row.differs && row.presence !== "uncertain" ? button("Settle so", () => this.act(() => post("label/answers", { file, start_time, end_time, labels: row.labels, presence: row.presence, note: row.note, annotator: annotator(), review: "changed" }), "Settled: it stands in place of the other answers")) : null,
         button("Change", () => this.edit(row, place)),

@@ -1,12 +1,13 @@
 // A short sound as a small picture that plays when it is pressed.
 
 import { get, post } from "./api.js";
+import { speedField, speedOf } from "./display.js";
 import { clock, h } from "./dom.js";
 import { drawPicture, sized } from "./drawing.js";
 import { Player } from "./player.js";
 import { Tiles } from "./tiles.js";
 
-const TALL = 92, POLL = 250;
+const TALL = 92, POLL = 250, GONE_POLL = 2000;
 let sounding = null;  // one at a time
 
 export class Thumb {
@@ -38,6 +39,10 @@ export class Thumb {
       }
       const sound = await get(`sounds/${this.id}`);
       if (this.closed) return;
+      if (sound.folder_is_gone) {
+        this.id = null;
+        this.waits = setTimeout(() => this.open(), GONE_POLL);
+      }
       if (sound.state === "failed") { this.state.textContent = sound.reason; return; }
       if (sound.state !== "ready" || !sound.picture?.progress) { this.waits = setTimeout(() => this.open(), POLL); return; }
       this.ready(sound);
@@ -49,7 +54,8 @@ export class Thumb {
     this.view = [this.start_time, Math.min(this.end_time, sound.duration)];
     this.tiles = new Tiles(sound, () => this.draw());
     this.tiles.update(sound.picture);
-    this.player = new Player(this.id, (time) => this.follow(time), (playing, problem) => this.tell(playing, problem));
+    this.player = new Player(this.id, (time) => this.follow(time), (playing, problem) => this.tell(playing, problem), speedOf(sound));
+    this.setSpeed = () => this.player.setSpeed(speedOf(sound));
     this.player.seek(this.view[0]);
     this.button.disabled = false;
     this.state.textContent = "▶";
@@ -94,3 +100,6 @@ export class Thumb {
     if (sounding === this) sounding = null;
   }
 }
+
+// The control of their speed and pitch; thumbs() gives those that are shown.
+export const thumbSpeed = (thumbs) => h("label", { class: "small soft speed" }, "Speed and pitch ", speedField(() => { for (const thumb of thumbs()) thumb.setSpeed?.(); }));

@@ -262,7 +262,7 @@ function showSound(work, id, appState) {
   events.append(h("div", { class: "row spread" }, count, classes), h("div", { class: "rules" }, form.first), list,
     h("details", { open: others }, h("summary", {}, "Rules"), h("div", { class: "rules" }, form.rest, thresholdNote(appState.model) ?? "")), links);
 
-  let counted = "";
+  let counted = "", shown = [];
   function showClasses(counts) {
     classes.hidden = counts.length < 2 && !shownClass;
     if (counted === JSON.stringify(counts)) return;  // an open list stays open
@@ -279,14 +279,26 @@ function showSound(work, id, appState) {
     viewer?.setEvents(rows);
     list.replaceChildren(rows.length ? h("table", {}, h("thead", {}, h("tr", {}, ["From", "To", "What", "Score", ""].map((text, i) =>
       h("th", { class: i === 3 ? "n" : undefined, scope: "col" }, text || h("span", { class: "only-heard" }, "Play"))))),
-    h("tbody", {}, rows.slice(0, MOST_ROWS).map(([start, end, label, score]) => h("tr", {},
-      h("td", {}, clock(start, 2)), h("td", {}, clock(end, 2)), h("td", {}, label), h("td", { class: "n" }, score.toFixed(2)),
-      h("td", { class: "n" }, h("button", { type: "button", "aria-label": `Play ${label} at ${clock(start, 2)}`, onclick: () => viewer.playEvent(start, end) }, "Play"))))))
+    h("tbody", {}, rows.slice(0, MOST_ROWS).map(([start, end, label, score]) => h("tr", {
+      onclick: ({ target }) => { if (!target.closest("button.play-event")) viewer.showEvent(start, end); },
+    }, h("td", {}, h("button", { type: "button", class: "quiet", "aria-label": `Show ${label} at ${clock(start, 2)}` }, clock(start, 2))), h("td", {}, clock(end, 2)), h("td", {}, label), h("td", { class: "n" }, score.toFixed(2)),
+      h("td", { class: "n" }, h("button", { type: "button", class: "play-event", "aria-label": `Play ${label} at ${clock(start, 2)}`, onclick: () => viewer.playEvent(start, end) }, "Play"))))))
       : h("p", { class: "soft" }, "None reaches the threshold."));
+    shown = rows.slice(0, MOST_ROWS);
+    markRows();
     if (n_events > MOST_ROWS) list.append(h("p", { class: "soft small" }, `The first ${MOST_ROWS} are shown; tables hold all.`));
     const kinds = [["csv", "CSV"], ["raven", "Raven"], ["audacity", "Audacity"], ["scores", "Scores"]];
     links.replaceChildren(h("span", { class: "soft small" }, "Save as"), ...kinds.filter(([kind]) => n_events || kind === "scores").map(([kind, text]) =>
       h("a", { class: "button", href: address(`sounds/${id}/tables/${kind}`, kind === "scores" ? {} : { ...values, label: shownClass }), download: "" }, text)));
+  }
+
+  // The rows of events in the picture, as long as that is not all of the recording.
+  function markRows() {
+    if (!viewer) return;
+    const [from, to] = viewer.view, isPart = to - from < viewer.duration - 0.01;
+    list.querySelectorAll("tbody tr").forEach((row, i) => row.classList.toggle("in-view", isPart && shown[i][0] < to && shown[i][1] > from));
+    const first = list.querySelector(".in-view");
+    if (first && (first.offsetTop < list.scrollTop || first.offsetTop + first.offsetHeight > list.scrollTop + list.clientHeight)) list.scrollTop = first.offsetTop - list.clientHeight / 3;
   }
 
   function showTop(rows) {
@@ -331,6 +343,7 @@ function showSound(work, id, appState) {
     about.textContent = `${clock(sound.duration, sound.duration < 60 ? 1 : 0)} · ${sound.sample_rate / 1000} kHz${state}`;
     if (!viewer) {
       viewer = new Viewer(sound, { withScores: Boolean(appState.model) });
+      viewer.onview = waited(markRows, 60);
       place.replaceChildren(viewer.element, side.moves);
       if (isByKey) viewer.stage.focus({ preventScroll: true });  // so that Space plays
       isByKey = false;

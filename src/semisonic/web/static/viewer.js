@@ -49,6 +49,7 @@ export class Viewer {
     }, this.wave, this.picture, this.ruler, this.rows, this.mark, this.head);
     this.button = h("button", { type: "button", class: "play main", onclick: () => this.player.toggle() }, "Play");
     this.loop = h("button", { type: "button", "aria-pressed": "false", title: "Repeat the chosen segment (L)", onclick: () => this.toggleLoop() }, "Repeat");
+    this.drawing = h("button", { type: "button", "aria-pressed": "false", hidden: !navigator.maxTouchPoints, title: "A finger draws a part or a box; otherwise it moves along the time", onclick: () => this.drawByFinger(!this.drawsByFinger) }, "Draw");
     this.place = h("span", { class: "soft small num" });
     const zoom = (text, title, times) => h("button", { type: "button", title, "aria-label": title, onclick: () => this.zoom(times) }, text);
     this.display = displayBar(this.sound, () => this.redisplay());
@@ -57,7 +58,7 @@ export class Viewer {
       this.more.setAttribute("aria-expanded", String(!this.display.element.hidden));
     } }, "Display");
     this.element = h("section", { class: "viewer", "aria-label": `Sound ${this.sound.name}` }, this.stage, this.mini,
-      h("div", { class: "bar" }, this.button, this.loop, this.place, h("span", { class: "gap" }),
+      h("div", { class: "bar" }, this.button, this.loop, this.drawing, this.place, h("span", { class: "gap" }),
         this.more, zoom("−", "Zoom out", 2), zoom("+", "Zoom in", 0.5),
         h("button", { type: "button", onclick: () => this.show(0, this.duration) }, "All")), this.display.element);
     gestures(this);
@@ -75,6 +76,7 @@ export class Viewer {
     this.view = [first, first + length];
     this.draw();
     this.askScores();
+    this.onview?.();
   }
 
   zoom(times, around = this.player.time) {
@@ -114,11 +116,23 @@ export class Viewer {
     if (on && !this.chosen) this.choose(...this.view);
   }
 
-  playEvent(start, end) {
+  // Whether one finger draws as the mouse does.
+  drawByFinger(on) {
+    this.drawsByFinger = on;
+    this.drawing.setAttribute("aria-pressed", String(on));
+    this.stage.classList.toggle("draws", on);
+  }
+
+  // Shows an event and what is around it, and chooses it.
+  showEvent(start, end) {
     const edge = Math.min(0.25, this.duration / 20);
     if (start < this.view[0] || end > this.view[1]) this.show(start - (end - start), end + (end - start));
     this.choose(Math.max(0, start - edge), Math.min(this.duration, end + edge));
     this.player.seek(this.chosen[0]);
+  }
+
+  playEvent(start, end) {
+    this.showEvent(start, end);
     this.player.play(this.chosen);
   }
 
