@@ -17,7 +17,6 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-EXTRAS = ("app",)
 SOURCE = Path(__file__).parents[1] / "src"
 
 
@@ -43,7 +42,7 @@ def main(wheel: Path, environment: Path) -> None:
 def libraries(asked: list[str]) -> list[metadata.Distribution]:
     """What is asked for, and all that is needed for it."""
     found: dict[str, metadata.Distribution] = {}
-    waiting = [(text, extra) for text in asked for extra in ("", *EXTRAS)]
+    waiting = [(text, "") for text in asked]
     seen = set(waiting)
     while waiting:
         text, extra = waiting.pop()

@@ -1,9 +1,10 @@
-"""The two pictures of the label pages in docs/guides/app.md, made by going through them.
+"""The four pictures of pages in docs/guides/app.md, made by going through them.
 
 python benchmarks/app_pictures.py path/to/esc10 -o docs/images
 
 A project is made of 100 clips of ESC-10 without their labels, groups are named, a first classifier
-is made, and questions are answered by the true class. Needs Chromium and Playwright. With
+is made, and questions are answered by the true class. The model is then tried, also live, on a
+recording put together from clips of the data set. Needs Chromium and Playwright. With
 ``--encoder synth``, the default, an encoder is learned from synthetic sounds, once on a machine.
 """
 
@@ -20,6 +21,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+import soundfile as sf
 import uvicorn
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
@@ -32,6 +35,9 @@ from semisonic.web.state import AppState
 N_EACH = 10
 PATIENCE = 300_000
 PICTURED, N_ANSWERS, LEARN_EVERY = 4, 24, 6
+SCENE = ("Rooster", "Dog bark", "Sea waves", "Baby cry", "Chainsaw", "Clock tick")
+LISTENED = 17_000  # ms of the picture of Live
+TRIED, LIVE = (1200, 1080), (390, 700)
 DESK, NARROW, PHONE = (1200, 840), (900, 760), (390, 844)
 PLAYABLE = """() => { const all = [...document.querySelectorAll('.thumb')];
 return all.length && all.every((one) => !one.disabled); }"""
@@ -130,8 +136,34 @@ def answer(page: Page, truth: dict[str, str], images: Path, phone: Path) -> None
     take(page, phone / "label.png", PHONE, "dark")
 
 
+def scene(data: Path, file: Path) -> None:
+    """A recording of some clips, one after another with a pause."""
+    pieces = []
+    for name in SCENE:
+        folder = next(place for place in data.iterdir() if place.name.endswith(name))
+        x, rate = sf.read(sorted(folder.glob("*.ogg"))[-1])
+        pieces += [x, np.zeros(rate)]
+    sf.write(file, np.concatenate(pieces), rate)
+
+
+def try_and_listen(page: Page, phone: Page, images: Path) -> None:
+    """The model on the scene, and on the microphone, which plays the same."""
+    page.goto(page.url.partition("#")[0] + "#/try")
+    page.get_by_role("button", name="farm.wav").first.click()
+    page.locator(".events tbody tr").first.wait_for()
+    page.locator(".try > div > progress").wait_for(state="hidden")
+    page.locator(".threshold input").fill("0.3")
+    page.locator(".events tbody tr").nth(1).get_by_role("button", name="Show").click()
+    take(page, images / "app-try.png", TRIED, "light")
+    phone.goto(page.url.partition("#")[0] + "#/live")
+    phone.get_by_role("button", name="Start listening").click()
+    phone.locator(".feed li:not(.soft)").first.wait_for()
+    phone.wait_for_timeout(LISTENED)
+    take(phone, images / "app-live.png", LIVE, "dark")
+
+
 def main() -> None:
-    """Make a project and take both pictures."""
+    """Make a project and take the pictures."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("data", type=Path, help="ESC-10, as class folders")
     parser.add_argument("--encoder", default="synth", help="as of 'semisonic project new'")
@@ -144,13 +176,22 @@ def main() -> None:
         phone = how.phone or Path(place)
         phone.mkdir(parents=True, exist_ok=True)
         truth = truth_of(how.data, recordings)
+        (scenes := Path(place) / "scenes").mkdir()
+        scene(how.data, scenes / "farm.wav")
         start_project(ProjectOptions(recordings, project, encoder=how.encoder, device="cpu"))
         with (
-            served(AppState(project=project, device="cpu")) as address,
+            served(AppState(project=project, folder=(scenes,), device="cpu")) as address,
             sync_playwright() as playwright,
         ):
             browser = playwright.chromium.launch(
-                executable_path=chromium, args=["--no-sandbox", "--mute-audio"]
+                executable_path=chromium,
+                args=[
+                    "--no-sandbox",
+                    "--mute-audio",
+                    "--use-fake-ui-for-media-stream",
+                    "--use-fake-device-for-media-stream",
+                    f"--use-file-for-fake-audio-capture={scenes / 'farm.wav'}",
+                ],
             )
             page = browser.new_page(viewport={"width": DESK[0], "height": DESK[1]})
             page.set_default_timeout(PATIENCE)
@@ -159,6 +200,9 @@ def main() -> None:
             page.keyboard.press("Tab")
             name_groups(page, truth, how.output, phone)
             answer(page, truth, how.output, phone)
+            size = {"width": LIVE[0], "height": LIVE[1]}
+            pocket = browser.new_page(viewport=size, device_scale_factor=2)
+            try_and_listen(page, pocket, how.output)
             browser.close()
 
 

@@ -22,13 +22,16 @@ from semisonic.evaluation.predictions import Predictions
 
 
 def read_arm(place: str) -> Predictions:
-    """What one arm of one setting of a run predicted, from ``FOLDER:SETTING:ARM``."""
-    folder, setting, arm = place.rsplit(":", 2)
+    """What one arm of one setting of a run predicted, from ``FOLDER:SETTING:ARM``.
+
+    Names of settings may have colons, the folder has none.
+    """
+    folder, _, wanted_arm = place.partition(":")
     jobs = json.loads((Path(folder) / "results.json").read_text(encoding="utf-8"))["jobs"]
-    wanted = {job["name"] for job in jobs if (job["cell"], job["arm"]) == (setting, arm)}
+    wanted = {job["name"] for job in jobs if f"{job['cell']}:{job['arm']}" == wanted_arm}
     if not wanted:
-        known = sorted({(job["cell"], job["arm"]) for job in jobs if job["arm"]})
-        raise SystemExit(f"{folder}: found no '{setting}' with the arm '{arm}', but {known}")
+        known = sorted({f"{job['cell']}:{job['arm']}" for job in jobs if job["arm"]})
+        raise SystemExit(f"{folder}: found no '{wanted_arm}', but {known}")
     files = [Path(folder) / "jobs" / name / "predictions.csv.gz" for name in sorted(wanted)]
     return Predictions.concat(map(Predictions.read, files)).assign(setting=Path(place).name, arm="")
 
@@ -50,7 +53,7 @@ def main() -> None:
         Path(place).name: {
             key: value
             for key, value in json.loads(
-                (Path(place.rsplit(":", 2)[0]) / "results.json").read_text(encoding="utf-8")
+                (Path(place.partition(":")[0]) / "results.json").read_text(encoding="utf-8")
             ).items()
             if key in ("command", "commit", "data")
         }

@@ -14,6 +14,9 @@ scored once a draw, by a layer that has not learned from its fold. A set without
 with copies of a sound in one of them. The two ways to learn are compared by fold and draw, with the
 t-test that allows for shared training clips. Not from scratch: the result says what the encoder
 was trained on.
+
+``--further FOLDS`` adds the other way: the whole encoder is trained further on the same labels
+(``train --encoder NAME --method supervised``, nothing chosen by results), on the folds named.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from measuring import head
+from semisonic.classifier.classifier import SoundClassifier
 from semisonic.classifier.config import MethodOptions
 from semisonic.classifier.model_file import open_encoder
 from semisonic.classifier.prepare import prepare
@@ -106,12 +110,41 @@ def accuracies(clips: Any, x: NDArray[np.float32], labels: int, arm: str) -> lis
     return draws
 
 
+def trained_further(
+    encoder: Path, clips: Any, labels: int, folds: Sequence[int], duration: float
+) -> list[dict[str, Any]]:
+    """For each of the folds the accuracy of an encoder trained further on the first draw."""
+    found = []
+    for fold, split in enumerate(fold_splits(clips, validation=0.0), start=1):
+        if fold not in folds:
+            continue
+        rows = label_budget(clips, split.train, labels, 0) if labels else split.train
+        begun = process_time()
+        classifier = SoundClassifier(
+            encoder=encoder,
+            method="supervised",
+            mel={"duration": duration},
+            validation=0.0,
+            workers=1,
+        ).fit(clips[rows])
+        seconds = process_time() - begun
+        named = classifier.classes_[classifier.predict_proba(clips[split.test]).argmax(1)]
+        truth = np.asarray(clips.classes)[clips.target()[split.test]]
+        accuracy = float(np.mean(named == truth))
+        found.append({"fold": fold, "accuracy": accuracy, "seconds_of_processor": round(seconds)})
+        print(
+            f"fold {fold}, trained further: {100 * accuracy:.1f} after {seconds:.0f} s", flush=True
+        )
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("encoder", type=Path, help="name or file of a general encoder")
     parser.add_argument("data", type=Path, help="a data set with labels")
     parser.add_argument("--labels", type=int, nargs="+", default=BUDGETS, help="a class; 0: all")
     parser.add_argument("--duration", type=float, default=5.0, help="of a window, in seconds")
+    parser.add_argument("--further", type=int, nargs="+", default=(), metavar="FOLD")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--cache", type=Path, default=Path("runs/general/cache"))
     options = parser.parse_args()
@@ -137,11 +170,17 @@ def main() -> None:
             gain = np.subtract(found[1], found[0]).ravel()
             rows[-1]["gain"] = corrected_resampled_t(gain, 1 / (n_folds - 1))._asdict()
             print(f"  gain: {rows[-1]['gain']}", flush=True)
+        if options.further:
+            rows[-2 if labels else -1]["trained_further"] = trained_further(
+                options.encoder, clips, labels, options.further, options.duration
+            )
     shown = " ".join(
         [
             "python benchmarks/general_encoder.py ENCODER DATA --labels",
             *map(str, options.labels),
-            f"--duration {options.duration:g} -o FILE",
+            f"--duration {options.duration:g}",
+            *(["--further", *map(str, options.further)] if options.further else []),
+            "-o FILE",
         ]
     )
     record = {

@@ -38,6 +38,9 @@ dashes at the front.
 """
 _LINK = re.compile(r"(\]\()((?!https?:|#|mailto:)[^)#\s]+)([^)]*\))")
 _ROLE = re.compile(r":(?:py:)?(?:func|class|meth|mod|data|attr|exc):<code>~?")
+_MERMAID = re.compile(
+    r'<script type="module">(?:(?!</script>).)*?mermaid.*?</script>', re.DOTALL | re.IGNORECASE
+)
 _NAMED = re.compile(r"(?<!\[)`([\w./-]+\.(?:json|py|toml))`(?!\])")
 RESULTS = "benchmarks/results"
 """Where a page that names a file alone, such as ``few-labels-4.json``, finds it."""
@@ -86,8 +89,11 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
 
 
 def on_page_content(html: str, page: Any, config: Any, files: Any) -> str:
-    """Names in docstrings, which are written for Sphinx (``:func:`name```), are code."""
-    return _ROLE.sub(r"<code>", html)
+    """Names in docstrings, which are written for Sphinx (``:func:`name```), are code.
+
+    From pages of notebooks a script is taken that could load Mermaid from elsewhere.
+    """
+    return _MERMAID.sub("", _ROLE.sub(r"<code>", html))
 
 
 def verbs(group: Verbs = command, path: str = "semisonic") -> Iterator[tuple[str, Verb]]:

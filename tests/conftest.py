@@ -21,6 +21,9 @@ settings.load_profile("untimed")
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# librosa compiles some functions when it is imported, which takes a third less time so.
+os.environ.setdefault("NUMBA_OPT", "0")
+
 # A shell ignores Ctrl-C for what it starts in the background, and children inherit that; tests
 # that interrupt a command would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)

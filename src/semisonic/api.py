@@ -194,7 +194,8 @@ def find_rate(data: AnyPath, output: AnyPath | None = None, **options: Any) -> F
 
     Examples
     --------
-    >>> result = find_rate("labelled", "runs/rates", method="supervised", encoder="none")
+    >>> options = {"method": "supervised", "encoder": "none", "duration": 0.5}
+    >>> result = find_rate("labelled", "runs/rates", **options)
     >>> 1e-6 < result.sweep.suggestion < 10
     True
     """

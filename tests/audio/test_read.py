@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from semisonic.audio.read import AudioReader, probe, read, read_blocks, read_start
 from semisonic.core.errors import AudioError, OptionError
+from systems import POSIX
 
 RATE = 16000
 NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, 3 * RATE).astype("f4")
@@ -158,6 +159,7 @@ def test_text_is_not_audio(tmp_path: Path, name: str) -> None:
     assert reason(path).startswith(("not audio", "no header"))
 
 
+@POSIX
 def test_what_is_no_recording_at_all(tmp_path: Path) -> None:
     (tmp_path / "empty.wav").touch()
     assert "0 bytes" in reason(tmp_path / "empty.wav")

@@ -180,7 +180,9 @@ def test_a_measurement_shows_numbers_and_confusions(kinds: Path) -> None:
     scores = np.eye(3)[clips.target()]
     scores[0] = [0.1, 0.2, 0.7]
     measured = measure(clips, scores, multi_label=False, n_resamples=50)
-    html = shown(CrossValidation(measured, np.ones(24, np.int64), {1: 1.0}))
+    found = CrossValidation(measured, np.ones(24, np.int64), {1: 1.0})
+    assert repr(found) == "<CrossValidation: accuracy 95.8 % of 24 sounds, 1 fold>"
+    html = shown(found)
     assert "95.8 %" in html
     assert "hiss as sweep (1)" in html
     assert 'alt="Confusion matrix"' in html

@@ -25,6 +25,7 @@ from semisonic.classifier.train import plan_training, train
 from semisonic.core.errors import DataError, ModelError, OptionError
 from semisonic.features.options import MelOptions
 from semisonic.models.model_file import read_about
+from systems import NAMES_OF_BYTES
 
 
 @pytest.fixture(scope="module")
@@ -217,6 +218,7 @@ def test_bad_files_and_odd_clips_are_listed_and_the_rest_goes_on(tmp_path: Path)
     assert remarks["hum/00.wav"].startswith("truncated: the header promises 0.50 s")
 
 
+@NAMES_OF_BYTES
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all names are Unicode")
 def test_names_that_are_no_unicode_are_trained_on(tmp_path: Path) -> None:
     data = write_kinds(tmp_path / "data", 4)

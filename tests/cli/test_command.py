@@ -19,6 +19,7 @@ from semisonic.cli.parser import verb as as_verb
 from semisonic.core import progress
 from semisonic.core.errors import AudioError, DataError
 from semisonic.core.options import option
+from systems import NAMES_OF_BYTES
 from waiting import LONG
 
 
@@ -117,6 +118,7 @@ def test_wrong_use_ends_with_2_and_a_suggestion(arguments, message, tells) -> No
     assert message in tells(Status.WRONG_USE, arguments).err
 
 
+@NAMES_OF_BYTES
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all names are Unicode")
 def test_a_name_that_is_no_unicode_is_said_with_escapes(tmp_path) -> None:
     folder = os.fsencode(tmp_path) + b"/\xff"

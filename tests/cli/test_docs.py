@@ -162,7 +162,8 @@ def test_pictures_of_the_docs_are_there_and_described() -> None:
 
 def test_each_page_stands_once_in_the_navigation_of_the_site() -> None:
     listed = re.findall(r"([\w/-]+\.(?:md|ipynb))\s*$", NAVIGATION, re.MULTILINE)
-    written = {p.relative_to(ROOT / "docs").as_posix() for p in PAGES if "docs" in p.parts}
+    pages = [*PAGES, *(ROOT / "docs").rglob("*.ipynb")]
+    written = {p.relative_to(ROOT / "docs").as_posix() for p in pages if "docs" in p.parts}
     assert sorted(listed) == sorted(
         {*written, *SITE.ROOT_PAGES.values(), f"{SITE.COMMANDS}/index.md"}
     )

@@ -19,6 +19,7 @@ from semisonic.core.seeds import generator
 from semisonic.features.options import MelOptions
 from semisonic.models.model_file import save
 from semisonic.models.sound_model import build
+from systems import POSIX
 from waiting import LONG
 
 RATE = 8000
@@ -72,20 +73,21 @@ def start(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "semisonic", "listen", *arguments]
 
 
-def test_raw_samples_come_through_standard_input(model, noise) -> None:
+def test_raw_samples_come_through_standard_input(
+    model, noise, tmp_path, tells, monkeypatch
+) -> None:
     raw = np.repeat((noise * 32768).astype("<i2"), 2).tobytes() + b"x"  # two equal channels
+    (tmp_path / "raw").write_bytes(raw)
     stereo = ["--input", "-", "--rate", "8000", "--channels", "2", "--speed", "0"]
-    process = subprocess.run(
-        start(model, *stereo, *EVERYTHING),
-        input=raw,
-        capture_output=True,
-        check=True,
-    )
-    assert [line["event"] for line in lines(process.stdout.decode())] == ["start", "end"]
-    assert b"ended within a sample: 1 bytes left out" in process.stderr
-    assert b"heard 2.0 s" in process.stderr
+    with (tmp_path / "raw").open() as stream:
+        monkeypatch.setattr(sys, "stdin", stream)
+        said = tells(0, "listen", model, stereo, EVERYTHING)
+    assert [line["event"] for line in lines(said.out)] == ["start", "end"]
+    assert "ended within a sample: 1 bytes left out" in said.err
+    assert "heard 2.0 s" in said.err
 
 
+@POSIX
 @pytest.mark.skipif(os.name == "nt", reason="signals of another kind")
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
 def test_a_signal_ends_it_in_order(model, noise, number, status) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from calls import cli
 from semisonic.models.model_file import read_about
+from systems import POSIX
 from waiting import LONG, until
 
 SMALL = ["--model", "(4)3c-2p-8fc", "--n-mels", "16", "--sample-rate", "8000", "--duration", "1"]
@@ -180,8 +181,8 @@ def test_the_word_synth_is_the_embedded_set(tmp_path, monkeypatch) -> None:
     assert (found.data, found.unlabelled) == (made[0] / "labels.csv", made[0] / "pool")
 
 
+@POSIX
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="signals differ")
 def test_ctrl_c_is_calm_and_leaves_a_checkpoint(sounds, tmp_path) -> None:
     run = tmp_path / "run"
     arguments = ["pretrain", str(sounds / "pool"), "-o", str(run), *SMALL, *QUICK]

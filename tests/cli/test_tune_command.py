@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from calls import cli
+from systems import POSIX
 from waiting import LONG, until
 
 pytest.importorskip("optuna")
@@ -78,6 +79,7 @@ def test_it_says_what_was_found_and_how_to_measure_it(sounds, tmp_path, tells) -
     assert cli(command.split()[1:-1], tmp_path / "test", "--dry-run") == 0
 
 
+@POSIX
 def test_an_interrupt_gives_130_and_the_same_command_goes_on(sounds, tmp_path) -> None:
     run = tmp_path / "run"
     line = [*arguments(sounds, run), "--quick"]

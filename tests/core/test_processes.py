@@ -35,6 +35,7 @@ from semisonic.data.stores import FeatureStore, SampleStore
 from semisonic.features.frontend import make_extractor
 from semisonic.features.options import MelOptions
 from semisonic.labeling import embed as build
+from systems import POSIX
 
 RATE = 8000
 MEL = MelOptions(sample_rate=RATE, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
@@ -162,8 +163,9 @@ if __name__ == "__main__":
 """
 
 
+@POSIX
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("how", ["SIGINT", "SIGKILL"])
 def test_a_build_that_is_stopped_goes_on(sounds, tmp_path, how) -> None:
     many = tmp_path / "many"
     many.mkdir()
@@ -179,7 +181,7 @@ def test_a_build_that_is_stopped_goes_on(sounds, tmp_path, how) -> None:
         while not (journal.exists() and journal.stat().st_size):
             assert process.poll() is None
             time.sleep(0.002)
-        process.send_signal(how)
+        process.send_signal(getattr(signal, how))
         process.wait(30)
     finally:
         threading.Timer(5, process.kill).start()

@@ -13,6 +13,7 @@ import pytest
 
 from calls import cli
 from semisonic.classifier.detection import frame_scores
+from systems import POSIX
 from waiting import LONG, until
 
 pytestmark = pytest.mark.slow
@@ -69,6 +70,7 @@ def test_a_node(model, sounds, tmp_path, cluster, here, doomed, monkeypatch) -> 
     check(tmp_path, here)
 
 
+@POSIX
 def test_the_driver(model, sounds, tmp_path, cluster, here) -> None:
     more = ["--engine", "ray", "--address", cluster]
     start = [sys.executable, "-c", SCRIPT, *command(model, sounds, tmp_path), *more]

@@ -9,7 +9,7 @@ import pytest
 import soundfile as sf
 import torch
 
-from semisonic.data.batches import OnTheFlyFeatures, Stream, batches
+from semisonic.data.batches import OnTheFlyFeatures, Stream, batches, free_memory
 from semisonic.data.clips import Clips
 from semisonic.data.stores import FeatureStore, SampleStore
 from semisonic.features.frontend import Frontend
@@ -122,6 +122,13 @@ def test_what_does_not_fit_is_copied_batch_by_batch(samples, monkeypatch, caplog
     monkeypatch.setattr("semisonic.data.batches.free_memory", lambda device: 2 * n_bytes)
     assert features._stays()
     assert not in_batch(samples)._stays(), "on a processor the samples stay where they are"
+
+
+def test_room_on_a_card_is_asked_of_the_card(monkeypatch):
+    monkeypatch.setattr(torch.mps, "recommended_max_memory", lambda: 12)
+    monkeypatch.setattr(torch.mps, "driver_allocated_memory", lambda: 5)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (3, 8))
+    assert [free_memory(torch.device(name)) for name in ("mps", "cuda:1")] == [7, 3]
 
 
 def test_the_first_use_may_be_an_evaluation(samples):

@@ -12,6 +12,7 @@ from semisonic.audio.read import read
 from semisonic.core.errors import DataError, OptionError
 from semisonic.data.clips import Clips
 from semisonic.data.stores import SampleStore
+from systems import NAMES_OF_BYTES, POSIX
 
 RATE = 8000
 
@@ -176,6 +177,7 @@ def test_a_folder_of_something_else_is_left_alone(recordings, tmp_path, build):
         build(clips)
 
 
+@NAMES_OF_BYTES
 def test_any_file_name_will_do(tmp_path, build):
     odd = ['ü, "x".wav', "line\nbreak.wav", os.fsdecode(b"\xff\xfe.wav"), "a@0.0-1.0.wav"]
     for name in odd:
@@ -188,6 +190,7 @@ def test_any_file_name_will_do(tmp_path, build):
         check(store)
 
 
+@POSIX
 def test_a_full_disk_is_told_and_finished_work_is_kept(recordings, build, monkeypatch):
     real, count = os.pwrite, iter(range(1000))
 

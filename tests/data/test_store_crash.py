@@ -15,6 +15,7 @@ from semisonic.audio.read import read
 from semisonic.data.cache import ArrayCache
 from semisonic.data.clips import Clips
 from semisonic.data.stores import SampleStore
+from systems import POSIX
 from waiting import until
 
 RATE = 8000
@@ -76,6 +77,7 @@ def check(store):
         np.testing.assert_array_equal(store.wave(row), read(path)[0])
 
 
+@POSIX
 def test_a_killed_build_goes_on_where_it_was(root, tmp_path):
     folder = tmp_path / "s"
     finished = 0

@@ -10,6 +10,7 @@ from engine_tasks import append, fail, run, vanish
 
 from semisonic.core.errors import SemisonicError
 from semisonic.core.parallel import Task
+from systems import POSIX
 from waiting import LONG, until
 
 
@@ -63,8 +64,8 @@ if __name__ == "__main__":
 """
 
 
+@POSIX
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="signals differ")
 @pytest.mark.parametrize("when", ["they start", "they work"])
 def test_ctrl_c_ends_all_processes_soon_and_calmly(tmp_path, when) -> None:
     script, begun, here = tmp_path / "sleep.py", tmp_path / "begun", Path(__file__).parent

@@ -19,6 +19,7 @@ from semisonic.evaluation.predictions import Predictions
 from semisonic.experiments.options import RunOptions
 from semisonic.experiments.recipe import Recipe, Setting, read_recipe
 from semisonic.experiments.runner import with_number_format
+from systems import POSIX
 from waiting import until
 
 
@@ -96,6 +97,7 @@ def test_the_same_weights_with_any_number_of_threads_and_processes(
     assert accuracies(folders[0]) == accuracies(folders[1]) == accuracies(finished, 1)
 
 
+@POSIX
 @pytest.mark.slow
 def test_killed_in_the_middle_it_goes_on_to_the_same_result(
     finished, run_tiny, tiny_recipe, tiny_set, tmp_path, job_times

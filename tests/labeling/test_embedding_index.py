@@ -27,6 +27,7 @@ from semisonic.labeling.search import search_index
 from semisonic.labeling.suggest import suggest
 from semisonic.models.model_file import save_encoder
 from semisonic.models.pretrained import build_encoder
+from systems import NAMES_OF_BYTES, POSIX
 from waiting import until
 
 
@@ -150,6 +151,7 @@ build.embed_files(model, [files], output, EngineOptions(), **how)
 """
 
 
+@POSIX
 def test_a_killed_run_goes_on_and_every_byte_is_the_same(model, kinds, long, tmp_path, monkeypatch):
     (kinds / "hum" / "3a.wav").write_text("no sound")
     os.rename(long, kinds / "hum" / "long.wav")
@@ -227,6 +229,7 @@ def test_a_model_that_is_gone_or_another_is_named(model, kinds, tmp_path):
     assert index.embedder(model).dim == 8
 
 
+@NAMES_OF_BYTES
 def test_any_file_name_comes_through(model, tmp_path):
     folder = tmp_path / "sounds"
     folder.mkdir()

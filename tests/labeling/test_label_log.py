@@ -36,7 +36,7 @@ def _append_many(path, name, n):
 
 def test_several_processes_lose_nothing(log):
     log.append("a.wav", 0, 0.5, "first")
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("spawn")
     workers = [context.Process(target=_append_many, args=(log.path, f"p{k}", 25)) for k in range(4)]
     for worker in workers:
         worker.start()

@@ -27,6 +27,7 @@ from semisonic.core.errors import ModelError, OptionError
 from semisonic.learning.losses import CrossEntropy, SmallLoss
 from semisonic.training.loop import fit
 from semisonic.training.options import FitOptions
+from systems import POSIX
 from waiting import until
 
 FULL = FitOptions(
@@ -132,6 +133,7 @@ def test_interruption_within_validation(tmp_path, whole):
     agrees(*train(tmp_path, options=options)[:2], whole)
 
 
+@POSIX
 def test_ctrl_c_finishes_the_step_writes_a_checkpoint_and_is_raised(tmp_path, whole):
     class Pressing(ArrayStream):
         def at(self, step, rank=0, world=1):
@@ -149,6 +151,7 @@ def test_ctrl_c_finishes_the_step_writes_a_checkpoint_and_is_raised(tmp_path, wh
     agrees(*train(tmp_path, options=options)[:2], whole)
 
 
+@POSIX
 def test_a_second_ctrl_c_stops_at_once_and_keeps_the_last_checkpoint(tmp_path, whole):
     class Pressing(ArrayStream):
         def at(self, step, rank=0, world=1):
@@ -250,6 +253,7 @@ CHILD = """
 """
 
 
+@POSIX
 @pytest.mark.slow
 def test_goes_on_bit_for_bit_after_kill_9(tmp_path, whole):
     script = textwrap.dedent(

@@ -15,6 +15,7 @@ import soundfile
 from app_helpers import DESK, PHONE, app_of, opened, serving
 
 from semisonic.labeling.label_log import LabelLog
+from systems import NAMES_OF_BYTES
 
 pytest.importorskip("playwright.sync_api")
 pytest.importorskip("fastapi")
@@ -49,6 +50,7 @@ def _full_disk(*_: Any, **__: Any) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
+@NAMES_OF_BYTES
 def test_what_cannot_be_read_is_told_before_the_first_question(page, tmp_path) -> None:
     (tmp_path / "recordings" / "broken.wav").write_bytes(b"RIFF")
     odd = os.fsencode(tmp_path / "recordings") + b"/bad\xff\xfe.wav"

@@ -18,9 +18,11 @@ pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
 
 from semisonic.cli.main import main
+from systems import POSIX
 from waiting import LONG
 
 
+@POSIX
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_runs_until_it_is_stopped(app_model, number) -> None:
     with running(str(app_model)) as (process, address):
@@ -52,6 +54,7 @@ def test_another_address_needs_the_token_that_is_printed() -> None:
             assert "token" not in answer.url
 
 
+@POSIX
 def test_half_an_upload_and_a_broken_line_leave_it_alone(app_model) -> None:
     with running(str(app_model)) as (process, address):
         port = int(address.rstrip("/").rpartition(":")[2])

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from app_helpers import app_of, browsing, sent
+from app_helpers import AtOnce, app_of, browsing, sent
 
 pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
@@ -50,6 +50,12 @@ def page(project, app_model, app_folder) -> Iterator[Any]:
     for found in browsing(app):
         found.project = project
         yield found
+
+
+@pytest.fixture
+def at_once(monkeypatch) -> None:
+    """What looks for sounds is this process; that it is another one is tested as well."""
+    monkeypatch.setattr("semisonic.web.finding.BackgroundProcess", AtOnce)
 
 
 def found(page: Any, where: str = "") -> Any:
@@ -90,7 +96,7 @@ def test_the_whole_folder_is_looked_through_as_the_command_does(page, app_model,
     assert page.get(f"/api/sounds/{one.json()['sound']}").status_code == 200
 
 
-def test_predictions_of_the_project_are_listed_corrected_and_saved(page) -> None:
+def test_predictions_of_the_project_are_listed_corrected_and_saved(page, at_once) -> None:
     ended = found(page)
     shown = rows(page, "predictions", n=200)
     assert ended["n_recordings"] == shown["n"] == 24
@@ -121,7 +127,7 @@ def test_predictions_of_the_project_are_listed_corrected_and_saved(page) -> None
         os.utime(later, (before.st_atime, before.st_mtime))
 
 
-def test_nothing_outside_the_folders_is_opened(page) -> None:
+def test_nothing_outside_the_folders_is_opened(page, at_once) -> None:
     assert sent(page, "find", {"where": "7"}).status_code == 400
     assert page.get("/api/find/rows", params={"kind": "events"}).status_code == 400
     found(page)

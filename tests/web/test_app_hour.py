@@ -39,9 +39,19 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def app(app_model, folder) -> Iterator[tuple[Any, str]]:
-    with running(str(app_model), "--folder", str(folder), "--device", "cpu") as found:
+    yield from started(app_model, folder)
+
+
+@pytest.fixture
+def new_app(app_model, folder) -> Iterator[tuple[Any, str]]:
+    """One whose memory no other recording has filled before."""
+    yield from started(app_model, folder)
+
+
+def started(model: Path, folder: Path) -> Iterator[tuple[Any, str]]:
+    with running(str(model), "--folder", str(folder), "--device", "cpu") as found:
         yield found
 
 
@@ -83,9 +93,9 @@ def most_megabytes(process: Any) -> float:
     return int(line.split()[1]) / 1024
 
 
-@pytest.mark.parametrize("how", ["opened", "uploaded"])
-def test_an_hour_is_heard_in_the_background(app, folder, how) -> None:
-    process, address = app
+@pytest.mark.parametrize(("how", "where"), [("opened", "app"), ("uploaded", "new_app")])
+def test_an_hour_is_heard_in_the_background(request, folder, how, where) -> None:
+    process, address = request.getfixturevalue(where)
     followed(address, open_in_folder(address, "short.wav"))
     before = most_megabytes(process)
     if how == "opened":
@@ -113,7 +123,7 @@ def test_an_hour_is_looked_through(app_browser, app) -> None:
     for page in opened(app_browser, address, DESK):
         asked: list[str] = []
         page.on("response", lambda answer, asked=asked: asked.append(answer.url))
-        page.get_by_role("button", name="hour.wav").click()
+        page.get_by_role("button", name="hour.wav").first.click()
         page.locator(".viewer").wait_for()
         assert "of 1:00:00" in page.locator(".bar .num").inner_text()
         for _ in range(100):  # again where the page was still busy with the picture of the whole

@@ -21,6 +21,7 @@ from semisonic.classifier.model_file import open_model
 from semisonic.labeling.label_log import LabelLog
 from semisonic.labeling.options import ProjectOptions
 from semisonic.labeling.start import start_project
+from systems import NAMES_OF_BYTES
 from waiting import until
 
 
@@ -293,6 +294,7 @@ def test_an_impossible_answer_is_refused(page, project, change) -> None:
     assert not (project / "labels.jsonl").exists()
 
 
+@NAMES_OF_BYTES
 def test_a_name_that_is_no_utf8_is_asked_heard_and_answered(
     app_project, app_model, tmp_path
 ) -> None:

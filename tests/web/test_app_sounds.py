@@ -29,6 +29,7 @@ from semisonic.cli.main import main
 from semisonic.core.errors import AudioError
 from semisonic.web.checking import Checker
 from semisonic.web.recordings import COLUMNS, OpenRecording, OpenRecordings, Tiles
+from systems import NAMES_OF_BYTES
 
 
 def opened(client: Any, name: str = "site/hum.wav") -> str:
@@ -363,6 +364,7 @@ def test_an_example_is_made_once(client, app_state) -> None:
     assert client.post("/api/examples/unicorn").status_code == 400
 
 
+@NAMES_OF_BYTES
 def test_a_name_that_is_no_utf8_stops_nothing(tmp_path) -> None:
     folder = tmp_path / "sounds"
     folder.mkdir()

@@ -183,9 +183,10 @@ def _palette() -> list[int]:
 
 
 _PLAYER = Markup(
-    '<figure style="margin:0;width:280px;max-width:100%"><img src="{}" alt="{}" style="width:100%;'
-    'height:90px;border-radius:4px;display:block"><figcaption style="overflow-wrap:anywhere">'
-    '<b>{}</b> {}<div style="opacity:.7">{}</div></figcaption>'
+    '<figure style="margin:0;flex:1 1 190px;max-width:290px"><img src="{}" alt="{}" '
+    'style="width:100%;height:90px;border-radius:4px;display:block">'
+    '<figcaption style="overflow-wrap:anywhere"><b>{}</b> {}'
+    '<div style="opacity:.7">{}</div></figcaption>'
     '<audio controls preload="metadata" aria-label="{}" style="width:100%;height:36px" src="{}">'
     "</audio></figure>"
 )
@@ -196,7 +197,7 @@ def players_html(players: Iterable[Player]) -> Markup:
     shown = [
         fill(
             _PLAYER,
-            one.picture_uri,
+            _jpeg_uri(thumbnail_png(one.samples, one.sample_rate)),
             f"Spectrogram: {one.truth}",
             one.truth,
             one.said,
@@ -208,3 +209,10 @@ def players_html(players: Iterable[Player]) -> Markup:
     ]
     row = Markup('<div style="display:flex;flex-wrap:wrap;gap:12px;margin:8px 0">{}</div>')
     return fill(row, Markup().join(shown)) if shown else Markup()
+
+
+def _jpeg_uri(image: EncodedImage) -> str:
+    """A picture in a quarter of the bytes, since a notebook keeps many."""
+    stream = io.BytesIO()
+    Image.open(io.BytesIO(image.png)).convert("RGB").save(stream, format="JPEG", quality=70)
+    return data_uri(stream.getvalue(), "image/jpeg")

@@ -229,7 +229,9 @@ class AudioReader:
         last = n if end_time is None else min(n, round(end * rate))
         if last <= first:
             raise AudioError(self.path, f"too short: no sample from {asked}")
-        if damage := self.info.damage_of(end_time):
+        damage = self.info.damage_of(end_time)
+        if damage and not self._is_warned:
+            self._is_warned = True
             _log.warning("%s: %s and used", self.path, damage)
         return first, last
 

@@ -20,7 +20,7 @@ from semisonic.classifier.measuring import Measurement, measure
 from semisonic.classifier.sounds import as_sounds
 from semisonic.classifier.train import clean_sounds, with_recordings
 from semisonic.core.progress import track
-from semisonic.core.text import Result, percent_text, text_table
+from semisonic.core.text import Result, count_text, percent_text, text_table
 from semisonic.data.splits import fold_splits
 from semisonic.evaluation.metrics import accuracy, lwlrap
 
@@ -52,6 +52,12 @@ class CrossValidation(Result):
     def measure(self) -> str:
         """What ``by_fold`` holds."""
         return "lwlrap" if self.measurement.multi_label else "accuracy"
+
+    def __repr__(self) -> str:
+        m = self.measurement
+        value, of = percent_text(m.metrics[self.measure]), count_text(len(m.clips), "sound")
+        folds = count_text(len(self.by_fold), "fold")
+        return f"<CrossValidation: {self.measure} {value} of {of}, {folds}>"
 
     def to_frame(self) -> pd.DataFrame:
         """A row a sound: labels, recording, best class, the score of each class, and its fold."""

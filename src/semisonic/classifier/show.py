@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from semisonic.classifier.run_files import curves_figure
 from semisonic.core.html import (
+    FIGURE_DPI,
     MOST_ROWS,
     card,
     facts,
@@ -73,7 +74,9 @@ def classifier_html(classifier: SoundClassifier) -> Markup:
 def curves(history: History) -> Markup:
     """The curve of a training of more than one epoch; nothing without one."""
     figure = curves_figure(history, "") if len(history) > 1 else None
-    return Markup() if figure is None else picture(figure_png(figure), "Training curves")
+    return (
+        Markup() if figure is None else picture(figure_png(figure, FIGURE_DPI), "Training curves")
+    )
 
 
 def training_parts(result: TrainResult | PretrainResult, history: History) -> Iterable[Markup]:
@@ -93,7 +96,7 @@ def measurement_parts(measured: Measurement) -> Iterable[Markup]:
         yield note("most confused: " + "; ".join(f"{a} as {b} ({n})" for a, b, n in pairs))
     counts, names = measured.confusion, measured.clips.classes
     if counts is not None and len(names) <= _LARGEST_CONFUSION:
-        yield picture(figure_png(confusion_matrix(counts, names)), "Confusion matrix")
+        yield picture(figure_png(confusion_matrix(counts, names), FIGURE_DPI), "Confusion matrix")
 
 
 def predicted_parts(result: PredictResult) -> Iterable[Markup]:
@@ -125,7 +128,7 @@ def detected_parts(result: DetectResult) -> Iterable[Markup]:
         names = classes.label.tolist()[:_MOST_CLASSES]
         figure = timeline(events[events.file == file], names, result.durations[str(file)])
         yield note(f"events in {file}")
-        yield picture(figure_png(figure), f"Events along time in {file}")
+        yield picture(figure_png(figure, FIGURE_DPI), f"Events along time in {file}")
         columns = ["file", "start_time", "end_time", "label", "score"]
         yield frame_table(events[columns])
         best = events.sort_values("score", ascending=False, kind="stable")

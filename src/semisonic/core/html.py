@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 8
 """Rows of a table that are shown; the others are counted."""
+FIGURE_DPI = 120
+"""Of figures; a notebook keeps every one of them."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _MOST_TEXT = 160  # letters of a cell

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -166,10 +165,10 @@ class OnTheFlyFeatures:
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that are free on a device; for other devices than CUDA's, in this machine."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    """Bytes that are free on a device other than the processor: CUDA's or Apple's."""
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+    return int(torch.cuda.mem_get_info(device)[0])
 
 
 Features = FeatureStore | OnTheFlyFeatures | NDArray[np.floating]

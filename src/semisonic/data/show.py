@@ -118,7 +118,7 @@ def show(
             f"show: found {type(sounds).__name__}, expected paths, Clips, a frame or samples"
         )
     if all(isinstance(one, (str, os.PathLike)) for one in sounds):
-        whole = (Part(Path(one), 0.0, np.nan, Path(one).name) for one in sounds)
+        whole = (Part(Path(one), 0.0, np.nan) for one in sounds)
         return _view(whole, len(sounds), n, duration)
     if sample_rate is None:
         raise OptionError("show: samples were given without their rate; add sample_rate=... (Hz)")
@@ -175,6 +175,8 @@ def clips_html(clips: Clips) -> Markup:
     }
     frame = clips[:MOST_ROWS].to_frame()[["file", "start_time", "end_time", "label", "group"]]
     frame = frame.rename(columns={"group": "recording"}).dropna(axis=1, how="all")
+    if "end_time" not in frame and not frame.start_time.any():  # whole files
+        frame = frame.drop(columns="start_time")
     sounds = part_players(part_of(clips, row) for row in examples_of(clips, N_EXAMPLES))
     return card(
         f"Clips: {clips.name}",
@@ -201,12 +203,14 @@ def _read(
     """Players of the parts that can be read, and what is wrong with the others."""
     players, failures = [], []
     for path, start, end, label, said in parts:
-        where = path.name
+        where = [path.name] if label else []
         if start or end == end:
-            where += f", {start:g} to {end:g} s" if end == end else f", from {start:g} s"
+            where.append(f"{start:g} to {end:g} s" if end == end else f"from {start:g} s")
         try:
             players.append(
-                read_player(path, start, end, label or path.name, said, where, longest=duration)
+                read_player(
+                    path, start, end, label or path.name, said, ", ".join(where), longest=duration
+                )
             )
         except AudioError as error:
             failures.append(error)

@@ -165,13 +165,15 @@ class Comparison:
         )
 
     def _repr_html_(self) -> str:
-        from semisonic.core.html import card, note, picture, table
+        from semisonic.core.html import FIGURE_DPI, card, note, picture, table
         from semisonic.evaluation.plots.results import comparison_plot
         from semisonic.evaluation.report.document import figure_png
 
         rows = [(arm.name, percent_text(arm.mean)) for arm in (self.a, self.b)]
         of = f"{count_text(self.n_clips, 'clip')} of {count_text(self.n_recordings, 'recording')}"
-        image = picture(figure_png(comparison_plot([self])), "The difference with its intervals")
+        image = picture(
+            figure_png(comparison_plot([self]), FIGURE_DPI), "The difference with its intervals"
+        )
         title = f"Comparison: {self.setting}"
         return card(title, table(["", of], rows), note(self.verdict()), image)
 

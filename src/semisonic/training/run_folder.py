@@ -10,6 +10,7 @@ cannot write into one folder at the same time.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import logging
@@ -98,11 +99,11 @@ def machine() -> dict[str, Any]:
     """Processor, cores that may be used, threads of torch, memory and graphics cards."""
     torch = sys.modules.get("torch")  # a command that never loaded it computed on no card
     n_cards = torch.cuda.device_count() if torch is not None else 0
-    try:
+    cpu_info, memory = "", 0
+    with contextlib.suppress(OSError):  # Linux
         cpu_info = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    with contextlib.suppress(AttributeError, ValueError, OSError):  # not Windows
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # not Linux
-        cpu_info, memory = "", 0
     name = re.search(r"^model name\s*:\s*(.+)$", cpu_info, re.MULTILINE)
     return {
         "system": platform.platform(),

@@ -28,23 +28,16 @@ def serve(say: Say, *, host: str, port: int, token: str, browser: bool, **state:
     Raises
     ------
     OptionError
-        When an option is wrong, the port is taken, or the extra 'app' is not installed.
+        When an option is wrong or the port is taken.
     ModelError
         When the model cannot be opened.
     """
     found = [(folder, len(list(find_audio(folder)))) for folder in state.get("folder", ())]
     told = [f"{count_text(n, 'recording')} in {folder}" for folder, n in found]
     say(f"Starting Semisonic{': ' * bool(told)}{', '.join(told)}. This takes some seconds.")
-    try:
-        import uvicorn
+    import uvicorn
 
-        from semisonic.web.application import Server, create_app
-    except ModuleNotFoundError as error:
-        if error.name not in ("uvicorn", "fastapi", "starlette"):
-            raise
-        raise OptionError(
-            f"the app needs the package '{error.name}': pip install 'semisonic[app]'"
-        ) from None
+    from semisonic.web.application import Server, create_app
     from semisonic.web.state import AppState
 
     if token and len(token) < SHORTEST_TOKEN:

@@ -84,11 +84,11 @@ class Verdict(NamedTuple):
     outcome: str = "open"
 
 
-def figure_png(figure: Figure) -> EncodedImage:
-    """Render a figure at 200 dots an inch, to be shown at 100."""
+def figure_png(figure: Figure, dpi: int = 200) -> EncodedImage:
+    """Render a figure at 200 dots an inch, to be shown at 100; for notebooks at fewer."""
     stream = io.BytesIO()
     with look():
-        figure.savefig(stream, format="png", dpi=200, facecolor="white")
+        figure.savefig(stream, format="png", dpi=dpi, facecolor="white")
     width, height = figure.get_size_inches()
     return EncodedImage(stream.getvalue(), round(100 * width), round(100 * height))
 

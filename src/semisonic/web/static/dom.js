@@ -21,6 +21,9 @@ const there = (children) => children.flat().filter((child) => child !== null && 
 // Puts these into an element in place of what it holds; nothing for null.
 export const fill = (element, ...children) => element.replaceChildren(...there(children));
 
+// What a page says that needs a model, and where one comes from.
+export const noModel = (text) => h("p", {}, `${text} Name the sounds of a folder under `, h("a", { href: "#/label" }, "Label"), " to make one, or choose one under ", h("a", { href: "#/models" }, "Models"), ".");
+
 // A dot in the colour of a class.
 export function dot(colour) {
   if (!colour) return null;

@@ -2,12 +2,12 @@
 
 import { annotator } from "./annotator.js";
 import { address, get, post } from "./api.js";
-import { clock, fill, h, percent, readable, say, waited } from "./dom.js";
+import { clock, fill, h, noModel, percent, readable, say, waited } from "./dom.js";
 import { inWords } from "./labels.js";
 import { chooseLabel, suggestions } from "./naming.js";
 import { Thumb, thumbSpeed } from "./thumb.js";
 
-const PAGE = 24, POLL = 500, PAUSE = 200;
+const PAGE = 24, POLL = 500, GONE_POLL = 2000, PAUSE = 200;
 const STEPS = { events: "Find events", predictions: "Name each recording" };
 const count = (n, one, many = `${one}s`) => `${n.toLocaleString()} ${n === 1 ? one : many}`;
 const SAVES = { csv: "Events, CSV", raven: "Events, Raven", audacity: "Events, Audacity", predictions: "One row a recording, CSV" };
@@ -51,7 +51,7 @@ class Find {
   async begin() {
     document.addEventListener("keydown", this.keys);
     if (!this.appState.model) {
-      fill(this.status, h("p", {}, "There is no model yet. Name the groups under ", h("a", { href: "#/label" }, "Label"), " to make one, or choose one under ", h("a", { href: "#/models" }, "Models"), "."));
+      fill(this.status, noModel("There is no model yet."));
       return;
     }
     if (!this.where.options.length) {
@@ -89,7 +89,11 @@ class Find {
         this.made = `${this.where.value} ${state.made}`;
       }
       if (!state.there) { this.results.hidden = true; this.made = ""; }
-    } catch (error) { say(error.message); }
+    } catch (error) {
+      if (this.closed) return;
+      fill(this.status, h("div", { class: "row" }, this.where), h("p", { class: "note" }, `${error.message} This page goes on by itself.`));
+      this.timer = setTimeout(() => this.look(), GONE_POLL);
+    }
   }
 
   tell(state, runs) {

@@ -1,7 +1,7 @@
 // Live: the microphone goes to the server, scores and events come back.
 
 import { download, get } from "./api.js";
-import { clock, colour, h, percent, say } from "./dom.js";
+import { clock, colour, h, noModel, percent, say } from "./dom.js";
 import { area, fitted, sized } from "./drawing.js";
 import { microphoneBar, openMicrophone } from "./microphone.js";
 import { Take } from "./recorder.js";
@@ -58,7 +58,7 @@ export async function livePage(main) {
   const appState = await get("state");
   main.replaceChildren(h("h1", {}, "Live"));
   if (!appState.model) {
-    main.append(h("p", {}, "Live needs a model. ", h("a", { href: "#/models" }, "Choose one"), "."));
+    main.append(noModel("Live needs a model."));
     return () => {};
   }
   let session = null;

@@ -1,7 +1,7 @@
 // Try it: open a sound, look at it, hear what the model hears.
 
 import { address, get, post, remove, upload } from "./api.js";
-import { clock, fill, h, readable, percent, say, waited } from "./dom.js";
+import { clock, fill, h, noModel, readable, percent, say, waited } from "./dom.js";
 import { microphoneBar } from "./microphone.js";
 import { forServer, record } from "./recorder.js";
 import { rulesForm, thresholdNote } from "./rules.js";
@@ -24,9 +24,8 @@ export async function tryPage(main, id) {
   if (id) leave = showSound(work, id, appState);
   else {
     work.append(h("h1", {}, appState.model ? "What is there to hear?" : "Look at a sound"),
-      h("p", { class: "soft" }, appState.model
-        ? `Open a sound: the model says which of its ${appState.model.classes.length} classes it hears, and when.`
-        : "No model is open, so sounds are shown but not named. Choose one under Models."));
+      appState.model ? h("p", { class: "soft" }, `Open a sound: the model says which of its ${appState.model.classes.length} classes it hears, and when.`)
+        : noModel("No model is open, so sounds are shown but not named."));
     if (appState.model) work.append(h("ul", { class: "plain known", "aria-label": "Classes" }, appState.model.classes.map((name) => h("li", {}, name))));
   }
   return () => { here.abort(); recording.leave(); leave(); };

@@ -1,0 +1,77 @@
+"""In a real browser: how many commands, clicks and keys it takes, and what comes out."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from app_helpers import DESK, app_of, opened, running, serving
+
+pytest.importorskip("playwright.sync_api")
+pytest.importorskip("fastapi")
+
+COUNTING = """() => { window.counted = { clicks: 0, keys: 0 };
+addEventListener('pointerdown', () => { window.counted.clicks += 1; }, true);
+addEventListener('keydown', () => { window.counted.keys += 1; }, true); }"""
+PLAYABLE = """() => { const all = [...document.querySelectorAll('.thumb')];
+return all.length && all.every((one) => !one.disabled); }"""
+PAGES = ("try", "live", "find", "models", "label")
+
+
+@pytest.fixture
+def place(app_project, tmp_path) -> Path:
+    """A folder with recordings and a project without an answer."""
+    shutil.copytree(app_project.parent, tmp_path / "all")
+    return tmp_path / "all"
+
+
+def test_one_command_leads_to_the_recordings_and_no_page_is_a_dead_end(
+    app_browser, place, tmp_path
+) -> None:
+    command = ("--folder", str(place / "recordings"), "--runs", str(tmp_path / "runs"))
+    with running(*command) as (_, address):
+        for page in opened(app_browser, address, DESK):
+            page.get_by_role("heading", name="24 recordings found").wait_for()  # where it opens
+            for name in PAGES:
+                page.goto(f"{address}#/{name}")
+                start = page.get_by_role("button", name="Group them by sound")
+                if name != "label":
+                    page.locator("#main").get_by_role("link", name="Label").click()
+                start.wait_for()
+
+
+@pytest.fixture
+def page(app_browser, app_project, place, tmp_path) -> Iterator[Any]:
+    app = app_of(project=place / app_project.name, runs=tmp_path / "runs")
+    for address in serving(app):
+        yield from opened(app_browser, f"{address}#/label/groups", DESK)
+
+
+def test_from_the_groups_to_a_table_of_all_recordings(page, place, tmp_path) -> None:
+    page.evaluate(COUNTING)
+    for number in (1, 2, 3):
+        page.get_by_role("heading", name=f"Group {number} of 4").wait_for()
+        page.wait_for_function(PLAYABLE)
+        for key in ("/", *f"k{number}", "Enter"):
+            page.keyboard.press(key)
+    page.get_by_role("heading", name="Group 4 of 4").wait_for()
+    page.wait_for_function(PLAYABLE)
+    page.keyboard.press("0")
+    page.get_by_text("All groups are done").wait_for()
+    page.get_by_role("button", name="Make the first model").click()
+    page.get_by_role("heading", name="The first model is made").wait_for()
+    assert page.evaluate("window.counted") == {"clicks": 1, "keys": 13}
+
+    page.get_by_role("link", name="Find in all recordings").click()
+    page.get_by_role("button", name="Find", exact=True).click()
+    with page.expect_download() as saved:
+        page.get_by_role("link", name="One row a recording, CSV").click()
+    saved.value.save_as(tmp_path / "table.csv")
+    with (tmp_path / "table.csv").open() as stream:
+        rows = [Path(row["file"]).name for row in csv.DictReader(stream)]
+    assert sorted(rows) == sorted(path.name for path in (place / "recordings").iterdir())
+    assert page.evaluate("window.counted.clicks") == 4
