@@ -120,6 +120,20 @@ def test_without_ray_it_says_what_to_install(model, sounds, tmp_path, monkeypatc
     assert "pip install 'semisonic[cluster]'" in capsys.readouterr().err
 
 
+def test_a_ray_that_does_not_start_is_told(model, sounds, tmp_path, monkeypatch, capsys) -> None:
+    ray = pytest.importorskip("ray")
+
+    def init(**_: object) -> None:
+        raise Exception("The current node timed out during startup")  # as Ray does
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", init)
+    assert cli("detect", model, sounds, "-o", tmp_path, "--engine ray") == 2
+    err = capsys.readouterr().err
+    assert "Ray did not start on this machine (The current node timed out" in err
+
+
 @pytest.mark.parametrize("address", ["nowhere", "ray://127.0.0.1:1"])
 def test_an_address_where_nobody_answers_is_wrong_use(
     model, sounds, tmp_path, capsys, address

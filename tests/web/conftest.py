@@ -94,6 +94,13 @@ def app_project(app_model, tmp_path_factory) -> Path:
     return folder / "project"
 
 
+@pytest.fixture
+def project(app_project, tmp_path) -> Path:
+    """That project with its recordings, for one test alone."""
+    shutil.copytree(app_project.parent, tmp_path / "all")
+    return tmp_path / "all" / app_project.name
+
+
 @pytest.fixture(scope="session")
 def app_address(app_model, app_folder, app_project, tmp_path_factory) -> Iterator[str]:
     """A running app with a project."""

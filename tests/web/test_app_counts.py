@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,17 +21,10 @@ return all.length && all.every((one) => !one.disabled); }"""
 PAGES = ("try", "live", "find", "models", "label")
 
 
-@pytest.fixture
-def place(app_project, tmp_path) -> Path:
-    """A folder with recordings and a project without an answer."""
-    shutil.copytree(app_project.parent, tmp_path / "all")
-    return tmp_path / "all"
-
-
 def test_one_command_leads_to_the_recordings_and_no_page_is_a_dead_end(
-    app_browser, place, tmp_path
+    app_browser, project, tmp_path
 ) -> None:
-    command = ("--folder", str(place / "recordings"), "--runs", str(tmp_path / "runs"))
+    command = ("--folder", str(project.parent / "recordings"), "--runs", str(tmp_path / "runs"))
     with running(*command) as (_, address):
         for page in opened(app_browser, address, DESK):
             page.get_by_role("heading", name="24 recordings found").wait_for()  # where it opens
@@ -45,13 +37,13 @@ def test_one_command_leads_to_the_recordings_and_no_page_is_a_dead_end(
 
 
 @pytest.fixture
-def page(app_browser, app_project, place, tmp_path) -> Iterator[Any]:
-    app = app_of(project=place / app_project.name, runs=tmp_path / "runs")
+def page(app_browser, project, tmp_path) -> Iterator[Any]:
+    app = app_of(project=project, runs=tmp_path / "runs")
     for address in serving(app):
         yield from opened(app_browser, f"{address}#/label/groups", DESK)
 
 
-def test_from_the_groups_to_a_table_of_all_recordings(page, place, tmp_path) -> None:
+def test_from_the_groups_to_a_table_of_all_recordings(page, project, tmp_path) -> None:
     page.evaluate(COUNTING)
     for number in (1, 2, 3):
         page.get_by_role("heading", name=f"Group {number} of 4").wait_for()
@@ -73,5 +65,5 @@ def test_from_the_groups_to_a_table_of_all_recordings(page, place, tmp_path) -> 
     saved.value.save_as(tmp_path / "table.csv")
     with (tmp_path / "table.csv").open() as stream:
         rows = [Path(row["file"]).name for row in csv.DictReader(stream)]
-    assert sorted(rows) == sorted(path.name for path in (place / "recordings").iterdir())
+    assert sorted(rows) == sorted(path.name for path in (project.parent / "recordings").iterdir())
     assert page.evaluate("window.counted.clicks") == 4

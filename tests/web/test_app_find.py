@@ -25,12 +25,6 @@ from waiting import until
 
 
 @pytest.fixture
-def project(app_project, tmp_path) -> Path:
-    shutil.copytree(app_project.parent, tmp_path / "all")
-    return tmp_path / "all" / app_project.name
-
-
-@pytest.fixture
 def app_folder(app_folder, tmp_path) -> Path:
     """One of its own: other tests put links into theirs."""
     sounds = tmp_path / "sounds"

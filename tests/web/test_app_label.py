@@ -26,13 +26,6 @@ from waiting import until
 
 
 @pytest.fixture
-def project(app_project, tmp_path) -> Path:
-    """A project of its own for each test."""
-    shutil.copytree(app_project.parent, tmp_path / "all")
-    return tmp_path / "all" / app_project.name
-
-
-@pytest.fixture
 def page(project) -> Iterator[Any]:
     for found in browsing(app_of(project=project, runs=project.parent)):
         found.folder = project.parent / "recordings"

@@ -45,8 +45,8 @@ def open_engine(options: EngineOptions) -> Iterator[Engine]:
     Raises
     ------
     OptionError
-        When an address is given without ``ray``, when Ray is not installed, or when no cluster
-        answers.
+        When an address is given without ``ray``, when Ray is not installed or does not start, or
+        when no cluster answers.
     """
     if options.engine == LOCAL:
         if options.address is not None:
@@ -75,7 +75,12 @@ def open_engine(options: EngineOptions) -> Iterator[Engine]:
         if host and port.isdecimal():  # where nobody listens, Ray would try for minutes
             socket.create_connection((host, int(port)), _KNOCK).close()
         ray.init(address=where, log_to_driver=False, logging_level="ERROR", **more)
-    except (OSError, RuntimeError, ValueError, ImportError) as error:
+    except Exception as error:  # Ray raises a bare one when a start takes too long
+        if where == "local":
+            raise OptionError(
+                f"option 'engine': Ray did not start on this machine ({_first_line(error)}). On a "
+                "busy machine the same command may do it later; or take the engine 'local'"
+            ) from error
         raise OptionError(
             f"option 'address': no Ray cluster answers at '{where}' ({_first_line(error)}). "
             "'ray start --head' starts one; 'ray status' tells of one that is there; one that asks "

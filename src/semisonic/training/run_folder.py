@@ -124,8 +124,8 @@ def commit() -> str | None:
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(here.parent), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-        return done.stdout.strip()
+        done = subprocess.run(command, capture_output=True, timeout=10, check=True)
+        return done.stdout.decode().strip()
 
     try:
         git("ls-files", "--error-unmatch", here.name)
