@@ -39,7 +39,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else "Semisonic needs Python 3.11 or newer, found %d.%d: make install PYTHON=python3.12" % v[:2])'
 	$(PYTHON) -m venv $(VENV)
 	@echo "Installing torch (the largest part; a few minutes the first time) ..."
-	$(PIP) "torch>=2.13,<3"
+	$(PIP) "torch>=2.6,<3"
 	@echo "Installing the rest ..."
 	$(PIP) --quiet -e ".[dev]"
 	@touch $(STAMP)

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import settings
 
 from semisonic.core import plugins
-from semisonic.features import options as augmentations
+from semisonic.features.options import OWN_AUGMENTATIONS
+from semisonic.learning.options import OWN_LOSSES
 
 # How long an example takes is a matter of the machine and of what else runs on it.
 settings.register_profile("untimed", deadline=None)
@@ -45,7 +46,7 @@ def own_parts_forgotten() -> Iterator[None]:
     torch is not imported here, so that a test may show that something goes without it.
     """
     loaded, path = list(plugins._loaded), list(sys.path)
-    changes = dict(augmentations.REGISTERED)
+    kept = [(parts, dict(parts)) for parts in (OWN_AUGMENTATIONS, OWN_LOSSES)]
     registry = sys.modules.get("semisonic.models.registry")
     networks = {} if registry is None else dict(registry._REGISTERED)
     yield
@@ -55,8 +56,9 @@ def own_parts_forgotten() -> Iterator[None]:
     if new:
         sys.path[:] = path
     plugins._loaded[:] = loaded
-    augmentations.REGISTERED.clear()
-    augmentations.REGISTERED.update(changes)
+    for parts, before in kept:
+        parts.clear()
+        parts.update(before)
     registry = sys.modules.get("semisonic.models.registry")
     if registry is not None:
         registry._REGISTERED.clear()

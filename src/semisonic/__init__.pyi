@@ -35,6 +35,7 @@ from .data.splits import fold_splits as fold_splits
 from .data.splits import label_budget as label_budget
 from .data.splits import split as split
 from .data.summary import describe as describe
+from .features.logmel import LogMel as LogMel
 from .features.options import MelOptions as MelOptions
 from .features.options import register_augmentation as register_augmentation
 from .labeling.embed import embed as embed
@@ -42,6 +43,8 @@ from .labeling.index import EmbeddingIndex as EmbeddingIndex
 from .labeling.label_log import LabelLog as LabelLog
 from .labeling.project import Project as Project
 from .labeling.suggest import suggest as suggest
+from .learning.options import register_loss as register_loss
+from .models.pretrained import build_encoder as build_encoder
 from .models.registry import register as register
 from .training.options import FitOptions as FitOptions
 

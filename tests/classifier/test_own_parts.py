@@ -200,6 +200,87 @@ def test_an_augmentation_that_gives_another_shape_is_named() -> None:
         make("(4)3c-2p", method_params={"augment": "my-haf"}).fit(X, Y)
 
 
+def focal(logits: Tensor, shares: Tensor) -> Tensor:
+    """Focal loss (Lin et al. 2017) of each row."""
+    logs = logits.log_softmax(dim=1)
+    return -(shares * (1 - logs.exp()) ** 2 * logs).sum(dim=1)
+
+
+def test_a_loss_of_ones_own_is_minimised() -> None:
+    seen: list[tuple[tuple[int, ...], float]] = []
+
+    @semisonic.register_loss("my-loss")
+    def counted(logits: Tensor, shares: Tensor) -> Tensor:
+        seen.append((tuple(shares.shape), float(shares.max())))
+        return focal(logits, shares)
+
+    clf = make("(4)3c-2p", method_params={"loss": "my-loss"}, label_smoothing=0.3).fit(X, Y)
+    assert clf.score(X, Y) > 0.6
+    assert {(shape[1], round(top, 3)) for shape, top in seen} == {(3, 0.8)}
+    plain = make("(4)3c-2p", method_params={"loss": focal}).fit(X, Y)
+    usual = make("(4)3c-2p").fit(X, Y)
+    assert plain.history_[0]["loss"] < 0.8 * usual.history_[0]["loss"]
+    selected = make("(4)3c-2p", method_params={"loss": focal, "noise_rate": 0.2})
+    assert clone(selected).fit(X, Y).score(X, Y) > 0.3
+
+
+def test_a_loss_that_gives_something_else_is_named() -> None:
+    semisonic.register_loss("my-mean")(lambda logits, shares: focal(logits, shares).mean())
+    with pytest.raises(semisonic.SemisonicError, match=r"'my-mean' gives \(\) for logits"):
+        make("(4)3c-2p", method_params={"loss": "my-mean"}).fit(X, Y)
+    with pytest.raises(OptionError, match="'bootstrap' is taken"):
+        semisonic.register_loss("bootstrap")(focal)
+
+
+WAVE = {"input": "wave", "sample_rate": RATE, "duration": 0.5}
+
+
+class RootMel(nn.Module):
+    """A front end of one's own: square roots of mel levels, learned gains."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mel = semisonic.LogMel(MEL)
+        self.gain = nn.Parameter(torch.zeros(MEL.n_mels, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, 1, 1, time) to (batch, 1, mel, frame)."""
+        level = self.mel(x[:, 0, 0])
+        return 10 ** ((level + self.gain) / 40)
+
+
+def test_a_front_end_of_ones_own_is_the_first_part_of_a_network_of_samples(tmp_path: Path) -> None:
+    semisonic.register("my-front-end", waves=True)(
+        lambda shape: nn.Sequential(RootMel(), maps((1,)))
+    )
+    clf = make("my-front-end", mel=WAVE, training={**SHORT, "epochs": 12}).fit(X, Y)
+    assert clf.score(X, Y) > 0.6
+    assert clf.model_.encoder.network[0].gain.abs().max() > 0
+    clf.save(tmp_path / "front.model")
+    again = SoundClassifier.load(tmp_path / "front.model")
+    assert np.array_equal(again.predict_proba(X, sample_rate=RATE), clf.predict_proba(X))
+
+
+class Learned(nn.Module):
+    """An encoder of samples that was learned elsewhere: loudness of eight bands."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, 1, 1, time) to (batch, 8)."""
+        bands = torch.fft.rfft(x[:, 0, 0]).abs().split(x.shape[3] // 16, dim=1)[:8]
+        return torch.stack([(band.square().mean(dim=1) + 1e-6).log() for band in bands], dim=1)
+
+
+def test_an_encoder_of_ones_own_is_probed_and_searched(kinds: Path, tmp_path: Path) -> None:
+    mel = semisonic.MelOptions(**WAVE)
+    encoder = semisonic.build_encoder(Learned(), mel, standardize="none")
+    clf = make("small", mel=WAVE, encoder=encoder, method="probe", objective="none", training={})
+    assert clf.fit(X, Y).score(X, Y) > 0.9
+    index = semisonic.embed(encoder, kinds, tmp_path / "index", workers=1)
+    assert index.vectors.shape[1] == 8
+    hits = index.search(kinds / "hum" / "00.wav", k=3)
+    assert all("hum" in hit.file for hit in hits)
+
+
 PLUGIN = """
 import semisonic
 from torch import nn

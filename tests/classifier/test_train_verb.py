@@ -179,6 +179,20 @@ def test_other_clips_of_a_tested_recording_are_not_heard(tmp_path: Path) -> None
     assert part.n_clips == 1
 
 
+def test_two_long_recordings_are_enough_to_train(tmp_path: Path) -> None:
+    """The validation part is then a single recording, by which no scores can be calibrated."""
+    lines = ["file,label,start_time,end_time"]
+    for name in "ab":
+        waves = [sound(KINDS[i % 3], i + 30 * (name == "b")) for i in range(24)]
+        sf.write(tmp_path / f"{name}.wav", np.concatenate(waves), RATE)
+        lines += [f"{name}.wav,{KINDS[i % 3]},{i / 2},{(i + 1) / 2}" for i in range(24)]
+    table = tmp_path / "table.csv"
+    table.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    result = train(replace(TRAIN, data=table, output=tmp_path / "run", validation=0.5))
+    assert open_model(result.model).decision.calibration.method == "none"
+    assert "24 validation clips of 1 recording, expected 20 of 2" in result.summary()
+
+
 def test_a_pool_of_nothing_new_is_an_error(kinds: Path, tmp_path: Path) -> None:
     options = replace(TRAIN, data=kinds, unlabelled=kinds, output=tmp_path / "run")
     with pytest.raises(DataError, match="nothing is left to pre-train on"):

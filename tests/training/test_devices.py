@@ -63,7 +63,8 @@ CPU, CUDA, MPS = (torch.device(name) for name in ("cpu", "cuda", "mps"))
 
 @pytest.mark.parametrize("able", [True, False])
 def test_the_number_format_goes_by_what_the_device_can_do(able, monkeypatch):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": able, "avx2": True})
+    found = {"avx512_bf16": able, "avx2": True}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: able)
     expected = "bf16" if able else "fp32"
     assert choose_precision("auto", CPU) == choose_precision("auto", CUDA) == expected
@@ -73,6 +74,11 @@ def test_the_number_format_goes_by_what_the_device_can_do(able, monkeypatch):
         choose_precision("bf16", MPS)
     result = fit(Classify(small_net()), {"labelled": ArrayStream()}, FitOptions(epochs=1), seed=0)
     assert result.precision == expected
+
+
+def test_where_torch_does_not_tell_what_a_processor_can_it_is_fp32(monkeypatch):
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert choose_precision("auto", CPU) == "fp32"
 
 
 def test_both_formats_train_to_about_the_same():

@@ -420,7 +420,8 @@ def decide_after_training(
     seed : int
     """
     n = prepared.n_clips(data.validation)
-    if n >= MIN_CLIPS:
+    n_recordings = len(np.unique(clips.group[prepared.source[data.validation]]))
+    if n >= MIN_CLIPS and n_recordings > 1:
         found = fit_decision(
             model,
             prepared,
@@ -437,7 +438,10 @@ def decide_after_training(
             f"scores calibrated by {n} validation clips ({found.calibration.text()}), with rules "
             f"for unknown sounds; for thresholds, {LATER}"
         )
-    said = f"scores are not calibrated: {n} validation clips, expected {MIN_CLIPS}; {LATER}"
+    said = (
+        f"scores are not calibrated: {n} validation clips of {n_recordings} "
+        f"{'recording' if n_recordings == 1 else 'recordings'}, expected {MIN_CLIPS} of 2; {LATER}"
+    )
     rows = data.labelled[audible_windows(prepared.is_silent[data.labelled])]
     owner = prepared.source[rows]
     enough = len(np.unique(owner)) >= LEAST_KNOWN and len(np.unique(clips.group[owner])) > 1

@@ -42,9 +42,10 @@ from semisonic.classifier.train import select_job
 from semisonic.classifier.training import train_model
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.options import from_mapping, nearest
+from semisonic.core.plugins import OwnParts
 from semisonic.evaluation.metrics import lwlrap
-from semisonic.features import options as augment
-from semisonic.features.options import MelOptions
+from semisonic.features.options import OWN_AUGMENTATIONS, MelOptions
+from semisonic.learning.options import OWN_LOSSES
 from semisonic.models.model_file import PUBLISHED_WEIGHTS, read_about, save
 from semisonic.models.pretrained import PretrainedEncoder
 from semisonic.models.registry import register_instance
@@ -64,6 +65,11 @@ def _values(group: Any) -> dict[str, Any]:
     if isinstance(group, Mapping):
         return dict(group)
     return {field.name: getattr(group, field.name) for field in dataclasses.fields(group)}
+
+
+def _own(option_name: str) -> OwnParts:
+    """Where the parts are kept that an option may be given as objects."""
+    return OWN_LOSSES if option_name == "loss" else OWN_AUGMENTATIONS
 
 
 class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -88,9 +94,9 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ``semisonic.classifier.config.METHODS``, or "auto", which chooses by their
         number. What "auto" chooses yields to options given otherwise than by default.
     method_params : MethodOptions or dict
-        Options of the method, and the loss of labelled sounds. For ``augment`` and
-        ``pool_augment`` a module or a function of your own may stand: see
-        :func:`semisonic.register_augmentation`.
+        Options of the method, and the loss of labelled sounds. For ``augment``,
+        ``pool_augment`` and ``loss`` a module or a function of your own may stand: see
+        :func:`semisonic.register_augmentation` and :func:`semisonic.register_loss`.
     objective : str
         What pre-training asks of the encoder: reconstruction, denoising, layer-wise or
         simclr.
@@ -245,7 +251,7 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def _group(self, name: str) -> Any:
-        """The options of a group; an augmentation that is given as an object has its name."""
+        """The options of a group; a part that is given as an object has its name."""
         default, given = self._groups()[name], getattr(self, name)
         if not isinstance(given, Mapping | type(default)):
             raise OptionError(
@@ -254,7 +260,7 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )
         values = {**_values(default), **_values(given)}
         named = {
-            key: augment.name_of_augmentation(value) if callable(value) else value
+            key: _own(key).name_of(value) if callable(value) else value
             for key, value in values.items()
         }
         return from_mapping(type(default), named, f"{name}.")

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from semisonic.core.errors import OptionError
 from semisonic.core.options import OpenChoices, changed, check, given, mark_given, option
-from semisonic.features.options import REGISTERED, MelOptions
+from semisonic.features.options import OWN_AUGMENTATIONS, MelOptions
+from semisonic.learning.options import LOSSES, OWN_LOSSES
 from semisonic.training.options import FitOptions
 
 # The options of all methods. No torch here: the command line reads this file.
@@ -48,7 +49,6 @@ READERS = {
 """Which methods read an option; the others are for all."""
 
 VIEWS = ("none", "weak", "mixed", "strong")
-LOSSES = ("cross-entropy", "bootstrap", "lq")
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,12 @@ class MethodOptions:
     augment: str = option(
         "none",
         "random changes of labelled clips in training; mixed: weak or strong ones",
-        choices=OpenChoices(VIEWS, REGISTERED),
+        choices=OpenChoices(VIEWS, OWN_AUGMENTATIONS),
     )
     pool_augment: str = option(
         "strong",
         "pi-model, fixmatch: random changes of unlabelled clips, in the view that is learned from",
-        choices=OpenChoices(VIEWS, REGISTERED),
+        choices=OpenChoices(VIEWS, OWN_AUGMENTATIONS),
     )
     mixup: float = option(
         0.0, "blend pairs of clips, shares from Beta(x, x); 0 is off", minimum=0.0, maximum=10.0
@@ -101,7 +101,7 @@ class MethodOptions:
     loss: str = option(
         "cross-entropy",
         "loss of labelled clips; bootstrap and lq believe wrong labels less",
-        choices=LOSSES,
+        choices=OpenChoices(LOSSES, OWN_LOSSES),
     )
     bootstrap_beta: float = option(
         0.95,
@@ -203,7 +203,7 @@ class PretextOptions:
     views: str = option(
         "strong",
         "simclr: how the views of a clip are changed",
-        choices=OpenChoices(("none", "weak", "strong"), REGISTERED),
+        choices=OpenChoices(("none", "weak", "strong"), OWN_AUGMENTATIONS),
     )
     view_share: float = option(
         0.5,
@@ -337,7 +337,9 @@ class TrainConfig:
         maximum=100.0,
     )
     noisy_loss: str = option(
-        SAME, "loss of such clips, with the parameters of the option loss", choices=(SAME, *LOSSES)
+        SAME,
+        "loss of such clips, with the parameters of the option loss",
+        choices=OpenChoices((SAME, *LOSSES), OWN_LOSSES),
     )
     fit: FitOptions = option(TRAIN_FIT, "training loop")
     pretrain: FitOptions = option(PRETRAIN_FIT, "training loop of the pre-training")

@@ -27,14 +27,21 @@ _DEVICE, _WORKERS = same_option(DeviceOptions, "device"), same_option(DeviceOpti
     examples=[
         "semisonic embed runs/model path/to/recordings -o runs/index",
         "semisonic embed yamnet path/to/recordings --labels none --hop 1 -o runs/index",
+        "semisonic embed birdnet.npy segments.csv -o runs/birdnet",
     ],
     resumes=True,
 )
 def embed(
     session: Session,
-    model: Path = _MODEL,
+    model: Path = option(
+        MISSING,
+        "classifier or encoder: its file, or the run folder it lies in; or vectors made elsewhere: "
+        "a .npy or .parquet file, or the folder of a database of perch-hoplite",
+    ),
     files: tuple[Path, ...] = option(
-        MISSING, "recordings, folders of recordings, or tables of clips"
+        MISSING,
+        "recordings, folders of recordings, or tables of clips; beside a .npy file the CSV table "
+        "of its rows, beside other vectors the folder that they name recordings from",
     ),
     output: Path = option(
         Path("runs/embed"), "folder of the index; what it holds already is not embedded again"

@@ -1,4 +1,4 @@
-"""Plugins: modules of the user that register networks and augmentations when they are imported.
+"""Plugins: modules of the user that register parts of their own when they are imported.
 
 Only what a person names is imported. Processes that this one starts import the same.
 """
@@ -8,15 +8,59 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from semisonic.core.errors import OptionError
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 _loaded: list[str] = []
+
+
+class OwnParts(dict[str, Callable[..., Any]]):
+    """Functions and modules of users, by the name that an option calls them by.
+
+    Parameters
+    ----------
+    kind : str
+        What they are, for messages.
+    taken : collection of str
+        Names of this package.
+    """
+
+    def __init__(self, kind: str, taken: Collection[str]) -> None:
+        super().__init__()
+        self.kind, self.taken = kind, taken
+
+    def register(self, name: str) -> Callable[[F], F]:
+        """A decorator that keeps a function, or the one object of a class, under a name.
+
+        Raises
+        ------
+        OptionError
+            For a name that is taken.
+        """
+        if name in self.taken:
+            raise OptionError(f"{self.kind}: the name '{name}' is taken; choose another")
+
+        def keep(part: F) -> F:
+            self[name] = part() if isinstance(part, type) else part
+            return part
+
+        return keep
+
+    def name_of(self, part: Callable[..., Any]) -> str:
+        """Keep a part that is given as an object, and say under which name."""
+        name = next((known for known, one in self.items() if one is part), "")
+        if not name:
+            kind = getattr(part, "__name__", type(part).__name__)
+            numbers = range(1, len(self) + 2)
+            name = next(one for n in numbers if (one := f"{kind}-{n}") not in self)
+            self[name] = part
+        return name
 
 
 def load(name: str) -> None:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.options import nearest
 from semisonic.features.logmel import band_edges_hz, delta
-from semisonic.features.options import AUGMENTATIONS, LOG_MEL, REGISTERED, WAVE, MelOptions
+from semisonic.features.options import AUGMENTATIONS, LOG_MEL, OWN_AUGMENTATIONS, WAVE, MelOptions
 from semisonic.features.vocoder import (
     HOP,
     istft,
@@ -300,7 +300,7 @@ class RegisteredAugmentation(nn.Module):
 
     def __init__(self, name: str) -> None:
         super().__init__()
-        change = REGISTERED[name]
+        change = OWN_AUGMENTATIONS[name]
         self.name = name
         self.change = copy.deepcopy(change) if isinstance(change, nn.Module) else change
         self.requires_grad_(False)
@@ -1051,8 +1051,10 @@ def augmenter(
     if name == "mixed" and mel.input != WAVE:
         return OneOf(augmenter("weak", mel), augmenter("strong", mel))
     known = AUGMENTATIONS if mel.input != WAVE else AUGMENTATIONS[:-1]
-    if name not in known and name not in REGISTERED:
-        raise OptionError(f"augmentation: found {name!r}; {nearest(name, [*known, *REGISTERED])}")
+    if name not in known and name not in OWN_AUGMENTATIONS:
+        raise OptionError(
+            f"augmentation: found {name!r}; {nearest(name, [*known, *OWN_AUGMENTATIONS])}"
+        )
     weak, strong, is_wave = name == "weak", name == "strong", mel.input == WAVE
     gain = []
     if (weak or strong) and has_levels(mel):
@@ -1077,7 +1079,7 @@ def augmenter(
     if strong and mel.n_mels > 1:
         steps.append(BandMask(mel, 2, min(8, max(1, mel.n_mels // 8))))
     chain = Chain(mel, steps) if steps else nn.Identity()
-    if name in REGISTERED:
+    if name in OWN_AUGMENTATIONS:
         own = RegisteredAugmentation(name)
         return nn.Sequential(own, chain) if steps else own
     return chain

@@ -300,7 +300,8 @@ class LogMel(nn.Module):
                 f"log-mel: found {wave.shape[1]} samples, expected at least "
                 f"{self.options.min_samples} for a window of {self.options.window}; pad the clip"
             )
-        with torch.autocast(wave.device.type, enabled=False):
+        kind = "cpu" if wave.is_meta else wave.device.type  # shapes alone know no autocast
+        with torch.autocast(kind, enabled=False):
             wave = wave.float()
             if wave.device.type == "cpu" and len(wave) > 1 and not torch.compiler.is_compiling():
                 # One clip at a time stays in the cache: about twice as fast as one big batch.

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from math import log10
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from semisonic.core.errors import OptionError
 from semisonic.core.files import digest
 from semisonic.core.options import check, option
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
+from semisonic.core.plugins import OwnParts
 
 AMIN = 1e-10
 """Mel power below this counts as this, so silence is finite: -100 dB at reference one."""
@@ -267,10 +264,8 @@ def _normal(value: object) -> object:
 AUGMENTATIONS = ("none", "weak", "strong", "mixed")
 """Named sets, see :func:`semisonic.features.augmentation.augmenter`; the last for spectrograms."""
 
-Change = Callable[["Tensor"], "Tensor"]
-F = TypeVar("F", bound=Callable[..., Any])
-REGISTERED: dict[str, Change] = {}
-"""What was registered."""
+OWN_AUGMENTATIONS = OwnParts("augmentation", AUGMENTATIONS)
+F = TypeVar("F", bound=Callable[..., object])
 
 
 def register_augmentation(name: str) -> Callable[[F], F]:
@@ -299,31 +294,4 @@ def register_augmentation(name: str) -> Callable[[F], F]:
     ...     return x + 6 * torch.rand(len(x), 1, 1, 1, device=x.device)
     >>> clf = semisonic.SoundClassifier(method_params={"augment": "louder"})
     """
-    if name in AUGMENTATIONS:
-        raise OptionError(f"augmentation: the name '{name}' is taken; choose another")
-
-    def keep(change: F) -> F:
-        REGISTERED[name] = change() if isinstance(change, type) else change
-        return change
-
-    return keep
-
-
-def name_of_augmentation(change: Change) -> str:
-    """Make an augmentation known that is given as an object, and say under which name.
-
-    Parameters
-    ----------
-    change : callable
-
-    Returns
-    -------
-    str
-    """
-    name = next((known for known, one in REGISTERED.items() if one is change), "")
-    if not name:
-        kind = getattr(change, "__name__", type(change).__name__)
-        numbers = range(1, len(REGISTERED) + 2)
-        name = next(one for n in numbers if (one := f"{kind}-{n}") not in REGISTERED)
-        REGISTERED[name] = change
-    return name
+    return OWN_AUGMENTATIONS.register(name)

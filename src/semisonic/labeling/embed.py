@@ -38,6 +38,7 @@ from semisonic.data.outputs import check_folder, placed, refuse_url
 from semisonic.labeling.embedder import Embedder, Rows, embed_windows, mean_row, open_embedder
 from semisonic.labeling.index import NO_CLUSTER, STORE, EmbeddingIndex
 from semisonic.labeling.options import BATCH_SIZE, CLIP, UNITS, WINDOW
+from semisonic.labeling.vectors import holds_vectors, read_vectors
 from semisonic.training.devices import choose_device
 from semisonic.training.run_folder import differences
 
@@ -106,10 +107,12 @@ def embed(
     Parameters
     ----------
     model : path, SoundClassifier, SoundModel or PretrainedEncoder
-        A fitted classifier or an encoder, or the file of one.
+        A fitted classifier or an encoder, or the file of one. Or vectors that were made elsewhere:
+        see :func:`semisonic.labeling.vectors.read_vectors`.
     files : path, paths or Clips
         Recordings, folders, tables of clips. A recording that cannot be read disturbs no other:
-        ``bad_files.csv`` in the folder lists it.
+        ``bad_files.csv`` in the folder lists it. Beside vectors: their table, or the folder that
+        they name recordings from.
     output : path, optional
         Folder of the index; a new temporary one by default, which stays until you delete it.
     per : {"window", "clip"}
@@ -182,12 +185,28 @@ def embed_files(
             "output: found a URL, but recordings of this machine, which an index names from its "
             "folder; give a folder, or recordings by their URLs"
         )
+    if holds_vectors(model):
+        return _take_vectors(Path(model), files, output)
     if not url_of(output):
         check_folder(output, "an index", {STORE})
     embedder = open_embedder(model)
     with placed(output) as folder, open_engine(where) as engine:
         result = make_index(embedder, files, folder, engine, **how)
     return replace(result, place=output)
+
+
+def _take_vectors(vectors: Path, files: Any, output: Path) -> EmbedResult:
+    """An index of vectors that were made elsewhere."""
+    began = time.perf_counter()
+    places = [] if isinstance(files, Clips) else list(files)
+    if len(places) != 1:
+        raise OptionError(
+            f"files: found {len(places)} paths beside the vectors {vectors}, expected one: the "
+            "table whose rows they are of, or the folder that they name recordings from"
+        )
+    found = read_vectors(vectors, Path(places[0]))
+    index = EmbeddingIndex.from_vectors(found.vectors, found.frame, output, model=found.made_by)
+    return EmbedResult(index, len(index), len(index), (), time.perf_counter() - began, output)
 
 
 def make_index(

@@ -100,14 +100,8 @@ class SimClr(Objective):
     def forward(self, batches: Mapping[str, BatchLike]) -> dict[str, Tensor]:
         """The loss of one batch, labelled or not."""
         views = self.two_views(batches["unlabelled"].x)  # (2 * batch, channel, mel, frame)
-        z = functional.normalize(self.projector(pooled(self.encoder(views))).float(), dim=1)
-        n = len(z) // 2
-        other = torch.arange(2 * n, device=z.device).roll(n)  # row of each view's other view
-        similarity = (z @ z.T / self.temperature).fill_diagonal_(-torch.inf)
-        return {
-            "loss": functional.cross_entropy(similarity, other),
-            "found": (similarity.detach().argmax(dim=1) == other).float().mean(),
-        }
+        loss, found = nt_xent(self.projector(pooled(self.encoder(views))), self.temperature)
+        return {"loss": loss, "found": found}
 
     def two_views(self, x: Tensor) -> Tensor:
         """Both views of each clip, standardised, (2 * batch, channel, mel, frame)."""
@@ -122,6 +116,37 @@ class SimClr(Objective):
     def extra_repr(self) -> str:
         """What torch prints of it beside its modules."""
         return f"temperature={self.temperature:g}"
+
+
+def nt_xent(projections: Tensor, temperature: float = 0.2) -> tuple[Tensor, Tensor]:
+    """The loss NT-Xent: cross-entropy of finding each clip's other view.
+
+    Parameters
+    ----------
+    projections : Tensor, shape (2 * batch, dim)
+        Of one view of each clip, then of the other view of each in the same order.
+    temperature : float
+        What cosine similarities are divided by, above 0.
+
+    Returns
+    -------
+    loss : Tensor, no dimension
+        In nats.
+    found : Tensor, no dimension
+        Share of views whose other view was the most alike, 0 to 1.
+
+    Examples
+    --------
+    >>> loss, found = nt_xent(torch.eye(3).repeat(2, 1))
+    >>> found.item()
+    1.0
+    """
+    z = functional.normalize(projections.float(), dim=1)
+    n = len(z) // 2
+    other = torch.arange(2 * n, device=z.device).roll(n)  # row of each view's other view
+    similarity = (z @ z.T / temperature).fill_diagonal_(-torch.inf)
+    found = (similarity.detach().argmax(dim=1) == other).float().mean()
+    return functional.cross_entropy(similarity, other), found
 
 
 def pooled(code: Tensor) -> Tensor:

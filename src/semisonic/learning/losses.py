@@ -58,6 +58,7 @@ the most mixed rows would always be dropped.
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -65,6 +66,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from semisonic.core.errors import DataError
+from semisonic.learning.options import OWN_LOSSES
 
 
 def shares(target: Tensor, n_classes: int) -> Tensor:
@@ -98,6 +100,11 @@ def shares(target: Tensor, n_classes: int) -> Tensor:
         f"targets: found shape {tuple(target.shape)} and type {target.dtype}, expected class "
         f"numbers (batch,) or shares (batch, {n_classes})"
     )
+
+
+def full(logits: Tensor) -> Tensor:
+    """Logits in float32 or better."""
+    return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
 
 
 class RowLoss(nn.Module):
@@ -147,8 +154,15 @@ class RowLoss(nn.Module):
         """
         if logits.ndim != 2:
             raise DataError(f"loss: found logits of shape {tuple(logits.shape)}, expected two axes")
-        if logits.dtype in (torch.bfloat16, torch.float16):
-            logits = logits.float()
+        logits = full(logits)
+        wanted = self.smoothed(logits, target, label_smoothing)
+        if not self.multi_label:
+            return logits.log_softmax(dim=1)[..., None], wanted[..., None]
+        logs = functional.logsigmoid(torch.stack((logits, -logits), dim=2))
+        return logs, torch.stack((wanted, 1.0 - wanted), dim=2)
+
+    def smoothed(self, logits: Tensor, target: Tensor, label_smoothing: float) -> Tensor:
+        """The shares that logits (batch, class) should give, (batch, class)."""
         wanted = shares(target, logits.shape[1]).to(logits.dtype)
         if len(wanted) != len(logits):
             raise DataError(
@@ -156,11 +170,7 @@ class RowLoss(nn.Module):
                 f"{tuple(logits.shape)}; expected class numbers or shares of as many rows"
             )
         even = 0.5 if self.multi_label else 1.0 / logits.shape[1]
-        wanted = wanted + label_smoothing * (even - wanted)
-        if not self.multi_label:
-            return logits.log_softmax(dim=1)[..., None], wanted[..., None]
-        logs = functional.logsigmoid(torch.stack((logits, -logits), dim=2))
-        return logs, torch.stack((wanted, 1.0 - wanted), dim=2)
+        return wanted + label_smoothing * (even - wanted)
 
     def of_row(self, costs: Tensor) -> Tensor:
         """Costs of answers summed to those of rows; with several labels the mean over classes."""
@@ -227,6 +237,47 @@ class GeneralisedCrossEntropy(RowLoss):
     def extra_repr(self) -> str:
         """What tells two losses apart."""
         return f"q={self.q}, {super().extra_repr()}"
+
+
+class OwnLoss(RowLoss):
+    """A loss that is not from this package; nothing in it is learned.
+
+    Parameters
+    ----------
+    name : str
+        As it was registered: see :func:`semisonic.register_loss`.
+    **options
+        See :class:`RowLoss`.
+    """
+
+    def __init__(self, name: str, **options: Any) -> None:
+        super().__init__(**options)
+        loss = OWN_LOSSES[name]
+        self.name = name
+        self.loss = copy.deepcopy(loss) if isinstance(loss, nn.Module) else loss
+        self.requires_grad_(False)
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """The loss of each row, shape (batch,).
+
+        Raises
+        ------
+        DataError
+            When something else comes out of it.
+        """
+        logits = full(logits)
+        rows: object = self.loss(logits, self.smoothed(logits, target, self.label_smoothing))
+        shape = tuple(rows.shape) if isinstance(rows, Tensor) else type(rows).__name__
+        if not isinstance(rows, Tensor) or shape != (len(logits),):
+            raise DataError(
+                f"the loss '{self.name}' gives {shape} for logits of shape {tuple(logits.shape)}, "
+                f"expected the loss of each row, ({len(logits)},)"
+            )
+        return rows
+
+    def extra_repr(self) -> str:
+        """What tells two losses apart."""
+        return f"{self.name}, {super().extra_repr()}"
 
 
 class SmallLoss(nn.Module):
@@ -311,7 +362,8 @@ def create_loss(
 
     Parameters
     ----------
-    name : {"cross-entropy", "bootstrap", "lq"}
+    name : str
+        One of :data:`~semisonic.learning.options.LOSSES`, or one that was registered.
     beta, power : float
         Of :class:`SoftBootstrapping` and of :class:`GeneralisedCrossEntropy`.
     noise_rate, n_warmup
@@ -330,4 +382,6 @@ def create_loss(
         loss = SoftBootstrapping(beta, **shared)
     elif name == "lq":
         loss = GeneralisedCrossEntropy(power, **shared)
+    elif name in OWN_LOSSES:
+        loss = OwnLoss(name, **shared)
     return SmallLoss(loss, noise_rate, n_warmup) if noise_rate else loss

@@ -16,7 +16,7 @@ from semisonic.features.options import MelOptions
 from semisonic.models.decoders import Decoder
 from semisonic.models.encoder import Encoder, MirroredEncoder, Trace
 from semisonic.models.necks import Neck
-from semisonic.models.registry import create
+from semisonic.models.registry import create, register_instance
 from semisonic.models.sound_model import SoundModel
 from semisonic.models.weights import initialise, undisturbed
 
@@ -69,20 +69,23 @@ class PretrainedEncoder(nn.Module):
 
 
 def build_encoder(
-    name_or_notation: str, mel: MelOptions, *, standardize: str = "global", seed: int = 0
+    network: str | nn.Module, mel: MelOptions, *, standardize: str = "global", seed: int = 0
 ) -> PretrainedEncoder:
-    """A new encoder with its front end, to be pre-trained without a decoder.
+    """An encoder with its front end: a new one to be pre-trained, or a network learned elsewhere.
 
-    It starts from the weights that :func:`semisonic.models.sound_model.build` gives the same
-    network with the same seed. Dense layers of an architecture are no part of it.
+    A new one starts from the weights that :func:`semisonic.models.sound_model.build` gives the
+    same network with the same seed. Dense layers of an architecture are no part of it.
 
     Parameters
     ----------
-    name_or_notation : str
-        A registered name or an architecture.
+    network : str or nn.Module
+        A registered name or an architecture; or a network of your own, see
+        :func:`semisonic.register`, which is copied with its weights.
     mel : MelOptions
+        With ``input="wave"`` the network reads samples, (batch, 1, 1, time).
     standardize : {"global", "mel", "none"}
-        Fit ``frontend.standardize`` on the training features before training.
+        Fit ``frontend.standardize`` on the training features before training; for a network
+        that was learned elsewhere take "none".
     seed : int
         The initial weights depend on it only.
 
@@ -90,9 +93,20 @@ def build_encoder(
     ------
     ModelError
         For a network that does not fit the features.
+
+    Examples
+    --------
+    An encoder of samples that was learned elsewhere, for ``SoundClassifier(encoder=...)`` and
+    :func:`semisonic.embed`:
+
+    >>> import semisonic
+    >>> network = nn.Sequential(nn.Flatten(), nn.Linear(16000, 32))
+    >>> wave = semisonic.MelOptions(input="wave", sample_rate=16000, duration=1.0)
+    >>> encoder = semisonic.build_encoder(network, wave, standardize="none")
     """
+    name = network if isinstance(network, str) else register_instance(network)
     with undisturbed(seed):
-        body = create(name_or_notation, mel.shape)
+        body = create(name, mel.shape)
         initialise(body.encoder, seed, "encoder.")
         frontend = Frontend(mel, standardize)
     return PretrainedEncoder(body.encoder, frontend, body.name)

@@ -48,8 +48,9 @@ class RegisteredNetwork:
     ----------
     factory : callable
         See :data:`Factory`.
-    waves : bool
-        Whether it reads samples, of shape (1, 1, time), and not log-mel features.
+    waves : bool or None
+        Whether it reads samples, of shape (1, 1, time), and not log-mel features; None where
+        that is not known.
     scaled : bool
         Whether it can be made in any width.
     origin : str or None
@@ -57,7 +58,7 @@ class RegisteredNetwork:
     """
 
     factory: Factory
-    waves: bool = False
+    waves: bool | None = False
     scaled: bool = False
     origin: str | None = None
 
@@ -145,7 +146,7 @@ def register_instance(network: nn.Module, name: str = "") -> str:
     """
     if not name:
         name = f"{type(network).__name__}-{digest(repr(network), weights_digest(network))[:8]}"
-    _REGISTERED[name] = RegisteredNetwork(lambda shape: copy.deepcopy(network), origin="")
+    _REGISTERED[name] = RegisteredNetwork(lambda shape: copy.deepcopy(network), None, origin="")
     return name
 
 
@@ -229,7 +230,7 @@ def create(name_or_notation: str, shape: Shape, n_classes: int = 0) -> Backbone:
             f"features of {size} (channel x mel x frame); take the input 'wave', or a network "
             "for log-mel such as 'small'"
         )
-    if not one.waves and shape[1] == 1:
+    if one.waves is False and shape[1] == 1:
         raise ModelError(
             f"model '{name}' reads log-mel features, found {size} (channel x mel x frame): "
             "one row, as waves have; take more mel bands, or a network that reads waves: "

@@ -15,7 +15,7 @@ from semisonic.models.decision import Decision, DecisionModule, Moments, probabi
 from semisonic.models.encoder import PatchStep, frame_grid
 from semisonic.models.event_layer import CONTEXT, SHORTEST, EventLayer
 from semisonic.models.necks import Backbone
-from semisonic.models.registry import create
+from semisonic.models.registry import create, register_instance
 from semisonic.models.weights import initialise, undisturbed
 
 
@@ -318,7 +318,7 @@ class SoundModel(nn.Module):
 
 
 def build(
-    name_or_notation: str,
+    network: str | nn.Module,
     mel: MelOptions,
     classes: Sequence[str],
     *,
@@ -331,9 +331,10 @@ def build(
 
     Parameters
     ----------
-    name_or_notation : str
+    network : str or nn.Module
         A registered name (:func:`semisonic.models.registry.names`) or an architecture such as
-        ``"(64)5c-2p-(64)3c-2p-(64)3c-2p-128fc"``. A class layer at its end is recognised.
+        ``"(64)5c-2p-(64)3c-2p-(64)3c-2p-128fc"``. A class layer at its end is recognised. Or a
+        network of your own, see :func:`semisonic.register`, which is copied with its weights.
     mel : MelOptions
         The front end; its shape fixes the size of the network.
     classes : sequence of str
@@ -351,12 +352,13 @@ def build(
     ModelError
         For an unknown name, a wrong architecture, or features too small for it.
     """
+    name = network if isinstance(network, str) else register_instance(network)
     with undisturbed(seed):
-        body = create(name_or_notation, mel.shape, len(classes))
+        body = create(name, mel.shape, len(classes))
         frontend = Frontend(mel, standardize)
         model = SoundModel(frontend, body, classes, multi_label=multi_label, dropout=dropout)
-        for name in ("encoder", "neck", "head"):
-            initialise(model.get_submodule(name), seed, f"{name}.")
+        for part in ("encoder", "neck", "head"):
+            initialise(model.get_submodule(part), seed, f"{part}.")
     return model
 
 

@@ -155,7 +155,8 @@ def choose_precision(precision: str, device: torch.device) -> str:
     if device.type == "cuda":
         able = bool(torch.cuda.is_bf16_supported(including_emulation=False))
     elif device.type == "cpu":
-        found = torch.cpu.get_capabilities()
+        # torch 2.6 does not tell
+        found: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
         able = any(found.get(name, False) for name in BF16_INSTRUCTIONS)
     if precision == "bf16" and not able and device.type != "cpu":  # which emulates it
         raise OptionError(
