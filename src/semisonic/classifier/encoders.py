@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
@@ -24,7 +25,8 @@ from semisonic.features.options import WAVE, MelOptions
 from semisonic.models.encoder_table import ENCODERS, FOLDER, NAME, GeneralEncoder, encoder_place
 from semisonic.models.inspection import count_parameters
 from semisonic.models.model_file import load_encoder, save_encoder
-from semisonic.models.networks.frozen import cut_graph, network_name
+from semisonic.models.networks.frozen import FrozenGraph, cut_graph, network_name
+from semisonic.models.networks.tflite import TfliteGraph, cut_tflite, is_tflite
 from semisonic.models.pretrained import PretrainedEncoder
 from semisonic.models.published import PUBLISHED, convert_published
 from semisonic.models.registry import create
@@ -144,11 +146,11 @@ def plan_encoder(
     Parameters
     ----------
     name : str
-        One of :func:`list_encoders`, or a new name for an ONNX file.
+        One of :func:`list_encoders`, or a new name for an ONNX or TFLite file.
     source : str
         A path or an address; by default the public home.
     sample_rate : int
-        Hz, of an ONNX file of the user's own.
+        Hz, of such a file of the user's own.
     window : float
         Seconds that such a file takes at once; 0 for what it says itself.
     tensor : str
@@ -184,7 +186,7 @@ def plan_encoder(
         f"{name} ({_file_name(source)})",
         sample_rate,
         "what its authors say; it was not looked at",
-        f"the ONNX file {source}",
+        f"the file {source}",
         "what its authors say",
         window=window,
         tensor=tensor,
@@ -230,7 +232,8 @@ class EncoderResult(Result):
         told = network.published
         what = f"{count_parameters(network):,} parameters, can be trained further"
         if not network.encoder.trainable:
-            what = "run by onnxruntime as it is"
+            runner = "LiteRT" if network.name.startswith("tflite:") else "onnxruntime"
+            what = f"run by {runner} as it is"
         unchecked = "" if told["checked"] else " (no known hash to check it against)"
         lines = [
             f"{told['title']}: {what}",
@@ -259,7 +262,7 @@ def get_encoder(
     Parameters
     ----------
     name : str or EncoderPlan
-        Such as ``"yamnet"``; a new name for an ONNX file of one's own.
+        Such as ``"yamnet"``; a new name for an ONNX or TFLite file of one's own.
     source : str
         A path or an address to take it from, in place of its public home.
     duration : float
@@ -330,10 +333,13 @@ def _inside(file: Path, members: tuple[str, ...], place: Path) -> Path:
 def _frozen(
     about: GeneralEncoder, weights: Path, sha256: str, duration: float
 ) -> PretrainedEncoder:
-    """An encoder that onnxruntime runs; its graph is put beside the encoder's file."""
-    graph = cut_graph(
+    """An encoder that onnxruntime or LiteRT runs; its graph is put beside the encoder's file."""
+    kind = "tflite" if is_tflite(weights) else "onnx"
+    cut: Callable[..., FrozenGraph | TfliteGraph]
+    cut = cut_tflite if kind == "tflite" else cut_graph
+    graph = cut(
         weights,
-        encoder_place(about.name, ".onnx"),
+        encoder_place(about.name, f".{kind}"),
         sha256,
         n_samples=round(about.window * about.sample_rate),
         tensor=about.tensor,
@@ -341,6 +347,6 @@ def _frozen(
     )
     length = duration or graph.n_samples / about.sample_rate
     mel = replace(MelOptions(input=WAVE), sample_rate=about.sample_rate, duration=length)
-    body = create(network_name(about.name, sha256), mel.shape)
+    body = create(network_name(about.name, sha256, kind), mel.shape)
     frontend = Frontend(mel, "none")
     return PretrainedEncoder(body.encoder, frontend, body.name, neck=body.neck).eval()

@@ -217,7 +217,7 @@ def export(
         network, about = getattr(model, "model_", model), getattr(model, "about_", {})
     if not network.encoder.trainable:
         raise OptionError(
-            f"this model cannot be exported: its encoder '{network.name}' is an ONNX graph of its "
+            f"this model cannot be exported: its encoder '{network.name}' is a graph of its "
             "own, which a file would have to hold with the right to pass it on. Copy the model "
             "file, and get the encoder where it is to be used: semisonic encoder get"
         )

@@ -36,7 +36,8 @@ def encoder_list(session: Session) -> None:
 def encoder_get(
     session: Session,
     name: str = option(
-        dataclasses.MISSING, "one of 'semisonic encoder list', or a name for an ONNX file of yours"
+        dataclasses.MISSING,
+        "one of 'semisonic encoder list', or a name for an ONNX or TFLite file of yours",
     ),
     source: str = option("", "file or address to take it from, in place of its public home"),
     yes: bool = option(False, "do not ask: the licence has been read"),
@@ -49,22 +50,23 @@ def encoder_get(
         maximum=60,
     ),
     sample_rate: int = option(
-        0, "of the samples that an ONNX file of yours takes", unit="Hz", minimum=0, maximum=768_000
+        0, "of the samples that a file of yours takes", unit="Hz", minimum=0, maximum=768_000
     ),
     window: float = option(
         0.0,
-        "length that an ONNX file of yours takes at once; what the file says if not given",
+        "length that a file of yours takes at once; what the file says if not given",
         unit="s",
         minimum=0,
         maximum=60,
     ),
-    tensor: str = option("", "name of the embedding in the ONNX graph, where it has several"),
+    tensor: str = option("", "name of the embedding in the graph, where it has several"),
 ) -> None:
     """Get a general encoder by its name, for --encoder NAME of other verbs.
 
     Shows its source and licence and asks before it fetches anything. An interrupted download goes
     on where it stopped if the file's hash is known. Nothing in the file is run as code. Networks of
-    this package can be trained further; ONNX files of samples are run by onnxruntime as they are.
+    this package can be trained further; ONNX and TFLite files of
+    samples are run as they are, by onnxruntime and LiteRT.
     """
     from semisonic.classifier.encoders import get_encoder, plan_encoder
 

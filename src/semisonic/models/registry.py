@@ -29,8 +29,8 @@ from semisonic.models.notation import PAPER, looks_like_notation, parse
 from semisonic.models.weights import weights_digest
 
 NARROWEST, WIDEST = 0.0625, 4.0
-ONNX = "onnx:"
-"""Begins the names of encoders that onnxruntime runs."""
+FROZEN = ("onnx:", "tflite:")
+"""Begin the names of encoders that onnxruntime or LiteRT runs."""
 _SCALED = re.compile(r"(?P<family>.+)-(?P<width>\d+(?:\.\d+)?)")
 _MODULES = ("cnn", "general", "staged", "transformer", "waves")
 
@@ -253,7 +253,7 @@ def create(name_or_notation: str, shape: Shape, n_classes: int = 0) -> Backbone:
 
 def _find(name: str) -> tuple[RegisteredNetwork, float] | None:
     """The network of a name and its width; raises ModelError for a width out of range."""
-    if name.startswith(ONNX):
+    if name.startswith(FROZEN):
         from semisonic.models.networks.frozen import frozen_network
 
         return RegisteredNetwork(frozen_network(name), waves=True), 1.0

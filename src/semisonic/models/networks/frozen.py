@@ -1,4 +1,4 @@
-"""Encoders that are an ONNX graph of samples, run by onnxruntime and never trained.
+"""Encoders that are an ONNX or TFLite graph of samples, run as it is and never trained.
 
 BirdNET, Perch and the like: a window of samples gives a vector, and a clip is cut into windows side
 by side, the last one filled up with silence. The graph lies in the user's cache; a model that was
@@ -26,8 +26,9 @@ from semisonic.core.options import nearest
 from semisonic.models.encoder import Encoder, PatchStep
 from semisonic.models.encoder_table import BEFORE_CLASSES, ENCODERS, encoder_place
 from semisonic.models.necks import Backbone, GlobalPoolNeck, Shape
+from semisonic.models.networks.tflite import SUFFIX, TfliteGraph, open_tflite
 
-_NAMED = re.compile(r"onnx:(?P<name>[a-z0-9_-]+)@(?P<key>[0-9a-f]{16})")
+_NAMED = re.compile(r"(?P<kind>onnx|tflite):(?P<name>[a-z0-9_-]+)@(?P<key>[0-9a-f]{16})")
 _KEY, _WINDOW, _DIM = "semisonic.key", "semisonic.window", "semisonic.dim"
 _AFTER_CLASSES = ("Add", "Sigmoid", "Softmax", "Identity", "Cast", "Reshape", "Squeeze", "Clip")
 _DENSE = ("Gemm", "MatMul")
@@ -89,8 +90,12 @@ def _opened(file: Path, _changed: int, n_threads: int) -> FrozenGraph:
         raise ModelError(f"{file}: onnxruntime cannot open it: {error}. Get it again") from error
 
 
-def open_graph(file: Path) -> FrozenGraph:
-    """A graph that :func:`cut_graph` wrote; opened once for each change of the file."""
+def open_graph(file: Path) -> FrozenGraph | TfliteGraph:
+    """A graph in the cache; opened once for each change of the file."""
+    return open_tflite(file) if file.suffix == SUFFIX else _open_onnx(file)
+
+
+def _open_onnx(file: Path) -> FrozenGraph:
     return _opened(file, file.stat().st_mtime_ns, torch.get_num_threads())
 
 
@@ -100,7 +105,7 @@ class FrozenEncoder(Encoder):
     Parameters
     ----------
     file : Path
-        Of :func:`cut_graph`.
+        Of :func:`cut_graph` or ``cut_tflite``.
 
     Notes
     -----
@@ -141,9 +146,13 @@ def frozen_network(name: str) -> Callable[[Shape], Backbone]:
     """
     match = _NAMED.fullmatch(name)
     if match is None:
-        raise ModelError(f"model '{name}': expected onnx:, a name, @ and 16 digits of a hash")
-    short, file = match["name"], encoder_place(match["name"], ".onnx")
-    again = f"semisonic encoder get {short}" + ("" if short in ENCODERS else " --source FILE.onnx")
+        raise ModelError(
+            f"model '{name}': expected onnx: or tflite:, a name, @ and 16 digits of a hash"
+        )
+    short, file = match["name"], encoder_place(match["name"], f".{match['kind']}")
+    again = f"semisonic encoder get {short}" + (
+        "" if short in ENCODERS else f" --source FILE.{match['kind']}"
+    )
     if not file.is_file():
         raise ModelError(
             f"this model hears with the general encoder '{short}', which is not on this machine "
@@ -163,9 +172,9 @@ def frozen_network(name: str) -> Callable[[Shape], Backbone]:
     return make
 
 
-def network_name(name: str, sha256: str) -> str:
-    """The network's name, from the encoder's and the hash of its file."""
-    return f"onnx:{name}@{sha256[:16]}"
+def network_name(name: str, sha256: str, kind: str = "onnx") -> str:
+    """The network's name, from the encoder's, the hash of its file, and whether it is TFLite."""
+    return f"{kind}:{name}@{sha256[:16]}"
 
 
 def cut_graph(
@@ -227,7 +236,7 @@ def cut_graph(
     target.parent.mkdir(parents=True, exist_ok=True)
     with replacing(target) as part:
         part.write_bytes(proto.SerializeToString())
-        shape = _tried(source, open_graph(part))
+        shape = _tried(source, _open_onnx(part))
         if len(shape) != 2 or (dim and shape[1] != dim):
             raise ModelError(
                 f"{source}: the tensor '{wanted}' has shape {shape} for two windows, expected "
@@ -235,7 +244,7 @@ def cut_graph(
             )
         onnx.helper.set_model_props(proto, {**told, _DIM: str(shape[1])})
         part.write_bytes(proto.SerializeToString())
-    return open_graph(target)
+    return _open_onnx(target)
 
 
 def _tried(source: Path, graph: FrozenGraph) -> tuple[int, ...]:
