@@ -24,6 +24,7 @@ COPIES = "files"
 ROOT_PAGES = {
     "CONTRIBUTING.md": "development/contributing.md",
     "CHANGELOG.md": "development/changelog.md",
+    "SECURITY.md": "development/security.md",
 }
 """Pages of the repository's root, and where the site has them."""
 HEAD = """# Commands
