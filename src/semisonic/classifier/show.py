@@ -21,7 +21,7 @@ from semisonic.core.html import (
     table,
 )
 from semisonic.core.text import count_text, duration_text, first_few, percent_text
-from semisonic.data.show import N_EXAMPLES, Part, part_of, part_players, parts_of_frame
+from semisonic.data.show import N_EXAMPLES, SoundPart, part_of, part_players, parts_of_frame
 from semisonic.evaluation.plots.recordings import timeline
 from semisonic.evaluation.plots.results import confusion_matrix
 from semisonic.evaluation.report.document import figure_png
@@ -105,7 +105,7 @@ def predicted_parts(result: PredictResult) -> Iterable[Markup]:
     yield table([name.replace("_", " ") for name in result.columns], rows, result.n_rows)
     scores = ["" if np.isnan(row[4]) else f"score {row[4]:.2f}" for row in rows]
     yield part_players(
-        Part(result.root / file, start, end, str(label), score)
+        SoundPart(result.root / file, start, end, str(label), score)
         for (file, start, end, label, *_), score in zip(rows, scores, strict=True)
     )
     if result.output is not None:

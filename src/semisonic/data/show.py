@@ -27,7 +27,7 @@ DURATION = 5.0
 """Seconds of each of them."""
 
 
-class Part(NamedTuple):
+class SoundPart(NamedTuple):
     """A part of a recording: times in seconds (an end of NaN is that of the file), and words."""
 
     path: Path
@@ -118,7 +118,7 @@ def show(
             f"show: found {type(sounds).__name__}, expected paths, Clips, a frame or samples"
         )
     if all(isinstance(one, (str, os.PathLike)) for one in sounds):
-        whole = (Part(Path(one), 0.0, np.nan) for one in sounds)
+        whole = (SoundPart(Path(one), 0.0, np.nan) for one in sounds)
         return _view(whole, len(sounds), n, duration)
     if sample_rate is None:
         raise OptionError("show: samples were given without their rate; add sample_rate=... (Hz)")
@@ -137,14 +137,14 @@ def examples_of(clips: Clips, n: int) -> list[int]:
     return [*chosen, *islice(others, n - len(chosen))]
 
 
-def part_of(clips: Clips, row: int, said: str = "") -> Part:
+def part_of(clips: Clips, row: int, said: str = "") -> SoundPart:
     """A row of a table."""
     times = clips.start_time[row].item(), clips.end_time[row].item()
     label = LABEL_SEPARATOR.join(clips.labels[row]) or "unlabelled"
-    return Part(clips.root / str(clips.file[row]), *times, label, said)
+    return SoundPart(clips.root / str(clips.file[row]), *times, label, said)
 
 
-def parts_of_frame(frame: pd.DataFrame) -> Iterator[Part]:
+def parts_of_frame(frame: pd.DataFrame) -> Iterator[SoundPart]:
     """The rows of a frame with the columns ``file`` and, if there, times, label and score."""
     if "file" not in frame:
         raise DataError(f"show: a frame needs a column 'file', found {', '.join(map(str, frame))}")
@@ -152,10 +152,10 @@ def parts_of_frame(frame: pd.DataFrame) -> Iterator[Part]:
         score = row.get("score")
         said = f"score {score:.2f}" if isinstance(score, float) and score == score else ""
         times = float(row.get("start_time", 0.0)), float(row.get("end_time", np.nan))
-        yield Part(Path(str(row["file"])), *times, str(row.get("label", "")), said)
+        yield SoundPart(Path(str(row["file"])), *times, str(row.get("label", "")), said)
 
 
-def part_players(parts: Iterable[Part], n: int = N_EXAMPLES) -> Markup:
+def part_players(parts: Iterable[SoundPart], n: int = N_EXAMPLES) -> Markup:
     """A few parts of recordings with their players; those of other machines are not fetched."""
     here = (part for part in islice(parts, n) if url_of(part.path) is None)
     players, failures = _read(here, DURATION)
@@ -187,7 +187,7 @@ def clips_html(clips: Clips) -> Markup:
     )
 
 
-def _view(parts: Iterable[Part], n_parts: int, n: int, duration: float) -> SoundView:
+def _view(parts: Iterable[SoundPart], n_parts: int, n: int, duration: float) -> SoundView:
     if not n_parts:
         raise DataError("show: there is no sound in the table")
     chosen = list(islice(parts, n))
@@ -198,7 +198,7 @@ def _view(parts: Iterable[Part], n_parts: int, n: int, duration: float) -> Sound
 
 
 def _read(
-    parts: Iterable[Part], duration: float
+    parts: Iterable[SoundPart], duration: float
 ) -> tuple[tuple[Player, ...], tuple[AudioError, ...]]:
     """Players of the parts that can be read, and what is wrong with the others."""
     players, failures = [], []

@@ -167,7 +167,7 @@ class Queue:
 
     def _repr_html_(self) -> str:
         from semisonic.core.html import MOST_ROWS, card, problems, table
-        from semisonic.data.show import Part, part_players
+        from semisonic.data.show import SoundPart, part_players
 
         shown = self.rows[:MOST_ROWS]
         best = [row.predictions[0] if row.predictions else ("", None) for row in shown]
@@ -178,7 +178,7 @@ class Queue:
         ]
         headers = ["file", "start s", "end s", "why", "best class", "score"]
         sounds = part_players(
-            Part(self.path_of(row), row.start_time, row.end_time, row.why) for row in self.rows
+            SoundPart(self.path_of(row), row.start_time, row.end_time, row.why) for row in self.rows
         )
         title = f"Queue of {count_text(len(self), 'segment')} to label ({self._why()})"
         return card(title, table(headers, rows, len(self)), sounds, problems(self.failures))

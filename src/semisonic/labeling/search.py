@@ -68,14 +68,14 @@ class SearchResult:
 
     def _repr_html_(self) -> str:
         from semisonic.core.html import MOST_ROWS, card, table
-        from semisonic.data.show import Part, part_players
+        from semisonic.data.show import SoundPart, part_players
 
         shown = self.hits[:MOST_ROWS]
         rows = [(h.file, h.start_time, h.end_time, h.value, *self.names_of(h)) for h in shown]
         headers = ["file", "start s", "end s", "similarity", "label", "best class"]
         root = self.index.clips.root
         sounds = part_players(
-            Part(root / h.file, h.start_time, h.end_time, h.file, f"similarity {h.value:.2f}")
+            SoundPart(root / h.file, h.start_time, h.end_time, h.file, f"similarity {h.value:.2f}")
             for h in shown
         )
         return card("SearchResult", table(headers, rows, len(self.hits)), sounds)
