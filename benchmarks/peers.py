@@ -155,6 +155,7 @@ def main() -> None:
             accuracy.append(float(np.mean(said_of == y[split.test])))
         learning = (process_time() - begun) / len(accuracy)
         better = np.subtract([fold["accuracy_b"] for fold in compared["folds"]], accuracy)
+        tested = corrected_resampled_t(better, 1 / (len(splits) - 1))
         by_draw: dict[int, list[float]] = {}
         for fold, value in zip(compared["folds"], accuracy, strict=True):
             by_draw.setdefault(fold["draw"], []).append(value)
@@ -163,23 +164,24 @@ def main() -> None:
             {
                 "way": name,
                 "learns_from_the_pool": with_pool,
-                "accuracy": statistics.fmean(means),
-                "deviation_over_draws": statistics.stdev(means),
+                "mean": statistics.fmean(means),
+                "spread": statistics.stdev(means),
                 "folds_of_draws": list(by_draw.values()),
-                "auto_minus_this": corrected_resampled_t(better, 1 / (len(splits) - 1))._asdict(),
+                "auto_minus_this": {"t": tested.t, "p": tested.p, **tested.interval._asdict()},
                 "vectors_seconds_of_processor": round(seconds, 1),
                 "learning_seconds_of_processor": round(learning, 3),
             }
         )
-        print(
-            f"{name}: {100 * rows[-1]['accuracy']:.1f}, {rows[-1]['auto_minus_this']}", flush=True
-        )
+        print(f"{name}: {100 * rows[-1]['mean']:.1f}, {rows[-1]['auto_minus_this']}", flush=True)
     shown = "python benchmarks/peers.py DATA --auto RESULTS --birdnet FILE --birdnet-python PYTHON"
     record = {
         **head(f"{shown} -o FILE", sorted({fold["seed"] for fold in compared["folds"]})),
         "data": clips.name,
         "labels_per_class": int(labels),
-        "auto": {"results": options.auto.name, "accuracy": compared["b"]["mean"]},
+        "auto": {
+            "results": options.auto.name,
+            **{key: compared["b"][key] for key in ("mean", "spread")},
+        },
         "ways": rows,
     }
     write_json(options.output, record)

@@ -137,7 +137,7 @@ def test_the_cluster_file_has_the_form_that_ray_asks_for() -> None:
 
     schema = Path(ray.__file__).parent / "autoscaler" / "ray-schema.json"
     found = yaml.safe_load(
-        (Path(__file__).parents[2] / "docs" / "cluster.yaml").read_text(encoding="utf-8")
+        (Path(__file__).parents[2] / "docs" / "guides" / "cluster.yaml").read_text(encoding="utf-8")
     )
     jsonschema.validate(found, json.loads(schema.read_text(encoding="utf-8")))
     assert found["head_node_type"] in found["available_node_types"]
