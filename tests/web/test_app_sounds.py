@@ -27,6 +27,7 @@ from semisonic.audio.find import AUDIO_SUFFIXES
 from semisonic.audio.spectrogram import N_BANDS
 from semisonic.cli.main import main
 from semisonic.core.errors import AudioError
+from semisonic.core.files import LOCK, locked
 from semisonic.web.checking import Checker
 from semisonic.web.recordings import COLUMNS, OpenRecording, OpenRecordings, Tiles
 from systems import NAMES_OF_BYTES
@@ -413,6 +414,8 @@ def test_what_a_killed_app_left_is_removed_at_the_next_start(
         assert folders() == {left, Path(alive.new_file("x")[2]).parent}
         process.kill()
         process.wait()
+    with locked(left / LOCK, wait=True) as is_free:
+        assert is_free
     assert left in folders()
     after = OpenRecordings(1000)
     assert left not in folders()

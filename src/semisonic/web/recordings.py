@@ -244,8 +244,8 @@ def _clear_left_over() -> None:
         if folder.is_symlink() or not (folder / LOCK).is_file():
             continue
         with contextlib.suppress(OSError), locked(folder / LOCK, wait=False) as is_free:
-            if is_free:
-                shutil.rmtree(folder)
+            if is_free:  # its decoder may be ending, and removing files of its own
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 # The picture of a recording in tiles, at any zoom, never more than what is looked at.
