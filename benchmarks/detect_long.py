@@ -19,14 +19,17 @@ for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[_name] = "1"
 
 import argparse
+import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from long_recording import Sound, cut_sounds
 from numpy.typing import NDArray
+
+sys.path.append(str(Path(__file__).parents[1] / "examples"))
+from long_recording import Sound, cut_sounds
 
 from detect_sounds import RATE, WINDOW, write_recording, write_training
 from measuring import head
