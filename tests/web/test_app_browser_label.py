@@ -206,7 +206,8 @@ def test_a_part_is_drawn_and_it_learns(page, app_address) -> None:
         page.keyboard.press("Enter")
     asked(page, before)
     page.get_by_role("button", name="Learn from the answers").click()
-    page.locator(".curve").first.wait_for()
+    page.get_by_text("nothing drawn at random is answered yet").wait_for()
+    assert page.locator(".curve").is_hidden()  # there is no point to draw
     page.get_by_role("button", name="Wrong predictions").click()
     page.get_by_text("Every prediction since").wait_for()
     page.keyboard.press("f")

@@ -32,8 +32,8 @@ export function curve(history) {
   }
   const cell = (step, key) => h("td", { class: "n" }, step[key].n && step.by_random.n ? step.said[key] : "–");
   const legend = ([style, text]) => h("div", {}, h("span", { class: `key ${style}` }), text);
-  return h("figure", { class: "learned" }, measured.length ? picture : null,
-    measured.length ? h("figcaption", { class: "small soft" }, [["at-random", "clips drawn at random: the estimate to trust"], ["left-out", "all answers"]].map(legend)) : null,
+  return h("figure", { class: "learned", hidden: !measured.length }, picture,
+    h("figcaption", { class: "small soft" }, [["at-random", "clips drawn at random: the estimate to trust"], ["left-out", "all answers"]].map(legend)),
     h("details", {}, h("summary", {}, "Values"), h("table", {}, h("thead", {}, h("tr", {}, ["Answers", "At random", "Left out"].map((text) => h("th", { class: "n", scope: "col" }, text)))),
       h("tbody", {}, history.map((step) => h("tr", {}, h("td", { class: "n" }, String(step.n_answers)), cell(step, "by_random"), cell(step, "left_out")))))));
 }
