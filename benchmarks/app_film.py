@@ -59,21 +59,23 @@ def name_groups(film: Film, truth: dict[str, str]) -> None:
     page = film.page
     groups = page.evaluate("async () => (await (await fetch('/api/label/groups')).json()).groups")
     for number, group in enumerate(groups[:N_NAMED], start=1):
-        page.locator("h2", has_text=f"Group {number} of").wait_for()
+        heading = page.locator("h2", has_text=f"Group {number} of")
+        heading.wait_for()
+        n_groups = heading.inner_text().partition(" of ")[2].split()[0]
         page.wait_for_function(PLAYABLE)
         classes = [truth[Path(sound["file"]).name] for sound in group["sounds"]]
         if number <= 2:
-            film.take(f"{len(groups)} groups of sounds that are alike. Listen to a few ...", 4)
+            film.take(f"{n_groups} groups of sounds that are alike. Listen to a few ...", 4)
         name = fill_name(page, classes)
         if name and number <= 3:
-            film.take(f"... and name what you hear: {name}.", 3)
+            film.take(f"... and name what you hear: {name}.", 2.5)
         page.keyboard.press("Enter" if name else "s")
     page.get_by_role("button", name="Make the first model").click()
     made = page.get_by_role("heading", name="The first model is made")
     made.wait_for()
     made.scroll_into_view_if_needed()
     page.mouse.wheel(0, 2000)
-    film.take("A first model, from answers to a few dozen sounds.", 6)
+    film.take("A first model, from answers to a few dozen sounds.", 5)
 
 
 def answer(film: Film, truth: dict[str, str]) -> None:
@@ -100,7 +102,7 @@ def find(film: Film) -> None:
     page.get_by_role("button", name="Find", exact=True).click()
     page.locator(".find").first.wait_for()
     page.wait_for_function("() => document.querySelectorAll('.find .thumb:enabled').length > 7")
-    film.take("Then it goes through the whole folder.", 6)
+    film.take("Then it goes through the whole folder.", 5)
     page.keyboard.press("j")
     page.keyboard.press("y")
     page.locator(".answered", has_text="✓").first.wait_for()
@@ -131,10 +133,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             film = Film(page)
             page.goto(address)
             page.get_by_role("heading", name="recordings found").wait_for()
-            film.take("A folder of recordings without labels. One button.", 6)
+            film.take("A folder of recordings without labels. One button.", 5)
             page.get_by_role("button", name="Group them by sound").click()
             page.locator(".making").wait_for()
-            film.take("Half a minute on a laptop.", 3)
+            film.take("It listens to all of them, on this machine.", 3)
             page.locator("h2", has_text="Group 1 of").or_(page.locator(".made")).first.wait_for()
             if page.locator(".made").count():
                 film.take("What could not be used is said.", 4)

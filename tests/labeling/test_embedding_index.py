@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import csv
 import os
 import signal
@@ -194,7 +195,9 @@ def test_an_encoder_without_classes_embeds_too(kinds, tmp_path):
     assert set(index.predicted.tolist()) == {""}
 
 
-def test_a_model_in_memory_and_a_table(model, kinds):
+def test_a_model_in_memory_and_a_table(model, kinds, monkeypatch):
+    ends = []
+    monkeypatch.setattr(atexit, "register", ends.append)
     clips = Clips.from_rows(kinds, [{"file": f"hum/{i}.wav", "labels": "a"} for i in range(3)])
     index = embed(open_model(model), clips, device="cpu")
     assert len(index) == 3
@@ -203,6 +206,10 @@ def test_a_model_in_memory_and_a_table(model, kinds):
     assert Path(hits[0].file).name == "1.wav"
     with pytest.raises(OptionError, match="expected the file of a model"):
         embed(3, clips)
+    assert index.folder.is_dir()
+    for end in ends:
+        end()
+    assert not index.folder.exists()  # it was given no place: it goes with the program
 
 
 def test_both_can_be_moved_together(model, kinds, tmp_path):

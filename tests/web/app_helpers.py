@@ -25,6 +25,9 @@ return document.documentElement.outerHTML !== before; }"""
 """Whether a press changes the page before anything is awaited."""
 SETTLED = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 """Drawn again after what was done last."""
+ASKED = """(before) => { const save = document.querySelector('.actions [aria-keyshortcuts=U]');
+const title = document.querySelector('.labelling h2')?.textContent;
+return save && !save.disabled && title !== before && title; }"""
 ANSWERED = "() => !document.documentElement.matches('.working')"
 LIVE = "ws://127.0.0.1:8765/api/live"
 
@@ -116,6 +119,11 @@ def opened(browser: Any, address: str, size: dict[str, int], **options: Any) -> 
     yield page
     context.close()
     assert not problems, problems
+
+
+def asked(page: Any, before: str = "") -> str:
+    """The recording that is asked about, once it may be answered."""
+    return str(page.wait_for_function(ASKED, arg=before).json_value())
 
 
 class InThisProcess:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from app_helpers import ANSWERED, DESK, PHONE, PRESSED, SETTLED, app_of, opened, serving
+from app_helpers import ANSWERED, DESK, PHONE, PRESSED, SETTLED, app_of, asked, opened, serving
 
 from semisonic.labeling.project import Project
 from waiting import LONG, until
@@ -28,19 +28,11 @@ const [x, y] = [left + width / 2, top + height / 2];
 return width && y < innerHeight && !one.contains(document.elementFromPoint(x, y)); })
 .map((one) => one.textContent)"""
 """Buttons of an answer that something else lies on."""
-READY = """(before) => { const save = document.querySelector('.actions [aria-keyshortcuts=U]');
-const title = document.querySelector('.labelling h2')?.textContent;
-return save && !save.disabled && title !== before && title; }"""
 
 
 @pytest.fixture
 def page(app_browser, app_address) -> Iterator[Any]:
     yield from opened(app_browser, f"{app_address}#/label", DESK)
-
-
-def asked(page: Any, before: str = "") -> str:
-    """The recording that is asked about, once it may be answered."""
-    return str(page.wait_for_function(READY, arg=before).json_value())
 
 
 def answers(address: str) -> dict[str, Any]:
@@ -214,7 +206,8 @@ def test_a_part_is_drawn_and_it_learns(page, app_address) -> None:
         page.keyboard.press("Enter")
     asked(page, before)
     page.get_by_role("button", name="Learn from the answers").click()
-    page.locator(".curve").first.wait_for()
+    page.get_by_text("nothing drawn at random is answered yet").wait_for()
+    assert page.locator(".curve").is_hidden()  # there is no point to draw
     page.get_by_role("button", name="Wrong predictions").click()
     page.get_by_text("Every prediction since").wait_for()
     page.keyboard.press("f")
@@ -388,3 +381,27 @@ def test_a_press_is_answered_before_anything_is_awaited(doubting) -> None:
         assert button.evaluate(PRESSED), name
         doubting.wait_for_function(ANSWERED)
     doubting.get_by_role("button", name="Learn from the answers").wait_for()
+
+
+@pytest.mark.parametrize(
+    ("where", "shown"), [("label", ".stage canvas"), ("label/groups", ".thumb:enabled")]
+)
+def test_a_folder_that_is_unplugged_is_told_and_the_page_goes_on_by_itself(
+    app_browser, project, where, shown
+) -> None:
+    folder = project.parent / "recordings"
+    away = folder.rename(folder.with_name("away"))
+    for address in serving(app_of(project=project)):
+        for page in opened(app_browser, f"{address}#/{where}", DESK):
+            page.get_by_text("its folder is not there any more").first.wait_for()
+            assert not page.locator(shown).count()
+            if where == "label":
+                page.get_by_text("Is its disk connected?").wait_for()
+                assert page.locator(".actions [aria-keyshortcuts=U]").is_disabled()
+            away.rename(folder)
+            page.locator(shown).first.wait_for()
+            page.get_by_text("its folder is not there any more").first.wait_for(state="hidden")
+            if where == "label":
+                page.get_by_label("New label").fill(asked(page).partition("-")[0])
+                page.keyboard.press("Enter")
+                answers_reach(address, 1)

@@ -78,7 +78,7 @@ def test_from_a_folder_to_a_first_classifier(page, address, tmp_path, monkeypatc
     page.get_by_label("Name of the project", exact=True).fill("mine")
     page.get_by_label("Groups", exact=True).fill("3")
     page.get_by_role("button", name="Group them by sound").click()
-    page.get_by_role("heading", name="Making mine").wait_for()
+    page.get_by_role("heading", name="Making the project “mine”").wait_for()
     page.reload()  # in the middle
     heading = page.get_by_role("heading", name=re.compile("Groups that sound alike"))
     heading.wait_for()

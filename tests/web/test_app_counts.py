@@ -1,14 +1,18 @@
-"""In a real browser: how many commands, clicks and keys it takes, and what comes out."""
+"""In a real browser: how many commands, clicks and keys it takes, what comes out, and whether what
+the page says is so.
+"""
 
 from __future__ import annotations
 
 import csv
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from app_helpers import DESK, app_of, opened, running, serving
+from app_helpers import DESK, app_of, asked, opened, running, serving
 
 pytest.importorskip("playwright.sync_api")
 pytest.importorskip("fastapi")
@@ -18,6 +22,9 @@ addEventListener('pointerdown', () => { window.counted.clicks += 1; }, true);
 addEventListener('keydown', () => { window.counted.keys += 1; }, true); }"""
 PLAYABLE = """() => { const all = [...document.querySelectorAll('.thumb')];
 return all.length && all.every((one) => !one.disabled); }"""
+KINDS = ("hum", "hiss", "sweep")
+N_ANSWERS = 12
+ACCURACY = re.compile(r"at random: (\d+)\s%\s\((\d+) to (\d+)\s%, (\d+) of (\d+)\)")
 PAGES = ("try", "live", "find", "models", "label")
 
 
@@ -67,3 +74,56 @@ def test_from_the_groups_to_a_table_of_all_recordings(page, project, tmp_path) -
         rows = [Path(row["file"]).name for row in csv.DictReader(stream)]
     assert sorted(rows) == sorted(path.name for path in (project.parent / "recordings").iterdir())
     assert page.evaluate("window.counted.clicks") == 4
+
+
+def truth(file: str) -> str:
+    """The class of a recording; one in four is called as no model can know."""
+    kind, _, number = Path(file).stem.partition("-")
+    return KINDS[(KINDS.index(kind) + (number in "37")) % len(KINDS)]
+
+
+def saved(page: Any, link: str, file: Path) -> list[dict[str, str]]:
+    """The rows of a table that the page gives."""
+    with page.expect_download() as saving:
+        page.get_by_role("link", name=link).click()
+    saving.value.save_as(file)
+    with file.open() as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_what_the_page_says_is_so(page, project, tmp_path) -> None:
+    page.goto(page.url.partition("#")[0] + "#/label")
+    page.locator(".toolbar select").select_option("random")
+    names, before = [], asked(page)
+    for number in range(N_ANSWERS):
+        file = before if not number else asked(page, before)
+        names.append(file)
+        page.get_by_label("New label").fill(truth(file))
+        page.keyboard.press("Enter")
+        before = file
+    page.get_by_text(f"{N_ANSWERS} of 24 answered").wait_for()
+    lines = [json.loads(line) for line in (project / "labels.jsonl").read_text().splitlines()]
+    told = {Path(one["file"]).name: one["labels"] for one in lines if "file" in one}
+    assert told == {name: [truth(name)] for name in names}
+
+    page.get_by_role("button", name="Learn from the answers").click()
+    page.get_by_text(ACCURACY).wait_for()
+    share, low, high, n_right, n = map(int, ACCURACY.search(words(page)).groups())  # type: ignore
+    assert n == N_ANSWERS
+    assert share == round(100 * n_right / n)
+    assert 100 > high - low > 0
+
+    page.get_by_role("link", name="Find in all recordings").click()
+    page.get_by_role("button", name="Find", exact=True).click()
+    predicted = saved(page, "One row a recording, CSV", tmp_path / "predictions.csv")
+    others = [row for row in predicted if Path(row["file"]).name not in names]
+    assert len(others) == 24 - N_ANSWERS  # that the model has not learned from
+    right = sum(row["label"] == truth(row["file"]) for row in others) / len(others)
+    assert low <= 100 * right <= high
+    events = saved(page, "Events, CSV", tmp_path / "events.csv")
+    assert f"{len(events)} events in {len(predicted)} recordings" in words(page)
+
+
+def words(page: Any) -> str:
+    """What stands on the page."""
+    return str(page.locator("#main").inner_text())

@@ -20,7 +20,8 @@ pytest.importorskip("httpx")
 from semisonic.classifier.detection.detect import detect
 from semisonic.classifier.model_file import open_model
 from semisonic.data.events import make_events
-from semisonic.web.finding import choose_rows, label_download
+from semisonic.web.downloads import label_file
+from semisonic.web.finding import choose_rows
 from waiting import until
 
 
@@ -152,7 +153,7 @@ def test_rows_are_chosen_and_ordered() -> None:
 def test_what_a_format_cannot_hold_is_listed_beside_it() -> None:
     heard = {"file": "a.wav", "start_time": 0.0, "end_time": 1.0, "label": "owl"}
     events = make_events([heard, {**heard, "label": "fox", "presence": "negative"}])
-    suffix, content = label_download(events, "audacity")
+    suffix, content = label_file(events, "audacity")
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         names = archive.namelist()
         assert "fox" in archive.read("left_out.csv").decode()

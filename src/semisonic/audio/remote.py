@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import tempfile
 import weakref
+from contextlib import ExitStack
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from semisonic.audio.find import AUDIO_SUFFIXES
 from semisonic.core.errors import AudioError, DataError, OptionError
+from semisonic.core.temporary import temporary_folder
 
 COPIES = 4
 """Temporary copies that a process keeps when nobody reads them any more."""
@@ -147,9 +147,9 @@ def temporary_copy(suffix: str) -> LocalCopy:
         Of the file, with the dot.
     """
     # In a folder of its own, since whoever reads a table looks at what lies beside it.
-    folder = tempfile.mkdtemp(prefix=f"semisonic-{os.getpid()}-")
-    copy = LocalCopy(Path(folder, f"copy{suffix}"))
-    weakref.finalize(copy, shutil.rmtree, folder, ignore_errors=True)
+    held = ExitStack()
+    copy = LocalCopy(held.enter_context(temporary_folder()) / f"copy{suffix}")
+    weakref.finalize(copy, held.close)
     return copy
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import logging
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from os import PathLike
@@ -43,6 +42,7 @@ from semisonic.classifier.training import train_model
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.options import from_mapping, nearest
 from semisonic.core.plugins import OwnParts
+from semisonic.core.temporary import temporary_folder
 from semisonic.evaluation.metrics import lwlrap
 from semisonic.features.options import OWN_AUGMENTATIONS, MelOptions
 from semisonic.learning.options import OWN_LOSSES
@@ -631,8 +631,8 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if self.folder is not None:
             yield Path(self.folder)
             return
-        with tempfile.TemporaryDirectory(prefix="semisonic-") as place:
-            yield Path(place)
+        with temporary_folder() as place:
+            yield place
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "model_"):

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -16,6 +15,7 @@ from semisonic.classifier.provenance import PublishedOrigin
 from semisonic.core.errors import ModelError, OptionError
 from semisonic.core.files import content_hash
 from semisonic.core.options import nearest
+from semisonic.core.temporary import temporary_folder
 from semisonic.core.text import Result, bytes_text, text_table
 from semisonic.core.user_cache import cache_part
 from semisonic.data.datasets.catalogue import RemoteFile
@@ -298,8 +298,8 @@ def get_encoder(
     elif not file.is_file():
         raise ModelError(f"{file}: no such file; expected the weights of {about.title}")
     sha256 = content_hash(file)
-    with TemporaryDirectory(prefix="semisonic-") as place:
-        weights = _inside(file, about.members, Path(place))
+    with temporary_folder() as place:
+        weights = _inside(file, about.members, place)
         if about.name in PUBLISHED:
             network = convert_published(about.name, weights, duration=duration or LENGTH)
         else:

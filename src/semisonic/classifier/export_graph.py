@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import logging
-import tempfile
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from torch.nn import functional as F
 
 from semisonic.core.errors import ModelError
 from semisonic.core.seeds import generator
+from semisonic.core.temporary import temporary_folder
 from semisonic.features.frontend import Waveform
 from semisonic.features.logmel import (
     LogMel,
@@ -443,7 +443,7 @@ def _to_int8(proto: Any, outputs: Sequence[str], inputs: Inputs) -> Any:
 
     levels = {value.name for value in proto.graph.output} & {LEVELS}
     waiting = iter([{proto.graph.input[0].name: x[None]} for x in inputs])
-    with tempfile.TemporaryDirectory(prefix="semisonic-export-") as folder:
+    with temporary_folder() as folder:
         whole, ready, done = (Path(folder, f"{name}.onnx") for name in ("whole", "ready", "done"))
         onnx.save(_keep_outputs(proto, {*outputs, EMBEDDINGS, *levels}), whole)
         with warnings.catch_warnings():

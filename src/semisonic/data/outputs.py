@@ -14,6 +14,7 @@ from semisonic.audio.find import AUDIO_SUFFIXES, OTHER_SUFFIXES
 from semisonic.audio.remote import storage, url_of
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.files import content_hash, read_json, replacing, write_json
+from semisonic.core.temporary import temporary_folder
 
 LIST = ".semisonic-outputs"
 """Beside results that are single files: a line of JSON for each time one was written."""
@@ -239,8 +240,8 @@ def placed(output: Path) -> Iterator[Path]:
         return
     files, place = storage(url)
     place = place.rstrip("/") + "/"
-    with tempfile.TemporaryDirectory(prefix="semisonic-") as parent:
-        folder = Path(parent) / "results"
+    with temporary_folder() as parent:
+        folder = parent / "results"
         folder.mkdir()
         try:
             if files.exists(place):

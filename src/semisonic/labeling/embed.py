@@ -9,7 +9,7 @@ group gives depends on its clips alone, not on what was embedded before it, nor 
 
 from __future__ import annotations
 
-import tempfile
+import atexit
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
@@ -30,6 +30,7 @@ from semisonic.core.files import read_json, write_csv
 from semisonic.core.options import LOCAL, EngineOptions, check, nearest
 from semisonic.core.parallel import LOCAL_ENGINE, Engine, engine_for, in_order
 from semisonic.core.progress import bar
+from semisonic.core.temporary import temporary_folder
 from semisonic.core.text import count_text, duration_text
 from semisonic.data.cache import ArrayCache, Key, Stamp, clip_keys, file_stamps
 from semisonic.data.clips import Clips
@@ -114,7 +115,7 @@ def embed(
         ``bad_files.csv`` in the folder lists it. Beside vectors: their table, or the folder that
         they name recordings from.
     output : path, optional
-        Folder of the index; a new temporary one by default, which stays until you delete it.
+        Folder of the index; a temporary one by default, removed when the program ends.
     per : {"window", "clip"}
         A row for each window of the model's clip length, or for each clip.
     hop : float, optional
@@ -150,7 +151,7 @@ def embed(
     >>> len(hits), hits[0].file.endswith("site0.wav")
     (3, True)
     """
-    folder = Path(tempfile.mkdtemp(prefix="semisonic-")) if output is None else Path(output)
+    folder = _until_the_end() if output is None else Path(output)
     refuse_url(folder)
     if per not in UNITS:
         raise OptionError(f"option 'per': found {per!r}; {nearest(str(per), UNITS)}")
@@ -193,6 +194,13 @@ def embed_files(
     with placed(output) as folder, open_engine(where) as engine:
         result = make_index(embedder, files, folder, engine, **how)
     return replace(result, place=output)
+
+
+def _until_the_end() -> Path:
+    """A temporary folder for as long as the program runs."""
+    held = ExitStack()
+    atexit.register(held.close)
+    return held.enter_context(temporary_folder())
 
 
 def _take_vectors(vectors: Path, files: Any, output: Path) -> EmbedResult:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -18,6 +17,7 @@ from semisonic.classifier.start import SYNTH, synthetic_file
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.options import check
 from semisonic.core.seeds import generator
+from semisonic.core.temporary import temporary_folder
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import Failures, load_clips
 from semisonic.data.label_log import is_log
@@ -227,7 +227,7 @@ def suggest(
     3
     """
     check(QueueOptions(n=n, strategy=strategy, random_share=random_share))
-    with tempfile.TemporaryDirectory(prefix="semisonic-") as temporary:
+    with temporary_folder() as temporary:
         vectors = Path(folder or temporary)
         pool = candidate_pool(model, where, vectors, device=device, workers=workers)
         return choose(pool, n, strategy, seed, exclude, random_share)

@@ -19,11 +19,10 @@ from semisonic.classifier.detection.frame_scores import FrameScorer, score_spans
 from semisonic.classifier.events import DEFAULT, EventRules, EventTracker
 from semisonic.classifier.options import EventOptions
 from semisonic.classifier.predict import AUTO, predict_files
-from semisonic.core.errors import AudioError, DataError, OptionError
+from semisonic.core.errors import AudioError, OptionError
 from semisonic.core.files import csv_line
 from semisonic.core.options import from_mapping, nearest
 from semisonic.data.events import Events, make_events
-from semisonic.data.formats.label_files import write_labels
 from semisonic.models.sound_model import SoundModel
 
 # What a model hears in one recording, worked out in the background, part by part.
@@ -182,30 +181,6 @@ class Analysis:
         _, _, _, *best = result.rows[0]
         self.is_silent = math.isnan(best[1])
         self.top = () if self.is_silent else tuple(zip(best[::2], best[1::2], strict=True))
-
-
-# What was heard as tables for other programs.
-
-
-_SUFFIXES = {"csv": ".csv", "raven": ".Table.1.selections.txt", "audacity": ".txt"}
-
-
-def event_table(events: Events, kind: str) -> tuple[str, str]:
-    """The suffix and the text of a label file of one recording's events.
-
-    Raises
-    ------
-    DataError
-        When there are no events, the format cannot hold one, or there is no such format.
-    """
-    if kind not in _SUFFIXES:
-        raise DataError(f"no table '{kind}': {nearest(kind, _SUFFIXES)}")
-    if not len(events):
-        raise DataError("no event was found; a lower threshold may find some")
-    with tempfile.TemporaryDirectory(prefix="semisonic-") as folder:
-        output = Path(folder) / ("made.csv" if kind == "csv" else "made")
-        (file,) = write_labels(events, output, kind)
-        return _SUFFIXES[kind], file.read_text(encoding="utf-8", errors="surrogateescape")
 
 
 def score_table(analysis: Analysis, classes: tuple[str, ...]) -> str:

@@ -7,11 +7,8 @@ so the numbers are the same. They lie in a folder for each model.
 from __future__ import annotations
 
 import functools
-import io
 import os
-import tempfile
 import threading
-import zipfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,13 +20,11 @@ from starlette.responses import Response
 
 from semisonic.classifier.model_file import MODEL
 from semisonic.core.errors import DataError, ModelError
-from semisonic.core.files import digest, json_ready, write_csv
+from semisonic.core.files import digest, json_ready
 from semisonic.core.options import nearest
-from semisonic.core.text import count_text
 from semisonic.data.events import Events, make_events, segment_key
-from semisonic.data.formats.formats import unwritable
-from semisonic.data.formats.label_files import format_of, write_labels
 from semisonic.web.background import FIND, BackgroundProcess
+from semisonic.web.downloads import download_labels
 from semisonic.web.wire import FileName, download
 
 if TYPE_CHECKING:
@@ -218,75 +213,6 @@ def choose_rows(
     return table[kept].sort_values("score", ascending=order == ORDERS[1], kind="stable")
 
 
-# Downloads.
-
-
-def label_download(events: Events, kind: str) -> tuple[str, bytes]:
-    """Events as a label file for a program of the user's.
-
-    Parameters
-    ----------
-    events : Events
-        With names of recordings relative to their folder.
-    kind : str
-        The name of a format; "audacity" and "raven" have a file for each recording.
-
-    Returns
-    -------
-    tuple of str and bytes
-        The suffix and the content: a CSV file, or a zip archive, which lists what the format cannot
-        hold in ``left_out.csv``.
-
-    Raises
-    ------
-    DataError
-        When there is nothing to write.
-    """
-    if not len(events):
-        raise DataError("there is nothing to save yet")
-    with tempfile.TemporaryDirectory(prefix="semisonic-") as place:
-        if kind == "csv":
-            (file,) = write_labels(events, Path(place) / "made.csv", kind)
-            return ".csv", file.read_bytes()
-        folder = Path(place) / kind
-        left_out = unwritable(events, format_of(kind))
-        files = _write_rest(events, left_out, folder, kind)
-        return f".{kind}.zip", _zipped(files, folder)
-
-
-def _write_rest(
-    events: Events, left_out: dict[int, tuple[str, str]], folder: Path, kind: str
-) -> list[Path]:
-    """Write what a format holds, and list what it does not."""
-    rest = events[[row not in left_out for row in range(len(events))]]
-    if not len(rest):
-        place, reason = next(iter(left_out.values()))
-        n = count_text(len(left_out), "answer")
-        raise DataError(f"none of {n} can be written as {kind}: {place}: {reason}. Take CSV")
-    files = write_labels(rest, folder, kind)
-    if left_out:
-        files.append(folder / "left_out.csv")
-        write_csv(files[-1], ["place", "reason"], left_out.values())
-    return files
-
-
-def _zipped(files: list[Path], folder: Path) -> bytes:
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
-        for file in files:
-            name = os.fsencode(file.relative_to(folder)).decode("utf-8", "replace")
-            archive.writestr(name, file.read_bytes())
-    return content.getvalue()
-
-
-def downloaded_labels(stem: str, events: Events, kind: str) -> Response:
-    """The answer of the server with a label file; see :func:`label_download`."""
-    suffix, content = label_download(events, kind)
-    return download(
-        stem + suffix, content, "application/zip" if suffix.endswith(".zip") else "text/csv"
-    )
-
-
 # The routes.
 
 
@@ -363,6 +289,6 @@ def finding_routes(app_state: AppState) -> APIRouter:
         if kind == PREDICTIONS:
             text = found.path(PREDICTIONS).read_text("utf-8", errors="surrogateescape")
             return download(f"{found.recordings.name}.predictions.csv", text, "text/csv")
-        return downloaded_labels(f"{found.recordings.name}.events", found.events(), kind)
+        return download_labels(f"{found.recordings.name}.events", found.events(), kind)
 
     return router

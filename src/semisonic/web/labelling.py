@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import tempfile
 import threading
 import time
 import uuid
@@ -21,6 +20,7 @@ from pydantic import BaseModel, Field
 
 from semisonic.audio.read import probe
 from semisonic.core.errors import AudioError, DataError
+from semisonic.core.temporary import temporary_folder
 from semisonic.data.datasets.layout import TEXT_SUFFIXES
 from semisonic.data.events import POSITIVE, Events, SegmentKey, segment_key
 from semisonic.data.formats.label_files import collect_labels
@@ -497,8 +497,8 @@ class LabelingSession:
         if not own.isprintable() or PurePath(own).suffix.lower() not in TEXT_SUFFIXES:
             expected = ", ".join(sorted(TEXT_SUFFIXES))
             raise DataError(f"found '{own}', expected a label file that ends with {expected}")
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / own
+        with temporary_folder() as folder:
+            path = folder / own
             path.write_bytes(content)
             try:
                 found = import_labels(

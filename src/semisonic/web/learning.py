@@ -87,6 +87,7 @@ def _step(row: Mapping[str, Any]) -> dict[str, Any]:
     """A round for the page: its numbers, and both accuracies in words with what they are of."""
     estimates = estimates_of(row)
     notes = [note for note in row["notes"].split(NOTE_SEPARATOR) if note]
-    said = {name: str(estimate) for name, estimate in estimates.items()}
+    # A space before "%" where no line ends.
+    said = {name: str(estimate).replace(" %", "\u00a0%") for name, estimate in estimates.items()}
     step: dict[str, Any] = json_ready({**row, **estimates, "notes": notes, "said": said})
     return step

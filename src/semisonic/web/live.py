@@ -25,8 +25,9 @@ from semisonic.classifier.live.scorer import WindowScores
 from semisonic.core.errors import AudioError, OptionError, SemisonicError
 from semisonic.data.events import make_events
 from semisonic.models.sound_model import SoundModel
-from semisonic.web.analysis import RULES, event_options, event_table
-from semisonic.web.wire import Text, download
+from semisonic.web.analysis import RULES, event_options
+from semisonic.web.downloads import download_labels
+from semisonic.web.wire import Text
 
 if TYPE_CHECKING:
     from semisonic.web.state import AppState
@@ -216,8 +217,8 @@ def live_routes(app_state: AppState) -> APIRouter:
     ) -> Response:
         names = ("file", "start_time", "end_time", "label", "score")
         rows = [dict(zip(names, (name, *event), strict=True)) for event in events]
-        suffix, text = event_table(make_events(rows).sort_values(["start_time", "end_time"]), kind)
-        return download(name + suffix, text, "text/csv" if kind == "csv" else "text/plain")
+        found = make_events(rows).sort_values(["start_time", "end_time"])
+        return download_labels(name, found, kind)
 
     return router
 

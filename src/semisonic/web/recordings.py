@@ -7,9 +7,7 @@ import functools
 import itertools
 import re
 import secrets
-import shutil
 import struct
-import tempfile
 import threading
 from collections.abc import Generator
 from pathlib import Path, PurePath
@@ -22,7 +20,7 @@ from semisonic.audio.find import AUDIO_SUFFIXES
 from semisonic.audio.read import AudioInfo, AudioReader
 from semisonic.audio.spectrogram import N_BANDS, SpectrogramImage, draw_spectrogram
 from semisonic.core.errors import AudioError, DataError
-from semisonic.core.files import LOCK, FolderLock, locked
+from semisonic.core.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from semisonic.web.analysis import Analysis
@@ -141,7 +139,6 @@ def is_gone(path: Path) -> bool:
 
 MOST_LISTED, MOST_UNLISTED = 200, 64
 """Recordings that stay open: those that the page lists, and those that are only labelled."""
-_PREFIX = "semisonic-app-"
 _LONGEST_NAME = 120
 
 
@@ -152,22 +149,20 @@ class OpenRecordings:
     ----------
     max_bytes : int
         Room for files that are given to the page, all of them together.
+
+    Attributes
+    ----------
+    folder : Path
+        Where files given to us lie.
     """
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
-        _clear_left_over()
-        self._folder = tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True)
-        self._alive = FolderLock(Path(self._folder.name))
-        self._alive.acquire()
+        self._held = contextlib.ExitStack()
+        self.folder = self._held.enter_context(temporary_folder())
         self._sounds: dict[str, OpenRecording] = {}
         self._uses = itertools.count()
         self._lock = threading.Lock()
-
-    @property
-    def folder(self) -> Path:
-        """Where files given to us lie."""
-        return Path(self._folder.name)
 
     def new_file(self, name: str) -> tuple[str, str, Path]:
         """An id, a name fit to be shown, and a place for a file that will be given to us."""
@@ -230,22 +225,11 @@ class OpenRecordings:
             sounds = list(self._sounds.values())
         for sound in sounds:
             sound.close()
-        self._alive.release()
-        self._folder.cleanup()
+        self._held.close()
 
     def _used(self, sound: OpenRecording) -> OpenRecording:
         sound.used = next(self._uses)
         return sound
-
-
-def _clear_left_over() -> None:
-    """Remove what killed apps left: folders of ours that no process holds."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        if folder.is_symlink() or not (folder / LOCK).is_file():
-            continue
-        with contextlib.suppress(OSError), locked(folder / LOCK, wait=False) as is_free:
-            if is_free:  # its decoder may be ending, and removing files of its own
-                shutil.rmtree(folder, ignore_errors=True)
 
 
 # The picture of a recording in tiles, at any zoom, never more than what is looked at.

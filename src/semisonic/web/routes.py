@@ -24,8 +24,9 @@ from semisonic.core.options import nearest
 from semisonic.data.events import Events
 from semisonic.labeling.options import MIX, STRATEGIES
 from semisonic.labeling.queue import RANDOM, Suggestion
-from semisonic.web.analysis import RULES, Analysis, event_options, event_table, score_table
-from semisonic.web.finding import downloaded_labels, finding_routes
+from semisonic.web.analysis import RULES, Analysis, event_options, score_table
+from semisonic.web.downloads import download_labels
+from semisonic.web.finding import finding_routes
 from semisonic.web.labelling import (
     Annotator,
     AnswerRequest,
@@ -308,12 +309,11 @@ def recording_routes(app_state: AppState) -> APIRouter:
         sound, analysis = ready(identity), heard(identity)
         if not analysis.is_done:
             raise DataError("the recording is still being listened to")
+        stem = Path(sound.name).stem
         if kind == "scores":
-            suffix, text = ".scores.csv", score_table(analysis, app_state.model.classes)
-        else:
-            suffix, text = event_table(of_class(events_of(analysis, request), label), kind)
-        media_type = "text/csv" if suffix.endswith(".csv") else "text/plain"
-        return download(Path(sound.name).stem + suffix, text, media_type)
+            scores = score_table(analysis, app_state.model.classes)
+            return download(f"{stem}.scores.csv", scores, "text/csv")
+        return download_labels(stem, of_class(events_of(analysis, request), label), kind)
 
     return router
 
@@ -354,7 +354,7 @@ def run_routes(app_state: AppState) -> APIRouter:
         return _card(str(app_state.model_path))
 
     @router.get("/model/file")
-    def get_modeldownload() -> Response:
+    def get_model_file() -> Response:
         if app_state.model_path is None:
             raise ModelError("no model is open: choose one under Models")
         path = app_state.model_path
@@ -531,7 +531,7 @@ def labelling_routes(app_state: AppState) -> APIRouter:
     @router.get("/tables/{kind}")
     def get_table(kind: str) -> Response:
         at = session()
-        return downloaded_labels(f"{at.project.folder.name}.labels", at.events(), kind)
+        return download_labels(f"{at.project.folder.name}.labels", at.events(), kind)
 
     @router.get("/answers")
     def get_answers() -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -173,10 +174,17 @@ class Run:
         found = {"model": MODEL, "encoder": ENCODER}
         return next((kind for kind, name in found.items() if (self.path / name).is_file()), "")
 
+    @property
+    def time(self) -> str:
+        """When it began or, where no ``run.json`` says so, when its folder changed last."""
+        changed = datetime.fromtimestamp(self.path.stat().st_mtime, UTC)
+        return str(self.record.get("started") or changed.isoformat())
+
     def facts(self) -> dict[str, Any]:
         """What the list shows."""
-        known = {key: self.record.get(key) for key in ("command", "status", "started", "seconds")}
-        return {"name": self.name, "kind": self.kind, "pages": list(self.pages), **known}
+        known = {key: self.record.get(key) for key in ("command", "status", "seconds")}
+        said = {"name": self.name, "kind": self.kind, "started": self.time}
+        return {**said, "pages": list(self.pages), **known}
 
 
 class Runs:
@@ -188,7 +196,7 @@ class Runs:
     def all(self) -> list[Run]:
         """All of them, the newest first."""
         found = [self._open(path) for path in self._folders()]
-        return sorted(found, key=lambda run: str(run.record.get("started", "")), reverse=True)
+        return sorted(found, key=lambda run: run.time, reverse=True)
 
     def get(self, name: str) -> Run:
         """The run of a name.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import logging
 import shutil
-import tempfile
 import time
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
@@ -46,6 +45,7 @@ from semisonic.core.files import digest, read_csv, write_csv, write_frame
 from semisonic.core.options import LOCAL, EngineOptions, from_mapping, to_dict
 from semisonic.core.parallel import LOCAL_ENGINE, Engine, engine_for
 from semisonic.core.progress import bar, track
+from semisonic.core.temporary import temporary_folder
 from semisonic.data.cache import ArrayCache
 from semisonic.data.datasets.load import gather
 from semisonic.data.formats.label_files import write_labels
@@ -128,7 +128,7 @@ def detect(
     if "threshold" in events:
         events["threshold"] = str(events["threshold"])
     files = (files,) if isinstance(files, (str, PathLike)) else files
-    with tempfile.TemporaryDirectory(prefix="semisonic-") as temporary:
+    with temporary_folder() as temporary:
         folder = Path(temporary if output is None else output)
         refuse_url(folder)
         return _detect(

@@ -5,7 +5,7 @@ import { about, h, say } from "./dom.js";
 
 const STEPS = {
   look: "Look at all recordings", contrast: "Learn from the recordings, without labels",
-  vectors: "Describe each few seconds by numbers", groups: "Find groups that sound alike",
+  vectors: "Describe every few seconds by numbers", groups: "Find groups that sound alike",
 };
 const POLL = 400;
 
@@ -61,7 +61,7 @@ export async function beginPage(main, appState) {
         cancel.textContent = "Stopping …";
         try { await post("projects/cancel"); } catch (error) { say(error.message); }
       } }, "Cancel");
-      card = h("section", { class: "card making" }, h("h2", {}, `Making ${name}`), h("ul", { class: "plain steps" }), bar, left,
+      card = h("section", { class: "card making" }, h("h2", {}, `Making the project “${name}”`), h("ul", { class: "plain steps" }), bar, left,
         h("div", { class: "row" }, cancel, h("span", { class: "soft small" }, "You may close the page. What is done is kept if it is cancelled or the app is stopped.")));
       place.replaceChildren(card);
     }

@@ -62,3 +62,10 @@ export function about(seconds) {
   if (seconds < 90) return `${Math.round(seconds)} s`;
   return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
 }
+
+// Whether a key is meant for the page: it is neither typed into a field nor presses what has the focus.
+export function isShortcut(event) {
+  if (event.ctrlKey || event.altKey || event.metaKey || event.repeat) return false;
+  if (event.target.matches?.("input:not([type=checkbox]), select, textarea")) return false;
+  return !(event.target.matches?.("button, a, summary, input") && ["Enter", " "].includes(event.key));
+}

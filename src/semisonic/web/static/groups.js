@@ -2,7 +2,7 @@
 
 import { annotator, nameField } from "./annotator.js";
 import { get, post } from "./api.js";
-import { fill, h, say } from "./dom.js";
+import { fill, h, isShortcut, say } from "./dom.js";
 import { chooseLabel } from "./naming.js";
 import { Thumb, thumbSpeed } from "./thumb.js";
 
@@ -212,7 +212,7 @@ class Naming {
     if (learning?.done) {
       const last = learning.history.at(-1);
       this.end.replaceChildren(h("h2", {}, "The first model is made"),
-        h("p", {}, `It knows ${last.n_classes} classes from ${last.n_answers} answers. ${last.by_random.n ? `Accuracy on clips drawn at random: ${last.said.by_random}.` : "These are typical sounds; clips drawn at random will show how good it is on the others."}`),
+        h("p", {}, `It knows ${last.n_classes} classes from ${last.n_answers} answers. ${last.by_random.n ? `Accuracy on clips drawn at random: ${last.said.by_random}.` : ""}`),
         last.notes.length ? h("ul", { class: "small soft notes" }, last.notes.map((note) => h("li", {}, note))) : "",
         h("div", { class: "row" }, h("a", { class: "button main", href: "#/label" }, "Go on: label clip by clip"), h("a", { class: "button", href: "#/find" }, "Find in all recordings")));
       return;
@@ -240,9 +240,7 @@ class Naming {
   }
 
   key(event) {
-    if (event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
-    const isTyping = event.target.matches?.("input:not([type=checkbox]), select, textarea");
-    if (isTyping || (event.target.matches?.("button, a, summary, input") && ["Enter", " "].includes(event.key))) return;
+    if (!isShortcut(event)) return;
     if (event.key.toLowerCase() === "z") { this.undo(); return; }
     if (!this.groups[this.number]) return;
     const name = event.key >= "1" && event.key <= "9" && !this.mixed ? this.classes[Number(event.key) - 1] : undefined;

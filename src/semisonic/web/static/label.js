@@ -6,7 +6,7 @@ import { answerPanel } from "./answers.js";
 import { beginPage } from "./begin.js";
 import { curve } from "./curve.js";
 import { LabelIssues } from "./issues.js";
-import { about, clock, h, readable, percent, say } from "./dom.js";
+import { about, clock, h, isShortcut, percent, readable, say } from "./dom.js";
 import { groupsPage } from "./groups.js";
 import { answersPage } from "./labels.js";
 import { classColour } from "./palette.js";
@@ -291,9 +291,7 @@ class Labelling {
   }
 
   key(event) {
-    if (event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
-    const isTyping = event.target.matches?.("input:not([type=checkbox]), select, textarea");
-    if (isTyping || (event.target.matches?.("button, a, summary") && ["Enter", " "].includes(event.key))) return;
+    if (!isShortcut(event)) return;
     if (event.key === " " && this.viewer && !event.target.closest?.(".stage")) { event.preventDefault(); this.viewer.player.toggle(); return; }
     if (this.panel.key(event.key)) event.preventDefault();
   }
@@ -311,7 +309,6 @@ class Labelling {
     if (learning.history.length) {
       const last = learning.history.at(-1);
       if (last.by_random.n) parts.push(h("p", { class: "small" }, h("b", {}, "Accuracy on clips drawn at random: "), last.said.by_random), h("p", { class: "small soft" }, "On recordings that the model was not trained on. The clips not answered yet may be easier, as hard ones are asked about first."));
-      else parts.push(h("p", { class: "small soft" }, "The accuracy will be measured on clips drawn at random, once some of them are answered."));
       if (last.by_random.n && last.left_out.n) parts.push(h("p", { class: "small" }, "Accuracy on all answers, each left out in turn: ", last.said.left_out));
       if (last.notes.length) parts.push(h("ul", { class: "small soft notes" }, last.notes.map((note) => h("li", {}, note))));
       parts.push(curve(learning.history.filter((step) => step.several_labels === last.several_labels)));

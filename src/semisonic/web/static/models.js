@@ -7,7 +7,7 @@ export async function modelsPage(main, changed) {
   const [appState, { runs, folder }] = await Promise.all([get("state"), get("runs")]);
   main.replaceChildren(h("h1", {}, "Models and runs"), h("p", { class: "soft" }, `In the folder ${folder}.`));
   if (appState.model) main.append(current(appState.model));
-  if (!runs.length) main.append(h("p", {}, "None was found there. Make a project under ", h("a", { href: "#/label" }, "Label"), ", train a model, such as with ", h("code", {}, "semisonic train path/to/labelled -o runs/model"), ", or start the app with ", h("code", {}, "--runs"), "."));
+  if (!runs.length) main.append(h("p", {}, "No model or report was found there. Make a project under ", h("a", { href: "#/label" }, "Label"), ", train a model, such as with ", h("code", {}, "semisonic train path/to/labelled -o runs/model"), ", or start the app with ", h("code", {}, "--runs"), "."));
   main.append(h("h2", { class: "only-heard" }, "Runs"), h("div", { class: "runs" }, runs.map((run) => card(run, appState, changed))));
   return () => {};  // nothing to stop when it is left
 }

@@ -13,7 +13,7 @@ export class Player {
     this.segment = null;
     this.loops = false;
     for (const name of ["play", "pause", "ended"]) this.audio.addEventListener(name, () => this.tell());
-    this.audio.addEventListener("error", () => changed(false, this.audio.error?.message || "it cannot be played"));
+    this.audio.addEventListener("error", () => changed(false, `Playing failed: ${this.audio.error?.message || "the browser cannot decode it"}`));
     this.audio.addEventListener("seeked", () => this.moved(this.time));
   }
 
@@ -39,7 +39,8 @@ export class Player {
     this.segment = segment;
     if (segment && (this.time < segment[0] - 0.01 || this.time >= segment[1] - 0.01)) this.time = segment[0];
     try { await this.audio.play(); } catch (error) {
-      if (error.name !== "AbortError") this.changed(false, error.message);
+      if (error.name === "NotAllowedError") this.changed(false, "The browser plays sounds only after a first key or click.");
+      else if (error.name !== "AbortError") this.changed(false, `Playing failed: ${error.message}`);
     }
   }
 

@@ -138,7 +138,7 @@ export class Viewer {
 
   tell(playing, problem) {
     this.button.textContent = playing ? "Pause" : "Play";
-    if (problem) say(`Playing failed: ${problem}`);
+    if (problem) say(problem);
   }
 
   follow(time) {
