@@ -31,6 +31,17 @@ def test_who_listens_is_told_how_far_it_is(told, capsys, monkeypatch) -> None:
     assert capsys.readouterr() == ("", "")
 
 
+def test_there_is_no_bar_for_nothing(capsys) -> None:
+    progress.show()
+    try:
+        assert list(progress.track([], "count")) == []
+        assert list(progress.track(range(2), "items")) == [0, 1]
+    finally:
+        progress.show(False)
+    assert "count" not in (shown := capsys.readouterr().err)
+    assert "items" in shown
+
+
 def test_lines_are_shown_only_where_bars_are(capsys) -> None:
     progress.say("hidden")
     progress.show()

@@ -141,6 +141,8 @@ def test_layout_is_told_and_explained(
     said = describe_layout(tmp_path)
     assert f"labels '{kind}'" in said
     assert "because" in said
+    assert "as a pool it has no labels" not in said
+    assert "as a pool it has no labels" in describe_layout(tmp_path, pool=True)
 
 
 def test_require_labels(tmp_path: Path) -> None:

@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from semisonic.experiments.runner import RunResult
 
 
-def _note_layouts(session: Session, *paths: Path | None) -> None:
+def _note_layouts(
+    session: Session, data: Path | None, unlabelled: Path | None, source: Path | None = None
+) -> None:
     """Say how each data set would be read."""
     from semisonic.data.datasets.load import describe_layout
 
-    for path in paths:
+    for path, pool in ((data, False), (unlabelled, True), (source, False)):
         if path is not None and str(path) != SYNTH:
-            session.note(describe_layout(path))
+            session.note(describe_layout(path, pool=pool))
 
 
 def _list_recipes(_: click.Context) -> None:

@@ -44,11 +44,12 @@ def begin(options: T, session: Session) -> T:
 
     output: Path = getattr(options, "output")  # noqa: B009
     session.log = output / "log.txt"
-    for path in filter(None, (getattr(options, name, None) for name in ("data", "unlabelled"))):
-        if str(path) == SYNTH:
+    for name in ("data", "unlabelled"):
+        path = getattr(options, name, None)
+        if path is None or str(path) == SYNTH:
             continue
         if session.dry_run:
-            session.note(describe_layout(path))
+            session.note(describe_layout(path, pool=name == "unlabelled"))
         elif not path.exists() and url_of(path) is None:
             describe_layout(path)  # which says what is wrong, before torch is loaded
     if session.dry_run:

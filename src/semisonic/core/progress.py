@@ -87,7 +87,7 @@ def say(text: str) -> None:
 def track(
     items: Iterable[T], label: str, unit: str = "it", total: int | None = None
 ) -> Iterator[T]:
-    """Yield the items while a bar counts them.
+    """Yield the items while a bar counts them; no bar is shown where there is known to be none.
 
     Parameters
     ----------
@@ -103,6 +103,8 @@ def track(
     """
     if total is None and isinstance(items, Sized):
         total = len(items)
+        if not total:
+            return
     with bar(total, label, unit) as shown:
         for item in items:
             yield item

@@ -71,7 +71,7 @@ def _recognise_csv(dataset: DatasetPath) -> str | None:
     """A CSV file, or a folder with exactly one table of files and labels in it."""
     table = _table_in(dataset)
     if dataset.kind == "table" or table is None:
-        return "a table of files" if table else None
+        return "it is a table" if table else None
     return f"the table {table.name} names files and labels"
 
 
@@ -346,7 +346,7 @@ def _recognise_class_folders(dataset: DatasetPath) -> str | None:
     folders = {first_folder(file) for file in dataset.audio} - {""}
     if all(folder.lower() in _UNLABELLED_FOLDERS for folder in folders):
         return None
-    return f"recordings in {len(folders)} folders, each named after its class"
+    return f"recordings in {count_text(len(folders), 'folder')} named after their class"
 
 
 def _read_class_folders(dataset: DatasetPath, options: ReadOptions) -> Clips:
@@ -524,8 +524,15 @@ def _more_notes(dataset: DatasetPath, classes: Sequence[str]) -> Iterator[str]:
         )
 
 
-def describe_layout(path: str | os.PathLike[str]) -> str:
+def describe_layout(path: str | os.PathLike[str], *, pool: bool = False) -> str:
     """Say, in one sentence, how "auto" reads a path and why.
+
+    Parameters
+    ----------
+    path
+        A data set.
+    pool
+        Whether it is to be a pool, whose labels are not used; the sentence says so then.
 
     Raises
     ------
@@ -533,7 +540,8 @@ def describe_layout(path: str | os.PathLike[str]) -> str:
         When the path does not exist or holds nothing that can be read.
     """
     layout, reason = _detect(_dataset_at(path))
-    return f"{path}: read as {layout.title} (labels '{layout.kind}'), because: {reason}"
+    unused = "; as a pool it has no labels" if pool else ""
+    return f"{path}: read as {layout.title} (labels '{layout.kind}'), because: {reason}{unused}"
 
 
 def layout_kind(path: str | os.PathLike[str]) -> str:
