@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -38,6 +39,15 @@ def app_of(**options: Any) -> Any:
     from semisonic.web.state import AppState
 
     return AppState(**options, device="cpu")
+
+
+def started(recordings: Path, project: Path, encoder: Path) -> Any:
+    """What became of a new project of three groups, with silent recordings."""
+    from semisonic.labeling.options import ProjectOptions
+    from semisonic.labeling.start import start_project
+
+    how = {"clusters": "3", "silence_db": -120.0, "device": "cpu"}
+    return start_project(ProjectOptions(recordings, project, encoder=str(encoder), **how))
 
 
 def browsing(app_state: Any, token: str = "", **options: Any) -> Iterator[Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile as sf
-from app_helpers import RATE, app_of, browsing, serving
+from app_helpers import RATE, app_of, browsing, serving, started
 
 
 @pytest.fixture(scope="session")
@@ -66,9 +66,6 @@ def client(app_state) -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def app_project(app_model, tmp_path_factory) -> Path:
     """A project of 24 recordings that nobody answered about; copy it with the folder above."""
-    from semisonic.labeling.options import ProjectOptions
-    from semisonic.labeling.start import start_project
-
     folder = tmp_path_factory.mktemp("labelling")
     (folder / "recordings").mkdir()
     rng = np.random.default_rng(0)
@@ -82,15 +79,7 @@ def app_project(app_model, tmp_path_factory) -> Path:
         }
         for name, wave in sounds.items():
             sf.write(folder / "recordings" / f"{name}-{number}.wav", wave, RATE)
-    options = ProjectOptions(
-        folder / "recordings",
-        folder / "project",
-        encoder=str(app_model),
-        clusters="3",
-        silence_db=-120.0,
-        device="cpu",
-    )
-    start_project(options)
+    started(folder / "recordings", folder / "project", app_model)
     return folder / "project"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,9 @@ from semisonic.labeling.project import Project
 
 
 @pytest.fixture
-def project(app_project, tmp_path) -> Project:
+def answered(project) -> Project:
     """ann and bob answered; they differ about hum-0.wav."""
-    shutil.copytree(app_project.parent, tmp_path / "all")
-    made = Project.open(tmp_path / "all" / app_project.name)
+    made = Project.open(project)
     said = [("hum-0", "hum", "ann"), ("hum-0", "hiss", "bob"), ("hum-1", "Hum", "bob")]
     for file, label, who in [*said, ("hiss-0", "hiss", "ann")]:
         made.log.append(f"{file}.wav", 0.0, 0.5, label, annotator=who, source="suggest:random")
@@ -29,8 +27,8 @@ def project(app_project, tmp_path) -> Project:
 
 
 @pytest.fixture
-def page(project) -> Iterator[Any]:
-    yield from browsing(app_of(project=project.folder, runs=project.folder.parent))
+def page(project, answered) -> Iterator[Any]:
+    yield from browsing(app_of(project=project, runs=project.parent))
 
 
 def listed(page: Any) -> dict[tuple[str, str], dict[str, Any]]:
@@ -53,8 +51,8 @@ def refused(page: Any, path: str, **body: Any) -> str:
     return str(answer.json()["error"])
 
 
-def test_all_answers_that_hold_are_listed_and_where_people_differ(page, project) -> None:
-    project.log.append("hum-1.wav", 0.0, 0.5, "Hum", annotator="bob", note="once more")
+def test_all_answers_that_hold_are_listed_and_where_people_differ(page, answered) -> None:
+    answered.log.append("hum-1.wav", 0.0, 0.5, "Hum", annotator="bob", note="once more")
     found = listed(page)
     assert {key: row["labels"] for key, row in found.items()} == {
         ("hum-0.wav", "ann"): ["hum"],
@@ -69,11 +67,11 @@ def test_all_answers_that_hold_are_listed_and_where_people_differ(page, project)
     assert found["hum-1.wav", "bob"]["note"] == "once more"
 
 
-def test_an_answer_is_changed_by_new_lines_alone(page, project) -> None:
-    before = project.log.path.read_bytes()
+def test_an_answer_is_changed_by_new_lines_alone(page, answered) -> None:
+    before = answered.log.path.read_bytes()
     row = listed(page)["hum-0.wav", "bob"]
     done(page, "answers/change", id=row["id"], labels=["hum"], presence="positive", annotator="eve")
-    assert project.log.path.read_bytes().startswith(before)
+    assert answered.log.path.read_bytes().startswith(before)
     found = listed(page)
     assert ("hum-0.wav", "bob") not in found
     assert found["hum-0.wav", "eve"]["labels"] == ["hum"]
@@ -85,16 +83,16 @@ def test_an_answer_is_changed_by_new_lines_alone(page, project) -> None:
     assert "not there any more" in refused(page, "answers/change", **gone)
 
 
-def test_an_answer_is_deleted_and_restored(page, project) -> None:
+def test_an_answer_is_deleted_and_restored(page, answered) -> None:
     row = listed(page)["hiss-0.wav", "ann"]
     back = done(page, "answers/delete", id=row["id"], annotator="bob")
     assert ("hiss-0.wav", "ann") not in listed(page)
-    assert "hiss-0.wav" not in {one.file for one in project.log.answers()}  # asked about again
+    assert "hiss-0.wav" not in {one.file for one in answered.log.answers()}  # asked about again
     done(page, "answers/delete", id=back["id"], annotator="bob")
     assert listed(page)["hiss-0.wav", "ann"] == row
 
 
-def test_a_class_is_renamed_for_all_and_its_key_stays(page, project) -> None:
+def test_a_class_is_renamed_for_all_and_its_key_stays(page, answered) -> None:
     assert page.get("/api/label").json()["classes"] == ["hum", "hiss", "Hum"]
     done(page, "classes", name="hiss", colour="#4aa19f", key="h")
     found = done(page, "classes/rename", name="hiss", to="Hissing ")
@@ -118,20 +116,20 @@ def test_two_classes_become_one_only_when_that_is_meant(page) -> None:
     assert "stands between labels" in refused(page, "classes/rename", name="hum", to="a;b")
 
 
-def test_a_key_belongs_to_one_class_and_looks_stay(page, project) -> None:
+def test_a_key_belongs_to_one_class_and_looks_stay(page, answered) -> None:
     done(page, "classes", name="hum", colour="#102030", key="x")
     classes = done(page, "classes", name="hiss", key="x")["classes"]
     looks = {one["name"]: (one["colour"], one["key"]) for one in classes}
     assert (looks["hum"], looks["hiss"]) == (("#102030", ""), ("", "x"))
-    assert Project.open(project.folder).class_looks["hum"]["colour"] == "#102030"
-    assert Project.open(project.folder).several_labels is False
+    assert Project.open(answered.folder).class_looks["hum"]["colour"] == "#102030"
+    assert Project.open(answered.folder).several_labels is False
     for wrong in ({"colour": "red"}, {"key": "xy"}, {"key": " "}):
         answer = page.post("/api/label/classes", json={"name": "hum", **wrong})
         assert answer.status_code == 422
 
 
 @pytest.mark.parametrize("label", ["Hiss", "HISS", "hi ss"])
-def test_a_class_is_spelled_in_one_way(page, project, label) -> None:
+def test_a_class_is_spelled_in_one_way(page, answered, label) -> None:
     place = {"file": "sweep-0.wav", "start_time": 0.0, "end_time": 0.5, "presence": "positive"}
     assert "there is 'hiss'" in refused(page, "answers", **place, labels=[label])
     row = listed(page)["hum-0.wav", "ann"]
@@ -139,17 +137,17 @@ def test_a_class_is_spelled_in_one_way(page, project, label) -> None:
     assert "there is 'hiss'" in refused(page, "answers/change", **change)
     two = [{**place, "annotator": "ann", "labels": [name]} for name in ("owl", "Owl")]
     assert "there is 'owl'" in refused(page, "answers/batch", answers=two)
-    n = len(project.log.answers())
+    n = len(answered.log.answers())
     done(page, "answers", **place, labels=["hum"])  # both spellings were there before
     done(page, "answers", **{**place, "file": "sweep-1.wav"}, labels=["Hum"])
-    assert len(project.log.answers()) == n + 2
+    assert len(answered.log.answers()) == n + 2
 
 
-def test_a_table_of_answers_keeps_the_spelling_too(project, tmp_path) -> None:
+def test_a_table_of_answers_keeps_the_spelling_too(answered, tmp_path) -> None:
     from semisonic.core.errors import DataError
     from semisonic.labeling.project import learn_in_project
 
-    queue = project.suggest(2)
+    queue = answered.suggest(2)
     table = queue.write(tmp_path / "queue.csv")
     lines = Path(table).read_text().splitlines()
     cells = lines[0].split(",")
@@ -158,8 +156,8 @@ def test_a_table_of_answers_keeps_the_spelling_too(project, tmp_path) -> None:
         row[cells.index("label")] = "Hiss"
     Path(table).write_text("\n".join([lines[0], *map(",".join, rows)]))
     with pytest.raises(DataError, match=r"row 2: found the label 'Hiss', but there is 'hiss'"):
-        learn_in_project(project, Path(table))
-    assert len(LabelLog(project.log.path).answers()) == 4
+        learn_in_project(answered, Path(table))
+    assert len(LabelLog(answered.log.path).answers()) == 4
 
 
 RAVEN = (
@@ -189,33 +187,33 @@ def imported(page: Any, name: str, text: str, **more: Any) -> Any:
     return answer.json()
 
 
-def test_a_selection_table_becomes_answers_with_its_frequencies(page, project) -> None:
+def test_a_selection_table_becomes_answers_with_its_frequencies(page, answered) -> None:
     found = imported(page, "C:\\tables\\sweep-3.Table.1.selections.txt", RAVEN)
     assert found["n_answers"] == 2
     ((place, reason),) = found["problems"]
     assert "sweep-3.wav, 0.3 to 9 s, 'owl'" in place
     assert "ends at 0.5 s" in reason
-    boxes = {one.labels: (one.fmin_hz, one.fmax_hz) for one in project.log.answers()[4:]}
+    boxes = {one.labels: (one.fmin_hz, one.fmax_hz) for one in answered.log.answers()[4:]}
     assert boxes == {("owl",): (500.0, 1200.0), ("bat",): (2000.0, 3000.0)}
-    events = project.log.current().events
+    events = answered.log.current().events
     own = events[events.file == "sweep-3.wav"]
     assert sorted(zip(own.label, own.fmin_hz, strict=True)) == [("bat", 2000.0), ("owl", 500.0)]
     again = imported(page, "sweep-3.Table.1.selections.txt", RAVEN)
     assert (again["n_answers"], again["n_known"]) == (0, 2)
     done(page, "undo")  # the whole file
-    assert len(project.log.answers()) == 4
+    assert len(answered.log.answers()) == 4
 
 
-def test_rows_without_a_recording_are_listed_and_spelling_is_asked(page, project) -> None:
+def test_rows_without_a_recording_are_listed_and_spelling_is_asked(page, answered) -> None:
     asked = imported(page, "labels.csv", CSV)
     assert (asked["n_answers"], asked["spelled"]) == (0, {"HUM": "Hum"})
-    assert len(project.log.answers()) == 4
+    assert len(answered.log.answers()) == 4
     found = imported(page, "labels.csv", CSV, respell=True)
     assert found["n_answers"] == 3
     ((place, reason),) = found["problems"]
     assert place == "labels.csv"
     assert "nowhere.wav" in reason
-    said = {one.file: one for one in project.log.answers()[4:]}
+    said = {one.file: one for one in answered.log.answers()[4:]}
     assert {file: (one.labels, one.presence) for file, one in said.items()} == {
         "sweep-0.wav": (("Hum",), "positive"),
         "sweep-1.wav": ((), "negative"),
@@ -239,7 +237,7 @@ def test_a_track_of_another_recording_and_other_files_are_refused(page) -> None:
         assert "expected a label file" in answer.json()["error"]
 
 
-def test_a_box_in_time_and_frequency_is_an_answer(page, project) -> None:
+def test_a_box_in_time_and_frequency_is_an_answer(page, answered) -> None:
     place = {"file": "sweep-4.wav", "start_time": 0.1, "end_time": 0.2, "presence": "positive"}
     for label, low, high in (("owl", 500, 900), ("bat", 2000, None)):
         done(page, "answers", **place, labels=[label], fmin_hz=low, fmax_hz=high, asked=[0, 0.5])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,7 @@ pytest.importorskip("fastapi")
 
 
 @pytest.fixture
-def page(app_browser, app_model, app_project, tmp_path) -> Iterator[Any]:
-    shutil.copytree(app_project.parent, tmp_path / "all")
-    project = tmp_path / "all" / app_project.name
+def page(app_browser, app_model, project, tmp_path) -> Iterator[Any]:
     for address in serving(app_of(model=app_model, project=project, runs=tmp_path)):
         for found in opened(app_browser, f"{address}#/find", DESK):
             found.project = project

@@ -105,10 +105,9 @@ def test_answers_with_keys_undo_and_reload(page, app_address) -> None:
     answers_reach(app_address, 4)
 
 
-def test_two_browsers_without_a_name_are_two_people(app_browser, app_project, tmp_path) -> None:
-    shutil.copytree(app_project.parent, tmp_path / "all")
-    project = Project.open(tmp_path / "all" / app_project.name)
-    for address in serving(app_of(project=project.folder)):
+def test_two_browsers_without_a_name_are_two_people(app_browser, project) -> None:
+    log = Project.open(project).log
+    for address in serving(app_of(project=project)):
         for one in opened(app_browser, f"{address}#/label", DESK):
             for other in opened(app_browser, f"{address}#/label", DESK):
                 names = [asked(place) for place in (one, other)]
@@ -118,7 +117,7 @@ def test_two_browsers_without_a_name_are_two_people(app_browser, app_project, tm
                     place.keyboard.type(label)
                     place.keyboard.press("Enter")
                     asked(place, before)
-                said = {entry.file: entry for entry in project.log.answers()}
+                said = {entry.file: entry for entry in log.answers()}
                 assert set(said) == set(names)
                 guests = [said[name].annotator for name in names]
                 assert guests[0] != guests[1]
@@ -128,7 +127,7 @@ def test_two_browsers_without_a_name_are_two_people(app_browser, app_project, tm
                 now = asked(other)
                 other.keyboard.press("z")
                 assert asked(other, now) == names[1]
-                assert [entry.file for entry in project.log.answers()] == [names[0]]
+                assert [entry.file for entry in log.answers()] == [names[0]]
                 one.reload()
                 asked(one)
                 assert guests[0] in one.get_by_label("Your name").get_attribute("placeholder")
@@ -217,16 +216,15 @@ def test_a_part_is_drawn_and_it_learns(page, app_address) -> None:
 
 
 @pytest.fixture
-def doubtful(app_project, tmp_path) -> Project:
+def doubtful(project) -> Project:
     """A project in which bob answered about nearly all, twice wrongly."""
-    shutil.copytree(app_project.parent, tmp_path / "all")
-    project = Project.open(tmp_path / "all" / app_project.name)
+    made = Project.open(project)
     for number in range(7):
         for kind in ("hum", "hiss", "sweep"):
             said = "hiss" if (kind, number) in {("hum", 1), ("sweep", 5)} else kind
-            project.log.append(f"{kind}-{number}.wav", 0.0, 0.5, said, annotator="bob")
-    project.learn()
-    return project
+            made.log.append(f"{kind}-{number}.wav", 0.0, 0.5, said, annotator="bob")
+    made.learn()
+    return made
 
 
 @pytest.fixture

@@ -43,6 +43,14 @@ def test_one_command_leads_to_the_recordings_and_no_page_is_a_dead_end(
                 start.wait_for()
 
 
+def test_a_folder_without_recordings_starts_nothing(app_browser, tmp_path) -> None:
+    (tmp_path / "empty").mkdir()
+    for address in serving(app_of(folder=(tmp_path / "empty",), runs=tmp_path / "runs")):
+        for page in opened(app_browser, address, DESK):
+            page.get_by_text("semisonic app --folder path/to/recordings").wait_for()
+            assert page.get_by_role("button", name="Group them by sound").is_disabled()
+
+
 @pytest.fixture
 def page(app_browser, project, tmp_path) -> Iterator[Any]:
     app = app_of(project=project, runs=tmp_path / "runs")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,8 +21,7 @@ from waiting import until
 
 
 @pytest.fixture
-def page(app_project, app_model, tmp_path, monkeypatch) -> Iterator[Any]:
-    shutil.copytree(app_project.parent, tmp_path / "all")
+def page(project, app_model, tmp_path, monkeypatch) -> Iterator[Any]:
     for module in (start, improve):
         monkeypatch.setattr(module, "SYNTH", str(app_model))
     monkeypatch.setattr(improve, "FEWEST_HEARD", 24)
@@ -31,7 +29,6 @@ def page(app_project, app_model, tmp_path, monkeypatch) -> Iterator[Any]:
     monkeypatch.setattr(start, "PRETRAIN", fit)
     monkeypatch.setattr(state, "BackgroundProcess", InThisProcess)
     monkeypatch.setattr(InThisProcess, "asked", [])
-    project = tmp_path / "all" / app_project.name
     for found in browsing(app_of(model=app_model, project=project, runs=tmp_path)):
         found.project = project
         yield found

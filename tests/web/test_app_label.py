@@ -12,15 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile as sf
-from app_helpers import RATE, app_of, browsing, sent, wait_for
+from app_helpers import RATE, app_of, browsing, sent, started, wait_for
 
 pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
 
 from semisonic.classifier.model_file import open_model
 from semisonic.labeling.label_log import LabelLog
-from semisonic.labeling.options import ProjectOptions
-from semisonic.labeling.start import start_project
 from systems import NAMES_OF_BYTES
 from waiting import until
 
@@ -295,15 +293,7 @@ def test_a_name_that_is_no_utf8_is_asked_heard_and_answered(
     shutil.copytree(app_project.parent / "recordings", folder)
     for number, name in enumerate((b"bad\xff\xfe.wav", b"\xe9t\xe9.wav")):
         os.rename(folder / f"hum-{number}.wav", os.fsencode(folder) + b"/" + name)
-    options = ProjectOptions(
-        folder,
-        tmp_path / "project",
-        encoder=str(app_model),
-        clusters="3",
-        silence_db=-120.0,
-        device="cpu",
-    )
-    started = start_project(options)
+    made = started(folder, tmp_path / "project", app_model)
     app_state = app_of(project=tmp_path / "project", runs=tmp_path)
     odd = {}
     for page in browsing(app_state):
@@ -315,7 +305,7 @@ def test_a_name_that_is_no_utf8_is_asked_heard_and_answered(
                 odd[item["file"]] = facts["name"]
                 assert facts["state"] == "ready"
             say(page, item, ["hum" if not item["file"].isprintable() else kind(item)])
-        assert n_asked == len(started.project.index) == 24
+        assert n_asked == len(made.project.index) == 24
         assert page.get("/api/label/groups").status_code == 200
         assert learned(page)["reason"] == ""
         assert page.get("/api/label/issues").status_code == 200

@@ -106,8 +106,13 @@ function form(folders, encoders, projects, begin) {
   const taken = new Set(projects.map((one) => one.name));
   const proposed = (text) => { let found = text.replace(/[^\p{L}\p{N}_ .-]/gu, "-").replace(/^[^\p{L}\p{N}_]+/u, "") || "project"; while (taken.has(found)) found += "-2"; return found; };
   const found = h("h2", {}, "…");
+  const none = h("p", { class: "note", hidden: true }, "Put recordings into it and load this page again, or start the app with another folder: ", h("code", {}, "semisonic app --folder path/to/recordings"));
   async function fill() {
-    get(`folders/${folder.value}`).then(({ n_files: n }) => { found.textContent = n ? `${n.toLocaleString()} ${n === 1 ? "recording" : "recordings"} found` : "No recording found in this folder"; }, (error) => say(error.message));
+    get(`folders/${folder.value}`).then(({ n_files: n }) => {
+      found.textContent = n ? `${n.toLocaleString()} ${n === 1 ? "recording" : "recordings"} found` : "No recording found in this folder";
+      none.hidden = n > 0;
+      start.disabled = !n;
+    }, (error) => say(error.message));
     below.replaceChildren(h("option", { value: "" }, "All of it"));
     name.value = proposed(folders[Number(folder.value)]);
     try { below.append(...(await get("projects/parts", { folder: folder.value })).parts.map((part) => h("option", { value: part }, part))); } catch (error) { say(error.message); }
@@ -118,7 +123,7 @@ function form(folders, encoders, projects, begin) {
   return h("form", { class: "card start", onsubmit: (event) => {
     event.preventDefault();
     begin("projects", { folder: Number(folder.value), below: below.value, name: name.value.trim(), encoder: encoder.value, clusters: clusters.value, several_labels: several.checked }, start);
-  } }, found, h("p", {}, "Recordings that sound alike are put into groups. You listen to a few of each group and name what you hear; from that a model learns. The recordings stay as they are."),
+  } }, found, none, h("p", {}, "Recordings that sound alike are put into groups. You listen to a few of each group and name what you hear; from that a model learns. The recordings stay as they are."),
   folders.length > 1 ? field("Folder", folder) : null, h("div", { class: "row" }, start),
   h("details", {}, h("summary", {}, "Options"), field("Part of the folder", below), field("Name of the project", name), field("Encoder", encoder), field("Groups", clusters), h("label", { class: "check small" }, several, " A clip may carry several labels at once")));
 }

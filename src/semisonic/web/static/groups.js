@@ -211,7 +211,7 @@ class Naming {
     }
     if (learning?.done) {
       const last = learning.history.at(-1);
-      this.end.replaceChildren(h("h2", {}, "The first model is made"),
+      this.end.replaceChildren(h("h2", {}, learning.history.length > 1 ? "The model" : "The first model is made"),
         h("p", {}, `It knows ${last.n_classes} classes from ${last.n_answers} answers. ${last.by_random.n ? `Accuracy on clips drawn at random: ${last.said.by_random}.` : ""}`),
         last.notes.length ? h("ul", { class: "small soft notes" }, last.notes.map((note) => h("li", {}, note))) : "",
         h("div", { class: "row" }, h("a", { class: "button main", href: "#/label" }, "Go on: label clip by clip"), h("a", { class: "button", href: "#/find" }, "Find in all recordings")));
