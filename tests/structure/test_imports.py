@@ -114,3 +114,51 @@ def test_importing_the_package_imports_no_library() -> None:
 def test_quick_rooms_do_not_import_torch() -> None:
     rooms = [f"semisonic.{room}" for room in QUICK_ROOMS if room in ROOMS]
     assert "torch" not in _loaded_after(*rooms)
+
+
+SCRIPTS = sorted(
+    file
+    for folder in ("benchmarks", "examples")
+    for file in (Path(__file__).parents[2] / folder).glob("*.py")
+    if file.name != "onnx_without_semisonic.py"  # acts at once; test_export.py runs it
+)
+IMPORT_EACH = """
+import runpy, sys
+from pathlib import Path
+
+folders, packages = {str(Path(name).parent) for name in sys.argv[1:]}, sys.path[1:]
+for name in sys.argv[1:]:
+    sys.path[:] = [str(Path(name).parent), *packages]
+    before = set(sys.modules)
+    try:
+        runpy.run_path(name, run_name="imported")
+    except Exception as error:
+        print(f"{name}: {error!r}")
+    for new in set(sys.modules) - before:  # a script finds nothing that another one imported
+        if str(Path(getattr(sys.modules[new], "__file__", None) or "").parent) in folders:
+            del sys.modules[new]
+"""
+
+
+def _failing_imports(scripts: list[Path]) -> list[str]:
+    """What is said of those that cannot be imported, all in one process that is new."""
+    command = [sys.executable, "-c", IMPORT_EACH, *map(str, scripts)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=LONG)
+    return done.stdout.splitlines()
+
+
+def test_every_script_can_be_imported_alone() -> None:
+    assert len(SCRIPTS) >= 50
+    assert not _failing_imports(SCRIPTS)
+
+
+def test_a_script_that_counts_on_another_one_is_seen(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+    first, second = tmp_path / "a/first.py", tmp_path / "b/second.py"
+    first.write_text(f"import sys\nsys.path.append({str(second.parent)!r})\nimport second\n")
+    second.write_text("here = 1\n")
+    third = tmp_path / "a/third.py"
+    third.write_text("import second\n")
+    (said,) = _failing_imports([first, second, third])
+    assert said.startswith(f"{third}: ModuleNotFoundError")
