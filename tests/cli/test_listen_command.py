@@ -134,7 +134,7 @@ def test_a_command_that_fails_gives_status_3(model, file, tells) -> None:
 )
 def test_wrong_use_gives_status_2(model, file, tmp_path, tells, arguments, text) -> None:
     bad = tmp_path / "bad.wav"
-    bad.write_text("no sound")
+    bad.write_text("no sound", encoding="utf-8")
     filled = [one.format(file=file, bad=bad) for one in arguments]
     assert text in tells(2, "listen", model, filled).err
 

@@ -66,7 +66,7 @@ def test_labels_none_takes_labels_away_and_keeps_recordings(
 
 def test_labels_files_lists_everything(tmp_path: Path) -> None:
     touch(tmp_path, ["dog/a.wav", "pool/b.wav"])
-    (tmp_path / "labels.csv").write_text("file,label\ndog/a.wav,dog\n")
+    (tmp_path / "labels.csv").write_text("file,label\ndog/a.wav,dog\n", encoding="utf-8")
     assert len(load_clips(tmp_path)) == 1
     clips = load_clips(tmp_path, labels="files")
     assert clips.file.tolist() == ["dog/a.wav", "pool/b.wav"]
@@ -137,7 +137,7 @@ def test_layout_is_told_and_explained(
 ) -> None:
     touch(tmp_path, files)
     if table:
-        (tmp_path / "table.csv").write_text(table)
+        (tmp_path / "table.csv").write_text(table, encoding="utf-8")
     said = describe_layout(tmp_path)
     assert f"labels '{kind}'" in said
     assert "because" in said
