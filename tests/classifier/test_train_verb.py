@@ -16,7 +16,7 @@ from tiny_sounds import KINDS, MEL, NOTATION, QUICK, QUICK_PRETRAIN, RATE, sound
 from training_rows import PRETRAIN, TRAIN
 
 from semisonic.classifier import training as training_work
-from semisonic.classifier.config import MethodOptions, PretextOptions
+from semisonic.classifier.config import TRAIN_FIT, MethodOptions, PretextOptions
 from semisonic.classifier.model_file import open_encoder, open_model
 from semisonic.classifier.options import PretrainOptions, TrainOptions
 from semisonic.classifier.pretrain import pretrain
@@ -197,6 +197,25 @@ def test_a_pool_of_nothing_new_is_an_error(kinds: Path, tmp_path: Path) -> None:
     options = replace(TRAIN, data=kinds, unlabelled=kinds, output=tmp_path / "run")
     with pytest.raises(DataError, match="nothing is left to pre-train on"):
         train(options)
+
+
+def test_a_few_labels_are_all_learned_from_unless_a_part_is_asked_for(tmp_path: Path) -> None:
+    """Two clips a class do not tell which epoch is the best."""
+    data = write_kinds(tmp_path / "data", 6)
+    by_default = replace(TRAIN_FIT, epochs=2, batch_size=8, precision="fp32")
+    options = replace(TRAIN, data=data, fit=by_default, output=tmp_path / "run")
+    assert any("6 steps of 8 clips, none held out" in line for line in plan_training(options))
+    result = train(options)
+    assert (len(result.job.train), len(result.job.validation)) == (18, 0)
+    assert (result.outcome.best_epoch, len(result.outcome.history)) == (2, 2)  # the last weights
+    said = "6 labels per class are too few to hold some out"
+    record = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
+    assert any(said in note for note in record["notes"]["notes"])
+    assert said in result.summary()
+    asked = replace(options, validation=0.3, output=tmp_path / "asked")
+    assert len(train(asked).job.validation) > 0
+    budget = replace(asked, labels_per_class=3, output=tmp_path / "budget")
+    assert len(train(budget).job.validation) > 0
 
 
 def test_bad_files_and_odd_clips_are_listed_and_the_rest_goes_on(tmp_path: Path) -> None:

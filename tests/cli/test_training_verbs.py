@@ -93,6 +93,12 @@ def test_a_dry_run_says_what_would_be_done(sounds, tmp_path, tells, monkeypatch)
     assert re.search(r"all of it: less than a minute .* [\d.]+ [MG]B in '.*cache'", answer.out)
     tiny = tells(0, "train", sounds / "labels.csv", "-o", folder, "--model tiny --dry-run").out
     assert "synthetic sounds: make 2,000, train the encoder for 2,000 steps" in tiny
+    assert "other values of: 'model'. To begin without it" in tiny
+    other = ("--n-mels 40 --fmin-hz 50", "--dry-run")
+    bands = tells(0, "train", sounds / "labels.csv", "-o", folder, *other).out
+    assert "other values of: 'n_mels', 'fmin_hz'. To begin without it" in bands
+    random = tells(0, "train", sounds / "labels.csv", "--method supervised", *other).out
+    assert "synthetic" not in random
     assert re.search(r"all of it: about \d+ min .* about [\d.]+ [MG]B in '.*cache'", tiny)
     last = answer.out.splitlines()[-1]
     assert last.startswith("# all of it")
