@@ -73,6 +73,19 @@ def test_labels_files_lists_everything(tmp_path: Path) -> None:
     assert not clips.is_labelled.any()
 
 
+def test_class_folders_of_field_recordings_may_be_sites(tmp_path: Path) -> None:
+    """A scan takes the same folders for sites, so it is said how to read them so here."""
+    names = [f"{site}/{site}_20240601_0{hour}3000.wav" for site in "AB" for hour in (4, 5)]
+    touch(tmp_path, [*names, "A/other.wav"])
+    clips = load_clips(tmp_path)
+    assert clips.classes == ("A", "B")
+    assert notes_say(clips, "4 of 5 names are those of field recorders; if they are sites, say")
+    for labels in ("folders", "none"):  # somebody has decided
+        assert not notes_say(load_clips(tmp_path, labels=labels), "field recorders")
+    touch(tmp_path, [f"B/{number}.wav" for number in range(4)])
+    assert not notes_say(load_clips(tmp_path), "field recorders")
+
+
 def test_groups(tmp_path: Path) -> None:
     touch(tmp_path, ["dog/site1/r1_1.wav", "dog/site1/r1_2.wav", "dog/r2_1.wav", "cat/r2_2.wav"])
 
