@@ -57,7 +57,9 @@ def main() -> None:
         print(f"{part}: {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
     from measuring import from_json, table  # torch only here: the parts are other processes
 
-    rows = [from_json(row) for f in files for row in json.loads(f.read_text())["rows"]]
+    rows = [
+        from_json(row) for f in files for row in json.loads(f.read_text(encoding="utf-8"))["rows"]
+    ]
     print(table(rows))
     print(f"{time.perf_counter() - begin:.0f} s; results in {options.output}")
 

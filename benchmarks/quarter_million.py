@@ -89,7 +89,7 @@ class Peak:
 
 def anonymous() -> int:
     """Bytes of memory that this process has of its own."""
-    for line in Path("/proc/self/status").read_text().splitlines():
+    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
         if line.startswith("RssAnon:"):
             return 1024 * int(line.split()[1])
     return 0

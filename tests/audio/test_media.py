@@ -138,7 +138,9 @@ def test_what_is_no_recording_is_refused(tmp_path, content) -> None:
 
 def test_a_list_of_other_files_is_not_followed(tmp_path) -> None:
     encode(tmp_path / "secret.m4a", "aac", 44_100)
-    (tmp_path / "a.m4a").write_text(f"#EXTM3U\n#EXTINF:2,\n{tmp_path / 'secret.m4a'}\n")
+    (tmp_path / "a.m4a").write_text(
+        f"#EXTM3U\n#EXTINF:2,\n{tmp_path / 'secret.m4a'}\n", encoding="utf-8"
+    )
     with pytest.raises(AudioError, match="not audio"):
         read(tmp_path / "a.m4a")
 
@@ -179,5 +181,5 @@ def test_without_pyav_the_extra_is_named(tmp_path) -> None:
     advice = "pip install 'semisonic[formats]', or convert it to WAV or FLAC"
     said = f"a.m4a: MP4 is read by PyAV, which is not installed. {advice}"
     assert said in done.stderr, done.stderr
-    listed = (tmp_path / "scan" / "bad_files.csv").read_text()
+    listed = (tmp_path / "scan" / "bad_files.csv").read_text(encoding="utf-8")
     assert f"a format that is not read; {advice}" in listed

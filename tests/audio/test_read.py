@@ -155,7 +155,7 @@ def test_one_sample_is_read_unless_the_rate_leaves_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a.wav", "a.mp3", "a.ogg", "a.flac", "a.raw"])
 def test_text_is_not_audio(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
-    path.write_text("file,label\n" * 100)
+    path.write_text("file,label\n" * 100, encoding="utf-8")
     assert reason(path).startswith(("not audio", "no header"))
 
 

@@ -151,10 +151,13 @@ def test_what_would_do_nothing_is_refused() -> None:
 
 
 def test_few_labels_are_all_learned_from() -> None:
-    assert validation_share("auto", 0.15, 8) == 0.0
-    assert validation_share("auto", 0.3, 8) == 0.3
-    assert validation_share("auto", 0.15, 100) == 0.15
-    assert validation_share("supervised", 0.15, 8) == 0.15
+    for method in ("auto", "probe", "supervised", "fixmatch"):
+        assert validation_share(asked(method), 0.15, 16) == 0.0
+        assert validation_share(asked(method), 0.3, 16) == 0.3  # another share was asked for
+        assert validation_share(asked(method), 0.15, 17) == 0.15
+    patient = replace(asked("supervised"), fit=replace(TRAIN_FIT, patience=3))
+    assert validation_share(patient, 0.15, 16) == 0.15
+    assert validation_share(patient, 0.15, 6) == 0.0  # less than one label a class
 
 
 def test_each_method_has_its_own_weight_unless_given() -> None:

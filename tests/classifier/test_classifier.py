@@ -235,7 +235,7 @@ def test_a_kept_folder_lets_fit_go_on(kinds: Path, tmp_path: Path) -> None:
 
 
 def test_a_sound_that_cannot_be_read_is_named(fitted: SoundClassifier, tmp_path: Path) -> None:
-    (tmp_path / "a.wav").write_text("no sound")
+    (tmp_path / "a.wav").write_text("no sound", encoding="utf-8")
     with pytest.raises(DataError, match=r"a\.wav: not audio"):
         fitted.predict([tmp_path / "a.wav"])
 

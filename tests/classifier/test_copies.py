@@ -119,7 +119,7 @@ def test_train_validates_on_recordings_that_it_has_not_heard(
     assert len(part) == 6 * N
     assert set(part.values()) == {"training", "validation"}
     assert all(part[file] == part[partner(file)] for file in part)
-    found = json.loads((run / "metrics.json").read_text())["validation"]
+    found = json.loads((run / "metrics.json").read_text(encoding="utf-8"))["validation"]
     n = sum(role == "validation" for role in part.values())
     assert (found["n_clips"], found["n_recordings"]) == (n, n // 2)
     low, high = found["accuracy_interval"]
@@ -221,7 +221,7 @@ def test_all_verbs_with_numbers_count_recordings_and_not_copies(
     told = capsys.readouterr().out
     assert "36 clips of 18 recordings" in told
     assert NAMELESS in told
-    assert NAMELESS in (tmp_path / "test" / "report.html").read_text()
+    assert NAMELESS in (tmp_path / "test" / "report.html").read_text(encoding="utf-8")
     command = ["calibrate", str(run), str(doubled), "--allow-seen", "-q"]
     assert main([*command, "-o", str(tmp_path / "calibrated")]) == 0
     told = capsys.readouterr().out

@@ -132,7 +132,7 @@ def test_calibrate_writes_a_model_a_table_and_a_page(
     assert [row["class"] for row in rows] == list(KINDS)
     assert {row["outcome"] for row in rows} <= {"shown", "likely", "not reached"}
     assert all(float(row["threshold"]) > 0.5 for row in rows)  # no unknown sound gets so far
-    page = (calibrated / "report.html").read_text()
+    page = (calibrated / "report.html").read_text(encoding="utf-8")
     for words in ("Reliability", "Thresholds", "Unknown sounds", "silence"):
         assert words in page
     assert (calibrated / "figures" / "reliability.png").is_file()

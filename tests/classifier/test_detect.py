@@ -80,10 +80,10 @@ def test_thresholds_of_a_table_and_of_none(
         ("label,threshold\nhmm,0.5\n", "did you mean 'hum'"),
         ("label,threshold\nhum,much\n", "class 'hum'"),
     ):
-        table.write_text(text)
+        table.write_text(text, encoding="utf-8")
         with pytest.raises(OptionError, match=message):
             detect(detector, recording, threshold=table, device="cpu")
-    table.write_text("label,threshold\nhum,1\n")
+    table.write_text("label,threshold\nhum,1\n", encoding="utf-8")
     found = detect(detector, recording, threshold=table, device="cpu")
     assert found.thresholds == {"hum": 1.0, "sweep": 0.5}
     detect(detector, recording, device="cpu")
@@ -126,7 +126,7 @@ def test_short_silent_and_uneven_recordings(detector: Path, tmp_path: Path) -> N
 
 
 def test_failures_stay_with_their_file(detector: Path, recording: Path, tmp_path: Path) -> None:
-    (tmp_path / "bad.wav").write_text("no sound")
+    (tmp_path / "bad.wav").write_text("no sound", encoding="utf-8")
     sf.write(tmp_path / "whole.flac", long_wave(), RATE)
     content = (tmp_path / "whole.flac").read_bytes()
     (tmp_path / "torn.flac").write_bytes(content[: len(content) * 2 // 5])
@@ -139,7 +139,7 @@ def test_failures_stay_with_their_file(detector: Path, recording: Path, tmp_path
     torn = events[events.file == (tmp_path / "torn.flac").as_posix()]
     assert torn.label.tolist() == ["hum", "sweep"]
     assert len(events) == len(EVENTS) + len(torn)
-    listed = (tmp_path / "run" / "bad_files.csv").read_text()
+    listed = (tmp_path / "run" / "bad_files.csv").read_text(encoding="utf-8")
     assert "torn.flac" in listed
     (tmp_path / "bad.wav").unlink()
     (tmp_path / "torn.flac").unlink()
@@ -165,11 +165,11 @@ def test_scores_are_used_again(detector: Path, recording: Path, tmp_path: Path) 
 def test_a_run_folder_belongs_to_one_model(detector: Path, recording: Path, tmp_path: Path) -> None:
     run = partial(run_detect, detector, (recording,), tmp_path, device="cpu")
     found = run(EventOptions())
-    lines = (tmp_path / "events.csv").read_text().splitlines()
+    lines = (tmp_path / "events.csv").read_text(encoding="utf-8").splitlines()
     assert lines[0] == "file,start_time,end_time,label,score,mean_score,recorded_at,site"
     assert len(lines) == len(found.events) + 1
     assert [float(line.split(",")[1]) for line in lines[1:]] == found.events.start_time.tolist()
-    page = (tmp_path / "detections.html").read_text()
+    page = (tmp_path / "detections.html").read_text(encoding="utf-8")
     assert page.count("<audio") == 2
     assert "timeline" not in page or "When sounds were heard" in page
     run(EventOptions(threshold="0.8"))

@@ -74,7 +74,7 @@ def test_kill_9_at_any_time(
     events = (whole / "events.csv").read_bytes()
     assert (killed / "events.csv").read_bytes() == events
     assert events.count(b"\n") > 4
-    lines = journal.read_text().splitlines()
+    lines = journal.read_text(encoding="utf-8").splitlines()
     assert len(lines) == len(set(lines)) > 10
 
 

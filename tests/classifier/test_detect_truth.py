@@ -65,7 +65,9 @@ def test_marks_that_were_missed_and_unknown_labels_count_as_they_should(
     with (tmp_path / "run" / "truth.csv").open() as stream:
         table = {row["label"]: row for row in csv.DictReader(stream)}
     assert float(table["hum"]["recall"]) == 0.5
-    assert "Marked, and not looked for: owl" in (tmp_path / "run" / "detections.html").read_text()
+    assert "Marked, and not looked for: owl" in (tmp_path / "run" / "detections.html").read_text(
+        encoding="utf-8"
+    )
     assert "recall 0.75" in result.summary()
 
 

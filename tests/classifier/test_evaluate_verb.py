@@ -29,10 +29,10 @@ def test_it_measures_and_reports(trained: Path, others: Path, tmp_path: Path) ->
     assert not result.failures
     folder = tmp_path / "run"
     assert result.report == folder / "report.html"
-    page = result.report.read_text()
+    page = result.report.read_text(encoding="utf-8")
     assert "100.0" in page
     assert "<img" in page
-    found = json.loads((folder / "metrics.json").read_text())
+    found = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     assert found["n_clips"] == 12
     assert found["classes"] == list(KINDS)
     assert np.array(found["confusion"]).trace() == 12
@@ -55,7 +55,7 @@ def test_mistakes_are_played(trained: Path, tmp_path: Path) -> None:
     shutil.move(data / "hum" / "300.wav", data / "hiss" / "301.wav")
     result = evaluate(trained, data, tmp_path / "run")
     assert result.metrics["accuracy"] == pytest.approx(2 / 3)
-    page = result.report.read_text()
+    page = result.report.read_text(encoding="utf-8")
     assert "<audio" in page
     assert "predicted hum" in page
     assert "hiss as hum (1)" in result.summary()
@@ -72,7 +72,7 @@ def test_a_leak_stops_it_under_any_name(trained: Path, kinds: Path, tmp_path: Pa
     result = evaluate(trained, data, tmp_path / "run", allow_seen=True)
     assert {overlap.role for overlap in result.overlaps} == {"training", "validation"}
     assert "warning: the model was trained on" in result.summary()
-    assert "flatter" in result.report.read_text()
+    assert "flatter" in result.report.read_text(encoding="utf-8")
 
 
 def test_unknown_labels_are_named(trained: Path, tmp_path: Path) -> None:
@@ -98,16 +98,16 @@ def test_a_set_with_fewer_classes_keeps_the_order_of_the_model(
 
 def test_files_that_cannot_be_read_are_listed(trained: Path, tmp_path: Path) -> None:
     data = write_kinds(tmp_path / "data", 2, first=300)
-    (data / "hum" / "bad.wav").write_text("no sound")
+    (data / "hum" / "bad.wav").write_text("no sound", encoding="utf-8")
     result = evaluate(trained, data, tmp_path / "run")
     assert [name for name, _ in result.failures] == ["hum/bad.wav"]
     assert result.metrics["n_clips"] == 6
-    assert "bad.wav" in (tmp_path / "run" / "bad_files.csv").read_text()
+    assert "bad.wav" in (tmp_path / "run" / "bad_files.csv").read_text(encoding="utf-8")
 
 
 def test_a_fold_left_out_of_training_can_be_scored(tmp_path: Path) -> None:
     data = write_kinds(tmp_path / "data", 6)
-    with (data / "table.csv").open("w") as stream:
+    with (data / "table.csv").open("w", encoding="utf-8") as stream:
         stream.write("file,label,fold\n")
         stream.writelines(
             f"{kind}/{i:02d}.wav,{kind},{1 + i % 3}\n" for kind in KINDS for i in range(6)
@@ -130,13 +130,13 @@ def test_several_labels_a_clip_go_the_whole_way(tmp_path: Path) -> None:
         sf.write(tmp_path / f"{number:02d}.wav", wave / 2, RATE, subtype="FLOAT")
         lines.append(f"{number:02d}.wav,{';'.join(chosen)}")
     for name, rows in (("train", lines[:25]), ("test", lines[:1] + lines[25:])):
-        (tmp_path / f"{name}.csv").write_text("\n".join(rows) + "\n")
+        (tmp_path / f"{name}.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     trained = semisonic.train(tmp_path / "train.csv", tmp_path / "run", **TRAIN)
     assert trained.outcome.model.multi_label
     assert "lwlrap" in trained.summary()
     result = evaluate(tmp_path / "run", tmp_path / "test.csv", tmp_path / "test")
     assert result.metrics["lwlrap"] > 0.7
-    assert "average precision" in result.report.read_text()
+    assert "average precision" in result.report.read_text(encoding="utf-8")
 
 
 def test_each_part_is_measured_by_itself(trained: Path, tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_each_part_is_measured_by_itself(trained: Path, tmp_path: Path) -> None:
     with (tmp_path / "run" / "parts.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     assert {(row["by"], row["part"]) for row in rows} >= {("site", "HILL"), ("hour", "04 h")}
-    assert "By site, the worst first" in result.report.read_text()
+    assert "By site, the worst first" in result.report.read_text(encoding="utf-8")
 
 
 def test_parts_that_no_name_tells_are_an_error(trained: Path, others: Path, tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_a_report_is_made_anew_in_the_folder_of_its_run(trained: Path, tmp_path:
     before = (tmp_path / "run" / "scores.csv").read_bytes()
     found = evaluate(trained, data, tmp_path / "run", by=("site",), bootstrap=200)
     assert set(found.parts["by"]) == {"site"}
-    assert "SITE1" in (tmp_path / "run" / "parts.csv").read_text()
+    assert "SITE1" in (tmp_path / "run" / "parts.csv").read_text(encoding="utf-8")
     assert (tmp_path / "run" / "scores.csv").read_bytes() == before
     with pytest.raises(OptionError, match="belongs to another run"):
         evaluate(trained, data, tmp_path / "run", allow_unknown=True)

@@ -29,7 +29,7 @@ EVENT = LiveEvent(
 
 def script(tmp_path: Path, text: str) -> str:
     file = tmp_path / "alarm.py"
-    file.write_text(text)
+    file.write_text(text, encoding="utf-8")
     return f"'{sys.executable}' '{file}' --to 'two words'"
 
 
@@ -43,7 +43,7 @@ def test_a_command_gets_the_event_as_json_and_in_its_environment(tmp_path: Path)
     command = EventCommand(line)
     command.call(EVENT)
     command.close()
-    words, event, environment = json.loads((tmp_path / "alarm.json").read_text())
+    words, event, environment = json.loads((tmp_path / "alarm.json").read_text(encoding="utf-8"))
     assert words == ["--to", "two words"]
     assert event == EVENT.to_dict() == json.loads(EVENT.to_json())
     assert environment["SEMISONIC_LABEL"] == "baby cry"

@@ -92,7 +92,7 @@ def test_the_file_tells_what_a_user_must_know(model: SoundModel, file: Path) -> 
     assert "followed by zeros" in told["windows"]
     assert "mean over its windows" in told["windows"]
     assert MelOptions(**json.loads(told["features"])) == model.mel
-    card = file.with_name("model.onnx.md").read_text()
+    card = file.with_name("model.onnx.md").read_text(encoding="utf-8")
     assert "CC0-1.0" in card
     assert "scores differ by at most" in card
     inputs = onnxruntime.InferenceSession(file).get_inputs()
@@ -249,7 +249,7 @@ def test_options_that_contradict_each_other_are_named(
 def test_recordings_that_cannot_be_read_are_listed(tmp_path: Path) -> None:
     folder = tmp_path / "sounds"
     folder.mkdir()
-    (folder / "a.wav").write_text("no sound")
+    (folder / "a.wav").write_text("no sound", encoding="utf-8")
     sf.write(folder / "b.wav", sound("hum", 1, 1.3), RATE)
     result = export(model_of(ANY_LENGTH), tmp_path / "m.onnx", check_on=folder)
     assert [name for name, _ in result.failures] == ["a.wav"]
@@ -270,7 +270,7 @@ def test_the_example_says_what_prediction_says(tmp_path: Path) -> None:
     hidden = tmp_path / "hidden"
     hidden.mkdir()
     for name in ("semisonic", "torch"):
-        (hidden / f"{name}.py").write_text("raise ImportError('not here')\n")
+        (hidden / f"{name}.py").write_text("raise ImportError('not here')\n", encoding="utf-8")
     done = subprocess.run(
         [sys.executable, EXAMPLE, tmp_path / "m.onnx", *files],
         check=True,
@@ -290,6 +290,6 @@ def test_the_example_says_what_prediction_says(tmp_path: Path) -> None:
 
 
 def test_the_example_is_short_and_in_the_docs() -> None:
-    assert len(EXAMPLE.read_text().splitlines()) < 40
+    assert len(EXAMPLE.read_text(encoding="utf-8").splitlines()) < 40
     page = (ROOT / "docs/guides/export.md").read_text(encoding="utf-8")
     assert "examples/onnx_without_semisonic.py" in page

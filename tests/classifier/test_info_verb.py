@@ -42,6 +42,6 @@ def test_what_is_nothing_is_refused(tmp_path: Path) -> None:
         info("smal")
     with pytest.raises(ModelError, match="no run folder"):
         info(str(tmp_path))
-    (tmp_path / "a.zip").write_text("x")
+    (tmp_path / "a.zip").write_text("x", encoding="utf-8")
     with pytest.raises(ModelError):
         info(str(tmp_path / "a.zip"))

@@ -306,7 +306,7 @@ def test_of_a_long_event_the_beginning_is_saved(
 def test_a_folder_that_cannot_be_written_does_not_end_the_stream(
     model: SoundModel, file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (tmp_path / "clips").write_text("a file")
+    (tmp_path / "clips").write_text("a file", encoding="utf-8")
     heard = listen(model, file, QUICK, save_clips=tmp_path / "clips")
     assert len(list(heard)) == 4
     assert heard.saver is not None

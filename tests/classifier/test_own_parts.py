@@ -304,7 +304,7 @@ def test_the_command_line_imports_a_plugin(
     kinds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file, run = tmp_path / "plugged_parts.py", tmp_path / "run"
-    file.write_text(PLUGIN)
+    file.write_text(PLUGIN, encoding="utf-8")
     plugin = ["--plugin", str(file)]
     asked = ["--method", "supervised", "--epochs", "2", "--batch-size", "8", *FRONT.split()]
     train = ["train", str(kinds), "--model", "plugged", "--augment", "plugged-noise", *asked]
@@ -333,7 +333,7 @@ def test_a_plugin_that_cannot_be_imported_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken = tmp_path / "broken_plugin.py"
-    broken.write_text("import semisonic\nsemisonic.no_such_name\n")
+    broken.write_text("import semisonic\nsemisonic.no_such_name\n", encoding="utf-8")
     for name, words in (
         (str(broken), "AttributeError: module 'semisonic' has no attribute"),
         (str(tmp_path / "nothing.py"), "no such file"),
@@ -356,7 +356,10 @@ def make_registered_here() -> object:
 
 def test_worker_processes_know_what_a_plugin_registered(tmp_path: Path) -> None:
     file = tmp_path / "plugged_far.py"
-    file.write_text(PLUGIN.replace('"plugged"', '"plugged-far"').replace("-noise", "-far-noise"))
+    file.write_text(
+        PLUGIN.replace('"plugged"', '"plugged-far"').replace("-noise", "-far-noise"),
+        encoding="utf-8",
+    )
     plugins.load(str(file))
     with ProcessCalls(make_registered_here, 1) as calls:
         future = calls.submit(None)

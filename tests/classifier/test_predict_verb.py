@@ -78,7 +78,7 @@ def test_one_row_a_window(predict: Predict, tmp_path: Path) -> None:
 
 
 def test_failures_are_isolated(predict: Predict, others: Path, tmp_path: Path) -> None:
-    (tmp_path / "bad.wav").write_text("no sound")
+    (tmp_path / "bad.wav").write_text("no sound", encoding="utf-8")
     (tmp_path / "empty").mkdir()
     files = (
         tmp_path / "bad.wav",

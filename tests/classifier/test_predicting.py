@@ -80,7 +80,7 @@ def test_a_saved_model_scores_the_same(model: SoundModel, others: Path, tmp_path
 
 def test_a_file_that_cannot_be_read_disturbs_no_other(model: SoundModel, tmp_path: Path) -> None:
     sf.write(tmp_path / "a.wav", sound("hum", 1), RATE)
-    (tmp_path / "b.wav").write_text("no sound")
+    (tmp_path / "b.wav").write_text("no sound", encoding="utf-8")
     sf.write(tmp_path / "c.wav", sound("hiss", 1)[:20], RATE)
     sf.write(tmp_path / "d.wav", sound("hiss", 1), RATE)
     (tmp_path / "e.wav").write_bytes(b"")

@@ -23,7 +23,7 @@ def three(tmp_path: Path) -> Clips:
     rng = np.random.default_rng(0)
     for name, n in (("a-long", 13000), ("b-exact", 4000), ("c-short", 1500)):
         sf.write(tmp_path / f"{name}.wav", rng.normal(0, 0.1, n), 8000, subtype="PCM_16")
-    (tmp_path / "d-text.wav").write_text("no sound")
+    (tmp_path / "d-text.wav").write_text("no sound", encoding="utf-8")
     return load_clips(tmp_path)
 
 
@@ -76,7 +76,7 @@ def test_waves_in_memory_give_the_features_of_files(three: Clips, tmp_path: Path
 
 
 def test_when_nothing_can_be_read_the_reason_is_said(tmp_path: Path) -> None:
-    (tmp_path / "a.wav").write_text("no sound")
+    (tmp_path / "a.wav").write_text("no sound", encoding="utf-8")
     clips = Clips.from_rows(tmp_path, [{"file": "a.wav"}])
     with pytest.raises(DataError, match=r"none of 1 clip .*a\.wav: not audio"):
         prepare(clips, MEL, tmp_path / "cache")

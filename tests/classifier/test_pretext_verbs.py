@@ -39,14 +39,14 @@ def simclr(pool: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_run_and_the_file_say_what_was_measured(simclr: Path) -> None:
-    notes = json.loads((simclr / "run.json").read_text())["notes"]
+    notes = json.loads((simclr / "run.json").read_text(encoding="utf-8"))["notes"]
     measured = read_about(simclr / "encoder.zip")["about"]["measured"]
     for found in (notes, measured):
         assert found["objective"] == "simclr"
         assert found["effective_rank"] > 1
         assert found["deviation"] > 0
         assert found["held_out_error_db2"] is None
-    history = json.loads((simclr / "training" / "history.json").read_text())
+    history = json.loads((simclr / "training" / "history.json").read_text(encoding="utf-8"))
     assert {"loss", "val_loss", "val_deviation", "val_rank"} <= set(history[0])
 
 

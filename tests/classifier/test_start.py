@@ -41,7 +41,7 @@ def test_the_default_network_has_its_start_at_once(tmp_path, monkeypatch) -> Non
     ],
 )
 def test_another_network_or_front_end_makes_its_own(model, mel, kind) -> None:
-    assert not start.is_shipped(model, mel, kind)
+    assert start.other_than_shipped(model, mel, kind)
 
 
 def test_it_tells_sounds_apart_better_than_random_weights() -> None:

@@ -72,7 +72,7 @@ def test_the_list_is_as_long_as_asked_for_and_the_page_plays_it(
     clips = [row["clip"] for row in rows_of(result.table)]
     assert len(clips) == 5
     assert set(clips[:3]) == set(PLANTED)
-    page = result.report.read_text()
+    page = result.report.read_text(encoding="utf-8")
     assert page.count("<audio") == 2
     assert "3 of 30 clips look wrongly labelled" in page
     assert "sounds like" in page
@@ -80,7 +80,7 @@ def test_the_list_is_as_long_as_asked_for_and_the_page_plays_it(
         assert place in page
     table = rows_of(tmp_path / "run" / "tables" / "classes.csv")
     assert [row["suspects"] for row in table] == ["1", "1", "1"]
-    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    record = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
     assert record["notes"]["n_suspects"] == 3
 
 
@@ -88,9 +88,9 @@ def test_the_same_again_gives_the_same_and_judges_nothing_anew(
     wrong: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = suspects(wrong, tmp_path / "run", repeats=2)
-    text = first.table.read_text()
+    text = first.table.read_text(encoding="utf-8")
     monkeypatch.setattr("semisonic.classifier.suspects.fit_scores", lambda *_, **__: 1 / 0)
-    assert suspects(wrong, tmp_path / "run", repeats=2).table.read_text() == text
+    assert suspects(wrong, tmp_path / "run", repeats=2).table.read_text(encoding="utf-8") == text
 
 
 def test_corrected_labels_need_another_run_folder(wrong: Path, tmp_path: Path) -> None:
@@ -98,18 +98,18 @@ def test_corrected_labels_need_another_run_folder(wrong: Path, tmp_path: Path) -
     shutil.copytree(wrong, data)
     table = data / "labels.csv"
     lines = [f"{p.parent.name}/{p.name},{p.parent.name}" for p in sorted(data.glob("*/*.wav"))]
-    table.write_text("\n".join(["file,label", *lines]) + "\n")
+    table.write_text("\n".join(["file,label", *lines]) + "\n", encoding="utf-8")
     suspects(table, tmp_path / "run")
-    text = table.read_text()
+    text = table.read_text(encoding="utf-8")
     for place, kind in PLANTED.items():
         text = text.replace(f"{place},{place.split('/')[0]}", f"{place},{kind}")
-    table.write_text(text)
+    table.write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match="choose another folder"):
         suspects(table, tmp_path / "run")
     result = suspects(table, tmp_path / "second")
     assert not len(result.listed)
     assert result.agreement == 1.0
-    assert "None of 30 clips looks wrongly labelled" in result.report.read_text()
+    assert "None of 30 clips looks wrongly labelled" in result.report.read_text(encoding="utf-8")
 
 
 def test_several_labels_a_clip(tmp_path: Path) -> None:
@@ -121,14 +121,14 @@ def test_several_labels_a_clip(tmp_path: Path) -> None:
         sf.write(tmp_path / f"{number:02d}.wav", wave / 2, RATE, subtype="FLOAT")
         said = {4: ["hiss", "hum", "sweep"], 7: chosen[:1]}.get(number, chosen)
         lines.append(f"{number:02d}.wav,{';'.join(said)}")
-    (tmp_path / "labels.csv").write_text("\n".join(lines) + "\n")
+    (tmp_path / "labels.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     result = suspects(tmp_path / "labels.csv", tmp_path / "run")
     rows = {row["clip"]: row for row in rows_of(result.table)}
     assert {"04.wav", "07.wav"} <= set(rows)
     assert len(rows) < 8
     assert rows["04.wav"]["label"] == "hiss;hum;sweep"
     assert set(rows["04.wav"]["suggested"].split(";")) < {"hiss", "hum", "sweep"}
-    page = result.report.read_text()
+    page = result.report.read_text(encoding="utf-8")
     assert "perhaps forgotten" in page
     assert "answers" in result.summary()
 
@@ -136,7 +136,7 @@ def test_several_labels_a_clip(tmp_path: Path) -> None:
 def test_files_that_cannot_be_read_are_listed(wrong: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     shutil.copytree(wrong, data)
-    (data / "hum" / "bad.wav").write_text("no sound")
+    (data / "hum" / "bad.wav").write_text("no sound", encoding="utf-8")
     result = suspects(data, tmp_path / "run")
     assert [name for name, _ in result.failures] == ["hum/bad.wav"]
     assert len(result.clips) == 30
@@ -151,7 +151,7 @@ def test_a_judge_that_knows_nothing_says_so(tmp_path: Path) -> None:
         sf.write(place / f"{number}.wav", rng.normal(0, 0.1, 4000), RATE)
     result = suspects(tmp_path / "data", tmp_path / "run")
     assert result.agreement < 0.6
-    assert "The judge agrees with only" in result.report.read_text()
+    assert "The judge agrees with only" in result.report.read_text(encoding="utf-8")
     assert "The judge agrees with only" in result.summary()
 
 

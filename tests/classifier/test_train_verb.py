@@ -16,7 +16,7 @@ from tiny_sounds import KINDS, MEL, NOTATION, QUICK, QUICK_PRETRAIN, RATE, sound
 from training_rows import PRETRAIN, TRAIN
 
 from semisonic.classifier import training as training_work
-from semisonic.classifier.config import MethodOptions, PretextOptions
+from semisonic.classifier.config import TRAIN_FIT, MethodOptions, PretextOptions
 from semisonic.classifier.model_file import open_encoder, open_model
 from semisonic.classifier.options import PretrainOptions, TrainOptions
 from semisonic.classifier.pretrain import pretrain
@@ -39,7 +39,7 @@ def encoder(pool: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_run_holds_all_that_is_needed_to_judge_it(trained: Path) -> None:
-    record = json.loads((trained / "run.json").read_text())
+    record = json.loads((trained / "run.json").read_text(encoding="utf-8"))
     assert record["status"] == "done"
     assert record["options"]["mel"]["n_mels"] == 16
     assert len(record["data"]) == 1
@@ -48,7 +48,7 @@ def test_a_run_holds_all_that_is_needed_to_judge_it(trained: Path) -> None:
         rows = list(csv.DictReader(stream))
     assert len(rows) == 24
     assert {row["part"] for row in rows} == {"train", "validation"}
-    metrics = json.loads((trained / "metrics.json").read_text())
+    metrics = json.loads((trained / "metrics.json").read_text(encoding="utf-8"))
     assert set(metrics) == {"validation"}
     held = sum(row["part"] == "validation" for row in rows)
     with (trained / "validation.csv").open() as stream:
@@ -133,7 +133,7 @@ def test_the_test_fold_is_heard_by_nobody(tmp_path: Path) -> None:
         for kind in KINDS
         for i in range(4)
     ]
-    with (data / "table.csv").open("w", newline="") as stream:
+    with (data / "table.csv").open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, rows[0])
         writer.writeheader()
         writer.writerows(rows)
@@ -199,9 +199,28 @@ def test_a_pool_of_nothing_new_is_an_error(kinds: Path, tmp_path: Path) -> None:
         train(options)
 
 
+def test_a_few_labels_are_all_learned_from_unless_a_part_is_asked_for(tmp_path: Path) -> None:
+    """Two clips a class do not tell which epoch is the best."""
+    data = write_kinds(tmp_path / "data", 6)
+    by_default = replace(TRAIN_FIT, epochs=2, batch_size=8, precision="fp32")
+    options = replace(TRAIN, data=data, fit=by_default, output=tmp_path / "run")
+    assert any("6 steps of 8 clips, none held out" in line for line in plan_training(options))
+    result = train(options)
+    assert (len(result.job.train), len(result.job.validation)) == (18, 0)
+    assert (result.outcome.best_epoch, len(result.outcome.history)) == (2, 2)  # the last weights
+    said = "6 labels per class are too few to hold some out"
+    record = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
+    assert any(said in note for note in record["notes"]["notes"])
+    assert said in result.summary()
+    asked = replace(options, validation=0.3, output=tmp_path / "asked")
+    assert len(train(asked).job.validation) > 0
+    budget = replace(asked, labels_per_class=3, output=tmp_path / "budget")
+    assert len(train(budget).job.validation) > 0
+
+
 def test_bad_files_and_odd_clips_are_listed_and_the_rest_goes_on(tmp_path: Path) -> None:
     data = write_kinds(tmp_path / "data", 4)
-    (data / "hum" / "bad.wav").write_text("no sound")
+    (data / "hum" / "bad.wav").write_text("no sound", encoding="utf-8")
     sf.write(data / "hum" / "silent.wav", np.zeros(RATE // 2), RATE)
     cut = data / "hum" / "00.wav"
     cut.write_bytes(cut.read_bytes()[: -RATE // 10])
@@ -224,7 +243,7 @@ def test_names_that_are_no_unicode_are_trained_on(tmp_path: Path) -> None:
     data = write_kinds(tmp_path / "data", 4)
     for kind in KINDS:
         os.rename(data / kind / "00.wav", os.fsencode(data / kind) + b"/\xff.wav")
-        (data / kind / "01.wav").write_text("no sound")
+        (data / kind / "01.wav").write_text("no sound", encoding="utf-8")
         os.rename(data / kind / "01.wav", os.fsencode(data / kind) + b"/\xfe.wav")
     result = train(replace(TRAIN, data=data, output=tmp_path / "run"))
     assert len(result.failures) == 3
@@ -235,7 +254,7 @@ def test_names_that_are_no_unicode_are_trained_on(tmp_path: Path) -> None:
 def test_a_class_of_which_nothing_can_be_read_is_named(tmp_path: Path) -> None:
     data = write_kinds(tmp_path / "data", 3)
     for file in (data / "hum").iterdir():
-        file.write_text("no sound")
+        file.write_text("no sound", encoding="utf-8")
     with pytest.raises(DataError, match="no clip to learn from for hum"):
         train(replace(TRAIN, data=data, output=tmp_path / "run", validation=0.0))
 
@@ -284,7 +303,7 @@ def test_an_interrupted_run_ends_with_the_same_model(
         patch.setattr(training_work, "score_rows", interrupted)
         with pytest.raises(KeyboardInterrupt):
             train(options)
-    record = json.loads((tmp_path / "parts" / "run.json").read_text())
+    record = json.loads((tmp_path / "parts" / "run.json").read_text(encoding="utf-8"))
     assert record["status"] == "interrupted"
     parts = train(options)
     a, b = whole.outcome.model.state_dict(), parts.outcome.model.state_dict()
@@ -363,7 +382,7 @@ def test_auto_keeps_an_encoder_that_tells_sounds_apart(
     before = open_model(trained).encoder.state_dict()
     after = result.outcome.model.encoder.state_dict()
     assert all((after[name] == before[name]).all() for name in before)
-    record = json.loads((tmp_path / "given" / "run.json").read_text())
+    record = json.loads((tmp_path / "given" / "run.json").read_text(encoding="utf-8"))
     assert record["notes"]["method"] == result.job.config.method
     drawn = replace(options, encoder=encoder, fit=replace(TrainOptions().fit, batch_size=12))
     method = plan_training(drawn)[0]

@@ -163,7 +163,7 @@ def test_a_rate_is_found_and_drawn(trained: Path, kinds: Path, tmp_path: Path) -
     assert rates[0] == pytest.approx(1e-6)
     assert (np.diff(rates) > 0).all()
     assert (tmp_path / "run" / "rates.png").read_bytes()[:4] == b"\x89PNG"
-    notes = json.loads((tmp_path / "run" / "run.json").read_text())["notes"]
+    notes = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))["notes"]
     assert notes["suggestion"] == result.sweep.suggestion
     assert not (tmp_path / "run" / "model.zip").exists()
     with pytest.raises(OptionError, match="has no learning rate"):

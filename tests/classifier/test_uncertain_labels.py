@@ -39,9 +39,9 @@ def tagged(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 tables[part].append(f"{name},{kind},{flag}")
     meta = root / "FSDKaggle2018.meta"
     meta.mkdir()
-    (meta / "train_post_competition.csv").write_text("\n".join(tables["train"]))
+    (meta / "train_post_competition.csv").write_text("\n".join(tables["train"]), encoding="utf-8")
     test = meta / "test_post_competition_scoring_clips.csv"
-    test.write_text("\n".join(tables["test"]))
+    test.write_text("\n".join(tables["test"]), encoding="utf-8")
     return root
 
 

@@ -69,7 +69,7 @@ def test_windows_need_a_length_and_a_hop(window: float, hop: float) -> None:
 def test_long_clips_are_cut_and_short_ones_left(tmp_path: Path) -> None:
     sf.write(tmp_path / "long.wav", np.zeros(8000 * 5, np.float32), 8000)
     sf.write(tmp_path / "short.wav", np.zeros(4000, np.float32), 8000)
-    (tmp_path / "text.wav").write_text("no sound")
+    (tmp_path / "text.wav").write_text("no sound", encoding="utf-8")
     clips = Clips.from_rows(
         tmp_path,
         [

@@ -31,10 +31,12 @@ def made(tmp_path_factory) -> Path:
     untrained(place / "model.zip")
     untrained(place / "formula.zip", FORMULAS)
     save_encoder(place / "encoder.zip", build_encoder("(8)3c-2p", MEL, standardize="none"))
-    (place / "labels.csv").write_text("file,label\nsounds/noise/noise0.wav,mine\n")
-    (place / "track.txt").write_text("0.1\t0.3\tnoise\n")
+    (place / "labels.csv").write_text(
+        "file,label\nsounds/noise/noise0.wav,mine\n", encoding="utf-8"
+    )
+    (place / "track.txt").write_text("0.1\t0.3\tnoise\n", encoding="utf-8")
     (place / "foreign").mkdir()
-    (place / "foreign" / "thesis.txt").write_text("mine")
+    (place / "foreign" / "thesis.txt").write_text("mine", encoding="utf-8")
     sounds = place / "sounds"
     assert cli("embed", place / "encoder.zip", sounds, "-o", place / "index", "-q") == 0
     project = ["-o", place / "project", "--encoder", place / "model.zip", "--clusters", "2"]

@@ -45,23 +45,27 @@ def test_it_writes_a_table_and_a_page(place, tmp_path, capsys) -> None:
     said = capsys.readouterr().out
     assert "events in 2 recordings, 10 s of audio" in said
     assert "events.csv" in said
-    lines = (tmp_path / "run" / "events.csv").read_text().splitlines()
+    lines = (tmp_path / "run" / "events.csv").read_text(encoding="utf-8").splitlines()
     assert lines[0] == "file,start_time,end_time,label,score,mean_score,recorded_at,site"
     assert {line.split(",")[3] for line in lines[1:]} <= {"hum", "hiss"}
     assert (tmp_path / "run" / "detections.html").is_file()
     assert run(place, tmp_path / "run", "--classes", "hum", "--merge-gap", "5") == 0
-    again = (tmp_path / "run" / "events.csv").read_text()
+    again = (tmp_path / "run" / "events.csv").read_text(encoding="utf-8")
     assert "hiss" not in again
 
 
 def test_files_for_other_programs(place, tmp_path) -> None:
     formats = ",".join(FORMATS)
     assert run(place, tmp_path / "run", "--format", formats) == 0
-    lines = (tmp_path / "run" / "events.csv").read_text().splitlines()
+    lines = (tmp_path / "run" / "events.csv").read_text(encoding="utf-8").splitlines()
     table = [line.split(",") for line in lines[1:]]
     tracks = sorted((tmp_path / "run" / "labels" / "audacity").rglob("*.txt"))
     assert {track.name for track in tracks} <= {"a.txt", "b.txt"}
-    cells = [line.split("\t") for track in tracks for line in track.read_text().splitlines()]
+    cells = [
+        line.split("\t")
+        for track in tracks
+        for line in track.read_text(encoding="utf-8").splitlines()
+    ]
     assert sorted((float(row[0]), float(row[1]), row[2]) for row in cells) == sorted(
         (float(row[1]), float(row[2]), row[3]) for row in table
     )
@@ -128,7 +132,7 @@ def test_the_sound_of_each_event_is_cut_out_for_review(
     capsys.readouterr()
     other = tmp_path / "other"
     other.mkdir()
-    (other / "mine.txt").write_text("mine")
+    (other / "mine.txt").write_text("mine", encoding="utf-8")
     args[4] = str(other)
     assert "is not the folder of clips of events" in tells(2, args, "-o", tmp_path / "third").err
     assert [file.name for file in other.iterdir()] == ["mine.txt"]

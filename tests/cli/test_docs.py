@@ -94,7 +94,7 @@ def _write_sounds(folder: Path) -> None:
             wave = 0.3 * np.sin(2 * np.pi * (pitch + 20 * number) * time)
             sf.write(path, wave + rng.normal(0, 0.01, len(time)), 8000)
             rows.append(f"{path.relative_to(folder).as_posix()},{kind}")
-    (folder / "labels.csv").write_text("\n".join(rows) + "\n")
+    (folder / "labels.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     (folder / "recordings").mkdir()
     for name in "abcd":
         sf.write(folder / "recordings" / f"{name}.wav", rng.normal(0, 0.1, 8000), 8000)
@@ -212,9 +212,9 @@ def test_the_recipe_of_the_docs_is_valid(tmp_path) -> None:
     page = (ROOT / "docs/guides/experiments.md").read_text(encoding="utf-8")
     block, part = re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     file = tmp_path / "recipe.toml"
-    file.write_text(part)
+    file.write_text(part, encoding="utf-8")
     assert read_recipe(file).settings[0].segments.copies == ("pitch", "white")
-    file.write_text(block)
+    file.write_text(block, encoding="utf-8")
     assert len(read_recipe(file).settings) == 4
     assert read_recipe(file, quick=True).settings[0].fit.epochs == 5
 

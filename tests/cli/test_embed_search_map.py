@@ -48,10 +48,12 @@ def test_from_recordings_to_a_search_and_a_map(place, capsys) -> None:
 
 def test_an_evaluation_and_a_model_as_json(place, capsys) -> None:
     labels = "".join(f"sounds/{k}/{k}{i}.wav,{c}\n" for k, c in KINDS for i in range(3))
-    (place / "labels.csv").write_text(f"file,label\n{labels}")
+    (place / "labels.csv").write_text(f"file,label\n{labels}", encoding="utf-8")
     assert run("evaluate", "m.zip", "labels.csv", "--bootstrap", "100", "--json") == 0
     told = json.loads(capsys.readouterr().out)
-    assert told == json.loads((place / "runs" / "evaluate" / "metrics.json").read_text())
+    assert told == json.loads(
+        (place / "runs" / "evaluate" / "metrics.json").read_text(encoding="utf-8")
+    )
     assert told["classes"] == ["a", "b"]
     assert run("info", "m.zip", "--json") == 0
     told = json.loads(capsys.readouterr().out)

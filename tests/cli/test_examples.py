@@ -99,7 +99,7 @@ def sound(kind: str, number: int, seconds: float = 1.0) -> np.ndarray:
 
 
 def write_table(file: Path, *rows: tuple[object, ...], delimiter: str = ",") -> None:
-    with file.open("w", newline="") as stream:
+    with file.open("w", encoding="utf-8", newline="") as stream:
         csv.writer(stream, delimiter=delimiter).writerows(rows)
 
 
@@ -123,7 +123,7 @@ def write_recordings(folder: Path) -> None:
         sf.write(to / "quiet" / f"{number}.wav", 0.1 * sound("fox", 300 + number, 3), RATE)
         sf.write(to / "some" / f"{number}.wav", sound("siren", 400 + number), RATE)
     shutil.copytree(to / "recordings", to / "annotated")
-    (to / "annotated" / "owl" / "owl0.txt").write_text("0.2\t0.8\towl\n")
+    (to / "annotated" / "owl" / "owl0.txt").write_text("0.2\t0.8\towl\n", encoding="utf-8")
     for name in ("esc10", "esc50"):
         write_esc(to / name)
     for name in ("a.wav", "b.ogg", "recording.wav", "example.wav", "night.wav", "bark.wav"):
@@ -170,7 +170,7 @@ def write_recordings(folder: Path) -> None:
     source = recipes.find("cae-pretraining")
     shutil.copyfile(source, folder / "recipes" / source.name)
     shutil.copyfile(recipes.find("tune-demo"), folder / "my-recipe.toml")
-    (folder / "alarm.sh").write_text("#!/bin/sh\n")
+    (folder / "alarm.sh").write_text("#!/bin/sh\n", encoding="utf-8")
     (folder / "alarm.sh").chmod(0o755)
 
 
@@ -223,7 +223,7 @@ def write_answers(folder: Path) -> None:
     queue = folder / "runs" / "project" / "queue.csv"
     with queue.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
-    with queue.open("w", newline="") as stream:
+    with queue.open("w", newline="", encoding="utf-8") as stream:
         table = csv.DictWriter(stream, list(rows[0]))
         table.writeheader()
         table.writerows({**row, "label": Path(row["file"]).parent.name} for row in rows)
@@ -327,7 +327,7 @@ def own_server(patch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @contextmanager
 def a_stream_of(data: bytes) -> Iterator[IO[str]]:
-    with tempfile.TemporaryFile("r+") as stream:
+    with tempfile.TemporaryFile("r+", encoding="utf-8") as stream:
         os.write(stream.fileno(), data)
         os.lseek(stream.fileno(), 0, os.SEEK_SET)
         yield stream

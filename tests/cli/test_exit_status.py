@@ -66,6 +66,6 @@ QUICK = f"{FRONT_END} --model (4)3c-2p-8fc --epochs 1 --batch-size 4 --device cp
 )
 def test_a_file_that_is_no_sound_gives_status_3(place, tells, monkeypatch, command) -> None:
     monkeypatch.setattr("semisonic.classifier.simple.N_TREES", 20)
-    (place / "sounds" / "tone" / "bad.wav").write_text("no sound")
+    (place / "sounds" / "tone" / "bad.wav").write_text("no sound", encoding="utf-8")
     said = tells(3, command, "-q")
     assert "bad.wav" in said.out + said.err

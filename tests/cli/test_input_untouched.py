@@ -33,7 +33,7 @@ def test_every_verb_leaves_its_input_as_it_is(tmp_path, monkeypatch) -> None:
     shutil.copytree(made / "labelled", data / "labelled")
     shutil.copy(made / "labels.csv", data)
     shutil.copytree(made / "pool", pool)
-    (data / "notes.txt").write_text("mine")
+    (data / "notes.txt").write_text("mine", encoding="utf-8")
     before = state(data), state(pool)
     table, model = data / "labels.csv", out / "train"
     fit = ["--method", "supervised", "--epochs", "2", "--validation", "0", "--test-fold", "1"]

@@ -27,8 +27,10 @@ def night(tmp_path) -> Path:
         (tmp_path / "night" / file).parent.mkdir(parents=True, exist_ok=True)
         noise = rng.uniform(-0.1, 0.1, 12 * RATE).astype(np.float32)
         soundfile.write(tmp_path / "night" / file, noise, RATE, format="WAV")
-    (tmp_path / "night/s1/a.txt").write_text("1.25\t3.5\towl\n\\\t300\t900.5\n10\t11\tfox\n")
-    (tmp_path / "night/s1/quiet.txt").write_text("")
+    (tmp_path / "night/s1/a.txt").write_text(
+        "1.25\t3.5\towl\n\\\t300\t900.5\n10\t11\tfox\n", encoding="utf-8"
+    )
+    (tmp_path / "night/s1/quiet.txt").write_text("", encoding="utf-8")
     return tmp_path / "night"
 
 
@@ -51,7 +53,7 @@ def test_windows_in_which_a_program_found_nothing_are_not_checked(night, tells) 
         text.unlink()
     birdnet = night / "found.BirdNET.results.csv"
     head = "Start (s),End (s),Scientific name,Common name,Confidence,File"
-    birdnet.write_text(f"{head}\n3.0,6.0,Strix aluco,Tawny Owl,0.81,s1/a.WAV\n")
+    birdnet.write_text(f"{head}\n3.0,6.0,Strix aluco,Tawny Owl,0.81,s1/a.WAV\n", encoding="utf-8")
     table = night.parent / "windows.csv"
     told = tells(0, "data labels", birdnet, "-o", table, "--windows 3").err
     assert "3 windows without any: of the class 'background' with uncertain labels" in told
@@ -65,7 +67,7 @@ def test_labels_under_their_programs_own_name_get_the_way_out(night, tells) -> N
     folder = night.parent / "one"
     folder.mkdir()
     (night / "s2" / "a.wav").rename(folder / "night.wav")
-    (folder / "Label Track.txt").write_text("1.25\t3.5\towl\n")
+    (folder / "Label Track.txt").write_text("1.25\t3.5\towl\n", encoding="utf-8")
     told = tells(2, "data labels", folder, "-o", night / "out.csv").err
     assert "rename the labels to 'night.txt'" in told
 
@@ -89,8 +91,8 @@ def test_windows_to_train_on(night, tells) -> None:
 
 
 def test_rows_that_cannot_be_used_are_listed(night, tells) -> None:
-    (night / "s2/a.txt").write_text("1\t2\towl\n9\t8\towl\n")
-    (night / "s2/lost.txt").write_text("1\t2\towl\n")
+    (night / "s2/a.txt").write_text("1\t2\towl\n9\t8\towl\n", encoding="utf-8")
+    (night / "s2/lost.txt").write_text("1\t2\towl\n", encoding="utf-8")
     table = night.parent / "labels.csv"
     captured = tells(3, "data labels", night, "-o", table)
     assert "2 places could not be used" in captured.err
@@ -98,7 +100,7 @@ def test_rows_that_cannot_be_used_are_listed(night, tells) -> None:
     with (night.parent / "labels.csv.bad_rows.csv").open(newline="") as stream:
         assert len(list(csv.DictReader(stream))) == 2
     assert len(read_labels(table)) == 3
-    (night / "s2/a.txt").write_text("1\t2\towl\n")
+    (night / "s2/a.txt").write_text("1\t2\towl\n", encoding="utf-8")
     (night / "s2/lost.txt").unlink()
     assert cli("data labels", night, "-o", table) == 0
     assert not (night.parent / "labels.csv.bad_rows.csv").exists()
@@ -108,13 +110,14 @@ def test_what_a_format_cannot_hold_is_said(night, tells) -> None:
     events = night / "events.csv"
     events.write_text(
         "file,start_time,end_time,label,score,presence\ns1/a.WAV,0,1,owl,0.9,\n"
-        "s1/a.WAV,1,2,owl,,negative\n"
+        "s1/a.WAV,1,2,owl,,negative\n",
+        encoding="utf-8",
     )
     output = night.parent / "tracks"
     captured = tells(3, "data labels", events, "-o", output, "--format audacity")
     assert "audacity does not hold: 1 scores" in captured.err
     assert "it is negative, which Audacity label tracks cannot say" in captured.err
-    assert (output / "s1/a.txt").read_text() == "0.0\t1.0\towl\n"
+    assert (output / "s1/a.txt").read_text(encoding="utf-8") == "0.0\t1.0\towl\n"
 
 
 @pytest.mark.parametrize(
@@ -137,7 +140,7 @@ def test_labels_are_not_written_over_themselves(night, tells) -> None:
     )
     assert "output is missing" in tells(2, "data labels", night).err
     lonely = night.parent / "lonely.csv"
-    lonely.write_text("file,start_time,end_time,label\nelsewhere.wav,0,1,x\n")
+    lonely.write_text("file,start_time,end_time,label\nelsewhere.wav,0,1,x\n", encoding="utf-8")
     tracks = night.parent / "tracks"
     assert cli("data labels", lonely, "-o", tracks, "--format audacity") == 0
     assert (tracks / "elsewhere.txt").exists()

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,17 @@ def test_a_file_gives_lines_of_json_and_a_summary(model, file, tells) -> None:
     assert end["reason"] == "end of stream"
     assert "heard 2.0 s: 16 windows scored, 0 skipped, 1 event\n" in said.err
     assert "real-time factor" in said.err
+
+
+def test_a_file_at_speed_0_is_dated_by_its_recorder(model, file, tells) -> None:
+    said = tells(0, "listen", model, "--input", file, "--speed 0", EVERYTHING)
+    assert "neither its name nor its metadata say when it was recorded" in said.err
+    named = Path(file).rename(Path(file).with_name("POND_20240601_043000.wav"))
+    said = tells(0, "listen", model, "--input", named, "--speed 0", EVERYTHING)
+    begun, ended = lines(said.out)
+    assert begun["start"].startswith("2024-06-01T04:30:00.000")
+    assert ended["end"].startswith("2024-06-01T04:30:02.000")
+    assert "when it was recorded" not in said.err
 
 
 def start(*arguments: str) -> list[str]:
@@ -134,7 +146,7 @@ def test_a_command_that_fails_gives_status_3(model, file, tells) -> None:
 )
 def test_wrong_use_gives_status_2(model, file, tmp_path, tells, arguments, text) -> None:
     bad = tmp_path / "bad.wav"
-    bad.write_text("no sound")
+    bad.write_text("no sound", encoding="utf-8")
     filled = [one.format(file=file, bad=bad) for one in arguments]
     assert text in tells(2, "listen", model, filled).err
 

@@ -38,17 +38,17 @@ def test_windows_are_made_and_can_be_read(birds, tmp_path, tells) -> None:
 
 
 def test_bad_files_are_listed(birds, tmp_path, tells) -> None:
-    (birds / "wren" / "letter.wav").write_text("dear wren")
+    (birds / "wren" / "letter.wav").write_text("dear wren", encoding="utf-8")
     quiet = tmp_path / "quiet"
     quiet.mkdir()
     soundfile.write(quiet / "a.wav", 0.01 * np.random.default_rng(1).normal(size=80000), RATE)
-    (quiet / "b.wav").write_text("no sound")
+    (quiet / "b.wav").write_text("no sound", encoding="utf-8")
     output = tmp_path / "windows"
     answer = tells(3, quick(birds, output), "--background", quiet)
     assert "2 files could not be used" in answer.err
     assert "wren/letter.wav" in answer.err
     assert "8 windows" in answer.out
-    assert "letter.wav" in (output / "bad_files.csv").read_text()
+    assert "letter.wav" in (output / "bad_files.csv").read_text(encoding="utf-8")
 
 
 def test_wrong_use(birds, tmp_path, tells) -> None:
@@ -58,5 +58,5 @@ def test_wrong_use(birds, tmp_path, tells) -> None:
         in tells(2, quick(birds, tmp_path / "w"), "--snr-db 20,5").err
     )
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "letter.txt").write_text("dear diary")
+    (tmp_path / "mine" / "letter.txt").write_text("dear diary", encoding="utf-8")
     assert "choose a new or an empty folder" in tells(2, quick(birds, tmp_path / "mine")).err

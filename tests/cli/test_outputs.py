@@ -164,7 +164,7 @@ def interrupted_after(n: int, scored: list[int]) -> Callable[..., Iterator[predi
 @pytest.mark.parametrize("windows", [[], ["--windows", "--hop", "0.1"]])
 def test_predict_goes_on_where_it_was_interrupted(windows, place, monkeypatch, tells) -> None:
     monkeypatch.setattr(predicting, "BLOCK_CLIPS", 2)
-    (place / "sounds" / "noise" / "noise0.wav").write_text("broken")
+    (place / "sounds" / "noise" / "noise0.wav").write_text("broken", encoding="utf-8")
     command = ["predict", "model.zip", "sounds", *windows]
     assert cli(command, "-o whole.csv") == 3
     scored: list[int] = []
@@ -196,7 +196,9 @@ def test_predict_does_not_take_answers_of_other_settings(place, monkeypatch) -> 
         patch.setattr(predict_verb, "score_clips", interrupted_after(5, []))
         assert cli(command) == 130
     assert cli(command, "--top 1") == 0
-    assert (place / "x.csv").read_text().splitlines()[0] == "file,start_time,end_time,label,score"
+    assert (place / "x.csv").read_text(encoding="utf-8").splitlines()[
+        0
+    ] == "file,start_time,end_time,label,score"
 
 
 def test_no_cell_is_a_formula_and_all_are_read_back(place) -> None:
@@ -225,7 +227,8 @@ def test_a_recording_of_a_very_long_name_does_not_stop_the_others(place, tells) 
     for name in (long, "short.wav"):
         shutil.copy(place / "sounds" / "tone" / "tone0.wav", place / "foreign" / name)
     (place / "foreign" / "events.csv").write_text(
-        f"file,start_time,end_time,label\n{long},0.1,0.2,a\nshort.wav,0.1,0.2,b\n"
+        f"file,start_time,end_time,label\n{long},0.1,0.2,a\nshort.wav,0.1,0.2,b\n",
+        encoding="utf-8",
     )
     command = "data labels foreign/events.csv -o tables --format"
     assert "name is too long" in tells(3, command, "raven").err

@@ -104,7 +104,7 @@ def test_the_inner_one_of_two_equal_names_gets_its_field_in_front() -> None:
 
 def test_none_is_a_value_where_it_may_be(tmp_path) -> None:
     config = tmp_path / "x.toml"
-    config.write_text("fmax_hz = 100\ncache = 'here'\n")
+    config.write_text("fmax_hz = 100\ncache = 'here'\n", encoding="utf-8")
     options = parse("a", "b", "--config", str(config), "--fmax-hz", "none")
     assert (options.mel.fmax_hz, options.cache) == (None, Path("here"))
 
@@ -174,7 +174,7 @@ def test_a_dry_run_shows_options_that_config_reads_back(tmp_path, verbose) -> No
     given = ('a "q"', "b", "--n-mels", "28", "--cache", "x", "--no-shuffle")
     result = call(*given, "--dry-run", *verbose)
     assert result.exit_code == 0, result.output
-    config.write_text(result.output)
+    config.write_text(result.output, encoding="utf-8")
     saved = tomllib.loads(result.output)
     assert saved["mel"]["n_mels"] == 28
     assert ("other" in saved) == ("duration" in saved["mel"]) == bool(verbose)
@@ -225,13 +225,15 @@ def test_two_flags_of_one_name_are_an_error_of_the_programmer() -> None:
 )
 def test_config_names_an_option_flat_or_in_its_table(tmp_path, text) -> None:
     config = tmp_path / "x.toml"
-    config.write_text(text)
+    config.write_text(text, encoding="utf-8")
     assert parse("a", "b", "--config", str(config)).mel == Mel(28)
 
 
 def test_the_command_line_wins_over_config(tmp_path) -> None:
     config = tmp_path / "x.toml"
-    config.write_text("data = 'c'\nothers = ['d']\nn_mels = 28\nduration = 9\nsizes = [1]\n")
+    config.write_text(
+        "data = 'c'\nothers = ['d']\nn_mels = 28\nduration = 9\nsizes = [1]\n", encoding="utf-8"
+    )
     options = parse("--config", str(config), "--n-mels", "64", "--shuffle")
     assert options == Kitchen("c", ("d",), 9.0, True, (1,), mel=Mel(64))
     # A value equal to the default is still one that was typed.
@@ -242,7 +244,8 @@ def test_config_may_be_the_record_of_an_earlier_run(tmp_path) -> None:
     record = tmp_path / "run.json"
     record.write_text(
         '{"versions": {"torch": "2"}, "options": {"data": "c", "others": ["d"], '
-        '"mel": {"n_mels": 28, "fmax_hz": null}, "cache": "x"}}'
+        '"mel": {"n_mels": 28, "fmax_hz": null}, "cache": "x"}}',
+        encoding="utf-8",
     )
     assert parse("--config", str(record)) == Kitchen("c", ("d",), mel=Mel(28), cache=Path("x"))
 
@@ -261,7 +264,7 @@ def test_config_may_be_the_record_of_an_earlier_run(tmp_path) -> None:
 )
 def test_errors_of_a_config_file_name_the_key(tmp_path, text, message) -> None:
     config = tmp_path / "x.toml"
-    config.write_text(text)
+    config.write_text(text, encoding="utf-8")
     with pytest.raises(OptionError) as error:
         parse("a", "b", "--config", str(config))
     assert message in str(error.value)

@@ -32,11 +32,11 @@ def model(tmp_path) -> Path:
 
 def fill_in(table: Path) -> list[dict[str, str]]:
     """What a person with a spreadsheet does."""
-    with table.open(newline="") as stream:
+    with table.open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     for row in rows:
         row["label"] = Path(row["file"]).stem.rstrip("0123456789")
-    with table.open("w", newline="") as stream:
+    with table.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, rows[0].keys())
         writer.writeheader()
         writer.writerows(rows)
@@ -99,7 +99,9 @@ def test_answers_in_a_queue_outlive_the_next_suggest(model, sounds, tmp_path, te
     with table.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert not asked & {row["file"] for row in rows}
-    assert len((tmp_path / "project" / "labels.jsonl").read_text().splitlines()) == 7
+    assert (
+        len((tmp_path / "project" / "labels.jsonl").read_text(encoding="utf-8").splitlines()) == 7
+    )
     # nothing is filled in: another queue may take its place
     assert "new answer" not in tells(0, again).out
     assert "learned from 6 answers" in tells(0, "project learn", tmp_path / "project", "-q").out
@@ -121,7 +123,7 @@ def test_suggest_does_not_write_over_answers(model, sounds, tmp_path, tells) -> 
 
 def saved_by_a_spreadsheet(table: Path, kind: str) -> None:
     """What programs make of a table when it is saved."""
-    with table.open(newline="") as stream:
+    with table.open(encoding="utf-8", newline="") as stream:
         header, *rows = list(csv.reader(stream))
     if kind == "semicolons and decimal commas":
         mark, encoding = ";", "utf-8-sig"
@@ -163,9 +165,9 @@ def test_a_project_from_nothing_to_a_classifier(model, sounds, tmp_path, tells) 
         told = tells(0, learn)
         assert "6 new answers from the table" in told.out
         assert f"learned from {6 * (number + 1)} answers of 2 classes" in told.out
-    assert len((project / "history.csv").read_text().splitlines()) == 3
+    assert len((project / "history.csv").read_text(encoding="utf-8").splitlines()) == 3
     assert "tone" in tells(0, "predict", project / "model.zip", sounds / "tone7.wav", "-q").out
-    with (project / "labels.jsonl").open("a") as log:
+    with (project / "labels.jsonl").open("a", encoding="utf-8") as log:
         log.write("not an answer\n")
     assert "labels.jsonl, line 14" in tells(3, "project learn", project, "-q").err
 
@@ -199,8 +201,8 @@ def test_a_clip_carries_one_label_until_the_project_says_otherwise(
     assert cli("project suggest", project, "-n 8 -q") == 0
     table = project / "queue.csv"
     fill_in(table)
-    text = table.read_text()
-    table.write_text(text.replace(",tone", ",tone;bird", 1))
+    text = table.read_text(encoding="utf-8")
+    table.write_text(text.replace(",tone", ",tone;bird", 1), encoding="utf-8")
     learn = ["project", "learn", str(project), "--answers", str(table), "-q"]
     capsys.readouterr()
     told = tells(2, learn).err

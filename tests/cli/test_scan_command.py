@@ -40,8 +40,8 @@ def test_a_scan_writes_tables_and_a_page(disk, capsys) -> None:
     run = disk.parent / "run"
     rows = list(csv.DictReader((run / "recordings.csv").open()))
     assert [row["site"] for row in rows] == ["POND"] * 4 + [""]
-    assert (run / "bad_files.csv").read_text() == "file,reason\n"
-    page = (run / "scan.html").read_text()
+    assert (run / "bad_files.csv").read_text(encoding="utf-8") == "file,reason\n"
+    page = (run / "scan.html").read_text(encoding="utf-8")
     assert page.count("<audio ") == 5
     assert "5 recordings" in page
     for section in (
@@ -61,8 +61,8 @@ def test_counts_as_json(disk, capsys) -> None:
     assert (found["n_files"], found["n_with_time"], found["n_bad_files"]) == (5, 4, 0)
     assert found["sample_rates"] == {"8000": 4, "192000": 1}
     run = disk.parent / "run"
-    assert json.loads((run / "scan.json").read_text()) == found
-    assert (run / "scan.html").read_text().count("<audio ") == 2
+    assert json.loads((run / "scan.json").read_text(encoding="utf-8")) == found
+    assert (run / "scan.html").read_text(encoding="utf-8").count("<audio ") == 2
 
 
 def test_bad_files_have_an_exit_status(disk, capsys) -> None:
@@ -77,7 +77,7 @@ def test_bad_files_have_an_exit_status(disk, capsys) -> None:
     (disk / "none.flac").unlink()
     assert scan(disk) == 0
     assert "all 5 were known" in capsys.readouterr().out
-    assert (disk.parent / "run" / "bad_files.csv").read_text() == "file,reason\n"
+    assert (disk.parent / "run" / "bad_files.csv").read_text(encoding="utf-8") == "file,reason\n"
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def runs(sounds) -> Path:
 )
 def test_each_run_folder_holds_its_record_and_its_result(runs, name, file) -> None:
     folder = runs / name
-    record = json.loads((folder / "run.json").read_text())
+    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     assert record["status"] == "done"
     assert {"options", "versions", "seeds", "data", "machine"} <= set(record)
     assert (folder / "log.txt").is_file()
@@ -74,7 +74,8 @@ def test_a_run_can_be_repeated_from_its_record(runs, sounds, tmp_path, tells) ->
     first = tells(0, "pretrain --config", record, "-o", again, "-q").out.replace(str(again), "")
     assert first
     options = [
-        json.loads((f / "run.json").read_text())["options"] for f in (again, runs / "encoder")
+        json.loads((f / "run.json").read_text(encoding="utf-8"))["options"]
+        for f in (again, runs / "encoder")
     ]
     assert {**options[0], "output": ""} == {**options[1], "output": ""}
 
@@ -92,6 +93,12 @@ def test_a_dry_run_says_what_would_be_done(sounds, tmp_path, tells, monkeypatch)
     assert re.search(r"all of it: less than a minute .* [\d.]+ [MG]B in '.*cache'", answer.out)
     tiny = tells(0, "train", sounds / "labels.csv", "-o", folder, "--model tiny --dry-run").out
     assert "synthetic sounds: make 2,000, train the encoder for 2,000 steps" in tiny
+    assert "other values of: 'model'. To begin without it" in tiny
+    other = ("--n-mels 40 --fmin-hz 50", "--dry-run")
+    bands = tells(0, "train", sounds / "labels.csv", "-o", folder, *other).out
+    assert "other values of: 'n_mels', 'fmin_hz'. To begin without it" in bands
+    random = tells(0, "train", sounds / "labels.csv", "--method supervised", *other).out
+    assert "synthetic" not in random
     assert re.search(r"all of it: about \d+ min .* about [\d.]+ [MG]B in '.*cache'", tiny)
     last = answer.out.splitlines()[-1]
     assert last.startswith("# all of it")
@@ -131,11 +138,11 @@ def test_simclr_runs_with_the_options_that_it_shows_and_records(
     shown = tomllib.loads(tells(0, call, "--dry-run -v").out)["fit"]
     assert cli(call, "-q") == 0
     capsys.readouterr()
-    recorded = json.loads((out / "run.json").read_text())["options"]["fit"]
+    recorded = json.loads((out / "run.json").read_text(encoding="utf-8"))["options"]["fit"]
     for found in (shown, recorded):
         assert (found["learning_rate"], found["schedule"]) == (rate, schedule)
         assert (found["optimizer"], found["ema_decay"], found["steps"]) == ("adamw", 0.995, 6)
-    history = json.loads((out / "training" / "history.json").read_text())
+    history = json.loads((out / "training" / "history.json").read_text(encoding="utf-8"))
     assert len(history) == 2
     rates = {row["lr"] for row in history}
     assert rates == {rate}
@@ -195,7 +202,7 @@ def test_ctrl_c_is_calm_and_leaves_a_checkpoint(sounds, tmp_path) -> None:
     _, error = process.communicate(timeout=LONG)
     assert process.returncode == 130
     assert error == "\nInterrupted. The same command goes on where it stopped.\n"
-    assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
+    assert json.loads((run / "run.json").read_text(encoding="utf-8"))["status"] == "interrupted"
     assert list(run.glob("training/*"))
 
 

@@ -43,7 +43,7 @@ def sounds(tmp_path_factory) -> Path:
     size = ["--n-classes", "2", "--clips-per-class", "9", "--n-pool", "1", "--n-folds", "3"]
     short = ["--duration", "1", "--sample-rate", "16000", "--clips-per-recording", "1"]
     assert cli("data synth", folder, size, short, "-q") == 0
-    (folder / "tiny.toml").write_text(RECIPE)
+    (folder / "tiny.toml").write_text(RECIPE, encoding="utf-8")
     return folder
 
 

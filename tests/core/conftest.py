@@ -103,7 +103,7 @@ def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
         wave = 0.3 * np.sin(2 * np.pi * (200 + 80 * number) * time) * (rng.random() < 0.5)
         wave = wave + rng.normal(0, 0.05, len(time))
         sf.write(folder / f"{number:02d}{('.wav', '.flac', '.ogg')[number % 3]}", wave, RATE)
-    (folder / "bad.wav").write_text("no sound")
+    (folder / "bad.wav").write_text("no sound", encoding="utf-8")
     whole = (folder / "00.wav").read_bytes()
     (folder / "torn.wav").write_bytes(whole[: len(whole) // 2])
     return folder

@@ -19,7 +19,7 @@ def make_sleeper(log: Path, seconds: float) -> Callable[[int], tuple[int, bytes]
     node = ray.get_runtime_context().get_node_id()
 
     def sleep(number: int) -> tuple[int, bytes]:
-        with log.open("a") as stream:
+        with log.open("a", encoding="utf-8") as stream:
             stream.write(f"{number} {node}\n")
         time.sleep(seconds)
         return number, bytes(300_000)
@@ -42,7 +42,7 @@ def make_patient(log: Path) -> Callable[[float], None]:
         note(f"ended {seconds:g}")
 
     def note(line: str) -> None:
-        with log.open("a") as stream:
+        with log.open("a", encoding="utf-8") as stream:
             stream.write(line + "\n")
 
     return sleep

@@ -95,7 +95,7 @@ def test_a_function_is_made_once_in_each_thread() -> None:
 
 
 def note(log: Path, name: str) -> None:
-    with log.open("a") as stream:
+    with log.open("a", encoding="utf-8") as stream:
         stream.write(name)
 
 
@@ -103,7 +103,7 @@ def test_a_graph_in_this_process(tmp_path) -> None:
     log = tmp_path / "log"
     tasks = [Task("b", note, (log, "b"), ("a",)), Task("a", note, (log, "a"), ("done",))]
     run_tasks(tasks, workers=1, label="t", initializer=note, context=(log, "start "))
-    assert log.read_text() == "start ab"
+    assert log.read_text(encoding="utf-8") == "start ab"
 
 
 def test_an_address_without_ray_is_refused() -> None:

@@ -61,12 +61,12 @@ def test_a_file_that_failed_leaves_the_old_one(tmp_path) -> None:
 
     def fail() -> None:
         with replacing(file) as part:
-            part.write_text("half")
+            part.write_text("half", encoding="utf-8")
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         fail()
-    assert file.read_text() == "old"
+    assert file.read_text(encoding="utf-8") == "old"
     assert [path.name for path in file.parent.iterdir()] == ["a.txt"]
 
 
@@ -110,7 +110,7 @@ def test_every_text_comes_back_and_none_is_a_formula(tmp_path, cells) -> None:
 def test_numbers_stay_numbers(tmp_path) -> None:
     path = tmp_path / "table.csv"
     write_csv(path, ["a"], [[-1.5], ["-1.500"], [-3], ["+2e-05"], ["-.5"]])
-    assert path.read_text() == "a\n-1.5\n-1.500\n-3\n+2e-05\n-.5\n"
+    assert path.read_text(encoding="utf-8") == "a\n-1.5\n-1.500\n-3\n+2e-05\n-.5\n"
 
 
 def test_headings_and_cells_come_back_through_the_reader_of_tables(tmp_path) -> None:

@@ -67,11 +67,11 @@ if __name__ == "__main__":
 
 
 def test_processes_that_race_for_a_lock_lose_nothing(tmp_path) -> None:
-    (tmp_path / "number").write_text("0")
+    (tmp_path / "number").write_text("0", encoding="utf-8")
     command = [sys.executable, "-c", COUNT, str(tmp_path), "100"]
     racing = [subprocess.Popen(command) for _ in range(3)]
     assert [one.wait() for one in racing] == [0, 0, 0]
-    assert (tmp_path / "number").read_text() == "300"
+    assert (tmp_path / "number").read_text(encoding="utf-8") == "300"
 
 
 def test_the_file_of_a_lock_stays_for_those_who_wait_for_it(tmp_path) -> None:
@@ -106,8 +106,8 @@ def test_a_disk_without_locks_locks_all_the_same(tmp_path, monkeypatch) -> None:
 @pytest.mark.slow
 def test_training_stores_and_answers_need_no_posix(tmp_path) -> None:
     (tmp_path / "python").mkdir()
-    (tmp_path / "python" / "sitecustomize.py").write_text(WITHOUT_POSIX)
-    (tmp_path / "work.py").write_text(WORK)
+    (tmp_path / "python" / "sitecustomize.py").write_text(WITHOUT_POSIX, encoding="utf-8")
+    (tmp_path / "work.py").write_text(WORK, encoding="utf-8")
     rng = np.random.default_rng(0)
     for i in range(16):
         (tmp_path / "sounds" / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)

@@ -172,7 +172,7 @@ def test_a_build_that_is_stopped_goes_on(sounds, tmp_path, how) -> None:
     for number in range(400):
         os.link(sounds / "00.wav", many / f"{number:03d}.wav")
     script, folder = tmp_path / "build.py", tmp_path / "store"
-    script.write_text(BUILD)
+    script.write_text(BUILD, encoding="utf-8")
     process = subprocess.Popen(
         [sys.executable, script, many, folder], stderr=subprocess.DEVNULL, start_new_session=True
     )

@@ -31,13 +31,13 @@ def engine(cluster) -> Iterator[Engine]:
 def test_a_node_that_dies_loses_and_doubles_nothing(engine, tmp_path, doomed) -> None:
     log, n = tmp_path / "log", 24
     # As soon as it has begun something, so in the middle of that.
-    killer = doomed(lambda node: log.is_file() and node in log.read_text())
+    killer = doomed(lambda node: log.is_file() and node in log.read_text(encoding="utf-8"))
     with engine.calls(partial(make_sleeper, log, 0.5)) as calls:
         found = [number for number, _ in in_order(calls, range(n))]
     killer.join(5)
     assert not killer.is_alive()
     assert found == list(range(n))
-    begun = log.read_text().split()[::2]
+    begun = log.read_text(encoding="utf-8").split()[::2]
     assert len(begun) > n  # some began once more
     assert {int(number) for number in begun} == set(range(n))
 
@@ -67,8 +67,8 @@ def test_of_what_is_given_up_short_calls_end_and_long_ones_are_interrupted(
     with engine.calls(partial(make_patient, log)) as calls:
         for seconds in (3600, 0.4):  # the second is under way when both are given up
             calls.submit(seconds)
-            until(lambda begun=f"begun {seconds}": begun in log.read_text())
-    assert log.read_text().splitlines() == [
+            until(lambda begun=f"begun {seconds}": begun in log.read_text(encoding="utf-8"))
+    assert log.read_text(encoding="utf-8").splitlines() == [
         "begun 3600",
         "begun 0.4",
         "ended 0.4",
@@ -122,7 +122,7 @@ def test_run(tiny_set, tiny_recipe, tmp_path, on, doomed) -> None:
         np.testing.assert_allclose(
             second.select_dtypes("float"), first.select_dtypes("float"), atol=1e-5
         )
-    run = json.loads((there / "run.json").read_text())
+    run = json.loads((there / "run.json").read_text(encoding="utf-8"))
     assert run["options"]["where"]["engine"] == "ray"
     # Finished here by the other engine: nothing is trained again.
     stamps = {path: path.stat().st_mtime_ns for path in there.glob("jobs/*/job.json")}

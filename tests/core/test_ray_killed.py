@@ -39,7 +39,7 @@ def command(model: Path, sounds: Path, output: Path) -> list[str]:
 
 def lines(output: Path) -> list[str]:
     journal = output / "scores" / "journal.jsonl"
-    return journal.read_text().splitlines() if journal.is_file() else []
+    return journal.read_text(encoding="utf-8").splitlines() if journal.is_file() else []
 
 
 @pytest.fixture(scope="module")

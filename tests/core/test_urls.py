@@ -37,7 +37,7 @@ def test_detect(model, sounds, tmp_path, bucket) -> None:
     there = detected(model, tmp_path / "there", "memory://bucket/night")
     assert there.drop(columns="file").equals(here.drop(columns="file"))
     assert there["file"].iloc[0].startswith("memory://bucket/night/")
-    bad = (tmp_path / "there" / "bad_files.csv").read_text()
+    bad = (tmp_path / "there" / "bad_files.csv").read_text(encoding="utf-8")
     assert "memory://bucket/night/bad.wav" in bad
     # Once more: nothing is heard again.
     journal = tmp_path / "there" / "scores" / "journal.jsonl"
@@ -56,7 +56,9 @@ def test_embed(model, sounds, tmp_path, bucket, how) -> None:
         bucket.pipe("/bucket/night/clips.csv", text.encode())
     if how == "table here":
         source = str(tmp_path / "clips.csv")
-        Path(source).write_text("file\n" + "".join(f"memory://bucket/night/{n}\n" for n in files))
+        Path(source).write_text(
+            "file\n" + "".join(f"memory://bucket/night/{n}\n" for n in files), encoding="utf-8"
+        )
     more = ["--device", "cpu", "-q", "--labels", "auto" if "table" in how else "none", "-o"]
     assert cli("embed", model, sounds, more[:3], "-o", tmp_path / "a") == 3
     assert cli("embed", model, source, more, tmp_path / "b") == 3

@@ -42,7 +42,7 @@ def test_a_set_is_fetched_checked_unpacked_and_written_down(site: Site, tmp_path
     assert data == tmp_path / "sets" / "birds"
     assert content_of(data) == CONTENT
     assert sorted(p.name for p in data.parent.iterdir()) == ["birds", JOURNAL]
-    entry = json.loads((data.parent / JOURNAL).read_text())["birds"]
+    entry = json.loads((data.parent / JOURNAL).read_text(encoding="utf-8"))["birds"]
     assert entry["licence"] == "CC0"
     assert entry["from"][0]["bytes"] == len(site.files["birds.zip"])
 

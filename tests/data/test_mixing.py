@@ -237,7 +237,7 @@ def test_whole_clips_and_clips_left_out(clips: Clips, quiet: Path, tmp_path: Pat
     limited = {**options, "longest": 1.0}
     done = mix(clips, tmp_path / "cut", **limited)
     assert [name for name, _ in done.left_out] == [clips.ids[0]]
-    assert "3.00 s" in (tmp_path / "cut" / "left_out.csv").read_text()
+    assert "3.00 s" in (tmp_path / "cut" / "left_out.csv").read_text(encoding="utf-8")
     done = mix(clips, tmp_path / "all", **{**options, "cut": False})
     assert not done.left_out
     assert done.n_sounds == 6

@@ -66,11 +66,24 @@ def test_labels_none_takes_labels_away_and_keeps_recordings(
 
 def test_labels_files_lists_everything(tmp_path: Path) -> None:
     touch(tmp_path, ["dog/a.wav", "pool/b.wav"])
-    (tmp_path / "labels.csv").write_text("file,label\ndog/a.wav,dog\n")
+    (tmp_path / "labels.csv").write_text("file,label\ndog/a.wav,dog\n", encoding="utf-8")
     assert len(load_clips(tmp_path)) == 1
     clips = load_clips(tmp_path, labels="files")
     assert clips.file.tolist() == ["dog/a.wav", "pool/b.wav"]
     assert not clips.is_labelled.any()
+
+
+def test_class_folders_of_field_recordings_may_be_sites(tmp_path: Path) -> None:
+    """A scan takes the same folders for sites, so it is said how to read them so here."""
+    names = [f"{site}/{site}_20240601_0{hour}3000.wav" for site in "AB" for hour in (4, 5)]
+    touch(tmp_path, [*names, "A/other.wav"])
+    clips = load_clips(tmp_path)
+    assert clips.classes == ("A", "B")
+    assert notes_say(clips, "4 of 5 names are those of field recorders; if they are sites, say")
+    for labels in ("folders", "none"):  # somebody has decided
+        assert not notes_say(load_clips(tmp_path, labels=labels), "field recorders")
+    touch(tmp_path, [f"B/{number}.wav" for number in range(4)])
+    assert not notes_say(load_clips(tmp_path), "field recorders")
 
 
 def test_groups(tmp_path: Path) -> None:
@@ -137,7 +150,7 @@ def test_layout_is_told_and_explained(
 ) -> None:
     touch(tmp_path, files)
     if table:
-        (tmp_path / "table.csv").write_text(table)
+        (tmp_path / "table.csv").write_text(table, encoding="utf-8")
     said = describe_layout(tmp_path)
     assert f"labels '{kind}'" in said
     assert "because" in said

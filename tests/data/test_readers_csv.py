@@ -198,10 +198,10 @@ def test_blank_lines_do_not_shift_row_numbers(folder: Path) -> None:
 
 def test_two_tables_are_not_guessed_between(folder: Path) -> None:
     for name in ("one.csv", "two.csv"):
-        (folder / name).write_text("file,label\na.wav,x\n")
+        (folder / name).write_text("file,label\na.wav,x\n", encoding="utf-8")
     assert not any("x" in row for row in load_clips(folder).labels)
     is_refused(r"found one\.csv, two\.csv", folder, labels="csv")
-    (folder / "labels.csv").write_text("file,label\na.wav,x\n")
+    (folder / "labels.csv").write_text("file,label\na.wav,x\n", encoding="utf-8")
     assert load_clips(folder).classes == ("x",)
 
 

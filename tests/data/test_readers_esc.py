@@ -171,7 +171,7 @@ def test_esc_us_is_listed_and_refuses_labelled_use(tmp_path: Path) -> None:
 
 def test_esc_us_as_one_folder_with_its_table(tmp_path: Path) -> None:
     old_layout(tmp_path, ["audio/1-2-A.ogg", "audio/1-2-B.ogg", "audio/odd name.ogg"])
-    (tmp_path / "ESC-US.csv").write_text("filename,tags\n1-2-A.ogg,bird;wind\n")
+    (tmp_path / "ESC-US.csv").write_text("filename,tags\n1-2-A.ogg,bird;wind\n", encoding="utf-8")
     clips = load_clips(tmp_path)
     assert clips.name == "ESC-US"
     assert len(clips) == 3

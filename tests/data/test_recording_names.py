@@ -293,7 +293,9 @@ def test_names_of_urbansound_tell_the_recording_and_dates_do_not(tmp_path):
     clips = load_clips(touch(tmp_path / "slices", files))
     assert set(clips.group.tolist()) == {"100032", "100033"}
     table = tmp_path / "slices" / "labels.csv"
-    table.write_text("file,label\n" + "".join(f"{f},{f.partition('/')[0]}\n" for f in files))
+    table.write_text(
+        "file,label\n" + "".join(f"{f},{f.partition('/')[0]}\n" for f in files), encoding="utf-8"
+    )
     assert set(load_clips(table).group.tolist()) == {"100032", "100033"}
     dates = [
         f"{kind}/2024-6-{day}-{hour}.wav"

@@ -46,7 +46,7 @@ def disk(tmp_path):
     write(root / "pond" / "20240603_043000.WAV", np.zeros(RATE))
     write(root / "loud.wav", (20 * melody(21)).clip(-1, 1))
     (root / "empty.wav").write_bytes(b"")
-    (root / "text.wav").write_text("no sound")
+    (root / "text.wav").write_text("no sound", encoding="utf-8")
     (root / "field.wac").write_bytes(b"1234")
     torn = write(root / "torn_20240604_000000.wav", melody(22, 4.0))
     torn.write_bytes(torn.read_bytes()[: 44 + 2 * RATE])

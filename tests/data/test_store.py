@@ -113,7 +113,7 @@ def test_parts_of_one_recording_are_clips_of_their_own(tmp_path, build):
 
 def test_bad_files_are_told_and_the_rest_goes_on(recordings, build):
     (recordings / "empty.wav").touch()
-    (recordings / "text.wav").write_text("no sound")
+    (recordings / "text.wav").write_text("no sound", encoding="utf-8")
     sf.write(recordings / "nan.wav", np.full(RATE, np.nan), RATE, subtype="FLOAT")
     sf.write(recordings / "one.wav", np.array([0.5]), RATE)
     sf.write(recordings / "silent.wav", np.zeros(RATE), RATE)
@@ -172,7 +172,7 @@ def test_a_folder_of_something_else_is_left_alone(recordings, tmp_path, build):
             build(clips, **wrong)
         assert sorted(recordings.iterdir()) == before
     (tmp_path / "s").mkdir()
-    (tmp_path / "s" / "store.json").write_text("[]")
+    (tmp_path / "s" / "store.json").write_text("[]", encoding="utf-8")
     with pytest.raises(DataError, match="kind None, expected"):
         build(clips)
 

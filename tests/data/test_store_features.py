@@ -110,7 +110,7 @@ def test_only_what_changed_is_computed(root, tmp_path):
 
 def test_a_failed_clip_has_no_row(root, tmp_path):
     clips = table(root, 10)
-    (root / "04.wav").write_text("no sound")
+    (root / "04.wav").write_text("no sound", encoding="utf-8")
     store = samples(clips, tmp_path)
     assert len(store) == 9
     check(build(store, tmp_path), store)

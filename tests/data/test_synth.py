@@ -88,7 +88,7 @@ def test_other_folders_and_options_are_refused(small: Path, tmp_path: Path) -> N
         make_synth("never", changed(clips_per_class=4, n_folds=3))
     with pytest.raises(DataError, match="Make one"):
         load_synth(tmp_path)
-    (tmp_path / "synth.json").write_text("{")
+    (tmp_path / "synth.json").write_text("{", encoding="utf-8")
     with pytest.raises(DataError, match="damaged"):
         load_synth(tmp_path)
     (tmp_path / "synth.json").write_bytes((small / "synth.json").read_bytes())

@@ -64,7 +64,7 @@ def report(predictions: Predictions, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def words(path: Path) -> str:
-    text = " ".join(Tree.fromstring(path.read_text()).itertext())
+    text = " ".join(Tree.fromstring(path.read_text(encoding="utf-8")).itertext())
     return re.sub(r"\s+", " ", text.replace("\N{NO-BREAK SPACE}", " ")).replace("−", "-")
 
 
@@ -74,7 +74,7 @@ def table(report: Path, name: str) -> list[dict[str, str]]:
 
 
 def test_the_page_holds_together_and_is_not_large(report: Path) -> None:
-    html = report.read_text()
+    html = report.read_text(encoding="utf-8")
     Tree.fromstring(html)
     assert not re.search(r"""(src|href)\s*=\s*["'](?!data:|#)""", html)
     assert len(html) < 4_000_000
@@ -98,7 +98,9 @@ def test_the_headline_is_the_verdict_of_the_main_setting(
     claim, _, doubt = result.verdict("Pre-training").partition(". ")
     assert claim.rstrip(".") in text.replace(" (", " (").replace("  ", " ")
     assert doubt in text
-    values = json.loads((report.parent / "report.json").read_text(), parse_constant=pytest.fail)
+    values = json.loads(
+        (report.parent / "report.json").read_text(encoding="utf-8"), parse_constant=pytest.fail
+    )
     assert values["verdict"]["outcome"] == result.outcome
     assert values["data"]["main_setting"] == "batch 32"
     assert "Transductive: test audio was used." in text
@@ -106,7 +108,7 @@ def test_the_headline_is_the_verdict_of_the_main_setting(
 
 def test_page_tables_json_and_predictions_agree(report: Path, predictions: Predictions) -> None:
     text = words(report)
-    values = json.loads((report.parent / "report.json").read_text())
+    values = json.loads((report.parent / "report.json").read_text(encoding="utf-8"))
     settings = {row["setting"]: row for row in table(report, "settings")}
     for one in values["data"]["comparisons"]:
         rows = predictions.select(setting=one["setting"])
@@ -126,7 +128,7 @@ def test_page_tables_json_and_predictions_agree(report: Path, predictions: Predi
 def test_the_confusion_matrix_gives_the_reported_accuracy(
     report: Path, predictions: Predictions
 ) -> None:
-    values = json.loads((report.parent / "report.json").read_text())
+    values = json.loads((report.parent / "report.json").read_text(encoding="utf-8"))
     main = next(c for c in values["data"]["comparisons"] if c["setting"] == "batch 32")
     for arm, side in zip(ARMS, "ab", strict=True):
         counts = np.array(values["data"]["confusion"][arm])
@@ -135,7 +137,7 @@ def test_the_confusion_matrix_gives_the_reported_accuracy(
 
 
 def test_the_most_confused_pairs_are_counted_both_ways(report: Path) -> None:
-    values = json.loads((report.parent / "report.json").read_text())
+    values = json.loads((report.parent / "report.json").read_text(encoding="utf-8"))
     counts = np.array(values["data"]["confusion"]["pre-trained"])
     rows = table(report, "confused")
     both = [int(row["confused"]) for row in rows]

@@ -134,12 +134,15 @@ def test_files_hold_what_the_page_shows(tmp_path: Path) -> None:
         "note": "",
     }
     cells = [
-        [c.text for c in row if c.tag in ("td", "th")] for row in tree(path.read_text()).iter("tr")
+        [c.text for c in row if c.tag in ("td", "th")]
+        for row in tree(path.read_text(encoding="utf-8")).iter("tr")
     ]
     assert cells[1] == ["a", "74.3\N{NO-BREAK SPACE}%", "0.01", "–"]
     assert cells[2] == ["b", "–", "–", "x,y"]
-    assert (tmp_path / "run/tables/folded.csv").read_text() == "n,a b\n1,0.5\n2,\n"
-    values = json.loads((tmp_path / "run/report.json").read_text(), parse_constant=pytest.fail)
+    assert (tmp_path / "run/tables/folded.csv").read_text(encoding="utf-8") == "n,a b\n1,0.5\n2,\n"
+    values = json.loads(
+        (tmp_path / "run/report.json").read_text(encoding="utf-8"), parse_constant=pytest.fail
+    )
     assert values["tables"]["results"]["rows"][0][1] == {"value": 0.743, "low": 0.7, "high": 0.78}
     assert values["verdict"]["outcome"] == "better"
     for name, width in (("one", 600), ("two", 1800)):
@@ -172,7 +175,7 @@ def test_markup_from_outside_stays_text(tmp_path: Path) -> None:
     page.table("t", [NASTY], [[NASTY]])
     page.players("nasty", [Player(np.zeros(100), 8000, NASTY, NASTY, NASTY)])
     page.write(tmp_path)
-    html = (tmp_path / "report.html").read_text()
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<script" not in html
     tree(html)
 

@@ -113,7 +113,7 @@ def test_choosing_rows(predictions_of: Maker) -> None:
 )
 def test_a_damaged_file_is_refused_with_the_reason(tmp_path: Path, text: str, word: str) -> None:
     head = "clip,group,fold,draw,seed,setting,arm,target,predicted,p:x"
-    (tmp_path / "p.csv").write_text(text.replace("HEAD", head))
+    (tmp_path / "p.csv").write_text(text.replace("HEAD", head), encoding="utf-8")
     with pytest.raises(DataError, match=word):
         Predictions.read(tmp_path / "p.csv")
 

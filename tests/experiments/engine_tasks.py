@@ -15,7 +15,7 @@ def nothing(*_: object) -> None:
 
 def append(log: Path, name: str, wait: float = 0.0) -> None:
     time.sleep(wait)
-    with log.open("a") as stream:
+    with log.open("a", encoding="utf-8") as stream:
         stream.write(f"{name}\n")
 
 

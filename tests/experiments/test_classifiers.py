@@ -89,7 +89,7 @@ def test_every_classifier_scores_every_clip_in_every_draw(finished) -> None:
 
 
 def test_nothing_random_is_done_once_and_counts_in_each_draw(finished) -> None:
-    results = json.loads((finished / "results.json").read_text())
+    results = json.loads((finished / "results.json").read_text(encoding="utf-8"))
 
     def jobs_of(arm: str) -> list[dict[str, object]]:
         cell = "forest, all labels"

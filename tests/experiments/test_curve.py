@@ -55,7 +55,10 @@ def test_both_curves_come_from_every_fold_and_draw(tiny_set, tmp_path) -> None:
     alone, pool = result.curves
     assert (alone.name, pool.name) == ("labels alone", "labels and pool")
     assert alone.labels == pool.labels == (2.0, 8.0)
-    jobs = [json.loads(f.read_text()) for f in (tmp_path / "run").glob("jobs/*/job.json")]
+    jobs = [
+        json.loads(f.read_text(encoding="utf-8"))
+        for f in (tmp_path / "run").glob("jobs/*/job.json")
+    ]
     assert len(jobs) == 2 * 2 * 2 * 3  # labels, arms, draws, folds
     for curve, arm in ((alone, "labels alone"), (pool, "labels and pool")):
         for point, n in zip(curve.points, (2, 0), strict=True):

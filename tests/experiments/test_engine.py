@@ -15,7 +15,7 @@ from waiting import LONG, until
 
 
 def tell_threads(log: Path) -> None:
-    log.write_text(str(torch.get_num_threads()))
+    log.write_text(str(torch.get_num_threads()), encoding="utf-8")
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -27,7 +27,7 @@ def test_tasks_run_once_and_after_those_they_wait_for(tmp_path, workers) -> None
         Task("quick", append, (log, "quick"), ("slow",)),
     ]
     run(tasks, workers)
-    assert log.read_text().split() == ["slow", "quick", "last"]
+    assert log.read_text(encoding="utf-8").split() == ["slow", "quick", "last"]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -38,7 +38,7 @@ def test_a_task_has_one_thread_so_that_its_numbers_are_the_same_everywhere(
     torch.set_num_threads(3)
     try:
         run([Task("t", tell_threads, (tmp_path / "log",))], workers)
-        assert (tmp_path / "log").read_text() == "1"
+        assert (tmp_path / "log").read_text(encoding="utf-8") == "1"
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(n_threads)
@@ -69,7 +69,9 @@ if __name__ == "__main__":
 @pytest.mark.parametrize("when", ["they start", "they work"])
 def test_ctrl_c_ends_all_processes_soon_and_calmly(tmp_path, when) -> None:
     script, begun, here = tmp_path / "sleep.py", tmp_path / "begun", Path(__file__).parent
-    script.write_text(SLEEP.format(folder=str(here), above=str(here.parent), begun=str(begun)))
+    script.write_text(
+        SLEEP.format(folder=str(here), above=str(here.parent), begun=str(begun)), encoding="utf-8"
+    )
     process = subprocess.Popen(
         [sys.executable, str(script)],
         stdout=subprocess.PIPE,

@@ -241,7 +241,7 @@ def finished(run_tiny) -> Path:
 
 
 def test_arms_are_compared_and_patches_shown(finished) -> None:
-    results = json.loads((finished / "results.json").read_text())
+    results = json.loads((finished / "results.json").read_text(encoding="utf-8"))
     names = [one["setting"] for one in results["comparisons"]]
     assert names[:2] == ["augmentation", "GAN samples"]
     jobs = {job["cell"]: job for job in results["jobs"] if job["arm"] == "with"}
@@ -249,7 +249,7 @@ def test_arms_are_compared_and_patches_shown(finished) -> None:
     assert "critic_loss" in jobs["GAN samples"]["generated"]
     assert not jobs["augmentation"]["generated"]
     assert len({job["n_epochs"] for job in results["jobs"]}) == 1
-    page = (finished / "report.html").read_text()
+    page = (finished / "report.html").read_text(encoding="utf-8")
     assert "A generator learns from the labelled training clips" in page
     assert (finished / "figures" / "generated.png").stat().st_size > 3000
 

@@ -56,7 +56,7 @@ def finished(run_tiny) -> Path:
 
 
 def test_each_objective_is_compared_with_one_control(finished) -> None:
-    results = json.loads((finished / "results.json").read_text())
+    results = json.loads((finished / "results.json").read_text(encoding="utf-8"))
     names = ["simclr", "denoising", "layer-wise", "plain"]
     assert [one["setting"] for one in results["comparisons"]] == names
     trained = {job["name"]: job["arm"] for job in results["jobs"] if job["kind"] == "train"}
@@ -72,7 +72,7 @@ def test_each_objective_is_compared_with_one_control(finished) -> None:
 
 
 def test_the_report_shows_what_has_a_decoder_and_jobs_are_tidy(finished) -> None:
-    page = (finished / "report.html").read_text()
+    page = (finished / "report.html").read_text(encoding="utf-8")
     assert "denoising, upsample" in page
     assert not list(finished.glob("jobs/*/checkpoint.pt"))
     assert not list(finished.glob("jobs/*/layer-*"))

@@ -29,21 +29,21 @@ def finished(run_tiny, tiny_recipe) -> Path:
 
 
 def accuracies(folder: Path, fold: int | None = None) -> list[float]:
-    results = json.loads((folder / "results.json").read_text())
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     jobs = [job for job in results["jobs"] if job["kind"] == "train"]
     return [job["accuracy"] for job in jobs if fold in (None, job["fold"])]
 
 
 def test_numbers_of_table_page_and_predictions_agree(finished) -> None:
     predictions = Predictions.read(finished / "tables" / "predictions.csv")
-    results = json.loads((finished / "results.json").read_text())
+    results = json.loads((finished / "results.json").read_text(encoding="utf-8"))
     assert len(results["comparisons"]) == 2
     for one in results["comparisons"]:
         for arm in ("a", "b"):
             part = predictions.select(setting=one["setting"], arm=one[arm]["name"])
             assert one[arm]["mean"] == pytest.approx(part.correct.mean())
             assert len(part) == 24 * 2
-    text = (finished / "report.html").read_text()
+    text = (finished / "report.html").read_text(encoding="utf-8")
     assert "http://" not in text.replace("http://www.w3.org", "")
     assert min(accuracies(finished)) < 1
     assert "Most confident errors" in text
@@ -59,7 +59,7 @@ def test_features_of_the_batch_give_the_same_results(finished, run_tiny, tiny_re
 
 
 def test_budgets_are_written_into_the_run(finished) -> None:
-    lines = (finished / "budgets.csv").read_text().splitlines()
+    lines = (finished / "budgets.csv").read_text(encoding="utf-8").splitlines()
     assert lines[0] == "labels_per_class,draw,fold,part,clip"
     assert len(lines) == 1 + 2 * 2 * 2 * 3  # labels x classes x draws x folds
 
@@ -122,7 +122,7 @@ QUICK = ("setting.pretrain.epochs=1", "setting.fit.epochs=1")
 
 def test_transductive_is_said_in_the_report(run_tiny, tiny_recipe) -> None:
     result = run_tiny(tiny_recipe, transductive=True, change=(*QUICK, "folds=[1, 2]"))
-    assert "Transductive" in result.report.read_text()
+    assert "Transductive" in result.report.read_text(encoding="utf-8")
 
 
 def test_copies_of_labelled_clips_in_the_pool_are_left_out(run_tiny, tiny_recipe, tiny_set) -> None:
@@ -144,7 +144,7 @@ def test_changes_are_toml_values_or_text() -> None:
 
 
 def test_a_method_is_tried_against_its_own_control_under_other_names(run_tiny, tiny_recipe) -> None:
-    text = tiny_recipe.read_text().partition("[[settings]]")[0]
+    text = tiny_recipe.read_text(encoding="utf-8").partition("[[settings]]")[0]
     text = text.replace('title = "tiny"', 'title = "tiny"\narms = ["without", "with"]') + (
         '[[settings]]\nname = "pool"\nobjective = "none"\nmethod = "fixmatch"\n'
         "[settings.method_params]\nthreshold = 0.5\n[settings.control.method_params]\nmixup = 0.2\n"
@@ -153,7 +153,7 @@ def test_a_method_is_tried_against_its_own_control_under_other_names(run_tiny, t
     assert "without" in result.summary()
     assert "Pre-training" not in result.report.read_text(encoding="utf-8")
     assert all("Pre-training" not in verdict for verdict in result.answers)
-    results = json.loads((result.report.parent / "results.json").read_text())
+    results = json.loads((result.report.parent / "results.json").read_text(encoding="utf-8"))
     assert results["comparisons"][0]["b"]["name"] == "with"
     jobs = [job for job in results["jobs"] if job["kind"] == "train"]
     assert {job["arm"]: job["n_pool"] > 0 for job in jobs} == {"without": False, "with": True}
@@ -165,7 +165,7 @@ def test_both_arms_take_the_same_steps_in_a_number_format_that_the_record_names(
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": has_bf16})
     text = (
-        tiny_recipe.read_text()
+        tiny_recipe.read_text(encoding="utf-8")
         .partition("[[settings]]")[0]
         .replace("[setting]\n", "[setting]\nobjective = 'none'\npool = false\n")
     )
@@ -179,14 +179,16 @@ def test_both_arms_take_the_same_steps_in_a_number_format_that_the_record_names(
     file.write_text(text, encoding="utf-8")
     where = ["--data", str(tiny_set / "labelled.csv"), "-o", str(out), "--device", "cpu"]
     assert main(["run", str(file), "--quick", "--workers", "1", "-q", *where]) == 0
-    results = json.loads((out / "results.json").read_text())
+    results = json.loads((out / "results.json").read_text(encoding="utf-8"))
     assert {job["arm"] for job in results["jobs"]} == {"supervised", "pre-trained"}
     assert [job["n_steps"] for job in results["jobs"]] == [7, 7]
     computed = "bf16" if has_bf16 else "fp32"
     assert {job["precision"] for job in results["jobs"]} == {computed}
-    assert json.loads((out / "run.json").read_text())["notes"]["precision"] == [computed]
+    assert json.loads((out / "run.json").read_text(encoding="utf-8"))["notes"]["precision"] == [
+        computed
+    ]
     assert results["precision"] == [computed]
-    assert computed in (out / "report.html").read_text().replace("&#43;", "+")
+    assert computed in (out / "report.html").read_text(encoding="utf-8").replace("&#43;", "+")
 
 
 @pytest.mark.parametrize("name", [one for one in recipes.names() if one != "esc-baselines"])
@@ -247,7 +249,9 @@ def test_piczak_on_urbansound8k_stands_beside_what_was_published(run_tiny, tmp_p
             write(place / file, rng.uniform(-0.1, 0.1, 22050).astype(np.float32), 22050)
             rows.append(f"{file},{fsid},0,1,1,{fold},{number},{name}")
     (tmp_path / "metadata").mkdir()
-    (tmp_path / "metadata" / "UrbanSound8K.csv").write_text("\n".join(rows) + "\n")
+    (tmp_path / "metadata" / "UrbanSound8K.csv").write_text(
+        "\n".join(rows) + "\n", encoding="utf-8"
+    )
     result = run_tiny("piczak-cnn", data=tmp_path, unlabelled=None, change=PICZAK)
     page = result.report.read_text(encoding="utf-8").replace("\u00a0", " ")
     for known in ("73.1 %", "61.7 %", "63.0 %"):

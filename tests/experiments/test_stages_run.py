@@ -96,11 +96,13 @@ def folder(tmp_path_factory) -> Path:
             truth[f"FSDKaggle2019.audio_{part}/{file}"] = heard
             tags = ",".join(said)
             lines.append(f'{file},"{tags}"' + (",http" if part == "train_noisy" else ""))
-        (meta / f"{part}_post_competition.csv").write_text("\n".join(lines) + "\n")
+        (meta / f"{part}_post_competition.csv").write_text(
+            "\n".join(lines) + "\n", encoding="utf-8"
+        )
     rows = "\n".join(f"{i},{name},/m/{i}" for i, name in enumerate(classes))
-    (meta / "vocabulary.csv").write_text(rows + "\n")
-    (root / "truth.json").write_text(json.dumps(truth))
-    (root / "tiny.toml").write_text(RECIPE)
+    (meta / "vocabulary.csv").write_text(rows + "\n", encoding="utf-8")
+    (root / "truth.json").write_text(json.dumps(truth), encoding="utf-8")
+    (root / "tiny.toml").write_text(RECIPE, encoding="utf-8")
     return root
 
 
@@ -123,13 +125,16 @@ def finished(folder, tmp_path_factory) -> Path:
 
 
 def jobs(run: Path, kind: str) -> list[tuple[Path, dict]]:
-    found = [(file.parent, json.loads(file.read_text())) for file in run.glob("jobs/*/job.json")]
+    found = [
+        (file.parent, json.loads(file.read_text(encoding="utf-8")))
+        for file in run.glob("jobs/*/job.json")
+    ]
     return sorted((one for one in found if one[1]["kind"] == kind), key=lambda one: str(one[0]))
 
 
 def of_filter(run: Path) -> dict[str, Any]:
     """What the report says of the filter for the stage "full", over all classes."""
-    results = json.loads((run / "results.json").read_text())
+    results = json.loads((run / "results.json").read_text(encoding="utf-8"))
     (row,) = [r for r in results["filters"] if (r["stage"], r["class"]) == ("full", "")]
     return dict(row)
 
@@ -149,7 +154,7 @@ def test_every_stage_is_tested_on_the_official_test_part_alone(finished, folder)
 
 
 def test_the_filter_leaves_a_larger_share_of_right_labels(finished, folder) -> None:
-    truth = json.loads((folder / "truth.json").read_text())
+    truth = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
     full = [(place, job) for place, job in jobs(finished, "stage") if job["judge"]]
     assert len(full) == 2
     for place, job in full:
@@ -169,10 +174,13 @@ def test_the_filter_leaves_a_larger_share_of_right_labels(finished, folder) -> N
 
 def test_a_finished_run_trains_nothing_again(finished, folder) -> None:
     before = {file: file.stat().st_mtime_ns for file in finished.glob("jobs/*/job.json")}
-    results = (finished / "results.json").read_text()
+    results = (finished / "results.json").read_text(encoding="utf-8")
     run_recipe(options(folder, finished))
     assert {f: f.stat().st_mtime_ns for f in finished.glob("jobs/*/job.json")} == before
-    old, new = json.loads(results), json.loads((finished / "results.json").read_text())
+    old, new = (
+        json.loads(results),
+        json.loads((finished / "results.json").read_text(encoding="utf-8")),
+    )
     assert old["stages"] == new["stages"]
 
 
@@ -192,8 +200,8 @@ def test_a_run_that_was_cut_off_goes_on_to_the_same_numbers(finished, folder, tm
 
 
 def test_the_report_has_the_numbers_of_the_jobs(finished) -> None:
-    results = json.loads((finished / "results.json").read_text())
-    with open(finished / "tables" / "stages.csv", newline="") as stream:
+    results = json.loads((finished / "results.json").read_text(encoding="utf-8"))
+    with open(finished / "tables" / "stages.csv", encoding="utf-8", newline="") as stream:
         shown = {row["stage"]: float(row["lwlrap"]) for row in csv.DictReader(stream)}
     for stage in results["stages"]:
         mine = [job["lwlrap"] for job in stage["jobs"]]
@@ -202,10 +210,10 @@ def test_the_report_has_the_numbers_of_the_jobs(finished) -> None:
     full = results["stages"][-1]
     assert [c["a"]["name"] for c in full["comparisons"]] == ["fine-tune", "warm-up"]
     assert of_filter(finished)["right among kept"] is None, "nobody knows the truth here"
-    page = (finished / "report.html").read_text()
+    page = (finished / "report.html").read_text(encoding="utf-8")
     for text in ("earns its place", "Filtered labels", "By class", "is not known"):
         assert text in page
-    with open(finished / "tables" / "gains.csv", newline="") as stream:
+    with open(finished / "tables" / "gains.csv", encoding="utf-8", newline="") as stream:
         earned = {row["earns its place"].partition(":")[0] for row in csv.DictReader(stream)}
     assert earned <= {"yes", "no", "may be chance"}
     assert (finished / "figures" / "gains.png").stat().st_size > 1000
@@ -226,12 +234,15 @@ def test_the_truth_of_synthetic_sounds_is_in_the_report(tmp_path, folder) -> Non
         "mixtures = 0.3\nduration = 1.0\nsample_rate = 16000\n"
     )
     file = tmp_path / "recipe.toml"
-    file.write_text(recipe.replace("epochs = 8", "epochs = 1").replace("draws = 2", "draws = 1"))
+    file.write_text(
+        recipe.replace("epochs = 8", "epochs = 1").replace("draws = 2", "draws = 1"),
+        encoding="utf-8",
+    )
     assert main(["run", str(file), "-o", str(tmp_path / "out"), "--workers", "1"]) == 0
     found = of_filter(tmp_path / "out")
     assert found["labels"] >= found["kept"] > 0
     assert 0.4 < found["right before"] < 0.8, "four in ten clips have a wrong label"
-    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    results = json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))
     assert sum(one["labels"] for one in results["filters"]) == 2 * found["labels"]
 
 

@@ -87,7 +87,7 @@ def finished(options) -> TuneResult:
 
 def trials(result: TuneResult) -> list[dict[str, object]]:
     """What a search wrote of its trials, without times."""
-    found = json.loads((result.recipe.parent / "results.json").read_text())
+    found = json.loads((result.recipe.parent / "results.json").read_text(encoding="utf-8"))
     rows = [found["default"], *found["trials"]]
     return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
 
@@ -113,7 +113,7 @@ def test_numbers_of_results_page_and_python_agree(finished) -> None:
     assert dict(finished.best) == (own if beaten else best["settings"])
     assert finished.score == best["score"] == pytest.approx(np.mean(best["accuracies"]))
     assert finished.default_score == rows[0]["score"]
-    assert (folder / "tables" / "trials.csv").read_text().count("\n") == 5
+    assert (folder / "tables" / "trials.csv").read_text(encoding="utf-8").count("\n") == 5
     page = finished.report.read_text(encoding="utf-8")
     assert ("No trial beat the recipe: keep its values" in page) == beaten
     assert "optimistic" in page
@@ -129,7 +129,9 @@ def test_numbers_of_results_page_and_python_agree(finished) -> None:
 def test_where_no_trial_beats_the_recipe_its_values_are_kept(search, tmp_path) -> None:
     file = tmp_path / "hopeless.toml"
     text = RECIPE.partition("[tune]")[0].replace("epochs = 2", "epochs = 6\nlearning_rate = 0.01")
-    file.write_text(text + '[tune]\nsetting.fit.learning_rate = "1e-9..1e-8 log"\n')
+    file.write_text(
+        text + '[tune]\nsetting.fit.learning_rate = "1e-9..1e-8 log"\n', encoding="utf-8"
+    )
     result = search(recipe=str(file), trials=2)
     said, page = result.summary(), result.report.read_text(encoding="utf-8")
     assert "no trial beat the recipe: keep its values" in said
@@ -154,7 +156,7 @@ def test_the_test_fold_has_no_say(finished, search, tiny_set, tmp_path, is_sound
         if is_sound:
             write(other / file, (0.1 * rng.standard_normal(4000)).astype(np.float32), 8000)
         else:
-            (other / file).write_text("no sound")
+            (other / file).write_text("no sound", encoding="utf-8")
     swapped = table["label"].map({"low": "high", "high": "low"})
     table["label"] = table["label"].where(~tested, swapped)
     table.to_csv(other / "labelled.csv", index=False)
@@ -215,7 +217,7 @@ def test_the_best_settings_are_a_recipe_that_measures_them_against_the_old_ones(
     words = shlex.split(finished.command)
     assert words[:3] == ["semisonic", "run", str(finished.recipe)]
     assert main([*words[1:-1], str(tmp_path / "test"), "--device", "cpu", "--workers", "1"]) == 0
-    found = json.loads((tmp_path / "test" / "results.json").read_text())["jobs"]
+    found = json.loads((tmp_path / "test" / "results.json").read_text(encoding="utf-8"))["jobs"]
     assert [job["fold"] for job in found] == [1, 1]
     assert [job["n_train"] for job in found] == [16, 16]
 
@@ -242,7 +244,7 @@ def test_the_best_recipe_reaches_on_the_inner_folds_what_its_trial_reached(
     )
     run_recipe(again)
     data.unlink()
-    rows = json.loads((tmp_path / "again" / "results.json").read_text())["jobs"]
+    rows = json.loads((tmp_path / "again" / "results.json").read_text(encoding="utf-8"))["jobs"]
     found = {arm: [job["accuracy"] for job in rows if job["arm"] == arm] for arm in ARMS}
     assert found[ARMS[1]] == best_of(finished.trials).accuracies
     assert found[ARMS[0]] == finished.default.accuracies
@@ -307,7 +309,7 @@ def test_every_draw_of_labels_counts_and_a_start_from_another_set_is_a_value(
     text = text.replace("validation = 0.0", "validation = 0.0\nbudgets = [{draws = 2}]")
     text += "[source]\nvalidation = 0.25\n[source.fit]\nepochs = 2\nbatch_size = 4\n"
     file, source = tmp_path / "start.toml", tmp_path / "source"
-    file.write_text(text)
+    file.write_text(text, encoding="utf-8")
     for name, pitch in (("a", 500.0), ("b", 3000.0)):
         (source / name).mkdir(parents=True)
         for i in range(6):

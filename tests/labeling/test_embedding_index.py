@@ -111,7 +111,7 @@ def test_a_file_that_changed_is_embedded_again(model, kinds, tmp_path):
 
 
 def test_a_bad_file_disturbs_no_other(model, kinds, tmp_path):
-    (kinds / "hum" / "3a.wav").write_text("no sound")
+    (kinds / "hum" / "3a.wav").write_text("no sound", encoding="utf-8")
     broken = (kinds / "hiss" / "4.wav").read_bytes()
     (kinds / "hiss" / "4.wav").write_bytes(broken[:20])
     output = tmp_path / "index"
@@ -154,7 +154,7 @@ build.embed_files(model, [files], output, EngineOptions(), **how)
 
 @POSIX
 def test_a_killed_run_goes_on_and_every_byte_is_the_same(model, kinds, long, tmp_path, monkeypatch):
-    (kinds / "hum" / "3a.wav").write_text("no sound")
+    (kinds / "hum" / "3a.wav").write_text("no sound", encoding="utf-8")
     os.rename(long, kinds / "hum" / "long.wav")
     monkeypatch.setattr("semisonic.labeling.embed.GROUP_CLIPS", 4)
     embedded(model, kinds, output=tmp_path / "whole", batch_size=3, workers=2)

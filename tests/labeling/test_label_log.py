@@ -112,7 +112,7 @@ def test_recordings_are_named_from_the_root_and_the_log_knows_it(log):
     with pytest.raises(DataError, match="its recordings are in"):
         LabelLog(log.path, log.path.parent)
     other = log.path.with_name("other.jsonl")
-    other.write_text("{}\n")
+    other.write_text("{}\n", encoding="utf-8")
     with pytest.raises(DataError, match="no label log"):
         LabelLog(other)
 

@@ -132,7 +132,7 @@ def test_a_round_that_was_killed_is_done_again_with_the_same_result(project):
         assert np.allclose(value.numpy(), weights[name].numpy(), atol=1e-6), name
     project.learn()
     assert len(project.history) == 1  # the same answers are one step
-    (project.folder / HISTORY).write_text("time,notes\n1,2\n")
+    (project.folder / HISTORY).write_text("time,notes\n1,2\n", encoding="utf-8")
     with pytest.raises(DataError, match="cannot be read as the history"):
         project.learn()
 
@@ -156,13 +156,13 @@ def test_scores_are_calibrated_by_answers_that_were_left_out(project, options, t
 def test_a_table_that_was_filled_in_gives_answers_once(project):
     table = project.folder / "queue.csv"
     project.suggest(6).write(table)
-    lines = table.read_text().splitlines()
+    lines = table.read_text(encoding="utf-8").splitlines()
     texts = ["hum", "-", "?", "hum;hiss", "", " sweep "]
     filled = [
         line.replace(",,typical", f",{text},typical")
         for line, text in zip(lines[1:], texts, strict=True)
     ]
-    table.write_text("\n".join([lines[0], *filled]) + "\n")
+    table.write_text("\n".join([lines[0], *filled]) + "\n", encoding="utf-8")
     taken = take_answers(project.log, table, annotator="ann")
     said = [(entry.presence, entry.labels) for entry in taken]
     assert said == [

@@ -84,7 +84,7 @@ def test_the_table_and_the_page(index, example, tmp_path):
     assert list(rows[0])[:5] == ["rank", "file", "start_time", "end_time", "similarity"]
     assert len(rows) == len(result.hits)
     assert Path(rows[0]["file"]).is_file()
-    page = (output / "report.html").read_text()
+    page = (output / "report.html").read_text(encoding="utf-8")
     assert page.count("<audio") == 1 + 3
     assert "example.wav" in page
     with pytest.raises(OptionError, match="another run"):
@@ -95,7 +95,7 @@ def test_a_card_begins_with_the_name_of_the_file(model, kinds, long, tmp_path):
     far = embed(model, [kinds, long], tmp_path / "a" / "b" / "index", device="cpu", workers=1)
     output = tmp_path / "run"
     asked(far, row=(0,), k=2, players=2, output=output, other_files=True)
-    page = (output / "report.html").read_text()
+    page = (output / "report.html").read_text(encoding="utf-8")
     named = re.findall(r"<b>(.*?)</b>", page)
     assert all("/" not in name for name in named)
     assert {name for name in named if name.startswith("1. ")} <= {f"1. {i}.wav" for i in range(6)}

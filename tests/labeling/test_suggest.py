@@ -110,13 +110,13 @@ def test_a_queue_is_read_as_it_was_written(pool, tmp_path):
         assert (one.why, one.cluster) == (other.why, other.cluster)
         assert one.predictions[0][0] == other.predictions[0][0]
         assert one.predictions[0][1] == pytest.approx(other.predictions[0][1], abs=1e-4)
-    assert again.write(tmp_path / "again.csv").read_text().count("\n") == 9
+    assert again.write(tmp_path / "again.csv").read_text(encoding="utf-8").count("\n") == 9
     # Filled in, it is a table to train from.
-    text = path.read_text().replace(",,uncertain", ",hum,uncertain")
-    path.write_text(text)
+    text = path.read_text(encoding="utf-8").replace(",,uncertain", ",hum,uncertain")
+    path.write_text(text, encoding="utf-8")
     clips = load_clips(path)
     assert clips.is_labelled.sum() == sum(row.why == "uncertain" for row in queue)
-    (tmp_path / "other.csv").write_text("file,label\na.wav,dog\n")
+    (tmp_path / "other.csv").write_text("file,label\na.wav,dog\n", encoding="utf-8")
     with pytest.raises(DataError, match="no column 'start_time'; expected a table"):
         Queue.read(tmp_path / "other.csv")
 

@@ -124,6 +124,55 @@ def test_users_get_errors_and_no_assertions() -> None:
     assert not found
 
 
+def _leaves_encoding_to_the_system(call: ast.Call) -> bool:
+    """Whether text is read or written in an encoding that differs between systems."""
+    if {"encoding", None} & {word.arg for word in call.keywords}:
+        return False
+    name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+    if name in ("read_text", "write_text") and isinstance(call.func, ast.Attribute):
+        return len(call.args) < (1 if name == "read_text" else 2)
+    if name not in ("open", "TemporaryFile", "NamedTemporaryFile"):
+        return False
+    given = [*call.args, *(word.value for word in call.keywords if word.arg == "mode")]
+    texts = [one.value for one in given if isinstance(one, ast.Constant)]
+    modes = [one for one in texts if isinstance(one, str) and re.fullmatch("[rwax][bt+]*", one)]
+    if modes:
+        return "b" not in modes[-1]
+    return name == "open" and isinstance(call.func, ast.Name)
+
+
+def test_text_files_have_one_encoding_on_every_system() -> None:
+    found = [
+        f"{file.relative_to(ROOT)}: {node.lineno}"
+        for file in CODE
+        for node in _nodes(file)
+        if isinstance(node, ast.Call)
+        and _leaves_encoding_to_the_system(node)
+        and ast.unparse(node.func) != "av.open"
+    ]
+    assert not found, f"give encoding='utf-8': {', '.join(found)}"
+
+
+@pytest.mark.parametrize(
+    ("code", "is_found"),
+    [
+        ("file.read_text()", True),
+        ("file.write_text('a')", True),
+        ("open(file)", True),
+        ("file.open('a')", True),
+        ("file.open(mode='w', newline='')", True),
+        ("file.read_text('utf-8')", False),
+        ("file.write_text('a', encoding='utf-8')", False),
+        ("open(file, 'rb')", False),
+        ("open(file, **how)", False),
+        ("Project.open(file)", False),
+    ],
+)
+def test_an_encoding_that_is_left_to_the_system_would_be_seen(code: str, is_found: bool) -> None:
+    (call,) = (node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call))
+    assert _leaves_encoding_to_the_system(call) == is_found
+
+
 # Written in two parts so that this file does not find itself.
 PATH_OF_A_MACHINE = re.compile(r"(?<![\w.~}])/(?:work|home|root|Users|farm)" + r"/[\w.-]+")
 

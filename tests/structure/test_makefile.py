@@ -53,7 +53,7 @@ def test_clean_leaves_runs_and_the_environment() -> None:
 def test_an_old_python_is_refused_in_words(tmp_path: Path) -> None:
     old = tmp_path / "python"
     code = "import sys; sys.version_info = (3, 9, 1); exec(sys.argv[2])"
-    old.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{code}" "$@"\n')
+    old.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{code}" "$@"\n', encoding="utf-8")
     old.chmod(0o755)
     done = make("install", f"PYTHON={old}", f"VENV={tmp_path / 'venv'}")
     assert done.returncode != 0

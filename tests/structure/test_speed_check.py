@@ -32,11 +32,11 @@ def check(new: Path) -> tuple[int, str]:
 def slower(folder: Path, part: str, row: int, factor: float) -> Path:
     """The committed results with one ratio divided."""
     for file in RESULTS.glob("*.json"):
-        found = json.loads(file.read_text())
+        found = json.loads(file.read_text(encoding="utf-8"))
         if file.stem == part:
             for name in ("ratio", "low", "high"):
                 found["rows"][row][name] /= factor
-        (folder / file.name).write_text(json.dumps(found))
+        (folder / file.name).write_text(json.dumps(found), encoding="utf-8")
     return folder
 
 
@@ -60,9 +60,9 @@ def test_a_missing_row_is_seen_and_a_missing_part_is_passed_over(tmp_path: Path)
     (tmp_path / "store_throughput.json").unlink()
     assert check(tmp_path)[0] == 0
     file = tmp_path / "frontend.json"
-    found = json.loads(file.read_text())
+    found = json.loads(file.read_text(encoding="utf-8"))
     del found["rows"][0]
-    file.write_text(json.dumps(found))
+    file.write_text(json.dumps(found), encoding="utf-8")
     status, said = check(tmp_path)
     assert status == 1
     assert "missing" in said
@@ -71,7 +71,7 @@ def test_a_missing_row_is_seen_and_a_missing_part_is_passed_over(tmp_path: Path)
 def test_every_part_has_committed_results(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     for part in importlib.import_module("bench").PARTS:
-        found = json.loads((RESULTS / f"{part}.json").read_text())
+        found = json.loads((RESULTS / f"{part}.json").read_text(encoding="utf-8"))
         assert found["rows"], part
         assert found["commit"], part
         assert found["machine"]["cpu"], part

@@ -48,7 +48,7 @@ def run(folder):
         objective, place = kind(small_net()), folder / kind.__name__
 
         def validate(objective=objective, place=place):
-            with (place / "validated.txt").open("a") as file:
+            with (place / "validated.txt").open("a", encoding="utf-8") as file:
                 file.write(os.environ.get("RANK", "0"))
             return {"loss": objective({"labelled": ArrayStream(seed=9).at(0)})["loss"].item()}
 
@@ -95,5 +95,9 @@ def test_two_processes_train_as_one(tmp_path):
                 assert row == pytest.approx(wanted, abs=1e-5)
     first = small_net().state_dict()["0.weight"]
     assert not torch.allclose(whole["Thawing"]["weights"]["net.0.weight"], first)  # it thawed
-    assert (together / "Classify" / "validated.txt").read_text() == "000"  # by the first, once
-    assert len(json.loads((together / "Classify" / "history.json").read_text())) == 3
+    assert (together / "Classify" / "validated.txt").read_text(
+        encoding="utf-8"
+    ) == "000"  # by the first, once
+    assert (
+        len(json.loads((together / "Classify" / "history.json").read_text(encoding="utf-8"))) == 3
+    )

@@ -285,10 +285,12 @@ def test_writes_strict_json_without_times(tmp_path):
         folder=tmp_path,
         validate=Scripted(objective, [1.0, float("nan")]),
     )
-    rows = json.loads((tmp_path / "history.json").read_text(), parse_constant=pytest.fail)
+    rows = json.loads(
+        (tmp_path / "history.json").read_text(encoding="utf-8"), parse_constant=pytest.fail
+    )
     assert [row["val_loss"] for row in rows] == [1.0, None]
     assert all("seconds" not in row for row in rows)
-    timing = json.loads((tmp_path / "timing.json").read_text())
+    timing = json.loads((tmp_path / "timing.json").read_text(encoding="utf-8"))
     assert len(timing["epoch_seconds"]) == 2
     assert timing["precision"] == "fp32"
     names = {path.name for path in tmp_path.iterdir()}

@@ -27,7 +27,7 @@ def run(folder, options=None, command="train", **more):
 
 
 def record(folder):
-    return json.loads((folder / "run.json").read_text())
+    return json.loads((folder / "run.json").read_text(encoding="utf-8"))
 
 
 def test_holds_what_was_run_with_what(tmp_path):
@@ -82,7 +82,7 @@ def test_refuses_a_folder_of_another_run(tmp_path, change, named):
 
 
 def test_refuses_what_is_not_a_run(tmp_path):
-    (tmp_path / "thesis.txt").write_text("mine")
+    (tmp_path / "thesis.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(OptionError, match=r"holds 'thesis\.txt', but is not"), run(tmp_path):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
@@ -90,7 +90,7 @@ def test_refuses_what_is_not_a_run(tmp_path):
         pass
     other = tmp_path / "other"
     other.mkdir()
-    (other / "run.json").write_text("{")
+    (other / "run.json").write_text("{", encoding="utf-8")
     with pytest.raises(OptionError, match="not a readable run record"), run(other):
         pass
 
@@ -104,7 +104,7 @@ def test_says_how_it_ended(tmp_path, error, status):
     found = record(tmp_path)
     assert found["status"] == status
     assert type(error).__name__ in found["error"]
-    assert status in (tmp_path / "log.txt").read_text()
+    assert status in (tmp_path / "log.txt").read_text(encoding="utf-8")
     with run(tmp_path) as again:
         assert again.resumed
         assert not again.finished
@@ -117,7 +117,7 @@ def test_logs_of_the_package_go_into_the_folder_while_it_is_open(tmp_path):
     with run(tmp_path):
         logging.getLogger("semisonic.data").info("decoded 3 clips")
     logging.getLogger("semisonic.data").warning("too late")
-    text = (tmp_path / "log.txt").read_text()
+    text = (tmp_path / "log.txt").read_text(encoding="utf-8")
     assert "INFO decoded 3 clips" in text
     assert "too late" not in text
     assert logging.getLogger("semisonic").level == level
@@ -129,7 +129,7 @@ def test_bad_files_are_a_sorted_table_without_doubles(tmp_path):
     with run(tmp_path) as opened:
         assert opened.add_bad_files([("a.wav", "truncated")]) == 2
         assert opened.bad_files() == [("a.wav", "truncated"), ("b,1.wav", 'says "no"')]
-    lines = (tmp_path / "bad_files.csv").read_text().splitlines()
+    lines = (tmp_path / "bad_files.csv").read_text(encoding="utf-8").splitlines()
     assert lines == ["file,reason", "a.wav,truncated", '"b,1.wav","says ""no"""']
 
 
@@ -170,7 +170,7 @@ def end_by(error, folder, file=None):
     with run(folder) as opened:
         opened.add_data("pool", "1")
         if file is not None:
-            opened.path(*file.split("/")).write_text("of the run")
+            opened.path(*file.split("/")).write_text("of the run", encoding="utf-8")
         raise error
 
 

@@ -38,7 +38,7 @@ def app_folder(tmp_path_factory) -> Path:
     sf.write(folder / "site" / "hum.wav", hum, RATE)
     sf.write(folder / "hiss.wav", rng.normal(0, 0.1, 2 * RATE), RATE)
     sf.write(folder.parent / "closed" / "secret.wav", hum, RATE)
-    (folder / "notes.txt").write_text("not a recording")
+    (folder / "notes.txt").write_text("not a recording", encoding="utf-8")
     return folder
 
 

@@ -149,12 +149,12 @@ def test_a_table_of_answers_keeps_the_spelling_too(answered, tmp_path) -> None:
 
     queue = answered.suggest(2)
     table = queue.write(tmp_path / "queue.csv")
-    lines = Path(table).read_text().splitlines()
+    lines = Path(table).read_text(encoding="utf-8").splitlines()
     cells = lines[0].split(",")
     rows = [line.split(",") for line in lines[1:]]
     for row in rows:
         row[cells.index("label")] = "Hiss"
-    Path(table).write_text("\n".join([lines[0], *map(",".join, rows)]))
+    Path(table).write_text("\n".join([lines[0], *map(",".join, rows)]), encoding="utf-8")
     with pytest.raises(DataError, match=r"row 2: found the label 'Hiss', but there is 'hiss'"):
         learn_in_project(answered, Path(table))
     assert len(LabelLog(answered.log.path).answers()) == 4

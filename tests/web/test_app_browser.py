@@ -40,7 +40,7 @@ def test_a_dropped_sound_is_shown_played_and_saved(page, app_folder, tmp_path) -
     with page.expect_download() as saved:
         page.get_by_role("link", name="Raven").click()
     saved.value.save_as(tmp_path / "table.txt")
-    assert "Begin Time (s)" in (tmp_path / "table.txt").read_text()
+    assert "Begin Time (s)" in (tmp_path / "table.txt").read_text(encoding="utf-8")
 
     page.locator(".stage").focus()
     page.keyboard.press("+")
@@ -303,7 +303,9 @@ def test_the_link_with_the_token_opens_from_another_site(app_browser, app_model,
     with ThreadingHTTPServer(("127.0.0.1", 0), served) as mail:
         threading.Thread(target=mail.serve_forever, daemon=True).start()
         for address in serving(app_state, token):
-            link.write_text(f'<a href="{address}?token={quote(token)}">Listen with me</a>')
+            link.write_text(
+                f'<a href="{address}?token={quote(token)}">Listen with me</a>', encoding="utf-8"
+            )
             elsewhere = f"http://localhost:{mail.server_address[1]}/{link.name}"
             context = app_browser.new_context()
             page = context.new_page()

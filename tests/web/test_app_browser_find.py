@@ -44,4 +44,4 @@ def test_the_folder_is_looked_through_corrected_and_saved_with_keys(page, tmp_pa
         page.get_by_role("link", name="One row a recording, CSV").click()
     saved = tmp_path / "saved.csv"
     saving.value.save_as(saved)
-    assert len(Path(saved).read_text().splitlines()) == 25
+    assert len(Path(saved).read_text(encoding="utf-8").splitlines()) == 25

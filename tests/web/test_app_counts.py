@@ -95,7 +95,7 @@ def saved(page: Any, link: str, file: Path) -> list[dict[str, str]]:
     with page.expect_download() as saving:
         page.get_by_role("link", name=link).click()
     saving.value.save_as(file)
-    with file.open() as stream:
+    with file.open(encoding="utf-8") as stream:
         return list(csv.DictReader(stream))
 
 
@@ -110,7 +110,10 @@ def test_what_the_page_says_is_so(page, project, tmp_path) -> None:
         page.keyboard.press("Enter")
         before = file
     page.get_by_text(f"{N_ANSWERS} of 24 answered").wait_for()
-    lines = [json.loads(line) for line in (project / "labels.jsonl").read_text().splitlines()]
+    lines = [
+        json.loads(line)
+        for line in (project / "labels.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     told = {Path(one["file"]).name: one["labels"] for one in lines if "file" in one}
     assert told == {name: [truth(name)] for name in names}
 

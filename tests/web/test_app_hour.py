@@ -89,7 +89,9 @@ def most_megabytes(process: Any) -> float:
     status = Path(f"/proc/{process.pid}/status")
     if not status.is_file():
         pytest.skip("this system does not tell")
-    (line,) = (one for one in status.read_text().splitlines() if one.startswith("VmHWM"))
+    (line,) = (
+        one for one in status.read_text(encoding="utf-8").splitlines() if one.startswith("VmHWM")
+    )
     return int(line.split()[1]) / 1024
 
 

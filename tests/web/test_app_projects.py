@@ -154,7 +154,7 @@ def test_page_and_command_line_make_the_same(page, place) -> None:
     Queue(theirs.log.root, tuple(asked)).seen_from(place).write(table)
     with table.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
-    with table.open("w", newline="") as stream:
+    with table.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, rows[0].keys())
         writer.writeheader()
         writer.writerows({**row, "label": kind(Path(row["file"]).name)} for row in rows)
@@ -395,9 +395,9 @@ def test_nothing_else_is_made_a_project_of(page, place, change) -> None:
 def test_a_project_of_other_recordings_is_not_opened(page, place, app_project) -> None:
     shutil.copytree(app_project.parent, place / "elsewhere")
     shutil.copytree(place / "elsewhere" / app_project.name, place / "runs" / "theirs")
-    about = json.loads((place / "runs" / "theirs" / "project.json").read_text())
+    about = json.loads((place / "runs" / "theirs" / "project.json").read_text(encoding="utf-8"))
     about["recordings"] = str(place / "elsewhere" / "recordings")
-    (place / "runs" / "theirs" / "project.json").write_text(json.dumps(about))
+    (place / "runs" / "theirs" / "project.json").write_text(json.dumps(about), encoding="utf-8")
     (found,) = page.get("/api/projects").json()["projects"]
     assert not found["is_open"]
     for route in ("open", "again"):

@@ -20,11 +20,15 @@ def runs(tmp_path, app_model) -> Path:
         run = folder / name
         run.mkdir(parents=True)
         (run / "model.zip").write_bytes(app_model.read_bytes())
-        (run / "run.json").write_text('{"command": "train", "status": "done", "started": "2026"}')
-    (folder / "first" / "report.html").write_text("<h1>A report</h1><script>alert(1)</script>")
+        (run / "run.json").write_text(
+            '{"command": "train", "status": "done", "started": "2026"}', encoding="utf-8"
+        )
+    (folder / "first" / "report.html").write_text(
+        "<h1>A report</h1><script>alert(1)</script>", encoding="utf-8"
+    )
     (folder / "odd").mkdir()
-    (folder / "odd" / "run.json").write_text("not json")
-    (tmp_path / "outside.html").write_text("secret")
+    (folder / "odd" / "run.json").write_text("not json", encoding="utf-8")
+    (tmp_path / "outside.html").write_text("secret", encoding="utf-8")
     (folder / "first" / "linked.html").symlink_to(tmp_path / "outside.html")
     return folder
 

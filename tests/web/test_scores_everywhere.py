@@ -263,4 +263,4 @@ def test_a_model_calibrated_anew_does_not_read_the_scores_of_an_index(tmp_path, 
             in_order(zip(row[3::2], row[4::2], strict=True)),
             atol=CLOSE,
         )
-    assert json.loads((index / "embedding.json").read_text())["rows"] == 1
+    assert json.loads((index / "embedding.json").read_text(encoding="utf-8"))["rows"] == 1

@@ -328,7 +328,11 @@ class TrainConfig:
     label_smoothing: float = option(
         0.0, "share of each label spread over all classes", minimum=0.0, maximum=0.9
     )
-    mel: MelOptions = option(MelOptions(), "front end")
+    mel: MelOptions = option(
+        MelOptions(),
+        "front end; with values other than these (the duration excepted) 'auto' first makes a "
+        "start from synthetic sounds, once for all runs",
+    )
     method_params: MethodOptions = option(MethodOptions(), "method")
     noisy_weight: float = option(
         1.0,
@@ -620,15 +624,31 @@ def check_trainable(name: str, is_trainable: bool, method: str, objective: str) 
     )
 
 
-def validation_share(method: str, share: float, labels_per_class: float) -> float:
-    """The share of labels to validate on.
+EPOCH_CHOICE = ("patience", "monitor", "restore_best")
+"""Options of a training loop that are about the held-out labels."""
 
-    ``auto`` trains for a fixed time, and methods that solve for a class layer have no epoch to
-    choose, so a validation part only measures; where labels are few they are all learned from,
-    unless a part was asked for.
+
+def validation_share(config: TrainConfig, share: float, labels_per_class: float) -> float:
+    """The share of labels to validate on: none of a few, unless it was asked for.
+
+    Up to :data:`FEW` labels a class, two of them tell too little of which epoch is the best, and
+    are missed in training (``benchmarks/results/hold_out.json``). A share other than
+    :data:`VALIDATION` asks for a part; so do changed options about the choice of the epoch, as
+    long as the part has a label of each class.
     """
-    spare = method in (AUTO, *SOLVED) and share == VALIDATION and labels_per_class <= FEW
-    return 0.0 if spare else share
+    if share != VALIDATION or labels_per_class > FEW:
+        return share
+    choice = any(getattr(config.fit, one) != getattr(TRAIN_FIT, one) for one in EPOCH_CHOICE)
+    return share if choice and labels_per_class * share >= 1 else 0.0
+
+
+def all_learned_note(labels_per_class: float) -> str:
+    """What is said where :func:`validation_share` holds nothing out."""
+    return (
+        f"note: {labels_per_class:.3g} labels per class are too few to hold some out and choose "
+        f"the epoch by them (up to {FEW:g} are), so all are learned from; for a part all the same "
+        "give another share, such as --validation 0.2"
+    )
 
 
 def pretraining_fit(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from semisonic.classifier.config import (
     AUTO,
+    FEW,
     METHODS,
     NO_OBJECTIVE,
     OBJECTIVE_HELP,
@@ -108,8 +109,8 @@ class TrainOptions(TrainConfig, LabelledOptions, JobOptions):
     )
     validation: float = option(
         0.15,
-        "share of the labels held out to choose the epoch, by recording; none at 0, or when a "
-        "class of a small budget would have less than one",
+        "share of the labels held out to choose the epoch, by recording; at 0 all labels are "
+        f"learned from and the last weights kept, and as by default up to {FEW:g} labels per class",
         minimum=0.0,
         maximum=0.5,
     )

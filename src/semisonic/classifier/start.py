@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
@@ -110,10 +111,17 @@ def shipped_file() -> Path:
     return file
 
 
-def is_shipped(model: str, mel: MelOptions, standardize: str = "global") -> bool:
-    """Whether the package has an encoder for a network and front end, whatever the duration."""
-    default = replace(mel, duration=MelOptions().duration)
-    return (model, default, standardize) == (DEFAULT_MODEL, MelOptions(), "global")
+def other_than_shipped(model: str, mel: MelOptions, standardize: str = "global") -> list[str]:
+    """Names of the options by which the encoder that comes with the package does not fit.
+
+    The duration is free: the encoder takes any length. Its weights belong to the bands and the
+    frames that it has learned from, so with others it would have to learn anew.
+    """
+    theirs = replace(MelOptions(), duration=mel.duration)
+    front = [one.name for one in dataclasses.fields(mel)]
+    names = [name for name in front if getattr(mel, name) != getattr(theirs, name)]
+    network = [("model", model != DEFAULT_MODEL), ("standardize", standardize != "global")]
+    return [name for name, is_other in network if is_other] + names
 
 
 def synthetic_file(
@@ -148,7 +156,7 @@ def synthetic_file(
     Path
         For :func:`semisonic.models.model_file.load_encoder`.
     """
-    if is_shipped(model, mel, standardize):
+    if not other_than_shipped(model, mel, standardize):
         return shipped_file()
     file = synthetic_place(model, mel, standardize=standardize)
     if file.is_file():
@@ -193,7 +201,7 @@ def synthetic_encoder(
 
 def synthetic_place(model: str, mel: MelOptions, *, standardize: str = "global") -> Path:
     """Where the encoder's file lies, or would; see :func:`synthetic_file`."""
-    if is_shipped(model, mel, standardize):
+    if not other_than_shipped(model, mel, standardize):
         return shipped_file()
     key = digest(model, mel.key(), standardize, synthetic_sounds(mel), SYNTH_CONFIG)
     return user_cache() / "synthetic" / f"encoder-{key}.zip"

@@ -36,6 +36,7 @@ from semisonic.classifier.config import (
     WITHOUT_POOL,
     DataSummary,
     TrainConfig,
+    all_learned_note,
     asks_training,
     check_freezing,
     check_noisy,
@@ -72,6 +73,7 @@ from semisonic.classifier.start import (
     SYNTH_CONFIG,
     Start,
     kept_classifier,
+    other_than_shipped,
     published_note,
     start_of,
     synthetic_encoder,
@@ -85,6 +87,7 @@ from semisonic.classifier.training import (
     TrainingData,
     network_of,
     train_model,
+    without_validation,
 )
 from semisonic.classifier.windows import cut_clips
 from semisonic.core.cluster import open_engine
@@ -150,8 +153,7 @@ def select(
     """Draw the budget, then cut the validation part from it.
 
     Every label that takes part counts in the budget, those of the validation part as well.
-    Where a class would have less than one label in it (4 per class at 15 %) there is no
-    validation part: training then lasts its epochs and ends with its last weights.
+    Without a validation part training lasts its epochs and ends with its last weights.
 
     Parameters
     ----------
@@ -177,8 +179,7 @@ def select(
     rows = rows[clips.is_labelled[rows]]
     if labels_per_class:
         rows = label_budget(clips, rows, labels_per_class, seed)
-    has_part = not labels_per_class or labels_per_class * validation >= 1
-    train, held = hold_out(clips, rows, validation, seed) if has_part else (rows, NO_ROWS)
+    train, held = hold_out(clips, rows, validation, seed) if validation else (rows, NO_ROWS)
     check_classes(clips, train)
     return Selection(train, held, in_fold(clips, test_fold) if test_fold else NO_ROWS)
 
@@ -418,7 +419,7 @@ def select_job(
     start : PretrainedEncoder, "synth" or None
     seed : int
     share : float
-        Of the labels that validate, by recording.
+        Of the labels that validate, by recording; see :func:`validation_share`.
     labels_per_class : int
         The budget; 0 is all.
     test_fold : int
@@ -450,13 +451,16 @@ def select_job(
     chosen = select(labelled.clips, validation=share, **asked)
     n_labels = sum(len(labelled.clips.labels[row]) for row in chosen.used.tolist())
     per_class = n_labels / max(len(labelled.clips.classes), 1)
-    share = validation_share(config.method, share, per_class)
     notes: tuple[str, ...] = ()
+    asked_share, share = share, validation_share(config, share, per_class)
+    if share < asked_share and config.method not in (AUTO, *SOLVED):
+        notes = (all_learned_note(per_class),)
     splits = labels_per_class or group == COPIES or (share and len(chosen.validation))
     if search_copies and splits:
-        labelled, notes = with_recordings(
+        labelled, found = with_recordings(
             labelled, group, near=near_copies, workers=workers, cache=cache
         )
+        notes += found
     chosen = select(labelled.clips, validation=share, **asked)
     used = labelled[chosen.used]
     verified, noisy = unverified_apart(config, labelled.clips, chosen.train)
@@ -560,6 +564,7 @@ def plan_of(options: TrainOptions, job: TrainingJob) -> list[str]:
         return text, steps * fit.batch_size * share * per_clip
 
     stages: list[tuple[str, float]] = []
+    why: list[str] = []
     kind = config.standardize
     if job.begins == SYNTHETIC and not synthetic_place(name, mel, standardize=kind).is_file():
         sounds, fit = synthetic_sounds(mel), SYNTH_CONFIG.fit
@@ -571,6 +576,12 @@ def plan_of(options: TrainOptions, job: TrainingJob) -> list[str]:
         )
         making = MAKING * n * sounds.duration / cores
         stages.append((text, making + fit.steps * fit.batch_size * per_clip))
+        others = ", ".join(f"'{one}'" for one in other_than_shipped(name, mel, kind))
+        why = [
+            "note: step 1 is because the encoder that comes with the package has learned with "
+            f"other values of: {others}. To begin without it leave these options at their "
+            "defaults, or give the method 'supervised', which begins with random weights"
+        ]
     stages.append((f"decode {len(table):,} clips", DECODING * cut.seconds / cores))
     if config.objective != NO_OBJECTIVE:
         contrastive = config.objective in WITHOUT_DECODER
@@ -585,7 +596,10 @@ def plan_of(options: TrainOptions, job: TrainingJob) -> list[str]:
         stages.append((f"{config.method}: solve for the class layer", 2.0))
     else:
         ratio = 0.0 if config.method in WITHOUT_POOL else config.method_params.pool_ratio
-        stages.append(fit_stage(f"train ({config.method})", config.fit, n_train, 1.0 + ratio))
+        is_held = len(job.validation) > 0
+        fit = config.fit if is_held else without_validation(config.fit)
+        text, seconds = fit_stage(f"train ({config.method})", fit, n_train, 1.0 + ratio)
+        stages.append((text if is_held else f"{text}, none held out", seconds))
     n_bytes = cut.seconds * mel.sample_rate * SAMPLE_BYTES
     if in_batch_device(options.in_batch, options.device) is None:
         n_bytes += len(cut.clips) * feature_bytes
@@ -596,6 +610,7 @@ def plan_of(options: TrainOptions, job: TrainingJob) -> list[str]:
     ]
     return [
         f"method: {job.because or config.method}",
+        *why,
         *(f"  {i}. {text}: {times[i - 1]}" for i, (text, _) in enumerate(stages[:-1], 1)),
         f"all of it: {times[-1]} where nothing is done yet, and about {bytes_text(n_bytes)} in "
         f"'{run_files.cache_of(options)}', which may be deleted afterwards",

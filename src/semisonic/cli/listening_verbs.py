@@ -190,7 +190,9 @@ def listen(
         minimum=0.0,
     ),
     began: str = option(
-        "", "file and standard input: date and time of the first sample, ISO 8601; now if not given"
+        "",
+        "file and standard input: date and time of the first sample, ISO 8601; if not given what "
+        "the recorder says of a file at speed 0, else now",
     ),
     events: EventOptions = EVENTS,
     scores: bool = option(False, "also a line with the scores of each window"),

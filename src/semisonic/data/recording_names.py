@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -123,6 +123,13 @@ def read_names(files: Iterable[str]) -> list[RecorderInfo]:
         if _folder(file) in of_hex and _is_hex(_stem(file)):
             result[i] = replace(result[i], recorded_at=_from_hex(_stem(file)))
     return result
+
+
+def recorders_note(names: Collection[RecorderInfo]) -> str:
+    """Why folders may be sites and no classes; empty where few names are those of recorders."""
+    n_timed = sum(name.recorded_at is not None for name in names)
+    few = 2 * n_timed <= len(names)
+    return "" if few else f"{n_timed} of {len(names)} names are those of field recorders"
 
 
 def site_of(file: str, name: RecorderInfo, *, class_folders: bool = False) -> str:

@@ -43,7 +43,14 @@ from semisonic.data.duplicates import (
     group_duplicates,
 )
 from semisonic.data.events import text_column
-from semisonic.data.recording_names import RecorderInfo, groups_of, read_names, read_texts, site_of
+from semisonic.data.recording_names import (
+    RecorderInfo,
+    groups_of,
+    read_names,
+    read_texts,
+    recorders_note,
+    site_of,
+)
 from semisonic.data.recordings import AUTO, COPIES
 from semisonic.data.summary import Summary, describe
 
@@ -267,11 +274,10 @@ def _read_labels(
             kind = layout_kind(root)
         except DataError:
             return "", None  # nothing here can be read: the scan says so itself
-        n_timed = sum(name.recorded_at is not None for name in names.values())
-        if kind == "folders" and 2 * n_timed > len(names):
+        if kind == "folders" and (why := recorders_note(names.values())):
             notes.append(
-                f"folders are taken for sites, not for labels, because {n_timed} of {len(names)} "
-                "names are those of field recorders; --labels folders takes them for labels"
+                f"folders are taken for sites, not for labels, because {why}; --labels folders "
+                "takes them for labels"
             )
             return "", None
     if kind in ("none", "files"):

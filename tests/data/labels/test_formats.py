@@ -336,7 +336,9 @@ WRITTEN = {
 def test_what_is_written_is_what_the_tools_expect(tmp_path: Path, form: str) -> None:
     name = "" if form in ("audacity", "raven") else "x.csv"
     paths = write_labels(EVENTS, tmp_path / name, form, root=Path("/data"))
-    found = {path.relative_to(tmp_path).as_posix(): path.read_text() for path in paths}
+    found = {
+        path.relative_to(tmp_path).as_posix(): path.read_text(encoding="utf-8") for path in paths
+    }
     assert found == WRITTEN[form]
     assert len(FORMATS) == 7
 
@@ -348,7 +350,7 @@ def test_times_of_raven_run_over_all_recordings(tmp_path: Path) -> None:
     frame = pd.read_csv(table, sep="\t")
     assert frame["Begin Time (s)"].tolist() == [1e-5, 60.2]
     assert frame["File Offset (s)"].tolist() == [1e-5, 0.1]
-    assert listing.read_text().splitlines() == list(durations)
+    assert listing.read_text(encoding="utf-8").splitlines() == list(durations)
     with pytest.raises(OptionError, match="durations"):
         write_labels(EVENTS, output, "raven-combined")
     with pytest.raises(DataError, match=r"no duration for 1 recording: b\.wav"):

@@ -93,7 +93,7 @@ def test_a_folder_of_tracks(tmp_path: Path) -> None:
     }.items():
         path = tmp_path / "labels" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
     for place in (tmp_path, tmp_path / "labels"):
         found = collect_labels(place, "audacity", root=tmp_path / "audio")
         assert list(zip(found.events.file.tolist(), found.events.label.tolist(), strict=True)) == [
@@ -113,15 +113,17 @@ def test_raven_tables_in_folders_keep_their_recordings_apart(tmp_path: Path) -> 
     for site in ("s1", "s2"):
         (tmp_path / site).mkdir()
         (tmp_path / site / "a.wav").touch()
-        (tmp_path / site / "a.Table.1.selections.txt").write_text(text)
+        (tmp_path / site / "a.Table.1.selections.txt").write_text(text, encoding="utf-8")
     for root in (None, tmp_path):
         assert read_labels(tmp_path, root=root).file.tolist() == ["s1/a.wav", "s2/a.wav"]
 
 
 def test_a_folder_in_several_formats_is_read_whole(tmp_path: Path) -> None:
     (tmp_path / "a.wav").touch()
-    (tmp_path / "a.txt").write_text("0\t1\tx\n")
-    (tmp_path / "more.csv").write_text("file,start_time,end_time,label\na.wav,2,3,y\n")
+    (tmp_path / "a.txt").write_text("0\t1\tx\n", encoding="utf-8")
+    (tmp_path / "more.csv").write_text(
+        "file,start_time,end_time,label\na.wav,2,3,y\n", encoding="utf-8"
+    )
     found = collect_labels(tmp_path)
     assert found.events.label.tolist() == ["x", "y"]
     assert found.formats == ("audacity", "csv")

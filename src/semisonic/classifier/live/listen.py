@@ -495,6 +495,14 @@ class Listening:
 listen = Listening
 
 
+def _recorded_at(source: Playback) -> datetime | None:
+    """When a recording was made, as its recorder says."""
+    from semisonic.classifier.detection.results import recording_table
+
+    moment: datetime | None = recording_table({source.name: 0.0}).recorded_at.iloc[0]
+    return moment
+
+
 def listen_to(
     model: Path,
     source: LiveSource,
@@ -541,6 +549,13 @@ def listen_to(
             f"option 'began': found '{began}', expected a date and time such as "
             "2026-05-01T04:30:00+02:00"
         ) from None
+    if moment is None and isinstance(source, Playback) and not source.speed:
+        moment = _recorded_at(source)
+        if moment is None:
+            note(
+                f"{source.name}: neither its name nor its metadata say when it was recorded, so "
+                "the dates of 'start' and 'end' count from now; --began says when it was"
+            )
     if moment is not None and moment.tzinfo is None:  # it is local
         moment = moment.astimezone()
     network = open_model(model)

@@ -25,7 +25,7 @@ from semisonic.data.events import NEGATIVE, PRESENCES, clips_from_events, scored
 from semisonic.data.formats.label_files import LabelSet, collect_labels, format_of, recognise_format
 from semisonic.data.label_log import ResolvedLabels, is_log, read_log
 from semisonic.data.options import LABEL_CHOICES, ReadOptions
-from semisonic.data.recording_names import groups_by_name
+from semisonic.data.recording_names import groups_by_name, read_names, recorders_note
 from semisonic.data.recordings import COPIES, known_recordings
 from semisonic.data.tables import (
     COLUMNS,
@@ -499,7 +499,14 @@ def load_clips(
     if group == COPIES:
         found = known_recordings(clips, group)
         clips = found.clips.with_columns(notes=(*clips.notes, *found.notes))
-    clips = clips.with_columns(notes=(*clips.notes, *_more_notes(dataset, clips.classes)))
+    more = [*_more_notes(dataset, clips.classes)]
+    is_folders = wanted == "auto" and layout.kind == "folders"
+    if is_folders and (why := recorders_note(read_names(dataset.audio))):
+        more.append(
+            f"folders are taken for classes, although {why}; if they are sites, say --labels none "
+            "(scan takes them for sites)"
+        )
+    clips = clips.with_columns(notes=(*clips.notes, *more))
     for note in clips.notes:
         _log.info("%s: %s", clips.name, note)
     return clips.without_labels() if wanted == "none" else clips
