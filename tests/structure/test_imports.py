@@ -156,9 +156,11 @@ def test_a_script_that_counts_on_another_one_is_seen(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
     first, second = tmp_path / "a/first.py", tmp_path / "b/second.py"
-    first.write_text(f"import sys\nsys.path.append({str(second.parent)!r})\nimport second\n")
-    second.write_text("here = 1\n")
+    first.write_text(
+        f"import sys\nsys.path.append({str(second.parent)!r})\nimport second\n", encoding="utf-8"
+    )
+    second.write_text("here = 1\n", encoding="utf-8")
     third = tmp_path / "a/third.py"
-    third.write_text("import second\n")
+    third.write_text("import second\n", encoding="utf-8")
     (said,) = _failing_imports([first, second, third])
     assert said.startswith(f"{third}: ModuleNotFoundError")
