@@ -632,7 +632,7 @@ def validation_share(config: TrainConfig, share: float, labels_per_class: float)
     """The share of labels to validate on: none of a few, unless it was asked for.
 
     Up to :data:`FEW` labels a class, two of them tell too little of which epoch is the best, and
-    are missed in training (``benchmarks/results/hold_out.json``). A share other than
+    are missed in training. A share other than
     :data:`VALIDATION` asks for a part; so do changed options about the choice of the epoch, as
     long as the part has a label of each class.
     """
