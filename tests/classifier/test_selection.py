@@ -41,10 +41,13 @@ def test_every_label_counts_in_the_budget() -> None:
     assert len(chosen.validation)
 
 
-def test_a_small_budget_has_no_validation_part() -> None:
-    chosen = select(table(), labels_per_class=4, validation=0.15, seed=0)
+def test_a_small_budget_has_a_validation_part_only_if_asked_for() -> None:
+    chosen = select(table(), labels_per_class=4, validation=0.0, seed=0)
     assert len(chosen.train) == 12
     assert not len(chosen.validation)
+    asked = select(table(), labels_per_class=4, validation=0.15, seed=0)
+    assert len(asked.validation)
+    assert sorted(asked.used) == sorted(chosen.train)
 
 
 def test_budgets_are_nested() -> None:
