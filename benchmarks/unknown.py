@@ -8,8 +8,10 @@ each class is left out in turn: a probe learns the others, its rules are fitted 
 and the clips of the test fold are scored: the known ones, which trained and fitted nothing, and
 those of the class left out. A set without official folds gets five, by recording.
 
-The encoder has heard the class left out among other clips without labels, as it would in a pool of
-the same place. No label of it is used anywhere.
+The pool is all other clips. "the class in the pool": as in recordings of the same place, it holds
+the class left out, without labels. "not in the pool": the class layer and the rules learn from a
+pool without it; the encoder has heard it. "no pool": both learn from the labels alone. With
+``--inner`` the test fold is left out and the next fold tests, which is for choosing rules.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ from semisonic.classifier.probe import fit_probe
 from semisonic.classifier.scoring import network_outputs
 from semisonic.classifier.sounds import Sounds
 from semisonic.classifier.train import TrainingJob, select_job
-from semisonic.classifier.training import TrainingData, train_model
+from semisonic.classifier.training import NO_ROWS, TrainingData, train_model
 from semisonic.core.files import write_json
 from semisonic.core.seeds import generator
 from semisonic.data.clips import Clips
@@ -42,6 +44,7 @@ from semisonic.data.splits import make_folds
 from semisonic.models.decision import KNOWN_THRESHOLD
 from semisonic.models.sound_model import SoundModel
 
+IN_POOL, NOT_IN_POOL, NO_POOL = POOLS = ("the class in the pool", "not in the pool", "no pool")
 HOW = TrainConfig(method=PROBE, objective=SIMCLR, method_params=MethodOptions(threshold=0.7))
 Rows = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -86,6 +89,16 @@ def left_out(
     model: SoundModel, job: TrainingJob, x: Any, test: Clips, name: str, budget: int
 ) -> dict[str, Any]:
     """The numbers of one class left out."""
+    found: dict[str, Any] = {"left_out": name, "labels_per_class": budget}
+    for pool in POOLS:
+        found |= with_pool(model, job, x, test, name, budget, pool)
+    return found
+
+
+def with_pool(
+    model: SoundModel, job: TrainingJob, x: Any, test: Clips, name: str, budget: int, pool: str
+) -> dict[str, Any]:
+    """Those with one pool."""
     prepared, clips = job.prepared, job.labelled.clips
     names = tuple(one for one in clips.classes if one != name)
     number = {one: i for i, one in enumerate(names)}
@@ -94,7 +107,12 @@ def left_out(
         np.flatnonzero(target >= 0), target, clips.group[prepared.source], budget, seed=budget
     )
     made = model.with_head(names)
-    data = TrainingData(prepared.features, target, names, rows)
+    rest = {
+        IN_POOL: np.arange(len(target)),
+        NOT_IN_POOL: np.flatnonzero(target >= 0),
+        NO_POOL: NO_ROWS,
+    }[pool]
+    data = TrainingData(prepared.features, target, names, rows, pool=rest)
     fit_probe(made, data.features, target, rows, data.pool, HOW.method_params)
     decide_after_training(made, prepared, data, clips, HOW, 0)
     strange = np.array([one[0] == name for one in test.labels])
@@ -104,17 +122,14 @@ def left_out(
     truth = np.array([number.get(one[0], -1) for one in test.labels])
     passes = known >= KNOWN_THRESHOLD
     right = scores.argmax(axis=1)[~strange] == truth[~strange]
-    return {
-        "left_out": name,
-        "labels_per_class": budget,
+    numbers = {
+        **ood_metrics(-known[~strange], -known[strange]),
+        "known_that_pass": float(passes[~strange].mean()),
+        "unknown_that_pass": float(passes[strange].mean()),
         "accuracy": float(right.mean()),
-        "highest score": ood_metrics(-plain[~strange], -plain[strange]),
-        "rules": {
-            **ood_metrics(-known[~strange], -known[strange]),
-            "known_that_pass": float(passes[~strange].mean()),
-            "unknown_that_pass": float(passes[strange].mean()),
-        },
     }
+    highest = ood_metrics(-plain[~strange], -plain[strange])
+    return {pool: numbers} | ({"highest score": highest} if pool == IN_POOL else {})
 
 
 def main() -> None:
@@ -122,6 +137,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, nargs="+", help="labelled recordings")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--fold", type=int, default=1, help="the test fold")
+    parser.add_argument("--inner", action="store_true", help="test with another fold instead")
     parser.add_argument("--objective", default=SIMCLR, help="of pre-training, or none")
     parser.add_argument(
         "--budgets", type=int, nargs="+", default=[16, 0], help="labels per class; 0: all"
@@ -134,8 +150,12 @@ def main() -> None:
         clips = load_clips(place)
         if not (clips.fold > 0).any():
             clips = clips.with_columns(fold=make_folds(clips, 5, seed=0))
-        model, job = trained(clips, options.fold, options.cache, options.objective)
-        test = clips[clips.fold == options.fold]
+        fold = options.fold
+        if options.inner:
+            clips = clips[clips.fold != fold]
+            fold = next(one for one in sorted(set(clips.fold.tolist())) if one > fold)
+        model, job = trained(clips, fold, options.cache, options.objective)
+        test = clips[clips.fold == fold]
         heard = Sounds(test).prepare(model.mel, options.cache, 1)
         test = test[heard.source]
         here = [name for name in clips.classes if any(one[0] == name for one in test.labels)]
@@ -148,21 +168,22 @@ def main() -> None:
                     key: fmean(row[rule][key] for row in rows if row["labels_per_class"] == budget)
                     for key in rows[0][rule]
                 }
-                for rule in ("highest score", "rules")
+                for rule in ("highest score", *POOLS)
             }
             for budget in options.budgets
         }
         sets[clips.name] = {"test_clips": len(test), "means": rounded(means), "rows": rounded(rows)}
-        print(clips.name, means, flush=True)
+        print(clips.name, rounded(means), flush=True)
         shown = "python benchmarks/unknown.py ESC-10 ANIMALS URBANSOUND8K_PART -o FILE"
         shown += f" --objective {options.objective} --budgets {' '.join(map(str, options.budgets))}"
+        shown += " --inner" if options.inner else ""
         write_json(
             options.output,
             {
                 **head(shown, [0]),
                 "processor_seconds": round(process_time() - started),
                 "objective": options.objective,
-                "fold": options.fold,
+                "fold": fold,
                 "sets": sets,
             },
         )

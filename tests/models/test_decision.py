@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,8 @@ def whole() -> Decision:
     widths = np.full(N_STATISTICS, 0.002, np.float32)
     limits = (OodLimit(4.0, 1.0), OodLimit(0.0, 1.0))
     noise = widths, 0.02 * table(4, N_STATISTICS), table(4), 0.25
-    rules = UnknownRules(*limits, *noise, table(N_EMBEDDING, 5), table(3, 5), 0.5, 0.95)
+    places, other = (table(N_EMBEDDING, 5), table(3, 5)), table(N_EMBEDDING)
+    rules = UnknownRules(*limits, *noise, *places, 0.5, 0.95, other)
     return Decision(
         CALIBRATIONS[2],
         dict(zip(CLASSES, (0.5, 0.25, 0.75), strict=True)),
@@ -139,6 +141,14 @@ def test_a_sound_that_lies_near_a_class_is_unknown_if_the_scores_doubt() -> None
     decision = Decision(unknown=rules_of(OodLimit(2.0, 0.5), OodLimit(100.0, 1.0), doubt=2.0))
     _, known = scored(decision, logits, STATISTICS, NEAR)
     np.testing.assert_array_equal(known >= 0.5, [True, False])
+
+
+def test_a_sound_that_lies_near_a_class_is_unknown_if_it_is_like_the_rest_of_the_pool() -> None:
+    rules = rules_of(OodLimit(3.0, 0.5), OodLimit(100.0, 1.0))
+    for other, known in ((0.0, [True, True]), (-1.0, [True, True]), (1.0, [True, False])):
+        decision = Decision(unknown=replace(rules, other=np.full(1, other, np.float32)))
+        _, found = scored(decision, np.zeros((2, 3)), STATISTICS, NEAR)
+        np.testing.assert_array_equal(found >= 0.5, known)
 
 
 def test_rules_say_what_they_need() -> None:

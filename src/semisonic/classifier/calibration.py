@@ -31,7 +31,7 @@ from semisonic.classifier.scoring import NetworkOutputs, audible_windows, mean_b
 from semisonic.classifier.selection import as_classes_of, targets_of
 from semisonic.classifier.sounds import Sounds
 from semisonic.classifier.training import TrainingData
-from semisonic.classifier.unknown import features_of_noise, fit_unknown
+from semisonic.classifier.unknown import PoolSounds, features_of_noise, fit_unknown, pool_rows
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.options import nearest
 from semisonic.core.seeds import derive
@@ -284,6 +284,7 @@ def fit_decision(
     precision: float | None = 0.9,
     kept: float = 0.95,
     learned: ArrayLike | None = None,
+    pool: ArrayLike = (),
     seed: int = 0,
     device: str | torch.device = "cpu",
 ) -> DecisionFit:
@@ -308,6 +309,8 @@ def fit_decision(
         Share of known clips that should not be called unknown.
     learned : array of int, optional
         Rows of features of the clips that the model was trained on, if they are at hand.
+    pool : array of int
+        Rows of features of sounds without labels.
     seed : int
         Of folds and of synthetic noise.
 
@@ -352,6 +355,14 @@ def fit_decision(
             network_outputs(model, noise, np.arange(len(noise)), device=device).statistics,
             recording_folds(target[owner][heard], groups[heard], seed),
             learned=places,
+            pool=_pool_sounds(
+                model,
+                prepared,
+                np.asarray(pool, np.int64),
+                index if learned is None else np.r_[index, np.asarray(learned, np.int64)],
+                chosen.calibration,
+                device,
+            ),
             kept=kept,
         )
         decision = replace(decision, unknown=found)
@@ -384,6 +395,24 @@ def fit_decision(
     return DecisionFit(
         decision, clips, target, before, after, clip_known[:, 0], chosen.losses, limits
     )
+
+
+def _pool_sounds(
+    model: SoundModel,
+    prepared: Prepared,
+    pool: NDArray[np.int64],
+    known: NDArray[np.int64],
+    calibration: Calibration,
+    device: str | torch.device = "cpu",
+) -> PoolSounds | None:
+    """What the rule of distance learns from a pool, None without one."""
+    heard = pool[audible_windows(prepared.is_silent[pool])]
+    rows = pool_rows(heard, prepared.clips.group, known)
+    if not len(rows):
+        return None
+    found = network_outputs(model, prepared.features, rows, device=device)
+    scores = calibrated(calibration, found.logits, multi_label=model.multi_label)
+    return PoolSounds(np.asarray(found.embeddings, np.float64), scores)
 
 
 # The validation clips also chose the epoch, so the network does a little better on them than on
@@ -430,6 +459,7 @@ def decide_after_training(
             method=TEMPERATURE,
             precision=None,
             learned=data.labelled,
+            pool=data.pool,
             seed=seed,
         ).decision
         note = {**found.note, "fitted on": "validation clips, which also chose the epoch"}
@@ -460,6 +490,7 @@ def decide_after_training(
         target,
         network_outputs(model, noise, np.arange(len(noise))).statistics,
         splits,
+        pool=_pool_sounds(model, prepared, data.pool, rows, Calibration()),
     )
     passing = mean_by(owner, known[:, None])[1]
     note = {

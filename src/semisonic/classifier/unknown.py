@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,8 @@ import torch
 from numpy.typing import NDArray
 from sklearn.covariance import LedoitWolf
 from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from semisonic.classifier.scoring import NetworkOutputs, predict_rows
@@ -31,7 +33,6 @@ from semisonic.models.decision import (
     KNOWN_THRESHOLD,
     NoiseScore,
     OodLimit,
-    StrangeScore,
     UnknownRules,
     doubt_of,
 )
@@ -48,6 +49,39 @@ _MOST_KNOWN = 500  # known sounds that the machine is fitted by
 _OPEN = OodLimit(0.0, 1.0)
 _MOST_DIRECTIONS = 256
 _LEAST_SPREAD = 0.05  # of doubts, nats: less is no measure of anything
+_FAR, _NEAR = 0.2, 0.5  # shares of the pool taken for something else, and for known sounds
+_LINE_STRENGTH = 0.01
+_LEAST_POOL, _MOST_POOL = 50, 2000  # sounds of the pool to find the line by
+
+
+def pool_rows(rows: NDArray[Any], group: NDArray[Any], known: NDArray[Any]) -> NDArray[Any]:
+    """Which rows of a pool the rule of distance learns from: 2 000 at most, spread evenly.
+
+    Parameters
+    ----------
+    rows : ndarray of int64
+        Of the pool.
+    group : ndarray, shape (n,)
+        The recording of every row.
+    known : ndarray of int64
+        Rows with a label. Their recordings are left out.
+    """
+    rest = rows[~np.isin(group[rows], group[known])]
+    return rest[np.linspace(0, len(rest) - 1, min(len(rest), _MOST_POOL)).astype(np.int64)]
+
+
+class PoolSounds(NamedTuple):
+    """Sounds without labels, of recordings that no label is from: see :func:`pool_rows`.
+
+    Attributes
+    ----------
+    embeddings : ndarray, shape (n, dim)
+    scores : ndarray, shape (n, n_classes)
+        Probabilities, as the model gives them.
+    """
+
+    embeddings: Table
+    scores: Table
 
 
 def fit_unknown(
@@ -58,6 +92,7 @@ def fit_unknown(
     splits: Sequence[tuple[NDArray[Any], NDArray[Any]]],
     *,
     learned: tuple[Table, NDArray[Any]] | None = None,
+    pool: PoolSounds | None = None,
     kept: float = 0.95,
 ) -> tuple[UnknownRules, Vector, Vector]:
     """Fit the rule of distance and, beside it, the rule against noise.
@@ -77,6 +112,9 @@ def fit_unknown(
     learned : (embeddings, target), optional
         Of the sounds that the network was trained on. They then say where classes lie, and the
         known sounds where the limit is.
+    pool : PoolSounds, optional
+        The fifth of them that is farthest from every class stands for sounds of other classes. Of
+        fewer than 50 nothing is learned.
     kept : float
         Share of known sounds that should pass both rules.
 
@@ -89,7 +127,7 @@ def fit_unknown(
     """
     statistics, embeddings = outputs.statistics, outputs.embeddings
     of_known, of_noise, distance = (np.zeros(n) for n in (len(target), len(noise), len(target)))
-    place = None if learned is None else _class_places(*learned)
+    place, nearest = None if learned is None else _class_places(*learned), []
     for number, (rows, others) in enumerate(splits):
         left = np.arange(len(noise)) % len(splits) == number
         rule = _noise_rule(statistics[rows], noise[~left])
@@ -97,10 +135,8 @@ def fit_unknown(
             _ood_scores(NoiseScore(rule), table) for table in (statistics[others], noise[left])
         )
         near = place or _class_places(embeddings[rows], target[rows])
-        rule = replace(rule, directions=near[0], means=near[1])
-        distance[others] = _ood_scores(
-            StrangeScore(rule), embeddings[others], np.zeros(len(others))
-        )
+        nearest.append(near)
+        distance[others] = _distances(embeddings[others], near)
     most, least = float(of_known.max()), float(of_noise.min())
     # Half-way where a gap lies between them; else no noise passes, or as little as can be where
     # the share that is to pass does so in each class, or all clips but one: rain is noise, too.
@@ -116,14 +152,24 @@ def fit_unknown(
     value = (most + least) / 2 if most < least else max(least, passed)
     limit = _limit(of_known, value)
     no_noise = limit.in_distribution(torch.from_numpy(of_known)).numpy()
-    doubts = doubt_of(torch.from_numpy(scores), multi_label=target.ndim == 2).numpy()
+    doubts = _doubts(scores, target)
     doubt = float(distance.std() / max(float(doubts.std()), _LEAST_SPREAD))
     strange = distance + doubt * doubts  # both with the same spread
+    directions, means = place or _class_places(embeddings, target)
+    other = None
+    if pool is not None and len(pool.embeddings) >= _LEAST_POOL:
+        rest, unsure = pool.embeddings, doubt * _doubts(pool.scores, target)
+        likeness = np.zeros(len(target))
+        for (rows, others), near in zip(splits, nearest, strict=True):
+            line = _line(embeddings[rows], rest, _distances(rest, near) + unsure)
+            likeness[others] = embeddings[others] @ line
+        line = _line(embeddings, rest, _distances(rest, (directions, means)) + unsure)
+        share = float(strange.std() / max(float(likeness.std()), 1e-9))
+        other, strange = (share * line).astype(np.float32), strange + share * likeness
     passing = no_noise >= KNOWN_THRESHOLD
     share = min(1.0, kept / max(float(passing.mean()), 1e-9))
     far = _limit(strange, _quantile(strange[passing], share) if passing.any() else np.inf)
     known = np.where(passing, far.in_distribution(torch.from_numpy(strange)).numpy(), 0.0)
-    directions, means = place or _class_places(embeddings, target)
     rules = replace(
         _noise_rule(statistics, noise),
         distance=far,
@@ -132,8 +178,38 @@ def fit_unknown(
         means=means,
         doubt=doubt,
         kept=kept,
+        other=other,
     )
     return rules, known, no_noise
+
+
+def _doubts(scores: Table, target: NDArray[Any]) -> Vector:
+    found: Vector = doubt_of(torch.from_numpy(scores), multi_label=target.ndim == 2).numpy()
+    return found
+
+
+def _distances(embeddings: Table, places: tuple[Floats, Floats]) -> Vector:
+    """To the nearest class, shape (n,)."""
+    moved = embeddings @ places[0].astype(np.float64)
+    squares = np.square(moved[:, None] - places[1].astype(np.float64)).sum(axis=2)
+    return np.asarray(np.sqrt(squares.min(axis=1)))
+
+
+def _line(known: Table, pool: Table, strange: Vector) -> Vector:
+    """Direction from known sounds to what is farthest from them in the pool, shape (dim,).
+
+    What is surely not known is found first, and a classifier then learns it against what is known:
+    two-step learning from positive and unlabelled examples (Liu et al., "Building text classifiers
+    using positive and unlabeled examples", ICDM 2003).
+    """
+    order = np.argsort(strange, kind="stable")
+    near, far = order[: int(_NEAR * len(order))], order[-int(_FAR * len(order)) :]
+    x = np.concatenate([known, pool[near], pool[far]])
+    is_other = np.arange(len(x)) >= len(x) - len(far)
+    scale = StandardScaler().fit(x)
+    line = LogisticRegression(C=_LINE_STRENGTH, class_weight="balanced", max_iter=500)
+    line.fit(scale.transform(x), is_other)
+    return np.asarray(line.coef_[0] / scale.scale_)
 
 
 def _class_places(embeddings: Table, target: NDArray[Any]) -> tuple[Floats, Floats]:
@@ -185,7 +261,7 @@ def _noise_rule(known: Table, noise: Table) -> UnknownRules:
     )
 
 
-def _ood_scores(rule: NoiseScore | StrangeScore, *tables: Table) -> Vector:
+def _ood_scores(rule: NoiseScore, *tables: Table) -> Vector:
     """As a model that has the rule computes them, shape (n,)."""
     with torch.no_grad():
         found: Vector = rule(*map(torch.from_numpy, tables)).numpy()

@@ -21,7 +21,7 @@ from semisonic.classifier.calibration import LEAST_KNOWN, recording_folds
 from semisonic.classifier.config import MethodOptions
 from semisonic.classifier.probe import ABSENT, ClassLine, FloatArray, solve_probe
 from semisonic.classifier.scoring import BATCH_SIZE, NetworkOutputs, audible_windows, by_clip
-from semisonic.classifier.unknown import features_of_noise, fit_unknown
+from semisonic.classifier.unknown import PoolSounds, features_of_noise, fit_unknown, pool_rows
 from semisonic.classifier.windows import stream_windows
 from semisonic.core.errors import ModelError
 from semisonic.core.seeds import generator
@@ -158,6 +158,7 @@ def fit_rules(
     index: EmbeddingIndex,
     labelled: LabelledRows,
     logits: FloatArray,
+    probe: EmbeddingProbe,
     *,
     seed: int = 0,
 ) -> UnknownRules | None:
@@ -174,6 +175,8 @@ def fit_rules(
     labelled : LabelledRows
     logits : ndarray of float64, shape (n, n_classes)
         Of :func:`score_out_of_fold`.
+    probe : EmbeddingProbe
+        Learned from all answers.
     seed : int
     """
     names = np.array(labelled.classes) == BACKGROUND
@@ -204,7 +207,13 @@ def fit_rules(
     vectors = np.asarray(index.vectors[labelled.rows[known]], np.float64)
     outputs = NetworkOutputs(logits[known], statistics[known], vectors)
     noise = look(_noise_features(model.mel, 2 * seed))
-    return fit_unknown(outputs, scores, said, noise, recording_folds(said, group, seed))[0]
+    rest = pool_rows(np.arange(len(index)), index.clips.group, labelled.rows)
+    rest_vectors = np.asarray(index.vectors[rest], np.float64)
+    rest_scores = model.calibrated(torch.from_numpy(probe.logits(index.vectors[rest]))).numpy()
+    pool = PoolSounds(rest_vectors, rest_scores) if len(rest) else None
+    return fit_unknown(outputs, scores, said, noise, recording_folds(said, group, seed), pool=pool)[
+        0
+    ]
 
 
 @functools.lru_cache(maxsize=1)

@@ -317,7 +317,7 @@ def learn_round(
             f"scores are not calibrated: that takes {FEWEST_CALIBRATED} answers, of classes that "
             "other recordings have, too"
         )
-    rules = fit_rules(model, index, labelled, logits, seed=seed)
+    rules = fit_rules(model, index, labelled, logits, probe, seed=seed)
     if rules is None:
         notes.append(
             f"silence and noise may be named as well: a rule against that takes {LEAST_KNOWN} "

@@ -7,7 +7,9 @@ They are fitted after training by :mod:`semisonic.classifier.calibration` and
 Whether a sound is like anything that was learned is told by two rules. Distance: how far the
 embedding is from the nearest class, in the spread that classes have (Lee et al., "A simple unified
 framework for detecting out-of-distribution samples and adversarial attacks", NeurIPS 2018), and the
-entropy of the scores beside it. Noise: a rule between known sounds and synthetic noise, in the
+entropy of the scores beside it. A model that learned with a pool adds how much a sound is like what
+the pool holds beside the known classes (Katz-Samuels et al., "Training OOD detectors in their
+natural habitats", ICML 2022). Noise: a rule between known sounds and synthetic noise, in the
 manner of Hendrycks et al., "Deep anomaly detection with outlier exposure", ICLR 2019, but fitted to
 statistics of features.
 """
@@ -44,6 +46,7 @@ Table = NDArray[np.float32]
 _RULE_NUMBERS = ("distance", "noise", "offset", "doubt", "kept")
 _TINY = np.finfo(np.float64).tiny  # the least number above 0
 _TABLES = ("widths", "centres", "weights", "directions", "means")
+_OTHER = "other"
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ class UnknownRules:
     Attributes
     ----------
     distance, noise : OodLimit
-        Of the distance to the nearest class with the doubt added, and of what the machine says.
+        Of the distance to the nearest class with what is added to it, and of what the machine says.
     widths : ndarray of float32, shape (dim,)
         What statistics are multiplied by.
     centres : ndarray of float32, shape (n, dim)
@@ -109,6 +112,9 @@ class UnknownRules:
         How much of the distance one nat of entropy counts for.
     kept : float
         Share of known sounds that should pass both, 0 to 1.
+    other : ndarray of float32, shape (embedding,), optional
+        What embeddings are multiplied by, to add to the distance how much a sound is like those
+        sounds of the pool that are far from every class.
     """
 
     distance: OodLimit
@@ -121,6 +127,7 @@ class UnknownRules:
     means: Table
     doubt: float = 0.0
     kept: float = 1.0
+    other: Table | None = None
 
 
 @dataclass(frozen=True)
@@ -196,7 +203,8 @@ class Decision:
         """The tables by name, for the model file."""
         if not self.unknown:
             return {}
-        return {name: getattr(self.unknown, name) for name in _TABLES}
+        found = {name: getattr(self.unknown, name) for name in (*_TABLES, _OTHER)}
+        return {name: table for name, table in found.items() if table is not None}
 
     @classmethod
     def from_dict(
@@ -251,6 +259,7 @@ def _rules(
     n, n_means, r = len(tensors["weights"]), *tensors["means"].shape
     shapes = {"widths": (n_statistics,), "centres": (n, n_statistics), "weights": (n,)}
     shapes |= {"directions": (n_embedding, r), "means": (n_means, r)}
+    shapes |= {_OTHER: (n_embedding,)} if _OTHER in tensors else {}
     if (
         not n
         or not n_means
@@ -258,9 +267,8 @@ def _rules(
     ):
         raise ModelError(f"found the tables {found}, expected {shapes} of float32")
     widths, centres, weights, directions, means = (tensors[name] for name in _TABLES)
-    return UnknownRules(
-        distance, noise, widths, centres, weights, offset, directions, means, doubt, kept
-    )
+    of_noise, other = (widths, centres, weights, offset), tensors.get(_OTHER)
+    return UnknownRules(distance, noise, *of_noise, directions, means, doubt, kept, other)
 
 
 def _numbers(
@@ -397,16 +405,19 @@ class StrangeScore(nn.Module):
 
     directions: Tensor
     means: Tensor
+    other: Tensor | None
 
     def __init__(self, rules: UnknownRules, dtype: torch.dtype = torch.float64) -> None:
         super().__init__()
         self.limit, self.doubt, self.dtype = rules.distance, rules.doubt, dtype
-        for name in ("directions", "means"):
-            table = torch.tensor(getattr(rules, name), dtype=dtype, device="cpu")
+        for name in ("directions", "means", _OTHER):
+            found = getattr(rules, name)
+            table = None if found is None else torch.tensor(found, dtype=dtype, device="cpu")
             self.register_buffer(name, table)
 
     def forward(self, embedding: Tensor, doubt: Tensor) -> Tensor:
-        """The OOD score of each sound, shape (batch,): its distance, and a share of its doubt.
+        """The OOD score of each sound, shape (batch,): its distance, and shares of its doubt and
+        of its likeness to the rest of the pool.
 
         Parameters
         ----------
@@ -414,9 +425,11 @@ class StrangeScore(nn.Module):
         doubt : Tensor, shape (batch,)
             Of :func:`doubt_of`.
         """
-        moved = embedding.to(self.dtype) @ self.directions
+        embedding = embedding.to(self.dtype)
+        moved = embedding @ self.directions
         squares = (moved.unsqueeze(1) - self.means).square().sum(dim=2)
-        return torch.sqrt(squares.amin(dim=1)) + self.doubt * doubt
+        score = torch.sqrt(squares.amin(dim=1)) + self.doubt * doubt
+        return score if self.other is None else score + embedding @ self.other
 
     def in_distribution(self, embedding: Tensor, doubt: Tensor) -> Tensor:
         """How near sounds are to a class, 0 to 1, shape (batch,): 0.5 at the limit."""
