@@ -207,10 +207,11 @@ def fit_rules(
     vectors = np.asarray(index.vectors[labelled.rows[known]], np.float64)
     outputs = NetworkOutputs(logits[known], statistics[known], vectors)
     noise = look(_noise_features(model.mel, 2 * seed))
-    rest = pool_rows(np.arange(len(index)), index.clips.group, labelled.rows)
-    rest_vectors = np.asarray(index.vectors[rest], np.float64)
-    rest_scores = model.calibrated(torch.from_numpy(probe.logits(index.vectors[rest]))).numpy()
-    pool = PoolSounds(rest_vectors, rest_scores) if len(rest) else None
+    rest, pool = pool_rows(np.arange(len(index)), index.clips.group, labelled.rows), None
+    if len(rest):
+        rest_logits = torch.from_numpy(probe.logits(index.vectors[rest]))
+        rest_vectors = np.asarray(index.vectors[rest], np.float64)
+        pool = PoolSounds(rest_vectors, model.calibrated(rest_logits).numpy())
     return fit_unknown(outputs, scores, said, noise, recording_folds(said, group, seed), pool=pool)[
         0
     ]
