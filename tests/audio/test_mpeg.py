@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from semisonic.audio.read import decoder_messages, probe, read, read_blocks
+from semisonic.audio.decoders import decoder_messages
+from semisonic.audio.read import probe, read, read_blocks
 
 RATES = [44100, 22050, 11025]
 

@@ -10,7 +10,7 @@ import soundfile as sf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semisonic.audio.read import wave_texts
+from semisonic.audio.wave_texts import wave_texts
 from semisonic.cli.main import main
 from semisonic.core import progress
 from semisonic.core.errors import DataError

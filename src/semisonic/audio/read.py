@@ -14,38 +14,26 @@ The rules, for every format:
 - What phones and browsers record (M4A, WebM and others) is decoded to a temporary file first
   (:mod:`semisonic.audio.media`), so that parts of it begin at exact samples.
 - NaN and infinite samples are errors; silence is not (see :func:`semisonic.audio.checks.problems`).
-
-libsndfile guesses the length of an MPEG layer III stream that does not say it, from its first
-frame and its size, and stops reading there: with a variable bit rate a fifth of a recording was
-lost. The samples of such streams, also of those within WAV files, are counted by miniaudio, and
-libsndfile gets the file with zeros behind it, so that it reads on.
 """
 
 from __future__ import annotations
 
-import io
 import logging
 import math
 import os
-import re
-import stat
-import struct
-import tempfile
-import threading
 from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager, nullcontext
-from functools import cache
+from contextlib import closing, nullcontext
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import soundfile as sf
 from numpy.typing import NDArray
 
 from semisonic.audio.checks import too_short
-from semisonic.audio.find import MEDIA_SUFFIXES
-from semisonic.audio.media import Decoded, decode_media, media_format
+from semisonic.audio.decoders import decoder_messages, open_decoder, truncation_of
+from semisonic.audio.media import Decoded
 from semisonic.audio.remote import local_copy
 from semisonic.audio.resample import LiveResampler, resample
 from semisonic.core.errors import AudioError, OptionError
@@ -141,7 +129,7 @@ class AudioReader:
         self.path = path = Path(file)
         self._copy = local_copy(path)
         self._is_warned = False
-        decoded, handle, n_samples = _open_any(path, self._copy.path)
+        decoded, handle, n_samples = open_decoder(path, self._copy.path)
         self._handle = handle
         if n_samples < 1:
             self.close()
@@ -149,7 +137,7 @@ class AudioReader:
         rate = int(handle.samplerate)
         duration = n_samples / rate
         if decoded is None:
-            damage = _truncation(self._copy.path, handle, duration)
+            damage = truncation_of(self._copy.path, handle, duration)
             decoded = Decoded(self._copy, handle.format, handle.subtype, damage)
         self._copy = decoded.copy
         self.info = AudioInfo(path, rate, handle.channels, n_samples, duration, *decoded[1:])
@@ -454,306 +442,3 @@ def read_blocks(
             yield np.concatenate(held)
         elif not n_out:
             raise AudioError(file, too_short(n_in, rate))
-
-
-# Opening a file: a decoder for it, or the reason why there is none.
-
-
-_MPEG_SUFFIXES = frozenset({".mp3", ".mp2"})
-
-_NO_LENGTH = "bitrate mode   : constant"
-"""In libsndfile's log of a stream without a Xing or VBRI header, whatever its bit rate does."""
-
-
-def _open_any(path: Path, copy: Path) -> tuple[Decoded | None, sf.SoundFile, int]:
-    """A decoder of a recording, and how many samples of a channel it gives.
-
-    ``path`` is its name in messages, ``copy`` the file with its bytes. The first is None for what
-    libsndfile reads by itself.
-    """
-    _check_file(copy)
-    container = media_format(copy) if copy.suffix.lower() in MEDIA_SUFFIXES else ""
-    if not container:
-        try:
-            return None, *_open_recording(path, copy)
-        except AudioError:
-            container = media_format(copy)
-            if not container:
-                raise
-    decoded = decode_media(path, copy, container)
-    return decoded, *_open_recording(path, decoded.copy.path)
-
-
-def _open_recording(path: Path, copy: Path) -> tuple[sf.SoundFile, int]:
-    """What libsndfile reads."""
-    with decoder_messages() if copy.suffix.lower() in _MPEG_SUFFIXES else nullcontext():
-        # As bytes: soundfile cannot encode names that are no Unicode.
-        handle = _open(path, os.fsencode(copy))
-    n_samples = int(handle.frames)
-    if handle.subtype != "MPEG_LAYER_III" or _NO_LENGTH not in handle.extra_info:
-        return handle, n_samples
-    counted = _count_samples(copy, handle.format) or n_samples
-    if counted > n_samples:
-        handle.close()
-        with decoder_messages():
-            handle = _open(path, _PaddedFile(copy, 1 + counted // max(1, n_samples)))
-    return handle, counted
-
-
-def _open(path: Path, file: bytes | _PaddedFile) -> sf.SoundFile:
-    try:
-        return sf.SoundFile(file)
-    except sf.SoundFileError as error:
-        text = str(getattr(error, "error_string", error)).strip().rstrip(".")
-        if not text or "not recognised" in text or "does not exist" in text:
-            text = "libsndfile does not recognise it"
-        advice = "Convert it to WAV or FLAC if it is a recording"
-        raise AudioError(path, f"not audio, or damaged: {text}", advice) from None
-    except TypeError:
-        reason = "no header: raw samples say neither rate nor type"
-        raise AudioError(path, reason) from None
-
-
-class _PaddedFile(io.FileIO):
-    """A file followed by zeros, so that libsndfile expects more of it than its size says."""
-
-    def __init__(self, file: Path, times: int) -> None:
-        super().__init__(file)
-        self._size = times * os.fstat(self.fileno()).st_size
-
-    def __del__(self) -> None:  # soundfile closes only what it opened
-        self.close()
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a place; the end is that of the zeros."""
-        if whence == os.SEEK_END:
-            return super().seek(self._size + offset)
-        return super().seek(offset, whence)
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill the buffer."""
-        n = super().readinto(buffer) or 0
-        memoryview(buffer)[n:] = bytes(len(buffer) - n)
-        return len(buffer)
-
-
-def _count_samples(file: Path, format: str) -> int:  # noqa: A002
-    """Samples of a channel in an MPEG stream; 0 when they cannot be counted."""
-    import miniaudio
-
-    try:
-        if format != "WAV":
-            return int(miniaudio.mp3_get_file_info(os.fspath(file)).num_frames)
-        with open(file, "rb") as stream:
-            size = next((n for name, n in wave_chunks(stream) if name == b"data"), 0)
-            return int(miniaudio.mp3_get_info(stream.read(size)).num_frames)
-    except (miniaudio.MiniaudioError, UnicodeEncodeError):
-        return 0
-
-
-def _check_file(path: Path) -> None:
-    """Raise AudioError unless this is a regular file with something in it."""
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        raise AudioError(path, "no such file") from None
-    except OSError as error:
-        raise AudioError(path, f"cannot be opened ({error.strerror})") from None
-    for is_wrong, reason in (
-        (stat.S_ISDIR(status.st_mode), "a folder, not a file"),
-        (not stat.S_ISREG(status.st_mode), "not a regular file"),
-        (not status.st_size, "empty: the file has 0 bytes"),
-        (not os.access(path, os.R_OK), "cannot be opened (Permission denied)"),
-    ):
-        if is_wrong:
-            raise AudioError(path, reason)
-
-
-# What a C library prints while it decodes, kept from the terminal.
-#
-# libsndfile gives MP3 to libmpg123, which prints what is wrong with a frame, and goes on: a line
-# without the name of the file in the middle of a progress bar. It can only be read from the
-# process's standard error. So MP3 is decoded by one thread at a time; where there is much of it,
-# processes decode.
-
-
-_LOCK = threading.RLock()
-_MARK, _NOTE = b"libmpg123", b"Note: "
-_STDERR = 2
-
-
-@contextmanager
-def decoder_messages() -> Iterator[list[str]]:
-    """Within the block, lines of libmpg123 are kept from the terminal; the list gets them after.
-
-    What else is printed meanwhile comes out at the end of the block.
-    """
-    messages: list[str] = []
-    with _LOCK:
-        try:
-            terminal = os.dup(_STDERR)
-        except OSError:  # a program without standard error
-            yield messages
-            return
-        file = _message_file(os.getpid())
-        os.dup2(file.fileno(), _STDERR)
-        try:
-            yield messages
-        finally:
-            os.dup2(terminal, _STDERR)
-            os.close(terminal)
-            if os.fstat(file.fileno()).st_size:
-                file.seek(0)
-                for line in file.read().splitlines(keepends=True):
-                    if _MARK in line or line.startswith(_NOTE):
-                        messages.append(_message_text(line.decode("utf-8", "replace")))
-                    else:
-                        os.write(_STDERR, line)
-                file.seek(0)
-                file.truncate()
-
-
-@cache
-def _message_file(_process: int) -> IO[bytes]:
-    """Where a process keeps what is printed."""
-    return tempfile.TemporaryFile(buffering=0)
-
-
-def _message_text(line: str) -> str:
-    """The words of ``[src/libmpg123/layer3.c:do_layer3():1774] error: big_values too large``."""
-    return line.strip().rpartition("] ")[2].removeprefix("error: ").removeprefix("Note: ")
-
-
-# Whether a recording holds less than its header promises.
-#
-# libsndfile shortens such a recording without a word to the caller; only its log says so. An
-# Ogg stream promises nothing, but its last page must carry an end mark.
-
-
-_TOLERANCE = 0.01
-"""Seconds that may be missing: some writers count their header as sound."""
-
-_LOG_SIZE = re.compile(r"^ *(?:data|SSND|Data Size|riff) *: (\d+) \(should be (\d+)\)", re.M)
-_LOG_RF64 = re.compile(r"frame count (\d+) does not match value from 'ds64' chunk of (\d+)")
-_LARGEST_PAGE = 65307
-_END_MARK = 4
-
-
-def _truncation(path: Path, handle: sf.SoundFile, duration: float) -> str:
-    """The reason why a recording is not whole; empty if it is, or if nothing was promised.
-
-    ``duration`` is how many seconds are there.
-    """
-    if handle.format == "OGG":
-        closed = _is_closed_ogg(path)
-        return "" if closed else f"truncated: no end mark, {duration:.2f} s are there"
-    log = handle.extra_info
-    if match := _LOG_RF64.search(log):
-        there, promised = map(int, match.groups())
-    elif (match := _LOG_SIZE.search(log)) and int(match[1]) & 0x7FFFF000 != 0x7FFFF000:
-        # Sizes near the largest stand for "not known yet", as programs write into a pipe.
-        promised, there = map(int, match.groups())
-    else:
-        return ""
-    expected = duration * promised / there if there else math.inf
-    if expected - duration <= _TOLERANCE:
-        return ""
-    return f"truncated: the header promises {expected:.2f} s, {duration:.2f} s are there"
-
-
-def _is_closed_ogg(path: Path) -> bool:
-    """Whether the last page of an Ogg file is whole and marked as the end."""
-    with open(path, "rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - 2 * _LARGEST_PAGE))
-        tail = file.read()
-    page = tail.rfind(b"OggS")
-    if page < 0 or page + 27 > len(tail):
-        return False
-    n_segments = tail[page + 26]
-    segments = tail[page + 27 : page + 27 + n_segments]
-    whole = len(segments) == n_segments and page + 27 + n_segments + sum(segments) <= len(tail)
-    return whole and bool(tail[page + 5] & _END_MARK)
-
-
-# Texts that recorders leave in WAV files beside the sound: comments, and GUANO metadata.
-#
-# Only the chunks' headers are walked over, so a file of any length is read in no time.
-
-
-_LONGEST = 1 << 20  # bytes of a text that anybody may have meant
-_MOST_CHUNKS = 1000
-
-
-def wave_texts(file: str | os.PathLike[str]) -> dict[str, str]:
-    """The texts of a WAV file by the name of their chunk; none for anything else.
-
-    ``guan`` is GUANO metadata; ``ICMT`` (comment), ``IART`` (artist), ``ICRD`` (date) and others
-    are those of the ``INFO`` list. A file that is damaged or torn gives what stands before that.
-
-    Parameters
-    ----------
-    file : path
-
-    Returns
-    -------
-    dict of str to str
-
-    Raises
-    ------
-    OSError
-        If the file cannot be read.
-    """
-    texts: dict[str, str] = {}
-    with open(file, "rb") as stream:
-        for name, size in wave_chunks(stream):
-            if name == b"guan" and size <= _LONGEST:
-                texts["guan"] = _text(stream.read(size))
-            elif name == b"LIST" and 4 <= size <= _LONGEST:
-                texts.update(_info_texts(stream.read(size)))
-    return texts
-
-
-def wave_chunks(stream: BinaryIO) -> Iterator[tuple[bytes, int]]:
-    """The chunks of a WAV file, as name and size; none for anything else.
-
-    The stream stands at the content of each when it is yielded.
-
-    Parameters
-    ----------
-    stream : binary file
-
-    Yields
-    ------
-    name : bytes
-    size : int
-    """
-    start = stream.read(12)
-    if start[:4] not in (b"RIFF", b"RF64") or start[8:12] != b"WAVE":
-        return
-    at = 12
-    for _ in range(_MOST_CHUNKS):
-        stream.seek(at)
-        header = stream.read(8)
-        if len(header) < 8:
-            return
-        name, size = struct.unpack("<4sI", header)
-        yield name, size
-        if size == 0xFFFFFFFF and name == b"data":
-            return
-        at += 8 + size + size % 2
-
-
-def _info_texts(content: bytes) -> dict[str, str]:
-    """The texts of an INFO list."""
-    texts = {}
-    at = 4 if content[:4] == b"INFO" else len(content)
-    while at + 8 <= len(content):
-        name, size = struct.unpack("<4sI", content[at : at + 8])
-        texts[name.decode("latin-1")] = _text(content[at + 8 : at + 8 + size])
-        at += 8 + size + size % 2
-    return texts
-
-
-def _text(content: bytes) -> str:
-    return content.decode("utf-8", "replace").replace("\0", "").strip()

@@ -233,7 +233,7 @@ _DEVICE = re.compile(r"\bAudioMoth (?P<serial>[0-9A-F]{16})\b")
 
 
 def read_texts(texts: Mapping[str, str]) -> RecorderInfo:
-    """What the texts of a WAV file tell (see :func:`semisonic.audio.read.wave_texts`)."""
+    """What the texts of a WAV file tell (see :func:`semisonic.audio.wave_texts.wave_texts`)."""
     fields = _guano(texts.get("guan", ""))
     comment, artist = texts.get("ICMT", ""), texts.get("IART", "")
     device = _DEVICE.search(comment) or _DEVICE.search(artist)

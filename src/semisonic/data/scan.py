@@ -22,8 +22,9 @@ from scipy.fft import rfft
 
 from semisonic.audio.checks import LevelMeter, decibel, problems_of
 from semisonic.audio.find import OTHER_SUFFIXES, advice, find_audio
-from semisonic.audio.read import BLOCK, AudioInfo, AudioReader, wave_texts
+from semisonic.audio.read import BLOCK, AudioInfo, AudioReader
 from semisonic.audio.resample import resample
+from semisonic.audio.wave_texts import wave_texts
 from semisonic.core.errors import AudioError, DataError
 from semisonic.core.files import digest, write_csv
 from semisonic.core.parallel import in_threads

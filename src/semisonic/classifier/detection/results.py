@@ -21,8 +21,8 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from semisonic.audio.read import wave_texts
 from semisonic.audio.remote import path_text, url_of
+from semisonic.audio.wave_texts import wave_texts
 from semisonic.classifier.prepare import Failures
 from semisonic.core.errors import DataError
 from semisonic.core.text import Result, count_text, duration_text, text_table
