@@ -256,3 +256,21 @@ def test_a_project_that_was_moved_still_works(project, tmp_path):
     assert len(moved.log.entries()) == 9
     assert moved.learn().n_answers == 9
     assert moved.pool().scores is not None
+
+
+def test_project_log_and_index_show_themselves(project):
+    for row in project.suggest(6):
+        labels = truth(row)
+        project.log.append(row.file, row.start_time, row.end_time, labels, annotator="<ada>")
+    log, index = project.log._repr_html_(), project.index._repr_html_()
+    assert "<td" in log
+    for text in ("LabelLog", "&lt;ada&gt;", str(project.recordings)):
+        assert text in log
+    for text in ("EmbeddingIndex", f"{len(project.index)}, each of {project.index.dim} numbers"):
+        assert text in index
+    assert "... and" in index
+    assert "nan" not in index.lower()
+    before = project._repr_html_()
+    assert str(project.folder) in before
+    project.learn()
+    assert project._repr_html_().count("<tr>") == before.count("<tr>") + 1

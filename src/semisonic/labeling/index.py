@@ -189,6 +189,28 @@ class EmbeddingIndex:
         n, dim = self.vectors.shape
         return f"EmbeddingIndex({self.folder}: {n} rows of {dim})"
 
+    def _repr_html_(self) -> str:
+        import pandas as pd
+
+        from semisonic.core.html import MOST_ROWS, card, facts, frame_table
+
+        model, clips = self.about["model"], self.clips
+        values = {
+            "folder": self.folder,
+            "rows": f"{len(self)}, each of {self.dim} numbers",
+            "recordings": len(set(clips.file.tolist())),
+            "made by": model["network"],
+            "classes": ", ".join(model["classes"]),
+            "clusters": len(np.unique(self.cluster[self.cluster != NO_CLUSTER])) or "",
+        }
+        some = slice(MOST_ROWS)
+        columns = {"file": clips.file, "start_time": clips.start_time, "end_time": clips.end_time}
+        columns |= {"predicted": self.predicted, "score": self.score, "cluster": self.cluster}
+        rows = pd.DataFrame({name: column[some] for name, column in columns.items()})
+        empty = [name for name, column in columns.items() if not _says_something(column)]
+        table = frame_table(rows.drop(columns=empty), len(self))
+        return card("EmbeddingIndex", facts(values), table)
+
     @classmethod
     def from_vectors(
         cls,
@@ -433,6 +455,13 @@ class EmbeddingIndex:
         if not 0 <= number < len(self):
             raise DataError(f"{self.folder}: found row {number}, expected 0 to {len(self) - 1}")
         return np.array(self.vectors[number])
+
+
+def _says_something(column: NDArray[Any]) -> bool:
+    """Whether a column holds more than gaps."""
+    if column.dtype.kind == "f":
+        return bool(np.isfinite(column).any())
+    return bool((column != (NO_CLUSTER if column.dtype.kind == "i" else "")).any())
 
 
 def _mapped(file: Path, shape: tuple[int, int]) -> NDArray[np.float32]:

@@ -76,6 +76,24 @@ class LabelLog:
     def __repr__(self) -> str:
         return f"LabelLog({self.path})"
 
+    def _repr_html_(self) -> str:
+        from collections import Counter
+
+        from semisonic.core.html import MOST_ROWS, card, facts, problems, table
+
+        answers = self.standing()
+        counts = Counter(label for one in answers for label in one.labels or ("",))
+        values = {
+            "file": self.path,
+            "recordings": self.root,
+            "answers": len(answers),
+            "segments": len({one.box for one in answers}),
+            "annotators": ", ".join(sorted({one.annotator for one in answers} - {""})),
+        }
+        rows = [(label or "none of the classes", n) for label, n in counts.most_common()]
+        shown = table(["label", "answers"], rows[:MOST_ROWS], len(rows))
+        return card("LabelLog", facts(values), shown, problems(self.problems()))
+
     def append(
         self,
         file: str | PathLike[str],

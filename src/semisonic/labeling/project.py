@@ -399,6 +399,20 @@ class Project:
         cluster[rows[parts.number == 1]] = cluster.max() + 1
         self.index.set_clusters(cluster)
 
+    def __repr__(self) -> str:
+        return f"Project({self.folder})"
+
+    def _repr_html_(self) -> str:
+        from semisonic.core.html import card, facts, frame_table
+
+        said = self.describe()
+        classes = ", ".join(said.pop("classes"))
+        values = {"folder": self.folder, **said, "classes": classes, "encoder": self.encoder}
+        values["several_labels"] = "yes" if self.several_labels else ""
+        named = {name.replace("_", " "): value for name, value in values.items()}
+        columns = ["time", "n_answers", "n_classes", "random_accuracy", "random_low", "random_high"]
+        return card("Project", facts(named), frame_table(self.history[columns]))
+
     def describe(self) -> dict[str, Any]:
         """Numbers about the project: segments, answers, classes, rounds."""
         current = self.log.current()
