@@ -465,6 +465,8 @@ def test_pages_fit_a_phone(app_browser, app_address, name) -> None:
             page.get_by_role("button", name="Dog bark").tap()
             page.locator(".events h2, .viewer").first.wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+        bottom = "document.querySelector('.top nav').getBoundingClientRect().bottom"
+        assert page.evaluate(f"document.getElementById('said').offsetTop - {bottom}") > 0
 
 
 @pytest.mark.parametrize(

@@ -63,9 +63,12 @@ export function about(seconds) {
   return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
 }
 
-// Whether a key is meant for the page: it is neither typed into a field nor presses what has the focus.
-export function isShortcut(event) {
-  if (event.ctrlKey || event.altKey || event.metaKey || event.repeat) return false;
-  if (event.target.matches?.("input:not([type=checkbox]), select, textarea")) return false;
-  return !(event.target.matches?.("button, a, summary, input") && ["Enter", " "].includes(event.key));
+// Whether a key is meant for the page: it is neither typed into a field nor presses or moves what has the focus.
+// A key that is held counts once, unless `held` names it.
+export function isShortcut(event, held = []) {
+  const { key, target } = event;
+  if (event.ctrlKey || event.altKey || event.metaKey || (event.repeat && !held.includes(key))) return false;
+  if (target.matches?.("input:not([type=checkbox], [type=range]), select, textarea")) return false;
+  if (target.matches?.("[type=range]") && key.startsWith("Arrow")) return false;
+  return !(target.matches?.("button, a, summary, input") && ["Enter", " "].includes(key));
 }

@@ -2,7 +2,7 @@
 
 import { annotator } from "./annotator.js";
 import { address, get, post } from "./api.js";
-import { clock, fill, h, noModel, percent, readable, say, waited } from "./dom.js";
+import { clock, fill, h, isShortcut, noModel, percent, readable, say, waited } from "./dom.js";
 import { inWords } from "./labels.js";
 import { chooseLabel, suggestions } from "./naming.js";
 import { Thumb, thumbSpeed } from "./thumb.js";
@@ -185,7 +185,7 @@ class Find {
   }
 
   key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea, dialog *")) return;
+    if (!isShortcut(event, ["j", "k", "ArrowDown", "ArrowUp"])) return;
     const items = [...this.rows.querySelectorAll(".find")], at = items.findIndex((one) => one.hasAttribute("aria-current"));
     const item = items[at], go = (place) => { items[Math.max(0, Math.min(place, items.length - 1))]?.focus(); };
     const next = () => go(at + 1);
@@ -194,7 +194,7 @@ class Find {
       " ": () => item?.thumb?.toggle(), y: () => this.canAnswer && item?.right()?.then(next), n: () => this.canAnswer && item?.wrong()?.then(next), "/": () => this.canAnswer && item?.other(),
     };
     const work = keys[event.key];
-    if (!work || (event.key === " " && event.target.matches("button, a"))) return;
+    if (!work) return;
     event.preventDefault();
     work();
   }

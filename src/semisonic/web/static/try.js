@@ -1,7 +1,7 @@
 // Try it: open a sound, look at it, hear what the model hears.
 
 import { address, get, post, remove, upload } from "./api.js";
-import { clock, fill, h, noModel, readable, percent, say, waited } from "./dom.js";
+import { clock, fill, h, isShortcut, noModel, readable, percent, say, waited } from "./dom.js";
 import { microphoneBar } from "./microphone.js";
 import { forServer, record } from "./recorder.js";
 import { rulesForm, thresholdNote } from "./rules.js";
@@ -165,9 +165,9 @@ function makeSide({ examples, folders }) {
         if ([...dataTransfer.items].some((item) => item.webkitGetAsEntry?.()?.isDirectory)) say("A folder cannot be dropped. Open it and drop the files in it.");
         else if (dataTransfer.files.length) send([...dataTransfer.files]);
       });
-      on("keydown", ({ key, target, ctrlKey, altKey, metaKey }) => {
-        const by = { n: 1, p: -1 }[key.toLowerCase()];
-        if (!by || !id || ctrlKey || altKey || metaKey || target.closest("input:not([type=range]), select, textarea, dialog")) return;
+      on("keydown", (event) => {
+        const by = { n: 1, p: -1 }[event.key.toLowerCase()];
+        if (!by || !id || !isShortcut(event)) return;
         isByKey = true;
         step(by);
       });
