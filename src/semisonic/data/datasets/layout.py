@@ -101,8 +101,8 @@ class DatasetPath:
         if not self.audio:
             others = len(self.unread)
             raise DataError(
-                f"{self.path}: no audio found. Looked in this folder and all folders below it for "
-                f"{', '.join(sorted(AUDIO_SUFFIXES))} (upper or lower case). "
+                f"{self.path}: no audio found in this folder and the folders below it (looked for "
+                f".wav, .flac, .ogg, .mp3 and {len(AUDIO_SUFFIXES) - 4} formats more). "
                 + (f"Found {others} in formats that are not read; convert them. " if others else "")
                 + "Give the folder that holds the recordings, or a CSV file that names them"
             )
