@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -77,8 +78,6 @@ class LabelLog:
         return f"LabelLog({self.path})"
 
     def _repr_html_(self) -> str:
-        from collections import Counter
-
         from semisonic.core.html import MOST_ROWS, card, facts, problems, table
 
         answers = self.standing()
