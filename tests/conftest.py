@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from semisonic.core import plugins
+from semisonic.core import plugins, progress
 from semisonic.features.options import OWN_AUGMENTATIONS
 from semisonic.learning.options import OWN_LOSSES
 
@@ -37,6 +37,14 @@ def user_cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterato
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEMISONIC_CACHE", str(folder))
         yield folder
+
+
+@pytest.fixture(autouse=True)
+def no_bars() -> Iterator[None]:
+    """No test shows the bars that a command before it turned on."""
+    progress.show(False)
+    yield
+    progress.show(False)
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import json
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from semisonic import SoundClassifier
 from semisonic.classifier.cross_validation import cross_validate
 from semisonic.classifier.provenance import DataPart, recording_hashes
 from semisonic.cli.main import main
-from semisonic.core import progress
 from semisonic.core.seeds import generator
 from semisonic.data.datasets.load import load_clips
 from semisonic.models.model_file import read_about
@@ -35,12 +33,6 @@ FRONT = ["--sample-rate", "8000", "--duration", "0.5", "--n-fft", "256", "--hop-
 QUICK = ["--n-mels", "16", "--epochs", "1", "--batch-size", "8", "--device", "cpu"]
 TRAIN = [*FRONT, *QUICK, "--precision", "fp32", "--model", TINY, "--method", "supervised", "-q"]
 NAMELESS = "No clip names the recording it was cut from"
-
-
-@pytest.fixture(autouse=True)
-def quiet_again() -> Iterator[None]:
-    yield
-    progress.show(False)
 
 
 def noise(kind: str, number: int, duration: float = 1.6) -> np.ndarray:

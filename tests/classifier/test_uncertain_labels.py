@@ -15,7 +15,6 @@ from semisonic.classifier.evaluate import evaluate
 from semisonic.classifier.options import EvaluateOptions, TrainOptions
 from semisonic.classifier.train import train
 from semisonic.cli.main import main
-from semisonic.core import progress
 from semisonic.core.errors import DataError, OptionError
 from semisonic.data.clips import verified_labels
 from semisonic.data.datasets.load import load_clips
@@ -81,10 +80,7 @@ def test_a_table_of_uncertain_labels_is_no_measure(tagged: Path) -> None:
 
 
 def test_info_counts_them(tagged: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    try:
-        assert main(["data", "info", str(tagged)]) == 0
-    finally:
-        progress.show(False)
+    assert main(["data", "info", str(tagged)]) == 0
     said = capsys.readouterr()
     assert "21 verified, 12 not" in said.out
     header = next(line for line in said.out.splitlines() if line.startswith("class "))

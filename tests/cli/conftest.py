@@ -1,23 +1,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from calls import cli
-from semisonic.core import progress
 from sounds import MEL, untrained, write_sounds
 
 FORMULAS = ('=HYPERLINK("http://evil","x")', "tone")
-
-
-@pytest.fixture(autouse=True)
-def quiet_again() -> Iterator[None]:
-    """No test shows the bars that a command before it turned on."""
-    yield
-    progress.show(False)
 
 
 @pytest.fixture(scope="session")

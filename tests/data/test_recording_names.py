@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from semisonic.audio.wave_texts import wave_texts
 from semisonic.cli.main import main
-from semisonic.core import progress
 from semisonic.core.errors import DataError
 from semisonic.data.datasets.load import load_clips
 from semisonic.data.recording_names import (
@@ -229,12 +228,6 @@ def test_texts_that_make_no_sense_tell_nothing():
 
 
 LETTERS = "ABC"
-
-
-@pytest.fixture(autouse=True)
-def quiet_again():
-    yield
-    progress.show(False)
 
 
 def touch(root, files):
