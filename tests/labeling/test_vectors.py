@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import sys
 from pathlib import Path
@@ -15,8 +16,10 @@ import soundfile as sf
 import semisonic
 from semisonic.cli.main import main
 from semisonic.core.errors import DataError, OptionError
+from semisonic.labeling.improve import why_not
 from semisonic.labeling.index import EmbeddingIndex
 from semisonic.labeling.map import draw_map
+from semisonic.labeling.project import Project
 from semisonic.labeling.suggest import suggest
 
 N = 12
@@ -144,3 +147,75 @@ def test_a_database_of_perch_hoplite(
     monkeypatch.setitem(sys.modules, "usearch.index", None)
     with pytest.raises(OptionError, match="pip install usearch"):
         semisonic.embed(folder, recordings, tmp_path / "none")
+
+
+def truth(file: str, start_time: float) -> str:
+    """The class of a segment, by where it is."""
+    place = 4 * int(Path(file).stem) + round(start_time)
+    return str(segments().species[place])
+
+
+@pytest.fixture
+def begun(recordings: Path, tmp_path: Path) -> list[str]:
+    """The command that starts a project from vectors; they and the recordings may be changed."""
+    shutil.copytree(recordings, tmp_path / "heard")
+    segments().to_csv(tmp_path / "heard" / "segments.csv", index=False)
+    np.save(tmp_path / "Bird Net.npy", VECTORS)
+    table, vectors = tmp_path / "heard" / "segments.csv", tmp_path / "Bird Net.npy"
+    made = ["project", "new", str(table), "--encoder", str(vectors), "--clusters", "3"]
+    return [*made, "-o", str(tmp_path / "project")]
+
+
+def test_a_project_of_vectors_asks_learns_and_names_all_segments(
+    begun: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(begun) == 0
+    said = capsys.readouterr().out
+    assert "3 recordings, 12 segments, 3 groups that sound alike" in said
+    assert "labels beside them are not taken as answers" in said
+    project = Project.open(tmp_path / "project")
+    assert project.classes == ()
+    assert project.noise_like(3) == ()
+    assert "not those of the encoder" in why_not(project)
+    for group in project.clusters(4):
+        assert len({truth(one.file, one.start_time) for one in group.typical}) == 1
+    for one in project.suggest(9).rows:
+        named = truth(one.file, one.start_time)
+        project.log.append(one.file, one.start_time, one.end_time, named, source=one.source)
+    assert main(["project", "learn", str(project.folder)]) == 0
+    assert "the classifier can name no other sounds" in capsys.readouterr().out
+    found = pd.read_csv(project.folder / "predictions.csv")
+    assert len(found) == N
+    assert found.label.tolist() == [
+        truth(*row) for row in zip(found.file, found.start_time, strict=True)
+    ]
+    assert found.score.between(0, 1).all()
+    asked = project.suggest(3, strategy="uncertain").rows
+    assert len(asked) == 3
+    assert all(one.predictions for one in asked)
+    assert main(["predict", str(project.folder), str(tmp_path / "heard" / "0.wav")]) == 2
+    assert "the vectors were made elsewhere (bird-net)" in capsys.readouterr().err
+
+
+def test_vectors_that_come_later_keep_the_answers(begun: list[str], tmp_path: Path) -> None:
+    assert main(begun) == 0
+    project = Project.open(tmp_path / "project")
+    for one in project.suggest(6).rows:
+        named = truth(one.file, one.start_time)
+        project.log.append(one.file, one.start_time, one.end_time, named, source=one.source)
+    project.learn()
+    more = pd.concat([segments(), segments()[:1].assign(path="0.wav", start_time=0.5)])
+    more.to_csv(tmp_path / "heard" / "segments.csv", index=False)
+    np.save(tmp_path / "Bird Net.npy", np.vstack([VECTORS, VECTORS[:1]]))
+    assert main(begun) == 0
+    again = Project.open(tmp_path / "project")
+    assert len(again.index) == N + 1
+    assert len(again.suggest(6, strategy="uncertain").rows) == 6  # by the classifier of before
+    assert again.learn().n_answers == 6
+
+
+def test_vectors_come_with_their_segments(
+    begun: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*begun, "--hop", "1"]) == 2
+    assert "vectors come with their segments" in capsys.readouterr().err

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from app_helpers import AtOnce, app_of, browsing, sent
@@ -20,6 +21,9 @@ pytest.importorskip("httpx")
 from semisonic.classifier.detection.detect import detect
 from semisonic.classifier.model_file import open_model
 from semisonic.data.events import make_events
+from semisonic.labeling.options import ProjectOptions
+from semisonic.labeling.project import Project
+from semisonic.labeling.start import start_project
 from semisonic.web.downloads import label_file
 from semisonic.web.finding import choose_rows
 from waiting import until
@@ -159,3 +163,40 @@ def test_what_a_format_cannot_hold_is_listed_beside_it() -> None:
         assert "fox" in archive.read("left_out.csv").decode()
     assert suffix == ".audacity.zip"
     assert len(names) == 2
+
+
+def test_segments_whose_vectors_were_made_elsewhere(app_folder, project, tmp_path) -> None:
+    """Everything of a project but other sounds: what is found are its own segments."""
+    clips = Project.open(project).index.clips
+    frame = clips.to_frame()[["file", "start_time", "end_time"]]
+    frame["file"] = [str(path) for path in clips.paths]
+    heard = [["hum" in path.name, "hum" not in path.name] for path in clips.paths]
+    frame.to_csv(project.parent / "segments.csv", index=False)
+    np.save(
+        tmp_path / "birdnet.npy", np.array(heard) + np.random.default_rng(0).normal(0, 0.1, (24, 2))
+    )
+    table, runs = project.parent / "segments.csv", tmp_path / "runs"
+    options = ProjectOptions(table, runs / "birds", encoder=str(tmp_path / "birdnet.npy"))
+    birds = start_project(options).project
+    app = app_of(project=birds.folder, folder=(app_folder,), runs=runs)
+    for page in browsing(app):
+        groups = page.get("/api/label/groups").json()
+        assert groups["groups"]
+        assert groups["noise"] == []
+        for one in birds.suggest(12).rows:
+            kind = "hum" if "hum" in one.file else "hiss"
+            place = {n: getattr(one, n) for n in ("file", "start_time", "end_time", "source")}
+            said = {"labels": [kind], "presence": "positive", "annotator": "ann"}
+            assert sent(page, "label/answers", {**place, **said}).status_code == 200
+        assert sent(page, "label/learn", {}).status_code == 200
+        until(lambda page=page: not page.get("/api/label").json()["learning"]["runs"])
+        learning = page.get("/api/label").json()["learning"]
+        assert not learning["reason"]
+        assert "can name no other sounds" in " ".join(learning["history"][-1]["notes"])
+        ended = found(page)
+        assert (ended["work"]["state"], ended["work"]["reason"]) == ("done", "")
+        shown = rows(page, "predictions", n=200)
+        assert shown["n"] == len(set(frame.file))
+        assert all((row["label"] == "hum") == ("hum" in row["file"]) for row in shown["rows"])
+        ended = found(page, "0")
+        assert "finds nothing outside" in ended["work"]["reason"]

@@ -266,6 +266,7 @@ def suggest(
     examples=[
         "semisonic project new path/to/recordings -o runs/project",
         "semisonic project new path/to/recordings --encoder yamnet -o runs/project",
+        "semisonic project new segments.csv --encoder birdnet.npy -o runs/birds",
     ],
     resumes=True,
 )

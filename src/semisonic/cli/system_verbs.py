@@ -37,8 +37,9 @@ def app(
     runs: Path = option(Path("runs"), "folder in which the page looks for models and reports"),
     encoder: Path | None = option(
         None,
-        "encoder that projects started on the page may use: a file, or the name of a general "
-        "encoder (see 'semisonic encoder list')",
+        "encoder that projects started on the page may use: a file, the name of a general "
+        "encoder (see 'semisonic encoder list'), or vectors made elsewhere (.parquet, or the "
+        "folder of a perch-hoplite database)",
     ),
     host: str = option(
         "127.0.0.1", "address to listen on; any other than this machine's own needs a token"

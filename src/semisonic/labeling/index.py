@@ -219,6 +219,7 @@ class EmbeddingIndex:
         folder: str | PathLike[str],
         *,
         model: str = "elsewhere",
+        key: str = "",
     ) -> EmbeddingIndex:
         """An index of vectors that another encoder made, such as BirdNET's or Perch's.
 
@@ -236,6 +237,8 @@ class EmbeddingIndex:
             Where the index is written: a new or an empty folder.
         model : str
             What made the vectors, for people.
+        key : str
+            Vectors with one key are those of one encoder; by default the hash of these numbers.
 
         Raises
         ------
@@ -279,7 +282,7 @@ class EmbeddingIndex:
             end_time=rows.start_time + lengths,
         )
         about = {
-            "hash": hashlib.sha256(found.tobytes()).hexdigest()[:16],
+            "hash": key or hashlib.sha256(found.tobytes()).hexdigest()[:16],
             "file": None,
             "network": model,
             "dim": found.shape[1],
@@ -343,14 +346,14 @@ class EmbeddingIndex:
             When it is gone, or not the same.
         """
         model_about = self.about["model"]
-        if model_about["features"] is None:
+        if model is None and self._embedder is not None:
+            return self._embedder
+        if self.is_elsewhere:
             raise ModelError(
                 f"{self.folder}: its vectors were made elsewhere ({model_about['network']}), so "
                 "that sounds cannot be embedded for it here; search by a row, or by a vector of "
                 "the same encoder"
             )
-        if model is None and self._embedder is not None:
-            return self._embedder
         file = model_about["file"] if model is None else model
         if file is None or not Path(file).exists():
             raise ModelError(
@@ -387,6 +390,11 @@ class EmbeddingIndex:
         windows = [features_of_wave(part, mel, extractor) for _, part in cut]
         vectors, _ = embedder(np.stack(windows), device)
         return np.asarray(vectors.mean(axis=0), np.float32)
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether the vectors were made elsewhere; see :meth:`from_vectors`."""
+        return self.about["model"]["features"] is None
 
     @property
     def hop(self) -> float | None:

@@ -51,7 +51,9 @@ class ProjectOptions(JobOptions):
         "auto",
         "what makes vectors of sounds: the file of an encoder or a classifier; synth, one "
         "that has learned to name synthetic sounds; auto: that, then trained by contrast on the "
-        "recordings if they are 100 windows or more",
+        "recordings if they are 100 windows or more. Or vectors made elsewhere: .npy, .parquet or "
+        "the folder of a perch-hoplite database; RECORDINGS is then their table, or the folder "
+        "that they name recordings from",
     )
     hop: float | None = option(
         None,

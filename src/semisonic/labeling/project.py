@@ -5,6 +5,7 @@ A folder that holds everything of it::
     project.json   which recordings, how they are cut and embedded
     encoder/       an encoder that learned from all of them without labels
     index/         their vectors, and the clusters that were found
+    predictions.csv   of all segments, where their vectors were made elsewhere
     better/        vectors of an encoder that has learned from the recordings, if there are any
     labels.jsonl   the answers (nothing else is made by hand; keep it)
     queue.csv      what to listen to next
@@ -154,6 +155,11 @@ class Project:
     def index(self) -> EmbeddingIndex:
         """The vectors of all segments."""
         return EmbeddingIndex.open(self._index, open_embedder(self.encoder))
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether the vectors were made elsewhere, so that no other sounds can be named."""
+        return self.index.is_elsewhere
 
     @property
     def model(self) -> Path | None:
@@ -370,6 +376,8 @@ class Project:
     @cached_property
     def _noise_order(self) -> list[int]:
         """Rows by their nearest synthetic noise, the nearest first."""
+        if self.index.is_elsewhere:  # no noise can be embedded beside them
+            return []
         embedder = self.index.embedder()
         heard = features_of_noise(embedder.mel, seed=self.seed, per_kind=_NOISES, beyond_db=0.0)
         k = min(_MOST_NOISY, len(self.index))

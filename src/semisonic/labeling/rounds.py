@@ -42,6 +42,7 @@ from semisonic.labeling.probe import (
 )
 from semisonic.labeling.queue import RANDOM, SOURCE
 from semisonic.labeling.sampling import random_key
+from semisonic.labeling.suggest import score_vectors
 from semisonic.models.decision import TEMPERATURE, Decision
 from semisonic.models.model_file import PUBLISHED_WEIGHTS, published_in, read_about, save
 from semisonic.models.sound_model import SoundModel
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 
 FEWEST_CALIBRATED = 20
 """Answers from which on scores are calibrated by those of classifiers that did not learn them."""
-HISTORY = "history.csv"
+HISTORY, PREDICTIONS = "history.csv", "predictions.csv"
 NOTE_SEPARATOR = " | "
 
 # How good the classifier is, from answers alone: an honest number needs clips drawn at random.
@@ -272,7 +273,8 @@ def learn_round(
     index : EmbeddingIndex
         Vectors of the pool, by an encoder that stays as it is.
     folder : path
-        Gets ``model.zip`` and ``history.csv``.
+        Gets ``model.zip`` and ``history.csv``, and ``predictions.csv`` where the vectors were made
+        elsewhere.
     seed : int
         That of the queues, so that their random parts are known.
     several_labels : bool
@@ -317,8 +319,15 @@ def learn_round(
             f"scores are not calibrated: that takes {FEWEST_CALIBRATED} answers, of classes that "
             "other recordings have, too"
         )
-    rules = fit_rules(model, index, labelled, logits, probe, seed=seed)
-    if rules is None:
+    rules = None
+    if index.is_elsewhere:
+        notes.append(
+            f"the vectors were made elsewhere, so that the classifier can name no other sounds; "
+            f"{PREDICTIONS} has what it says of all segments"
+        )
+    else:
+        rules = fit_rules(model, index, labelled, logits, probe, seed=seed)
+    if rules is None and not index.is_elsewhere:
         notes.append(
             f"silence and noise may be named as well: a rule against that takes {LEAST_KNOWN} "
             "answers that name a sound, of two recordings"
@@ -347,6 +356,8 @@ def learn_round(
     measured = is_judged & labelled.is_verified
     place.mkdir(parents=True, exist_ok=True)
     _save(place / MODEL, model, index.clips[labelled.rows], index, encoder, seed)
+    if index.is_elsewhere:
+        write_frame(place / PREDICTIONS, segment_predictions(model, index))
     ids = sorted(entry.id for entry in log.answers())
     made = LearningRound(
         time=time_utc,
@@ -366,6 +377,28 @@ def learn_round(
         del history[-1]
     write_frame(place / HISTORY, pd.DataFrame([*history, made.row()]))
     return made
+
+
+def segment_predictions(model: SoundModel, index: EmbeddingIndex) -> pd.DataFrame:
+    """The best class of each segment of an index, from vectors that the classifier learned on.
+
+    Returns
+    -------
+    DataFrame
+        ``file`` (absolute), ``start_time``, ``end_time``, ``label`` and ``score``, 0 to 1.
+    """
+    import pandas as pd
+
+    scores, clips = score_vectors(model, index.vectors), index.clips
+    best = scores.argmax(axis=1)
+    columns = {
+        "file": [os.path.abspath(path) for path in clips.paths],
+        "start_time": clips.start_time,
+        "end_time": clips.end_time,
+        "label": [model.classes[k] for k in best.tolist()],
+        "score": scores[np.arange(len(best)), best].round(4),
+    }
+    return pd.DataFrame(columns)
 
 
 def judged_right(

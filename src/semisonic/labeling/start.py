@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from semisonic.classifier.options import PretrainOptions
 from semisonic.classifier.pretrain import pretrain
 from semisonic.classifier.run_files import stamp
 from semisonic.classifier.scan import scan
+from semisonic.classifier.sounds import as_sounds
 from semisonic.classifier.start import SYNTH, synthetic_file
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.files import FolderLock, read_json, replacing, write_json
@@ -26,16 +28,23 @@ from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import Failures, load_clips, name_from
 from semisonic.data.duplicates import group_duplicates
 from semisonic.data.outputs import check_folder
+from semisonic.data.recording_names import groups_of
 from semisonic.data.scan import Scan
 from semisonic.data.windows import windows
-from semisonic.features.options import MelOptions
+from semisonic.features.frontend import Frontend
+from semisonic.features.options import WAVE, MelOptions
 from semisonic.labeling.clusters import find_clusters
 from semisonic.labeling.embed import make_index
 from semisonic.labeling.embedder import open_embedder
-from semisonic.labeling.index import NO_CLUSTER
+from semisonic.labeling.index import NO_CLUSTER, EmbeddingIndex
 from semisonic.labeling.options import ProjectOptions
 from semisonic.labeling.probe import require_probe_fits
 from semisonic.labeling.project import ABOUT, ENCODER, FORMAT, INDEX, Project
+from semisonic.labeling.vectors import holds_vectors, read_vectors
+from semisonic.models.model_file import save_encoder
+from semisonic.models.networks.frozen import elsewhere_name
+from semisonic.models.pretrained import PretrainedEncoder
+from semisonic.models.registry import create
 from semisonic.training.run_folder import differences
 
 BEGUN = "begun.json"
@@ -145,6 +154,11 @@ def start_project(options: ProjectOptions, *, tell: Tell = lambda step: None) ->
 
 def _start(folder: Path, options: ProjectOptions, tell: Tell) -> Started:
     tell(LOOK)
+    before = read_json(folder / ABOUT) if (folder / ABOUT).is_file() else {}
+    if holds_vectors(options.encoder):
+        index, note = _take_vectors(folder, options)
+        encoder = folder / ENCODER / "encoder.zip"
+        return _finish(folder, options, before, index, encoder, tell, notes=[note])
     recordings, notes = options.recordings, list[str]()
     failures: Failures = ()
     clips = load_clips(recordings, labels="none", group=options.group)
@@ -162,7 +176,6 @@ def _start(folder: Path, options: ProjectOptions, tell: Tell) -> Started:
         clips, notes = _usable(clips, result.scan)
     if not len(clips):
         raise DataError(f"{recordings}: no recording that can be used; see {folder / 'scan'}")
-    before = read_json(folder / ABOUT) if (folder / ABOUT).is_file() else {}
     index = folder / before.get("index", INDEX)
     encoder = folder / before.get("encoder", Path(ENCODER, "encoder.zip"))
     if encoder.is_file():  # recordings that came later are embedded by the same one
@@ -183,20 +196,78 @@ def _start(folder: Path, options: ProjectOptions, tell: Tell) -> Started:
         device=options.device,
         workers=options.workers,
     )
+    unread = {name_from(base, index / file): why for file, why in made.failures}
+    unread |= dict(reversed(failures))  # what failed twice is told once
+    return _finish(
+        folder,
+        options,
+        before,
+        made.index,
+        encoder,
+        tell,
+        notes=notes,
+        n_recordings=len(set(clips.file.tolist())),
+        failures=tuple(sorted(unread.items())),
+        n_found=len({*named, *unread}),
+    )
+
+
+def _take_vectors(folder: Path, options: ProjectOptions) -> tuple[EmbeddingIndex, str]:
+    """The index of vectors made elsewhere, beside a file that stands for their encoder."""
+    if options.hop is not None:
+        raise OptionError("hop: found a step, but vectors come with their segments; leave it out")
+    found = read_vectors(Path(options.encoder), options.recordings)
+    dim = found.vectors.shape[-1]
+    mel = replace(MelOptions(input=WAVE), duration=1.0)
+    body = create(elsewhere_name(found.made_by, dim), mel.shape)
+    stand_in = PretrainedEncoder(body.encoder, Frontend(mel, "none"), body.name, neck=body.neck)
+    file, new = folder / ENCODER / "encoder.zip", folder / "index-new"
+    save_encoder(file, stand_in, about=stamp("project new", options))
+    rows, embedder = as_sounds(found.frame).clips, open_embedder(file)
+    has_labels = any(rows.labels)
+    recordings = groups_of(rows.file.tolist(), options.group, known=rows.group.tolist())
+    clips = rows.with_columns(
+        labels=((),) * len(rows), classes=(), group=np.array(recordings, np.str_)
+    )
+    shutil.rmtree(new, ignore_errors=True)
+    EmbeddingIndex.from_vectors(found.vectors, clips, new, model=found.made_by, key=embedder.hash)
+    shutil.rmtree(folder / INDEX, ignore_errors=True)
+    new.rename(folder / INDEX)
+    note = f"vectors: {options.encoder}, {dim} numbers each"
+    if has_labels:
+        note += "; labels beside them are not taken as answers"
+    return EmbeddingIndex.open(folder / INDEX, embedder), note
+
+
+def _finish(
+    folder: Path,
+    options: ProjectOptions,
+    before: dict[str, Any],
+    made: EmbeddingIndex,
+    encoder: Path,
+    tell: Tell,
+    *,
+    notes: list[str],
+    n_recordings: int | None = None,
+    failures: Failures = (),
+    n_found: int | None = None,
+) -> Started:
+    """Find groups, and write what the project is."""
     tell(GROUPS)
-    vectors = made.index.vectors
+    vectors = made.vectors
+    n = len(set(made.clips.file.tolist()))
     number = np.full(len(vectors), NO_CLUSTER)
     if options.clusters != AUTO or len(vectors) >= _FEWEST_CLUSTERED:
         count = str(min(_MOST_GROUPS, round(_GROUPS * len(vectors) ** 0.5)))
         how = count if options.clusters == AUTO else options.clusters
         number = find_clusters(vectors, how, seed=options.seed).number
-    made.index.set_clusters(number)
+    made.set_clusters(number)
     here = Path(os.path.abspath(folder))
     about = {
         "format": FORMAT,
-        "recordings": name_from(here, recordings),
+        "recordings": name_from(here, options.recordings),
         "encoder": name_from(here, encoder),
-        "index": name_from(here, index),
+        "index": name_from(here, made.folder),
         "seed": options.seed,
         # what was changed later stays
         "several_labels": before.get("several_labels", options.several_labels),
@@ -205,15 +276,13 @@ def _start(folder: Path, options: ProjectOptions, tell: Tell) -> Started:
         "made": stamp("project new", options),
     }
     write_json(folder / ABOUT, about)
-    unread = {name_from(base, index / file): why for file, why in made.failures}
-    unread |= dict(reversed(failures))  # what failed twice is told once
     return Started(
         Project(folder),
-        len(set(clips.file.tolist())),
+        n if n_recordings is None else n_recordings,
         int(number.max(initial=-1)) + 1,
-        tuple(sorted(unread.items())),
+        failures,
         tuple(notes),
-        n_found=len({*named, *unread}),
+        n_found=n if n_found is None else n_found,
     )
 
 

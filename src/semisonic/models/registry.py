@@ -29,8 +29,8 @@ from semisonic.models.notation import PAPER, looks_like_notation, parse
 from semisonic.models.weights import weights_digest
 
 NARROWEST, WIDEST = 0.0625, 4.0
-FROZEN = ("onnx:", "tflite:")
-"""Begin the names of encoders that onnxruntime or LiteRT runs."""
+FROZEN = ("onnx:", "tflite:", "vectors:")
+"""Begin the names of encoders that onnxruntime or LiteRT runs, or that are not here at all."""
 _SCALED = re.compile(r"(?P<family>.+)-(?P<width>\d+(?:\.\d+)?)")
 _MODULES = ("cnn", "general", "staged", "transformer", "waves")
 

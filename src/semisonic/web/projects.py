@@ -18,6 +18,7 @@ from semisonic.data.outputs import check_folder
 from semisonic.labeling.options import ProjectOptions
 from semisonic.labeling.project import ABOUT, LOG, Project
 from semisonic.labeling.start import AUTO, BEGUN, FEWEST_HEARD
+from semisonic.labeling.vectors import holds_vectors
 from semisonic.web.runs import AllowedFolders, Runs
 
 _NAME = re.compile(r"\w[\w .-]{0,59}")
@@ -43,7 +44,7 @@ class Projects:
     ) -> None:
         self._runs, self._folders, self._encoder = runs, folders, encoder
         self._device = device
-        if encoder is not None:
+        if encoder is not None and not holds_vectors(encoder):
             encoder_file(encoder)  # a wrong one is told when the app is started
 
     def all(self) -> list[dict[str, Any]]:

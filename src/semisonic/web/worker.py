@@ -15,12 +15,15 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from semisonic.core import progress
 from semisonic.core.errors import SemisonicError
 from semisonic.core.options import from_mapping
 from semisonic.web.background import FIND, IMPROVE, PROJECT, in_words
+
+if TYPE_CHECKING:
+    from semisonic.labeling.project import Project
 
 _PATIENCE = 20.0
 _NICE = 5
@@ -71,8 +74,11 @@ def _find(asked: dict[str, Any]) -> dict[str, Any]:
     from semisonic.classifier.model_file import open_model
     from semisonic.classifier.options import EventOptions
     from semisonic.classifier.predict import predict_files
+    from semisonic.labeling.project import ABOUT, Project
 
     model, files, output = Path(asked["model"]), [Path(asked["recordings"])], Path(asked["output"])
+    if (model.parent / ABOUT).is_file() and (project := Project.open(model.parent)).is_elsewhere:
+        return _find_segments(project, files[0], output)
     _say(step="events")
     events = run_detect(model, files, output, EventOptions(), device=asked["device"])
     _say(step="predictions")
@@ -84,6 +90,30 @@ def _find(asked: dict[str, Any]) -> dict[str, Any]:
         "n_events": len(events.events),
         "failures": [list(one) for one in failures.items()],
     }
+
+
+def _find_segments(project: Project, recordings: Path, output: Path) -> dict[str, Any]:
+    """What a project's classifier says of its segments, where no other sound can be embedded."""
+    import pandas as pd
+
+    from semisonic.classifier.events import DEFAULT
+    from semisonic.core.errors import ModelError
+    from semisonic.core.files import write_frame
+    from semisonic.data.events import BACKGROUND
+
+    if Path(os.path.abspath(recordings)) != project.recordings:
+        raise ModelError(
+            f"the vectors of '{project.folder.name}' were made elsewhere, so that it finds nothing "
+            f"outside of {project.recordings}"
+        )
+    _say(step="events")
+    segments = pd.read_csv(project.folder / PREDICTIONS, encoding_errors="surrogateescape")
+    heard = segments[(segments.label != BACKGROUND) & (segments.score >= DEFAULT)]
+    write_frame(output / "events.csv", heard)
+    _say(step="predictions")
+    best = segments.sort_values("score", ascending=False, kind="stable").drop_duplicates("file")
+    write_frame(output / PREDICTIONS, best.sort_values("file"))
+    return {"n_recordings": len(best), "n_events": len(heard), "failures": []}
 
 
 def _improve(asked: dict[str, Any]) -> dict[str, Any]:

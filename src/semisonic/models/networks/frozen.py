@@ -1,8 +1,9 @@
-"""Encoders that are an ONNX or TFLite graph of samples, run as it is and never trained.
+"""Encoders that are never trained: an ONNX or TFLite graph of samples, or one that is not here.
 
 BirdNET, Perch and the like: a window of samples gives a vector, and a clip is cut into windows side
 by side, the last one filled up with silence. The graph lies in the user's cache; a model that was
-made with it holds its name and the beginning of its file's hash, not the graph.
+made with it holds its name and the beginning of its file's hash, not the graph. Of an encoder that
+made vectors elsewhere only a name and the length of its vectors are known.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from semisonic.models.necks import Backbone, GlobalPoolNeck, Shape
 from semisonic.models.networks.tflite import SUFFIX, TfliteGraph, open_tflite
 
 _NAMED = re.compile(r"(?P<kind>onnx|tflite):(?P<name>[a-z0-9_-]+)@(?P<key>[0-9a-f]{16})")
+_ELSEWHERE = re.compile(r"vectors:(?P<name>[a-z0-9_-]+)@(?P<dim>[1-9][0-9]{0,5})")
 _KEY, _WINDOW, _DIM = "semisonic.key", "semisonic.window", "semisonic.dim"
 _AFTER_CLASSES = ("Add", "Sigmoid", "Softmax", "Identity", "Cast", "Reshape", "Squeeze", "Clip")
 _DENSE = ("Gemm", "MatMul")
@@ -136,6 +138,43 @@ class FrozenEncoder(Encoder):
         return code
 
 
+class ElsewhereEncoder(Encoder):
+    """Stands for an encoder of which there are vectors and nothing else.
+
+    A class layer can be learned on its vectors and scores them; no sound can be embedded.
+
+    Parameters
+    ----------
+    name : str
+        What made the vectors.
+    dim : int
+        Numbers in a vector.
+    """
+
+    trainable = False
+    no_frames = "its vectors were made elsewhere"
+
+    def __init__(self, name: str, dim: int) -> None:
+        super().__init__()
+        self.name, self.in_channels, self.out_channels = name, 1, dim
+        self.plan = (PatchStep(1 << 62, 1 << 62, 1, 1),)
+
+    def forward(self, x: Tensor, n_frames: Tensor | None = None) -> Tensor:
+        """The shape of a map, (batch, dim, 1, 1), and an error for sounds."""
+        if x.is_meta:
+            return x.new_empty(len(x), self.out_channels, 1, 1)
+        raise ModelError(
+            f"the vectors were made elsewhere ({self.name}), so that no sound can be embedded "
+            "here; 'semisonic project learn' writes predictions.csv for the sounds that have one"
+        )
+
+
+def elsewhere_name(made_by: str, dim: int) -> str:
+    """The name of the network that stands for what made vectors of ``dim`` numbers."""
+    plain = re.sub("[^a-z0-9_-]+", "-", made_by.lower()).strip("-") or "elsewhere"
+    return f"vectors:{plain}@{dim}"
+
+
 def frozen_network(name: str) -> Callable[[Shape], Backbone]:
     """What makes the network of a name such as ``onnx:birdnet@0123456789abcdef``.
 
@@ -144,10 +183,15 @@ def frozen_network(name: str) -> Callable[[Shape], Backbone]:
     ModelError
         For a name that is none, or one whose file is missing or another one than it was.
     """
+    if elsewhere := _ELSEWHERE.fullmatch(name):
+        made_by, dim = elsewhere["name"], int(elsewhere["dim"])
+        mean = GlobalPoolNeck(dim, over_time="mean")
+        return lambda shape: Backbone(name, ElsewhereEncoder(made_by, dim), mean)
     match = _NAMED.fullmatch(name)
     if match is None:
         raise ModelError(
-            f"model '{name}': expected onnx: or tflite:, a name, @ and 16 digits of a hash"
+            f"model '{name}': expected onnx: or tflite:, a name, @ and 16 digits of a hash; or "
+            "vectors:, a name, @ and the length of a vector"
         )
     short, file = match["name"], encoder_place(match["name"], f".{match['kind']}")
     again = f"semisonic encoder get {short}" + (
