@@ -43,6 +43,8 @@ def encode(path: Path, codec: str, rate: int, layout: str = "mono", **options: s
     with av.open(path, "w", format=kind, options=options) as target:
         stream = target.add_stream(codec, rate=rate)
         stream.layout = layout
+        if codec == "wmav2":
+            stream.bit_rate = 128_000  # the encoder has no default
         wanted = {"wavpack": "s32p"}.get(codec, stream.codec_context.codec.audio_formats[0].name)
         stream.codec_context.format = wanted
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(x), "fltp", layout)
@@ -62,6 +64,7 @@ KINDS = {
     "browser.webm": ("libopus", 48_000, "stereo", "MATROSKA", "OPUS"),
     "low.mka": ("libopus", 16_000, "mono", "MATROSKA", "OPUS"),
     "stream.aac": ("aac", 32_000, "mono", "AAC", "AAC"),
+    "old.wma": ("wmav2", 44_100, "mono", "ASF", "WMAV2"),
     "film.ac3": ("ac3", 44_100, "mono", "AC3", "AC3"),
     "packed.wv": ("wavpack", 44_100, "mono", "WV", "WAVPACK"),
 }
