@@ -136,7 +136,7 @@ def test_a_command_that_fails_gives_status_3(model, file, tells) -> None:
         (["--input", "{file}", "--rate", "8000"], "means nothing for a file"),
         (["--input", "{file}", "--began", "yesterday"], "expected a date"),
         (["--input", "{file}", "--classes", "hums"], "did you mean 'hum'"),
-        (["--input", "{file}", "--on-event", "no-such-program"], "on_event"),
+        (["--input", "{file}", "--on-event", "no-such-program"], "--on-event"),
         (["--input", "{bad}"], "not audio"),
         (["--input", "-"], "--rate 16000"),
         (["--input", "-", "--rate", "8000", "--device-name", "x"], "means nothing"),

@@ -127,9 +127,9 @@ def test_wrong_use_is_said_in_words(arguments, message) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--n-mels", "many"), "option 'mel.n_mels': found 'many', expected a whole number"),
+        (("--n-mels", "many"), "option '--n-mels': found 'many', expected a whole number"),
         (("--duration", "long"), "expected a number (s)"),
-        (("--n-mels", "0"), "option 'mel.n_mels': found 0, expected at least 1"),
+        (("--n-mels", "0"), "option '--n-mels': found 0, expected at least 1"),
         (("--mel-duration", "61"), "found 61.0 s, expected at most 60 s"),
         (("--decoder", "upsampel"), "did you mean 'upsample'?"),
         (("--seed", "-1"), "expected at least 0"),

@@ -651,6 +651,7 @@ def job_of(
     options: TrainOptions, clips: Clips, *, search_copies: bool = True, cache: Path | None = None
 ) -> TrainingJob:
     """The training that a verb's options ask for."""
+    choose_device(options.device)  # one that is not there is told before the work
     pool = None
     if options.unlabelled is not None:
         pool = load_data(options.unlabelled, "none", "train", options)

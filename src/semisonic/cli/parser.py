@@ -627,17 +627,29 @@ class Verb(click.Command):
         ctx = click.get_current_context()
         session = ctx.ensure_object(Session)
         session.start(resumes=self.resumes)
-        options = self.options_from(ctx, config)
         session.dry_run = dry_run
-        if dry_run:
-            click.echo(as_toml(options, self.flags, complete=session.verbose), nl=False)
-        if self.takes_options:
-            status = self.function(options, session)
-        else:
-            values = (getattr(options, field.name) for field in dataclasses.fields(options))
-            status = self.function(session, *values)
+        try:
+            options = self.options_from(ctx, config)
+            if dry_run:
+                click.echo(as_toml(options, self.flags, complete=session.verbose), nl=False)
+            if self.takes_options:
+                status = self.function(options, session)
+            else:
+                values = (getattr(options, field.name) for field in dataclasses.fields(options))
+                status = self.function(session, *values)
+        except OptionError as error:
+            raise OptionError(self._as_typed(str(error), ctx)) from error
         session.tell_cache()
         return status or 0
+
+    def _as_typed(self, text: str, ctx: click.Context) -> str:
+        """What is said of options that were given on the command line, by their names there."""
+        for flag in self.flags:
+            typed = ctx.get_parameter_source(flag.name) is ParameterSource.COMMANDLINE
+            if typed and not flag.is_argument:
+                shown = f"--{flag.name.replace('_', '-')}"
+                text = text.replace(f"option '{flag.key}'", f"option '{shown}'")
+        return text
 
 
 def verb(options_class: type | None = None, **settings: Any) -> Callable[[Work], Verb]:

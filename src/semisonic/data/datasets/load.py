@@ -569,8 +569,9 @@ def require_labels(clips: Clips, purpose: str = "this") -> Clips:
     notes = f" ({'; '.join(clips.notes)})" if clips.notes else ""
     raise DataError(
         f"'{clips.name}' in {clips.root}: {purpose} needs labels, and none of its {len(clips)} "
-        f"clips has one{notes}. Use it as the unlabelled pool, or give a labelled set: "
-        "a folder of class folders or a CSV file with the columns file,label"
+        f"clips has one{notes}. Give a folder of class folders or a CSV file with the columns "
+        "file,label, or use it as the pool (--unlabelled); to label it, start with 'semisonic app "
+        "--folder FOLDER'"
     )
 
 
