@@ -111,3 +111,21 @@ def test_too_few_segments_and_other_encoders_are_refused(begun, project, monkeyp
     monkeypatch.setattr(improve, "SYNTH", "synth")
     with pytest.raises(DataError, match="not those of the encoder that comes"):
         improve_project(begun.folder)
+
+
+def test_what_was_decoded_goes_after_an_interruption_and_it_goes_on(begun, monkeypatch):
+    """Decoded sounds are many times the size of the recordings."""
+    whole = start.pretrain
+
+    def interrupted(options):
+        assert options.cache is not None
+        options.cache.mkdir()
+        (options.cache / "samples").write_bytes(bytes(1000))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(start, "pretrain", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        improve_project(begun.folder, device="cpu", workers=1)
+    assert not (begun.folder / start.CACHE).exists()
+    monkeypatch.setattr(start, "pretrain", whole)
+    assert improve_project(begun.folder, device="cpu", workers=1).is_used

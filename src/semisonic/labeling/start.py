@@ -376,19 +376,19 @@ def learn_by_contrast(
     table.parent.mkdir(parents=True, exist_ok=True)
     frame["file"] = [os.path.abspath(path) for path in heard.paths]
     frame.to_csv(table, index=False, errors="backslashreplace")
-    made = pretrain(
-        PretrainOptions(
-            data=table,
-            output=folder / ENCODER / "run",
-            encoder=Path(SYNTH),
-            objective=SIMCLR,
-            fit=PRETRAIN,
-            seed=seed,
-            device=device,
-            workers=workers,
-            cache=cache or folder / CACHE,
-        )
+    options = PretrainOptions(
+        data=table,
+        output=folder / ENCODER / "run",
+        encoder=Path(SYNTH),
+        objective=SIMCLR,
+        fit=PRETRAIN,
+        seed=seed,
+        device=device,
+        workers=workers,
+        cache=cache or folder / CACHE,
     )
-    if cache is None:  # decoded sounds are many times the size of the recordings
-        shutil.rmtree(folder / CACHE, ignore_errors=True)
-    return made.encoder, n
+    try:
+        return pretrain(options).encoder, n
+    finally:
+        if cache is None:  # decoded sounds are many times the size of the recordings
+            shutil.rmtree(folder / CACHE, ignore_errors=True)
