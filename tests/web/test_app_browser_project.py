@@ -64,6 +64,10 @@ def test_what_cannot_be_read_is_told_before_the_first_question(page, tmp_path) -
     page.get_by_text("1 copies of others left out").wait_for()
     page.get_by_role("button", name="Go on").click()
     page.get_by_role("heading", name=re.compile("Groups that sound alike")).wait_for()
+    page.get_by_role("link", name="Label clip by clip").click()
+    page.get_by_role("link", name="Projects").click()
+    page.get_by_role("button", name="Open").click()  # of a project without an answer
+    page.get_by_role("heading", name=re.compile("Groups that sound alike")).wait_for()
     page.get_by_role("link", name="Try it").click()
     page.get_by_role("button", name="bad\ufffd\ufffd.wav").click()
     page.get_by_role("heading", name="bad\ufffd\ufffd.wav").wait_for()

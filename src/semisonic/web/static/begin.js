@@ -91,7 +91,7 @@ export async function beginPage(main, appState) {
 }
 
 function card(one, begin, open) {
-  const go = h("button", { type: "button", class: one.is_done ? "main" : "", disabled: !one.is_open, onclick: () => (one.is_done ? open(one.name, "#/label") : begin("projects/again", { name: one.name }, go)) }, one.is_done ? "Open" : "Go on");
+  const go = h("button", { type: "button", class: one.is_done ? "main" : "", disabled: !one.is_open, onclick: () => (one.is_done ? open(one.name, one.answers ? "#/label" : "#/label/groups") : begin("projects/again", { name: one.name }, go)) }, one.is_done ? "Open" : "Go on");
   const what = one.is_open ? (one.is_done ? `${one.answers} ${one.answers === 1 ? "answer" : "answers"}, last used ${new Date(one.used).toLocaleDateString()}. ` : "Not finished. ") : "Its recordings are in no folder that the app was started with. ";
   return h("article", { class: "card" }, h("div", {}, h("h2", {}, one.name), h("div", { class: "soft small" }, what, one.recordings)), h("div", { class: "row" }, go));
 }
