@@ -172,9 +172,8 @@ def test_segments_whose_vectors_were_made_elsewhere(app_folder, project, tmp_pat
     frame["file"] = [str(path) for path in clips.paths]
     heard = [["hum" in path.name, "hum" not in path.name] for path in clips.paths]
     frame.to_csv(project.parent / "segments.csv", index=False)
-    np.save(
-        tmp_path / "birdnet.npy", np.array(heard) + np.random.default_rng(0).normal(0, 0.1, (24, 2))
-    )
+    noise = np.random.default_rng(0).normal(0, 0.1, (24, 64))
+    np.save(tmp_path / "birdnet.npy", np.repeat(heard, 32, axis=1) + noise)
     table, runs = project.parent / "segments.csv", tmp_path / "runs"
     options = ProjectOptions(table, runs / "birds", encoder=str(tmp_path / "birdnet.npy"))
     birds = start_project(options).project
