@@ -161,7 +161,7 @@ def test_a_second_scan_decodes_only_what_is_new(disk, tmp_path):
     assert again.counts["n_decoded_now"] == 0
     assert again.counts["n_known_before"] == first.counts["n_decoded_now"]
     pd.testing.assert_frame_equal(again.recordings, first.recordings)
-    assert again.duplicates == first.duplicates
+    assert list(map(str, again.duplicates)) == list(map(str, first.duplicates))  # NaN among them
     write(disk / "notes.flac", melody(99))
     write(disk / "new.wav", melody(98))
     assert look(disk, tmp_path / "run").counts["n_decoded_now"] == 2
