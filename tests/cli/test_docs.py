@@ -169,6 +169,17 @@ def test_each_page_stands_once_in_the_navigation_of_the_site() -> None:
     )
 
 
+def test_the_site_searches_from_a_disk_and_fetches_nothing_from_elsewhere() -> None:
+    settings = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    assert "\n  - offline\n" in settings  # which takes its script from elsewhere unless it is named
+    (named,) = re.findall(r"polyfills: \[([^\]]+)\]", settings)
+    assert "iframe-worker" in named
+    for script in named.split(", "):
+        text = (ROOT / "docs" / script).read_text(encoding="utf-8")
+        assert "https://unpkg" not in text
+        assert "Permission is hereby granted" in text
+
+
 def test_each_public_name_stands_once_in_the_reference() -> None:
     text = "\n".join(p.read_text(encoding="utf-8") for p in (ROOT / "docs/reference/api").iterdir())
     named = re.findall(r"^::: semisonic\.(\w+)$", text, re.MULTILINE)
