@@ -18,6 +18,7 @@ format, as the recipes do.
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -94,6 +95,15 @@ class World(NamedTuple):
         return told[0]
 
 
+def _leave() -> None:
+    """Leave the other processes, with nothing left that keeps the threads of the group alive.
+
+    A wrapped network in a cycle would keep them until Python itself is gone, and torch would abort.
+    """
+    gc.collect()
+    distributed.destroy_process_group()
+
+
 def join(device: torch.device) -> World:
     """Join the processes that ``torchrun`` started, if it did; they stay joined until exit."""
     if int(os.environ.get("WORLD_SIZE", "1")) < 2:
@@ -102,7 +112,7 @@ def join(device: torch.device) -> World:
         if device.type == "cuda":
             torch.cuda.set_device(device)
         distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
-        atexit.register(distributed.destroy_process_group)
+        atexit.register(_leave)
     return World(distributed.get_rank(), distributed.get_world_size())
 
 
