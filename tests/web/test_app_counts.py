@@ -7,6 +7,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,19 @@ def test_one_command_leads_to_the_recordings_and_no_page_is_a_dead_end(
                 if name != "label":
                     page.locator("#main").get_by_role("link", name="Label").click()
                 start.wait_for()
+
+
+def test_a_project_with_its_model_opens_where_it_is_labelled(
+    app_browser, project, app_model, tmp_path
+) -> None:
+    """A model that was asked for opens where sounds are tried."""
+    shutil.copy(app_model, project / "model.zip")
+    cases = (({}, "Label"), ({"model": app_model}, "Try it"))
+    for given, title in cases:
+        for address in serving(app_of(project=project, runs=tmp_path / "runs", **given)):
+            for page in opened(app_browser, address, DESK):
+                page.get_by_role("heading", name=title, exact=True).wait_for(state="attached")
+                page.get_by_text("Model: ").wait_for()
 
 
 def test_a_folder_without_recordings_starts_nothing(app_browser, tmp_path) -> None:

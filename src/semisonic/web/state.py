@@ -238,6 +238,7 @@ class AppState:
             mel = self._model.mel
             facts["model"] = {
                 "name": self._model.name,
+                "is_chosen": not self._gives_way,
                 "path": str(self.model_path),
                 "classes": list(self._model.classes),
                 "has_thresholds": bool(self._model.decision.thresholds),

@@ -14,10 +14,10 @@ const TITLES = { try: "Try it", live: "Live", label: "Label", find: "Find", mode
 const main = document.getElementById("main");
 let leave = () => {}, turn = 0;
 
-// Where one begins: with recordings and no model, by labelling them.
+// Where one begins: with a project or recordings, unless a model was chosen, by labelling them.
 async function firstPage() {
   const { model, folders, has_project: project } = await get("state").catch(() => ({ folders: [] }));
-  return !model && (folders.length || project) ? "label" : "try";
+  return (!model && folders.length) || (project && !model?.is_chosen) ? "label" : "try";
 }
 
 function decoded(text) {
