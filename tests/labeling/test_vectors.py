@@ -217,5 +217,31 @@ def test_vectors_that_come_later_keep_the_answers(begun: list[str], tmp_path: Pa
 def test_vectors_come_with_their_segments(
     begun: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([*begun, "--hop", "1"]) == 2
-    assert "vectors come with their segments" in capsys.readouterr().err
+    for option in ("--hop", "--silence-db"):
+        assert main([*begun, option, "1" if option == "--hop" else "-50"]) == 2
+        said = capsys.readouterr().err
+        assert f"option '{option}'" in said
+        assert "vectors come with their segments" in said
+
+
+@pytest.mark.parametrize("shape", [(), (12,), (12, 0), (0, 3)])
+def test_what_is_no_table_of_vectors_is_told(
+    shape: tuple[int, ...], begun: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "Bird Net.npy", np.zeros(shape))
+    assert main(begun) == 2
+    assert "expected (n, dim)" in capsys.readouterr().err
+    assert not (tmp_path / "project" / "project.json").exists()
+
+
+def test_recordings_that_are_elsewhere_too_are_learned_by_their_vectors(
+    begun: list[str], tmp_path: Path
+) -> None:
+    assert main(begun) == 0
+    project = Project.open(tmp_path / "project")
+    for one in project.suggest(9).rows:
+        named = truth(one.file, one.start_time)
+        project.log.append(one.file, one.start_time, one.end_time, named, source=one.source)
+    for file in (tmp_path / "heard").glob("*.wav"):
+        file.unlink()
+    assert project.learn().n_answers == 9

@@ -281,9 +281,9 @@ def label_precisions(targets: ArrayLike, scores: ArrayLike) -> NDArray[np.float6
     _same_shape(truth, table)
     if not truth.any():
         raise DataError("lwlrap: no clip carries a label")
-    rank = rankdata(-table, method="max", axis=1).astype(np.float64)  # of the scores' type
+    rank = rankdata(-table, method="max", axis=1)
     masked = np.where(truth, -table, np.inf)
-    rank_among_labels = rankdata(masked, method="max", axis=1).astype(np.float64)
+    rank_among_labels = rankdata(masked, method="max", axis=1)
     values: NDArray[np.float64] = rank_among_labels[truth] / rank[truth]
     return values
 

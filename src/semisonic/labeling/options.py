@@ -18,6 +18,7 @@ PROJECTIONS = TSNE, PCA = ("tsne", "pca")
 MIX = "mix"
 STRATEGIES = (MIX, "uncertain", "typical", "random")
 RANDOM_SHARE = 0.2
+SILENCE_DB = -60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +71,7 @@ class ProjectOptions(JobOptions):
         "learn --several-labels' changes that later",
     )
     silence_db: float = option(
-        -60.0,
+        SILENCE_DB,
         "recordings all below this RMS level are left out",
         unit="dBFS",
         minimum=-200,

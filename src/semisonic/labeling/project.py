@@ -157,11 +157,6 @@ class Project:
         return EmbeddingIndex.open(self._index, open_embedder(self.encoder))
 
     @property
-    def is_elsewhere(self) -> bool:
-        """Whether the vectors were made elsewhere, so that no other sounds can be named."""
-        return self.index.is_elsewhere
-
-    @property
     def model(self) -> Path | None:
         """The classifier of the last round; None before the first."""
         path = self.folder / MODEL

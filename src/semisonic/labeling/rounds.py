@@ -320,14 +320,14 @@ def learn_round(
             "other recordings have, too"
         )
     rules = None
+    if not index.is_elsewhere:
+        rules = fit_rules(model, index, labelled, logits, probe, seed=seed)
     if index.is_elsewhere:
         notes.append(
-            f"the vectors were made elsewhere, so that the classifier can name no other sounds; "
+            "the vectors were made elsewhere, so that the classifier can name no other sounds; "
             f"{PREDICTIONS} has what it says of all segments"
         )
-    else:
-        rules = fit_rules(model, index, labelled, logits, probe, seed=seed)
-    if rules is None and not index.is_elsewhere:
+    elif rules is None:
         notes.append(
             f"silence and noise may be named as well: a rule against that takes {LEAST_KNOWN} "
             "answers that name a sound, of two recordings"

@@ -37,7 +37,7 @@ from semisonic.labeling.clusters import find_clusters
 from semisonic.labeling.embed import make_index
 from semisonic.labeling.embedder import open_embedder
 from semisonic.labeling.index import NO_CLUSTER, EmbeddingIndex
-from semisonic.labeling.options import ProjectOptions
+from semisonic.labeling.options import SILENCE_DB, ProjectOptions
 from semisonic.labeling.probe import require_probe_fits
 from semisonic.labeling.project import ABOUT, ENCODER, FORMAT, INDEX, Project
 from semisonic.labeling.vectors import holds_vectors, read_vectors
@@ -134,6 +134,8 @@ def start_project(options: ProjectOptions, *, tell: Tell = lambda step: None) ->
         When the encoder's file is damaged, or is one that answers cannot be learned behind.
     """
     check(options)
+    if holds_vectors(options.encoder):
+        _check_unused(options)
     folder, begun = options.output, options.output / BEGUN
     identity = {name: value for name, value in to_dict(options).items() if name not in FREE}
     identity["recordings"] = os.path.abspath(options.recordings)
@@ -212,10 +214,19 @@ def _start(folder: Path, options: ProjectOptions, tell: Tell) -> Started:
     )
 
 
+def _check_unused(options: ProjectOptions) -> None:
+    """Refuse options that have no effect on vectors made elsewhere."""
+    for name, default in (("hop", None), ("silence_db", SILENCE_DB)):
+        value = getattr(options, name)
+        if value != default:
+            raise OptionError(
+                f"option '{name}': found {value}, but vectors come with their segments; leave it "
+                "out"
+            )
+
+
 def _take_vectors(folder: Path, options: ProjectOptions) -> tuple[EmbeddingIndex, str]:
     """The index of vectors made elsewhere, beside a file that stands for their encoder."""
-    if options.hop is not None:
-        raise OptionError("hop: found a step, but vectors come with their segments; leave it out")
     found = read_vectors(Path(options.encoder), options.recordings)
     dim = found.vectors.shape[-1]
     mel = replace(MelOptions(input=WAVE), duration=1.0)

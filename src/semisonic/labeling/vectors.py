@@ -69,10 +69,15 @@ def read_vectors(path: Path, files: Path) -> VectorTable:
         When a package that reads such files is not installed.
     """
     if path.suffix == NUMPY:
-        return _read_numpy(path, files)
-    if not files.is_dir():
+        found = _read_numpy(path, files)
+    elif not files.is_dir():
         raise DataError(f"{files}: found no such folder, expected the one that {path} names from")
-    return _read_parquet(path, files) if path.suffix == PARQUET else _read_hoplite(path, files)
+    else:
+        read = _read_parquet if path.suffix == PARQUET else _read_hoplite
+        found = read(path, files)
+    if found.vectors.ndim != 2 or not found.vectors.size:
+        raise DataError(f"{path}: found the shape {found.vectors.shape}, expected (n, dim)")
+    return found
 
 
 def _read_numpy(path: Path, table: Path) -> VectorTable:

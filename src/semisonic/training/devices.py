@@ -98,7 +98,7 @@ class World(NamedTuple):
 def _leave() -> None:
     """Leave the other processes, with nothing left that keeps the threads of the group alive.
 
-    A wrapped network in a cycle would keep them until Python itself is gone, and torch would abort.
+    A wrapped network in a cycle may keep them until Python itself is gone, and torch then aborts.
     """
     gc.collect()
     distributed.destroy_process_group()

@@ -77,7 +77,8 @@ def _find(asked: dict[str, Any]) -> dict[str, Any]:
     from semisonic.labeling.project import ABOUT, Project
 
     model, files, output = Path(asked["model"]), [Path(asked["recordings"])], Path(asked["output"])
-    if (model.parent / ABOUT).is_file() and (project := Project.open(model.parent)).is_elsewhere:
+    project = Project.open(model.parent) if (model.parent / ABOUT).is_file() else None
+    if project is not None and project.index.is_elsewhere:
         return _find_segments(project, files[0], output)
     _say(step="events")
     events = run_detect(model, files, output, EventOptions(), device=asked["device"])
