@@ -159,7 +159,8 @@ def truth(file: str, start_time: float) -> str:
 def begun(recordings: Path, tmp_path: Path) -> list[str]:
     """The command that starts a project from vectors; they and the recordings may be changed."""
     shutil.copytree(recordings, tmp_path / "heard")
-    segments().to_csv(tmp_path / "heard" / "segments.csv", index=False)
+    unlabelled = segments().drop(columns="species")
+    unlabelled.to_csv(tmp_path / "heard" / "segments.csv", index=False)
     np.save(tmp_path / "Bird Net.npy", VECTORS)
     table, vectors = tmp_path / "heard" / "segments.csv", tmp_path / "Bird Net.npy"
     made = ["project", "new", str(table), "--encoder", str(vectors), "--clusters", "3"]
@@ -172,7 +173,6 @@ def test_a_project_of_vectors_asks_learns_and_names_all_segments(
     assert main(begun) == 0
     said = capsys.readouterr().out
     assert "3 recordings, 12 segments, 3 groups that sound alike" in said
-    assert "labels beside them are not taken as answers" in said
     project = Project.open(tmp_path / "project")
     assert project.classes == ()
     assert project.noise_like(3) == ()
@@ -197,6 +197,29 @@ def test_a_project_of_vectors_asks_learns_and_names_all_segments(
     assert "the vectors were made elsewhere (bird-net)" in capsys.readouterr().err
 
 
+def test_labels_beside_vectors_are_answers_once(
+    begun: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = segments()
+    table.loc[5:, "species"] = ""
+    table.to_csv(tmp_path / "heard" / "segments.csv", index=False)
+    assert main(begun) == 0
+    assert "5 labels beside the vectors taken as answers" in capsys.readouterr().out
+    project = Project.open(tmp_path / "project")
+    answers = project.log.answers()
+    assert [one.labels for one in answers] == [(name,) for name in segments().species[:5]]
+    assert {one.source for one in answers} == {"import:Bird Net.npy"}
+    assert project.learn().n_answers == 5
+    project.log.take_back(answers[:1])  # somebody heard that it is wrong
+    project.log.append(answers[1].file, answers[1].start_time, answers[1].end_time, "owl")
+    held = [one.labels for one in project.log.standing()]
+    assert main(begun) == 0
+    assert "0 labels beside the vectors taken as answers; 5 segments had an answer before" in (
+        capsys.readouterr().out
+    )
+    assert [one.labels for one in Project.open(project.folder).log.standing()] == held
+
+
 def test_vectors_that_come_later_keep_the_answers(begun: list[str], tmp_path: Path) -> None:
     assert main(begun) == 0
     project = Project.open(tmp_path / "project")
@@ -204,7 +227,8 @@ def test_vectors_that_come_later_keep_the_answers(begun: list[str], tmp_path: Pa
         named = truth(one.file, one.start_time)
         project.log.append(one.file, one.start_time, one.end_time, named, source=one.source)
     project.learn()
-    more = pd.concat([segments(), segments()[:1].assign(path="0.wav", start_time=0.5)])
+    unlabelled = segments().drop(columns="species")
+    more = pd.concat([unlabelled, unlabelled[:1].assign(path="0.wav", start_time=0.5)])
     more.to_csv(tmp_path / "heard" / "segments.csv", index=False)
     np.save(tmp_path / "Bird Net.npy", np.vstack([VECTORS, VECTORS[:1]]))
     assert main(begun) == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,9 +99,54 @@ def import_labels(
             problems.append((_place(segment, label), reason))
         else:
             rows[segment, presence].append(label)
+    if n_points:
+        notes.append(f"{count_text(n_points, 'point')} in time became {POINT_DURATION:g} s around")
+    if n_scored:
+        notes.append(
+            f"{count_text(n_scored, 'label')} with the score of a program: taken as unverified"
+        )
+    return add_answers(
+        project,
+        rows,
+        source=SOURCE + path.name,
+        annotator=annotator,
+        respell=respell,
+        require_inside=require_inside,
+        more=more,
+        problems=problems,
+        notes=notes,
+    )
+
+
+def add_answers(
+    project: Project,
+    rows: Mapping[tuple[Segment, str], Sequence[str]],
+    *,
+    source: str,
+    annotator: str = "",
+    respell: bool = False,
+    require_inside: Callable[[Segment], None] = lambda segment: None,
+    more: Mapping[str, Any] | None = None,
+    problems: Sequence[tuple[str, str]] = (),
+    notes: Sequence[str] = (),
+) -> ImportedLabels:
+    """Add the labels of segments to the log of a project, but for those that it holds.
+
+    Parameters
+    ----------
+    rows : mapping
+        Labels by segment and presence.
+    source : str
+        Where they are from.
+    annotator, respell, require_inside, more
+        As for :func:`import_labels`.
+    problems, notes
+        What is known already.
+    """
+    faults, log = list(problems), project.log
     spelled = _spelled(project, [label for labels in rows.values() for label in labels if label])
     if spelled and not respell:
-        return ImportedLabels(0, 0, tuple(problems), tuple(notes), spelled)
+        return ImportedLabels(0, 0, tuple(faults), tuple(notes), spelled)
     check = project.label_check()
     held = {
         (one.box, frozenset(one.labels), one.presence)
@@ -115,7 +160,7 @@ def import_labels(
             check(labels)
             require_inside(segment)
         except DataError as error:
-            problems.append((_place(segment, ", ".join(labels)), str(error)))
+            faults.append((_place(segment, ", ".join(labels)), str(error)))
             continue
         if (segment.box, frozenset(labels), presence) in held:
             n_known += 1
@@ -126,18 +171,12 @@ def import_labels(
                 "labels": labels,
                 "presence": presence,
                 "annotator": annotator,
-                "source": SOURCE + path.name,
+                "source": source,
                 "more": dict(more or {}),
             }
         )
     log.extend(new)
-    if n_points:
-        notes.append(f"{count_text(n_points, 'point')} in time became {POINT_DURATION:g} s around")
-    if n_scored:
-        notes.append(
-            f"{count_text(n_scored, 'label')} with the score of a program: taken as unverified"
-        )
-    return ImportedLabels(len(new), n_known, tuple(problems), tuple(notes), spelled)
+    return ImportedLabels(len(new), n_known, tuple(faults), tuple(notes), spelled)
 
 
 _LIMITS = ("fmin_hz", "fmax_hz")

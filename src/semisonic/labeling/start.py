@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ from semisonic.core.text import count_text
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import Failures, load_clips, name_from
 from semisonic.data.duplicates import group_duplicates
+from semisonic.data.events import POSITIVE
+from semisonic.data.label_log import Segment
 from semisonic.data.outputs import check_folder
 from semisonic.data.recording_names import groups_of
 from semisonic.data.scan import Scan
@@ -36,6 +38,7 @@ from semisonic.features.options import WAVE, MelOptions
 from semisonic.labeling.clusters import find_clusters
 from semisonic.labeling.embed import make_index
 from semisonic.labeling.embedder import open_embedder
+from semisonic.labeling.imported import SOURCE, add_answers
 from semisonic.labeling.index import NO_CLUSTER, EmbeddingIndex
 from semisonic.labeling.options import SILENCE_DB, ProjectOptions
 from semisonic.labeling.probe import require_probe_fits
@@ -59,6 +62,8 @@ _FEWEST_CLUSTERED = 10
 """Segments from which on groups are looked for."""
 _GROUPS, _MOST_GROUPS = 1.25, 40
 """Groups for each root of the number of segments, so that most classes have one of their own."""
+_MOST_TOLD = 3
+"""Labels that are named where they cannot be answers; the rest is counted."""
 FREE = ("output", "workers", "device", "cache", "recordings")
 STEPS = ("look", "contrast", "vectors", "groups")
 """Looking at the recordings; an encoder learns from them by contrast; they become vectors; groups
@@ -158,9 +163,10 @@ def _start(folder: Path, options: ProjectOptions, tell: Tell) -> Started:
     tell(LOOK)
     before = read_json(folder / ABOUT) if (folder / ABOUT).is_file() else {}
     if holds_vectors(options.encoder):
-        index, note = _take_vectors(folder, options)
+        index, labels, note = _take_vectors(folder, options)
         encoder = folder / ENCODER / "encoder.zip"
-        return _finish(folder, options, before, index, encoder, tell, notes=[note])
+        started = _finish(folder, options, before, index, encoder, tell, notes=[note])
+        return _take_labels(started, labels, options) if any(labels) else started
     recordings, notes = options.recordings, list[str]()
     failures: Failures = ()
     clips = load_clips(recordings, labels="none", group=options.group)
@@ -225,8 +231,13 @@ def _check_unused(options: ProjectOptions) -> None:
             )
 
 
-def _take_vectors(folder: Path, options: ProjectOptions) -> tuple[EmbeddingIndex, str]:
-    """The index of vectors made elsewhere, beside a file that stands for their encoder."""
+def _take_vectors(
+    folder: Path, options: ProjectOptions
+) -> tuple[EmbeddingIndex, tuple[tuple[str, ...], ...], str]:
+    """The index of vectors made elsewhere, beside a file that stands for their encoder.
+
+    Given back with the labels beside the vectors, and what to say.
+    """
     found = read_vectors(Path(options.encoder), options.recordings)
     dim = found.vectors.shape[-1]
     mel = replace(MelOptions(input=WAVE), duration=1.0)
@@ -235,7 +246,6 @@ def _take_vectors(folder: Path, options: ProjectOptions) -> tuple[EmbeddingIndex
     file, new = folder / ENCODER / "encoder.zip", folder / "index-new"
     save_encoder(file, stand_in, about=stamp("project new", options))
     rows, embedder = as_sounds(found.frame).clips, open_embedder(file)
-    has_labels = any(rows.labels)
     recordings = groups_of(rows.file.tolist(), options.group, known=rows.group.tolist())
     clips = rows.with_columns(
         labels=((),) * len(rows), classes=(), group=np.array(recordings, np.str_)
@@ -245,9 +255,31 @@ def _take_vectors(folder: Path, options: ProjectOptions) -> tuple[EmbeddingIndex
     shutil.rmtree(folder / INDEX, ignore_errors=True)
     new.rename(folder / INDEX)
     note = f"vectors: {options.encoder}, {dim} numbers each"
-    if has_labels:
-        note += "; labels beside them are not taken as answers"
-    return EmbeddingIndex.open(folder / INDEX, embedder), note
+    return EmbeddingIndex.open(folder / INDEX, embedder), tuple(rows.labels), note
+
+
+def _take_labels(
+    started: Started, labels: Sequence[Sequence[str]], options: ProjectOptions
+) -> Started:
+    """Labels that stand beside vectors become answers about their segments."""
+    project = started.project
+    clips = project.index.clips
+    segments = (
+        Segment(project.log.name_of(path), float(start), float(end))
+        for path, start, end in zip(clips.paths, clips.start_time, clips.end_time, strict=True)
+    )
+    named = {segment: names for segment, names in zip(segments, labels, strict=True) if names}
+    asked = {entry.box for entry in project.log.entries()}  # also what was taken back since
+    rows = {(one, POSITIVE): names for one, names in named.items() if one.box not in asked}
+    name = Path(options.encoder).name
+    taken = add_answers(project, rows, source=SOURCE + name, respell=True)
+    note = f"{count_text(taken.n_answers, 'label')} beside the vectors taken as answers"
+    if n_known := len(named) - len(rows):
+        note += f"; {count_text(n_known, 'segment')} had an answer before"
+    refused = [f"not taken: {place}: {reason}" for place, reason in taken.problems[:_MOST_TOLD]]
+    if more := len(taken.problems) - len(refused):
+        refused.append(f"and {count_text(more, 'label')} more not taken")
+    return replace(started, notes=(*started.notes, note, *refused))
 
 
 def _finish(
