@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from semisonic.core.files import (
     content_hash,
     digest,
+    path_from,
     read_csv,
     read_json,
     replacing,
@@ -23,6 +25,7 @@ from semisonic.core.files import (
 )
 from semisonic.core.seeds import derive, generator, torch_generator
 from semisonic.data.tables import read_table
+from semisonic.labeling.label_log import LabelLog
 
 
 def test_streams_depend_on_their_names_alone() -> None:
@@ -119,3 +122,17 @@ def test_headings_and_cells_come_back_through_the_reader_of_tables(tmp_path) -> 
     table = read_table(path)
     assert table.names == ("file", "=label")
     assert [row.cells for row in table.rows] == [("-a.wav", "@b"), ("'c.wav", "-0.5")]
+
+
+def test_a_path_on_another_drive_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert path_from(tmp_path / "a" / "b.wav", tmp_path / "c") == "../a/b.wav"
+
+    def no_way(path: object, start: object = None) -> str:
+        raise ValueError("path is on mount 'C:', start on mount 'D:'")
+
+    monkeypatch.setattr(os.path, "relpath", no_way)
+    assert path_from(tmp_path / "b.wav", tmp_path / "c") == (tmp_path / "b.wav").as_posix()
+    (tmp_path / "sounds").mkdir()
+    log = LabelLog(tmp_path / "labels.jsonl", tmp_path / "sounds")
+    log.append("b.wav", 0.0, 1.0, "dog")
+    assert LabelLog(tmp_path / "labels.jsonl").root == tmp_path / "sounds"

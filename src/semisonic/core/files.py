@@ -313,6 +313,24 @@ def content_hash(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def path_from(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> str:
+    """A path as it is called from a folder, with forward slashes; absolute on another drive.
+
+    Parameters
+    ----------
+    path, folder : path
+
+    Returns
+    -------
+    str
+    """
+    whole = os.path.abspath(path)
+    try:
+        return Path(os.path.relpath(whole, folder)).as_posix()
+    except ValueError:  # Windows knows no way from one drive to another
+        return Path(whole).as_posix()
+
+
 _position = threading.Lock()
 """Held while threads share the one position that a file has where there is no ``pread``."""
 

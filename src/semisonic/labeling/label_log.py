@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from semisonic.audio.read import probe
 from semisonic.core.errors import DataError
-from semisonic.core.files import exclusive
+from semisonic.core.files import exclusive, path_from
 from semisonic.data.cache import sync
 from semisonic.data.events import segment_key
 from semisonic.data.label_log import (
@@ -305,7 +305,7 @@ class LabelLog:
         here = os.path.abspath(self.path.parent)
         root = self.root.as_posix()
         with suppress(ValueError):  # on another drive
-            root = Path(os.path.relpath(self.root, here)).as_posix()
+            root = path_from(self.root, here)
         return json.dumps({"log": HEADER, "format": FORMAT, "root": root}, ensure_ascii=False)
 
 

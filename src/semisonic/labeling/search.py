@@ -11,7 +11,7 @@ import numpy as np
 
 from semisonic.audio.player import Player, clip_player
 from semisonic.core.errors import AudioError, DataError, OptionError
-from semisonic.core.files import write_csv
+from semisonic.core.files import path_from, write_csv
 from semisonic.core.text import count_text, text_table
 from semisonic.data.clips import LABEL_SEPARATOR, Clips
 from semisonic.data.datasets.load import named_from
@@ -60,7 +60,7 @@ class SearchResult:
         table: list[list[object]] = []
         for rank, hit in enumerate(self.hits, start=1):
             whole = os.path.normpath(self.index.clips.root / hit.file)
-            here = os.path.relpath(whole)  # as one would type it here
+            here = path_from(whole, os.curdir)  # as one would type it here
             times = [f"{hit.start_time:.3f}", f"{hit.end_time:.3f}", f"{hit.value:.4f}"]
             path = whole if here.startswith("..") else here
             table.append([rank, path, *times, hit.n_windows, hit.row, *self.names_of(hit)])

@@ -20,7 +20,7 @@ from starlette.responses import Response
 
 from semisonic.classifier.model_file import MODEL
 from semisonic.core.errors import DataError, ModelError
-from semisonic.core.files import digest, json_ready
+from semisonic.core.files import digest, json_ready, path_from
 from semisonic.core.options import nearest
 from semisonic.data.events import Events, make_events, segment_key
 from semisonic.web.background import FIND, BackgroundProcess
@@ -134,7 +134,7 @@ def _read(path: Path, made: int, root: Path) -> pd.DataFrame:
 
 
 def _relative(file: str, root: Path) -> str:
-    return Path(os.path.relpath(file, root)).as_posix()
+    return path_from(file, root)
 
 
 def found_in(app_state: AppState, where: str) -> Found:

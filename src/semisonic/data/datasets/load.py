@@ -16,6 +16,7 @@ import numpy as np
 from semisonic.audio.find import advice
 from semisonic.audio.remote import files_at, local_copy, path_text, url_of
 from semisonic.core.errors import AudioError, DataError, OptionError
+from semisonic.core.files import path_from
 from semisonic.core.options import nearest
 from semisonic.core.text import count_text, first_few
 from semisonic.data.clips import LABEL_SEPARATOR, LABEL_TYPES, POSITIVE, UNCERTAIN, Clips
@@ -741,8 +742,4 @@ def name_from(root: Path, file: Path) -> str:
     url = url_of(file)
     if url is not None:
         return url
-    path = os.path.abspath(file)
-    try:
-        return Path(os.path.relpath(path, root)).as_posix()
-    except ValueError:  # another drive
-        return Path(path).as_posix()
+    return path_from(file, root)

@@ -16,7 +16,7 @@ import numpy as np
 from semisonic.audio.find import find_audio
 from semisonic.audio.read import probe
 from semisonic.core.errors import AudioError, DataError, OptionError
-from semisonic.core.files import write_csv
+from semisonic.core.files import path_from, write_csv
 from semisonic.core.options import nearest
 from semisonic.core.progress import track
 from semisonic.core.text import count_text, first_few
@@ -212,8 +212,7 @@ def _log_labels(path: Path, root: Path | None) -> LabelSet:
     current = ResolvedLabels(found.root, found.entries)
     base = os.path.abspath(root or found.root)
     names = [
-        Path(os.path.relpath(os.path.join(found.root, file), base)).as_posix()
-        for file in current.events.file.tolist()
+        path_from(os.path.join(found.root, file), base) for file in current.events.file.tolist()
     ]
     n_open = sum(one.consensus is None for one in current.disagreements)
     return LabelSet(
@@ -564,7 +563,7 @@ def _beside(files: Sequence[str], root: Path, output: Path) -> list[str]:
     for file in set(files):
         place = os.path.abspath(root / file)
         try:
-            names[file] = Path(os.path.relpath(place, here)).as_posix()
+            names[file] = path_from(place, here)
         except ValueError:  # another drive
             names[file] = Path(place).as_posix()
     return [names[file] for file in files]
