@@ -3,6 +3,8 @@ from __future__ import annotations
 import os
 import pickle
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -242,3 +244,19 @@ def test_the_odd_files_are_all_there(shared_data, build):
     for name in ("dog_124.wav", "dog_172.wav", "inek_62.wav"):
         assert scale[name] > 1.05  # MP3 that overshoots full scale
     check(store)
+
+
+def test_threads_that_begin_together_read_what_is_there(build, recordings):
+    store = build(recordings, *names(8))
+    expected = [store.wave(row) for row in range(8)]
+    for _ in range(50):
+        fresh = pickle.loads(pickle.dumps(store))  # has no file open yet
+        begin = Barrier(8)
+
+        def wave(row, fresh=fresh, begin=begin):
+            begin.wait()
+            return fresh.wave(row)
+
+        with ThreadPoolExecutor(8) as pool:
+            for found, wanted in zip(pool.map(wave, range(8)), expected, strict=True):
+                np.testing.assert_array_equal(found, wanted)

@@ -191,7 +191,8 @@ class SampleStore:
     def wave(self, row: int) -> NDArray[np.float32]:
         """All samples of a clip with full scale ±1, shape (n_samples,)."""
         n, offset = int(self.n_samples[row]), int(self._offset[row])
-        data = read_whole(self._file.fileno(), self.path, n * SAMPLE_BYTES, offset * SAMPLE_BYTES)
+        file = self._file  # held, as threads that begin together each open one, and keep the last
+        data = read_whole(file.fileno(), self.path, n * SAMPLE_BYTES, offset * SAMPLE_BYTES)
         return np.frombuffer(data, np.int16) * np.float32(self.scale[row] / 32768.0)
 
     def __repr__(self) -> str:

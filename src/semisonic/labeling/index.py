@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -46,6 +47,8 @@ SCORES = "scores.npy"
 STORE = "store"
 NO_CLUSTER = -1
 _TEXTS = ("file", "label", "predicted", "group", "label_type")
+_MAPPED: Literal["r"] | None = None if os.name == "nt" else "r"
+"""How vectors are opened: Windows lets nobody replace a file that is mapped."""
 _NUMBERS = ("row", "start_time", "end_time", "score", "cluster", "fold")
 
 
@@ -477,7 +480,7 @@ def _mapped(file: Path, shape: tuple[int, int]) -> NDArray[np.float32]:
     if not shape[0]:
         return np.zeros(shape, np.float32)
     try:
-        found: NDArray[np.float32] = np.load(file, mmap_mode="r")
+        found: NDArray[np.float32] = np.load(file, mmap_mode=_MAPPED)
     except (OSError, ValueError) as error:
         raise DataError(f"{file}: cannot be read: {error}") from error
     if found.shape != shape:
