@@ -61,6 +61,7 @@ class Logits(ClassifierMixin, BaseEstimator):
 
 
 def test_temperature_agrees_with_scikit_learn() -> None:
+    pytest.importorskip("sklearn", minversion="1.8", reason="scikit-learn has it from 1.8 on")
     logits, target = drawn(2.0)
     theirs = CalibratedClassifierCV(FrozenEstimator(Logits()), method="temperature")
     theirs.fit(logits, target)
