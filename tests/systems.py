@@ -4,11 +4,27 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
 POSIX = pytest.mark.skipif(
     os.name == "nt", reason="Windows has no such signals, pipes or groups of processes"
+)
+
+
+def _makes_links() -> bool:
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            (Path(folder) / "link").symlink_to(folder, target_is_directory=True)
+        except OSError:
+            return False
+        return True
+
+
+LINKS = pytest.mark.skipif(
+    not _makes_links(), reason="symbolic links need a right on Windows that is not given here"
 )
 NAMES_OF_BYTES = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="file names are Unicode on this system"
