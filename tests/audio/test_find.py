@@ -27,8 +27,8 @@ def test_finds_recordings_below_a_folder_whatever_the_case(tmp_path: Path) -> No
 
 
 def test_order_is_that_of_the_whole_path(tmp_path: Path) -> None:
-    touch(tmp_path, "b.wav", "a/z.wav", "a b/y.wav", "a.wav", "B.wav")
-    assert names(tmp_path) == sorted(["b.wav", "a/z.wav", "a b/y.wav", "a.wav", "B.wav"])
+    touch(tmp_path, "b.wav", "a/z.wav", "a b/y.wav", "a.wav", "C.wav")
+    assert names(tmp_path) == sorted(["b.wav", "a/z.wav", "a b/y.wav", "a.wav", "C.wav"])
 
 
 def test_hidden_files_and_folders_are_passed_over(tmp_path: Path) -> None:
