@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from semisonic.core.errors import AudioError, DataError
+from semisonic.core.files import locked
 
 
 def make_sleeper(log: Path, seconds: float) -> Callable[[int], tuple[int, bytes]]:
@@ -67,6 +68,14 @@ def who(base: int, x: int) -> tuple[int, int]:
     if x == 8:
         os.kill(os.getpid(), 9)  # SIGKILL, which has no name on Windows
     return base + x, os.getpid()
+
+
+def hold(lock: Path, x: int) -> int:
+    """Holds a lock for longer than any test waits."""
+    with locked(lock, wait=True):
+        lock.with_suffix(".held").touch()
+        time.sleep(3600)
+    return x
 
 
 def meet(folder: Path, x: int) -> tuple[int, int]:
