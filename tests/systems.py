@@ -11,7 +11,7 @@ import pytest
 
 POSIX = pytest.mark.skipif(
     os.name == "nt",
-    reason="Windows has other signals, pipes, locks, groups of processes and sizes on disk",
+    reason="Windows has other signals, pipes, locks, groups of processes and loads",
 )
 
 
