@@ -119,7 +119,6 @@ def test_wrong_use_ends_with_2_and_a_suggestion(arguments, message, tells) -> No
 
 
 @NAMES_OF_BYTES
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all names are Unicode")
 def test_a_name_that_is_no_unicode_is_said_with_escapes(tmp_path) -> None:
     folder = os.fsencode(tmp_path) + b"/\xff"
     os.mkdir(folder)
