@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,58 @@ def test_imports_go_down_only() -> None:
 )
 def test_the_check_itself_sees_a_wrong_import(source: str, room: str, n_faults: int) -> None:
     assert len(faults(source, room)) == n_faults
+
+
+def _without_type_hints(tree: ast.AST) -> ast.AST:
+    """A file without what it imports for type hints alone."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name):
+            node.body = [ast.Pass()] if node.test.id == "TYPE_CHECKING" else node.body
+    return tree
+
+
+def circle(sources: Mapping[str, str]) -> list[str]:
+    """Modules that import each other in a circle, wherever the import stands; none if there is no
+    circle.
+    """
+    needs = {
+        name: {
+            module
+            for module, _ in imported_modules(_without_type_hints(ast.parse(source)))
+            if module in sources and module != name
+        }
+        for name, source in sources.items()
+    }
+    try:
+        TopologicalSorter(needs).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    names = [".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts) for file in FILES]
+    texts = [file.read_text(encoding="utf-8") for file in FILES]
+    assert not circle(dict(zip(names, texts, strict=True)))
+
+
+@pytest.mark.parametrize(
+    ("source", "is_found"),
+    [
+        ("from semisonic.b import f", True),
+        ("def g():\n    import semisonic.b", True),
+        ("from semisonic import b", True),
+        ("if TYPE_CHECKING:\n    from semisonic.b import f", False),
+        ("import semisonic.c", False),
+    ],
+)
+def test_a_circle_would_be_seen(source: str, is_found: bool) -> None:
+    sources = {
+        "semisonic.a": source,
+        "semisonic.b": "from semisonic.a import g",
+        "semisonic.c": "",
+    }
+    assert bool(circle(sources)) == is_found
 
 
 def _loaded_after(*modules: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""A sound to listen to in a page or a notebook: a small spectrogram and a player."""
+"""Sounds to listen to in a page or a notebook: small spectrograms and players."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import io
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import soundfile as sf
@@ -16,12 +17,17 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from semisonic.audio.read import read_start
+from semisonic.audio.remote import url_of
 from semisonic.audio.spectrogram import COLOURS, HIGHEST_DB, LOWEST_DB, draw_spectrogram
 from semisonic.core.errors import AudioError, DataError
-from semisonic.core.html import EncodedImage, data_uri, fill
+from semisonic.core.html import EncodedImage, data_uri, fill, problems
 
 LONGEST_SOUND = 10.0
 """Seconds of a clip that go into a page; the rest is cut off."""
+N_EXAMPLES = 3
+"""Sounds that an object shows with its table."""
+EXAMPLE_DURATION = 5.0
+"""Seconds of each of them."""
 
 _MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _LOUDEST = 0.98
@@ -53,6 +59,16 @@ class Player:
     def sound_uri(self) -> str:
         """The sound, encoded."""
         return data_uri(*sound_bytes(*(self.heard or (self.samples, self.sample_rate))))
+
+
+class SoundPart(NamedTuple):
+    """A part of a recording: times in seconds (an end of NaN is that of the file), and words."""
+
+    path: Path
+    start_time: float
+    end_time: float
+    label: str = ""
+    said: str = ""
 
 
 def read_player(
@@ -102,6 +118,33 @@ def clip_player(*part: Any, **how: Any) -> Player | None:
         return read_player(*part, **how)
     except AudioError:
         return None
+
+
+def read_players(
+    parts: Iterable[SoundPart], duration: float
+) -> tuple[tuple[Player, ...], tuple[AudioError, ...]]:
+    """Players of the parts that can be read, each cut off after ``duration`` seconds, and what is
+    wrong with the others.
+    """
+    players, failures = [], []
+    for path, start, end, label, said in parts:
+        where = [path.name] if label else []
+        if start or end == end:
+            where.append(f"{start:g} to {end:g} s" if end == end else f"from {start:g} s")
+        try:
+            players.append(
+                read_player(
+                    path, start, end, label or path.name, said, ", ".join(where), longest=duration
+                )
+            )
+        except AudioError as error:
+            failures.append(error)
+    return tuple(players), tuple(failures)
+
+
+def named_failures(errors: Iterable[AudioError]) -> tuple[tuple[str, str], ...]:
+    """The name of each file that could not be read, and the reason."""
+    return tuple((Path(error.file).name, error.reason) for error in errors)
 
 
 def thumbnail_png(samples: ArrayLike, sample_rate: int) -> EncodedImage:
@@ -209,6 +252,13 @@ def players_html(players: Iterable[Player]) -> Markup:
     ]
     row = Markup('<div style="display:flex;flex-wrap:wrap;gap:12px;margin:8px 0">{}</div>')
     return fill(row, Markup().join(shown)) if shown else Markup()
+
+
+def part_players(parts: Iterable[SoundPart], n: int = N_EXAMPLES) -> Markup:
+    """A few parts of recordings with their players; those of other machines are not fetched."""
+    here = (part for part in islice(parts, n) if url_of(part.path) is None)
+    players, failures = read_players(here, EXAMPLE_DURATION)
+    return players_html(players) + problems(named_failures(failures))
 
 
 def _jpeg_uri(image: EncodedImage) -> str:

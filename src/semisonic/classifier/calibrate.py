@@ -25,8 +25,9 @@ from semisonic.classifier.run_files import (
 from semisonic.classifier.selection import clips_for_model
 from semisonic.classifier.unknown import check_noise
 from semisonic.core.files import content_hash, json_ready, write_frame, write_json
+from semisonic.core.html import Result
 from semisonic.core.options import check
-from semisonic.core.text import Result, count_text, percent_text
+from semisonic.core.text import count_text, percent_text
 from semisonic.evaluation.calibration import SHOWN, Reliability, clips_needed, reliability
 from semisonic.evaluation.metrics import accuracy
 from semisonic.evaluation.plots.results import precision_recall, reliability_diagram

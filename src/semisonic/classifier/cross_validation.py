@@ -19,8 +19,9 @@ from semisonic.classifier.classifier import SoundClassifier
 from semisonic.classifier.measuring import Measurement, measure
 from semisonic.classifier.sounds import as_sounds
 from semisonic.classifier.train import clean_sounds, with_recordings
+from semisonic.core.html import Result
 from semisonic.core.progress import track
-from semisonic.core.text import Result, count_text, percent_text, text_table
+from semisonic.core.text import count_text, percent_text, text_table
 from semisonic.data.splits import fold_splits
 from semisonic.evaluation.metrics import accuracy, lwlrap
 

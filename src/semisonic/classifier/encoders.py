@@ -14,9 +14,10 @@ from semisonic.classifier import run_files
 from semisonic.classifier.provenance import PublishedOrigin
 from semisonic.core.errors import ModelError, OptionError
 from semisonic.core.files import content_hash
+from semisonic.core.html import Result
 from semisonic.core.options import nearest
 from semisonic.core.temporary import temporary_folder
-from semisonic.core.text import Result, bytes_text, text_table
+from semisonic.core.text import bytes_text, text_table
 from semisonic.core.user_cache import cache_part
 from semisonic.data.datasets.catalogue import RemoteFile
 from semisonic.data.datasets.download import download

@@ -31,9 +31,10 @@ from semisonic.classifier.scoring import score_clips
 from semisonic.classifier.selection import clips_for_model
 from semisonic.core.errors import DataError
 from semisonic.core.files import content_hash, json_ready, write_frame, write_json
+from semisonic.core.html import Result
 from semisonic.core.options import check
 from semisonic.core.progress import track
-from semisonic.core.text import Result, count_text, duration_text, percent_text, text_table
+from semisonic.core.text import count_text, duration_text, percent_text, text_table
 from semisonic.data.clips import Clips
 from semisonic.evaluation.calibration import reliability
 from semisonic.evaluation.plots.results import class_recall, confusion_matrix, reliability_diagram

@@ -36,9 +36,10 @@ from semisonic.classifier.unknown import KINDS, make_noise
 from semisonic.classifier.windows import TOLERANCE, cut_stream, features_of_wave
 from semisonic.core.errors import AudioError, DataError, ModelError, OptionError
 from semisonic.core.files import write_text
+from semisonic.core.html import Result
 from semisonic.core.options import nearest, to_dict
 from semisonic.core.progress import track
-from semisonic.core.text import Result, count_text
+from semisonic.core.text import count_text
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import load_clips
 from semisonic.data.outputs import check_file, writing

@@ -18,8 +18,8 @@ from semisonic.classifier.training import NO_ROWS, ClassifierTraining
 from semisonic.core.cluster import open_engine
 from semisonic.core.errors import OptionError
 from semisonic.core.files import write_csv
+from semisonic.core.html import Result
 from semisonic.core.progress import bar
-from semisonic.core.text import Result
 from semisonic.evaluation.plots.results import rate_sweep
 from semisonic.learning.objective import Objective
 from semisonic.training.devices import choose_device, kept_randomness

@@ -22,8 +22,9 @@ from semisonic.classifier.prepare import Failures
 from semisonic.classifier.scoring import BATCH_SIZE, ClipScores, ends_block, score_clips
 from semisonic.core.errors import ModelError, OptionError
 from semisonic.core.files import csv_line, digest, unguarded
+from semisonic.core.html import Result
 from semisonic.core.progress import track
-from semisonic.core.text import Result, count_text, text_table
+from semisonic.core.text import count_text, text_table
 from semisonic.data.cache import KeyTable
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import gather

@@ -51,9 +51,10 @@ from semisonic.classifier.training import (
 from semisonic.core.cluster import open_engine
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.files import json_ready
+from semisonic.core.html import Result
 from semisonic.core.options import check
 from semisonic.core.seeds import derive, generator
-from semisonic.core.text import Result, count_text, text_table
+from semisonic.core.text import count_text, text_table
 from semisonic.data.batches import Stream, batches
 from semisonic.data.clips import Clips
 from semisonic.data.recordings import COPIES

@@ -17,8 +17,9 @@ from semisonic.audio.read import read
 from semisonic.audio.resample import resample
 from semisonic.core.errors import AudioError
 from semisonic.core.files import json_ready, write_json
+from semisonic.core.html import Result
 from semisonic.core.progress import track
-from semisonic.core.text import MISSING, Result, count_text, duration_text, percent_text
+from semisonic.core.text import MISSING, count_text, duration_text, percent_text
 from semisonic.data.duplicates import NEAR_MOST
 from semisonic.data.scan import (
     SILENCE_DB,

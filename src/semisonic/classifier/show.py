@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from markupsafe import Markup
 
+from semisonic.audio.player import N_EXAMPLES, SoundPart, part_players
 from semisonic.classifier.run_files import curves_figure
 from semisonic.core.html import (
     FIGURE_DPI,
@@ -21,7 +22,8 @@ from semisonic.core.html import (
     table,
 )
 from semisonic.core.text import count_text, duration_text, first_few, percent_text
-from semisonic.data.show import N_EXAMPLES, SoundPart, part_of, part_players, parts_of_frame
+from semisonic.data.clips import part_of
+from semisonic.data.show import parts_of_frame
 from semisonic.evaluation.plots.recordings import timeline
 from semisonic.evaluation.plots.results import confusion_matrix
 from semisonic.evaluation.report.document import figure_png

@@ -22,10 +22,11 @@ from semisonic.classifier.selection import load_data, targets_of
 from semisonic.classifier.simple import JUDGE, fit_scores
 from semisonic.core.errors import DataError
 from semisonic.core.files import digest, replacing, write_frame
+from semisonic.core.html import Result
 from semisonic.core.options import check
 from semisonic.core.progress import track
 from semisonic.core.seeds import derive
-from semisonic.core.text import Result, percent_text
+from semisonic.core.text import percent_text
 from semisonic.data.clips import LABEL_SEPARATOR, Clips
 from semisonic.data.datasets.load import require_labels
 from semisonic.data.splits import Split, fold_splits

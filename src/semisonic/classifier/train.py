@@ -93,10 +93,11 @@ from semisonic.classifier.windows import cut_clips
 from semisonic.core.cluster import open_engine
 from semisonic.core.errors import DataError
 from semisonic.core.files import json_ready, write_csv, write_json
+from semisonic.core.html import Result
 from semisonic.core.options import check
 from semisonic.core.parallel import LOCAL_ENGINE, Engine, count_workers
 from semisonic.core.progress import say
-from semisonic.core.text import Result, bytes_text, count_text, percent_text, rough_duration
+from semisonic.core.text import bytes_text, count_text, percent_text, rough_duration
 from semisonic.data.clips import Clips, join
 from semisonic.data.datasets.load import require_labels
 from semisonic.data.duplicates import clean_pool

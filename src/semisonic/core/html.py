@@ -1,4 +1,4 @@
-"""Pieces of HTML with which objects show themselves in a notebook.
+"""Results, and the pieces of HTML with which they and other objects show themselves in a notebook.
 
 Text, lines and backgrounds take the colours of the notebook, so that a piece can be read on a
 light and on a dark page. Nothing is loaded from elsewhere. Every text is escaped.
@@ -197,3 +197,32 @@ def cell_text(value: Any) -> str:
 
 def _is_number(value: Any) -> bool:
     return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
+
+
+class Result:
+    """Base of the results of verbs, which are frozen dataclasses."""
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        if "__repr__" not in vars(cls):
+            # In the class itself, so that a dataclass does not make one that prints every array.
+            cls.__repr__ = Result.__repr__  # type: ignore[method-assign]
+
+    def _repr_html_(self) -> str:
+        return card(type(self).__name__, *self._html_parts())
+
+    def _html_parts(self) -> Iterable[Markup]:
+        """What stands in a notebook; the text of the terminal where a class has nothing better."""
+        return [lines(self.summary())]
+
+    def __repr__(self) -> str:
+        first = self.summary().strip().splitlines()
+        return f"<{type(self).__name__}: {first[0] if first else 'nothing'}>"
+
+    def summary(self) -> str:
+        """What a person wants to know, for a terminal."""
+        raise NotImplementedError
+
+    def to_frame(self) -> pd.DataFrame:
+        """The main table, for pandas."""
+        raise NotImplementedError

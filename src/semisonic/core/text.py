@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from markupsafe import Markup
+    pass
 
 
 MISSING = "–"
@@ -226,36 +225,3 @@ def _is_number(text: str) -> bool:
 def _rounded(value: float, digits: int) -> str:
     text = f"{value:.{digits}f}"
     return text[1:] if text.startswith("-") and float(text) == 0 else text
-
-
-class Result:
-    """Base of the results of verbs, which are frozen dataclasses."""
-
-    def __init_subclass__(cls, **more: Any) -> None:
-        super().__init_subclass__(**more)
-        if "__repr__" not in vars(cls):
-            # In the class itself, so that a dataclass does not make one that prints every array.
-            cls.__repr__ = Result.__repr__  # type: ignore[method-assign]
-
-    def _repr_html_(self) -> str:
-        from semisonic.core.html import card
-
-        return card(type(self).__name__, *self._html_parts())
-
-    def _html_parts(self) -> Iterable[Markup]:
-        """What stands in a notebook; the text of the terminal where a class has nothing better."""
-        from semisonic.core.html import lines
-
-        return [lines(self.summary())]
-
-    def __repr__(self) -> str:
-        first = self.summary().strip().splitlines()
-        return f"<{type(self).__name__}: {first[0] if first else 'nothing'}>"
-
-    def summary(self) -> str:
-        """What a person wants to know, for a terminal."""
-        raise NotImplementedError
-
-    def to_frame(self) -> pd.DataFrame:
-        """The main table, for pandas."""
-        raise NotImplementedError

@@ -11,17 +11,22 @@ import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from semisonic.audio.remote import path_text
 from semisonic.core.errors import DataError
 from semisonic.core.options import nearest
 
 if TYPE_CHECKING:
     import pandas as pd
+    from markupsafe import Markup
+
+    from semisonic.audio.player import SoundPart
 
 
 LABEL_SEPARATOR = ";"
@@ -195,9 +200,7 @@ class Clips:
         )
 
     def _repr_html_(self) -> str:
-        from semisonic.data.show import clips_html
-
-        return clips_html(self)
+        return _clips_html(self)
 
     @property
     def ids(self) -> list[str]:
@@ -409,3 +412,49 @@ def verified_labels(clips: Clips, purpose: str = "this") -> Clips:
             f"uncertain), and {purpose} needs verified ones; give another part of the data set"
         )
     return clips[~uncertain]
+
+
+def examples_of(clips: Clips, n: int) -> list[int]:
+    """Row numbers of the first clip of each class, then of the others, at most ``n``."""
+    first = {labels: row for row, labels in reversed(list(enumerate(clips.labels)))}
+    chosen = sorted(first.values())[:n]
+    taken = set(chosen)
+    others = (row for row in range(len(clips)) if row not in taken)
+    return [*chosen, *islice(others, n - len(chosen))]
+
+
+def part_of(clips: Clips, row: int, said: str = "") -> SoundPart:
+    """A row of a table, to be listened to."""
+    from semisonic.audio.player import SoundPart
+
+    times = clips.start_time[row].item(), clips.end_time[row].item()
+    label = LABEL_SEPARATOR.join(clips.labels[row]) or "unlabelled"
+    return SoundPart(clips.root / str(clips.file[row]), *times, label, said)
+
+
+def _clips_html(clips: Clips) -> Markup:
+    """A table of clips: what it holds, its first rows, and a few of its sounds."""
+    from semisonic.audio.player import N_EXAMPLES, part_players
+    from semisonic.core.html import MOST_ROWS, card, facts, frame_table, note
+
+    n_labelled, n_groups = int(clips.is_labelled.sum()), len(set(clips.group.tolist()))
+    names = ", ".join(clips.classes[:MOST_ROWS]) + ", ..." * (len(clips.classes) > MOST_ROWS)
+    values = {
+        "folder": path_text(clips.root),
+        "clips": f"{len(clips)} ({n_labelled} with a label)",
+        "recordings": n_groups,
+        "classes": f"{len(clips.classes)}: {names}" if clips.classes else "",
+        "folds": ", ".join(map(str, clips.folds)),
+    }
+    frame = clips[:MOST_ROWS].to_frame()[["file", "start_time", "end_time", "label", "group"]]
+    frame = frame.rename(columns={"group": "recording"}).dropna(axis=1, how="all")
+    if "end_time" not in frame and not frame.start_time.any():  # whole files
+        frame = frame.drop(columns="start_time")
+    sounds = part_players(part_of(clips, row) for row in examples_of(clips, N_EXAMPLES))
+    return card(
+        f"Clips: {clips.name}",
+        facts(values),
+        *map(note, clips.notes),
+        frame_table(frame, len(clips)),
+        sounds,
+    )

@@ -7,34 +7,25 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from markupsafe import Markup
 
-from semisonic.audio.player import LONGEST_SOUND, Player, players_html, read_player
-from semisonic.audio.remote import path_text, url_of
-from semisonic.core.errors import AudioError, DataError, OptionError
-from semisonic.core.html import MOST_ROWS, card, facts, frame_table, note, problems
+from semisonic.audio.player import (
+    EXAMPLE_DURATION,
+    LONGEST_SOUND,
+    Player,
+    SoundPart,
+    named_failures,
+    players_html,
+    read_players,
+)
+from semisonic.core.errors import DataError, OptionError
+from semisonic.core.html import note, problems
 from semisonic.core.text import count_text
-from semisonic.data.clips import LABEL_SEPARATOR, Clips
+from semisonic.data.clips import Clips, examples_of, part_of
 from semisonic.data.datasets.load import load_clips
-
-N_EXAMPLES = 3
-"""Sounds that an object shows with its table."""
-DURATION = 5.0
-"""Seconds of each of them."""
-
-
-class SoundPart(NamedTuple):
-    """A part of a recording: times in seconds (an end of NaN is that of the file), and words."""
-
-    path: Path
-    start_time: float
-    end_time: float
-    label: str = ""
-    said: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,7 +55,7 @@ class SoundView:
 
 
 def show(
-    sounds: Any, *, sample_rate: int | None = None, n: int = 6, duration: float = DURATION
+    sounds: Any, *, sample_rate: int | None = None, n: int = 6, duration: float = EXAMPLE_DURATION
 ) -> SoundView:
     """Show sounds in a notebook: a spectrogram and a player for each.
 
@@ -128,22 +119,6 @@ def show(
     return SoundView(tuple(players), len(sounds) - len(waves))
 
 
-def examples_of(clips: Clips, n: int) -> list[int]:
-    """Row numbers of the first clip of each class, then of the others, at most ``n``."""
-    first = {labels: row for row, labels in reversed(list(enumerate(clips.labels)))}
-    chosen = sorted(first.values())[:n]
-    taken = set(chosen)
-    others = (row for row in range(len(clips)) if row not in taken)
-    return [*chosen, *islice(others, n - len(chosen))]
-
-
-def part_of(clips: Clips, row: int, said: str = "") -> SoundPart:
-    """A row of a table."""
-    times = clips.start_time[row].item(), clips.end_time[row].item()
-    label = LABEL_SEPARATOR.join(clips.labels[row]) or "unlabelled"
-    return SoundPart(clips.root / str(clips.file[row]), *times, label, said)
-
-
 def parts_of_frame(frame: pd.DataFrame) -> Iterator[SoundPart]:
     """The rows of a frame with the columns ``file`` and, if there, times, label and score."""
     if "file" not in frame:
@@ -155,67 +130,11 @@ def parts_of_frame(frame: pd.DataFrame) -> Iterator[SoundPart]:
         yield SoundPart(Path(str(row["file"])), *times, str(row.get("label", "")), said)
 
 
-def part_players(parts: Iterable[SoundPart], n: int = N_EXAMPLES) -> Markup:
-    """A few parts of recordings with their players; those of other machines are not fetched."""
-    here = (part for part in islice(parts, n) if url_of(part.path) is None)
-    players, failures = _read(here, DURATION)
-    return players_html(players) + problems(_named(failures))
-
-
-def clips_html(clips: Clips) -> Markup:
-    """A table of clips: what it holds, its first rows, and a few of its sounds."""
-    n_labelled, n_groups = int(clips.is_labelled.sum()), len(set(clips.group.tolist()))
-    names = ", ".join(clips.classes[:MOST_ROWS]) + ", ..." * (len(clips.classes) > MOST_ROWS)
-    values = {
-        "folder": path_text(clips.root),
-        "clips": f"{len(clips)} ({n_labelled} with a label)",
-        "recordings": n_groups,
-        "classes": f"{len(clips.classes)}: {names}" if clips.classes else "",
-        "folds": ", ".join(map(str, clips.folds)),
-    }
-    frame = clips[:MOST_ROWS].to_frame()[["file", "start_time", "end_time", "label", "group"]]
-    frame = frame.rename(columns={"group": "recording"}).dropna(axis=1, how="all")
-    if "end_time" not in frame and not frame.start_time.any():  # whole files
-        frame = frame.drop(columns="start_time")
-    sounds = part_players(part_of(clips, row) for row in examples_of(clips, N_EXAMPLES))
-    return card(
-        f"Clips: {clips.name}",
-        facts(values),
-        *map(note, clips.notes),
-        frame_table(frame, len(clips)),
-        sounds,
-    )
-
-
 def _view(parts: Iterable[SoundPart], n_parts: int, n: int, duration: float) -> SoundView:
     if not n_parts:
         raise DataError("show: there is no sound in the table")
     chosen = list(islice(parts, n))
-    players, failures = _read(chosen, duration)
+    players, failures = read_players(chosen, duration)
     if not players:
         raise failures[0]
-    return SoundView(players, n_parts - len(chosen), _named(failures))
-
-
-def _read(
-    parts: Iterable[SoundPart], duration: float
-) -> tuple[tuple[Player, ...], tuple[AudioError, ...]]:
-    """Players of the parts that can be read, and what is wrong with the others."""
-    players, failures = [], []
-    for path, start, end, label, said in parts:
-        where = [path.name] if label else []
-        if start or end == end:
-            where.append(f"{start:g} to {end:g} s" if end == end else f"from {start:g} s")
-        try:
-            players.append(
-                read_player(
-                    path, start, end, label or path.name, said, ", ".join(where), longest=duration
-                )
-            )
-        except AudioError as error:
-            failures.append(error)
-    return tuple(players), tuple(failures)
-
-
-def _named(errors: Iterable[AudioError]) -> tuple[tuple[str, str], ...]:
-    return tuple((Path(error.file).name, error.reason) for error in errors)
+    return SoundView(players, n_parts - len(chosen), named_failures(failures))

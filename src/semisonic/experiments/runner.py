@@ -29,9 +29,10 @@ from semisonic.classifier.run_files import write_remarks
 from semisonic.core.cluster import open_engine
 from semisonic.core.errors import DataError
 from semisonic.core.files import json_ready, write_csv, write_json
+from semisonic.core.html import Result
 from semisonic.core.options import to_dict
 from semisonic.core.parallel import Engine, Task, count_workers, run_tasks
-from semisonic.core.text import Result, count_text, text_table
+from semisonic.core.text import count_text, text_table
 from semisonic.data.categories import categories_of
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import load_clips

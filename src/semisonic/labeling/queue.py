@@ -166,8 +166,8 @@ class Queue:
         return f"<Queue: {len(self)} rows ({self._why()})>"
 
     def _repr_html_(self) -> str:
+        from semisonic.audio.player import SoundPart, part_players
         from semisonic.core.html import MOST_ROWS, card, problems, table
-        from semisonic.data.show import SoundPart, part_players
 
         shown = self.rows[:MOST_ROWS]
         best = [row.predictions[0] if row.predictions else ("", None) for row in shown]

@@ -67,8 +67,8 @@ class SearchResult:
         return table
 
     def _repr_html_(self) -> str:
+        from semisonic.audio.player import SoundPart, part_players
         from semisonic.core.html import MOST_ROWS, card, table
-        from semisonic.data.show import SoundPart, part_players
 
         shown = self.hits[:MOST_ROWS]
         rows = [(h.file, h.start_time, h.end_time, h.value, *self.names_of(h)) for h in shown]

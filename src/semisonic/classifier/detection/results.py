@@ -25,7 +25,8 @@ from semisonic.audio.remote import path_text, url_of
 from semisonic.audio.wave_texts import wave_texts
 from semisonic.classifier.prepare import Failures
 from semisonic.core.errors import DataError
-from semisonic.core.text import Result, count_text, duration_text, text_table
+from semisonic.core.html import Result
+from semisonic.core.text import count_text, duration_text, text_table
 from semisonic.data.events import POSITIVE, Events, make_events, with_files
 from semisonic.data.formats.label_files import collect_labels
 from semisonic.data.recording_names import RecorderInfo, read_names, read_texts, site_of
