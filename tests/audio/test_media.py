@@ -17,6 +17,7 @@ from semisonic.audio.find import find_audio
 from semisonic.audio.media import forget_decoded
 from semisonic.audio.read import AudioReader, probe, read, read_blocks
 from semisonic.core.errors import AudioError
+from systems import NAMES_OF_BYTES
 
 av = pytest.importorskip("av")
 
@@ -116,6 +117,7 @@ def test_the_content_counts_and_not_the_name(tmp_path) -> None:
     np.testing.assert_array_equal(read(path.rename(tmp_path / "renamed.wav"))[0], x)
 
 
+@NAMES_OF_BYTES
 def test_a_name_that_is_no_unicode(tmp_path) -> None:
     path = encode(tmp_path / "a.m4a", "aac", 44_100)
     name = os.fsencode(tmp_path) + b"/caf\xe9.m4a"

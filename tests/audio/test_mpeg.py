@@ -97,6 +97,24 @@ def test_parts_and_blocks_agree_with_the_whole(tmp_path: Path) -> None:
     np.testing.assert_allclose(blocks, whole, atol=1e-6)
 
 
+@pytest.mark.parametrize("rate", [44100, 24000])
+@pytest.mark.parametrize("n_channels", [1, 2])
+def test_a_part_begins_as_in_the_whole_though_its_frames_lean_on_earlier_ones(
+    tmp_path: Path, rate: int, n_channels: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    rng = np.random.default_rng(0)
+    levels = np.repeat(rng.choice([0.0, 0.002, 0.2], 200), rate // 20)  # small frames, then large
+    noise = rng.standard_normal((len(levels), n_channels)) * levels[:, None]
+    path = tmp_path / "a.mp3"
+    sf.write(path, noise, rate, bitrate_mode="VARIABLE", compression_level=0.99)
+    whole = sf.read(path, always_2d=True, dtype="float32")[0].mean(axis=1)
+    np.testing.assert_allclose(read(path)[0], whole, atol=1e-6)  # read in blocks, and joined
+    for first in rng.integers(0, len(whole) - 3000, 40):
+        part, _ = read(path, start_time=first / rate, end_time=(first + 3000) / rate)
+        np.testing.assert_allclose(part, whole[first : first + 3000], atol=1e-6)
+    assert not caplog.records
+
+
 def test_tags_and_rubbish_around_the_frames_do_not_count(tmp_path: Path) -> None:
     data, n_frame = stream(tmp_path, 44100)
     picture = b"\xff\xfb\x90\xc4" + bytes(2000)  # looks like a frame, and is none

@@ -67,8 +67,12 @@ def test_one_that_takes_long_holds_up_nobody(
     monkeypatch.setattr("semisonic.classifier.live.actions.AT_ONCE", 1)
     monkeypatch.setattr("semisonic.classifier.live.actions.WAITING", 2)
     begun, let_go = tmp_path / "begun", tmp_path / "let go"
-    wait = f"touch '{begun}'; until test -e '{let_go}'; do sleep 0.01; done"
-    command = EventCommand(f'sh -c "{wait}"')
+    wait = (
+        "import pathlib, time\n"
+        f"pathlib.Path({str(begun)!r}).touch()\n"
+        f"while not pathlib.Path({str(let_go)!r}).exists():\n    time.sleep(0.01)"
+    )
+    command = EventCommand(script(tmp_path, wait))
     command.call(EVENT)
     until(begun.exists)
     for _ in range(4):
@@ -80,25 +84,25 @@ def test_one_that_takes_long_holds_up_nobody(
 
 
 def test_one_that_hangs_is_ended(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("semisonic.classifier.live.actions.TIMEOUT", 0.3)
-    command = EventCommand("sh -c 'sleep 3600; true'")
+    command = EventCommand(script(tmp_path, "import time\ntime.sleep(3600)"))
     command.call(EVENT)
     command.close()  # without an end if the program were not ended
     assert "took more than 0.3 s and was ended" in caplog.text
     assert command.n_failed == command.n_calls == 1
 
 
-def test_a_program_that_ignores_its_input_is_no_failure() -> None:
-    command = EventCommand("true")
+def test_a_program_that_ignores_its_input_is_no_failure(tmp_path: Path) -> None:
+    command = EventCommand(script(tmp_path, ""))
     for _ in range(5):
         command.call(EVENT)
     command.close()
     assert (command.n_calls, command.n_failed) == (5, 0)
 
 
-@pytest.mark.parametrize("line", ["no-such-program-anywhere -x", "''", "sh -c 'open"])
+@pytest.mark.parametrize("line", ["no-such-program-anywhere -x", "''", "", "sh -c 'open"])
 def test_what_cannot_be_run_is_an_error_at_once(line: str) -> None:
     with pytest.raises(OptionError, match="on_event"):
         EventCommand(line)

@@ -4,7 +4,6 @@ import csv
 import json
 import os
 import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -238,7 +237,6 @@ def test_bad_files_and_odd_clips_are_listed_and_the_rest_goes_on(tmp_path: Path)
 
 
 @NAMES_OF_BYTES
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all names are Unicode")
 def test_names_that_are_no_unicode_are_trained_on(tmp_path: Path) -> None:
     data = write_kinds(tmp_path / "data", 4)
     for kind in KINDS:

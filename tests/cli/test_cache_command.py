@@ -18,6 +18,7 @@ from semisonic.core.user_cache import cache_part, clear_cache, user_cache
 from semisonic.data.options import SynthOptions
 from semisonic.features.options import MelOptions
 from semisonic.training.options import FitOptions
+from systems import LINKS
 
 RATE = 16000
 NETWORK = ["--model", "(4)3c-2p-8fc", "--n-mels", "16", "--duration", "1", "--hop-length", "512"]
@@ -87,11 +88,12 @@ def test_a_folder_that_is_no_cache_is_not_cleared(own_cache):
     assert (own_cache / "photos" / "one.jpg").is_file()
 
 
+@LINKS
 def test_links_in_the_cache_are_not_followed(own_cache, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "kept.wav").write_bytes(b"x")
-    (cache_part("synthetic") / "link").symlink_to(tmp_path / "mine")
-    (own_cache / "part").symlink_to(tmp_path / "mine")
+    (cache_part("synthetic") / "link").symlink_to(tmp_path / "mine", target_is_directory=True)
+    (own_cache / "part").symlink_to(tmp_path / "mine", target_is_directory=True)
     clear_cache()
     assert (tmp_path / "mine" / "kept.wav").is_file()
 
@@ -99,21 +101,22 @@ def test_links_in_the_cache_are_not_followed(own_cache, tmp_path):
 @pytest.mark.parametrize(
     ("platform", "variables", "expected"),
     [
-        ("linux", {"XDG_CACHE_HOME": "/x"}, "/x/semisonic"),
-        ("linux", {"XDG_CACHE_HOME": "relative"}, "/home/a/.cache/semisonic"),
-        ("linux", {}, "/home/a/.cache/semisonic"),
-        ("darwin", {}, "/home/a/Library/Caches/semisonic"),
-        ("win32", {"LOCALAPPDATA": "/local"}, "/local/semisonic"),
-        ("linux", {"SEMISONIC_CACHE": "~/c"}, "/home/a/c"),
+        ("linux", {"XDG_CACHE_HOME": "{home}/x"}, "x/semisonic"),
+        ("linux", {"XDG_CACHE_HOME": "relative"}, ".cache/semisonic"),
+        ("linux", {}, ".cache/semisonic"),
+        ("darwin", {}, "Library/Caches/semisonic"),
+        ("win32", {"LOCALAPPDATA": "{home}/local"}, "local/semisonic"),
+        ("win32", {}, "AppData/Local/semisonic"),
+        ("linux", {"SEMISONIC_CACHE": "~/c"}, "c"),
     ],
 )
-def test_where_the_cache_lies(monkeypatch, platform, variables, expected):
+def test_where_the_cache_lies(monkeypatch, tmp_path, platform, variables, expected):
     for name in ("XDG_CACHE_HOME", "LOCALAPPDATA", "SEMISONIC_CACHE"):
         monkeypatch.delenv(name, raising=False)
-    for name, value in {"HOME": "/home/a", **variables}.items():
-        monkeypatch.setenv(name, value)
+    for name, value in {"HOME": "{home}", "USERPROFILE": "{home}", **variables}.items():
+        monkeypatch.setenv(name, value.format(home=tmp_path))
     monkeypatch.setattr(sys, "platform", platform)
-    assert user_cache() == Path(expected)
+    assert user_cache() == tmp_path / expected
 
 
 def _make(begin: object, answers: object) -> None:

@@ -100,7 +100,6 @@ def test_raw_samples_come_through_standard_input(
 
 
 @POSIX
-@pytest.mark.skipif(os.name == "nt", reason="signals of another kind")
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
 def test_a_signal_ends_it_in_order(model, noise, number, status) -> None:
     process = subprocess.Popen(
@@ -125,8 +124,11 @@ def test_a_signal_ends_it_in_order(model, noise, number, status) -> None:
 
 def test_a_command_that_fails_gives_status_3(model, file, tells) -> None:
     arguments = ["listen", model, "--input", file, "--speed", "0", *EVERYTHING]
-    assert "on-event: 2 calls, 2 failed, 0 left out" in tells(3, arguments, "--on-event false").err
-    assert cli(arguments, "--on-event true") == 0
+    fails, succeeds = (
+        ["--on-event", f"'{sys.executable}' -c 'raise SystemExit({status})'"] for status in (1, 0)
+    )
+    assert "on-event: 2 calls, 2 failed, 0 left out" in tells(3, arguments, fails).err
+    assert cli(arguments, succeeds) == 0
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from semisonic.core.errors import AudioError, DataError
+from semisonic.core.files import locked
 
 
 def make_sleeper(log: Path, seconds: float) -> Callable[[int], tuple[int, bytes]]:
@@ -66,8 +66,16 @@ def who(base: int, x: int) -> tuple[int, int]:
     if x == 7:
         raise DataError("seven")
     if x == 8:
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), 9)  # SIGKILL, which has no name on Windows
     return base + x, os.getpid()
+
+
+def hold(lock: Path, x: int) -> int:
+    """Holds a lock for longer than any test waits."""
+    with locked(lock, wait=True):
+        lock.with_suffix(".held").touch()
+        time.sleep(3600)
+    return x
 
 
 def meet(folder: Path, x: int) -> tuple[int, int]:

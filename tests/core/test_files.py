@@ -73,6 +73,11 @@ def test_a_file_that_failed_leaves_the_old_one(tmp_path) -> None:
     assert [path.name for path in file.parent.iterdir()] == ["a.txt"]
 
 
+def test_a_text_has_the_same_bytes_on_every_system(tmp_path) -> None:
+    write_text(tmp_path / "a.txt", "ä\nb\n")
+    assert (tmp_path / "a.txt").read_bytes() == b"\xc3\xa4\nb\n"
+
+
 def test_json_holds_any_name(tmp_path) -> None:
     values = {"file": "caf\u00e9 \udcff.wav", "n": [1, None]}
     write_json(tmp_path / "a.json", values)

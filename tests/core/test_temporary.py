@@ -11,6 +11,7 @@ import pytest
 
 from semisonic.core.files import locked
 from semisonic.core.temporary import temporary_folder
+from systems import LINKS
 
 HOLDING = """
 import sys
@@ -29,6 +30,7 @@ def place(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
+@LINKS
 def test_what_a_killed_process_left_goes_and_nothing_else(place) -> None:
     others = [place / name for name in ("semisonic-notes", "elsewhere", "semisonic-link")]
     others[0].mkdir()
@@ -39,7 +41,7 @@ def test_what_a_killed_process_left_goes_and_nothing_else(place) -> None:
     ) as process:
         assert process.stdout is not None
         left = Path(process.stdout.readline().strip())
-        others[2].symlink_to(left)
+        others[2].symlink_to(left, target_is_directory=True)
         with temporary_folder() as mine:
             assert left.is_dir()  # its process lives
             process.kill()

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from semisonic.core.files import read_json
+from systems import POSIX
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
+@POSIX
 @pytest.mark.slow
 def test_every_part_is_measured(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))

@@ -173,10 +173,10 @@ def test_urbansound_is_told_on_the_command_line(
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("1.0,2.0,1", r"dog_bark/9\.csv, row 1: found 3 values, expected four"),
-        ("one,2.0,1,dog_bark", r"dog_bark/9\.csv, row 1: found the times 'one' and '2\.0'"),
-        ("1.0,2.0,3,dog_bark", r"dog_bark/9\.csv, row 1: found salience '3', expected 1 "),
-        ("1.0,2.0,1,dog", r"dog_bark/9\.csv, row 1: found the class 'dog', expected one of air_"),
+        ("1.0,2.0,1", r"dog_bark.9\.csv, row 1: found 3 values, expected four"),
+        ("one,2.0,1,dog_bark", r"dog_bark.9\.csv, row 1: found the times 'one' and '2\.0'"),
+        ("1.0,2.0,3,dog_bark", r"dog_bark.9\.csv, row 1: found salience '3', expected 1 "),
+        ("1.0,2.0,1,dog", r"dog_bark.9\.csv, row 1: found the class 'dog', expected one of air_"),
     ],
 )
 def test_broken_events_of_urbansound_name_file_and_row(

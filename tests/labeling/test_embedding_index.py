@@ -44,7 +44,7 @@ def content(folder):
 def test_rows_are_the_embeddings_that_the_model_gives(model, kinds, tmp_path):
     result = embedded(model, kinds, output=tmp_path / "index")
     index = EmbeddingIndex.open(tmp_path / "index")
-    assert isinstance(index.vectors, np.memmap)
+    assert isinstance(index.vectors, np.memmap) == (os.name != "nt")  # where it could not change
     assert index.vectors.shape == (18, 8)
     assert (result.n_clips, result.n_new, result.failures) == (18, 18, ())
     clips = index.clips

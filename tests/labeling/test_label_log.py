@@ -107,7 +107,8 @@ def test_an_answer_without_an_end_reaches_to_the_end_of_the_recording(log):
 def test_recordings_are_named_from_the_root_and_the_log_knows_it(log):
     entry = log.append(log.root / "b.wav", 0, 0.5, "dog")
     assert entry.file == "b.wav"
-    assert log.append("/elsewhere/c.wav", 0, 1, "dog").file == "/elsewhere/c.wav"
+    elsewhere = log.root.parent / "elsewhere" / "c.wav"
+    assert log.append(elsewhere, 0, 1, "dog").file == elsewhere.as_posix()
     assert LabelLog(log.path).root == log.root
     with pytest.raises(DataError, match="its recordings are in"):
         LabelLog(log.path, log.path.parent)

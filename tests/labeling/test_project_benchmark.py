@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 
 from semisonic.core.files import read_json
+from systems import POSIX
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
+@POSIX
 def test_it_times_what_the_page_waits_for(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     output = tmp_path / "found.json"

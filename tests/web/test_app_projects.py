@@ -24,6 +24,7 @@ from semisonic.cli.main import main
 from semisonic.labeling.label_log import LabelLog
 from semisonic.labeling.project import Project
 from semisonic.labeling.queue import Queue
+from systems import LINKS
 from waiting import until
 
 PROCESS = "semisonic.web.state.BackgroundProcess"
@@ -361,8 +362,6 @@ def test_the_classifier_in_use_is_that_of_the_open_project(page, place, mine) ->
         {"below": "../closed"},
         {"below": "site/../../closed"},
         {"below": "/etc"},
-        {"below": "out"},
-        {"below": "linked"},
         {"below": ".hidden"},
         {"below": "none"},
         {"name": "../mine"},
@@ -377,10 +376,20 @@ def test_the_classifier_in_use_is_that_of_the_open_project(page, place, mine) ->
     ],
 )
 def test_nothing_else_is_made_a_project_of(page, place, change) -> None:
-    (place / "open" / "out").symlink_to(place / "closed")
+    (place / "open" / ".hidden").mkdir()
+    makes_no_project(page, place, change)
+
+
+@LINKS
+@pytest.mark.parametrize("below", ["out", "linked"])
+def test_what_a_link_leads_to_is_made_no_project(page, place, below) -> None:
+    (place / "open" / "out").symlink_to(place / "closed", target_is_directory=True)
     (place / "open" / "linked").mkdir()
     (place / "open" / "linked" / "a.wav").symlink_to(place / "closed" / "site" / "hum-0.wav")
-    (place / "open" / ".hidden").mkdir()
+    makes_no_project(page, place, {"below": below})
+
+
+def makes_no_project(page: Any, place: Path, change: dict[str, Any]) -> None:
     answer = page.post("/api/projects", json={**NEW, **change})
     assert answer.status_code in (400, 422), answer.text
     assert answer.json()["error"]

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from app_helpers import app_of, browsing
 
+from systems import LINKS
+
 pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
 
@@ -28,8 +30,6 @@ def runs(tmp_path, app_model) -> Path:
     )
     (folder / "odd").mkdir()
     (folder / "odd" / "run.json").write_text("not json", encoding="utf-8")
-    (tmp_path / "outside.html").write_text("secret", encoding="utf-8")
-    (folder / "first" / "linked.html").symlink_to(tmp_path / "outside.html")
     return folder
 
 
@@ -67,6 +67,15 @@ def test_a_report_is_shown_without_scripts(browser) -> None:
     policy = answer.headers["content-security-policy"]
     assert policy.startswith("sandbox; default-src 'none'")
     assert "script" not in policy
-    for page in ("linked.html", "run.json", "../odd/run.json", "none.html"):
+    for page in ("run.json", "../odd/run.json", "none.html"):
         answer = browser.get("/api/runs/page", params={"name": "first", "page": page})
         assert answer.status_code == 400, page
+
+
+@LINKS
+def test_a_report_that_is_a_link_is_not_shown(browser, runs) -> None:
+    outside = runs.parent / "outside.html"
+    outside.write_text("secret", encoding="utf-8")
+    (runs / "first" / "linked.html").symlink_to(outside)
+    answer = browser.get("/api/runs/page", params={"name": "first", "page": "linked.html"})
+    assert answer.status_code == 400

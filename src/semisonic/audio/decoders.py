@@ -87,7 +87,7 @@ def _open_recording(path: Path, copy: Path) -> tuple[sf.SoundFile, int]:
 
 def _open(path: Path, file: bytes | _PaddedFile) -> sf.SoundFile:
     try:
-        return sf.SoundFile(file)
+        return _Handle(file)
     except sf.SoundFileError as error:
         text = str(getattr(error, "error_string", error)).strip().rstrip(".")
         if not text or "not recognised" in text or "does not exist" in text:
@@ -97,6 +97,18 @@ def _open(path: Path, file: bytes | _PaddedFile) -> sf.SoundFile:
     except TypeError:
         reason = "no header: raw samples say neither rate nor type"
         raise AudioError(path, reason) from None
+
+
+class _Handle(sf.SoundFile):  # type: ignore[misc]
+    """A recording whose blocks follow each other.
+
+    After each block soundfile would seek to where it stands; a frame of MP3 then lacks what it
+    needs of the frames before it.
+    """
+
+    def seekable(self) -> bool:
+        """By this soundfile decides whether to seek when nobody asked for it."""
+        return False
 
 
 class _PaddedFile(io.FileIO):

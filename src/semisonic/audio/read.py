@@ -47,6 +47,10 @@ END_TOLERANCE = 0.1
 # libsndfile lands a little off when it seeks into the last page of an Ogg stream; a page of
 # its encoders never holds more than this.
 _OGG_LAST_PAGE = 1 << 18
+# A frame of MP3 leans on up to 255 bytes of those before it (511 in frames of 1152 samples, which
+# are larger). The smallest, of 576 samples and in stereo, hold three such bytes each; libmpg123
+# goes back by four frames only.
+_MP3_RUN_UP = 87 * 576
 _SMALLEST_BLOCK = 4096
 
 _log = logging.getLogger(__name__)
@@ -257,20 +261,27 @@ class AudioReader:
 
     def _go_to(self, first: int) -> None:
         """Stand before this sample, exactly."""
-        if self._handle.tell() == first:
-            return
-        near = first
+        near, at = first, self._handle.tell()
         if self.info.format == "OGG":
             near = min(first, max(0, self._handle.frames - _OGG_LAST_PAGE))
-        self._call(first, self._handle.seek, near)
-        while near < first:
-            skipped = len(self._call(first, self._handle.read, min(BLOCK, first - near)))
-            if not skipped:
+        elif self.info.subtype == "MPEG_LAYER_III":
+            near = max(0, first - _MP3_RUN_UP)
+        if not near <= at <= first:
+            at = self._call(first, self._handle.seek, near, is_wanted=False)
+        while at < first:
+            n_block = min(BLOCK, first - at)
+            n_skipped = len(self._call(first, self._handle.read, n_block, is_wanted=False))
+            if not n_skipped:
                 return  # the next read finds nothing either, and says so
-            near += skipped
+            at += n_skipped
 
-    def _call(self, at: int, function: Any, *arguments: Any, **options: Any) -> Any:
-        """Call the decoder; ``at`` is the place for messages. Its first complaint is logged."""
+    def _call(
+        self, at: int, function: Any, *arguments: Any, is_wanted: bool = True, **options: Any
+    ) -> Any:
+        """Call the decoder; ``at`` is the place for messages. Its first complaint is logged.
+
+        What it says of sound that is not wanted is not: where decoding begins, MP3 lacks a part.
+        """
         info, messages = self.info, list[str]()
         try:
             is_mpeg = info.subtype.startswith("MPEG")
@@ -281,7 +292,7 @@ class AudioReader:
             where = f"{at / info.sample_rate:.2f} s of {info.duration:.2f} s"
             reason = f"damaged or truncated: decoding fails after {where}"
             raise AudioError(self.path, reason + (f" ({text})" if text else "")) from None
-        if messages and not self._is_warned:
+        if messages and is_wanted and not self._is_warned:
             self._is_warned = True
             _log.warning(
                 "%s: damaged: after %.2f s the decoder found '%s'; what it makes of it is used",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
@@ -167,25 +168,34 @@ def synthetic_file(
         if file.is_file():  # another process made it while this one waited
             return file
         working = file.with_name(file.stem.replace("encoder", "making"))
-        make_synth(working / "sounds", synthetic_sounds(mel), workers)
-        clips, _ = load_synth(working / "sounds")
-        prepared = prepare(clips, mel, working, workers=workers)
-        every, target = np.arange(len(prepared)), prepared.clips.target()
-        trained = train_model(
-            replace(SYNTH_CONFIG, model=model, mel=mel, standardize=standardize),
-            TrainingData(prepared.features, target, clips.classes, every),
-            seed=0,
-            device=device,
-            folder=working / "training",
-            label="synthetic start",
-        ).model
-        encoder = PretrainedEncoder(trained.encoder, trained.frontend, trained.name)
-        about = {"command": "synthetic start", "seed": 0, "sounds": len(clips)}
+        config = replace(SYNTH_CONFIG, model=model, mel=mel, standardize=standardize)
+        encoder, n_sounds = _learned(working, config, device, workers)
+        about = {"command": "synthetic start", "seed": 0, "sounds": n_sounds}
         save_encoder(file, encoder, about=about)
-        shutil.rmtree(working)
+        gc.collect()  # a training refers to itself, and Windows removes no file that is open
+        shutil.rmtree(working, ignore_errors=True)
     size = bytes_text(disk_size(file))
     _log.info("kept for all runs: %s, %s (see 'semisonic cache')", file, size)
     return file
+
+
+def _learned(
+    folder: Path, config: TrainConfig, device: str, workers: int | None
+) -> tuple[PretrainedEncoder, int]:
+    """An encoder that has learned synthetic sounds, and how many."""
+    make_synth(folder / "sounds", synthetic_sounds(config.mel), workers)
+    clips, _ = load_synth(folder / "sounds")
+    prepared = prepare(clips, config.mel, folder, workers=workers)
+    every, target = np.arange(len(prepared)), prepared.clips.target()
+    trained = train_model(
+        config,
+        TrainingData(prepared.features, target, clips.classes, every),
+        seed=0,
+        device=device,
+        folder=folder / "training",
+        label="synthetic start",
+    ).model
+    return PretrainedEncoder(trained.encoder, trained.frontend, trained.name), len(clips)
 
 
 def synthetic_encoder(

@@ -173,16 +173,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         advice = " The same command goes on where it stopped." if session.resumes else ""
         click.echo(f"\nInterrupted.{advice}", err=True)
         return Status.INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output, such as 'head', has seen enough.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Status.OK
     except Exception as error:
+        if _is_of_closed_pipe(error):  # the reader of our output, such as 'head', has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return Status.OK
         if session.traceback:
             traceback.print_exc()
         status, text = _told(error, session)
         click.echo(f"semisonic: {text}", err=True)
         return status
+
+
+def _is_of_closed_pipe(error: Exception) -> bool:
+    """Whether a stream could not be written because nobody reads it; Windows says EINVAL then."""
+    is_einval = isinstance(error, OSError) and error.errno == errno.EINVAL and not error.filename
+    return isinstance(error, BrokenPipeError) or (os.name == "nt" and is_einval)
 
 
 def _told(error: Exception, session: Session) -> tuple[Status, str]:

@@ -79,7 +79,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write a UTF-8 text file atomically.
+    """Write a UTF-8 text file atomically, with the same bytes on every system.
 
     What is no Unicode in a file's name (see :func:`to_bytes`) is written as ``\\udcff``, which
     JSON reads back.
@@ -90,7 +90,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     text : str
     """
     with replacing(path) as part:
-        part.write_text(text, encoding="utf-8", errors="backslashreplace")
+        part.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:

@@ -22,7 +22,6 @@ import queue
 import signal
 import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, ThreadPoolExecutor, wait
@@ -192,7 +191,7 @@ class ProcessCalls(Calls[T, R]):
             workers,
             mp_context=processes,
             initializer=start_worker,
-            initargs=(os.getpid(), self._told, with_plugins(make)),
+            initargs=(self._told, with_plugins(make)),
         )
 
     def __exit__(self, *_: object) -> None:
@@ -241,13 +240,13 @@ def _signals_blocked() -> Iterator[None]:
 # In the worker processes.
 
 
-_POLL = 0.5  # seconds between two looks at the parent
+_POLL = 0.5  # seconds between two looks at what the parent says
 _stop: Any = None
 _busy = False
 _function: Callable[[Any], Any] | None = None
 
 
-def start_worker(parent: int, stop: Any, make: Callable[[], Callable[[Any], Any]]) -> None:
+def start_worker(stop: Any, make: Callable[[], Callable[[Any], Any]]) -> None:
     """Prepare this process for calls; called once, before the first.
 
     ``stop`` is a shared number (``RawValue``), 1 when the work is to stop: looking at it needs
@@ -259,7 +258,7 @@ def start_worker(parent: int, stop: Any, make: Callable[[], Callable[[Any], Any]
     if hasattr(os, "setpgrp"):  # not on Windows, where nothing is blocked either
         os.setpgrp()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    threading.Thread(target=_watch, args=(parent, stop), daemon=True).start()
+    threading.Thread(target=_watch, args=(stop,), daemon=True).start()
     keep_freed_memory()
     _function = make()
     if "torch" in sys.modules:  # sound is decoded without it, and it takes seconds to load
@@ -283,17 +282,17 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
 
-def _watch(parent: int, stop: Any) -> None:
+def _watch(stop: Any) -> None:
     """Interrupt the task under way when told to stop; end soon after a parent that was killed."""
-    is_interrupted = False
-    while os.getppid() == parent:
+    is_interrupted, parent = False, multiprocessing.parent_process()
+    while parent is not None and parent.is_alive():
         if not is_interrupted and stop.value and _busy:
             is_interrupted = True
             if os.name == "nt":  # where os.kill would end the process at once
                 _thread.interrupt_main()
             else:
                 os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(_POLL)
+        parent.join(_POLL)
     os._exit(1)
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 import shlex
+import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -545,4 +547,5 @@ def command_line(verb: str, options: RunOptions, *, exact: bool = False) -> str:
     if argument == "recipe" and not exact:
         first = Path(first).stem
     parts = ["semisonic", verb, text(first), *flags(options, type(options)())]
-    return shlex.join([*parts, "-o", str(options.output)] if exact else parts)
+    join = subprocess.list2cmdline if os.name == "nt" else shlex.join  # as their shells quote
+    return join([*parts, "-o", str(options.output)] if exact else parts)

@@ -14,6 +14,7 @@ from semisonic.core.errors import DataError, OptionError
 from semisonic.data.events import Events, make_events
 from semisonic.data.formats.label_files import collect_labels, read_labels, write_labels
 from semisonic.data.options import FORMATS
+from systems import LINKS
 
 Save = Callable[..., Path]
 RAVEN = (
@@ -287,6 +288,7 @@ def test_what_is_no_label_file(save: Save, tmp_path: Path) -> None:
     assert "expected 1, 0 or nothing" in found.problems[0][1]
 
 
+@LINKS
 def test_files_of_a_folder_that_cannot_be_read(save: Save, tmp_path: Path) -> None:
     text = "file,start_time,end_time,label\na.wav,0,1,Mésange\n"
     path = save("labels.csv", text, "cp1252")  # as Excel saves it

@@ -145,8 +145,10 @@ WAITING = 100
 class EventCommand:
     """Calls a program with each event: as JSON on its standard input and in its environment.
 
-    The line is split as a shell would, but no shell runs it. What the program prints goes to
-    standard error. A call that takes too long is ended, with all it has started.
+    The line is split at spaces that stand in no quotes, but no shell runs it; a backslash escapes
+    what follows, except on Windows, where it belongs to a path. What the program prints goes to
+    standard error. A call that takes too long is ended, with all it has started where the system
+    has groups of processes.
 
     Parameters
     ----------
@@ -166,13 +168,16 @@ class EventCommand:
 
     def __init__(self, line: str) -> None:
         try:
-            self._words, why = shlex.split(line), "expected a program that can be run"
+            words, why = _words(line), "expected a program that can be run"
         except ValueError as error:
-            self._words, why = [], str(error)
-        if not self._words or shutil.which(self._words[0]) is None:
+            words, why = [], str(error)
+        program = shutil.which(words[0]) if words else None
+        if program is None:
+            shell = 'cmd /c "..."' if os.name == "nt" else "sh -c '...'"
             raise OptionError(
-                f"option 'on_event': found '{line}', {why}; for a line of shell, give sh -c '...'"
+                f"option 'on_event': found '{line}', {why}; for a line of shell, give {shell}"
             )
+        self._words = [program, *words[1:]]  # whole: Windows looks for nothing but .exe by itself
         self.n_calls = self.n_failed = self.n_left_out = 0
         self._pool = ThreadPoolExecutor(AT_ONCE, "on-event")
         self._calls: list[Future[str]] = []  # that are not counted
@@ -231,3 +236,12 @@ class EventCommand:
         if fault:
             _log.warning("on-event: %s: %s (event %d)", self._words[0], fault, event.id)
         return fault
+
+
+def _words(line: str) -> list[str]:
+    """The words of a command; ValueError for a quote without its end."""
+    reader = shlex.shlex(line, posix=True, punctuation_chars=False)
+    reader.whitespace_split, reader.commenters = True, ""
+    if os.name == "nt":
+        reader.escape = ""
+    return list(reader)

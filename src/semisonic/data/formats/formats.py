@@ -43,7 +43,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
 from itertools import accumulate, pairwise
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, NamedTuple, TypeVar
 
 import pandas as pd
@@ -240,7 +240,8 @@ def _track_paths(events: Events, folder: Path, ending: str) -> dict[str, Path]:
     """
     places = {}
     for file in events["file"].unique().tolist():
-        parts = [part for part in PurePosixPath(file).parts if part not in ("/", "..", ".")]
+        path = PurePath(file)  # a drive of Windows would lead out of the folder, as a root would
+        parts = [part for part in path.parts if part not in (path.anchor, "..", ".")]
         places[file] = PurePosixPath(*parts)
     stems = Counter(place.with_suffix("").as_posix().casefold() for place in places.values())
     paths: dict[str, Path] = {}
