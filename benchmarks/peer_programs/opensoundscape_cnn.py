@@ -1,9 +1,9 @@
 """OpenSoundscape's CNN, trained from scratch.
 
 As its documentation has it, but for three things. ``arch_weights=None``, as the weights of ImageNet
-lie on a server. ``steps`` and ``batch_size``: 30 passes, as in its tutorial, in batches of 8 clips, so
-that 40 labels make 150 updates. And a clip of which the random trim leaves digital silence has no
-level, which makes its random gain and the loss NaN: silence gets noise of -100 dB beforehand.
+lie on a server. ``steps`` and ``batch_size``: 30 passes, as in its tutorial, in batches of 8 clips,
+so that 40 labels make 150 updates. And a clip of which the random trim leaves digital silence has
+no level, which makes its random gain and the loss NaN: silence gets noise of -100 dB beforehand.
 """
 
 import random

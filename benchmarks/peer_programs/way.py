@@ -62,7 +62,8 @@ def by_folders(user: Callable[[Job], None], packages: Iterable[str] = ()) -> Non
     """A way that is used as a person does, in a folder with ``labelled``, ``pool`` and ``new``.
 
     ``labelled`` has a folder a class. ``user`` leaves ``predictions.csv`` with the names of files
-    and of classes in its first two columns; a file that is not in it counts as named wrongly.
+    in its first column, and of classes in ``label`` or the second; a file that is not in it counts
+    as named wrongly.
     """
     job, here, named = job_of(), Path.cwd(), []
     begun = seconds()
@@ -77,7 +78,9 @@ def by_folders(user: Callable[[Job], None], packages: Iterable[str] = ()) -> Non
                 _put(job, row, Path("new"))
             user({**job, "seed": model["seed"] % 2**31})
             with Path("predictions.csv").open(encoding="utf-8", newline="") as table:
-                said = {Path(row[0]).stem: row[1] for row in csv.reader(table) if len(row) > 1}
+                rows = list(csv.reader(table))
+            at = rows[0].index("label") if "label" in rows[0] else 1
+            said = {Path(row[0]).stem: row[at] for row in rows}
             os.chdir(here)
         found = [said.get(f"{row:05d}", "") for row in model["test"]]
         named.append([int(name.split()[-1]) if name else NOT_NAMED for name in found])
