@@ -62,20 +62,19 @@ sys.exit(code)
 """A small process between: a process begins with the memory of the one that started it."""
 
 LOGISTIC = """
+semisonic encoder get {0}
+semisonic embed {0} labelled --per clip -o vectors
+semisonic embed {0} new --per clip -o vectors_of_new
+import csv
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(x, labels)
-named = model.predict(x_new)
-"""
-EMBED = """
-semisonic encoder get {0}
-semisonic embed {0} labelled --per clip -o vectors
-semisonic embed {0} new --per clip -o vectors_of_new
 x, x_new = np.load("vectors/embeddings.npy"), np.load("vectors_of_new/embeddings.npy")
 labels = [row["label"] for row in csv.DictReader(open("vectors/index.csv"))]
-import csv
+model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(x, labels)
+for row, label in zip(csv.DictReader(open("vectors_of_new/index.csv")), model.predict(x_new)):
+    print(row["file"], label)
 """
 TRAIN = """
 semisonic encoder get {0}
@@ -135,7 +134,7 @@ WAYS = {
         "YAMNet, logistic regression",
         "vectors",
         MODEL,
-        user=EMBED.format("yamnet") + LOGISTIC[1:],
+        user=LOGISTIC.format("yamnet"),
         told={"network": "yamnet", "learner": "logistic"},
     ),
     "yamnet": Way(
@@ -150,7 +149,7 @@ WAYS = {
         "BirdNET 2.4, logistic regression",
         "vectors",
         MODEL,
-        user=EMBED.format("birdnet") + LOGISTIC[1:],
+        user=LOGISTIC.format("birdnet"),
         told={"network": "birdnet", "learner": "logistic"},
     ),
     "birdnet": Way(
