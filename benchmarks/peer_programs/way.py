@@ -62,8 +62,8 @@ def by_folders(user: Callable[[Job], None], packages: Iterable[str] = ()) -> Non
     """A way that is used as a person does, in a folder with ``labelled``, ``pool`` and ``new``.
 
     ``labelled`` has a folder a class. ``user`` leaves ``predictions.csv`` with the names of files
-    in its first column, and of classes in ``label`` or the second; a file that is not in it counts
-    as named wrongly.
+    in its first column, and of classes in ``label`` or the second; a file that is not in it, or
+    is called something else, counts as named wrongly.
     """
     job, here, named = job_of(), Path.cwd(), []
     begun = seconds()
@@ -83,7 +83,7 @@ def by_folders(user: Callable[[Job], None], packages: Iterable[str] = ()) -> Non
             said = {Path(row[0]).stem: row[at] for row in rows}
             os.chdir(here)
         found = [said.get(f"{row:05d}", "") for row in model["test"]]
-        named.append([int(name.split()[-1]) if name else NOT_NAMED for name in found])
+        named.append([int(name[6:]) if name.startswith("class ") else NOT_NAMED for name in found])
         right = sum(a == job["labels"][b] for a, b in zip(named[-1], model["test"], strict=True))
         print(f"model {number + 1}: {right} of {len(named[-1])}", file=sys.stderr, flush=True)
     _answer(packages, named=named, model_seconds=(seconds() - begun) / len(named))
