@@ -111,7 +111,7 @@ from semisonic.models.model_file import save
 from semisonic.models.pretrained import AutoEncoder, PretrainedEncoder
 from semisonic.models.registry import create
 from semisonic.models.sound_model import SoundModel, build
-from semisonic.training.devices import choose_device, kept_randomness
+from semisonic.training.devices import choose_device, computing_in, kept_randomness
 from semisonic.training.options import FitOptions
 from semisonic.training.run_folder import RunFolder
 
@@ -624,9 +624,9 @@ def _seconds_a_clip(name: str, mel: MelOptions, device: str) -> float:
     with kept_randomness(place):
         model = build(name, mel, ("a", "b"), standardize="none").to(place).train()
         noise = torch.randn(TIMED_CLIPS, *mel.shape, device=place)
-        for half in (False, False, True, True):  # the first one of each warms up
+        for precision in ("fp32", "fp32", "bf16", "bf16"):  # the first one of each warms up
             begun = time.perf_counter()
-            with torch.autocast(place.type, torch.bfloat16, enabled=half):
+            with computing_in(precision, place):
                 loss = model.from_features(noise).square().mean()
             loss.backward()  # type: ignore[no-untyped-call]
             if place.type == "cuda":

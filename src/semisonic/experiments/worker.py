@@ -269,7 +269,7 @@ def _save(job: Job, model: SoundModel) -> None:
 def write_arrays(path: Path, **arrays: NDArray[Any]) -> None:
     """Keep arrays that figures of a job are drawn from."""
     with replacing(path) as part, open(part, "wb") as stream:
-        np.savez_compressed(stream, **arrays)
+        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]  # not allow_pickle
 
 
 def _rebuilt(outcome: PretrainOutcome, clips: NDArray[np.float32]) -> dict[str, NDArray[Any]]:

@@ -13,6 +13,10 @@ has instructions for it, and several times slower where it is emulated. The choi
 the device alone, so the same command computes alike however busy the machine is. It goes into the
 checkpoint and the run record. Results that shall be compared between machines name their number
 format, as the recipes do.
+
+On a processor a convolution that strides to a width of one stays in fp32: oneDNN's bf16 code for
+AMX reads memory there that nobody wrote, so that the result is wrong or NaN (pytorch issue 169688;
+with torch 2.13 for two dimensions, too, forwards and backwards).
 """
 
 from __future__ import annotations
@@ -21,11 +25,12 @@ import atexit
 import gc
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
-from torch import distributed, nn
+from torch import Tensor, distributed, nn
+from torch.overrides import TorchFunctionMode
 
 from semisonic.core.errors import OptionError
 from semisonic.core.options import changed, nearest
@@ -179,6 +184,36 @@ def with_precision(options: FitOptions, device: torch.device, precision: str) ->
     """The options with the number format written out; ``precision`` is for those that say auto."""
     asked = precision if options.precision == "auto" else options.precision
     return changed(options, precision=choose_precision(asked, device))
+
+
+@contextmanager
+def computing_in(precision: str, device: torch.device) -> Iterator[None]:
+    """Within the block the forward pass computes in this number format, "fp32" or "bf16"."""
+    is_bf16 = precision == "bf16"
+    guard = _ExactStrides() if is_bf16 and device.type == "cpu" else nullcontext()
+    with torch.autocast(device.type, torch.bfloat16, enabled=is_bf16), guard:
+        yield
+
+
+class _ExactStrides(TorchFunctionMode):
+    """Convolutions that stride to a width of one, and their transposes, compute in fp32."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        named = kwargs or {}
+        out = func(*args, **named)
+        if func is torch.conv2d or func is torch.conv_transpose2d:
+            narrow = out if func is torch.conv2d else (args[0] if args else named["input"])
+            stride = args[3] if len(args) > 3 else named.get("stride", 1)
+            if narrow.shape[-1] == 1 and (stride if isinstance(stride, int) else max(stride)) > 1:
+                with torch.autocast("cpu", enabled=False):
+                    return func(*map(_exact, args), **{k: _exact(v) for k, v in named.items()})
+        return out
+
+
+def _exact(value: Any) -> Any:
+    return value.float() if isinstance(value, Tensor) else value
 
 
 def lay_out(module: nn.Module, device: torch.device, precision: str) -> None:

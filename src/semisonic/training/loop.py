@@ -63,6 +63,7 @@ from semisonic.models.weights import tensors_digest, weights_digest
 from semisonic.training.devices import (
     choose_device,
     choose_precision,
+    computing_in,
     join,
     kept_randomness,
     lay_out,
@@ -237,7 +238,7 @@ def train_step(t: Training) -> None:
     rate = t.rate_at(t.step)
     set_rate(t.optimizer, rate, momentum(t.options, t.step, t.steps_per_epoch))
     t.optimizer.zero_grad(set_to_none=True)
-    with torch.autocast(t.device.type, torch.bfloat16, enabled=t.precision == "bf16"):
+    with computing_in(t.precision, t.device):
         terms: dict[str, Tensor] = t.module()(batches)
     # Gradients are averaged over processes; in a last, uneven batch every row counts the same.
     share = n_rows * t.world.size / t.world.sum([float(n_rows)], t.device)[0]
