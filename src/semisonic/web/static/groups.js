@@ -22,8 +22,8 @@ class Naming {
     this.skipped = null;  // the place of the last one, until something else is done
     this.count = h("span", { class: "soft small num", role: "status" });
     this.known = h("datalist", { id: "labels" });
-    this.place = h("div", {});
-    this.end = h("div", { class: "card first" });
+    this.place = h("div", {}, h("p", { class: "soft" }, "Opening the groups …"));
+    this.end = h("div", { class: "card first", hidden: true });
     main.append(h("p", { class: "soft" }, "Listen to a few sounds of each group and name what you hear. The name is given to these sounds only. If they differ, choose Mixed and name each one; if you cannot tell, skip the group."),
       h("div", { class: "row toolbar" }, this.who, thumbSpeed(() => this.thumbs), this.count, h("a", { href: "#/label" }, "Label clip by clip")), this.known, this.place, this.end);
     this.keys = (event) => this.key(event);
