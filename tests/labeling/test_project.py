@@ -46,8 +46,8 @@ def answer(project, n, **how):
 def test_what_is_found_is_told_and_left_out(started):
     assert started.n_recordings == 18
     assert [Path(name).name for name, _ in started.failures] == ["broken.wav"]
-    assert "1 silent recordings left out" in started.notes[0]
-    assert "1 copies of others left out" in started.notes[1]
+    assert "1 silent recording left out" in started.notes[0]
+    assert "1 copy of another left out" in started.notes[1]
     assert started.n_clusters == 3
     assert started.project.describe()["segments"] == 18
 

@@ -339,6 +339,47 @@ def test_suspicious_labels_are_kept_or_changed(doubting, doubtful) -> None:
     assert len(doubtful.log.answers()) == 21
 
 
+def test_none_of_the_classes_is_an_answer_and_no_class(doubting, doubtful) -> None:
+    """Whether the model guesses it, or the answer was it."""
+    page, nothing = doubting, "none of the classes"
+    page.route("**/api/label/next*", lambda route: guessing(route, "background"))
+    page.reload()
+    page.get_by_role("button", name=f"{nothing} 90 %").wait_for()
+    assert page.locator(".answers", has_text="background").count() == 0
+    first = asked(page)
+    page.keyboard.press("n")
+    page.get_by_text("What is it?", exact=True).first.wait_for()
+    page.get_by_role("button", name="hum 10 %").wait_for()
+    page.get_by_role("button", name="Skip").click()
+    second = asked(page, first)
+    page.keyboard.press("y")
+    asked(page, second)
+    said = doubtful.log.answers()[-1]
+    assert (said.file, said.labels, said.presence) == (second, (), "negative")
+
+    doubt = {"file": "hum-0.wav", "start_time": 0.0, "end_time": 0.5, "labels": ["background"]}
+    doubt |= {"score": 0.1, "suggested": ["hum"], "suggested_score": 0.9}
+    page.route("**/api/label/issues", lambda route: route.fulfill(json={"rows": [doubt]}))
+    page.get_by_role("button", name="Suspicious labels").click()
+    page.locator(".wrong .list button", has_text=nothing).click()
+    page.get_by_text(f"Labelled {nothing}").wait_for()
+    asked(page)
+    page.keyboard.press("k")
+    page.get_by_text(f"Kept: {nothing}").wait_for()
+    said = doubtful.log.answers()[-1]
+    assert (said.file, said.labels, said.presence) == ("hum-0.wav", (), "negative")
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_text(f"Taken back: {nothing}").wait_for()
+
+
+def guessing(route: Any, name: str) -> None:
+    """Give the next question as it would come from a model that guesses this."""
+    found = route.fetch().json()
+    if found["item"]:
+        found["item"] |= {"predictions": [[name, 0.9], ["hum", 0.1]], "hides_guess": False}
+    route.fulfill(json=found)
+
+
 def test_the_end_is_told_and_the_last_answer_can_be_taken_back(doubting) -> None:
     page, before = doubting, ""
     for _ in range(3):

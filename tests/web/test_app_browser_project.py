@@ -39,6 +39,9 @@ def page(app_browser, address) -> Iterator[Any]:
     yield from opened(app_browser, f"{address}#/label", DESK)
 
 
+FIRST_PLAYS = "() => document.querySelector('.thumb').matches('.plays')"
+
+
 def group(page: Any, number: int) -> str:
     """A name for a group, once its sounds can be heard."""
     page.get_by_role("heading", name=f"Group {number} of 4").wait_for()
@@ -61,7 +64,7 @@ def test_what_cannot_be_read_is_told_before_the_first_question(page, tmp_path) -
     told = page.locator(".failures li")
     assert told.count() == 1
     assert re.match(r"broken\.wav .+", told.inner_text())
-    page.get_by_text("1 copies of others left out").wait_for()
+    page.get_by_text("1 copy of another left out").wait_for()
     page.get_by_role("button", name="Go on").click()
     page.get_by_role("heading", name=re.compile("Groups that sound alike")).wait_for()
     page.get_by_role("link", name="Label clip by clip").click()
@@ -77,6 +80,9 @@ def test_what_cannot_be_read_is_told_before_the_first_question(page, tmp_path) -
 def test_from_a_folder_to_a_first_classifier(page, address, tmp_path, monkeypatch) -> None:
     page.goto(address)  # recordings and no model: here one begins
     page.get_by_role("heading", name="24 recordings found").wait_for()
+    page.get_by_role("button", name="Help").click()
+    page.get_by_role("heading", name="Projects").wait_for()  # of what is shown, without an address
+    page.get_by_role("button", name="Close").click()
     page.get_by_text("Options").click()
     assert page.get_by_label("Name of the project", exact=True).input_value() == "recordings"
     page.get_by_label("Name of the project", exact=True).fill("mine")
@@ -102,7 +108,11 @@ def test_from_a_folder_to_a_first_classifier(page, address, tmp_path, monkeypatc
     page.get_by_label("Name of the group").fill(first)
     page.get_by_role("button", name="Name", exact=True).click()
     group(page, 2)
+    page.keyboard.press("Space")
+    page.wait_for_function(FIRST_PLAYS)
+    page.keyboard.press("Space")
     page.keyboard.press("m")  # each by its own name, the last one not at all
+    page.wait_for_function(FIRST_PLAYS)  # once more: it is the one that the first field names
     assert "null" not in page.locator("main").inner_text()
     for number in (1, 2, 3):
         page.get_by_label(f"Name of sound {number}").fill(second)

@@ -226,6 +226,8 @@ def test_nothing_here_is_a_class_of_its_own(page, place, mine) -> None:
     assert "background" not in found["classes"], "it has no key, and is no name to give"
     learn(page)
     assert "background" in page.get("/api/state").json()["model"]["classes"]
+    (step,) = page.get("/api/label").json()["learning"]["history"]
+    assert step["n_classes"] == len(found["classes"])
     n_before = len(LabelLog(place / "runs" / "mine" / "labels.jsonl").answers())
     page.post("/api/label/undo", json={"annotator": "ann"})
     assert len(LabelLog(place / "runs" / "mine" / "labels.jsonl").answers()) < n_before

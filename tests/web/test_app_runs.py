@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,14 @@ def test_a_model_is_chosen_from_the_runs(browser) -> None:
     assert browser.post("/api/model", json={"name": "odd"}).status_code == 400
     facts = browser.post("/api/model", json={"name": "deep/second"}).json()
     assert facts["model"]["classes"] == ["hiss", "hum", "sweep"]
+
+
+def test_a_model_without_a_record_is_as_old_as_its_file(browser, runs) -> None:
+    """And not as what was written beside it since, such as the answers of a project."""
+    (runs / "first" / "run.json").unlink()
+    os.utime(runs / "first" / "model.zip", (0, 0))
+    found = {run["name"]: run["started"] for run in browser.get("/api/runs").json()["runs"]}
+    assert found["first"].startswith("1970-01-01")
 
 
 @pytest.mark.parametrize("name", ["..", "../runs/first", "/", "first/..", "first/", "", "none"])

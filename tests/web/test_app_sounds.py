@@ -247,6 +247,14 @@ def test_tables_hold_the_events(client, tmp_path, kind) -> None:
     assert sorted(read.label.tolist()) == sorted(row[2] for row in found["events"])
 
 
+def test_saved_scores_have_the_digits_of_the_commands() -> None:
+    from semisonic.data.events import make_events
+    from semisonic.web.downloads import label_file
+
+    event = {"file": "a.wav", "start_time": 0, "end_time": 1, "label": "hum", "score": 0.91538872}
+    assert label_file(make_events([event]), "csv")[1].endswith(b",hum,0.9154\n")
+
+
 @pytest.fixture
 def several(app_model, app_folder, tmp_path) -> Iterator[Any]:
     """A browser with a model that hears several classes at once."""

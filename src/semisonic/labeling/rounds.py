@@ -26,7 +26,7 @@ from semisonic.core.errors import DataError
 from semisonic.core.files import digest, write_frame
 from semisonic.core.text import count_text
 from semisonic.data.clips import Clips
-from semisonic.data.events import SegmentKey, segment_key
+from semisonic.data.events import BACKGROUND, SegmentKey, segment_key
 from semisonic.data.label_log import LabelEntry, now
 from semisonic.evaluation.statistics import wilson_by_group
 from semisonic.labeling.answers import LabelledRows, label_index
@@ -163,7 +163,7 @@ class LearningRound:
     time : str
         When it began: ISO 8601, UTC.
     n_answers, n_classes : int
-        Labelled segments and their classes.
+        Labelled segments, and the classes that were named; "background" is none.
     several_labels : bool
         Whether a clip could carry several; the accuracies of rounds where it could and of rounds
         where it could not do not compare.
@@ -201,7 +201,7 @@ class LearningRound:
         counts = ", ".join(f"{name} {n}" for name, n in self.counts.items())
         lines = [
             f"learned from {count_text(self.n_answers, 'answer')} of "
-            f"{count_text(self.n_classes, 'class', 'classes')} in {self.seconds:.1f} s: {counts}",
+            f"{count_text(len(self.counts), 'class', 'classes')} in {self.seconds:.1f} s: {counts}",
             f"accuracy on segments drawn at random: {self.by_random}",
             f"accuracy on all answers, each left out in turn: {self.left_out}",
             *self.notes,
@@ -351,7 +351,7 @@ def learn_round(
     if not by_random.n:
         notes.append(
             "nothing drawn at random is answered yet, so how good it is on other sounds is not "
-            "known: what was asked so far is easier or harder than these"
+            "known: those asked about so far may be easier or harder"
         )
     measured = is_judged & labelled.is_verified
     place.mkdir(parents=True, exist_ok=True)
@@ -362,7 +362,7 @@ def learn_round(
     made = LearningRound(
         time=time_utc,
         n_answers=len(labelled),
-        n_classes=len(labelled.classes),
+        n_classes=len({*labelled.classes} - {BACKGROUND}),
         several_labels=several_labels,
         by_random=by_random,
         left_out=AccuracyEstimate.of(right[measured].tolist(), labelled.group[measured].tolist()),

@@ -344,8 +344,11 @@ def _usable(clips: Clips, scanned: Scan) -> tuple[Clips, list[str]]:
         if pair.first in place and pair.second in place
     )
     notes = [
-        f"{len(files)} {what} left out: see scan/scan.html"
-        for what, files in (("silent recordings", silent), ("copies of others", copies - silent))
+        f"{count_text(len(files), *what)} left out: see scan/scan.html"
+        for files, what in (
+            (silent, ("silent recording", "silent recordings")),
+            (copies - silent, ("copy of another", "copies of others")),
+        )
         if files
     ]
     return group_duplicates(clips[np.array(kept, np.int64)], alike), notes

@@ -21,6 +21,7 @@ from semisonic.web.wire import download
 
 KINDS = ("csv", "raven", "audacity")
 """Formats that the page offers."""
+_DIGITS = 4  # of a score, as in the tables of detect and listen
 _MEDIA_TYPES = {"csv": "text/csv", "txt": "text/plain", "zip": "application/zip"}
 
 
@@ -58,6 +59,7 @@ def label_file(events: Events, kind: str) -> tuple[str, bytes]:
         raise DataError(f"no table '{kind}': {nearest(kind, KINDS)}")
     if not len(events):
         raise DataError("there is nothing to save yet")
+    events = events.assign(score=events["score"].round(_DIGITS))
     form = format_of(kind)
     left_out = unwritable(events, form)
     rest = events[[row not in left_out for row in range(len(events))]]

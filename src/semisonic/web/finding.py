@@ -20,7 +20,7 @@ from starlette.responses import Response
 
 from semisonic.classifier.model_file import MODEL
 from semisonic.core.errors import DataError, ModelError
-from semisonic.core.files import digest, json_ready, path_from
+from semisonic.core.files import csv_line, digest, json_ready, path_from
 from semisonic.core.options import nearest
 from semisonic.data.events import Events, make_events, segment_key
 from semisonic.web.background import FIND, BackgroundProcess
@@ -34,6 +34,7 @@ EVENTS, PREDICTIONS = "events", "predictions"
 """Events with their times; one answer for each recording."""
 ORDERS = ("surest", "least sure", "file")
 PLAN = (EVENTS, PREDICTIONS)
+_BYTES = "surrogateescape"  # names of files need not be UTF-8
 _SHOWN = ["file", "start_time", "end_time", "label", "score"]
 
 
@@ -88,6 +89,21 @@ class Found:
         """
         return make_events(self.table(EVENTS).to_dict("records"))
 
+    def predictions_csv(self) -> str:
+        """The table of ``semisonic predict``, its recordings named as in the other tables.
+
+        Raises
+        ------
+        DataError
+            When nothing was looked for yet.
+        """
+        table = pd.read_csv(
+            self.path(PREDICTIONS), dtype=str, keep_default_na=False, encoding_errors=_BYTES
+        )
+        table["file"] = [_relative(file, self.root) for file in table.file]
+        rows = [list(table), *table.to_numpy().tolist()]
+        return "".join(map(csv_line, rows))
+
     def path(self, kind: str) -> Path:
         """The file of a table.
 
@@ -128,7 +144,7 @@ def _read(path: Path, made: int, root: Path) -> pd.DataFrame:
         dtype={"file": str, "label": str},
         na_values={"score": [""]},
         keep_default_na=False,
-        encoding_errors="surrogateescape",
+        encoding_errors=_BYTES,
     )
     return table.assign(file=[_relative(file, root) for file in table.file])
 
@@ -287,8 +303,9 @@ def finding_routes(app_state: AppState) -> APIRouter:
     def get_table(kind: str, where: _Where = "") -> Response:
         found = found_in(app_state, where)
         if kind == PREDICTIONS:
-            text = found.path(PREDICTIONS).read_text("utf-8", errors="surrogateescape")
-            return download(f"{found.recordings.name}.predictions.csv", text, "text/csv")
+            return download(
+                f"{found.recordings.name}.predictions.csv", found.predictions_csv(), "text/csv"
+            )
         return download_labels(f"{found.recordings.name}.events", found.events(), kind)
 
     return router

@@ -268,8 +268,8 @@ class LabelingSession:
                 end = max(end, probe(self.project.log.root / said.file).duration)
         if said.end_time > end + _CLOSE:
             raise DataError(
-                f"'{said.file}': found an answer about {said.start_time:g} to "
-                f"{said.end_time:g} s, but it ends at {end:g} s"
+                f"found an answer about {said.start_time:g} to {said.end_time:g} s, "
+                f"but the recording ends at {end:g} s"
             )
 
     def answer(self, said: AnswerRequest) -> LabelEntry:

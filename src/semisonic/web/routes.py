@@ -129,7 +129,7 @@ async def receive(request: Request, recordings: OpenRecordings, name: str) -> Op
                     raise DataError("no room left for this file; close other recordings first")
                 target.write(chunk)
         if not count:
-            raise DataError(f"'{shown}' is empty")
+            raise DataError("the file is empty")
     except BaseException:
         path.unlink(missing_ok=True)
         raise

@@ -148,6 +148,9 @@ _DEEPEST = 3
 _MOST_RUNS = 300
 
 
+_USED = {"model": MODEL, "encoder": ENCODER}
+
+
 @dataclass(frozen=True)
 class Run:
     """A run folder.
@@ -171,13 +174,16 @@ class Run:
     @property
     def kind(self) -> str:
         """What lies in it: "model" (a classifier), "encoder" or nothing to use."""
-        found = {"model": MODEL, "encoder": ENCODER}
-        return next((kind for kind, name in found.items() if (self.path / name).is_file()), "")
+        return next((kind for kind, name in _USED.items() if (self.path / name).is_file()), "")
 
     @property
     def time(self) -> str:
-        """When it began or, where no ``run.json`` says so, when its folder changed last."""
-        changed = datetime.fromtimestamp(self.path.stat().st_mtime, UTC)
+        """When it began or, where no ``run.json`` says so, when its model was made.
+
+        Without one, when its folder changed last.
+        """
+        made = self.path / _USED.get(self.kind, "")
+        changed = datetime.fromtimestamp(made.stat().st_mtime, UTC)
         return str(self.record.get("started") or changed.isoformat())
 
     def facts(self) -> dict[str, Any]:

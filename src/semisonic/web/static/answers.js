@@ -1,7 +1,7 @@
 // The buttons and keys of an answer.
 
 import { dot, h, percent, say } from "./dom.js";
-import { beginningWith, chooseLabel } from "./naming.js";
+import { NOTHING, answerOf, beginningWith, chooseLabel, spoken } from "./naming.js";
 import { classColour } from "./palette.js";
 
 const KEYS = 9;
@@ -48,7 +48,7 @@ export function answerPanel({ answer, undo, skip, similar, keep, setSeveral, nex
   const dock = h("div", { class: "dock" }, h("button", { type: "button", class: "main at-phone", "aria-label": "Play, pause", onclick: play }, "▶"), buttons, asks);  // at the thumb on a phone
   element = h("div", { class: "answering" }, guessed, dock, h("div", { class: "row" }, fresh, note, many, save, kind), ask, actions);
 
-  const known = () => [...new Set([...classes, ...guesses.map(([name]) => name)])];
+  const known = () => [...new Set([...classes, ...guesses.map(([name]) => name).filter((name) => name !== NOTHING)])];
 
   // The classes with a number first, the others by name; while something is typed those that it begins.
   function shown() {
@@ -63,21 +63,27 @@ export function answerPanel({ answer, undo, skip, similar, keep, setSeveral, nex
     answer(said);
   }
 
+  function agree(name) {
+    const { labels, presence } = answerOf([name]);
+    give(labels, presence);
+  }
+
   function pick(name) {
     if (!several) { give([name]); return; }
     if (picked.has(name)) picked.delete(name); else picked.add(name);
     draw();
   }
 
-  const yes = () => !denied && guesses.length && give([guesses[0][0]]);
+  const yes = () => !denied && guesses.length && agree(guesses[0][0]);
 
   // What it is instead says more than what it is not.
   function no() {
     if (!guesses.length || waits) return;
+    if (denied === NOTHING) return;
     if (denied || isIssue) { give([guesses[0][0]], "negative"); return; }
     denied = guesses[0][0];
     draw();
-    say(`Not ${denied}: what is it instead?`);
+    say(denied === NOTHING ? "What is it?" : `Not ${denied}: what is it instead?`);
   }
 
   // What it means is said before the project is changed; no answer changes it by itself.
@@ -100,13 +106,14 @@ export function answerPanel({ answer, undo, skip, similar, keep, setSeveral, nex
   }
 
   function drawGuesses() {
-    const as = ([name, score], key) => h("button", { type: "button", disabled: waits, "aria-keyshortcuts": key || undefined, onclick: () => pick(name) }, name, h("b", { class: "num" }, percent(score)), key ? hint(key) : null);
+    const as = ([name, score], key) => h("button", { type: "button", disabled: waits, "aria-keyshortcuts": key || undefined, onclick: () => (name === NOTHING ? agree(name) : pick(name)) }, spoken([name]), h("b", { class: "num" }, percent(score)), key ? hint(key) : null);
     const not = (words, title) => h("button", { type: "button", disabled: waits, title, "aria-keyshortcuts": "N", onclick: no }, words, hint("N"));
     const text = (words) => h("span", { class: "soft" }, words);
-    if (denied) {
+    if (denied === NOTHING) guessed.replaceChildren(text("What is it?"), ...guesses.slice(1).map((guess) => as(guess)));
+    else if (denied) {
       guessed.replaceChildren(text(`Not ${denied}. What is it instead?`), ...guesses.slice(1).map((guess) => as(guess)),
         not(`Only not ${denied}`, "An answer: this class is not heard; another one may be"));
-    } else if (guesses.length) guessed.replaceChildren(text("Perhaps"), ...guesses.map((guess, i) => as(guess, i ? "" : "Y")), not("No", `It is not ${guesses[0][0]}`));
+    } else if (guesses.length) guessed.replaceChildren(text("Perhaps"), ...guesses.map((guess, i) => as(guess, i ? "" : "Y")), not("No", `It is not ${spoken([guesses[0][0]])}`));
     else guessed.replaceChildren(text(isMeasured ? "What do you hear? This clip measures the model, so its guess is shown after your answer." : "What do you hear?"));
   }
 

@@ -3,7 +3,7 @@
 import { get } from "./api.js";
 import { h, say } from "./dom.js";
 import { findPage } from "./find.js";
-import { startHelp } from "./help.js";
+import { helpAbout, startHelp } from "./help.js";
 import { labelPage } from "./label.js";
 import { livePage } from "./live.js";
 import { modelsPage } from "./models.js";
@@ -32,6 +32,7 @@ async function show() {
   leave = () => {};
   for (const link of document.querySelectorAll("#pages a"))
     if (link.getAttribute("href") === `#/${page}`) link.setAttribute("aria-current", "page"); else link.removeAttribute("aria-current");
+  helpAbout([page, ...rest].join("/"));
   document.title = `${TITLES[page]} · Semisonic`;
   showModel();
   // A page that answers after its place was left writes into a place that is not shown any more.

@@ -72,7 +72,7 @@ export async function beginPage(main, appState) {
     }));
     if (at.total) bar.value = Math.min(1, at.n / at.total); else bar.removeAttribute("value");
     const rest = at.seconds_left === null || at.seconds_left === undefined ? "" : ` · this part: ${about(at.seconds_left)} left`;
-    left.textContent = `${about(seconds)} so far${steps.length ? "" : " · starting"}${at.label ? ` · ${at.label}` : ""}${rest}`;
+    left.textContent = `${about(seconds)} so far${steps.length ? "" : " · starting"}${rest}`;
   }
 
   async function choose(making) {

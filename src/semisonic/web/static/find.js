@@ -4,7 +4,7 @@ import { annotator } from "./annotator.js";
 import { address, get, post } from "./api.js";
 import { clock, fill, h, isShortcut, noModel, percent, readable, say, waited } from "./dom.js";
 import { inWords } from "./labels.js";
-import { chooseLabel, suggestions } from "./naming.js";
+import { NOTHING, answerOf, chooseLabel, spoken, suggestions } from "./naming.js";
 import { Thumb, thumbSpeed } from "./thumb.js";
 
 const PAGE = 24, POLL = 500, GONE_POLL = 2000, PAUSE = 200;
@@ -117,7 +117,8 @@ class Find {
       if (failures.length) parts.push(h("details", {}, h("summary", {}, `${count(failures.length, "recording")} could not be read, or not to the end`), h("ul", { class: "plain small failures" }, failures.map(([file, why]) => h("li", {}, h("b", {}, file.split("/").pop()), ` ${why}`)))));
       if (state.there) parts.push(h("p", {}, `${count(state.n_events, "event")} in ${count(state.n_recordings, "recording")}, found ${new Date(state.made).toLocaleString()}.`, state.is_old ? " The model has learned since; find again to use what it knows now." : ""),
         h("div", { class: "row save" }, h("span", { class: "soft small" }, "Save"), Object.entries(SAVES).map(([kind, text]) => h("a", { class: "button", href: address(`find/tables/${kind}`, { where: this.where.value }), download: "" }, text)),
-          this.appState.has_project ? h("a", { class: "button", href: address("label/tables/csv"), download: "" }, "Labels, CSV") : null, h("a", { class: "button", href: address("model/file"), download: "" }, "Model")));
+          this.appState.has_project ? h("a", { class: "button", href: address("label/tables/csv"), download: "" }, "Labels, CSV") : null, h("a", { class: "button", href: address("model/file"), download: "" }, "Model")),
+        this.appState.has_project && !this.canAnswer ? h("p", { class: "soft small" }, "Answers are about the recordings of the project: choose them above to say what is right.") : null);
     }
     fill(this.status, parts);
   }
@@ -128,7 +129,7 @@ class Find {
       const { rows, n, labels } = await get("find/rows", { kind: this.kind, where: this.where.value, label: this.label.value, least: this.least.value, text: this.text.value.trim(), order: this.order.value, first, n: PAGE });
       if (turn !== this.turn || this.closed) return;
       const chosen = this.label.value;
-      fill(this.label, h("option", { value: "" }, "All classes"), ...labels.map(([name, k]) => h("option", { value: name }, `${name} (${k})`)));
+      fill(this.label, h("option", { value: "" }, "All classes"), ...labels.map(([name, k]) => h("option", { value: name }, `${spoken([name])} (${k})`)));
       this.label.value = labels.some(([name]) => name === chosen) ? chosen : "";
       for (const button of this.kinds) button.setAttribute("aria-pressed", String(button.dataset.kind === this.kind));
       if (!more) { for (const thumb of this.thumbs) thumb.close(); this.thumbs = []; this.rows.replaceChildren(); }
@@ -140,8 +141,8 @@ class Find {
   }
 
   row(row) {
-    const ask = h("div", {}), said = h("b", { class: "answered" }), name = `${readable(row.file)}, ${clock(row.start_time, 1)} – ${clock(row.end_time, 1)}`;
-    const item = h("li", { tabindex: "-1", class: "find", "aria-label": `${row.label || "nothing"}: ${name}`, onfocusin: () => this.choose(item) });
+    const ask = h("div", {}), said = h("b", { class: "answered" }), heard = row.label ? spoken([row.label]) : "nothing", name = `${readable(row.file)}, ${clock(row.start_time, 1)} – ${clock(row.end_time, 1)}`;
+    const item = h("li", { tabindex: "-1", class: "find", "aria-label": `${heard}: ${name}`, onfocusin: () => this.choose(item) });
     const told = (answer) => { said.textContent = answer ? `✓ ${inWords(answer)}` : ""; };
     told(row.said);
     item.answer = async (labels, presence = "positive") => {
@@ -152,8 +153,8 @@ class Find {
         for (const label of labels) if (!this.names.includes(label)) { this.names.push(label); this.known.append(h("option", { value: label })); }
       } catch (error) { say(error.message); }
     };
-    item.right = () => row.label && item.answer([row.label]);
-    item.wrong = () => row.label && item.answer([row.label], "negative");
+    item.right = () => { const { labels, presence } = answerOf([row.label]); return row.label && item.answer(labels, presence); };
+    item.wrong = () => { if (row.label === NOTHING) { field.focus(); return null; } return row.label && item.answer([row.label], "negative"); };
     const field = h("input", { type: "text", list: this.known.id, placeholder: "Other", maxlength: "60", autocomplete: "off", "aria-label": `Other class for ${name}`, onkeydown: async (event) => {
       if (event.key === "Escape") field.blur();
       if (event.key !== "Enter") return;
@@ -170,7 +171,7 @@ class Find {
       item.thumb = thumb;
       place.replaceWith(thumb.button);
     };
-    item.append(place, h("div", { class: "row" }, h("b", {}, row.label || "nothing"), row.score === null ? null : h("span", { class: "num soft" }, percent(row.score)), said),
+    item.append(place, h("div", { class: "row" }, h("b", {}, heard), row.score === null ? null : h("span", { class: "num soft" }, percent(row.score)), said),
       h("div", { class: "soft small" }, this.kind === "events" ? name : `${readable(row.file)}, ${clock(row.end_time - row.start_time, 1)} long`));
     if (this.canAnswer) item.append(h("div", { class: "row" }, h("button", { type: "button", disabled: !row.label, "aria-keyshortcuts": "Y", onclick: item.right }, "Right"), h("button", { type: "button", disabled: !row.label, "aria-keyshortcuts": "N", onclick: item.wrong }, "Wrong"), field), ask);
     this.seen.observe(item);

@@ -3,6 +3,7 @@
 import { annotator, nameField } from "./annotator.js";
 import { get, post } from "./api.js";
 import { fill, h, isShortcut, say } from "./dom.js";
+import { inWords } from "./labels.js";
 import { chooseLabel } from "./naming.js";
 import { Thumb, thumbSpeed } from "./thumb.js";
 
@@ -21,8 +22,8 @@ class Naming {
     this.skipped = null;  // the place of the last one, until something else is done
     this.count = h("span", { class: "soft small num", role: "status" });
     this.known = h("datalist", { id: "labels" });
-    this.place = h("div", {});
-    this.end = h("div", { class: "card first" });
+    this.place = h("div", {}, h("p", { class: "soft" }, "Opening the groups …"));
+    this.end = h("div", { class: "card first", hidden: true });
     main.append(h("p", { class: "soft" }, "Listen to a few sounds of each group and name what you hear. The name is given to these sounds only. If they differ, choose Mixed and name each one; if you cannot tell, skip the group."),
       h("div", { class: "row toolbar" }, this.who, thumbSpeed(() => this.thumbs), this.count, h("a", { href: "#/label" }, "Label clip by clip")), this.known, this.place, this.end);
     this.keys = (event) => this.key(event);
@@ -89,12 +90,18 @@ class Naming {
   mix() {
     this.mixed = true;
     this.draw();
-    this.fields[0]?.focus();
-    this.playNext();
+    this.nameOne(0);
+  }
+
+  // The sound that is heard is the one whose field has the focus.
+  nameOne(i) {
+    this.fields[i]?.focus();
+    const thumb = this.thumbs[i];
+    if (thumb && !thumb.player?.playing) thumb.toggle();
   }
 
   leaveField(i) {
-    if (i + 1 < this.fields.length) { this.fields[i + 1].focus(); this.thumbs[i + 1].toggle(); } else this.saveMixed();
+    if (i + 1 < this.fields.length) this.nameOne(i + 1); else this.saveMixed();
   }
 
   playNext() {
@@ -178,7 +185,7 @@ class Naming {
     }
     try {
       const { entry } = await post("label/undo", { annotator: annotator() });
-      say(`Taken back: ${entry.labels.join(", ") || entry.presence}`);
+      say(`Taken back: ${inWords(entry)}`);
       await this.refresh(this.groups.findIndex((group) => group.sounds.some((sound) => sound.file === entry.file && sound.start_time === entry.start_time)));
     } catch (error) { say(error.message); }
   }

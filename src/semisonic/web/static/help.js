@@ -10,6 +10,7 @@ const VIEWER = [
 const VIEWED = "Time runs from left to right and frequency from bottom to top; louder is brighter. Click to go to a time, drag to select a part. Display has the speed, the contrast and the frequencies shown.";
 
 // The page of an address; the longest address that fits is taken.
+let shown = "";
 const PAGES = {
   try: { title: "Try it", texts: ["See and hear one recording. With a model, the rows below the picture show the score of each class over time, and the table lists the events: the times at which a class reaches the threshold.", VIEWED], keys: [...VIEWER, ["N, P", "Next or previous sound"]] },
   live: { title: "Live", texts: ["The model listens to the microphone. Events are listed as they begin and end. Check microphone shows the level before you start, and lets you choose another microphone.", "The microphone is turned off when you press Stop or leave the page."], keys: [] },
@@ -26,7 +27,7 @@ const PAGES = {
     keys: [["Space", "Play the next sound"], ["/", "Write a name; Enter gives it to the sounds that belong"], ["1 – 9", "A name that was given before"], ["M", "Mixed: name each sound by itself"], ["0", "Nothing of interest in these sounds"], ["X", "Split a large group"], ["S", "Skip: no answer"], ["Z", "Undo"]],
   },
   "label/answers": { title: "Answers and classes", texts: ["All answers, to be found, heard, changed or deleted. Classes are renamed and merged here, and get a colour and a key of their own."], keys: [] },
-  "label/projects": { title: "Projects", texts: ["A project holds what was learned from a folder of recordings, and your answers. The recordings are not changed or moved."], keys: [] },
+  "label/projects": { title: "Projects", texts: ["A project holds what was learned from a folder of recordings, and your answers. Group them by sound makes one; Open goes on with one. The recordings are not changed or moved."], keys: [] },
   find: {
     title: "Find",
     texts: ["The model goes through a whole folder. The list shows what it found, the highest score first: listen, and say whether it is right. In a project that is an answer to learn from.", "Events, predictions, labels and the model can be saved as files."],
@@ -44,7 +45,10 @@ const TOUR = [
   ["", "Help explains the page you are on and lists its keys. Press ? at any time."],
 ];
 
-export function helpOf(address) {
+// What is shown, as an address: it may differ from that of the browser, which is empty at first.
+export function helpAbout(address) { shown = address; }
+
+function helpOf(address) {
   const parts = address.split("/");
   while (parts.length && !PAGES[parts.join("/")]) parts.pop();
   return PAGES[parts.join("/")] ?? PAGES.try;
@@ -53,7 +57,7 @@ export function helpOf(address) {
 const keyTable = (keys) => h("table", { class: "keys" }, h("tbody", {}, keys.map(([key, what]) => h("tr", {}, h("th", { scope: "row" }, h("kbd", {}, key)), h("td", {}, what)))));
 
 function showHelp() {
-  const { title, texts, keys } = helpOf(location.hash.replace(/^#\/?/, ""));
+  const { title, texts, keys } = helpOf(shown);
   const dialog = h("dialog", { class: "help", "aria-label": `Help: ${title}`, onclose: () => dialog.remove() },
     h("h2", { tabindex: "-1", autofocus: true }, title), texts.map((text) => h("p", {}, text)), keys.length ? keyTable(keys) : null,
     h("div", { class: "row" }, h("button", { type: "button", class: "main", onclick: () => dialog.close() }, "Close"), h("button", { type: "button", onclick: () => { dialog.close(); tour(); } }, "Take the tour")));

@@ -2,6 +2,7 @@
 
 import { get, post } from "./api.js";
 import { h, percent, say } from "./dom.js";
+import { spoken } from "./naming.js";
 
 const POLL = 500;
 
@@ -30,7 +31,7 @@ export class LabelIssues {
   draw(current) {
     const head = this.rows.length ? `${this.rows.length} ${this.rows.length === 1 ? "answer looks" : "answers look"} wrong, the label with the lowest score first. A suspect is a question, not an error: listen, then keep (K) or change it.` : "No answer looks wrong.";
     this.list.replaceChildren(h("p", { class: "small soft" }, head), ...this.rows.map((row) => h("button", { type: "button", "aria-current": row === current ? "true" : undefined, onclick: () => this.open(row) },
-      h("b", {}, row.labels.join(", ")), ` ${percent(row.score)}; sounds like ${row.suggested.join(", ") || "none of them"}, ${percent(row.suggested_score)}`)));
+      h("b", {}, spoken(row.labels)), ` ${percent(row.score)}; sounds like ${spoken(row.suggested)}, ${percent(row.suggested_score)}`)));
   }
 
   async open(row) {

@@ -8,7 +8,9 @@ import { curve } from "./curve.js";
 import { LabelIssues } from "./issues.js";
 import { about, clock, h, isShortcut, percent, readable, say } from "./dom.js";
 import { groupsPage } from "./groups.js";
-import { answersPage } from "./labels.js";
+import { helpAbout } from "./help.js";
+import { answersPage, inWords } from "./labels.js";
+import { answerOf, spoken } from "./naming.js";
 import { classColour } from "./palette.js";
 import { Viewer } from "./viewer.js";
 
@@ -27,7 +29,9 @@ export async function labelPage(main, part) {
   if (appState.has_project && part === "groups") return groupsPage(main);
   if (appState.has_project && part.startsWith("answers")) return answersPage(main, part.endsWith("/differ"));
   main.replaceChildren(h("h1", {}, "Label"));
-  return appState.has_project && part !== "projects" ? new Labelling(main).begin() : beginPage(main, appState);
+  if (appState.has_project && part !== "projects") return new Labelling(main).begin();
+  helpAbout("label/projects");
+  return beginPage(main, appState);
 }
 
 class Labelling {
@@ -50,7 +54,7 @@ class Labelling {
     this.side = h("section", {});
     this.hint = h("p", { class: "note", hidden: true }, "No class has a name yet. The quickest start is to ", h("a", { href: "#/label/groups" }, "name the groups"), " that were found.");
     this.issues = new LabelIssues((found, issue) => this.choose(found, issue));
-    this.panel = answerPanel({ keep: () => this.answer({ labels: this.issue.labels, presence: "positive", note: "" }),  answer: (said) => this.answer(said), undo: () => this.undo(), skip: () => this.skip(), similar: () => this.similar(), setSeveral: (on) => this.setSeveral(on), next: () => this.next(), play: () => this.viewer?.player.toggle() });
+    this.panel = answerPanel({ keep: () => this.answer({ ...answerOf(this.issue.labels), note: "" }), answer: (said) => this.answer(said), undo: () => this.undo(), skip: () => this.skip(), similar: () => this.similar(), setSeveral: (on) => this.setSeveral(on), next: () => this.next(), play: () => this.viewer?.player.toggle() });
     main.append(h("div", { class: "row toolbar" }, this.name, this.order, h("label", { class: "small soft" }, this.plays, " play automatically"), this.count, h("a", { class: "small", href: "#/label/groups" }, "Groups"), h("a", { class: "small", href: "#/label/answers" }, "Answers and classes"), h("a", { class: "small", href: "#/label/projects" }, "Projects")), this.hint,
       h("div", { class: "labelling" }, h("section", {}, this.title, this.why, this.place, this.marks, this.panel.element), this.side));
     this.keys = (event) => this.key(event);
@@ -83,7 +87,7 @@ class Labelling {
       if (this.ran && !state.learning.runs) document.dispatchEvent(new Event("modelchange"));
       this.ran = state.learning.runs;
       if (state.learning.runs) this.timer = setTimeout(() => this.state(), LEARN_POLL);
-      else if (state.improving?.state === "runs") this.timer = setTimeout(() => this.state(), IMPROVE_POLL);
+      else if (state.improving?.state === "runs") this.timer = setTimeout(() => this.state(), this.stopping ? LEARN_POLL : IMPROVE_POLL);
     } catch (error) { say(error.message); }
   }
 
@@ -100,9 +104,10 @@ class Labelling {
     }
   }
 
-  // What somebody chose to listen to, in place of what is being asked for.
+  // What somebody chose to listen to, in place of what is being asked for; its list may be far below the picture.
   choose(found, issue = null) {
     this.turn += 1;
+    this.title.scrollIntoView({ block: "nearest" });
     return this.show(found, issue);
   }
 
@@ -122,7 +127,7 @@ class Labelling {
       return;
     }
     this.title.textContent = readable(item.file);
-    const why = issue ? `Labelled ${issue.labels.join(", ")}; the other answers say otherwise` : WHY[item.why] ?? item.why;
+    const why = issue ? `Labelled ${spoken(issue.labels)}; the other answers say otherwise` : WHY[item.why] ?? item.why;
     this.why.textContent = `${why} · ${clock(item.start_time, 1)} – ${clock(item.end_time, 1)}`;
     this.panel.ask(item.predictions, Boolean(issue), item.hides_guess);
     await this.open(item, sound, this.turn);
@@ -185,7 +190,7 @@ class Labelling {
       const said = presence === "positive" ? labels.join(", ") : presence === "negative" ? `Not ${labels.join(", ") || "any of them"}` : "Unsure";
       this.state();
       if (isWhole) {
-        say(item.hides_guess && entry.more.guess ? `${said}. The model said ${entry.more.guess}, ${percent(entry.more.guess_score)}` : said);
+        say(item.hides_guess && entry.more.guess ? `${said}. The model said ${spoken([entry.more.guess])}, ${percent(entry.more.guess_score)}` : said);
         await this.next();
         return;
       }
@@ -224,14 +229,14 @@ class Labelling {
   async settle({ file, start_time, end_time, ...issue }, labels, presence, note) {
     if (labels.length === 1 && labels[0] === issue.suggested.join(", ")) labels = issue.suggested;
     const isKept = presence === "negative" && labels.length > 0;
-    const kept = isKept || (presence === "positive" && sameLabels(labels, issue.labels));
+    const before = answerOf(issue.labels), kept = isKept || (presence === before.presence && sameLabels(labels, before.labels));
     this.turn += 1;
-    const said = kept ? { labels: issue.labels, presence: "positive", review: "kept" } : { labels, presence, review: "changed" };
+    const said = kept ? { ...before, review: "kept" } : { labels, presence, review: "changed" };
     this.panel.wait(true);
     this.viewer?.player.pause();
     try {
       await post("label/answers", { file, start_time, end_time, note, annotator: this.who, ...said });
-      say(kept ? `Kept: ${issue.labels.join(", ")}` : `Changed to ${labels.join(", ") || (presence === "negative" ? "none of them" : "unsure")}`);
+      say(kept ? `Kept: ${spoken(issue.labels)}` : `Changed to ${labels.join(", ") || (presence === "negative" ? "none of them" : "unsure")}`);
       this.state();
       if (!this.issues.drop(this.issue)) await this.next();
     } catch (error) { say(`Not saved: ${error.message}`); this.panel.wait(false); }
@@ -247,7 +252,7 @@ class Labelling {
         return;
       }
       const { entry } = await post("label/undo", { annotator: this.who });
-      say(`Taken back: ${entry.labels.join(", ") || entry.presence}`);
+      say(`Taken back: ${inWords(entry)}`);
       this.state();
       if (entry.more.review) { await this.issues.reopen(entry); return; }
       if (this.events.some(({ id }) => id === entry.id)) {
@@ -320,12 +325,14 @@ class Labelling {
   }
 
   vectors({ improving, vectors }) {
+    if (improving?.state !== "runs") this.stopping = false;
     if (improving?.state !== "runs") return vectors ? [h("p", { class: "small soft" }, `${vectors}.`)] : [];
     const { at: { n, total, seconds_left: left }, steps } = improving;
-    const stop = h("button", { type: "button", class: "quiet", onclick: async () => {
-      try { await post("label/improve/cancel"); } catch (error) { say(error.message); }
+    const stop = h("button", { type: "button", class: "quiet", disabled: this.stopping, onclick: async () => {
+      this.stopping = true;
+      try { await post("label/improve/cancel"); } catch (error) { this.stopping = false; say(error.message); }
       this.state();
-    } }, "Stop");
+    } }, this.stopping ? "Stopping …" : "Stop");
     const bar = h("progress", { max: "1", "aria-label": "Learning from the recordings" });
     if (total) bar.value = Math.min(1, n / total);
     return [h("section", { class: "improving" }, h("h2", {}, "Learning from your recordings"),
@@ -342,7 +349,7 @@ class Labelling {
           const found = await post("label/open", row);
           found.item.predictions = [[row.guess, row.score]];
           this.choose(found).catch((error) => say(error.message));
-        } }, h("b", {}, row.labels.join(", ")), ` – predicted ${row.guess}, ${percent(row.score)}`))
+        } }, h("b", {}, spoken(row.labels)), ` – predicted ${spoken([row.guess])}, ${percent(row.score)}`))
           : [h("p", { class: "small soft" }, "Every prediction since the first model was right.")]);
       } catch (error) { say(error.message); }
     } }, "Wrong predictions");

@@ -4,12 +4,12 @@ import { annotator, nameField } from "./annotator.js";
 import { COMMANDS } from "./answers.js";
 import { get, post, send } from "./api.js";
 import { clock, dot, fill, h, readable, say, waited } from "./dom.js";
-import { chooseLabel, suggestions } from "./naming.js";
+import { NONE, chooseLabel, suggestions } from "./naming.js";
 import { classColour } from "./palette.js";
 import { Thumb, thumbSpeed } from "./thumb.js";
 
 const MOST = 100, PAUSE = 150;
-const none = (presence) => (presence === "negative" ? "none of the classes" : "unsure");
+const none = (presence) => (presence === "negative" ? NONE : "unsure");
 export const inWords = ({ labels, presence }) => (!labels.length ? none(presence) : presence === "positive" ? labels.join(", ") : `${presence === "negative" ? "not" : "perhaps"} ${labels.join(", ")}`);
 const count = (n, one, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
 
@@ -29,10 +29,11 @@ class Answers {
     this.differing = h("input", { type: "checkbox", checked: onlyDiffering, onchange: () => this.draw() });
     this.count = h("span", { class: "soft small num", role: "status" });
     this.known = suggestions([]);
+    this.told = h("div", { role: "status" });  // what became of tables that were imported
     this.place = h("div", {});
     this.list = h("ul", { class: "plain said-list" });
     this.more = h("button", { type: "button", onclick: () => { this.most += MOST; this.draw(); } }, "Show more");
-    main.append(h("div", { class: "row toolbar" }, nameField(), h("button", { type: "button", title: "Take back what you did last", onclick: () => this.act(() => post("label/undo", { annotator: annotator() }), "Taken back") }, "Undo"), h("a", { href: "#/label" }, "Label clip by clip"), h("a", { href: "#/label/groups" }, "Groups")), this.known,
+    main.append(h("div", { class: "row toolbar" }, nameField(), h("button", { type: "button", title: "Take back what you did last", onclick: () => { this.told.replaceChildren(); this.act(() => post("label/undo", { annotator: annotator() }), "Taken back"); } }, "Undo"), h("a", { href: "#/label" }, "Label clip by clip"), h("a", { href: "#/label/groups" }, "Groups")), this.known,
       h("section", { class: "classes" }, h("h2", {}, "Classes"), this.place),
       this.importing(),
       h("section", {}, h("h2", {}, "Answers"), h("div", { class: "row toolbar" }, this.text, this.label, this.who, h("label", { class: "small soft" }, this.differing, " only where people differ"), thumbSpeed(() => (this.thumb ? [this.thumb] : [])), this.count), this.list, this.more));
@@ -40,7 +41,7 @@ class Answers {
 
   // Tables of other programs, one after another.
   importing() {
-    const told = h("div", { role: "status" });
+    const { told } = this;
     const files = h("input", { type: "file", multiple: true, accept: ".csv,.tsv,.txt", class: "only-heard", id: "tables", onchange: async () => {
       told.replaceChildren();
       for (const file of files.files) await this.take(file, told);
@@ -52,7 +53,7 @@ class Answers {
   }
 
   async take(file, told, respell = false) {
-    const tell = (...parts) => told.append(h("div", { class: "imported" }, h("b", {}, file.name), ...parts));
+    const tell = (...parts) => told.append(h("div", { class: "imported" }, h("b", {}, file.name), ...parts)), own = `${file.name}: `, without = (text) => (text.startsWith(own) ? text.slice(own.length) : text);
     try {
       const found = await send(`label/import`, { name: file.name, annotator: annotator(), respell: respell ? "true" : "" }, file);
       const spelled = Object.entries(found.spelled);
@@ -66,8 +67,8 @@ class Answers {
       }
       const known = found.n_known ? `, ${found.n_known} were there already` : "";
       tell(`: ${count(found.n_answers, "new answer")}${known}`, found.notes.length ? h("p", { class: "soft small" }, found.notes.join("; ")) : null,
-        found.problems.length ? h("details", { open: found.problems.length < 6 }, h("summary", {}, `${count(found.problems.length, "row")} not used`), h("ul", { class: "small scrolls" }, found.problems.map((one) => h("li", {}, one.join(": "))))) : null);
-    } catch (error) { tell(`: ${error.message}`); }
+        found.problems.length ? h("details", { open: found.problems.length < 6 }, h("summary", {}, `${count(found.problems.length, "row")} not used`), h("ul", { class: "small scrolls" }, found.problems.map((one) => h("li", {}, without(one.join(": ")))))) : null);
+    } catch (error) { tell(`: ${without(error.message)}`); }
   }
 
   async load() {

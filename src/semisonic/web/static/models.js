@@ -23,7 +23,7 @@ function card(run, appState, changed) {
   const isOpen = appState.model && run.kind === "model" && samePlace(appState.model.path, run.name);
   const place = h("article", { class: isOpen ? "card open" : "card" });
   const details = h("div", { hidden: true });
-  const about = [run.command, run.kind, run.status, run.started?.slice(0, 16).replace("T", " ")].filter(Boolean).join(" · ");
+  const about = [run.command, run.kind, run.status, began(run.started)].filter(Boolean).join(" · ");
   const more = h("button", { type: "button", "aria-expanded": "false", onclick: async () => {
     details.hidden = !details.hidden;
     more.setAttribute("aria-expanded", String(!details.hidden));
@@ -36,6 +36,12 @@ function card(run, appState, changed) {
   const reports = run.pages.map((page) => h("a", { class: "button", href: address("runs/page", { name: run.name, page }), target: "_blank", rel: "noopener" }, `Report: ${page.replace(/\.html$/, "")}`));
   place.append(h("div", {}, h("h2", {}, run.name), h("div", { class: "soft small" }, about)), h("div", { class: "row" }, reports, more, use), details);
   return place;
+}
+
+// As the clock here says it.
+function began(time) {
+  const found = new Date(time);
+  return Number.isNaN(found.getTime()) ? "" : found.toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
 }
 
 const samePlace = (path, name) => path.replace(/\/model\.zip$/, "").endsWith(`/${name}`) || path === name;

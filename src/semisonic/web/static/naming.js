@@ -10,6 +10,14 @@ export function beginningWith(text, classes) {
   return classes.filter((name) => [name, ...name.split(/[\s_-]+/u)].some((word) => spelling(word).startsWith(wanted)));
 }
 
+// What the model calls sounds in which no class is heard. It is no name to give: that answer is "none of the classes".
+export const NOTHING = "background", NONE = "none of the classes";
+
+// Labels of the model as the page says them, and as an answer.
+const isNothing = (labels) => labels.length === 1 && labels[0] === NOTHING;
+export const spoken = (labels) => (isNothing(labels) || !labels.length ? NONE : labels.join(", "));
+export const answerOf = (labels) => (isNothing(labels) ? { labels: [], presence: "negative" } : { labels, presence: "positive" });
+
 // The suggestions of a field for a label; its `list` names the id.
 export const suggestions = (classes, id = "labels") => h("datalist", { id }, classes.map((value) => h("option", { value })));
 

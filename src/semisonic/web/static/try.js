@@ -3,6 +3,7 @@
 import { address, get, post, remove, upload } from "./api.js";
 import { clock, fill, h, isShortcut, noModel, readable, percent, say, waited } from "./dom.js";
 import { microphoneBar } from "./microphone.js";
+import { NOTHING } from "./naming.js";
 import { forServer, record } from "./recorder.js";
 import { rulesForm, thresholdNote } from "./rules.js";
 import { Viewer } from "./viewer.js";
@@ -21,12 +22,13 @@ export async function tryPage(main, id) {
   side.show(appState, id, recording.element);
   side.listen(here.signal);
   let leave = () => {};
+  const classes = appState.model?.classes.filter((name) => name !== NOTHING);
   if (id) leave = showSound(work, id, appState);
   else {
     work.append(h("h1", {}, appState.model ? "What is there to hear?" : "Look at a sound"),
-      appState.model ? h("p", { class: "soft" }, `Open a sound: the model says which of its ${appState.model.classes.length} classes it hears, and when.`)
+      appState.model ? h("p", { class: "soft" }, `Open a sound: the model says which of its ${classes.length} classes it hears, and when.`)
         : noModel("No model is open, so sounds are shown but not named."));
-    if (appState.model) work.append(h("ul", { class: "plain known", "aria-label": "Classes" }, appState.model.classes.map((name) => h("li", {}, name))));
+    if (appState.model) work.append(h("ul", { class: "plain known", "aria-label": "Classes" }, classes.map((name) => h("li", {}, name))));
   }
   return () => { here.abort(); recording.leave(); leave(); };
 }
