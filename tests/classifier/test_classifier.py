@@ -14,6 +14,7 @@ from tiny_sounds import KINDS, MEL, NOTATION, PLAIN, QUICK, QUICK_PRETRAIN, RATE
 
 from semisonic.classifier.classifier import SoundClassifier
 from semisonic.classifier.provenance import DataPart
+from semisonic.classifier.train import train
 from semisonic.core.errors import DataError, OptionError
 from semisonic.data.datasets.load import load_clips
 from semisonic.features.options import MelOptions
@@ -80,6 +81,20 @@ def test_unlabelled_sounds_pre_train_the_encoder(kinds: Path, pool: Path) -> Non
     assert clf.score(kinds) > 0.9
     in_memory = make(validation=0).fit(X[:9], Y[:9], unlabelled=X[9:], sample_rate=RATE)
     assert len(in_memory.pretraining_history_) == 2
+
+
+def test_by_default_it_is_the_classifier_of_train(kinds: Path, pool: Path, tmp_path: Path) -> None:
+    clf = SoundClassifier(seed=0).fit(kinds, unlabelled=pool)
+    assert clf.about_["method"] == "probe"  # what 'auto' takes for so few sounds
+    train(kinds, output=tmp_path / "run", unlabelled=pool)
+    theirs = SoundClassifier.load(tmp_path / "run")
+    np.testing.assert_array_equal(clf.predict_proba(kinds), theirs.predict_proba(kinds))
+
+
+def test_one_option_of_a_group_leaves_the_others_to_auto() -> None:
+    clf = clone(SoundClassifier()).set_params(training__batch_size=4)
+    assert clf.training == {"batch_size": 4}
+    assert clf.get_params()["training__epochs"] == SoundClassifier().training.epochs
 
 
 def test_labelled_files_in_the_pool_are_learnt_from_once(kinds: Path) -> None:

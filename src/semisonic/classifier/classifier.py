@@ -40,7 +40,7 @@ from semisonic.classifier.start import SYNTH
 from semisonic.classifier.train import select_job
 from semisonic.classifier.training import train_model
 from semisonic.core.errors import DataError, OptionError
-from semisonic.core.options import from_mapping, nearest
+from semisonic.core.options import from_mapping, given, nearest
 from semisonic.core.plugins import OwnParts
 from semisonic.core.temporary import temporary_folder
 from semisonic.evaluation.metrics import lwlrap
@@ -60,11 +60,11 @@ _log = logging.getLogger(__name__)
 C = TypeVar("C", bound="SoundClassifier")
 
 
-def _values(group: Any) -> dict[str, Any]:
-    """The options of a group by name, as they were given."""
+def _given_values(group: Any, default: Any) -> dict[str, Any]:
+    """The options of a group that somebody set, by name: ``auto`` chooses the others."""
     if isinstance(group, Mapping):
         return dict(group)
-    return {field.name: getattr(group, field.name) for field in dataclasses.fields(group)}
+    return {name: getattr(group, name) for name in given(group, default)}
 
 
 def _own(option_name: str) -> OwnParts:
@@ -223,9 +223,13 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Parameters by name; with ``deep`` also those inside groups, as ``mel__n_mels``."""
         params: dict[str, Any] = super().get_params(deep=False)
         for name in self._groups() if deep else ():
-            default, given = self._groups()[name], params[name]
-            if isinstance(given, Mapping | type(default)):  # another value is refused by ``fit``
-                inner = {**_values(default), **_values(given)}
+            default, group = self._groups()[name], params[name]
+            if isinstance(group, Mapping | type(default)):  # another value is refused by ``fit``
+                inner = {
+                    field.name: getattr(default, field.name)
+                    for field in dataclasses.fields(default)
+                }
+                inner |= _given_values(group, default)
                 params |= {f"{name}__{field}": value for field, value in inner.items()}
         return params
 
@@ -246,24 +250,24 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             outer, _, inner = name.partition("__")
             value = params[name]
             if inner:
-                value = {**_values(getattr(self, outer)), inner: value}
+                group = _given_values(getattr(self, outer), self._groups()[outer])
+                value = {**group, inner: value}
             setattr(self, outer, value)
         return self
 
     def _group(self, name: str) -> Any:
         """The options of a group; a part that is given as an object has its name."""
-        default, given = self._groups()[name], getattr(self, name)
-        if not isinstance(given, Mapping | type(default)):
+        default, group = self._groups()[name], getattr(self, name)
+        if not isinstance(group, Mapping | type(default)):
             raise OptionError(
-                f"{type(self).__name__}, parameter '{name}': found {given!r}, expected a dict of "
+                f"{type(self).__name__}, parameter '{name}': found {group!r}, expected a dict of "
                 f"options or {type(default).__name__}(...)"
             )
-        values = {**_values(default), **_values(given)}
         named = {
             key: _own(key).name_of(value) if callable(value) else value
-            for key, value in values.items()
+            for key, value in _given_values(group, default).items()
         }
-        return from_mapping(type(default), named, f"{name}.")
+        return from_mapping(type(default), named, f"{name}.", default)
 
     def fit(
         self: C,
