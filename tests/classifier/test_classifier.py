@@ -12,9 +12,9 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 from sklearn.pipeline import Pipeline
 from tiny_sounds import KINDS, MEL, NOTATION, PLAIN, QUICK, QUICK_PRETRAIN, RATE, sound
 
+import semisonic
 from semisonic.classifier.classifier import SoundClassifier
 from semisonic.classifier.provenance import DataPart
-from semisonic.classifier.train import train
 from semisonic.core.errors import DataError, OptionError
 from semisonic.data.datasets.load import load_clips
 from semisonic.features.options import MelOptions
@@ -86,7 +86,7 @@ def test_unlabelled_sounds_pre_train_the_encoder(kinds: Path, pool: Path) -> Non
 def test_by_default_it_is_the_classifier_of_train(kinds: Path, pool: Path, tmp_path: Path) -> None:
     clf = SoundClassifier(seed=0).fit(kinds, unlabelled=pool)
     assert clf.about_["method"] == "probe"  # what 'auto' takes for so few sounds
-    train(kinds, output=tmp_path / "run", unlabelled=pool)
+    semisonic.train(kinds, output=tmp_path / "run", unlabelled=pool)
     theirs = SoundClassifier.load(tmp_path / "run")
     np.testing.assert_array_equal(clf.predict_proba(kinds), theirs.predict_proba(kinds))
 
