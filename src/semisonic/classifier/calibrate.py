@@ -32,7 +32,7 @@ from semisonic.evaluation.calibration import SHOWN, Reliability, clips_needed, r
 from semisonic.evaluation.metrics import accuracy
 from semisonic.evaluation.plots.results import precision_recall, reliability_diagram
 from semisonic.evaluation.report.document import Number, Report, Verdict
-from semisonic.models.decision import KNOWN_THRESHOLD
+from semisonic.models.decision import KNOWN_THRESHOLD, NONE
 from semisonic.models.model_file import read_about, save
 from semisonic.training.devices import choose_device
 
@@ -114,8 +114,10 @@ class CalibrateResult(Result):
         decision = fitted.decision
         shown = int((fitted.thresholds["outcome"] == SHOWN).sum())
         wanted = decision.note["wanted precision"]
+        is_changed = decision.calibration.method != NONE
+        how = decision.calibration.text() if is_changed else "the scores stay as they are"
         lines = [
-            f"calibrated by {_amount(fitted)}: {decision.calibration.text()}",
+            f"calibrated by {_amount(fitted)}: {how}",
             f"calibration error {percent_text(after.error)}, {percent_text(before.error)} before: "
             "how far scores are from the share of right answers; of clips called known, "
             "recordings left out in turn",

@@ -208,8 +208,8 @@ def map(  # noqa: A001
     arguments=("model", "data"),
     examples=[
         "semisonic suggest synth path/to/recordings -n 20 -o queue.csv",
-        "semisonic suggest runs/model path/to/recordings --log labels.jsonl -o queue.csv",
-        "semisonic suggest runs/model runs/index --strategy uncertain",
+        "semisonic suggest runs/model path/to/recordings -o queue.csv",
+        "semisonic suggest runs/model runs/index --log answers.jsonl",
     ],
     resumes=True,
 )

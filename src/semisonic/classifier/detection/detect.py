@@ -60,6 +60,7 @@ if TYPE_CHECKING:
 WORTH_PROCESSES = 7200
 """Seconds of sound from which on processes score them sooner than threads."""
 CSV, TABLE, HOURS, CLIPS = "csv", "events.csv", "hours.csv", "clips.csv"
+TRUTH = "truth.csv"
 _OF_RECORDINGS = ("audacity", "raven")  # formats with a file for each recording
 _SUFFIXES = {"raven-combined": ".txt"}
 _SCORE_OPTIONS = ("model", "events.hop", "events.times")  # a folder belongs to one set of these
@@ -323,10 +324,9 @@ def run_detect(
             clips = _save_clips(save_clips, result)
             result = dataclasses.replace(result, events=result.events.assign(clip=clips))
         if truth is not None:
-            scores = compare_with_labels(result, truth)
-            write_csv(run.path("truth.csv"), TRUTH_COLUMNS, scores.rows())
-            result = dataclasses.replace(result, truth=scores)
-        run.path("bad_files.csv").unlink(missing_ok=True)  # of the run before this
+            result = dataclasses.replace(result, truth=compare_with_labels(result, truth))
+        for name in (TABLE, HOURS, TRUTH, "bad_files.csv"):  # of the run before this
+            run.path(name).unlink(missing_ok=True)
         if result.failures:
             run.add_bad_files(result.failures)
         written = _write_tables(run, result, format)
@@ -343,12 +343,11 @@ def run_detect(
 
 
 def _write_tables(run: RunFolder, result: DetectResult, formats: Sequence[str]) -> list[Path]:
-    """The events as CSV and for other programs, and their hours of the day; the files."""
+    """The events as CSV and for other programs, their hours of the day, what is true; the files."""
     written: list[Path] = []
     if CSV in formats:
         write_frame(run.path(TABLE), _texts(result.to_frame()))
         written.append(run.path(TABLE))
-    run.path(HOURS).unlink(missing_ok=True)  # of the run before this
     labels = result.by_class().label.tolist()
     rows = [
         (site, hour, f"{seconds / 3600:.4f}", label, n)
@@ -358,6 +357,9 @@ def _write_tables(run: RunFolder, result: DetectResult, formats: Sequence[str]) 
     if result.recordings.recorded_at.notna().any():
         write_csv(run.path(HOURS), ["site", "hour", "hours_of_audio", "label", "events"], rows)
         written.append(run.path(HOURS))
+    if result.truth is not None:
+        write_csv(run.path(TRUTH), TRUTH_COLUMNS, result.truth.rows())
+        written.append(run.path(TRUTH))
     for name in dict.fromkeys(formats):
         if name == CSV:
             continue

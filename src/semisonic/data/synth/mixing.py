@@ -36,6 +36,7 @@ from semisonic.core.errors import AudioError, DataError, OptionError
 from semisonic.core.files import digest, write_csv
 from semisonic.core.parallel import in_threads
 from semisonic.core.seeds import generator
+from semisonic.core.text import count_text
 from semisonic.data.cache import KeyTable
 from semisonic.data.clips import LABEL_SEPARATOR, Clips
 from semisonic.data.datasets.load import require_labels
@@ -530,7 +531,7 @@ def mix(
     _write_tables(root, [*sounds, *quiet], left_out, failed)
     if left_out:
         notes.append(
-            f"{len(left_out)} clips without a suitable sound, see {root / 'left_out.csv'}; "
+            f"{count_text(len(left_out), 'clip')} without a suitable sound, see {root / 'left_out.csv'}; "
             f"the first: {': '.join(left_out[0])}"
         )
     n_clips = len({row["source"] for row in sounds})
