@@ -531,8 +531,8 @@ def mix(
     _write_tables(root, [*sounds, *quiet], left_out, failed)
     if left_out:
         notes.append(
-            f"{count_text(len(left_out), 'clip')} without a suitable sound, see {root / 'left_out.csv'}; "
-            f"the first: {': '.join(left_out[0])}"
+            f"{count_text(len(left_out), 'clip')} without a suitable sound, see "
+            f"{root / 'left_out.csv'}; the first: {': '.join(left_out[0])}"
         )
     n_clips = len({row["source"] for row in sounds})
     return Mixed(len(sounds), len(quiet), n_clips, left_out, failed, notes)
