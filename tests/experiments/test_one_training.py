@@ -10,13 +10,16 @@ import pytest
 import torch
 
 import semisonic
+from semisonic.core.options import to_dict
 from semisonic.core.seeds import derive
+from semisonic.training.options import FitOptions
 
 MODEL = "(4)3c-2p-(4)3c-2p-8fc"
 MEL = {"sample_rate": 8000, "duration": 0.5, "n_fft": 256, "hop_length": 128, "n_mels": 16}
 FIT = {"epochs": 3, "batch_size": 8, "precision": "fp32"}
 PRETRAIN = {"steps": 6, "epoch_steps": 3, "batch_size": 8, "precision": "fp32"}
 PRETRAIN |= {"patience": 0, "restore_best": False}
+PRETRAIN = to_dict(FitOptions()) | PRETRAIN  # all of it, so that nothing is left to choose
 
 RECIPE = """
 title = "one configuration"
@@ -72,17 +75,14 @@ def _by_fit(data: Path, pool: Path | None) -> dict[str, torch.Tensor]:
 
 
 def _by_train(data: Path, pool: Path | None, output: Path) -> dict[str, torch.Tensor]:
-    from semisonic.features.options import MelOptions
-    from semisonic.training.options import FitOptions
-
     result = semisonic.train(
         data=data,
         unlabelled=pool,
         output=output,
         model=MODEL,
-        mel=MelOptions(**MEL),
-        fit=FitOptions(**FIT),
-        pretrain=FitOptions(**PRETRAIN),
+        mel=MEL,
+        fit=FIT,
+        pretrain=PRETRAIN,
         method="supervised",
         objective="none" if pool is None else "simclr",
         validation=0.0,
