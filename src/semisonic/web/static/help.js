@@ -10,7 +10,6 @@ const VIEWER = [
 const VIEWED = "Time runs from left to right and frequency from bottom to top; louder is brighter. Click to go to a time, drag to select a part. Display has the speed, the contrast and the frequencies shown.";
 
 // The page of an address; the longest address that fits is taken.
-let shown = "";
 const PAGES = {
   try: { title: "Try it", texts: ["See and hear one recording. With a model, the rows below the picture show the score of each class over time, and the table lists the events: the times at which a class reaches the threshold.", VIEWED], keys: [...VIEWER, ["N, P", "Next or previous sound"]] },
   live: { title: "Live", texts: ["The model listens to the microphone. Events are listed as they begin and end. Check microphone shows the level before you start, and lets you choose another microphone.", "The microphone is turned off when you press Stop or leave the page."], keys: [] },
@@ -46,6 +45,7 @@ const TOUR = [
 ];
 
 // What is shown, as an address: it may differ from that of the browser, which is empty at first.
+let shown = "";
 export function helpAbout(address) { shown = address; }
 
 function helpOf(address) {
