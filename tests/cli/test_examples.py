@@ -45,6 +45,7 @@ MADE_FIRST = (
     "semisonic embed runs/model path/to/recordings -o runs/index",
     "semisonic project new path/to/recordings --encoder runs/model -o runs/project",
     "semisonic project suggest runs/project -n 18",
+    "semisonic suggest runs/model path/to/recordings -n 9",
     "semisonic encoder get yamnet --source yamnet.onnx --duration 1",
 )
 """What examples presuppose, in this order."""
@@ -212,21 +213,21 @@ def write_published(folder: Path, patch: pytest.MonkeyPatch) -> None:
 
 
 def write_answers(folder: Path) -> None:
-    """What somebody said about half of the recordings: two logs, and a queue filled in."""
+    """What somebody said about half of the recordings: a project's log, and queues filled in."""
     from semisonic.labeling.label_log import LabelLog
 
-    for log in (folder / "labels.jsonl", folder / "runs" / "project" / "labels.jsonl"):
-        answers = LabelLog(log, folder / "path" / "to" / "recordings")
-        for kind in CLASSES:
-            for number in range(3):
-                answers.append(f"{kind}/{kind}{number}.wav", 0.0, 1.0, kind)
-    queue = folder / "runs" / "project" / "queue.csv"
-    with queue.open(newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    with queue.open("w", newline="", encoding="utf-8") as stream:
-        table = csv.DictWriter(stream, list(rows[0]))
-        table.writeheader()
-        table.writerows({**row, "label": Path(row["file"]).parent.name} for row in rows)
+    project = folder / "runs" / "project"
+    answers = LabelLog(project / "labels.jsonl", folder / "path" / "to" / "recordings")
+    for kind in CLASSES:
+        for number in range(3):
+            answers.append(f"{kind}/{kind}{number}.wav", 0.0, 1.0, kind)
+    for queue in (project / "queue.csv", folder / "queue.csv"):
+        with queue.open(newline="", encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+        with queue.open("w", newline="", encoding="utf-8") as stream:
+            table = csv.DictWriter(stream, list(rows[0]))
+            table.writeheader()
+            table.writerows({**row, "label": Path(row["file"]).parent.name} for row in rows)
 
 
 def fewer_sounds(whole: Callable[..., Any]) -> Callable[..., Any]:

@@ -209,7 +209,7 @@ def map(  # noqa: A001
     examples=[
         "semisonic suggest synth path/to/recordings -n 20 -o queue.csv",
         "semisonic suggest runs/model path/to/recordings -o queue.csv",
-        "semisonic suggest runs/model runs/index --log answers.jsonl",
+        "semisonic suggest runs/model runs/index --log queue.csv -o next.csv",
     ],
     resumes=True,
 )
