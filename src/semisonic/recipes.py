@@ -43,9 +43,9 @@ def find(recipe: str | Path) -> Path:
     if own_name and (FOLDER / f"{path.stem}.toml").is_file():
         return FOLDER / f"{path.stem}.toml"
     close = nearest(path.stem, names())
-    known = "" if close.startswith("known") else f" Known are: {', '.join(names())}"
+    known = "" if close.startswith("expected") else f" Expected one of: {', '.join(names())}"
     raise OptionError(
-        f"no recipe '{recipe}': no such file, and no recipe of the package has this name; "
+        f"recipe '{recipe}': found neither a file nor a recipe of the package with this name; "
         f"{close}{known}"
     )
 

@@ -140,7 +140,7 @@ def test_without_a_network_the_error_says_so(
     finch: GeneralEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(ENCODERS, "finch", replace(finch, url="http://127.0.0.1:9/finch.onnx"))
-    with pytest.raises(DataError, match=r"no connection .*fetch it by hand"):
+    with pytest.raises(DataError, match=r"no connection .*download it manually"):
         get_encoder("finch")
 
 

@@ -77,7 +77,7 @@ def test_of_what_is_given_up_short_calls_end_and_long_ones_are_interrupted(
 
 
 def test_a_card_is_not_waited_for_where_there_is_none(engine) -> None:
-    with pytest.raises(OptionError, match="no node of the Ray cluster has a card"):
+    with pytest.raises(OptionError, match="no node of the Ray cluster has a graphics card"):
         engine.calls(make_failing, device="cuda")
 
 

@@ -62,7 +62,7 @@ def test_the_table_alone_and_other_places_of_it(tmp_path: Path) -> None:
     alone = make(tmp_path / "alone", rows(), audio=False)
     clips = load_clips(alone)
     assert len(clips) == 160
-    assert notes_say(clips, "table alone")
+    assert notes_say(clips, "only the table")
     root = make(tmp_path / "flat", rows())
     (root / "metadata" / "UrbanSound8K.csv").rename(root / "UrbanSound8K.csv")
     for folder in list((root / "audio").iterdir()):
@@ -194,7 +194,7 @@ def test_recordings_of_urbansound_that_are_left_out_are_said(tmp_path: Path) -> 
     assert notes_say(
         load_clips(root),
         "1 recording without a file of events left out",
-        "1 recording in a format that is not read left out",
+        "1 recording in a format that cannot be read left out",
         "1 event without a length left out",
     )
     (root / "data" / "dog_bark" / "7389.mp3").unlink()

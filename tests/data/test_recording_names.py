@@ -341,5 +341,5 @@ def test_names_that_tell_nothing_offer_nothing(names, tmp_path, capsys):
     for kind in ("dog", "cat"):
         touch(tmp_path / kind, [name.replace("KIND", kind) for name in names])
     said = info(tmp_path, capsys)
-    assert "No clip names the recording it was cut from" in said
+    assert "No clip names the recording that it was cut from" in said
     assert "would give" not in said

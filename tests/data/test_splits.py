@@ -216,7 +216,7 @@ def test_too_few_recordings():
     with pytest.raises(DataError, match=r"4 labelled recordings, expected at least 5"):
         fold_splits(clips)
     with pytest.raises(
-        DataError, match=r"2 classes have one recording only: a, c\. .*keep_classes"
+        DataError, match=r"2 classes have only one recording: a, c\. .*keep_classes"
     ):
         fold_splits(clips, n_folds=2)
     splits = fold_splits(keep_classes(clips, ["b"]), n_folds=2)

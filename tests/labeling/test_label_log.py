@@ -114,7 +114,7 @@ def test_recordings_are_named_from_the_root_and_the_log_knows_it(log):
         LabelLog(log.path, log.path.parent)
     other = log.path.with_name("other.jsonl")
     other.write_text("{}\n", encoding="utf-8")
-    with pytest.raises(DataError, match="no label log"):
+    with pytest.raises(DataError, match="not a label log"):
         LabelLog(other)
 
 
@@ -152,7 +152,7 @@ def test_any_text_comes_back(tmp_path_factory, texts):
     [
         (["-"], "means none of the classes"),
         (["?"], "means passed over"),
-        (["dog;cat"], "stands between labels"),
+        (["dog;cat"], "separates labels"),
         (["dog\0"], "readable characters"),
         (["dog\ncat"], "readable characters"),
         (["\u202edog"], "readable characters"),

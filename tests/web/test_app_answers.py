@@ -113,7 +113,7 @@ def test_two_classes_become_one_only_when_that_is_meant(page) -> None:
     found = done(page, "classes/rename", name="Hum", to="hum", merge=True)
     assert [(one["name"], one["n"]) for one in found["classes"]] == [("hum", 2), ("hiss", 2)]
     assert "no answer with the label 'Hum'" in refused(page, "classes/rename", name="Hum", to="x")
-    assert "stands between labels" in refused(page, "classes/rename", name="hum", to="a;b")
+    assert "separates labels" in refused(page, "classes/rename", name="hum", to="a;b")
 
 
 def test_a_key_belongs_to_one_class_and_looks_stay(page, answered) -> None:

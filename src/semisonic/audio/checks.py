@@ -175,7 +175,7 @@ def problems_of(levels: LevelMeter, sample_rate: int) -> list[str]:
         if decibel(abs(levels.mean)) < SILENCE_DB:
             reasons.append(f"silent: peak {decibel(levels.peak):.1f} dBFS")
         else:
-            reasons.append(f"constant: nothing but an offset of {levels.mean:.3g}")
+            reasons.append(f"constant: only an offset of {levels.mean:.3g}")
         return reasons
     if decibel(levels.peak) > LOUD_DB:
         reasons.append(f"over full scale: peak +{decibel(levels.peak):.1f} dBFS")

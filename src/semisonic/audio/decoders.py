@@ -95,7 +95,7 @@ def _open(path: Path, file: bytes | _PaddedFile) -> sf.SoundFile:
         advice = "Convert it to WAV or FLAC if it is a recording"
         raise AudioError(path, f"not audio, or damaged: {text}", advice) from None
     except TypeError:
-        reason = "no header: raw samples say neither rate nor type"
+        reason = "no header: raw samples give neither rate nor type"
         raise AudioError(path, reason) from None
 
 
@@ -249,7 +249,7 @@ def truncation_of(path: Path, handle: sf.SoundFile, duration: float) -> str:
     """
     if handle.format == "OGG":
         closed = _is_closed_ogg(path)
-        return "" if closed else f"truncated: no end mark, {duration:.2f} s are there"
+        return "" if closed else f"truncated: no end mark, {duration:.2f} s found"
     log = handle.extra_info
     if match := _LOG_RF64.search(log):
         there, promised = map(int, match.groups())
@@ -261,7 +261,7 @@ def truncation_of(path: Path, handle: sf.SoundFile, duration: float) -> str:
     expected = duration * promised / there if there else math.inf
     if expected - duration <= _TOLERANCE:
         return ""
-    return f"truncated: the header promises {expected:.2f} s, {duration:.2f} s are there"
+    return f"truncated: the header promises {expected:.2f} s, found {duration:.2f} s"
 
 
 def _is_closed_ogg(path: Path) -> bool:

@@ -31,7 +31,7 @@ OTHER_SUFFIXES = (MEDIA_SUFFIXES - AUDIO_SUFFIXES) | frozenset(
 )
 """Suffixes of recordings that cannot be read here, so that a reader can say so."""
 
-PYAV_ADVICE = "pip install 'semisonic[formats]', or convert it to WAV or FLAC"
+PYAV_ADVICE = "run pip install 'semisonic[formats]', or convert it to WAV or FLAC"
 """What to do with a recording of :data:`MEDIA_SUFFIXES` where PyAV is missing."""
 
 

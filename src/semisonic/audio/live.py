@@ -165,8 +165,8 @@ class Microphone:
             raise AudioError(
                 f"microphone '{device_name}'" if device_name else "microphone",
                 f"no such input ({_error_text(error)})",
-                "'semisonic listen --list-devices' shows those there are; --input takes a file "
-                "or standard input",
+                "'semisonic listen --list-devices' lists the inputs; --input takes a file or "
+                "standard input",
             ) from None
         self.name = f"microphone '{found['name']}'"
         self.sample_rate = sample_rate or round(found["default_samplerate"])
@@ -226,11 +226,11 @@ def _sounddevice() -> Any:
         return import_module("sounddevice")
     except ImportError:
         reason = "the package sounddevice is not installed"
-        cure = "pip install 'semisonic[mic]'"
+        cure = "run pip install 'semisonic[mic]'"
     except OSError:
         reason = "PortAudio's library is not installed"
         cure = "Debian and Ubuntu: apt-get install libportaudio2; Fedora: dnf install portaudio"
-    raise AudioError("microphone", reason, f"{cure}; or give --input a file or standard input")
+    raise AudioError("microphone", reason, f"{cure}; or use --input with a file or standard input")
 
 
 def _error_text(error: Exception) -> str:
@@ -281,8 +281,8 @@ class Pipe:
         if n_channels < 1:
             raise OptionError(f"channels: found {n_channels}, expected 1 or more")
         if speed not in (0, 1):
-            expected = "1 (sound is made now) or 0 (it was stored)"
-            raise OptionError(f"speed: found {speed:g}; expected {expected}")
+            expected = "1 (live sound) or 0 (stored sound)"
+            raise OptionError(f"speed: found {speed:g}, expected {expected}")
         self.name, self.sample_rate, self.speed = "standard input", sample_rate, float(speed)
         self._descriptor, self._n_channels = descriptor, n_channels
         self._kind = np.dtype(PIPE_FORMATS[format])
@@ -308,7 +308,9 @@ class Pipe:
                 samples = _mono(frames.astype(self._kind.newbyteorder("=")))
                 yield LiveBlock(samples, time.monotonic())
         if held:
-            _log.warning("%s ended within a sample: %d bytes left out", self.name, len(held))
+            _log.warning(
+                "%s ended within a sample: the last %d bytes are left out", self.name, len(held)
+            )
 
 
 class Playback:

@@ -106,21 +106,21 @@ def _decoded(path: Path, copy: Path, container: str, *_stamp: int) -> Decoded:
     try:
         import av
     except ImportError:
-        reason = f"{container.upper()} is read by PyAV, which is not installed"
+        reason = f"reading {container.upper()} needs PyAV, which is not installed"
         raise AudioError(path, reason, PYAV_ADVICE) from None
     result = temporary_copy(".wav")
     try:
         # A stream, since FFmpeg cannot take names that are no Unicode.
         with open(copy, "rb") as file, av.open(file, format=container) as source:
             if not source.streams.audio:
-                raise AudioError(path, "there is no sound in it")
+                raise AudioError(path, "it contains no sound")
             codec = source.streams.audio[0].codec_context.name.upper()
             damage = _write(path, source, result.path)
     except av.error.FFmpegError as error:
         advice = "Convert it to WAV or FLAC if it is a recording"
         raise AudioError(path, f"not audio, or damaged: {error.strerror}", advice) from None
     except (sf.SoundFileError, AssertionError, OSError) as error:  # soundfile asserts what it wrote
-        reason = f"no room in {result.path.parents[1]}, where it is decoded to ({error})"
+        reason = f"no space in {result.path.parents[1]} for the decoded samples ({error})"
         raise AudioError(path, reason, "Free disk space, or set TMPDIR to another folder") from None
     return Decoded(result, container.upper(), codec, damage)
 
@@ -143,8 +143,8 @@ def _write(path: Path, source: Any, target: Path) -> str:
             trouble = error.reason
         duration = out.frames / rate
     if promised - duration > _MISSING:
-        return f"truncated: the header promises {promised:.2f} s, {duration:.2f} s are there"
-    return f"{trouble}; {duration:.2f} s are there" if trouble else ""
+        return f"truncated: the header promises {promised:.2f} s, found {duration:.2f} s"
+    return f"{trouble}; found {duration:.2f} s" if trouble else ""
 
 
 def _promised(source: Any) -> float:
@@ -176,7 +176,7 @@ def _blocks(path: Path, source: Any) -> Iterator[tuple[int, NDArray[np.float32]]
         reason = f"damaged: decoding fails after {at / rate:.2f} s ({error.strerror})"
         raise AudioError(path, reason) from None
     if not at:
-        raise AudioError(path, "empty: it holds no samples")
+        raise AudioError(path, "empty: no samples")
 
 
 def _samples(frame: Any) -> NDArray[np.float32]:

@@ -205,7 +205,10 @@ def _sound(samples: ArrayLike, sample_rate: int) -> NDArray[np.float32]:
     """Samples that can be drawn and played."""
     wave = np.nan_to_num(np.asarray(samples, dtype=np.float32).ravel())
     if not len(wave) or sample_rate <= 0:
-        raise DataError(f"player: found {len(wave)} samples at {sample_rate} Hz, expected a sound")
+        raise DataError(
+            f"player: found {len(wave)} samples at {sample_rate} Hz, expected at least one at a "
+            "rate above 0"
+        )
     return wave
 
 

@@ -209,10 +209,10 @@ class AudioReader:
         asked = f"{start_time:g} s to " + ("the end" if end_time is None else f"{end:g} s")
         too_long = end > duration + END_TOLERANCE
         if not 0.0 <= start_time < math.inf or (end_time is not None and not end > start_time):
-            reason = f"bad part: {asked}; expected a start of 0 s or more, and an end behind it"
+            reason = f"bad part: {asked}; expected a start of 0 s or more and a later end"
             raise AudioError(self.path, reason)
         if self.info.damage and too_long:
-            advice = "Export it again, or name a part that is there"
+            advice = "Export the recording again, or give a part before its end"
             raise AudioError(self.path, f"{self.info.damage}; asked for {asked}", advice)
         first = round(start_time * rate)
         if too_long or first >= n:
@@ -224,7 +224,7 @@ class AudioReader:
         damage = self.info.damage_of(end_time)
         if damage and not self._is_warned:
             self._is_warned = True
-            _log.warning("%s: %s and used", self.path, damage)
+            _log.warning("%s: %s, and used", self.path, damage)
         return first, last
 
     def _decode(self, first: int, last: int, n_block: int) -> Iterator[NDArray[Any]]:
@@ -246,7 +246,9 @@ class AudioReader:
         rate = self.info.sample_rate
         if at == first or last - at > END_TOLERANCE * rate:
             there, promised = at / rate, self.info.duration
-            raise AudioError(self.path, f"truncated: {there:.2f} s of {promised:.2f} s decode")
+            raise AudioError(
+                self.path, f"truncated: {there:.2f} s of {promised:.2f} s can be decoded"
+            )
 
     def _mix_finite(self, x: NDArray[Any], result: NDArray[np.float32], at: int) -> None:
         """Write the mean of the channels; AudioError for NaN, with the place ``at``."""
@@ -295,7 +297,8 @@ class AudioReader:
         if messages and is_wanted and not self._is_warned:
             self._is_warned = True
             _log.warning(
-                "%s: damaged: after %.2f s the decoder found '%s'; what it makes of it is used",
+                "%s: damaged: after %.2f s the decoder reported '%s'; the samples that it "
+                "returned are used",
                 self.path,
                 at / info.sample_rate,
                 messages[0],

@@ -194,8 +194,8 @@ def storage(url: str) -> tuple[Any, str]:
         return fsspec.core.url_to_fs(url)  # type: ignore[no-any-return]
     except ImportError as error:
         raise OptionError(
-            f"{url}: {_reason(error)}; URLs need fsspec, pip install 'semisonic[cluster]', and for "
-            "most kinds of storage a package more, such as s3fs or gcsfs"
+            f"{url}: {_reason(error)}; URLs need fsspec (pip install 'semisonic[cluster]') and, "
+            "for most kinds of storage, another package such as s3fs or gcsfs"
         ) from error
     except ValueError as error:
         raise OptionError(f"{url}: {_reason(error)}") from error

@@ -143,5 +143,5 @@ def _within_full_scale(name: object, x: NDArray[np.float32], how: Overload) -> N
     raise AudioError(
         name,
         f"peak +{decibel(peak):.1f} dBFS would be clipped",
-        "Make it quieter, or ask for overload='scale'",
+        "Make it quieter, or set overload='scale'",
     )

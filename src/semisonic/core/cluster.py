@@ -51,8 +51,8 @@ def open_engine(options: EngineOptions) -> Iterator[Engine]:
     if options.engine == LOCAL:
         if options.address is not None:
             raise OptionError(
-                f"option 'address': found '{options.address}' with the engine 'local'; an address "
-                "is that of a Ray cluster: add --engine ray"
+                f"option 'address': found '{options.address}' with the engine 'local'; an "
+                "address needs a Ray cluster: add --engine ray"
             )
         yield LOCAL_ENGINE
         return
@@ -62,8 +62,8 @@ def open_engine(options: EngineOptions) -> Iterator[Engine]:
         ray: Any = importlib.import_module("ray")
     except ImportError as error:
         raise OptionError(
-            "option 'engine': found 'ray', but Ray is not installed; pip install "
-            "'semisonic[cluster]' (on every machine of the cluster), or take 'local'"
+            "option 'engine': found 'ray', but Ray is not installed; run pip install "
+            "'semisonic[cluster]' on every machine of the cluster, or use 'local'"
         ) from error
     if ray.is_initialized():
         yield RayEngine(ray)
@@ -78,13 +78,14 @@ def open_engine(options: EngineOptions) -> Iterator[Engine]:
     except Exception as error:  # Ray raises a bare one when a start takes too long
         if where == "local":
             raise OptionError(
-                f"option 'engine': Ray did not start on this machine ({_first_line(error)}). On a "
-                "busy machine the same command may do it later; or take the engine 'local'"
+                f"option 'engine': Ray did not start on this machine ({_first_line(error)}). If "
+                "the machine is busy, run the same command later, or use the engine 'local'"
             ) from error
         raise OptionError(
-            f"option 'address': no Ray cluster answers at '{where}' ({_first_line(error)}). "
-            "'ray start --head' starts one; 'ray status' tells of one that is there; one that asks "
-            "for a token needs the variable RAY_AUTH_MODE=token and the file ~/.ray/auth_token"
+            f"option 'address': no Ray cluster answers at '{where}' ({_first_line(error)}). 'ray "
+            "start --head' starts a cluster; 'ray status' shows a running one. A cluster that "
+            "requires a token needs the variable RAY_AUTH_MODE=token and the file "
+            "~/.ray/auth_token"
         ) from error
     try:
         yield RayEngine(ray)
@@ -125,8 +126,8 @@ class RayCalls(Calls[T, R]):
         self._resource = "GPU" if device.startswith("cuda") else "CPU"
         if not ray.cluster_resources().get(self._resource, self._resource == "CPU"):
             raise OptionError(
-                f"option 'device': found '{device}', but no node of the Ray cluster has a card; "
-                "take 'cpu'"
+                f"option 'device': found '{device}', but no node of the Ray cluster has a "
+                "graphics card; use 'cpu'"
             )
         self._remote = ray.remote(call_in_ray_task).options(
             num_cpus=1, num_gpus=int(self._resource == "GPU"), max_retries=RETRIES
@@ -172,9 +173,9 @@ class RayCalls(Calls[T, R]):
             raise
         except errors.RayError as error:
             raise SemisonicError(
-                f"a call on the cluster was begun {RETRIES + 1} times and ended each time without "
-                f"a word, most often because memory ran out or nodes were lost "
-                f"({_first_line(error)}); run again: finished work is kept"
+                f"a call on the cluster was started {RETRIES + 1} times and failed each time "
+                "without an error message, usually because memory ran out or nodes were lost "
+                f"({_first_line(error)}); run the command again: finished work is kept"
             ) from error
         return result
 

@@ -289,7 +289,7 @@ def _plain(value: Any) -> Any:
         return os.fspath(value)
     if hasattr(value, "tolist"):  # numpy's arrays and scalars
         return value.tolist()
-    raise TypeError(f"{type(value).__name__} is no plain value and cannot be hashed")
+    raise TypeError(f"{type(value).__name__} is not a plain value and cannot be hashed")
 
 
 def to_bytes(text: str) -> bytes:
@@ -483,8 +483,8 @@ class FolderLock:
         """
         if not self._held.enter_context(locked(self.folder / LOCK, wait=False)):
             raise OptionError(
-                f"{self.folder}: another process is writing into this run; wait for it to end, "
-                "or choose another folder"
+                f"{self.folder}: another process is writing to this run folder; wait until it "
+                "ends, or choose another folder"
             )
 
     def release(self) -> None:

@@ -105,7 +105,7 @@ def nearest(name: str, names: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     if close:
         return f"did you mean '{close[0]}'?"
-    return "known are: " + ", ".join(sorted(known))
+    return "expected one of: " + ", ".join(sorted(known))
 
 
 def field_types(cls: type) -> dict[str, Any]:
@@ -133,7 +133,7 @@ class ValueType:
 
     def __str__(self) -> str:
         name = _KINDS.get(self.kind, self.kind.__name__)
-        return f"a list, each {name}" if self.is_list else name
+        return f"a list of values, each {name}" if self.is_list else name
 
     def taken(self, value: Any) -> Any:
         """A value as the type has it, where that changes nothing of what it says.
@@ -348,8 +348,8 @@ def to_dict(options: Any) -> dict[str, Any]:
 # What many verbs share: bases of their options, whose fields come last in the help.
 
 
-DEVICE = "auto, cpu, cuda, cuda:1 or mps"
-RUN_CACHE = "folder for decoded clips; 'cache' in the run folder if not given"
+DEVICE = "device: auto, cpu, cuda, cuda:1 or mps"
+RUN_CACHE = "folder for decoded clips; by default 'cache' in the run folder"
 
 
 def same_option(cls: type, name: str) -> Any:
@@ -367,14 +367,14 @@ class EngineOptions:
 
     engine: str = option(
         LOCAL,
-        "local: threads and processes of this machine; ray: calls on a Ray cluster (needs "
-        "'semisonic[cluster]')",
+        "where to compute: local, threads and processes of this machine; ray, a Ray cluster "
+        "(needs 'semisonic[cluster]')",
         choices=(LOCAL, RAY),
     )
     address: str | None = option(
         None,
-        "Ray cluster that is there: auto, HOST:PORT or ray://HOST:PORT; if not given, what "
-        "the variable RAY_ADDRESS says, else a Ray of this machine, which ends with the command",
+        "address of a running Ray cluster: auto, HOST:PORT or ray://HOST:PORT; by default the "
+        "value of the variable RAY_ADDRESS, else a Ray on this machine that ends with the command",
     )
 
 
@@ -384,7 +384,9 @@ class DeviceOptions:
 
     device: str = option("auto", DEVICE)
     workers: int | None = option(
-        None, "threads that decode, or processes for long work; by default one per core", minimum=1
+        None,
+        "number of decoding threads, or of processes for long work; by default one per core",
+        minimum=1,
     )
 
 
@@ -392,7 +394,7 @@ class DeviceOptions:
 class JobOptions(DeviceOptions):
     """What computes, and what a long run needs beside: a base of the options of such verbs."""
 
-    seed: int = option(0, "seed of everything random", minimum=0)
+    seed: int = option(0, "seed of all random choices", minimum=0)
     cache: Path | None = option(None, RUN_CACHE)
 
 

@@ -215,8 +215,8 @@ def _told_of_death() -> Iterator[None]:
         yield
     except BrokenProcessPool as error:
         raise SemisonicError(
-            "a worker process ended without a word, most often because memory ran out; "
-            "run again with --workers 1: finished work is kept"
+            "a worker process ended without an error message, usually because memory ran out; "
+            "run the command again with --workers 1: finished work is kept"
         ) from error
 
 

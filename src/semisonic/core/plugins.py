@@ -90,7 +90,8 @@ def load(name: str) -> None:
     except Exception as error:
         raise OptionError(
             f"plugin '{file}': found no module that can be imported: {type(error).__name__}: "
-            f"{error}. Expected a Python file, or the name of a module in this folder or installed"
+            f"{error}. Expected a Python file, or the name of a module that is installed or in "
+            "this folder"
         ) from error
     if name not in _loaded:
         _loaded.append(name)
@@ -114,4 +115,4 @@ def _from_file(file: Path) -> None:
         sys.path.append(str(file.parent))
     found = importlib.import_module(file.stem).__file__
     if found is None or Path(found).resolve() != file:
-        raise ImportError(f"another module is called '{file.stem}' already; rename the file")
+        raise ImportError(f"another module is already called '{file.stem}'; rename the file")

@@ -54,8 +54,8 @@ def cache_part(name: str) -> Path:
             mark.write_text(_TEXT, encoding="utf-8")
     except OSError as error:
         raise OptionError(
-            f"{part}: cannot be made: {error.strerror}; name a folder that can be written to with "
-            f"the environment variable {VARIABLE}"
+            f"{part}: cannot be created: {error.strerror}; set the environment variable "
+            f"{VARIABLE} to a writable folder"
         ) from error
     return part
 
@@ -94,8 +94,8 @@ def clear_cache() -> int:
         return 0
     if not (folder / MARK).is_file():
         raise OptionError(
-            f"{folder}: holds files, but no {MARK}, so it is no cache of semisonic and nothing was "
-            f"deleted; see the environment variable {VARIABLE}"
+            f"{folder}: contains files but no {MARK}, so it is not a cache of Semisonic; nothing "
+            f"was deleted. Check the environment variable {VARIABLE}"
         )
     freed = 0
     for part in folder.iterdir():

@@ -139,8 +139,8 @@ class OnTheFlyFeatures:
         free = free_memory(self.device)
         if needed > MEMORY_SHARE * free:
             log.warning(
-                "the samples of %d clips take %.2f GB and '%s' has %.2f GB free, of which they may "
-                "take %.0f %%: each batch is copied there instead, which is slower",
+                "the samples of %d clips take %.2f GB, but '%s' has %.2f GB free, of which they "
+                "may use %.0f %%: each batch is copied there instead, which is slower",
                 *(len(self), needed / 1e9, self.device, free / 1e9, 100 * MEMORY_SHARE),
             )
         return needed <= MEMORY_SHARE * free
@@ -303,7 +303,7 @@ class Stream:
         if self._smallest < world:
             raise DataError(
                 f"stream '{self.name}': a batch of {self._smallest} rows cannot be shared among "
-                f"{world} processes. Give a larger batch_size"
+                f"{world} processes. Set a larger batch_size"
             )
         order = self.order(epoch)
         end = self._starts[k + 1] if k + 1 < len(self._starts) else len(order)

@@ -236,7 +236,7 @@ class ArrayCache:
         path = Path(folder)
         check_folder(path, "a store", {_HEADER})
         with ExitStack() as stack:
-            message = f"waiting for another process that works on '{path}'"
+            message = f"waiting for another process that uses '{path}'"
             try:
                 stack.enter_context(exclusive(path / LOCK, message=message))
             except OSError as error:
@@ -257,7 +257,7 @@ class ArrayCache:
                 if header.get(name) != value:
                     raise DataError(
                         f"'{path}' holds a store with {name} {header.get(name)!r}, expected "
-                        f"{value!r}. Name another folder, or delete this one"
+                        f"{value!r}. Choose another folder, or delete this one"
                     )
             yield cls(path, dtype, stack)
 
@@ -303,8 +303,8 @@ class ArrayCache:
                 write_at(self._data, data, self.end * self.dtype.itemsize)
             except OSError as error:
                 raise DataError(
-                    f"'{self.data_path}': writing failed ({error.strerror}). Make room on the disk "
-                    "and start again; what is finished is kept"
+                    f"'{self.data_path}': writing failed ({error.strerror}). Free space on the "
+                    "disk and start again; finished work is kept"
                 ) from error
             found.append(CachedRows(self.end, len(data) // self.dtype.itemsize, about))
             self.end += found[-1].n
@@ -386,7 +386,7 @@ def read_whole(descriptor: int, path: Path, n_bytes: int, offset: int) -> bytes:
     """Bytes of an open file without mapping it, so that reading adds no resident memory."""
     data = read_at(descriptor, n_bytes, offset)
     if len(data) < n_bytes:
-        raise DataError(f"'{path}': shorter than its journal says. Delete its folder")
+        raise DataError(f"'{path}': shorter than its journal says. Delete the folder")
     return data
 
 
@@ -408,8 +408,8 @@ def need_disk_space(folder: Path, n_bytes: int, what: str) -> None:
     free = shutil.disk_usage(existing).free
     if n_bytes > free:
         raise DataError(
-            f"'{folder}': {what} will take {bytes_text(n_bytes)} more, and the disk has "
-            f"{bytes_text(free)} free. Make room, or name a folder on another disk with --cache"
+            f"'{folder}': {what} needs {bytes_text(n_bytes)} more, but the disk has "
+            f"{bytes_text(free)} free. Free space, or choose a folder on another disk with --cache"
         )
 
 

@@ -63,7 +63,7 @@ def categories_of(
         what = (
             f"the class '{missing[0]}' has no group"
             if missing
-            else (f"'{unknown[0]}' is no class of the data; {nearest(unknown[0], classes)}")
+            else (f"'{unknown[0]}' is not a class of the data; {nearest(unknown[0], classes)}")
         )
         raise DataError(f"groups of classes: {what}. Every class needs exactly one group")
     return {name: given[name] for name in classes}
@@ -86,7 +86,7 @@ def read_categories(path: Path) -> dict[str, str]:
     for row in table.rows:
         name, group = row["class"], row["group"]
         if not name or not group:
-            raise DataError(f"{row.where}: expected a class and its group, found a blank")
+            raise DataError(f"{row.where}: found an empty cell, expected a class and its group")
         if found.setdefault(name, group) != group:
             raise DataError(
                 f"{row.where}: '{name}' is in '{group}', and in '{found[name]}' above; "

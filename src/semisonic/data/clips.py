@@ -86,7 +86,7 @@ class Clips:
                 raise DataError(f"{name}: column '{column}' has {found} rows, expected {n}")
         object.__setattr__(self, "_class_index", {c: i for i, c in enumerate(self.classes)})
         if len(self._class_index) != len(self.classes):
-            raise DataError(f"{name}: a class name stands twice")
+            raise DataError(f"{name}: found a class name twice, expected once")
         start, end, fold = (np.asarray(c) for c in (self.start_time, self.end_time, self.fold))
         bad = ~(np.isfinite(start) & (start >= 0)) | (end <= start) | (end == math.inf)
         for row in np.flatnonzero(bad | (fold < 0))[:1]:
@@ -162,7 +162,7 @@ class Clips:
             label_type=np.array([row.get("label_type", POSITIVE) for row in table], np.str_),
         )
         if twice := clips.standing_twice():
-            raise DataError(f"clip table '{name}': the clip {twice} stands twice")
+            raise DataError(f"clip table '{name}': found the clip {twice} twice, expected once")
         return clips
 
     def standing_twice(self) -> str:
@@ -246,7 +246,7 @@ class Clips:
             When a clip carries several labels; use :meth:`targets` then.
         """
         if self.is_multi_label:
-            raise DataError(f"'{self.name}' has clips with several labels, expected one each")
+            raise DataError(f"'{self.name}': found clips with several labels, expected one each")
         return np.array(
             [self._class_index[row[0]] if row else -1 for row in self.labels], dtype=np.int64
         )
@@ -409,7 +409,7 @@ def verified_labels(clips: Clips, purpose: str = "this") -> Clips:
     if uncertain.any() and not clips.is_verified.any():
         raise DataError(
             f"'{clips.name}': the labels of its {len(clips)} clips are unverified (label type "
-            f"uncertain), and {purpose} needs verified ones; give another part of the data set"
+            f"uncertain), but {purpose} needs verified ones; use another part of the data set"
         )
     return clips[~uncertain]
 

@@ -364,8 +364,8 @@ class Duplicate:
         text = f"{self.kind}: {self.first} and {self.second} ({folds}"
         if self.kind == "near-identical":
             text += (
-                f", score {self.score:.2f}, {self.shared_time:.1f} s alike, "
-                f"offset {self.offset_time:+.2f} s"
+                f", score {self.score:.2f}, {self.shared_time:.1f} s in common, offset "
+                f"{self.offset_time:+.2f} s"
             )
         return text + ("" if self.same_labels else ", DIFFERENT LABELS") + ")"
 
@@ -572,7 +572,7 @@ def find_duplicates(
     []
     """
     if not 0 < threshold <= 1:
-        raise OptionError(f"threshold: found {threshold}, expected above 0 to 1")
+        raise OptionError(f"threshold: found {threshold}, expected more than 0 and at most 1")
     if not 0 <= max_offset <= MAX_DURATION:
         raise OptionError(f"max_offset: found {max_offset} s, expected 0 to {MAX_DURATION:g} s")
     sounds = _sounds(0, clips) + (_sounds(1, against) if against is not None else [])
@@ -699,7 +699,7 @@ class CleanPool(NamedTuple):
         sounds = "are the same sounds" if self.n_near_copies > 1 else "is the same sound"
         left_out = {
             f"{copies} of labelled recordings": (self.n_copies, "file"),
-            f"{sounds} as labelled clips, cut or encoded anew": (self.n_near_copies, "clip"),
+            f"{sounds} as labelled clips, cut or re-encoded": (self.n_near_copies, "clip"),
         }
         return [
             f"{count_text(n, noun)} of the pool {what}, and left out."

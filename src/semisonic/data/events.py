@@ -216,12 +216,12 @@ def clips_from_events(
     if n_background and background is not None and background not in names:
         names.append(background)
     counts = [
-        (n_points, f"points in time are clips of {POINT_DURATION:g} s"),
+        (n_points, f"points in time became clips of {POINT_DURATION:g} s"),
         (
             n_conflicts,
-            "clips have a class marked as present and as absent: their labels are uncertain",
+            "clips have a class marked both present and absent: their labels are uncertain",
         ),
-        (n_background, f"segments without any class are of the class '{background}'"),
+        (n_background, f"segments without a class get the class '{background}'"),
     ]
     notes = [*notes, *(f"{n} {text}" for n, text in counts if n)]
     return Clips.from_rows(root, rows.values(), names, name, notes)
@@ -233,9 +233,9 @@ def scored_note(events: Events) -> list[str]:
     if not n:
         return []
     return [
-        f"{count_text(n, 'event')} with the score of a program: where they are unverified, a "
-        "result measured with them tells how far a model agrees with that program, not whether it "
-        "is right"
+        f"{count_text(n, 'event')} with the score of a program: if nobody verified them, a "
+        "result measured with them shows how well a model agrees with that program, not whether "
+        "it is right"
     ]
 
 
@@ -317,12 +317,10 @@ def label_windows(
     if n_silent:
         what = f"of the class '{rules.background}'" if rules.background else "left out"
         if by_program and rules.background:
-            what += " with uncertain labels, as a program found nothing there and nobody listened"
-        notes.append(f"{count_text(n_silent, 'window')} without any: {what}")
+            what += " with uncertain labels, as a program found nothing in them and nobody listened"
+        notes.append(f"{count_text(n_silent, 'window')} without events: {what}")
     if n_unclear:
-        notes.append(
-            f"{count_text(n_unclear, 'window')} with too little of an event: without a label"
-        )
+        notes.append(f"{count_text(n_unclear, 'window')} with too little of an event: no label")
     if rules.background is None:
         kept = touched
     else:

@@ -145,7 +145,7 @@ class LabelEntry(Segment):
         """
         found = json.loads(line)
         if not isinstance(found, dict):
-            raise ValueError("no entry: expected an object with id, time, file and labels")
+            raise ValueError("not an entry: expected an object with id, time, file and labels")
         own = {name: value for name in _FIELDS if (value := found.pop(name, None)) is not None}
         for name in ("id", "time") if own.get("undoes") else ("id", "time", "file", "end_time"):
             if own.get(name, "") == "":
@@ -166,7 +166,7 @@ class LabelEntry(Segment):
                 more=found,
             )
         except TypeError as error:
-            raise ValueError(f"a value of a wrong kind: {error}") from error
+            raise ValueError(f"found a value of the wrong type: {error}") from error
 
 
 _OF_ANSWERS = ("file", "start_time", "end_time", "labels", "presence")
@@ -180,7 +180,7 @@ def _fault(entry: LabelEntry) -> str:
     """Why an entry is impossible; empty when it is not."""
     start, end = entry.start_time, entry.end_time
     if entry.undoes:
-        return "an entry cannot take itself back" if entry.undoes == entry.id else ""
+        return "an entry cannot undo itself" if entry.undoes == entry.id else ""
     if not entry.file:
         return "no file"
     if not 0 <= start < end < math.inf:
@@ -199,7 +199,7 @@ def _fault(entry: LabelEntry) -> str:
     if entry.presence == POSITIVE and not entry.labels:
         return (
             f"found no label; expected one, or the presence {NEGATIVE} (none of the classes is "
-            f"present) or {UNCERTAIN} (passed over)"
+            f"present) or {UNCERTAIN} (nobody is sure)"
         )
     return ""
 
@@ -211,10 +211,10 @@ def label_fault(label: str) -> str:
     if label in (NONE_HEARD, PASSED_OVER):
         return (
             f"found the label '{label}', which in a table of answers means "
-            f"{'none of the classes' if label == NONE_HEARD else 'passed over'}; choose another"
+            f"{'none of the classes' if label == NONE_HEARD else 'uncertain'}; choose another"
         )
     if LABEL_SEPARATOR in label:
-        return f"found the label '{label}': '{LABEL_SEPARATOR}' stands between labels; leave it out"
+        return f"found the label '{label}', but '{LABEL_SEPARATOR}' separates labels; leave it out"
     if _unreadable(label):
         return f"found the label {label!r}, expected readable characters in UTF-8"
     return ""
@@ -296,7 +296,7 @@ def read_log(path: Path) -> LogFile:
     root = _root(path, first)
     if root is None:
         raise DataError(
-            f"{path}: no label log; expected the first line "
+            f"{path}: not a label log; expected the first line "
             f'{{"log": "{HEADER}", "format": {FORMAT}, "root": "folder of the recordings"}}'
         )
     entries, problems = [], []
@@ -458,8 +458,8 @@ class ResolvedLabels:
         if self.disagreements:
             open_ones = sum(one.consensus is None for one in self.disagreements)
             notes.append(
-                f"annotators differ on {len(self.disagreements)} segments; {open_ones} of them "
-                "have no majority and no label"
+                f"annotators disagree on {len(self.disagreements)} segments; {open_ones} of "
+                "these have no majority and get no label"
             )
         return clips_from_events(
             self.events,

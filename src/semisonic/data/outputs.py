@@ -63,15 +63,15 @@ def check_file(
             f"{name}, {what}; recordings are never written. Expected a name that ends in {ends}"
         )
     if output.resolve() in {Path(one).resolve() for one in inputs}:
-        raise OptionError(f"{name}, which is read by the same command; expected another name")
+        raise OptionError(f"{name}, which the same command reads; expected another name")
     if suffix not in suffixes:
         raise OptionError(f"{name}, expected a name that ends in {ends}")
     if output.exists() and not again:
-        raise OptionError(f"{name}, which is there already. Give another name, or move it away")
+        raise OptionError(f"{name}, which already exists. Choose another name, or move it away")
     if output.exists() and not is_own(output, verb):
         raise OptionError(
             f"{name}, a file that 'semisonic {verb}' did not write, or that was changed since. "
-            "Give another name, or move it away"
+            "Choose another name, or move it away"
         )
 
 
@@ -162,8 +162,8 @@ def check_folder(
     shown = [name for name in names if name not in remains and not name.startswith(".")]
     if shown and not set(marks) & set(names):
         raise OptionError(
-            f"output: '{folder}' holds '{shown[0]}', but is not the folder of {kind}; "
-            "choose a new or an empty folder"
+            f"output: '{folder}' contains '{shown[0]}' and is not the folder of {kind}; choose a "
+            "new or empty folder"
         )
 
 
@@ -206,8 +206,8 @@ def claim_folder(
         ]
         if differences:
             raise DataError(
-                f"{folder}: holds {kind} made with another {', '.join(differences)}. "
-                "Choose another folder"
+                f"{folder}: contains {kind} made with another {', '.join(differences)}. Choose "
+                "another folder"
             )
         if found == about:
             return
@@ -218,7 +218,7 @@ def _check_way(output: Path) -> None:
     """Refuse a place below a file."""
     there = next((folder for folder in output.parents if folder.exists()), None)
     if there is not None and not there.is_dir():
-        raise OptionError(f"output: found '{output}', but '{there}' is a file and no folder")
+        raise OptionError(f"output: found '{output}', but '{there}' is a file, not a folder")
 
 
 @contextmanager
@@ -261,4 +261,4 @@ def refuse_url(output: Path, kind: str = "folder") -> None:
     """Raise OptionError when an output is a URL that has to be a folder or a file."""
     url = url_of(output)
     if url is not None:
-        raise OptionError(f"output: found '{url}', expected a {kind} of this machine")
+        raise OptionError(f"output: found '{url}', expected a {kind} on this machine")

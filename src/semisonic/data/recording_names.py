@@ -329,7 +329,7 @@ def groups_by_name(
             continue
         groups = [one[1] if one else file for one, file in zip(found, files, strict=True)]
         counted = f"{len(set(groups))} of {len(files)} files"
-        return groups, [f"files are named as in {title}, which gives the recordings: {counted}"]
+        return groups, [f"file names as in {title} identify the recordings: {counted}"]
     return list(files), []
 
 
@@ -357,8 +357,8 @@ def suggest_recordings(clips: Clips) -> str:
     row = next(i for i, group in enumerate(groups) if groups.count(group) > 1)
     recording, file = (name.rpartition("/")[2] for name in (groups[row], files[row]))
     return (
-        f"The file names seem to give it ('{recording}' of '{file}'): --group '{rule}' "
-        f"would give {n} recordings of {len(files)} clips"
+        f"The file names seem to contain it ('{recording}' of '{file}'): --group '{rule}' would "
+        f"give {n} recordings for {len(files)} clips"
     )
 
 
@@ -430,9 +430,10 @@ def groups_of(
         given = [of_recorder(file, name, class_folders=class_folders) for file, name in names]
         if listed and not any(given):
             raise DataError(
-                f"group rule '{group}': no name gives it, such as {listed[0]}. Known are names "
-                "such as SITE1_20240601_043000.wav, and folders for sites; or give 'file', "
-                "'folder', a column of the table, or a pattern whose first bracket is the recording"
+                f"group rule '{group}': found it in no name, such as {listed[0]}. Expected names "
+                "such as SITE1_20240601_043000.wav, and folders for sites; otherwise use 'file', "
+                "'folder', a column of the table, or a pattern whose first bracket matches the "
+                "recording"
             )
         return [name or file for file, name in zip(listed, given, strict=True)]
     try:
@@ -442,15 +443,15 @@ def groups_of(
         reason = f"not a regular expression ({error})"
     if reason:
         raise DataError(
-            f"group rule '{group}': {reason}. Expected 'file', 'folder', 'site', 'day', 'copies', "
-            "a column of the table, or a pattern whose first bracket is the recording, such as "
-            "'(\\d+)_'"
+            f"group rule '{group}': {reason}. Expected 'file', 'folder', 'site', 'day', "
+            "'copies', a column of the table, or a pattern whose first bracket matches the "
+            "recording, such as '(\\d+)_'"
         )
     found = [pattern.search(file) for file in listed]
     for file, one in zip(listed, found, strict=True):
         if one is None or one[1] is None:
             raise DataError(
-                f"{file}: the group rule '{group}' finds nothing in this name; "
-                "change the rule so that it fits every file"
+                f"{file}: the group rule '{group}' does not match this name; change the rule so "
+                "that it matches every file"
             )
     return [one[1] for one in found if one is not None]

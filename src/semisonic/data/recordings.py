@@ -123,15 +123,15 @@ def unnamed_note(clips: Clips, group: str = AUTO) -> tuple[str, ...]:
     n = int(unnamed(clips).sum()) if group in (AUTO, COPIES) else 0
     if not n:
         return ()
-    text = "No clip names the recording it was cut from, so each counts as its own"
+    text = "No clip names the recording that it was cut from, so each counts as its own recording"
     if n < len(clips):
         text = (
-            f"{n} of {len(clips)} clips do not name the recording they were cut from, so each of "
-            "them counts as its own"
+            f"{n} of {len(clips)} clips do not name the recording that they were cut from, so "
+            "each of them counts as its own recording"
         )
-    text += ": if some share one, the results are too good."
+    text += ": if some clips share a recording, the results are too good."
     suggestion = suggest_recordings(clips)
-    more = f" {suggestion}." if suggestion else " The option --group says which belong together."
+    more = f" {suggestion}." if suggestion else " Use --group to say which clips belong together."
     return (text + more,)
 
 
@@ -165,8 +165,8 @@ def known_recordings(
     if near and group == AUTO and len(clips) > NEAR_MOST:
         near = False
         notes.append(
-            f"{len(clips)} clips were compared by their bytes, not by their sound, which takes "
-            f"long for more than {NEAR_MOST}; --group {COPIES} does it."
+            f"{len(clips)} clips were compared by their bytes only, as comparing the sound of "
+            f"more than {NEAR_MOST} takes long; --group {COPIES} does it."
         )
     found = copies_together(clips, near=near, workers=workers, cache=cache)
     return KnownRecordings(found.clips, (*found.notes, *notes, *unnamed_note(clips, group)))
@@ -206,8 +206,8 @@ def copies_together(
         return KnownRecordings(merged)
     what = "near-identical" if near else "identical"
     note = (
-        f"1 pair of {what} clips is kept together: no split parts it."
+        f"1 pair of {what} clips is kept together in every split."
         if n_pairs == 1
-        else f"{n_pairs} pairs of {what} clips are kept together: no split parts them."
+        else f"{n_pairs} pairs of {what} clips are kept together in every split."
     )
     return KnownRecordings(merged, (note,))

@@ -196,9 +196,9 @@ def scan(
     ).astype(_TYPES)
     bad = {
         **dict(unreadable),
-        **{file: f"a format that is not read; {advice(file)}" for file in others},
+        **{file: f"a format that cannot be read; {advice(file)}" for file in others},
         **dict.fromkeys(
-            sorted(known.keys() - names), "no such file, but a table of labels names it"
+            sorted(known.keys() - names), "no such file, but a table of labels lists it"
         ),
         **failures,
         **{file: m["damage"] for file, m in measured.items() if m["damage"]},
@@ -206,8 +206,8 @@ def scan(
     n_unset = sum(time is not None and time < CLOCK_SET for time in recordings["clock"])
     if n_unset:
         notes.append(
-            f"recordings dated before {CLOCK_SET.year}, as by a clock that was never set, and "
-            f"left out of the map of hours: {n_unset}"
+            f"recordings dated before {CLOCK_SET.year}, probably by a clock that was never set, "
+            f"and left out of the map of hours: {n_unset}"
         )
     present = {label for labels in recordings["labels"] for label in labels}
     clips = Clips(
@@ -226,9 +226,9 @@ def scan(
     near = near_copies and len(whole) <= near_most
     if near_copies and not near:
         notes.append(
-            f"{len(whole)} recordings were compared by their bytes, not by their sound: the "
-            f"search for copies cut or encoded anew takes long for more than {near_most}; "
-            f"--near-most {len(whole)} does it"
+            f"{len(whole)} recordings were compared by their bytes only, as the search for cut "
+            f"or re-encoded copies among more than {near_most} takes long; --near-most "
+            f"{len(whole)} does it"
         )
     prints = {row: unpack(recordings["print"][row]) for row in whole} if near else None
     duplicates = _copies(clips, recordings, prints, workers, notes)
@@ -277,8 +277,8 @@ def _read_labels(
             return "", None  # nothing here can be read: the scan says so itself
         if kind == "folders" and (why := recorders_note(names.values())):
             notes.append(
-                f"folders are taken for sites, not for labels, because {why}; --labels folders "
-                "takes them for labels"
+                f"folders are read as sites, not as labels, because {why}; --labels folders "
+                "reads them as labels"
             )
             return "", None
     if kind in ("none", "files"):
@@ -306,13 +306,13 @@ def _copies(
     duplicates = [pair for pair in audible if pair.score >= LEAST_SCORE]
     if len(audible) < len(found):
         notes.append(
-            f"recordings without any sound that have the same bytes as another: "
-            f"{len(found) - len(audible)}; they are not called copies"
+            f"silent recordings with the same bytes as another: {len(found) - len(audible)}; "
+            "they do not count as copies"
         )
     if len(duplicates) < len(audible):
         notes.append(
-            f"pairs of recordings that share a second of sound and nothing else: "
-            f"{len(audible) - len(duplicates)}; 'semisonic data check' names them"
+            "pairs of recordings that have only about a second of sound in common: "
+            f"{len(audible) - len(duplicates)}; 'semisonic data check' lists them"
         )
     return duplicates
 

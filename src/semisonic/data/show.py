@@ -112,7 +112,7 @@ def show(
         whole = (SoundPart(Path(one), 0.0, np.nan) for one in sounds)
         return _view(whole, len(sounds), n, duration)
     if sample_rate is None:
-        raise OptionError("show: samples were given without their rate; add sample_rate=... (Hz)")
+        raise OptionError("show: found samples without their rate; add sample_rate=... (Hz)")
     rate, length = sample_rate, int(duration * sample_rate)
     waves = [np.asarray(one, np.float32).ravel()[:length] for one in sounds[:n]]
     players = (Player(wave, rate, f"sound {i}") for i, wave in enumerate(waves, start=1))
@@ -132,7 +132,7 @@ def parts_of_frame(frame: pd.DataFrame) -> Iterator[SoundPart]:
 
 def _view(parts: Iterable[SoundPart], n_parts: int, n: int, duration: float) -> SoundView:
     if not n_parts:
-        raise DataError("show: there is no sound in the table")
+        raise DataError("show: found no sound in the table")
     chosen = list(islice(parts, n))
     players, failures = read_players(chosen, duration)
     if not players:

@@ -59,9 +59,9 @@ def make_folds(clips: Clips, n_folds: int, seed: int) -> Rows:
     found = recordings(clips, np.flatnonzero(clips.is_verified))
     if len(found.names) < n_folds:
         raise DataError(
-            f"'{clips.name}': {len(found.names)} labelled recordings, expected at least {n_folds}, "
-            "one for each fold; ask for fewer folds, or say with --group what a recording is "
-            "('file': copies of one sound do not count as one)"
+            f"'{clips.name}': {len(found.names)} labelled recordings, expected at least "
+            f"{n_folds}, one for each fold; use fewer folds, or define recordings with --group "
+            "('file': copies of one sound do not count as one recording)"
         )
     _check_recordings(clips, found)
     order = shuffled(found.names, seed, "folds")
@@ -85,11 +85,10 @@ def _check_recordings(clips: Clips, found: RecordingRows) -> None:
     single = [c for c, n in zip(clips.classes, n_recordings, strict=True) if n == 1]
     if single:
         raise DataError(
-            f"'{clips.name}': {len(single)} classes have one recording only: "
-            f"{first_few(single, 10)}. Expected at least 2, "
-            "one to learn from and one to test; add recordings, say with --group what a recording "
-            "is ('file': copies of one sound do not count as one), or leave these classes out "
-            "(keep_classes)"
+            f"'{clips.name}': {len(single)} classes have only one recording: "
+            f"{first_few(single, 10)}. Expected at least 2, one for training and one for "
+            "testing; add recordings, define recordings with --group ('file': copies of one "
+            "sound do not count as one recording), or leave these classes out (keep_classes)"
         )
 
 
@@ -127,7 +126,7 @@ def hold_out(
         When the share is out of range.
     """
     if not 0 <= share < 1:
-        raise OptionError(f"share to hold out: found {share}, expected from 0 to below 1")
+        raise OptionError(f"share to hold out: found {share}, expected at least 0 and less than 1")
     uncertain = clips.group[rows][clips.is_labelled[rows] & ~clips.is_verified[rows]]
     found = recordings(clips, rows[~np.isin(clips.group[rows], uncertain)])
     order = shuffled(found.names, seed, purpose)
@@ -298,7 +297,7 @@ def fold_splits(
     if len(folds) < least:
         raise DataError(
             f"'{clips.name}': labelled clips in {len(folds)} fold(s), expected at least {least}; "
-            "without a fold column folds are made"
+            "without a fold column, folds are made"
         )
     splits = []
     for i, k in enumerate(folds):
@@ -390,10 +389,10 @@ def label_budget(
     few = [f"{label} {n}" for label, n in counts.items() if n < least]
     if few:
         raise DataError(
-            f"'{clips.name}': labelled clips to choose from: {first_few(few, 10)}; expected at "
-            f"least {least} of each class. "
+            f"'{clips.name}': found labelled clips: {first_few(few, 10)}; expected at least "
+            f"{least} of each class. "
             + (
-                "Ask for fewer labels per class, allow fewer, or label more clips"
+                "Use fewer labels per class, allow fewer, or label more clips"
                 if all(counts.values())
                 else "Label clips of these classes, or leave the classes out (keep_classes)"
             )

@@ -115,7 +115,9 @@ class Summary:
         }
         if self.n_uncertain:
             verified = self.n_labelled - self.n_uncertain
-            facts["labels"] = f"{verified} verified, {self.n_uncertain} not (they only train)"
+            facts["labels"] = (
+                f"{verified} verified, {self.n_uncertain} not (used for training only)"
+            )
         if self.durations is not None:
             facts |= {
                 "lengths": "{shortest:.2f} to {longest:.2f} s, median {median:.2f} s, "
@@ -162,7 +164,7 @@ def describe(
     with np.errstate(invalid="ignore"):
         late = (clips.end_time > whole + END_TOLERANCE) | (clips.start_time >= whole)
     for row in np.flatnonzero(late).tolist():
-        what = "a part beyond the end of its recording, which is"
+        what = "the clip reaches beyond the end of its recording, which is"
         bad.append((clips[row].ids[0], f"{what} {whole[row]:.2f} s long"))
     end = np.where(np.isnan(clips.end_time), whole, clips.end_time)
     length = (end - clips.start_time)[~np.isnan(whole)]

@@ -188,7 +188,7 @@ def read_table(
     columns = tuple(map(normalise, names))
     twice = [column for column in columns if column and columns.count(column) > 1]
     if twice and unique:
-        raise DataError(f"{path}, row 1: the column '{twice[0]}' stands twice, expected once")
+        raise DataError(f"{path}, row 1: found the column '{twice[0]}' twice, expected once")
     rows, problems = [], []
     for number, cells in lines[1:]:
         if any(cell.strip() for cell in cells[len(columns) :]):
@@ -203,7 +203,7 @@ def read_table(
         rows.append(TableRow(values, path, number, plain))
     if problems and not lenient:
         where, reason = problems[0]
-        raise DataError(f"{where}: {reason}; put text that holds the separator in double quotes")
+        raise DataError(f"{where}: {reason}; put text that contains the separator in double quotes")
     return Table(path, columns, names, tuple(rows), tuple(problems))
 
 

@@ -54,7 +54,7 @@ def windows(
     step = duration if hop is None else hop
     for name, value in (("duration", duration), ("hop", step)):
         if not (np.isfinite(value) and value > 0):
-            raise OptionError(f"{name} of windows: found {value} s, expected above 0 s")
+            raise OptionError(f"{name} of windows: found {value} s, expected more than 0 s")
     length = clip_durations(clips, workers=workers)
     is_long = length > duration + _TOLERANCE  # never where it is not known
     n = np.where(is_long, (length - duration + _TOLERANCE) // step + 1, 1)

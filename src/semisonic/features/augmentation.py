@@ -87,8 +87,8 @@ class Augmentation(nn.Module):
         if mel.input not in self.kinds:
             other = "spectrograms" if mel.input == WAVE else "waveforms"
             raise OptionError(
-                f"{type(self).__name__}: this changes {other}, and the front end is "
-                f"'{mel.input}'; leave it out, or take the network of a spectrogram"
+                f"{type(self).__name__}: it changes {other}, but the front end is '{mel.input}'; "
+                f"leave it out, or choose a network that reads {other}"
             )
         self.mel = mel
 
@@ -394,7 +394,7 @@ class BandCrop(Augmentation):
 
     def __init__(self, mel: MelOptions, max_cut: int) -> None:
         super().__init__(mel)
-        expected = f"0 to {mel.n_mels - 1}, for there are {mel.n_mels} bands"
+        expected = f"0 to {mel.n_mels - 1}, as there are {mel.n_mels} bands"
         self.require(0 <= max_cut < mel.n_mels, "max_cut", max_cut, expected)
         self.max_cut = max_cut
 
@@ -437,7 +437,7 @@ class BandMask(Augmentation):
     def __init__(self, mel: MelOptions, n_masks: int, max_bands: int) -> None:
         super().__init__(mel)
         self.require(n_masks >= 1, "n_masks", n_masks, "at least 1")
-        expected = f"1 to {mel.n_mels - 1}, for there are {mel.n_mels} bands"
+        expected = f"1 to {mel.n_mels - 1}, as there are {mel.n_mels} bands"
         self.require(1 <= max_bands < mel.n_mels, "max_bands", max_bands, expected)
         self.n_masks, self.max_bands = n_masks, max_bands
 
@@ -627,7 +627,8 @@ class Mixup(nn.Module):
         super().__init__()
         if not 0.0 < alpha < float("inf"):
             raise OptionError(
-                f"Mixup, option 'alpha': found {alpha}, expected above 0; leave mixup out instead"
+                f"Mixup, option 'alpha': found {alpha}, expected above 0; to turn mixup off, "
+                "leave it out"
             )
         self.alpha = alpha
 
@@ -755,8 +756,8 @@ class Gain(Augmentation):
         if not has_levels(mel):
             cause = "reference='max'" if mel.reference == "max" else "peak_normalize=true"
             raise OptionError(
-                f"Gain: the front end has {cause}, which takes the level of every clip away, so "
-                "that a change of level changes nothing; leave the gain out, or keep the level"
+                f"Gain: the front end has {cause}, which removes the level of every clip, so a "
+                "gain has no effect; leave the gain out, or keep the level"
             )
 
     def draw(self, x: Tensor) -> Drawn:
@@ -803,7 +804,7 @@ class TimeCrop(Augmentation):
         super().__init__(mel)
         n_samples, least = round(duration * mel.sample_rate), mel.min_samples
         most = math.inf if self.is_wave else mel.n_samples
-        expected = f"{least / mel.sample_rate:.3g} to {mel.duration:g} s, a clip's length"
+        expected = f"{least / mel.sample_rate:.3g} to {mel.duration:g} s, the length of a clip"
         self.require(least <= n_samples <= most, "duration", f"{duration:g} s", expected)
         self.duration, self.n_frames = duration, mel.count_frames(n_samples)
 

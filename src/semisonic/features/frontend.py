@@ -95,7 +95,7 @@ class Standardize(nn.Module):
             spread += part_spread + np.square(step) * (count * n / total)
             count = total
         if not count:
-            raise DataError("standardize: found no features to take statistics from")
+            raise DataError("standardize: found no features to compute statistics from")
         std = np.sqrt(spread / count)
         self.mean.copy_(torch.from_numpy(mean))
         self.std.copy_(torch.from_numpy(np.where(std < MIN_STD, 1.0, std)))

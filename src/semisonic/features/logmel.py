@@ -114,9 +114,9 @@ def filters_of(options: MelOptions) -> NDArray[np.float64]:
     empty = np.flatnonzero(filters.max(axis=1) == 0)
     if len(empty):
         raise OptionError(
-            f"options 'n_mels', 'n_fft': with n_fft={n_fft}, {len(empty)} of {options.n_mels} mel "
-            f"bands (first: band {empty[0]}) hold no frequency bin; take fewer mel bands, a larger "
-            "n_fft or a higher fmin_hz"
+            f"options 'n_mels', 'n_fft': with n_fft={n_fft}, {len(empty)} of {options.n_mels} "
+            f"mel bands (first: band {empty[0]}) contain no frequency bin; choose fewer mel "
+            "bands, a larger n_fft or a higher fmin_hz"
         )
     return filters
 
@@ -240,7 +240,7 @@ def check_clip(x: NDArray[Any], options: MelOptions) -> None:
     if x.shape != (options.n_samples,) or x.dtype.kind != "f":
         raise DataError(
             f"{options.input}: found a clip of shape {x.shape} and type {x.dtype}, expected "
-            f"({options.n_samples},) of floating-point samples; fit the clip to "
+            f"({options.n_samples},) of floating-point samples; pad or cut the clip to "
             f"{options.duration:g} s first"
         )
 

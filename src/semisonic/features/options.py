@@ -46,37 +46,34 @@ class MelOptions:
     """
 
     sample_rate: int = option(
-        22050, "rate that clips are resampled to", unit="Hz", minimum=100, maximum=768_000
+        22050, "sample rate to which clips are resampled", unit="Hz", minimum=100, maximum=768_000
     )
     duration: float = option(
-        5.0, "length of a clip; shorter ones are padded", unit="s", minimum=0.001, maximum=3600
+        5.0, "length of a clip; shorter clips are padded", unit="s", minimum=0.001, maximum=3600
     )
     n_fft: int = option(
         1024,
-        "points of the transform, and length of the analysis window unless win_length says "
-        "otherwise",
+        "length of the Fourier transform, and of the analysis window unless win_length is given",
         unit="samples",
         minimum=16,
         maximum=1 << 16,
     )
-    hop_length: int = option(
-        512, "step from frame to frame", unit="samples", minimum=1, maximum=1 << 16
-    )
-    n_mels: int = option(64, "mel bands", minimum=1, maximum=512)
+    hop_length: int = option(512, "step between frames", unit="samples", minimum=1, maximum=1 << 16)
+    n_mels: int = option(64, "number of mel bands", minimum=1, maximum=512)
     fmin_hz: float = option(0.0, "lower edge of the lowest band", unit="Hz", minimum=0)
     fmax_hz: float | None = option(
-        None, "upper edge of the highest band; half the sample rate if not given", unit="Hz"
+        None, "upper edge of the highest band; by default half the sample rate", unit="Hz"
     )
     power: float = option(
-        2.0, "exponent of the magnitudes that the bands sum", minimum=0.25, maximum=4
+        2.0, "exponent of the magnitudes that each band sums", minimum=0.25, maximum=4
     )
     reference: str = option(
         "one",
-        "what 0 dB is: 'one' keeps the level, 'max' is the clip's own maximum",
+        "reference of 0 dB: 'one' keeps the level, 'max' is the clip's maximum",
         choices=("one", "max"),
     )
     top_db: float | None = option(
-        None, "dynamic range kept below the clip's maximum; all of it if not given", unit="dB"
+        None, "dynamic range kept below the clip's maximum; by default all of it", unit="dB"
     )
     peak_normalize: bool = option(
         False, "divide a clip by its largest absolute value (a silent clip stays silent)"
@@ -85,30 +82,33 @@ class MelOptions:
     deltas: bool = option(False, "add the change over time as a second channel")
     input: str = option(
         LOG_MEL,
-        "what the network reads; 'wave' is for networks that learn their own front end, "
-        "and reads sample_rate, duration and peak_normalize only",
+        "input of the network; 'wave' is for networks that learn their own front end, and uses "
+        "only sample_rate, duration and peak_normalize",
         choices=(LOG_MEL, WAVE),
     )
     win_length: int | None = option(
         None,
-        "length of the analysis window, filled up with zeros to n_fft; n_fft if not given",
+        "length of the analysis window, padded with zeros to n_fft; by default n_fft",
         unit="samples",
         minimum=16,
     )
     mel_scale: str = option(
         "slaney",
-        "mel bands: slaney, triangles of area one; htk, the formula of HTK and triangles "
-        "of height one; kaldi, the same but straight over mel, as in Kaldi and TensorFlow",
+        "shape of mel bands: slaney, triangles of area one; htk, HTK's formula and triangles of "
+        "height one; kaldi, the same but straight over mel, as in Kaldi and TensorFlow",
         choices=MEL_SCALES,
     )
     log_offset: float = option(
         0.0,
-        "added to each band before the logarithm, instead of a floor at -100 dB",
+        "offset added to each band before the logarithm, instead of a floor at -100 dB",
         minimum=0,
         maximum=1,
     )
     preemphasis: float = option(
-        0.0, "share of the sample before that is taken from each sample", minimum=0, maximum=1
+        0.0,
+        "share of the previous sample that is subtracted from each sample",
+        minimum=0,
+        maximum=1,
     )
 
     def __post_init__(self) -> None:
@@ -132,14 +132,14 @@ class MelOptions:
             raise OptionError(f"option 'top_db': found {self.top_db:g} dB, expected 0 to 1000 dB")
         if self.n_samples < self.min_samples:
             raise OptionError(
-                f"options 'duration', 'n_fft': a clip has {self.n_samples} samples, a frame of "
-                f"{self.window} samples needs {self.min_samples}; take a longer duration or a "
-                "smaller n_fft"
+                f"options 'duration', 'n_fft': found {self.n_samples} samples in a clip, "
+                f"expected at least {self.min_samples} for a frame of {self.window}; choose a "
+                "longer duration or a smaller n_fft"
             )
         if self.deltas and self.n_frames < DELTA_WIDTH:
             raise OptionError(
-                f"option 'deltas': a clip has {self.n_frames} frames, deltas need {DELTA_WIDTH}; "
-                "take a longer duration or a smaller hop_length"
+                f"option 'deltas': found {self.n_frames} frames in a clip, expected at least "
+                f"{DELTA_WIDTH}; choose a longer duration or a smaller hop_length"
             )
 
     def _become_wave(self) -> None:
@@ -150,7 +150,7 @@ class MelOptions:
                 continue
             raise OptionError(
                 f"option '{one.name}': found {found}, but the front end 'wave' does not read it; "
-                f"leave it out, or give the input '{LOG_MEL}'"
+                f"leave it out, or choose the input '{LOG_MEL}'"
             )
         for name, value in WAVE_VALUES.items():
             object.__setattr__(self, name, value)

@@ -115,7 +115,7 @@ def test_a_recording_in_which_nothing_was_marked_is_spoken_of(folder: Path) -> N
     save(folder, "site/b.txt", "")
     clips = load_clips(folder)
     assert set(clips.file.tolist()) == {"site/a.WAV"}
-    assert any("no clips from 1 recording without any event" in note for note in clips.notes)
+    assert any("no clips from 1 recording without events" in note for note in clips.notes)
 
 
 def test_a_text_that_is_no_label_file(folder: Path) -> None:

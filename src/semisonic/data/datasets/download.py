@@ -83,16 +83,16 @@ class FetchPlan:
         remote = self.remote
         text = [remote.title, f"licence: {remote.licence}", f"from: {remote.page}"]
         if self.done:
-            text.append(f"there already: {', '.join(self.done)}")
+            text.append(f"already there: {', '.join(self.done)}")
         if self.archives:
             n_files = sum(len(archive.files) for archive in self.archives)
             n_bytes, space = self.sizes()
             size = f"about {remote.about_gb:g} GB" if n_bytes is None else _gb(n_bytes)
-            checked = "their MD5, as published"
+            checked = "their published MD5"
             if not remote.record:
-                checked = "the checksums in the archive: the server publishes no hash"
+                checked = "the checksums in the archive, as the server publishes no hash"
             text += [
-                f"to fetch: {n_files} files, {size}; wants {_gb(space)} of free space",
+                f"to download: {n_files} files, {size}; needs {_gb(space)} of free space",
                 f"checked by: {checked}",
             ]
         return text
@@ -124,8 +124,8 @@ def make_plan(remote: RemoteSet, folder: Path, parts: Sequence[str] = ()) -> Fet
     for name in done:
         if name not in journal:
             raise DataError(
-                f"{folder / name}: is there already, and was not put there by a finished download "
-                f"({JOURNAL} does not name it). Choose another folder, or move it away"
+                f"{folder / name}: already exists, but not from a finished download ({JOURNAL} "
+                "does not list it). Choose another folder, or move it away"
             )
     left = [one for one in wanted if one.folder not in done]
     if left and remote.record:
@@ -159,9 +159,9 @@ def fetch(
     free, (_, space) = shutil.disk_usage(plan.folder).free, plan.sizes()
     if space > free:
         raise DataError(
-            f"{plan.folder}: {_gb(free)} free, and about {_gb(space)} are wanted to fetch and "
-            f"unpack {plan.remote.name}. Make room, choose another folder, or fetch parts: "
-            f"{', '.join(plan.remote.parts)}"
+            f"{plan.folder}: found {_gb(free)} of free space, expected about {_gb(space)} to "
+            f"download and unpack {plan.remote.name}. Free space, choose another folder, or "
+            f"download parts: {', '.join(plan.remote.parts)}"
         )
     folders = {}
     for archive in plan.archives:
@@ -196,7 +196,7 @@ def _record(remote: RemoteSet) -> dict[str, Any]:
         with _open(remote.record) as answer:
             return {str(file["key"]): file for file in json.load(answer)["files"]}
     except _NETWORK_ERRORS as error:
-        why = f"{_why(error)}. Sizes and hashes stand there; try later"
+        why = f"{_why(error)}. It lists sizes and hashes; try again later"
         raise DataError(f"{remote.record}: {why}") from error
     except (ValueError, KeyError, TypeError) as error:
         why = f"not a record with a list of files ({error!r})"
@@ -207,8 +207,8 @@ def _listed(remote: RemoteSet, file: RemoteFile, listed: Mapping[str, Any]) -> R
     """A file with the size and the hash that its record lists."""
     if file.name not in listed:
         raise DataError(
-            f"{remote.record}: names no file {file.name}, but {', '.join(listed) or 'none'}. "
-            f"The record has changed; fetch the set by hand from {remote.page}"
+            f"{remote.record}: found {', '.join(listed) or 'no files'}, expected {file.name}. "
+            f"The record has changed; download the set manually from {remote.page}"
         )
     size, checksum = listed[file.name].get("size"), str(listed[file.name].get("checksum"))
     found = re.fullmatch("md5:([0-9a-f]{32})", checksum)
@@ -260,10 +260,10 @@ def download(file: RemoteFile, target: Path, *, pause: float = FIRST_PAUSE) -> P
                 code = error.code if isinstance(error, urllib.error.HTTPError) else 0
                 if failures >= ATTEMPTS or (400 <= code < 500 and code not in _TRANSIENT):
                     kept = (
-                        f"{_length(part)} bytes are kept, and the same command goes on from there"
+                        f"{_length(part)} bytes are kept, and the same command continues from there"
                     )
                     kept = f"; {kept}" if _can_resume(file, part) else ""
-                    why = f"{_why(error)}{kept}. Try later, or fetch it by hand"
+                    why = f"{_why(error)}{kept}. Try again later, or download it manually"
                     raise DataError(f"{file.url}: {why}") from error
                 if code == 416:  # there is nothing behind what was fetched
                     part.unlink(missing_ok=True)
@@ -277,9 +277,8 @@ def download(file: RemoteFile, target: Path, *, pause: float = FIRST_PAUSE) -> P
     if wrong:
         part.unlink()
         raise DataError(
-            f"{file.url}: {wrong}; what was fetched has been removed. Run the same command again; "
-            "if it ends like this again, the file on the server is another one or is "
-            "changed in transit"
+            f"{file.url}: {wrong}; the download was deleted. Run the same command again; if it "
+            "fails again, the file on the server differs or is changed in transit"
         )
     part.replace(target)
     _tag_of(part).unlink(missing_ok=True)
@@ -294,7 +293,7 @@ def _fetch(file: RemoteFile, part: Path, shown: Any) -> None:
         headers["If-Range"] = _tag_of(part).read_text(encoding="ascii")
     with _open(file.url, headers) as answer:
         if have and answer.status != 206:
-            _log.warning("%s: the server sends it from its start again", file.name)
+            _log.warning("%s: the server sends it from the start again", file.name)
             have = 0
         tag = answer.headers.get("ETag", "")
         if not file.checksum and not have:

@@ -101,10 +101,14 @@ class DatasetPath:
         if not self.audio:
             others = len(self.unread)
             raise DataError(
-                f"{self.path}: no audio found in this folder and the folders below it (looked for "
-                f".wav, .flac, .ogg, .mp3 and {len(AUDIO_SUFFIXES) - 4} formats more). "
-                + (f"Found {others} in formats that are not read; convert them. " if others else "")
-                + "Give the folder that holds the recordings, or a CSV file that names them"
+                f"{self.path}: found no audio in this folder or below it (looked for .wav, "
+                f".flac, .ogg, .mp3 and {len(AUDIO_SUFFIXES) - 4} other suffixes). "
+                + (
+                    f"Found {others} in formats that cannot be read; convert them. "
+                    if others
+                    else ""
+                )
+                + "Give the folder of the recordings, or a CSV file that lists them"
             )
         return self.audio
 
@@ -225,16 +229,16 @@ class RecordingNames:
         cure = ""
         if len(self.files) == 1:
             only = base_name(self.files[0])
-            cure = f"; there is one, {only}: if they belong together, rename the labels to "
+            cure = f"; there is only {only}: if they belong together, rename the labels to "
             cure += f"'{_stem(only)}.txt'"
         name = base_name(label_file)
-        raise ValueError(f"no recording below {self.root} has the name of '{name}'{cure}")
+        raise ValueError(f"no recording below {self.root} has the same name as '{name}'{cure}")
 
     def _refuse(self, name: str, found: Sequence[str], others: Sequence[str]) -> NoReturn:
         if found:
             fitting = f"any of {len(found)} recordings: {first_few(found, 3)}"
-            raise ValueError(f"'{name}' may be {fitting}; name its folder")
-        other = f"; of that name there is {first_few(others, 3)}" if others else ""
+            raise ValueError(f"'{name}' may be {fitting}; add its folder")
+        other = f"; with that name there is {first_few(others, 3)}" if others else ""
         raise ValueError(f"no recording '{name}' below {self.root}{other}")
 
 
@@ -303,7 +307,7 @@ def locate(
         n = count_text(n_elsewhere, "file")
         notes.append(f"{n} found by name in folders below {root.name or root}")
     unclear = [
-        f"{file} (row {row})" + (f" fits {' and '.join(hits[:5])}: name its folder" if hits else "")
+        f"{file} (row {row})" + (f" fits {' and '.join(hits[:5])}: add its folder" if hits else "")
         for file, row, hits in zip(files, row_numbers, found, strict=True)
         if len(hits) != 1
     ]
@@ -318,9 +322,9 @@ def locate(
                 f"{table}: {len(unclear)} of {len(files)} files {what}: {first_few(unclear)}. "
                 f"Looked in {', '.join(map(str, roots))} and below. Names are relative to the "
                 "table's folder or to an 'audio' folder beside it; correct the names, add the "
-                "files, remove the rows, or say --allow-missing to leave these clips out"
+                "files, remove the rows, or use --allow-missing to leave these clips out"
             )
-        notes.append(f"{len(unclear)} of {len(files)} files are missing; the table alone was read")
+        notes.append(f"{len(unclear)} of {len(files)} files are missing; only the table was read")
     return root, new, notes
 
 

@@ -81,13 +81,13 @@ def _read_csv(dataset: DatasetPath, options: ReadOptions) -> Clips:
     path = _table_in(dataset)
     if path is None:
         raise DataError(
-            f"{dataset.path}: no table with a file and a label column in this folder; "
-            f"found {', '.join(t.name for t in dataset.tables) or 'no CSV file'}. "
-            "Give the path of the CSV file itself"
+            f"{dataset.path}: found {', '.join(t.name for t in dataset.tables) or 'no CSV file'} "
+            "in this folder, expected a table with a file and a label column. Give the path of "
+            "the CSV file itself"
         )
     table = read_table(path)
     if not table.rows:
-        raise DataError(f"{path}: a header and no rows, expected one row per clip")
+        raise DataError(f"{path}: found a header and no rows, expected one row per clip")
     columns = find_columns(f"{path}, row 1", table.columns)
     if options.group != "auto":  # a column of the table, or a rule for file names
         columns["group"] = table.find(options.group, normalise(options.group))
@@ -108,15 +108,15 @@ def _read_csv(dataset: DatasetPath, options: ReadOptions) -> Clips:
         ]
         if joined:
             what = f"'{min(joined)}' looks like several labels"
-            notes.append(f"{what}; if so, say --separator '{mark}'")
+            notes.append(f"{what}; if so, use --separator '{mark}'")
     if not columns["label"]:
         notes.append(
-            f"no column for labels: found {', '.join(table.columns)}; known are "
-            f"{', '.join(COLUMNS['label'])}. Rename the column that holds them to 'label'"
+            f"no column for labels: found {', '.join(table.columns)}; expected one of "
+            f"{', '.join(COLUMNS['label'])}. Rename the column of labels to 'label'"
         )
     classes = _class_order(table, columns, named)
     if columns["target"] and columns["label"] and classes is None:
-        notes.append(f"column '{columns['target']}' is no numbering of the classes and is not used")
+        notes.append(f"column '{columns['target']}' does not number the classes and is not used")
     groups = [clip["group"] for clip in clips]
     if not columns["group"]:
         # After the files were found: a bare name may lie in a folder.
@@ -157,15 +157,17 @@ def _join_rows(
         kind = columns["label_type"]
         notes.append(f"{count_text(n_negative, 'row')} left out: their {kind} is {NEGATIVE}")
     if not clips:
-        raise DataError(f"{table.path}: no row is left of {len(table.rows)}: {notes[0]}")
+        raise DataError(f"{table.path}: none of {len(table.rows)} rows is left: {notes[0]}")
     if n_uncertain := sum(clip["label_type"] == UNCERTAIN for clip in clips.values()):
-        notes.append(f"{count_text(n_uncertain, 'clip')} with {UNCERTAIN} labels: they only train")
+        notes.append(
+            f"{count_text(n_uncertain, 'clip')} with {UNCERTAIN} labels: used for training only"
+        )
     if joined:
         notes.append(
-            f"{len(joined)} rows name a further label of a clip in another row, such as "
-            f"{joined[0]['file']}: {' and '.join(joined[0]['labels'])}. Such a clip has several "
-            "labels, and so may every answer of a model that learns from it; where a clip can be "
-            "of one class only, remove the wrong rows"
+            f"{len(joined)} rows give another label to the clip of an earlier row, such as "
+            f"{joined[0]['file']}: {' and '.join(joined[0]['labels'])}. These clips have several "
+            "labels, so a model that learns from them may answer with several; if a clip can "
+            "have only one class, remove the wrong rows"
         )
     return list(clips.values()), notes
 
@@ -179,7 +181,7 @@ def _clip(row: TableRow, columns: dict[str, str], separator: str) -> dict[str, A
         raise ValueError(f"found '{kind}' as {columns['label_type']}, expected {expected}")
     labels = [part.strip() for part in text["label"].split(separator) if part.strip()]
     if len(set(labels)) != len(labels):
-        raise ValueError(f"a label stands twice in '{text['label']}', expected once")
+        raise ValueError(f"found a label twice in '{text['label']}', expected once")
     try:
         start, end = (float(number(text[own], columns[own])) for own in ("start_time", "end_time"))
     except ValueError as error:
@@ -208,12 +210,12 @@ def _join(path: Path, kept: dict[str, Any], more: dict[str, Any]) -> None:
     again = set(kept["labels"]) & set(more["labels"])
     if again or not more["labels"] or not kept["labels"]:
         raise DataError(
-            f"{both} stands twice with the label '{next(iter(again), '')}'; remove one of the rows"
+            f"{both} occurs twice with the label '{next(iter(again), '')}'; remove one of them"
         )
     if (kept["fold"], kept["group"]) != (more["fold"], more["group"]):
         raise DataError(
-            f"{both} has fold {kept['fold']} and group '{kept['group']}' in one, fold "
-            f"{more['fold']} and '{more['group']}' in the other"
+            f"{both} has fold {kept['fold']} and group '{kept['group']}' in one row, fold "
+            f"{more['fold']} and group '{more['group']}' in the other"
         )
     kept["labels"] += more["labels"]
     # What is partly uncertain cannot be measured by.
@@ -251,7 +253,7 @@ def _recognise_files(dataset: DatasetPath, *, kind: str) -> str | None:
     suffixes = (".txt",) if form.per_recording else (".csv", ".tsv")
     for path in dataset.texts:
         if path.suffix.lower() in suffixes and _is(path, kind):
-            return f"{path.name} beside the recordings is one of {form.title}"
+            return f"{path.name} beside the recordings is one of the {form.title}"
     return None
 
 
@@ -269,15 +271,15 @@ def _read_files(dataset: DatasetPath, options: ReadOptions, *, kind: str) -> Cli
             break
     found = min(tried, key=lambda one: len(one.problems))
     if found.problems and not options.allow_missing:
-        cure = "Correct them, or let 'semisonic data labels' write a table of the rest"
+        cure = "Correct them, or write a table of the rest with 'semisonic data labels'"
         raise _unusable(dataset.path, found.problems, format_of(kind).title, cure)
     notes = [*found.notes, *map(": ".join, found.problems)]
     silent = set(found.recordings) - set(found.events.file.tolist())
     if silent:
         n = count_text(len(silent), "recording")
         notes.append(
-            f"no clips from {n} without any event; 'semisonic data labels --windows' makes "
-            "windows without events there"
+            f"no clips from {n} without events; 'semisonic data labels --windows' makes windows "
+            "without events from them"
         )
     notes += scored_note(found.events)
     return clips_from_events(
@@ -392,7 +394,7 @@ def _recognise_recordings(dataset: DatasetPath) -> str | None:
         return "one recording"
     if dataset.audio and not any("/" in file for file in dataset.audio):
         n = count_text(len(dataset.audio), "recording")
-        return f"{n} directly in the folder, no folders, no table"
+        return f"{n} directly in the folder, no subfolders, no table"
     return None
 
 
@@ -492,7 +494,7 @@ def load_clips(
     layout = _detect(dataset)[0] if wanted in ("auto", "none") else _BY_KIND[wanted]
     if dataset.kind == "recording" and layout.kind != "files":
         raise DataError(
-            f"{dataset.path}: one recording, expected a folder or a table for '{wanted}'"
+            f"{dataset.path}: found one recording, expected a folder or a table for '{wanted}'"
         )
     clips = layout.read(dataset, options)
     if name:
@@ -504,8 +506,8 @@ def load_clips(
     is_folders = wanted == "auto" and layout.kind == "folders"
     if is_folders and (why := recorders_note(read_names(dataset.audio))):
         more.append(
-            f"folders are taken for classes, although {why}; if they are sites, say --labels none "
-            "(scan takes them for sites)"
+            f"folders are read as classes, although {why}; if they are sites, use --labels none "
+            "(scan reads them as sites)"
         )
     clips = clips.with_columns(notes=(*clips.notes, *more))
     for note in clips.notes:
@@ -520,15 +522,15 @@ def _more_notes(dataset: DatasetPath, classes: Sequence[str]) -> Iterator[str]:
         formats = ", ".join(f"{suffix} ({many})" for suffix, many in counts.most_common())
         n = count_text(counts.total(), "file")
         what = "; or ".join(sorted({advice(suffix) for suffix in counts}))
-        yield f"{n} left out, in formats that are not read: {formats}; {what}"
+        yield f"{n} left out, in formats that cannot be read: {formats}; {what}"
     spellings = defaultdict(list)
     for name in classes:
         spellings[" ".join(name.casefold().split())].append(f"'{name}'")
     same = [" and ".join(names) for names in spellings.values() if len(names) > 1]
     if same:
         yield (
-            f"classes that differ in letter case or blanks only: {'; '.join(same)}; if they are "
-            "one class, give them one name"
+            f"classes that differ only in case or spaces: {'; '.join(same)}; if they are one "
+            "class, give them one name"
         )
 
 
@@ -548,7 +550,7 @@ def describe_layout(path: str | os.PathLike[str], *, pool: bool = False) -> str:
         When the path does not exist or holds nothing that can be read.
     """
     layout, reason = _detect(_dataset_at(path))
-    unused = "; as a pool it has no labels" if pool else ""
+    unused = "; its labels are not used, as it is a pool" if pool else ""
     return f"{path}: read as {layout.title} (labels '{layout.kind}'), because: {reason}{unused}"
 
 
@@ -569,9 +571,9 @@ def require_labels(clips: Clips, purpose: str = "this") -> Clips:
         return clips
     notes = f" ({'; '.join(clips.notes)})" if clips.notes else ""
     raise DataError(
-        f"'{clips.name}' in {clips.root}: {purpose} needs labels, and none of its {len(clips)} "
+        f"'{clips.name}' in {clips.root}: {purpose} needs labels, but none of its {len(clips)} "
         f"clips has one{notes}. Give a folder of class folders or a CSV file with the columns "
-        "file,label, or use it as the pool (--unlabelled); to label it, start with 'semisonic app "
+        "file,label, or use it as the pool (--unlabelled); to label it, run 'semisonic app "
         "--folder FOLDER'"
     )
 
@@ -579,7 +581,7 @@ def require_labels(clips: Clips, purpose: str = "this") -> Clips:
 def _dataset_at(path: str | os.PathLike[str], label_column: str | None = None) -> DatasetPath:
     dataset = DatasetPath(Path(path), label_column)
     if not dataset.path.exists():
-        raise DataError(f"{dataset.path}: no such file or folder; look at the spelling of the path")
+        raise DataError(f"{dataset.path}: no such file or folder; check the spelling of the path")
     if not dataset.kind:
         raise DataError(
             f"{dataset.path}: found a '{dataset.path.suffix or 'nameless'}' file, expected a "
@@ -595,8 +597,8 @@ def _detect(dataset: DatasetPath) -> tuple[Layout, str]:
             return layout, reason
     if dataset.kind == "log":
         raise DataError(
-            f"{dataset.path}: no label log; expected a first line as LabelLog writes it, with the "
-            "folder of the recordings"
+            f"{dataset.path}: not a label log; expected a first line as LabelLog writes it, with "
+            "the folder of the recordings"
         )
     if dataset.kind in ("table", "text"):
         raise DataError(
@@ -605,7 +607,7 @@ def _detect(dataset: DatasetPath) -> tuple[Layout, str]:
         )
     dataset.need_audio()
     n = count_text(len(dataset.audio), "recording")
-    return _FILES, f"{n} and nothing that labels them"
+    return _FILES, f"{n}, and no labels for them"
 
 
 # What a user names: files, folders, tables and URLs as one list of clips.
@@ -659,7 +661,7 @@ def gather(
             name = url_of(path) or str(path)
             failures.append((name, str(error).removeprefix(f"{name}: ")))
     if not tables:
-        text = "; ".join(map(": ".join, failures[:3])) or "no file was named"
+        text = "; ".join(map(": ".join, failures[:3])) or "no file was given"
         raise DataError(f"nothing to {purpose}: {text}")
     return named_from(folder, tables), tuple(failures)
 

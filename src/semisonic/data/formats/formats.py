@@ -250,7 +250,7 @@ def _track_paths(events: Events, folder: Path, ending: str) -> dict[str, Path]:
         alone = stems[place.with_suffix("").as_posix().casefold()] == 1
         path = folder / place.parent / ((place.stem if alone else place.name) + ending)
         if path.as_posix().casefold() in taken:
-            raise DataError(f"{folder}: two recordings would have the label file {path}: {file}")
+            raise DataError(f"{folder}: two recordings would get the label file {path}: {file}")
         taken.add(path.as_posix().casefold())
         paths[file] = path
     return paths
@@ -275,7 +275,7 @@ def _long_parser(table: Table, label: str, _: LabelFile) -> Parse:
 
 _LONG = Format(
     "csv",
-    "a CSV table, one row an event",
+    "a CSV table, one row per event",
     frozenset({SCORE, BAND, PRESENCE, TABS}),
     recognise=lambda head: looks_like_labels(head.columns),
     read=lambda path, label: _read_table(path, label, _long_parser),
@@ -350,7 +350,7 @@ def _write_wide(events: Events, output: Path, *_: object) -> list[Path]:
     for event in named[named.duplicated([*_TIMES, "label"])].to_dict("records"):
         raise DataError(
             f"csv-wide: '{event['label']}' is positive and negative in {event['file']} from "
-            f"{event['start_time']:g} to {event['end_time']:g} s; a cell can hold one of them"
+            f"{event['start_time']:g} to {event['end_time']:g} s; a cell can hold only one of them"
         )
     classes = sorted(set(events["label"]) - {""})
     wide = named.pivot(index=list(_TIMES), columns="label", values="mark")
@@ -524,7 +524,7 @@ def _raven_parser(table: Table, label: str, result: LabelFile) -> Parse:
         ):
             chosen[key] = row
     if again := len(table.rows) - len(chosen):
-        result.notes["rows show a selection in another view or channel"] = again
+        result.notes["rows repeat a selection in another view or channel"] = again
     # BirdNET-Analyzer writes a row for a recording without any event.
     empty = [r for r in chosen.values() if r["common_name"] == r["species_code"] == "nocall"]
     result.without_events = list(map(_raven_file, empty))
@@ -533,7 +533,9 @@ def _raven_parser(table: Table, label: str, result: LabelFile) -> Parse:
         _check_times(table.path, kept.values())
     score = table.find("score", "confidence")
     if score and not all(_is_score(row[score]) for row in kept.values()):
-        result.notes[f"the column '{score}' holds no scores from 0 to 1 and is not used"] = 0
+        result.notes[
+            f"the column '{score}' does not contain scores from 0 to 1 and is not used"
+        ] = 0
         score = ""
 
     columns = {"start_time": _BEGIN, "end_time": _END, "label": label, "score": score}
@@ -566,8 +568,9 @@ def _raven_labels(table: Table) -> str:
     ]
     if len(others) > 1 and not usual:
         raise DataError(
-            f"{table.path}, row 1: which column holds the labels? Found {', '.join(table.names)}. "
-            "Name it: 'semisonic data labels' has --label-column, Python has label_column="
+            f"{table.path}, row 1: which column holds the labels? Found "
+            f"{', '.join(table.names)}. Name it with --label-column of 'semisonic data labels', "
+            "or label_column= in Python"
         )
     return usual or "".join(others)
 
@@ -584,9 +587,9 @@ def _check_times(path: Path, rows: Iterable[TableRow]) -> None:
     spans = sorted((min(times), max(times)) for times in begins.values())
     if len(spans) > 1 and all(a[1] <= b[0] for a, b in pairwise(spans)):
         raise DataError(
-            f"{path}: selections of {len(spans)} recordings without the column 'File Offset (s)', "
-            "so 'Begin Time (s)' may count in each recording or over all of them. Add the "
-            "measurement File Offset in Raven and save the table again"
+            f"{path}: found selections of {len(spans)} recordings without the column 'File "
+            "Offset (s)', so 'Begin Time (s)' may count from each recording or over all of them. "
+            "Add the measurement File Offset in Raven and save the table again"
         )
 
 
@@ -634,8 +637,8 @@ def _write_combined(
     """
     if not durations and len(events):
         raise OptionError(
-            "raven-combined: found no durations, expected the length of each recording in seconds, "
-            "as its times run over all of them"
+            "raven-combined: found no durations, expected the length of each recording in "
+            "seconds, as times run over all recordings"
         )
     ends = accumulate(map(exact, durations.values()), EXACT.add, initial=Decimal(0))
     begins = dict(zip(durations, ends, strict=False))
@@ -701,7 +704,7 @@ def _parse_label(lines: list[str]) -> Iterator[Row]:
     start, *texts = lines[0].split("\t")
     if number(start, "start").is_nan():
         found = lines[0].strip()
-        raise ValueError(f"found '{found}', expected start, end and label with tabs between")
+        raise ValueError(f"found '{found}', expected start, end and label, separated by tabs")
     end = texts.pop(0) if texts and _is_number(texts[0]) else start
     has_score = len(texts) > 1 and _is_number(texts[-1]) and _is_score(texts[-1])
     score = texts.pop() if has_score else ""
@@ -773,16 +776,16 @@ def unwritable(events: Events, form: Format) -> dict[int, tuple[str, str]]:
         file, label, presence = event["file"], event["label"], event["presence"]
         if lengths.get(file, 0) > _NAME_BYTES:
             return (
-                f"its recording's name is too long: the label file's would have {lengths[file]} "
-                f"bytes, and a system takes {_NAME_BYTES} at most; rename the recording"
+                "the name of its recording is too long: the label file's would have "
+                f"{lengths[file]} bytes, expected {_NAME_BYTES} at most; rename the recording"
             )
         bad = [m for m in marks_of_label if m in label] + [m for m in marks if m in file]
         if bad:
-            return f"its label or file has {bad[0]!r}, which {form.title} cannot hold"
+            return f"its label or file contains {bad[0]!r}, which {form.title} cannot hold"
         if form is _WIDE and normalise(label) in _NO_LABELS_OF_WIDE:
             return f"'{label}' means something else in {form.title}"
         if presence != POSITIVE and PRESENCE not in form.holds:
-            return f"it is {presence}, which {form.title} cannot say"
+            return f"it is {presence}, which {form.title} cannot express"
         return ""
 
     found = {}
@@ -800,7 +803,7 @@ def losses(events: Events, form: Format) -> list[str]:
     n_uncertain = int((events["presence"] == UNCERTAIN).sum()) if form is _WIDE else 0
     lost = [f"{n_scores} scores"] if n_scores and SCORE not in form.holds else []
     if n_bands and BAND not in form.holds:
-        lost.append(f"{n_bands} limits in frequency")
+        lost.append(f"{n_bands} frequency limits")
     if n_uncertain:
         lost.append(f"the difference between uncertain and unknown ({n_uncertain} events)")
     return [f"{form.name} does not hold: {text}" for text in lost]

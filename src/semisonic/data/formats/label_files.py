@@ -181,7 +181,8 @@ def collect_labels(
         form = wanted or recognise_format(path)
         if form is None:
             raise DataError(
-                f"{path}: its format is not known; {_EXPECTED}. If it is one, name the format"
+                f"{path}: found an unknown format; {_EXPECTED}. If it is one of these, name the "
+                "format"
             )
         files = [(form, form.read(path, label_column))]
     rows: list[Row] = []
@@ -219,7 +220,7 @@ def _log_labels(path: Path, root: Path | None) -> LabelSet:
         events=with_files(current.events, names),
         recordings=tuple(sorted(set(names))),
         problems=list(found.problems),
-        notes=[f"annotators differ on {n_open} segments, which have no label"] * bool(n_open),
+        notes=[f"annotators disagree on {n_open} segments, which get no label"] * bool(n_open),
         formats=("log",),
         classes=current.classes,
         root=Path(base),
@@ -262,7 +263,9 @@ class _Matcher:
             if row["end_time"] >= row["start_time"]:
                 kept.append(row)
             else:
-                reason = f"no end, and the length of the recording '{row['file']}' cannot be read"
+                reason = (
+                    f"no end time, and the length of the recording '{row['file']}' cannot be read"
+                )
                 problems.append((row["where"], reason))
         return kept
 
@@ -335,7 +338,7 @@ def _label_files(
         what = wanted.title if wanted else "label files of a known format"
         raise DataError(f"{folder}: no {what} in this folder or below it; {_EXPECTED}")
     if n_others:
-        notes.append(f"{n_others} other text files passed over")
+        notes.append(f"{n_others} other text files ignored")
     return files
 
 
@@ -457,7 +460,7 @@ def convert_labels(
     form = format_of(format)
     if rules is not None and format not in _TABLES:
         raise OptionError(
-            f"windows are a table of clips: found the format '{format}', expected csv or csv-wide"
+            f"format: found '{format}', expected csv or csv-wide, as windows are a table of clips"
         )
     if os.path.abspath(output) == os.path.abspath(labels):
         raise OptionError(
@@ -467,7 +470,7 @@ def convert_labels(
         check_file(output, _VERB, (form.suffix,), inputs=[labels])
     elif output.exists() and not output.is_dir():
         raise OptionError(
-            f"output: '{output}' is a file, expected a folder: {form.title} are one file a "
+            f"output: '{output}' is a file, expected a folder, as {form.title} are one file per "
             "recording"
         )
     root = recordings or _folder_with_audio(labels)
@@ -486,14 +489,14 @@ def convert_labels(
     if format == "raven-combined" or rules is not None:
         if root is None:
             raise OptionError(
-                "the lengths of the recordings are needed: found none beside the labels, expected "
-                "their folder (--recordings)"
+                "recordings: found none beside the labels, expected their folder (--recordings), "
+                "as their lengths are needed"
             )
         durations = _durations(root, found.recordings, events, failures)
         events = events[np.isin(events.file, list(durations))]
     if not len(events) and not found.recordings:
         place, reason = failures[0] if failures else (f"{labels}", "no events")
-        raise DataError(f"{labels}: nothing can be used. {place}: {reason}")
+        raise DataError(f"{labels}: found nothing that can be used. {place}: {reason}")
     n_labels = len(set(events.label.tolist()) - {""})
     counted = (
         f"{count_text(len(events), 'event')}, {count_text(n_labels, 'label')}, "
@@ -551,7 +554,7 @@ def _durations(
     for event in events.to_dict("records"):
         file, start = event["file"], event["start_time"]
         if start > durations.get(file, np.inf):
-            reason = f"'{event['label']}' begins at {start:g} s, and the recording ends at"
+            reason = f"'{event['label']}' begins at {start:g} s, but the recording ends at"
             failures.append((file, f"{reason} {durations[file]:g} s"))
     return durations
 

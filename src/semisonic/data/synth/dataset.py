@@ -279,10 +279,10 @@ def load_synth(folder: str | os.PathLike[str], *, true_labels: bool = False) -> 
         classes = tuple(map(str, read_json(root / "synth.json")["classes"]))
     except FileNotFoundError:
         raise DataError(
-            f"{root}: no synth set here (no synth.json). Make one with 'semisonic data synth'"
+            f"{root}: not a synth set (no synth.json). Make one with 'semisonic data synth'"
         ) from None
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{root / 'synth.json'}: damaged ({error}). Make the set anew") from error
+        raise DataError(f"{root / 'synth.json'}: damaged ({error}). Make the set again") from error
     column = "true_label" if true_labels else "label"
     rows = _rows(root / "labels.csv", column, classes)
     if (root / NOISY).exists():
@@ -297,8 +297,8 @@ def load_synth(folder: str | os.PathLike[str], *, true_labels: bool = False) -> 
 def _rows(file: Path, column: str, classes: tuple[str, ...]) -> list[dict[str, Any]]:
     if not file.exists():
         raise DataError(
-            f"{file}: not there, so the synth set was not finished. Make it again with the same "
-            "options; what is done is kept"
+            f"{file}: missing, so the synth set is not finished. Make it again with the same "
+            "options; finished files are kept"
         )
     return [
         {

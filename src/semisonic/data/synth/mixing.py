@@ -106,7 +106,7 @@ def read_sound(
     length = (stop - first) / sample_rate
     if cut and not SHORTEST <= length <= longest:
         expected = f"expected {SHORTEST:g} to {longest:g} s"
-        return None, f"its longest segment of sound has {length:.2f} s, {expected}"
+        return None, f"its longest segment of sound is {length:.2f} s long, {expected}"
     return wave[first:stop], ""
 
 
@@ -274,7 +274,7 @@ class _Backgrounds:
         if not self.sources:
             longest = max((source.duration for source in sources), default=0.0)
             raise DataError(
-                f"background: found {len(sources)} recordings that can be read, the longest of "
+                f"background: found {len(sources)} readable recordings, the longest of "
                 f"{longest:g} s; expected at least {needed:g} s for windows of {seconds:g} s"
                 + (f" in {n_parts} parts, one per fold" if n_parts > 1 else "")
             )
@@ -309,10 +309,10 @@ class _Backgrounds:
                 group = f"background {source.name}@{begin:.3f}-{begin + size:.3f}"
                 about = {"background": source.name, "background_start": f"{start:.3f}"}
                 return wave, group, about
-            reason = "digital silence, in which no sound has a level over the background"
+            reason = "digital silence, above which no level can be set"
         raise DataError(
-            f"background: found nothing to use in {_TRIES} draws (last: {source.name}: {reason}); "
-            "expected recordings of the place without any event"
+            f"background: found nothing usable in {_TRIES} draws (last: {source.name}: "
+            f"{reason}); expected recordings of the place without events"
         )
 
 
@@ -418,7 +418,7 @@ def mix(
     failures: Failures = []
     clips = require_labels(clips, "mixing")
     if n_folds and clips.folds:
-        notes.append(f"the {len(clips.folds)} folds of the clips are kept; n_folds is not used")
+        notes.append(f"the {len(clips.folds)} folds of the clips are used; n_folds is ignored")
     elif n_folds:
         clips = clips.with_columns(fold=make_folds(clips, n_folds, seed))
     rows = _rows(clips, fold, notes)
@@ -514,9 +514,9 @@ def mix(
         sounds = work([(f"clip {row}", names[row], partial(mix_clip, row)) for row in rows], "clip")
         if not sounds:
             raise DataError(
-                f"'{clips.name}': none of the clips has a sound to mix (the first: "
-                f"{(*left_out, *failures)[0][1]}). Another --longest, or --no-cut for whole clips, "
-                "may find some"
+                f"'{clips.name}': found no sound to mix in any clip (the first: "
+                f"{(*left_out, *failures)[0][1]}). Try another --longest, or --no-cut for whole "
+                "clips"
             )
         # The fold of each window of background: in the proportion of those with sounds.
         in_folds = sorted(row["fold"] for row in sounds)
@@ -558,7 +558,7 @@ def _rows(clips: Clips, folds: Sequence[int], notes: list[str]) -> list[int]:
         wanted = wanted & np.isin(clips.fold, folds)
     rows: list[int] = np.flatnonzero(wanted & ~quiet).tolist()
     if not rows:
-        raise DataError(f"'{clips.name}': no clip to mix is left of {len(clips)}")
+        raise DataError(f"'{clips.name}': none of {len(clips)} clips is left to mix")
     return rows
 
 
