@@ -210,7 +210,7 @@ def test_a_graph_of_another_kind_is_refused(
 
 def test_a_file_that_is_no_graph(tmp_path: Path) -> None:
     (tmp_path / "x.onnx").write_bytes(b"not a graph")
-    with pytest.raises(ModelError, match="no ONNX file, or a damaged one"):
+    with pytest.raises(ModelError, match="not an ONNX file, or a damaged one"):
         get_encoder("mine", str(tmp_path / "x.onnx"), sample_rate=RATE)
 
 

@@ -150,7 +150,7 @@ def test_a_click_is_felt_at_its_time(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("(8)3c-2p-16fcr", "side by side"),
+        ("(8)3c-2p-16fcr", "together"),
         ("crnn-lstm", "remember"),
         ("transformer", "whole clip"),
         ("yamnet", "overlap"),

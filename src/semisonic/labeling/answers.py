@@ -188,11 +188,11 @@ def label_index(
     classes = tuple(sorted({name for names in used for name in names} - left_out))
     notes = []
     if matched.n_unmatched:
-        notes.append(f"answers that speak of no segment of the pool: {matched.n_unmatched}")
+        notes.append(f"answers about no segment of the pool: {matched.n_unmatched}")
     if mixed.any():
         notes.append(
-            "segments with several labels, not learned from as a clip of this project carries "
-            f"one: {mixed.sum()}; --several-labels changes that"
+            "segments with several labels, left out because a clip of this project has one: "
+            f"{mixed.sum()}; --several-labels changes that"
         )
     if len(classes) < 2:
         n_answers = count_text(len(matched.answers), "answer")

@@ -64,7 +64,9 @@ def find_clusters(vectors: NDArray[np.float32], how: str, *, seed: int = 0) -> C
 
     n, is_auto = len(vectors), how == AUTO
     if not is_auto and (not how.isdecimal() or int(how) < 2):
-        raise OptionError(f"option 'clusters': found '{how}', expected auto or a number from 2")
+        raise OptionError(
+            f"option 'clusters': found '{how}', expected auto or a number of at least 2"
+        )
     if not is_auto and int(how) > n:
         raise OptionError(f"option 'clusters': found {how}, but the index has {n} rows")
     if is_auto and n < _FEWEST:

@@ -79,7 +79,7 @@ class EmbedResult:
         index, took = self.index, duration_text(self.seconds)
         clips = f"{count_text(self.n_clips, 'clip')}: {self.n_new} embedded in {took}"
         if self.n_clips > self.n_new:
-            clips += f", {self.n_clips - self.n_new} were there"
+            clips += f", {self.n_clips - self.n_new} already there"
         files = count_text(len(set(index.clips.file.tolist())), "recording")
         lines = [clips, f"{count_text(len(index), 'row')} of {index.dim} numbers, {files}"]
         if self.failures:
@@ -183,8 +183,8 @@ def embed_files(
     """Make an index, or add to one, as :func:`embed` does, with what was done; it may be a URL."""
     if url_of(output) and (isinstance(files, Clips) or not all(map(url_of, files))):
         raise OptionError(
-            "output: found a URL, but recordings of this machine, which an index names from its "
-            "folder; give a folder, or recordings by their URLs"
+            "output: found a URL, but recordings on this machine, whose paths start from the "
+            "folder of the index; give a folder, or URLs of recordings"
         )
     if holds_vectors(model):
         return _take_vectors(Path(model), files, output)
@@ -210,7 +210,7 @@ def _take_vectors(vectors: Path, files: Any, output: Path) -> EmbedResult:
     if len(places) != 1:
         raise OptionError(
             f"files: found {len(places)} paths beside the vectors {vectors}, expected one: the "
-            "table whose rows they are of, or the folder that they name recordings from"
+            "table that they belong to row by row, or the folder that their file names start from"
         )
     found = read_vectors(vectors, Path(places[0]))
     index = EmbeddingIndex.from_vectors(found.vectors, found.frame, output, model=found.made_by)

@@ -244,7 +244,10 @@ def embed_windows(
 
     items = stream_windows(clips, embedder.mel, hop=hop, workers=workers)
     for clip in by_clip(items, rows, batch_size):
-        found, reason = clip.features, clip.reason or ("" if len(clip.times) else "holds no sound")
+        found, reason = (
+            clip.features,
+            clip.reason or ("" if len(clip.times) else "contains no sound"),
+        )
         found["start"], found["end"] = clip.times.T
         found["silent"] = clip.is_silent
         yield found[: 0 if reason else None], reason

@@ -100,10 +100,12 @@ def import_labels(
         else:
             rows[segment, presence].append(label)
     if n_points:
-        notes.append(f"{count_text(n_points, 'point')} in time became {POINT_DURATION:g} s around")
+        notes.append(
+            f"{count_text(n_points, 'point')} in time became segments of {POINT_DURATION:g} s"
+        )
     if n_scored:
         notes.append(
-            f"{count_text(n_scored, 'label')} with the score of a program: taken as unverified"
+            f"{count_text(n_scored, 'label')} with the score of a program, imported as unverified"
         )
     return add_answers(
         project,

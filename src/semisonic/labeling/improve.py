@@ -56,10 +56,10 @@ def why_not(project: Project) -> str:
     begun = project.folder / BEGUN
     used = read_json(begun).get("encoder") if begun.is_file() else None
     if used != SYNTH:
-        return "the vectors are not those of the encoder that comes with Semisonic"
+        return "the embeddings are not from the encoder that comes with Semisonic"
     if len(project.index) < FEWEST_HEARD:
         n = count_text(len(project.index), "segment")
-        return f"found {n}, expected {FEWEST_HEARD} or more to learn from"
+        return f"found {n}, expected at least {FEWEST_HEARD} to learn from"
     return ""
 
 
@@ -114,8 +114,8 @@ def learn_vectors(
         )
         if len(made_index.index) != len(clips):
             raise DataError(
-                f"{folder}: found {len(made_index.index)} of {len(clips)} segments that can still "
-                "be read; the vectors stay as they are"
+                f"{folder}: found {len(made_index.index)} of {len(clips)} segments that can "
+                "still be read; the embeddings are not changed"
             )
         made_index.index.set_clusters(project.index.cluster)
     finally:
@@ -137,10 +137,10 @@ def take_vectors(project: Project) -> Improvement:
     before, n = _n_right(project, project.index)
     after, _ = _n_right(project, better) if n >= FEWEST_CALIBRATED else (0, 0)
     is_used = n < FEWEST_CALIBRATED or after >= before
-    said = "An encoder that has learned from these recordings "
-    said += "makes the vectors" if is_used else "was tried, and is not used"
+    said = "An encoder that was trained on these recordings "
+    said += "makes the embeddings" if is_used else "was tried, but is not used"
     if n >= FEWEST_CALIBRATED:
-        said += f": {after} of {n} answers are predicted rightly when left out, {before} before"
+        said += f": {after} of {n} left-out answers are predicted correctly, {before} before"
     if is_used:
         project.take_vectors(said, _encoder(folder), folder / BETTER)
     else:

@@ -113,10 +113,8 @@ class EmbeddingIndex:
         if missing:
             advice = "expected the folder of an index: make one with 'semisonic embed'"
             if (place / STORE).is_dir():
-                advice = (
-                    "the index was begun and not finished: run the same 'semisonic embed' again"
-                )
-            raise DataError(f"{place}: holds no {missing[0]}; {advice}")
+                advice = "the index is not finished: run the same 'semisonic embed' again"
+            raise DataError(f"{place}: contains no {missing[0]}; {advice}")
         about = read_json(place / ABOUT)
         # object: strings that pyarrow holds, where it is installed, cannot be names of any bytes
         try:
@@ -131,8 +129,8 @@ class EmbeddingIndex:
             number = {column: frame[column].to_numpy(np.float64) for column in _NUMBERS}
         except (OSError, ValueError, KeyError) as error:
             raise DataError(
-                f"{place / TABLE}: cannot be read as the table of an index ({error}); 'semisonic "
-                "embed' writes it anew"
+                f"{place / TABLE}: cannot be read as the table of an index ({error}); run "
+                "'semisonic embed' again"
             ) from error
         labels = tuple(tuple(filter(None, cell.split(LABEL_SEPARATOR))) for cell in text["label"])
         clips = Clips(
@@ -258,23 +256,24 @@ class EmbeddingIndex:
         """
         if isinstance(clips, (str, PathLike)):
             raise DataError(
-                f"clips: found the path {clips}, whose rows have no order that vectors could "
-                "follow; give a frame, such as pandas.read_csv(path), or a list of recordings"
+                f"clips: found the path {clips}, which gives no order of rows to match the "
+                "vectors; give a frame, such as pandas.read_csv(path), or a list of recordings"
             )
         found, rows = np.asarray(vectors, np.float32), as_sounds(clips).clips
         if found.ndim != 2 or len(found) != len(rows) or not len(rows):
             raise DataError(
-                f"vectors: found shape {found.shape} for {len(rows)} clips, expected a row for each"
+                f"vectors: found shape {found.shape} for {len(rows)} clips, expected one row per "
+                "clip"
             )
         if not np.isfinite(found).all():
             raise DataError("vectors: found numbers that are NaN or infinite")
         lengths = clip_durations(rows)
         if np.isnan(lengths).any():
             file = rows.paths[int(np.isnan(lengths).argmax())]
-            raise DataError(f"{file}: cannot be opened to know its length; give end_time")
+            raise DataError(f"{file}: cannot be opened to find its length; give end_time")
         place = Path(folder)
         if place.exists() and (not place.is_dir() or any(place.iterdir())):
-            raise DataError(f"{place}: is there already; choose a new or an empty folder")
+            raise DataError(f"{place}: already exists; choose a new or empty folder")
         place.mkdir(parents=True, exist_ok=True)
         root = place.resolve()
         new_name = {file: name_from(root, rows.root / file) for file in set(rows.file.tolist())}
@@ -354,20 +353,20 @@ class EmbeddingIndex:
         if self.is_elsewhere:
             raise ModelError(
                 f"{self.folder}: its vectors were made elsewhere ({model_about['network']}), so "
-                "that sounds cannot be embedded for it here; search by a row, or by a vector of "
-                "the same encoder"
+                "sounds cannot be embedded for it here; search by a row, or by a vector of the "
+                "same encoder"
             )
         file = model_about["file"] if model is None else model
         if file is None or not Path(file).exists():
             raise ModelError(
-                f"{self.folder}: the model it was made with is not at {file}; name the file "
+                f"{self.folder}: the model that it was made with is not at {file}; give its file "
                 "(model=..., on the command line --model)"
             )
         found = open_embedder(file)
         if found.hash != model_about["hash"]:
             raise ModelError(
-                f"{file}: not the model that {self.folder} was made with (hash {found.hash}, "
-                f"expected {model_about['hash']}): a search compares vectors of one model"
+                f"{file}: not the model that {self.folder} was made with (found the hash "
+                f"{found.hash}, expected {model_about['hash']}); a search needs the same model"
             )
         self._embedder = found
         return found

@@ -70,7 +70,7 @@ class LabelLog:
         asked = Path(os.path.abspath(root)) if root is not None else None
         if own is not None and asked is not None and not _same(own, asked):
             raise DataError(
-                f"{self.path}: its recordings are in {own}, found {asked}; choose another log"
+                f"{self.path}: its recordings are in {own}, but found {asked}; choose another log"
             )
         self.root = own or asked or Path(os.path.abspath(self.path.parent))
 
@@ -221,7 +221,7 @@ class LabelLog:
             When no entry has that id.
         """
         if all(entry.id != entry_id for entry in self.entries()):
-            raise DataError(f"{self.path}: no entry '{entry_id}' that could be taken back")
+            raise DataError(f"{self.path}: found no entry '{entry_id}' to undo")
         return self._write([_undo(entry_id, annotator, note)])[0]
 
     def entries(self) -> tuple[LabelEntry, ...]:

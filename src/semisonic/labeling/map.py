@@ -108,8 +108,8 @@ def draw_map(
         lines = [f"{len(rows)} of {len(index)} rows drawn"]
         if len(rows) < len(index):
             report.warnings.append(
-                f"{len(rows)} of {len(index)} rows are drawn, chosen at random; the option most "
-                "says how many."
+                f"{len(rows)} of {len(index)} rows are drawn, chosen at random; --most sets how "
+                "many."
             )
         if clusters:
             lines += _cluster(report, index, clusters, seed)
@@ -129,7 +129,7 @@ def draw_map(
         report.scripts.append((here / "map.js").read_text(encoding="utf-8"))
         path = report.write(run.folder)
     unread = count_text(sources.count(""), "point")
-    failures = ((unread, "the recording cannot be read any more"),) if "" in sources else ()
+    failures = ((unread, "the recording can no longer be read"),) if "" in sources else ()
     return MapResult(path, "\n".join([*lines, f"report: {path}"]), failures)
 
 
@@ -286,8 +286,8 @@ def _add_table(
             best = Counter(filter(None, index.predicted[inside].tolist())).most_common(1)
             row.append(best[0][0] if best else "")
         rows.append([*row, *(told.common[cluster] if told else ())])
-    headers = ["cluster", "rows", "recordings", *["mostly predicted"] * knows]
-    headers += ["commonest label", "purity"] if told else []
+    headers = ["cluster", "rows", "recordings", *["mostly predicted as"] * knows]
+    headers += ["most frequent label", "purity"] if told else []
     report.table("clusters", headers, rows, formats={"purity": percent_text})
 
 

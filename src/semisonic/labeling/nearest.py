@@ -50,7 +50,7 @@ def nearest(vectors: NDArray[np.float32], queries: ArrayLike, k: int) -> Nearest
     if wanted.ndim != 2 or wanted.shape[1] != vectors.shape[1]:
         raise DataError(
             f"query: found shape {np.shape(queries)}, expected vectors of {vectors.shape[1]} "
-            "numbers, as the index has them; was it made with another model?"
+            "numbers as in the index; was it made with another model?"
         )
     if not np.isfinite(wanted).all():
         raise DataError("query: found a number that is not finite")

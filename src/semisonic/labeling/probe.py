@@ -262,9 +262,9 @@ def require_probe_fits(network: Embedding) -> None:
     neck = create(network.name, network.frontend.options.shape).neck
     if neck.out_features != network.neck.out_features or len(list(neck.parameters())):
         raise ModelError(
-            f"the network '{network.name}' has layers of its own behind the encoder, which are not "
-            "trained before there are labels; take one whose embedding is its map, such as "
-            "'small', or a published encoder"
+            f"the network '{network.name}' has layers between encoder and class layer that "
+            "cannot be trained before there are labels; use one without them, such as 'small', "
+            "or a published encoder"
         )
 
 

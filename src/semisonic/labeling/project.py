@@ -127,7 +127,7 @@ class Project:
         if not (self.folder / ABOUT).is_file():
             raise DataError(
                 f"{folder}: no project; 'semisonic project new RECORDINGS -o {folder}' starts "
-                "one, and goes on with one that was interrupted"
+                "one, or continues an interrupted start"
             )
         about = read_json(self.folder / ABOUT)
         if about.get("format") != FORMAT:
@@ -292,8 +292,8 @@ class Project:
         same = sorted(one for one in known - {name} if spelling(one) == spelling(to))
         if same and (to not in same or not merge):
             raise DataError(
-                f"there is a class '{same[0]}' already; merge '{name}' with it, or choose another "
-                "name"
+                f"there is already a class '{same[0]}'; merge '{name}' with it, or choose "
+                "another name"
             )
         changes = [
             (one, {"labels": tuple(dict.fromkeys(to if n == name else n for n in one.labels))})
@@ -322,16 +322,16 @@ class Project:
         def check(labels: Sequence[str]) -> None:
             if len(labels) > 1 and not self.several_labels:
                 raise DataError(
-                    f"found the labels {', '.join(labels)}, expected one: a clip of this project "
-                    "carries one label. Give one, or let clips carry several first: on the page "
-                    "under 'Label', or with 'semisonic project learn --several-labels'"
+                    f"found the labels {', '.join(labels)}, expected one, as a clip of this "
+                    "project has one label. Give one, or first allow several: on the page under "
+                    "'Label', or with 'semisonic project learn --several-labels'"
                 )
             for label in labels:
                 same = known[spelling(label)]
                 if same and label not in same:
                     raise DataError(
-                        f"found the label '{label}', but there is '{min(same)}', which differs in "
-                        "case or blanks alone; use that, or rename it first"
+                        f"found the label '{label}', but there is '{min(same)}', which differs "
+                        "only in case or spaces; use that, or rename it first"
                     )
                 same.add(label)
 
@@ -396,8 +396,8 @@ class Project:
             is_whole = parts.count < 2
         if is_whole:
             raise DataError(
-                f"group {number + 1}: found {count_text(len(rows), 'segment')} that cannot be told "
-                "apart, expected two that differ; name its sounds one by one"
+                f"group {number + 1}: found {count_text(len(rows), 'segment')} that do not "
+                "differ, expected at least two that do; name its sounds one by one"
             )
         cluster[rows[parts.number == 1]] = cluster.max() + 1
         self.index.set_clusters(cluster)
@@ -470,7 +470,7 @@ def suggest_in_project(
         fit = project.label_check()
         taken = take_answers(project.log, own, annotator=annotator, by_anyone=True, check=fit)
         n_taken = count_text(len(taken), "new answer")
-        said = f"{n_taken} of the queue before went into the log\n" if taken else ""
+        said = f"{n_taken} of the previous queue went into the log\n" if taken else ""
     queue = project.suggest(wanted.n, strategy=wanted.strategy, random_share=wanted.random_share)
     queue.write(table, over=True, page=True)
     return said + queue.summary(table, len(project.index))

@@ -249,8 +249,8 @@ class Queue:
         """For a terminal: why each is asked, out of how many, and where table and page lie."""
         files = count_text(len({row.file for row in self}), "recording")
         return (
-            f"{len(self)} of {count_text(n_pool, 'segment')}, of {files}: {self._why()}\n"
-            f"queue: {table}\nto listen: {page_of(table)}"
+            f"{len(self)} of {count_text(n_pool, 'segment')}, from {files}: "
+            f"{self._why()}\nqueue: {table}\nto listen: {page_of(table)}"
         )
 
     def _why(self) -> str:
@@ -337,8 +337,8 @@ def check_table(output: Path, *, inputs: Iterable[Path | str] = (), over: bool =
             n_filled = sum(bool(row.label) for row in Queue.read(output))
     if n_filled:
         raise OptionError(
-            f"output: '{output}' holds {n_filled} answers, which would be lost. Give another "
-            f"name; with '--log {output}' they are not asked again"
+            f"output: '{output}' contains {n_filled} answers, which would be lost. Choose "
+            f"another name, and add '--log {output}' so that these are not asked again"
         )
     check_file(output, VERB, (".csv",), inputs=inputs)
 

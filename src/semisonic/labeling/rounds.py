@@ -96,7 +96,7 @@ class AccuracyEstimate(NamedTuple):
     def __str__(self) -> str:
         if not self.n:
             return "unknown"
-        of = f", of {self.n_recordings} recordings" if self.n_recordings < self.n else ""
+        of = f", from {self.n_recordings} recordings" if self.n_recordings < self.n else ""
         return (
             f"{100 * self.accuracy:.0f} % ({100 * self.low:.0f} to {100 * self.high:.0f} %, "
             f"{self.n_right} of {self.n}{of})"
@@ -316,27 +316,27 @@ def learn_round(
         model.decision = Decision(calibration, note=note)
     else:
         notes.append(
-            f"scores are not calibrated: that takes {FEWEST_CALIBRATED} answers, of classes that "
-            "other recordings have, too"
+            f"scores are not calibrated: this needs {FEWEST_CALIBRATED} answers whose classes "
+            "occur in other recordings, too"
         )
     rules = None
     if not index.is_elsewhere:
         rules = fit_rules(model, index, labelled, logits, probe, seed=seed)
     if index.is_elsewhere:
         notes.append(
-            "the vectors were made elsewhere, so that the classifier can name no other sounds; "
-            f"{PREDICTIONS} has what it says of all segments"
+            "the vectors were made elsewhere, so the classifier cannot name other sounds; "
+            f"{PREDICTIONS} has its predictions for all segments"
         )
     elif rules is None:
         notes.append(
-            f"silence and noise may be named as well: a rule against that takes {LEAST_KNOWN} "
-            "answers that name a sound, of two recordings"
+            "silence and noise get the name of a class, too: a rule against this needs "
+            f"{LEAST_KNOWN} answers that name a sound, from two recordings"
         )
     model.decision = replace(model.decision, unknown=rules)
     once = [name for name, n in labelled.counts.items() if n < 2]
     if once:
         names = ", ".join(once)
-        notes.append(f"classes with one answer, which counts as wrong when it is left out: {names}")
+        notes.append(f"classes with one answer, which counts as wrong when left out: {names}")
     right, is_judged = judged_right(logits, labelled, several_labels)
     # By the segments that the log speaks of, as it names them.
     keys = _keys(matched.answers)
@@ -350,8 +350,8 @@ def learn_round(
     by_random = accuracy_by_random(log, judged, seed=seed)
     if not by_random.n:
         notes.append(
-            "nothing drawn at random is answered yet, so how good it is on other sounds is not "
-            "known: those asked about so far may be easier or harder"
+            "no segment drawn at random is answered yet, so the accuracy on other sounds is "
+            "unknown: the segments answered so far may be easier or harder"
         )
     measured = is_judged & labelled.is_verified
     place.mkdir(parents=True, exist_ok=True)

@@ -86,7 +86,7 @@ class SearchResult:
             return "nothing found: all rows of the index are left out"
         lines = [text_table(HEADERS, self.rows()[:SHOWN], ruled=True)]
         if len(self.hits) > SHOWN:
-            lines.append(f"... and {len(self.hits) - SHOWN} hits more")
+            lines.append(f"... and {len(self.hits) - SHOWN} more hits")
         if self.report is not None:
             lines += [f"table: {self.report.parent / HITS}", f"report: {self.report}"]
         return "\n".join(lines)
@@ -124,9 +124,9 @@ def search_index(
     """
     index = EmbeddingIndex.open(folder)
     if not query and not row:
-        raise OptionError("nothing to look for: name a recording, or a row with --row")
+        raise OptionError("nothing to search for: give a recording, or a row with --row")
     if not len(index):
-        raise DataError(f"{folder}: the index holds no row; nothing can be found in it")
+        raise DataError(f"{folder}: the index has no rows, so nothing can be found in it")
     rows = np.array(row, np.int64)
     vectors = [index.row(number) for number in row]
     examples = _examples(index, query, start, end)
@@ -166,7 +166,7 @@ def _examples(
         raise OptionError(f"options 'start' and 'end': found {start:g} s to {end:g} s")
     for file in files:
         if not file.is_file():
-            raise DataError(f"{file}: no such file; expected a recording to look for")
+            raise DataError(f"{file}: no such file; expected a recording to search for")
     tables = [
         Clips.from_rows(file.parent, [{"file": file.name, "start_time": start, "end_time": end}])
         for file in files
@@ -182,7 +182,7 @@ def _page(result: SearchResult, n_players: int) -> Report:
     report = Report(
         "search.j2",
         f"What sounds like the {count_text(n, 'example') if n > 1 else 'example'}",
-        f"Looked for in {len(index)} rows of {len(set(index.clips.file.tolist()))} recordings",
+        f"Searched in {len(index)} rows of {len(set(index.clips.file.tolist()))} recordings",
         is_cut=len(hits) > MOST_LISTED,
     )
     report.verdict = Verdict(
@@ -225,7 +225,7 @@ def _hit_player(result: SearchResult, rank: int, hit: Hit, names: dict[str, str]
     start, end = float(clips.start_time[hit.row]), float(clips.end_time[hit.row])
     meta = f"similarity {hit.value:.3f}, {hit.start_time:.2f} s to {hit.end_time:.2f} s"
     if hit.n_windows > 1:
-        meta += f" ({hit.n_windows} windows, the nearest at {start:.2f} s)"
+        meta += f" ({hit.n_windows} windows, the most similar at {start:.2f} s)"
     path = clips.root / hit.file
     return player_of(path, start, end, f"{rank}. ", names[hit.file], said, meta)
 

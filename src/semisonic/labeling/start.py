@@ -107,7 +107,7 @@ class Started:
         ]
         if self.failures:
             n_failed = count_text(len(self.failures), "recording")
-            lines.append(f"{n_failed} cannot be used, or not as a whole")
+            lines.append(f"{n_failed} cannot be used, or only in part")
         folder = self.project.folder
         lines += [f"project: {folder}", f"next: semisonic project suggest {folder}"]
         return "\n".join(lines)
@@ -183,11 +183,11 @@ def _start(folder: Path, options: ProjectOptions, tell: Tell) -> Started:
         failures = result.failures
         clips, notes = _usable(clips, result.scan)
     if not len(clips):
-        raise DataError(f"{recordings}: no recording that can be used; see {folder / 'scan'}")
+        raise DataError(f"{recordings}: found no usable recording; see {folder / 'scan'}")
     index = folder / before.get("index", INDEX)
     encoder = folder / before.get("encoder", Path(ENCODER, "encoder.zip"))
     if encoder.is_file():  # recordings that came later are embedded by the same one
-        notes.append("encoder: the project's own, as it was")
+        notes.append("encoder: that of the project, unchanged")
     else:
         source, note = _encoder(folder, options, clips, tell)
         notes.append(note)
@@ -226,8 +226,8 @@ def _check_unused(options: ProjectOptions) -> None:
         value = getattr(options, name)
         if value != default:
             raise OptionError(
-                f"option '{name}': found {value}, but vectors come with their segments; leave it "
-                "out"
+                f"option '{name}': found {value}, but the segments of these vectors are given; "
+                "leave it out"
             )
 
 
@@ -273,12 +273,12 @@ def _take_labels(
     rows = {(one, POSITIVE): names for one, names in named.items() if one.box not in asked}
     name = Path(options.encoder).name
     taken = add_answers(project, rows, source=SOURCE + name, respell=True)
-    note = f"{count_text(taken.n_answers, 'label')} beside the vectors taken as answers"
+    note = f"{count_text(taken.n_answers, 'label')} beside the vectors imported as answers"
     if n_known := len(named) - len(rows):
-        note += f"; {count_text(n_known, 'segment')} had an answer before"
-    refused = [f"not taken: {place}: {reason}" for place, reason in taken.problems[:_MOST_TOLD]]
+        note += f"; {count_text(n_known, 'segment')} already had an answer"
+    refused = [f"not imported: {place}: {reason}" for place, reason in taken.problems[:_MOST_TOLD]]
     if more := len(taken.problems) - len(refused):
-        refused.append(f"and {count_text(more, 'label')} more not taken")
+        refused.append(f"and {count_text(more, 'label')} more not imported")
     return replace(started, notes=(*started.notes, note, *refused))
 
 
@@ -358,7 +358,7 @@ def _encoder(folder: Path, options: ProjectOptions, clips: Clips, tell: Tell) ->
     """The file of the encoder that makes the vectors, and how it came about."""
     if options.encoder not in (AUTO, SYNTH):
         return encoder_file(options.encoder), f"encoder: {options.encoder}"
-    mel, said = MelOptions(), "encoder: one that learned to name synthetic sounds"
+    mel, said = MelOptions(), "encoder: trained to name synthetic sounds"
     pool = clips[:0]
     if options.encoder == AUTO:
         pool = windows(clips, mel.duration, workers=options.workers)
@@ -372,7 +372,7 @@ def _encoder(folder: Path, options: ProjectOptions, clips: Clips, tell: Tell) ->
     if options.encoder == SYNTH:
         return file, said
     if not is_enough:
-        return file, f"{said}; {len(pool)} windows are too few to learn from by contrast"
+        return file, f"{said}; {len(pool)} windows are too few for contrastive learning"
     tell(CONTRAST)
     made, n = learn_by_contrast(
         folder,
@@ -383,7 +383,8 @@ def _encoder(folder: Path, options: ProjectOptions, clips: Clips, tell: Tell) ->
         cache=options.cache,
     )
     return made, (
-        f"encoder: synthetic sounds, then {n} windows of the recordings by contrast, without labels"
+        f"encoder: trained on synthetic sounds, then on {n} windows of the recordings by "
+        "contrastive learning"
     )
 
 

@@ -118,7 +118,7 @@ def candidate_pool(
     if model is None:
         if index is None:
             raise DataError(
-                f"{where}: no index, and no model to make one with; name a model or an encoder"
+                f"{where}: not an index, and no model to make one with; give a model or an encoder"
             )
         return CandidatePool(index.clips, index.vectors, index.cluster)
     embedder = open_embedder(model)
@@ -245,14 +245,14 @@ def choose(
     has_scores = pool.scores is not None
     if strategy == UNCERTAIN_REASON and not has_scores:
         raise OptionError(
-            f"option 'strategy': '{strategy}' needs the scores of a classifier, and there is "
-            "none; take 'mix', 'typical' or 'random'"
+            f"option 'strategy': '{strategy}' needs the scores of a classifier, but there is "
+            "none; use 'mix', 'typical' or 'random'"
         )
     answered = exclude.current().clips() if isinstance(exclude, LabelLog) else exclude
     labelled = match(answered, pool.clips).rows if answered is not None else np.zeros(0, np.int64)
     free = np.setdiff1d(np.arange(len(pool)), labelled)
     if not len(pool):
-        raise DataError("no recording could be read: nothing to ask about")
+        raise DataError("found no readable recording, so there is nothing to ask about")
     if not len(free):
         raise AllAnswered(f"all {len(pool)} segments are answered: nothing is left to ask about")
     n = min(n, len(free))

@@ -71,7 +71,9 @@ def read_vectors(path: Path, files: Path) -> VectorTable:
     if path.suffix == NUMPY:
         found = _read_numpy(path, files)
     elif not files.is_dir():
-        raise DataError(f"{files}: found no such folder, expected the one that {path} names from")
+        raise DataError(
+            f"{files}: found no such folder, expected the one that file names of {path} start from"
+        )
     else:
         read = _read_parquet if path.suffix == PARQUET else _read_hoplite
         found = read(path, files)
@@ -102,7 +104,7 @@ def _read_parquet(path: Path, root: Path) -> VectorTable:
     try:
         frame = pd.read_parquet(path)
     except ImportError as error:
-        raise OptionError(f"{path}: Parquet needs a package: pip install pyarrow") from error
+        raise OptionError(f"{path}: reading Parquet needs pyarrow: pip install pyarrow") from error
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read as Parquet: {error}") from error
     names = {normalise(str(column)): column for column in frame.columns}
@@ -131,7 +133,7 @@ def _read_hoplite(folder: Path, root: Path) -> VectorTable:
         from usearch.index import Index
     except ImportError as error:
         raise OptionError(
-            f"{folder}: vectors of perch-hoplite need a package: pip install usearch"
+            f"{folder}: vectors of perch-hoplite need usearch: pip install usearch"
         ) from error
     try:
         with closing(
@@ -147,15 +149,15 @@ def _read_hoplite(folder: Path, root: Path) -> VectorTable:
             ).fetchall()
     except sqlite3.Error as error:
         raise DataError(
-            f"{folder / HOPLITE}: not a database of perch-hoplite 1 ({error}); an older one is "
-            "converted by perch-hoplite"
+            f"{folder / HOPLITE}: not a database of perch-hoplite 1 ({error}); convert an older "
+            "one with perch-hoplite"
         ) from error
     if not rows:
         raise DataError(f"{folder / HOPLITE}: found no windows, expected at least one")
     index = Index.restore(str(folder / HOPLITE_VECTORS), view=True)
     found = None if index is None else index.get(np.array([row[0] for row in rows], np.uint64))
     if found is None or any(one is None for one in found):
-        raise DataError(f"{folder / HOPLITE_VECTORS}: lacks vectors of windows in {HOPLITE}")
+        raise DataError(f"{folder / HOPLITE_VECTORS}: vectors of windows in {HOPLITE} are missing")
     heard: dict[int, list[tuple[float, float, str]]] = {}
     for recording, offsets, label in labels:
         heard.setdefault(recording, []).append((*_times(offsets), label))

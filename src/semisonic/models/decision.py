@@ -185,7 +185,7 @@ class Decision:
             return np.full(len(classes), threshold)
         if not self.thresholds:
             raise ModelError(
-                "the model has no thresholds; make them with 'semisonic calibrate', or give one"
+                "the model has no thresholds; compute them with 'semisonic calibrate', or give one"
             )
         return np.array([self.thresholds[name] for name in classes])
 
@@ -236,9 +236,9 @@ class Decision:
             )
             note = dict(table["note"])
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise ModelError(f"it lacks parts or holds others: {error!r}") from error
+            raise ModelError(f"parts are missing or unknown: {error!r}") from error
         if tensors and not rules:
-            raise ModelError("found tables that belong to no rule")
+            raise ModelError("found tables without a rule that uses them")
         by_class = {name: float(thresholds[name]) for name in classes if thresholds}
         return cls(Calibration(said["method"], scale, offset), by_class, rules, note)
 
@@ -278,7 +278,7 @@ def _numbers(
     table = np.asarray(values, np.float64)
     good = np.isfinite(table) & (table >= least) & (table <= most)
     if table.shape != (n,) or not good.all():
-        raise ModelError(f"{what}: found {values}, expected {n} numbers in their range")
+        raise ModelError(f"{what}: found {values}, expected {n} finite numbers in their range")
     return tuple(table.tolist())
 
 

@@ -213,8 +213,9 @@ class Encoder(nn.Module):
             if isinstance(step, DownStep) and min(smaller) < 1:
                 raise ModelError(
                     f"{type(self).__name__}: layer {number} pools windows of "
-                    f"{step.size[0]}x{step.size[1]}, but the map is only {size[0]}x{size[1]} (mel "
-                    "x frame) there; take fewer or smaller pools, more mel bands or longer clips"
+                    f"{step.size[0]}x{step.size[1]}, but the map is only {size[0]}x{size[1]} "
+                    "(mel x frame) there; use fewer or smaller pools, more mel bands or longer "
+                    "clips"
                 )
             size = smaller
         return self.out_channels, *size

@@ -98,7 +98,7 @@ def dead_units(module: nn.Module, batches: Iterable[Tensor]) -> list[DeadUnits]:
         for part, mode in modes.items():
             part.training = mode
     if names and not active:
-        raise ModelError("dead units: found no batch to look at")
+        raise ModelError("dead units: found no batches, expected at least one")
     return [
         DeadUnits(names[layer], len(units), int((~units).sum())) for layer, units in active.items()
     ]

@@ -141,7 +141,7 @@ def read_about(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _damaged(path: object, what: object) -> ModelError:
-    return ModelError(f"{path}: damaged or not a model file: {what}. Take a new copy of the file")
+    return ModelError(f"{path}: damaged, or not a model file: {what}. Copy the file again")
 
 
 def _members(file: Path, *wanted: str) -> list[bytes]:
@@ -155,7 +155,9 @@ def _members(file: Path, *wanted: str) -> list[bytes]:
                 raise ValueError(f"found {names[:5]}, expected exactly {_MEMBERS}")
             for info in map(archive.getinfo, wanted):
                 if info.compress_type != zipfile.ZIP_STORED:
-                    raise ValueError(f"'{info.filename}' is compressed, expected stored as it is")
+                    raise ValueError(
+                        f"'{info.filename}' is compressed, expected stored without compression"
+                    )
                 if info.file_size > file.stat().st_size:
                     raise ValueError(f"'{info.filename}' claims {info.file_size} bytes")
             return [archive.read(name) for name in wanted]  # checks the CRC
@@ -173,8 +175,8 @@ def _described(path: object, data: bytes) -> dict[str, Any]:
         raise _damaged(path, f"'{_SETTINGS}' does not describe a model")
     if settings.get("version") != VERSION:
         raise ModelError(
-            f"{path}: found a model file of version {settings.get('version')!r}, this release "
-            f"reads {VERSION}; update semisonic"
+            f"{path}: found a model file of version {settings.get('version')!r}, but this "
+            f"release reads {VERSION}; update Semisonic"
         )
     types = _TYPES.get(str(settings.get("kind")), {"kind": ()})
     wrong = [name for name, kind in types.items() if not isinstance(settings.get(name), kind)]
@@ -189,8 +191,8 @@ def _check_values(path: object, weights: dict[str, Tensor]) -> None:
             raise ModelError(f"{path}: '{name}' has type {value.dtype}, expected float32")
         if not torch.isfinite(value).all():
             raise ModelError(
-                f"{path}: '{name}' holds values that are not finite; the training must have "
-                "diverged, or the file is damaged"
+                f"{path}: '{name}' contains values that are not finite; the training diverged, "
+                "or the file is damaged"
             )
 
 
@@ -276,8 +278,8 @@ def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> So
     settings, weights = read(path)
     if settings["kind"] in ENCODERS:
         raise ModelError(
-            f"{path}: holds an encoder, which names no sounds yet, expected a classifier; train "
-            f"one from it: semisonic train DATA --encoder {path}"
+            f"{path}: found an encoder, which cannot name sounds yet, expected a classifier; "
+            f"train one from it: semisonic train DATA --encoder {path}"
         )
     names = [name for name in weights if name.startswith(_OF_DECISION)]
     tables = {name.removeprefix(_OF_DECISION): weights.pop(name).numpy() for name in names}
@@ -300,7 +302,9 @@ def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> So
                 settings.get("decision"), tables, model.classes, *sizes
             )
         except ModelError as error:
-            raise ModelError(f"{path}: the decision cannot be used: {error}") from error
+            raise ModelError(
+                f"{path}: cannot use the calibration and thresholds: {error}"
+            ) from error
     return model.to(device)
 
 
@@ -361,7 +365,7 @@ def load_encoder(
     """
     settings, weights = read(path)
     if settings["kind"] not in ENCODERS:
-        raise ModelError(f"{path}: holds a classifier, expected an encoder")
+        raise ModelError(f"{path}: found a classifier, expected an encoder")
     with _building(path, settings):
         frontend = _frontend(settings)
         body = create(settings["model"], frontend.options.shape)
@@ -405,17 +409,19 @@ def _building(path: object, settings: Mapping[str, Any]) -> Iterator[None]:
     name, place = settings["model"], settings.get("defined_in")
     if isinstance(place, str) and not is_registered(name):
         raise ModelError(
-            f"{path}: its network '{name}' is not from Semisonic; it was registered in '{place}'. "
-            f"Import that before (on the command line: --plugin {place}, or the path of its file)"
+            f"{path}: its network '{name}' is not from Semisonic; it was registered in "
+            f"'{place}'. Import that module first (on the command line: --plugin {place}, or the "
+            "path of its file)"
             if place
-            else f"{path}: its network '{name}' was given as an object, of which a file keeps the "
-            "weights alone; give one of the same layers: SoundClassifier.load(path, model=...)"
+            else f"{path}: its network '{name}' was given as an object, of which the file keeps "
+            "only the weights; give one with the same layers: SoundClassifier.load(path, "
+            "model=...)"
         )
     try:
         with torch.device("meta"):
             yield
     except (SemisonicError, RuntimeError, TypeError, ValueError, OverflowError) as error:
-        raise ModelError(f"{path}: the description does not give a model: {error}") from error
+        raise ModelError(f"{path}: cannot build a model from the description: {error}") from error
 
 
 def _frontend(settings: dict[str, Any]) -> Frontend:
@@ -432,7 +438,7 @@ def _fill(path: object, model: M, weights: dict[str, Tensor]) -> M:
         if name not in weights:
             raise ModelError(f"{path}: the weight '{name}' is missing")
         if name not in expected:
-            raise ModelError(f"{path}: holds a weight '{name}' that the model does not have")
+            raise ModelError(f"{path}: contains a weight '{name}' that the model does not have")
         value, needed = weights[name], expected[name]
         if value.shape != needed.shape or value.dtype != needed.dtype:
             raise ModelError(
@@ -440,6 +446,6 @@ def _fill(path: object, model: M, weights: dict[str, Tensor]) -> M:
                 f"expected {tuple(needed.shape)} ({needed.dtype})"
             )
         if name.endswith("standardize.std") and not (value > 0).all():
-            raise ModelError(f"{path}: '{name}' holds deviations that are not positive")
+            raise ModelError(f"{path}: '{name}' contains deviations that are not positive")
     model.load_state_dict(weights, assign=True)
     return model.eval()

@@ -49,7 +49,7 @@ class Neck(nn.Module):
     """
 
     out_features: int
-    no_frames = "its dense layers take all frames of the clip side by side"
+    no_frames = "its dense layers read all frames of the clip together"
 
     def __init__(self, in_features: int, dense: tuple[Dense, ...]) -> None:
         super().__init__()
@@ -90,8 +90,8 @@ class FlattenNeck(Neck):
         if tuple(code.shape[1:]) != self.code_shape or n_frames is not None:
             raise ModelError(
                 f"found a code of shape {tuple(code.shape[1:])} (channel, mel, frame), expected "
-                f"{self.code_shape}: this model takes clips of one length only; fit the clips to "
-                "it, or use an architecture with 'gp'"
+                f"{self.code_shape}: as this model takes clips of one length only; pad or cut "
+                "the clips to it, or use an architecture with 'gp'"
             )
         embedding: Tensor = self.dense(code.flatten(1))
         return embedding
@@ -120,7 +120,7 @@ class GlobalPoolNeck(Neck):
     ) -> None:
         super().__init__(channels * rows, dense)
         self.over_time, self.rows = over_time, rows
-        self.no_frames = "it answers from the last frame only" if over_time == "last" else ""
+        self.no_frames = "it uses the last frame only" if over_time == "last" else ""
 
     def forward(self, code: Tensor, n_frames: Tensor | None = None) -> Tensor:
         """The embedding, shape (batch, out_features)."""
@@ -135,8 +135,8 @@ class GlobalPoolNeck(Neck):
             return code.mean(dim=2)
         if code.shape[2] != self.rows:
             raise ModelError(
-                f"found a code of {code.shape[2]} rows over mel, expected {self.rows}: this "
-                "network takes features of one number of mel bands only"
+                f"found a code of {code.shape[2]} rows over mel, expected {self.rows}: as this "
+                "network takes one number of mel bands only"
             )
         return code.flatten(1, 2)
 

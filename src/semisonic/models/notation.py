@@ -128,8 +128,8 @@ class Architecture:
         if not dense[-2].relu:
             raise ModelError(
                 f"architecture '{self}': '{dense[-1]}' looks like a class layer, but there are "
-                f"{n_classes} classes; leave it out (it is added for you), or write "
-                f"'{dense[-2]}r' before it if it is meant as a hidden layer"
+                f"{n_classes} classes; leave it out (a class layer is added), or write "
+                f"'{dense[-2]}r' before it for a hidden layer"
             )
         return self
 
@@ -220,7 +220,9 @@ class _NotationParser:
             layer = self.layer()
             before = layers[-1] if layers else None
             if isinstance(before, Dense | GlobalPool) and not isinstance(layer, Dense):
-                self.fail("only dense layers ('128fc') after the global pooling or another", start)
+                self.fail(
+                    "only dense layers ('128fc') after a global pooling or dense layer", start
+                )
             layers.append(layer)
             self.skip()
             if self.at == len(self.text):

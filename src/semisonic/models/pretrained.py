@@ -147,12 +147,12 @@ class AutoEncoder(PretrainedEncoder):
         self.decoder_name = decoder
         if not isinstance(encoder, MirroredEncoder):
             raise ModelError(
-                f"'{name}' cannot be an auto-encoder: there are decoders for the notation, "
-                "'small', 'tiny' and 'base'; pre-train it without one ('simclr')"
+                f"'{name}' cannot be an auto-encoder: only the notation, 'small', 'tiny' and "
+                "'base' have decoders; pre-train it without one ('simclr')"
             )
         if decoder == "unpool" and not encoder.has_switches:
             raise ModelError(
-                f"'{name}' does not record positions of maxima, which un-pooling needs; take the "
+                f"'{name}' does not record positions of maxima, which un-pooling needs; use the "
                 "decoder 'upsample', 'subpixel' or 'unet'"
             )
         with undisturbed():
@@ -275,8 +275,8 @@ def _check_front_ends(theirs: Frontend, ours: Frontend) -> None:
         )
     if theirs.standardize.kind != ours.standardize.kind:
         raise ModelError(
-            f"transfer: the encoder standardises by '{theirs.standardize.kind}', the model "
-            f"by '{ours.standardize.kind}'; build both alike"
+            f"transfer: the encoder standardises by '{theirs.standardize.kind}', the model by "
+            f"'{ours.standardize.kind}'; use the same for both"
         )
     if not theirs.standardize.is_fitted:
         raise ModelError("transfer: the statistics of the encoder were never fitted")
@@ -304,11 +304,12 @@ def in_order(model: SoundModel, classes: Sequence[str]) -> SoundModel:
     ours, wanted = set(model.classes), set(classes)
     if ours != wanted:
         lacking, more = (
-            ", ".join(sorted(names)[:5]) or "no others" for names in (wanted - ours, ours - wanted)
+            ", ".join(sorted(names)[:5]) or "none" for names in (wanted - ours, ours - wanted)
         )
         raise ModelError(
-            "a class layer can be kept for the same classes only: that of the earlier model is "
-            f"without {lacking} and with {more}; leave keep_head out, so that a new one is made"
+            "keep_head: expected the classes of the earlier model; its class layer lacks: "
+            f"{lacking}; and has in addition: {more}. Leave keep_head out to make a new class "
+            "layer"
         )
     order = torch.tensor([model.classes.index(name) for name in classes])
     head = {name: tensor[order] for name, tensor in model.head.state_dict().items()}

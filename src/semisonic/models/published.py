@@ -59,17 +59,17 @@ def read_checkpoint(path: Path) -> Tensors:
     except pickle.UnpicklingError as error:
         first = str(error).partition("WeightsUnpickler error:")[2] or str(error)
         raise ModelError(
-            f"{path}: damaged, or holds objects other than tensors, which are not made since that "
-            f"could run code of whoever wrote the file ({' '.join(first.split())[:160]}). Take "
-            "the published file of weights, or save its state_dict alone"
+            f"{path}: damaged, or contains objects other than tensors, which are not loaded "
+            f"because that could run code from the file ({' '.join(first.split())[:160]}). Use "
+            "the published file of weights, or save only its state_dict"
         ) from error
     except (OSError, EOFError, RuntimeError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path}: no checkpoint of torch, or a damaged one: {error}") from error
+        raise ModelError(f"{path}: not a checkpoint of torch, or a damaged one: {error}") from error
     for name in ("model", "state_dict"):
         if isinstance(content, dict) and isinstance(content.get(name), dict):
             content = content[name]
     if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
-        raise ModelError(f"{path}: expected names and tensors, found something else among them")
+        raise ModelError(f"{path}: found other values among names and tensors, expected only these")
     tensors = {str(name).removeprefix("module."): value for name, value in content.items()}
     return {name: value for name, value in tensors.items() if not name.endswith(_COUNTER)}
 
@@ -136,15 +136,15 @@ def _from_graph(path: Path) -> Tensors:
         from google.protobuf.message import DecodeError
     except ImportError as error:
         raise ModelError(
-            "ONNX files are read with the package onnx, which is missing; install it: "
-            "pip install 'semisonic[export]'"
+            "reading ONNX files needs the package onnx, which is missing: pip install "
+            "'semisonic[export]'"
         ) from error
     try:
         graph = onnx.load(path).graph
         floats = [t for t in graph.initializer if t.data_type == onnx.TensorProto.FLOAT]
         found = {one.name: onnx.numpy_helper.to_array(one).copy() for one in floats}
     except (OSError, ValueError, TypeError, onnx.checker.ValidationError, DecodeError) as error:
-        raise ModelError(f"{path}: no ONNX file, or a damaged one: {error}") from error
+        raise ModelError(f"{path}: not an ONNX file, or a damaged one: {error}") from error
     nodes = [node for node in graph.node if node.op_type == "Conv"]
     named = [(f"convs.{number}", node) for number, node in enumerate(nodes)]
     named += [("classifier", node) for node in graph.node if node.op_type == "Gemm"]
@@ -162,8 +162,8 @@ def _from_graph(path: Path) -> Tensors:
                 source = quantised.pop(source)
             if source not in found:
                 raise ModelError(
-                    f"{path}: '{source}' is no float weight of the file; take a file whose weights "
-                    "are float32, also if activations are quantised"
+                    f"{path}: '{source}' is not a float weight of the file; use a file with "
+                    "float32 weights, even if activations are quantised"
                 )
             tensors[f"{name}.{part}"] = torch.from_numpy(found[source])
     return tensors
@@ -188,8 +188,8 @@ def _panns_statistics(path: object, left: Tensors) -> tuple[Tensor, Tensor]:
         theirs = take(path, left, "logmel_extractor.melW", (mel.n_fft // 2 + 1, mel.n_mels))
         if not torch.allclose(theirs.T.double(), torch.from_numpy(filters_of(mel)), atol=1e-5):
             raise ModelError(
-                f"{path}: its mel bands are other ones than those of the published network "
-                f"at {mel.sample_rate} Hz; take the file of that sample rate"
+                f"{path}: its mel bands differ from those of the published network at "
+                f"{mel.sample_rate} Hz; use the file for that sample rate"
             )
     gain, shift, mean, variance = _norm(path, left, "bn0", mel.n_mels)
     deviation = (variance + 1e-5).sqrt() / gain
@@ -337,12 +337,12 @@ def convert_published(
         else:
             state[ours] = take(file, left, theirs, shape)
         if not torch.isfinite(state[ours]).all():
-            raise ModelError(f"{file}: the weights for '{ours}' are not finite; take a new copy")
+            raise ModelError(f"{file}: the weights for '{ours}' are not finite; get the file again")
     for name, shape in one.class_layers.items():
         take(file, left, name, shape)
     if left:
         raise ModelError(
-            f"{file}: {len(left)} tensors have no place in this network, such as "
+            f"{file}: {len(left)} tensors do not belong to this network, such as "
             f"{sorted(left)[:4]}; is it the file of another one?"
         )
     encoder.load_state_dict(state, strict=False)

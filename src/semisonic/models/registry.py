@@ -226,14 +226,14 @@ def create(name_or_notation: str, shape: Shape, n_classes: int = 0) -> Backbone:
     size = " x ".join(map(str, shape))
     if one.waves and shape[:2] != (1, 1):
         raise ModelError(
-            f"model '{name}' reads samples, expected the shape 1 x 1 x samples, found "
-            f"features of {size} (channel x mel x frame); take the input 'wave', or a network "
-            "for log-mel such as 'small'"
+            f"model '{name}' reads samples: found features of {size} (channel x mel x frame), "
+            "expected 1 x 1 x samples; use the input 'wave', or a network for log-mel such as "
+            "'small'"
         )
     if one.waves is False and shape[1] == 1:
         raise ModelError(
-            f"model '{name}' reads log-mel features, found {size} (channel x mel x frame): "
-            "one row, as waves have; take more mel bands, or a network that reads waves: "
+            f"model '{name}' reads log-mel features: found {size} (channel x mel x frame), one "
+            "row as in waves; use more mel bands, or a network that reads waves: "
             + ", ".join(names(waves=True))
         )
     # Somebody's code is tried out with real numbers, also where a file is read without any.
@@ -287,7 +287,7 @@ def _from_notation(text: str, shape: Shape, n_classes: int = 0) -> Backbone:
 
 
 CONTRACT = (
-    "a network takes standardised features (batch, channel, mel, frame) and gives one vector a "
+    "a network takes standardised features (batch, channel, mel, frame) and gives one vector per "
     "clip, (batch, dim), or a map, (batch, channel, fewer mel, fewer frames)"
 )
 
@@ -310,7 +310,7 @@ class OwnEncoder(Encoder):
     """
 
     keeps_weights = True
-    no_frames = "nothing is known of where the frames of its map lie in time"
+    no_frames = "the times of the frames of its map are unknown"
 
     def __init__(self, name: str, network: nn.Module, shape: Shape) -> None:
         super().__init__()
@@ -336,8 +336,8 @@ class OwnEncoder(Encoder):
         if x.shape[3] != self.n_frames and not self.any_length:
             raise ModelError(
                 f"the network '{self.name}' takes clips of {self.n_frames} frames only, found "
-                f"{x.shape[3]}; for parts of clips (pre-training by views) give whole ones, "
-                "view_share=1, or let it take the mean over frames before its dense layers"
+                f"{x.shape[3]}; if these are parts of clips (pre-training by views), use whole "
+                "clips, view_share=1, or a mean over frames before the dense layers"
             )
         code: Tensor = self.network(x)
         return code[:, :, None, None] if self.is_vector else code

@@ -372,13 +372,13 @@ def new_event_layer(model: SoundModel) -> EventLayer:
     """
     mel, encoder, why = model.mel, model.encoder, model.encoder.no_frames
     if mel.input != LOG_MEL or mel.deltas or mel.reference != "one" or mel.peak_normalize:
-        why = "its features are no levels of one channel that keep the loudness of the sound"
+        why = "its features are not levels of one channel that keep the loudness of the sound"
     elif model.multi_label:
         why = "a clip may have several labels"
     elif mel.duration < SHORTEST:
-        why = f"its windows have {mel.duration:g} s, less than {SHORTEST:g} s"
+        why = f"its windows are {mel.duration:g} s long, less than {SHORTEST:g} s"
     if why:
-        raise ModelError(f"'{model.name}' learns no times of events: {why}")
+        raise ModelError(f"'{model.name}' cannot learn the times of events: {why}")
     step = frame_grid(encoder.plan)[1] * mel.hop_length / mel.sample_rate
     n_maps = encoder.code_shape(mel.n_mels, mel.n_frames)[0]
     around = round(CONTEXT / step)

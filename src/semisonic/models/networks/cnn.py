@@ -81,7 +81,7 @@ class PictureEncoder(LayeredEncoder):
         if n_mels < PICTURE[0] or n_frames < PICTURE[1]:
             raise ModelError(
                 f"found features of {n_mels} x {n_frames} (mel x frame), expected at least "
-                f"{PICTURE[0]} x {PICTURE[1]}; take more mel bands, longer clips or a smaller "
+                f"{PICTURE[0]} x {PICTURE[1]}; use more mel bands, longer clips or a smaller "
                 "hop_length"
             )
         return super().code_shape(*PICTURE)
@@ -253,7 +253,7 @@ class RecurrentEncoder(Encoder):
         count, so that one that is filled up is as alone.
     """
 
-    no_frames = "its recurrent layers remember what came before"
+    no_frames = "its recurrent layers depend on earlier frames"
 
     def __init__(
         self, front: LayeredEncoder, recurrent: nn.RNNBase, *, whole_windows: bool = False

@@ -34,7 +34,7 @@ _ELSEWHERE = re.compile(r"vectors:(?P<name>[a-z0-9_-]+)@(?P<dim>[1-9][0-9]{0,5})
 _KEY, _WINDOW, _DIM = "semisonic.key", "semisonic.window", "semisonic.dim"
 _AFTER_CLASSES = ("Add", "Sigmoid", "Softmax", "Identity", "Cast", "Reshape", "Squeeze", "Clip")
 _DENSE = ("Gemm", "MatMul")
-_MISSING = "package {}, which is missing; install it: pip install 'semisonic[export]'"
+_MISSING = "package {}, which is missing: pip install 'semisonic[export]'"
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,9 @@ def _opened(file: Path, _changed: int, n_threads: int) -> FrozenGraph:
     try:
         import onnxruntime
     except ImportError as error:
-        raise ModelError(f"{file}: is run with the {_MISSING.format('onnxruntime')}") from error
+        raise ModelError(
+            f"{file}: running it needs the {_MISSING.format('onnxruntime')}"
+        ) from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = n_threads, 3
     try:
@@ -89,7 +91,9 @@ def _opened(file: Path, _changed: int, n_threads: int) -> FrozenGraph:
         told = session.get_modelmeta().custom_metadata_map
         return FrozenGraph(session, told[_KEY], int(told[_WINDOW]), int(told[_DIM]))
     except Exception as error:  # onnxruntime has no common type of error
-        raise ModelError(f"{file}: onnxruntime cannot open it: {error}. Get it again") from error
+        raise ModelError(
+            f"{file}: onnxruntime cannot open it: {error}. Get the file again"
+        ) from error
 
 
 def open_graph(file: Path) -> FrozenGraph | TfliteGraph:
@@ -164,8 +168,8 @@ class ElsewhereEncoder(Encoder):
         if x.is_meta:
             return x.new_empty(len(x), self.out_channels, 1, 1)
         raise ModelError(
-            f"the vectors were made elsewhere ({self.name}), so that no sound can be embedded "
-            "here; 'semisonic project learn' writes predictions.csv for the sounds that have one"
+            f"the vectors were made elsewhere ({self.name}), so sounds cannot be embedded here; "
+            "'semisonic project learn' writes predictions.csv for the sounds with a vector"
         )
 
 
@@ -199,13 +203,13 @@ def frozen_network(name: str) -> Callable[[Shape], Backbone]:
     )
     if not file.is_file():
         raise ModelError(
-            f"this model hears with the general encoder '{short}', which is not on this machine "
+            f"this model uses the general encoder '{short}', which is not on this machine "
             f"(expected {file}); get it with: {again}"
         )
     if (key := open_graph(file).key) != match["key"]:
         raise ModelError(
             f"{file}: found the encoder '{short}' of a file with the SHA-256 {key}..., but the "
-            f"model was made with {match['key']}...; fetch that version with: {again}"
+            f"model was made with {match['key']}...; get that version with: {again}"
         )
 
     def make(shape: Shape) -> Backbone:
@@ -252,11 +256,11 @@ def cut_graph(
         import onnx
         from google.protobuf.message import DecodeError
     except ImportError as error:
-        raise ModelError(f"ONNX files are read with the {_MISSING.format('onnx')}") from error
+        raise ModelError(f"reading ONNX files needs the {_MISSING.format('onnx')}") from error
     try:
         proto = onnx.load(source)
     except (OSError, ValueError, TypeError, onnx.checker.ValidationError, DecodeError) as error:
-        raise ModelError(f"{source}: no ONNX file, or a damaged one: {error}") from error
+        raise ModelError(f"{source}: not an ONNX file, or a damaged one: {error}") from error
     weights = {one.name for one in proto.graph.initializer}
     inputs = [one for one in proto.graph.input if one.name not in weights]
     wanted = _embedding(source, proto.graph, weights, tensor)
@@ -305,7 +309,7 @@ def _tried(source: Path, graph: FrozenGraph) -> tuple[int, ...]:
         raise ModelError(f"{source}: fails on {graph.n_samples} samples: {error}") from error
     found = np.asarray(out)
     if not np.isfinite(found).all():
-        raise ModelError(f"{source}: gives values that are not finite; take a new copy")
+        raise ModelError(f"{source}: gives values that are not finite; get the file again")
     if len(given.shape) == 1:
         found = found[None] if found.ndim == 1 else found
     return (2, *found.shape[1:]) if alone else tuple(found.shape)
@@ -322,10 +326,10 @@ def _window_of(source: Path, given: Any, n_samples: int) -> int:
     if n_samples and sizes[-1] not in (0, n_samples):
         raise ModelError(
             f"{source}: takes windows of {sizes[-1]} samples, expected {n_samples}; give the "
-            "sample rate and the window that it was made for (--sample-rate, --window)"
+            "sample rate and the window of the network (--sample-rate, --window)"
         )
     if not (n_samples or sizes[-1]):
-        raise ModelError(f"{source}: does not say how long its windows are; give --window")
+        raise ModelError(f"{source}: does not state the length of its windows; give --window")
     return n_samples or int(sizes[-1])
 
 
@@ -339,8 +343,8 @@ def _embedding(source: Path, graph: Any, weights: set[str], tensor: str) -> str:
             node = next((made[name] for name in node.input if name in made), None)
         if node is None or node.op_type not in _DENSE:
             raise ModelError(
-                f"{source}: no dense layer of classes at its end, before which the embedding would "
-                "be; is it another file? Name the tensor of the embedding with --tensor"
+                f"{source}: found no dense layer of classes at its end, whose input would be the "
+                "embedding; is it another file? Name the tensor of the embedding with --tensor"
             )
         return str(next(name for name in node.input if name not in weights))
     if tensor:
@@ -349,8 +353,7 @@ def _embedding(source: Path, graph: Any, weights: set[str], tensor: str) -> str:
         return tensor
     if len(outputs) > 1 and "embedding" not in outputs:
         raise ModelError(
-            f"{source}: found the outputs {', '.join(outputs)}; say which is the embedding with "
-            "--tensor"
+            f"{source}: found the outputs {', '.join(outputs)}; name the embedding with --tensor"
         )
     return outputs[0] if len(outputs) == 1 else "embedding"
 

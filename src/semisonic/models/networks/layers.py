@@ -97,8 +97,8 @@ class LayeredEncoder(Encoder):
         if n_frames < self.least_frames:
             what = "samples" if self.least_frames > 500 else "frames"
             raise ModelError(
-                f"found clips of {n_frames} {what}, this network needs {self.least_frames} or "
-                "more; take longer clips or fill them up with silence"
+                f"found clips of {n_frames} {what}, expected at least {self.least_frames} for "
+                "this network; use longer clips, or pad them with silence"
             )
         return super().code_shape(n_mels, n_frames)
 

@@ -78,7 +78,7 @@ def _opened(file: Path, _changed: int, n_threads: int) -> TfliteGraph:
             running, told["key"], int(given["shape"][-1]), int(np.prod(out["shape"][1:]))
         )
     except Exception as error:  # LiteRT has no common type of error
-        raise ModelError(f"{file}: LiteRT cannot open it: {error}. Get it again") from error
+        raise ModelError(f"{file}: LiteRT cannot open it: {error}. Get the file again") from error
 
 
 def cut_tflite(
@@ -123,7 +123,7 @@ def cut_tflite(
     if n_samples and shape[-1] != n_samples:
         raise ModelError(
             f"{source}: takes windows of {shape[-1]} samples, expected {n_samples}; give the "
-            "sample rate and the window that it was made for (--sample-rate, --window)"
+            "sample rate and the window of the network (--sample-rate, --window)"
         )
     graph.operators, graph.outputs = _leading_to(graph, wanted), [wanted]
     model.signatureDefs, model.description = [], json.dumps({"key": sha256[:16]})
@@ -140,8 +140,8 @@ def _litert(file: Path) -> tuple[Any, Any]:
         from ai_edge_litert import interpreter, schema_py_generated
     except ImportError as error:
         raise ModelError(
-            f"{file}: is run with the package ai-edge-litert, which is missing; install it: "
-            "pip install 'semisonic[tflite]'"
+            f"{file}: running it needs the package ai-edge-litert, which is missing: pip install "
+            "'semisonic[tflite]'"
         ) from error
     return schema_py_generated, interpreter
 
@@ -167,7 +167,7 @@ def _try(source: Path, graph: TfliteGraph, dim: int) -> None:
     except Exception as error:  # LiteRT has no common type of error
         raise ModelError(f"{source}: fails on {graph.n_samples} samples: {error}") from error
     if not np.isfinite(found).all():
-        raise ModelError(f"{source}: gives values that are not finite; take a new copy")
+        raise ModelError(f"{source}: gives values that are not finite; get the file again")
 
 
 def _embedding(source: Path, model: Any, schema: Any, tensor: str) -> int:
@@ -183,8 +183,8 @@ def _embedding(source: Path, model: Any, schema: Any, tensor: str) -> int:
             node = maker.get(node.inputs[0])
         if node is None or _kind(model, kinds, node) != _DENSE:
             raise ModelError(
-                f"{source}: no dense layer of classes at its end, before which the embedding would "
-                "be; is it another file? Name the tensor of the embedding with --tensor"
+                f"{source}: found no dense layer of classes at its end, whose input would be the "
+                "embedding; is it another file? Name the tensor of the embedding with --tensor"
             )
         return int(node.inputs[0])
     if tensor:
@@ -193,8 +193,7 @@ def _embedding(source: Path, model: Any, schema: Any, tensor: str) -> int:
         return named[tensor]
     if len(outputs) != 1:
         raise ModelError(
-            f"{source}: found the outputs {', '.join(outputs)}; say which is the embedding with "
-            "--tensor"
+            f"{source}: found the outputs {', '.join(outputs)}; name the embedding with --tensor"
         )
     return int(graph.outputs[0])
 
