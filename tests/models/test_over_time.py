@@ -151,7 +151,7 @@ def test_a_click_is_felt_at_its_time(name: str) -> None:
     ("name", "why"),
     [
         ("(8)3c-2p-16fcr", "together"),
-        ("crnn-lstm", "remember"),
+        ("crnn-lstm", "depend on earlier frames"),
         ("transformer", "whole clip"),
         ("yamnet", "overlap"),
     ],
