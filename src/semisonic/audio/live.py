@@ -1,6 +1,6 @@
-"""Live sources of sound, block by block: microphone, raw samples of a pipe, recording played back.
+"""Live sources of sound, block by block: a microphone, a pipe, or a recording played back.
 
-The package ``sounddevice`` is imported when a microphone is used.
+The package ``sounddevice`` is imported only when a microphone is used.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from semisonic.core.errors import AudioError, OptionError
 from semisonic.core.options import nearest
 
 BLOCK_TIME = 0.02
-"""Seconds of a block: a window waits for the block it ends in, so this is part of the latency."""
+"""Seconds per block. A window waits for its last block, so this is part of the latency."""
 
 
 class LiveBlock(NamedTuple):
-    """Some samples that follow the ones before.
+    """Samples that follow those of the previous block.
 
     Attributes
     ----------
     samples : ndarray of float32, shape (n,)
         One channel, full scale ±1, at the rate of the source.
     captured : float
-        When the last of them was captured, seconds of ``time.monotonic``.
+        When the last sample was captured, in seconds of ``time.monotonic``.
     """
 
     samples: NDArray[np.float32]
@@ -42,12 +42,12 @@ class LiveBlock(NamedTuple):
 
 
 class LiveGap(NamedTuple):
-    """Sound that is missing between two blocks.
+    """Missing sound between two blocks.
 
     Attributes
     ----------
     seconds : float
-        How much, 0 if that is not known (yet).
+        Length; 0 if it is not known (yet).
     reason : str
     """
 
@@ -56,17 +56,17 @@ class LiveGap(NamedTuple):
 
 
 class LiveSource(Protocol):
-    """Anything that sound comes from, block by block.
+    """A source of sound, block by block.
 
     Attributes
     ----------
     name : str
         For messages.
     sample_rate : int
-        Hz; that of every block.
+        Hz, of every block.
     speed : float
-        Seconds of sound per second. 1: it comes in real time, so who is too slow must leave
-        something out. 0: it comes as fast as it is taken, and nothing is ever left out.
+        Seconds of sound per second. 1: in real time, so a slow reader loses sound. 0: as fast as
+        it is read, without loss.
     """
 
     name: str
@@ -79,25 +79,25 @@ class LiveSource(Protocol):
         Raises
         ------
         SourceLost
-            When a device is gone; asking for blocks again may find it back.
+            When a device is gone; another call may find it again.
         AudioError
-            When the source cannot go on.
+            When the source cannot continue.
         """
 
 
 class SourceLost(AudioError):
-    """A device that gives no sound any more, and may come back."""
+    """A device gives no more sound, but may come back."""
 
 
 QUEUE_SECONDS = 10.0
-"""Sound that may wait to be taken before blocks are dropped (and counted)."""
+"""Seconds of sound that may wait to be read before blocks are dropped (and counted)."""
 
 LOST_AFTER = 3.0
 """Seconds without a block after which the device counts as lost."""
 
 
 class InputDevice(NamedTuple):
-    """A microphone or another input; ``sample_rate`` (Hz) is the one it prefers."""
+    """A microphone or another input; ``sample_rate`` (Hz) is its preferred rate."""
 
     number: int
     name: str
@@ -135,11 +135,11 @@ class Microphone:
     Parameters
     ----------
     device_name : str, optional
-        A part of its name, or its number; the system's default if not given.
+        A part of its name, or its number; by default the system's default input.
     sample_rate : int, optional
-        Hz; what the device prefers if not given.
+        Hz; by default the rate that the device prefers.
     n_channels : int
-        They are averaged.
+        Number of channels, which are averaged.
 
     Raises
     ------
@@ -173,7 +173,7 @@ class Microphone:
         self._n_channels, self._was_lost = n_channels, False
 
     def blocks(self) -> Iterator[LiveBlock | LiveGap]:
-        """Blocks until the device is lost."""
+        """Yield blocks until the device is lost."""
         sd = _sounddevice()
         if self._was_lost:  # PortAudio lists the devices when it starts, and then only
             sd._terminate()
@@ -214,7 +214,7 @@ class Microphone:
 
 
 def _mono(frames: NDArray[Any]) -> NDArray[np.float32]:
-    """The mean of the channels; who listens looks for NaN."""
+    """The mean of the channels; the caller checks for NaN."""
     samples = np.empty(len(frames), np.float32)
     with np.errstate(invalid="ignore", over="ignore"):
         mix(frames, samples)
@@ -238,14 +238,14 @@ def _error_text(error: Exception) -> str:
 
 
 PIPE_FORMATS = {"s16le": "<i2", "f32le": "<f4"}
-"""Samples as ffmpeg and arecord name them: 16-bit integers and floats, low byte first."""
+"""Sample formats as named by ffmpeg and arecord: 16-bit integers and floats, low byte first."""
 
 _FAST_BLOCK_TIME = 1.0
 _log = logging.getLogger(__name__)
 
 
 class Pipe:
-    """Raw samples, channel by channel in turn, from a file descriptor.
+    """Raw samples with interleaved channels from a file descriptor.
 
     Parameters
     ----------
@@ -255,10 +255,10 @@ class Pipe:
         Hz.
     format : {"s16le", "f32le"}
     n_channels : int
-        They are averaged.
+        Number of channels, which are averaged.
     speed : float
-        1 for sound that is made now, as by a recorder; 0 for sound that was stored, as from
-        ``cat``, which may wait for who listens.
+        1 for live sound, as from a recorder; 0 for stored sound, as from ``cat``, which can wait
+        for the reader.
 
     Raises
     ------
@@ -288,7 +288,7 @@ class Pipe:
         self._kind = np.dtype(PIPE_FORMATS[format])
 
     def blocks(self) -> Iterator[LiveBlock | LiveGap]:
-        """The samples until the other side closes; half a sample at the end is left out."""
+        """Yield samples until the other side closes, without an incomplete one at the end."""
         n_frame = self._kind.itemsize * self._n_channels
         seconds = BLOCK_TIME if self.speed else _FAST_BLOCK_TIME
         n_block = n_frame * max(1, round(seconds * self.sample_rate))
@@ -314,13 +314,13 @@ class Pipe:
 
 
 class Playback:
-    """A recording whose blocks come at the times of a live recording.
+    """A recording, played back as if it were live.
 
     Parameters
     ----------
     file : path
     speed : float
-        1: in real time; 2: twice as fast; 0: as fast as it is taken.
+        1: in real time; 2: twice as fast; 0: as fast as it is read.
 
     Raises
     ------
@@ -337,7 +337,7 @@ class Playback:
         self.sample_rate = probe(self._file).sample_rate
 
     def blocks(self) -> Iterator[LiveBlock | LiveGap]:
-        """The recording from its start to its end."""
+        """Yield the recording from start to end."""
         block_time = BLOCK_TIME * self.speed if self.speed else _FAST_BLOCK_TIME
         with AudioReader(self._file) as source:
             began, position = time.monotonic(), 0
@@ -357,17 +357,16 @@ PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 
 
 class Reconnecting:
-    """A device that may disappear and come back, as one source with a gap.
+    """A device that may disappear and come back, as one source with gaps.
 
-    A device that never gave a block is an error at once: that is a wrong name or a missing
-    cable, not a loss.
+    A device that never gave a block is an error at once: its name is wrong or a cable is missing.
 
     Parameters
     ----------
     source : LiveSource
-        Whose ``blocks`` raises :class:`SourceLost` and may be called again.
+        Its ``blocks`` raises :class:`SourceLost` and may be called again.
     pauses : sequence of float
-        Seconds before each new try; the last one is repeated for ever.
+        Seconds before each new try; the last one is repeated forever.
     """
 
     def __init__(self, source: LiveSource, pauses: Sequence[float] = PAUSES) -> None:
@@ -375,7 +374,7 @@ class Reconnecting:
         self.name, self.sample_rate, self.speed = source.name, source.sample_rate, source.speed
 
     def blocks(self) -> Iterator[LiveBlock | LiveGap]:
-        """The blocks of the source; a gap where it was away."""
+        """Yield the blocks of the source, with a gap where it was away."""
         last: float | None = None
         n_tries = 0
         while True:

@@ -1,8 +1,8 @@
 """Recordings of phones, browsers and cameras (M4A, WebM and others), decoded by PyAV.
 
-libsndfile does not read them, and their decoders cannot start at an exact sample. So such a
-recording is decoded once, to a temporary WAV file in floats, when it is opened; what is read
-are parts of that. The last few of these files are kept by a process, as those of URLs are
+libsndfile cannot read them, and their decoders cannot start at an exact sample. So such a
+recording is decoded once, when it is opened, to a temporary WAV file of floats, from which parts
+are read. A process keeps the last few of these files, like copies of URLs
 (:mod:`semisonic.audio.remote`). An hour of one channel takes 0.6 GB.
 
 Only the audio is decoded. PyAV is an optional dependency: ``pip install 'semisonic[formats]'``.
@@ -37,7 +37,7 @@ _SIGNATURES = (
 some of its formats are lists of other files, which it would open."""
 
 _MISSING = 0.1
-"""Seconds that a header may promise too much: encoders count what they add at the ends."""
+"""Seconds by which a header may be too long, as encoders count their padding."""
 
 
 class Decoded(NamedTuple):
@@ -50,7 +50,7 @@ class Decoded(NamedTuple):
     format, subtype : str
         Container and codec, as in ``MP4`` and ``AAC``.
     damage : str
-        Why not all of it is there; empty if nothing is missing.
+        Why the recording is incomplete; empty if it is complete.
     """
 
     copy: LocalCopy
@@ -60,12 +60,12 @@ class Decoded(NamedTuple):
 
 
 def media_format(file: Path) -> str:
-    """The container, as FFmpeg names it, by the first bytes; empty for what is not read here.
+    """FFmpeg's name of the container, from the first bytes; empty for other files.
 
     Parameters
     ----------
     file : Path
-        A file of this machine.
+        A file on this machine.
     """
     with open(file, "rb") as stream:
         head = stream.read(16)
@@ -76,16 +76,16 @@ def media_format(file: Path) -> str:
 
 
 def decode_media(path: Path, copy: Path, container: str) -> Decoded:
-    """Decode a recording to a temporary WAV file, or take the one that is there already.
+    """Decode a recording to a temporary WAV file, or use an existing one.
 
     Parameters
     ----------
     path : Path
         Its name in messages.
     copy : Path
-        The file of this machine with its bytes.
+        The file on this machine with its bytes.
     container : str
-        As :func:`media_format` says.
+        As returned by :func:`media_format`.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def decode_media(path: Path, copy: Path, container: str) -> Decoded:
 
 
 def forget_decoded() -> None:
-    """Delete the temporary files that nobody reads."""
+    """Delete temporary files that nobody reads."""
     _decoded.cache_clear()
 
 
@@ -126,7 +126,7 @@ def _decoded(path: Path, copy: Path, container: str, *_stamp: int) -> Decoded:
 
 
 def _write(path: Path, source: Any, target: Path) -> str:
-    """Decode the first audio stream into a file; what is missing of it, in words."""
+    """Decode the first audio stream to a file; return in words what is missing."""
     promised = _promised(source)
     blocks = _blocks(path, source)
     rate, x = next(blocks)
@@ -148,7 +148,7 @@ def _write(path: Path, source: Any, target: Path) -> str:
 
 
 def _promised(source: Any) -> float:
-    """Seconds of sound that the header speaks of; 0 if it says nothing."""
+    """Seconds of sound according to the header; 0 if it does not say."""
     stream = source.streams.audio[0]
     if source.format.name in ("aac", "ac3", "amr"):
         return 0.0  # no header: FFmpeg guesses from the first frames
@@ -158,7 +158,7 @@ def _promised(source: Any) -> float:
 
 
 def _blocks(path: Path, source: Any) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Rate, and samples of shape (n, channel), frame by frame; at least one of them."""
+    """Yield rate and samples, shape (n, channel), frame by frame; at least one frame."""
     import av
 
     rate, n_channels, at = 0, 0, 0
