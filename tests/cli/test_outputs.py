@@ -89,7 +89,7 @@ def test_a_folder_is_no_file(command, place, tells) -> None:
 )
 def test_a_folder_of_something_else_is_left_alone(command, place, tells) -> None:
     before = tree(place)
-    assert "holds 'thesis.txt'" in tells(2, command, "-o foreign -q").err
+    assert "contains 'thesis.txt'" in tells(2, command, "-o foreign -q").err
     assert tree(place) == before
 
 

@@ -107,7 +107,7 @@ def test_classes_that_differ_by_case_are_named(sounds, tells) -> None:
 def test_a_table_without_labels_names_its_columns(sounds, tmp_path, capsys, tells) -> None:
     path = table(sounds, ["wav,what is it", *named(sounds)])
     assert cli("data info", path) == 0
-    said = "no column for labels: found wav, what_is_it; known are label, labels, category"
+    said = "no column for labels: found wav, what_is_it; expected one of label, labels, category"
     assert said in capsys.readouterr().err
     assert said in tells(2, "train", path, "-o", tmp_path / "run", TRAIN).err
 

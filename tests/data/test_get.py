@@ -226,7 +226,7 @@ def test_the_command(
         assert "licence: CC0" in said
         assert f"semisonic data info {tmp_path / 'sets' / 'birds'}" in said
         assert main(arguments) == 0
-        assert "there already: birds" in capsys.readouterr().out
+        assert "already there: birds" in capsys.readouterr().out
         assert len(site.downloads) == 1
         assert main(["data", "get", "esc5"]) == 2
         assert "did you mean 'esc50'?" in capsys.readouterr().err

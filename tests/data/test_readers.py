@@ -79,7 +79,7 @@ def test_class_folders_of_field_recordings_may_be_sites(tmp_path: Path) -> None:
     touch(tmp_path, [*names, "A/other.wav"])
     clips = load_clips(tmp_path)
     assert clips.classes == ("A", "B")
-    assert notes_say(clips, "4 of 5 names are those of field recorders; if they are sites, say")
+    assert notes_say(clips, "4 of 5 names are those of field recorders; if they are sites, use")
     for labels in ("folders", "none"):  # somebody has decided
         assert not notes_say(load_clips(tmp_path, labels=labels), "field recorders")
     touch(tmp_path, [f"B/{number}.wav" for number in range(4)])

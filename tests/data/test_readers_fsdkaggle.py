@@ -135,7 +135,7 @@ def change(old: str, new: str) -> Callable[[list[str]], list[str]]:
             change("00000003.wav", "0000abcd.wav"),
             r"1 of 36 files are missing: 0000abcd.wav \(row 5",
         ),
-        (change("00000003.wav", "00000002.wav"), "/00000002.wav stands twice"),
+        (change("00000003.wav", "00000002.wav"), "/00000002.wav twice"),
         (
             change("Cello", "Cellar"),
             "row 6: 'Cello' is in the test table, but in no training table",

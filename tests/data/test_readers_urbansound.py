@@ -79,7 +79,7 @@ def test_the_table_alone_and_other_places_of_it(tmp_path: Path) -> None:
         ("9-3-0-0.wav,9,0,4,1,11,3,dog_bark", "row 162: found fold '11', .* from 1 to 10"),
         ("9-3-0-0.wav,9,0,4,1,0,3,dog_bark", "row 162: found fold '0'"),
         ("9-3-0-0.wav,9,0,4,1,1,3,dog_bark", r"1 of 161 files are missing: fold1/9-3-0-0\.wav"),
-        (rows()[0], "the clip fold1/10010-0-0-0.wav stands twice"),
+        (rows()[0], "found the clip fold1/10010-0-0-0.wav twice"),
     ],
 )
 def test_contradictions_name_the_row(tmp_path: Path, row: str, message: str) -> None:

@@ -151,7 +151,7 @@ def test_any_text_comes_back(tmp_path_factory, texts):
     ("labels", "told"),
     [
         (["-"], "means none of the classes"),
-        (["?"], "means passed over"),
+        (["?"], "means uncertain"),
         (["dog;cat"], "separates labels"),
         (["dog\0"], "readable characters"),
         (["dog\ncat"], "readable characters"),

@@ -1,4 +1,4 @@
-"""Groups of classes: the five of ESC-50, or any that a user gives; bound by class name."""
+"""Groups of classes by class name: the five of ESC-50, or groups that the user gives."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def categories_of(
     Returns
     -------
     dict of class to group, or None
-        None where nothing is given and some class is none of ESC-50.
+        None if nothing is given and some class is not in ESC-50.
 
     Raises
     ------
     DataError
-        When ``given`` leaves a class out, or names one that is not there.
+        When ``given`` leaves a class out, or names an unknown one.
     """
     if not given:
         plain = [esc_name(name) for name in classes]

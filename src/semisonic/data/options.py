@@ -1,4 +1,4 @@
-"""Options about recordings and their labels; no numpy here, as the command line reads them."""
+"""Options about recordings and their labels; without numpy, as the command line reads them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ReadOptions:
     )
 
     def of_tables(self) -> dict[str, Any]:
-        """What :func:`semisonic.data.datasets.load.load_clips` takes of it beside ``group``."""
+        """The options for :func:`semisonic.data.datasets.load.load_clips`, except ``group``."""
         return {
             "separator": self.separator,
             "merge_parts": self.merge_parts,
@@ -63,7 +63,7 @@ class LabelledOptions(ReadOptions):
 
 @dataclass(frozen=True)
 class WindowRules:
-    """Which labels a window of an annotated recording gets."""
+    """How windows of annotated recordings get their labels."""
 
     duration: float = option(3.0, "length of a window", unit="s", minimum=0.01)
     hop: float | None = option(
@@ -88,10 +88,10 @@ CLASSES: tuple[str, ...] = (
     *("clock_tick", "footsteps", "bird", "cricket", "dog_bark", "frog", "chainsaw", "rooster"),
     *("door_knock", "keyboard", "water_drops", "thunder"),
 )
-"""The classes in their order; a set of n classes takes the first n."""
+"""The classes in order; a set of n classes has the first n."""
 
 OUTSIDE: tuple[str, ...] = ("babble", "melody", "crow", "vacuum", "shower", "clatter")
-"""Sounds that are never a class: they occur in the unlabelled pool and in backgrounds."""
+"""Sounds that are not a class; they occur in the unlabelled pool and in backgrounds."""
 
 
 # What the synthetic data set consists of.
@@ -102,8 +102,8 @@ class SynthOptions:
     """Size and difficulty of the embedded data set ``synth``.
 
     A clip's samples depend on ``seed``, ``duration``, ``sample_rate``, ``snr_db``,
-    ``mixtures``, ``clips_per_recording`` and, in the pool, on ``n_classes``; never on how many
-    clips are made.
+    ``mixtures``, ``clips_per_recording`` and, in the pool, on ``n_classes``; never on the number
+    of clips.
     """
 
     n_classes: int = option(

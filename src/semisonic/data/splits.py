@@ -1,4 +1,4 @@
-"""Splits by recording: folds, an inner validation part, and a few labelled clips per class."""
+"""Splits by recording: folds, a validation part, and a few labelled clips per class."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ Rows = NDArray[np.int64]
 
 
 def make_folds(clips: Clips, n_folds: int, seed: int) -> Rows:
-    """Folds for a set that has none: by recording, classes and sizes balanced.
+    """Make folds for a set without folds: by recording, with balanced classes and sizes.
 
-    Recordings are dealt out from the largest to the smallest, each to the fold that has the
-    smallest part of its classes so far.
+    Recordings are assigned from the largest to the smallest, each to the fold with the smallest
+    share of its classes so far.
 
     Parameters
     ----------
@@ -35,17 +35,17 @@ def make_folds(clips: Clips, n_folds: int, seed: int) -> Rows:
     n_folds : int
         At least 2.
     seed : int
-        Decides between recordings of equal size.
+        Seed of the order of recordings of equal size.
 
     Returns
     -------
     ndarray of int64, shape (n,)
-        The fold of each row, from 1; 0 for a row without a label, or with one nobody verified.
+        The fold of each row, from 1; 0 for a row without a verified label.
 
     Raises
     ------
     DataError
-        When there are fewer recordings than folds, or a class has one recording only.
+        When there are fewer recordings than folds, or a class has only one recording.
 
     Examples
     --------
@@ -98,11 +98,11 @@ def _check_recordings(clips: Clips, found: RecordingRows) -> None:
 def hold_out(
     clips: Clips, rows: Rows, share: float, seed: int, purpose: str = "validation"
 ) -> tuple[Rows, Rows]:
-    """Cut a share of the clips off, by recording, with all classes as evenly as possible.
+    """Hold out a share of the clips, by recording, with all classes as evenly as possible.
 
-    Recordings are taken in a random order for the class that is furthest from its share. The last
-    recording of a class is never taken, and none that has labels nobody checked
-    (``label_type`` "uncertain").
+    Recordings are taken in random order for the class that is furthest from its share. The last
+    recording of a class, and recordings with unverified labels (``label_type`` "uncertain"), are
+    never taken.
 
     Parameters
     ----------
@@ -110,10 +110,10 @@ def hold_out(
     rows : ndarray of int64
         The rows to divide.
     share : float
-        Share of the clips with checked labels to hold out, from 0 to below 1.
+        Share of the clips with verified labels to hold out, at least 0 and less than 1.
     seed : int
     purpose : str
-        Names the random stream, so that different cuts are independent.
+        Name of the random stream, so that different cuts are independent.
 
     Returns
     -------
@@ -137,20 +137,19 @@ def hold_out(
 
 
 def split(clips: Clips, test_size: float = 0.2, *, seed: int = 0) -> tuple[Clips, Clips]:
-    """Divide a table in two by recording, classes as evenly as possible.
+    """Divide a table in two by recording, with all classes as evenly as possible.
 
     Parameters
     ----------
     clips : Clips
     test_size : float
-        Share of the clips with checked labels in the second part, from 0 to below 1.
+        Share of the clips with verified labels in the second part, at least 0 and less than 1.
     seed : int
 
     Returns
     -------
     train, test : Clips
-        No recording stands in both. Clips without labels, or with labels nobody verified, are in
-        the first.
+        No recording is in both. Clips without verified labels are in the first.
 
     Examples
     --------
@@ -164,7 +163,7 @@ def split(clips: Clips, test_size: float = 0.2, *, seed: int = 0) -> tuple[Clips
 
 
 def _choose(found: RecordingRows, order: Sequence[int], priority: Rows, share: float) -> list[int]:
-    """Which recordings to hold out: serve the class that is furthest from its share, repeatedly.
+    """Which recordings to hold out: repeatedly one of the class that is furthest from its share.
 
     ``priority`` decides between classes that are equally far.
     """
@@ -218,17 +217,17 @@ VALIDATION_FOLDS = ("inner", "previous")
 
 @dataclass(frozen=True)
 class Split:
-    """One way to divide a table: row numbers, each ascending, none twice.
+    """A division of a table: ascending row numbers, each at most once.
 
     Attributes
     ----------
     fold : int
-        The fold that is tested.
+        The test fold.
     train, validation, test : ndarray of int64
         Row numbers of labelled clips.
     dropped : ndarray of int64
-        Rows that are used nowhere, because their recording also stands in the test fold (or, with
-        the previous fold as validation, in the validation fold).
+        Unused rows, because their recording is also in the test fold (or, with the previous fold
+        as validation, in the validation fold).
     """
 
     fold: int
@@ -246,29 +245,29 @@ def fold_splits(
     n_folds: int = 5,
     validation_fold: Literal["inner", "previous"] = "inner",
 ) -> list[Split]:
-    """One split for each fold: that fold is tested, the others train and validate.
+    """One split for each fold, which is its test part; the others are for training and validation.
 
-    A set with one fold, and clips without a fold beside it, has an official test part (fold 1) and
-    gives one split. Labels that nobody checked (``label_type`` "uncertain") train only.
+    A set with one fold, and other clips without a fold, has an official test part (fold 1) and
+    gives one split. Unverified labels (``label_type`` "uncertain") are used for training only.
 
     Parameters
     ----------
     clips : Clips
-        Rows without a label are in no part of any split. Labelled rows without a fold, in a set
-        that has folds, train and validate only.
+        Rows without a label are in no part of any split. In a set with folds, labelled rows
+        without a fold are used for training and validation only.
     validation : float
-        Share of the training clips that is cut off for validation, from 0 to below 1.
+        Share of the training clips held out for validation, at least 0 and less than 1.
     seed : int
-        Chooses the validation recordings, and the folds where the set has none.
+        Seed of the validation recordings, and of the folds if the set has none.
     n_folds : int
-        How many folds to make where the set has none; official folds are kept as they are.
+        Number of folds to make if the set has none; official folds are kept.
     validation_fold : {"inner", "previous"}
-        "inner" cuts the validation part from the training folds, by recording. "previous" takes
-        the fold before the tested one, cyclic (K. J. Piczak, MLSP 2015); ``validation`` is unused.
+        "inner" takes the validation part from the training folds, by recording. "previous" takes
+        the fold before the test fold, cyclic (K. J. Piczak, MLSP 2015); ``validation`` is unused.
     Notes
     -----
-    Of recordings that stand in several official folds (ESC-50 has 4) the clips are left out of
-    training and validation while their recording is tested, so every test fold stays as published.
+    If a recording is in several official folds (ESC-50 has 4 of these), its clips are left out of
+    training and validation while it is tested, so every test fold stays as published.
 
     Raises
     ------
@@ -350,15 +349,15 @@ def label_budget(
     ----------
     clips : Clips
     rows : ndarray of int64
-        The rows to choose from, as a rule the training rows of a split. Rows without a label are
-        passed over.
+        The rows to choose from, usually the training rows of a split. Rows without a label are
+        ignored.
     labels_per_class : int
-        Clips of each class, at least 1. A clip with several labels counts for each of them, so a
-        class may get more in a set with several labels per clip.
+        Number of clips per class, at least 1. A clip with several labels counts for each of them,
+        so a class may get more clips.
     seed : int
-        Another seed, another draw.
+        Seed of the draw.
     allow_fewer : bool
-        Take all clips of a class that has fewer than asked for, instead of raising an error.
+        Take all clips of a class that has too few, instead of raising an error.
 
     Returns
     -------
@@ -368,7 +367,7 @@ def label_budget(
     Raises
     ------
     DataError
-        When a class has no clip among the rows, or fewer than asked for.
+        When a class has no clip among the rows, or too few.
     OptionError
         When ``labels_per_class`` is below 1.
 

@@ -128,7 +128,7 @@ def test_windows_have_the_labels_of_events_that_they_share_enough_with() -> None
     assert set(clips.group.tolist()) == {"a.wav", "quiet.wav"}
     assert clips.notes == (
         "3 windows of 3 s with events",
-        "4 windows without any: of the class 'background'",
+        "4 windows without events: of the class 'background'",
         "2 windows with too little of an event: no label",
     )
 
