@@ -48,7 +48,7 @@ def test_a_node_that_dies_loses_and_doubles_nothing(engine, tmp_path, doomed) ->
         ("ours", DataError, "^the table is wrong$"),
         ("sound", AudioError, r"^a.wav: empty\. Record it again$"),
         ("bug", ZeroDivisionError, "on purpose"),
-        ("vanish", SemisonicError, "begun 2 times"),
+        ("vanish", SemisonicError, "started 2 times"),
     ],
 )
 def test_errors_come_back_as_what_they_are(engine, monkeypatch, how, kind, text) -> None:

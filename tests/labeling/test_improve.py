@@ -106,7 +106,7 @@ def test_an_interruption_is_gone_on_with(begun, monkeypatch):
 
 def test_too_few_segments_and_other_encoders_are_refused(begun, project, monkeypatch):
     monkeypatch.setattr(improve, "FEWEST_HEARD", 19)
-    with pytest.raises(DataError, match="found 18 segments, expected 19"):
+    with pytest.raises(DataError, match="found 18 segments, expected at least 19"):
         improve_project(begun.folder)
     monkeypatch.setattr(improve, "SYNTH", "synth")
     with pytest.raises(DataError, match="not from the encoder that comes"):

@@ -62,7 +62,7 @@ def test_recordings_that_come_later_are_taken_in_and_nothing_is_touched(project,
     before = [(path.stat().st_mtime_ns, path.read_bytes()) for path in files]
     again = start_project(options)
     assert len(again.project.index) == 19
-    assert "as it was" in again.notes[-1]
+    assert "unchanged" in again.notes[-1]
     assert again.project.learn().n_answers == 6
     assert before == [(path.stat().st_mtime_ns, path.read_bytes()) for path in files]
 

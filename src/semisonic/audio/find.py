@@ -31,7 +31,7 @@ OTHER_SUFFIXES = (MEDIA_SUFFIXES - AUDIO_SUFFIXES) | frozenset(
 )
 """Suffixes of recordings that cannot be read, so that messages can name them."""
 
-PYAV_ADVICE = "run pip install 'semisonic[formats]', or convert it to WAV or FLAC"
+PYAV_ADVICE = "pip install 'semisonic[formats]', or convert it to WAV or FLAC"
 """What to do with a recording of :data:`MEDIA_SUFFIXES` if PyAV is missing."""
 
 

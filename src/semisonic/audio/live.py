@@ -226,7 +226,7 @@ def _sounddevice() -> Any:
         return import_module("sounddevice")
     except ImportError:
         reason = "the package sounddevice is not installed"
-        cure = "run pip install 'semisonic[mic]'"
+        cure = "pip install 'semisonic[mic]'"
     except OSError:
         reason = "PortAudio's library is not installed"
         cure = "Debian and Ubuntu: apt-get install libportaudio2; Fedora: dnf install portaudio"

@@ -140,7 +140,7 @@ def take_vectors(project: Project) -> Improvement:
     said = "An encoder that was trained on these recordings "
     said += "makes the embeddings" if is_used else "was tried, but is not used"
     if n >= FEWEST_CALIBRATED:
-        said += f": {after} of {n} left-out answers are predicted correctly, {before} before"
+        said += f": {after} of {n} answers are right when left out, {before} before"
     if is_used:
         project.take_vectors(said, _encoder(folder), folder / BETTER)
     else:

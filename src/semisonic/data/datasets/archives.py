@@ -1,8 +1,7 @@
-"""Unpack an archive that nobody vouches for: nothing is written outside the folder meant for it.
+"""Unpack an untrusted archive without writing outside its folder.
 
-Refused are names that lead out of the folder, links and devices, names that stand twice, and
-archives that would fill the disk. What macOS leaves in archives (``__MACOSX``, ``._name``,
-``.DS_Store``) is passed over.
+Names that lead out of the folder, links and devices, duplicate names, and archives that would fill
+the disk are errors. Files of macOS (``__MACOSX``, ``._name``, ``.DS_Store``) are ignored.
 """
 
 from __future__ import annotations
@@ -36,14 +35,14 @@ _BROKEN = (
     NotImplementedError,
 )
 _Member = tuple[str, bool, Callable[[], IO[bytes] | None]]
-"""Of a file in an archive: its name, whether it is a plain file, and how it is opened."""
+"""A file in an archive: its name, whether it is a plain file, and a function that opens it."""
 
 
 class _JoinedPieces(io.RawIOBase):
-    """The pieces of a split zip as one file that ``zipfile`` reads.
+    """The pieces of a split zip as one file for ``zipfile``.
 
-    It refuses archives whose last records (PKWARE's APPNOTE.TXT 6.3.10, 4.3.15) name more than one
-    disk, so the zip64 locator is given with the numbers of a single one.
+    ``zipfile`` refuses archives whose last records (PKWARE's APPNOTE.TXT 6.3.10, 4.3.15) name more
+    than one disk, so the zip64 locator is changed to a single disk.
     """
 
     def __init__(self, pieces: Sequence[Path]) -> None:
@@ -91,24 +90,24 @@ class _JoinedPieces(io.RawIOBase):
 
 
 def unpack(files: Sequence[Path], folder: Path) -> int:
-    """Unpack an archive into a new folder; when anything goes wrong there is no folder.
+    """Unpack an archive into a new folder, which exists only after success.
 
     Parameters
     ----------
     files : sequence of Path
         A ``.zip``, a ``.tar.gz`` or the pieces of a split zip in order.
     folder : Path
-        What the archive becomes. When everything in it lies in a folder of this name, that one.
+        The new folder. A top folder of the same name in the archive is not repeated.
 
     Returns
     -------
     int
-        How many files were unpacked.
+        Number of files.
 
     Raises
     ------
     DataError
-        When the folder is there already, or the archive is damaged, hostile or too large.
+        When the folder already exists, or the archive is damaged, hostile or too large.
     """
     if folder.exists():
         raise DataError(f"{folder}: already exists; choose another folder, or move it away")
@@ -181,7 +180,7 @@ def _members(files: Sequence[Path], root: Path) -> Iterator[_Member]:
 
 
 def _place(infos: list[zipfile.ZipInfo], begins: Sequence[int], directory: int) -> None:
-    """Let entries lie where their pieces say; ``zipfile`` counts from that of the directory."""
+    """Correct the positions of entries, which ``zipfile`` counts from the last piece."""
     begin = begins[bisect.bisect_right(begins, directory) - 1]
     for info in infos:
         if info.volume >= len(begins):

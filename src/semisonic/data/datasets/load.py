@@ -1,4 +1,4 @@
-"""Data sets as tables of clips: any path that a user names, whatever lies there."""
+"""Read any path that a user names as a table of clips."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _PREFERRED = ("labels.csv", "metadata.csv", "meta.csv", "annotations.csv")
 
 
 def _table_in(dataset: DatasetPath) -> Path | None:
-    """The path itself, or the label table of a folder: of a well-known name, else the only one."""
+    """The path itself, or the label table of a folder: the well-known or the only one."""
     if dataset.kind == "table":
         return dataset.path
     tables = {
@@ -69,7 +69,7 @@ def _table_in(dataset: DatasetPath) -> Path | None:
 
 
 def _recognise_csv(dataset: DatasetPath) -> str | None:
-    """A CSV file, or a folder with exactly one table of files and labels in it."""
+    """Recognise a CSV file, or a folder with exactly one table of files and labels."""
     table = _table_in(dataset)
     if dataset.kind == "table" or table is None:
         return "it is a table" if table else None
@@ -136,7 +136,7 @@ def _read_csv(dataset: DatasetPath, options: ReadOptions) -> Clips:
 def _join_rows(
     table: Table, columns: dict[str, str], separator: str
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """The clips of a table, and notes: rows of the same file and times are one clip."""
+    """The clips of a table, and notes; rows with the same file and times are one clip."""
     clips: dict[tuple[Any, ...], dict[str, Any]] = {}
     joined: list[dict[str, Any]] = []
     n_negative = 0
@@ -173,7 +173,7 @@ def _join_rows(
 
 
 def _clip(row: TableRow, columns: dict[str, str], separator: str) -> dict[str, Any]:
-    """One row as a clip; ValueError when it is impossible."""
+    """One row as a clip; ValueError if it is impossible."""
     text = {own: row[column] for own, column in columns.items()}
     kind = text["label_type"].lower() or POSITIVE
     if kind not in PRESENCES:
@@ -205,7 +205,7 @@ def _clip(row: TableRow, columns: dict[str, str], separator: str) -> dict[str, A
 
 
 def _join(path: Path, kept: dict[str, Any], more: dict[str, Any]) -> None:
-    """Add the labels of a second row for the same clip, if it says nothing else."""
+    """Add the labels of a second row for the same clip, if the rest is equal."""
     both = f"{path}, rows {kept['row']} and {more['row']}: the clip {more['file']}"
     again = set(kept["labels"]) & set(more["labels"])
     if again or not more["labels"] or not kept["labels"]:
@@ -223,7 +223,7 @@ def _join(path: Path, kept: dict[str, Any], more: dict[str, Any]) -> None:
 
 
 def _class_order(table: Table, columns: dict[str, str], named: set[str]) -> list[str] | None:
-    """The class names in the order of the table's own class numbers, if it has good ones."""
+    """The class names in the order of the table's class numbers, if these are consistent."""
     pairs = {(row[columns["target"]], row[columns["label"]]) for row in table.rows}
     numbers = {number: label for number, label in pairs if number.isdecimal() and label in named}
     if not len(pairs) == len(numbers) == len(set(numbers.values())) == len(named):
@@ -258,7 +258,7 @@ def _recognise_files(dataset: DatasetPath, *, kind: str) -> str | None:
 
 
 def _read_files(dataset: DatasetPath, options: ReadOptions, *, kind: str) -> Clips:
-    """Read label files of one format; recordings lie beside them, or in 'audio' beside them."""
+    """Read label files of one format; recordings are beside them, or in 'audio' beside them."""
     here = dataset.path if dataset.is_folder else dataset.path.parent
     near = [] if dataset.is_folder else [here / "audio", here.parent / "audio"]
     roots = [here, *(folder for folder in near if folder.is_dir())]
@@ -301,13 +301,13 @@ def _unusable(path: Path, problems: list[tuple[str, str]], title: str, cure: str
 
 
 def _recognise_log(dataset: DatasetPath) -> str | None:
-    """A file whose first line is that of a log."""
+    """Recognise a file whose first line is that of a log."""
     is_one = dataset.kind == "log" and is_log(dataset.path)
     return "its first line is that of a label log" if is_one else None
 
 
 def _read_log(dataset: DatasetPath, options: ReadOptions) -> Clips:
-    """The labels that hold: each answered segment as a clip."""
+    """The valid labels: each answered segment as a clip."""
     found = read_log(dataset.path)
     current = ResolvedLabels(found.root, found.entries, dataset.name)
     clips = current.clips(group=options.group)
@@ -345,7 +345,7 @@ _PART = re.compile(r"^(?P<stem>.*\S)[\s._-]+part[\s._-]*\d+$", re.IGNORECASE)
 
 
 def _recognise_class_folders(dataset: DatasetPath) -> str | None:
-    """A folder that has recordings in first-level folders."""
+    """Recognise a folder with recordings in first-level folders."""
     folders = {first_folder(file) for file in dataset.audio} - {""}
     if all(folder.lower() in _UNLABELLED_FOLDERS for folder in folders):
         return None
@@ -355,7 +355,7 @@ def _recognise_class_folders(dataset: DatasetPath) -> str | None:
 def _read_class_folders(dataset: DatasetPath, options: ReadOptions) -> Clips:
     """List the recordings; label each with its first-level folder.
 
-    Folders such as ``Cat-Part1``, ``Cat-Part2`` are one class; a lone folder that happens to end in
+    Folders such as ``Cat-Part1``, ``Cat-Part2`` are one class; a single folder that ends in
     ``Part1`` keeps its name.
     """
     files = dataset.need_audio()
@@ -389,7 +389,7 @@ def _read_class_folders(dataset: DatasetPath, options: ReadOptions) -> Clips:
 
 
 def _recognise_recordings(dataset: DatasetPath) -> str | None:
-    """Any audio file, or a folder with recordings directly in it and no class folders."""
+    """Recognise an audio file, or a folder with recordings in it and no class folders."""
     if dataset.kind == "recording":
         return "one recording"
     if dataset.audio and not any("/" in file for file in dataset.audio):
@@ -433,7 +433,7 @@ def load_clips(
     allow_missing: bool = False,
     label_column: str | None = None,
 ) -> Clips:
-    """Read a data set as a table of clips. No audio is opened, unless copies are looked for.
+    """Read a data set as a table of clips. Audio is opened only to search for copies.
 
     Parameters
     ----------
@@ -441,37 +441,37 @@ def load_clips(
         A folder, a CSV or TSV table, a label track, a selection table, a label log, or one
         recording.
     labels : str
-        Where the labels come from, one of ``LABEL_CHOICES``: "folders", "csv", "raven" and other
-        label files (:mod:`semisonic.data.formats`), the name of a data set or of a part of one,
-        such as "fsdkaggle2019-curated". "auto" looks at the layout
-        (:func:`describe_layout` says what it finds). "none" (or None) reads as "auto" and then
-        takes the labels away, so that recordings and folds stay known and test audio can be kept
-        out of a pool. "files" lists every recording, whatever lies beside it.
+        Source of the labels, one of ``LABEL_CHOICES``: "folders", "csv", "raven" and other label
+        files (:mod:`semisonic.data.formats`), the name of a data set or of a part of one, such as
+        "fsdkaggle2019-curated". "auto" chooses by the layout (see :func:`describe_layout`). "none"
+        (or None) reads as "auto" and then drops the labels; recordings and folds stay known, so
+        that test audio can be kept out of a pool. "files" lists every recording and ignores label
+        files.
     name : str, optional
-        What the data set is called in reports; by default its own name or the folder's.
+        Name of the data set in reports; by default its own or that of the folder.
     group : str
-        What a recording is: "auto" (what the data set says, else each file), "file", "folder",
-        "site" or "day" (given by names of field recordings), a column of the table, or a
-        regular expression whose first bracket is the recording. "copies" is "auto", and clips
-        that are the same sound are one recording: all are decoded and compared.
+        What identifies a recording: "auto" (the data set, else each file), "file", "folder",
+        "site" or "day" (from names of field recordings), a column of the table, or a regular
+        expression whose first bracket matches the recording. "copies" is "auto" with clips of the
+        same sound as one recording: all are decoded and compared.
     separator : str
-        What joins several labels in one cell of a table.
+        Separator between several labels in a table cell.
     merge_parts : bool
         Whether folders such as ``Cat-Part1`` and ``Cat-Part2`` are one class.
     allow_missing : bool
-        Whether a table may name files that are not there.
+        Whether a table may name missing files.
     label_column : str, optional
-        The column with the labels in a selection table of Raven that has several of its own.
+        The column of labels in a selection table of Raven with several user columns.
 
     Returns
     -------
     Clips
-        Sorted by file and start time; ``notes`` holds what users should know.
+        Sorted by file and start time; ``notes`` has what users should know.
 
     Raises
     ------
     DataError
-        When the path does not exist, holds no audio, or does not fit its layout.
+        When the path does not exist, contains no audio, or does not fit its layout.
     OptionError
         When ``labels`` is not one of the choices.
 
@@ -516,7 +516,7 @@ def load_clips(
 
 
 def _more_notes(dataset: DatasetPath, classes: Sequence[str]) -> Iterator[str]:
-    """Recordings in formats that nothing reads, and classes whose names are nearly the same."""
+    """Notes on recordings in unreadable formats, and on classes with nearly the same name."""
     counts = Counter(PurePosixPath(name).suffix.lower() for name in dataset.unread)
     if counts:
         formats = ", ".join(f"{suffix} ({many})" for suffix, many in counts.most_common())
@@ -535,19 +535,19 @@ def _more_notes(dataset: DatasetPath, classes: Sequence[str]) -> Iterator[str]:
 
 
 def describe_layout(path: str | os.PathLike[str], *, pool: bool = False) -> str:
-    """Say, in one sentence, how "auto" reads a path and why.
+    """A sentence that says how "auto" reads a path, and why.
 
     Parameters
     ----------
     path
         A data set.
     pool
-        Whether it is to be a pool, whose labels are not used; the sentence says so then.
+        Whether it is a pool, whose labels are not used; then the sentence says so.
 
     Raises
     ------
     DataError
-        When the path does not exist or holds nothing that can be read.
+        When the path does not exist or contains nothing readable.
     """
     layout, reason = _detect(_dataset_at(path))
     unused = "; its labels are not used, as it is a pool" if pool else ""
@@ -555,7 +555,7 @@ def describe_layout(path: str | os.PathLike[str], *, pool: bool = False) -> str:
 
 
 def layout_kind(path: str | os.PathLike[str]) -> str:
-    """Which of ``LABEL_CHOICES`` "auto" takes for a path; raises as :func:`describe_layout`."""
+    """The one of ``LABEL_CHOICES`` that "auto" uses; raises as :func:`describe_layout`."""
     return _detect(_dataset_at(path))[0].kind
 
 
@@ -625,32 +625,32 @@ def gather(
     group: str = "auto",
     purpose: str = "read",
 ) -> tuple[Clips, Failures]:
-    """The clips that some paths stand for; nothing is opened.
+    """The clips of the given paths; no audio is opened.
 
     Parameters
     ----------
     paths : iterable of path
         Recordings, folders, URLs, tables of clips, files of labels, logs of answers.
     folder : Path, optional
-        What files are named from; without it they keep the paths that were given, so that they
-        can be opened from here.
+        The folder that file names start from; without it they keep the paths given, so that they
+        can be opened from the current folder.
     labels, group : str
-        How folders and tables are read: see :func:`load_clips`. With "files" nothing has labels
-        and a folder is all recordings below it.
+        How folders and tables are read: see :func:`load_clips`. With "files", clips have no
+        labels, and a folder means all recordings below it.
     purpose : str
         A verb for the error's message.
 
     Returns
     -------
     clips : Clips
-        Sorted; what is named twice stands once.
+        Sorted, without duplicates.
     failures : tuple of (str, str)
-        Paths that do not exist or hold nothing, with the reason.
+        Paths that do not exist or contain nothing, with the reason.
 
     Raises
     ------
     DataError
-        When nothing at all is found.
+        When nothing is found.
     """
     tables: list[Clips] = []
     failures: list[tuple[str, str]] = []
@@ -682,7 +682,7 @@ def _clips_of(path: Path, labels: str, group: str) -> Clips:
 
 
 def _clips_at(url: str, labels: str, group: str) -> Clips:
-    """Recordings at a URL, without labels, or of a table there, beside which its files lie."""
+    """Recordings at a URL, without labels, or those of a table there, with its files beside it."""
     if Path(url).suffix.lower() not in _TABLES:
         return Clips.from_rows(Path(), [{"file": file} for file in files_at(url)], name=url)
     try:
@@ -702,13 +702,13 @@ def _clips_at(url: str, labels: str, group: str) -> Clips:
 def named_from(folder: Path | None, tables: Iterable[Clips]) -> Clips:
     """Clips of several tables as one, named from a folder and sorted; each clip once.
 
-    A group that is called after a file gets that file's new name, whichever row it stands in, so
-    that clips of one group stay together.
+    A group named after a file gets the new name of this file in all rows, so that clips of one
+    group stay together.
 
     Parameters
     ----------
     folder : Path or None
-        The new root; None keeps the paths as they were given.
+        The new root; None keeps the given paths.
     tables : iterable of Clips
         Each with its own root.
     """
@@ -730,7 +730,7 @@ def named_from(folder: Path | None, tables: Iterable[Clips]) -> Clips:
 
 
 def name_from(root: Path, file: Path) -> str:
-    """A file as it is called from a folder; a URL stays as it is.
+    """A file relative to a folder; a URL is not changed.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Published data sets in the layouts in which their authors give them.
+"""Published data sets in the layouts of their authors.
 
 ESC-10, ESC-50, ESC-US: K. J. Piczak, "ESC: Dataset for Environmental Sound Classification", ACM
 Multimedia 2015. UrbanSound, UrbanSound8K: J. Salamon, C. Jacoby, J. P. Bello, "A Dataset and
@@ -7,8 +7,8 @@ Taxonomy for Urban Sound Research", ACM Multimedia 2014. FSDKaggle2018, 2019: E.
 with noisy labels and minimal supervision", DCASE 2019.
 
 Class names and their order come from the tables, never from sorting: a permuted list of names
-cannot rename a class. The recording, by its Freesound number where it is given, is the group, and
-folds are the official ones.
+cannot rename a class. The group is the recording, by its Freesound number if given; folds are the
+official ones.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _groups(
 ) -> list[str]:
     """The recording of each row: the data set's own column, unless the user says otherwise.
 
-    A row in which the column is empty, and a table without it, give each file as its own.
+    If the column is empty or missing, each file is its own recording.
     """
     wanted = column if group == "auto" else normalise(group)
     if wanted in table.columns:
@@ -173,7 +173,7 @@ _ESC_FILE = re.compile(r"^(\d+)-(\d+)-([A-Z]+)\.\w+$", re.IGNORECASE)
 
 
 def _recognise_esc_folders(dataset: DatasetPath) -> str | None:
-    """Folders such as '001 - Dog bark' with files such as '1-100032-A.ogg'."""
+    """Recognise folders such as '001 - Dog bark' with files such as '1-100032-A.ogg'."""
     folders = {first_folder(file) for file in dataset.audio}
     fitting = sum(bool(_ESC_FILE.match(base_name(file))) for file in dataset.audio)
     if not folders or not all(map(_ESC_FOLDER.match, folders)) or 2 * fitting < len(dataset.audio):
@@ -220,7 +220,7 @@ UNVERIFIED_TABLE = "esc-us.csv"  # in lower case
 
 
 def _recognise_esc_us(dataset: DatasetPath) -> str | None:
-    """``ESC-US.csv``, or nothing but Ogg files in folders called 00, 01, 02, ..."""
+    """Recognise ``ESC-US.csv``, or only Ogg files in folders called 00, 01, 02, ..."""
     if any(table.name.lower() == UNVERIFIED_TABLE for table in dataset.tables):
         return "it contains ESC-US.csv; the clips are unlabelled and are listed, not opened"
     folders = {first_folder(file) for file in dataset.audio}
@@ -422,7 +422,7 @@ def _events(path: Path) -> list[tuple[float, float, str, str]]:
 
 
 class _Part(NamedTuple):
-    """What the table and the folder of a part are called, and the columns of its table."""
+    """Names of the table and the folder of a part, and the columns of its table."""
 
     name: str
     table: str
@@ -450,7 +450,7 @@ _EDITIONS = {
     ),
 }
 _SOURCES = ("freesound_id", "fsid", "flickr_video_url", "flickr_id")
-"""Columns that may name the recording that a clip comes from."""
+"""Columns that may name the recording of a clip."""
 _KNOWN_BAD = frozenset(
     {"f76181c4.wav", "77b925c2.wav", "6a1f682a.wav", "c7db12aa.wav", "7752cc8a.wav", "1d44b0bd.wav"}
 )
@@ -458,13 +458,13 @@ _KNOWN_BAD = frozenset(
 
 
 def _meta(edition: str, name: str) -> list[str]:
-    """Where a table of a set may lie below its root."""
+    """Folders below the root that may contain a table of a set."""
     meta = f"{edition}.meta"
     return [f"{meta}/{name}", f"{meta}/{meta}/{name}"]
 
 
 def _read_fsd(dataset: DatasetPath, options: ReadOptions, *, edition: str, only: str = "") -> Clips:
-    """Read the parts that are there.
+    """Read the existing parts.
 
     ``only`` keeps one part, or the "verified" clips; the test part is always kept.
     """
@@ -577,7 +577,7 @@ def _check_classes(
 ) -> list[str]:
     """Class names in the order of the set's vocabulary, or in alphabetical order without one.
 
-    Every class of the test part must be one that can be learnt, and stand in the vocabulary.
+    Every class of the test part must be in a training part and in the vocabulary.
     """
     found = {label for row in rows for label in row["labels"]}
     trained = {label for row in rows if not row["fold"] for label in row["labels"]}
@@ -623,7 +623,7 @@ PUBLISHED = (
         for name in _EDITIONS
     ),
 )
-"""Data sets with tables, to be recognised before other tables."""
+"""Data sets with tables, which are recognised before other tables."""
 
 ESC = (
     Layout("esc-us", "ESC-US, unlabelled", _read_esc_us, _recognise_esc_us),
@@ -651,4 +651,4 @@ PARTS = (
         )
     ),
 )
-"""Parts of data sets, to be asked for by name."""
+"""Parts of data sets, available by name."""
