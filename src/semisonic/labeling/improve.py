@@ -1,8 +1,8 @@
-"""Better vectors for a project, while one listens: its encoder learns from its own recordings.
+"""Train the encoder of a project on its own recordings, for better vectors.
 
-A project begins at once with the encoder that comes with the package. That encoder can learn from
-the project's segments by contrast, without labels, which takes minutes. The same segments then get
-new vectors; answers belong to files and times, so they stay, and so do the groups.
+A project starts at once with the encoder of the package. Contrastive learning on the project's
+segments, without labels, takes minutes. The same segments then get new vectors; answers belong to
+files and times, so they are kept, as are the groups.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from semisonic.labeling.rounds import FEWEST_CALIBRATED, judged_right
 from semisonic.labeling.start import BEGUN, CONTRAST, FEWEST_HEARD, VECTORS, learn_by_contrast
 
 BETTER = "better"
-"""Folder of the new vectors in that of the project."""
+"""Folder of the new vectors, in the project folder."""
 IMPROVE_STEPS = (CONTRAST, VECTORS)
 
 
 @dataclass(frozen=True)
 class Improvement:
-    """What came of it.
+    """The result.
 
     Attributes
     ----------
     is_used : bool
         Whether the project uses the new vectors.
     said : str
-        Why, in a sentence.
+        The reason, in a sentence.
     """
 
     is_used: bool
@@ -50,7 +50,7 @@ class Improvement:
 
 
 def why_not(project: Project) -> str:
-    """Why the encoder of a project cannot learn from its recordings; "" if it can."""
+    """Why the encoder of a project cannot be trained on its recordings; "" if it can."""
     if project.vectors_said:
         return project.vectors_said
     begun = project.folder / BEGUN
@@ -70,9 +70,9 @@ def learn_vectors(
     workers: int | None = None,
     tell: Callable[[str], None] = lambda step: None,
 ) -> None:
-    """Let the encoder learn, and make the new vectors; the project does not use them yet.
+    """Train the encoder and compute new vectors, which the project does not use yet.
 
-    After an interruption the same call goes on.
+    The same call continues after an interruption.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def learn_vectors(
     device : str
     workers : int, optional
     tell : callable, optional
-        Is given each of ``IMPROVE_STEPS`` as it begins.
+        Called with each of ``IMPROVE_STEPS`` as it begins.
 
     Raises
     ------
@@ -127,10 +127,10 @@ def _encoder(folder: Path) -> Path:
 
 
 def take_vectors(project: Project) -> Improvement:
-    """Use what :func:`learn_vectors` made, unless the answers speak against it.
+    """Use the vectors of :func:`learn_vectors`, unless they are worse for the answers.
 
-    With 20 answers or more, each is predicted by classifiers that learned from other recordings,
-    with the vectors before and with the new ones; new ones with fewer right answers are not used.
+    With 20 answers or more, classifiers trained on other recordings predict each of them with the
+    old and with the new vectors; new vectors with fewer right answers are not used.
     """
     folder = Path(os.path.abspath(project.folder))
     better = EmbeddingIndex.open(folder / BETTER, open_embedder(_encoder(folder)))
@@ -149,7 +149,7 @@ def take_vectors(project: Project) -> Improvement:
 
 
 def _n_right(project: Project, index: EmbeddingIndex) -> tuple[int, int]:
-    """Answers that are predicted rightly when their recording is left out, of how many."""
+    """Number of answers predicted correctly when their recording is left out, and of all."""
     try:
         labelled, matched, _ = label_index(
             project.log, index, several_labels=project.several_labels
@@ -165,9 +165,9 @@ def _n_right(project: Project, index: EmbeddingIndex) -> tuple[int, int]:
 def improve_project(
     folder: Path, *, device: str = "auto", workers: int | None = None
 ) -> Improvement:
-    """Let the encoder of a project learn from its recordings, and use its vectors if not worse.
+    """Train the encoder of a project on its recordings, and use its vectors if not worse.
 
-    A classifier that is there learns anew from all answers.
+    An existing classifier is trained again on all answers.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""The options of ``suggest`` and of a project, and the words that other verbs of labelling take.
+"""The options of ``suggest`` and of projects, and values shared by other labelling verbs.
 
-No torch, no scikit-learn here: the command line reads this file.
+Without torch and scikit-learn, as the command line reads this file.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class QueueOptions:
 
 @dataclass(frozen=True)
 class ProjectOptions(JobOptions):
-    """Start from a folder of recordings without a label."""
+    """Start a project from a folder of recordings without labels."""
 
     recordings: Path = option(dataclasses.MISSING, "recordings: a folder, or a table of clips")
     output: Path = option(Path("runs/project"), "project folder")

@@ -301,7 +301,7 @@ _PRESENCE_OF = {
 
 
 def _is_wide(head: Head) -> bool:
-    """Whether there are times, a file and no label, and the first rows have only 0, 1 or nothing."""
+    """Whether there are times, a file and no label, and the first rows have 0, 1 or nothing."""
     if looks_like_labels(head.columns) or not set(_TIMES) <= head.columns:
         return False
     if not head.columns - {"", *_TIMES} - _NO_CLASSES or len(head.lines) < 2:
