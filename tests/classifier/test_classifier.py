@@ -261,5 +261,5 @@ def test_wrong_use_is_explained(fitted: SoundClassifier, kinds: Path) -> None:
     with pytest.raises(DataError, match="found bell, expected a known class"):
         fitted.score(X[:1], ["bell"], sample_rate=RATE)
     file = kinds / "hum" / "00.wav"
-    with pytest.raises(DataError, match="twice, expected once"):
+    with pytest.raises(DataError, match="stands twice"):
         make().fit([file, file], ["a", "b"])

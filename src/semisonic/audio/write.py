@@ -135,7 +135,7 @@ def _within_full_scale(name: object, x: NDArray[np.float32], how: Overload) -> N
         raise AudioError(name, f"found samples of shape {x.shape}, expected one channel (n,)")
     peak = float(np.abs(x).max()) if len(x) else 0.0
     if not np.isfinite(peak):
-        raise AudioError(name, "holds NaN or infinite samples")
+        raise AudioError(name, "contains NaN or infinite samples")
     if peak <= 1.0:
         return x
     if how == "scale":

@@ -256,7 +256,7 @@ class ArrayCache:
             for name, value in wanted.items():
                 if header.get(name) != value:
                     raise DataError(
-                        f"'{path}' holds a store with {name} {header.get(name)!r}, expected "
+                        f"'{path}' contains a store with {name} {header.get(name)!r}, expected "
                         f"{value!r}. Choose another folder, or delete this one"
                     )
             yield cls(path, dtype, stack)

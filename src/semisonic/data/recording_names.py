@@ -5,7 +5,7 @@ Names of these recorders are known:
 - AudioMoth: ``20240601_043000.WAV``, with ``T`` behind it when triggered, with the 16 digits of
   the device in front; the oldest firmware writes the Unix time as 8 hexadecimal digits.
 - Wildlife Acoustics: ``PREFIX_20240601_043000.wav``; the prefix is the serial number unless
-  somebody has set a site. SM3 puts three characters for the channel behind it (``0+1``, ``_0_``),
+  the user has set a site. SM3 puts three characters for the channel behind it (``0+1``, ``_0_``),
   and ``$`` between date and time when the clock was set by GPS.
 - Frontier Labs and others that follow ISO 8601: ``20240601T043000+1000_REC.flac``.
 - Swift: ``SwiftOne_20220719_000000_-0400.wav``; SoundTrap: ``5783.190101120000.wav``;

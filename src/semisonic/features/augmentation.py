@@ -807,7 +807,7 @@ class TimeCrop(Augmentation):
         self.duration, self.n_frames = duration, mel.count_frames(n_samples)
 
     def draw(self, x: Tensor) -> Drawn:
-        """``start``: the first frame of each part, among those that hold enough sound."""
+        """``start``: the first frame of each part, among those with enough sound."""
         n = self._length(x)
         if n > x.shape[-1]:
             raise DataError(

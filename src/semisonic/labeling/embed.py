@@ -139,7 +139,7 @@ def embed(
     DataError
         When no file is found.
     OptionError
-        When the folder holds something else, or an index of another model or other windows.
+        When the folder contains something else, or an index of another model or windows.
 
     Examples
     --------
@@ -235,7 +235,7 @@ def make_index(
     DataError
         When no file is found.
     OptionError
-        When the folder holds something else, or an index of another model or other windows.
+        When the folder contains something else, or an index of another model or windows.
     """
     began = time.perf_counter()
     check_folder(folder, "an index", {STORE})

@@ -43,8 +43,8 @@ MOST_GUESSED = 2000
 THRESHOLD = 0.7
 """Least confidence of a pseudo-label, as in the recommended method."""
 ALIGNMENT = 0.5
-"""Strength of the regularisation; it is not tuned, as classes of a project are seldom balanced and a
-round should take seconds."""
+"""Strength of the alignment; it is not chosen by trial, as classes of a project are seldom balanced
+and a round should take seconds."""
 
 Rows = NDArray[np.int64]
 Tell = Callable[[int, int], None]

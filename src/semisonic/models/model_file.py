@@ -1,4 +1,4 @@
-"""Model files: classifiers and encoders saved as a zip that holds no code and cannot run any.
+"""Model files: classifiers and encoders in a zip without code.
 
 Three members, stored without compression: ``model.json`` (what to build), ``weights.
 safetensors`` (its numbers) and ``card.md`` (for people). Everything is checked before use:
@@ -45,16 +45,16 @@ _TYPES: dict[str, dict[str, Any]] = {
     "autoencoder": _COMMON | {"decoder": str},
     "encoder": _COMMON,
 }
-"""By kind, what the description holds."""
+"""The entries of the description of each kind."""
 ENCODERS = ("autoencoder", "encoder")
 _EVENTS = "events"
-"""In the description of a classifier: whether it learned when its classes are heard."""
+"""Entry of the description of a classifier: whether it has an event layer."""
 _OF_DECISION = "decision."
-"""Begins the names of tables that are no weights of the network."""
+"""Prefix of the names of tables that are not weights of the network."""
 PUBLISHED_WEIGHTS = "published"
-"""The entry of ``about`` that says which published weights a model began with."""
+"""The entry of ``about`` with the published weights that a model started from."""
 LICENCE = "licence"
-"""The entry of ``about`` that says on what terms a model is given away."""
+"""The entry of ``about`` with the licence of a model."""
 M = TypeVar("M", bound=nn.Module)
 
 
@@ -72,13 +72,13 @@ def write(
     ----------
     path : path
     settings : dict
-        The description, what JSON can hold.
+        The description, as values for JSON.
     state : dict of str to Tensor
         The weights by name.
     card : str
-        Markdown for people.
+        The model card, in Markdown.
     bf16 : bool
-        Keep the weights as bfloat16, in half the bytes; they are read as float32 again.
+        Store the weights as bfloat16, in half the bytes; they are read as float32.
 
     Raises
     ------
@@ -104,12 +104,12 @@ def write(
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Description and weights of a model file, checked; the weights are on the CPU.
+    """Read and check description and weights of a model file; the weights are on the CPU.
 
     Raises
     ------
     ModelError
-        For a file that is missing, damaged, hostile, or not a model of ours.
+        For a file that is missing, damaged, hostile, or not a model file.
     """
     settings, data = _members(Path(path), _SETTINGS, _WEIGHTS)
     described = _described(path, settings)
@@ -123,7 +123,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor
 
 
 def read_about(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """What a model file says about itself, without reading its weights.
+    """Read the description of a model file, without its weights.
 
     Returns
     -------
@@ -134,7 +134,7 @@ def read_about(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises
     ------
     ModelError
-        For a file that is missing, damaged, or not a model of ours.
+        For a file that is missing, damaged, or not a model file.
     """
     (settings,) = _members(Path(path), _SETTINGS)
     return _described(path, settings)
@@ -145,7 +145,7 @@ def _damaged(path: object, what: object) -> ModelError:
 
 
 def _members(file: Path, *wanted: str) -> list[bytes]:
-    """Some members of a file that holds exactly those of a model."""
+    """Read some members of a file that has exactly those of a model."""
     if not file.is_file():
         raise ModelError(f"{file}: no such model file")
     try:
@@ -166,7 +166,7 @@ def _members(file: Path, *wanted: str) -> list[bytes]:
 
 
 def _described(path: object, data: bytes) -> dict[str, Any]:
-    """The description, if it is of this release and every value has its type."""
+    """The description, if it is from this version and every value has its type."""
     try:
         settings = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -197,13 +197,13 @@ def _check_values(path: object, weights: dict[str, Tensor]) -> None:
 
 
 def write_card(model: SoundModel | PretrainedEncoder, about: Mapping[str, Any]) -> str:
-    """The model card: what a person should know before using a model file, as Markdown.
+    """The model card as Markdown: what to know before using a model file.
 
     Parameters
     ----------
     model : SoundModel or PretrainedEncoder
     about : mapping
-        What is recorded of where it comes from.
+        Its provenance.
     """
     from jinja2 import Environment
 
@@ -235,7 +235,7 @@ def save(
     path : path
     model : SoundModel
     about : mapping or None
-        Where it comes from: data, seed, commit, accuracy …; text, numbers, lists, mappings.
+        Its provenance: data, seed, commit, accuracy …; text, numbers, lists, mappings.
 
     Raises
     ------
@@ -258,7 +258,7 @@ def save(
 
 
 def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> SoundModel:
-    """Read a classifier; its scores are those of the saved one.
+    """Read a classifier; it gives the scores of the saved one.
 
     Parameters
     ----------
@@ -321,11 +321,11 @@ def save_encoder(
     ----------
     path : path
     pretrained : PretrainedEncoder
-        An :class:`AutoEncoder` is kept with its decoder.
+        An :class:`AutoEncoder` is saved with its decoder.
     about : mapping or None
-        Where it comes from; that it began with published weights is added.
+        Its provenance; published weights that it started from are added.
     bf16 : bool
-        Keep the weights as bfloat16, see :func:`write`.
+        Store the weights as bfloat16, see :func:`write`.
 
     Raises
     ------
@@ -380,7 +380,7 @@ def load_encoder(
 
 
 def published_in(about: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a provenance says of published weights at the beginning; empty if there were none."""
+    """The published weights in a provenance; empty if there are none."""
     origin = about.get(PUBLISHED_WEIGHTS)
     return origin if isinstance(origin, Mapping) else {}
 
@@ -388,7 +388,7 @@ def published_in(about: Mapping[str, Any]) -> Mapping[str, Any]:
 def _settings(
     kind: str, model: SoundModel | PretrainedEncoder, about: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """What the description of every kind holds."""
+    """The entries of the description of every kind."""
     place = defined_in(model.name)
     return {
         "kind": kind,
@@ -402,9 +402,9 @@ def _settings(
 
 @contextmanager
 def _building(path: object, settings: Mapping[str, Any]) -> Iterator[None]:
-    """Build what a file describes: nothing is allocated for what it merely claims.
+    """Build the model that a file describes, without allocating memory for false claims.
 
-    Nothing is imported either, as a file cannot bring code to be run.
+    Nothing is imported either, so a file cannot make code run.
     """
     name, place = settings["model"], settings.get("defined_in")
     if isinstance(place, str) and not is_registered(name):
@@ -432,7 +432,7 @@ def _frontend(settings: dict[str, Any]) -> Frontend:
 
 
 def _fill(path: object, model: M, weights: dict[str, Tensor]) -> M:
-    """The model with the file's weights, after comparing names, shapes and types."""
+    """Load the file's weights into the model, after comparing names, shapes and types."""
     expected = model.state_dict()
     for name in sorted(expected.keys() | weights.keys()):
         if name not in weights:

@@ -1,6 +1,6 @@
-"""Published general audio networks, and the way from their weight files to our encoders.
+"""Read the weight files of published general audio networks.
 
-Nothing in a file is run: checkpoints of ``torch.save`` are read as data only, ONNX files with the
+No code in a file is run: checkpoints of ``torch.save`` are read as data only, ONNX files with the
 package ``onnx`` (extra ``export``).
 """
 
@@ -38,20 +38,20 @@ YAMNET_EPS = 1e-4
 _COUNTER = ".num_batches_tracked"
 _NORM = ("weight", "bias", "running_mean", "running_var")
 _QUANTISED = {"QuantizeLinear", "DequantizeLinear", "Identity"}
-"""Operations whose first input is the weight that their output stands for."""
+"""Operations whose output is a form of the weight in their first input."""
 
 
 def read_checkpoint(path: Path) -> Tensors:
     """The weights in a file of ``torch.save``, read as data only.
 
-    They may be alone or under "model" or "state_dict". Arrays of numpy, such as the state of a
-    sampler beside the weights, are data and understood; any other object is refused, since
-    making it would run code that the file names.
+    They may be at the top or under "model" or "state_dict". Arrays of numpy, such as the state of
+    a sampler, are data and allowed; any other object is an error, since loading it would run code
+    named in the file.
 
     Raises
     ------
     ModelError
-        When the file is damaged, needs other objects than tensors, or holds no weights.
+        When the file is damaged, needs objects other than tensors, or contains no weights.
     """
     try:
         with torch.serialization.safe_globals(_arrays()):
@@ -75,7 +75,7 @@ def read_checkpoint(path: Path) -> Tensors:
 
 
 def _arrays() -> list[Any]:
-    """What arrays of numpy are made by, under the names of numpy 1 and 2."""
+    """Functions that make arrays of numpy, by the names of numpy 1 and 2."""
     kinds = (np.bool_, np.int32, np.int64, np.uint32, np.float32, np.float64)
     found: list[Any] = [np.ndarray, np.dtype, *(type(np.dtype(kind)) for kind in kinds)]
     makers = (("_reconstruct", np.empty(0)), ("scalar", np.float64(0)))
@@ -85,7 +85,7 @@ def _arrays() -> list[Any]:
 
 
 def take(path: object, left: Tensors, name: str, shape: tuple[int, ...]) -> Tensor:
-    """A tensor out of those that are left, as float32.
+    """Take a tensor from the remaining ones, as float32.
 
     Raises
     ------
@@ -210,24 +210,24 @@ NATURAL = 20 / log(10)
 
 @dataclass(frozen=True)
 class PublishedNetwork:
-    """How a published network is read; the rest stands in ``encoders.toml``.
+    """How to read a published network; the rest is in ``encoders.toml``.
 
     Attributes
     ----------
     name : str
-        As a model of ours.
+        Its name in this package.
     mel : MelOptions
         Its front end; the duration is the user's choice.
     read : callable
-        A weight file's path to tensors by name.
+        Takes the path of a weight file and returns tensors by name.
     rename : callable
-        From a name of ours to theirs.
+        Takes our name of a tensor and returns theirs.
     time_first : bool
-        Whether kernels lie over (time, mel) and not over (mel, time).
+        Whether kernels have the order (time, mel) instead of (mel, time).
     statistics : (mean, deviation) in dB, or a callable
-        Turns dB into what the network hears; the callable takes them out of the file's tensors.
+        Convert dB to the input of the network; the callable takes them from the file's tensors.
     class_layers : mapping of str to shape
-        Tensors that are set aside, as they name the published classes.
+        Tensors to leave out, as they belong to the published classes.
     """
 
     name: str
@@ -291,23 +291,23 @@ def convert_published(
     name : str
         One of :data:`PUBLISHED`.
     path : path
-        The weight file; nothing in it is run.
+        The weight file; no code in it is run.
     duration : float
-        Length of the clips that models made from it will take, seconds.
+        Clip length, in seconds, of models made from it.
 
     Returns
     -------
     PretrainedEncoder
-        In evaluation mode, with front end and neck, so that its embeddings are the published
-        ones. Its ``published`` says where it is from, and so will its file.
+        In evaluation mode, with front end and neck, so that its embeddings are the published ones.
+        Its ``published`` has its origin, which its file keeps.
 
     Raises
     ------
     OptionError
         For an unknown name, or a duration that is too short.
     ModelError
-        For a file that is missing, damaged, needs code to be run, or holds other weights: each
-        tensor must be used once or be one of the published class layer.
+        For a file that is missing, damaged, needs to run code, or has other weights: each tensor
+        must be used once or belong to the published class layer.
     """
     if name not in PUBLISHED:
         raise OptionError(f"unknown published network '{name}': {nearest(name, PUBLISHED)}")

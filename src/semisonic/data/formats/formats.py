@@ -568,7 +568,7 @@ def _raven_labels(table: Table) -> str:
     ]
     if len(others) > 1 and not usual:
         raise DataError(
-            f"{table.path}, row 1: which column holds the labels? Found "
+            f"{table.path}, row 1: which column has the labels? Found "
             f"{', '.join(table.names)}. Name it with --label-column of 'semisonic data labels', "
             "or label_column= in Python"
         )

@@ -481,7 +481,7 @@ def convert_labels(
     failures, notes, events = list(found.problems), list(found.notes), found.events
     if len(found.formats) > 1:
         notes.append(
-            f"formats found: {', '.join(found.formats)}; if they hold the same events, name one "
+            f"formats found: {', '.join(found.formats)}; if they have the same events, name one "
             "with --read-as (read_as=)"
         )
     durations: dict[str, float] = {}

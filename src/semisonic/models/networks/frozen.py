@@ -1,9 +1,9 @@
-"""Encoders that are never trained: an ONNX or TFLite graph of samples, or one that is not here.
+"""Encoders that are never trained: ONNX or TFLite graphs of samples, or only their vectors.
 
-BirdNET, Perch and the like: a window of samples gives a vector, and a clip is cut into windows side
-by side, the last one filled up with silence. The graph lies in the user's cache; a model that was
-made with it holds its name and the beginning of its file's hash, not the graph. Of an encoder that
-made vectors elsewhere only a name and the length of its vectors are known.
+For encoders such as BirdNET and Perch, a window of samples gives a vector, and a clip is cut into
+adjacent windows, the last one padded with silence. The graph is in the user's cache; a model made
+with it has its name and the start of its file's hash, not the graph. Of an encoder that made
+vectors elsewhere, only a name and the length of its vectors are known.
 """
 
 from __future__ import annotations
@@ -115,8 +115,8 @@ class FrozenEncoder(Encoder):
 
     Notes
     -----
-    Nothing is learned here: there are no weights, and no gradient passes. The session is no part
-    of the module, so that it can be copied and saved.
+    There are no weights, and no gradient passes. The session is not part of the module, so that it
+    can be copied and saved.
     """
 
     trainable = False
@@ -143,14 +143,14 @@ class FrozenEncoder(Encoder):
 
 
 class ElsewhereEncoder(Encoder):
-    """Stands for an encoder of which there are vectors and nothing else.
+    """Represents an encoder of which only vectors exist.
 
-    A class layer can be learned on its vectors and scores them; no sound can be embedded.
+    A class layer can be trained on its vectors and scores them; sounds cannot be embedded.
 
     Parameters
     ----------
     name : str
-        What made the vectors.
+        Name of the encoder.
     dim : int
         Numbers in a vector.
     """
@@ -174,18 +174,18 @@ class ElsewhereEncoder(Encoder):
 
 
 def elsewhere_name(made_by: str, dim: int) -> str:
-    """The name of the network that stands for what made vectors of ``dim`` numbers."""
+    """The name of the network for an encoder of which only vectors of length ``dim`` exist."""
     plain = re.sub("[^a-z0-9_-]+", "-", made_by.lower()).strip("-") or "elsewhere"
     return f"vectors:{plain}@{dim}"
 
 
 def frozen_network(name: str) -> Callable[[Shape], Backbone]:
-    """What makes the network of a name such as ``onnx:birdnet@0123456789abcdef``.
+    """The factory of a network with a name such as ``onnx:birdnet@0123456789abcdef``.
 
     Raises
     ------
     ModelError
-        For a name that is none, or one whose file is missing or another one than it was.
+        For an invalid name, or one whose file is missing or changed.
     """
     if elsewhere := _ELSEWHERE.fullmatch(name):
         made_by, dim = elsewhere["name"], int(elsewhere["dim"])
@@ -228,20 +228,20 @@ def network_name(name: str, sha256: str, kind: str = "onnx") -> str:
 def cut_graph(
     source: Path, target: Path, sha256: str, *, n_samples: int = 0, tensor: str = "", dim: int = 0
 ) -> FrozenGraph:
-    """Take what leads from samples to the embedding out of an ONNX file, and write it.
+    """Write the part of an ONNX file that leads from samples to the embedding.
 
     Parameters
     ----------
     source, target : Path
     sha256 : str
-        Of the file that was published.
+        Hash of the published file.
     n_samples : int
-        Of a window; 0 takes what the file says.
+        Samples per window; 0 for the value in the file.
     tensor : str
         Name of the embedding in the graph, or :data:`BEFORE_CLASSES`; by default the output, if
         there is one, or the output "embedding".
     dim : int
-        Numbers that an embedding must have; 0 for any.
+        Expected length of the embedding; 0 for any.
 
     Returns
     -------
@@ -250,7 +250,7 @@ def cut_graph(
     Raises
     ------
     ModelError
-        When the file is damaged, takes or gives something else, or cannot be run.
+        When the file is damaged, has other inputs or outputs, or cannot be run.
     """
     try:
         import onnx
@@ -316,7 +316,7 @@ def _tried(source: Path, graph: FrozenGraph) -> tuple[int, ...]:
 
 
 def _window_of(source: Path, given: Any, n_samples: int) -> int:
-    """Samples of a window: what was asked for, if the input takes that, or what it says."""
+    """Samples per window: the requested number, if the input takes it, or that of the input."""
     sizes = [one.dim_value for one in given.type.tensor_type.shape.dim]
     if not sizes or len(sizes) > 3 or any(size > 1 for size in sizes[:-1]):
         raise ModelError(

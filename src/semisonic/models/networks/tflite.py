@@ -1,7 +1,7 @@
 """TFLite files of samples, such as BirdNET's, cut at their embedding and run by LiteRT.
 
-Needs the extra ``tflite``. What :func:`cut_tflite` writes is a TFLite file too: its only output is
-the embedding, and its description says which file it was taken from.
+Needs the extra ``tflite``. The result of :func:`cut_tflite` is a TFLite file, too: its only output
+is the embedding, and its description names the original file.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _DENSE = "FULLY_CONNECTED"
 
 
 def is_tflite(file: Path) -> bool:
-    """Whether a file has the mark of TFLite, whatever its name."""
+    """Whether a file is TFLite, by its content."""
     with file.open("rb") as opened:
         return opened.read(8)[4:] == _MARK
 
@@ -61,7 +61,7 @@ class TfliteGraph:
 
 
 def open_tflite(file: Path) -> TfliteGraph:
-    """A graph that :func:`cut_tflite` wrote; opened once for each change of the file."""
+    """A graph written by :func:`cut_tflite`; opened once for each change of the file."""
     return _opened(file, file.stat().st_mtime_ns, torch.get_num_threads())
 
 
@@ -84,19 +84,19 @@ def _opened(file: Path, _changed: int, n_threads: int) -> TfliteGraph:
 def cut_tflite(
     source: Path, target: Path, sha256: str, *, n_samples: int = 0, tensor: str = "", dim: int = 0
 ) -> TfliteGraph:
-    """Take what leads from samples to the embedding out of a TFLite file, and write it.
+    """Write the part of a TFLite file that leads from samples to the embedding.
 
     Parameters
     ----------
     source, target : Path
     sha256 : str
-        Of the file that was published.
+        Hash of the published file.
     n_samples : int
-        That a window must have; 0 for what the file says.
+        Expected samples per window; 0 for the value in the file.
     tensor : str
         Name of the embedding in the graph, or :data:`BEFORE_CLASSES`; by default the only output.
     dim : int
-        Numbers that an embedding must have; 0 for any.
+        Expected length of the embedding; 0 for any.
 
     Returns
     -------
@@ -105,7 +105,7 @@ def cut_tflite(
     Raises
     ------
     ModelError
-        When the file is damaged, takes or gives something else, or cannot be run.
+        When the file is damaged, has other inputs or outputs, or cannot be run.
     """
     schema, _ = _litert(source)
     try:
@@ -155,7 +155,7 @@ def _packed(model: Any) -> bytes:
 
 
 def _try(source: Path, graph: TfliteGraph, dim: int) -> None:
-    """Two windows of noise must give vectors of the length that is expected."""
+    """Check that two windows of noise give vectors of the expected length."""
     noise = np.random.default_rng(0).normal(0, 0.1, (2, graph.n_samples)).astype(np.float32)
     if dim and graph.dim != dim:
         raise ModelError(
