@@ -1,11 +1,10 @@
-"""Put a long recording together from short labelled clips, with the times of what is heard in it.
+"""Compose a long recording from short labelled clips, with a label track of the sounds in it.
 
 python long_recording.py animals --n-folds 5 --fold 5
 
-writes, into the folder in which it is called, ``quiet/quiet.wav``: five minutes of a synthetic
-place in which nothing happens; ``field/night.wav``: half an hour at the same place, later, in which
-up to eight clips of each class are heard; and ``field/night.txt``: when, as a label track of
-Audacity.
+writes three files into the current folder: ``quiet/quiet.wav``, five minutes of a synthetic place
+without sounds; ``field/night.wav``, half an hour at the same place, later, with up to eight clips
+of each class; and ``field/night.txt``, their times as a label track of Audacity.
 """
 
 import argparse
@@ -88,7 +87,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clips", type=Path)
     parser.add_argument("--n-folds", type=int, default=5, help="as for 'semisonic data mix'")
-    parser.add_argument("--fold", type=int, default=5, help="the clips to put into the recording")
+    parser.add_argument("--fold", type=int, default=5, help="fold of the clips to put into the recording")
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--per-class", type=int, default=8)
     parser.add_argument("--snr-db", type=float, nargs=2, default=(6.0, 20.0))
@@ -115,7 +114,7 @@ def main() -> None:
 
     lengths = events.end_time - events.start_time
     print(f"field/night.wav: {len(wave) / rate / 60:g} min with {len(events)} sounds of")
-    print(f"{np.min(lengths):.2f} to {np.max(lengths):.2f} s; when they are heard: field/night.txt")
+    print(f"{np.min(lengths):.2f} to {np.max(lengths):.2f} s; their times: field/night.txt")
 
 
 if __name__ == "__main__":

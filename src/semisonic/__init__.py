@@ -1,7 +1,7 @@
 """Semisonic learns to recognise sounds from a few labels and many unlabelled recordings.
 
-The public names, which stand in ``__init__.pyi``, are imported when they are first used, so that
-``import semisonic`` is quick and does not import torch.
+``__init__.pyi`` lists the public names. Each is imported when it is first used, so ``import
+semisonic`` is quick and does not import torch.
 """
 
 from __future__ import annotations

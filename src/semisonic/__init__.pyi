@@ -1,4 +1,4 @@
-"""The public names: ``__init__.py`` imports each from here when it is first used."""
+"""The public names: ``__init__.py`` imports each of them when it is first used."""
 
 from .api import calibrate as calibrate
 from .api import curve as curve

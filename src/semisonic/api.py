@@ -1,4 +1,4 @@
-"""The verbs as Python functions: what is given first by its place, the options by their names."""
+"""The verbs as Python functions: inputs by position, options by name."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ def predict(
     output: AnyPath | None = None,
     **options: Any,
 ) -> PredictResult:
-    """Name the sounds in recordings of any length; one that cannot be read disturbs no other.
+    """Name the sounds in recordings of any length; unreadable recordings are listed and skipped.
 
     Parameters
     ----------
     model : path, SoundModel or SoundClassifier
-        A path is that of a model file or a run folder.
+        A path names a model file or a run folder.
     files : path, paths or Clips
         Recordings, folders of recordings, or tables of clips.
     output : path, optional
         CSV file for the table.
     **options
-        Those of ``semisonic predict``: ``top``, ``windows``, ``hop`` (s), ``unknown``,
+        As for ``semisonic predict``: ``top``, ``windows``, ``hop`` (s), ``unknown``,
         ``threshold``, ``batch_size``, ``device``, ``workers``.
 
     Returns
@@ -90,31 +90,31 @@ def predict(
 def evaluate(
     model: AnyPath, data: AnyPath, output: AnyPath | None = None, **options: Any
 ) -> EvaluateResult:
-    """Measure a classifier on labelled recordings it was not trained on, and write a report.
+    """Measure a classifier on labelled recordings that it was not trained on; write a report.
 
     Parameters
     ----------
     model : path
-        A model file or a run folder. It says which recordings the model was trained on.
+        A model file or a run folder. It lists the recordings that the model was trained on.
     data : path
         Labelled clips: a folder of class folders, a CSV, a data set.
     output : path, optional
         Run folder; ``runs/evaluate`` by default.
     **options
-        Those of ``semisonic evaluate``: ``fold``, ``by``, ``bootstrap``, ``allow_seen``, ...
+        As for ``semisonic evaluate``: ``fold``, ``by``, ``bootstrap``, ``allow_seen``, ...
 
     Returns
     -------
     EvaluateResult
-        ``metrics`` are the numbers, ``to_frame()`` has a row per clip.
+        ``metrics`` has the numbers, ``to_frame()`` a row per clip.
 
     Raises
     ------
     OptionError
         For an unknown option or a wrong value.
     DataError
-        When clips took part in the making of the model, carry labels it does not know, or
-        cannot be read.
+        When clips were used to train the model, have labels that it does not know, or cannot be
+        read.
     ModelError
         When the model file is missing or damaged.
 
@@ -133,7 +133,7 @@ def evaluate(
 
 
 def train(data: AnyPath, output: AnyPath | None = None, **options: Any) -> TrainResult:
-    """Train a classifier in a run folder; the same call goes on with an interrupted run.
+    """Train a classifier in a run folder; the same call continues an interrupted run.
 
     For sounds in memory, or without a run folder, use :class:`semisonic.SoundClassifier`.
 
@@ -144,13 +144,13 @@ def train(data: AnyPath, output: AnyPath | None = None, **options: Any) -> Train
     output : path, optional
         Run folder; ``runs/train`` by default.
     **options
-        Those of ``semisonic train``: ``unlabelled``, ``method``, ``model``, ``encoder``,
-        ``epochs``, ``n_mels``, ``augment``, ...
+        As for ``semisonic train``: ``unlabelled``, ``method``, ``model``, ``encoder``, ``epochs``,
+        ``n_mels``, ``augment``, ...
 
     Returns
     -------
     TrainResult
-        ``model`` is the file of the model, ``to_frame()`` has a row per epoch.
+        ``model`` is the model file, ``to_frame()`` has a row per epoch.
 
     Raises
     ------
@@ -173,19 +173,19 @@ def train(data: AnyPath, output: AnyPath | None = None, **options: Any) -> Train
 
 
 def find_rate(data: AnyPath, output: AnyPath | None = None, **options: Any) -> FindRateResult:
-    """Try learning rates in a short training that is not kept.
+    """Try learning rates in a short training, which is discarded.
 
     Parameters
     ----------
     data, output
-        As for :func:`train`; ``runs/find-rate`` by default.
+        As for :func:`train`; the run folder is ``runs/find-rate`` by default.
     **options
-        Those of ``semisonic find-rate``: the options of :func:`train`, and the sweep's.
+        As for ``semisonic find-rate``: the options of :func:`train` and of the sweep.
 
     Returns
     -------
     FindRateResult
-        ``sweep.suggestion`` is the rate; ``to_frame()`` has a row per step.
+        ``sweep.suggestion`` is the learning rate; ``to_frame()`` has a row per step.
 
     Raises
     ------
@@ -205,7 +205,7 @@ def find_rate(data: AnyPath, output: AnyPath | None = None, **options: Any) -> F
 
 
 def pretrain(data: AnyPath, output: AnyPath | None = None, **options: Any) -> PretrainResult:
-    """Learn an encoder from recordings without labels, in a run folder.
+    """Pre-train an encoder on recordings without labels, in a run folder.
 
     Parameters
     ----------
@@ -214,12 +214,12 @@ def pretrain(data: AnyPath, output: AnyPath | None = None, **options: Any) -> Pr
     output : path, optional
         Run folder; ``runs/pretrain`` by default.
     **options
-        Those of ``semisonic pretrain``: ``objective``, ``model``, ``epochs``, ``n_mels``, ...
+        As for ``semisonic pretrain``: ``objective``, ``model``, ``epochs``, ``n_mels``, ...
 
     Returns
     -------
     PretrainResult
-        ``encoder`` is the file for ``encoder=`` of :func:`train`; ``to_frame()`` has a row an
+        ``encoder`` is the file for ``encoder=`` of :func:`train`; ``to_frame()`` has a row per
         epoch.
 
     Raises
@@ -243,7 +243,7 @@ def pretrain(data: AnyPath, output: AnyPath | None = None, **options: Any) -> Pr
 def calibrate(
     model: AnyPath, data: AnyPath, output: AnyPath | None = None, **options: Any
 ) -> CalibrateResult:
-    """Calibrate a classifier's scores; writes a new model file.
+    """Calibrate a classifier's scores, and write a new model file.
 
     Parameters
     ----------
@@ -254,7 +254,7 @@ def calibrate(
     output : path, optional
         Run folder; ``runs/calibrate`` by default.
     **options
-        Those of ``semisonic calibrate``: ``precision``, ``method``, ``unknown``, ...
+        As for ``semisonic calibrate``: ``precision``, ``method``, ``unknown``, ...
 
     Returns
     -------
@@ -288,7 +288,7 @@ def scan(data: AnyPath, output: AnyPath | None = None, **options: Any) -> ScanRe
     output : path, optional
         Run folder; ``runs/scan`` by default.
     **options
-        Those of ``semisonic scan``: ``group``, ``labels``, ``silence_db``, ``near_copies``, ...
+        As for ``semisonic scan``: ``group``, ``labels``, ``silence_db``, ``near_copies``, ...
 
     Returns
     -------
@@ -300,7 +300,7 @@ def scan(data: AnyPath, output: AnyPath | None = None, **options: Any) -> ScanRe
     OptionError
         For an unknown option or a wrong value, or when the folder belongs to another run.
     DataError
-        When there is no recording.
+        When the folder contains no recording.
 
     Examples
     --------
@@ -317,7 +317,7 @@ def scan(data: AnyPath, output: AnyPath | None = None, **options: Any) -> ScanRe
 
 
 def suspects(data: AnyPath, output: AnyPath | None = None, **options: Any) -> SuspectsResult:
-    """Find labels that look wrong, to be listened to; no label is changed.
+    """Find labels that look wrong, for you to check; no label is changed.
 
     Parameters
     ----------
@@ -326,12 +326,12 @@ def suspects(data: AnyPath, output: AnyPath | None = None, **options: Any) -> Su
     output : path, optional
         Run folder; ``runs/suspects`` by default.
     **options
-        Those of ``semisonic suspects``: ``folds``, ``repeats``, ``most``, ...
+        As for ``semisonic suspects``: ``folds``, ``repeats``, ``most``, ...
 
     Returns
     -------
     SuspectsResult
-        ``to_frame()`` has a row a suspect, the most suspicious first.
+        ``to_frame()`` has a row per suspect, the most suspicious first.
 
     Raises
     ------
@@ -352,7 +352,7 @@ def suspects(data: AnyPath, output: AnyPath | None = None, **options: Any) -> Su
 
 
 def curve(data: AnyPath, output: AnyPath | None = None, **options: Any) -> CurveResult:
-    """Accuracy against the number of labels, with and without unlabelled recordings.
+    """Measure accuracy against the number of labels, with and without unlabelled recordings.
 
     Parameters
     ----------
@@ -361,19 +361,19 @@ def curve(data: AnyPath, output: AnyPath | None = None, **options: Any) -> Curve
     output : path, optional
         Run folder; ``runs/curve`` by default.
     **options
-        Those of ``semisonic curve``: ``unlabelled``, ``labels``, ``draws``, ``folds``, ...
+        As for ``semisonic curve``: ``unlabelled``, ``labels``, ``draws``, ``folds``, ...
 
     Returns
     -------
     CurveResult
-        ``answers`` are sentences, ``to_frame()`` is the table.
+        ``answers`` has sentences, ``to_frame()`` is the table.
 
     Raises
     ------
     OptionError
         For an unknown option or a wrong value, or when the folder belongs to another run.
     DataError
-        When a class has fewer labels than asked for.
+        When a class has fewer labels than requested.
 
     Examples
     --------
@@ -387,7 +387,7 @@ def curve(data: AnyPath, output: AnyPath | None = None, **options: Any) -> Curve
 
 
 def run_recipe(recipe: AnyPath, output: AnyPath | None = None, **options: Any) -> RunResult:
-    """Run a recipe, a whole experiment with its report; an interrupted run goes on.
+    """Run a recipe: an experiment with its report. The same call continues an interrupted run.
 
     Parameters
     ----------
@@ -396,12 +396,12 @@ def run_recipe(recipe: AnyPath, output: AnyPath | None = None, **options: Any) -
     output : path, optional
         Run folder; ``runs/experiment`` by default.
     **options
-        Those of ``semisonic run``: ``data``, ``unlabelled``, ``quick``, ``change``, ...
+        As for ``semisonic run``: ``data``, ``unlabelled``, ``quick``, ``change``, ...
 
     Returns
     -------
     RunResult
-        ``verdicts`` are sentences, ``to_frame()`` is the table.
+        ``verdicts`` has sentences, ``to_frame()`` is the table.
 
     Raises
     ------
@@ -420,7 +420,7 @@ def run_recipe(recipe: AnyPath, output: AnyPath | None = None, **options: Any) -
 
 
 def tune(recipe: AnyPath, output: AnyPath | None = None, **options: Any) -> TuneResult:
-    """Search over a recipe's options by results on training clips alone.
+    """Search over a recipe's options by results on training clips only.
 
     Parameters
     ----------
@@ -429,12 +429,13 @@ def tune(recipe: AnyPath, output: AnyPath | None = None, **options: Any) -> Tune
     output : path, optional
         Run folder; ``runs/tune`` by default.
     **options
-        Those of ``semisonic tune``: ``data``, ``trials``, ``search``, ``sampler``, ...
+        As for ``semisonic tune``: ``data``, ``trials``, ``search``, ``sampler``, ...
 
     Returns
     -------
     TuneResult
-        ``best`` has the values, ``command`` measures them; ``to_frame()`` is the table.
+        ``best`` has the values, and ``command`` is the command that measures them; ``to_frame()``
+        is the table.
 
     Raises
     ------
@@ -457,7 +458,7 @@ def tune(recipe: AnyPath, output: AnyPath | None = None, **options: Any) -> Tune
 def _options(
     work: Callable[[T], Any], placed: dict[str, Any], given: dict[str, Any], output: AnyPath | None
 ) -> T:
-    """The options that the function behind a verb takes."""
+    """The options of the function behind a verb."""
     options_class = next(iter(get_type_hints(work).values()))
     flags = flags_of(options_class)
     found = {**placed, **({} if output is None else {"output": output}), **given}
@@ -468,14 +469,14 @@ def _options(
 def _values(
     verb: Any, placed: dict[str, Any], given: dict[str, Any], output: AnyPath | None
 ) -> dict[str, Any]:
-    """The options of a verb by name, those that were not given as by default."""
+    """The options of a verb by name, with defaults for those not given."""
     found = {**placed, **({} if output is None else {"output": output}), **given}
     options = options_of(verb.options_class, values_of(found, verb.flags))
     return {field.name: getattr(options, field.name) for field in fields(options)}
 
 
 def _file(model: Any, instead: str) -> AnyPath:
-    """The path of a model, which must be one."""
+    """The path of a model; OptionError for anything else."""
     if not isinstance(model, (str, PathLike)):
         raise OptionError(
             f"model: found a {type(model).__name__} in memory, expected the path of a model file "

@@ -1,8 +1,7 @@
-"""The experiments that come with the package, one TOML file each.
+"""The experiments of the package, one TOML file each.
 
-They are data of the package, so that ``semisonic run NAME`` finds them from a clone and
-from an installed wheel alike. The folder ``recipes`` at the top of a clone is a link to
-this one.
+They are package data, so ``semisonic run NAME`` finds them in a clone and in an installed wheel.
+The folder ``recipes`` at the top of a clone is a link to this one.
 """
 
 from __future__ import annotations
@@ -27,9 +26,8 @@ def find(recipe: str | Path) -> Path:
     Parameters
     ----------
     recipe : str or Path
-        A file of one's own, or the name of a recipe of the package: ``demo``,
-        ``demo.toml`` and ``recipes/demo.toml`` are the same one. A file that exists
-        wins over a name.
+        A file, or the name of a recipe of the package: ``demo``, ``demo.toml`` and
+        ``recipes/demo.toml`` are the same one. An existing file takes precedence over a name.
 
     Raises
     ------
@@ -43,15 +41,15 @@ def find(recipe: str | Path) -> Path:
     if own_name and (FOLDER / f"{path.stem}.toml").is_file():
         return FOLDER / f"{path.stem}.toml"
     close = nearest(path.stem, names())
-    known = "" if close.startswith("known") else f" Known are: {', '.join(names())}"
+    known = "" if close.startswith("expected") else f" Expected one of: {', '.join(names())}"
     raise OptionError(
-        f"no recipe '{recipe}': no such file, and no recipe of the package has this name; "
+        f"recipe '{recipe}': found neither a file nor a recipe of the package with this name; "
         f"{close}{known}"
     )
 
 
 def titles() -> dict[str, str]:
-    """What each recipe of the package asks, by its name."""
+    """The question of each recipe of the package, by its name."""
     return {
         name: tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8")).get("title", "")
         for name in names()

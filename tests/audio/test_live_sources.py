@@ -147,7 +147,7 @@ def test_raw_samples_come_out_as_they_went_in(kind: str, channels: int, sizes: l
 def test_half_a_sample_at_the_end_is_left_out_and_said(caplog: pytest.LogCaptureFixture) -> None:
     items = through_pipe(np.arange(10, dtype="<i2").tobytes() + b"x", [])
     assert len(joined(items)) == 10
-    assert "ended within a sample: 1 bytes left out" in caplog.text
+    assert "ended within a sample: the last 1 bytes are left out" in caplog.text
 
 
 @pytest.mark.parametrize(

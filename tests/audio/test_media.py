@@ -188,7 +188,7 @@ def test_without_pyav_the_extra_is_named(tmp_path) -> None:
         [sys.executable, "-c", WITHOUT], cwd=folder, capture_output=True, text=True, check=False
     )
     advice = "pip install 'semisonic[formats]', or convert it to WAV or FLAC"
-    said = f"a.m4a: MP4 is read by PyAV, which is not installed. {advice}"
+    said = f"a.m4a: reading MP4 needs PyAV, which is not installed. {advice}"
     assert said in done.stderr, done.stderr
     listed = (tmp_path / "scan" / "bad_files.csv").read_text(encoding="utf-8")
-    assert f"a format that is not read; {advice}" in listed
+    assert f"a format that cannot be read; {advice}" in listed

@@ -178,7 +178,7 @@ def test_a_truncated_file_is_used_as_far_as_it_goes(tmp_path: Path, name: str, c
     path = save(tmp_path / name)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     whole, _ = read(path)
-    assert "truncated: the header promises 3.00 s, 1.50 s are there" in caplog.text
+    assert "truncated: the header promises 3.00 s, found 1.50 s" in caplog.text
     assert str(path) in caplog.text
     assert len(whole) == pytest.approx(1.5 * RATE, abs=0.01 * RATE)
     np.testing.assert_allclose(whole, NOISE[: len(whole)], atol=4e-5)

@@ -32,7 +32,7 @@ TINY = "(4)3c-2p-8fc"
 FRONT = ["--sample-rate", "8000", "--duration", "0.5", "--n-fft", "256", "--hop-length", "128"]
 QUICK = ["--n-mels", "16", "--epochs", "1", "--batch-size", "8", "--device", "cpu"]
 TRAIN = [*FRONT, *QUICK, "--precision", "fp32", "--model", TINY, "--method", "supervised", "-q"]
-NAMELESS = "No clip names the recording it was cut from"
+NAMELESS = "No clip names the recording that it was cut from"
 
 
 def noise(kind: str, number: int, duration: float = 1.6) -> np.ndarray:

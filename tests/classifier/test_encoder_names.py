@@ -140,7 +140,7 @@ def test_without_a_network_the_error_says_so(
     finch: GeneralEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(ENCODERS, "finch", replace(finch, url="http://127.0.0.1:9/finch.onnx"))
-    with pytest.raises(DataError, match=r"no connection .*fetch it by hand"):
+    with pytest.raises(DataError, match=r"no connection .*download it manually"):
         get_encoder("finch")
 
 
@@ -210,7 +210,7 @@ def test_a_graph_of_another_kind_is_refused(
 
 def test_a_file_that_is_no_graph(tmp_path: Path) -> None:
     (tmp_path / "x.onnx").write_bytes(b"not a graph")
-    with pytest.raises(ModelError, match="no ONNX file, or a damaged one"):
+    with pytest.raises(ModelError, match="not an ONNX file, or a damaged one"):
         get_encoder("mine", str(tmp_path / "x.onnx"), sample_rate=RATE)
 
 

@@ -196,7 +196,7 @@ for arguments in (["run"], ["run", "dmo"], ["evaluate", "runs/x", "nofolder"], [
     assert done.returncode == 0, done.stderr
     assert "RECIPE is missing" in done.stderr
     assert "run --list" in done.stderr
-    assert "did you mean 'demo'? Known are: all-labels" in done.stderr
+    assert "did you mean 'demo'? Expected one of: all-labels" in done.stderr
     assert "nofolder: no such file or folder" in done.stderr
     assert "Do unlabelled recordings help" in done.stdout
 

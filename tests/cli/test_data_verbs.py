@@ -80,7 +80,7 @@ def test_check_names_the_recordings_of_esc50_that_stand_in_two_folds(shared_data
     table = shared_data / "esc50-meta" / "esc50.csv"
     answer = tells(3, "data check", table, "--json")
     assert json.loads(answer.out)["straddling"] == ["131943", "134049", "209698", "234879"]
-    assert "the table alone was read" in answer.err
+    assert "only the table was read" in answer.err
 
 
 def test_synth_makes_a_set_that_info_reads(tmp_path, capsys, tells) -> None:

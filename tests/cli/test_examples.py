@@ -53,7 +53,7 @@ MADE_FIRST = (
 NO_MICROPHONE = "sounddevice"
 ENDS_OTHERWISE = {
     # The project of these tests has an encoder of its own.
-    "semisonic project improve runs/project": (2, "not those of the encoder that comes"),
+    "semisonic project improve runs/project": (2, "not from the encoder that comes"),
     "semisonic encoder get yamnet": (2, "give --yes"),
     "semisonic listen runs/model": (2, NO_MICROPHONE),
     "semisonic listen --list-devices": (2, NO_MICROPHONE),

@@ -56,7 +56,7 @@ def test_windows_in_which_a_program_found_nothing_are_not_checked(night, tells) 
     birdnet.write_text(f"{head}\n3.0,6.0,Strix aluco,Tawny Owl,0.81,s1/a.WAV\n", encoding="utf-8")
     table = night.parent / "windows.csv"
     told = tells(0, "data labels", birdnet, "-o", table, "--windows 3").err
-    assert "3 windows without any: of the class 'background' with uncertain labels" in told
+    assert "3 windows without events: of the class 'background' with uncertain labels" in told
     assert "1 event with the score of a program" in told
     with table.open(newline="") as stream:
         kind = {row["label"]: row["label_type"] for row in csv.DictReader(stream)}
@@ -76,7 +76,7 @@ def test_windows_to_train_on(night, tells) -> None:
     table = night.parent / "windows.csv"
     captured = tells(0, "data labels", night, "-o", table, "--windows 3")
     assert "2 events, 2 labels, 2 recordings (audacity) -> 8 windows" in captured.out
-    assert "5 windows without any: of the class 'background'" in captured.err
+    assert "5 windows without events: of the class 'background'" in captured.err
     clips = load_clips(table)
     assert clips.classes == ("background", "fox", "owl")
     assert [row[0] for row in clips.labels].count("background") == 5
@@ -116,7 +116,7 @@ def test_what_a_format_cannot_hold_is_said(night, tells) -> None:
     output = night.parent / "tracks"
     captured = tells(3, "data labels", events, "-o", output, "--format audacity")
     assert "audacity does not hold: 1 scores" in captured.err
-    assert "it is negative, which Audacity label tracks cannot say" in captured.err
+    assert "it is negative, which Audacity label tracks cannot express" in captured.err
     assert (output / "s1/a.txt").read_text(encoding="utf-8") == "0.0\t1.0\towl\n"
 
 

@@ -95,7 +95,7 @@ def test_raw_samples_come_through_standard_input(
         monkeypatch.setattr(sys, "stdin", stream)
         said = tells(0, "listen", model, stereo, EVERYTHING)
     assert [line["event"] for line in lines(said.out)] == ["start", "end"]
-    assert "ended within a sample: 1 bytes left out" in said.err
+    assert "ended within a sample: the last 1 bytes are left out" in said.err
     assert "heard 2.0 s" in said.err
 
 

@@ -59,4 +59,4 @@ def test_wrong_use(birds, tmp_path, tells) -> None:
     )
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear diary", encoding="utf-8")
-    assert "choose a new or an empty folder" in tells(2, quick(birds, tmp_path / "mine")).err
+    assert "choose a new or empty folder" in tells(2, quick(birds, tmp_path / "mine")).err

@@ -89,7 +89,7 @@ def test_a_folder_is_no_file(command, place, tells) -> None:
 )
 def test_a_folder_of_something_else_is_left_alone(command, place, tells) -> None:
     before = tree(place)
-    assert "holds 'thesis.txt'" in tells(2, command, "-o foreign -q").err
+    assert "contains 'thesis.txt'" in tells(2, command, "-o foreign -q").err
     assert tree(place) == before
 
 
@@ -231,7 +231,7 @@ def test_a_recording_of_a_very_long_name_does_not_stop_the_others(place, tells) 
         encoding="utf-8",
     )
     command = "data labels foreign/events.csv -o tables --format"
-    assert "name is too long" in tells(3, command, "raven").err
+    assert "its recording is too long" in tells(3, command, "raven").err
     assert [path.name for path in (place / "tables").iterdir() if path.suffix] == [
         "short.Table.1.selections.txt"
     ]

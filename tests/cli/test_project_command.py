@@ -218,7 +218,7 @@ def test_a_clip_carries_one_label_until_the_project_says_otherwise(
     assert open_model(project / "model.zip").multi_label
     capsys.readouterr()
     assert (
-        "segments with several labels, not learned from"
+        "segments with several labels, left out"
         in tells(0, "project learn", project, "--no-several-labels -q").out
     )
     assert not open_model(project / "model.zip").multi_label

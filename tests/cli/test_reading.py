@@ -93,7 +93,7 @@ def test_labels_are_parted_as_said(sounds, tmp_path) -> None:
 def test_files_that_no_one_reads_are_counted_by_info_and_train(sounds, tmp_path, tells) -> None:
     for name in ("a.ape", "b.APE", "c.dsf"):
         (sounds / "loud" / name).write_bytes(b"not read")
-    said = "3 files left out, in formats that are not read: .ape (2), .dsf (1); convert it to WAV"
+    said = "3 files left out, in formats that cannot be read: .ape (2), .dsf (1); convert it to WAV"
     assert said in tells(0, "data info", sounds).err
     assert said in tells(0, "train", sounds, "-o", tmp_path / "run", TRAIN).out
 
@@ -107,7 +107,7 @@ def test_classes_that_differ_by_case_are_named(sounds, tells) -> None:
 def test_a_table_without_labels_names_its_columns(sounds, tmp_path, capsys, tells) -> None:
     path = table(sounds, ["wav,what is it", *named(sounds)])
     assert cli("data info", path) == 0
-    said = "no column for labels: found wav, what_is_it; known are label, labels, category"
+    said = "no column for labels: found wav, what_is_it; expected one of label, labels, category"
     assert said in capsys.readouterr().err
     assert said in tells(2, "train", path, "-o", tmp_path / "run", TRAIN).err
 
@@ -125,7 +125,7 @@ def test_parts_beyond_the_end_are_found_by_info_and_named_once_by_train(
     rows = [f"{row},0,{500 + i if i % 4 == 0 else 0.5}" for i, row in enumerate(named(sounds))]
     path = table(sounds, ["file,label,start,end", *rows])
     told = tells(3, "data info", path)
-    assert "loud/loud0.wav@0.000-500.000: a part beyond the end" in told.out + told.err
+    assert "loud/loud0.wav@0.000-500.000: the clip reaches beyond the end" in told.out + told.err
     assert "which is 0.50 s long" in told.out + told.err
     (line,) = [
         one

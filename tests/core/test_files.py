@@ -54,7 +54,7 @@ def test_a_hash_of_options_tells_every_field_and_of_an_object_is_refused():
 
     assert digest(Hidden()) == digest(Hidden(1)) != digest(Hidden(2))
     assert digest([Path("a"), np.int64(3)]) == digest([Path("a"), 3]) != digest([Path("b"), 3])
-    with pytest.raises(TypeError, match="object is no plain value"):
+    with pytest.raises(TypeError, match="object is not a plain value"):
         digest(object())
 
 

@@ -85,7 +85,7 @@ def test_the_file_of_a_lock_stays_for_those_who_wait_for_it(tmp_path) -> None:
 def test_a_folder_is_locked_once(tmp_path) -> None:
     first, second = FolderLock(tmp_path), FolderLock(tmp_path)
     first.acquire()
-    with pytest.raises(OptionError, match="another process is writing into this run"):
+    with pytest.raises(OptionError, match="another process is writing to this run"):
         second.acquire()
     first.release()
     second.acquire()

@@ -58,7 +58,7 @@ def test_hyphens_are_underscores() -> None:
         ({"limit": True}, "found True"),
         ({"flag": 1}, "expected true or false"),
         ({"kind": "fance"}, "found 'fance'; did you mean 'fancy'"),
-        ({"names": ["a", 1]}, "expected a list, each text"),
+        ({"names": ["a", 1]}, "expected a list of values, each text"),
         ({"inner": 3}, "option 'inner': found 3"),
     ],
 )
@@ -81,7 +81,7 @@ def test_options_made_in_python_are_checked_too() -> None:
 
 
 def test_nothing_near_lists_all() -> None:
-    assert nearest("zzz", ["small", "base"]) == "known are: base, small"
+    assert nearest("zzz", ["small", "base"]) == "expected one of: base, small"
 
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)

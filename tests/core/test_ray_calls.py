@@ -48,7 +48,7 @@ def test_a_node_that_dies_loses_and_doubles_nothing(engine, tmp_path, doomed) ->
         ("ours", DataError, "^the table is wrong$"),
         ("sound", AudioError, r"^a.wav: empty\. Record it again$"),
         ("bug", ZeroDivisionError, "on purpose"),
-        ("vanish", SemisonicError, "begun 2 times"),
+        ("vanish", SemisonicError, "started 2 times"),
     ],
 )
 def test_errors_come_back_as_what_they_are(engine, monkeypatch, how, kind, text) -> None:
@@ -77,7 +77,7 @@ def test_of_what_is_given_up_short_calls_end_and_long_ones_are_interrupted(
 
 
 def test_a_card_is_not_waited_for_where_there_is_none(engine) -> None:
-    with pytest.raises(OptionError, match="no node of the Ray cluster has a card"):
+    with pytest.raises(OptionError, match="no node of the Ray cluster has a graphics card"):
         engine.calls(make_failing, device="cuda")
 
 

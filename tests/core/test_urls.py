@@ -85,12 +85,12 @@ def test_results_at_a_url(model, tmp_path, bucket, capsys) -> None:
         assert cli(command, f"memory://bucket/{verb}") == 3
         again = capsys.readouterr().out
         assert "faster than it plays" not in again  # nothing was heard
-        assert "16 were there" in again or verb == "detect"
+        assert "16 already there" in again or verb == "detect"
 
 
 def test_an_index_at_a_url_names_urls(model, sounds, tmp_path, bucket, capsys) -> None:
     assert cli("embed", model, sounds, "-q -o memory://bucket/index") == 2
-    assert "recordings by their URLs" in capsys.readouterr().err
+    assert "URLs of recordings" in capsys.readouterr().err
 
 
 def test_a_url_that_holds_nothing_is_told(model, tmp_path, bucket, capsys) -> None:

@@ -145,6 +145,6 @@ def test_a_torn_journal_costs_its_last_line(clips, tmp_path):
 
 def test_a_small_disk_is_told_before(tmp_path):
     need_disk_space(tmp_path / "new" / "folder", 1000, "samples")
-    with pytest.raises(DataError, match=r"features of 5 clips will take 1000000.0 GB more, and"):
+    with pytest.raises(DataError, match=r"features of 5 clips needs 1000000.0 GB more, but"):
         need_disk_space(tmp_path / "new", 10**15, "features of 5 clips")
     assert not (tmp_path / "new").exists()

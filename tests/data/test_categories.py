@@ -42,7 +42,7 @@ def test_given_groups_must_cover_the_classes() -> None:
     assert categories_of(["b", "a"], given) == {"b": "y", "a": "x"}
     with pytest.raises(DataError, match="'c' has no group"):
         categories_of(["a", "b", "c"], given)
-    with pytest.raises(DataError, match="'b' is no class"):
+    with pytest.raises(DataError, match="'b' is not a class"):
         categories_of(["a"], given)
 
 

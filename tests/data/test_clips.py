@@ -75,11 +75,11 @@ def test_what_is_no_stretch_of_time_is_refused(row: dict[str, Any], message: str
 
 
 def test_what_cannot_be_a_table_is_refused() -> None:
-    with pytest.raises(DataError, match=r"a\.wav stands twice"):
+    with pytest.raises(DataError, match=r"found the clip a\.wav twice"):
         Clips.from_rows("/x", [{"file": "a.wav"}, {"file": "a.wav"}])
     with pytest.raises(DataError, match="labels without a class: owl"):
         Clips.from_rows("/x", ROWS[:1], classes=("fox",))
-    with pytest.raises(DataError, match="a class name stands twice"):
+    with pytest.raises(DataError, match="found a class name twice"):
         Clips.from_rows("/x", [], classes=("fox", "fox"))
     with pytest.raises(DataError, match="column 'fold' has 1 rows, expected 5"):
         Clips.from_rows("/x", ROWS).with_columns(fold=np.zeros(1, np.int64))

@@ -295,7 +295,7 @@ def test_a_copy_that_was_encoded_anew_leaves_the_pool(labelled, tmp_path):
     found = clean_pool(pool(tmp_path / "pool", sounds), labelled)
     assert found.clips.file.tolist() == ["x.wav"]
     assert found.notes() == [
-        "1 clip of the pool is the same sound as labelled clips, cut or encoded anew, and left out."
+        "1 clip of the pool is the same sound as labelled clips, cut or re-encoded, and left out."
     ]
 
 

@@ -83,7 +83,7 @@ def test_a_server_that_ignores_ranges(
     site.knows_ranges = False
     site.cuts = [10000]
     assert content_of(get(site.remote("birds.zip"), tmp_path)) == CONTENT
-    assert "sends it from its start again" in caplog.text
+    assert "sends it from the start again" in caplog.text
 
 
 def test_a_part_of_another_file(site: Site, tmp_path: Path) -> None:
@@ -141,14 +141,14 @@ def test_a_server_that_fails_for_a_while(site: Site, tmp_path: Path) -> None:
 
 def test_a_server_that_keeps_failing(site: Site, tmp_path: Path) -> None:
     site.failures = [503] * 20
-    with pytest.raises(DataError, match=r"birds\.zip: the server answers 503 .*Try later"):
+    with pytest.raises(DataError, match=r"birds\.zip: the server answers 503 .*Try again later"):
         get(site.remote("birds.zip"), tmp_path)
     assert len(site.downloads) == 5
 
 
 def test_a_cut_that_repeats_keeps_what_came(site: Site, tmp_path: Path) -> None:
     site.cuts = [10000] + [0] * 20
-    with pytest.raises(DataError, match=r"10000 bytes are kept, and the same command goes on"):
+    with pytest.raises(DataError, match=r"10000 bytes are kept, and the same command continues"):
         get(site.remote("birds.zip"), tmp_path)
     site.cuts = []
     assert content_of(get(site.remote("birds.zip"), tmp_path)) == CONTENT
@@ -159,7 +159,7 @@ def test_a_file_that_is_not_there_is_asked_for_once(site: Site, tmp_path: Path) 
     with pytest.raises(DataError, match="the server answers 404"):
         get(site.remote("bees.zip"), tmp_path)
     assert len(site.downloads) == 1
-    with pytest.raises(DataError, match=r"names no file birds\.zip, but bees\.zip"):
+    with pytest.raises(DataError, match=r"found bees\.zip, expected birds\.zip"):
         make_plan(site.remote("birds.zip"), tmp_path)
 
 
@@ -195,7 +195,7 @@ def test_no_space(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(40000))
     plan = make_plan(site.remote("birds.zip"), tmp_path)
-    with pytest.raises(DataError, match=r"0\.04 MB free, and about 0\.\d+ MB are wanted"):
+    with pytest.raises(DataError, match=r"found 0\.04 MB of free space, expected about 0\.\d+ MB"):
         fetch(plan)
     assert site.downloads == []
 
@@ -203,7 +203,7 @@ def test_no_space(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_a_folder_in_the_way_is_left_alone(site: Site, tmp_path: Path) -> None:
     (tmp_path / "birds").mkdir()
     (tmp_path / "birds" / "mine.wav").write_bytes(b"mine")
-    with pytest.raises(DataError, match="is there already, and was not put there by a finished"):
+    with pytest.raises(DataError, match="already exists, but not from a finished"):
         get(site.remote("birds.zip"), tmp_path)
     assert content_of(tmp_path / "birds") == {"birds/mine.wav": b"mine"}
     assert site.asked == []
@@ -218,7 +218,7 @@ def test_the_command(
         assert main([*arguments, "--dry-run"]) == 0
         said = capsys.readouterr().out
         assert "licence: CC0" in said
-        assert "to fetch: 1 files, 0.0303 MB" in said
+        assert "to download: 1 files, 0.0303 MB" in said
         assert site.downloads == []
         assert not (tmp_path / "sets").exists()
         assert main(arguments) == 0
@@ -226,7 +226,7 @@ def test_the_command(
         assert "licence: CC0" in said
         assert f"semisonic data info {tmp_path / 'sets' / 'birds'}" in said
         assert main(arguments) == 0
-        assert "there already: birds" in capsys.readouterr().out
+        assert "already there: birds" in capsys.readouterr().out
         assert len(site.downloads) == 1
         assert main(["data", "get", "esc5"]) == 2
         assert "did you mean 'esc50'?" in capsys.readouterr().err

@@ -142,7 +142,7 @@ def test_names_that_lead_out_or_stand_twice_are_refused(
     made = make({**FILES, name: b"evil"})
     (tmp_path / "in").mkdir()
     files = saved(tmp_path / "in", "all", *(made if isinstance(made, list) else [made]))
-    with pytest.raises(DataError, match="leads out of it" if "evil" in name else "stands twice"):
+    with pytest.raises(DataError, match="leads out of it" if "evil" in name else "twice"):
         unpack(files, tmp_path / "in" / "birds")
     assert not list(tmp_path.rglob("evil*"))
     assert [path for path in (tmp_path / "in").iterdir() if path not in files] == []
@@ -196,5 +196,5 @@ def test_damaged_archives(tmp_path: Path, make: Callable[[dict[str, bytes]], byt
         with pytest.raises(DataError, match="damaged"):
             unpack(files, tmp_path / "birds")
         assert not (tmp_path / "birds").exists()
-    with pytest.raises(DataError, match="nothing in it"):
+    with pytest.raises(DataError, match=r": empty$"):
         unpack(saved(tmp_path, "all", make({})), tmp_path / "birds")

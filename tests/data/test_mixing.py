@@ -231,7 +231,7 @@ def test_other_folders_are_refused(clips: Clips, quiet: Path, tmp_path: Path) ->
 def test_whole_clips_and_clips_left_out(clips: Clips, quiet: Path, tmp_path: Path) -> None:
     options = {**SMALL, "background": quiet, "copies": 1}
     short = {**options, "longest": 0.45}
-    with pytest.raises(DataError, match=r"longest segment of sound has 0\.5"):
+    with pytest.raises(DataError, match=r"longest segment of sound is 0\.5"):
         mix(clips, tmp_path / "short", **short)
     soundfile.write(clips.paths[0], tone(3.0), RATE)
     limited = {**options, "longest": 1.0}

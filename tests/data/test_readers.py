@@ -79,7 +79,7 @@ def test_class_folders_of_field_recordings_may_be_sites(tmp_path: Path) -> None:
     touch(tmp_path, [*names, "A/other.wav"])
     clips = load_clips(tmp_path)
     assert clips.classes == ("A", "B")
-    assert notes_say(clips, "4 of 5 names are those of field recorders; if they are sites, say")
+    assert notes_say(clips, "4 of 5 names are those of field recorders; if they are sites, use")
     for labels in ("folders", "none"):  # somebody has decided
         assert not notes_say(load_clips(tmp_path, labels=labels), "field recorders")
     touch(tmp_path, [f"B/{number}.wav" for number in range(4)])
@@ -97,7 +97,7 @@ def test_groups(tmp_path: Path) -> None:
     by_name = group(r"/(r\d+)_\d\.wav$")
     assert by_name["dog/r2_1.wav"] == by_name["cat/r2_2.wav"] == "r2"
     assert by_name["dog/site1/r1_1.wav"] == "r1"
-    is_refused(r"cat/r2_2\.wav.*finds nothing", tmp_path, group=r"dog/(.)")
+    is_refused(r"cat/r2_2\.wav.*does not match", tmp_path, group=r"dog/(.)")
     is_refused("no bracket", tmp_path, group="sites")
     is_refused("not a regular expression", tmp_path, group="(")
 
@@ -123,12 +123,12 @@ def test_one_recording(tmp_path: Path) -> None:
 def test_wrong_paths_and_options(tmp_path: Path) -> None:
     is_refused("no such file or folder", tmp_path / "gone")
     none = touch(tmp_path / "none", ["a.txt", "b/c.ape"])
-    is_refused(r"no audio found.*\.wav, \.flac.*1 in formats", none)
+    is_refused(r"found no audio.*\.wav, \.flac.*1 in formats", none)
     touch(tmp_path, ["table.xlsx", "dog/a.wav"])
     is_refused(r"'\.xlsx' file", tmp_path / "table.xlsx")
     with pytest.raises(OptionError, match="did you mean 'folders'"):
         load_clips(tmp_path, labels="folder")
-    is_refused("no table with a file and a label column", tmp_path, labels="csv")
+    is_refused("expected a table with a file and a label column", tmp_path, labels="csv")
     is_refused("expected meta/esc50", tmp_path, labels="esc50")
 
 
@@ -154,8 +154,8 @@ def test_layout_is_told_and_explained(
     said = describe_layout(tmp_path)
     assert f"labels '{kind}'" in said
     assert "because" in said
-    assert "as a pool it has no labels" not in said
-    assert "as a pool it has no labels" in describe_layout(tmp_path, pool=True)
+    assert "its labels are not used" not in said
+    assert "its labels are not used" in describe_layout(tmp_path, pool=True)
 
 
 def test_require_labels(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_table_alone(tmp_path: Path) -> None:
     for path in (root, root / "meta" / "esc50.csv"):
         clips = load_clips(path)
         assert len(clips) == 50
-        assert notes_say(clips, "table alone")
+        assert notes_say(clips, "only the table")
 
 
 def test_some_missing_audio_is_an_error(tmp_path: Path) -> None:

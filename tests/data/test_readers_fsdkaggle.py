@@ -108,7 +108,7 @@ def test_tables_alone(tmp_path: Path) -> None:
     meta.rename(alone)
     clips = load_clips(alone.parent)
     assert len(clips) == 48
-    assert "no audio is here; the tables alone were read" in clips.notes
+    assert "no audio found; only the tables were read" in clips.notes
     (alone / "test_post_competition_scoring_clips.csv").unlink()
     touch(alone.parent, ["FSDKaggle2018.audio_test/x.wav"])
     clips = load_clips(alone.parent)
@@ -135,8 +135,11 @@ def change(old: str, new: str) -> Callable[[list[str]], list[str]]:
             change("00000003.wav", "0000abcd.wav"),
             r"1 of 36 files are missing: 0000abcd.wav \(row 5",
         ),
-        (change("00000003.wav", "00000002.wav"), "/00000002.wav stands twice"),
-        (change("Cello", "Cellar"), "row 6: 'Cello' is tested, but stands in no training table"),
+        (change("00000003.wav", "00000002.wav"), "/00000002.wav twice"),
+        (
+            change("Cello", "Cellar"),
+            "row 6: 'Cello' is in the test table, but in no training table",
+        ),
         (lambda lines: lines[:1], "a header and no rows"),
     ],
 )
@@ -260,10 +263,13 @@ def test_clips_that_are_known_to_be_wrong_are_uncertain(tmp_path: Path) -> None:
             {"vocabulary": ["0,Bark", "1,Hi-hat", "2,Slam"]},
             "'Walk_and_footsteps' is not in .*vocab",
         ),
-        ({"vocabulary": ["0,Cat", "1,Dog"]}, "none of the 4 labels of the tables is in it"),
-        ({"test": ["fname,labels", '00002000.wav,"Bark,Bark"']}, "row 2: a label stands twice"),
+        ({"vocabulary": ["0,Cat", "1,Dog"]}, "contains none of the 4 labels of the tables"),
+        ({"test": ["fname,labels", '00002000.wav,"Bark,Bark"']}, "row 2: found a label twice"),
         ({"test": ["fname,labels", '00002000.wav,"Bark,"']}, "row 2: found 'Bark,' as labels"),
-        ({"test": ["fname,labels", "00002000.wav,Meow"]}, "row 2: 'Meow' is tested, but stands in"),
+        (
+            {"test": ["fname,labels", "00002000.wav,Meow"]},
+            "row 2: 'Meow' is in the test table, but",
+        ),
         ({"test": ["fname,tags", "00002000.wav,Bark"]}, "row 1: no column 'labels'"),
         ({"test": ["fname,labels", ",Bark"]}, "row 2: the fname is empty"),
     ],

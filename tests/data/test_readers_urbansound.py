@@ -62,7 +62,7 @@ def test_the_table_alone_and_other_places_of_it(tmp_path: Path) -> None:
     alone = make(tmp_path / "alone", rows(), audio=False)
     clips = load_clips(alone)
     assert len(clips) == 160
-    assert notes_say(clips, "table alone")
+    assert notes_say(clips, "only the table")
     root = make(tmp_path / "flat", rows())
     (root / "metadata" / "UrbanSound8K.csv").rename(root / "UrbanSound8K.csv")
     for folder in list((root / "audio").iterdir()):
@@ -79,7 +79,7 @@ def test_the_table_alone_and_other_places_of_it(tmp_path: Path) -> None:
         ("9-3-0-0.wav,9,0,4,1,11,3,dog_bark", "row 162: found fold '11', .* from 1 to 10"),
         ("9-3-0-0.wav,9,0,4,1,0,3,dog_bark", "row 162: found fold '0'"),
         ("9-3-0-0.wav,9,0,4,1,1,3,dog_bark", r"1 of 161 files are missing: fold1/9-3-0-0\.wav"),
-        (rows()[0], "the clip fold1/10010-0-0-0.wav stands twice"),
+        (rows()[0], "found the clip fold1/10010-0-0-0.wav twice"),
     ],
 )
 def test_contradictions_name_the_row(tmp_path: Path, row: str, message: str) -> None:
@@ -194,7 +194,7 @@ def test_recordings_of_urbansound_that_are_left_out_are_said(tmp_path: Path) -> 
     assert notes_say(
         load_clips(root),
         "1 recording without a file of events left out",
-        "1 recording in a format that is not read left out",
+        "1 recording in a format that cannot be read left out",
         "1 event without a length left out",
     )
     (root / "data" / "dog_bark" / "7389.mp3").unlink()

@@ -253,7 +253,7 @@ def test_names_of_esc_tell_the_recording_in_any_folder(tmp_path, capsys):
     clips = load_clips(tmp_path)
     assert sorted(set(clips.group.tolist())) == ["17367", "187207", "Rain/mine.wav"]
     said = info(tmp_path, capsys)
-    assert "named as in ESC-50" in said
+    assert "file names as in ESC-50" in said
     assert "recordings  3" in said
     assert "1 of 13 clips do not name the recording" in said
     assert set(load_clips(tmp_path, group="file").group.tolist()) == {*files, "Rain/mine.wav"}
@@ -323,7 +323,7 @@ def test_a_stem_is_offered_with_what_it_would_give_and_never_applied(
     clips = load_clips(tmp_path)
     assert clips.group.tolist() == clips.file.tolist()
     said = info(tmp_path, capsys)
-    assert f"would give {n_recordings} recordings of 24 clips" in said
+    assert f"would give {n_recordings} recordings for 24 clips" in said
     pattern = said.partition("--group '")[2].partition("'")[0]
     assert len(set(load_clips(tmp_path, group=pattern).group.tolist())) == n_recordings
 
@@ -341,5 +341,5 @@ def test_names_that_tell_nothing_offer_nothing(names, tmp_path, capsys):
     for kind in ("dog", "cat"):
         touch(tmp_path / kind, [name.replace("KIND", kind) for name in names])
     said = info(tmp_path, capsys)
-    assert "No clip names the recording it was cut from" in said
+    assert "No clip names the recording that it was cut from" in said
     assert "would give" not in said

@@ -143,7 +143,7 @@ def test_columns_that_nobody_knows_are_kept() -> None:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("[1]", "no entry"),
+        ("[1]", "not an entry"),
         ('{"id": "a"}', "has no 'time'"),
         ('{"id": "a", "time": "2026-01-01", "file": "x", "end_time": 0}', "start 0 s and end 0 s"),
         ('{"id": "a", "time": "later", "file": "x", "end_time": 1, "labels": ["d"]}', "ISO 8601"),
@@ -152,7 +152,7 @@ def test_columns_that_nobody_knows_are_kept() -> None:
         ('{"id": "a", "time": "2026-01-01", "undoes": "a"}', "itself"),
         (
             '{"id": "a", "time": "2026-01-01", "file": "x", "end_time": [1], "labels": ["d"]}',
-            "of a wrong kind",
+            "of the wrong type",
         ),
     ],
 )

@@ -93,7 +93,7 @@ def test_names_and_folders_tell_times_and_sites(disk, tmp_path):
     assert (pond.site, pond.group, pond.labels) == ("pond", "pond", ())
     assert (hill.site, hill.group, hill.time_source) == ("HILL", "HILL", "name")
     assert by_file["notes.flac"].group == "notes.flac"
-    assert any("folders are taken for sites" in note for note in found.notes)
+    assert any("folders are read as sites" in note for note in found.notes)
     numbers = found.counts
     assert numbers["sites"] == ["HILL", "pond", "torn"]
     assert numbers["n_with_time"] == 8
@@ -152,7 +152,7 @@ def test_the_table_can_be_read_as_labels(tmp_path):
     assert clips.labels == (("cat",), ("dog",))
     (root / "cat" / "a.wav").unlink()  # a table that names what is gone is no reason to stop
     again = look(root, tmp_path / "run")
-    assert again.bad_files == (("cat/a.wav", "no such file, but a table of labels names it"),)
+    assert again.bad_files == (("cat/a.wav", "no such file, but a table of labels lists it"),)
 
 
 def test_a_second_scan_decodes_only_what_is_new(disk, tmp_path):
@@ -234,7 +234,7 @@ def test_recordings_of_nothing_are_no_copies_of_each_other(tmp_path):
     shutil.copy(root / "a.wav", root / "b.wav")
     found = look(root, tmp_path / "run")
     assert [(pair.first, pair.second) for pair in found.duplicates] == [("a.wav", "b.wav")]
-    assert any("without any sound that have the same bytes as another: 4" in n for n in found.notes)
+    assert any("silent recordings with the same bytes as another: 4" in n for n in found.notes)
 
 
 def test_a_second_that_two_recordings_share_makes_no_copies(tmp_path):
@@ -245,4 +245,4 @@ def test_a_second_that_two_recordings_share_makes_no_copies(tmp_path):
         write(root / f"{i}.wav", noise * (time > 2) + 0.3 * melody(3, 8.0) * (time < 2))
     found = look(root, tmp_path / "run")
     assert found.duplicates == ()
-    assert any("share a second of sound and nothing else: 1" in note for note in found.notes)
+    assert any("only about a second of sound in common: 1" in note for note in found.notes)

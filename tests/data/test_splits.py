@@ -216,7 +216,7 @@ def test_too_few_recordings():
     with pytest.raises(DataError, match=r"4 labelled recordings, expected at least 5"):
         fold_splits(clips)
     with pytest.raises(
-        DataError, match=r"2 classes have one recording only: a, c\. .*keep_classes"
+        DataError, match=r"2 classes have only one recording: a, c\. .*keep_classes"
     ):
         fold_splits(clips, n_folds=2)
     splits = fold_splits(keep_classes(clips, ["b"]), n_folds=2)
@@ -342,7 +342,9 @@ def test_a_draw_does_not_change_with_other_classes_or_rows() -> None:
 def test_too_few_for_a_budget() -> None:
     clips = of_sizes({"a": [1] * 3, "b": [1] * 9})
     rows = np.arange(12)
-    with pytest.raises(DataError, match=r"to choose from: a 3; expected at least 4.*allow fewer"):
+    with pytest.raises(
+        DataError, match=r"found labelled clips: a 3; expected at least 4.*allow fewer"
+    ):
         label_budget(clips, rows, 4, 0)
     chosen = label_budget(clips, rows, 4, 0, allow_fewer=True)
     assert np.bincount(clips.target()[chosen]).tolist() == [3, 4]

@@ -165,7 +165,7 @@ def test_a_folder_of_something_else_is_left_alone(recordings, tmp_path, build):
     clips, before = table(recordings, "000.wav"), sorted(recordings.iterdir())
     for message, wrong in (
         ("not the folder of a store", {"folder": recordings}),
-        ("is a file and no folder", {"folder": recordings / "000.wav" / "s"}),
+        ("is a file, not a folder", {"folder": recordings / "000.wav" / "s"}),
         ("is a file", {"folder": recordings / "000.wav"}),
         ("workers", {"folder": tmp_path, "workers": 0}),
         ("rate", {"folder": tmp_path, "sample_rate": 0}),

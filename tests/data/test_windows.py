@@ -89,7 +89,7 @@ def test_lengths_come_from_headers(tmp_path):
 
 def test_wrong_options():
     for duration, hop in ((0.0, None), (-1.0, None), (float("nan"), None), (1.0, 0.0)):
-        with pytest.raises(OptionError, match="expected above 0"):
+        with pytest.raises(OptionError, match="expected more than 0"):
             windows(one(0, 10), duration, hop)
 
 

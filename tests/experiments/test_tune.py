@@ -358,7 +358,7 @@ def test_wrong_use_is_said(search, changes, said) -> None:
 
 
 def test_too_few_recordings_for_the_inner_folds(search) -> None:
-    with pytest.raises(DataError, match="ask for fewer folds"):
+    with pytest.raises(DataError, match="use fewer folds"):
         search(inner_folds=50)
 
 

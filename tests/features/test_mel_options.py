@@ -67,7 +67,7 @@ def test_impossible_options_say_what_to_change(change: dict[str, object], named:
 
 
 def test_a_band_without_a_bin_is_refused() -> None:
-    with pytest.raises(OptionError, match="hold no frequency bin"):
+    with pytest.raises(OptionError, match="contain no frequency bin"):
         LogMel(MelOptions(n_mels=500))
 
 

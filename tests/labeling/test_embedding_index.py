@@ -93,7 +93,7 @@ def test_more_files_are_added_and_known_ones_left(model, kinds, tmp_path):
     ] * 6
     again = embedded(model, kinds, output=output)
     assert again.n_new == 0
-    assert "18 were there" in again.summary()
+    assert "18 already there" in again.summary()
 
 
 def test_a_file_that_changed_is_embedded_again(model, kinds, tmp_path):
@@ -276,9 +276,9 @@ def test_vectors_of_another_encoder_are_searched_drawn_and_asked_about(kinds, tm
         again.search(files[0])
     with pytest.raises(DataError, match=r"found shape \(18, 4\) for 17 clips"):
         EmbeddingIndex.from_vectors(vectors, files[1:], tmp_path / "b")
-    with pytest.raises(DataError, match="is there already"):
+    with pytest.raises(DataError, match="already exists"):
         EmbeddingIndex.from_vectors(vectors, table, tmp_path / "own")
-    with pytest.raises(DataError, match="whose rows have no order"):
+    with pytest.raises(DataError, match="which gives no order of rows"):
         EmbeddingIndex.from_vectors(vectors, str(kinds), tmp_path / "b")
 
 

@@ -56,7 +56,7 @@ def test_the_encoder_learns_and_answers_and_groups_stay(begun):
     assert now.history.n_answers.tolist() == [6, 6]  # the classifier learned anew
     assert now.pool().scores is not None
     assert not (begun.folder / start.CACHE).exists()
-    with pytest.raises(DataError, match="learned from these recordings"):
+    with pytest.raises(DataError, match="trained on these recordings"):
         improve_project(begun.folder, device="cpu")
 
 
@@ -106,10 +106,10 @@ def test_an_interruption_is_gone_on_with(begun, monkeypatch):
 
 def test_too_few_segments_and_other_encoders_are_refused(begun, project, monkeypatch):
     monkeypatch.setattr(improve, "FEWEST_HEARD", 19)
-    with pytest.raises(DataError, match="found 18 segments, expected 19"):
+    with pytest.raises(DataError, match="found 18 segments, expected at least 19"):
         improve_project(begun.folder)
     monkeypatch.setattr(improve, "SYNTH", "synth")
-    with pytest.raises(DataError, match="not those of the encoder that comes"):
+    with pytest.raises(DataError, match="not from the encoder that comes"):
         improve_project(begun.folder)
 
 

@@ -114,7 +114,7 @@ def test_recordings_are_named_from_the_root_and_the_log_knows_it(log):
         LabelLog(log.path, log.path.parent)
     other = log.path.with_name("other.jsonl")
     other.write_text("{}\n", encoding="utf-8")
-    with pytest.raises(DataError, match="no label log"):
+    with pytest.raises(DataError, match="not a label log"):
         LabelLog(other)
 
 
@@ -151,8 +151,8 @@ def test_any_text_comes_back(tmp_path_factory, texts):
     ("labels", "told"),
     [
         (["-"], "means none of the classes"),
-        (["?"], "means passed over"),
-        (["dog;cat"], "stands between labels"),
+        (["?"], "means uncertain"),
+        (["dog;cat"], "separates labels"),
         (["dog\0"], "readable characters"),
         (["dog\ncat"], "readable characters"),
         (["\u202edog"], "readable characters"),

@@ -62,7 +62,7 @@ def test_recordings_that_come_later_are_taken_in_and_nothing_is_touched(project,
     before = [(path.stat().st_mtime_ns, path.read_bytes()) for path in files]
     again = start_project(options)
     assert len(again.project.index) == 19
-    assert "as it was" in again.notes[-1]
+    assert "unchanged" in again.notes[-1]
     assert again.project.learn().n_answers == 6
     assert before == [(path.stat().st_mtime_ns, path.read_bytes()) for path in files]
 
@@ -144,7 +144,7 @@ def test_scores_are_calibrated_by_answers_that_were_left_out(project, options, t
     project = start_project(replace(options, output=tmp_path / "new")).project
     answer(project, 19)
     made = project.learn()
-    assert any("not calibrated: that takes 20 answers" in note for note in made.notes)
+    assert any("not calibrated: this needs 20 answers" in note for note in made.notes)
     assert open_model(made.model).decision.calibration.method == "none"
     answer(project, 1)
     decision = open_model(project.learn().model).decision
@@ -244,7 +244,7 @@ def test_folders_of_something_else_and_other_options_are_refused(options, tmp_pa
 def test_an_encoder_with_layers_behind_it_is_refused(options, tmp_path):
     flat = build("(4)3c-2p-8fc", MEL, ("x", "y"), standardize="none")
     save(tmp_path / "flat.zip", flat, about={"seed": 0})
-    with pytest.raises(ModelError, match="layers of its own behind the encoder"):
+    with pytest.raises(ModelError, match="layers between encoder and class layer"):
         start_project(replace(options, encoder=str(tmp_path / "flat.zip"), output=tmp_path / "new"))
 
 

@@ -100,4 +100,4 @@ def test_segments_of_one_recording_do_not_count_as_many(tmp_path):
     alone = AccuracyEstimate.of([True] * 8 + [False] * 2, [str(k) for k in range(10)])
     assert found.low <= alone.low + 0.02
     assert found.high >= alone.high - 0.02
-    assert "of 10 recordings" in str(found)
+    assert "from 10 recordings" in str(found)

@@ -103,7 +103,7 @@ def test_a_card_begins_with_the_name_of_the_file(model, kinds, long, tmp_path):
 
 
 def test_wrong_queries_are_named(index, example, tmp_path):
-    with pytest.raises(OptionError, match="name a recording"):
+    with pytest.raises(OptionError, match="give a recording"):
         asked(index)
     with pytest.raises(DataError, match="no such file"):
         asked(index, tmp_path / "missing.wav")

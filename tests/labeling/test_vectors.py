@@ -71,7 +71,7 @@ def test_a_numpy_file_and_a_table(
     assert index.about["model"]["network"] == "birdnet"
     check(index, recordings)
     assert main([*made, "-o", str(tmp_path / "index")]) == 2
-    assert "choose a new or an empty folder" in capsys.readouterr().err
+    assert "choose a new or empty folder" in capsys.readouterr().err
     assert main(["embed", str(tmp_path / "birdnet.npy"), str(recordings)]) == 2
     assert "expected a CSV file with a row for each vector" in capsys.readouterr().err
 
@@ -176,14 +176,14 @@ def test_a_project_of_vectors_asks_learns_and_names_all_segments(
     project = Project.open(tmp_path / "project")
     assert project.classes == ()
     assert project.noise_like(3) == ()
-    assert "not those of the encoder" in why_not(project)
+    assert "not from the encoder" in why_not(project)
     for group in project.clusters(4):
         assert len({truth(one.file, one.start_time) for one in group.typical}) == 1
     for one in project.suggest(9).rows:
         named = truth(one.file, one.start_time)
         project.log.append(one.file, one.start_time, one.end_time, named, source=one.source)
     assert main(["project", "learn", str(project.folder)]) == 0
-    assert "the classifier can name no other sounds" in capsys.readouterr().out
+    assert "the classifier cannot name other sounds" in capsys.readouterr().out
     found = pd.read_csv(project.folder / "predictions.csv")
     assert len(found) == N
     assert found.label.tolist() == [
@@ -204,7 +204,7 @@ def test_labels_beside_vectors_are_answers_once(
     table.loc[5:, "species"] = ""
     table.to_csv(tmp_path / "heard" / "segments.csv", index=False)
     assert main(begun) == 0
-    assert "5 labels beside the vectors taken as answers" in capsys.readouterr().out
+    assert "5 labels beside the vectors imported as answers" in capsys.readouterr().out
     project = Project.open(tmp_path / "project")
     answers = project.log.answers()
     assert [one.labels for one in answers] == [(name,) for name in segments().species[:5]]
@@ -214,7 +214,7 @@ def test_labels_beside_vectors_are_answers_once(
     project.log.append(answers[1].file, answers[1].start_time, answers[1].end_time, "owl")
     held = [one.labels for one in project.log.standing()]
     assert main(begun) == 0
-    assert "0 labels beside the vectors taken as answers; 5 segments had an answer before" in (
+    assert "0 labels beside the vectors imported as answers; 5 segments already had an answer" in (
         capsys.readouterr().out
     )
     assert [one.labels for one in Project.open(project.folder).log.standing()] == held
@@ -245,7 +245,7 @@ def test_vectors_come_with_their_segments(
         assert main([*begun, option, "1" if option == "--hop" else "-50"]) == 2
         said = capsys.readouterr().err
         assert f"option '{option}'" in said
-        assert "vectors come with their segments" in said
+        assert "segments of these vectors are given" in said
 
 
 @pytest.mark.parametrize("shape", [(), (12,), (12, 0), (0, 3)])

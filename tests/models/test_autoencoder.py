@@ -111,7 +111,7 @@ def test_the_output_has_the_shape_of_the_input(
 
 
 def test_small_has_no_switches() -> None:
-    with pytest.raises(ModelError, match="take the decoder 'upsample'"):
+    with pytest.raises(ModelError, match="use the decoder 'upsample'"):
         build_autoencoder("small", MelOptions(), decoder="unpool")
 
 

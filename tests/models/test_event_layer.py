@@ -73,7 +73,7 @@ def test_a_new_class_layer_has_no_times_yet() -> None:
         (replace(MEL, deltas=True), NETWORK, False, "levels of one channel"),
         (replace(MEL, reference="max"), NETWORK, False, "levels of one channel"),
         (MEL, NETWORK, True, "several labels"),
-        (replace(MEL, n_mels=64), "crnn-lstm", False, "remember"),
+        (replace(MEL, n_mels=64), "crnn-lstm", False, "depend on earlier"),
     ],
 )
 def test_models_that_learn_no_times_say_why(

@@ -131,7 +131,7 @@ def test_what_cannot_be_saved(tmp_path: Path) -> None:
 
 
 def test_the_wrong_kind_is_named(file: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="holds a classifier, expected an encoder"):
+    with pytest.raises(ModelError, match="found a classifier, expected an encoder"):
         load_encoder(file)
     save_encoder(tmp_path / "e", build_autoencoder(LITTLE, MEL))
     with pytest.raises(ModelError, match="semisonic train DATA --encoder"):
@@ -154,7 +154,7 @@ def test_missing_and_not_a_zip(tmp_path: Path) -> None:
     refused(refused_folder, "no such model file")
     for content in (b"", b"PK", b"\x80\x04K\x01.", b"x" * 5000):
         (tmp_path / "bad").write_bytes(content)
-        refused(tmp_path / "bad", "damaged or not a model file")
+        refused(tmp_path / "bad", "damaged, or not a model file")
 
 
 @settings(
@@ -219,7 +219,7 @@ def test_settings_that_are_none(file: Path, content: bytes) -> None:
 
 
 def test_a_later_version(file: Path) -> None:
-    refused(with_settings(file, version=3), "update semisonic")
+    refused(with_settings(file, version=3), "update Semisonic")
 
 
 @pytest.mark.parametrize(

@@ -150,8 +150,8 @@ def test_a_click_is_felt_at_its_time(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("(8)3c-2p-16fcr", "side by side"),
-        ("crnn-lstm", "remember"),
+        ("(8)3c-2p-16fcr", "together"),
+        ("crnn-lstm", "depend on earlier frames"),
         ("transformer", "whole clip"),
         ("yamnet", "overlap"),
     ],

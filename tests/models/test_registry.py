@@ -61,8 +61,8 @@ def test_what_networks_read_is_known() -> None:
 
 def test_what_does_not_fit_the_input_is_refused() -> None:
     for name in sorted(READ_WAVES):
-        with pytest.raises(ModelError, match="expected the shape 1 x 1 x samples, found"):
+        with pytest.raises(ModelError, match="expected 1 x 1 x samples"):
             create(name, (1, 64, 216))
     for name in ("small", "cnn2", "piczak-small", "paper"):
-        with pytest.raises(ModelError, match="reads log-mel features, found 1 x 1 x 66150"):
+        with pytest.raises(ModelError, match="reads log-mel features: found 1 x 1 x 66150"):
             create(name, WAVE)

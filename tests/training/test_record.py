@@ -83,7 +83,7 @@ def test_refuses_a_folder_of_another_run(tmp_path, change, named):
 
 def test_refuses_what_is_not_a_run(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine", encoding="utf-8")
-    with pytest.raises(OptionError, match=r"holds 'thesis\.txt', but is not"), run(tmp_path):
+    with pytest.raises(OptionError, match=r"contains 'thesis\.txt' and is not"), run(tmp_path):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
     with pytest.raises(OptionError, match="is a file"), run(tmp_path / "thesis.txt"):

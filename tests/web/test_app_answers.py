@@ -108,12 +108,12 @@ def test_a_class_is_renamed_for_all_and_its_key_stays(page, answered) -> None:
 
 def test_two_classes_become_one_only_when_that_is_meant(page) -> None:
     error = refused(page, "classes/rename", name="Hum", to="hum")
-    assert "there is a class 'hum' already" in error
-    assert "is a class 'Hum' already" in refused(page, "classes/rename", name="hiss", to="h U m")
+    assert "there is already a class 'hum'" in error
+    assert "is already a class 'Hum'" in refused(page, "classes/rename", name="hiss", to="h U m")
     found = done(page, "classes/rename", name="Hum", to="hum", merge=True)
     assert [(one["name"], one["n"]) for one in found["classes"]] == [("hum", 2), ("hiss", 2)]
     assert "no answer with the label 'Hum'" in refused(page, "classes/rename", name="Hum", to="x")
-    assert "stands between labels" in refused(page, "classes/rename", name="hum", to="a;b")
+    assert "separates labels" in refused(page, "classes/rename", name="hum", to="a;b")
 
 
 def test_a_key_belongs_to_one_class_and_looks_stay(page, answered) -> None:

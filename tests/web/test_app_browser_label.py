@@ -146,7 +146,7 @@ def test_skipping_is_no_answer(doubting, doubtful) -> None:
 
 def test_what_is_said_beside_the_accuracy_is_shown_with_it(doubting) -> None:
     side = doubting.locator(".labelling > section").nth(1)
-    side.get_by_text("nothing drawn at random is answered yet").wait_for()
+    side.get_by_text("no segment drawn at random is answered yet").wait_for()
     assert not re.search(r"\d+ of 21", side.inner_text()), "a share of what was chosen, alone"
 
 
@@ -205,7 +205,7 @@ def test_a_part_is_drawn_and_it_learns(page, app_address) -> None:
         page.keyboard.press("Enter")
     asked(page, before)
     page.get_by_role("button", name="Learn from the answers").click()
-    page.get_by_text("nothing drawn at random is answered yet").wait_for()
+    page.get_by_text("no segment drawn at random is answered yet").wait_for()
     assert page.locator(".curve").is_hidden()  # there is no point to draw
     page.get_by_role("button", name="Wrong predictions").click()
     page.get_by_text("Every prediction since").wait_for()

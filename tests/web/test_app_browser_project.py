@@ -146,7 +146,7 @@ def test_from_a_folder_to_a_first_classifier(page, address, tmp_path, monkeypatc
     page.get_by_role("heading", name="The first model is made").wait_for()
     page.get_by_text(re.compile(r"[34] classes from \d+ answers")).wait_for()
     page.get_by_role("link", name="Go on").click()
-    page.get_by_text("nothing drawn at random is answered yet").wait_for()
+    page.get_by_text("no segment drawn at random is answered yet").wait_for()
     assert (tmp_path / "runs" / "mine" / "model.zip").is_file()
     assert page.locator("#model").inner_text() == "Model: mine"
 

@@ -192,7 +192,7 @@ def test_segments_whose_vectors_were_made_elsewhere(app_folder, project, tmp_pat
         until(lambda page=page: not page.get("/api/label").json()["learning"]["runs"])
         learning = page.get("/api/label").json()["learning"]
         assert not learning["reason"]
-        assert "can name no other sounds" in " ".join(learning["history"][-1]["notes"])
+        assert "cannot name other sounds" in " ".join(learning["history"][-1]["notes"])
         ended = found(page)
         assert (ended["work"]["state"], ended["work"]["reason"]) == ("done", "")
         shown = rows(page, "predictions", n=200)

@@ -47,7 +47,7 @@ def test_they_are_learned_and_taken_in_and_the_classifier_follows(page: Any) -> 
     process.go()  # waits for the round that runs
     until(lambda: not page.get("/api/label").json()["learning"]["runs"])
     told = page.get("/api/label").json()
-    assert told["vectors"].startswith("An encoder that has learned from these recordings makes")
+    assert told["vectors"].startswith("An encoder that was trained on these recordings makes")
     assert told["improving"] is None
     assert told["answers"] == 3
     assert [step["n_answers"] for step in told["learning"]["history"]] == [3, 3]

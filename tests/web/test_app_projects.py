@@ -424,4 +424,4 @@ def test_what_cannot_be_made_says_why(page, place) -> None:
     page.post("/api/projects", json=NEW)
     end = made(page)
     assert end["state"] == "failed"
-    assert "no recording that can be used" in end["reason"]
+    assert "no usable recording" in end["reason"]

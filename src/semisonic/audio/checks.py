@@ -1,4 +1,4 @@
-"""Levels of a recording, and what a listener would complain about, in plain words.
+"""Levels of a recording, and its problems in plain words.
 
 Levels are gathered block by block, so memory does not grow with the recording.
 """
@@ -11,21 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 FULL_SCALE = 0.98
-"""Amplitude from which on equal samples may be those of clipping."""
+"""Amplitude above which equal samples may be clipped."""
 
 FLAT_RUN = 3
-"""Equal samples at full scale that make a flat top."""
+"""Number of equal samples at full scale that make a flat top."""
 
 
 class LevelMeter:
-    """Extremes, mean, power and flat tops of what was added so far.
+    """Extremes, mean, power and flat tops of the samples added so far.
 
     Attributes
     ----------
     n, n_bad : int
-        Samples, and those of them that are NaN or infinite; these count as 0 elsewhere.
+        Number of samples, and of those that are NaN or infinite, which count as 0 elsewhere.
     low, high : float
-        The extremes; 0 before anything was added.
+        The extremes; 0 before samples were added.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class LevelMeter:
         self._last = np.zeros(0, np.float32)
 
     def add(self, x: NDArray[np.float32]) -> None:
-        """Take in the next samples, shape (n,)."""
+        """Add the next samples, shape (n,)."""
         if not len(x):
             return
         total = float(x.sum())  # numpy adds in pairs: exact enough, and twice as fast
@@ -56,7 +56,7 @@ class LevelMeter:
 
     @property
     def mean(self) -> float:
-        """The offset."""
+        """The mean (offset)."""
         return self._sum / self.n if self.n else 0.0
 
     @property
@@ -76,12 +76,12 @@ class LevelMeter:
 
     @property
     def clipped_share(self) -> float:
-        """Share of the samples, 0 to 1, that lie in flat tops at full scale."""
+        """Share of the samples, 0 to 1, in flat tops at full scale."""
         return self._n_flat / self.n if self.n else 0.0
 
 
 def _count_flat(x: NDArray[np.float32]) -> int:
-    """Samples of runs of at least three equal ones at full scale."""
+    """Number of samples in runs of at least three equal samples at full scale."""
     middle = (x[:-2] == x[1:-1]) & (x[1:-1] == x[2:]) & (np.abs(x[1:-1]) >= FULL_SCALE)
     flat = np.zeros(len(x), bool)
     for shift in range(FLAT_RUN):
@@ -95,23 +95,23 @@ def decibel(amplitude: float) -> float:
 
 
 MIN_DURATION = 0.01
-"""Seconds below which a recording is too short to hold a sound (one period at 100 Hz)."""
+"""Seconds below which a recording is too short to contain a sound (one period at 100 Hz)."""
 
 SILENCE_DB = -80.0
 """Peak, in dB of full scale, below which a recording is silent: three steps of 16 bit."""
 
 CLIPPED_SHARE = 0.001
-"""Share of samples in flat tops from which on a recording counts as clipped."""
+"""Share of samples in flat tops from which a recording counts as clipped."""
 
 LOUD_DB = 12.0
-"""Peak, in dB of full scale, from which on samples cannot be meant as ±1."""
+"""Peak, in dB of full scale, above which samples cannot have the range ±1."""
 
 
 def problems(x: NDArray[np.float32], sample_rate: int) -> list[str]:
-    """What is wrong with the samples of a recording; an empty list if nothing is.
+    """Problems of the samples of a recording; an empty list if there are none.
 
-    Judge the samples as they were decoded: resampling rounds the flat tops of clipping.
-    The reasons, each beginning with its keyword:
+    Check the samples as decoded: resampling rounds the flat tops of clipping. The reasons, each
+    beginning with its keyword:
 
     ``empty``
         there is no sample (no other reason is given then).
@@ -152,7 +152,7 @@ def problems(x: NDArray[np.float32], sample_rate: int) -> list[str]:
 
 
 def problems_of(levels: LevelMeter, sample_rate: int) -> list[str]:
-    """As :func:`problems`, for a recording of which only the levels were kept.
+    """As :func:`problems`, for a recording of which only the levels are known.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ def problems_of(levels: LevelMeter, sample_rate: int) -> list[str]:
         if decibel(abs(levels.mean)) < SILENCE_DB:
             reasons.append(f"silent: peak {decibel(levels.peak):.1f} dBFS")
         else:
-            reasons.append(f"constant: nothing but an offset of {levels.mean:.3g}")
+            reasons.append(f"constant: only an offset of {levels.mean:.3g}")
         return reasons
     if decibel(levels.peak) > LOUD_DB:
         reasons.append(f"over full scale: peak +{decibel(levels.peak):.1f} dBFS")
@@ -186,7 +186,7 @@ def problems_of(levels: LevelMeter, sample_rate: int) -> list[str]:
 
 
 def too_short(n_samples: int, sample_rate: int) -> str:
-    """The reason that a recording is too short, of its length as it was recorded."""
+    """The reason "too short", with the recorded length."""
     return f"too short: {1000 * n_samples / sample_rate:.3g} ms (samples: {n_samples})"
 
 

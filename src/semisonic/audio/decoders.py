@@ -1,9 +1,9 @@
-"""A decoder for a recording, or the reason why there is none; and whether the recording is whole.
+"""A decoder for a recording, or the reason why there is none; and whether it is complete.
 
-libsndfile guesses the length of an MPEG layer III stream that does not say it, from its first
-frame and its size, and stops reading there: with a variable bit rate a fifth of a recording was
-lost. The samples of such streams, also of those within WAV files, are counted by miniaudio, and
-libsndfile gets the file with zeros behind it, so that it reads on.
+If an MPEG layer III stream does not state its length, libsndfile guesses it from the first frame
+and the size, and stops reading there: with a variable bit rate a fifth of a recording was lost. So
+miniaudio counts the samples of such streams, also within WAV files, and libsndfile gets the file
+with zeros appended, so that it reads on.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from semisonic.core.errors import AudioError
 _MPEG_SUFFIXES = frozenset({".mp3", ".mp2"})
 
 _NO_LENGTH = "bitrate mode   : constant"
-"""In libsndfile's log of a stream without a Xing or VBRI header, whatever its bit rate does."""
+"""Part of libsndfile's log for a stream without a Xing or VBRI header, whatever its bit rate."""
 
 
 def open_decoder(path: Path, copy: Path) -> tuple[Decoded | None, sf.SoundFile, int]:
-    """A decoder of a recording, and how many samples of a channel it gives.
+    """A decoder of a recording, and the number of samples per channel that it gives.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def open_decoder(path: Path, copy: Path) -> tuple[Decoded | None, sf.SoundFile, 
 
 
 def _open_recording(path: Path, copy: Path) -> tuple[sf.SoundFile, int]:
-    """What libsndfile reads."""
+    """What libsndfile can read."""
     with decoder_messages() if copy.suffix.lower() in _MPEG_SUFFIXES else nullcontext():
         # As bytes: soundfile cannot encode names that are no Unicode.
         handle = _open(path, os.fsencode(copy))
@@ -95,24 +95,24 @@ def _open(path: Path, file: bytes | _PaddedFile) -> sf.SoundFile:
         advice = "Convert it to WAV or FLAC if it is a recording"
         raise AudioError(path, f"not audio, or damaged: {text}", advice) from None
     except TypeError:
-        reason = "no header: raw samples say neither rate nor type"
+        reason = "no header: raw samples give neither rate nor type"
         raise AudioError(path, reason) from None
 
 
 class _Handle(sf.SoundFile):  # type: ignore[misc]
-    """A recording whose blocks follow each other.
+    """A recording that is read block by block, without seeking.
 
-    After each block soundfile would seek to where it stands; a frame of MP3 then lacks what it
-    needs of the frames before it.
+    After each block soundfile would seek to its own position; an MP3 frame then lacks data of the
+    frames before it.
     """
 
     def seekable(self) -> bool:
-        """By this soundfile decides whether to seek when nobody asked for it."""
+        """soundfile uses this to decide whether to seek."""
         return False
 
 
 class _PaddedFile(io.FileIO):
-    """A file followed by zeros, so that libsndfile expects more of it than its size says."""
+    """A file followed by zeros, so that libsndfile expects more data than its size suggests."""
 
     def __init__(self, file: Path, times: int) -> None:
         super().__init__(file)
@@ -122,7 +122,7 @@ class _PaddedFile(io.FileIO):
         self.close()
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a place; the end is that of the zeros."""
+        """Go to a position; the end is that of the zeros."""
         if whence == os.SEEK_END:
             return super().seek(self._size + offset)
         return super().seek(offset, whence)
@@ -135,7 +135,7 @@ class _PaddedFile(io.FileIO):
 
 
 def _count_samples(file: Path, format: str) -> int:  # noqa: A002
-    """Samples of a channel in an MPEG stream; 0 when they cannot be counted."""
+    """Number of samples per channel in an MPEG stream; 0 if they cannot be counted."""
     import miniaudio
 
     try:
@@ -149,7 +149,7 @@ def _count_samples(file: Path, format: str) -> int:  # noqa: A002
 
 
 def _check_file(path: Path) -> None:
-    """Raise AudioError unless this is a regular file with something in it."""
+    """Raise AudioError unless this is a regular file that is not empty."""
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -181,9 +181,9 @@ _STDERR = 2
 
 @contextmanager
 def decoder_messages() -> Iterator[list[str]]:
-    """Within the block, lines of libmpg123 are kept from the terminal; the list gets them after.
+    """Keep lines of libmpg123 from the terminal within the block; the list gets them afterwards.
 
-    What else is printed meanwhile comes out at the end of the block.
+    Other output appears at the end of the block.
     """
     messages: list[str] = []
     with _LOCK:
@@ -212,7 +212,7 @@ def decoder_messages() -> Iterator[list[str]]:
 
 @cache
 def _message_file(_process: int) -> IO[bytes]:
-    """Where a process keeps what is printed."""
+    """The file in which a process keeps the output."""
     return tempfile.TemporaryFile(buffering=0)
 
 
@@ -228,7 +228,7 @@ def _message_text(line: str) -> str:
 
 
 _TOLERANCE = 0.01
-"""Seconds that may be missing: some writers count their header as sound."""
+"""Seconds that may be missing, as some writers count their header as sound."""
 
 _LOG_SIZE = re.compile(r"^ *(?:data|SSND|Data Size|riff) *: (\d+) \(should be (\d+)\)", re.M)
 _LOG_RF64 = re.compile(r"frame count (\d+) does not match value from 'ds64' chunk of (\d+)")
@@ -237,7 +237,7 @@ _END_MARK = 4
 
 
 def truncation_of(path: Path, handle: sf.SoundFile, duration: float) -> str:
-    """The reason why a recording is not whole; empty if it is, or if nothing was promised.
+    """The reason why a recording is incomplete; empty if it is complete or states no length.
 
     Parameters
     ----------
@@ -245,11 +245,11 @@ def truncation_of(path: Path, handle: sf.SoundFile, duration: float) -> str:
     handle : soundfile.SoundFile
         The open recording.
     duration : float
-        Seconds that are there.
+        Seconds found.
     """
     if handle.format == "OGG":
         closed = _is_closed_ogg(path)
-        return "" if closed else f"truncated: no end mark, {duration:.2f} s are there"
+        return "" if closed else f"truncated: no end mark, {duration:.2f} s found"
     log = handle.extra_info
     if match := _LOG_RF64.search(log):
         there, promised = map(int, match.groups())
@@ -261,11 +261,11 @@ def truncation_of(path: Path, handle: sf.SoundFile, duration: float) -> str:
     expected = duration * promised / there if there else math.inf
     if expected - duration <= _TOLERANCE:
         return ""
-    return f"truncated: the header promises {expected:.2f} s, {duration:.2f} s are there"
+    return f"truncated: the header promises {expected:.2f} s, found {duration:.2f} s"
 
 
 def _is_closed_ogg(path: Path) -> bool:
-    """Whether the last page of an Ogg file is whole and marked as the end."""
+    """Whether the last page of an Ogg file is complete and marked as the end."""
     with open(path, "rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - 2 * _LARGEST_PAGE))

@@ -1,4 +1,4 @@
-"""Which files below a folder are recordings."""
+"""Find recordings below a folder."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ MEDIA_SUFFIXES = frozenset(
 _HAS_PYAV = find_spec("av") is not None
 
 AUDIO_SUFFIXES = _SNDFILE_SUFFIXES | (MEDIA_SUFFIXES if _HAS_PYAV else frozenset())
-"""Suffixes of what is read here."""
+"""Suffixes of recordings that can be read."""
 
 OTHER_SUFFIXES = (MEDIA_SUFFIXES - AUDIO_SUFFIXES) | frozenset(
     (".ape", ".dsf", *(".wac", ".w4v", ".sud"))  # the last are of field recorders
 )
-"""Suffixes of recordings that cannot be read here, so that a reader can say so."""
+"""Suffixes of recordings that cannot be read, so that messages can name them."""
 
 PYAV_ADVICE = "pip install 'semisonic[formats]', or convert it to WAV or FLAC"
-"""What to do with a recording of :data:`MEDIA_SUFFIXES` where PyAV is missing."""
+"""What to do with a recording of :data:`MEDIA_SUFFIXES` if PyAV is missing."""
 
 
 def advice(name: str) -> str:
-    """What to do with a recording that is not read, by its name or suffix."""
+    """What to do with a recording that cannot be read, by its name or suffix."""
     is_media = name.lower().endswith(tuple(MEDIA_SUFFIXES))
     return PYAV_ADVICE if is_media else "convert it to WAV or FLAC"
 
@@ -47,13 +47,12 @@ def find_audio(
     *,
     unreadable: list[tuple[str, str]] | None = None,
 ) -> list[Path]:
-    """All recordings below a folder, in an order that no file system decides.
+    """All recordings below a folder, in an order that does not depend on the file system.
 
-    Suffixes are compared without regard to case. Names that begin with a dot are passed
-    over, folders too. Links to folders are followed, but every folder is listed once, under
-    its own name where it has one below ``folder``: a link can neither make a cycle nor
-    double the recordings. A link to nowhere that has the name of a recording is listed, so
-    that whoever reads it says so; pipes and devices are not.
+    Suffixes are compared without case. Files and folders whose names begin with a dot are ignored.
+    Links to folders are followed, but every folder is listed once, under its own name if it has
+    one below ``folder``, so links cannot make cycles or duplicates. A broken link with the name of
+    a recording is listed, so that reading it gives an error; pipes and devices are not.
 
     Parameters
     ----------
@@ -62,7 +61,7 @@ def find_audio(
     suffixes : frozenset of str
         Lower case, with the dot.
     unreadable : list, optional
-        Takes the folders below that may not be listed, with the reason, instead of an error.
+        Gets the folders below that cannot be listed, with the reason, instead of an error.
 
     Returns
     -------
@@ -72,7 +71,7 @@ def find_audio(
     Raises
     ------
     DataError
-        If the folder is missing, is not a folder, or one below it may not be listed (see
+        If the folder is missing, is not a folder, or one below it cannot be listed (see
         ``unreadable``).
     """
     return [Path(name) for name in find_names(folder, suffixes, unreadable=unreadable)]
@@ -84,7 +83,7 @@ def find_names(
     *,
     unreadable: list[tuple[str, str]] | None = None,
 ) -> list[str]:
-    """As :func:`find_audio`, as text with forward slashes: a path takes five times the memory."""
+    """As :func:`find_audio`, but as text: paths take five times the memory."""
     root = Path(folder)
     if not root.is_dir():
         found = "a file" if root.exists() else "nothing"
@@ -120,12 +119,12 @@ def find_names(
 
 
 def _is_listed(entry: os.DirEntry[str]) -> bool:
-    """A file, or a link to what is no longer there."""
+    """A file, or a broken link."""
     return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
 
 
 def _entries(path: str) -> list[os.DirEntry[str]]:
-    """What a folder holds, by name, without hidden names."""
+    """The content of a folder, by name, without hidden names."""
     try:
         with os.scandir(path) as entries:
             shown = [entry for entry in entries if not entry.name.startswith(".")]

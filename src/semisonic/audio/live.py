@@ -1,6 +1,6 @@
-"""Live sources of sound, block by block: microphone, raw samples of a pipe, recording played back.
+"""Live sources of sound, block by block: a microphone, a pipe, or a recording played back.
 
-The package ``sounddevice`` is imported when a microphone is used.
+The package ``sounddevice`` is imported only when a microphone is used.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from semisonic.core.errors import AudioError, OptionError
 from semisonic.core.options import nearest
 
 BLOCK_TIME = 0.02
-"""Seconds of a block: a window waits for the block it ends in, so this is part of the latency."""
+"""Seconds per block. A window waits for its last block, so this is part of the latency."""
 
 
 class LiveBlock(NamedTuple):
-    """Some samples that follow the ones before.
+    """Samples that follow those of the previous block.
 
     Attributes
     ----------
     samples : ndarray of float32, shape (n,)
         One channel, full scale ±1, at the rate of the source.
     captured : float
-        When the last of them was captured, seconds of ``time.monotonic``.
+        When the last sample was captured, in seconds of ``time.monotonic``.
     """
 
     samples: NDArray[np.float32]
@@ -42,12 +42,12 @@ class LiveBlock(NamedTuple):
 
 
 class LiveGap(NamedTuple):
-    """Sound that is missing between two blocks.
+    """Missing sound between two blocks.
 
     Attributes
     ----------
     seconds : float
-        How much, 0 if that is not known (yet).
+        Length; 0 if it is not known (yet).
     reason : str
     """
 
@@ -56,17 +56,17 @@ class LiveGap(NamedTuple):
 
 
 class LiveSource(Protocol):
-    """Anything that sound comes from, block by block.
+    """A source of sound, block by block.
 
     Attributes
     ----------
     name : str
         For messages.
     sample_rate : int
-        Hz; that of every block.
+        Hz, of every block.
     speed : float
-        Seconds of sound per second. 1: it comes in real time, so who is too slow must leave
-        something out. 0: it comes as fast as it is taken, and nothing is ever left out.
+        Seconds of sound per second. 1: in real time, so a slow reader loses sound. 0: as fast as
+        it is read, without loss.
     """
 
     name: str
@@ -79,25 +79,25 @@ class LiveSource(Protocol):
         Raises
         ------
         SourceLost
-            When a device is gone; asking for blocks again may find it back.
+            When a device is gone; another call may find it again.
         AudioError
-            When the source cannot go on.
+            When the source cannot continue.
         """
 
 
 class SourceLost(AudioError):
-    """A device that gives no sound any more, and may come back."""
+    """A device gives no more sound, but may come back."""
 
 
 QUEUE_SECONDS = 10.0
-"""Sound that may wait to be taken before blocks are dropped (and counted)."""
+"""Seconds of sound that may wait to be read before blocks are dropped (and counted)."""
 
 LOST_AFTER = 3.0
 """Seconds without a block after which the device counts as lost."""
 
 
 class InputDevice(NamedTuple):
-    """A microphone or another input; ``sample_rate`` (Hz) is the one it prefers."""
+    """A microphone or another input; ``sample_rate`` (Hz) is its preferred rate."""
 
     number: int
     name: str
@@ -135,11 +135,11 @@ class Microphone:
     Parameters
     ----------
     device_name : str, optional
-        A part of its name, or its number; the system's default if not given.
+        A part of its name, or its number; by default the system's default input.
     sample_rate : int, optional
-        Hz; what the device prefers if not given.
+        Hz; by default the rate that the device prefers.
     n_channels : int
-        They are averaged.
+        Number of channels, which are averaged.
 
     Raises
     ------
@@ -165,15 +165,15 @@ class Microphone:
             raise AudioError(
                 f"microphone '{device_name}'" if device_name else "microphone",
                 f"no such input ({_error_text(error)})",
-                "'semisonic listen --list-devices' shows those there are; --input takes a file "
-                "or standard input",
+                "'semisonic listen --list-devices' lists the inputs; --input takes a file or "
+                "standard input",
             ) from None
         self.name = f"microphone '{found['name']}'"
         self.sample_rate = sample_rate or round(found["default_samplerate"])
         self._n_channels, self._was_lost = n_channels, False
 
     def blocks(self) -> Iterator[LiveBlock | LiveGap]:
-        """Blocks until the device is lost."""
+        """Yield blocks until the device is lost."""
         sd = _sounddevice()
         if self._was_lost:  # PortAudio lists the devices when it starts, and then only
             sd._terminate()
@@ -214,7 +214,7 @@ class Microphone:
 
 
 def _mono(frames: NDArray[Any]) -> NDArray[np.float32]:
-    """The mean of the channels; who listens looks for NaN."""
+    """The mean of the channels; the caller checks for NaN."""
     samples = np.empty(len(frames), np.float32)
     with np.errstate(invalid="ignore", over="ignore"):
         mix(frames, samples)
@@ -230,7 +230,7 @@ def _sounddevice() -> Any:
     except OSError:
         reason = "PortAudio's library is not installed"
         cure = "Debian and Ubuntu: apt-get install libportaudio2; Fedora: dnf install portaudio"
-    raise AudioError("microphone", reason, f"{cure}; or give --input a file or standard input")
+    raise AudioError("microphone", reason, f"{cure}; or use --input with a file or standard input")
 
 
 def _error_text(error: Exception) -> str:
@@ -238,14 +238,14 @@ def _error_text(error: Exception) -> str:
 
 
 PIPE_FORMATS = {"s16le": "<i2", "f32le": "<f4"}
-"""Samples as ffmpeg and arecord name them: 16-bit integers and floats, low byte first."""
+"""Sample formats as named by ffmpeg and arecord: 16-bit integers and floats, low byte first."""
 
 _FAST_BLOCK_TIME = 1.0
 _log = logging.getLogger(__name__)
 
 
 class Pipe:
-    """Raw samples, channel by channel in turn, from a file descriptor.
+    """Raw samples with interleaved channels from a file descriptor.
 
     Parameters
     ----------
@@ -255,10 +255,10 @@ class Pipe:
         Hz.
     format : {"s16le", "f32le"}
     n_channels : int
-        They are averaged.
+        Number of channels, which are averaged.
     speed : float
-        1 for sound that is made now, as by a recorder; 0 for sound that was stored, as from
-        ``cat``, which may wait for who listens.
+        1 for live sound, as from a recorder; 0 for stored sound, as from ``cat``, which can wait
+        for the reader.
 
     Raises
     ------
@@ -281,14 +281,14 @@ class Pipe:
         if n_channels < 1:
             raise OptionError(f"channels: found {n_channels}, expected 1 or more")
         if speed not in (0, 1):
-            expected = "1 (sound is made now) or 0 (it was stored)"
-            raise OptionError(f"speed: found {speed:g}; expected {expected}")
+            expected = "1 (live sound) or 0 (stored sound)"
+            raise OptionError(f"speed: found {speed:g}, expected {expected}")
         self.name, self.sample_rate, self.speed = "standard input", sample_rate, float(speed)
         self._descriptor, self._n_channels = descriptor, n_channels
         self._kind = np.dtype(PIPE_FORMATS[format])
 
     def blocks(self) -> Iterator[LiveBlock | LiveGap]:
-        """The samples until the other side closes; half a sample at the end is left out."""
+        """Yield samples until the other side closes, without an incomplete one at the end."""
         n_frame = self._kind.itemsize * self._n_channels
         seconds = BLOCK_TIME if self.speed else _FAST_BLOCK_TIME
         n_block = n_frame * max(1, round(seconds * self.sample_rate))
@@ -308,17 +308,19 @@ class Pipe:
                 samples = _mono(frames.astype(self._kind.newbyteorder("=")))
                 yield LiveBlock(samples, time.monotonic())
         if held:
-            _log.warning("%s ended within a sample: %d bytes left out", self.name, len(held))
+            _log.warning(
+                "%s ended within a sample: the last %d bytes are left out", self.name, len(held)
+            )
 
 
 class Playback:
-    """A recording whose blocks come at the times of a live recording.
+    """A recording, played back as if it were live.
 
     Parameters
     ----------
     file : path
     speed : float
-        1: in real time; 2: twice as fast; 0: as fast as it is taken.
+        1: in real time; 2: twice as fast; 0: as fast as it is read.
 
     Raises
     ------
@@ -335,7 +337,7 @@ class Playback:
         self.sample_rate = probe(self._file).sample_rate
 
     def blocks(self) -> Iterator[LiveBlock | LiveGap]:
-        """The recording from its start to its end."""
+        """Yield the recording from start to end."""
         block_time = BLOCK_TIME * self.speed if self.speed else _FAST_BLOCK_TIME
         with AudioReader(self._file) as source:
             began, position = time.monotonic(), 0
@@ -355,17 +357,16 @@ PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 
 
 class Reconnecting:
-    """A device that may disappear and come back, as one source with a gap.
+    """A device that may disappear and come back, as one source with gaps.
 
-    A device that never gave a block is an error at once: that is a wrong name or a missing
-    cable, not a loss.
+    A device that never gave a block is an error at once: its name is wrong or a cable is missing.
 
     Parameters
     ----------
     source : LiveSource
-        Whose ``blocks`` raises :class:`SourceLost` and may be called again.
+        Its ``blocks`` raises :class:`SourceLost` and may be called again.
     pauses : sequence of float
-        Seconds before each new try; the last one is repeated for ever.
+        Seconds before each new try; the last one is repeated forever.
     """
 
     def __init__(self, source: LiveSource, pauses: Sequence[float] = PAUSES) -> None:
@@ -373,7 +374,7 @@ class Reconnecting:
         self.name, self.sample_rate, self.speed = source.name, source.sample_rate, source.speed
 
     def blocks(self) -> Iterator[LiveBlock | LiveGap]:
-        """The blocks of the source; a gap where it was away."""
+        """Yield the blocks of the source, with a gap where it was away."""
         last: float | None = None
         n_tries = 0
         while True:

@@ -1,8 +1,8 @@
 """Recordings of phones, browsers and cameras (M4A, WebM and others), decoded by PyAV.
 
-libsndfile does not read them, and their decoders cannot start at an exact sample. So such a
-recording is decoded once, to a temporary WAV file in floats, when it is opened; what is read
-are parts of that. The last few of these files are kept by a process, as those of URLs are
+libsndfile cannot read them, and their decoders cannot start at an exact sample. So such a
+recording is decoded once, when it is opened, to a temporary WAV file of floats, from which parts
+are read. A process keeps the last few of these files, like copies of URLs
 (:mod:`semisonic.audio.remote`). An hour of one channel takes 0.6 GB.
 
 Only the audio is decoded. PyAV is an optional dependency: ``pip install 'semisonic[formats]'``.
@@ -37,7 +37,7 @@ _SIGNATURES = (
 some of its formats are lists of other files, which it would open."""
 
 _MISSING = 0.1
-"""Seconds that a header may promise too much: encoders count what they add at the ends."""
+"""Seconds by which a header may be too long, as encoders count their padding."""
 
 
 class Decoded(NamedTuple):
@@ -50,7 +50,7 @@ class Decoded(NamedTuple):
     format, subtype : str
         Container and codec, as in ``MP4`` and ``AAC``.
     damage : str
-        Why not all of it is there; empty if nothing is missing.
+        Why the recording is incomplete; empty if it is complete.
     """
 
     copy: LocalCopy
@@ -60,12 +60,12 @@ class Decoded(NamedTuple):
 
 
 def media_format(file: Path) -> str:
-    """The container, as FFmpeg names it, by the first bytes; empty for what is not read here.
+    """FFmpeg's name of the container, from the first bytes; empty for other files.
 
     Parameters
     ----------
     file : Path
-        A file of this machine.
+        A file on this machine.
     """
     with open(file, "rb") as stream:
         head = stream.read(16)
@@ -76,16 +76,16 @@ def media_format(file: Path) -> str:
 
 
 def decode_media(path: Path, copy: Path, container: str) -> Decoded:
-    """Decode a recording to a temporary WAV file, or take the one that is there already.
+    """Decode a recording to a temporary WAV file, or use an existing one.
 
     Parameters
     ----------
     path : Path
         Its name in messages.
     copy : Path
-        The file of this machine with its bytes.
+        The file on this machine with its bytes.
     container : str
-        As :func:`media_format` says.
+        As returned by :func:`media_format`.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def decode_media(path: Path, copy: Path, container: str) -> Decoded:
 
 
 def forget_decoded() -> None:
-    """Delete the temporary files that nobody reads."""
+    """Delete temporary files that nobody reads."""
     _decoded.cache_clear()
 
 
@@ -106,27 +106,27 @@ def _decoded(path: Path, copy: Path, container: str, *_stamp: int) -> Decoded:
     try:
         import av
     except ImportError:
-        reason = f"{container.upper()} is read by PyAV, which is not installed"
+        reason = f"reading {container.upper()} needs PyAV, which is not installed"
         raise AudioError(path, reason, PYAV_ADVICE) from None
     result = temporary_copy(".wav")
     try:
         # A stream, since FFmpeg cannot take names that are no Unicode.
         with open(copy, "rb") as file, av.open(file, format=container) as source:
             if not source.streams.audio:
-                raise AudioError(path, "there is no sound in it")
+                raise AudioError(path, "it contains no sound")
             codec = source.streams.audio[0].codec_context.name.upper()
             damage = _write(path, source, result.path)
     except av.error.FFmpegError as error:
         advice = "Convert it to WAV or FLAC if it is a recording"
         raise AudioError(path, f"not audio, or damaged: {error.strerror}", advice) from None
     except (sf.SoundFileError, AssertionError, OSError) as error:  # soundfile asserts what it wrote
-        reason = f"no room in {result.path.parents[1]}, where it is decoded to ({error})"
+        reason = f"no space in {result.path.parents[1]} for the decoded samples ({error})"
         raise AudioError(path, reason, "Free disk space, or set TMPDIR to another folder") from None
     return Decoded(result, container.upper(), codec, damage)
 
 
 def _write(path: Path, source: Any, target: Path) -> str:
-    """Decode the first audio stream into a file; what is missing of it, in words."""
+    """Decode the first audio stream to a file; return in words what is missing."""
     promised = _promised(source)
     blocks = _blocks(path, source)
     rate, x = next(blocks)
@@ -143,12 +143,12 @@ def _write(path: Path, source: Any, target: Path) -> str:
             trouble = error.reason
         duration = out.frames / rate
     if promised - duration > _MISSING:
-        return f"truncated: the header promises {promised:.2f} s, {duration:.2f} s are there"
-    return f"{trouble}; {duration:.2f} s are there" if trouble else ""
+        return f"truncated: the header promises {promised:.2f} s, found {duration:.2f} s"
+    return f"{trouble}; found {duration:.2f} s" if trouble else ""
 
 
 def _promised(source: Any) -> float:
-    """Seconds of sound that the header speaks of; 0 if it says nothing."""
+    """Seconds of sound according to the header; 0 if it does not say."""
     stream = source.streams.audio[0]
     if source.format.name in ("aac", "ac3", "amr"):
         return 0.0  # no header: FFmpeg guesses from the first frames
@@ -158,7 +158,7 @@ def _promised(source: Any) -> float:
 
 
 def _blocks(path: Path, source: Any) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Rate, and samples of shape (n, channel), frame by frame; at least one of them."""
+    """Yield rate and samples, shape (n, channel), frame by frame; at least one frame."""
     import av
 
     rate, n_channels, at = 0, 0, 0
@@ -176,7 +176,7 @@ def _blocks(path: Path, source: Any) -> Iterator[tuple[int, NDArray[np.float32]]
         reason = f"damaged: decoding fails after {at / rate:.2f} s ({error.strerror})"
         raise AudioError(path, reason) from None
     if not at:
-        raise AudioError(path, "empty: it holds no samples")
+        raise AudioError(path, "empty: no samples")
 
 
 def _samples(frame: Any) -> NDArray[np.float32]:

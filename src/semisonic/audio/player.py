@@ -1,4 +1,4 @@
-"""Sounds to listen to in a page or a notebook: small spectrograms and players."""
+"""Small spectrograms and players for a page or a notebook."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from semisonic.core.errors import AudioError, DataError
 from semisonic.core.html import EncodedImage, data_uri, fill, problems
 
 LONGEST_SOUND = 10.0
-"""Seconds of a clip that go into a page; the rest is cut off."""
+"""Seconds of a clip in a page; the rest is cut off."""
 N_EXAMPLES = 3
-"""Sounds that an object shows with its table."""
+"""Number of sounds that an object shows with its table."""
 EXAMPLE_DURATION = 5.0
-"""Seconds of each of them."""
+"""Seconds of each."""
 
 _MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _LOUDEST = 0.98
@@ -37,10 +37,10 @@ _THUMBNAIL_DB = 70.0  # below the loudest point
 
 @dataclass(frozen=True)
 class Player:
-    """A sound to listen to: what it is, what was said of it, and a line below.
+    """A sound to listen to: its label, the prediction, and a line below.
 
-    ``heard`` are samples and their rate to be played instead, where the picture is to show more
-    than a player plays, such as ultrasound.
+    ``heard`` has samples and a rate to play instead, if the picture shows more than a player can
+    play, such as ultrasound.
     """
 
     samples: Any
@@ -62,7 +62,7 @@ class Player:
 
 
 class SoundPart(NamedTuple):
-    """A part of a recording: times in seconds (an end of NaN is that of the file), and words."""
+    """A part of a recording: times in seconds (NaN as end: that of the file), and texts."""
 
     path: Path
     start_time: float
@@ -82,19 +82,19 @@ def read_player(
     sample_rate: int = 22050,
     longest: float = LONGEST_SOUND,
 ) -> Player:
-    """Read a part of a recording to be listened to.
+    """Read a part of a recording for a player.
 
     Parameters
     ----------
     path : path
     start, end : float
-        Seconds; an end of NaN is that of the recording.
+        Seconds; NaN as end is that of the recording.
     truth, said, meta : str
-        What it is, what was said of it, and a line below.
+        Its label, the prediction, and a line below.
     sample_rate : int
-        Of what is played, in Hz.
+        Sample rate of the player, in Hz.
     longest : float
-        Seconds after which it is cut off.
+        Longest duration in seconds; the rest is cut off.
 
     Returns
     -------
@@ -113,7 +113,7 @@ def read_player(
 
 
 def clip_player(*part: Any, **how: Any) -> Player | None:
-    """As :func:`read_player`; None where the recording cannot be read now."""
+    """As :func:`read_player`; None if the recording cannot be read."""
     try:
         return read_player(*part, **how)
     except AudioError:
@@ -123,8 +123,8 @@ def clip_player(*part: Any, **how: Any) -> Player | None:
 def read_players(
     parts: Iterable[SoundPart], duration: float
 ) -> tuple[tuple[Player, ...], tuple[AudioError, ...]]:
-    """Players of the parts that can be read, each cut off after ``duration`` seconds, and what is
-    wrong with the others.
+    """Players of the readable parts, each cut off after ``duration`` seconds, and problems of the
+    others.
     """
     players, failures = [], []
     for path, start, end, label, said in parts:
@@ -170,10 +170,10 @@ def thumbnail_png(samples: ArrayLike, sample_rate: int) -> EncodedImage:
 
 
 def sound_bytes(samples: ArrayLike, sample_rate: int) -> tuple[bytes, str]:
-    """A clip as MP3, or Ogg Vorbis at a rate that MP3 does not know, and its media type.
+    """A clip as MP3, or as Ogg Vorbis if MP3 does not support its rate, and its media type.
 
-    Every browser plays MP3; Ogg Vorbis is silent on older telephones. At most
-    ``LONGEST_SOUND`` seconds are kept. Samples beyond full scale are turned down, not cut.
+    Every browser plays MP3; some older phones cannot play Ogg Vorbis. At most ``LONGEST_SOUND``
+    seconds are kept. Samples beyond full scale are scaled down, not clipped.
 
     Parameters
     ----------
@@ -205,7 +205,10 @@ def _sound(samples: ArrayLike, sample_rate: int) -> NDArray[np.float32]:
     """Samples that can be drawn and played."""
     wave = np.nan_to_num(np.asarray(samples, dtype=np.float32).ravel())
     if not len(wave) or sample_rate <= 0:
-        raise DataError(f"player: found {len(wave)} samples at {sample_rate} Hz, expected a sound")
+        raise DataError(
+            f"player: found {len(wave)} samples at {sample_rate} Hz, expected at least one at a "
+            "rate above 0"
+        )
     return wave
 
 
@@ -255,14 +258,14 @@ def players_html(players: Iterable[Player]) -> Markup:
 
 
 def part_players(parts: Iterable[SoundPart], n: int = N_EXAMPLES) -> Markup:
-    """A few parts of recordings with their players; those of other machines are not fetched."""
+    """A few parts of recordings with their players; remote recordings are not fetched."""
     here = (part for part in islice(parts, n) if url_of(part.path) is None)
     players, failures = read_players(here, EXAMPLE_DURATION)
     return players_html(players) + problems(named_failures(failures))
 
 
 def _jpeg_uri(image: EncodedImage) -> str:
-    """A picture in a quarter of the bytes, since a notebook keeps many."""
+    """A picture in a quarter of the bytes, as a notebook keeps many."""
     stream = io.BytesIO()
     Image.open(io.BytesIO(image.png)).convert("RGB").save(stream, format="JPEG", quality=70)
     return data_uri(stream.getvalue(), "image/jpeg")

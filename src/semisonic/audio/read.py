@@ -1,17 +1,17 @@
-"""A recording, or a part of it, as samples at the rate that is wanted.
+"""Read a recording, or a part of it, as samples at a given rate.
 
 The rules, for every format:
 
 - Channels are averaged. Full scale is ±1; 16-bit samples are read as integers and divided
   by 32768, which for WAV files is several times faster than letting the library do it.
-- A recording that holds less than its header promises is *truncated*, as by a recorder whose
-  battery ran empty. It is used as far as it goes, and a warning says so; a part beyond that is an
-  error. Without a promise (a WAV file written to a pipe, an MPEG stream without a length) what
-  decodes is what there is. Where the end of a FLAC or MP3 file is found only by decoding, parts
-  before it can be read, and the whole is an error.
-- A part may end up to 0.1 s behind the recording (times in tables are rounded, MPEG
-  lengths are estimates) and is then that much shorter.
-- What phones and browsers record (M4A, WebM and others) is decoded to a temporary file first
+- A recording that contains less than its header promises is *truncated*, for example by an empty
+  battery. It is used up to its end, with a warning; a part beyond that is an error. If the header
+  promises nothing (a WAV file written to a pipe, an MPEG stream without a length), the recording
+  is what can be decoded. If the end of a FLAC or MP3 file is found only by decoding, parts before
+  it can be read, and the whole is an error.
+- A part may end up to 0.1 s after the end of the recording (times in tables are rounded, MPEG
+  lengths are estimates) and is then shorter.
+- Recordings of phones and browsers (M4A, WebM and others) are first decoded to a temporary file
   (:mod:`semisonic.audio.media`), so that parts of it begin at exact samples.
 - NaN and infinite samples are errors; silence is not (see :func:`semisonic.audio.checks.problems`).
 """
@@ -39,10 +39,10 @@ from semisonic.audio.resample import LiveResampler, resample
 from semisonic.core.errors import AudioError, OptionError
 
 BLOCK = 1 << 16
-"""Samples of a channel decoded at once: small, so that no fresh memory pages are needed."""
+"""Samples per channel decoded at once: few, so that no new memory pages are needed."""
 
 END_TOLERANCE = 0.1
-"""Seconds that a part may be asked for beyond the end of its recording."""
+"""Seconds by which a part may extend beyond the end of its recording."""
 
 # libsndfile lands a little off when it seeks into the last page of an Ogg stream; a page of
 # its encoders never holds more than this.
@@ -57,7 +57,7 @@ _log = logging.getLogger(__name__)
 
 
 class AudioInfo(NamedTuple):
-    """What the header of a recording says.
+    """The content of the header of a recording.
 
     Attributes
     ----------
@@ -66,14 +66,13 @@ class AudioInfo(NamedTuple):
         Hz.
     n_channels : int
     n_samples : int
-        Samples of one channel that are there to be read (in a truncated FLAC or MP3 file:
-        that should be there).
+        Samples per channel that can be read (in a truncated FLAC or MP3 file: that should exist).
     duration : float
         Seconds: ``n_samples / sample_rate``.
     format, subtype : str
-        As libsndfile names them, such as ``WAV`` and ``PCM_16``.
+        Names of libsndfile, such as ``WAV`` and ``PCM_16``.
     damage : str
-        What is known to be missing; empty if nothing is known.
+        What is known to be missing; empty if nothing is.
     """
 
     file: Path
@@ -86,14 +85,14 @@ class AudioInfo(NamedTuple):
     damage: str = ""
 
     def damage_of(self, end_time: float | None = None) -> str:
-        """What is missing of a part that ends at this second: its damage if it reaches the end."""
+        """The damage of a part that ends at this second; empty if it ends before the damage."""
         last = math.inf if end_time is None or math.isnan(end_time) else end_time
         reaches_end = round(min(last, self.duration) * self.sample_rate) == self.n_samples
         return self.damage if reaches_end else ""
 
 
 def probe(file: str | os.PathLike[str]) -> AudioInfo:
-    """What the header says; nothing is decoded, but by PyAV (:mod:`semisonic.audio.media`).
+    """Read the header; nothing is decoded, except by PyAV (:mod:`semisonic.audio.media`).
 
     Parameters
     ----------
@@ -106,14 +105,14 @@ def probe(file: str | os.PathLike[str]) -> AudioInfo:
     Raises
     ------
     AudioError
-        If there is no such file, or it is not a recording, or holds no sample.
+        If the file does not exist, is not a recording, or contains no samples.
     """
     with AudioReader(file) as reader:
         return reader.info
 
 
 class AudioReader:
-    """An open recording, to be used in a ``with`` block.
+    """An open recording, for use in a ``with`` block.
 
     Parameters
     ----------
@@ -122,7 +121,7 @@ class AudioReader:
     Raises
     ------
     AudioError
-        If there is no such file, or it is not a recording, or holds no sample.
+        If the file does not exist, is not a recording, or contains no samples.
 
     Attributes
     ----------
@@ -172,7 +171,7 @@ class AudioReader:
     ) -> Iterator[NDArray[np.float32]]:
         """A part of the recording in pieces of at most ``n_block`` samples, mono; see :func:`read`.
 
-        Errors come when the iteration does.
+        Errors are raised during the iteration.
         """
         first, last = self._range(start_time, end_time)
         for x in self._decode(first, last, n_block):
@@ -184,8 +183,8 @@ class AudioReader:
     def channel_blocks(self, n_block: int) -> Iterator[NDArray[np.float32]]:
         """All channels from the start, in pieces of at most ``n_block`` samples.
 
-        For measuring: a truncated recording is given as far as it goes, and samples that are
-        not finite are left as they are.
+        For measuring: a truncated recording is read up to its end, and samples that are not finite
+        are kept.
 
         Yields
         ------
@@ -195,7 +194,7 @@ class AudioReader:
         Raises
         ------
         AudioError
-            When decoding fails or ends before what the header promises, after the last piece.
+            When decoding fails or ends before the promised length, after the last piece.
         """
         for x in self._decode(0, self.info.n_samples, n_block):
             scale = np.float32(1.0 / 32768.0 if x.dtype == np.int16 else 1.0)
@@ -209,10 +208,10 @@ class AudioReader:
         asked = f"{start_time:g} s to " + ("the end" if end_time is None else f"{end:g} s")
         too_long = end > duration + END_TOLERANCE
         if not 0.0 <= start_time < math.inf or (end_time is not None and not end > start_time):
-            reason = f"bad part: {asked}; expected a start of 0 s or more, and an end behind it"
+            reason = f"bad part: {asked}; expected a start of 0 s or more and a later end"
             raise AudioError(self.path, reason)
         if self.info.damage and too_long:
-            advice = "Export it again, or name a part that is there"
+            advice = "Export the recording again, or give a part before its end"
             raise AudioError(self.path, f"{self.info.damage}; asked for {asked}", advice)
         first = round(start_time * rate)
         if too_long or first >= n:
@@ -224,16 +223,16 @@ class AudioReader:
         damage = self.info.damage_of(end_time)
         if damage and not self._is_warned:
             self._is_warned = True
-            _log.warning("%s: %s and used", self.path, damage)
+            _log.warning("%s: %s, and used", self.path, damage)
         return first, last
 
     def _decode(self, first: int, last: int, n_block: int) -> Iterator[NDArray[Any]]:
-        """Blocks (n, channel), 16-bit integers if the file holds such, never empty.
+        """Yield blocks (n, channel), never empty; 16-bit integers if the file contains these.
 
         Raises
         ------
         AudioError
-            When decoding fails, or ends too early to be the rounding of a length.
+            When decoding fails, or ends earlier than rounding explains.
         """
         kind, at = "int16" if self.info.subtype == "PCM_16" else "float32", first
         while at < last:
@@ -246,10 +245,12 @@ class AudioReader:
         rate = self.info.sample_rate
         if at == first or last - at > END_TOLERANCE * rate:
             there, promised = at / rate, self.info.duration
-            raise AudioError(self.path, f"truncated: {there:.2f} s of {promised:.2f} s decode")
+            raise AudioError(
+                self.path, f"truncated: {there:.2f} s of {promised:.2f} s can be decoded"
+            )
 
     def _mix_finite(self, x: NDArray[Any], result: NDArray[np.float32], at: int) -> None:
-        """Write the mean of the channels; AudioError for NaN, with the place ``at``."""
+        """Write the mean of the channels; AudioError for NaN, with the position ``at``."""
         mix(x, result)
         if x.dtype == np.int16 or math.isfinite(float(result.sum())):
             return
@@ -260,7 +261,7 @@ class AudioReader:
             raise AudioError(self.path, f"non-finite: {what}")
 
     def _go_to(self, first: int) -> None:
-        """Stand before this sample, exactly."""
+        """Go exactly to this sample."""
         near, at = first, self._handle.tell()
         if self.info.format == "OGG":
             near = min(first, max(0, self._handle.frames - _OGG_LAST_PAGE))
@@ -278,9 +279,9 @@ class AudioReader:
     def _call(
         self, at: int, function: Any, *arguments: Any, is_wanted: bool = True, **options: Any
     ) -> Any:
-        """Call the decoder; ``at`` is the place for messages. Its first complaint is logged.
+        """Call the decoder and log its first warning; ``at`` is the position for messages.
 
-        What it says of sound that is not wanted is not: where decoding begins, MP3 lacks a part.
+        Warnings about skipped sound are not logged, as MP3 lacks data where decoding starts.
         """
         info, messages = self.info, list[str]()
         try:
@@ -295,7 +296,8 @@ class AudioReader:
         if messages and is_wanted and not self._is_warned:
             self._is_warned = True
             _log.warning(
-                "%s: damaged: after %.2f s the decoder found '%s'; what it makes of it is used",
+                "%s: damaged: after %.2f s the decoder reported '%s'; the samples that it "
+                "returned are used",
                 self.path,
                 at / info.sample_rate,
                 messages[0],
@@ -331,18 +333,18 @@ def read(
 ) -> tuple[NDArray[np.float32], int]:
     """Decode a recording, or a part of it, to one channel.
 
-    Channels are averaged, other rates come from soxr (quality HQ). Nothing is clipped:
-    lossy formats overshoot, and samples above 1 are returned as they are.
+    Channels are averaged; soxr (quality HQ) resamples. Nothing is clipped: lossy formats
+    overshoot, and samples above 1 are returned unchanged.
 
     Parameters
     ----------
     file : path
-        Anything libsndfile or PyAV reads; the format is found from the content.
+        Any format that libsndfile or PyAV reads; the content decides, not the suffix.
     sample_rate : int, optional
-        Hz; the recording's own by default.
+        Hz; by default that of the recording.
     start_time, end_time : float
-        The part, in seconds; to the end by default, and for NaN. An end may lie up to 0.1 s behind
-        the recording's, and the part is then shorter.
+        The part, in seconds; by default, and for NaN, to the end. The end may be up to 0.1 s after
+        that of the recording, and the part is then shorter.
 
     Returns
     -------
@@ -354,8 +356,8 @@ def read(
     Raises
     ------
     AudioError
-        No such file, empty, not audio, damaged, NaN or infinite samples, a part that is not there,
-        or too short to leave a sample at ``sample_rate``.
+        When the file does not exist, is empty, not audio or damaged, has NaN or infinite samples,
+        does not contain the part, or is too short for a sample at ``sample_rate``.
     """
     with AudioReader(file) as reader:
         x = reader.samples(start_time, end_time)
@@ -376,7 +378,7 @@ def read_start(
     start_time: float = 0.0,
     end_time: float | None = None,
 ) -> NDArray[np.float32]:
-    """The first seconds of a recording, or of a part of it; all of it if that is shorter.
+    """Read the first seconds of a recording, or of a part of it; all if it is shorter.
 
     Parameters
     ----------
@@ -393,7 +395,7 @@ def read_start(
     Raises
     ------
     AudioError
-        As :func:`read`, as far as the recording is read.
+        As for :func:`read`, for the samples that are read.
     """
     blocks = read_blocks(
         file, block_time=duration, sample_rate=sample_rate, start_time=start_time, end_time=end_time
@@ -412,14 +414,14 @@ def read_blocks(
 ) -> Generator[NDArray[np.float32], None, None]:
     """Decode a recording of any length in constant memory.
 
-    The blocks do not overlap; put together they are what :func:`read` returns.
+    The blocks do not overlap; joined, they equal the result of :func:`read`.
 
     Parameters
     ----------
     file, sample_rate, start_time, end_time
         As for :func:`read`.
     block_time : float
-        Seconds of every block but the last, which may be shorter.
+        Seconds per block; the last one may be shorter.
 
     Yields
     ------
@@ -429,7 +431,7 @@ def read_blocks(
     Raises
     ------
     AudioError
-        As :func:`read`, when the iteration comes to it.
+        As for :func:`read`, during the iteration.
     """
     if not 0.0 < block_time < float("inf"):
         raise OptionError(f"block_time: found {block_time!r} s, expected more than 0 s")

@@ -1,9 +1,9 @@
 """Recordings in object storage, named by URLs such as ``s3://bucket/folder``, read by fsspec.
 
-A URL may stand wherever a recording is named. As a path it loses a slash (``s3:/bucket``), so a
-path is a URL when one of its parts is a scheme with a colon, and what stands before that part is
-left out. A recording is copied to a temporary file when it is opened; the last few copies of a
-process are kept, so that the parts of a long recording are not fetched one by one.
+A URL can be given wherever a recording is named. As a path it loses a slash (``s3:/bucket``), so a
+path is a URL if one of its parts is a scheme with a colon; the parts before it are ignored. A
+recording is copied to a temporary file when it is opened. A process keeps the last few copies, so
+that parts of a long recording are not fetched one by one.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from semisonic.core.errors import AudioError, DataError, OptionError
 from semisonic.core.temporary import temporary_folder
 
 COPIES = 4
-"""Temporary copies that a process keeps when nobody reads them any more."""
+"""Number of temporary copies that a process keeps when nobody reads them."""
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:")
 
 
 def url_of(path: str | os.PathLike[str]) -> str | None:
-    """The URL that a path stands for; None for one of this machine.
+    """The URL that a path means; None for a path on this machine.
 
     >>> url_of("data/s3:/bucket/owl.wav")
     's3://bucket/owl.wav'
@@ -54,12 +54,12 @@ def url_of(path: str | os.PathLike[str]) -> str | None:
 
 
 def path_text(path: Path) -> str:
-    """A path as people write it: the URL, or with forward slashes."""
+    """A path for messages: the URL, or with forward slashes."""
     return url_of(path) or path.as_posix()
 
 
 def files_at(url: str) -> list[str]:
-    """The URLs of all recordings at a URL: itself, or what lies below it; sorted.
+    """The URLs of all recordings at a URL: itself, or those below it, sorted.
 
     Parameters
     ----------
@@ -72,9 +72,9 @@ def files_at(url: str) -> list[str]:
     Raises
     ------
     DataError
-        When nothing is there, or it cannot be reached.
+        When there are none, or the URL cannot be reached.
     OptionError
-        When fsspec, or its part for this kind of storage, is not installed.
+        When fsspec, or its package for this kind of storage, is not installed.
     """
     files, place = storage(url)
     try:
@@ -97,7 +97,7 @@ def files_at(url: str) -> list[str]:
 
 
 def stamp_of(path: Path) -> tuple[int, int]:
-    """Size in bytes and time of change in ns of a file; of a URL what the storage knows.
+    """Size in bytes and time of change in ns of a file; for a URL, what the storage knows.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def stamp_of(path: Path) -> tuple[int, int]:
     Raises
     ------
     OSError
-        When it is not there.
+        When it does not exist.
     """
     url = url_of(path)
     if url is None:
@@ -129,7 +129,7 @@ def stamp_of(path: Path) -> tuple[int, int]:
 
 
 class LocalCopy:
-    """A file of this machine with a recording's bytes: itself, or a temporary copy.
+    """A file on this machine with a recording's bytes: the recording itself, or a temporary copy.
 
     A temporary copy is deleted when nobody refers to it any more.
     """
@@ -139,7 +139,7 @@ class LocalCopy:
 
 
 def temporary_copy(suffix: str) -> LocalCopy:
-    """A place for the bytes of a recording, deleted when nobody refers to it any more.
+    """A temporary file for the bytes of a recording, deleted when nobody refers to it any more.
 
     Parameters
     ----------
@@ -166,13 +166,13 @@ def _fetched(url: str) -> LocalCopy:
 
 
 def local_copy(path: Path) -> LocalCopy:
-    """The file itself, or a copy of what its URL names; AudioError when it cannot be fetched."""
+    """The file itself, or a copy of its URL; AudioError when it cannot be fetched."""
     url = url_of(path)
     return LocalCopy(path) if url is None else _fetched(url)
 
 
 def storage(url: str) -> tuple[Any, str]:
-    """The file system of a URL, and what it calls the place.
+    """The file system of a URL, and its name for the place.
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ def storage(url: str) -> tuple[Any, str]:
     Raises
     ------
     OptionError
-        When fsspec, or its part for this kind of storage, is not installed.
+        When fsspec, or its package for this kind of storage, is not installed.
     """
     try:
         import fsspec
@@ -194,8 +194,8 @@ def storage(url: str) -> tuple[Any, str]:
         return fsspec.core.url_to_fs(url)  # type: ignore[no-any-return]
     except ImportError as error:
         raise OptionError(
-            f"{url}: {_reason(error)}; URLs need fsspec, pip install 'semisonic[cluster]', and for "
-            "most kinds of storage a package more, such as s3fs or gcsfs"
+            f"{url}: {_reason(error)}; URLs need fsspec (pip install 'semisonic[cluster]') and, "
+            "for most kinds of storage, another package such as s3fs or gcsfs"
         ) from error
     except ValueError as error:
         raise OptionError(f"{url}: {_reason(error)}") from error

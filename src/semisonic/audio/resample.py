@@ -1,4 +1,4 @@
-"""Another sampling rate, another length: of whole sounds, and of sound that comes in blocks."""
+"""Change the sample rate or length of a sound, or the sample rate of blocks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def resample(x: NDArray[np.float32], rate_in: int, rate_out: int) -> NDArray[np.
     x : ndarray of float32, shape (n,)
         One channel.
     rate_in, rate_out : int
-        Hz. With equal rates ``x`` comes back as it is.
+        Hz. With equal rates ``x`` is returned unchanged.
 
     Returns
     -------
@@ -30,7 +30,7 @@ def resample(x: NDArray[np.float32], rate_in: int, rate_out: int) -> NDArray[np.
     Raises
     ------
     OptionError
-        For a rate that is none.
+        For an invalid rate.
 
     Examples
     --------
@@ -47,20 +47,20 @@ def resample(x: NDArray[np.float32], rate_in: int, rate_out: int) -> NDArray[np.
 
 
 def check_rate(rate: int) -> None:
-    """Raise OptionError unless ``rate`` is a sampling rate in Hz."""
+    """Raise OptionError unless ``rate`` is a valid sample rate in Hz."""
     if isinstance(rate, bool) or not isinstance(rate, (int, np.integer)) or rate < 1:
         raise OptionError(f"sampling rate: found {rate!r}, expected a whole number of Hz above 0")
 
 
 def fit_length(x: NDArray[Any], n_samples: int) -> NDArray[Any]:
-    """The same sound with exactly ``n_samples`` samples: cut at the end, or followed by zeros.
+    """The sound with exactly ``n_samples`` samples: cut at the end, or padded with zeros.
 
     Parameters
     ----------
     x : ndarray, shape (n,)
         Any numeric type, which is kept.
     n_samples : int
-        The length wanted.
+        The length.
 
     Returns
     -------
@@ -75,10 +75,10 @@ def fit_length(x: NDArray[Any], n_samples: int) -> NDArray[Any]:
 
 
 class LiveResampler:
-    """Blocks at one rate to blocks at another, without a seam between them.
+    """Resample blocks without seams between them.
 
-    The blocks put together are what :func:`semisonic.audio.resample` makes of the whole. The
-    filter looks ahead, so what comes out is some milliseconds behind what went in.
+    Joined, the blocks equal the resampled whole. The filter looks ahead, so the output is some
+    milliseconds behind the input.
     """
 
     def __init__(self, rate_in: int, rate_out: int) -> None:
@@ -88,9 +88,9 @@ class LiveResampler:
         self._stream: Any = None
 
     def push(self, samples: NDArray[np.float32], last: bool = False) -> NDArray[np.float32]:
-        """The samples, shape (n,), that these make possible; perhaps none yet.
+        """The samples, shape (n,), that are ready after these; perhaps none.
 
-        After the ``last`` ones what comes next is a new sound.
+        After the ``last`` ones, a new sound begins.
         """
         if self._rates[0] == self._rates[1]:
             return samples
@@ -103,5 +103,5 @@ class LiveResampler:
         return result
 
     def finish(self) -> NDArray[np.float32]:
-        """The samples that were still held back; what comes next is a new sound."""
+        """The samples still held back; afterwards a new sound begins."""
         return self.push(np.zeros(0, np.float32), last=True)

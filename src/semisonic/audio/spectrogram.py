@@ -1,7 +1,7 @@
-"""A segment of sound as a picture for the eye: bands of frequency along time, and the wave.
+"""Pictures of sound: a spectrogram and the wave along time.
 
-Levels are relative to full scale, so pieces of one recording that are computed apart fit
-together. Models use the front end of the ``features`` room.
+Levels are relative to full scale, so separately computed pieces of one recording fit together.
+Models use the front end of the subpackage ``features``.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from scipy import fft
 
 N_BANDS = 112
 LOWEST_DB, HIGHEST_DB = -110.0, 0.0
-"""What 0 and 255 mean."""
+"""The levels of 0 and 255."""
 COLOURS = ("#0c1826", "#123a56", "#1d6a86", "#4aa19f", "#a9d1ab", "#fbf3cf")
-"""Of spectrograms, from quiet to loud, in even steps."""
+"""Colours of spectrograms, from quiet to loud, in even steps."""
 
 LOWEST_HZ = 40.0
 _LONGEST_HOP = 0.02
@@ -52,7 +52,7 @@ class SpectrogramImage:
         return self.levels.tobytes() + self.low.tobytes() + self.high.tobytes()
 
     def wider(self, times: int) -> SpectrogramImage:
-        """The loudest of so many columns in one; the last may be made of fewer."""
+        """Merge this many columns into one by their maximum; the last may have fewer."""
         starts = np.arange(0, len(self), times)
         return SpectrogramImage(
             np.maximum.reduceat(self.levels, starts, axis=0),
@@ -77,12 +77,12 @@ def draw_spectrogram(
     Parameters
     ----------
     read : callable
-        Gives the samples from a second to a second, shape (n_samples,), full scale ±1; fewer or
-        none where the recording ends.
+        Returns the samples between two times in seconds, shape (n_samples,), full scale ±1; fewer
+        or none at the end of the recording.
     sample_rate : int
         Hz.
     band_hz : (float, float), optional
-        Lowest and highest frequency, Hz; without it all there is, from ``LOWEST_HZ`` on.
+        Lowest and highest frequency, Hz; by default all from ``LOWEST_HZ``.
     """
     per_column = max(1, round(width / _LONGEST_HOP))
     hop = width / per_column
@@ -104,14 +104,14 @@ def draw_spectrogram(
 
 
 def _band_edges(low_hz: float, high_hz: float) -> NDArray[np.float64]:
-    """Frequencies between which the bands lie, shape (N_BANDS + 1,), Hz; even steps in mel."""
+    """Limits of the bands, shape (N_BANDS + 1,), Hz; even steps in mel."""
     low, high = (2595 * np.log10(1 + hz / 700) for hz in (low_hz, high_hz))
     edges: NDArray[np.float64] = 700 * (10 ** (np.linspace(low, high, N_BANDS + 1) / 2595) - 1)
     return edges
 
 
 def _window_length(hop: float, sample_rate: int) -> int:
-    """A power of two that is two hops long, between 6 and 46 ms."""
+    """A power of two of about two hops, between 6 and 46 ms."""
     seconds = min(max(2 * hop, 0.006), 0.046)
     return 1 << max(5, round(math.log2(seconds * sample_rate)))
 

@@ -1,6 +1,6 @@
-"""Texts that recorders leave in WAV files beside the sound: comments, and GUANO metadata.
+"""Texts that recorders write to WAV files: comments, and GUANO metadata.
 
-Only the chunks' headers are walked over, so a file of any length is read in no time.
+Only the headers of chunks are read, so the length of a file does not matter.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def wave_texts(file: str | os.PathLike[str]) -> dict[str, str]:
     """The texts of a WAV file by the name of their chunk; none for anything else.
 
     ``guan`` is GUANO metadata; ``ICMT`` (comment), ``IART`` (artist), ``ICRD`` (date) and others
-    are those of the ``INFO`` list. A file that is damaged or torn gives what stands before that.
+    are those of the ``INFO`` list. A damaged or truncated file gives the texts before the damage.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def wave_texts(file: str | os.PathLike[str]) -> dict[str, str]:
 def wave_chunks(stream: BinaryIO) -> Iterator[tuple[bytes, int]]:
     """The chunks of a WAV file, as name and size; none for anything else.
 
-    The stream stands at the content of each when it is yielded.
+    The stream is at the content of each chunk when it is yielded.
 
     Parameters
     ----------

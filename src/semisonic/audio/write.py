@@ -1,4 +1,4 @@
-"""Samples to files and to bytes."""
+"""Write samples to files and to bytes."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def write(
     *,
     overload: Overload = "error",
 ) -> None:
-    """Write one channel to a file, whole or not at all; the suffix names the format.
+    """Write one channel to a file atomically; the suffix gives the format.
 
     See :func:`encode` for the formats and ``overload``.
 
@@ -94,10 +94,10 @@ def write(
 
 
 def to_int16(x: NDArray[np.float32]) -> NDArray[np.int16]:
-    """The nearest 16-bit integers; what was read from 16 bit comes out the same.
+    """The nearest 16-bit integers; samples read from 16 bit do not change.
 
-    Samples must lie within ±1. The one value that does not fit is 1 itself: it becomes
-    32767. (libsndfile would round down instead, which adds an offset.)
+    Samples must be within ±1. Only 1 itself does not fit; it becomes 32767. (libsndfile would
+    round down instead, which adds an offset.)
     """
     scaled = np.rint(x * np.float32(32768.0))
     result: NDArray[np.int16] = np.minimum(scaled, np.float32(32767.0)).astype(np.int16)
@@ -135,7 +135,7 @@ def _within_full_scale(name: object, x: NDArray[np.float32], how: Overload) -> N
         raise AudioError(name, f"found samples of shape {x.shape}, expected one channel (n,)")
     peak = float(np.abs(x).max()) if len(x) else 0.0
     if not np.isfinite(peak):
-        raise AudioError(name, "holds NaN or infinite samples")
+        raise AudioError(name, "contains NaN or infinite samples")
     if peak <= 1.0:
         return x
     if how == "scale":
@@ -143,5 +143,5 @@ def _within_full_scale(name: object, x: NDArray[np.float32], how: Overload) -> N
     raise AudioError(
         name,
         f"peak +{decibel(peak):.1f} dBFS would be clipped",
-        "Make it quieter, or ask for overload='scale'",
+        "Make it quieter, or set overload='scale'",
     )

@@ -1,1 +1,1 @@
-"""Where calls are made, many at once: in this process and on this machine, or on a Ray cluster."""
+"""Errors, options, files and locks, seeds, progress, and parallel calls."""

@@ -1,8 +1,8 @@
 """Calls on a Ray cluster, and the engine that options name.
 
-Every call is a Ray task with one processor. A call whose node dies is made again elsewhere by Ray,
-and its result is taken once: so calls must only give back results, or write files under temporary
-names and move them. Ray is imported when it is used.
+Every call is a Ray task with one processor. If a node dies, Ray repeats its calls elsewhere, and
+each result is used once. So calls must only return results, or write files under temporary names
+and move them. Ray is imported when it is used.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 RETRIES = 5
-"""Times that a call is made again when its node or its process dies."""
+"""Number of times that a call is repeated when its node or its process dies."""
 CALLS_PER_CPU = 2
-"""Calls under way or ready to begin, so that no processor waits for the driver."""
+"""Calls that run or are ready to start, per processor, so that none waits for the driver."""
 _LOOK_EVERY = 5.0  # seconds between two looks at the size of the cluster, which may grow
 _KNOCK = 10.0  # seconds for a cluster to answer
 _PATIENCE = 1.0  # seconds in which calls may end by themselves
@@ -38,9 +38,9 @@ _GRACE = 60.0  # seconds that calls which are given up have to end, for a traini
 
 @contextmanager
 def open_engine(options: EngineOptions) -> Iterator[Engine]:
-    """The engine that options name, for a block.
+    """The engine that options name, for the length of a block.
 
-    A program that is connected to Ray already stays so, whatever the address.
+    A program that is already connected to Ray stays connected, whatever the address.
 
     Raises
     ------
@@ -51,8 +51,8 @@ def open_engine(options: EngineOptions) -> Iterator[Engine]:
     if options.engine == LOCAL:
         if options.address is not None:
             raise OptionError(
-                f"option 'address': found '{options.address}' with the engine 'local'; an address "
-                "is that of a Ray cluster: add --engine ray"
+                f"option 'address': found '{options.address}' with the engine 'local'; an "
+                "address needs a Ray cluster: add --engine ray"
             )
         yield LOCAL_ENGINE
         return
@@ -62,8 +62,8 @@ def open_engine(options: EngineOptions) -> Iterator[Engine]:
         ray: Any = importlib.import_module("ray")
     except ImportError as error:
         raise OptionError(
-            "option 'engine': found 'ray', but Ray is not installed; pip install "
-            "'semisonic[cluster]' (on every machine of the cluster), or take 'local'"
+            "option 'engine': found 'ray', but Ray is not installed; run pip install "
+            "'semisonic[cluster]' on every machine of the cluster, or use 'local'"
         ) from error
     if ray.is_initialized():
         yield RayEngine(ray)
@@ -78,13 +78,14 @@ def open_engine(options: EngineOptions) -> Iterator[Engine]:
     except Exception as error:  # Ray raises a bare one when a start takes too long
         if where == "local":
             raise OptionError(
-                f"option 'engine': Ray did not start on this machine ({_first_line(error)}). On a "
-                "busy machine the same command may do it later; or take the engine 'local'"
+                f"option 'engine': Ray did not start on this machine ({_first_line(error)}). If "
+                "the machine is busy, run the same command later, or use the engine 'local'"
             ) from error
         raise OptionError(
-            f"option 'address': no Ray cluster answers at '{where}' ({_first_line(error)}). "
-            "'ray start --head' starts one; 'ray status' tells of one that is there; one that asks "
-            "for a token needs the variable RAY_AUTH_MODE=token and the file ~/.ray/auth_token"
+            f"option 'address': no Ray cluster answers at '{where}' ({_first_line(error)}). 'ray "
+            "start --head' starts a cluster; 'ray status' shows a running one. A cluster that "
+            "requires a token needs the variable RAY_AUTH_MODE=token and the file "
+            "~/.ray/auth_token"
         ) from error
     try:
         yield RayEngine(ray)
@@ -125,8 +126,8 @@ class RayCalls(Calls[T, R]):
         self._resource = "GPU" if device.startswith("cuda") else "CPU"
         if not ray.cluster_resources().get(self._resource, self._resource == "CPU"):
             raise OptionError(
-                f"option 'device': found '{device}', but no node of the Ray cluster has a card; "
-                "take 'cpu'"
+                f"option 'device': found '{device}', but no node of the Ray cluster has a "
+                "graphics card; use 'cpu'"
             )
         self._remote = ray.remote(call_in_ray_task).options(
             num_cpus=1, num_gpus=int(self._resource == "GPU"), max_retries=RETRIES
@@ -136,7 +137,7 @@ class RayCalls(Calls[T, R]):
 
     @property
     def capacity(self) -> int:
-        """Twice the processors (or cards) of the cluster, or as many calls as were asked for."""
+        """Twice the processors (or graphics cards) of the cluster, or the number requested."""
         if self._asked:
             return self._asked
         if time.monotonic() - self._looked > _LOOK_EVERY:
@@ -150,18 +151,18 @@ class RayCalls(Calls[T, R]):
             self._holder.clear()
 
     def submit(self, task: T) -> Any:
-        """Begin a call."""
+        """Start a call."""
         future = self._remote.remote(self._holder, task)
         self._open.add(future)
         return future
 
     def wait(self, futures: Collection[Any]) -> Collection[Any]:
-        """Those that are finished, at least one."""
+        """The finished calls, at least one."""
         done: list[Any] = self._ray.wait(list(futures), num_returns=1)[0]
         return done
 
     def result(self, future: Any) -> R:
-        """What a call gave."""
+        """The result of a call."""
         self._open.discard(future)
         errors = self._ray.exceptions
         try:
@@ -172,19 +173,19 @@ class RayCalls(Calls[T, R]):
             raise
         except errors.RayError as error:
             raise SemisonicError(
-                f"a call on the cluster was begun {RETRIES + 1} times and ended each time without "
-                f"a word, most often because memory ran out or nodes were lost "
-                f"({_first_line(error)}); run again: finished work is kept"
+                f"a call on the cluster was started {RETRIES + 1} times and failed each time "
+                "without an error message, usually because memory ran out or nodes were lost "
+                f"({_first_line(error)}); run the command again: finished work is kept"
             ) from error
         return result
 
 
 def _cancel(ray: Any, calls: Collection[Any]) -> None:
-    """End what is under way; what is about to end by itself is let to.
+    """Cancel running calls, but let those end that are about to.
 
-    Ray ends this whole process when a call is cancelled in the very instant in which its result
-    arrives (as of Ray 2.60). So short calls are never cancelled, and long ones hardly ever meet
-    that instant.
+    Ray ends this whole process when a call is cancelled at the moment in which its result arrives
+    (as of Ray 2.60). So short calls are never cancelled, and long ones hardly ever meet that
+    moment.
     """
     left = list(calls)
     for seconds in (_PATIENCE, _GRACE):
@@ -207,8 +208,8 @@ def call_in_ray_task(holder: list[Any], task: Any) -> Any:
     Parameters
     ----------
     holder : list of one ObjectRef
-        Of a folder and of what makes the function. In a list Ray leaves it a reference, so that
-        it is fetched once by each process, not with each call.
+        A reference to a folder and to what makes the function. In a list, Ray keeps it a
+        reference, so each process fetches it once, not with each call.
     task : object
         The argument.
     """

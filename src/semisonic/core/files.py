@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, small formats (CSV, JSON), and locks."""
+"""Atomic writing of files, small formats (CSV, JSON), and locks."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary name beside ``path``; move it there when the block succeeds.
+    """Yield a temporary name beside ``path``; move the file to ``path`` if the block succeeds.
 
-    What the system refuses, such as more bytes on a full disk, is told of ``path``.
+    Errors of the system, such as a full disk, name ``path``.
 
     Parameters
     ----------
@@ -81,8 +81,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write a UTF-8 text file atomically, with the same bytes on every system.
 
-    What is no Unicode in a file's name (see :func:`to_bytes`) is written as ``\\udcff``, which
-    JSON reads back.
+    Bytes of a file name that are not Unicode (see :func:`to_bytes`) are written as ``\\udcff``,
+    which JSON reads back.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
     ----------
     path : path
     value : object
-        What JSON does not know is written as its text.
+        Values that JSON does not know are written as text.
     """
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
 
@@ -114,17 +114,17 @@ def write_csv(
 ) -> None:
     """Write a CSV file atomically: a line of headers, then the rows; see :func:`csv_line`.
 
-    What is no Unicode in a file's name is written as ``\\udcff``; with ``errors=
-    "surrogateescape"`` it keeps its bytes. A name that ends in .gz is zipped.
+    Bytes of a file name that are not Unicode are written as ``\\udcff``; with ``errors=
+    "surrogateescape"`` they are kept. A file whose name ends in .gz is compressed.
 
     Parameters
     ----------
     path : path
     headers : sequence of str
     rows : iterable of iterables
-        Cells of any type, written as their text.
+        Cells of any type, written as text.
     errors : str
-        What is done with names that are no Unicode, as for :func:`open`.
+        What to do with names that are not Unicode, as for :func:`open`.
     """
     lines = itertools.chain([csv_line(headers)], map(csv_line, rows))
     with replacing(path) as part:
@@ -140,7 +140,7 @@ def _is_zipped(path: str | os.PathLike[str]) -> bool:
 
 
 def write_frame(path: str | os.PathLike[str], frame: pd.DataFrame, digits: int = 4) -> None:
-    """Write a data frame as :func:`write_csv` does, its floats with so many digits.
+    """Write a data frame as :func:`write_csv` does, with this many digits for floats.
 
     Parameters
     ----------
@@ -156,10 +156,10 @@ def write_frame(path: str | os.PathLike[str], frame: pd.DataFrame, digits: int =
 
 
 def csv_line(cells: Iterable[object]) -> str:
-    """A line of CSV, with its end; no cell of it is a formula to a spreadsheet.
+    """A line of CSV, with its line end, in which a spreadsheet sees no formula.
 
     A text that begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return gets a ``'`` in
-    front, as a spreadsheet's own mark of a text. Numbers stay as they are.
+    front, with which spreadsheets mark text. Numbers are not changed.
 
     Parameters
     ----------
@@ -220,13 +220,13 @@ def json_ready(value: Any) -> Any:
     Parameters
     ----------
     value : object
-        Numbers, texts, paths, arrays, dataclasses, named tuples, and collections of them.
+        Numbers, text, paths, arrays, dataclasses, named tuples, and collections of these.
 
     Returns
     -------
     object
-        Dataclasses and named tuples as mappings, arrays, sets and tuples as lists, paths as texts,
-        and None for a number that is not finite.
+        Dataclasses and named tuples become mappings, arrays, sets and tuples become lists, paths
+        become text, and numbers that are not finite become None.
 
     Examples
     --------
@@ -252,13 +252,13 @@ def json_ready(value: Any) -> Any:
 def digest(*parts: object) -> str:
     """A short, stable hash (16 hex digits) of plain values.
 
-    Options count with every field they have. What is no plain value has no hash: its text might
-    leave something out.
+    Options count with all their fields. Other objects have no hash, as their text might be
+    incomplete.
 
     Parameters
     ----------
     *parts : object
-        Texts, numbers, paths, options, and lists and mappings of them.
+        Text, numbers, paths, options, and lists and mappings of these.
 
     Returns
     -------
@@ -267,7 +267,7 @@ def digest(*parts: object) -> str:
     Raises
     ------
     TypeError
-        For anything but texts, numbers, paths, options, and lists and mappings of them.
+        For any other object.
 
     Examples
     --------
@@ -281,7 +281,7 @@ def digest(*parts: object) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON holds it, for one that JSON does not know."""
+    """The JSON form of a value that JSON does not know."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
         return {type(value).__name__: fields}
@@ -289,11 +289,11 @@ def _plain(value: Any) -> Any:
         return os.fspath(value)
     if hasattr(value, "tolist"):  # numpy's arrays and scalars
         return value.tolist()
-    raise TypeError(f"{type(value).__name__} is no plain value and cannot be hashed")
+    raise TypeError(f"{type(value).__name__} is not a plain value and cannot be hashed")
 
 
 def to_bytes(text: str) -> bytes:
-    """The UTF-8 bytes of a text; names of files that are no Unicode keep their bytes."""
+    """The UTF-8 bytes of a text; file names that are not Unicode keep their bytes."""
     return text.encode("utf-8", "surrogateescape")
 
 
@@ -314,7 +314,7 @@ def content_hash(path: str | os.PathLike[str]) -> str:
 
 
 def path_from(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> str:
-    """A path as it is called from a folder, with forward slashes; absolute on another drive.
+    """A path relative to a folder, with forward slashes; absolute on another drive.
 
     Parameters
     ----------
@@ -332,7 +332,7 @@ def path_from(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> s
 
 
 _position = threading.Lock()
-"""Held while threads share the one position that a file has where there is no ``pread``."""
+"""Held while threads share the single position of a file, on systems without ``pread``."""
 
 
 def read_at(descriptor: int, n_bytes: int, offset: int) -> bytes:
@@ -403,19 +403,19 @@ def locked(file: Path, *, wait: bool) -> Iterator[bool]:
     Parameters
     ----------
     file : Path
-        Made if it is not there, with its folder.
+        Created if it does not exist, with its folder.
     wait : bool
-        Whether to wait until another process gives the lock back.
+        Whether to wait until another process releases the lock.
 
     Yields
     ------
     bool
-        Whether the lock is held: False when another process holds it and nobody waits.
+        Whether the lock is held: False when another process holds it and ``wait`` is false.
 
     Raises
     ------
     OSError
-        When the file cannot be made.
+        When the file cannot be created.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     from filelock import FileLock
@@ -452,12 +452,12 @@ def exclusive(file: Path, *, message: str = "") -> Iterator[None]:
     file : Path
         The file of the lock.
     message : str
-        A warning to log when one has to wait; none if empty.
+        A warning to log when this process has to wait; none if empty.
 
     Raises
     ------
     OSError
-        When the file cannot be made.
+        When the file cannot be created.
     """
     with ExitStack() as stack:
         if not stack.enter_context(locked(file, wait=not message)):
@@ -483,10 +483,10 @@ class FolderLock:
         """
         if not self._held.enter_context(locked(self.folder / LOCK, wait=False)):
             raise OptionError(
-                f"{self.folder}: another process is writing into this run; wait for it to end, "
-                "or choose another folder"
+                f"{self.folder}: another process is writing to this run folder; wait until it "
+                "ends, or choose another folder"
             )
 
     def release(self) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         self._held.close()

@@ -1,7 +1,7 @@
-"""Results, and the pieces of HTML with which they and other objects show themselves in a notebook.
+"""The base of results, and the HTML that shows them and other objects in a notebook.
 
-Text, lines and backgrounds take the colours of the notebook, so that a piece can be read on a
-light and on a dark page. Nothing is loaded from elsewhere. Every text is escaped.
+Text, lines and backgrounds use the colours of the notebook, so they can be read on light and dark
+pages. Nothing is loaded from elsewhere. All text is escaped.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_ROWS = 8
-"""Rows of a table that are shown; the others are counted."""
+"""Number of table rows shown; the rest are counted."""
 FIGURE_DPI = 120
-"""Of figures; a notebook keeps every one of them."""
+"""Resolution of figures; a notebook keeps all of them."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _MOST_TEXT = 160  # letters of a cell
@@ -61,12 +61,12 @@ class EncodedImage(NamedTuple):
 
     @property
     def uri(self) -> str:
-        """The picture as an address that needs no file."""
+        """The picture as a data URI."""
         return data_uri(self.png, "image/png")
 
 
 def data_uri(content: bytes, media_type: str) -> str:
-    """Bytes as an address that needs no file."""
+    """Bytes as a data URI."""
     return f"data:{media_type};base64,{b64encode(content).decode('ascii')}"
 
 
@@ -82,29 +82,29 @@ def printable(text: str) -> str:
 
 
 def fill(template: Markup, *values: Any) -> Markup:
-    """Fill a template in the manner of ``str.format``; what is no Markup is escaped."""
+    """Fill a template as ``str.format`` does; everything but Markup is escaped."""
     return template.format(
         *(v if isinstance(v, Markup) or not isinstance(v, str) else printable(v) for v in values)
     )
 
 
 def card(title: str, *parts: Markup) -> Markup:
-    """A frame with a title, around parts that stand one below the other."""
+    """A frame with a title and parts below each other."""
     return fill(_CARD, title, Markup().join(parts))
 
 
 def note(text: str) -> Markup:
-    """A line in a weaker colour."""
+    """A line in a lighter colour."""
     return fill(_NOTE, text)
 
 
 def lines(text: str) -> Markup:
-    """Text with its line breaks, in letters of one width."""
+    """Text with its line breaks, in a fixed-width font."""
     return fill(Markup('<pre style="overflow-x:auto;margin:4px 0">{}</pre>'), text)
 
 
 def facts(values: Mapping[str, Any]) -> Markup:
-    """Names and values, one below the other; a value that is empty is left out.
+    """Names and values below each other; empty values are left out.
 
     Parameters
     ----------
@@ -118,15 +118,15 @@ def facts(values: Mapping[str, Any]) -> Markup:
 def table(
     headers: Sequence[str], rows: Iterable[Sequence[Any]], n_rows: int | None = None
 ) -> Markup:
-    """A table of the rows given; numbers stand to the right.
+    """A table of the rows given; numbers are right-aligned.
 
     Parameters
     ----------
     headers : sequence of str
     rows : iterable of sequences
-        As many values each as there are headers.
+        As many values per row as there are headers.
     n_rows : int, optional
-        How many rows there are in all, where not all are given.
+        Total number of rows, if not all are given.
     """
     content = list(rows)
     sides = [
@@ -151,9 +151,9 @@ def frame_table(frame: pd.DataFrame, n_rows: int | None = None, most: int = MOST
     ----------
     frame : DataFrame
     n_rows : int, optional
-        How many rows there are in all, where the frame does not hold all.
+        Total number of rows, if the frame does not contain all.
     most : int
-        Rows that are shown.
+        Number of rows shown.
     """
     rows = frame.head(most).astype(object).to_numpy().tolist()
     headers = [str(name).replace("_", " ") for name in frame]
@@ -161,7 +161,7 @@ def frame_table(frame: pd.DataFrame, n_rows: int | None = None, most: int = MOST
 
 
 def problems(failures: Sequence[tuple[str, str]], most: int = 3) -> Markup:
-    """What could not be read, and why: the first few, and how many there are."""
+    """What could not be read, and why: the first few, and the total number."""
     if not failures:
         return Markup()
     named = "; ".join(f"{name}: {reason}" for name, reason in failures[:most])
@@ -175,7 +175,7 @@ def picture(image: EncodedImage, alt: str) -> Markup:
 
 
 def cell_text(value: Any) -> str:
-    """A value as text; numbers are rounded, long texts cut.
+    """A value as text; numbers are rounded, long text is cut.
 
     Examples
     --------
@@ -212,7 +212,7 @@ class Result:
         return card(type(self).__name__, *self._html_parts())
 
     def _html_parts(self) -> Iterable[Markup]:
-        """What stands in a notebook; the text of the terminal where a class has nothing better."""
+        """The content in a notebook; by default the text for a terminal."""
         return [lines(self.summary())]
 
     def __repr__(self) -> str:
@@ -220,9 +220,9 @@ class Result:
         return f"<{type(self).__name__}: {first[0] if first else 'nothing'}>"
 
     def summary(self) -> str:
-        """What a person wants to know, for a terminal."""
+        """The main results as text for a terminal."""
         raise NotImplementedError
 
     def to_frame(self) -> pd.DataFrame:
-        """The main table, for pandas."""
+        """The main table as a data frame."""
         raise NotImplementedError

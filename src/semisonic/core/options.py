@@ -1,10 +1,10 @@
-"""Options: one frozen dataclass a verb, from which parser, recipe, record and docs are made.
+"""Options: one frozen dataclass per verb defines parser, recipe, record and documentation.
 
-A field made with :func:`option` carries its help text, unit, choices and range::
+A field made with :func:`option` has a help text, a unit, choices and a range::
 
     @dataclass(frozen=True)
     class MelOptions:
-        n_mels: int = option(64, "mel bands", minimum=1)
+        n_mels: int = option(64, "number of mel bands", minimum=1)
         fmin_hz: float = option(0.0, "lowest frequency", unit="Hz", minimum=0)
 """
 
@@ -30,11 +30,11 @@ from semisonic.core.errors import OptionError
 T = TypeVar("T")
 _GIVEN = "_given"
 GIVEN = "given"
-"""Key of a run record: which options of those left to ``auto`` were given."""
+"""Key of a run record: the options that were given although ``auto`` could choose them."""
 
 
 class OpenChoices(Sequence[str]):
-    """Choices to which others are added while the program runs: ``more`` is looked at each time."""
+    """Choices that may grow while the program runs: ``more`` is read at each use."""
 
     def __init__(self, names: Iterable[str], more: Collection[str]) -> None:
         self._names, self._more = tuple(names), more
@@ -55,18 +55,18 @@ def option(
     minimum: float | None = None,
     maximum: float | None = None,
 ) -> Any:
-    """A dataclass field with what a user must know about it.
+    """A dataclass field with its documentation and limits.
 
     Parameters
     ----------
     default : object
-        ``dataclasses.MISSING`` for a value that must be given.
+        ``dataclasses.MISSING`` if a value must be given.
     help : str
-        What ``--help`` and the reference say.
+        Description for ``--help`` and the reference.
     unit : str
     choices : iterable of str, optional
     minimum, maximum : float, optional
-        Both included.
+        Inclusive limits.
 
     Returns
     -------
@@ -88,9 +88,9 @@ def nearest(name: str, names: Iterable[str]) -> str:
     Parameters
     ----------
     name : str
-        What was found.
+        The name found.
     names : iterable of str
-        What is known.
+        The known names.
 
     Returns
     -------
@@ -105,7 +105,7 @@ def nearest(name: str, names: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     if close:
         return f"did you mean '{close[0]}'?"
-    return "known are: " + ", ".join(sorted(known))
+    return "expected one of: " + ", ".join(sorted(known))
 
 
 def field_types(cls: type) -> dict[str, Any]:
@@ -114,12 +114,12 @@ def field_types(cls: type) -> dict[str, Any]:
 
 
 class ValueType:
-    """What the type of a field says: one value or several, of what kind, and whether None is one.
+    """The type of a field: one value or several, of which kind, and whether None is allowed.
 
     Attributes
     ----------
     kind : type
-        Of one value; of alternatives ``object``, which is not looked into.
+        The kind of one value; ``object`` for alternatives, which are not checked.
     is_list, may_be_none : bool
     """
 
@@ -133,13 +133,13 @@ class ValueType:
 
     def __str__(self) -> str:
         name = _KINDS.get(self.kind, self.kind.__name__)
-        return f"a list, each {name}" if self.is_list else name
+        return f"a list of values, each {name}" if self.is_list else name
 
     def taken(self, value: Any) -> Any:
-        """A value as the type has it, where that changes nothing of what it says.
+        """A value converted to the type, if that keeps its meaning.
 
-        Text is taken as a path where a path is expected, a whole number as a number, one value or
-        any sequence of them as a list, numpy's numbers as Python's, and "none" as None.
+        Text becomes a path where a path is expected, a whole number a float, one value or any
+        sequence a list, a number of numpy one of Python, and "none" None.
         """
         if self.may_be_none and (value is None or value == "none"):
             return None
@@ -188,7 +188,7 @@ def check(options: T, where: str = "") -> T:
     ----------
     options : dataclass
     where : str
-        Put before names in errors.
+        Prefix of names in error messages.
 
     Returns
     -------
@@ -198,7 +198,7 @@ def check(options: T, where: str = "") -> T:
     Raises
     ------
     OptionError
-        With the name, the value found and what is allowed.
+        With the name, the value found and the values allowed.
     """
     hints = field_types(type(options))
     for field in dataclasses.fields(options):  # type: ignore[arg-type]
@@ -242,8 +242,8 @@ def from_mapping(
 ) -> T:
     """Build options from a mapping (a recipe's table); unknown keys are errors.
 
-    Nested options classes take nested mappings, in which what is left out is as the outer class
-    has it by default. What the mapping names counts as given, see :func:`given`.
+    Nested options classes take nested mappings; missing keys get the defaults of the outer class.
+    Keys of the mapping count as given, see :func:`given`.
 
     Parameters
     ----------
@@ -251,9 +251,10 @@ def from_mapping(
         A class of options.
     values : mapping
     where : str
-        Put before names in errors: what ends with ``": "``, such as a file, before the sentence.
+        Prefix of names in error messages; a part that ends with ``": "``, such as a file, starts
+        the message.
     default : object of ``cls``, optional
-        Has the values that are left out.
+        Values for missing keys.
 
     Returns
     -------
@@ -283,17 +284,17 @@ def from_mapping(
 
 
 def default_of(field: dataclasses.Field[Any]) -> Any:
-    """The default of a field; ``dataclasses.MISSING`` where there is none."""
+    """The default of a field; ``dataclasses.MISSING`` if it has none."""
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory()
     return field.default
 
 
 def given(options: Any, default: Any) -> frozenset[str]:
-    """Names of the fields that somebody set, so that nothing else may choose them.
+    """Names of the fields that the user set, which nothing else may choose.
 
-    Of options that were read from a command line or a file these are the fields that stood there,
-    whatever their value; of any options those that are other than in ``default``.
+    For options read from a command line or a file, these are the fields given there, whatever
+    their value; for other options, those that differ from ``default``.
 
     Parameters
     ----------
@@ -309,7 +310,7 @@ def given(options: Any, default: Any) -> frozenset[str]:
 
 
 def given_names(options: Any, wanted: Iterable[str]) -> Iterator[str]:
-    """Dotted names of what was given among some fields and in groups of options."""
+    """Dotted names of the given options among some fields and groups."""
     default = type(options)()
     own = given(options, default)
     for name in wanted:
@@ -321,20 +322,20 @@ def given_names(options: Any, wanted: Iterable[str]) -> Iterator[str]:
 
 
 def mark_given(options: T, names: Iterable[str]) -> T:
-    """A copy of the options with these fields, and no others, known as given."""
+    """A copy of the options with exactly these fields marked as given."""
     marked = copy.copy(options)
     object.__setattr__(marked, _GIVEN, frozenset(names))
     return marked
 
 
 def changed(options: T, **values: Any) -> T:
-    """The options with other values, which count as given as well as what was given before."""
+    """A copy of the options with other values, which count as given, too."""
     before: frozenset[str] = getattr(options, _GIVEN, frozenset())
     return mark_given(dataclasses.replace(options, **values), before | values.keys())  # type: ignore[type-var]
 
 
 def to_dict(options: Any) -> dict[str, Any]:
-    """The options as plain values, as JSON and TOML hold them (tuples become lists)."""
+    """The options as plain values for JSON and TOML (tuples become lists)."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, dict):
@@ -348,12 +349,12 @@ def to_dict(options: Any) -> dict[str, Any]:
 # What many verbs share: bases of their options, whose fields come last in the help.
 
 
-DEVICE = "auto, cpu, cuda, cuda:1 or mps"
-RUN_CACHE = "folder for decoded clips; 'cache' in the run folder if not given"
+DEVICE = "device: auto, cpu, cuda, cuda:1 or mps"
+RUN_CACHE = "folder for decoded clips; by default 'cache' in the run folder"
 
 
 def same_option(cls: type, name: str) -> Any:
-    """A field as another class of options has it, for a function that takes it by itself."""
+    """A copy of a field of another options class, for a function that takes it separately."""
     field = next(field for field in dataclasses.fields(cls) if field.name == name)
     return dataclasses.field(default=field.default, metadata=field.metadata)
 
@@ -363,36 +364,38 @@ LOCAL, RAY = "local", "ray"
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """Where the work is done. No result depends on it, so a run goes on with another engine."""
+    """Where to compute. No result depends on it, so a run can continue with another engine."""
 
     engine: str = option(
         LOCAL,
-        "local: threads and processes of this machine; ray: calls on a Ray cluster (needs "
-        "'semisonic[cluster]')",
+        "where to compute: local, threads and processes of this machine; ray, a Ray cluster "
+        "(needs 'semisonic[cluster]')",
         choices=(LOCAL, RAY),
     )
     address: str | None = option(
         None,
-        "Ray cluster that is there: auto, HOST:PORT or ray://HOST:PORT; if not given, what "
-        "the variable RAY_ADDRESS says, else a Ray of this machine, which ends with the command",
+        "address of a running Ray cluster: auto, HOST:PORT or ray://HOST:PORT; by default the "
+        "value of the variable RAY_ADDRESS, else a Ray on this machine that ends with the command",
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceOptions:
-    """What computes: a base of the options of verbs that use a model."""
+    """Device and workers: a base of the options of verbs that use a model."""
 
     device: str = option("auto", DEVICE)
     workers: int | None = option(
-        None, "threads that decode, or processes for long work; by default one per core", minimum=1
+        None,
+        "number of decoding threads, or of processes for long work; by default one per core",
+        minimum=1,
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobOptions(DeviceOptions):
-    """What computes, and what a long run needs beside: a base of the options of such verbs."""
+    """Device, workers, seed and cache: a base of the options of verbs with long runs."""
 
-    seed: int = option(0, "seed of everything random", minimum=0)
+    seed: int = option(0, "seed of all random choices", minimum=0)
     cache: Path | None = option(None, RUN_CACHE)
 
 
@@ -403,7 +406,7 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def toml_value(value: Any) -> str:
-    """A text, number, truth value, list or mapping as TOML; what is none of these as text."""
+    """A text, number, boolean, list or mapping as TOML; anything else as text."""
     if isinstance(value, (tuple, list)):
         return "[" + ", ".join(map(toml_value, value)) + "]"
     if isinstance(value, Mapping):
@@ -439,5 +442,5 @@ def _key(name: str) -> str:
 
 
 def _text(value: str) -> str:
-    """The escapes of a JSON text are those of a TOML text, but for one that JSON leaves out."""
+    """Text in TOML's quotes: JSON has the same escapes, except for one."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,15 +1,15 @@
-"""Many calls of one function at once, in threads or processes of this machine.
+"""Parallel calls of one function, in threads or processes of this machine.
 
 :mod:`semisonic.core.cluster` makes the same calls on a Ray cluster. Memory does not grow with the
-number of tasks: they are taken from their iterator only when there is room.
+number of tasks: they are read from their iterator only when a worker is free.
 
-Two cores are two processes of one thread each: that beats two threads in one process for trainings
-of the small networks of this package (measured x1.7-2.0 against x1.3-1.75), and for anything that
-looks at Python's lock often.
+Two cores run two processes of one thread each. This is faster than two threads in one process for
+trainings of the small networks of this package (measured x1.7-2.0 against x1.3-1.75), and for all
+work that often needs Python's lock.
 
-Ctrl-C in a terminal reaches every process of its group, at any moment: half-way through the start
-of a worker, or twice. So workers form groups of their own, and the parent passes on what it was
-told, once. A training then finishes its step and writes its checkpoint.
+Ctrl-C in a terminal reaches every process of its group, at any moment: during the start of a
+worker, or twice. So workers form their own groups, and the parent passes the signal on once. A
+training then finishes its step and writes its checkpoint.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ TASKS_PER_WORKER = 2
 
 
 def hand_over(out: queue.Queue[T], item: T, stopped: Event) -> bool:
-    """Put an item into a full queue when there is room; False when nobody takes items any more."""
+    """Put an item into a queue, waiting for room; False if nobody takes items any more."""
     while not stopped.is_set():
         try:
             out.put(item, timeout=0.1)
@@ -56,7 +56,7 @@ def hand_over(out: queue.Queue[T], item: T, stopped: Event) -> bool:
 
 
 def count_workers(workers: int | None) -> int:
-    """The number asked for, or that of the processors this process may use.
+    """The number requested, or the number of processors that this process may use.
 
     Raises
     ------
@@ -76,10 +76,10 @@ _blas = threading.RLock()
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Within the block, which one thread enters at a time, BLAS takes one thread.
+    """Limit BLAS to one thread within the block, which one thread enters at a time.
 
-    A solver that makes thousands of small products loses by more: the threads wait for each other
-    at each product, and on a machine that does other things, too, mostly for a processor.
+    Solvers with thousands of small products are slower with more: the threads wait for each other
+    at each product, and on a busy machine mostly for a processor.
     """
     from threadpoolctl import threadpool_limits
 
@@ -89,7 +89,7 @@ def one_blas_thread() -> Iterator[None]:
 
 @contextmanager
 def one_torch_thread() -> Iterator[None]:
-    """Keep torch, if anybody uses it, from starting threads inside our threads."""
+    """Keep torch, if it is used, from starting threads inside our threads."""
     torch = sys.modules.get("torch")
     if torch is None:
         yield
@@ -103,11 +103,11 @@ def one_torch_thread() -> Iterator[None]:
 
 
 def keep_freed_memory() -> None:
-    """Let this process keep up to 64 MiB that it has freed, where its C library is glibc.
+    """Let this process keep up to 64 MiB of freed memory, if its C library is glibc.
 
-    As it is, glibc gives blocks of the size of a clip back to the system, which has to find and
-    clear new pages for the next clip: a third of the time of decoding a wav file. Applications
-    call this, and the processes that they start; a library leaves the allocator alone.
+    By default, glibc returns blocks of the size of a clip to the system, which has to find and
+    clear new pages for the next clip: a third of the time of decoding a WAV file. Applications and
+    their processes call this; a library must not change the allocator.
     """
     trim_threshold, mmap_threshold = -1, -3  # names of glibc's malloc.h
     try:
@@ -119,18 +119,18 @@ def keep_freed_memory() -> None:
 
 
 class Calls(Generic[T, R]):
-    """Calls of one function with one argument, in threads. None is under way after the block.
+    """Calls of one function with one argument, in threads. None is running after the block.
 
-    soundfile, soxr and torch let go of Python's lock while they compute, so threads are as
-    good as processes here and need no copies.
+    soundfile, soxr and torch release Python's lock while they compute, so threads are as fast as
+    processes here and need no copies.
 
     Parameters
     ----------
     make : callable
-        Called once in each thread; gives the function.
+        Called once in each thread; returns the function.
     workers : int
     stop : Event, optional
-        Set before calls under way are waited for, so that long ones can give up.
+        Set before waiting for running calls, so that long ones can stop early.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class Calls(Generic[T, R]):
 
     @property
     def capacity(self) -> int:
-        """How many calls are worth having under way at once; on a cluster it may change."""
+        """Number of calls that should run at once; on a cluster it may change."""
         return TASKS_PER_WORKER * self._workers
 
     def __enter__(self) -> Self:
@@ -154,7 +154,7 @@ class Calls(Generic[T, R]):
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def submit(self, task: T) -> Any:
-        """Begin a call; a future for it."""
+        """Start a call; return its future."""
         return self._pool.submit(self._call, task)
 
     def _call(self, task: T) -> R:
@@ -164,11 +164,11 @@ class Calls(Generic[T, R]):
         return result
 
     def wait(self, futures: Collection[Any]) -> Collection[Any]:
-        """Wait until at least one of some calls is finished; those that are."""
+        """Wait until at least one of the calls is finished; return the finished ones."""
         return wait(futures, return_when=FIRST_COMPLETED).done
 
     def result(self, future: Any) -> R:
-        """What a finished call gave, or its error, raised."""
+        """The result of a finished call; its error is raised."""
         result: R = future.result()
         return result
 
@@ -179,7 +179,7 @@ class ProcessCalls(Calls[T, R]):
     Parameters
     ----------
     make : callable
-        Called once in each process; gives the function.
+        Called once in each process; returns the function.
     workers : int
         Processes.
     """
@@ -204,7 +204,7 @@ class ProcessCalls(Calls[T, R]):
             return self._pool.submit(call_in_worker, task)
 
     def result(self, future: Any) -> R:
-        """What a call gave, or its error, raised."""
+        """The result of a call; its error is raised."""
         with _told_of_death():
             return super().result(future)
 
@@ -215,16 +215,16 @@ def _told_of_death() -> Iterator[None]:
         yield
     except BrokenProcessPool as error:
         raise SemisonicError(
-            "a worker process ended without a word, most often because memory ran out; "
-            "run again with --workers 1: finished work is kept"
+            "a worker process ended without an error message, usually because memory ran out; "
+            "run the command again with --workers 1: finished work is kept"
         ) from error
 
 
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """Processes started within the block hear no Ctrl-C until they begin to listen.
+    """Processes started within the block ignore Ctrl-C until they are ready for it.
 
-    For this process it waits until the block is left: to start a worker takes seconds.
+    In this process it is delayed until the end of the block, as starting a worker takes seconds.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows: a call is interrupted while it runs
         yield
@@ -247,10 +247,10 @@ _function: Callable[[Any], Any] | None = None
 
 
 def start_worker(stop: Any, make: Callable[[], Callable[[Any], Any]]) -> None:
-    """Prepare this process for calls; called once, before the first.
+    """Prepare this process for calls; called once, before the first call.
 
-    ``stop`` is a shared number (``RawValue``), 1 when the work is to stop: looking at it needs
-    no lock, which a killed process could take with it.
+    ``stop`` is a shared number (``RawValue``), 1 when the work should stop. Reading it needs no
+    lock, which a killed process could keep.
     """
     global _stop, _function
     _stop = stop
@@ -283,7 +283,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _watch(stop: Any) -> None:
-    """Interrupt the task under way when told to stop; end soon after a parent that was killed."""
+    """Interrupt the running task on request; end soon after a killed parent."""
     is_interrupted, parent = False, multiprocessing.parent_process()
     while parent is not None and parent.is_alive():
         if not is_interrupted and stop.value and _busy:
@@ -300,20 +300,20 @@ def _watch(stop: Any) -> None:
 
 
 class Engine:
-    """Threads or processes of this machine; :mod:`semisonic.core.cluster` has the one of Ray.
+    """Threads or processes of this machine; for Ray see :mod:`semisonic.core.cluster`.
 
     Parameters
     ----------
     in_threads : bool
-        Whether functions run in threads of this process. Processes of one thread each are worth
-        their start of a second or two when there is much to do: decoding consists of short calls
-        into libraries, between which threads wait for Python's lock.
+        Whether functions run in threads of this process. For much work, processes of one thread
+        each are worth a start of a second or two: decoding consists of short calls into libraries,
+        between which threads wait for Python's lock.
 
     Attributes
     ----------
     is_local : bool
-        Whether functions run on this machine, so that they may write into its files. Elsewhere
-        they give back what is to be written.
+        Whether functions run on this machine and may write to its files. Otherwise they return the
+        data to be written.
     """
 
     is_local = True
@@ -334,13 +334,13 @@ class Engine:
         Parameters
         ----------
         make : callable
-            Called once in each thread or process that works; gives the function.
+            Called once in each thread or process; returns the function.
         workers : int, optional
-            Calls at once; by default as many as there are processors.
+            Number of parallel calls; by default the number of processors.
         device : str
-            What a call computes on; ``cuda`` and the like take a card each on a cluster.
+            Device of a call; on a cluster, ``cuda`` takes a graphics card per call.
         stop : Event, optional
-            Set when the calls are given up; only threads of this process see it.
+            Set when the calls are abandoned; only threads of this process see it.
         """
         n = count_workers(workers)
         return Calls(make, n, stop) if self.in_threads else ProcessCalls(make, n)
@@ -352,24 +352,24 @@ _may_start_processes = False
 
 
 def allow_processes(on: bool = True) -> None:
-    """Let long work of the local engine go into processes, as the command line does.
+    """Let the local engine do long work in processes, as the command line does.
 
-    A library must not: a process begins by importing the main script, and one that does its work
-    outside of ``if __name__ == "__main__"`` would begin it again.
+    A library must not do this: a process first imports the main script, and a script that works
+    outside of ``if __name__ == "__main__"`` would start its work again.
     """
     global _may_start_processes
     _may_start_processes = on
 
 
 def engine_for(engine: Engine, n: int, worth: int, workers: int | None = None) -> Engine:
-    """The engine for some work: processes in place of threads where that is worth their start.
+    """The engine for some work: processes instead of threads if there is enough to do.
 
     Parameters
     ----------
     engine : Engine
-        The one asked for; any but the local one is kept.
+        The engine requested; any other than the local one is kept.
     n, worth : int
-        How much there is to do, and from how much on processes are faster.
+        Amount of work, and the amount from which processes are faster.
     workers : int, optional
         As for :meth:`Engine.calls`.
     """
@@ -381,9 +381,9 @@ def engine_for(engine: Engine, n: int, worth: int, workers: int | None = None) -
 
 
 def in_any_order(calls: Calls[T, R], tasks: Iterable[T]) -> Iterator[R]:
-    """Yield the results as they are finished. The first error is raised; nothing is begun then.
+    """Yield results as calls finish. The first error is raised, and no other call starts.
 
-    What was finished together with the one that failed is yielded before the error is raised.
+    Results that finished together with the failed call are yielded first.
 
     Parameters
     ----------
@@ -412,7 +412,7 @@ def in_any_order(calls: Calls[T, R], tasks: Iterable[T]) -> Iterator[R]:
 def in_order(calls: Calls[T, R], tasks: Iterable[T]) -> Iterator[R]:
     """Yield the results in the order of the tasks. The first error is raised.
 
-    Of results that wait for an earlier one there are at most as many as there is room for.
+    At most as many results wait for an earlier one as calls can run at once.
 
     Parameters
     ----------
@@ -437,7 +437,7 @@ def in_order(calls: Calls[T, R], tasks: Iterable[T]) -> Iterator[R]:
 
 
 def _begun(calls: Calls[T, R], source: Iterator[T], n_open: int) -> Iterator[Any]:
-    """Begin as many calls as there is room for besides those that are open; their futures."""
+    """Start as many calls as there is room for; return their futures."""
     return map(calls.submit, islice(source, max(0, calls.capacity - n_open)))
 
 
@@ -454,16 +454,16 @@ def in_threads(
     Parameters
     ----------
     work : callable
-        From a task to its result. After an error of it, calls that were begun are finished and
-        others dropped; then the error is raised here.
+        Takes a task and returns its result. After an error, running calls finish and others are
+        dropped; then the error is raised.
     tasks : iterable
-        Taken only when there is room: two for each worker.
+        Read only when needed: two for each worker.
     workers : int, optional
-        Threads; by default as many as there are processors.
+        Number of threads; by default the number of processors.
     ordered : bool
-        Give the results in the order of the tasks, and not as they are finished.
+        Yield results in the order of the tasks instead of as they finish.
     stop : Event, optional
-        Set before calls are waited for at an early end, so that long ones can give up.
+        Set at an early end before waiting for calls, so that long ones can stop.
 
     Examples
     --------
@@ -485,7 +485,7 @@ class Task:
 
 
 def _prepared(initializer: Callable[..., None], context: tuple[Any, ...]) -> Callable[[Task], None]:
-    """Prepare this process for tasks, which take one thread each; what does one."""
+    """Prepare this process for tasks of one thread each; return the function that does one."""
     import torch
 
     torch.set_num_threads(1)
@@ -498,7 +498,7 @@ def _done(task: Task) -> None:
 
 
 def _in_order(tasks: Sequence[Task]) -> Iterator[Task]:
-    """The tasks with every one behind those it waits for, first come first served."""
+    """The tasks in their order, each moved behind those that it waits for."""
     waiting = {task.name: task for task in tasks}
     while waiting:
         free = [name for name, one in waiting.items() if not waiting.keys() & set(one.after)]
@@ -518,29 +518,30 @@ def run_tasks(
     engine: Engine = LOCAL_ENGINE,
     device: str = "cpu",
 ) -> None:
-    """Do long tasks that write files, each after those it names; the first error stops the rest.
+    """Do long tasks that write files, each after its prerequisites; the first error stops the
+    rest.
 
     Parameters
     ----------
     tasks : sequence of Task
         ``after`` may name tasks that are not in the list: they count as done.
     workers : int
-        Tasks at once, each with one torch thread; 0 or 1 runs everything in this process, on the
-        local engine. On a cluster 0 is as many as it has room for.
+        Number of parallel tasks, each with one torch thread; 0 or 1 runs everything in this
+        process on the local engine. On a cluster, 0 means as many as it has room for.
     label : str
         Text of the progress bar.
     done : int
-        Tasks that an earlier run has finished, for the bar.
+        Number of tasks that an earlier run finished, for the bar.
     initializer, context
         Called once in each process before its first task.
     engine : Engine
     device : str
-        What each task computes on.
+        Device of each task.
 
     Raises
     ------
     SemisonicError
-        When a worker process was killed, most often for memory.
+        When a worker process was killed, usually because memory ran out.
     """
     with bar(len(tasks) + done, label, "job", initial=done) as shown:
         if engine.is_local and workers <= 1:

@@ -1,6 +1,6 @@
-"""Plugins: modules of the user that register parts of their own when they are imported.
+"""Plugins: modules of the user that register networks, augmentations or losses on import.
 
-Only what a person names is imported. Processes that this one starts import the same.
+Only modules that the user names are imported. Child processes import the same modules.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _loaded: list[str] = []
 
 
 class OwnParts(dict[str, Callable[..., Any]]):
-    """Functions and modules of users, by the name that an option calls them by.
+    """Functions and modules of users, by the name used in options.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class OwnParts(dict[str, Callable[..., Any]]):
         self.kind, self.taken = kind, taken
 
     def register(self, name: str) -> Callable[[F], F]:
-        """A decorator that keeps a function, or the one object of a class, under a name.
+        """A decorator that registers a function, or an instance of a class, under a name.
 
         Raises
         ------
@@ -53,7 +53,7 @@ class OwnParts(dict[str, Callable[..., Any]]):
         return keep
 
     def name_of(self, part: Callable[..., Any]) -> str:
-        """Keep a part that is given as an object, and say under which name."""
+        """Register an object; return its name."""
         name = next((known for known, one in self.items() if one is part), "")
         if not name:
             kind = getattr(part, "__name__", type(part).__name__)
@@ -90,14 +90,15 @@ def load(name: str) -> None:
     except Exception as error:
         raise OptionError(
             f"plugin '{file}': found no module that can be imported: {type(error).__name__}: "
-            f"{error}. Expected a Python file, or the name of a module in this folder or installed"
+            f"{error}. Expected a Python file, or the name of a module that is installed or in "
+            "this folder"
         ) from error
     if name not in _loaded:
         _loaded.append(name)
 
 
 def with_plugins(make: Callable[[], T]) -> Callable[[], T]:
-    """The same function for another process: it imports the plugins of this one before."""
+    """The same function for another process, which first imports the plugins of this one."""
     return partial(_make, tuple(_loaded), make) if _loaded else make
 
 
@@ -114,4 +115,4 @@ def _from_file(file: Path) -> None:
         sys.path.append(str(file.parent))
     found = importlib.import_module(file.stem).__file__
     if found is None or Path(found).resolve() != file:
-        raise ImportError(f"another module is called '{file.stem}' already; rename the file")
+        raise ImportError(f"another module is already called '{file.stem}'; rename the file")

@@ -1,7 +1,7 @@
 """Progress bars with rate and time left.
 
-A library must not write on somebody's terminal, so :func:`track` shows nothing until :func:`show`
-was called, as the command line does.
+A library must not write to the terminal, so :func:`track` shows nothing until :func:`show` was
+called, as the command line does.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 T = TypeVar("T")
 Listener = Callable[[str, int, int | None, float | None], None]
-"""Takes the label of a bar, how far it is, of how many (None: nobody knows) and seconds left."""
+"""Takes the label of a bar, its progress, the total (None if unknown) and the seconds left."""
 
 _shown = False
 _listener: Listener | None = None
@@ -28,16 +28,16 @@ def show(on: bool = True) -> None:
 
 
 def listen(callback: Listener | None) -> None:
-    """Tell a function how far bars are, a few times a second, in place of the terminal; or none."""
+    """Report bars to a function a few times per second instead of drawing them; None ends this."""
     global _listener
     _listener = callback
 
 
 class _ListenedBar(tqdm):  # type: ignore[type-arg]
-    """A bar that is told, not drawn."""
+    """A bar that is reported, not drawn."""
 
     def display(self, msg: str | None = None, pos: int | None = None) -> None:
-        """Tell how far it is."""
+        """Report the progress."""
         at = self.format_dict
         rate = at["rate"] or (at["n"] - at["initial"]) / max(at["elapsed"], 1e-9)
         left = (at["total"] - at["n"]) / rate if at["total"] is not None and rate else None
@@ -48,15 +48,15 @@ class _ListenedBar(tqdm):  # type: ignore[type-arg]
 def bar(
     total: int | None, label: str, unit: str = "it", initial: int = 0, *, scaled: bool = False
 ) -> tqdm[Any]:
-    """A bar to be updated by hand; use it as a context manager.
+    """A bar that the caller updates; use it as a context manager.
 
     Parameters
     ----------
     total : int or None
-        None where nobody knows.
+        None if unknown.
     label, unit : str
     initial : int
-        What an earlier, interrupted run already did.
+        Progress of an earlier, interrupted run.
     scaled : bool
         Show large numbers as 3.1k and 4.5M, as for bytes.
 
@@ -79,7 +79,7 @@ def bar(
 
 
 def say(text: str) -> None:
-    """Write a line above the bars, where bars are shown."""
+    """Write a line above the bars, if bars are shown."""
     if _shown:
         tqdm.write(text, file=sys.stderr)
 
@@ -87,14 +87,14 @@ def say(text: str) -> None:
 def track(
     items: Iterable[T], label: str, unit: str = "it", total: int | None = None
 ) -> Iterator[T]:
-    """Yield the items while a bar counts them; no bar is shown where there is known to be none.
+    """Yield the items while a bar counts them; no bar is shown if there are none.
 
     Parameters
     ----------
     items : iterable
     label, unit : str
     total : int, optional
-        Where the items do not know how many they are.
+        Number of items, if they have no length.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""One seed becomes named, independent streams of random numbers.
+"""Named, independent streams of random numbers from one seed.
 
 The stream ``("split", "fold 2")`` never changes when another part of the program draws more or
 fewer numbers, and the same names give the same stream on any machine.
@@ -24,7 +24,7 @@ def derive(seed: int, *names: object) -> int:
     ----------
     seed : int
     *names
-        Of the stream; any objects with a stable text.
+        Names of the stream: any objects with a stable text.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Temporary folders that are removed, also those of a process that was killed."""
+"""Temporary folders that are always removed, also after a process was killed."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from semisonic.core.files import locked
 
 _PREFIX = "semisonic-"
 _IN_USE = ".in-use"
-"""The lock in a temporary folder, held for as long as a process uses the folder."""
+"""The lock in a temporary folder, held while a process uses the folder."""
 
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """Give a new folder, and remove it with all that is in it when the block is left.
+    """Yield a new folder, and remove it with its content at the end of the block.
 
-    What processes that were killed left is removed first. The folder holds a hidden file, its
+    Folders that killed processes left are removed first. The folder contains a hidden file, its
     lock.
 
     Yields
@@ -29,7 +29,7 @@ def temporary_folder() -> Iterator[Path]:
     Raises
     ------
     OSError
-        When no folder can be made.
+        When no folder can be created.
 
     Examples
     --------
@@ -60,7 +60,7 @@ def _new_folder(held: ExitStack) -> Path:
 
 
 def _clear_left_over() -> None:
-    """Remove the folders of ours that no process uses."""
+    """Remove our folders that no process uses."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         if folder.is_symlink() or not (folder / _IN_USE).is_file():
             continue

@@ -38,14 +38,14 @@ def count_text(n: int, one: str, many: str = "") -> str:
 
 
 def first_few(names: Sequence[str], n: int = 5, mark: str = ", ") -> str:
-    """The first names of a list, with dots where there are more.
+    """The first names of a list, followed by dots if there are more.
 
     Parameters
     ----------
     names : sequence of str
     n : int
     mark : str
-        What stands between two of them.
+        Separator.
 
     Examples
     --------
@@ -114,7 +114,7 @@ def p_value(p: float, *, equals: bool = False) -> str:
     ----------
     p : float
     equals : bool
-        Whether "=" stands before a number that is given.
+        Whether to put "=" before the number.
 
     Returns
     -------
@@ -184,7 +184,7 @@ def text_table(
     *,
     ruled: bool = False,
 ) -> str:
-    """Columns aligned for a terminal; numbers stand on the right.
+    """Columns aligned for a terminal; numbers are right-aligned.
 
     Parameters
     ----------
@@ -192,9 +192,9 @@ def text_table(
     rows : iterable of sequences
         Cells, formatted.
     indent : str
-        What each line begins with.
+        Start of each line.
     ruled : bool
-        Whether a line of dashes stands below the headers.
+        Whether to put a line of dashes below the headers.
 
     Examples
     --------

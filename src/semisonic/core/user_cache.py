@@ -1,6 +1,6 @@
-"""The user's cache: what takes long to make and depends on nobody's recordings.
+"""The user's cache: files that take long to make and do not depend on recordings.
 
-It lies in one place for all runs, so that it is made once. Everything in it can be made again.
+All runs share it, so that each file is made once. Everything in it can be made again.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from pathlib import Path
 from semisonic.core.errors import OptionError
 
 VARIABLE = "SEMISONIC_CACHE"
-"""Environment variable that names the folder, in place of the platform's."""
+"""Environment variable with the folder, instead of the platform's folder."""
 
 MARK = "CACHE.txt"
 _TEXT = "Made by semisonic; everything here can be deleted ('semisonic cache clear').\n"
 
 
 def user_cache() -> Path:
-    """The folder of the user's cache, which need not exist yet.
+    """The folder of the user's cache, which may not exist yet.
 
-    It is what ``SEMISONIC_CACHE`` names, else ``semisonic`` in the platform's folder for caches:
+    It is the value of ``SEMISONIC_CACHE``, else ``semisonic`` in the platform's folder for caches:
     ``$XDG_CACHE_HOME`` or ``~/.cache``, ``~/Library/Caches`` on macOS, ``%LOCALAPPDATA%`` on
     Windows.
     """
@@ -39,12 +39,12 @@ def user_cache() -> Path:
 
 
 def cache_part(name: str) -> Path:
-    """A folder of the user's cache; it is made.
+    """A folder of the user's cache, created if needed.
 
     Raises
     ------
     OptionError
-        When the folder cannot be made.
+        When the folder cannot be created.
     """
     part = user_cache() / name
     try:
@@ -54,8 +54,8 @@ def cache_part(name: str) -> Path:
             mark.write_text(_TEXT, encoding="utf-8")
     except OSError as error:
         raise OptionError(
-            f"{part}: cannot be made: {error.strerror}; name a folder that can be written to with "
-            f"the environment variable {VARIABLE}"
+            f"{part}: cannot be created: {error.strerror}; set the environment variable "
+            f"{VARIABLE} to a writable folder"
         ) from error
     return part
 
@@ -68,7 +68,7 @@ def disk_size(path: Path) -> int:
 
 
 def cache_entries() -> list[tuple[str, int]]:
-    """What the cache holds, the largest first: names in the folder, and sizes in bytes."""
+    """The content of the cache, the largest first: names in the folder, and sizes in bytes."""
     folder = user_cache()
     if not (folder / MARK).is_file():
         return []
@@ -82,20 +82,20 @@ def cache_entries() -> list[tuple[str, int]]:
 
 
 def clear_cache() -> int:
-    """Delete all that the cache holds; the bytes that this frees.
+    """Delete the content of the cache; return the number of bytes freed.
 
     Raises
     ------
     OptionError
-        When the folder holds files and is no cache of ours.
+        When the folder contains files but is not a cache of Semisonic.
     """
     folder = user_cache()
     if not folder.is_dir() or not any(folder.iterdir()):
         return 0
     if not (folder / MARK).is_file():
         raise OptionError(
-            f"{folder}: holds files, but no {MARK}, so it is no cache of semisonic and nothing was "
-            f"deleted; see the environment variable {VARIABLE}"
+            f"{folder}: contains files but no {MARK}, so it is not a cache of Semisonic; nothing "
+            f"was deleted. Check the environment variable {VARIABLE}"
         )
     freed = 0
     for part in folder.iterdir():

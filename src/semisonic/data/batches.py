@@ -22,7 +22,7 @@ from semisonic.data.stores import SAMPLE_BYTES, FeatureStore, SampleStore, Shape
 RESIDENT_BYTES = 2 << 30
 """Bytes of features that may be kept on a device other than the CPU."""
 MEMORY_SHARE = 0.6
-"""Share of a device's free memory that samples may take: the network needs the rest."""
+"""Largest share of a device's free memory for samples; the network needs the rest."""
 _COPY_ROWS = 512
 
 log = logging.getLogger(__name__)
@@ -31,31 +31,30 @@ log = logging.getLogger(__name__)
 class OnTheFlyFeatures:
     """The features of a sample store's clips, computed batch by batch.
 
-    On a processor a spectrogram takes longer than a training step of a small network, so features
-    are computed once and kept. On a graphics card it is the other way round: thousands of clips
-    fit its memory as 16-bit samples, the front end takes a fraction of a step, and nothing has to
-    be computed before the training begins.
+    On a processor, a spectrogram takes longer than a training step of a small network, so features
+    are computed once and kept. A graphics card is different: thousands of clips fit its memory as
+    16-bit samples, the front end takes a fraction of a step, and training starts at once.
 
     Read like an array of float32, shape (n, channel, mel, frame): ``len``, ``shape`` and rows by
-    index. :meth:`batch` gives them as a tensor without a way through the processor.
+    index. :meth:`batch` returns a tensor that stays on the device.
 
     Parameters
     ----------
     samples : SampleStore
-        The clips, a row each.
+        The clips, one per row.
     front_end : nn.Module
         Waves, float32 of shape (batch, n_samples), to features, shape (batch, *shape).
     shape : (channel, mel, frame)
-        Of one clip.
+        Shape of one clip.
     n_samples : int
-        Clips are cut to this length, or followed by silence.
+        Clips are cut to this length, or padded with silence.
     device : str or torch.device
         Where features are computed.
     resident : bool, optional
-        Keep all samples on the device. If not given, they stay where they are on a processor
-        (the system keeps what it reads in memory), and on another device they are kept if
-        they need no more than :data:`MEMORY_SHARE` of its free memory; else each batch is
-        read into pinned memory and copied.
+        Keep all samples on the device. By default, a processor reads them from the store (the
+        system caches the file); another device keeps them if they need at most
+        :data:`MEMORY_SHARE` of its free memory, otherwise each batch is read into pinned memory
+        and copied.
 
     Attributes
     ----------
@@ -85,7 +84,7 @@ class OnTheFlyFeatures:
         return len(self.samples)
 
     def __getitem__(self, rows: Any) -> NDArray[np.float32]:
-        """Features of the rows chosen, in ordinary memory, shape (rows, channel, mel, frame)."""
+        """Features of the chosen rows on the CPU, shape (rows, channel, mel, frame)."""
         index = np.arange(len(self))[rows]
         found: NDArray[np.float32] = self.batch(np.atleast_1d(index)).cpu().numpy()
         return found[0] if index.ndim == 0 else found
@@ -97,7 +96,7 @@ class OnTheFlyFeatures:
         ----------
         rows : array of int
         device : str or torch.device, optional
-            Where the result shall be; where it is computed, by default.
+            Device of the result; by default the one that computes it.
 
         Returns
         -------
@@ -127,20 +126,20 @@ class OnTheFlyFeatures:
         return f"OnTheFlyFeatures({n} clips of {tuple(shape)}, computed on {self.device})"
 
     def __getstate__(self) -> Mapping[str, Any]:
-        """Everything but the samples, which another process puts on its device itself."""
+        """Everything but the samples, which another process loads itself."""
         front_end = copy.deepcopy(self.front_end).cpu()
         return {**self.__dict__, "front_end": front_end, "_kept": None, "_scale": None}
 
     def _stays(self) -> bool:
-        """Whether all samples are to stay on the device."""
+        """Whether to keep all samples on the device."""
         if self._resident is not None or self.device.type == "cpu":
             return bool(self._resident)  # on a processor the system keeps what it reads
         needed = len(self) * self._n_samples * SAMPLE_BYTES
         free = free_memory(self.device)
         if needed > MEMORY_SHARE * free:
             log.warning(
-                "the samples of %d clips take %.2f GB and '%s' has %.2f GB free, of which they may "
-                "take %.0f %%: each batch is copied there instead, which is slower",
+                "the samples of %d clips take %.2f GB, but '%s' has %.2f GB free, of which they "
+                "may use %.0f %%: each batch is copied there instead, which is slower",
                 *(len(self), needed / 1e9, self.device, free / 1e9, 100 * MEMORY_SHARE),
             )
         return needed <= MEMORY_SHARE * free
@@ -154,7 +153,7 @@ class OnTheFlyFeatures:
         return kept
 
     def _read(self, rows: NDArray[np.int64]) -> Tensor:
-        """Samples read from the store, in the order in which they lie there, and copied over."""
+        """Samples read from the store, in its order, and copied to the device."""
         pinned = self.device.type == "cuda"
         part = torch.zeros(len(rows), self._n_samples, dtype=torch.int16, pin_memory=pinned)
         values = part.numpy()
@@ -165,7 +164,7 @@ class OnTheFlyFeatures:
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that are free on a device other than the processor: CUDA's or Apple's."""
+    """Free bytes on a CUDA or Apple device."""
     if device.type == "mps":
         return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
     return int(torch.cuda.mem_get_info(device)[0])
@@ -184,8 +183,8 @@ class Batch:
     x : Tensor of float32, shape (batch, channel, mel, frame)
         Features, on the stream's device.
     y : Tensor or None
-        Targets, on the stream's device: int64 of shape (batch,), float32 of shape
-        (batch, class), or None for a stream without.
+        Targets, on the stream's device: int64 of shape (batch,), float32 of shape (batch, class),
+        or None for a stream without targets.
     row : Tensor of int64, shape (batch,)
         Rows of the feature store, on the CPU.
     """
@@ -198,39 +197,39 @@ class Batch:
 class Stream:
     """Batches of some rows, epoch after epoch, as a function of the step number.
 
-    The order of an epoch is drawn from the seed, the stream's name and the epoch; so a run that is
-    resumed at step 1234 sees the same batches as one that was never stopped, and streams of
-    several names do not disturb each other.
+    The order of an epoch depends on the seed, the stream's name and the epoch. So a run that is
+    resumed at step 1234 gets the same batches as one that was never stopped, and streams of
+    different names are independent.
 
-    Each epoch holds every row exactly once. A last batch of fewer than two rows is
-    merged with the one before it, because batch normalisation cannot work on a single row;
-    so an epoch has ``ceil(n / batch_size)`` steps, or one less.
+    Each epoch contains every row exactly once. A last batch of one row is merged with the one
+    before, because batch normalisation cannot work on a single row; so an epoch has ``ceil(n /
+    batch_size)`` steps, or one less.
 
     Parameters
     ----------
     features : FeatureStore, OnTheFlyFeatures or ndarray, shape (n, channel, mel, frame)
-        float16 or float32. Read from the file on a CPU (the system keeps what fits into
-        memory). On another device the rows used are kept on the device if they need no
-        more than ``RESIDENT_BYTES``. :class:`OnTheFlyFeatures` computes them for each batch.
+        float16 or float32. A CPU reads them from the file (the system caches it). Another device
+        keeps the rows used if they need at most ``RESIDENT_BYTES``. :class:`OnTheFlyFeatures`
+        computes them for each batch.
     rows : array of int
         The rows to use.
     batch_size : int
-        Rows of a batch, over all processes.
+        Rows per batch, over all processes.
     seed : int
-        Of the order and of the transform.
+        Seed of the order and of the transform.
     target : ndarray, optional
         For *all* rows of ``features``: class numbers (n,), or one column per class (n, K).
     shuffle : bool
-        Draw a new order each epoch, or keep that of ``rows``.
+        Draw a new order each epoch instead of keeping that of ``rows``.
     device : str or torch.device
-        Where the batches shall be.
+        Device of the batches.
     name : str
         Streams of different names have different orders.
     transform : callable, optional
         ``transform(x, generator) -> x`` for augmentation. The generator, on the stream's
-        device, depends on seed, name, step and rank alone.
+        device, depends only on seed, name, step and rank.
     missing_ok : bool
-        Let rows without a label (class number -1) be among those used.
+        Allow rows without a label (class number -1).
 
     Attributes
     ----------
@@ -270,7 +269,7 @@ class Stream:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches that hold every row once."""
+        """Number of batches that contain every row once."""
         return len(self._starts)
 
     def __len__(self) -> int:
@@ -280,20 +279,20 @@ class Stream:
         return f"Stream({self.name}: {len(self)} rows, {self.steps_per_epoch} steps per epoch)"
 
     def at(self, step: int, rank: int = 0, world: int = 1) -> Batch:
-        """The batch of a step, or one process's part of it.
+        """The batch of a step, or the part of one process.
 
         Parameters
         ----------
         step : int
             From 0, over all epochs.
         rank, world : int
-            This process and the number of processes. Their parts are disjoint and make up
-            the batch of the step.
+            This process and the number of processes. Their parts are disjoint and together make
+            the batch.
 
         Raises
         ------
         DataError
-            At the first step already, if some batch has fewer rows than there are processes.
+            Already at the first step, if some batch has fewer rows than there are processes.
         """
         epoch, k = divmod(step, self.steps_per_epoch)
         if step < 0 or not 0 <= rank < world:
@@ -303,7 +302,7 @@ class Stream:
         if self._smallest < world:
             raise DataError(
                 f"stream '{self.name}': a batch of {self._smallest} rows cannot be shared among "
-                f"{world} processes. Give a larger batch_size"
+                f"{world} processes. Set a larger batch_size"
             )
         order = self.order(epoch)
         end = self._starts[k + 1] if k + 1 < len(self._starts) else len(order)
@@ -332,12 +331,12 @@ def batches(
     batch_size: int,
     device: str | torch.device = "cpu",
 ) -> Iterator[Batch]:
-    """Batches of some rows in their order, without targets, for evaluation.
+    """Batches of rows in order, without targets, for evaluation.
 
     Parameters
     ----------
     features, rows, batch_size, device
-        As for :class:`Stream`. The last batch may be smaller, and no rows give no batches.
+        As for :class:`Stream`. The last batch may be smaller; without rows there are no batches.
     """
     if batch_size < 1:
         raise OptionError(f"batch_size: found {batch_size}, expected 1 or more")
@@ -353,12 +352,11 @@ def batches(
 def gatherer(
     features: Features, rows: NDArray[np.int64], device: torch.device, resident_bytes: int
 ) -> Callable[[NDArray[np.int64]], Tensor]:
-    """What gives the features of some of these rows as float32 on a device.
+    """A function that returns features of some of these rows as float32 on a device.
 
-    For the CPU they are copied out of the (mapped) array in the order in which they lie there,
-    which is kinder to a disk. On another device they are taken from a copy that stays there, if it
-    is not larger than ``resident_bytes``; else they are read into pinned memory, from which a
-    graphics card fetches them by itself.
+    For the CPU they are copied from the (mapped) array in its order, which is faster on a disk.
+    Another device keeps a copy if it is not larger than ``resident_bytes``; otherwise they are
+    read into pinned memory, from which a graphics card copies them asynchronously.
     """
     if isinstance(features, OnTheFlyFeatures):
         return partial(features.batch, device=device)
@@ -386,7 +384,7 @@ def gatherer(
 
 
 def check_rows(rows: ArrayLike, n: int, name: str) -> NDArray[np.int64]:
-    """Row numbers as int64; DataError if there is none, or one out of range."""
+    """Row numbers as int64; DataError if there are none, or one is out of range."""
     found = np.asarray(rows)
     if found.ndim != 1 or found.dtype.kind not in "iu" or not len(found):
         raise DataError(
@@ -402,7 +400,7 @@ def check_rows(rows: ArrayLike, n: int, name: str) -> NDArray[np.int64]:
 def check_target(
     target: NDArray[Any], rows: NDArray[np.int64], n: int, name: str, missing_ok: bool
 ) -> NDArray[np.int64] | NDArray[np.float32]:
-    """Targets of a type that losses take; DataError if a row used has none."""
+    """Targets of a type that losses accept; DataError if a row used has none."""
     if len(target) != n or target.ndim > 2:
         raise DataError(
             f"target of '{name}': found shape {target.shape}, expected a target for each of the "

@@ -1,9 +1,9 @@
-"""One cache of arrays: a key table, a file of rows and a lock.
+"""A cache of arrays: a key table, a file of rows and a lock.
 
-What takes long to compute (samples, features, embeddings, facts about files) is computed once and
-kept under a key, together with the *version* of what it was made from, such as the size and the
-time of change of a file. Nothing is ever moved or written over, so a process that has the rows
-mapped reads on undisturbed; rows of changed files stay until the folder is deleted.
+Results that take long to compute (samples, features, embeddings, facts about files) are computed
+once and kept under a key, with the *version* of their source, such as the size and the time of
+change of a file. Rows are never moved or overwritten, so a process that has mapped them can read
+on; rows of changed files stay until the folder is deleted.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ from semisonic.data.clips import Clips
 from semisonic.data.outputs import check_folder
 
 FLUSH_INTERVAL = 1.0
-"""Seconds that finished work may wait to be written down."""
+"""Seconds that finished work may wait to be written."""
 CHUNK, CHUNK_ELSEWHERE = 8, 32
-"""Keys that a thread takes at once, and a call in another process."""
+"""Keys per call of a thread, and per call of another process."""
 _FILES_PER_CALL = 32
 
 VERSION = 3
 _HEADER, _DATA, _TABLE = "store.json", "data.bin", "journal.jsonl"
 
 Key = tuple[Any, ...]
-"""What a value is found by: texts, numbers and None."""
+"""The key of a value: texts, numbers and None."""
 Version = tuple[Any, ...]
-"""What a value was made from; a value of another version does not count."""
+"""The source of a value; values of other versions do not count."""
 Computed = tuple[NDArray[Any], Any]
 """The rows of a key, and what is known about them."""
 Stamp = tuple[int, int]
@@ -68,7 +68,7 @@ def clip_keys(clips: Clips) -> list[Key]:
 
 
 def file_stamps(clips: Clips) -> list[Stamp]:
-    """Size and time of change of each row's file; -1 where there is none."""
+    """Size and time of change of each row's file; -1 if it does not exist."""
     stamps = dict.fromkeys(clips.file.tolist(), (-1, -1))
     for file in stamps:
         with suppress(OSError):
@@ -79,17 +79,17 @@ def file_stamps(clips: Clips) -> list[Stamp]:
 class KeyTable:
     """Plain values under keys, each with its version, in a file that only grows.
 
-    A line of JSON holds values that were added together. Lines wait in memory for a second at
-    most; then the data they speak of is brought to the disk first, and they are appended. So
-    whatever stands in the file is true, also after ``kill -9`` or a power cut. A last line that was
-    torn is cut off when the file is opened again.
+    A line of JSON contains values that were added together. Lines wait in memory for a second at
+    most; then their data is synced to the disk, and then they are appended. So the content of the
+    file is valid, also after ``kill -9`` or a power cut. An incomplete last line is cut off when
+    the file is opened again.
 
     Parameters
     ----------
     path : Path
-        The file; made if missing.
+        The file, created if missing.
     before : callable
-        Called before lines are written, to bring what they speak of to the disk.
+        Called before lines are written, to sync their data to the disk.
 
     Examples
     --------
@@ -130,7 +130,7 @@ class KeyTable:
         return len(self._values)
 
     def get(self, key: Key, version: Version) -> Any:
-        """The value of a key in this version; None if there is none."""
+        """The value of a key in this version, or None."""
         known = self._values.get(key)
         return known[1] if known is not None and known[0] == version else None
 
@@ -139,14 +139,14 @@ class KeyTable:
         return [(key, *known) for key, known in self._values.items()]
 
     def add(self, *records: tuple[Key, Version, Any]) -> None:
-        """Add values; after a kill all of them are there, or none."""
+        """Add values: all of them or, after a kill, none."""
         self._values.update((key, (version, value)) for key, version, value in records)
         self._waiting.append(json.dumps(records, separators=(",", ":")) + "\n")
         if time.monotonic() - self._written_at >= FLUSH_INTERVAL:
             self.flush()
 
     def flush(self) -> None:
-        """Bring everything to the disk now."""
+        """Sync everything to the disk now."""
         if self._waiting:
             self._before()
             self._file.write("".join(self._waiting).encode())
@@ -156,7 +156,7 @@ class KeyTable:
         self._written_at = time.monotonic()
 
     def close(self) -> None:
-        """Write what waits, and close."""
+        """Write waiting lines, and close."""
         try:
             self.flush()
         finally:
@@ -164,12 +164,12 @@ class KeyTable:
 
 
 def sync(descriptor: int) -> None:
-    """Bring a file's content to the disk."""
+    """Sync a file's content to the disk."""
     getattr(os, "fdatasync", os.fsync)(descriptor)
 
 
 class CachedRows(NamedTuple):
-    """The rows of a key: the first, how many, and any plain value that is known about them."""
+    """The rows of a key: the first, their number, and a plain value about them."""
 
     first: int
     n: int
@@ -177,7 +177,7 @@ class CachedRows(NamedTuple):
 
 
 class ArrayCache:
-    """Rows of an array under keys, in a folder that one process works on at a time.
+    """Rows of an array under keys, in a folder that one process uses at a time.
 
     Made by :meth:`open`, as a context manager.
 
@@ -186,7 +186,7 @@ class ArrayCache:
     path, data_path : Path
         The folder, and the file of rows in it.
     end : int
-        The row behind the last one in use.
+        The row after the last one in use.
     """
 
     def __init__(self, path: Path, dtype: DTypeLike, stack: ExitStack) -> None:
@@ -212,31 +212,31 @@ class ArrayCache:
         *,
         anew: bool = False,
     ) -> Iterator[ArrayCache]:
-        """Lock a folder, waiting for other processes, and check what it holds.
+        """Lock a folder, waiting for other processes, and check its content.
 
         Parameters
         ----------
         folder : path
-            Made if missing.
+            Created if missing.
         kind : str
-            What the rows are.
+            Kind of the rows.
         options : mapping
-            What all rows depend on.
+            Options that all rows depend on.
         dtype : dtype
-            Of one row; may have a shape or fields.
+            Type of one row; may have a shape or fields.
         anew : bool
-            Delete rows of other options, instead of refusing: somebody's hours of work are not
-            thrown away because of a mistyped option.
+            Delete rows of other options instead of raising an error. By default, a mistyped option
+            does not destroy hours of work.
 
         Raises
         ------
         DataError
-            If the folder holds something else, or rows of other options.
+            If the folder contains something else, or rows of other options.
         """
         path = Path(folder)
         check_folder(path, "a store", {_HEADER})
         with ExitStack() as stack:
-            message = f"waiting for another process that works on '{path}'"
+            message = f"waiting for another process that uses '{path}'"
             try:
                 stack.enter_context(exclusive(path / LOCK, message=message))
             except OSError as error:
@@ -256,13 +256,13 @@ class ArrayCache:
             for name, value in wanted.items():
                 if header.get(name) != value:
                     raise DataError(
-                        f"'{path}' holds a store with {name} {header.get(name)!r}, expected "
-                        f"{value!r}. Name another folder, or delete this one"
+                        f"'{path}' contains a store with {name} {header.get(name)!r}, expected "
+                        f"{value!r}. Choose another folder, or delete this one"
                     )
             yield cls(path, dtype, stack)
 
     def find(self, key: Key, version: Version) -> CachedRows | None:
-        """The rows of a key in this version; None if there are none."""
+        """The rows of a key in this version, or None."""
         found = self._table.get(key, version)
         return None if found is None else CachedRows(*found)
 
@@ -277,24 +277,24 @@ class ArrayCache:
         Raises
         ------
         DataError
-            When the file is shorter.
+            When the file is too short.
         """
         n_bytes, offset = rows.n * self.dtype.itemsize, rows.first * self.dtype.itemsize
         found = read_whole(self._data, self.data_path, n_bytes, offset)
         return np.frombuffer(found, self.dtype.base).reshape(-1, *self.dtype.shape)
 
     def add(self, *entries: tuple[Key, Version, NDArray[Any], Any]) -> list[CachedRows]:
-        """Write the rows of some keys; after a kill all of them are there, or none.
+        """Write the rows of some keys: all of them or, after a kill, none.
 
         Parameters
         ----------
         *entries
-            Key, version, rows, and what is to be known about them (any plain value).
+            Key, version, rows, and a plain value about them.
 
         Raises
         ------
         DataError
-            When the disk refuses.
+            When writing fails.
         """
         found = []
         for _, _, values, about in entries:
@@ -303,8 +303,8 @@ class ArrayCache:
                 write_at(self._data, data, self.end * self.dtype.itemsize)
             except OSError as error:
                 raise DataError(
-                    f"'{self.data_path}': writing failed ({error.strerror}). Make room on the disk "
-                    "and start again; what is finished is kept"
+                    f"'{self.data_path}': writing failed ({error.strerror}). Free space on the "
+                    "disk and start again; finished work is kept"
                 ) from error
             found.append(CachedRows(self.end, len(data) // self.dtype.itemsize, about))
             self.end += found[-1].n
@@ -312,7 +312,7 @@ class ArrayCache:
         return found
 
     def note(self, *records: tuple[Key, Version, CachedRows | None]) -> None:
-        """Say anew what is known about rows that are there; None: they are lost."""
+        """Replace the value about existing rows; None: they are lost."""
         if records:
             self._table.add(*records)
 
@@ -327,20 +327,20 @@ class ArrayCache:
         worth_processes: int,
         workers: int | None = None,
     ) -> tuple[list[CachedRows | str], int]:
-        """The rows of some keys; what is missing is computed.
+        """The rows of some keys; missing ones are computed.
 
         Parameters
         ----------
         keys, versions : sequences of the same length
         make : callable
-            Called once in each thread or process; gives a function from the number of a key in
-            ``keys`` and the key to its rows and what is known about them, or to the reason why
-            there are none.
+            Called once in each thread or process; returns a function that takes the number of a
+            key in ``keys`` and the key, and returns its rows and a value about them, or the reason
+            why there are none.
         what : str
             Name of the progress bar.
         engine : Engine
         worth_processes : int
-            Keys from which on processes are faster than threads.
+            Number of keys from which processes are faster than threads.
         workers : int, optional
 
         Returns
@@ -348,7 +348,7 @@ class ArrayCache:
         found : list of CachedRows or str
             In the order of the keys.
         n_computed : int
-            How many were missing.
+            Number of missing keys.
         """
         pairs = zip(keys, versions, strict=True)
         found: list[CachedRows | str | None] = [self.find(*pair) for pair in pairs]
@@ -377,30 +377,30 @@ class ArrayCache:
 def _work(
     make: Callable[[], Callable[[int, Key], Computed | str]],
 ) -> Callable[[list[tuple[int, Key]]], list[tuple[int, Computed | str]]]:
-    """What a thread or process computes several keys with."""
+    """The function with which a thread or process computes several keys."""
     compute = make()
     return lambda part: [(number, compute(number, key)) for number, key in part]
 
 
 def read_whole(descriptor: int, path: Path, n_bytes: int, offset: int) -> bytes:
-    """Bytes of an open file without mapping it, so that reading adds no resident memory."""
+    """Bytes of an open file, read without mapping it, which would add resident memory."""
     data = read_at(descriptor, n_bytes, offset)
     if len(data) < n_bytes:
-        raise DataError(f"'{path}': shorter than its journal says. Delete its folder")
+        raise DataError(f"'{path}': shorter than its journal says. Delete the folder")
     return data
 
 
 def need_disk_space(folder: Path, n_bytes: int, what: str) -> None:
-    """Raise DataError when a disk has no room for more.
+    """Raise DataError when a disk has too little space.
 
     Parameters
     ----------
     folder : Path
-        Where it will be written; need not exist yet.
+        Target folder, which may not exist yet.
     n_bytes : int
-        How much will be written.
+        Number of bytes to be written.
     what : str
-        What it is, for the message.
+        Name of the data, for the message.
     """
     existing = folder.absolute()
     while not existing.exists():
@@ -408,8 +408,8 @@ def need_disk_space(folder: Path, n_bytes: int, what: str) -> None:
     free = shutil.disk_usage(existing).free
     if n_bytes > free:
         raise DataError(
-            f"'{folder}': {what} will take {bytes_text(n_bytes)} more, and the disk has "
-            f"{bytes_text(free)} free. Make room, or name a folder on another disk with --cache"
+            f"'{folder}': {what} needs {bytes_text(n_bytes)} more, but the disk has "
+            f"{bytes_text(free)} free. Free space, or choose a folder on another disk with --cache"
         )
 
 
@@ -422,23 +422,23 @@ def file_facts(
     workers: int | None = None,
     cache: Path | None = None,
 ) -> list[Fact | None]:
-    """A number or a text for each of some files of a table.
+    """A number or a text for each of the given files.
 
-    A quarter of a million headers take minutes to read, and hashes of all bytes take longer. With
-    a folder to keep them in, only new and changed files are opened the next time.
+    A quarter of a million headers take minutes to read, and hashes of all bytes longer. With a
+    cache folder, only new and changed files are opened the next time.
 
     Parameters
     ----------
     clips : Clips
-        Its root is where the files lie.
+        Its root is the folder of the files.
     files : sequence of str
         Relative names, each once.
     compute : callable
-        From a path to its fact; None when there is none, which is tried again next time.
+        Takes a path and returns its fact; after None it is called again the next time.
     what : str
         Name of the key table and of the progress bar.
     workers : int, optional
-        Threads; by default as many as there are processors.
+        Number of threads; by default the number of processors.
     cache : Path, optional
         Folder of the key tables.
 
@@ -477,7 +477,7 @@ def file_facts(
 
 @contextmanager
 def _fact_table(cache: Path | None, root: Path, what: str) -> Iterator[KeyTable | None]:
-    """The table of facts, or None without a folder, or while another process writes to it."""
+    """The table of facts; None without a folder, or while another process writes to it."""
     if cache is None:
         yield None
         return

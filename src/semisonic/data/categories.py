@@ -1,4 +1,4 @@
-"""Groups of classes: the five of ESC-50, or any that a user gives; bound by class name."""
+"""Groups of classes by class name: the five of ESC-50, or groups that the user gives."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def categories_of(
     Returns
     -------
     dict of class to group, or None
-        None where nothing is given and some class is none of ESC-50.
+        None if nothing is given and some class is not in ESC-50.
 
     Raises
     ------
     DataError
-        When ``given`` leaves a class out, or names one that is not there.
+        When ``given`` leaves a class out, or names an unknown one.
     """
     if not given:
         plain = [esc_name(name) for name in classes]
@@ -63,7 +63,7 @@ def categories_of(
         what = (
             f"the class '{missing[0]}' has no group"
             if missing
-            else (f"'{unknown[0]}' is no class of the data; {nearest(unknown[0], classes)}")
+            else (f"'{unknown[0]}' is not a class of the data; {nearest(unknown[0], classes)}")
         )
         raise DataError(f"groups of classes: {what}. Every class needs exactly one group")
     return {name: given[name] for name in classes}
@@ -86,7 +86,7 @@ def read_categories(path: Path) -> dict[str, str]:
     for row in table.rows:
         name, group = row["class"], row["group"]
         if not name or not group:
-            raise DataError(f"{row.where}: expected a class and its group, found a blank")
+            raise DataError(f"{row.where}: found an empty cell, expected a class and its group")
         if found.setdefault(name, group) != group:
             raise DataError(
                 f"{row.where}: '{name}' is in '{group}', and in '{found[name]}' above; "

@@ -1,8 +1,7 @@
-"""The clip table: one row a clip, with what is known about it; tables joined and selected.
+"""The table of clips, one per row; selecting and joining tables.
 
-``Clips`` holds no audio. It is immutable: every operation gives a new table. Its rows
-are sorted by their identity when a reader makes it, so that nothing downstream can depend
-on the order in which a file system lists its files.
+``Clips`` contains no audio. It is immutable: every operation returns a new table. Readers sort its
+rows, so that no result depends on the order in which a file system lists files.
 """
 
 from __future__ import annotations
@@ -49,19 +48,19 @@ class Clips:
     labels : tuple of tuples of str, length n
         The classes in each clip; empty for an unlabelled clip.
     group : ndarray of str, shape (n,)
-        The recording (or site) a clip was cut from: clips of one group never stand on
-        two sides of a split.
+        The recording (or site) that a clip was cut from: clips of one group are never on both
+        sides of a split.
     fold : ndarray of int64, shape (n,)
-        The official fold, from 1; 0 where there is none.
+        The official fold, from 1; 0 for none.
     classes : tuple of str
-        Class names in their order; the index of a name is its target number.
+        Class names in order; the index of a name is its target number.
     name : str
-        What the data set is called in tables and reports.
+        Name of the data set in tables and reports.
     notes : tuple of str
-        What a reader decided that people should know (folders merged, rows left out).
+        Decisions of the reader that users should know (folders merged, rows left out).
     label_type : ndarray of str, shape (n,)
-        "positive" for verified labels, "uncertain" for unverified ones: such clips
-        train, and are never validated or tested on. "positive" everywhere if not given.
+        "positive" for verified labels, "uncertain" for unverified ones, which are used for
+        training only. By default "positive".
     """
 
     root: Path
@@ -86,7 +85,7 @@ class Clips:
                 raise DataError(f"{name}: column '{column}' has {found} rows, expected {n}")
         object.__setattr__(self, "_class_index", {c: i for i, c in enumerate(self.classes)})
         if len(self._class_index) != len(self.classes):
-            raise DataError(f"{name}: a class name stands twice")
+            raise DataError(f"{name}: found a class name twice, expected once")
         start, end, fold = (np.asarray(c) for c in (self.start_time, self.end_time, self.fold))
         bad = ~(np.isfinite(start) & (start >= 0)) | (end <= start) | (end == math.inf)
         for row in np.flatnonzero(bad | (fold < 0))[:1]:
@@ -118,14 +117,14 @@ class Clips:
         root : path
             The folder that ``file`` is relative to.
         rows : iterable of dict
-            ``labels`` may be a name or a sequence of names. Without a ``group`` a file is its own
-            group.
+            ``labels`` may be a name or a sequence of names. Without a ``group``, each file is its
+            own group.
         classes : sequence of str, optional
-            Class names in their order; alphabetical by default.
+            Class names in order; alphabetical by default.
         name : str
-            What the data set is called.
+            Name of the data set.
         notes : iterable of str
-            What people should know.
+            Notes for users.
 
         Returns
         -------
@@ -135,7 +134,7 @@ class Clips:
         Raises
         ------
         DataError
-            When a row stands twice, or a value is impossible.
+            When a clip occurs twice, or a value is impossible.
 
         Examples
         --------
@@ -162,11 +161,11 @@ class Clips:
             label_type=np.array([row.get("label_type", POSITIVE) for row in table], np.str_),
         )
         if twice := clips.standing_twice():
-            raise DataError(f"clip table '{name}': the clip {twice} stands twice")
+            raise DataError(f"clip table '{name}': found the clip {twice} twice, expected once")
         return clips
 
     def standing_twice(self) -> str:
-        """The first clip that stands in the table more than once; empty if there is none."""
+        """The first clip that occurs more than once; empty if there is none."""
         times = (
             np.nan_to_num(t, nan=-1.0).round(3).tolist() for t in (self.start_time, self.end_time)
         )
@@ -178,7 +177,7 @@ class Clips:
         return ""
 
     def rows(self) -> list[dict[str, Any]]:
-        """The rows as :meth:`from_rows` takes them."""
+        """The rows in the form that :meth:`from_rows` takes."""
         columns = (getattr(self, name).tolist() for name in _COLUMNS)
         values = zip(self.labels, *columns, strict=True)
         return [dict(zip(("labels", *_COLUMNS), row, strict=True)) for row in values]
@@ -187,7 +186,7 @@ class Clips:
         return len(self.file)
 
     def __getitem__(self, rows: Any) -> Clips:
-        """The rows chosen by a slice, a mask or an array of row numbers."""
+        """The rows of a slice, a mask or an array of row numbers."""
         index = np.atleast_1d(np.arange(len(self))[rows])
         columns = {name: getattr(self, name)[index] for name in _COLUMNS}
         return replace(self, **columns, labels=tuple(self.labels[i] for i in index))
@@ -204,7 +203,7 @@ class Clips:
 
     @property
     def ids(self) -> list[str]:
-        """One text a row that names the clip: its file and, for a part of it, its times."""
+        """A text per row that identifies the clip: its file and, for a part of it, its times."""
         return [
             file if start == 0.0 and np.isnan(end) else f"{file}@{start:.3f}-{end:.3f}"
             for file, start, end in zip(
@@ -214,27 +213,27 @@ class Clips:
 
     @property
     def paths(self) -> list[Path]:
-        """Where each clip's recording lies."""
+        """The path of each clip's recording."""
         return [self.root / file for file in self.file.tolist()]
 
     @property
     def is_labelled(self) -> NDArray[np.bool_]:
-        """Which rows carry at least one label, shape (n,)."""
+        """Which rows have at least one label, shape (n,)."""
         return np.array([bool(row) for row in self.labels], dtype=np.bool_)
 
     @property
     def is_verified(self) -> NDArray[np.bool_]:
-        """Which rows carry verified labels, shape (n,): those to measure by."""
+        """Which rows have verified labels, shape (n,): only these are used for measuring."""
         return np.asarray(self.is_labelled & (self.label_type == POSITIVE), np.bool_)
 
     @property
     def is_multi_label(self) -> bool:
-        """Whether any clip carries more than one label."""
+        """Whether any clip has more than one label."""
         return any(len(row) > 1 for row in self.labels)
 
     @property
     def folds(self) -> list[int]:
-        """The official folds that occur, in order; empty when the set has none."""
+        """The official folds, in order; empty if there are none."""
         return sorted({int(f) for f in self.fold} - {0})
 
     def target(self) -> NDArray[np.int64]:
@@ -243,10 +242,10 @@ class Clips:
         Raises
         ------
         DataError
-            When a clip carries several labels; use :meth:`targets` then.
+            When a clip has several labels; then use :meth:`targets`.
         """
         if self.is_multi_label:
-            raise DataError(f"'{self.name}' has clips with several labels, expected one each")
+            raise DataError(f"'{self.name}': found clips with several labels, expected one each")
         return np.array(
             [self._class_index[row[0]] if row else -1 for row in self.labels], dtype=np.int64
         )
@@ -259,7 +258,7 @@ class Clips:
         return hot
 
     def without_labels(self) -> Clips:
-        """The same clips as an unlabelled pool, so that no label can leak from them."""
+        """The same clips without labels, as a pool."""
         no_types = np.empty(0, np.str_)
         return replace(self, labels=((),) * len(self), classes=(), label_type=no_types)
 
@@ -271,13 +270,14 @@ class Clips:
         return read(self.root / str(self.file[row]), sample_rate=sample_rate, **part)[0]
 
     def with_columns(self, **columns: Any) -> Clips:
-        """A copy in which whole columns (or ``classes``, ``name``) are replaced."""
+        """A copy with some columns (or ``classes``, ``name``) replaced."""
         return replace(self, **columns)
 
     def to_frame(self) -> pd.DataFrame:
-        """The table for pandas; several labels are joined with ';', no fold is missing (NA).
+        """The table as a data frame; several labels are joined with ';', no fold becomes missing
+        (NA).
 
-        Written as CSV beside the recordings, it is read back as the same table.
+        If it is written as CSV beside the recordings, it can be read back as the same table.
         """
         import pandas as pd
 
@@ -295,7 +295,7 @@ class Clips:
 
 
 def _place(row: dict[str, Any]) -> tuple[str, float, float]:
-    """What rows are sorted by; an open end comes last."""
+    """The sort key of rows; an open end comes last."""
     end = row.get("end_time")
     last = math.inf if end is None or end != end else float(end)
     return str(row["file"]).replace("\\", "/"), float(row.get("start_time", 0.0)), last
@@ -311,16 +311,15 @@ def _as_labels(value: Any) -> tuple[str, ...]:
 
 
 def join(first: Clips, second: Clips, name: str | None = None) -> Clips:
-    """The rows of two tables as one table, below the folder that both have in common.
+    """The rows of two tables as one table, relative to their common folder.
 
-    Groups and folds stay as they are: two tables that call different recordings by one name
-    should not be joined.
+    Groups and folds are kept: do not join tables that use one name for different recordings.
 
     Parameters
     ----------
     first, second : Clips
     name : str, optional
-        Of the new table; both names by default.
+        Name of the new table; by default both names.
 
     Returns
     -------
@@ -356,18 +355,19 @@ def join(first: Clips, second: Clips, name: str | None = None) -> Clips:
 
 
 def keep_classes(clips: Clips, classes: Iterable[str]) -> Clips:
-    """Only these classes; clips of others go, unlabelled ones stay.
+    """Keep only these classes; clips of others are removed, unlabelled ones stay.
 
     Parameters
     ----------
     clips : Clips
     classes : iterable of str
-        A clip with several labels keeps those among them, and goes when none is.
+        A clip with several labels keeps those among these classes, and is removed if there are
+        none.
 
     Returns
     -------
     Clips
-        With the classes in the table's order.
+        With the classes in the order of the table.
 
     Raises
     ------
@@ -392,24 +392,24 @@ def keep_classes(clips: Clips, classes: Iterable[str]) -> Clips:
 
 
 def verified_labels(clips: Clips, purpose: str = "this") -> Clips:
-    """The table without clips with unverified labels; unlabelled ones stay.
+    """Remove clips with unverified labels; unlabelled ones stay.
 
     Parameters
     ----------
     clips : Clips
     purpose : str
-        What the labels are for, for the message.
+        Purpose of the labels, for the message.
 
     Raises
     ------
     DataError
-        When no verified label is left of those there were.
+        When the table has labels, but no verified ones.
     """
     uncertain = clips.is_labelled & ~clips.is_verified
     if uncertain.any() and not clips.is_verified.any():
         raise DataError(
             f"'{clips.name}': the labels of its {len(clips)} clips are unverified (label type "
-            f"uncertain), and {purpose} needs verified ones; give another part of the data set"
+            f"uncertain), but {purpose} needs verified ones; use another part of the data set"
         )
     return clips[~uncertain]
 
@@ -424,7 +424,7 @@ def examples_of(clips: Clips, n: int) -> list[int]:
 
 
 def part_of(clips: Clips, row: int, said: str = "") -> SoundPart:
-    """A row of a table, to be listened to."""
+    """A row of a table, for a player."""
     from semisonic.audio.player import SoundPart
 
     times = clips.start_time[row].item(), clips.end_time[row].item()
@@ -433,7 +433,7 @@ def part_of(clips: Clips, row: int, said: str = "") -> SoundPart:
 
 
 def _clips_html(clips: Clips) -> Markup:
-    """A table of clips: what it holds, its first rows, and a few of its sounds."""
+    """A table of clips in a notebook: a summary, the first rows, and a few sounds."""
     from semisonic.audio.player import N_EXAMPLES, part_players
     from semisonic.core.html import MOST_ROWS, card, facts, frame_table, note
 

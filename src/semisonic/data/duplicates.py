@@ -1,15 +1,15 @@
-"""Clips that are the same sound: byte for byte, or after another encoding, level or cut.
+"""Find clips of the same sound: byte for byte, or with another encoding, level or cut.
 
-A copy that stands in training and in test makes any result look better than it is. Folders of
-downloaded sounds hold many: the same file under two names, a louder version, a shorter cut.
+A copy in both training and test makes a result look better than it is. Folders of downloaded
+sounds contain many: the same file under two names, a louder version, a shorter cut.
 
-Copies of a sound are looked for by fingerprints, which survive re-encoding. The sound is brought
-to 8 kHz and cut into frames. Each frame has 16 signs: does the level of a band, compared with the
-next band, rise or fall? Only changes over time and frequency are kept, so a constant filter or gain
-leaves the signs as they were. The idea of signs of band-energy differences is that of J. Haitsma
-and T. Kalker, "A Highly Robust Audio Fingerprinting System", ISMIR 2002; bands, rates and the
-search are our own, chosen for short clips of noise and single events: longer windows that tolerate
-a shift between the frame grids, differences over two frames, and silent frames that say nothing.
+Copies are found by fingerprints, which survive re-encoding. The sound is resampled to 8 kHz and
+cut into frames. Each frame has 16 signs: does the level of a band, compared with the next band,
+rise or fall? Only changes over time and frequency count, so a constant filter or gain does not
+change the signs. The idea of signs of band-energy differences is that of J. Haitsma and T. Kalker,
+"A Highly Robust Audio Fingerprinting System", ISMIR 2002; bands, rates and the search are our own,
+chosen for short clips of noise and single events: longer windows that tolerate a shift between the
+frame grids, differences over two frames, and silent frames that do not count.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def fingerprint(x: NDArray[np.float32]) -> NDArray[np.int8]:
     Returns
     -------
     ndarray of int8, shape (frame, 16)
-        +1 or -1; whole frames are 0 where nothing is audible. No frames for an empty sound.
+        +1 or -1; inaudible frames are 0. No frames for an empty sound.
     """
     if not len(x):
         return np.zeros((0, N_BANDS), np.int8)
@@ -128,14 +128,14 @@ Pairs = NDArray[np.int64]
 
 
 class SoundMatch(NamedTuple):
-    """How alike two sounds are.
+    """The similarity of two sounds.
 
     Attributes
     ----------
     score : float
         Correlation of the waveforms where they overlap, 0 to 1; level and polarity do not matter.
     offset_time : float
-        Seconds by which the second sound lies later in the first (negative: earlier).
+        Seconds by which the second sound begins later in the first (negative: earlier).
     shared_time : float
         Seconds, in steps of 0.25 s, in which the two agree closely.
     """
@@ -151,12 +151,12 @@ def candidates(
     *,
     max_offset: float,
 ) -> Pairs:
-    """Pairs of fingerprints that agree more than chance allows.
+    """Pairs of fingerprints that agree more than by chance.
 
     Parameters
     ----------
     prints, others : sequences of int8 arrays, each of shape (frame, 16)
-        With ``others``, pairs of one from each; without, pairs within ``prints``.
+        With ``others``, pairs with one from each; without, pairs within ``prints``.
     max_offset : float
         Seconds by which one sound may begin later than the other.
 
@@ -186,8 +186,8 @@ def candidates(
 def compare(x: NDArray[np.float32], y: NDArray[np.float32], *, max_offset: float) -> SoundMatch:
     """Correlate two sounds at the best offset.
 
-    Both are limited to 100-3600 Hz and half whitened first, so that mains hum or rumble, which
-    unrelated recordings may share, counts for little.
+    Both are first limited to 100-3600 Hz and partly whitened, so that mains hum or rumble, which
+    unrelated recordings may share, counts little.
 
     Parameters
     ----------
@@ -211,7 +211,7 @@ def compare(x: NDArray[np.float32], y: NDArray[np.float32], *, max_offset: float
 
 
 def _blocks(prints: Sequence[NDArray[np.int8]]) -> list[Pairs]:
-    """Positions of fingerprints that hold anything, similar lengths together."""
+    """Positions of fingerprints that are not empty, similar lengths together."""
     order = sorted(range(len(prints)), key=lambda i: len(prints[i]))
     audible = np.array([i for i in order if prints[i].any()], np.int64)
     return [audible[i : i + _MATCH_BLOCK] for i in range(0, len(audible), _MATCH_BLOCK)]
@@ -272,7 +272,7 @@ def _whitened(x: NDArray[np.float32], n: int) -> NDArray[np.complex64]:
 
 
 def _best_lag(cross: NDArray[np.complex64], n: int, n_x: int, n_y: int, max_offset: float) -> float:
-    """The lag, in samples and parts of one, at which the second sound fits the first."""
+    """The lag, in fractional samples, at which the second sound fits the first."""
     correlation = np.abs(irfft(cross, n))
     most = int(max_offset * SAMPLE_RATE)
     # Over a short overlap two cries of one animal may agree by chance.
@@ -289,7 +289,7 @@ def _best_lag(cross: NDArray[np.complex64], n: int, n_x: int, n_y: int, max_offs
 
 
 def _turn(turns_per_bin: float, n_bins: int) -> NDArray[np.complex64]:
-    """The phases that move a sound by ``turns_per_bin`` times its length."""
+    """The phases that shift a sound by ``turns_per_bin`` times its length."""
     angle = 2 * np.pi * ((turns_per_bin * np.arange(n_bins)) % 1.0)
     result: NDArray[np.complex64] = np.exp(1j * angle.astype(np.float32))
     return result
@@ -301,7 +301,7 @@ def _correlation(u: NDArray[np.float32], v: NDArray[np.float32]) -> float:
 
 
 def _shared_time(u: NDArray[np.float32], v: NDArray[np.float32]) -> float:
-    """Seconds in which the aligned sounds agree closely and anything is audible."""
+    """Seconds in which the aligned sounds are audible and agree closely."""
     n = max(1, len(u) // _STRETCH)
     parts = list(zip(np.array_split(u, n), np.array_split(v, n), strict=True))
     loudest = max(float(part @ part) for part, _ in parts)
@@ -317,7 +317,7 @@ def _shared_time(u: NDArray[np.float32], v: NDArray[np.float32]) -> float:
 
 @dataclass(frozen=True)
 class Duplicate:
-    """Two clips that are the same sound, in whole or in a good part.
+    """Two clips of the same sound, in whole or in large part.
 
     Attributes
     ----------
@@ -330,19 +330,19 @@ class Duplicate:
     first_fold, second_fold : int
         Official folds; 0 for none.
     score : float
-        1 for identical clips, else the correlation of the waveforms where they overlap.
+        1 for identical clips, otherwise the correlation of the waveforms where they overlap.
     offset_time : float
-        Seconds by which the second clip lies later in the first.
+        Seconds by which the second clip begins later in the first.
     shared_time : float
         Seconds in which they agree closely; NaN for identical clips.
     across : bool
-        Whether a split may part them: they stand in different folds, or in no fold and in
-        different groups, or in different tables.
+        Whether a split may separate them: they are in different folds, or in no fold and different
+        groups, or in different tables.
     same_labels : bool
-        False when both carry labels that differ, so that at least one is wrong.
+        False if both have labels that differ, so that at least one is wrong.
     in_pool : bool
-        Whether the second clip is of the table compared against; ids alone do not tell, as
-        two tables may use one name for two files.
+        Whether the second clip is from the other table; ids do not show this, as two tables may
+        use one name for two files.
     """
 
     kind: str
@@ -364,14 +364,14 @@ class Duplicate:
         text = f"{self.kind}: {self.first} and {self.second} ({folds}"
         if self.kind == "near-identical":
             text += (
-                f", score {self.score:.2f}, {self.shared_time:.1f} s alike, "
-                f"offset {self.offset_time:+.2f} s"
+                f", score {self.score:.2f}, {self.shared_time:.1f} s in common, offset "
+                f"{self.offset_time:+.2f} s"
             )
         return text + ("" if self.same_labels else ", DIFFERENT LABELS") + ")"
 
 
 class Sound(NamedTuple):
-    """A row of one of the tables: 0 for the clips, 1 for what they are compared against."""
+    """A row of one of the tables: 0 for the clips, 1 for the other table."""
 
     table: int
     row: int
@@ -384,7 +384,7 @@ class Sound(NamedTuple):
     labels: tuple[str, ...]
 
     def may_pair(self, other: Sound) -> bool:
-        """Not two windows of one file in one group: those are known to belong together."""
+        """False for two windows of one file in one group, which are known to belong together."""
         return self.path != other.path or self.group != other.group
 
     def pair(self, other: Sound, kind: str, alike: SoundMatch) -> Duplicate:
@@ -416,10 +416,10 @@ _SAMPLE_BYTES = 4096
 
 
 def content_names(files: set[Path]) -> dict[Path, str]:
-    """A name for the content of each file: equal for equal bytes.
+    """An identifier of the content of each file: equal for equal bytes.
 
-    A recorder makes thousands of files of one size, so only those are read as a whole whose size,
-    beginning, middle and end are equal.
+    A recorder makes thousands of files of one size, so only files with equal size, beginning,
+    middle and end are read completely.
     """
     names = {file: str(file) for file in files}
     by_sample: dict[tuple[int, bytes], list[Path]] = {}
@@ -465,8 +465,8 @@ def _near_identical(
 ) -> list[Duplicate]:
     """Pairs of the same sound; clips that cannot be read are added to ``failures``.
 
-    One clip of each set of identical ones is looked at. Within a table that is enough; of a pool,
-    all copies of what is found are named, so that they can all be left out.
+    One clip of each set of identical ones is compared. Within a table that is enough; in a pool,
+    all copies of a match are listed, so that all can be left out.
     """
 
     def decoded(sound: Sound) -> NDArray[np.float32]:
@@ -517,11 +517,11 @@ def _near_identical(
 
 
 THRESHOLD = 0.6
-"""Correlation from which two clips are called near-identical."""
+"""Correlation from which two clips count as near-identical."""
 MAX_OFFSET = 2.5
-"""How much later one copy may begin than the other, in seconds."""
+"""Seconds by which one copy may begin later than the other."""
 NEAR_MOST = 5000
-"""Clips above which comparing all with all takes so long that it has to be asked for."""
+"""Number of clips above which they are compared by sound only on request."""
 
 
 def find_duplicates(
@@ -541,30 +541,31 @@ def find_duplicates(
     ----------
     clips : Clips
     against : Clips, optional
-        Another table, such as an unlabelled pool. Pairs of one clip from each are then looked
-        for, and pairs within ``clips``, but none within ``against``.
+        Another table, such as an unlabelled pool. The result then has pairs of one clip from each
+        and pairs within ``clips``, but none within ``against``.
     near : bool
-        Look for near-identical clips too, which decodes every file. Otherwise bytes only.
+        Also find near-identical clips, which decodes every file; otherwise compare only bytes.
     threshold : float
-        Smallest correlation, above 0 to 1. Copies score over 0.8, different recordings of the same
-        kind of sound under 0.25. Clips that share a second of sound are reported at any score.
+        Smallest correlation, more than 0 and at most 1. Copies score over 0.8, different
+        recordings of the same kind of sound under 0.25. Clips that share a second of sound are
+        reported at any score.
     max_offset : float
         Seconds by which one copy may begin later than the other.
     workers : int, optional
         Threads for decoding; the number of processors by default.
     prints : mapping of int to ndarray, optional
-        Fingerprints of the first 30 s by row of ``clips``, where they are known. Only the starts
-        of clips that may be copies are then decoded; rows without one are compared by bytes.
+        Known fingerprints of the first 30 s by row of ``clips``. Then only the starts of clips
+        that may be copies are decoded; rows without one are compared by bytes.
     failures : list, optional
-        Clips that could not be read, (id, reason), are added to it.
+        Receives clips that could not be read, as (id, reason).
 
     Returns
     -------
     list of Duplicate
-        Those across splits first. Several identical clips are each paired with the first of them.
-        Windows of one file in one group are never paired: splits keep them together.
-        Silent clips are not compared, except byte by byte. Of a clip longer than 30 s the first
-        30 s are looked at; cut long recordings with ``windows`` first to look at all of them.
+        Pairs across splits first. Each of several identical clips is paired with the first of
+        them. Windows of one file in one group are never paired, as splits keep them together.
+        Silent clips are compared by bytes only. Only the first 30 s of a clip are compared; to
+        compare all of long recordings, cut them with ``windows`` first.
 
     Examples
     --------
@@ -572,7 +573,7 @@ def find_duplicates(
     []
     """
     if not 0 < threshold <= 1:
-        raise OptionError(f"threshold: found {threshold}, expected above 0 to 1")
+        raise OptionError(f"threshold: found {threshold}, expected more than 0 and at most 1")
     if not 0 <= max_offset <= MAX_DURATION:
         raise OptionError(f"max_offset: found {max_offset} s, expected 0 to {MAX_DURATION:g} s")
     sounds = _sounds(0, clips) + (_sounds(1, against) if against is not None else [])
@@ -595,10 +596,9 @@ def find_duplicates(
 
 
 def group_duplicates(clips: Clips, duplicates: Iterable[Duplicate]) -> Clips:
-    """Put duplicates within a table into one group, so that no split of ours parts them.
+    """Put duplicates within a table into one group, so that splits keep them together.
 
-    All clips of the groups concerned come together, under the name that sorts first. Official
-    folds stay.
+    All clips of these groups get the name that sorts first. Official folds are kept.
     """
     names, number = np.unique(clips.group, return_inverse=True)
     pairs = [(number[pair.first_row], number[pair.second_row]) for pair in duplicates]
@@ -614,7 +614,7 @@ def group_duplicates(clips: Clips, duplicates: Iterable[Duplicate]) -> Clips:
 
 
 def straddling_groups(clips: Clips) -> list[str]:
-    """The recordings whose clips stand in more than one official fold, sorted."""
+    """The recordings with clips in more than one official fold, sorted."""
     pairs = set(zip(clips.group.tolist(), clips.fold.tolist(), strict=True))
     n_folds = Counter(group for group, fold in pairs if fold)
     return sorted(group for group, n in n_folds.items() if n > 1)
@@ -631,9 +631,9 @@ class CheckReport:
     n_folds : int
         Official folds; 0 for none.
     straddling : tuple of str
-        Recordings that stand in several official folds.
+        Recordings in several official folds.
     duplicates : tuple of Duplicate
-        All pairs found; those across splits first.
+        All pairs found, those across splits first.
     failures : tuple of (str, str)
         Clips that could not be read, with the reason.
     """
@@ -646,12 +646,12 @@ class CheckReport:
 
     @property
     def leaks(self) -> tuple[Duplicate, ...]:
-        """The pairs that a split may part."""
+        """The pairs that a split may separate."""
         return tuple(pair for pair in self.duplicates if pair.across)
 
     @property
     def ok(self) -> bool:
-        """Whether nothing stands on two sides of a split and everything could be read."""
+        """Whether nothing is on both sides of a split and everything could be read."""
         return not (self.straddling or self.leaks or self.failures)
 
 
@@ -662,15 +662,15 @@ def check(
     audio: bool = True,
     workers: int | None = None,
 ) -> CheckReport:
-    """Look for recordings and sounds that stand on two sides of a split.
+    """Find recordings and sounds on both sides of a split.
 
     Parameters
     ----------
     clips : Clips
     pool : Clips, optional
-        An unlabelled pool that must not hold the clips.
+        An unlabelled pool that must not contain the clips.
     audio : bool
-        Look at the files themselves; otherwise at the table only, as when no audio is there.
+        Check the files, too; otherwise only the table, for example if there is no audio.
     workers : int, optional
         Threads that decode; one per core by default.
     """
@@ -683,10 +683,10 @@ def check(
 
 
 class CleanPool(NamedTuple):
-    """What is left of a pool, without labels; and how much is not.
+    """The rest of a pool, without labels, and the number of copies left out.
 
     ``n_copies`` files had the bytes of a labelled recording, ``n_near_copies`` clips were the same
-    sound, cut or encoded anew.
+    sound, cut or re-encoded.
     """
 
     clips: Clips
@@ -694,12 +694,12 @@ class CleanPool(NamedTuple):
     n_near_copies: int
 
     def notes(self) -> list[str]:
-        """Sentences for a report; none when nothing was left out."""
+        """Sentences for a report; none if nothing was left out."""
         copies = "are copies" if self.n_copies > 1 else "is a copy"
         sounds = "are the same sounds" if self.n_near_copies > 1 else "is the same sound"
         left_out = {
             f"{copies} of labelled recordings": (self.n_copies, "file"),
-            f"{sounds} as labelled clips, cut or encoded anew": (self.n_near_copies, "clip"),
+            f"{sounds} as labelled clips, cut or re-encoded": (self.n_near_copies, "clip"),
         }
         return [
             f"{count_text(n, noun)} of the pool {what}, and left out."
@@ -711,17 +711,17 @@ class CleanPool(NamedTuple):
 def clean_pool(
     pool: Clips, labelled: Clips, *, near: bool = True, workers: int | None = None
 ) -> CleanPool:
-    """Leave out of a pool what labelled clips hold, which would bring test audio into training.
+    """Remove copies of labelled clips from a pool, as they could bring test audio into training.
 
     Parameters
     ----------
     pool : Clips
         Its labels, if any, are dropped.
     labelled : Clips
-        The clips that the pool must not hold: above all those of the test fold.
+        The clips that the pool must not contain, above all those of the test fold.
     near : bool
-        Listen for clips that were cut or encoded anew, besides comparing bytes. That decodes
-        every clip once more (of a long one the first 30 s).
+        Also find clips that were cut or re-encoded. This decodes every clip once more (of long
+        ones the first 30 s).
     workers : int, optional
         Threads that decode; one per core by default.
     """

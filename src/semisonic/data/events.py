@@ -1,20 +1,20 @@
 """Sound events, labelled segments of recordings, and the clips and windows made of them.
 
-Where :class:`~semisonic.data.clips.Clips` is what one learns from, events are what stands in a
-label track, a selection table or the output of ``semisonic detect``: several events of one
-recording may overlap, carry a score, and be limited to a band of frequencies. They are a data
-frame, a row each, with the columns
+Models learn from :class:`~semisonic.data.clips.Clips`; events are the content of a label track, a
+selection table or the output of ``semisonic detect``. Events of one recording may overlap, have a
+score, and be limited to a band of frequencies. They are a data frame, one per row, with the
+columns
 
 ``file``
     Path of the recording, with forward slashes.
 ``start_time``, ``end_time``
     Seconds in the recording, ``0 <= start <= end``; equal for a point in time.
 ``label``
-    What it is; may be empty where a person marked a place and named nothing.
+    The class; empty if a person marked a place without naming it.
 ``score``
-    0 to 1; NaN where nothing gave one.
+    0 to 1; NaN for none.
 ``fmin_hz``, ``fmax_hz``
-    Limits in frequency, Hz; NaN where none were drawn.
+    Limits in frequency, Hz; NaN for none.
 ``presence``
     "positive": the sound is there; "negative": somebody listened and it is not there;
     "uncertain": somebody could not tell.
@@ -40,7 +40,7 @@ from semisonic.data.recording_names import groups_of
 from semisonic.data.windows import windows
 
 Events = pd.DataFrame
-"""What :func:`make_events` gives."""
+"""The type that :func:`make_events` returns."""
 
 POSITIVE, UNCERTAIN = LABEL_TYPES
 NEGATIVE = "negative"
@@ -55,8 +55,8 @@ def make_events(rows: Iterable[Mapping[Any, Any]]) -> Events:
     Parameters
     ----------
     rows : iterable of mapping
-        ``score``, ``fmin_hz``, ``fmax_hz`` (NaN or None for none) and ``presence`` may be left
-        out, and what is none of the columns is passed over. The order is kept.
+        ``score``, ``fmin_hz``, ``fmax_hz`` (NaN or None for none) and ``presence`` are optional;
+        other keys are ignored. The order is kept.
 
     Raises
     ------
@@ -88,17 +88,17 @@ def make_events(rows: Iterable[Mapping[Any, Any]]) -> Events:
 
 
 def text_column(texts: Iterable[object]) -> pd.Series[Any]:
-    """A column of objects: texts that Arrow holds cannot be names of any bytes."""
+    """A column of objects, as text of Arrow cannot hold file names of arbitrary bytes."""
     return pd.Series(list(texts), dtype=object)
 
 
 def with_files(events: Events, files: Iterable[str]) -> Events:
-    """The same events of other files, one for each."""
+    """The same events with other files, one per event."""
     return events.assign(file=text_column(files).set_axis(events.index))
 
 
 def event_fault(row: Mapping[Any, Any]) -> str:
-    """Why an event with all columns is impossible; empty when it is not."""
+    """Why an event with all columns is impossible; empty if it is possible."""
     start, end, score = row["start_time"], row["end_time"], row["score"]
     low, high = row["fmin_hz"], row["fmax_hz"]
     if not 0 <= start <= end < math.inf:
@@ -116,18 +116,18 @@ def event_fault(row: Mapping[Any, Any]) -> str:
 
 
 BACKGROUND = "background"
-"""The class of segments in which somebody listened and found no class present."""
+"""The class of segments in which a listener found no class."""
 
 POINT_DURATION = 1.0
 """Seconds of the clip around an event that is a point in time."""
 
 
 SegmentKey = tuple[str, str, str]
-"""File, start and end to a millisecond: what tells two segments apart."""
+"""File, start and end to a millisecond, which identify a segment."""
 
 
 def segment_key(file: str, start_time: float, end_time: float) -> SegmentKey:
-    """What two events, or two answers, about the same segment have in common.
+    """The key that events or answers about the same segment share.
 
     Parameters
     ----------
@@ -153,16 +153,16 @@ def clips_from_events(
     background: str | None = BACKGROUND,
     notes: Iterable[str] = (),
 ) -> Clips:
-    """Each labelled segment of a recording as one clip to learn from.
+    """Turn each labelled segment of a recording into one clip.
 
-    Several labels of the same segment (to a millisecond) are one clip with several labels. Where
-    any of them is uncertain the clip is, so that nothing is measured by it; the same where a label
-    is marked as present and as absent. A point in time is a clip of a second around it.
+    Several labels of the same segment (to a millisecond) make one clip with several labels. If any
+    of them is uncertain, or marked both present and absent, the clip is uncertain, so that nothing
+    is measured with it. A point in time becomes a clip of a second around it.
 
-    A segment of which only what is *not* there is known becomes a clip of the class
-    ``background``. If every class of the table is known not to be there its label is a verified
-    one; else it may hold another class, and its label is uncertain. An event without a name becomes
-    a clip without a label.
+    A segment with negative labels only becomes a clip of the class ``background``. If every class
+    of the table is known to be absent, this label is verified; otherwise the segment may contain
+    another class, and the label is uncertain. An event without a name becomes a clip without a
+    label.
 
     Parameters
     ----------
@@ -170,14 +170,14 @@ def clips_from_events(
     root : Path
         The folder of the recordings.
     classes : sequence of str, optional
-        Class names in their order; alphabetical by default. Names that are not in it follow.
+        Class names in order; alphabetical by default. Other names follow.
     group : str
-        What a recording is, as for :func:`~semisonic.data.datasets.load.load_clips`; each file by
-        default.
+        What identifies a recording, as for :func:`~semisonic.data.datasets.load.load_clips`; by
+        default each file.
     background : str or None
-        The class of segments without any; None leaves them without a label.
+        The class of segments without events; None leaves them without a label.
     notes : iterable of str
-        Notes that go before those made here.
+        Notes to put before those made here.
     """
     rows: dict[SegmentKey, dict[str, Any]] = {}
     # Of each segment the labels that are there, are not, and may be.
@@ -216,26 +216,26 @@ def clips_from_events(
     if n_background and background is not None and background not in names:
         names.append(background)
     counts = [
-        (n_points, f"points in time are clips of {POINT_DURATION:g} s"),
+        (n_points, f"points in time became clips of {POINT_DURATION:g} s"),
         (
             n_conflicts,
-            "clips have a class marked as present and as absent: their labels are uncertain",
+            "clips have a class marked both present and absent: their labels are uncertain",
         ),
-        (n_background, f"segments without any class are of the class '{background}'"),
+        (n_background, f"segments without a class get the class '{background}'"),
     ]
     notes = [*notes, *(f"{n} {text}" for n, text in counts if n)]
     return Clips.from_rows(root, rows.values(), names, name, notes)
 
 
 def scored_note(events: Events) -> list[str]:
-    """What to say of events that a program found."""
+    """Note about events that a program found."""
     n = int((~np.isnan(events.score)).sum())
     if not n:
         return []
     return [
-        f"{count_text(n, 'event')} with the score of a program: where they are unverified, a "
-        "result measured with them tells how far a model agrees with that program, not whether it "
-        "is right"
+        f"{count_text(n, 'event')} with the score of a program: if nobody verified them, a "
+        "result measured with them shows how well a model agrees with that program, not whether "
+        "it is right"
     ]
 
 
@@ -251,23 +251,23 @@ def label_windows(
     name: str = "windows",
     group: str = "auto",
 ) -> Clips:
-    """Cut recordings that were annotated from beginning to end into labelled windows.
+    """Cut completely annotated recordings into labelled windows.
 
-    A window has the label of every event that it overlaps by at least ``min_overlap`` seconds or
-    by ``min_share`` of the event. A window that no event touches is of the class ``background``.
-    One that an event touches by less, or that holds an event without a name, is neither, and stands
-    in the table without a label. Labels are uncertain where one of the events is. Events that say
-    what is not there change nothing, as the whole recording was listened to. Where all events carry
-    the score of a program nobody did, so labels of windows without events are uncertain.
+    A window gets the label of every event that it overlaps by at least ``min_overlap`` seconds or
+    by ``min_share`` of the event. A window without any overlap gets the class ``background``. A
+    window with less overlap, or with an event without a name, gets no label. Labels are uncertain
+    if one of the events is. Negative events change nothing, as somebody listened to the whole
+    recording. If all events have the score of a program, nobody listened, so labels of windows
+    without events are uncertain.
 
     Parameters
     ----------
     events : Events
-        Of these recordings; others are an error.
+        Events of these recordings; others are an error.
     root : Path
         The folder of the recordings.
     durations : mapping
-        Seconds of every annotated recording, also of those without any event.
+        Length in seconds of every annotated recording, also of those without events.
     rules : WindowRules, optional
     name, group : str
         As for :func:`~semisonic.data.datasets.load.load_clips`; all windows of a recording are one
@@ -281,7 +281,7 @@ def label_windows(
     Raises
     ------
     KeyError
-        When an event's recording has no duration.
+        When a recording of an event has no duration.
     """
     rules = check(rules or WindowRules())
     files = sorted(durations)
@@ -317,12 +317,10 @@ def label_windows(
     if n_silent:
         what = f"of the class '{rules.background}'" if rules.background else "left out"
         if by_program and rules.background:
-            what += " with uncertain labels, as a program found nothing there and nobody listened"
-        notes.append(f"{count_text(n_silent, 'window')} without any: {what}")
+            what += " with uncertain labels, as a program found nothing in them and nobody listened"
+        notes.append(f"{count_text(n_silent, 'window')} without events: {what}")
     if n_unclear:
-        notes.append(
-            f"{count_text(n_unclear, 'window')} with too little of an event: without a label"
-        )
+        notes.append(f"{count_text(n_unclear, 'window')} with too little of an event: no label")
     if rules.background is None:
         kept = touched
     else:

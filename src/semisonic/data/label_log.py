@@ -1,8 +1,7 @@
-"""The label log: answers of annotators, a line each, and the labels that follow from them.
+"""The label log: answers of annotators, one per line, and the labels that result from them.
 
-An answer is one line of JSON. Nothing is ever changed in a log: another opinion is another line,
-and a mistake is taken back by a line that names it. :mod:`semisonic.data.label_log` says what
-holds in the end.
+An answer is one line of JSON. Lines are never changed: another opinion is another line, and a line
+can undo an earlier one. :class:`ResolvedLabels` has the resulting labels.
 """
 
 from __future__ import annotations
@@ -38,17 +37,17 @@ from semisonic.data.events import (
 HEADER = "semisonic label log"
 FORMAT = 1
 NONE_HEARD, PASSED_OVER = "-", "?"
-"""In the column ``label`` of a table: none of the classes is present; cannot tell. No labels."""
+"""Marks in the column ``label`` of a table: none of the classes is present; uncertain."""
 MOST_LABELS = 100
-"""Labels of one answer."""
+"""Most labels per answer."""
 _CONTROLS = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Characters that change the direction in which what follows is shown."""
+"""Characters that change the direction of the text that follows."""
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A part of a recording, of which a question or an answer is.
+    """A part of a recording that a question or an answer is about.
 
     Attributes
     ----------
@@ -57,7 +56,7 @@ class Segment:
     start_time, end_time : float
         Seconds in the recording.
     fmin_hz, fmax_hz : float or None
-        Limits in frequency, Hz, where some were drawn.
+        Limits in frequency, Hz; None if none were drawn.
     """
 
     file: str
@@ -68,12 +67,12 @@ class Segment:
 
     @property
     def key(self) -> SegmentKey:
-        """What distinguishes it from other segments, whatever its limits in frequency."""
+        """The key of the segment, without its limits in frequency."""
         return segment_key(self.file, self.start_time, self.end_time)
 
     @property
     def box(self) -> tuple[SegmentKey, float, float]:
-        """What distinguishes it from others of the same times, too: key and limits, Hz."""
+        """The key with the limits in frequency, Hz."""
         low, high = self.fmin_hz or 0.0, math.inf if self.fmax_hz is None else self.fmax_hz
         return self.key, low, high
 
@@ -85,7 +84,7 @@ class LabelEntry(Segment):
     Attributes
     ----------
     id : str
-        Unlike that of any other entry, of any log.
+        Unique among all entries of all logs.
     time : str
         ISO 8601 in UTC, with microseconds: ``2026-05-01T07:30:00.000000+00:00``.
     annotator : str
@@ -93,19 +92,20 @@ class LabelEntry(Segment):
     file : str
         The recording: below the log's root with forward slashes, or an absolute path.
     start_time, end_time : float
-        Seconds in the recording, ``0 <= start < end``; both 0 in an entry that only takes back.
+        Seconds in the recording, ``0 <= start < end``; both 0 in an entry that only undoes
+        another.
     labels : tuple of str
-        What the answer speaks of.
+        The labels of the answer.
     presence : str
         "positive": these labels, and no other class, are present. "negative": these labels are
         absent; without labels, none of the classes is. "uncertain": perhaps these; without labels,
-        listened to and passed over.
+        the listener could not tell.
     note, source : str
-        A remark; what led to the question, such as "suggest:random" or "review".
+        A remark; the origin of the question, such as "suggest:random" or "review".
     undoes : str
-        The id of the entry that is taken back; empty for an answer.
+        The id of the entry to undo; empty for an answer.
     more : mapping
-        Whatever else stands in the line, kept as it is.
+        Other fields of the line, which are kept.
     """
 
     id: str
@@ -124,7 +124,7 @@ class LabelEntry(Segment):
 
     @property
     def order(self) -> tuple[str, str]:
-        """What entries are sorted by: time, and the id where two have the same."""
+        """The sort key of entries: time, then id."""
         return self.time, self.id
 
     def line(self) -> str:
@@ -136,16 +136,16 @@ class LabelEntry(Segment):
 
     @classmethod
     def from_line(cls, line: str) -> LabelEntry:
-        """Read what :meth:`line` gave, or what somebody wrote by hand.
+        """Read a line of :meth:`line`, or one written by hand.
 
         Raises
         ------
         ValueError
-            When it is no entry, with the reason.
+            When it is not an entry, with the reason.
         """
         found = json.loads(line)
         if not isinstance(found, dict):
-            raise ValueError("no entry: expected an object with id, time, file and labels")
+            raise ValueError("not an entry: expected an object with id, time, file and labels")
         own = {name: value for name in _FIELDS if (value := found.pop(name, None)) is not None}
         for name in ("id", "time") if own.get("undoes") else ("id", "time", "file", "end_time"):
             if own.get(name, "") == "":
@@ -166,21 +166,21 @@ class LabelEntry(Segment):
                 more=found,
             )
         except TypeError as error:
-            raise ValueError(f"a value of a wrong kind: {error}") from error
+            raise ValueError(f"found a value of the wrong type: {error}") from error
 
 
 _OF_ANSWERS = ("file", "start_time", "end_time", "labels", "presence")
 _BAND = ("fmin_hz", "fmax_hz")
 _LEFT_OUT = (*_BAND, "note", "source")
-"""Fields that are not written where they say nothing."""
+"""Fields that are left out if empty."""
 _FIELDS = ("id", "time", "annotator", "undoes", *_OF_ANSWERS, *_LEFT_OUT)
 
 
 def _fault(entry: LabelEntry) -> str:
-    """Why an entry is impossible; empty when it is not."""
+    """Why an entry is impossible; empty if it is possible."""
     start, end = entry.start_time, entry.end_time
     if entry.undoes:
-        return "an entry cannot take itself back" if entry.undoes == entry.id else ""
+        return "an entry cannot undo itself" if entry.undoes == entry.id else ""
     if not entry.file:
         return "no file"
     if not 0 <= start < end < math.inf:
@@ -199,29 +199,29 @@ def _fault(entry: LabelEntry) -> str:
     if entry.presence == POSITIVE and not entry.labels:
         return (
             f"found no label; expected one, or the presence {NEGATIVE} (none of the classes is "
-            f"present) or {UNCERTAIN} (passed over)"
+            f"present) or {UNCERTAIN} (nobody is sure)"
         )
     return ""
 
 
 def label_fault(label: str) -> str:
-    """Why a text can be no label; empty when it can."""
+    """Why a text cannot be a label; empty if it can."""
     if not label:
         return "found a label without a name"
     if label in (NONE_HEARD, PASSED_OVER):
         return (
             f"found the label '{label}', which in a table of answers means "
-            f"{'none of the classes' if label == NONE_HEARD else 'passed over'}; choose another"
+            f"{'none of the classes' if label == NONE_HEARD else 'uncertain'}; choose another"
         )
     if LABEL_SEPARATOR in label:
-        return f"found the label '{label}': '{LABEL_SEPARATOR}' stands between labels; leave it out"
+        return f"found the label '{label}', but '{LABEL_SEPARATOR}' separates labels; leave it out"
     if _unreadable(label):
         return f"found the label {label!r}, expected readable characters in UTF-8"
     return ""
 
 
 def spelling(label: str) -> str:
-    """What spellings of one label have in common: its letters without blanks and case.
+    """The common form of spellings of one label: without spaces and case.
 
     Examples
     --------
@@ -232,22 +232,22 @@ def spelling(label: str) -> str:
 
 
 def _unreadable(text: str) -> bool:
-    """Whether a text has characters that are not shown, break a line or turn what follows."""
+    """Whether a text has characters that are invisible, break lines or change text direction."""
     return any(unicodedata.category(c) in _CONTROLS or c in _TURNING for c in text)
 
 
 def now() -> str:
-    """The time in UTC, as entries hold it."""
+    """The current time in UTC, in the form of entries."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
 def in_utc(text: str) -> str:
-    """A time of ISO 8601 as entries hold it; one without a zone is taken for UTC.
+    """An ISO 8601 time in the form of entries; without a zone it counts as UTC.
 
     Raises
     ------
     ValueError
-        When it is none.
+        When it is not such a time.
     """
     try:
         found = datetime.fromisoformat(text)
@@ -264,7 +264,7 @@ def in_utc(text: str) -> str:
 
 
 class LogFile(NamedTuple):
-    """What a log holds.
+    """The content of a log.
 
     Attributes
     ----------
@@ -273,7 +273,7 @@ class LogFile(NamedTuple):
     entries : tuple of LabelEntry
         In the order of the file.
     problems : tuple of (place, reason)
-        Lines that are no entries.
+        Lines that are not entries.
     """
 
     root: Path
@@ -287,7 +287,7 @@ def read_log(path: Path) -> LogFile:
     Raises
     ------
     DataError
-        When the file cannot be read or is none.
+        When the file cannot be read or is not a label log.
     """
     try:
         first, *lines = path.read_bytes().split(b"\n")
@@ -296,7 +296,7 @@ def read_log(path: Path) -> LogFile:
     root = _root(path, first)
     if root is None:
         raise DataError(
-            f"{path}: no label log; expected the first line "
+            f"{path}: not a label log; expected the first line "
             f'{{"log": "{HEADER}", "format": {FORMAT}, "root": "folder of the recordings"}}'
         )
     entries, problems = [], []
@@ -311,7 +311,7 @@ def read_log(path: Path) -> LogFile:
 
 
 def is_log(path: Path) -> bool:
-    """Whether a file begins as a log does."""
+    """Whether a file begins like a log."""
     try:
         with open(path, "rb") as stream:
             return _root(path, stream.readline(65536)) is not None
@@ -320,7 +320,7 @@ def is_log(path: Path) -> bool:
 
 
 def last_entry(data: bytes) -> LabelEntry | None:
-    """The last entry of some lines; None without any."""
+    """The last entry of some lines, or None."""
     for line in reversed(data.split(b"\n")):
         with suppress(ValueError):  # the first line, an empty one, or one that is no entry
             return _entry(line)
@@ -332,7 +332,7 @@ def _entry(line: bytes) -> LabelEntry:
 
 
 def _root(path: Path, line: bytes) -> Path | None:
-    """The folder that the first line of a log names; None when it is not such a line."""
+    """The folder that the first line of a log names; None for any other line."""
     try:
         found = json.loads(line)
     except ValueError:
@@ -356,7 +356,7 @@ def _root(path: Path, line: bytes) -> Path | None:
 
 @dataclass(frozen=True)
 class Disagreement(Segment):
-    """A segment of which annotators say different things.
+    """A segment on which annotators disagree.
 
     Attributes
     ----------
@@ -365,7 +365,7 @@ class Disagreement(Segment):
     answers : mapping of str to tuple of str
         Labels, by annotator.
     consensus : tuple of str or None
-        What more than half of them say; None without a majority.
+        The labels that more than half of them give; None without a majority.
     """
 
     answers: Mapping[str, tuple[str, ...]]
@@ -373,12 +373,12 @@ class Disagreement(Segment):
 
 
 Answer = dict[str, str]
-"""What an annotator says of a segment: presence by label. The label "" stands for all classes
-(negative: none of them is present; uncertain: passed over)."""
+"""The answer of an annotator about a segment: presence by label. The label "" means all classes
+(negative: none of them is present; uncertain: the listener could not tell)."""
 
 
 class ResolvedLabels:
-    """The labels that hold after all answers of a log.
+    """The labels that result from all answers of a log.
 
     Parameters
     ----------
@@ -391,7 +391,7 @@ class ResolvedLabels:
     Attributes
     ----------
     answers : dict of Segment to dict of str to Answer
-        By place, then by annotator.
+        By segment, then by annotator.
     """
 
     def __init__(self, root: Path, entries: Iterable[LabelEntry], name: str = "labels") -> None:
@@ -417,13 +417,13 @@ class ResolvedLabels:
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
-        """Every label that anybody gave, sorted."""
+        """All labels given, sorted."""
         every = (answer for its in self.answers.values() for answer in its.values())
         return tuple(sorted({label for answer in every for label in _labels(answer) or ()}))
 
     @cached_property
     def disagreements(self) -> tuple[Disagreement, ...]:
-        """Where annotators differ."""
+        """Segments on which annotators disagree."""
         found = []
         for segment, its in self.answers.items():
             votes = _votes(its)
@@ -437,8 +437,8 @@ class ResolvedLabels:
     def events(self) -> Events:
         """A row for each label of each segment, with its presence.
 
-        A segment of which nothing is known (passed over, or annotators differ) is a row without
-        a label, uncertain. Where none of the classes is present each class is negative.
+        A segment without a known label (uncertain, or annotators disagree) is an uncertain row
+        without a label. If none of the classes is present, each class is negative.
         """
         return make_events(
             {**vars(segment), "label": label, "presence": presence}
@@ -453,13 +453,13 @@ class ResolvedLabels:
         group: str = "auto",
         background: str | None = BACKGROUND,
     ) -> Clips:
-        """Each segment as a clip to learn from: see :func:`clips_from_events`."""
+        """Each segment as a clip for training: see :func:`clips_from_events`."""
         notes = []
         if self.disagreements:
             open_ones = sum(one.consensus is None for one in self.disagreements)
             notes.append(
-                f"annotators differ on {len(self.disagreements)} segments; {open_ones} of them "
-                "have no majority and no label"
+                f"annotators disagree on {len(self.disagreements)} segments; {open_ones} of "
+                "these have no majority and get no label"
             )
         return clips_from_events(
             self.events,
@@ -472,7 +472,7 @@ class ResolvedLabels:
         )
 
     def _merged(self, its: Mapping[str, Answer]) -> Iterator[tuple[str, str]]:
-        """Label and presence of what holds of a segment."""
+        """Resulting labels of a segment, with their presence."""
         votes = _votes(its)
         consensus = _majority(votes)
         if votes and consensus is None:
@@ -489,13 +489,13 @@ class ResolvedLabels:
 
 
 def _labels(answer: Answer) -> tuple[str, ...] | None:
-    """The classes that are present, sorted; None where only absent ones are named."""
+    """The classes that are present, sorted; None if only absent ones are named."""
     present = tuple(sorted(label for label, what in answer.items() if what == POSITIVE))
     return present if present or answer.get("") == NEGATIVE else None
 
 
 def _votes(its: Mapping[str, Answer]) -> dict[str, tuple[str, ...]]:
-    """What annotators say is present; who only says what is not, or passed over, has no vote."""
+    """Votes of annotators; those who only exclude labels, or are unsure, have none."""
     votes = {annotator: _labels(answer) for annotator, answer in its.items()}
     return {annotator: labels for annotator, labels in votes.items() if labels is not None}
 
@@ -507,7 +507,7 @@ def _majority(votes: Mapping[str, tuple[str, ...]]) -> tuple[str, ...] | None:
 
 
 def current_answers(entries: Iterable[LabelEntry]) -> list[LabelEntry]:
-    """The answers that nobody took back, oldest first; of two with one id the first."""
+    """The answers that nobody undid, oldest first; of two with one id the first."""
     by_id: dict[str, LabelEntry] = {}
     for entry in sorted(entries, key=lambda entry: entry.order):
         by_id.setdefault(entry.id, entry)
@@ -521,10 +521,10 @@ def current_answers(entries: Iterable[LabelEntry]) -> list[LabelEntry]:
 
 
 def standing_answers(entries: Iterable[LabelEntry]) -> list[LabelEntry]:
-    """The answers that hold, oldest first.
+    """The valid answers, oldest first.
 
-    An answer replaces what its annotator said of the segment before. What is not there adds to
-    it, but for "passed over".
+    An answer replaces the earlier answers of its annotator about the segment. Negative answers are
+    added instead, except to "uncertain".
     """
     standing: dict[Any, list[LabelEntry]] = {}
     for entry in current_answers(entries):

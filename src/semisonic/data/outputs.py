@@ -1,4 +1,4 @@
-"""Where results go: what may be written over, and what never is."""
+"""Places of results: which files may be overwritten, and which never are."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from semisonic.core.files import content_hash, read_json, replacing, write_json
 from semisonic.core.temporary import temporary_folder
 
 LIST = ".semisonic-outputs"
-"""Beside results that are single files: a line of JSON for each time one was written."""
+"""File beside results that are single files: a line of JSON for each one written."""
 
 
 def check_file(
@@ -28,20 +28,20 @@ def check_file(
     inputs: Iterable[Path | str] = (),
     again: bool = True,
 ) -> None:
-    """Refuse a place where a verb must not write a file; called before the work.
+    """Raise an error if a verb must not write this file; called before the work.
 
     Parameters
     ----------
     output : Path
         The file to write.
     verb : str
-        Whose output it is, such as "predict".
+        The verb that writes it, such as "predict".
     suffixes : collection of str
-        How its name may end, in lower case.
+        Allowed suffixes, in lower case.
     inputs : iterable of path
-        What is read, and never written over.
+        Inputs, which are never overwritten.
     again : bool
-        Whether the verb may write its own file again; models are never written over.
+        Whether the verb may overwrite its own file; models are never overwritten.
 
     Raises
     ------
@@ -63,20 +63,20 @@ def check_file(
             f"{name}, {what}; recordings are never written. Expected a name that ends in {ends}"
         )
     if output.resolve() in {Path(one).resolve() for one in inputs}:
-        raise OptionError(f"{name}, which is read by the same command; expected another name")
+        raise OptionError(f"{name}, which the same command reads; expected another name")
     if suffix not in suffixes:
         raise OptionError(f"{name}, expected a name that ends in {ends}")
     if output.exists() and not again:
-        raise OptionError(f"{name}, which is there already. Give another name, or move it away")
+        raise OptionError(f"{name}, which already exists. Choose another name, or move it away")
     if output.exists() and not is_own(output, verb):
         raise OptionError(
             f"{name}, a file that 'semisonic {verb}' did not write, or that was changed since. "
-            "Give another name, or move it away"
+            "Choose another name, or move it away"
         )
 
 
 def is_own(output: Path, verb: str) -> bool:
-    """Whether a file is as this verb wrote it."""
+    """Whether this verb wrote the file and it was not changed since."""
     written = ("", "")
     try:
         lines = output.with_name(LIST).read_text(encoding="utf-8").splitlines()
@@ -94,14 +94,14 @@ def is_own(output: Path, verb: str) -> bool:
 
 @contextmanager
 def writing(output: Path, verb: str) -> Iterator[Path]:
-    """Give a temporary name; move it to ``output`` when the block succeeds, and note it."""
+    """Yield a temporary name; if the block succeeds, move the file to ``output`` and note it."""
     with replacing(output) as part:
         yield part
     note_written(output, verb)
 
 
 def note_written(output: Path, verb: str) -> None:
-    """Note that a verb wrote a file as it is now."""
+    """Note that a verb wrote the current content of a file."""
     line = {"file": output.name, "verb": verb, "sha256": content_hash(output)}
     with output.with_name(LIST).open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(line) + "\n")  # lines of two processes do not mix
@@ -109,15 +109,15 @@ def note_written(output: Path, verb: str) -> None:
 
 @contextmanager
 def writing_several(output: Path, verb: str) -> Iterator[Path]:
-    """Give a temporary place like ``output``, a file or a folder; all below it is moved at once.
+    """Yield a temporary place for ``output``, a file or a folder; everything is moved at the end.
 
-    What else is written beside the place (in its folder) is moved to beside ``output``.
+    Other files in the folder of the place are moved beside ``output``.
 
     Raises
     ------
     OptionError
-        At the end, before anything is moved, when one of the files is in the way of what this
-        verb did not write.
+        At the end, before anything is moved, when a file would overwrite one that this verb did
+        not write.
     """
     _check_way(output)
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -136,23 +136,23 @@ def writing_several(output: Path, verb: str) -> Iterator[Path]:
 def check_folder(
     folder: Path, kind: str, marks: Collection[str], *, remains: Collection[str] = ()
 ) -> None:
-    """Refuse a folder that holds what a verb did not write; called before the work.
+    """Raise an error if a folder contains files of others; called before the work.
 
     Parameters
     ----------
     folder : Path
-        The folder to write into.
+        The folder to write to.
     kind : str
-        What it becomes, such as "a run".
+        Kind of folder, such as "a run".
     marks : collection of str
-        Names of files that only such a folder holds.
+        Names of files that only this kind of folder contains.
     remains : collection of str
-        Names that count as nothing, as hidden files do.
+        Names that are ignored, like hidden files.
 
     Raises
     ------
     OptionError
-        For a URL or a file, and when it holds anything, but none of the marks.
+        For a URL or a file, and when it is not empty but has none of the marks.
     """
     refuse_url(folder)
     _check_way(folder)
@@ -162,32 +162,32 @@ def check_folder(
     shown = [name for name in names if name not in remains and not name.startswith(".")]
     if shown and not set(marks) & set(names):
         raise OptionError(
-            f"output: '{folder}' holds '{shown[0]}', but is not the folder of {kind}; "
-            "choose a new or an empty folder"
+            f"output: '{folder}' contains '{shown[0]}' and is not the folder of {kind}; choose a "
+            "new or empty folder"
         )
 
 
 def claim_folder(
     folder: Path, kind: str, mark: str, about: dict[str, Any], free: Collection[str] = ()
 ) -> None:
-    """Write down what a folder is made with, or compare it with what it was made with before.
+    """Record the options of a folder, or compare them with those recorded before.
 
     Parameters
     ----------
     folder : Path
     kind : str
-        What it becomes, such as "a synth set".
+        Kind of folder, such as "a synth set".
     mark : str
-        The file in it that tells, as JSON.
+        The JSON file in it with the record.
     about : dict
-        What the files depend on; "options" holds more of it.
+        What the files depend on; "options" has more.
     free : collection of str
-        Names of what may differ.
+        Names of values that may differ.
 
     Raises
     ------
     OptionError, DataError
-        When the folder holds something else, or was made otherwise.
+        When the folder contains something else, or was made with other options.
     """
     check_folder(folder, kind, {mark})
     path = folder / mark
@@ -206,8 +206,8 @@ def claim_folder(
         ]
         if differences:
             raise DataError(
-                f"{folder}: holds {kind} made with another {', '.join(differences)}. "
-                "Choose another folder"
+                f"{folder}: contains {kind} made with another {', '.join(differences)}. Choose "
+                "another folder"
             )
         if found == about:
             return
@@ -215,19 +215,19 @@ def claim_folder(
 
 
 def _check_way(output: Path) -> None:
-    """Refuse a place below a file."""
+    """Raise an error for a place below a file."""
     there = next((folder for folder in output.parents if folder.exists()), None)
     if there is not None and not there.is_dir():
-        raise OptionError(f"output: found '{output}', but '{there}' is a file and no folder")
+        raise OptionError(f"output: found '{output}', but '{there}' is a file, not a folder")
 
 
 @contextmanager
 def placed(output: Path) -> Iterator[Path]:
-    """The folder to write results into for a block.
+    """Yield the folder to write results to.
 
-    For a URL it is a temporary folder with what is at the URL by now; it is copied there when the
-    block is left, by an error or Ctrl-C too, so that the same command goes on. Only a process
-    that is killed leaves nothing there.
+    For a URL it is a temporary folder with the content of the URL. It is copied there at the end
+    of the block, also after an error or Ctrl-C, so that the same command can continue; it is not
+    copied if the process is killed.
 
     Raises
     ------
@@ -258,7 +258,7 @@ def placed(output: Path) -> Iterator[Path]:
 
 
 def refuse_url(output: Path, kind: str = "folder") -> None:
-    """Raise OptionError when an output is a URL that has to be a folder or a file."""
+    """Raise OptionError for a URL where a local folder or file is needed."""
     url = url_of(output)
     if url is not None:
-        raise OptionError(f"output: found '{url}', expected a {kind} of this machine")
+        raise OptionError(f"output: found '{url}', expected a {kind} on this machine")

@@ -1,18 +1,18 @@
-"""What file names and texts in files tell: device, time, site and recording.
+"""Read device, time, site and recording from file names and texts in files.
 
-Known are the names that recorders give:
+Names of these recorders are known:
 
 - AudioMoth: ``20240601_043000.WAV``, with ``T`` behind it when triggered, with the 16 digits of
   the device in front; the oldest firmware writes the Unix time as 8 hexadecimal digits.
 - Wildlife Acoustics: ``PREFIX_20240601_043000.wav``; the prefix is the serial number unless
-  somebody has set a site. SM3 puts three characters for the channel behind it (``0+1``, ``_0_``),
+  the user has set a site. SM3 puts three characters for the channel behind it (``0+1``, ``_0_``),
   and ``$`` between date and time when the clock was set by GPS.
 - Frontier Labs and others that follow ISO 8601: ``20240601T043000+1000_REC.flac``.
 - Swift: ``SwiftOne_20220719_000000_-0400.wav``; SoundTrap: ``5783.190101120000.wav``;
   and ``2024-06-01_04-30-00`` with its relatives, as on telephones.
 
-A time is the recorder's clock. It has a zone only where the name gives one; hexadecimal names
-are UTC. Nothing is guessed from a number that is no date.
+Times are those of the recorder's clock. They have a zone only if the name gives one; hexadecimal
+names are UTC. Nothing is guessed from a number that is not a date.
 """
 
 from __future__ import annotations
@@ -58,20 +58,20 @@ _NO_PLACE = re.compile(
 
 @dataclass(frozen=True)
 class RecorderInfo:
-    """What a file's name, or a text in it, gives; empty or None where it is silent.
+    """The information in a file name, or in a text in the file; empty or None if missing.
 
     Attributes
     ----------
     recorded_at : datetime or None
-        The start, by the recorder's clock; with a zone where one is given.
+        The start, by the recorder's clock; with a zone if one is given.
     device, model : str
-        Serial number of the recorder, and what it is.
+        Serial number and model of the recorder.
     site : str
-        The prefix that somebody has set.
+        The prefix that the user has set.
     latitude, longitude : float or None
         Degrees.
     source : str
-        Where in the file the time stands: "guano" or "comment".
+        Source of the time in the file: "guano" or "comment".
     """
 
     recorded_at: datetime | None = None
@@ -84,12 +84,12 @@ class RecorderInfo:
 
 
 def read_name(file: str) -> RecorderInfo:
-    """What the name of one file gives.
+    """The information in one file name.
 
     Parameters
     ----------
     file : str
-        With or without folders, which are not looked at; forward slashes.
+        With or without folders, which are ignored; forward slashes.
 
     Examples
     --------
@@ -111,10 +111,10 @@ def read_name(file: str) -> RecorderInfo:
 
 
 def read_names(files: Iterable[str]) -> list[RecorderInfo]:
-    """What the names of many files give.
+    """The information in many file names.
 
-    A hexadecimal time without a letter, such as ``59450123``, looks like any number. It is
-    taken for a time where another name in its folder is surely one.
+    A hexadecimal time without a letter, such as ``59450123``, looks like any number. It counts as
+    a time if another name in its folder certainly is one.
     """
     names = list(files)
     result = [read_name(file) for file in names]
@@ -126,28 +126,28 @@ def read_names(files: Iterable[str]) -> list[RecorderInfo]:
 
 
 def recorders_note(names: Collection[RecorderInfo]) -> str:
-    """Why folders may be sites and no classes; empty where few names are those of recorders."""
+    """Why folders may be sites instead of classes; empty if few names are from recorders."""
     n_timed = sum(name.recorded_at is not None for name in names)
     few = 2 * n_timed <= len(names)
     return "" if few else f"{n_timed} of {len(names)} names are those of field recorders"
 
 
 def site_of(file: str, name: RecorderInfo, *, class_folders: bool = False) -> str:
-    """Where a recording was made: the prefix of its name, else its folder, else its device.
+    """The site of a recording: the prefix of its name, else its folder, else its device.
 
     Parameters
     ----------
     file : str
-        Folders that every memory card has (``DATA``, ``20240601``) are passed over.
+        Folders that every memory card has (``DATA``, ``20240601``) are ignored.
     name : RecorderInfo
-        What its name gives.
+        The information in its name.
     class_folders : bool
-        Whether the first-level folder is a label and so no site.
+        Whether the first-level folder is a label and not a site.
 
     Returns
     -------
     str
-        Empty if nothing gives it.
+        Empty if unknown.
     """
     if name.site:
         return name.site
@@ -181,7 +181,7 @@ def _with_prefix(time: datetime, before: str) -> RecorderInfo:
 
 
 def _time(found: re.Match[str], century: int = 0) -> datetime | None:
-    """The time that a form has found; None if there is no such day or hour."""
+    """The time that a pattern matched; None if it is not a valid time."""
     year = century + int(found["y"])
     if not _FIRST_YEAR <= year <= _LAST_YEAR:
         return None
@@ -233,7 +233,7 @@ _DEVICE = re.compile(r"\bAudioMoth (?P<serial>[0-9A-F]{16})\b")
 
 
 def read_texts(texts: Mapping[str, str]) -> RecorderInfo:
-    """What the texts of a WAV file tell (see :func:`semisonic.audio.wave_texts.wave_texts`)."""
+    """Information of a WAV file's texts (see :func:`semisonic.audio.wave_texts.wave_texts`)."""
     fields = _guano(texts.get("guan", ""))
     comment, artist = texts.get("ICMT", ""), texts.get("IART", "")
     device = _DEVICE.search(comment) or _DEVICE.search(artist)
@@ -257,7 +257,7 @@ def read_texts(texts: Mapping[str, str]) -> RecorderInfo:
 
 
 def _guano(text: str) -> dict[str, str]:
-    """Names and values, one a line, parted by the first colon."""
+    """Names and values, one pair per line, separated by the first colon."""
     if not text.startswith("GUANO|Version"):
         return {}
     pairs = (line.split(":", 1) for line in text.splitlines() if ":" in line)
@@ -296,22 +296,23 @@ PATTERNS = (
     r"(.+?)(?:[ _-]+[a-z]*\d+)?\.[^./]+$",
     r"(.+?)(?:[ _-]+[A-Za-z])?\.[^./]+$",
 )
-"""What may stand behind the name of a recording: begin and end, a counter, a letter."""
+"""Endings after the name of a recording: start and end, a counter, a letter."""
 
 
 def groups_by_name(
     files: Sequence[str], group: str, labels: Sequence[str] = (), *, class_folders: bool = False
 ) -> tuple[list[str], list[str]]:
-    """The recordings where only names can give them, and notes.
+    """The recordings by file names only, and notes.
 
     Parameters
     ----------
     files : sequence of str
         Relative names.
     group : str
-        The rule; with "auto" the names of known data sets tell, and any other file is its own.
+        The rule; with "auto", names of known data sets give recordings, and any other file is its
+        own.
     labels : sequence of str, optional
-        The label of each; a class number in the names must go with it.
+        The label of each file; a class number in the names must match it.
     class_folders : bool
         As for :func:`groups_of`.
     """
@@ -329,15 +330,15 @@ def groups_by_name(
             continue
         groups = [one[1] if one else file for one, file in zip(found, files, strict=True)]
         counted = f"{len(set(groups))} of {len(files)} files"
-        return groups, [f"files are named as in {title}, which gives the recordings: {counted}"]
+        return groups, [f"file names as in {title} identify the recordings: {counted}"]
     return list(files), []
 
 
 def suggest_recordings(clips: Clips) -> str:
     """A sentence about a rule to group clips by their names that gives sensible numbers.
 
-    Sensible: some recordings have several clips, most classes have several recordings, and
-    no recording has most of the clips. Empty when there is none.
+    Sensible means: some recordings have several clips, most classes have several recordings, and
+    no recording has most of the clips. Empty if there is no such rule.
     """
     files = clips.file.tolist()
     names = read_names(files)
@@ -357,13 +358,13 @@ def suggest_recordings(clips: Clips) -> str:
     row = next(i for i, group in enumerate(groups) if groups.count(group) > 1)
     recording, file = (name.rpartition("/")[2] for name in (groups[row], files[row]))
     return (
-        f"The file names seem to give it ('{recording}' of '{file}'): --group '{rule}' "
-        f"would give {n} recordings of {len(files)} clips"
+        f"The file names seem to contain it ('{recording}' of '{file}'): --group '{rule}' would "
+        f"give {n} recordings for {len(files)} clips"
     )
 
 
 def _n_sensible(clips: Clips, groups: Sequence[str]) -> int:
-    """How many recordings there would be; 0 when that makes no sense."""
+    """The number of recordings; 0 if it is not sensible."""
     sizes = Counter(group.casefold() for group in groups)
     in_class: dict[str, set[str]] = defaultdict(set)
     for group, labels in zip(groups, clips.labels, strict=True):
@@ -401,15 +402,15 @@ def groups_of(
     group : str
         The rule.
     known : sequence of str, optional
-        What "auto" gives: the recordings that a data set gives.
+        The recordings of the data set, for "auto".
     class_folders : bool
-        Whether first-level folders are classes, and so no recordings.
+        Whether first-level folders are classes and not recordings.
 
     Raises
     ------
     DataError
-        When the regular expression is broken or has no bracket, and when "site" or "day" finds
-        nothing in any name.
+        When the regular expression is invalid or has no bracket, or when "site" or "day" matches
+        no name.
 
     Examples
     --------
@@ -430,9 +431,10 @@ def groups_of(
         given = [of_recorder(file, name, class_folders=class_folders) for file, name in names]
         if listed and not any(given):
             raise DataError(
-                f"group rule '{group}': no name gives it, such as {listed[0]}. Known are names "
-                "such as SITE1_20240601_043000.wav, and folders for sites; or give 'file', "
-                "'folder', a column of the table, or a pattern whose first bracket is the recording"
+                f"group rule '{group}': found it in no name, such as {listed[0]}. Expected names "
+                "such as SITE1_20240601_043000.wav, and folders for sites; otherwise use 'file', "
+                "'folder', a column of the table, or a pattern whose first bracket matches the "
+                "recording"
             )
         return [name or file for file, name in zip(listed, given, strict=True)]
     try:
@@ -442,15 +444,15 @@ def groups_of(
         reason = f"not a regular expression ({error})"
     if reason:
         raise DataError(
-            f"group rule '{group}': {reason}. Expected 'file', 'folder', 'site', 'day', 'copies', "
-            "a column of the table, or a pattern whose first bracket is the recording, such as "
-            "'(\\d+)_'"
+            f"group rule '{group}': {reason}. Expected 'file', 'folder', 'site', 'day', "
+            "'copies', a column of the table, or a pattern whose first bracket matches the "
+            "recording, such as '(\\d+)_'"
         )
     found = [pattern.search(file) for file in listed]
     for file, one in zip(listed, found, strict=True):
         if one is None or one[1] is None:
             raise DataError(
-                f"{file}: the group rule '{group}' finds nothing in this name; "
-                "change the rule so that it fits every file"
+                f"{file}: the group rule '{group}' does not match this name; change the rule so "
+                "that it matches every file"
             )
     return [one[1] for one in found if one is not None]

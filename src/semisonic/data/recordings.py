@@ -1,7 +1,7 @@
-"""Recordings as units: which clips belong together before anything is split.
+"""Recordings as units of splits: which clips belong together.
 
-Nothing here depends on the order of rows: random choices are keyed by the names of recordings
-and classes, so a shuffled table, another machine or one more clip elsewhere changes nothing.
+Results do not depend on the order of rows: random choices are keyed by names of recordings and
+classes, so a shuffled table, another machine or one more clip elsewhere changes nothing.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class RecordingRows:
     rows : tuple of int64 arrays, length g
         The row numbers of each recording, in order of clip id.
     counts : ndarray of int64, shape (g, n_classes)
-        How often each class occurs in each recording.
+        Number of clips of each class in each recording.
     """
 
     names: tuple[str, ...]
@@ -43,7 +43,7 @@ class RecordingRows:
 
     @cached_property
     def sizes(self) -> NDArray[np.int64]:
-        """Clips in each recording, shape (g,)."""
+        """Number of clips in each recording, shape (g,)."""
         return np.array([len(rows) for rows in self.rows], np.int64)
 
     def take(self, chosen: Iterable[int]) -> NDArray[np.int64]:
@@ -71,14 +71,14 @@ def recordings(clips: Clips, rows: NDArray[np.int64]) -> RecordingRows:
 
 
 def shuffled(names: Iterable[str], seed: int, *purpose: object) -> list[int]:
-    """Positions of names in a random order that depends on each name alone.
+    """Positions of names in a random order that depends only on each name.
 
     Parameters
     ----------
     names : iterable of str
     seed : int
     *purpose
-        Name the random stream.
+        Names of the random stream.
 
     Examples
     --------
@@ -98,40 +98,40 @@ def shuffled(names: Iterable[str], seed: int, *purpose: object) -> list[int]:
 
 
 COPIES = "copies"
-"""As ``group``: what the data set says of recordings, and copies kept together as well."""
+"""Value of ``group``: recordings as in the data set, with copies in one recording."""
 AUTO = "auto"
 
 _VERSION = 1
-"""To be raised when the search finds something else in the same files."""
+"""Increase this when the search gives another result for the same files."""
 
 
 class KnownRecordings(NamedTuple):
-    """Clips with copies in one group, and what to say wherever a number of these clips stands."""
+    """Clips with copies in one group, and notes to show with results of these clips."""
 
     clips: Clips
     notes: tuple[str, ...] = ()
 
 
 def unnamed(clips: Clips) -> NDArray[np.bool_]:
-    """Which clips are whole files and have no other recording than a file; shape (n,)."""
+    """Which clips are whole files without a named recording; shape (n,)."""
     whole = (clips.start_time == 0) & np.isnan(clips.end_time)
     return np.asarray(np.isin(clips.group, clips.file) & whole, np.bool_)
 
 
 def unnamed_note(clips: Clips, group: str = AUTO) -> tuple[str, ...]:
-    """What to say of clips that name no recording; nothing where all do, or the user said so."""
+    """Note about clips that name no recording; none if all do, or the user chose this."""
     n = int(unnamed(clips).sum()) if group in (AUTO, COPIES) else 0
     if not n:
         return ()
-    text = "No clip names the recording it was cut from, so each counts as its own"
+    text = "No clip names the recording that it was cut from, so each counts as its own recording"
     if n < len(clips):
         text = (
-            f"{n} of {len(clips)} clips do not name the recording they were cut from, so each of "
-            "them counts as its own"
+            f"{n} of {len(clips)} clips do not name the recording that they were cut from, so "
+            "each of them counts as its own recording"
         )
-    text += ": if some share one, the results are too good."
+    text += ": if some clips share a recording, the results are too good."
     suggestion = suggest_recordings(clips)
-    more = f" {suggestion}." if suggestion else " The option --group says which belong together."
+    more = f" {suggestion}." if suggestion else " Use --group to say which clips belong together."
     return (text + more,)
 
 
@@ -143,20 +143,20 @@ def known_recordings(
     workers: int | None = None,
     cache: Path | None = None,
 ) -> KnownRecordings:
-    """The clips as they are to be split: copies in one group where it is not known better.
+    """The clips with groups for splitting: copies share a group if recordings are unknown.
 
     Parameters
     ----------
     clips : Clips
     group : str
-        The option that they were read with. "auto" looks for copies where clips name no
-        recording, "copies" always, anything else never.
+        The option with which they were read. "auto" looks for copies if clips name no recording,
+        "copies" always, other values never.
     near : bool
-        Listen for copies that were cut or encoded anew, besides comparing bytes.
+        Also find copies that were cut or re-encoded.
     workers : int, optional
         Threads that decode.
     cache : Path, optional
-        Folder that keeps what was found, so that the same files are compared once.
+        Folder that keeps results, so that the same files are compared once.
     """
     bare = unnamed(clips)
     if group not in (AUTO, COPIES) or (group == AUTO and not bare.any()):
@@ -165,8 +165,8 @@ def known_recordings(
     if near and group == AUTO and len(clips) > NEAR_MOST:
         near = False
         notes.append(
-            f"{len(clips)} clips were compared by their bytes, not by their sound, which takes "
-            f"long for more than {NEAR_MOST}; --group {COPIES} does it."
+            f"{len(clips)} clips were compared by their bytes only, as comparing the sound of "
+            f"more than {NEAR_MOST} takes long; --group {COPIES} does it."
         )
     found = copies_together(clips, near=near, workers=workers, cache=cache)
     return KnownRecordings(found.clips, (*found.notes, *notes, *unnamed_note(clips, group)))
@@ -175,10 +175,9 @@ def known_recordings(
 def copies_together(
     clips: Clips, *, near: bool = True, workers: int | None = None, cache: Path | None = None
 ) -> KnownRecordings:
-    """Clips that are the same sound as one recording, which no split then parts.
+    """Put clips of the same sound into one recording, so that splits keep them together.
 
-    Where some clips have labels, only those are compared. Parameters are those of
-    :func:`known_recordings`.
+    If some clips have labels, only those are compared. Parameters as for :func:`known_recordings`.
     """
     labelled = clips.is_labelled
     if labelled.any() and not labelled.all():
@@ -206,8 +205,8 @@ def copies_together(
         return KnownRecordings(merged)
     what = "near-identical" if near else "identical"
     note = (
-        f"1 pair of {what} clips is kept together: no split parts it."
+        f"1 pair of {what} clips is kept together in every split."
         if n_pairs == 1
-        else f"{n_pairs} pairs of {what} clips are kept together: no split parts them."
+        else f"{n_pairs} pairs of {what} clips are kept together in every split."
     )
     return KnownRecordings(merged, (note,))

@@ -1,4 +1,4 @@
-"""A first look at a disk of recordings: each decoded once, measured, compared and counted."""
+"""Scan a folder of recordings: decode each once, measure, compare and count."""
 
 from __future__ import annotations
 
@@ -56,42 +56,41 @@ from semisonic.data.recordings import AUTO, COPIES
 from semisonic.data.summary import Summary, describe
 
 REMARKS = ("silent", "constant", "clipped", "over full scale", "dead channel")
-"""The keywords that remarks begin with."""
+"""The keywords at the start of remarks."""
 
 SILENCE_DB = -60.0
 
 LEAST_SCORE = 0.25
-"""Pairs that agree less share a tone or a second of sound; different recordings agree so little."""
+"""Pairs with a lower score share only a tone or a second of sound, as different recordings may."""
 
 CLOCK_SET = datetime(2001, 1, 1)
-"""Times before this are those of a clock that nobody has set: many begin with the year 2000."""
+"""Earlier times are from a clock that was never set: many begin with the year 2000."""
 
 VERSION = 4
-"""To be raised when the same file would be measured differently."""
+"""Increase this when the same file would be measured differently."""
 
 
 @dataclass(frozen=True)
 class Scan:
-    """What a folder holds.
+    """The content of a folder.
 
     Attributes
     ----------
     root : Path
     recordings : DataFrame
-        A row for each file of which at least a part decodes, by name: the
-        result of :func:`measure`, with times, sites and labels completed from the file's name and
-        its folders; ``clock`` is the start without a zone,
-        and ``odd`` the keywords of what is wrong (:data:`REMARKS`).
+        A row for each file that can be decoded at least in part: the result of :func:`measure`,
+        with times, sites and labels completed from its name and folders. ``clock`` is the start
+        without a zone, and ``odd`` has the keywords of problems (:data:`REMARKS`).
     bad_files : tuple of (str, str)
-        Files that cannot be used, or not as a whole, with the reason.
+        Files that cannot be used, or only in part, with the reason.
     duplicates : tuple of Duplicate
-        Pairs of files with the same bytes or the same sound, the same bytes first.
+        Pairs of files with the same bytes, then those with the same sound.
     summary : Summary
-        As ``data info`` gives it.
+        As of ``data info``.
     counts : dict
-        What ``scan.json`` holds: plain values.
+        The plain values in ``scan.json``.
     notes : tuple of str
-        What was decided on the way; those of the reader of labels are in ``summary``.
+        Decisions that users should know; those of the label reader are in ``summary``.
     """
 
     root: Path
@@ -114,27 +113,27 @@ def scan(
     near_most: int = NEAR_MOST,
     workers: int | None = None,
 ) -> Scan:
-    """Look at all recordings below a folder; decode each once.
+    """Scan all recordings below a folder; decode each once.
 
-    Only the starts of recordings that may be copies of each other are read again, to be compared.
+    Only the starts of recordings that may be copies are read again, for comparison.
 
     Parameters
     ----------
     root : Path
         The folder.
     journal : Path
-        Where finished work is written down, so that a killed scan goes on and a later one decodes
-        only what is new or changed. Made if missing.
+        File with finished work, so that a killed scan can continue and a later one decodes only
+        new or changed files. Created if missing.
     labels : str
-        As for ``load_clips``, but with "auto" the folders of field recordings are sites: they are
-        taken for classes only where most names are not those of recorders.
+        As for ``load_clips``, but with "auto" the folders of field recordings are sites; they
+        count as classes only if most names are not from recorders.
     group : str
-        As for ``load_clips``, but "auto" is what the data set says, else the site where names tell
-        a time, else the file.
+        As for ``load_clips``, but "auto" is the recording of the data set, else the site if names
+        give a time, else the file.
     silence_db : float
         RMS level, in dB of full scale, below which a frame of 0.1 s is silent.
     near_copies : bool
-        Look for copies of the same sound, besides copies of the same bytes.
+        Also find copies of the same sound, not only of the same bytes.
     near_most : int
         More files than this are not compared by their sound; a note says so.
     workers : int, optional
@@ -143,8 +142,8 @@ def scan(
     Raises
     ------
     DataError
-        When there is no such folder, or no recording in it; when labels that were asked for by
-        name cannot be read, or the group rule is wrong.
+        When the folder does not exist or contains no recording, when labels of a requested format
+        cannot be read, or when the group rule is wrong.
     """
     unreadable: list[tuple[str, str]] = []
     files = [p.relative_to(root).as_posix() for p in find_audio(root, unreadable=unreadable)]
@@ -196,9 +195,9 @@ def scan(
     ).astype(_TYPES)
     bad = {
         **dict(unreadable),
-        **{file: f"a format that is not read; {advice(file)}" for file in others},
+        **{file: f"a format that cannot be read; {advice(file)}" for file in others},
         **dict.fromkeys(
-            sorted(known.keys() - names), "no such file, but a table of labels names it"
+            sorted(known.keys() - names), "no such file, but a table of labels lists it"
         ),
         **failures,
         **{file: m["damage"] for file, m in measured.items() if m["damage"]},
@@ -206,8 +205,8 @@ def scan(
     n_unset = sum(time is not None and time < CLOCK_SET for time in recordings["clock"])
     if n_unset:
         notes.append(
-            f"recordings dated before {CLOCK_SET.year}, as by a clock that was never set, and "
-            f"left out of the map of hours: {n_unset}"
+            f"recordings dated before {CLOCK_SET.year}, probably by a clock that was never set, "
+            f"and left out of the map of hours: {n_unset}"
         )
     present = {label for labels in recordings["labels"] for label in labels}
     clips = Clips(
@@ -226,9 +225,9 @@ def scan(
     near = near_copies and len(whole) <= near_most
     if near_copies and not near:
         notes.append(
-            f"{len(whole)} recordings were compared by their bytes, not by their sound: the "
-            f"search for copies cut or encoded anew takes long for more than {near_most}; "
-            f"--near-most {len(whole)} does it"
+            f"{len(whole)} recordings were compared by their bytes only, as the search for cut "
+            f"or re-encoded copies among more than {near_most} takes long; --near-most "
+            f"{len(whole)} does it"
         )
     prints = {row: unpack(recordings["print"][row]) for row in whole} if near else None
     duplicates = _copies(clips, recordings, prints, workers, notes)
@@ -268,7 +267,7 @@ def scan(
 def _read_labels(
     root: Path, names: dict[str, RecorderInfo], labels: str, group: str, notes: list[str]
 ) -> tuple[str, Clips | None]:
-    """How labels are read (empty for not at all), and the clips that have them."""
+    """How labels are read (empty for not at all), and the clips with labels."""
     kind = labels
     if labels == "auto":
         try:
@@ -277,8 +276,8 @@ def _read_labels(
             return "", None  # nothing here can be read: the scan says so itself
         if kind == "folders" and (why := recorders_note(names.values())):
             notes.append(
-                f"folders are taken for sites, not for labels, because {why}; --labels folders "
-                "takes them for labels"
+                f"folders are read as sites, not as labels, because {why}; --labels folders "
+                "reads them as labels"
             )
             return "", None
     if kind in ("none", "files"):
@@ -299,20 +298,20 @@ def _copies(
     workers: int | None,
     notes: list[str],
 ) -> list[Duplicate]:
-    """Pairs of copies; of the same bytes alone without fingerprints."""
+    """Pairs of copies; without fingerprints only those of the same bytes."""
     found = find_duplicates(clips, near=prints is not None, prints=prints, workers=workers)
     silent = frozenset(REMARKS[:2])
     audible = [pair for pair in found if not silent & recordings["odd"][pair.first_row]]
     duplicates = [pair for pair in audible if pair.score >= LEAST_SCORE]
     if len(audible) < len(found):
         notes.append(
-            f"recordings without any sound that have the same bytes as another: "
-            f"{len(found) - len(audible)}; they are not called copies"
+            f"silent recordings with the same bytes as another: {len(found) - len(audible)}; "
+            "they do not count as copies"
         )
     if len(duplicates) < len(audible):
         notes.append(
-            f"pairs of recordings that share a second of sound and nothing else: "
-            f"{len(audible) - len(duplicates)}; 'semisonic data check' names them"
+            "pairs of recordings that have only about a second of sound in common: "
+            f"{len(audible) - len(duplicates)}; 'semisonic data check' lists them"
         )
     return duplicates
 
@@ -320,11 +319,11 @@ def _copies(
 def _measure_files(
     root: Path, files: Sequence[str], journal: Path, silence_db: float, workers: int | None
 ) -> tuple[dict[str, Measures], dict[str, str], list[str]]:
-    """Measures by file, why others have none (they are tried again next time), and what is new.
+    """Measures by file, reasons why others have none (they are tried again), and the new ones.
 
-    Each is decoded once, in threads, and written down when finished. The journal knows a file by
-    its name, size and time of change, and by the options that the numbers depend on: a pass that
-    was killed goes on, a later one decodes only what is new or changed.
+    Each is decoded once, in threads, and recorded when finished. The journal identifies a file by
+    its name, size and time of change, and by the options that the numbers depend on: a killed scan
+    continues, and a later one decodes only new or changed files.
     """
     options = digest(VERSION, silence_db)
     stop = Event()  # a day of sound need not be finished when somebody interrupts
@@ -367,13 +366,13 @@ def _measure_files(
 def hours_by_day(recordings: pd.DataFrame) -> dict[date, NDArray[np.float64]]:
     """Hours of sound in each hour of each day, by the recorders' clocks.
 
-    Recordings whose start is known are spread over the hours they last; those of a clock that
-    was never set are left out.
+    Recordings with a known start are spread over their hours; those of a clock that was never set
+    are left out.
 
     Returns
     -------
     dict of date to ndarray of float64, shape (24,)
-        Days in order; more than 1 where recorders ran side by side.
+        Days in order; more than 1 if several recorders ran at once.
     """
     found: dict[date, NDArray[np.float64]] = {}
     for start, duration in zip(recordings["clock"], recordings["duration"], strict=True):
@@ -432,7 +431,7 @@ _PAIR = (
 
 
 def recordings_table(scan: Scan) -> pd.DataFrame:
-    """What stands in ``recordings.csv``; None for what is not known."""
+    """A row of ``recordings.csv``; None for unknown values."""
     found = scan.recordings.round(_DIGITS)
     table = found.assign(
         remarks=text_column(map("; ".join, found["remarks"])),
@@ -472,7 +471,7 @@ N_SPECTRUM_BANDS = 64
 """Bands of equal width between 0 Hz and half the sampling rate: the resolution."""
 
 N_MOMENTS = 32
-"""Moments of a recording that are looked at, spread evenly."""
+"""Number of moments of a recording that are analysed, spread evenly."""
 
 FRAME_DURATION = 0.1
 """Seconds over which silence is judged."""
@@ -484,13 +483,13 @@ _IN_ANY = frozenset({"clipped", "over full scale", "non-finite"})  # spoil it in
 
 
 Measures = dict[str, Any]
-"""What :func:`measure` gives for a recording, as plain values."""
+"""The result of :func:`measure` for a recording, as plain values."""
 
 
 def measure(
     path: Path, *, silence_db: float, stopped: Callable[[], bool] = lambda: False
 ) -> Measures:
-    """Decode a recording of any length, in constant memory.
+    """Measure a recording of any length, in constant memory.
 
     Parameters
     ----------
@@ -498,7 +497,7 @@ def measure(
     silence_db : float
         RMS level, in dB of full scale, below which a frame of 0.1 s is silent.
     stopped : callable
-        Asked between blocks; when it says yes, the work is given up.
+        Called between blocks; if it returns True, the work stops.
 
     Returns
     -------
@@ -507,19 +506,19 @@ def measure(
         and ``subtype`` as libsndfile names them; ``peak_dbfs`` and ``rms_dbfs`` over all
         channels; ``clipped_share`` of the samples in flat tops at full scale and
         ``silent_share`` of the time in silent frames of 0.1 s, 0 to 1; ``dc_offset``, the mean of
-        the channel whose mean is furthest from 0; ``bandwidth_hz``, up to which there is
-        anything, in steps of a 64th of half the rate; ``remarks`` (see
-        :func:`semisonic.audio.checks.problems`); ``damage``, why it cannot be used as a whole, or
+        the channel whose mean is furthest from 0; ``bandwidth_hz``, the highest frequency with
+        sound, in steps of a 64th of half the rate; ``remarks`` (see
+        :func:`semisonic.audio.checks.problems`); ``damage``, why it can be used only in part, or
         empty; ``recorded_at`` (ISO 8601), ``time_source``, ``device``, ``model``, ``latitude``,
-        ``longitude`` as the file itself gives them; ``print``, the packed fingerprint of the first
-        30 s (:func:`unpack`).
+        ``longitude`` as the file gives them; ``print``, the packed fingerprint of the first 30 s
+        (:func:`unpack`).
 
     Raises
     ------
     AudioError
         When nothing can be decoded.
     KeyboardInterrupt
-        When given up.
+        When stopped.
     """
     with AudioReader(path) as source:
         info, rate = source.info, source.info.sample_rate
@@ -581,12 +580,12 @@ def pack(signs: NDArray[np.int8]) -> str:
 
 
 def unpack(text: str) -> NDArray[np.int8]:
-    """What :func:`pack` was given."""
+    """The inverse of :func:`pack`."""
     return np.frombuffer(zlib.decompress(b64decode(text)), np.int8).reshape(-1, N_BANDS)
 
 
 class _Bandwidth:
-    """Gathers moments of a recording of about ``n_samples`` samples, block by block."""
+    """Collects moments of a recording of about ``n_samples`` samples, block by block."""
 
     def __init__(self, sample_rate: int, n_samples: int, n_block: int) -> None:
         n_blocks = max(1, -(-n_samples // n_block))
@@ -597,7 +596,7 @@ class _Bandwidth:
         self._n = self._at = 0
 
     def add(self, x: NDArray[np.float32]) -> None:
-        """Take in the next samples of one channel, shape (n,)."""
+        """Add the next samples of one channel, shape (n,)."""
         chosen = self._at % self._every == 0
         self._at += 1
         if not chosen or len(x) < 2:
@@ -613,14 +612,14 @@ class _Bandwidth:
         self._n += len(starts)
 
     def value(self) -> float:
-        """The upper limit in Hz; 0 if there is nothing."""
+        """The upper limit in Hz; 0 without sound."""
         bands = (self._power[1:] / max(self._n, 1)).reshape(N_SPECTRUM_BANDS, -1).mean(axis=1)
         above = np.flatnonzero(bands > _ABOVE * _ROUNDING)
         return float((above[-1] + 1) / N_SPECTRUM_BANDS * self._rate / 2) if len(above) else 0.0
 
 
 def _silent_samples(block: NDArray[np.float32], n_frame: int, silence: float) -> int:
-    """Samples in silent frames; a shorter one at the end counts as what it is."""
+    """Samples in silent frames; the last frame may be shorter."""
     n_whole = block.shape[1] // n_frame
     split = n_whole * n_frame
     n_silent = 0
@@ -635,7 +634,7 @@ def _silent_samples(block: NDArray[np.float32], n_frame: int, silence: float) ->
 
 
 def _remarks(levels: Sequence[LevelMeter], sample_rate: int) -> list[str]:
-    """Complaints about the samples; those not of all channels name the channels that have them."""
+    """Problems of the samples; those of some channels only name these channels."""
     found = [{t.partition(":")[0]: t for t in problems_of(one, sample_rate)} for one in levels]
     if all(texts == found[0] for texts in found):
         return list(found[0].values())

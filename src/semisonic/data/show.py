@@ -1,4 +1,4 @@
-"""Sounds to look at and to listen to in a notebook: files, clips, events, samples."""
+"""Show and play sounds in a notebook: files, clips, events, samples."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class SoundView:
     ----------
     players : tuple of Player
     n_more : int
-        Sounds that were given and are not shown.
+        Number of sounds that are not shown.
     failures : tuple of (str, str)
         Sounds that could not be read, with the reason.
     """
@@ -62,15 +62,15 @@ def show(
     Parameters
     ----------
     sounds : path, paths, Clips, data frame or array
-        A recording or several, a folder, a table of clips, or a frame with the columns ``file``,
-        ``start_time`` and ``end_time`` such as the events of :func:`semisonic.detect`. Samples
-        have the shape (n_samples,); several sounds are given in a list.
+        One or several recordings, a folder, a table of clips, or a frame with the columns
+        ``file``, ``start_time`` and ``end_time``, such as the events of :func:`semisonic.detect`.
+        Samples have the shape (n_samples,); give several sounds as a list.
     sample_rate : int, optional
-        Hz, of samples.
+        Hz; needed for samples.
     n : int
-        Sounds that are shown at most. Of clips, one of each class comes first.
+        Largest number of sounds. Of clips, one of each class comes first.
     duration : float
-        Seconds of each sound, from its start, up to 10.
+        Seconds of each sound, from its start; at most 10.
 
     Returns
     -------
@@ -81,7 +81,7 @@ def show(
     AudioError
         When none of the sounds can be read.
     DataError
-        For something that is none of these, or an empty table.
+        For other objects, or an empty table.
     OptionError
         For a duration out of range, or samples without a rate.
 
@@ -112,7 +112,7 @@ def show(
         whole = (SoundPart(Path(one), 0.0, np.nan) for one in sounds)
         return _view(whole, len(sounds), n, duration)
     if sample_rate is None:
-        raise OptionError("show: samples were given without their rate; add sample_rate=... (Hz)")
+        raise OptionError("show: found samples without their rate; add sample_rate=... (Hz)")
     rate, length = sample_rate, int(duration * sample_rate)
     waves = [np.asarray(one, np.float32).ravel()[:length] for one in sounds[:n]]
     players = (Player(wave, rate, f"sound {i}") for i, wave in enumerate(waves, start=1))
@@ -120,7 +120,7 @@ def show(
 
 
 def parts_of_frame(frame: pd.DataFrame) -> Iterator[SoundPart]:
-    """The rows of a frame with the columns ``file`` and, if there, times, label and score."""
+    """The rows of a frame with the column ``file`` and, optionally, times, label and score."""
     if "file" not in frame:
         raise DataError(f"show: a frame needs a column 'file', found {', '.join(map(str, frame))}")
     for row in frame.to_dict("records"):
@@ -132,7 +132,7 @@ def parts_of_frame(frame: pd.DataFrame) -> Iterator[SoundPart]:
 
 def _view(parts: Iterable[SoundPart], n_parts: int, n: int, duration: float) -> SoundView:
     if not n_parts:
-        raise DataError("show: there is no sound in the table")
+        raise DataError("show: found no sound in the table")
     chosen = list(islice(parts, n))
     players, failures = read_players(chosen, duration)
     if not players:

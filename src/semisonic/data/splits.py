@@ -1,4 +1,4 @@
-"""Splits by recording: folds, an inner validation part, and a few labelled clips per class."""
+"""Splits by recording: folds, a validation part, and a few labelled clips per class."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ Rows = NDArray[np.int64]
 
 
 def make_folds(clips: Clips, n_folds: int, seed: int) -> Rows:
-    """Folds for a set that has none: by recording, classes and sizes balanced.
+    """Make folds for a set without folds: by recording, with balanced classes and sizes.
 
-    Recordings are dealt out from the largest to the smallest, each to the fold that has the
-    smallest part of its classes so far.
+    Recordings are assigned from the largest to the smallest, each to the fold with the smallest
+    share of its classes so far.
 
     Parameters
     ----------
@@ -35,17 +35,17 @@ def make_folds(clips: Clips, n_folds: int, seed: int) -> Rows:
     n_folds : int
         At least 2.
     seed : int
-        Decides between recordings of equal size.
+        Seed of the order of recordings of equal size.
 
     Returns
     -------
     ndarray of int64, shape (n,)
-        The fold of each row, from 1; 0 for a row without a label, or with one nobody verified.
+        The fold of each row, from 1; 0 for a row without a verified label.
 
     Raises
     ------
     DataError
-        When there are fewer recordings than folds, or a class has one recording only.
+        When there are fewer recordings than folds, or a class has only one recording.
 
     Examples
     --------
@@ -59,9 +59,9 @@ def make_folds(clips: Clips, n_folds: int, seed: int) -> Rows:
     found = recordings(clips, np.flatnonzero(clips.is_verified))
     if len(found.names) < n_folds:
         raise DataError(
-            f"'{clips.name}': {len(found.names)} labelled recordings, expected at least {n_folds}, "
-            "one for each fold; ask for fewer folds, or say with --group what a recording is "
-            "('file': copies of one sound do not count as one)"
+            f"'{clips.name}': {len(found.names)} labelled recordings, expected at least "
+            f"{n_folds}, one for each fold; use fewer folds, or define recordings with --group "
+            "('file': copies of one sound do not count as one recording)"
         )
     _check_recordings(clips, found)
     order = shuffled(found.names, seed, "folds")
@@ -85,11 +85,10 @@ def _check_recordings(clips: Clips, found: RecordingRows) -> None:
     single = [c for c, n in zip(clips.classes, n_recordings, strict=True) if n == 1]
     if single:
         raise DataError(
-            f"'{clips.name}': {len(single)} classes have one recording only: "
-            f"{first_few(single, 10)}. Expected at least 2, "
-            "one to learn from and one to test; add recordings, say with --group what a recording "
-            "is ('file': copies of one sound do not count as one), or leave these classes out "
-            "(keep_classes)"
+            f"'{clips.name}': {len(single)} classes have only one recording: "
+            f"{first_few(single, 10)}. Expected at least 2, one for training and one for "
+            "testing; add recordings, define recordings with --group ('file': copies of one "
+            "sound do not count as one recording), or leave these classes out (keep_classes)"
         )
 
 
@@ -99,11 +98,11 @@ def _check_recordings(clips: Clips, found: RecordingRows) -> None:
 def hold_out(
     clips: Clips, rows: Rows, share: float, seed: int, purpose: str = "validation"
 ) -> tuple[Rows, Rows]:
-    """Cut a share of the clips off, by recording, with all classes as evenly as possible.
+    """Hold out a share of the clips, by recording, with all classes as evenly as possible.
 
-    Recordings are taken in a random order for the class that is furthest from its share. The last
-    recording of a class is never taken, and none that has labels nobody checked
-    (``label_type`` "uncertain").
+    Recordings are taken in random order for the class that is furthest from its share. The last
+    recording of a class, and recordings with unverified labels (``label_type`` "uncertain"), are
+    never taken.
 
     Parameters
     ----------
@@ -111,10 +110,10 @@ def hold_out(
     rows : ndarray of int64
         The rows to divide.
     share : float
-        Share of the clips with checked labels to hold out, from 0 to below 1.
+        Share of the clips with verified labels to hold out, at least 0 and less than 1.
     seed : int
     purpose : str
-        Names the random stream, so that different cuts are independent.
+        Name of the random stream, so that different cuts are independent.
 
     Returns
     -------
@@ -127,7 +126,7 @@ def hold_out(
         When the share is out of range.
     """
     if not 0 <= share < 1:
-        raise OptionError(f"share to hold out: found {share}, expected from 0 to below 1")
+        raise OptionError(f"share to hold out: found {share}, expected at least 0 and less than 1")
     uncertain = clips.group[rows][clips.is_labelled[rows] & ~clips.is_verified[rows]]
     found = recordings(clips, rows[~np.isin(clips.group[rows], uncertain)])
     order = shuffled(found.names, seed, purpose)
@@ -138,20 +137,19 @@ def hold_out(
 
 
 def split(clips: Clips, test_size: float = 0.2, *, seed: int = 0) -> tuple[Clips, Clips]:
-    """Divide a table in two by recording, classes as evenly as possible.
+    """Divide a table in two by recording, with all classes as evenly as possible.
 
     Parameters
     ----------
     clips : Clips
     test_size : float
-        Share of the clips with checked labels in the second part, from 0 to below 1.
+        Share of the clips with verified labels in the second part, at least 0 and less than 1.
     seed : int
 
     Returns
     -------
     train, test : Clips
-        No recording stands in both. Clips without labels, or with labels nobody verified, are in
-        the first.
+        No recording is in both. Clips without verified labels are in the first.
 
     Examples
     --------
@@ -165,7 +163,7 @@ def split(clips: Clips, test_size: float = 0.2, *, seed: int = 0) -> tuple[Clips
 
 
 def _choose(found: RecordingRows, order: Sequence[int], priority: Rows, share: float) -> list[int]:
-    """Which recordings to hold out: serve the class that is furthest from its share, repeatedly.
+    """Which recordings to hold out: repeatedly one of the class that is furthest from its share.
 
     ``priority`` decides between classes that are equally far.
     """
@@ -219,17 +217,17 @@ VALIDATION_FOLDS = ("inner", "previous")
 
 @dataclass(frozen=True)
 class Split:
-    """One way to divide a table: row numbers, each ascending, none twice.
+    """A division of a table: ascending row numbers, each at most once.
 
     Attributes
     ----------
     fold : int
-        The fold that is tested.
+        The test fold.
     train, validation, test : ndarray of int64
         Row numbers of labelled clips.
     dropped : ndarray of int64
-        Rows that are used nowhere, because their recording also stands in the test fold (or, with
-        the previous fold as validation, in the validation fold).
+        Unused rows, because their recording is also in the test fold (or, with the previous fold
+        as validation, in the validation fold).
     """
 
     fold: int
@@ -247,29 +245,29 @@ def fold_splits(
     n_folds: int = 5,
     validation_fold: Literal["inner", "previous"] = "inner",
 ) -> list[Split]:
-    """One split for each fold: that fold is tested, the others train and validate.
+    """One split for each fold, which is its test part; the others are for training and validation.
 
-    A set with one fold, and clips without a fold beside it, has an official test part (fold 1) and
-    gives one split. Labels that nobody checked (``label_type`` "uncertain") train only.
+    A set with one fold, and other clips without a fold, has an official test part (fold 1) and
+    gives one split. Unverified labels (``label_type`` "uncertain") are used for training only.
 
     Parameters
     ----------
     clips : Clips
-        Rows without a label are in no part of any split. Labelled rows without a fold, in a set
-        that has folds, train and validate only.
+        Rows without a label are in no part of any split. In a set with folds, labelled rows
+        without a fold are used for training and validation only.
     validation : float
-        Share of the training clips that is cut off for validation, from 0 to below 1.
+        Share of the training clips held out for validation, at least 0 and less than 1.
     seed : int
-        Chooses the validation recordings, and the folds where the set has none.
+        Seed of the validation recordings, and of the folds if the set has none.
     n_folds : int
-        How many folds to make where the set has none; official folds are kept as they are.
+        Number of folds to make if the set has none; official folds are kept.
     validation_fold : {"inner", "previous"}
-        "inner" cuts the validation part from the training folds, by recording. "previous" takes
-        the fold before the tested one, cyclic (K. J. Piczak, MLSP 2015); ``validation`` is unused.
+        "inner" takes the validation part from the training folds, by recording. "previous" takes
+        the fold before the test fold, cyclic (K. J. Piczak, MLSP 2015); ``validation`` is unused.
     Notes
     -----
-    Of recordings that stand in several official folds (ESC-50 has 4) the clips are left out of
-    training and validation while their recording is tested, so every test fold stays as published.
+    If a recording is in several official folds (ESC-50 has 4 of these), its clips are left out of
+    training and validation while it is tested, so every test fold stays as published.
 
     Raises
     ------
@@ -298,7 +296,7 @@ def fold_splits(
     if len(folds) < least:
         raise DataError(
             f"'{clips.name}': labelled clips in {len(folds)} fold(s), expected at least {least}; "
-            "without a fold column folds are made"
+            "without a fold column, folds are made"
         )
     splits = []
     for i, k in enumerate(folds):
@@ -351,15 +349,15 @@ def label_budget(
     ----------
     clips : Clips
     rows : ndarray of int64
-        The rows to choose from, as a rule the training rows of a split. Rows without a label are
-        passed over.
+        The rows to choose from, usually the training rows of a split. Rows without a label are
+        ignored.
     labels_per_class : int
-        Clips of each class, at least 1. A clip with several labels counts for each of them, so a
-        class may get more in a set with several labels per clip.
+        Number of clips per class, at least 1. A clip with several labels counts for each of them,
+        so a class may get more clips.
     seed : int
-        Another seed, another draw.
+        Seed of the draw.
     allow_fewer : bool
-        Take all clips of a class that has fewer than asked for, instead of raising an error.
+        Take all clips of a class that has too few, instead of raising an error.
 
     Returns
     -------
@@ -369,7 +367,7 @@ def label_budget(
     Raises
     ------
     DataError
-        When a class has no clip among the rows, or fewer than asked for.
+        When a class has no clip among the rows, or too few.
     OptionError
         When ``labels_per_class`` is below 1.
 
@@ -390,10 +388,10 @@ def label_budget(
     few = [f"{label} {n}" for label, n in counts.items() if n < least]
     if few:
         raise DataError(
-            f"'{clips.name}': labelled clips to choose from: {first_few(few, 10)}; expected at "
-            f"least {least} of each class. "
+            f"'{clips.name}': found labelled clips: {first_few(few, 10)}; expected at least "
+            f"{least} of each class. "
             + (
-                "Ask for fewer labels per class, allow fewer, or label more clips"
+                "Use fewer labels per class, allow fewer, or label more clips"
                 if all(counts.values())
                 else "Label clips of these classes, or leave the classes out (keep_classes)"
             )

@@ -1,11 +1,10 @@
-"""Samples and features of clips, computed once and kept on the disk.
+"""Samples and features of clips, computed once and kept on disk.
 
-Samples are 16-bit integers, fractions of 32768 as in a WAV file, unless the clip goes beyond full
-scale, as decoded MP3 and float recordings do. Then the whole clip is divided by a *scale* that is
-written down beside it, and nothing is clipped. Features are float16. A clip is known by its file
-(relative to the table's root), its times, and the file's size and time of change: only clips of
-which one of these is new are computed. Clips that were taken out of the table stay in the folder,
-because another table may use them.
+Samples are 16-bit integers, fractions of 32768 as in a WAV file. If a clip exceeds full scale, as
+decoded MP3 and float recordings may, it is divided by a *scale* that is stored with it, so nothing
+is clipped. Features are float16. A clip is identified by its file (relative to the table's root),
+its times, and the file's size and time of change: it is computed only if one of these is new.
+Clips that were removed from the table stay in the folder, because another table may use them.
 """
 
 from __future__ import annotations
@@ -38,14 +37,14 @@ from semisonic.data.clips import Clips
 
 SAMPLE_BYTES = 2
 WORTH_PROCESSES, FEATURES_WORTH_PROCESSES = 5000, 20_000
-"""Clips from which on processes decode them, or compute their features, sooner than threads."""
+"""Number of clips from which processes decode them, or compute features, faster than threads."""
 
 Shape = tuple[int, int, int]
 Extractor = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 def as_stored(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The samples as they come back from the store, but kept as floats."""
+    """The samples rounded as in the store, but as floats."""
     scale = _scale_of(x)
     return _rounded(x, scale) * np.float32(scale / 32768.0)
 
@@ -62,7 +61,7 @@ def _rounded(x: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
 
 
 def decode_clip(root: Path, sample_rate: int, number: int, key: Key) -> Computed | str:
-    """Decode, check and resample one clip: its samples, with scale and remarks; or why not."""
+    """Decode, check and resample one clip: samples, scale and remarks, or the failure."""
     file, start, end = key
     try:
         with AudioReader(root / file) as source:
@@ -80,7 +79,7 @@ def decode_clip(root: Path, sample_rate: int, number: int, key: Key) -> Computed
 
 
 class SampleStore:
-    """Samples of the clips that could be read; made by :meth:`build`.
+    """Samples of the clips that could be read; created by :meth:`build`.
 
     Attributes
     ----------
@@ -93,18 +92,17 @@ class SampleStore:
     n_samples : ndarray of int64, shape (n,)
         Length of each clip.
     rows : ndarray of int64, shape (n,)
-        The row of the table given to :meth:`build` that each is.
+        Row of each clip in the table given to :meth:`build`.
     scale : ndarray of float64, shape (n,)
-        What the integers of a clip must be multiplied with, over 32768: 1 except for clips
-        that go beyond full scale.
+        Factor for the integers of a clip, over 32768: 1 except for clips that exceed full scale.
     stamps : list of (int, int)
         Size (bytes) and time of change (ns) of each clip's file when it was decoded.
     n_decoded : int
-        Clips that were decoded now.
+        Number of clips decoded now.
     failures : tuple of (str, str)
         Id and reason of each clip that could not be read. They are tried again next time.
     notes : tuple of (str, str)
-        Id and reason of each clip that is in the store, but silent, clipped (see
+        Id and reason of each stored clip that is silent, clipped (see
         :func:`semisonic.audio.checks.problems`) or truncated.
     """
 
@@ -140,29 +138,30 @@ class SampleStore:
         workers: int | None = None,
         engine: Engine = LOCAL_ENGINE,
     ) -> SampleStore:
-        """Bring a folder up to date with a clip table, and open it.
+        """Update a folder for a clip table, and open it.
 
-        It may be killed at any time; the next build goes on where it was. Two processes may
-        build in one folder: the second waits, and finds the work done.
+        After a kill, the next build continues where it stopped. Two processes may build in one
+        folder: the second waits, and then finds the work done.
 
         Parameters
         ----------
         clips : Clips
-            What to decode. Each clip is decoded as a whole: cut long recordings into windows first.
+            The clips to decode. Each is decoded as a whole: cut long recordings into windows
+            first.
         folder : path
-            The store's own folder; made if missing.
+            The folder of the store, created if missing.
         sample_rate : int
-            Hz. A folder holds one rate; another one is an error.
+            Hz. A folder has one rate; another one is an error.
         workers : int, optional
-            Threads, or calls at once; by default as many as there are processors.
+            Number of threads or parallel calls; by default the number of processors.
         engine : Engine
-            Where clips are decoded. On a cluster the recordings lie at the same path on every
-            node; the store is written by this process alone.
+            Where clips are decoded. On a cluster, the recordings must have the same path on every
+            node; only this process writes the store.
 
         Raises
         ------
         DataError
-            If the folder holds something else, or the disk is full.
+            If the folder contains something else, or the disk is full.
         """
         check_rate(sample_rate)
         count_workers(workers)  # refuses what is no number of workers
@@ -218,7 +217,7 @@ class SampleStore:
 
 
 class FeatureStore:
-    """Features of all clips of a sample store; made by :meth:`build`.
+    """Features of all clips of a sample store; created by :meth:`build`.
 
     Read like an array of float32, shape (n, channel, mel, frame): ``len``, ``shape`` and rows by
     index.
@@ -228,11 +227,11 @@ class FeatureStore:
     clips : Clips
         Those of the sample store, row by row.
     array : ndarray of float16, shape (m, channel, mel, frame)
-        All that the file holds.
+        The content of the file.
     place : ndarray of int64, shape (n,)
-        Where in ``array`` the features of each clip lie.
+        Position of the features of each clip in ``array``.
     n_computed : int
-        Clips that were computed now.
+        Number of clips computed now.
     """
 
     def __init__(
@@ -255,36 +254,36 @@ class FeatureStore:
         workers: int | None = None,
         engine: Engine = LOCAL_ENGINE,
     ) -> FeatureStore:
-        """Bring a folder up to date with a sample store, and open it.
+        """Update a folder for a sample store, and open it.
 
         Parameters
         ----------
         samples : SampleStore
             The clips.
         folder : path
-            The store's own folder; made if missing.
+            The folder of the store, created if missing.
         extractor : callable
-            Called once in each thread or process; gives a function from samples, float32 of shape
-            (n_samples,) with full scale ±1, to features, float32 of shape ``shape``. It
-            may keep buffers, and may return the same buffer each time.
+            Called once in each thread or process; returns a function from samples, float32 of
+            shape (n_samples,) with full scale ±1, to features, float32 of shape ``shape``. The
+            function may keep buffers and return the same one each time.
         key : str
-            Names the front end and all its parameters. Another key in one folder is an
+            Identifies the front end and all its parameters. Another key in the same folder is an
             error.
         shape : (channel, mel, frame)
             Of one clip.
         n_samples : int
             Clips are cut to this length, or followed by silence.
         workers : int, optional
-            Threads, or calls at once; by default as many as there are processors.
+            Number of threads or parallel calls; by default the number of processors.
         engine : Engine
-            Where features are computed. On a cluster the sample store lies at the same path on
-            every node; features are written by this process alone.
+            Where features are computed. On a cluster, the sample store must have the same path on
+            every node; only this process writes features.
 
         Raises
         ------
         DataError
-            If features have another shape, are NaN, or do not fit into float16 (±65504);
-            if the folder holds something else; if the disk is full.
+            If features have another shape, are NaN, or exceed float16 (±65504), if the folder
+            contains something else, or if the disk is full.
         """
         if n_samples < 1 or len(shape) != 3 or min(shape) < 1:
             raise OptionError(f"features of shape {shape} from {n_samples} samples: expected > 0")
@@ -313,7 +312,7 @@ class FeatureStore:
         return len(self.place)
 
     def __getitem__(self, rows: Any) -> NDArray[np.float32]:
-        """Features of the rows chosen, as float32, shape (rows, channel, mel, frame)."""
+        """Features of the chosen rows, as float32, shape (rows, channel, mel, frame)."""
         return np.asarray(self.array[self.place[rows]], np.float32)
 
     def __repr__(self) -> str:
@@ -325,7 +324,7 @@ class FeatureStore:
 
     @cached_property
     def array(self) -> NDArray[np.float16]:
-        """The file, mapped; read only."""
+        """The file, mapped read-only."""
         shape = (int(self.place.max(initial=-1)) + 1, *self.shape[1:])
         mapped = (
             np.memmap(self._path, np.float16, "r", shape=shape) if len(self) else np.empty(shape)
@@ -336,7 +335,7 @@ class FeatureStore:
 def _extraction(
     samples: SampleStore, shape: Shape, n_samples: int, extractor: Callable[[], Extractor]
 ) -> Callable[[int, Key], Computed]:
-    """What computes the features of a clip in a thread or process."""
+    """The function that computes features in a thread or process."""
     extract = extractor()
 
     def features(row: int, _: Key) -> Computed:

@@ -1,4 +1,4 @@
-"""What is in a data set: clips, classes, folds, recordings, lengths, rates. Headers only."""
+"""Summary of a data set: clips, classes, folds, recordings, lengths, rates; reads headers only."""
 
 from __future__ import annotations
 
@@ -16,40 +16,40 @@ from semisonic.data.clips import Clips
 from semisonic.data.windows import read_headers
 
 _SHOWN = 6
-"""Different rates or formats that are named."""
+"""Number of different rates or formats that are listed."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a table of clips holds.
+    """Summary of a table of clips.
 
     Attributes
     ----------
     name, root : str
-        The data set and where it lies.
+        The data set and its folder.
     n_clips, n_files, n_labelled, n_multi_label, n_recordings : int
     classes : tuple of str
     folds : tuple of int
         Official folds that occur.
     per_class : dict of str to int
-        Clips of each class, in class order; a clip with several labels counts for each.
+        Number of clips of each class, in class order; a clip with several labels counts for each.
     per_class_and_fold : dict of str to tuple of int
         The same for each of ``folds``; empty without folds.
     recordings_per_class : dict of str to int
     n_uncertain : int
-        Labelled clips whose labels nobody checked.
+        Number of clips with unverified labels.
     uncertain_per_class : dict of str to int
-        The same for each class; empty when there are none.
+        The same for each class; empty if there are none.
     durations : dict of str to float, or None
-        Of the clips: ``shortest``, ``median`` and ``longest`` in seconds, and ``total_hours``. None
-        when headers were not read, or none could be.
+        Lengths of the clips: ``shortest``, ``median`` and ``longest`` in seconds, and
+        ``total_hours``. None if no header was read.
     sample_rates, channels, formats : dict to int
-        How many files have each; formats such as "WAV PCM_16".
+        Number of files with each value; formats such as "WAV PCM_16".
     bad_files : tuple of (str, str)
-        Files that cannot be read, or not as a whole, and clips that are no part of their file,
-        with the reason.
+        Files that cannot be read, or only in part, and clips beyond the end of their file, with
+        the reason.
     notes : tuple of str
-        What the reader decided.
+        Decisions of the reader.
     """
 
     name: str
@@ -74,7 +74,7 @@ class Summary:
     notes: tuple[str, ...]
 
     def to_frame(self) -> pd.DataFrame:
-        """A row for each class: its clips, its recordings, and the clips in each fold."""
+        """A row for each class: the numbers of its clips, recordings, and clips in each fold."""
         table = pd.DataFrame(index=pd.Index(self.classes, name="class"))
         table["clips"] = pd.Series(self.per_class)
         table["recordings"] = pd.Series(self.recordings_per_class)
@@ -101,7 +101,7 @@ class Summary:
         return card("Summary", facts(self.facts()), table, problems(self.bad_files))
 
     def facts(self) -> dict[str, str]:
-        """What holds for the whole table, as text by name."""
+        """Facts about the whole table, as text by name."""
         several = f", {self.n_multi_label} with several labels" if self.n_multi_label else ""
         without = f"{self.n_labelled} with a label, {self.n_clips - self.n_labelled} without"
         facts = {
@@ -115,7 +115,9 @@ class Summary:
         }
         if self.n_uncertain:
             verified = self.n_labelled - self.n_uncertain
-            facts["labels"] = f"{verified} verified, {self.n_uncertain} not (they only train)"
+            facts["labels"] = (
+                f"{verified} verified, {self.n_uncertain} not (used for training only)"
+            )
         if self.durations is not None:
             facts |= {
                 "lengths": "{shortest:.2f} to {longest:.2f} s, median {median:.2f} s, "
@@ -134,17 +136,17 @@ def describe(
     workers: int | None = None,
     headers: Mapping[str, AudioInfo | str] | None = None,
 ) -> Summary:
-    """Count what a table holds; read headers for lengths and rates, decode nothing.
+    """Count clips, classes and recordings; read headers for lengths and rates; decode nothing.
 
     Parameters
     ----------
     clips : Clips
     fast : bool
-        Open no file at all, as for a pool of a quarter of a million files.
+        Do not open any file, for example for a pool of a quarter of a million files.
     workers : int, optional
         Threads that read headers; the number of processors by default.
     headers : mapping of file to AudioInfo or str, optional
-        What is known of the files already, or why they cannot be read; nothing is opened then.
+        Known headers, or reasons why files cannot be read; then no file is opened.
 
     Examples
     --------
@@ -162,7 +164,7 @@ def describe(
     with np.errstate(invalid="ignore"):
         late = (clips.end_time > whole + END_TOLERANCE) | (clips.start_time >= whole)
     for row in np.flatnonzero(late).tolist():
-        what = "a part beyond the end of its recording, which is"
+        what = "the clip reaches beyond the end of its recording, which is"
         bad.append((clips[row].ids[0], f"{what} {whole[row]:.2f} s long"))
     end = np.where(np.isnan(clips.end_time), whole, clips.end_time)
     length = (end - clips.start_time)[~np.isnan(whole)]
@@ -218,7 +220,7 @@ def _most_common(values: Iterable[Any]) -> dict[Any, int]:
 
 
 def _counted(counts: Mapping[Any, int], unit: str = "") -> str:
-    """Values with how many files have each, the most common first."""
+    """Values with the number of files, the most common first."""
     if len(counts) == 1:
         return f"{next(iter(counts))}{unit}"
     shown = [f"{value}{unit} ({n})" for value, n in list(counts.items())[:_SHOWN]]

@@ -1,8 +1,8 @@
-"""Tables of text as other programs write them: rows, numbers, and what each column means.
+"""Read tables of other programs: rows, numbers, and the meaning of columns.
 
-The one reader of tables that people or other programs may have written: in UTF-8, or UTF-16 with
-its mark; separated by comma, semicolon or tab, as the header is. Columns are found by their names
-in one spelling, whatever their order.
+This is the only reader of tables from people or other programs: in UTF-8, or UTF-16 with a byte
+order mark; separated by comma, semicolon or tab, as in the header. Columns are found by their
+normalised names, in any order.
 """
 
 from __future__ import annotations
@@ -20,11 +20,10 @@ from semisonic.core.files import unguarded
 
 
 class TableRow(dict[str, str]):
-    """The cells of one row by normalised column name, without blanks around them.
+    """The cells of one row by normalised column name, without surrounding spaces.
 
-    A column that the table does not have is empty. ``number`` is the row as an editor counts
-    lines, ``where`` names the file and the row for errors, and ``cells`` are all cells by place,
-    as they stand in the file.
+    A missing column is empty. ``number`` is the line number in an editor, ``where`` names the file
+    and the row for errors, and ``cells`` has all cells in order, unchanged.
     """
 
     def __init__(
@@ -42,7 +41,7 @@ class TableRow(dict[str, str]):
         return f"{self.path}, row {self.number}"
 
     def need(self, column: str) -> str:
-        """The text of a cell; ValueError when it is empty."""
+        """The text of a cell; ValueError if it is empty."""
         if not self[column]:
             raise ValueError(f"the column '{column}' is empty")
         return self[column]
@@ -52,7 +51,7 @@ class TableRow(dict[str, str]):
 class Table:
     """A table: its column names normalised and as written, in order, and its rows.
 
-    ``problems`` are rows with too many cells, as (place, reason), where they are let through.
+    ``problems`` has rows with too many cells, as (place, reason), if these are allowed.
     """
 
     path: Path
@@ -62,13 +61,13 @@ class Table:
     problems: tuple[tuple[str, str], ...] = ()
 
     def find(self, *names: str) -> str:
-        """The first of these columns that the table has; empty for none."""
+        """The first of these columns in the table; empty for none."""
         return next((name for name in names if name in self.columns), "")
 
 
 @dataclass(frozen=True)
 class Head:
-    """The beginning of a text, to tell its format by: no lines where it is no text."""
+    """The beginning of a text, to recognise its format; no lines if it is not text."""
 
     suffix: str
     lines: tuple[str, ...] = ()
@@ -80,7 +79,7 @@ HEAD_BYTES = 1 << 18
 
 
 def normalise(column: str) -> str:
-    """A column name in one spelling.
+    """A normalised column name.
 
     Examples
     --------
@@ -91,15 +90,15 @@ def normalise(column: str) -> str:
 
 
 def read_text(path: Path, limit: int | None = None, errors: str = "strict") -> str:
-    """The text of a file: UTF-8 or UTF-16 with its mark, else Windows-1252 for ``.txt``.
+    """The text of a file: UTF-8 or UTF-16 with a byte order mark, else Windows-1252 for ``.txt``.
 
     Parameters
     ----------
     path : Path
     limit : int, optional
-        So many bytes of it, to tell a format by; what they cut off does not matter.
+        Read only this many bytes, to recognise a format; a cut character is ignored.
     errors : str
-        What becomes of bytes that are no UTF-8, as for :meth:`bytes.decode`.
+        What to do with bytes that are not UTF-8, as for :meth:`bytes.decode`.
 
     Raises
     ------
@@ -126,13 +125,13 @@ def read_text(path: Path, limit: int | None = None, errors: str = "strict") -> s
 
 
 def lines_of(text: str) -> list[tuple[int, str]]:
-    """The lines that hold anything, with their numbers from 1, whatever ends a line."""
+    """The lines that are not empty, with their numbers from 1, for any line ending."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return [(i, line) for i, line in enumerate(lines, 1) if line.strip()]
 
 
 def read_head(path: Path) -> Head:
-    """The beginning of a file, to tell its format by."""
+    """The beginning of a file, to recognise its format."""
     try:
         lines = tuple(line for _, line in lines_of(read_text(path, HEAD_BYTES))[:3])
         first = lines[0] if lines else ""
@@ -148,25 +147,23 @@ def read_table(
 ) -> Table:
     """Read a table with a header; separated by comma, semicolon or tab.
 
-    Quotes are part of the text in a table separated by tabs, unless its header is quoted: Raven
-    writes none, R does.
+    In a table separated by tabs, quotes are part of the text unless the header is quoted: R
+    quotes, Raven does not.
 
     Parameters
     ----------
     path : Path
     unique : bool
-        Refuse a column that stands twice; else the first counts.
+        Refuse a column that occurs twice; otherwise the first counts.
     lenient : bool
-        Let quotes stand anywhere, and take a row with too many cells for a problem of that row
-        alone.
+        Allow quotes anywhere, and make a row with too many cells a problem of that row only.
     errors : str
         See :func:`read_text`.
 
     Raises
     ------
     DataError
-        When it is no text, has no header, a column stands twice, or a row has more values than
-        there are columns.
+        When it is not text, has no header, has a column twice, or has a row with too many values.
     """
     text = read_text(path, errors=errors)
     first = text.lstrip("\r\n").partition("\n")[0]
@@ -188,7 +185,7 @@ def read_table(
     columns = tuple(map(normalise, names))
     twice = [column for column in columns if column and columns.count(column) > 1]
     if twice and unique:
-        raise DataError(f"{path}, row 1: the column '{twice[0]}' stands twice, expected once")
+        raise DataError(f"{path}, row 1: found the column '{twice[0]}' twice, expected once")
     rows, problems = [], []
     for number, cells in lines[1:]:
         if any(cell.strip() for cell in cells[len(columns) :]):
@@ -203,12 +200,12 @@ def read_table(
         rows.append(TableRow(values, path, number, plain))
     if problems and not lenient:
         where, reason = problems[0]
-        raise DataError(f"{where}: {reason}; put text that holds the separator in double quotes")
+        raise DataError(f"{where}: {reason}; put text that contains the separator in double quotes")
     return Table(path, columns, names, tuple(rows), tuple(problems))
 
 
 def _separator_of(header: str) -> str:
-    """The separator that the header uses most; a comma when it has none."""
+    """The most frequent separator in the header; a comma if there is none."""
     return max(",;\t", key=lambda mark: (header.count(mark), mark == ","))
 
 
@@ -240,7 +237,7 @@ COLUMNS = {
 
 
 def find_columns(where: str, columns: Collection[str]) -> dict[str, str]:
-    """The column of a table for each of ``COLUMNS``; empty where it has none.
+    """The column of a table for each of ``COLUMNS``; empty if there is none.
 
     Raises
     ------
@@ -285,18 +282,18 @@ _DIGITS_AT_MOST = 400  # the smallest float has 325 decimals
 
 
 def number(text: str, what: str) -> Decimal:
-    """The number in a cell; NaN where the cell holds none. A decimal comma is understood.
+    """The number in a cell; NaN if the cell is empty. A decimal comma is allowed.
 
     Parameters
     ----------
     text : str
     what : str
-        What the number should be, for the message.
+        Meaning of the number, for the message.
 
     Raises
     ------
     ValueError
-        When it is no finite number.
+        When it is not a finite number.
 
     Examples
     --------
@@ -318,7 +315,7 @@ def number(text: str, what: str) -> Decimal:
 
 
 def exact(value: float) -> Decimal:
-    """The decimal that a float is written as."""
+    """The decimal with the written digits of a float."""
     return Decimal(repr(float(value)))
 
 

@@ -1,4 +1,4 @@
-"""Long recordings as a pool of windows of one length. Only headers are read."""
+"""Cut long recordings into windows of one length. Only headers are read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from semisonic.data.clips import Clips
 
 _TOLERANCE = 1e-6  # seconds
 HEADERS, HEADERS_AFAR = 8, 256
-"""Headers that a thread reads at once, and a call on a cluster."""
+"""Headers per call of a thread, and per call on a cluster."""
 
 
 def windows(
@@ -24,37 +24,37 @@ def windows(
 ) -> Clips:
     """Cut clips into windows of one length.
 
-    The last window of a clip may be shorter: it is kept when it has at least half the duration
-    (and reaches beyond the window before it). A clip that is not longer than one window stays
-    whole. A file whose header cannot be read stays whole too, so that whoever reads it reports it.
+    The last window of a clip may be shorter: it is kept if it has at least half the duration (and
+    ends after the window before it). A clip that is not longer than one window stays whole. So
+    does a file whose header cannot be read, so that reading it gives the error.
 
     Parameters
     ----------
     clips : Clips
-        Labels, groups and folds go over to every window; a label then says what is present
-        somewhere in the recording, perhaps not in this window.
+        Every window gets the labels, groups and folds; a label then means that the class is
+        present somewhere in the recording, perhaps not in this window.
     duration : float
-        Seconds of a window, above 0.
+        Seconds per window, more than 0.
     hop : float, optional
-        Seconds from the start of one window to the next, above 0; the duration by default, so that
-        windows touch and do not overlap.
+        Seconds from the start of one window to the next, more than 0; by default the duration, so
+        that windows do not overlap.
     workers : int, optional
         Threads that read headers; the number of processors by default.
 
     Returns
     -------
     Clips
-        In the order of ``clips``, windows in order of time.
+        In the order of ``clips``, windows by time.
 
     Raises
     ------
     OptionError
-        When the duration or the hop is not above 0.
+        When the duration or the hop is not more than 0.
     """
     step = duration if hop is None else hop
     for name, value in (("duration", duration), ("hop", step)):
         if not (np.isfinite(value) and value > 0):
-            raise OptionError(f"{name} of windows: found {value} s, expected above 0 s")
+            raise OptionError(f"{name} of windows: found {value} s, expected more than 0 s")
     length = clip_durations(clips, workers=workers)
     is_long = length > duration + _TOLERANCE  # never where it is not known
     n = np.where(is_long, (length - duration + _TOLERANCE) // step + 1, 1)
@@ -74,7 +74,7 @@ def windows(
 def clip_durations(clips: Clips, *, workers: int | None = None) -> NDArray[np.float64]:
     """The length of each clip in seconds, shape (n,), from its times or its file's header.
 
-    NaN where a header is needed and cannot be read.
+    NaN if a header is needed and cannot be read.
     """
     open_end = np.isnan(clips.end_time)
     length = clips.end_time - clips.start_time
@@ -89,7 +89,7 @@ def clip_durations(clips: Clips, *, workers: int | None = None) -> NDArray[np.fl
 def read_headers(
     root: Path, files: list[str], workers: int | None = None, engine: Engine = LOCAL_ENGINE
 ) -> list[AudioInfo | str]:
-    """The headers of files below a folder, in their order; a text says why one cannot be read."""
+    """The headers of files below a folder, in order; a text is the reason of a failure."""
     if not files:
         return []
     size = HEADERS if engine.is_local else HEADERS_AFAR

@@ -1,8 +1,7 @@
-"""Augmentation: training clips are changed at random, each time anew.
+"""Augmentation: random changes of training clips, drawn again each time.
 
-First what all augmentations share; then those of spectrograms, those of spectrograms and samples,
-and the named sets that training uses. For samples alone see
-:mod:`semisonic.features.wave_augmentation`.
+This file has the base class, then augmentations of spectrograms, those of spectrograms and
+samples, and the named sets. For samples only, see :mod:`semisonic.features.wave_augmentation`.
 """
 
 from __future__ import annotations
@@ -46,28 +45,27 @@ def silent_frames(x: Tensor) -> Tensor:
 
 
 class Augmentation(nn.Module):
-    """A random change of features, drawn anew for each row; nothing in ``eval()``.
+    """A random change of features, drawn for each row; no change in ``eval()``.
 
-    One class changes log-mel levels and waveforms, as far as the transform makes sense for both;
-    the front end says which. ``forward`` takes levels in dB, (batch, channel, mel, frame), or
-    waveforms, (batch, time) or (batch, 1, 1, time). It keeps the shape (crops make it shorter)
-    and never changes its input. Deltas are computed anew from the changed levels. Under autocast
-    it still computes in float32. Random numbers come from torch's global generator of the
-    tensor's device.
+    A class may change log-mel levels and waveforms, if the transform makes sense for both; the
+    front end decides which. ``forward`` takes levels in dB, (batch, channel, mel, frame), or
+    waveforms, (batch, time) or (batch, 1, 1, time). It keeps the shape (crops make it shorter) and
+    never changes its input. Deltas are recomputed from the changed levels. Under autocast it still
+    computes in float32. Random numbers come from torch's global generator of the tensor's device.
 
-    A subclass has :meth:`draw`, which gives the random numbers, and :meth:`change_levels`,
-    :meth:`change_wave` or both, which do what the numbers say. Together they make a change that
-    can be repeated on other features.
+    A subclass has :meth:`draw`, which returns the random numbers, and :meth:`change_levels`,
+    :meth:`change_wave` or both, which apply them. So the same change can be applied to other
+    features.
 
     Parameters
     ----------
     mel : MelOptions
-        The front end that the features come from.
+        The front end of the features.
 
     Raises
     ------
     OptionError
-        When the transform does not know this kind of features.
+        When the transform does not support this kind of features.
 
     Examples
     --------
@@ -80,15 +78,15 @@ class Augmentation(nn.Module):
     """
 
     kinds: tuple[str, ...] = (LOG_MEL,)
-    """Kinds of features (``MelOptions.input``) that the transform knows."""
+    """Kinds of features (``MelOptions.input``) that the transform supports."""
 
     def __init__(self, mel: MelOptions) -> None:
         super().__init__()
         if mel.input not in self.kinds:
             other = "spectrograms" if mel.input == WAVE else "waveforms"
             raise OptionError(
-                f"{type(self).__name__}: this changes {other}, and the front end is "
-                f"'{mel.input}'; leave it out, or take the network of a spectrogram"
+                f"{type(self).__name__}: it changes {other}, but the front end is '{mel.input}'; "
+                f"leave it out, or choose a network that reads {other}"
             )
         self.mel = mel
 
@@ -116,7 +114,7 @@ class Augmentation(nn.Module):
         return self.change(x, self.draw(x))
 
     def change(self, x: Tensor, drawn: Drawn) -> Tensor:
-        """Levels or waveforms changed as the numbers say."""
+        """Apply the random numbers to levels or waveforms."""
         return self.change_wave(x, drawn) if self.is_wave else self.change_levels(x, drawn)
 
     def draw(self, x: Tensor) -> Drawn:
@@ -124,11 +122,11 @@ class Augmentation(nn.Module):
         raise NotImplementedError
 
     def change_levels(self, x: Tensor, drawn: Drawn) -> Tensor:
-        """Levels (batch, 1, mel, frame) changed as the numbers say."""
+        """Apply the random numbers to levels (batch, 1, mel, frame)."""
         raise NotImplementedError
 
     def change_wave(self, x: Tensor, drawn: Drawn) -> Tensor:
-        """Waveforms (batch, time) changed as the numbers say."""
+        """Apply the random numbers to waveforms (batch, time)."""
         raise NotImplementedError
 
     # Arithmetic on levels in dB, (batch, 1, mel, frame). A cell is ``20 / power * log10(mel)`` dB.
@@ -154,14 +152,14 @@ class Augmentation(nn.Module):
     def silence(self, x: Tensor) -> Tensor:
         """The level of silence, shape (batch or 1, 1, 1, 1).
 
-        Where levels are relative to a clip's maximum it is the clip's lowest level.
+        If levels are relative to a clip's maximum, it is the clip's lowest level.
         """
         if self.is_relative:
             return x.amin((1, 2, 3), keepdim=True)
         return x.new_full((1, 1, 1, 1), self.mel.quietest_db)
 
     def amplify(self, x: Tensor, gain_db: Tensor) -> Tensor:
-        """Add a gain to all that sounds: silence times anything is silence.
+        """Add a gain to everything but silence.
 
         Within the lowest decibel above silence the gain fades in. ``gain_db`` broadcasts
         to ``x``.
@@ -170,9 +168,9 @@ class Augmentation(nn.Module):
         return self.restore_range(sounds.mul_(gain_db).add_(x))
 
     def restore_range(self, x: Tensor) -> Tensor:
-        """Make levels again such as the front end gives: its floor, maximum and range.
+        """Restore the floor, maximum and range that the front end gives.
 
-        Works in place: memory is what these small sums cost most.
+        Works in place, as new memory would cost more than these small sums.
         """
         if self.is_relative:
             loudest = x.amax((1, 2, 3), keepdim=True)
@@ -189,7 +187,7 @@ class Augmentation(nn.Module):
         return round(seconds * self.mel.sample_rate / self.mel.hop_length)
 
     def require(self, holds: bool, option: str, found: object, expected: str) -> None:
-        """Raise OptionError unless an option of this class can work."""
+        """Raise OptionError unless an option of this class is valid."""
         if not holds:
             name = f"{type(self).__name__}, option '{option}'"
             raise OptionError(f"{name}: found {found}, expected {expected}")
@@ -235,13 +233,13 @@ def random_integers(x: Tensor, low: int, high: int, *size: int) -> Tensor:
 
 
 class Chain(Augmentation):
-    """Augmentations one after another; deltas are computed once, at the end.
+    """Augmentations in sequence; deltas are computed once, at the end.
 
     Parameters
     ----------
     mel : MelOptions
     steps : sequence of Augmentation
-        For the same front end.
+        All for the same front end.
     """
 
     kinds = (LOG_MEL, WAVE)
@@ -258,14 +256,14 @@ class Chain(Augmentation):
 
 
 class OneOf(nn.Module):
-    """Some clips go through one module, the others through another; nothing in ``eval()``.
+    """Each clip goes through one of two modules; no change in ``eval()``.
 
-    With few labels, strong changes of every clip leave too few that sound as clips do.
+    With few labels, strong changes of every clip would leave too few realistic clips.
 
     Parameters
     ----------
     first, second : nn.Module
-        (batch, channel, mel, frame) in dB to the same shape; each clip draws one of them.
+        (batch, channel, mel, frame) in dB to the same shape; one is drawn for each clip.
     """
 
     def __init__(self, first: nn.Module, second: nn.Module) -> None:
@@ -290,12 +288,12 @@ class OneOf(nn.Module):
 
 
 class RegisteredAugmentation(nn.Module):
-    """An augmentation that is not from this package; nothing in ``eval()``, nothing learned.
+    """An augmentation of the user; no change in ``eval()``, no parameters.
 
     Parameters
     ----------
     name : str
-        As it was registered: see :func:`semisonic.register_augmentation`.
+        Its registered name: see :func:`semisonic.register_augmentation`.
     """
 
     def __init__(self, name: str) -> None:
@@ -311,7 +309,7 @@ class RegisteredAugmentation(nn.Module):
         Raises
         ------
         DataError
-            When something else than features of the same shape comes out.
+            When the result is not features of the same shape.
         """
         if not self.training:
             return x
@@ -330,11 +328,12 @@ class RegisteredAugmentation(nn.Module):
 
 
 LARGEST_TIME_MASK = 0.2
-"""Share of the frames that are not padding which one mask hides at most."""
+"""Largest share of the frames without padding that one mask hides."""
 
 
 class BandGain(Augmentation):
-    """Give each clip a random smooth equaliser curve: another microphone, room or distance.
+    """Apply a random smooth equaliser curve to each clip, like another microphone, room or
+    distance.
 
     Parameters
     ----------
@@ -342,7 +341,7 @@ class BandGain(Augmentation):
     max_db : float
         Largest gain of a control point, up or down, in dB.
     n_points : int
-        Control points over all bands, at least 2; more make a rougher curve.
+        Number of control points over all bands, at least 2; more make a rougher curve.
     """
 
     weights: Tensor
@@ -360,13 +359,13 @@ class BandGain(Augmentation):
         return {"point_db": uniform(x, -self.max_db, self.max_db, self.n_points)}
 
     def change_levels(self, x: Tensor, drawn: Drawn) -> Tensor:
-        """The clips through their equalisers; silence stays silence."""
+        """The equalised clips; silence stays silence."""
         curve = (drawn["point_db"][:, :, None] * self.weights).sum(1)  # (batch, mel)
         return self.amplify(x, curve[:, None, :, None])
 
 
 def smooth_weights(n_points: int, n_bands: int) -> Tensor:
-    """How much of each control point a band takes, shape (n_points, n_bands).
+    """The weight of each control point in each band, shape (n_points, n_bands).
 
     Points are equally spaced over the bands, with one at each end. Between two points the
     weights follow a raised cosine and sum to one, so a curve never leaves the range of its
@@ -378,7 +377,7 @@ def smooth_weights(n_points: int, n_bands: int) -> Tensor:
 
 
 class BandCrop(Augmentation):
-    """Cut a random window of neighbouring bands out of each clip and stretch it over all.
+    """Cut a random window of neighbouring bands from each clip and stretch it over all bands.
 
     Paper: Niizumi et al. 2021, "BYOL for audio" (random resize crop).
 
@@ -389,12 +388,12 @@ class BandCrop(Augmentation):
     ----------
     mel : MelOptions
     max_cut : int
-        Most mel bands that are cut away, low and high ends together.
+        Largest number of mel bands that are cut away, low and high ends together.
     """
 
     def __init__(self, mel: MelOptions, max_cut: int) -> None:
         super().__init__(mel)
-        expected = f"0 to {mel.n_mels - 1}, for there are {mel.n_mels} bands"
+        expected = f"0 to {mel.n_mels - 1}, as there are {mel.n_mels} bands"
         self.require(0 <= max_cut < mel.n_mels, "max_cut", max_cut, expected)
         self.max_cut = max_cut
 
@@ -422,14 +421,14 @@ class BandMask(Augmentation):
     Paper: Park et al. 2019, "SpecAugment: a simple data augmentation method for automatic speech
     recognition".
 
-    Where we differ: a mask holds the clip's mean level, since our features are not standardised,
-    and silence around a short sound stays silence.
+    Where we differ: a mask gets the clip's mean level, as our features are not standardised, and
+    silence around a short sound stays silence.
 
     Parameters
     ----------
     mel : MelOptions
     n_masks : int
-        Masks a clip, at least 1; they may overlap.
+        Number of masks per clip, at least 1; they may overlap.
     max_bands : int
         Widest mask, in mel bands; widths are drawn from 0 up to it.
     """
@@ -437,7 +436,7 @@ class BandMask(Augmentation):
     def __init__(self, mel: MelOptions, n_masks: int, max_bands: int) -> None:
         super().__init__(mel)
         self.require(n_masks >= 1, "n_masks", n_masks, "at least 1")
-        expected = f"1 to {mel.n_mels - 1}, for there are {mel.n_mels} bands"
+        expected = f"1 to {mel.n_mels - 1}, as there are {mel.n_mels} bands"
         self.require(1 <= max_bands < mel.n_mels, "max_bands", max_bands, expected)
         self.n_masks, self.max_bands = n_masks, max_bands
 
@@ -464,15 +463,15 @@ class TimeMask(Augmentation):
     recognition".
 
     Where we differ: environmental clips are often short sounds padded with silence. Masks are
-    laid over the frames that are not padding, as if it were not there, and no mask hides more than
-    a fifth of them; otherwise some masks would hide nothing and some the whole sound. A mask holds
-    the clip's mean level: our features are not standardised, so that zero means nothing.
+    placed on the frames without padding only, and no mask hides more than a fifth of these;
+    otherwise some masks would hide nothing and some the whole sound. A mask gets the clip's mean
+    level, as our features are not standardised and zero has no meaning.
 
     Parameters
     ----------
     mel : MelOptions
     n_masks : int
-        Masks a clip, at least 1; they may overlap.
+        Number of masks per clip, at least 1; they may overlap.
     max_width : float
         Longest mask, in seconds; widths are drawn from 0 up to it.
     """
@@ -504,15 +503,15 @@ class TimeMask(Augmentation):
 
 
 def _covered(place: Tensor, start: Tensor, width: Tensor) -> Tensor:
-    """Whether any of some ranges (batch, n) covers a place, (batch, place)."""
+    """Whether any of the ranges (batch, n) covers a position, (batch, position)."""
     inside = (place >= start[:, :, None]) & (place < (start + width)[:, :, None])
     return torch.any(inside, dim=1)
 
 
 def _fill_mask(x: Tensor, mask: Tensor, filled: Tensor) -> Tensor:
-    """Put the mean level of the ``filled`` frames (batch, frame) where a mask covers one.
+    """Set masked frames to the mean level of the ``filled`` frames (batch, frame).
 
-    There is nothing to hide in silence, and a covered piece of it would look like a sound.
+    Silence is not masked, as a mask there would look like a sound.
     """
     weight = filled.to(x.dtype)
     mean = (x.mean((1, 2)) * weight).sum(1) / weight.sum(1).clamp(min=1.0)
@@ -521,27 +520,27 @@ def _fill_mask(x: Tensor, mask: Tensor, filled: Tensor) -> Tensor:
 
 
 class Background(Augmentation):
-    """Add another clip of the batch beneath some clips, as in real places.
+    """Add another clip of the batch as background to some clips.
 
     Paper: Salamon and Bello 2017, "Deep convolutional neural networks and data augmentation for
     environmental sound classification", who mixed in recordings of streets.
 
     Where we differ: the background is another clip of the batch, at a ratio in dB over the clip;
-    it starts at a random place and goes round. The label stays, so ratios much below 10 dB teach
-    wrong things when the background has classes of its own; for shares of labels see ``Mixup``.
+    it starts at a random place and wraps around. The label is kept, so ratios much below 10 dB
+    teach wrong labels if the background contains classes; for shares of labels see ``Mixup``.
 
     Powers are means over the whole clip, padding included, of all frequencies that the bands
-    reach, which is what the samples' mean squares would give. The phases of two sounds that
-    have nothing to do with each other cancel on average, so energies add.
+    reach, which is what the samples' mean squares would give. The phases of two unrelated sounds
+    cancel on average, so energies add.
 
     Parameters
     ----------
     mel : MelOptions
     min_snr_db, max_snr_db : float
-        Range of the ratio of the clip's power to the background's, in dB. Where either is
-        silent, or the only clip of a batch, the clip stays as it is.
+        Range of the ratio of the clip's power to the background's, in dB. A clip is not changed if
+        it or the background is silent, or if it is alone in its batch.
     share : float
-        Of rows that get a background, 0 to 1.
+        Share of rows that get a background, 0 to 1.
     """
 
     widths: Tensor
@@ -557,7 +556,7 @@ class Background(Augmentation):
         self.register_buffer("widths", band_widths(mel), persistent=False)
 
     def draw(self, x: Tensor) -> Drawn:
-        """``snr_db``; ``other``: which clip; ``start``: where in it, as a share; ``added``: if."""
+        """``snr_db``; ``other``: a clip; ``start``: a share of it; ``added``: whether to add it."""
         step = random_integers(x, 1, max(1, len(x) - 1))
         return {
             "snr_db": uniform(x, self.min_snr_db, self.max_snr_db),
@@ -567,7 +566,7 @@ class Background(Augmentation):
         }
 
     def change_levels(self, x: Tensor, drawn: Drawn) -> Tensor:
-        """The clips above their backgrounds."""
+        """The clips with their backgrounds."""
         if len(x) == 1:
             return x
         n_frames, row = x.shape[3], drawn["other"][:, None]
@@ -586,17 +585,17 @@ class Background(Augmentation):
 
 
 def _is_silent(x: Tensor) -> Tensor:
-    """Which clips are nothing but digital silence, shape (batch,)."""
+    """Which clips are digital silence only, shape (batch,)."""
     return silent_frames(x).all(1)
 
 
 def band_widths(mel: MelOptions) -> Tensor:
-    """Weights that turn band values into power, in Hz or without a unit, shape (n_mels,).
+    """Weights that convert band values to power, in Hz or without a unit, shape (n_mels,).
 
     A band is a mean of the power density under a triangle, so the sum over bands of value
-    times half the triangle's base is the power between the first and the last centre. The
-    first and the last band also stand for what is beyond their centres. Where a band is a sum
-    under a triangle of height one, its weight is one.
+    times half the triangle's base is the power between the first and the last centre. The first
+    and the last band also represent the range beyond their centres. If a band is a sum under a
+    triangle of height one, its weight is one.
     """
     edges = band_edges_hz(mel)
     widths = (edges[2:] - edges[:-2]) / 2
@@ -608,14 +607,14 @@ def band_widths(mel: MelOptions) -> Tensor:
 
 
 class Mixup(nn.Module):
-    """Blend each clip, and its target, with another of the batch; nothing in ``eval()``.
+    """Mix each clip, and its target, with another of the batch; no change in ``eval()``.
 
-    Paper: Zhang et al. 2018, "mixup: beyond empirical risk minimization". Blending in the log
-    domain, as most sound classifiers do, gives spectrograms that no sound has, and works.
+    Paper: Zhang et al. 2018, "mixup: beyond empirical risk minimization". Mixing in the log
+    domain, as in most sound classifiers, gives spectrograms that no sound has, but works.
 
     Where we differ: each row draws its own share from Beta(alpha, alpha), where the paper's code
-    draws one for the batch; and a row always is the greater part of what stands in its place, as
-    MixMatch (Berthelot et al. 2019) wants it for labelled rows.
+    draws one for the batch; and a row always is the larger part of its mixture, as MixMatch
+    (Berthelot et al. 2019) requires for labelled rows.
 
     Parameters
     ----------
@@ -627,7 +626,8 @@ class Mixup(nn.Module):
         super().__init__()
         if not 0.0 < alpha < float("inf"):
             raise OptionError(
-                f"Mixup, option 'alpha': found {alpha}, expected above 0; leave mixup out instead"
+                f"Mixup, option 'alpha': found {alpha}, expected above 0; to turn mixup off, "
+                "leave it out"
             )
         self.alpha = alpha
 
@@ -679,28 +679,28 @@ class Mixup(nn.Module):
 
 
 QUIET_DB = 60.0
-"""A frame whose loudest band is this far below the clip's loudest cell counts as quiet."""
+"""A frame whose loudest band is this many dB below the clip's loudest cell counts as quiet."""
 LEAST_SOUND = 0.5
-"""Share of the sound of the fullest part of a clip that a crop holds at least."""
+"""Least share of sound in a crop, relative to the crop of the clip with the most sound."""
 DIGITAL_SILENCE = 2e-5
-"""Of full scale; less than one step of 16-bit samples."""
+"""Level of silence, relative to full scale; less than one step of 16-bit samples."""
 
 _GRID = 256  # samples between two places where a part of a waveform may start
 _BLOCK = 1024  # samples that are looked at together for silence
 
 
 class TimeShift(Augmentation):
-    """Shift each clip by a random time; what leaves at one end comes in at the other.
+    """Shift each clip by a random time; the part cut off at one end is added at the other.
 
-    Nothing is lost, and no edge of silence is made that would tell augmented clips apart. A short
-    sound padded with silence moves inside its silence.
+    Nothing is lost, and no edge of silence gives augmented clips away. A short sound padded with
+    silence moves inside its silence.
 
     Parameters
     ----------
     mel : MelOptions
     max_shift : float
-        Largest shift in seconds; from half of the clip on every shift is equally likely. Of levels
-        it is rounded to whole frames.
+        Largest shift in seconds; from half of the clip on, every shift is equally likely. For
+        levels it is rounded to whole frames.
     """
 
     kinds = (LOG_MEL, WAVE)
@@ -730,20 +730,19 @@ class TimeShift(Augmentation):
 class Gain(Augmentation):
     """Make each clip louder or quieter by a random gain; silence stays silence.
 
-    Samples may leave -1 to 1: nothing is clipped.
+    Samples may exceed ±1: nothing is clipped.
 
     Parameters
     ----------
     mel : MelOptions
-        With ``reference="max"`` or ``peak_normalize`` a level change cannot be seen, which is
-        an error.
+        ``reference="max"`` and ``peak_normalize`` remove the level, which is an error.
     max_db : float
         Largest change, up or down, in dB.
 
     Raises
     ------
     OptionError
-        When the front end takes the level away.
+        When the front end removes the level.
     """
 
     kinds = (LOG_MEL, WAVE)
@@ -755,8 +754,8 @@ class Gain(Augmentation):
         if not has_levels(mel):
             cause = "reference='max'" if mel.reference == "max" else "peak_normalize=true"
             raise OptionError(
-                f"Gain: the front end has {cause}, which takes the level of every clip away, so "
-                "that a change of level changes nothing; leave the gain out, or keep the level"
+                f"Gain: the front end has {cause}, which removes the level of every clip, so a "
+                "gain has no effect; leave the gain out, or keep the level"
             )
 
     def draw(self, x: Tensor) -> Drawn:
@@ -773,28 +772,28 @@ class Gain(Augmentation):
 
 
 def has_levels(mel: MelOptions) -> bool:
-    """Whether features say how loud a clip is."""
+    """Whether features keep the level of a clip."""
     return mel.reference != "max" and not mel.peak_normalize
 
 
 class TimeCrop(Augmentation):
-    """Take a random part of each clip; in ``eval()`` the whole clip.
+    """Cut a random part from each clip; in ``eval()`` keep the whole clip.
 
-    Short sounds are padded with silence, and a crop of the padding teaches a class that is not
-    there. So a crop is only taken where it holds at least half of the sound of the fullest
-    crop of the clip: of levels all frames within 60 dB of the loudest cell, of waveforms all but
+    Short sounds are padded with silence, and a crop of the padding would teach a class that is not
+    there. So a crop contains at least half as much sound as the crop of the clip with the most.
+    Sound is, for levels, all frames within 60 dB of the loudest cell; for waveforms, all but
     digital silence.
 
     Parameters
     ----------
     mel : MelOptions
     duration : float
-        Length of the part, in seconds; of levels at most that of a clip. Waveforms that are no
-        longer stay as they are.
+        Length of the part, in seconds; for levels at most that of a clip. Waveforms that are not
+        longer are not changed.
 
     Notes
     -----
-    Levels get the number of frames that a wave of ``duration`` gives.
+    Levels get the number of frames of a wave of ``duration``.
     """
 
     kinds = (LOG_MEL, WAVE)
@@ -803,12 +802,12 @@ class TimeCrop(Augmentation):
         super().__init__(mel)
         n_samples, least = round(duration * mel.sample_rate), mel.min_samples
         most = math.inf if self.is_wave else mel.n_samples
-        expected = f"{least / mel.sample_rate:.3g} to {mel.duration:g} s, a clip's length"
+        expected = f"{least / mel.sample_rate:.3g} to {mel.duration:g} s, the length of a clip"
         self.require(least <= n_samples <= most, "duration", f"{duration:g} s", expected)
         self.duration, self.n_frames = duration, mel.count_frames(n_samples)
 
     def draw(self, x: Tensor) -> Drawn:
-        """``start``: the first frame of each part, among those that hold enough sound."""
+        """``start``: the first frame of each part, among those with enough sound."""
         n = self._length(x)
         if n > x.shape[-1]:
             raise DataError(
@@ -846,12 +845,11 @@ class TimeCrop(Augmentation):
 class TimeStretch(Augmentation):
     """Play each clip faster or slower at the same pitch.
 
-    In a spectrogram this is another time axis; the level of each frame stays. Samples go through
-    a phase vocoder. A clip keeps its length: a slower one is cut, round a random time that keeps
-    its place. What a faster clip leaves free is filled as suits the clip.
-    One that sounds throughout goes round, like rain that goes on: an end of silence would tell
-    augmented clips apart. One that is padded with silence gets more silence: going round would
-    repeat its sound.
+    In a spectrogram the time axis changes and the level of each frame stays; for samples a phase
+    vocoder is used. A clip keeps its length: a slower one is cut around a random time that keeps
+    its place, and a faster one is filled depending on the clip. A clip with continuous sound, such
+    as rain, wraps around, as silence at its end would give augmented clips away. A clip that is
+    padded with silence gets more silence, as wrapping would repeat its sound.
 
     Parameters
     ----------
@@ -871,7 +869,7 @@ class TimeStretch(Augmentation):
         self.min_factor, self.max_factor = min_factor, max_factor
 
     def draw(self, x: Tensor) -> Drawn:
-        """``factor``, and ``centre``: the place that stays, as a share of the clip."""
+        """``factor``, and ``centre``: the time that keeps its place, as a share of the clip."""
         low, high = math.log(self.min_factor), math.log(self.max_factor)
         return {"factor": uniform(x, low, high).exp(), "centre": uniform(x, 0.0, 1.0)}
 
@@ -889,9 +887,9 @@ class TimeStretch(Augmentation):
 
 
 class Speed(TimeStretch):
-    """Play each waveform at a random speed: like a tape, pitch and tempo go together.
+    """Play each waveform at a random speed; pitch and tempo change together, as on tape.
 
-    What a faster clip leaves free is filled as by :class:`TimeStretch`.
+    A faster clip is filled as by :class:`TimeStretch`.
 
     Parameters
     ----------
@@ -923,7 +921,7 @@ def _played(x: Tensor, factor: Tensor, centre: Tensor, ends: Tensor) -> Tensor:
 
 
 def _padded(x: Tensor) -> Tensor:
-    """Which waves hold digital silence of some length, shape (batch,)."""
+    """Which waves contain digital silence of some length, shape (batch,)."""
     n = x.shape[1] // _BLOCK * _BLOCK
     if not n:
         return torch.zeros(len(x), dtype=torch.bool, device=x.device)
@@ -934,7 +932,7 @@ def _padded(x: Tensor) -> Tensor:
 def _source_positions(
     n: int, factor: Tensor, centre: Tensor, ends: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Places in the original for ``n`` moments of a clip at another speed.
+    """Positions in the original for ``n`` times of a clip at another speed.
 
     Parameters
     ----------
@@ -943,16 +941,16 @@ def _source_positions(
     factor : Tensor, shape (batch,)
         Speed; 2 is twice as fast.
     centre : Tensor, shape (batch,)
-        The place that stays, as a share of the clip.
+        The time that keeps its place, as a share of the clip.
     ends : Tensor of bool, shape (batch,)
-        Whether a clip ends at its ends; else it goes round.
+        Whether a clip ends at its ends; otherwise it wraps around.
 
     Returns
     -------
     place : Tensor, shape (batch, n)
-        Within 0..n - 1 for clips that end; any number for others. Of the type of ``factor``.
+        Within 0..n - 1 for clips that end, any number for others; of the type of ``factor``.
     beyond : Tensor of bool, shape (batch, n)
-        Where a clip that ends has nothing.
+        Positions beyond the ends of clips that end.
     """
     moment = torch.arange(n, device=factor.device, dtype=factor.dtype)
     middle = (centre.to(factor.dtype) * (n - 1))[:, None]
@@ -970,7 +968,7 @@ def interpolate_frames(x: Tensor, position: Tensor) -> Tensor:
     x : Tensor, shape (batch, 1, mel, frame)
         Levels in dB.
     position : Tensor of float, shape (batch, n)
-        Where to look, in frames. Beyond the ends the clip begins anew.
+        Positions in frames; beyond the ends the clip wraps around.
 
     Returns
     -------
@@ -985,7 +983,7 @@ def interpolate_frames(x: Tensor, position: Tensor) -> Tensor:
 
 
 def take_frames(x: Tensor, index: Tensor) -> Tensor:
-    """Frames by their numbers (batch, n): levels (batch, 1, mel, n)."""
+    """Levels (batch, 1, mel, n) of the frames with these numbers (batch, n)."""
     return x.gather(3, index[:, None, None].expand(-1, 1, x.shape[2], -1))
 
 
@@ -998,7 +996,7 @@ SPEED = (0.8, 1.25)
 WEAK_GAIN_DB, STRONG_GAIN_DB = 3.0, 6.0
 BACKGROUND_SNR_DB = (0.0, 20.0)
 TAKEN, KEPT = 2.0, 1.5
-"""Seconds that are taken of a waveform, and that are left of them once the speed was changed."""
+"""Seconds cut from a waveform, and seconds left of them after the speed was changed."""
 
 
 def augmenter(
@@ -1009,34 +1007,33 @@ def augmenter(
     max_cut: int = 0,
     background: float = 0.0,
 ) -> nn.Module:
-    """The module of a named set, as far as that has a meaning for a front end.
+    """The module of a named set, without the parts that do not apply to the front end.
 
-    ``weak`` is another place in time and another level. ``strong`` adds stretch, gain over
-    frequency and masks to spectrograms. Of waveforms (Huang and Leanos 2018, "AclNet") it is a
-    part of 1.5 s, up to a quarter faster or slower, at another level; clips that are shorter stay
-    whole. In ``mixed`` each clip draws one of the two. The order is that of the world: first the
-    sound itself (speed, when), then the path to the microphone (filter, level), then other sounds
-    there, and masks at the end.
+    ``weak`` changes time and level. ``strong`` adds stretch, gain over frequency and masks to
+    spectrograms. For waveforms (Huang and Leanos 2018, "AclNet") it takes a part of 1.5 s, up to a
+    quarter faster or slower, at another level; shorter clips stay whole. ``mixed`` draws one of
+    the two for each clip. The order is the physical one: first the sound itself (speed, time),
+    then the path to the microphone (filter, level), then other sounds there, and masks at the end.
 
     Parameters
     ----------
     name : {"none", "weak", "strong", "mixed"} or str
         Or a name of :func:`semisonic.register_augmentation`.
     mel : MelOptions
-        Where it takes the level of a clip away there is no gain; a band mask covers at most an
-        eighth of the bands.
+        If it removes the level of a clip there is no gain; a band mask covers at most an eighth of
+        the bands.
     max_shift : float
         Seconds.
     max_cut : int
-        Mel bands that are cut away at most; the rest is stretched over all.
+        Largest number of mel bands that are cut away; the rest is stretched over all.
     background : float
-        Share of clips that get another clip of the batch beneath them.
+        Share of clips that get another clip of the batch as background.
 
     Returns
     -------
     nn.Module
-        Features (batch, channel, mel, frame) to the same shape, waveforms to fewer samples
-        perhaps; :class:`torch.nn.Identity` when nothing is to be changed.
+        Takes features (batch, channel, mel, frame) and keeps their shape; waveforms may get
+        shorter. :class:`torch.nn.Identity` for ``none``.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""From a waveform to what a network takes: log-mel levels or samples, standardised."""
+"""From a waveform to the input of a network: standardised log-mel levels or samples."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from semisonic.features.options import WAVE, MelOptions
 
 KINDS = ("mel", "global", "none")
 MIN_STD = 1e-4
-"""Deviations below this (dB) count as none: such cells are shifted, not scaled."""
+"""Deviations below this (dB) count as zero: these cells are shifted, not scaled."""
 
 _CHUNK = 64  # clips in float64 at a time
 
@@ -58,11 +58,11 @@ class Standardize(nn.Module):
 
     @property
     def is_fitted(self) -> bool:
-        """Whether statistics were taken, or none are needed."""
+        """Whether statistics were computed, or none are needed."""
         return self.kind == "none" or bool(self.fitted)
 
     def fit(self, features: Any) -> Standardize:
-        """Take the statistics of training features; call it with nothing else.
+        """Compute statistics of training features; do not call it with others.
 
         Parameters
         ----------
@@ -95,7 +95,7 @@ class Standardize(nn.Module):
             spread += part_spread + np.square(step) * (count * n / total)
             count = total
         if not count:
-            raise DataError("standardize: found no features to take statistics from")
+            raise DataError("standardize: found no features to compute statistics from")
         std = np.sqrt(spread / count)
         self.mean.copy_(torch.from_numpy(mean))
         self.std.copy_(torch.from_numpy(np.where(std < MIN_STD, 1.0, std)))
@@ -125,7 +125,7 @@ class Standardize(nn.Module):
 
 
 def _parts(features: Any) -> Iterator[NDArray[np.float64]]:
-    """Pieces of float64 that fit the memory."""
+    """Pieces of float64 that fit in memory."""
     if isinstance(features, Tensor):
         features = features.detach().cpu().numpy()
     if not isinstance(features, np.ndarray):
@@ -142,10 +142,10 @@ Extractor = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 class Waveform(nn.Module):
-    """Waves as they are, or divided by their peak; the counterpart of :class:`LogMel`.
+    """Waves, optionally divided by their peak; the counterpart of :class:`LogMel`.
 
     A waveform has one channel, one "band", and a frame for each sample: shape (1, 1, time). So
-    tables of features, batches, model files and scores work as they do with spectrograms.
+    tables of features, batches, model files and scores work as with spectrograms.
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ class Waveform(nn.Module):
 
 
 def make_extractor(options: MelOptions) -> Extractor:
-    """What computes the features of single clips on the CPU; one object for each thread.
+    """A function that computes features of single clips on the CPU; use one per thread.
 
     Parameters
     ----------

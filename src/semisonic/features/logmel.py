@@ -79,14 +79,14 @@ _SCALES = {
 
 
 def band_edges_hz(options: MelOptions) -> NDArray[np.float64]:
-    """Where the triangles of the bands begin, peak and end, in Hz, shape (n_mels + 2,)."""
+    """Start, peak and end of the triangles of the bands, in Hz, shape (n_mels + 2,)."""
     to_mel, to_hz = _SCALES[options.mel_scale]
     top = options.sample_rate / 2 if options.fmax_hz is None else options.fmax_hz
     return to_hz(np.linspace(to_mel(options.fmin_hz), to_mel(top), options.n_mels + 2))
 
 
 def filters_of(options: MelOptions) -> NDArray[np.float64]:
-    """Weights that turn a spectrum into the mel bands that the options ask for.
+    """Weights that turn a spectrum into the mel bands of the options.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def filters_of(options: MelOptions) -> NDArray[np.float64]:
     Raises
     ------
     OptionError
-        When a band holds no frequency bin: it would be silent for every sound.
+        When a band contains no frequency bin and would always be silent.
     """
     n_fft, edges = options.n_fft, band_edges_hz(options)
     bins = np.arange(n_fft // 2 + 1, dtype=np.float64) * (options.sample_rate / n_fft)
@@ -114,9 +114,9 @@ def filters_of(options: MelOptions) -> NDArray[np.float64]:
     empty = np.flatnonzero(filters.max(axis=1) == 0)
     if len(empty):
         raise OptionError(
-            f"options 'n_mels', 'n_fft': with n_fft={n_fft}, {len(empty)} of {options.n_mels} mel "
-            f"bands (first: band {empty[0]}) hold no frequency bin; take fewer mel bands, a larger "
-            "n_fft or a higher fmin_hz"
+            f"options 'n_mels', 'n_fft': with n_fft={n_fft}, {len(empty)} of {options.n_mels} "
+            f"mel bands (first: band {empty[0]}) contain no frequency bin; choose fewer mel "
+            "bands, a larger n_fft or a higher fmin_hz"
         )
     return filters
 
@@ -139,7 +139,7 @@ def to_decibel(mel: Tensor, options: MelOptions, *, in_place: bool = False) -> T
     mel : Tensor, shape (..., mel, frame) or (..., frame, mel)
         Sums of ``magnitude ** options.power``. The last two dimensions are one clip's.
     in_place : bool
-        Whether ``mel`` may be written over, which saves fresh memory.
+        Whether ``mel`` may be overwritten, which saves memory.
 
     Returns
     -------
@@ -207,7 +207,7 @@ def hann(n: int) -> Tensor:
 def window_of(options: MelOptions) -> Tensor:
     """The analysis window in float64, shape (n_fft,), with zeros at both ends where it is short.
 
-    It stands in the middle, as in librosa: the middle of a frame is the same for any n_fft.
+    It is in the middle, as in librosa: the centre of a frame is the same for any n_fft.
     """
     before = (options.n_fft - options.window) // 2
     after = options.n_fft - options.window - before
@@ -215,7 +215,7 @@ def window_of(options: MelOptions) -> Tensor:
 
 
 def preemphasise(wave: Tensor, share: float) -> Tensor:
-    """Each sample less a share of the one before: one sample fewer than (..., time).
+    """Each sample minus a share of the previous one: one sample fewer than (..., time).
 
     Parameters
     ----------
@@ -236,24 +236,24 @@ def peak_normalised(wave: Tensor) -> Tensor:
 
 
 def check_clip(x: NDArray[Any], options: MelOptions) -> None:
-    """Raise DataError unless a clip has the samples that the options ask for."""
+    """Raise DataError unless a clip has the number of samples of the options."""
     if x.shape != (options.n_samples,) or x.dtype.kind != "f":
         raise DataError(
             f"{options.input}: found a clip of shape {x.shape} and type {x.dtype}, expected "
-            f"({options.n_samples},) of floating-point samples; fit the clip to "
+            f"({options.n_samples},) of floating-point samples; pad or cut the clip to "
             f"{options.duration:g} s first"
         )
 
 
 class LogMel(nn.Module):
-    """Waves to log-mel spectrograms.
+    """Computes log-mel spectrograms of waves.
 
     Equal to librosa 0.11 with ``pad_mode="reflect"`` (periodic Hann window; Slaney's bands, or
-    ``htk=True, norm=None``). Without ``center`` a short window begins with the first sample, as in
-    TensorFlow, and not in the middle of n_fft samples. Exactness with the defaults:
-    within 1e-3 dB for cells down to 70 dB below the loudest of their frame, which is more
-    than 99.7 % of the cells of real clips; below that float32 rounding shows (0.1 dB at
-    120 dB below). Under autocast it still computes in float32.
+    ``htk=True, norm=None``). Without ``center``, a short window begins with the first sample, as
+    in TensorFlow, not in the middle of n_fft samples. Exactness with the defaults: within 1e-3 dB
+    for cells down to 70 dB below the loudest of their frame, which is more than 99.7 % of the
+    cells of real clips; below that float32 rounding shows (0.1 dB at 120 dB below). Under autocast
+    it still computes in float32.
 
     Parameters
     ----------
@@ -272,7 +272,7 @@ class LogMel(nn.Module):
         self.register_buffer("filters", filters, persistent=False)
 
     def forward(self, wave: Tensor) -> Tensor:
-        """Features of each wave.
+        """Compute the features of each wave.
 
         Parameters
         ----------
@@ -333,9 +333,10 @@ class LogMel(nn.Module):
         return level.unsqueeze(1)
 
     def _padded(self, wave: Tensor) -> Tensor:
-        """The wave (batch, time) with what the first and the last frame see beyond its ends.
+        """The wave (batch, time) with the samples that the first and last frame need beyond its
+        ends.
 
-        The window's own part is the mirrored wave, what it does not look at is zeros.
+        These are the mirrored wave within the window, and zeros outside.
         """
         options = self.options
         if options.center:
@@ -364,15 +365,15 @@ class _FrameBuffers:
 
 
 class MelExtractor:
-    """Log-mel features of single clips on the CPU; equals :class:`LogMel` within 1e-3 dB.
+    """Log-mel features of single clips on the CPU; equal to :class:`LogMel` within 1e-3 dB.
 
-    Batches of spectra leave the cache and fall on fresh memory pages every time, which costs
-    more than the transforms themselves. Here every buffer is allocated once, the transform
-    writes into it some frames at a time, and each group of mel bands multiplies only the bins
-    it touches. The squares of real and imaginary parts are not added first: each weight stands
-    twice in the product instead, which is less work than another pass over the memory.
+    Batches of spectra do not fit the cache and need new memory pages every time, which costs more
+    than the transforms themselves. Here every buffer is allocated once, the transform writes some
+    frames at a time, and each group of mel bands multiplies only the bins that it needs. The
+    squares of real and imaginary parts are not added first; each weight occurs twice in the
+    product instead, which is less work than another pass over the memory.
 
-    The object owns its buffers: use one object in each thread.
+    The object owns its buffers: use one object per thread.
 
     Parameters
     ----------
@@ -405,7 +406,7 @@ class MelExtractor:
         Returns
         -------
         ndarray of float32, shape (channel, mel, frame)
-            Levels in dB, in memory of its own.
+            Levels in dB, in new memory.
 
         Raises
         ------
@@ -473,14 +474,14 @@ class MelExtractor:
 
 
 def _raise(parts: torch.Tensor, exponent: float) -> None:
-    """Squares (frame, 2 bin) to powers of the magnitude, in the first place of each two."""
+    """Squares (frame, 2 bin) to powers of the magnitude, in the first of each two places."""
     pairs = parts.view(len(parts), -1, 2)
     pairs[..., 0].add_(pairs[..., 1]).pow_(exponent)
     pairs[..., 1].zero_()
 
 
 def _band_groups(options: MelOptions) -> list[tuple[slice, slice, torch.Tensor]]:
-    """Groups of neighbouring bands: which, the cells they touch, weights (cell, band)."""
+    """Groups of neighbouring bands: their numbers, cells, and weights (cell, band)."""
     filters = filters_of(options)
     n_groups = math.ceil(options.n_mels / _BANDS)
     groups = []

@@ -1,4 +1,4 @@
-"""The options of features and augmentation, and the augmentations' names; no torch here."""
+"""The options of features and augmentation, and names of augmentations; without torch."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from semisonic.core.options import check, option
 from semisonic.core.plugins import OwnParts
 
 AMIN = 1e-10
-"""Mel power below this counts as this, so silence is finite: -100 dB at reference one."""
+"""Least mel power, so that silence is finite: -100 dB at reference one."""
 
 N_CEPSTRUM_STATISTICS = 26
-"""Numbers a clip of :func:`semisonic.features.statistics.mfcc_statistics`."""
+"""Numbers per clip of :func:`semisonic.features.statistics.mfcc_statistics`."""
 
 MEL_SCALES = ("slaney", "htk", "kaldi")
 
 DELTA_WIDTH = 9
-"""Frames that a delta looks at, as librosa's default."""
+"""Number of frames of a delta, as librosa's default."""
 
 _VERSION = 1  # raise when the same options give other numbers, so that old stores are rebuilt
 
@@ -33,50 +33,47 @@ WAVE_OPTIONS = ("input", "sample_rate", "duration", "peak_normalize")
 
 @dataclass(frozen=True)
 class MelOptions:
-    """Parameters of the log-mel spectrogram, or of the waveform as it is.
+    """Parameters of the log-mel spectrogram, or of the waveform.
 
     The defaults give 1 x 64 x 216 for a clip of five seconds. Values in dB are
     ``20 / power * log10(mel)``, so ``power=1`` (magnitudes) and ``power=2`` have one scale.
-    Where a published network wants natural logarithms, its standardisation turns dB into them.
+    If a published network needs natural logarithms, its standardisation converts dB to these.
 
     Raises
     ------
     OptionError
-        When a value, or a pair of values, cannot work; the text says what to change.
+        When a value, or a pair of values, is invalid; the text says what to change.
     """
 
     sample_rate: int = option(
-        22050, "rate that clips are resampled to", unit="Hz", minimum=100, maximum=768_000
+        22050, "sample rate to which clips are resampled", unit="Hz", minimum=100, maximum=768_000
     )
     duration: float = option(
-        5.0, "length of a clip; shorter ones are padded", unit="s", minimum=0.001, maximum=3600
+        5.0, "length of a clip; shorter clips are padded", unit="s", minimum=0.001, maximum=3600
     )
     n_fft: int = option(
         1024,
-        "points of the transform, and length of the analysis window unless win_length says "
-        "otherwise",
+        "length of the Fourier transform, and of the analysis window unless win_length is given",
         unit="samples",
         minimum=16,
         maximum=1 << 16,
     )
-    hop_length: int = option(
-        512, "step from frame to frame", unit="samples", minimum=1, maximum=1 << 16
-    )
-    n_mels: int = option(64, "mel bands", minimum=1, maximum=512)
+    hop_length: int = option(512, "step between frames", unit="samples", minimum=1, maximum=1 << 16)
+    n_mels: int = option(64, "number of mel bands", minimum=1, maximum=512)
     fmin_hz: float = option(0.0, "lower edge of the lowest band", unit="Hz", minimum=0)
     fmax_hz: float | None = option(
-        None, "upper edge of the highest band; half the sample rate if not given", unit="Hz"
+        None, "upper edge of the highest band; by default half the sample rate", unit="Hz"
     )
     power: float = option(
-        2.0, "exponent of the magnitudes that the bands sum", minimum=0.25, maximum=4
+        2.0, "exponent of the magnitudes that each band sums", minimum=0.25, maximum=4
     )
     reference: str = option(
         "one",
-        "what 0 dB is: 'one' keeps the level, 'max' is the clip's own maximum",
+        "reference of 0 dB: 'one' keeps the level, 'max' is the clip's maximum",
         choices=("one", "max"),
     )
     top_db: float | None = option(
-        None, "dynamic range kept below the clip's maximum; all of it if not given", unit="dB"
+        None, "dynamic range kept below the clip's maximum; by default all of it", unit="dB"
     )
     peak_normalize: bool = option(
         False, "divide a clip by its largest absolute value (a silent clip stays silent)"
@@ -85,30 +82,33 @@ class MelOptions:
     deltas: bool = option(False, "add the change over time as a second channel")
     input: str = option(
         LOG_MEL,
-        "what the network reads; 'wave' is for networks that learn their own front end, "
-        "and reads sample_rate, duration and peak_normalize only",
+        "input of the network; 'wave' is for networks that learn their own front end, and uses "
+        "only sample_rate, duration and peak_normalize",
         choices=(LOG_MEL, WAVE),
     )
     win_length: int | None = option(
         None,
-        "length of the analysis window, filled up with zeros to n_fft; n_fft if not given",
+        "length of the analysis window, padded with zeros to n_fft; by default n_fft",
         unit="samples",
         minimum=16,
     )
     mel_scale: str = option(
         "slaney",
-        "mel bands: slaney, triangles of area one; htk, the formula of HTK and triangles "
-        "of height one; kaldi, the same but straight over mel, as in Kaldi and TensorFlow",
+        "shape of mel bands: slaney, triangles of area one; htk, HTK's formula and triangles of "
+        "height one; kaldi, the same but straight over mel, as in Kaldi and TensorFlow",
         choices=MEL_SCALES,
     )
     log_offset: float = option(
         0.0,
-        "added to each band before the logarithm, instead of a floor at -100 dB",
+        "offset added to each band before the logarithm, instead of a floor at -100 dB",
         minimum=0,
         maximum=1,
     )
     preemphasis: float = option(
-        0.0, "share of the sample before that is taken from each sample", minimum=0, maximum=1
+        0.0,
+        "share of the previous sample that is subtracted from each sample",
+        minimum=0,
+        maximum=1,
     )
 
     def __post_init__(self) -> None:
@@ -132,37 +132,37 @@ class MelOptions:
             raise OptionError(f"option 'top_db': found {self.top_db:g} dB, expected 0 to 1000 dB")
         if self.n_samples < self.min_samples:
             raise OptionError(
-                f"options 'duration', 'n_fft': a clip has {self.n_samples} samples, a frame of "
-                f"{self.window} samples needs {self.min_samples}; take a longer duration or a "
-                "smaller n_fft"
+                f"options 'duration', 'n_fft': found {self.n_samples} samples in a clip, "
+                f"expected at least {self.min_samples} for a frame of {self.window}; choose a "
+                "longer duration or a smaller n_fft"
             )
         if self.deltas and self.n_frames < DELTA_WIDTH:
             raise OptionError(
-                f"option 'deltas': a clip has {self.n_frames} frames, deltas need {DELTA_WIDTH}; "
-                "take a longer duration or a smaller hop_length"
+                f"option 'deltas': found {self.n_frames} frames in a clip, expected at least "
+                f"{DELTA_WIDTH}; choose a longer duration or a smaller hop_length"
             )
 
     def _become_wave(self) -> None:
-        """Give options that a waveform has no use for the values it has; refuse others."""
+        """Set options that waveforms do not use to fixed values; refuse others."""
         for one in fields(self):
             found = getattr(self, one.name)
             if one.name in WAVE_OPTIONS or found in (one.default, WAVE_VALUES.get(one.name)):
                 continue
             raise OptionError(
                 f"option '{one.name}': found {found}, but the front end 'wave' does not read it; "
-                f"leave it out, or give the input '{LOG_MEL}'"
+                f"leave it out, or choose the input '{LOG_MEL}'"
             )
         for name, value in WAVE_VALUES.items():
             object.__setattr__(self, name, value)
 
     @property
     def n_samples(self) -> int:
-        """Samples of a clip at ``sample_rate``."""
+        """Number of samples of a clip at ``sample_rate``."""
         return round(self.duration * self.sample_rate)
 
     @property
     def min_samples(self) -> int:
-        """The fewest samples that give a frame."""
+        """Least number of samples for a frame."""
         if self.input == WAVE:
             return 1
         return self._lost + (self.window // 2 + 1 if self.center else self.window)
@@ -174,7 +174,7 @@ class MelOptions:
 
     @property
     def _lost(self) -> int:
-        """Samples that pre-emphasis has no sample before."""
+        """Number of samples that pre-emphasis removes at the start."""
         return 1 if self.preemphasis else 0
 
     @property
@@ -194,7 +194,7 @@ class MelOptions:
 
     @property
     def floor_db(self) -> float:
-        """What every cell of an all-zero clip gets: the quietest value, never the loudest."""
+        """The value of every cell of an all-zero clip: the quietest value, never the loudest."""
         if self.input == WAVE:
             return 0.0
         if self.reference == "max" and self.top_db is not None:
@@ -203,12 +203,12 @@ class MelOptions:
 
     @property
     def has_unit_areas(self) -> bool:
-        """Whether a band is a mean over its triangle; else it is a sum under it."""
+        """Whether a band is a mean over its triangle; otherwise it is a sum."""
         return self.mel_scale == "slaney"
 
     @property
     def quietest_db(self) -> float:
-        """The level of a band that holds nothing at all, at reference one."""
+        """The level of an empty band at reference one."""
         if self.log_offset:
             return 20 / self.power * log10(self.log_offset)
         return 10 * log10(AMIN)
@@ -229,14 +229,14 @@ class MelOptions:
 
 
 class MfccInput(NamedTuple):
-    """The clips that the 26 MFCC statistics are made of, in place of a :class:`MelOptions`.
+    """The clips for the 26 MFCC statistics, instead of a :class:`MelOptions`.
 
     Attributes
     ----------
     sample_rate : int
         Hz; the published baselines used 44 100.
     duration : float
-        Length of a clip in seconds; a shorter one is followed by silence, a longer one is cut.
+        Length of a clip in seconds; shorter clips are padded with silence, longer ones cut.
     """
 
     sample_rate: int = 44100
@@ -249,7 +249,7 @@ class MfccInput(NamedTuple):
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """As features are stored: (1, 26, 1)."""
+        """Shape of stored features: (1, 26, 1)."""
         return 1, N_CEPSTRUM_STATISTICS, 1
 
     def key(self) -> str:
@@ -262,24 +262,24 @@ def _normal(value: object) -> object:
 
 
 AUGMENTATIONS = ("none", "weak", "strong", "mixed")
-"""Named sets, see :func:`semisonic.features.augmentation.augmenter`; the last for spectrograms."""
+"""Named sets, see :func:`semisonic.features.augmentation.augmenter`; the last one for levels."""
 
 OWN_AUGMENTATIONS = OwnParts("augmentation", AUGMENTATIONS)
 F = TypeVar("F", bound=Callable[..., object])
 
 
 def register_augmentation(name: str) -> Callable[[F], F]:
-    """Make an augmentation known under a name; a decorator of a function or of a module's class.
+    """Register an augmentation under a name; decorates a function or a module's class.
 
-    What is decorated takes features in dB, (batch, channel, mel, frame), and gives as many of
-    the same shape, each row changed with random numbers of its own from torch's generator. It
-    is called in training only. A class is made once, without arguments.
+    The function takes features in dB, (batch, channel, mel, frame), and returns features of the
+    same shape, with random changes of each row from torch's generator. It is called in training
+    only. A class is instantiated once, without arguments.
 
     Parameters
     ----------
     name : str
-        For ``augment``, ``pool_augment`` and ``views``. A name of one's own may be registered
-        again: the last one counts.
+        For ``augment``, ``pool_augment`` and ``views``. Your own name may be registered again: the
+        last one counts.
 
     Raises
     ------

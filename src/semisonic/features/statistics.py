@@ -1,4 +1,4 @@
-"""A clip as one row of numbers: statistics of its MFCC, or of its log-mel levels."""
+"""Clips as rows of numbers: statistics of MFCC or of log-mel levels."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def mfcc(x: ArrayLike, sample_rate: float, n_mfcc: int = 13) -> NDArray[np.float
 
 
 def zero_crossing_rate(x: ArrayLike) -> NDArray[np.float64]:
-    """Share of neighbouring samples with different signs, one value each 512 samples."""
+    """Share of neighbouring samples with different signs, one value per 512 samples."""
     wave = _wave(x)
     frames = np.lib.stride_tricks.sliding_window_view(wave, HOP_LENGTH)[::HOP_LENGTH]
     negative = frames < 0
@@ -101,7 +101,7 @@ def _filters(sample_rate: float) -> NDArray[np.float64]:
 
 
 RANGE_DB = 80.0
-"""Below the loudest cell of a clip by more than this, a cell counts as this much below it."""
+"""Range in dB: cells further below the loudest cell of a clip are raised to this."""
 
 PERCENTILES = (10, 50, 90)
 N_CEPSTRA = 20
@@ -109,18 +109,18 @@ _CHUNK = 64  # clips at once: percentiles need a copy
 
 
 def mel_statistics(features: Any) -> NDArray[np.float32]:
-    """Log-mel spectrograms to fixed numbers.
+    """Statistics of log-mel spectrograms.
 
-    The idea is that of the ESC baselines (Piczak 2015, mean and deviation of MFCC over frames),
-    with more of it: of each mel band the mean, the deviation, three percentiles and the deviation
-    of its changes; of the first cepstral coefficients mean, deviation and deviation of changes. A
-    linear model or a forest of trees on these learns in seconds, and with 320 labels comes near a
-    small network.
+    They extend the ESC baselines (Piczak 2015, mean and deviation of MFCC over frames): for each
+    mel band the mean, the deviation, three percentiles and the deviation of its changes; for the
+    first cepstral coefficients the mean, the deviation and the deviation of changes. A linear
+    model or a forest on these learns in seconds, and with 320 labels is nearly as good as a small
+    network.
 
     Parameters
     ----------
     features : array of float, or what reads like one, shape (n, channel, mel, frame)
-        In dB; of several channels the first is used, which is the spectrogram itself.
+        In dB; only the first channel, the spectrogram itself, is used.
 
     Returns
     -------

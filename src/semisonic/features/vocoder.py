@@ -1,4 +1,4 @@
-"""Samples at other times and pitches: resampling at any places, and the phase vocoder."""
+"""Change the time and pitch of samples: resampling at any positions, and the phase vocoder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 N_FFT, HOP = 2048, 512
-"""Of the phase vocoder."""
+"""Frame size of the phase vocoder."""
 
 _TAPS = 10  # at twice the rate
 _STEPS = 4096  # places between two samples that the table knows
@@ -19,20 +19,19 @@ _SLOPE = 0.06  # of the highest frequency that is kept: where the filter falls
 
 
 def read_between_samples(x: Tensor, place: Tensor, factor: Tensor) -> Tensor:
-    """Samples at any places.
+    """Samples at any positions.
 
-    The wave is doubled in rate by a Fourier transform and then read with a short windowed sinc,
-    whose values stand in a table. At twice the rate ten samples are enough for an error of
-    -70 dB up to the highest frequency. The transform takes the wave as going round, so
-    places beyond its ends are right for a clip that does.
+    A Fourier transform doubles the rate of the wave, which is then read with a short windowed sinc
+    from a table. At twice the rate ten samples are enough for an error of -70 dB up to the highest
+    frequency. The transform treats the wave as periodic, so positions beyond its ends wrap around.
 
     Parameters
     ----------
     x : Tensor, shape (batch, time)
     place : Tensor of float64, shape (batch, n)
-        Where to look, in samples; beyond the ends the wave goes round.
+        Positions in samples; beyond the ends the wave wraps around.
     factor : Tensor, shape (batch,)
-        Step from place to place. Above 1, frequencies that would be mirrored are removed.
+        Step between positions. Above 1, frequencies that would be mirrored are removed.
 
     Returns
     -------
@@ -56,7 +55,7 @@ def read_between_samples(x: Tensor, place: Tensor, factor: Tensor) -> Tensor:
 
 
 def _limited(spectrum: Tensor, factor: Tensor) -> Tensor:
-    """Without what lies above the new highest frequency."""
+    """Remove frequencies above the new highest frequency."""
     frequency = torch.linspace(0, 1, spectrum.shape[1], device=spectrum.device)
     top = 1 / factor.to(frequency.dtype).clamp(min=1.0)[:, None]
     kept = ((top - frequency) / (top * _SLOPE)).clamp(0, 1)
@@ -80,14 +79,14 @@ def _table() -> Tensor:
 def stft(x: Tensor, ends: Tensor | None = None) -> Tensor:
     """Spectra (batch, bin, frame) of waves (batch, time).
 
-    Frame k has its middle at sample k times :data:`HOP`; there is one more than fit into the
-    wave. Beyond its ends is silence, or the wave goes round where ``ends`` (batch,) is False.
+    The centre of frame k is sample k times :data:`HOP`; there is one frame more than fit into the
+    wave. Beyond its ends is silence, or the wave wraps around if ``ends`` (batch,) is False.
 
     Parameters
     ----------
     x : Tensor, shape (batch, time)
     ends : Tensor of bool, shape (batch,), optional
-        Whether a wave ends at its ends; else it goes round. All end by default.
+        Whether a wave ends at its ends, as by default; otherwise it wraps around.
 
     Returns
     -------
@@ -133,13 +132,13 @@ def phase_vocoder(spectrum: Tensor, place: Tensor) -> Tensor:
     spectrum : Tensor of complex, shape (batch, bin, frame)
         Of :data:`N_FFT` and :data:`HOP`.
     place : Tensor of float, shape (batch, n)
-        Where to look, in frames. Beyond the last frame is silence.
+        Positions in frames; beyond the last frame is silence.
 
     Returns
     -------
     Tensor of complex, shape (batch, bin, n)
-        Magnitudes linear between frames; phases go on from the first by what they turn from
-        frame to frame at each place.
+        Magnitudes are interpolated linearly; phases start with the first frame and advance by the
+        change between frames at each position.
     """
     n_bins, n_frames = spectrum.shape[1:]
     below = place.floor()
@@ -155,24 +154,24 @@ def phase_vocoder(spectrum: Tensor, place: Tensor) -> Tensor:
 
 
 def _phases(spectrum: Tensor, power: Tensor) -> Tensor:
-    """Complex numbers of size one; nothing counts as phase zero."""
+    """Complex numbers of size one; zero gets phase zero."""
     sounds = power > 0
     unit = spectrum * torch.where(sounds, power, 1.0).rsqrt()
     return torch.where(sounds, unit, torch.ones_like(unit))
 
 
 def row_by_row(change: Callable[..., Tensor], *rows: Tensor) -> Tensor:
-    """Apply a function of batches to one row after another on a CPU, else to all at once.
+    """Apply a function of batches to one row after another on a CPU, otherwise to all at once.
 
-    One clip's spectra stay in the cache; those of a batch fall on fresh memory, which costs
-    more than the transforms.
+    Spectra of one clip stay in the cache; those of a batch need new memory, which costs more than
+    the transforms.
 
     Parameters
     ----------
     change : callable
-        Takes batches, gives a batch.
+        Takes batches, returns a batch.
     *rows : Tensor
-        Batches of one length.
+        Batches of the same length.
 
     Returns
     -------

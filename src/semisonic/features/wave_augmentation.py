@@ -1,4 +1,4 @@
-"""Augmentation of samples: pitch, noise, and limits for each class (Piczak 2015)."""
+"""Augmentation of samples: pitch, noise, and changes with limits per class (Piczak 2015)."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from semisonic.features.vocoder import (
 MOST_SEMITONES = 24.0
 
 PINK_FROM_HZ = 20.0
-"""Pink noise has nothing below this: nobody hears it, and 1/f has no end."""
+"""Lowest frequency of pink noise, as 1/f has no limit and lower ones are inaudible."""
 
 SLOPES = {"white": 0.0, "pink": 1.0}
-"""The power falls as frequency to minus this: pink by 3 dB an octave."""
+"""Power falls with frequency to minus this: for pink noise 3 dB per octave."""
 
 
 class PitchShift(Augmentation):
     """Shift the pitch of each clip by a random interval, at the same speed.
 
-    Samples go through a phase vocoder and then another speed. A shift down leaves the highest
+    A phase vocoder changes the tempo, then resampling the speed. A shift down leaves the highest
     frequencies empty.
 
     Parameters
@@ -42,7 +42,7 @@ class PitchShift(Augmentation):
     mel : MelOptions
         Of waveforms.
     max_semitones : float
-        Largest shift, up or down, 0 to 24 semitones; any interval between is drawn.
+        Largest shift, up or down, 0 to 24 semitones; any interval in between is possible.
     """
 
     kinds = (WAVE,)
@@ -76,7 +76,7 @@ def change_speed_and_pitch(
     semitones : Tensor, shape (batch,)
         Change of pitch.
     max_semitones : float
-        At least the largest of them; it fixes how much room is needed in between.
+        At least the largest of them; it sets the size of intermediate results.
 
     Returns
     -------
@@ -96,19 +96,19 @@ def change_speed_and_pitch(
 
 
 class Noise(Augmentation):
-    """Add white or pink noise at a random signal-to-noise ratio that is true over the clip.
+    """Add white or pink noise at a random signal-to-noise ratio that is exact over the clip.
 
-    Where seed studies asked for 10 to 17 dB and got 3 to 7 (the ratio was converted twice), here
-    the ratio of what is added to the clip that it is added to is exact.
+    Earlier studies set 10 to 17 dB but got 3 to 7, as the ratio was converted twice; here the
+    ratio of the clip to the added noise is exact.
 
     Parameters
     ----------
     mel : MelOptions
         Of waveforms.
     colour : {"white", "pink"}
-        Of equal power in every hertz, or in every octave.
+        Equal power per hertz, or per octave.
     min_snr_db, max_snr_db : float
-        Range of the ratio over the whole clip, in dB. Clips of silence stay as they are.
+        Range of the ratio over the whole clip, in dB. Silent clips are not changed.
     """
 
     kinds = (WAVE,)
@@ -137,7 +137,7 @@ class Noise(Augmentation):
 
 
 class ShiftLimits(NamedTuple):
-    """How far sounds of a class may be changed: (lowest, highest); by default not at all."""
+    """Limits of the changes of a class: (lowest, highest); by default no change."""
 
     semitones: tuple[float, float] = (0.0, 0.0)
     factor: tuple[float, float] = (1.0, 1.0)
@@ -157,13 +157,13 @@ PICZAK_ESC10 = {
 """Piczak's limits for ESC-10: semitones, factor of speed at the same pitch, seconds of delay."""
 
 PICZAK_OTHERS = ShiftLimits(delay=_DELAY)
-"""His delay of up to a second, for every class without limits of its own."""
+"""Piczak's delay of up to a second, for classes without their own limits."""
 
 _OLD_NAMES = {"dog_bark": "dog", "baby_cry": "crying_baby", "person_sneeze": "sneezing"}
 
 
 def piczak_limits(classes: Sequence[str]) -> dict[str, ShiftLimits]:
-    """Piczak's limits for those classes of ESC-10 that are among some class names.
+    """Piczak's limits for the classes of ESC-10 among the given names.
 
     The names may be those of the table of ESC-50 (``crying_baby``) or of the folders of its old
     release (``Baby cry``).
@@ -185,12 +185,12 @@ class ClassWise(nn.Module):
     limits : mapping of str to ShiftLimits
         By class name.
     others : ShiftLimits
-        For classes that ``limits`` does not name.
+        Limits for all other classes.
 
     Raises
     ------
     OptionError
-        For limits of a class that is not there.
+        For limits of an unknown class.
     """
 
     limits: Tensor

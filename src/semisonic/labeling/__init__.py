@@ -1,1 +1,1 @@
-"""Recordings as vectors, to search and to look at; and the loop from answers to a classifier."""
+"""Recordings as vectors to search and to map; and the loop from answers to a classifier."""

@@ -1,4 +1,4 @@
-"""Answers about recordings as labels of the rows of an index."""
+"""Match answers about recordings to rows of an index."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from semisonic.labeling.index import EmbeddingIndex
 from semisonic.labeling.label_log import LabelLog
 
 COVERED = 0.5
-"""Share of a row that an answer must speak of; or of the answer that must lie in the row."""
+"""Share of a row that an answer must cover, or of the answer that must be in the row."""
 UNVERIFIED_WEIGHT = 0.5
-"""Weight of an answer that its annotator, or another one, is not sure of."""
+"""Weight of an uncertain answer."""
 _SAME = 1.5e-3  # seconds: tables round to a thousandth
 
 
 @dataclass(frozen=True)
 class MatchedAnswers:
-    """Answers, and the rows of an index that they speak of.
+    """Answers, and the rows of an index that they are about.
 
     Attributes
     ----------
     answers : Clips
-        The answers, a clip each.
+        The answers, one clip each.
     rows : ndarray of int64, shape (m,)
-        Rows that somebody answered about, those without a label included; ascending.
+        Answered rows, including those without a label; ascending.
     of_row : tuple of tuples of int, length m
-        For each the answers that speak of it.
+        The answers about each of these rows.
     n_unmatched : int
-        Answers that speak of no row: of another recording, or a segment between.
+        Number of answers about no row: about another recording, or a segment between rows.
     """
 
     answers: Clips
@@ -47,7 +47,7 @@ class MatchedAnswers:
 
     @property
     def labels(self) -> list[tuple[str, ...]]:
-        """The labels of each matched row; none where an answer gives none."""
+        """The labels of each matched row; empty if the answer gives none."""
         labels = self.answers.labels
         return [
             tuple(dict.fromkeys(name for i in its for name in labels[i])) for its in self.of_row
@@ -55,7 +55,7 @@ class MatchedAnswers:
 
     @property
     def is_verified(self) -> NDArray[np.bool_]:
-        """Which matched rows carry labels that somebody is sure of, shape (m,)."""
+        """Which matched rows have verified labels, shape (m,)."""
         kinds = [
             [self.answers.label_type[i] for i in its if self.answers.labels[i]]
             for its in self.of_row
@@ -64,15 +64,15 @@ class MatchedAnswers:
 
 
 def match(answers: Clips, pool: Clips) -> MatchedAnswers:
-    """Find the rows of a pool that answers speak of.
+    """Find the rows of a pool that answers are about.
 
-    An answer about the very segment of a row speaks of that row alone. Else it speaks of rows
-    that it covers half of; or, being shorter, of the row in which more than half of it lies.
+    An answer about exactly the segment of a row is about this row alone. Otherwise it is about
+    rows of which it covers half or, if it is shorter, the row that contains more than half of it.
 
     Parameters
     ----------
     answers, pool : Clips
-        Each names recordings from its own root; the pool knows where its clips end.
+        File names are relative to the root of each; clips of the pool have an end.
     """
     by_file: dict[str, list[int]] = defaultdict(list)
     for row, path in enumerate(_absolute(pool)):
@@ -100,27 +100,27 @@ def match(answers: Clips, pool: Clips) -> MatchedAnswers:
 
 
 def _absolute(clips: Clips) -> list[str]:
-    """The path of each row's recording, whatever folder the table names it from."""
+    """The absolute path of each row's recording."""
     known = {file: os.path.abspath(clips.root / file) for file in set(clips.file.tolist())}
     return [known[file] for file in clips.file.tolist()]
 
 
 @dataclass(frozen=True)
 class LabelledRows:
-    """Rows of an index with labels, to learn from.
+    """Labelled rows of an index, for training.
 
     Attributes
     ----------
     rows : ndarray of int64, shape (n,)
     targets : ndarray of float32, shape (n, n_classes)
-        One where a class is heard.
+        One if a class is present.
     weights : ndarray of float64, shape (n,)
-        1 for a verified label, less for one that nobody is sure of.
+        1 for a verified label, less for an uncertain one.
     group : ndarray of str, shape (n,)
-        The recording of each.
+        The recording of each row.
     classes : tuple of str
     multi_label : bool
-        Whether a clip may carry several labels.
+        Whether a clip may have several labels.
     """
 
     rows: NDArray[np.int64]
@@ -140,12 +140,12 @@ class LabelledRows:
 
     @property
     def is_verified(self) -> NDArray[np.bool_]:
-        """Which rows somebody is sure of, which are those to measure by; shape (n,)."""
+        """Which rows have verified labels, for measuring; shape (n,)."""
         return np.asarray(self.weights == 1.0, np.bool_)
 
     @property
     def counts(self) -> dict[str, int]:
-        """Rows of each class."""
+        """Number of rows of each class."""
         n = self.targets.sum(axis=0).astype(int).tolist()
         return dict(zip(self.classes, n, strict=True))
 
@@ -153,30 +153,30 @@ class LabelledRows:
 def label_index(
     log: LabelLog, index: EmbeddingIndex, *, several_labels: bool = False
 ) -> tuple[LabelledRows, MatchedAnswers, list[str]]:
-    """Which rows of an index a log labels.
+    """The rows of an index that a log labels.
 
-    An answer that only says what is not heard labels nothing: something else may be. Where none of
-    the classes is heard the row is of the class "background", or with several labels per clip of
-    no class. Where a clip carries one label, rows of which answers name several label nothing.
+    Answers that only exclude labels give no label, as another class may be present. If none of the
+    classes is present, the row gets the class "background" or, with several labels per clip, no
+    class. With one label per clip, rows with several answered labels are left out.
 
     Parameters
     ----------
     log : LabelLog
     index : EmbeddingIndex
     several_labels : bool
-        Whether a clip may carry several labels at once.
+        Whether a clip may have several labels.
 
     Returns
     -------
     labelled : LabelledRows
     matched : MatchedAnswers
     notes : list of str
-        Answers that are not learned from, and why.
+        Unused answers, and why.
 
     Raises
     ------
     DataError
-        With fewer than two classes, and what to do.
+        With fewer than two classes; the text says what to do.
     """
     matched = match(log.current().clips(), index.clips)
     labels, verified = matched.labels, matched.is_verified
@@ -188,11 +188,11 @@ def label_index(
     classes = tuple(sorted({name for names in used for name in names} - left_out))
     notes = []
     if matched.n_unmatched:
-        notes.append(f"answers that speak of no segment of the pool: {matched.n_unmatched}")
+        notes.append(f"answers about no segment of the pool: {matched.n_unmatched}")
     if mixed.any():
         notes.append(
-            "segments with several labels, not learned from as a clip of this project carries "
-            f"one: {mixed.sum()}; --several-labels changes that"
+            "segments with several labels, left out because a clip of this project has one: "
+            f"{mixed.sum()}; --several-labels changes that"
         )
     if len(classes) < 2:
         n_answers = count_text(len(matched.answers), "answer")

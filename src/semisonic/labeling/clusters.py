@@ -1,4 +1,4 @@
-"""Clusters of an index, and how well they agree with labels."""
+"""Cluster an index, and compare clusters with labels."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _HALVINGS, _MOST_COMPARED = 4, 2000
 
 @dataclass(frozen=True)
 class Clusters:
-    """What was found.
+    """The clusters of an index.
 
     Attributes
     ----------
     number : ndarray of int64, shape (n,)
         The cluster of each row; the largest is 0.
     n_sampled : int
-        Rows that were clustered; the others joined them.
+        Number of rows that were clustered; the others were assigned to these clusters.
     """
 
     number: NDArray[np.int64]
@@ -39,7 +39,7 @@ class Clusters:
 
     @property
     def count(self) -> int:
-        """How many clusters there are."""
+        """Number of clusters."""
         return int(self.number.max(initial=-1)) + 1
 
 
@@ -56,7 +56,7 @@ def find_clusters(vectors: NDArray[np.float32], how: str, *, seed: int = 0) -> C
     Raises
     ------
     OptionError
-        For anything else, or more clusters than rows.
+        For another value, or more clusters than rows.
     DataError
         When there are fewer than 5 rows for "auto".
     """
@@ -64,7 +64,9 @@ def find_clusters(vectors: NDArray[np.float32], how: str, *, seed: int = 0) -> C
 
     n, is_auto = len(vectors), how == AUTO
     if not is_auto and (not how.isdecimal() or int(how) < 2):
-        raise OptionError(f"option 'clusters': found '{how}', expected auto or a number from 2")
+        raise OptionError(
+            f"option 'clusters': found '{how}', expected auto or a number of at least 2"
+        )
     if not is_auto and int(how) > n:
         raise OptionError(f"option 'clusters': found {how}, but the index has {n} rows")
     if is_auto and n < _FEWEST:
@@ -92,13 +94,13 @@ def find_clusters(vectors: NDArray[np.float32], how: str, *, seed: int = 0) -> C
 
 
 def choose_number(points: NDArray[np.float64], *, seed: int = 0) -> int:
-    """The number of clusters that come out again, and lie apart.
+    """Choose a number of clusters that are stable and separated.
 
-    Each number of up to 32 is tried. The rows are halved at random four times, and both halves say
-    where all rows belong; their adjusted mutual information is the stability (Ben-Hur et al.,
-    "A stability based method for discovering structure in clustered data", 2002). Stability alone
-    prefers very few clusters, so it is multiplied with the mean silhouette of all rows (Rousseeuw,
-    1987).
+    Each number of up to 32 is tried. The rows are halved at random four times, and both halves
+    assign all rows to clusters; the adjusted mutual information of the two is the stability
+    (Ben-Hur et al., "A stability based method for discovering structure in clustered data", 2002).
+    Stability alone prefers very few clusters, so it is multiplied with the mean silhouette of all
+    rows (Rousseeuw, 1987).
 
     Parameters
     ----------
@@ -137,7 +139,7 @@ def _k_means(points: NDArray[np.float64], number: int, starts: int, seed: int) -
 def nearest_to_centres(
     vectors: NDArray[np.float32], number: NDArray[np.int64], group: NDArray[np.str_], k: int
 ) -> list[list[int]]:
-    """For each cluster the ``k`` rows nearest to its mean, of different recordings if there are.
+    """For each cluster the ``k`` rows nearest to its mean, from different recordings if possible.
 
     Parameters
     ----------
@@ -163,18 +165,18 @@ def nearest_to_centres(
 
 
 class Agreement(NamedTuple):
-    """Clusters against labels, over rows with one verified label.
+    """Agreement of clusters and labels, over rows with one verified label.
 
     Attributes
     ----------
     purity : float
-        Share of the rows in clusters that carry the commonest label of their cluster. It grows
-        with the number of clusters.
+        Share of the rows with the most frequent label of their cluster. It grows with the number
+        of clusters.
     mutual : float
-        Adjusted mutual information: 0 is chance, 1 is the labels.
+        Adjusted mutual information: 0 by chance, 1 for perfect agreement.
     common : tuple of (str, float)
-        For each cluster its commonest label and the share of rows that carry it; ("", NaN)
-        without labelled rows.
+        For each cluster its most frequent label and the share of rows with it; ("", NaN) without
+        labelled rows.
     n : int
         Rows with one label.
     """
@@ -186,7 +188,7 @@ class Agreement(NamedTuple):
 
 
 def agreement(clusters: NDArray[np.int64], clips: Clips) -> Agreement | None:
-    """How clusters agree with labels; None when there are none to compare with.
+    """Agreement of clusters with labels; None without labels.
 
     Parameters
     ----------

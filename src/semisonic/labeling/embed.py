@@ -1,10 +1,8 @@
-"""``embed``: recordings as rows of vectors, scores and a table, built once and continued after a
-stop.
+"""``embed``: recordings as vectors, scores and a table, computed once and continued after a stop.
 
-Clips are embedded in groups of neighbours in the table. A group is written down in the cache as
-one line when all its rows are there, so what is left after a kill begins with a whole group: the
-same clips meet in the same batches as if nothing had happened, and every byte is the same. What a
-group gives depends on its clips alone, not on what was embedded before it, nor where.
+Clips are embedded in groups of neighbours in the table. A complete group becomes one line in the
+cache, so after a kill the rest begins with a whole group: batches have the same clips, and every
+byte is the same. The result of a group depends only on its clips.
 """
 
 from __future__ import annotations
@@ -47,24 +45,24 @@ BAD_FILES = "bad_files.csv"
 GROUP_CLIPS = 32
 GROUP_BYTES = 64 << 20
 WORTH_PROCESSES = 5000
-"""Clips from which on processes embed them sooner than threads."""
+"""Number of clips from which processes embed them faster than threads."""
 _BYTES_A_SECOND = 4 * 48000  # of a clip that is a part of its recording
 
 
 @dataclass(frozen=True)
 class EmbedResult:
-    """What ``embed`` did.
+    """The result of ``embed``.
 
     Attributes
     ----------
     index : EmbeddingIndex
     n_clips, n_new : int
-        Clips named; those of them that were embedded now.
+        Number of clips, and of those embedded now.
     failures : tuple of (str, str)
-        Clips named that could not be read, and paths that hold nothing.
+        Clips that could not be read, and empty paths.
     seconds : float
     place : Path
-        The folder of the index, or its URL; then ``index`` was read from a copy that is gone.
+        The folder of the index, or its URL; then ``index`` was read from a deleted copy.
     """
 
     index: EmbeddingIndex
@@ -75,11 +73,11 @@ class EmbedResult:
     place: Path
 
     def summary(self) -> str:
-        """For a terminal."""
+        """Text for a terminal."""
         index, took = self.index, duration_text(self.seconds)
         clips = f"{count_text(self.n_clips, 'clip')}: {self.n_new} embedded in {took}"
         if self.n_clips > self.n_new:
-            clips += f", {self.n_clips - self.n_new} were there"
+            clips += f", {self.n_clips - self.n_new} already there"
         files = count_text(len(set(index.clips.file.tolist())), "recording")
         lines = [clips, f"{count_text(len(index), 'row')} of {index.dim} numbers, {files}"]
         if self.failures:
@@ -103,35 +101,34 @@ def embed(
     engine: str = LOCAL,
     address: str | None = None,
 ) -> EmbeddingIndex:
-    """Turn recordings into an index of vectors; what it holds already is not embedded again.
+    """Turn recordings into an index of vectors; existing rows are not embedded again.
 
     Parameters
     ----------
     model : path, SoundClassifier, SoundModel or PretrainedEncoder
-        A fitted classifier or an encoder, or the file of one. Or vectors that were made elsewhere:
-        see :func:`semisonic.labeling.vectors.read_vectors`.
+        A fitted classifier or an encoder, or its file. Or vectors made elsewhere: see
+        :func:`semisonic.labeling.vectors.read_vectors`.
     files : path, paths or Clips
-        Recordings, folders, tables of clips. A recording that cannot be read disturbs no other:
-        ``bad_files.csv`` in the folder lists it. Beside vectors: their table, or the folder that
-        they name recordings from.
+        Recordings, folders, tables of clips. Unreadable recordings are listed in ``bad_files.csv``
+        in the folder. For vectors: their table, or the folder that their file names start from.
     output : path, optional
-        Folder of the index; a temporary one by default, removed when the program ends.
+        Folder of the index; by default a temporary one, removed when the program ends.
     per : {"window", "clip"}
-        A row for each window of the model's clip length, or for each clip.
+        One row per window of the model's clip length, or per clip.
     hop : float, optional
-        Seconds between windows; the model's clip length by default.
+        Seconds between windows; by default the model's clip length.
     labels, group : str
         How folders and tables are read: see :func:`semisonic.load_clips`.
     batch_size : int
-        Windows embedded at once.
+        Number of windows embedded at once.
     device : str
         "auto", "cpu", "cuda", "cuda:1" or "mps".
     workers : int, optional
-        Threads or processes; by default as many as there are processors.
+        Number of threads or processes; by default the number of processors.
     engine : {"local", "ray"}
         This machine, or a Ray cluster.
     address : str, optional
-        Of the Ray cluster: see :class:`semisonic.core.parallel.EngineOptions`.
+        Address of the Ray cluster: see :class:`semisonic.core.parallel.EngineOptions`.
 
     Returns
     -------
@@ -142,7 +139,7 @@ def embed(
     DataError
         When no file is found.
     OptionError
-        When the folder holds something else, or an index of another model or other windows.
+        When the folder contains something else, or an index of another model or windows.
 
     Examples
     --------
@@ -180,11 +177,11 @@ def embed_files(
     where: EngineOptions,
     **how: Any,
 ) -> EmbedResult:
-    """Make an index, or add to one, as :func:`embed` does, with what was done; it may be a URL."""
+    """Make an index, or add to one, as :func:`embed` does, and report it; a URL is allowed."""
     if url_of(output) and (isinstance(files, Clips) or not all(map(url_of, files))):
         raise OptionError(
-            "output: found a URL, but recordings of this machine, which an index names from its "
-            "folder; give a folder, or recordings by their URLs"
+            "output: found a URL, but recordings on this machine, whose paths start from the "
+            "folder of the index; give a folder, or URLs of recordings"
         )
     if holds_vectors(model):
         return _take_vectors(Path(model), files, output)
@@ -204,13 +201,13 @@ def _until_the_end() -> Path:
 
 
 def _take_vectors(vectors: Path, files: Any, output: Path) -> EmbedResult:
-    """An index of vectors that were made elsewhere."""
+    """An index of vectors made elsewhere."""
     began = time.perf_counter()
     places = [] if isinstance(files, Clips) else list(files)
     if len(places) != 1:
         raise OptionError(
             f"files: found {len(places)} paths beside the vectors {vectors}, expected one: the "
-            "table whose rows they are of, or the folder that they name recordings from"
+            "table that they belong to row by row, or the folder that their file names start from"
         )
     found = read_vectors(vectors, Path(places[0]))
     index = EmbeddingIndex.from_vectors(found.vectors, found.frame, output, model=found.made_by)
@@ -231,14 +228,14 @@ def make_index(
     device: str = "auto",
     workers: int | None = None,
 ) -> EmbedResult:
-    """Make an index, or add to one, with a model at hand; see :func:`embed`.
+    """Make an index, or add to one, with an open model; see :func:`embed`.
 
     Raises
     ------
     DataError
         When no file is found.
     OptionError
-        When the folder holds something else, or an index of another model or other windows.
+        When the folder contains something else, or an index of another model or windows.
     """
     began = time.perf_counter()
     check_folder(folder, "an index", {STORE})
@@ -284,7 +281,7 @@ def make_index(
 
 
 def _check_same(folder: Path, identity: dict[str, Any]) -> None:
-    """Refuse another model before anything is locked or read."""
+    """Raise an error for another model before anything is locked or read."""
     header = folder / STORE / "store.json"
     if not header.is_file():
         return
@@ -316,7 +313,7 @@ def _described(clips: Clips, row: int) -> dict[str, Any]:
 def _missing(
     cache: ArrayCache, clips: Clips, keys: Sequence[Key], stamps: Sequence[Stamp]
 ) -> list[int]:
-    """Clips that are new or have changed; what is known of the others becomes that of now."""
+    """Clips that are new or changed; for the others the stored facts are updated."""
     rest, changed = [], []
     for row, (key, version) in enumerate(zip(keys, stamps, strict=True)):
         rows = cache.find(key, version)
@@ -337,7 +334,7 @@ def _embed_group(
     workers: int | None,
     clips: Clips,
 ) -> list[tuple[Rows, str]]:
-    """The rows of each clip, or why it has none."""
+    """The rows of each clip, or the reason why it has none."""
     found = embed_windows(
         embedder, clips, hop=hop, batch_size=batch_size, device=device, workers=workers
     )
@@ -345,7 +342,7 @@ def _embed_group(
 
 
 def _groups(clips: Clips, stamps: Sequence[Stamp], rows: Iterable[int]) -> Iterator[list[int]]:
-    """Neighbours whose files are not too large together; a long recording stands alone."""
+    """Groups of neighbours with limited total size; a long recording is its own group."""
     group: list[int] = []
     size = 0
     for row in rows:
@@ -363,7 +360,7 @@ def _groups(clips: Clips, stamps: Sequence[Stamp], rows: Iterable[int]) -> Itera
 
 
 def _publish(folder: Path, cache: ArrayCache, embedder: Embedder, windows: dict[str, Any]) -> None:
-    """Write what readers read: vectors, scores, table, description, failures."""
+    """Write the files of the index: vectors, scores, table, description, failures."""
     items = sorted(cache.items(), key=lambda item: item[2].first)
     bad = ((key[0], one.about["reason"]) for key, _, one in items if one.about["reason"])
     write_csv(folder / BAD_FILES, ["file", "reason"], sorted(bad))

@@ -1,4 +1,4 @@
-"""The network that embeds, and clips of any length as embedded windows."""
+"""Embed windows of clips of any length with a network."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from semisonic.models.weights import weights_digest
 from semisonic.training.devices import choose_device
 
 INDEX_OF = "embedding"
-"""In what a model's file tells of its making: the hash of the model that made its vectors."""
+"""Key of a model's ``about``: the hash of the model that made its vectors."""
 _KEPT = ("created", "command", "commit", "seed", "published", INDEX_OF)
 
 Rows = NDArray[np.void]
@@ -39,9 +39,9 @@ Rows = NDArray[np.void]
 
 
 class Embedding(nn.Module):
-    """An encoder with what makes one vector of its map.
+    """An encoder with a layer that turns its map into one vector.
 
-    The embedding is what a class layer sees. Where that is not pooled over time, or comes out of
+    The embedding is the input of the class layer. If that is not pooled over time, or comes from
     dense layers, which only a classifier or a published encoder has trained, an encoder gives mean
     plus maximum over the frames of its map.
     """
@@ -65,20 +65,20 @@ class Embedding(nn.Module):
 
 @dataclass(frozen=True)
 class Embedder:
-    """A model ready to embed.
+    """A model that is ready to embed.
 
     Attributes
     ----------
     network : Embedding
     classifier : SoundModel or None
-        What scores the vectors; None for an encoder.
+        The classifier of the vectors; None for an encoder.
     hash : str
-        Of everything vectors and scores depend on: network, front end, weights, calibration. A
-        file written anew from the same has the same.
+        Hash of everything that vectors and scores depend on: network, front end, weights,
+        calibration.
     file : Path or None
-        Where it was read from.
+        Its file.
     about : mapping
-        What the file says of its making, without lists of recordings.
+        The ``about`` of its file, without lists of recordings.
     """
 
     network: Embedding
@@ -104,7 +104,7 @@ class Embedder:
 
     @property
     def dtype(self) -> np.dtype[np.void]:
-        """Of an embedded window: seconds in its recording, silence, vector, scores."""
+        """Type of an embedded window: seconds in its recording, silence, vector, scores."""
         return np.dtype(
             [
                 ("start", "<f8"),
@@ -124,7 +124,7 @@ class Embedder:
         -------
         vectors : ndarray of float32, shape (n, dim)
         scores : ndarray of float64, shape (n, n_classes)
-            As ``predict`` gives them; of no class for an encoder.
+            As of ``predict``; without classes for an encoder.
 
         Raises
         ------
@@ -146,7 +146,7 @@ class Embedder:
         return vectors, scores
 
     def describe(self) -> dict[str, Any]:
-        """What an index keeps of its model."""
+        """The description of the model in an index."""
         return {
             "hash": self.hash,
             "file": None if self.file is None else str(self.file.absolute()),
@@ -160,19 +160,19 @@ class Embedder:
 
 
 def open_embedder(model: Any) -> Embedder:
-    """The embedder of a model, which is left as it is.
+    """The embedder of a model, which is not changed.
 
     Parameters
     ----------
     model : path, SoundClassifier, SoundModel or PretrainedEncoder
-        A classifier, a pre-trained encoder or a converted published one, or the file of one.
+        A classifier, a pre-trained encoder or a converted published one, or its file.
 
     Raises
     ------
     ModelError
         When the file is missing, damaged or of another kind.
     OptionError
-        When it is no model.
+        When it is not a model.
     """
     file, about = None, {}
     source = getattr(model, "model_", model)
@@ -194,7 +194,7 @@ def open_embedder(model: Any) -> Embedder:
 
 
 def mean_row(rows: Rows) -> Rows:
-    """A clip as one row: the means over its windows that are not silent, if any are."""
+    """One row for a clip: the means over its windows that are not silent, if there are any."""
     one, audible = rows[:1].copy(), audible_windows(rows["silent"])
     one["end"], one["silent"] = rows["end"].max(), rows["silent"].all()
     for name in ("vector", "scores"):
@@ -213,8 +213,7 @@ def embed_windows(
 ) -> Iterator[tuple[Rows, str]]:
     """Embed the windows of clips; recordings are read block by block.
 
-    Batches are cut from the windows of all clips, so the same clips give the same vectors to the
-    last bit.
+    Batches are cut from the windows of all clips, so the same clips give identical vectors.
 
     Parameters
     ----------
@@ -223,7 +222,7 @@ def embed_windows(
     hop : float, optional
         Seconds between windows; the model's clip length by default.
     batch_size : int
-        Windows embedded at once, about.
+        Approximate number of windows embedded at once.
     device : str or torch.device
     workers : int, optional
         Threads that decode.
@@ -231,9 +230,9 @@ def embed_windows(
     Yields
     ------
     rows : structured array, shape (n_windows,)
-        Of each clip, in order: see :attr:`Embedder.dtype`.
+        The windows of each clip, in order: see :attr:`Embedder.dtype`.
     reason : str
-        Why the clip could not be read, and has no rows; empty if it could.
+        Why the clip could not be read and has no rows; empty if it could.
     """
 
     def rows(features: NDArray[np.float32]) -> Rows:
@@ -244,7 +243,10 @@ def embed_windows(
 
     items = stream_windows(clips, embedder.mel, hop=hop, workers=workers)
     for clip in by_clip(items, rows, batch_size):
-        found, reason = clip.features, clip.reason or ("" if len(clip.times) else "holds no sound")
+        found, reason = (
+            clip.features,
+            clip.reason or ("" if len(clip.times) else "contains no sound"),
+        )
         found["start"], found["end"] = clip.times.T
         found["silent"] = clip.is_silent
         yield found[: 0 if reason else None], reason

@@ -1,4 +1,4 @@
-"""Selection tables and label tracks of other programs as answers of a project."""
+"""Import selection tables and label tracks of other programs as answers of a project."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from semisonic.data.label_log import NONE_HEARD, PASSED_OVER, Segment, label_fau
 from semisonic.labeling.project import Project
 
 SOURCE = "import:"
-"""How the source of an answer begins that came from a file; the file's name follows."""
+"""Prefix of the source of imported answers; the name of the file follows."""
 
 
 @dataclass(frozen=True)
 class ImportedLabels:
-    """What became of a label file.
+    """The result of an import.
 
     Attributes
     ----------
     n_answers, n_known : int
-        Answers that went into the log, and those that it held already.
+        Number of new answers, and of those that the log already contained.
     problems : tuple of (place, reason)
-        What could not be used, such as rows that name no recording of the project.
+        Rows that could not be used, for example without a recording of the project.
     notes : tuple of str
-        What was decided.
+        Decisions that users should know.
     spelled : dict of str to str
-        Labels that differ from a class of the project in case or blanks alone, and that class.
-        Unless they may be taken for it nothing is imported.
+        Labels that differ from a class of the project only in case or spaces, with this class.
+        Unless ``respell`` is set, nothing is imported then.
     """
 
     n_answers: int
@@ -54,11 +54,11 @@ def import_labels(
     require_inside: Callable[[Segment], None] = lambda segment: None,
     more: Mapping[str, Any] | None = None,
 ) -> ImportedLabels:
-    """Read a label file of any known format into the log of a project.
+    """Import a label file of any known format into the log of a project.
 
-    ``-`` as a label says that none of the classes is heard, ``?`` that one cannot tell. Labels with
-    the score of a program are unverified. What the log holds already from the same annotator is
-    not added again.
+    The label ``-`` means that none of the classes is present, ``?`` means uncertain. Labels with
+    the score of a program are unverified. Answers of the same annotator that the log already
+    contains are not added again.
 
     Parameters
     ----------
@@ -67,11 +67,11 @@ def import_labels(
         See :func:`semisonic.data.formats.label_files.collect_labels`.
     annotator : str
     respell : bool
-        Whether a label that differs from a class in case or blanks alone is that class.
+        Whether a label that differs from a class only in case or spaces is this class.
     require_inside : callable
-        Raises DataError for a segment of which the project can have no answer.
+        Raises DataError for a segment that the project cannot have.
     more : mapping, optional
-        What the new answers have in common.
+        Fields of all new answers.
 
     Raises
     ------
@@ -100,10 +100,12 @@ def import_labels(
         else:
             rows[segment, presence].append(label)
     if n_points:
-        notes.append(f"{count_text(n_points, 'point')} in time became {POINT_DURATION:g} s around")
+        notes.append(
+            f"{count_text(n_points, 'point')} in time became segments of {POINT_DURATION:g} s"
+        )
     if n_scored:
         notes.append(
-            f"{count_text(n_scored, 'label')} with the score of a program: taken as unverified"
+            f"{count_text(n_scored, 'label')} with the score of a program, imported as unverified"
         )
     return add_answers(
         project,
@@ -130,18 +132,18 @@ def add_answers(
     problems: Sequence[tuple[str, str]] = (),
     notes: Sequence[str] = (),
 ) -> ImportedLabels:
-    """Add the labels of segments to the log of a project, but for those that it holds.
+    """Add labels of segments to the log of a project, except those that it contains.
 
     Parameters
     ----------
     rows : mapping
         Labels by segment and presence.
     source : str
-        Where they are from.
+        Their source.
     annotator, respell, require_inside, more
         As for :func:`import_labels`.
     problems, notes
-        What is known already.
+        Earlier problems and notes.
     """
     faults, log = list(problems), project.log
     spelled = _spelled(project, [label for labels in rows.values() for label in labels if label])
@@ -187,7 +189,7 @@ def _place(segment: Segment, label: str) -> str:
 
 
 def _spelled(project: Project, labels: list[str]) -> dict[str, str]:
-    """Labels that differ in spelling alone from a class, or from one that stands before them."""
+    """Labels that differ only in spelling from a class or from an earlier label."""
     known: dict[str, set[str]] = defaultdict(set)
     for label in (label for one in project.log.standing() for label in one.labels):
         known[spelling(label)].add(label)

@@ -1,8 +1,8 @@
-"""Better vectors for a project, while one listens: its encoder learns from its own recordings.
+"""Train the encoder of a project on its own recordings, for better vectors.
 
-A project begins at once with the encoder that comes with the package. That encoder can learn from
-the project's segments by contrast, without labels, which takes minutes. The same segments then get
-new vectors; answers belong to files and times, so they stay, and so do the groups.
+A project starts at once with the encoder of the package. Contrastive learning on the project's
+segments, without labels, takes minutes. The same segments then get new vectors; answers belong to
+files and times, so they are kept, as are the groups.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from semisonic.labeling.rounds import FEWEST_CALIBRATED, judged_right
 from semisonic.labeling.start import BEGUN, CONTRAST, FEWEST_HEARD, VECTORS, learn_by_contrast
 
 BETTER = "better"
-"""Folder of the new vectors in that of the project."""
+"""Folder of the new vectors, in the project folder."""
 IMPROVE_STEPS = (CONTRAST, VECTORS)
 
 
 @dataclass(frozen=True)
 class Improvement:
-    """What came of it.
+    """The result.
 
     Attributes
     ----------
     is_used : bool
         Whether the project uses the new vectors.
     said : str
-        Why, in a sentence.
+        The reason, in a sentence.
     """
 
     is_used: bool
@@ -50,16 +50,16 @@ class Improvement:
 
 
 def why_not(project: Project) -> str:
-    """Why the encoder of a project cannot learn from its recordings; "" if it can."""
+    """Why the encoder of a project cannot be trained on its recordings; "" if it can."""
     if project.vectors_said:
         return project.vectors_said
     begun = project.folder / BEGUN
     used = read_json(begun).get("encoder") if begun.is_file() else None
     if used != SYNTH:
-        return "the vectors are not those of the encoder that comes with Semisonic"
+        return "the embeddings are not from the encoder that comes with Semisonic"
     if len(project.index) < FEWEST_HEARD:
         n = count_text(len(project.index), "segment")
-        return f"found {n}, expected {FEWEST_HEARD} or more to learn from"
+        return f"found {n}, expected at least {FEWEST_HEARD} to learn from"
     return ""
 
 
@@ -70,9 +70,9 @@ def learn_vectors(
     workers: int | None = None,
     tell: Callable[[str], None] = lambda step: None,
 ) -> None:
-    """Let the encoder learn, and make the new vectors; the project does not use them yet.
+    """Train the encoder and compute new vectors, which the project does not use yet.
 
-    After an interruption the same call goes on.
+    The same call continues after an interruption.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def learn_vectors(
     device : str
     workers : int, optional
     tell : callable, optional
-        Is given each of ``IMPROVE_STEPS`` as it begins.
+        Called with each of ``IMPROVE_STEPS`` as it begins.
 
     Raises
     ------
@@ -114,8 +114,8 @@ def learn_vectors(
         )
         if len(made_index.index) != len(clips):
             raise DataError(
-                f"{folder}: found {len(made_index.index)} of {len(clips)} segments that can still "
-                "be read; the vectors stay as they are"
+                f"{folder}: found {len(made_index.index)} of {len(clips)} segments that can "
+                "still be read; the embeddings are not changed"
             )
         made_index.index.set_clusters(project.index.cluster)
     finally:
@@ -127,20 +127,20 @@ def _encoder(folder: Path) -> Path:
 
 
 def take_vectors(project: Project) -> Improvement:
-    """Use what :func:`learn_vectors` made, unless the answers speak against it.
+    """Use the vectors of :func:`learn_vectors`, unless they are worse for the answers.
 
-    With 20 answers or more, each is predicted by classifiers that learned from other recordings,
-    with the vectors before and with the new ones; new ones with fewer right answers are not used.
+    With 20 answers or more, classifiers trained on other recordings predict each of them with the
+    old and with the new vectors; new vectors with fewer right answers are not used.
     """
     folder = Path(os.path.abspath(project.folder))
     better = EmbeddingIndex.open(folder / BETTER, open_embedder(_encoder(folder)))
     before, n = _n_right(project, project.index)
     after, _ = _n_right(project, better) if n >= FEWEST_CALIBRATED else (0, 0)
     is_used = n < FEWEST_CALIBRATED or after >= before
-    said = "An encoder that has learned from these recordings "
-    said += "makes the vectors" if is_used else "was tried, and is not used"
+    said = "An encoder that was trained on these recordings "
+    said += "makes the embeddings" if is_used else "was tried, but is not used"
     if n >= FEWEST_CALIBRATED:
-        said += f": {after} of {n} answers are predicted rightly when left out, {before} before"
+        said += f": {after} of {n} answers are right when left out, {before} before"
     if is_used:
         project.take_vectors(said, _encoder(folder), folder / BETTER)
     else:
@@ -149,7 +149,7 @@ def take_vectors(project: Project) -> Improvement:
 
 
 def _n_right(project: Project, index: EmbeddingIndex) -> tuple[int, int]:
-    """Answers that are predicted rightly when their recording is left out, of how many."""
+    """Number of answers predicted correctly when their recording is left out, and of all."""
     try:
         labelled, matched, _ = label_index(
             project.log, index, several_labels=project.several_labels
@@ -165,9 +165,9 @@ def _n_right(project: Project, index: EmbeddingIndex) -> tuple[int, int]:
 def improve_project(
     folder: Path, *, device: str = "auto", workers: int | None = None
 ) -> Improvement:
-    """Let the encoder of a project learn from its recordings, and use its vectors if not worse.
+    """Train the encoder of a project on its recordings, and use its vectors if not worse.
 
-    A classifier that is there learns anew from all answers.
+    An existing classifier is trained again on all answers.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""``EmbeddingIndex``: embedded clips on disk, to be searched."""
+"""``EmbeddingIndex``: embedded clips on disk, for search."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def shown_names(files: Iterable[str]) -> dict[str, str]:
-    """Each file's name for people: without the folders that all have in common."""
+    """The display name of each file, without the common folders."""
     names = list(dict.fromkeys(files))
     folders = [name.rpartition("/")[0].split("/") for name in names]
     shared = 0
@@ -48,28 +48,28 @@ STORE = "store"
 NO_CLUSTER = -1
 _TEXTS = ("file", "label", "predicted", "group", "label_type")
 _MAPPED: Literal["r"] | None = None if os.name == "nt" else "r"
-"""How vectors are opened: Windows lets nobody replace a file that is mapped."""
+"""How vectors are opened: on Windows, a mapped file cannot be replaced."""
 _NUMBERS = ("row", "start_time", "end_time", "score", "cluster", "fold")
 
 
 class EmbeddingIndex:
-    """Vectors of recordings, a row per window or clip; made by :func:`semisonic.embed`.
+    """Vectors of recordings, one row per window or clip; created by :func:`semisonic.embed`.
 
     Attributes
     ----------
     folder : Path
     vectors : ndarray of float32, shape (n, dim)
-        ``embeddings.npy``, mapped; read only.
+        ``embeddings.npy``, mapped read-only.
     clips : Clips
-        What each row is: file, times, labels, recording.
+        File, times, labels and recording of each row.
     about : mapping
-        ``embedding.json``: model, front end, classes, how it was made.
+        ``embedding.json``: model, front end, classes, options.
     predicted : ndarray of str, shape (n,)
-        The best class; empty where the model names none, and in digital silence.
+        The best class; empty for an encoder, and for digital silence.
     score : ndarray of float64, shape (n,)
-        Its score, 0 to 1; NaN where there is none.
+        Its score, 0 to 1; NaN without one.
     cluster : ndarray of int64, shape (n,)
-        From 0; -1 where no clusters were made.
+        From 0; -1 without clusters.
     """
 
     def __init__(
@@ -93,18 +93,18 @@ class EmbeddingIndex:
 
     @classmethod
     def open(cls, folder: str | PathLike[str], embedder: Embedder | None = None) -> EmbeddingIndex:
-        """Open an index; the vectors are not read.
+        """Open an index without reading its vectors.
 
         Parameters
         ----------
         folder : path
         embedder : Embedder, optional
-            The model it was made with, if it is at hand.
+            The model that it was made with, if it is open.
 
         Raises
         ------
         DataError
-            When the folder holds none, or one that was not finished.
+            When the folder contains none, or an unfinished one.
         """
         import pandas as pd
 
@@ -113,10 +113,8 @@ class EmbeddingIndex:
         if missing:
             advice = "expected the folder of an index: make one with 'semisonic embed'"
             if (place / STORE).is_dir():
-                advice = (
-                    "the index was begun and not finished: run the same 'semisonic embed' again"
-                )
-            raise DataError(f"{place}: holds no {missing[0]}; {advice}")
+                advice = "the index is not finished: run the same 'semisonic embed' again"
+            raise DataError(f"{place}: contains no {missing[0]}; {advice}")
         about = read_json(place / ABOUT)
         # object: strings that pyarrow holds, where it is installed, cannot be names of any bytes
         try:
@@ -131,8 +129,8 @@ class EmbeddingIndex:
             number = {column: frame[column].to_numpy(np.float64) for column in _NUMBERS}
         except (OSError, ValueError, KeyError) as error:
             raise DataError(
-                f"{place / TABLE}: cannot be read as the table of an index ({error}); 'semisonic "
-                "embed' writes it anew"
+                f"{place / TABLE}: cannot be read as the table of an index ({error}); run "
+                "'semisonic embed' again"
             ) from error
         labels = tuple(tuple(filter(None, cell.split(LABEL_SEPARATOR))) for cell in text["label"])
         clips = Clips(
@@ -159,7 +157,7 @@ class EmbeddingIndex:
         )
 
     def save(self, scores: NDArray[np.float32] | None = None) -> None:
-        """Write the files of the index; the one that is read first comes last."""
+        """Write the files of the index; the file that is read first is written last."""
         for name, array in ((VECTORS, self.vectors), (SCORES, scores)):
             if array is not None:
                 with replacing(self.folder / name) as part, part.open("wb") as stream:
@@ -224,30 +222,31 @@ class EmbeddingIndex:
         model: str = "elsewhere",
         key: str = "",
     ) -> EmbeddingIndex:
-        """An index of vectors that another encoder made, such as BirdNET's or Perch's.
+        """Make an index of vectors of another encoder, such as BirdNET or Perch.
 
-        It can be searched by a row or a vector, drawn as a map, clustered, and asked by
-        :func:`semisonic.suggest` what to listen to. New sounds cannot be embedded here.
+        It can be searched by a row or a vector, drawn as a map, clustered, and used by
+        :func:`semisonic.suggest`. New sounds cannot be embedded here.
 
         Parameters
         ----------
         vectors : array of float, shape (n, dim)
         clips : Clips, frame or paths
-            The segment that each vector is of, in the same order; see
-            :meth:`semisonic.SoundClassifier.fit` for the columns of a frame. Without times a
-            vector is of a whole recording.
+            The segment of each vector, in the same order; see
+            :meth:`semisonic.SoundClassifier.fit` for the columns of a frame. Without times, a
+            vector belongs to a whole recording.
         folder : path
-            Where the index is written: a new or an empty folder.
+            Folder of the index, new or empty.
         model : str
-            What made the vectors, for people.
+            Name of the encoder of the vectors.
         key : str
-            Vectors with one key are those of one encoder; by default the hash of these numbers.
+            Vectors with the same key are from the same encoder; by default the hash of these
+            numbers.
 
         Raises
         ------
         DataError
-            When vectors and clips are not as many, a number is not finite, a recording cannot
-            be opened to know its length, or the folder is not empty.
+            When the numbers of vectors and clips differ, a number is not finite, a recording
+            cannot be opened to find its length, or the folder is not empty.
 
         Examples
         --------
@@ -258,23 +257,24 @@ class EmbeddingIndex:
         """
         if isinstance(clips, (str, PathLike)):
             raise DataError(
-                f"clips: found the path {clips}, whose rows have no order that vectors could "
-                "follow; give a frame, such as pandas.read_csv(path), or a list of recordings"
+                f"clips: found the path {clips}, which gives no order of rows to match the "
+                "vectors; give a frame, such as pandas.read_csv(path), or a list of recordings"
             )
         found, rows = np.asarray(vectors, np.float32), as_sounds(clips).clips
         if found.ndim != 2 or len(found) != len(rows) or not len(rows):
             raise DataError(
-                f"vectors: found shape {found.shape} for {len(rows)} clips, expected a row for each"
+                f"vectors: found shape {found.shape} for {len(rows)} clips, expected one row per "
+                "clip"
             )
         if not np.isfinite(found).all():
             raise DataError("vectors: found numbers that are NaN or infinite")
         lengths = clip_durations(rows)
         if np.isnan(lengths).any():
             file = rows.paths[int(np.isnan(lengths).argmax())]
-            raise DataError(f"{file}: cannot be opened to know its length; give end_time")
+            raise DataError(f"{file}: cannot be opened to find its length; give end_time")
         place = Path(folder)
         if place.exists() and (not place.is_dir() or any(place.iterdir())):
-            raise DataError(f"{place}: is there already; choose a new or an empty folder")
+            raise DataError(f"{place}: already exists; choose a new or empty folder")
         place.mkdir(parents=True, exist_ok=True)
         root = place.resolve()
         new_name = {file: name_from(root, rows.root / file) for file in set(rows.file.tolist())}
@@ -299,7 +299,7 @@ class EmbeddingIndex:
         return cls.open(place)
 
     def to_frame(self) -> pd.DataFrame:
-        """A row a vector: file, times, label, best class and score, cluster, and the numbers."""
+        """One row per vector: file, times, label, best class and score, cluster, numbers."""
         import pandas as pd
 
         known = self.clips.to_frame().assign(
@@ -309,14 +309,14 @@ class EmbeddingIndex:
 
     @property
     def scores(self) -> NDArray[np.float32] | None:
-        """What a classifier says of each row, shape (n, n_classes), mapped; None for an encoder.
+        """The scores of each row, shape (n, n_classes), mapped; None for an encoder.
 
-        They are the scores of ``predict``.
+        They are those of ``predict``.
 
         Raises
         ------
         DataError
-            When the file is missing or of another index.
+            When the file is missing or from another index.
         """
         n_classes = len(self.about["model"]["classes"])
         return _mapped(self.folder / SCORES, (len(self), n_classes)) if n_classes else None
@@ -327,12 +327,12 @@ class EmbeddingIndex:
         return int(self.vectors.shape[1])
 
     def set_clusters(self, cluster: ArrayLike) -> None:
-        """Write a cluster for each row into the table; -1 for none.
+        """Write the cluster of each row to the table; -1 for none.
 
         Raises
         ------
         DataError
-            When there is not one for each row.
+            When their number differs from that of the rows.
         """
         numbers = np.asarray(cluster, np.int64)
         if numbers.shape != (len(self),):
@@ -341,12 +341,12 @@ class EmbeddingIndex:
         self._write_table()
 
     def embedder(self, model: str | PathLike[str] | None = None) -> Embedder:
-        """The model that the index was made with, or another file of the same.
+        """The model that the index was made with, or another file of it.
 
         Raises
         ------
         ModelError
-            When it is gone, or not the same.
+            When it is missing, or another one.
         """
         model_about = self.about["model"]
         if model is None and self._embedder is not None:
@@ -354,20 +354,20 @@ class EmbeddingIndex:
         if self.is_elsewhere:
             raise ModelError(
                 f"{self.folder}: its vectors were made elsewhere ({model_about['network']}), so "
-                "that sounds cannot be embedded for it here; search by a row, or by a vector of "
-                "the same encoder"
+                "sounds cannot be embedded for it here; search by a row, or by a vector of the "
+                "same encoder"
             )
         file = model_about["file"] if model is None else model
         if file is None or not Path(file).exists():
             raise ModelError(
-                f"{self.folder}: the model it was made with is not at {file}; name the file "
+                f"{self.folder}: the model that it was made with is not at {file}; give its file "
                 "(model=..., on the command line --model)"
             )
         found = open_embedder(file)
         if found.hash != model_about["hash"]:
             raise ModelError(
-                f"{file}: not the model that {self.folder} was made with (hash {found.hash}, "
-                f"expected {model_about['hash']}): a search compares vectors of one model"
+                f"{file}: not the model that {self.folder} was made with (found the hash "
+                f"{found.hash}, expected {model_about['hash']}); a search needs the same model"
             )
         self._embedder = found
         return found
@@ -380,7 +380,7 @@ class EmbeddingIndex:
         Parameters
         ----------
         wave : array of float, shape (n_samples,)
-            Mono, within -1 to 1.
+            Samples of one channel, within ±1.
         sample_rate : int
             Hz.
         """
@@ -415,21 +415,21 @@ class EmbeddingIndex:
         without_files: Sequence[str] = (),
         without_rows: Sequence[int] = (),
     ) -> tuple[Hit, ...]:
-        """What sounds like an example, the nearest first.
+        """Find segments that sound like an example, the most similar first.
 
         Parameters
         ----------
         query : int, path, or array of float
-            A row of the index, which is then no hit itself; a recording; a vector, shape
-            (dim,); or with ``sample_rate`` a wave, shape (n_samples,).
+            A row of the index, which is not a hit itself; a recording; a vector, shape (dim,); or,
+            with ``sample_rate``, a wave, shape (n_samples,).
         k : int
-            Hits.
+            Number of hits.
         all_windows : bool
-            Each row is a hit; otherwise rows of a file that touch each other are one.
+            Each row is a hit; by default adjacent rows of a file are merged into one.
         without_files : sequence of str
-            Files, as the index names them, in which nothing is looked for.
+            Files to leave out, as named in the index.
         without_rows : sequence of int
-            Rows that are no hits.
+            Rows to leave out.
 
         Returns
         -------
@@ -461,7 +461,7 @@ class EmbeddingIndex:
         Raises
         ------
         DataError
-            When there is no such row.
+            When the row does not exist.
         """
         if not 0 <= number < len(self):
             raise DataError(f"{self.folder}: found row {number}, expected 0 to {len(self) - 1}")
@@ -469,14 +469,14 @@ class EmbeddingIndex:
 
 
 def _says_something(column: NDArray[Any]) -> bool:
-    """Whether a column holds more than gaps."""
+    """Whether a column is not empty."""
     if column.dtype.kind == "f":
         return bool(np.isfinite(column).any())
     return bool((column != (NO_CLUSTER if column.dtype.kind == "i" else "")).any())
 
 
 def _mapped(file: Path, shape: tuple[int, int]) -> NDArray[np.float32]:
-    """An array that an index keeps, which a file of no rows need not hold."""
+    """An array of an index; the file may be missing if there are no rows."""
     if not shape[0]:
         return np.zeros(shape, np.float32)
     try:

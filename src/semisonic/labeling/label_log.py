@@ -1,4 +1,4 @@
-"""``LabelLog``: what people answered, in a file that only grows."""
+"""``LabelLog``: answers of annotators, in a file that only grows."""
 
 from __future__ import annotations
 
@@ -33,27 +33,27 @@ from semisonic.data.label_log import (
 )
 
 CORRECTS = "corrects"
-"""In an entry: the ids of those that took back what it stands in place of."""
+"""Key in an entry: the ids of the entries that undid those it replaces."""
 CHANGED_BY, SINCE = "changed_by", "since"
-"""In an entry that :meth:`LabelLog.change` wrote: who wrote it; when the segment was answered."""
+"""Keys in an entry of :meth:`LabelLog.change`: its author, and the time of the first answer."""
 _TAIL = 1 << 20  # bytes from the end in which the last entry is looked for
 
 
 class LabelLog:
-    """A log of answers, to append to and to read.
+    """A log of answers: append and read.
 
     Parameters
     ----------
     path : path
-        The file, ``.jsonl``; written with the first answer.
+        The file, ``.jsonl``, created with the first answer.
     root : path, optional
-        The folder of the recordings, for a new log; by default that of the log. A log that is
-        there already knows its own.
+        The folder of the recordings, for a new log; by default that of the log. An existing log
+        has its own.
 
     Raises
     ------
     DataError
-        When the file is no label log, or another root is named than its own.
+        When the file is not a label log, or has another root.
 
     Examples
     --------
@@ -70,7 +70,7 @@ class LabelLog:
         asked = Path(os.path.abspath(root)) if root is not None else None
         if own is not None and asked is not None and not _same(own, asked):
             raise DataError(
-                f"{self.path}: its recordings are in {own}, found {asked}; choose another log"
+                f"{self.path}: its recordings are in {own}, but found {asked}; choose another log"
             )
         self.root = own or asked or Path(os.path.abspath(self.path.parent))
 
@@ -101,14 +101,14 @@ class LabelLog:
         labels: Iterable[str] | str = (),
         **about: Any,
     ) -> LabelEntry:
-        """Add an answer; when this returns it is on the disk.
+        """Add an answer; after the call it is on disk.
 
         Parameters
         ----------
         file : path
             Relative to the root, or absolute.
         start_time, end_time : float
-            Seconds in the recording; without an end, to its end.
+            Seconds in the recording; by default to its end.
         labels : str or texts
         **about
             ``annotator``, ``presence``, ``note``, ``source``, ``fmin_hz``, ``fmax_hz``, ``more``:
@@ -144,11 +144,11 @@ class LabelLog:
         more: Mapping[str, Any] | None = None,
         **about: Any,
     ) -> LabelEntry:
-        """Answer anew about a segment, in place of what others said of it; all or none.
+        """Replace the answers of others about segments; all or none.
 
-        What others said is taken back: else two opinions would stand against each other. The
-        answer keeps the source of the one before, so that a sample drawn at random stays one.
-        :meth:`take_back` undoes all of it. The arguments are those of :meth:`append`.
+        The answers of others are undone, so that opinions do not conflict. The new answer keeps
+        the source of the one before, so that a random sample stays random. :meth:`take_back`
+        undoes the whole change. The arguments are those of :meth:`append`.
         """
         name = self.name_of(file)
         key = segment_key(name, start_time, end_time)
@@ -173,14 +173,14 @@ class LabelLog:
         annotator: str = "",
         more: Mapping[str, Any] | None = None,
     ) -> tuple[LabelEntry, ...]:
-        """Put answers in place of others, all or none; :meth:`take_back` undoes it.
+        """Change answers, all or none; :meth:`take_back` undoes this.
 
         Parameters
         ----------
         changes : iterable of (LabelEntry, mapping)
-            An answer, and what is different in the new one: ``labels``, ``presence`` and so on.
+            An answer, and the fields to change: ``labels``, ``presence`` and so on.
         annotator : str
-            Who changes them. Each answer stays that of its annotator, unless a mapping names one.
+            Who changes them. Each answer keeps its annotator, unless a mapping names one.
         more : mapping, optional
             What the new answers have in common.
 
@@ -202,50 +202,50 @@ class LabelLog:
         return tuple(one for one in self._write(lines) if not one.undoes)
 
     def take_back(self, entries: Iterable[LabelEntry], *, annotator: str = "") -> None:
-        """Take answers back; what they stood in place of holds again."""
+        """Undo answers; the answers that they replaced are valid again."""
         ids = [each for one in entries for each in (one.id, *one.more.get(CORRECTS, ()))]
         self._write([_undo(one, annotator) for one in ids])
 
     def undo(self, entry_id: str, *, annotator: str = "", note: str = "") -> LabelEntry:
-        """Take an entry back; taking back what took something back restores that.
+        """Undo an entry; undoing an undo restores the answer.
 
         Parameters
         ----------
         entry_id : str
         annotator, note : str
-            Who takes it back, and why.
+            Who undoes it, and why.
 
         Raises
         ------
         DataError
-            When no entry has that id.
+            When no entry has this id.
         """
         if all(entry.id != entry_id for entry in self.entries()):
-            raise DataError(f"{self.path}: no entry '{entry_id}' that could be taken back")
+            raise DataError(f"{self.path}: found no entry '{entry_id}' to undo")
         return self._write([_undo(entry_id, annotator, note)])[0]
 
     def entries(self) -> tuple[LabelEntry, ...]:
-        """All entries in the order of the file, those taken back included."""
+        """All entries in the order of the file, including undone ones."""
         return read_log(self.path).entries if self._is_begun else ()
 
     def answers(self) -> list[LabelEntry]:
-        """The answers that nobody took back, oldest first."""
+        """The answers that nobody undid, oldest first."""
         return current_answers(self.entries())
 
     def standing(self) -> list[LabelEntry]:
-        """The answers that hold, oldest first: the last of each annotator about a segment."""
+        """The valid answers, oldest first: the last of each annotator about a segment."""
         return standing_answers(self.entries())
 
     def problems(self) -> tuple[tuple[str, str], ...]:
-        """Lines that are no entries: where, and why."""
+        """Lines that are not entries, with place and reason."""
         return read_log(self.path).problems if self._is_begun else ()
 
     def current(self) -> ResolvedLabels:
-        """What holds now."""
+        """The current labels."""
         return ResolvedLabels(self.root, self.entries(), self.path.stem)
 
     def name_of(self, path: str | PathLike[str]) -> str:
-        """How the log calls a recording: from the root if it is below it, else absolute."""
+        """The name of a recording in the log: relative below the root, otherwise absolute."""
         whole = Path(os.path.abspath(self.root / path))
         root = Path(os.path.abspath(self.root))
         return (whole.relative_to(root) if whole.is_relative_to(root) else whole).as_posix()
@@ -282,7 +282,7 @@ class LabelLog:
             raise DataError(f"{self.path}, an answer about {name}: {error}") from error
 
     def _write(self, entries: list[LabelEntry]) -> tuple[LabelEntry, ...]:
-        """Append entries in one piece, with times after those that stand there."""
+        """Append entries in one write, with times after the existing ones."""
         if not entries:
             return ()
         with (
@@ -310,7 +310,7 @@ class LabelLog:
 
 
 def _mend(stream: IO[bytes], path: Path) -> tuple[bool, str]:
-    """Cut off a torn last line; whether the log is begun, and the time of its last entry."""
+    """Cut off an incomplete last line; whether the log exists, and the time of its last entry."""
     size = stream.seek(0, os.SEEK_END)
     if not size:
         return False, ""
@@ -327,12 +327,12 @@ def _mend(stream: IO[bytes], path: Path) -> tuple[bool, str]:
 
 
 def _after(time: str) -> str:
-    """The next moment that can be told from a time."""
+    """The next representable time."""
     return in_utc((datetime.fromisoformat(time) + timedelta(microseconds=1)).isoformat())
 
 
 def _undo(entry_id: str, annotator: str, note: str = "") -> LabelEntry:
-    """An entry that takes another back."""
+    """An entry that undoes another."""
     return LabelEntry("", 0.0, 0.0, uuid.uuid4().hex, now(), annotator, note=note, undoes=entry_id)
 
 

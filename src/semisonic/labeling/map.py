@@ -1,4 +1,4 @@
-"""``map``: recordings as points on a page that play when they are touched."""
+"""``map``: recordings as points on a page, which play their sounds."""
 
 from __future__ import annotations
 
@@ -41,22 +41,22 @@ from semisonic.training.run_folder import RunFolder
 MOST_NAMES, OTHERS = 24, "all others"
 FEWEST = 3
 SNIPPET, RATE = 3.0, 16000
-"""Seconds of a sound in the page, from the middle of its clip, and its rate in Hz."""
+"""Seconds of a sound in the page, from the middle of its clip, and its sample rate in Hz."""
 PLAYED, MOST_PLAYED, LONGEST_PLAYED = 3, 60, 5.0
-"""Sounds of each cluster on the page, of all clusters, and seconds of each."""
+"""Number of sounds per cluster and of all clusters on the page, and seconds of each."""
 _DIRECTIONS = 50
 
 
 class MapResult(NamedTuple):
-    """What ``map`` drew.
+    """The result of ``map``.
 
     Attributes
     ----------
     report : Path
     text : str
-        What to say in a terminal.
+        Text for a terminal.
     failures : tuple of (str, str)
-        Points without a sound, where sounds are in the page.
+        Points without a sound, if the page contains sounds.
     """
 
     report: Path
@@ -74,7 +74,7 @@ def draw_map(
     megabytes: float = 20.0,
     seed: int = 0,
 ) -> MapResult:
-    """Project, cluster if asked, and write the page; the parameters are those of the verb.
+    """Project, optionally cluster, and write the page; parameters as for the verb.
 
     Raises
     ------
@@ -108,8 +108,8 @@ def draw_map(
         lines = [f"{len(rows)} of {len(index)} rows drawn"]
         if len(rows) < len(index):
             report.warnings.append(
-                f"{len(rows)} of {len(index)} rows are drawn, chosen at random; the option most "
-                "says how many."
+                f"{len(rows)} of {len(index)} rows are drawn, chosen at random; --most sets how "
+                "many."
             )
         if clusters:
             lines += _cluster(report, index, clusters, seed)
@@ -129,15 +129,15 @@ def draw_map(
         report.scripts.append((here / "map.js").read_text(encoding="utf-8"))
         path = report.write(run.folder)
     unread = count_text(sources.count(""), "point")
-    failures = ((unread, "the recording cannot be read any more"),) if "" in sources else ()
+    failures = ((unread, "the recording can no longer be read"),) if "" in sources else ()
     return MapResult(path, "\n".join([*lines, f"report: {path}"]), failures)
 
 
 def project(vectors: NDArray[np.float32], how: str, seed: int) -> NDArray[np.float64]:
-    """Places within 0 to 1, shape (n, 2), of vectors (n, dim) taken to length 1.
+    """Positions within 0 to 1, shape (n, 2), of vectors (n, dim) scaled to length 1.
 
-    Each axis fills the frame: neither has a unit, and a page may be wide or tall. Before t-SNE the
-    vectors are turned to their 50 principal directions, as usual.
+    Each axis fills the frame, as axes have no unit and a page may be wide or tall. Before t-SNE
+    the vectors are reduced to 50 principal components, as usual.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ def project(vectors: NDArray[np.float32], how: str, seed: int) -> NDArray[np.flo
 def _points(
     index: EmbeddingIndex, rows: NDArray[np.int64], places: NDArray[np.float64]
 ) -> dict[str, Any]:
-    """What the page's program reads: places within 0 to 1, times in seconds, names, colours."""
+    """The data of the page: positions within 0 to 1, times in seconds, names, colours."""
     clips, shown = index.clips[rows], shown_names(index.clips.file.tolist())
     names = [shown[file] for file in clips.file.tolist()]
     number = {name: i for i, name in enumerate(dict.fromkeys(names))}
@@ -202,7 +202,7 @@ def _points(
 
 
 def _meaning(title: str, values: list[str]) -> dict[str, Any]:
-    """What a colour can mean: its names, the commonest first, and the number of each point's.
+    """A colouring: its names, the most frequent first, and the number of each point.
 
     The last name may be "all others"; a point without a name has -1.
     """
@@ -219,7 +219,7 @@ def _printable(text: str) -> str:
 
 
 def _sounds(clips: Clips, megabytes: float) -> tuple[list[str], str]:
-    """The sounds of some clips as data, or why they are too much for a page."""
+    """The sounds of clips as data, or why they are too large for a page."""
     sources: list[str] = []
     size = 0
     for row in track(range(len(clips)), "sounds", "clip"):
@@ -258,7 +258,7 @@ def _links(clips: Clips, folder: Path) -> list[str]:
 
 
 def _cluster(report: Report, index: EmbeddingIndex, how: str, seed: int) -> Iterator[str]:
-    """Cluster the rows, write that into the index and the report; lines for a terminal."""
+    """Cluster the rows and write the clusters to index and report; yield lines for a terminal."""
     found = find_clusters(index.vectors, how, seed=seed)
     index.set_clusters(found.number)
     told = agreement(found.number, index.clips)
@@ -286,8 +286,8 @@ def _add_table(
             best = Counter(filter(None, index.predicted[inside].tolist())).most_common(1)
             row.append(best[0][0] if best else "")
         rows.append([*row, *(told.common[cluster] if told else ())])
-    headers = ["cluster", "rows", "recordings", *["mostly predicted"] * knows]
-    headers += ["commonest label", "purity"] if told else []
+    headers = ["cluster", "rows", "recordings", *["mostly predicted as"] * knows]
+    headers += ["most frequent label", "purity"] if told else []
     report.table("clusters", headers, rows, formats={"purity": percent_text})
 
 

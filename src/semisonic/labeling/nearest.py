@@ -1,4 +1,4 @@
-"""The rows nearest to some vectors, and hits: rows that follow each other put together."""
+"""Find the rows nearest to vectors, and merge adjacent rows into hits."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from semisonic.core.errors import DataError
 from semisonic.data.clips import Clips
 
 BLOCK_BYTES = 16 << 20
-"""Of rows that are read at once."""
+"""Bytes of rows read at once."""
 _TOUCHING = 0.01  # seconds between windows that count as one segment
 
 
 class Nearest(NamedTuple):
-    """The nearest rows of each query, the nearest first.
+    """The nearest rows of each query, in order.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ def nearest(vectors: NDArray[np.float32], queries: ArrayLike, k: int) -> Nearest
         May be a memory map; it is read once, however many queries there are.
     queries : array of float, shape (n_queries, dim) or (dim,)
     k : int
-        As many as there are rows, at most.
+        At most the number of rows.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def nearest(vectors: NDArray[np.float32], queries: ArrayLike, k: int) -> Nearest
     if wanted.ndim != 2 or wanted.shape[1] != vectors.shape[1]:
         raise DataError(
             f"query: found shape {np.shape(queries)}, expected vectors of {vectors.shape[1]} "
-            "numbers, as the index has them; was it made with another model?"
+            "numbers as in the index; was it made with another model?"
         )
     if not np.isfinite(wanted).all():
         raise DataError("query: found a number that is not finite")
@@ -79,27 +79,27 @@ def _similarity(block: NDArray[np.float32], queries: NDArray[np.float32]) -> NDA
 
 
 def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Vectors (n, dim) of length 1; those of zeros stay."""
+    """Vectors (n, dim) scaled to length 1; zero vectors are not changed."""
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.where(length > 0, length, 1), np.float32)
 
 
 @dataclass
 class Hit:
-    """A segment of a recording that was found.
+    """A segment found by a search.
 
     Attributes
     ----------
     file : str
-        As the index names it.
+        Its name in the index.
     start_time, end_time : float
         Of the whole segment, seconds.
     row : int
-        Its row that is nearest to the query.
+        The most similar row in it.
     value : float
-        Of that row: cosine similarity.
+        Cosine similarity of this row.
     n_windows : int
-        Rows that were put together.
+        Number of merged rows.
     """
 
     file: str
@@ -123,14 +123,14 @@ def find_hits(
     Parameters
     ----------
     clips : Clips
-        A row a vector.
+        One row per vector.
     rows : ndarray of int64, shape (m,)
-        Rows of ``clips``, the nearest first, without those that are no hits.
+        Rows of ``clips``, the nearest first, without rows left out.
     values : ndarray of float32, shape (m,)
     k : int
     merge : bool
-        Put windows of one file together that touch each other. A segment holds only windows
-        that are nearer than the last hit, so it does not grow over other sounds.
+        Merge adjacent windows of one file. A segment contains only windows that are nearer than
+        the last hit, so it does not grow over other sounds.
     """
     hits: list[Hit] = []  # in the order of their nearest rows
     for row, value in zip(rows.tolist(), values.tolist(), strict=True):
@@ -150,6 +150,6 @@ def find_hits(
 
 
 def _touch(one: Hit, other: Hit) -> bool:
-    """Whether nothing lies between two segments of a file."""
+    """Whether two segments of a file are adjacent."""
     gap = max(one.start_time, other.start_time) - min(one.end_time, other.end_time)
     return gap <= _TOUCHING

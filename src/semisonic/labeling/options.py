@@ -1,6 +1,6 @@
-"""The options of ``suggest`` and of a project, and the words that other verbs of labelling take.
+"""The options of ``suggest`` and of projects, and values shared by other labelling verbs.
 
-No torch, no scikit-learn here: the command line reads this file.
+Without torch and scikit-learn, as the command line reads this file.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ SILENCE_DB = -60.0
 class QueueOptions:
     """Which segments a queue holds."""
 
-    n: int = option(50, "segments in the queue", minimum=1, maximum=10_000)
+    n: int = option(50, "number of segments in the queue", minimum=1, maximum=10_000)
     strategy: str = option(
         MIX,
-        "mix: uncertain ones that differ from each other (without a classifier: what is typical) "
-        "and a part at random; uncertain: what the classifier is least sure of; typical: the "
-        "middle of groups without a label; random",
+        "segments to ask about: mix, uncertain ones that differ from each other (typical ones if "
+        "there is no classifier) and some at random; uncertain, those of which the classifier is "
+        "least sure; typical, the centres of groups without labels; random",
         choices=STRATEGIES,
     )
     random_share: float = option(
         RANDOM_SHARE,
-        "part of the mix that is drawn at random: its answers measure accuracy",
+        "share of the mix that is drawn at random; its answers measure accuracy",
         minimum=0.0,
         maximum=1.0,
     )
@@ -43,36 +43,36 @@ class QueueOptions:
 
 @dataclass(frozen=True)
 class ProjectOptions(JobOptions):
-    """Start from a folder of recordings without a label."""
+    """Start a project from a folder of recordings without labels."""
 
-    recordings: Path = option(dataclasses.MISSING, "the recordings: a folder, or a table of clips")
-    output: Path = option(Path("runs/project"), "folder of the project")
+    recordings: Path = option(dataclasses.MISSING, "recordings: a folder, or a table of clips")
+    output: Path = option(Path("runs/project"), "project folder")
     group: str = option("auto", GROUP)
     encoder: str = option(
         "auto",
-        "what makes vectors of sounds: the file of an encoder or a classifier; synth, one "
-        "that has learned to name synthetic sounds; auto: that, then trained by contrast on the "
-        "recordings if they are 100 windows or more. Or vectors made elsewhere: .npy, .parquet or "
-        "the folder of a perch-hoplite database; RECORDINGS is then their table, or the folder "
-        "that they name recordings from",
+        "what makes the embeddings: the file of an encoder or a classifier; synth, an encoder "
+        "that has learned to name synthetic sounds; auto, synth, then trained by contrastive "
+        "learning on the recordings if they give 100 windows or more. Or embeddings made "
+        "elsewhere: .npy, .parquet or the folder of a perch-hoplite database; RECORDINGS is then "
+        "their table, or the folder that their file names start from",
     )
     hop: float | None = option(
         None,
-        "step between segments of long recordings; the encoder's clip length if not given",
+        "step between segments of long recordings; by default the encoder's clip length",
         unit="s",
         minimum=0.001,
     )
     clusters: str = option(
-        "auto", "groups of segments: a number, or auto: 15 for 150 segments, 40 at most"
+        "auto", "number of groups of segments; auto: 15 for 150 segments, 40 at most"
     )
     several_labels: bool = option(
         False,
-        "a clip may carry several labels at once; else an answer has one, and 'project "
-        "learn --several-labels' changes that later",
+        "allow several labels per clip; otherwise an answer has one, and 'project learn "
+        "--several-labels' changes that later",
     )
     silence_db: float = option(
         SILENCE_DB,
-        "recordings all below this RMS level are left out",
+        "leave out recordings that stay below this RMS level",
         unit="dBFS",
         minimum=-200,
         maximum=0,

@@ -1,9 +1,8 @@
-"""A classifier from an index and a few answers, in about a second: nothing is embedded again.
+"""Train a classifier on an index and a few answers in about a second, without embedding again.
 
-The recommended way for few labels (``docs/explanation/few-labels.md``): the encoder stays
-as it is, a linear class layer is solved for, and sure guesses about the pool are learned beside
-the answers.
-:mod:`semisonic.classifier.probe` says where it is from.
+This is the recommended method for few labels (``docs/explanation/few-labels.md``): the encoder is
+frozen, a linear class layer is solved for, and confident pseudo-labels of the pool are learned
+with the answers. See :mod:`semisonic.classifier.probe` for its sources.
 """
 
 from __future__ import annotations
@@ -40,16 +39,16 @@ from semisonic.models.registry import create
 from semisonic.models.sound_model import SoundModel
 
 MOST_GUESSED = 2000
-"""Rows of the pool that are guessed at most: a part drawn at random says as much."""
+"""Largest number of rows of the pool with pseudo-labels; a random part is as good as all."""
 THRESHOLD = 0.7
-"""How sure a guess must be, as the recommended way has it."""
+"""Least confidence of a pseudo-label, as in the recommended method."""
 ALIGNMENT = 0.5
-"""Recordings of a project are seldom as many of each class, and a round should take seconds: no
-strength is looked for."""
+"""Strength of the alignment; it is not chosen by trial, as classes of a project are seldom balanced
+and a round should take seconds."""
 
 Rows = NDArray[np.int64]
 Tell = Callable[[int, int], None]
-"""Is told how many parts of so many are done."""
+"""Called with the number of finished parts and of all parts."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +73,10 @@ def learn_probe(
     Parameters
     ----------
     vectors : ndarray of float32, shape (n, dim)
-        Of an index; may be a memory map.
+        Vectors of an index; may be a memory map.
     labelled : LabelledRows
     pool : ndarray of int64
-        Rows without an answer that are guessed; those that are labelled are passed over.
+        Rows without an answer, for pseudo-labels; labelled ones are ignored.
     seed : int
     """
     pool = np.setdiff1d(pool, labelled.rows)
@@ -105,28 +104,28 @@ def score_out_of_fold(
     seed: int = 0,
     tell: Tell | None = None,
 ) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """Logits of each labelled row by probes that heard nothing of its recording.
+    """Logits of each labelled row by probes that were not trained on its recording.
 
     Parameters
     ----------
     index : EmbeddingIndex
     labelled : LabelledRows
     answered : ndarray of int64
-        Rows that somebody answered about, which are not guessed.
+        Answered rows, which get no pseudo-labels.
     seed : int
     tell : callable, optional
-        Is told before each part how many of how many are done.
+        Called before each part with the number of finished parts and of all parts.
 
     Returns
     -------
     logits : ndarray of float64, shape (n, n_classes)
-        NaN where there are not two recordings.
+        NaN if there are not two recordings.
     is_known : ndarray of bool, shape (n,)
-        Whether the classifier knew the row's classes at all.
+        Whether the classifier knew the classes of the row.
 
     Notes
     -----
-    Recordings are left out in ten parts, from 200 answers on in five.
+    Recordings are left out in ten parts, or in five from 200 answers.
     """
     from sklearn.model_selection import GroupKFold
 
@@ -162,10 +161,10 @@ def fit_rules(
     *,
     seed: int = 0,
 ) -> UnknownRules | None:
-    """The rules for unknown sounds of a classifier, by answers, as ``train`` fits them by clips.
+    """Fit the rules for unknown sounds to answers, as ``train`` fits them to clips.
 
-    Segments in which nothing is heard are no known sounds. None where fewer than 8 are left, or
-    all of one recording.
+    Segments without any class do not count. None if fewer than 8 segments are left, or all are
+    from one recording.
 
     Parameters
     ----------
@@ -176,7 +175,7 @@ def fit_rules(
     logits : ndarray of float64, shape (n, n_classes)
         Of :func:`score_out_of_fold`.
     probe : EmbeddingProbe
-        Learned from all answers.
+        Trained on all answers.
     seed : int
     """
     names = np.array(labelled.classes) == BACKGROUND
@@ -225,21 +224,21 @@ def _noise_features(mel: MelOptions, seed: int) -> NDArray[np.float32]:
 def classifier_from(
     probe: EmbeddingProbe, network: Embedding, *, multi_label: bool = False
 ) -> SoundModel:
-    """The whole classifier: the encoder that made the vectors, and the class layer.
+    """The classifier: the encoder that made the vectors, and the class layer.
 
     Parameters
     ----------
     probe : EmbeddingProbe
     network : Embedding
-        What made the vectors that the probe was learned on.
+        The network that made the vectors of the probe.
     multi_label : bool
         Whether a clip may carry several labels.
 
     Raises
     ------
     ModelError
-        When the encoder's vectors are not those that a classifier of its network computes, as
-        where dense layers come first.
+        When the encoder's vectors differ from those of a classifier with its network, for example
+        because of dense layers.
     """
     require_probe_fits(network)
     theirs = network.frontend
@@ -252,34 +251,34 @@ def classifier_from(
 
 
 def require_probe_fits(network: Embedding) -> None:
-    """See that a classifier of a network sees the vectors that its encoder makes.
+    """Check that a classifier of a network uses the vectors of its encoder.
 
     Raises
     ------
     ModelError
-        When it has dense layers between, which no pre-training trains.
+        When there are dense layers in between, which pre-training does not train.
     """
     neck = create(network.name, network.frontend.options.shape).neck
     if neck.out_features != network.neck.out_features or len(list(neck.parameters())):
         raise ModelError(
-            f"the network '{network.name}' has layers of its own behind the encoder, which are not "
-            "trained before there are labels; take one whose embedding is its map, such as "
-            "'small', or a published encoder"
+            f"the network '{network.name}' has layers between encoder and class layer that "
+            "cannot be trained before there are labels; use one without them, such as 'small', "
+            "or a published encoder"
         )
 
 
 @dataclass(frozen=True)
 class LabelIssue(Segment):
-    """An answer that looks wrong; files are named as the log names them.
+    """A suspicious answer, with the file name of the log.
 
     Attributes
     ----------
     labels : tuple of str
-        What was answered.
+        The labels of the answer.
     suggested : tuple of str
-        What the scores speak for; empty for none of the classes.
+        The labels suggested by the scores; empty for none of the classes.
     score, suggested_score : float
-        Of the answered label and of the suggested one, 0 to 1; of several, the least.
+        Scores of the answered and the suggested label, 0 to 1; the lowest of several.
     """
 
     labels: tuple[str, ...]
@@ -296,12 +295,11 @@ def find_label_issues(
     several_labels: bool = False,
     tell: Tell | None = None,
 ) -> tuple[LabelIssue, ...]:
-    """Answers that look wrong, the most suspicious first.
+    """Find suspicious answers, the most suspicious first.
 
-    As ``semisonic suspects`` does for a set of labels, but each answer is judged by a class layer
-    on the vectors of the index that has learned from other recordings only, so nothing is embedded
-    or trained for minutes. Answers that nobody is sure of, and classes that other recordings do
-    not have, are not judged.
+    This is ``semisonic suspects`` for answers: a class layer on the vectors of the index, trained
+    on other recordings only, judges each answer, without minutes of embedding or training.
+    Uncertain answers, and classes that other recordings lack, are not judged.
 
     Parameters
     ----------
@@ -311,7 +309,7 @@ def find_label_issues(
     several_labels : bool
         Whether a clip may carry several labels at once.
     tell : callable, optional
-        Is told how many parts of so many are done.
+        Called with the number of finished parts and of all parts.
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""``Project``: from a folder of recordings without a label to a first classifier.
+"""``Project``: from a folder of recordings without labels to a first classifier.
 
-A folder that holds everything of it::
+The project folder::
 
     project.json   which recordings, how they are cut and embedded
     encoder/       an encoder that learned from all of them without labels
@@ -12,7 +12,7 @@ A folder that holds everything of it::
     model.zip      the classifier of the last round
     history.csv    a row per round: answers, accuracy with its interval
 
-The recordings stay where they are and as they are.
+The recordings are neither moved nor changed.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ ABOUT, LOG, INDEX, ENCODER, QUEUE = (
 )
 FORMAT = 2
 _NOISES, _MOST_NOISY = 4, 100
-"""Waves of each kind of synthetic noise, and rows that are looked at beside each."""
+"""Number of waves of each kind of synthetic noise, and of rows compared with each."""
 
 
 @dataclass(frozen=True)
@@ -78,13 +78,13 @@ class ProjectCluster:
     Attributes
     ----------
     number : int
-        From 0, the largest first.
+        From 0, the largest group first.
     size : int
-        Segments in it.
+        Number of segments.
     typical : tuple of Suggestion
-        Those in its middle, of different recordings if there are, to listen to.
+        Central segments to listen to, from different recordings if possible.
     answers : mapping of str to int
-        How often each label was given to a segment of it.
+        Number of segments with each label.
     """
 
     number: int
@@ -94,7 +94,7 @@ class ProjectCluster:
 
 
 class Project:
-    """A project that is ready to be asked from; see :func:`semisonic.labeling.start.start_project`.
+    """A project that is ready for labelling; see :func:`semisonic.labeling.start.start_project`.
 
     Parameters
     ----------
@@ -104,22 +104,22 @@ class Project:
     ----------
     folder, recordings : Path
     encoder : Path
-        The file of what makes vectors.
+        The file of the encoder.
     seed : int
     several_labels : bool
         Whether a clip may carry several labels at once; :meth:`set_several_labels` changes it.
     vectors_said : str
-        What came of the encoder that has learned from the recordings; "" before. See
+        The result of training the encoder on the recordings; "" before. See
         :func:`semisonic.labeling.improve.improve_project`.
     class_looks : dict of str to dict
-        ``colour`` (as ``#4aa19f``) and ``key`` of classes that were given one;
-        :meth:`set_class_look` changes them.
+        ``colour`` (as ``#4aa19f``) and ``key`` of classes, if set; :meth:`set_class_look` changes
+        them.
     log : LabelLog
 
     Raises
     ------
     DataError
-        When there is none, or its making was not finished.
+        When there is none, or its start was not finished.
     """
 
     def __init__(self, folder: str | PathLike[str]) -> None:
@@ -127,7 +127,7 @@ class Project:
         if not (self.folder / ABOUT).is_file():
             raise DataError(
                 f"{folder}: no project; 'semisonic project new RECORDINGS -o {folder}' starts "
-                "one, and goes on with one that was interrupted"
+                "one, or continues an interrupted start"
             )
         about = read_json(self.folder / ABOUT)
         if about.get("format") != FORMAT:
@@ -169,7 +169,7 @@ class Project:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Every label that was given, sorted."""
+        """All labels given, sorted."""
         return self.log.current().classes
 
     def pool(self) -> CandidatePool:
@@ -179,15 +179,15 @@ class Project:
     def suggest(
         self, n: int = 20, *, strategy: str = MIX, random_share: float = RANDOM_SHARE
     ) -> Queue:
-        """What to listen to next; files are named as the log names them.
+        """Suggest segments to label next, with the file names of the log.
 
-        The parameters are those of :func:`semisonic.suggest`.
+        Parameters as for :func:`semisonic.suggest`.
         """
         queue = choose(self.pool(), n, strategy, self.seed, self.log, random_share)
         return named_by(self.log, queue)
 
     def learn(self, *, tell: Tell | None = None) -> LearningRound:
-        """Learn from all answers; see :func:`semisonic.labeling.rounds.learn_round`."""
+        """Train a classifier on all answers; see :func:`semisonic.labeling.rounds.learn_round`."""
         return learn_round(
             self.log,
             self.index,
@@ -198,15 +198,15 @@ class Project:
         )
 
     def label_issues(self, *, tell: Tell | None = None) -> tuple[LabelIssue, ...]:
-        """Answers that look wrong; see :func:`semisonic.labeling.probe.find_label_issues`."""
+        """Find suspicious answers; see :func:`semisonic.labeling.probe.find_label_issues`."""
         return find_label_issues(
             self.log, self.index, seed=self.seed, several_labels=self.several_labels, tell=tell
         )
 
     def set_several_labels(self, several_labels: bool) -> None:
-        """Say from now on whether a clip may carry several labels; no answer is changed.
+        """Set whether a clip may have several labels; no answer is changed.
 
-        Back with one label per clip, clips that were given several are not learned from.
+        With one label per clip, clips with several labels are not used for training.
         """
         self._write_about(several_labels=several_labels)
         self.several_labels = several_labels
@@ -214,9 +214,9 @@ class Project:
     def take_vectors(
         self, said: str, encoder: Path | None = None, index: Path | None = None
     ) -> None:
-        """Say what came of other vectors; with an encoder and its index these are used from now on.
+        """Record the result of new vectors; if an encoder and its index are given, use them.
 
-        Open the project anew after it.
+        Open the project again afterwards.
         """
         here = Path(os.path.abspath(self.folder))
         named = {"encoder": encoder, "index": index}
@@ -225,15 +225,15 @@ class Project:
         self.vectors_said = said
 
     def set_class_look(self, name: str, *, colour: str = "", key: str = "") -> None:
-        """Say how the app shows a class; another class that has the key gives it up.
+        """Set how the app shows a class; another class with the same key loses it.
 
         Parameters
         ----------
         name : str
         colour : str
-            As ``#4aa19f``; "" for that of its place among the classes.
+            Such as ``#4aa19f``; "" for the default by its position among the classes.
         key : str
-            One letter or digit; "" for that of its place.
+            One letter or digit; "" for the default by its position.
         """
         looks = {
             one: {**look, "key": ""} if key and look.get("key") == key else look
@@ -257,30 +257,29 @@ class Project:
         annotator: str = "",
         more: Mapping[str, Any] | None = None,
     ) -> int:
-        """Give a class another name in all answers, or the name of another class.
+        """Rename a class in all answers, or merge it with another class.
 
-        The answers stay those of their annotators. The classifier knows the name after the next
-        round.
+        Answers keep their annotators. The classifier knows the name after the next round.
 
         Parameters
         ----------
         name, to : str
         merge : bool
-            Whether ``to`` may be a class already, so that two become one.
+            Whether ``to`` may be an existing class, so that the two are merged.
         annotator : str
             Who renames it.
         more : mapping, optional
-            What the new answers have in common; see :meth:`LabelLog.change`.
+            Fields of all new answers; see :meth:`LabelLog.change`.
 
         Returns
         -------
         int
-            How many answers were changed.
+            Number of changed answers.
 
         Raises
         ------
         DataError
-            When there is no such class, the new name is none, or another class has it.
+            When there is no such class, or the new name is invalid or used by another class.
         """
         to = to.strip()
         answers = self.log.standing()
@@ -292,8 +291,8 @@ class Project:
         same = sorted(one for one in known - {name} if spelling(one) == spelling(to))
         if same and (to not in same or not merge):
             raise DataError(
-                f"there is a class '{same[0]}' already; merge '{name}' with it, or choose another "
-                "name"
+                f"there is already a class '{same[0]}'; merge '{name}' with it, or choose "
+                "another name"
             )
         changes = [
             (one, {"labels": tuple(dict.fromkeys(to if n == name else n for n in one.labels))})
@@ -307,13 +306,13 @@ class Project:
         return len(changes)
 
     def label_check(self) -> Callable[[Sequence[str]], None]:
-        """What is called with the labels of each new answer, and raises when they do not fit.
+        """A function that checks the labels of each new answer.
 
         Raises
         ------
         DataError
-            By what is given back: when an answer has several labels and a clip carries one, or a
-            label differs from one that is there, or was checked before, in case or blanks alone.
+            Raised by the function: when an answer has several labels in a project of one label per
+            clip, or a label differs from an existing or checked one only in case or spaces.
         """
         known: dict[str, set[str]] = defaultdict(set)
         for label in (label for one in self.log.standing() for label in one.labels):
@@ -322,26 +321,26 @@ class Project:
         def check(labels: Sequence[str]) -> None:
             if len(labels) > 1 and not self.several_labels:
                 raise DataError(
-                    f"found the labels {', '.join(labels)}, expected one: a clip of this project "
-                    "carries one label. Give one, or let clips carry several first: on the page "
-                    "under 'Label', or with 'semisonic project learn --several-labels'"
+                    f"found the labels {', '.join(labels)}, expected one, as a clip of this "
+                    "project has one label. Give one, or first allow several: on the page under "
+                    "'Label', or with 'semisonic project learn --several-labels'"
                 )
             for label in labels:
                 same = known[spelling(label)]
                 if same and label not in same:
                     raise DataError(
-                        f"found the label '{label}', but there is '{min(same)}', which differs in "
-                        "case or blanks alone; use that, or rename it first"
+                        f"found the label '{label}', but there is '{min(same)}', which differs "
+                        "only in case or spaces; use that, or rename it first"
                     )
                 same.add(label)
 
         return check
 
     def clusters(self, n_typical: int = 3) -> tuple[ProjectCluster, ...]:
-        """Groups of segments that sound alike, the largest first; for naming by listening.
+        """Groups of similar segments, the largest first, for naming by listening.
 
-        An answer about a typical segment is appended to the log as any other, and labels that
-        segment only.
+        An answer about a typical segment is an ordinary entry of the log and labels this segment
+        only.
         """
         number, clips = self.index.cluster, self.index.clips
         matched = match(self.log.current().clips(), clips)
@@ -358,9 +357,9 @@ class Project:
         return tuple(found)
 
     def noise_like(self, n: int) -> tuple[Suggestion, ...]:
-        """Segments that sound most like synthetic noise and hum, of different recordings.
+        """Segments that sound most like synthetic noise and hum, from different recordings.
 
-        Where there is nothing of interest, these are the first to listen to.
+        To find segments without sounds of interest, listen to these first.
         """
         clips, found = self.index.clips, dict[str, int]()
         for row in self._noise_order:
@@ -370,7 +369,7 @@ class Project:
 
     @cached_property
     def _noise_order(self) -> list[int]:
-        """Rows by their nearest synthetic noise, the nearest first."""
+        """Rows by similarity to their nearest synthetic noise, the most similar first."""
         if self.index.is_elsewhere:  # no noise can be embedded beside them
             return []
         embedder = self.index.embedder()
@@ -381,12 +380,12 @@ class Project:
         return list(dict.fromkeys(rows.ravel()[order].tolist()))
 
     def split_cluster(self, number: int) -> None:
-        """Part a group in two; the larger part keeps its number, the other one gets the next.
+        """Split a group in two; the larger part keeps its number, the other one gets a new one.
 
         Raises
         ------
         DataError
-            When there is no such group, or its segments cannot be told apart.
+            When there is no such group, or its segments do not differ.
         """
         cluster = self.index.cluster.copy()
         rows = np.flatnonzero(cluster == number)
@@ -396,8 +395,8 @@ class Project:
             is_whole = parts.count < 2
         if is_whole:
             raise DataError(
-                f"group {number + 1}: found {count_text(len(rows), 'segment')} that cannot be told "
-                "apart, expected two that differ; name its sounds one by one"
+                f"group {number + 1}: found {count_text(len(rows), 'segment')} that do not "
+                "differ, expected at least two that do; name its sounds one by one"
             )
         cluster[rows[parts.number == 1]] = cluster.max() + 1
         self.index.set_clusters(cluster)
@@ -437,27 +436,27 @@ class Project:
 def suggest_in_project(
     project: Project, wanted: QueueOptions, table: Path | None = None, *, annotator: str = ""
 ) -> str:
-    """Write the next queue of a project; answers in the one before go into the log first.
+    """Write the next queue of a project, after adding answers of the previous one to the log.
 
     Parameters
     ----------
     project : Project
     wanted : QueueOptions
-        What it is to hold.
+        The options of the queue.
     table : path, optional
-        Where; ``queue.csv`` in the project by default.
+        Its table; by default ``queue.csv`` in the project.
     annotator : str
-        Who filled in the queue before.
+        Who filled in the previous queue.
 
     Returns
     -------
     str
-        What was chosen, for a terminal.
+        Text for a terminal.
 
     Raises
     ------
     DataError
-        When nothing is left to ask about, or the queue that is there cannot be read.
+        When nothing is left to ask about, or the existing queue cannot be read.
     OptionError
         When another table is in the way.
     """
@@ -470,7 +469,7 @@ def suggest_in_project(
         fit = project.label_check()
         taken = take_answers(project.log, own, annotator=annotator, by_anyone=True, check=fit)
         n_taken = count_text(len(taken), "new answer")
-        said = f"{n_taken} of the queue before went into the log\n" if taken else ""
+        said = f"{n_taken} of the previous queue went into the log\n" if taken else ""
     queue = project.suggest(wanted.n, strategy=wanted.strategy, random_share=wanted.random_share)
     queue.write(table, over=True, page=True)
     return said + queue.summary(table, len(project.index))
@@ -479,7 +478,7 @@ def suggest_in_project(
 def learn_in_project(
     project: Project, answers: Path | None = None, *, annotator: str = ""
 ) -> tuple[str, Failures]:
-    """Take answers from a table, if one is named, and learn from all there are.
+    """Add answers of a table, if one is given, and train on all answers.
 
     Parameters
     ----------
@@ -492,12 +491,12 @@ def learn_in_project(
     Returns
     -------
     str, failures
-        What was learned, for a terminal; and lines of the log that are no entries.
+        Text for a terminal, and lines of the log that are not entries.
 
     Raises
     ------
     DataError
-        When there are answers of fewer than two classes.
+        With answers of fewer than two classes.
     """
     said = ""
     if answers is not None:

@@ -1,7 +1,7 @@
-"""``Queue``: what to listen to next, in its order: a table to fill in, and a page beside it.
+"""``Queue``: segments to label next, in order: a table to fill in, and a page to listen.
 
-The column ``label`` of the table is empty: who likes a spreadsheet fills it in and trains from the
-table. The names of recordings are relative to the table's folder.
+The column ``label`` of the table is empty, to be filled in with a spreadsheet. File names are
+relative to the folder of the table.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ from semisonic.labeling.label_log import LabelLog
 from semisonic.labeling.search import player_of
 
 N_PREDICTIONS = 3
-"""Predictions of a row that a table has columns for."""
+"""Number of predictions per row of the table."""
 RANDOM, UNCERTAIN_REASON, TYPICAL, NOISE = ("random", "uncertain", "typical", "noise")
-"""Why a row is asked: drawn at random; the model is not sure; the middle of a group of recordings
-that sound alike; like noise, so that there may be nothing in it."""
+"""Reasons for asking: drawn at random; the model is unsure; the centre of a group of similar
+recordings; similar to noise, so perhaps without any class."""
 SOURCE = "suggest:"
-"""How the source of an answer from a queue begins; the reason follows."""
+"""Prefix of the source of answers from a queue; the reason follows."""
 VERB = "suggest"
-"""Whose output a queue is, in a project too."""
+"""The verb that writes queues, in a project too."""
 MOST = 100
-"""Segments that a page holds; the table has all."""
+"""Largest number of segments on the page; the table has all."""
 _NEEDED = ("file", "start_time", "end_time", "label", "why")
 
 
 @dataclass(frozen=True)
 class Suggestion(Segment):
-    """A segment to listen to; its file is relative to the queue's root, or absolute.
+    """A segment to label; its file is relative to the root of the queue, or absolute.
 
     Attributes
     ----------
@@ -58,11 +58,11 @@ class Suggestion(Segment):
     uncertainty : float
         0 (the model is sure) to 1; NaN without a model.
     cluster : int
-        From 0; -1 where there is none.
+        From 0; -1 for none.
     group : str
-        The recording it was cut from.
+        The recording that it was cut from.
     label : str
-        What was written into the table; empty where nobody did.
+        The label filled in; empty without one.
     """
 
     why: str
@@ -80,11 +80,11 @@ class Suggestion(Segment):
 
     @property
     def source(self) -> str:
-        """What an answer's ``source`` is: "suggest:random" and the like."""
+        """The ``source`` of an answer, such as "suggest:random"."""
         return SOURCE + self.why
 
     def answer(self) -> tuple[tuple[str, ...], str] | None:
-        """Labels and presence that :attr:`label` says; None for an empty one."""
+        """Labels and presence of :attr:`label`; None if it is empty."""
         said = self.label.strip()
         if said in ("", NONE_HEARD, PASSED_OVER):
             return ((), NEGATIVE if said == NONE_HEARD else UNCERTAIN) if said else None
@@ -111,7 +111,7 @@ class Suggestion(Segment):
 
     @classmethod
     def from_cells(cls, cells: TableRow) -> Suggestion:
-        """Read what :meth:`cells` gave; ValueError when it is no such row."""
+        """Read a row of :meth:`cells`; ValueError for other rows."""
         cells["label"].encode()
         start, end = (float(number(cells.need(name), name)) for name in ("start_time", "end_time"))
         cluster = number(cells["cluster"], "cluster")
@@ -138,13 +138,13 @@ def _cell(share: float) -> str:
 
 
 def place_of(segment: Segment) -> dict[str, Any]:
-    """Which segment it is: file, start and end, by their names."""
+    """The segment: file, start and end."""
     return {name: getattr(segment, name) for name in ("file", "start_time", "end_time")}
 
 
 @dataclass(frozen=True)
 class Queue:
-    """Segments to listen to, in their order.
+    """Segments to label, in order.
 
     Attributes
     ----------
@@ -187,25 +187,25 @@ class Queue:
         return iter(self.rows)
 
     def path_of(self, row: Suggestion) -> Path:
-        """Where a row's recording lies."""
+        """The path of a row's recording."""
         return Path(os.path.normpath(self.root / row.file))
 
     def write(self, path: str | PathLike[str], *, over: bool = False, page: bool = False) -> Path:
-        """Write the table, whole or not at all.
+        """Write the table atomically.
 
         Parameters
         ----------
         path : path
         over : bool
-            In the place of a queue whose answers are in a log.
+            Overwrite a queue whose answers are in a log.
         page : bool
-            Write a page beside it, to listen to the segments while the table is filled in. It
-            needs no other file, and may be sent to somebody.
+            Also write a page to listen to the segments. It needs no other file, so you can send it
+            to others.
 
         Raises
         ------
         OptionError
-            When something else is in the way, such as a queue that somebody filled in.
+            When another file is in the way, such as a filled-in queue.
         """
         target = Path(path)
         if not over:
@@ -246,11 +246,11 @@ class Queue:
         return report.html()
 
     def summary(self, table: Path, n_pool: int) -> str:
-        """For a terminal: why each is asked, out of how many, and where table and page lie."""
+        """Text for a terminal: reasons, size of the pool, and paths of table and page."""
         files = count_text(len({row.file for row in self}), "recording")
         return (
-            f"{len(self)} of {count_text(n_pool, 'segment')}, of {files}: {self._why()}\n"
-            f"queue: {table}\nto listen: {page_of(table)}"
+            f"{len(self)} of {count_text(n_pool, 'segment')}, from {files}: "
+            f"{self._why()}\nqueue: {table}\nto listen: {page_of(table)}"
         )
 
     def _why(self) -> str:
@@ -259,12 +259,12 @@ class Queue:
 
     @classmethod
     def read(cls, path: str | PathLike[str]) -> Queue:
-        """Read what :meth:`write` wrote, also after a spreadsheet has saved it.
+        """Read a table of :meth:`write`, also after a spreadsheet has saved it.
 
         Raises
         ------
         DataError
-            When it is no queue.
+            When it is not a queue.
         """
         source, expected = Path(path), "expected a table that 'semisonic suggest' wrote"
         table = read_table(source, errors="surrogateescape")
@@ -290,13 +290,13 @@ class Queue:
     ) -> Queue:
         """The same queue with files relative to another folder, such as a log's root.
 
-        Where each file is a recording, so is its group.
+        If each file is a recording, groups change with files.
 
         Parameters
         ----------
         root : path
         name : callable
-            Gives the name of a file, seen from the root.
+            Returns the name of a file relative to the root.
         """
         base = Path(os.path.abspath(root))
         rows = []
@@ -307,26 +307,26 @@ class Queue:
 
 
 def page_of(table: Path) -> Path:
-    """Where the page of a table of a queue lies: beside it, as ``queue.html``."""
+    """The path of the page of a queue, beside its table."""
     return table.with_suffix(".html")
 
 
 def check_table(output: Path, *, inputs: Iterable[Path | str] = (), over: bool = False) -> None:
-    """Refuse a place where no queue, or its page, can be written; called before the work.
+    """Raise an error if the queue or its page cannot be written; called before the work.
 
     Parameters
     ----------
     output : Path
         The table.
     inputs : iterable of path
-        What must not be written over.
+        Files that must not be overwritten.
     over : bool
-        In the place of a queue whose answers are in a log.
+        Overwrite a queue whose answers are in a log.
 
     Raises
     ------
     OptionError
-        As :func:`semisonic.data.outputs.check_file`, and for a queue that was filled in.
+        As for :func:`semisonic.data.outputs.check_file`, and for a filled-in queue.
     """
     check_file(page_of(output), VERB, (".html",))
     if over:
@@ -337,8 +337,8 @@ def check_table(output: Path, *, inputs: Iterable[Path | str] = (), over: bool =
             n_filled = sum(bool(row.label) for row in Queue.read(output))
     if n_filled:
         raise OptionError(
-            f"output: '{output}' holds {n_filled} answers, which would be lost. Give another "
-            f"name; with '--log {output}' they are not asked again"
+            f"output: '{output}' contains {n_filled} answers, which would be lost. Choose "
+            f"another name, and add '--log {output}' so that these are not asked again"
         )
     check_file(output, VERB, (".csv",), inputs=inputs)
 
@@ -353,9 +353,9 @@ def take_answers(
 ) -> tuple[LabelEntry, ...]:
     """Append the filled-in rows of a queue to a log.
 
-    Several labels are joined by ';'. ``-`` says that none of the classes is heard, ``?`` that one
-    cannot tell; an empty cell is no answer. What the log holds already from the same annotator
-    (or, with ``by_anyone``, from any) is not added again.
+    Several labels are joined by ';'. ``-`` means that none of the classes is present, ``?`` means
+    uncertain; an empty cell is no answer. Answers of the same annotator (or, with ``by_anyone``,
+    of any) that the log already contains are not added again.
 
     Parameters
     ----------
@@ -365,12 +365,12 @@ def take_answers(
     annotator : str
     by_anyone : bool
     check : callable
-        Is given the labels of each row and raises when they will not do.
+        Called with the labels of each row; raises an error if they are not allowed.
 
     Raises
     ------
     DataError
-        When the table is no queue, or an answer will not do; then none is taken.
+        When the table is not a queue, or an answer is not allowed; then none is added.
     """
     held = {
         (one.key, tuple(sorted(one.labels)), one.presence)
@@ -394,5 +394,5 @@ def take_answers(
 
 
 def named_by(log: LabelLog, queue: Queue) -> Queue:
-    """A queue whose files are named as a log names them."""
+    """A queue with the file names of a log."""
     return queue.seen_from(log.root, lambda _, path: log.name_of(path))

@@ -1,7 +1,7 @@
-"""Rounds of a project: from answers to a classifier, with an estimate of its accuracy each time.
+"""Rounds of a project: train a classifier on answers and estimate its accuracy.
 
-Nothing is embedded anew, so a round takes about a second. All that is written is either whole or
-not there, and depends on log and index alone: after a kill the same call does the same.
+Nothing is embedded again, so a round takes about a second. Files are written atomically and depend
+only on log and index: after a kill, the same call gives the same result.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FEWEST_CALIBRATED = 20
-"""Answers from which on scores are calibrated by those of classifiers that did not learn them."""
+"""Number of answers from which scores are calibrated, by classifiers not trained on them."""
 HISTORY, PREDICTIONS = "history.csv", "predictions.csv"
 NOTE_SEPARATOR = " | "
 
@@ -64,12 +64,12 @@ NOTE_SEPARATOR = " | "
 
 
 class AccuracyEstimate(NamedTuple):
-    """An accuracy, and how sure it is.
+    """An accuracy with its interval.
 
     Attributes
     ----------
     n_right, n : int
-        Right predictions of so many clips.
+        Number of correct predictions, and of clips.
     accuracy : float
         0 to 1; NaN without clips.
     low, high : float
@@ -87,7 +87,7 @@ class AccuracyEstimate(NamedTuple):
 
     @classmethod
     def of(cls, right: Sequence[bool], groups: Sequence[str]) -> AccuracyEstimate:
-        """From answers, and the recording of each; nothing is claimed of no clips."""
+        """Estimate from answers and their recordings; unknown without clips."""
         n, n_right = len(right), sum(right)
         if not n:
             return cls(0, 0, float("nan"), 0.0, 1.0, 0)
@@ -96,7 +96,7 @@ class AccuracyEstimate(NamedTuple):
     def __str__(self) -> str:
         if not self.n:
             return "unknown"
-        of = f", of {self.n_recordings} recordings" if self.n_recordings < self.n else ""
+        of = f", from {self.n_recordings} recordings" if self.n_recordings < self.n else ""
         return (
             f"{100 * self.accuracy:.0f} % ({100 * self.low:.0f} to {100 * self.high:.0f} %, "
             f"{self.n_right} of {self.n}{of})"
@@ -106,10 +106,10 @@ class AccuracyEstimate(NamedTuple):
 def random_sample(
     answers: Iterable[LabelEntry], root: Path, seed: int = 0
 ) -> frozenset[SegmentKey]:
-    """The segments that answers make a sample of the pool at random.
+    """The segments whose answers are a random sample of the pool.
 
-    All segments of queues that come before the last random one in the random order: some
-    were asked at random, some for another reason.
+    These are all answered segments up to the last random one in the random order: some were drawn
+    at random, some were asked about for another reason.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def random_sample(
     root : Path
         The folder of the recordings.
     seed : int
-        That of the queues.
+        Seed of the queues.
     """
     asked = [
         (random_key(os.path.abspath(root / one.file), one.start_time, one.end_time, seed), one)
@@ -138,10 +138,10 @@ def accuracy_by_random(
     ----------
     log : LabelLog
     judged : mapping of segment key to (bool, str)
-        Whether a classifier that has not learned the answer is right, and the recording. A segment
-        that is missing here, or without one verified answer, does not count.
+        Whether a classifier not trained on the answer is right, and the recording. Segments that
+        are missing here, or without one verified answer, do not count.
     seed : int
-        That of the queues.
+        Seed of the queues.
     """
     clips = log.current().clips()
     known = random_sample(log.answers(), log.root, seed) & judged.keys()
@@ -156,32 +156,32 @@ def _keys(clips: Clips) -> list[SegmentKey]:
 
 @dataclass(frozen=True)
 class LearningRound:
-    """What one training gave.
+    """The result of one training.
 
     Attributes
     ----------
     time : str
-        When it began: ISO 8601, UTC.
+        Its start: ISO 8601, UTC.
     n_answers, n_classes : int
-        Labelled segments, and the classes that were named; "background" is none.
+        Numbers of labelled segments and of classes, without "background".
     several_labels : bool
-        Whether a clip could carry several; the accuracies of rounds where it could and of rounds
-        where it could not do not compare.
+        Whether a clip could have several labels; accuracies with and without this are not
+        comparable.
     by_random : AccuracyEstimate
-        Accuracy over the random sample: the number to believe; of no clips without one.
+        Accuracy over the random sample, the unbiased one; unknown without a sample.
     left_out : AccuracyEstimate
-        Accuracy over all answers, each by a classifier that learned from other recordings. The
-        answers are mostly the hard ones, so this is below what the pool would show.
+        Accuracy over all answers, each by a classifier trained on other recordings. Answers are
+        mostly about hard segments, so this is lower than on the pool.
     seconds : float
-        Of the training and its measuring.
+        Duration of training and measuring.
     state : str
-        What was learned from: a hash of answers, index and options.
+        A hash of answers, index and options.
     notes : tuple of str
-        What has to be said beside the numbers.
+        Remarks on the numbers.
     counts : dict of str to int
-        Segments of each class.
+        Number of segments of each class.
     model : Path
-        The classifier's file.
+        The file of the classifier.
     """
 
     time: str
@@ -232,7 +232,7 @@ def estimates_of(row: Mapping[str, Any]) -> dict[str, AccuracyEstimate]:
 
 
 def read_history(folder: Path) -> pd.DataFrame:
-    """The rounds so far, a row each, oldest first; empty without a history.
+    """The rounds so far, one row each, oldest first; empty without a history.
 
     The columns ``random_n_right`` and so on are those of the accuracy over the random sample,
     ``left_out_n_right`` and so on those over all answers: see :class:`AccuracyEstimate`.
@@ -240,7 +240,7 @@ def read_history(folder: Path) -> pd.DataFrame:
     Raises
     ------
     DataError
-        When the file is none.
+        When the file is not a history.
     """
     import pandas as pd
 
@@ -265,21 +265,21 @@ def learn_round(
     several_labels: bool = False,
     tell: Tell | None = None,
 ) -> LearningRound:
-    """Learn from all answers that hold now; write the classifier and a row of the history.
+    """Train on all valid answers; write the classifier and a row of the history.
 
     Parameters
     ----------
     log : LabelLog
     index : EmbeddingIndex
-        Vectors of the pool, by an encoder that stays as it is.
+        Vectors of the pool, from a frozen encoder.
     folder : path
-        Gets ``model.zip`` and ``history.csv``, and ``predictions.csv`` where the vectors were made
-        elsewhere.
+        Folder for ``model.zip`` and ``history.csv``, and for ``predictions.csv`` if the vectors
+        were made elsewhere.
     seed : int
-        That of the queues, so that their random parts are known.
+        Seed of the queues, which identifies their random parts.
     several_labels : bool
-        Whether a clip may carry several labels at once. With one, segments of which answers name
-        several are left out, and a note says how many.
+        Whether a clip may carry several labels at once. If not, segments with several answered
+        labels are left out, and a note gives their number.
     tell : callable, optional
         Is told how many parts of so many are done.
 
@@ -292,7 +292,7 @@ def learn_round(
     DataError
         With answers of fewer than two classes.
     ModelError
-        When the encoder's file is gone.
+        When the file of the encoder is missing.
     """
     import pandas as pd
 
@@ -316,27 +316,27 @@ def learn_round(
         model.decision = Decision(calibration, note=note)
     else:
         notes.append(
-            f"scores are not calibrated: that takes {FEWEST_CALIBRATED} answers, of classes that "
-            "other recordings have, too"
+            f"scores are not calibrated: this needs {FEWEST_CALIBRATED} answers whose classes "
+            "occur in other recordings, too"
         )
     rules = None
     if not index.is_elsewhere:
         rules = fit_rules(model, index, labelled, logits, probe, seed=seed)
     if index.is_elsewhere:
         notes.append(
-            "the vectors were made elsewhere, so that the classifier can name no other sounds; "
-            f"{PREDICTIONS} has what it says of all segments"
+            "the vectors were made elsewhere, so the classifier cannot name other sounds; "
+            f"{PREDICTIONS} has its predictions for all segments"
         )
     elif rules is None:
         notes.append(
-            f"silence and noise may be named as well: a rule against that takes {LEAST_KNOWN} "
-            "answers that name a sound, of two recordings"
+            "silence and noise get the name of a class, too: a rule against this needs "
+            f"{LEAST_KNOWN} answers that name a sound, from two recordings"
         )
     model.decision = replace(model.decision, unknown=rules)
     once = [name for name, n in labelled.counts.items() if n < 2]
     if once:
         names = ", ".join(once)
-        notes.append(f"classes with one answer, which counts as wrong when it is left out: {names}")
+        notes.append(f"classes with one answer, which counts as wrong when left out: {names}")
     right, is_judged = judged_right(logits, labelled, several_labels)
     # By the segments that the log speaks of, as it names them.
     keys = _keys(matched.answers)
@@ -350,8 +350,8 @@ def learn_round(
     by_random = accuracy_by_random(log, judged, seed=seed)
     if not by_random.n:
         notes.append(
-            "nothing drawn at random is answered yet, so how good it is on other sounds is not "
-            "known: those asked about so far may be easier or harder"
+            "no segment drawn at random is answered yet, so the accuracy on other sounds is "
+            "unknown: the segments answered so far may be easier or harder"
         )
     measured = is_judged & labelled.is_verified
     place.mkdir(parents=True, exist_ok=True)
@@ -380,7 +380,7 @@ def learn_round(
 
 
 def segment_predictions(model: SoundModel, index: EmbeddingIndex) -> pd.DataFrame:
-    """The best class of each segment of an index, from vectors that the classifier learned on.
+    """The best class of each segment of an index, from the vectors of the classifier.
 
     Returns
     -------
@@ -404,7 +404,7 @@ def segment_predictions(model: SoundModel, index: EmbeddingIndex) -> pd.DataFram
 def judged_right(
     logits: NDArray[np.float64], labelled: LabelledRows, several_labels: bool
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which answers are predicted rightly, and which are judged at all, both of shape (n,).
+    """Which answers are predicted correctly, and which are judged at all, both of shape (n,).
 
     Parameters
     ----------
@@ -412,7 +412,7 @@ def judged_right(
         See :func:`semisonic.labeling.probe.score_out_of_fold`.
     labelled : LabelledRows
     several_labels : bool
-        Whether every label of a row has to be right, or the likeliest one.
+        Whether every label of a row must be right, or only the most likely one.
     """
     said = logits > 0 if several_labels else np.eye(len(labelled.classes))[logits.argmax(axis=1)]
     return (said == labelled.targets).all(axis=1), np.isfinite(logits.sum(axis=1))
@@ -421,7 +421,7 @@ def judged_right(
 def _save(
     path: Path, model: SoundModel, clips: Clips, index: EmbeddingIndex, encoder: Embedder, seed: int
 ) -> None:
-    """Write the classifier with what it was made from, its encoder's making included."""
+    """Write the classifier with its provenance and that of its encoder."""
     parts: dict[str, Any] = {"training": DataPart.of(clips, recording_hashes(clips)).to_dict()}
     if encoder.file is not None:
         encoder_about = read_about(encoder.file)["about"]

@@ -1,18 +1,16 @@
-"""Which clips to ask about: uncertain, typical, spread over recordings; pure functions.
+"""Choose clips to ask about: uncertain, typical, spread over recordings; pure functions.
 
 * ``uncertainty``: how unsure a classifier is of each clip, from its scores (Lewis and Gale 1994, "A
   sequential algorithm for training text classifiers"; Scheffer, Decomain and Wrobel 2001, "Active
   hidden Markov models": the margin between the two best classes).
-* ``uncertain_centres``: of the most uncertain clips the middles of as many groups as are wanted
-  (Zhdanov 2019, "Diverse mini-batch active learning"), so that not the same one is asked many
-  times.
-* ``typical``: the clips in the middle of dense groups in which nothing is labelled yet
-  (Hacohen, Dekel and Weinshall 2022, "Active learning on a budget: opposite strategies suit high
-  and low budgets"): for the first labels of all, when no classifier has scores worth anything.
+* ``uncertain_centres``: the centres of groups of the most uncertain clips (Zhdanov 2019, "Diverse
+  mini-batch active learning"), so that similar clips are not asked about repeatedly.
+* ``typical``: the clips in the centre of dense groups without labels (Hacohen, Dekel and Weinshall
+  2022, "Active learning on a budget: opposite strategies suit high and low budgets"): for the
+  first labels, when no classifier has useful scores.
 
-Where we differ: distances are those of vectors of length 1, and of very many rows a part, drawn
-by chance, is looked at. Nothing here looks at a file or at a label: who calls says which rows are
-labelled.
+Where we differ: vectors are scaled to length 1, and of very many rows a random part is used.
+Nothing here reads files or labels: the caller says which rows are labelled.
 """
 
 from __future__ import annotations
@@ -36,20 +34,19 @@ Rows = NDArray[np.int64]
 Vectors = NDArray[np.float32]
 
 MOST_CLUSTERED = 20_000
-"""Rows that are clustered at most."""
+"""Largest number of rows that are clustered."""
 MOST_CLUSTERS = 500
 NEIGHBOURS = 20
-"""By whose mean distance a clip is typical of its group, as in the paper."""
+"""Number of neighbours whose mean distance makes a clip typical of its group, as in the paper."""
 WIDER = 10
-"""Of how many times as many uncertain clips ``uncertain_centres`` chooses."""
+"""``uncertain_centres`` chooses among this many times as many uncertain clips."""
 
 
 def uncertainty(scores: NDArray[np.float64], *, multi_label: bool = False) -> NDArray[np.float64]:
     """How unsure each row is, 0 to 1: the margin, or with several labels the mean binary entropy.
 
-    The margin is small where two classes compete, which one answer settles. The entropy of all
-    scores would also be large where many classes share what is left, as with few labels nearly
-    everywhere.
+    The margin is small if two classes compete, which one answer decides. The entropy of all scores
+    would also be large if many classes share the rest, which is usual with few labels.
 
     Parameters
     ----------
@@ -73,7 +70,7 @@ def uncertainty(scores: NDArray[np.float64], *, multi_label: bool = False) -> ND
 
 
 def uncertain(uncertainties: NDArray[np.float64], n: int) -> Rows:
-    """The rows of the largest uncertainty; of equal ones the first."""
+    """The most uncertain rows; of equal ones the first."""
     return np.argsort(-uncertainties, kind="stable")[:n].astype(np.int64)
 
 
@@ -83,7 +80,7 @@ def uncertain_centres(
     """Uncertain rows that differ from each other, the most uncertain first.
 
     K-means weighted by uncertainty makes ``n`` groups of the ``10 n`` most uncertain rows;
-    of each the row nearest to its mean is asked.
+    the row nearest to the mean of each is chosen.
 
     Parameters
     ----------
@@ -107,16 +104,16 @@ def uncertain_centres(
 
 
 def typical(vectors: Vectors, labelled: Rows, n: int, *, seed: int = 0) -> Rows:
-    """Rows in the middle of groups in which nothing is labelled, the largest group first.
+    """Rows in the centre of groups without labels, the largest group first.
 
-    There are as many groups as labelled and wanted rows together, 500 at most.
+    The number of groups is that of labelled and wanted rows together, 500 at most.
 
     Parameters
     ----------
     vectors : ndarray, shape (n_rows, dim)
         Labelled rows among them.
     labelled : ndarray of int64
-        Rows that are not asked again.
+        Rows not to be chosen again.
     """
     from sklearn.cluster import MiniBatchKMeans
 
@@ -161,7 +158,7 @@ def _by_typicality(points: NDArray[np.float64], own: Rows) -> Rows:
 def _quietly(
     means: Any, points: NDArray[np.float64], weights: NDArray[np.float64] | None = None
 ) -> Any:
-    """Fitted K-means, without a warning where there are fewer different points than groups."""
+    """Fitted K-means, without a warning if there are fewer different points than groups."""
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings():
@@ -183,16 +180,16 @@ def spread_out(
 ) -> Rows:
     """The first ``n`` rows of an order that are not close to each other in a recording.
 
-    Fewer than ``n`` where the order has no more.
+    Fewer than ``n`` if there are no more.
 
     Parameters
     ----------
     order : ndarray of int64
-        Rows of ``clips``, the most wanted first.
+        Rows of ``clips``, by preference.
     apart : float
         Seconds between the end of one and the start of the next.
     beside : sequence of int
-        Rows that are in the queue already.
+        Rows already in the queue.
     """
     taken: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for row in beside:
@@ -210,7 +207,7 @@ def spread_out(
 
 
 def alternating(rows: Sequence[int], clips: Clips) -> list[int]:
-    """The rows in an order as near as can be in which neighbours are of different recordings."""
+    """The rows with as few changes of order as separate neighbours of the same recording."""
     waiting = list(rows)
     result: list[int] = []
     last = None
@@ -237,23 +234,23 @@ def interleaved(main: Sequence[int], other: Sequence[int]) -> list[int]:
 
 
 def random_key(path: str, start_time: float, end_time: float, seed: int = 0) -> int:
-    """A number that puts segments into a random order, the same wherever it is asked for.
+    """A number that gives segments a reproducible random order.
 
-    The random part of every queue is taken in this order, so all of its answers together are one
-    sample drawn from the pool without looking. The recording's name and that of its folder
-    count, not where the folder lies.
+    The random part of every queue follows this order, so its answers together are one random
+    sample of the pool. The number depends on the names of the recording and its folder, not on the
+    place of the folder.
 
     Parameters
     ----------
     path : str
-        Whole path of the recording.
+        Full path of the recording.
     """
     name = "/".join(PurePosixPath(path.replace("\\", "/")).parts[-2:])
     return derive(seed, "chance", name, f"{start_time:.3f}", f"{end_time:.3f}")
 
 
 def random_order(clips: Clips, rows: Rows, seed: int = 0) -> Rows:
-    """The rows in their order of chance."""
+    """The rows in their random order."""
     root = os.path.abspath(clips.root)
     places = zip(clips.file[rows], clips.start_time[rows], clips.end_time[rows], strict=True)
     keys = [

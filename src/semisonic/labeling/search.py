@@ -33,13 +33,13 @@ _EXAMPLES = 8
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What ``search`` found.
+    """The result of ``search``.
 
     Attributes
     ----------
     index : EmbeddingIndex
     examples : Clips
-        What was looked for, the rows of the index last.
+        The examples, the rows of the index last.
     hits : tuple of Hit
         The nearest first.
     report : Path or None
@@ -56,7 +56,7 @@ class SearchResult:
         return label, str(self.index.predicted[hit.row])
 
     def rows(self) -> list[list[object]]:
-        """The table, a row a hit."""
+        """The table, one row per hit."""
         table: list[list[object]] = []
         for rank, hit in enumerate(self.hits, start=1):
             whole = os.path.normpath(self.index.clips.root / hit.file)
@@ -81,12 +81,12 @@ class SearchResult:
         return card("SearchResult", table(headers, rows, len(self.hits)), sounds)
 
     def summary(self) -> str:
-        """For a terminal."""
+        """Text for a terminal."""
         if not self.hits:
             return "nothing found: all rows of the index are left out"
         lines = [text_table(HEADERS, self.rows()[:SHOWN], ruled=True)]
         if len(self.hits) > SHOWN:
-            lines.append(f"... and {len(self.hits) - SHOWN} hits more")
+            lines.append(f"... and {len(self.hits) - SHOWN} more hits")
         if self.report is not None:
             lines += [f"table: {self.report.parent / HITS}", f"report: {self.report}"]
         return "\n".join(lines)
@@ -107,9 +107,9 @@ def search_index(
     players: int = 20,
     device: str = "auto",
 ) -> SearchResult:
-    """Look for the mean of the examples; each counts the same, however long its vector is.
+    """Search for the mean of the examples, all with the same weight.
 
-    The parameters are those of the verb.
+    Parameters as for the verb.
 
     Raises
     ------
@@ -120,13 +120,13 @@ def search_index(
     AudioError
         When an example cannot be read.
     ModelError
-        When the model of the index is gone or another one.
+        When the model of the index is missing or another one.
     """
     index = EmbeddingIndex.open(folder)
     if not query and not row:
-        raise OptionError("nothing to look for: name a recording, or a row with --row")
+        raise OptionError("nothing to search for: give a recording, or a row with --row")
     if not len(index):
-        raise DataError(f"{folder}: the index holds no row; nothing can be found in it")
+        raise DataError(f"{folder}: the index has no rows, so nothing can be found in it")
     rows = np.array(row, np.int64)
     vectors = [index.row(number) for number in row]
     examples = _examples(index, query, start, end)
@@ -161,12 +161,12 @@ def search_index(
 def _examples(
     index: EmbeddingIndex, files: Sequence[Path], start: float, end: float | None
 ) -> Clips:
-    """The examples in files, named as the index names recordings."""
+    """The examples in files, with names relative to the index."""
     if end is not None and end <= start:
         raise OptionError(f"options 'start' and 'end': found {start:g} s to {end:g} s")
     for file in files:
         if not file.is_file():
-            raise DataError(f"{file}: no such file; expected a recording to look for")
+            raise DataError(f"{file}: no such file; expected a recording to search for")
     tables = [
         Clips.from_rows(file.parent, [{"file": file.name, "start_time": start, "end_time": end}])
         for file in files
@@ -175,14 +175,14 @@ def _examples(
 
 
 def _page(result: SearchResult, n_players: int) -> Report:
-    """The examples and the hits, to be listened to."""
+    """A page with the examples and the hits."""
     hits, index, examples = result.hits, result.index, result.examples
     names = shown_names([*index.clips.file.tolist(), *examples.file.tolist()])
     n, n_files = len(examples), len({hit.file for hit in hits})
     report = Report(
         "search.j2",
         f"What sounds like the {count_text(n, 'example') if n > 1 else 'example'}",
-        f"Looked for in {len(index)} rows of {len(set(index.clips.file.tolist()))} recordings",
+        f"Searched in {len(index)} rows of {len(set(index.clips.file.tolist()))} recordings",
         is_cut=len(hits) > MOST_LISTED,
     )
     report.verdict = Verdict(
@@ -225,7 +225,7 @@ def _hit_player(result: SearchResult, rank: int, hit: Hit, names: dict[str, str]
     start, end = float(clips.start_time[hit.row]), float(clips.end_time[hit.row])
     meta = f"similarity {hit.value:.3f}, {hit.start_time:.2f} s to {hit.end_time:.2f} s"
     if hit.n_windows > 1:
-        meta += f" ({hit.n_windows} windows, the nearest at {start:.2f} s)"
+        meta += f" ({hit.n_windows} windows, the most similar at {start:.2f} s)"
     path = clips.root / hit.file
     return player_of(path, start, end, f"{rank}. ", names[hit.file], said, meta)
 
@@ -233,7 +233,7 @@ def _hit_player(result: SearchResult, rank: int, hit: Hit, names: dict[str, str]
 def player_of(
     path: Path, start: float, end: float, rank: str, name: str, said: str, meta: str
 ) -> Player | None:
-    """A card that begins with the file's own name; its folder stands below."""
+    """A card with the name of the file, and its folder below."""
     folder, _, file = name.rpartition("/")
     where = f"{meta}, in {folder}" if folder else meta
     return clip_player(path, start, end, rank + file, said, where)

@@ -1,4 +1,4 @@
-"""Starting a project: look, learn without labels, embed, find clusters. Each step is done once."""
+"""Start a project: scan, pre-train, embed, cluster. Each step is done once."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ FEWEST_HEARD = 100
 """Windows from which on the encoder learns from them; 150 were enough for a large gain
 (``docs/guides/labeling.md``)."""
 MOST_PRETRAINED = 10_000
-"""Windows that the encoder learns from at most, drawn at random."""
+"""Largest number of windows for training the encoder, drawn at random."""
 _FEWEST_CLUSTERED = 10
-"""Segments from which on groups are looked for."""
+"""Number of segments from which they are grouped."""
 _GROUPS, _MOST_GROUPS = 1.25, 40
-"""Groups for each root of the number of segments, so that most classes have one of their own."""
+"""Groups per square root of the number of segments, so that most classes have a group."""
 _MOST_TOLD = 3
-"""Labels that are named where they cannot be answers; the rest is counted."""
+"""Number of labels listed if they cannot be imported; the rest is counted."""
 FREE = ("output", "workers", "device", "cache", "recordings")
 STEPS = ("look", "contrast", "vectors", "groups")
 """Looking at the recordings; an encoder learns from them by contrast; they become vectors; groups
@@ -75,17 +75,17 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Started:
-    """A project, and what was found on the way.
+    """A project, and the result of its start.
 
     Attributes
     ----------
     project : Project
     n_recordings, n_clusters : int
-        Recordings that are used, and groups.
+        Numbers of recordings used, and of groups.
     n_found : int
-        Recordings that were found, those that cannot be used among them.
+        Number of recordings found, including unusable ones.
     failures : tuple of (str, str)
-        Recordings that cannot be used, or not as a whole.
+        Recordings that cannot be used, or only in part.
     notes : tuple of str
     """
 
@@ -107,23 +107,22 @@ class Started:
         ]
         if self.failures:
             n_failed = count_text(len(self.failures), "recording")
-            lines.append(f"{n_failed} cannot be used, or not as a whole")
+            lines.append(f"{n_failed} cannot be used, or only in part")
         folder = self.project.folder
         lines += [f"project: {folder}", f"next: semisonic project suggest {folder}"]
         return "\n".join(lines)
 
 
 def start_project(options: ProjectOptions, *, tell: Tell = lambda step: None) -> Started:
-    """Start a project; the same call goes on with an interrupted one.
+    """Start a project; the same call continues an interrupted start.
 
-    Called again for a finished one it takes in recordings that came since; the encoder and all
-    answers stay.
+    For a finished project, it adds new recordings; the encoder and all answers are kept.
 
     Parameters
     ----------
     options : ProjectOptions
     tell : callable, optional
-        Is given each of ``STEPS`` that is not left out, as it begins.
+        Called with each of ``STEPS`` that is not left out, as it begins.
 
     Returns
     -------
@@ -134,9 +133,9 @@ def start_project(options: ProjectOptions, *, tell: Tell = lambda step: None) ->
     OptionError
         When an option is wrong, or the folder belongs to a project with other options.
     DataError
-        When no recording is found, or the folder holds something else.
+        When no recording is found, or the folder contains something else.
     ModelError
-        When the encoder's file is damaged, or is one that answers cannot be learned behind.
+        When the encoder's file is damaged, or no classifier can be trained on the encoder.
     """
     check(options)
     if holds_vectors(options.encoder):
@@ -183,11 +182,11 @@ def _start(folder: Path, options: ProjectOptions, tell: Tell) -> Started:
         failures = result.failures
         clips, notes = _usable(clips, result.scan)
     if not len(clips):
-        raise DataError(f"{recordings}: no recording that can be used; see {folder / 'scan'}")
+        raise DataError(f"{recordings}: found no usable recording; see {folder / 'scan'}")
     index = folder / before.get("index", INDEX)
     encoder = folder / before.get("encoder", Path(ENCODER, "encoder.zip"))
     if encoder.is_file():  # recordings that came later are embedded by the same one
-        notes.append("encoder: the project's own, as it was")
+        notes.append("encoder: that of the project, unchanged")
     else:
         source, note = _encoder(folder, options, clips, tell)
         notes.append(note)
@@ -221,22 +220,22 @@ def _start(folder: Path, options: ProjectOptions, tell: Tell) -> Started:
 
 
 def _check_unused(options: ProjectOptions) -> None:
-    """Refuse options that have no effect on vectors made elsewhere."""
+    """Raise an error for options without effect on vectors made elsewhere."""
     for name, default in (("hop", None), ("silence_db", SILENCE_DB)):
         value = getattr(options, name)
         if value != default:
             raise OptionError(
-                f"option '{name}': found {value}, but vectors come with their segments; leave it "
-                "out"
+                f"option '{name}': found {value}, but the segments of these vectors are given; "
+                "leave it out"
             )
 
 
 def _take_vectors(
     folder: Path, options: ProjectOptions
 ) -> tuple[EmbeddingIndex, tuple[tuple[str, ...], ...], str]:
-    """The index of vectors made elsewhere, beside a file that stands for their encoder.
+    """The index of vectors made elsewhere, and a file that represents their encoder.
 
-    Given back with the labels beside the vectors, and what to say.
+    Returned with the labels beside the vectors, and notes.
     """
     found = read_vectors(Path(options.encoder), options.recordings)
     dim = found.vectors.shape[-1]
@@ -261,7 +260,7 @@ def _take_vectors(
 def _take_labels(
     started: Started, labels: Sequence[Sequence[str]], options: ProjectOptions
 ) -> Started:
-    """Labels that stand beside vectors become answers about their segments."""
+    """Import labels beside vectors as answers about their segments."""
     project = started.project
     clips = project.index.clips
     segments = (
@@ -273,12 +272,12 @@ def _take_labels(
     rows = {(one, POSITIVE): names for one, names in named.items() if one.box not in asked}
     name = Path(options.encoder).name
     taken = add_answers(project, rows, source=SOURCE + name, respell=True)
-    note = f"{count_text(taken.n_answers, 'label')} beside the vectors taken as answers"
+    note = f"{count_text(taken.n_answers, 'label')} beside the vectors imported as answers"
     if n_known := len(named) - len(rows):
-        note += f"; {count_text(n_known, 'segment')} had an answer before"
-    refused = [f"not taken: {place}: {reason}" for place, reason in taken.problems[:_MOST_TOLD]]
+        note += f"; {count_text(n_known, 'segment')} already had an answer"
+    refused = [f"not imported: {place}: {reason}" for place, reason in taken.problems[:_MOST_TOLD]]
     if more := len(taken.problems) - len(refused):
-        refused.append(f"and {count_text(more, 'label')} more not taken")
+        refused.append(f"and {count_text(more, 'label')} more not imported")
     return replace(started, notes=(*started.notes, note, *refused))
 
 
@@ -295,7 +294,7 @@ def _finish(
     failures: Failures = (),
     n_found: int | None = None,
 ) -> Started:
-    """Find groups, and write what the project is."""
+    """Find groups, and write the description of the project."""
     tell(GROUPS)
     vectors = made.vectors
     n = len(set(made.clips.file.tolist()))
@@ -330,7 +329,7 @@ def _finish(
 
 
 def _usable(clips: Clips, scanned: Scan) -> tuple[Clips, list[str]]:
-    """The clips without silent recordings and second copies; cuts of one sound are one group."""
+    """The clips without silent recordings and copies; cuts of one sound share a group."""
     names = [name_from(scanned.root, path) for path in clips.paths]
     found = scanned.recordings
     silent = {*found["file"][found["silent_share"] >= 1.0]}
@@ -355,10 +354,10 @@ def _usable(clips: Clips, scanned: Scan) -> tuple[Clips, list[str]]:
 
 
 def _encoder(folder: Path, options: ProjectOptions, clips: Clips, tell: Tell) -> tuple[Path, str]:
-    """The file of the encoder that makes the vectors, and how it came about."""
+    """The file of the encoder, and a note about its origin."""
     if options.encoder not in (AUTO, SYNTH):
         return encoder_file(options.encoder), f"encoder: {options.encoder}"
-    mel, said = MelOptions(), "encoder: one that learned to name synthetic sounds"
+    mel, said = MelOptions(), "encoder: trained to name synthetic sounds"
     pool = clips[:0]
     if options.encoder == AUTO:
         pool = windows(clips, mel.duration, workers=options.workers)
@@ -372,7 +371,7 @@ def _encoder(folder: Path, options: ProjectOptions, clips: Clips, tell: Tell) ->
     if options.encoder == SYNTH:
         return file, said
     if not is_enough:
-        return file, f"{said}; {len(pool)} windows are too few to learn from by contrast"
+        return file, f"{said}; {len(pool)} windows are too few for contrastive learning"
     tell(CONTRAST)
     made, n = learn_by_contrast(
         folder,
@@ -383,7 +382,8 @@ def _encoder(folder: Path, options: ProjectOptions, clips: Clips, tell: Tell) ->
         cache=options.cache,
     )
     return made, (
-        f"encoder: synthetic sounds, then {n} windows of the recordings by contrast, without labels"
+        f"encoder: trained on synthetic sounds, then on {n} windows of the recordings by "
+        "contrastive learning"
     )
 
 
@@ -396,9 +396,9 @@ def learn_by_contrast(
     workers: int | None = None,
     cache: Path | None = None,
 ) -> tuple[Path, int]:
-    """Let the encoder that comes with the package learn from windows by contrast, without labels.
+    """Train the encoder of the package on windows by contrastive learning, without labels.
 
-    Called again after an interruption it goes on.
+    The same call continues after an interruption.
 
     Parameters
     ----------
@@ -412,7 +412,7 @@ def learn_by_contrast(
     Returns
     -------
     Path, int
-        The encoder's file, and how many windows it has learned from.
+        The file of the encoder, and the number of windows used.
     """
     n = min(len(pool), MOST_PRETRAINED)
     rows = generator(seed, "pre-trained").choice(len(pool), n, replace=False)

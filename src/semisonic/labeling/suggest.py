@@ -41,23 +41,23 @@ from semisonic.labeling.queue import (
 from semisonic.models.sound_model import SoundModel
 
 APART = 30.0
-"""Seconds between rows of one recording, as far as there are others; not in the random part."""
+"""Least seconds between rows of one recording, if there are others; not in the random part."""
 MOST_LOOKED_AT = 50_000
-"""Rows that a strategy looks at; of more, as many drawn at random."""
+"""Largest number of rows for a strategy; of more, this many are drawn at random."""
 _BLOCK = 8192
 
 
 @dataclass(frozen=True)
 class CandidatePool:
-    """What there is to ask about: rows of an index with vectors and, with a classifier, scores.
+    """The pool to ask about: rows of an index with vectors and, with a classifier, scores.
 
     Attributes
     ----------
     clips : Clips
-        A row each; ends are known.
+        One per row, with known ends.
     vectors : ndarray of float32, shape (n, dim)
     cluster : ndarray of int64, shape (n,)
-        From 0; -1 where there is none.
+        From 0; -1 for none.
     scores : ndarray of float64, shape (n, n_classes), or None
         Calibrated if the model is.
     classes : tuple of str
@@ -99,11 +99,11 @@ def candidate_pool(
     Parameters
     ----------
     model : path, SoundClassifier, SoundModel, PretrainedEncoder or None
-        None takes the index as it is.
+        None to use only the index.
     where : EmbeddingIndex, Clips or path
         An index, its folder, a folder of recordings, a table of clips.
     folder : Path
-        For vectors that have to be made: a folder in it for each model.
+        Folder for new vectors, with a subfolder for each model.
     device : str
     workers : int, optional
 
@@ -118,7 +118,7 @@ def candidate_pool(
     if model is None:
         if index is None:
             raise DataError(
-                f"{where}: no index, and no model to make one with; name a model or an encoder"
+                f"{where}: not an index, and no model to make one with; give a model or an encoder"
             )
         return CandidatePool(index.clips, index.vectors, index.cluster)
     embedder = open_embedder(model)
@@ -152,9 +152,9 @@ def candidate_pool(
 
 
 def score_vectors(model: SoundModel, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
-    """What a classifier says of vectors that its encoder made, shape (n, n_classes).
+    """Scores of a classifier for vectors of its encoder, shape (n, n_classes).
 
-    Its rules for unknown sounds need the features, and are left out.
+    The rules for unknown sounds need features and are not applied.
 
     Parameters
     ----------
@@ -186,38 +186,40 @@ def suggest(
     device: str = "auto",
     workers: int | None = None,
 ) -> Queue:
-    """Choose what to listen to next.
+    """Choose segments to label next.
 
     Parameters
     ----------
     model : path, SoundClassifier, encoder or None
-        A classifier predicts, and is uncertain of some clips; an encoder, or None with an index,
-        does neither.
+        A classifier gives predictions and uncertainties; an encoder, or None with an index, gives
+        neither.
     where : EmbeddingIndex, path or Clips
-        An index, its folder, or recordings, which are then embedded window by window.
+        An index, its folder, or recordings, which are then embedded by window.
     n : int
-        Rows of the queue; fewer where the pool has no more.
+        Number of rows of the queue; fewer if the pool has no more.
     strategy : {"mix", "random", "uncertain", "typical"}
         See :mod:`semisonic.labeling.sampling`. "mix" asks about uncertain clips that differ from
-        each other and has a random part; without a classifier it asks about what is typical.
+        each other, and has a random part; without a classifier it asks about typical clips.
     seed : int
-        Of the random part and of groups. The same in all rounds, so that the random parts
+        Seed of the random part and of groups. Use the same in all rounds, so that the random parts
         of all queues are one sample.
     exclude : LabelLog or Clips, optional
-        What has been answered, passed over included: it is not asked again, and counts as labelled.
+        Earlier answers, including uncertain ones: these segments are not asked about again and
+        count as labelled.
     random_share : float
-        Part of the queue of "mix" that is drawn at random, 0 to 1: its answers measure.
+        Share of the queue of "mix" that is drawn at random, 0 to 1; its answers measure the
+        accuracy.
     folder : path, optional
-        Keeps vectors that have to be made; a temporary one by default.
+        Folder for new vectors; by default a temporary one.
     device : str
         "auto", "cpu", "cuda", "cuda:1" or "mps".
     workers : int, optional
-        Threads or processes; by default as many as there are processors.
+        Number of threads or processes; by default the number of processors.
 
     Raises
     ------
     OptionError
-        For another strategy, or one that needs a classifier without one.
+        For an unknown strategy, or one that needs a missing classifier.
     DataError
         When nothing is left to ask about.
 
@@ -241,18 +243,18 @@ def choose(
     exclude: LabelLog | Clips | None = None,
     random_share: float = RANDOM_SHARE,
 ) -> Queue:
-    """As :func:`suggest`, with the same parameters, from a pool at hand."""
+    """As :func:`suggest`, with the same parameters, from an open pool."""
     has_scores = pool.scores is not None
     if strategy == UNCERTAIN_REASON and not has_scores:
         raise OptionError(
-            f"option 'strategy': '{strategy}' needs the scores of a classifier, and there is "
-            "none; take 'mix', 'typical' or 'random'"
+            f"option 'strategy': '{strategy}' needs the scores of a classifier, but there is "
+            "none; use 'mix', 'typical' or 'random'"
         )
     answered = exclude.current().clips() if isinstance(exclude, LabelLog) else exclude
     labelled = match(answered, pool.clips).rows if answered is not None else np.zeros(0, np.int64)
     free = np.setdiff1d(np.arange(len(pool)), labelled)
     if not len(pool):
-        raise DataError("no recording could be read: nothing to ask about")
+        raise DataError("found no readable recording, so there is nothing to ask about")
     if not len(free):
         raise AllAnswered(f"all {len(pool)} segments are answered: nothing is left to ask about")
     n = min(n, len(free))
@@ -314,19 +316,19 @@ def write_queue(
     device: str = "auto",
     workers: int | None = None,
 ) -> tuple[str, Failures]:
-    """Choose segments to listen to, and write their table, with the options of the verb.
+    """Choose segments to label and write their table, with the options of the verb.
 
     Returns
     -------
     str, failures
-        What was chosen, for a terminal; and recordings that could not be read.
+        Text for a terminal, and recordings that could not be read.
 
     Raises
     ------
     OptionError
-        For a strategy that needs a classifier without one.
+        For a strategy that needs a missing classifier.
     DataError
-        When nothing can be read or nothing is left to ask about.
+        When nothing can be read, or nothing is left to ask about.
     ModelError
         When the model's file is missing or damaged.
     """

@@ -1,4 +1,4 @@
-"""Vectors that were made elsewhere, in files: numpy, Parquet, and databases of perch-hoplite."""
+"""Read vectors made elsewhere: numpy, Parquet, and databases of perch-hoplite."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ NUMPY, PARQUET = ".npy", ".parquet"
 HOPLITE, HOPLITE_VECTORS = "hoplite.sqlite", "usearch.index"
 """Files of a database of perch-hoplite 1."""
 COLUMNS = ("embedding", "embeddings", "vector", "vectors", "features")
-"""Of a table in Parquet, in order of preference: one holds a list of numbers for each row."""
+"""Columns of a Parquet table with a list of numbers per row, in order of preference."""
 _POSITIVE = 1  # type of a label that is there, in perch-hoplite
 
 
 class VectorTable(NamedTuple):
-    """Vectors, and the segment that each is of.
+    """Vectors, and the segment of each.
 
     Attributes
     ----------
     vectors : ndarray of float32, shape (n, dim)
     frame : DataFrame
-        A row each, with the columns that :meth:`semisonic.SoundClassifier.fit` knows.
+        One row per vector, with the columns of :meth:`semisonic.SoundClassifier.fit`.
     made_by : str
-        What made them, for people.
+        The name of their encoder.
     """
 
     vectors: NDArray[np.float32]
@@ -42,7 +42,7 @@ class VectorTable(NamedTuple):
 
 
 def holds_vectors(path: object) -> bool:
-    """Whether a path is that of vectors, by its name or by what the folder holds."""
+    """Whether a path contains vectors, by its name or the content of the folder."""
     if not isinstance(path, (str, Path)):
         return False
     place = Path(path)
@@ -50,7 +50,7 @@ def holds_vectors(path: object) -> bool:
 
 
 def read_vectors(path: Path, files: Path) -> VectorTable:
-    """Read vectors that another encoder made.
+    """Read vectors of another encoder.
 
     Parameters
     ----------
@@ -58,20 +58,22 @@ def read_vectors(path: Path, files: Path) -> VectorTable:
         A ``.npy`` file of shape (n, dim); a table in Parquet, with a list of numbers or columns
         "0", "1" ... in each row; or the folder of a database of perch-hoplite.
     files : Path
-        For ``.npy`` a CSV table whose rows say which segment each vector is of, with recordings
-        named from its folder. Otherwise the folder that recordings are named from.
+        For ``.npy``, a CSV table with the segment of each vector, and paths relative to its
+        folder. Otherwise, the folder that paths of recordings are relative to.
 
     Raises
     ------
     DataError
-        When a file cannot be read, or lacks what is needed.
+        When a file cannot be read or is incomplete.
     OptionError
-        When a package that reads such files is not installed.
+        When a package for these files is not installed.
     """
     if path.suffix == NUMPY:
         found = _read_numpy(path, files)
     elif not files.is_dir():
-        raise DataError(f"{files}: found no such folder, expected the one that {path} names from")
+        raise DataError(
+            f"{files}: found no such folder, expected the one that file names of {path} start from"
+        )
     else:
         read = _read_parquet if path.suffix == PARQUET else _read_hoplite
         found = read(path, files)
@@ -102,7 +104,7 @@ def _read_parquet(path: Path, root: Path) -> VectorTable:
     try:
         frame = pd.read_parquet(path)
     except ImportError as error:
-        raise OptionError(f"{path}: Parquet needs a package: pip install pyarrow") from error
+        raise OptionError(f"{path}: reading Parquet needs pyarrow: pip install pyarrow") from error
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read as Parquet: {error}") from error
     names = {normalise(str(column)): column for column in frame.columns}
@@ -131,7 +133,7 @@ def _read_hoplite(folder: Path, root: Path) -> VectorTable:
         from usearch.index import Index
     except ImportError as error:
         raise OptionError(
-            f"{folder}: vectors of perch-hoplite need a package: pip install usearch"
+            f"{folder}: vectors of perch-hoplite need usearch: pip install usearch"
         ) from error
     try:
         with closing(
@@ -147,15 +149,15 @@ def _read_hoplite(folder: Path, root: Path) -> VectorTable:
             ).fetchall()
     except sqlite3.Error as error:
         raise DataError(
-            f"{folder / HOPLITE}: not a database of perch-hoplite 1 ({error}); an older one is "
-            "converted by perch-hoplite"
+            f"{folder / HOPLITE}: not a database of perch-hoplite 1 ({error}); convert an older "
+            "one with perch-hoplite"
         ) from error
     if not rows:
         raise DataError(f"{folder / HOPLITE}: found no windows, expected at least one")
     index = Index.restore(str(folder / HOPLITE_VECTORS), view=True)
     found = None if index is None else index.get(np.array([row[0] for row in rows], np.uint64))
     if found is None or any(one is None for one in found):
-        raise DataError(f"{folder / HOPLITE_VECTORS}: lacks vectors of windows in {HOPLITE}")
+        raise DataError(f"{folder / HOPLITE_VECTORS}: vectors of windows in {HOPLITE} are missing")
     heard: dict[int, list[tuple[float, float, str]]] = {}
     for recording, offsets, label in labels:
         heard.setdefault(recording, []).append((*_times(offsets), label))
@@ -182,7 +184,7 @@ def _times(offsets: bytes) -> tuple[float, float]:
 
 
 def _placed(frame: pd.DataFrame, root: Path, where: Path) -> pd.DataFrame:
-    """The frame with recordings named from here."""
+    """The frame with paths relative to the current folder."""
     given = {normalise(str(column)): column for column in frame.columns}
     column = given[find_columns(str(where), tuple(given))["file"]]
     return frame.assign(**{column: [str(root / str(name)) for name in frame[column]]})

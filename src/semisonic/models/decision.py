@@ -1,17 +1,17 @@
-"""From what a network computes to scores: the numbers of a model's decision, and what applies them.
+"""The decision of a model: from the output of a network to scores.
 
-They are fitted after training by :mod:`semisonic.classifier.calibration` and
-:mod:`semisonic.classifier.unknown`, on clips that were not trained on, and lie in the model file.
-:class:`DecisionModule` applies them, and nothing else does; it is also what is exported.
+Its numbers are fitted after training by :mod:`semisonic.classifier.calibration` and
+:mod:`semisonic.classifier.unknown`, on clips not used for training, and are part of the model
+file. Only :class:`DecisionModule` applies them; it is also exported.
 
-Whether a sound is like anything that was learned is told by two rules. Distance: how far the
-embedding is from the nearest class, in the spread that classes have (Lee et al., "A simple unified
-framework for detecting out-of-distribution samples and adversarial attacks", NeurIPS 2018), and the
-entropy of the scores beside it. A model that learned with a pool adds how much a sound is like what
-the pool holds beside the known classes (Katz-Samuels et al., "Training OOD detectors in their
-natural habitats", ICML 2022). Noise: a rule between known sounds and synthetic noise, in the
-manner of Hendrycks et al., "Deep anomaly detection with outlier exposure", ICLR 2019, but fitted to
-statistics of features.
+Two rules decide whether a sound is unknown. Distance: the distance of the embedding from the
+nearest class, relative to the spread of classes (Lee et al., "A simple unified framework for
+detecting out-of-distribution samples and adversarial attacks", NeurIPS 2018), plus the entropy of
+the scores. A model trained with a pool adds how similar a sound is to sounds of the pool outside
+the known classes (Katz-Samuels et al., "Training OOD detectors in their natural habitats", ICML
+2022). Noise: a rule that separates known sounds from synthetic noise, like that of Hendrycks et
+al., "Deep anomaly detection with outlier exposure", ICLR 2019, but fitted to statistics of
+features.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ NONE, TEMPERATURE, VECTOR = "none", "temperature", "vector"
 METHODS = (TEMPERATURE, VECTOR)
 """The simplest first."""
 KNOWN_THRESHOLD = 0.5
-"""Sounds are unknown whose value of ``known`` is below this."""
+"""Sounds with a lower value of ``known`` are unknown."""
 MAX_NOISE_SHARE = KNOWN_THRESHOLD / 2
-"""Share of a score's way from nothing that is left to what seems noise, at most."""
+"""Largest share of a score's excess over chance that is kept for noise."""
 
 Table = NDArray[np.float32]
 _RULE_NUMBERS = ("distance", "noise", "offset", "doubt", "kept")
@@ -51,14 +51,14 @@ _OTHER = "other"
 
 @dataclass(frozen=True)
 class Calibration:
-    """How logits become probabilities.
+    """Calibration of logits to probabilities.
 
     Attributes
     ----------
     method : {"none", "temperature", "vector"}
     scale, offset : tuple of float
-        Logits are multiplied and then moved by these: one of each for all classes
-        (temperature; the scale is one over it) or one for each class (vector). Empty for "none".
+        Factors and offsets of the logits: one of each for all classes (temperature; the scale is
+        its inverse) or for each class (vector). Empty for "none".
     """
 
     method: str = NONE
@@ -66,15 +66,15 @@ class Calibration:
     offset: tuple[float, ...] = ()
 
     def text(self) -> str:
-        """A few words for people."""
+        """A short description."""
         words = {VECTOR: "vector scaling", TEMPERATURE: "temperature {:.3g}"}
         return words.get(self.method, NONE).format(*(1.0 / one for one in self.scale))
 
 
 class OodLimit(NamedTuple):
-    """Where an OOD score becomes too high: at ``value``; ``scale`` says how fast.
+    """The limit of an OOD score: ``value``, with the width ``scale``.
 
-    ``scale`` is the spread of known sounds. It makes an OOD score into a value of 0 to 1, 0.5
+    ``scale`` is the spread of known sounds. With it, an OOD score becomes a value of 0 to 1, 0.5
     at the limit, that can be averaged over windows.
     """
 
@@ -82,13 +82,13 @@ class OodLimit(NamedTuple):
     scale: float
 
     def in_distribution(self, ood_score: Tensor) -> Tensor:
-        """In-distribution scores, 0 to 1, of OOD scores of any shape."""
+        """In-distribution values, 0 to 1, of OOD scores of any shape."""
         return torch.sigmoid(torch.clamp((self.value - ood_score) / self.scale, -10.0, 10.0))
 
 
 @dataclass(frozen=True, eq=False)
 class UnknownRules:
-    """What a sound must pass to count as known: its distance, and a rule against noise.
+    """The rules that a known sound must pass: distance, and a rule against noise.
 
     The rule against noise is a support vector machine with Gaussian kernels (Cortes and Vapnik,
     1995), on statistics of features: see :class:`semisonic.models.decision.Moments`.
@@ -96,25 +96,26 @@ class UnknownRules:
     Attributes
     ----------
     distance, noise : OodLimit
-        Of the distance to the nearest class with what is added to it, and of what the machine says.
+        Limits of the distance to the nearest class with its additions, and of the output of the
+        machine.
     widths : ndarray of float32, shape (dim,)
-        What statistics are multiplied by.
+        Factors of the statistics.
     centres : ndarray of float32, shape (n, dim)
-        Of the kernels, multiplied already.
+        Centres of the kernels, already multiplied by these.
     weights : ndarray of float32, shape (n,)
-        Above 0 where a centre is noise.
+        Weights of the centres, positive for noise.
     offset : float
     directions : ndarray of float32, shape (embedding, n_directions)
-        What embeddings are multiplied by. Within a class they then spread by 1 in each direction.
+        Projection of embeddings, after which each class has spread 1 in each direction.
     means : ndarray of float32, shape (n_means, n_directions)
-        Of the classes, multiplied already.
+        Means of the classes, already projected.
     doubt : float
-        How much of the distance one nat of entropy counts for.
+        Weight of one nat of entropy in the distance.
     kept : float
-        Share of known sounds that should pass both, 0 to 1.
+        Share of known sounds that should pass both rules, 0 to 1.
     other : ndarray of float32, shape (embedding,), optional
-        What embeddings are multiplied by, to add to the distance how much a sound is like those
-        sounds of the pool that are far from every class.
+        Factors of embeddings that add to the distance the similarity to sounds of the pool that
+        are far from every class.
     """
 
     distance: OodLimit
@@ -138,11 +139,11 @@ class Decision:
     ----------
     calibration : Calibration
     thresholds : mapping of str to float
-        The score from which on a class is named; of all classes, or empty.
+        The score from which each class is predicted; for all classes, or empty.
     unknown : UnknownRules or None
-        Which sounds are like nothing that was learned; without it, everything is known.
+        Rules for unknown sounds; without them, every sound is known.
     note : mapping
-        How it was fitted: on how many clips, and what was reached; text and numbers.
+        How it was fitted: number of clips and results, as text and numbers.
     """
 
     calibration: Calibration = field(default_factory=Calibration)
@@ -152,12 +153,12 @@ class Decision:
 
     @property
     def is_empty(self) -> bool:
-        """Whether scores are those that the network learned to give."""
+        """Whether scores are those of the network, unchanged."""
         return self.calibration == Calibration() and not self.thresholds and not self.unknown
 
     @property
     def key(self) -> str:
-        """A hash of what scores depend on beside the network; empty without a decision."""
+        """A hash of what scores depend on besides the network; empty without a decision."""
         if self.is_empty:
             return ""
         tables = [table.tobytes().hex() for table in self.tensors().values()]
@@ -165,16 +166,16 @@ class Decision:
         return digest(said["calibration"], said["unknown"], tables)
 
     def least_threshold(self, n_classes: int, *, multi_label: bool) -> float:
-        """What thresholds must be above, so that nothing that seems noise reaches one.
+        """The lower limit of thresholds, which noise does not exceed.
 
-        Without rules for unknown sounds this is what nothing at all says: one over the number
-        of classes or, with several labels per clip, 0.
+        Without rules for unknown sounds this is the score of chance: one over the number of
+        classes or, with several labels per clip, 0.
         """
         nothing = 0.0 if multi_label else 1.0 / n_classes
         return nothing + (1.0 - nothing) * MAX_NOISE_SHARE if self.unknown else nothing
 
     def limits(self, classes: Sequence[str], threshold: float | None = None) -> NDArray[np.float64]:
-        """The threshold of each class, shape (n_classes,): its own, or one for all.
+        """The threshold of each class, shape (n_classes,): its own, or a common one.
 
         Raises
         ------
@@ -185,12 +186,12 @@ class Decision:
             return np.full(len(classes), threshold)
         if not self.thresholds:
             raise ModelError(
-                "the model has no thresholds; make them with 'semisonic calibrate', or give one"
+                "the model has no thresholds; compute them with 'semisonic calibrate', or give one"
             )
         return np.array([self.thresholds[name] for name in classes])
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; the tables are in :meth:`tensors`."""
+        """Plain values for JSON; tables are in :meth:`tensors`."""
         rules = self.unknown
         return {
             "calibration": to_dict(self.calibration),
@@ -215,13 +216,13 @@ class Decision:
         n_statistics: int = 0,
         n_embedding: int = 0,
     ) -> Decision:
-        """Read what :meth:`to_dict` and :meth:`tensors` wrote, wherever it comes from.
+        """Read the result of :meth:`to_dict` and :meth:`tensors`, with all checks.
 
         Raises
         ------
         ModelError
-            For anything that is no decision of a model with these classes, as many statistics of
-            features and embeddings as long.
+            For anything but a decision of a model with these classes and these sizes of statistics
+            and embeddings.
         """
         try:
             said, thresholds = table["calibration"], dict(table["thresholds"])
@@ -236,9 +237,9 @@ class Decision:
             )
             note = dict(table["note"])
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise ModelError(f"it lacks parts or holds others: {error!r}") from error
+            raise ModelError(f"parts are missing or unknown: {error!r}") from error
         if tensors and not rules:
-            raise ModelError("found tables that belong to no rule")
+            raise ModelError("found tables without a rule that uses them")
         by_class = {name: float(thresholds[name]) for name in classes if thresholds}
         return cls(Calibration(said["method"], scale, offset), by_class, rules, note)
 
@@ -274,23 +275,23 @@ def _rules(
 def _numbers(
     values: Any, what: str, n: int, least: float = -np.inf, most: float = np.inf
 ) -> tuple[float, ...]:
-    """So many finite numbers in a range from what stands in a file."""
+    """Check that a value from a file is ``n`` finite numbers in a range."""
     table = np.asarray(values, np.float64)
     good = np.isfinite(table) & (table >= least) & (table <= most)
     if table.shape != (n,) or not good.all():
-        raise ModelError(f"{what}: found {values}, expected {n} numbers in their range")
+        raise ModelError(f"{what}: found {values}, expected {n} finite numbers in their range")
     return tuple(table.tolist())
 
 
 class DecisionModule(nn.Module):
-    """A decision, in operations that can be exported.
+    """A decision in operations that can be exported.
 
     Parameters
     ----------
     decision : Decision
     multi_label : bool
     dtype : torch.dtype
-        What it computes in; float32 for files.
+        Its number format; float32 for files.
     """
 
     scale: Tensor
@@ -315,32 +316,31 @@ class DecisionModule(nn.Module):
     def forward(
         self, logits: Tensor, statistics: Tensor | None = None, embedding: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Scores, and how known each sound is.
+        """Compute scores, and how known each sound is.
 
-        Little is claimed of what seems mere noise: its scores keep at most a quarter of their way
-        from one over the number of classes (or, with several labels per clip, from 0), and less the
-        surer that is. Their order stays. Other unknown sounds keep their scores.
+        Scores of noise are reduced: at most a quarter of their excess over one over the number of
+        classes (or, with several labels per clip, over 0) is kept, less the clearer the noise is.
+        Their order is kept. Other unknown sounds keep their scores.
 
         Parameters
         ----------
         logits : Tensor, shape (batch, n_classes)
         statistics : Tensor, shape (batch, n_statistics), optional
-            Of the features; the rule against noise needs them.
+            Statistics of the features, for the rule against noise.
         embedding : Tensor, shape (batch, dim), optional
-            The rule of distance needs it.
+            For the rule of distance.
 
         Returns
         -------
         scores : Tensor, shape (batch, n_classes)
             Calibrated probabilities; they sum to one unless multi-label.
         known : Tensor, shape (batch,)
-            0 to 1: unknown below 0.5, exactly 0 where the sound seems noise. No probability. All 1
-            without rules.
+            0 to 1, not a probability: unknown below 0.5, exactly 0 for noise; 1 without rules.
 
         Raises
         ------
         ModelError
-            Without the statistics and embeddings that rules need.
+            When statistics or embeddings for the rules are missing.
         """
         scores = self.calibrated(logits)
         if self.strange is None or self.noise is None:
@@ -357,7 +357,7 @@ class DecisionModule(nn.Module):
         return self.tempered(scores, no_noise), known
 
     def tempered(self, scores: Tensor, no_noise: Tensor) -> Tensor:
-        """Scores of which little is left where a sound seems noise; see :meth:`forward`."""
+        """Scores reduced for noise; see :meth:`forward`."""
         left = no_noise * (MAX_NOISE_SHARE / KNOWN_THRESHOLD)
         share = torch.where(no_noise >= KNOWN_THRESHOLD, torch.ones_like(left), left).unsqueeze(1)
         nothing = 0.0 if self.multi_label else 1.0 / scores.shape[1]
@@ -370,7 +370,7 @@ class DecisionModule(nn.Module):
 
 
 def probabilities(logits: Tensor, *, multi_label: bool) -> Tensor:
-    """Scores by the network alone.
+    """Scores of the network alone.
 
     Parameters
     ----------
@@ -380,14 +380,14 @@ def probabilities(logits: Tensor, *, multi_label: bool) -> Tensor:
     Returns
     -------
     Tensor, shape (..., class)
-        The softmax over the classes or, where a clip may have several, the sigmoid of each.
+        The softmax over the classes or, if a clip may have several, the sigmoid of each.
     """
     return torch.sigmoid(logits) if multi_label else torch.softmax(logits, dim=-1)
 
 
 def doubt_of(scores: Tensor, *, multi_label: bool) -> Tensor:
-    """How little the scores say, shape (...): their entropy in nats; one minus the highest of
-    several labels per clip.
+    """Doubt of scores, shape (...): their entropy in nats or, with several labels per clip, one
+    minus the highest score.
     """
     if multi_label:
         return 1.0 - scores.amax(dim=-1)
@@ -395,7 +395,7 @@ def doubt_of(scores: Tensor, *, multi_label: bool) -> Tensor:
 
 
 class StrangeScore(nn.Module):
-    """How far a sound is from the nearest class.
+    """The distance of a sound from the nearest class.
 
     Parameters
     ----------
@@ -432,12 +432,12 @@ class StrangeScore(nn.Module):
         return score if self.other is None else score + embedding @ self.other
 
     def in_distribution(self, embedding: Tensor, doubt: Tensor) -> Tensor:
-        """How near sounds are to a class, 0 to 1, shape (batch,): 0.5 at the limit."""
+        """Closeness of sounds to a class, 0 to 1, shape (batch,): 0.5 at the limit."""
         return self.limit.in_distribution(self(embedding, doubt))
 
 
 class NoiseScore(nn.Module):
-    """How much more a sound is like synthetic noise than like known sounds.
+    """The similarity of a sound to synthetic noise rather than to known sounds.
 
     Parameters
     ----------
@@ -464,7 +464,7 @@ class NoiseScore(nn.Module):
         return kernels @ self.weights + self.moved
 
     def in_distribution(self, statistics: Tensor) -> Tensor:
-        """How little sounds are like noise, 0 to 1, shape (batch,): 0.5 at the limit."""
+        """Dissimilarity of sounds to noise, 0 to 1, shape (batch,): 0.5 at the limit."""
         return self.limit.in_distribution(self(statistics))
 
 
@@ -472,17 +472,17 @@ class NoiseScore(nn.Module):
 
 
 _BANDS = 40
-"""Of waves, which have none of their own."""
+"""Mel bands for waves, which have none."""
 _N_FFT = 1024
 
 
 class Moments(nn.Module):
-    """Features to three numbers for each mel band and each of up to 20 cepstra.
+    """Statistics of features: three numbers for each mel band and each of up to 20 cepstra.
 
     Parameters
     ----------
     options : MelOptions
-        Of the front end; waves are looked at through mel bands of their own.
+        Of the front end; for waves, separate mel bands are used.
 
     Attributes
     ----------

@@ -1,15 +1,14 @@
 """Decoders: four ways from the code back to features, each the mirror image of its encoder.
 
 ============  ==============================================================================
-``unpool``    the maxima go back to their recorded places (the paper's)
-``upsample``  every cell is repeated
-``subpixel``  convolutions at the small size make the finer cells as channels
-``unet``      up-sampling, with the encoder's own maps beside it, dropped at random
-============  ==============================================================================
+``unpool``    the maxima return to their recorded places (the paper's) ``upsample``  every cell is
+repeated ``subpixel``  convolutions at the small size make the finer cells as channels ``unet``
+up-sampling, with the encoder's own maps beside it, dropped at random ============
+==============================================================================
 
 **Un-pooling** after Zeiler and Fergus (2014), "Visualizing and understanding convolutional
-networks". The seed made the mask as a gradient of a gradient, in Theano only, for windows as large
-as their step; several places could be marked when values tied. Here the places come from the
+networks". The original program computed the mask as a gradient of a gradient, in Theano only, for
+windows as large as their step; ties could mark several places. Here the places come from the
 pooling itself: exactly one per window, for any window and step, on any device.
 
 **The mirror image.** For the paper's encoder that is [way up, convolution 3x3, ReLU] twice, then
@@ -23,13 +22,13 @@ using an efficient sub-pixel convolutional neural network"; initial filters afte
 up-sampling without a checkerboard. Rectangular steps work too.
 
 **U-Net**: Ronneberger, Fischer and Brox (2015). Their skips serve a task whose output is not the
-input. Here it is, and with open skips the decoder copies the finest map: the loss falls to
-nearly nothing while the deep code learns nothing (with the skips closed afterwards, such a
-decoder does worse than one that always answers the mean). So each skip of each clip is
-closed at random in training (the whole connection, not single values), and all are closed
-in evaluation: a validation loss or a reconstruction then shows what the code holds, as with
-the other decoders. Closed half of the time, the code holds as much as that of plain
-up-sampling while the first layers still get a short way for their gradients.
+input. Here it is, and with open skips the decoder copies the finest map: the loss falls to nearly
+zero while the deep code learns nothing (with the skips closed afterwards, the decoder is worse
+than one that always returns the mean). So each skip of each clip is closed at random in training
+(the whole connection, not single values), and all are closed in evaluation: a validation loss or a
+reconstruction then shows the content of the code, as with the other decoders. If skips are closed
+half of the time, the code contains as much as that of plain up-sampling, and the first layers
+still get direct gradients.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ def max_unpool(pooled: Tensor, switches: Tensor, step: DownStep, size: Size) -> 
     Parameters
     ----------
     pooled : Tensor, shape (batch, channel, mel, frame)
-        One value a window.
+        One value per window.
     switches : Tensor of int64, same shape
         Place of each window's maximum, counted through the flattened map of ``size``.
     step : DownStep
@@ -68,7 +67,7 @@ def max_unpool(pooled: Tensor, switches: Tensor, step: DownStep, size: Size) -> 
     -------
     Tensor, shape (batch, channel, *size)
         A place that is the maximum of several overlapping windows gets their mean, so that
-        un-pooling pooled values restores each maximum.
+        un-pooling restores each maximum.
     """
     batch, channels = pooled.shape[:2]
     if not step.overlaps and not torch.are_deterministic_algorithms_enabled():
@@ -119,9 +118,9 @@ class Decoder(nn.Module):
     Parameters
     ----------
     plan : tuple of ConvStep and DownStep
-        The encoder's.
+        The plan of the encoder.
     kind : {"unpool", "upsample", "subpixel", "unet"}
-        How a step down is undone; see the module.
+        How steps down are undone; see the module.
 
     Raises
     ------
@@ -148,7 +147,7 @@ class Decoder(nn.Module):
         self.relus = nn.ModuleList([*(nn.ReLU() for _ in convs[1:]), nn.Identity()])
 
     def _conv(self, downs: list[DownStep], mirrored: ConvStep) -> SameConv:
-        """The convolution that undoes one of the encoder."""
+        """The convolution that mirrors one of the encoder."""
         if self.kind == "subpixel":  # makes all the finer cells at once
             return SubPixelConv(mirrored, prod(prod(down.stride) for down in downs))
         beside = downs[-1].map_channels if self.kind == "unet" and downs else 0
@@ -161,7 +160,7 @@ class Decoder(nn.Module):
         ----------
         code : Tensor, shape (batch, channel, mel, frame)
         trace : Trace
-            What the encoder recorded for these clips: switches for "unpool", maps for "unet".
+            The encoder's record of these clips: switches for "unpool", maps for "unet".
 
         Returns
         -------
@@ -192,7 +191,7 @@ class Decoder(nn.Module):
         return _fit_size(F.interpolate(x, scale_factor=scale, mode="nearest"), undo.size)
 
     def gate(self, beside: Tensor | None) -> Tensor:
-        """A map beside the way up: open for half of the clips in training, else closed."""
+        """A skip connection: open for half of the clips in training, otherwise closed."""
         if beside is None:
             raise ModelError("the decoder 'unet' needs the encoder's maps, found none")
         if not self.training:

@@ -1,11 +1,10 @@
-"""Encoders, from features to a map of fewer cells, and the steps that a decoder must undo.
+"""Encoders: from features to a smaller map, with the steps that a decoder must undo.
 
-:class:`ConvEncoder` is the encoder that an architecture of the notation describes. Differences from
-the seed (DTU 02456 project 12, 2017), none of which changes the function:
-ReLU is applied after the pools that follow a convolution, because the maximum of a window
-and the ReLU may change places and four times fewer values are touched. A switch is then the
-place of the largest value before the ReLU; where the ReLU would have made a whole window
-zero, that is one of the tied places.
+:class:`ConvEncoder` is the encoder of an architecture in the notation. Differences from the
+original program (DTU 02456 project 12, 2017) do not change the function: ReLU is applied after the
+pools that follow a convolution, because the maximum of a window and the ReLU commute and four
+times fewer values are computed. A switch is then the place of the largest value before the ReLU;
+if the ReLU would have made a whole window zero, that is one of the tied places.
 """
 
 from __future__ import annotations
@@ -22,20 +21,20 @@ from semisonic.models.notation import Architecture, Conv, Size
 
 @dataclass(frozen=True)
 class Step:
-    """What a layer does to the size of a map: nothing, unless a subclass says otherwise."""
+    """The effect of a layer on the size of a map; by default none."""
 
     def shrink(self, size: Size) -> Size:
         """The size (mel, frame) after the step."""
         return size
 
     def frames_after(self, n_frames: Tensor) -> Tensor:
-        """How many frames hold anything of the first ``n_frames``, int64 of shape (batch,)."""
+        """Number of frames that depend on the first ``n_frames``, int64 of shape (batch,)."""
         return n_frames
 
 
 @dataclass(frozen=True)
 class ConvStep(Step):
-    """A convolution; a step of its own is a :class:`DownStep` behind it."""
+    """A convolution; its stride is a :class:`DownStep` after it."""
 
     in_channels: int
     out_channels: int
@@ -46,8 +45,8 @@ class ConvStep(Step):
 class DownStep(Step):
     """Windows of ``size`` every ``stride``; with ``ceil`` a last, partial window counts.
 
-    ``map_channels`` are those of the map before the step where that can stand beside the way up,
-    as in a U-Net; 0 where it cannot.
+    ``map_channels`` are those of the map before the step if it can be a skip connection, as in a
+    U-Net; otherwise 0.
     """
 
     size: Size
@@ -57,11 +56,11 @@ class DownStep(Step):
 
     @property
     def overlaps(self) -> bool:
-        """Whether one position may lie in several windows."""
+        """Whether windows overlap."""
         return self.size[0] > self.stride[0] or self.size[1] > self.stride[1]
 
     def shrink(self, size: Size) -> Size:
-        """The size after the step, as torch counts it."""
+        """The size after the step, as in torch."""
         (mel, a, i), (frame, b, j) = zip(size, self.size, self.stride, strict=True)
         return _count_windows(mel, a, i, self.ceil), _count_windows(frame, b, j, self.ceil)
 
@@ -79,10 +78,10 @@ def _count_windows(n: int, size: int, stride: int, ceil: bool) -> int:
 
 @dataclass(frozen=True)
 class PatchStep(Step):
-    """All that a network does to patches of ``length`` frames, ``hop`` apart.
+    """A whole network on patches of ``length`` frames, ``hop`` apart.
 
-    The map of a patch has ``rows`` and ``frames``; those of a clip stand side by side. There is
-    always a patch, and the last one reaches beyond the clip's end.
+    The map of a patch has ``rows`` and ``frames``; maps of a clip are side by side. There is at
+    least one patch, and the last one may extend beyond the end of the clip.
     """
 
     length: int
@@ -109,12 +108,12 @@ Plan = tuple[Step, ...]
 
 
 def frame_grid(plan: Plan) -> tuple[float, float]:
-    """Where the frames of the code lie among those of the features.
+    """The positions of frames of the code among frames of the features.
 
     Returns
     -------
     first, step : float
-        The middle of the first, and the way from one to the next, in frames of the features.
+        The centre of the first, and the step, in frames of the features.
 
     Raises
     ------
@@ -134,8 +133,8 @@ def frame_grid(plan: Plan) -> tuple[float, float]:
 class SameConv(nn.Conv2d):
     """``nn.Conv2d`` whose output has the size of its input (mel, frame).
 
-    The zeros stand around the map; of an even filter one more below and to the right, as
-    ``padding="same"`` does, which warns about it.
+    Zeros are padded around the map; for an even filter, one more below and to the right, as with
+    ``padding="same"``, which warns about it.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel: Size) -> None:
@@ -151,15 +150,15 @@ class SameConv(nn.Conv2d):
 class Encoder(nn.Module):
     """Base of all encoders: standardised features to a map, its code.
 
-    Where a frame of the code hears more than its own time and what lies around it, ``no_frames``
-    says why. With ``keeps_weights`` the first weights are those that its own code drew. One that is
-    not ``trainable`` runs outside torch and can only be kept as it is.
+    If a frame of the code depends on more than its surroundings in time, ``no_frames`` says why.
+    With ``keeps_weights``, the initial weights are those drawn by its own code. An encoder that is
+    not ``trainable`` runs outside torch.
 
     Attributes
     ----------
     in_channels, out_channels : int
     plan : tuple of Step
-        What its layers do to the size.
+        The effect of its layers on the size.
     """
 
     in_channels: int
@@ -177,8 +176,8 @@ class Encoder(nn.Module):
         ----------
         x : Tensor, shape (batch, in_channels, mel, frame)
         n_frames : Tensor of int64, shape (batch,), or None
-            The frames of each clip that count, where clips were filled up to one length. Only
-            an encoder whose frames all hear each other reads it.
+            The number of valid frames of each clip, if clips were padded. Only encoders whose
+            frames depend on all others use it.
 
         Returns
         -------
@@ -187,9 +186,9 @@ class Encoder(nn.Module):
         raise NotImplementedError
 
     def weight_layers(self) -> tuple[nn.Module, ...]:
-        """The modules that hold the weights, first to last.
+        """The modules with weights, first to last.
 
-        Lists of modules and encoders within are opened; blocks and stages are not.
+        Lists of modules and inner encoders are expanded; blocks and stages are not.
         """
         layers: list[nn.Module] = []
         for child in self.children():
@@ -205,7 +204,7 @@ class Encoder(nn.Module):
         Raises
         ------
         ModelError
-            When a window meets a map that is smaller.
+            When a map is smaller than a window.
         """
         size = (n_mels, n_frames)
         for number, step in enumerate(self.plan, 1):
@@ -213,14 +212,15 @@ class Encoder(nn.Module):
             if isinstance(step, DownStep) and min(smaller) < 1:
                 raise ModelError(
                     f"{type(self).__name__}: layer {number} pools windows of "
-                    f"{step.size[0]}x{step.size[1]}, but the map is only {size[0]}x{size[1]} (mel "
-                    "x frame) there; take fewer or smaller pools, more mel bands or longer clips"
+                    f"{step.size[0]}x{step.size[1]}, but the map is only {size[0]}x{size[1]} "
+                    "(mel x frame) there; use fewer or smaller pools, more mel bands or longer "
+                    "clips"
                 )
             size = smaller
         return self.out_channels, *size
 
     def frames_after(self, n_frames: Tensor) -> Tensor:
-        """How many frames of the code count, of the first ``n_frames`` of each input."""
+        """Number of valid frames of the code for the first ``n_frames`` of each input."""
         for step in self.plan:
             n_frames = step.frames_after(n_frames)
         return n_frames
@@ -228,7 +228,7 @@ class Encoder(nn.Module):
 
 @dataclass
 class Undo:
-    """What is needed to undo one step down."""
+    """The data to undo one step down."""
 
     size: Size
     switches: Tensor | None = None
@@ -239,7 +239,7 @@ class Undo:
 
 @dataclass
 class Trace:
-    """What an encoder records for the decoder, in the order of its steps down."""
+    """The encoder's records for the decoder, in the order of its steps down."""
 
     switches: bool = False
     maps: bool = False
@@ -253,9 +253,9 @@ class Part(nn.Module):
 
 
 class MirroredEncoder(Encoder):
-    """Parts one after the other, of which a decoder is the mirror image.
+    """Parts in sequence, of which a decoder is the mirror image.
 
-    ``has_switches`` says whether all its steps down are max-pools whose positions are recorded.
+    ``has_switches``: whether all steps down are max-pools whose positions are recorded.
     """
 
     def __init__(self, in_channels: int, parts: Iterable[Part]) -> None:
@@ -279,9 +279,9 @@ class MirroredEncoder(Encoder):
 
 
 def max_pool(x: Tensor, step: DownStep, record: Trace | None) -> Tensor:
-    """Max-pool a map; remember its size, the switches and the map as far as asked.
+    """Max-pool a map; record its size and, on request, the switches and the map.
 
-    ``x`` may be a map before its ReLU; the map remembered is the one after it.
+    ``x`` may be a map before its ReLU; the recorded map is the one after it.
     """
     if record is not None:
         map_ = F.relu(x) if record.maps else None
@@ -295,7 +295,7 @@ def max_pool(x: Tensor, step: DownStep, record: Trace | None) -> Tensor:
 
 
 class ConvStage(Part):
-    """A convolution, its pools, then ReLU; pools that open the architecture come before it."""
+    """A convolution, its pools, then ReLU; pools at the start of a network come before it."""
 
     def __init__(
         self, conv: ConvStep, norm: bool, before: Sequence[DownStep], pools: Sequence[DownStep]

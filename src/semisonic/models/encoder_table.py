@@ -1,6 +1,6 @@
-"""General encoders by name, from ``encoders.toml``, and where those that were fetched lie.
+"""General encoders by name, from ``encoders.toml``, and the files of downloaded ones.
 
-No torch here, so that the command line can list them at once.
+Without torch, so that the command line can list them at once.
 """
 
 from __future__ import annotations
@@ -14,35 +14,35 @@ from semisonic.core.errors import ModelError
 from semisonic.core.user_cache import user_cache
 
 FOLDER = "encoders"
-"""In the user's cache."""
+"""Folder in the user's cache."""
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
-"""What the name of an encoder may be, also that of a user's own."""
+"""Pattern of the names of encoders."""
 _TOLD = ("name", "title", "trained_on", "source", "licence")
 
 
 @dataclass(frozen=True)
 class GeneralEncoder:
-    """A published encoder, or an ONNX file of a user's.
+    """A published encoder, or an ONNX file of the user.
 
     Attributes
     ----------
     name, title, use, licence, source, trained_on, page : str
     sample_rate : int
-        Hz, of the samples it hears.
+        Hz, of its input.
     dim : int
-        Numbers in an embedding; 0 where that is not known.
+        Length of an embedding; 0 if unknown.
     url : str
-        Where its file is.
+        URL of its file.
     checksum : str
-        ``"sha256:"`` and digits; empty where it is not known.
+        ``"sha256:"`` and digits; empty if unknown.
     size : int
-        Bytes of the file, about; 0 where that is not known.
+        Approximate bytes of the file; 0 if unknown.
     members : tuple of str
-        The way to the weights where the file is a zip.
+        The path to the weights within a zip.
     window : float
-        Seconds that an ONNX graph of samples takes at once; 0 for a network of this package.
+        Seconds per window of an ONNX graph of samples; 0 for a network of this package.
     tensor : str
-        The embedding in such a graph: its name, :data:`BEFORE_CLASSES`, or empty for its output.
+        The embedding in an ONNX graph: its name, :data:`BEFORE_CLASSES`, or empty for its output.
     """
 
     name: str
@@ -62,12 +62,12 @@ class GeneralEncoder:
     tensor: str = ""
 
     def told(self) -> dict[str, str]:
-        """What its file, and that of every model that starts from it, says of it."""
+        """The description for its file, and for every model that starts from it."""
         return {part: str(value) for part, value in asdict(self).items() if part in _TOLD}
 
 
 BEFORE_CLASSES = "before classes"
-"""As a tensor: what the last dense layer of a graph reads."""
+"""Value of ``tensor``: the input of the last dense layer."""
 _TABLES = tomllib.loads(Path(__file__).with_name("encoders.toml").read_text(encoding="utf-8"))
 ENCODERS = {
     name: GeneralEncoder(name=name, **{**about, "members": tuple(about.get("members", ()))})
@@ -76,17 +76,17 @@ ENCODERS = {
 
 
 def encoder_place(name: str, suffix: str = ".encoder") -> Path:
-    """The file of an encoder in the user's cache, which need not be there."""
+    """The file of an encoder in the user's cache, which may not exist."""
     return user_cache() / FOLDER / f"{name}{suffix}"
 
 
 def named_encoder(text: str) -> Path | None:
-    """The file of the general encoder that a text names; None where the text names none.
+    """The file of the general encoder that a text names; None if it names none.
 
     Raises
     ------
     ModelError
-        When it names one that was not fetched yet.
+        When it names one that is not downloaded yet.
     """
     if not NAME.fullmatch(text):
         return None

@@ -1,15 +1,15 @@
-"""When the classes of a clip are heard: scores along the time of a window, for a frozen encoder.
+"""The event layer: scores along the time of a window, for a frozen encoder.
 
-Three linear layers, which are solved for on windows that labelled clips were mixed into (in
-:mod:`semisonic.classifier.detection.learn`): whether anything stands out from the background of
-the window at a time, which class that is, and whether one sound goes on through all of the window.
+Three linear layers are solved for (in :mod:`semisonic.classifier.detection.learn`) on windows with
+labelled clips mixed in: whether a sound stands out from the background of the window at a time,
+which class it is, and whether one sound fills the whole window.
 
 Papers: the background is the minimum over time of smoothed levels (Martin 2001, "Noise power
-spectral density estimation based on optimal smoothing and minimum statistics") and is taken away
+spectral density estimation based on optimal smoothing and minimum statistics") and is subtracted
 before the encoder (Boll 1979, "Suppression of acoustic noise in speech using spectral
 subtraction"). Frames are pooled by how active they are, as in attention pooling (Kong et al. 2018,
-"Audio set classification with attention model"); here activity is learned by itself, from mixtures
-whose times are known, as in Salamon et al. 2017, "Scaper: a library for soundscape synthesis".
+"Audio set classification with attention model"); here activity is learned separately, from
+mixtures with known times, as in Salamon et al. 2017, "Scaper: a library for soundscape synthesis".
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from torch.nn import functional as F
 from semisonic.features.options import MelOptions
 
 POINT = 0.1
-"""Seconds from one score to the next, about."""
+"""Approximate seconds between scores."""
 SHORTEST = 2.0
-"""Seconds of a window below which a sound leaves too little of it to hear the background by."""
+"""Shortest window in seconds; in shorter ones a sound leaves too little background."""
 _SMOOTHED, _AROUND = 5, 2  # points of the background's level, and on both sides of a decision
 CONTEXT = 1.5  # seconds on both sides by which a class is told
 _GROUPS = 8  # of mel bands
@@ -38,24 +38,24 @@ def power_of(level_db: Tensor) -> Tensor:
 
 
 class EventLayer(nn.Module):
-    """Scores along time beside a model's scores of clips.
+    """Computes scores along time in addition to a model's scores of clips.
 
     Parameters
     ----------
     mel : MelOptions
     n_maps : int
-        Channels of the encoder's code.
+        Number of channels of the encoder's code.
     n_around : int
-        Frames of the code on both sides by which a class is told.
+        Number of frames of the code on both sides that are used for a class.
     n_features : int
-        Of the model's embedding.
+        Length of the model's embedding.
     n_classes : int
 
     Attributes
     ----------
     active, named, steady : nn.Linear
-        Whether something stands out, which class that is, and which class fills the window (the
-        last answer: none does).
+        Whether a sound stands out, its class, and the class that fills the window (the last one:
+        none).
     """
 
     def __init__(
@@ -71,12 +71,12 @@ class EventLayer(nn.Module):
         self.steady = nn.Linear(n_features, n_classes + 1)
 
     def times(self, n_frames: int) -> Tensor:
-        """Middles of the points in a window of so many frames of features, s, float64."""
+        """Centres of the points in a window of ``n_frames`` frames of features, s, float64."""
         first = torch.arange(-(-n_frames // self.per_point), dtype=torch.float64) * self.per_point
         return self.start + self.frame * (first + (self.per_point - 1) / 2)
 
     def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """What stands out from the background of each window.
+        """Separate sounds from the background of each window.
 
         Parameters
         ----------
@@ -86,9 +86,9 @@ class EventLayer(nn.Module):
         Returns
         -------
         over : Tensor, shape (batch, point, 2 * groups + 4)
-            How far bands lie over the background.
+            Level of bands above the background.
         cleaned : Tensor, shape (batch, 1, mel, frame)
-            In dB, the background taken away.
+            In dB, with the background subtracted.
         """
         power = power_of(x[:, 0])
         level = F.avg_pool1d(power, self.per_point, ceil_mode=True, count_include_pad=False)
@@ -110,18 +110,18 @@ class EventLayer(nn.Module):
         return torch.cat(found, dim=2), 10 * torch.log10(rest)[:, None]
 
     def around(self, over: Tensor) -> Tensor:
-        """What :attr:`active` reads: each point and its neighbours, shape (batch, point, dim)."""
+        """Input of :attr:`active`: each point and its neighbours, shape (batch, point, dim)."""
         n = over.shape[1]
         wide = F.pad(over.transpose(1, 2), (_AROUND, _AROUND), mode="replicate").transpose(1, 2)
         return torch.cat([wide[:, i : i + n] for i in range(2 * _AROUND + 1)], dim=2)
 
     def pooled(self, code: Tensor, activity: Tensor) -> Tensor:
-        """What :attr:`named` reads: mean and maximum of active frames around each frame.
+        """The input of :attr:`named`: mean and maximum of active frames around each frame.
 
         Parameters
         ----------
         code : Tensor, shape (batch, channel, frame of the code)
-            Of cleaned features, the mean over mel.
+            Code of cleaned features, as the mean over mel.
         activity : Tensor, shape (batch, point)
             0 to 1.
 
@@ -136,7 +136,7 @@ class EventLayer(nn.Module):
         return torch.cat([mean, largest], dim=1).transpose(1, 2)
 
     def activity(self, over: Tensor) -> Tensor:
-        """Whether something stands out at each point, 0 to 1, shape (batch, point)."""
+        """Whether a sound stands out at each point, 0 to 1, shape (batch, point)."""
         return torch.sigmoid(self.active(self.around(over)))[..., 0]
 
     def forward(self, activity: Tensor, code: Tensor, embedding: Tensor) -> Tensor:
@@ -146,14 +146,14 @@ class EventLayer(nn.Module):
         ----------
         activity : Tensor, shape (batch, point)
         code : Tensor, shape (batch, channel, frame of the code)
-            Of cleaned features, the mean over mel.
+            Code of cleaned features, as the mean over mel.
         embedding : Tensor, shape (batch, n_features)
-            Of the window as it is.
+            Embedding of the unchanged window.
 
         Returns
         -------
         Tensor, shape (batch, point, n_classes)
-            0 to 1: either a class fills the window, or it stands out from what does.
+            0 to 1: a class either fills the window or stands out from its background.
         """
         named = torch.softmax(self.named(self.pooled(code, activity)), dim=2).transpose(1, 2)
         n = activity.shape[1]

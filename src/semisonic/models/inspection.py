@@ -15,17 +15,18 @@ from semisonic.models.sound_model import SoundModel
 
 
 def count_parameters(module: nn.Module) -> int:
-    """Trainable numbers of a module."""
+    """Number of trainable parameters of a module."""
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
 
 def count_macs(module: nn.Module, shape: tuple[int, ...]) -> int:
-    """Multiply-adds of convolutions and matrix products for one item; nothing is computed.
+    """Multiply-adds of convolutions and matrix products for one item, without computing them.
 
     Parameters
     ----------
     module : nn.Module
-        Of a :class:`SoundModel`, what follows the features is counted; anything else is called.
+        For a :class:`SoundModel`, the part after the features is counted; other modules are
+        called.
     shape : tuple of int
         Of one item, without the batch: (channel, mel, frame).
     """
@@ -41,7 +42,7 @@ def count_macs(module: nn.Module, shape: tuple[int, ...]) -> int:
 
 @dataclass(frozen=True)
 class DeadUnits:
-    """One ReLU layer: how many of its units (channels) never rise above zero."""
+    """A ReLU layer, with the number of units (channels) that never exceed zero."""
 
     layer: str
     n_units: int
@@ -55,7 +56,7 @@ class DeadUnits:
 
 @torch.no_grad()
 def dead_units(module: nn.Module, batches: Iterable[Tensor]) -> list[DeadUnits]:
-    """Units that no clip activates, layer by layer.
+    """Find units that no clip activates, layer by layer.
 
     A unit of a convolution is a channel: it is dead when its ReLU gives zero for every cell
     of every clip. Dead units carry no information and get no gradient.
@@ -63,9 +64,9 @@ def dead_units(module: nn.Module, batches: Iterable[Tensor]) -> list[DeadUnits]:
     Parameters
     ----------
     module : nn.Module
-        Encoder or auto-encoder; looked at in evaluation mode, then set back.
+        Encoder or auto-encoder; it is set to evaluation mode for the check.
     batches : iterable of Tensor
-        What it takes.
+        Its inputs.
 
     Returns
     -------
@@ -98,7 +99,7 @@ def dead_units(module: nn.Module, batches: Iterable[Tensor]) -> list[DeadUnits]:
         for part, mode in modes.items():
             part.training = mode
     if names and not active:
-        raise ModelError("dead units: found no batch to look at")
+        raise ModelError("dead units: found no batches, expected at least one")
     return [
         DeadUnits(names[layer], len(units), int((~units).sum())) for layer, units in active.items()
     ]

@@ -1,4 +1,4 @@
-"""Model files: classifiers and encoders saved as a zip that holds no code and cannot run any.
+"""Model files: classifiers and encoders in a zip without code.
 
 Three members, stored without compression: ``model.json`` (what to build), ``weights.
 safetensors`` (its numbers) and ``card.md`` (for people). Everything is checked before use:
@@ -45,16 +45,16 @@ _TYPES: dict[str, dict[str, Any]] = {
     "autoencoder": _COMMON | {"decoder": str},
     "encoder": _COMMON,
 }
-"""By kind, what the description holds."""
+"""The entries of the description of each kind."""
 ENCODERS = ("autoencoder", "encoder")
 _EVENTS = "events"
-"""In the description of a classifier: whether it learned when its classes are heard."""
+"""Entry of the description of a classifier: whether it has an event layer."""
 _OF_DECISION = "decision."
-"""Begins the names of tables that are no weights of the network."""
+"""Prefix of the names of tables that are not weights of the network."""
 PUBLISHED_WEIGHTS = "published"
-"""The entry of ``about`` that says which published weights a model began with."""
+"""The entry of ``about`` with the published weights that a model started from."""
 LICENCE = "licence"
-"""The entry of ``about`` that says on what terms a model is given away."""
+"""The entry of ``about`` with the licence of a model."""
 M = TypeVar("M", bound=nn.Module)
 
 
@@ -72,13 +72,13 @@ def write(
     ----------
     path : path
     settings : dict
-        The description, what JSON can hold.
+        The description, as values for JSON.
     state : dict of str to Tensor
         The weights by name.
     card : str
-        Markdown for people.
+        The model card, in Markdown.
     bf16 : bool
-        Keep the weights as bfloat16, in half the bytes; they are read as float32 again.
+        Store the weights as bfloat16, in half the bytes; they are read as float32.
 
     Raises
     ------
@@ -104,12 +104,12 @@ def write(
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Description and weights of a model file, checked; the weights are on the CPU.
+    """Read and check description and weights of a model file; the weights are on the CPU.
 
     Raises
     ------
     ModelError
-        For a file that is missing, damaged, hostile, or not a model of ours.
+        For a file that is missing, damaged, hostile, or not a model file.
     """
     settings, data = _members(Path(path), _SETTINGS, _WEIGHTS)
     described = _described(path, settings)
@@ -123,7 +123,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor
 
 
 def read_about(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """What a model file says about itself, without reading its weights.
+    """Read the description of a model file, without its weights.
 
     Returns
     -------
@@ -134,18 +134,18 @@ def read_about(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises
     ------
     ModelError
-        For a file that is missing, damaged, or not a model of ours.
+        For a file that is missing, damaged, or not a model file.
     """
     (settings,) = _members(Path(path), _SETTINGS)
     return _described(path, settings)
 
 
 def _damaged(path: object, what: object) -> ModelError:
-    return ModelError(f"{path}: damaged or not a model file: {what}. Take a new copy of the file")
+    return ModelError(f"{path}: damaged, or not a model file: {what}. Copy the file again")
 
 
 def _members(file: Path, *wanted: str) -> list[bytes]:
-    """Some members of a file that holds exactly those of a model."""
+    """Read some members of a file that has exactly those of a model."""
     if not file.is_file():
         raise ModelError(f"{file}: no such model file")
     try:
@@ -155,7 +155,9 @@ def _members(file: Path, *wanted: str) -> list[bytes]:
                 raise ValueError(f"found {names[:5]}, expected exactly {_MEMBERS}")
             for info in map(archive.getinfo, wanted):
                 if info.compress_type != zipfile.ZIP_STORED:
-                    raise ValueError(f"'{info.filename}' is compressed, expected stored as it is")
+                    raise ValueError(
+                        f"'{info.filename}' is compressed, expected stored without compression"
+                    )
                 if info.file_size > file.stat().st_size:
                     raise ValueError(f"'{info.filename}' claims {info.file_size} bytes")
             return [archive.read(name) for name in wanted]  # checks the CRC
@@ -164,7 +166,7 @@ def _members(file: Path, *wanted: str) -> list[bytes]:
 
 
 def _described(path: object, data: bytes) -> dict[str, Any]:
-    """The description, if it is of this release and every value has its type."""
+    """The description, if it is from this version and every value has its type."""
     try:
         settings = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -173,8 +175,8 @@ def _described(path: object, data: bytes) -> dict[str, Any]:
         raise _damaged(path, f"'{_SETTINGS}' does not describe a model")
     if settings.get("version") != VERSION:
         raise ModelError(
-            f"{path}: found a model file of version {settings.get('version')!r}, this release "
-            f"reads {VERSION}; update semisonic"
+            f"{path}: found a model file of version {settings.get('version')!r}, but this "
+            f"release reads {VERSION}; update Semisonic"
         )
     types = _TYPES.get(str(settings.get("kind")), {"kind": ()})
     wrong = [name for name, kind in types.items() if not isinstance(settings.get(name), kind)]
@@ -189,19 +191,19 @@ def _check_values(path: object, weights: dict[str, Tensor]) -> None:
             raise ModelError(f"{path}: '{name}' has type {value.dtype}, expected float32")
         if not torch.isfinite(value).all():
             raise ModelError(
-                f"{path}: '{name}' holds values that are not finite; the training must have "
-                "diverged, or the file is damaged"
+                f"{path}: '{name}' contains values that are not finite; the training diverged, "
+                "or the file is damaged"
             )
 
 
 def write_card(model: SoundModel | PretrainedEncoder, about: Mapping[str, Any]) -> str:
-    """The model card: what a person should know before using a model file, as Markdown.
+    """The model card as Markdown: what to know before using a model file.
 
     Parameters
     ----------
     model : SoundModel or PretrainedEncoder
     about : mapping
-        What is recorded of where it comes from.
+        Its provenance.
     """
     from jinja2 import Environment
 
@@ -233,7 +235,7 @@ def save(
     path : path
     model : SoundModel
     about : mapping or None
-        Where it comes from: data, seed, commit, accuracy …; text, numbers, lists, mappings.
+        Its provenance: data, seed, commit, accuracy …; text, numbers, lists, mappings.
 
     Raises
     ------
@@ -256,7 +258,7 @@ def save(
 
 
 def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> SoundModel:
-    """Read a classifier; its scores are those of the saved one.
+    """Read a classifier; it gives the scores of the saved one.
 
     Parameters
     ----------
@@ -276,8 +278,8 @@ def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> So
     settings, weights = read(path)
     if settings["kind"] in ENCODERS:
         raise ModelError(
-            f"{path}: holds an encoder, which names no sounds yet, expected a classifier; train "
-            f"one from it: semisonic train DATA --encoder {path}"
+            f"{path}: found an encoder, which cannot name sounds yet, expected a classifier; "
+            f"train one from it: semisonic train DATA --encoder {path}"
         )
     names = [name for name in weights if name.startswith(_OF_DECISION)]
     tables = {name.removeprefix(_OF_DECISION): weights.pop(name).numpy() for name in names}
@@ -300,7 +302,9 @@ def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> So
                 settings.get("decision"), tables, model.classes, *sizes
             )
         except ModelError as error:
-            raise ModelError(f"{path}: the decision cannot be used: {error}") from error
+            raise ModelError(
+                f"{path}: cannot use the calibration and thresholds: {error}"
+            ) from error
     return model.to(device)
 
 
@@ -317,11 +321,11 @@ def save_encoder(
     ----------
     path : path
     pretrained : PretrainedEncoder
-        An :class:`AutoEncoder` is kept with its decoder.
+        An :class:`AutoEncoder` is saved with its decoder.
     about : mapping or None
-        Where it comes from; that it began with published weights is added.
+        Its provenance; published weights that it started from are added.
     bf16 : bool
-        Keep the weights as bfloat16, see :func:`write`.
+        Store the weights as bfloat16, see :func:`write`.
 
     Raises
     ------
@@ -361,7 +365,7 @@ def load_encoder(
     """
     settings, weights = read(path)
     if settings["kind"] not in ENCODERS:
-        raise ModelError(f"{path}: holds a classifier, expected an encoder")
+        raise ModelError(f"{path}: found a classifier, expected an encoder")
     with _building(path, settings):
         frontend = _frontend(settings)
         body = create(settings["model"], frontend.options.shape)
@@ -376,7 +380,7 @@ def load_encoder(
 
 
 def published_in(about: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a provenance says of published weights at the beginning; empty if there were none."""
+    """The published weights in a provenance; empty if there are none."""
     origin = about.get(PUBLISHED_WEIGHTS)
     return origin if isinstance(origin, Mapping) else {}
 
@@ -384,7 +388,7 @@ def published_in(about: Mapping[str, Any]) -> Mapping[str, Any]:
 def _settings(
     kind: str, model: SoundModel | PretrainedEncoder, about: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """What the description of every kind holds."""
+    """The entries of the description of every kind."""
     place = defined_in(model.name)
     return {
         "kind": kind,
@@ -398,24 +402,26 @@ def _settings(
 
 @contextmanager
 def _building(path: object, settings: Mapping[str, Any]) -> Iterator[None]:
-    """Build what a file describes: nothing is allocated for what it merely claims.
+    """Build the model that a file describes, without allocating memory for false claims.
 
-    Nothing is imported either, as a file cannot bring code to be run.
+    Nothing is imported either, so a file cannot make code run.
     """
     name, place = settings["model"], settings.get("defined_in")
     if isinstance(place, str) and not is_registered(name):
         raise ModelError(
-            f"{path}: its network '{name}' is not from Semisonic; it was registered in '{place}'. "
-            f"Import that before (on the command line: --plugin {place}, or the path of its file)"
+            f"{path}: its network '{name}' is not from Semisonic; it was registered in "
+            f"'{place}'. Import that module first (on the command line: --plugin {place}, or the "
+            "path of its file)"
             if place
-            else f"{path}: its network '{name}' was given as an object, of which a file keeps the "
-            "weights alone; give one of the same layers: SoundClassifier.load(path, model=...)"
+            else f"{path}: its network '{name}' was given as an object, of which the file keeps "
+            "only the weights; give one with the same layers: SoundClassifier.load(path, "
+            "model=...)"
         )
     try:
         with torch.device("meta"):
             yield
     except (SemisonicError, RuntimeError, TypeError, ValueError, OverflowError) as error:
-        raise ModelError(f"{path}: the description does not give a model: {error}") from error
+        raise ModelError(f"{path}: cannot build a model from the description: {error}") from error
 
 
 def _frontend(settings: dict[str, Any]) -> Frontend:
@@ -426,13 +432,13 @@ def _frontend(settings: dict[str, Any]) -> Frontend:
 
 
 def _fill(path: object, model: M, weights: dict[str, Tensor]) -> M:
-    """The model with the file's weights, after comparing names, shapes and types."""
+    """Load the file's weights into the model, after comparing names, shapes and types."""
     expected = model.state_dict()
     for name in sorted(expected.keys() | weights.keys()):
         if name not in weights:
             raise ModelError(f"{path}: the weight '{name}' is missing")
         if name not in expected:
-            raise ModelError(f"{path}: holds a weight '{name}' that the model does not have")
+            raise ModelError(f"{path}: contains a weight '{name}' that the model does not have")
         value, needed = weights[name], expected[name]
         if value.shape != needed.shape or value.dtype != needed.dtype:
             raise ModelError(
@@ -440,6 +446,6 @@ def _fill(path: object, model: M, weights: dict[str, Tensor]) -> M:
                 f"expected {tuple(needed.shape)} ({needed.dtype})"
             )
         if name.endswith("standardize.std") and not (value > 0).all():
-            raise ModelError(f"{path}: '{name}' holds deviations that are not positive")
+            raise ModelError(f"{path}: '{name}' contains deviations that are not positive")
     model.load_state_dict(weights, assign=True)
     return model.eval()

@@ -1,4 +1,4 @@
-"""Necks: from the encoder's last map to one vector a clip, the embedding; and pooling over time."""
+"""Necks: from the encoder's last map to one vector per clip, the embedding; pooling over time."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ both for both (Kong et al. 2020, "PANNs"), the last frame for recurrent layers."
 
 
 def pool_time(kind: str, x: Tensor, n_frames: Tensor | None = None) -> Tensor:
-    """A value a map, (batch, channel), of one a frame, (batch, channel, frame).
+    """Pool values per frame, (batch, channel, frame), to one per channel, (batch, channel).
 
-    Frames from ``n_frames[i]`` on, if that is given, fill up clip i and count for nothing.
+    Frames of clip i from ``n_frames[i]``, if given, are padding and do not count.
     """
     if kind == "last":
         if n_frames is None:
@@ -43,13 +43,13 @@ def pool_time(kind: str, x: Tensor, n_frames: Tensor | None = None) -> Tensor:
 class Neck(nn.Module):
     """Base: a map (batch, channel, mel, frame) to an embedding (batch, out_features).
 
-    ``no_frames`` says why there is no embedding of each frame; it is empty where there is one.
-    Where clips of a batch were filled up to one length, ``n_frames``, int64 of shape
-    (batch,), tells how many frames of each map count.
+    ``no_frames`` says why there is no embedding of each frame; it is empty if there is one. If
+    clips of a batch were padded, ``n_frames``, int64 of shape (batch,), is the number of valid
+    frames of each map.
     """
 
     out_features: int
-    no_frames = "its dense layers take all frames of the clip side by side"
+    no_frames = "its dense layers read all frames of the clip together"
 
     def __init__(self, in_features: int, dense: tuple[Dense, ...]) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class Neck(nn.Module):
         self.out_features = in_features
 
     def frames(self, code: Tensor) -> Tensor:
-        """The embedding of each frame of a map; only where ``no_frames`` is empty."""
+        """The embedding of each frame of a map; only if ``no_frames`` is empty."""
         raise NotImplementedError
 
     def class_layer(self, n_classes: int) -> nn.Module:
@@ -72,7 +72,7 @@ class Neck(nn.Module):
 
 
 class FlattenNeck(Neck):
-    """All cells of the map side by side, then dense layers: clips of one length.
+    """The flattened map, then dense layers: for clips of one length.
 
     Parameters
     ----------
@@ -90,15 +90,15 @@ class FlattenNeck(Neck):
         if tuple(code.shape[1:]) != self.code_shape or n_frames is not None:
             raise ModelError(
                 f"found a code of shape {tuple(code.shape[1:])} (channel, mel, frame), expected "
-                f"{self.code_shape}: this model takes clips of one length only; fit the clips to "
-                "it, or use an architecture with 'gp'"
+                f"{self.code_shape}: as this model takes clips of one length only; pad or cut "
+                "the clips to it, or use an architecture with 'gp'"
             )
         embedding: Tensor = self.dense(code.flatten(1))
         return embedding
 
 
 class GlobalPoolNeck(Neck):
-    """One value a map over frames, of the mean over mel or of each row of it: clips of any length.
+    """Pooling over frames of the mean over mel, or of each row: for clips of any length.
 
     Parameters
     ----------
@@ -107,8 +107,8 @@ class GlobalPoolNeck(Neck):
     over_time : {"mean+max", "mean", "max", "last"}
         See :data:`POOLINGS`.
     rows : int
-        Rows over mel that a map must have, each of which is pooled over time by itself, so that
-        the embedding tells low sounds from high ones; 1: the mean over any number of rows.
+        Number of rows over mel, each pooled over time separately, so that the embedding
+        distinguishes low and high sounds; 1: the mean over any number of rows.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class GlobalPoolNeck(Neck):
     ) -> None:
         super().__init__(channels * rows, dense)
         self.over_time, self.rows = over_time, rows
-        self.no_frames = "it answers from the last frame only" if over_time == "last" else ""
+        self.no_frames = "it uses the last frame only" if over_time == "last" else ""
 
     def forward(self, code: Tensor, n_frames: Tensor | None = None) -> Tensor:
         """The embedding, shape (batch, out_features)."""
@@ -130,18 +130,18 @@ class GlobalPoolNeck(Neck):
         return embedding
 
     def _over_mel(self, code: Tensor) -> Tensor:
-        """What is pooled over time, (batch, value, frame)."""
+        """The values pooled over time, (batch, value, frame)."""
         if self.rows == 1:
             return code.mean(dim=2)
         if code.shape[2] != self.rows:
             raise ModelError(
-                f"found a code of {code.shape[2]} rows over mel, expected {self.rows}: this "
-                "network takes features of one number of mel bands only"
+                f"found a code of {code.shape[2]} rows over mel, expected {self.rows}: as this "
+                "network takes one number of mel bands only"
             )
         return code.flatten(1, 2)
 
     def frames(self, code: Tensor) -> Tensor:
-        """The embedding of each frame, as if the clip were that frame alone.
+        """The embedding of each frame, as if the clip were this frame alone.
 
         Returns
         -------
@@ -160,7 +160,7 @@ class Backbone:
     Attributes
     ----------
     name : str
-        The registered name or the architecture that builds the same again.
+        The registered name or the architecture.
     encoder : Encoder
     neck : Neck
     """

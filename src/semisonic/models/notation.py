@@ -12,8 +12,8 @@ Layers are joined by ``-``:
 ``128fc``      dense layer, linear as in the paper's code;  ``128fcr``: with ReLU
 =============  ==================================================================
 
-The class layer is added for you; a published form that ends in one (``-50fc``) is
-understood. Spaces, capitals and long dashes are accepted; printing gives one form.
+The class layer is added; a published form that ends in one (``-50fc``) is accepted. So are spaces,
+capitals and long dashes; printing gives the canonical form.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ Layer = Conv | MaxPooling | GlobalPool | Dense
 
 @dataclass(frozen=True)
 class Architecture:
-    """Layers in their order; :func:`parse` makes one from text, ``str`` gives it back.
+    """Layers in order; :func:`parse` reads it from text, ``str`` writes it.
 
     Convolutions and pools come first, then at most one global pooling, then dense layers.
     Without a global pooling the last map is flattened.
@@ -100,19 +100,19 @@ class Architecture:
 
     @property
     def dense(self) -> tuple[Dense, ...]:
-        """The dense layers; the last one's output is the embedding."""
+        """The dense layers; the output of the last one is the embedding."""
         return tuple(layer for layer in self.layers if isinstance(layer, Dense))
 
     @property
     def has_global_pool(self) -> bool:
-        """Whether clips of any length fit."""
+        """Whether it takes clips of any length."""
         return GlobalPool() in self.layers
 
     def without_class_layer(self, n_classes: int) -> Architecture:
         """The body of a classifier: drops a published class layer such as ``-50fc``.
 
-        The last dense layer counts as the class layer when it has as many units as there
-        are classes and another dense layer stands before it.
+        The last dense layer counts as the class layer if it has as many units as there are classes
+        and follows another dense layer.
 
         Raises
         ------
@@ -128,8 +128,8 @@ class Architecture:
         if not dense[-2].relu:
             raise ModelError(
                 f"architecture '{self}': '{dense[-1]}' looks like a class layer, but there are "
-                f"{n_classes} classes; leave it out (it is added for you), or write "
-                f"'{dense[-2]}r' before it if it is meant as a hidden layer"
+                f"{n_classes} classes; leave it out (a class layer is added), or write "
+                f"'{dense[-2]}r' before it for a hidden layer"
             )
         return self
 
@@ -155,23 +155,23 @@ def parse(text: str) -> Architecture:
     Returns
     -------
     Architecture
-        ``str()`` of it is the canonical form, and parsing that gives the same again.
+        ``str()`` gives its canonical form.
 
     Raises
     ------
     ModelError
-        With the text and a mark below the place that is wrong, and what was expected.
+        With the text, a mark below the wrong position, and what was expected.
     """
     return _NotationParser(text).architecture()
 
 
 def looks_like_notation(text: str) -> bool:
-    """Whether a text is meant as an architecture, and not as a registered name."""
+    """Whether a text is an architecture and not a registered name."""
     return text.lstrip()[:1] in {"(", *"0123456789"}
 
 
 class _NotationParser:
-    """A position in the text, and one method a rule of the grammar."""
+    """A position in the text, and one method per rule of the grammar."""
 
     def __init__(self, text: str) -> None:
         if len(text) > MAX_TEXT:
@@ -220,7 +220,9 @@ class _NotationParser:
             layer = self.layer()
             before = layers[-1] if layers else None
             if isinstance(before, Dense | GlobalPool) and not isinstance(layer, Dense):
-                self.fail("only dense layers ('128fc') after the global pooling or another", start)
+                self.fail(
+                    "only dense layers ('128fc') after a global pooling or dense layer", start
+                )
             layers.append(layer)
             self.skip()
             if self.at == len(self.text):

@@ -1,4 +1,4 @@
-"""Pre-trained encoders, alone or as auto-encoders, and what is transferred from them."""
+"""Pre-trained encoders, alone or as auto-encoders, and transfer from them."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from semisonic.models.weights import initialise, undisturbed
 
 
 class PretrainedEncoder(nn.Module):
-    """An encoder and the front end that its weights are learned behind.
+    """An encoder with the front end of its training.
 
-    It is not called itself: :meth:`encode` gives the code. An :class:`AutoEncoder` is one that
-    has a decoder as well, and is called for the reconstruction.
+    It cannot be called: :meth:`encode` returns the code. An :class:`AutoEncoder` also has a
+    decoder, and calling it returns the reconstruction.
 
     Parameters
     ----------
     encoder : Encoder
-        Its weights stay as they are.
+        Its weights are not changed.
     frontend : Frontend
-        What makes its features.
+        The front end of its features.
     name : str
         The registered name or the architecture of the encoder.
     neck : Neck or None
-        Of a published network: its layers between the map and the embedding, learned as well.
+        For a published network: its trained layers between the map and the embedding.
 
     Attributes
     ----------
     published : mapping
-        Where its weights are from, if it began with published ones: other people's labels.
-        Kept in its file and handed on to what is trained from it; empty otherwise.
+        Origin of its weights, if it started from published ones, which were trained with other
+        people's labels. It is kept in its file and in models trained from it; empty otherwise.
     """
 
     def __init__(
@@ -71,10 +71,11 @@ class PretrainedEncoder(nn.Module):
 def build_encoder(
     network: str | nn.Module, mel: MelOptions, *, standardize: str = "global", seed: int = 0
 ) -> PretrainedEncoder:
-    """An encoder with its front end: a new one to be pre-trained, or a network learned elsewhere.
+    """Build an encoder with its front end: a new one for pre-training, or a network trained
+    elsewhere.
 
-    A new one starts from the weights that :func:`semisonic.models.sound_model.build` gives the
-    same network with the same seed. Dense layers of an architecture are no part of it.
+    A new one has the initial weights that :func:`semisonic.models.sound_model.build` gives the
+    same network with the same seed. Dense layers of an architecture are not part of it.
 
     Parameters
     ----------
@@ -85,9 +86,9 @@ def build_encoder(
         With ``input="wave"`` the network reads samples, (batch, 1, 1, time).
     standardize : {"global", "mel", "none"}
         Fit ``frontend.standardize`` on the training features before training; for a network
-        that was learned elsewhere take "none".
+        trained elsewhere use "none".
     seed : int
-        The initial weights depend on it only.
+        Seed of the initial weights.
 
     Raises
     ------
@@ -124,12 +125,12 @@ class AutoEncoder(PretrainedEncoder):
     decoder : {"unpool", "upsample", "subpixel", "unet"}
         See :mod:`semisonic.models.decoders`.
     seed : int
-        Of the decoder's initial weights.
+        Seed of the decoder's initial weights.
 
     Raises
     ------
     ModelError
-        For an encoder that has no mirror image, or no switches for "unpool".
+        For an encoder without a mirror image, or without switches for "unpool".
     """
 
     encoder: MirroredEncoder
@@ -147,12 +148,12 @@ class AutoEncoder(PretrainedEncoder):
         self.decoder_name = decoder
         if not isinstance(encoder, MirroredEncoder):
             raise ModelError(
-                f"'{name}' cannot be an auto-encoder: there are decoders for the notation, "
-                "'small', 'tiny' and 'base'; pre-train it without one ('simclr')"
+                f"'{name}' cannot be an auto-encoder: only the notation, 'small', 'tiny' and "
+                "'base' have decoders; pre-train it without one ('simclr')"
             )
         if decoder == "unpool" and not encoder.has_switches:
             raise ModelError(
-                f"'{name}' does not record positions of maxima, which un-pooling needs; take the "
+                f"'{name}' does not record positions of maxima, which un-pooling needs; use the "
                 "decoder 'upsample', 'subpixel' or 'unet'"
             )
         with undisturbed():
@@ -189,10 +190,10 @@ def build_autoencoder(
     standardize: str = "global",
     seed: int = 0,
 ) -> AutoEncoder:
-    """A new auto-encoder with its front end.
+    """Build a new auto-encoder with its front end.
 
-    Its encoder starts from the weights that :func:`semisonic.models.sound_model.build` gives the
-    same network with the same seed. Dense layers of an architecture are no part of it.
+    Its encoder has the initial weights that :func:`semisonic.models.sound_model.build` gives the
+    same network with the same seed. Dense layers of an architecture are not part of it.
 
     Parameters
     ----------
@@ -203,7 +204,7 @@ def build_autoencoder(
     standardize : {"global", "mel", "none"}
         Fit ``frontend.standardize`` on the training features before training.
     seed : int
-        The initial weights depend on it only.
+        Seed of the initial weights.
 
     Raises
     ------
@@ -218,22 +219,22 @@ def transfer(
     pretrained: PretrainedEncoder,
     model: SoundModel | PretrainedEncoder,
 ) -> None:
-    """Give a classifier, or an encoder to be trained further, the weights of an encoder.
+    """Copy the weights of an encoder to a classifier, or to an encoder for further training.
 
     Parameters
     ----------
     pretrained : PretrainedEncoder
-        Stays as it is.
+        It is not changed.
     model : SoundModel or PretrainedEncoder
-        Its encoder's weights are overwritten, and the statistics that standardise its features;
-        neck and head, or the decoder, stay. A published encoder brings its neck as well, and where
-        its weights are from.
+        The weights of its encoder and the statistics of its features are overwritten; neck and
+        head, or the decoder, are kept. From a published encoder, the neck and the origin of the
+        weights are copied, too.
 
     Raises
     ------
     ModelError
-        When the encoders or the front ends differ, or the statistics cannot be taken over;
-        the model is then unchanged.
+        When the encoders or the front ends differ, or the statistics are missing; the model is
+        then unchanged.
     """
     source, target = pretrained.encoder.state_dict(), model.encoder.state_dict()
     shapes = [{k: tuple(x.shape) for k, x in state.items()} for state in (source, target)]
@@ -275,8 +276,8 @@ def _check_front_ends(theirs: Frontend, ours: Frontend) -> None:
         )
     if theirs.standardize.kind != ours.standardize.kind:
         raise ModelError(
-            f"transfer: the encoder standardises by '{theirs.standardize.kind}', the model "
-            f"by '{ours.standardize.kind}'; build both alike"
+            f"transfer: the encoder standardises by '{theirs.standardize.kind}', the model by "
+            f"'{ours.standardize.kind}'; use the same for both"
         )
     if not theirs.standardize.is_fitted:
         raise ModelError("transfer: the statistics of the encoder were never fitted")
@@ -288,9 +289,9 @@ def in_order(model: SoundModel, classes: Sequence[str]) -> SoundModel:
     Parameters
     ----------
     model : SoundModel
-        Stays as it is.
+        It is not changed.
     classes : sequence of str
-        The same classes in the order wanted.
+        The same classes in the new order.
 
     Returns
     -------
@@ -304,11 +305,12 @@ def in_order(model: SoundModel, classes: Sequence[str]) -> SoundModel:
     ours, wanted = set(model.classes), set(classes)
     if ours != wanted:
         lacking, more = (
-            ", ".join(sorted(names)[:5]) or "no others" for names in (wanted - ours, ours - wanted)
+            ", ".join(sorted(names)[:5]) or "none" for names in (wanted - ours, ours - wanted)
         )
         raise ModelError(
-            "a class layer can be kept for the same classes only: that of the earlier model is "
-            f"without {lacking} and with {more}; leave keep_head out, so that a new one is made"
+            "keep_head: expected the classes of the earlier model; its class layer lacks: "
+            f"{lacking}; and has in addition: {more}. Leave keep_head out to make a new class "
+            "layer"
         )
     order = torch.tensor([model.classes.index(name) for name in classes])
     head = {name: tensor[order] for name, tensor in model.head.state_dict().items()}

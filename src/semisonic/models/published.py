@@ -1,6 +1,6 @@
-"""Published general audio networks, and the way from their weight files to our encoders.
+"""Read the weight files of published general audio networks.
 
-Nothing in a file is run: checkpoints of ``torch.save`` are read as data only, ONNX files with the
+No code in a file is run: checkpoints of ``torch.save`` are read as data only, ONNX files with the
 package ``onnx`` (extra ``export``).
 """
 
@@ -38,20 +38,20 @@ YAMNET_EPS = 1e-4
 _COUNTER = ".num_batches_tracked"
 _NORM = ("weight", "bias", "running_mean", "running_var")
 _QUANTISED = {"QuantizeLinear", "DequantizeLinear", "Identity"}
-"""Operations whose first input is the weight that their output stands for."""
+"""Operations whose output is a form of the weight in their first input."""
 
 
 def read_checkpoint(path: Path) -> Tensors:
     """The weights in a file of ``torch.save``, read as data only.
 
-    They may be alone or under "model" or "state_dict". Arrays of numpy, such as the state of a
-    sampler beside the weights, are data and understood; any other object is refused, since
-    making it would run code that the file names.
+    They may be at the top or under "model" or "state_dict". Arrays of numpy, such as the state of
+    a sampler, are data and allowed; any other object is an error, since loading it would run code
+    named in the file.
 
     Raises
     ------
     ModelError
-        When the file is damaged, needs other objects than tensors, or holds no weights.
+        When the file is damaged, needs objects other than tensors, or contains no weights.
     """
     try:
         with torch.serialization.safe_globals(_arrays()):
@@ -59,23 +59,23 @@ def read_checkpoint(path: Path) -> Tensors:
     except pickle.UnpicklingError as error:
         first = str(error).partition("WeightsUnpickler error:")[2] or str(error)
         raise ModelError(
-            f"{path}: damaged, or holds objects other than tensors, which are not made since that "
-            f"could run code of whoever wrote the file ({' '.join(first.split())[:160]}). Take "
-            "the published file of weights, or save its state_dict alone"
+            f"{path}: damaged, or contains objects other than tensors, which are not loaded "
+            f"because that could run code from the file ({' '.join(first.split())[:160]}). Use "
+            "the published file of weights, or save only its state_dict"
         ) from error
     except (OSError, EOFError, RuntimeError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path}: no checkpoint of torch, or a damaged one: {error}") from error
+        raise ModelError(f"{path}: not a checkpoint of torch, or a damaged one: {error}") from error
     for name in ("model", "state_dict"):
         if isinstance(content, dict) and isinstance(content.get(name), dict):
             content = content[name]
     if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
-        raise ModelError(f"{path}: expected names and tensors, found something else among them")
+        raise ModelError(f"{path}: found other values among names and tensors, expected only these")
     tensors = {str(name).removeprefix("module."): value for name, value in content.items()}
     return {name: value for name, value in tensors.items() if not name.endswith(_COUNTER)}
 
 
 def _arrays() -> list[Any]:
-    """What arrays of numpy are made by, under the names of numpy 1 and 2."""
+    """Functions that make arrays of numpy, by the names of numpy 1 and 2."""
     kinds = (np.bool_, np.int32, np.int64, np.uint32, np.float32, np.float64)
     found: list[Any] = [np.ndarray, np.dtype, *(type(np.dtype(kind)) for kind in kinds)]
     makers = (("_reconstruct", np.empty(0)), ("scalar", np.float64(0)))
@@ -85,7 +85,7 @@ def _arrays() -> list[Any]:
 
 
 def take(path: object, left: Tensors, name: str, shape: tuple[int, ...]) -> Tensor:
-    """A tensor out of those that are left, as float32.
+    """Take a tensor from the remaining ones, as float32.
 
     Raises
     ------
@@ -136,15 +136,15 @@ def _from_graph(path: Path) -> Tensors:
         from google.protobuf.message import DecodeError
     except ImportError as error:
         raise ModelError(
-            "ONNX files are read with the package onnx, which is missing; install it: "
-            "pip install 'semisonic[export]'"
+            "reading ONNX files needs the package onnx, which is missing: pip install "
+            "'semisonic[export]'"
         ) from error
     try:
         graph = onnx.load(path).graph
         floats = [t for t in graph.initializer if t.data_type == onnx.TensorProto.FLOAT]
         found = {one.name: onnx.numpy_helper.to_array(one).copy() for one in floats}
     except (OSError, ValueError, TypeError, onnx.checker.ValidationError, DecodeError) as error:
-        raise ModelError(f"{path}: no ONNX file, or a damaged one: {error}") from error
+        raise ModelError(f"{path}: not an ONNX file, or a damaged one: {error}") from error
     nodes = [node for node in graph.node if node.op_type == "Conv"]
     named = [(f"convs.{number}", node) for number, node in enumerate(nodes)]
     named += [("classifier", node) for node in graph.node if node.op_type == "Gemm"]
@@ -162,8 +162,8 @@ def _from_graph(path: Path) -> Tensors:
                 source = quantised.pop(source)
             if source not in found:
                 raise ModelError(
-                    f"{path}: '{source}' is no float weight of the file; take a file whose weights "
-                    "are float32, also if activations are quantised"
+                    f"{path}: '{source}' is not a float weight of the file; use a file with "
+                    "float32 weights, even if activations are quantised"
                 )
             tensors[f"{name}.{part}"] = torch.from_numpy(found[source])
     return tensors
@@ -188,8 +188,8 @@ def _panns_statistics(path: object, left: Tensors) -> tuple[Tensor, Tensor]:
         theirs = take(path, left, "logmel_extractor.melW", (mel.n_fft // 2 + 1, mel.n_mels))
         if not torch.allclose(theirs.T.double(), torch.from_numpy(filters_of(mel)), atol=1e-5):
             raise ModelError(
-                f"{path}: its mel bands are other ones than those of the published network "
-                f"at {mel.sample_rate} Hz; take the file of that sample rate"
+                f"{path}: its mel bands differ from those of the published network at "
+                f"{mel.sample_rate} Hz; use the file for that sample rate"
             )
     gain, shift, mean, variance = _norm(path, left, "bn0", mel.n_mels)
     deviation = (variance + 1e-5).sqrt() / gain
@@ -210,24 +210,24 @@ NATURAL = 20 / log(10)
 
 @dataclass(frozen=True)
 class PublishedNetwork:
-    """How a published network is read; the rest stands in ``encoders.toml``.
+    """How to read a published network; the rest is in ``encoders.toml``.
 
     Attributes
     ----------
     name : str
-        As a model of ours.
+        Its name in this package.
     mel : MelOptions
         Its front end; the duration is the user's choice.
     read : callable
-        A weight file's path to tensors by name.
+        Takes the path of a weight file and returns tensors by name.
     rename : callable
-        From a name of ours to theirs.
+        Takes our name of a tensor and returns theirs.
     time_first : bool
-        Whether kernels lie over (time, mel) and not over (mel, time).
+        Whether kernels have the order (time, mel) instead of (mel, time).
     statistics : (mean, deviation) in dB, or a callable
-        Turns dB into what the network hears; the callable takes them out of the file's tensors.
+        Convert dB to the input of the network; the callable takes them from the file's tensors.
     class_layers : mapping of str to shape
-        Tensors that are set aside, as they name the published classes.
+        Tensors to leave out, as they belong to the published classes.
     """
 
     name: str
@@ -291,23 +291,23 @@ def convert_published(
     name : str
         One of :data:`PUBLISHED`.
     path : path
-        The weight file; nothing in it is run.
+        The weight file; no code in it is run.
     duration : float
-        Length of the clips that models made from it will take, seconds.
+        Clip length, in seconds, of models made from it.
 
     Returns
     -------
     PretrainedEncoder
-        In evaluation mode, with front end and neck, so that its embeddings are the published
-        ones. Its ``published`` says where it is from, and so will its file.
+        In evaluation mode, with front end and neck, so that its embeddings are the published ones.
+        Its ``published`` has its origin, which its file keeps.
 
     Raises
     ------
     OptionError
         For an unknown name, or a duration that is too short.
     ModelError
-        For a file that is missing, damaged, needs code to be run, or holds other weights: each
-        tensor must be used once or be one of the published class layer.
+        For a file that is missing, damaged, needs to run code, or has other weights: each tensor
+        must be used once or belong to the published class layer.
     """
     if name not in PUBLISHED:
         raise OptionError(f"unknown published network '{name}': {nearest(name, PUBLISHED)}")
@@ -337,12 +337,12 @@ def convert_published(
         else:
             state[ours] = take(file, left, theirs, shape)
         if not torch.isfinite(state[ours]).all():
-            raise ModelError(f"{file}: the weights for '{ours}' are not finite; take a new copy")
+            raise ModelError(f"{file}: the weights for '{ours}' are not finite; get the file again")
     for name, shape in one.class_layers.items():
         take(file, left, name, shape)
     if left:
         raise ModelError(
-            f"{file}: {len(left)} tensors have no place in this network, such as "
+            f"{file}: {len(left)} tensors do not belong to this network, such as "
             f"{sorted(left)[:4]}; is it the file of another one?"
         )
     encoder.load_state_dict(state, strict=False)

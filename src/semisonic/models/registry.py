@@ -1,7 +1,7 @@
-"""Networks by name: those of this package, those that users register, and the notation.
+"""Networks by name: those of this package, those registered by users, and the notation.
 
-A file of :mod:`semisonic.models.networks` names its networks in a table ``NETWORKS`` and is listed
-in ``_MODULES`` here; it is imported when one of them is first asked for.
+A file of :mod:`semisonic.models.networks` lists its networks in a table ``NETWORKS`` and is listed
+in ``_MODULES`` here; it is imported when one of them is first used.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from semisonic.models.weights import weights_digest
 
 NARROWEST, WIDEST = 0.0625, 4.0
 FROZEN = ("onnx:", "tflite:", "vectors:")
-"""Begin the names of encoders that onnxruntime or LiteRT runs, or that are not here at all."""
+"""Prefixes of the names of encoders that run outside torch, or of which only vectors exist."""
 _SCALED = re.compile(r"(?P<family>.+)-(?P<width>\d+(?:\.\d+)?)")
 _MODULES = ("cnn", "general", "staged", "transformer", "waves")
 
@@ -42,19 +42,19 @@ F = TypeVar("F", bound=Factory)
 
 @dataclass(frozen=True)
 class RegisteredNetwork:
-    """How a network is made.
+    """How to make a network.
 
     Attributes
     ----------
     factory : callable
         See :data:`Factory`.
     waves : bool or None
-        Whether it reads samples, of shape (1, 1, time), and not log-mel features; None where
-        that is not known.
+        Whether it reads samples, of shape (1, 1, time), instead of log-mel features; None if
+        unknown.
     scaled : bool
-        Whether it can be made in any width.
+        Whether its width can be chosen.
     origin : str or None
-        The module or script that defines it, empty for an object; None for one of this package.
+        The module or script that defines it, empty for an object; None for this package.
     """
 
     factory: Factory
@@ -64,7 +64,7 @@ class RegisteredNetwork:
 
 
 _REGISTERED: dict[str, RegisteredNetwork] = {}
-"""Networks that are not from this package."""
+"""Networks of users."""
 
 
 @cache
@@ -80,27 +80,27 @@ def _package_networks() -> dict[str, RegisteredNetwork]:
 
 
 def register(name: str, *, waves: bool = False) -> Callable[[F], F]:
-    """Make a network known under a name; a decorator of a function or of a module's class.
+    """Register a network under a name; decorates a function or a module's class.
 
-    What is decorated takes the shape (channel, mel, frame) of the features and gives an
-    ``nn.Module`` that takes standardised features (batch, channel, mel, frame) and gives one
-    vector a clip, (batch, dim), or a map, (batch, channel, fewer mel, fewer frames). Semisonic
-    puts pooling and the class layer on it. Its first weights are those it draws itself, with a
-    seed set before. A function may also give a :class:`Backbone`, whose weights are drawn by name.
+    The function takes the shape (channel, mel, frame) of the features and returns an ``nn.Module``
+    that takes standardised features (batch, channel, mel, frame) and returns one vector per clip,
+    (batch, dim), or a map, (batch, channel, fewer mel, fewer frames). Semisonic adds pooling and
+    the class layer. The module draws its own initial weights, after a seed was set. A function may
+    also return a :class:`Backbone`, whose weights are drawn by name.
 
     Parameters
     ----------
     name : str
-        No architecture, so it begins with a letter, and none of the package's names. A name of
-        one's own may be registered again: the last one counts.
+        It begins with a letter, as architectures do not, and is not a name of the package. Your
+        own name may be registered again: the last one counts.
     waves : bool
-        Whether it reads samples, of shape (1, 1, time): one channel, one row, a frame a
-        sample. Else it reads log-mel features, which have more rows than one.
+        Whether it reads samples, of shape (1, 1, time): one channel, one row, one frame per
+        sample. Otherwise it reads log-mel features, which have several rows.
 
     Returns
     -------
     callable
-        The decorator; it gives back what it decorates.
+        The decorator, which returns the decorated object.
 
     Raises
     ------
@@ -130,14 +130,14 @@ def register(name: str, *, waves: bool = False) -> Callable[[F], F]:
 
 
 def register_instance(network: nn.Module, name: str = "") -> str:
-    """Make a network known that is given as an object, and say under which name.
+    """Register a network object; return its name.
 
     Parameters
     ----------
     network : nn.Module
-        Models copy it, with its weights; the object itself is not changed by a training.
+        Models copy it with its weights; training does not change the object itself.
     name : str
-        By default one that tells networks of other layers or weights apart.
+        By default one that differs for other layers or weights.
 
     Returns
     -------
@@ -151,15 +151,15 @@ def register_instance(network: nn.Module, name: str = "") -> str:
 
 
 def defined_in(name: str) -> str | None:
-    """Where a network that is not from this package is defined; None for one that is.
+    """Where a network of the user is defined; None for networks of this package.
 
-    The name of a module or of the script; empty for an object.
+    The name of the module or script; empty for an object.
     """
     return _REGISTERED[name].origin if name in _REGISTERED else None
 
 
 def scaled_name(family: str, width: float) -> str:
-    """The name of a network of a width: ``family`` at 1, else ``family-0.5``."""
+    """The name of a network with a width: ``family`` for 1, otherwise ``family-0.5``."""
     return family if width == 1 else f"{family}-{repr(width).removesuffix('.0')}"
 
 
@@ -169,7 +169,7 @@ def names(waves: bool | None = None) -> list[str]:
     Parameters
     ----------
     waves : bool or None
-        Only networks that read samples (True) or log-mel features (False); all if None.
+        Only networks that read samples (True) or log-mel features (False); None for all.
 
     Examples
     --------
@@ -186,7 +186,7 @@ def is_registered(name: str) -> bool:
 
 
 def create(name_or_notation: str, shape: Shape, n_classes: int = 0) -> Backbone:
-    """A network for features of a shape.
+    """Make a network for features of a shape.
 
     Parameters
     ----------
@@ -194,9 +194,9 @@ def create(name_or_notation: str, shape: Shape, n_classes: int = 0) -> Backbone:
         A registered name, one with a width such as ``aclnet-dwsc-0.5``, or an architecture as in
         :mod:`semisonic.models.notation`.
     shape : (channel, mel, frame)
-        Of the features; (1, 1, time) are waves, a frame a sample.
+        Shape of the features; (1, 1, time) for waves, one frame per sample.
     n_classes : int
-        Lets a published class layer at the end of an architecture be recognised.
+        Number of classes, to recognise a published class layer at the end of an architecture.
 
     Returns
     -------
@@ -205,8 +205,8 @@ def create(name_or_notation: str, shape: Shape, n_classes: int = 0) -> Backbone:
     Raises
     ------
     ModelError
-        For an unknown name (with the nearest one), a wrong architecture (with the place),
-        features too small for it, or waves where mel bands are read and the other way round.
+        For an unknown name (with the closest one), a wrong architecture (with the position),
+        features that are too small, or waves instead of mel bands and vice versa.
 
     Examples
     --------
@@ -226,14 +226,14 @@ def create(name_or_notation: str, shape: Shape, n_classes: int = 0) -> Backbone:
     size = " x ".join(map(str, shape))
     if one.waves and shape[:2] != (1, 1):
         raise ModelError(
-            f"model '{name}' reads samples, expected the shape 1 x 1 x samples, found "
-            f"features of {size} (channel x mel x frame); take the input 'wave', or a network "
-            "for log-mel such as 'small'"
+            f"model '{name}' reads samples: found features of {size} (channel x mel x frame), "
+            "expected 1 x 1 x samples; use the input 'wave', or a network for log-mel such as "
+            "'small'"
         )
     if one.waves is False and shape[1] == 1:
         raise ModelError(
-            f"model '{name}' reads log-mel features, found {size} (channel x mel x frame): "
-            "one row, as waves have; take more mel bands, or a network that reads waves: "
+            f"model '{name}' reads log-mel features: found {size} (channel x mel x frame), one "
+            "row as in waves; use more mel bands, or a network that reads waves: "
             + ", ".join(names(waves=True))
         )
     # Somebody's code is tried out with real numbers, also where a file is read without any.
@@ -252,7 +252,7 @@ def create(name_or_notation: str, shape: Shape, n_classes: int = 0) -> Backbone:
 
 
 def _find(name: str) -> tuple[RegisteredNetwork, float] | None:
-    """The network of a name and its width; raises ModelError for a width out of range."""
+    """The network and the width of a name; raises ModelError for a width out of range."""
     if name.startswith(FROZEN):
         from semisonic.models.networks.frozen import frozen_network
 
@@ -287,30 +287,30 @@ def _from_notation(text: str, shape: Shape, n_classes: int = 0) -> Backbone:
 
 
 CONTRACT = (
-    "a network takes standardised features (batch, channel, mel, frame) and gives one vector a "
+    "a network takes standardised features (batch, channel, mel, frame) and gives one vector per "
     "clip, (batch, dim), or a map, (batch, channel, fewer mel, fewer frames)"
 )
 
 
 class OwnEncoder(Encoder):
-    """Somebody's network, of whose layers nothing is known but what comes out of them.
+    """A network of the user, of which only the output is known.
 
     Parameters
     ----------
     name : str
     network : nn.Module
-        See :data:`CONTRACT`. Its weights stay as they are.
+        See :data:`CONTRACT`. Its initial weights are kept.
     shape : (channel, mel, frame)
-        Of the features it is made for.
+        Shape of its features.
 
     Raises
     ------
     ModelError
-        When the network does not take such features or gives something else.
+        When the network does not take these features or returns something else.
     """
 
     keeps_weights = True
-    no_frames = "nothing is known of where the frames of its map lie in time"
+    no_frames = "the times of the frames of its map are unknown"
 
     def __init__(self, name: str, network: nn.Module, shape: Shape) -> None:
         super().__init__()
@@ -326,24 +326,24 @@ class OwnEncoder(Encoder):
             self.any_length = False
 
     def forward(self, x: Tensor, n_frames: Tensor | None = None) -> Tensor:
-        """The map; one vector a clip is a map of one cell.
+        """The map; one vector per clip is a map of one cell.
 
         Raises
         ------
         ModelError
-            For clips of another length than the network takes.
+            For clips of a length that the network does not take.
         """
         if x.shape[3] != self.n_frames and not self.any_length:
             raise ModelError(
                 f"the network '{self.name}' takes clips of {self.n_frames} frames only, found "
-                f"{x.shape[3]}; for parts of clips (pre-training by views) give whole ones, "
-                "view_share=1, or let it take the mean over frames before its dense layers"
+                f"{x.shape[3]}; if these are parts of clips (pre-training by views), use whole "
+                "clips, view_share=1, or a mean over frames before the dense layers"
             )
         code: Tensor = self.network(x)
         return code[:, :, None, None] if self.is_vector else code
 
     def code_shape(self, n_mels: int, n_frames: int) -> tuple[int, int, int]:
-        """Shape (channel, mel, frame) of the map of an input of that size, by a trial."""
+        """Shape (channel, mel, frame) of the map of an input of this size, by a trial."""
         given = (2, self.in_channels, n_mels, n_frames)
         try:
             output = self._tried(given)
@@ -362,11 +362,11 @@ class OwnEncoder(Encoder):
         return (shape[1], 1, 1) if self.is_vector else (shape[1], shape[2], shape[3])
 
     def frames_after(self, n_frames: Tensor) -> Tensor:
-        """How many frames of the map count: the same share as of the features."""
+        """Number of valid frames of the map: the same share as of the features."""
         return -(-n_frames * self._n_out // self.n_frames)
 
     def _tried(self, shape: tuple[int, int, int, int]) -> object:
-        """What comes out for silence; the network is left in the mode it was in."""
+        """The output for silence; the mode of the network is restored."""
         first = next(self.network.parameters(), None)
         device = torch.device("cpu") if first is None else first.device
         modes = {module: module.training for module in self.network.modules()}

@@ -1,4 +1,4 @@
-"""The whole classifier: front end, encoder, neck, class layer."""
+"""The classifier: front end, encoder, neck, class layer."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from semisonic.models.weights import initialise, undisturbed
 
 
 class SoundModel(nn.Module):
-    """Waves to scores of classes.
+    """Computes scores of classes from waves.
 
-    Made by :func:`build` or :func:`load`.
+    Created by :func:`build` or :func:`load`.
 
     Attributes
     ----------
@@ -31,11 +31,11 @@ class SoundModel(nn.Module):
     encoder : Encoder
         Standardised features to a map; the part that pre-training shares.
     neck : Neck
-        The map to one vector a clip, the embedding.
+        The map to one vector per clip, the embedding.
     head : nn.Sequential
         Dropout and the class layer.
     statistics : Moments
-        Of features in dB, for the rule against noise; nothing in it is learned.
+        Statistics of features in dB, for the rule against noise, without parameters.
     classes : tuple of str
         Names in the order of the scores.
     multi_label : bool
@@ -43,9 +43,9 @@ class SoundModel(nn.Module):
     name : str
         The registered name or the architecture.
     decision : Decision
-        How scores are made of what the network computes; empty unless it was fitted.
+        From the output of the network to scores; empty unless it was fitted.
     event_layer : EventLayer or None
-        What tells when classes are heard, where that was learned.
+        Scores along time, if trained.
     """
 
     event_layer: EventLayer | None
@@ -80,7 +80,7 @@ class SoundModel(nn.Module):
         Parameters
         ----------
         wave : Tensor, shape (batch, time)
-            Samples within -1 to 1 at ``mel.sample_rate``.
+            Samples within ±1 at ``mel.sample_rate``.
 
         Returns
         -------
@@ -97,9 +97,8 @@ class SoundModel(nn.Module):
         x : Tensor, shape (batch, channel, mel, frame)
             In dB.
         n_frames : Tensor of int64, shape (batch,), or None
-            Where clips of several lengths were filled up to one: the frames of each that
-            count. What fills up is best silence, as the last frames that count see a little
-            of it.
+            If clips of several lengths were padded: the number of valid frames of each. Pad with
+            silence, as the last valid frames depend a little on it.
 
         Returns
         -------
@@ -114,7 +113,7 @@ class SoundModel(nn.Module):
 
     @property
     def no_frames(self) -> str:
-        """Why :meth:`embed_along_time` gives no embeddings of frames; empty where it does."""
+        """Why :meth:`embed_along_time` gives no embeddings of frames; empty if it does."""
         patches = any(isinstance(step, PatchStep) for step in self.encoder.plan)
         why = self.encoder.no_frames or self.neck.no_frames
         return why or ("its frames are patches that overlap" if patches else "")
@@ -123,10 +122,10 @@ class SoundModel(nn.Module):
         """Embeddings of features, and of each frame of their code as if it were alone.
 
         :attr:`head` makes logits of both: those of frames are class activations along time, after
-        Zhou et al. (2016), "Learning deep features for discriminative localization". With a
-        mean over time and nothing but the class layer behind it, the mean of the frames' logits
-        is the clip's. With other poolings (the maximum, attention) a frame's logits are what
-        the network says of a clip that is this frame throughout.
+        Zhou et al. (2016), "Learning deep features for discriminative localization". With a mean
+        over time followed by the class layer only, the mean of the frames' logits is that of the
+        clip. With other poolings (the maximum, attention), a frame's logits are those of a clip
+        that consists of this frame.
 
         Parameters
         ----------
@@ -142,7 +141,7 @@ class SoundModel(nn.Module):
         Raises
         ------
         ModelError
-            Where the network has no such answer; :attr:`no_frames` says why.
+            If the network cannot do this; :attr:`no_frames` says why.
         """
         if self.no_frames:
             raise ModelError(f"'{self.name}' gives no scores of frames: {self.no_frames}")
@@ -152,8 +151,8 @@ class SoundModel(nn.Module):
     def score_along_time(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Scores of features, and of points along their time.
 
-        Without an event layer a point's score is the geometric mean of what the network says of
-        the whole window and of the frame alone: the first knows what it is, the second when.
+        Without an event layer, the score of a point is the geometric mean of the scores of the
+        whole window, which shows the class, and of the frame alone, which shows the time.
 
         Parameters
         ----------
@@ -163,14 +162,14 @@ class SoundModel(nn.Module):
         Returns
         -------
         whole, known : Tensor of float64, shape (batch, n_classes) and (batch,)
-            As :meth:`score` gives them.
+            As from :meth:`score`.
         along : Tensor of float64, shape (batch, point, n_classes)
             Their times: :meth:`point_times`.
 
         Raises
         ------
         ModelError
-            Where the network has no such answer; :attr:`no_points` says why.
+            If the network cannot do this; :attr:`no_points` says why.
         """
         layer = self.event_layer
         if layer is None:
@@ -185,7 +184,7 @@ class SoundModel(nn.Module):
 
     @property
     def no_points(self) -> str:
-        """Why :meth:`score_along_time` gives no scores along time; empty where it does."""
+        """Why :meth:`score_along_time` gives no scores along time; empty if it does."""
         return "" if self.event_layer is not None else self.no_frames
 
     def point_times(self) -> Tensor:
@@ -195,7 +194,7 @@ class SoundModel(nn.Module):
         return self.frame_times(self.encoder.code_shape(self.mel.n_mels, self.mel.n_frames)[2])
 
     def frame_times(self, n_frames: int) -> Tensor:
-        """Middles of the first frames of the code in a clip, s, float64, shape (n_frames,)."""
+        """Centres of the first frames of the code in a clip, s, float64, shape (n_frames,)."""
         first, step = frame_grid(self.encoder.plan)
         mel = self.mel
         middle = 0.0 if mel.center else mel.window / 2 / mel.sample_rate
@@ -203,9 +202,9 @@ class SoundModel(nn.Module):
         return middle + frame * (first + step * torch.arange(n_frames, dtype=torch.float64))
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """Probabilities as they are learned, shape (..., n_classes), for training.
+        """Uncalibrated probabilities for training, shape (..., n_classes).
 
-        They sum to one unless multi-label. Those that people are given come from :meth:`score`.
+        They sum to one unless multi-label. For reported scores use :meth:`score`.
         """
         return probabilities(logits, multi_label=self.multi_label)
 
@@ -217,12 +216,12 @@ class SoundModel(nn.Module):
         x : Tensor, shape (batch, channel, mel, frame)
             In dB.
         embedding : Tensor, shape (batch, dim), optional
-            What :meth:`embed` made of them, where that is at hand.
+            Result of :meth:`embed`, if already computed.
 
         Returns
         -------
         scores, known : Tensor
-            As :meth:`decide` gives them.
+            As from :meth:`decide`.
         """
         embedding = self.embed(x) if embedding is None else embedding
         statistics = self.statistics(x) if self.decision.unknown else None
@@ -231,12 +230,12 @@ class SoundModel(nn.Module):
     def decide(
         self, logits: Tensor, statistics: Tensor | None = None, embedding: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Scores of logits: the one way to scores, see :class:`DecisionModule`.
+        """Scores of logits, see :class:`DecisionModule`; all scores are computed here.
 
         Parameters
         ----------
         logits, statistics, embedding : Tensor, shape (batch, ...)
-            On any device. The rules for unknown sounds need the latter two.
+            On any device. The last two are for the rules for unknown sounds.
 
         Returns
         -------
@@ -255,7 +254,7 @@ class SoundModel(nn.Module):
 
     @property
     def decision(self) -> Decision:
-        """How scores are made of what the network computes."""
+        """From the output of the network to scores."""
         return self._decision
 
     @decision.setter
@@ -267,15 +266,15 @@ class SoundModel(nn.Module):
     def with_head(
         self, classes: Sequence[str], *, multi_label: bool | None = None, seed: int = 0
     ) -> SoundModel:
-        """A copy with a new class layer and an empty decision; this model stays as it is.
+        """A copy with a new class layer and an empty decision; this model is not changed.
 
         Parameters
         ----------
         classes : sequence of str
         multi_label : bool or None
-            As before if None.
+            None to keep the value.
         seed : int
-            Of the new layer's weights.
+            Seed of the new layer's weights.
         """
         model = copy.deepcopy(self)
         with undisturbed():
@@ -297,7 +296,7 @@ class SoundModel(nn.Module):
         self.head = nn.Sequential(nn.Dropout(self.dropout), self.neck.class_layer(len(names)))
 
     def _code(self, x: Tensor, n_frames: Tensor | None = None) -> Tensor:
-        """The map of standardised features, after a look at their shape."""
+        """The map of standardised features, after a check of their shape."""
         expected = (self.mel.n_channels, self.mel.n_mels)
         if x.ndim != 4 or tuple(x.shape[1:3]) != expected:
             raise ModelError(
@@ -327,7 +326,7 @@ def build(
     dropout: float = 0.0,
     seed: int = 0,
 ) -> SoundModel:
-    """A new classifier.
+    """Build a new classifier.
 
     Parameters
     ----------
@@ -336,7 +335,7 @@ def build(
         ``"(64)5c-2p-(64)3c-2p-(64)3c-2p-128fc"``. A class layer at its end is recognised. Or a
         network of your own, see :func:`semisonic.register`, which is copied with its weights.
     mel : MelOptions
-        The front end; its shape fixes the size of the network.
+        The front end; its shape determines the size of the network.
     classes : sequence of str
     standardize : {"global", "mel", "none"}
         Fit ``model.frontend.standardize`` on the training features before training.
@@ -345,7 +344,7 @@ def build(
     dropout : float
         Share of the embedding's values dropped in training.
     seed : int
-        The initial weights depend on it only; torch's global generator is not used.
+        Seed of the initial weights; torch's global generator is not used.
 
     Raises
     ------
@@ -363,7 +362,7 @@ def build(
 
 
 def new_event_layer(model: SoundModel) -> EventLayer:
-    """An event layer for a model, not learned yet.
+    """A new, untrained event layer for a model.
 
     Raises
     ------
@@ -372,13 +371,13 @@ def new_event_layer(model: SoundModel) -> EventLayer:
     """
     mel, encoder, why = model.mel, model.encoder, model.encoder.no_frames
     if mel.input != LOG_MEL or mel.deltas or mel.reference != "one" or mel.peak_normalize:
-        why = "its features are no levels of one channel that keep the loudness of the sound"
+        why = "its features are not levels of one channel that keep the loudness of the sound"
     elif model.multi_label:
         why = "a clip may have several labels"
     elif mel.duration < SHORTEST:
-        why = f"its windows have {mel.duration:g} s, less than {SHORTEST:g} s"
+        why = f"its windows are {mel.duration:g} s long, less than {SHORTEST:g} s"
     if why:
-        raise ModelError(f"'{model.name}' learns no times of events: {why}")
+        raise ModelError(f"'{model.name}' cannot learn the times of events: {why}")
     step = frame_grid(encoder.plan)[1] * mel.hop_length / mel.sample_rate
     n_maps = encoder.code_shape(mel.n_mels, mel.n_frames)[0]
     around = round(CONTEXT / step)

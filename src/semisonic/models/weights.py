@@ -1,4 +1,4 @@
-"""Weights: first values that depend on a seed and on names alone, and a hash of them."""
+"""Initial weights, which depend only on a seed and on names, and hashes of weights."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from semisonic.models.decoders import SubPixelConv
 
 @contextmanager
 def undisturbed(seed: int | None = None) -> Iterator[None]:
-    """Build layers inside this block without moving torch's global generator (CPU).
+    """Build layers in this block without changing torch's global generator (CPU).
 
-    With a seed, what layers draw of themselves depends on it alone.
+    With a seed, random values of layers depend only on it.
     """
     with torch.random.fork_rng(devices=[]):
         if seed is not None:
@@ -28,19 +28,19 @@ def undisturbed(seed: int | None = None) -> Iterator[None]:
 
 @torch.no_grad()
 def initialise(module: nn.Module, seed: int, prefix: str = "") -> None:
-    """Draw all weights of a module anew.
+    """Draw all weights of a module.
 
     Convolutions: He et al. (2015), uniform with variance 2 / inputs, as ReLU follows.
     Dense and recurrent layers: Glorot and Bengio (2010), uniform. Biases are zero,
-    normalisations one. A layer that has a method ``draw_weights`` draws its own. An encoder of
-    somebody else's code stays as that code made it.
+    normalisations one. A layer with a method ``draw_weights`` draws its own. Encoders of users
+    keep their weights.
 
     Parameters
     ----------
     module : nn.Module
     seed : int
     prefix : str
-        Stands before the names of its layers, on which the weights depend as well.
+        Prefix of the names of its layers, on which the weights depend, too.
     """
     if getattr(module, "keeps_weights", False):
         return

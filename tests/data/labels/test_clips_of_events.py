@@ -75,7 +75,7 @@ def test_uncertain_negative_and_nameless_events() -> None:
         (("owl",), "uncertain"),  # somebody says it is, somebody that it is not
     ]
     assert clips.classes == ("fox", "owl", "background")
-    assert any("2 segments without any class" in note for note in clips.notes)
+    assert any("2 segments without a class" in note for note in clips.notes)
 
 
 def test_negatives_without_a_background_class_stay_without_labels() -> None:
@@ -128,8 +128,8 @@ def test_windows_have_the_labels_of_events_that_they_share_enough_with() -> None
     assert set(clips.group.tolist()) == {"a.wav", "quiet.wav"}
     assert clips.notes == (
         "3 windows of 3 s with events",
-        "4 windows without any: of the class 'background'",
-        "2 windows with too little of an event: without a label",
+        "4 windows without events: of the class 'background'",
+        "2 windows with too little of an event: no label",
     )
 
 

@@ -201,7 +201,7 @@ def test_notes_formats_and_classes_are_told(save: Save) -> None:
     header = "Begin Time (s)\tEnd Time (s)\tLabel\tConfidence\tBegin File\n"
     found = collect_labels(save("r.txt", header + "0\t1\tx\thigh\ta.wav\n"))
     assert np.isnan(found.events.score).all()
-    assert any("no scores from 0 to 1" in note for note in found.notes)
+    assert any("does not contain scores from 0 to 1" in note for note in found.notes)
     line = "1\tSpectrogram 1\t1\t0\t3\t0\t15000\tnocall\tnocall\t1.0\trec.wav\t0"
     found = collect_labels(save("r.txt", f"{COMBINED.splitlines()[0]}\n{line}\n"))
     assert (len(found.events), found.recordings) == (0, ("rec.wav",))
@@ -273,7 +273,7 @@ def test_a_bad_row_is_named_and_the_others_are_kept(save: Save, line: str, reaso
 def test_what_is_no_label_file(save: Save, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="did you mean 'raven'"):
         read_labels(save("t.csv", LONG), "ravn")
-    with pytest.raises(DataError, match="its format is not known"):
+    with pytest.raises(DataError, match="found an unknown format"):
         read_labels(save("readme.txt", "Hello\n"))
     with pytest.raises(DataError, match="no such file"):
         read_labels(tmp_path / "nowhere")
@@ -299,7 +299,7 @@ def test_files_of_a_folder_that_cannot_be_read(save: Save, tmp_path: Path) -> No
     found = collect_labels(tmp_path)
     assert found.events.label.tolist() == ["Mésange"]
     assert "not UTF-8" in found.problems[0][1]
-    assert found.notes == ["1 other text files passed over"]
+    assert found.notes == ["1 other text files ignored"]
 
 
 OWL = {"file": "s1/a.wav", "start_time": 0.1, "end_time": 2.25, "label": "owl", "score": 0.5}

@@ -115,7 +115,7 @@ def test_a_recording_in_which_nothing_was_marked_is_spoken_of(folder: Path) -> N
     save(folder, "site/b.txt", "")
     clips = load_clips(folder)
     assert set(clips.file.tolist()) == {"site/a.WAV"}
-    assert any("no clips from 1 recording without any event" in note for note in clips.notes)
+    assert any("no clips from 1 recording without events" in note for note in clips.notes)
 
 
 def test_a_text_that_is_no_label_file(folder: Path) -> None:
@@ -135,6 +135,6 @@ def test_the_choices_of_the_command_line_are_the_layouts_and_formats_there_are()
 
 def test_the_label_column_can_be_named(folder: Path) -> None:
     save(folder, "site/a.txt", "Begin Time (s)\tEnd Time (s)\tBird\tMood\n0\t1\towl\tsad\n")
-    with pytest.raises(DataError, match=r"which column holds the labels.*Bird, Mood"):
+    with pytest.raises(DataError, match=r"which column has the labels.*Bird, Mood"):
         load_clips(folder)
     assert load_clips(folder, label_column="Bird").classes == ("owl",)

@@ -40,7 +40,7 @@ def test_paths_of_other_machines(said: str, expected: str) -> None:
     ("said", "reason"),
     [
         ("20240601_050000.wav", "may be any of 2 recordings: site1/20240601_050000.WAV"),
-        ("site3/20240601_050000.wav", "no recording 'site3/.*of that name there is site1"),
+        ("site3/20240601_050000.wav", "no recording 'site3/.*with that name there is site1"),
         ("nothing.wav", "no recording 'nothing.wav' below"),
     ],
 )
@@ -103,9 +103,9 @@ def test_a_folder_of_tracks(tmp_path: Path) -> None:
         # Somebody listened to b.wav, and marked nothing.
         assert found.recordings == ("s1/a.WAV", "s1/b.wav", "s2/a.wav")
         assert [reason for _, reason in found.problems] == [
-            f"1 event: no recording below {tmp_path / 'audio'} has the name of 'lost.txt'"
+            f"1 event: no recording below {tmp_path / 'audio'} has the same name as 'lost.txt'"
         ]
-        assert found.notes == ["1 other text files passed over"]
+        assert found.notes == ["1 other text files ignored"]
 
 
 def test_raven_tables_in_folders_keep_their_recordings_apart(tmp_path: Path) -> None:

@@ -1,8 +1,7 @@
-"""Unpack an archive that nobody vouches for: nothing is written outside the folder meant for it.
+"""Unpack an untrusted archive without writing outside its folder.
 
-Refused are names that lead out of the folder, links and devices, names that stand twice, and
-archives that would fill the disk. What macOS leaves in archives (``__MACOSX``, ``._name``,
-``.DS_Store``) is passed over.
+Names that lead out of the folder, links and devices, duplicate names, and archives that would fill
+the disk are errors. Files of macOS (``__MACOSX``, ``._name``, ``.DS_Store``) are ignored.
 """
 
 from __future__ import annotations
@@ -36,14 +35,14 @@ _BROKEN = (
     NotImplementedError,
 )
 _Member = tuple[str, bool, Callable[[], IO[bytes] | None]]
-"""Of a file in an archive: its name, whether it is a plain file, and how it is opened."""
+"""A file in an archive: its name, whether it is a plain file, and a function that opens it."""
 
 
 class _JoinedPieces(io.RawIOBase):
-    """The pieces of a split zip as one file that ``zipfile`` reads.
+    """The pieces of a split zip as one file for ``zipfile``.
 
-    It refuses archives whose last records (PKWARE's APPNOTE.TXT 6.3.10, 4.3.15) name more than one
-    disk, so the zip64 locator is given with the numbers of a single one.
+    ``zipfile`` refuses archives whose last records (PKWARE's APPNOTE.TXT 6.3.10, 4.3.15) name more
+    than one disk, so the zip64 locator is changed to a single disk.
     """
 
     def __init__(self, pieces: Sequence[Path]) -> None:
@@ -91,27 +90,27 @@ class _JoinedPieces(io.RawIOBase):
 
 
 def unpack(files: Sequence[Path], folder: Path) -> int:
-    """Unpack an archive into a new folder; when anything goes wrong there is no folder.
+    """Unpack an archive into a new folder, which exists only after success.
 
     Parameters
     ----------
     files : sequence of Path
         A ``.zip``, a ``.tar.gz`` or the pieces of a split zip in order.
     folder : Path
-        What the archive becomes. When everything in it lies in a folder of this name, that one.
+        The new folder. A top folder of the same name in the archive is not repeated.
 
     Returns
     -------
     int
-        How many files were unpacked.
+        Number of files.
 
     Raises
     ------
     DataError
-        When the folder is there already, or the archive is damaged, hostile or too large.
+        When the folder already exists, or the archive is damaged, hostile or too large.
     """
     if folder.exists():
-        raise DataError(f"{folder}: is there already; choose another folder, or move it away")
+        raise DataError(f"{folder}: already exists; choose another folder, or move it away")
     temporary = folder.with_name(f".unpacking-{folder.name}")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
@@ -121,7 +120,9 @@ def unpack(files: Sequence[Path], folder: Path) -> int:
         whole = [path.name for path in temporary.iterdir()] == [folder.name] and inner.is_dir()
         (inner if whole else temporary).rename(folder)
     except _BROKEN as error:
-        raise DataError(f"{files[-1]}: damaged ({error}); remove it and fetch it again") from error
+        raise DataError(
+            f"{files[-1]}: damaged ({error}); delete it and download it again"
+        ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return n_files
@@ -134,13 +135,15 @@ def _write_all(files: Sequence[Path], root: Path) -> int:
         for name, is_plain, opened in _members(files, root):
             parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
             if not parts or ".." in parts or re.search(r"^[\\/]|[\x00-\x1f:]", name):
-                raise DataError(f"{archive}: the name {name!r} leads out of it; it is not unpacked")
+                raise DataError(
+                    f"{archive}: not unpacked, as the name {name!r} leads out of its folder"
+                )
             if not is_plain:
-                raise DataError(f"{archive}: {name} is a link or a device; it is not unpacked")
+                raise DataError(f"{archive}: not unpacked, as {name} is a link or a device")
             if parts[0] == "__MACOSX" or parts[-1].startswith("._") or parts[-1] == ".DS_Store":
                 continue
             if (plain := "/".join(parts).casefold()) in seen:
-                raise DataError(f"{archive}: {name} stands twice in it; it is not unpacked")
+                raise DataError(f"{archive}: not unpacked, as it contains {name} twice")
             seen.add(plain)
             target = root.joinpath(*parts)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -148,7 +151,7 @@ def _write_all(files: Sequence[Path], root: Path) -> int:
                 shutil.copyfileobj(source, stream, _CHUNK)
             shown.update()
     if not seen:
-        raise DataError(f"{archive}: nothing in it")
+        raise DataError(f"{archive}: empty")
     return len(seen)
 
 
@@ -177,11 +180,11 @@ def _members(files: Sequence[Path], root: Path) -> Iterator[_Member]:
 
 
 def _place(infos: list[zipfile.ZipInfo], begins: Sequence[int], directory: int) -> None:
-    """Let entries lie where their pieces say; ``zipfile`` counts from that of the directory."""
+    """Correct the positions of entries, which ``zipfile`` counts from the last piece."""
     begin = begins[bisect.bisect_right(begins, directory) - 1]
     for info in infos:
         if info.volume >= len(begins):
-            raise zipfile.BadZipFile(f"{info.filename} lies in a piece that is not there")
+            raise zipfile.BadZipFile(f"{info.filename} is in a piece that is missing")
         info.header_offset += begins[info.volume] - begin
         if hasattr(info, "_end_offset"):  # newer Pythons look for entries that overlap
             info._end_offset = None
@@ -191,6 +194,6 @@ def _check_space(archive: Path, size: int, root: Path) -> None:
     free = shutil.disk_usage(root).free
     if size > free:
         raise DataError(
-            f"{archive}: needs {size / 1e9:.3g} GB unpacked, and {root.parent} has "
-            f"{free / 1e9:.3g} GB free; make room, or choose another folder"
+            f"{archive}: needs {size / 1e9:.3g} GB unpacked, but {root.parent} has "
+            f"{free / 1e9:.3g} GB free; free space, or choose another folder"
         )

@@ -1,4 +1,4 @@
-"""Which data sets can be fetched, from where, and under which licence: see ``catalogue.toml``."""
+"""Data sets that can be downloaded, their sources and licences: see ``catalogue.toml``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class Archive:
-    """What is unpacked into one folder: one file, or the pieces of a split zip, ``.zip`` last."""
+    """An archive for one folder: one file, or the pieces of a split zip, ``.zip`` last."""
 
     folder: str
     part: str
@@ -29,18 +29,18 @@ class Archive:
 
 @dataclass(frozen=True)
 class RemoteSet:
-    """A data set that can be fetched.
+    """A data set that can be downloaded.
 
     Attributes
     ----------
     name, title, licence, page : str
     about_gb : float
-        Size of all archives in 10^9 bytes, roughly.
+        Approximate size of all archives in 10^9 bytes.
     archives : tuple of Archive
     record : str
         Address of the record that lists sizes and hashes, as on Zenodo; empty without one.
     data : str
-        What to read afterwards, relative to the folder given.
+        The path to read afterwards, relative to the folder given.
     """
 
     name: str
@@ -54,7 +54,7 @@ class RemoteSet:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The parts that can be fetched on their own."""
+        """The parts that can be downloaded separately."""
         return tuple(dict.fromkeys(archive.part for archive in self.archives))
 
 

@@ -1,4 +1,4 @@
-"""Fetching files and the data sets of ``catalogue.toml``: resumed, and checked by hash."""
+"""Download files and the data sets of ``catalogue.toml``, with resuming and hash checks."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from semisonic.data.datasets.archives import unpack
 from semisonic.data.datasets.catalogue import Archive, RemoteFile, RemoteSet
 
 JOURNAL = "downloads.json"
-"""In the folder of the user: what was fetched, from where, with which hash."""
+"""File in the user's folder that lists downloads, sources and hashes."""
 TIMEOUT = 60.0
-"""Seconds without an answer after which a connection is given up."""
+"""Seconds without an answer after which a connection ends."""
 ATTEMPTS = 5
-"""Failures in a row, without a byte between them, after which a download is given up."""
+"""Consecutive failures without progress after which a download ends."""
 FIRST_PAUSE = 1.0
 """Seconds before the second attempt; doubled after each."""
 _UNPACKED = 1.5  # how much larger than its archives a set is taken to be
@@ -41,16 +41,16 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class FetchPlan:
-    """What is to be fetched.
+    """A planned download.
 
     Attributes
     ----------
     remote : RemoteSet
     folder : Path
     archives : tuple of Archive
-        Those still to be fetched, with sizes and hashes.
+        Archives to download, with sizes and hashes.
     done : tuple of str
-        Folders that an earlier call fetched.
+        Folders of earlier downloads.
     """
 
     remote: RemoteSet
@@ -60,13 +60,13 @@ class FetchPlan:
 
     @property
     def data(self) -> Path:
-        """What to read afterwards."""
+        """The path to read afterwards."""
         return self.folder / self.remote.data
 
     def sizes(self) -> tuple[int | None, int]:
-        """Bytes to come (None when a server does not say), and free bytes that are wanted.
+        """Bytes to download (None if a server does not say), and free bytes needed.
 
-        Those are for the largest archive and for everything unpacked.
+        Space is needed for the largest archive and all unpacked files.
         """
         files = [file for archive in self.archives for file in archive.files]
         paths = [self.folder / file.name for file in files]
@@ -79,42 +79,42 @@ class FetchPlan:
         return sum(sizes) - n_there if known else None, space
 
     def lines(self) -> list[str]:
-        """The plan for people: what, under which licence, how large, checked how."""
+        """The plan as text: set, licence, source, size and checks."""
         remote = self.remote
         text = [remote.title, f"licence: {remote.licence}", f"from: {remote.page}"]
         if self.done:
-            text.append(f"there already: {', '.join(self.done)}")
+            text.append(f"already there: {', '.join(self.done)}")
         if self.archives:
             n_files = sum(len(archive.files) for archive in self.archives)
             n_bytes, space = self.sizes()
             size = f"about {remote.about_gb:g} GB" if n_bytes is None else _gb(n_bytes)
-            checked = "their MD5, as published"
+            checked = "their published MD5"
             if not remote.record:
-                checked = "the checksums in the archive: the server publishes no hash"
+                checked = "the checksums in the archive, as the server publishes no hash"
             text += [
-                f"to fetch: {n_files} files, {size}; wants {_gb(space)} of free space",
+                f"to download: {n_files} files, {size}; needs {_gb(space)} of free space",
                 f"checked by: {checked}",
             ]
         return text
 
 
 def make_plan(remote: RemoteSet, folder: Path, parts: Sequence[str] = ()) -> FetchPlan:
-    """Ask the server what there is; nothing is fetched or written.
+    """Ask the server for sizes and hashes; nothing is downloaded or written.
 
     Parameters
     ----------
     remote : RemoteSet
     folder : Path
-        Where the set is to lie.
+        Folder of the set.
     parts : sequence of str
-        Parts of the set, such as "curated"; all when empty.
+        Parts of the set, such as "curated"; all if empty.
 
     Raises
     ------
     OptionError
         When the set has no such part.
     DataError
-        When a folder is in the way, or the server cannot be asked.
+        When a folder is in the way, or the server does not answer.
     """
     for part in set(parts) - set(remote.parts):
         raise OptionError(f"parts: '{remote.name}' has no '{part}'; {nearest(part, remote.parts)}")
@@ -124,8 +124,8 @@ def make_plan(remote: RemoteSet, folder: Path, parts: Sequence[str] = ()) -> Fet
     for name in done:
         if name not in journal:
             raise DataError(
-                f"{folder / name}: is there already, and was not put there by a finished download "
-                f"({JOURNAL} does not name it). Choose another folder, or move it away"
+                f"{folder / name}: already exists, but not from a finished download ({JOURNAL} "
+                "does not list it). Choose another folder, or move it away"
             )
     left = [one for one in wanted if one.folder not in done]
     if left and remote.record:
@@ -140,28 +140,29 @@ def make_plan(remote: RemoteSet, folder: Path, parts: Sequence[str] = ()) -> Fet
 def fetch(
     plan: FetchPlan, *, keep_archives: bool = False, pause: float = FIRST_PAUSE
 ) -> dict[str, int]:
-    """Download, check and unpack what a plan names; the same plan goes on after a cut.
+    """Download, check and unpack the archives of a plan; continues after an interruption.
 
-    An archive is removed when it is unpacked, unless ``keep_archives``. ``pause`` is how long to
-    wait, in seconds, before the first new attempt after a failure.
+    Unpacked archives are deleted unless ``keep_archives``. ``pause`` is the time in seconds before
+    the first new attempt after a failure.
 
     Returns
     -------
     dict of str to int
-        The new folders, and how many files each got.
+        The new folders with their numbers of files.
 
     Raises
     ------
     DataError
-        When there is too little space, a server fails, or an archive is not what was published.
+        When there is too little space, a server fails, or an archive differs from the published
+        one.
     """
     plan.folder.mkdir(parents=True, exist_ok=True)
     free, (_, space) = shutil.disk_usage(plan.folder).free, plan.sizes()
     if space > free:
         raise DataError(
-            f"{plan.folder}: {_gb(free)} free, and about {_gb(space)} are wanted to fetch and "
-            f"unpack {plan.remote.name}. Make room, choose another folder, or fetch parts: "
-            f"{', '.join(plan.remote.parts)}"
+            f"{plan.folder}: found {_gb(free)} of free space, expected about {_gb(space)} to "
+            f"download and unpack {plan.remote.name}. Free space, choose another folder, or "
+            f"download parts: {', '.join(plan.remote.parts)}"
         )
     folders = {}
     for archive in plan.archives:
@@ -196,7 +197,7 @@ def _record(remote: RemoteSet) -> dict[str, Any]:
         with _open(remote.record) as answer:
             return {str(file["key"]): file for file in json.load(answer)["files"]}
     except _NETWORK_ERRORS as error:
-        why = f"{_why(error)}. Sizes and hashes stand there; try later"
+        why = f"{_why(error)}. It lists sizes and hashes; try again later"
         raise DataError(f"{remote.record}: {why}") from error
     except (ValueError, KeyError, TypeError) as error:
         why = f"not a record with a list of files ({error!r})"
@@ -207,8 +208,8 @@ def _listed(remote: RemoteSet, file: RemoteFile, listed: Mapping[str, Any]) -> R
     """A file with the size and the hash that its record lists."""
     if file.name not in listed:
         raise DataError(
-            f"{remote.record}: names no file {file.name}, but {', '.join(listed) or 'none'}. "
-            f"The record has changed; fetch the set by hand from {remote.page}"
+            f"{remote.record}: found {', '.join(listed) or 'no files'}, expected {file.name}. "
+            f"The record has changed; download the set manually from {remote.page}"
         )
     size, checksum = listed[file.name].get("size"), str(listed[file.name].get("checksum"))
     found = re.fullmatch("md5:([0-9a-f]{32})", checksum)
@@ -221,11 +222,11 @@ def _listed(remote: RemoteSet, file: RemoteFile, listed: Mapping[str, Any]) -> R
 
 
 def download(file: RemoteFile, target: Path, *, pause: float = FIRST_PAUSE) -> Path:
-    """Fetch a file; what an earlier call fetched is kept.
+    """Download a file, continuing an earlier download.
 
-    Until it is whole and checked the file is called ``target`` with ``.part`` behind it. A file
-    without a checksum goes on only where the server names its version (ETag) and still has that
-    one, since else nobody could tell whether two halves belong together.
+    Until it is complete and checked, the file is called ``target`` with ``.part`` appended. A file
+    without a checksum is continued only if the server gives its version (ETag) and still has the
+    same one, as otherwise the halves might not match.
 
     Parameters
     ----------
@@ -242,7 +243,7 @@ def download(file: RemoteFile, target: Path, *, pause: float = FIRST_PAUSE) -> P
     Raises
     ------
     DataError
-        When the server fails, or the file is not the one that was expected.
+        When the server fails, or the file differs from the expected one.
     """
     part = _part_of(target)
     kind, _, expected = file.checksum.partition(":")
@@ -260,10 +261,10 @@ def download(file: RemoteFile, target: Path, *, pause: float = FIRST_PAUSE) -> P
                 code = error.code if isinstance(error, urllib.error.HTTPError) else 0
                 if failures >= ATTEMPTS or (400 <= code < 500 and code not in _TRANSIENT):
                     kept = (
-                        f"{_length(part)} bytes are kept, and the same command goes on from there"
+                        f"{_length(part)} bytes are kept, and the same command continues from there"
                     )
                     kept = f"; {kept}" if _can_resume(file, part) else ""
-                    why = f"{_why(error)}{kept}. Try later, or fetch it by hand"
+                    why = f"{_why(error)}{kept}. Try again later, or download it manually"
                     raise DataError(f"{file.url}: {why}") from error
                 if code == 416:  # there is nothing behind what was fetched
                     part.unlink(missing_ok=True)
@@ -277,9 +278,8 @@ def download(file: RemoteFile, target: Path, *, pause: float = FIRST_PAUSE) -> P
     if wrong:
         part.unlink()
         raise DataError(
-            f"{file.url}: {wrong}; what was fetched has been removed. Run the same command again; "
-            "if it ends like this again, the file on the server is another one or is "
-            "changed in transit"
+            f"{file.url}: {wrong}; the download was deleted. Run the same command again; if it "
+            "fails again, the file on the server differs or is changed in transit"
         )
     part.replace(target)
     _tag_of(part).unlink(missing_ok=True)
@@ -287,14 +287,14 @@ def download(file: RemoteFile, target: Path, *, pause: float = FIRST_PAUSE) -> P
 
 
 def _fetch(file: RemoteFile, part: Path, shown: Any) -> None:
-    """One request: the rest of the file, or all of it when the server gives no part."""
+    """One request for the rest of the file, or for all of it if the server does not send parts."""
     have = _length(part) if _can_resume(file, part) else 0
     headers = {"Range": f"bytes={have}-"} if have else {}
     if have and not file.checksum:
         headers["If-Range"] = _tag_of(part).read_text(encoding="ascii")
     with _open(file.url, headers) as answer:
         if have and answer.status != 206:
-            _log.warning("%s: the server sends it from its start again", file.name)
+            _log.warning("%s: the server sends it from the start again", file.name)
             have = 0
         tag = answer.headers.get("ETag", "")
         if not file.checksum and not have:
@@ -314,7 +314,7 @@ def _fetch(file: RemoteFile, part: Path, shown: Any) -> None:
 
 
 def _can_resume(file: RemoteFile, part: Path) -> bool:
-    """Whether the rest of a file can be asked for: it will be checked, or its version is known."""
+    """Whether a download can continue: the file will be checked, or its version is known."""
     return _length(part) > 0 and bool(file.checksum or _tag_of(part).is_file())
 
 
@@ -324,7 +324,7 @@ def _open(url: str, headers: Mapping[str, str] | None = None) -> Any:
 
 
 def _why(error: BaseException) -> str:
-    """A network error in a few words."""
+    """A short description of a network error."""
     if isinstance(error, urllib.error.HTTPError):
         return f"the server answers {error.code} {error.reason}"
     if isinstance(error, urllib.error.URLError):
@@ -333,24 +333,24 @@ def _why(error: BaseException) -> str:
 
 
 def _part_of(target: Path) -> Path:
-    """Where the first bytes of a file lie until it is whole."""
+    """The path of an incomplete file."""
     return target.with_name(target.name + ".part")
 
 
 def _tag_of(part: Path) -> Path:
-    """Where the server's name of the version of a half-fetched file is kept."""
+    """The path that keeps the ETag of an incomplete file."""
     return part.with_name(part.name + ".etag")
 
 
 def _hash_of(path: Path, kind: str) -> str:
-    """The MD5 (as Zenodo publishes it: it finds damage alone) or the SHA-256 of a file."""
+    """The MD5 (as published by Zenodo; it detects only damage) or the SHA-256 of a file."""
     with path.open("rb") as stream:
         found = hashlib.file_digest(stream, lambda: hashlib.new(kind, usedforsecurity=False))
     return found.hexdigest()
 
 
 def _md5_of(file: RemoteFile, path: Path) -> str:
-    """The MD5 of what was fetched: the one that it was checked by, where it was."""
+    """The MD5 of a download: the one used for its check, if there was one."""
     return file.checksum.removeprefix("md5:") or _hash_of(path, "md5")
 
 

@@ -1,4 +1,4 @@
-"""Where a data set and its recordings lie: paths, layouts, and files that tables name."""
+"""Find a data set and its recordings: paths, layouts, and files named in tables."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class DatasetPath:
-    """A path given by a user. Nothing is decoded here: names only."""
+    """A path given by a user. Only names are read, nothing is decoded."""
 
     path: Path
     label_column: str | None = None
 
     @cached_property
     def kind(self) -> str:
-        """What the path is: "folder", "table", "text", "log" or "recording"; empty for others."""
+        """Kind of the path: "folder", "table", "text", "log" or "recording"; empty for others."""
         if self.path.is_dir():
             return "folder"
         return _KINDS.get(self.path.suffix.lower(), "") if self.path.is_file() else ""
@@ -61,7 +61,7 @@ class DatasetPath:
 
     @property
     def unread(self) -> tuple[str, ...]:
-        """The recordings below the folder in formats that are not read."""
+        """The recordings below the folder in formats that cannot be read."""
         return tuple(name for name in self._sounds if _suffix(name) in OTHER_SUFFIXES)
 
     @cached_property
@@ -70,7 +70,7 @@ class DatasetPath:
 
     @cached_property
     def texts(self) -> tuple[Path, ...]:
-        """The tables and other texts in the folder and below it, sorted."""
+        """The tables and other text files in the folder and below it, sorted."""
         return tuple(find_audio(self.path, TEXT_SUFFIXES)) if self.is_folder else ()
 
     @property
@@ -83,7 +83,7 @@ class DatasetPath:
         )
 
     def table_with(self, places: Iterable[str], columns: Iterable[str]) -> Path | None:
-        """The first of some tables that has these columns; the place "" is the path itself."""
+        """The first of the tables that has these columns; the place "" is the path itself."""
         for place in places:
             path = self.path / place
             if path.is_file() and read_head(path).columns.issuperset(columns):
@@ -96,33 +96,37 @@ class DatasetPath:
         Raises
         ------
         DataError
-            When there are none, saying what was looked for.
+            When there are none, with the formats searched for.
         """
         if not self.audio:
             others = len(self.unread)
             raise DataError(
-                f"{self.path}: no audio found in this folder and the folders below it (looked for "
-                f".wav, .flac, .ogg, .mp3 and {len(AUDIO_SUFFIXES) - 4} formats more). "
-                + (f"Found {others} in formats that are not read; convert them. " if others else "")
-                + "Give the folder that holds the recordings, or a CSV file that names them"
+                f"{self.path}: found no audio in this folder or below it (looked for .wav, "
+                f".flac, .ogg, .mp3 and {len(AUDIO_SUFFIXES) - 4} other suffixes). "
+                + (
+                    f"Found {others} in formats that cannot be read; convert them. "
+                    if others
+                    else ""
+                )
+                + "Give the folder of the recordings, or a CSV file that lists them"
             )
         return self.audio
 
 
 class Layout(NamedTuple):
-    """One way to lay out a data set on a disk.
+    """A layout of data sets on disk.
 
     Attributes
     ----------
     kind : str
-        What ``labels`` of :func:`~semisonic.data.datasets.load.load_clips` calls it.
+        Its name for ``labels`` of :func:`~semisonic.data.datasets.load.load_clips`.
     title : str
-        What messages call it.
+        Its name in messages.
     read : callable
-        From a path to its clips.
+        Takes a path and returns its clips.
     recognise : callable
-        From a path to the reason why it has this layout, or None. A layout that is asked for by
-        name alone has none.
+        Takes a path and returns the reason why it has this layout, or None. A layout that is only
+        used by name has none.
     """
 
     kind: str
@@ -132,7 +136,7 @@ class Layout(NamedTuple):
 
 
 def relative_names(folder: Path, suffixes: frozenset[str] = AUDIO_SUFFIXES) -> tuple[str, ...]:
-    """The files of some endings below a folder, relative to it, with forward slashes, sorted."""
+    """The files with these suffixes below a folder: relative, with forward slashes, sorted."""
     # Plain text instead of Path.relative_to: four times faster on a quarter of a million files.
     base = folder.as_posix().rstrip("/") + "/"
     return tuple(name.removeprefix(base) for name in find_names(folder, suffixes))
@@ -165,7 +169,7 @@ _LABEL_FOLDER = re.compile(r"label|annot|raven|audacity|selection|table|track|bi
 
 
 class RecordingNames:
-    """The recordings below a folder, to be found by what a label file calls them."""
+    """Finds recordings below a folder by the names in label files."""
 
     def __init__(self, root: Path, files: Iterable[str] | None = None) -> None:
         self.root, self.files = root, tuple(relative_names(root) if files is None else files)
@@ -178,7 +182,7 @@ class RecordingNames:
             self._by_stem[_stem(name)].append(file)
 
     def find(self, path: str) -> list[str]:
-        """The recordings that a path, relative or of any machine, may mean."""
+        """The recordings that a path, relative or from another machine, may mean."""
         if path in self._exact:
             return [path]
         parts = _parts(_DRIVE.sub("", path.replace("\\", "/")))
@@ -225,21 +229,21 @@ class RecordingNames:
         cure = ""
         if len(self.files) == 1:
             only = base_name(self.files[0])
-            cure = f"; there is one, {only}: if they belong together, rename the labels to "
+            cure = f"; there is only {only}: if they belong together, rename the labels to "
             cure += f"'{_stem(only)}.txt'"
         name = base_name(label_file)
-        raise ValueError(f"no recording below {self.root} has the name of '{name}'{cure}")
+        raise ValueError(f"no recording below {self.root} has the same name as '{name}'{cure}")
 
     def _refuse(self, name: str, found: Sequence[str], others: Sequence[str]) -> NoReturn:
         if found:
             fitting = f"any of {len(found)} recordings: {first_few(found, 3)}"
-            raise ValueError(f"'{name}' may be {fitting}; name its folder")
-        other = f"; of that name there is {first_few(others, 3)}" if others else ""
+            raise ValueError(f"'{name}' may be {fitting}; add its folder")
+        other = f"; with that name there is {first_few(others, 3)}" if others else ""
         raise ValueError(f"no recording '{name}' below {self.root}{other}")
 
 
 def _fitting(files: Iterable[str], parts: list[str], *, is_stem: bool = False) -> list[str]:
-    """The files whose folders agree with those of a path, or those that are the whole path."""
+    """The files whose folders match those of a path; only complete matches, if there are any."""
     fitting: list[str] = []
     whole: list[str] = []
     for file in files:
@@ -250,7 +254,7 @@ def _fitting(files: Iterable[str], parts: list[str], *, is_stem: bool = False) -
 
 
 def _stem(name: str) -> str:
-    """A recording's name without what says its format."""
+    """The name of a recording without its suffix."""
     stem, suffix = posixpath.splitext(name)
     return stem if suffix.lower() in AUDIO_SUFFIXES else name
 
@@ -276,7 +280,7 @@ def locate(
     Returns
     -------
     root : Path
-        The folder that holds the audio.
+        The folder of the audio.
     files : list of str
         Relative to it.
     notes : list of str
@@ -284,8 +288,8 @@ def locate(
     Raises
     ------
     DataError
-        When files are missing, with how many, the first few with their rows, and where they were
-        looked for; unless ``allow_missing``, or ``all_or_none`` and none is there.
+        When files are missing, with their number, the first few with their rows, and the folders
+        searched; unless ``allow_missing``, or ``all_or_none`` and all are missing.
     """
     parent = table.parent
     roots = [f for f in (parent, parent / "audio", parent.parent / "audio") if f.is_dir()]
@@ -303,7 +307,7 @@ def locate(
         n = count_text(n_elsewhere, "file")
         notes.append(f"{n} found by name in folders below {root.name or root}")
     unclear = [
-        f"{file} (row {row})" + (f" fits {' and '.join(hits[:5])}: name its folder" if hits else "")
+        f"{file} (row {row})" + (f" fits {' and '.join(hits[:5])}: add its folder" if hits else "")
         for file, row, hits in zip(files, row_numbers, found, strict=True)
         if len(hits) != 1
     ]
@@ -318,9 +322,9 @@ def locate(
                 f"{table}: {len(unclear)} of {len(files)} files {what}: {first_few(unclear)}. "
                 f"Looked in {', '.join(map(str, roots))} and below. Names are relative to the "
                 "table's folder or to an 'audio' folder beside it; correct the names, add the "
-                "files, remove the rows, or say --allow-missing to leave these clips out"
+                "files, remove the rows, or use --allow-missing to leave these clips out"
             )
-        notes.append(f"{len(unclear)} of {len(files)} files are missing; the table alone was read")
+        notes.append(f"{len(unclear)} of {len(files)} files are missing; only the table was read")
     return root, new, notes
 
 

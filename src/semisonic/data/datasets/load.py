@@ -1,4 +1,4 @@
-"""Data sets as tables of clips: any path that a user names, whatever lies there."""
+"""Read any path that a user names as a table of clips."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _PREFERRED = ("labels.csv", "metadata.csv", "meta.csv", "annotations.csv")
 
 
 def _table_in(dataset: DatasetPath) -> Path | None:
-    """The path itself, or the label table of a folder: of a well-known name, else the only one."""
+    """The path itself, or the label table of a folder: the well-known or the only one."""
     if dataset.kind == "table":
         return dataset.path
     tables = {
@@ -69,7 +69,7 @@ def _table_in(dataset: DatasetPath) -> Path | None:
 
 
 def _recognise_csv(dataset: DatasetPath) -> str | None:
-    """A CSV file, or a folder with exactly one table of files and labels in it."""
+    """Recognise a CSV file, or a folder with exactly one table of files and labels."""
     table = _table_in(dataset)
     if dataset.kind == "table" or table is None:
         return "it is a table" if table else None
@@ -81,13 +81,13 @@ def _read_csv(dataset: DatasetPath, options: ReadOptions) -> Clips:
     path = _table_in(dataset)
     if path is None:
         raise DataError(
-            f"{dataset.path}: no table with a file and a label column in this folder; "
-            f"found {', '.join(t.name for t in dataset.tables) or 'no CSV file'}. "
-            "Give the path of the CSV file itself"
+            f"{dataset.path}: found {', '.join(t.name for t in dataset.tables) or 'no CSV file'} "
+            "in this folder, expected a table with a file and a label column. Give the path of "
+            "the CSV file itself"
         )
     table = read_table(path)
     if not table.rows:
-        raise DataError(f"{path}: a header and no rows, expected one row per clip")
+        raise DataError(f"{path}: found a header and no rows, expected one row per clip")
     columns = find_columns(f"{path}, row 1", table.columns)
     if options.group != "auto":  # a column of the table, or a rule for file names
         columns["group"] = table.find(options.group, normalise(options.group))
@@ -108,15 +108,15 @@ def _read_csv(dataset: DatasetPath, options: ReadOptions) -> Clips:
         ]
         if joined:
             what = f"'{min(joined)}' looks like several labels"
-            notes.append(f"{what}; if so, say --separator '{mark}'")
+            notes.append(f"{what}; if so, use --separator '{mark}'")
     if not columns["label"]:
         notes.append(
-            f"no column for labels: found {', '.join(table.columns)}; known are "
-            f"{', '.join(COLUMNS['label'])}. Rename the column that holds them to 'label'"
+            f"no column for labels: found {', '.join(table.columns)}; expected one of "
+            f"{', '.join(COLUMNS['label'])}. Rename the column of labels to 'label'"
         )
     classes = _class_order(table, columns, named)
     if columns["target"] and columns["label"] and classes is None:
-        notes.append(f"column '{columns['target']}' is no numbering of the classes and is not used")
+        notes.append(f"column '{columns['target']}' does not number the classes and is not used")
     groups = [clip["group"] for clip in clips]
     if not columns["group"]:
         # After the files were found: a bare name may lie in a folder.
@@ -136,7 +136,7 @@ def _read_csv(dataset: DatasetPath, options: ReadOptions) -> Clips:
 def _join_rows(
     table: Table, columns: dict[str, str], separator: str
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """The clips of a table, and notes: rows of the same file and times are one clip."""
+    """The clips of a table, and notes; rows with the same file and times are one clip."""
     clips: dict[tuple[Any, ...], dict[str, Any]] = {}
     joined: list[dict[str, Any]] = []
     n_negative = 0
@@ -157,21 +157,23 @@ def _join_rows(
         kind = columns["label_type"]
         notes.append(f"{count_text(n_negative, 'row')} left out: their {kind} is {NEGATIVE}")
     if not clips:
-        raise DataError(f"{table.path}: no row is left of {len(table.rows)}: {notes[0]}")
+        raise DataError(f"{table.path}: none of {len(table.rows)} rows is left: {notes[0]}")
     if n_uncertain := sum(clip["label_type"] == UNCERTAIN for clip in clips.values()):
-        notes.append(f"{count_text(n_uncertain, 'clip')} with {UNCERTAIN} labels: they only train")
+        notes.append(
+            f"{count_text(n_uncertain, 'clip')} with {UNCERTAIN} labels: used for training only"
+        )
     if joined:
         notes.append(
-            f"{len(joined)} rows name a further label of a clip in another row, such as "
-            f"{joined[0]['file']}: {' and '.join(joined[0]['labels'])}. Such a clip has several "
-            "labels, and so may every answer of a model that learns from it; where a clip can be "
-            "of one class only, remove the wrong rows"
+            f"{len(joined)} rows give another label to the clip of an earlier row, such as "
+            f"{joined[0]['file']}: {' and '.join(joined[0]['labels'])}. These clips have several "
+            "labels, so a model that learns from them may answer with several; if a clip can "
+            "have only one class, remove the wrong rows"
         )
     return list(clips.values()), notes
 
 
 def _clip(row: TableRow, columns: dict[str, str], separator: str) -> dict[str, Any]:
-    """One row as a clip; ValueError when it is impossible."""
+    """One row as a clip; ValueError if it is impossible."""
     text = {own: row[column] for own, column in columns.items()}
     kind = text["label_type"].lower() or POSITIVE
     if kind not in PRESENCES:
@@ -179,7 +181,7 @@ def _clip(row: TableRow, columns: dict[str, str], separator: str) -> dict[str, A
         raise ValueError(f"found '{kind}' as {columns['label_type']}, expected {expected}")
     labels = [part.strip() for part in text["label"].split(separator) if part.strip()]
     if len(set(labels)) != len(labels):
-        raise ValueError(f"a label stands twice in '{text['label']}', expected once")
+        raise ValueError(f"found a label twice in '{text['label']}', expected once")
     try:
         start, end = (float(number(text[own], columns[own])) for own in ("start_time", "end_time"))
     except ValueError as error:
@@ -203,17 +205,17 @@ def _clip(row: TableRow, columns: dict[str, str], separator: str) -> dict[str, A
 
 
 def _join(path: Path, kept: dict[str, Any], more: dict[str, Any]) -> None:
-    """Add the labels of a second row for the same clip, if it says nothing else."""
+    """Add the labels of a second row for the same clip, if the rest is equal."""
     both = f"{path}, rows {kept['row']} and {more['row']}: the clip {more['file']}"
     again = set(kept["labels"]) & set(more["labels"])
     if again or not more["labels"] or not kept["labels"]:
         raise DataError(
-            f"{both} stands twice with the label '{next(iter(again), '')}'; remove one of the rows"
+            f"{both} occurs twice with the label '{next(iter(again), '')}'; remove one of them"
         )
     if (kept["fold"], kept["group"]) != (more["fold"], more["group"]):
         raise DataError(
-            f"{both} has fold {kept['fold']} and group '{kept['group']}' in one, fold "
-            f"{more['fold']} and '{more['group']}' in the other"
+            f"{both} has fold {kept['fold']} and group '{kept['group']}' in one row, fold "
+            f"{more['fold']} and group '{more['group']}' in the other"
         )
     kept["labels"] += more["labels"]
     # What is partly uncertain cannot be measured by.
@@ -221,7 +223,7 @@ def _join(path: Path, kept: dict[str, Any], more: dict[str, Any]) -> None:
 
 
 def _class_order(table: Table, columns: dict[str, str], named: set[str]) -> list[str] | None:
-    """The class names in the order of the table's own class numbers, if it has good ones."""
+    """The class names in the order of the table's class numbers, if these are consistent."""
     pairs = {(row[columns["target"]], row[columns["label"]]) for row in table.rows}
     numbers = {number: label for number, label in pairs if number.isdecimal() and label in named}
     if not len(pairs) == len(numbers) == len(set(numbers.values())) == len(named):
@@ -251,12 +253,12 @@ def _recognise_files(dataset: DatasetPath, *, kind: str) -> str | None:
     suffixes = (".txt",) if form.per_recording else (".csv", ".tsv")
     for path in dataset.texts:
         if path.suffix.lower() in suffixes and _is(path, kind):
-            return f"{path.name} beside the recordings is one of {form.title}"
+            return f"{path.name} beside the recordings is one of the {form.title}"
     return None
 
 
 def _read_files(dataset: DatasetPath, options: ReadOptions, *, kind: str) -> Clips:
-    """Read label files of one format; recordings lie beside them, or in 'audio' beside them."""
+    """Read label files of one format; recordings are beside them, or in 'audio' beside them."""
     here = dataset.path if dataset.is_folder else dataset.path.parent
     near = [] if dataset.is_folder else [here / "audio", here.parent / "audio"]
     roots = [here, *(folder for folder in near if folder.is_dir())]
@@ -269,15 +271,15 @@ def _read_files(dataset: DatasetPath, options: ReadOptions, *, kind: str) -> Cli
             break
     found = min(tried, key=lambda one: len(one.problems))
     if found.problems and not options.allow_missing:
-        cure = "Correct them, or let 'semisonic data labels' write a table of the rest"
+        cure = "Correct them, or write a table of the rest with 'semisonic data labels'"
         raise _unusable(dataset.path, found.problems, format_of(kind).title, cure)
     notes = [*found.notes, *map(": ".join, found.problems)]
     silent = set(found.recordings) - set(found.events.file.tolist())
     if silent:
         n = count_text(len(silent), "recording")
         notes.append(
-            f"no clips from {n} without any event; 'semisonic data labels --windows' makes "
-            "windows without events there"
+            f"no clips from {n} without events; 'semisonic data labels --windows' makes windows "
+            "without events from them"
         )
     notes += scored_note(found.events)
     return clips_from_events(
@@ -299,13 +301,13 @@ def _unusable(path: Path, problems: list[tuple[str, str]], title: str, cure: str
 
 
 def _recognise_log(dataset: DatasetPath) -> str | None:
-    """A file whose first line is that of a log."""
+    """Recognise a file whose first line is that of a log."""
     is_one = dataset.kind == "log" and is_log(dataset.path)
     return "its first line is that of a label log" if is_one else None
 
 
 def _read_log(dataset: DatasetPath, options: ReadOptions) -> Clips:
-    """The labels that hold: each answered segment as a clip."""
+    """The valid labels: each answered segment as a clip."""
     found = read_log(dataset.path)
     current = ResolvedLabels(found.root, found.entries, dataset.name)
     clips = current.clips(group=options.group)
@@ -343,7 +345,7 @@ _PART = re.compile(r"^(?P<stem>.*\S)[\s._-]+part[\s._-]*\d+$", re.IGNORECASE)
 
 
 def _recognise_class_folders(dataset: DatasetPath) -> str | None:
-    """A folder that has recordings in first-level folders."""
+    """Recognise a folder with recordings in first-level folders."""
     folders = {first_folder(file) for file in dataset.audio} - {""}
     if all(folder.lower() in _UNLABELLED_FOLDERS for folder in folders):
         return None
@@ -353,7 +355,7 @@ def _recognise_class_folders(dataset: DatasetPath) -> str | None:
 def _read_class_folders(dataset: DatasetPath, options: ReadOptions) -> Clips:
     """List the recordings; label each with its first-level folder.
 
-    Folders such as ``Cat-Part1``, ``Cat-Part2`` are one class; a lone folder that happens to end in
+    Folders such as ``Cat-Part1``, ``Cat-Part2`` are one class; a single folder that ends in
     ``Part1`` keeps its name.
     """
     files = dataset.need_audio()
@@ -387,12 +389,12 @@ def _read_class_folders(dataset: DatasetPath, options: ReadOptions) -> Clips:
 
 
 def _recognise_recordings(dataset: DatasetPath) -> str | None:
-    """Any audio file, or a folder with recordings directly in it and no class folders."""
+    """Recognise an audio file, or a folder with recordings in it and no class folders."""
     if dataset.kind == "recording":
         return "one recording"
     if dataset.audio and not any("/" in file for file in dataset.audio):
         n = count_text(len(dataset.audio), "recording")
-        return f"{n} directly in the folder, no folders, no table"
+        return f"{n} directly in the folder, no subfolders, no table"
     return None
 
 
@@ -431,7 +433,7 @@ def load_clips(
     allow_missing: bool = False,
     label_column: str | None = None,
 ) -> Clips:
-    """Read a data set as a table of clips. No audio is opened, unless copies are looked for.
+    """Read a data set as a table of clips. Audio is opened only to search for copies.
 
     Parameters
     ----------
@@ -439,37 +441,37 @@ def load_clips(
         A folder, a CSV or TSV table, a label track, a selection table, a label log, or one
         recording.
     labels : str
-        Where the labels come from, one of ``LABEL_CHOICES``: "folders", "csv", "raven" and other
-        label files (:mod:`semisonic.data.formats`), the name of a data set or of a part of one,
-        such as "fsdkaggle2019-curated". "auto" looks at the layout
-        (:func:`describe_layout` says what it finds). "none" (or None) reads as "auto" and then
-        takes the labels away, so that recordings and folds stay known and test audio can be kept
-        out of a pool. "files" lists every recording, whatever lies beside it.
+        Source of the labels, one of ``LABEL_CHOICES``: "folders", "csv", "raven" and other label
+        files (:mod:`semisonic.data.formats`), the name of a data set or of a part of one, such as
+        "fsdkaggle2019-curated". "auto" chooses by the layout (see :func:`describe_layout`). "none"
+        (or None) reads as "auto" and then drops the labels; recordings and folds stay known, so
+        that test audio can be kept out of a pool. "files" lists every recording and ignores label
+        files.
     name : str, optional
-        What the data set is called in reports; by default its own name or the folder's.
+        Name of the data set in reports; by default its own or that of the folder.
     group : str
-        What a recording is: "auto" (what the data set says, else each file), "file", "folder",
-        "site" or "day" (given by names of field recordings), a column of the table, or a
-        regular expression whose first bracket is the recording. "copies" is "auto", and clips
-        that are the same sound are one recording: all are decoded and compared.
+        What identifies a recording: "auto" (the data set, else each file), "file", "folder",
+        "site" or "day" (from names of field recordings), a column of the table, or a regular
+        expression whose first bracket matches the recording. "copies" is "auto" with clips of the
+        same sound as one recording: all are decoded and compared.
     separator : str
-        What joins several labels in one cell of a table.
+        Separator between several labels in a table cell.
     merge_parts : bool
         Whether folders such as ``Cat-Part1`` and ``Cat-Part2`` are one class.
     allow_missing : bool
-        Whether a table may name files that are not there.
+        Whether a table may name missing files.
     label_column : str, optional
-        The column with the labels in a selection table of Raven that has several of its own.
+        The column of labels in a selection table of Raven with several user columns.
 
     Returns
     -------
     Clips
-        Sorted by file and start time; ``notes`` holds what users should know.
+        Sorted by file and start time; ``notes`` has what users should know.
 
     Raises
     ------
     DataError
-        When the path does not exist, holds no audio, or does not fit its layout.
+        When the path does not exist, contains no audio, or does not fit its layout.
     OptionError
         When ``labels`` is not one of the choices.
 
@@ -492,7 +494,7 @@ def load_clips(
     layout = _detect(dataset)[0] if wanted in ("auto", "none") else _BY_KIND[wanted]
     if dataset.kind == "recording" and layout.kind != "files":
         raise DataError(
-            f"{dataset.path}: one recording, expected a folder or a table for '{wanted}'"
+            f"{dataset.path}: found one recording, expected a folder or a table for '{wanted}'"
         )
     clips = layout.read(dataset, options)
     if name:
@@ -504,8 +506,8 @@ def load_clips(
     is_folders = wanted == "auto" and layout.kind == "folders"
     if is_folders and (why := recorders_note(read_names(dataset.audio))):
         more.append(
-            f"folders are taken for classes, although {why}; if they are sites, say --labels none "
-            "(scan takes them for sites)"
+            f"folders are read as classes, although {why}; if they are sites, use --labels none "
+            "(scan reads them as sites)"
         )
     clips = clips.with_columns(notes=(*clips.notes, *more))
     for note in clips.notes:
@@ -514,46 +516,46 @@ def load_clips(
 
 
 def _more_notes(dataset: DatasetPath, classes: Sequence[str]) -> Iterator[str]:
-    """Recordings in formats that nothing reads, and classes whose names are nearly the same."""
+    """Notes on recordings in unreadable formats, and on classes with nearly the same name."""
     counts = Counter(PurePosixPath(name).suffix.lower() for name in dataset.unread)
     if counts:
         formats = ", ".join(f"{suffix} ({many})" for suffix, many in counts.most_common())
         n = count_text(counts.total(), "file")
         what = "; or ".join(sorted({advice(suffix) for suffix in counts}))
-        yield f"{n} left out, in formats that are not read: {formats}; {what}"
+        yield f"{n} left out, in formats that cannot be read: {formats}; {what}"
     spellings = defaultdict(list)
     for name in classes:
         spellings[" ".join(name.casefold().split())].append(f"'{name}'")
     same = [" and ".join(names) for names in spellings.values() if len(names) > 1]
     if same:
         yield (
-            f"classes that differ in letter case or blanks only: {'; '.join(same)}; if they are "
-            "one class, give them one name"
+            f"classes that differ only in case or spaces: {'; '.join(same)}; if they are one "
+            "class, give them one name"
         )
 
 
 def describe_layout(path: str | os.PathLike[str], *, pool: bool = False) -> str:
-    """Say, in one sentence, how "auto" reads a path and why.
+    """A sentence that says how "auto" reads a path, and why.
 
     Parameters
     ----------
     path
         A data set.
     pool
-        Whether it is to be a pool, whose labels are not used; the sentence says so then.
+        Whether it is a pool, whose labels are not used; then the sentence says so.
 
     Raises
     ------
     DataError
-        When the path does not exist or holds nothing that can be read.
+        When the path does not exist or contains nothing readable.
     """
     layout, reason = _detect(_dataset_at(path))
-    unused = "; as a pool it has no labels" if pool else ""
+    unused = "; its labels are not used, as it is a pool" if pool else ""
     return f"{path}: read as {layout.title} (labels '{layout.kind}'), because: {reason}{unused}"
 
 
 def layout_kind(path: str | os.PathLike[str]) -> str:
-    """Which of ``LABEL_CHOICES`` "auto" takes for a path; raises as :func:`describe_layout`."""
+    """The one of ``LABEL_CHOICES`` that "auto" uses; raises as :func:`describe_layout`."""
     return _detect(_dataset_at(path))[0].kind
 
 
@@ -569,9 +571,9 @@ def require_labels(clips: Clips, purpose: str = "this") -> Clips:
         return clips
     notes = f" ({'; '.join(clips.notes)})" if clips.notes else ""
     raise DataError(
-        f"'{clips.name}' in {clips.root}: {purpose} needs labels, and none of its {len(clips)} "
+        f"'{clips.name}' in {clips.root}: {purpose} needs labels, but none of its {len(clips)} "
         f"clips has one{notes}. Give a folder of class folders or a CSV file with the columns "
-        "file,label, or use it as the pool (--unlabelled); to label it, start with 'semisonic app "
+        "file,label, or use it as the pool (--unlabelled); to label it, run 'semisonic app "
         "--folder FOLDER'"
     )
 
@@ -579,7 +581,7 @@ def require_labels(clips: Clips, purpose: str = "this") -> Clips:
 def _dataset_at(path: str | os.PathLike[str], label_column: str | None = None) -> DatasetPath:
     dataset = DatasetPath(Path(path), label_column)
     if not dataset.path.exists():
-        raise DataError(f"{dataset.path}: no such file or folder; look at the spelling of the path")
+        raise DataError(f"{dataset.path}: no such file or folder; check the spelling of the path")
     if not dataset.kind:
         raise DataError(
             f"{dataset.path}: found a '{dataset.path.suffix or 'nameless'}' file, expected a "
@@ -595,8 +597,8 @@ def _detect(dataset: DatasetPath) -> tuple[Layout, str]:
             return layout, reason
     if dataset.kind == "log":
         raise DataError(
-            f"{dataset.path}: no label log; expected a first line as LabelLog writes it, with the "
-            "folder of the recordings"
+            f"{dataset.path}: not a label log; expected a first line as LabelLog writes it, with "
+            "the folder of the recordings"
         )
     if dataset.kind in ("table", "text"):
         raise DataError(
@@ -605,7 +607,7 @@ def _detect(dataset: DatasetPath) -> tuple[Layout, str]:
         )
     dataset.need_audio()
     n = count_text(len(dataset.audio), "recording")
-    return _FILES, f"{n} and nothing that labels them"
+    return _FILES, f"{n}, and no labels for them"
 
 
 # What a user names: files, folders, tables and URLs as one list of clips.
@@ -623,32 +625,32 @@ def gather(
     group: str = "auto",
     purpose: str = "read",
 ) -> tuple[Clips, Failures]:
-    """The clips that some paths stand for; nothing is opened.
+    """The clips of the given paths; no audio is opened.
 
     Parameters
     ----------
     paths : iterable of path
         Recordings, folders, URLs, tables of clips, files of labels, logs of answers.
     folder : Path, optional
-        What files are named from; without it they keep the paths that were given, so that they
-        can be opened from here.
+        The folder that file names start from; without it they keep the paths given, so that they
+        can be opened from the current folder.
     labels, group : str
-        How folders and tables are read: see :func:`load_clips`. With "files" nothing has labels
-        and a folder is all recordings below it.
+        How folders and tables are read: see :func:`load_clips`. With "files", clips have no
+        labels, and a folder means all recordings below it.
     purpose : str
         A verb for the error's message.
 
     Returns
     -------
     clips : Clips
-        Sorted; what is named twice stands once.
+        Sorted, without duplicates.
     failures : tuple of (str, str)
-        Paths that do not exist or hold nothing, with the reason.
+        Paths that do not exist or contain nothing, with the reason.
 
     Raises
     ------
     DataError
-        When nothing at all is found.
+        When nothing is found.
     """
     tables: list[Clips] = []
     failures: list[tuple[str, str]] = []
@@ -659,7 +661,7 @@ def gather(
             name = url_of(path) or str(path)
             failures.append((name, str(error).removeprefix(f"{name}: ")))
     if not tables:
-        text = "; ".join(map(": ".join, failures[:3])) or "no file was named"
+        text = "; ".join(map(": ".join, failures[:3])) or "no file was given"
         raise DataError(f"nothing to {purpose}: {text}")
     return named_from(folder, tables), tuple(failures)
 
@@ -680,7 +682,7 @@ def _clips_of(path: Path, labels: str, group: str) -> Clips:
 
 
 def _clips_at(url: str, labels: str, group: str) -> Clips:
-    """Recordings at a URL, without labels, or of a table there, beside which its files lie."""
+    """Recordings at a URL, without labels, or those of a table there, with its files beside it."""
     if Path(url).suffix.lower() not in _TABLES:
         return Clips.from_rows(Path(), [{"file": file} for file in files_at(url)], name=url)
     try:
@@ -700,13 +702,13 @@ def _clips_at(url: str, labels: str, group: str) -> Clips:
 def named_from(folder: Path | None, tables: Iterable[Clips]) -> Clips:
     """Clips of several tables as one, named from a folder and sorted; each clip once.
 
-    A group that is called after a file gets that file's new name, whichever row it stands in, so
-    that clips of one group stay together.
+    A group named after a file gets the new name of this file in all rows, so that clips of one
+    group stay together.
 
     Parameters
     ----------
     folder : Path or None
-        The new root; None keeps the paths as they were given.
+        The new root; None keeps the given paths.
     tables : iterable of Clips
         Each with its own root.
     """
@@ -728,7 +730,7 @@ def named_from(folder: Path | None, tables: Iterable[Clips]) -> Clips:
 
 
 def name_from(root: Path, file: Path) -> str:
-    """A file as it is called from a folder; a URL stays as it is.
+    """A file relative to a folder; a URL is not changed.
 
     Parameters
     ----------

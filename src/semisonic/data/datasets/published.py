@@ -1,4 +1,4 @@
-"""Published data sets in the layouts in which their authors give them.
+"""Published data sets in the layouts of their authors.
 
 ESC-10, ESC-50, ESC-US: K. J. Piczak, "ESC: Dataset for Environmental Sound Classification", ACM
 Multimedia 2015. UrbanSound, UrbanSound8K: J. Salamon, C. Jacoby, J. P. Bello, "A Dataset and
@@ -7,8 +7,8 @@ Taxonomy for Urban Sound Research", ACM Multimedia 2014. FSDKaggle2018, 2019: E.
 with noisy labels and minimal supervision", DCASE 2019.
 
 Class names and their order come from the tables, never from sorting: a permuted list of names
-cannot rename a class. The recording, by its Freesound number where it is given, is the group, and
-folds are the official ones.
+cannot rename a class. The group is the recording, by its Freesound number if given; folds are the
+official ones.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def _read_rows(path: Path, columns: Sequence[str]) -> Table:
             f"expected {', '.join(columns)}"
         )
     if not table.rows:
-        raise DataError(f"{path}: a header and no rows, expected one row per clip")
+        raise DataError(f"{path}: found a header and no rows, expected one row per clip")
     return table
 
 
@@ -71,7 +71,7 @@ def _groups(
 ) -> list[str]:
     """The recording of each row: the data set's own column, unless the user says otherwise.
 
-    A row in which the column is empty, and a table without it, give each file as its own.
+    If the column is empty or missing, each file is its own recording.
     """
     wanted = column if group == "auto" else normalise(group)
     if wanted in table.columns:
@@ -108,7 +108,7 @@ def _read_numbered(
             what = f"'{text}' has {number} {own}, and {numbers[text]}"
         else:
             continue
-        raise DataError(f"{row.where}: {what} in an earlier row; expected one number a name")
+        raise DataError(f"{row.where}: {what} in an earlier row; expected one number per name")
     folds = [_whole(row, "fold", 1, n_folds) for row in rows]
     root, files, notes = locate(
         path,
@@ -149,7 +149,7 @@ def _read_esc50(dataset: DatasetPath, options: ReadOptions, *, only_esc10: bool 
         raise DataError(
             f"{dataset.path}: not ESC-50 in its present layout, expected meta/esc50.csv with the "
             f"columns {', '.join(_ESC50_COLUMNS)} beside audio/. For the old layout with folders "
-            "such as '101 - Dog', ask for labels 'esc-folders'"
+            "such as '101 - Dog', set the labels 'esc-folders'"
         )
     return _read_numbered(
         path,
@@ -173,7 +173,7 @@ _ESC_FILE = re.compile(r"^(\d+)-(\d+)-([A-Z]+)\.\w+$", re.IGNORECASE)
 
 
 def _recognise_esc_folders(dataset: DatasetPath) -> str | None:
-    """Folders such as '001 - Dog bark' with files such as '1-100032-A.ogg'."""
+    """Recognise folders such as '001 - Dog bark' with files such as '1-100032-A.ogg'."""
     folders = {first_folder(file) for file in dataset.audio}
     fitting = sum(bool(_ESC_FILE.match(base_name(file))) for file in dataset.audio)
     if not folders or not all(map(_ESC_FOLDER.match, folders)) or 2 * fitting < len(dataset.audio):
@@ -200,8 +200,8 @@ def _read_esc_folders(dataset: DatasetPath, options: ReadOptions) -> Clips:
         number, label = int(folder[1]), folder[2].strip()
         if numbers.setdefault(number, label) != label:
             raise DataError(
-                f"{dataset.path}: class number {number:03d} stands for '{numbers[number]}' and for "
-                f"'{label}', expected one folder a number"
+                f"{dataset.path}: class number {number:03d} stands for '{numbers[number]}' and "
+                f"for '{label}', expected one folder per number"
             )
         rows.append({"file": file, "labels": label, "group": found[2], "fold": int(found[1])})
     known = [row["group"] for row in rows]
@@ -220,16 +220,16 @@ UNVERIFIED_TABLE = "esc-us.csv"  # in lower case
 
 
 def _recognise_esc_us(dataset: DatasetPath) -> str | None:
-    """``ESC-US.csv``, or nothing but Ogg files in folders called 00, 01, 02, ..."""
+    """Recognise ``ESC-US.csv``, or only Ogg files in folders called 00, 01, 02, ..."""
     if any(table.name.lower() == UNVERIFIED_TABLE for table in dataset.tables):
-        return "it holds ESC-US.csv; the clips are unlabelled and are listed, not opened"
+        return "it contains ESC-US.csv; the clips are unlabelled and are listed, not opened"
     folders = {first_folder(file) for file in dataset.audio}
     numbered = bool(folders) and all(re.fullmatch(r"\d{2,}", folder) for folder in folders)
     if not numbered or not all(file.lower().endswith(".ogg") for file in dataset.audio):
         return None
     return (
-        f"nothing but Ogg files in {len(folders)} numbered folders, as ESC-US has them; the clips "
-        "are unlabelled and are listed, not opened. If the numbers are classes, ask for labels "
+        f"only Ogg files in {len(folders)} numbered folders, as in ESC-US; the clips are "
+        "unlabelled and are listed, not opened. If the numbers are classes, set the labels "
         "'folders'"
     )
 
@@ -315,7 +315,7 @@ def _recognise_urbansound(dataset: DatasetPath) -> str | None:
     except DataError:
         return None
     n = count_text(len(stems), "file")
-    return f"{n} such as {stems[0]}.csv hold events as UrbanSound has them"
+    return f"{n} such as {stems[0]}.csv list events as in UrbanSound"
 
 
 def _event_stems(dataset: DatasetPath) -> list[str]:
@@ -343,7 +343,7 @@ def _read_urbansound(
     if missing and not options.allow_missing:
         raise DataError(
             f"{dataset.path}: {len(missing)} of {len(stems)} files of events have no recording "
-            f"beside them: {first_few(missing)}. Unpack the data set anew, or say --allow-missing"
+            f"beside them: {first_few(missing)}. Unpack the data set again, or use --allow-missing"
         )
     there = [stem for stem in stems if stem in audio]
     known = [base_name(stem) for stem in there]
@@ -358,13 +358,15 @@ def _read_urbansound(
                 row = {"file": audio[stem], "start_time": start, "end_time": end}
                 rows[*row.values(),] = {**row, "labels": label, "group": group}
     if not rows:
-        raise DataError(f"{dataset.path}: no event in {count_text(len(stems), 'file')} of events")
+        raise DataError(
+            f"{dataset.path}: found no event in {count_text(len(stems), 'file')} of events"
+        )
     hint = " left out" if only_foreground else "; --labels urbansound-foreground leaves them out"
     counts = [
         (n_background, "event", f"in the background (salience 2){hint}"),
         (n_empty, "event", "without a length left out"),
         (len(audio.keys() - set(stems)), "recording", "without a file of events left out"),
-        (len(unread & set(stems)), "recording", "in a format that is not read left out"),
+        (len(unread & set(stems)), "recording", "in a format that cannot be read left out"),
         (len(missing), "recording", "missing"),
     ]
     notes = [f"{count_text(n, noun)} {text}" for n, noun, text in counts if n]
@@ -420,7 +422,7 @@ def _events(path: Path) -> list[tuple[float, float, str, str]]:
 
 
 class _Part(NamedTuple):
-    """What the table and the folder of a part are called, and the columns of its table."""
+    """Names of the table and the folder of a part, and the columns of its table."""
 
     name: str
     table: str
@@ -448,7 +450,7 @@ _EDITIONS = {
     ),
 }
 _SOURCES = ("freesound_id", "fsid", "flickr_video_url", "flickr_id")
-"""Columns that may name the recording that a clip comes from."""
+"""Columns that may name the recording of a clip."""
 _KNOWN_BAD = frozenset(
     {"f76181c4.wav", "77b925c2.wav", "6a1f682a.wav", "c7db12aa.wav", "7752cc8a.wav", "1d44b0bd.wav"}
 )
@@ -456,13 +458,13 @@ _KNOWN_BAD = frozenset(
 
 
 def _meta(edition: str, name: str) -> list[str]:
-    """Where a table of a set may lie below its root."""
+    """Folders below the root that may contain a table of a set."""
     meta = f"{edition}.meta"
     return [f"{meta}/{name}", f"{meta}/{meta}/{name}"]
 
 
 def _read_fsd(dataset: DatasetPath, options: ReadOptions, *, edition: str, only: str = "") -> Clips:
-    """Read the parts that are there.
+    """Read the existing parts.
 
     ``only`` keeps one part, or the "verified" clips; the test part is always kept.
     """
@@ -495,23 +497,25 @@ def _read_fsd(dataset: DatasetPath, options: ReadOptions, *, edition: str, only:
             found = [row for row in found if row["label_type"] == POSITIVE]
         if found and (is_test or only in ("", "verified", part.name)):
             n_uncertain = sum(row["label_type"] == UNCERTAIN for row in found)
-            fold = "fold 1, the official test" if is_test else "no fold: they only train"
+            fold = "fold 1, the official test" if is_test else "no fold: used for training only"
             notes.append(
                 f"{len(found)} {part.name} clips ({len(found) - n_uncertain} with verified labels, "
                 f"{n_uncertain} with unverified ones), {fold}"
             )
             if n_uncertain and part.name == "curated":
                 bad = ", ".join(sorted(_KNOWN_BAD))
-                notes.append(f"unverified curated clips are those its README calls wrong: {bad}")
+                notes.append(
+                    f"unverified curated clips are those that its README calls wrong: {bad}"
+                )
             rows += found
         if n_missing:
             notes.append(f"{n_missing} of {len(found)} {part.name} files are missing")
     if not any(folders.values()):
-        notes.append("no audio is here; the tables alone were read")
+        notes.append("no audio found; only the tables were read")
     vocabulary = dataset.table_with(_meta(edition, "vocabulary.csv"), ())
     classes = _check_classes(rows, root, vocabulary)
     if not any(row["fold"] for row in rows):
-        notes.append("no test part: the set has no official split here")
+        notes.append("no test part, and so no official split")
     return Clips.from_rows(root, rows, classes, edition, notes)
 
 
@@ -528,7 +532,7 @@ def _read_part(
     if missing and not options.allow_missing:
         raise DataError(
             f"{path}: {len(missing)} of {len(names)} files are missing: {first_few(missing)}. "
-            f"Looked in {root / folder}; unpack the archive anew, or allow missing files"
+            f"Looked in {root / folder}; unpack the archive again, or allow missing files"
         )
     files = [f"{folder or wanted}/{row['fname']}" for row in table.rows]
     groups = _groups(table, table.rows, files, table.find(*_SOURCES), options.group)
@@ -564,7 +568,7 @@ def _labels(row: TableRow, column: str) -> list[str]:
     if not all(labels):
         raise DataError(f"{row.where}: found '{text}' as {column}, expected a class name")
     if len(set(labels)) != len(labels):
-        raise DataError(f"{row.where}: a label stands twice in '{text}', expected once")
+        raise DataError(f"{row.where}: found a label twice in '{text}', expected once")
     return labels
 
 
@@ -573,7 +577,7 @@ def _check_classes(
 ) -> list[str]:
     """Class names in the order of the set's vocabulary, or in alphabetical order without one.
 
-    Every class of the test part must be one that can be learnt, and stand in the vocabulary.
+    Every class of the test part must be in a training part and in the vocabulary.
     """
     found = {label for row in rows for label in row["labels"]}
     trained = {label for row in rows if not row["fold"] for label in row["labels"]}
@@ -587,18 +591,18 @@ def _check_classes(
         names = max(columns, key=lambda column: len(found & set(column)), default=[])
         if not found & set(names):
             raise DataError(
-                f"{vocabulary}: none of the {len(found)} labels of the tables is in it; expected a "
-                "row a class. Take the file as it was published"
+                f"{vocabulary}: contains none of the {len(found)} labels of the tables; expected "
+                "one row per class. Use the file as published"
             )
     for row in rows:
         for label in row["labels"]:
             if label not in trained:
-                what = f"'{label}' is tested, but stands in no training table of {root}"
+                what = f"'{label}' is in the test table, but in no training table of {root}"
             elif label not in names:
                 what = f"the label '{label}' is not in {vocabulary}"
             else:
                 continue
-            raise DataError(f"{row['where']}: {what}. Take all tables as they were published")
+            raise DataError(f"{row['where']}: {what}. Use all tables as published")
     return [name for name in dict.fromkeys(names) if name in found]
 
 
@@ -619,7 +623,7 @@ PUBLISHED = (
         for name in _EDITIONS
     ),
 )
-"""Data sets with tables, to be recognised before other tables."""
+"""Data sets with tables, which are recognised before other tables."""
 
 ESC = (
     Layout("esc-us", "ESC-US, unlabelled", _read_esc_us, _recognise_esc_us),
@@ -647,4 +651,4 @@ PARTS = (
         )
     ),
 )
-"""Parts of data sets, to be asked for by name."""
+"""Parts of data sets, available by name."""

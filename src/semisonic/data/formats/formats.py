@@ -1,37 +1,37 @@
 """The formats of label files: how each is recognised, read, and written.
 
-``csv`` has one row an event: ``file,start_time,end_time,label``, and ``score``, ``fmin_hz``,
-``fmax_hz`` and ``presence`` where they are known. The column names of other tools and of published
-sets are known, see :mod:`semisonic.data.tables`; other columns are passed over. Several labels in a
-cell are joined by ';', as in a table of clips.
+``csv`` has one row per event: ``file,start_time,end_time,label`` and, if known, ``score``,
+``fmin_hz``, ``fmax_hz`` and ``presence``. Column names of other tools and of published sets are
+recognised, see :mod:`semisonic.data.tables`; other columns are ignored. Several labels in a cell
+are joined by ';', as in a table of clips.
 
-``csv-wide`` has one column per class, as OpenSoundscape has it: ``file,start_time,end_time`` and
-then 1 where the class is present, 0 where it is not, and nothing or NaN where nobody knows. 1 and 0
-become positive and negative events. Unknown becomes no event, as nobody listened; a row of which
-nothing at all is known becomes one event without a label. An uncertain event is written as unknown.
+``csv-wide`` has one column per class, as in OpenSoundscape: ``file,start_time,end_time`` and then
+1 if the class is present, 0 if it is not, and an empty cell or NaN if unknown. 1 and 0 become
+positive and negative events. Unknown cells become no event; a row with unknown cells only becomes
+one event without a label. An uncertain event is written as unknown.
 
 ``birdnet`` is ``Start (s),End (s),Scientific name,Common name,Confidence,File``, of all recordings
 or, called ``NAME.BirdNET.results.csv``, of one. The common name is the label. ``File`` is missing
-in tables of old versions, and further columns may follow it.
+in tables of old versions, and other columns may follow it.
 
 ``kaleidoscope`` is ``cluster.csv``, ``id.csv``, and tables that others write for it. A recording is
-``INDIR / FOLDER / IN FILE``; ``OFFSET`` and ``DURATION`` are seconds in it. What a person wrote in
-``MANUAL ID`` counts; where it is empty, what the program found does (``AUTO ID``, ``TOP1MATCH``, or
-the names that BirdNET-Analyzer writes). Kaleidoscope marks columns that can be edited with a star.
-``TOP1DIST`` is a distance and no score, but where BirdNET-Analyzer wrote it. ``Fmin`` and ``Fmax``
-are limits in Hz in ``cluster.csv``; in ``id.csv`` they are measures of bat pulses in kHz and are
-not read.
+``INDIR / FOLDER / IN FILE``; ``OFFSET`` and ``DURATION`` are seconds in it. The label is ``MANUAL
+ID``, written by a person, or if that is empty the label of the program (``AUTO ID``,
+``TOP1MATCH``, or the names that BirdNET-Analyzer writes). Kaleidoscope marks editable columns with
+a star. ``TOP1DIST`` is a distance and not a score, unless BirdNET-Analyzer wrote it. ``Fmin`` and
+``Fmax`` are limits in Hz in ``cluster.csv``; in ``id.csv`` they are measures of bat pulses in kHz
+and are not read.
 
-``raven`` is Raven's selection table, one a recording: separated by tabs, with Raven's own column
+``raven`` is Raven's selection table, one per recording: separated by tabs, with Raven's column
 names. Raven writes a selection once for each view and channel; it is read once, from the
 spectrogram. ``raven-combined`` runs over several recordings: ``Begin Time (s)`` counts from the
-start of the first one, and ``File Offset (s)`` says where in its own recording (``Begin Path`` or
-``Begin File``) a selection begins; that is what is read.
+start of the first one, and ``File Offset (s)`` is the start of a selection in its own recording
+(``Begin Path`` or ``Begin File``), which is read.
 
-``audacity`` is a label track, ``start TAB end TAB label``, one a recording. A label with a band of
-frequencies has a second line, ``\\ TAB low TAB high`` in Hz, -1 for a bound that was not drawn. A
-point has equal times; the oldest files have points only, without an end. BirdNET-Analyzer adds a
-fourth cell with its confidence, which Audacity passes over.
+``audacity`` is a label track, ``start TAB end TAB label``, one per recording. A label with a band
+of frequencies has a second line, ``\\ TAB low TAB high`` in Hz, -1 for a bound that was not drawn.
+A point has equal times; the oldest files have points only, without an end. BirdNET-Analyzer adds a
+fourth cell with its confidence, which Audacity ignores.
 """
 
 from __future__ import annotations
@@ -77,13 +77,13 @@ the label file calls it, empty where it names none; ``end_time`` is NaN for "to 
 Parse = Callable[[TableRow], Iterable[Row]]
 
 SCORE, BAND, PRESENCE, TABS, SEMICOLON = "score", "band", "presence", "tabs", "semicolon"
-"""What a format may be able to hold beside file, times and label."""
+"""What a format may hold besides file, times and label."""
 _NAME_BYTES = 255  # that the name of a file may have on the usual file systems
 
 
 @dataclass
 class LabelFile:
-    """What one label file holds.
+    """The content of a label file.
 
     Attributes
     ----------
@@ -92,11 +92,11 @@ class LabelFile:
     problems : list of (where, reason)
         Rows that cannot be used.
     notes : dict of str to int
-        Decisions that users should know, and for how many rows; 0 where no number belongs to it.
+        Decisions that users should know, with the number of rows; 0 for no number.
     without_events : list of str
-        Recordings it names that have no event.
+        Recordings in it without events.
     classes : list of str
-        The classes in the file's own order, where it has one.
+        The classes in the order of the file, if it has one.
     """
 
     path: Path
@@ -107,7 +107,7 @@ class LabelFile:
     classes: list[str] = field(default_factory=list)
 
     def add(self, lines: Iterable[tuple[int, T]], parse: Callable[[T], Iterable[Row]]) -> None:
-        """Parse lines into rows; those that are impossible (ValueError) become problems."""
+        """Parse lines into rows; impossible ones (ValueError) become problems."""
         for line_number, line in lines:
             where = f"{self.path}, row {line_number}"
             try:
@@ -122,20 +122,20 @@ class Format(NamedTuple):
     Attributes
     ----------
     name, title : str
-        As options and messages call it.
+        Its names in options and in messages.
     holds : frozenset of str
-        Of the constants of this module.
+        Some of the constants of this module.
     recognise : callable
-        Whether the beginning of a file looks like it.
+        Whether the beginning of a file has this format.
     read : callable
-        From a file, and the name of the column that holds labels, to its rows.
+        Takes a file and the name of the label column, and returns its rows.
     write : callable
-        Events into a file or a folder, with the root of the recordings and their durations, where
-        they are known; gives what was written.
+        Writes events to a file or a folder, with the root of the recordings and their durations,
+        if known; returns the paths written.
     per_recording : bool
-        Whether it writes one file a recording, into a folder.
+        Whether it writes one file per recording to a folder.
     suffix : str
-        How the name of its file ends, or of the file of each recording.
+        Suffix of its file, or of the file of each recording.
     """
 
     name: str
@@ -152,9 +152,9 @@ _NUMBERS = ["start_time", "end_time", "score", "fmin_hz", "fmax_hz"]
 
 
 def _event(cells: Mapping[str, str | Decimal], *, timed: bool = False) -> Row:
-    """An event from the texts of its columns; ValueError when it is impossible.
+    """An event from the texts of its columns; ValueError if it is impossible.
 
-    ``timed`` says that there must be a start and an end; else they are those of the recording.
+    With ``timed``, start and end are required; otherwise the default is the whole recording.
     """
     row: Row = {name: float(number(str(cells.get(name, "")), name)) for name in _NUMBERS}
     missing = [name for name in ("start_time", "end_time") if math.isnan(row[name])]
@@ -175,7 +175,7 @@ def _read_table(
     label_column: str | None,
     parser: Callable[[Table, str, LabelFile], Parse],
 ) -> LabelFile:
-    """Read a table; ``parser`` is given it and the label column that the user named, if any."""
+    """Read a table; ``parser`` gets it and the label column that the user named, if any."""
     table = read_table(path, lenient=True)
     label = normalise(label_column or "")
     if label_column is not None and label not in table.columns:
@@ -188,7 +188,7 @@ def _read_table(
 
 
 def _texts(events: Events) -> pd.DataFrame:
-    """The columns of events as text; those of which no event says anything are left out."""
+    """The columns of events as text; empty columns are left out."""
     texts = events.astype(dict.fromkeys(_NUMBERS, object))
     texts[_NUMBERS] = texts[_NUMBERS].map(written)
     unsaid = [
@@ -205,7 +205,7 @@ def _write_csv(output: Path, table: Mapping[Any, Any]) -> list[Path]:
 
 
 def _renamed(texts: pd.DataFrame, **names: str) -> dict[str, list[str]]:
-    """Those of some columns that are there, under other names."""
+    """The existing ones of some columns, under other names."""
     return {name: texts[own].tolist() for own, name in names.items() if own in texts}
 
 
@@ -214,14 +214,14 @@ def _write_tabs(path: Path, rows: Iterable[Iterable[str]]) -> None:
 
 
 def _whole(root: Path | None, file: str) -> str:
-    """A recording as other programs find it: below the root where one is given."""
+    """The path of a recording for other programs: below the root if one is given."""
     return file if root is None else (root / file).as_posix()
 
 
 def _write_each(
     write: Callable[[Path, Events], None], events: Events, folder: Path, ending: str
 ) -> list[Path]:
-    """Write a file for each recording that has events, in a tree like that of the recordings."""
+    """Write a file for each recording with events, in folders like those of the recordings."""
     paths = _track_paths(events, folder, ending)
     for file, its in events.groupby("file", sort=False):
         write(paths[str(file)], its)
@@ -229,14 +229,14 @@ def _write_each(
 
 
 def _track_paths(events: Events, folder: Path, ending: str) -> dict[str, Path]:
-    """Where the label file of each recording goes: its folders and name below ``folder``.
+    """The path of the label file of each recording below ``folder``.
 
-    Recordings of one folder that differ in suffix or letter case alone keep their suffix.
+    Recordings of one folder that differ only in suffix or case keep their suffix.
 
     Raises
     ------
     DataError
-        When two recordings would have the same label file.
+        When two recordings would get the same label file.
     """
     places = {}
     for file in events["file"].unique().tolist():
@@ -250,7 +250,7 @@ def _track_paths(events: Events, folder: Path, ending: str) -> dict[str, Path]:
         alone = stems[place.with_suffix("").as_posix().casefold()] == 1
         path = folder / place.parent / ((place.stem if alone else place.name) + ending)
         if path.as_posix().casefold() in taken:
-            raise DataError(f"{folder}: two recordings would have the label file {path}: {file}")
+            raise DataError(f"{folder}: two recordings would get the label file {path}: {file}")
         taken.add(path.as_posix().casefold())
         paths[file] = path
     return paths
@@ -275,7 +275,7 @@ def _long_parser(table: Table, label: str, _: LabelFile) -> Parse:
 
 _LONG = Format(
     "csv",
-    "a CSV table, one row an event",
+    "a CSV table, one row per event",
     frozenset({SCORE, BAND, PRESENCE, TABS}),
     recognise=lambda head: looks_like_labels(head.columns),
     read=lambda path, label: _read_table(path, label, _long_parser),
@@ -292,7 +292,7 @@ _NO_CLASSES = frozenset(
     | {"annotator", "notes", "comment", "comments", "fmin_hz", "fmax_hz"}
 )
 _NO_LABELS_OF_WIDE = _NO_CLASSES.union(*(COLUMNS[name] for name in (*_TIMES, "label")))
-"""Names of columns with another meaning, which no class of csv-wide can have."""
+"""Names of columns with another meaning, which classes of csv-wide cannot have."""
 _PRESENCE_OF = {
     **dict.fromkeys(("1", "1.0", "true"), POSITIVE),
     **dict.fromkeys(("0", "0.0", "false"), NEGATIVE),
@@ -301,7 +301,7 @@ _PRESENCE_OF = {
 
 
 def _is_wide(head: Head) -> bool:
-    """Whether there are times and a file, no label, and the first rows hold 0, 1 or nothing."""
+    """Whether there are times, a file and no label, and the first rows have 0, 1 or nothing."""
     if looks_like_labels(head.columns) or not set(_TIMES) <= head.columns:
         return False
     if not head.columns - {"", *_TIMES} - _NO_CLASSES or len(head.lines) < 2:
@@ -343,14 +343,14 @@ def _read_wide(path: Path, label_column: str | None) -> LabelFile:
 
 
 def _write_wide(events: Events, output: Path, *_: object) -> list[Path]:
-    """Write one row a segment, classes in alphabetical order."""
+    """Write one row per segment, classes in alphabetical order."""
     marks = events.assign(mark=events["presence"].map({POSITIVE: "1", NEGATIVE: "0"}))
     named = marks[(marks["label"] != "") & marks["mark"].notna()]
     named = named.drop_duplicates([*_TIMES, "label", "mark"])
     for event in named[named.duplicated([*_TIMES, "label"])].to_dict("records"):
         raise DataError(
             f"csv-wide: '{event['label']}' is positive and negative in {event['file']} from "
-            f"{event['start_time']:g} to {event['end_time']:g} s; a cell can hold one of them"
+            f"{event['start_time']:g} to {event['end_time']:g} s; a cell can hold only one of them"
         )
     classes = sorted(set(events["label"]) - {""})
     wide = named.pivot(index=list(_TIMES), columns="label", values="mark")
@@ -483,7 +483,7 @@ _LABEL_NAMES = (
     *("annotation", "annotations", "label", "labels", "species", "common_name", "species_code"),
     *("class", "call_type", "sound_type", "type", "tag", "tags", "id"),
 )
-"""What people call their label column, in order of preference."""
+"""Usual names of the label column, in order of preference."""
 _OWN_COLUMNS = frozenset(
     {"selection", "view", "channel", "begin_file", "end_file", "begin_path", "end_path"}
     | {"begin_date", "end_date", "begin_clock_time", "end_clock_time", "begin_date_time"}
@@ -499,7 +499,7 @@ def _is_raven(head: Head) -> bool:
 
 
 def _raven_parser(table: Table, label: str, result: LabelFile) -> Parse:
-    """Look at a selection table as a whole.
+    """Analyse a selection table as a whole.
 
     Raises
     ------
@@ -524,7 +524,7 @@ def _raven_parser(table: Table, label: str, result: LabelFile) -> Parse:
         ):
             chosen[key] = row
     if again := len(table.rows) - len(chosen):
-        result.notes["rows show a selection in another view or channel"] = again
+        result.notes["rows repeat a selection in another view or channel"] = again
     # BirdNET-Analyzer writes a row for a recording without any event.
     empty = [r for r in chosen.values() if r["common_name"] == r["species_code"] == "nocall"]
     result.without_events = list(map(_raven_file, empty))
@@ -533,7 +533,9 @@ def _raven_parser(table: Table, label: str, result: LabelFile) -> Parse:
         _check_times(table.path, kept.values())
     score = table.find("score", "confidence")
     if score and not all(_is_score(row[score]) for row in kept.values()):
-        result.notes[f"the column '{score}' holds no scores from 0 to 1 and is not used"] = 0
+        result.notes[
+            f"the column '{score}' does not contain scores from 0 to 1 and is not used"
+        ] = 0
         score = ""
 
     columns = {"start_time": _BEGIN, "end_time": _END, "label": label, "score": score}
@@ -557,7 +559,7 @@ def _raven_file(row: TableRow) -> str:
 
 
 def _raven_labels(table: Table) -> str:
-    """The column of labels: of a usual name, else the only one that is none of Raven's own."""
+    """The column of labels: one with a usual name, else the only one that is not Raven's."""
     usual = table.find(*_LABEL_NAMES)
     others = [
         column
@@ -566,14 +568,15 @@ def _raven_labels(table: Table) -> str:
     ]
     if len(others) > 1 and not usual:
         raise DataError(
-            f"{table.path}, row 1: which column holds the labels? Found {', '.join(table.names)}. "
-            "Name it: 'semisonic data labels' has --label-column, Python has label_column="
+            f"{table.path}, row 1: which column has the labels? Found "
+            f"{', '.join(table.names)}. Name it with --label-column of 'semisonic data labels', "
+            "or label_column= in Python"
         )
     return usual or "".join(others)
 
 
 def _check_times(path: Path, rows: Iterable[TableRow]) -> None:
-    """Refuse times that may be over several recordings or in each of them."""
+    """Raise an error for times that may count over several recordings or in each of them."""
     begins: dict[str, list[Decimal]] = defaultdict(list)
     for row in rows:
         try:
@@ -584,9 +587,9 @@ def _check_times(path: Path, rows: Iterable[TableRow]) -> None:
     spans = sorted((min(times), max(times)) for times in begins.values())
     if len(spans) > 1 and all(a[1] <= b[0] for a, b in pairwise(spans)):
         raise DataError(
-            f"{path}: selections of {len(spans)} recordings without the column 'File Offset (s)', "
-            "so 'Begin Time (s)' may count in each recording or over all of them. Add the "
-            "measurement File Offset in Raven and save the table again"
+            f"{path}: found selections of {len(spans)} recordings without the column 'File "
+            "Offset (s)', so 'Begin Time (s)' may count from each recording or over all of them. "
+            "Add the measurement File Offset in Raven and save the table again"
         )
 
 
@@ -628,14 +631,14 @@ def _write_selections(
 def _write_combined(
     events: Events, output: Path, root: Path | None, durations: Mapping[str, float]
 ) -> list[Path]:
-    """Write one table over all recordings, and beside it the list of files that Raven opens.
+    """Write one table over all recordings, and beside it the list of files for Raven.
 
     ``Begin Time (s)`` counts from the start of the first recording in ``durations``.
     """
     if not durations and len(events):
         raise OptionError(
-            "raven-combined: found no durations, expected the length of each recording in seconds, "
-            "as its times run over all of them"
+            "raven-combined: found no durations, expected the length of each recording in "
+            "seconds, as times run over all recordings"
         )
     ends = accumulate(map(exact, durations.values()), EXACT.add, initial=Decimal(0))
     begins = dict(zip(durations, ends, strict=False))
@@ -701,7 +704,7 @@ def _parse_label(lines: list[str]) -> Iterator[Row]:
     start, *texts = lines[0].split("\t")
     if number(start, "start").is_nan():
         found = lines[0].strip()
-        raise ValueError(f"found '{found}', expected start, end and label with tabs between")
+        raise ValueError(f"found '{found}', expected start, end and label, separated by tabs")
     end = texts.pop(0) if texts and _is_number(texts[0]) else start
     has_score = len(texts) > 1 and _is_number(texts[-1]) and _is_score(texts[-1])
     score = texts.pop() if has_score else ""
@@ -763,7 +766,7 @@ TRIED = (_KALEIDOSCOPE, _BIRDNET, _COMBINED, _RAVEN, _LONG, _WIDE, _AUDACITY)
 
 
 def unwritable(events: Events, form: Format) -> dict[int, tuple[str, str]]:
-    """The events that a format cannot hold, by row, each with its place and the reason."""
+    """The events that a format cannot hold, by row, with place and reason."""
     marks = "\n\r\x00" + ("" if TABS in form.holds else "\t")
     marks_of_label = marks + ("" if SEMICOLON in form.holds else ";")
     paths = _track_paths(events, Path(), form.suffix) if form.per_recording else {}
@@ -773,16 +776,16 @@ def unwritable(events: Events, form: Format) -> dict[int, tuple[str, str]]:
         file, label, presence = event["file"], event["label"], event["presence"]
         if lengths.get(file, 0) > _NAME_BYTES:
             return (
-                f"its recording's name is too long: the label file's would have {lengths[file]} "
-                f"bytes, and a system takes {_NAME_BYTES} at most; rename the recording"
+                "the name of its recording is too long: the label file's would have "
+                f"{lengths[file]} bytes, expected {_NAME_BYTES} at most; rename the recording"
             )
         bad = [m for m in marks_of_label if m in label] + [m for m in marks if m in file]
         if bad:
-            return f"its label or file has {bad[0]!r}, which {form.title} cannot hold"
+            return f"its label or file contains {bad[0]!r}, which {form.title} cannot hold"
         if form is _WIDE and normalise(label) in _NO_LABELS_OF_WIDE:
             return f"'{label}' means something else in {form.title}"
         if presence != POSITIVE and PRESENCE not in form.holds:
-            return f"it is {presence}, which {form.title} cannot say"
+            return f"it is {presence}, which {form.title} cannot express"
         return ""
 
     found = {}
@@ -794,13 +797,13 @@ def unwritable(events: Events, form: Format) -> dict[int, tuple[str, str]]:
 
 
 def losses(events: Events, form: Format) -> list[str]:
-    """What a format leaves out of events that it can hold, in words; empty for nothing."""
+    """A text on what a format leaves out of the events; empty for nothing."""
     n_scores = int(events["score"].notna().sum())
     n_bands = int(events[["fmin_hz", "fmax_hz"]].notna().any(axis=1).sum())
     n_uncertain = int((events["presence"] == UNCERTAIN).sum()) if form is _WIDE else 0
     lost = [f"{n_scores} scores"] if n_scores and SCORE not in form.holds else []
     if n_bands and BAND not in form.holds:
-        lost.append(f"{n_bands} limits in frequency")
+        lost.append(f"{n_bands} frequency limits")
     if n_uncertain:
         lost.append(f"the difference between uncertain and unknown ({n_uncertain} events)")
     return [f"{form.name} does not hold: {text}" for text in lost]

@@ -1,4 +1,4 @@
-"""Label files to events and back: which format they have, which recordings they speak of."""
+"""Read label files as events and write them: their formats and recordings."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ Failures = list[tuple[str, str]]
 
 
 class LabelSet(NamedTuple):
-    """What label files hold.
+    """The content of label files.
 
     Attributes
     ----------
     events : Events
-        All that could be used, in the order of the files and of their rows.
+        All usable events, in the order of files and rows.
     recordings : tuple of str
-        The recordings that label files speak of, also those without any event; sorted.
+        The recordings of the label files, also those without events; sorted.
     problems : list of (place, reason)
         Rows and files that could not be used.
     notes : list of str
@@ -69,9 +69,9 @@ class LabelSet(NamedTuple):
     formats : tuple of str
         The formats found.
     classes : tuple of str
-        Class names in the order that a table gives them; empty where none does.
+        Class names in the order of a table; empty without one.
     root : Path
-        What ``events.file`` is relative to, where its names are relative.
+        The folder that relative names in ``events.file`` start from.
     """
 
     events: Events
@@ -84,12 +84,12 @@ class LabelSet(NamedTuple):
 
 
 def format_of(name: str) -> Format:
-    """The format of a name.
+    """The format with this name.
 
     Raises
     ------
     OptionError
-        When there is none, with the nearest.
+        When there is none, with the closest name.
     """
     if name not in BY_NAME:
         raise OptionError(f"format: found '{name}'; {nearest(name, BY_NAME)}")
@@ -97,7 +97,7 @@ def format_of(name: str) -> Format:
 
 
 def recognise_format(path: Path) -> Format | None:
-    """The format of a file by its content; None when it is none of them."""
+    """The format of a file by its content, or None."""
     head = read_head(path)
     return next((form for form in TRIED if form.recognise(head)), None)
 
@@ -115,17 +115,16 @@ def read_labels(
     ----------
     path : Path
         A file in any of the formats of :mod:`semisonic.data.formats.formats`, a label log, or a
-        folder. Other files of a folder are passed over.
+        folder. Other files of a folder are ignored.
     format : str
-        The name of one of them, or "auto" to tell it from each file's content.
+        Name of a format, or "auto" to recognise it from the content of each file.
     label_column : str, optional
-        The column that holds the labels, where a format leaves that to the user; for csv-wide
-        the one class to read.
+        The column of labels, if a format leaves that to the user; for csv-wide the class to read.
     root : Path, optional
-        The folder of the recordings. Each recording must then be found in it: by its path, by its
-        name, or, for label files that name none, by theirs; letter case does not matter. Without
-        it, names stay as they stand in tables, and label files that name no recording belong to
-        the one beside them.
+        The folder of the recordings. Then each recording must be found in it, by its path, by its
+        name or, if a label file names none, by the name of that file; case does not matter.
+        Without it, names in tables are kept, and label files without a recording belong to the one
+        beside them.
 
     Returns
     -------
@@ -135,10 +134,10 @@ def read_labels(
     Raises
     ------
     DataError
-        When rows cannot be used or recordings are not found, with how many and the first few.
-        :func:`collect_labels` gives the rest and the list instead.
+        When rows cannot be used or recordings are not found, with their number and the first few.
+        :func:`collect_labels` returns the rest and the list instead.
     OptionError
-        When the format is none of those.
+        When the format is unknown.
     """
     found = collect_labels(path, format, label_column=label_column, root=root)
     if found.problems:
@@ -157,9 +156,9 @@ def collect_labels(
     root: Path | None = None,
     leave_out: Path | None = None,
 ) -> LabelSet:
-    """As :func:`read_labels`, but what cannot be used is listed.
+    """As :func:`read_labels`, but return a list of what cannot be used.
 
-    ``leave_out`` is a file or a folder that is not read, such as one that is about to be written.
+    ``leave_out`` is a file or a folder to skip, such as the output.
 
     Raises
     ------
@@ -181,7 +180,8 @@ def collect_labels(
         form = wanted or recognise_format(path)
         if form is None:
             raise DataError(
-                f"{path}: its format is not known; {_EXPECTED}. If it is one, name the format"
+                f"{path}: found an unknown format; {_EXPECTED}. If it is one of these, name the "
+                "format"
             )
         files = [(form, form.read(path, label_column))]
     rows: list[Row] = []
@@ -207,7 +207,7 @@ def collect_labels(
 
 
 def _log_labels(path: Path, root: Path | None) -> LabelSet:
-    """What a label log says now, with recordings named from the root."""
+    """The current labels of a label log, with recordings relative to the root."""
     found = read_log(path)
     current = ResolvedLabels(found.root, found.entries)
     base = os.path.abspath(root or found.root)
@@ -219,7 +219,7 @@ def _log_labels(path: Path, root: Path | None) -> LabelSet:
         events=with_files(current.events, names),
         recordings=tuple(sorted(set(names))),
         problems=list(found.problems),
-        notes=[f"annotators differ on {n_open} segments, which have no label"] * bool(n_open),
+        notes=[f"annotators disagree on {n_open} segments, which get no label"] * bool(n_open),
         formats=("log",),
         classes=current.classes,
         root=Path(base),
@@ -227,7 +227,7 @@ def _log_labels(path: Path, root: Path | None) -> LabelSet:
 
 
 class _Matcher:
-    """Gives each row its recording; ``seen`` are those that were spoken of."""
+    """Finds the recording of each row; ``seen`` has all of them."""
 
     def __init__(self, folder: Path, root: Path | None) -> None:
         self.folder, self.root = folder, root
@@ -236,11 +236,11 @@ class _Matcher:
         self._duration = lru_cache(maxsize=None)(self._read_duration)
 
     def own(self, label_file: Path) -> str:
-        """The recording that has the name of a label file (ValueError: none)."""
+        """The recording with the name of a label file; ValueError if there is none."""
         return self.recordings().beside(label_file.relative_to(self.folder).as_posix())
 
     def rows(self, form: Format, found: LabelFile, problems: Failures) -> list[Row]:
-        """The rows of a label file with their recordings; those without become problems."""
+        """The rows of a label file with their recordings; rows without one become problems."""
         names = dict.fromkeys([*(row["file"] for row in found.rows), *found.without_events])
         if not names and form.per_recording:
             names[""] = None
@@ -262,7 +262,9 @@ class _Matcher:
             if row["end_time"] >= row["start_time"]:
                 kept.append(row)
             else:
-                reason = f"no end, and the length of the recording '{row['file']}' cannot be read"
+                reason = (
+                    f"no end time, and the length of the recording '{row['file']}' cannot be read"
+                )
                 problems.append((row["where"], reason))
         return kept
 
@@ -296,7 +298,7 @@ def _label_files(
     problems: Failures,
     notes: list[str],
 ) -> list[tuple[Format, LabelFile]]:
-    """The label files of a folder; those that cannot be read are problems."""
+    """The label files of a folder; unreadable ones become problems."""
     files: list[tuple[Format, LabelFile]] = []
     empty: list[Path] = []
     n_others = 0
@@ -335,7 +337,7 @@ def _label_files(
         what = wanted.title if wanted else "label files of a known format"
         raise DataError(f"{folder}: no {what} in this folder or below it; {_EXPECTED}")
     if n_others:
-        notes.append(f"{n_others} other text files passed over")
+        notes.append(f"{n_others} other text files ignored")
     return files
 
 
@@ -355,35 +357,35 @@ def write_labels(
     root: Path | None = None,
     durations: Mapping[str, float] | None = None,
 ) -> list[Path]:
-    """Write events as people's tools read them.
+    """Write events in a format of another program.
 
-    Numbers are written with all their digits. Files are written whole or not at all.
+    Numbers are written with all their digits. Files are written atomically.
 
     Parameters
     ----------
     events : Events
     output : Path
-        A file; for "audacity" and "raven" a folder, which gets one file for each recording that
-        has events, in folders like those of the recordings.
+        A file; for "audacity" and "raven" a folder, which gets one file for each recording with
+        events, in folders like those of the recordings.
     format : str
         One of the ``FORMATS``.
     root : Path, optional
         The folder of the recordings, for formats that hold whole paths: raven-combined, birdnet,
         kaleidoscope.
     durations : mapping, optional
-        Seconds of each recording, in the order in which Raven opens them; needed by
-        raven-combined alone, whose times run over all recordings.
+        Seconds of each recording, in the order in which Raven opens them; needed only by
+        raven-combined, whose times run over all recordings.
 
     Returns
     -------
     list of Path
-        What was written; for raven-combined also the list of recordings that Raven opens.
+        The files written; for raven-combined also the list of recordings for Raven.
 
     Raises
     ------
     DataError
-        When the format cannot hold an event: one that is not there, written where only what is
-        there can be written, would become its opposite; a tab in a label a further column.
+        When the format cannot hold an event: for example, a negative event would become positive,
+        or a tab in a label another column.
     OptionError
         When there is no such format, or durations are missing.
     """
@@ -402,20 +404,20 @@ def write_labels(
 
 
 class Converted(NamedTuple):
-    """What became of label files.
+    """The result of a conversion.
 
     Attributes
     ----------
     summary : str
-        What was read and written, for people.
+        What was read and written, as text.
     written : list of Path
         The files.
     failures : list of (place, reason)
         Rows, events and recordings that could not be used; also in ``bad_rows``.
     notes : list of str
-        What was decided, and what the format does not hold.
+        Decisions, and what the format does not hold.
     bad_rows : Path or None
-        The table of failures, where there are any.
+        The table of failures, if there are any.
     """
 
     summary: str
@@ -435,7 +437,7 @@ def convert_labels(
     recordings: Path | None = None,
     rules: WindowRules | None = None,
 ) -> Converted:
-    """Read label files and write them in another format; what cannot be used is listed.
+    """Read label files and write them in another format; list what cannot be used.
 
     Parameters
     ----------
@@ -445,9 +447,9 @@ def convert_labels(
         See :func:`write_labels`. Names in csv and csv-wide are relative to the table's folder, so
         that :func:`semisonic.data.datasets.load.load_clips` finds the recordings.
     recordings : Path, optional
-        The folder of the recordings; by default that of the labels, where it holds any.
+        The folder of the recordings; by default that of the labels, if it contains any.
     rules : WindowRules, optional
-        Cut the annotated recordings into windows and write those, as csv or csv-wide.
+        Cut the annotated recordings into windows and write these, as csv or csv-wide.
 
     Raises
     ------
@@ -457,7 +459,7 @@ def convert_labels(
     form = format_of(format)
     if rules is not None and format not in _TABLES:
         raise OptionError(
-            f"windows are a table of clips: found the format '{format}', expected csv or csv-wide"
+            f"format: found '{format}', expected csv or csv-wide, as windows are a table of clips"
         )
     if os.path.abspath(output) == os.path.abspath(labels):
         raise OptionError(
@@ -467,7 +469,7 @@ def convert_labels(
         check_file(output, _VERB, (form.suffix,), inputs=[labels])
     elif output.exists() and not output.is_dir():
         raise OptionError(
-            f"output: '{output}' is a file, expected a folder: {form.title} are one file a "
+            f"output: '{output}' is a file, expected a folder, as {form.title} are one file per "
             "recording"
         )
     root = recordings or _folder_with_audio(labels)
@@ -479,21 +481,21 @@ def convert_labels(
     failures, notes, events = list(found.problems), list(found.notes), found.events
     if len(found.formats) > 1:
         notes.append(
-            f"formats found: {', '.join(found.formats)}; if they hold the same events, name one "
+            f"formats found: {', '.join(found.formats)}; if they have the same events, name one "
             "with --read-as (read_as=)"
         )
     durations: dict[str, float] = {}
     if format == "raven-combined" or rules is not None:
         if root is None:
             raise OptionError(
-                "the lengths of the recordings are needed: found none beside the labels, expected "
-                "their folder (--recordings)"
+                "recordings: found none beside the labels, expected their folder (--recordings), "
+                "as their lengths are needed"
             )
         durations = _durations(root, found.recordings, events, failures)
         events = events[np.isin(events.file, list(durations))]
     if not len(events) and not found.recordings:
         place, reason = failures[0] if failures else (f"{labels}", "no events")
-        raise DataError(f"{labels}: nothing can be used. {place}: {reason}")
+        raise DataError(f"{labels}: found nothing that can be used. {place}: {reason}")
     n_labels = len(set(events.label.tolist()) - {""})
     counted = (
         f"{count_text(len(events), 'event')}, {count_text(n_labels, 'label')}, "
@@ -543,7 +545,7 @@ def _folder_with_audio(labels: Path) -> Path | None:
 def _durations(
     root: Path, files: Sequence[str], events: Events, failures: Failures
 ) -> dict[str, float]:
-    """Seconds of each recording; those that cannot be read, and events behind an end, fail."""
+    """Seconds of each recording; unreadable ones, and events after an end, are failures."""
     table = Clips.from_rows(root, ({"file": file} for file in files))
     seconds = dict(zip(table.file.tolist(), clip_durations(table).tolist(), strict=True))
     failures += [(file, "its length cannot be read") for file, d in seconds.items() if not d > 0]
@@ -551,13 +553,13 @@ def _durations(
     for event in events.to_dict("records"):
         file, start = event["file"], event["start_time"]
         if start > durations.get(file, np.inf):
-            reason = f"'{event['label']}' begins at {start:g} s, and the recording ends at"
+            reason = f"'{event['label']}' begins at {start:g} s, but the recording ends at"
             failures.append((file, f"{reason} {durations[file]:g} s"))
     return durations
 
 
 def _beside(files: Sequence[str], root: Path, output: Path) -> list[str]:
-    """The recordings as seen from the folder of a table."""
+    """The recordings relative to the folder of a table."""
     here = os.path.abspath(output.parent)
     names: dict[str, str] = {}
     for file in set(files):

@@ -10,8 +10,8 @@ The folder::
     noisy/0000/     0000000.flac …
     pool/0000/      0000000.flac …
 
-Several labels stand in one cell, joined with ';'. ``true_label`` is there for measuring:
-it has no wrong label, and in ``pool.csv`` it names what a learner must not see.
+Several labels in a cell are joined with ';'. ``true_label`` is for measuring: it has no wrong
+labels, and in ``pool.csv`` it has labels that training must not use.
 """
 
 from __future__ import annotations
@@ -61,19 +61,19 @@ _ONLY_IN_TABLES = ("clips_per_class", "n_pool", "n_folds", "n_noisy", "noisy_wro
 
 @dataclass(frozen=True)
 class Item:
-    """A row of the set: the file, what it is to hold and what the tables say of it.
+    """A row of the set: the file, its sounds, and its entries in the tables.
 
     Attributes
     ----------
     file : str
     recording : str
-        Its name, from which its conditions are drawn.
+        Its name, the seed of its conditions.
     number : int
         Which clip of the recording.
     sounds : tuple of str
         The sounds in it, the first the loudest or nearly so.
     labels : tuple of str
-        What a user gets to see, with wrong ones among the unverified.
+        The labels for users, with wrong ones among the unverified.
     fold : int
     """
 
@@ -99,9 +99,9 @@ def labelled_items(options: SynthOptions) -> Iterator[Item]:
 
 
 def noisy_items(options: SynthOptions) -> Iterator[Item]:
-    """Clips with unverified labels, of recordings of their own; the classes take turns.
+    """Clips with unverified labels, from separate recordings; the classes alternate.
 
-    They stand in no fold.
+    They are in no fold.
     """
     n, seed = options.n_noisy, options.seed
     mixed = _shared_out(seed, "noisy mixtures", options.mixtures, _GOLDEN, n)
@@ -121,7 +121,7 @@ def noisy_items(options: SynthOptions) -> Iterator[Item]:
 
 
 def pool_items(options: SynthOptions) -> Iterator[Item]:
-    """The unlabelled clips; the classes take turns, in an order shuffled every round."""
+    """The unlabelled clips; the classes alternate, in an order shuffled every round."""
     n, seed = options.n_pool, options.seed
     outside = (*CLASSES[options.n_classes :], *OUTSIDE)
     strange = _shared_out(seed, "pool outside", _OUTSIDE_SHARE, _GOLDEN, n)
@@ -168,7 +168,7 @@ def _shared_out(seed: int, name: str, share: float, step: float, n: int) -> list
 
 
 def make_in_cache(options: SynthOptions) -> Path:
-    """Make the set in the user's cache, where all runs find it; its folder."""
+    """Make the set in the user's cache, where all runs find it; return its folder."""
     folder = cache_part("sounds") / f"synth-{digest(options)}"
     make_synth(folder, options)
     return folder
@@ -179,11 +179,11 @@ def make_synth(
     options: SynthOptions = SynthOptions(),
     workers: int | None = None,
 ) -> None:
-    """Make the set in ``folder``, or what is missing of it.
+    """Make the set in ``folder``, or its missing files.
 
-    A set that is already there is left alone. A killed call is continued: files appear
-    whole or not at all. More clips can be asked for later; those that exist are kept, and
-    with fewer the surplus files stay but are in no table.
+    A complete set is not changed. A killed call is continued, as files are written atomically. A
+    later call may request more clips and keeps the existing ones; with fewer, the surplus files
+    stay but are in no table.
 
     Parameters
     ----------
@@ -191,12 +191,12 @@ def make_synth(
         A new or empty folder, or one with a set of the same options.
     options : SynthOptions, optional
     workers : int, optional
-        Threads; one for each processor by default. The result does not depend on it.
+        Number of threads; by default one per processor. The result does not depend on it.
 
     Raises
     ------
     OptionError, DataError
-        When the folder holds something else.
+        When the folder contains something else.
     """
     root = Path(folder)
     about = {"format": FORMAT, "options": to_dict(options), "classes": list(options.classes)}
@@ -256,33 +256,31 @@ def load_synth(folder: str | os.PathLike[str], *, true_labels: bool = False) -> 
     Parameters
     ----------
     folder : path
-        Where the set was made.
+        The folder of the set.
     true_labels : bool
-        Give the labels without wrong ones, and give the pool its labels too: for
-        measuring how well wrong labels are found or labels predicted. A pool clip with
-        nothing but sounds outside the classes has no label even then.
+        Return the true labels, for the pool too, to measure how well wrong labels are found or
+        labels predicted. A pool clip with only sounds outside the classes has no label even then.
 
     Returns
     -------
     labelled, pool : Clips
-        The classes stand in the set's own order. Noisy clips are among the labelled ones, of the
-        label type "uncertain". The pool carries groups but, by default,
-        neither labels nor classes.
+        The classes are in the order of the set. Noisy clips are among the labelled ones, with the
+        label type "uncertain". The pool has groups but, by default, neither labels nor classes.
 
     Raises
     ------
     DataError
-        When there is no finished set in the folder.
+        When the folder does not contain a finished set.
     """
     root = Path(folder)
     try:
         classes = tuple(map(str, read_json(root / "synth.json")["classes"]))
     except FileNotFoundError:
         raise DataError(
-            f"{root}: no synth set here (no synth.json). Make one with 'semisonic data synth'"
+            f"{root}: not a synth set (no synth.json). Make one with 'semisonic data synth'"
         ) from None
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{root / 'synth.json'}: damaged ({error}). Make the set anew") from error
+        raise DataError(f"{root / 'synth.json'}: damaged ({error}). Make the set again") from error
     column = "true_label" if true_labels else "label"
     rows = _rows(root / "labels.csv", column, classes)
     if (root / NOISY).exists():
@@ -297,8 +295,8 @@ def load_synth(folder: str | os.PathLike[str], *, true_labels: bool = False) -> 
 def _rows(file: Path, column: str, classes: tuple[str, ...]) -> list[dict[str, Any]]:
     if not file.exists():
         raise DataError(
-            f"{file}: not there, so the synth set was not finished. Make it again with the same "
-            "options; what is done is kept"
+            f"{file}: missing, so the synth set is not finished. Make it again with the same "
+            "options; finished files are kept"
         )
     return [
         {

@@ -1,11 +1,11 @@
-"""Many kinds of sounds, each with clips that differ: what the encoder of the package learned from.
+"""Many kinds of sounds with varying clips, on which the encoder of the package was trained.
 
-Two sources. A sound of the embedded set, or a background of it, whose numbers (pitch, tempo,
-ground) are drawn once for the kind and not for each recording. And sounds that are drawn as a
-whole: up to three layers, each an excitation (noise, a tone with harmonics, pulses through a
-resonance, inharmonic tones), a course in time (steady, swelling, modulated, regular or random
-events) and resonances. Every clip of a kind is a recording of its own: another room, microphone,
-distance and background, and up to a quarter faster or slower.
+There are two sources. Versions: a sound or background of the embedded set, with numbers (pitch,
+tempo, ground) that are drawn once for the kind and not for each recording. Drawn sounds: up to
+three layers, each an excitation (noise, a tone with harmonics, pulses through a resonance,
+inharmonic tones), a course in time (steady, swelling, modulated, regular or random events) and
+resonances. Every clip of a kind is a separate recording: another room, microphone, distance and
+background, and up to a quarter faster or slower.
 
 Paper: Ishikawa et al. 2024, "Pre-training with synthetic patterns for audio", after Kataoka et al.
 2020, "Pre-training without natural images", who drew categories from a formula.

@@ -1,6 +1,6 @@
 """Training windows for a detector: labelled sounds mixed into background.
 
-The longest segment of sound of a clip, which is not much quieter than its loudest moment, is put
+The longest segment of sound of a clip that is not much quieter than its loudest moment is mixed
 into windows of background at random times and levels. The folder::
 
     labels.csv               file,label,group and what is known of each window
@@ -10,8 +10,8 @@ into windows of background at random times and levels. The folder::
     bad_files.csv            clips and backgrounds that could not be read, if any
     mix.json                 the options; journal.jsonl: what is finished
 
-The table is written last. Without it, the windows lie in no folders of classes that could be
-learned from without knowing which come from one recording.
+The table is written last. Without it, the folder cannot be read as class folders, in which it
+would be unknown which windows come from one recording.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ Failures = list[tuple[str, str]]
 LEVEL = 0.01
 """Root mean square of synthetic backgrounds, full scale 1: -40 dB."""
 SHORTEST, LONGEST = 0.3, 4.0
-"""Seconds of the segments of sound that are mixed, unless other ones are asked for."""
+"""Shortest and, by default, longest segments of sound that are mixed, in seconds."""
 _PLACES, _PLACE_SECONDS = 8, 60.0  # synthetic backgrounds
 _BLOCK = 10.0  # seconds of background whose windows count as one recording
 _FADE = 0.01  # seconds of the soft ends of a sound
@@ -69,9 +69,9 @@ _COLUMNS = (
 
 
 def find_event(wave: Wave, sample_rate: int) -> tuple[int, int] | None:
-    """The longest segment of sound, as its first sample and the one behind its last.
+    """The longest segment of sound: its first sample, and the one after its last.
 
-    The level is taken every 10 ms. None for digital silence.
+    The level is computed every 10 ms. None for digital silence.
     """
     frame = max(1, round(sample_rate / 100))
     n = len(wave) // frame
@@ -89,7 +89,7 @@ def find_event(wave: Wave, sample_rate: int) -> tuple[int, int] | None:
 def read_sound(
     clips: Clips, row: int, sample_rate: int, *, cut: bool = True, longest: float = LONGEST
 ) -> tuple[Wave | None, str]:
-    """Decode a clip: what of it is mixed, or None and the reason why nothing is.
+    """Decode a clip: the part to mix, or None and the reason.
 
     ``cut`` takes the longest segment of sound, which must have between 0.3 and ``longest`` seconds.
 
@@ -106,15 +106,15 @@ def read_sound(
     length = (stop - first) / sample_rate
     if cut and not SHORTEST <= length <= longest:
         expected = f"expected {SHORTEST:g} to {longest:g} s"
-        return None, f"its longest segment of sound has {length:.2f} s, {expected}"
+        return None, f"its longest segment of sound is {length:.2f} s long, {expected}"
     return wave[first:stop], ""
 
 
 def place_sound(rng: np.random.Generator, n_sound: int, n_window: int) -> tuple[int, int, int]:
-    """Draw where in a window a sound lies.
+    """Draw the position of a sound in a window.
 
-    A sound that is longer than the window gives a part of it. At least half of what is taken lies
-    in the window; at most a quarter of the window's length is lost at its beginning.
+    If a sound is longer than the window, a part is used. At least half of it is in the window; at
+    most a quarter of the window's length is lost at its beginning.
 
     Parameters
     ----------
@@ -140,16 +140,16 @@ def place_sound(rng: np.random.Generator, n_sound: int, n_window: int) -> tuple[
 def add_sound(
     wave: Wave, sound: Wave, at: int, snr_db: float, level: float, sample_rate: int
 ) -> tuple[int, int] | None:
-    """Mix a sound into ``wave``, in place, so that the part in it has this level.
+    """Mix a sound into ``wave``, in place, with this level.
 
     Parameters
     ----------
     wave : ndarray of float32, shape (n,)
         The background.
     sound : ndarray of float32, shape (m,)
-        Its ends get fades of 10 ms.
+        The sound; its ends get fades of 10 ms.
     at : int
-        Where it begins in ``wave``, sample; what lies outside is cut off.
+        First sample in ``wave``; parts outside are cut off.
     snr_db : float
         Root mean square of that part over ``level``, dB.
     level : float
@@ -160,8 +160,8 @@ def add_sound(
     Returns
     -------
     (int, int) or None
-        The samples of ``wave`` that hold the sound; None, and nothing done, when nothing but
-        silence of the sound lies in the window.
+        The samples of ``wave`` with the sound; None, without a change, if only silence of the
+        sound is in the window.
     """
     first, end = max(0, at), min(len(wave), at + len(sound))
     if end <= first:
@@ -185,7 +185,7 @@ def rms(wave: NDArray[np.floating[Any]]) -> float:
 
 
 class _Source(NamedTuple):
-    """A background recording: its name, its length in seconds, and how a part of it is read."""
+    """A background recording: name, length in seconds, and a function that reads a part."""
 
     name: str
     duration: float
@@ -193,7 +193,7 @@ class _Source(NamedTuple):
 
 
 def _own_sources(folder: Path, rate: int, failures: Failures) -> list[_Source]:
-    """The recordings below a folder; those whose headers cannot be read are failures."""
+    """The recordings below a folder; those with unreadable headers are failures."""
 
     def part(file: Path, start: float, end: float) -> Wave:
         return read(file, sample_rate=rate, start_time=start, end_time=end)[0]
@@ -211,7 +211,7 @@ def _own_sources(folder: Path, rate: int, failures: Failures) -> list[_Source]:
 
 
 def _synthetic_sources(seed: int, rate: int) -> list[_Source]:
-    """Quiet backgrounds of several places that do not exist."""
+    """Quiet synthetic backgrounds of several places."""
 
     def part(wave: Wave, start: float, end: float) -> Wave:
         return wave[round(start * rate) : round(end * rate)]
@@ -226,7 +226,7 @@ def _synthetic_sources(seed: int, rate: int) -> list[_Source]:
 def synthetic_backgrounds(
     seed: int, seconds: float, sample_rate: int, *, place: str = "place", take: int = 0
 ) -> Wave:
-    """Quiet background of a place that does not exist, shape (n,), at ``LEVEL``.
+    """Quiet synthetic background, shape (n,), at ``LEVEL``.
 
     Parameters
     ----------
@@ -235,9 +235,9 @@ def synthetic_backgrounds(
     sample_rate : int
         Hz.
     place : str
-        Another name is another place.
+        Name of the place.
     take : int
-        Another number is another time at the same place.
+        Number of the time at this place.
     """
     n, minute = round(seconds * sample_rate), 60 * sample_rate
     parts = [
@@ -255,9 +255,8 @@ def synthetic_backgrounds(
 class _Backgrounds:
     """Background recordings, to draw samples of one length from.
 
-    With several parts, each recording is divided into as many pieces of equal length, one for
-    each part, so that what one fold hears no other does. ``failures`` takes the recordings that
-    cannot be read.
+    With several parts, each recording is divided into pieces of equal length, one per part, so
+    that folds do not share background. ``failures`` receives the recordings that cannot be read.
     """
 
     def __init__(
@@ -274,7 +273,7 @@ class _Backgrounds:
         if not self.sources:
             longest = max((source.duration for source in sources), default=0.0)
             raise DataError(
-                f"background: found {len(sources)} recordings that can be read, the longest of "
+                f"background: found {len(sources)} readable recordings, the longest of "
                 f"{longest:g} s; expected at least {needed:g} s for windows of {seconds:g} s"
                 + (f" in {n_parts} parts, one per fold" if n_parts > 1 else "")
             )
@@ -282,12 +281,12 @@ class _Backgrounds:
         self.reach = np.cumsum(lengths) / lengths.sum()
 
     def draw(self, rng: np.random.Generator, part: int) -> tuple[Wave, str, dict[str, Any]]:
-        """Samples that are not silent, shape (n,), their group and where they are from.
+        """Samples that are not silent, shape (n,), with their group and origin.
 
         Raises
         ------
         DataError
-            When many draws gave nothing that could be read, or digital silence.
+            When many draws gave only unreadable parts or digital silence.
         """
         for _ in range(_TRIES):
             row = int(np.searchsorted(self.reach, rng.random(), side="right"))
@@ -309,10 +308,10 @@ class _Backgrounds:
                 group = f"background {source.name}@{begin:.3f}-{begin + size:.3f}"
                 about = {"background": source.name, "background_start": f"{start:.3f}"}
                 return wave, group, about
-            reason = "digital silence, in which no sound has a level over the background"
+            reason = "digital silence, above which no level can be set"
         raise DataError(
-            f"background: found nothing to use in {_TRIES} draws (last: {source.name}: {reason}); "
-            "expected recordings of the place without any event"
+            f"background: found nothing usable in {_TRIES} draws (last: {source.name}: "
+            f"{reason}); expected recordings of the place without events"
         )
 
 
@@ -320,14 +319,14 @@ class _Backgrounds:
 
 
 class Mixed(NamedTuple):
-    """What was made.
+    """The result of :func:`mix`.
 
     Attributes
     ----------
     n_sounds, n_background : int
-        Windows with a sound, and of nothing but background.
+        Number of windows with a sound, and of background only.
     n_clips : int
-        Clips that windows were made of.
+        Number of clips in windows.
     left_out, failures : list of (clip, reason)
         Clips without a suitable sound; clips and backgrounds that could not be read.
     notes : list of str
@@ -343,7 +342,7 @@ class Mixed(NamedTuple):
 
 
 _Made = list[dict[str, Any]] | str
-"""What became of a task: the rows of its windows, or why there is none."""
+"""Result of a task: the rows of its windows, or the reason why there are none."""
 _Task = tuple[str, str, Callable[[], _Made]]
 """The name of a task in the journal, that of its clip, and the work."""
 
@@ -365,38 +364,38 @@ def mix(
     cut: bool = True,
     longest: float = LONGEST,
 ) -> Mixed:
-    """Make windows of labelled clips in ``folder``, or what is missing of them.
+    """Make windows of labelled clips in ``folder``, or the missing ones.
 
     The same clips and options give the same bytes. A killed call is continued.
 
     Parameters
     ----------
     clips : Clips
-        Those with labels are mixed. Groups, folds and label types go over to the windows.
+        Clips with labels are mixed. Windows get their groups, folds and label types.
     folder : path
         A new or empty folder, or one with windows made with the same options.
     background : Path, optional
-        The folder of recordings of the place without any sound to find; quiet synthetic
-        backgrounds by default.
+        Folder of recordings of the place without sounds of interest; by default quiet synthetic
+        backgrounds.
     window : float
-        Seconds of a window.
+        Seconds per window.
     copies : int
-        Windows made of each clip.
+        Number of windows per clip.
     snr_db : (float, float)
-        Lowest and highest level of a sound over its background, dB.
+        Lowest and highest level of a sound above its background, dB.
     background_windows : int, optional
-        Windows of nothing but background; half as many as those with sounds by default.
+        Number of windows of background only; by default half as many as with sounds.
     n_folds : int
-        Divide the recordings into so many folds, where the clips have none; 0: do not.
+        Number of folds to make if the clips have none; 0 for none.
     fold : sequence of int
-        Only clips of these folds; all by default.
+        Use only clips of these folds; by default all.
     sample_rate : int
         Hz.
     seed : int
     workers : int, optional
         Threads.
     cut : bool
-        Cut the longest segment of sound out of each clip, else take all of it.
+        Mix the longest segment of sound of each clip instead of the whole clip.
     longest : float
         Seconds; clips whose longest segment is longer are left out.
 
@@ -406,7 +405,7 @@ def mix(
         For options that cannot be met.
     DataError
         When no clip has a label, no window could be made, the background is too short or silent,
-        or the folder holds something else.
+        or the folder contains something else.
     """
     if len(snr_db) != 2 or snr_db[0] > snr_db[1]:
         found = ",".join(f"{value:g}" for value in snr_db) or "nothing"
@@ -418,7 +417,7 @@ def mix(
     failures: Failures = []
     clips = require_labels(clips, "mixing")
     if n_folds and clips.folds:
-        notes.append(f"the {len(clips.folds)} folds of the clips are kept; n_folds is not used")
+        notes.append(f"the {len(clips.folds)} folds of the clips are used; n_folds is ignored")
     elif n_folds:
         clips = clips.with_columns(fold=make_folds(clips, n_folds, seed))
     rows = _rows(clips, fold, notes)
@@ -481,7 +480,7 @@ def mix(
         return [{"file": file, "label": BACKGROUND, "group": group, "fold": its_fold, **place}]
 
     def work(tasks: Sequence[_Task], unit: str) -> list[dict[str, Any]]:
-        """Do what is not done yet; nothing comes of what cannot be read, which is a failure."""
+        """Do the remaining tasks; clips that cannot be read are failures."""
 
         def one(task: _Task) -> tuple[_Made, bool]:
             name, clip, make = task
@@ -514,9 +513,9 @@ def mix(
         sounds = work([(f"clip {row}", names[row], partial(mix_clip, row)) for row in rows], "clip")
         if not sounds:
             raise DataError(
-                f"'{clips.name}': none of the clips has a sound to mix (the first: "
-                f"{(*left_out, *failures)[0][1]}). Another --longest, or --no-cut for whole clips, "
-                "may find some"
+                f"'{clips.name}': found no sound to mix in any clip (the first: "
+                f"{(*left_out, *failures)[0][1]}). Try another --longest, or --no-cut for whole "
+                "clips"
             )
         # The fold of each window of background: in the proportion of those with sounds.
         in_folds = sorted(row["fold"] for row in sounds)
@@ -539,7 +538,7 @@ def mix(
 
 
 def _rows(clips: Clips, folds: Sequence[int], notes: list[str]) -> list[int]:
-    """The rows to mix: with a label that is none of background, in the folds asked for."""
+    """The rows to mix: with a label other than background, in the requested folds."""
     wanted = clips.is_labelled
     quiet = np.array([BACKGROUND in labels for labels in clips.labels], np.bool_)
     if not wanted.all():
@@ -558,14 +557,14 @@ def _rows(clips: Clips, folds: Sequence[int], notes: list[str]) -> list[int]:
         wanted = wanted & np.isin(clips.fold, folds)
     rows: list[int] = np.flatnonzero(wanted & ~quiet).tolist()
     if not rows:
-        raise DataError(f"'{clips.name}': no clip to mix is left of {len(clips)}")
+        raise DataError(f"'{clips.name}': none of {len(clips)} clips is left to mix")
     return rows
 
 
 def _mix_one(
     rng: np.random.Generator, wave: Wave, sound: Wave, snr_range: tuple[float, ...], rate: int
 ) -> dict[str, str] | None:
-    """Put a sound into a window: when and how loud; None when it is silence nearly everywhere."""
+    """Mix a sound into a window; return time and level, or None if it is nearly silent."""
     snr_db = float(rng.uniform(snr_range[0], snr_range[1]))
     for _ in range(_TRIES):
         first, end, at = place_sound(rng, len(sound), len(wave))
@@ -580,7 +579,7 @@ def _mix_one(
 def _write_tables(
     root: Path, table: list[dict[str, Any]], left_out: Failures, failures: Failures
 ) -> None:
-    """Write labels.csv, with the columns in which something stands, and the two lists."""
+    """Write labels.csv, without empty columns, and the two lists."""
     frame = pd.DataFrame(table, columns=_COLUMNS).fillna("")
     frame["label_type"] = frame["label_type"].replace("", "positive")
     usual = {"label_type": "positive", "fold": 0}

@@ -103,7 +103,7 @@ _MICROPHONE_BINS = 1025
 
 
 class RecordingConditions(NamedTuple):
-    """What stays the same throughout a recording.
+    """The conditions of a recording.
 
     Attributes
     ----------
@@ -196,8 +196,8 @@ def _room(rng: Generator, rate: int) -> Wave:
 def through(x: Wave, spectrum: NDArray[np.complex64]) -> Wave:
     """A sound through a room or a microphone, shape as ``x``.
 
-    The convolution is circular: what rings on after the end stands at the beginning, as
-    if the recording had begun earlier.
+    The convolution is circular: ringing after the end is at the beginning, as if the recording had
+    begun earlier.
     """
     return np.asarray(fft.irfft(fft.rfft(x) * spectrum, len(x)), dtype=np.float32)
 
@@ -212,9 +212,9 @@ def render(options: SynthOptions, recording: str, number: int, sounds: Sequence[
     Parameters
     ----------
     options : SynthOptions
-        Of which ``seed``, ``duration``, ``sample_rate`` and ``snr_db`` are used.
+        Options, of which ``seed``, ``duration``, ``sample_rate`` and ``snr_db`` are used.
     recording : str
-        Its name, from which its conditions are drawn.
+        Its name, the seed of its conditions.
     number : int
         Which clip of the recording.
     sounds : sequence of str

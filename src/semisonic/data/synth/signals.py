@@ -1,4 +1,4 @@
-"""The raw material of synthetic sounds: draws, noise, tones, and events in time."""
+"""Components of synthetic sounds: random draws, noise, tones, and events in time."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def log_uniform(rng: Generator, low: float, high: float) -> float:
 
 
 def chance(rng: Generator, share: float) -> bool:
-    """Whether something happens that happens in this share of cases."""
+    """True with this probability."""
     return float(rng.random()) < share
 
 
@@ -260,7 +260,7 @@ def burst(
 
 
 def random_times(rng: Generator, duration: float, per_second: float) -> Curve:
-    """Times (s) of events that know nothing of each other, in order."""
+    """Times (s) of independent events, in order."""
     n = int(rng.poisson(duration * per_second))
     return np.sort(rng.random(n)) * duration
 

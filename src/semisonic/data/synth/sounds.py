@@ -1,9 +1,8 @@
 """Every sound of the synthetic set.
 
-``place`` gives the numbers that belong to a recording: pitch, tempo, kind, ground. It is
-the same stream for every clip of that recording. ``take`` gives what differs from clip to
-clip: when things happen and how exactly. ``n`` is the number of samples, ``rate`` the
-sample rate in Hz. The level of what comes back has no meaning.
+``place`` is the random stream of a recording (pitch, tempo, kind, ground), the same for each of
+its clips. ``take`` is the stream of a clip: when events happen, and their details. ``n`` is the
+number of samples, ``rate`` the sample rate in Hz. The level of the result has no meaning.
 """
 
 from __future__ import annotations

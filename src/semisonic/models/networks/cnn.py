@@ -54,7 +54,7 @@ PICTURE: Size = (64, 128)
 
 
 def area_weights(n_in: int, n_out: int) -> Tensor:
-    """Which share of each input cell an output cell is the mean of, shape (n_out, n_in)."""
+    """The weight of each input cell in the mean of an output cell, shape (n_out, n_in)."""
     edges = torch.arange(n_out + 1, dtype=torch.float64) * n_in / n_out
     cells = torch.arange(n_in, dtype=torch.float64)
     right = torch.minimum(edges[1:, None], cells + 1)
@@ -77,11 +77,11 @@ class PictureEncoder(LayeredEncoder):
         return super().forward(x)
 
     def code_shape(self, n_mels: int, n_frames: int) -> tuple[int, int, int]:
-        """Shape (channel, mel, frame) of the code, the same for any size that is enough."""
+        """Shape (channel, mel, frame) of the code, the same for any sufficient size."""
         if n_mels < PICTURE[0] or n_frames < PICTURE[1]:
             raise ModelError(
                 f"found features of {n_mels} x {n_frames} (mel x frame), expected at least "
-                f"{PICTURE[0]} x {PICTURE[1]}; take more mel bands, longer clips or a smaller "
+                f"{PICTURE[0]} x {PICTURE[1]}; use more mel bands, longer clips or a smaller "
                 "hop_length"
             )
         return super().code_shape(*PICTURE)
@@ -183,7 +183,7 @@ class UniformConv(nn.Conv2d):
 
     @torch.no_grad()
     def draw_weights(self, stream: torch.Generator) -> None:
-        """Draw weights anew; the bias is a constant."""
+        """Draw weights again; the bias is a constant."""
         values = torch.empty(self.weight.shape)
         self.weight.copy_(values.uniform_(-self.bound, self.bound, generator=stream))
         if self.bias is not None:
@@ -195,7 +195,7 @@ class NormalLinear(nn.Linear):
 
     @torch.no_grad()
     def draw_weights(self, stream: torch.Generator) -> None:
-        """Draw weights anew."""
+        """Draw weights again."""
         values = torch.empty(self.weight.shape)
         self.weight.copy_(values.normal_(0.0, 0.01, generator=stream))
         self.bias.zero_()
@@ -249,11 +249,11 @@ class RecurrentEncoder(Encoder):
     recurrent : nn.RNNBase
         Batch first, in one direction.
     whole_windows : bool
-        Whether the convolutions see no zeros around the map; then only windows within a clip
-        count, so that one that is filled up is as alone.
+        Whether the convolutions have no zero padding; then only windows within a clip count, so
+        that padding does not change the result.
     """
 
-    no_frames = "its recurrent layers remember what came before"
+    no_frames = "its recurrent layers depend on earlier frames"
 
     def __init__(
         self, front: LayeredEncoder, recurrent: nn.RNNBase, *, whole_windows: bool = False
@@ -275,7 +275,7 @@ class RecurrentEncoder(Encoder):
         return self.out_channels, 1, self.front.code_shape(n_mels, n_frames)[2]
 
     def frames_after(self, n_frames: Tensor) -> Tensor:
-        """The frames that count, at least one."""
+        """The number of valid frames, at least one."""
         if not self.whole_windows:
             return super().frames_after(n_frames)
         for step in self.plan:

@@ -1,9 +1,9 @@
-"""Encoders that are never trained: an ONNX or TFLite graph of samples, or one that is not here.
+"""Encoders that are never trained: ONNX or TFLite graphs of samples, or only their vectors.
 
-BirdNET, Perch and the like: a window of samples gives a vector, and a clip is cut into windows side
-by side, the last one filled up with silence. The graph lies in the user's cache; a model that was
-made with it holds its name and the beginning of its file's hash, not the graph. Of an encoder that
-made vectors elsewhere only a name and the length of its vectors are known.
+For encoders such as BirdNET and Perch, a window of samples gives a vector, and a clip is cut into
+adjacent windows, the last one padded with silence. The graph is in the user's cache; a model made
+with it has its name and the start of its file's hash, not the graph. Of an encoder that made
+vectors elsewhere, only a name and the length of its vectors are known.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _ELSEWHERE = re.compile(r"vectors:(?P<name>[a-z0-9_-]+)@(?P<dim>[1-9][0-9]{0,5})
 _KEY, _WINDOW, _DIM = "semisonic.key", "semisonic.window", "semisonic.dim"
 _AFTER_CLASSES = ("Add", "Sigmoid", "Softmax", "Identity", "Cast", "Reshape", "Squeeze", "Clip")
 _DENSE = ("Gemm", "MatMul")
-_MISSING = "package {}, which is missing; install it: pip install 'semisonic[export]'"
+_MISSING = "package {}, which is missing: pip install 'semisonic[export]'"
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,9 @@ def _opened(file: Path, _changed: int, n_threads: int) -> FrozenGraph:
     try:
         import onnxruntime
     except ImportError as error:
-        raise ModelError(f"{file}: is run with the {_MISSING.format('onnxruntime')}") from error
+        raise ModelError(
+            f"{file}: running it needs the {_MISSING.format('onnxruntime')}"
+        ) from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = n_threads, 3
     try:
@@ -89,7 +91,9 @@ def _opened(file: Path, _changed: int, n_threads: int) -> FrozenGraph:
         told = session.get_modelmeta().custom_metadata_map
         return FrozenGraph(session, told[_KEY], int(told[_WINDOW]), int(told[_DIM]))
     except Exception as error:  # onnxruntime has no common type of error
-        raise ModelError(f"{file}: onnxruntime cannot open it: {error}. Get it again") from error
+        raise ModelError(
+            f"{file}: onnxruntime cannot open it: {error}. Get the file again"
+        ) from error
 
 
 def open_graph(file: Path) -> FrozenGraph | TfliteGraph:
@@ -111,8 +115,8 @@ class FrozenEncoder(Encoder):
 
     Notes
     -----
-    Nothing is learned here: there are no weights, and no gradient passes. The session is no part
-    of the module, so that it can be copied and saved.
+    There are no weights, and no gradient passes. The session is not part of the module, so that it
+    can be copied and saved.
     """
 
     trainable = False
@@ -139,14 +143,14 @@ class FrozenEncoder(Encoder):
 
 
 class ElsewhereEncoder(Encoder):
-    """Stands for an encoder of which there are vectors and nothing else.
+    """Represents an encoder of which only vectors exist.
 
-    A class layer can be learned on its vectors and scores them; no sound can be embedded.
+    A class layer can be trained on its vectors and scores them; sounds cannot be embedded.
 
     Parameters
     ----------
     name : str
-        What made the vectors.
+        Name of the encoder.
     dim : int
         Numbers in a vector.
     """
@@ -164,24 +168,24 @@ class ElsewhereEncoder(Encoder):
         if x.is_meta:
             return x.new_empty(len(x), self.out_channels, 1, 1)
         raise ModelError(
-            f"the vectors were made elsewhere ({self.name}), so that no sound can be embedded "
-            "here; 'semisonic project learn' writes predictions.csv for the sounds that have one"
+            f"the vectors were made elsewhere ({self.name}), so sounds cannot be embedded here; "
+            "'semisonic project learn' writes predictions.csv for the sounds with a vector"
         )
 
 
 def elsewhere_name(made_by: str, dim: int) -> str:
-    """The name of the network that stands for what made vectors of ``dim`` numbers."""
+    """The name of the network for an encoder of which only vectors of length ``dim`` exist."""
     plain = re.sub("[^a-z0-9_-]+", "-", made_by.lower()).strip("-") or "elsewhere"
     return f"vectors:{plain}@{dim}"
 
 
 def frozen_network(name: str) -> Callable[[Shape], Backbone]:
-    """What makes the network of a name such as ``onnx:birdnet@0123456789abcdef``.
+    """The factory of a network with a name such as ``onnx:birdnet@0123456789abcdef``.
 
     Raises
     ------
     ModelError
-        For a name that is none, or one whose file is missing or another one than it was.
+        For an invalid name, or one whose file is missing or changed.
     """
     if elsewhere := _ELSEWHERE.fullmatch(name):
         made_by, dim = elsewhere["name"], int(elsewhere["dim"])
@@ -199,13 +203,13 @@ def frozen_network(name: str) -> Callable[[Shape], Backbone]:
     )
     if not file.is_file():
         raise ModelError(
-            f"this model hears with the general encoder '{short}', which is not on this machine "
+            f"this model uses the general encoder '{short}', which is not on this machine "
             f"(expected {file}); get it with: {again}"
         )
     if (key := open_graph(file).key) != match["key"]:
         raise ModelError(
             f"{file}: found the encoder '{short}' of a file with the SHA-256 {key}..., but the "
-            f"model was made with {match['key']}...; fetch that version with: {again}"
+            f"model was made with {match['key']}...; get that version with: {again}"
         )
 
     def make(shape: Shape) -> Backbone:
@@ -224,20 +228,20 @@ def network_name(name: str, sha256: str, kind: str = "onnx") -> str:
 def cut_graph(
     source: Path, target: Path, sha256: str, *, n_samples: int = 0, tensor: str = "", dim: int = 0
 ) -> FrozenGraph:
-    """Take what leads from samples to the embedding out of an ONNX file, and write it.
+    """Write the part of an ONNX file that leads from samples to the embedding.
 
     Parameters
     ----------
     source, target : Path
     sha256 : str
-        Of the file that was published.
+        Hash of the published file.
     n_samples : int
-        Of a window; 0 takes what the file says.
+        Samples per window; 0 for the value in the file.
     tensor : str
         Name of the embedding in the graph, or :data:`BEFORE_CLASSES`; by default the output, if
         there is one, or the output "embedding".
     dim : int
-        Numbers that an embedding must have; 0 for any.
+        Expected length of the embedding; 0 for any.
 
     Returns
     -------
@@ -246,17 +250,17 @@ def cut_graph(
     Raises
     ------
     ModelError
-        When the file is damaged, takes or gives something else, or cannot be run.
+        When the file is damaged, has other inputs or outputs, or cannot be run.
     """
     try:
         import onnx
         from google.protobuf.message import DecodeError
     except ImportError as error:
-        raise ModelError(f"ONNX files are read with the {_MISSING.format('onnx')}") from error
+        raise ModelError(f"reading ONNX files needs the {_MISSING.format('onnx')}") from error
     try:
         proto = onnx.load(source)
     except (OSError, ValueError, TypeError, onnx.checker.ValidationError, DecodeError) as error:
-        raise ModelError(f"{source}: no ONNX file, or a damaged one: {error}") from error
+        raise ModelError(f"{source}: not an ONNX file, or a damaged one: {error}") from error
     weights = {one.name for one in proto.graph.initializer}
     inputs = [one for one in proto.graph.input if one.name not in weights]
     wanted = _embedding(source, proto.graph, weights, tensor)
@@ -305,14 +309,14 @@ def _tried(source: Path, graph: FrozenGraph) -> tuple[int, ...]:
         raise ModelError(f"{source}: fails on {graph.n_samples} samples: {error}") from error
     found = np.asarray(out)
     if not np.isfinite(found).all():
-        raise ModelError(f"{source}: gives values that are not finite; take a new copy")
+        raise ModelError(f"{source}: gives values that are not finite; get the file again")
     if len(given.shape) == 1:
         found = found[None] if found.ndim == 1 else found
     return (2, *found.shape[1:]) if alone else tuple(found.shape)
 
 
 def _window_of(source: Path, given: Any, n_samples: int) -> int:
-    """Samples of a window: what was asked for, if the input takes that, or what it says."""
+    """Samples per window: the requested number, if the input takes it, or that of the input."""
     sizes = [one.dim_value for one in given.type.tensor_type.shape.dim]
     if not sizes or len(sizes) > 3 or any(size > 1 for size in sizes[:-1]):
         raise ModelError(
@@ -322,10 +326,10 @@ def _window_of(source: Path, given: Any, n_samples: int) -> int:
     if n_samples and sizes[-1] not in (0, n_samples):
         raise ModelError(
             f"{source}: takes windows of {sizes[-1]} samples, expected {n_samples}; give the "
-            "sample rate and the window that it was made for (--sample-rate, --window)"
+            "sample rate and the window of the network (--sample-rate, --window)"
         )
     if not (n_samples or sizes[-1]):
-        raise ModelError(f"{source}: does not say how long its windows are; give --window")
+        raise ModelError(f"{source}: does not state the length of its windows; give --window")
     return n_samples or int(sizes[-1])
 
 
@@ -339,8 +343,8 @@ def _embedding(source: Path, graph: Any, weights: set[str], tensor: str) -> str:
             node = next((made[name] for name in node.input if name in made), None)
         if node is None or node.op_type not in _DENSE:
             raise ModelError(
-                f"{source}: no dense layer of classes at its end, before which the embedding would "
-                "be; is it another file? Name the tensor of the embedding with --tensor"
+                f"{source}: found no dense layer of classes at its end, whose input would be the "
+                "embedding; is it another file? Name the tensor of the embedding with --tensor"
             )
         return str(next(name for name in node.input if name not in weights))
     if tensor:
@@ -349,8 +353,7 @@ def _embedding(source: Path, graph: Any, weights: set[str], tensor: str) -> str:
         return tensor
     if len(outputs) > 1 and "embedding" not in outputs:
         raise ModelError(
-            f"{source}: found the outputs {', '.join(outputs)}; say which is the embedding with "
-            "--tensor"
+            f"{source}: found the outputs {', '.join(outputs)}; name the embedding with --tensor"
         )
     return outputs[0] if len(outputs) == 1 else "embedding"
 

@@ -1,4 +1,4 @@
-"""Parts of published networks: encoders of plain layers in a row, and dense layers behind them."""
+"""Parts of published networks: encoders of layers in sequence, and dense layers after them."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def convolution(
 
 
 def plan_of(layers: Iterable[nn.Module]) -> Plan:
-    """What layers one after the other do to the size, read from their windows and steps.
+    """The effect of a sequence of layers on the size, from their windows and steps.
 
-    Of a layer of another kind its attribute ``plan`` is taken, if it has one.
+    For other layers their attribute ``plan`` is used, if they have one.
     """
     plan: list[Step] = []
     for layer in layers:
@@ -48,7 +48,7 @@ def plan_of(layers: Iterable[nn.Module]) -> Plan:
 
 
 class Block(nn.Module):
-    """Layers one after the other, with or without a shortcut around them."""
+    """Layers in sequence, with or without a shortcut."""
 
     def __init__(self, *layers: nn.Module, shortcut: bool = False) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class Block(nn.Module):
 
 
 class LayeredEncoder(Encoder):
-    """Blocks one after the other.
+    """Blocks in sequence.
 
     Parameters
     ----------
@@ -97,8 +97,8 @@ class LayeredEncoder(Encoder):
         if n_frames < self.least_frames:
             what = "samples" if self.least_frames > 500 else "frames"
             raise ModelError(
-                f"found clips of {n_frames} {what}, this network needs {self.least_frames} or "
-                "more; take longer clips or fill them up with silence"
+                f"found clips of {n_frames} {what}, expected at least {self.least_frames} for "
+                "this network; use longer clips, or pad them with silence"
             )
         return super().code_shape(n_mels, n_frames)
 
@@ -109,7 +109,7 @@ N = TypeVar("N", bound=Neck)
 class VectorNorm(nn.BatchNorm1d):
     """Batch normalisation of vectors that takes a batch of one in training.
 
-    One clip has no spread, so it is normalised by the running statistics, which stay as they are.
+    One clip has no spread, so it is normalised by the running statistics, which are not changed.
     """
 
     def forward(self, x: Tensor) -> Tensor:

@@ -39,7 +39,7 @@ from semisonic.models.networks.layers import convolution
 from semisonic.models.notation import Size
 
 KERNEL: Size = (3, 3)
-"""Of the convolutions of all blocks."""
+"""Kernel size of the convolutions of all blocks."""
 
 
 @dataclass(frozen=True)
@@ -51,15 +51,15 @@ class NetworkDesign:
     width : int
         Maps of the stem.
     stages : tuple of int
-        Maps of each stage, at least as many as before it.
+        Maps of each stage, at least as many as in the stage before.
     depth : int
         Residual blocks of a stage.
     kernel, stride : int
-        Of the stem's convolution. With a step of 2 or 4 few numbers are touched at full size.
+        Of the stem's convolution. With a step of 2 or 4, few values are computed at full size.
     pool : int
         Max-pool after it; 1 is none.
     first_down : int
-        Average pool before the first stage, 1 is none; before the others it is 2.
+        Average pool before the first stage; 1 for none. Before the others it is 2.
     drop_path : float
         Probability that the last block's branch is left out for a clip in training; it
         rises from nearly zero at the first block (stochastic depth).
@@ -144,7 +144,7 @@ class StemLayers(Part):
 
 
 class StageLayers(Part):
-    """Average pool (if asked for), then residual blocks."""
+    """Average pool (optional), then residual blocks."""
 
     def __init__(self, in_channels: int, width: int, drop_paths: list[float], down: int) -> None:
         super().__init__()
@@ -209,7 +209,7 @@ def _down(step: int, map_channels: int = 0) -> DownStep:
 
 
 def _network(name: str, shape: Shape) -> Backbone:
-    """The network of a design, for clips of any length."""
+    """Make the network of a design, for clips of any length."""
     encoder = StagedEncoder(DESIGNS[name], shape[0])
     channels, rows, _ = encoder.code_shape(*shape[1:])
     return Backbone(name, encoder, GlobalPoolNeck(channels, rows=rows))

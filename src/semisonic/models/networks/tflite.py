@@ -1,7 +1,7 @@
 """TFLite files of samples, such as BirdNET's, cut at their embedding and run by LiteRT.
 
-Needs the extra ``tflite``. What :func:`cut_tflite` writes is a TFLite file too: its only output is
-the embedding, and its description says which file it was taken from.
+Needs the extra ``tflite``. The result of :func:`cut_tflite` is a TFLite file, too: its only output
+is the embedding, and its description names the original file.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _DENSE = "FULLY_CONNECTED"
 
 
 def is_tflite(file: Path) -> bool:
-    """Whether a file has the mark of TFLite, whatever its name."""
+    """Whether a file is TFLite, by its content."""
     with file.open("rb") as opened:
         return opened.read(8)[4:] == _MARK
 
@@ -61,7 +61,7 @@ class TfliteGraph:
 
 
 def open_tflite(file: Path) -> TfliteGraph:
-    """A graph that :func:`cut_tflite` wrote; opened once for each change of the file."""
+    """A graph written by :func:`cut_tflite`; opened once for each change of the file."""
     return _opened(file, file.stat().st_mtime_ns, torch.get_num_threads())
 
 
@@ -78,25 +78,25 @@ def _opened(file: Path, _changed: int, n_threads: int) -> TfliteGraph:
             running, told["key"], int(given["shape"][-1]), int(np.prod(out["shape"][1:]))
         )
     except Exception as error:  # LiteRT has no common type of error
-        raise ModelError(f"{file}: LiteRT cannot open it: {error}. Get it again") from error
+        raise ModelError(f"{file}: LiteRT cannot open it: {error}. Get the file again") from error
 
 
 def cut_tflite(
     source: Path, target: Path, sha256: str, *, n_samples: int = 0, tensor: str = "", dim: int = 0
 ) -> TfliteGraph:
-    """Take what leads from samples to the embedding out of a TFLite file, and write it.
+    """Write the part of a TFLite file that leads from samples to the embedding.
 
     Parameters
     ----------
     source, target : Path
     sha256 : str
-        Of the file that was published.
+        Hash of the published file.
     n_samples : int
-        That a window must have; 0 for what the file says.
+        Expected samples per window; 0 for the value in the file.
     tensor : str
         Name of the embedding in the graph, or :data:`BEFORE_CLASSES`; by default the only output.
     dim : int
-        Numbers that an embedding must have; 0 for any.
+        Expected length of the embedding; 0 for any.
 
     Returns
     -------
@@ -105,7 +105,7 @@ def cut_tflite(
     Raises
     ------
     ModelError
-        When the file is damaged, takes or gives something else, or cannot be run.
+        When the file is damaged, has other inputs or outputs, or cannot be run.
     """
     schema, _ = _litert(source)
     try:
@@ -123,7 +123,7 @@ def cut_tflite(
     if n_samples and shape[-1] != n_samples:
         raise ModelError(
             f"{source}: takes windows of {shape[-1]} samples, expected {n_samples}; give the "
-            "sample rate and the window that it was made for (--sample-rate, --window)"
+            "sample rate and the window of the network (--sample-rate, --window)"
         )
     graph.operators, graph.outputs = _leading_to(graph, wanted), [wanted]
     model.signatureDefs, model.description = [], json.dumps({"key": sha256[:16]})
@@ -140,8 +140,8 @@ def _litert(file: Path) -> tuple[Any, Any]:
         from ai_edge_litert import interpreter, schema_py_generated
     except ImportError as error:
         raise ModelError(
-            f"{file}: is run with the package ai-edge-litert, which is missing; install it: "
-            "pip install 'semisonic[tflite]'"
+            f"{file}: running it needs the package ai-edge-litert, which is missing: pip install "
+            "'semisonic[tflite]'"
         ) from error
     return schema_py_generated, interpreter
 
@@ -155,7 +155,7 @@ def _packed(model: Any) -> bytes:
 
 
 def _try(source: Path, graph: TfliteGraph, dim: int) -> None:
-    """Two windows of noise must give vectors of the length that is expected."""
+    """Check that two windows of noise give vectors of the expected length."""
     noise = np.random.default_rng(0).normal(0, 0.1, (2, graph.n_samples)).astype(np.float32)
     if dim and graph.dim != dim:
         raise ModelError(
@@ -167,7 +167,7 @@ def _try(source: Path, graph: TfliteGraph, dim: int) -> None:
     except Exception as error:  # LiteRT has no common type of error
         raise ModelError(f"{source}: fails on {graph.n_samples} samples: {error}") from error
     if not np.isfinite(found).all():
-        raise ModelError(f"{source}: gives values that are not finite; take a new copy")
+        raise ModelError(f"{source}: gives values that are not finite; get the file again")
 
 
 def _embedding(source: Path, model: Any, schema: Any, tensor: str) -> int:
@@ -183,8 +183,8 @@ def _embedding(source: Path, model: Any, schema: Any, tensor: str) -> int:
             node = maker.get(node.inputs[0])
         if node is None or _kind(model, kinds, node) != _DENSE:
             raise ModelError(
-                f"{source}: no dense layer of classes at its end, before which the embedding would "
-                "be; is it another file? Name the tensor of the embedding with --tensor"
+                f"{source}: found no dense layer of classes at its end, whose input would be the "
+                "embedding; is it another file? Name the tensor of the embedding with --tensor"
             )
         return int(node.inputs[0])
     if tensor:
@@ -193,8 +193,7 @@ def _embedding(source: Path, model: Any, schema: Any, tensor: str) -> int:
         return named[tensor]
     if len(outputs) != 1:
         raise ModelError(
-            f"{source}: found the outputs {', '.join(outputs)}; say which is the embedding with "
-            "--tensor"
+            f"{source}: found the outputs {', '.join(outputs)}; name the embedding with --tensor"
         )
     return int(graph.outputs[0])
 

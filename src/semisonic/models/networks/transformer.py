@@ -15,7 +15,7 @@ PATCH, WIDTH, HEADS, DEPTH = 16, 192, 3, 4
 
 
 class Attention(nn.Module):
-    """Attention of several heads between the tokens of a clip that are true in ``counts``."""
+    """Multi-head attention between the tokens of a clip that are true in ``counts``."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class Attention(nn.Module):
         self.out = nn.Linear(width, width)
 
     def forward(self, x: Tensor, counts: Tensor | None) -> Tensor:
-        """What each token takes from the others, shape (batch, token, width)."""
+        """The attention output of each token, shape (batch, token, width)."""
         parts = self.qkv(x).unflatten(2, (3, self.heads, -1))  # (batch, token, 3, head, each)
         q, k, v = parts.permute(2, 0, 3, 1, 4)
         heard = F.scaled_dot_product_attention(q, k, v, attn_mask=counts)
@@ -72,7 +72,7 @@ class PatchTransformer(Encoder):
     def forward(self, x: Tensor, n_frames: Tensor | None = None) -> Tensor:
         """The code, shape (batch, width, mel / 16, frame / 16), rounded up.
 
-        With ``n_frames`` the frames that do not count are heard by none of the others.
+        With ``n_frames``, padding frames do not influence the others.
         """
         counts = None
         if n_frames is not None:
