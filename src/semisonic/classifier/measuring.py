@@ -1,4 +1,4 @@
-"""How good a model is on labelled clips: numbers with intervals, in all and for each part.
+"""Measure a model on labelled clips: numbers with intervals, for all clips and for each part.
 
 Intervals come from one bootstrap that draws whole recordings, so clips of one recording are in or
 out together and all numbers see the same draws (Efron and Tibshirani 1993, percentile method).
@@ -58,7 +58,7 @@ class Measurement:
     level : float
         Of the intervals.
     multi_label : bool
-        Whether clips carry several labels.
+        Whether a clip may have several labels.
     """
 
     clips: Clips
@@ -135,7 +135,7 @@ def measure(
     n_resamples: int = 1000,
     seed: int = 0,
 ) -> Measurement:
-    """Hold scores against labels.
+    """Compare scores with labels.
 
     Parameters
     ----------
@@ -212,7 +212,7 @@ def by_part(m: Measurement, by: str, *, n_resamples: int = 1000, seed: int = 0) 
     Raises
     ------
     DataError
-        When no clip tells what is asked for.
+        If no clip has the information that is asked for.
     """
     import pandas as pd
 
@@ -252,8 +252,8 @@ def _hours(clips: Clips) -> list[str]:
     times = [name.recorded_at for name in read_names(clips.file.tolist())]
     if not any(times):
         raise DataError(
-            f"'{clips.name}': no file name tells a time, such as {clips.file[0]}; expected names "
-            "such as SITE1_20240601_043000.wav"
+            f"'{clips.name}': found no file name with a time, such as {clips.file[0]}; expected "
+            "names such as SITE1_20240601_043000.wav"
         )
     return [_UNKNOWN if time is None else f"{time.hour:02d} h" for time in times]
 

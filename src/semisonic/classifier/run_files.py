@@ -1,4 +1,4 @@
-"""What the run folders of the long verbs have in common."""
+"""The common parts of the run folders of the long verbs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ FREE = (
     "fit.checkpoint_interval",
     "pretrain.checkpoint_interval",
 )
-"""Options that no result depends on: a run goes on when they differ."""
+"""Options that do not change results: a run continues if they differ."""
 
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
@@ -44,7 +44,7 @@ _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 def open_run(command: str, options: Any, *, free: Collection[str] = ()) -> RunFolder:
     """The run folder that the options name, to be used as a context manager.
 
-    ``free`` are more options that may differ when the run goes on.
+    ``free`` are more options that may differ when the run continues.
     """
     asked = to_dict(options)
     left = getattr(options, "left_to_auto", ())
@@ -55,7 +55,7 @@ def open_run(command: str, options: Any, *, free: Collection[str] = ()) -> RunFo
 
 
 def cache_of(options: Any) -> Path:
-    """Where decoded clips go: beside the other results, unless the user says otherwise."""
+    """The folder of decoded clips: beside the other results, unless the user gives another."""
     return options.output / CACHE if options.cache is None else Path(options.cache)
 
 
@@ -67,7 +67,7 @@ def prepare_in(
     engine: Engine = LOCAL_ENGINE,
     in_batch: torch.device | None = None,
 ) -> Prepared:
-    """The features of some clips, kept in the run; what is wrong with clips is listed there.
+    """The features of some clips, kept in the run, with a list of their faults.
 
     ``engine``, ``in_batch``: see :func:`semisonic.classifier.prepare.prepare`.
     """
@@ -100,8 +100,8 @@ def unreadable(failures: Failures, remarks: Failures = ()) -> list[str]:
         counted = ", ".join(f"{kind} {n}" for kind, n in Counter(kinds).most_common())
         odd = len({clip for clip, _ in remarks})
         # Of a long recording each window is judged for itself.
-        what = "1 clip or window is" if odd == 1 else f"{odd} clips or windows are"
-        lines.append(f"{what} odd ({counted}): see {REMARKS}")
+        what = "1 clip or window has a fault" if odd == 1 else f"{odd} clips or windows have faults"
+        lines.append(f"{what} ({counted}): see {REMARKS}")
     return lines
 
 
@@ -125,7 +125,7 @@ def record_data(
     role: str = "",
     cache: Path | None = None,
 ) -> dict[str, str]:
-    """Write the hash of a data set into the run; the hash of each recording.
+    """Write the hash of a data set into the run; return the hash of each recording.
 
     A ``role`` tells a pool from a labelled set of the same name; ``cache`` keeps hashes.
     """

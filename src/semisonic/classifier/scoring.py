@@ -27,7 +27,7 @@ from semisonic.models.sound_model import SoundModel
 from semisonic.training.devices import choose_device
 
 BATCH_SIZE = 64
-"""Clips scored at once unless a caller says otherwise."""
+"""Default number of clips scored in one batch."""
 
 Table = NDArray[np.float64]
 
@@ -165,7 +165,7 @@ def embed_rows(
     batch_size: int = BATCH_SIZE,
     device: str | torch.device = "cpu",
 ) -> NDArray[np.float64]:
-    """Embed some rows of features: what the last layer sees, shape (len(rows), dim).
+    """The embeddings of some rows of features, shape (len(rows), dim).
 
     Parameters
     ----------

@@ -79,7 +79,7 @@ CLASSIFIERS = {
     JUDGE: Classifier(
         "linear model and trees",
         "mean of logistic regression (C 0.01, inputs standardised) and 300 extremely randomised "
-        "trees: what judges labels in 'suspects'",
+        "trees: used to judge labels in 'suspects'",
         True,
     ),
 }
@@ -175,7 +175,7 @@ def fit_scores(
     if name not in CLASSIFIERS:
         raise OptionError(f"classifier '{name}': {nearest(name, CLASSIFIERS)}")
     if not len(target):
-        raise DataError("classifier: found no labelled clips to learn from")
+        raise DataError("classifier: found no labelled clips for training")
     if target.ndim == 2:
         answers = target.astype(np.int64).T
         of_yes = [
@@ -215,8 +215,8 @@ def _probabilities(model: Any, x: NDArray[Any]) -> Scores:
 
 CEPSTRUM, MEL = INPUTS = ("mfcc-zcr", "mel")
 INPUTS_HELP = (
-    "what a classifier sees of a clip: mfcc-zcr, 26 statistics of cepstra and zero crossings; "
-    "mel, statistics of the spectrogram"
+    "input of a classifier: mfcc-zcr, 26 statistics of cepstra and zero crossings; mel, "
+    "statistics of the spectrogram"
 )
 
 

@@ -1,4 +1,4 @@
-"""Fitting the rules for unknown sounds, and how a model answers to synthetic noise.
+"""Fit the rules for unknown sounds, and measure a model on synthetic noise.
 
 The papers are named in :mod:`semisonic.models.decision`. Limits are set by known sounds that
 neither trained the network nor fitted the rule: it is fitted anew with each fifth of the recordings
@@ -359,7 +359,7 @@ def features_of_noise(
 def check_noise(
     model: SoundModel, *, seed: int, per_kind: int = PER_KIND, device: str | torch.device = "cpu"
 ) -> pd.DataFrame:
-    """How a model answers to noise that no rule was fitted by.
+    """Measure how a model answers noise that no rule was fitted on.
 
     Parameters
     ----------

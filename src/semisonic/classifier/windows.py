@@ -60,7 +60,7 @@ def window_starts(
     Raises
     ------
     OptionError
-        When the window or the hop is not positive.
+        If the window or the hop is not positive.
 
     Examples
     --------
@@ -68,7 +68,9 @@ def window_starts(
     [0.0, 5.0, 7.0]
     """
     if not (window > 0 and hop > 0):
-        raise OptionError(f"windows: found window {window:g} and hop {hop:g}, expected above 0")
+        raise OptionError(
+            f"windows: found window {window:g} and hop {hop:g}, expected both above 0"
+        )
     slack = TOLERANCE * window
     if length <= window:
         return np.zeros(1)
@@ -110,7 +112,7 @@ def cut_clips(
     workers: int | None = None,
     cache: Path | None = None,
 ) -> CutWindows:
-    """Cut the clips that are longer than a window; leave the others as they are.
+    """Cut the clips that are longer than a window; do not change the others.
 
     Parameters
     ----------
