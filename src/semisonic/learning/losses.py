@@ -1,4 +1,4 @@
-"""Losses of labelled clips: logits and targets in, the loss of each row out.
+"""Losses of labelled clips: from logits and targets to the loss of each row.
 
 **Cross-entropy**, the plain loss that every other one is held against.
 
@@ -263,15 +263,15 @@ class OwnLoss(RowLoss):
         Raises
         ------
         DataError
-            When something else comes out of it.
+            If something else comes out of it.
         """
         logits = full(logits)
         rows: object = self.loss(logits, self.smoothed(logits, target, self.label_smoothing))
         shape = tuple(rows.shape) if isinstance(rows, Tensor) else type(rows).__name__
         if not isinstance(rows, Tensor) or shape != (len(logits),):
             raise DataError(
-                f"the loss '{self.name}' gives {shape} for logits of shape {tuple(logits.shape)}, "
-                f"expected the loss of each row, ({len(logits)},)"
+                f"the loss '{self.name}': found {shape} for logits of shape "
+                f"{tuple(logits.shape)}, expected the loss of each row, ({len(logits)},)"
             )
         return rows
 

@@ -1,4 +1,4 @@
-"""Pre-training by reconstruction: an auto-encoder repeats what it is given.
+"""Pre-training by reconstruction: an auto-encoder rebuilds its input.
 
 Papers: Masci et al. 2011, "Stacked convolutional auto-encoders for hierarchical feature
 extraction"; denoising, Vincent et al. 2008, "Extracting and composing robust features with
@@ -201,13 +201,13 @@ def layer_decoder(autoencoder: AutoEncoder, number: int) -> Decoder:
     plans = autoencoder.encoder.part_plans
     if len(plans) < 2:
         raise ModelError(
-            f"layer-wise pre-training: the encoder '{autoencoder.name}' cannot be cut into "
-            "layers; take another network, or another objective"
+            f"layer-wise pre-training: the encoder '{autoencoder.name}' cannot be divided into "
+            "layers; use another network or another objective"
         )
     if autoencoder.decoder.needs_maps:
         raise ModelError(
-            f"layer-wise pre-training: the decoder '{autoencoder.decoder_name}' sees the maps "
-            "that a layer shall repeat; take 'upsample', 'subpixel' or 'unpool'"
+            f"layer-wise pre-training: the decoder '{autoencoder.decoder_name}' has skip "
+            "connections past the layers; use 'upsample', 'subpixel' or 'unpool'"
         )
     return Decoder(plans[number], autoencoder.decoder_name)
 

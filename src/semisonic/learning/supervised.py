@@ -92,9 +92,9 @@ class Supervised(Objective):
         super().__init__()
         if not hasattr(model, "from_features"):
             raise ModelError(
-                f"found a {type(model).__name__}, expected a SoundModel, which has front end and "
-                "class layer: register the network (semisonic.register) and build one of it, "
-                "semisonic.models.sound_model.build(name, mel, classes)"
+                f"found a {type(model).__name__}, expected a SoundModel, which has front end "
+                "and class layer; register the network (semisonic.register) and build a model "
+                "with semisonic.models.sound_model.build(name, mel, classes)"
             )
         self.model = model
         self.noisy_loss, self.noisy_weight = noisy_loss, noisy_weight

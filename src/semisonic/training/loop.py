@@ -1,4 +1,4 @@
-"""The one training loop, in plain torch, and its checkpoints.
+"""The training loop, in plain torch, and its checkpoints.
 
 It knows devices, number formats, schedules, averages, early stopping, checkpoints and processes; it
 knows no method. What is minimised comes as an objective, what it is computed on as streams of
@@ -102,7 +102,7 @@ Streams = Mapping[str, BatchStream]
 
 @dataclass(frozen=True)
 class FitResult:
-    """What a training gives back, beside the weights that the objective now carries.
+    """The result of a training, besides the weights that the objective now has.
 
     Attributes
     ----------
@@ -140,7 +140,7 @@ def fit(
     folder: Path | None = None,
     label: str = "train",
 ) -> FitResult:
-    """Train an objective; it carries the final weights when this returns.
+    """Train an objective; it has the final weights afterwards.
 
     Parameters
     ----------
@@ -175,10 +175,10 @@ def fit(
     Raises
     ------
     OptionError
-        When options are wrong, streams do not fit the objective, or the folder holds the
+        If options are wrong, streams do not fit the objective, or the folder holds the
         checkpoint of another training.
     TrainingError
-        When the loss becomes infinite or not a number.
+        If the loss becomes infinite or not a number.
 
     Notes
     -----
@@ -271,7 +271,7 @@ class Training:
     Raises
     ------
     OptionError
-        When the options are wrong, tell the encoder from what stands on it where the objective
+        If the options are wrong, tell the encoder from what stands on it where the objective
         cannot, or ask for the best epoch by a validation that is not there; or when the streams
         are not those that the objective reads.
     """
@@ -288,20 +288,20 @@ class Training:
         check(options)
         if set(objective.streams) != set(streams) or not streams:
             raise OptionError(
-                f"{type(objective).__name__} reads the streams {sorted(objective.streams)}, "
-                f"found {sorted(streams)}"
+                f"{type(objective).__name__}: found the streams {sorted(streams)}, expected "
+                f"{sorted(objective.streams)}"
             )
         if objective.body is None and (options.freeze_epochs or options.layer_decay != 1.0):
             name = "freeze_epochs" if options.freeze_epochs else "layer_decay"
             raise OptionError(
-                f"option '{name}': {type(objective).__name__} trains its encoder and all else as "
-                "one; the option is for training a classifier"
+                f"option '{name}': {type(objective).__name__} trains its encoder together with "
+                "all other layers; the option is for training a classifier, so leave it out"
             )
         self.follows_monitor = options.patience > 0 or (validated and options.restore_best)
         if self.follows_monitor and options.monitor.startswith("val_") and not validated:
             raise OptionError(
-                f"option 'monitor': '{options.monitor}' is followed by patience, but this training "
-                "has no validation; give clips to validate on, or follow 'loss'"
+                f"option 'monitor': patience needs '{options.monitor}', but this training has "
+                "no validation; give validation clips, or the monitor 'loss'"
             )
         self.objective, self.streams, self.options = objective, streams, options
         self.seed, self.device, self.validated = seed, device, validated
@@ -435,8 +435,8 @@ class Training:
             bad = _bad_rows(stream.at(step))
             if bad:
                 return (
-                    f"{where}. The stream '{name}' holds values that are not finite in this "
-                    f"batch, rows {', '.join(map(str, bad))} of its table: check those clips"
+                    f"{where}. The stream '{name}' has values that are not finite in this "
+                    f"batch, rows {', '.join(map(str, bad))} of its table: check these clips"
                 )
         advice = "use a lower learning_rate, or clip gradients (clip_norm=1.0)"
         if self.precision == "bf16":
@@ -444,7 +444,7 @@ class Training:
         return f"{where}. The inputs of this step are finite: {advice}"
 
     def end_epoch(self, validate: Validate | None) -> None:
-        """Validate, look whether this is the best epoch so far, add a row to the history.
+        """Validate, check whether this is the best epoch so far, add a row to the history.
 
         Validation and the choice of the best see the averaged weights where there are any.
         """
@@ -472,7 +472,7 @@ class Training:
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
-        """Within the block the objective carries the averaged weights, if there are any."""
+        """Within the block, the objective has the averaged weights, if there are any."""
         if not self.average:
             yield
             return
@@ -484,7 +484,7 @@ class Training:
             put_weights(self.objective, current)
 
     def identify(self) -> dict[str, Any]:
-        """What a training is: two share it only if they compute the same.
+        """The identity of a training: two trainings share it only if they compute the same.
 
         Asked before :meth:`prepare`, with the first weights. Without effect are how often
         checkpoints are written, and the number format, which is compared by itself.
@@ -557,7 +557,7 @@ class Training:
         write_json(self.folder / "history.json", rows)
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Continue from a checkpoint."""
         put_weights(self.objective, state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
         for name, tensor in self.average.items():
@@ -648,14 +648,14 @@ def load_checkpoint(
     Raises
     ------
     ModelError
-        When the file cannot be read.
+        If the file cannot be read.
     OptionError
-        When it belongs to another training; the message names all that differs.
+        If it belongs to another training; the message names all that differs.
     """
     path = folder / NAME
     if not path.exists():
         return None
-    advice = "delete it to train from the start"
+    advice = "delete it to start the training again"
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         recorded, version, computed = (content[k] for k in ("identity", "format", "precision"))
@@ -668,8 +668,8 @@ def load_checkpoint(
         changed.append(f"'precision' was {computed}, now {precision}")
     if changed:
         raise OptionError(
-            f"{path}: the checkpoint belongs to another training: {'; '.join(changed)}. "
-            "Choose another folder, or delete the checkpoint to train from the start"
+            f"{path}: the checkpoint belongs to another training: {'; '.join(changed)}. Choose "
+            "another folder, or delete the checkpoint to start the training again"
         )
     return content
 
@@ -714,7 +714,7 @@ _LOWER_IS_BETTER = ("loss", "error", "mse", "mae", "db2")
 
 
 def lower_is_better(column: str) -> bool:
-    """Whether a column of the history improves by falling, told from its name.
+    """Whether a lower value of a history column is better, by its name.
 
     Losses and errors (names that end in loss, error, mse, mae or db2) fall; everything else,
     such as an accuracy or an average precision, rises.
@@ -773,12 +773,12 @@ def make_optimizer(
     Raises
     ------
     ModelError
-        When no weight of the module asks for a gradient.
+        If no weight of the module asks for a gradient.
     """
     weights = [p for p in module.parameters() if p.requires_grad]
     if not weights:
         raise ModelError(
-            f"{type(module).__name__} has no weights to train: all are frozen, or there are none"
+            f"{type(module).__name__}: found no weights to train; all are frozen, or there are none"
         )
     scale = _scales(body, options.layer_decay)
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
