@@ -343,8 +343,8 @@ def train_with_patches(
     """
     if config.method not in METHODS_WITH_PATCHES:
         raise OptionError(
-            f"option 'generated_ratio': the method '{config.method}' has no place for generated "
-            f"patches; use one of {', '.join(METHODS_WITH_PATCHES)}, or leave them out"
+            f"option 'generated_ratio': the method '{config.method}' cannot use generated "
+            f"patches; use one of {', '.join(METHODS_WITH_PATCHES)}, or leave the option out"
         )
     place = choose_device(device)
     patches = generate(
@@ -405,7 +405,7 @@ def generate(
     if mel.input == WAVE or mel.n_channels != 1:
         raise OptionError(
             f"option 'generated_ratio': found {'waves' if mel.input == WAVE else 'deltas'}, "
-            "expected one spectrogram a clip; choose another network or leave out the deltas"
+            "expected one spectrogram per clip; give another network, or leave out the deltas"
         )
     seed = derive(seed, "generated") % (1 << 31)
     size = (mel.shape[1], int(np.shape(features)[3]))

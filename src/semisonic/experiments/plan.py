@@ -1,8 +1,8 @@
-"""The jobs of an experiment: who is trained on what, what follows from what, and what they leave.
+"""The jobs of an experiment: what each trains on, what it depends on, and what it writes.
 
-A job is named by a hash of everything that its result depends on, and of nothing else: equal work
-is done once (the control is the same for every decoder), and what an interrupted run has finished
-is found again.
+The name of a job is a hash of everything that its result depends on, and of nothing else: equal
+work is done once (the control is the same for every decoder), and an interrupted run finds its
+finished jobs.
 """
 
 from __future__ import annotations
@@ -415,7 +415,7 @@ def _check_simple(setting: Setting, categories: Mapping[str, str] | None) -> Non
         "'group_first' needs groups of classes: give [categories]": (
             setting.group_first and not categories
         ),
-        "of a simple classifier all segments vote, with the mean of their scores; leave out "
+        "with a simple classifier, all segments vote by the mean of their scores; leave out "
         "segments.voting and segments.silence_db": (
             is_simple and (cut.voting != MEAN or cut.silence_db is not None)
         ),

@@ -67,10 +67,10 @@ N_MISTAKES = 8
 MOST_PLAIN_ROWS = 20_000  # of predictions; more are compressed
 N_RECONSTRUCTIONS = 6
 N_PLAYED = 3
-"""Clips of each of the two classes most often confused that can be heard."""
+"""Clips to listen to of each of the two classes most often confused."""
 TRANSDUCTIVE = (
-    "Transductive: training used the test clips, without their labels. Accuracy on clips "
-    "that nobody has recorded yet can be lower."
+    "Transductive: training used the test clips, without their labels. Accuracy on new "
+    "recordings can be lower."
 )
 INPUTS_IN_WORDS = {
     "mfcc-zcr": "means and deviations of 12 MFCC and the zero-crossing rate",
@@ -79,12 +79,12 @@ INPUTS_IN_WORDS = {
 
 
 def run_recipe(options: RunOptions) -> RunResult:
-    """Run, or go on with, an experiment.
+    """Run or continue an experiment.
 
     Raises
     ------
     OptionError, DataError
-        For a wrong recipe, options of another run in the same folder, unusable data.
+        For a wrong recipe, a run folder of other options, or unusable data.
     """
     recipe = read_recipe(find(options.recipe), quick=options.quick, changes=options.changes)
     if isinstance(recipe, StagesRecipe):
@@ -111,7 +111,7 @@ def run_recipe(options: RunOptions) -> RunResult:
 
 
 def expected_warnings(options: RunOptions, recipe: Recipe | StagesRecipe) -> list[str]:
-    """What a run will warn of first, told from the table of clips: nothing is decoded.
+    """The warnings of a run, from the table of clips, without decoding.
 
     Raises
     ------

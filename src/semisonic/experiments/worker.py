@@ -1,7 +1,7 @@
-"""What one process of an experiment does: run jobs, each in a folder of its own.
+"""The work of one process of an experiment: run jobs, each in its own folder.
 
-A job that is done has its ``job.json``, which is written last. A job that was cut off goes on from
-its checkpoint.
+A finished job has its ``job.json``, which is written last. An interrupted job continues from its
+checkpoint.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from semisonic.models.sound_model import SoundModel
 
 @dataclass(frozen=True)
 class WorkerContext:
-    """What every job of a run shares.
+    """What all jobs of a run share.
 
     ``hashes`` are content hashes of the recordings, by table ("labelled", "pool") and file.
     """
