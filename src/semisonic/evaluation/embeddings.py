@@ -120,7 +120,7 @@ def separability(
     Raises
     ------
     DataError
-        When the lengths differ or there are fewer than two recordings.
+        If the lengths differ or there are fewer than two recordings.
     """
     points = np.asarray(x, np.float64)
     labels, recording = np.asarray(target, np.int64), np.asarray(group)

@@ -37,7 +37,7 @@ Mask = NDArray[np.bool_]
 
 
 def confident_joint(given: ArrayLike, scores: ArrayLike) -> ScoreTable:
-    """Estimate how given and true labels go together.
+    """Estimate the joint distribution of given and true labels.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def confident_joint(given: ArrayLike, scores: ArrayLike) -> ScoreTable:
 
 @dataclass(frozen=True)
 class Suspects:
-    """What is thought of each label.
+    """The result for each label.
 
     Attributes
     ----------
@@ -83,8 +83,8 @@ class Suspects:
         How well each clip's label fits its scores, 0 (not at all) to 1.
     is_suspect : ndarray of bool, shape (n,)
     suggested : ndarray
-        What the scores say instead: class numbers (n,), or for several labels per clip booleans
-        (n, n_classes). Of a clip that is no suspect it may be the given label.
+        The label that the scores suggest: class numbers (n,), or for several labels per clip
+        booleans (n, n_classes). For a clip that is not a suspect, it may be the given label.
     joints : ndarray, shape (n_questions, n_answers, n_answers)
         See :func:`confident_joint`: one question, or for several labels one per class, with the
         answers no (0) and yes (1).
@@ -102,7 +102,7 @@ class Suspects:
 
     @property
     def order(self) -> NDArray[np.int64]:
-        """All rows: the suspects from the most suspicious on, then the others likewise."""
+        """All rows: the suspects, most suspicious first, then the others in the same order."""
         return np.lexsort((self.quality, ~self.is_suspect)).astype(np.int64)
 
     @property

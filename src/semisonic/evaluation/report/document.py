@@ -1,4 +1,4 @@
-"""One self-contained page: tables, figures and sounds from Python, the words from a template.
+"""One self-contained page: tables, figures and sounds from Python, text from a template.
 
 The page needs no other file and no network. Beside it are written each figure as PNG, each
 table as CSV, and everything as ``report.json``, all from the same values. Templates lie in
@@ -64,7 +64,7 @@ class IntervalEstimate(NamedTuple):
 
 
 class Number(NamedTuple):
-    """A key number: its text, what it is, a line below, and ``control`` or ``treated``."""
+    """A key number: its text, its name, a line below, and ``control`` or ``treated``."""
 
     value: str
     label: str
@@ -73,7 +73,7 @@ class Number(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """The answer in one plain sentence, and what stands against it.
+    """The answer in one sentence, and what limits it.
 
     ``outcome`` is that of a :class:`~semisonic.evaluation.comparison.Comparison` and gives the
     colour.
@@ -146,9 +146,9 @@ class Report:
     template : str
         A file of ``templates/`` that writes the body.
     title : str
-        What was done, in a line.
+        The title: what was done, in one line.
     subtitle : str
-        On which data, in a line.
+        The data, in one line.
     **values
         What the template reads by name, beside ``report`` and the parts.
 
@@ -207,7 +207,7 @@ class Report:
         Parameters
         ----------
         name : str
-            By which the template calls it.
+            The name that the template uses.
         headers : sequence of str
         rows : iterable of sequences
             The first column names the rows.
@@ -239,11 +239,13 @@ class Report:
         self.figures[name] = figure_png(figure)
 
     def players(self, name: str, players: Iterable[Player | None]) -> None:
-        """Add sounds with a spectrogram and a player each; None, an unreadable one, is left out."""
+        """Add sounds, each with a spectrogram and a player; None, an unreadable sound, is left
+        out.
+        """
         self.sounds[name] = tuple(one for one in players if one is not None)
 
     def anchor(self, title: str) -> str:
-        """Enter a section into the contents, and name the place that they lead to."""
+        """Add a section to the contents, and return the anchor of its link."""
         plain = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") or "section"
         places = (plain, *(f"{plain}-{number}" for number in range(2, len(self._sections) + 3)))
         anchor = next(place for place in places if place not in self._sections)

@@ -1,4 +1,4 @@
-"""The report of an experiment: two arms in several settings, from the answer down to the seeds."""
+"""The report of an experiment: two arms in several settings, from the answer to the seeds."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def build_report(
     categories: Mapping[str, str] | None = None,
     notes: Sequence[str] = (),
 ) -> Report:
-    """Build what every experiment has; the ``add_`` functions add what some have.
+    """Build the common parts of a report; the ``add_`` functions add others.
 
     Parameters
     ----------
@@ -213,7 +213,7 @@ def _add_answer(report: Report, main: Comparison, subject: str) -> None:
         Number(
             f"{main.n_clips} clips",
             f"of {main.n_recordings} recordings",
-            f"{protocol_of(main).replace(',', ' ×')}, each clip scored once a draw",
+            f"{protocol_of(main).replace(',', ' ×')}, each clip scored once per draw",
         ),
     ]
 
@@ -225,7 +225,7 @@ def _add_settings(
     arms: tuple[str, str],
     main: str,
 ) -> None:
-    """A row a setting, also where it has one arm only; the main one is set off."""
+    """A row per setting, also if it has only one arm; the main one is emphasised."""
     several = len(comparisons) > 1
     by_name = {one.setting: one for one in comparisons}
     corrected = dict(zip(by_name, holm([one.p for one in comparisons]), strict=True))
@@ -263,7 +263,7 @@ def _add_setting_pairs(report: Report, pairs: Sequence[Comparison]) -> None:
     """A row a pair of settings: both accuracies, their difference, and whether it is shown."""
     rows = [
         {
-            "what is asked": one.setting,
+            "comparison": one.setting,
             "first": arm_estimate(one.a),
             "second": arm_estimate(one.b),
             "difference": IntervalEstimate(one.difference, *one.claimed_interval),
@@ -336,7 +336,7 @@ def _add_competitors(
     everything = [one for members in series.values() for one in members]
     methods = {one.name: one.method for one in everything if one.method}
     if len(set(methods.values())) > 1:
-        report.table("classifiers", [competitor, "how it learns"], list(methods.items()))
+        report.table("classifiers", [competitor, "method"], list(methods.items()))
     if any(one.published for one in everything):
         known_rows = [
             {"system": p.system, "accuracy": p.accuracy, "protocol": p.protocol, "note": p.note}
@@ -509,7 +509,7 @@ def _add_categories(
     treated: Predictions,
     main: Comparison,
 ) -> None:
-    """How often the group of classes is right, from the same predictions."""
+    """The accuracy of the group of classes, from the same predictions."""
     numbers, names = pd.factorize(pd.Series([group_of[name] for name in treated.classes]))
     rows = []
     for label, one in competitors.items():
@@ -517,7 +517,7 @@ def _add_categories(
         group_right = float((numbers[one.predicted] == numbers[one.target]).mean())
         inside = right / group_right if group_right else None
         shares = {"class right": right, "group right": group_right}
-        rows.append({"classifier": label, **shares, "class right where the group is": inside})
+        rows.append({"classifier": label, **shares, "class right if the group is": inside})
     _table(report, "group-accuracy", rows, percent=list(rows[0])[1:])
     counts = confusion(numbers[treated.target], numbers[treated.predicted], len(names))
     report.figure("confusion-groups", confusion_matrix(counts, list(names), main.b.name))
@@ -535,7 +535,7 @@ def _add_categories(
 def add_separability(
     report: Report, treated: Predictions, measured: Separability, inputs: str
 ) -> None:
-    """Add how far apart the classes lie in a classifier's inputs, and what it confuses.
+    """Add the distances of the classes in a classifier's inputs, and what it confuses.
 
     Parameters
     ----------
@@ -577,7 +577,7 @@ def add_run(
     settings: Mapping[str, Mapping[str, Any]],
     timing: Sequence[tuple[str, float, str]],
 ) -> None:
-    """Add the command, the versions, the options, what makes each setting and the time it took."""
+    """Add the command, versions, options, the values of each setting, and the time."""
     report.data |= {"provenance": provenance, "options": options}
     known = dict(provenance)
     flat = pd.json_normalize(dict(options)).to_dict("records")[0]
