@@ -144,8 +144,8 @@ def test_one_fold_and_one_draw_say_what_was_not_asked(predictions_of: Maker) -> 
     result = compare(table, "a", "b")
     assert np.isnan(result.p_folds)
     assert result.p == result.p_mcnemar
-    assert any("not asked" in caution for caution in result.cautions)
-    assert any("One draw" in caution for caution in result.cautions)
+    assert any("it is not known" in caution for caution in result.cautions)
+    assert any("only one draw" in caution for caution in result.cautions)
     assert result.outcome == "better here"
     assert not result.is_shown
     assert "too few folds and draws to test it" in result.verdict("Pre-training")

@@ -315,7 +315,7 @@ class TrainConfig:
     model: str = option(DEFAULT_MODEL, "name of an architecture, or architecture notation")
     method: str = option(
         "supervised",
-        "how to learn from labels and unlabelled recordings; auto: chosen by their number, with "
+        "how to learn from labels and unlabelled recordings; auto chooses by their number, with "
         "a message why",
         choices=(AUTO, *METHODS),
     )
@@ -659,8 +659,8 @@ def all_learned_note(labels_per_class: float) -> str:
     """The message if :func:`validation_share` holds nothing out."""
     return (
         f"note: with {labels_per_class:.3g} labels per class (up to {FEW:g}), none are held out "
-        "to choose the epoch, and training uses all; to hold some out, give another share, "
-        "such as --validation 0.2"
+        "to choose the epoch, so training uses all; to hold some out, give another share, such "
+        "as --validation 0.2"
     )
 
 

@@ -37,9 +37,9 @@ METRICS: dict[bool, tuple[Any, ...]] = {
     False: (accuracy, balanced_accuracy, macro_f1),
     True: (lwlrap, mean_average_precision),
 }
-"""What has an interval, by whether clips carry several labels."""
+"""The metrics with an interval, for one label and for several labels per clip."""
 RANKED = ("top_3_accuracy", "mean_average_precision", "lwlrap")
-"""Numbers of a summary that heed all classes' scores, and not the best one alone."""
+"""Metrics of a summary that use the scores of all classes, not only the best one."""
 
 
 @dataclass(frozen=True)
@@ -167,8 +167,8 @@ def _bootstrap(
 ) -> dict[str, Interval]:
     """Percentile intervals of several numbers from resamples of whole recordings.
 
-    Where all resamples agree, as for a model without a mistake, they say nothing about what
-    other recordings would bring; Wilson's interval for as many recordings stands there then.
+    If all resamples agree, as for a model without a mistake, they say nothing about other
+    recordings; then Wilson's interval for this number of recordings is used.
     """
     _, owner = np.unique(groups, return_inverse=True)
     rows_of = np.split(np.argsort(owner, kind="stable"), np.cumsum(np.bincount(owner))[:-1])
@@ -192,14 +192,14 @@ _UNKNOWN = "unknown"
 def by_part(m: Measurement, by: str, *, n_resamples: int = 1000, seed: int = 0) -> pd.DataFrame:
     """Measure each part by itself: accuracy, or lwlrap for several labels per clip.
 
-    With ``by="label"`` a clip of several labels stands in the part of each.
+    With ``by="label"``, a clip with several labels is in the part of each.
 
     Parameters
     ----------
     m : Measurement
     by : str
-        One of :data:`semisonic.classifier.options.PARTS`. Site, day and hour are told by names
-        of recorders and by folders.
+        One of :data:`semisonic.classifier.options.PARTS`. Site, day and hour come from file and
+        folder names.
     n_resamples, seed
         Of the bootstrap.
 

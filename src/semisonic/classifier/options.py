@@ -91,7 +91,7 @@ class TrainOptions(TrainConfig, LabelledOptions, JobOptions):
     near_copies: bool = option(True, NEAR_COPIES)
     method: str = option(
         AUTO,
-        "how to learn from labels and unlabelled recordings; auto: chosen by their number, with "
+        "how to learn from labels and unlabelled recordings; auto chooses by their number, with "
         "a message why; options that you give are kept",
         choices=(AUTO, *METHODS),
     )
@@ -203,7 +203,7 @@ class CalibrateOptions(LabelledOptions, JobOptions):
     fold: int = option(0, "use only the clips of this official fold; 0: all", minimum=0)
     method: str = option(
         "auto",
-        "calibration of the scores; auto: chosen by log loss, cross-validated by recording",
+        "calibration of the scores; auto chooses by log loss, cross-validated by recording",
         choices=CALIBRATIONS,
     )
     precision: float = option(

@@ -330,7 +330,7 @@ _Answer = tuple[str, int, list[Row]]
 
 @contextmanager
 def _journal(output: Path) -> Iterator[KeyTable]:
-    """The answers of a call, beside its output until that is whole."""
+    """The answers of a call, kept beside its output until that is complete."""
     path = output.with_name(f".{output.name}.semisonic-journal")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -75,7 +75,7 @@ class Prepared:
     Attributes
     ----------
     clips : Clips
-        What row i of ``features`` was computed from: the clips that could be read, the long
+        The clips that ``features`` was computed from, row by row: those that could be read, long
         ones as windows.
     features : FeatureStore, InBatch or ndarray of float16
         (n, channel, mel, frame) in dB, on disk, computed when they are asked for, or (from
@@ -83,13 +83,13 @@ class Prepared:
         statistics of a clip.
     mel : MelOptions or MfccInput
     failures : tuple of (str, str)
-        Clip and reason of what could not be read.
+        Clips that could not be read, with reasons.
     source : ndarray of int64, shape (n,)
         The row of the table given to :func:`prepare` that each row belongs to.
     n_source : int
         Rows of that table.
     remarks : tuple of (str, str)
-        Clips that were read, but are silent, clipped or the like, and what is odd about them.
+        Clips that were read but are silent, clipped or the like, and their faults.
     """
 
     clips: Clips
@@ -116,7 +116,7 @@ class Prepared:
     def per_clip(
         self, scores: NDArray[np.float64], rows: ArrayLike
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Mean of the scores of each clip's windows, without silent ones where there are others.
+        """Mean of the scores of each clip's windows, without silent ones if there are others.
 
         Parameters
         ----------
@@ -196,7 +196,7 @@ def prepare(
     hop : float, optional
         Seconds from window to window of a longer clip; windows do not overlap by default.
     rest : bool
-        Give the rest of a longer clip a window that ends where the clip ends.
+        Add a window for the rest of a longer clip, which ends with the clip.
     workers : int, optional
         Threads; by default one for each processor core. On a cluster: calls at once.
     engine : Engine

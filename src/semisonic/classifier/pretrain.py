@@ -104,7 +104,7 @@ CROPPED_BANDS = 0.25
 def build_network(
     objective: str, model: str, mel: MelOptions, *, decoder: str, standardize: str, seed: int
 ) -> PretrainedEncoder:
-    """The network that an objective trains: an auto-encoder, or an encoder alone.
+    """The network that an objective trains: an auto-encoder, or only an encoder.
 
     Its standardisation is still to be fitted.
     """
@@ -161,9 +161,9 @@ def held_out_terms(
 ) -> dict[str, float]:
     """Mean over held-out clips of an objective's loss and terms.
 
-    What it draws at random (noise, masks, views) is drawn anew from the seed each time, so
-    that epochs are measured alike. Objectives of two views also give ``deviation`` and
-    ``rank`` of the embeddings, see :class:`semisonic.learning.contrastive.EmbeddingSpread`.
+    Random parts (noise, masks, views) are drawn from the seed each time, so that all epochs are
+    measured in the same way. Objectives of two views also give ``deviation`` and ``rank`` of the
+    embeddings, see :class:`semisonic.learning.contrastive.EmbeddingSpread`.
     """
     means: dict[str, float] = {}
     with evaluating(objective), kept_randomness(device):
@@ -199,9 +199,9 @@ class PretrainOutcome:
         The spread of the embeddings of held-out clips, and in how many directions; zero for a
         single clip.
     error : float
-        Loss of the objective on held-out clips; NaN without any. For objectives with a
-        decoder it is the mean squared error on standardised features (1 is what a constant
-        scores), over hidden cells alone where these alone count.
+        Loss of the objective on held-out clips; NaN without any. For objectives with a decoder it
+        is the mean squared error on standardised features (1 is what a constant scores), or over
+        hidden cells only, if only these count.
     error_db2 : float
         The same in dB²; NaN for objectives without a decoder.
     n_train, n_held_out : int
@@ -369,7 +369,7 @@ def fit_layers(
     Parameters
     ----------
     autoencoder : AutoEncoder
-        Its weights are the first weights; it carries the trained ones when this returns.
+        Its weights are the first weights; it has the trained ones afterwards.
     standardize : Standardize
         Fitted.
     stream : BatchStream
@@ -437,8 +437,8 @@ def hold_out_recordings(
 ) -> tuple[Rows, Rows]:
     """Hold out a share of unlabelled clips, by whole recordings.
 
-    Which recordings are held out depends on their names and the seed, not on their order. One
-    that is larger than the whole share stays to be learnt from, while there are smaller ones.
+    Which recordings are held out depends on their names and the seed, not on their order. A
+    recording larger than the whole share is kept for training if there are smaller ones.
 
     Returns
     -------
@@ -469,7 +469,7 @@ class PretrainResult(Result):
     encoder : Path
         The file for ``train --encoder``.
     prepared : Prepared
-        The clips and what is wrong with them.
+        The clips and their faults.
     notes : tuple of str
         What was left out, and whether the training started from published weights.
     """
@@ -485,7 +485,7 @@ class PretrainResult(Result):
         return self.prepared.failures
 
     def to_frame(self) -> pd.DataFrame:
-        """A row per epoch: losses, learning rate, what was held out."""
+        """A row per epoch: losses, learning rate, validation."""
         import pandas as pd
 
         return pd.DataFrame(self.outcome.history)
@@ -591,7 +591,7 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
 def save_pretrained(
     path: Path, outcome: PretrainOutcome, provenance: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Write the encoder's file; what was measured, for records. What could not be is None."""
+    """Write the encoder's file; return the measurements for records, None if not measured."""
     numbers: dict[str, Any] = {
         "objective": outcome.objective,
         "precision": outcome.fit.precision,

@@ -214,7 +214,7 @@ def refuse_seen(seen: Sequence[Overlap], because: str, *, allowed: bool = False)
 def chained(parts: Mapping[str, Any], earlier: Mapping[str, Any]) -> dict[str, Any]:
     """The parts of a making and those of the encoder's that it started from.
 
-    What the encoder learned from without labels counts as pre-training where there is none besides.
+    Recordings that the encoder used without labels count as pre-training if there is no other.
     """
     found = dict(parts)
     for role in ("pretraining", "training", "validation"):
@@ -278,7 +278,7 @@ def _packed(hashes: Iterable[str]) -> str:
 
 
 def _unpacked(text: str) -> frozenset[str]:
-    """The hashes in such a text; a damaged one holds none."""
+    """The hashes in this text; none if it is damaged."""
     try:
         digits = b64decode(text, validate=True).hex()
     except ValueError:

@@ -127,7 +127,7 @@ def record_data(
 ) -> dict[str, str]:
     """Write the hash of a data set into the run; return the hash of each recording.
 
-    A ``role`` tells a pool from a labelled set of the same name; ``cache`` keeps hashes.
+    A ``role`` distinguishes a pool from a labelled set of the same name; ``cache`` keeps hashes.
     """
     hashes = recording_hashes(clips, workers=workers, cache=cache)
     run.add_data(f"{role}: {clips.name}" if role else clips.name, data_hash(hashes.values()))
@@ -135,12 +135,12 @@ def record_data(
 
 
 def about(command: str, options: Any, **more: Any) -> dict[str, Any]:
-    """The provenance that a model file carries."""
+    """The provenance for a model file."""
     return {**stamp(command, options), "seed": options.seed, **json_ready(more)}
 
 
 def stamp(command: str, options: Any = None) -> dict[str, Any]:
-    """When, by what and how a file was made; without options where there were none."""
+    """When, by what and how a file was made; without options if there were none."""
     return {
         "command": command,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -161,10 +161,10 @@ def write_curves(folder: Path, history: Sequence[Mapping[str, float]], title: st
 
 
 def curves_figure(history: Sequence[Mapping[str, float]], title: str) -> Figure | None:
-    """Draw loss or, where there is one, accuracy over epochs; None where there is neither.
+    """Draw accuracy or, if there is none, loss over epochs; None if there is neither.
 
-    The first of accuracy, lwlrap and loss that the history holds is drawn, for training and
-    validation where both have it.
+    The first of accuracy, lwlrap and loss in the history is drawn, for training and validation if
+    both have it.
     """
     for measure in _MEASURES:
         names = {"training": measure, "validation": f"val_{measure}"}

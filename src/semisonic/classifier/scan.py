@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SHOWN = 10.0
-"""Seconds of a recording that are shown: from its middle, where no hand is at the recorder."""
+"""Seconds of a recording that are shown, from its middle, where nobody handles the recorder."""
 
 HIGHEST_RATE = 32000
 """Hz up to which sounds are put into the page; the picture shows all there is."""
@@ -248,7 +248,7 @@ class ScanResult(Result):
     counts : dict
         The content of ``scan.json``.
     page : Path
-        ``scan.html``; the tables lie beside it.
+        ``scan.html``; the tables are beside it.
     seconds : float
         Of the whole verb.
     """

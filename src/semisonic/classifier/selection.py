@@ -104,7 +104,7 @@ def as_classes_of(
 def clips_for_model(
     options: EvaluateOptions | CalibrateOptions, model: SoundModel, verb: str, purpose: str
 ) -> tuple[Clips, list[str]]:
-    """The labelled clips that a model is measured or calibrated by, as the options say.
+    """The labelled clips to measure or calibrate a model on, as the options say.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def clips_for_model(
 
 
 def check_classes(clips: Clips, rows: Rows) -> None:
-    """Raise DataError where a class has no clip to learn from, or there are fewer than two."""
+    """Raise DataError if a class has no training clip, or there are fewer than two classes."""
     found = {label for row in rows for label in clips.labels[row]}
     lost = [name for name in clips.classes if name not in found]
     if lost:

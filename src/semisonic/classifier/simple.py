@@ -199,7 +199,7 @@ def fit_scores(
 
 
 def _probabilities(model: Any, x: NDArray[Any]) -> Scores:
-    """Scores that sum to one; where a model has none, the softmax of its decision function."""
+    """Scores that sum to one; if a model has none, the softmax of its decision function."""
     from scipy.special import softmax
 
     if hasattr(model, "predict_proba"):

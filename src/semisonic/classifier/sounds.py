@@ -250,7 +250,7 @@ def as_labels(y: Any) -> list[Any]:
     Returns
     -------
     list of str, int, tuple or None
-        A tuple holds several labels, None is no label.
+        A tuple for several labels, None for no label.
 
     Raises
     ------

@@ -251,11 +251,11 @@ def published_note(encoder: Path | None) -> tuple[str, ...]:
 
 
 def with_start(parts: Mapping[str, Any], encoder: Path | None, run: RunFolder) -> dict[str, Any]:
-    """The parts of a making and those of the encoder's it starts from, as its file tells them.
+    """The provenance of a model, with that of the encoder it starts from, as in its file.
 
-    What the encoder learned from without labels counts as this run's pre-training where it has
-    none of its own. The file's content goes into the run's record. Synthetic sounds add nothing;
-    published weights at its beginning are told on.
+    Recordings that the encoder used without labels count as this run's pre-training if the run has
+    none. The file's content goes into the run's record. Synthetic sounds add nothing; published
+    weights that the encoder started from are passed on.
     """
     if encoder is None or str(encoder) == SYNTH:
         return dict(parts)

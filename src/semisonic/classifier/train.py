@@ -189,7 +189,7 @@ def select(
 def unverified_apart(config: TrainConfig, clips: Clips, train: Rows) -> tuple[Rows, Rows]:
     """Training clips with verified and with unverified labels, if they are treated separately.
 
-    All are in the first unless an option tells them apart.
+    All are in the first unless an option separates them.
 
     Raises
     ------
@@ -436,7 +436,7 @@ def select_job(
         What asks for training the encoder, besides options.
     workers : int, optional
     cache : Path, optional
-        Keeps what is known of files.
+        Keeps what is known about files.
 
     Raises
     ------
@@ -690,7 +690,7 @@ def job_of(
 def prepared_job(
     options: TrainOptions, clips: Clips, run: RunFolder, engine: Engine
 ) -> tuple[TrainOptions, TrainingJob, dict[str, Any]]:
-    """Select, resolve ``auto``, decode, pre-train where that is asked for.
+    """Select, resolve ``auto``, decode, and pre-train if asked for.
 
     Returns
     -------
@@ -863,7 +863,7 @@ def train(options: TrainOptions) -> TrainResult:
 def validate(run: RunFolder, model: SoundModel, job: TrainingJob) -> dict[str, Any]:
     """Score the validation clips again, each by the mean of its windows; write both files.
 
-    ``metrics.json`` holds the numbers, ``validation.csv`` a row per clip.
+    ``metrics.json`` has the numbers, ``validation.csv`` a row per clip.
     """
     rows, prepared = job.data.validation, job.prepared
     if not len(rows):

@@ -216,7 +216,7 @@ def validation_metrics(target: NDArray[Any], scores: NDArray[np.float64]) -> dic
 
 
 def shares_of_batch(size: int, n_verified: int, n_noisy: int) -> tuple[int, int]:
-    """How many rows of a batch are of each part, at least two where there are any.
+    """The number of rows of each part in a batch, at least two if there are any.
 
     Parts are drawn as often as they occur, so both come to the end of a pass together.
     """
@@ -240,8 +240,8 @@ class TrainingData:
     features : FeatureStore or ndarray, shape (n, channel, mel, frame)
         In dB.
     target : ndarray
-        Of all rows: class numbers, int64 (n,), or, when a clip can carry several labels, float32
-        (n, n_classes).
+        Of all rows: class numbers, int64 (n,), or, if a clip can have several labels, float32 (n,
+        n_classes).
     classes : tuple of str
     labelled : ndarray of int64
         Rows to learn from with their labels.
@@ -250,9 +250,9 @@ class TrainingData:
     pool : ndarray of int64
         Rows to learn from without labels. Rows of labelled clips may be among them.
     noisy : ndarray of int64
-        Rows with unverified labels, to learn from beside ``labelled``: by a loss and a weight of
-        their own (``config.noisy_weight``), a share of each batch as large as theirs of all rows.
-        An epoch is one pass over both.
+        Rows with unverified labels to learn from too, with a separate loss and weight
+        (``config.noisy_weight``). Their share of each batch is their share of all rows. An epoch
+        is one pass over both.
     truth : ndarray of int64, shape (n,), optional
         Class numbers of all rows, -1 where unknown, to record how often pseudo-labels are right.
         For measuring: training does not depend on it.
@@ -269,7 +269,7 @@ class TrainingData:
 
     @property
     def multi_label(self) -> bool:
-        """Whether a clip can carry several labels."""
+        """Whether a clip can have several labels."""
         return self.target.ndim == 2
 
 
@@ -285,8 +285,8 @@ class TrainedModel:
     fit : FitResult
         Of the last student for the method noisy-student, with the time of all rounds.
     pseudo_labels : sequence of PseudoLabels
-        What each student of the method noisy-student, or each round of the method probe,
-        learned beside the labels.
+        What each student of the method noisy-student, or each round of the method probe, learned
+        in addition to the labels.
     """
 
     model: SoundModel

@@ -128,7 +128,7 @@ def data_check(
 
 def _say_report(report: CheckReport, audio: bool, session: Session) -> None:
     in_pool = any(pair.in_pool for pair in report.leaks)
-    apart = "that count as recordings of their own" + ", or in the pool" * in_pool
+    apart = "that count as separate recordings" + ", or in the pool" * in_pool
     if report.n_folds:
         apart = "in different folds"
     rest = [pair for pair in report.duplicates if not pair.across]
@@ -170,7 +170,7 @@ def data_labels(
     ),
     format_: str = option("csv", "format to write", choices=FORMATS),
     read_as: str = option(
-        "auto", "format to read; auto: recognised by the content", choices=("auto", *FORMATS)
+        "auto", "format to read; auto chooses by the content", choices=("auto", *FORMATS)
     ),
     label_column: str | None = option(
         None, "column with the labels, if a selection table has several columns of text"
@@ -271,7 +271,7 @@ def data_mix(
     """Mix labelled clips into background, as windows to train a detector on.
 
     The longest audible part of each clip is mixed into several windows, at random times and
-    levels. Windows with background only are a class of their own. The table labels.csv beside the
+    levels. Windows with background only form a separate class. The table labels.csv beside the
     windows lists which sound is heard when, and which recording it comes from. The exit status is
     3 if recordings could not be read.
     """
@@ -397,15 +397,15 @@ def scan(
     output: Path = option(Path("runs/scan"), "run folder"),
     labels: str = option(
         "auto",
-        "where labels come from; auto: recognised by the layout; folders are sites if most file "
-        "names are those of field recorders",
+        "source of the labels; auto chooses by the layout of the data, and takes folders as "
+        "sites if most file names are those of field recorders",
         choices=LABEL_CHOICES,
     ),
     group: str = option(
         "auto",
-        "what counts as one recording: auto (as the data set says, else the site), file, "
-        "folder, site, day, a column of the table of labels, a pattern, or copies (auto, with "
-        "copies of each other as one)",
+        "what identifies a recording: auto (as the data set says, else the site), file, folder, "
+        "site, day, a column of the table of labels, a pattern, or copies (as auto, with copies "
+        "of each other as one recording)",
     ),
     silence_db: float = option(
         -60.0,

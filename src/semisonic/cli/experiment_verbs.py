@@ -75,9 +75,7 @@ def _predict(result: RunResult, model: Path, session: Session) -> None:
 
 
 def _run_plan(options: RunOptions, session: Session) -> Status:
-    """Read the recipe and the labels, so that errors show; say how large it is and what is too
-    short.
-    """
+    """Read the recipe and the labels, so that errors show; print its size and what is too short."""
     file = recipes.find(options.recipe)
     from semisonic.experiments.recipe import StagesRecipe, read_recipe
 

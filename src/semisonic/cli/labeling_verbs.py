@@ -57,8 +57,8 @@ def embed(
     ),
     labels: str = option(
         "auto",
-        "where labels come from, for colours on the map; auto: recognised by the layout; none: "
-        "no labels, for folders that are not classes",
+        "source of the labels, for colours on the map; auto chooses by the layout of the data; "
+        "none: no labels, for folders that are not classes",
         choices=LABEL_CHOICES,
     ),
     group: str = option("auto", GROUP),
@@ -113,7 +113,7 @@ def search(
         unit="s",
         minimum=0,
     ),
-    k: int = option(10, "hits", minimum=1, maximum=10_000),
+    k: int = option(10, "number of hits", minimum=1, maximum=10_000),
     all_windows: bool = option(
         False, "count each window as a hit; off: join adjacent windows of a recording into one hit"
     ),

@@ -90,7 +90,7 @@ class Session:
         click.echo(text)
 
     def note(self, text: str) -> None:
-        """Print a remark beside the answer, on standard error; not with ``-q``."""
+        """Print a remark on standard error; not with ``-q``."""
         if not self.quiet:
             click.echo(text, err=True)
 

@@ -29,7 +29,7 @@ COLUMNS = ["threshold", "outcome", "precision", "lower_bound", "recall", "clips"
 class Reliability(NamedTuple):
     """Confidence and accuracy by bin of confidence, each shape (n_bins,).
 
-    Empty bins hold NaN. ``error`` is the expected calibration error, 0 to 1.
+    Empty bins are NaN. ``error`` is the expected calibration error, 0 to 1.
     """
 
     confidence: NDArray[np.float64]

@@ -52,7 +52,7 @@ ACCURACY, LWLRAP = "accuracy", "lwlrap"
 MINIMUM_FOR_T = 3
 """With fewer folds and draws, the t-test is left out."""
 LEVEL = 0.95
-"""Of all intervals; what is shown has p-values below the rest."""
+"""Level of all intervals; a difference is shown if its p-values are below 1 minus this."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,9 @@ class Comparison:
     ``accuracy_a``, ``accuracy_b``, ``difference``; ``draws`` a row per draw over all its clips,
     with McNemar's exact test: ``p``, ``n_only_a``, ``n_only_b``.
 
-    ``interval`` is the bootstrap's, over recordings and draws; ``wide_interval`` reaches as
-    far as that of the corrected t-test too. ``p_mcnemar`` is the pooled test's, ``p_folds``
-    the corrected t-test's (NaN with fewer than three folds and draws).
+    ``interval`` is the bootstrap's, over recordings and draws; ``wide_interval`` also covers that
+    of the corrected t-test. ``p_mcnemar`` is the pooled test's, ``p_folds`` the corrected t-test's
+    (NaN with fewer than three folds and draws).
 
     Of clips with several labels accuracies are values of lwlrap, ``draws`` is empty, and
     ``p_mcnemar`` is NaN: the bootstrap asks about clips in its place.
@@ -141,7 +141,7 @@ class Comparison:
         )
 
     def verdict(self, subject: str = "", name: str = "") -> str:
-        """The outcome in plain words: one sentence, or two where the tests disagree.
+        """The outcome in words: one sentence, or two if the tests disagree.
 
         ``subject`` is what makes arm b differ from arm a, such as "Pre-training". Without one,
         arm b is called by ``name``, or by its own.
@@ -424,7 +424,7 @@ class ChosenBest(NamedTuple):
 
     @property
     def is_gain(self) -> bool:
-        """Whether the interval of the gain lies above zero."""
+        """Whether the interval of the gain is above zero."""
         return self.gain_low > 0
 
 
@@ -447,7 +447,7 @@ def chosen_best(
     Parameters
     ----------
     right : ndarray of float, shape (n_settings, n_clips)
-        1 where a setting is right about a clip that it was not trained on, else 0; or how often.
+        1 if a setting is right about a clip that it was not trained on, else 0; or how often.
     group : ndarray of str, shape (n_clips,)
         The recording of each clip.
     against : ndarray of float, shape (n_clips,), optional

@@ -97,8 +97,8 @@ def worth_in_labels(with_pool: LearningCurve, without: LearningCurve) -> list[tu
     Returns
     -------
     list of (float, float)
-        For each budget of ``with_pool`` the labels that ``without`` needs for the same
-        accuracy, which is infinite where it never gets there.
+        For each budget of ``with_pool`` the labels that ``without`` needs for the same accuracy,
+        which is infinite if it never reaches it.
     """
     return [
         (labels, without.needed(mean))

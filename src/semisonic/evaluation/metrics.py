@@ -242,7 +242,7 @@ def average_precision(target: ArrayLike, score: ArrayLike) -> float:
     Returns
     -------
     float
-        0 to 1; NaN when no clip carries the class. Equal scores count as one step.
+        0 to 1; NaN if no clip has the class. Equal scores count as one step.
     """
     truth = as_targets(np.asarray(target)[:, None])[:, 0]
     value = as_scores(np.asarray(score, dtype=np.float64)[:, None])[:, 0]
@@ -296,10 +296,9 @@ def summary(
 ) -> dict[str, Any]:
     """The numbers of one evaluation, ready for JSON.
 
-    ``target`` of shape (n,) holds class numbers: accuracy, balanced accuracy, macro F1,
-    top-3, mean average precision, lwlrap, log loss and a table by class. Shape (n, n_classes)
-    holds several labels per clip: lwlrap and mean average precision, and average precision by
-    class.
+    ``target`` of shape (n,) has class numbers: accuracy, balanced accuracy, macro F1, top-3, mean
+    average precision, lwlrap, log loss and a table by class. Shape (n, n_classes) is for several
+    labels per clip: lwlrap and mean average precision, and average precision by class.
     """
     table, truth = as_scores(scores), np.asarray(target)
     same_length(target=truth, scores=table)

@@ -16,7 +16,7 @@ from semisonic.data.categories import esc_name
 
 @dataclass(frozen=True)
 class PublishedResult:
-    """One published accuracy, 0 to 1. ``folds`` holds it by fold where that is known."""
+    """One published accuracy, 0 to 1. ``folds`` has it by fold, if known."""
 
     system: str
     data: str

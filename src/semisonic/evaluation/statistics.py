@@ -155,7 +155,7 @@ def _drawn(rng: np.random.Generator, n_resamples: int, n: int) -> NDArray[np.flo
 
 
 def effective_count(correct: ArrayLike, groups: ArrayLike, level: float = 0.95) -> float:
-    """Estimate how many independent clips tell as much of their share as these.
+    """Estimate the number of independent clips that give as much information as these.
 
     Paper: Korn and Graubard, "Confidence intervals for proportions with small expected number of
     positive counts estimated from survey data", Survey Methodology 1998; how many that is follows
@@ -170,12 +170,12 @@ def effective_count(correct: ArrayLike, groups: ArrayLike, level: float = 0.95) 
     groups : array, shape (n,)
         The recording of each clip.
     level : float
-        Of the interval it is for: few recordings tell little of how much they differ.
+        Level of the interval it is for: few recordings say little about how much they differ.
 
     Returns
     -------
     float
-        From 1 to n; n where each clip is of a recording of its own.
+        From 1 to n; n if each clip comes from a different recording.
 
     Raises
     ------
@@ -258,7 +258,7 @@ def mcnemar_exact(correct_a: ArrayLike, correct_b: ArrayLike) -> McNemar:
     Raises
     ------
     DataError
-        If the shapes differ or hold several draws.
+        If the shapes differ or have several draws.
 
     Examples
     --------
@@ -367,10 +367,10 @@ def corrected_resampled_t(
 ) -> ResampledT:
     """Run the t-test over folds and draws that allows for their shared training clips.
 
-    Paper: Nadeau and Bengio, "Inference for the generalization error", Machine Learning
-    2003; used over repeated cross-validation as in Bouckaert and Frank, PAKDD 2004. The
-    plain t-test takes folds for independent and finds differences that are not there;
-    here the variance of the mean is ``(1 / k + n_test / n_train)`` times that of one fold.
+    Paper: Nadeau and Bengio, "Inference for the generalization error", Machine Learning 2003; used
+    over repeated cross-validation as in Bouckaert and Frank, PAKDD 2004. The plain t-test treats
+    folds as independent and finds differences that do not exist; here the variance of the mean is
+    ``(1 / k + n_test / n_train)`` times that of one fold.
 
     Parameters
     ----------

@@ -190,7 +190,7 @@ class FeatureTable:
 
     @classmethod
     def of(cls, prepared: Prepared) -> FeatureTable:
-        """Where the features of a prepared table lie."""
+        """The path of the features of a prepared table."""
         if isinstance(prepared.features, np.ndarray):
             raise DataError(
                 "features in memory cannot be shared by processes; prepare the "
@@ -209,7 +209,7 @@ class FeatureTable:
         return np.flatnonzero(mine)
 
     def spread(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Values by row of the joined table as values by row of features; 0 where it has none."""
+        """Values by row of the joined table as values by row of features; 0 if it has none."""
         owner = np.maximum(self.source, self.copy_of)
         found: NDArray[Any] = values[np.maximum(owner, 0)]
         found[owner < 0] = 0
@@ -282,7 +282,7 @@ def gather(
         Front ends, and how clips are cut for them.
     cache : Path
     seed : int
-        Of folds, where the data have none.
+        Seed of folds, if the data have none.
     group : str
         How recordings are known: if the user gave it, there is no search for copies.
     near_copies : bool
@@ -290,7 +290,7 @@ def gather(
         clips in the pool are left out, and if folds are made, copies among labelled clips stay in
         one. Decodes every clip once more.
     several : bool
-        Let clips carry several labels.
+        Allow several labels per clip.
     inner_folds : int
         If given, the labelled clips are training clips without folds, to be divided into so many.
     workers : int, optional

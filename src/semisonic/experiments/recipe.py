@@ -153,7 +153,7 @@ class Setting(TrainConfig):
     )
     method: str = option(
         "supervised",
-        "how to learn from labels and pool; auto: chosen for each budget",
+        "how to learn from labels and pool; auto chooses for each budget",
         choices=(AUTO, *METHODS),
     )
     pool: bool = option(True, "use the unlabelled clips in training")
@@ -393,8 +393,8 @@ class TrainingStage(TrainConfig):
             ),
             "keep_top_k and keep_threshold: found 0 for both, which keeps every label; expected "
             "one above 0": (bool(self.filter) and not any(rule)),
-            "noisy_weight and noisy_loss are for noisy or kept labels beside curated ones; use "
-            "'loss' here": self.has_noisy_part and not self.is_beside,
+            "noisy_weight and noisy_loss are for noisy or kept labels together with curated "
+            "ones; use 'loss' here": self.has_noisy_part and not self.is_beside,
         }
         for problem, is_there in problems.items():
             if is_there:
@@ -471,8 +471,7 @@ def load_table(
     Raises
     ------
     OptionError
-        For a file that is not TOML, an unknown kind, a table that is none, or a change of what is
-        no table.
+        For a file that is not TOML, an unknown kind, or a value in place of a table.
     """
     source = Path(path)
     try:

@@ -85,7 +85,7 @@ class Experiment:
 
     @property
     def cache(self) -> Path:
-        """Where decoded clips and features lie."""
+        """The folder of decoded clips and features."""
         return self.options.cache or self.run.folder / "cache"
 
     @property
@@ -95,7 +95,7 @@ class Experiment:
 
     @property
     def listens_for_copies(self) -> bool:
-        """Whether clips are compared by their sound; the embedded set holds no copies."""
+        """Whether clips are compared by their sound; the synthetic set has no copies."""
         return self.options.near_copies and str(self.options.data) != SYNTH
 
     def gather(
@@ -239,7 +239,7 @@ def open_experiment(
     free: Iterable[str] = (),
     **asked: Any,
 ) -> Iterator[Experiment]:
-    """Open, or go on with, an experiment.
+    """Open or continue an experiment.
 
     Parameters
     ----------
@@ -247,9 +247,9 @@ def open_experiment(
     options : RunOptions
     recipe : ExperimentRecipe
     free : iterable of str
-        More options that may differ when the run goes on.
+        More options that may differ when the run continues.
     **asked
-        What a second call must repeat besides options and recipe.
+        What a second call must repeat, besides options and recipe.
     """
     asked = {**to_dict(options), "contents": to_dict(recipe), **asked}
     with (
@@ -319,7 +319,7 @@ def plan_and_starts(
 
 
 def compare_arms(experiment: Experiment, recipe: Recipe, context: WorkerContext) -> Finished:
-    """Train both arms in every setting, fold and draw, or what is not done yet, and compare them.
+    """Train both arms in every setting, fold and draw, if not done yet, and compare them.
 
     Parameters
     ----------
@@ -507,14 +507,14 @@ def without_history(job: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def command_line(verb: str, options: RunOptions, *, exact: bool = False) -> str:
-    """The command that repeats an experiment.
+    """The command to repeat an experiment.
 
     Parameters
     ----------
     verb : str
     options : RunOptions
     exact : bool
-        Give places in full, and where the results go; otherwise places are named, not given.
+        Give full paths and the output; otherwise paths are placeholders.
 
     Examples
     --------

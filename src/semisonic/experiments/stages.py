@@ -126,7 +126,7 @@ def make_stages_plan(recipe: StagesRecipe, labelled: Clips, pool: Clips, *, seed
         Those with verified labels are divided into training, validation and test, by recording;
         the others train only, and not where their recording is tested.
     pool : Clips
-        Unlabelled; those of a tested recording are not learned from.
+        Unlabelled clips; those of a test recording are not used.
     seed : int
 
     Raises
@@ -268,7 +268,7 @@ def _judged(job: Job, judge: Job) -> pd.DataFrame:
 
 
 def _heard(job: Job) -> Rows:
-    """The rows that a stage and those before it learned from."""
+    """The training rows of a stage and of those before it."""
     own = np.concatenate([job.train, job.noisy, job.pool])
     return own if job.start is None else np.union1d(own, _heard(job.start))
 
@@ -322,7 +322,7 @@ QUALITY = ("labels", "kept", "right before", "right among kept", "right ones kep
 def filter_quality(
     plan: Plan, folder: Path, truth: Mapping[str, tuple[str, ...]] | None
 ) -> pd.DataFrame:
-    """How many labels each filter kept and, where the truth is known, how many of them are right.
+    """How many labels each filter kept and, if the truth is known, how many of them are right.
 
     Parameters
     ----------
@@ -386,7 +386,7 @@ def gains(stages: Sequence[StageResult]) -> pd.DataFrame:
 
 
 def run_stages(options: RunOptions, recipe: StagesRecipe) -> RunResult:
-    """Run, or go on with, an experiment in stages.
+    """Run or continue an experiment in stages.
 
     Raises
     ------

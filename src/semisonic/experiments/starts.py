@@ -43,13 +43,13 @@ class SourceSet:
 
     @property
     def key(self) -> str:
-        """What tells this set from others: its recordings and their labels."""
+        """The identity of the set: its recordings and their labels."""
         labels = [";".join(labels) for labels in self.clips.labels]
         return digest(data_hash(self.hashes.values()), self.clips.classes, self.clips.ids, labels)
 
 
 def load_source(options: RunOptions, recipe: Recipe, labelled: Clips) -> SourceSet | None:
-    """The set that the options name, or synthetic sounds; None where no setting asks for one.
+    """The set that the options name, or synthetic sounds; None if no setting asks for one.
 
     Raises
     ------

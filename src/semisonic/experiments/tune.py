@@ -130,13 +130,13 @@ class Dimension(NamedTuple):
 
     @property
     def short(self) -> str:
-        """The name as it stands in tables."""
+        """The name for tables."""
         return self.name.removeprefix(SETTING)
 
 
 @dataclass(frozen=True)
 class Space:
-    """A recipe with one setting, its file's tables, and what is searched around it."""
+    """A recipe with one setting, its file's tables, and the search space."""
 
     file: Path
     table: dict[str, Any]
@@ -233,7 +233,7 @@ def _spec(given: tuple[str, str]) -> tuple[str, Any]:
 
 
 def _flat(table: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Tables within tables as one, by dotted names; of a name that stands twice the last counts."""
+    """Nested tables as one, by dotted names; the last of equal names counts."""
     found: dict[str, Any] = {}
     for key, value in table.items():
         name = f"{where}{str(key).replace('-', '_')}"
@@ -247,7 +247,7 @@ def dimension(base: Setting, name: str, spec: Any) -> Dimension:
     Parameters
     ----------
     base : Setting
-        Whose option it is: of whole numbers a range has whole numbers alone.
+        The setting with the option; a range for a whole number has only whole numbers.
     name : str
     spec : str or list
         A range such as "1e-4..1e-2 log", or values.
@@ -313,7 +313,7 @@ def values_of(setting: Setting) -> dict[str, Any]:
 
 
 def _places(name: str) -> tuple[str, ...]:
-    """Where in a setting an option stands; ``batch_size`` is that of both trainings."""
+    """The place of an option in a setting; ``batch_size`` is that of both trainings."""
     short = name.removeprefix(SETTING)
     return (f"pretrain.{BATCH}", f"fit.{BATCH}") if short == BATCH else (short,)
 
@@ -387,7 +387,7 @@ def set_apart(
     pool : Clips or None
         Without copies and recordings of the test folds.
     labelled : Clips
-        The whole set; with folds where it had none.
+        The whole set, with folds if it had none.
 
     Raises
     ------
@@ -613,7 +613,7 @@ class TuneResult(ExperimentResult):
     ----------
     best : mapping of str to value
         The best value of each option that was searched, by dotted name: of the best trial, or the
-        recipe's own where no trial beat them.
+        recipe's own if no trial beat them.
     trials : list of Trial
     default : Trial
         The recipe's own values.

@@ -16,14 +16,14 @@ classes.
 Paper: Reed, Lee, Anguelov, Szegedy, Erhan, Rabinovich 2015, "Training deep neural networks on
 noisy labels with bootstrapping", the soft version.
 
-What it changes: the target of a row becomes ``beta`` times its label plus ``1 - beta`` times
-the network's own probabilities. A network that is consistent about the clean labels then
-believes a wrong one less. As in the paper the gradient flows through both places where the
-probabilities stand, so the loss is cross-entropy plus a pull towards sure answers.
+What it changes: the target of a row becomes ``beta`` times its label plus ``1 - beta`` times the
+network's own probabilities. A wrong label then has less influence on a network that is consistent
+about clean labels. As in the paper, the gradient flows through both occurrences of the
+probabilities, so the loss is cross-entropy plus a pull towards confident answers.
 
-Where we differ: with several labels per clip each class is a question of its own, and its target
-is mixed with its own probability. The paper's 0.95 is the default; seed systems for tagging
-used 0.7 with several labels.
+Where we differ: with several labels per clip, each class is a separate question, and its target is
+mixed with its own probability. The paper's 0.95 is the default; seed systems for tagging used 0.7
+with several labels.
 
 **Generalised cross-entropy** L_q: between cross-entropy and mean absolute error.
 

@@ -1,8 +1,8 @@
 """One self-contained page: tables, figures and sounds from Python, text from a template.
 
-The page needs no other file and no network. Beside it are written each figure as PNG, each
-table as CSV, and everything as ``report.json``, all from the same values. Templates lie in
-``templates/``: ``page.j2`` is the frame, ``parts.j2`` holds the parts (section, table, figure,
+The page needs no other file and no network. Beside it are written each figure as PNG, each table
+as CSV, and everything as ``report.json``, all from the same values. Templates are in
+``templates/``: ``page.j2`` is the frame, ``parts.j2`` has the parts (section, table, figure,
 players, notes, facts) that the template of a page calls by the names given here.
 """
 
@@ -102,7 +102,7 @@ class ReportTable(NamedTuple):
     styles: Mapping[int, str]
 
     def columns(self) -> list[tuple[str, bool]]:
-        """Each header, and whether its values stand right-aligned; the first names the rows."""
+        """Each header, and whether its values are right-aligned; the first names the rows."""
         columns = zip(*self.rows, strict=True)
         return [
             (header, i > 0 and all(value is None or _is_number(value) for value in column))
@@ -150,7 +150,7 @@ class Report:
     subtitle : str
         The data, in one line.
     **values
-        What the template reads by name, beside ``report`` and the parts.
+        The values that the template uses by name, besides ``report`` and the parts.
 
     Attributes
     ----------
@@ -253,7 +253,7 @@ class Report:
         return anchor
 
     def shown(self, kind: str, name: str) -> Any:
-        """The table, figure or sounds of a name for the page; None where there are none."""
+        """The table, figure or sounds of a name for the page; None if there are none."""
         self._shown.add(f"{kind}/{name}")
         return getattr(self, kind).get(name)
 
@@ -293,7 +293,7 @@ class Report:
         return typeset(page)
 
     def to_dict(self) -> dict[str, Any]:
-        """The whole report as plain values, as report.json holds them."""
+        """The whole report as the plain values of report.json."""
         whole = {
             "format": FORMAT,
             "title": self.title,
@@ -382,7 +382,7 @@ def shown(value: Any, form: Format | None = None) -> str:
 
 
 def _cell(value: Any, form: Format | None, is_number: bool) -> tuple[str, str, str]:
-    """What stands in a cell: the text, the interval below it, and the cell's style."""
+    """The content of a cell: the text, the interval below it, and the style."""
     interval, look = "", "n" if is_number else ""
     if isinstance(value, IntervalEstimate) and math.isfinite(value.low):
         ends = ((form or percent_text)(end) for end in (value.low, value.high))

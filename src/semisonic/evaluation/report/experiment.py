@@ -53,10 +53,10 @@ _GAP = "ours less published"
 
 
 class Series(NamedTuple):
-    """A row of a table that holds everything side by side: which predictions, called what.
+    """A row of the table that shows all classifiers side by side: predictions and their name.
 
-    ``method`` says in words how it learns; ``published`` is what others measured of the same
-    method on the same data, if anybody did.
+    ``method`` describes the method in words; ``published`` is a published result of the same
+    method on the same data, if there is one.
     """
 
     name: str
@@ -99,13 +99,13 @@ def build_report(
     subtitle, data : str
         On which data, in a line; the data set's name, by which published results are found.
     study : str
-        A key of :data:`semisonic.evaluation.published.STUDIES` to stand beside ours.
+        A key of :data:`semisonic.evaluation.published.STUDIES` to show beside ours.
     setting_pairs : sequence of Comparison
-        Settings held against each other.
+        Settings compared with each other.
     series : mapping of str to sequence of Series, optional
         By budget of labels the classifiers to be shown side by side.
     categories : mapping of class to group, optional
-        Groups of classes whose accuracy is told.
+        Groups of classes to report the accuracy of.
     notes : sequence of str
         More on the method.
 
@@ -284,7 +284,7 @@ def _add_competitors(
     tables: Mapping[tuple[str, str], Predictions],
     data: str,
 ) -> None:
-    """Accuracy and recall of every classifier, beside what was published, by label budget."""
+    """Accuracy and recall of every classifier, with published results, by label budget."""
     competitor, classes = report.values["competitor"], report.values["classes"]
     human = published.human_accuracy(data)
     for number, (budget, members) in enumerate(series.items(), start=1):
@@ -368,7 +368,7 @@ def add_study(
     ours: Sequence[tuple[str, IntervalEstimate]],
     protocol: str,
 ) -> None:
-    """Add what ``study.j2`` shows: a published study beside what was measured here.
+    """Add the values of ``study.j2``: a published study beside our results.
 
     Parameters
     ----------
