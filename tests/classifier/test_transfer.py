@@ -178,4 +178,4 @@ def test_a_rate_is_found_and_drawn(trained: Path, kinds: Path, tmp_path: Path) -
         labels_per_class=4,
         output=tmp_path / "few",
     )
-    assert "supervised from the encoder given" in find_rate(few).summary()
+    assert "supervised from the given encoder" in find_rate(few).summary()

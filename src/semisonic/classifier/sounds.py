@@ -287,7 +287,7 @@ def _label(row: int, item: Any) -> Any:
         return int(item)  # as pandas keeps whole numbers in a column that also has none
     raise DataError(
         f"labels, row {row}: found {item!r} ({type(item).__name__}), expected a name, a whole "
-        "number, several of them, or None"
+        "number (not a continuous value), several of them, or None"
     )
 
 
