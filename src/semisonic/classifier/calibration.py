@@ -406,7 +406,7 @@ def _pool_sounds(
     calibration: Calibration,
     device: str | torch.device = "cpu",
 ) -> PoolSounds | None:
-    """What the rule of distance learns from a pool; None without a pool."""
+    """The sounds of a pool for the rule of distance; None without a pool."""
     heard = pool[audible_windows(prepared.is_silent[pool])]
     rows = pool_rows(heard, prepared.clips.group, known)
     if not len(rows):

@@ -143,7 +143,7 @@ def measure(
         Every row has a label; classes in the order of the columns.
     scores : ndarray, shape (n, n_classes)
     multi_label : bool
-        Whether a clip may carry several labels.
+        Whether a clip may have several labels.
     level, n_resamples, seed
         Of the bootstrap.
     """

@@ -65,10 +65,10 @@ class PredictResult(Result):
     Attributes
     ----------
     columns : tuple of str
-        Of the table: ``file``, ``start_time``, ``end_time`` (s), ``label`` and ``score`` of the
-        best class, ``label_2`` and so on. The score of "unknown", "silence" and "noise", which are
-        not classes, is NaN. If unknown sounds were asked for, also ``known`` (0 to 1, not a
-        probability: unknown below 0.5) and ``reason``, why no class is named.
+        Columns of the table: ``file``, ``start_time``, ``end_time`` (s), ``label`` and ``score``
+        of the best class, ``label_2`` and so on. The score of "unknown", "silence" and "noise",
+        which are not classes, is NaN. If unknown sounds were asked for, also ``known`` (0 to 1,
+        not a probability: unknown below 0.5) and ``reason``, why no class is named.
     rows : list of list
         All rows, or the first few if they were written to a file.
     n_rows, n_clips : int

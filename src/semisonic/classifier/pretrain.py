@@ -190,9 +190,9 @@ class PretrainOutcome:
         An :class:`AutoEncoder` unless the objective has no decoder.
     objective : str
     fit : FitResult
-        Of the last training; for layer-wise training that of the whole auto-encoder.
+        Result of the last training; for layer-wise training, that of the whole auto-encoder.
     layers : tuple of FitResult
-        Of the layers before it; empty for all other objectives.
+        Results of the layers before it; empty for all other objectives.
     dead_units : tuple of DeadUnits
         A row a layer: units that were active nowhere in held-out clips.
     spread : EmbeddingSpread

@@ -178,7 +178,7 @@ class ClassLine:
         return {"loss": -float(loss.mean()), "accuracy": float(right.mean())}
 
     def put_into(self, layer: nn.Module, scale: StandardScaler) -> None:
-        """Write a linear layer, with the standardisation of what it reads folded in."""
+        """Write a linear layer, with the standardisation of its inputs folded in."""
         layer = cast(nn.Linear, layer)
         own = self.weight / scale.scale_
         with torch.no_grad():
@@ -290,7 +290,7 @@ def solve_probe(
     how, truth
         As for :func:`fit_probe`.
     weights : ndarray, shape (n,), optional
-        Of the labelled clips; one each by default.
+        Weights of the labelled clips; one each by default.
     """
     each = np.ones(len(known)) if weights is None else weights
     expected = np.average(wanted, axis=0, weights=each)

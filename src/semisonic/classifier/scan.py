@@ -70,7 +70,7 @@ def _players(root: Path, recordings: pd.DataFrame, n: int) -> Iterator[Player]:
 
 
 _MOST_ROWS = 100
-"""Of a table in the page; the CSV files have all."""
+"""Most rows of a table on the page; the CSV files have all."""
 
 _LABELS = {True: "same", False: "different"}
 _MEANINGS = {

@@ -245,8 +245,9 @@ WORTH_PROCESSES = 5000
 """Clips from which on processes score them sooner than threads."""
 
 BLOCK_CLIPS, LONG_CLIP = 64, 64
-"""A block of a table ends with so many clips (also what a process takes at once), or with a clip of
-at least so many windows."""
+"""A block of a table ends after this number of clips (also the amount for one process), or with a
+clip of at least this number of windows.
+"""
 
 
 def ends_block(row: int, n_windows: int) -> bool:
@@ -334,9 +335,9 @@ def score_clips(
     workers : int, optional
         Threads that decode, or processes if there is much to score; by default one for each core.
     first : int
-        The row to begin with: 0, or one behind the end of a block.
+        The row to start with: 0, or the one after the end of a block.
     embed : bool
-        Give embeddings (what the last layer sees) for scores.
+        Return embeddings instead of scores.
 
     Yields
     ------
@@ -388,7 +389,7 @@ def _score_part(
     embed: bool,
     part: tuple[Clips, int],
 ) -> list[ClipScores]:
-    """All scores of a part of a table that begins with this row, in one thread."""
+    """All scores of a part of a table from this row on, in one thread."""
     clips, first = part
     items = stream_windows(clips, model.mel, hop=hop, workers=1)
     return list(_scored(model, items, first, batch_size, device, embed))
@@ -423,7 +424,7 @@ def by_clip(
     batch_size: int = BATCH_SIZE,
     first: int = 0,
 ) -> Iterator[Windows]:
-    """Clips with all their windows, and what a function makes of the windows' features.
+    """Clips with all their windows, and the values of a function of the windows' features.
 
     Parameters
     ----------

@@ -25,10 +25,12 @@ from semisonic.features.options import MelOptions, MfccInput
 
 Scores = NDArray[np.float64]
 NEIGHBOURS = 8
-"""Of training folds, with inputs as they are: 3 to 10 are alike, standardised ones are worse."""
+"""Number of neighbours, chosen on training folds: 3 to 10 are alike, standardised inputs are
+worse.
+"""
 TREES = 500
 N_TREES = 300
-"""Of the forest that judges labels."""
+"""Number of trees of the forest that judges labels."""
 JUDGE = "pair"
 """Judges labels in ``suspects``. A strongly regularised linear model and a forest of extremely
 randomised trees (Geurts, Ernst and Wehenkel 2006) make different mistakes, so the mean of their
@@ -46,7 +48,7 @@ class Classifier(NamedTuple):
     text : str
         Its hyper-parameters in words.
     is_random : bool
-        Whether what it learns depends on the seed.
+        Whether its result depends on the seed.
     """
 
     title: str

@@ -280,7 +280,7 @@ class TrainingJob:
     notes : tuple of str
         What a user must know about recordings and the pool.
     prepared : Prepared
-        Of the labelled sounds, then the pool; once prepared, like ``data``.
+        Features of the labelled sounds, then of the pool; once prepared, like ``data``.
     data : TrainingData
     start : PretrainedEncoder, SoundModel or None
         What the training starts from, once prepared; a whole classifier if its class layer is
@@ -421,7 +421,7 @@ def select_job(
     start : PretrainedEncoder, "synth" or None
     seed : int
     share : float
-        Of the labels that validate, by recording; see :func:`validation_share`.
+        Share of the labels for validation, by recording; see :func:`validation_share`.
     labels_per_class : int
         The budget; 0 is all.
     test_fold : int

@@ -233,7 +233,7 @@ def shares_of_batch(size: int, n_verified: int, n_noisy: int) -> tuple[int, int]
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Rows of features, and what a training does with each.
+    """Rows of features, and their use in a training.
 
     Attributes
     ----------
@@ -283,7 +283,8 @@ class TrainedModel:
         On the CPU, in evaluation mode; with the weights of the best epoch when there were
         rows to validate on, else with the last ones.
     fit : FitResult
-        Of the last student for the method noisy-student, with the time of all rounds.
+        Result of the training; for noisy-student, that of the last student, with the time of all
+        rounds.
     pseudo_labels : sequence of PseudoLabels
         What each student of the method noisy-student, or each round of the method probe, learned
         in addition to the labels.

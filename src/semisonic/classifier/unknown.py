@@ -55,7 +55,7 @@ _LEAST_POOL, _MOST_POOL = 50, 2000  # sounds of the pool to find the line by
 
 
 def pool_rows(rows: NDArray[Any], group: NDArray[Any], known: NDArray[Any]) -> NDArray[Any]:
-    """Which rows of a pool the rule of distance learns from: 2 000 at most, spread evenly.
+    """The rows of a pool for the rule of distance: at most 2 000, spread evenly.
 
     Parameters
     ----------

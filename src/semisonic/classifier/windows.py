@@ -274,7 +274,7 @@ class Windows:
         None if more windows of the clip follow. At its end why it could not be read further;
         empty if it was read to the end.
     damage : str
-        At its end: what the recording's header promises and the file does not hold.
+        At its end: what the header of the recording promises and the file lacks.
     """
 
     row: int

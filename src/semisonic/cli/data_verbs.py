@@ -367,8 +367,8 @@ def data_synth(
 ) -> None:
     """Make a data set of synthetic environmental sounds, with and without labels.
 
-    The same options give the same sounds on any machine. A folder that already has them is left as
-    it is.
+    The same options give the same sounds on any machine. A folder that already has them is not
+    changed.
     """
     from semisonic.data.synth.dataset import load_synth, make_synth
 

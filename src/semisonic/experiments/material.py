@@ -60,7 +60,7 @@ SEMITONES = 4.0
 FACTORS = (0.8, 1.2)
 SNR_DB = (10.0, 17.0)
 N_FOLDS = 5
-"""Of a set that has none."""
+"""Number of folds for a set that has none."""
 _NOTHING = np.zeros(0, np.float32)
 Rows = NDArray[np.int64]
 _VERSION = 2  # raise when the same clips and options give other copies

@@ -133,14 +133,14 @@ class Job:
         return (folder / self.name / DONE).is_file()
 
     def record(self, folder: Path) -> dict[str, Any]:
-        """What it wrote of itself when it was done."""
+        """The record that it wrote when it was done."""
         found: dict[str, Any] = read_json(folder / self.name / DONE)
         return found
 
     def finish(
         self, folder: Path, seconds: float, fit: FitResult | None = None, **found: Any
     ) -> None:
-        """Write what it says of itself, from which on it is done, and remove checkpoints."""
+        """Write its record, which marks it as done, and remove checkpoints."""
         course: dict[str, Any] = {"n_steps": 0, "precision": None, "best_epoch": 0, "history": []}
         if fit is not None:
             course = {name: getattr(fit, name) for name in course}

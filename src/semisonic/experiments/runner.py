@@ -276,8 +276,8 @@ class Finished:
     pairs : list of Comparison
         Settings against settings, as the recipe's key ``against`` asks.
     jobs : list of dict
-        What each job wrote of itself, with its ``cell``, the setting's name in tables. A job
-        that serves several settings is there for each.
+        The record of each job, with its ``cell``, the setting's name in tables. A job that several
+        settings share is listed for each.
     seconds : float
         Of training.
     """

@@ -114,7 +114,7 @@ def make_starts(
     cache: Path,
     options: RunOptions,
 ) -> list[str]:
-    """Put the encoder that each setting starts from beside the jobs; notes about their quality.
+    """Save the encoder that each setting starts from beside the jobs; return notes about quality.
 
     Parameters
     ----------

@@ -242,7 +242,7 @@ def _flat(table: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def dimension(base: Setting, name: str, spec: Any) -> Dimension:
-    """A range or a choice from what a TOML file or the command line says.
+    """A range or a choice from a TOML file or the command line.
 
     Parameters
     ----------
@@ -301,7 +301,7 @@ def dimension(base: Setting, name: str, spec: Any) -> Dimension:
 
 
 def label_of(value: Any) -> str:
-    """A value as text: texts as they are, the rest as JSON."""
+    """A value as text: texts unchanged, others as JSON."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
@@ -434,7 +434,7 @@ def set_apart(
 
 @dataclass
 class Trial:
-    """One point of the space and what it reached.
+    """One point of the search space and its result.
 
     Attributes
     ----------
@@ -516,7 +516,8 @@ class Search:
     options: TuneOptions
 
     def run(self) -> tuple[Trial, list[Trial]]:
-        """The recipe's own values, and all trials; what an earlier call has done is not done again.
+        """The recipe's own values, and all trials; finished work of an earlier call is not
+        repeated.
 
         As many trials as there are processes begin together, so that with the same number of
         processes the same seed gives the same search.

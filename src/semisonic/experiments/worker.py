@@ -83,7 +83,9 @@ def here() -> WorkerContext:
 
 
 def run_pretrain(job: Job) -> None:
-    """Pre-train the job's encoder, keep it, and draw what it makes of test clips."""
+    """Pre-train the job's encoder, save it, and keep its reconstructions of test clips for
+    figures.
+    """
     context = here()
     folder = context.folder / job.name
     table = context.material.table(job.setting.mel, job.setting.segments)
@@ -273,7 +275,7 @@ def write_arrays(path: Path, **arrays: NDArray[Any]) -> None:
 
 
 def _rebuilt(outcome: PretrainOutcome, clips: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
-    """Some clips and what the auto-encoder makes of them; nothing without a decoder."""
+    """Some clips and their reconstructions; nothing without a decoder."""
     if not isinstance(outcome.network, AutoEncoder):
         return {}
     with evaluating(outcome.network):

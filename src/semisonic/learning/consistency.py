@@ -5,8 +5,8 @@
 Papers: Sajjadi et al. 2016, "Regularization with stochastic transformations"; Laine and Aila
 2017, "Temporal ensembling for semi-supervised learning" (Π-model, and the ramp of the weight).
 
-What it changes: beside the loss of labelled clips, the mean square between the scores of two
-randomly augmented views of an unlabelled clip is minimised.
+What it changes: in addition to the loss of labelled clips, the mean square between the scores of
+two randomly augmented views of an unlabelled clip is minimised.
 
 Where we differ: the gradient goes through one of the two views only. One view is augmented
 weakly, the other strongly; in the papers both are alike. Labelled clips have no part in the
@@ -18,11 +18,11 @@ Papers: Sohn et al. 2020, "FixMatch" (a fixed threshold); Berthelot et al. 2020,
 2022, "AdaMatch" (distribution alignment); Berthelot et al. 2019, "MixMatch" (mixing clips with
 labels and with pseudo-labels).
 
-What it changes: the network predicts the class of an unlabelled clip from a weakly augmented
-view. A prediction that is sure enough becomes the target, the pseudo-label, of a strongly
-augmented view. A network trained on few labels answers with its favourite classes too often, learns
-from its own answers and favours them more; alignment divides by how often it answers with each
-class and multiplies by how often the class is expected, which breaks that circle.
+What it changes: the network predicts the class of an unlabelled clip from a weakly augmented view.
+A prediction with a high enough score becomes the target, the pseudo-label, of a strongly augmented
+view. A network trained on few labels answers with its favourite classes too often, learns from its
+own answers and favours them more; alignment divides by how often it answers with each class and
+multiplies by how often the class is expected, which breaks that circle.
 
 Where we differ: the strength of the alignment can be chosen, since the pool's classes are rarely
 known to be as frequent as those of the labels. Pseudo-labels come from the network in evaluation

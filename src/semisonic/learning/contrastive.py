@@ -172,7 +172,7 @@ def _projector(n_inputs: int, n_outputs: int, seed: int) -> nn.Sequential:
 class EmbeddingSpread:
     """How far and in how many directions the embeddings of some clips differ.
 
-    The rank is blind to a collapse onto a point, the deviation to one onto a line: look at both.
+    The rank does not show a collapse onto a point, nor the deviation one onto a line: check both.
 
     Attributes
     ----------

@@ -1,17 +1,17 @@
 """Losses of labelled clips: from logits and targets to the loss of each row.
 
-**Cross-entropy**, the plain loss that every other one is held against.
+**Cross-entropy**, the plain loss to compare every other one with.
 
 Papers: label smoothing, Szegedy et al. 2016; soft targets, Zhang et al. 2018, "mixup: beyond
 empirical risk minimization".
 
-What it changes: nothing. A row that is surely wrong has a steep slope, so wrong labels pull
-hard; that is what the other losses change.
+What it changes: nothing. A row with a confidently wrong answer has a steep slope, so wrong labels
+have a strong influence; the other losses change that.
 
 Where we differ: with several labels per clip it is the binary cross-entropy, mean over the
 classes.
 
-**Soft bootstrapping**: the target is a mixture of the label and of what the network says.
+**Soft bootstrapping**: the target is a mixture of the label and the network's answer.
 
 Paper: Reed, Lee, Anguelov, Szegedy, Erhan, Rabinovich 2015, "Training deep neural networks on
 noisy labels with bootstrapping", the soft version.
@@ -113,8 +113,8 @@ class RowLoss(nn.Module):
     Parameters
     ----------
     multi_label : bool
-        Whether each class is a yes-or-no question of its own (sigmoid) or exactly one class
-        is right (softmax). With several labels a row's loss is the mean over the classes.
+        Whether each class is a separate yes-or-no question (sigmoid) or exactly one class is right
+        (softmax). With several labels a row's loss is the mean over the classes.
     label_smoothing : float
         Share of a target that is spread over all classes, from 0 to below 1 (Szegedy et al.
         2016, "Rethinking the Inception architecture", section 7). With several labels both
@@ -295,8 +295,8 @@ class SmallLoss(nn.Module):
     Attributes
     ----------
     step : Tensor of int64, a buffer
-        Batches seen in training mode. Being a buffer it is in checkpoints, so a training that
-        is resumed goes on with the same share.
+        Batches seen in training mode. Being a buffer it is in checkpoints, so a resumed training
+        continues with the same share.
 
     Notes
     -----
@@ -322,7 +322,7 @@ class SmallLoss(nn.Module):
         return 1.0 - self.noise_rate * done
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """The loss of each row, shape (batch,), zero where it is left out.
+        """The loss of each row, shape (batch,), zero for rows that are left out.
 
         In evaluation mode all rows are kept and the step does not move.
         """

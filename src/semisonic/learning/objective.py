@@ -42,10 +42,9 @@ class Objective(nn.Module):
 
     Notes
     -----
-    ``forward`` gives a mapping with the key ``"loss"``, a scalar that is the mean over the
-    rows of the primary batch, and any number of other scalars to be recorded beside it.
-    Random numbers (dropout, noise) are drawn from torch's global generator, which the
-    training loop seeds before every step.
+    ``forward`` gives a mapping with the key ``"loss"``, a scalar that is the mean over the rows of
+    the primary batch, and any number of other scalars to record. Random numbers (dropout, noise)
+    are drawn from torch's global generator, which the training loop seeds before every step.
     """
 
     streams: tuple[str, ...] = ()

@@ -1,11 +1,11 @@
 """The run folder: the command, its options, data and machine, and how it ended; without torch.
 
-``run.json`` holds the command, options, seeds, versions, commit, machine, hashes of the
-data, times and status; ``log.txt`` what was logged; ``bad_files.csv`` the recordings that
-could not be used. A folder belongs to one command with one set of options: the same again
-goes on with it, another is refused, so nothing is ever overwritten. A run that ended before
-there was a result gives its folder back: the corrected command may have it. Two processes
-cannot write into one folder at the same time.
+``run.json`` has the command, options, seeds, versions, commit, machine, hashes of the data, times
+and status; ``log.txt`` what was logged; ``bad_files.csv`` the recordings that could not be used. A
+folder belongs to one command with one set of options: the same command continues the run, another
+is refused, so nothing is ever overwritten. A run that ended before there was a result gives its
+folder back: the corrected command may have it. Two processes cannot write into one folder at the
+same time.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def differences(
     Parameters
     ----------
     found, wanted : mapping
-        What was recorded, and what is asked for now.
+        The recorded options, and the current ones.
     where : str
         Stands before the names.
     free : collection of str
@@ -155,8 +155,8 @@ class RunFolder:
         Everything the result depends on.
     seed : int
     free : collection of str
-        Names of options (dotted where nested) that may differ when a run goes on, since no
-        result depends on them, such as ``workers``.
+        Names of options (dotted where nested) that may differ when a run continues, as they do not
+        change results, such as ``workers``.
 
     Attributes
     ----------
@@ -283,7 +283,7 @@ class RunFolder:
         Raises
         ------
         DataError
-            If the run was begun with other data of that name.
+            If the run started with other data of that name.
         """
         before = self.record["data"].get(name, content_hash)
         if before != content_hash:
