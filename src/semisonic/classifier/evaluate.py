@@ -303,7 +303,7 @@ def _write_report(
         n_bad = len(result.failures)
         report.warnings.append(f"{n_bad} clips could not be read; bad_files.csv lists them.")
     ranks = [(_LABELS[name], value, _MEANING[name]) for name, value in m.others.items()]
-    report.table("ranks", ["measure", "value", "explanation"], ranks, formats=PERCENT)
+    report.table("ranks", ["measure", "value", "what it is"], ranks, formats=PERCENT)
     table = pd.DataFrame.from_dict(m.metrics["per_class"], orient="index")
     if not m.multi_label:
         found = np.where(table["n_clips"] > 0, table["recall"], np.nan)

@@ -112,7 +112,7 @@ class ExportResult(Result):
         what = "audio" if self.kind == AUDIO else "features of audio"
         classes = count_text(len(self.model.classes), "class", "classes")
         lines = [
-            f"{self.file}: {what}, {mel.duration:g} s{more} at {mel.sample_rate} Hzto scores of "
+            f"{self.file}: {what}, {mel.duration:g} s{more} at {mel.sample_rate} Hz, to scores of "
             f"{classes}; {self.file.stat().st_size / 1e6:.2f} MB",
             f"model card: {self.card}",
             *self.notes,

@@ -87,7 +87,7 @@ class TrainOptions(TrainConfig, LabelledOptions, JobOptions):
         None, "labelled clips: a folder of class folders, a CSV table or a data set"
     )
     output: Path = option(Path("runs/train"), "run folder")
-    unlabelled: Path | None = option(None, "recordings without labels to learn from too")
+    unlabelled: Path | None = option(None, "recordings without labels to train on as well")
     near_copies: bool = option(True, NEAR_COPIES)
     method: str = option(
         AUTO,

@@ -208,7 +208,7 @@ def listen(
     ),
     device: str = DEVICE,
 ) -> Status:
-    """Detect sounds while they are heard, and print events as lines of JSON.
+    """Detect sounds live, and print events as lines of JSON.
 
     Prints a line when an event begins and one when it ends. Standard error reports what was
     skipped, lost or late, and a summary at the end. Ctrl-C stops the verb.

@@ -49,7 +49,7 @@ VERBS = {
     "evaluate": ("training_verbs", "Measure a classifier on labelled recordings."),
     "calibrate": ("training_verbs", "Calibrate a classifier's scores."),
     "predict": ("listening_verbs", "Name the sounds in recordings."),
-    "listen": ("listening_verbs", "Detect sounds while they are heard."),
+    "listen": ("listening_verbs", "Detect sounds live."),
     "export": (
         "listening_verbs",
         "Write a model to a file that runs without Semisonic (ONNX or torch).",

@@ -32,7 +32,7 @@ class RunOptions(ReadOptions, JobOptions):
         "'synth', synthetic sounds",
     )
     unlabelled: Path | None = option(
-        None, "recordings without labels to learn from too: a folder, a CSV table or a data set"
+        None, "recordings without labels to train on as well: a folder, a CSV table or a data set"
     )
     output: Path = option(
         Path("runs/experiment"), "run folder; the same command continues an interrupted run"

@@ -18,7 +18,7 @@ class FitOptions:
     The loop reads all but ``batch_size``, which the caller gives to the streams.
     """
 
-    epochs: int = option(50, "most passes over the training clips", minimum=1)
+    epochs: int = option(50, "largest number of passes over the training clips", minimum=1)
     steps: int = option(
         0,
         "exact number of training steps, instead of epochs; the last epoch may be shorter; 0: "

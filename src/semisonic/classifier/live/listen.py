@@ -306,7 +306,7 @@ class LiveCounts:
 
 
 class Listening:
-    """Detect sounds while they are heard; an iterator over events::
+    """Detect sounds live; an iterator over events::
 
         for event in semisonic.listen("runs/model", semisonic.Microphone()):
             print(event.label, event.kind, event.score)

@@ -263,7 +263,7 @@ def _add_setting_pairs(report: Report, pairs: Sequence[Comparison]) -> None:
     """A row a pair of settings: both accuracies, their difference, and whether it is shown."""
     rows = [
         {
-            "comparison": one.setting,
+            "what is asked": one.setting,
             "first": arm_estimate(one.a),
             "second": arm_estimate(one.b),
             "difference": IntervalEstimate(one.difference, *one.claimed_interval),
@@ -336,7 +336,7 @@ def _add_competitors(
     everything = [one for members in series.values() for one in members]
     methods = {one.name: one.method for one in everything if one.method}
     if len(set(methods.values())) > 1:
-        report.table("classifiers", [competitor, "method"], list(methods.items()))
+        report.table("classifiers", [competitor, "how it learns"], list(methods.items()))
     if any(one.published for one in everything):
         known_rows = [
             {"system": p.system, "accuracy": p.accuracy, "protocol": p.protocol, "note": p.note}
@@ -517,7 +517,7 @@ def _add_categories(
         group_right = float((numbers[one.predicted] == numbers[one.target]).mean())
         inside = right / group_right if group_right else None
         shares = {"class right": right, "group right": group_right}
-        rows.append({"classifier": label, **shares, "class right if the group is": inside})
+        rows.append({"classifier": label, **shares, "class right where the group is": inside})
     _table(report, "group-accuracy", rows, percent=list(rows[0])[1:])
     counts = confusion(numbers[treated.target], numbers[treated.predicted], len(names))
     report.figure("confusion-groups", confusion_matrix(counts, list(names), main.b.name))
