@@ -181,7 +181,7 @@ def test_each_method_has_its_own_weight_unless_given() -> None:
 def test_an_option_of_another_method_is_refused(
     method: str, how: MethodOptions, named: str
 ) -> None:
-    with pytest.raises(OptionError, match=f"'{named}'.*does not read it"):
+    with pytest.raises(OptionError, match=f"'{named}'.*does not use it"):
         resolved(asked(method, method_params=how), DataSummary(4, 40, 280))
 
 
@@ -190,7 +190,7 @@ def test_auto_takes_the_method_that_reads_what_was_given() -> None:
         asked(method_params=MethodOptions(threshold=0.8)), DataSummary(200, 2000, 280)
     )
     assert (threshold.method, threshold.method_params.threshold) == ("probe", 0.8)
-    assert "option 'threshold' is for it" in threshold.because
+    assert "option 'threshold' needs it" in threshold.because
     mixed = resolved(asked(method_params=MethodOptions(augment="strong")), DataSummary(4, 40))
     assert (mixed.method, mixed.method_params.augment) == ("supervised", "strong")
     assert "option 'augment' asks for" in mixed.because

@@ -196,7 +196,7 @@ def test_one_sound_as_it_was_loaded_is_answered(fitted: SoundClassifier) -> None
     whole = (wave * 32767).astype(np.int16)
     assert fitted.predict(np.stack([whole, whole], axis=1), sample_rate=RATE).tolist() == ["hum"]
     assert fitted.embed(torch.from_numpy(wave), sample_rate=RATE).shape == (1, 16)
-    with pytest.raises(DataError, match="need their rate"):
+    with pytest.raises(DataError, match="expected the sample rate"):
         fitted.predict(wave)
 
 
@@ -258,8 +258,8 @@ def test_a_sound_that_cannot_be_read_is_named(fitted: SoundClassifier, tmp_path:
 def test_wrong_use_is_explained(fitted: SoundClassifier, kinds: Path) -> None:
     with pytest.raises(DataError, match="needs labels"):
         make().fit(X, sample_rate=RATE)
-    with pytest.raises(DataError, match="found bell, expected a known class"):
+    with pytest.raises(DataError, match="found bell, expected a class of the model"):
         fitted.score(X[:1], ["bell"], sample_rate=RATE)
     file = kinds / "hum" / "00.wav"
-    with pytest.raises(DataError, match="stands twice"):
+    with pytest.raises(DataError, match="twice, expected once"):
         make().fit([file, file], ["a", "b"])

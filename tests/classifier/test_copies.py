@@ -245,7 +245,7 @@ def test_data_info_says_what_is_not_known_and_copies_can_be_asked_for(
 def test_data_check_names_the_next_step(doubled: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "check", str(doubled)]) == 3
     told = capsys.readouterr().out
-    assert "clips that count as recordings of their own: 18" in told
+    assert "clips that count as separate recordings: 18" in told
     assert "--group copies" in told
     assert "across splits" not in told
     assert main(["data", "check", str(doubled), "--group", "copies"]) == 0

@@ -185,7 +185,7 @@ def test_predict_says_unknown_and_why(
     assert "noise (steady noise)" in result.summary()
     strict = predict(open_model(calibrated), unknown=False, threshold="1.0")
     assert set(strict.to_frame()["label"]) == {"silence", "noise", "unknown"}
-    with pytest.raises(OptionError, match="expected auto, or 0 to 1"):
+    with pytest.raises(OptionError, match="expected auto or a number from 0 to 1"):
         predict(open_model(calibrated), threshold="2")
     with pytest.raises(ModelError, match="no thresholds"):
         predict(open_model(material["run"]))

@@ -87,7 +87,7 @@ def test_thresholds_of_a_table_and_of_none(
     found = detect(detector, recording, threshold=table, device="cpu")
     assert found.thresholds == {"hum": 1.0, "sweep": 0.5}
     detect(detector, recording, device="cpu")
-    assert "no thresholds of its own: 0.5" in caplog.text
+    assert "no thresholds: using 0.5" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -97,10 +97,10 @@ def test_thresholds_of_a_table_and_of_none(
         ("detector", {"threshold": "0,5"}, "expected 'auto', a number"),
         ("detector", {"hop": 0.6}, "at most the model's clip length"),
         ("detector", {"classes": ("humm",)}, "did you mean 'hum'"),
-        ("detector", {"background": ("hum", "sweep", "background")}, "name those to be found"),
+        ("detector", {"background": ("hum", "sweep", "background")}, "give the classes to find"),
         ("detector", {"edge": 2.0}, "at most 1"),
         ("detector", {"gap": 2.0}, "unknown option 'gap'"),
-        ("trained", {"times": "frames"}, "take 'windows'"),
+        ("trained", {"times": "frames"}, "use 'windows'"),
     ],
 )
 def test_wrong_settings(

@@ -65,9 +65,9 @@ def test_marks_that_were_missed_and_unknown_labels_count_as_they_should(
     with (tmp_path / "run" / "truth.csv").open() as stream:
         table = {row["label"]: row for row in csv.DictReader(stream)}
     assert float(table["hum"]["recall"]) == 0.5
-    assert "Marked, and not looked for: owl" in (tmp_path / "run" / "detections.html").read_text(
-        encoding="utf-8"
-    )
+    assert "Annotated, but not searched for: owl" in (
+        tmp_path / "run" / "detections.html"
+    ).read_text(encoding="utf-8")
     assert "recall 0.75" in result.summary()
 
 
@@ -76,5 +76,5 @@ def test_labels_of_other_recordings_are_an_error(
 ) -> None:
     rows = [{"file": "elsewhere.wav", "start_time": 1.0, "end_time": 1.5, "label": "hum"}]
     write_labels(make_events(rows), tmp_path / "labels.csv", "csv")
-    with pytest.raises(DataError, match=r"has labels of none of the recordings"):
+    with pytest.raises(DataError, match=r"found no labels for any of the recordings"):
         run(detector, night[0], tmp_path / "run", tmp_path / "labels.csv")

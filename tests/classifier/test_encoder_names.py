@@ -114,7 +114,7 @@ def test_without_a_known_hash_only_the_same_version_goes_on(
     site.cuts, site.asked = [], []
     result = get_encoder("finch")
     assert [asked for _, asked in site.asked] == ["bytes=2000-" if tag else ""]
-    assert "no known hash" in result.summary()
+    assert "no hash is known" in result.summary()
     assert result.network.published["sha256"] == finch.checksum.partition(":")[2]
 
 
@@ -219,7 +219,7 @@ def test_wrong_uses() -> None:
         ("yamnte", {}, "did you mean 'yamnet'"),
         ("My Own", {"source": "x.onnx"}, "small letters"),
         ("mine", {"source": "x.onnx"}, "'sample_rate' is missing"),
-        ("yamnet", {"window": 3.0}, "it is known of 'yamnet'"),
+        ("yamnet", {"window": 3.0}, "'yamnet' has a known value"),
     ):
         with pytest.raises(OptionError, match=message):
             plan_encoder(name, **how)  # type: ignore[arg-type]

@@ -89,7 +89,7 @@ def test_the_file_tells_what_a_user_must_know(model: SoundModel, file: Path) -> 
     assert json.loads(told["classes"]) == list(KINDS)
     assert (told["sample_rate"], told["n_samples"]) == ("8000", "4000")
     assert (told["input"], told["licence"]) == ("audio", "CC0-1.0")
-    assert "followed by zeros" in told["windows"]
+    assert "with zeros at its end" in told["windows"]
     assert "mean over its windows" in told["windows"]
     assert MelOptions(**json.loads(told["features"])) == model.mel
     card = file.with_name("model.onnx.md").read_text(encoding="utf-8")
@@ -229,11 +229,11 @@ def test_eight_bits_gone_wrong_are_not_kept(
     ("options", "text"),
     [
         ({"quantize": "int8"}, "'calibrate_on' is missing"),
-        ({"quantize": "int8", "to": "torch", "path": "m.pt2"}, "ONNX only"),
+        ({"quantize": "int8", "to": "torch", "path": "m.pt2"}, "can only be written as ONNX"),
         ({"path": "m.pt2"}, r"expected a name that ends in '.onnx' or --to torch"),
         ({"path": "m.zip"}, r"expected a name that ends in '.onnx'$"),
-        ({"calibrate_on": "."}, "nothing is calibrated"),
-        ({"check": False, "check_on": "."}, "nothing is compared"),
+        ({"calibrate_on": "."}, "has no effect without --quantize"),
+        ({"check": False, "check_on": "."}, "has no effect with --no-check"),
         ({"to": "tflite"}, "option 'to'"),
     ],
 )

@@ -40,7 +40,7 @@ def test_without_a_path_the_machine_is_told() -> None:
 def test_what_is_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no file or folder of this name"):
         info("smal")
-    with pytest.raises(ModelError, match="no run folder"):
+    with pytest.raises(ModelError, match="not a run folder"):
         info(str(tmp_path))
     (tmp_path / "a.zip").write_text("x", encoding="utf-8")
     with pytest.raises(ModelError):

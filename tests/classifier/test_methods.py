@@ -107,7 +107,7 @@ def test_students_learn_more_clips_than_were_labelled(features: np.ndarray) -> N
 
 
 def test_a_pool_of_labelled_clips_alone_teaches_a_student_nothing(features: np.ndarray) -> None:
-    with pytest.raises(DataError, match="every clip of the pool is labelled"):
+    with pytest.raises(DataError, match="every clip of the pool has a label"):
         run(features, "noisy-student", rows_pool=LABELLED)
 
 

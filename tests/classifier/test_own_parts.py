@@ -226,7 +226,7 @@ def test_a_loss_of_ones_own_is_minimised() -> None:
 
 def test_a_loss_that_gives_something_else_is_named() -> None:
     semisonic.register_loss("my-mean")(lambda logits, shares: focal(logits, shares).mean())
-    with pytest.raises(semisonic.SemisonicError, match=r"'my-mean' gives \(\) for logits"):
+    with pytest.raises(semisonic.SemisonicError, match=r"'my-mean': found \(\) for logits"):
         make("(4)3c-2p", method_params={"loss": "my-mean"}).fit(X, Y)
     with pytest.raises(OptionError, match="'bootstrap' is taken"):
         semisonic.register_loss("bootstrap")(focal)

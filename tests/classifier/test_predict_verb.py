@@ -109,7 +109,7 @@ def test_a_recording_that_was_cut_off_is_scored_and_listed(
         ((name, reason),) = result.failures
         assert Path(name).name == "cut.wav"
         assert reason == "truncated: the header promises 1.50 s, found 1.00 s"
-        assert "1 could not be read, or not to their end:" in result.summary()
+        assert "1 file could not be read completely:" in result.summary()
     parts = predict(files=(tmp_path / "clips.csv",))
     assert (parts.n_clips, len(parts.failures)) == (2, 1)  # the first part is whole
 

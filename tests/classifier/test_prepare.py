@@ -36,7 +36,7 @@ def test_rows_follow_the_clips_that_can_be_read(three: Clips, tmp_path: Path) ->
 
 
 def test_a_clip_that_stands_twice_is_refused(three: Clips, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"a-long\.wav stands twice"):
+    with pytest.raises(DataError, match=r"a-long\.wav twice, expected once"):
         prepare(three[[0, 1, 0]], MEL, tmp_path / "cache")
 
 

@@ -149,7 +149,7 @@ def test_layers_are_trained_before_the_whole(features: np.ndarray) -> None:
 def test_an_option_of_another_objective_is_refused(
     features: np.ndarray, objective: str, pretext: PretextOptions
 ) -> None:
-    with pytest.raises(OptionError, match=f"'{objective}' does not read it"):
+    with pytest.raises(OptionError, match=f"'{objective}' does not use it"):
         run(features, objective, pretext=pretext)
 
 

@@ -119,5 +119,5 @@ def test_labels_keep_their_kind() -> None:
     assert some.classes_.tolist() == [1, 2]
     with pytest.warns(DataConversionWarning, match="column-vector"):
         make(validation=0, training={"epochs": 1}).fit(X, np.array([0, 1] * 6)[:, None])
-    with pytest.raises(DataError, match=r"row 1: found 0\.5 .*no continuous one"):
+    with pytest.raises(DataError, match=r"row 1: found 0\.5 .*expected a name, a whole number"):
         make().fit(X, [1.0, 0.5, *Y[2:]])

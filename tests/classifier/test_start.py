@@ -68,5 +68,5 @@ def test_a_damaged_file_is_refused(tmp_path, monkeypatch) -> None:
     (tmp_path / start.SHIPPED).write_bytes(data)
     start.shipped_file.cache_clear()
     monkeypatch.setattr(start, "files", lambda _: tmp_path)
-    with pytest.raises(ModelError, match=r"belongs to this release; install"):
+    with pytest.raises(ModelError, match=r"of this release; install"):
         start.shipped_file()

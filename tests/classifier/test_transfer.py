@@ -118,8 +118,8 @@ def test_a_class_layer_that_cannot_be_kept_is_refused(
             train(replace(options, output=tmp_path / str(len(match)), **changes))  # type: ignore[arg-type]
 
     refused("without another name and with", ModelError, data=two_kinds)
-    refused("no earlier classifier is given", encoder=None)
-    refused("'probe' learns a class layer", method="probe", fit=TrainOptions().fit)
+    refused("no classifier is given", encoder=None)
+    refused("'probe' trains its own class layer", method="probe", fit=TrainOptions().fit)
     refused("pre-training would change", objective="simclr", unlabelled=pool, near_copies=False)
     pretrain(replace(PRETRAIN, data=pool, output=tmp_path / "encoder"))
     refused("is an encoder and has no class layer", encoder=tmp_path / "encoder")
@@ -178,4 +178,4 @@ def test_a_rate_is_found_and_drawn(trained: Path, kinds: Path, tmp_path: Path) -
         labels_per_class=4,
         output=tmp_path / "few",
     )
-    assert "supervised from the encoder given" in find_rate(few).summary()
+    assert "supervised from the given encoder" in find_rate(few).summary()

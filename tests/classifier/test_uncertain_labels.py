@@ -59,7 +59,7 @@ def test_the_official_test_part_is_kept_apart_and_scored(tagged: Path, tmp_path:
     options = EvaluateOptions(tmp_path / "train", tagged, tmp_path / "test", bootstrap=100)
     found = evaluate(replace(options, fold=1, device="cpu"))
     assert len(found.measurement.clips) == 9
-    with pytest.raises(DataError, match="these clips are no test"):
+    with pytest.raises(DataError, match="these clips are not a test"):
         evaluate(EvaluateOptions(model=tmp_path / "train", data=tagged, output=tmp_path / "all"))
 
 
@@ -69,7 +69,7 @@ def test_an_evaluation_leaves_uncertain_labels_out(
     options = EvaluateOptions(trained, tagged, tmp_path / "all", bootstrap=100)
     found = evaluate(replace(options, device="cpu", allow_seen=True))
     assert len(found.measurement.clips) == 12 + 9
-    assert "12 clips with unverified labels left out" in caplog.text
+    assert "12 clips with unverified labels were left out" in caplog.text
 
 
 def test_a_table_of_uncertain_labels_is_no_measure(tagged: Path) -> None:
@@ -111,5 +111,5 @@ def test_options_for_unchecked_labels_need_some(tagged: Path, tmp_path: Path) ->
     with pytest.raises(DataError, match="0 with unverified"):
         learned(tagged, tmp_path / "x", labels="fsdkaggle2018-verified", noisy_weight=0.5)
     probe = {"method": "probe", "objective": "none", "fit": TrainOptions().fit}
-    with pytest.raises(OptionError, match="no place for unverified labels"):
+    with pytest.raises(OptionError, match="cannot weight unverified labels separately"):
         learned(tagged, tmp_path / "y", noisy_weight=0.5, **probe)

@@ -59,7 +59,7 @@ def test_two_runs_share_one_start_and_leave_nothing_else(own_cache, sounds, tmp_
     for run in ("a", "b"):
         call = ["train", str(sounds), "-o", str(tmp_path / run), "--sample-rate", str(RATE)]
         said = tells(0, call, NETWORK, "--workers 1").err
-        assert f"in {tmp_path / run / 'cache'}, may be deleted" in said
+        assert f"in {tmp_path / run / 'cache'}; you can delete it" in said
         assert not list((tmp_path / run).rglob("*synthetic*"))
         (encoder,) = (own_cache / "synthetic").glob("encoder-*.zip")
         times.append(encoder.stat().st_mtime_ns)

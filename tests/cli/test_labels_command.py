@@ -124,7 +124,7 @@ def test_what_a_format_cannot_hold_is_said(night, tells) -> None:
     ("arguments", "message"),
     [
         (["--format", "raven", "--windows", "3"], "expected csv or csv-wide"),
-        (["--hop", "3"], "found one without windows"),
+        (["--hop", "3"], "found --hop without --windows"),
         (["--format", "excel"], "excel"),
         (["--windows", "0"], "at least 0.01"),
     ],

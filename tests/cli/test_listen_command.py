@@ -72,13 +72,13 @@ def test_a_file_gives_lines_of_json_and_a_summary(model, file, tells) -> None:
 
 def test_a_file_at_speed_0_is_dated_by_its_recorder(model, file, tells) -> None:
     said = tells(0, "listen", model, "--input", file, "--speed 0", EVERYTHING)
-    assert "neither its name nor its metadata say when it was recorded" in said.err
+    assert "neither name nor metadata give the time of recording" in said.err
     named = Path(file).rename(Path(file).with_name("POND_20240601_043000.wav"))
     said = tells(0, "listen", model, "--input", named, "--speed 0", EVERYTHING)
     begun, ended = lines(said.out)
     assert begun["start"].startswith("2024-06-01T04:30:00.000")
     assert ended["end"].startswith("2024-06-01T04:30:02.000")
-    assert "when it was recorded" not in said.err
+    assert "time of recording" not in said.err
 
 
 def start(*arguments: str) -> list[str]:
@@ -135,14 +135,14 @@ def test_a_command_that_fails_gives_status_3(model, file, tells) -> None:
     ("arguments", "text"),
     [
         (["--input", "nowhere.wav"], "no such file"),
-        (["--input", "{file}", "--rate", "8000"], "means nothing for a file"),
+        (["--input", "{file}", "--rate", "8000"], "has no effect for a file"),
         (["--input", "{file}", "--began", "yesterday"], "expected a date"),
         (["--input", "{file}", "--classes", "hums"], "did you mean 'hum'"),
         (["--input", "{file}", "--on-event", "no-such-program"], "--on-event"),
         (["--input", "{bad}"], "not audio"),
         (["--input", "-"], "--rate 16000"),
-        (["--input", "-", "--rate", "8000", "--device-name", "x"], "means nothing"),
-        (["--speed", "0"], "means nothing for the microphone"),
+        (["--input", "-", "--rate", "8000", "--device-name", "x"], "has no effect"),
+        (["--speed", "0"], "has no effect for the microphone"),
         (["--hop", "0"], "at least 0.001 s"),
     ],
 )

@@ -52,7 +52,7 @@ def test_bad_files_are_listed(birds, tmp_path, tells) -> None:
 
 
 def test_wrong_use(birds, tmp_path, tells) -> None:
-    assert "would be read as such" in tells(2, quick(birds, birds / "windows")).err
+    assert "would be read as clips" in tells(2, quick(birds, birds / "windows")).err
     assert (
         "found 20,5, expected the lowest and the highest"
         in tells(2, quick(birds, tmp_path / "w"), "--snr-db 20,5").err

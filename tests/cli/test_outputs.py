@@ -169,7 +169,7 @@ def test_predict_goes_on_where_it_was_interrupted(windows, place, monkeypatch, t
     assert cli(command, "-o whole.csv") == 3
     scored: list[int] = []
     monkeypatch.setattr(predict_verb, "score_clips", interrupted_after(5, scored))
-    assert "The same command goes on where it stopped" in tells(130, command, "-o parts.csv").err
+    assert "The same command continues where it stopped" in tells(130, command, "-o parts.csv").err
     assert not (place / "parts.csv").exists()
     assert scored == [0, 1, 2, 3, 4]
     scored.clear()

@@ -114,8 +114,8 @@ def test_none_is_a_value_where_it_may_be(tmp_path) -> None:
     [
         (("a", "b", "--n-mel", "3"), "--n-mels"),
         (("a", "b", "-q", "-v"), "contradict"),
-        (("a",), "OTHERS is missing: more of them"),
-        ((), "DATA is missing: recordings with labels"),
+        (("a",), "OTHERS is missing: give more of them"),
+        ((), "DATA is missing: give recordings with labels"),
     ],
 )
 def test_wrong_use_is_said_in_words(arguments, message) -> None:

@@ -76,7 +76,7 @@ def test_bad_files_have_an_exit_status(disk, capsys) -> None:
     (disk / "torn.wav").unlink()
     (disk / "none.flac").unlink()
     assert scan(disk) == 0
-    assert "all 5 were known" in capsys.readouterr().out
+    assert "all 5 were decoded before" in capsys.readouterr().out
     assert (disk.parent / "run" / "bad_files.csv").read_text(encoding="utf-8") == "file,reason\n"
 
 

@@ -87,21 +87,21 @@ def test_a_dry_run_says_what_would_be_done(sounds, tmp_path, tells, monkeypatch)
     shown = tomllib.loads(answer.out)
     assert shown == {"data": str(sounds / "labels.csv"), "output": str(folder)}
     assert "read as a table of files and labels" in answer.err
-    assert "# method: probe on an encoder that has learned synthetic sounds" in answer.out
+    assert "# method: probe on an encoder trained on synthetic sounds" in answer.out
     assert "synthetic sounds: make" not in answer.out  # that encoder comes with the package
     assert re.search(r"decode \d+ clips: less than a minute", answer.out)
-    assert re.search(r"all of it: less than a minute .* [\d.]+ [MG]B in '.*cache'", answer.out)
+    assert re.search(r"total: less than a minute .* [\d.]+ [MG]B in '.*cache'", answer.out)
     tiny = tells(0, "train", sounds / "labels.csv", "-o", folder, "--model tiny --dry-run").out
     assert "synthetic sounds: make 2,000, train the encoder for 2,000 steps" in tiny
-    assert "other values of: 'model'. To begin without it" in tiny
+    assert "other values of: 'model'. To avoid it" in tiny
     other = ("--n-mels 40 --fmin-hz 50", "--dry-run")
     bands = tells(0, "train", sounds / "labels.csv", "-o", folder, *other).out
-    assert "other values of: 'n_mels', 'fmin_hz'. To begin without it" in bands
+    assert "other values of: 'n_mels', 'fmin_hz'. To avoid it" in bands
     random = tells(0, "train", sounds / "labels.csv", "--method supervised", *other).out
     assert "synthetic" not in random
-    assert re.search(r"all of it: about \d+ min .* about [\d.]+ [MG]B in '.*cache'", tiny)
+    assert re.search(r"total: about \d+ min .* about [\d.]+ [MG]B in '.*cache'", tiny)
     last = answer.out.splitlines()[-1]
-    assert last.startswith("# all of it")
+    assert last.startswith("# total")
     assert not folder.exists()
     assert cli("pretrain", tmp_path / "nothing", "--dry-run") == 2
 
@@ -122,7 +122,7 @@ def test_what_will_be_done_is_said_before(sounds, tmp_path, monkeypatch, tells) 
     monkeypatch.setattr(ready, "with_start", work)
     labels, run = str(sounds / "labels.csv"), str(tmp_path / "run")
     said = tells(130, "train", labels, "-o", run, SMALL, "--epochs 3").err
-    assert "method: supervised from an encoder that has learned synthetic sounds" in said
+    assert "method: supervised from an encoder trained on synthetic sounds" in said
     assert re.search(r"train \(supervised\), \d+ steps of 20 clips", said)
 
 
@@ -201,7 +201,7 @@ def test_ctrl_c_is_calm_and_leaves_a_checkpoint(sounds, tmp_path) -> None:
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=LONG)
     assert process.returncode == 130
-    assert error == "\nInterrupted. The same command goes on where it stopped.\n"
+    assert error == "\nInterrupted. The same command continues where it stopped.\n"
     assert json.loads((run / "run.json").read_text(encoding="utf-8"))["status"] == "interrupted"
     assert list(run.glob("training/*"))
 

@@ -93,7 +93,7 @@ def test_an_interrupt_gives_130_and_the_same_command_goes_on(sounds, tmp_path) -
     process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=LONG)[1]
     assert process.returncode == 130
-    assert "The same command goes on" in said
+    assert "The same command continues" in said
     done = {file: file.stat().st_mtime_ns for file in run.glob("jobs/*/job.json")}
     assert done
     assert cli(line, "-q") == 0

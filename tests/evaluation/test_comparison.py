@@ -127,7 +127,7 @@ def test_every_number_agrees_with_the_table(predictions_of: Maker) -> None:
 def test_settings_are_compared_one_by_one(predictions_of: Maker) -> None:
     table = predictions_of({"a": 0.5, "b": 0.7}, settings=("batch 16", "batch 32"))
     assert [c.setting for c in compare_settings(table, "a", "b")] == ["batch 16", "batch 32"]
-    with pytest.raises(DataError, match="name one of the settings"):
+    with pytest.raises(DataError, match="expected one of"):
         compare(table, "a", "b")
 
 
@@ -144,11 +144,11 @@ def test_one_fold_and_one_draw_say_what_was_not_asked(predictions_of: Maker) -> 
     result = compare(table, "a", "b")
     assert np.isnan(result.p_folds)
     assert result.p == result.p_mcnemar
-    assert any("not asked" in caution for caution in result.cautions)
-    assert any("One draw" in caution for caution in result.cautions)
+    assert any("it is not known" in caution for caution in result.cautions)
+    assert any("only one draw" in caution for caution in result.cautions)
     assert result.outcome == "better here"
     assert not result.is_shown
-    assert "too few folds and draws to ask" in result.verdict("Pre-training")
+    assert "too few folds and draws to test it" in result.verdict("Pre-training")
     assert json.loads(json.dumps(result.to_dict(), allow_nan=False))["p_folds"] is None
 
 

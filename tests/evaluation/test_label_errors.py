@@ -135,10 +135,10 @@ def test_the_quality_of_a_clip_of_several_labels_weighs_the_worst_most() -> None
 @pytest.mark.parametrize(
     ("labels", "scores", "text"),
     [
-        ([0, 1], [[0.5, 0.5]], "not equally many rows"),
-        ([0, 2], [[0.5, 0.5], [0.5, 0.5]], "class 2 of only 2"),
+        ([0, 1], [[0.5, 0.5]], "different numbers of rows"),
+        ([0, 2], [[0.5, 0.5], [0.5, 0.5]], "class 2 in row 1, expected a number below 2"),
         ([0, 1], [[0.5, np.nan], [0.5, 0.5]], "not finite"),
-        ([0, -1], [[0.5, 0.5], [0.5, 0.5]], "without a label"),
+        ([0, -1], [[0.5, 0.5], [0.5, 0.5]], "the clip has no label"),
     ],
 )
 def test_what_does_not_fit_is_named(labels: Any, scores: Any, text: str) -> None:

@@ -72,7 +72,7 @@ def test_it_is_said_in_words() -> None:
 
 def test_the_same_budget_twice_is_an_error() -> None:
     point = PLAIN.points[0]
-    with pytest.raises(DataError, match="each once"):
+    with pytest.raises(DataError, match="each number once"):
         LearningCurve("x", (point, point))
     with pytest.raises(DataError, match="at least one"):
         LearningCurve("x", ())

@@ -131,7 +131,7 @@ def test_a_cut_off_zipped_file_is_refused(predictions_of: Maker, tmp_path: Path)
         ([[0.5, np.nan]], [0], "not finite"),
         ([[0.5, 0.2, 0.3]], [0], "shape"),
         ([[0.5, 0.5]], [2], "class 2"),
-        ([[0.5, 0.5]], [-1], "without a label"),
+        ([[0.5, 0.5]], [-1], "the clip has no label"),
         ([[0.5, 0.5]], [0, 1], "rows"),
         ([[0.5, 0.5]], [[0, 0]], "no label"),
     ],

@@ -216,7 +216,7 @@ def test_groups_of_a_recipe_are_read_and_checked(tmp_path) -> None:
     )
     (tmp_path / "groups.csv").write_text("class,group\na,x\n", encoding="utf-8")
     assert read('categories = "groups.csv"\n').categories == (("a", "x"),)
-    with pytest.raises(OptionError, match="'a' is in two groups"):
+    with pytest.raises(OptionError, match="found 'a' in two groups"):
         read('[categories]\nx = ["a"]\ny = ["a"]\n')
     with pytest.raises(OptionError, match="list of names"):
         read('[categories]\nx = "a"\n')

@@ -214,8 +214,8 @@ def test_trainings_that_hear_each_clip_less_than_once_say_so_first(
     changes += ("setting.pretrain.batch_size=2", "folds=[1]", "settings=[{name='one'}]")
     result = run_tiny(tiny_recipe, change=changes)
     before, training = (note for note in result.notes if "Too few steps" in note)
-    assert "the pre-training for 'one' hears 2 windows of" in before
-    assert "hears 2 windows of 4 clips (1 step of 2)" in training
+    assert "the pre-training for 'one' sees 2 windows of" in before
+    assert "sees 2 windows of 4 clips (1 step of 2)" in training
     assert "setting.fit.steps=NUMBER" in training
     page = result.report.read_text(encoding="utf-8")
     assert page.index("Too few steps") < page.index("<h2")
@@ -228,7 +228,7 @@ def test_a_dry_run_on_real_clips_warns_of_the_same(tiny_recipe, tiny_set, tells,
         f" -o {tmp_path / 'out'} --dry-run --change folds=[1] --change settings=[{{name='one'}}]"
     )
     few = "--change setting.fit.batch_size=2 --change setting.fit.steps"
-    assert "hears 2 windows of 4 clips" in tells(0, call, *f"{few}=1".split()).err
+    assert "sees 2 windows of 4 clips" in tells(0, call, *f"{few}=1".split()).err
     assert "Too few" not in tells(0, call, *f"{few}=2".split()).err
     assert not (tmp_path / "out").exists()
 

@@ -177,7 +177,7 @@ def test_synthetic_sounds_stand_in_for_a_set_but_not_in_classes_of_the_data(tmp_
     assert len(found.clips) == 15
     every = ("rain", "wind", "sea_waves", "crackling_fire")
     rows = [{"file": f"{name}.wav", "labels": name, "group": name} for name in every]
-    with pytest.raises(DataError, match="all but 0 are classes of the data"):
+    with pytest.raises(DataError, match="found 0 of 4 synthetic kinds that are not classes"):
         load_source(RunOptions(), recipe, Clips.from_rows(tmp_path, rows))
 
 

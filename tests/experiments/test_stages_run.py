@@ -269,7 +269,7 @@ def test_stages_that_hear_each_clip_less_than_once_say_so_first(folder, tmp_path
     command += ["--change", "stage.fit.batch_size=4", "--device", "cpu", "--workers", "1"]
     assert main([*command, "--no-near-copies"]) == 0
     said = capsys.readouterr()
-    found = re.search(r"hears 8 windows of \d+ clips \(2 steps of 4\)", said.err)
+    found = re.search(r"sees 8 windows of \d+ clips \(2 steps of 4\)", said.err)
     assert found
     log = (output / "log.txt").read_text(encoding="utf-8")
     assert log.index(found.group()) < log.index("jobs, 0 of them done")

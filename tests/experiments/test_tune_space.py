@@ -71,7 +71,7 @@ def test_a_recipe_without_a_space_asks_for_one() -> None:
 
 def test_of_several_settings_one_is_named() -> None:
     search = ("setting.dropout=0,0.5",)
-    with pytest.raises(OptionError, match="say which to search around with --setting"):
+    with pytest.raises(OptionError, match="expected one to search around; give it with --setting"):
         read_space(TuneOptions(recipe="mel-or-wave", search=search))
     found = read_space(TuneOptions(recipe="mel-or-wave", search=search, setting="cnn3"))
     assert found.base.model == "cnn3"

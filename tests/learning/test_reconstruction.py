@@ -166,7 +166,7 @@ def test_the_whole_is_put_together_from_its_layers():
 
 
 def test_what_has_no_layers_is_an_error():
-    with pytest.raises(ModelError, match="cannot be cut"):
+    with pytest.raises(ModelError, match="cannot be divided"):
         layer_decoder(autoencoder(net="(4)3c-2p"), 0)
     with pytest.raises(ModelError, match="upsample"):
         layer_decoder(autoencoder(decoder="unet"), 0)

@@ -58,7 +58,7 @@ def test_loss_is_computed_in_full_precision(x):
 
 
 def test_unlabelled_batches_are_an_error(x):
-    with pytest.raises(DataError, match="'labelled' gives batches without targets"):
+    with pytest.raises(DataError, match="'labelled': found batches without targets"):
         Supervised(Linear())({"labelled": Clips(x, None)})
 
 

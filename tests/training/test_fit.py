@@ -201,7 +201,7 @@ def test_infinite_loss_names_step_term_and_rate():
 def test_infinite_input_is_told_apart_and_its_rows_are_named(tmp_path):
     stream = ArrayStream()
     stream.x[17, 0, 2, 3] = torch.nan
-    with pytest.raises(TrainingError, match=r"'labelled' holds values.* rows 17 of its table"):
+    with pytest.raises(TrainingError, match=r"'labelled' has values.* rows 17 of its table"):
         train(stream=stream, folder=tmp_path)
     if (tmp_path / "checkpoint.pt").exists():
         kept = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["weights"]

@@ -136,7 +136,7 @@ def test_bad_files_are_a_sorted_table_without_doubles(tmp_path):
 def test_data_must_stay_the_same(tmp_path):
     with run(tmp_path) as opened:
         opened.add_data("pool", "1")
-    with pytest.raises(DataError, match="'pool' are not those"), run(tmp_path) as opened:
+    with pytest.raises(DataError, match="'pool' have changed"), run(tmp_path) as opened:
         opened.add_data("pool", "2")
     assert record(tmp_path)["data"] == {"pool": "1"}
 

@@ -37,29 +37,29 @@ from semisonic.models.model_file import read_about, save
 from semisonic.training.devices import choose_device
 
 SEEN = (
-    "these clips cannot calibrate: {}. Take other recordings (train with --test-fold keeps a fold "
-    "apart), or say --allow-seen; scores would then promise too much"
+    "these clips cannot calibrate: {}. Use other recordings (train --test-fold keeps a fold "
+    "apart), or give --allow-seen; scores would then be too high"
 )
 
 
 @dataclass(frozen=True)
 class CalibrateResult(Result):
-    """What ``calibrate`` made and found.
+    """The result of ``calibrate``.
 
     Attributes
     ----------
     fitted : DecisionFit
-        The decision, and scores of the clips before and after, each by a decision that was
-        fitted on other recordings.
+        The decision, and the scores of the clips before and after; each clip is scored by a
+        decision fitted on other recordings.
     noise : DataFrame
-        How the new model answers to synthetic noise, as :func:`check_noise` gives it; empty
-        without a rule for unknown sounds.
+        How the new model answers synthetic noise, from :func:`check_noise`; empty without a rule
+        for unknown sounds.
     model, report : Path
-        The new model's file, and the page.
+        The file of the new model, and the report.
     failures : tuple of (str, str)
         Clips that could not be read.
     notes : tuple of str
-        What was left out, and what is known of the recordings that the clips were cut from.
+        What was left out, and what is known about the recordings of the clips.
     """
 
     fitted: DecisionFit
@@ -71,24 +71,24 @@ class CalibrateResult(Result):
 
     @property
     def multi_label(self) -> bool:
-        """Whether clips carry several labels."""
+        """Whether a clip may have several labels."""
         return self.fitted.target.ndim == 2
 
     @property
     def passing(self) -> float:
-        """Share of the clips that the rules for unknown sounds let pass."""
+        """Share of the clips that the rules do not call unknown."""
         return float((self.fitted.known >= KNOWN_THRESHOLD).mean())
 
     @property
     def reliability(self) -> tuple[Reliability, Reliability]:
-        """Before and after, both of the clips called known: of others nothing is claimed."""
+        """Calibration before and after, both of the clips that are called known."""
         fitted, known = self.fitted, self.fitted.known >= KNOWN_THRESHOLD
         rows = known if known.any() else ~known
         target = fitted.target[rows]
         return reliability(target, fitted.before[rows]), reliability(target, fitted.after[rows])
 
     def metrics(self) -> dict[str, Any]:
-        """What was reached, as plain values."""
+        """The results as plain values."""
         fitted, (before, after) = self.fitted, self.reliability
         numbers: dict[str, Any] = {
             "n_clips": len(fitted.clips),
@@ -105,46 +105,46 @@ class CalibrateResult(Result):
         return numbers
 
     def to_frame(self) -> pd.DataFrame:
-        """A row per class: threshold, what it reaches, and on how many clips."""
+        """A row per class: the threshold, its precision, and the number of clips."""
         return self.fitted.thresholds
 
     def summary(self) -> str:
-        """For a terminal."""
+        """The text for a terminal."""
         fitted, (before, after) = self.fitted, self.reliability
         decision = fitted.decision
         shown = int((fitted.thresholds["outcome"] == SHOWN).sum())
         wanted = decision.note["wanted precision"]
         is_changed = decision.calibration.method != NONE
-        how = decision.calibration.text() if is_changed else "the scores stay as they are"
+        how = decision.calibration.text() if is_changed else "the scores are unchanged"
         lines = [
             f"calibrated by {_amount(fitted)}: {how}",
-            f"calibration error {percent_text(after.error)}, {percent_text(before.error)} before: "
-            "how far scores are from the share of right answers; of clips called known, "
-            "recordings left out in turn",
-            f"thresholds for a precision of {percent_text(wanted, 0)}: shown for {shown} of "
-            f"{len(fitted.thresholds)} classes; thresholds.csv tells of the others"
+            f"calibration error {percent_text(after.error)}, {percent_text(before.error)} "
+            "before (distance of the scores from the share of right answers, for clips called "
+            "known, cross-validated by recording)",
+            f"thresholds for a precision of {percent_text(wanted, 0)}: shown to reach it for "
+            f"{shown} of {len(fitted.thresholds)} classes; see thresholds.csv for the others"
             if wanted
-            else "thresholds for the best F1 of each class: thresholds.csv",
+            else "thresholds for the best F1 of each class: see thresholds.csv",
         ]
         if len(self.noise):
             refused = float(self.noise["called unknown"].mean())
             lines.append(
-                f"unknown (distance and noise): {percent_text(self.passing)} "
-                f"of the clips pass, {percent_text(refused)} of synthetic noise does not"
+                f"unknown (distance and noise): {percent_text(self.passing)} of the clips are "
+                f"called known, {percent_text(refused)} of synthetic noise is called unknown"
             )
         return "\n".join([*lines, *self.notes, f"model: {self.model}", f"report: {self.report}"])
 
 
 def calibrate(options: CalibrateOptions) -> CalibrateResult:
-    """Fit a model's decision by labelled clips it was not trained on; write a new model file.
+    """Fit a model's decision on labelled clips that it was not trained on; write a new model file.
 
     Raises
     ------
     DataError
-        When the model was trained on some of the clips (unless ``allow_seen``), when they carry
-        labels it does not know (unless ``allow_unknown``), are too few or cannot be read.
+        If the model was trained on some of the clips (unless ``allow_seen``), or if clips have
+        labels that it does not know (unless ``allow_unknown``), are too few or cannot be read.
     ModelError
-        When the model file is missing or damaged.
+        If the model file is missing or damaged.
     """
     check(options)
     file = find_file(options.model, MODEL)
@@ -181,7 +181,11 @@ def calibrate(options: CalibrateOptions) -> CalibrateResult:
         if options.licence:
             about["licence"] = options.licence
         save(run.path(MODEL), model.to("cpu"), about=about)
-        left_out = [f"left out, not known to the model: {', '.join(unknown)}"] if unknown else []
+        left_out = (
+            [f"clips left out, as the model does not know their labels: {', '.join(unknown)}"]
+            if unknown
+            else []
+        )
         result = CalibrateResult(
             fitted,
             noise,
@@ -211,7 +215,7 @@ def _amount(fitted: DecisionFit) -> str:
 def _write_report(
     folder: Path, result: CalibrateResult, options: CalibrateOptions, name: str, model_file: Path
 ) -> None:
-    """Write ``report.html`` with its figures and tables into a run folder."""
+    """Write ``report.html``, with figures and tables, into a run folder."""
     fitted, (before, after), metrics = result.fitted, result.reliability, result.metrics()
     classes = fitted.clips.classes
     report = Report(
@@ -226,11 +230,15 @@ def _write_report(
     )
     report.verdict = Verdict(
         f"Calibration error {percent_text(after.error)}, {percent_text(before.error)} before",
-        f"Calibration: {fitted.decision.calibration.text()}. Of the clips called known.",
+        f"Calibration: {fitted.decision.calibration.text()}. For the clips called known.",
     )
     report.numbers = [
         Number(percent_text(before.error), "calibration error before"),
-        Number(percent_text(after.error), "calibration error after", "0 %: as right as it is sure"),
+        Number(
+            percent_text(after.error),
+            "calibration error after",
+            "0 %: scores equal the share of right answers",
+        ),
     ]
     report.numbers += [
         Number(percent_text(metrics[f"accuracy_{when}"]), f"accuracy {when}")

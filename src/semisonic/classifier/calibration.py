@@ -1,10 +1,9 @@
-"""Fitting a model's decision on clips it was not trained on: calibration, thresholds, unknown
-sounds.
+"""Fit a model's decision on other clips: calibration, thresholds, unknown sounds.
 
 Temperature and vector scaling: Guo et al., "On calibration of modern neural networks", ICML 2017.
-Held-out clips are few, so we differ in two points: targets are not quite 0 and 1 but as far from
-them as the rule of succession says (Platt, 1999), and scales and offsets of vector scaling are held
-near temperature scaling by a Gaussian prior.
+Held-out clips are few, so we differ in two points: targets are moved away from 0 and 1 by the rule
+of succession (Platt, 1999), and a Gaussian prior keeps the scales and offsets of vector scaling
+near temperature scaling.
 """
 
 from __future__ import annotations
@@ -54,11 +53,11 @@ Splits = list[tuple[NDArray[np.int64], NDArray[np.int64]]]
 
 AUTO = "auto"
 ROLE = "calibration"
-"""What clips that calibrated a model are called in its provenance."""
+"""The name in a model's provenance of the clips that calibrated it."""
 MIN_CLIPS = 20
-"""Fewer clips than this calibrate nothing."""
+"""The least number of clips for a calibration."""
 LEAST_KNOWN = 8
-"""Labelled clips from which a probe gets rules for unknown sounds."""
+"""The least number of labelled clips for a probe to get rules for unknown sounds."""
 _FOLDS = 5
 _TEMPERATURES = (0.05, 50.0)
 _TINY = 1e-12
@@ -77,11 +76,11 @@ def fit_calibration(
     ----------
     method : {"none", "temperature", "vector"}
     logits : array, shape (n, n_classes)
-        Of clips that were not trained on.
+        Of clips that the model was not trained on.
     target : array
         Class numbers (n,), or 0 and 1, (n, n_classes), with several labels per clip.
     weights : array, shape (n,), optional
-        How much each row counts, such as one over the number of windows of its clip.
+        Weight of each row, such as one over the number of windows of its clip.
 
     Raises
     ------
@@ -119,7 +118,7 @@ def fit_calibration(
 
 
 def calibrated(calibration: Calibration, logits: ArrayLike, *, multi_label: bool) -> Table:
-    """Scores by a calibration, shape (n, n_classes), as the model that has it gives them."""
+    """Scores with a calibration, shape (n, n_classes), as a model with it gives them."""
     module = DecisionModule(Decision(calibration), multi_label=multi_label)
     with torch.no_grad():
         scores: Table = module.calibrated(torch.tensor(np.asarray(logits, np.float64))).numpy()
@@ -127,7 +126,7 @@ def calibrated(calibration: Calibration, logits: ArrayLike, *, multi_label: bool
 
 
 class CalibrationChoice(NamedTuple):
-    """A calibration, and how it would do on other clips.
+    """A calibration, and its performance on other clips.
 
     Attributes
     ----------
@@ -136,7 +135,7 @@ class CalibrationChoice(NamedTuple):
     losses : dict of str to float
         Log loss of each method on clips it was not fitted on; "none" is without calibration.
     scores : ndarray, shape (n, n_classes)
-        Of each clip, by this method fitted on other recordings.
+        Scores of each clip, by this method fitted on other recordings.
     """
 
     calibration: Calibration
@@ -153,7 +152,7 @@ def choose_calibration(
     methods: Sequence[str] = METHODS,
     seed: int = 0,
 ) -> CalibrationChoice:
-    """Choose by log loss on recordings that a calibration was not fitted on.
+    """Choose a calibration by log loss on recordings that it was not fitted on.
 
     Temperature scaling must beat no calibration. Vector scaling has many more numbers to fit, so it
     must beat temperature scaling by more than the standard error of the difference over recordings.
@@ -163,12 +162,12 @@ def choose_calibration(
     groups : array, shape (n,)
         The recording of each row.
     methods : sequence of str
-        Which to choose from; a single one is taken as it is.
+        The methods to choose from; a single one is used without a choice.
 
     Raises
     ------
     DataError
-        With fewer than two recordings.
+        If there are fewer than two recordings.
     """
     table, truth = np.asarray(logits, np.float64), np.asarray(target)
     weight = np.ones(len(table)) if weights is None else np.asarray(weights, np.float64)
@@ -194,11 +193,13 @@ def choose_calibration(
 
 
 def recording_folds(truth: NDArray[Any], groups: ArrayLike, seed: int) -> Splits:
-    """Folds of whole recordings, as even in classes as they can be."""
+    """Folds of whole recordings, with classes as even as possible."""
     owner = np.unique(np.asarray(groups), return_inverse=True)[1]
     n_groups = int(owner.max()) + 1
     if n_groups < 2:
-        raise DataError(f"calibration: found clips of {n_groups} recording, expected at least 2")
+        raise DataError(
+            f"calibration: found clips of {n_groups} recording, expected clips of at least 2"
+        )
     folds, state = min(_FOLDS, n_groups), derive(seed, "calibration") % 2**32
     rows = np.zeros(len(owner))
     if truth.ndim == 2 or np.bincount(truth).max() < folds:
@@ -220,7 +221,7 @@ def _losses(scores: Table, truth: NDArray[Any]) -> Table:
 
 
 def _softened(truth: NDArray[Any], weight: Table, n_classes: int) -> Table:
-    """Targets that leave room for what so few clips cannot show."""
+    """Targets that are less certain than 0 and 1, for few clips."""
     if truth.ndim == 2:
         truth = truth.astype(np.bool_)
         yes, no = weight @ truth, weight @ ~truth
@@ -243,24 +244,24 @@ def _total_loss(z: Table, soft: Table, weight: Table, several: bool) -> tuple[fl
 
 @dataclass(frozen=True)
 class DecisionFit:
-    """A decision, and how it does on clips that it was not fitted on.
+    """A decision, and its performance on clips that it was not fitted on.
 
     Attributes
     ----------
     decision : Decision
     clips : Clips
-        Those it was fitted on, with the model's classes in the model's order.
+        The clips that it was fitted on, with the classes in the model's order.
     target : ndarray
         Their class numbers (n_clips,), or 0 and 1, (n_clips, n_classes).
     before, after : ndarray, shape (n_clips, n_classes)
-        Scores of the network as it was learned; scores with a decision that was fitted on other
-        recordings.
+        Scores of the network alone; scores with a decision fitted on other recordings.
     known : ndarray, shape (n_clips,)
         How known the clips are, by rules fitted on other recordings.
     losses : mapping of str to float
         Log loss of each method of calibration, on recordings it was not fitted on.
     thresholds : DataFrame
-        Of :func:`class_thresholds`, with the ``class`` in front; empty when none were wanted.
+        From :func:`class_thresholds`, with the column ``class`` first; empty if none were asked
+        for.
     """
 
     decision: Decision
@@ -293,31 +294,31 @@ def fit_decision(
     Parameters
     ----------
     model : SoundModel
-        On ``device``; it stays as it is.
+        On ``device``; it is not changed.
     prepared : Prepared
     rows : array of int
         Rows of features of clips that the model was not trained on.
     clips : Clips
-        The table that ``prepared`` was made of.
+        The table that ``prepared`` was made from.
     method : {"auto", "temperature", "vector", "none"}
     unknown : bool
-        Whether to fit rules for unknown sounds: one of distance, and one against noise.
+        Whether to fit rules for unknown sounds: one of distance and one against noise.
     precision : float, optional
-        See :func:`semisonic.evaluation.calibration.class_thresholds`; without a precision no
-        thresholds are looked for.
+        See :func:`semisonic.evaluation.calibration.class_thresholds`; without a precision, no
+        thresholds are fitted.
     kept : float
         Share of known clips that should not be called unknown.
     learned : array of int, optional
-        Rows of features of the clips that the model was trained on, if they are at hand.
+        Rows of features of the clips that the model was trained on, if available.
     pool : array of int
         Rows of features of sounds without labels.
     seed : int
-        Of folds and of synthetic noise.
+        Seed of folds and of synthetic noise.
 
     Raises
     ------
     DataError
-        When the clips are too few, or of one recording.
+        If the clips are too few, or come from one recording.
     """
     index, several, n_classes = np.asarray(rows, np.int64), model.multi_label, len(model.classes)
     used, owner = np.unique(prepared.source[index], return_inverse=True)
@@ -326,7 +327,7 @@ def fit_decision(
     if len(clips) < MIN_CLIPS or n_recordings < 2:
         raise DataError(
             f"calibration: found {len(clips)} clips of {n_recordings} recordings, expected at "
-            f"least {MIN_CLIPS} clips of 2; some hundred make it worth while"
+            f"least {MIN_CLIPS} clips of 2 recordings; a few hundred clips are advisable"
         )
     target = targets_of(clips, multi_label=several)
     outputs = network_outputs(model, prepared.features, index, device=device)
@@ -405,7 +406,7 @@ def _pool_sounds(
     calibration: Calibration,
     device: str | torch.device = "cpu",
 ) -> PoolSounds | None:
-    """What the rule of distance learns from a pool, None without one."""
+    """The sounds of a pool for the rule of distance; None without a pool."""
     heard = pool[audible_windows(prepared.is_silent[pool])]
     rows = pool_rows(heard, prepared.clips.group, known)
     if not len(rows):
@@ -418,7 +419,7 @@ def _pool_sounds(
 # The validation clips also chose the epoch, so the network does a little better on them than on
 # others. One temperature can hardly learn that by heart; vector scaling and thresholds could, so
 # they are left to ``calibrate``, on clips of their own.
-LATER = "calibrate the scores with 'semisonic calibrate' on clips that were not trained on"
+LATER = "run 'semisonic calibrate' with clips that the model was not trained on"
 
 
 def decide_after_training(
@@ -429,23 +430,23 @@ def decide_after_training(
     how: TrainConfig,
     seed: int,
 ) -> str:
-    """Give a freshly trained model its decision, if there are clips enough; say what was done.
+    """Give a newly trained model its decision, if there are enough clips; return a message.
 
-    Validation clips calibrate the scores. A probe that learned from all labels gets the rules for
-    unknown sounds alone: class layers that were found without each fifth of the recordings say
-    where their limits are.
+    Validation clips calibrate the scores. A probe that learned from all labels gets only the rules
+    for unknown sounds: five class layers, each found without a fifth of the recordings, give their
+    limits.
 
     Parameters
     ----------
     model : SoundModel
-        On the CPU; its ``decision`` is replaced.
+        On the CPU; its ``decision`` is replaced by the new one.
     prepared : Prepared
     data : TrainingData
         What it was trained on, and the validation part.
     clips : Clips
-        The table that ``prepared`` was made of.
+        The table that ``prepared`` was made from.
     how : TrainConfig
-        The training.
+        The configuration of the training.
     seed : int
     """
     n = prepared.n_clips(data.validation)
@@ -465,12 +466,13 @@ def decide_after_training(
         note = {**found.note, "fitted on": "validation clips, which also chose the epoch"}
         model.decision = replace(found, note=note)
         return (
-            f"scores calibrated by {n} validation clips ({found.calibration.text()}), with rules "
-            f"for unknown sounds; for thresholds, {LATER}"
+            f"scores are calibrated on {n} validation clips ({found.calibration.text()}), with "
+            f"rules for unknown sounds; for thresholds, {LATER}"
         )
     said = (
-        f"scores are not calibrated: {n} validation clips of {n_recordings} "
-        f"{'recording' if n_recordings == 1 else 'recordings'}, expected {MIN_CLIPS} of 2; {LATER}"
+        f"scores are not calibrated: found {n} validation clips of {n_recordings} "
+        f"{'recording' if n_recordings == 1 else 'recordings'}, expected at least {MIN_CLIPS} "
+        f"clips of 2 recordings; to calibrate them, {LATER}"
     )
     rows = data.labelled[audible_windows(prepared.is_silent[data.labelled])]
     owner = prepared.source[rows]
@@ -496,10 +498,10 @@ def decide_after_training(
     note = {
         "clips": len(passing),
         "known clips that pass": round(float((passing >= KNOWN_THRESHOLD).mean()), 4),
-        "fitted on": "training clips, by class layers found without their recordings",
+        "fitted on": "training clips, with class layers found without their recordings",
     }
     model.decision = Decision(unknown=rules, note=note)
-    return f"{said}. Rules for unknown sounds: by {len(passing)} training clips"
+    return f"{said}. Rules for unknown sounds: fitted on {len(passing)} training clips"
 
 
 def calibrate_model(
@@ -514,21 +516,21 @@ def calibrate_model(
     seed: int,
     workers: int | None = None,
 ) -> None:
-    """Give a model a decision fitted by some labelled sounds; write into ``about`` which.
+    """Give a model a decision fitted on labelled sounds; note them in ``about``.
 
     Raises
     ------
     DataError
-        For sounds without labels, with unknown ones, of files that were trained on, or too few.
+        For sounds without labels, with unknown labels or of training files, or for too few sounds.
     """
     if not sounds.clips.is_labelled.all():
-        raise DataError("calibration: some sounds have no label, expected one for each")
+        raise DataError("calibration: some sounds have no label; expected one for each sound")
     clips, _ = as_classes_of(sounds.clips, model.classes)
     part = {}
     if sounds.waves is None:
         hashes = recording_hashes(clips, workers=workers)
         seen = [found for found in overlaps(clips, hashes, about) if found.role != ROLE]
-        refuse_seen(seen, "these sounds cannot calibrate: {}; expected other recordings")
+        refuse_seen(seen, "these sounds cannot calibrate: {}; use other recordings")
         part = {ROLE: DataPart.of(clips, hashes).to_dict()}
     prepared = sounds.prepare(model.mel, cache, workers)
     model.decision = fit_decision(

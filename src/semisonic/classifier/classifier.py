@@ -1,4 +1,4 @@
-"""``SoundClassifier``: the whole way from recordings to answers, in scikit-learn's manner."""
+"""``SoundClassifier``: from recordings to answers, with the interface of scikit-learn."""
 
 from __future__ import annotations
 
@@ -61,73 +61,72 @@ C = TypeVar("C", bound="SoundClassifier")
 
 
 def _given_values(group: Any, default: Any) -> dict[str, Any]:
-    """The options of a group that somebody set, by name: ``auto`` chooses the others."""
+    """The names of the options of a group that were set; ``auto`` chooses the others."""
     if isinstance(group, Mapping):
         return dict(group)
     return {name: getattr(group, name) for name in given(group, default)}
 
 
 def _own(option_name: str) -> OwnParts:
-    """Where the parts are kept that an option may be given as objects."""
+    """The attributes that keep parts of options given as objects."""
     return OWN_LOSSES if option_name == "loss" else OWN_AUGMENTATIONS
 
 
 class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """Learn to name sounds from a few labels and, if there are, many unlabelled recordings.
+    """Learn to name sounds from a few labels and, optionally, many unlabelled recordings.
 
     Parameters
     ----------
     model : str or nn.Module
-        Registered name, architecture notation, or a network of your own: see
-        :func:`semisonic.register`. An object is copied, with its weights.
+        Registered name, architecture notation, or your own network: see
+        :func:`semisonic.register`. An object is copied with its weights.
     mel : MelOptions or dict
         Front end: sample rate, clip length (s), mel bands. Shorter sounds are padded, longer
         ones cut into windows whose scores are averaged.
     training : FitOptions or dict
-        Loop of the training on labels.
+        Training loop.
     pretraining : FitOptions or dict
-        Loop of the pre-training on unlabelled sounds.
+        Training loop of the pre-training on unlabelled sounds.
     encoder : path or PretrainedEncoder, optional
-        Pre-trained encoder to start from; brings its network and front end.
+        Pre-trained encoder to start from, with its network and front end.
     method : str
-        How labels and unlabelled sounds are learned from: one of
-        ``semisonic.classifier.config.METHODS``, or "auto", which chooses by their
-        number. What "auto" chooses yields to options given otherwise than by default.
+        How to learn from labels and unlabelled sounds: one of
+        ``semisonic.classifier.config.METHODS``, or "auto", which chooses by their number. Options
+        that you set take precedence over the choices of "auto".
     method_params : MethodOptions or dict
-        Options of the method, and the loss of labelled sounds. For ``augment``,
-        ``pool_augment`` and ``loss`` a module or a function of your own may stand: see
-        :func:`semisonic.register_augmentation` and :func:`semisonic.register_loss`.
+        Options of the method, and the loss of labelled sounds. ``augment``, ``pool_augment`` and
+        ``loss`` may be your own module or function: see :func:`semisonic.register_augmentation`
+        and :func:`semisonic.register_loss`.
     objective : str
-        What pre-training asks of the encoder: reconstruction, denoising, layer-wise or
-        simclr.
+        Objective of pre-training: reconstruction, denoising, layer-wise or simclr.
     pretext : PretextOptions or dict
-        Options of the objective; ``views`` may be a module or a function of your own, too.
+        Options of the objective; ``views`` may be your own module or function.
     decoder : str
-        Way back up in pre-training: auto, unpool, upsample, subpixel or unet.
+        Decoder of the pre-training: auto, unpool, upsample, subpixel or unet.
     standardize : {"global", "mel", "none"}
     dropout, label_smoothing : float
         Shares, 0 to below 1.
     validation : float
-        Share of the labels held out, by recording, to choose the epoch; 0 runs all epochs.
+        Share of the labels held out, by recording, to choose the epoch; 0: run all epochs.
     calibration : {"auto", "none"}
-        Whether the held-out share calibrates the scores when it has 20 clips; see
-        :meth:`calibrate` for clips of their own, and for thresholds.
+        "auto": calibrate the scores on the held-out share if it has 20 clips; see
+        :meth:`calibrate` for other clips and for thresholds.
     near_copies : bool
-        Listen for copies of sounds in files, cut or encoded anew, besides comparing bytes: those
-        of labelled sounds among the unlabelled ones are left out, and those among labelled sounds
-        stay on one side of the split, unless their recordings are known.
+        Find copies of sounds in files that were cut or encoded again, not only identical files.
+        Copies of labelled sounds among the unlabelled ones are left out; copies among labelled
+        sounds stay on one side of the split, unless their recordings are known.
     sample_rate : int, optional
-        Hz, of sounds given as arrays. The methods take another one for a call.
+        Sample rate of sounds given as arrays, in Hz. The methods take another one for a call.
     seed : int
     device : str
     in_batch : {"auto", "yes", "no"}
-        Compute the spectrograms of sounds in files in each batch, on the device, instead of
-        once before training. Auto: on a graphics card.
+        Compute the spectrograms of sounds in files in each batch, on the device, instead of once
+        before training. Auto: yes on a GPU.
     workers : int, optional
         Threads that decode.
     folder : path, optional
-        Keeps decoded clips and checkpoints, so that an interrupted ``fit`` goes on; without
-        it they lie in a temporary folder that is removed.
+        Folder for decoded clips and checkpoints, so that ``fit`` continues after an interruption;
+        without it, they are in a temporary folder that is removed.
 
     Attributes
     ----------
@@ -143,10 +142,10 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Notes
     -----
-    ``mel``, ``method_params``, ``training``, ``pretraining`` and ``pretext`` are groups
-    of options: a dict names those that differ from the default, as in ``training={"epochs": 20}``.
-    Options inside can be searched over by name, as in ``set_params(mel__n_mels=40)``. All
-    parameters are looked at in ``fit``, as scikit-learn's are.
+    ``mel``, ``method_params``, ``training``, ``pretraining`` and ``pretext`` are groups of
+    options: a dict gives those that differ from the default, as in ``training={"epochs": 20}``.
+    Options inside can be searched over by name, as in ``set_params(mel__n_mels=40)``. ``fit``
+    checks all parameters, as in scikit-learn.
 
     Examples
     --------
@@ -212,7 +211,7 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     @classmethod
     def _groups(cls) -> dict[str, Any]:
-        """The parameters whose default is an options object, with these defaults."""
+        """The parameters that are groups of options, with their defaults."""
         return {
             parameter.name: parameter.default
             for parameter in inspect.signature(cls).parameters.values()
@@ -220,7 +219,7 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         }
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Parameters by name; with ``deep`` also those inside groups, as ``mel__n_mels``."""
+        """Parameters by name; with ``deep``, also those inside groups, as ``mel__n_mels``."""
         params: dict[str, Any] = super().get_params(deep=False)
         for name in self._groups() if deep else ():
             default, group = self._groups()[name], params[name]
@@ -234,7 +233,7 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return params
 
     def set_params(self: C, **params: Any) -> C:
-        """Set parameters by name, those inside groups as ``mel__n_mels``.
+        """Set parameters by name; those inside groups as ``mel__n_mels``.
 
         Raises
         ------
@@ -256,7 +255,7 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def _group(self, name: str) -> Any:
-        """The options of a group; a part that is given as an object has its name."""
+        """The options of a group; a part given as an object is replaced by its name."""
         default, group = self._groups()[name], getattr(self, name)
         if not isinstance(group, Mapping | type(default)):
             raise OptionError(
@@ -287,27 +286,27 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             See :func:`semisonic.classifier.sounds.as_sounds` for the columns of a frame and the
             shapes of arrays.
         y : sequence, optional
-            Labels, where ``clips`` holds none. A sequence of labels for each sound makes a
-            classifier of several labels.
+            Labels, if ``clips`` has none. With a sequence of labels for each sound, the classifier
+            gives several labels.
         unlabelled : as ``clips``, optional
             Sounds to pre-train the encoder on, together with those of ``clips``.
         validation : as ``clips``, optional
-            Labelled sounds to choose the epoch by, instead of a share of ``clips``. For
-            paths and arrays a pair (sounds, labels).
+            Labelled sounds to choose the epoch by, instead of a share of ``clips``. For paths and
+            arrays, a pair (sounds, labels).
         sample_rate : int, optional
-            Hz, of arrays.
+            Sample rate of arrays, in Hz.
         groups : array of str, optional
-            The recording each sound belongs to; held-out sounds share none with the others.
+            The recording of each sound; held-out sounds share no recording with the others.
 
         Returns
         -------
         SoundClassifier
-            Itself.
+            The classifier itself.
 
         Raises
         ------
         DataError
-            For sounds without labels, too few classes, or nothing that can be read.
+            If sounds have no labels, classes are too few, or no sound can be read.
         """
         y = None if y is None else as_labels(y)
         rate = self.sample_rate if sample_rate is None else sample_rate
@@ -396,14 +395,14 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def predict_proba(self, clips: Any, *, sample_rate: int | None = None) -> NDArray[np.float64]:
         """The score of each class, 0 to 1, shape (n, n_classes).
 
-        The scores of a sound sum to one unless sounds can carry several labels. A sound that
-        is longer than the model's clip length has the mean of its windows' scores. They are
-        calibrated if the model is.
+        The scores of a sound sum to one unless sounds can have several labels. A sound longer than
+        the model's clip length has the mean of the scores of its windows. Scores are calibrated if
+        the model is.
 
         Raises
         ------
         DataError
-            When a sound cannot be read; ``semisonic predict`` goes on with the others.
+            If a sound cannot be read; ``semisonic predict`` continues with the others.
         """
         return self._say(clips, sample_rate).scores
 
@@ -412,23 +411,22 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ) -> NDArray[Any]:
         """The class of each sound, shape (n,).
 
-        A sound in which there is nothing to name, as it is silent or by the model's rules mere
-        noise, is "unknown" (an array of objects then; for several labels a row of 0).
+        A sound that is silent, or only noise by the model's rules, is "unknown" (the array then
+        has objects; for several labels, the row is 0).
 
-        For several labels a sound: 0 or 1 for each class, shape (n, n_classes), 1 where the
-        score is at least the class's threshold, 0.5 without thresholds.
+        With several labels for a sound: 0 or 1 for each class, shape (n, n_classes), 1 if the
+        score is at least the threshold of the class, or 0.5 without thresholds.
 
         Parameters
         ----------
         unknown : bool
-            Answer "unknown" (an array of objects; for several labels a row of 0) for sounds that
-            are like nothing learned, or whose class does not reach its threshold if there are
-            thresholds.
+            Answer "unknown" (for several labels, a row of 0) for sounds of none of the classes, or
+            whose score is below the threshold of the class, if there are thresholds.
 
         Raises
         ------
         ModelError
-            When the model has no rule for unknown sounds although it was asked for.
+            If ``unknown`` is set and the model has no rule for unknown sounds.
         """
         said = self._say(clips, sample_rate)
         model = self.model_
@@ -459,7 +457,7 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         precision: float = 0.9,
         unknown: bool = True,
     ) -> C:
-        """Calibrate scores with labelled sounds that were not trained on.
+        """Calibrate scores on labelled sounds that the model was not trained on.
 
         Parameters
         ----------
@@ -468,20 +466,21 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         method : {"auto", "temperature", "vector", "none"}
             Auto chooses by log loss on recordings left out in turn.
         precision : float
-            Share of right answers that each class's threshold is to give; 0: the best F1.
+            Share of right answers that the threshold of each class must give; 0: the best F1
+            instead.
         unknown : bool
-            Whether to fit rules for sounds that are like nothing learned.
+            Whether to fit rules for unknown sounds.
 
         Returns
         -------
         SoundClassifier
-            Itself, with ``thresholds_``.
+            The classifier itself, with ``thresholds_``.
 
         Raises
         ------
         DataError
-            For sounds without labels, with unknown ones, of files that were trained on, or fewer
-            than two recordings.
+            For sounds without labels, with unknown labels or of training files, or fewer than two
+            recordings.
         """
         self._check_fitted()
         rate = self.sample_rate if sample_rate is None else sample_rate
@@ -502,14 +501,14 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     @property
     def thresholds_(self) -> dict[str, float]:
-        """The score from which on each class is named; empty before :meth:`calibrate`."""
+        """The threshold of each class; empty before :meth:`calibrate`."""
         self._check_fitted()
         return dict(self.model_.decision.thresholds)
 
     def detect(
         self, files: Iterable[str | PathLike[str]] | str | PathLike[str], **settings: Any
     ) -> DetectResult:
-        """Find the classes in recordings of any length: from when to when.
+        """Find when the classes begin and end, in recordings of any length.
 
         See :func:`semisonic.classifier.detection.detect.detect` for recordings and settings.
         """
@@ -518,7 +517,7 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return detect(self.model_, files, **{**own, **settings})
 
     def embed(self, clips: Any, *, sample_rate: int | None = None) -> NDArray[np.float64]:
-        """What the class layer sees of each sound, shape (n, dim); the mean over windows."""
+        """The embedding of each sound, shape (n, dim); the mean over windows."""
         self._check_fitted()
         sounds = self._unlabelled(clips, sample_rate)
         own: dict[str, Any] = {"device": self.device, "workers": self.workers}
@@ -532,12 +531,12 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         *,
         sample_rate: int | None = None,
     ) -> float:
-        """Accuracy on labelled sounds; for several labels a sound their lwlrap. 0 to 1.
+        """Accuracy on labelled sounds, or lwlrap with several labels for a sound; 0 to 1.
 
         Raises
         ------
         DataError
-            When a label is none of ``classes_``, or a sound has none.
+            If a label is not in ``classes_``, or a sound has no label.
         """
         self._check_fitted()
         rate = self.sample_rate if sample_rate is None else sample_rate
@@ -546,7 +545,9 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         for row, labels in enumerate(sounds.clips.labels):
             if not labels or set(labels) - set(names):
                 found = ", ".join(labels) or "no label"
-                raise DataError(f"{sounds.clips.ids[row]}: found {found}, expected a known class")
+                raise DataError(
+                    f"{sounds.clips.ids[row]}: found {found}, expected a class of the model"
+                )
         scores = self.predict_proba(sounds)
         clips = sounds.clips.with_columns(classes=tuple(names))
         if self.model_.multi_label:
@@ -560,9 +561,10 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         save(path, self.model_, about=self.about_)
 
     def export(self, path: str | PathLike[str], **options: Any) -> ExportResult:
-        """Write the fitted model for use without Semisonic, as ONNX or a program of torch.
+        """Write the fitted model to a file that runs without Semisonic, as ONNX or a torch
+        program.
 
-        See :func:`semisonic.export` for the options, what is compared, and what is raised.
+        See :func:`semisonic.export` for options, comparison and errors.
         """
         from semisonic.classifier.export import export
 
@@ -577,13 +579,13 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ----------
         path : path
         model : nn.Module, optional
-            The network, where ``fit`` was given one as an object: of the same layers; the
-            weights are the file's.
+            The network, if ``fit`` was given one as an object: with the same layers; its weights
+            come from the file.
 
         Raises
         ------
         ModelError
-            When the file is missing or damaged, or its network is not known here.
+            If the file is missing or damaged, or its network is not known here.
         """
         file = find_file(path, MODEL)
         about = read_about(file)
@@ -614,7 +616,7 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return classifier_html(self)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        """In the place of scikit-learn's, which shows the parameters alone."""
+        """Replaces scikit-learn's, which shows only the parameters."""
         return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -626,7 +628,7 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return score_sounds(self.model_, sounds, device=self.device, workers=self.workers)
 
     def _unlabelled(self, x: Any, sample_rate: int | None) -> Sounds:
-        """Sounds to answer for, whose labels are not looked at."""
+        """Sounds to score; their labels are not used."""
         rate = self.sample_rate if sample_rate is None else sample_rate
         return as_sounds(x, sample_rate=rate, labels="none")
 
@@ -640,4 +642,4 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "model_"):
-            raise NotFittedError("this SoundClassifier was not fitted yet; call fit() first")
+            raise NotFittedError("this SoundClassifier is not fitted yet; call fit() first")

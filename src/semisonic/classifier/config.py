@@ -1,5 +1,5 @@
 """How a classifier is trained: options of methods, pre-training and segments, and what ``auto``
-takes. No torch here.
+chooses. No torch here.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from semisonic.training.options import FitOptions
 METHODS = ("supervised", "probe", "joint", "pi-model", "fixmatch", "noisy-student")
 PROBE = "probe"
 SOLVED = (PROBE,)
-"""Methods that leave the encoder as it is and solve for the class layer."""
+"""Methods that keep the encoder unchanged and solve for the class layer."""
 WITHOUT_POOL = ("supervised", PROBE)
-"""The others need a pool; a probe uses one if there is one."""
+"""Methods that need no pool; a probe uses one if there is one."""
 WITH_NOISY = ("supervised", "pi-model", "noisy-student")
-"""Methods that take clips with unverified labels as a part of their own."""
+"""Methods that treat clips with unverified labels as a separate part."""
 
 _TRAINING = ("supervised", *METHODS[2:])
 _WITH_PSEUDO_LABELS = ("probe", "fixmatch", "noisy-student")
@@ -46,89 +46,97 @@ READERS = {
     "selection_epochs": _TRAINING,
     "solve_head": ("supervised",),
 }
-"""Which methods read an option; the others are for all."""
+"""Which methods use an option; all methods use the others."""
 
 VIEWS = ("none", "weak", "mixed", "strong")
 
 
 @dataclass(frozen=True)
 class MethodOptions:
-    """How labels and unlabelled clips are learned from."""
+    """How to learn from labelled and unlabelled clips."""
 
     augment: str = option(
         "none",
-        "random changes of labelled clips in training; mixed: weak or strong ones",
+        "random changes of labelled clips in training; mixed: weak or strong for each clip",
         choices=OpenChoices(VIEWS, OWN_AUGMENTATIONS),
     )
     pool_augment: str = option(
         "strong",
-        "pi-model, fixmatch: random changes of unlabelled clips, in the view that is learned from",
+        "pi-model, fixmatch: random changes of unlabelled clips, in the view to learn from",
         choices=OpenChoices(VIEWS, OWN_AUGMENTATIONS),
     )
     mixup: float = option(
-        0.0, "blend pairs of clips, shares from Beta(x, x); 0 is off", minimum=0.0, maximum=10.0
+        0.0,
+        "mix pairs of clips and their labels, with shares from Beta(x, x); 0: off",
+        minimum=0.0,
+        maximum=10.0,
     )
     pool_ratio: float = option(
-        2.0, "unlabelled clips per step for each labelled one", minimum=0.1, maximum=50.0
+        2.0, "unlabelled clips for each labelled clip in a step", minimum=0.1, maximum=50.0
     )
     pool_weight: float | None = option(
         None,
-        "weight of the loss of unlabelled clips beside that of labelled ones; probe: of all "
-        "pseudo-labels together, at most; joint: of their reconstruction; pi-model: of a mean "
-        "square, 30 if not given; else 1",
+        "weight of the loss of unlabelled clips relative to labelled ones; probe: largest "
+        "weight of all pseudo-labels together; joint: weight of the reconstruction; pi-model: "
+        "weight of a mean square; by default 30 for pi-model, else 1",
         minimum=0.0,
     )
-    ramp_steps: int = option(0, "pi-model: steps in which that weight rises", minimum=0)
+    ramp_steps: int = option(0, "pi-model: steps in which this weight rises from 0", minimum=0)
     threshold: float = option(
         0.9,
-        "probe, fixmatch, noisy-student: least confidence of a pseudo-label, as a score",
+        "probe, fixmatch, noisy-student: lowest score of a pseudo-label",
         minimum=0.0,
         maximum=1.0,
     )
     alignment: float | None = option(
         None,
-        "probe, fixmatch, noisy-student: how far pseudo-labels are brought to the classes' "
-        "frequencies among the labels, 0 to 1; probe: chosen by leaving labels out if not given, "
+        "probe, fixmatch, noisy-student: how far pseudo-labels are adjusted to the class "
+        "frequencies of the labels; by default a probe chooses it by leaving labels out, "
         "else 1",
         minimum=0.0,
         maximum=1.0,
     )
     rounds: int = option(
         2,
-        "noisy-student: students after the first teacher; probe: rounds of pseudo-labels",
+        "noisy-student: number of students after the first teacher; probe: rounds of pseudo-labels",
         minimum=1,
     )
     loss: str = option(
         "cross-entropy",
-        "loss of labelled clips; bootstrap and lq believe wrong labels less",
+        "loss of labelled clips; bootstrap and lq are more robust to wrong labels",
         choices=OpenChoices(LOSSES, OWN_LOSSES),
     )
     bootstrap_beta: float = option(
         0.95,
-        "loss bootstrap: weight of the label; the rest is the network's own answer",
+        "loss bootstrap: weight of the label; the rest is the weight of the network's own answer",
         minimum=0.01,
         maximum=1.0,
     )
     lq_power: float = option(
-        0.7, "loss lq: near 0 it is cross-entropy, at 1 absolute error", minimum=0.01, maximum=1.0
+        0.7,
+        "loss lq: exponent; near 0 the loss is cross-entropy, at 1 absolute error",
+        minimum=0.01,
+        maximum=1.0,
     )
     noise_rate: float = option(
         0.0,
-        "small-loss selection: share of each batch left out as wrongly labelled; 0 is off",
+        "small-loss selection: share of each batch to leave out as wrongly labelled; 0: off",
         minimum=0.0,
         maximum=0.95,
     )
     selection_epochs: float = option(
-        10.0, "small-loss selection: epochs until the whole share is left out", minimum=0.0
+        10.0,
+        "small-loss selection: epochs in which this share rises to its full value",
+        minimum=0.0,
     )
     solve_head: bool = option(
         False,
-        "supervised: after the training, solve for the class layer anew, on the embeddings of "
-        "the labelled clips as they are",
+        "supervised: after training, solve for a new class layer, on the embeddings of the "
+        "unchanged labelled clips",
     )
 
     def readers(self) -> dict[str, tuple[str, ...]]:
-        """Options given otherwise than by default that not all methods read, with those that do."""
+        """Changed options that only some methods use, with the names of these methods."""
         return {
             field.name: READERS[field.name]
             for field in dataclasses.fields(self)
@@ -136,12 +144,12 @@ class MethodOptions:
         }
 
     def check_for(self, method: str) -> None:
-        """Raise OptionError where an option was changed that the method does not read."""
+        """Raise OptionError if an option was changed that the method does not use."""
         _refuse_unread(self, READERS, "method", method)
 
     @property
     def alignment_strength(self) -> float:
-        """The strength of alignment: the one given, or all of it."""
+        """The strength of alignment: the one given, or 1."""
         return 1.0 if self.alignment is None else self.alignment
 
     def weight_for(self, method: str) -> float:
@@ -154,26 +162,26 @@ class MethodOptions:
 def _refuse_unread(
     options: Any, readers: Mapping[str, tuple[str, ...]], kind: str, chosen: str
 ) -> None:
-    """Raise OptionError with the name of an unread option, and who does read it."""
+    """Raise OptionError with the name of an unused option, and what it is for."""
     for field in dataclasses.fields(options):
         value, of = getattr(options, field.name), readers.get(field.name, (chosen,))
         if value != field.default and chosen not in of:
             raise OptionError(
-                f"option '{field.name}': found {value}, but the {kind} '{chosen}' does not read "
+                f"option '{field.name}': found {value}, but the {kind} '{chosen}' does not use "
                 f"it; it is for {', '.join(of)}"
             )
 
 
 SAME = "same"
-"""As ``noisy_loss``: unverified labels have the loss of the others."""
+"""Value of ``noisy_loss``: unverified labels have the same loss as the others."""
 
 
 def check_noisy(method: str) -> None:
-    """Raise OptionError where a method has no place for unverified labels beside others."""
+    """Raise OptionError if a method cannot treat unverified labels separately."""
     if method not in WITH_NOISY:
         raise OptionError(
-            f"option 'method': '{method}' has no place for unverified labels beside verified ones; "
-            f"use one of {', '.join(WITH_NOISY)}, or leave them out"
+            f"option 'method': '{method}' cannot weight unverified labels separately; use one "
+            f"of {', '.join(WITH_NOISY)}, or leave these clips out"
         )
 
 
@@ -185,9 +193,9 @@ def check_noisy(method: str) -> None:
 RECONSTRUCTION, DENOISING, LAYERWISE, SIMCLR = "reconstruction", "denoising", "layer-wise", "simclr"
 OBJECTIVES = (RECONSTRUCTION, DENOISING, LAYERWISE, SIMCLR)
 WITHOUT_DECODER = (SIMCLR,)
-"""Objectives that compare views of a clip and give an encoder alone."""
+"""Objectives that compare views of a clip and train an encoder without a decoder."""
 
-OBJECTIVE_HELP = "what pre-training asks of the encoder"
+OBJECTIVE_HELP = "objective of pre-training"
 
 
 _READ_BY = {"layer_epochs": (LAYERWISE,), "views": (SIMCLR,), "view_share": (SIMCLR,)}
@@ -195,25 +203,25 @@ _READ_BY = {"layer_epochs": (LAYERWISE,), "views": (SIMCLR,), "view_share": (SIM
 
 @dataclass(frozen=True)
 class PretextOptions:
-    """Options of the pre-training objectives, each of which one objective reads."""
+    """Options of the pre-training objectives; each option is for one objective."""
 
     layer_epochs: int = option(
-        5, "layer-wise: epochs of each layer by itself, before those of the whole", minimum=1
+        5, "layer-wise: epochs of each layer alone, before those of the whole encoder", minimum=1
     )
     views: str = option(
         "strong",
-        "simclr: how the views of a clip are changed",
+        "simclr: random changes of the views of a clip",
         choices=OpenChoices(("none", "weak", "strong"), OWN_AUGMENTATIONS),
     )
     view_share: float = option(
         0.5,
-        "simclr: length of a view as a share of the clip, cut at random; 1: all of it",
+        "simclr: length of a view as a share of the clip, cut at random; 1: the whole clip",
         minimum=0.05,
         maximum=1.0,
     )
 
     def check_for(self, objective: str) -> None:
-        """Raise OptionError where an option was changed that the objective does not read."""
+        """Raise OptionError if an option was changed that the objective does not use."""
         check(self)
         _refuse_unread(self, _READ_BY, "objective", objective)
 
@@ -221,13 +229,13 @@ class PretextOptions:
 def check_pretraining(
     objective: str, decoder: str, pretext: PretextOptions, fit: FitOptions
 ) -> None:
-    """Raise OptionError where an option was given that pre-training does not read."""
+    """Raise OptionError if an option was given that pre-training does not use."""
     pretext.check_for(objective)
     for name, off in (("freeze_epochs", 0.0), ("layer_decay", 1.0)):
         if getattr(fit, name) != off:
             raise OptionError(
                 f"option '{name}' of pre-training: found {getattr(fit, name)}, but only the "
-                "training of a classifier reads it; leave the option out"
+                "training of a classifier uses it; leave the option out"
             )
     if decoder != "auto" and objective in WITHOUT_DECODER:
         raise OptionError(
@@ -252,30 +260,28 @@ class SegmentOptions:
 
     hop: float = option(
         0.0,
-        "from the start of a segment to that of the next; 0: segments do not overlap",
+        "step between the starts of segments; 0: the length of a segment, without overlap",
         unit="s",
         minimum=0.0,
     )
-    rest: bool = option(
-        True, "give the rest of a clip a last segment that ends where the clip ends"
-    )
+    rest: bool = option(True, "add a last segment for the rest of a clip, which ends with the clip")
     silence_db: float | None = option(
         None,
-        "mean level of a segment at or below which it is left out, unless its clip holds "
-        "nothing louder; all are kept if not given",
+        "leave out segments with at most this mean level, unless their clip has nothing louder; "
+        "by default all are kept",
         unit="dB",
         maximum=0.0,
     )
     voting: str = option(
         MEAN,
-        "answer for a clip: mean of its segments' probabilities, or their majority",
+        "how segments vote for a clip: mean of their probabilities, or majority",
         choices=VOTINGS,
     )
     copies: tuple[str, ...] = option(
         (),
-        "changed copies of each training clip, one for each name: class-wise (delay, pitch and "
-        "stretch within Piczak's limits of its class), pitch (up to 4 semitones), stretch (0.8 to "
-        "1.2), pitch-or-stretch (one of them), white or pink (noise at 10 to 17 dB)",
+        "add changed copies of each training clip, one for each name: class-wise (delay, pitch "
+        "and stretch within Piczak's limits of its class), pitch (up to 4 semitones), stretch "
+        "(0.8 to 1.2), pitch-or-stretch (one of them), white or pink (noise at 10 to 17 dB)",
         choices=COPIES,
     )
 
@@ -288,16 +294,16 @@ DEFAULT_MODEL = "small"
 PRETRAIN_FIT = FitOptions(epochs=50, patience=5, monitor="val_loss")
 TRAIN_FIT = FitOptions(epochs=100, patience=15, monitor="val_choice")
 OF_ANY_TRAINING = frozenset({"precision", "checkpoint_interval"})
-"""Options of a training loop that hold for every training of a run and ask for none."""
+"""Options of a training loop that apply to every training and do not ask for one."""
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """What is trained, and how: the one configuration behind every way to train a classifier.
+    """The configuration of a training, for every way to train a classifier.
 
     ``SoundClassifier.fit``, ``train``, ``find-rate``, ``suspects``, ``run``, ``curve`` and
-    ``tune`` all read it. With ``method`` or ``objective`` "auto",
-    :func:`resolve_auto` chooses what was left open.
+    ``tune`` use it. If ``method`` or ``objective`` is "auto", :func:`resolve_auto` chooses what
+    was not given.
 
     Examples
     --------
@@ -306,11 +312,11 @@ class TrainConfig:
     5
     """
 
-    model: str = option(DEFAULT_MODEL, "architecture notation or the name of an architecture")
+    model: str = option(DEFAULT_MODEL, "name of an architecture, or architecture notation")
     method: str = option(
         "supervised",
-        "how labels and unlabelled recordings are learned from; auto chooses by "
-        "their number, and says why",
+        "how to learn from labels and unlabelled recordings; auto chooses by their number, with "
+        "a message why",
         choices=(AUTO, *METHODS),
     )
     objective: str = option(
@@ -318,31 +324,34 @@ class TrainConfig:
         f"{OBJECTIVE_HELP}; none: no pre-training",
         choices=(AUTO, NO_OBJECTIVE, *OBJECTIVES),
     )
-    decoder: str = option("auto", "the auto-encoder's way back up", choices=DECODERS)
+    decoder: str = option("auto", "decoder of the auto-encoder", choices=DECODERS)
     standardize: str = option(
-        "global", "statistics that features are standardised by", choices=STANDARDIZE
+        "global",
+        "statistics for standardising features: of all features, of each mel band, or none",
+        choices=STANDARDIZE,
     )
     dropout: float = option(
-        0.0, "share of the embedding dropped in training", minimum=0.0, maximum=0.95
+        0.0, "share of the embedding to drop in training", minimum=0.0, maximum=0.95
     )
     label_smoothing: float = option(
-        0.0, "share of each label spread over all classes", minimum=0.0, maximum=0.9
+        0.0, "share of each label to spread over all classes", minimum=0.0, maximum=0.9
     )
     mel: MelOptions = option(
         MelOptions(),
-        "front end; with values other than these (the duration excepted) 'auto' first makes a "
-        "start from synthetic sounds, once for all runs",
+        "front end; with other values than these (except the duration), 'auto' first trains an "
+        "encoder on synthetic sounds, once for all runs",
     )
     method_params: MethodOptions = option(MethodOptions(), "method")
     noisy_weight: float = option(
         1.0,
-        "weight of a clip with unverified labels (FSDKaggle's noisy part) beside another",
+        "weight of a clip with unverified labels (such as FSDKaggle's noisy part), relative to "
+        "others",
         minimum=0.0,
         maximum=100.0,
     )
     noisy_loss: str = option(
         SAME,
-        "loss of such clips, with the parameters of the option loss",
+        "loss of clips with unverified labels, with the parameters of the option loss",
         choices=OpenChoices((SAME, *LOSSES), OWN_LOSSES),
     )
     fit: FitOptions = option(TRAIN_FIT, "training loop")
@@ -351,7 +360,7 @@ class TrainConfig:
 
     @property
     def has_noisy_part(self) -> bool:
-        """Whether unverified labels are learned otherwise than verified ones."""
+        """Whether unverified labels are treated differently from verified ones."""
         return self.noisy_weight != 1.0 or self.noisy_loss != SAME
 
 
@@ -370,16 +379,17 @@ class TrainConfig:
 T = TypeVar("T")
 FRESH, GIVEN, DRAWN = "fresh", "given", "drawn"
 SYNTHETIC, GENERAL = "synthetic", "general"
-"""What the encoder starts from: random weights; an encoder that learned to tell sounds apart (that
-of a classifier, or one pre-trained by comparing views); one that learned to rebuild spectrograms;
-one trained on synthetic sounds; or one of a published general network."""
+"""What the encoder starts from: random weights; an encoder that was trained to distinguish sounds
+(that of a classifier, or one pre-trained by comparing views); one trained to rebuild spectrograms;
+one trained on synthetic sounds; or a published general encoder.
+"""
 
 VALIDATION = 0.15
-"""Share of the labels that validate, unless another is asked for."""
+"""Default share of the labels for validation."""
 FEW = 16.0
-"""Labels a class up to which the encoder is left as it is while labels are learned."""
+"""Labels per class up to which the encoder is not changed by training on labels."""
 LEAST_HEARD = 200
-"""Clips, labelled ones included, below which there is too little for contrastive learning."""
+"""Number of clips, labelled ones included, below which contrastive learning is not used."""
 
 FIT = FitOptions(
     steps=1000,
@@ -393,29 +403,32 @@ FIT = FitOptions(
     patience=0,
     restore_best=False,
 )
-"""Training from fresh weights with few labels: what the recommended way is held against."""
+"""Training from random weights with few labels: the control for the recommended method."""
 PRETRAIN = replace(FIT, steps=600, batch_size=64, learning_rate=2e-3)
-"""Contrastive pre-training: for so long, on all clips, with the average of the weights kept."""
+"""Contrastive pre-training on all clips, which keeps the average of the weights."""
 FINE_TUNE = replace(FIT, learning_rate=1e-3)
 DROPOUT = 0.3
 _BEGUN = {
-    FRESH: "a fresh encoder",
-    GIVEN: "the encoder given, which has learned to tell sounds apart",
-    DRAWN: "the encoder given, which has learned to rebuild spectrograms",
-    SYNTHETIC: "an encoder that has learned synthetic sounds",
+    FRESH: "a new encoder",
+    GIVEN: "the given encoder, which was trained to distinguish sounds",
+    DRAWN: "the given encoder, which was trained to rebuild spectrograms",
+    SYNTHETIC: "an encoder trained on synthetic sounds",
     GENERAL: "a published general encoder",
 }
 
 GENERAL_NOTE = (
-    "note: with so few labels an encoder trained with other people's labels may serve better; if "
-    "you may use one: semisonic encoder get yamnet, then the same command with --encoder yamnet"
+    "note: with so few labels, a general encoder, trained with labels of others, may give "
+    "better results; if you may use one, run semisonic encoder get yamnet, then the same "
+    "command with --encoder yamnet"
 )
-"""What ``auto`` says where it starts from nothing; see ``docs/guides/general-encoders.md``."""
+"""What ``auto`` prints if it starts from no given encoder; see
+``docs/guides/general-encoders.md``.
+"""
 
 
 @dataclass(frozen=True)
 class DataSummary:
-    """What there is to learn from.
+    """The data to learn from, in numbers.
 
     Attributes
     ----------
@@ -423,9 +436,9 @@ class DataSummary:
         Mean number of labelled clips per class.
     n_labelled : int
     n_pool : int
-        Unlabelled clips beside them.
+        Number of unlabelled clips.
     start : {"fresh", "given", "drawn", "synthetic", "general"}
-        What the encoder was asked to start from.
+        What the encoder is to start from.
     """
 
     labels_per_class: float
@@ -435,10 +448,10 @@ class DataSummary:
 
 
 class Resolved(NamedTuple):
-    """A configuration in which nothing is left to ``auto``.
+    """A configuration in which ``auto`` has chosen everything.
 
-    ``start`` is what the encoder starts from; ``because`` what ``auto`` chose and why, empty where
-    nothing was left to it.
+    ``start`` is what the encoder starts from; ``because`` is what ``auto`` chose and why, empty if
+    it had nothing to choose.
     """
 
     config: TrainConfig
@@ -449,20 +462,20 @@ class Resolved(NamedTuple):
 def recommend(
     data: DataSummary, objective: str = AUTO, *, trains: str = "", keeps: str = ""
 ) -> Resolved:
-    """The recommended way to learn.
+    """The recommended method.
 
-    A probe is for encoders that are known to tell sounds apart; one that learned to rebuild
-    spectrograms is trained further also with few labels. A published general encoder has learned
-    from thousands of times more than is at hand: it is not changed, unless an objective or an
-    option of the training was asked for.
+    A probe is for encoders that are known to distinguish sounds; one that was trained to rebuild
+    spectrograms is trained further even with few labels. A published general encoder was trained
+    on thousands of times more clips: it is not changed, unless an objective or an option of the
+    training was given.
 
     Parameters
     ----------
     data : DataSummary
     objective : str
-        What pre-training was asked to be; ``auto`` where that is left open.
+        The objective that was given, or ``auto``.
     trains, keeps : str
-        The option that asks for the encoder to be trained, or to be kept; empty without one.
+        The option that asks for training the encoder, or for keeping it; empty without one.
     """
     few, n_clips = data.labels_per_class <= FEW, data.n_labelled + data.n_pool
     start, asked = data.start, objective
@@ -487,11 +500,11 @@ def recommend(
     if not trains and (keeps or (tells_apart and (few or start == GENERAL))):
         params = MethodOptions(threshold=0.7)
         config = TrainConfig(method=PROBE, objective=objective, method_params=params)
-        why = f"{labels}too few to change what it has learned"
+        why = f"{labels}too few to change the encoder"
         if keeps:
-            why = f"option '{keeps}' is for it ({labels}given)"
+            why = f"option '{keeps}' needs it ({labels}given)"
         elif start == GENERAL:
-            why = "it has learned from far more clips than there are here"
+            why = "it was trained on far more clips than there are here"
         return Resolved(config, start, f"{PROBE} on {begun}: {why}")
     config = TrainConfig(
         objective=objective,
@@ -501,33 +514,33 @@ def recommend(
         ),
         fit=FIT if few else FINE_TUNE,
     )
-    why = "enough to train it further"
+    why = "enough to train the encoder further"
     if trains:
-        why = f"learned by training it, as option '{trains}' asks for"
+        why = f"used to train the encoder, as option '{trains}' asks for"
     elif few:
-        why = "few, but it may not tell sounds apart yet"
+        why = "few, but the encoder may not distinguish sounds yet"
     return Resolved(config, start, f"supervised from {begun}: {labels}{why}")
 
 
 def resolve_auto(config: TrainConfig, data: DataSummary, *, trains: str = "") -> Resolved:
-    """Choose everything that a configuration leaves to ``auto``.
+    """Choose what a configuration leaves to ``auto``.
 
-    Options that were given hold all the same, see :func:`semisonic.core.options.given`.
+    Options that were given are kept, see :func:`semisonic.core.options.given`.
 
     Parameters
     ----------
     config : TrainConfig
-        Or a class made from it; what its fields are by default counts as not given.
+        Or a class derived from it; fields with their default count as not given.
     data : DataSummary
-        What there is to learn from, and what the encoder was asked to start from.
+        The data to learn from, and what the encoder is to start from.
     trains : str
-        An option or a verb that asks for the encoder to be trained; empty without one.
+        An option or a verb that asks for training the encoder; empty without one.
 
     Raises
     ------
     OptionError
-        When something is asked for that would do nothing: an option that the method does not
-        read, or a pool that no method learns from.
+        If an option would do nothing: one that the method does not use, or a pool that it does not
+        learn from.
     """
     default, start, because = type(config)(), data.start, ""
     if config.method == AUTO:
@@ -552,30 +565,31 @@ def resolve_auto(config: TrainConfig, data: DataSummary, *, trains: str = "") ->
             config = replace(config, objective=suited if first else NO_OBJECTIVE)
         if data.n_pool and config.method == "supervised" and config.objective == NO_OBJECTIVE:
             raise OptionError(
-                "option 'unlabelled': the method 'supervised' without pre-training does not learn "
-                "from these recordings; choose another method, an objective for pre-training, or "
-                "leave them out"
+                "option 'unlabelled': the method 'supervised' without pre-training does not "
+                "learn from these recordings; give another method or an objective for "
+                "pre-training, or leave the option out"
             )
     fit = pretraining_fit(config.objective, config.pretrain, default.pretrain, config.fit)
     return Resolved(replace(config, pretrain=fit), start, because)
 
 
 def _asked_of_encoder(config: TrainConfig, trains: str) -> tuple[str, str]:
-    """An option for a training of the encoder, and one for a probe; empty where none is given."""
+    """An option for training the encoder, and one for a probe; empty if none is given."""
     readers = config.method_params.readers().items()
     training = [name for name, of in readers if "supervised" in of and PROBE not in of]
     keeping = [name for name, of in readers if PROBE in of and "supervised" not in of]
     training = [*([trains] if trains else []), *training]
     if training and keeping:
         raise OptionError(
-            f"options '{training[0]}' and '{keeping[0]}': the first asks for a training, the "
-            "second is for a method that keeps the encoder; leave one of them out, or give a method"
+            f"options '{training[0]}' and '{keeping[0]}': the first asks for training the "
+            "encoder, the second is for a method that keeps it; leave one of them out, or give "
+            "a method"
         )
     return (training or [""])[0], (keeping or [""])[0]
 
 
 def _of_training(config: TrainConfig) -> Iterator[tuple[str, Any, bool, bool]]:
-    """Options that only a training reads: name, value, whether it was changed, and given."""
+    """Options that only training uses: name, value, whether it was changed, and given."""
     named = given(config.fit, TRAIN_FIT)
     for name in (field.name for field in dataclasses.fields(config.fit)):
         value = getattr(config.fit, name)
@@ -587,54 +601,53 @@ def _of_training(config: TrainConfig) -> Iterator[tuple[str, Any, bool, bool]]:
 
 
 def asks_training(config: TrainConfig) -> str:
-    """The first option that was given and that only a training reads; or nothing."""
+    """The first given option that only training uses, or an empty text."""
     return next((name for name, _, _, is_given in _of_training(config) if is_given), "")
 
 
 def check_read(method: str, config: TrainConfig) -> None:
-    """Raise OptionError for a changed option of training where a class layer is solved for."""
+    """Raise OptionError for a changed option of training if the method solves for a class layer."""
     for name, value, is_changed, _ in _of_training(config) if method in SOLVED else ():
         if is_changed:
             raise OptionError(
-                f"option '{name}': found {value}, but the method '{method}' only chooses among "
-                "what the encoder has learned and does not read it; to train the encoder give the "
-                "method 'supervised'"
+                f"option '{name}': found {value}, but the method '{method}' does not train the "
+                "encoder and does not use it; to train the encoder, give the method "
+                "'supervised'"
             )
 
 
 def check_freezing(fit: FitOptions, has_start: bool) -> None:
-    """Raise OptionError where an encoder is to be frozen that has learned nothing yet."""
+    """Raise OptionError if an encoder is to be frozen that was not trained yet."""
     if fit.freeze_epochs and not has_start:
         raise OptionError(
             f"option 'freeze_epochs': found {fit.freeze_epochs:g}, but the encoder starts from "
-            "random weights, which freezing would keep; give an encoder to start from, or a "
+            "random weights, and freezing would keep them; give an encoder to start from, or a "
             "pool to pre-train it on"
         )
 
 
 def check_trainable(name: str, is_trainable: bool, method: str, objective: str) -> None:
-    """Raise OptionError where an encoder is to be trained that can only be kept as it is."""
+    """Raise OptionError if an encoder is to be trained that cannot be trained."""
     if is_trainable or (method in SOLVED and objective == NO_OBJECTIVE):
         return
     what = f"the method '{method}'" if method not in SOLVED else f"the objective '{objective}'"
     raise OptionError(
-        f"option 'encoder': '{name}' is run by onnxruntime and cannot be trained, as {what} "
-        f"would; give the method '{PROBE}' without pre-training, which learns a layer on its "
-        "embeddings, or an encoder that can be trained, such as yamnet"
+        f"option 'encoder': '{name}' is run by onnxruntime and cannot be trained, but {what} "
+        f"would train it; give the method '{PROBE}' without pre-training, which trains a layer "
+        "on its embeddings, or an encoder that can be trained, such as yamnet"
     )
 
 
 EPOCH_CHOICE = ("patience", "monitor", "restore_best")
-"""Options of a training loop that are about the held-out labels."""
+"""Options of a training loop that use the held-out labels."""
 
 
 def validation_share(config: TrainConfig, share: float, labels_per_class: float) -> float:
-    """The share of labels to validate on: none of a few, unless it was asked for.
+    """The share of labels for validation: 0 with few labels, unless it was asked for.
 
-    Up to :data:`FEW` labels a class, two of them tell too little of which epoch is the best, and
-    are missed in training. A share other than
-    :data:`VALIDATION` asks for a part; so do changed options about the choice of the epoch, as
-    long as the part has a label of each class.
+    Up to :data:`FEW` labels per class, the two that would be held out say too little about the
+    best epoch, and training needs them. A share other than :data:`VALIDATION` asks for validation;
+    so do changed options about the choice of the epoch, if the part has a label of each class.
     """
     if share != VALIDATION or labels_per_class > FEW:
         return share
@@ -643,20 +656,20 @@ def validation_share(config: TrainConfig, share: float, labels_per_class: float)
 
 
 def all_learned_note(labels_per_class: float) -> str:
-    """What is said where :func:`validation_share` holds nothing out."""
+    """The message if :func:`validation_share` holds nothing out."""
     return (
-        f"note: {labels_per_class:.3g} labels per class are too few to hold some out and choose "
-        f"the epoch by them (up to {FEW:g} are), so all are learned from; for a part all the same "
-        "give another share, such as --validation 0.2"
+        f"note: with {labels_per_class:.3g} labels per class (up to {FEW:g}), none are held out "
+        "to choose the epoch, so training uses all; to hold some out, give another share, such "
+        "as --validation 0.2"
     )
 
 
 def pretraining_fit(
     objective: str, asked: FitOptions, default: FitOptions, training: FitOptions | None = None
 ) -> FitOptions:
-    """How pre-training runs: for simclr as advised, as far as nothing else was given.
+    """How pre-training runs: simclr has recommended values for options that were not given.
 
-    What was given for any training in ``training``, the options of what follows, holds here, too.
+    Options given for any training in ``training``, that of the following training, apply here too.
     """
     if training is not None:
         alike = (given(training, TRAIN_FIT) & OF_ANY_TRAINING) - given(asked, default)
@@ -665,11 +678,11 @@ def pretraining_fit(
 
 
 def followed(advice: T, asked: T, default: T) -> T:
-    """The advice with every option that was given.
+    """The recommended options, with those that were given.
 
-    ``advice``, ``asked`` and ``default`` are options of one kind; what was given in ``asked`` wins,
-    see :func:`semisonic.core.options.given`. Epochs that were given win over steps that were
-    advised. Nothing is left open in the result.
+    ``advice``, ``asked`` and ``default`` are options of one class; options given in ``asked`` take
+    precedence, see :func:`semisonic.core.options.given`. Given epochs take precedence over
+    recommended steps. Every option of the result counts as given.
     """
     values = {name: getattr(asked, name) for name in given(asked, default)}
     if "epochs" in values and "steps" not in values:

@@ -1,5 +1,5 @@
-"""Cross-validation of a classifier in Python: every sound is scored once, by a model that has not
-been trained on its recording.
+"""Cross-validation of a classifier in Python: every sound is scored once, by a model that was not
+trained on its recording.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CrossValidation(Result):
-    """What cross-validation found.
+    """The result of a cross-validation.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class CrossValidation(Result):
     fold : ndarray of int64, shape (n,)
         The fold in which each sound was tested.
     by_fold : mapping of int to float
-        Accuracy, or lwlrap for several labels a sound, in each fold.
+        Accuracy, or lwlrap with several labels for a sound, in each fold.
     """
 
     measurement: Measurement
@@ -61,7 +61,7 @@ class CrossValidation(Result):
         return f"<CrossValidation: {self.measure} {value} of {of}, {folds}>"
 
     def to_frame(self) -> pd.DataFrame:
-        """A row a sound: labels, recording, best class, the score of each class, and its fold."""
+        """A row per sound: labels, recording, best class, score of each class, and fold."""
         return self.measurement.to_frame().assign(fold=self.fold)
 
     def _html_parts(self) -> Iterable[Markup]:
@@ -101,15 +101,16 @@ def cross_validate(
     Parameters
     ----------
     classifier : SoundClassifier
-        Cloned for each fold; this one is not fitted. Where it has a ``folder``, each fold has
-        one of its own in it, ``fold-1`` and so on.
+        Cloned for each fold; this one is not fitted. If it has a ``folder``, each fold has a
+        subfolder in it, ``fold-1`` and so on.
     clips, y, sample_rate, groups
-        As for :meth:`SoundClassifier.fit`. The set's own folds are used where it has some; else
-        folds are made by recording, and copies of one sound stay in one fold.
+        As for :meth:`SoundClassifier.fit`. The folds of the set are used if it has some; else
+        folds are made by recording, and copies of a sound stay in one fold.
     unlabelled : as ``clips``, optional
-        Learned from in each fold. Copies of what is tested or trained on are left out (of files).
+        Sounds to learn from in each fold. Copies (of files) of tested or labelled sounds are left
+        out.
     n_folds : int
-        How many folds to make where the set has none.
+        Number of folds to make if the set has none.
     seed : int
         Of the folds.
 

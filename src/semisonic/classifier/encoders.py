@@ -1,4 +1,4 @@
-"""General encoders by name: which there are, how one is fetched, and what becomes of its file."""
+"""General encoders by name: a list, the download, and the encoder made from the file."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ if TYPE_CHECKING:
 
 ADDRESSES = ("http://", "https://")
 LENGTH = 5.0
-"""Seconds of a clip, unless another length is given or the network has one."""
+"""Seconds of a clip, if no length is given and the network has none."""
 _COLUMNS = ("name", "for", "input", "embedding", "licence", "size", "here")
 
 
 @dataclass(frozen=True)
 class EncoderList(Result):
-    """The general encoders, and those of the user's own.
+    """The general encoders, and the user's own.
 
     Attributes
     ----------
     encoders : tuple of GeneralEncoder
     own : tuple of str
-        Names of those in the user's cache that stand in no list.
+        Names of encoders in the user's cache that are not in the list.
     """
 
     encoders: tuple[GeneralEncoder, ...]
@@ -71,13 +71,13 @@ class EncoderList(Result):
         return rows
 
     def to_frame(self) -> pd.DataFrame:
-        """A row each: name, what it is for, input, size of an embedding, licence, file."""
+        """A row per encoder: name, purpose, input, size of the embedding, licence, file."""
         import pandas as pd
 
         return pd.DataFrame(self._rows(), columns=list(_COLUMNS))
 
     def summary(self) -> str:
-        """For a terminal: a table, and the licences below it."""
+        """The text for a terminal: a table, and the licences below it."""
         at = _COLUMNS.index("licence")
         rows = self._rows()
         table = text_table(
@@ -89,7 +89,7 @@ class EncoderList(Result):
 
 
 def list_encoders() -> EncoderList:
-    """The general encoders that can be had by name, and which of them are on this machine.
+    """The general encoders by name, and which of them are installed.
 
     Returns
     -------
@@ -103,13 +103,13 @@ def list_encoders() -> EncoderList:
 
 @dataclass(frozen=True)
 class EncoderPlan:
-    """What would be fetched, and made into an encoder.
+    """A plan to download a file and make an encoder from it.
 
     Attributes
     ----------
     about : GeneralEncoder
     source : str
-        A path, or the address that it is fetched from.
+        A path, or the address to download it from.
     """
 
     about: GeneralEncoder
@@ -117,21 +117,21 @@ class EncoderPlan:
 
     @property
     def fetches(self) -> bool:
-        """Whether anything comes over the network."""
+        """Whether the plan downloads anything."""
         return self.source.startswith(ADDRESSES)
 
     @property
     def checksum(self) -> str:
-        """What the file's checksum must be; empty where nobody could know."""
+        """The checksum that the file must have; empty if it is not known."""
         return self.about.checksum if self.source == self.about.url else ""
 
     def lines(self) -> list[str]:
-        """The plan for people: what, from where, under which licence, checked how."""
+        """The plan as text: what, from where, under which licence, and how it is checked."""
         one = self.about
         if self.checksum:
             checked = f"its SHA-256, {self.checksum.partition(':')[2]}"
         else:
-            checked = "nothing, as its hash is not known; the one found is shown and kept"
+            checked = "nothing, as its hash is not known; the hash found is printed and recorded"
         lines = [one.title, f"trained on: {one.trained_on}", f"source: {one.source}"]
         lines += [f"licence: {one.licence}"] + ([f"page: {one.page}"] if one.page else [])
         size = f", about {bytes_text(one.size)}" if one.size and self.fetches else ""
@@ -142,25 +142,25 @@ class EncoderPlan:
 def plan_encoder(
     name: str, source: str = "", *, sample_rate: int = 0, window: float = 0.0, tensor: str = ""
 ) -> EncoderPlan:
-    """Look at what is asked for; nothing is fetched or written.
+    """Make the plan for an encoder; download and write nothing.
 
     Parameters
     ----------
     name : str
         One of :func:`list_encoders`, or a new name for an ONNX or TFLite file.
     source : str
-        A path or an address; by default the public home.
+        A path or an address; by default the public source.
     sample_rate : int
-        Hz, of such a file of the user's own.
+        Sample rate of the user's own file, in Hz.
     window : float
-        Seconds that such a file takes at once; 0 for what it says itself.
+        Length of the window of the user's own file, in seconds; 0: as the file says.
     tensor : str
-        Name of the embedding in its graph.
+        Name of the embedding in that file.
 
     Raises
     ------
     OptionError
-        For an unknown name without a source, or options that do not belong to it.
+        For an unknown name without a source, or options that do not apply to it.
     """
     if not NAME.fullmatch(name):
         raise OptionError(
@@ -171,24 +171,25 @@ def plan_encoder(
         for option, value in given.items():
             if value:
                 raise OptionError(
-                    f"option '{option}': found {value}, but it is known of '{name}'; leave it out"
+                    f"option '{option}': found {value}, but '{name}' has a known value; leave "
+                    "the option out"
                 )
         return EncoderPlan(known, source or known.url)
     if not source:
         raise OptionError(
-            f"encoder '{name}': {nearest(name, ENCODERS)}; for a file of your own give --source"
+            f"encoder '{name}': {nearest(name, ENCODERS)}; for your own file, give --source"
         )
     if not sample_rate:
         raise OptionError(
-            f"option 'sample_rate' is missing: how many samples a second does {source} take?"
+            f"option 'sample_rate' is missing: give the sample rate that {source} takes"
         )
     own = GeneralEncoder(
         name,
         f"{name} ({_file_name(source)})",
         sample_rate,
-        "what its authors say; it was not looked at",
+        "as its authors say; not checked here",
         f"the file {source}",
-        "what its authors say",
+        "as its authors say",
         window=window,
         tensor=tensor,
     )
@@ -204,7 +205,7 @@ def _file_name(source: str) -> str:
 
 @dataclass(frozen=True)
 class EncoderResult(Result):
-    """A general encoder that can now be used by its name.
+    """A general encoder that is now installed.
 
     Attributes
     ----------
@@ -220,7 +221,7 @@ class EncoderResult(Result):
     encoder: Path
 
     def to_frame(self) -> pd.DataFrame:
-        """One row: the name, the network, its parameters, its file."""
+        """One row: name, network, number of parameters, file."""
         import pandas as pd
 
         n = count_parameters(self.network)
@@ -234,8 +235,8 @@ class EncoderResult(Result):
         what = f"{count_parameters(network):,} parameters, can be trained further"
         if not network.encoder.trainable:
             runner = "LiteRT" if network.name.startswith("tflite:") else "onnxruntime"
-            what = f"run by {runner} as it is"
-        unchecked = "" if told["checked"] else " (no known hash to check it against)"
+            what = f"run by {runner} unchanged"
+        unchecked = "" if told["checked"] else " (not checked, as no hash is known)"
         lines = [
             f"{told['title']}: {what}",
             f"input: {mel.duration:g} s at {mel.sample_rate} Hz, shorter clips padded",
@@ -255,17 +256,17 @@ def get_encoder(
     window: float = 0.0,
     tensor: str = "",
 ) -> EncoderResult:
-    """Fetch a general encoder, or take it from a file, so that its name can be used.
+    """Download a general encoder, or take it from a file, to use it by its name.
 
-    Its licence is in :func:`list_encoders`; calling this takes it as accepted. Nothing in the file
-    is run as code.
+    See :func:`list_encoders` for its licence; by calling this function you accept it. Nothing in
+    the file is run as code.
 
     Parameters
     ----------
     name : str or EncoderPlan
-        Such as ``"yamnet"``; a new name for an ONNX or TFLite file of one's own.
+        Such as ``"yamnet"``, or a new name for your own ONNX or TFLite file.
     source : str
-        A path or an address to take it from, in place of its public home.
+        A path or an address to get it from, instead of its public source.
     duration : float
         Length of the clips it will be used for, in seconds; 0 for 5 s, or the length of a window.
     sample_rate, window, tensor
@@ -278,9 +279,9 @@ def get_encoder(
     Raises
     ------
     DataError
-        When it cannot be fetched, or is not the file that was published.
+        If it cannot be downloaded, or is not the published file.
     ModelError
-        When the file is missing, damaged, needs code to be run, or is that of another network.
+        If the file is missing, damaged, of another network, or needs code to be run.
     OptionError
         For an unknown name, or an option out of range.
     """
@@ -319,7 +320,7 @@ def get_encoder(
 
 
 def _inside(file: Path, members: tuple[str, ...], place: Path) -> Path:
-    """The weights in a zip in a zip, unpacked; the file itself where it is another one."""
+    """The weights unpacked from a zip in a zip, or the file itself."""
     for number, name in enumerate(members):
         if not zipfile.is_zipfile(file):
             return file
@@ -334,7 +335,7 @@ def _inside(file: Path, members: tuple[str, ...], place: Path) -> Path:
 def _frozen(
     about: GeneralEncoder, weights: Path, sha256: str, duration: float
 ) -> PretrainedEncoder:
-    """An encoder that onnxruntime or LiteRT runs; its graph is put beside the encoder's file."""
+    """An encoder that onnxruntime or LiteRT runs; its graph is saved beside the encoder's file."""
     kind = "tflite" if is_tflite(weights) else "onnx"
     cut: Callable[..., FrozenGraph | TfliteGraph]
     cut = cut_tflite if kind == "tflite" else cut_graph

@@ -1,4 +1,4 @@
-"""``evaluate``: how good a model is on clips that it has not seen."""
+"""``evaluate``: measure a model on clips that it was not trained on."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ from semisonic.models.model_file import published_in, read_about
 from semisonic.models.sound_model import SoundModel
 
 SEEN = (
-    "these clips are no test: {}. Evaluate on other recordings (train with --test-fold keeps a "
-    "fold apart), or say --allow-seen to get the numbers all the same"
+    "these clips are not a test: {}. Evaluate on other recordings (train --test-fold keeps a "
+    "fold apart), or give --allow-seen to get the numbers anyway"
 )
 REPORTED = ("by", "bootstrap", "json")
-"""Options that shape the report alone: with others the report of the same run is made anew."""
+"""Options of the report only: if they change, the report of the same run is made again."""
 MOST_PARTS = 60
 """Rows of a table on the page; parts.csv has all."""
 MOST_MISTAKES = 12
@@ -85,15 +85,15 @@ class EvaluateResult(Result):
     measurement : Measurement
         Scores, metrics with intervals, confusion.
     parts : DataFrame
-        How good it is on each part, by each way of parting that was asked for: see
+        The result on each part, for each division that was asked for: see
         :func:`semisonic.classifier.measuring.by_part`.
     numbers : mapping of str to Any
-        What stands in metrics.json.
+        The content of metrics.json.
     overlaps : tuple of Overlap
-        What the clips share with the recordings the model was made from.
+        What the clips share with the recordings that the model was trained on.
     failures : tuple of (str, str)
     warnings, notes : tuple of str
-        What a reader of the numbers has to know of the model, and of the clips.
+        What a reader of the numbers must know about the model and the clips.
     report : Path
         The HTML page.
     """
@@ -164,10 +164,10 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
     Raises
     ------
     DataError
-        When clips took part in the making of the model (unless ``allow_seen``), carry labels
-        it does not know (unless ``allow_unknown``), cannot be read, or are all unverified.
+        If the model was trained on some clips (unless ``allow_seen``), or if clips have labels
+        that it does not know (unless ``allow_unknown``), cannot be read, or are all unverified.
     ModelError
-        When the model file is missing or damaged.
+        If the model file is missing or damaged.
     """
     check(options)
     file = find_file(options.model, MODEL)
@@ -201,11 +201,11 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
             numbers["published_weights"] = published_in(about)
         write_json(run.path("metrics.json"), json_ready(numbers))
         warnings = [] if origin is None else [f"note: the model {origin.text()}"]
-        warnings += [
-            f"warning: {overlap.text()}; the numbers flatter the model" for overlap in seen
-        ]
+        warnings += [f"warning: {overlap.text()}; the numbers are too good" for overlap in seen]
         if unknown:
-            warnings.append(f"left out, not known to the model: {', '.join(unknown)}")
+            warnings.append(
+                f"clips left out, as the model does not know their labels: {', '.join(unknown)}"
+            )
         result = EvaluateResult(
             m,
             table,
@@ -223,15 +223,15 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
 def _measure_model(
     model: SoundModel, clips: Clips, options: EvaluateOptions
 ) -> tuple[Measurement, Failures, dict[str, float]]:
-    """The measurement of the clips that can be read, the others with the reason, and the cost.
+    """The measurement of the readable clips, the other clips with reasons, and the cost.
 
-    The cost is the model's size, its work a window, and how fast this evaluation was. The
-    real-time factor is the time taken for a second of sound, decoding included.
+    The cost is the model's size, its work per window, and the speed of this evaluation. The
+    real-time factor is the time for a second of sound, including decoding.
 
     Raises
     ------
     DataError
-        When none can be read.
+        If no clip can be read.
     """
     started = time.perf_counter()
     scores: list[NDArray[np.float64]] = []
@@ -246,8 +246,8 @@ def _measure_model(
         scored_seconds += float(np.diff(clip.times, axis=1).sum())
     if not rows:
         raise DataError(
-            f"'{clips.name}': none of {count_text(len(clips), 'clip')} could be read; the "
-            f"first: {failures[0][0]}: {failures[0][1]}"
+            f"'{clips.name}': none of {count_text(len(clips), 'clip')} could be read; first "
+            f"problem: {failures[0][0]}: {failures[0][1]}"
         )
     seconds = max(time.perf_counter() - started, 1e-9)
     several, n_resamples = model.multi_label, options.bootstrap
@@ -295,7 +295,9 @@ def _write_report(
     ]
     if not m.multi_label:
         error = percent_text(reliability(m.target, m.scores).error)
-        report.numbers.append(Number(error, "calibration error", "0 %: as right as it is sure"))
+        report.numbers.append(
+            Number(error, "calibration error", "0 %: scores equal the share of right answers")
+        )
     report.warnings = [f"{warning}." for warning in result.warnings]
     if result.failures:
         n_bad = len(result.failures)
@@ -349,7 +351,7 @@ def _mistakes(m: Measurement, sample_rate: int) -> Iterator[Player | None]:
 def _facts(
     result: EvaluateResult, model: SoundModel, about: Mapping[str, Any], model_file: Path
 ) -> dict[str, str]:
-    """What the model is, what it was made from, and what it costs."""
+    """The model, its training recordings, and its cost."""
     cost, origin = result.numbers["cost"], PublishedOrigin.of(about)
     seconds = len(result.measurement.clips) / cost["clips_a_second"]
     parts = {role: DataPart.from_dict(about[role]) for role in ROLES if role in about}
@@ -360,7 +362,7 @@ def _facts(
         "multiply-adds per window": f"{cost['multiply_adds_a_window'] / 1e6:.1f} million",
         "window": f"{model.mel.duration:g} s at {model.mel.sample_rate} Hz",
         "time": f"{duration_text(seconds)}, {cost['clips_a_second']:.0f} clips per second",
-        "real-time factor": f"{cost['real_time_factor']:.2g}, decoding included: "
+        "real-time factor": f"{cost['real_time_factor']:.2g}, including decoding: "
         f"{1 / cost['real_time_factor']:,.0f} seconds of sound per second",
         "published weights": "none" if origin is None else f"{origin.title} ({origin.source})",
         "trained": str(about.get("created", "unknown")),

@@ -1,10 +1,10 @@
-"""From scores along time to events: thresholds by class, and one rule for starts, gaps and ends.
+"""From scores along time to events: thresholds of classes, and one rule for starts, gaps and ends.
 
-The one rule of ``detect``, ``listen`` and the app. Frames belong together as long as their score
-stays above the lower of two thresholds; they are an event when the score reaches the upper one
-somewhere (hysteresis, as in edge detection, Canny 1986). Runs of frames that are close become one
-event. Its ends are then drawn in to where the score is a share of the event's largest: overlapping
-windows smear an event, and how far depends on their length, but not on how sure the model is.
+``detect``, ``listen`` and the app use the same rule. Adjacent frames with a score above the lower
+of two thresholds are one run; it is an event if its score reaches the upper threshold somewhere
+(hysteresis, as in edge detection, Canny 1986). Runs that are close become one event. The event is
+then shortened to the part where the score is at least a share of its largest: overlapping windows
+lengthen an event by an amount that depends on their length, but not on the scores.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def thresholds_for(model: SoundModel, option: str | float) -> dict[str, float]:
     ----------
     model : SoundModel
     option : str or float
-        "auto", a number, or a CSV file with the columns ``label`` and ``threshold``; classes
-        that do not stand in it keep what "auto" gives them.
+        "auto", a number, or a CSV file with the columns ``label`` and ``threshold``; other classes
+        have the threshold of "auto".
 
     Raises
     ------
@@ -56,7 +56,7 @@ def thresholds_for(model: SoundModel, option: str | float) -> dict[str, float]:
     found = {name: own.get(name, DEFAULT) for name in model.classes}
     if str(option) == AUTO:
         if not own:
-            _log.warning("the model has no thresholds of its own: %g for all classes", DEFAULT)
+            _log.warning("the model has no thresholds: using %g for all classes", DEFAULT)
         return found
     if _is_number(option):
         return dict.fromkeys(found, _threshold(option, "option 'threshold'"))
@@ -69,10 +69,12 @@ def thresholds_for(model: SoundModel, option: str | float) -> dict[str, float]:
     try:
         table = read_table(path)
     except DataError as error:
-        raise OptionError(f"{error}; expected a table with label and threshold") from error
+        raise OptionError(
+            f"{error}; expected a table with the columns label and threshold"
+        ) from error
     if not {"label", "threshold"} <= set(table.columns):
         raise OptionError(
-            f"{path}: found the columns {', '.join(table.names)}; expected label and threshold"
+            f"{path}: found the columns {', '.join(table.names)}, expected label and threshold"
         )
     for row in table.rows:
         label = row["label"]
@@ -97,18 +99,18 @@ def _threshold(found: str | float, where: str) -> float:
 
 @dataclass(frozen=True)
 class EventRules:
-    """What is an event, of each class that counts.
+    """The rules for events of each class.
 
     Attributes
     ----------
     columns : mapping of str to int
         The columns of scores, by label.
     thresholds : mapping of str to float
-        The score that an event of a class reaches somewhere, by label.
+        The highest score that an event must reach, by label.
     edge : float
-        Share of its largest score that an event's first and last frame reach.
+        Share of the largest score that an event's first and last frame must reach.
     gap, shortest : int
-        Frames that may lie between two parts of one event; least frames of an event.
+        Most frames between two parts of one event; least frames of an event.
     frame : float
         Seconds of a frame.
     """
@@ -122,12 +124,12 @@ class EventRules:
 
     @classmethod
     def of(cls, scorer: FrameScorer, options: EventOptions) -> EventRules:
-        """The rules that the options ask for, on a scorer's grid of frames.
+        """The rules that the options set, on a scorer's grid of frames.
 
         Raises
         ------
         OptionError
-            For an unknown class, or when no class is left.
+            For an unknown class, or if no class is left.
         """
         classes = scorer.model.classes
         for name in options.classes:
@@ -139,7 +141,7 @@ class EventRules:
         if not labels:
             raise OptionError(
                 f"option 'background': all classes of the model ({', '.join(classes)}) are "
-                "background; name those to be found with 'classes'"
+                "background; give the classes to find with 'classes'"
             )
         thresholds = thresholds_for(scorer.model, options.threshold)
         frame, edge = scorer.grid.frame, options.edge
@@ -155,12 +157,12 @@ class EventRules:
     def rows(
         self, events: Iterable[TrackedEvent], file: str, duration: float
     ) -> list[dict[str, Any]]:
-        """Events of a recording, in the order of time, without those that are too short.
+        """Events of a recording, by time, without those that are too short.
 
         Returns
         -------
         list of dict
-            Rows for :class:`semisonic.data.events.Events`, with ``mean_score`` beside.
+            Rows for :class:`semisonic.data.events.Events`, with ``mean_score`` added.
         """
         return [
             {
@@ -190,7 +192,7 @@ class TrackedEvent(NamedTuple):
     score, mean : float
         Largest and mean score of the frames, 0 to 1.
     is_short : bool
-        Whether it is shorter than events must be: not one after all.
+        Whether it is too short to be an event.
     """
 
     first: int
@@ -203,10 +205,10 @@ class TrackedEvent(NamedTuple):
 
 
 class EventTracker:
-    """Finds the events of all classes in scores that come part by part.
+    """Finds the events of all classes in scores that come in parts.
 
-    The events do not depend on the parts. Of each class the scores of an event that is not
-    over are kept, and nothing else.
+    The events do not depend on the parts. The tracker keeps only the scores of events that have
+    not ended.
 
     Parameters
     ----------
@@ -219,7 +221,7 @@ class EventTracker:
         self._held: dict[str, tuple[int, Scores]] = dict.fromkeys(rules.columns, (0, np.zeros(0)))
 
     def push(self, scores: Scores) -> list[TrackedEvent]:
-        """Take the scores of the next frames, shape (n, n_classes); give the events now over."""
+        """Take the scores of the next frames, shape (n, n_classes); return events that ended."""
         done: list[TrackedEvent] = []
         for label, (first, held) in self._held.items():
             x = np.concatenate([held, scores[:, self._rules.columns[label]]])
@@ -231,7 +233,7 @@ class EventTracker:
         return done
 
     def open(self) -> list[TrackedEvent]:
-        """Events that have reached their threshold and are not over, as they would end now."""
+        """Events that have reached their threshold and have not ended, as they would end now."""
         return [
             self._event(label, first, x, *run)
             for label, (first, x) in self._held.items()
@@ -239,7 +241,7 @@ class EventTracker:
         ]
 
     def _runs(self, label: str, x: Scores, *, is_over: bool) -> list[tuple[int, int]]:
-        """Runs of frames, joined where they are close; an open one may still become an event."""
+        """Runs of frames, joined if they are close; an open run may still become an event."""
         threshold = self._rules.thresholds[label]
         above = np.concatenate([[False], x >= LOW * threshold, [False]])
         changes = np.flatnonzero(above[1:] != above[:-1])
@@ -255,7 +257,7 @@ class EventTracker:
         return joined
 
     def _event(self, label: str, begin: int, x: Scores, a: int, b: int) -> TrackedEvent:
-        """The event of a run, with its ends drawn in."""
+        """The event of a run, shortened at both ends."""
         top = float(x[a:b].max())
         high = np.flatnonzero(x[a:b] >= self._rules.edge * top)
         first, last = a + int(high[0]), a + int(high[-1]) + 1

@@ -1,4 +1,4 @@
-"""``export``: a trained model as a file that needs neither Semisonic nor torch."""
+"""``export``: write a trained model to a file that needs neither Semisonic nor torch."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ if TYPE_CHECKING:
 
 VERB = "export"
 SUFFIXES = {"onnx": ".onnx", "torch": ".pt2"}
-"""What the file of each format ends in."""
+"""The suffix of the file of each format."""
 NO, INT8, AUTO = "none", "int8", "auto"
 LIBRARIES = ("onnx", "onnxscript", "onnxruntime")
-"""What ONNX files need, and nothing else here."""
+"""Packages that only ONNX files need."""
 LONGEST_WINDOW = 2048
-"""Samples. The filters of this window take 17 MB of memory, and grow by its square."""
+"""Samples. The filters for this window take 17 MB of memory; the size grows with its square."""
 CALIBRATION_CLIPS = 100
-"""Windows that tell the ranges of activations, spread evenly over the recordings given."""
+"""Number of windows for the ranges of activations, evenly from the given recordings."""
 _KEPT = ("created", "commit", "seed", "measured", "versions")
 _OF_A_PART = ("data", "clips", "recordings", "hash")
 Failures = list[tuple[str, str]]
@@ -71,7 +71,7 @@ Failures = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class ExportResult(Result):
-    """A file and what is known of it.
+    """An exported file and its properties.
 
     Attributes
     ----------
@@ -80,9 +80,9 @@ class ExportResult(Result):
     file, card : Path
     kind : {"audio", "features"}
     any_length : bool
-        Whether the file takes longer clips, too.
+        Whether the file also takes longer clips.
     parity : Parity or None
-        The comparison; None without.
+        The comparison; None if there was none.
     notes : tuple of str
     failures : tuple of (str, str)
         Recordings that could not be read, with reasons.
@@ -98,7 +98,7 @@ class ExportResult(Result):
     failures: tuple[tuple[str, str], ...] = ()
 
     def to_frame(self) -> pd.DataFrame:
-        """One row: the file, its size, and how far it is from the model where that was measured."""
+        """One row: the file, its size, and its differences from the model, if compared."""
         import pandas as pd
 
         measured = {} if self.parity is None else asdict(self.parity)
@@ -118,7 +118,7 @@ class ExportResult(Result):
             *self.notes,
         ]
         if not self.any_length:
-            lines.append("this network takes clips of one length only")
+            lines.append("this network takes only clips of one length")
         if self.parity is None:
             lines.append("not compared with the model")
         else:
@@ -140,51 +140,51 @@ def export(
     labels: str = "auto",
     licence: str = "",
 ) -> ExportResult:
-    """Write a trained model for use without Semisonic, and compare the file with it.
+    """Write a trained model to a file that runs without Semisonic, and compare the two.
 
     Parameters
     ----------
     model : path, SoundModel or SoundClassifier
-        A path is that of a model file or a run folder.
+        The path of a model file or a run folder, or a model in memory.
     path : path, optional
         The file to write: its name ends in ``.onnx``, or in ``.pt2`` with ``to="torch"``. By
-        default 'model.onnx' in the folder that one is in. The model card is written beside it.
+        default 'model.onnx' in the current folder. The model card is written beside it.
     to : {"onnx", "torch"}
         For ONNX Runtime and others, or for ``torch.export.load``.
     input : {"auto", "audio", "features"}
-        What the file takes: samples, log-mel in dB, or samples where the front end can be part of
-        the file.
+        Input of the file: samples, log-mel in dB, or samples if the front end can be part of the
+        file.
     embeddings : bool
-        Give embeddings beside the scores.
+        Also give the embeddings.
     quantize : {"none", "int8"}
-        Weights and activations of the network in 8 bits, ONNX only.
+        "int8": store weights and activations of the network in 8 bits, ONNX only.
     calibrate_on : path, optional
-        Recordings that tell the ranges of activations, for int8: some like those it will hear.
+        For int8: recordings to find the ranges of activations with, similar to those to be scored.
     check : bool
-        Compare the file with the model before it is kept.
+        Compare the file with the model before keeping it.
     check_on : path, optional
-        Recordings to compare on, synthetic sounds by default; where they carry labels that the
-        model knows, accuracy is compared, too.
+        Recordings to compare on, by default synthetic sounds; accuracy is compared too if they
+        have labels that the model knows.
     labels : str
-        How these are read: see :func:`semisonic.load_clips`.
+        How these recordings are read: see :func:`semisonic.load_clips`.
     licence : str
-        What the file names; by default that of the published weights it began with.
+        Licence to write into the file; by default that of the published weights the model started
+        from.
 
     Returns
     -------
     ExportResult
-        The file, its card, and how far it is from the model.
+        The file, its card, and its differences from the model.
 
     Raises
     ------
     OptionError
-        For options that contradict each other, a library that is missing, or a file or card in
-        the way that was not written by an export.
+        For options that contradict each other, a missing library, or if the file or card exists
+        and was not written by an export.
     DataError
-        For recordings to compare or calibrate on that are not there.
+        If recordings to compare or calibrate on are missing.
     ModelError
-        When the network cannot be written, or the file says something else than the model. No
-        file is left then.
+        If the network cannot be written, or the file and the model differ. No file is kept then.
 
     Examples
     --------
@@ -201,16 +201,18 @@ def export(
             raise OptionError(f"option '{name}': found '{value}'; {nearest(value, known)}")
     target = _target(Path(f"model{SUFFIXES[to]}") if path is None else Path(path), to)
     if quantize == INT8 and to != "onnx":
-        raise OptionError("option 'quantize': int8 is written as ONNX only; leave out '--to torch'")
+        raise OptionError(
+            "option 'quantize': int8 can only be written as ONNX; leave out '--to torch'"
+        )
     if quantize == INT8 and calibrate_on is None:
         raise OptionError(
-            "option 'calibrate_on' is missing: int8 needs recordings like those that the model "
-            "will hear, to find the ranges of its activations; a hundred are enough"
+            "option 'calibrate_on' is missing: to find the ranges of activations, int8 needs "
+            "recordings similar to those to be scored; a hundred are enough"
         )
     if calibrate_on is not None and quantize != INT8:
-        raise OptionError("option 'calibrate_on': nothing is calibrated without --quantize int8")
+        raise OptionError("option 'calibrate_on': has no effect without --quantize int8")
     if check_on is not None and not check:
-        raise OptionError("option 'check_on': nothing is compared with --no-check")
+        raise OptionError("option 'check_on': has no effect with --no-check")
     if isinstance(model, (str, PathLike)):
         file = find_file(model, MODEL)
         network, about = open_model(file), read_about(file)["about"]
@@ -218,9 +220,10 @@ def export(
         network, about = getattr(model, "model_", model), getattr(model, "about_", {})
     if not network.encoder.trainable:
         raise OptionError(
-            f"this model cannot be exported: its encoder '{network.name}' is a graph of its "
-            "own, which a file would have to hold with the right to pass it on. Copy the model "
-            "file, and get the encoder where it is to be used: semisonic encoder get"
+            f"this model cannot be exported: its encoder '{network.name}' is a separate graph, "
+            "which the file would have to contain and which you may not be allowed to pass on. "
+            "Copy the model file, and get the encoder on the other machine: semisonic encoder "
+            "get"
         )
     card = target.with_name(f"{target.name}.md")
     check_file(target, VERB, {target.suffix.lower()})
@@ -252,8 +255,9 @@ def export(
             faults = parity.faults(waves=network.mel.input == WAVE, int8=quantize == INT8)
             if faults:
                 raise ModelError(
-                    f"model '{network.name}': the file does not say what the model says, and was "
-                    f"not kept. On {parity.n_sounds} sounds, {'; '.join(faults)}"
+                    f"model '{network.name}': the scores of the file differ from those of the "
+                    f"model, so it was not kept. On {parity.n_sounds} sounds, "
+                    f"{'; '.join(faults)}"
                 )
     with writing(card, VERB) as part:
         write_text(part, _card(network, facts, about, parity))
@@ -263,20 +267,20 @@ def export(
 
 
 def _choose_input(mel: MelOptions, wanted: str) -> tuple[str, str]:
-    """What the file takes, and why it is not audio where that was not asked for."""
+    """The input of the file, and the reason if it is not audio although not asked for."""
     if wanted == FEATURES or mel.input == WAVE or mel.window <= LONGEST_WINDOW:
         return (FEATURES if wanted == FEATURES else AUDIO), ""
     reason = (
-        f"the front end has a window of {mel.window} samples, and only windows of up to "
-        f"{LONGEST_WINDOW} can be part of a file"
+        f"the front end has a window of {mel.window} samples, and a file can have windows of at "
+        f"most {LONGEST_WINDOW}"
     )
     if wanted == AUTO:
         return FEATURES, f"the file takes features, not audio: {reason}"
-    raise OptionError(f"option 'input': found 'audio', but {reason}; take 'features'")
+    raise OptionError(f"option 'input': found 'audio', but {reason}; use 'features'")
 
 
 def _target(target: Path, to: str) -> Path:
-    """The file to write, after a look at its name and at what writing it needs."""
+    """The file to write, after checking its name and the packages that are needed."""
     if target.suffix.lower() != SUFFIXES[to]:
         other = next((name for name, end in SUFFIXES.items() if end == target.suffix), "")
         advice = f" or --to {other}" if other else ""
@@ -289,21 +293,21 @@ def _target(target: Path, to: str) -> Path:
             import_module(name)
         except ImportError as error:
             raise OptionError(
-                f"ONNX files need '{name}', which cannot be imported ({error}): "
-                "pip install 'semisonic[export]', or write a torch program with '--to torch'"
+                f"ONNX files need '{name}', which cannot be imported ({error}): run pip install "
+                "'semisonic[export]', or write a torch program with '--to torch'"
             ) from error
     return target
 
 
 def _ranges(model: SoundModel, path: Path, labels: str, kind: str, failures: Failures) -> list[Any]:
-    """What the file would be given for the first window of some recordings."""
+    """The inputs of the file for the first windows of some recordings."""
     clips, mel = load_clips(path, labels=labels), model.mel
     rows = np.unique(np.linspace(0, len(clips) - 1, CALIBRATION_CLIPS).round().astype(int))
     waves = [
         wave for row in rows.tolist() for wave in read_windows(clips, row, mel, failures, most=1)
     ]
     if not waves:
-        raise DataError("option 'calibrate_on': found no recording that can be read")
+        raise DataError("option 'calibrate_on': found no readable recording; give other recordings")
     extractor = make_extractor(mel)
     return waves if kind == AUDIO else [features_of_wave(wave, mel, extractor) for wave in waves]
 
@@ -316,7 +320,7 @@ def _facts(
     quantized: str,
     licence: str,
 ) -> dict[str, str]:
-    """What a program needs to use the file, and where the model comes from; texts, some in JSON."""
+    """What a program needs to use the file, and the origin of the model; texts, some in JSON."""
     mel, origin = model.mel, PublishedOrigin.of(about)
     channels, rows, frames = map(str, mel.shape)
     shape = (
@@ -350,23 +354,23 @@ def _window_rule(model: SoundModel, kind: str, any_length: bool) -> str:
     lines = [
         f"Input: {what}."
         if kind == AUDIO
-        else f"Input: the front end's features of {what}; the fact 'features' holds its "
+        else f"Input: the front end's features of {what}; the metadata entry 'features' has its "
         "parameters. Levels in dB, not standardised.",
-        f"A recording of less than {n} samples ({mel.duration:g} s) is followed by zeros.",
-        f"A longer one is cut into windows of {n} samples side by side; the last one ends where "
-        f"the recording ends, and a rest of less than {TOLERANCE:g} of a window is left out.",
+        f"Pad a recording of less than {n} samples ({mel.duration:g} s) with zeros at its end.",
+        f"Cut a longer one into adjacent windows of {n} samples, the last of which ends with "
+        f"the recording; ignore a remainder of less than {TOLERANCE:g} of a window.",
         "The scores of a recording are the mean over its windows.",
     ]
     if any_length:
         lines.append(
-            "Longer input works, too, and is scored as a whole; the scores are then not those of "
-            "the mean over windows."
+            "Longer input works too, and is scored as a whole; its scores differ from the mean "
+            "over windows."
         )
     return " ".join(lines)
 
 
 def _provenance(about: Mapping[str, Any]) -> dict[str, Any]:
-    """When and of what the model was made, without paths and without hashes of recordings."""
+    """When and from what the model was made, without paths and hashes of recordings."""
     kept = {key: about[key] for key in _KEPT if key in about}
     for role in ROLES:
         if isinstance(about.get(role), Mapping):
@@ -380,15 +384,15 @@ def _provenance(about: Mapping[str, Any]) -> dict[str, Any]:
 def _card(
     model: SoundModel, facts: Mapping[str, str], about: Mapping[str, Any], parity: Parity | None
 ) -> str:
-    """The model card as Markdown: that of the model, and how this file is used."""
+    """The model card as Markdown: the card of the model, and how to use this file."""
     lines = [write_card(model, _provenance(about)).rstrip(), "", "## This file", ""]
     lines += [f"- Input: {facts['input']}, shape {' x '.join(json.loads(facts['input_shape']))}"]
     lines += [f"- {facts['windows']}"]
-    lines += [f"- Output: scores, 0 to 1, one column per class; {EMBEDDINGS} where it has them"]
+    lines += [
+        (f"- Output: scores, 0 to 1, one column per class; {EMBEDDINGS}, if the file has them")
+    ]
     if model.decision.unknown:
-        lines += [
-            f"- Output {KNOWN}: 0 where there is nothing to name, below 0.5 for unknown sounds"
-        ]
+        lines += [f"- Output {KNOWN}: below 0.5 for unknown sounds, 0 if there is nothing to name"]
     lines += [f"- Quantised: {facts['quantized']}", f"- Licence: {facts['licence']}"]
     if parity is not None:
         lines += [f"- Compared with the model: {line}" for line in parity.lines(model)]
@@ -399,14 +403,16 @@ def _card(
 
 Waves = NDArray[np.float32]
 Sound = tuple[Waves, tuple[int, ...]]
-"""Windows of the model's clip length, shape (n_windows, n_samples), a short one followed by zeros;
-and the sound's class numbers, where known."""
+"""Windows of the model's clip length, shape (n_windows, n_samples), a short one padded with zeros;
+and the sound's class numbers, if known.
+"""
 
 MOST_DB = 0.05
 AUDIBLE_DB = 70.0
-"""Cells further below the loudest of their frame hold the rounding of float32, not the sound."""
+"""Cells that are quieter, relative to the loudest of their frame, are rounding errors of float32.
+"""
 MOST_SAMPLE = 1.01 * 2.0**-15
-"""For networks of waves: one step of 16 bits, as a share of a peak beyond full scale."""
+"""For networks that read samples: one step of 16 bits, as a share of a peak beyond full scale."""
 MOST_EMBEDDING = 1e-2
 """Share of the largest value. Features are rounded to float16 before they are embedded, and a
 cell that falls on the other side of a step is 0.06 dB away."""
@@ -417,7 +423,7 @@ MOST_MEAN_SCORE = 0.05
 
 @dataclass(frozen=True)
 class Parity:
-    """How far the file is from the model.
+    """The differences between a file and its model.
 
     Attributes
     ----------
@@ -428,12 +434,12 @@ class Parity:
         Share of sounds with the same best class, 0 to 1.
     features : float or None
         Largest difference in dB of cells up to 70 dB below the loudest of their frame (for
-        networks of waves: of samples). None where the file takes features.
+        networks that read samples: of samples). None if the file takes features.
     embeddings : float or None
         Largest difference as a share of the largest value.
     quality : (float, float) or None
-        Accuracy of the model and of the file, 0 to 1, on sounds with labels (of several labels
-        a sound: lwlrap).
+        Accuracy of the model and of the file, 0 to 1, on sounds with labels (with several labels
+        for a sound: lwlrap).
     n_labelled : int
     """
 
@@ -447,7 +453,7 @@ class Parity:
     n_labelled: int = 0
 
     def faults(self, *, waves: bool, int8: bool) -> list[str]:
-        """What is too far; empty if the file may be kept."""
+        """The differences that are too large; empty if the file may be kept."""
         if int8:
             rules = [
                 ("share of the same best class", -self.agreement, -LEAST_AGREEMENT),
@@ -468,7 +474,7 @@ class Parity:
         ]
 
     def lines(self, model: SoundModel) -> list[str]:
-        """The comparison in words, a line each."""
+        """The comparison as lines of text."""
         said = [
             f"on {self.n_sounds} sounds, scores differ by at most {self.scores:.1g}, on average by "
             f"{self.mean_scores:.1g}; the best class is the same for {self.agreement:.1%}"
@@ -499,7 +505,7 @@ def compare(
     sounds: Iterable[Sound],
     levels: Runner | None = None,
 ) -> Parity:
-    """Compare a file with its model on sounds.
+    """Compare a file with its model on some sounds.
 
     Parameters
     ----------
@@ -508,15 +514,15 @@ def compare(
     kind : {"audio", "features"}
         What the file takes.
     file : Runner
-        Gives scores, and embeddings if it has them.
+        The file; gives scores, and embeddings if it has them.
     sounds : iterable of (windows, classes)
     levels : Runner, optional
-        The same file with its features as an output; they are not compared without.
+        The same file with its features as an output; without it, features are not compared.
 
     Raises
     ------
     ModelError
-        Without any sound.
+        If there is no sound.
     """
     extractor = make_extractor(model.mel)
     ours, theirs, of_levels, of_embeddings = [], [], [], []
@@ -541,7 +547,9 @@ def compare(
                     cells = far[_audible(own)]
                 of_levels.append(cells.max(initial=0.0))
     if not ours:
-        raise ModelError("found no sound to compare the file on; give --check-on other ones")
+        raise ModelError(
+            "found no sound to compare the file on; give other recordings with --check-on"
+        )
     a, b, truth = np.stack(ours), np.stack(theirs), np.stack(hot)
     known = truth.any(axis=1)
     quality = None
@@ -566,7 +574,9 @@ def compare(
 
 
 def _audible(level: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Cells of (channel, mel, frame) that hold sound; deltas where all that they look at does."""
+    """Cells of (channel, mel, frame) with sound; for deltas, if all cells that they use have
+    sound.
+    """
     loud: NDArray[np.bool_] = level[:1] >= level[:1].max(axis=1, keepdims=True) - AUDIBLE_DB
     if len(level) == 1:
         return loud
@@ -575,7 +585,7 @@ def _audible(level: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def read_sounds(clips: Clips, model: SoundModel, failures: Failures) -> Iterator[Sound]:
-    """The sounds of a table, whole; those that cannot be read are added to ``failures``."""
+    """The whole sounds of a table; those that cannot be read are added to ``failures``."""
     number = {name: i for i, name in enumerate(model.classes)}
     for row in track(range(len(clips)), "compare", "clip"):
         names = clips.labels[row]
@@ -588,7 +598,7 @@ def read_sounds(clips: Clips, model: SoundModel, failures: Failures) -> Iterator
 def read_windows(
     clips: Clips, row: int, mel: MelOptions, failures: Failures, most: int | None = None
 ) -> list[Waves]:
-    """The windows of a clip, or the first few; none, and a failure, if it cannot be read."""
+    """The windows of a clip, or the first few; none, with a failure, if it cannot be read."""
     try:
         blocks = read_blocks(
             clips.root / str(clips.file[row]),

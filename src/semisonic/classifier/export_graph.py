@@ -1,4 +1,4 @@
-"""A model as a graph that runs without Semisonic: ONNX, ONNX in eight bits, a program of torch."""
+"""A model as a graph that runs without Semisonic: ONNX, ONNX in eight bits, a torch program."""
 
 from __future__ import annotations
 
@@ -40,33 +40,36 @@ from semisonic.models.sound_model import SoundModel
 
 AUDIO, FEATURES = "audio", "features"
 SCORES, KNOWN, EMBEDDINGS, LEVELS = "scores", "known", "embeddings", "features"
-"""Names of the outputs. Features are as the front end gives them, before they are rounded."""
+"""Names of the outputs. Features are those of the front end, before rounding."""
 MOST_SCORE = 1e-3
-"""How far scores of a graph may be from those of the model."""
+"""Largest allowed difference between scores of a graph and of the model."""
 EXTRA = "semisonic.json"
-"""What the facts are called inside a program (``extra_files`` of ``torch.export.load``)."""
+"""The name of the metadata inside a torch program (``extra_files`` of ``torch.export.load``)."""
 OPSET = 20
 MOST_FOLDED = 8192
-"""Numbers that a constant may have to be computed while the file is written. The filters of the
-front end are larger, and are computed where the file is loaded."""
+"""Largest size of a constant that is computed while the file is written. The filters of the front
+end are larger, and are computed when the file is loaded.
+"""
 OPERATORS = ("Conv", "Gemm", "MatMul", "Add", "Relu", "MaxPool", "AveragePool")
-"""What is computed in eight bits; poolings and ReLU so that nothing is converted between them."""
+"""Operators computed in eight bits; pooling and ReLU too, so that nothing is converted between
+them.
+"""
 
 Inputs = Sequence[NDArray[np.float32]]
 
 
 class ConvolutionMel(nn.Module):
-    """Log-mel with the transform as a convolution, for runtimes whose own is not exact.
+    """Log-mel with the Fourier transform as a convolution, for runtimes whose own is not exact.
 
-    It equals :class:`semisonic.features.logmel.LogMel` within 0.02 dB of cells that can be heard.
-    ONNX has an operator STFT, but ONNX Runtime computes it in another way for windows that are no
-    power of two and is off by several dB there. Sines and cosines times the window as the filters
-    of a convolution are exact for any window and take clips of any length. Only bins that a mel
-    band looks at are computed.
+    It equals :class:`semisonic.features.logmel.LogMel` within 0.02 dB in audible cells. ONNX has
+    an operator STFT, but for windows that are not a power of two, ONNX Runtime computes it
+    differently and is off by several dB. Sines and cosines times the window as the filters of a
+    convolution are exact for any window and take clips of any length. Only bins that a mel band
+    uses are computed.
 
-    The file holds one turn of sine and cosine, and the rule which place of it each filter takes
-    at each sample: 8 KB instead of 4 MB at a window of 1024. A runtime computes the filters once,
-    when it loads the file.
+    The file has one period of sine and cosine, and the rule for where each filter reads it at each
+    sample: 8 KB instead of 4 MB for a window of 1024. A runtime computes the filters once, when it
+    loads the file.
 
     Parameters
     ----------
@@ -119,18 +122,18 @@ class ConvolutionMel(nn.Module):
 
 
 class Exportable(nn.Module):
-    """A classifier without anything that only Python can do.
+    """A classifier without parts that only run in Python.
 
-    It takes the steps of prediction (:mod:`semisonic.classifier.windows`): samples are rounded to
-    16 bits, features to float16, and logits become scores by the model's decision.
+    It has the steps of prediction (:mod:`semisonic.classifier.windows`): samples are rounded to 16
+    bits, features to float16, and logits become scores by the model's decision.
 
     Parameters
     ----------
     model : SoundModel
-        It is copied, and stays as it is.
+        The model; it is copied and not changed.
     kind : {"audio", "features"}
-        What comes in: waves (batch, time) within -1 to 1 at the model's rate, or features
-        (batch, channel, mel, frame) in dB, not standardised.
+        The input: waves (batch, time) within -1 to 1 at the model's rate, or features (batch,
+        channel, mel, frame) in dB, not standardised.
     outputs : sequence of str
         Of ``SCORES``, ``KNOWN``, ``EMBEDDINGS`` and ``LEVELS``.
     """
@@ -167,7 +170,7 @@ class Exportable(nn.Module):
         return tuple(found[name] for name in self.outputs)
 
     def example(self) -> Tensor:
-        """An input for two clips, to be traced with; its numbers do not matter."""
+        """An input of two clips for tracing; its values do not matter."""
         mel = self.model.mel
         shape = (mel.n_samples,) if self.kind == AUDIO else mel.shape
         numbers = torch.Generator().manual_seed(0)
@@ -175,7 +178,7 @@ class Exportable(nn.Module):
 
 
 def _write_out(whole: nn.Module) -> None:
-    """Replace spectrograms within a module by those that can be written to a file."""
+    """Replace the spectrograms of a module by ones that can be written to a file."""
     for part in list(whole.modules()):
         for name, child in list(part.named_children()):
             if isinstance(child, LogMel):
@@ -191,11 +194,11 @@ def as_stored(wave: Tensor) -> Tensor:
 
 Outputs = dict[str, NDArray[np.float32]]
 Runner = Callable[[NDArray[np.float32]], Outputs]
-"""An exported file, or a module, at work: an array in, named arrays out."""
+"""Runs an exported file or a module: an array in, named arrays out."""
 
 
 def onnx_runner(model: Path | bytes) -> Runner:
-    """A session of ONNX Runtime on one thread of the processor."""
+    """A session of ONNX Runtime with one thread."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -213,7 +216,7 @@ def onnx_runner(model: Path | bytes) -> Runner:
 
 
 def module_runner(module: nn.Module, outputs: tuple[str, ...]) -> Runner:
-    """A module of torch that gives a tuple."""
+    """A torch module that returns a tuple."""
 
     def run(x: NDArray[np.float32]) -> Outputs:
         with torch.inference_mode():
@@ -229,9 +232,9 @@ class Graph(NamedTuple):
     Attributes
     ----------
     any_length : bool
-        Whether it takes longer clips than the model's, too.
+        Whether it also takes clips longer than the model's.
     levels : Runner or None
-        The same graph with its features as an output; None where it takes features.
+        The same graph with its features as an output; None if it takes features.
     save : callable
         Writes the file, with facts and a card.
     open : callable
@@ -245,12 +248,12 @@ class Graph(NamedTuple):
 
 
 def torch_graph(model: SoundModel, kind: str, outputs: tuple[str, ...]) -> Graph:
-    """A program of torch that takes ``kind`` and gives these outputs.
+    """A torch program that takes ``kind`` and gives these outputs.
 
     Raises
     ------
     ModelError
-        When the network cannot be written.
+        If the network cannot be written.
     """
     module = Exportable(model, kind, outputs)
     program, any_length = _build(module, _trace, lambda one: module_runner(one.module(), outputs))
@@ -276,12 +279,12 @@ def onnx_graph(
     Parameters
     ----------
     ranges : sequence of ndarray
-        Inputs that tell the ranges of activations, for eight bits; 32 bits without any.
+        Inputs to find the ranges of activations with, for eight bits; without any, 32 bits.
 
     Raises
     ------
     ModelError
-        When the network cannot be written.
+        If the network cannot be written.
     """
     from onnx.helper import set_model_props
 
@@ -305,7 +308,7 @@ def _build(
     write: Callable[[Exportable, bool], Any],
     run: Callable[[Any], Runner],
 ) -> tuple[Any, bool]:
-    """The graph, and whether it takes longer clips; recurrent layers are for one length."""
+    """The graph, and whether it takes longer clips; recurrent layers take one length."""
     if not any(isinstance(part, nn.RNNBase) for part in module.modules()):
         try:
             graph = write(module, True)
@@ -349,7 +352,7 @@ def _trace(module: Exportable, any_length: bool) -> ExportedProgram:
 def _to_onnx(module: Exportable, any_length: bool) -> Any:
     """The module as an ONNX model (``onnx.ModelProto``), with all outputs it has.
 
-    Open dimensions have names, and nothing tells of the machine that wrote it.
+    Open dimensions have names, and no data of this machine are in the file.
     """
     from onnxscript import optimizer
 
@@ -384,7 +387,7 @@ def _to_onnx(module: Exportable, any_length: bool) -> Any:
 
 @contextmanager
 def _quietly(module: Exportable) -> Iterator[None]:
-    """Within the block exporters keep their warnings to themselves, and fail with a ModelError."""
+    """Within the block, exporters print no warnings and fail with a ModelError."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -431,11 +434,11 @@ def _nodes_before(proto: Any, names: Collection[str]) -> set[str]:
 
 
 def _to_int8(proto: Any, outputs: Sequence[str], inputs: Inputs) -> Any:
-    """The ONNX model in eight bits: weights by output channel, activations by measured ranges.
+    """The ONNX model in eight bits: weights per output channel, activations by measured ranges.
 
-    It is the static quantisation of ONNX Runtime with pairs of operators that quantise and give
-    back (QDQ). The front end keeps its 32 bits, as a spectrum spans 100 dB and eight bits 48, and
-    so does what follows the embedding: it is small, and the scores depend on it.
+    This is the static quantisation of ONNX Runtime with pairs of operators that quantise and
+    restore (QDQ). The front end keeps 32 bits, as a spectrum spans 100 dB and eight bits 48. The
+    layers after the embedding do too: they are small, and the scores depend on them.
     """
     import onnx
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static

@@ -1,4 +1,4 @@
-"""``find-rate``: which learning rate? Try all of them in one short training that nobody keeps."""
+"""``find-rate``: try a range of learning rates in one short training that is not kept."""
 
 from __future__ import annotations
 
@@ -30,29 +30,29 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SMOOTHING = 0.9
-"""Of the moving average of the loss, whose first values are corrected for their number."""
+"""Decay of the moving average of the loss, whose first values are corrected for bias."""
 TOO_HIGH = 4.0
-"""How many times the lowest (smoothed) loss ends a sweep."""
+"""A loss this many times the lowest (smoothed) one ends a sweep."""
 SAFE_SHARE = 0.1
-"""Of the rate at which the loss was lowest: what is suggested."""
+"""The suggested rate as a share of the rate with the lowest loss."""
 WARM_SHARE = 0.1
-"""Of the steps at the start: a loss that is lowest there did not fall."""
+"""Share of the steps at the start; if the lowest loss is there, it did not fall."""
 
 
 @dataclass(frozen=True)
 class RateSweep:
-    """The loss at each rate that was tried, in the order of the steps.
+    """The loss at each rate, in the order of the steps.
 
     Attributes
     ----------
     rates : list of float
-        Rising. Those of the encoder's layers may be shares of them.
+        Rising rates. The rates of the encoder's layers may be shares of them.
     losses : list of float
-        Of the batch at each step, before it; finite.
+        Losses of the batch before each step; finite.
     smoothed : list of float
         Their moving average.
     stopped : bool
-        Whether the loss exploded before the highest rate was reached.
+        Whether the loss diverged before the highest rate was reached.
     """
 
     rates: list[float]
@@ -67,7 +67,7 @@ class RateSweep:
 
     @property
     def suggestion(self) -> float | None:
-        """A rate to train with; None where the loss fell at no rate."""
+        """The suggested rate; None if the loss did not fall at any rate."""
         if not self.smoothed or self.lowest < WARM_SHARE * len(self.smoothed):
             return None
         return SAFE_SHARE * self.rates[self.lowest]
@@ -84,18 +84,18 @@ def sweep_rate(
     seed: int,
     device: str | torch.device = "cpu",
 ) -> RateSweep:
-    """Train a copy of an objective for some steps, each at the same multiple of the last's rate.
+    """Train a copy of an objective for some steps, with a learning rate that grows by a factor.
 
     Parameters
     ----------
     objective : Objective
-        Stays as it is, and so does torch's random state.
+        The objective; it is not changed, nor is torch's random state.
     streams : mapping
         As for :func:`semisonic.training.loop.fit`; read from their first step on.
     options : FitOptions
-        Those of the training that the rate is sought for. The optimiser, the decay of weights
-        and of layers, and the largest norm are read. With ``freeze_epochs`` the encoder is
-        frozen all the time: the rate is that of the first phase.
+        Those of the training to find a rate for. Optimiser, weight decay, layer decay and largest
+        norm are used. With ``freeze_epochs``, the encoder is always frozen: the rate is for the
+        first phase.
     lowest, highest : float
         Learning rates of the first and of the last step.
     steps : int
@@ -149,7 +149,7 @@ def sweep_rate(
 
 @dataclass(frozen=True)
 class FindRateResult(Result):
-    """What ``find-rate`` found: the sweep on the training clips of a job, and its figure."""
+    """The result of ``find-rate``: the sweep on the training clips of a job, and its figure."""
 
     sweep: RateSweep
     job: TrainingJob
@@ -174,38 +174,39 @@ class FindRateResult(Result):
         lines = [
             f"{len(sweep.rates)} steps on {prepared.n_clips(self.job.data.labelled)} clips, "
             f"{what}, learning rates {sweep.rates[0]:.2g} to {sweep.rates[-1]:.2g}"
-            + (": the loss exploded there" if sweep.stopped else "")
+            + (", where the loss diverged" if sweep.stopped else "")
         ]
         if sweep.suggestion is None:
             lines.append(
-                "the loss fell at none of them: give a smaller --lowest-rate, and see the figure"
+                "the loss did not fall at any rate: give a smaller --lowest-rate, and see the "
+                "figure"
             )
         else:
             lines.append(
-                f"the loss was lowest at {sweep.rates[sweep.lowest]:.2g}; a tenth of that is a "
-                f"good start: --learning-rate {sweep.suggestion:.2g}"
+                f"the loss was lowest at {sweep.rates[sweep.lowest]:.2g}; a tenth of this rate "
+                f"is a good start: --learning-rate {sweep.suggestion:.2g}"
             )
             if not sweep.stopped and sweep.lowest == len(sweep.rates) - 1:
-                lines.append("it was still falling at the end: give a larger --highest-rate")
+                lines.append("the loss was still falling at the end: give a larger --highest-rate")
         bad = run_files.unreadable(prepared.failures, prepared.remarks)
         return "\n".join([*lines, *self.job.notes, *bad, f"figure: {self.figure}"])
 
 
 def find_rate(options: FindRateOptions) -> FindRateResult:
-    """Train for some steps with a rising learning rate, keep the losses and no weights.
+    """Train for some steps with a rising learning rate; keep the losses but no weights.
 
-    The method ``auto`` is a training here. ``rates.csv`` and ``rates.png`` are written into the
-    run folder.
+    The method ``auto`` always trains the network here. Writes ``rates.csv`` and ``rates.png`` into
+    the run folder.
 
     Raises
     ------
     OptionError, DataError, ModelError
-        As ``train`` does; and for a method that solves for its class layer.
+        As ``train``; also for a method that solves for its class layer.
     """
     if options.method in SOLVED:
         raise OptionError(
-            f"option 'method': '{options.method}' solves for its class layer and has no learning "
-            "rate; choose a method that trains, such as 'supervised'"
+            f"option 'method': '{options.method}' solves for its class layer and has no "
+            "learning rate; give a method that trains the network, such as 'supervised'"
         )
     clips = read_data(options, "find-rate")
     with run_files.open_run("find-rate", options) as run, open_engine(options.where) as engine:

@@ -1,4 +1,4 @@
-"""``info``: what a file, a run, an architecture or this machine is."""
+"""``info``: describe a file, a run, an architecture or this machine."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MANY = 20  # classes named in full
 
 @dataclass(frozen=True)
 class InfoResult:
-    """What ``info`` found: a title and facts, in order.
+    """The result of ``info``: a title and facts, in order.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class InfoResult:
     facts : dict
         The values themselves, by name.
     texts : dict of str to str
-        What stands for a value on a terminal, where that is something else.
+        The texts that replace values on a terminal.
     """
 
     title: str
@@ -66,14 +66,14 @@ class InfoResult:
 
 
 def info(path: str = "", mel: MelOptions | None = None) -> InfoResult:
-    """Tell what something is; without a path, what this machine has.
+    """Describe a model, a run or an architecture; without a path, this machine.
 
     Parameters
     ----------
     path : str
         A model, an encoder, a run folder or an architecture.
     mel : MelOptions, optional
-        The front end that an architecture is shown for.
+        The front end for which an architecture is shown.
 
     Returns
     -------
@@ -82,7 +82,7 @@ def info(path: str = "", mel: MelOptions | None = None) -> InfoResult:
     Raises
     ------
     ModelError
-        When the path is neither a model, a run folder nor an architecture.
+        If the path is not a model, a run folder or an architecture.
     """
     mel = check(mel or MelOptions())
     if not path:
@@ -115,7 +115,10 @@ def _machine() -> InfoResult:
 def _run(folder: Path) -> InfoResult:
     """A run folder: its record, and the model in it."""
     if not (folder / "run.json").is_file():
-        raise ModelError(f"{folder}: no run folder, expected run.json in it")
+        raise ModelError(
+            f"{folder}: not a run folder, as it has no run.json; expected a run "
+            "folder or a model file"
+        )
     record = read_json(folder / "run.json")
     shown = ("command", "status", "started", "finished", "seconds", "commit", "error")
     facts = {name: record[name] for name in shown if record.get(name) is not None}
@@ -158,7 +161,7 @@ def _file(path: Path) -> InfoResult:
     facts |= {key: about[key] for key in ("licence",) if about.get(key)}
     facts |= {key: about[key] for key in ("created", "commit", "seed") if key in about}
     if (origin := PublishedOrigin.of(about)) is not None:
-        facts["published weights"] = f"{origin.title}: not from scratch, report it apart"
+        facts["published weights"] = f"{origin.title}: not from scratch; report results separately"
         facts["trained on before"] = origin.trained_on
         facts["source of weights"] = origin.source
         facts["licence of weights"] = origin.licence
@@ -172,7 +175,7 @@ def _file(path: Path) -> InfoResult:
 def _size(
     network: nn.Module, encoder: nn.Module, mel: MelOptions
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Facts about the size of a network and what it takes, and their texts."""
+    """Facts about the size and the input of a network, and their texts."""
     sizes = {"network": count_parameters(network), "encoder": count_parameters(encoder)}
     called = encoder if type(network) is PretrainedEncoder else network  # it has no decoder
     work = count_macs(called, mel.shape)
@@ -192,7 +195,7 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 
 def _flat(values: Any) -> dict[str, Any]:
-    """The numbers and texts of a mapping; what is nested is left out."""
+    """The numbers and texts of a mapping, without nested values."""
     found = values.items() if isinstance(values, Mapping) else ()
     return {
         str(name).replace("_", " "): value

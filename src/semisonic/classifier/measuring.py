@@ -1,4 +1,4 @@
-"""How good a model is on labelled clips: numbers with intervals, in all and for each part.
+"""Measure a model on labelled clips: numbers with intervals, for all clips and for each part.
 
 Intervals come from one bootstrap that draws whole recordings, so clips of one recording are in or
 out together and all numbers see the same draws (Efron and Tibshirani 1993, percentile method).
@@ -37,9 +37,9 @@ METRICS: dict[bool, tuple[Any, ...]] = {
     False: (accuracy, balanced_accuracy, macro_f1),
     True: (lwlrap, mean_average_precision),
 }
-"""What has an interval, by whether clips carry several labels."""
+"""The metrics with an interval, for one label and for several labels per clip."""
 RANKED = ("top_3_accuracy", "mean_average_precision", "lwlrap")
-"""Numbers of a summary that heed all classes' scores, and not the best one alone."""
+"""Metrics of a summary that use the scores of all classes, not only the best one."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Measurement:
     level : float
         Of the intervals.
     multi_label : bool
-        Whether clips carry several labels.
+        Whether a clip may have several labels.
     """
 
     clips: Clips
@@ -135,7 +135,7 @@ def measure(
     n_resamples: int = 1000,
     seed: int = 0,
 ) -> Measurement:
-    """Hold scores against labels.
+    """Compare scores with labels.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def measure(
         Every row has a label; classes in the order of the columns.
     scores : ndarray, shape (n, n_classes)
     multi_label : bool
-        Whether a clip may carry several labels.
+        Whether a clip may have several labels.
     level, n_resamples, seed
         Of the bootstrap.
     """
@@ -167,8 +167,8 @@ def _bootstrap(
 ) -> dict[str, Interval]:
     """Percentile intervals of several numbers from resamples of whole recordings.
 
-    Where all resamples agree, as for a model without a mistake, they say nothing about what
-    other recordings would bring; Wilson's interval for as many recordings stands there then.
+    If all resamples agree, as for a model without a mistake, they say nothing about other
+    recordings; then Wilson's interval for this number of recordings is used.
     """
     _, owner = np.unique(groups, return_inverse=True)
     rows_of = np.split(np.argsort(owner, kind="stable"), np.cumsum(np.bincount(owner))[:-1])
@@ -192,14 +192,14 @@ _UNKNOWN = "unknown"
 def by_part(m: Measurement, by: str, *, n_resamples: int = 1000, seed: int = 0) -> pd.DataFrame:
     """Measure each part by itself: accuracy, or lwlrap for several labels per clip.
 
-    With ``by="label"`` a clip of several labels stands in the part of each.
+    With ``by="label"``, a clip with several labels is in the part of each.
 
     Parameters
     ----------
     m : Measurement
     by : str
-        One of :data:`semisonic.classifier.options.PARTS`. Site, day and hour are told by names
-        of recorders and by folders.
+        One of :data:`semisonic.classifier.options.PARTS`. Site, day and hour come from file and
+        folder names.
     n_resamples, seed
         Of the bootstrap.
 
@@ -212,7 +212,7 @@ def by_part(m: Measurement, by: str, *, n_resamples: int = 1000, seed: int = 0) 
     Raises
     ------
     DataError
-        When no clip tells what is asked for.
+        If no clip has the information that is asked for.
     """
     import pandas as pd
 
@@ -252,8 +252,8 @@ def _hours(clips: Clips) -> list[str]:
     times = [name.recorded_at for name in read_names(clips.file.tolist())]
     if not any(times):
         raise DataError(
-            f"'{clips.name}': no file name tells a time, such as {clips.file[0]}; expected names "
-            "such as SITE1_20240601_043000.wav"
+            f"'{clips.name}': found no file name with a time, such as {clips.file[0]}; expected "
+            "names such as SITE1_20240601_043000.wav"
         )
     return [_UNKNOWN if time is None else f"{time.hour:02d} h" for time in times]
 

@@ -1,4 +1,4 @@
-"""Models and encoders by the path a user gives: the file, or the run folder it lies in."""
+"""Models and encoders by the path that a user gives: a file or its run folder."""
 
 from __future__ import annotations
 
@@ -34,13 +34,14 @@ def find_file(path: str | PathLike[str], name: str) -> Path:
     Raises
     ------
     ModelError
-        When there is none.
+        If there is none.
     """
     place = Path(path)
     if place.is_dir():
         if not (place / name).is_file():
             raise ModelError(
-                f"{place}: holds no {name}; expected the folder of a finished run, or a model file"
+                f"{place}: found no {name} in it, expected the folder of a finished run, or a "
+                "model file"
             )
         return place / name
     if not place.is_file():
@@ -54,12 +55,12 @@ def open_model(model: str | PathLike[str] | SoundModel | SoundClassifier) -> Sou
     Parameters
     ----------
     model : path, SoundModel or SoundClassifier
-        A model file, or the run folder that it lies in. A model in memory is given back as it is.
+        A model file or its run folder. A model in memory is returned unchanged.
 
     Raises
     ------
     ModelError
-        When there is none, or it is damaged.
+        If there is none, or it is damaged.
     """
     if not isinstance(model, (str, PathLike)):
         found: SoundModel = getattr(model, "model_", model)
@@ -72,19 +73,19 @@ def open_model(model: str | PathLike[str] | SoundModel | SoundClassifier) -> Sou
 def open_encoder(path: str | PathLike[str]) -> PretrainedEncoder:
     """Load a pre-trained encoder, or take that of a classifier.
 
-    A run folder of ``train`` gives its classifier's encoder, which has learned more than the
-    one it started from. Published networks keep their neck, which was learned with them.
+    A run folder of ``train`` gives the encoder of its classifier, which was trained further than
+    the one it started from. Published networks keep their neck, which was trained with them.
 
     Parameters
     ----------
     path : path
-        An encoder's or a classifier's file, a run folder with one of them, or the name of a general
-        encoder that was fetched.
+        The file of an encoder or a classifier, a run folder with one of them, or the name of an
+        installed general encoder.
 
     Raises
     ------
     ModelError
-        When there is none, or it is damaged.
+        If there is none, or it is damaged.
     """
     file = encoder_file(path)
     if read_about(file)["kind"] != "classifier":
@@ -102,7 +103,7 @@ def encoder_file(path: str | PathLike[str]) -> Path:
     Raises
     ------
     ModelError
-        When there is none; for a general encoder that was not fetched, with the command for it.
+        If there is none; for a general encoder that is not installed, with the command to get it.
     """
     place = Path(path)
     if not place.exists() and (named := named_encoder(str(path))) is not None:
@@ -113,10 +114,11 @@ def encoder_file(path: str | PathLike[str]) -> Path:
 
 
 def model_key(model: SoundModel) -> str:
-    """A hash of all that the scores of a model depend on: network, front end, weights, decision.
+    """A hash of everything that affects the scores of a model: network, front end, weights,
+    decision.
 
-    Two files that were written from the same model have the same key. All caches of scores and
-    embeddings are known by it.
+    Two files written from the same model have the same key. It identifies the caches of scores and
+    embeddings.
     """
     return digest(
         model.name,

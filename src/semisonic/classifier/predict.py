@@ -39,7 +39,7 @@ UNKNOWN, SILENCE, NOISE = "unknown", "silence", "noise"
 AUTO = "auto"
 NOT_LEARNED, UNSURE = "like nothing learned", "below threshold"
 NOTHING = {"digital silence": SILENCE, "steady noise": NOISE}
-"""Why there is nothing to name, and what is said instead."""
+"""Why there is nothing to name, and the answer given instead."""
 VERB, SUFFIXES = "predict", (".csv",)
 SHOWN = 20
 """Rows kept for the summary when the table goes to a file."""
@@ -65,17 +65,17 @@ class PredictResult(Result):
     Attributes
     ----------
     columns : tuple of str
-        Of the table: ``file``, ``start_time``, ``end_time`` (s), ``label`` and ``score`` of the
-        best class, ``label_2`` and so on. The score of "unknown", "silence" and "noise", which are
-        no classes, is NaN. Where unknown sounds were asked for, ``known`` (0 to 1: unknown below
-        0.5; no probability) and ``reason``, why no class is named.
+        Columns of the table: ``file``, ``start_time``, ``end_time`` (s), ``label`` and ``score``
+        of the best class, ``label_2`` and so on. The score of "unknown", "silence" and "noise",
+        which are not classes, is NaN. If unknown sounds were asked for, also ``known`` (0 to 1,
+        not a probability: unknown below 0.5) and ``reason``, why no class is named.
     rows : list of list
-        All of them, or the first few when they went to a file.
+        All rows, or the first few if they were written to a file.
     n_rows, n_clips : int
-        Rows in all; clips that were read.
+        Number of rows; number of clips that were read.
     failures : tuple of (str, str)
-        What could not be read, or not to its end, and why. What is there of a recording that was
-        cut off is scored.
+        Recordings that could not be read completely, and why. The existing part of a truncated
+        recording is scored.
     output : Path or None
         The CSV file.
     seconds, audio_seconds : float
@@ -99,7 +99,7 @@ class PredictResult(Result):
         return f"<PredictResult: {self.n_rows} rows, {self.n_clips} clips{where}>"
 
     def to_frame(self) -> pd.DataFrame:
-        """All rows, with the columns of the CSV file; read from it if there is one."""
+        """All rows, with the columns of the CSV file; read from the file if there is one."""
         import pandas as pd
 
         if self.output is None:
@@ -120,7 +120,7 @@ class PredictResult(Result):
         return predicted_parts(self)
 
     def summary(self) -> str:
-        """The table and what went wrong, for a terminal."""
+        """The table and the failures, for a terminal."""
         cells = [[r[0], f"{r[1]:.2f}", f"{r[2]:.2f}", *self._shown(r[3:])] for r in self.rows]
         lines = []
         if cells:
@@ -131,7 +131,7 @@ class PredictResult(Result):
         if self.output is not None:
             lines.append(f"{count_text(self.n_rows, 'row')} in {self.output}")
         if self.failures:
-            lines.append(f"{len(self.failures)} could not be read, or not to their end:")
+            lines.append(f"{count_text(len(self.failures), 'file')} could not be read completely:")
             lines += [f"  {name}: {reason}" for name, reason in self.failures[:SHOWN]]
         return "\n".join(lines)
 
@@ -148,26 +148,26 @@ class PredictResult(Result):
 def answer_limits(
     model: SoundModel, *, unknown: bool, threshold: str | float | None
 ) -> NDArray[np.float64] | None:
-    """The score from which on each class is named, shape (n_classes,); None: the best always.
+    """The threshold of each class, shape (n_classes,); None: always name the best class.
 
     Parameters
     ----------
     model : SoundModel
     unknown : bool
-        Whether the model's rules for unknown sounds are to be heeded.
+        Whether to use the model's rules for unknown sounds.
     threshold : "auto", number or None
         The model's own thresholds, one for all classes, or none.
 
     Raises
     ------
     ModelError
-        When the model has no rules for unknown sounds, or no thresholds, but was asked for them.
+        If rules for unknown sounds or thresholds were asked for and the model has none.
     OptionError
         For a threshold that is neither "auto" nor from 0 to 1.
     """
     if unknown and not model.decision.unknown:
         raise ModelError(
-            "the model has no rule for unknown sounds; make one with 'semisonic calibrate'"
+            "the model has no rule for unknown sounds; fit one with 'semisonic calibrate'"
         )
     if threshold is None:
         return None
@@ -178,7 +178,9 @@ def answer_limits(
         except ValueError:
             value = float("nan")
         if not 0 <= value <= 1:
-            raise OptionError(f"option 'threshold': found {threshold!r}, expected auto, or 0 to 1")
+            raise OptionError(
+                f"option 'threshold': found {threshold!r}, expected auto or a number from 0 to 1"
+            )
     return model.decision.limits(model.classes, value)
 
 
@@ -227,35 +229,34 @@ def predict_files(
     device: str = "cpu",
     workers: int | None = None,
 ) -> PredictResult:
-    """Score files, folders or a clip table; failures are isolated to their file.
+    """Score files, folders or a clip table; a bad file does not affect the others.
 
     Parameters
     ----------
     model : SoundModel
     files : paths (see :func:`gather`) or Clips
     top : int
-        Classes given for each row.
+        Number of best classes in each row.
     windows : bool
         One row per window instead of one per clip.
     unknown : bool
-        Answer "unknown" for sounds that the model's rule calls so.
+        Answer "unknown" for sounds that the model's rules call unknown.
     threshold : "auto", float, optional
-        Answer "unknown" where no class reaches its threshold: the model's own, or this one.
+        Answer "unknown" if no class reaches its threshold: the model's, or this one.
     hop : float, optional
         Seconds between windows; the model's clip length by default.
     output : Path, optional
-        A CSV file for the rows. What an interrupted call with the same output, files and
-        settings has done is not done again, and the file becomes the same to the byte.
+        A CSV file for the rows. The same call continues an interrupted one and writes the same
+        file, byte for byte.
 
     Raises
     ------
     DataError
-        When none of the files exists.
+        If none of the files exists.
     ModelError
-        When the model has no rule for unknown sounds or no thresholds although they were asked
-        for.
+        If rules for unknown sounds or thresholds were asked for and the model has none.
     OptionError
-        When the output would be written over something else.
+        If the output would overwrite something else.
     """
     began = time.perf_counter()
     limits = answer_limits(model, unknown=unknown, threshold=threshold)
@@ -290,7 +291,7 @@ def predict_files(
             workers=workers,
             first=len(done),
         )
-        label = f"{VERB} ({len(done)} of {len(clips)} clips are there)" if done else VERB
+        label = f"{VERB} ({len(done)} of {len(clips)} clips are already scored)" if done else VERB
         for row in track(range(len(clips)), label, "clip"):
             if row < len(done):
                 reason, n_windows, rows = done[row]
@@ -329,7 +330,7 @@ _Answer = tuple[str, int, list[Row]]
 
 @contextmanager
 def _journal(output: Path) -> Iterator[KeyTable]:
-    """The answers of a call, beside its output until that is whole."""
+    """The answers of a call, kept beside its output until that is complete."""
     path = output.with_name(f".{output.name}.semisonic-journal")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -54,7 +54,7 @@ def in_batch_device(in_batch: str, device: str | torch.device) -> torch.device |
 
 
 MOSTLY_PADDED = 0.4
-"""Median length, as a share of the window, below which it is said that clips are short."""
+"""Median length, as a share of the window, below which clips are reported as short."""
 
 SILENT = ("silent", "constant")
 """How remarks about silent clips begin; see :func:`semisonic.audio.checks.problems`."""
@@ -62,10 +62,10 @@ SILENT = ("silent", "constant")
 _log = logging.getLogger(__name__)
 
 FrontOptions = MelOptions | MfccInput
-"""What features are made: a spectrogram, or the statistics of a clip."""
+"""The kind of features: a spectrogram, or the statistics of a clip."""
 
 Failures = tuple[tuple[str, str], ...]
-"""Clips and what is wrong with them: name and reason."""
+"""Clips and their faults: name and reason."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Prepared:
     Attributes
     ----------
     clips : Clips
-        What row i of ``features`` was computed from: the clips that could be read, the long
+        The clips that ``features`` was computed from, row by row: those that could be read, long
         ones as windows.
     features : FeatureStore, InBatch or ndarray of float16
         (n, channel, mel, frame) in dB, on disk, computed when they are asked for, or (from
@@ -83,13 +83,13 @@ class Prepared:
         statistics of a clip.
     mel : MelOptions or MfccInput
     failures : tuple of (str, str)
-        Clip and reason of what could not be read.
+        Clips that could not be read, with reasons.
     source : ndarray of int64, shape (n,)
         The row of the table given to :func:`prepare` that each row belongs to.
     n_source : int
         Rows of that table.
     remarks : tuple of (str, str)
-        Clips that were read, but are silent, clipped or the like, and what is odd about them.
+        Clips that were read but are silent, clipped or the like, and their faults.
     """
 
     clips: Clips
@@ -116,7 +116,7 @@ class Prepared:
     def per_clip(
         self, scores: NDArray[np.float64], rows: ArrayLike
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Mean of the scores of each clip's windows, without silent ones where there are others.
+        """Mean of the scores of each clip's windows, without silent ones if there are others.
 
         Parameters
         ----------
@@ -138,7 +138,7 @@ class Prepared:
 
     @property
     def is_silent(self) -> NDArray[np.bool_]:
-        """Which rows hold nothing but silence, or one constant value; shape (n,)."""
+        """Which rows have only silence or one constant value, shape (n,)."""
         silent = {clip for clip, text in self.remarks if text.startswith(SILENT)}
         return np.array([clip in silent for clip in self.clips.ids], dtype=np.bool_)
 
@@ -146,7 +146,7 @@ class Prepared:
 def without_silence(
     prepared: Prepared, rows: NDArray[np.int64], n_labelled: int
 ) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Rows to be learned from without the pool's silence, and what to say of it.
+    """The rows to learn from, without silent clips of the pool, and a message.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ def without_silence(
     Raises
     ------
     DataError
-        When the pool holds nothing else.
+        If all clips of the pool are silent.
     """
     of_pool = prepared.source[rows] >= n_labelled
     silent = of_pool & prepared.is_silent[rows]
@@ -167,10 +167,10 @@ def without_silence(
         return rows, ()
     if silent.sum() == of_pool.sum():
         raise DataError(
-            f"the unlabelled recordings: all {silent.sum()} clips are silent; look at how they "
-            "were recorded, or leave them out"
+            f"the unlabelled recordings: all {silent.sum()} clips are silent; check the "
+            "recordings, or leave them out"
         )
-    return rows[~silent], (f"left out of the pool, as they are silent: {silent.sum()} clips",)
+    return rows[~silent], (f"{silent.sum()} silent clips of the pool were left out",)
 
 
 def prepare(
@@ -184,7 +184,7 @@ def prepare(
     engine: Engine = LOCAL_ENGINE,
     in_batch: torch.device | None = None,
 ) -> Prepared:
-    """Decode clips and compute their features, or find both where an earlier call left them.
+    """Decode clips and compute their features, or use those of an earlier call.
 
     Parameters
     ----------
@@ -196,7 +196,7 @@ def prepare(
     hop : float, optional
         Seconds from window to window of a longer clip; windows do not overlap by default.
     rest : bool
-        Give the rest of a longer clip a window that ends where the clip ends.
+        Add a window for the rest of a longer clip, which ends with the clip.
     workers : int, optional
         Threads; by default one for each processor core. On a cluster: calls at once.
     engine : Engine
@@ -208,11 +208,11 @@ def prepare(
     Raises
     ------
     DataError
-        When not a single clip could be read, with the reasons, or when one stands twice.
+        If no clip could be read, with the reasons, or if a clip is in the table twice.
     """
     twice = clips.standing_twice()
     if twice:
-        raise DataError(f"'{clips.name}': the clip {twice} stands twice; leave one of them out")
+        raise DataError(f"'{clips.name}': found the clip {twice} twice, expected once")
     cut = cut_clips(clips, mel.duration, hop, rest=rest, workers=workers, cache=cache)
     way = "" if hop is None and rest else f"-{digest(mel.duration, hop, rest)}"
     root = clips.root.resolve()
@@ -229,7 +229,8 @@ def prepare(
         reasons = "; ".join(f"{clip}: {reason}" for clip, reason in failures[:3])
         raise DataError(
             f"'{clips.name}': none of {count_text(len(clips), 'clip')} could be read "
-            f"({reasons}{'; ...' * (len(failures) > 3)}). Look at the recordings below {clips.root}"
+            f"({reasons}{'; ...' * (len(failures) > 3)}). Check the recordings below "
+            f"{clips.root}"
         )
     _warn_of_padding(samples, mel)
     features: FeatureStore | OnTheFlyFeatures
@@ -252,7 +253,7 @@ def prepare(
 
 
 def _check_room(cut: CutWindows, mel: FrontOptions, samples: Path, features: Path | None) -> None:
-    """See, before hours of work, that the disk can take what comes of it."""
+    """Check, before hours of work, that the disk has room for the results."""
     n_bytes = round(cut.seconds * mel.sample_rate * SAMPLE_BYTES)
     what, folders = f"samples ({bytes_text(n_bytes)})", [samples]
     if features is not None:
@@ -293,19 +294,19 @@ def prepare_waves(clips: Clips, waves: Sequence[NDArray[np.float32]], mel: MelOp
 
 
 def _extractor(front: FrontOptions) -> Extractor:
-    """What computes features of one clip; of its own for each thread."""
+    """A function that computes the features of one clip; each thread has its own."""
     if isinstance(front, MelOptions):
         return make_extractor(front)
     return lambda wave: mfcc_statistics(wave, front.sample_rate).reshape(front.shape)
 
 
 def _warn_of_padding(samples: SampleStore, mel: FrontOptions) -> None:
-    """Say so when the network would mostly see the silence behind short clips."""
+    """Warn if the network would mostly see the silence after short clips."""
     median = float(np.median(samples.n_samples)) / mel.sample_rate
     if median < MOSTLY_PADDED * mel.duration:
         _log.warning(
-            "half of the clips of '%s' are shorter than %.2g s, but a window has %g s: the rest "
-            "is padded with silence; a duration of about %.2g s may serve better",
+            "half of the clips of '%s' are shorter than %.2g s, but a window has %g s: they are "
+            "padded with silence; a duration of about %.2g s may give better results",
             samples.clips.name,
             median,
             mel.duration,

@@ -104,7 +104,7 @@ CROPPED_BANDS = 0.25
 def build_network(
     objective: str, model: str, mel: MelOptions, *, decoder: str, standardize: str, seed: int
 ) -> PretrainedEncoder:
-    """The network that an objective trains: an auto-encoder, or an encoder alone.
+    """The network that an objective trains: an auto-encoder, or only an encoder.
 
     Its standardisation is still to be fitted.
     """
@@ -124,7 +124,7 @@ def build_objective(
     Raises
     ------
     OptionError
-        When an option was changed that the objective does not read.
+        If an option was changed that the objective does not use.
     """
     options.check_for(objective)
     frontend = network.frontend
@@ -146,8 +146,8 @@ def build_view(options: PretextOptions, mel: MelOptions) -> nn.Module:
     """
     if mel.input == WAVE:
         raise OptionError(
-            "option 'objective': comparing views of clips is made for spectrograms, and this "
-            "network reads the waveform; give the objective 'none' and the method 'supervised'"
+            "option 'objective': comparing views of clips needs spectrograms, but this network "
+            "reads the waveform; give the objective 'none' and the method 'supervised'"
         )
     cut = int(CROPPED_BANDS * mel.n_mels)
     view = augmenter(options.views, mel, max_cut=cut, background=BACKGROUND)
@@ -161,9 +161,9 @@ def held_out_terms(
 ) -> dict[str, float]:
     """Mean over held-out clips of an objective's loss and terms.
 
-    What it draws at random (noise, masks, views) is drawn anew from the seed each time, so
-    that epochs are measured alike. Objectives of two views also give ``deviation`` and
-    ``rank`` of the embeddings, see :class:`semisonic.learning.contrastive.EmbeddingSpread`.
+    Random parts (noise, masks, views) are drawn from the seed each time, so that all epochs are
+    measured in the same way. Objectives of two views also give ``deviation`` and ``rank`` of the
+    embeddings, see :class:`semisonic.learning.contrastive.EmbeddingSpread`.
     """
     means: dict[str, float] = {}
     with evaluating(objective), kept_randomness(device):
@@ -181,7 +181,7 @@ def held_out_terms(
 
 @dataclass(frozen=True)
 class PretrainOutcome:
-    """A pre-trained encoder and how it came about.
+    """A pre-trained encoder and its training.
 
     Attributes
     ----------
@@ -190,22 +190,22 @@ class PretrainOutcome:
         An :class:`AutoEncoder` unless the objective has no decoder.
     objective : str
     fit : FitResult
-        Of the last training; for layer-wise training that of the whole auto-encoder.
+        Result of the last training; for layer-wise training, that of the whole auto-encoder.
     layers : tuple of FitResult
-        Of the layers before it; empty for all other objectives.
+        Results of the layers before it; empty for all other objectives.
     dead_units : tuple of DeadUnits
         A row a layer: units that were active nowhere in held-out clips.
     spread : EmbeddingSpread
-        How far and in how many directions the embeddings of held-out clips differ; all zero for a
+        The spread of the embeddings of held-out clips, and in how many directions; zero for a
         single clip.
     error : float
-        Loss of the objective on held-out clips; NaN without any. For objectives with a
-        decoder it is the mean squared error on standardised features (1 is what a constant
-        scores), over hidden cells alone where these alone count.
+        Loss of the objective on held-out clips; NaN without any. For objectives with a decoder it
+        is the mean squared error on standardised features (1 is what a constant scores), or over
+        hidden cells only, if only these count.
     error_db2 : float
         The same in dB²; NaN for objectives without a decoder.
     n_train, n_held_out : int
-        Clips (windows of long recordings) learnt from and stopped by.
+        Clips (windows of long recordings) used for training, and held out to stop.
     """
 
     network: PretrainedEncoder
@@ -246,7 +246,7 @@ def pretrain_encoder(
     folder: Path | None = None,
     start: PretrainedEncoder | None = None,
 ) -> PretrainOutcome:
-    """Train an encoder, stop when it no longer gets better on held-out clips.
+    """Train an encoder; stop when it no longer improves on held-out clips.
 
     Parameters
     ----------
@@ -260,7 +260,7 @@ def pretrain_encoder(
     seed : int
         Of first weights, order of clips and whatever else is random.
     folder : Path, optional
-        Keeps the checkpoint; an interrupted training goes on, a finished one returns at once.
+        Keeps the checkpoint; an interrupted training continues, a finished one returns at once.
     start : PretrainedEncoder, optional
         Gives the network, its first weights and the standardisation, which is then not fitted.
 
@@ -269,9 +269,9 @@ def pretrain_encoder(
     DataError
         Without rows to learn from.
     ModelError
-        When ``start`` was trained for another front end or network.
+        If ``start`` was trained for another front end or network.
     OptionError
-        When an option was changed that the objective does not read.
+        If an option was changed that the objective does not use.
     """
     train = np.asarray(rows_train, np.int64)
     held_out = np.asarray(rows_validation, np.int64)
@@ -369,7 +369,7 @@ def fit_layers(
     Parameters
     ----------
     autoencoder : AutoEncoder
-        Its weights are the first weights; it carries the trained ones when this returns.
+        Its weights are the first weights; it has the trained ones afterwards.
     standardize : Standardize
         Fitted.
     stream : BatchStream
@@ -391,7 +391,7 @@ def fit_layers(
     Raises
     ------
     ModelError
-        When the encoder cannot be cut into layers, or the decoder has skips past the code.
+        If the encoder cannot be cut into layers, or the decoder has skips past the code.
     """
     place, results = choose_device(device), []
     n_layers = len(autoencoder.encoder.part_plans)
@@ -435,10 +435,10 @@ def _measured(
 def hold_out_recordings(
     clips: Clips, rows: ArrayLike, share: float, seed: int
 ) -> tuple[Rows, Rows]:
-    """Cut a share of unlabelled clips off, whole recordings at a time.
+    """Hold out a share of unlabelled clips, by whole recordings.
 
-    Which recordings are held out depends on their names and the seed, not on their order. One
-    that is larger than the whole share stays to be learnt from, while there are smaller ones.
+    Which recordings are held out depends on their names and the seed, not on their order. A
+    recording larger than the whole share is kept for training if there are smaller ones.
 
     Returns
     -------
@@ -461,7 +461,7 @@ def hold_out_recordings(
 
 @dataclass(frozen=True)
 class PretrainResult(Result):
-    """What ``pretrain`` made.
+    """The result of ``pretrain``.
 
     Attributes
     ----------
@@ -469,9 +469,9 @@ class PretrainResult(Result):
     encoder : Path
         The file for ``train --encoder``.
     prepared : Prepared
-        The clips and what is wrong with them.
+        The clips and their faults.
     notes : tuple of str
-        What was left out, and whether it began with published weights.
+        What was left out, and whether the training started from published weights.
     """
 
     outcome: PretrainOutcome
@@ -485,7 +485,7 @@ class PretrainResult(Result):
         return self.prepared.failures
 
     def to_frame(self) -> pd.DataFrame:
-        """A row per epoch: losses, learning rate, what was held out."""
+        """A row per epoch: losses, learning rate, validation."""
         import pandas as pd
 
         return pd.DataFrame(self.outcome.history)
@@ -506,13 +506,13 @@ class PretrainResult(Result):
             how += f" (epochs of single layers: {epochs})"
         held_out = f"held-out loss {o.error:.4f}"
         if math.isnan(o.error):
-            held_out = "nothing was held out: all epochs were run and the last weights kept"
+            held_out = "no clips were held out: all epochs were run and the last weights kept"
         elif not math.isnan(o.error_db2):
             held_out = (
                 f"held-out error {o.error:.4f} of the features' variance "
                 f"({o.error_db2:.1f} dB², {math.sqrt(o.error_db2):.1f} dB)"
             )
-        collapsed = "; they have collapsed: do not use this encoder" * spread.is_collapsed
+        collapsed = "; the embeddings have collapsed: do not use this encoder" * spread.is_collapsed
         dead = [[d.layer, d.n_units, d.n_dead] for d in o.dead_units]
         lines = [
             f"pre-trained '{o.network.name}' by {how} on {count_text(o.n_train, 'clip')}, "
@@ -530,14 +530,14 @@ class PretrainResult(Result):
 
 
 def pretrain(options: PretrainOptions) -> PretrainResult:
-    """Pre-train an encoder; the same command goes on with an interrupted run.
+    """Pre-train an encoder; the same command continues an interrupted run.
 
     Raises
     ------
     OptionError
-        When an option is wrong or the run folder belongs to another run.
+        If an option is wrong or the run folder belongs to another run.
     DataError
-        When there is nothing to read.
+        If there is nothing to read.
     """
     options = check(options).settled()
     check_pretraining(options.objective, options.decoder, options.pretext, options.fit)
@@ -545,7 +545,7 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
         create(options.model, options.mel.shape)  # a wrong one is refused before hours of decoding
     pool = load_data(options.data, "none", "pretrain", options).without_labels()
     if not len(pool):
-        raise DataError(f"'{pool.name}': holds no clips")
+        raise DataError(f"'{pool.name}': found no clips; give a folder or table with recordings")
     with run_files.open_run("pretrain", options) as run, open_engine(options.where) as engine:
         if options.group == COPIES:
             pool = run_files.recordings_in(run, pool, options).clips
@@ -591,7 +591,7 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
 def save_pretrained(
     path: Path, outcome: PretrainOutcome, provenance: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Write the encoder's file; what was measured, for records. What could not be is None."""
+    """Write the encoder's file; return the measurements for records, None if not measured."""
     numbers: dict[str, Any] = {
         "objective": outcome.objective,
         "precision": outcome.fit.precision,

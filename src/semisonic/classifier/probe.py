@@ -28,9 +28,9 @@ STRENGTH = 0.1
 """Inverse of the regularisation, for standardised embeddings; from 0.02 to 1 it hardly matters."""
 MAX_ITERATIONS = 1000
 ABSENT = 20.0
-"""How far below all others the logit of a class without a single label lies."""
+"""Distance below all others of the logit of a class without labels."""
 ALIGNMENTS = (0.0, 0.5, 1.0)
-"""Strengths of alignment that are tried where none was given."""
+"""Strengths of alignment to try if none was given."""
 PARTS, MOST_TRIED = 4, 1000
 """Parts of the labels in that trial, each left out once; clips of the pool used in it at most."""
 
@@ -49,7 +49,7 @@ class PseudoLabels:
     rows : ndarray of int64, shape (n,)
         Rows of the features, ascending.
     shares : ndarray of float32, shape (n, n_classes)
-        One for a class that is there, else zero.
+        1 for a class that is present, else 0.
     confidence : ndarray of float64, shape (n,)
         Score of the best class; for several labels per clip, of the least certain answer.
     """
@@ -91,7 +91,7 @@ def pseudo_labels(
     alignment: float = 1.0,
     multi_label: bool = False,
 ) -> PseudoLabels:
-    """Choose what to learn from a teacher's scores of a pool.
+    """Choose pseudo-labels from a teacher's scores for a pool.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def one_hot(target: NDArray[Any], n_classes: int) -> NDArray[np.float32]:
 
 
 def _wanted(model: SoundModel, target: NDArray[Any]) -> NDArray[Any]:
-    """One where a class is, else zero, shape (n, n_classes)."""
+    """1 for a class that is present, else 0, shape (n, n_classes)."""
     return target if target.ndim == 2 else one_hot(target, len(model.classes))
 
 
@@ -178,7 +178,7 @@ class ClassLine:
         return {"loss": -float(loss.mean()), "accuracy": float(right.mean())}
 
     def put_into(self, layer: nn.Module, scale: StandardScaler) -> None:
-        """Write a linear layer, with the standardisation of what it reads folded in."""
+        """Write a linear layer, with the standardisation of its inputs folded in."""
         layer = cast(nn.Linear, layer)
         own = self.weight / scale.scale_
         with torch.no_grad():
@@ -187,7 +187,7 @@ class ClassLine:
 
 
 def _binary(x: FloatArray, answers: NDArray[Any], weights: FloatArray) -> tuple[FloatArray, float]:
-    """Of one yes-or-no question; where all clips have one answer, its odds alone."""
+    """For one yes-or-no question; if all clips have the same answer, only its odds."""
     yes = float(answers @ weights)
     if not 0 < yes < weights.sum():
         return np.zeros(x.shape[1]), float(np.log((yes + 0.5) / (weights.sum() - yes + 0.5)))
@@ -225,7 +225,7 @@ def fit_probe(
     truth: NDArray[np.int64] | None = None,
     validate: Callable[[], Mapping[str, float]] | None = None,
 ) -> tuple[FitResult, list[PseudoLabels]]:
-    """Set the class layer of a model; everything before it stays as it is.
+    """Set the class layer of a model; the layers before it are not changed.
 
     Parameters
     ----------
@@ -236,8 +236,8 @@ def fit_probe(
     target : ndarray
         Class numbers (n,), or 0 and 1, (n, n_classes), for several labels per clip.
     train, pool : ndarray of int64
-        Labelled rows, and rows to make pseudo-labels of; those that are labelled keep their
-        labels. For several labels per clip the pool gives the scale of embeddings alone.
+        Labelled rows, and rows to get pseudo-labels; labelled rows keep their labels. For several
+        labels per clip, the pool is used only for the scale of embeddings.
     how : MethodOptions
         Of which ``rounds``, ``threshold``, ``alignment`` and ``pool_weight`` are read.
     truth : ndarray of int64, shape (n,), optional
@@ -290,7 +290,7 @@ def solve_probe(
     how, truth
         As for :func:`fit_probe`.
     weights : ndarray, shape (n,), optional
-        Of the labelled clips; one each by default.
+        Weights of the labelled clips; one each by default.
     """
     each = np.ones(len(known)) if weights is None else weights
     expected = np.average(wanted, axis=0, weights=each)
@@ -367,7 +367,7 @@ def choose_alignment(
     how: MethodOptions,
     weights: FloatArray,
 ) -> float:
-    """The strength of alignment with which labels that are left out are predicted best.
+    """The strength of alignment that predicts left-out labels best.
 
     A quarter of each class's labels is left out in turn, and joins the pool. What counts is the
     log loss on those. Where no class has two labels it is the middle strength.

@@ -1,4 +1,4 @@
-"""What a model was made from, told by content, so that a leak can be seen later."""
+"""The recordings that a model was made from, by hashes of their content, to detect leaks later."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ WITH_LABELS = (
     "encoder_training",
     "encoder_validation",
 )
-"""Roles in which labels were seen: recordings of these are no test."""
+"""Roles in which labels were used: recordings with these roles cannot be a test."""
 
 
 def recording_hashes(
@@ -133,7 +133,7 @@ class DataPart:
 
 
 class Overlap(NamedTuple):
-    """What some clips share with one part of a model's making.
+    """What some clips share with the recordings of one role of a model.
 
     ``files`` are byte-identical to recordings of that part; ``groups`` are groups of clips
     of the same data set of which that part had clips, too (the files themselves apart).
@@ -144,7 +144,7 @@ class Overlap(NamedTuple):
     groups: tuple[str, ...]
 
     def text(self) -> str:
-        """One line for people."""
+        """One line of text."""
         what = [
             f"{before}{count_text(len(names), 'recording')} ({first_few(names, 3)})"
             for before, names in (("", self.files), ("other clips of ", self.groups))
@@ -154,7 +154,7 @@ class Overlap(NamedTuple):
 
 
 def overlaps(clips: Clips, hash_of: Mapping[str, str], about: Mapping[str, Any]) -> list[Overlap]:
-    """What the clips share with the recordings that a model was made from.
+    """What the clips share with the recordings that a model was made from, by role.
 
     Parameters
     ----------
@@ -179,29 +179,29 @@ def overlaps(clips: Clips, hash_of: Mapping[str, str], about: Mapping[str, Any])
 
 
 def _parts_of(about: Mapping[str, Any], roles: Iterable[str]) -> Iterator[tuple[str, DataPart]]:
-    """The parts that a provenance tells of, with their roles."""
+    """The parts of a provenance, with their roles."""
     for role in roles:
         if isinstance(about.get(role), Mapping):
             yield role, DataPart.from_dict(about[role])
 
 
 def refuse_seen(seen: Sequence[Overlap], because: str, *, allowed: bool = False) -> None:
-    """Stop before a worthless number is made; warn about what is merely suspicious.
+    """Raise an error before a worthless result; warn about what is only suspicious.
 
     Parameters
     ----------
     seen : sequence of Overlap
         What the clips share with those that the model was made from.
     because : str
-        The error's text, with a place for what was seen.
+        The text of the error, with a placeholder for the overlap.
     allowed : bool
         Only warn.
 
     Raises
     ------
     DataError
-        When recordings were trained on or chose the epoch, with their labels, of this model or
-        of the one it started from, unless allowed.
+        If this model or the one it started from was trained on recordings or chose its epoch by
+        them, with labels, unless allowed.
     """
     worthless = [one for one in seen if one.files and one.role in WITH_LABELS]
     for overlap in seen:
@@ -214,7 +214,7 @@ def refuse_seen(seen: Sequence[Overlap], because: str, *, allowed: bool = False)
 def chained(parts: Mapping[str, Any], earlier: Mapping[str, Any]) -> dict[str, Any]:
     """The parts of a making and those of the encoder's that it started from.
 
-    What the encoder learned from without labels counts as pre-training where there is none besides.
+    Recordings that the encoder used without labels count as pre-training if there is no other.
     """
     found = dict(parts)
     for role in ("pretraining", "training", "validation"):
@@ -243,7 +243,7 @@ class PublishedOrigin:
 
     @classmethod
     def of(cls, about: Mapping[str, Any]) -> PublishedOrigin | None:
-        """What a provenance says; None for a model that starts from none."""
+        """The published weights in a provenance; None if there are none."""
         found = published_in(about)
         return cls.told(found) if found else None
 
@@ -253,19 +253,22 @@ class PublishedOrigin:
         return cls(**{field.name: str(table.get(field.name, "")) for field in fields(cls)})
 
     def text(self) -> str:
-        """One sentence for people."""
+        """One sentence of text."""
         return (
             f"starts from the published weights of {self.title}, trained on {self.trained_on}: "
-            "not from scratch, so report it apart"
+            "not from scratch, so report results separately"
         )
 
     def facts(self) -> list[str]:
-        """A line each: what it was trained on, where it is from, its licence."""
+        """A line each: training data, source, licence."""
         return [
             f"trained on: {self.trained_on}",
             f"source: {self.source}",
             f"licence: {self.licence}",
-            "models that start from it are not from scratch: their files say so, report them apart",
+            (
+                "models that start from it are not from scratch, and their files say so: report "
+                "their results separately"
+            ),
         ]
 
 
@@ -275,7 +278,7 @@ def _packed(hashes: Iterable[str]) -> str:
 
 
 def _unpacked(text: str) -> frozenset[str]:
-    """The hashes in such a text; a damaged one holds none."""
+    """The hashes in this text; none if it is damaged."""
     try:
         digits = b64decode(text, validate=True).hex()
     except ValueError:

@@ -1,4 +1,4 @@
-"""What the run folders of the long verbs have in common."""
+"""The common parts of the run folders of the long verbs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ FREE = (
     "fit.checkpoint_interval",
     "pretrain.checkpoint_interval",
 )
-"""Options that no result depends on: a run goes on when they differ."""
+"""Options that do not change results: a run continues if they differ."""
 
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
@@ -44,7 +44,7 @@ _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 def open_run(command: str, options: Any, *, free: Collection[str] = ()) -> RunFolder:
     """The run folder that the options name, to be used as a context manager.
 
-    ``free`` are more options that may differ when the run goes on.
+    ``free`` are more options that may differ when the run continues.
     """
     asked = to_dict(options)
     left = getattr(options, "left_to_auto", ())
@@ -55,7 +55,7 @@ def open_run(command: str, options: Any, *, free: Collection[str] = ()) -> RunFo
 
 
 def cache_of(options: Any) -> Path:
-    """Where decoded clips go: beside the other results, unless the user says otherwise."""
+    """The folder of decoded clips: beside the other results, unless the user gives another."""
     return options.output / CACHE if options.cache is None else Path(options.cache)
 
 
@@ -67,7 +67,7 @@ def prepare_in(
     engine: Engine = LOCAL_ENGINE,
     in_batch: torch.device | None = None,
 ) -> Prepared:
-    """The features of some clips, kept in the run; what is wrong with clips is listed there.
+    """The features of some clips, kept in the run, with a list of their faults.
 
     ``engine``, ``in_batch``: see :func:`semisonic.classifier.prepare.prepare`.
     """
@@ -100,8 +100,8 @@ def unreadable(failures: Failures, remarks: Failures = ()) -> list[str]:
         counted = ", ".join(f"{kind} {n}" for kind, n in Counter(kinds).most_common())
         odd = len({clip for clip, _ in remarks})
         # Of a long recording each window is judged for itself.
-        what = "1 clip or window is" if odd == 1 else f"{odd} clips or windows are"
-        lines.append(f"{what} odd ({counted}): see {REMARKS}")
+        what = "1 clip or window has a fault" if odd == 1 else f"{odd} clips or windows have faults"
+        lines.append(f"{what} ({counted}): see {REMARKS}")
     return lines
 
 
@@ -125,9 +125,9 @@ def record_data(
     role: str = "",
     cache: Path | None = None,
 ) -> dict[str, str]:
-    """Write the hash of a data set into the run; the hash of each recording.
+    """Write the hash of a data set into the run; return the hash of each recording.
 
-    A ``role`` tells a pool from a labelled set of the same name; ``cache`` keeps hashes.
+    A ``role`` distinguishes a pool from a labelled set of the same name; ``cache`` keeps hashes.
     """
     hashes = recording_hashes(clips, workers=workers, cache=cache)
     run.add_data(f"{role}: {clips.name}" if role else clips.name, data_hash(hashes.values()))
@@ -135,12 +135,12 @@ def record_data(
 
 
 def about(command: str, options: Any, **more: Any) -> dict[str, Any]:
-    """The provenance that a model file carries."""
+    """The provenance for a model file."""
     return {**stamp(command, options), "seed": options.seed, **json_ready(more)}
 
 
 def stamp(command: str, options: Any = None) -> dict[str, Any]:
-    """When, by what and how a file was made; without options where there were none."""
+    """When, by what and how a file was made; without options if there were none."""
     return {
         "command": command,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -161,10 +161,10 @@ def write_curves(folder: Path, history: Sequence[Mapping[str, float]], title: st
 
 
 def curves_figure(history: Sequence[Mapping[str, float]], title: str) -> Figure | None:
-    """Draw loss or, where there is one, accuracy over epochs; None where there is neither.
+    """Draw accuracy or, if there is none, loss over epochs; None if there is neither.
 
-    The first of accuracy, lwlrap and loss that the history holds is drawn, for training and
-    validation where both have it.
+    The first of accuracy, lwlrap and loss in the history is drawn, for training and validation if
+    both have it.
     """
     for measure in _MEASURES:
         names = {"training": measure, "validation": f"val_{measure}"}

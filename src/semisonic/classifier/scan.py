@@ -1,4 +1,4 @@
-"""``scan``: a first look at a disk of recordings, and its page."""
+"""``scan``: check a disk of recordings, and write its page."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SHOWN = 10.0
-"""Seconds of a recording that are shown: from its middle, where no hand is at the recorder."""
+"""Seconds of a recording that are shown, from its middle, where nobody handles the recorder."""
 
 HIGHEST_RATE = 32000
 """Hz up to which sounds are put into the page; the picture shows all there is."""
@@ -70,15 +70,15 @@ def _players(root: Path, recordings: pd.DataFrame, n: int) -> Iterator[Player]:
 
 
 _MOST_ROWS = 100
-"""Of a table in the page; the CSV files have all."""
+"""Most rows of a table on the page; the CSV files have all."""
 
 _LABELS = {True: "same", False: "different"}
 _MEANINGS = {
     "silent": "nothing above −80 dBFS",
-    "constant": "nothing but an offset: a broken microphone",
-    "clipped": "at least 0.1 % of the samples in flat tops at full scale",
-    "over full scale": "samples that are not within ±1",
-    "dead channel": "silent in some channels, not in all",
+    "constant": "only an offset: a broken microphone",
+    "clipped": "at least 0.1 % of the samples clipped at full scale",
+    "over full scale": "samples outside ±1",
+    "dead channel": "silent in some channels but not in all",
 }
 
 
@@ -91,7 +91,7 @@ def _write_page(
     n_odd = int(scan.recordings["odd"].map(bool).sum())
     report = Report(
         "scan.j2",
-        f"What is in {scan.root.resolve().name}",
+        f"Recordings in {scan.root.resolve().name}",
         f"{scan.root}",
         scan=scan,
         silence_db=silence_db,
@@ -103,7 +103,7 @@ def _write_page(
     )
     report.verdict = Verdict(
         f"{count_text(n_files, 'recording')}, {_long(duration)} of sound",
-        f"{count_text(n_bad, 'file')} cannot be used, or not as a whole." if n_bad else "",
+        f"{count_text(n_bad, 'file')} cannot be used completely." if n_bad else "",
     )
     share = numbers["silent_duration"] / duration if duration else float("nan")
     report.numbers = [
@@ -246,9 +246,9 @@ class ScanResult(Result):
     ----------
     scan : Scan
     counts : dict
-        What stands in ``scan.json``.
+        The content of ``scan.json``.
     page : Path
-        ``scan.html``; the tables lie beside it.
+        ``scan.html``; the tables are beside it.
     seconds : float
         Of the whole verb.
     """
@@ -260,7 +260,7 @@ class ScanResult(Result):
 
     @property
     def failures(self) -> tuple[tuple[str, str], ...]:
-        """Files that cannot be used, or not as a whole."""
+        """Files that cannot be used completely."""
         return self.scan.bad_files
 
     def to_frame(self) -> pd.DataFrame:
@@ -268,7 +268,7 @@ class ScanResult(Result):
         return recordings_table(self.scan)
 
     def summary(self) -> str:
-        """What ``data info`` does not say, for a terminal."""
+        """What ``data info`` does not show, for a terminal."""
         counts, lines = self.counts, []
         if counts["n_with_time"]:
             first, last = counts["first_recorded_at"][:16], counts["last_recorded_at"][:16]
@@ -279,21 +279,21 @@ class ScanResult(Result):
             lines.append(f"sites: {len(counts['sites'])} ({names})")
         odd = ", ".join(f"{name} {n}" for name, n in counts["remarks"].items() if n)
         lines.append(f"odd: {odd or 'none'}")
-        near = f", {counts['n_near_identical_pairs']} of the same sound"
+        near = f", {counts['n_near_identical_pairs']} of near copies"
         if not counts["n_compared_by_sound"]:
-            near = "; copies cut or encoded anew were not looked for"
+            near = "; copies that were cut or encoded again were not searched for"
         identical = count_text(counts["n_identical_pairs"], "pair")
-        lines.append(f"copies: {identical} of the same bytes{near}")
+        lines.append(f"copies: {identical} of identical files{near}")
         if counts["n_different_labels"]:
             different = count_text(counts["n_different_labels"], "pair")
             lines.append(f"copies with different labels: {different}")
         n_known = counts["n_known_before"]
-        decoded = f"none, all {n_known} were known"
+        decoded = f"none, all {n_known} were decoded before"
         if counts["n_decoded_now"]:
             speed = counts["decoded_duration"] / max(counts["seconds"], 1e-9)
             decoded = (
                 f"{count_text(counts['n_decoded_now'], 'file')} in {counts['seconds']:.1f} s, "
-                f"{speed:.0f} times as fast as they play; {n_known} were known"
+                f"{speed:.0f} times faster than they play; {n_known} were decoded before"
             )
         return "\n".join([*lines, f"decoded: {decoded}", f"page: {self.page}"])
 
@@ -320,9 +320,9 @@ def scan(
     Raises
     ------
     OptionError
-        When the run folder belongs to another run.
+        If the run folder belongs to another run.
     DataError
-        When there is no such folder, or no recording in it.
+        If the folder does not exist, or has no recording.
     """
     options = dict(locals())
     # The journal knows what else must be equal for a file not to be decoded again.

@@ -27,7 +27,7 @@ from semisonic.models.sound_model import SoundModel
 from semisonic.training.devices import choose_device
 
 BATCH_SIZE = 64
-"""Clips scored at once unless a caller says otherwise."""
+"""Default number of clips scored in one batch."""
 
 Table = NDArray[np.float64]
 
@@ -45,7 +45,7 @@ def evaluating(module: nn.Module) -> Iterator[None]:
 
 
 def move_to_device(model: nn.Module, device: torch.device) -> None:
-    """Move a model to where it computes; on a processor its weights are laid out for speed.
+    """Move a model to its device; on a CPU, give its weights the fastest memory layout.
 
     Convolutions compute 1.1 to 2.7 times as fast with channels last, and the scores differ by
     the rounding of float32 only.
@@ -71,7 +71,7 @@ class ScoredRows(NamedTuple):
 
 
 class NetworkOutputs(NamedTuple):
-    """What a network computes of some rows, before it becomes scores.
+    """The outputs of a network for some rows, before they become scores.
 
     Attributes
     ----------
@@ -140,7 +140,7 @@ def network_outputs(
     batch_size: int = BATCH_SIZE,
     device: str | torch.device = "cpu",
 ) -> NetworkOutputs:
-    """What the network computes of some rows; the model's ``decide`` makes scores of it.
+    """The outputs of the network for some rows; the model's ``decide`` makes scores from them.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ def embed_rows(
     batch_size: int = BATCH_SIZE,
     device: str | torch.device = "cpu",
 ) -> NDArray[np.float64]:
-    """Embed some rows of features: what the last layer sees, shape (len(rows), dim).
+    """The embeddings of some rows of features, shape (len(rows), dim).
 
     Parameters
     ----------
@@ -245,15 +245,16 @@ WORTH_PROCESSES = 5000
 """Clips from which on processes score them sooner than threads."""
 
 BLOCK_CLIPS, LONG_CLIP = 64, 64
-"""A block of a table ends with so many clips (also what a process takes at once), or with a clip of
-at least so many windows."""
+"""A block of a table ends after this number of clips (also the amount for one process), or with a
+clip of at least this number of windows.
+"""
 
 
 def ends_block(row: int, n_windows: int) -> bool:
     """Whether a block of a table ends with this clip, which has so many windows.
 
-    No batch goes beyond the end of a block, so scores that begin with one are the same to the last
-    bit, whether what is before it was scored by the same call, by another process, or earlier.
+    No batch goes beyond the end of a block, so the scores of a block are the same, bit for bit,
+    whether earlier blocks were scored by the same call, by another process, or before.
     """
     return (row + 1) % BLOCK_CLIPS == 0 or n_windows >= LONG_CLIP
 
@@ -271,9 +272,9 @@ class ClipScores:
     windows : ndarray, shape (n_windows, n_classes)
         Probabilities, or embeddings where those were asked for.
     known : ndarray, shape (n_windows,)
-        How known each window is, 0 to 1: unknown below 0.5; all 1 where the model has no rule.
+        How known each window is, 0 to 1: unknown below 0.5; all 1 if the model has no rule.
     silent : ndarray of bool, shape (n_windows,)
-        Windows of digital silence; means leave them out, as long as there are others.
+        Windows of digital silence; means leave them out if there are others.
     reason : str
         Why the clip could not be read, or not to its end; empty if it could.
     damage : str
@@ -303,7 +304,7 @@ class ClipScores:
     def mean_known(self) -> float:
         """The same mean of ``known``: the clip is unknown below 0.5.
 
-        It is 0 where nothing is to be named: each window is silent, or seems noise.
+        It is 0 if there is nothing to name: each window is silent or seems to be noise.
         """
         return 0.0 if self.is_silent else float(self.known[~self.silent].mean())
 
@@ -332,12 +333,11 @@ def score_clips(
         Windows scored at once, of several clips together.
     device : str or torch.device
     workers : int, optional
-        Threads that decode, or processes where there is much to score; by default one for each
-        processor.
+        Threads that decode, or processes if there is much to score; by default one for each core.
     first : int
-        The row to begin with: 0, or one behind the end of a block.
+        The row to start with: 0, or the one after the end of a block.
     embed : bool
-        Give embeddings (what the last layer sees) for scores.
+        Return embeddings instead of scores.
 
     Yields
     ------
@@ -389,7 +389,7 @@ def _score_part(
     embed: bool,
     part: tuple[Clips, int],
 ) -> list[ClipScores]:
-    """All scores of a part of a table that begins with this row, in one thread."""
+    """All scores of a part of a table from this row on, in one thread."""
     clips, first = part
     items = stream_windows(clips, model.mel, hop=hop, workers=1)
     return list(_scored(model, items, first, batch_size, device, embed))
@@ -424,7 +424,7 @@ def by_clip(
     batch_size: int = BATCH_SIZE,
     first: int = 0,
 ) -> Iterator[Windows]:
-    """Clips with all their windows, and what a function makes of the windows' features.
+    """Clips with all their windows, and the values of a function of the windows' features.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The labelled clips of a verb: which are learned from, which choose the epoch, which test."""
+"""The labelled clips of a verb: for training, for choosing the epoch, for testing."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def load_data(path: Path | None, labels: str, verb: str, options: ReadOptions) -
     Raises
     ------
     OptionError
-        When it was not given.
+        If it was not given.
     """
     if path is None:
         before = "MODEL " if verb == "evaluate" else ""
         raise OptionError(
-            f"option 'data' is missing: name a folder or a CSV, as in 'semisonic {verb} "
+            f"option 'data' is missing: give a folder or a CSV table, as in 'semisonic {verb} "
             f"{before}FOLDER'"
         )
     # known_recordings looks for copies, with a cache
@@ -50,16 +50,18 @@ def in_fold(clips: Clips, fold: int) -> Rows:
     Raises
     ------
     OptionError
-        When the set has no such fold.
+        If the set has no such fold.
     """
     if fold not in clips.folds:
         known = ", ".join(map(str, clips.folds)) or "none"
-        raise OptionError(f"'{clips.name}': found fold {fold}, the official folds are: {known}")
+        raise OptionError(
+            f"'{clips.name}': found fold {fold}, expected one of the official folds: {known}"
+        )
     return np.flatnonzero(clips.fold == fold)
 
 
 def outside_fold(clips: Clips, fold: int) -> Rows:
-    """The rows of other folds whose recording does not stand in this one."""
+    """The rows of other folds whose recording is not in this one."""
     tested = in_fold(clips, fold)
     apart = ~np.isin(clips.group, clips.group[tested])
     return np.flatnonzero(apart & (clips.fold != fold))
@@ -80,7 +82,7 @@ def as_classes_of(
     Raises
     ------
     DataError
-        When there are labels that the model does not know, unless allowed, or nothing is left.
+        If there are labels that the model does not know, unless allowed, or nothing is left.
     """
     known = set(classes)
     unknown = sorted({label for row in clips.labels for label in row} - known)
@@ -89,20 +91,20 @@ def as_classes_of(
             f"'{clips.name}': the model does not know {len(unknown)} of its classes: "
             f"{', '.join(unknown[:8])}{', ...' if len(unknown) > 8 else ''}. The model knows: "
             f"{', '.join(classes[:8])}{', ...' if len(classes) > 8 else ''}. Rename the labels, "
-            "or leave such clips out with --allow-unknown"
+            "or leave these clips out with --allow-unknown"
         )
     labels = tuple(tuple(label for label in row if label in known) for row in clips.labels)
     kept = clips.with_columns(labels=labels, classes=tuple(classes))
     kept = kept[kept.is_labelled]
     if not len(kept):
-        raise DataError(f"'{clips.name}': no clip carries a label that the model knows")
+        raise DataError(f"'{clips.name}': no clip has a label that the model knows")
     return kept, unknown
 
 
 def clips_for_model(
     options: EvaluateOptions | CalibrateOptions, model: SoundModel, verb: str, purpose: str
 ) -> tuple[Clips, list[str]]:
-    """The labelled clips that a model is measured or calibrated by, as the options say.
+    """The labelled clips to measure or calibrate a model on, as the options say.
 
     Parameters
     ----------
@@ -120,7 +122,7 @@ def clips_for_model(
     Raises
     ------
     DataError
-        When there are no such labels, labels the model does not know (unless allowed), or several
+        If there are no such labels, labels the model does not know (unless allowed), or several
         a clip while the model chooses one.
     """
     clips = load_data(options.data, options.labels, verb, options)
@@ -129,25 +131,25 @@ def clips_for_model(
         clips = clips[in_fold(clips, options.fold)]
     verified = verified_labels(clips, purpose)
     if len(verified) < len(clips):
-        _log.warning("%d clips with unverified labels left out", len(clips) - len(verified))
+        _log.warning("%d clips with unverified labels were left out", len(clips) - len(verified))
     clips, unknown = as_classes_of(verified, model.classes, allow_unknown=options.allow_unknown)
     if clips.is_multi_label and not model.multi_label:
         raise DataError(
-            f"'{clips.name}': some clips carry several labels, but the model chooses one; train "
-            "on such a data set, or keep one label per clip"
+            f"'{clips.name}': some clips have several labels, but the model chooses one; train "
+            "a model on clips with several labels, or keep one label per clip"
         )
     return clips, unknown
 
 
 def check_classes(clips: Clips, rows: Rows) -> None:
-    """Raise DataError where a class has no clip to learn from, or there are fewer than two."""
+    """Raise DataError if a class has no training clip, or there are fewer than two classes."""
     found = {label for row in rows for label in clips.labels[row]}
     lost = [name for name in clips.classes if name not in found]
     if lost:
         raise DataError(
-            f"'{clips.name}': no clip to learn from for {', '.join(lost[:8])}"
-            f"{', ...' if len(lost) > 8 else ''}. Add recordings of these classes, or leave them "
-            "out of the data set"
+            f"'{clips.name}': found no training clip for "
+            f"{', '.join(lost[:8])}{', ...' if len(lost) > 8 else ''}. Add recordings of these "
+            "classes, or leave them out of the data set"
         )
     if len(clips.classes) < 2:
         raise DataError(

@@ -1,4 +1,4 @@
-"""How a classifier and what it finds show themselves in a notebook."""
+"""How a classifier and its results are displayed in a notebook."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ History = Sequence[Mapping[str, float]]
 
 
 def classifier_html(classifier: SoundClassifier) -> Markup:
-    """A classifier: the parameters that were changed and, once fitted, what it became."""
+    """A classifier: the changed parameters and, once fitted, the model."""
     defaults = type(classifier)().get_params(deep=False)
     given = ", ".join(
         f"{name}={value!r}"
@@ -82,12 +82,12 @@ def curves(history: History) -> Markup:
 
 
 def training_parts(result: TrainResult | PretrainResult, history: History) -> Iterable[Markup]:
-    """What was learned, in the words of the terminal, and the curve of it."""
+    """The result of training, as on the terminal, and its curve."""
     return [note(line) for line in result.summary().splitlines()] + [curves(history)]
 
 
 def measurement_parts(measured: Measurement) -> Iterable[Markup]:
-    """What was measured on labelled clips: numbers with intervals, and what was confused."""
+    """Measurements on labelled clips: numbers with intervals, and confusions."""
     rows = [
         (name.replace("_", " "), *map(percent_text, (measured.metrics[name], low, high)))
         for name, (low, high) in measured.intervals.items()
@@ -116,7 +116,9 @@ def predicted_parts(result: PredictResult) -> Iterable[Markup]:
 
 
 def detected_parts(result: DetectResult) -> Iterable[Markup]:
-    """Events: how many of each class, when they were, the first of them, and the surest."""
+    """Events: how many of each class, their times, the first ones, and those with the highest
+    score.
+    """
     events, classes = result.events, result.by_class()
     audio = duration_text(3600 * result.hours)
     recordings = count_text(len(result.recordings), "recording")

@@ -25,10 +25,12 @@ from semisonic.features.options import MelOptions, MfccInput
 
 Scores = NDArray[np.float64]
 NEIGHBOURS = 8
-"""Of training folds, with inputs as they are: 3 to 10 are alike, standardised ones are worse."""
+"""Number of neighbours, chosen on training folds: 3 to 10 are alike, standardised inputs are
+worse.
+"""
 TREES = 500
 N_TREES = 300
-"""Of the forest that judges labels."""
+"""Number of trees of the forest that judges labels."""
 JUDGE = "pair"
 """Judges labels in ``suspects``. A strongly regularised linear model and a forest of extremely
 randomised trees (Geurts, Ernst and Wehenkel 2006) make different mistakes, so the mean of their
@@ -46,7 +48,7 @@ class Classifier(NamedTuple):
     text : str
         Its hyper-parameters in words.
     is_random : bool
-        Whether what it learns depends on the seed.
+        Whether its result depends on the seed.
     """
 
     title: str
@@ -79,7 +81,7 @@ CLASSIFIERS = {
     JUDGE: Classifier(
         "linear model and trees",
         "mean of logistic regression (C 0.01, inputs standardised) and 300 extremely randomised "
-        "trees: what judges labels in 'suspects'",
+        "trees: used to judge labels in 'suspects'",
         True,
     ),
 }
@@ -175,7 +177,7 @@ def fit_scores(
     if name not in CLASSIFIERS:
         raise OptionError(f"classifier '{name}': {nearest(name, CLASSIFIERS)}")
     if not len(target):
-        raise DataError("classifier: found no labelled clips to learn from")
+        raise DataError("classifier: found no labelled clips for training")
     if target.ndim == 2:
         answers = target.astype(np.int64).T
         of_yes = [
@@ -199,7 +201,7 @@ def fit_scores(
 
 
 def _probabilities(model: Any, x: NDArray[Any]) -> Scores:
-    """Scores that sum to one; where a model has none, the softmax of its decision function."""
+    """Scores that sum to one; if a model has none, the softmax of its decision function."""
     from scipy.special import softmax
 
     if hasattr(model, "predict_proba"):
@@ -215,8 +217,8 @@ def _probabilities(model: Any, x: NDArray[Any]) -> Scores:
 
 CEPSTRUM, MEL = INPUTS = ("mfcc-zcr", "mel")
 INPUTS_HELP = (
-    "what a classifier sees of a clip: mfcc-zcr, 26 statistics of cepstra and zero crossings; "
-    "mel, statistics of the spectrogram"
+    "input of a classifier: mfcc-zcr, 26 statistics of cepstra and zero crossings; mel, "
+    "statistics of the spectrogram"
 )
 
 

@@ -1,4 +1,4 @@
-"""Sounds given in Python (arrays, files, tables, clips) and a model's scores of them."""
+"""Sounds given in Python (arrays, files, tables, clips), and a model's scores for them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _WHOLE = ("uint8", "int16", "int32")
 
 @dataclass(frozen=True)
 class Sounds:
-    """A clip table, and its samples where they do not lie in files.
+    """A clip table, and its samples if they are not in files.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class Sounds:
         return replace(self, clips=self.clips[index], waves=waves)
 
     def at_rate(self, sample_rate: int) -> Sounds:
-        """With waves resampled to a model's rate."""
+        """The sounds with waves resampled to a model's rate."""
         if self.waves is None or self.sample_rate == sample_rate:
             return self
         waves = tuple(resample(wave, self.sample_rate, sample_rate) for wave in self.waves)
@@ -105,7 +105,7 @@ class Sounds:
         Raises
         ------
         DataError
-            When one lies in files and the other in memory.
+            If one is in files and the other in memory.
         """
         if (self.waves is None) != (other.waves is None):
             raise DataError(
@@ -129,21 +129,21 @@ def as_sounds(
     labels: str = "auto",
     name: str = "sounds",
 ) -> Sounds:
-    """Take whatever a user has.
+    """Read sounds in any of the accepted forms.
 
     Parameters
     ----------
     x : Clips, path, paths, pandas frame, array, tensor, or several arrays or tensors
-        A path by itself is a data set (see :func:`load_clips`). A frame has a row a sound and
-        the columns that tables of labels have: ``file`` (or ``path``, ``filename`` ...) and, as
-        far as known, ``label`` (``species``, ``category`` ...), ``start_time``, ``end_time``,
-        ``group``, ``fold``. Arrays are read as the notes say.
+        A single path is a data set (see :func:`load_clips`). A frame has a row per sound and the
+        columns of a table of labels: ``file`` (or ``path``, ``filename`` ...) and, if known,
+        ``label`` (``species``, ``category`` ...), ``start_time``, ``end_time``, ``group``,
+        ``fold``. Arrays are read as the notes say.
     y : sequence, array or frame, optional
-        Labels, as :func:`as_labels` reads them; they win over labels in ``x``.
+        Labels, as :func:`as_labels` reads them; they replace labels in ``x``.
     sample_rate : int, optional
-        Hz; for arrays, where it must be given.
+        Sample rate of arrays, in Hz; required for them.
     groups : array of str, optional
-        The recording each belongs to; each its own by default.
+        The recording of each sound; by default each sound is its own recording.
     labels : str
         How a path is read: see :func:`load_clips`.
 
@@ -184,13 +184,16 @@ def _take(x: Any, sample_rate: int | None, labels: str, name: str) -> Sounds:
     if all(isinstance(item, (str, os.PathLike)) for item in items):
         return Sounds(_table([Path(item).as_posix() for item in items], name))
     if sample_rate is None or sample_rate <= 0:
-        raise DataError(f"arrays of samples need their rate: sample_rate=..., found {sample_rate}")
+        raise DataError(
+            f"sample_rate: found {sample_rate}, expected the sample rate of the "
+            "arrays in Hz, as sample_rate=22050"
+        )
     waves = tuple(_wave(item, i) for i, item in enumerate(items))
     return Sounds(_table(_names(len(waves)), name), waves, int(sample_rate))
 
 
 def _several(x: Any) -> list[Any]:
-    """The sounds of an array or of anything that can be gone through."""
+    """The sounds of an array or another iterable."""
     if issparse(x):
         raise DataError(f"found a sparse {type(x).__name__}, expected samples; use x.toarray()")
     if isinstance(x, torch.Tensor):
@@ -234,7 +237,7 @@ def _from_frame(frame: pd.DataFrame, name: str) -> Clips:
 
 
 def as_labels(y: Any) -> list[Any]:
-    """Take the labels that a user has.
+    """Read labels in any of the accepted forms.
 
     Parameters
     ----------
@@ -247,7 +250,7 @@ def as_labels(y: Any) -> list[Any]:
     Returns
     -------
     list of str, int, tuple or None
-        A tuple holds several labels, None is no label.
+        A tuple for several labels, None for no label.
 
     Raises
     ------
@@ -266,7 +269,7 @@ def as_labels(y: Any) -> list[Any]:
         if not np.isin(table, (0, 1)).all():
             raise DataError(
                 f"labels: found numbers other than 0 and 1 in an array of shape {table.shape}, "
-                "expected 1 where a sound has the class of the column, or one label for each sound"
+                "expected 1 if a sound has the class of the column, or one label for each sound"
             )
         names = list(y.columns) if isinstance(y, pd.DataFrame) else range(table.shape[1])
         return [tuple(name for name, has in zip(names, row, strict=True) if has) for row in table]
@@ -284,7 +287,7 @@ def _label(row: int, item: Any) -> Any:
         return int(item)  # as pandas keeps whole numbers in a column that also has none
     raise DataError(
         f"labels, row {row}: found {item!r} ({type(item).__name__}), expected a name, a whole "
-        "number (no continuous one), several of them, or None"
+        "number (not a continuous value), several of them, or None"
     )
 
 
@@ -324,7 +327,9 @@ def _wave(item: Any, number: int) -> Wave:
             f"within -1 to 1, or one of {', '.join(_WHOLE)}"
         )
     if not np.isfinite(wave).all():
-        raise DataError(f"wave {number}: holds samples that are NaN or infinite")
+        raise DataError(
+            f"wave {number}: found samples that are NaN or infinite, expected finite ones"
+        )
     mono: Wave = (wave.mean(axis=1) if wave.ndim == 2 else wave).astype(np.float32)
     return mono
 
@@ -334,7 +339,7 @@ def _names(n: int, first: int = 0) -> list[str]:
 
 
 def _table(files: list[str], name: str) -> Clips:
-    """Files in the order given, relative to here, nothing else known."""
+    """Files in the order given, relative to the current folder, without other data."""
     n, column = len(files), np.array(files, dtype=np.str_)
     start, end, fold = np.zeros(n), np.full(n, np.nan), np.zeros(n, np.int64)
     return Clips(Path(), column, start, end, ((),) * n, group=column, fold=fold, name=name)
@@ -359,7 +364,7 @@ def score_sounds(
     workers : int, optional
         Threads that decode.
     embed : bool
-        Give embeddings (what the last layer sees) for scores.
+        Return embeddings instead of scores.
 
     Returns
     -------
@@ -369,7 +374,7 @@ def score_sounds(
     Raises
     ------
     DataError
-        When there is no sound, or one cannot be read.
+        If there is no sound, or one cannot be read.
     """
     if not len(sounds):
         raise DataError("found no sounds, expected at least one")

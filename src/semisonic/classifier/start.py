@@ -1,4 +1,4 @@
-"""What a training starts from: an encoder's file, or one that has learned synthetic sounds."""
+"""What a training starts from: an encoder's file, or an encoder trained on synthetic sounds."""
 
 from __future__ import annotations
 
@@ -64,17 +64,17 @@ _log = logging.getLogger(__name__)
 
 
 SYNTH = "synth"
-"""Given in place of an encoder's path."""
+"""The word that replaces an encoder's path."""
 
 SHIPPED = "start.encoder"
-"""The file in :mod:`semisonic.models` that ``benchmarks/start_encoder.py`` has made."""
+"""The file in :mod:`semisonic.models` that ``benchmarks/start_encoder.py`` made."""
 SHIPPED_HASH = "c237bc5731231c672459a9be9f872adf03c530903c9bd5f9a4db18991f6cc2ab"
 """SHA-256 of its bytes."""
 
 SYNTH_SOUNDS = SynthOptions(
     n_classes=20, clips_per_class=100, clips_per_recording=1, n_pool=0, snr_db=30.0, seed=7
 )
-"""Every kind of sound, each clip a recording of its own, mostly well above its background."""
+"""Every kind of sound; each clip is its own recording, mostly well above its background."""
 
 SYNTH_CONFIG = TrainConfig(
     dropout=0.2,
@@ -95,28 +95,28 @@ SYNTH_CONFIG = TrainConfig(
 
 @cache
 def shipped_file() -> Path:
-    """The encoder that comes with the package: ``small`` behind the default front end.
+    """The encoder of the package: ``small`` with the default front end.
 
     Raises
     ------
     ModelError
-        When the file is missing or not the one that belongs to this release.
+        If the file is missing or is not that of this release.
     """
     file = Path(str(files("semisonic.models").joinpath(SHIPPED)))
     found = content_hash(file) if file.is_file() else "no file"
     if found != SHIPPED_HASH:
         raise ModelError(
-            f"{file}: found {found[:12]}, expected the file {SHIPPED_HASH[:12]}... that belongs to "
-            "this release; install Semisonic again"
+            f"{file}: found {found[:12]}, expected the file {SHIPPED_HASH[:12]}... of this "
+            "release; install Semisonic again"
         )
     return file
 
 
 def other_than_shipped(model: str, mel: MelOptions, standardize: str = "global") -> list[str]:
-    """Names of the options by which the encoder that comes with the package does not fit.
+    """Names of the options with which the encoder of the package cannot be used.
 
-    The duration is free: the encoder takes any length. Its weights belong to the bands and the
-    frames that it has learned from, so with others it would have to learn anew.
+    The duration may differ: the encoder takes any length. Its weights depend on the bands and
+    frames that it was trained with, so other values need a new training.
     """
     theirs = replace(MelOptions(), duration=mel.duration)
     front = [one.name for one in dataclasses.fields(mel)]
@@ -135,18 +135,18 @@ def synthetic_file(
 ) -> Path:
     """The file of an encoder trained to name synthetic sounds.
 
-    For the default network and front end it comes with the package. Others are made once, in some
-    minutes, and lie in the user's cache, see :func:`semisonic.core.user_cache.user_cache`.
-    Meanwhile sounds and their features take about 0.8 GB there at 22.05 kHz and clips of 5 s. They
-    are deleted when it is done. An interrupted making goes on, and of two processes one waits for
-    the other.
+    The package has it for the default network and front end. Others are made once, in some
+    minutes, and kept in the user's cache, see :func:`semisonic.core.user_cache.user_cache`. During
+    this, sounds and features take about 0.8 GB there at 22.05 kHz and clips of 5 s; they are
+    deleted afterwards. An interrupted training continues, and a second process waits for the
+    first.
 
     Parameters
     ----------
     model : str
         Registered name or architecture notation.
     mel : MelOptions
-        The front end it will be used behind.
+        The front end that it will be used with.
     standardize : {"global", "mel", "none"}
     device : str
     workers : int, optional
@@ -163,7 +163,7 @@ def synthetic_file(
     if file.is_file():
         return file
     cache_part(file.parent.name)
-    waiting = "another process makes the start from synthetic sounds; waiting for it"
+    waiting = "another process is training the encoder on synthetic sounds; waiting for it"
     with exclusive(file.with_name(f".{file.stem}.lock"), message=waiting):
         if file.is_file():  # another process made it while this one waited
             return file
@@ -182,7 +182,7 @@ def synthetic_file(
 def _learned(
     folder: Path, config: TrainConfig, device: str, workers: int | None
 ) -> tuple[PretrainedEncoder, int]:
-    """An encoder that has learned synthetic sounds, and how many."""
+    """An encoder trained on synthetic sounds, and their number."""
     make_synth(folder / "sounds", synthetic_sounds(config.mel), workers)
     clips, _ = load_synth(folder / "sounds")
     prepared = prepare(clips, config.mel, folder, workers=workers)
@@ -210,7 +210,7 @@ def synthetic_encoder(
 
 
 def synthetic_place(model: str, mel: MelOptions, *, standardize: str = "global") -> Path:
-    """Where the encoder's file lies, or would; see :func:`synthetic_file`."""
+    """The path of the encoder's file, which may not exist; see :func:`synthetic_file`."""
     if not other_than_shipped(model, mel, standardize):
         return shipped_file()
     key = digest(model, mel.key(), standardize, synthetic_sounds(mel), SYNTH_CONFIG)
@@ -218,9 +218,9 @@ def synthetic_place(model: str, mel: MelOptions, *, standardize: str = "global")
 
 
 def synthetic_sounds(mel: MelOptions) -> SynthOptions:
-    """The synthetic sounds at the rate and length that a front end asks for, where they can be.
+    """The synthetic sounds at the rate and length of a front end, if possible.
 
-    Others are resampled, cut into windows or padded like any recording.
+    Otherwise they are resampled, cut into windows or padded like any recording.
     """
     return replace(
         SYNTH_SOUNDS,
@@ -236,14 +236,14 @@ Start = PretrainedEncoder | str | None
 
 
 def start_of(encoder: Path | None) -> Start:
-    """The encoder that an option names, or "synth"; None where it names none."""
+    """The encoder that an option names, or "synth"; None if it names none."""
     if encoder is None or str(encoder) == SYNTH:
         return None if encoder is None else SYNTH
     return open_encoder(encoder)
 
 
 def published_note(encoder: Path | None) -> tuple[str, ...]:
-    """What a summary must say of the start: published weights are other people's labels."""
+    """What a summary must say about the start: published weights learned from labels of others."""
     if encoder is None or str(encoder) == SYNTH:
         return ()
     origin = PublishedOrigin.of(read_about(encoder_file(encoder))["about"])
@@ -251,11 +251,11 @@ def published_note(encoder: Path | None) -> tuple[str, ...]:
 
 
 def with_start(parts: Mapping[str, Any], encoder: Path | None, run: RunFolder) -> dict[str, Any]:
-    """The parts of a making and those of the encoder's it starts from, as its file tells them.
+    """The provenance of a model, with that of the encoder it starts from, as in its file.
 
-    What the encoder learned from without labels counts as this run's pre-training where it has
-    none of its own. The file's content goes into the run's record. Synthetic sounds add nothing;
-    published weights at its beginning are told on.
+    Recordings that the encoder used without labels count as this run's pre-training if the run has
+    none. The file's content goes into the run's record. Synthetic sounds add nothing; published
+    weights that the encoder started from are passed on.
     """
     if encoder is None or str(encoder) == SYNTH:
         return dict(parts)
@@ -271,21 +271,21 @@ def with_start(parts: Mapping[str, Any], encoder: Path | None, run: RunFolder) -
 def kept_classifier(
     encoder: Path | None, config: TrainConfig, classes: Sequence[str]
 ) -> SoundModel:
-    """The classifier that is trained further with its class layer.
+    """The classifier to train further with its class layer.
 
     Raises
     ------
     OptionError
-        When there is no classifier to keep it of, or something else would overwrite it.
+        If no classifier is given, or something else would overwrite the class layer.
     ModelError
-        When it is one of other classes.
+        If the classifier has other classes.
     """
     if encoder is None or str(encoder) == SYNTH:
-        why = "no earlier classifier is given as encoder"
+        why = "no classifier is given as encoder"
     elif config.method in SOLVED:
-        why = f"the method '{config.method}' learns a class layer of its own"
+        why = f"the method '{config.method}' trains its own class layer"
     elif config.objective != NO_OBJECTIVE:
-        why = "pre-training would change the encoder beneath it"
+        why = "pre-training would change the encoder"
     elif read_about(encoder_file(encoder))["kind"] != "classifier":
         why = f"{encoder} is an encoder and has no class layer"
     else:

@@ -1,4 +1,4 @@
-"""``suspects``: labels that look wrong, judged by models that have not learnt them."""
+"""``suspects``: labels that look wrong, judged by models that were not trained on them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def out_of_fold(
     seed: int = 0,
     keep: Path | None = None,
 ) -> tuple[Rows, Scores, int]:
-    """Score every labelled clip once in each repeat by what has not learnt its recording.
+    """Score every labelled clip once in each repeat, by a model not trained on its recording.
 
     Parameters
     ----------
@@ -60,12 +60,12 @@ def out_of_fold(
         Learns from rows of features and scores others: (train, test, seed) to probabilities,
         shape (len(test), n_classes).
     folds : int
-        Folds to make, by recording; 0 takes the data's own, or makes five.
+        Number of folds to make, by recording; 0: the folds of the data, or five.
     repeats : int
-        Each with other seeds and, where folds are made, other folds.
+        Number of repeats, each with other seeds and, if folds are made, other folds.
     seed : int
     keep : Path, optional
-        Folder for the scores of each fold, so that an interrupted call goes on.
+        Folder for the scores of each fold, so that an interrupted call continues.
 
     Returns
     -------
@@ -78,7 +78,7 @@ def out_of_fold(
     Raises
     ------
     DataError
-        When there are too few recordings for the folds, or a class has one only.
+        If there are too few recordings for the folds, or a class has only one.
     """
     readable = np.unique(prepared.source).astype(np.int64)
     # Nothing is measured here: unverified labels are judged as all others are.
@@ -107,9 +107,9 @@ def out_of_fold(
 
 
 SHOWN = 5
-"""Suspects named on the terminal."""
+"""Number of suspects printed on the terminal."""
 LOW_AGREEMENT = 0.6
-"""Below this share of labels that the judge would have given too, its list is worth little."""
+"""If the judge agrees with less than this share of the labels, its list is of little use."""
 _MOST_ROWS = 200  # of the table in the page; the CSV has all
 WRONG = "estimated wrong"
 TABLE, SCORES, REPORT = "suspects.csv", "scores.csv", "report.html"
@@ -117,26 +117,26 @@ TABLE, SCORES, REPORT = "suspects.csv", "scores.csv", "report.html"
 
 @dataclass(frozen=True)
 class SuspectsResult(Result):
-    """What ``suspects`` found.
+    """The result of ``suspects``.
 
     Attributes
     ----------
     clips : Clips
         The labelled clips that could be read, with the classes that occur.
     scores : ndarray, shape (n, n_classes)
-        Of models that have not learnt the clips' recordings.
+        Scores by models that were not trained on the clips' recordings.
     found : Suspects
         Quality, suspicion and suggestion for each clip.
     listed : DataFrame
-        A row a clip of the list, the most suspicious first: ``clip``, ``label``, ``suggestion``
-        ("" for none of the classes), the ``score`` of its label, that of the suggestion
-        (``support``), and its recording (``group``).
+        A row per listed clip, most suspicious first: ``clip``, ``label``, ``suggestion`` ("" for
+        none of the classes), the ``score`` of its label, that of the suggestion (``support``), and
+        its recording (``group``).
     n_folds : int
     folder : Path
         The run folder, with the list and the page.
     failures, remarks : tuple of (str, str)
     notes : tuple of str
-        What is known of the recordings that the clips were cut from.
+        What is known about the recordings of the clips.
     """
 
     clips: Clips
@@ -161,7 +161,7 @@ class SuspectsResult(Result):
 
     @property
     def agreement(self) -> float:
-        """Share of the labels that the models would have given too, 0 to 1.
+        """Share of the labels that the models agree with, 0 to 1.
 
         With several labels per clip, share of the answers yes and no to each class.
         """
@@ -171,13 +171,13 @@ class SuspectsResult(Result):
 
     @property
     def caution(self) -> str:
-        """What to say where the judge itself is poor; empty where it is not."""
+        """A warning if the judge itself is poor, else an empty text."""
         if self.clips.is_multi_label or self.agreement >= LOW_AGREEMENT:
             return ""
         return (
             f"The judge agrees with only {percent_text(self.agreement)} of the labels. Many "
-            "suspects will be its own mistakes: add recordings, or read the list from the top and "
-            "stop where the labels are right."
+            "suspects will be mistakes of the judge: add recordings, or read the list from the "
+            "top and stop when the labels are right."
         )
 
     def _html_parts(self) -> Iterable[Markup]:
@@ -209,22 +209,22 @@ class SuspectsResult(Result):
             lines.append(f"  and {len(self.listed) - SHOWN} more")
         if self.caution:
             lines.append(self.caution)
-        lines.append("a suspect is a question, not an error: listen before you change a label")
+        lines.append("a suspect may be right: listen before you change a label")
         lines += [*self.notes, *run_files.unreadable(self.failures, self.remarks)]
         lines += [f"list: {self.table}", f"report: {self.report}"]
         return "\n".join(lines)
 
 
 def suspects(options: SuspectsOptions) -> SuspectsResult:
-    """Judge every label by models that have not learnt it; list those that look wrong.
+    """Judge every label by models that were not trained on it; list those that look wrong.
 
     Raises
     ------
     OptionError
-        When an option is wrong, or the run folder belongs to another run.
+        If an option is wrong, or the run folder belongs to another run.
     DataError
-        When there are too few labels or recordings, nothing can be read, or the labels have
-        changed since the run was begun.
+        If there are too few labels or recordings, nothing can be read, or the labels have changed
+        since the run started.
     """
     check(options)
     clips = _labelled(load_data(options.data, options.labels, "suspects", options))
@@ -329,13 +329,13 @@ def _write_page(result: SuspectsResult, options: SuspectsOptions, seconds: float
     )
     report.verdict = Verdict(
         f"{n_found or 'None'} of {n} clips look{'s' * (not n_found)} wrongly labelled",
-        "A suspect is a question, not an error: the judge has mistakes of its own. Listen before "
-        "you change a label.",
+        "A suspect may be right, as the judge makes mistakes too. Listen before you change a "
+        "label.",
     )
     agreement, wrong = percent_text(result.agreement), percent_text(found.wrong_share)
     report.numbers = [
         Number(str(n_found), "suspects", percent_text(n_found / n) + " of the clips"),
-        Number(wrong, f"estimated wrong {what}", "the judge's own mistakes included"),
+        Number(wrong, f"estimated wrong {what}", "including mistakes of the judge"),
         Number(agreement, f"{what} the judge agrees with", "out of fold"),
     ]
     if result.caution:
@@ -405,7 +405,7 @@ def _labelled(clips: Clips) -> Clips:
     classes = tuple(name for name in clips.classes if counts[name])
     if len(classes) < 2:
         raise DataError(
-            f"'{clips.name}': found {len(classes)} class, expected at least 2: a label can only "
-            "be doubted where there is another one"
+            f"'{clips.name}': found {len(classes)} class, expected at least 2: with one class, "
+            "no label can be wrong"
         )
     return clips.with_columns(classes=classes)

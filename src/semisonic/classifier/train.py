@@ -1,8 +1,9 @@
-"""``train``: a classifier from labelled clips, with or without pre-training.
+"""``train``: train a classifier from labelled clips, with or without pre-training.
 
-:func:`select_job` says which sounds do what and resolves ``auto``, :meth:`TrainingJob.prepare`
-computes features and pre-trains, :func:`~semisonic.classifier.training.train_model` learns:
-``SoundClassifier.fit``, ``train`` and ``find-rate`` take the same steps.
+:func:`select_job` selects the sounds of each part and resolves ``auto``,
+:meth:`TrainingJob.prepare` computes features and pre-trains,
+:func:`~semisonic.classifier.training.train_model` trains. ``SoundClassifier.fit``, ``train`` and
+``find-rate`` take the same steps.
 """
 
 from __future__ import annotations
@@ -120,7 +121,7 @@ if TYPE_CHECKING:
 
 
 HELD_OUT_SHARE = 0.1
-"""Share of the recordings that pre-training stops by."""
+"""Share of the recordings held out to stop pre-training."""
 
 
 # Which labelled clips are learned from, which choose the epoch, which test.
@@ -129,8 +130,8 @@ HELD_OUT_SHARE = 0.1
 class Selection(NamedTuple):
     """Row numbers of a clip table, ascending.
 
-    ``train`` is to learn from, ``validation`` to choose the epoch by (may be empty), ``test`` the
-    fold left for later; empty when none was asked for.
+    ``train`` is for training, ``validation`` for choosing the epoch (may be empty), ``test`` is
+    the fold kept for later (empty if none was asked for).
     """
 
     train: Rows
@@ -139,7 +140,7 @@ class Selection(NamedTuple):
 
     @property
     def used(self) -> Rows:
-        """All labels that take part: those of training and of validation."""
+        """All labels that are used, for training and validation."""
         return np.sort(np.concatenate([self.train, self.validation]))
 
 
@@ -153,13 +154,13 @@ def select(
 ) -> Selection:
     """Draw the budget, then cut the validation part from it.
 
-    Every label that takes part counts in the budget, those of the validation part as well.
-    Without a validation part training lasts its epochs and ends with its last weights.
+    Every label that is used counts in the budget, including those of the validation part. Without
+    a validation part, all epochs are run and the last weights kept.
 
     Parameters
     ----------
     clips : Clips
-        Rows without a label are passed over.
+        Rows without a label are skipped.
     labels_per_class : int
         The budget; 0 is all.
     validation : float
@@ -173,7 +174,7 @@ def select(
     DataError
         Without labels, with fewer than two classes, or when a class has no clip to learn from.
     OptionError
-        When there is no such fold.
+        If the fold does not exist.
     """
     require_labels(clips, "training")
     rows = outside_fold(clips, test_fold) if test_fold else np.arange(len(clips))
@@ -186,23 +187,23 @@ def select(
 
 
 def unverified_apart(config: TrainConfig, clips: Clips, train: Rows) -> tuple[Rows, Rows]:
-    """Training clips with verified labels and those without, where they are learned apart.
+    """Training clips with verified and with unverified labels, if they are treated separately.
 
-    All are in the first unless an option tells them apart.
+    All are in the first unless an option separates them.
 
     Raises
     ------
     DataError
-        When they are, and one of them is not there.
+        If they are, and one of them is not there.
     """
     if not config.has_noisy_part:
         return train, NO_ROWS
     verified = clips.is_verified[train]
     if verified.all() or not verified.any():
         raise DataError(
-            f"options noisy_weight and noisy_loss: '{clips.name}' has {int(verified.sum())} clips "
-            f"with verified labels and {int((~verified).sum())} with unverified ones to learn "
-            "from; expected some of both, as FSDKaggle2018 and 2019 have"
+            f"options noisy_weight and noisy_loss: found {int(verified.sum())} training clips "
+            f"with verified labels and {int((~verified).sum())} with unverified ones in "
+            f"'{clips.name}', expected some of both, as in FSDKaggle2018 and 2019"
         )
     return train[verified], train[~verified]
 
@@ -215,9 +216,9 @@ def with_recordings(
     workers: int | None = None,
     cache: Path | None = None,
 ) -> tuple[Sounds, tuple[str, ...]]:
-    """Sounds of files with copies in one group, where it is not known better; what to say of it.
+    """Sounds of files with copies in one group, if recordings are not known; and a message.
 
-    Arrays are recordings of their own unless ``groups`` says otherwise.
+    Each array is its own recording unless ``groups`` is given.
     """
     if sounds.waves is not None:
         return sounds, ()
@@ -233,7 +234,7 @@ def clean_sounds(
     near: bool,
     workers: int | None = None,
 ) -> tuple[Sounds, tuple[str, ...]]:
-    """The pool without labels and, of files, without copies of known sounds; what to say of it.
+    """The pool without labels and, for files, without copies of known sounds; and a message.
 
     Parameters
     ----------
@@ -253,7 +254,7 @@ def clean_sounds(
 
 @dataclass
 class TrainingJob:
-    """A training whose sounds are chosen and whose configuration is resolved.
+    """A training with selected sounds and a resolved configuration.
 
     Attributes
     ----------
@@ -266,26 +267,26 @@ class TrainingJob:
     begins : {"fresh", "given", "drawn", "synthetic", "general"}
         What the encoder starts from.
     because : str
-        What ``auto`` chose and why; empty where nothing was left to it.
+        What ``auto`` chose and why; empty if it had nothing to choose.
     labelled : Sounds
-        Those that take part: to learn from, then to validate.
+        The sounds that are used: for training, then for validation.
     train, noisy, validation : ndarray of int64
         Rows of ``labelled`` to learn from, those of unverified labels that are learned apart, and
         those that choose the epoch.
     pool : Sounds or None
         Without copies of labelled sounds and of tested ones.
     n_tested : int
-        Clips of the fold that takes no part.
+        Clips of the fold that is kept out.
     notes : tuple of str
-        What a user must know: about recordings, and about the pool.
+        What a user must know about recordings and the pool.
     prepared : Prepared
-        Of the labelled sounds, then the pool; once prepared, like ``data``.
+        Features of the labelled sounds, then of the pool; once prepared, like ``data``.
     data : TrainingData
     start : PretrainedEncoder, SoundModel or None
-        What the training starts from, once prepared; a whole classifier where its class layer is
+        What the training starts from, once prepared; a whole classifier if its class layer is
         kept.
     pretrained : PretrainOutcome or None
-        When the encoder was pre-trained for this job.
+        The pre-training of this job, if there was one.
     """
 
     config: TrainConfig
@@ -306,7 +307,7 @@ class TrainingJob:
     pretrained: PretrainOutcome | None = None
 
     def parts(self, hashes_of: Callable[[Clips, str], Mapping[str, str]]) -> dict[str, Any]:
-        """Which recordings took which part, told by content, for the model file.
+        """The recordings of each role, by hashes of their content, for the model file.
 
         Parameters
         ----------
@@ -333,7 +334,7 @@ class TrainingJob:
         folder: Path | None = None,
         run: RunFolder | None = None,
     ) -> None:
-        """Make the encoder to start from, compute all features, pre-train where that is asked for.
+        """Make the encoder to start from, compute all features, and pre-train if asked for.
 
         Parameters
         ----------
@@ -344,7 +345,7 @@ class TrainingJob:
         folder : Path, optional
             Keeps the checkpoints of pre-training, in ``pretraining``.
         run : RunFolder, optional
-            Lists what is wrong with clips.
+            Lists faults of clips.
         """
         config, start = self.config, self.encoder
         if start is None and self.begins == SYNTHETIC:
@@ -405,48 +406,48 @@ def select_job(
     workers: int | None = None,
     cache: Path | None = None,
 ) -> TrainingJob:
-    """Say which sounds do what, clean the pool, and resolve ``auto``.
+    """Select the sounds of each part, clean the pool, and resolve ``auto``.
 
     Parameters
     ----------
     config : TrainConfig
     labelled : Sounds
-        Rows without a label are passed over.
+        Rows without a label are skipped.
     pool : Sounds, optional
-        To learn from without labels. Copies of labelled sounds, of those that validate and of
-        those of the test fold are left out; so are other clips of their recordings.
+        Sounds to learn from without labels. Copies of labelled sounds, including validation and
+        test, are left out; so are other clips of their recordings.
     validation : Sounds, optional
         Labelled sounds to choose the epoch by, instead of a share of ``labelled``.
     start : PretrainedEncoder, "synth" or None
     seed : int
     share : float
-        Of the labels that validate, by recording; see :func:`validation_share`.
+        Share of the labels for validation, by recording; see :func:`validation_share`.
     labels_per_class : int
         The budget; 0 is all.
     test_fold : int
         An official fold that takes no part; 0 is none.
     group : str
-        How recordings are told; see :func:`known_recordings`.
+        How recordings are known; see :func:`known_recordings`.
     near_copies : bool
-        Whether copies are told by their sound, besides their bytes.
+        Whether copies are also found by their sound, not only by their bytes.
     search_copies : bool
-        Whether copies are looked for at all; a look at what would be done leaves it.
+        Whether to search for copies; a plan does not.
     trains : str
-        What asks for the encoder to be trained, besides options.
+        What asks for training the encoder, besides options.
     workers : int, optional
     cache : Path, optional
-        Keeps what is known of files.
+        Keeps what is known about files.
 
     Raises
     ------
     DataError
-        When there are too few labels, or a sound stands twice.
+        If there are too few labels, or a sound occurs twice.
     OptionError
-        When something is asked for that would do nothing.
+        If an option would do nothing.
     """
     check(config)
     if twice := labelled.clips.standing_twice():
-        raise DataError(f"the sound {twice} stands twice among those to learn from")
+        raise DataError(f"found the training sound {twice} twice, expected once")
     asked = {"labels_per_class": labels_per_class, "test_fold": test_fold, "seed": seed}
     share = 0.0 if validation is not None else share
     chosen = select(labelled.clips, validation=share, **asked)
@@ -527,12 +528,12 @@ MAKING = 0.012
 DECODING = 0.006
 """Seconds of one core to decode a second of sound and to compute its features."""
 WITH_DECODER = 2.5
-"""Times as much as the encoder alone that an encoder with its decoder takes."""
+"""Work of an encoder with its decoder, as a multiple of the encoder alone."""
 TIMED_CLIPS = 16
 
 
 def plan_training(options: TrainOptions) -> list[str]:
-    """What ``train`` or ``find-rate`` would do; copies are not looked for.
+    """What ``train`` or ``find-rate`` would do, without a search for copies.
 
     Raises
     ------
@@ -544,7 +545,7 @@ def plan_training(options: TrainOptions) -> list[str]:
 
 
 def plan_of(options: TrainOptions, job: TrainingJob) -> list[str]:
-    """The method, the stages of a job with their times, and the disk that they need."""
+    """The method, the stages of a job with their times, and the disk space they need."""
     config = job.config
     name, mel = network_of(config.model, config.mel, job.encoder)
     table = job.labelled.clips
@@ -572,16 +573,16 @@ def plan_of(options: TrainOptions, job: TrainingJob) -> list[str]:
         n = sounds.n_classes * sounds.clips_per_class
         size = n * (2 * SAMPLE_BYTES * sounds.duration * sounds.sample_rate + feature_bytes)
         text = (
-            f"synthetic sounds: make {n:,}, train the encoder for {fit.steps:,} steps (once "
-            f"for all runs; takes {bytes_text(size)} of disk meanwhile)"
+            f"synthetic sounds: make {n:,}, train the encoder for {fit.steps:,} steps (once for "
+            f"all runs; needs {bytes_text(size)} of disk space meanwhile)"
         )
         making = MAKING * n * sounds.duration / cores
         stages.append((text, making + fit.steps * fit.batch_size * per_clip))
         others = ", ".join(f"'{one}'" for one in other_than_shipped(name, mel, kind))
         why = [
-            "note: step 1 is because the encoder that comes with the package has learned with "
-            f"other values of: {others}. To begin without it leave these options at their "
-            "defaults, or give the method 'supervised', which begins with random weights"
+            "note: step 1 is needed because the encoder of the package was trained with other "
+            f"values of: {others}. To avoid it, leave these options at their defaults, or give "
+            "the method 'supervised', which starts from random weights"
         ]
     stages.append((f"decode {len(table):,} clips", DECODING * cut.seconds / cores))
     if config.objective != NO_OBJECTIVE:
@@ -613,8 +614,8 @@ def plan_of(options: TrainOptions, job: TrainingJob) -> list[str]:
         f"method: {job.because or config.method}",
         *why,
         *(f"  {i}. {text}: {times[i - 1]}" for i, (text, _) in enumerate(stages[:-1], 1)),
-        f"all of it: {times[-1]} where nothing is done yet, and about {bytes_text(n_bytes)} in "
-        f"'{run_files.cache_of(options)}', which may be deleted afterwards",
+        f"total: {times[-1]} if nothing is done yet, and about {bytes_text(n_bytes)} in "
+        f"'{run_files.cache_of(options)}', which you can delete afterwards",
     ]
 
 
@@ -639,7 +640,7 @@ def _seconds_a_clip(name: str, mel: MelOptions, device: str) -> float:
 
 
 def read_data(options: TrainOptions, command: str) -> Clips:
-    """The data set that the options name, when something can be learned from it."""
+    """The data set that the options name, if it has something to learn."""
     check(options)
     if options.objective != AUTO:
         check_pretraining(options.objective, options.decoder, options.pretext, options.pretrain)
@@ -651,7 +652,7 @@ def read_data(options: TrainOptions, command: str) -> Clips:
 def job_of(
     options: TrainOptions, clips: Clips, *, search_copies: bool = True, cache: Path | None = None
 ) -> TrainingJob:
-    """The training that a verb's options ask for."""
+    """The training job of a verb's options."""
     choose_device(options.device)  # one that is not there is told before the work
     pool = None
     if options.unlabelled is not None:
@@ -676,8 +677,8 @@ def job_of(
     if pool is not None:
         if job.pool is not None and not len(job.pool):
             raise DataError(
-                f"'{pool.name}': nothing is left to pre-train on: every clip is a copy of a "
-                "labelled one, or of a recording that is tested. Name other recordings, or leave "
+                f"'{pool.name}': no clip is left for pre-training: every clip is a copy of a "
+                "labelled clip, or from a test recording. Give other recordings, or leave "
                 "--unlabelled out"
             )
         job.notes += tuple(f"{pool.name}: {note}" for note in pool.notes)
@@ -689,7 +690,7 @@ def job_of(
 def prepared_job(
     options: TrainOptions, clips: Clips, run: RunFolder, engine: Engine
 ) -> tuple[TrainOptions, TrainingJob, dict[str, Any]]:
-    """Select, resolve ``auto``, decode, pre-train where that is asked for.
+    """Select, resolve ``auto``, decode, and pre-train if asked for.
 
     Returns
     -------
@@ -734,7 +735,7 @@ def prepared_job(
 
 
 def write_budget(path: Path, job: TrainingJob) -> None:
-    """Publish which labels were used, and for what."""
+    """Write which labels were used, and for what."""
     clips = job.labelled.clips
     part = np.full(len(clips), "train", object)
     part[job.validation] = "validation"
@@ -745,18 +746,18 @@ def write_budget(path: Path, job: TrainingJob) -> None:
 
 @dataclass(frozen=True)
 class TrainResult(Result):
-    """What ``train`` made.
+    """The result of ``train``.
 
     Attributes
     ----------
     job : TrainingJob
-        What was learned from, and how.
+        The training sounds and the configuration.
     outcome : TrainedModel
     model : Path
         The model file.
     metrics : dict
-        Of the validation clips, with the weights of the best epoch; empty without any.
-        Where they chose the epoch they flatter: use ``evaluate`` on other clips.
+        Metrics of the validation clips, with the weights of the best epoch; empty without any. If
+        these clips chose the epoch, the metrics are too good: use ``evaluate`` on other clips.
     """
 
     job: TrainingJob
@@ -787,7 +788,7 @@ class TrainResult(Result):
         how = f"best of {count_text(len(o.history), 'epoch')} is {o.best_epoch}"
         if solved:
             rounds = count_text(len(o.history), "round")
-            how = f"a linear layer in {rounds}, the encoder stays as it is"
+            how = f"a linear layer in {rounds}, the encoder unchanged"
         n_train = prepared.n_clips(np.concatenate([data.labelled, data.noisy]))
         lines = [
             f"trained '{o.model.name}' on {count_text(n_train, 'clip')} of "
@@ -795,36 +796,36 @@ class TrainResult(Result):
             f"validation: {how}, {o.seconds:.0f} s, {o.fit.precision}"
         ]
         if self.metrics:
-            flatters = "" if solved else " (it chose the epoch, so it flatters)"
+            flatters = "" if solved else " (it chose the epoch, so the numbers are too good)"
             lines.append(f"validation{flatters}: {headline(self.metrics)}")
         elif solved:
-            lines.append("no validation clips: all labels were learned from, nothing was measured")
+            lines.append("no validation clips: training used all labels, so nothing was measured")
         else:
             lines.append("no validation clips: all epochs were run and the last weights kept")
         if job.n_tested:
             lines.append(
-                f"{count_text(job.n_tested, 'clip')} of the test fold took no part: "
-                "score with evaluate --fold"
+                f"{count_text(job.n_tested, 'clip')} of the test fold were not used: to measure "
+                "on them, use evaluate --fold"
             )
         bad = run_files.unreadable(prepared.failures, prepared.remarks)
         return "\n".join([*lines, *job.notes, *bad, f"model: {self.model}"])
 
 
 def train(options: TrainOptions) -> TrainResult:
-    """Train a classifier; the same command goes on with an interrupted run.
+    """Train a classifier; the same command continues an interrupted run.
 
-    The recordings of ``unlabelled`` are learned from without labels, and so are the training
-    clips: while training, before it, or not at all, as ``method`` and ``objective`` say.
-    Copies of clips of the test fold are left out.
+    The recordings of ``unlabelled`` and the training clips are used without labels during
+    training, before it, or not at all, as ``method`` and ``objective`` say. Copies of test clips
+    are left out.
 
     Raises
     ------
     OptionError
-        When an option is wrong, or the run folder belongs to another run.
+        If an option is wrong, or the run folder belongs to another run.
     DataError
-        When there are too few labels, or nothing can be read.
+        If there are too few labels, or nothing can be read.
     ModelError
-        When the encoder's file is damaged or fits neither ``model`` nor ``mel``.
+        If the encoder's file is damaged or does not fit ``model`` or ``mel``.
     """
     clips = read_data(options, "train")
     with run_files.open_run("train", options) as run, open_engine(options.where) as engine:
@@ -860,9 +861,9 @@ def train(options: TrainOptions) -> TrainResult:
 
 
 def validate(run: RunFolder, model: SoundModel, job: TrainingJob) -> dict[str, Any]:
-    """Score the validation clips once more, each by the mean of its windows; write both files.
+    """Score the validation clips again, each by the mean of its windows; write both files.
 
-    ``metrics.json`` holds the numbers, ``validation.csv`` a row per clip.
+    ``metrics.json`` has the numbers, ``validation.csv`` a row per clip.
     """
     rows, prepared = job.data.validation, job.prepared
     if not len(rows):

@@ -1,4 +1,4 @@
-"""The one training: a configuration and features in, a trained classifier out."""
+"""Train a classifier from a configuration and features."""
 
 from __future__ import annotations
 
@@ -61,16 +61,16 @@ NO_ROWS: Rows = np.zeros(0, np.int64)
 def network_of(
     model: str, mel: MelOptions, start: PretrainedEncoder | None
 ) -> tuple[str, MelOptions]:
-    """Network and front end: the encoder's where there is one, else those asked for.
+    """Network and front end: those of the encoder, if there is one, else those of the options.
 
-    What is left at its default is taken from the encoder. The duration of clips is free, since
-    encoders take any length. A notation may have the encoder's convolutions and pools, and dense
-    layers of its own.
+    Options left at their defaults come from the encoder. The duration of clips may differ, as
+    encoders take any length. A notation may have the encoder's convolutions and pools, and other
+    dense layers.
 
     Raises
     ------
     OptionError
-        When something else than the encoder's is asked for.
+        If an option asks for something other than the encoder has.
     """
     if start is None:
         return model, mel
@@ -88,7 +88,7 @@ def network_of(
     ):
         raise OptionError(
             f"option 'model': found '{model}', but the encoder is '{start.name}'; leave the "
-            "option out, or name an architecture that begins with the encoder's"
+            "option out, or give an architecture that starts with the encoder's"
         )
     if mel.duration != MelOptions().duration:
         theirs = replace(theirs, duration=mel.duration)
@@ -97,20 +97,20 @@ def network_of(
 
 
 def choose_decoder(decoder: str, model: str, mel: MelOptions) -> str:
-    """The decoder asked for; ``auto`` is un-pooling where the encoder can, else up-sampling."""
+    """The decoder of the option; ``auto`` is un-pooling if the encoder can, else up-sampling."""
     if decoder != "auto":
         return decoder
     return "unpool" if create(model, mel.shape).encoder.has_switches else "upsample"
 
 
 def feature_parts(features: Any, rows: Rows, size: int = 256) -> Iterator[NDArray[np.float32]]:
-    """Pieces of some rows, so that no large pool is in memory at once."""
+    """The rows in pieces, so that no large pool is in memory at once."""
     for start in range(0, len(rows), size):
         yield np.asarray(features[rows[start : start + size]], np.float32)
 
 
 def without_validation(options: FitOptions) -> FitOptions:
-    """The same training when nothing is held out: all epochs, the last weights."""
+    """The same training without held-out clips: all epochs, the last weights."""
     return replace(options, patience=0, restore_best=False)
 
 
@@ -195,12 +195,12 @@ def make_objective(
 
 
 def validation_metrics(target: NDArray[Any], scores: NDArray[np.float64]) -> dict[str, float]:
-    """What the history holds of validation clips.
+    """The validation columns of the history.
 
     ``accuracy`` and ``loss`` (nats), or for clips with several labels ``lwlrap``, ``map`` and
-    ``loss`` (binary cross-entropy, mean over classes, nats). ``choice`` is what tells the best
-    epoch by default: the accuracy, and of epochs with the same one, which are common when few
-    clips validate, the one with the lower loss; for several labels the lwlrap.
+    ``loss`` (binary cross-entropy, mean over classes, nats). By default, ``choice`` decides the
+    best epoch: the accuracy and, among epochs with equal accuracy, which are common with few
+    validation clips, the lower loss; for several labels, the lwlrap.
     """
     if target.ndim == 1:
         accuracy = accuracy_of(target, scores.argmax(axis=1))
@@ -216,7 +216,7 @@ def validation_metrics(target: NDArray[Any], scores: NDArray[np.float64]) -> dic
 
 
 def shares_of_batch(size: int, n_verified: int, n_noisy: int) -> tuple[int, int]:
-    """How many rows of a batch are of each part, at least two where there are any.
+    """The number of rows of each part in a batch, at least two if there are any.
 
     Parts are drawn as often as they occur, so both come to the end of a pass together.
     """
@@ -224,8 +224,8 @@ def shares_of_batch(size: int, n_verified: int, n_noisy: int) -> tuple[int, int]
         return size, 0
     if size < 4:
         raise OptionError(
-            f"option 'batch_size': found {size}, expected at least 4 where clips with verified and "
-            "with unverified labels share a batch"
+            f"option 'batch_size': found {size}, expected at least 4, as clips with verified "
+            "and with unverified labels share a batch"
         )
     noisy = min(max(2, round(size * n_noisy / (n_verified + n_noisy))), size - 2)
     return size - noisy, noisy
@@ -233,15 +233,15 @@ def shares_of_batch(size: int, n_verified: int, n_noisy: int) -> tuple[int, int]
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Rows of features, and what a training does with each.
+    """Rows of features, and their use in a training.
 
     Attributes
     ----------
     features : FeatureStore or ndarray, shape (n, channel, mel, frame)
         In dB.
     target : ndarray
-        Of all rows: class numbers, int64 (n,), or, when a clip can carry several labels, float32
-        (n, n_classes).
+        Of all rows: class numbers, int64 (n,), or, if a clip can have several labels, float32 (n,
+        n_classes).
     classes : tuple of str
     labelled : ndarray of int64
         Rows to learn from with their labels.
@@ -250,9 +250,9 @@ class TrainingData:
     pool : ndarray of int64
         Rows to learn from without labels. Rows of labelled clips may be among them.
     noisy : ndarray of int64
-        Rows with unverified labels, to learn from beside ``labelled``: by a loss and a weight of
-        their own (``config.noisy_weight``), a share of each batch as large as theirs of all rows.
-        An epoch is one pass over both.
+        Rows with unverified labels to learn from too, with a separate loss and weight
+        (``config.noisy_weight``). Their share of each batch is their share of all rows. An epoch
+        is one pass over both.
     truth : ndarray of int64, shape (n,), optional
         Class numbers of all rows, -1 where unknown, to record how often pseudo-labels are right.
         For measuring: training does not depend on it.
@@ -269,13 +269,13 @@ class TrainingData:
 
     @property
     def multi_label(self) -> bool:
-        """Whether a clip can carry several labels."""
+        """Whether a clip can have several labels."""
         return self.target.ndim == 2
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A trained model and how it came about.
+    """A trained model and its training.
 
     Attributes
     ----------
@@ -283,10 +283,11 @@ class TrainedModel:
         On the CPU, in evaluation mode; with the weights of the best epoch when there were
         rows to validate on, else with the last ones.
     fit : FitResult
-        Of the last student for the method noisy-student, with the time of all rounds.
+        Result of the training; for noisy-student, that of the last student, with the time of all
+        rounds.
     pseudo_labels : sequence of PseudoLabels
-        What each student of the method noisy-student, or each round of the method probe,
-        learned beside the labels.
+        What each student of the method noisy-student, or each round of the method probe, learned
+        in addition to the labels.
     """
 
     model: SoundModel
@@ -319,7 +320,7 @@ def train_model(
     start: PretrainedEncoder | SoundModel | None = None,
     label: str = "train",
 ) -> TrainedModel:
-    """Train a classifier on features: the one training behind every verb.
+    """Train a classifier on features: the training behind every verb.
 
     Features are standardised by the labelled rows. With ``start`` the statistics are those of the
     pre-trained encoder, since its weights were learned behind them. So an arm with and an arm
@@ -335,20 +336,20 @@ def train_model(
         Of first weights, order of clips and dropout.
     device : str or torch.device
     folder : Path, optional
-        Keeps the checkpoint; an interrupted training goes on, a finished one returns at once.
+        Keeps the checkpoint; an interrupted training continues, a finished one returns at once.
     start : PretrainedEncoder or SoundModel, optional
-        What was trained before. An encoder gives the encoder's first weights and the
-        standardisation; a classifier of the same network and classes is trained further as a
-        whole, with its class layer and the running statistics of its norms.
+        The trained start. An encoder gives the encoder's first weights and the standardisation; a
+        classifier of the same network and classes is trained further as a whole, with its class
+        layer and the running statistics of its norms.
     label : str
-        What the progress bar is called.
+        The name of the progress bar.
 
     Raises
     ------
     DataError
-        Without rows to learn from, or without a pool for a method that needs one.
+        If there are no training rows, or no pool for a method that needs one.
     ModelError
-        When ``start`` was trained for another front end or network.
+        If ``start`` was trained for another front end or network.
     """
     training = ClassifierTraining(config, data, choose_device(device), start, label)
     if config.method in SOLVED:
@@ -371,7 +372,7 @@ class ClassifierTraining:
     def __post_init__(self) -> None:
         config, data, start = self.config, self.data, self.start
         if not len(data.labelled):
-            raise DataError("training: found no labelled clips to learn from")
+            raise DataError("training: found no labelled clips for training")
         check_freezing(config.fit, start is not None)
         if start is not None:
             trainable = start.encoder.trainable
@@ -394,7 +395,7 @@ class ClassifierTraining:
                 if found != expected:
                     raise ModelError(
                         f"training further: found a classifier with {what} {found}, expected "
-                        f"{expected}; start from its encoder alone"
+                        f"{expected}; start from its encoder only"
                     )
 
     def fit(self, target: NDArray[Any], rows: Rows, seed: int, folder: Path | None) -> TrainedModel:
@@ -433,8 +434,8 @@ class ClassifierTraining:
         pool = np.setdiff1d(data.pool, train)
         if not len(pool):
             raise DataError(
-                "method 'noisy-student': every clip of the pool is labelled; give other recordings "
-                "as a pool, or use the method 'supervised'"
+                "method 'noisy-student': every clip of the pool has a label; give other "
+                "recordings as pool, or use the method 'supervised'"
             )
         several, n_classes = data.multi_label, len(data.classes)
         shares = data.target.astype(np.float32) if several else one_hot(data.target, n_classes)
@@ -460,7 +461,7 @@ class ClassifierTraining:
         return TrainedModel(outcome.model, replace(outcome.fit, seconds=seconds), learned)
 
     def solve(self, seed: int) -> TrainedModel:
-        """Find the class layer alone."""
+        """Solve for the class layer only."""
         data, model = self.data, self.fresh_model(seed).to(self.device)
         result, learned = fit_probe(
             model,
@@ -496,7 +497,7 @@ class ClassifierTraining:
         return objective, streams, options
 
     def validation_of(self, model: SoundModel) -> Callable[[], Mapping[str, float]] | None:
-        """What measures a model on the held-out rows; None without any."""
+        """A function that measures a model on the held-out rows; None without any."""
         data = self.data
 
         def validate() -> Mapping[str, float]:
@@ -529,7 +530,7 @@ class ClassifierTraining:
         return model
 
     def streams(self, target: NDArray[Any], rows: Rows, seed: int) -> dict[str, Stream]:
-        """The streams that the method reads."""
+        """The streams that the method uses."""
         data, size, params = self.data, self.config.fit.batch_size, self.config.method_params
         n_verified, n_noisy = shares_of_batch(size, len(rows), len(data.noisy))
 

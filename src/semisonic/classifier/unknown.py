@@ -1,10 +1,10 @@
-"""Fitting the rules for unknown sounds, and how a model answers to synthetic noise.
+"""Fit the rules for unknown sounds, and measure a model on synthetic noise.
 
-The papers are named in :mod:`semisonic.models.decision`. Limits are set by known sounds that
-neither trained the network nor fitted the rule: it is fitted anew with each fifth of the recordings
-left out, and judges those. Noise is silence, the last bit of a converter, white, pink and brown
-noise, noise of other spectra, and mains hum of 50 and 60 Hz with its harmonics, each at levels from
-hardly audible to loud.
+The papers are named in :mod:`semisonic.models.decision`. Limits are set by known sounds that were
+used neither to train the network nor to fit the rule: the rule is fitted again without each fifth
+of the recordings, and applied to these. Noise is silence, the last bit of a converter, white, pink
+and brown noise, noise of other spectra, and mains hum of 50 and 60 Hz with its harmonics, each at
+levels from hardly audible to loud.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _LEAST_POOL, _MOST_POOL = 50, 2000  # sounds of the pool to find the line by
 
 
 def pool_rows(rows: NDArray[Any], group: NDArray[Any], known: NDArray[Any]) -> NDArray[Any]:
-    """Which rows of a pool the rule of distance learns from: 2 000 at most, spread evenly.
+    """The rows of a pool for the rule of distance: at most 2 000, spread evenly.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def fit_unknown(
     pool: PoolSounds | None = None,
     kept: float = 0.95,
 ) -> tuple[UnknownRules, Vector, Vector]:
-    """Fit the rule of distance and, beside it, the rule against noise.
+    """Fit the rule of distance and the rule against noise.
 
     Parameters
     ----------
@@ -110,11 +110,11 @@ def fit_unknown(
     splits : sequence of (rows, others)
         Known sounds to fit by, and those of other recordings to judge.
     learned : (embeddings, target), optional
-        Of the sounds that the network was trained on. They then say where classes lie, and the
-        known sounds where the limit is.
+        Embeddings of the sounds that the network was trained on. They give the places of the
+        classes, and the known sounds give the limit.
     pool : PoolSounds, optional
-        The fifth of them that is farthest from every class stands for sounds of other classes. Of
-        fewer than 50 nothing is learned.
+        The fifth of them that is farthest from every class represents sounds of other classes.
+        With fewer than 50, the pool is not used.
     kept : float
         Share of known sounds that should pass both rules.
 
@@ -196,11 +196,11 @@ def _distances(embeddings: Table, places: tuple[Floats, Floats]) -> Vector:
 
 
 def _line(known: Table, pool: Table, strange: Vector) -> Vector:
-    """Direction from known sounds to what is farthest from them in the pool, shape (dim,).
+    """Direction from known sounds to the farthest sounds of the pool, shape (dim,).
 
-    What is surely not known is found first, and a classifier then learns it against what is known:
-    two-step learning from positive and unlabelled examples (Liu et al., "Building text classifiers
-    using positive and unlabeled examples", ICDM 2003).
+    First the sounds that are surely unknown are found, then a classifier learns to distinguish
+    them from known ones: two-step learning from positive and unlabelled examples (Liu et al.,
+    "Building text classifiers using positive and unlabeled examples", ICDM 2003).
     """
     order = np.argsort(strange, kind="stable")
     near, far = order[: int(_NEAR * len(order))], order[-int(_FAR * len(order)) :]
@@ -359,7 +359,7 @@ def features_of_noise(
 def check_noise(
     model: SoundModel, *, seed: int, per_kind: int = PER_KIND, device: str | torch.device = "cpu"
 ) -> pd.DataFrame:
-    """How a model answers to noise that no rule was fitted by.
+    """Measure how a model answers noise that no rule was fitted on.
 
     Parameters
     ----------

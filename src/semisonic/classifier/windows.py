@@ -1,13 +1,13 @@
 """Recordings as windows of the model's clip length, and the features of these.
 
-Windows start every ``hop``, and the last one ends where the recording ends, so every part of it is
-used and no window but that of a short recording is padded. An end that is shorter than a tenth of
-a window is left out: a clip of 5.02 s is one clip of 5 s. :func:`cut_clips` applies the rule to a
-table (for training), :func:`cut_stream` to samples as they come (for prediction).
+Windows start every ``hop``, and the last one ends with the recording, so every part is used and
+only the window of a short recording is padded. A remainder shorter than a tenth of a window is
+ignored: a clip of 5.02 s is one clip of 5 s. :func:`cut_clips` applies the rule to a table (for
+training), :func:`cut_stream` to samples as they come (for prediction).
 
-Samples take the same steps as in training: decoded and resampled, rounded to 16 bits, padded to
-the clip length, log-mel of one clip at a time, rounded to float16. So a model sees in prediction
-what it saw in training, however the samples came.
+Samples go through the same steps as in training: decoded and resampled, rounded to 16 bits, padded
+to the clip length, log-mel of one clip at a time, rounded to float16. So a model gets the same
+input in prediction as in training.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from semisonic.features.frontend import Extractor, make_extractor
 from semisonic.features.options import MelOptions
 
 TOLERANCE = 0.1
-"""Share of a window that the end of a recording may miss without a window of its own."""
+"""Share of a window; a shorter remainder of a recording gets no window."""
 
 
 def window_starts(
@@ -51,7 +51,7 @@ def window_starts(
     ----------
     length, window, hop : float
     rest : bool
-        Give the end of a recording a window of its own, if it is long enough.
+        Add a window for the end of a recording, if it is long enough.
 
     Returns
     -------
@@ -60,7 +60,7 @@ def window_starts(
     Raises
     ------
     OptionError
-        When the window or the hop is not positive.
+        If the window or the hop is not positive.
 
     Examples
     --------
@@ -68,7 +68,9 @@ def window_starts(
     [0.0, 5.0, 7.0]
     """
     if not (window > 0 and hop > 0):
-        raise OptionError(f"windows: found window {window:g} and hop {hop:g}, expected above 0")
+        raise OptionError(
+            f"windows: found window {window:g} and hop {hop:g}, expected both above 0"
+        )
     slack = TOLERANCE * window
     if length <= window:
         return np.zeros(1)
@@ -86,7 +88,7 @@ class CutWindows:
     Attributes
     ----------
     clips : Clips
-        In the order given; windows carry label, group and fold of their clip.
+        In the order given; windows have the label, group and fold of their clip.
     source : ndarray of int64
         The row of the table given that each row was cut from.
     failures : tuple of (str, str)
@@ -110,15 +112,15 @@ def cut_clips(
     workers: int | None = None,
     cache: Path | None = None,
 ) -> CutWindows:
-    """Cut the clips that are longer than a window; leave the others as they are.
+    """Cut the clips that are longer than a window; do not change the others.
 
     Parameters
     ----------
     clips : Clips
         A clip without an end is measured by its file's header.
     window, hop : float
-        Seconds; ``hop`` is ``window`` by default, so windows do not overlap (but for the
-        last one of a recording, which ends where the recording ends).
+        Seconds; ``hop`` is ``window`` by default, so windows do not overlap (except the last one,
+        which ends with the recording).
     rest : bool
         Without it the rest of a recording behind its last whole window is left out.
     workers : int, optional
@@ -153,7 +155,7 @@ def cut_clips(
 def cut_stream(
     blocks: Iterable[NDArray[np.float32]], n_window: int, n_hop: int
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Cut samples that come in blocks of any size; hold no more than a block and a window.
+    """Cut samples that come in blocks of any size; keep at most a block and a window.
 
     Parameters
     ----------
@@ -201,7 +203,7 @@ class WindowCutter:
         self._buffer, self._first = self._buffer[keep - self._first :], keep
 
     def finish(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """The last window, if what is left deserves one; what comes next is a new recording."""
+        """The last window, if enough is left; the next samples are a new recording."""
         total = self._first + len(self._buffer)
         left_out = max(self._n_hop - self._n_window, 0) if self._covered else 0
         uncovered = total - self._covered - left_out
@@ -215,7 +217,7 @@ class WindowCutter:
 def _lengths(
     clips: Clips, window: float, workers: int | None, cache: Path | None
 ) -> tuple[NDArray[np.float64], list[tuple[str, str]]]:
-    """Length of each clip in seconds, NaN where the file cannot be used.
+    """Length of each clip in seconds; NaN if the file cannot be used.
 
     A long clip that ends after its recording is one failure, before it is cut into windows.
     """
@@ -267,12 +269,12 @@ class Windows:
         Start and end in the recording, seconds.
     features : ndarray of float32, shape (n, channel, mel, frame)
     is_silent : ndarray of bool, shape (n,)
-        Which hold nothing but digital silence: see :func:`semisonic.audio.checks.is_silent`.
+        Which have only digital silence: see :func:`semisonic.audio.checks.is_silent`.
     reason : str or None
         None if more windows of the clip follow. At its end why it could not be read further;
         empty if it was read to the end.
     damage : str
-        At its end: what the recording's header promises and the file does not hold.
+        At its end: what the header of the recording promises and the file lacks.
     """
 
     row: int

@@ -1,1 +1,3 @@
-"""The command ``semisonic``: one file a verb, and the parser made from options classes."""
+"""The command ``semisonic``: the verbs in files by subject, and the parser made from options
+classes.
+"""

@@ -33,7 +33,7 @@ ROWS_SHOWN = 10
 
 
 def load_source(path: str, source: LabelledOptions, session: Session) -> Clips:
-    """Read the clip table, and pass on what the reader decided."""
+    """Read the clip table, and print what the reader decided."""
     from semisonic.data.datasets.load import load_clips
 
     clips = load_clips(path, labels=source.labels, group=source.group, **source.of_tables())
@@ -43,7 +43,7 @@ def load_source(path: str, source: LabelledOptions, session: Session) -> Clips:
 
 
 def has_audio(clips: Clips) -> bool:
-    """Whether any recording lies where the table says; the reader's notes tell when not."""
+    """Whether any recording is where the table says; if none is, the reader's notes say so."""
     return any(os.path.isfile(path) for path in clips.paths)
 
 
@@ -62,12 +62,12 @@ def say_json(session: Session, value: Any) -> None:
 def data_info(
     session: Session,
     data: str = PLACE,
-    fast: bool = option(False, "open no recording: leave out lengths and rates"),
+    fast: bool = option(False, "do not open the recordings: leave out lengths and rates"),
     json_: bool = AS_JSON,
     workers: int | None = same_option(DeviceOptions, "workers"),
     source: LabelledOptions = SOURCE,
 ) -> Status:
-    """Count clips, classes, folds and recordings, and say how long they are and at what rate."""
+    """Count clips, classes, folds and recordings, and show lengths and sample rates."""
     from semisonic.data.datasets.load import describe_layout
     from semisonic.data.recordings import unnamed_note
     from semisonic.data.summary import describe
@@ -96,16 +96,16 @@ def data_info(
 def data_check(
     session: Session,
     data: str = PLACE,
-    unlabelled: str | None = option(None, "a pool that should not hold any of the clips"),
-    audio: bool = option(True, "compare the recordings themselves, not only the table"),
+    unlabelled: str | None = option(None, "pool that should not contain any of the clips"),
+    audio: bool = option(True, "compare the sounds too, not only the rows of the table"),
     json_: bool = AS_JSON,
     workers: int | None = same_option(DeviceOptions, "workers"),
     source: LabelledOptions = SOURCE,
 ) -> Status:
-    """Look for recordings that stand in several folds, and for clips that are the same sound.
+    """Find recordings that are in several folds, and clips that are copies of each other.
 
-    Both make results look better than they are. The exit status is 3 when there are any on two
-    sides of a split, or a clip cannot be read.
+    Both make results look better than they are. The exit status is 3 if some are on two sides of a
+    split, or if a clip cannot be read.
     """
     from semisonic.core.files import json_ready
     from semisonic.data.duplicates import check
@@ -128,7 +128,7 @@ def data_check(
 
 def _say_report(report: CheckReport, audio: bool, session: Session) -> None:
     in_pool = any(pair.in_pool for pair in report.leaks)
-    apart = "that count as recordings of their own" + ", or stand in the pool" * in_pool
+    apart = "that count as separate recordings" + ", or in the pool" * in_pool
     if report.n_folds:
         apart = "in different folds"
     rest = [pair for pair in report.duplicates if not pair.across]
@@ -138,11 +138,11 @@ def _say_report(report: CheckReport, audio: bool, session: Session) -> None:
         _say_list("identical or near-identical clips of one recording or fold", rest, session)
     if any(not pair.in_pool for pair in report.leaks) and not report.n_folds:
         session.say(
-            "next: --group copies keeps the two of each pair together; train, evaluate, calibrate "
-            "and suspects do so by themselves where no recording is named"
+            "next: --group copies keeps the clips of each pair together; train, evaluate, "
+            "calibrate and suspects do so without it if the recordings are not known"
         )
     if in_pool:
-        session.say("verbs that learn from the pool leave its copies out, and say so")
+        session.say("verbs that train on the pool leave these copies out, and say so")
 
 
 def _say_list(title: str, rows: Sequence[object], session: Session) -> None:
@@ -164,19 +164,19 @@ def _say_list(title: str, rows: Sequence[object], session: Session) -> None:
 )
 def data_labels(
     session: Session,
-    labels: Path = option(dataclasses.MISSING, "a label file, or a folder of them"),
+    labels: Path = option(dataclasses.MISSING, "label file, or folder of label files"),
     output: Path | None = option(
-        None, "file to write; a folder for audacity and raven, one file a recording"
+        None, "file to write; for audacity and raven, folder to write one file per recording into"
     ),
     format_: str = option("csv", "format to write", choices=FORMATS),
     read_as: str = option(
-        "auto", "format to read; auto looks at the content", choices=("auto", *FORMATS)
+        "auto", "format to read; auto chooses by the content", choices=("auto", *FORMATS)
     ),
     label_column: str | None = option(
-        None, "column that holds the labels, where a selection table has several of its own"
+        None, "column with the labels, if a selection table has several columns of text"
     ),
     recordings: Path | None = option(
-        None, "folder of the recordings; that of the labels if not given"
+        None, "folder of the recordings; by default the folder of the labels"
     ),
     windows: float | None = option(
         None, "cut the annotated recordings into windows of this length", unit="s", minimum=0.01
@@ -189,15 +189,15 @@ def data_labels(
     """Convert label files of Audacity, Raven, BirdNET, Kaleidoscope and CSV tables.
 
     With --windows, annotated recordings are cut into labelled windows, as a table to train on;
-    --hop, --min-overlap, --min-share and --background are about these.
-    The exit status is 3 when rows could not be used; they are listed in OUTPUT.bad_rows.csv.
+    --hop, --min-overlap, --min-share and --background set how. The exit status is 3 if rows could
+    not be used; OUTPUT.bad_rows.csv lists them.
     """
     from semisonic.data.formats.label_files import convert_labels
 
     if output is None:
-        raise OptionError("output is missing: where to write the labels (-o)")
+        raise OptionError("output is missing: give the file to write (-o)")
     if windows is None and hop is not None:
-        raise OptionError("hop: found one without windows, expected --windows too")
+        raise OptionError("hop: found --hop without --windows, expected both")
     rules = WindowRules(windows or 0.0, hop, min_overlap, min_share, background)
     done = convert_labels(
         labels,
@@ -226,50 +226,54 @@ def data_labels(
 def data_mix(
     session: Session,
     data: str = option(dataclasses.MISSING, "labelled clips: a folder or a CSV table"),
-    output: Path = option(Path("windows"), "folder of the windows, new or empty"),
+    output: Path = option(Path("windows"), "folder for the windows, new or empty"),
     background: Path | None = option(
         None,
-        "folder of recordings of the place without any sound to find; quiet synthetic "
-        "backgrounds if not given",
+        "folder of recordings from the place without any of the sounds; by default quiet "
+        "synthetic backgrounds",
     ),
     window: float = option(2.0, "length of a window", unit="s", minimum=0.1, maximum=60),
-    copies: int = option(2, "windows made of each clip", minimum=1),
+    copies: int = option(2, "windows made from each clip", minimum=1),
     snr_db: tuple[float, ...] = option(
         (0.0, 25.0),
-        "lowest and highest level of a sound over its background",
+        "lowest and highest level of a sound above its background",
         unit="dB",
         minimum=-60,
         maximum=100,
     ),
     background_windows: int | None = option(
         None,
-        "windows of nothing but background; half as many as those with sounds if not given",
+        "windows with background only; by default half as many as those with sounds",
         minimum=0,
     ),
     n_folds: int = option(
         0,
-        "divide the recordings into so many folds, where the clips have none; 0: do not",
+        "number of folds to divide the recordings into, if the clips have none; 0: none",
         minimum=0,
         maximum=100,
     ),
-    fold: tuple[int, ...] = option((), "only clips of these folds; all if not given", minimum=1),
+    fold: tuple[int, ...] = option((), "use only clips of these folds; by default all", minimum=1),
     sample_rate: int = option(
         22050, "sample rate of the windows", unit="Hz", minimum=1000, maximum=768_000
     ),
-    seed: int = option(0, "seed; the same seed gives the same windows", minimum=0),
-    workers: int | None = option(None, "threads; one per core if not given", minimum=1),
-    cut: bool = option(True, "cut the longest segment of sound out of each clip; off: all of it"),
+    seed: int = option(
+        0, "seed of everything random; the same seed gives the same windows", minimum=0
+    ),
+    workers: int | None = option(
+        None, "number of decoding threads; by default one per core", minimum=1
+    ),
+    cut: bool = option(True, "use only the longest audible part of each clip; off: the whole clip"),
     longest: float = option(
-        4.0, "clips whose longest segment is longer are left out", unit="s", minimum=0.3
+        4.0, "leave out clips whose longest audible part is longer", unit="s", minimum=0.3
     ),
     source: LabelledOptions = SOURCE,
 ) -> Status:
     """Mix labelled clips into background, as windows to train a detector on.
 
-    The longest audible part of each clip is heard in several windows, at random times and
-    levels. Windows of nothing but background are a class of their own. The table labels.csv
-    beside the windows says what is heard when, and which windows come from one recording. The
-    exit status is 3 when recordings could not be read.
+    The longest audible part of each clip is mixed into several windows, at random times and
+    levels. Windows with background only form a separate class. The table labels.csv beside the
+    windows lists which sound is heard when, and which recording it comes from. The exit status is
+    3 if recordings could not be read.
     """
     from semisonic.data.recordings import known_recordings
     from semisonic.data.synth.mixing import mix
@@ -277,8 +281,8 @@ def data_mix(
     source_folder = Path(data)
     if source_folder.is_dir() and output.resolve().is_relative_to(source_folder.resolve()):
         raise OptionError(
-            f"output: found '{output}', which lies in the folder of the clips and would be read "
-            "as such the next time; expected another place"
+            f"output: found '{output}', which is inside the folder of the clips and would be "
+            "read as clips the next time; expected a folder elsewhere"
         )
     clips = load_source(data, source, session)
     if n_folds and not clips.folds:
@@ -306,7 +310,7 @@ def data_mix(
         session.note(note)
     session.say(
         f"{output}: {count_text(made.n_sounds, 'window')} of {window:g} s with sounds of "
-        f"{count_text(made.n_clips, 'clip')}, and {made.n_background} of background"
+        f"{count_text(made.n_clips, 'clip')}, and {made.n_background} of background only"
     )
     session.note(f"next: semisonic train {output / 'labels.csv'}")
     return session.failed(made.failures, output / "bad_files.csv")
@@ -323,17 +327,17 @@ def data_mix(
 )
 def data_get(
     session: Session,
-    name: str = option(dataclasses.MISSING, "the data set", choices=SETS),
-    output: Path = option(Path("data"), "folder that it is unpacked into"),
+    name: str = option(dataclasses.MISSING, "name of the data set", choices=SETS),
+    output: Path = option(Path("data"), "folder to unpack it into"),
     parts: tuple[str, ...] = option(
-        (), "fetch these parts only; the FSDKaggle sets have several", choices=PARTS
+        (), "download only these parts; the FSDKaggle sets have several", choices=PARTS
     ),
-    keep_archives: bool = option(False, "keep the archives after they were unpacked"),
+    keep_archives: bool = option(False, "keep the archives after unpacking"),
 ) -> None:
-    """Download a data set that its authors give to everybody, check it and unpack it.
+    """Download a published data set, check it and unpack it.
 
-    Says its licence and size first; --dry-run says no more than that and fetches nothing. An
-    interrupted download goes on where it stopped.
+    Prints its licence and size first; with --dry-run, nothing is downloaded. The same command
+    continues an interrupted download.
     """
     from semisonic.data.datasets.download import fetch, make_plan
 
@@ -344,8 +348,8 @@ def data_get(
     if session.dry_run:
         return
     for folder, n_files in fetch(plan, keep_archives=keep_archives).items():
-        session.say(f"{output / folder}: {n_files} files")
-    session.say(f"look at it with: semisonic data info {plan.data}")
+        session.say(f"{output / folder}: {count_text(n_files, 'file')}")
+    session.say(f"next: semisonic data info {plan.data}")
 
 
 @verb(
@@ -358,13 +362,13 @@ def data_get(
 )
 def data_synth(
     session: Session,
-    folder: Path = option(dataclasses.MISSING, "where to write it"),
+    folder: Path = option(dataclasses.MISSING, "folder to write it into"),
     synth: SynthOptions = option(SynthOptions(), "sounds"),
 ) -> None:
     """Make a data set of synthetic environmental sounds, with and without labels.
 
-    The same options give the same sounds on any machine. A folder that holds them already is
-    left as it is.
+    The same options give the same sounds on any machine. A folder that already has them is not
+    changed.
     """
     from semisonic.data.synth.dataset import load_synth, make_synth
 
@@ -389,43 +393,45 @@ def data_synth(
 )
 def scan(
     session: Session,
-    data: Path = option(dataclasses.MISSING, "the folder; all folders below it are looked at"),
+    data: Path = option(dataclasses.MISSING, "folder of recordings; folders below it are included"),
     output: Path = option(Path("runs/scan"), "run folder"),
     labels: str = option(
         "auto",
-        "where labels come from; auto looks at the layout, and takes folders for sites where most "
-        "names are those of field recorders",
+        "source of the labels; auto chooses by the layout of the data, and takes folders as "
+        "sites if most file names are those of field recorders",
         choices=LABEL_CHOICES,
     ),
     group: str = option(
         "auto",
-        "what a recording is: auto (what the data set says, else the site), file, folder, site, "
-        "day, a column of the table of labels, a pattern, or copies (auto, and recordings that are "
-        "the same sound are one)",
+        "what identifies a recording: auto (as the data set says, else the site), file, folder, "
+        "site, day, a column of the table of labels, a pattern, or copies (as auto, with copies "
+        "of each other as one recording)",
     ),
     silence_db: float = option(
         -60.0,
-        "RMS level below which a tenth of a second counts as silent; another one decodes anew",
+        "RMS level below which a tenth of a second counts as silent; a new value decodes all again",
         unit="dBFS",
         minimum=-200,
         maximum=0,
     ),
     near_copies: bool = option(
-        True, "look for copies that were cut or encoded anew, besides equal bytes"
+        True, "find copies that were cut or encoded again, not only identical files"
     ),
     near_most: int = option(
-        5000, "leave out the search for such copies among more recordings than this", minimum=0
+        5000, "do not search for near copies if there are more recordings than this", minimum=0
     ),
     thumbnails: int = option(
-        24, "recordings in the page with a spectrogram and a player", minimum=0, maximum=200
+        24, "recordings on the page with a spectrogram and a player", minimum=0, maximum=200
     ),
-    json_: bool = option(False, "print the counts as JSON, as they stand in scan.json"),
-    workers: int | None = option(None, "threads that decode; by default one per core", minimum=1),
+    json_: bool = option(False, "print the counts of scan.json"),
+    workers: int | None = option(
+        None, "number of decoding threads; by default one per core", minimum=1
+    ),
 ) -> Status:
-    """Decode every recording below a folder once: lengths, levels, times, sites, copies, damage.
+    """Check every recording below a folder: lengths, levels, times, sites, copies, damage.
 
     Writes recordings.csv, bad_files.csv, duplicates.csv, scan.json and scan.html. Another scan
-    into the same run folder decodes only what is new or changed. The exit status is 3 when files
+    into the same run folder decodes only new or changed recordings. The exit status is 3 if files
     cannot be used. No recording is changed.
     """
     session.log = output / "log.txt"

@@ -14,9 +14,10 @@ from semisonic.core.options import option
 
 @verb(name="list", examples=["semisonic encoder list"])
 def encoder_list(session: Session) -> None:
-    """List the general encoders: what they are for, their licences, and which are here.
+    """List the general encoders: their purpose, their licence, and whether they are installed.
 
-    They were trained with other people's labels, so what starts from them is not "from scratch".
+    They were trained with labels of others, so a training that starts from one is not "from
+    scratch".
     """
     from semisonic.classifier.encoders import list_encoders
 
@@ -37,36 +38,40 @@ def encoder_get(
     session: Session,
     name: str = option(
         dataclasses.MISSING,
-        "one of 'semisonic encoder list', or a name for an ONNX or TFLite file of yours",
+        "name in 'semisonic encoder list', or a new name for your own ONNX or TFLite file",
     ),
-    source: str = option("", "file or address to take it from, in place of its public home"),
-    yes: bool = option(False, "do not ask: the licence has been read"),
+    source: str = option("", "file or address to get it from, instead of its public source"),
+    yes: bool = option(False, "accept the licence without being asked"),
     duration: float = option(
         0.0,
-        "length of the clips it will be used for; by default 5 s, or the length of a window; "
-        "'train --duration' may say otherwise",
+        "length of the clips it will be used for; 0: 5 s, or the length of its window; 'train "
+        "--duration' may change it",
         unit="s",
         minimum=0,
         maximum=60,
     ),
     sample_rate: int = option(
-        0, "of the samples that a file of yours takes", unit="Hz", minimum=0, maximum=768_000
+        0,
+        "sample rate that your own file takes; 0: as the file says",
+        unit="Hz",
+        minimum=0,
+        maximum=768_000,
     ),
     window: float = option(
         0.0,
-        "length that a file of yours takes at once; what the file says if not given",
+        "length of the window that your own file takes; 0: as the file says",
         unit="s",
         minimum=0,
         maximum=60,
     ),
-    tensor: str = option("", "name of the embedding in the graph, where it has several"),
+    tensor: str = option("", "name of the embedding in the file, if it has several outputs"),
 ) -> None:
-    """Get a general encoder by its name, for --encoder NAME of other verbs.
+    """Get a general encoder by its name, for the option --encoder NAME of other verbs.
 
-    Shows its source and licence and asks before it fetches anything. An interrupted download goes
-    on where it stopped if the file's hash is known. Nothing in the file is run as code. Networks of
-    this package can be trained further; ONNX and TFLite files of
-    samples are run as they are, by onnxruntime and LiteRT.
+    Shows its source and licence, and asks before it downloads anything. The same command continues
+    an interrupted download if the file's hash is known. Nothing in the file is run as code.
+    Networks of this package can be trained further; ONNX and TFLite files that read samples are
+    used unchanged, by onnxruntime and LiteRT.
     """
     from semisonic.classifier.encoders import get_encoder, plan_encoder
 
@@ -77,10 +82,11 @@ def encoder_get(
     if plan.fetches and not yes:
         if not sys.stdin.isatty():
             raise OptionError(
-                "nobody can be asked whether to fetch it under this licence; give --yes if so"
+                "nobody can be asked to accept the licence, as the input is not a terminal; "
+                "give --yes to accept it"
             )
-        if not click.confirm("Fetch it under this licence?", default=False):
-            session.say("nothing was fetched")
+        if not click.confirm("Download it under this licence?", default=False):
+            session.say("nothing was downloaded")
             return
     session.say(get_encoder(plan, duration=duration).summary())
     session.note(f"next: semisonic train LABELLED --encoder {name}")

@@ -29,7 +29,7 @@ def _note_layouts(
 
 
 def _list_recipes(_: click.Context) -> None:
-    click.echo(text_table(["recipe", "what it asks"], list(recipes.titles().items())))
+    click.echo(text_table(["recipe", "what it compares"], list(recipes.titles().items())))
 
 
 @verb(
@@ -43,12 +43,10 @@ def _list_recipes(_: click.Context) -> None:
     ],
     resumes=True,
     plans=True,
-    extra=[
-        ending_option("list", "list the recipes that come with the package, and end", _list_recipes)
-    ],
+    extra=[ending_option("list", "list the recipes of the package, and exit", _list_recipes)],
 )
 def run(options: RunOptions, session: Session) -> Status:
-    """Run a recipe: train with and without what it tries, cross-validate, compare, report."""
+    """Run a recipe: train its configurations, cross-validate, compare, write a report."""
     session.log = options.output / "log.txt"
     if session.dry_run:
         return _run_plan(options, session)
@@ -73,11 +71,11 @@ def _predict(result: RunResult, model: Path, session: Session) -> None:
     n_clips = count_text(len(truth), "clip")
     session.say(f"\nThe trained model on {n_clips} that it was not trained on: {', '.join(truth)}")
     session.say(predict_files(open_model(model), result.examples).summary())
-    session.say(f"For more: semisonic predict {model} FILES")
+    session.say(f"next: semisonic predict {model} RECORDINGS")
 
 
 def _run_plan(options: RunOptions, session: Session) -> Status:
-    """Read recipe and labels, which finds wrong ones; say how large it is and what is too short."""
+    """Read the recipe and the labels, so that errors show; print its size and what is too short."""
     file = recipes.find(options.recipe)
     from semisonic.experiments.recipe import StagesRecipe, read_recipe
 
@@ -111,8 +109,8 @@ def _run_plan(options: RunOptions, session: Session) -> Status:
 def curve(options: CurveOptions, session: Session) -> Status:
     """Answer two questions: how many labels do I need, and do my unlabelled recordings help?
 
-    Classifiers are trained with several numbers of labels per class, with and without the pool,
-    on all folds and several draws of labels.
+    Trains classifiers with several numbers of labels per class, with and without the pool, on all
+    folds and several draws of labels.
     """
     session.log = options.output / "log.txt"
     if session.dry_run:
@@ -139,10 +137,10 @@ def curve(options: CurveOptions, session: Session) -> Status:
     plans=True,
 )
 def tune(options: TuneOptions, session: Session) -> Status:
-    """Search over a recipe's options by results on training clips alone.
+    """Search for the best options of a recipe, by results on training clips only.
 
-    What to search stands in the recipe's [tune] table, or is given with --search. The test folds
-    are set apart; the best settings are left as a recipe, to be measured on them once.
+    The recipe's [tune] table, or --search, gives what to search. The test folds are set apart. The
+    best settings are written as a recipe, to be measured once on these folds.
     """
     session.log = options.output / "log.txt"
     if session.dry_run:
@@ -155,7 +153,7 @@ def tune(options: TuneOptions, session: Session) -> Status:
 
 
 def _tune_plan(options: TuneOptions, session: Session) -> Status:
-    """Read recipe and space, which finds wrong names, and say how large the search is."""
+    """Read the recipe and the search space, so that errors show; say how large the search is."""
     from semisonic.experiments.tune import count_trials, read_space
 
     space = read_space(options)

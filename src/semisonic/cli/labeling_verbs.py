@@ -18,8 +18,8 @@ from semisonic.labeling.options import (
     QueueOptions,
 )
 
-_MODEL = option(MISSING, "classifier or encoder: its file, or the run folder it lies in")
-_INDEX = option(MISSING, "folder that 'embed' wrote")
+_MODEL = option(MISSING, "classifier or encoder: its file or run folder")
+_INDEX = option(MISSING, "folder of the index, written by 'semisonic embed'")
 _DEVICE, _WORKERS = same_option(DeviceOptions, "device"), same_option(DeviceOptions, "workers")
 
 
@@ -35,43 +35,43 @@ def embed(
     session: Session,
     model: Path = option(
         MISSING,
-        "classifier or encoder: its file, or the run folder it lies in; or vectors made elsewhere: "
-        "a .npy or .parquet file, or the folder of a database of perch-hoplite",
+        "classifier or encoder: its file or run folder; or embeddings made elsewhere: a .npy or "
+        ".parquet file, or the folder of a perch-hoplite database",
     ),
     files: tuple[Path, ...] = option(
         MISSING,
-        "recordings, folders of recordings, or tables of clips; beside a .npy file the CSV table "
-        "of its rows, beside other vectors the folder that they name recordings from",
+        "recordings, folders of recordings, or tables of clips; with a .npy file, the CSV table "
+        "of its rows; with other embeddings, the folder that their file names are relative to",
     ),
     output: Path = option(
-        Path("runs/embed"), "folder of the index; what it holds already is not embedded again"
+        Path("runs/embed"),
+        "folder of the index; recordings that it already has are not embedded again",
     ),
     per: str = option(
         WINDOW,
-        "a row for each window of the model's clip length, or for each clip: the mean of "
-        "its windows",
+        "what a row is: a window of the model's clip length, or a clip (the mean of its windows)",
         choices=UNITS,
     ),
     hop: float | None = option(
-        None, "step between windows; the model's clip length if not given", unit="s", minimum=0.001
+        None, "step between windows; by default the model's clip length", unit="s", minimum=0.001
     ),
     labels: str = option(
         "auto",
-        "where labels come from, for colours on the map; auto looks at the layout, none leaves "
-        "them out, for folders that are no classes",
+        "source of the labels, for colours on the map; auto chooses by the layout of the data; "
+        "none: no labels, for folders that are not classes",
         choices=LABEL_CHOICES,
     ),
     group: str = option("auto", GROUP),
-    batch_size: int = option(BATCH_SIZE, "windows embedded at once", minimum=1),
+    batch_size: int = option(BATCH_SIZE, "windows embedded in one batch", minimum=1),
     engine: EngineOptions = option(EngineOptions(), "engine"),
     device: str = _DEVICE,
     workers: int | None = _WORKERS,
 ) -> Status:
-    """Turn recordings into vectors that a search and a map can use.
+    """Turn recordings into embeddings, for 'semisonic search' and 'semisonic map'.
 
     Writes embeddings.npy (float32, a row per window), index.csv (what each row is) and
-    embedding.json (which model). More files are added to the same folder by the same command;
-    what it holds already is not embedded again.
+    embedding.json (which model). The same command adds more files to the same folder; recordings
+    that it already has are not embedded again.
     """
     from semisonic.labeling.embed import embed_files
 
@@ -104,31 +104,30 @@ def embed(
 def search(
     session: Session,
     index: Path = _INDEX,
-    query: tuple[Path, ...] = option(
-        (), "recordings to look for; the mean of several examples is looked for"
-    ),
+    query: tuple[Path, ...] = option((), "recordings as examples; several examples are averaged"),
     row: tuple[int, ...] = option((), "rows of the index as examples", minimum=0),
-    start: float = option(0.0, "where the example begins in its recording", unit="s", minimum=0),
+    start: float = option(0.0, "start of the example in its recording", unit="s", minimum=0),
     end: float | None = option(
         None,
-        "where the example ends; at the end of the recording if not given",
+        "end of the example; by default the end of the recording",
         unit="s",
         minimum=0,
     ),
-    k: int = option(10, "hits", minimum=1, maximum=10_000),
+    k: int = option(10, "number of hits", minimum=1, maximum=10_000),
     all_windows: bool = option(
-        False, "each window is a hit; otherwise neighbouring ones of a recording are one"
+        False, "count each window as a hit; off: join adjacent windows of a recording into one hit"
     ),
-    other_files: bool = option(False, "leave out hits in the recordings of the examples"),
-    model: Path | None = option(None, "model that the index was made with, if it was moved"),
+    other_files: bool = option(
+        False, "leave out hits in the recordings that the examples come from"
+    ),
+    model: Path | None = option(None, "model of the index, if it was moved"),
     output: Path | None = option(None, "run folder for the table and a page with players"),
-    players: int = option(20, "hits on the page with a player", minimum=0, maximum=200),
+    players: int = option(20, "hits with a player on the page", minimum=0, maximum=200),
     device: str = option("auto", DEVICE),
 ) -> Status:
     """Find the recordings that sound like an example.
 
-    Every row of the index is compared, block by block. Windows of a recording that follow each
-    other are one hit.
+    Compares the examples with every row of the index. Adjacent windows of a recording are one hit.
     """
     from semisonic.labeling.search import search_index
 
@@ -160,34 +159,36 @@ def search(
 def map(  # noqa: A001
     session: Session,
     index: Path = _INDEX,
-    output: Path | None = option(None, "run folder; if not given 'map' in the index"),
+    output: Path | None = option(None, "run folder; by default 'map' in the index"),
     projection: str = option(
-        TSNE, "tsne keeps neighbours together; pca is linear and quick", choices=PROJECTIONS
+        TSNE,
+        "how points are placed: tsne keeps neighbours together; pca is linear and quick",
+        choices=PROJECTIONS,
     ),
     most: int = option(
         3000,
-        "points on the map; of more rows so many are drawn at random",
+        "most points on the map; from more rows, this many are drawn at random",
         minimum=5,
         maximum=20_000,
     ),
     clusters: str = option(
         "",
-        "groups of rows that sound alike (k-means), written into the index: a number, or auto: the "
-        "number whose groups come out again in halves of the rows",
+        "number of groups of rows that sound alike (k-means), written into the index; auto: the "
+        "number whose groups are found again in halves of the rows",
     ),
     megabytes: float = option(
         20.0,
-        "most that sounds in the page may take; of more, the page plays the recordings where "
-        "they lie",
+        "largest size of the sounds in the page; above it, the page plays the recordings from "
+        "their own files",
         unit="MB",
         minimum=0.0,
         maximum=500,
     ),
     seed: int = option(0, "seed of everything random", minimum=0),
 ) -> Status:
-    """Draw recordings as points to listen to, those that sound alike near each other.
+    """Draw a map of recordings to listen to, in which similar sounds are near each other.
 
-    The page needs no other file and no network, unless its sounds are links.
+    The page needs no other file and no network, unless it links to the recordings.
     """
     from semisonic.labeling.map import draw_map
 
@@ -217,30 +218,32 @@ def suggest(
     session: Session,
     model: Path = option(
         MISSING,
-        "classifier or encoder: its file, or the run folder it lies in; 'synth': an encoder that "
-        "has learned to name synthetic sounds, where there is no model yet",
+        "classifier or encoder: its file or run folder; or 'synth', an encoder trained on "
+        "synthetic sounds, if there is no model yet",
     ),
     data: Path = option(
         MISSING, "recordings without labels, a table of clips, or the folder of an index"
     ),
-    output: Path = option(Path("queue.csv"), "table with the segments, in the order to listen"),
+    output: Path = option(
+        Path("queue.csv"), "table of the segments, in the order to listen to them"
+    ),
     log: Path | None = option(
         None,
-        "label log, or a table with labels such as a queue that was filled in: what is "
-        "answered in it is not asked again",
+        "label log, or a table with labels such as a queue that was filled in; segments "
+        "answered in it are left out",
     ),
     cache: Path | None = option(
-        None, "folder that keeps the vectors of recordings; beside the table if not given"
+        None, "folder that keeps the embeddings of the recordings; by default beside the table"
     ),
     seed: int = option(0, "seed of everything random; keep it from round to round", minimum=0),
     queue: QueueOptions = option(QueueOptions(), "queue"),
     device: str = _DEVICE,
     workers: int | None = _WORKERS,
 ) -> Status:
-    """Say which segments of recordings to listen to and to label next.
+    """Choose the segments of recordings to listen to and label next.
 
-    Writes a table: recording, times, why it is asked, the classifier's predictions, and an empty
-    column 'label'. Fill that in and train from the table, or answer in the page.
+    Writes a table: recording, times, the reason for the choice, the classifier's predictions, and
+    an empty column 'label'. Fill in the column and train on the table, or answer in the app.
     """
     from semisonic.labeling.suggest import write_queue
 
@@ -271,10 +274,10 @@ def suggest(
     resumes=True,
 )
 def project_new(options: ProjectOptions, session: Session) -> Status:
-    """Start from a folder of recordings without a label.
+    """Start a project from a folder of recordings without labels.
 
-    Looks at all recordings, lets an encoder learn from them without labels, makes vectors of
-    all segments and finds groups that sound alike. Takes minutes, once; nothing is asked.
+    Checks all recordings, trains an encoder on them without labels, computes the embeddings of all
+    segments and finds groups that sound alike. This takes minutes, once, and asks nothing.
     """
     from semisonic.labeling.start import start_project
 
@@ -291,15 +294,16 @@ def project_new(options: ProjectOptions, session: Session) -> Status:
 def project_suggest(
     session: Session,
     project: Path = option(Path("runs/project"), "folder of the project"),
-    output: Path | None = option(None, "the table; queue.csv in the project if not given"),
-    annotator: str = option("", "who filled in the queue before"),
+    output: Path | None = option(
+        None, "table of the segments; by default queue.csv in the project"
+    ),
+    annotator: str = option("", "name of the person who filled in the previous table"),
     queue: QueueOptions = option(QueueOptions(n=20), "queue"),
 ) -> Status:
-    """Write the table of what to listen to next.
+    """Write the table of segments to listen to next.
 
-    The first tables hold what is typical of groups without a label; once there is a
-    classifier, what it is least sure of. A part is drawn at random: it tells how good the
-    classifier is.
+    The first tables have typical segments of groups without labels; once there is a classifier,
+    the segments it is least sure of. Some are drawn at random, to measure the classifier.
     """
     from semisonic.labeling.project import Project, suggest_in_project
 
@@ -321,18 +325,18 @@ def project_learn(
     session: Session,
     project: Path = option(Path("runs/project"), "folder of the project"),
     answers: Path | None = option(
-        None, "a queue whose column 'label' was filled in: its answers go into the log first"
+        None, "table whose column 'label' was filled in; its answers are first added to the log"
     ),
-    annotator: str = option("", "who filled it in"),
+    annotator: str = option("", "name of the person who filled in the table"),
     several_labels: bool | None = option(
         None,
-        "from now on a clip of the project may carry several labels at once, or with "
-        "--no-several-labels one; as the project has it if not given",
+        "from now on, allow several labels for a clip of the project; --no-several-labels: only "
+        "one; by default as before",
     ),
 ) -> Status:
     """Learn from all answers so far, and measure.
 
-    Takes a second or two. Writes model.zip, and a row of history.csv with the accuracy on
+    Takes a second or two. Writes model.zip, and adds a row to history.csv with the accuracy on
     segments that were drawn at random.
     """
     from semisonic.labeling.project import Project, learn_in_project
@@ -357,10 +361,10 @@ def project_improve(
     device: str = _DEVICE,
     workers: int | None = _WORKERS,
 ) -> Status:
-    """Let the encoder of a project learn from its recordings, for better vectors.
+    """Train the encoder of a project on its recordings, for better embeddings.
 
-    For projects that began with the encoder that comes with Semisonic. Takes minutes. Answers
-    and groups stay. Vectors with which fewer answers are predicted rightly are not used.
+    For projects that started with the encoder of the package. Takes minutes, and keeps answers and
+    groups. The new embeddings are not used if fewer answers are predicted correctly with them.
     """
     from semisonic.labeling.improve import improve_project
 

@@ -22,9 +22,9 @@ from semisonic.core.options import (
 from semisonic.core.text import text_table
 from semisonic.data.options import FORMATS, LABEL_CHOICES, LABELS
 
-MODEL = option(dataclasses.MISSING, "model file, or the run folder it lies in")
+MODEL = option(dataclasses.MISSING, "model file or its run folder")
 EVENTS = option(EventOptions(), "events")
-DEVICE = option("auto", "what computes: auto, cpu, cuda, cuda:1 or mps")
+DEVICE = option("auto", "device: auto, cpu, cuda, cuda:1 or mps")
 
 
 @verb(
@@ -40,22 +40,22 @@ def predict(
         dataclasses.MISSING, "recordings, folders of recordings, or a CSV of clips"
     ),
     output: Path | None = option(
-        None, "CSV file for the table; an interrupted run goes on with it"
+        None, "CSV file to write; the same command continues an interrupted run"
     ),
-    top: int = option(3, "best classes given for each row", minimum=1),
-    unknown: bool = option(
-        False, "answer 'unknown' for sounds that are like nothing the model has learned"
-    ),
+    top: int = option(3, "number of best classes in each row", minimum=1),
+    unknown: bool = option(False, "answer 'unknown' for sounds of none of the model's classes"),
     threshold: str | None = option(
-        None, "answer 'unknown' below this score; auto: the model's own thresholds, class by class"
+        None, "answer 'unknown' below this score; auto: the model's threshold of each class"
     ),
-    windows: bool = option(False, "one row per window instead of one per file"),
+    windows: bool = option(False, "write one row per window instead of one per file"),
     hop: float | None = option(
-        None, "step between windows; the model's clip length if not given", unit="s", minimum=0.001
+        None, "step between windows; by default the model's clip length", unit="s", minimum=0.001
     ),
-    batch_size: int = option(64, "windows scored at once", minimum=1),
+    batch_size: int = option(64, "windows scored in one batch", minimum=1),
     device: str = DEVICE,
-    workers: int | None = option(None, "threads that decode; by default one per core", minimum=1),
+    workers: int | None = option(
+        None, "number of decoding threads; by default one per core", minimum=1
+    ),
 ) -> Status:
     """Name the sounds in recordings of any length."""
     from semisonic.classifier.model_file import open_model
@@ -77,7 +77,7 @@ def predict(
     )
     session.say(result.summary())
     if output is None:
-        session.note("next: -o predictions.csv writes all rows into a table")
+        session.note("next: add -o predictions.csv to write all rows to a table")
     return Status.SOME_FAILED if result.failures else Status.OK
 
 
@@ -101,27 +101,28 @@ def detect(
     events: EventOptions = EVENTS,
     format_: tuple[str, ...] = option(
         ("csv",),
-        "files of events: csv is events.csv; those for other programs lie below labels",
+        "formats of the events: csv writes events.csv; files for other programs are written "
+        "into the folder labels",
         choices=FORMATS,
     ),
     truth: Path | None = option(
         None,
-        "label file of these recordings, or a folder of them: says how many events were "
-        "found, and how many are none",
+        "label file of these recordings, or folder of label files, to measure how many of its "
+        "events are found and how many detected events are right",
     ),
     save_clips: Path | None = option(
         None,
-        "folder to cut the sound of each event into, with a second before and after, for "
-        "review; clips.csv there lists them",
+        "folder for the sound of each event, with a second before and after, for review; "
+        "clips.csv there lists them",
     ),
     where: EngineOptions = option(EngineOptions(), "engine"),
     device: str = same_option(DeviceOptions, "device"),
     workers: int | None = same_option(DeviceOptions, "workers"),
 ) -> Status:
-    """Find sounds in recordings of any length: from when to when.
+    """Find when sounds begin and end, in recordings of any length.
 
-    Scores are kept in the run folder. An interrupted run goes on with the same command; the same
-    folder with another threshold, gap, classes or more recordings takes seconds.
+    The run folder keeps the scores. The same command continues an interrupted run, and with
+    another threshold, gap, other classes or more recordings it scores only new recordings.
     """
     session.log = output / "log.txt"
     from semisonic.classifier.detection.detect import run_detect
@@ -160,62 +161,62 @@ def detect(
 )
 def listen(
     session: Session,
-    model: Path | None = option(None, "model file, or the run folder it lies in"),
+    model: Path | None = option(None, "model file or its run folder"),
     input_: Path | None = option(
         None,
-        "a file, played; or - for raw samples from standard input; the microphone if not given",
+        "file to play, or - for raw samples from standard input; by default the microphone",
     ),
     device_name: str | None = option(
-        None, "microphone: part of its name, or its number; the system's default if not given"
+        None, "microphone: part of its name, or its number; by default the system's default"
     ),
-    list_devices: bool = option(False, "show the microphones there are, and end"),
+    list_devices: bool = option(False, "list the microphones, and exit"),
     format_: str | None = option(
         None,
-        "standard input: type of its samples; s16le if not given",
+        "standard input: type of its samples; by default s16le",
         choices=("s16le", "f32le"),
     ),
     rate: int | None = option(
         None,
-        "sampling rate; must be given for standard input, a microphone has its own",
+        "sample rate; required for standard input; by default that of the microphone",
         unit="Hz",
         minimum=1,
     ),
     channels: int = option(
-        1, "channels of standard input or the microphone; they are averaged", minimum=1
+        1, "channels of standard input or the microphone, which are averaged", minimum=1
     ),
     speed: float = option(
         1.0,
-        "file: times as fast as it sounds; file and standard input: 0 for as fast as "
-        "possible, leaving nothing out",
+        "file: speed of playing, 1 for real time; file and standard input: 0 for as fast as "
+        "possible, without skipping",
         minimum=0.0,
     ),
     began: str = option(
         "",
-        "file and standard input: date and time of the first sample, ISO 8601; if not given what "
-        "the recorder says of a file at speed 0, else now",
+        "file and standard input: date and time of the first sample, ISO 8601; by default "
+        "for a file at speed 0 as its recorder says, else now",
     ),
     events: EventOptions = EVENTS,
-    scores: bool = option(False, "also a line with the scores of each window"),
+    scores: bool = option(False, "also print a line with the scores of each window"),
     on_event: str = option(
         "",
-        "command called at each start and end of an event, without a shell, with the event "
+        "command to run at the start and end of each event, without a shell; it gets the event "
         "as JSON on its standard input and in SEMISONIC_* variables",
     ),
     save_clips: Path | None = option(None, "folder for the sound of each event, as WAV"),
     max_lag: float = option(
-        2.0, "latency from which on windows are skipped to catch up", unit="s", minimum=0.1
+        2.0, "latency above which windows are skipped to catch up", unit="s", minimum=0.1
     ),
     device: str = DEVICE,
 ) -> Status:
-    """Name sounds as they are heard: events as lines of JSON.
+    """Detect sounds live, and print events as lines of JSON.
 
-    Each event gives a line when it begins and one when it ends. What was skipped, lost or late is
-    reported on standard error, with a summary at the end. Ctrl-C ends it.
+    Prints a line when an event begins and one when it ends. Standard error reports what was
+    skipped, lost or late, and a summary at the end. Ctrl-C stops the verb.
     """
     if list_devices:
         return _list_devices(session)
     if model is None:
-        raise OptionError("MODEL is missing: a model file, or the run folder it lies in")
+        raise OptionError("MODEL is missing: give a model file or its run folder")
     from semisonic.classifier.live.listen import listen_to, open_source
 
     source = open_source(
@@ -248,9 +249,10 @@ def listen(
 
 @contextmanager
 def _terminated_like_interrupted() -> Iterator[list[int]]:
-    """Within the block, what ``kill`` and ``systemctl stop`` send ends the stream as Ctrl-C does.
+    """Within the block, the signals of ``kill`` and ``systemctl stop`` end the stream as Ctrl-C
+    does.
 
-    The list holds the signals that came.
+    The list has the signals that were received.
     """
     came: list[int] = []
 
@@ -296,8 +298,8 @@ def export(
     model: Path = MODEL,
     output: Path | None = option(
         None,
-        "file to write; 'model.onnx' or 'model.pt2' here if not given. The model card is "
-        "written beside it",
+        "file to write, with the model card beside it; by default 'model.onnx' or "
+        "'model.pt2' in the current folder",
     ),
     to: str = option(
         "onnx",
@@ -306,34 +308,37 @@ def export(
     ),
     input_: str = option(
         "auto",
-        "what the file takes: audio (samples), features (log-mel in dB), or audio where the "
-        "front end can be part of the file",
+        "input of the file: audio (samples), features (log-mel in dB); auto: audio if the front "
+        "end can be part of the file",
         choices=("auto", "audio", "features"),
     ),
-    embeddings: bool = option(False, "give embeddings beside the scores"),
+    embeddings: bool = option(False, "also give the embeddings"),
     quantize: str = option(
         "none",
-        "int8: weights and activations of the network in 8 bits, ONNX only",
+        "int8: store weights and activations of the network in 8 bits, ONNX only",
         choices=("none", "int8"),
     ),
     calibrate_on: Path | None = option(
         None,
-        "recordings that give the ranges of activations, for int8: like those it will score",
+        "int8: recordings to find the ranges of activations with; choose some that resemble "
+        "those to be scored",
     ),
-    check: bool = option(True, "compare the file with the model before it is kept"),
+    check: bool = option(True, "compare the file with the model before keeping it"),
     check_on: Path | None = option(
         None,
-        "recordings to compare on, synthetic sounds if not given; where they carry labels that "
-        "the model knows, accuracy is compared, too",
+        "recordings to compare on; by default synthetic sounds; accuracy is compared too if "
+        "the recordings have labels that the model knows",
     ),
     labels: str = option("auto", LABELS, choices=LABEL_CHOICES),
     licence: str = option(
-        "", "licence that the file names; that of the published weights it began with if not given"
+        "",
+        "licence to write into the file; by default that of the published weights the "
+        "model started from",
     ),
 ) -> Status:
-    """Write a trained model for use without Semisonic: samples in, scores out.
+    """Write a trained model to a file that runs without Semisonic, from samples to scores.
 
-    The file is compared with the model on sounds before it is kept. ONNX needs the extra 'export':
+    The file is kept only if it gives the same scores as the model. ONNX needs the extra 'export':
     pip install 'semisonic[export]'.
     """
     from semisonic.classifier.export import export as work

@@ -21,47 +21,59 @@ from semisonic.core.options import nearest
 # ``semisonic --help`` is there at once. Its function has its name, for ``data info`` data_info.
 DATA_VERBS = {
     "info": ("data_verbs", "Count clips, classes, folds and recordings."),
-    "check": ("data_verbs", "Look for leaks between folds and for duplicates."),
+    "check": ("data_verbs", "Find copies of clips, and recordings that are in several folds."),
     "labels": ("data_verbs", "Convert label files of other tools, or cut windows."),
-    "mix": ("data_verbs", "Mix clips into background: windows to train a detector on."),
-    "get": ("data_verbs", "Fetch a published data set."),
-    "synth": ("data_verbs", "Make the synthetic data set."),
+    "mix": ("data_verbs", "Mix clips into background, as windows to train a detector on."),
+    "get": ("data_verbs", "Download a published data set."),
+    "synth": ("data_verbs", "Make a data set of synthetic sounds."),
 }
 ENCODER_VERBS = {
-    "list": ("encoder_verbs", "Say which there are, under which licence, and which are here."),
-    "get": ("encoder_verbs", "Fetch one, or take one from a file."),
+    "list": (
+        "encoder_verbs",
+        "List the general encoders, their licences, and which are installed.",
+    ),
+    "get": ("encoder_verbs", "Download an encoder, or install one from a file."),
 }
 PROJECT_VERBS = {
     "new": ("labeling_verbs", "Start from a folder of recordings without labels."),
-    "suggest": ("labeling_verbs", "Write the table of what to listen to next."),
+    "suggest": ("labeling_verbs", "Write the table of segments to listen to next."),
     "learn": ("labeling_verbs", "Learn from all answers so far, and measure."),
-    "improve": ("labeling_verbs", "Let the encoder learn from the recordings."),
+    "improve": ("labeling_verbs", "Train the encoder on the recordings."),
 }
 VERBS = {
-    "scan": ("data_verbs", "Look at a disk of recordings: what is there, and what is wrong."),
+    "scan": ("data_verbs", "Check a disk of recordings: what it contains, and what is damaged."),
     "pretrain": ("training_verbs", "Learn an encoder from recordings without labels."),
     "train": ("training_verbs", "Train a classifier from labelled recordings."),
-    "encoder": ("main", "General encoders: list them, and get one by name."),
-    "find-rate": ("training_verbs", "Try learning rates on the training clips."),
+    "encoder": ("main", "List general encoders, and get one by its name."),
+    "find-rate": ("training_verbs", "Find a learning rate for a training."),
     "evaluate": ("training_verbs", "Measure a classifier on labelled recordings."),
     "calibrate": ("training_verbs", "Calibrate a classifier's scores."),
     "predict": ("listening_verbs", "Name the sounds in recordings."),
-    "listen": ("listening_verbs", "Name sounds as they are heard."),
-    "export": ("listening_verbs", "Write a model for use without Semisonic, as ONNX or torch."),
-    "embed": ("labeling_verbs", "Turn recordings into vectors, to search and to look at."),
+    "listen": ("listening_verbs", "Detect sounds live."),
+    "export": (
+        "listening_verbs",
+        "Write a model to a file that runs without Semisonic (ONNX or torch).",
+    ),
+    "embed": ("labeling_verbs", "Turn recordings into embeddings, for search and map."),
     "search": ("labeling_verbs", "Find the recordings that sound like an example."),
-    "map": ("labeling_verbs", "Draw recordings as points to listen to; find clusters."),
-    "detect": ("listening_verbs", "Find sounds in long recordings: from when to when."),
-    "suggest": ("labeling_verbs", "Say which segments to listen to and to label next."),
-    "project": ("main", "From a folder without labels to a first classifier."),
-    "suspects": ("training_verbs", "Find labels that look wrong, to be listened to."),
-    "curve": ("experiment_verbs", "Tell how many labels are needed, and what the pool brings."),
+    "map": ("labeling_verbs", "Draw a map of recordings to listen to; find groups."),
+    "detect": ("listening_verbs", "Find when sounds begin and end in long recordings."),
+    "suggest": ("labeling_verbs", "Choose the segments to listen to and label next."),
+    "project": ("main", "Go from a folder without labels to a first classifier."),
+    "suspects": ("training_verbs", "Find labels that look wrong, to check by listening."),
+    "curve": (
+        "experiment_verbs",
+        "Estimate how many labels are needed, and whether the pool helps.",
+    ),
     "run": ("experiment_verbs", "Run a recipe: a whole experiment with its report."),
-    "tune": ("experiment_verbs", "Search over a recipe's options, on training clips alone."),
-    "data": ("main", "Look at recordings, check, decode, make or fetch them."),
-    "cache": ("system_verbs", "List or delete what is kept for all runs."),
-    "app": ("system_verbs", "A page in your browser: try, listen live, label, look at runs."),
-    "info": ("system_verbs", "Say what a model or a run is, and what this machine has."),
+    "tune": (
+        "experiment_verbs",
+        "Search for the best options of a recipe, on training clips only.",
+    ),
+    "data": ("main", "Inspect, check, convert, mix, download or make data sets."),
+    "cache": ("system_verbs", "List or delete files that are kept for all runs."),
+    "app": ("system_verbs", "Open a page in the browser: try a model, listen, label, see runs."),
+    "info": ("system_verbs", "Describe a model, a run or this machine."),
 }
 
 
@@ -71,9 +83,9 @@ class Verbs(click.Group):
     Parameters
     ----------
     verbs : mapping
-        From a verb, in the order people need them, to its module and what it does.
+        From a verb, in the order in which people need them, to its module and what it does.
     prefix : str
-        What the names of their functions begin with.
+        The prefix of the names of their functions.
     """
 
     def __init__(
@@ -89,7 +101,7 @@ class Verbs(click.Group):
         self.verbs, self.prefix = verbs, prefix
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The verbs in the order people need them."""
+        """The verbs, in the order in which people need them."""
         return list(self.verbs)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -149,7 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments : sequence of str, optional
-        What stands after ``semisonic``; by default what the process was started with.
+        The words after ``semisonic``; by default those that the process was started with.
     """
     session = Session()
     for stream in (sys.stdout, sys.stderr):  # what a terminal has no letter for is an escape
@@ -170,7 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         click.echo(f"{path}: {error.format_message()}\nSee '{path} --help'.", err=True)
         return Status.WRONG_USE
     except (KeyboardInterrupt, click.Abort):
-        advice = " The same command goes on where it stopped." if session.resumes else ""
+        advice = " The same command continues where it stopped." if session.resumes else ""
         click.echo(f"\nInterrupted.{advice}", err=True)
         return Status.INTERRUPTED
     except Exception as error:
@@ -191,18 +203,21 @@ def _is_of_closed_pipe(error: Exception) -> bool:
 
 
 def _told(error: Exception, session: Session) -> tuple[Status, str]:
-    """How a command ends that an error ended, and what is said of it."""
+    """The exit status for an error, and the message."""
     if isinstance(error, SemisonicError):
         return Status.WRONG_USE, str(error)
     if isinstance(error, OSError) and error.strerror:
         # A full disk, a missing permission: nothing that a look into our code could mend.
         where = f"{error.filename}: " if error.filename else ""
-        full = ". Make room on the disk, and give the same command again"
+        full = ". Make room on the disk, and run the same command again"
         return Status.WRONG_USE, f"{where}{error.strerror}{full * (error.errno == errno.ENOSPC)}"
     last = traceback.extract_tb(error.__traceback__)[-1]
-    text = f"this is a bug of ours: {type(error).__name__}: {error} ({last.filename}:{last.lineno})"
+    text = (
+        f"this is a bug in Semisonic: {type(error).__name__}: {error} "
+        f"({last.filename}:{last.lineno})"
+    )
     if session.log is not None and session.log.is_file():
-        text += f"\nWhat led to it stands in {session.log}."
+        text += f"\nThe traceback is in {session.log}."
     elif not session.traceback:
-        text += "\nThe same command with --traceback shows what led to it."
+        text += "\nRun the same command with --traceback to see where it arose."
     return Status.OUR_BUG, text

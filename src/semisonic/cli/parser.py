@@ -1,7 +1,7 @@
-"""``verb``: makes a command of a function and the typed description of its options; and its help.
+"""``verb`` makes a command from a function and the typed description of its options, and its help.
 
-Options dataclasses become flags and back: names, values, defaults from a file. :class:`Session` is
-what a verb may use while it runs: how to speak, and how to end.
+Options dataclasses become flags and back: names, values, defaults from a file. A verb prints and
+ends through its :class:`Session`.
 """
 
 from __future__ import annotations
@@ -50,16 +50,16 @@ class Status(IntEnum):
 
 
 class Session:
-    """How one call of the command speaks and ends.
+    """How one call of the command prints and ends.
 
     Attributes
     ----------
     quiet, verbose, traceback, dry_run : bool
         As given on the command line.
     resumes : bool
-        Whether the same command goes on after an interruption.
+        Whether the same command continues an interrupted run.
     log : Path or None
-        Where the run's log lies, once a verb has a run folder; errors point there.
+        The log of the run, once a verb has a run folder; error messages name it.
     plugins : list of str
         Modules to import before anything is done.
     """
@@ -70,7 +70,7 @@ class Session:
         self.plugins: list[str] = []
 
     def start(self, *, resumes: bool) -> None:
-        """Turn on progress bars and messages as asked for, and what makes long work faster."""
+        """Set up progress bars and messages as the options say, and what makes long work faster."""
         if self.quiet and self.verbose:
             raise click.UsageError("-q and -v contradict each other: give one of them")
         from semisonic.core import plugins, progress
@@ -90,19 +90,19 @@ class Session:
         click.echo(text)
 
     def note(self, text: str) -> None:
-        """Print a remark beside the answer, on standard error; not with ``-q``."""
+        """Print a remark on standard error; not with ``-q``."""
         if not self.quiet:
             click.echo(text, err=True)
 
     def tell_cache(self) -> None:
-        """Say how much the run folder keeps that can be made again, where there is something."""
+        """Print the size of the run folder's cache, if there is one."""
         folder = self.log.parent / "cache" if self.log is not None else None
         if folder is not None and not self.dry_run and folder.is_dir():
             from semisonic.core.text import bytes_text
             from semisonic.core.user_cache import disk_size
 
             size = bytes_text(disk_size(folder))
-            self.note(f"cache: {size} in {folder}, may be deleted; it is made again when needed")
+            self.note(f"cache: {size} in {folder}; you can delete it, it is made again when needed")
 
     def failed(
         self,
@@ -116,7 +116,7 @@ class Session:
         ----------
         failures : sequence of (file, reason)
         listed_in : Path, optional
-            The file that holds the whole list.
+            The file that has the whole list.
         what : str
             What one failure is, in the singular.
         """
@@ -161,19 +161,19 @@ class Flag:
     Attributes
     ----------
     key : str
-        Where its value lives in the options: ``mel.n_mels``.
+        Where its value is in the options: ``mel.n_mels``.
     name : str
-        What it is called on the command line, with underscores. When two classes have a field of
-        the same name, the outer one keeps it and the inner one gets the name of its group in front:
+        Its name on the command line, with underscores. If two classes have a field of the same
+        name, the outer one keeps it and the inner one is prefixed by the name of its group:
         ``duration`` and ``mel_duration``.
     type : ValueType
     default : object
     rule : mapping
         Help, unit, choices and range; see :func:`semisonic.core.options.option`.
     group : str
-        The heading that it stands under.
+        The heading that lists it.
     is_argument, is_required : bool
-        Whether it is given by its place, and whether it must be given.
+        Whether it is given by its position, and whether it must be given.
     """
 
     key: str
@@ -187,19 +187,21 @@ class Flag:
 
     @property
     def place(self) -> str:
-        """How an argument stands in the usage line: FILE, FILE... or [FILE]."""
+        """An argument as the usage line shows it: FILE, FILE... or [FILE]."""
         name = self.name.upper() + "..." * self.type.is_list
         return name if self.is_required else f"[{name}]"
 
     @property
     def has_commas(self) -> bool:
-        """Whether one text holds several values: numbers or choices, as free text has commas."""
+        """Whether commas separate several values: for numbers and choices, as free text may have
+        commas.
+        """
         is_free_text = self.type.kind in (str, Path) and not self.rule.get("choices")
         return self.type.is_list and not self.is_argument and not is_free_text
 
     @property
     def metavar(self) -> str:
-        """What stands for the value in the help: N, X, TEXT, PATH or the choices."""
+        """The placeholder of the value in the help: N, X, TEXT, PATH or the choices."""
         choices = "|".join(self.rule.get("choices") or ())
         if choices and len(choices) <= 24:
             return choices
@@ -220,7 +222,7 @@ class Flag:
 
     @property
     def shown(self) -> str:
-        """The default as people read it, with its unit."""
+        """The default as the help shows it, with its unit."""
         if self.default is None or self.default in ("", ()):
             return "none"
         if isinstance(self.default, bool):
@@ -230,7 +232,7 @@ class Flag:
 
     @property
     def help(self) -> str:
-        """What it is, its choices or range, its default with the unit."""
+        """The description, the choices or range, and the default with its unit."""
         choices = ", ".join(self.rule.get("choices") or ())
         parts = [f"one of {choices}"] if choices and "|" not in self.metavar else []
         parts += [self.limits] if self.limits else []
@@ -253,9 +255,9 @@ class Flag:
         return click.Option(names, help=self.help, metavar=self.metavar, multiple=many, type=str)
 
     def parsed(self, typed: Any) -> Any:
-        """The value of what was typed: a text, or several for a list, which commas part, too.
+        """The value of what was typed: one text, or several for a list, also separated by commas.
 
-        What is no number stays text, which the check of all options refuses.
+        A text that is not a number stays text; the check of all options refuses it.
         """
         if not isinstance(typed, str | tuple):
             return typed
@@ -278,7 +280,7 @@ class Flag:
 def flags_of(
     options_class: type, arguments: Collection[str] = (), optional: Collection[str] = ()
 ) -> list[Flag]:
-    """All flags of an options class, nested classes included, outer ones first.
+    """All flags of an options class and its nested classes, outer ones first.
 
     Arguments are the fields without a default and those named in ``arguments``; those named
     in ``optional`` may be left out.
@@ -313,7 +315,7 @@ def _walk(options_class: type, defaults: Any, above: str, group: str) -> Iterato
 
 
 def options_of(options_class: type, values: Mapping[str, Any]) -> Any:
-    """The options that some values give, by the key of their flag; the rest is as by default.
+    """The options with these values, by the key of their flag; others have their defaults.
 
     Raises
     ------
@@ -334,7 +336,7 @@ def options_of(options_class: type, values: Mapping[str, Any]) -> Any:
 def as_toml(options: Any, flags: Sequence[Flag], *, complete: bool = False) -> str:
     """The options as a TOML text that ``--config`` reads back.
 
-    What is left to ``auto`` stands there as a remark.
+    Options left to ``auto`` are comments.
 
     Parameters
     ----------
@@ -343,7 +345,7 @@ def as_toml(options: Any, flags: Sequence[Flag], *, complete: bool = False) -> s
     flags : sequence of Flag
         Those of the class.
     complete : bool
-        All options; else those that were given or differ from their defaults.
+        Whether to write all options, or only those that were given or differ from their defaults.
     """
     left = getattr(options, "left_to_auto", ())
     held = set(given_names(options, left)) if left else set()
@@ -359,7 +361,11 @@ def as_toml(options: Any, flags: Sequence[Flag], *, complete: bool = False) -> s
         else:
             line = f"# {name}: not set" if value is None else f"{name} = {toml_value(value)}"
         tables.setdefault(table, []).append(line)
-    parts = [] if complete else ["# all other options: as by default, or chosen by auto (-v: all)"]
+    parts = (
+        []
+        if complete
+        else [("# all other options have their defaults or are chosen by auto (-v shows them)")]
+    )
     for table, lines in tables.items():
         shown = list(filter(None, lines))
         parts += [f"\n[{table}]" * bool(table), *shown] if shown else []
@@ -375,7 +381,7 @@ def read_config(file: Path, flags: Sequence[Flag]) -> dict[str, Any]:
     Raises
     ------
     OptionError
-        When the file cannot be read or holds a key that is no option, with the nearest.
+        If the file cannot be read or has a key that is not an option; it names the nearest.
     """
     kind = "JSON" if file.suffix == ".json" else "TOML"
     try:
@@ -401,13 +407,14 @@ def read_config(file: Path, flags: Sequence[Flag]) -> dict[str, Any]:
 def values_of(table: Mapping[str, Any], flags: Sequence[Flag], where: str = "") -> dict[str, Any]:
     """The values in a mapping, by the key of their flag.
 
-    A key may be the name of a flag (``n_mels``, ``n-mels``) or stand in the table of its options
-    class (``[mel] n_mels``), for which its options object may stand, too. ``where`` begins errors.
+    A key may be the name of a flag (``n_mels``, ``n-mels``) or be in the table of its options
+    class (``[mel] n_mels``); an options object may take the place of a table. ``where`` begins
+    errors.
 
     Raises
     ------
     OptionError
-        For a key that is no option, with the nearest.
+        For a key that is not an option; it names the nearest.
     """
     groups = {f.key[:end] for f in flags for end, letter in enumerate(f.key) if letter == "."}
     keys = {flag.name: flag.key for flag in flags} | {flag.key: flag.key for flag in flags}
@@ -454,15 +461,15 @@ def common_options() -> list[click.Parameter]:
         return click.Option(names, help=help, expose_value=False, callback=remember, **more)
 
     return [
-        flag("-q", "--quiet", is_flag=True, help="results and errors only"),
-        flag("-v", "--verbose", is_flag=True, help="also say what is being done"),
+        flag("-q", "--quiet", is_flag=True, help="print only results and errors"),
+        flag("-v", "--verbose", is_flag=True, help="also print what is being done"),
         flag("--traceback", is_flag=True, help="show where in the program an error arose"),
         flag(
             *("--plugin", "plugins"),
             multiple=True,
             metavar="MODULE",
-            help="import a Python file or module that registers networks or augmentations; may be "
-            "given several times",
+            help="import a Python file or module that registers networks or augmentations; may "
+            "be repeated",
         ),
     ]
 
@@ -470,7 +477,7 @@ def common_options() -> list[click.Parameter]:
 def ending_option(
     name: str, text: str, show: Callable[[click.Context], None], **more: Any
 ) -> click.Option:
-    """A flag that shows something in place of what the verb does."""
+    """A flag that prints something instead of running the verb."""
 
     def act(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
         if wanted:
@@ -502,29 +509,28 @@ class Verb(click.Command):
         Does the work; its docstring is the help.
     options_class : type, optional
         A frozen dataclass made with :func:`semisonic.core.options.option`; the function gets the
-        options and the :class:`Session`. Without one the options are the function's parameters
-        behind the session, with ``option(...)`` as their defaults; an underscore at the end of a
-        parameter's name is not part of the option's. A field without a default
-        becomes a positional argument, every other one ``--name``; nested options classes become
-        groups.
+        options and the :class:`Session`. Without one, the options are the function's parameters
+        after the session, with ``option(...)`` as their defaults; an underscore at the end of a
+        parameter's name is not part of the option's. A field without a default becomes a
+        positional argument, every other one ``--name``; nested options classes become groups.
     name : str
         The function's by default.
     arguments : sequence of str
-        Fields with a default that must be given all the same, by their place.
+        Fields with a default that must still be given, by their position.
     optional : sequence of str
-        Fields with a default that may be given, by their place.
+        Fields with a default that may be given, by their position.
     basic : str
-        The options that ``--help`` shows, with underscores and spaces between them;
-        ``--help-all`` shows the rest. Without any ``--help`` shows all.
+        The options that ``--help`` shows, with underscores and spaces between them; ``--help-all``
+        shows the rest. If empty, ``--help`` shows all.
     examples : sequence of str
-        Command lines that stand at the end of the help.
+        Command lines for the end of the help.
     resumes : bool
-        Whether the same command goes on after an interruption; the closing line says so.
+        Whether the same command continues an interrupted run; the last line then says so.
     plans : bool
-        Whether ``--dry-run`` has a meaning: the function is then called with
-        ``session.dry_run`` and must do nothing but say what it would do.
+        Whether there is ``--dry-run``: the function is then called with ``session.dry_run`` and
+        must only say what it would do.
     extra : sequence of click.Option
-        Options that do something else than the verb, such as a list, and end.
+        Options that print something, such as a list, and exit.
     """
 
     def __init__(
@@ -550,14 +556,14 @@ class Verb(click.Command):
             ["--config"],
             type=click.Path(path_type=Path, dir_okay=False),
             metavar="FILE",
-            help="options from a TOML file, or from the run.json of an earlier run; the command "
-            "line wins",
+            help="read options from a TOML file, or from the run.json of an earlier run; the "
+            "command line wins",
         )
         dry_run = click.Option(
             ["--dry-run"],
             is_flag=True,
-            help="show the options that are not as by default (as a file for --config; with -v "
-            "all) and what would be done",
+            help="show what would be done, and the options that differ from their defaults (-v: "
+            "all) as a file for --config",
         )
         help_all = ending_option("help-all", "show all options", _show_all, hidden=not basic)
         common = [config, *[dry_run] * plans, *common_options(), help_all]
@@ -573,7 +579,7 @@ class Verb(click.Command):
         )
 
     def groups(self, ctx: click.Context) -> dict[str, list[tuple[click.Option, Flag | None]]]:
-        """The options under their headings, the common ones last, with what describes each."""
+        """The options under their headings, the common ones last, with their descriptions."""
         flags = {flag.name: flag for flag in self.flags}
         found: dict[str, list[tuple[click.Option, Flag | None]]] = {}
         for parameter in self.get_params(ctx):
@@ -586,7 +592,7 @@ class Verb(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write arguments, options in their groups, and the examples.
 
-        The short help holds the verb's ``basic`` options, the long one all in their groups.
+        The short help has the verb's ``basic`` options, the long one all options in their groups.
         """
         arguments = [(flag.name.upper(), flag.help) for flag in self.flags if flag.is_argument]
         if arguments:
@@ -619,7 +625,7 @@ class Verb(click.Command):
             if ctx.get_parameter_source(flag.name) is ParameterSource.COMMANDLINE:
                 values[flag.key] = flag.parsed(ctx.params[flag.name])
             if flag.is_required and not values.get(flag.key):
-                text = f"{flag.name.upper()} is missing: {flag.rule.get('help', '')}"
+                text = f"{flag.name.upper()} is missing: give {flag.rule.get('help', '')}"
                 raise click.UsageError(text, ctx)
         return options_of(self.options_class, values)
 
@@ -643,7 +649,7 @@ class Verb(click.Command):
         return status or 0
 
     def _as_typed(self, text: str, ctx: click.Context) -> str:
-        """What is said of options that were given on the command line, by their names there."""
+        """An error message with options named as on the command line."""
         for flag in self.flags:
             typed = ctx.get_parameter_source(flag.name) is ParameterSource.COMMANDLINE
             if typed and not flag.is_argument:
@@ -653,7 +659,7 @@ class Verb(click.Command):
 
 
 def verb(options_class: type | None = None, **settings: Any) -> Callable[[Work], Verb]:
-    """Make a command of the function below; the parameters are those of :class:`Verb`.
+    """Make a command from the function below; the parameters are those of :class:`Verb`.
 
     Examples
     --------
@@ -668,7 +674,7 @@ def verb(options_class: type | None = None, **settings: Any) -> Callable[[Work],
 
 
 def _described_by(function: Work) -> type:
-    """An options class with the function's parameters behind the session."""
+    """An options class of the function's parameters after the session."""
     hints = typing.get_type_hints(function)
     _, *parameters = inspect.signature(function).parameters.values()
     fields = [(one.name.rstrip("_"), hints[one.name], one.default) for one in parameters]

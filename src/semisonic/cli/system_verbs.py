@@ -1,4 +1,4 @@
-"""The verbs about this machine and what lies on it: app, cache, info."""
+"""The verbs about this machine and its files: app, cache, info."""
 
 from __future__ import annotations
 
@@ -25,40 +25,41 @@ def app(
     session: Session,
     model: Path | None = option(
         None,
-        "model file, or the run folder it lies in; one of those below --runs can be chosen "
-        "on the page",
+        "model file or its run folder; models below --runs can also be chosen on the page",
     ),
     folder: tuple[Path, ...] = option(
-        (), "folder of recordings that the page may open; nothing outside it is read"
+        (), "folder of recordings that the page may open; nothing outside is read; may be repeated"
     ),
     project: Path | None = option(
-        None, "folder of a project (see 'semisonic project new'), to listen and label in"
+        None, "folder of a project to label in (see 'semisonic project new')"
     ),
     runs: Path = option(Path("runs"), "folder in which the page looks for models and reports"),
     encoder: Path | None = option(
         None,
-        "encoder that projects started on the page may use: a file, the name of a general "
-        "encoder (see 'semisonic encoder list'), or vectors made elsewhere (.parquet, or the "
+        "encoder for projects that are started on the page: a file, the name of a general "
+        "encoder (see 'semisonic encoder list'), or embeddings made elsewhere (.parquet, or the "
         "folder of a perch-hoplite database)",
     ),
     host: str = option(
-        "127.0.0.1", "address to listen on; any other than this machine's own needs a token"
+        "127.0.0.1", "address to listen on; an address that other machines can reach needs a token"
     ),
-    port: int = option(8765, "port; 0 for any that is free", minimum=0, maximum=65535),
+    port: int = option(8765, "port to listen on; 0: any free port", minimum=0, maximum=65535),
     token: str = option(
-        "", "word that a browser must know; made and printed if needed and not given"
+        "", "password that the browser must give; if needed and not given, one is made and printed"
     ),
     browser: bool = option(True, "open the page in the browser"),
     max_megabytes: float = option(
-        1000.0, "largest file that the page takes", unit="MB", minimum=0.1, maximum=100_000.0
+        1000.0, "largest file that the page accepts", unit="MB", minimum=0.1, maximum=100_000.0
     ),
-    max_hours: float = option(12.0, "longest recording", unit="h", minimum=0.001, maximum=1000.0),
-    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps"),
+    max_hours: float = option(
+        12.0, "longest recording that the page accepts", unit="h", minimum=0.001, maximum=1000.0
+    ),
+    device: str = option("auto", "device: auto, cpu, cuda, cuda:1 or mps"),
 ) -> Status:
-    """Try a model, listen live, label recordings and look at runs, in the browser.
+    """Open a page in the browser to try a model, listen live, label recordings and see runs.
 
-    The page is served by this machine and needs nothing from the internet. What is dropped on it
-    stays in a temporary folder until the app is closed. Ctrl-C closes it.
+    This machine serves the page, and nothing comes from the internet. Files dropped on the page
+    stay in a temporary folder until the app stops. Ctrl-C stops the app.
     """
     from semisonic.web.serving import serve
 
@@ -83,13 +84,15 @@ def app(
 @verb(optional=("action",), examples=["semisonic cache", "semisonic cache clear"])
 def cache(
     session: Session,
-    action: str = option("list", "what to do", choices=("list", "clear")),
+    action: str = option(
+        "list", "list the files, or clear: delete them", choices=("list", "clear")
+    ),
 ) -> Status:
-    """List what is kept for all runs with its size, or delete it (clear).
+    """List the files that are kept for all runs, with their sizes, or delete them (clear).
 
-    It holds what takes long to make and depends on nobody's recordings, such as encoders that have
-    learned synthetic sounds. What was deleted is made again when it is needed. The environment
-    variable SEMISONIC_CACHE names another folder.
+    These files take long to make and do not depend on your recordings, such as encoders trained on
+    synthetic sounds. Deleted files are made again when needed. The environment variable
+    SEMISONIC_CACHE sets another folder.
     """
     if action == "clear":
         session.say(f"{user_cache()}: {bytes_text(clear_cache())} deleted")
@@ -100,7 +103,7 @@ def cache(
         return Status.OK
     session.say(text_table(["name", "size"], [[name, bytes_text(size)] for name, size in found]))
     total = bytes_text(sum(size for _, size in found))
-    session.say(f"{user_cache()}: {total}; may be deleted: semisonic cache clear")
+    session.say(f"{user_cache()}: {total}; to delete them: semisonic cache clear")
     return Status.OK
 
 
@@ -114,15 +117,13 @@ def cache(
 )
 def info(
     session: Session,
-    path: str = option(
-        "", "model, encoder, run folder, or architecture; this machine if not given"
-    ),
+    path: str = option("", "model, encoder, run folder or architecture; by default this machine"),
     json_: bool = option(False, "print JSON"),
-    mel: MelOptions = option(MelOptions(), "front end that an architecture is shown for"),
+    mel: MelOptions = option(MelOptions(), "front end for which an architecture is shown"),
 ) -> None:
-    """Say what a model, an encoder, a run folder or an architecture is.
+    """Describe a model, an encoder, a run folder or an architecture.
 
-    Without a path: what this machine has, and the versions in use.
+    Without an argument, show what this machine has and which versions are in use.
     """
     from semisonic.classifier.info import info as work
 

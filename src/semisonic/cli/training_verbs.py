@@ -1,6 +1,4 @@
-"""The verbs that learn and measure: pretrain, train, find-rate, evaluate, calibrate,
-suspects.
-"""
+"""The verbs that train and measure: pretrain, train, find-rate, evaluate, calibrate, suspects."""
 
 from __future__ import annotations
 
@@ -24,20 +22,20 @@ SYNTH = "synth"
 
 
 class VerbResult(Protocol):
-    """What a function behind a verb gives back."""
+    """What the function behind a verb returns."""
 
     @property
     def failures(self) -> tuple[tuple[str, str], ...]:
         """Files that could not be used, with reasons."""
 
     def summary(self) -> str:
-        """What a person wants to know."""
+        """The result in a few lines of text."""
 
 
 def begin(options: T, session: Session) -> T:
-    """Point errors to the run's log, look at the paths, and put that of the set for 'synth'.
+    """Name the run's log in errors, check the paths, and replace 'synth' by the path of the set.
 
-    In a dry run it is said how each path would be read.
+    In a dry run, print how each path would be read.
     """
     from semisonic.audio.remote import url_of
     from semisonic.data.datasets.load import describe_layout
@@ -61,7 +59,7 @@ def begin(options: T, session: Session) -> T:
 
 
 def with_synth(options: T) -> T:
-    """The options with the synthetic sounds, made beside the run folder, for the word 'synth'."""
+    """The options with the word 'synth' replaced by the set, made beside the run folder."""
     folder = Path(getattr(options, "output")).parent / SYNTH  # noqa: B009
     is_pool = isinstance(options, PretrainOptions)
     parts = {"data": "pool" if is_pool else "labels.csv", "unlabelled": "pool"}
@@ -79,9 +77,9 @@ def with_synth(options: T) -> T:
 
 
 def say_plan(options: TrainOptions, session: Session) -> Status:
-    """Say the method, its steps, the time and the disk; nothing is written."""
+    """Print the method, its steps, the time and the disk space; write nothing."""
     if SYNTH in map(str, (options.data, options.unlabelled)):
-        session.note("the synthetic data set would be made first; what is learned depends on it")
+        session.note("the synthetic data set would be made first; the plan depends on it")
         return Status.OK
     from semisonic.classifier.train import plan_training
 
@@ -91,7 +89,7 @@ def say_plan(options: TrainOptions, session: Session) -> Status:
 
 
 def finish(result: VerbResult, output: Path, session: Session, then: str = "") -> Status:
-    """Print the summary and what comes next; the exit status tells whether files failed."""
+    """Print the summary and the next command; the exit status tells whether files failed."""
     session.say(result.summary())
     session.note(f"run folder: {output}")
     if then:
@@ -115,9 +113,9 @@ def finish(result: VerbResult, output: Path, session: Session, then: str = "") -
 def pretrain(options: PretrainOptions, session: Session) -> Status:
     """Learn an encoder from recordings without labels.
 
-    An auto-encoder learns to draw spectrograms again from a narrow code, or to clean or complete
-    them; or an encoder learns to know two views of a clip as one (--objective). The encoder is
-    saved, and 'semisonic train --encoder' starts from it.
+    With --objective, an auto-encoder learns to rebuild spectrograms from an embedding or to remove
+    noise, or an encoder learns to recognise two views of one clip. The encoder is saved, and
+    'semisonic train --encoder' starts from it.
     """
     options = begin(options, session)
     if session.dry_run:
@@ -143,9 +141,9 @@ def pretrain(options: PretrainOptions, session: Session) -> Status:
 def train(options: TrainOptions, session: Session) -> Status:
     """Train a classifier from labelled recordings.
 
-    With --encoder it starts from what 'semisonic pretrain' learned; with --unlabelled it learns
-    an encoder from those recordings first. With --encoder of a classifier and --freeze-epochs a
-    new class layer learns alone for a while, then all of the network.
+    With --encoder, training starts from an encoder of 'semisonic pretrain' or from a classifier.
+    With --unlabelled, it also learns from these recordings. With --freeze-epochs, only a new class
+    layer learns at first, then the whole network.
     """
     options = begin(options, session)
     if session.dry_run:
@@ -153,8 +151,8 @@ def train(options: TrainOptions, session: Session) -> Status:
     from semisonic.classifier.train import train as work
 
     then = (
-        f"semisonic evaluate {options.output} LABELLED for clips that it was not trained on, or "
-        f"semisonic predict {options.output} RECORDINGS"
+        f"semisonic evaluate {options.output} LABELLED with clips that it was not trained on, "
+        f"or semisonic predict {options.output} RECORDINGS"
     )
     return finish(work(options), options.output, session, then)
 
@@ -174,8 +172,8 @@ def train(options: TrainOptions, session: Session) -> Status:
 def find_rate(options: FindRateOptions, session: Session) -> Status:
     """Find a learning rate for a training with the same options.
 
-    The rate rises from step to step of a short training that is not kept; 'semisonic train' is
-    not changed by it. With --freeze-epochs the encoder is frozen meanwhile.
+    The learning rate rises at each step of a short training, whose weights are not kept. The
+    result does not change 'semisonic train'. With --freeze-epochs, the encoder is frozen.
     """
     options = begin(options, session)
     if session.dry_run:
@@ -197,7 +195,7 @@ def find_rate(options: FindRateOptions, session: Session) -> Status:
     plans=True,
 )
 def evaluate(options: EvaluateOptions, session: Session) -> Status:
-    """Measure a classifier on labelled recordings it was not trained on, and write a report."""
+    """Measure a classifier on labelled recordings that it was not trained on; write a report."""
     options = begin(options, session)
     if session.dry_run:
         return Status.OK
@@ -225,11 +223,11 @@ def evaluate(options: EvaluateOptions, session: Session) -> Status:
     plans=True,
 )
 def calibrate(options: CalibrateOptions, session: Session) -> Status:
-    """Calibrate a classifier's scores by clips that it was not trained on.
+    """Calibrate a classifier's scores on clips that it was not trained on.
 
-    The run folder gets a new model: its scores are calibrated, each class has a threshold, and
-    sounds that are like nothing it has learned can be called unknown. The page shows what was
-    reached, and for which classes there were too few clips. The model given stays as it is.
+    Writes a new model into the run folder: its scores are calibrated, each class has a threshold,
+    and it can answer 'unknown' for sounds of none of its classes. The report shows the results,
+    and the classes with too few clips. The original model is not changed.
     """
     options = begin(options, session)
     if session.dry_run:
@@ -253,10 +251,10 @@ def calibrate(options: CalibrateOptions, session: Session) -> Status:
     plans=True,
 )
 def suspects(options: SuspectsOptions, session: Session) -> Status:
-    """Find labels that look wrong, to be listened to.
+    """Find labels that look wrong, to check by listening.
 
-    Each label is judged by models that learned from other recordings only. The list, the most
-    suspicious first, is written as a table and as a page with players. No label is changed.
+    Models that were trained on other recordings judge each label. The list, most suspicious first,
+    is written as a table and as a page with players. No label is changed.
     """
     options = begin(options, session)
     if session.dry_run:

@@ -1,1 +1,1 @@
-"""Numbers with intervals, honest comparisons, figures and the report. No torch in this room."""
+"""Numbers with intervals, comparisons with tests, figures and the report. No torch here."""

@@ -1,8 +1,8 @@
-"""Whether a score means what it says: reliability, class thresholds, out-of-distribution scores.
+"""Measure calibration, and fit class thresholds.
 
-Held-out clips are few, so what a threshold reaches is told with the lower end of Wilson's interval,
-one side. The threshold is looked for among the scores of the very clips it is judged by, which
-makes it look a little better than it is; the bound does not make up for that.
+Held-out clips are few, so the precision of a threshold is reported with the lower end of Wilson's
+one-sided interval. The threshold is chosen among the scores of the same clips that measure it, so
+the precision is slightly too high; the bound does not correct for that.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from semisonic.evaluation.metrics import as_classes, as_scores, as_targets, same
 from semisonic.evaluation.statistics import wilson_of_share
 
 SHOWN, LIKELY, MISSED, BEST = "shown", "likely", "not reached", "best F1"
-"""Whether the lower bound of the precision reaches the wanted one, its value only, or neither; or
-that none was wanted."""
+"""Outcomes: the lower bound of the precision reaches the wanted one, only its value does, or
+neither; or no precision was asked for.
+"""
 COLUMNS = ["threshold", "outcome", "precision", "lower_bound", "recall", "clips", "named"]
 
 
 class Reliability(NamedTuple):
     """Confidence and accuracy by bin of confidence, each shape (n_bins,).
 
-    Empty bins hold NaN. ``error`` is the expected calibration error, 0 to 1.
+    Empty bins are NaN. ``error`` is the expected calibration error, 0 to 1.
     """
 
     confidence: NDArray[np.float64]
@@ -38,9 +39,10 @@ class Reliability(NamedTuple):
 
 
 def reliability(target: ArrayLike, scores: ArrayLike, n_bins: int = 10) -> Reliability:
-    """Sort answers by their score into equal bins of 0 to 1, and count the right ones.
+    """Sort answers by score into equal bins from 0 to 1, and count the right ones.
 
-    With one label per clip its chosen class is an answer; with several, each clip and class is.
+    With one label per clip, its chosen class is an answer; with several, each pair of clip and
+    class is.
 
     Paper: Naeini, Cooper and Hauskrecht, "Obtaining well calibrated probabilities using
     Bayesian binning", AAAI 2015 (expected calibration error, on the chosen class).
@@ -60,7 +62,7 @@ def reliability(target: ArrayLike, scores: ArrayLike, n_bins: int = 10) -> Relia
     Raises
     ------
     DataError
-        When the shapes do not fit.
+        If the shapes do not fit.
 
     Examples
     --------
@@ -85,14 +87,14 @@ def reliability(target: ArrayLike, scores: ArrayLike, n_bins: int = 10) -> Relia
 
 
 def clips_needed(precision: float, level: float = 0.9) -> int:
-    """Compute the fewest clips, all right, whose lower bound reaches a precision.
+    """Compute the least number of clips, all right, for a lower bound of a given precision.
 
     Parameters
     ----------
     precision : float
         0 to below 1.
     level : float
-        Confidence of the lower bound, one side.
+        Confidence of the one-sided lower bound.
 
     Returns
     -------
@@ -121,27 +123,27 @@ def class_thresholds(
     level: float = 0.9,
     least: float = 0.0,
 ) -> pd.DataFrame:
-    """Find for each class the lowest score from which on it is named precisely enough.
+    """Find for each class the lowest threshold that gives the wanted precision.
 
     Parameters
     ----------
     target : array of 0 and 1, shape (n, n_classes)
     scores : array, shape (n, n_classes)
-        Of clips that neither trained nor calibrated.
+        Scores of clips that were used neither for training nor for calibration.
     precision : float
-        Wanted share of right ones among the clips named, 0 to below 1; 0: the best F1.
+        Wanted share of right answers, 0 to below 1; 0: the best F1.
     level : float
-        Confidence of the lower bound, one side.
+        Confidence of the one-sided lower bound.
     least : float
-        No threshold is at or below this, such as one over the number of classes.
+        Thresholds are above this, such as one over the number of classes.
 
     Returns
     -------
     DataFrame
-        A row a class: the ``threshold``, for a precision that was not reached that of the best
-        F1; the ``outcome``: "shown", "likely", "not reached" or "best F1"; ``precision``, its
-        ``lower_bound`` and ``recall`` on these clips, NaN without clips; the ``clips`` of the
-        class, and how many are ``named`` so.
+        A row per class: the ``threshold``, or that of the best F1 if the precision was not
+        reached; the ``outcome``: "shown", "likely", "not reached" or "best F1"; ``precision``, its
+        ``lower_bound`` and ``recall`` on these clips, NaN without clips; the number of ``clips``
+        of the class, and how many clips are ``named`` as this class.
 
     Raises
     ------

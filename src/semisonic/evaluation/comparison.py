@@ -1,14 +1,14 @@
-"""Two arms scored on the same clips: by how much they differ, and what may be claimed of it.
+"""Compare two arms on the same clips: their difference, and whether it is shown.
 
-What is computed, for an arm ``a`` (the control) and an arm ``b``:
+Computed for an arm ``a`` (the control) and an arm ``b``:
 
 - accuracy of each draw over all clips, its mean and spread over draws, and a bootstrap interval
   that draws recordings and draws;
 - the difference ``b - a``: McNemar's exact test of each draw, its pooled exact form over recordings
   and draws, the paired bootstrap, and the corrected resampled t-test over all folds and draws.
 
-A claim about a method needs to hold against two kinds of luck, and the outcome says which it holds
-against:
+A claim about a method must hold for other test clips and for other training clips. The outcome
+says which of the two is shown:
 
 - ``better`` or ``worse``: shown. The pooled McNemar test (other test clips) and the corrected
   t-test (other training clips) are both below the level, and no interval holds 0.
@@ -48,11 +48,11 @@ from semisonic.evaluation.statistics import (
 )
 
 ACCURACY, LWLRAP = "accuracy", "lwlrap"
-"""What is compared; lwlrap for clips of several labels."""
+"""The measures to compare; lwlrap is for clips with several labels."""
 MINIMUM_FOR_T = 3
-"""Below so many folds and draws the t-test says nothing, and is left out."""
+"""With fewer folds and draws, the t-test is left out."""
 LEVEL = 0.95
-"""Of all intervals; what is shown has p-values below the rest."""
+"""Level of all intervals; a difference is shown if its p-values are below 1 minus this."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,9 @@ class Comparison:
     ``accuracy_a``, ``accuracy_b``, ``difference``; ``draws`` a row per draw over all its clips,
     with McNemar's exact test: ``p``, ``n_only_a``, ``n_only_b``.
 
-    ``interval`` is the bootstrap's, over recordings and draws; ``wide_interval`` reaches as
-    far as that of the corrected t-test too. ``p_mcnemar`` is the pooled test's, ``p_folds``
-    the corrected t-test's (NaN with fewer than three folds and draws).
+    ``interval`` is the bootstrap's, over recordings and draws; ``wide_interval`` also covers that
+    of the corrected t-test. ``p_mcnemar`` is the pooled test's, ``p_folds`` the corrected t-test's
+    (NaN with fewer than three folds and draws).
 
     Of clips with several labels accuracies are values of lwlrap, ``draws`` is empty, and
     ``p_mcnemar`` is NaN: the bootstrap asks about clips in its place.
@@ -112,7 +112,7 @@ class Comparison:
 
     @property
     def is_shown(self) -> bool:
-        """Whether the difference holds against both kinds of luck, and both were asked about."""
+        """Whether the difference is shown for other test clips and other training clips."""
         asked = math.isfinite(self.p_folds)
         return asked and self.p < 1 - self.level and _leaves_out_zero(self.wide_interval)
 
@@ -127,7 +127,7 @@ class Comparison:
 
     @property
     def claimed_interval(self) -> Interval:
-        """The interval that goes with the outcome: the wide one, unless it is "here" only."""
+        """The interval of the outcome: the wide one, unless the outcome is "here" only."""
         return self.interval if self.outcome.endswith("here") else self.wide_interval
 
     @property
@@ -141,7 +141,7 @@ class Comparison:
         )
 
     def verdict(self, subject: str = "", name: str = "") -> str:
-        """The outcome in plain words: one sentence, or two where the tests disagree.
+        """The outcome in words: one sentence, or two if the tests disagree.
 
         ``subject`` is what makes arm b differ from arm a, such as "Pre-training". Without one,
         arm b is called by ``name``, or by its own.
@@ -157,7 +157,7 @@ class Comparison:
         reason = (
             f"corrected t-test, {p_text(self.p_folds)}"
             if asked
-            else "too few folds and draws to ask"
+            else "too few folds and draws to test it"
         )
         return (
             f"{who} did {word}{than} on these clips: {self.numbers}. "
@@ -199,14 +199,14 @@ def compare(
     measure: str = ACCURACY,
     n_resamples: int = 5000,
 ) -> Comparison:
-    """Hold arm b against arm a in one setting.
+    """Compare arm b with arm a in one setting.
 
     Parameters
     ----------
     predictions : Predictions
         Both arms with the same draws and clips; :meth:`Predictions.check` is applied.
     setting : str, optional
-        Needed when the table holds several.
+        Required if the table has several.
     measure : {"accuracy", "lwlrap"}
         With lwlrap a paired bootstrap over recordings and draws asks what McNemar's test asks.
     n_resamples : int
@@ -219,11 +219,13 @@ def compare(
     Raises
     ------
     DataError
-        When a clip is missing or stands twice, or the arms were not run alike.
+        If a clip is missing or occurs twice, or the arms have different draws.
     """
     if setting is None:
         if len(predictions.settings) != 1:
-            raise DataError(f"compare: name one of the settings {predictions.settings}")
+            raise DataError(
+                f"compare: found several settings, expected one of {predictions.settings}"
+            )
         setting = predictions.settings[0]
     part = predictions.select(setting=setting)
     tables = [part.select(arm=arm) for arm in (arm_a, arm_b)]
@@ -242,7 +244,7 @@ def compare_settings(predictions: Predictions, arm_a: str, arm_b: str) -> list[C
 def compare_setting_pairs(
     predictions: Predictions, pairs: Iterable[tuple[str, str]], *, measure: str = ACCURACY
 ) -> list[Comparison]:
-    """Hold the second setting of each pair against the first, in each arm that both have.
+    """Compare the second setting of each pair with the first, in each arm that both have.
 
     Parameters
     ----------
@@ -255,7 +257,7 @@ def compare_setting_pairs(
     Returns
     -------
     list of Comparison
-        ``setting`` says who stands against whom; the arms are called by their settings.
+        ``setting`` names the two settings; the arms have the names of their settings.
     """
     found = []
     for pair in pairs:
@@ -330,7 +332,7 @@ def _compare(
     measure: str,
     n_resamples: int = 5000,
 ) -> Comparison:
-    """Hold the second of two tables, each of one arm and setting, against the first."""
+    """Compare the second of two tables, each of one arm and setting, with the first."""
     Predictions.concat(tables).check()
     a, b = (_values(table, measure) for table in tables)
     draws = [list(map(tuple, x[["draw", "seed"]].drop_duplicates().to_numpy())) for x in (a, b)]
@@ -381,25 +383,26 @@ def _compare(
 
 
 def _cautions(values: pd.DataFrame) -> tuple[str, ...]:
-    """What was not asked, or could not be, one sentence each."""
+    """The limits of the comparison, one sentence each."""
     n_groups, n_clips = values["group"].nunique(), values["clip"].nunique()
     n_draws, n_folds = values["draw"].nunique(), values["fold"].nunique()
     cautions = {
-        "All clips are of one recording; intervals take each clip for itself.": n_groups == 1
+        "All clips are of one recording, so intervals treat each clip as independent.": n_groups
+        == 1
         and n_clips > 1,
-        "No two clips share a recording, as far as the table says; if some do, "
-        "the intervals are too narrow.": n_groups == n_clips,
-        "One draw only: how much another seed or other labels would change is not measured.": (
+        "According to the table, no two clips share a recording; if some do, the intervals are "
+        "too narrow.": n_groups == n_clips,
+        "There is only one draw, so the effect of another seed or other labels is not measured.": (
             n_draws == 1
         ),
-        "Too few folds and draws for the corrected t-test: whether the difference holds "
-        "for other training clips was not asked.": n_folds * n_draws < MINIMUM_FOR_T,
+        "There are too few folds and draws for the corrected t-test, so it is not known whether "
+        "the difference holds for other training clips.": n_folds * n_draws < MINIMUM_FOR_T,
     }
     return tuple(text for text, holds in cautions.items() if holds)
 
 
 class ChosenBest(NamedTuple):
-    """The score of the best setting, on clips that did not choose it.
+    """The score of the best setting, on clips that were not used to choose it.
 
     Attributes
     ----------
@@ -421,7 +424,7 @@ class ChosenBest(NamedTuple):
 
     @property
     def is_gain(self) -> bool:
-        """Whether the interval of the gain lies above zero."""
+        """Whether the interval of the gain is above zero."""
         return self.gain_low > 0
 
 
@@ -435,20 +438,20 @@ def chosen_best(
 ) -> ChosenBest:
     """Estimate the score to expect of the best of several settings.
 
-    The highest of many scores is high by luck, too. Here the choice is made again and again on
-    some recordings, and what was chosen is scored on the others: the bootstrap bias corrected
-    cross-validation of I. Tsamardinos, E. Greasidou and G. Borboudakis (Machine Learning 107,
-    2018). Where we differ: whole recordings are drawn, and a search that let early trials tell it
-    where to look is taken as if all its settings had been given beforehand, so some luck is left.
+    The highest of many scores is partly luck. Here the choice is repeated on some recordings, and
+    the chosen setting is scored on the others: the bootstrap bias corrected cross-validation of I.
+    Tsamardinos, E. Greasidou and G. Borboudakis (Machine Learning 107, 2018). Where we differ:
+    whole recordings are drawn, and a search whose early trials decided where to look is treated as
+    if all its settings had been given beforehand, so some luck is left.
 
     Parameters
     ----------
     right : ndarray of float, shape (n_settings, n_clips)
-        1 where a setting is right about a clip that it was not trained on, else 0; or how often.
+        1 if a setting is right about a clip that it was not trained on, else 0; or how often.
     group : ndarray of str, shape (n_clips,)
         The recording of each clip.
     against : ndarray of float, shape (n_clips,), optional
-        The answers of a setting that had no part in the choice.
+        The answers of a setting that was not part of the choice.
     seed : int
     n_bootstraps : int
 

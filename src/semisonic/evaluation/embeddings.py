@@ -1,4 +1,4 @@
-"""Embeddings in two dimensions, and how far apart classes lie in them."""
+"""Embeddings in two dimensions, and the separability of classes."""
 
 from __future__ import annotations
 
@@ -78,11 +78,11 @@ class Separability:
     Attributes
     ----------
     silhouette : ndarray, shape (n_classes,)
-        -1 to 1: above 0 a clip lies closer to its own class than to the nearest other one.
+        -1 to 1: above 0, a clip is closer to its own class than to the nearest other one.
     purity : ndarray, shape (n_classes,)
         0 to 1: share of the nearest clips of other recordings that are of the same class.
     nearest : ndarray of int64, shape (n_classes,)
-        The other class that most of the nearest clips are of; -1 where all are of its own.
+        The most frequent other class of the nearest clips; -1 if all are of the same class.
     """
 
     silhouette: Values
@@ -98,11 +98,11 @@ def separability(
     *,
     n_neighbours: int = NEIGHBOURS,
 ) -> Separability:
-    """Measure how far apart classes lie before any classifier is trained.
+    """Measure the separability of classes before any classifier is trained.
 
     By the silhouette of Rousseeuw (1987) and the share of neighbours of the same class. Neighbours
-    are looked for among other recordings only: clips of one recording lie close together whatever
-    they hold, and a classifier under test was not trained on them.
+    are searched for only in other recordings: clips of one recording are close together whatever
+    their class, and a tested classifier was not trained on them.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def separability(
     Raises
     ------
     DataError
-        When the lengths differ or there are fewer than two recordings.
+        If the lengths differ or there are fewer than two recordings.
     """
     points = np.asarray(x, np.float64)
     labels, recording = np.asarray(target, np.int64), np.asarray(group)

@@ -1,4 +1,4 @@
-"""How well found events are the true ones: counted one by one, and by seconds.
+"""Compare found events with true events: event by event, and by segments.
 
 Paper: Mesaros, Heittola and Virtanen, "Metrics for polyphonic sound event detection", Applied
 Sciences 2016. An event is found when one of its class begins within a collar of its beginning and,
@@ -28,7 +28,7 @@ _SLACK = 1e-9  # s, so that an error of exactly a collar is within it
 
 @dataclass(frozen=True)
 class EventCounts:
-    """What was found of the events of a class, or of all classes.
+    """Counts of true and found events of a class, or of all classes.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class EventCounts:
     onset_errors, offset_errors : ndarray of float64, shape (n_matched,)
         Found less true time, s: above 0 is late.
     hours : float
-        Of audio that was listened to; 0 where it is not known.
+        Hours of audio; 0 if not known.
     """
 
     n_true: int
@@ -49,23 +49,23 @@ class EventCounts:
 
     @property
     def precision(self) -> float:
-        """Share of the found events that are true, 0 to 1; NaN when none was found."""
+        """Share of the found events that are true, 0 to 1; NaN if none was found."""
         return self.n_matched / self.n_found if self.n_found else float("nan")
 
     @property
     def recall(self) -> float:
-        """Share of the true events that were found, 0 to 1; NaN when there are none."""
+        """Share of the true events that were found, 0 to 1; NaN if there are none."""
         return self.n_matched / self.n_true if self.n_true else float("nan")
 
     @property
     def f1(self) -> float:
-        """Harmonic mean of precision and recall, 0 to 1; NaN when there are no events at all."""
+        """Harmonic mean of precision and recall, 0 to 1; NaN if there are no events at all."""
         total = self.n_true + self.n_found
         return 2 * self.n_matched / total if total else float("nan")
 
     @property
     def false_alarms_per_hour(self) -> float:
-        """Found events that are none, by hour of audio; NaN where the time is not known."""
+        """False events per hour of audio; NaN if the hours are not known."""
         return (self.n_found - self.n_matched) / self.hours if self.hours else float("nan")
 
 
@@ -92,7 +92,7 @@ def score_events(
     offset_share: float = OFFSET_SHARE,
     hours: float = 0.0,
 ) -> EventScores:
-    """Event by event: which were found, and how far off.
+    """Compare event by event: which were found, and with what errors in time.
 
     Parameters
     ----------
@@ -103,9 +103,9 @@ def score_events(
     offset_collar : float, optional
         Largest error of an end, s; None: ends do not count.
     offset_share : float
-        An end may be off by this share of the true length, where that is more.
+        An end may be off by this share of the true length, if that is more.
     hours : float
-        Audio that was listened to, for false alarms by hour.
+        Hours of audio, for false alarms per hour.
 
     Returns
     -------
@@ -138,7 +138,7 @@ def score_events(
 
 
 def score_overlaps(true: Events, found: Events, *, hours: float = 0.0) -> EventScores:
-    """As :func:`score_events`, where any overlap in time makes a pair: was it noticed at all?"""
+    """As :func:`score_events`, but events match if they overlap in time at all."""
 
     def may_pair(a: Events, b: Events) -> NDArray[np.bool_]:
         (a_start, a_end), (b_start, b_end) = _times(a), _times(b)

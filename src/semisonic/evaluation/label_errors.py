@@ -5,13 +5,13 @@ JAIR 2021 (which labels, and how many); Thyagarajan, Snorrason, Northcutt and Mu
 "Identifying incorrect annotations in multi-label classification data" (one question a class, and
 one number for a clip).
 
-From scores that each clip got from a classifier which had not learnt its label (out-of-fold
-scores), clips are counted by given label and by the class that they surely are. A clip surely is a
-class when its score reaches the mean score of the clips that carry that label, so a class that a
-classifier is never sure of is not lost. The counts, brought to the number of clips of each label,
-estimate the joint distribution of given and true labels, and so how many labels of each class are
-wrong: those with the largest margins are the suspects. They stand in the order of the scores of
-their labels. With several labels per clip each class is a yes-or-no question of its own.
+Each clip is scored by a classifier that was not trained on its label (out-of-fold scores). Clips
+are counted by given label and by confident class: a clip is confidently of a class if its score
+reaches the mean score of the clips with that label, so a class with low scores is not lost. The
+counts, scaled to the number of clips of each label, estimate the joint distribution of given and
+true labels, and so how many labels of each class are wrong: those with the largest margins are the
+suspects. They are sorted by the scores of their labels. With several labels per clip, each class
+is a separate yes-or-no question.
 
 Where we differ: a class whose clips all look wrong keeps one clip on the diagonal of the joint, so
 that its column can be divided by its sum; a suspect is always a clip for which another answer has
@@ -28,7 +28,7 @@ from numpy.typing import ArrayLike, NDArray
 from semisonic.evaluation.metrics import as_classes, as_scores, as_targets, same_length
 
 TOLERANCE = 1e-6
-"""Below its class's threshold by so little a score still reaches it: it is rounding."""
+"""A score below the threshold of its class by less than this still reaches it, for rounding."""
 WORST_WEIGHT = 0.8
 """Weight of a worse class against all better ones in the quality of a clip of several labels."""
 
@@ -37,7 +37,7 @@ Mask = NDArray[np.bool_]
 
 
 def confident_joint(given: ArrayLike, scores: ArrayLike) -> ScoreTable:
-    """Estimate how given and true labels go together.
+    """Estimate the joint distribution of given and true labels.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def confident_joint(given: ArrayLike, scores: ArrayLike) -> ScoreTable:
 
 @dataclass(frozen=True)
 class Suspects:
-    """What is thought of each label.
+    """The result for each label.
 
     Attributes
     ----------
@@ -83,8 +83,8 @@ class Suspects:
         How well each clip's label fits its scores, 0 (not at all) to 1.
     is_suspect : ndarray of bool, shape (n,)
     suggested : ndarray
-        What the scores say instead: class numbers (n,), or for several labels per clip booleans
-        (n, n_classes). Of a clip that is no suspect it may be the given label.
+        The label that the scores suggest: class numbers (n,), or for several labels per clip
+        booleans (n, n_classes). For a clip that is not a suspect, it may be the given label.
     joints : ndarray, shape (n_questions, n_answers, n_answers)
         See :func:`confident_joint`: one question, or for several labels one per class, with the
         answers no (0) and yes (1).
@@ -102,7 +102,7 @@ class Suspects:
 
     @property
     def order(self) -> NDArray[np.int64]:
-        """All rows: the suspects from the most suspicious on, then the others likewise."""
+        """All rows: the suspects, most suspicious first, then the others in the same order."""
         return np.lexsort((self.quality, ~self.is_suspect)).astype(np.int64)
 
     @property

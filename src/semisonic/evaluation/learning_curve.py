@@ -48,15 +48,16 @@ class LearningCurve:
         labels = [point.labels_per_class for point in self.points]
         if not labels or len(set(labels)) != len(labels):
             raise DataError(
-                f"learning curve '{self.name}': found {len(labels)} points, {len(set(labels))} "
-                "numbers of labels; expected at least one, each once"
+                f"learning curve '{self.name}': found {len(labels)} points with "
+                f"{len(set(labels))} numbers of labels, expected at least one point, and each "
+                "number once"
             )
         ordered = tuple(sorted(self.points, key=lambda point: point.labels_per_class))
         object.__setattr__(self, "points", ordered)
 
     @property
     def labels(self) -> tuple[float, ...]:
-        """Labels a class, rising."""
+        """Labels per class, rising."""
         return tuple(point.labels_per_class for point in self.points)
 
     @property
@@ -65,7 +66,8 @@ class LearningCurve:
         return tuple(point.accuracy.mean for point in self.points)
 
     def needed(self, accuracy: float) -> float:
-        """The fewest labels per class that reach an accuracy and keep it; infinity if none do.
+        """The least number of labels per class that reaches an accuracy and keeps it; infinity if
+        none does.
 
         A budget counts when it and all larger ones reach the accuracy. Not less than the
         smallest budget that was measured.
@@ -85,7 +87,8 @@ class LearningCurve:
 
 
 def worth_in_labels(with_pool: LearningCurve, without: LearningCurve) -> list[tuple[float, float]]:
-    """Tell what the pool is worth: labels per class, and how many reach as much without it.
+    """Compute what the pool is worth: labels per class, and how many give the same accuracy
+    without it.
 
     Parameters
     ----------
@@ -94,8 +97,8 @@ def worth_in_labels(with_pool: LearningCurve, without: LearningCurve) -> list[tu
     Returns
     -------
     list of (float, float)
-        For each budget of ``with_pool`` the labels that ``without`` needs for the same
-        accuracy, which is infinite where it never gets there.
+        For each budget of ``with_pool`` the labels that ``without`` needs for the same accuracy,
+        which is infinite if it never reaches it.
     """
     return [
         (labels, without.needed(mean))
@@ -104,7 +107,7 @@ def worth_in_labels(with_pool: LearningCurve, without: LearningCurve) -> list[tu
 
 
 def say_needed(curve: LearningCurve, accuracies: Sequence[float]) -> list[str]:
-    """Say for each accuracy, 0 to 1, in a sentence how many labels per class it takes."""
+    """Write a sentence for each accuracy, 0 to 1: how many labels per class it needs."""
     sentences = []
     for accuracy in accuracies:
         labels = curve.needed(accuracy)
@@ -125,7 +128,7 @@ def say_needed(curve: LearningCurve, accuracies: Sequence[float]) -> list[str]:
 
 
 def count_labels(n: float) -> str:
-    """Say a number of labels.
+    """Write a number of labels.
 
     Examples
     --------

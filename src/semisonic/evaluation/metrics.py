@@ -1,6 +1,4 @@
-"""How right a classifier is: one number each, and tables by class. What goes into a number is
-checked first.
-"""
+"""Metrics of a classifier: single numbers, and tables by class. Inputs are checked first."""
 
 from __future__ import annotations
 
@@ -35,10 +33,15 @@ def as_classes(values: ArrayLike, name: str, n_classes: int | None = None) -> ND
     classes = found.astype(np.int64)
     if classes.min() < 0:
         row = int(classes.argmin())
-        raise DataError(f"{name}: row {row} is {classes[row]}, a clip without a label")
+        raise DataError(
+            f"{name}: found {classes[row]} in row {row}, expected a class number; "
+            "the clip has no label"
+        )
     if n_classes is not None and classes.max() >= n_classes:
         row = int(classes.argmax())
-        raise DataError(f"{name}: row {row} is class {classes[row]} of only {n_classes} classes")
+        raise DataError(
+            f"{name}: found class {classes[row]} in row {row}, expected a number below {n_classes}"
+        )
     return classes
 
 
@@ -49,7 +52,7 @@ def as_scores(values: ArrayLike) -> NDArray[np.float64]:
         raise DataError(f"scores: found shape {scores.shape}, expected (n, n_classes)")
     bad = np.flatnonzero(~np.isfinite(scores).all(axis=1))
     if len(bad):
-        raise DataError(f"scores: row {bad[0]} holds a value that is not finite")
+        raise DataError(f"scores: found a value that is not finite in row {bad[0]}")
     return scores
 
 
@@ -74,11 +77,11 @@ def as_correct(values: ArrayLike, name: str) -> NDArray[np.bool_]:
 
 
 def same_length(**arrays: NDArray[Any]) -> None:
-    """Raise when the arrays do not have equally many rows."""
+    """Raise DataError if the arrays have different numbers of rows."""
     lengths = {name: len(array) for name, array in arrays.items()}
     if len(set(lengths.values())) > 1:
         text = ", ".join(f"{name} has {n}" for name, n in lengths.items())
-        raise DataError(f"not equally many rows: {text}")
+        raise DataError(f"found different numbers of rows, expected the same: {text}")
 
 
 # How right a classifier is: one number each, and tables by class.
@@ -104,7 +107,7 @@ def accuracy(target: ArrayLike, predicted: ArrayLike) -> float:
     Raises
     ------
     DataError
-        When there are no clips, one has no label, or the lengths differ.
+        If there are no clips, one has no label, or the lengths differ.
 
     Examples
     --------
@@ -131,7 +134,7 @@ def confusion(target: ArrayLike, predicted: ArrayLike, n_classes: int) -> NDArra
     Raises
     ------
     DataError
-        When a class number is out of range, or the lengths differ.
+        If a class number is out of range, or the lengths differ.
 
     Examples
     --------
@@ -212,7 +215,7 @@ def log_loss(target: ArrayLike, scores: ArrayLike) -> float:
     Raises
     ------
     DataError
-        When a row of ``scores`` does not add up to 1 (within 1e-3).
+        If a row of ``scores`` does not add up to 1 (within 1e-3).
     """
     table = as_scores(scores)
     truth = as_classes(target, "target", table.shape[1])
@@ -221,8 +224,8 @@ def log_loss(target: ArrayLike, scores: ArrayLike) -> float:
     wrong = np.flatnonzero(np.abs(total - 1.0) > 1e-3)
     if len(wrong):
         raise DataError(
-            f"log loss: the probabilities of row {wrong[0]} add up to {total[wrong[0]]:.4g}, "
-            "expected 1"
+            f"log loss: found probabilities that add up to {total[wrong[0]]:.4g} in row "
+            f"{wrong[0]}, expected 1"
         )
     own = table[np.arange(len(truth)), truth] / total
     return float(-np.log(np.clip(own, np.finfo(np.float64).eps, 1.0)).mean())
@@ -239,7 +242,7 @@ def average_precision(target: ArrayLike, score: ArrayLike) -> float:
     Returns
     -------
     float
-        0 to 1; NaN when no clip carries the class. Equal scores count as one step.
+        0 to 1; NaN if no clip has the class. Equal scores count as one step.
     """
     truth = as_targets(np.asarray(target)[:, None])[:, 0]
     value = as_scores(np.asarray(score, dtype=np.float64)[:, None])[:, 0]
@@ -255,7 +258,7 @@ def mean_average_precision(targets: ArrayLike, scores: ArrayLike) -> float:
     _same_shape(truth, table)
     columns = np.flatnonzero(truth.any(axis=0))
     if not len(columns):
-        raise DataError("mean average precision: no clip carries a label")
+        raise DataError("mean average precision: found no clip with a label")
     return float(average_precision_score(truth[:, columns], table[:, columns]))
 
 
@@ -270,7 +273,7 @@ def lwlrap(targets: ArrayLike, scores: ArrayLike) -> float:
 
 
 def label_precisions(targets: ArrayLike, scores: ArrayLike) -> NDArray[np.float64]:
-    """What :func:`lwlrap` is the mean of: a value for each label of each clip.
+    """The values that :func:`lwlrap` averages: one for each label of each clip.
 
     Returns
     -------
@@ -280,7 +283,7 @@ def label_precisions(targets: ArrayLike, scores: ArrayLike) -> NDArray[np.float6
     truth, table = as_targets(targets), as_scores(scores)
     _same_shape(truth, table)
     if not truth.any():
-        raise DataError("lwlrap: no clip carries a label")
+        raise DataError("lwlrap: found no clip with a label")
     rank = rankdata(-table, method="max", axis=1)
     masked = np.where(truth, -table, np.inf)
     rank_among_labels = rankdata(masked, method="max", axis=1)
@@ -293,10 +296,9 @@ def summary(
 ) -> dict[str, Any]:
     """The numbers of one evaluation, ready for JSON.
 
-    ``target`` of shape (n,) holds class numbers: accuracy, balanced accuracy, macro F1,
-    top-3, mean average precision, lwlrap, log loss and a table by class. Shape (n, n_classes)
-    holds several labels per clip: lwlrap and mean average precision, and average precision by
-    class.
+    ``target`` of shape (n,) has class numbers: accuracy, balanced accuracy, macro F1, top-3, mean
+    average precision, lwlrap, log loss and a table by class. Shape (n, n_classes) is for several
+    labels per clip: lwlrap and mean average precision, and average precision by class.
     """
     table, truth = as_scores(scores), np.asarray(target)
     same_length(target=truth, scores=table)
@@ -344,4 +346,7 @@ def _class_pair(
 
 def _same_shape(targets: NDArray[Any], scores: NDArray[Any]) -> None:
     if targets.shape != scores.shape:
-        raise DataError(f"targets have shape {targets.shape}, scores {scores.shape}: not the same")
+        raise DataError(
+            f"found targets of shape {targets.shape} and scores of shape "
+            f"{scores.shape}, expected the same shape"
+        )

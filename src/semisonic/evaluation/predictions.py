@@ -84,7 +84,7 @@ class Predictions:
             truth = as_classes(truth, "target", n_classes)
         elif not (truth := as_targets(truth)).any(axis=1).all():
             clip = str(names[~truth.any(axis=1)][0])
-            raise DataError(f"predictions: the clip '{clip}' has no label to be measured by")
+            raise DataError(f"predictions: the clip '{clip}' has no label to compare with")
         chosen = table.argmax(axis=1) if predicted is None else predicted
         columns = {
             "clip": names,
@@ -108,7 +108,9 @@ class Predictions:
         """All rows of several tables with the same classes."""
         tables = list(parts)
         if len({table.classes for table in tables}) != 1:
-            raise DataError("predictions: expected tables of one list of classes to be joined")
+            raise DataError(
+                "predictions: found tables with different classes, expected the same classes in all"
+            )
         several = any(table.target.ndim == 2 for table in tables)
         return cls(
             pd.concat([table.frame for table in tables], ignore_index=True),
@@ -166,7 +168,7 @@ class Predictions:
             mask &= (self.frame[name] == value).to_numpy()
         if not mask.any():
             text = ", ".join(f"{name} = {value!r}" for name, value in wanted.items())
-            raise DataError(f"predictions: no row has {text}")
+            raise DataError(f"predictions: found no row with {text}")
         return self[mask]
 
     @property
@@ -199,8 +201,8 @@ class Predictions:
         Raises
         ------
         DataError
-            Names the cell and the clip that is missing or stands twice, or the clip that has
-            another target, recording or fold elsewhere in the table.
+            With the cell and the clip that is missing or occurs twice, or the clip whose target,
+            recording or fold differs elsewhere in the table.
         """
         counts = self.frame.groupby([*CELL, "clip"], sort=False).size().unstack(fill_value=0)
         times: NDArray[np.int64] = counts.to_numpy()
@@ -251,15 +253,15 @@ class Predictions:
         Raises
         ------
         DataError
-            When it cannot be read, or is something else.
+            If it cannot be read, or is not a table of predictions.
         """
         try:
             rows = read_csv(path)
         except (OSError, EOFError, csv.Error) as error:
-            raise DataError(f"{path} cannot be read: {error}") from error
+            raise DataError(f"{path}: cannot be read: {error}") from error
         names = list(rows[0]) if rows else []
         if names[: len(_COLUMNS)] != _COLUMNS:
-            raise DataError(f"{path}: not a table of predictions, with the columns {_COLUMNS}")
+            raise DataError(f"{path}: not a table of predictions; expected the columns {_COLUMNS}")
         columns: dict[str, Any] = {name: [row[name] for row in rows] for name in _COLUMNS}
         scores = [[row[name] for name in names[len(_COLUMNS) :]] for row in rows]
         classes = [name.removeprefix(_PROBABILITY) for name in names[len(_COLUMNS) :]]
@@ -302,7 +304,8 @@ def ensemble(predictions: Predictions, settings: Sequence[str], name: str) -> Pr
     """
     if len(settings) < 2 or name in predictions.settings:
         raise DataError(
-            f"ensemble '{name}' of {list(settings)}: expected two or more settings and a new name"
+            f"ensemble '{name}': found {list(settings)}, expected two or more settings and a "
+            "new name"
         )
     members = [predictions.select(setting=one) for one in settings]
     parts = [predictions]
@@ -310,7 +313,10 @@ def ensemble(predictions: Predictions, settings: Sequence[str], name: str) -> Pr
         rows = [in_order(member.select(arm=arm)) for member in members]
         first, keys = rows[0], ["clip", "draw", "seed", "fold"]
         if not all(part.frame[keys].equals(first.frame[keys]) for part in rows):
-            raise DataError(f"ensemble '{name}': its settings were not tested on the same clips")
+            raise DataError(
+                f"ensemble '{name}': found settings that were tested on different "
+                "clips, expected the same clips"
+            )
         mean = np.mean([part.probabilities for part in rows], axis=0).astype(np.float32)
         frame = first.frame.assign(setting=name, predicted=mean.argmax(axis=1))
         parts.append(replace(first, frame=frame, probabilities=mean))

@@ -1,6 +1,6 @@
-"""Results that others published, as facts to stand beside ours, with how they were measured.
+"""Published results of others, to show beside ours, with how they were measured.
 
-The numbers and their sources stand in ``published.toml``.
+The numbers and their sources are in ``published.toml``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from semisonic.data.categories import esc_name
 
 @dataclass(frozen=True)
 class PublishedResult:
-    """One published accuracy, 0 to 1. ``folds`` holds it by fold where that is known."""
+    """One published accuracy, 0 to 1. ``folds`` has it by fold, if known."""
 
     system: str
     data: str
@@ -29,7 +29,7 @@ class PublishedResult:
 
 @dataclass(frozen=True)
 class Study:
-    """What one study found, and how its way of measuring differs from ours.
+    """The results of one study, and how its protocol differs from ours.
 
     Attributes
     ----------
@@ -82,11 +82,11 @@ ALL = (
     *_results(_FILE["cae_table_2"][-1:] + _FILE["cae_upsampling"]),
     *HUMAN,
 )
-"""What is known of ESC and UrbanSound8K, each number once."""
+"""Published results on ESC and UrbanSound8K, each number once."""
 
 
 def published_for(data: str) -> list[PublishedResult]:
-    """List what is known of a data set, the lowest first.
+    """List the published results on a data set, the lowest first.
 
     Parameters
     ----------
@@ -121,12 +121,12 @@ def same_data(a: str, b: str) -> bool:
 
 
 def human_accuracy(data: str) -> float | None:
-    """What listeners reached on a data set, 0 to 1; None where nobody measured it."""
+    """The accuracy of listeners on a data set, 0 to 1; None if it was not measured."""
     return next((one.accuracy for one in HUMAN if same_data(one.data, data)), None)
 
 
 def human_recall(data: str, classes: Sequence[str]) -> list[float] | None:
-    """What listeners found of each class, 0 to 1; None where that is not known of every class."""
+    """The recall of listeners for each class, 0 to 1; None if it is not known for every class."""
     names = [esc_name(name) for name in classes]
     if not same_data(data, "ESC-10") or not all(name in HUMAN_ESC_10 for name in names):
         return None
@@ -134,7 +134,7 @@ def human_recall(data: str, classes: Sequence[str]) -> list[float] | None:
 
 
 def listeners(data: str) -> str:
-    """A sentence on what people reach on a data set; empty where nobody measured it."""
+    """A sentence about the accuracy of listeners on a data set; empty if it was not measured."""
     for one in HUMAN:
         if same_data(one.data, data):
             return (

@@ -1,7 +1,7 @@
-"""How sure a number is, and whether two differ by more than luck: intervals and tests.
+"""Intervals of numbers, and tests of differences.
 
-Clips cut from one recording are right or wrong together, so the bootstrap draws whole
-recordings. With several draws (other labels, other seeds) it draws the draws as well.
+Answers for clips of one recording are not independent, so the bootstrap resamples whole
+recordings. With several draws (other labels, other seeds), it also resamples the draws.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _BLOCK = 500
 
 
 class Interval(NamedTuple):
-    """Where a number probably lies."""
+    """A confidence interval."""
 
     low: float
     high: float
@@ -33,8 +33,8 @@ UNKNOWN = Interval(float("nan"), float("nan"))
 def wilson(n_right: int, n: int, level: float = 0.95) -> Interval:
     """Compute the interval of a share from ``n_right`` of ``n`` independent clips.
 
-    Paper: Wilson, "Probable inference, the law of succession, and statistical inference",
-    JASA 1927. It stays inside 0 to 1 and is of use for few clips and for shares near 0 and 1.
+    Paper: Wilson, "Probable inference, the law of succession, and statistical inference", JASA
+    1927. It stays within 0 to 1, and is suitable for few clips and for shares near 0 and 1.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def wilson(n_right: int, n: int, level: float = 0.95) -> Interval:
     Raises
     ------
     DataError
-        Without clips, or with more right ones than clips.
+        If there are no clips, or more right answers than clips.
 
     Examples
     --------
@@ -131,7 +131,7 @@ def bootstrap(
         raise DataError(f"bootstrap: found {labels.shape} groups, expected ({n},)")
     names, member = np.unique(labels, return_inverse=True)
     if len(names) < 2:
-        raise DataError("bootstrap: all clips are of one recording, expected at least two")
+        raise DataError("bootstrap: found clips of one recording, expected at least two recordings")
     size = np.bincount(member).astype(np.float64)
     total = np.stack([np.bincount(member, row) for row in table])
     rng = generator(seed, "bootstrap")
@@ -155,7 +155,7 @@ def _drawn(rng: np.random.Generator, n_resamples: int, n: int) -> NDArray[np.flo
 
 
 def effective_count(correct: ArrayLike, groups: ArrayLike, level: float = 0.95) -> float:
-    """Estimate how many independent clips tell as much of their share as these.
+    """Estimate the number of independent clips that give as much information as these.
 
     Paper: Korn and Graubard, "Confidence intervals for proportions with small expected number of
     positive counts estimated from survey data", Survey Methodology 1998; how many that is follows
@@ -170,12 +170,12 @@ def effective_count(correct: ArrayLike, groups: ArrayLike, level: float = 0.95) 
     groups : array, shape (n,)
         The recording of each clip.
     level : float
-        Of the interval it is for: few recordings tell little of how much they differ.
+        Level of the interval it is for: few recordings say little about how much they differ.
 
     Returns
     -------
     float
-        From 1 to n; n where each clip is of a recording of its own.
+        From 1 to n; n if each clip comes from a different recording.
 
     Raises
     ------
@@ -258,7 +258,7 @@ def mcnemar_exact(correct_a: ArrayLike, correct_b: ArrayLike) -> McNemar:
     Raises
     ------
     DataError
-        When the shapes differ or hold several draws.
+        If the shapes differ or have several draws.
 
     Examples
     --------
@@ -267,7 +267,9 @@ def mcnemar_exact(correct_a: ArrayLike, correct_b: ArrayLike) -> McNemar:
     """
     a, b = _pair(correct_a, correct_b)
     if a.ndim != 1:
-        raise DataError("McNemar's test takes one draw, shape (n,); see mcnemar_pooled for several")
+        raise DataError(
+            "McNemar's test: expected one draw, shape (n,); for several draws, use mcnemar_pooled"
+        )
     only_a, only_b = int(np.sum(a & ~b)), int(np.sum(b & ~a))
     p = min(1.0, 2.0 * float(binom.cdf(min(only_a, only_b), only_a + only_b, 0.5)))
     return McNemar(p, only_a, only_b)
@@ -298,7 +300,7 @@ def mcnemar_pooled(
     Raises
     ------
     DataError
-        When the shapes differ.
+        If the shapes differ.
 
     Examples
     --------
@@ -365,10 +367,10 @@ def corrected_resampled_t(
 ) -> ResampledT:
     """Run the t-test over folds and draws that allows for their shared training clips.
 
-    Paper: Nadeau and Bengio, "Inference for the generalization error", Machine Learning
-    2003; used over repeated cross-validation as in Bouckaert and Frank, PAKDD 2004. The
-    plain t-test takes folds for independent and finds differences that are not there;
-    here the variance of the mean is ``(1 / k + n_test / n_train)`` times that of one fold.
+    Paper: Nadeau and Bengio, "Inference for the generalization error", Machine Learning 2003; used
+    over repeated cross-validation as in Bouckaert and Frank, PAKDD 2004. The plain t-test treats
+    folds as independent and finds differences that do not exist; here the variance of the mean is
+    ``(1 / k + n_test / n_train)`` times that of one fold.
 
     Parameters
     ----------
@@ -398,7 +400,8 @@ def corrected_resampled_t(
         raise DataError("corrected t-test: expected finite differences of shape (k,)")
     if len(values) < 2:
         raise DataError(
-            f"corrected t-test: found {len(values)} difference, expected two folds or draws"
+            f"corrected t-test: found {len(values)} difference, expected at least two folds or "
+            "draws"
         )
     if not test_train_ratio > 0:
         raise DataError(f"corrected t-test: found a ratio of {test_train_ratio}, expected above 0")
@@ -416,7 +419,7 @@ def corrected_resampled_t(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Correct p-values for asking several questions at once.
+    """Correct p-values for several tests at once.
 
     Paper: Holm, "A simple sequentially rejective multiple test procedure", Scandinavian
     Journal of Statistics 1979.

@@ -1,4 +1,4 @@
-"""``semisonic curve``: how many labels are needed, and what the unlabelled recordings bring."""
+"""``semisonic curve``: how many labels are needed, and whether unlabelled recordings help."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ ARMS = ("labels alone", "labels and pool")
 
 @dataclass(frozen=True, kw_only=True)
 class CurveResult(ExperimentResult):
-    """What ``curve`` found: how many labels are needed, and what the pool is worth.
+    """The result of ``curve``: how many labels are needed, and what the pool is worth.
 
     Attributes
     ----------
@@ -66,10 +66,10 @@ def learning_curve(options: CurveOptions) -> CurveResult:
     Raises
     ------
     OptionError
-        For numbers of labels given twice, or options of another run in the same folder.
+        For numbers of labels given twice, or if the run folder belongs to other options.
     DataError
-        When every number of labels is more than a class has in some training fold; fewer are left
-        out, and the notes say so.
+        If every number of labels is more than a class has in some training fold; if only some are,
+        they are left out, and the notes say so.
     """
     check(options)
     recipe = recipe_of(options)
@@ -122,7 +122,7 @@ def learning_curve(options: CurveOptions) -> CurveResult:
 
 
 def recipe_of(options: CurveOptions) -> Recipe:
-    """The experiment that gives the curve."""
+    """The experiment of the curve."""
     if len(set(options.labels)) != len(options.labels) or not options.labels:
         raise OptionError(
             f"option 'labels': found {list(options.labels)}, expected at least one number, each "
@@ -159,7 +159,7 @@ def recipe_of(options: CurveOptions) -> Recipe:
 
 
 def _with_labels_there(recipe: Recipe, labelled: Clips) -> tuple[Recipe, list[str]]:
-    """The recipe without numbers of labels that are more than there are, and what to say of it."""
+    """The recipe without numbers of labels that are too large, and a message."""
     there = labels_there(recipe, labelled)
     least, rarest, _ = min(there)
     has_all = any(not one.labels_per_class for one in recipe.budgets)
@@ -175,16 +175,16 @@ def _with_labels_there(recipe: Recipe, labelled: Clips) -> tuple[Recipe, list[st
     why = f"the class '{rarest}' has {count_labels(least)} in the smallest training part"
     if not kept:
         raise DataError(
-            f"option 'labels': found {numbers}, but {why}; give numbers up to {least}, give 0 for "
+            f"option 'labels': found {numbers}, but {why}; give numbers up to {least}, or 0 for "
             "all labels, or label more clips of this class"
         )
-    rest = "; all labels are tried" if has_all else ""
+    rest = "; all labels were tried instead" if has_all else ""
     said = f"Left out of the numbers of labels: {numbers}, as {why}{rest}."
     return replace(recipe, budgets=tuple(kept)), [said]
 
 
 def _curves(done: Finished) -> tuple[LearningCurve, LearningCurve]:
-    """The curves of both arms; all labels stand at their mean number per class."""
+    """The curves of both arms; "all labels" is at their mean number per class."""
     sizes = [len(job.train) for _, job in done.plan.cells if not job.budget.labels_per_class]
     n_all = sum(sizes) / max(len(sizes), 1) / len(done.material.labelled.classes)
 
@@ -205,21 +205,21 @@ def _curves(done: Finished) -> tuple[LearningCurve, LearningCurve]:
 def _answers(
     curves: tuple[LearningCurve, LearningCurve], done: Finished, goals: tuple[float, ...]
 ) -> list[str]:
-    """The questions people ask, answered from the curves."""
+    """The answers to the two questions, from the curves."""
     alone, pool = curves
     said = [sentence for curve in curves for sentence in say_needed(curve, goals)]
     for labels, needed in worth_in_labels(pool, alone):
         with_pool = f"{count_labels(labels)} per class with the pool"
         if math.isinf(needed):
-            said.append(f"{with_pool} reach more than any number tried without it.")
+            said.append(f"{with_pool} are better than any number tried without it.")
         elif needed > labels * 1.1:
             n = round(needed, 1 if needed < 10 else 0)
-            said.append(f"{with_pool} do as well as about {n:g} without it.")
+            said.append(f"{with_pool} are as good as about {n:g} without it.")
     gains = [one.difference for one in done.comparisons if one.is_shown]
     harm = sum(gain < 0 for gain in gains)
     said.append(
         f"The pool is shown to help at {len(gains) - harm} of {len(done.comparisons)} numbers of "
-        "labels" + (f", and did harm at {harm}." if harm else ".")
+        "labels" + (f", and to hurt at {harm}." if harm else ".")
     )
     return said
 

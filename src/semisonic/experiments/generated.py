@@ -1,8 +1,7 @@
-"""Generated patches of spectrograms: a small GAN learns from labelled clips, and the classifier
-learns from its patches beside these clips.
+"""Generated patches of spectrograms: a small GAN is trained on labelled clips, and the classifier
+is trained on its patches and these clips.
 
-It was tried with four labels per class and did not help; the recipe ``generated-sounds`` tries
-it again.
+It did not help with four labels per class; the recipe ``generated-sounds`` repeats that test.
 
 Papers: Goodfellow et al. 2014, "Generative adversarial nets"; the hinge loss of Lim and Ye 2017,
 "Geometric GAN"; critic and classes as in Miyato and Koyama 2018, "cGANs with projection
@@ -63,7 +62,8 @@ METHODS_WITH_PATCHES = tuple(method for method in WITH_NOISY if method != "noisy
 PER_CLASS = 100
 """Patches drawn of each class."""
 BOUND = 4.0
-"""Standardised cells of patches lie between this and minus this: nearly all of clips do."""
+"""Standardised cells of patches are between this and minus this, as nearly all cells of clips are.
+"""
 _N_LATENT = 32
 _WIDTH = 32  # channels of the generator's smallest map; its largest has a quarter of them
 _SLOPE = 0.2  # of the leaky ReLUs below zero
@@ -260,7 +260,7 @@ class ConditionalGan(Objective):
         target : Tensor of int64, shape (n,)
             The class of each patch.
         floor_db : float
-            The level of silence: no cell lies below it.
+            The level of silence: no cell is below it.
         seed : int
             The same seed and weights give the same patches.
         """
@@ -324,7 +324,7 @@ def train_with_patches(
     folder: Path | None = None,
     start: PretrainedEncoder | None = None,
 ) -> tuple[TrainedModel, Generated]:
-    """Train a classifier beside generated patches.
+    """Train a classifier on clips and generated patches.
 
     A patch takes the place of a clip with an unverified label. The statistics of the features
     are those of the labelled clips, and nothing is validated or tested on a patch.
@@ -343,8 +343,8 @@ def train_with_patches(
     """
     if config.method not in METHODS_WITH_PATCHES:
         raise OptionError(
-            f"option 'generated_ratio': the method '{config.method}' has no place for generated "
-            f"patches; use one of {', '.join(METHODS_WITH_PATCHES)}, or leave them out"
+            f"option 'generated_ratio': the method '{config.method}' cannot use generated "
+            f"patches; use one of {', '.join(METHODS_WITH_PATCHES)}, or leave the option out"
         )
     place = choose_device(device)
     patches = generate(
@@ -395,7 +395,7 @@ def generate(
     seed : int
         Of weights, order of clips, and patches.
     folder : Path, optional
-        Keeps the checkpoint; an interrupted training goes on.
+        Keeps the checkpoint; an interrupted training continues.
 
     Raises
     ------
@@ -405,7 +405,7 @@ def generate(
     if mel.input == WAVE or mel.n_channels != 1:
         raise OptionError(
             f"option 'generated_ratio': found {'waves' if mel.input == WAVE else 'deltas'}, "
-            "expected one spectrogram a clip; choose another network or leave out the deltas"
+            "expected one spectrogram per clip; give another network, or leave out the deltas"
         )
     seed = derive(seed, "generated") % (1 << 31)
     size = (mel.shape[1], int(np.shape(features)[3]))

@@ -1,4 +1,4 @@
-"""What an experiment works on: labelled clips, a pool, changed copies, and their features."""
+"""The data of an experiment: labelled clips, a pool, changed copies, and their features."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ SEMITONES = 4.0
 FACTORS = (0.8, 1.2)
 SNR_DB = (10.0, 17.0)
 N_FOLDS = 5
-"""Of a set that has none."""
+"""Number of folds for a set that has none."""
 _NOTHING = np.zeros(0, np.float32)
 Rows = NDArray[np.int64]
 _VERSION = 2  # raise when the same clips and options give other copies
@@ -74,7 +74,7 @@ Change = Callable[[Tensor, Tensor], Tensor]
 def augmented_copies(
     clips: Clips, kinds: Sequence[str], cache: Path, *, sample_rate: int, seed: int
 ) -> tuple[Clips, NDArray[np.int64]]:
-    """Make the copies that are not there yet.
+    """Make the copies that do not exist yet.
 
     Parameters
     ----------
@@ -190,9 +190,12 @@ class FeatureTable:
 
     @classmethod
     def of(cls, prepared: Prepared) -> FeatureTable:
-        """Where the features of a prepared table lie."""
+        """The path of the features of a prepared table."""
         if isinstance(prepared.features, np.ndarray):
-            raise DataError("features in memory cannot be shared by processes; prepare a table")
+            raise DataError(
+                "features in memory cannot be shared by processes; prepare the "
+                "features of a table of files"
+            )
         no_copies = np.full(len(prepared), -1, np.int64)
         return cls(prepared.features, prepared.source, no_copies)
 
@@ -206,7 +209,7 @@ class FeatureTable:
         return np.flatnonzero(mine)
 
     def spread(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Values by row of the joined table as values by row of features; 0 where it has none."""
+        """Values by row of the joined table as values by row of features; 0 if it has none."""
         owner = np.maximum(self.source, self.copy_of)
         found: NDArray[Any] = values[np.maximum(owner, 0)]
         found[owner < 0] = 0
@@ -223,7 +226,7 @@ class FeatureTable:
 
 @dataclass(frozen=True)
 class Material:
-    """Everything the jobs of an experiment read.
+    """The data that the jobs of an experiment use.
 
     Attributes
     ----------
@@ -279,15 +282,15 @@ def gather(
         Front ends, and how clips are cut for them.
     cache : Path
     seed : int
-        Of folds, where the data have none.
+        Seed of folds, if the data have none.
     group : str
-        How recordings were told: where the user said it, no copies are looked for.
+        How recordings are known: if the user gave it, there is no search for copies.
     near_copies : bool
-        Listen for copies that were encoded anew or cut, besides comparing bytes: those of
-        labelled clips in the pool are left out, and where folds are made those among labelled
-        clips stay in one. It decodes every clip once more.
+        Find copies that were cut or encoded again, not only identical files: copies of labelled
+        clips in the pool are left out, and if folds are made, copies among labelled clips stay in
+        one. Decodes every clip once more.
     several : bool
-        Let clips carry several labels.
+        Allow several labels per clip.
     inner_folds : int
         If given, the labelled clips are training clips without folds, to be divided into so many.
     workers : int, optional
@@ -300,8 +303,8 @@ def gather(
     Raises
     ------
     DataError
-        When there are no labels, several labels per clip, fewer than two classes, or nothing but
-        silence in the pool.
+        If there are no labels, several labels per clip, fewer than two classes, or only silence in
+        the pool.
     """
     labelled, pool, notes = _checked(labelled, pool, near_copies, several, workers)
     nameless = unnamed_note(labelled, group)
@@ -336,11 +339,11 @@ def gather(
         silences |= dict.fromkeys(f"{note}.".capitalize() for note in silence)
         parts[table_key(mel, segments)] = part, rows, source
     if failures:
-        notes.append(f"{len(failures)} clips could not be read; they are listed in bad_files.csv.")
+        notes.append(f"{len(failures)} clips could not be read; bad_files.csv lists them.")
     notes += silences
     silent = {clip for clip, text in remarks if text.startswith(SILENT)} & set(labelled.ids)
     if silent:
-        notes.append(f"{len(silent)} labelled clips hold nothing but silence; see remarks.csv.")
+        notes.append(f"{len(silent)} labelled clips are silent; see remarks.csv.")
     keep = np.cumsum(whole) - 1
     tables = {}
     for key, (part, rows, source) in parts.items():
@@ -379,11 +382,14 @@ def with_folds(
     workers: int | None,
     cache: Path,
 ) -> tuple[Clips, list[str]]:
-    """Clips divided into folds by recording, copies in one fold, and what to say of it."""
+    """Clips divided into folds by recording, with copies in one fold, and a message."""
     together = KnownRecordings(clips)
     if group in (AUTO, COPIES):
         together = copies_together(clips, near=near, workers=workers, cache=cache)
-    notes = [f"The data have no official folds: {n} were made, by recording.", *together.notes]
+    notes = [
+        f"The data have no official folds: {n} folds were made, by recording.",
+        *together.notes,
+    ]
     return together.clips.with_columns(fold=make_folds(together.clips, n, seed)), notes
 
 
@@ -393,7 +399,8 @@ def _checked(
     notes: list[str] = []
     if labelled.is_multi_label and not several:
         raise DataError(
-            f"'{labelled.name}' has clips with several labels; this comparison needs one per clip"
+            f"'{labelled.name}': found clips with several labels, expected one label per clip "
+            "for this comparison"
         )
     if len(labelled.classes) < 2:
         raise DataError(

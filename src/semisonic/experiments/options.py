@@ -1,4 +1,4 @@
-"""The options of ``run``, ``curve`` and ``tune``; without torch."""
+"""The options of ``run``, ``curve`` and ``tune``; no torch."""
 
 from __future__ import annotations
 
@@ -16,51 +16,55 @@ from semisonic.data.options import ReadOptions
 from semisonic.features.options import MelOptions
 
 SYNTH = "synth"
-"""Given as ``data``: the embedded set, made in the run's cache."""
+"""Value of ``data`` for the synthetic set, made in the run's cache."""
 TPE, RANDOM, GRID = SAMPLERS = ("tpe", "random", "grid")
 TRIALS = 20
-"""How many points are tried where neither the user nor a grid says so."""
+"""Number of points to try if neither the user nor a grid gives it."""
 
 
 @dataclass(frozen=True)
 class RunOptions(ReadOptions, JobOptions):
-    """Run an experiment: every setting with and without pre-training, on all folds."""
+    """Run an experiment: every setting in both arms, on all folds."""
 
     data: Path = option(
-        Path(SYNTH), "labelled clips: a folder, a CSV, a data set, or 'synth' (made on the spot)"
+        Path(SYNTH),
+        "labelled clips: a folder of class folders, a CSV table or a data set; or "
+        "'synth', synthetic sounds",
     )
     unlabelled: Path | None = option(
-        None, "pool to learn from without labels, besides the training clips: a folder or a CSV"
+        None, "recordings without labels to train on as well: a folder, a CSV table or a data set"
     )
-    output: Path = option(Path("runs/experiment"), "run folder; an interrupted run goes on")
-    near_copies: bool = option(True, f"{NEAR_COPIES}; where folds are made, copies stay in one")
+    output: Path = option(
+        Path("runs/experiment"), "run folder; the same command continues an interrupted run"
+    )
+    near_copies: bool = option(True, f"{NEAR_COPIES}; if folds are made, copies stay in one fold")
     in_batch: str = option("auto", IN_BATCH, choices=IN_BATCH_CHOICES)
     where: EngineOptions = option(EngineOptions(), "engine")
     recipe: str = option(
         "demo",
-        "recipe file, or the name of one that comes with the package: see semisonic run --list",
+        "recipe file, or the name of a recipe of the package (see 'semisonic run --list')",
     )
     source: Path | None = option(
         None,
-        "another labelled set, for settings that begin from a classifier of it; synthetic "
-        "sounds if not given",
+        "another labelled set, for settings that start from a classifier of it; by default "
+        "synthetic sounds",
     )
-    quick: bool = option(False, "the recipe's short version: a look in minutes")
+    quick: bool = option(False, "run the short version of the recipe: a first look in minutes")
     change: tuple[str, ...] = option(
         (), "change a key of the recipe, as in setting.fit.epochs=20; may be repeated"
     )
     transductive: bool = option(
-        False, "let pre-training hear the test clips, without labels; the report says so"
+        False, "use the test clips in pre-training, without labels; the report says so"
     )
     _: KW_ONLY
     seed: int = option(0, "seed of everything random: draws, splits, first weights", minimum=0)
     workers: int | None = option(
-        None, "trainings at once; if not given one per core, or one on a GPU", minimum=1
+        None, "number of trainings at once; by default one per core, or one on a GPU", minimum=1
     )
 
     @property
     def changes(self) -> dict[str, Any]:
-        """The recipe's keys that are changed, with TOML values."""
+        """The changed keys of the recipe, with TOML values."""
         return {key: toml_or_text(value) for key, value in pairs("change", self.change)}
 
 
@@ -74,7 +78,7 @@ def pairs(option_name: str, texts: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def toml_or_text(text: str) -> Any:
-    """The TOML value that a text is; what is none stays text."""
+    """The TOML value of a text; other texts stay text."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -91,27 +95,31 @@ class CurveOptions(RunOptions):
     change: ClassVar[tuple[str, ...]] = ()  # type: ignore[misc]
     transductive: ClassVar[bool] = False  # type: ignore[misc]
 
-    output: Path = option(Path("runs/curve"), "run folder; an interrupted run goes on")
+    output: Path = option(
+        Path("runs/curve"), "run folder; the same command continues an interrupted run"
+    )
     labels: tuple[int, ...] = option(
         (1, 2, 4, 8, 16, 0),
-        "labels per class to try; 0: all there are. Numbers that are more than the rarest class "
-        "has are left out",
+        "labels per class to try; 0: all; numbers larger than the rarest class are left out",
         minimum=0,
     )
-    draws: int = option(3, "how often labels are drawn for each of them", minimum=1)
-    folds: tuple[int, ...] = option((), "test folds to run; all if not given", minimum=1)
+    draws: int = option(3, "number of draws of labels for each of them", minimum=1)
+    folds: tuple[int, ...] = option((), "test folds to run; by default all", minimum=1)
     method: str = option(
         AUTO,
-        "how labels and pool are learned from, compared with labels alone",
+        "how to learn from labels and pool, in comparison with labels alone",
         choices=(AUTO, *METHODS[1:]),
     )
-    model: str = option(DEFAULT_MODEL, "architecture notation or the name of an architecture")
+    model: str = option(DEFAULT_MODEL, "name of an architecture, or architecture notation")
     goals: tuple[float, ...] = option(
-        (0.7, 0.8, 0.9), "accuracies to tell the number of labels for", minimum=0.01, maximum=1.0
+        (0.7, 0.8, 0.9),
+        "accuracies for which to report the number of labels",
+        minimum=0.01,
+        maximum=1.0,
     )
     steps: int = option(
         0,
-        "steps of each training, which a probe does not have; 0: as many as the method asks for",
+        "number of steps of each training, except for a probe; 0: as the method sets",
         minimum=0,
     )
     mel: MelOptions = option(MelOptions(), "front end")
@@ -119,29 +127,33 @@ class CurveOptions(RunOptions):
 
 @dataclass(frozen=True)
 class TuneOptions(RunOptions):
-    """Search over a recipe's options by results on training clips alone."""
+    """Search for the best options of a recipe, by results on training clips only."""
 
     transductive: ClassVar[bool] = False  # type: ignore[misc]  # no search hears the test clips
 
-    recipe: str = option("tune-demo", "recipe file, or the name of one that comes with the package")
-    output: Path = option(Path("runs/tune"), "run folder; an interrupted search goes on")
+    recipe: str = option("tune-demo", "recipe file, or the name of a recipe of the package")
+    output: Path = option(
+        Path("runs/tune"), "run folder; the same command continues an interrupted search"
+    )
     search: tuple[str, ...] = option(
         (),
         "what to search, as in 'setting.fit.learning_rate=1e-4..1e-2 log' or "
-        "'setting.model=small,cnn3'; may be repeated, and takes the place of the recipe's [tune]",
+        "'setting.model=small,cnn3'; may be repeated, and replaces the recipe's [tune]",
     )
     trials: int | None = option(
-        None, f"points to try; if not given {TRIALS}, or the whole grid", minimum=1
+        None, f"number of points to try; by default {TRIALS}, or the whole grid", minimum=1
     )
     sampler: str = option(
         TPE,
-        "how points are chosen: by what was found so far, at random, or all there are",
+        "how points are chosen: tpe, by earlier results; random; grid, all points",
         choices=SAMPLERS,
     )
     inner_folds: int = option(
-        3, "parts of the training clips, by recording; each is scored once a trial", minimum=2
+        3,
+        "number of parts of the training clips, by recording; each trial scores each part once",
+        minimum=2,
     )
     test_folds: tuple[int, ...] = option(
-        (1,), "folds that the search never hears, to measure the result on", minimum=1
+        (1,), "folds that the search does not use, to measure the result on", minimum=1
     )
-    setting: str = option("", "the setting to search around, in a recipe that has several")
+    setting: str = option("", "setting to search around, if the recipe has several")

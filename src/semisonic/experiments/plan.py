@@ -1,8 +1,8 @@
-"""The jobs of an experiment: who is trained on what, what follows from what, and what they leave.
+"""The jobs of an experiment: what each trains on, what it depends on, and what it writes.
 
-A job is named by a hash of everything that its result depends on, and of nothing else: equal work
-is done once (the control is the same for every decoder), and what an interrupted run has finished
-is found again.
+The name of a job is a hash of everything that its result depends on, and of nothing else: equal
+work is done once (the control is the same for every decoder), and an interrupted run finds its
+finished jobs.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _no_rows() -> Rows:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Job:
-    """A piece of work in a folder of its own. Rows count labelled clips, then the pool.
+    """A piece of work in its own folder. Rows count labelled clips, then the pool.
 
     Attributes
     ----------
@@ -73,11 +73,11 @@ class Job:
     train, validation, test : ndarray of int64
         Of a pre-training, clips to learn from, held-out ones, and test clips for pictures.
     pool : ndarray of int64
-        Clips that are learned from without their labels.
+        Clips to learn from without labels.
     noisy : ndarray of int64
         Clips with unverified labels, of which the judge leaves some, if there is one.
     start, judge : Job, optional
-        The job that it goes on from, and the one whose model filters the unverified labels.
+        The job that it continues from, and the one whose model filters the unverified labels.
     budget : Budget
     arm : str
     name : str
@@ -102,7 +102,7 @@ class Job:
 
     @property
     def fit(self) -> FitOptions | None:
-        """How long it trains, and in what steps; None for what is no training in steps."""
+        """The length and steps of the training; None for jobs without steps."""
         setting = self.setting
         if self.kind == PRETRAIN:
             return setting.pretrain  # type: ignore[no-any-return]
@@ -133,14 +133,14 @@ class Job:
         return (folder / self.name / DONE).is_file()
 
     def record(self, folder: Path) -> dict[str, Any]:
-        """What it wrote of itself when it was done."""
+        """The record that it wrote when it was done."""
         found: dict[str, Any] = read_json(folder / self.name / DONE)
         return found
 
     def finish(
         self, folder: Path, seconds: float, fit: FitResult | None = None, **found: Any
     ) -> None:
-        """Write what it says of itself, from which on it is done, and remove checkpoints."""
+        """Write its record, which marks it as done, and remove checkpoints."""
         course: dict[str, Any] = {"n_steps": 0, "precision": None, "best_epoch": 0, "history": []}
         if fit is not None:
             course = {name: getattr(fit, name) for name in course}
@@ -229,8 +229,8 @@ def make_plan(
     labelled : Clips
         Clips with one label each; folds are official ones or made by recording.
     pool : Clips
-        Unlabelled clips; their rows follow those of ``labelled`` in the joined table. Those of
-        a recording (group) that stands in the test fold are not learned from.
+        Unlabelled clips; their rows follow those of ``labelled`` in the joined table. Clips of a
+        recording (group) in the test fold are not used.
     seed : int
     transductive : bool
         Let pre-training learn from the test fold (without labels).
@@ -344,14 +344,14 @@ def _named(job: Job, source: str, categories: Mapping[str, str] | None = None) -
 
 
 def cell_name(setting: str, budget: Budget, recipe: Recipe) -> str:
-    """What a setting under a budget is called: only what tells it from the others."""
+    """The name of a setting with a budget: only the values that differ from the others."""
     parts = [setting] if len(recipe.settings) > 1 else []
     parts += [budget.label] if len(recipe.budgets) > 1 or not parts else []
     return ", ".join(parts)
 
 
 def pretraining_way(setting: Setting) -> str:
-    """What tells one way of pre-training from another in pictures and tables."""
+    """The name of a way of pre-training in figures and tables."""
     if setting.objective == RECONSTRUCTION:
         return setting.decoder
     if setting.objective in (NO_OBJECTIVE, *WITHOUT_DECODER):
@@ -408,14 +408,14 @@ def _labels(budget: Budget, split: Split, seed: int, labelled: Clips) -> tuple[R
 
 
 def _check_simple(setting: Setting, categories: Mapping[str, str] | None) -> None:
-    """Raise OptionError where a simple classifier lacks what it needs."""
+    """Raise OptionError if a simple classifier lacks what it needs."""
     is_simple, cut = bool(setting.classifier), setting.segments
     problems = {
         "'group_first' needs a 'classifier'": setting.group_first and not is_simple,
         "'group_first' needs groups of classes: give [categories]": (
             setting.group_first and not categories
         ),
-        "of a simple classifier all segments vote, with the mean of their scores; leave out "
+        "with a simple classifier, all segments vote by the mean of their scores; leave out "
         "segments.voting and segments.silence_db": (
             is_simple and (cut.voting != MEAN or cut.silence_db is not None)
         ),

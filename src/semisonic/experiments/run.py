@@ -67,10 +67,10 @@ N_MISTAKES = 8
 MOST_PLAIN_ROWS = 20_000  # of predictions; more are compressed
 N_RECONSTRUCTIONS = 6
 N_PLAYED = 3
-"""Clips of each of the two classes most often confused that can be heard."""
+"""Clips to listen to of each of the two classes most often confused."""
 TRANSDUCTIVE = (
-    "Transductive: training used the test clips, without their labels. Accuracy on clips "
-    "that nobody has recorded yet can be lower."
+    "Transductive: training used the test clips, without their labels. Accuracy on new "
+    "recordings can be lower."
 )
 INPUTS_IN_WORDS = {
     "mfcc-zcr": "means and deviations of 12 MFCC and the zero-crossing rate",
@@ -79,12 +79,12 @@ INPUTS_IN_WORDS = {
 
 
 def run_recipe(options: RunOptions) -> RunResult:
-    """Run, or go on with, an experiment.
+    """Run or continue an experiment.
 
     Raises
     ------
     OptionError, DataError
-        For a wrong recipe, options of another run in the same folder, unusable data.
+        For a wrong recipe, a run folder of other options, or unusable data.
     """
     recipe = read_recipe(find(options.recipe), quick=options.quick, changes=options.changes)
     if isinstance(recipe, StagesRecipe):
@@ -111,7 +111,7 @@ def run_recipe(options: RunOptions) -> RunResult:
 
 
 def expected_warnings(options: RunOptions, recipe: Recipe | StagesRecipe) -> list[str]:
-    """What a run will warn of first, told from the table of clips: nothing is decoded.
+    """The warnings of a run, from the table of clips, without decoding.
 
     Raises
     ------
@@ -251,7 +251,7 @@ def in_words(setting: Setting) -> str:
 
 
 def _pictures(done: Finished, job: Job) -> dict[str, NDArray[Any]]:
-    """The arrays that a job kept for figures; empty where it kept none."""
+    """The arrays that a job kept for figures; empty if it kept none."""
     file = done.experiment.jobs / job.name / PICTURES
     if not file.is_file():
         return {}
@@ -283,7 +283,7 @@ def _add_reconstructions(report: Report, done: Finished) -> None:
 
 
 def _player(wrong: Any, material: Material) -> Player | None:
-    """A wrong answer to listen to; None where the clip cannot be read now."""
+    """A wrong answer to listen to; None if the clip cannot be read now."""
     labelled = material.labelled
     row = labelled.ids.index(wrong.clip)
     note = f". wrong in {wrong.n_wrong} of {wrong.n_scored} draws" if wrong.n_scored > 1 else ""
@@ -320,7 +320,7 @@ def dead_units(done: Finished) -> list[tuple[str, str, int, float]]:
 def side_by_side(recipe: Recipe, plan: Plan, data: str) -> dict[str, tuple[Series, ...]]:
     """By budget the control, once where it is the same work, and every setting.
 
-    Empty where no simple classifiers compete and the recipe does not ask for it.
+    Empty if there are no simple classifiers and the recipe does not ask for it.
     """
     everything = (*recipe.settings, *recipe.controls)
     if not (recipe.side_by_side or any(setting.classifier for setting in everything)):
@@ -369,7 +369,7 @@ def _published(setting: Setting, data: str) -> PublishedResult | None:
 
 
 def class_distances(job: Job, material: Material) -> Separability:
-    """How far apart the classes lie in a classifier's inputs."""
+    """The separability of the classes in a classifier's inputs."""
     setting, labelled = job.setting, material.labelled
     table = material.table(setting.front, setting.segments)
     rows = table.rows_of(np.arange(len(labelled)))

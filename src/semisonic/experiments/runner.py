@@ -1,8 +1,8 @@
 """The runner of experiments: what ``run``, ``curve`` and ``tune`` have in common.
 
 An experiment opens its run folder, gathers clips and features, and does its jobs, each after those
-that it needs. A job that is done is not done again, so the same command goes on where it was cut
-off. From what the jobs leave, one table of scored test clips, everything is compared and reported.
+that it needs. Finished jobs are not repeated, so the same command continues an interrupted run.
+The jobs give one table of scored test clips, from which all comparisons and reports are made.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ from semisonic.training.run_folder import RunFolder
 
 _log = logging.getLogger(__name__)
 EXAMPLES = 3
-QUICK = "A quick look: fewer folds and epochs than the recipe asks for. No basis for a claim."
+QUICK = "A first look, with fewer folds and epochs than the recipe has: not a basis for a claim."
 WORK = {PRETRAIN: run_pretrain, TRAIN: run_train}
 FREE = ("workers", "device", "in_batch", "cache", "output", "where")
-"""Options that no result depends on: a run goes on when they differ."""
+"""Options that do not change results: a run continues if they differ."""
 REPEATED = ("change", "search")
 """Options that are given once for each of their values."""
 
@@ -85,7 +85,7 @@ class Experiment:
 
     @property
     def cache(self) -> Path:
-        """Where decoded clips and features lie."""
+        """The folder of decoded clips and features."""
         return self.options.cache or self.run.folder / "cache"
 
     @property
@@ -95,7 +95,7 @@ class Experiment:
 
     @property
     def listens_for_copies(self) -> bool:
-        """Whether clips are compared by their sound; the embedded set holds no copies."""
+        """Whether clips are compared by their sound; the synthetic set has no copies."""
         return self.options.near_copies and str(self.options.data) != SYNTH
 
     def gather(
@@ -190,8 +190,8 @@ class Experiment:
 
     @property
     def at_once(self) -> int:
-        """Jobs at once: as asked for, else one per core, one on a GPU, all there is room for (0) on
-        a cluster.
+        """Jobs at once: as the option says, else one per core, one on a GPU, or as many as fit (0)
+        on a cluster.
         """
         if self.options.workers or not self.engine.is_local:
             return self.options.workers or 0
@@ -199,7 +199,7 @@ class Experiment:
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """What the run ran with."""
+        """The versions and the machine of the run."""
         record = self.run.record
         names = ("commit", "seed", "machine", "precision", "versions", "data", "started")
         known = {**record, **record["notes"], "seed": record["seeds"]["seed"]}
@@ -222,8 +222,8 @@ def load_data(options: RunOptions, synth: SynthOptions) -> tuple[Clips, Clips | 
         labelled = load_clips(options.data, group=options.group, **how)
         if not labelled.is_labelled.any():
             raise DataError(
-                f"{options.data}: found recordings without labels, expected labelled ones, "
-                "such as a folder of class folders; give the unlabelled ones with --unlabelled"
+                f"{options.data}: found recordings without labels, expected labelled ones, such "
+                "as a folder of class folders; give unlabelled recordings with --unlabelled"
             )
     if options.unlabelled is not None:
         pool = load_clips(options.unlabelled, labels="none", **how)
@@ -239,7 +239,7 @@ def open_experiment(
     free: Iterable[str] = (),
     **asked: Any,
 ) -> Iterator[Experiment]:
-    """Open, or go on with, an experiment.
+    """Open or continue an experiment.
 
     Parameters
     ----------
@@ -247,9 +247,9 @@ def open_experiment(
     options : RunOptions
     recipe : ExperimentRecipe
     free : iterable of str
-        More options that may differ when the run goes on.
+        More options that may differ when the run continues.
     **asked
-        What a second call must repeat besides options and recipe.
+        What a second call must repeat, besides options and recipe.
     """
     asked = {**to_dict(options), "contents": to_dict(recipe), **asked}
     with (
@@ -276,8 +276,8 @@ class Finished:
     pairs : list of Comparison
         Settings against settings, as the recipe's key ``against`` asks.
     jobs : list of dict
-        What each job wrote of itself, with its ``cell``, the setting's name in tables. A job
-        that serves several settings is there for each.
+        The record of each job, with its ``cell``, the setting's name in tables. A job that several
+        settings share is listed for each.
     seconds : float
         Of training.
     """
@@ -319,7 +319,7 @@ def plan_and_starts(
 
 
 def compare_arms(experiment: Experiment, recipe: Recipe, context: WorkerContext) -> Finished:
-    """Train both arms in every setting, fold and draw, or what is not done yet, and compare them.
+    """Train both arms in every setting, fold and draw, if not done yet, and compare them.
 
     Parameters
     ----------
@@ -390,7 +390,7 @@ def _write_budgets(plan: Plan, labelled: Clips, folder: Path) -> None:
 
 
 def short_trainings(plan: Plan) -> list[str]:
-    """A warning for each kind of training that ends before each of its clips was heard once."""
+    """A warning for each kind of training that ends before it used each clip once."""
     found = []
     for kind, what, key in (
         (PRETRAIN, "the pre-training for", "setting.pretrain.steps"),
@@ -407,19 +407,19 @@ def short_trainings(plan: Plan) -> list[str]:
             continue
         _, name, n_clips, fit = min(short, key=lambda one: one[0])
         windows, n_names = fit.steps * fit.batch_size, len({one[1] for one in short})
-        others = f", and {n_names - 1} more do likewise" if n_names > 1 else ""
+        others = f", and the same holds for {n_names - 1} more" if n_names > 1 else ""
         found.append(
-            f"Too few steps for these data: {what} '{name}' hears {windows} windows of {n_clips} "
+            f"Too few steps for these data: {what} '{name}' sees {windows} windows of {n_clips} "
             f"clips ({count_text(fit.steps, 'step')} of {fit.batch_size}), so at least "
-            f"{n_clips - windows} of them are never heard{others}. The numbers say what so short a "
-            "training reaches, and little of the methods. One pass over the clips takes "
+            f"{n_clips - windows} of them are never used{others}. The results are those of a "
+            "short training, and say little about the methods. One pass over the clips takes "
             f"{-(-n_clips // fit.batch_size)} steps: --change {key}=NUMBER."
         )
     return found
 
 
 def comparison_table(comparisons: Iterable[Comparison]) -> pd.DataFrame:
-    """The main table, as text: a row a setting."""
+    """The main table, as text: a row per setting."""
 
     def arm(one: ArmAccuracy) -> str:
         spread = "" if pd.isna(one.spread) else f" ± {100 * one.spread:.1f}"
@@ -441,14 +441,14 @@ def comparison_table(comparisons: Iterable[Comparison]) -> pd.DataFrame:
 
 @dataclass(frozen=True, kw_only=True)
 class ExperimentResult(Result):
-    """What every verb that runs a recipe leaves.
+    """The result of every verb that runs a recipe.
 
     Attributes
     ----------
     table : DataFrame
         The main table, as text.
     answers : tuple of str
-        What was found, in words.
+        The findings, in words.
     report : Path
         The HTML file.
     failures : tuple of (clip, reason)
@@ -479,7 +479,7 @@ class ExperimentResult(Result):
 
 @dataclass(frozen=True, kw_only=True)
 class RunResult(ExperimentResult):
-    """What ``run`` leaves; its answers are one honest sentence a setting.
+    """The result of ``run``; its answers are one sentence per setting.
 
     Attributes
     ----------
@@ -507,14 +507,14 @@ def without_history(job: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def command_line(verb: str, options: RunOptions, *, exact: bool = False) -> str:
-    """The command that repeats an experiment.
+    """The command to repeat an experiment.
 
     Parameters
     ----------
     verb : str
     options : RunOptions
     exact : bool
-        Give places in full, and where the results go; otherwise places are named, not given.
+        Give full paths and the output; otherwise paths are placeholders.
 
     Examples
     --------

@@ -1,4 +1,5 @@
-"""Experiments in stages: trainings that go on from each other, and filters of unverified labels.
+"""Experiments in stages: trainings that continue from each other, and filters of unverified
+labels.
 
 Every stage is scored on the test clips, so each row of the report is a stage. The filter's rule of
 the k best classes is that of a student system for FSDKaggle2019 (k = 5 of 80 classes); its
@@ -125,19 +126,19 @@ def make_stages_plan(recipe: StagesRecipe, labelled: Clips, pool: Clips, *, seed
         Those with verified labels are divided into training, validation and test, by recording;
         the others train only, and not where their recording is tested.
     pool : Clips
-        Unlabelled; those of a tested recording are not learned from.
+        Unlabelled clips; those of a test recording are not used.
     seed : int
 
     Raises
     ------
     DataError
-        When a stage needs unverified labels and the data have none.
+        If a stage needs unverified labels and the data have none.
     """
     asked = [stage.name for stage in recipe.stages if {NOISY, KEPT} & set(stage.data)]
     if asked and labelled.is_verified[labelled.is_labelled].all():
         raise DataError(
             f"'{labelled.name}': found no clips with unverified labels, which the stage "
-            f"'{asked[0]}' learns from; expected a set with such a part, as FSDKaggle2019 has"
+            f"'{asked[0]}' learns from; expected a set that has them, such as FSDKaggle2019"
         )
     cells: list[tuple[str, Job]] = []
     for draw in range(recipe.draws):
@@ -196,7 +197,8 @@ def run_stage(job: Job) -> None:
         noisy = noisy[target[noisy].any(axis=1)]
         if not len(noisy) and not len(job.train):
             raise DataError(
-                f"stage '{stage.name}': the filter left no label to learn; let it keep more"
+                f"stage '{stage.name}': the filter kept no label; change keep_top_k or "
+                "keep_threshold to keep more"
             )
         unlabelled = np.setdiff1d(unlabelled, noisy)
         kept = {"n_labels": len(decisions), "n_kept": len(left)}
@@ -266,7 +268,7 @@ def _judged(job: Job, judge: Job) -> pd.DataFrame:
 
 
 def _heard(job: Job) -> Rows:
-    """The rows that a stage and those before it learned from."""
+    """The training rows of a stage and of those before it."""
     own = np.concatenate([job.train, job.noisy, job.pool])
     return own if job.start is None else np.union1d(own, _heard(job.start))
 
@@ -320,7 +322,7 @@ QUALITY = ("labels", "kept", "right before", "right among kept", "right ones kep
 def filter_quality(
     plan: Plan, folder: Path, truth: Mapping[str, tuple[str, ...]] | None
 ) -> pd.DataFrame:
-    """How many labels each filter kept and, where the truth is known, how many of them are right.
+    """How many labels each filter kept and, if the truth is known, how many of them are right.
 
     Parameters
     ----------
@@ -384,7 +386,7 @@ def gains(stages: Sequence[StageResult]) -> pd.DataFrame:
 
 
 def run_stages(options: RunOptions, recipe: StagesRecipe) -> RunResult:
-    """Run, or go on with, an experiment in stages.
+    """Run or continue an experiment in stages.
 
     Raises
     ------
@@ -396,7 +398,7 @@ def run_stages(options: RunOptions, recipe: StagesRecipe) -> RunResult:
         name = "transductive" if options.transductive else "source"
         raise OptionError(
             f"option '{name}': a recipe in stages never learns from the test clips, and starts "
-            "from random weights or from another stage; leave it out"
+            "from random weights or from another stage; leave the option out"
         )
     with open_experiment("run", options, recipe) as experiment:
         folder = experiment.jobs
@@ -440,7 +442,7 @@ def run_stages(options: RunOptions, recipe: StagesRecipe) -> RunResult:
 
 
 def _table(stages: Sequence[StageResult]) -> pd.DataFrame:
-    """All stages with their numbers, and below each what it is held against, as text."""
+    """All stages with their numbers and, below each, what it is compared with, as text."""
     rows = pd.DataFrame(
         [
             (s.name, percent_text(s.lwlrap.mean), percent_text(s.mean_average_precision))

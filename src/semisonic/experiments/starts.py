@@ -1,4 +1,4 @@
-"""What settings start from: encoders of synthetic sounds, and classifiers of another set."""
+"""The starts of settings: encoders trained on synthetic sounds, and classifiers of another set."""
 
 from __future__ import annotations
 
@@ -43,20 +43,20 @@ class SourceSet:
 
     @property
     def key(self) -> str:
-        """What tells this set from others: its recordings and their labels."""
+        """The identity of the set: its recordings and their labels."""
         labels = [";".join(labels) for labels in self.clips.labels]
         return digest(data_hash(self.hashes.values()), self.clips.classes, self.clips.ids, labels)
 
 
 def load_source(options: RunOptions, recipe: Recipe, labelled: Clips) -> SourceSet | None:
-    """The set that the options name, or synthetic sounds; None where no setting asks for one.
+    """The set that the options name, or synthetic sounds; None if no setting asks for one.
 
     Raises
     ------
     OptionError
-        When a set is given that no setting would start from.
+        If a set is given that no setting would start from.
     DataError
-        When it has too few labels or classes.
+        If it has too few labels or classes.
     """
     if not any(setting.start == TRAINED for setting in (*recipe.settings, *recipe.controls)):
         if options.source is not None:
@@ -83,8 +83,8 @@ def load_source(options: RunOptions, recipe: Recipe, labelled: Clips) -> SourceS
             notes.append(f"{count_text(n, *which)} that labelled clips are of, and left out.")
     if not len(found):
         raise DataError(
-            f"option 'source': '{found.name}' has no labelled clip that is not a copy of the "
-            "clips to be tested on"
+            f"option 'source': all labelled clips of '{found.name}' are copies of test clips; "
+            "give another set"
         )
     check_classes(found, np.arange(len(found)))
     said = f"'{found.name}': {len(found)} clips of {len(found.classes)} classes"
@@ -98,8 +98,8 @@ def _synthetic(recipe: Recipe, labelled: Clips) -> Clips:
     others = tuple(name for name in clips.classes if name not in labelled.classes)
     if len(others) < 2:
         raise DataError(
-            f"recipe key 'source.synth.n_classes': of {len(clips.classes)} synthetic kinds all but "
-            f"{len(others)} are classes of the data, too, expected two others; make more "
+            f"recipe key 'source.synth.n_classes': found {len(others)} of {len(clips.classes)} "
+            "synthetic kinds that are not classes of the data, expected at least 2; make more "
             "kinds, or give a set with --source"
         )
     rows = np.isin([labels[0] for labels in clips.labels], others)
@@ -114,7 +114,7 @@ def make_starts(
     cache: Path,
     options: RunOptions,
 ) -> list[str]:
-    """Put the encoder that each setting starts from beside the jobs; notes about their quality.
+    """Save the encoder that each setting starts from beside the jobs; return notes about quality.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""``semisonic tune``: search over a recipe's options by results on training clips alone.
+"""``semisonic tune``: search for the best options of a recipe, on training clips only.
 
 The test folds are set apart first. Optuna chooses the values of each trial; a trial trains the
 recipe's setting with these values on inner folds, as jobs like those of ``semisonic run``. The
@@ -71,8 +71,8 @@ BEST, FOLDS = "best.toml", "folds.csv"
 ARMS = ("as the recipe has it", "tuned")
 COMPLETE, PRUNED, FAILED = "complete", "pruned", "failed"
 ONCE = (
-    "The score of the best trial is optimistic: it was chosen because it is high on these very "
-    "clips. Only the test folds, scored once, say what the search brought."
+    "The score of the best trial is optimistic, because the trial was chosen for a high score "
+    "on these clips. To know what the search gained, score the test folds once."
 )
 KEEP = "no trial beat the recipe: keep its values"
 _N_FOLDS = 5
@@ -80,18 +80,18 @@ _ON_A_CLUSTER = 8  # trials at once
 
 
 def optuna() -> Any:
-    """The package, told to be quiet.
+    """The package, without its messages.
 
     Raises
     ------
     OptionError
-        When it is not there.
+        If it is not installed.
     """
     try:
         import optuna as package
     except ImportError as error:
         raise OptionError(
-            "'semisonic tune' needs the package optuna: pip install 'semisonic[tune]'"
+            "'semisonic tune' needs the package optuna: run pip install 'semisonic[tune]'"
         ) from error
     package.logging.set_verbosity(package.logging.WARNING)
     return package
@@ -130,13 +130,13 @@ class Dimension(NamedTuple):
 
     @property
     def short(self) -> str:
-        """The name as it stands in tables."""
+        """The name for tables."""
         return self.name.removeprefix(SETTING)
 
 
 @dataclass(frozen=True)
 class Space:
-    """A recipe with one setting, its file's tables, and what is searched around it."""
+    """A recipe with one setting, its file's tables, and the search space."""
 
     file: Path
     table: dict[str, Any]
@@ -189,17 +189,15 @@ def read_space(options: TuneOptions) -> Space:
     file = find(options.recipe)
     table = load_table(file, quick=options.quick, changes=options.changes)
     if table.pop("kind", COMPARISON) != COMPARISON:
-        raise OptionError(
-            f"{file}: found a recipe in stages, expected one with a setting to search around"
-        )
+        raise OptionError(f"{file}: found a recipe in stages, expected one with settings")
     recipe = expand({**table, "grid": {}}, str(file))
     names, wanted = [setting.name for setting in recipe.settings], options.setting
     if wanted and wanted not in names:
         raise OptionError(f"option 'setting': {file} has no '{wanted}': {nearest(wanted, names)}")
     if not wanted and len(names) > 1:
         raise OptionError(
-            f"{file}: found {len(names)} settings; say which to search around with --setting, "
-            f"one of: {'; '.join(names)}"
+            f"{file}: found {len(names)} settings, expected one to search around; give it with "
+            f"--setting, one of: {'; '.join(names)}"
         )
     if len(recipe.budgets) > 1:
         raise OptionError(
@@ -215,7 +213,7 @@ def read_space(options: TuneOptions) -> Space:
         specs = _flat(table.get("tune", grid), "")
     if not specs:
         raise OptionError(
-            f"{file}: nothing to search: the recipe has no [tune] table. Add one, or give "
+            f"{file}: found no [tune] table, so there is nothing to search; add one, or give "
             "--search 'setting.fit.learning_rate=1e-4..1e-2 log'"
         )
     dimensions = tuple(dimension(base, name, spec) for name, spec in specs.items())
@@ -235,7 +233,7 @@ def _spec(given: tuple[str, str]) -> tuple[str, Any]:
 
 
 def _flat(table: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Tables within tables as one, by dotted names; of a name that stands twice the last counts."""
+    """Nested tables as one, by dotted names; the last of equal names counts."""
     found: dict[str, Any] = {}
     for key, value in table.items():
         name = f"{where}{str(key).replace('-', '_')}"
@@ -244,12 +242,12 @@ def _flat(table: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def dimension(base: Setting, name: str, spec: Any) -> Dimension:
-    """A range or a choice from what a TOML file or the command line says.
+    """A range or a choice from a TOML file or the command line.
 
     Parameters
     ----------
     base : Setting
-        Whose option it is: of whole numbers a range has whole numbers alone.
+        The setting with the option; a range for a whole number has only whole numbers.
     name : str
     spec : str or list
         A range such as "1e-4..1e-2 log", or values.
@@ -269,8 +267,8 @@ def dimension(base: Setting, name: str, spec: Any) -> Dimension:
     own, where = known[name], f"search over '{name}': "
     if own is None:
         raise OptionError(
-            f"{where}the recipe gives it no value that the best one could be compared with; give "
-            f"one with --change {name}=…"
+            f"{where}the recipe has no value to compare the best one with; give one with "
+            f"--change {name}=…"
         )
     found = _RANGE.fullmatch(spec) if isinstance(spec, str) else None
     distributions = optuna().distributions
@@ -279,7 +277,7 @@ def dimension(base: Setting, name: str, spec: Any) -> Dimension:
         if len(values) < 2 or len(values) < len(spec):
             raise OptionError(
                 f"{where}found {spec!r}, expected a range such as '1e-4..1e-2 log' or a list of "
-                f"several different values; to set one use --change {name}=VALUE"
+                f"several different values; to set one value, use --change {name}=VALUE"
             )
         for value in spec:
             with_values(base, {name: value}, where)
@@ -288,8 +286,9 @@ def dimension(base: Setting, name: str, spec: Any) -> Dimension:
     text, log = found[0].strip(), bool(found[3])
     if isinstance(own, bool) or not isinstance(own, int | float) or name.startswith(_FRONT):
         raise OptionError(
-            f"{where}found the range '{text}', expected a list of values: the option is no number, "
-            "or one of the front end, whose features are computed before the search"
+            f"{where}found the range '{text}', expected a list of values, as the option is not "
+            "a number, or is one of the front end, whose features are computed before the "
+            "search"
         )
     low, high = map(json.loads, found.group(1, 2))
     for end in (low, high):
@@ -302,7 +301,7 @@ def dimension(base: Setting, name: str, spec: Any) -> Dimension:
 
 
 def label_of(value: Any) -> str:
-    """A value as text: texts as they are, the rest as JSON."""
+    """A value as text: texts unchanged, others as JSON."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
@@ -314,7 +313,7 @@ def values_of(setting: Setting) -> dict[str, Any]:
 
 
 def _places(name: str) -> tuple[str, ...]:
-    """Where in a setting an option stands; ``batch_size`` is that of both trainings."""
+    """The place of an option in a setting; ``batch_size`` is that of both trainings."""
     short = name.removeprefix(SETTING)
     return (f"pretrain.{BATCH}", f"fit.{BATCH}") if short == BATCH else (short,)
 
@@ -348,8 +347,8 @@ def best_recipe(space: Space, point: Mapping[str, Any], test_folds: Sequence[int
     for name, group in space.recipe.categories:
         groups.setdefault(group, []).append(name)
     head = {
-        "title": f"Tuned, and as it was: {space.recipe.title}",
-        "question": "What a search over settings brought, on clips that it never used.",
+        "title": f"Tuned and not tuned: {space.recipe.title}",
+        "question": "The gain from a search over settings, on clips that it did not use.",
         "folds": list(test_folds),
         "arms": list(ARMS),
         **{name: space.table[name] for name in (*kept, "source") if name in space.table},
@@ -388,7 +387,7 @@ def set_apart(
     pool : Clips or None
         Without copies and recordings of the test folds.
     labelled : Clips
-        The whole set; with folds where it had none.
+        The whole set, with folds if it had none.
 
     Raises
     ------
@@ -414,8 +413,8 @@ def set_apart(
         )
     if straddling.any():
         notes.append(
-            f"{int(straddling.sum())} training clips are of recordings that also stand in the test "
-            "folds; the search does not use them."
+            f"{int(straddling.sum())} training clips are of recordings that are also in the "
+            "test folds; the search does not use them."
         )
     if pool is not None:
         n = len(pool)
@@ -435,7 +434,7 @@ def set_apart(
 
 @dataclass
 class Trial:
-    """One point of the space and what it reached.
+    """One point of the search space and its result.
 
     Attributes
     ----------
@@ -449,7 +448,7 @@ class Trial:
     seconds : float
         Of training.
     state : str
-        "complete"; "pruned", given up after some inner folds; or "failed".
+        "complete"; "pruned", stopped after some inner folds; or "failed".
     reason : str
         Why it failed.
     """
@@ -517,7 +516,8 @@ class Search:
     options: TuneOptions
 
     def run(self) -> tuple[Trial, list[Trial]]:
-        """The recipe's own values, and all trials; what an earlier call has done is not done again.
+        """The recipe's own values, and all trials; finished work of an earlier call is not
+        repeated.
 
         As many trials as there are processes begin together, so that with the same number of
         processes the same seed gives the same search.
@@ -608,13 +608,13 @@ class Search:
 
 @dataclass(frozen=True, kw_only=True)
 class TuneResult(ExperimentResult):
-    """What a search leaves.
+    """The result of a search.
 
     Attributes
     ----------
     best : mapping of str to value
         The best value of each option that was searched, by dotted name: of the best trial, or the
-        recipe's own where no trial beat them.
+        recipe's own if no trial beat them.
     trials : list of Trial
     default : Trial
         The recipe's own values.
@@ -624,7 +624,7 @@ class TuneResult(ExperimentResult):
     recipe : Path
         The best settings as a recipe, against the recipe's own.
     command : str
-        What measures them on the test folds.
+        The command that measures them on the test folds.
     """
 
     best: Mapping[str, Any]
@@ -636,7 +636,7 @@ class TuneResult(ExperimentResult):
 
     @property
     def score(self) -> float:
-        """Mean accuracy of the best trial on inner folds, 0 to 1; it is optimistic."""
+        """Mean accuracy of the best trial on inner folds, 0 to 1, which is optimistic."""
         return best_of(self.trials).score
 
     @property
@@ -662,12 +662,12 @@ def best_of(trials: Sequence[Trial]) -> Trial:
     Raises
     ------
     OptionError
-        When no trial succeeded.
+        If no trial succeeded.
     """
     complete = [trial for trial in trials if trial.state == COMPLETE]
     if not complete:
         raise OptionError(
-            f"{count_text(len(trials), 'trial')}, and none succeeded; the first reason: "
+            f"{count_text(len(trials), 'trial')} failed, and none succeeded; the first reason: "
             f"{trials[0].reason}"
         )
     return max(complete, key=lambda trial: (trial.score, -trial.number))
@@ -717,7 +717,7 @@ def _answers(default: Trial, trials: Sequence[Trial], chosen: ChosenBest | None)
 
 
 def count_trials(options: TuneOptions, space: Space) -> int:
-    """How many trials there are.
+    """The number of trials.
 
     Raises
     ------
@@ -736,7 +736,7 @@ def count_trials(options: TuneOptions, space: Space) -> int:
 
 
 def tune(options: TuneOptions) -> TuneResult:
-    """Search over a recipe's options, or go on with a search.
+    """Search for the best options of a recipe, or continue a search.
 
     The test folds are set apart first. Each trial is scored on the inner folds of the rest.
 

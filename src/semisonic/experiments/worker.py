@@ -1,7 +1,7 @@
-"""What one process of an experiment does: run jobs, each in a folder of its own.
+"""The work of one process of an experiment: run jobs, each in its own folder.
 
-A job that is done has its ``job.json``, which is written last. A job that was cut off goes on from
-its checkpoint.
+A finished job has its ``job.json``, which is written last. An interrupted job continues from its
+checkpoint.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from semisonic.models.sound_model import SoundModel
 
 @dataclass(frozen=True)
 class WorkerContext:
-    """What every job of a run shares.
+    """What all jobs of a run share.
 
     ``hashes`` are content hashes of the recordings, by table ("labelled", "pool") and file.
     """
@@ -83,7 +83,9 @@ def here() -> WorkerContext:
 
 
 def run_pretrain(job: Job) -> None:
-    """Pre-train the job's encoder, keep it, and draw what it makes of test clips."""
+    """Pre-train the job's encoder, save it, and keep its reconstructions of test clips for
+    figures.
+    """
     context = here()
     folder = context.folder / job.name
     table = context.material.table(job.setting.mel, job.setting.segments)
@@ -273,7 +275,7 @@ def write_arrays(path: Path, **arrays: NDArray[Any]) -> None:
 
 
 def _rebuilt(outcome: PretrainOutcome, clips: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
-    """Some clips and what the auto-encoder makes of them; nothing without a decoder."""
+    """Some clips and their reconstructions; nothing without a decoder."""
     if not isinstance(outcome.network, AutoEncoder):
         return {}
     with evaluating(outcome.network):

@@ -1,1 +1,1 @@
-"""Objectives: what is minimised, one file a method; tensors in, a loss and terms out."""
+"""Objectives to minimise, one file per method: from tensors to a loss and its terms."""

@@ -1,12 +1,12 @@
-"""Learn from unlabelled clips by two views of each, one harder than the other.
+"""Learn from unlabelled clips with two views of each, one harder than the other.
 
 **The Π-model**: the answers to both views should agree.
 
 Papers: Sajjadi et al. 2016, "Regularization with stochastic transformations"; Laine and Aila
 2017, "Temporal ensembling for semi-supervised learning" (Π-model, and the ramp of the weight).
 
-What it changes: beside the loss of labelled clips, the mean square between the scores of two
-randomly augmented views of an unlabelled clip is minimised.
+What it changes: in addition to the loss of labelled clips, the mean square between the scores of
+two randomly augmented views of an unlabelled clip is minimised.
 
 Where we differ: the gradient goes through one of the two views only. One view is augmented
 weakly, the other strongly; in the papers both are alike. Labelled clips have no part in the
@@ -18,11 +18,11 @@ Papers: Sohn et al. 2020, "FixMatch" (a fixed threshold); Berthelot et al. 2020,
 2022, "AdaMatch" (distribution alignment); Berthelot et al. 2019, "MixMatch" (mixing clips with
 labels and with pseudo-labels).
 
-What it changes: the network predicts the class of an unlabelled clip from a weakly augmented
-view. A prediction that is sure enough becomes the target, the pseudo-label, of a strongly
-augmented view. A network trained on few labels answers with its favourite classes too often, learns
-from its own answers and favours them more; alignment divides by how often it answers with each
-class and multiplies by how often the class is expected, which breaks that circle.
+What it changes: the network predicts the class of an unlabelled clip from a weakly augmented view.
+A prediction with a high enough score becomes the target, the pseudo-label, of a strongly augmented
+view. A network trained on few labels answers with its favourite classes too often, learns from its
+own answers and favours them more; alignment divides by how often it answers with each class and
+multiplies by how often the class is expected, which breaks that circle.
 
 Where we differ: the strength of the alignment can be chosen, since the pool's classes are rarely
 known to be as frequent as those of the labels. Pseudo-labels come from the network in evaluation
@@ -54,8 +54,8 @@ class Consistency(Supervised):
     ----------
     model : SoundModel
     weak, strong : nn.Module
-        The two views of an unlabelled clip, features in dB to features in dB. ``strong`` is
-        what is learned from, ``weak`` what gives the answer to agree with.
+        The two views of an unlabelled clip, features in dB to features in dB. ``strong`` is the
+        view to learn from, ``weak`` gives the answer to agree with.
     weight : float
         Of the disagreement, at least 0. It is a mean square over classes, which is small:
         values of 10 to 100 are usual.
@@ -119,7 +119,7 @@ class Consistency(Supervised):
         self.step += 1
 
     def extra_repr(self) -> str:
-        """What torch prints of it beside its modules."""
+        """What torch prints besides its modules."""
         return f"weight={self.weight}, ramp_steps={self.ramp_steps}"
 
 
@@ -183,7 +183,7 @@ class FixMatch(Supervised):
         Strength of distribution alignment, 0 to 1; see :class:`Alignment`. One label per clip
         only: with several, the network may well find most clips silent.
     weight : float
-        Of pseudo-labelled clips beside labelled ones, at least 0.
+        Weight of pseudo-labelled clips relative to labelled ones, at least 0.
     loss, augment, mix
         As for :class:`Supervised`.
 
@@ -194,8 +194,8 @@ class FixMatch(Supervised):
     of labelled clips and, when the unlabelled stream happens to know the classes (as numbers,
     -1 where not), ``precision`` of the pseudo-labels. That term is for looking only.
 
-    With several labels per clip each class is judged by itself: present where its score is
-    above the threshold, absent where it is below one minus it, else left open. Unlabelled clips
+    With several labels per clip, each class is judged separately: present if its score is above
+    the threshold, absent if it is below one minus the threshold, else unknown. Unlabelled clips
     are then not mixed.
     """
 
@@ -273,7 +273,7 @@ class FixMatch(Supervised):
         }
 
     def extra_repr(self) -> str:
-        """What torch prints of it beside its modules."""
+        """What torch prints besides its modules."""
         return f"weight={self.weight}, threshold={self.threshold}"
 
 

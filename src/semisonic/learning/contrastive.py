@@ -6,16 +6,16 @@ representations" (SimCLR, with the loss NT-Xent); for sounds, Fonseca et al. 202
 embedding: Roy and Vetterli 2007; the deviation of normalised embeddings: Chen and He 2021,
 "Exploring simple Siamese representation learning".
 
-What it changes: each clip is changed twice at random, and of all views in a batch the other
-view of the same clip must be the most alike. What the changes leave alone is what the encoder
-learns to listen to. Other clips push each other apart, which keeps the embedding wide.
+What it changes: each clip is changed twice at random, and of all views in a batch the other view
+of the same clip must be the most alike. The encoder learns what the changes do not affect. Other
+clips push each other apart, which keeps the embedding wide.
 
-Where we differ: batches are small (64 clips), so that a clip of the same class seldom stands
-among those that are pushed away, and the temperature is 0.2. A code is pooled by the mean over
-mel, then mean plus maximum over frames (Niizumi et al. 2023, "BYOL for audio"), which fits
-clips and views of any length, whatever neck a classifier puts on the encoder later. The
-effective rank is taken of centred embeddings, so that a mean that all clips share, which ReLU
-makes, does not count as a direction.
+Where we differ: batches are small (64 clips), so that a clip of the same class is seldom among
+those that are pushed away, and the temperature is 0.2. A code is pooled by the mean over mel, then
+mean plus maximum over frames (Niizumi et al. 2023, "BYOL for audio"), which fits clips and views
+of any length, whatever neck a classifier puts on the encoder later. The effective rank is taken of
+centred embeddings, so that a mean that all clips share, which ReLU makes, does not count as a
+direction.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class SimClr(Objective):
         return pooled(self.encoder(self.standardize(x)))
 
     def extra_repr(self) -> str:
-        """What torch prints of it beside its modules."""
+        """What torch prints besides its modules."""
         return f"temperature={self.temperature:g}"
 
 
@@ -172,7 +172,7 @@ def _projector(n_inputs: int, n_outputs: int, seed: int) -> nn.Sequential:
 class EmbeddingSpread:
     """How far and in how many directions the embeddings of some clips differ.
 
-    The rank is blind to a collapse onto a point, the deviation to one onto a line: look at both.
+    The rank does not show a collapse onto a point, nor the deviation one onto a line: check both.
 
     Attributes
     ----------
@@ -192,7 +192,7 @@ class EmbeddingSpread:
 
     @property
     def is_collapsed(self) -> bool:
-        """Whether the embeddings hardly tell one clip from another."""
+        """Whether the embeddings of different clips are nearly the same."""
         return self.deviation < MIN_DEVIATION or self.rank < MIN_RANK
 
 

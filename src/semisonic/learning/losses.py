@@ -1,29 +1,29 @@
-"""Losses of labelled clips: logits and targets in, the loss of each row out.
+"""Losses of labelled clips: from logits and targets to the loss of each row.
 
-**Cross-entropy**, the plain loss that every other one is held against.
+**Cross-entropy**, the plain loss to compare every other one with.
 
 Papers: label smoothing, Szegedy et al. 2016; soft targets, Zhang et al. 2018, "mixup: beyond
 empirical risk minimization".
 
-What it changes: nothing. A row that is surely wrong has a steep slope, so wrong labels pull
-hard; that is what the other losses change.
+What it changes: nothing. A row with a confidently wrong answer has a steep slope, so wrong labels
+have a strong influence; the other losses change that.
 
 Where we differ: with several labels per clip it is the binary cross-entropy, mean over the
 classes.
 
-**Soft bootstrapping**: the target is a mixture of the label and of what the network says.
+**Soft bootstrapping**: the target is a mixture of the label and the network's answer.
 
 Paper: Reed, Lee, Anguelov, Szegedy, Erhan, Rabinovich 2015, "Training deep neural networks on
 noisy labels with bootstrapping", the soft version.
 
-What it changes: the target of a row becomes ``beta`` times its label plus ``1 - beta`` times
-the network's own probabilities. A network that is consistent about the clean labels then
-believes a wrong one less. As in the paper the gradient flows through both places where the
-probabilities stand, so the loss is cross-entropy plus a pull towards sure answers.
+What it changes: the target of a row becomes ``beta`` times its label plus ``1 - beta`` times the
+network's own probabilities. A wrong label then has less influence on a network that is consistent
+about clean labels. As in the paper, the gradient flows through both occurrences of the
+probabilities, so the loss is cross-entropy plus a pull towards confident answers.
 
-Where we differ: with several labels per clip each class is a question of its own, and its target
-is mixed with its own probability. The paper's 0.95 is the default; seed systems for tagging
-used 0.7 with several labels.
+Where we differ: with several labels per clip, each class is a separate question, and its target is
+mixed with its own probability. The paper's 0.95 is the default; seed systems for tagging used 0.7
+with several labels.
 
 **Generalised cross-entropy** L_q: between cross-entropy and mean absolute error.
 
@@ -113,8 +113,8 @@ class RowLoss(nn.Module):
     Parameters
     ----------
     multi_label : bool
-        Whether each class is a yes-or-no question of its own (sigmoid) or exactly one class
-        is right (softmax). With several labels a row's loss is the mean over the classes.
+        Whether each class is a separate yes-or-no question (sigmoid) or exactly one class is right
+        (softmax). With several labels a row's loss is the mean over the classes.
     label_smoothing : float
         Share of a target that is spread over all classes, from 0 to below 1 (Szegedy et al.
         2016, "Rethinking the Inception architecture", section 7). With several labels both
@@ -263,15 +263,15 @@ class OwnLoss(RowLoss):
         Raises
         ------
         DataError
-            When something else comes out of it.
+            If something else comes out of it.
         """
         logits = full(logits)
         rows: object = self.loss(logits, self.smoothed(logits, target, self.label_smoothing))
         shape = tuple(rows.shape) if isinstance(rows, Tensor) else type(rows).__name__
         if not isinstance(rows, Tensor) or shape != (len(logits),):
             raise DataError(
-                f"the loss '{self.name}' gives {shape} for logits of shape {tuple(logits.shape)}, "
-                f"expected the loss of each row, ({len(logits)},)"
+                f"the loss '{self.name}': found {shape} for logits of shape "
+                f"{tuple(logits.shape)}, expected the loss of each row, ({len(logits)},)"
             )
         return rows
 
@@ -295,8 +295,8 @@ class SmallLoss(nn.Module):
     Attributes
     ----------
     step : Tensor of int64, a buffer
-        Batches seen in training mode. Being a buffer it is in checkpoints, so a training that
-        is resumed goes on with the same share.
+        Batches seen in training mode. Being a buffer it is in checkpoints, so a resumed training
+        continues with the same share.
 
     Notes
     -----
@@ -322,7 +322,7 @@ class SmallLoss(nn.Module):
         return 1.0 - self.noise_rate * done
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """The loss of each row, shape (batch,), zero where it is left out.
+        """The loss of each row, shape (batch,), zero for rows that are left out.
 
         In evaluation mode all rows are kept and the step does not move.
         """

@@ -1,8 +1,8 @@
-"""What is minimised: tensors in, a loss and named terms out.
+"""Objectives: from tensors to a loss and named terms.
 
-An objective holds the modules it trains, says which streams of batches it reads and
-computes the loss of one step. It never sees a file, an optimiser or an epoch; the
-training loop never sees a method. A new method is one new file in this room.
+An objective has the modules it trains, names the streams of batches it uses and computes the loss
+of one step. It does not know files, optimisers or epochs; the training loop does not know methods.
+A new method is one new file in this subpackage.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class BatchLike(Protocol):
-    """What an objective reads of a batch."""
+    """The parts of a batch that an objective uses."""
 
     @property
     def x(self) -> Tensor:
@@ -38,15 +38,13 @@ class Objective(nn.Module):
     Attributes
     ----------
     streams : tuple of str
-        The streams of batches it reads. The first is the primary one: one pass over it
-        is an epoch.
+        The streams of batches it uses. The first is the primary one: one pass over it is an epoch.
 
     Notes
     -----
-    ``forward`` gives a mapping with the key ``"loss"``, a scalar that is the mean over the
-    rows of the primary batch, and any number of other scalars to be recorded beside it.
-    Random numbers (dropout, noise) are drawn from torch's global generator, which the
-    training loop seeds before every step.
+    ``forward`` gives a mapping with the key ``"loss"``, a scalar that is the mean over the rows of
+    the primary batch, and any number of other scalars to record. Random numbers (dropout, noise)
+    are drawn from torch's global generator, which the training loop seeds before every step.
     """
 
     streams: tuple[str, ...] = ()
@@ -57,16 +55,17 @@ class Objective(nn.Module):
 
     @property
     def body(self) -> Encoder | None:
-        """The encoder that may be frozen, or learn more slowly than what stands on it.
+        """The encoder, which may be frozen, or trained with a lower rate than the layers after it.
 
-        None where the two cannot be told apart.
+        None if the two cannot be separated.
         """
         return None
 
     def after_step(self) -> None:
-        """Called after every change of the weights; what follows them (a teacher) moves here.
+        """Called after every change of the weights, for modules that follow them, such as a
+        teacher.
 
-        Whatever it changes must be a parameter or a buffer, so that checkpoints hold it.
+        It may change only parameters and buffers, so that checkpoints have them.
         """
 
 
@@ -79,7 +78,7 @@ def full_precision(x: Tensor) -> AbstractContextManager[None]:
 
 
 def targets_of(batch: BatchLike, stream: str) -> Tensor:
-    """The targets of a batch that must have some.
+    """The targets of a batch, which must have some.
 
     Parameters
     ----------
@@ -94,11 +93,11 @@ def targets_of(batch: BatchLike, stream: str) -> Tensor:
     Raises
     ------
     DataError
-        When the batch comes from a stream without labels.
+        If the batch comes from a stream without labels.
     """
     if batch.y is None:
         raise DataError(
-            f"the stream '{stream}' gives batches without targets, expected labelled ones: "
+            f"the stream '{stream}': found batches without targets, expected labelled ones; "
             "make the stream with target=..."
         )
     return batch.y
@@ -106,9 +105,9 @@ def targets_of(batch: BatchLike, stream: str) -> Tensor:
 
 @contextmanager
 def eval_mode(network: nn.Module) -> Iterator[None]:
-    """Within the block a network is in evaluation mode, and then each module as it was.
+    """Within the block, a network is in evaluation mode; afterwards each module is as before.
 
-    A frozen encoder is in evaluation mode while what stands on it is trained.
+    A frozen encoder is in evaluation mode while the layers after it are trained.
     """
     modes = [(module, module.training) for module in network.modules()]
     network.eval()

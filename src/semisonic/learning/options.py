@@ -1,4 +1,4 @@
-"""The names of losses, those of this package and those that users register; no torch here."""
+"""The names of losses of this package and of users; no torch here."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from typing import TypeVar
 from semisonic.core.plugins import OwnParts
 
 LOSSES = ("cross-entropy", "bootstrap", "lq")
-"""Those of :mod:`semisonic.learning.losses`."""
+"""The losses of :mod:`semisonic.learning.losses`."""
 
 OWN_LOSSES = OwnParts("loss", (*LOSSES, "same"))
 F = TypeVar("F", bound=Callable[..., object])
 
 
 def register_loss(name: str) -> Callable[[F], F]:
-    """Make a loss of labelled clips known under a name; a decorator of a function or of a class.
+    """Register a loss of labelled clips under a name; a decorator for a function or a class.
 
-    What is decorated takes logits, float (batch, class), and the share of each class in the
-    labels, float (batch, class): 1 for a class that is present, less where mix-up or label
-    smoothing blend them. It gives the loss of each row, (batch,), which Semisonic averages and
-    weighs. Logits become scores by softmax, or with several labels per clip by sigmoid. A class is
-    made once, without arguments; a module's parameters are not learned.
+    The function takes logits, float (batch, class), and the share of each class in the labels,
+    float (batch, class): 1 for a class that is present, less with mix-up or label smoothing. It
+    returns the loss of each row, (batch,), which Semisonic weights and averages. Logits become
+    scores by softmax, or with several labels per clip by sigmoid. A class is instantiated once,
+    without arguments; the parameters of a module are not trained.
 
     Parameters
     ----------
     name : str
-        For ``loss`` and ``noisy_loss``. A name of one's own may be registered again: the last one
+        Value for ``loss`` and ``noisy_loss``. Your own name may be registered again: the last one
         counts.
 
     Raises
     ------
     OptionError
-        For a name that is taken.
+        If the name is taken.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Pre-training by reconstruction: an auto-encoder repeats what it is given.
+"""Pre-training by reconstruction: an auto-encoder rebuilds its input.
 
 Papers: Masci et al. 2011, "Stacked convolutional auto-encoders for hierarchical feature
 extraction"; denoising, Vincent et al. 2008, "Extracting and composing robust features with
@@ -13,13 +13,13 @@ Layer by layer, the first part of the encoder and a decoder of its own learn to 
 features, then the second part learns to repeat the map that the first one gives, and so on; at
 last the whole auto-encoder is put together and trained on.
 
-Where we differ: the error is taken on standardised features, not on raw decibels (0 to -80).
-Raw decibels make a loss of hundreds, whose first steps push rectified units so far that they
-never answer again. The error in dB² is recorded beside it, to compare with the paper. Noise is
-given in dB; a dropped cell becomes the mean of the features, not silence, in all channels at
-once, because a delta beside it would give it away. The error of a layer is divided by the
-variance of what it repeats, so that 1 is what a constant scores at every depth, and the parts
-before it run as in evaluation, so that their normalisations do not drift.
+Where we differ: the error is taken on standardised features, not on raw decibels (0 to -80). Raw
+decibels give a loss of hundreds, whose first steps make rectified units permanently inactive. The
+error in dB² is recorded beside it, to compare with the paper. Noise is given in dB; a dropped cell
+becomes the mean of the features, not silence, in all channels at once, because a delta beside it
+would give it away. The error of a layer is divided by the variance of what it repeats, so that 1
+is what a constant scores at every depth, and the parts before it run as in evaluation, so that
+their normalisations do not drift.
 """
 
 from __future__ import annotations
@@ -90,8 +90,8 @@ class Denoising(Reconstruction):
     standardize : Standardize
         Fitted.
     noise_db : float
-        Standard deviation of the noise on each cell of the first channel, in dB. Other
-        channels get noise that is as large a share of their own deviation. 0 is off.
+        Standard deviation of the noise on each cell of the first channel, in dB. Other channels
+        get noise of the same share of their own deviation. 0 is off.
     cell_dropout : float
         Probability that a cell is dropped, from 0 up to 1 (excluded).
 
@@ -121,7 +121,7 @@ class Denoising(Reconstruction):
         return x * (cells >= self.cell_dropout)
 
     def extra_repr(self) -> str:
-        """What torch prints of it beside its modules."""
+        """What torch prints besides its modules."""
         return f"noise_db={self.noise_db}, cell_dropout={self.cell_dropout}"
 
 
@@ -175,7 +175,7 @@ class LayerReconstruction(Objective):
         return x
 
     def extra_repr(self) -> str:
-        """What torch prints of it beside its modules."""
+        """What torch prints besides its modules."""
         return f"number={self.number}"
 
 
@@ -201,13 +201,13 @@ def layer_decoder(autoencoder: AutoEncoder, number: int) -> Decoder:
     plans = autoencoder.encoder.part_plans
     if len(plans) < 2:
         raise ModelError(
-            f"layer-wise pre-training: the encoder '{autoencoder.name}' cannot be cut into "
-            "layers; take another network, or another objective"
+            f"layer-wise pre-training: the encoder '{autoencoder.name}' cannot be divided into "
+            "layers; use another network or another objective"
         )
     if autoencoder.decoder.needs_maps:
         raise ModelError(
-            f"layer-wise pre-training: the decoder '{autoencoder.decoder_name}' sees the maps "
-            "that a layer shall repeat; take 'upsample', 'subpixel' or 'unpool'"
+            f"layer-wise pre-training: the decoder '{autoencoder.decoder_name}' has skip "
+            "connections past the layers; use 'upsample', 'subpixel' or 'unpool'"
         )
     return Decoder(plans[number], autoencoder.decoder_name)
 

@@ -1,14 +1,14 @@
-"""Supervised training: the classes of labelled clips, alone or beside another task.
+"""Supervised training: the classes of labelled clips, alone or together with another task.
 
 Papers: label smoothing, Szegedy et al. 2016, "Rethinking the Inception architecture",
 section 7. Soft targets (shares of classes that sum to one) as mix-up makes them, Zhang et
 al. 2018.
 
-What it changes: nothing; it is the plain objective that every other one is held against. It
-takes the same augmentation, mixing and loss as the others, so that a comparison is fair.
+What it changes: nothing; it is the plain objective to compare every other one with. It takes the
+same augmentation, mixing and loss as the others, so that a comparison is fair.
 
-Where we differ: with several labels per clip, every class is a yes-or-no question of its own
-and smoothing pulls both answers towards one half, since the paper speaks of one label only.
+Where we differ: with several labels per clip, every class is a separate yes-or-no question and
+smoothing pulls both answers towards one half, since the paper speaks of one label only.
 
 **Jointly with another task** on one encoder.
 
@@ -65,7 +65,7 @@ class Supervised(Objective):
         As ``loss``, for clips with unverified labels: the stream ``noisy`` is then read too,
         and the loss is the mean over the rows of both.
     noisy_weight : float
-        Of a noisy row beside another one, at least 0.
+        Weight of a noisy row relative to others, at least 0.
 
     Notes
     -----
@@ -92,9 +92,9 @@ class Supervised(Objective):
         super().__init__()
         if not hasattr(model, "from_features"):
             raise ModelError(
-                f"found a {type(model).__name__}, expected a SoundModel, which has front end and "
-                "class layer: register the network (semisonic.register) and build one of it, "
-                "semisonic.models.sound_model.build(name, mel, classes)"
+                f"found a {type(model).__name__}, expected a SoundModel, which has front end "
+                "and class layer; register the network (semisonic.register) and build a model "
+                "with semisonic.models.sound_model.build(name, mel, classes)"
             )
         self.model = model
         self.noisy_loss, self.noisy_weight = noisy_loss, noisy_weight
@@ -105,7 +105,7 @@ class Supervised(Objective):
 
     @property
     def body(self) -> Encoder:
-        """The model's encoder; neck and class layer stand on it."""
+        """The model's encoder, without neck and class layer."""
         return self.model.encoder
 
     def forward(self, batches: Mapping[str, BatchLike]) -> dict[str, Tensor]:
@@ -209,5 +209,5 @@ class Joint(Objective):
         self.task.after_step()
 
     def extra_repr(self) -> str:
-        """What torch prints of it beside its modules."""
+        """What torch prints besides its modules."""
         return f"weight={self.weight}"

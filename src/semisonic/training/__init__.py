@@ -1,1 +1,1 @@
-"""The one training loop, its options, checkpoints and devices, and the run folder."""
+"""The training loop, its options, checkpoints and devices, and the run folder."""

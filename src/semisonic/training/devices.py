@@ -1,4 +1,4 @@
-"""Where and how a step is computed: device, number format, random numbers, processes.
+"""How a step is computed: device, number format, random numbers, processes.
 
 **Processes.** Launched by ``torchrun``, several train one network together. Each process reads its
 share of every batch; torch's DistributedDataParallel averages the gradients. Validation, files and
@@ -40,7 +40,7 @@ _KNOWN = ("auto", "cpu", "cuda", "cuda:0", "mps")
 
 
 def choose_device(name: str | torch.device = "auto") -> torch.device:
-    """The device with this name, if it is there.
+    """The device with this name, if it exists.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def choose_device(name: str | torch.device = "auto") -> torch.device:
     Raises
     ------
     OptionError
-        When the name is unknown or this machine has no such device.
+        If the name is unknown or this machine has no such device.
     """
     text = str(name)
     kind, _, number = text.partition(":")
@@ -61,7 +61,9 @@ def choose_device(name: str | torch.device = "auto") -> torch.device:
     if kind == "auto":
         kind = "cuda" if torch.cuda.is_available() else "cpu"
     if kind == "mps" and not torch.backends.mps.is_available():
-        raise OptionError("option 'device': found 'mps', but this machine or torch has no Metal")
+        raise OptionError(
+            "option 'device': found 'mps', but this machine or torch does not have Metal; use 'cpu'"
+        )
     if kind != "cuda":
         return torch.device(kind)
     if not torch.cuda.is_available():
@@ -72,8 +74,8 @@ def choose_device(name: str | torch.device = "auto") -> torch.device:
     card, count = int(number or os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
     if card >= count:
         raise OptionError(
-            f"option 'device': found '{text}' (card {card}), but this machine has {count} "
-            f"CUDA card{'s' * (count != 1)}, numbered from 0; start no more processes than cards"
+            f"option 'device': found '{text}' (card {card}), but this machine has {count} CUDA "
+            f"card{'s' * (count != 1)}, numbered from 0; start at most one process per card"
         )
     return torch.device("cuda", card)
 
@@ -93,7 +95,7 @@ class World(NamedTuple):
         return [float(value) for value in total]
 
     def tell(self, value: Any) -> Any:
-        """The value that the first process has, in all of them."""
+        """The value of the first process, in all processes."""
         told = [value]
         if self.size > 1:
             distributed.broadcast_object_list(told, src=0)
@@ -164,7 +166,7 @@ def choose_precision(precision: str, device: torch.device) -> str:
     Raises
     ------
     OptionError
-        When bf16 is asked for and the device cannot do it.
+        If bf16 is asked for and the device cannot do it.
     """
     able = False
     if device.type == "cuda":
@@ -175,7 +177,8 @@ def choose_precision(precision: str, device: torch.device) -> str:
         able = any(found.get(name, False) for name in BF16_INSTRUCTIONS)
     if precision == "bf16" and not able and device.type != "cpu":  # which emulates it
         raise OptionError(
-            f"option 'precision': found 'bf16', which the device '{device}' cannot do; use 'fp32'"
+            f"option 'precision': found 'bf16', which the device '{device}' does not support; "
+            "use 'fp32'"
         )
     return ("bf16" if able else "fp32") if precision == "auto" else precision
 

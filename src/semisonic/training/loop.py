@@ -1,8 +1,8 @@
-"""The one training loop, in plain torch, and its checkpoints.
+"""The training loop, in plain torch, and its checkpoints.
 
-It knows devices, number formats, schedules, averages, early stopping, checkpoints and processes; it
-knows no method. What is minimised comes as an objective, what it is computed on as streams of
-batches. :func:`train_step` is all that changes a weight.
+It handles devices, number formats, schedules, averages, early stopping, checkpoints and processes,
+but no methods: it is given an objective to minimise and streams of batches. :func:`train_step` is
+all that changes a weight.
 
 **Losses.** Reading a number off a graphics card stops it until it has caught up. So the scalars of
 the steps are kept on the device and read together, a few times per second at most. Each step's
@@ -24,11 +24,11 @@ the cosine-shaped rise and fall that fastai and torch use.
 Tarvainen and Valpola 2017, "Mean teachers", for the exponential form and the lower decay of the
 first steps.
 
-**Checkpoints.** A training that was interrupted goes on as if it had not been. A checkpoint is one
-file of plain values and tensors, read without executing anything (``weights_only``). It is either
-whole or not there. It belongs to the options, the seed, the data and the first weights it was made
-with, and is refused for others. Data are told apart by the content of the first and the last batch
-of each stream, which also tells other features, another order or other rows apart.
+**Checkpoints.** An interrupted training continues as if it had not been interrupted. A checkpoint
+is one file of plain values and tensors, read without executing anything (``weights_only``). It is
+either whole or not there. It belongs to the options, the seed, the data and the first weights it
+was made with, and is refused for others. Data are told apart by the content of the first and the
+last batch of each stream, which also tells other features, another order or other rows apart.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ READ_SECONDS = 0.25
 READ_STEPS = 256
 """At most so many steps unread."""
 WRITING_SHARE = 0.01
-"""Of the time that may go into checkpoints at the ends of epochs."""
+"""Share of the time for checkpoints at the ends of epochs."""
 FORMAT = 2
 NAME = "checkpoint.pt"
 
@@ -102,7 +102,7 @@ Streams = Mapping[str, BatchStream]
 
 @dataclass(frozen=True)
 class FitResult:
-    """What a training gives back, beside the weights that the objective now carries.
+    """The result of a training, besides the weights that the objective now has.
 
     Attributes
     ----------
@@ -110,7 +110,7 @@ class FitResult:
         A row per epoch: ``epoch`` (from 1), ``loss`` and the objective's terms (means over
         the training batches), ``lr`` (of the last step), ``val_...`` and ``seconds``.
     best_epoch : int
-        The epoch with the best monitor; the last one when none is looked for.
+        The epoch with the best monitor, or the last one if none is chosen.
     n_steps : int
         Steps taken, those before an interruption included.
     seconds : float
@@ -140,7 +140,7 @@ def fit(
     folder: Path | None = None,
     label: str = "train",
 ) -> FitResult:
-    """Train an objective; it carries the final weights when this returns.
+    """Train an objective; it has the final weights afterwards.
 
     Parameters
     ----------
@@ -159,11 +159,11 @@ def fit(
         See :func:`choose_device`. The streams must give batches there.
     validate : callable, optional
         Called after each epoch, in evaluation mode and without gradients, with the averaged
-        weights in place where there are any. Its values get columns named ``val_...``. The
-        weights of the best epoch by ``options.monitor`` are the final ones.
+        weights, if there are any. Its values get columns named ``val_...``. The weights of the
+        best epoch by ``options.monitor`` are the final ones.
     folder : Path, optional
-        Keeps ``checkpoint.pt``, ``history.json`` and ``timing.json``. When a checkpoint of
-        the same training is there, it goes on; when that was finished, it returns at once.
+        Keeps ``checkpoint.pt``, ``history.json`` and ``timing.json``. If it has a checkpoint of
+        the same training, the training continues; a finished one returns at once.
     label : str
         What the progress bar is called.
 
@@ -175,10 +175,10 @@ def fit(
     Raises
     ------
     OptionError
-        When options are wrong, streams do not fit the objective, or the folder holds the
-        checkpoint of another training.
+        If options are wrong, streams do not fit the objective, or the folder has the checkpoint of
+        another training.
     TrainingError
-        When the loss becomes infinite or not a number.
+        If the loss becomes infinite or not a number.
 
     Notes
     -----
@@ -271,9 +271,8 @@ class Training:
     Raises
     ------
     OptionError
-        When the options are wrong, tell the encoder from what stands on it where the objective
-        cannot, or ask for the best epoch by a validation that is not there; or when the streams
-        are not those that the objective reads.
+        If the options are wrong, treat the encoder separately although the objective cannot, or
+        choose the epoch by a missing validation; or if the streams are not those of the objective.
     """
 
     def __init__(
@@ -288,20 +287,20 @@ class Training:
         check(options)
         if set(objective.streams) != set(streams) or not streams:
             raise OptionError(
-                f"{type(objective).__name__} reads the streams {sorted(objective.streams)}, "
-                f"found {sorted(streams)}"
+                f"{type(objective).__name__}: found the streams {sorted(streams)}, expected "
+                f"{sorted(objective.streams)}"
             )
         if objective.body is None and (options.freeze_epochs or options.layer_decay != 1.0):
             name = "freeze_epochs" if options.freeze_epochs else "layer_decay"
             raise OptionError(
-                f"option '{name}': {type(objective).__name__} trains its encoder and all else as "
-                "one; the option is for training a classifier"
+                f"option '{name}': {type(objective).__name__} trains its encoder together with "
+                "all other layers; the option is for training a classifier, so leave it out"
             )
         self.follows_monitor = options.patience > 0 or (validated and options.restore_best)
         if self.follows_monitor and options.monitor.startswith("val_") and not validated:
             raise OptionError(
-                f"option 'monitor': '{options.monitor}' is followed by patience, but this training "
-                "has no validation; give clips to validate on, or follow 'loss'"
+                f"option 'monitor': patience needs '{options.monitor}', but this training has "
+                "no validation; give validation clips, or the monitor 'loss'"
             )
         self.objective, self.streams, self.options = objective, streams, options
         self.seed, self.device, self.validated = seed, device, validated
@@ -390,7 +389,7 @@ class Training:
 
     @property
     def is_read_due(self) -> bool:
-        """Whether it is time to look at the losses."""
+        """Whether it is time to read the losses."""
         waited = time.monotonic() - self._read_at
         return waited >= READ_SECONDS or len(self.unread) >= READ_STEPS
 
@@ -435,8 +434,8 @@ class Training:
             bad = _bad_rows(stream.at(step))
             if bad:
                 return (
-                    f"{where}. The stream '{name}' holds values that are not finite in this "
-                    f"batch, rows {', '.join(map(str, bad))} of its table: check those clips"
+                    f"{where}. The stream '{name}' has values that are not finite in this "
+                    f"batch, rows {', '.join(map(str, bad))} of its table: check these clips"
                 )
         advice = "use a lower learning_rate, or clip gradients (clip_norm=1.0)"
         if self.precision == "bf16":
@@ -444,9 +443,9 @@ class Training:
         return f"{where}. The inputs of this step are finite: {advice}"
 
     def end_epoch(self, validate: Validate | None) -> None:
-        """Validate, look whether this is the best epoch so far, add a row to the history.
+        """Validate, check whether this is the best epoch so far, add a row to the history.
 
-        Validation and the choice of the best see the averaged weights where there are any.
+        Validation and the choice of the best epoch use the averaged weights, if there are any.
         """
         *sums, n_rows = self.world.sum([*self.sums.values(), float(self.n_rows)], self.device)
         means = {name: value / n_rows for name, value in zip(self.sums, sums, strict=True)}
@@ -472,7 +471,7 @@ class Training:
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
-        """Within the block the objective carries the averaged weights, if there are any."""
+        """Within the block, the objective has the averaged weights, if there are any."""
         if not self.average:
             yield
             return
@@ -484,7 +483,7 @@ class Training:
             put_weights(self.objective, current)
 
     def identify(self) -> dict[str, Any]:
-        """What a training is: two share it only if they compute the same.
+        """The identity of a training: two trainings share it only if they compute the same.
 
         Asked before :meth:`prepare`, with the first weights. Without effect are how often
         checkpoints are written, and the number format, which is compared by itself.
@@ -540,7 +539,7 @@ class Training:
         self._saving_seconds = self._saved_at - start
 
     def _write(self, **state: Any) -> None:
-        """Put a checkpoint in place of the one before, and ``history.json`` beside it.
+        """Replace the checkpoint, and write ``history.json`` beside it.
 
         So that two trainings with one seed write the same history, times are left out, and
         numbers that JSON has no name for (NaN) are null.
@@ -557,7 +556,7 @@ class Training:
         write_json(self.folder / "history.json", rows)
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Continue from a checkpoint."""
         put_weights(self.objective, state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
         for name, tensor in self.average.items():
@@ -598,7 +597,7 @@ class Training:
 
 
 def copied(weights: Weights) -> Weights:
-    """The same weights in memory of their own."""
+    """The same weights in separate memory."""
     return {name: tensor.detach().clone() for name, tensor in weights.items()}
 
 
@@ -643,19 +642,19 @@ def _batch_digest(batch: BatchLike) -> str:
 def load_checkpoint(
     folder: Path, identity: Mapping[str, Any], precision: str
 ) -> dict[str, Any] | None:
-    """The checkpoint of a folder; None where there is none.
+    """The checkpoint of a folder; None if there is none.
 
     Raises
     ------
     ModelError
-        When the file cannot be read.
+        If the file cannot be read.
     OptionError
-        When it belongs to another training; the message names all that differs.
+        If it belongs to another training; the message names all that differs.
     """
     path = folder / NAME
     if not path.exists():
         return None
-    advice = "delete it to train from the start"
+    advice = "delete it to start the training again"
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         recorded, version, computed = (content[k] for k in ("identity", "format", "precision"))
@@ -668,8 +667,8 @@ def load_checkpoint(
         changed.append(f"'precision' was {computed}, now {precision}")
     if changed:
         raise OptionError(
-            f"{path}: the checkpoint belongs to another training: {'; '.join(changed)}. "
-            "Choose another folder, or delete the checkpoint to train from the start"
+            f"{path}: the checkpoint belongs to another training: {'; '.join(changed)}. Choose "
+            "another folder, or delete the checkpoint to start the training again"
         )
     return content
 
@@ -714,7 +713,7 @@ _LOWER_IS_BETTER = ("loss", "error", "mse", "mae", "db2")
 
 
 def lower_is_better(column: str) -> bool:
-    """Whether a column of the history improves by falling, told from its name.
+    """Whether a lower value of a history column is better, by its name.
 
     Losses and errors (names that end in loss, error, mse, mae or db2) fall; everything else,
     such as an accuracy or an average precision, rises.
@@ -756,9 +755,9 @@ def make_optimizer(
     classification", discriminative fine-tuning; they divide by 2.6 a layer). The first group
     has the whole rate.
 
-    Weight decay acts on kernels and matrices only. Biases and the scales of normalisation
-    (all that have fewer than two dimensions) are left alone: pulling them to zero does not
-    make a network simpler.
+    Weight decay acts on kernels and matrices only. Biases and the scales of normalisation (all
+    that have fewer than two dimensions) are not decayed: pulling them to zero does not make a
+    network simpler.
 
     Parameters
     ----------
@@ -773,12 +772,12 @@ def make_optimizer(
     Raises
     ------
     ModelError
-        When no weight of the module asks for a gradient.
+        If no weight of the module asks for a gradient.
     """
     weights = [p for p in module.parameters() if p.requires_grad]
     if not weights:
         raise ModelError(
-            f"{type(module).__name__} has no weights to train: all are frozen, or there are none"
+            f"{type(module).__name__}: found no weights to train; all are frozen, or there are none"
         )
     scale = _scales(body, options.layer_decay)
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
@@ -803,7 +802,7 @@ def make_optimizer(
 
 
 def _scales(body: Encoder | None, decay: float) -> dict[nn.Parameter, float]:
-    """The share of the rate of each weight of the body, where it is not the whole."""
+    """The share of the rate of each weight of the body, if it is not 1."""
     if body is None or decay == 1.0:
         return {}
     layers = body.weight_layers()
@@ -832,7 +831,7 @@ def learning_rate(options: FitOptions, step: int, steps_per_epoch: int) -> float
 
 
 def momentum(options: FitOptions, step: int, steps_per_epoch: int) -> float | None:
-    """The momentum of a step under ``onecycle``; None where it stays as it is."""
+    """The momentum of a step with ``onecycle``; None if it does not change."""
     if options.schedule != "onecycle":
         return None
     n_steps = options.n_steps(steps_per_epoch)

@@ -1,11 +1,11 @@
-"""The run folder: what was run, with what, on what, and how it ended; without torch.
+"""The run folder: the command, its options, data and machine, and how it ended; without torch.
 
-``run.json`` holds the command, options, seeds, versions, commit, machine, hashes of the
-data, times and status; ``log.txt`` what was logged; ``bad_files.csv`` the recordings that
-could not be used. A folder belongs to one command with one set of options: the same again
-goes on with it, another is refused, so nothing is ever overwritten. A run that ended before
-there was a result gives its folder back: the corrected command may have it. Two processes
-cannot write into one folder at the same time.
+``run.json`` has the command, options, seeds, versions, commit, machine, hashes of the data, times
+and status; ``log.txt`` what was logged; ``bad_files.csv`` the recordings that could not be used. A
+folder belongs to one command with one set of options: the same command continues the run, another
+is refused, so nothing is ever overwritten. A run that ended before there was a result gives its
+folder back: the corrected command may have it. Two processes cannot write into one folder at the
+same time.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ def differences(
     where: str = "",
     free: Collection[str] = (),
 ) -> list[str]:
-    """What is not the same in two nested mappings.
+    """The differences between two nested mappings.
 
     Parameters
     ----------
     found, wanted : mapping
-        What was recorded, and what is asked for now.
+        The recorded options, and the current ones.
     where : str
         Stands before the names.
     free : collection of str
@@ -85,7 +85,7 @@ _PACKAGES = ("semisonic", "torch", "numpy", "soundfile", "soxr", "scikit-learn",
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that numbers depend on."""
+    """Versions of Python and of the packages that affect results."""
     by_package = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
@@ -116,7 +116,7 @@ def machine() -> dict[str, Any]:
 
 
 def commit() -> str | None:
-    """The git commit of the package's own source, with '+' after it when files differ from it.
+    """The git commit of the package's source, with '+' after it if files differ from it.
 
     None for an installed package, or without git.
     """
@@ -155,8 +155,8 @@ class RunFolder:
         Everything the result depends on.
     seed : int
     free : collection of str
-        Names of options (dotted where nested) that may differ when a run goes on, since no
-        result depends on them, such as ``workers``.
+        Names of options (dotted where nested) that may differ when a run continues, as they do not
+        change results, such as ``workers``.
 
     Attributes
     ----------
@@ -267,13 +267,13 @@ class RunFolder:
         self._lock.release()
 
     def path(self, *parts: str) -> Path:
-        """A place below the folder; the folders on the way are made."""
+        """A path below the folder; parent folders are made."""
         path = self.folder.joinpath(*parts)
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
     def note(self, **values: Any) -> None:
-        """Add to the notes of the record: what was found out on the way."""
+        """Add to the notes of the record."""
         self.record["notes"].update(_plain(values))
         self._write()
 
@@ -283,19 +283,19 @@ class RunFolder:
         Raises
         ------
         DataError
-            When the run was begun with other data of that name.
+            If the run started with other data of that name.
         """
         before = self.record["data"].get(name, content_hash)
         if before != content_hash:
             raise DataError(
-                f"{self.folder}: the data '{name}' are not those the run was begun with "
-                f"(hash {before}, now {content_hash}); choose another folder"
+                f"{self.folder}: the data '{name}' have changed since the run started (hash was "
+                f"{before}, now {content_hash}); choose another folder"
             )
         self.record["data"][name] = content_hash
         self._write()
 
     def add_bad_files(self, rows: Iterable[tuple[str, str]]) -> int:
-        """Add recordings that could not be used, with the reason; give how many there are now.
+        """Add recordings that could not be used, with reasons; return how many there are now.
 
         A file that is listed already gets its newest reason. Rows are sorted by file.
         """
@@ -312,7 +312,7 @@ class RunFolder:
         return [(row["file"], row["reason"]) for row in read_csv(path)]
 
     def _earlier(self) -> dict[str, Any] | None:
-        """The record of the run to go on with, or None for a new one."""
+        """The record of the run to continue, or None for a new one."""
         path = self.folder / RECORD
         check_folder(self.folder, "a run", {RECORD}, remains={CACHE})
         if not path.exists():
@@ -330,13 +330,13 @@ class RunFolder:
         if changed:
             more = f"; and {len(changed) - 5} more" if len(changed) > 5 else ""
             raise OptionError(
-                f"{self.folder}: belongs to another run: {'; '.join(changed[:5])}{more}. "
-                "Choose another folder, or the same options to go on"
+                f"{self.folder}: belongs to another run: {'; '.join(changed[:5])}{more}. Choose "
+                "another folder, or give the same options to continue"
             )
         return earlier
 
     def _has_no_result(self) -> bool:
-        """Whether nothing is there that another command could not do without."""
+        """Whether the folder has nothing that another command needs."""
         names = (entry.name for entry in self.folder.iterdir())
         return all(name in _NO_RESULTS or name.startswith(".") for name in names)
 
@@ -353,5 +353,5 @@ def _plain(options: Any) -> dict[str, Any]:
 
 
 def _text(value: str) -> str:
-    """A text as a file gives it back: what is no Unicode in a name stands as ``\\udcff``."""
+    """A text as read back from a file: bytes of a name that are not Unicode become ``\\udcff``."""
     return str(value).encode("utf-8", "backslashreplace").decode("utf-8")

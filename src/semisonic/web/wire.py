@@ -92,4 +92,4 @@ def speak_plainly(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def bug(request: Request, error: Exception) -> Response:
         _log.error("%s %s: %r", request.method, request.url.path, error)
-        return Json({"error": f"this is a bug of ours: {type(error).__name__}"}, 500)
+        return Json({"error": f"this is a bug in Semisonic: {type(error).__name__}"}, 500)

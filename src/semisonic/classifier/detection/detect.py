@@ -1,4 +1,4 @@
-"""``detect``: from a model and recordings to events, tables and a page."""
+"""``detect``: find events in recordings with a model, and write tables and a page."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from semisonic.classifier.classifier import SoundClassifier
 
 WORTH_PROCESSES = 7200
-"""Seconds of sound from which on processes score them sooner than threads."""
+"""Seconds of sound above which processes are faster than threads."""
 CSV, TABLE, HOURS, CLIPS = "csv", "events.csv", "hours.csv", "clips.csv"
 TRUTH = "truth.csv"
 _OF_RECORDINGS = ("audacity", "raven")  # formats with a file for each recording
@@ -91,15 +91,15 @@ def detect(
     files : path or iterable of path
         Recordings, or folders of them.
     output : path, optional
-        A folder that keeps the scores: what is in it is not computed again, and a call that
-        was interrupted goes on. Nothing else is written. A temporary folder by default.
+        A folder that keeps the scores: they are not computed again, and an interrupted call
+        continues. Nothing else is written. By default, a temporary folder.
     device : str
     workers : int, optional
         Threads that decode.
     engine : {"local", "ray"}
         Threads of this machine, or a Ray cluster.
     address : str, optional
-        Of the Ray cluster: see :class:`semisonic.core.options.EngineOptions`.
+        Address of the Ray cluster: see :class:`semisonic.core.options.EngineOptions`.
     **events
         Options of :class:`EventOptions`: ``threshold``, ``hop``, ``times``, ``edge``,
         ``merge_gap``, ``min_duration``, ``classes``, ``background``.
@@ -112,11 +112,11 @@ def detect(
     Raises
     ------
     DataError
-        When none of the files exists.
+        If none of the files exists.
     OptionError
-        When a setting is unknown or wrong.
+        If an option is unknown or wrong.
     ModelError
-        When the model file is missing or damaged.
+        If the model file is missing or damaged.
 
     Examples
     --------
@@ -154,8 +154,8 @@ def _detect(
 ) -> DetectResult:
     """The events of recordings; ``folder`` is where scores are kept, span by span.
 
-    They stay when a run is finished: the same recordings with other thresholds take seconds. A
-    span counts when the cache names it, so nothing is lost or half believed after ``kill -9``.
+    They are kept after a run: the same recordings with other thresholds take seconds. A span
+    counts once the cache names it, so no scores are lost or incomplete after ``kill -9``.
     """
     began = time.perf_counter()
     with open_engine(where) as engine:
@@ -212,7 +212,7 @@ def list_recordings(
     workers: int | None = None,
     engine: Engine = LOCAL_ENGINE,
 ) -> tuple[list[RecordingFile], Failures]:
-    """The recordings that some paths stand for; headers are read, nothing is decoded.
+    """The recordings that some paths name; headers are read, nothing is decoded.
 
     Parameters
     ----------
@@ -220,27 +220,27 @@ def list_recordings(
         Recordings, folders of them, or a table that names whole recordings.
     workers : int, optional
     engine : Engine
-        What reads the headers.
+        Where the headers are read.
 
     Returns
     -------
     recordings : list of RecordingFile
         Sorted by name.
     failures : tuple of (str, str)
-        What cannot be opened, and why.
+        Files that cannot be opened, and why.
 
     Raises
     ------
     DataError
-        When none of the paths exists.
+        If none of the paths exists.
     OptionError
         For a table that names parts of recordings.
     """
     clips, missing = gather(files)
     if (clips.start_time > 0).any() or not np.isnan(clips.end_time).all():
         raise OptionError(
-            "found a table with times; expected whole recordings, as 'detect' finds the times. "
-            "For a table of clips take 'predict'"
+            "found a table with times, expected whole recordings, as 'detect' finds the times; "
+            "for a table of clips, use 'predict'"
         )
     recordings, failures = [], list(missing)
     names: list[str] = clips.file.tolist()
@@ -262,7 +262,7 @@ def _score(
     device: str,
     workers: int | None,
 ) -> Generator[SpanScores, None, None]:
-    """The scores of the spans that are missing, in order."""
+    """The scores of missing spans, in order."""
     if not missing:
         return
     ends = np.cumsum([(span.last - span.first) * scorer.grid.frame for _, span in missing])
@@ -273,7 +273,9 @@ def _score(
         if engine.in_threads
         else score_spans_elsewhere(engine, scorer, missing, device=device, workers=workers)
     )
-    label = f"detect ({n_there} of {n_there + len(missing)} parts are there)" * bool(n_there)
+    label = f"detect ({n_there} of {n_there + len(missing)} parts are already scored)" * bool(
+        n_there
+    )
     minutes = np.ceil(ends / 60).astype(int).tolist()
     with closing(found), bar(minutes[-1], label or "detect", "min of audio") as shown:
         for minute, one in zip(minutes, found, strict=True):
@@ -296,8 +298,8 @@ def run_detect(
 ) -> DetectResult:
     """Find sounds in recordings, and write the events into a run folder.
 
-    The same folder again with other thresholds, gaps, classes or more recordings uses the
-    scores that are there.
+    With the same folder and other thresholds, gaps, classes or more recordings, the existing
+    scores are used.
 
     Parameters
     ----------
@@ -307,11 +309,11 @@ def run_detect(
     Raises
     ------
     OptionError
-        When an option is wrong, or the run folder belongs to another run.
+        If an option is wrong, or the run folder belongs to another run.
     DataError
-        When none of the files exists, or ``truth`` has labels of none of them.
+        If none of the files exists, or ``truth`` has no labels for them.
     ModelError
-        When the model file is missing or damaged.
+        If the model file is missing or damaged.
     """
     options = {**locals(), "events": to_dict(events), "where": to_dict(where)}
     free = {*options, *(f"events.{name}" for name in to_dict(events))} - {"events", *_SCORE_OPTIONS}
@@ -343,7 +345,7 @@ def run_detect(
 
 
 def _write_tables(run: RunFolder, result: DetectResult, formats: Sequence[str]) -> list[Path]:
-    """The events as CSV and for other programs, their hours of the day, what is true; the files."""
+    """Write the events as CSV and for other programs, by hour, and the comparison; the files."""
     written: list[Path] = []
     if CSV in formats:
         write_frame(run.path(TABLE), _texts(result.to_frame()))
@@ -382,7 +384,7 @@ def _texts(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _save_clips(folder: Path, result: DetectResult) -> list[str]:
-    """Cut the sound of each event out of its recording; the names of the files."""
+    """Cut the sound of each event out of its recording; return the names of the files."""
     if (folder / CLIPS).is_file():  # of the run before this
         for row in read_csv(folder / CLIPS):
             (folder / Path(row["clip"]).name).unlink(missing_ok=True)

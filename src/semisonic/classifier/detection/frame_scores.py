@@ -1,9 +1,9 @@
 """Scores along the time of long recordings: overlapping windows averaged on a grid of frames.
 
 Windows start every ``hop``; a hop is a whole number of frames, so windows and frames stay in step
-over any length. A recording is scored in spans of some minutes. Each span is scored by itself, with
-the windows that reach into it from both sides: so what is found does not depend on which spans were
-scored when, and a run that was killed goes on with the next span.
+over any length. A recording is scored in spans of some minutes. Each span is scored by itself,
+with the windows that reach into it from both sides: so results do not depend on the order of
+scoring, and a killed run continues with the next span.
 """
 
 from __future__ import annotations
@@ -30,14 +30,15 @@ from semisonic.models.sound_model import SoundModel
 from semisonic.training.devices import choose_device
 
 SPAN = 300.0
-"""Seconds of a span, about."""
+"""Approximate length of a span, in seconds."""
 HOP_SHARE = 0.25
 FRAMES_A_STEP = 2
-"""Frames of the grid for each frame of the network's code; one for each point of an event layer."""
+"""Frames of the grid for each frame of the network's output; one for each point of an event layer.
+"""
 FULL = 65_535
-"""What a score of 1 is stored as."""
+"""The stored value of a score of 1."""
 CALL_DURATION = 300.0
-"""Seconds of sound for one call of another process; short recordings are scored together."""
+"""Seconds of sound per call of another process; short recordings are scored together."""
 
 Table = NDArray[np.float64]
 Scores = NDArray[np.uint16]
@@ -50,13 +51,13 @@ class RecordingFile(NamedTuple):
     ----------
     root : Path
     file : str
-        Below ``root``; as the user named it.
+        Relative to ``root``, as the user named it.
     identity : str
-        Changes when the file's place, size or time of change does.
+        Changes if path, size or modification time of the file changes.
     duration : float
-        Seconds, as far as it can be read.
+        Seconds that can be read.
     damage : str
-        What is known to be missing; empty if nothing is known.
+        What is known to be missing; empty if nothing.
     """
 
     root: Path
@@ -78,7 +79,7 @@ class FrameSpan(NamedTuple):
     first, last : int
         Frames, the last exclusive.
     start, end : int
-        Samples at the model's rate; the end may lie behind the recording's.
+        Samples at the model's rate; the end may be after the end of the recording.
     """
 
     first: int
@@ -105,7 +106,7 @@ class Grid(NamedTuple):
 
     @classmethod
     def of(cls, sample_rate: int, n_window: int, hop: float, frames_per_hop: int = 1) -> Grid:
-        """The grid whose hop is nearest to the one asked for.
+        """The grid with the hop nearest to the given one.
 
         Parameters
         ----------
@@ -120,7 +121,7 @@ class Grid(NamedTuple):
         Raises
         ------
         OptionError
-            When the hop is longer than a window, or shorter than the frames it is to hold.
+            If the hop is longer than a window, or shorter than its frames.
         """
         n_frame = round(hop * sample_rate / frames_per_hop)
         if not 1 <= n_frame * frames_per_hop <= n_window:
@@ -170,17 +171,17 @@ class Grid(NamedTuple):
 
 
 class Average:
-    """The mean of what overlapping windows say of each frame.
+    """The mean score of overlapping windows for each frame.
 
     Parameters
     ----------
     grid : Grid
     n_classes : int
     times : ndarray of float64, shape (n_points,), optional
-        Times within a window, s, at which it gives scores; without it a window gives one
-        answer for all of its length.
+        Times within a window, in seconds, at which it gives scores; without them, a window gives
+        one score for its whole length.
     span : FrameSpan, optional
-        Frames outside it are left out; all frames are wanted by default.
+        Frames outside it are left out; by default, all frames are used.
     """
 
     def __init__(
@@ -197,7 +198,7 @@ class Average:
         self._count = np.zeros(0, np.int64)
 
     def add(self, start_time: float, end_time: float, scores: NDArray[np.float64]) -> None:
-        """Add a window; it may begin with that before it, but not earlier.
+        """Add a window, which may not begin before the previous one.
 
         Parameters
         ----------
@@ -257,7 +258,7 @@ def unpacked(scores: Scores) -> NDArray[np.float64]:
 
 
 class WindowTable(NamedTuple):
-    """What a model says of some windows.
+    """The scores of a model for some windows.
 
     Attributes
     ----------
@@ -266,8 +267,8 @@ class WindowTable(NamedTuple):
     along : ndarray of float64, shape (n, n_points, n_classes), or None
         With frames.
     is_noise : ndarray of bool, shape (n,)
-        Windows in which there is nothing to be named, by the model's rule against noise. An event
-        layer tells noise from sounds in noise by itself, and is not overruled.
+        Windows with nothing to name, by the model's rule against noise. The rule is not used for
+        an event layer, which can distinguish noise from sounds in noise.
     """
 
     whole: Table
@@ -276,7 +277,7 @@ class WindowTable(NamedTuple):
 
 
 class FrameScorer:
-    """A model, and the grid that its scores go to.
+    """A model, and the grid of its scores.
 
     With frames, a window has a score for each point of its time: see
     :meth:`semisonic.models.sound_model.SoundModel.score_along_time`.
@@ -297,7 +298,7 @@ class FrameScorer:
     Raises
     ------
     OptionError
-        For frames of a network that has none, or a hop longer than the window.
+        If the network gives no scores of frames, or the hop is longer than the window.
     """
 
     def __init__(
@@ -306,7 +307,7 @@ class FrameScorer:
         if times == FRAMES and model.no_points:
             raise OptionError(
                 f"option 'times': found 'frames', but '{model.name}' gives no scores of frames: "
-                f"{model.no_points}; take 'windows', and a smaller hop for sharper times"
+                f"{model.no_points}; use 'windows', with a smaller hop for more precise times"
             )
         self.model, self.device = model, choose_device(device)
         self.asked = hop, times
@@ -354,7 +355,7 @@ class FrameScorer:
 
 RecordingSpan = tuple[RecordingFile, FrameSpan]
 SpanScores = tuple[Scores, str]
-"""The scores of a span, shape (n_frames, n_classes), and why they end early, if they do."""
+"""The scores of a span, shape (n_frames, n_classes), and the reason if they end early."""
 
 
 def score_spans(
@@ -362,8 +363,8 @@ def score_spans(
 ) -> Iterator[SpanScores]:
     """Score spans of recordings, in constant memory.
 
-    Windows are scored in groups that belong to one span and depend on nothing else, so a span
-    has the same scores to the last bit whatever was scored before it.
+    Windows are scored in groups within one span, so the scores of a span are the same, bit for
+    bit, whatever was scored before.
 
     Parameters
     ----------
@@ -376,9 +377,9 @@ def score_spans(
     Yields
     ------
     scores : ndarray of uint16, shape (n_frames, n_classes)
-        For each span in its order. One that cannot be read has the scores up to there.
+        For each span, in order. If a span cannot be read completely, the scores up to the error.
     reason : str
-        Why they end early; empty if they do not.
+        The reason if they end early, else empty.
     """
     if not spans:
         return
@@ -413,16 +414,16 @@ def score_spans_elsewhere(
     device: str = "cpu",
     workers: int | None = None,
 ) -> Iterator[SpanScores]:
-    """As :func:`score_spans`, by other processes: a model goes out, scores come back.
+    """As :func:`score_spans`, in other processes.
 
     Parameters
     ----------
     engine : Engine
     scorer : FrameScorer
-        On the CPU; every worker makes one of its own.
+        On the CPU; every worker makes its own copy.
     spans : sequence of (RecordingFile, FrameSpan)
     device : str
-        Of the workers; "auto" is the processor.
+        Device of the workers; "auto" is the CPU.
     """
     device = "cpu" if device == "auto" else device
     make = partial(_caller, scorer.model, *scorer.asked, device)

@@ -1,11 +1,11 @@
-"""Learning when sounds are heard, from clips that say no more than which sound it is.
+"""Train the event layer from clips with labels but without times.
 
-Of each clip the longest stretch of sound is cut out and mixed into background, so that its times
-are known to the frame: as ``data mix`` does with files, but with the powers of the mel bands, which
-add up where sounds do (but for phases). The background is steady noise with the spectrum of quiet
-parts of the clips or with one made up, and clips of a class that is called background. The layers
-of :class:`semisonic.models.event_layer.EventLayer` are solved for, so this takes seconds, and the
-encoder and the scores of clips stay as they are.
+The longest audible part of each clip is cut out and mixed into background, so that its times are
+known to the frame. ``data mix`` does the same with files; here, powers of mel bands are added,
+which ignores phases. The background is steady noise, with the spectrum of quiet parts of the clips
+or a random one, and clips of a class named background. The layers of
+:class:`semisonic.models.event_layer.EventLayer` are solved for, which takes seconds. The encoder
+and the scores of clips do not change.
 """
 
 from __future__ import annotations
@@ -34,11 +34,13 @@ from semisonic.models.sound_model import SoundModel, new_event_layer
 from semisonic.training.devices import choose_device
 
 N_MIXED, N_FILLED = 600, 300
-"""Windows with sounds that begin and end; windows that a sound, or nothing, fills."""
+"""Number of windows with sounds that begin and end; number of windows filled by a sound or
+background.
+"""
 MOST_CLIPS, MOST_NUMBERS = 1000, 20_000_000
-"""Clips that are mixed, and numbers of their features, at most."""
+"""Most clips to mix, and most numbers of their features."""
 SNR_DB, GAIN_DB = (-3.0, 20.0), (-40.0, 5.0)
-"""Level of a sound over its background, and how much louder than in its clip it is, dB."""
+"""Level of a sound above its background, and its gain relative to the clip, dB."""
 _DEPTH_DB, _OVER_DB = 25.0, 6.0  # below the loudest frame; above the quietest tenth of the frames
 _GAP, _LEAST = 0.4, 0.15  # s: a quieter pause that ends no sound; the shortest sound
 _FULL = 0.9  # share of a clip from which on a sound fills it
@@ -54,7 +56,7 @@ Levels = NDArray[np.float32]
 
 
 class _Sounds(NamedTuple):
-    """Clips as levels in dB, (n, mel, frame), and from which frame to which they sound."""
+    """Clips as levels in dB, (n, mel, frame), and the frames in which they are audible."""
 
     levels: Levels
     target: NDArray[np.int64]
@@ -100,22 +102,22 @@ class _Mixed(NamedTuple):
 def learn_events(
     outcome: TrainedModel, data: TrainingData, *, seed: int, device: str | torch.device = "cpu"
 ) -> str:
-    """Give a trained model its event layer, where it can have one.
+    """Give a trained model its event layer, if it can have one.
 
     Parameters
     ----------
     outcome : TrainedModel
-        Its model gets the layer. Clips with pseudo-labels of the last round are used as well.
+        Its model gets the layer. Clips with pseudo-labels of the last round are used too.
     data : TrainingData
-        What it was trained on.
+        The training data of the model.
     seed : int
     device : str or torch.device
-        Where the encoder computes.
+        The device of the encoder.
 
     Returns
     -------
     str
-        What to tell people: of how many clips it was learned, or why it was not.
+        A message: the number of clips, or why there is no event layer.
     """
     model = outcome.model
     try:
@@ -138,19 +140,19 @@ def learn_events(
     sounds = _Sounds.of(levels[~quiet], target[~quiet], model.mel)
     if len(np.unique(sounds.target)) < 2:
         return (
-            f"'{model.name}' learns no times of events: fewer than two classes have a sound of "
-            f"{_LEAST:g} s"
+            f"'{model.name}' has no event layer, so times of events come from windows: fewer "
+            f"than two classes have a sound of at least {_LEAST:g} s"
         )
     place = choose_device(device)
     move_to_device(model, place)
     _solve(model, layer.to(place), _Mixer(model.mel, sounds, levels[quiet], rng))
     model.event_layer = layer
     model.cpu().eval()
-    return f"learned when events begin and end from {len(sounds.target)} clips, mixed into noise"
+    return f"the event layer was trained on {len(sounds.target)} clips, mixed into noise"
 
 
 def _solve(model: SoundModel, layer: EventLayer, mixer: _Mixer) -> None:
-    """Find the three linear layers, one after the other."""
+    """Solve for the three linear layers, one after the other."""
     n_classes, rng = len(model.classes), mixer.rng
     over, codes, windows, active, target = [], [], [], [], []
     for part in mixer.mixed(max(N_MIXED, _LEAST_A_CLASS * n_classes)):
@@ -198,7 +200,7 @@ def _solve(model: SoundModel, layer: EventLayer, mixer: _Mixer) -> None:
 def _heard(
     model: SoundModel, layer: EventLayer, x: Levels, *, whole_only: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """What the three layers read of some windows, on the CPU: points, code, embedding."""
+    """The inputs of the three layers for some windows, on the CPU: points, code, embedding."""
     place = next(model.parameters()).device
     with evaluating(model):
         window = torch.from_numpy(x).to(place)
@@ -218,7 +220,7 @@ def _put(
     *,
     several: bool = False,
 ) -> None:
-    """Solve for a linear layer; ``weight`` is that of all rows together, or one for each."""
+    """Solve for a linear layer; ``weight`` is one weight for all rows, or one per row."""
     weights = weight if isinstance(weight, np.ndarray) else np.full(len(x), weight / len(x))
     scale = StandardScaler()
     line = ClassLine.learn(scale.fit_transform(x.astype(np.float64)), shares, weights, several)
@@ -233,7 +235,7 @@ class _Mixer:
     mel : MelOptions
     sounds : _Sounds
     backgrounds : ndarray of float32, shape (n, mel, frame)
-        Levels of clips with nothing but background, if there are any.
+        Levels of clips with background only, if there are any.
     rng : numpy.random.Generator
     """
 
@@ -262,7 +264,7 @@ class _Mixer:
         ]
 
     def background(self) -> Levels:
-        """Background of a window at any level, shape (mel, frame)."""
+        """Background of a window at an arbitrary level, shape (mel, frame)."""
         rng, n = self.rng, self.mel.n_frames
         if len(self.backgrounds) and rng.random() < 0.5:
             own: Levels = self.backgrounds[rng.integers(len(self.backgrounds))]
@@ -273,7 +275,7 @@ class _Mixer:
         return np.asarray(noise + spectrum[:, None], np.float32)
 
     def spectrum(self) -> Floats:
-        """A smooth spectrum made up, dB: a slope, and some hills."""
+        """A random smooth spectrum in dB: a slope with some peaks."""
         rng, place = self.rng, np.linspace(0.0, 1.0, self.mel.n_mels)
         found = rng.uniform(-50.0, 12.0) * place
         for _ in range(3):
@@ -282,7 +284,7 @@ class _Mixer:
         return found
 
     def mixed(self, n: int) -> Iterator[_Mixed]:
-        """Windows in which a sound begins and ends, all classes in turns; some have none."""
+        """Windows in which a sound begins and ends, all classes in turn; some have no sound."""
         every = np.ones(len(self.sounds.target), np.bool_)
         labels = np.unique(self.sounds.target)
         for numbers in _parts(n):
@@ -291,7 +293,7 @@ class _Mixer:
             yield self._stacked(chosen, every, whole=False)
 
     def filled(self, n: int) -> Iterator[_Mixed]:
-        """Windows that a sound fills, all classes in turns, and as many of background alone."""
+        """Windows filled by a sound, all classes in turn, and as many with background only."""
         labels = np.unique(self.sounds.target[self.sounds.fills])
         for numbers in _parts(n):
             chosen = np.where(numbers % 2, -1, labels[numbers // 2 % len(labels)])
@@ -305,7 +307,7 @@ class _Mixer:
         return _Mixed(np.stack(x)[:, None], np.stack(active), labels)
 
     def _window(self, label: int, rows: NDArray[np.bool_], *, whole: bool) -> tuple[Levels, Levels]:
-        """A window of a class, or of background alone (-1): its levels, and where it sounds."""
+        """A window of a class, or of background only (-1): its levels, and its audible frames."""
         rng, sounds, n = self.rng, self.sounds, self.mel.n_frames
         power, active = power_of_levels(self.background()), np.zeros(n, np.float32)
         row = int(rng.integers(len(sounds.target))) if label < 0 else sounds.draw(rng, label, rows)

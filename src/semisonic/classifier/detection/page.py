@@ -1,4 +1,4 @@
-"""``detections.html``: what was found when, and the most certain events to listen to."""
+"""``detections.html``: events along time, and those with the highest scores to listen to."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def write_page(
     events: EventOptions,
     sample_rate: int,
 ) -> Path:
-    """Write the page into a run folder; its size is bounded whatever was found."""
+    """Write the page into a run folder; its size is limited."""
     n, recordings = len(result.events), count_text(len(result.recordings), "recording")
     report = Report(
         "detect.j2",
@@ -50,17 +50,17 @@ def write_page(
     classes = result.by_class()
     report.verdict = Verdict(
         f"{count_text(n, 'event')} in {recordings}" if n else f"Nothing was found in {recordings}",
-        "A model finds what it has learned; a sound that it does not know can pass for one that "
-        "it does. Listen to some events of each class before you count them.",
+        "A model can mistake an unknown sound for one of its classes. Listen to some events of "
+        "each class before you count them.",
     )
     report.numbers = [
         Number(str(n), "events", f"{n / result.hours:.1f} per hour" if result.hours else ""),
-        Number(str(len(classes)), "classes found", f"of {len(result.thresholds)} looked for"),
+        Number(str(len(classes)), "classes found", f"of {len(result.thresholds)} searched for"),
         Number(duration_text(3600 * result.hours), "of audio", recordings),
     ]
     if result.failures:
         report.warnings.append(
-            f"{len(result.failures)} recordings could not be read, or not to their end; "
+            f"{count_text(len(result.failures), 'recording')} could not be read completely; "
             "bad_files.csv lists them."
         )
     if result.truth is not None:
@@ -91,7 +91,7 @@ def write_page(
 
 
 def _add_hours(report: Report, result: DetectResult, labels: list[str]) -> None:
-    """How many events by hour of the day and site, where names or metadata tell the time."""
+    """Number of events by hour of the day and site, if names or metadata give the time."""
     hours = result.by_hour(labels)
     if not hours or not labels:
         return
@@ -115,7 +115,7 @@ def _add_hours(report: Report, result: DetectResult, labels: list[str]) -> None:
 
 
 def _add_timelines(report: Report, result: DetectResult, labels: list[str]) -> None:
-    """A timeline for each recording; for each site and day where the time is known."""
+    """A timeline for each recording, or for each site and day if the time is known."""
     table = result.events
     is_timed = table.file.nunique() > 1 and bool(table.recorded_at.notna().all())
     if is_timed:
@@ -150,7 +150,7 @@ def _add_timelines(report: Report, result: DetectResult, labels: list[str]) -> N
 
 
 def _players(result: DetectResult, labels: list[str], sample_rate: int) -> Iterator[Player]:
-    """The most certain event of each class."""
+    """The event with the highest score of each class."""
     n_shown = 0
     ordered = result.events.sort_values("mean_score", ascending=False, kind="stable")
     for label in labels:

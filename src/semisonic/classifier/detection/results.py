@@ -1,7 +1,7 @@
-"""The result of ``detect``, and how it compares with marked events.
+"""The result of ``detect``, and its comparison with annotated events.
 
-Times are the recorder's clock, as file names and metadata give it: nothing is brought to another
-zone. What stands inside a file wins over its name, as in ``semisonic scan``.
+Times are those of the recorder's clock, from file names and metadata, and are not converted to
+another time zone. Metadata take precedence over names, as in ``semisonic scan``.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ TRUTH_COLUMNS = ("label", "true", "found", "precision", "recall", "f1", "f1_plac
 
 
 def recording_table(durations: Mapping[str, float]) -> pd.DataFrame:
-    """When and where recordings were made, as far as names and metadata say.
+    """When and where recordings were made, from names and metadata.
 
     Parameters
     ----------
@@ -50,8 +50,8 @@ def recording_table(durations: Mapping[str, float]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        By ``file``: ``duration``, ``recorded_at`` (a datetime, with a zone only where one is known,
-        or None) and ``site`` (empty where it is not known).
+        By ``file``: ``duration``, ``recorded_at`` (a datetime, with a zone only if it is known, or
+        None) and ``site`` (empty if it is not known).
     """
     places = [os.path.abspath(file).replace(os.sep, "/") for file in durations]
     parts = [(url_of(file) or at).split("/") for file, at in zip(durations, places, strict=True)]
@@ -72,7 +72,7 @@ def recording_table(durations: Mapping[str, float]) -> pd.DataFrame:
 
 
 def placed_events(rows: Sequence[Mapping[str, Any]], recordings: pd.DataFrame) -> Events:
-    """Rows of :meth:`semisonic.classifier.events.EventRules.rows`, with when and where they were.
+    """Rows of :meth:`semisonic.classifier.events.EventRules.rows`, with time and site.
 
     Parameters
     ----------
@@ -91,18 +91,18 @@ def placed_events(rows: Sequence[Mapping[str, Any]], recordings: pd.DataFrame) -
 
 @dataclass(frozen=True)
 class TruthScores:
-    """How well detected events agree with those of label files.
+    """The agreement of detected events with label files.
 
     Attributes
     ----------
     noticed : EventScores
-        A pair is any overlap in time.
+        Events match if they overlap in time.
     placed : EventScores
-        A pair begins within 0.2 s, and ends within 0.2 s or half of the true length.
+        Events match if they begin within 0.2 s and end within 0.2 s or half of the true length.
     n_recordings : int
-        Recordings that somebody marked; others are left out.
+        Recordings that were annotated; others are left out.
     unknown : tuple of str
-        Labels of marked events that were not looked for; they are left out.
+        Labels of annotated events that were not searched for; they are left out.
     """
 
     noticed: EventScores
@@ -121,7 +121,10 @@ class TruthScores:
         """A line for the terminal."""
         c = self.noticed.overall
         if not c.n_true:
-            return f"compared with the labels: no event is marked, {c.n_found} were found"
+            return (
+                "compared with the labels: they have no event, "
+                f"{count_text(c.n_found, 'event')} found"
+            )
         text = (
             f"compared with the labels ({count_text(c.n_true, 'event')}, "
             f"{count_text(self.n_recordings, 'recording')}): precision {c.precision:.2f}, recall "
@@ -141,22 +144,22 @@ class DetectResult(Result):
     Attributes
     ----------
     events : DataFrame
-        By recording, in the order of time; see :mod:`semisonic.data.events`. ``score`` is an
-        event's largest; ``mean_score``, ``recorded_at`` and ``site`` stand beside, and ``clip``,
-        the file that it was cut into (empty where that failed), if that was wanted.
+        By recording and time; see :mod:`semisonic.data.events`. ``score`` is the largest score of
+        an event; further columns are ``mean_score``, ``recorded_at``, ``site``, and ``clip``, the
+        file of its sound (empty if that failed), if asked for.
     recordings : DataFrame
-        By ``file``: ``duration`` in seconds, as far as it could be read, ``recorded_at`` and
-        ``site``, as far as names and metadata say.
+        By ``file``: ``duration`` in seconds that could be read, and ``recorded_at`` and ``site``,
+        if known.
     thresholds : mapping of str to float
-        The classes that were looked for, and what an event's score had to reach.
+        The classes that were searched for, and the score that an event had to reach.
     with_frames : bool
-        Whether times come from frames, or from windows.
+        Whether times come from frames or from windows.
     failures : tuple of (str, str)
-        Recordings that could not be read, or not to their end, and why.
+        Recordings that could not be read completely, and why.
     seconds, scored_seconds : float
-        Time taken, and seconds of audio scored in it; the rest was scored in an earlier run.
+        Time taken, and seconds of audio scored in this run; the rest was scored earlier.
     files : tuple of Path
-        What was written.
+        The files that were written.
     truth : TruthScores or None
         The comparison with label files, if some were given.
     """
@@ -178,11 +181,11 @@ class DetectResult(Result):
 
     @property
     def hours(self) -> float:
-        """Hours of audio in all."""
+        """Total hours of audio."""
         return float(self.recordings.duration.sum()) / 3600
 
     def by_class(self) -> pd.DataFrame:
-        """A row per class: events, their seconds, events per hour, the best score.
+        """A row per class: number of events, their seconds, events per hour, highest score.
 
         The most frequent first; a class without events is left out.
         """
@@ -195,13 +198,13 @@ class DetectResult(Result):
         return found.sort_values("events", ascending=False, kind="stable").reset_index()
 
     def by_hour(self, labels: Sequence[str]) -> list[tuple[str, int, float, list[int]]]:
-        """Sound and events by site and hour of the day, over all days.
+        """Audio and events by site and hour of the day, over all days.
 
         Returns
         -------
         list of (str, int, float, list of int)
-            Site, hour, seconds of sound, and the events of each of the classes that began then;
-            empty where no time is known.
+            Site, hour, seconds of audio, and the number of events of each class that began then;
+            empty if no time is known.
         """
         seconds: Counter[tuple[str, int]] = Counter()
         for duration, began, site in self.recordings.itertuples(index=False):
@@ -221,7 +224,7 @@ class DetectResult(Result):
         ]
 
     def to_frame(self) -> pd.DataFrame:
-        """A row an event: recording, times, class, largest and mean score, when and where."""
+        """A row per event: recording, times, class, largest and mean score, date and site."""
         return self.events[[*COLUMNS, *self.events.columns.intersection(["clip"])]]
 
     def _html_parts(self) -> Iterable[Markup]:
@@ -258,11 +261,13 @@ class DetectResult(Result):
             )
         quiet = [label for label in self.thresholds if label not in set(classes.label)]
         if quiet:
-            lines.append(f"nothing found of: {', '.join(quiet)}")
+            lines.append(f"no events of: {', '.join(quiet)}")
         if self.truth is not None:
             lines.append(self.truth.summary())
         if self.failures:
-            lines.append(f"{len(self.failures)} could not be read, or not to their end:")
+            lines.append(
+                f"{count_text(len(self.failures), 'recording')} could not be read completely:"
+            )
             lines += [f"  {name}: {reason}" for name, reason in self.failures[:_SHOWN_FAILURES]]
         if len(self.failures) > _SHOWN_FAILURES:
             lines.append(f"  and {len(self.failures) - _SHOWN_FAILURES} more: see bad_files.csv")
@@ -276,12 +281,12 @@ def compare_with_labels(result: DetectResult, labels: Path) -> TruthScores:
     ----------
     result : DetectResult
     labels : Path
-        A label file or a folder of them, in any format that is known.
+        A label file or a folder of label files, in any known format.
 
     Raises
     ------
     DataError
-        When no label file belongs to any of the recordings.
+        If no label file belongs to any of the recordings.
     """
     own = {os.path.abspath(file): file for file in result.durations}
     root = Path(os.path.commonpath([os.path.dirname(file) for file in own])) if own else Path()
@@ -291,8 +296,8 @@ def compare_with_labels(result: DetectResult, labels: Path) -> TruthScores:
     if not places:
         why = f"; {collected.problems[0][1]}" if collected.problems else ""
         raise DataError(
-            f"{labels}: has labels of none of the recordings, such as "
-            f"{next(iter(own.values()), 'none')}{why}"
+            f"{labels}: found no labels for any of the recordings, expected labels for files "
+            f"such as {next(iter(own.values()), 'none')}{why}"
         )
     for where, reason in collected.problems[:_SHOWN_PROBLEMS]:
         _log.warning("%s: %s", where, reason)

@@ -1,1 +1,1 @@
-"""Sound as it comes, to events: scores of windows, their mean, thresholds, alarms."""
+"""From live sound to events: scores of windows, their mean, thresholds, alarms."""

@@ -1,4 +1,4 @@
-"""What is done at an event: its sound is saved, a command is called."""
+"""Actions at an event: save its sound, run a command."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from semisonic.classifier.live.scorer import START, LiveEvent
 from semisonic.core.errors import AudioError, OptionError
 
 LONGEST = 60.0
-"""Seconds of an event that are saved: its first ones."""
+"""Most seconds of an event that are saved, from its start."""
 
 PADDING = 1.0
-"""Seconds of sound before and behind an event that are saved with it, as far as known."""
+"""Seconds of sound before and after an event that are saved with it, if available."""
 
 _log = logging.getLogger(__name__)
 
@@ -41,9 +41,9 @@ def write_clip(
     sound: NDArray[np.float32],
     sample_rate: int,
 ) -> Path:
-    """Write the sound of an event; its file is named by time, class and number.
+    """Write the sound of an event to a file named by time, class and number.
 
-    A file that is there is never written over.
+    An existing file is never overwritten.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def write_clip(
     Raises
     ------
     OSError, AudioError
-        When it cannot be written.
+        If it cannot be written.
     """
     when = "" if moment is None else moment.strftime("%Y%m%dT%H%M%S_")
     name = re.sub(r"[^\w-]+", "_", label)[:60]
@@ -73,7 +73,8 @@ def write_clip(
 
 
 class ClipSaver:
-    """Keeps the last sound in memory and writes that of events, as 16-bit WAV at its own rate.
+    """Keeps the latest sound in memory and writes the sound of events, as 16-bit WAV at its own
+    rate.
 
     Parameters
     ----------
@@ -82,8 +83,8 @@ class ClipSaver:
     sample_rate : int
         Hz.
     memory : float
-        Seconds between a sound and the last word on the event it belongs to: the window, the
-        mean, the delays.
+        Longest time in seconds between a sound and the end of its event: the window, the mean, the
+        delays.
 
     Attributes
     ----------
@@ -99,7 +100,7 @@ class ClipSaver:
         self.n_failed = 0
 
     def add(self, start: float, samples: NDArray[np.float32]) -> None:
-        """Take samples whose first lies at this second of the stream."""
+        """Take samples that start at this second of the stream."""
         self._pieces.append((start, samples))
         end = start + len(samples) / self._rate
         while self._pieces[0][0] < end - self._memory - 1:
@@ -109,7 +110,7 @@ class ClipSaver:
                 self._long[number] = (event, self._save(event, event.start_time + LONGEST))
 
     def note(self, event: LiveEvent) -> LiveEvent:
-        """Take an event; at its end, the event with the file its sound was saved in."""
+        """Take an event; at its end, return it with the file of its sound."""
         if event.kind == START:
             self._long[event.id] = (event, "")
             return event
@@ -136,19 +137,19 @@ AT_ONCE = 4
 """Calls that run at the same time."""
 
 TIMEOUT = 30.0
-"""Seconds that a call may take."""
+"""Longest time for a call, in seconds."""
 
 WAITING = 100
-"""Calls that may wait for that; more are left out, and counted."""
+"""Most calls that may wait; more are left out and counted."""
 
 
 class EventCommand:
-    """Calls a program with each event: as JSON on its standard input and in its environment.
+    """Runs a program with each event, as JSON on its standard input and in its environment.
 
-    The line is split at spaces that stand in no quotes, but no shell runs it; a backslash escapes
-    what follows, except on Windows, where it belongs to a path. What the program prints goes to
-    standard error. A call that takes too long is ended, with all it has started where the system
-    has groups of processes.
+    The line is split at spaces outside quotes, and no shell runs it; a backslash escapes the next
+    character, except on Windows, where it is part of a path. The output of the program goes to
+    standard error. A call that takes too long is ended, with the processes it started if the
+    system has process groups.
 
     Parameters
     ----------
@@ -157,25 +158,25 @@ class EventCommand:
     Attributes
     ----------
     n_calls, n_failed, n_left_out : int
-        Calls that ended, those of them that failed or took too long, and events that were
-        left out because too many were waiting.
+        Calls that ended, calls that failed or took too long, and events left out because too many
+        calls were waiting.
 
     Raises
     ------
     OptionError
-        When there is no such program.
+        If the program does not exist.
     """
 
     def __init__(self, line: str) -> None:
         try:
-            words, why = _words(line), "expected a program that can be run"
+            words, why = _words(line), "expected an executable program"
         except ValueError as error:
             words, why = [], str(error)
         program = shutil.which(words[0]) if words else None
         if program is None:
             shell = 'cmd /c "..."' if os.name == "nt" else "sh -c '...'"
             raise OptionError(
-                f"option 'on_event': found '{line}', {why}; for a line of shell, give {shell}"
+                f"option 'on_event': found '{line}', {why}; for a shell command, give {shell}"
             )
         self._words = [program, *words[1:]]  # whole: Windows looks for nothing but .exe by itself
         self.n_calls = self.n_failed = self.n_left_out = 0
@@ -183,16 +184,16 @@ class EventCommand:
         self._calls: list[Future[str]] = []  # that are not counted
 
     def call(self, event: LiveEvent) -> None:
-        """Call the program soon; returns at once."""
+        """Queue a call of the program; returns at once."""
         self._count()
         if len(self._calls) < AT_ONCE + WAITING:
             self._calls.append(self._pool.submit(self._run, event))
         else:
             self.n_left_out += 1
-            _log.warning("on-event: %d calls wait, event %d is left out", WAITING, event.id)
+            _log.warning("on-event: %d calls are waiting, event %d is left out", WAITING, event.id)
 
     def close(self) -> None:
-        """Wait for the calls that run or wait, for as long as one call may take."""
+        """Wait for running and waiting calls, for as long as one call may take."""
         wait(self._calls, TIMEOUT + 1.0)
         self._pool.shutdown(wait=False, cancel_futures=True)
         if n_left := sum(call.cancelled() for call in self._calls):
@@ -200,7 +201,7 @@ class EventCommand:
         self._count()
 
     def summary(self) -> str:
-        """One line."""
+        """One line of text."""
         return f"on-event: {self.n_calls} calls, {self.n_failed} failed, {self.n_left_out} left out"
 
     def _count(self) -> None:
@@ -211,7 +212,7 @@ class EventCommand:
             self.n_failed += not call.cancelled() and bool(call.result())
 
     def _run(self, event: LiveEvent) -> str:
-        """What went wrong; empty if nothing did."""
+        """The error; empty if there was none."""
         own = {f"SEMISONIC_{key.upper()}": str(value) for key, value in event.to_dict().items()}
         fault = ""
         try:
@@ -239,7 +240,7 @@ class EventCommand:
 
 
 def _words(line: str) -> list[str]:
-    """The words of a command; ValueError for a quote without its end."""
+    """The words of a command; ValueError for an unclosed quote."""
     reader = shlex.shlex(line, posix=True, punctuation_chars=False)
     reader.whitespace_split, reader.commenters = True, ""
     if os.name == "nt":

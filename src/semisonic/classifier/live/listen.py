@@ -64,21 +64,21 @@ def open_source(
     speed: float = 1.0,
     began: str = "",
 ) -> LiveSource:
-    """The microphone, standard input or a file; a microphone is asked again when it is lost.
+    """The microphone, standard input or a file; a lost microphone is opened again.
 
     Parameters
     ----------
     input : Path, optional
         A file, or "-" for standard input; the microphone by default.
     device_name, format, rate, channels, speed, began
-        Options of ``semisonic listen``. Each but the default is refused where it has no meaning.
+        Options of ``semisonic listen``. Options without effect for the source are refused.
 
     Raises
     ------
     OptionError
-        When an option has no meaning for this source, or one is missing.
+        If an option has no effect for this source, or one is missing.
     AudioError
-        When there is no such microphone or file.
+        If the microphone or file does not exist.
     """
     refused: dict[str, object]
     if input is None:
@@ -92,22 +92,23 @@ def open_source(
         refused["channels"] = channels != 1
     for name, given in refused.items():
         if given:
-            raise OptionError(f"option '{name}': it means nothing for {source}")
+            raise OptionError(f"option '{name}': has no effect for {source}; leave it out")
     if input is None:
         return Reconnecting(Microphone(device_name, rate, channels))
     if input != STANDARD_INPUT:
         return Playback(input, speed)
     if rate is None:
         raise OptionError(
-            "option 'rate': raw samples from standard input do not say their sampling rate; "
-            "give it, such as --rate 16000"
+            "option 'rate' is missing: raw samples from standard input need a sample rate, such "
+            "as --rate 16000"
         )
     if sys.stdin is None:  # closed by who started us
         raise AudioError("standard input", "it is closed")
     if sys.stdin.isatty():
         raise OptionError(
-            "option 'input': standard input is a terminal; pipe samples into the command, such "
-            "as arecord -t raw -f S16_LE -r 16000 | semisonic listen MODEL --input - --rate 16000"
+            "option 'input': standard input is a terminal, expected samples; pipe them into the "
+            "command, as in arecord -t raw -f S16_LE -r 16000 | semisonic listen MODEL --input "
+            "- --rate 16000"
         )
     stream, kind = sys.stdin.fileno(), format or "s16le"
     return Pipe(stream, rate, format=kind, n_channels=channels, speed=speed)
@@ -120,10 +121,10 @@ SILENT_AFTER = 30.0
 """Seconds of digital silence after which a warning is given."""
 
 STATUS_EVERY = 10.0
-"""Seconds between two lines of status, or two warnings that it is too slow."""
+"""Seconds between two status lines, or two warnings about slowness."""
 
 WAITING_SECONDS = 30.0
-"""Sound that may wait in real time before the source is made to wait (or to drop it)."""
+"""Seconds of sound that may wait before the source must wait (or drop sound)."""
 
 _BLOCKS_IF_FAST = 4
 
@@ -132,18 +133,17 @@ AnyPath = str | PathLike[str]
 
 
 class StreamClock:
-    """Knows when each moment of a stream was captured, and which windows come too late.
+    """Tells when each moment of a stream was captured, and which windows are too late.
 
     Parameters
     ----------
     speed : float
-        Of the source: seconds of sound per second. With 0 there is no capture time; the sound is
-        then dated as though it had begun at ``began`` and been recorded in real time, and every
-        window is wanted.
+        Speed of the source: seconds of sound per second. With 0, there is no capture time; dates
+        are counted from ``began`` in real time, and every window is scored.
     hop, max_lag : float
         Seconds.
     began : datetime, optional
-        Time of the first sample; by default that of capture (with speed 0: now).
+        Time of the first sample; by default the time of its capture (with speed 0: now).
     """
 
     def __init__(self, speed: float, hop: float, max_lag: float, began: datetime | None) -> None:
@@ -153,25 +153,25 @@ class StreamClock:
         self.anchor(0.0, time.monotonic())
 
     def anchor(self, position: float, captured: float) -> None:
-        """Take note of when a second of the stream was captured, by ``time.monotonic``."""
+        """Record when a second of the stream was captured, by ``time.monotonic``."""
         # The distance of the two clocks is taken anew each time: the one on the wall is set.
         self._known, self._captured = position, captured
         self._distance = time.time() - time.monotonic()
 
     def lag(self, position: float) -> float:
-        """Seconds since a stream second was captured; near the last block that is exact."""
+        """Seconds since a second of the stream was captured; exact near the last block."""
         ago = (self._known - position) / (self._speed or 1.0)
         return time.monotonic() - self._captured + ago
 
     def at(self, position: float) -> datetime:
-        """The date and time of a stream second."""
+        """The date and time of a second of the stream."""
         if self._began is None:
             ago = (self._known - position) / self._speed
             return _date(self._captured - ago + self._distance)
         return _date(self._began.timestamp() + position).astimezone(self._began.tzinfo)
 
     def wants(self, end_time: float) -> bool:
-        """Whether to score the window that ends here: only the newest one once the lag is long."""
+        """Whether to score the window that ends here; with a long lag, only the newest one."""
         if not self._speed:
             return True
         lag = self.lag(end_time)
@@ -181,8 +181,8 @@ class StreamClock:
         if self._is_behind and time.monotonic() >= self._warned_at + STATUS_EVERY:
             self._warned_at = time.monotonic()
             _log.warning(
-                "slower than real time: %.1f s behind, windows are skipped; a longer --hop or a "
-                "smaller network keeps up; sound that was stored may wait with --speed 0",
+                "slower than real time: %.1f s behind, windows are skipped; give a longer --hop "
+                "or use a smaller network; for stored sound, give --speed 0",
                 lag,
             )
         return not self._is_behind
@@ -199,13 +199,13 @@ def _now() -> datetime:
 def _capture(
     source: LiveSource, patience: float
 ) -> Generator[LiveBlock | LiveGap | BaseException | None, None, None]:
-    """Blocks taken in a thread of its own, so that they come while the last ones are scored.
+    """Blocks read in a separate thread, while earlier blocks are scored.
 
     Yields
     ------
     LiveBlock, LiveGap, BaseException or None
-        None whenever nothing came for ``patience`` seconds. An error of the source is the last
-        item. Closing the generator closes a device, if it wakes up within a second.
+        None if no block came for ``patience`` seconds. An error of the source is the last item.
+        Closing the generator closes a device, if it wakes up within a second.
     """
     n_waiting = math.ceil(WAITING_SECONDS / BLOCK_TIME) if source.speed else _BLOCKS_IF_FAST
     waiting: queue.Queue[LiveBlock | LiveGap | BaseException | None] = queue.Queue(n_waiting)
@@ -243,7 +243,7 @@ def _capture(
 
 
 KEPT = 10_000
-"""Windows whose times are kept for medians: more than an hour at a hop of half a second."""
+"""Number of windows whose times are kept for medians: more than an hour at a hop of 0.5 s."""
 
 
 @dataclass
@@ -255,14 +255,14 @@ class LiveCounts:
     hop, speed : float
         Seconds from window to window; speed of the source.
     seconds, busy_seconds : float
-        Of sound, gaps not counted; and of the work on it: resampling, features, scores.
+        Seconds of sound, without gaps, and of work on it: resampling, features, scores.
     n_windows, n_skipped, n_events : int
-        Windows scored; windows left out because it was slower than real time; events begun.
+        Windows scored; windows skipped because scoring was slower than real time; events begun.
     n_gaps, gap_seconds : int, float
-        Gaps without sound between blocks, and how long they were as far as known.
+        Gaps between blocks, and their length, if known.
     latencies, processing : deque of float
-        Of the last windows: seconds from the capture of a window's last sample to its scores,
-        and seconds of work a window.
+        For the latest windows: seconds from the capture of the last sample to the scores, and
+        seconds of work per window.
     """
 
     hop: float
@@ -279,11 +279,11 @@ class LiveCounts:
 
     @property
     def real_time_factor(self) -> float:
-        """Time taken for a second of sound; above 1 it cannot keep up."""
+        """Work for a second of sound; above 1, scoring cannot keep up."""
         return self.busy_seconds / self.seconds if self.seconds else 0.0
 
     def summary(self) -> str:
-        """All of it in a few lines, for a terminal."""
+        """The text for a terminal, in a few lines."""
         lines = [
             f"heard {self.seconds:.1f} s: {count_text(self.n_windows, 'window')} scored, "
             f"{self.n_skipped} skipped, {count_text(self.n_events, 'event')}"
@@ -297,8 +297,8 @@ class LiveCounts:
         if self.n_windows:
             work = float(np.median(self.processing))
             lines.append(
-                f"work: {1000 * work:.1f} ms a window, {100 * work / self.hop:.1f} % of the hop of "
-                f"{self.hop:g} s; real-time factor {self.real_time_factor:.3g}"
+                f"work: {1000 * work:.1f} ms per window, {100 * work / self.hop:.1f} % of the "
+                f"hop of {self.hop:g} s; real-time factor {self.real_time_factor:.3g}"
             )
         if self.n_gaps:
             lines.append(f"{self.n_gaps} gaps, {self.gap_seconds:.1f} s without sound")
@@ -306,7 +306,7 @@ class LiveCounts:
 
 
 class Listening:
-    """Name sounds as they are heard; an iterator over events::
+    """Detect sounds live; an iterator over events::
 
         for event in semisonic.listen("runs/model", semisonic.Microphone()):
             print(event.label, event.kind, event.score)
@@ -315,16 +315,16 @@ class Listening:
     ----------
     model : SoundModel or path
     source : LiveSource or path
-        A microphone, a pipe, a file that is played, or anything of your own that gives blocks;
-        a path is a file that is taken as fast as possible.
+        A microphone, a pipe, a file that is played, or your own source of blocks; a path is a file
+        that is read as fast as possible.
     options : EventOptions, optional
         When events begin and end; as for :func:`semisonic.detect`.
     began : datetime, optional
         Date of the first sample; by default that of its capture.
     max_lag : float
-        Latency in seconds from which on windows of a live source are skipped, and counted.
+        Latency in seconds above which windows of a live source are skipped and counted.
     on_scores : callable, optional
-        Is given each window and the date of its end.
+        Called with each window and the date of its end.
     save_clips : Path, optional
         Folder for the sound of each event.
     device : str
@@ -332,15 +332,15 @@ class Listening:
     Attributes
     ----------
     meter : LiveCounts
-        What was done so far.
+        Counts so far.
     saver : ClipSaver or None
 
     Raises
     ------
     OptionError
-        When an option is wrong or the model has no such class.
+        If an option is wrong or the model does not have a class.
     ModelError, AudioError
-        When the model or the file cannot be opened; while iterating, when the source fails.
+        If the model or the file cannot be opened; while iterating, if the source fails.
     """
 
     def __init__(
@@ -381,7 +381,7 @@ class Listening:
         return next(self._events)
 
     def stop(self) -> list[LiveEvent]:
-        """Listen no more; the ends of the events that were open."""
+        """Stop listening; return the ends of the open events."""
         self._events.close()
         return list(self._dated(self._tracker.finish(STOPPED, self._scorer.position)))
 
@@ -398,7 +398,7 @@ class Listening:
                 elif item is not None:
                     error = item
                 elif self._source.speed and not self._in_gap:
-                    yield from self._miss(LiveGap(0.0, f"nothing came for {STALLED_AFTER:g} s"))
+                    yield from self._miss(LiveGap(0.0, f"no sound came for {STALLED_AFTER:g} s"))
                 if time.monotonic() >= status_at:
                     status_at = time.monotonic() + STATUS_EVERY
                     _log.info("%s", self.meter.summary())
@@ -427,7 +427,7 @@ class Listening:
         yield from self._track(windows, began)
 
     def _bridge(self, resumed: float) -> None:
-        """Let the stream's time go on over a stall of unknown length that ends now."""
+        """Advance the stream's time over a stall of unknown length that ends now."""
         if self._in_gap and self._source.speed and self._last_captured is not None:
             missing = (resumed - self._last_captured) * self._source.speed
             if missing > 0:
@@ -435,7 +435,7 @@ class Listening:
                 self.meter.gap_seconds += missing
 
     def _miss(self, gap: LiveGap) -> Iterator[LiveEvent]:
-        """Go over missing sound: events end, and the average begins anew."""
+        """Skip missing sound: events end, and the average starts again."""
         if not self._in_gap:
             self.meter.n_gaps += 1
             _log.warning("gap at %.1f s: %s", self._scorer.position, gap.reason)
@@ -453,7 +453,7 @@ class Listening:
         yield from self._dated(self._tracker.finish(reason, self._scorer.position))
 
     def _track(self, windows: list[WindowScores], began: float) -> Iterator[LiveEvent]:
-        """Count windows that were scored together, and tell the events that follow from them."""
+        """Count windows that were scored together, and return the events that follow from them."""
         meter, busy = self.meter, time.perf_counter() - began
         meter.busy_seconds += busy
         meter.n_windows += len(windows)
@@ -482,7 +482,7 @@ class Listening:
             yield dated if self.saver is None else self.saver.note(dated)
 
     def _watch_for_silence(self, start: float, end: float, samples: NDArray[np.float32]) -> None:
-        """Warn of digital silence, once until there is sound again."""
+        """Warn about digital silence, once until there is sound again."""
         if not is_silent(samples):
             self._silent_since = end
         elif self._silent_since is not None and end - self._silent_since >= SILENT_AFTER:
@@ -496,7 +496,7 @@ listen = Listening
 
 
 def _recorded_at(source: Playback) -> datetime | None:
-    """When a recording was made, as its recorder says."""
+    """When a recording was made, by its name or metadata."""
     from semisonic.classifier.detection.results import recording_table
 
     moment: datetime | None = recording_table({source.name: 0.0}).recorded_at.iloc[0]
@@ -517,30 +517,30 @@ def listen_to(
     max_lag: float = 2.0,
     device: str = "auto",
 ) -> tuple[bool, int]:
-    """Listen until the stream ends or a person stops it.
+    """Listen until the stream ends or is stopped.
 
     Parameters
     ----------
     write : callable
-        Is given each line of the answer, which is JSON.
+        Called with each line of the answer, which is JSON.
     note : callable
-        Is given the summary at the end, however it ended.
+        Called with the summary at the end, in every case.
     events, began, scores, on_event, save_clips, max_lag, device
         Options of ``semisonic listen``.
 
     Returns
     -------
     was_stopped : bool
-        By a person or the system, rather than by the end of the stream.
+        Whether a person or the system stopped it before the end of the stream.
     n_failed : int
         Commands that failed or were left out, and clips that could not be saved.
 
     Raises
     ------
     OptionError
-        When an option is wrong.
+        If an option is wrong.
     ModelError, AudioError
-        When the model cannot be opened, or the source fails for good.
+        If the model cannot be opened, or the source fails permanently.
     """
     try:
         moment = datetime.fromisoformat(began) if began else None
@@ -553,8 +553,8 @@ def listen_to(
         moment = _recorded_at(source)
         if moment is None:
             note(
-                f"{source.name}: neither its name nor its metadata say when it was recorded, so "
-                "the dates of 'start' and 'end' count from now; --began says when it was"
+                f"{source.name}: neither name nor metadata give the time of recording, so the "
+                "dates of 'start' and 'end' count from now; give it with --began"
             )
     if moment is not None and moment.tzinfo is None:  # it is local
         moment = moment.astimezone()

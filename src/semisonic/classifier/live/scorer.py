@@ -1,6 +1,6 @@
-"""Scores and events of a stream of samples, as they come.
+"""Scores and events of a stream of samples while it comes.
 
-There is no thread and no clock in it, so a server may use it.
+It has no thread and no clock, so a server may use it.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ from semisonic.models.sound_model import SoundModel
 
 START, END = "start", "end"
 QUIET, GAP, ENDED, STOPPED = "quiet", "gap", "end of stream", "stopped"
-"""Why an event ended: the score fell, sound was missing, the stream was over, a person stopped."""
+"""Why an event ended: the score fell, sound was missing, the stream ended, a person stopped it."""
 TOO_SHORT = "too short"
-"""Why an event was none after all: what followed was so much surer that little of it is left."""
+"""Why a reported event is withdrawn: later scores were so much higher that its rest is too short.
+"""
 
 
 @dataclass(frozen=True)
@@ -40,24 +41,23 @@ class LiveEvent:
     ----------
     kind : {"start", "end"}
     id : int
-        The same for both; counts from 1.
+        The same number for both; counts from 1.
     label : str
     start_time : float
-        Seconds since the stream began. At the start as far as it is known then: the line of the
-        end has the time that holds.
+        Seconds since the stream began. At the start, a first estimate: the end has the final time.
     score : float
-        The highest, at the start that so far; 0 to 1.
+        The highest score, at the start the highest so far; 0 to 1.
     threshold : float
-        Of the class.
+        Threshold of the class.
     end_time : float or None
         Seconds since the stream began; None at the start.
     reason : str
-        At the end: "quiet", "gap", "end of stream", "stopped", or "too short" for an event
-        that was none after all.
+        At the end: "quiet", "gap", "end of stream", "stopped", or "too short" for an event that is
+        withdrawn.
     start_at, end_at, emitted_at : datetime or None
-        The same two times, and that of this line, as dates.
+        The same two times, and the time of this line, as dates.
     clip : str
-        The file its sound was saved in.
+        The file of its sound.
     """
 
     kind: str
@@ -74,7 +74,7 @@ class LiveEvent:
     clip: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON holds them; what is not known is left out."""
+        """Plain values for JSON, without those that are not known."""
         values = {
             "event": self.kind,
             "id": self.id,
@@ -97,12 +97,12 @@ class LiveEvent:
 
 
 def stamp(moment: datetime) -> str:
-    """ISO 8601 with milliseconds and the distance from UTC."""
+    """ISO 8601 with milliseconds and the offset from UTC."""
     return moment.isoformat(timespec="milliseconds")
 
 
 WindowFilter = Callable[[float], bool]
-"""Is given the end of a window, seconds of the stream; false leaves the window out."""
+"""Called with the end of a window, in seconds of the stream; False skips the window."""
 
 
 class WindowScores(NamedTuple):
@@ -113,12 +113,12 @@ class WindowScores(NamedTuple):
     start_time, end_time : float
         Seconds since the stream began.
     scores : ndarray of float64, shape (n_classes,)
-        Probabilities.
+        Scores from 0 to 1.
     is_silent : bool
-        Whether nothing is to be named: a peak below -80 dB of full scale, or mere noise by the
+        Whether there is nothing to name: a peak below -80 dB of full scale, or only noise by the
         model's rule.
     along : ndarray of float64, shape (n_points, n_classes), or None
-        Scores along the window's time, where the network has them.
+        Scores along the window's time, if the network has them.
     """
 
     start_time: float
@@ -131,7 +131,7 @@ class WindowScores(NamedTuple):
 class LiveScorer:
     """Scores the windows of a stream of samples.
 
-    Windows have the model's clip length and start every ``hop``, and take the very steps of
+    Windows have the model's clip length, start every ``hop``, and go through the same steps as in
     :func:`semisonic.predict` and :func:`semisonic.detect`: the scores are the same.
 
     Parameters
@@ -141,16 +141,16 @@ class LiveScorer:
     sample_rate : int
         Of the samples that will be pushed, Hz.
     options : EventOptions, optional
-        ``hop``, seconds from window to window, and ``times`` are read.
+        Only ``hop``, seconds from window to window, and ``times`` are used.
 
     Attributes
     ----------
     frames : FrameScorer
         The model, and the grid of the windows.
     position : float
-        Seconds of the stream so far, gaps included.
+        Seconds of the stream so far, including gaps.
     n_skipped : int
-        Windows that were left out.
+        Windows that were skipped.
     """
 
     def __init__(
@@ -189,14 +189,14 @@ class LiveScorer:
         Parameters
         ----------
         samples : ndarray of float32, shape (n,)
-            They follow those before; any number.
+            The next samples of the stream; any number.
         wanted : callable, optional
             See :data:`WindowFilter`; all windows by default.
 
         Raises
         ------
         AudioError
-            For samples that are NaN or infinite; nothing of them is taken.
+            For samples that are NaN or infinite; none of the samples are used.
         """
         samples = np.asarray(samples, np.float32)
         if not np.isfinite(samples).all():
@@ -205,14 +205,16 @@ class LiveScorer:
         return self._score(self._cutter.push(self._resampler.push(samples)), wanted)
 
     def finish(self, wanted: WindowFilter | None = None) -> list[WindowScores]:
-        """Score what is left, as at the end of a file; what comes next is a new segment."""
+        """Score the remaining samples, as at the end of a file; the next samples are a new
+        segment.
+        """
         rest = chain(self._cutter.push(self._resampler.finish()), self._cutter.finish())
         windows = self._score(rest, wanted)
         self._began, self._n_in = self.position, 0
         return windows
 
     def skip(self, seconds: float) -> None:
-        """Let the stream's time go on without sound; call :meth:`finish` before."""
+        """Advance the stream's time without sound; call :meth:`finish` before."""
         if self._n_in:
             raise OptionError("skip: a segment of sound is open; call finish first")
         self._began += seconds
@@ -220,7 +222,7 @@ class LiveScorer:
     def _score(
         self, cut: Iterable[tuple[int, NDArray[np.float32]]], wanted: WindowFilter | None
     ) -> list[WindowScores]:
-        """Scores of the windows that are wanted, those too short to hold a sound left out."""
+        """Scores of the wanted windows, without those too short to contain a sound."""
         mel, times, silent, features = self._mel, list[tuple[float, float]](), [], []
         for start, wave in cut:
             if len(wave) < MIN_DURATION * mel.sample_rate:
@@ -243,18 +245,18 @@ class LiveScorer:
 
 
 class LiveTracker:
-    """Says when events begin and end in a stream.
+    """Tells when events begin and end in a stream.
 
-    Events are those that :func:`semisonic.detect` finds in the same sound, as both put scores on
-    one grid and follow them by one :class:`EventTracker`. The score of a moment is final when a
-    window came that begins behind it, so an event is reported about a clip length late.
+    Events are the same as those of :func:`semisonic.detect`, as both put scores on the same grid
+    and use :class:`EventTracker`. The score of a moment is final when a window starts after it, so
+    an event is reported about a clip length late.
 
     Parameters
     ----------
     scorer : FrameScorer
         The attribute ``frames`` of a :class:`LiveScorer`.
     options : EventOptions, optional
-        ``hop`` and ``times`` are not read: they are the scorer's.
+        ``hop`` and ``times`` are those of the scorer, and not used here.
     """
 
     def __init__(self, scorer: FrameScorer, options: EventOptions | None = None) -> None:
@@ -266,7 +268,7 @@ class LiveTracker:
         self._begin()
 
     def push(self, window: WindowScores) -> list[LiveEvent]:
-        """Take the next window; the starts and ends that follow from it."""
+        """Take the next window; return the starts and ends that follow from it."""
         if self._origin is None:
             self._origin = window.start_time
         start, self._end = window.start_time - self._origin, window.end_time
@@ -277,14 +279,14 @@ class LiveTracker:
         return self._follow(self._average.take(self._average.frame_of(start)))
 
     def finish(self, reason: str = ENDED, end_time: float | None = None) -> list[LiveEvent]:
-        """End all events, as the stream does or at a gap; what comes next is a new segment.
+        """End all events, at the end of the stream or at a gap; the next window is a new segment.
 
         Parameters
         ----------
         reason : str
             Why they end.
         end_time : float, optional
-            Where the sound ends, stream seconds; where the last window does by default.
+            Where the sound ends, in seconds of the stream; by default the end of the last window.
         """
         if end_time is not None and self._origin is not None:
             self._end = max(self._end, end_time)

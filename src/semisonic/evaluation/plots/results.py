@@ -1,4 +1,4 @@
-"""Figures of results: what is recognised, arms and folds beside each other, courses of training."""
+"""Figures of results: recall, arms and folds side by side, training curves."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ _LARGEST_WITH_NUMBERS = 16
 def confusion_matrix(counts: ArrayLike, classes: Sequence[str], title: str = "") -> Figure:
     """Counts of clips by true class (row) and predicted class (column).
 
-    The colour is the share of the row. Up to 16 classes the counts stand in the cells.
+    The colour is the share of the row. With up to 16 classes, the cells show the counts.
 
     Parameters
     ----------
@@ -219,9 +219,9 @@ def comparison_plot(comparisons: Sequence[Comparison], *, measured: str = "") ->
     """Difference in accuracy (percentage points) with its intervals, one row a setting.
 
     The thick line is the interval over recordings and draws, the thin one allows for other
-    training clips too. The dot is filled where the difference is shown, a coloured ring
-    where it holds for these clips only, a grey ring where it is open. ``measured`` says what
-    differs, where that is not the second arm from the first.
+    training clips too. The dot is filled if the difference is shown, a coloured ring if it holds
+    for these clips only, a grey ring if it is open. ``measured`` names the difference, if it is
+    not the second arm minus the first.
     """
     names = [in_lines(one.setting) for one in comparisons]
     height = 0.46 if any("\n" in name for name in names) else 0.36
@@ -328,7 +328,7 @@ def label_curve(curves: Sequence[LearningCurve], *, human: float | None = None) 
     Parameters
     ----------
     curves : sequence of LearningCurve
-        One or two: the control first, then what is held against it.
+        One or two: the control first, then the curve to compare with it.
     human : float, optional
         Accuracy of listeners, 0 to 1, as a line.
     """
@@ -368,7 +368,7 @@ def patches(
     Parameters
     ----------
     rows : mapping of str to array of float, shape (n, mel, frame)
-        By what stands before the row, the first in bold letters.
+        By the name of the row, the first in bold.
     names : sequence of str
         What each column is, above it.
     unit : str

@@ -1,4 +1,4 @@
-"""One look for all figures: colours, sizes, axes. Safe for colour-blind eyes and for print."""
+"""The style of all figures: colours, sizes, axes; suitable for colour-blind readers and print."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def bare(axes: Axes) -> None:
 
 
 def in_lines(name: str, width: int = 30) -> str:
-    """A long name on two lines, cut where these do not hold it."""
+    """A long name on two lines, cut if it is longer."""
     plain = name.replace("_", " ")
     return "\n".join(textwrap.wrap(plain, width, max_lines=2, placeholder="…"))
 

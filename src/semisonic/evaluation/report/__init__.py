@@ -1,1 +1,1 @@
-"""Reports as one self-contained page, with figures, tables and plain values beside it."""
+"""Reports as one self-contained page, with figures, tables and plain values in files beside it."""

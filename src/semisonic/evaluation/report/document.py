@@ -1,8 +1,8 @@
-"""One self-contained page: tables, figures and sounds from Python, the words from a template.
+"""One self-contained page: tables, figures and sounds from Python, text from a template.
 
-The page needs no other file and no network. Beside it are written each figure as PNG, each
-table as CSV, and everything as ``report.json``, all from the same values. Templates lie in
-``templates/``: ``page.j2`` is the frame, ``parts.j2`` holds the parts (section, table, figure,
+The page needs no other file and no network. Beside it are written each figure as PNG, each table
+as CSV, and everything as ``report.json``, all from the same values. Templates are in
+``templates/``: ``page.j2`` is the frame, ``parts.j2`` has the parts (section, table, figure,
 players, notes, facts) that the template of a page calls by the names given here.
 """
 
@@ -64,7 +64,7 @@ class IntervalEstimate(NamedTuple):
 
 
 class Number(NamedTuple):
-    """A key number: its text, what it is, a line below, and ``control`` or ``treated``."""
+    """A key number: its text, its name, a line below, and ``control`` or ``treated``."""
 
     value: str
     label: str
@@ -73,7 +73,7 @@ class Number(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """The answer in one plain sentence, and what stands against it.
+    """The answer in one sentence, and what limits it.
 
     ``outcome`` is that of a :class:`~semisonic.evaluation.comparison.Comparison` and gives the
     colour.
@@ -102,7 +102,7 @@ class ReportTable(NamedTuple):
     styles: Mapping[int, str]
 
     def columns(self) -> list[tuple[str, bool]]:
-        """Each header, and whether its values stand right-aligned; the first names the rows."""
+        """Each header, and whether its values are right-aligned; the first names the rows."""
         columns = zip(*self.rows, strict=True)
         return [
             (header, i > 0 and all(value is None or _is_number(value) for value in column))
@@ -146,11 +146,11 @@ class Report:
     template : str
         A file of ``templates/`` that writes the body.
     title : str
-        What was done, in a line.
+        The title: what was done, in one line.
     subtitle : str
-        On which data, in a line.
+        The data, in one line.
     **values
-        What the template reads by name, beside ``report`` and the parts.
+        The values that the template uses by name, besides ``report`` and the parts.
 
     Attributes
     ----------
@@ -207,7 +207,7 @@ class Report:
         Parameters
         ----------
         name : str
-            By which the template calls it.
+            The name that the template uses.
         headers : sequence of str
         rows : iterable of sequences
             The first column names the rows.
@@ -239,11 +239,13 @@ class Report:
         self.figures[name] = figure_png(figure)
 
     def players(self, name: str, players: Iterable[Player | None]) -> None:
-        """Add sounds with a spectrogram and a player each; None, an unreadable one, is left out."""
+        """Add sounds, each with a spectrogram and a player; None, an unreadable sound, is left
+        out.
+        """
         self.sounds[name] = tuple(one for one in players if one is not None)
 
     def anchor(self, title: str) -> str:
-        """Enter a section into the contents, and name the place that they lead to."""
+        """Add a section to the contents, and return the anchor of its link."""
         plain = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") or "section"
         places = (plain, *(f"{plain}-{number}" for number in range(2, len(self._sections) + 3)))
         anchor = next(place for place in places if place not in self._sections)
@@ -251,7 +253,7 @@ class Report:
         return anchor
 
     def shown(self, kind: str, name: str) -> Any:
-        """The table, figure or sounds of a name for the page; None where there are none."""
+        """The table, figure or sounds of a name for the page; None if there are none."""
         self._shown.add(f"{kind}/{name}")
         return getattr(self, kind).get(name)
 
@@ -291,7 +293,7 @@ class Report:
         return typeset(page)
 
     def to_dict(self) -> dict[str, Any]:
-        """The whole report as plain values, as report.json holds them."""
+        """The whole report as the plain values of report.json."""
         whole = {
             "format": FORMAT,
             "title": self.title,
@@ -380,7 +382,7 @@ def shown(value: Any, form: Format | None = None) -> str:
 
 
 def _cell(value: Any, form: Format | None, is_number: bool) -> tuple[str, str, str]:
-    """What stands in a cell: the text, the interval below it, and the cell's style."""
+    """The content of a cell: the text, the interval below it, and the style."""
     interval, look = "", "n" if is_number else ""
     if isinstance(value, IntervalEstimate) and math.isfinite(value.low):
         ends = ((form or percent_text)(end) for end in (value.low, value.high))

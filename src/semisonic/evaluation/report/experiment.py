@@ -1,4 +1,4 @@
-"""The report of an experiment: two arms in several settings, from the answer down to the seeds."""
+"""The report of an experiment: two arms in several settings, from the answer to the seeds."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ _GAP = "ours less published"
 
 
 class Series(NamedTuple):
-    """A row of a table that holds everything side by side: which predictions, called what.
+    """A row of the table that shows all classifiers side by side: predictions and their name.
 
-    ``method`` says in words how it learns; ``published`` is what others measured of the same
-    method on the same data, if anybody did.
+    ``method`` describes the method in words; ``published`` is a published result of the same
+    method on the same data, if there is one.
     """
 
     name: str
@@ -81,7 +81,7 @@ def build_report(
     categories: Mapping[str, str] | None = None,
     notes: Sequence[str] = (),
 ) -> Report:
-    """Build what every experiment has; the ``add_`` functions add what some have.
+    """Build the common parts of a report; the ``add_`` functions add others.
 
     Parameters
     ----------
@@ -99,13 +99,13 @@ def build_report(
     subtitle, data : str
         On which data, in a line; the data set's name, by which published results are found.
     study : str
-        A key of :data:`semisonic.evaluation.published.STUDIES` to stand beside ours.
+        A key of :data:`semisonic.evaluation.published.STUDIES` to show beside ours.
     setting_pairs : sequence of Comparison
-        Settings held against each other.
+        Settings compared with each other.
     series : mapping of str to sequence of Series, optional
         By budget of labels the classifiers to be shown side by side.
     categories : mapping of class to group, optional
-        Groups of classes whose accuracy is told.
+        Groups of classes to report the accuracy of.
     notes : sequence of str
         More on the method.
 
@@ -213,7 +213,7 @@ def _add_answer(report: Report, main: Comparison, subject: str) -> None:
         Number(
             f"{main.n_clips} clips",
             f"of {main.n_recordings} recordings",
-            f"{protocol_of(main).replace(',', ' ×')}, each clip scored once a draw",
+            f"{protocol_of(main).replace(',', ' ×')}, each clip scored once per draw",
         ),
     ]
 
@@ -225,7 +225,7 @@ def _add_settings(
     arms: tuple[str, str],
     main: str,
 ) -> None:
-    """A row a setting, also where it has one arm only; the main one is set off."""
+    """A row per setting, also if it has only one arm; the main one is emphasised."""
     several = len(comparisons) > 1
     by_name = {one.setting: one for one in comparisons}
     corrected = dict(zip(by_name, holm([one.p for one in comparisons]), strict=True))
@@ -284,7 +284,7 @@ def _add_competitors(
     tables: Mapping[tuple[str, str], Predictions],
     data: str,
 ) -> None:
-    """Accuracy and recall of every classifier, beside what was published, by label budget."""
+    """Accuracy and recall of every classifier, with published results, by label budget."""
     competitor, classes = report.values["competitor"], report.values["classes"]
     human = published.human_accuracy(data)
     for number, (budget, members) in enumerate(series.items(), start=1):
@@ -368,7 +368,7 @@ def add_study(
     ours: Sequence[tuple[str, IntervalEstimate]],
     protocol: str,
 ) -> None:
-    """Add what ``study.j2`` shows: a published study beside what was measured here.
+    """Add the values of ``study.j2``: a published study beside our results.
 
     Parameters
     ----------
@@ -509,7 +509,7 @@ def _add_categories(
     treated: Predictions,
     main: Comparison,
 ) -> None:
-    """How often the group of classes is right, from the same predictions."""
+    """The accuracy of the group of classes, from the same predictions."""
     numbers, names = pd.factorize(pd.Series([group_of[name] for name in treated.classes]))
     rows = []
     for label, one in competitors.items():
@@ -535,7 +535,7 @@ def _add_categories(
 def add_separability(
     report: Report, treated: Predictions, measured: Separability, inputs: str
 ) -> None:
-    """Add how far apart the classes lie in a classifier's inputs, and what it confuses.
+    """Add the distances of the classes in a classifier's inputs, and what it confuses.
 
     Parameters
     ----------
@@ -577,7 +577,7 @@ def add_run(
     settings: Mapping[str, Mapping[str, Any]],
     timing: Sequence[tuple[str, float, str]],
 ) -> None:
-    """Add the command, the versions, the options, what makes each setting and the time it took."""
+    """Add the command, versions, options, the values of each setting, and the time."""
     report.data |= {"provenance": provenance, "options": options}
     known = dict(provenance)
     flat = pd.json_normalize(dict(options)).to_dict("records")[0]
