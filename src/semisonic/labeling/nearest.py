@@ -91,7 +91,7 @@ class Hit:
     Attributes
     ----------
     file : str
-        As the index names it.
+        Of :func:`find_hits` as the table names it, of a search as it can be opened from here.
     start_time, end_time : float
         Of the whole segment, seconds.
     row : int

@@ -743,3 +743,9 @@ def name_from(root: Path, file: Path) -> str:
     if url is not None:
         return url
     return path_from(file, root)
+
+
+def name_here(file: Path) -> str:
+    """A file as one would type it in the working folder: whole where it lies outside."""
+    name = name_from(Path(), file)
+    return Path(os.path.abspath(file)).as_posix() if name.startswith("..") else name
