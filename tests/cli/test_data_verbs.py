@@ -97,6 +97,12 @@ def test_synth_makes_a_set_that_info_reads(tmp_path, capsys, tells) -> None:
     assert cli("data info", folder / "pool", "--json") == 0
 
 
+def test_clips_without_a_recording_are_spoken_of_once(birds, tells) -> None:
+    for group in ("auto", "copies"):
+        told = tells(0, "data info", birds, "--group", group).err
+        assert told.count("counts as its own") == 1
+
+
 def test_options_of_reading_reach_the_reader(birds, tells) -> None:
     assert (
         json.loads(tells(0, "data info", birds, "--json --group", [r"^(\w+)/"]).out)["n_recordings"]

@@ -69,12 +69,12 @@ def data_info(
 ) -> Status:
     """Count clips, classes, folds and recordings, and say how long they are and at what rate."""
     from semisonic.data.datasets.load import describe_layout
-    from semisonic.data.recordings import unnamed_note
+    from semisonic.data.recordings import AUTO, unnamed_note
     from semisonic.data.summary import describe
 
     clips = load_source(data, source, session)
-    if clips.is_labelled.any():
-        for text in unnamed_note(clips, source.group):
+    if source.group == AUTO and clips.is_labelled.any():  # with copies the reader has said so
+        for text in unnamed_note(clips):
             session.note(text)
     found = describe(clips, fast=fast or not has_audio(clips), workers=workers)
     if json_:
@@ -173,7 +173,7 @@ def data_labels(
         "auto", "format to read; auto looks at the content", choices=("auto", *FORMATS)
     ),
     label_column: str | None = option(
-        None, "column that holds the labels, where a selection table has several of its own"
+        None, "column that holds the labels, where the names of the columns do not tell"
     ),
     recordings: Path | None = option(
         None, "folder of the recordings; that of the labels if not given"

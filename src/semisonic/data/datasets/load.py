@@ -111,7 +111,7 @@ def _read_csv(dataset: DatasetPath, options: ReadOptions) -> Clips:
             notes.append(f"{what}; if so, say --separator '{mark}'")
     if not columns["label"]:
         notes.append(
-            f"no column for labels: found {', '.join(table.columns)}; known are "
+            f"no column for labels: found {', '.join(table.names)}; expected one of "
             f"{', '.join(COLUMNS['label'])}. Rename the column that holds them to 'label'"
         )
     classes = _class_order(table, columns, named)
@@ -569,10 +569,10 @@ def require_labels(clips: Clips, purpose: str = "this") -> Clips:
         return clips
     notes = f" ({'; '.join(clips.notes)})" if clips.notes else ""
     raise DataError(
-        f"'{clips.name}' in {clips.root}: {purpose} needs labels, and none of its {len(clips)} "
-        f"clips has one{notes}. Give a folder of class folders or a CSV file with the columns "
-        "file,label, or use it as the pool (--unlabelled); to label it, start with 'semisonic app "
-        "--folder FOLDER'"
+        f"'{clips.name}' in {clips.root}: {purpose} needs labels, found "
+        f"{count_text(len(clips), 'clip')} and not one label{notes}. Expected a folder of class "
+        f"folders, or a CSV table with the columns 'file' and 'label'. 'semisonic app --folder "
+        f"{clips.root}' lets you label them; without labels they can be the pool (--unlabelled)"
     )
 
 

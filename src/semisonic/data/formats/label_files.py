@@ -181,7 +181,8 @@ def collect_labels(
         form = wanted or recognise_format(path)
         if form is None:
             raise DataError(
-                f"{path}: its format is not known; {_EXPECTED}. If it is one, name the format"
+                f"{path}: its format is not known; {_EXPECTED}. If it is one, name the format: "
+                "'semisonic data labels' has --read-as, Python has format="
             )
         files = [(form, form.read(path, label_column))]
     rows: list[Row] = []
@@ -315,7 +316,8 @@ def _label_files(
             try:
                 files.append((form, form.read(path, label_column)))
             except DataError as error:
-                problems.append((f"{path}", str(error)))
+                place, _, reason = str(error).removeprefix(f"{path}").partition(": ")
+                problems.append((f"{path}{place}", reason))
         elif path.suffix.lower() == ".txt" and path.is_file() and path.stat().st_size <= 5:
             empty.append(path)  # nothing but a byte order mark and an end of line
         else:
