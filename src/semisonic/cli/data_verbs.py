@@ -69,14 +69,19 @@ def data_info(
 ) -> Status:
     """Count clips, classes, folds and recordings, and say how long they are and at what rate."""
     from semisonic.data.datasets.load import describe_layout
-    from semisonic.data.recordings import AUTO, unnamed_note
-    from semisonic.data.summary import describe
+    from semisonic.data.recordings import AUTO, COPIES, unnamed_note
+    from semisonic.data.summary import GROUPS, RECORDINGS, describe
 
     clips = load_source(data, source, session)
     if source.group == AUTO and clips.is_labelled.any():  # with copies the reader has said so
         for text in unnamed_note(clips):
             session.note(text)
-    found = describe(clips, fast=fast or not has_audio(clips), workers=workers)
+    found = describe(
+        clips,
+        fast=fast or not has_audio(clips),
+        workers=workers,
+        group_name=RECORDINGS if source.group in (AUTO, COPIES, "file") else GROUPS,
+    )
     if json_:
         say_json(session, vars(found))
     else:
@@ -399,9 +404,9 @@ def scan(
     ),
     group: str = option(
         "auto",
-        "what a recording is: auto (what the data set says, else the site), file, folder, site, "
-        "day, a column of the table of labels, a pattern, or copies (auto, and recordings that are "
-        "the same sound are one)",
+        "what recordings are grouped by: auto (what the data set says, else the site), file, "
+        "folder, site, day, a column of the table of labels, a pattern, or copies (auto, and "
+        "recordings that are the same sound are one group)",
     ),
     silence_db: float = option(
         -60.0,
