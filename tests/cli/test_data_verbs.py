@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -95,6 +96,19 @@ def test_synth_makes_a_set_that_info_reads(tmp_path, capsys, tells) -> None:
     found = json.loads(tells(0, "data info", folder / "labels.csv", "--json").out)
     assert found["n_clips"] == 15
     assert cli("data info", folder / "pool", "--json") == 0
+
+
+def test_clips_without_a_recording_are_spoken_of_once(birds, tells) -> None:
+    for group in ("auto", "copies"):
+        told = tells(0, "data info", birds, "--group", group).err
+        assert told.count("counts as its own") == 1
+
+
+def test_what_is_counted_has_its_name(birds, tells) -> None:
+    assert re.search(r"^recordings +\d+$", tells(0, "data info", birds).out, re.MULTILINE)
+    by_folder = tells(0, "data info", birds, "--group folder").out
+    assert re.search(r"^groups +\d+$", by_folder, re.MULTILINE)
+    assert "class  clips  groups" in by_folder
 
 
 def test_options_of_reading_reach_the_reader(birds, tells) -> None:

@@ -133,6 +133,17 @@ def test_wrong_use(night, tells, arguments, message) -> None:
     assert message in tells(2, "data labels", night, "-o", night.parent / "x", arguments).err
 
 
+def test_a_column_that_is_not_there_is_named_once_with_its_table(night, tells) -> None:
+    table = night / "s1" / "a.csv"
+    table.write_text("file,label\na.WAV,owl\n", encoding="utf-8")
+    for status, labels in ((2, table), (3, table.parent)):
+        told = tells(
+            status, "data labels", labels, "-o", night / "x.csv", "--label-column what"
+        ).err
+        assert told.count("a.csv") == 1
+        assert "a.csv, row 1: no column 'what' for the labels. Found file, label" in told
+
+
 def test_labels_are_not_written_over_themselves(night, tells) -> None:
     assert (
         "found the labels themselves"

@@ -107,9 +107,11 @@ def test_classes_that_differ_by_case_are_named(sounds, tells) -> None:
 def test_a_table_without_labels_names_its_columns(sounds, tmp_path, capsys, tells) -> None:
     path = table(sounds, ["wav,what is it", *named(sounds)])
     assert cli("data info", path) == 0
-    said = "no column for labels: found wav, what_is_it; expected one of label, labels, category"
+    said = "no column for labels: found wav, what is it; expected one of label, labels, category"
     assert said in capsys.readouterr().err
-    assert said in tells(2, "train", path, "-o", tmp_path / "run", TRAIN).err
+    told = tells(2, "train", path, "-o", tmp_path / "run", TRAIN).err
+    assert said in told
+    assert f"run 'semisonic app --folder {sounds}'" in told
 
 
 def test_a_file_with_two_labels_is_said_to_make_several(sounds, tells) -> None:

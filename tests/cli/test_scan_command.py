@@ -35,7 +35,7 @@ def test_a_scan_writes_tables_and_a_page(disk, capsys) -> None:
     before = {path: path.read_bytes() for path in disk.iterdir()}
     assert scan(disk) == 0
     text = capsys.readouterr().out
-    for words in ("files       5", "sites: 1 (POND)", "2024-06-01 04:00", "odd: none"):
+    for words in ("files     5", "groups    2", "sites: 1 (POND)", "2024-06-01 04:00", "odd: none"):
         assert words in text
     run = disk.parent / "run"
     rows = list(csv.DictReader((run / "recordings.csv").open()))

@@ -76,6 +76,17 @@ def test_the_files_of_the_examples_can_be_left_out(index, long):
     assert not [hit for hit in other if hit.file.endswith("long.wav")]
 
 
+def test_hits_can_be_opened_from_the_working_folder(index, kinds, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    hits = index.search(0, 5)
+    assert all(Path(hit.file).is_file() for hit in hits)
+    names = {str(file) for file in index.clips.file}
+    assert not names & {hit.file for hit in hits}, "the index calls them from its own folder"
+    others = index.search(0, 30, without_files=[hit.file for hit in hits])
+    assert others
+    assert not {hit.file for hit in hits} & {hit.file for hit in others}
+
+
 def test_the_table_and_the_page(index, example, tmp_path):
     output = tmp_path / "run"
     result = asked(index, example, k=12, players=3, output=output)

@@ -185,8 +185,8 @@ def test_weight_zero_is_the_supervised_objective_alone():
     assert joint.streams == alone.streams
     labelled = {"labelled": clips_of_both()["labelled"]}
     model.eval()
-    assert {k: float(v) for k, v in joint(labelled).items()} == {
-        k: float(v) for k, v in alone(labelled).items()
+    assert {k: float(v.detach()) for k, v in joint(labelled).items()} == {
+        k: float(v.detach()) for k, v in alone(labelled).items()
     }
 
 

@@ -92,7 +92,8 @@ class ConvolutionMel(nn.Module):
         self.register_buffer("bins", torch.from_numpy(bins))
         self.register_buffer("turn", torch.from_numpy(turn).float())
         self.register_buffer("window", hann(options.window).float())
-        self.register_buffer("filters", torch.from_numpy(filters[:, bins]).float())
+        filters = np.ascontiguousarray(filters[:, bins])  # torch warns of others when it saves them
+        self.register_buffer("filters", torch.from_numpy(filters).float())
 
     def forward(self, wave: Tensor) -> Tensor:
         """Levels in dB, shape (batch, channel, mel, frame), of waves (batch, time)."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from semisonic.classifier.options import CalibrateOptions, EvaluateOptions
 from semisonic.core.errors import DataError, OptionError
+from semisonic.core.text import count_text
 from semisonic.data.clips import Clips, verified_labels
 from semisonic.data.datasets.load import load_clips, require_labels
 from semisonic.data.options import ReadOptions
@@ -153,8 +154,8 @@ def check_classes(clips: Clips, rows: Rows) -> None:
         )
     if len(clips.classes) < 2:
         raise DataError(
-            f"'{clips.name}': found {len(clips.classes)} class(es), expected at least 2; add a "
-            "class for everything else"
+            f"'{clips.name}': found {count_text(len(clips.classes), 'class', 'classes')}, expected "
+            "at least 2; add a class for everything else"
         )
 
 

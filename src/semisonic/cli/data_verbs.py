@@ -69,14 +69,19 @@ def data_info(
 ) -> Status:
     """Count clips, classes, folds and recordings, and show lengths and sample rates."""
     from semisonic.data.datasets.load import describe_layout
-    from semisonic.data.recordings import unnamed_note
-    from semisonic.data.summary import describe
+    from semisonic.data.recordings import AUTO, COPIES, unnamed_note
+    from semisonic.data.summary import GROUPS, RECORDINGS, describe
 
     clips = load_source(data, source, session)
-    if clips.is_labelled.any():
-        for text in unnamed_note(clips, source.group):
+    if source.group == AUTO and clips.is_labelled.any():  # with copies the reader has said so
+        for text in unnamed_note(clips):
             session.note(text)
-    found = describe(clips, fast=fast or not has_audio(clips), workers=workers)
+    found = describe(
+        clips,
+        fast=fast or not has_audio(clips),
+        workers=workers,
+        group_name=RECORDINGS if source.group in (AUTO, COPIES, "file") else GROUPS,
+    )
     if json_:
         say_json(session, vars(found))
     else:
@@ -173,7 +178,7 @@ def data_labels(
         "auto", "format to read; auto chooses by the content", choices=("auto", *FORMATS)
     ),
     label_column: str | None = option(
-        None, "column with the labels, if a selection table has several columns of text"
+        None, "column with the labels, if its name does not show that"
     ),
     recordings: Path | None = option(
         None, "folder of the recordings; by default the folder of the labels"
@@ -403,9 +408,9 @@ def scan(
     ),
     group: str = option(
         "auto",
-        "what identifies a recording: auto (as the data set says, else the site), file, folder, "
+        "how recordings are grouped: auto (as the data set says, else by site), file, folder, "
         "site, day, a column of the table of labels, a pattern, or copies (as auto, with copies "
-        "of each other as one recording)",
+        "of each other in one group)",
     ),
     silence_db: float = option(
         -60.0,

@@ -53,7 +53,7 @@ from semisonic.data.recording_names import (
     site_of,
 )
 from semisonic.data.recordings import AUTO, COPIES
-from semisonic.data.summary import Summary, describe
+from semisonic.data.summary import GROUPS, Summary, describe
 
 REMARKS = ("silent", "constant", "clipped", "over full scale", "dead channel")
 """The keywords at the start of remarks."""
@@ -242,7 +242,7 @@ def scan(
         )
         for r in listed
     }
-    summary = describe(clips, headers={**bad, **headers})
+    summary = describe(clips, headers={**bad, **headers}, group_name=GROUPS)
     counts = {
         **_counts(recordings, duplicates),
         "n_bad_files": len(bad),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.options import nearest
-from semisonic.core.text import first_few
+from semisonic.core.text import count_text, first_few
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import require_labels
 from semisonic.data.recordings import (
@@ -295,8 +295,8 @@ def fold_splits(
     least = 3 if validation_fold == "previous" else 1 if official_test else 2
     if len(folds) < least:
         raise DataError(
-            f"'{clips.name}': labelled clips in {len(folds)} fold(s), expected at least {least}; "
-            "without a fold column, folds are made"
+            f"'{clips.name}': labelled clips in {count_text(len(folds), 'fold')}, expected at "
+            f"least {least}; without a fold column, folds are made"
         )
     splits = []
     for i, k in enumerate(folds):

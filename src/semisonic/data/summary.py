@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from semisonic.data.windows import read_headers
 
 _SHOWN = 6
 """Number of different rates or formats that are listed."""
+RECORDINGS, GROUPS = "recordings", "groups"
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,9 @@ class Summary:
         the reason.
     notes : tuple of str
         Decisions of the reader.
+    group_name : str
+        What ``n_recordings`` and ``recordings_per_class`` count: "recordings", or "groups" if
+        sites, days or the like are kept together.
     """
 
     name: str
@@ -72,12 +76,13 @@ class Summary:
     formats: dict[str, int]
     bad_files: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
+    group_name: str = field(default=RECORDINGS, repr=False)
 
     def to_frame(self) -> pd.DataFrame:
-        """A row for each class: the numbers of its clips, recordings, and clips in each fold."""
+        """A row for each class: its clips, its recordings or groups, and the clips in each fold."""
         table = pd.DataFrame(index=pd.Index(self.classes, name="class"))
         table["clips"] = pd.Series(self.per_class)
-        table["recordings"] = pd.Series(self.recordings_per_class)
+        table[self.group_name] = pd.Series(self.recordings_per_class)
         if self.n_uncertain:
             table["unverified"] = pd.Series(self.uncertain_per_class)
         folds = pd.DataFrame(self.per_class_and_fold, [f"fold {fold}" for fold in self.folds]).T
@@ -109,7 +114,7 @@ class Summary:
             "folder": self.root,
             "clips": f"{self.n_clips} ({without}{several})",
             "files": str(self.n_files),
-            "recordings": str(self.n_recordings),
+            self.group_name: str(self.n_recordings),
             "classes": str(len(self.classes)),
             "folds": ", ".join(map(str, self.folds)) or "none",
         }
@@ -135,6 +140,7 @@ def describe(
     fast: bool = False,
     workers: int | None = None,
     headers: Mapping[str, AudioInfo | str] | None = None,
+    group_name: str = RECORDINGS,
 ) -> Summary:
     """Count clips, classes and recordings; read headers for lengths and rates; decode nothing.
 
@@ -147,6 +153,8 @@ def describe(
         Threads that read headers; the number of processors by default.
     headers : mapping of file to AudioInfo or str, optional
         Known headers, or reasons why files cannot be read; then no file is opened.
+    group_name : str
+        See :class:`Summary`.
 
     Examples
     --------
@@ -212,6 +220,7 @@ def describe(
         formats=_most_common(f"{info.format} {info.subtype}" for info in good),
         bad_files=tuple((name, reason) for name, reason in bad if reason),
         notes=clips.notes,
+        group_name=group_name,
     )
 
 

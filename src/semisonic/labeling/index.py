@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
@@ -19,7 +20,7 @@ from semisonic.classifier.windows import cut_stream, features_of_wave
 from semisonic.core.errors import DataError, ModelError
 from semisonic.core.files import read_json, replacing, unguarded, write_csv, write_json
 from semisonic.data.clips import LABEL_SEPARATOR, Clips
-from semisonic.data.datasets.load import name_from
+from semisonic.data.datasets.load import name_from, name_here
 from semisonic.data.windows import clip_durations
 from semisonic.features.frontend import make_extractor
 from semisonic.labeling.embedder import Embedder, open_embedder
@@ -412,7 +413,7 @@ class EmbeddingIndex:
         *,
         sample_rate: int | None = None,
         all_windows: bool = False,
-        without_files: Sequence[str] = (),
+        without_files: Sequence[str | PathLike[str]] = (),
         without_rows: Sequence[int] = (),
     ) -> tuple[Hit, ...]:
         """Find segments that sound like an example, the most similar first.
@@ -426,8 +427,8 @@ class EmbeddingIndex:
             Number of hits.
         all_windows : bool
             Each row is a hit; by default adjacent rows of a file are merged into one.
-        without_files : sequence of str
-            Files to leave out, as named in the index.
+        without_files : sequence of path
+            Recordings to leave out.
         without_rows : sequence of int
             Rows to leave out.
 
@@ -440,7 +441,8 @@ class EmbeddingIndex:
         DataError
             When the query does not fit the index.
         """
-        left_out = np.isin(self.clips.file, list(without_files))
+        root = self.clips.root
+        left_out = np.isin(self.clips.file, [name_from(root, Path(f)) for f in without_files])
         left_out[list(without_rows)] = True
         if isinstance(query, (str, PathLike)):
             query, sample_rate = read(query)
@@ -453,7 +455,8 @@ class EmbeddingIndex:
             vector = self.embed_wave(query, sample_rate)
         rows, values = (found[0] for found in nearest(self.vectors, vector, len(self)))
         kept = ~left_out[rows]
-        return find_hits(self.clips, rows[kept], values[kept], k, merge=not all_windows)
+        hits = find_hits(self.clips, rows[kept], values[kept], k, merge=not all_windows)
+        return tuple(replace(hit, file=name_here(root / hit.file)) for hit in hits)
 
     def row(self, number: int) -> NDArray[np.float32]:
         """The vector of a row, shape (dim,).

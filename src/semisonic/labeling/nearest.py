@@ -91,7 +91,7 @@ class Hit:
     Attributes
     ----------
     file : str
-        Its name in the index.
+        For :func:`find_hits` the name in the table; for a search a path from the working folder.
     start_time, end_time : float
         Of the whole segment, seconds.
     row : int

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 
 from semisonic.audio.player import Player, clip_player
 from semisonic.core.errors import AudioError, DataError, OptionError
-from semisonic.core.files import path_from, write_csv
+from semisonic.core.files import write_csv
 from semisonic.core.text import count_text, text_table
 from semisonic.data.clips import LABEL_SEPARATOR, Clips
 from semisonic.data.datasets.load import named_from
@@ -59,11 +58,8 @@ class SearchResult:
         """The table, one row per hit."""
         table: list[list[object]] = []
         for rank, hit in enumerate(self.hits, start=1):
-            whole = os.path.normpath(self.index.clips.root / hit.file)
-            here = path_from(whole, os.curdir)  # as one would type it here
             times = [f"{hit.start_time:.3f}", f"{hit.end_time:.3f}", f"{hit.value:.4f}"]
-            path = whole if here.startswith("..") else here
-            table.append([rank, path, *times, hit.n_windows, hit.row, *self.names_of(hit)])
+            table.append([rank, hit.file, *times, hit.n_windows, hit.row, *self.names_of(hit)])
         return table
 
     def _repr_html_(self) -> str:
@@ -73,9 +69,8 @@ class SearchResult:
         shown = self.hits[:MOST_ROWS]
         rows = [(h.file, h.start_time, h.end_time, h.value, *self.names_of(h)) for h in shown]
         headers = ["file", "start s", "end s", "similarity", "label", "best class"]
-        root = self.index.clips.root
         sounds = part_players(
-            SoundPart(root / h.file, h.start_time, h.end_time, h.file, f"similarity {h.value:.2f}")
+            SoundPart(Path(h.file), h.start_time, h.end_time, h.file, f"similarity {h.value:.2f}")
             for h in shown
         )
         return card("SearchResult", table(headers, rows, len(self.hits)), sounds)
@@ -137,12 +132,12 @@ def search_index(
             if reason:
                 raise AudioError(path, reason)
             vectors.append(windows["vector"].mean(axis=0))
-    files = {*examples.file.tolist(), *index.clips.file[rows].tolist()}
+    files = [*query, *index.clips[rows].paths]
     hits = index.search(
         unit(np.stack(vectors)).mean(axis=0),
         k,
         all_windows=all_windows,
-        without_files=tuple(files) if other_files else (),
+        without_files=files if other_files else (),
         without_rows=row,
     )
     heard = named_from(index.folder, [examples, index.clips[rows]]) if len(rows) else examples
@@ -197,7 +192,7 @@ def _page(result: SearchResult, n_players: int) -> Report:
     rows = (
         (
             rank,
-            names[hit.file],
+            names[str(index.clips.file[hit.row])],
             *(round(value, 3) for value in (hit.start_time, hit.end_time, hit.value)),
             hit.n_windows,
             *result.names_of(hit)[: 1 + knows],
@@ -226,8 +221,8 @@ def _hit_player(result: SearchResult, rank: int, hit: Hit, names: dict[str, str]
     meta = f"similarity {hit.value:.3f}, {hit.start_time:.2f} s to {hit.end_time:.2f} s"
     if hit.n_windows > 1:
         meta += f" ({hit.n_windows} windows, the most similar at {start:.2f} s)"
-    path = clips.root / hit.file
-    return player_of(path, start, end, f"{rank}. ", names[hit.file], said, meta)
+    name = names[str(clips.file[hit.row])]
+    return player_of(Path(hit.file), start, end, f"{rank}. ", name, said, meta)
 
 
 def player_of(

@@ -111,7 +111,7 @@ def _read_csv(dataset: DatasetPath, options: ReadOptions) -> Clips:
             notes.append(f"{what}; if so, use --separator '{mark}'")
     if not columns["label"]:
         notes.append(
-            f"no column for labels: found {', '.join(table.columns)}; expected one of "
+            f"no column for labels: found {', '.join(table.names)}; expected one of "
             f"{', '.join(COLUMNS['label'])}. Rename the column of labels to 'label'"
         )
     classes = _class_order(table, columns, named)
@@ -571,10 +571,11 @@ def require_labels(clips: Clips, purpose: str = "this") -> Clips:
         return clips
     notes = f" ({'; '.join(clips.notes)})" if clips.notes else ""
     raise DataError(
-        f"'{clips.name}' in {clips.root}: {purpose} needs labels, but none of its {len(clips)} "
-        f"clips has one{notes}. Give a folder of class folders or a CSV file with the columns "
-        "file,label, or use it as the pool (--unlabelled); to label it, run 'semisonic app "
-        "--folder FOLDER'"
+        f"'{clips.name}' in {clips.root}: {purpose} needs labels, found "
+        f"{count_text(len(clips), 'clip')} without any label{notes}. Expected a folder of class "
+        "folders, or a CSV table with the columns 'file' and 'label'. To label the clips, run "
+        f"'semisonic app --folder {clips.root}'; to use them without labels, give them as the "
+        "pool (--unlabelled)"
     )
 
 
@@ -745,3 +746,9 @@ def name_from(root: Path, file: Path) -> str:
     if url is not None:
         return url
     return path_from(file, root)
+
+
+def name_here(file: Path) -> str:
+    """A file as one would type it in the working folder: whole where it lies outside."""
+    name = name_from(Path(), file)
+    return Path(os.path.abspath(file)).as_posix() if name.startswith("..") else name

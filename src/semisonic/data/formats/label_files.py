@@ -181,7 +181,7 @@ def collect_labels(
         if form is None:
             raise DataError(
                 f"{path}: found an unknown format; {_EXPECTED}. If it is one of these, name the "
-                "format"
+                "format, with --read-as of 'semisonic data labels' or format= in Python"
             )
         files = [(form, form.read(path, label_column))]
     rows: list[Row] = []
@@ -317,7 +317,8 @@ def _label_files(
             try:
                 files.append((form, form.read(path, label_column)))
             except DataError as error:
-                problems.append((f"{path}", str(error)))
+                place, _, reason = str(error).removeprefix(f"{path}").partition(": ")
+                problems.append((f"{path}{place}", reason))
         elif path.suffix.lower() == ".txt" and path.is_file() and path.stat().st_size <= 5:
             empty.append(path)  # nothing but a byte order mark and an end of line
         else:
