@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import pandas as pd
@@ -13,11 +16,12 @@ from sklearn.utils.estimator_checks import check_estimator
 from tiny_sounds import KINDS, MEL, NOTATION, QUICK, RATE, sound
 
 from semisonic.classifier.classifier import SoundClassifier
+from semisonic.classifier.options import TrainOptions
 from semisonic.core.errors import DataError
 
-NUMBER_OF_SAMPLES = "a sound has no fixed number of samples"
-SAMPLES = "samples are floating-point, or whole numbers of the types that files hold"
-OWN_WORDS = "refused with a ValueError in words of its own"
+NUMBER_OF_SAMPLES = "sounds have no fixed number of samples"
+SAMPLES = "`int64` samples have no known scale"
+OTHER_WORDS = "the `ValueError` has other words"
 CANNOT_HOLD = {
     "check_n_features_in_after_fitting": NUMBER_OF_SAMPLES,
     "check_n_features_in": NUMBER_OF_SAMPLES,
@@ -26,14 +30,15 @@ CANNOT_HOLD = {
     "check_estimators_dtypes": SAMPLES,
     "check_classifier_data_not_an_array": SAMPLES,
     "check_dtype_object": "an array of objects holds paths or sounds of different lengths",
-    "check_classifiers_multilabel_representation_invariance": "a list holds the labels of each "
-    "sound, not a row of 0 and 1 for it",
-    "check_complex_data": OWN_WORDS,
-    "check_estimators_empty_data_messages": OWN_WORDS,
-    "check_requires_y_none": OWN_WORDS,
-    "check_parameters_default_constructible": "groups of options have objects, which cannot be "
-    "changed, as defaults",
+    "check_classifiers_multilabel_representation_invariance": "a list has the names of the labels "
+    "of each sound, not a row of 0 and 1",
+    "check_complex_data": OTHER_WORDS,
+    "check_estimators_empty_data_messages": OTHER_WORDS,
+    "check_requires_y_none": OTHER_WORDS,
+    "check_parameters_default_constructible": "the defaults of groups of options are objects, "
+    "which cannot be changed",
 }
+GUIDE = Path(__file__).parents[2] / "docs/guides/python.md"
 
 
 def widened(x: Any) -> Any:
@@ -76,6 +81,26 @@ def test_scikit_learns_checks_hold_but_for_those_that_cannot() -> None:
     run = {one["check_name"] for one in results}
     assert CANNOT_HOLD.keys() & run == failed.keys()
     assert len(run) > 40
+
+
+def test_the_guide_names_the_checks_that_cannot_hold() -> None:
+    rows = re.findall(r"^\| (`check_.*`) \| (.*) \|$", GUIDE.read_text("utf-8"), re.MULTILINE)
+    named = {name: why for names, why in rows for name in re.findall(r"\w+", names)}
+    assert named == CANNOT_HOLD
+
+
+def choices_of(options: type, name: str) -> tuple[str, ...]:
+    (field,) = (field for field in dataclasses.fields(options) if field.name == name)
+    return tuple(field.metadata["choices"])
+
+
+def test_signature_and_documentation_name_the_choices_of_each_parameter() -> None:
+    kinds = get_type_hints(SoundClassifier.__init__)
+    for name in ("method", "objective", "decoder", "standardize", "calibration", "in_batch"):
+        choices = choices_of(TrainOptions, name)
+        assert get_args(kinds[name]) == choices
+        listed = ", ".join(f'"{one}"' for one in choices)
+        assert f"    {name} : {{{listed}}}\n" in (SoundClassifier.__doc__ or "")
 
 
 def make(**params: Any) -> SoundClassifier:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -89,20 +89,19 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Training loop of the pre-training on unlabelled sounds.
     encoder : path or PretrainedEncoder, optional
         Pre-trained encoder to start from, with its network and front end.
-    method : str
-        How to learn from labels and unlabelled sounds: one of
-        ``semisonic.classifier.config.METHODS``, or "auto", which chooses by their number. Options
+    method : {"auto", "supervised", "probe", "joint", "pi-model", "fixmatch", "noisy-student"}
+        How to learn from labels and unlabelled sounds; "auto" chooses by their number. Options
         that you set take precedence over the choices of "auto".
     method_params : MethodOptions or dict
         Options of the method, and the loss of labelled sounds. ``augment``, ``pool_augment`` and
         ``loss`` may be your own module or function: see :func:`semisonic.register_augmentation`
         and :func:`semisonic.register_loss`.
-    objective : str
-        Objective of pre-training: reconstruction, denoising, layer-wise or simclr.
+    objective : {"auto", "none", "reconstruction", "denoising", "layer-wise", "simclr"}
+        Objective of pre-training.
     pretext : PretextOptions or dict
         Options of the objective; ``views`` may be your own module or function.
-    decoder : str
-        Decoder of the pre-training: auto, unpool, upsample, subpixel or unet.
+    decoder : {"auto", "unpool", "upsample", "subpixel", "unet"}
+        Decoder of the pre-training.
     standardize : {"global", "mel", "none"}
     dropout, label_smoothing : float
         Shares, 0 to below 1.
@@ -168,21 +167,25 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         training: FitOptions | Mapping[str, Any] = TRAIN_FIT,
         pretraining: FitOptions | Mapping[str, Any] = PRETRAIN_FIT,
         encoder: str | PathLike[str] | PretrainedEncoder | None = None,
-        method: str = AUTO,
+        method: Literal[
+            "auto", "supervised", "probe", "joint", "pi-model", "fixmatch", "noisy-student"
+        ] = "auto",
         method_params: MethodOptions | Mapping[str, Any] = MethodOptions(),  # noqa: B008
-        objective: str = AUTO,
+        objective: Literal[
+            "auto", "none", "reconstruction", "denoising", "layer-wise", "simclr"
+        ] = "auto",
         pretext: PretextOptions | Mapping[str, Any] = PretextOptions(),  # noqa: B008
-        decoder: str = "auto",
-        standardize: str = "global",
+        decoder: Literal["auto", "unpool", "upsample", "subpixel", "unet"] = "auto",
+        standardize: Literal["global", "mel", "none"] = "global",
         dropout: float = 0.0,
         label_smoothing: float = 0.0,
         validation: float = 0.15,
-        calibration: str = AUTO,
+        calibration: Literal["auto", "none"] = "auto",
         near_copies: bool = True,
         sample_rate: int | None = None,
         seed: int = 0,
         device: str = "auto",
-        in_batch: str = "auto",
+        in_batch: Literal["auto", "yes", "no"] = "auto",
         workers: int | None = None,
         folder: str | PathLike[str] | None = None,
     ) -> None:
