@@ -5,6 +5,7 @@
 #   make run DATA=path/to/labelled UNLABELLED=path/to/pool     the same on your recordings
 #   make test        all tests
 #   make lint        style and types
+#   make stub        write src/semisonic/api.pyi anew, after options of verbs have changed
 #   make docs        build the site into site/ (open site/index.html)
 #   make bench       speeds beside others' and the limits, into runs/bench; what became slower
 #                    than the committed results is named (DATA=path for real recordings)
@@ -30,7 +31,7 @@ RUN ?= runs/demo-$(notdir $(patsubst %/,%,$(DATA)))
 FLAGS ?=
 BENCH := runs/bench
 
-.PHONY: install run test lint docs bench clean
+.PHONY: install run test lint stub docs bench clean
 .DELETE_ON_ERROR:
 
 install: $(STAMP)
@@ -54,6 +55,11 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+stub: install
+	$(BIN)/python .ci/api_stub.py > src/semisonic/api.pyi
+	$(BIN)/ruff check --quiet --fix-only src/semisonic/api.pyi
+	$(BIN)/ruff format --quiet src/semisonic/api.pyi
 
 docs: install
 	$(BIN)/mkdocs --quiet build

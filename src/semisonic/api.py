@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import fields
+from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any
 
-from semisonic.cli.parser import flags_of, options_of, values_of
+from semisonic.cli import data_verbs, experiment_verbs, listening_verbs, training_verbs
+from semisonic.cli.keywords import flags_in_python, options_of_verb
+from semisonic.cli.parser import Verb, options_of, values_of
 from semisonic.cli.training_verbs import with_synth
 from semisonic.core.errors import OptionError
 
@@ -28,14 +29,16 @@ if TYPE_CHECKING:
     from semisonic.experiments.tune import TuneResult
     from semisonic.models.sound_model import SoundModel
 
-T = TypeVar("T")
 AnyPath = str | PathLike[str]
 
 
+@options_of_verb(listening_verbs.predict)
 def predict(
     model: AnyPath | SoundModel | SoundClassifier,
     files: AnyPath | Iterable[AnyPath] | Clips,
     output: AnyPath | None = None,
+    *,
+    threshold: float | AnyPath | None = None,
     **options: Any,
 ) -> PredictResult:
     """Name the sounds in recordings of any length; unreadable recordings are listed and skipped.
@@ -76,17 +79,18 @@ def predict(
     """
     from semisonic.classifier.model_file import open_model
     from semisonic.classifier.predict import predict_files
-    from semisonic.cli.listening_verbs import predict as verb
     from semisonic.data.clips import Clips
 
-    if options.get("threshold") is not None:
-        options["threshold"] = str(options["threshold"])
+    options["threshold"] = None if threshold is None else str(threshold)
     is_table = isinstance(files, Clips)
     placed = {"model": Path(), "files": () if is_table else files}
-    values = _values(verb, placed, options, output) | {"model": open_model(model)}
+    values = _values(listening_verbs.predict, placed, options, output) | {
+        "model": open_model(model)
+    }
     return predict_files(**{**values, "files": files} if is_table else values)
 
 
+@options_of_verb(training_verbs.evaluate)
 def evaluate(
     model: AnyPath, data: AnyPath, output: AnyPath | None = None, **options: Any
 ) -> EvaluateResult:
@@ -129,9 +133,10 @@ def evaluate(
     from semisonic.classifier.evaluate import evaluate
 
     placed = {"model": _file(model, "use its method score()"), "data": data}
-    return evaluate(with_synth(_options(evaluate, placed, options, output)))
+    return evaluate(with_synth(_options(training_verbs.evaluate, placed, options, output)))
 
 
+@options_of_verb(training_verbs.train)
 def train(data: AnyPath, output: AnyPath | None = None, **options: Any) -> TrainResult:
     """Train a classifier in a run folder; the same call continues an interrupted run.
 
@@ -169,9 +174,10 @@ def train(data: AnyPath, output: AnyPath | None = None, **options: Any) -> Train
     """
     from semisonic.classifier.train import train
 
-    return train(with_synth(_options(train, {"data": data}, options, output)))
+    return train(with_synth(_options(training_verbs.train, {"data": data}, options, output)))
 
 
+@options_of_verb(training_verbs.find_rate)
 def find_rate(data: AnyPath, output: AnyPath | None = None, **options: Any) -> FindRateResult:
     """Try learning rates in a short training, which is discarded.
 
@@ -201,9 +207,12 @@ def find_rate(data: AnyPath, output: AnyPath | None = None, **options: Any) -> F
     """
     from semisonic.classifier.find_rate import find_rate
 
-    return find_rate(with_synth(_options(find_rate, {"data": data}, options, output)))
+    return find_rate(
+        with_synth(_options(training_verbs.find_rate, {"data": data}, options, output))
+    )
 
 
+@options_of_verb(training_verbs.pretrain)
 def pretrain(data: AnyPath, output: AnyPath | None = None, **options: Any) -> PretrainResult:
     """Pre-train an encoder on recordings without labels, in a run folder.
 
@@ -237,9 +246,10 @@ def pretrain(data: AnyPath, output: AnyPath | None = None, **options: Any) -> Pr
     """
     from semisonic.classifier.pretrain import pretrain
 
-    return pretrain(with_synth(_options(pretrain, {"data": data}, options, output)))
+    return pretrain(with_synth(_options(training_verbs.pretrain, {"data": data}, options, output)))
 
 
+@options_of_verb(training_verbs.calibrate)
 def calibrate(
     model: AnyPath, data: AnyPath, output: AnyPath | None = None, **options: Any
 ) -> CalibrateResult:
@@ -275,9 +285,10 @@ def calibrate(
     from semisonic.classifier.calibrate import calibrate
 
     placed = {"model": _file(model, "use its method calibrate()"), "data": data}
-    return calibrate(with_synth(_options(calibrate, placed, options, output)))
+    return calibrate(with_synth(_options(training_verbs.calibrate, placed, options, output)))
 
 
+@options_of_verb(data_verbs.scan)
 def scan(data: AnyPath, output: AnyPath | None = None, **options: Any) -> ScanResult:
     """Decode every recording below a folder once: lengths, levels, times, sites, copies, damage.
 
@@ -309,13 +320,11 @@ def scan(data: AnyPath, output: AnyPath | None = None, **options: Any) -> ScanRe
     [2.0, 2.0, 2.0]
     """
     from semisonic.classifier.scan import scan
-    from semisonic.cli.data_verbs import scan as verb
 
-    values = _values(verb, {"data": data}, options, output)
-    values.pop("json")
-    return scan(**values)
+    return scan(**_values(data_verbs.scan, {"data": data}, options, output))
 
 
+@options_of_verb(training_verbs.suspects)
 def suspects(data: AnyPath, output: AnyPath | None = None, **options: Any) -> SuspectsResult:
     """Find labels that look wrong, for you to check; no label is changed.
 
@@ -348,9 +357,10 @@ def suspects(data: AnyPath, output: AnyPath | None = None, **options: Any) -> Su
     """
     from semisonic.classifier.suspects import suspects
 
-    return suspects(with_synth(_options(suspects, {"data": data}, options, output)))
+    return suspects(with_synth(_options(training_verbs.suspects, {"data": data}, options, output)))
 
 
+@options_of_verb(experiment_verbs.curve)
 def curve(data: AnyPath, output: AnyPath | None = None, **options: Any) -> CurveResult:
     """Measure accuracy against the number of labels, with and without unlabelled recordings.
 
@@ -383,9 +393,10 @@ def curve(data: AnyPath, output: AnyPath | None = None, **options: Any) -> Curve
     """
     from semisonic.experiments.curve import learning_curve
 
-    return learning_curve(_options(learning_curve, {"data": data}, options, output))
+    return learning_curve(_options(experiment_verbs.curve, {"data": data}, options, output))
 
 
+@options_of_verb(experiment_verbs.run)
 def run_recipe(recipe: AnyPath, output: AnyPath | None = None, **options: Any) -> RunResult:
     """Run a recipe: an experiment with its report. The same call continues an interrupted run.
 
@@ -416,9 +427,10 @@ def run_recipe(recipe: AnyPath, output: AnyPath | None = None, **options: Any) -
     """
     from semisonic.experiments.run import run_recipe
 
-    return run_recipe(_options(run_recipe, {"recipe": str(recipe)}, options, output))
+    return run_recipe(_options(experiment_verbs.run, {"recipe": str(recipe)}, options, output))
 
 
+@options_of_verb(experiment_verbs.tune)
 def tune(recipe: AnyPath, output: AnyPath | None = None, **options: Any) -> TuneResult:
     """Search over a recipe's options by results on training clips only.
 
@@ -452,27 +464,21 @@ def tune(recipe: AnyPath, output: AnyPath | None = None, **options: Any) -> Tune
     """
     from semisonic.experiments.tune import tune
 
-    return tune(_options(tune, {"recipe": str(recipe)}, options, output))
+    return tune(_options(experiment_verbs.tune, {"recipe": str(recipe)}, options, output))
 
 
 def _options(
-    work: Callable[[T], Any], placed: dict[str, Any], given: dict[str, Any], output: AnyPath | None
-) -> T:
-    """The options of the function behind a verb."""
-    options_class = next(iter(get_type_hints(work).values()))
-    flags = flags_of(options_class)
+    verb: Verb, placed: dict[str, Any], given: dict[str, Any], output: AnyPath | None
+) -> Any:
+    """The options of a verb."""
     found = {**placed, **({} if output is None else {"output": output}), **given}
-    options: T = options_of(options_class, values_of(found, flags))
-    return options
+    return options_of(verb.options_class, values_of(found, flags_in_python(verb)))
 
 
-def _values(
-    verb: Any, placed: dict[str, Any], given: dict[str, Any], output: AnyPath | None
-) -> dict[str, Any]:
-    """The options of a verb by name, with defaults for those not given."""
-    found = {**placed, **({} if output is None else {"output": output}), **given}
-    options = options_of(verb.options_class, values_of(found, verb.flags))
-    return {field.name: getattr(options, field.name) for field in fields(options)}
+def _values(verb: Verb, *given: Any) -> dict[str, Any]:
+    """The options of a verb without groups, by name, with defaults for those not given."""
+    options = _options(verb, *given)
+    return {flag.name: getattr(options, flag.name) for flag in flags_in_python(verb)}
 
 
 def _file(model: Any, instead: str) -> AnyPath:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
+import json
 import os
+import pydoc
 import re
 import shlex
 import subprocess
@@ -181,15 +184,68 @@ def test_the_site_searches_from_a_disk_and_fetches_nothing_from_elsewhere() -> N
 
 
 def test_each_public_name_stands_once_in_the_reference() -> None:
-    text = "\n".join(p.read_text(encoding="utf-8") for p in (ROOT / "docs/reference/api").iterdir())
-    named = re.findall(r"^::: semisonic\.(\w+)$", text, re.MULTILINE)
-    assert sorted(named) == sorted(set(semisonic.__all__) - {"__version__"})
+    documented = _documented()
+    public = {name.removeprefix("semisonic.") for name in documented if name.count(".") == 1}
+    assert public == set(semisonic.__all__) - {"__version__"}
+    assert len(documented) == len(set(documented))
+
+
+def _documented() -> list[str]:
+    pages = sorted((ROOT / "docs/reference/api").iterdir())
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    return re.findall(r"^::: (semisonic\.[\w.]+)$", text, re.MULTILINE)
+
+
+def _programs() -> Iterator[tuple[Path, str]]:
+    """The Python code of pages, notebooks and examples."""
+    for page in PAGES:
+        for block in re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.M | re.S):
+            yield page, block
+    for notebook in sorted((ROOT / "docs").rglob("*.ipynb")):
+        for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+            if cell["cell_type"] == "code":
+                yield notebook, "".join(cell["source"])
+    for example in sorted((ROOT / "examples").glob("*.py")):
+        yield example, example.read_text(encoding="utf-8")
+
+
+def _taught(code: str) -> Iterator[str]:
+    """The names of the package that a program imports."""
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith("semisonic."):
+            yield from (f"{node.module}.{one.name}" for one in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (one.name for one in node.names if one.name.startswith("semisonic."))
+
+
+@pytest.mark.parametrize(
+    ("code", "names"),
+    [
+        ("from semisonic.data.clips import Clips as C, join", ["Clips", "join"]),
+        ("def f():\n    import semisonic.data.clips", [""]),
+        ("import semisonic\nfrom semisonics import x", []),
+    ],
+)
+def test_an_import_of_the_docs_would_be_seen(code: str, names: list[str]) -> None:
+    assert list(_taught(code)) == [f"semisonic.data.clips.{name}".rstrip(".") for name in names]
+
+
+def test_all_that_pages_notebooks_and_examples_import_is_in_the_reference() -> None:
+    documented = [pydoc.locate(name) for name in _documented()]
+    assert None not in documented
+    named = {(name, page.name) for page, code in _programs() for name in _taught(code)}
+    for page in PAGES:
+        for name in re.findall(r"`(semisonic\.\w+\.[\w.]+)(?:\(\))?`", page.read_text("utf-8")):
+            if not isinstance(pydoc.locate(name), ModuleType):
+                named.add((name, page.name))
+    assert len(named) > 30
+    missing = {f"{page}: {name}" for name, page in named if pydoc.locate(name) not in documented}
+    assert not missing, "put them into docs/reference/api, or do not teach them"
 
 
 def test_python_blocks_of_the_docs_are_python() -> None:
-    for page in PAGES:
-        for block in re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.M | re.S):
-            compile(block, str(page), "exec")
+    for path, code in _programs():
+        compile(code, str(path), "exec")
 
 
 def test_the_page_of_a_command_has_all_its_options() -> None:

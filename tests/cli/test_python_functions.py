@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +16,11 @@ import soundfile as sf
 
 import semisonic
 from semisonic.core.errors import OptionError
+from semisonic.experiments.options import CurveOptions
 from sounds import RATE, write_sounds
 
+ROOT = Path(__file__).parents[2]
+STUB = Path(semisonic.__file__).parent / "api.pyi"
 SMALL = {
     "mel": {"sample_rate": RATE, "duration": 0.5, "n_fft": 256, "hop_length": 128, "n_mels": 16},
     "model": "(4)3c-2p",
@@ -121,3 +129,56 @@ def test_wrong_calls_are_explained(run, sounds) -> None:
     clf = semisonic.SoundClassifier.load(run)
     with pytest.raises(OptionError, match=r"found a SoundClassifier in memory.*score\(\)"):
         semisonic.evaluate(clf, str(sounds))  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="unknown option 'json'"):
+        semisonic.scan(str(sounds), json=True)  # type: ignore[call-arg]
+
+
+def test_a_signature_shows_the_options_with_their_values() -> None:
+    parameters = inspect.signature(semisonic.curve).parameters
+    assert list(parameters)[:2] == ["data", "output"]
+    assert parameters["draws"].default == CurveOptions().draws
+    assert parameters["draws"].annotation == "int"
+    assert parameters["n_mels"].default == CurveOptions().mel.n_mels
+    assert parameters["mel"].annotation == "MelOptions | Mapping[str, Any]"
+    assert parameters["in_batch"].annotation == "Literal['auto', 'yes', 'no']"
+    assert parameters["cache"].annotation == "str | PathLike[str] | None"
+    assert parameters["labels"].annotation == "int | Iterable[int]"
+    taken = inspect.signature(semisonic.predict).parameters["threshold"]
+    assert taken.annotation == "float | AnyPath | None"
+    views = inspect.signature(semisonic.train).parameters["views"]
+    assert views.annotation.endswith("] | str")  # somebody may register another name
+
+
+def test_editors_know_the_same_options() -> None:
+    """In a process of its own: other tests register networks and augmentations in this one."""
+    script = [sys.executable, str(ROOT / ".ci" / "api_stub.py")]
+    made = subprocess.run(script, check=True, capture_output=True, text=True).stdout
+
+    def functions(text: str) -> dict[str, str]:
+        nodes = (node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef))
+        return {node.name: ast.unparse(node) for node in nodes}
+
+    assert functions(STUB.read_text(encoding="utf-8")) == functions(made), "renew it: make stub"
+
+
+def test_a_type_checker_refuses_an_option_that_there_is_not(tmp_path) -> None:
+    mypy = pytest.importorskip("mypy.api")
+    script = tmp_path / "script.py"
+    lines = [
+        "import semisonic",
+        'semisonic.train("a", "b", epochs=3, mel={"n_mels": 40}, augment="mine", falls=0.5)',
+        'semisonic.predict("a", ["b"], threshold=0.5)',
+        'semisonic.train("a", "b", epochz=3)',
+        'semisonic.train("a", "b", method="automatic")',
+    ]
+    script.write_text("\n".join(lines), encoding="utf-8")
+    # The stubs alone, without the modules that they import, which take minutes.
+    settings = ["--config-file=", f"--cache-dir={os.devnull}", "--follow-imports=skip"]
+    said, _, status = mypy.run(
+        [*settings, str(script), str(STUB), str(STUB.parent / "__init__.pyi")]
+    )
+    assert status == 1
+    errors = [line.partition("error: ")[2] for line in said.splitlines() if "error: " in line]
+    assert len(errors) == 2, said
+    assert errors[0].startswith('Unexpected keyword argument "epochz" for "train"')
+    assert errors[1].startswith('Argument "method" to "train" has incompatible type')

@@ -159,7 +159,7 @@ def _loaded_after(*modules: str) -> set[str]:
 
 
 def test_importing_the_package_imports_no_library() -> None:
-    loaded = _loaded_after("semisonic", "semisonic.cli.main")
+    loaded = _loaded_after("semisonic", "semisonic.api", "semisonic.cli.main")
     heavy = {"torch", "numpy", "pandas", "sklearn", "matplotlib", "scipy", "markupsafe", "PIL"}
     assert not loaded & heavy
 

@@ -37,7 +37,9 @@ def test_run_uses_the_embedded_sounds_unless_told_otherwise() -> None:
     assert '--data "my sounds/birds/" --unlabelled "a pool" -o "runs/demo-' in command
 
 
-@pytest.mark.parametrize("target", ["install", "run", "test", "lint", "docs", "bench", "clean"])
+@pytest.mark.parametrize(
+    "target", ["install", "run", "test", "lint", "stub", "docs", "bench", "clean"]
+)
 def test_every_target_is_there(target: str) -> None:
     done = make("-n", target)
     assert done.returncode == 0, done.stderr
