@@ -19,6 +19,7 @@ from semisonic.cli.parser import Flag, Verb
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = "reference/commands"
+API = "reference/api"
 COPIES = "files"
 """Where the site keeps files that stand outside ``docs``, under the paths that they have."""
 ROOT_PAGES = {
@@ -92,9 +93,16 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
 def on_page_content(html: str, page: Any, config: Any, files: Any) -> str:
     """Names in docstrings, which are written for Sphinx (``:func:`name```), are code.
 
-    From pages of notebooks a script is taken that could load Mermaid from elsewhere.
+    In the reference of Python, a command is a link to its page. From pages of notebooks a script
+    is taken that could load Mermaid from elsewhere.
     """
-    return _MERMAID.sub("", _ROLE.sub(r"<code>", html))
+    html = _MERMAID.sub("", _ROLE.sub(r"<code>", html))
+    if not page.file.src_uri.startswith(f"{API}/"):
+        return html
+    for name, path, _ in command_pages():
+        address = posixpath.relpath(name, API).replace(".md", ".html")
+        html = html.replace(f"<code>{path}</code>", f'<a href="{address}"><code>{path}</code></a>')
+    return html
 
 
 def verbs(group: Verbs = command, path: str = "semisonic") -> Iterator[tuple[str, Verb]]:

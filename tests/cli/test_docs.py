@@ -243,6 +243,38 @@ def test_all_that_pages_notebooks_and_examples_import_is_in_the_reference() -> N
     assert not missing, "put them into docs/reference/api, or do not teach them"
 
 
+PACKAGE_WITH_CONSTANTS = """
+import inspect
+from dataclasses import dataclass
+
+A, B = "a", "b"
+
+@dataclass
+class Options:
+    n: int = 1 + 1
+    name: str = A
+
+DEFAULT = Options(name=B)
+
+def f(x: str, kind: str = B, to: Options = DEFAULT, **options: int) -> None: ...
+
+more = inspect.Parameter("size", inspect.Parameter.KEYWORD_ONLY, default=3, annotation="int")
+seen = inspect.signature(f)
+f.__signature__ = seen.replace(parameters=[*list(seen.parameters.values())[:-1], more])
+"""
+
+
+def test_signatures_of_the_reference_show_values_and_options(tmp_path, monkeypatch) -> None:
+    griffe = pytest.importorskip("griffe")
+    (tmp_path / "with_constants.py").write_text(PACKAGE_WITH_CONSTANTS, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    extensions = griffe.load_extensions("dataclasses", str(ROOT / "docs/site_signatures.py"))
+    package = griffe.load("with_constants", search_paths=[tmp_path], extensions=extensions)
+    shown = {one.name: str(one.default) for one in package["f"].parameters}
+    assert shown == {"x": "None", "kind": "'b'", "to": "Options(name='b')", "size": "3"}
+    assert [str(one.default) for one in package["Options"].parameters][1:] == ["2", "'a'"]
+
+
 def test_python_blocks_of_the_docs_are_python() -> None:
     for path, code in _programs():
         compile(code, str(path), "exec")
