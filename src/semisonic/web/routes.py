@@ -379,7 +379,8 @@ def _card(path: str) -> dict[str, Any]:
         found = info(path)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from None
-    return {"title": found.title, "facts": found.shown()}
+    classes = found.facts.get("classes", [])
+    return {"title": found.title, "facts": found.shown(), "classes": classes}
 
 
 # Routes of projects: start one from an opened folder, go on with it, open it.
