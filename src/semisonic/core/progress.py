@@ -15,7 +15,10 @@ from tqdm import tqdm
 
 T = TypeVar("T")
 Listener = Callable[[str, int, int | None, float | None], None]
-"""Takes the label of a bar, how far it is, of how many (None: nobody knows) and seconds left."""
+"""Takes the label of a bar, how far it is, of how many (None: nobody knows) and seconds left (None
+until enough was done to tell)."""
+_ENOUGH, _ENOUGH_SECONDS = 5, 2.0
+"""Looks and seconds after which the time left can be told: what comes first is slower or faster."""
 
 _shown = False
 _listener: Listener | None = None
@@ -36,11 +39,18 @@ def listen(callback: Listener | None) -> None:
 class _ListenedBar(tqdm):  # type: ignore[type-arg]
     """A bar that is told, not drawn."""
 
+    _n_looks = 0
+
     def display(self, msg: str | None = None, pos: int | None = None) -> None:
         """Tell how far it is."""
         at = self.format_dict
-        rate = at["rate"] or (at["n"] - at["initial"]) / max(at["elapsed"], 1e-9)
-        left = (at["total"] - at["n"]) / rate if at["total"] is not None and rate else None
+        self._n_looks += 1
+        is_known = self._n_looks > _ENOUGH and at["elapsed"] >= _ENOUGH_SECONDS
+        left = (
+            (at["total"] - at["n"]) / at["rate"]
+            if is_known and at["total"] and at["rate"]
+            else None
+        )
         if _listener is not None:
             _listener(at["prefix"].removesuffix(": "), int(at["n"]), at["total"], left)
 
