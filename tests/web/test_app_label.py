@@ -149,7 +149,7 @@ def test_what_is_open_while_it_learns_is_asked_with_the_new_scores(page, project
     answer_rightly(page, 9)
     assert learned(page)["reason"] == ""
     pool = Project.open(project).pool()
-    rows = {str(file): row for row, file in enumerate(pool.clips.file)}
+    rows = {Path(file).name: row for row, file in enumerate(pool.clips.file)}
     for who in people:
         item = asked(page, who)
         if before[who]["why"] != "uncertain":
