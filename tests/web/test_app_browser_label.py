@@ -180,12 +180,12 @@ def same_clip(route: Any, file: str) -> None:
     route.fulfill(json=found)
 
 
-@pytest.mark.parametrize("height", [560, 700, 900])
+@pytest.mark.parametrize("height", [760, 820, 900])
 def test_a_message_lies_on_no_button(app_browser, doubtful, height) -> None:
     for address in serving(app_of(project=doubtful.folder)):
         for page in opened(app_browser, f"{address}#/label", {**DESK, "height": height}):
             before = asked(page)
-            page.keyboard.press("u")
+            page.keyboard.press("s")
             page.locator(".said.shown").wait_for()
             asked(page, before)
             assert page.evaluate(LIES_ON) == []
@@ -217,7 +217,8 @@ def test_a_question_that_was_overtaken_is_not_opened_for_an_answer(page) -> None
     while not sounds:
         page.evaluate(SETTLED)
     page.route("**/api/label/next*", lambda route: questions.append(route))
-    page.get_by_label("What is asked first").select_option("random")  # ... when another one is asked for
+    order = page.get_by_label("What is asked first")
+    order.select_option("random")  # ... when another one is asked for
     while not questions:
         page.evaluate(SETTLED)
     for sound in sounds:
