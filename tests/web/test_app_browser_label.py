@@ -29,6 +29,13 @@ return width && y < innerHeight && !one.contains(document.elementFromPoint(x, y)
 .map((one) => one.textContent)"""
 """Buttons of an answer that something else lies on."""
 
+LIES_ON = """() => { const said = document.querySelector('.said').getBoundingClientRect();
+return [...document.querySelectorAll('button, a, input, select')].filter((one) => {
+const { left, right, top, bottom, width } = one.getBoundingClientRect();
+return width && left < said.right && right > said.left && top < said.bottom && bottom > said.top; })
+.map((one) => one.textContent) }"""
+"""What can be pressed and lies below the message."""
+
 
 @pytest.fixture
 def page(app_browser, app_address) -> Iterator[Any]:
@@ -133,6 +140,57 @@ def test_two_browsers_without_a_name_are_two_people(app_browser, project) -> Non
                 assert guests[0] in one.get_by_label("Your name").get_attribute("placeholder")
 
 
+def test_what_was_answered_in_another_tab_is_not_asked(app_browser, project) -> None:
+    for address in serving(app_of(project=project)):
+        for page in opened(app_browser, f"{address}#/label", DESK):
+            other = page.context.new_page()
+            other.goto(f"{address}#/label")
+            first = asked(page)
+            assert asked(other) == first  # both are of one person
+            page.keyboard.press("u")
+            second = asked(page, first)
+            assert asked(other, first) == second
+            other.keyboard.press("u")
+            asked(page, second)
+
+            for place in (page, other):
+                place.goto(f"{address}#/label/groups")
+                place.locator(".group h2").wait_for()
+            before = page.locator(".group h2").inner_text()
+            other.keyboard.press("0")
+            changed = "(before) => document.querySelector('.group h2')?.textContent !== before"
+            page.wait_for_function(changed, arg=before)
+
+
+def test_what_is_asked_while_it_learns_gets_its_new_guesses(doubting) -> None:
+    before, viewer = asked(doubting), doubting.locator(".stage").element_handle()
+    doubting.route("**/api/label/next*", lambda route: same_clip(route, before))
+    doubting.get_by_role("button", name="Learn from the answers").click()
+    doubting.get_by_role("button", name="none of the classes 90 %").wait_for()
+    assert asked(doubting) == before
+    assert viewer.is_visible()  # what was chosen in it stays
+
+
+def same_clip(route: Any, file: str) -> None:
+    """Ask about the same clip with other guesses."""
+    found = route.fetch().json()
+    place = {"file": file, "start_time": 0.0, "end_time": 0.5, "why": "typical"}
+    guesses = [["background", 0.9], ["hum", 0.1]]
+    found["item"] |= {**place, "predictions": guesses, "hides_guess": False}
+    route.fulfill(json=found)
+
+
+@pytest.mark.parametrize("height", [760, 820, 900])
+def test_a_message_lies_on_no_button(app_browser, doubtful, height) -> None:
+    for address in serving(app_of(project=doubtful.folder)):
+        for page in opened(app_browser, f"{address}#/label", {**DESK, "height": height}):
+            before = asked(page)
+            page.keyboard.press("s")
+            page.locator(".said.shown").wait_for()
+            asked(page, before)
+            assert page.evaluate(LIES_ON) == []
+
+
 def test_skipping_is_no_answer(doubting, doubtful) -> None:
     first = asked(doubting)
     doubting.keyboard.press("s")
@@ -155,11 +213,11 @@ def test_a_question_that_was_overtaken_is_not_opened_for_an_answer(page) -> None
     sounds: list[Any] = []
     questions: list[Any] = []
     page.route("**/api/sounds/*", lambda route: sounds.append(route))
-    order = page.get_by_label("What is asked first")
-    order.select_option("typical")  # the next question, whose sound is on its way ...
+    page.keyboard.press("u")  # the next question, whose sound is on its way ...
     while not sounds:
         page.evaluate(SETTLED)
     page.route("**/api/label/next*", lambda route: questions.append(route))
+    order = page.get_by_label("What is asked first")
     order.select_option("random")  # ... when another one is asked for
     while not questions:
         page.evaluate(SETTLED)

@@ -10,6 +10,7 @@ import socket
 import urllib.error
 import urllib.parse
 import urllib.request
+from typing import Any
 
 import pytest
 from app_helpers import running
@@ -19,7 +20,7 @@ pytest.importorskip("uvicorn")
 
 from semisonic.cli.main import main
 from systems import POSIX
-from waiting import LONG
+from waiting import LONG, until
 
 
 @POSIX
@@ -71,6 +72,28 @@ def test_half_an_upload_and_a_broken_line_leave_it_alone(app_model) -> None:
         _, err = process.communicate(timeout=LONG)
     assert process.returncode == 0
     assert "Traceback" not in err
+
+
+@POSIX
+def test_what_a_file_lacks_is_told_on_the_page_alone(app_model, app_folder) -> None:
+    """The terminal would name a temporary file."""
+    half = (app_folder / "site" / "hum.wav").read_bytes()[:20_000]
+    with running(str(app_model)) as (process, address):
+        asked = urllib.request.Request(
+            f"{address}api/uploads?name=half.wav", half, {"Origin": address.rstrip("/")}
+        )
+        with urllib.request.urlopen(asked, timeout=LONG) as answer:
+            place = f"{address}api/sounds/{json.load(answer)['id']}"
+
+        def heard() -> Any:
+            with urllib.request.urlopen(place, timeout=LONG) as answer:
+                facts = json.load(answer)
+            return facts if facts.get("heard", {}).get("is_done") else None
+
+        assert "truncated" in until(heard)["damage"]
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=LONG)
+    assert err == ""
 
 
 def test_what_is_wrong_is_told(tmp_path, capsys) -> None:

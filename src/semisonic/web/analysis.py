@@ -176,7 +176,7 @@ class Analysis:
     def _hear_whole(self) -> None:
         top = min(TOP, len(self.model.classes))
         result = predict_files(self.model, [self._path], top=top, device=self._device, workers=1)
-        if result.failures:
+        if not result.rows:
             raise AudioError(self._name, result.failures[0][1])
         _, _, _, *best = result.rows[0]
         self.is_silent = math.isnan(best[1])

@@ -21,6 +21,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 SHORTEST_TOKEN = 16
 """Letters of a token: fewer can be guessed."""
+STARTED = "Semisonic-Start"
+"""Header of what is asked for: the same as long as the app runs."""
 MOST_WRONG, WAIT_SECONDS = 10, 60.0
 """Wrong tokens of one address in so many seconds, after which it is turned away."""
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?", re.IGNORECASE)
@@ -138,6 +140,7 @@ class Guard:
         self._attempts = attempts or Attempts()
         self._pass = hmac.new(secrets.token_bytes(32), rules.token.encode(), sha256).hexdigest()
         self._cookie = f"semisonic_{rules.port}"
+        self._start = secrets.token_hex(8)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check a request, then hand it on."""
@@ -224,6 +227,7 @@ class Guard:
                 if "Content-Security-Policy" not in found:
                     found["Content-Security-Policy"] = policy
                 if path.startswith("/api/"):
+                    found[STARTED] = self._start
                     found.setdefault("Cache-Control", "no-store")
             await send(message)
 

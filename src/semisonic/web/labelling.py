@@ -30,7 +30,7 @@ from semisonic.labeling.label_log import CHANGED_BY, SINCE
 from semisonic.labeling.options import MIX
 from semisonic.labeling.probe import LabelIssue
 from semisonic.labeling.project import Project
-from semisonic.labeling.queue import Suggestion, place_of
+from semisonic.labeling.queue import UNCERTAIN_REASON, Suggestion, place_of
 from semisonic.labeling.suggest import AllAnswered
 from semisonic.web.learning import Learning
 from semisonic.web.wire import FileName
@@ -196,9 +196,17 @@ class LabelingSession:
             return next((one for one in self._queue if one.key not in self._held), None)
 
     def refresh(self) -> None:
-        """Ask anew: there is another classifier."""
+        """Ask anew: there is another classifier.
+
+        What somebody listens to stays, with its predictions, unless the one before was not sure.
+        """
         with self._lock:
-            self._queue = [one for one in self._queue if one.key in self._held]
+            pool, rows = self.project.pool(), self._rows
+            self._queue = [
+                replace(one, predictions=pool.predictions(rows[one.key]))
+                for one in self._queue
+                if one.key in self._held and one.key in rows and one.why != UNCERTAIN_REASON
+            ]
 
     def ask_similar(self, file: str, start: float, end: float, n: int = 8) -> int:
         """Ask next about segments that sound like one; how many there are."""
@@ -564,6 +572,13 @@ class LabelingSession:
         clips, log = self.project.index.clips, self.project.log
         names = {file: log.name_of(clips.root / file) for file in set(clips.file.tolist())}
         return np.array([names[file] for file in clips.file.tolist()], object)
+
+    @functools.cached_property
+    def _rows(self) -> dict[SegmentKey, int]:
+        """The row of the index of each segment."""
+        clips = self.project.index.clips
+        places = zip(self._files, clips.start_time.tolist(), clips.end_time.tolist(), strict=True)
+        return {segment_key(*place): row for row, place in enumerate(places)}
 
     @functools.cached_property
     def _ends(self) -> dict[str, float]:

@@ -22,6 +22,7 @@ from semisonic.core.errors import DataError, ModelError
 from semisonic.core.files import json_ready
 from semisonic.core.options import nearest
 from semisonic.data.events import Events
+from semisonic.labeling.improve import why_not
 from semisonic.labeling.options import MIX, STRATEGIES
 from semisonic.labeling.queue import RANDOM, Suggestion
 from semisonic.web.analysis import RULES, Analysis, event_options, score_table
@@ -379,7 +380,8 @@ def _card(path: str) -> dict[str, Any]:
         found = info(path)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from None
-    return {"title": found.title, "facts": found.shown()}
+    classes = found.facts.get("classes", [])
+    return {"title": found.title, "facts": found.shown(), "classes": classes}
 
 
 # Routes of projects: start one from an opened folder, go on with it, open it.
@@ -489,6 +491,7 @@ def labelling_routes(app_state: AppState) -> APIRouter:
             "looks": at.project.class_looks,
             "learning": at.learning.facts(),
             "improving": None if app_state.improving is None else app_state.improving.facts(),
+            "can_improve": not why_not(at.project),
             "vectors": at.project.vectors_said,
             "judging": at.judging,
         }
@@ -607,8 +610,14 @@ def labelling_routes(app_state: AppState) -> APIRouter:
         learning.start()
         return learning.facts()
 
+    @router.post("/improve")
+    def improve() -> dict[str, Any]:
+        app_state.improve(session())
+        return get_state()
+
     @router.post("/improve/cancel")
     def stop_improving() -> dict[str, Any]:
+        session().project.stop_vectors(True)
         if app_state.improving is not None:
             app_state.improving.cancel()
         return get_state()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
 import socket
@@ -46,7 +47,8 @@ def serve(say: Say, *, host: str, port: int, token: str, browser: bool, **state:
             "more, as a short one can be guessed; leave it out and one is made"
         )
 
-    progress.show(False)  # progress is shown on the page
+    progress.show(False)  # progress is shown on the page, and so is what recordings lack
+    logging.getLogger("semisonic.audio").setLevel(logging.ERROR)
     token = token or ("" if is_own(host) else secrets.token_urlsafe(24))
     bound = _bind(host, port)
     try:

@@ -60,6 +60,7 @@ class AppState:
         self.max_bytes = int(max_megabytes * 1e6)
         self.max_seconds = max_hours * 3600
         self.device = str(choose_device(device))
+        self._lock = threading.RLock()
         self.folders = AllowedFolders(folder)
         self.runs = Runs(runs)
         self.projects = Projects(self.runs, self.folders, encoder, device)
@@ -75,7 +76,6 @@ class AppState:
         self.session: LabelingSession | None = None
         if project is not None:
             self.take_project(Project.open(project))
-        self._lock = threading.Lock()
         self._checker = Checker(self.recordings.folder)
         self._looking, self._listening = BackgroundWorker("looking"), BackgroundWorker("listening")
 
@@ -111,13 +111,31 @@ class AppState:
             self.improving.cancel()
         self.session = session = LabelingSession(project, self._learned)
         self.improving = None
-        if not why_not(project):
+        if not why_not(project) and not project.is_stopped:
+            self.improve(session)
+        if self._gives_way and project.model is not None:
+            self.take_model(project.model, of_project=True)
+
+    def improve(self, session: LabelingSession) -> None:
+        """Begin or go on with better vectors for a project, in the background.
+
+        Raises
+        ------
+        DataError
+            When they are being made, or cannot be.
+        """
+        project = session.project
+        with self._lock:
+            if self.improving is not None and self.improving.runs:
+                raise DataError("it is learning already")
+            if reason := why_not(project):
+                raise DataError(reason)
+            if project.is_stopped:
+                project.stop_vectors(False)
             asked = {"project": project.folder, "device": self.device}
             self.improving = BackgroundProcess(
                 IMPROVE, project.folder.name, asked, IMPROVE_STEPS, lambda: self._improved(session)
             )
-        if self._gives_way and project.model is not None:
-            self.take_model(project.model, of_project=True)
 
     def _improved(self, session: LabelingSession) -> None:
         """Use better vectors in a project that is still open; its classifier learns from them."""

@@ -1,6 +1,6 @@
 // Starting a project from an opened folder, watching it being made, or opening one that is there.
 
-import { get, post } from "./api.js";
+import { address, get, post } from "./api.js";
 import { about, h, say } from "./dom.js";
 
 const STEPS = {
@@ -48,7 +48,7 @@ export async function beginPage(main, appState) {
     place.replaceChildren(h("section", { class: "card made" }, h("h2", {}, `${n} of ${all} recordings are used`),
       failures.length ? h("p", {}, `${failures.length} could not be read, or not as a whole:`) : null,
       failures.length ? h("div", { class: "scrolls", tabindex: "0", role: "region", "aria-label": "Recordings that cannot be used" }, h("ul", { class: "plain failures" }, failures.map(([file, why]) => h("li", {}, h("b", {}, file), h("span", { class: "soft" }, ` ${why}`))))) : null,
-      notes.length ? h("ul", { class: "small soft notes" }, notes.map((note) => h("li", {}, note))) : null,
+      notes.length ? h("ul", { class: "small soft notes" }, notes.map((note) => h("li", {}, withReports(note, name)))) : null,
       h("div", { class: "row" }, h("button", { type: "button", class: "main", onclick: go }, "Go on: name the groups"))));
   }
 
@@ -90,9 +90,16 @@ export async function beginPage(main, appState) {
   return () => { stopped = true; clearTimeout(timer); };
 }
 
+// Reports in a project's folder that a text names, as links.
+const withReports = (text, project) => text.split(/(\S+\/\S+\.html)/).map((part, i) => {
+  if (i % 2 === 0) return part;
+  const [, below, page] = part.match(/(.+)\/(.+)/);
+  return h("a", { href: address("runs/page", { name: `${project}/${below}`, page }), target: "_blank", rel: "noopener" }, part);
+});
+
 function card(one, begin, open) {
   const go = h("button", { type: "button", class: one.is_done ? "main" : "", disabled: !one.is_open, onclick: () => (one.is_done ? open(one.name, one.answers ? "#/label" : "#/label/groups") : begin("projects/again", { name: one.name }, go)) }, one.is_done ? "Open" : "Go on");
-  const what = one.is_open ? (one.is_done ? `${one.answers} ${one.answers === 1 ? "answer" : "answers"}, last used ${new Date(one.used).toLocaleDateString()}. ` : "Not finished. ") : "Its recordings are in no folder that the app was started with. ";
+  const what = one.is_open ? (one.is_done ? `${one.answers} ${one.answers === 1 ? "answer" : "answers"}, last used ${new Date(one.used).toLocaleDateString()}. ` : "Not finished. ") : one.recordings ? ["The app was started without a folder that holds its recordings. Start it with ", h("code", {}, "semisonic app --folder PATH"), ". They are in "] : "It cannot be read. ";
   return h("article", { class: "card" }, h("div", {}, h("h2", {}, one.name), h("div", { class: "soft small" }, what, one.recordings)), h("div", { class: "row" }, go));
 }
 

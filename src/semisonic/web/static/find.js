@@ -2,7 +2,7 @@
 
 import { annotator } from "./annotator.js";
 import { address, get, post } from "./api.js";
-import { clock, fill, h, isShortcut, noModel, percent, readable, say, waited } from "./dom.js";
+import { about, clock, fill, h, isShortcut, noModel, percent, readable, say, waited } from "./dom.js";
 import { inWords } from "./labels.js";
 import { NOTHING, answerOf, chooseLabel, spoken, suggestions } from "./naming.js";
 import { Thumb, thumbSpeed } from "./thumb.js";
@@ -107,7 +107,7 @@ class Find {
     if (runs) {
       const { at } = work, bar = h("progress", { max: "1", "aria-label": "Finding" });
       if (at.total) bar.value = Math.min(1, at.n / at.total);
-      const left = at.seconds_left ? ` · about ${Math.ceil(at.seconds_left)} s left in this step` : "";
+      const left = at.seconds_left ? ` · this part: ${about(at.seconds_left)} left` : "";
       parts.push(bar, h("div", { class: "row" }, h("button", { type: "button", onclick: () => post("find/cancel").then(() => this.look(), (error) => say(error.message)) }, "Stop"),
         h("span", { class: "soft small num", role: "status" }, `${STEPS[work.steps.at(-1)] ?? "Starting"} in ${work.name}${left}. You may leave this page; it goes on.`)));
     } else {

@@ -1,7 +1,7 @@
 // Naming groups that sound alike by listening to a few of each; then the first model.
 
 import { annotator, nameField } from "./annotator.js";
-import { get, post } from "./api.js";
+import { get, isAbout, onAnswers, post } from "./api.js";
 import { fill, h, isShortcut, say } from "./dom.js";
 import { inWords } from "./labels.js";
 import { chooseLabel } from "./naming.js";
@@ -34,6 +34,10 @@ class Naming {
     this.classes = classes;
     document.addEventListener("keydown", this.keys);
     this.show(this.open()[0] ?? -1);
+    onAnswers((answers) => {
+      const sounds = this.groups[this.number]?.sounds ?? [];
+      if (!this.stopped && answers.some((one) => sounds.some((sound) => isAbout(one, sound)))) this.refresh(this.number).catch((error) => say(error.message));
+    });
     this.watch();
     return () => { this.stopped = true; clearTimeout(this.timer); document.removeEventListener("keydown", this.keys); this.clear(); };
   }

@@ -1,7 +1,7 @@
 // Label: listen to what is asked, answer with a key; take back, look for more, learn again.
 
 import { annotator, nameField } from "./annotator.js";
-import { get, post } from "./api.js";
+import { get, isAbout, onAnswers, post } from "./api.js";
 import { answerPanel } from "./answers.js";
 import { beginPage } from "./begin.js";
 import { curve } from "./curve.js";
@@ -64,6 +64,11 @@ class Labelling {
 
   begin() {
     document.addEventListener("keydown", this.keys);
+    onAnswers((answers) => {
+      if (this.stopped) return;
+      this.state();
+      if (answers.some((one) => this.item && isAbout(one, this.item))) this.askAgain();
+    });
     this.state();
     this.next();
     return () => { this.stopped = true; document.removeEventListener("keydown", this.keys); clearTimeout(this.timer); clearTimeout(this.waits); this.viewer?.close(); };
@@ -84,7 +89,10 @@ class Labelling {
       for (const one of this.order.options) one.disabled = NEEDS_MODEL.includes(one.value) && !state.rounds;
       this.showSide(state);
       clearTimeout(this.timer);
-      if (this.ran && !state.learning.runs) document.dispatchEvent(new Event("modelchange"));
+      if (this.ran && !state.learning.runs) {
+        document.dispatchEvent(new Event("modelchange"));
+        this.askAgain();
+      }
       this.ran = state.learning.runs;
       if (state.learning.runs) this.timer = setTimeout(() => this.state(), LEARN_POLL);
       else if (state.improving?.state === "runs") this.timer = setTimeout(() => this.state(), this.stopping ? LEARN_POLL : IMPROVE_POLL);
@@ -96,7 +104,9 @@ class Labelling {
     this.panel.wait(true);
     try {
       const found = await get("label/next", { annotator: this.who, strategy: this.order.value });
-      if (turn === this.turn && !this.stopped) await this.show(found);
+      if (turn !== this.turn || this.stopped) return;
+      this.isChosen = false;
+      await this.show(found);
     } catch (error) {
       if (turn !== this.turn || this.stopped) return;
       this.title.textContent = "Nothing to ask";
@@ -104,21 +114,28 @@ class Labelling {
     }
   }
 
+  // What is asked may be another clip now, or have other guesses. What was chosen, or is answered in parts, stays.
+  askAgain() { if (!this.isChosen && !this.events.length) this.next(); }
+
   // What somebody chose to listen to, in place of what is being asked for; its list may be far below the picture.
   choose(found, issue = null) {
     this.turn += 1;
+    this.isChosen = true;
     this.title.scrollIntoView({ block: "nearest" });
     return this.show(found, issue);
   }
 
   async show({ item, sound, events = [] }, issue = null) {
+    const isSame = this.viewer && item && this.item && isAbout(item, this.item) && !issue && !this.issue;
     this.issue = issue;
     this.events = events;
-    this.showEvents();
-    clearTimeout(this.waits);
-    this.viewer?.close();
-    this.viewer = null;
     this.item = item;
+    this.showEvents();
+    if (!isSame) {
+      clearTimeout(this.waits);
+      this.viewer?.close();
+      this.viewer = null;
+    }
     if (!item) {
       this.title.textContent = "Everything is answered";
       this.why.textContent = "Nothing is left to listen to.";
@@ -130,7 +147,7 @@ class Labelling {
     const why = issue ? `Labelled ${spoken(issue.labels)}; the other answers say otherwise` : WHY[item.why] ?? item.why;
     this.why.textContent = `${why} · ${clock(item.start_time, 1)} – ${clock(item.end_time, 1)}`;
     this.panel.ask(item.predictions, Boolean(issue), item.hides_guess);
-    await this.open(item, sound, this.turn);
+    if (isSame) this.panel.wait(false); else await this.open(item, sound, this.turn);
   }
 
   async open(item, id, turn) {
@@ -160,7 +177,7 @@ class Labelling {
     this.showEvents();
     this.panel.wait(false);
     this.viewer.stage.focus({ preventScroll: true });
-    if (this.plays.checked) this.viewer.player.play(this.whole);
+    if (this.plays.checked && document.hasFocus()) this.viewer.player.play(this.whole);
   }
 
   // A recording whose folder was gone, once it may be there again.
@@ -324,9 +341,18 @@ class Labelling {
     this.side.replaceChildren(...parts);
   }
 
-  vectors({ improving, vectors }) {
-    if (improving?.state !== "runs") this.stopping = false;
-    if (improving?.state !== "runs") return vectors ? [h("p", { class: "small soft" }, `${vectors}.`)] : [];
+  vectors({ improving, vectors, can_improve: isOpen }) {
+    const card = (...parts) => [h("section", { class: "improving" }, h("h2", {}, "Learning from your recordings"), parts)];
+    if (improving?.state !== "runs") {
+      this.stopping = false;
+      if (!isOpen) return vectors ? [h("p", { class: "small soft" }, `${vectors}.`)] : [];
+      const go = h("button", { type: "button", onclick: async () => {
+        go.disabled = true;
+        try { await post("label/improve"); } catch (error) { say(error.message); }
+        this.state();
+      } }, "Go on");
+      return card(h("div", { class: "row" }, h("span", { class: "small soft" }, improving?.reason || "Stopped. What was done is kept."), go));
+    }
     const { at: { n, total, seconds_left: left }, steps } = improving;
     const stop = h("button", { type: "button", class: "quiet", disabled: this.stopping, onclick: async () => {
       this.stopping = true;
@@ -335,9 +361,8 @@ class Labelling {
     } }, this.stopping ? "Stopping …" : "Stop");
     const bar = h("progress", { max: "1", "aria-label": "Learning from the recordings" });
     if (total) bar.value = Math.min(1, n / total);
-    return [h("section", { class: "improving" }, h("h2", {}, "Learning from your recordings"),
-      h("p", { class: "small soft" }, "The encoder learns from all of them, without labels. Go on meanwhile: what it has learned is used unless it predicts fewer of your answers."), bar,
-      h("div", { class: "row" }, h("span", { class: "small soft num" }, STEPS[steps.at(-1)] ?? "Starting", left ? `, ${about(left)} left` : ""), stop))];
+    return card(h("p", { class: "small soft" }, "The encoder learns from all of them, without labels. Go on meanwhile: what it has learned is used unless it predicts fewer of your answers."), bar,
+      h("div", { class: "row" }, h("span", { class: "small soft num" }, STEPS[steps.at(-1)] ?? "Starting", left ? ` · this part: ${about(left)} left` : ""), stop));
   }
 
   wrongButton() {

@@ -4,6 +4,7 @@ import { download, get } from "./api.js";
 import { clock, colour, h, noModel, percent, say } from "./dom.js";
 import { area, fitted, sized } from "./drawing.js";
 import { microphoneBar, openMicrophone } from "./microphone.js";
+import { spoken } from "./naming.js";
 import { Take } from "./recorder.js";
 import { Rolling } from "./rolling.js";
 import { rulesForm, thresholdNote } from "./rules.js";
@@ -146,7 +147,7 @@ export async function livePage(main) {
     bars.replaceChildren(...order.map(([label, score]) => {
       const share = h("i", {});
       share.style.setProperty("--share", `${100 * score}%`);
-      return h("div", {}, h("span", {}, label), h("span", { class: "num" }, percent(score)), share);
+      return h("div", {}, h("span", {}, spoken([label])), h("span", { class: "num" }, percent(score)), share);
     }));
     const meter = (name, value) => h("span", {}, `${name} `, h("b", {}, value));
     meters.replaceChildren(meter("Listened for", clock(message.end_time)), meter("Delay", `${Math.round(1000 * delay)} ms`),
@@ -162,7 +163,7 @@ export async function livePage(main) {
       showEvents();
       return;
     }
-    const text = [new Date(message.start ?? message.time).toLocaleTimeString(), message.label, isOn ? "now" : `${(message.end_time - message.start_time).toFixed(1)} s, ${message.score.toFixed(2)}`];
+    const text = [new Date(message.start ?? message.time).toLocaleTimeString(), message.label, isOn ? "now" : `${(message.end_time - message.start_time).toFixed(1)} s, ${percent(message.score)}`];
     const line = h("li", { class: isOn ? "on" : undefined }, text.map((part) => h("span", { class: "num" }, part)));
     if (!isOn) line.append(playButton(state.take.wav(message.start_time - EDGE, message.end_time + EDGE), message.label));
     if (known?.line) known.line.replaceWith(line); else feed.prepend(line);
@@ -203,7 +204,7 @@ export async function livePage(main) {
     context.textBaseline = "middle";
     context.font = "12.5px system-ui, sans-serif";
     rows.forEach(([label, k], row) => {
-      const text = fitted(context, label, width - 12);
+      const text = fitted(context, spoken([label]), width - 12);
       const bottom = (row + 1) * ROW;
       context.fillStyle = line;
       context.fillRect(0, bottom, width, 1);

@@ -2,6 +2,7 @@
 
 import { address, get, post } from "./api.js";
 import { h, say } from "./dom.js";
+import { named } from "./naming.js";
 
 export async function modelsPage(main, changed) {
   const [appState, { runs, folder }] = await Promise.all([get("state"), get("runs")]);
@@ -14,7 +15,7 @@ export async function modelsPage(main, changed) {
 
 function current(model) {
   const place = h("div", { class: "card" }, h("h2", {}, "In use"), h("p", {}, `${model.path}`), facts({
-    network: model.name, "classes": model.classes.join(", "), "window": `${model.duration} s at ${model.sample_rate / 1000} kHz`,
+    network: model.name, classes: named(model.classes).join(", "), "window": `${model.duration} s at ${model.sample_rate / 1000} kHz`,
   }));
   return place;
 }
@@ -28,7 +29,11 @@ function card(run, appState, changed) {
     details.hidden = !details.hidden;
     more.setAttribute("aria-expanded", String(!details.hidden));
     if (details.childElementCount) return;
-    try { details.replaceChildren(facts((await get("runs/card", { name: run.name })).facts)); } catch (error) { details.textContent = error.message; }
+    try {
+      const { facts: found, classes } = await get("runs/card", { name: run.name });
+      const names = named(classes);
+      details.replaceChildren(facts(names.length ? { ...found, classes: `${names.length}: ${names.join(", ")}` } : found));
+    } catch (error) { details.textContent = error.message; }
   } }, "Details");
   const use = run.kind === "model" ? h("button", { type: "button", class: "main", disabled: isOpen, onclick: async () => {
     try { await post("model", { name: run.name }); say(`${run.name} is open`); changed(); } catch (error) { say(error.message); }

@@ -13,9 +13,10 @@ export function beginningWith(text, classes) {
 // What the model calls sounds in which no class is heard. It is no name to give: that answer is "none of the classes".
 export const NOTHING = "background", NONE = "none of the classes";
 
-// Labels of the model as the page says them, and as an answer.
+// Labels of the model as the page says them, and as an answer; of its classes those that have a name.
 const isNothing = (labels) => labels.length === 1 && labels[0] === NOTHING;
 export const spoken = (labels) => (isNothing(labels) || !labels.length ? NONE : labels.join(", "));
+export const named = (classes) => classes.filter((name) => name !== NOTHING);
 export const answerOf = (labels) => (isNothing(labels) ? { labels: [], presence: "negative" } : { labels, presence: "positive" });
 
 // The suggestions of a field for a label; its `list` names the id.

@@ -3,7 +3,7 @@
 import { address, get, post, remove, upload } from "./api.js";
 import { clock, fill, h, isShortcut, noModel, readable, percent, say, waited } from "./dom.js";
 import { microphoneBar } from "./microphone.js";
-import { NOTHING } from "./naming.js";
+import { named, spoken } from "./naming.js";
 import { forServer, record } from "./recorder.js";
 import { rulesForm, thresholdNote } from "./rules.js";
 import { Viewer } from "./viewer.js";
@@ -22,7 +22,7 @@ export async function tryPage(main, id) {
   side.show(appState, id, recording.element);
   side.listen(here.signal);
   let leave = () => {};
-  const classes = appState.model?.classes.filter((name) => name !== NOTHING);
+  const classes = named(appState.model?.classes ?? []);
   if (id) leave = showSound(work, id, appState);
   else {
     work.append(h("h1", {}, appState.model ? "What is there to hear?" : "Look at a sound"),
@@ -282,7 +282,7 @@ function showSound(work, id, appState) {
       h("th", { class: i === 3 ? "n" : undefined, scope: "col" }, text || h("span", { class: "only-heard" }, "Play"))))),
     h("tbody", {}, rows.slice(0, MOST_ROWS).map(([start, end, label, score]) => h("tr", {
       onclick: ({ target }) => { if (!target.closest("button.play-event")) viewer.showEvent(start, end); },
-    }, h("td", {}, h("button", { type: "button", class: "quiet", "aria-label": `Show ${label} at ${clock(start, 2)}` }, clock(start, 2))), h("td", {}, clock(end, 2)), h("td", {}, label), h("td", { class: "n" }, score.toFixed(2)),
+    }, h("td", {}, h("button", { type: "button", class: "quiet", "aria-label": `Show ${label} at ${clock(start, 2)}` }, clock(start, 2))), h("td", {}, clock(end, 2)), h("td", {}, label), h("td", { class: "n" }, percent(score)),
       h("td", { class: "n" }, h("button", { type: "button", class: "play-event", "aria-label": `Play ${label} at ${clock(start, 2)}`, onclick: () => viewer.playEvent(start, end) }, "Play"))))))
       : h("p", { class: "soft" }, "None reaches the threshold."));
     shown = rows.slice(0, MOST_ROWS);
@@ -308,7 +308,7 @@ function showSound(work, id, appState) {
     top.replaceChildren(h("h2", {}, "All of it"), h("div", { class: "bars" }, rows.map(([label, score]) => {
       const share = h("i", {});
       share.style.setProperty("--share", `${100 * score}%`);
-      return h("div", {}, h("span", {}, label), h("span", { class: "num" }, percent(score)), share);
+      return h("div", {}, h("span", {}, spoken([label])), h("span", { class: "num" }, percent(score)), share);
     })));
   }
 
