@@ -10,7 +10,7 @@ const WORDS = {
 // What "auto" means for a model that has no thresholds of its own; null if it has.
 export function thresholdNote(model) {
   if (!model || model.has_thresholds) return null;
-  return h("p", { class: "soft small" }, `This model has no thresholds: auto is ${model.default_threshold} for every class. `, h("code", {}, "semisonic calibrate"), " finds better ones.");
+  return h("p", { class: "soft small" }, `This model has no thresholds of its own: auto is ${model.default_threshold} for every class. `, h("code", {}, "semisonic calibrate"), " finds better ones.");
 }
 
 export function rulesForm(fields, changed, values = {}) {
