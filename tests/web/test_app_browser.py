@@ -84,7 +84,7 @@ def test_several_sounds_are_dropped_anywhere_and_gone_through_by_keys(page, app_
     page.wait_for_function(HEARD)
     assert page.locator(".threshold output").inner_text() == "30\u00a0%"
     page.keyboard.press("n")
-    page.get_by_text("It cannot be used").wait_for()
+    page.get_by_text("This sound cannot be used").wait_for()
     assert page.get_by_role("button", name="Next").is_disabled()
     page.keyboard.press("p")
     page.get_by_role("heading", name="b.wav").wait_for()
@@ -116,9 +116,9 @@ def test_a_segment_is_chosen_with_the_mouse(page) -> None:
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] * 0.75, box["y"] + 80, steps=4)
     page.mouse.up()
-    assert "chosen 0:00.50 – 0:01.50" in page.locator(".bar .num").inner_text()
+    assert "selected 0:00.50 – 0:01.50" in page.locator(".bar .num").inner_text()
     page.keyboard.press("Escape")
-    assert "chosen" not in page.locator(".bar .num").inner_text()
+    assert "selected" not in page.locator(".bar .num").inner_text()
 
 
 def test_a_row_of_the_table_shows_its_event_and_the_rows_in_view_are_marked(
@@ -128,7 +128,7 @@ def test_a_row_of_the_table_shows_its_event_and_the_rows_in_view_are_marked(
     page.locator(".threshold input").fill("0.3")
     row = page.locator(".events tbody tr").first
     row.get_by_role("button", name="Show").click()
-    assert "chosen" in page.locator(".bar .num").inner_text()
+    assert "selected" in page.locator(".bar .num").inner_text()
     assert not page.locator(".in-view").count()  # all of the recording is
     page.locator(".stage").focus()
     page.keyboard.press("+")
@@ -152,11 +152,11 @@ def test_a_finger_moves_and_draws_when_told_to(app_browser, app_address, app_fol
                 touch.send("Input.dispatchTouchEvent", asked)
 
         drag()
-        assert "chosen" not in page.locator(".bar .num").inner_text()
+        assert "selected" not in page.locator(".bar .num").inner_text()
         page.get_by_role("button", name="Draw").click()
         page.locator(".stage").scroll_into_view_if_needed()
         drag(page.locator(".stage").bounding_box())
-        assert re.search(r"chosen .* Hz", page.locator(".bar .num").inner_text())
+        assert re.search(r"selected .* Hz", page.locator(".bar .num").inner_text())
 
 
 def test_an_app_that_does_not_answer_is_told_until_it_does(app_browser, app_address) -> None:

@@ -91,9 +91,9 @@ def test_answers_with_keys_undo_and_reload(page, app_address) -> None:
     answers_reach(app_address, 1)
 
     page.keyboard.press("m")  # several labels, which the project has to allow first
-    page.get_by_text("A clip of this project carries one label").wait_for()
+    page.get_by_text("Segments of this project have one label each").wait_for()
     assert answers(app_address)["several_labels"] is False
-    page.get_by_role("button", name="Let clips carry several").click()
+    page.get_by_role("button", name="Allow several labels").click()
     page.locator("button[aria-pressed=true]", has_text="Several labels").wait_for()
     assert answers(app_address)["several_labels"] is True
     page.keyboard.press("1")
@@ -325,7 +325,7 @@ def test_letters_find_a_class_and_no_asks_what_it_is(doubting, doubtful) -> None
     assert page.locator(".answers button").all_inner_texts() == ["hum", "hiss"]
     page.keyboard.type("UM")
     page.keyboard.press("Enter")
-    page.get_by_text("differs from “hum” in case or blanks alone").wait_for()
+    page.get_by_text("differs from “hum” only in case or spaces").wait_for()
     assert len(log.answers()) == 21  # asked, not changed in silence
     page.keyboard.press("Enter")  # what is there
     second = asked(page, first)
@@ -340,17 +340,17 @@ def test_answers_are_found_changed_and_classes_merged(doubting, doubtful) -> Non
     page, log = doubting, doubtful.log
     log.append("hum-0.wav", 0.0, 0.5, "sweep", annotator="eve")
     page.reload()
-    page.get_by_role("link", name="1 segment on which people differ").click()
+    page.get_by_role("link", name="1 segment on which people disagree").click()
     rows = page.locator(".said-list li")
     rows.nth(1).wait_for()
     assert rows.count() == 2
-    rows.filter(has_text="bob").get_by_role("button", name="Settle so").click()
+    rows.filter(has_text="bob").get_by_role("button", name="Use this answer").click()
     until(lambda: not log.current().disagreements)
-    page.get_by_label("only where people differ").uncheck()
+    page.get_by_label("only where people disagree").uncheck()
     page.get_by_label("Find in names").fill("hiss-3")
     page.get_by_text("1 of 21 answers").wait_for()
     rows.get_by_role("button", name="Change").click()
-    page.get_by_label("Label; several").fill("sweep")
+    page.get_by_label("Label; separate several").fill("sweep")
     page.keyboard.press("Enter")
     until(lambda: [one.labels for one in log.answers() if one.file == "hiss-3.wav"] == [("sweep",)])
     page.locator(".said.shown", has_text="Changed").wait_for()
@@ -427,7 +427,7 @@ def test_none_of_the_classes_is_an_answer_and_no_class(doubting, doubtful) -> No
     said = doubtful.log.answers()[-1]
     assert (said.file, said.labels, said.presence) == ("hum-0.wav", (), "negative")
     page.get_by_role("button", name="Undo").click()
-    page.get_by_text(f"Taken back: {nothing}").wait_for()
+    page.get_by_text(f"Undone: {nothing}").wait_for()
 
 
 def guessing(route: Any, name: str) -> None:

@@ -113,7 +113,7 @@ def test_from_the_groups_to_a_table_of_all_recordings(page, project, tmp_path) -
     page.get_by_role("link", name="Find in all recordings").click()
     page.get_by_role("button", name="Find", exact=True).click()
     with page.expect_download() as saved:
-        page.get_by_role("link", name="One row a recording, CSV").click()
+        page.get_by_role("link", name="One row per recording, CSV").click()
     saved.value.save_as(tmp_path / "table.csv")
     with (tmp_path / "table.csv").open() as stream:
         rows = [Path(row["file"]).name for row in csv.DictReader(stream)]
@@ -163,7 +163,7 @@ def test_what_the_page_says_is_so(page, project, tmp_path) -> None:
 
     page.get_by_role("link", name="Find in all recordings").click()
     page.get_by_role("button", name="Find", exact=True).click()
-    predicted = saved(page, "One row a recording, CSV", tmp_path / "predictions.csv")
+    predicted = saved(page, "One row per recording, CSV", tmp_path / "predictions.csv")
     others = [row for row in predicted if Path(row["file"]).name not in names]
     assert len(others) == 24 - N_ANSWERS  # that the model has not learned from
     right = sum(row["label"] == truth(row["file"]) for row in others) / len(others)

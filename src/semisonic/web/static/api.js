@@ -68,7 +68,7 @@ export function upload(file, name, progress) {
     request.upload.onprogress = (event) => progress(event.lengthComputable ? event.loaded / event.total : 0);
     request.onload = () => request.status === 200
       ? resolve(request.response)
-      : reject(new Error(request.response?.error ?? `the server said ${request.status}`));
+      : reject(new Error(request.response?.error ?? `the app answered with status ${request.status}`));
     request.onerror = () => { lost(); reject(new Error("the connection was lost")); };
     request.send(file);
   });
@@ -76,6 +76,6 @@ export function upload(file, name, progress) {
 
 async function answer(found) {
   const said = await found.json().catch(() => ({}));
-  if (!found.ok) throw new Error(said.error ?? `the server said ${found.status}`);
+  if (!found.ok) throw new Error(said.error ?? `the app answered with status ${found.status}`);
   return said;
 }

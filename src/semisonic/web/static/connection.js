@@ -23,7 +23,7 @@ export async function reach(address, options) {
 export function lost() {
   if (line) return;
   line = h("div", { class: "lost note", role: "alert" }, h("b", {}, "The app does not answer. "),
-    "It was ended in the terminal, or the connection is broken. Start it again there, with the same command: this page then goes on by itself. What was saved is kept.");
+    "It was stopped in the terminal, or the connection was lost. Start it again with the same command, and this page continues by itself. Saved answers are kept.");
   document.body.append(line);
   const ask = async () => {
     let found;

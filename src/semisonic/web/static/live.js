@@ -49,7 +49,7 @@ async function save(kind) {
 }
 
 function clear() {
-  if (!isSaved && !confirm("Clear the list? It holds events that were not saved.")) return;
+  if (!isSaved && !confirm("Clear the list? Some of its events are not saved.")) return;
   events.clear();
   isSaved = true;
   showEvents();
@@ -71,7 +71,7 @@ export async function livePage(main) {
   const bars = h("div", { class: "bars" });
   const form = rulesForm(appState.rules, () => { if (session) say("The change applies from the next start."); });
   const rules = h("details", {}, h("summary", {}, "Rules"), h("div", { class: "rules" }, form.first, form.rest, thresholdNote(appState.model) ?? ""));
-  main.append(h("p", { class: "soft" }, `The sound stays on the machine that runs this app. The model listens to ${appState.model.duration} s at a time, so an event is shown up to that much later.`),
+  main.append(h("p", { class: "soft" }, `The sound stays on the machine that runs this app. The model listens to ${appState.model.duration} s at a time, so an event can appear up to that much later.`),
     h("div", { class: "live" }, canvas, lanes), h("div", { class: "row" }, button, microphone.element), meters,
     h("div", { class: "now" }, h("section", {}, count, keeping, feed), h("section", {}, h("h2", {}, "Now"), bars, rules)));
   const rolling = new Rolling(canvas, SECONDS, PICTURE);
@@ -107,7 +107,7 @@ export async function livePage(main) {
     }));
     state.socket.onmessage = ({ data }) => take(state, JSON.parse(data));
     state.socket.onclose = () => { endAll(state); if (session === state) { say("The connection was lost; listening has stopped."); stop(); } };
-    state.microphone.onlost(() => { if (session === state) { say("The microphone is gone."); stop(); } });
+    state.microphone.onlost(() => { if (session === state) { say("The microphone is not connected any more."); stop(); } });
     session = state;
     rolling.start(state.microphone, () => streamTime(state));
     draw();
@@ -151,7 +151,7 @@ export async function livePage(main) {
     }));
     const meter = (name, value) => h("span", {}, `${name} `, h("b", {}, value));
     meters.replaceChildren(meter("Listened for", clock(message.end_time)), meter("Delay", `${Math.round(1000 * delay)} ms`),
-      meter("Processor", percent(message.work)), message.skipped ? meter("Too late for", `${message.skipped} windows`) : "",
+      meter("Processor", percent(message.work)), message.skipped ? meter("Skipped", `${message.skipped} windows`) : "",
       message.silent ? h("b", {}, "Silence: is the microphone muted?") : "");
   }
 

@@ -34,7 +34,7 @@ export async function chooseLabel(text, classes, place) {
     const end = (chosen) => { place.replaceChildren(); resolve(chosen); };
     const take = (one, text = one) => h("button", { type: "button", onclick: () => end(one) }, text);
     const asked = h("div", { class: "note", role: "group", "aria-label": "Which label?", onkeydown: (event) => { if (event.key === "Escape") { event.stopPropagation(); end(""); } } },
-      same.length ? `“${name}” differs from “${same[0]}” in case or blanks alone.` : `Some classes begin with “${name}”.`,
+      same.length ? `“${name}” differs from “${same[0]}” only in case or spaces.` : `Some classes begin with “${name}”.`,
       h("div", { class: "row" }, found.map((one) => take(one, same.length ? `Use ${one}` : one)), same.length ? null : take(name, `New label: ${name}`), take("", "Cancel")));
     place.replaceChildren(asked);
     asked.querySelector("button").focus();
