@@ -102,10 +102,10 @@ def test_what_is_wrong_is_told(tmp_path, capsys) -> None:
     assert main(["app", "--folder", str(tmp_path / "none"), "--port", "0"]) == 2
     assert "expected a folder of recordings" in capsys.readouterr().err
     assert main(["app", "--token", "only15letters!!", "--port", "0"]) == 2
-    assert "found 15 letters, expected 16" in capsys.readouterr().err
+    assert "found 15 characters, expected 16" in capsys.readouterr().err
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
         assert main(["app", "--port", port]) == 2
-    assert "--port 0 takes any that is free" in capsys.readouterr().err
+    assert "--port 0 takes a free port" in capsys.readouterr().err
