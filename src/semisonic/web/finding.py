@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from semisonic.web.state import AppState
 
 EVENTS, PREDICTIONS = "events", "predictions"
-"""Events with their times; one answer for each recording."""
+"""Events with their times; one prediction for each recording."""
 ORDERS = ("surest", "least sure", "file")
 PLAN = (EVENTS, PREDICTIONS)
 _BYTES = "surrogateescape"  # names of files need not be UTF-8

@@ -17,7 +17,7 @@ export function keysOf(classes, looks) {
 export function answerPanel({ answer, undo, skip, similar, keep, setSeveral, next, play }) {
   let classes = [], looks = {}, guesses = [], picked = new Set(), several = false, waits = true, isIssue = false, isMeasured = false, denied = "", mayBeSeveral = false, nEvents = 0, element;
   const guessed = h("div", { class: "guesses" }), buttons = h("div", { class: "answers", role: "group", "aria-label": "Labels" }), asks = h("div", {});
-  const fresh = h("input", { type: "text", placeholder: "Find or add a label", "aria-label": "New label", title: "The first letters find a class; Enter takes it", maxlength: "60", autocomplete: "off", oninput: () => draw() });
+  const fresh = h("input", { type: "text", placeholder: "Find or add a label", "aria-label": "New label", title: "The first letters find a class; Enter chooses it", maxlength: "60", autocomplete: "off", oninput: () => draw() });
   const note = h("input", { type: "text", placeholder: "Note", "aria-label": "Note", maxlength: "500", autocomplete: "off" });
   const many = h("button", { type: "button", class: "quiet", "aria-pressed": "false", title: "Several labels for one segment; Enter saves (M)", onclick: () => toggleMany() }, "Several labels");
   const ask = h("div", { class: "note", hidden: true, role: "group", "aria-label": "Several labels" }), sure = h("span", {}), change = h("button", { type: "button", onclick: async () => { ask.hidden = true; await setSeveral(!mayBeSeveral); if (mayBeSeveral) toggleMany(); } });

@@ -81,7 +81,7 @@ class Naming {
       ? [h("button", { type: "button", class: "main", onclick: () => this.saveMixed() }, "Save"), h("button", { type: "button", onclick: () => { this.mixed = false; this.draw(); } }, "One name for all")]
       : [act("Play", "Space", () => this.playNext()), isNoise ? nothing : null, this.name, h("button", { type: "button", class: isNoise ? undefined : "main", onclick: () => this.nameAll(this.name.value) }, "Name")];
     fill(this.body, h("h2", {}, `Group ${this.number + 1} of ${this.groups.length}`, h("span", { class: "soft small" }, isNoise ? " · like noise, hum or silence" : ` · ${group.size} segments`)),
-      isNoise ? h("p", { class: "small" }, "Is there nothing of interest in these sounds? Then press Nothing here: the model learns from sounds of none of the classes, too.") : null,
+      isNoise ? h("p", { class: "small" }, "If there is nothing of interest in these sounds, press Nothing here: the model learns from this answer, too.") : null,
       h("div", { class: "cells" }, cells), h("div", { class: "dock" }, h("div", { class: "row" }, answers), this.asks,
       this.mixed ? null : h("div", { class: "answers" }, this.classes.map((name, i) => h("button", { type: "button", "aria-keyshortcuts": i < KEYS ? String(i + 1) : undefined, onclick: () => this.nameAll(name) }, name, i < KEYS ? hint(String(i + 1)) : null)))),
       h("div", { class: "row actions" }, this.mixed ? act("Play", "Space", () => this.playNext()) : null, this.mixed ? null : act("Mixed", "M", () => this.mix()), isNoise ? null : nothing, isLarge(group) ? act("Split", "X", () => this.split()) : null, act("Skip", "S", () => this.skip()), this.back()));

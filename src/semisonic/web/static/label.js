@@ -361,7 +361,7 @@ class Labelling {
     } }, this.stopping ? "Stopping …" : "Stop");
     const bar = h("progress", { max: "1", "aria-label": "Training on the recordings" });
     if (total) bar.value = Math.min(1, n / total);
-    return card(h("p", { class: "small soft" }, "The encoder is trained on all of them, without labels. Go on meanwhile. The trained encoder is used unless it predicts fewer of your answers correctly."), bar,
+    return card(h("p", { class: "small soft" }, "The encoder is being trained on all of them, without labels. Go on labelling meanwhile. The trained encoder is used unless it predicts fewer of your answers correctly."), bar,
       h("div", { class: "row" }, h("span", { class: "small soft num" }, STEPS[steps.at(-1)] ?? "Starting", left ? ` · this step: ${about(left)} left` : ""), stop));
   }
 

@@ -278,7 +278,7 @@ function showSound(work, id, appState) {
     showClasses(counts);
     count.textContent = n_events === 1 ? "1 event" : `${n_events} events`;
     viewer?.setEvents(rows);
-    list.replaceChildren(rows.length ? h("table", {}, h("thead", {}, h("tr", {}, ["From", "To", "What", "Score", ""].map((text, i) =>
+    list.replaceChildren(rows.length ? h("table", {}, h("thead", {}, h("tr", {}, ["From", "To", "Class", "Score", ""].map((text, i) =>
       h("th", { class: i === 3 ? "n" : undefined, scope: "col" }, text || h("span", { class: "only-heard" }, "Play"))))),
     h("tbody", {}, rows.slice(0, MOST_ROWS).map(([start, end, label, score]) => h("tr", {
       onclick: ({ target }) => { if (!target.closest("button.play-event")) viewer.showEvent(start, end); },

@@ -45,7 +45,7 @@ export class Viewer {
     this.mini = h("canvas", { class: "mini", "aria-hidden": "true" });
     this.stage = h("div", {
       class: "stage", tabindex: "0", role: "application",
-      "aria-label": "Sound along time. Space plays, arrows move, plus and minus zoom, Home and End go to the ends, L repeats the selection.",
+      "aria-label": "Sound over time. Space plays, arrows move, plus and minus zoom, Home and End go to the ends, L repeats the selection.",
     }, this.wave, this.picture, this.ruler, this.rows, this.mark, this.head);
     this.button = h("button", { type: "button", class: "play main", onclick: () => this.player.toggle() }, "Play");
     this.loop = h("button", { type: "button", "aria-pressed": "false", title: "Repeat the selection (L)", onclick: () => this.toggleLoop() }, "Repeat");
