@@ -18,12 +18,14 @@ def told():
 def test_who_listens_is_told_how_far_it_is(told, capsys, monkeypatch) -> None:
     clock = iter(range(1, 1000))
     monkeypatch.setattr("tqdm.std.time", lambda: float(next(clock)))  # a second from look to look
-    for _ in progress.track(range(4), "count"):
+    for _ in progress.track(range(40), "count"):
         pass
     assert {label for label, *_ in told} == {"count"}
     assert [n for _, n, *_ in told] == sorted(n for _, n, *_ in told)
-    assert told[-1][1:3] == (4, 4)
-    assert 0.2 < next(left for _, n, _, left in told if n == 2) < 50
+    assert told[-1][1:3] == (40, 40)
+    left = {n: seconds for _, n, _, seconds in told}
+    assert [left[n] for n in range(4)] == [None] * 4  # nobody can tell yet
+    assert 10 < left[30] < 50
     progress.listen(None)
     told.clear()
     assert list(progress.track(range(3), "count")) == [0, 1, 2]

@@ -80,14 +80,15 @@ def wait_for(client: Any, identity: str, what: str = "heard") -> Any:
     return until(settled)
 
 
-def serving(app_state: Any, token: str = "") -> Iterator[str]:
-    """The address of a running app."""
+def serving(app_state: Any, token: str = "", port: int = 0) -> Iterator[str]:
+    """The address of a running app, on a port that is free unless one is given."""
     import uvicorn
 
     from semisonic.web.application import Server, create_app
 
     bound = socket.socket()
-    bound.bind(("127.0.0.1", 0))
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind(("127.0.0.1", port))
     port = bound.getsockname()[1]
     app = create_app(app_state, "127.0.0.1", port, token)
     server = Server(uvicorn.Config(app, log_level="error", ws="websockets-sansio"))

@@ -80,7 +80,7 @@ def test_an_answer_is_changed_by_new_lines_alone(page, answered) -> None:
     done(page, "undo", annotator="eve")
     assert listed(page)["hum-0.wav", "bob"]["labels"] == ["hiss"]
     gone = {"id": "none", "labels": ["hum"], "presence": "positive"}
-    assert "not there any more" in refused(page, "answers/change", **gone)
+    assert "does not exist any more" in refused(page, "answers/change", **gone)
 
 
 def test_an_answer_is_deleted_and_restored(page, answered) -> None:

@@ -14,6 +14,8 @@ from urllib.parse import quote
 import pytest
 from app_helpers import ANSWERED, DESK, PHONE, PRESSED, SETTLED, app_of, opened, serving
 
+from semisonic.models.model_file import load, save
+
 pytest.importorskip("playwright.sync_api")
 pytest.importorskip("fastapi")
 
@@ -80,9 +82,9 @@ def test_several_sounds_are_dropped_anywhere_and_gone_through_by_keys(page, app_
     page.keyboard.press("n")
     page.get_by_role("heading", name="b.wav").wait_for()
     page.wait_for_function(HEARD)
-    assert page.locator(".threshold output").inner_text() == "0.3"
+    assert page.locator(".threshold output").inner_text() == "30\u00a0%"
     page.keyboard.press("n")
-    page.get_by_text("It cannot be used").wait_for()
+    page.get_by_text("This sound cannot be used").wait_for()
     assert page.get_by_role("button", name="Next").is_disabled()
     page.keyboard.press("p")
     page.get_by_role("heading", name="b.wav").wait_for()
@@ -114,9 +116,9 @@ def test_a_segment_is_chosen_with_the_mouse(page) -> None:
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] * 0.75, box["y"] + 80, steps=4)
     page.mouse.up()
-    assert "chosen 0:00.50 – 0:01.50" in page.locator(".bar .num").inner_text()
+    assert "selected 0:00.50 – 0:01.50" in page.locator(".bar .num").inner_text()
     page.keyboard.press("Escape")
-    assert "chosen" not in page.locator(".bar .num").inner_text()
+    assert "selected" not in page.locator(".bar .num").inner_text()
 
 
 def test_a_row_of_the_table_shows_its_event_and_the_rows_in_view_are_marked(
@@ -126,7 +128,7 @@ def test_a_row_of_the_table_shows_its_event_and_the_rows_in_view_are_marked(
     page.locator(".threshold input").fill("0.3")
     row = page.locator(".events tbody tr").first
     row.get_by_role("button", name="Show").click()
-    assert "chosen" in page.locator(".bar .num").inner_text()
+    assert "selected" in page.locator(".bar .num").inner_text()
     assert not page.locator(".in-view").count()  # all of the recording is
     page.locator(".stage").focus()
     page.keyboard.press("+")
@@ -150,11 +152,11 @@ def test_a_finger_moves_and_draws_when_told_to(app_browser, app_address, app_fol
                 touch.send("Input.dispatchTouchEvent", asked)
 
         drag()
-        assert "chosen" not in page.locator(".bar .num").inner_text()
+        assert "selected" not in page.locator(".bar .num").inner_text()
         page.get_by_role("button", name="Draw").click()
         page.locator(".stage").scroll_into_view_if_needed()
         drag(page.locator(".stage").bounding_box())
-        assert re.search(r"chosen .* Hz", page.locator(".bar .num").inner_text())
+        assert re.search(r"selected .* Hz", page.locator(".bar .num").inner_text())
 
 
 def test_an_app_that_does_not_answer_is_told_until_it_does(app_browser, app_address) -> None:
@@ -409,6 +411,57 @@ def test_a_model_is_put_to_use(page) -> None:
     page.get_by_text("3: hiss, hum, sweep").wait_for()
     page.get_by_role("link", name="Live").click()  # it can be left
     page.get_by_role("button", name="Start listening").wait_for()
+
+
+DRAWN = """() => { window.drawn = new Set();
+const fill = CanvasRenderingContext2D.prototype.fillText;
+CanvasRenderingContext2D.prototype.fillText = function (text, ...place) {
+window.drawn.add(text); fill.call(this, text, ...place); }; }"""
+"""Keeps the texts that canvases show."""
+
+
+def test_the_class_background_and_scores_are_shown_in_one_way(
+    app_browser, app_model, app_folder, tmp_path
+) -> None:
+    model = load(app_model)
+    model.classes = names = ("background", *model.classes[1:])
+    (tmp_path / "quiet").mkdir()
+    save(tmp_path / "quiet" / "model.zip", model)
+    app_state = app_of(model=tmp_path / "quiet" / "model.zip", runs=tmp_path)
+    nothing, percents = "none of the classes", re.compile(r"\d+\s%")
+    for address in serving(app_state):
+        for page in opened(app_browser, address, DESK):
+            page.evaluate(DRAWN)
+            page.set_input_files("input[type=file]", app_folder / "site" / "hum.wav")
+            page.locator(".bars", has_text=nothing).wait_for()
+            page.locator(".threshold input").fill("0.3")
+            score = page.locator(".events tbody td.n").first
+            assert percents.fullmatch(score.inner_text())
+            page.wait_for_function("(name) => window.drawn.has(name)", arg=nothing)
+            rows = page.evaluate("[...window.drawn]")
+            assert "background" not in rows
+            assert any(percents.fullmatch(text) for text in rows)
+            with page.expect_download() as saved:  # as the commands call it
+                page.get_by_role("link", name="Scores").click()
+            saved.value.save_as(tmp_path / "scores.csv")
+            head = (tmp_path / "scores.csv").read_text(encoding="utf-8").splitlines()[0]
+            assert head.split(",")[2:] == [*names]
+
+            page.get_by_role("link", name="Live").click()
+            page.get_by_text("Rules").click()
+            page.locator(".threshold input").fill("0.2")
+            page.evaluate("window.drawn.clear()")
+            page.get_by_role("button", name="Start listening").click()
+            page.locator(".bars", has_text=nothing).wait_for()
+            page.wait_for_function("(name) => window.drawn.has(name)", arg=nothing)
+            page.get_by_role("button", name="Stop").click()
+            page.locator(".feed li", has_text=percents).first.wait_for()
+            assert "background" not in page.evaluate("[...window.drawn]")
+
+            page.get_by_role("link", name="Models", exact=True).click()
+            page.get_by_role("button", name="Details").click()
+            page.get_by_text("2: hum, sweep").wait_for()
+            assert "background" not in " ".join(page.locator(".facts").all_inner_texts())
 
 
 def test_help_is_of_the_page_and_its_keys_do_nothing_meanwhile(page) -> None:

@@ -41,7 +41,7 @@ def test_the_folder_is_looked_through_corrected_and_saved_with_keys(page, tmp_pa
     assert len(answers) == 2
     assert answers[1].labels == ("owl",)
     with page.expect_download() as saving:
-        page.get_by_role("link", name="One row a recording, CSV").click()
+        page.get_by_role("link", name="One row per recording, CSV").click()
     saved = tmp_path / "saved.csv"
     saving.value.save_as(saved)
     assert len(Path(saved).read_text(encoding="utf-8").splitlines()) == 25

@@ -29,6 +29,13 @@ return width && y < innerHeight && !one.contains(document.elementFromPoint(x, y)
 .map((one) => one.textContent)"""
 """Buttons of an answer that something else lies on."""
 
+LIES_ON = """() => { const said = document.querySelector('.said').getBoundingClientRect();
+return [...document.querySelectorAll('button, a, input, select')].filter((one) => {
+const { left, right, top, bottom, width } = one.getBoundingClientRect();
+return width && left < said.right && right > said.left && top < said.bottom && bottom > said.top; })
+.map((one) => one.textContent) }"""
+"""What can be pressed and lies below the message."""
+
 
 @pytest.fixture
 def page(app_browser, app_address) -> Iterator[Any]:
@@ -84,9 +91,9 @@ def test_answers_with_keys_undo_and_reload(page, app_address) -> None:
     answers_reach(app_address, 1)
 
     page.keyboard.press("m")  # several labels, which the project has to allow first
-    page.get_by_text("A clip of this project carries one label").wait_for()
+    page.get_by_text("Segments of this project have one label each").wait_for()
     assert answers(app_address)["several_labels"] is False
-    page.get_by_role("button", name="Let clips carry several").click()
+    page.get_by_role("button", name="Allow several labels").click()
     page.locator("button[aria-pressed=true]", has_text="Several labels").wait_for()
     assert answers(app_address)["several_labels"] is True
     page.keyboard.press("1")
@@ -133,6 +140,57 @@ def test_two_browsers_without_a_name_are_two_people(app_browser, project) -> Non
                 assert guests[0] in one.get_by_label("Your name").get_attribute("placeholder")
 
 
+def test_what_was_answered_in_another_tab_is_not_asked(app_browser, project) -> None:
+    for address in serving(app_of(project=project)):
+        for page in opened(app_browser, f"{address}#/label", DESK):
+            other = page.context.new_page()
+            other.goto(f"{address}#/label")
+            first = asked(page)
+            assert asked(other) == first  # both are of one person
+            page.keyboard.press("u")
+            second = asked(page, first)
+            assert asked(other, first) == second
+            other.keyboard.press("u")
+            asked(page, second)
+
+            for place in (page, other):
+                place.goto(f"{address}#/label/groups")
+                place.locator(".group h2").wait_for()
+            before = page.locator(".group h2").inner_text()
+            other.keyboard.press("0")
+            changed = "(before) => document.querySelector('.group h2')?.textContent !== before"
+            page.wait_for_function(changed, arg=before)
+
+
+def test_what_is_asked_while_it_learns_gets_its_new_guesses(doubting) -> None:
+    before, viewer = asked(doubting), doubting.locator(".stage").element_handle()
+    doubting.route("**/api/label/next*", lambda route: same_clip(route, before))
+    doubting.get_by_role("button", name="Learn from the answers").click()
+    doubting.get_by_role("button", name="none of the classes 90 %").wait_for()
+    assert asked(doubting) == before
+    assert viewer.is_visible()  # what was chosen in it stays
+
+
+def same_clip(route: Any, file: str) -> None:
+    """Ask about the same clip with other guesses."""
+    found = route.fetch().json()
+    place = {"file": file, "start_time": 0.0, "end_time": 0.5, "why": "typical"}
+    guesses = [["background", 0.9], ["hum", 0.1]]
+    found["item"] |= {**place, "predictions": guesses, "hides_guess": False}
+    route.fulfill(json=found)
+
+
+@pytest.mark.parametrize("height", [760, 820, 900])
+def test_a_message_lies_on_no_button(app_browser, doubtful, height) -> None:
+    for address in serving(app_of(project=doubtful.folder)):
+        for page in opened(app_browser, f"{address}#/label", {**DESK, "height": height}):
+            before = asked(page)
+            page.keyboard.press("s")
+            page.locator(".said.shown").wait_for()
+            asked(page, before)
+            assert page.evaluate(LIES_ON) == []
+
+
 def test_skipping_is_no_answer(doubting, doubtful) -> None:
     first = asked(doubting)
     doubting.keyboard.press("s")
@@ -155,11 +213,11 @@ def test_a_question_that_was_overtaken_is_not_opened_for_an_answer(page) -> None
     sounds: list[Any] = []
     questions: list[Any] = []
     page.route("**/api/sounds/*", lambda route: sounds.append(route))
-    order = page.get_by_label("What is asked first")
-    order.select_option("typical")  # the next question, whose sound is on its way ...
+    page.keyboard.press("u")  # the next question, whose sound is on its way ...
     while not sounds:
         page.evaluate(SETTLED)
     page.route("**/api/label/next*", lambda route: questions.append(route))
+    order = page.get_by_label("What is asked first")
     order.select_option("random")  # ... when another one is asked for
     while not questions:
         page.evaluate(SETTLED)
@@ -267,7 +325,7 @@ def test_letters_find_a_class_and_no_asks_what_it_is(doubting, doubtful) -> None
     assert page.locator(".answers button").all_inner_texts() == ["hum", "hiss"]
     page.keyboard.type("UM")
     page.keyboard.press("Enter")
-    page.get_by_text("differs from “hum” in case or blanks alone").wait_for()
+    page.get_by_text("differs from “hum” only in case or spaces").wait_for()
     assert len(log.answers()) == 21  # asked, not changed in silence
     page.keyboard.press("Enter")  # what is there
     second = asked(page, first)
@@ -282,17 +340,17 @@ def test_answers_are_found_changed_and_classes_merged(doubting, doubtful) -> Non
     page, log = doubting, doubtful.log
     log.append("hum-0.wav", 0.0, 0.5, "sweep", annotator="eve")
     page.reload()
-    page.get_by_role("link", name="1 segment on which people differ").click()
+    page.get_by_role("link", name="1 segment on which people disagree").click()
     rows = page.locator(".said-list li")
     rows.nth(1).wait_for()
     assert rows.count() == 2
-    rows.filter(has_text="bob").get_by_role("button", name="Settle so").click()
+    rows.filter(has_text="bob").get_by_role("button", name="Use this answer").click()
     until(lambda: not log.current().disagreements)
-    page.get_by_label("only where people differ").uncheck()
+    page.get_by_label("only where people disagree").uncheck()
     page.get_by_label("Find in names").fill("hiss-3")
     page.get_by_text("1 of 21 answers").wait_for()
     rows.get_by_role("button", name="Change").click()
-    page.get_by_label("Label; several").fill("sweep")
+    page.get_by_label("Label; separate several").fill("sweep")
     page.keyboard.press("Enter")
     until(lambda: [one.labels for one in log.answers() if one.file == "hiss-3.wav"] == [("sweep",)])
     page.locator(".said.shown", has_text="Changed").wait_for()
@@ -369,7 +427,7 @@ def test_none_of_the_classes_is_an_answer_and_no_class(doubting, doubtful) -> No
     said = doubtful.log.answers()[-1]
     assert (said.file, said.labels, said.presence) == ("hum-0.wav", (), "negative")
     page.get_by_role("button", name="Undo").click()
-    page.get_by_text(f"Taken back: {nothing}").wait_for()
+    page.get_by_text(f"Undone: {nothing}").wait_for()
 
 
 def guessing(route: Any, name: str) -> None:

@@ -64,10 +64,14 @@ def test_what_cannot_be_read_is_told_before_the_first_question(page, tmp_path) -
     told = page.locator(".failures li")
     assert told.count() == 1
     assert re.match(r"broken\.wav .+", told.inner_text())
-    page.get_by_text("1 copy of another left out").wait_for()
+    note = page.get_by_role("listitem").filter(has_text="1 copy of another left out")
+    with page.context.expect_page() as report:
+        note.get_by_role("link", name="scan/scan.html").click()
+    report.value.get_by_role("heading", name="Recordings in recordings").wait_for()
+    report.value.close()
     page.get_by_role("button", name="Go on").click()
     page.get_by_role("heading", name=re.compile("Groups that sound alike")).wait_for()
-    page.get_by_role("link", name="Label clip by clip").click()
+    page.get_by_role("link", name="Label one by one").click()
     page.get_by_role("link", name="Projects").click()
     page.get_by_role("button", name="Open").click()  # of a project without an answer
     page.get_by_role("heading", name=re.compile("Groups that sound alike")).wait_for()

@@ -10,6 +10,7 @@ import socket
 import urllib.error
 import urllib.parse
 import urllib.request
+from typing import Any
 
 import pytest
 from app_helpers import running
@@ -19,7 +20,7 @@ pytest.importorskip("uvicorn")
 
 from semisonic.cli.main import main
 from systems import POSIX
-from waiting import LONG
+from waiting import LONG, until
 
 
 @POSIX
@@ -73,16 +74,38 @@ def test_half_an_upload_and_a_broken_line_leave_it_alone(app_model) -> None:
     assert "Traceback" not in err
 
 
+@POSIX
+def test_what_a_file_lacks_is_told_on_the_page_alone(app_model, app_folder) -> None:
+    """The terminal would name a temporary file."""
+    half = (app_folder / "site" / "hum.wav").read_bytes()[:20_000]
+    with running(str(app_model)) as (process, address):
+        asked = urllib.request.Request(
+            f"{address}api/uploads?name=half.wav", half, {"Origin": address.rstrip("/")}
+        )
+        with urllib.request.urlopen(asked, timeout=LONG) as answer:
+            place = f"{address}api/sounds/{json.load(answer)['id']}"
+
+        def heard() -> Any:
+            with urllib.request.urlopen(place, timeout=LONG) as answer:
+                facts = json.load(answer)
+            return facts if facts.get("heard", {}).get("is_done") else None
+
+        assert "truncated" in until(heard)["damage"]
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=LONG)
+    assert err == ""
+
+
 def test_what_is_wrong_is_told(tmp_path, capsys) -> None:
     assert main(["app", str(tmp_path / "none.zip"), "--port", "0"]) == 2
     assert "none.zip" in capsys.readouterr().err
     assert main(["app", "--folder", str(tmp_path / "none"), "--port", "0"]) == 2
     assert "expected a folder of recordings" in capsys.readouterr().err
     assert main(["app", "--token", "only15letters!!", "--port", "0"]) == 2
-    assert "found 15 letters, expected 16" in capsys.readouterr().err
+    assert "found 15 characters, expected 16" in capsys.readouterr().err
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
         assert main(["app", "--port", port]) == 2
-    assert "--port 0 takes any that is free" in capsys.readouterr().err
+    assert "--port 0 takes a free port" in capsys.readouterr().err

@@ -57,6 +57,29 @@ def test_a_project_with_its_model_opens_where_it_is_labelled(
                 page.get_by_text("Model: ").wait_for()
 
 
+def test_another_start_with_another_folder_is_noticed(app_browser, project, tmp_path) -> None:
+    """By a page that was left open, and that sent nothing meanwhile."""
+    (tmp_path / "empty").mkdir()
+    runs = project.parent
+    for address in serving(app_of(folder=(project.parent / "recordings",), runs=runs)):
+        context = app_browser.new_context()
+        page = context.new_page()
+        page.goto(f"{address}#/label/projects")
+        page.get_by_role("button", name="Open").wait_for()
+        page.goto(f"{address}#/try")
+        page.get_by_role("heading", name="recordings (24)").wait_for()
+    port = int(address.rstrip("/").rpartition(":")[2])
+    for _ in serving(app_of(folder=(tmp_path / "empty",), runs=runs), port=port):
+        page.get_by_role("link", name="Label", exact=True).click()
+        page.get_by_role("heading", name="No recording found").wait_for()
+        page.get_by_text("semisonic app --folder PATH").wait_for()  # to open the project
+        assert page.get_by_role("button", name="Open").is_disabled()
+        page.get_by_role("link", name="Try it").click()
+        page.get_by_role("heading", name="empty (0)").wait_for()
+        assert not page.get_by_role("heading", name="recordings (24)").count()
+    context.close()
+
+
 def test_a_folder_without_recordings_starts_nothing(app_browser, tmp_path) -> None:
     (tmp_path / "empty").mkdir()
     for address in serving(app_of(folder=(tmp_path / "empty",), runs=tmp_path / "runs")):
@@ -90,7 +113,7 @@ def test_from_the_groups_to_a_table_of_all_recordings(page, project, tmp_path) -
     page.get_by_role("link", name="Find in all recordings").click()
     page.get_by_role("button", name="Find", exact=True).click()
     with page.expect_download() as saved:
-        page.get_by_role("link", name="One row a recording, CSV").click()
+        page.get_by_role("link", name="One row per recording, CSV").click()
     saved.value.save_as(tmp_path / "table.csv")
     with (tmp_path / "table.csv").open() as stream:
         rows = [Path(row["file"]).name for row in csv.DictReader(stream)]
@@ -140,7 +163,7 @@ def test_what_the_page_says_is_so(page, project, tmp_path) -> None:
 
     page.get_by_role("link", name="Find in all recordings").click()
     page.get_by_role("button", name="Find", exact=True).click()
-    predicted = saved(page, "One row a recording, CSV", tmp_path / "predictions.csv")
+    predicted = saved(page, "One row per recording, CSV", tmp_path / "predictions.csv")
     others = [row for row in predicted if Path(row["file"]).name not in names]
     assert len(others) == 24 - N_ANSWERS  # that the model has not learned from
     right = sum(row["label"] == truth(row["file"]) for row in others) / len(others)

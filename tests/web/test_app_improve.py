@@ -59,3 +59,16 @@ def test_they_are_learned_and_taken_in_and_the_classifier_follows(page: Any) -> 
 def test_it_is_stopped_by_a_button(page: Any) -> None:
     assert page.post("/api/label/improve/cancel").json()["improving"]["state"] == "done"
     assert not Project(page.project).vectors_said
+
+
+def test_what_was_stopped_begins_again_only_when_asked_for(page: Any, app_model, tmp_path) -> None:
+    page.post("/api/label/improve/cancel")
+    start = {"model": app_model, "project": page.project, "runs": tmp_path}
+    for again in browsing(app_of(**start)):
+        told = again.get("/api/label").json()
+        assert (told["improving"], told["can_improve"]) == (None, True)
+        assert len(InThisProcess.asked) == 1
+        assert again.post("/api/label/improve").json()["improving"]["state"] == "runs"
+        assert again.post("/api/label/improve").status_code == 400  # one at a time
+    for again in browsing(app_of(**start)):
+        assert again.get("/api/label").json()["improving"]["state"] == "runs"

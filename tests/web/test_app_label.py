@@ -19,6 +19,7 @@ pytest.importorskip("httpx")
 
 from semisonic.classifier.model_file import open_model
 from semisonic.labeling.label_log import LabelLog
+from semisonic.labeling.project import Project
 from systems import NAMES_OF_BYTES
 from waiting import until
 
@@ -137,6 +138,26 @@ def test_it_learns_again_and_the_curve_grows(page, project) -> None:
     item = asked(page)
     assert item["predictions"][0][1] >= item["predictions"][1][1]
     assert page.post("/api/label/learn").status_code == 200
+
+
+def test_what_is_open_while_it_learns_is_asked_with_the_new_scores(page, project) -> None:
+    answer_rightly(page, 6)
+    assert learned(page)["reason"] == ""
+    people = ("bob", "cy", "dee", "eve")
+    before = {who: asked(page, who) for who in people}
+    assert {item["why"] for item in before.values()} > {"uncertain"}
+    answer_rightly(page, 9)
+    assert learned(page)["reason"] == ""
+    pool = Project.open(project).pool()
+    rows = {Path(file).name: row for row, file in enumerate(pool.clips.file)}
+    for who in people:
+        item = asked(page, who)
+        if before[who]["why"] != "uncertain":
+            assert item["file"] == before[who]["file"]
+        if not item["hides_guess"]:
+            now = pool.predictions(rows[item["file"]])
+            assert item["predictions"] == [pytest.approx(list(one)) for one in now]
+            assert item["predictions"] != before[who]["predictions"]
 
 
 def test_more_like_this_comes_next(page) -> None:

@@ -102,6 +102,10 @@ def test_half_a_recording_is_used_as_far_as_it_goes_and_says_so(client, app_fold
     assert facts["state"] == "ready"
     assert facts["duration"] == pytest.approx((20_000 - 44) / 2 / RATE, abs=0.01)
     assert "truncated" in facts["damage"]
+    assert facts["heard"]["reason"] == facts["damage"]  # it is said once
+    assert facts["heard"]["top"]
+    events = client.get(f"/api/sounds/{facts['id']}/events", params={"threshold": 0.05}).json()
+    assert events["events"][-1][1] == pytest.approx(facts["duration"], abs=0.2)
 
 
 def test_too_long_or_too_large_is_refused(client, tmp_path) -> None:

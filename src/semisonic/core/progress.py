@@ -15,7 +15,11 @@ from tqdm import tqdm
 
 T = TypeVar("T")
 Listener = Callable[[str, int, int | None, float | None], None]
-"""Takes the label of a bar, its progress, the total (None if unknown) and the seconds left."""
+"""Takes the label of a bar, its progress, the total (None if unknown) and the seconds left (None if
+unknown)."""
+_ENOUGH, _ENOUGH_SECONDS = 5, 2.0
+"""Number of updates and seconds before the time left is estimated: the first steps take longer or
+shorter than the others."""
 
 _shown = False
 _listener: Listener | None = None
@@ -36,11 +40,18 @@ def listen(callback: Listener | None) -> None:
 class _ListenedBar(tqdm):  # type: ignore[type-arg]
     """A bar that is reported, not drawn."""
 
+    _n_looks = 0
+
     def display(self, msg: str | None = None, pos: int | None = None) -> None:
         """Report the progress."""
         at = self.format_dict
-        rate = at["rate"] or (at["n"] - at["initial"]) / max(at["elapsed"], 1e-9)
-        left = (at["total"] - at["n"]) / rate if at["total"] is not None and rate else None
+        self._n_looks += 1
+        is_known = self._n_looks > _ENOUGH and at["elapsed"] >= _ENOUGH_SECONDS
+        left = (
+            (at["total"] - at["n"]) / at["rate"]
+            if is_known and at["total"] and at["rate"]
+            else None
+        )
         if _listener is not None:
             _listener(at["prefix"].removesuffix(": "), int(at["n"]), at["total"], left)
 

@@ -111,6 +111,8 @@ class Project:
     vectors_said : str
         The result of training the encoder on the recordings; "" before. See
         :func:`semisonic.labeling.improve.improve_project`.
+    is_stopped : bool
+        Whether somebody stopped that; :meth:`stop_vectors` says so.
     class_looks : dict of str to dict
         ``colour`` (as ``#4aa19f``) and ``key`` of classes, if set; :meth:`set_class_look` changes
         them.
@@ -141,6 +143,7 @@ class Project:
         self.class_looks: dict[str, dict[str, str]] = about.get("classes", {})
         self._index = self.folder / about.get("index", INDEX)
         self.vectors_said: str = about.get("vectors", "")
+        self.is_stopped: bool = about.get("stopped", False)
         is_table = not self.recordings.is_dir()
         self.log = LabelLog(
             self.folder / LOG, self.recordings.parent if is_table else self.recordings
@@ -223,6 +226,11 @@ class Project:
         changed = {key: name_from(here, path) for key, path in named.items() if path is not None}
         self._write_about(vectors=said, **changed)
         self.vectors_said = said
+
+    def stop_vectors(self, stopped: bool) -> None:
+        """Say whether the app is to begin no other vectors by itself."""
+        self._write_about(stopped=stopped)
+        self.is_stopped = stopped
 
     def set_class_look(self, name: str, *, colour: str = "", key: str = "") -> None:
         """Set how the app shows a class; another class with the same key loses it.

@@ -315,6 +315,7 @@ def _finish(
         "several_labels": before.get("several_labels", options.several_labels),
         "classes": before.get("classes", {}),
         "vectors": before.get("vectors", ""),
+        "stopped": before.get("stopped", False),
         "made": stamp("project new", options),
     }
     write_json(folder / ABOUT, about)

@@ -1,1 +1,1 @@
-"""A local app in the browser, on the same functions as the command line."""
+"""A local app in the browser, with the same functions as the command line."""

@@ -25,7 +25,7 @@ from semisonic.core.options import from_mapping, nearest
 from semisonic.data.events import Events, make_events
 from semisonic.models.sound_model import SoundModel
 
-# What a model hears in one recording, worked out in the background, part by part.
+# What a model hears in one recording, computed in the background, part by part.
 #
 # The steps are those of ``semisonic detect`` and ``semisonic predict``, with the same options, so
 # the numbers are the same.
@@ -33,13 +33,13 @@ from semisonic.models.sound_model import SoundModel
 
 TOP = 5
 WHOLE_SECONDS = 300.0
-"""Recordings up to this length also get one answer for the whole, as ``predict`` gives it."""
+"""Recordings up to this length also get predictions for the whole, as by ``predict``."""
 RULES = ("threshold", "merge_gap", "min_duration", "edge")
 """Options that the page may set."""
 
 
 def event_options(model: SoundModel, values: Mapping[str, Any], **more: float) -> EventOptions:
-    """Options from the rules that the page sets, as numbers or texts; what is empty stays usual.
+    """Options from the rules that the page sets, as numbers or texts; empty ones keep defaults.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def event_options(model: SoundModel, values: Mapping[str, Any], **more: float) -
     Raises
     ------
     OptionError
-        For another name, or a value that is wrong; a threshold names no file here.
+        For another name, or a wrong value; a threshold cannot be a file here.
     """
     settings: dict[str, Any] = {}
     for name, value in values.items():
@@ -71,7 +71,7 @@ def event_options(model: SoundModel, values: Mapping[str, Any], **more: float) -
 
 
 class Analysis:
-    """A model on a recording.
+    """The analysis of a recording with a model.
 
     Attributes
     ----------
@@ -79,9 +79,9 @@ class Analysis:
     top : tuple of (str, float)
         The best classes over the whole recording; empty for a long or a silent one.
     is_silent : bool
-        Whether the whole recording holds nothing but digital silence; False for a long one.
+        Whether the whole recording is digital silence; False for a long one.
     progress : float
-        Share that was heard.
+        Share that was analysed.
     is_done : bool
     reason : str
         Why it ended early.
@@ -98,16 +98,16 @@ class Analysis:
 
     @property
     def progress(self) -> float:
-        """Share that was heard."""
+        """Share that was analysed."""
         return 1.0 if self.is_done else self._n_heard / self._n_frames
 
     @property
     def frame(self) -> float:
-        """Seconds from score to score."""
+        """Seconds between scores."""
         return self._scorer.grid.frame
 
     def work(self) -> Generator[None, None, None]:
-        """Hear the recording, a part a step."""
+        """Analyse the recording, one part per step."""
         (recording,), failures = list_recordings([self._path], 1)
         if failures:
             raise AudioError(self._name, failures[0][1])
@@ -132,12 +132,12 @@ class Analysis:
         self.is_done = True
 
     def close(self) -> None:
-        """Forget the scores."""
+        """Delete the scores."""
         with self._lock:
             self._store.close()
 
     def events(self, options: EventOptions) -> Events:
-        """The events so far, in the order of time."""
+        """The events so far, in order of time."""
         rules = EventRules.of(self._scorer, options)
         tracker = EventTracker(rules)
         found = [event for part in self.parts() for event in tracker.push(part)]
@@ -145,9 +145,9 @@ class Analysis:
         return make_events(rows).sort_values(["start_time", "end_time", "label"])
 
     def scores(self, start: float, end: float, n: int) -> NDArray[np.float64]:
-        """The largest scores in each of ``n`` segments of a time, shape (n, n_classes).
+        """The largest scores in each of ``n`` equal parts of a time span, shape (n, n_classes).
 
-        Segments that were not heard yet are NaN.
+        Parts that were not analysed yet are NaN.
         """
         result = np.full((n, len(self.model.classes)), np.nan)
         edges = np.linspace(start, end, n + 1) / self.frame
@@ -162,7 +162,7 @@ class Analysis:
         return result
 
     def parts(self, first: int = 0, last: int | None = None) -> Iterator[NDArray[np.float64]]:
-        """Scores of the frames that were heard, part by part, shape (n_frames, n_classes) each."""
+        """Scores of the analysed frames, part by part, shape (n_frames, n_classes) each."""
         last = self._n_heard if last is None else min(last, self._n_heard)
         step, width = self._scorer.grid.frames_of_span, len(self.model.classes)
         for start in range(first, last, step):
@@ -176,7 +176,7 @@ class Analysis:
     def _hear_whole(self) -> None:
         top = min(TOP, len(self.model.classes))
         result = predict_files(self.model, [self._path], top=top, device=self._device, workers=1)
-        if result.failures:
+        if not result.rows:
             raise AudioError(self._name, result.failures[0][1])
         _, _, _, *best = result.rows[0]
         self.is_silent = math.isnan(best[1])
@@ -184,7 +184,7 @@ class Analysis:
 
 
 def score_table(analysis: Analysis, classes: tuple[str, ...]) -> str:
-    """A CSV of scores along time: start, end and a column per class."""
+    """A CSV of scores over time: start, end and a column per class."""
     lines, frame = [csv_line(["start_time", "end_time", *classes])], analysis.frame
     rows = itertools.chain.from_iterable(part.tolist() for part in analysis.parts())
     for number, row in enumerate(rows):

@@ -1,4 +1,4 @@
-"""The app as a whole: routes, the static page, the guard before both, and the server."""
+"""The whole app: routes, the static page, the guard before both, and the server."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _BLOCK = re.compile(r":root\s*\{(.*?)\}", re.DOTALL)
 
 @functools.cache
 def theme() -> str:
-    """The style sheet: the reports' two sets of colours, chosen by ``data-theme`` on the root.
+    """The style sheet: the two sets of colours of reports, selected by ``data-theme`` on the root.
 
-    Reports ask the system; the page has a switch of its own.
+    Reports follow the system; the page has its own switch.
     """
     source = files("semisonic.evaluation.report") / "colours.css"
     light, dark = _BLOCK.findall(source.read_text(encoding="utf-8"))
@@ -60,9 +60,9 @@ def create_app(app_state: AppState, host: str, port: int, token: str = "") -> AS
     app_state : AppState
         Closed when the app ends.
     host, port
-        Where it will listen, for the guard.
+        Address that the server listens on, for the guard.
     token : str
-        What a browser must know; empty for nothing.
+        Token that a browser must send; empty for none.
     """
 
     @contextlib.asynccontextmanager
@@ -95,7 +95,7 @@ def create_app(app_state: AppState, host: str, port: int, token: str = "") -> AS
 
 
 class Server(uvicorn.Server):
-    """As uvicorn's, but Ctrl-C and ``kill`` end it and are not raised again behind it."""
+    """Like uvicorn's server, but Ctrl-C and ``kill`` only end it and are not raised again."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:

@@ -16,11 +16,11 @@ from typing import Any
 
 from semisonic.core.errors import AudioError, DataError, SemisonicError
 
-# Errors in words for the page. No web framework here: the process that makes projects reads it.
+# Errors in words for the page. No web framework here: the worker process imports this module.
 
 
 def in_words(error: BaseException) -> str:
-    """What went wrong, for people; an error of ours in the code is named as one."""
+    """What went wrong, for people; a bug is called a failure."""
     if isinstance(error, AudioError):
         return error.reason
     if isinstance(error, SemisonicError):
@@ -45,9 +45,9 @@ _log = logging.getLogger(__name__)
 
 
 class BackgroundWorker:
-    """A thread that goes through its pieces of work in turn, one step of each.
+    """A thread that does several pieces of work in turn, one step of each.
 
-    It ends with the program: a step that takes long does not keep the program alive.
+    It ends with the program, even during a long step.
     """
 
     def __init__(self, name: str) -> None:
@@ -58,13 +58,13 @@ class BackgroundWorker:
         self._thread.start()
 
     def add(self, work: Work, failed: Failed) -> None:
-        """Do this soon; ``failed`` is given what it raises."""
+        """Do this soon; ``failed`` is called with its exception."""
         with self._changed:
             self._waiting.append((work, failed))
             self._changed.notify()
 
     def stop(self, patience: float = 2.0) -> None:
-        """Begin no further step, and wait a moment for the one that runs."""
+        """Begin no further step, and wait a moment for the current one."""
         with self._changed:
             self._is_stopped = True
             self._changed.notify()
@@ -93,7 +93,7 @@ class BackgroundWorker:
 
 
 PROJECT, FIND, IMPROVE = "project", "find", "improve"
-"""What :mod:`semisonic.web.worker` can do."""
+"""The tasks of :mod:`semisonic.web.worker`."""
 _PATIENCE = 30.0
 
 
@@ -108,11 +108,11 @@ class BackgroundProcess:
     name : str
         What the page calls it.
     asked : mapping
-        What the task reads.
+        Parameters of the task.
     plan : sequence of str
         Its steps; some may be left out.
     done : callable
-        Is called once it is finished.
+        Called when it is finished.
     """
 
     def __init__(
@@ -151,7 +151,7 @@ class BackgroundProcess:
 
     @property
     def runs(self) -> bool:
-        """Whether it is at work."""
+        """Whether it is running."""
         return bool(self._facts["state"] == "runs")
 
     def facts(self) -> dict[str, Any]:
@@ -159,15 +159,15 @@ class BackgroundProcess:
         return {**self._facts, "seconds": time.monotonic() - self._began}
 
     def cancel(self) -> None:
-        """Stop; what was done is kept.
+        """Stop; finished work is kept.
 
         Raises
         ------
         DataError
-            When nothing is at work.
+            When nothing is running.
         """
         if not self.runs:
-            raise DataError(f"no work on '{self.name}' runs")
+            raise DataError(f"nothing is running for '{self.name}'")
         self._stop()
 
     def close(self) -> None:
@@ -187,7 +187,7 @@ class BackgroundProcess:
 
     def _read(self) -> None:
         last: dict[str, Any] = {}
-        last_words = "no word"
+        last_words = "no message"
         for line in self._process.stdout or ():
             try:
                 last = json.loads(line)
@@ -206,13 +206,13 @@ class BackgroundProcess:
                 self._done()
             except Exception as error:
                 _log.exception("what was made could not be opened")
-                reason = f"it was made, but cannot be opened: {error}"
+                reason = f"the work is done, but its result cannot be opened: {error}"
                 ended = {"state": "failed", "reason": reason}
         elif "error" in last:
             ended = {"state": "failed", "reason": last["error"]}
         elif last.get("stopped") or self._said_stop:
             ended = {"state": "stopped"}
         else:
-            reason = f"ended with status {code}: {last_words}"
+            reason = f"the process ended with status {code}: {last_words}"
             ended = {"state": "failed", "reason": reason}
         self._facts |= ended

@@ -1,4 +1,4 @@
-"""A file from somewhere is decoded once in another process, before anything else reads it."""
+"""Decode an unknown file in another process, before anything else reads it."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ FILE_BYTES = 16 << 30
 """A recording of 12 hours in two channels at 48000 Hz, in floats."""
 _START_SECONDS = 20.0
 _REAL_TIME_FACTOR = 50.0
-"""A decoder that is slower than this many times real time is given up."""
+"""A decoder slower than this many times real time is stopped."""
 _BLOCK = 1 << 15
 
 
 class Checker:
-    """Decodes recordings one after another in a process that stays ready between them.
+    """Decodes recordings one after another, in a process that stays ready between them.
 
-    It may not outlive the app; one that fails or takes too long is replaced.
+    The process ends with the app; if it fails or takes too long, it is replaced.
 
     Parameters
     ----------
     folder : Path
-        For temporary files. It is deleted by whoever made it.
+        For temporary files. The caller deletes it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -45,14 +45,14 @@ class Checker:
         ----------
         path : Path
         name : str
-            What to call it in errors.
+            Name of the recording in errors.
         max_seconds : float
-            Longest recording that is taken.
+            Longest recording that is accepted.
 
         Raises
         ------
         AudioError
-            When it is no recording, damaged, too long, or makes the decoder fail in any way.
+            When it is not a recording, damaged or too long, or the decoder fails in any way.
         """
         limit = _START_SECONDS + max_seconds / _REAL_TIME_FACTOR
         with self._turn:
@@ -74,7 +74,7 @@ class Checker:
             raise AudioError(name, reason)
 
     def close(self) -> None:
-        """End what is being decoded; nothing is checked after that."""
+        """Stop decoding; nothing can be checked after that."""
         with self._lock:
             self._is_closed = True
             if self._process is not None:
@@ -82,7 +82,7 @@ class Checker:
                 self._process.wait()
 
     def _ready(self, name: str) -> subprocess.Popen[str]:
-        """The process, or another if it has ended."""
+        """The process, or a new one if it has ended."""
         with self._lock:
             if self._is_closed:
                 raise AudioError(name, "the app was closed")
@@ -104,7 +104,7 @@ def _give_up(process: subprocess.Popen[str], late: threading.Event) -> None:
 
 
 def _asked(process: subprocess.Popen[str], question: list[object]) -> str | None:
-    """What the process answers; None if it ends before."""
+    """The response of the process; None if it ends before."""
     if process.stdin is None or process.stdout is None:
         return None
     try:
@@ -137,7 +137,7 @@ def _decode(path: str, max_seconds: float) -> str:
 
 
 def _limit() -> None:
-    """Bound memory, and what is decoded to a temporary file, where the system can."""
+    """Limit memory and the size of temporary files, if the system can."""
     with contextlib.suppress(ImportError, OSError, ValueError):
         import resource
 

@@ -1,4 +1,4 @@
-"""Events and answers as label files of other programs, to be saved from the page."""
+"""Events and answers as label files of other programs, to download from the page."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MEDIA_TYPES = {"csv": "text/csv", "txt": "text/plain", "zip": "application/zip"
 
 
 def download_labels(stem: str, events: Events, kind: str) -> Response:
-    """The answer of the server with a label file; see :func:`label_file`.
+    """The response with a label file; see :func:`label_file`.
 
     ``stem`` is the name of the file without its suffix.
     """
@@ -42,18 +42,18 @@ def label_file(events: Events, kind: str) -> tuple[str, bytes]:
     events : Events
         With names of recordings relative to their folder.
     kind : str
-        One of ``KINDS``; "raven" and "audacity" have a file for each recording.
+        One of ``KINDS``; "raven" and "audacity" write a file for each recording.
 
     Returns
     -------
     tuple of str and bytes
-        The suffix and the content. Several files come as a zip archive. What the format cannot
-        hold is listed in one of them, ``left_out.csv``.
+        The suffix and the content. Several files are put into a zip archive; one of them,
+        ``left_out.csv``, lists what the format cannot hold.
 
     Raises
     ------
     DataError
-        When there is no event, the format can hold none of them, or there is no such format.
+        When there are no events, the format is unknown, or it can hold none of the events.
     """
     if kind not in KINDS:
         raise DataError(f"no table '{kind}': {nearest(kind, KINDS)}")
@@ -66,7 +66,9 @@ def label_file(events: Events, kind: str) -> tuple[str, bytes]:
     if not len(rest):
         place, reason = next(iter(left_out.values()))
         n = count_text(len(left_out), "event")
-        raise DataError(f"none of {n} can be written as {kind}: {place}: {reason}. Take CSV")
+        raise DataError(
+            f"none of {n} can be written as {kind}: {place}: {reason}. Save as CSV instead"
+        )
     with temporary_folder() as parent:
         folder = parent / kind
         files = write_labels(rest, folder if form.per_recording else folder / "events.csv", kind)

@@ -1,7 +1,7 @@
-"""What a model finds in a whole folder: looked for in the background, listed, given out as tables.
+"""Search a whole folder with a model in the background; list the results, and save tables.
 
 The tables are those of ``semisonic detect`` and ``semisonic predict``, made by the same functions,
-so the numbers are the same. They lie in a folder for each model.
+so the numbers are the same. Each model has its own folder of tables.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from semisonic.web.state import AppState
 
 EVENTS, PREDICTIONS = "events", "predictions"
-"""Events with their times; one answer for each recording."""
+"""Events with their times; one prediction for each recording."""
 ORDERS = ("surest", "least sure", "file")
 PLAN = (EVENTS, PREDICTIONS)
 _BYTES = "surrogateescape"  # names of files need not be UTF-8
@@ -40,7 +40,7 @@ _SHOWN = ["file", "start_time", "end_time", "label", "score"]
 
 @dataclass(frozen=True)
 class Found:
-    """A model, recordings, and the folder of what it finds in them.
+    """A model, recordings, and the folder of its results.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class Found:
     recordings : Path
         A folder, or a table of recordings.
     place : Path
-        Holds a folder for each model.
+        Contains a folder for each model.
     """
 
     model: Path
@@ -57,24 +57,24 @@ class Found:
 
     @property
     def folder(self) -> Path:
-        """Where the tables lie."""
+        """The folder of the tables."""
         model = self.model.parent if self.model.name == MODEL else self.model
         return self.place / (model.stem or "model")
 
     @property
     def root(self) -> Path:
-        """What the page's names of recordings are relative to."""
+        """The folder to which names of recordings on the page are relative."""
         folder = self.recordings if self.recordings.is_dir() else self.recordings.parent
         return Path(os.path.abspath(folder))
 
     def table(self, kind: str) -> pd.DataFrame:
-        """What was found: ``file`` (relative to ``root``), ``start_time``, ``end_time``, ``label``
-        and ``score``, a row for each event or, for "predictions", for each recording.
+        """The results: ``file`` (relative to ``root``), ``start_time``, ``end_time``, ``label`` and
+        ``score``; a row for each event or, for "predictions", for each recording.
 
         Raises
         ------
         DataError
-            When nothing was looked for yet.
+            When the folder was not searched yet.
         """
         path = self.path(kind)
         return _read(path, path.stat().st_mtime_ns, self.root)
@@ -85,17 +85,17 @@ class Found:
         Raises
         ------
         DataError
-            When nothing was looked for yet.
+            When the folder was not searched yet.
         """
         return make_events(self.table(EVENTS).to_dict("records"))
 
     def predictions_csv(self) -> str:
-        """The table of ``semisonic predict``, its recordings named as in the other tables.
+        """The table of ``semisonic predict``, with recordings named as in the other tables.
 
         Raises
         ------
         DataError
-            When nothing was looked for yet.
+            When the folder was not searched yet.
         """
         table = pd.read_csv(
             self.path(PREDICTIONS), dtype=str, keep_default_na=False, encoding_errors=_BYTES
@@ -110,17 +110,17 @@ class Found:
         Raises
         ------
         DataError
-            When it is not there, as nothing was looked for yet.
+            When the folder was not searched yet.
         """
         if kind not in PLAN:
             raise DataError(f"no table '{kind}': {nearest(kind, PLAN)}")
         path = self.folder / f"{kind}.csv"
         if not path.is_file():
-            raise DataError("nothing was looked for yet with this model in this folder")
+            raise DataError("this model has not searched this folder yet: press Find")
         return path
 
     def facts(self) -> dict[str, Any]:
-        """Whether there is something, from when, and whether the model has changed since."""
+        """Whether there are results, of which time, and whether the model has changed since."""
         try:
             made = min(self.path(kind).stat().st_mtime for kind in PLAN)
         except DataError:
@@ -136,7 +136,7 @@ class Found:
 
 @functools.lru_cache(4)
 def _read(path: Path, made: int, root: Path) -> pd.DataFrame:
-    """A table of the page; ``made`` is asked for so that another file is read anew."""
+    """A table for the page; ``made`` is a parameter so that a changed file is read again."""
     del made
     table = pd.read_csv(
         path,
@@ -154,7 +154,7 @@ def _relative(file: str, root: Path) -> str:
 
 
 def found_in(app_state: AppState, where: str) -> Found:
-    """What the model in use found, or may find, in a folder.
+    """The results of the open model in a folder, whether there are any yet or not.
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ def found_in(app_state: AppState, where: str) -> Found:
 
 
 def find_process(found: Found, device: str) -> BackgroundProcess:
-    """Look for sounds in a process of its own; what was done before is not done again."""
+    """Search in a process of its own; finished work is not repeated."""
     asked = {
         "model": found.model,
         "recordings": found.recordings,
@@ -201,13 +201,13 @@ def choose_rows(
     Parameters
     ----------
     table : DataFrame
-        Of :meth:`Found.table`.
+        From :meth:`Found.table`.
     label : str
         One class; "" for all.
     least : float
         The lowest score, 0 to 1.
     text : str
-        What the name of the recording holds, in any case of letters.
+        A part of the recording's name; case does not matter.
     order : str
         One of ``ORDERS``.
 
@@ -237,7 +237,7 @@ _Where = Annotated[str, Query(pattern=_NUMBER)]
 
 
 def finding_routes(app_state: AppState) -> APIRouter:
-    """The routes. ``where`` is the number of an opened folder, or "" for that of the project."""
+    """The routes. ``where`` is the number of an opened folder, or "" for the project's."""
     router, turn = APIRouter(prefix="/api/find"), threading.Lock()
 
     @router.get("")
@@ -256,7 +256,7 @@ def finding_routes(app_state: AppState) -> APIRouter:
         with turn:
             work = app_state.finding
             if work is not None and work.runs:
-                raise DataError(f"it is at work on '{work.name}'; stop it, or wait")
+                raise DataError(f"a search of '{work.name}' is running; stop it, or wait")
             app_state.finding = find_process(found, app_state.device)
         return get_state(where)
 
@@ -296,7 +296,7 @@ def finding_routes(app_state: AppState) -> APIRouter:
             return {"sound": app_state.open_in_folder(int(where), file).id}
         found = found_in(app_state, where)
         if file not in set(found.table(PREDICTIONS).file):
-            raise DataError(f"'{file}' is not among the recordings that were looked through")
+            raise DataError(f"'{file}' is not a recording that was searched")
         return {"sound": app_state.open_recording(found.root / file, file).id}
 
     @router.get("/tables/{kind}")

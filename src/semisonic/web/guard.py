@@ -1,4 +1,4 @@
-"""Who may speak to the app: checks before any route, and headers behind every answer."""
+"""Who may use the app: checks before every route, and headers for every response."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 SHORTEST_TOKEN = 16
-"""Letters of a token: fewer can be guessed."""
+"""Fewest characters of a token: shorter ones can be guessed."""
+STARTED = "Semisonic-Start"
+"""Header of responses: the same while the app runs, different after another start."""
 MOST_WRONG, WAIT_SECONDS = 10, 60.0
-"""Wrong tokens of one address in so many seconds, after which it is turned away."""
+"""Wrong tokens of one address, and seconds in which they count, before it is refused."""
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?", re.IGNORECASE)
 OWN_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _SAFE = frozenset({"GET", "HEAD"})
@@ -42,7 +44,7 @@ _HEADERS = {
 
 
 def is_own(host: str) -> bool:
-    """Whether an address is reached from this machine alone."""
+    """Whether only this machine can reach an address."""
     if host == "localhost":
         return True
     try:
@@ -53,7 +55,7 @@ def is_own(host: str) -> bool:
 
 @dataclass(frozen=True)
 class Rules:
-    """What the guard asks for.
+    """What the guard allows.
 
     Attributes
     ----------
@@ -61,9 +63,9 @@ class Rules:
         Address that the server listens on.
     port : int
     token : str
-        Empty when none is needed.
+        Empty if none is needed.
     body_limit : callable
-        Bytes that a request to a path may carry.
+        Gives the most bytes in a request to a path.
     """
 
     host: str
@@ -72,10 +74,10 @@ class Rules:
     body_limit: Callable[[str], int]
 
     def knows_host(self, netloc: str) -> bool:
-        """Whether a request's Host names this server, and no name that somebody else points here.
+        """Whether the Host of a request names this server, not a name that somebody points here.
 
-        On other than own addresses any IP address will do, as it takes a name to be rebound, and
-        so will this machine's name.
+        If the server listens for other machines, any IP address is accepted, as DNS rebinding
+        needs a name, and so is the name of this machine.
         """
         name, port = _split(netloc)
         if port != self.port:
@@ -88,7 +90,7 @@ class Rules:
 
 
 def _split(netloc: str) -> tuple[str, int]:
-    """Name and port; a Host that has anything else, such as a user, names nobody."""
+    """Name and port; ("", -1) if the Host has anything else, such as a user."""
     if not _HOST.fullmatch(netloc):
         return "", -1
     try:
@@ -107,12 +109,12 @@ def _is_address(name: str) -> bool:
 
 
 class Attempts:
-    """Turns away who tries one token after another; other addresses are answered.
+    """Counts wrong tokens of each address, to refuse those that try one after another.
 
     Parameters
     ----------
     clock : callable
-        Seconds.
+        Returns seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -120,7 +122,7 @@ class Attempts:
         self._wrong: list[tuple[float, str]] = []
 
     def too_many(self, address: str) -> bool:
-        """Whether an address gave too many wrong tokens in the last minute."""
+        """Whether an address sent too many wrong tokens in the last minute."""
         now = self._clock()
         self._wrong = [one for one in self._wrong if now - one[0] < WAIT_SECONDS]
         return sum(who == address for _, who in self._wrong) >= MOST_WRONG
@@ -131,16 +133,17 @@ class Attempts:
 
 
 class Guard:
-    """ASGI middleware that lets through what the rules allow."""
+    """ASGI middleware that passes on the requests that the rules allow."""
 
     def __init__(self, app: ASGIApp, rules: Rules, attempts: Attempts | None = None) -> None:
         self.app, self.rules = app, rules
         self._attempts = attempts or Attempts()
         self._pass = hmac.new(secrets.token_bytes(32), rules.token.encode(), sha256).hexdigest()
         self._cookie = f"semisonic_{rules.port}"
+        self._start = secrets.token_hex(8)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Check a request, then hand it on."""
+        """Check a request, then pass it on."""
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
@@ -162,10 +165,12 @@ class Guard:
         await self._limited(scope, receive, guarded)
 
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
-        """The answer to a request that is not let through."""
+        """The response to a request from elsewhere; None if it is allowed."""
         host = headers.get("host", "")
         if not self.rules.knows_host(host):
-            return _refused(403, f"this app is not called '{host}'; open it by its own address")
+            return _refused(
+                403, f"'{host}' is not an address of this app; open the one that the terminal shows"
+            )
         origin = headers.get("origin")
         changes = scope["type"] == "websocket" or scope["method"] not in _SAFE
         if origin is not None or changes:
@@ -177,10 +182,10 @@ class Guard:
         return None
 
     def _without_token(self, scope: Scope, headers: Headers) -> Response | None:
-        """The answer to who does not know the token; a right one is put into a cookie.
+        """The response to a request without the token; the right token is put into a cookie.
 
-        The cookie is sent when somebody follows a link from a mail or another site (``Lax``);
-        what may change something must name this page as its origin all the same.
+        Browsers also send the cookie when somebody follows a link from a mail or another site
+        (``Lax``); requests that may change something must have this page as their origin anyway.
         """
         if hmac.compare_digest(self._cookie_of(headers).encode(), self._pass.encode()):
             return None
@@ -224,13 +229,14 @@ class Guard:
                 if "Content-Security-Policy" not in found:
                     found["Content-Security-Policy"] = policy
                 if path.startswith("/api/"):
+                    found[STARTED] = self._start
                     found.setdefault("Cache-Control", "no-store")
             await send(message)
 
         return guarded
 
     async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand on a request whose body ends at the limit."""
+        """Pass on a request; a body larger than the limit is an error."""
         limit, count = self.rules.body_limit(scope["path"]), 0
 
         async def counted() -> Message:

@@ -1,4 +1,4 @@
-"""A labelling session: whose turn is which clip, what people answered, and learning from it."""
+"""A labelling session: who is asked about which segment, the answers, and learning from them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from semisonic.labeling.label_log import CHANGED_BY, SINCE
 from semisonic.labeling.options import MIX
 from semisonic.labeling.probe import LabelIssue
 from semisonic.labeling.project import Project
-from semisonic.labeling.queue import Suggestion, place_of
+from semisonic.labeling.queue import UNCERTAIN_REASON, Suggestion, place_of
 from semisonic.labeling.suggest import AllAnswered
 from semisonic.web.learning import Learning
 from semisonic.web.wire import FileName
@@ -40,14 +40,14 @@ from semisonic.web.wire import FileName
 
 Name = Annotated[str, Field(max_length=100)]
 Annotator = Annotated[str, Field(min_length=1, max_length=100)]
-"""A name, or what the browser of somebody without one calls itself: else two are one."""
+"""A name, or the name of the browser, so that two people without a name stay apart."""
 Presence = Literal["positive", "negative", "uncertain"]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Hertz = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class SegmentRequest(BaseModel):
-    """A segment of a recording, as the log names it."""
+    """A segment of a recording; the file is named as in the log."""
 
     file: FileName
     start_time: Seconds
@@ -55,16 +55,16 @@ class SegmentRequest(BaseModel):
 
 
 class AnswerRequest(SegmentRequest):
-    """What somebody says of a segment.
+    """The answer of an annotator about a segment.
 
     Attributes
     ----------
     guess, guess_score : str, float
-        The model's best guess when the question was asked; empty without a model.
+        The model's best prediction when the question was asked; empty without a model.
     fmin_hz, fmax_hz : float, optional
-        Limits in frequency, where some were drawn.
+        Limits in frequency, if a box was drawn.
     asked : (float, float), optional
-        The segment that was asked about, where the answer is about a part of it.
+        The segment that was asked about, if the answer is about a part of it.
     review : {"", "kept", "changed"}
         What became of an answer that looked wrong.
     """
@@ -82,12 +82,12 @@ class AnswerRequest(SegmentRequest):
     review: Literal["", "kept", "changed"] = ""
 
     def row(self) -> dict[str, Any]:
-        """What the log takes of it."""
+        """The fields that the log keeps."""
         return self.model_dump(exclude={"guess", "guess_score", "asked", "review"})
 
 
 class ChangeRequest(BaseModel):
-    """What an answer is changed to."""
+    """A new text of an answer."""
 
     id: Name
     labels: Annotated[tuple[Name, ...], Field(max_length=MOST_LABELS)]
@@ -96,7 +96,7 @@ class ChangeRequest(BaseModel):
 
 
 class RenameRequest(BaseModel):
-    """The name of a class, and the one that it gets."""
+    """The old and the new name of a class."""
 
     name: Name
     to: Name
@@ -105,43 +105,43 @@ class RenameRequest(BaseModel):
 
 
 class LookRequest(BaseModel):
-    """How a class is shown: a colour as ``#4aa19f`` and a key, or "" for those of its place."""
+    """How a class is shown: a colour such as ``#4aa19f`` and a key; "" for the default."""
 
     name: Name
     colour: Annotated[str, Field(pattern="^(#[0-9a-f]{6})?$")] = ""
     key: Annotated[str, Field(pattern=r"^[^\W_]?$")] = ""
 
 
-# Where people listen and answer: whose turn is which segment, and what they said.
+# Where people listen and answer: who is asked about which segment, and the answers.
 
 
 HELD_SECONDS = 300.0
-"""So long a segment is kept for the one who was given it."""
+"""How long a segment is reserved for the person who was asked."""
 _BATCH = 20
 _CLOSE = 1e-3
 TYPICAL_SHOWN = 4
-"""Sounds of a group that are listened to."""
+"""Number of sounds of a group to listen to."""
 REVIEW = "review"
 """In an entry: what became of an answer that looked wrong, "kept" or "changed"."""
 BATCH = "batch"
-"""In an entry: what answers that were given at once have in common."""
+"""In an entry: an id that answers given at once have in common."""
 ASKED = "asked"
 """In an entry about a part: start and end of the segment that was asked about."""
 
 
 class LabelingSession:
-    """The questions and answers of a project; several people may sit at it at once.
+    """The questions and answers of a project; several people may answer at once.
 
     Parameters
     ----------
     project : Project
     learned : callable
-        Is given each new classifier's file.
+        Called with the file of each new classifier.
 
     Attributes
     ----------
     judging : float or None
-        Share of the answers that are judged, while suspicious ones are looked for.
+        Share of the answers that are checked, during a search for suspicious ones.
     """
 
     def __init__(self, project: Project, learned: Callable[[Path], None]) -> None:
@@ -156,10 +156,10 @@ class LabelingSession:
     # What is asked.
 
     def next(self, annotator: str, strategy: str = MIX) -> Suggestion | None:
-        """What somebody is to listen to now: the same until it is answered; None if all is done.
+        """The segment to ask an annotator about: the same until it is answered; None if all are.
 
-        A segment that another one was given in the last minutes is not given twice. What somebody
-        skipped comes again when nothing else is left for them, the first one first.
+        Segments that others were asked about in the last minutes are left to them. Skipped
+        segments come again when no other is left, in the order in which they were skipped.
         """
         with self._lock:
             if strategy != self._strategy:
@@ -177,7 +177,7 @@ class LabelingSession:
             return found
 
     def _free(self, annotator: str, *, is_again: bool = False) -> Suggestion | None:
-        """What somebody may be given; of what they skipped only if ``is_again``."""
+        """A segment that an annotator may be asked about; a skipped one only if ``is_again``."""
         answered, now = self._answered(), time.monotonic()
         self._held = {k: v for k, v in self._held.items() if now - v[1] < HELD_SECONDS}
         self._queue = [one for one in self._queue if one.key not in answered]
@@ -191,17 +191,26 @@ class LabelingSession:
         return next((one for one in new if one.key in self._held), next(iter(new), None))
 
     def soon(self) -> Suggestion | None:
-        """What will probably be asked next."""
+        """The segment that will probably be asked about next."""
         with self._lock:
             return next((one for one in self._queue if one.key not in self._held), None)
 
     def refresh(self) -> None:
-        """Ask anew: there is another classifier."""
+        """Make a new queue, because there is a new classifier.
+
+        Segments that somebody is listening to stay, with new predictions, unless they were asked
+        about because the old classifier was unsure.
+        """
         with self._lock:
-            self._queue = [one for one in self._queue if one.key in self._held]
+            pool, rows = self.project.pool(), self._rows
+            self._queue = [
+                replace(one, predictions=pool.predictions(rows[one.key]))
+                for one in self._queue
+                if one.key in self._held and one.key in rows and one.why != UNCERTAIN_REASON
+            ]
 
     def ask_similar(self, file: str, start: float, end: float, n: int = 8) -> int:
-        """Ask next about segments that sound like one; how many there are."""
+        """Ask next about segments that sound like this one; returns their number."""
         self.require(file)
         index, answered, pool = self.project.index, self._answered(), self.project.pool()
         rows, clips = np.flatnonzero(self._files == file), index.clips
@@ -218,7 +227,7 @@ class LabelingSession:
         return len(found[:n])
 
     def skip(self, annotator: str, file: str, start: float, end: float) -> None:
-        """Ask somebody about a segment later; nothing is written down, as it is no answer."""
+        """Ask somebody about a segment later. This is no answer, so the log gets no entry."""
         self.require(file)
         key = segment_key(file, start, end)
         with self._lock:
@@ -230,23 +239,23 @@ class LabelingSession:
     # What is answered.
 
     def require(self, file: str) -> None:
-        """See that a recording is one of the project.
+        """Check that a recording is part of the project.
 
         Raises
         ------
         DataError
-            When it is not: the page may read no other.
+            When it is not: the page may read no other recordings.
         """
         if file not in self._ends:
-            raise DataError(f"'{file}' is not among the recordings of the project")
+            raise DataError(f"'{file}' is not a recording of the project")
 
     def require_fit(self, several: Sequence[AnswerRequest]) -> None:
-        """See that answers are about recordings of the project, within them, and fit its labels.
+        """Check that answers are about segments of the project's recordings and fit its labels.
 
         Raises
         ------
         DataError
-            When one is not or does not.
+            When one is not, or does not.
         """
         check = self.project.label_check()
         for said in several:
@@ -254,7 +263,7 @@ class LabelingSession:
             self.require_inside(said)
 
     def require_inside(self, said: SegmentRequest | Segment) -> None:
-        """See that a segment is one of a recording of the project, and within it.
+        """Check that a segment is within a recording of the project.
 
         Raises
         ------
@@ -273,7 +282,7 @@ class LabelingSession:
             )
 
     def answer(self, said: AnswerRequest) -> LabelEntry:
-        """Write an answer down; when this returns it is on the disk.
+        """Log an answer; it is on the disk when this returns.
 
         Raises
         ------
@@ -292,7 +301,7 @@ class LabelingSession:
         return entry
 
     def answer_all(self, several: Sequence[AnswerRequest]) -> None:
-        """Write several answers down, all or none; one undo takes them back.
+        """Log several answers, all or none; one undo removes them.
 
         Raises
         ------
@@ -306,7 +315,7 @@ class LabelingSession:
             self._done(said)
 
     def _guess(self, said: AnswerRequest) -> dict[str, Any]:
-        """The model's best guess when the question was asked; also one that was not shown."""
+        """The model's best prediction when the question was asked, even if it was hidden."""
         guess = (said.guess, said.guess_score) if said.guess else None
         if guess is None:
             key = segment_key(said.file, *(said.asked or (said.start_time, said.end_time)))
@@ -316,7 +325,7 @@ class LabelingSession:
         return {} if guess is None else {"guess": guess[0], "guess_score": guess[1]}
 
     def _done(self, said: AnswerRequest) -> None:
-        """Ask about a segment no more, nor about the one of which it is a part."""
+        """Ask no more about a segment, nor about the segment that contains it."""
         keys = {segment_key(said.file, said.start_time, said.end_time)}
         if said.asked is not None:
             keys.add(segment_key(said.file, *said.asked))
@@ -328,7 +337,7 @@ class LabelingSession:
             self._queue = [one for one in self._queue if one.key not in keys]
 
     def undo(self, annotator: str) -> LabelEntry:
-        """Take back the last answer of somebody.
+        """Undo the last answer of an annotator.
 
         Raises
         ------
@@ -340,7 +349,7 @@ class LabelingSession:
             one for one in log.answers() if one.more.get(CHANGED_BY, one.annotator) == annotator
         ]
         if not mine:
-            raise DataError("there is no answer of yours to take back")
+            raise DataError("you have no answer to undo")
         last = mine[-1]
         batch = last.more.get(BATCH)
         together = [one for one in mine if batch and one.more.get(BATCH) == batch]
@@ -360,7 +369,7 @@ class LabelingSession:
     # What is shown.
 
     def parts(self, of: Segment, annotator: str) -> list[LabelEntry]:
-        """What somebody answered about parts of a segment."""
+        """The answers of an annotator about parts of a segment."""
         return [
             one
             for one in self.project.log.standing()
@@ -369,7 +378,7 @@ class LabelingSession:
         ]
 
     def label_issues(self) -> list[LabelIssue]:
-        """Answers that look wrong and that nobody has looked at since, the worst first."""
+        """Answers that look wrong and were not reviewed, the worst first."""
 
         def tell(n: int, total: int) -> None:
             self.judging = n / total
@@ -383,7 +392,7 @@ class LabelingSession:
         return [one for one in found if one.key not in seen]
 
     def groups(self) -> list[dict[str, Any]]:
-        """Groups that sound alike, the largest first, and what was said of those to listen to."""
+        """Groups of similar segments, the largest first, with sounds to play and their answers."""
         return [
             {
                 "number": found.number,
@@ -395,7 +404,7 @@ class LabelingSession:
         ]
 
     def noise_like(self) -> list[dict[str, Any]]:
-        """Sounds in which there may be nothing, none of them shown in a group as well."""
+        """Sounds that may have none of the classes, without those that a group shows."""
         groups = self.project.clusters(TYPICAL_SHOWN)
         shown = {one.key for group in groups for one in group.typical}
         found = self.project.noise_like(TYPICAL_SHOWN + len(shown))
@@ -408,18 +417,18 @@ class LabelingSession:
         ]
 
     def split(self, number: int) -> None:
-        """Part a group in two; see :meth:`semisonic.labeling.project.Project.split_cluster`."""
+        """Split a group in two; see :meth:`semisonic.labeling.project.Project.split_cluster`."""
         with self._lock:
             self.project.split_cluster(number)
 
     def classes(self) -> list[str]:
-        """Labels in the order in which they were first given, so that keys keep their meaning."""
+        """Classes in the order in which they were first named, so that keys keep their meaning."""
         heard = [one for one in self.project.log.standing() if one.presence == POSITIVE]
         heard.sort(key=_since)
         return list(dict.fromkeys(label for one in heard for label in one.labels))
 
     def looks(self) -> list[dict[str, Any]]:
-        """The classes as :meth:`classes` orders them: name, answers, colour and key."""
+        """Name, answers, colour and key of each class, in the order of :meth:`classes`."""
         n = Counter(label for one in self.project.log.standing() for label in one.labels)
         looks = self.project.class_looks
         none = {"colour": "", "key": ""}
@@ -428,7 +437,7 @@ class LabelingSession:
         return [{"name": name, "n": n[name], **none, **looks.get(name, {})} for name in names]
 
     def list_answers(self) -> list[dict[str, Any]]:
-        """All answers that hold, the newest first, and whether annotators differ about them."""
+        """All current answers, the newest first, and whether annotators disagree about them."""
         log, fields = (
             self.project.log,
             ("id", "labels", "presence", "annotator", "note", "source", "fmin_hz", "fmax_hz"),
@@ -452,21 +461,21 @@ class LabelingSession:
         }
 
     def events(self) -> Events:
-        """The labels that hold, for other programs; where annotators differ there is none."""
+        """The current labels, for other programs; none where annotators disagree."""
         return collect_labels(self.project.log.path, root=self.project.log.root).events
 
     def change(self, said: ChangeRequest) -> LabelEntry:
-        """Put an answer in place of another one; it is that of who changes it.
+        """Replace an answer; the new one belongs to the annotator who changes it.
 
         Raises
         ------
         DataError
-            When there is no such answer, or the new one will not do.
+            When the answer does not exist, or the labels are not allowed.
         """
         log = self.project.log
         old = next((one for one in log.answers() if one.id == said.id), None)
         if old is None:
-            raise DataError("this answer is not there any more; load the list again")
+            raise DataError("this answer does not exist any more; reload the page")
         labels = tuple(dict.fromkeys(label.strip() for label in said.labels))
         self.project.label_check()(labels)
         fields = {"labels": labels, "presence": said.presence, "annotator": said.annotator}
@@ -476,15 +485,15 @@ class LabelingSession:
     def import_labels(
         self, name: str, content: bytes, annotator: str, respell: bool = False
     ) -> ImportedLabels:
-        """Take the labels of a file of another program; one undo takes them back.
+        """Import the labels of a file of another program; one undo removes them.
 
         Parameters
         ----------
         name : str
-            Of the file; a label track is of the recording that has its name.
+            Name of the file; a label track belongs to the recording of the same name.
         content : bytes
         annotator : str
-            Whose answers they are.
+            Whose answers they become.
         respell : bool
             See :func:`semisonic.labeling.imported.import_labels`.
 
@@ -496,7 +505,7 @@ class LabelingSession:
         own = PurePath(name.replace("\\", "/")).name
         if not own.isprintable() or PurePath(own).suffix.lower() not in TEXT_SUFFIXES:
             expected = ", ".join(sorted(TEXT_SUFFIXES))
-            raise DataError(f"found '{own}', expected a label file that ends with {expected}")
+            raise DataError(f"found '{own}', expected a label file whose name ends with {expected}")
         with temporary_folder() as folder:
             path = folder / own
             path.write_bytes(content)
@@ -516,7 +525,9 @@ class LabelingSession:
         return replace(found, problems=tuple(told))
 
     def rename_class(self, said: RenameRequest) -> int:
-        """Rename a class, or merge it with another; one undo takes it back. How many answers.
+        """Rename a class or merge it with another, and count the changed answers.
+
+        One undo reverts it.
 
         Raises
         ------
@@ -532,9 +543,9 @@ class LabelingSession:
         )
 
     def wrong(self) -> list[dict[str, Any]]:
-        """Answers that the model had guessed otherwise before it learned them, the surest first.
+        """Answers that the model predicted wrongly before it learned them, the surest first.
 
-        A model could not guess a class that had no answer yet when it learned.
+        Answers are left out if their class had no answer when the model learned.
         """
         standing = [one for one in self.project.log.standing() if one.presence == POSITIVE]
         first: dict[str, str] = {}
@@ -560,10 +571,17 @@ class LabelingSession:
 
     @functools.cached_property
     def _files(self) -> NDArray[np.object_]:
-        """How the log names the recording of each row of the index."""
+        """The recording of each row of the index, as the log names it."""
         clips, log = self.project.index.clips, self.project.log
         names = {file: log.name_of(clips.root / file) for file in set(clips.file.tolist())}
         return np.array([names[file] for file in clips.file.tolist()], object)
+
+    @functools.cached_property
+    def _rows(self) -> dict[SegmentKey, int]:
+        """The row of the index of each segment."""
+        clips = self.project.index.clips
+        places = zip(self._files, clips.start_time.tolist(), clips.end_time.tolist(), strict=True)
+        return {segment_key(*place): row for row, place in enumerate(places)}
 
     @functools.cached_property
     def _ends(self) -> dict[str, float]:
@@ -575,12 +593,12 @@ class LabelingSession:
 
 
 def _since(entry: LabelEntry) -> str:
-    """When a segment was answered, whatever became of the answer later."""
+    """When a segment was first answered, even if the answer was changed later."""
     return str(entry.more.get(SINCE, entry.time))
 
 
 def _asked(said: AnswerRequest) -> dict[str, Any]:
-    """The segment that was asked about, where the answer is about a part of it."""
+    """The segment that was asked about, if the answer is about a part of it."""
     asked = said.asked
     is_part = asked is not None and asked != (said.start_time, said.end_time)
     return {ASKED: asked} if is_part else {}

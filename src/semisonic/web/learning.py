@@ -25,7 +25,7 @@ class Learning:
     ----------
     project : Project
     learned : callable
-        Is given the new classifier's file.
+        Called with the file of the new classifier.
     """
 
     def __init__(self, project: Project, learned: Callable[[Path], None]) -> None:
@@ -36,22 +36,22 @@ class Learning:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin a round.
+        """Start a round.
 
         Raises
         ------
         DataError
-            When one runs already.
+            When a round is already running.
         """
         with self._lock:
             if self._began is not None:
-                raise DataError("it is learning already")
+                raise DataError("the model is already learning")
             self._began, self._said, self._reason, self._share = time.monotonic(), "", "", 0.0
             self._thread = threading.Thread(target=self._run, name="learning", daemon=True)
             self._thread.start()
 
     def wait(self) -> None:
-        """Wait until the round that runs is over."""
+        """Wait for the end of the current round."""
         if self._thread is not None:
             self._thread.join()
 
@@ -71,7 +71,7 @@ class Learning:
             self._began = None
 
     def facts(self) -> dict[str, Any]:
-        """Whether it runs, how the last round ended, and the learning curve."""
+        """Whether a round is running, the result of the last one, and the learning curve."""
         began = self._began
         return {
             "runs": began is not None,
@@ -84,7 +84,7 @@ class Learning:
 
 
 def _step(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A round for the page: its numbers, and both accuracies in words with what they are of."""
+    """A round for the page: its numbers, and both accuracies as texts."""
     estimates = estimates_of(row)
     notes = [note for note in row["notes"].split(NOTE_SEPARATOR) if note]
     # A space before "%" where no line ends.

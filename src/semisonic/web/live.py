@@ -32,7 +32,7 @@ from semisonic.web.wire import Text
 if TYPE_CHECKING:
     from semisonic.web.state import AppState
 
-# Sound that a browser sends, as a live source like a microphone.
+# Sound from a browser, as a live source like a microphone.
 
 
 _WAITING = 512
@@ -40,7 +40,7 @@ _FULL_SCALE = np.float32(1 / 32768)
 
 
 class BrowserSource:
-    """16-bit mono samples that are put in from outside, block by block.
+    """A live source of 16-bit mono samples, put in block by block.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class BrowserSource:
         Raises
         ------
         AudioError
-            For half a sample.
+            When the last sample is incomplete.
         """
         if len(content) % 2:
             raise AudioError(self.name, f"found {len(content)} bytes, expected 2 for each sample")
@@ -73,7 +73,7 @@ class BrowserSource:
             self._drop(len(samples))
 
     def end(self) -> None:
-        """There is no more."""
+        """Mark the end of the sound."""
         while True:
             try:
                 self._waiting.put_nowait(None)
@@ -87,14 +87,14 @@ class BrowserSource:
             yield block
 
     def _drop(self, n: int) -> None:
-        """Lose the newest samples, and say so in place of the oldest that wait."""
+        """Drop the newest samples, and replace the oldest waiting block by a gap."""
         lost = n / self.sample_rate
         try:
             oldest = self._waiting.get_nowait()
         except queue.Empty:
             return
         lost += len(oldest.samples) / self.sample_rate if isinstance(oldest, LiveBlock) else 0.0
-        self._waiting.put_nowait(LiveGap(lost, "scoring is slower than the sound comes"))
+        self._waiting.put_nowait(LiveGap(lost, "scoring is slower than real time"))
 
 
 # One browser that streams its microphone: the sound in, scores and events out.
@@ -107,26 +107,26 @@ Tell = Callable[[dict[str, Any]], None]
 
 
 class LiveSession:
-    """Listens to one browser, as ``semisonic listen`` does, in a thread of its own.
+    """Listens to one browser in its own thread, as ``semisonic listen`` does.
 
     Parameters
     ----------
     model : SoundModel
     hello : mapping
-        What the browser says first: ``rate`` (Hz), ``hop`` (s) if not the usual one, and any
-        of ``RULES``.
+        First message of the browser: ``rate`` (Hz), optionally ``hop`` (s), and any of
+        ``RULES``.
     tell : callable
-        Is given each message for the browser, from the session's thread.
+        Called with each message for the browser, in the session's thread.
 
     Attributes
     ----------
     source : BrowserSource
-        Where the sound is put in, and ended.
+        Where the caller puts the sound, and ends it.
 
     Raises
     ------
     OptionError
-        When the browser asks for something that cannot be.
+        When a value from the browser is not allowed.
     """
 
     def __init__(
@@ -143,7 +143,7 @@ class LiveSession:
         )
 
     def run(self) -> None:
-        """Listen until the sound ends; open events are ended and told."""
+        """Listen until the sound ends; open events end then and are reported."""
         hop = self._listening.meter.hop
         try:
             self._tell({"kind": "ready", "classes": self._model.classes, "hop": hop})
@@ -186,9 +186,9 @@ def _within(name: str, found: Any, limits: tuple[float, float]) -> float:
 
 MOST_LISTENERS = 4
 SILENT_SECONDS = 30.0
-"""A page that sends nothing for so long gives its place to another."""
+"""A page that sends nothing for this long is disconnected."""
 Heard = tuple[float, float, Text, float]
-"""Start and end in seconds, label and score of an event that the page has kept."""
+"""Start and end in seconds, label and score of an event that the page kept."""
 _PATIENCE = 5.0
 
 
@@ -268,7 +268,7 @@ async def _listen(socket: WebSocket, app_state: AppState) -> None:
 
 
 async def _receive(socket: WebSocket, source: BrowserSource) -> None:
-    """Take samples until the browser says that it is done, or is gone."""
+    """Take samples until the browser ends the sound or the connection."""
     while True:
         try:
             message = await asyncio.wait_for(socket.receive(), SILENT_SECONDS)
@@ -289,7 +289,7 @@ async def _receive(socket: WebSocket, source: BrowserSource) -> None:
 
 
 async def _send(socket: WebSocket, outbox: asyncio.Queue[dict[str, Any]]) -> None:
-    """Send messages up to the last one."""
+    """Send messages up to the "end" message."""
     while True:
         message = await outbox.get()
         await socket.send_json(message)

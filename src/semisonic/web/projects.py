@@ -1,4 +1,4 @@
-"""Projects below the folder of runs: those that are there, and what may become one."""
+"""Projects below the folder of runs: list, start, continue and open them."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _MOST_PROJECTS = 200
 
 
 class Projects:
-    """What the page may make projects of, and those that are there.
+    """The projects that the page can open, and the options of new ones.
 
     Parameters
     ----------
     runs : Runs
-        Projects lie in its folder.
+        Its folder contains the projects.
     folders : AllowedFolders
-        Recordings lie in these.
+        They contain the recordings.
     encoder : Path, optional
-        One that new projects may use, beside those of runs.
+        An encoder for new projects, in addition to those of runs.
     device : str
     """
 
@@ -48,7 +48,7 @@ class Projects:
             encoder_file(encoder)  # a wrong one is told when the app is started
 
     def all(self) -> list[dict[str, Any]]:
-        """Facts of each: name, recordings, answers, when it was used last; the newest first."""
+        """Name, recordings, answers and time of last use of each project, the newest first."""
         folder = self._runs.folder
         found = [
             path
@@ -79,16 +79,16 @@ class Projects:
         return {**told, "is_done": is_done, "recordings": str(recordings), "is_open": is_open}
 
     def encoders(self) -> list[dict[str, str]]:
-        """What may make the vectors: a value to be asked for, and what it is."""
+        """Encoders for new projects: value and title of each."""
         titles = {
-            SYNTH: "The one that comes with Semisonic: ready at once, and learns from "
-            f"{FEWEST_HEARD} or more segments while you listen",
-            AUTO: "The same, but learning from them before the first question: takes minutes",
+            SYNTH: "The one that comes with Semisonic: ready at once; with "
+            f"{FEWEST_HEARD} or more segments, trained on them while you listen",
+            AUTO: "The same, trained on the recordings before the first question: takes minutes",
         }
         if self._encoder is not None:
             titles = {"given": f"{self._encoder.name}, given with --encoder", **titles}
         names = (run.name for run in self._runs.all() if run.kind)
-        titles |= {f"run:{name}": f"That of {name}" for name in names}
+        titles |= {f"run:{name}": f"The encoder of {name}" for name in names}
         return [{"value": value, "title": title} for value, title in titles.items()]
 
     def new(
@@ -105,15 +105,15 @@ class Projects:
         Raises
         ------
         DataError
-            When the folder is not opened or holds links that lead out of it, or the name is
-            taken or no name.
+            When the folder is not open or has links that lead out of it, or the name is taken or
+            not allowed.
         """
         recordings = self._folders.folder_below(folder, below)
         output = self._output(name)
         try:
             check_folder(output, "a project", ())
         except OptionError as error:
-            raise DataError(f"'{name}' is there already; choose another name") from error
+            raise DataError(f"the project '{name}' exists already; choose another name") from error
         return ProjectOptions(
             recordings,
             output,
@@ -124,7 +124,7 @@ class Projects:
         )
 
     def again(self, name: str) -> ProjectOptions:
-        """The options of a project that was begun, to go on.
+        """The options of an unfinished project, to continue it.
 
         Raises
         ------
@@ -133,13 +133,13 @@ class Projects:
         """
         output = self._output(name)
         if not (output / BEGUN).is_file():
-            raise DataError(f"no project '{name}' was begun below {self._runs.folder}")
+            raise DataError(f"found no project '{name}' to continue below {self._runs.folder}")
         begun = read_json(output / BEGUN)
         self._folders.require(Path(begun["recordings"]))
         return from_mapping(ProjectOptions, {**begun, "output": output, "device": self._device})
 
     def finished(self, name: str) -> Project:
-        """A project that is ready to be asked from.
+        """A finished project.
 
         Raises
         ------
@@ -155,7 +155,7 @@ class Projects:
     def _output(self, name: str) -> Path:
         if not _NAME.fullmatch(name) or name.endswith((" ", ".")):
             raise DataError(
-                f"'{name}': not a name for a project; letters, digits, '-', '_' and spaces will do"
+                f"'{name}': not a name for a project; use letters, digits, '-', '_' and spaces"
             )
         return self._runs.folder / name
 
@@ -166,4 +166,4 @@ class Projects:
             return str(self._encoder)
         if value.startswith("run:"):
             return str(self._runs.get(value.removeprefix("run:")).path)
-        raise DataError(f"'{value}': no encoder of this page")
+        raise DataError(f"'{value}': not an encoder of this page")

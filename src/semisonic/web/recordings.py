@@ -1,4 +1,4 @@
-"""All recordings that the page has open, with their samples as tiles of a picture and as WAV."""
+"""Recordings that the page has open, as tiles of a spectrogram and as WAV."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from semisonic.core.temporary import temporary_folder
 if TYPE_CHECKING:
     from semisonic.web.analysis import Analysis
 
-# One recording that the page has open: where it lies, and its samples piece by piece.
+# One recording that the page has open: its file, and its samples piece by piece.
 
 
 CHECKING, READY, FAILED = "checking", "ready", "failed"
@@ -37,25 +37,25 @@ class OpenRecording:
     Attributes
     ----------
     id : str
-        What the page calls it.
+        Its name for the page.
     name : str
-        What people call it.
+        Its name for people.
     path : Path
     is_own : bool
-        Whether the file is a copy of ours, to be removed with it.
+        Whether the file is the app's own copy, which is removed with it.
     is_listed : bool
-        Whether the page lists it and the model listens to it.
+        Whether the page lists it and the model analyses it.
     state : {"checking", "ready", "failed"}
     reason : str
         Why it failed.
     info : AudioInfo or None
         None until it is ready.
     tiles : Tiles or None
-        Its picture, once it has been checked.
+        Its spectrogram, once it has been checked.
     analysis : Analysis or None
-        What the model in use hears in it.
+        What the open model hears in it.
     used : int
-        Larger than that of any recording that was used before it.
+        Larger than that of all recordings used before.
     """
 
     def __init__(
@@ -89,13 +89,13 @@ class OpenRecording:
             return self._source.info
 
     def fail(self, reason: str) -> None:
-        """Say why it cannot be used; for one that is gone with its folder, that it is."""
+        """Record why it cannot be used; if its whole folder is gone, this is the reason."""
         self.folder_is_gone = is_gone(self.path)
         gone = f"its folder is not there any more: {self.path.parent}"
         self.state, self.reason = FAILED, gone if self.folder_is_gone else reason
 
     def part(self, start: float, end: float) -> NDArray[np.float32]:
-        """Samples between two seconds, mono; fewer where the recording ends or breaks off."""
+        """Mono samples between two times in seconds; fewer at the end or in a damaged file."""
         info = self.open()
         end = min(end, info.duration)
         n = round(end * info.sample_rate) - round(start * info.sample_rate)
@@ -105,7 +105,7 @@ class OpenRecording:
         return np.zeros(0, np.float32)
 
     def close(self) -> None:
-        """Close the file; a copy of ours is removed."""
+        """Close the file; the app's own copy is removed."""
         with self._lock:
             self._is_closed = True
             if self._source is not None:
@@ -127,18 +127,18 @@ class OpenRecording:
 
 
 def is_gone(path: Path) -> bool:
-    """Whether a file is gone with all that lay beside it, as with a disk that was unplugged."""
+    """Whether a file and all files beside it are gone, as after unplugging a disk."""
     try:
         return not path.exists() and not any(path.parent.iterdir())
     except OSError:
         return True
 
 
-# All recordings that the page has open, and the temporary folder for those given to it.
+# All recordings that the page has open, and the temporary folder for uploads.
 
 
 MOST_LISTED, MOST_UNLISTED = 200, 64
-"""Recordings that stay open: those that the page lists, and those that are only labelled."""
+"""Most open recordings: those that the page lists, and those that are only labelled."""
 _LONGEST_NAME = 120
 
 
@@ -148,12 +148,12 @@ class OpenRecordings:
     Parameters
     ----------
     max_bytes : int
-        Room for files that are given to the page, all of them together.
+        Room for all uploaded files together.
 
     Attributes
     ----------
     folder : Path
-        Where files given to us lie.
+        The folder of uploaded files.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -165,7 +165,7 @@ class OpenRecordings:
         self._lock = threading.Lock()
 
     def new_file(self, name: str) -> tuple[str, str, Path]:
-        """An id, a name fit to be shown, and a place for a file that will be given to us."""
+        """An id, a printable name, and a path for a new upload."""
         identity = secrets.token_urlsafe(9)
         shown = PurePath(name.replace("\\", "/")).name
         shown = "".join(c for c in shown if c.isprintable())[-_LONGEST_NAME:] or "sound"
@@ -174,16 +174,16 @@ class OpenRecordings:
         return identity, shown, self.folder / f"{identity}{suffix}"
 
     def used(self) -> int:
-        """Bytes of the files given to us."""
+        """Bytes of all uploaded files."""
         return sum(f.stat().st_size for f in self.folder.iterdir() if f.is_file())
 
     def add(self, sound: OpenRecording) -> OpenRecording:
-        """Add a recording; the one that is open under its id, if any, stays."""
+        """Add a recording, unless one with its id is open; returns the one that is open."""
         with self._lock:
             return self._used(self._sounds.setdefault(sound.id, sound))
 
     def too_many(self, kept: OpenRecording) -> list[OpenRecording]:
-        """Those of a recording's kind, listed or not, that have to go: the least recently used."""
+        """The least recently used recordings, listed or not as this one, beyond the limit."""
         most = MOST_LISTED if kept.is_listed else MOST_UNLISTED
         with self._lock:
             alike = [one for one in self._sounds.values() if one.is_listed == kept.is_listed]
@@ -195,7 +195,7 @@ class OpenRecordings:
             return identity in self._sounds
 
     def get(self, identity: str) -> OpenRecording:
-        """The recording of an id.
+        """The recording with an id.
 
         Raises
         ------
@@ -208,7 +208,7 @@ class OpenRecordings:
             return self._used(self._sounds[identity])
 
     def listed(self) -> list[OpenRecording]:
-        """Those that the page lists, in the order in which they were opened."""
+        """The recordings that the page lists, in the order in which they were opened."""
         with self._lock:
             return [one for one in self._sounds.values() if one.is_listed]
 
@@ -220,7 +220,7 @@ class OpenRecordings:
             sound.close()
 
     def close(self) -> None:
-        """Close all, and remove what was given to us."""
+        """Close all, and remove uploaded files."""
         with self._lock:
             sounds = list(self._sounds.values())
         for sound in sounds:
@@ -232,11 +232,11 @@ class OpenRecordings:
         return sound
 
 
-# The picture of a recording in tiles, at any zoom, never more than what is looked at.
+# The spectrogram of a recording in tiles, at any zoom; only visible tiles are drawn.
 #
 # A tile of level ``k`` shows ``2 ** k`` seconds in 256 columns. Tiles up to ``DIRECT`` are drawn
-# when they are asked for; an overview of those is made in the background, and wider tiles are put
-# together from it.
+# on request; those of level ``DIRECT`` are also drawn in the background as an overview, from which
+# wider tiles are made.
 
 
 COLUMNS = 256
@@ -250,9 +250,9 @@ class Tiles:
     Attributes
     ----------
     n_known : int
-        Columns of the overview that are there.
+        Columns of the overview that are finished.
     loudest : int
-        Level of the loudest place that was seen, 0 to 255.
+        Level of the loudest point so far, 0 to 255.
     """
 
     def __init__(self, sound: OpenRecording, duration: float, sample_rate: int) -> None:
@@ -268,11 +268,11 @@ class Tiles:
 
     @property
     def progress(self) -> float:
-        """Share of the overview that is there."""
+        """Share of the overview that is finished."""
         return self.n_known / len(self._overview)
 
     def make_overview(self) -> Generator[None, None, None]:
-        """Go through the recording, a wide tile a step."""
+        """Draw the overview, one tile per step."""
         n = len(self._overview)
         for first in range(0, n, COLUMNS):
             piece = self._draw(DIRECT, first // COLUMNS)[: min(COLUMNS, n - first)]
@@ -285,7 +285,7 @@ class Tiles:
             yield
 
     def tile(self, level: int, number: int, band_hz: tuple[float, float] | None = None) -> bytes:
-        """Levels of 256 columns, column by column, then their smallest and largest samples.
+        """Bytes: levels of 256 columns, column by column, then their smallest and largest samples.
 
         Wide tiles show all frequencies, whatever ``band_hz`` asks for.
         """
@@ -311,7 +311,7 @@ class Tiles:
         return draw_spectrogram(read, self._rate, number * seconds, width, COLUMNS, band_hz)
 
 
-# A recording as a WAV file that a browser can play, made piece by piece as it is asked for.
+# A recording as a WAV file that browsers can play, made piece by piece on request.
 
 
 HEADER = 44
@@ -322,13 +322,13 @@ _RANGE = re.compile(r"bytes=(\d+)-(\d*)$")
 
 
 class PlayedFile:
-    """A mono 16-bit WAV file of a recording, of which no more is decoded than is read.
+    """A recording as a mono 16-bit WAV file; only the parts that are read are decoded.
 
     Parameters
     ----------
     sound : OpenRecording
     speed : float
-        The header gives the sample rate times this: pitch and duration change, the samples do not.
+        Factor of the sample rate in the header: it changes pitch and duration, not the samples.
 
     Raises
     ------
@@ -353,7 +353,7 @@ class PlayedFile:
         self.size = HEADER + 2 * self._n
 
     def read(self, first: int, last: int) -> bytes:
-        """Bytes from ``first`` up to and without ``last``."""
+        """Bytes from ``first`` to ``last``, without ``last``."""
         head = self._header()[first:last] if first < HEADER else b""
         start, end = max(0, first - HEADER), max(0, last - HEADER)
         if end <= start:
@@ -366,7 +366,7 @@ class PlayedFile:
         return head + samples.tobytes()[start - 2 * sample : end - 2 * sample]
 
     def byte_range(self, header: str | None) -> tuple[int, int] | None:
-        """First byte and the one behind the last of a Range header; None when it is not met."""
+        """First byte of a Range header, and the byte after its last; None if not satisfiable."""
         if header is None:
             return 0, self.size
         found = _RANGE.match(header.strip())

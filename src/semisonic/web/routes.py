@@ -22,6 +22,7 @@ from semisonic.core.errors import DataError, ModelError
 from semisonic.core.files import json_ready
 from semisonic.core.options import nearest
 from semisonic.data.events import Events
+from semisonic.labeling.improve import why_not
 from semisonic.labeling.options import MIX, STRATEGIES
 from semisonic.labeling.queue import RANDOM, Suggestion
 from semisonic.web.analysis import RULES, Analysis, event_options, score_table
@@ -53,7 +54,7 @@ _ABOUT = ("help", "unit", "minimum", "maximum")
 
 
 def rule_fields() -> list[dict[str, Any]]:
-    """Name, help, unit, range and default of the rules, so that page and command line agree."""
+    """Name, help, unit, range and default of the rules, as on the command line."""
     known = {field.name: field for field in dataclasses.fields(EventOptions)}
     return [
         {"name": name, **{key: known[name].metadata[key] for key in _ABOUT}}
@@ -62,7 +63,7 @@ def rule_fields() -> list[dict[str, Any]]:
     ]
 
 
-# Sounds to try the page with, made by the package itself.
+# Example sounds, made by the package itself.
 
 
 RATE = 22050
@@ -82,12 +83,12 @@ _WALK = ("wind", "bird", "dog_bark", "footsteps", "engine", "bell", "crow", "rai
 
 
 def make_example(name: str) -> NDArray[np.float32]:
-    """The samples of an example at ``RATE``, the same each time; those of a walk fade over.
+    """The samples of an example at ``RATE``, the same each time; the walk is cross-faded.
 
     Raises
     ------
     DataError
-        When there is none of that name.
+        When there is no example of this name.
     """
     from semisonic.data.options import SynthOptions
     from semisonic.data.synth.render import render
@@ -108,16 +109,16 @@ def make_example(name: str) -> NDArray[np.float32]:
     return result / np.float32(max(float(np.abs(result).max()), 1.0))
 
 
-# A file that comes over the wire, into the temporary folder, within its limits.
+# An uploaded file, put into the temporary folder within its limits.
 
 
 async def receive(request: Request, recordings: OpenRecordings, name: str) -> OpenRecording:
-    """Take the body of a request as a file; half a file is removed.
+    """Save the body of a request as a file; an incomplete file is removed.
 
     Raises
     ------
     DataError
-        When there is no room, or nothing came.
+        When there is no room, or the body is empty.
     """
     identity, shown, path = recordings.new_file(name)
     room, count = recordings.max_bytes - recordings.used(), 0
@@ -126,7 +127,7 @@ async def receive(request: Request, recordings: OpenRecordings, name: str) -> Op
             async for chunk in request.stream():
                 count += len(chunk)
                 if count > room:
-                    raise DataError("no room left for this file; close other recordings first")
+                    raise DataError("there is no room for this file; close other sounds first")
                 target.write(chunk)
         if not count:
             raise DataError("the file is empty")
@@ -136,7 +137,7 @@ async def receive(request: Request, recordings: OpenRecordings, name: str) -> Op
     return OpenRecording(shown, path, identity, is_own=True)
 
 
-# Routes of what there is to open: the model, folders, examples, runs.
+# Routes of what the page can open: folders and examples.
 
 
 def state_routes(app_state: AppState) -> APIRouter:
@@ -177,16 +178,16 @@ def state_routes(app_state: AppState) -> APIRouter:
     return router
 
 
-# Routes of recordings: take them, show them, play them, say what is heard in them.
+# Routes of recordings: upload, show and play them, and list their events.
 
 
 MOST_EVENTS = 2000
 Label = Annotated[str, Query(max_length=500)]
-"""A class whose events alone are wanted; empty for all."""
+"""The class of the events; empty for all."""
 
 
 def of_class(events: Events, label: str) -> Events:
-    """The events of a class; all of them for an empty text."""
+    """The events of a class; all events for an empty text."""
     return events[events["label"] == label] if label else events
 
 
@@ -254,7 +255,9 @@ def recording_routes(app_state: AppState) -> APIRouter:
             raise DataError("this recording is not open any more")
         band_hz = None if low_hz is None or high_hz is None else (low_hz, high_hz)
         if band_hz and band_hz[1] <= band_hz[0]:
-            raise DataError(f"found {low_hz:g} to {high_hz:g} Hz, expected the lower one first")
+            raise DataError(
+                f"found {low_hz:g} to {high_hz:g} Hz, expected the lower frequency first"
+            )
         return Response(tiles.tile(level, number, band_hz), media_type="application/octet-stream")
 
     @router.get("/sounds/{identity}/audio.wav")
@@ -282,7 +285,7 @@ def recording_routes(app_state: AppState) -> APIRouter:
         most: Annotated[int, Query(ge=1, le=20)] = 6,
     ) -> dict[str, Any]:
         if end <= start:
-            raise DataError(f"found {start:g} to {end:g} s, expected an end behind the start")
+            raise DataError(f"found {start:g} to {end:g} s, expected an end after the start")
         table = heard(identity).scores(start, end, n)
         classes = app_state.model.classes
         best = np.nan_to_num(np.fmax.reduce(table, axis=0))
@@ -308,7 +311,7 @@ def recording_routes(app_state: AppState) -> APIRouter:
     def get_table(identity: str, kind: str, request: Request, label: Label = "") -> Response:
         sound, analysis = ready(identity), heard(identity)
         if not analysis.is_done:
-            raise DataError("the recording is still being listened to")
+            raise DataError("the model is still listening to this recording")
         stem = Path(sound.name).stem
         if kind == "scores":
             scores = score_table(analysis, app_state.model.classes)
@@ -379,14 +382,15 @@ def _card(path: str) -> dict[str, Any]:
         found = info(path)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from None
-    return {"title": found.title, "facts": found.shown()}
+    classes = found.facts.get("classes", [])
+    return {"title": found.title, "facts": found.shown(), "classes": classes}
 
 
-# Routes of projects: start one from an opened folder, go on with it, open it.
+# Routes of projects: start one from an opened folder, continue it, open it.
 
 
 class NewProjectRequest(BaseModel):
-    """What a project is to be made of."""
+    """The options of a new project."""
 
     folder: int
     below: FileName = ""
@@ -447,7 +451,7 @@ def project_routes(app_state: AppState) -> APIRouter:
 
 
 class SkipRequest(SegmentRequest):
-    """What somebody skips."""
+    """A segment that somebody skips."""
 
     annotator: Annotator
 
@@ -467,7 +471,7 @@ def labelling_routes(app_state: AppState) -> APIRouter:
         return app_state.session
 
     def shown(found: Suggestion | None, annotator: str = "") -> dict[str, Any]:
-        """A question; of a clip that measures the model its guess is not shown."""
+        """A question; predictions are hidden if its segment measures the accuracy."""
         if found is None:
             return {"item": None}
         session().require(found.file)
@@ -489,6 +493,7 @@ def labelling_routes(app_state: AppState) -> APIRouter:
             "looks": at.project.class_looks,
             "learning": at.learning.facts(),
             "improving": None if app_state.improving is None else app_state.improving.facts(),
+            "can_improve": not why_not(at.project),
             "vectors": at.project.vectors_said,
             "judging": at.judging,
         }
@@ -546,7 +551,7 @@ def labelling_routes(app_state: AppState) -> APIRouter:
         id: Annotated[Name, Body()],  # noqa: A002
         annotator: Annotated[Annotator, Body()],
     ) -> dict[str, Any]:
-        """Take an entry back; of what took an answer back, that restores the answer."""
+        """Undo an entry of the log; undoing a deletion restores the answer."""
         return {"id": session().project.log.undo(id, annotator=annotator).id}
 
     @router.post("/import")
@@ -607,8 +612,14 @@ def labelling_routes(app_state: AppState) -> APIRouter:
         learning.start()
         return learning.facts()
 
+    @router.post("/improve")
+    def improve() -> dict[str, Any]:
+        app_state.improve(session())
+        return get_state()
+
     @router.post("/improve/cancel")
     def stop_improving() -> dict[str, Any]:
+        session().project.stop_vectors(True)
         if app_state.improving is not None:
             app_state.improving.cancel()
         return get_state()

@@ -21,22 +21,22 @@ MOST_LISTED = 5000
 
 
 class AllowedFolders:
-    """Opened folders; a recording is named by the folder's number and a path below it.
+    """Opened folders; a recording has the number of its folder and a path below it.
 
     Raises
     ------
     OptionError
-        When a folder is none.
+        When a path is not a folder.
     """
 
     def __init__(self, folders: Iterable[Path]) -> None:
         self.folders = tuple(folders)
         for folder in self.folders:
             if not folder.is_dir():
-                raise OptionError(f"option 'folder': '{folder}' is no folder")
+                raise OptionError(f"option 'folder': '{folder}' is not a folder")
 
     def listing(self, number: int) -> tuple[list[str], int]:
-        """Recordings below a folder, the first ones, and how many there are.
+        """The first recordings below a folder, and the number of all.
 
         Links that lead out of the folder are left out.
         """
@@ -51,15 +51,15 @@ class AllowedFolders:
         return found[:MOST_LISTED], len(found)
 
     def folder(self, number: int) -> Path:
-        """The folder of a number.
+        """The folder with a number.
 
         Raises
         ------
         DataError
-            When there is none, or it is gone.
+            When there is none, or the folder does not exist any more.
         """
         if not 0 <= number < len(self.folders):
-            raise DataError(f"no folder {number}: {len(self.folders)} are open")
+            raise DataError(f"found no folder {number}: {len(self.folders)} are open")
         folder = self.folders[number]
         if not folder.is_dir():
             raise DataError(f"the folder '{folder}' is not there any more. Is its disk connected?")
@@ -71,7 +71,7 @@ class AllowedFolders:
         Raises
         ------
         DataError
-            When the name leads out of the folder, is hidden, or is no recording's.
+            When the path leads out of the folder, is hidden, or is not a recording.
         """
         folder = self.folder(number)
         parts = PurePosixPath(name).parts
@@ -88,7 +88,7 @@ class AllowedFolders:
         return path
 
     def parts(self, number: int) -> list[str]:
-        """Folders right below a folder, by name; links and hidden ones are left out."""
+        """Names of the folders in a folder, sorted, without links and hidden ones."""
         folder = self.folder(number)
         try:
             return sorted(
@@ -100,28 +100,28 @@ class AllowedFolders:
             raise DataError(f"{folder.name}: {error.strerror}") from None
 
     def folder_below(self, number: int, name: str) -> Path:
-        """A whole folder, or one right below it, to be read with all that is in it.
+        """An opened folder, or a folder in it, to be read completely.
 
         Raises
         ------
         DataError
-            When there is none, or a link in it leads out of what was opened.
+            When there is none, or a link in it leads out of the opened folders.
         """
         folder = self.folder(number)
         if name and name not in self.parts(number):
-            raise DataError(f"'{name}': not a folder in this one")
+            raise DataError(f"'{name}': not a folder in '{folder.name}'")
         place = folder / name
         unreadable: list[tuple[str, str]] = []
         for path in find_audio(place, unreadable=unreadable):
             if not self.holds(path):
                 raise DataError(
                     f"'{path.relative_to(folder).as_posix()}' is a link that leads out of the "
-                    "folder; take it away, or start the project in the terminal"
+                    "folder; remove it, or start the project in the terminal"
                 )
         return place
 
     def holds(self, path: Path) -> bool:
-        """Whether a path is in an opened folder, links followed."""
+        """Whether a path is in an opened folder, after following links."""
         try:
             real = path.resolve()
         except OSError:
@@ -129,7 +129,7 @@ class AllowedFolders:
         return any(real.is_relative_to(folder.resolve()) for folder in self.folders)
 
     def require(self, path: Path) -> None:
-        """See that a path is in an opened folder.
+        """Check that a path is in an opened folder.
 
         Raises
         ------
@@ -158,10 +158,10 @@ class Run:
     Attributes
     ----------
     name : str
-        Its place below the folder of runs.
+        Its path below the folder of runs.
     path : Path
     record : dict
-        What ``run.json`` says; empty without one.
+        The content of ``run.json``; empty without it.
     pages : tuple of str
         The HTML pages in it.
     """
@@ -173,21 +173,18 @@ class Run:
 
     @property
     def kind(self) -> str:
-        """What lies in it: "model" (a classifier), "encoder" or nothing to use."""
+        """What it has: "model" (a classifier), "encoder" or "" (neither)."""
         return next((kind for kind, name in _USED.items() if (self.path / name).is_file()), "")
 
     @property
     def time(self) -> str:
-        """When it began or, where no ``run.json`` says so, when its model was made.
-
-        Without one, when its folder changed last.
-        """
+        """When it started; without a ``run.json``, when its model or its folder changed last."""
         made = self.path / _USED.get(self.kind, "")
         changed = datetime.fromtimestamp(made.stat().st_mtime, UTC)
         return str(self.record.get("started") or changed.isoformat())
 
     def facts(self) -> dict[str, Any]:
-        """What the list shows."""
+        """The fields that the list shows."""
         known = {key: self.record.get(key) for key in ("command", "status", "seconds")}
         said = {"name": self.name, "kind": self.kind, "started": self.time}
         return {**said, "pages": list(self.pages), **known}
@@ -200,12 +197,12 @@ class Runs:
         self.folder = folder
 
     def all(self) -> list[Run]:
-        """All of them, the newest first."""
+        """All runs, the newest first."""
         found = [self._open(path) for path in self._folders()]
         return sorted(found, key=lambda run: run.time, reverse=True)
 
     def get(self, name: str) -> Run:
-        """The run of a name.
+        """The run with a name.
 
         Raises
         ------
@@ -227,7 +224,7 @@ class Runs:
         """
         run = self.get(name)
         if run.kind != "model":
-            raise ModelError(f"the run '{name}' holds no classifier")
+            raise ModelError(f"the run '{name}' has no classifier")
         return run.path
 
     def page(self, name: str, page: str) -> str:

@@ -1,8 +1,9 @@
-"""From options to a running app, and to its end."""
+"""Start the app from its options, and run it until it is stopped."""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
 import socket
@@ -23,7 +24,7 @@ Say = Callable[[str], None]
 def serve(say: Say, *, host: str, port: int, token: str, browser: bool, **state: Any) -> None:
     """Serve the page until somebody stops it with Ctrl-C or a signal.
 
-    What is no parameter here is one of :class:`semisonic.web.state.AppState`.
+    The other options are those of :class:`semisonic.web.state.AppState`.
 
     Raises
     ------
@@ -34,7 +35,7 @@ def serve(say: Say, *, host: str, port: int, token: str, browser: bool, **state:
     """
     found = [(folder, len(list(find_audio(folder)))) for folder in state.get("folder", ())]
     told = [f"{count_text(n, 'recording')} in {folder}" for folder, n in found]
-    say(f"Starting Semisonic{': ' * bool(told)}{', '.join(told)}. This takes some seconds.")
+    say(f"Starting Semisonic{': ' * bool(told)}{', '.join(told)}. This takes a few seconds.")
     import uvicorn
 
     from semisonic.web.application import Server, create_app
@@ -42,11 +43,12 @@ def serve(say: Say, *, host: str, port: int, token: str, browser: bool, **state:
 
     if token and len(token) < SHORTEST_TOKEN:
         raise OptionError(
-            f"option 'token': found {len(token)} letters, expected {SHORTEST_TOKEN} or "
-            "more, as a short one can be guessed; leave it out and one is made"
+            f"option 'token': found {len(token)} characters, expected {SHORTEST_TOKEN} or more, "
+            "because a short token can be guessed; without the option, the app makes one"
         )
 
-    progress.show(False)  # progress is shown on the page
+    progress.show(False)  # progress is shown on the page, and so is what recordings lack
+    logging.getLogger("semisonic.audio").setLevel(logging.ERROR)
     token = token or ("" if is_own(host) else secrets.token_urlsafe(24))
     bound = _bind(host, port)
     try:
@@ -81,7 +83,7 @@ def _address(host: str, port: int, token: str) -> str:
 
 
 def _hosts(host: str) -> list[str]:
-    """What the app is called by others: for all addresses this machine's own and its name."""
+    """The addresses to print: for all addresses, this machine's own and its name."""
     if host not in ("0.0.0.0", "::"):
         return [host]
     family = socket.AF_INET if host == "0.0.0.0" else socket.AF_INET6
@@ -104,7 +106,7 @@ def _bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         bound.close()
         raise OptionError(
-            f"option 'port': {host}, port {port} cannot be used ({error.strerror}); --port 0 takes "
-            "any that is free"
+            f"option 'port': cannot use port {port} of {host} ({error.strerror}); --port 0 takes "
+            "a free port"
         ) from None
     return bound

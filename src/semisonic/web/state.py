@@ -1,4 +1,4 @@
-"""What the app has: a model, opened folders, open recordings, work in the background."""
+"""The state of the app: a model, opened folders, open recordings, work in the background."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ from semisonic.web.recordings import READY, OpenRecording, OpenRecordings, Tiles
 from semisonic.web.runs import AllowedFolders, Runs
 
 _ROOM = 4
-"""How many of the largest files fit on the recordings."""
+"""How many files of the largest size the uploads may take up."""
 
 
 class AppState:
-    """The state behind the page. Everything may be called from any thread.
+    """The state behind the page. All methods may be called from any thread.
 
     The parameters are those of ``semisonic app``.
 
     Raises
     ------
     OptionError
-        When a folder is none.
+        When a path is not a folder.
     ModelError
         When the model cannot be opened.
     """
@@ -60,6 +60,7 @@ class AppState:
         self.max_bytes = int(max_megabytes * 1e6)
         self.max_seconds = max_hours * 3600
         self.device = str(choose_device(device))
+        self._lock = threading.RLock()
         self.folders = AllowedFolders(folder)
         self.runs = Runs(runs)
         self.projects = Projects(self.runs, self.folders, encoder, device)
@@ -75,7 +76,6 @@ class AppState:
         self.session: LabelingSession | None = None
         if project is not None:
             self.take_project(Project.open(project))
-        self._lock = threading.Lock()
         self._checker = Checker(self.recordings.folder)
         self._looking, self._listening = BackgroundWorker("looking"), BackgroundWorker("listening")
 
@@ -86,16 +86,16 @@ class AppState:
         Raises
         ------
         ModelError
-            When none was chosen.
+            When no model is open.
         """
         if self._model is None:
             raise ModelError("no model is open: choose one under Models")
         return self._model
 
     def take_model(self, path: Path, *, of_project: bool = False) -> None:
-        """Use another model; what was heard with the one before is heard again when asked for.
+        """Use another model; open recordings are analysed again when they are shown.
 
-        One of a project gives way to that of the next project; one that was chosen stays.
+        The model of a project is replaced by that of the next project; a chosen one stays.
 
         Raises
         ------
@@ -106,21 +106,39 @@ class AppState:
         self.model_path, self._gives_way = path, of_project
 
     def take_project(self, project: Project) -> None:
-        """Label in another project from now on; its classifier is used if no model was chosen."""
+        """Switch to another project; its classifier is used if no model was chosen."""
         if self.improving is not None and self.improving.runs:
             self.improving.cancel()
         self.session = session = LabelingSession(project, self._learned)
         self.improving = None
-        if not why_not(project):
+        if not why_not(project) and not project.is_stopped:
+            self.improve(session)
+        if self._gives_way and project.model is not None:
+            self.take_model(project.model, of_project=True)
+
+    def improve(self, session: LabelingSession) -> None:
+        """Start or continue computing better vectors for a project, in the background.
+
+        Raises
+        ------
+        DataError
+            When this is already running, or not possible.
+        """
+        project = session.project
+        with self._lock:
+            if self.improving is not None and self.improving.runs:
+                raise DataError("the encoder is already being trained")
+            if reason := why_not(project):
+                raise DataError(reason)
+            if project.is_stopped:
+                project.stop_vectors(False)
             asked = {"project": project.folder, "device": self.device}
             self.improving = BackgroundProcess(
                 IMPROVE, project.folder.name, asked, IMPROVE_STEPS, lambda: self._improved(session)
             )
-        if self._gives_way and project.model is not None:
-            self.take_model(project.model, of_project=True)
 
     def _improved(self, session: LabelingSession) -> None:
-        """Use better vectors in a project that is still open; its classifier learns from them."""
+        """Use better vectors; if the project is still open, its classifier is trained on them."""
         session.learning.wait()
         found = take_vectors(session.project)
         if found.is_used and self.session is session:
@@ -129,12 +147,12 @@ class AppState:
                 self.session.learning.start()
 
     def make_project(self, name: str, options: ProjectOptions) -> BackgroundProcess:
-        """Begin or go on with a project in the background.
+        """Start or continue making a project in the background.
 
         Raises
         ------
         DataError
-            When one is being made already.
+            When a project is already being made.
         """
 
         def done() -> None:
@@ -151,7 +169,7 @@ class AppState:
             return self.making
 
     def open(self, sound: OpenRecording) -> OpenRecording:
-        """Open a recording: check it, then look at it and listen, in the background."""
+        """Open a recording; check, draw and analyse it in the background."""
         kept = self.recordings.add(sound)
         if kept.folder_is_gone and kept.path.exists():  # it is there again
             self.recordings.remove(kept.id)
@@ -170,7 +188,7 @@ class AppState:
         return self.open(OpenRecording(name, path, identity, is_own=False))
 
     def open_recording(self, path: Path, name: str) -> OpenRecording:
-        """Open a recording to be labelled: it is shown, but neither listed nor listened to."""
+        """Open a recording to label: it is shown, but neither listed nor analysed."""
         made: tuple[int, ...] = ()
         with contextlib.suppress(OSError):  # what is gone is told when it is checked
             status = path.stat()
@@ -179,7 +197,7 @@ class AppState:
         return self.open(OpenRecording(name, path, identity, is_own=False, is_listed=False))
 
     def analysis(self, sound: OpenRecording) -> Analysis | None:
-        """What the model hears in a recording; begun when it is first asked for."""
+        """What the model hears in a recording; the first call starts the analysis."""
         model = self._model
         if sound.state != READY or model is None or not sound.is_listed:
             return None
@@ -198,7 +216,7 @@ class AppState:
         return analysis
 
     def close(self) -> None:
-        """End the work and remove what was given to us."""
+        """Stop the work and remove uploaded files."""
         for process in (self.making, self.finding, self.improving):
             if process is not None:
                 process.close()
@@ -225,7 +243,7 @@ class AppState:
         yield from tiles.make_overview()
 
     def facts(self) -> dict[str, Any]:
-        """What the page shows at the top."""
+        """What the page shows about the state."""
         facts: dict[str, Any] = {
             "folders": [folder.resolve().name or str(folder) for folder in self.folders.folders],
             "max_bytes": self.max_bytes,

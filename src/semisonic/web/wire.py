@@ -1,4 +1,4 @@
-"""What goes between the page and the server: names of files, and errors in plain words."""
+"""What the page and the server exchange: names of files, and errors in plain words."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from starlette.responses import JSONResponse, Response
 from semisonic.core.errors import SemisonicError
 from semisonic.web.background import in_words
 
-# A file's name is bytes. Python and JavaScript hold those that are no UTF-8 as lone surrogates, and
-# JSON in ASCII carries them both ways. All other texts that come in are Unicode: pydantic sees to
-# that wherever a text has a greatest length.
+# A file's name is bytes. In Python and JavaScript, bytes that are not UTF-8 are lone surrogates,
+# and JSON in ASCII carries them both ways. All other incoming texts are Unicode: pydantic checks
+# this for every text with a maximum length.
 
 
 def _file_name(found: Any) -> str:
@@ -39,15 +39,15 @@ Text = Annotated[str, Field(max_length=500)]
 
 
 class Json(JSONResponse):
-    """JSON in ASCII, of whatever texts there are."""
+    """JSON in ASCII, for all texts."""
 
     def render(self, content: Any) -> bytes:
-        """The bytes of the answer."""
+        """The bytes of the response."""
         return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
 
 
 def download(name: str, content: str | bytes, kind: str) -> Response:
-    """A download; a name that is not ASCII is given as RFC 6266 wants it."""
+    """A download; the name is encoded by RFC 6266 if it is not ASCII."""
     plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\' else "_" for c in name)
     quoted = quote(name, safe="", errors="replace")
     disposition = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quoted}"
@@ -57,7 +57,7 @@ def download(name: str, content: str | bytes, kind: str) -> Response:
     return Response(content, headers=headers, media_type=kind)
 
 
-# Errors as answers with plain words; the app goes on after each.
+# Errors as responses in plain words; the app continues after each.
 
 
 _log = logging.getLogger(__name__)

@@ -1,8 +1,8 @@
 """Long work in a process of its own, so that the page stays quick and may be closed.
 
-The first line of the input asks for it, as JSON with a ``task``; the end of the input stops it.
-Lines of the output tell how far it is: ``step``; ``label``, ``n``, ``total`` and ``seconds_left``;
-and in the end ``done``, ``stopped`` or ``error``.
+The first line of the input is JSON with a ``task``; the end of the input stops the work. Lines of
+the output report progress: ``step``; ``label``, ``n``, ``total`` and ``seconds_left``; and at the
+end ``done``, ``stopped`` or ``error``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PREDICTIONS = "predictions.csv"
 
 
 def main() -> None:
-    """Do what the first line asks for."""
+    """Do the task of the first line."""
     asked = json.loads(sys.stdin.readline())
     threading.Thread(target=_watch, daemon=True).start()
     with contextlib.suppress(AttributeError, OSError):
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def _make_project(asked: dict[str, Any]) -> dict[str, Any]:
-    """Make a project, by the options of ``semisonic project new``."""
+    """Make a project, with the options of ``semisonic project new``."""
     from semisonic.labeling.options import ProjectOptions
     from semisonic.labeling.start import start_project
 
@@ -69,7 +69,7 @@ def _make_project(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def _find(asked: dict[str, Any]) -> dict[str, Any]:
-    """What ``semisonic detect`` and ``semisonic predict`` find in a folder, as their tables."""
+    """Write the tables of ``semisonic detect`` and ``semisonic predict`` for a folder."""
     from semisonic.classifier.detection.detect import run_detect
     from semisonic.classifier.model_file import open_model
     from semisonic.classifier.options import EventOptions
@@ -94,7 +94,7 @@ def _find(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def _find_segments(project: Project, recordings: Path, output: Path) -> dict[str, Any]:
-    """What a project's classifier says of its segments, where no other sound can be embedded."""
+    """Write the predictions for a project's segments, if other sounds cannot be embedded."""
     import pandas as pd
 
     from semisonic.classifier.events import DEFAULT
@@ -104,8 +104,8 @@ def _find_segments(project: Project, recordings: Path, output: Path) -> dict[str
 
     if Path(os.path.abspath(recordings)) != project.recordings:
         raise ModelError(
-            f"the vectors of '{project.folder.name}' were made elsewhere, so that it finds nothing "
-            f"outside of {project.recordings}"
+            f"the vectors of '{project.folder.name}' were made elsewhere, so its classifier can "
+            f"search only {project.recordings}"
         )
     _say(step="events")
     segments = pd.read_csv(project.folder / PREDICTIONS, encoding_errors="surrogateescape")
@@ -118,7 +118,7 @@ def _find_segments(project: Project, recordings: Path, output: Path) -> dict[str
 
 
 def _improve(asked: dict[str, Any]) -> dict[str, Any]:
-    """Make the vectors of ``semisonic project improve``; the page decides whether to use them."""
+    """Compute the vectors of ``semisonic project improve``; the app decides whether to use them."""
     from semisonic.labeling.improve import learn_vectors
 
     learn_vectors(Path(asked["project"]), device=asked["device"], tell=lambda step: _say(step=step))
@@ -133,7 +133,7 @@ _TASKS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 
 
 def _watch() -> None:
-    """Wait for the end of the input, then stop the work in an orderly way, or else at once."""
+    """Wait for the end of the input, then interrupt the work; after a while, kill it."""
     sys.stdin.read()
     _thread.interrupt_main()
     threading.Event().wait(_PATIENCE)

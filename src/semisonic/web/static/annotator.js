@@ -18,7 +18,7 @@ export const annotator = () => localStorage.getItem("annotator")?.trim() || gues
 export function nameField(changed = () => {}) {
   const field = h("input", {
     type: "text", value: localStorage.getItem("annotator") ?? "", maxlength: "60", autocomplete: "off", "aria-label": "Your name",
-    placeholder: `Your name (now ${guest()})`, title: `Stands in the log beside each answer; without a name ${guest()}`,
+    placeholder: `Your name (now ${guest()})`, title: `Saved with each of your answers; without a name, it is ${guest()}`,
     onchange: () => { localStorage.setItem("annotator", field.value.trim()); changed(); },
   });
   return field;

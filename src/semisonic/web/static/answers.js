@@ -17,22 +17,22 @@ export function keysOf(classes, looks) {
 export function answerPanel({ answer, undo, skip, similar, keep, setSeveral, next, play }) {
   let classes = [], looks = {}, guesses = [], picked = new Set(), several = false, waits = true, isIssue = false, isMeasured = false, denied = "", mayBeSeveral = false, nEvents = 0, element;
   const guessed = h("div", { class: "guesses" }), buttons = h("div", { class: "answers", role: "group", "aria-label": "Labels" }), asks = h("div", {});
-  const fresh = h("input", { type: "text", placeholder: "Label: find or new", "aria-label": "New label", title: "The first letters find a class; Enter takes it", maxlength: "60", autocomplete: "off", oninput: () => draw() });
+  const fresh = h("input", { type: "text", placeholder: "Find or add a label", "aria-label": "New label", title: "The first letters find a class; Enter chooses it", maxlength: "60", autocomplete: "off", oninput: () => draw() });
   const note = h("input", { type: "text", placeholder: "Note", "aria-label": "Note", maxlength: "500", autocomplete: "off" });
-  const many = h("button", { type: "button", class: "quiet", "aria-pressed": "false", title: "Several labels for one clip; Enter saves (M)", onclick: () => toggleMany() }, "Several labels");
+  const many = h("button", { type: "button", class: "quiet", "aria-pressed": "false", title: "Several labels for one segment; Enter saves (M)", onclick: () => toggleMany() }, "Several labels");
   const ask = h("div", { class: "note", hidden: true, role: "group", "aria-label": "Several labels" }), sure = h("span", {}), change = h("button", { type: "button", onclick: async () => { ask.hidden = true; await setSeveral(!mayBeSeveral); if (mayBeSeveral) toggleMany(); } });
-  ask.append(sure, h("div", { class: "row" }, change, h("button", { type: "button", onclick: () => { ask.hidden = true; } }, "Leave it")));
-  const kind = h("button", { type: "button", class: "quiet", hidden: true, title: "Whether a clip of this project may carry several labels", onclick: () => askSeveral() }, "One label per clip …");
+  ask.append(sure, h("div", { class: "row" }, change, h("button", { type: "button", onclick: () => { ask.hidden = true; } }, "Cancel")));
+  const kind = h("button", { type: "button", class: "quiet", hidden: true, title: "Whether a segment of this project can have several labels", onclick: () => askSeveral() }, "One label per segment …");
   const save = h("button", { type: "button", class: "main", hidden: true, onclick: () => give([...picked]) }, "Save");
   const hint = (key) => h("kbd", { "aria-hidden": "true" }, key.toUpperCase());
   const act = (text, key, work, title) => h("button", { type: "button", onclick: work, title, "aria-keyshortcuts": key }, text, hint(key));
   const keeps = act("Keep", "K", () => isIssue && !waits && keep());
-  const onwards = act("Next clip", "Enter", next);
+  const onwards = act("Next segment", "Enter", next);
   const back = act("Undo", "Z", undo);  // also when nothing is asked
   const actions = h("div", { class: "row actions" }, keeps, onwards,
-    act("Unsure", "U", () => give([], "uncertain"), "An answer: you listened and cannot tell. It is not asked again, and nothing is learned from it."),
-    act("None of these", "0", () => give([], "negative"), "An answer: no class is heard. That is learned, too."), back,
-    act("Skip", "S", skip, "No answer: nothing is written down, and it comes again at the end."), act("More like this", "F", similar));
+    act("Unsure", "U", () => give([], "uncertain"), "An answer: you listened and cannot tell. The page does not ask again, and the model learns nothing from it."),
+    act("None of these", "0", () => give([], "negative"), "An answer: none of the classes is present. The model learns this, too."), back,
+    act("Skip", "S", skip, "No answer: nothing is saved, and the page asks again at the end."), act("More like this", "F", similar));
   fresh.addEventListener("keydown", async (event) => {
     if (event.key === "Escape") { fresh.value = ""; fresh.blur(); draw(); }
     if (event.key !== "Enter" || !fresh.value.trim() || waits) return;
@@ -89,9 +89,9 @@ export function answerPanel({ answer, undo, skip, similar, keep, setSeveral, nex
   // What it means is said before the project is changed; no answer changes it by itself.
   function askSeveral() {
     sure.textContent = mayBeSeveral
-      ? "Clips of this project may carry several labels. With one label per clip, those that were given several are not learned from, and the learning curve begins anew."
-      : "A clip of this project carries one label. If clips may carry several, each label becomes a yes-or-no question of its own, for all clips, and the learning curve begins anew.";
-    change.textContent = mayBeSeveral ? "One label per clip" : "Let clips carry several";
+      ? "Segments of this project can have several labels. With one label per segment, the model does not learn from those that have several, and the learning curve starts again."
+      : "Segments of this project have one label each. If they can have several, each label becomes a yes-or-no question about every segment, and the learning curve starts again.";
+    change.textContent = mayBeSeveral ? "One label per segment" : "Allow several labels";
     ask.hidden = false;
     change.focus();
   }
@@ -112,9 +112,9 @@ export function answerPanel({ answer, undo, skip, similar, keep, setSeveral, nex
     if (denied === NOTHING) guessed.replaceChildren(text("What is it?"), ...guesses.slice(1).map((guess) => as(guess)));
     else if (denied) {
       guessed.replaceChildren(text(`Not ${denied}. What is it instead?`), ...guesses.slice(1).map((guess) => as(guess)),
-        not(`Only not ${denied}`, "An answer: this class is not heard; another one may be"));
+        not(`Just “not ${denied}”`, "An answer: this class is not present; another one may be"));
     } else if (guesses.length) guessed.replaceChildren(text("Perhaps"), ...guesses.map((guess, i) => as(guess, i ? "" : "Y")), not("No", `It is not ${spoken([guesses[0][0]])}`));
-    else guessed.replaceChildren(text(isMeasured ? "What do you hear? This clip measures the model, so its guess is shown after your answer." : "What do you hear?"));
+    else guessed.replaceChildren(text(isMeasured ? "What do you hear? This segment measures the accuracy, so the prediction is shown after your answer." : "What do you hear?"));
   }
 
   function draw() {
@@ -136,7 +136,7 @@ export function answerPanel({ answer, undo, skip, similar, keep, setSeveral, nex
   return {
     element,
     setClasses(names, itsLooks) { looks = itsLooks; classes = [...new Set([...names, ...classes.filter((name) => names.includes(name))])]; draw(); },
-    // Guesses; whether an answer is looked at again; whether the clip measures the model.
+    // Predictions; whether an answer is reviewed; whether the segment measures the accuracy.
     ask(found, looksWrong = false, measures = false) { guesses = found ?? []; isIssue = looksWrong; isMeasured = measures; denied = ""; picked = new Set(); asks.replaceChildren(); draw(); },
     setSeveral(on) {
       if (on === mayBeSeveral) return;

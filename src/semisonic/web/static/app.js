@@ -58,7 +58,7 @@ function theme(wanted) {
   document.documentElement.dataset.theme = dark;
   const button = document.getElementById("theme");
   button.textContent = dark === "dark" ? "Light" : "Dark";
-  button.title = `Show the page ${dark === "dark" ? "light" : "dark"}`;
+  button.title = `Use ${dark === "dark" ? "light" : "dark"} colours`;
   document.dispatchEvent(new Event("themechange"));
 }
 

@@ -1,11 +1,11 @@
 // Starting a project from an opened folder, watching it being made, or opening one that is there.
 
-import { get, post } from "./api.js";
+import { address, get, post } from "./api.js";
 import { about, h, say } from "./dom.js";
 
 const STEPS = {
-  look: "Look at all recordings", contrast: "Learn from the recordings, without labels",
-  vectors: "Describe every few seconds by numbers", groups: "Find groups that sound alike",
+  look: "Check all recordings", contrast: "Train the encoder on the recordings, without labels",
+  vectors: "Compute an embedding of each segment", groups: "Group segments that sound alike",
 };
 const POLL = 400;
 
@@ -46,9 +46,9 @@ export async function beginPage(main, appState) {
     const go = () => open(name, "#/label/groups");
     if (!failures.length && n === all) { go(); return; }
     place.replaceChildren(h("section", { class: "card made" }, h("h2", {}, `${n} of ${all} recordings are used`),
-      failures.length ? h("p", {}, `${failures.length} could not be read, or not as a whole:`) : null,
+      failures.length ? h("p", {}, `${failures.length} could not be read, or only in part:`) : null,
       failures.length ? h("div", { class: "scrolls", tabindex: "0", role: "region", "aria-label": "Recordings that cannot be used" }, h("ul", { class: "plain failures" }, failures.map(([file, why]) => h("li", {}, h("b", {}, file), h("span", { class: "soft" }, ` ${why}`))))) : null,
-      notes.length ? h("ul", { class: "small soft notes" }, notes.map((note) => h("li", {}, note))) : null,
+      notes.length ? h("ul", { class: "small soft notes" }, notes.map((note) => h("li", {}, withReports(note, name)))) : null,
       h("div", { class: "row" }, h("button", { type: "button", class: "main", onclick: go }, "Go on: name the groups"))));
   }
 
@@ -62,7 +62,7 @@ export async function beginPage(main, appState) {
         try { await post("projects/cancel"); } catch (error) { say(error.message); }
       } }, "Cancel");
       card = h("section", { class: "card making" }, h("h2", {}, `Making the project “${name}”`), h("ul", { class: "plain steps" }), bar, left,
-        h("div", { class: "row" }, cancel, h("span", { class: "soft small" }, "You may close the page. What is done is kept if it is cancelled or the app is stopped.")));
+        h("div", { class: "row" }, cancel, h("span", { class: "soft small" }, "You may close the page. If you cancel this or stop the app, finished steps are kept.")));
       place.replaceChildren(card);
     }
     const reached = plan.indexOf(steps.at(-1));
@@ -71,7 +71,7 @@ export async function beginPage(main, appState) {
       return h("li", { class: i < reached ? "past" : i === reached ? "current" : "to-come", "aria-current": i === reached ? "step" : undefined }, STEPS[step]);
     }));
     if (at.total) bar.value = Math.min(1, at.n / at.total); else bar.removeAttribute("value");
-    const rest = at.seconds_left === null || at.seconds_left === undefined ? "" : ` · this part: ${about(at.seconds_left)} left`;
+    const rest = at.seconds_left === null || at.seconds_left === undefined ? "" : ` · this step: ${about(at.seconds_left)} left`;
     left.textContent = `${about(seconds)} so far${steps.length ? "" : " · starting"}${rest}`;
   }
 
@@ -82,7 +82,7 @@ export async function beginPage(main, appState) {
     if (making?.state === "failed") parts.push(h("p", { class: "note" }, `${making.name} could not be made: ${making.reason}`));
     if (projects.length) parts.push(h("section", {}, h("h2", {}, "Go on with a project"), h("p", { class: "soft small" }, `Projects in ${folder}`), h("div", { class: "runs" }, projects.map((one) => card(one, begin, open)))));
     parts.push(appState.folders.length ? form(appState.folders, encoders, projects, begin) : h("div", {}, h("h2", {}, "Start a project"),
-      h("p", {}, "Only folders that the app was started with may be read. Start it with one:"), h("pre", {}, "semisonic app --folder path/to/recordings")));
+      h("p", {}, "The app reads only folders that it was started with. Start it with a folder:"), h("pre", {}, "semisonic app --folder path/to/recordings")));
     place.replaceChildren(...parts);
   }
 
@@ -90,9 +90,16 @@ export async function beginPage(main, appState) {
   return () => { stopped = true; clearTimeout(timer); };
 }
 
+// Reports in a project's folder that a text names, as links.
+const withReports = (text, project) => text.split(/(\S+\/\S+\.html)/).map((part, i) => {
+  if (i % 2 === 0) return part;
+  const [, below, page] = part.match(/(.+)\/(.+)/);
+  return h("a", { href: address("runs/page", { name: `${project}/${below}`, page }), target: "_blank", rel: "noopener" }, part);
+});
+
 function card(one, begin, open) {
   const go = h("button", { type: "button", class: one.is_done ? "main" : "", disabled: !one.is_open, onclick: () => (one.is_done ? open(one.name, one.answers ? "#/label" : "#/label/groups") : begin("projects/again", { name: one.name }, go)) }, one.is_done ? "Open" : "Go on");
-  const what = one.is_open ? (one.is_done ? `${one.answers} ${one.answers === 1 ? "answer" : "answers"}, last used ${new Date(one.used).toLocaleDateString()}. ` : "Not finished. ") : "Its recordings are in no folder that the app was started with. ";
+  const what = one.is_open ? (one.is_done ? `${one.answers} ${one.answers === 1 ? "answer" : "answers"}, last used ${new Date(one.used).toLocaleDateString()}. ` : "Not finished. ") : one.recordings ? ["The app was started without the folder of its recordings. Start it with ", h("code", {}, "semisonic app --folder PATH"), ". The recordings are in "] : "The project cannot be read. ";
   return h("article", { class: "card" }, h("div", {}, h("h2", {}, one.name), h("div", { class: "soft small" }, what, one.recordings)), h("div", { class: "row" }, go));
 }
 
@@ -106,14 +113,14 @@ function form(folders, encoders, projects, begin) {
   const taken = new Set(projects.map((one) => one.name));
   const proposed = (text) => { let found = text.replace(/[^\p{L}\p{N}_ .-]/gu, "-").replace(/^[^\p{L}\p{N}_]+/u, "") || "project"; while (taken.has(found)) found += "-2"; return found; };
   const found = h("h2", {}, "…");
-  const none = h("p", { class: "note", hidden: true }, "Put recordings into it and load this page again, or start the app with another folder: ", h("code", {}, "semisonic app --folder path/to/recordings"));
+  const none = h("p", { class: "note", hidden: true }, "Put recordings into it and reload this page, or start the app with another folder: ", h("code", {}, "semisonic app --folder path/to/recordings"));
   async function fill() {
     get(`folders/${folder.value}`).then(({ n_files: n }) => {
       found.textContent = n ? `${n.toLocaleString()} ${n === 1 ? "recording" : "recordings"} found` : "No recording found in this folder";
       none.hidden = n > 0;
       start.disabled = !n;
     }, (error) => say(error.message));
-    below.replaceChildren(h("option", { value: "" }, "All of it"));
+    below.replaceChildren(h("option", { value: "" }, "The whole folder"));
     name.value = proposed(folders[Number(folder.value)]);
     try { below.append(...(await get("projects/parts", { folder: folder.value })).parts.map((part) => h("option", { value: part }, part))); } catch (error) { say(error.message); }
   }
@@ -123,7 +130,7 @@ function form(folders, encoders, projects, begin) {
   return h("form", { class: "card start", onsubmit: (event) => {
     event.preventDefault();
     begin("projects", { folder: Number(folder.value), below: below.value, name: name.value.trim(), encoder: encoder.value, clusters: clusters.value, several_labels: several.checked }, start);
-  } }, found, none, h("p", {}, "Recordings that sound alike are put into groups. You listen to a few of each group and name what you hear; from that a model learns. The recordings stay as they are."),
+  } }, found, none, h("p", {}, "The app cuts the recordings into segments and groups those that sound alike. You listen to a few of each group and name what you hear, and a model learns from your answers. The recordings are not changed."),
   folders.length > 1 ? field("Folder", folder) : null, h("div", { class: "row" }, start),
-  h("details", {}, h("summary", {}, "Options"), field("Part of the folder", below), field("Name of the project", name), field("Encoder", encoder), field("Groups", clusters), h("label", { class: "check small" }, several, " A clip may carry several labels at once")));
+  h("details", {}, h("summary", {}, "Options"), field("Part of the folder", below), field("Name of the project", name), field("Encoder", encoder), field("Groups", clusters), h("label", { class: "check small" }, several, " A segment can have several labels")));
 }

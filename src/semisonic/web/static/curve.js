@@ -1,4 +1,4 @@
-// The learning curve: accuracy on clips drawn at random, by the number of answers.
+// The learning curve: accuracy on segments drawn at random, by the number of answers.
 
 import { h, percent } from "./dom.js";
 
@@ -15,7 +15,7 @@ export function curve(history) {
   const most = Math.max(...history.map((step) => step.n_answers), 1);
   const x = (n) => LEFT + (n / most) * (WIDE - LEFT - RIGHT), y = (share) => TOP + (1 - share) * (TALL - TOP - BOTTOM);
   const measured = history.filter((step) => step.by_random.n);  // what was chosen says little alone
-  const picture = draw("svg", { viewBox: `0 0 ${WIDE} ${TALL}`, class: "curve", role: "img", "aria-label": "Learning curve; the values stand in the table below" });
+  const picture = draw("svg", { viewBox: `0 0 ${WIDE} ${TALL}`, class: "curve", role: "img", "aria-label": "Learning curve; the values are in the table below" });
   for (const share of [0, 0.5, 1]) {
     picture.append(draw("line", { x1: LEFT, x2: WIDE - RIGHT, y1: y(share), y2: y(share), class: "grid" }),
       draw("text", { x: LEFT - 6, y: y(share) + 4, "text-anchor": "end" }, percent(share)));
@@ -33,7 +33,7 @@ export function curve(history) {
   const cell = (step, key) => h("td", { class: "n" }, step[key].n && step.by_random.n ? step.said[key] : "–");
   const legend = ([style, text]) => h("div", {}, h("span", { class: `key ${style}` }), text);
   return h("figure", { class: "learned", hidden: !measured.length }, picture,
-    h("figcaption", { class: "small soft" }, [["at-random", "clips drawn at random: the estimate to trust"], ["left-out", "all answers"]].map(legend)),
+    h("figcaption", { class: "small soft" }, [["at-random", "segments drawn at random: the accuracy to trust"], ["left-out", "all answers, each left out in turn"]].map(legend)),
     h("details", {}, h("summary", {}, "Values"), h("table", {}, h("thead", {}, h("tr", {}, ["Answers", "At random", "Left out"].map((text) => h("th", { class: "n", scope: "col" }, text)))),
       h("tbody", {}, history.map((step) => h("tr", {}, h("td", { class: "n" }, String(step.n_answers)), cell(step, "by_random"), cell(step, "left_out")))))));
 }

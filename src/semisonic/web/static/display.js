@@ -48,7 +48,7 @@ export function displayBar(sound, changed) {
   function band() {
     const [from, to] = [low, high].map((input) => (input.value === "" ? null : Number(input.value) * 1000));
     if (![low, high].every((input) => input.reportValidity())) return;
-    if (from !== null && to !== null && from >= to) say("The lowest frequency is above the highest one.");
+    if (from !== null && to !== null && from >= to) say("The lowest frequency must be below the highest one.");
     else set({ low_hz: from, high_hz: to });
   }
   const label = (text, ...inputs) => h("label", {}, h("span", { class: "soft small" }, text), ...inputs);

@@ -32,14 +32,27 @@ export function dot(colour) {
   return found;
 }
 
+const LOWEST = 20, STEP = 8;
 let hiding;
 export function say(text) {
   const place = document.getElementById("said");
   place.textContent = text;
+  putAside(place);
   place.classList.add("shown");
   clearTimeout(hiding);
   hiding = setTimeout(() => place.classList.remove("shown"), 5000);
 }
+
+// Puts a message at the lowest place where it lies on nothing that can be pressed, also when the page changes below it.
+function putAside(message) {
+  const { left, right, height } = message.getBoundingClientRect();
+  const pressed = [...document.querySelectorAll("button, a, input, select, summary")].map((one) => one.getBoundingClientRect()).filter((one) => one.width && one.left < right && one.right > left);
+  const isFree = (above) => pressed.every(({ top, bottom }) => bottom < innerHeight - above - height || top > innerHeight - above);
+  let above = LOWEST;
+  while (!isFree(above) && above + height < innerHeight) above += STEP;
+  message.style.bottom = `${above + height < innerHeight ? above : LOWEST}px`;
+}
+new ResizeObserver(() => putAside(document.getElementById("said"))).observe(document.getElementById("main"));
 
 export function clock(seconds, digits = 0) {
   const all = Math.max(0, seconds);
@@ -49,7 +62,7 @@ export function clock(seconds, digits = 0) {
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
 }
 
-export const percent = (share) => `${Math.round(100 * share)} %`;
+export const percent = (share) => `${Math.round(100 * share)}\u00a0%`;  // no line ends before "%"
 export const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 export function waited(work, delay) {

@@ -1,6 +1,7 @@
 // What the viewer draws, one canvas each. Sizes in CSS pixels.
 
-import { clock, colour } from "./dom.js";
+import { clock, colour, percent } from "./dom.js";
+import { spoken } from "./naming.js";
 import { BANDS, COLUMNS } from "./tiles.js";
 
 export function sized(canvas, width, height) {
@@ -136,7 +137,7 @@ export function drawScores({ context, width }, viewer, row) {
     context.lineJoin = "round";
     context.strokeStyle = colour("--card");
     context.fillStyle = ink;
-    for (const [text, x] of [[fitted(context, label, width - 60), 8], [best.toFixed(2), width - 34]]) {
+    for (const [text, x] of [[fitted(context, spoken([label]), width - 68), 8], [percent(best), width - 42]]) {
       context.strokeText(text, x, top + row / 2 - 1);
       context.fillText(text, x, top + row / 2 - 1);
     }

@@ -2,15 +2,15 @@
 
 import { annotator } from "./annotator.js";
 import { address, get, post } from "./api.js";
-import { clock, fill, h, isShortcut, noModel, percent, readable, say, waited } from "./dom.js";
+import { about, clock, fill, h, isShortcut, noModel, percent, readable, say, waited } from "./dom.js";
 import { inWords } from "./labels.js";
 import { NOTHING, answerOf, chooseLabel, spoken, suggestions } from "./naming.js";
 import { Thumb, thumbSpeed } from "./thumb.js";
 
 const PAGE = 24, POLL = 500, GONE_POLL = 2000, PAUSE = 200;
-const STEPS = { events: "Find events", predictions: "Name each recording" };
+const STEPS = { events: "Finding events", predictions: "Predicting the class of each recording" };
 const count = (n, one, many = `${one}s`) => `${n.toLocaleString()} ${n === 1 ? one : many}`;
-const SAVES = { csv: "Events, CSV", raven: "Events, Raven", audacity: "Events, Audacity", predictions: "One row a recording, CSV" };
+const SAVES = { csv: "Events, CSV", raven: "Events, Raven", audacity: "Events, Audacity", predictions: "One row per recording, CSV" };
 
 export async function findPage(main) {
   const appState = await get("state");
@@ -91,7 +91,7 @@ class Find {
       if (!state.there) { this.results.hidden = true; this.made = ""; }
     } catch (error) {
       if (this.closed) return;
-      fill(this.status, h("div", { class: "row" }, this.where), h("p", { class: "note" }, `${error.message} This page goes on by itself.`));
+      fill(this.status, h("div", { class: "row" }, this.where), h("p", { class: "note" }, `${error.message} This page continues by itself.`));
       this.timer = setTimeout(() => this.look(), GONE_POLL);
     }
   }
@@ -107,18 +107,18 @@ class Find {
     if (runs) {
       const { at } = work, bar = h("progress", { max: "1", "aria-label": "Finding" });
       if (at.total) bar.value = Math.min(1, at.n / at.total);
-      const left = at.seconds_left ? ` · about ${Math.ceil(at.seconds_left)} s left in this step` : "";
+      const left = at.seconds_left ? ` · this step: ${about(at.seconds_left)} left` : "";
       parts.push(bar, h("div", { class: "row" }, h("button", { type: "button", onclick: () => post("find/cancel").then(() => this.look(), (error) => say(error.message)) }, "Stop"),
-        h("span", { class: "soft small num", role: "status" }, `${STEPS[work.steps.at(-1)] ?? "Starting"} in ${work.name}${left}. You may leave this page; it goes on.`)));
+        h("span", { class: "soft small num", role: "status" }, `${STEPS[work.steps.at(-1)] ?? "Starting"} in ${work.name}${left}. You may leave this page; the search goes on.`)));
     } else {
       if (work?.state === "failed") parts.push(h("p", { class: "note" }, work.reason));
-      if (work?.state === "stopped") parts.push(h("p", { class: "soft small" }, "Stopped. What was done is kept: Find goes on from there."));
+      if (work?.state === "stopped") parts.push(h("p", { class: "soft small" }, "Stopped. Finished work is kept: Find continues from there."));
       const failures = work?.found.failures ?? [];
-      if (failures.length) parts.push(h("details", {}, h("summary", {}, `${count(failures.length, "recording")} could not be read, or not to the end`), h("ul", { class: "plain small failures" }, failures.map(([file, why]) => h("li", {}, h("b", {}, file.split("/").pop()), ` ${why}`)))));
-      if (state.there) parts.push(h("p", {}, `${count(state.n_events, "event")} in ${count(state.n_recordings, "recording")}, found ${new Date(state.made).toLocaleString()}.`, state.is_old ? " The model has learned since; find again to use what it knows now." : ""),
+      if (failures.length) parts.push(h("details", {}, h("summary", {}, `${count(failures.length, "recording")} could not be read, or only in part`), h("ul", { class: "plain small failures" }, failures.map(([file, why]) => h("li", {}, h("b", {}, file.split("/").pop()), ` ${why}`)))));
+      if (state.there) parts.push(h("p", {}, `${count(state.n_events, "event")} in ${count(state.n_recordings, "recording")}, found ${new Date(state.made).toLocaleString()}.`, state.is_old ? " The model has learned since then: press Find again to use the new model." : ""),
         h("div", { class: "row save" }, h("span", { class: "soft small" }, "Save"), Object.entries(SAVES).map(([kind, text]) => h("a", { class: "button", href: address(`find/tables/${kind}`, { where: this.where.value }), download: "" }, text)),
           this.appState.has_project ? h("a", { class: "button", href: address("label/tables/csv"), download: "" }, "Labels, CSV") : null, h("a", { class: "button", href: address("model/file"), download: "" }, "Model")),
-        this.appState.has_project && !this.canAnswer ? h("p", { class: "soft small" }, "Answers are about the recordings of the project: choose them above to say what is right.") : null);
+        this.appState.has_project && !this.canAnswer ? h("p", { class: "soft small" }, "You can mark only recordings of the project as right or wrong: choose them above.") : null);
     }
     fill(this.status, parts);
   }
@@ -136,7 +136,7 @@ class Find {
       this.rows.append(...rows.map((row) => this.row(row)));
       this.count.textContent = count(n, this.kind === "events" ? "event" : "recording");
       this.more.hidden = first + rows.length >= n;
-      if (!n) this.rows.append(h("li", { class: "soft" }, "Nothing fits. A lower score or another class shows more."));
+      if (!n) this.rows.append(h("li", { class: "soft" }, "Nothing matches. Choose a lower score or another class."));
     } catch (error) { say(error.message); }
   }
 

@@ -1,7 +1,7 @@
 // Naming groups that sound alike by listening to a few of each; then the first model.
 
 import { annotator, nameField } from "./annotator.js";
-import { get, post } from "./api.js";
+import { get, isAbout, onAnswers, post } from "./api.js";
 import { fill, h, isShortcut, say } from "./dom.js";
 import { inWords } from "./labels.js";
 import { chooseLabel } from "./naming.js";
@@ -24,8 +24,8 @@ class Naming {
     this.known = h("datalist", { id: "labels" });
     this.place = h("div", {}, h("p", { class: "soft" }, "Opening the groups …"));
     this.end = h("div", { class: "card first", hidden: true });
-    main.append(h("p", { class: "soft" }, "Listen to a few sounds of each group and name what you hear. The name is given to these sounds only. If they differ, choose Mixed and name each one; if you cannot tell, skip the group."),
-      h("div", { class: "row toolbar" }, this.who, thumbSpeed(() => this.thumbs), this.count, h("a", { href: "#/label" }, "Label clip by clip")), this.known, this.place, this.end);
+    main.append(h("p", { class: "soft" }, "Listen to a few sounds of each group and name what you hear. The name applies to these sounds only. If they differ, choose Mixed and name each one; if you cannot tell, skip the group."),
+      h("div", { class: "row toolbar" }, this.who, thumbSpeed(() => this.thumbs), this.count, h("a", { href: "#/label" }, "Label one by one")), this.known, this.place, this.end);
     this.keys = (event) => this.key(event);
   }
 
@@ -34,6 +34,10 @@ class Naming {
     this.classes = classes;
     document.addEventListener("keydown", this.keys);
     this.show(this.open()[0] ?? -1);
+    onAnswers((answers) => {
+      const sounds = this.groups[this.number]?.sounds ?? [];
+      if (!this.stopped && answers.some((one) => sounds.some((sound) => isAbout(one, sound)))) this.refresh(this.number).catch((error) => say(error.message));
+    });
     this.watch();
     return () => { this.stopped = true; clearTimeout(this.timer); document.removeEventListener("keydown", this.keys); this.clear(); };
   }
@@ -50,7 +54,7 @@ class Naming {
     this.showEnd();
     const group = this.groups[number];
     if (!group) {
-      fill(this.place, h("p", {}, this.passed.size ? "All other groups are done." : this.groups.length ? "All groups are done." : "No groups were found: the recordings are too few, or too unlike each other. Answer one by one instead."),
+      fill(this.place, h("p", {}, this.passed.size ? "All other groups are done." : this.groups.length ? "All groups are done." : "No groups were found: there are too few recordings, or they are too different. Label one by one instead."),
         h("div", { class: "row" }, this.passed.size ? h("button", { type: "button", onclick: () => { this.passed.clear(); this.show(this.open()[0] ?? -1); } }, `Skipped groups (${this.passed.size})`) : null,
           this.groups.length ? this.back() : null));
       return;
@@ -77,7 +81,7 @@ class Naming {
       ? [h("button", { type: "button", class: "main", onclick: () => this.saveMixed() }, "Save"), h("button", { type: "button", onclick: () => { this.mixed = false; this.draw(); } }, "One name for all")]
       : [act("Play", "Space", () => this.playNext()), isNoise ? nothing : null, this.name, h("button", { type: "button", class: isNoise ? undefined : "main", onclick: () => this.nameAll(this.name.value) }, "Name")];
     fill(this.body, h("h2", {}, `Group ${this.number + 1} of ${this.groups.length}`, h("span", { class: "soft small" }, isNoise ? " · like noise, hum or silence" : ` · ${group.size} segments`)),
-      isNoise ? h("p", { class: "small" }, "Is there nothing of interest in these? Then answer Nothing here: the model learns what has no name.") : null,
+      isNoise ? h("p", { class: "small" }, "If there is nothing of interest in these sounds, press Nothing here: the model learns from this answer, too.") : null,
       h("div", { class: "cells" }, cells), h("div", { class: "dock" }, h("div", { class: "row" }, answers), this.asks,
       this.mixed ? null : h("div", { class: "answers" }, this.classes.map((name, i) => h("button", { type: "button", "aria-keyshortcuts": i < KEYS ? String(i + 1) : undefined, onclick: () => this.nameAll(name) }, name, i < KEYS ? hint(String(i + 1)) : null)))),
       h("div", { class: "row actions" }, this.mixed ? act("Play", "Space", () => this.playNext()) : null, this.mixed ? null : act("Mixed", "M", () => this.mix()), isNoise ? null : nothing, isLarge(group) ? act("Split", "X", () => this.split()) : null, act("Skip", "S", () => this.skip()), this.back()));
@@ -120,7 +124,7 @@ class Naming {
     const name = await chooseLabel(text, this.classes, this.asks);
     if (!name) { this.name.focus(); return; }
     const inside = this.thumbs.map((_, i) => i).filter((i) => !this.out.has(i));
-    if (!inside.length) { say("No sound belongs to it: choose Mixed, or Skip."); return; }
+    if (!inside.length) { say("No sound belongs to the group: choose Mixed or Skip."); return; }
     this.save(inside.map((i) => this.said(i, [name])), name);
   }
 
@@ -132,20 +136,20 @@ class Naming {
       if (name) named.push([i, name]);
       else if (field.value.trim()) { field.focus(); return; }
     }
-    if (!named.length) { say("No sound has a name: write one, or skip the group."); return; }
+    if (!named.length) { say("No sound has a name: write one or skip the group."); return; }
     this.save(named.map(([i, name]) => this.said(i, [name])), `${named.length} ${named.length === 1 ? "answer" : "answers"} saved`);
   }
 
   nameNothing() {
     const inside = this.thumbs.map((_, i) => i).filter((i) => !this.out.has(i));
-    if (!inside.length) { say("No sound belongs to it: choose Mixed, or Skip."); return; }
+    if (!inside.length) { say("No sound belongs to the group: choose Mixed or Skip."); return; }
     this.save(inside.map((i) => ({ ...this.said(i, []), presence: "negative" })), "Nothing here");
   }
 
   skip() {
     this.passed.add(this.groups[this.number].number);
     this.skipped = this.number;
-    say("Skipped: not an answer");
+    say("Skipped: nothing was saved");
     this.show(this.nextOpen(this.number + 1));
   }
 
@@ -185,7 +189,7 @@ class Naming {
     }
     try {
       const { entry } = await post("label/undo", { annotator: annotator() });
-      say(`Taken back: ${inWords(entry)}`);
+      say(`Undone: ${inWords(entry)}`);
       await this.refresh(this.groups.findIndex((group) => group.sounds.some((sound) => sound.file === entry.file && sound.start_time === entry.start_time)));
     } catch (error) { say(error.message); }
   }
@@ -219,9 +223,9 @@ class Naming {
     if (learning?.done) {
       const last = learning.history.at(-1);
       this.end.replaceChildren(h("h2", {}, learning.history.length > 1 ? "The model" : "The first model is made"),
-        h("p", {}, `It knows ${last.n_classes} classes from ${last.n_answers} answers. ${last.by_random.n ? `Accuracy on clips drawn at random: ${last.said.by_random}.` : ""}`),
+        h("p", {}, `It knows ${last.n_classes} classes from ${last.n_answers} answers. ${last.by_random.n ? `Accuracy on segments drawn at random: ${last.said.by_random}.` : ""}`),
         last.notes.length ? h("ul", { class: "small soft notes" }, last.notes.map((note) => h("li", {}, note))) : "",
-        h("div", { class: "row" }, h("a", { class: "button main", href: "#/label" }, "Go on: label clip by clip"), h("a", { class: "button", href: "#/find" }, "Find in all recordings")));
+        h("div", { class: "row" }, h("a", { class: "button main", href: "#/label" }, "Go on: label one by one"), h("a", { class: "button", href: "#/find" }, "Find in all recordings")));
       return;
     }
     this.end.replaceChildren(h("div", { class: "row" }, h("button", { type: "button", class: "main", onclick: () => this.learn() }, "Make the first model"),

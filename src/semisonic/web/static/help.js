@@ -7,39 +7,39 @@ const VIEWER = [
   ["Shift + wheel", "Move along the recording"], ["Alt + wheel", "Zoom in frequency"], ["0", "Show the whole recording"],
   ["Home, End", "Go to the beginning or the end"], ["L", "Repeat the selection"], ["Esc", "Clear the selection"],
 ];
-const VIEWED = "Time runs from left to right and frequency from bottom to top; louder is brighter. Click to go to a time, drag to select a part. Display has the speed, the contrast and the frequencies shown.";
+const VIEWED = "Time runs from left to right and frequency from bottom to top; louder is brighter. Click to go to a time, drag to select a part. Display changes the speed, the contrast and the frequencies shown.";
 
 // The page of an address; the longest address that fits is taken.
 const PAGES = {
-  try: { title: "Try it", texts: ["See and hear one recording. With a model, the rows below the picture show the score of each class over time, and the table lists the events: the times at which a class reaches the threshold.", VIEWED], keys: [...VIEWER, ["N, P", "Next or previous sound"]] },
+  try: { title: "Try it", texts: ["See and hear a sound. If a model is open, the rows below the spectrogram show the score of each class over time, and the table lists events: the times at which a class reaches the threshold.", VIEWED], keys: [...VIEWER, ["N, P", "Next or previous sound"]] },
   live: { title: "Live", texts: ["The model listens to the microphone. Events are listed as they begin and end. Check microphone shows the level before you start, and lets you choose another microphone.", "The microphone is turned off when you press Stop or leave the page."], keys: [] },
   label: {
     title: "Label",
-    texts: ["Listen to a clip and say what you hear. Each answer is saved at once. The clips that teach the model most come first; some are drawn at random, to measure it.", "Drag in the picture to answer about a part of the clip. Skip is no answer; Unsure and None of these are answers."],
-    keys: [["1 – 9", "Answer with this class"], ["/", "Find a class or write a new one; Enter takes it"], ["Y, N", "The first suggestion is right; it is wrong"], ["0", "None of the classes"],
-      ["U", "Unsure: an answer from which nothing is learned"], ["S", "Skip: no answer; the clip comes again at the end"], ["M", "Several labels for one clip; Enter saves"], ["Enter", "Next clip, after events were drawn"],
-      ["Z", "Undo"], ["F", "Ask about similar clips next"], ["E", "Write a note"], ["K", "Keep an answer that looks wrong"], ["Space", "Play, pause"]],
+    texts: ["Listen to a segment and say what you hear. Each answer is saved at once. The segments that teach the model most come first; some are drawn at random, to measure the accuracy.", "Drag in the spectrogram to answer about a part of the segment. Unsure and None of these are answers; Skip is not."],
+    keys: [["1 – 9", "Answer with this class"], ["/", "Find a class or write a new one; Enter chooses it"], ["Y, N", "The first prediction is right, or wrong"], ["0", "None of the classes"],
+      ["U", "Unsure: an answer from which the model learns nothing"], ["S", "Skip: no answer; the page asks again at the end"], ["M", "Several labels for one segment; Enter saves"], ["Enter", "Next segment, after answers about parts of this one"],
+      ["Z", "Undo"], ["F", "Ask about similar segments next"], ["E", "Write a note"], ["K", "Keep an answer that looks wrong"], ["Space", "Play, pause"]],
   },
   "label/groups": {
     title: "Groups",
-    texts: ["Recordings that sound alike were put into groups. Listen to a few sounds of each group and name what you hear. Your answer is about these sounds only.", "Two named classes are enough for a first model."],
-    keys: [["Space", "Play the next sound"], ["/", "Write a name; Enter gives it to the sounds that belong"], ["1 – 9", "A name that was given before"], ["M", "Mixed: name each sound by itself"], ["0", "Nothing of interest in these sounds"], ["X", "Split a large group"], ["S", "Skip: no answer"], ["Z", "Undo"]],
+    texts: ["The segments of a group sound alike. Listen to a few sounds of each group and name what you hear. The name applies to these sounds only.", "Two named classes are enough for a first model."],
+    keys: [["Space", "Play the next sound"], ["/", "Write a name; Enter gives it to the sounds that belong to the group"], ["1 – 9", "Give a name that is known already"], ["M", "Mixed: name each sound separately"], ["0", "Nothing of interest in these sounds"], ["X", "Split a large group"], ["S", "Skip: no answer"], ["Z", "Undo"]],
   },
-  "label/answers": { title: "Answers and classes", texts: ["All answers, to be found, heard, changed or deleted. Classes are renamed and merged here, and get a colour and a key of their own."], keys: [] },
-  "label/projects": { title: "Projects", texts: ["A project holds what was learned from a folder of recordings, and your answers. Group them by sound makes one; Open goes on with one. The recordings are not changed or moved."], keys: [] },
+  "label/answers": { title: "Answers and classes", texts: ["Find, hear, change or delete answers. Rename or merge classes, and give each a colour and a key of its own."], keys: [] },
+  "label/projects": { title: "Projects", texts: ["A project has your answers about a folder of recordings, and the model that learned from them. Group them by sound starts a project; Open continues one. The recordings are not changed or moved."], keys: [] },
   find: {
     title: "Find",
-    texts: ["The model goes through a whole folder. The list shows what it found, the highest score first: listen, and say whether it is right. In a project that is an answer to learn from.", "Events, predictions, labels and the model can be saved as files."],
-    keys: [["↓ ↑, J K", "Next or previous row"], ["Space", "Play, pause"], ["Y, N", "Right; wrong"], ["/", "Name another class; Enter takes it"]],
+    texts: ["The model searches a whole folder. The list shows what it found, the highest score first. Listen, and mark what is right or wrong: in a project, the model learns from your marks.", "You can save events, predictions, labels and the model as files."],
+    keys: [["↓ ↑, J K", "Next or previous row"], ["Space", "Play, pause"], ["Y, N", "The prediction is right, or wrong"], ["/", "Name another class; Enter chooses it"]],
   },
-  models: { title: "Models", texts: ["Every model and report in the folder that the app was started with. Use opens a model for Try it and Live."], keys: [] },
+  models: { title: "Models", texts: ["All models and reports in the folder of runs. Use opens a model for Try it, Live and Find."], keys: [] },
 };
 
 const TOUR = [
   ["#/label", "Begin with Label: choose a folder of recordings. Similar sounds are put into groups, and you name what you hear. A first model follows in minutes."],
-  ["#/try", "Try it shows one recording: its spectrogram, what the model finds in it, and when."],
+  ["#/try", "Try it shows a sound: its spectrogram, what the model finds in it, and when."],
   ["#/live", "Live listens to the microphone."],
-  ["#/find", "Find lets the model search the whole folder; you hear, correct and save what it found."],
+  ["#/find", "Find lets the model search the whole folder. You hear, correct and save what it found."],
   ["#/models", "Models lists all models and their reports."],
   ["", "Help explains the page you are on and lists its keys. Press ? at any time."],
 ];

@@ -17,8 +17,8 @@ export class LabelIssues {
 
   async load() {
     this.button.disabled = true;
-    const bar = h("progress", { max: "1", value: "0", "aria-label": "Judging" });
-    this.list.replaceChildren(h("p", { class: "small soft", role: "status" }, "Judging each answer by the others …"), bar);
+    const bar = h("progress", { max: "1", value: "0", "aria-label": "Checking answers" });
+    this.list.replaceChildren(h("p", { class: "small soft", role: "status" }, "Checking each answer against the others …"), bar);
     const timer = setInterval(() => get("label").then(({ judging }) => { bar.value = judging ?? bar.value; }).catch(() => {}), POLL);
     try {
       this.rows = (await get("label/issues")).rows;
@@ -29,7 +29,7 @@ export class LabelIssues {
   }
 
   draw(current) {
-    const head = this.rows.length ? `${this.rows.length} ${this.rows.length === 1 ? "answer looks" : "answers look"} wrong, the label with the lowest score first. A suspect is a question, not an error: listen, then keep (K) or change it.` : "No answer looks wrong.";
+    const head = this.rows.length ? `${this.rows.length} ${this.rows.length === 1 ? "answer looks" : "answers look"} wrong; the label with the lowest score comes first. It may still be right: listen, then keep (K) or change it.` : "No answer looks wrong.";
     this.list.replaceChildren(h("p", { class: "small soft" }, head), ...this.rows.map((row) => h("button", { type: "button", "aria-current": row === current ? "true" : undefined, onclick: () => this.open(row) },
       h("b", {}, spoken(row.labels)), ` ${percent(row.score)}; sounds like ${spoken(row.suggested)}, ${percent(row.suggested_score)}`)));
   }

@@ -1,7 +1,7 @@
 // Label: listen to what is asked, answer with a key; take back, look for more, learn again.
 
 import { annotator, nameField } from "./annotator.js";
-import { get, post } from "./api.js";
+import { get, isAbout, onAnswers, post } from "./api.js";
 import { answerPanel } from "./answers.js";
 import { beginPage } from "./begin.js";
 import { curve } from "./curve.js";
@@ -15,12 +15,12 @@ import { classColour } from "./palette.js";
 import { Viewer } from "./viewer.js";
 
 const WHY = {
-  uncertain: "The model is not sure", typical: "Typical of a group that sounds alike",
+  uncertain: "The model is unsure", typical: "Typical of a group of similar sounds",
   random: "Drawn at random, to measure the accuracy", similar: "Sounds like the one you chose", noise: "Sounds like noise", again: "Once more",
 };
 const sameLabels = (one, other) => one.length === other.length && one.every((name) => other.includes(name));
 const ORDERS = { mix: "Most useful first", uncertain: "Least certain first", typical: "Typical first", random: "At random" };
-const STEPS = { contrast: "Step 1 of 2: learning", vectors: "Step 2 of 2: new vectors" };
+const STEPS = { contrast: "Step 1 of 2: training", vectors: "Step 2 of 2: embeddings" };
 const NEEDS_MODEL = ["uncertain"];
 const CONTEXT = 0.5, POLL = 250, LEARN_POLL = 400, IMPROVE_POLL = 5000, GONE_POLL = 2000;
 
@@ -50,9 +50,9 @@ class Labelling {
     this.why = h("p", { class: "soft small" }, " ");
     this.place = h("div", { class: "asked" });
     this.marks = h("div", { class: "chips marks" });
-    this.events = [];  // answers about parts of the clip
+    this.events = [];  // answers about parts of the segment
     this.side = h("section", {});
-    this.hint = h("p", { class: "note", hidden: true }, "No class has a name yet. The quickest start is to ", h("a", { href: "#/label/groups" }, "name the groups"), " that were found.");
+    this.hint = h("p", { class: "note", hidden: true }, "There is no class yet. The quickest start is to ", h("a", { href: "#/label/groups" }, "name the groups"), ".");
     this.issues = new LabelIssues((found, issue) => this.choose(found, issue));
     this.panel = answerPanel({ keep: () => this.answer({ ...answerOf(this.issue.labels), note: "" }), answer: (said) => this.answer(said), undo: () => this.undo(), skip: () => this.skip(), similar: () => this.similar(), setSeveral: (on) => this.setSeveral(on), next: () => this.next(), play: () => this.viewer?.player.toggle() });
     main.append(h("div", { class: "row toolbar" }, this.name, this.order, h("label", { class: "small soft" }, this.plays, " play automatically"), this.count, h("a", { class: "small", href: "#/label/groups" }, "Groups"), h("a", { class: "small", href: "#/label/answers" }, "Answers and classes"), h("a", { class: "small", href: "#/label/projects" }, "Projects")), this.hint,
@@ -64,6 +64,11 @@ class Labelling {
 
   begin() {
     document.addEventListener("keydown", this.keys);
+    onAnswers((answers) => {
+      if (this.stopped) return;
+      this.state();
+      if (answers.some((one) => this.item && isAbout(one, this.item))) this.askAgain();
+    });
     this.state();
     this.next();
     return () => { this.stopped = true; document.removeEventListener("keydown", this.keys); clearTimeout(this.timer); clearTimeout(this.waits); this.viewer?.close(); };
@@ -84,7 +89,10 @@ class Labelling {
       for (const one of this.order.options) one.disabled = NEEDS_MODEL.includes(one.value) && !state.rounds;
       this.showSide(state);
       clearTimeout(this.timer);
-      if (this.ran && !state.learning.runs) document.dispatchEvent(new Event("modelchange"));
+      if (this.ran && !state.learning.runs) {
+        document.dispatchEvent(new Event("modelchange"));
+        this.askAgain();
+      }
       this.ran = state.learning.runs;
       if (state.learning.runs) this.timer = setTimeout(() => this.state(), LEARN_POLL);
       else if (state.improving?.state === "runs") this.timer = setTimeout(() => this.state(), this.stopping ? LEARN_POLL : IMPROVE_POLL);
@@ -96,7 +104,9 @@ class Labelling {
     this.panel.wait(true);
     try {
       const found = await get("label/next", { annotator: this.who, strategy: this.order.value });
-      if (turn === this.turn && !this.stopped) await this.show(found);
+      if (turn !== this.turn || this.stopped) return;
+      this.isChosen = false;
+      await this.show(found);
     } catch (error) {
       if (turn !== this.turn || this.stopped) return;
       this.title.textContent = "Nothing to ask";
@@ -104,40 +114,47 @@ class Labelling {
     }
   }
 
+  // What is asked may be another segment now, or have other predictions. What was chosen, or is answered in parts, stays.
+  askAgain() { if (!this.isChosen && !this.events.length) this.next(); }
+
   // What somebody chose to listen to, in place of what is being asked for; its list may be far below the picture.
   choose(found, issue = null) {
     this.turn += 1;
+    this.isChosen = true;
     this.title.scrollIntoView({ block: "nearest" });
     return this.show(found, issue);
   }
 
   async show({ item, sound, events = [] }, issue = null) {
+    const isSame = this.viewer && item && this.item && isAbout(item, this.item) && !issue && !this.issue;
     this.issue = issue;
     this.events = events;
-    this.showEvents();
-    clearTimeout(this.waits);
-    this.viewer?.close();
-    this.viewer = null;
     this.item = item;
+    this.showEvents();
+    if (!isSame) {
+      clearTimeout(this.waits);
+      this.viewer?.close();
+      this.viewer = null;
+    }
     if (!item) {
       this.title.textContent = "Everything is answered";
-      this.why.textContent = "Nothing is left to listen to.";
+      this.why.textContent = "No segment is left to listen to.";
       this.place.replaceChildren();
       this.panel.ask([]);
       return;
     }
     this.title.textContent = readable(item.file);
-    const why = issue ? `Labelled ${spoken(issue.labels)}; the other answers say otherwise` : WHY[item.why] ?? item.why;
+    const why = issue ? `Labelled ${spoken(issue.labels)}; the other answers suggest another label` : WHY[item.why] ?? item.why;
     this.why.textContent = `${why} · ${clock(item.start_time, 1)} – ${clock(item.end_time, 1)}`;
     this.panel.ask(item.predictions, Boolean(issue), item.hides_guess);
-    await this.open(item, sound, this.turn);
+    if (isSame) this.panel.wait(false); else await this.open(item, sound, this.turn);
   }
 
   async open(item, id, turn) {
     const sound = await get(`sounds/${id}`);
     if (this.stopped || item !== this.item || turn !== this.turn) return;
     if (sound.folder_is_gone) {
-      this.place.replaceChildren(h("p", { class: "note" }, `${sound.reason}. Is its disk connected? This page goes on by itself once the folder is there again.`));
+      this.place.replaceChildren(h("p", { class: "note" }, `${sound.reason}. Is its disk connected? This page continues by itself once the folder is there again.`));
       this.waits = setTimeout(() => this.openAgain(item, turn), GONE_POLL);
       return;
     }
@@ -160,7 +177,7 @@ class Labelling {
     this.showEvents();
     this.panel.wait(false);
     this.viewer.stage.focus({ preventScroll: true });
-    if (this.plays.checked) this.viewer.player.play(this.whole);
+    if (this.plays.checked && document.hasFocus()) this.viewer.player.play(this.whole);
   }
 
   // A recording whose folder was gone, once it may be there again.
@@ -190,11 +207,11 @@ class Labelling {
       const said = presence === "positive" ? labels.join(", ") : presence === "negative" ? `Not ${labels.join(", ") || "any of them"}` : "Unsure";
       this.state();
       if (isWhole) {
-        say(item.hides_guess && entry.more.guess ? `${said}. The model said ${spoken([entry.more.guess])}, ${percent(entry.more.guess_score)}` : said);
+        say(item.hides_guess && entry.more.guess ? `${said}. The model predicted ${spoken([entry.more.guess])}, ${percent(entry.more.guess_score)}` : said);
         await this.next();
         return;
       }
-      say(`${said}: draw the next part, or Enter for the next clip`);
+      say(`${said}. Draw the next part, or press Enter for the next segment`);
       this.events.push(entry);
       viewer.choose(...this.unchosen);
       this.panel.wait(false);
@@ -202,14 +219,14 @@ class Labelling {
     } catch (error) { say(`Not saved: ${error.message}`); this.panel.wait(false); }
   }
 
-  // The answers about parts of the clip, each to be heard and taken away.
+  // The answers about parts of the segment, each to be played and deleted.
   showEvents() {
     const names = new Set(this.events.flatMap(({ labels }) => labels));
     this.marks.replaceChildren(...this.events.map((event) => {
       const text = `${event.labels.join(", ") || (event.presence === "negative" ? "none" : "unsure")} ${clock(event.start_time, 2)} – ${clock(event.end_time, 2)}`;
       return h("span", {}, h("button", { type: "button", title: "Play", onclick: () => this.viewer?.playEvent(event.start_time, event.end_time) }, text),
         h("button", { type: "button", class: "quiet", "aria-label": `Delete ${text}`, onclick: () => this.removeEvent(event) }, "×"));
-    }), ...names.size > 1 && !this.several ? [h("p", { class: "small soft" }, "Two labels in one clip: as long as a clip of this project carries one, it is not learned from. Several labels (M) changes that.")] : []);
+    }), ...names.size > 1 && !this.several ? [h("p", { class: "small soft" }, "The model does not learn from a segment with several labels while segments of this project have one label each. Several labels (M) changes this.")] : []);
     this.panel.setEvents(this.events.length);
     if (!this.viewer) return;
     this.viewer.boxes = this.events.map((event) => ({ ...event, text: event.labels.join(", "), colour: this.colours?.get(event.labels[0]) ?? "#fff" }));
@@ -252,7 +269,7 @@ class Labelling {
         return;
       }
       const { entry } = await post("label/undo", { annotator: this.who });
-      say(`Taken back: ${inWords(entry)}`);
+      say(`Undone: ${inWords(entry)}`);
       this.state();
       if (entry.more.review) { await this.issues.reopen(entry); return; }
       if (this.events.some(({ id }) => id === entry.id)) {
@@ -274,7 +291,7 @@ class Labelling {
     try {
       await post("label/skip", { file: item.file, start_time: item.start_time, end_time: item.end_time, annotator: this.who });
       this.skipped = item;
-      say("Skipped: not an answer; it comes again at the end");
+      say("Skipped: the page asks again at the end");
       await this.next();
     } catch (error) { say(error.message); this.panel.wait(false); }
   }
@@ -282,7 +299,7 @@ class Labelling {
   async setSeveral(several) {
     try {
       await post("label/several", { several });
-      say(several ? "A clip may carry several labels from now on" : "A clip carries one label from now on");
+      say(several ? "Segments can have several labels from now on" : "Segments have one label each from now on");
       await this.state();
     } catch (error) { say(error.message); }
   }
@@ -291,7 +308,7 @@ class Labelling {
     if (!this.item) return;
     try {
       const { n } = await post("label/similar", this.item);
-      say(n ? `Answer this one; ${n} that sound like it come next` : "No other sounds like it");
+      say(n ? `Answer this segment; similar ones come next (${n})` : "No other segment sounds like this one");
     } catch (error) { say(error.message); }
   }
 
@@ -313,31 +330,39 @@ class Labelling {
     if (learning.reason) parts.push(h("p", { class: "note" }, `Nothing was learned: ${learning.reason}`));
     if (learning.history.length) {
       const last = learning.history.at(-1);
-      if (last.by_random.n) parts.push(h("p", { class: "small" }, h("b", {}, "Accuracy on clips drawn at random: "), last.said.by_random), h("p", { class: "small soft" }, "On recordings that the model was not trained on. The clips not answered yet may be easier, as hard ones are asked about first."));
+      if (last.by_random.n) parts.push(h("p", { class: "small" }, h("b", {}, "Accuracy on segments drawn at random: "), last.said.by_random), h("p", { class: "small soft" }, "Measured on recordings that the model was not trained on. Segments without an answer may be easier, because the page asks about hard ones first."));
       if (last.by_random.n && last.left_out.n) parts.push(h("p", { class: "small" }, "Accuracy on all answers, each left out in turn: ", last.said.left_out));
       if (last.notes.length) parts.push(h("ul", { class: "small soft notes" }, last.notes.map((note) => h("li", {}, note))));
       parts.push(curve(learning.history.filter((step) => step.several_labels === last.several_labels)));
       parts.push(this.wrongButton(), this.issues.element);
-    } else parts.push(h("p", { class: "small soft" }, "Two classes are enough to begin. Learn again whenever you like; each time adds a point to the curve."));
+    } else parts.push(h("p", { class: "small soft" }, "Two classes are enough to begin. Learn again whenever you like; each time adds a point to the learning curve."));
     parts.push(...this.vectors(state));
-    if (state.disagreements) parts.push(h("p", { class: "small" }, h("a", { href: "#/label/answers/differ" }, `${state.disagreements} ${state.disagreements === 1 ? "segment" : "segments"} on which people differ`)));
+    if (state.disagreements) parts.push(h("p", { class: "small" }, h("a", { href: "#/label/answers/differ" }, `${state.disagreements} ${state.disagreements === 1 ? "segment" : "segments"} on which people disagree`)));
     this.side.replaceChildren(...parts);
   }
 
-  vectors({ improving, vectors }) {
-    if (improving?.state !== "runs") this.stopping = false;
-    if (improving?.state !== "runs") return vectors ? [h("p", { class: "small soft" }, `${vectors}.`)] : [];
+  vectors({ improving, vectors, can_improve: isOpen }) {
+    const card = (...parts) => [h("section", { class: "improving" }, h("h2", {}, "Training on your recordings"), parts)];
+    if (improving?.state !== "runs") {
+      this.stopping = false;
+      if (!isOpen) return vectors ? [h("p", { class: "small soft" }, `${vectors}.`)] : [];
+      const go = h("button", { type: "button", onclick: async () => {
+        go.disabled = true;
+        try { await post("label/improve"); } catch (error) { say(error.message); }
+        this.state();
+      } }, "Go on");
+      return card(h("div", { class: "row" }, h("span", { class: "small soft" }, improving?.reason || "Stopped. Finished work is kept."), go));
+    }
     const { at: { n, total, seconds_left: left }, steps } = improving;
     const stop = h("button", { type: "button", class: "quiet", disabled: this.stopping, onclick: async () => {
       this.stopping = true;
       try { await post("label/improve/cancel"); } catch (error) { this.stopping = false; say(error.message); }
       this.state();
     } }, this.stopping ? "Stopping …" : "Stop");
-    const bar = h("progress", { max: "1", "aria-label": "Learning from the recordings" });
+    const bar = h("progress", { max: "1", "aria-label": "Training on the recordings" });
     if (total) bar.value = Math.min(1, n / total);
-    return [h("section", { class: "improving" }, h("h2", {}, "Learning from your recordings"),
-      h("p", { class: "small soft" }, "The encoder learns from all of them, without labels. Go on meanwhile: what it has learned is used unless it predicts fewer of your answers."), bar,
-      h("div", { class: "row" }, h("span", { class: "small soft num" }, STEPS[steps.at(-1)] ?? "Starting", left ? `, ${about(left)} left` : ""), stop))];
+    return card(h("p", { class: "small soft" }, "The encoder is being trained on all of them, without labels. Go on labelling meanwhile. The trained encoder is used unless it predicts fewer of your answers correctly."), bar,
+      h("div", { class: "row" }, h("span", { class: "small soft num" }, STEPS[steps.at(-1)] ?? "Starting", left ? ` · this step: ${about(left)} left` : ""), stop));
   }
 
   wrongButton() {

@@ -33,10 +33,10 @@ class Answers {
     this.place = h("div", {});
     this.list = h("ul", { class: "plain said-list" });
     this.more = h("button", { type: "button", onclick: () => { this.most += MOST; this.draw(); } }, "Show more");
-    main.append(h("div", { class: "row toolbar" }, nameField(), h("button", { type: "button", title: "Take back what you did last", onclick: () => { this.told.replaceChildren(); this.act(() => post("label/undo", { annotator: annotator() }), "Taken back"); } }, "Undo"), h("a", { href: "#/label" }, "Label clip by clip"), h("a", { href: "#/label/groups" }, "Groups")), this.known,
+    main.append(h("div", { class: "row toolbar" }, nameField(), h("button", { type: "button", title: "Undo what you did last", onclick: () => { this.told.replaceChildren(); this.act(() => post("label/undo", { annotator: annotator() }), "Undone"); } }, "Undo"), h("a", { href: "#/label" }, "Label one by one"), h("a", { href: "#/label/groups" }, "Groups")), this.known,
       h("section", { class: "classes" }, h("h2", {}, "Classes"), this.place),
       this.importing(),
-      h("section", {}, h("h2", {}, "Answers"), h("div", { class: "row toolbar" }, this.text, this.label, this.who, h("label", { class: "small soft" }, this.differing, " only where people differ"), thumbSpeed(() => (this.thumb ? [this.thumb] : [])), this.count), this.list, this.more));
+      h("section", {}, h("h2", {}, "Answers"), h("div", { class: "row toolbar" }, this.text, this.label, this.who, h("label", { class: "small soft" }, this.differing, " only where people disagree"), thumbSpeed(() => (this.thumb ? [this.thumb] : [])), this.count), this.list, this.more));
   }
 
   // Tables of other programs, one after another.
@@ -48,7 +48,7 @@ class Answers {
       files.value = "";
       this.load().catch((error) => say(error.message));
     } });
-    return h("section", { class: "classes" }, h("h2", {}, "Import"), h("p", { class: "soft small" }, "Labels that you have: selection tables of Raven, label tracks of Audacity, CSV, tables of BirdNET and Kaleidoscope. They become answers of yours; one Undo takes a file back."),
+    return h("section", { class: "classes" }, h("h2", {}, "Import"), h("p", { class: "soft small" }, "Import labels from selection tables of Raven, label tracks of Audacity, CSV, or tables of BirdNET and Kaleidoscope. They become your answers; one Undo removes those of a file."),
       files, h("label", { class: "button", for: "tables" }, "Choose files …"), told);
   }
 
@@ -60,12 +60,12 @@ class Answers {
       if (spelled.length && !respell) {
         const place = h("div", {});
         tell(place);
-        const agreed = await confirmed(place, `${spelled.map(([label, name]) => `“${label}” is taken for “${name}”`).join("; ")}: they differ in case or blanks alone.`, "Import");
+        const agreed = await confirmed(place, `${spelled.map(([label, name]) => `“${label}” becomes “${name}”`).join("; ")}: they differ only in case or spaces.`, "Import");
         place.parentElement.remove();
         if (agreed) await this.take(file, told, true); else tell(": not imported");
         return;
       }
-      const known = found.n_known ? `, ${found.n_known} were there already` : "";
+      const known = found.n_known ? `, ${found.n_known} already there` : "";
       tell(`: ${count(found.n_answers, "new answer")}${known}`, found.notes.length ? h("p", { class: "soft small" }, found.notes.join("; ")) : null,
         found.problems.length ? h("details", { open: found.problems.length < 6 }, h("summary", {}, `${count(found.problems.length, "row")} not used`), h("ul", { class: "small scrolls" }, found.problems.map((one) => h("li", {}, without(one.join(": ")))))) : null);
     } catch (error) { tell(`: ${without(error.message)}`); }
@@ -99,7 +99,7 @@ class Answers {
   }
 
   drawClasses() {
-    if (!this.looks.length) { fill(this.place, h("p", { class: "soft" }, "No class has a name yet. The first answer gives one.")); return; }
+    if (!this.looks.length) { fill(this.place, h("p", { class: "soft" }, "There is no class yet. The first answer adds one.")); return; }
     fill(this.place, h("ul", { class: "plain class-list" }, this.looks.map((look, place) => this.classRow(look, place))));
   }
 
@@ -117,7 +117,7 @@ class Answers {
   }
 
   look(name, colour, key) {
-    if (COMMANDS.includes(key)) { say(`${key.toUpperCase()} does something else already; choose another key`); this.drawClasses(); return; }
+    if (COMMANDS.includes(key)) { say(`${key.toUpperCase()} already does something else; choose another key`); this.drawClasses(); return; }
     this.act(() => post("label/classes", { name, colour, key }), "Saved");
   }
 
@@ -127,10 +127,10 @@ class Answers {
     const to = await chooseLabel(text, others.map((one) => one.name), place);
     if (!to) return;
     const other = others.find((one) => one.name === to);
-    if (other && !await confirmed(place, `“${to}” is a class already. All answers “${name}” become “${to}”.`, `Merge ${count(this.looks.find((one) => one.name === name).n, "answer")}`)) return;
+    if (other && !await confirmed(place, `“${to}” is already a class. All answers “${name}” become “${to}”.`, `Merge ${count(this.looks.find((one) => one.name === name).n, "answer")}`)) return;
     const done = await this.act(() => post("label/classes/rename", { name, to, merge: Boolean(other), annotator: annotator() }));
     if (!done) return;
-    say(`${count(done.n, "answer")}: ${name} is ${to} now. The model knows it when it has learned again.`);
+    say(`${count(done.n, "answer")} changed from ${name} to ${to}. The model uses the new name once it has learned again.`);
     const { rounds } = await get("label");
     if (rounds) post("label/learn").catch((error) => say(error.message));
   }
@@ -158,7 +158,7 @@ class Answers {
       h("span", {}, dot(row.presence === "positive" && colour), h("b", {}, inWords(row)), row.note ? h("span", { class: "soft small" }, ` ${row.note}`) : null),
       h("span", { class: "soft small" }, name), h("span", { class: "soft small" }, [row.annotator, new Date(row.time).toLocaleDateString()].filter(Boolean).join(", ")),
       h("span", { class: "row" },
-        row.differs && row.presence !== "uncertain" ? button("Settle so", () => this.act(() => post("label/answers", { file, start_time, end_time, labels: row.labels, presence: row.presence, note: row.note, annotator: annotator(), review: "changed" }), "Settled: it stands in place of the other answers")) : null,
+        row.differs && row.presence !== "uncertain" ? button("Use this answer", () => this.act(() => post("label/answers", { file, start_time, end_time, labels: row.labels, presence: row.presence, note: row.note, annotator: annotator(), review: "changed" }), "Saved: this answer replaces the others")) : null,
         button("Change", () => this.edit(row, place)),
         button("Delete", async () => {
           try {
@@ -181,7 +181,7 @@ class Answers {
   edit(row, place) {
     const ask = h("div", {});
     const save = (labels, presence) => this.act(() => post("label/answers/change", { id: row.id, labels, presence, annotator: annotator() }), "Changed");
-    const field = h("input", { type: "text", list: "labels", value: row.labels.join("; "), maxlength: "200", autocomplete: "off", "aria-label": "Label; several with ; between", onkeydown: (event) => { if (event.key === "Enter") { event.preventDefault(); named(); } if (event.key === "Escape") form.remove(); } });
+    const field = h("input", { type: "text", list: "labels", value: row.labels.join("; "), maxlength: "200", autocomplete: "off", "aria-label": "Label; separate several with ;", onkeydown: (event) => { if (event.key === "Enter") { event.preventDefault(); named(); } if (event.key === "Escape") form.remove(); } });
     const named = async () => {
       const labels = [];
       for (const text of field.value.split(";").filter((one) => one.trim())) {

@@ -4,6 +4,7 @@ import { download, get } from "./api.js";
 import { clock, colour, h, noModel, percent, say } from "./dom.js";
 import { area, fitted, sized } from "./drawing.js";
 import { microphoneBar, openMicrophone } from "./microphone.js";
+import { spoken } from "./naming.js";
 import { Take } from "./recorder.js";
 import { Rolling } from "./rolling.js";
 import { rulesForm, thresholdNote } from "./rules.js";
@@ -48,7 +49,7 @@ async function save(kind) {
 }
 
 function clear() {
-  if (!isSaved && !confirm("Clear the list? It holds events that were not saved.")) return;
+  if (!isSaved && !confirm("Clear the list? Some of its events are not saved.")) return;
   events.clear();
   isSaved = true;
   showEvents();
@@ -70,7 +71,7 @@ export async function livePage(main) {
   const bars = h("div", { class: "bars" });
   const form = rulesForm(appState.rules, () => { if (session) say("The change applies from the next start."); });
   const rules = h("details", {}, h("summary", {}, "Rules"), h("div", { class: "rules" }, form.first, form.rest, thresholdNote(appState.model) ?? ""));
-  main.append(h("p", { class: "soft" }, `The sound stays on the machine that runs this app. The model listens to ${appState.model.duration} s at a time, so an event is shown up to that much later.`),
+  main.append(h("p", { class: "soft" }, `The sound stays on the machine that runs this app. The model listens to ${appState.model.duration} s at a time, so an event can appear up to that much later.`),
     h("div", { class: "live" }, canvas, lanes), h("div", { class: "row" }, button, microphone.element), meters,
     h("div", { class: "now" }, h("section", {}, count, keeping, feed), h("section", {}, h("h2", {}, "Now"), bars, rules)));
   const rolling = new Rolling(canvas, SECONDS, PICTURE);
@@ -106,7 +107,7 @@ export async function livePage(main) {
     }));
     state.socket.onmessage = ({ data }) => take(state, JSON.parse(data));
     state.socket.onclose = () => { endAll(state); if (session === state) { say("The connection was lost; listening has stopped."); stop(); } };
-    state.microphone.onlost(() => { if (session === state) { say("The microphone is gone."); stop(); } });
+    state.microphone.onlost(() => { if (session === state) { say("The microphone is not connected any more."); stop(); } });
     session = state;
     rolling.start(state.microphone, () => streamTime(state));
     draw();
@@ -146,11 +147,11 @@ export async function livePage(main) {
     bars.replaceChildren(...order.map(([label, score]) => {
       const share = h("i", {});
       share.style.setProperty("--share", `${100 * score}%`);
-      return h("div", {}, h("span", {}, label), h("span", { class: "num" }, percent(score)), share);
+      return h("div", {}, h("span", {}, spoken([label])), h("span", { class: "num" }, percent(score)), share);
     }));
     const meter = (name, value) => h("span", {}, `${name} `, h("b", {}, value));
     meters.replaceChildren(meter("Listened for", clock(message.end_time)), meter("Delay", `${Math.round(1000 * delay)} ms`),
-      meter("Processor", percent(message.work)), message.skipped ? meter("Too late for", `${message.skipped} windows`) : "",
+      meter("Processor", percent(message.work)), message.skipped ? meter("Skipped", `${message.skipped} windows`) : "",
       message.silent ? h("b", {}, "Silence: is the microphone muted?") : "");
   }
 
@@ -162,7 +163,7 @@ export async function livePage(main) {
       showEvents();
       return;
     }
-    const text = [new Date(message.start ?? message.time).toLocaleTimeString(), message.label, isOn ? "now" : `${(message.end_time - message.start_time).toFixed(1)} s, ${message.score.toFixed(2)}`];
+    const text = [new Date(message.start ?? message.time).toLocaleTimeString(), message.label, isOn ? "now" : `${(message.end_time - message.start_time).toFixed(1)} s, ${percent(message.score)}`];
     const line = h("li", { class: isOn ? "on" : undefined }, text.map((part) => h("span", { class: "num" }, part)));
     if (!isOn) line.append(playButton(state.take.wav(message.start_time - EDGE, message.end_time + EDGE), message.label));
     if (known?.line) known.line.replaceWith(line); else feed.prepend(line);
@@ -203,7 +204,7 @@ export async function livePage(main) {
     context.textBaseline = "middle";
     context.font = "12.5px system-ui, sans-serif";
     rows.forEach(([label, k], row) => {
-      const text = fitted(context, label, width - 12);
+      const text = fitted(context, spoken([label]), width - 12);
       const bottom = (row + 1) * ROW;
       context.fillStyle = line;
       context.fillRect(0, bottom, width, 1);

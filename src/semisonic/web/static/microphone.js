@@ -6,14 +6,14 @@ const PATIENCE = 4000;  // ms without a sample before it is said that something 
 const FAINTEST_DB = -60, FALL = 0.93;  // what the level shows as nothing; how it sinks, from piece to piece
 
 export async function openMicrophone(take) {
-  if (!navigator.mediaDevices) throw new Error("the browser gives it to this machine's own address or to https only");
+  if (!navigator.mediaDevices) throw new Error("browsers allow it only on pages of this machine or pages with https");
   const chosen = localStorage.getItem("microphone");
   const stream = await navigator.mediaDevices.getUserMedia({
     audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false, channelCount: 1, ...(chosen ? { deviceId: { exact: chosen } } : {}) },
   }).catch((error) => {
     if (error.name !== "OverconstrainedError") throw error;
     localStorage.removeItem("microphone");
-    throw new Error("the one that was chosen is not connected any more; start again to use another");
+    throw new Error("the chosen one is not connected any more; start again to use another");
   });
   const context = new AudioContext();
   await context.audioWorklet.addModule("worklet.js");
@@ -21,7 +21,7 @@ export async function openMicrophone(take) {
   const pieces = new AudioWorkletNode(context, "pcm", { numberOfOutputs: 1, channelCount: 1, channelCountMode: "explicit" });
   const silent = context.createGain();
   silent.gain.value = 0;
-  const waits = setTimeout(() => say("Nothing comes from the microphone. Choose another one; some browsers need a sound output as well."), PATIENCE);
+  const waits = setTimeout(() => say("Nothing comes from the microphone. Choose another one. Some browsers also need a sound output."), PATIENCE);
   pieces.port.onmessage = ({ data }) => { clearTimeout(waits); take(data); };
   source.connect(pieces).connect(silent).connect(context.destination);
   const ended = stream.getAudioTracks()[0];

@@ -2,19 +2,20 @@
 
 import { address, get, post } from "./api.js";
 import { h, say } from "./dom.js";
+import { named } from "./naming.js";
 
 export async function modelsPage(main, changed) {
   const [appState, { runs, folder }] = await Promise.all([get("state"), get("runs")]);
   main.replaceChildren(h("h1", {}, "Models and runs"), h("p", { class: "soft" }, `In the folder ${folder}.`));
   if (appState.model) main.append(current(appState.model));
-  if (!runs.length) main.append(h("p", {}, "No model or report was found there. Make a project under ", h("a", { href: "#/label" }, "Label"), ", train a model, such as with ", h("code", {}, "semisonic train path/to/labelled -o runs/model"), ", or start the app with ", h("code", {}, "--runs"), "."));
+  if (!runs.length) main.append(h("p", {}, "No model or report was found there. Start a project under ", h("a", { href: "#/label" }, "Label"), ", train a model, for example with ", h("code", {}, "semisonic train path/to/labelled -o runs/model"), ", or start the app with ", h("code", {}, "--runs"), "."));
   main.append(h("h2", { class: "only-heard" }, "Runs"), h("div", { class: "runs" }, runs.map((run) => card(run, appState, changed))));
   return () => {};  // nothing to stop when it is left
 }
 
 function current(model) {
   const place = h("div", { class: "card" }, h("h2", {}, "In use"), h("p", {}, `${model.path}`), facts({
-    network: model.name, "classes": model.classes.join(", "), "window": `${model.duration} s at ${model.sample_rate / 1000} kHz`,
+    network: model.name, classes: named(model.classes).join(", "), "window": `${model.duration} s at ${model.sample_rate / 1000} kHz`,
   }));
   return place;
 }
@@ -28,10 +29,14 @@ function card(run, appState, changed) {
     details.hidden = !details.hidden;
     more.setAttribute("aria-expanded", String(!details.hidden));
     if (details.childElementCount) return;
-    try { details.replaceChildren(facts((await get("runs/card", { name: run.name })).facts)); } catch (error) { details.textContent = error.message; }
+    try {
+      const { facts: found, classes } = await get("runs/card", { name: run.name });
+      const names = named(classes);
+      details.replaceChildren(facts(names.length ? { ...found, classes: `${names.length}: ${names.join(", ")}` } : found));
+    } catch (error) { details.textContent = error.message; }
   } }, "Details");
   const use = run.kind === "model" ? h("button", { type: "button", class: "main", disabled: isOpen, onclick: async () => {
-    try { await post("model", { name: run.name }); say(`${run.name} is open`); changed(); } catch (error) { say(error.message); }
+    try { await post("model", { name: run.name }); say(`${run.name} is in use`); changed(); } catch (error) { say(error.message); }
   } }, isOpen ? "In use" : "Use") : null;
   const reports = run.pages.map((page) => h("a", { class: "button", href: address("runs/page", { name: run.name, page }), target: "_blank", rel: "noopener" }, `Report: ${page.replace(/\.html$/, "")}`));
   place.append(h("div", {}, h("h2", {}, run.name), h("div", { class: "soft small" }, about)), h("div", { class: "row" }, reports, more, use), details);

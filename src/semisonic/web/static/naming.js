@@ -13,9 +13,10 @@ export function beginningWith(text, classes) {
 // What the model calls sounds in which no class is heard. It is no name to give: that answer is "none of the classes".
 export const NOTHING = "background", NONE = "none of the classes";
 
-// Labels of the model as the page says them, and as an answer.
+// Labels of the model as the page says them, and as an answer; of its classes those that have a name.
 const isNothing = (labels) => labels.length === 1 && labels[0] === NOTHING;
 export const spoken = (labels) => (isNothing(labels) || !labels.length ? NONE : labels.join(", "));
+export const named = (classes) => classes.filter((name) => name !== NOTHING);
 export const answerOf = (labels) => (isNothing(labels) ? { labels: [], presence: "negative" } : { labels, presence: "positive" });
 
 // The suggestions of a field for a label; its `list` names the id.
@@ -33,7 +34,7 @@ export async function chooseLabel(text, classes, place) {
     const end = (chosen) => { place.replaceChildren(); resolve(chosen); };
     const take = (one, text = one) => h("button", { type: "button", onclick: () => end(one) }, text);
     const asked = h("div", { class: "note", role: "group", "aria-label": "Which label?", onkeydown: (event) => { if (event.key === "Escape") { event.stopPropagation(); end(""); } } },
-      same.length ? `“${name}” differs from “${same[0]}” in case or blanks alone.` : `Some classes begin with “${name}”.`,
+      same.length ? `“${name}” differs from “${same[0]}” only in case or spaces.` : `Some classes begin with “${name}”.`,
       h("div", { class: "row" }, found.map((one) => take(one, same.length ? `Use ${one}` : one)), same.length ? null : take(name, `New label: ${name}`), take("", "Cancel")));
     place.replaceChildren(asked);
     asked.querySelector("button").focus();

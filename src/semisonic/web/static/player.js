@@ -39,7 +39,7 @@ export class Player {
     this.segment = segment;
     if (segment && (this.time < segment[0] - 0.01 || this.time >= segment[1] - 0.01)) this.time = segment[0];
     try { await this.audio.play(); } catch (error) {
-      if (error.name === "NotAllowedError") this.changed(false, "The browser plays sounds only after a first key or click.");
+      if (error.name === "NotAllowedError") this.changed(false, "The browser plays sounds only after you press a key or click once.");
       else if (error.name !== "AbortError") this.changed(false, `Playing failed: ${error.message}`);
     }
   }

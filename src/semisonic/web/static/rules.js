@@ -1,6 +1,6 @@
 // A form of options, made from what the command line knows of them.
 
-import { h } from "./dom.js";
+import { h, percent } from "./dom.js";
 
 const WORDS = {
   threshold: "Threshold", merge_gap: "Join events closer than", min_duration: "Ignore events shorter than",
@@ -10,7 +10,7 @@ const WORDS = {
 // What "auto" means for a model that has no thresholds of its own; null if it has.
 export function thresholdNote(model) {
   if (!model || model.has_thresholds) return null;
-  return h("p", { class: "soft small" }, `This model has no thresholds: auto is ${model.default_threshold} for every class. `, h("code", {}, "semisonic calibrate"), " finds better ones.");
+  return h("p", { class: "soft small" }, `This model has no thresholds of its own: auto is ${percent(model.default_threshold)} for every class. `, h("code", {}, "semisonic calibrate"), " finds better ones.");
 }
 
 export function rulesForm(fields, changed, values = {}) {
@@ -33,10 +33,10 @@ export function rulesForm(fields, changed, values = {}) {
 }
 
 function threshold(field, title, value, set) {
-  const shown = h("output", {}, value ?? "auto");
+  const shown = h("output", {}, value === undefined ? "auto" : percent(value));
   const input = h("input", {
     type: "range", min: "0.05", max: "1", step: "0.01", value: value ?? "0.5", "aria-label": title,
-    oninput: () => { shown.textContent = Number(input.value).toFixed(2); auto.hidden = false; set("threshold", input.value); },
+    oninput: () => { shown.textContent = percent(input.value); auto.hidden = false; set("threshold", input.value); },
   });
   const auto = h("button", { type: "button", class: "quiet", hidden: value === undefined, title: field.help, onclick: () => { shown.textContent = "auto"; auto.hidden = true; set("threshold", ""); } }, "Use auto");
   return h("div", { class: "threshold" }, h("span", {}, title), shown, input, auto);

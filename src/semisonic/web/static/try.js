@@ -3,7 +3,7 @@
 import { address, get, post, remove, upload } from "./api.js";
 import { clock, fill, h, isShortcut, noModel, readable, percent, say, waited } from "./dom.js";
 import { microphoneBar } from "./microphone.js";
-import { NOTHING } from "./naming.js";
+import { named, spoken } from "./naming.js";
 import { forServer, record } from "./recorder.js";
 import { rulesForm, thresholdNote } from "./rules.js";
 import { Viewer } from "./viewer.js";
@@ -22,7 +22,7 @@ export async function tryPage(main, id) {
   side.show(appState, id, recording.element);
   side.listen(here.signal);
   let leave = () => {};
-  const classes = appState.model?.classes.filter((name) => name !== NOTHING);
+  const classes = named(appState.model?.classes ?? []);
   if (id) leave = showSound(work, id, appState);
   else {
     work.append(h("h1", {}, appState.model ? "What is there to hear?" : "Look at a sound"),
@@ -164,7 +164,7 @@ function makeSide({ examples, folders }) {
       on("dragleave", ({ relatedTarget }) => relatedTarget || over(false));
       on("drop", ({ dataTransfer }) => {
         over(false);
-        if ([...dataTransfer.items].some((item) => item.webkitGetAsEntry?.()?.isDirectory)) say("A folder cannot be dropped. Open it and drop the files in it.");
+        if ([...dataTransfer.items].some((item) => item.webkitGetAsEntry?.()?.isDirectory)) say("You cannot drop a folder. Open it and drop its files.");
         else if (dataTransfer.files.length) send([...dataTransfer.files]);
       });
       on("keydown", (event) => {
@@ -206,8 +206,8 @@ function recordButton() {
     try {
       const file = await take.stop();
       const { id } = await upload(file, file.name, () => {});
-      if (hasLeft) say(`The recording was kept: ${file.name}, under Try it`); else location.hash = `#/try/${id}`;
-    } catch (error) { say(`The recording could not be kept: ${error.message}`); }
+      if (hasLeft) say(`The recording was saved under Try it: ${file.name}`); else location.hash = `#/try/${id}`;
+    } catch (error) { say(`The recording could not be saved: ${error.message}`); }
     removeEventListener("beforeunload", ask);
   }
 
@@ -231,7 +231,7 @@ function folderSection(name, number, open) {
       files = found.files;
       head.textContent = `${name} (${found.n_files})`;
       filter.hidden = files.length <= 12;
-      if (files.length) draw(); else fill(list.element, h("span", { class: "soft small" }, "No recordings in it."));
+      if (files.length) draw(); else fill(list.element, h("span", { class: "soft small" }, "No recordings in this folder."));
     } catch (error) { fill(list.element, error.message); }
   }
   return {
@@ -278,16 +278,16 @@ function showSound(work, id, appState) {
     showClasses(counts);
     count.textContent = n_events === 1 ? "1 event" : `${n_events} events`;
     viewer?.setEvents(rows);
-    list.replaceChildren(rows.length ? h("table", {}, h("thead", {}, h("tr", {}, ["From", "To", "What", "Score", ""].map((text, i) =>
+    list.replaceChildren(rows.length ? h("table", {}, h("thead", {}, h("tr", {}, ["From", "To", "Class", "Score", ""].map((text, i) =>
       h("th", { class: i === 3 ? "n" : undefined, scope: "col" }, text || h("span", { class: "only-heard" }, "Play"))))),
     h("tbody", {}, rows.slice(0, MOST_ROWS).map(([start, end, label, score]) => h("tr", {
       onclick: ({ target }) => { if (!target.closest("button.play-event")) viewer.showEvent(start, end); },
-    }, h("td", {}, h("button", { type: "button", class: "quiet", "aria-label": `Show ${label} at ${clock(start, 2)}` }, clock(start, 2))), h("td", {}, clock(end, 2)), h("td", {}, label), h("td", { class: "n" }, score.toFixed(2)),
+    }, h("td", {}, h("button", { type: "button", class: "quiet", "aria-label": `Show ${label} at ${clock(start, 2)}` }, clock(start, 2))), h("td", {}, clock(end, 2)), h("td", {}, label), h("td", { class: "n" }, percent(score)),
       h("td", { class: "n" }, h("button", { type: "button", class: "play-event", "aria-label": `Play ${label} at ${clock(start, 2)}`, onclick: () => viewer.playEvent(start, end) }, "Play"))))))
-      : h("p", { class: "soft" }, "None reaches the threshold."));
+      : h("p", { class: "soft" }, "No event reaches the threshold."));
     shown = rows.slice(0, MOST_ROWS);
     markRows();
-    if (n_events > MOST_ROWS) list.append(h("p", { class: "soft small" }, `The first ${MOST_ROWS} are shown; tables hold all.`));
+    if (n_events > MOST_ROWS) list.append(h("p", { class: "soft small" }, `The first ${MOST_ROWS} are shown; the tables have all.`));
     const kinds = [["csv", "CSV"], ["raven", "Raven"], ["audacity", "Audacity"], ["scores", "Scores"]];
     links.replaceChildren(h("span", { class: "soft small" }, "Save as"), ...kinds.filter(([kind]) => n_events || kind === "scores").map(([kind, text]) =>
       h("a", { class: "button", href: address(`sounds/${id}/tables/${kind}`, kind === "scores" ? {} : { ...values, label: shownClass }), download: "" }, text)));
@@ -304,11 +304,11 @@ function showSound(work, id, appState) {
 
   function showTop(rows) {
     top.hidden = false;
-    if (!rows.length) return top.replaceChildren(h("h2", {}, "All of it"), h("p", { class: "soft" }, "Silence or steady noise: there is nothing to name."));
-    top.replaceChildren(h("h2", {}, "All of it"), h("div", { class: "bars" }, rows.map(([label, score]) => {
+    if (!rows.length) return top.replaceChildren(h("h2", {}, "Whole recording"), h("p", { class: "soft" }, "Silence or steady noise: there is nothing to name."));
+    top.replaceChildren(h("h2", {}, "Whole recording"), h("div", { class: "bars" }, rows.map(([label, score]) => {
       const share = h("i", {});
       share.style.setProperty("--share", `${100 * score}%`);
-      return h("div", {}, h("span", {}, label), h("span", { class: "num" }, percent(score)), share);
+      return h("div", {}, h("span", {}, spoken([label])), h("span", { class: "num" }, percent(score)), share);
     })));
   }
 
@@ -325,7 +325,7 @@ function showSound(work, id, appState) {
     if (sound.state === "failed") {
       bar.hidden = true;
       about.textContent = "";
-      place.replaceChildren(h("p", { class: "note" }, `It cannot be used: ${sound.reason}`), side.moves);
+      place.replaceChildren(h("p", { class: "note" }, `This sound cannot be used: ${sound.reason}`), side.moves);
       return;
     }
     if (sound.state === "ready" && sound.picture) ready(sound);

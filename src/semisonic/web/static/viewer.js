@@ -45,11 +45,11 @@ export class Viewer {
     this.mini = h("canvas", { class: "mini", "aria-hidden": "true" });
     this.stage = h("div", {
       class: "stage", tabindex: "0", role: "application",
-      "aria-label": "Sound along time. Space plays, arrows move, plus and minus zoom, Home and End go to the ends, L repeats the chosen segment.",
+      "aria-label": "Sound over time. Space plays, arrows move, plus and minus zoom, Home and End go to the ends, L repeats the selection.",
     }, this.wave, this.picture, this.ruler, this.rows, this.mark, this.head);
     this.button = h("button", { type: "button", class: "play main", onclick: () => this.player.toggle() }, "Play");
-    this.loop = h("button", { type: "button", "aria-pressed": "false", title: "Repeat the chosen segment (L)", onclick: () => this.toggleLoop() }, "Repeat");
-    this.drawing = h("button", { type: "button", "aria-pressed": "false", hidden: !navigator.maxTouchPoints, title: "A finger draws a part or a box; otherwise it moves along the time", onclick: () => this.drawByFinger(!this.drawsByFinger) }, "Draw");
+    this.loop = h("button", { type: "button", "aria-pressed": "false", title: "Repeat the selection (L)", onclick: () => this.toggleLoop() }, "Repeat");
+    this.drawing = h("button", { type: "button", "aria-pressed": "false", hidden: !navigator.maxTouchPoints, title: "Draw a part or a box with a finger; otherwise a finger moves along the recording", onclick: () => this.drawByFinger(!this.drawsByFinger) }, "Draw");
     this.place = h("span", { class: "soft small num" });
     const zoom = (text, title, times) => h("button", { type: "button", title, "aria-label": title, onclick: () => this.zoom(times) }, text);
     this.display = displayBar(this.sound, () => this.redisplay());
@@ -163,7 +163,7 @@ export class Viewer {
       this.mark.style.bottom = bottom === null ? "0" : "auto";
       this.mark.style.height = bottom === null ? "" : `${bottom - top}px`;
     }
-    const chosen = this.chosen ? ` · chosen ${clock(this.chosen[0], 2)} – ${clock(this.chosen[1], 2)}${this.limits ? `, ${this.limits.map(Math.round).join(" – ")} Hz` : ""}` : "";
+    const chosen = this.chosen ? ` · selected ${clock(this.chosen[0], 2)} – ${clock(this.chosen[1], 2)}${this.limits ? `, ${this.limits.map(Math.round).join(" – ")} Hz` : ""}` : "";
     this.place.textContent = `${clock(time, 2)} of ${clock(this.duration, this.duration < 60 ? 2 : 0)}${chosen}`;
   }
 
