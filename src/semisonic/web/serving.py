@@ -48,10 +48,12 @@ def serve(say: Say, *, host: str, port: int, token: str, browser: bool, **state:
         )
 
     progress.show(False)  # progress is shown on the page, and so is what recordings lack
-    logging.getLogger("semisonic.audio").setLevel(logging.ERROR)
+    of_recordings = logging.getLogger("semisonic.audio")
+    level = of_recordings.level
     token = token or ("" if is_own(host) else secrets.token_urlsafe(24))
     bound = _bind(host, port)
     try:
+        of_recordings.setLevel(logging.ERROR)
         port = bound.getsockname()[1]
         app = create_app(AppState(**state), host, port, token)
         config = uvicorn.Config(
@@ -74,6 +76,7 @@ def serve(say: Say, *, host: str, port: int, token: str, browser: bool, **state:
         Server(config).run(sockets=[bound])
         say("Stopped.")
     finally:
+        of_recordings.setLevel(level)
         bound.close()
 
 
