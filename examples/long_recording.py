@@ -87,9 +87,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clips", type=Path)
     parser.add_argument("--n-folds", type=int, default=5, help="as for 'semisonic data mix'")
-    parser.add_argument(
-        "--fold", type=int, default=5, help="fold of the clips to put into the recording"
-    )
+    parser.add_argument("--fold", type=int, default=5, help="fold of the clips to use")
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--per-class", type=int, default=8)
     parser.add_argument("--snr-db", type=float, nargs=2, default=(6.0, 20.0))

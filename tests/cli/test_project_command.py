@@ -46,7 +46,7 @@ def fill_in(table: Path) -> list[dict[str, str]]:
 def test_suggest_writes_a_table_to_fill_in_and_train_from(model, sounds, tmp_path, tells) -> None:
     table = tmp_path / "queue.csv"
     arguments = ["suggest", str(model), str(sounds), "-n", "6", "-o", str(table), "-q"]
-    assert "6 of 16 segments, of 6 recordings: 5 uncertain, 1 random" in tells(0, arguments).out
+    assert "6 of 16 segments, from 6 recordings: 5 uncertain, 1 random" in tells(0, arguments).out
     rows = fill_in(table)
     assert [row["order"] for row in rows] == list("123456")
     assert {row["prediction_1"] for row in rows} <= {"noise", "tone"}
@@ -95,7 +95,7 @@ def test_answers_in_a_queue_outlive_the_next_suggest(model, sounds, tmp_path, te
     table = start(sounds, model, tmp_path / "project")
     asked = {row["file"] for row in fill_in(table)}
     again = ["project", "suggest", str(tmp_path / "project"), "-n", "6", "-q"]
-    assert "6 new answers of the queue before went into the log" in tells(0, again).out
+    assert "6 new answers of the previous queue went into the log" in tells(0, again).out
     with table.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert not asked & {row["file"] for row in rows}
@@ -114,7 +114,7 @@ def test_suggest_does_not_write_over_answers(model, sounds, tmp_path, tells) -> 
     assert cli(arguments) == 0
     fill_in(table)
     filled = table.read_bytes()
-    assert "holds 3 answers, which would be lost" in tells(2, arguments).err
+    assert "contains 3 answers, which would be lost" in tells(2, arguments).err
     assert table.read_bytes() == filled
     over = ["--log", str(table), "-q"]
     assert cli(arguments, over) == 2
