@@ -185,7 +185,7 @@ def test_a_copy_is_in_the_group_of_its_original(page, place, at_once) -> None:
     left_out = step["left_out"]
     assert (left_out["n"], left_out["n_recordings"]) == (8, 7)
     assert left_out["n_right"] <= 6, "the copy was learned while the original was left out"
-    assert "of 7 recordings" in step["said"]["left_out"]
+    assert "from 7 recordings" in step["said"]["left_out"]
 
 
 def test_silence_and_noise_have_no_name_after_the_first_round(page, place, at_once) -> None:
