@@ -70,7 +70,7 @@ def test_another_start_with_another_folder_is_noticed(app_browser, project, tmp_
         page.get_by_role("heading", name="recordings (24)").wait_for()
     port = int(address.rstrip("/").rpartition(":")[2])
     for _ in serving(app_of(folder=(tmp_path / "empty",), runs=runs), port=port):
-        page.get_by_role("link", name="Label", exact=True).click()
+        page.locator("#pages").get_by_role("link", name="Label").click()
         page.get_by_role("heading", name="No recording found").wait_for()
         page.get_by_text("semisonic app --folder PATH").wait_for()  # to open the project
         assert page.get_by_role("button", name="Open").is_disabled()

@@ -199,4 +199,4 @@ def test_segments_whose_vectors_were_made_elsewhere(app_folder, project, tmp_pat
         assert shown["n"] == len(set(frame.file))
         assert all((row["label"] == "hum") == ("hum" in row["file"]) for row in shown["rows"])
         ended = found(page, "0")
-        assert "finds nothing outside" in ended["work"]["reason"]
+        assert "can search only" in ended["work"]["reason"]
