@@ -90,6 +90,13 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     return _NAMED.sub(linked, _LINK.sub(inside, markdown))
 
 
+def on_template_context(context: Any, template_name: str, config: Any) -> Any:
+    """The page for a wrong address finds its files on a disk too, where the site has no address."""
+    if template_name == "404.html" and not config.site_url:
+        context["base_url"] = "."
+    return context
+
+
 def on_page_content(html: str, page: Any, config: Any, files: Any) -> str:
     """Names in docstrings, which are written for Sphinx (``:func:`name```), are code.
 

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import click
 import numpy as np
@@ -155,7 +155,9 @@ def test_pictures_of_the_docs_are_there_and_described() -> None:
     pictures = [
         (page, text, target)
         for page in PAGES
-        for text, target in re.findall(r"!\[([^]]*)\]\(([^)\s]+)", page.read_text(encoding="utf-8"))
+        for text, target in re.findall(
+            r"!\[([^]]*)\]\((?!https:)([^)\s]+)", page.read_text(encoding="utf-8")
+        )
     ]
     assert len(pictures) > 5
     for page, text, target in pictures:
@@ -181,6 +183,13 @@ def test_the_site_searches_from_a_disk_and_fetches_nothing_from_elsewhere() -> N
         text = (ROOT / "docs" / script).read_text(encoding="utf-8")
         assert "https://unpkg" not in text
         assert "Permission is hereby granted" in text
+
+
+@pytest.mark.parametrize(("site_url", "base"), [("", "."), ("https://owner.example/it/", "/it/")])
+def test_the_page_for_a_wrong_address_finds_its_files(site_url: str, base: str) -> None:
+    said_by_mkdocs = {"base_url": "/it/" if site_url else "/"}
+    config = SimpleNamespace(site_url=site_url)
+    assert SITE.on_template_context(said_by_mkdocs, "404.html", config)["base_url"] == base
 
 
 def test_each_public_name_stands_once_in_the_reference() -> None:
