@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,32 @@ def test_it_learns_from_a_clip_table_and_scores_it(kinds: Path, others: Path) ->
     assert clf.predict(test).tolist() == [row[0] for row in test.labels]
     one = clf.predict_proba([others / "hum" / "101.wav"])
     assert np.allclose(one[0], clf.predict_proba(test)[5], atol=1e-6)
+
+
+def test_classes_without_clips_are_refused_with_the_remedy(kinds: Path) -> None:
+    clips = load_clips(kinds)
+    rows = [row for row, labels in enumerate(clips.labels) if labels != ("sweep",)]
+    with pytest.raises(DataError, match=r"no training clip for sweep.*clips\.keep_classes"):
+        make().fit(clips[rows])
+    assert make().fit(clips.keep_classes(["hiss", "hum"])).classes_.tolist() == ["hiss", "hum"]
+
+
+def test_warnings_come_once_and_advice_is_none(
+    kinds: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    quick = {"epochs": 1, **PLAIN}
+    with warnings.catch_warnings(record=True) as told, caplog.at_level("INFO", "semisonic"):
+        warnings.simplefilter("default")
+        for seed in range(2):
+            make(training=quick, validation=0.25, seed=seed).fit(kinds)
+        make(training=quick).fit(kinds)
+    about_recordings = [one for one in told if "No clip names the recording" in str(one.message)]
+    assert len(about_recordings) == 1
+    assert "the option 'group'" in str(about_recordings[0].message)
+    (advice,) = (one for one in caplog.records if "none are held out" in one.getMessage())
+    assert advice.levelname == "INFO"
+    assert "set the option 'validation'" in advice.getMessage()
+    assert not [one for one in told if "none are held out" in str(one.message)]
 
 
 def test_files_and_arrays_give_the_same_classifier(kinds: Path) -> None:

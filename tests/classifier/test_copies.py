@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import json
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +171,6 @@ def test_the_pool_is_cleaned_alike_by_train_and_by_python(
     pool: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-    caplog: pytest.LogCaptureFixture,
 ) -> None:
     said = "3 clips of the pool are the same sounds as labelled clips"
     run = tmp_path / "run"
@@ -181,25 +179,24 @@ def test_the_pool_is_cleaned_alike_by_train_and_by_python(
     assert said in capsys.readouterr().out
 
     clf = classifier(tmp_path / "place", objective="reconstruction")
-    with caplog.at_level(logging.WARNING, "semisonic"):
+    with pytest.warns(UserWarning, match=said):
         clf.fit(doubled, unlabelled=pool)
-    assert said in caplog.text
     clf.save(tmp_path / "model.zip")
     files = (run / "model.zip", tmp_path / "model.zip")
     heard = [read_about(file)["about"]["pretraining"] for file in files]
     assert heard[0]["hashes"] == heard[1]["hashes"]
     assert heard[0]["clips"] == 6
 
-    caplog.clear()
-    with caplog.at_level(logging.WARNING, "semisonic"):
+    with pytest.warns(UserWarning, match="of the pool") as told:
         cross_validate(
             classifier(objective="reconstruction"),
             doubled,
             unlabelled=pool,
             n_folds=2,
         )
-    assert caplog.text.count(said) == 1  # once for all folds, of all that is tested
-    assert caplog.text.count("of the pool") == 1
+    of_pool = [str(one.message) for one in told if "of the pool" in str(one.message)]
+    assert len(of_pool) == 1  # once for all folds, of all that is tested
+    assert said in of_pool[0]
 
 
 def test_all_verbs_with_numbers_count_recordings_and_not_copies(

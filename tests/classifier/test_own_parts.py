@@ -15,10 +15,12 @@ from torch import Tensor, nn
 
 import semisonic.models
 from semisonic.classifier.classifier import SoundClassifier
+from semisonic.classifier.info import info
 from semisonic.cli.main import main
 from semisonic.core import plugins
 from semisonic.core.errors import ModelError, OptionError
 from semisonic.core.parallel import ProcessCalls
+from semisonic.models.model_file import save_encoder
 from semisonic.models.registry import names
 from semisonic.models.sound_model import build
 
@@ -78,6 +80,88 @@ def test_a_network_of_ones_own_learns_and_is_kept(name: str, tmp_path: Path) -> 
     clf.save(tmp_path / "own.model")
     again = SoundClassifier.load(tmp_path / "own.model")
     assert np.array_equal(again.predict_proba(X, sample_rate=RATE), clf.predict_proba(X))
+
+
+WAVE = {"input": "wave", "sample_rate": RATE, "duration": 0.5}
+
+
+class Learned(nn.Module):
+    """An encoder of samples that was learned elsewhere: loudness of eight bands."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, 1, 1, time) to (batch, 8)."""
+        bands = torch.fft.rfft(x[:, 0, 0]).abs().split(x.shape[3] // 16, dim=1)[:8]
+        return torch.stack([(band.square().mean(dim=1) + 1e-6).log() for band in bands], dim=1)
+
+
+class Ramped(Means):
+    """Makes a tensor in its forward."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channel, mel, frame) to (batch, 12)."""
+        return super().forward(x + torch.linspace(0, 1, x.shape[3]))
+
+
+class Careful(Means):
+    """Looks at values in its forward."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channel, mel, frame) to (batch, 12)."""
+        return super().forward(x + 1 if float(x.abs().max()) == 0 else x)
+
+
+class Spectra(Learned):
+    """Makes a window in its forward, and looks at values."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, 1, 1, time) to (batch, 8)."""
+        if not x.isfinite().all():
+            raise ValueError("not finite")
+        window = torch.hann_window(256, device=x.device)
+        power = torch.stft(x[:, 0, 0], 256, window=window, return_complex=True).abs().square()
+        return (power.mean(dim=2)[:, :128].unflatten(1, (8, 16)).mean(dim=2) + 1e-6).log()
+
+
+@pytest.mark.parametrize(
+    ("network", "front_end", "counted"),
+    [(Ramped, {}, "0.0 million"), (Careful, {}, "not counted"), (Spectra, WAVE, "not counted")],
+)
+def test_a_network_that_needs_values_is_kept_too(
+    network: type[nn.Module],
+    front_end: dict[str, object],
+    counted: str,
+    kinds: Path,
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "own.model"
+    if front_end:
+        mel = semisonic.MelOptions(**front_end)  # type: ignore[arg-type]
+        encoder = semisonic.build_encoder(network(), mel, standardize="none")
+        make("small", mel=mel, encoder=encoder, method="probe", training={}).fit(X, Y).save(file)
+        save_encoder(tmp_path / "encoder.model", encoder)
+        assert counted in info(str(tmp_path / "encoder.model")).summary()
+    else:
+        semisonic.register("my-network")(network)
+        make("my-network").fit(X, Y).save(file)
+    assert counted in info(str(file)).summary()
+    result = semisonic.evaluate(file, kinds, tmp_path / "measured", device="cpu", workers=1)
+    assert counted in result.report.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (torch.zeros(4, dtype=torch.float64), r"'mask' has type torch\.float64, expected float32"),
+        (torch.full((4,), -torch.inf), "'mask' contains values that are not finite"),
+    ],
+)
+def test_what_a_file_cannot_hold_is_refused_before_training(values: Tensor, words: str) -> None:
+    network = Means(MEL.shape)
+    network.register_buffer("mask", values)
+    with pytest.raises(ModelError, match=words + r".*persistent=False"):
+        build(network, MEL, KINDS)
+    network.register_buffer("mask", values, persistent=False)
+    build(network, MEL, KINDS)
 
 
 def test_its_first_weights_depend_on_the_seed_alone() -> None:
@@ -232,9 +316,6 @@ def test_a_loss_that_gives_something_else_is_named() -> None:
         semisonic.register_loss("bootstrap")(focal)
 
 
-WAVE = {"input": "wave", "sample_rate": RATE, "duration": 0.5}
-
-
 class RootMel(nn.Module):
     """A front end of one's own: square roots of mel levels, learned gains."""
 
@@ -259,15 +340,6 @@ def test_a_front_end_of_ones_own_is_the_first_part_of_a_network_of_samples(tmp_p
     clf.save(tmp_path / "front.model")
     again = SoundClassifier.load(tmp_path / "front.model")
     assert np.array_equal(again.predict_proba(X, sample_rate=RATE), clf.predict_proba(X))
-
-
-class Learned(nn.Module):
-    """An encoder of samples that was learned elsewhere: loudness of eight bands."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, 1, 1, time) to (batch, 8)."""
-        bands = torch.fft.rfft(x[:, 0, 0]).abs().split(x.shape[3] // 16, dim=1)[:8]
-        return torch.stack([(band.square().mean(dim=1) + 1e-6).log() for band in bands], dim=1)
 
 
 def test_an_encoder_of_ones_own_is_probed_and_searched(kinds: Path, tmp_path: Path) -> None:

@@ -324,7 +324,7 @@ def test_a_stem_is_offered_with_what_it_would_give_and_never_applied(
     assert clips.group.tolist() == clips.file.tolist()
     said = info(tmp_path, capsys)
     assert f"would give {n_recordings} recordings for 24 clips" in said
-    pattern = said.partition("--group '")[2].partition("'")[0]
+    pattern = said.partition("option 'group' set to '")[2].partition("'")[0]
     assert len(set(load_clips(tmp_path, group=pattern).group.tolist())) == n_recordings
 
 

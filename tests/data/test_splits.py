@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semisonic.core.errors import DataError, OptionError
-from semisonic.data.clips import Clips, keep_classes
+from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import load_clips
 from semisonic.data.duplicates import straddling_groups
 from semisonic.data.splits import fold_splits, hold_out, label_budget, make_folds
@@ -219,7 +219,7 @@ def test_too_few_recordings():
         DataError, match=r"2 classes have only one recording: a, c\. .*keep_classes"
     ):
         fold_splits(clips, n_folds=2)
-    splits = fold_splits(keep_classes(clips, ["b"]), n_folds=2)
+    splits = fold_splits(clips.keep_classes(["b"]), n_folds=2)
     assert [len(split.test) for split in splits] == [5, 5]
 
 
@@ -253,12 +253,12 @@ def test_keep_classes():
         {"file": "c.wav"},
     ]
     clips = Clips.from_rows("/nowhere", rows, classes=("z", "y", "x"))
-    kept = keep_classes(clips, ["x", "z"])
+    kept = clips.keep_classes(["x", "z"])
     assert kept.classes == ("z", "x")
     assert kept.labels == (("x",), ("z",), ())
-    assert keep_classes(clips, ["y"]).file.tolist() == ["a.wav", "c.wav"]
+    assert clips.keep_classes(["y"]).file.tolist() == ["a.wav", "c.wav"]
     with pytest.raises(DataError, match="no class 'w'"):
-        keep_classes(clips, ["w"])
+        clips.keep_classes(["w"])
 
 
 def test_real_esc50(shared_data):

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from labeling_sounds import KINDS, MEL
 
+import semisonic
 from semisonic.core.errors import DataError, OptionError
 from semisonic.data.datasets.load import load_clips
 from semisonic.labeling.embed import embed
@@ -46,6 +48,20 @@ def test_reasons_and_the_random_part(pool):
     at_random = [row.file for row in choose(pool, 18, "random")]
     assert set(drawn) == set(at_random[:3])
     assert [row.source for row in queue if row.why == "random"] == ["suggest:random"] * 3
+
+
+def test_the_queue_is_a_result_with_a_frame(model, kinds, tmp_path):
+    queue = semisonic.suggest(model, load_clips(kinds, labels="none"), 5)
+    frame = queue.to_frame()
+    assert frame.file.tolist() == [row.file for row in queue]
+    assert frame.end_time.tolist() == pytest.approx([0.5] * 5)
+    assert frame.score_1.between(0, 1).all()
+    assert frame.uncertainty.tolist() == [row.uncertainty for row in queue]
+    assert repr(queue) == f"<Queue: {queue.summary()}>"
+    assert queue.summary().startswith("5 segments of 5 recordings: ")
+    written = pd.read_csv(queue.write(tmp_path / "queue.csv"))
+    assert list(written) == ["order", *frame]
+    assert written.score_1.to_numpy() == pytest.approx(frame.score_1.to_numpy(), abs=1e-4)
 
 
 def test_uncertain_asks_the_largest_doubts(pool):

@@ -27,12 +27,12 @@ class Clips:
 
 
 class Linear(nn.Module):
-    """Stands for a SoundModel: logits from features."""
+    """A plain module: logits from features."""
 
     def __init__(self, n_classes=4, multi_label=False, dtype=torch.float32, norm=False, seed=0):
         super().__init__()
-        self.multi_label, self.dtype = multi_label, dtype
-        self.classes = tuple("abcdefgh"[:n_classes])
+        self.dtype = dtype
+        self.told = {"n_classes": n_classes, "multi_label": multi_label}  # to an objective
         self.norm = nn.BatchNorm1d(6) if norm else nn.Identity()
         self.layer = nn.Linear(6, n_classes)
         with torch.random.fork_rng():
@@ -40,17 +40,14 @@ class Linear(nn.Module):
             nn.init.normal_(self.layer.weight)
             nn.init.uniform_(self.layer.bias, -0.4, 0.4)
 
-    def from_features(self, x):
+    def forward(self, x):
         return self.layer(self.norm(x.flatten(1))).to(self.dtype)
-
-    def probabilities(self, logits):
-        return logits.sigmoid() if self.multi_label else logits.softmax(1)
 
 
 class Sure(Linear):
     """A model whose logits are the features themselves: sure of what it is given."""
 
-    def from_features(self, x):
+    def forward(self, x):
         return x.flatten(1) + 0.0 * self.layer(torch.zeros(len(x), 6))
 
 

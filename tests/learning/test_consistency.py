@@ -22,15 +22,15 @@ def batches(seed=0):
 
 
 def made(model, **options):
-    return Consistency(model, weak=Plus(), strong=Plus(0.5), **options)
+    return Consistency(model, weak=Plus(), strong=Plus(0.5), **model.told, **options)
 
 
 def test_is_the_labelled_loss_plus_the_weighted_disagreement():
     model, given = Linear(), batches()
     terms = made(model, weight=7.0)(given)
-    labelled = nn.functional.cross_entropy(model.from_features(given["labelled"].x), Y)
+    labelled = nn.functional.cross_entropy(model(given["labelled"].x), Y)
     u = given["unlabelled"].x
-    difference = model.from_features(u).softmax(1) - model.from_features(u + 0.5).softmax(1)
+    difference = model(u).softmax(1) - model(u + 0.5).softmax(1)
     disagreement = difference.square().mean()
     assert terms["labelled"].item() == pytest.approx(labelled.item(), rel=1e-5)
     assert terms["disagreement"].item() == pytest.approx(disagreement.item(), rel=1e-5)
@@ -45,9 +45,9 @@ def test_the_gradient_goes_through_the_strong_view_alone():
     found = model.layer.weight.grad.clone()
     model.zero_grad()
     u = given["unlabelled"].x
-    wanted = model.from_features(u).softmax(1).detach()
-    loss = nn.functional.cross_entropy(model.from_features(given["labelled"].x), Y)
-    loss = loss + (model.from_features(u + 0.5).softmax(1) - wanted).square().mean()
+    wanted = model(u).softmax(1).detach()
+    loss = nn.functional.cross_entropy(model(given["labelled"].x), Y)
+    loss = loss + (model(u + 0.5).softmax(1) - wanted).square().mean()
     loss.backward()
     torch.testing.assert_close(found, model.layer.weight.grad)
 
@@ -68,7 +68,7 @@ def test_several_labels_agree_class_by_class():
     given = batches() | {"labelled": Clips(features(8), (Y[:, None] == torch.arange(4)).float())}
     terms = made(model)(given)
     u = given["unlabelled"].x
-    difference = model.from_features(u).sigmoid() - model.from_features(u + 0.5).sigmoid()
+    difference = model(u).sigmoid() - model(u + 0.5).sigmoid()
     assert terms["disagreement"].item() == pytest.approx(difference.square().mean().item())
 
 
@@ -81,7 +81,7 @@ def logits_of(numbers, height):
 
 def fixed(model, **options):
     options = {"alignment": 0.0, "threshold": 0.9} | options
-    return FixMatch(model, weak=options.pop("weak", Plus()), strong=Plus(), **options)
+    return FixMatch(model, weak=options.pop("weak", Plus()), strong=Plus(), **model.told, **options)
 
 
 def pair(u, y=None):
@@ -111,18 +111,20 @@ def test_without_a_sure_prediction_it_is_supervised():
 def test_predicted_is_on_the_weak_view_and_learned_on_the_strong_one():
     model = Linear()
     weak, strong = Plus(0.0), Plus(2.0)
-    objective = FixMatch(model, weak=weak, strong=strong, threshold=0.0, alignment=0.0)
+    objective = FixMatch(
+        model, weak=weak, strong=strong, threshold=0.0, alignment=0.0, **model.told
+    )
     u = features(10)
     terms = objective({"labelled": Clips(features(4, 1), torch.arange(4)), "unlabelled": Clips(u)})
-    target = model.from_features(u).argmax(1)
-    expected = nn.functional.cross_entropy(model.from_features(u + 2.0), target)
+    target = model(u).argmax(1)
+    expected = nn.functional.cross_entropy(model(u + 2.0), target)
     assert terms["pseudo_labelled"].item() == pytest.approx(expected.item(), rel=1e-5)
     assert (weak.calls, strong.calls) == (1, 1)
 
 
 def test_predicting_changes_no_statistics_and_gives_no_gradient():
     model = Linear(norm=True).train()
-    objective = FixMatch(model, weak=Plus(), strong=Plus(), threshold=0.0)
+    objective = FixMatch(model, weak=Plus(), strong=Plus(), threshold=0.0, **model.told)
     before = model.norm.running_mean.clone()
     scores = objective.predict(features(12), torch.eye(4))
     assert torch.equal(model.norm.running_mean, before)
@@ -179,13 +181,13 @@ def test_aligned_scores_are_scores(n_classes, strength, seed):
 def test_several_labels_are_judged_class_by_class():
     model = Linear(multi_label=True)
     u = features(5)
-    objective = FixMatch(model, weak=Plus(), strong=Plus(0.3), threshold=0.8)
+    objective = FixMatch(model, weak=Plus(), strong=Plus(0.3), threshold=0.8, **model.told)
     shares = torch.eye(4)
     terms = objective({"labelled": Clips(features(4, 1), shares), "unlabelled": Clips(u)})
-    p = model.from_features(u).sigmoid()
+    p = model(u).sigmoid()
     sure = (p >= 0.8) | (p <= 0.2)
     each = nn.functional.binary_cross_entropy_with_logits(
-        model.from_features(u + 0.3), (p >= 0.5).float(), reduction="none"
+        model(u + 0.3), (p >= 0.5).float(), reduction="none"
     )
     assert 0 < sure.float().mean() < 1
     assert terms["pseudo_labelled"].item() == pytest.approx((each * sure).mean().item(), rel=1e-5)

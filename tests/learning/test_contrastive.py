@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from learning_standins import DELTAS, MEL, Clips, Jitter, clips, encoder, learn, loss_of
 from torch import nn
 
-from semisonic.core.errors import DataError
+from semisonic.core.errors import DataError, ModelError
 from semisonic.features.augmentation import TimeCrop, augmenter
 from semisonic.learning.contrastive import SimClr, embedding_spread, pooled
 
@@ -52,6 +52,11 @@ def test_the_loss_of_simclr_is_that_of_the_paper():
         found += max(alike, key=alike.get) == partner
     assert float(terms["loss"].detach()) == pytest.approx(np.mean(losses), rel=1e-4)
     assert float(terms["found"]) == pytest.approx(found / 10)
+
+
+def test_a_plain_encoder_needs_the_length_of_its_embeddings():
+    with pytest.raises(ModelError, match="out_channels: found 0 for a Flatten"):
+        SimClr(nn.Flatten(), nn.Identity(), Jitter())
 
 
 def test_simclr_of_one_clip_has_nothing_to_tell_apart():

@@ -10,6 +10,7 @@ from sklearn.metrics import log_loss
 from torch import nn
 
 from semisonic.core.errors import DataError, ModelError
+from semisonic.features.frontend import Standardize
 from semisonic.learning.consistency import Consistency, FixMatch
 from semisonic.learning.contrastive import SimClr
 from semisonic.learning.losses import CrossEntropy, SoftBootstrapping
@@ -27,8 +28,8 @@ def x():
 def test_is_the_log_loss_of_the_classes(x):
     model = Linear()
     y = torch.arange(16) % 4
-    terms = Supervised(model)({"labelled": Clips(x, y)})
-    probabilities = model.from_features(x).softmax(1).detach().numpy()
+    terms = Supervised(model, **model.told)({"labelled": Clips(x, y)})
+    probabilities = model(x).softmax(1).detach().numpy()
     assert terms["loss"].item() == pytest.approx(log_loss(y.numpy(), probabilities), rel=1e-5)
     assert terms["accuracy"].item() == np.mean(probabilities.argmax(1) == y.numpy())
     terms["loss"].backward()
@@ -39,27 +40,27 @@ def test_is_the_log_loss_of_the_classes(x):
 def test_several_labels_are_a_question_each(x):
     model = Linear(multi_label=True)
     y = (torch.arange(64).reshape(16, 4) % 3 == 0).float()
-    terms = Supervised(model)({"labelled": Clips(x, y)})
-    p = model.from_features(x).sigmoid().detach()
+    terms = Supervised(model, **model.told)({"labelled": Clips(x, y)})
+    p = model(x).sigmoid().detach()
     expected = -(y * p.log() + (1 - y) * (1 - p).log()).mean().item()
     assert terms["loss"].item() == pytest.approx(expected, rel=1e-5)
     assert set(terms) == {"loss"}
-    smooth = Supervised(model, loss=CrossEntropy(multi_label=True, label_smoothing=1 - 1e-9))(
-        {"labelled": Clips(x, y)}
-    )
+    smooth = Supervised(
+        model, **model.told, loss=CrossEntropy(multi_label=True, label_smoothing=1 - 1e-9)
+    )({"labelled": Clips(x, y)})
     half = nn.functional.binary_cross_entropy(p, torch.full_like(p, 0.5)).item()
     assert smooth["loss"].item() == pytest.approx(half, rel=1e-4)
 
 
 def test_loss_is_computed_in_full_precision(x):
     y = torch.arange(16) % 4
-    terms = Supervised(Linear(dtype=torch.bfloat16))({"labelled": Clips(x, y)})
+    terms = Supervised(Linear(dtype=torch.bfloat16), n_classes=4)({"labelled": Clips(x, y)})
     assert terms["loss"].dtype == torch.float32
 
 
 def test_unlabelled_batches_are_an_error(x):
     with pytest.raises(DataError, match="'labelled': found batches without targets"):
-        Supervised(Linear())({"labelled": Clips(x, None)})
+        Supervised(Linear(), n_classes=4)({"labelled": Clips(x, None)})
 
 
 def test_clips_are_augmented_then_mixed(x):
@@ -72,18 +73,71 @@ def test_clips_are_augmented_then_mixed(x):
             return x.flip(0), target.flip(0)
 
     augment = Plus(1.0)
-    terms = Supervised(model, augment=augment, mix=Swap())({"labelled": Clips(x, y)})
+    terms = Supervised(model, **model.told, augment=augment, mix=Swap())({"labelled": Clips(x, y)})
     assert torch.equal(seen[0], x + 1.0)
-    expected = nn.functional.cross_entropy(model.from_features(x + 1.0), y).item()
+    expected = nn.functional.cross_entropy(model(x + 1.0), y).item()
     assert terms["loss"].item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_plain_module_is_told_what_it_lacks():
-    network = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
-    with pytest.raises(ModelError, match="found a Sequential, expected a SoundModel"):
+def test_a_plain_module_needs_its_number_of_classes():
+    network = nn.Sequential(nn.Flatten(), nn.Linear(6, 4))
+    with pytest.raises(ModelError, match="n_classes: found 0 for a Sequential"):
         Supervised(network)
-    with pytest.raises(ModelError, match="found a Sequential, expected a SoundModel"):
-        FixMatch(network, weak=nn.Identity(), strong=nn.Identity())
+    with pytest.raises(ModelError, match="found values for a SoundModel, which knows them"):
+        Supervised(build(NET, MEL, ("a", "b")), n_classes=2)
+
+
+def learned_in_a_loop(objective, given, n_steps=60):
+    """The loss before and after an ordinary loop of torch, with the same random numbers."""
+    objective.train()
+    optimizer = torch.optim.AdamW(objective.parameters(), lr=0.02)
+    losses = []
+    for _ in range(n_steps):
+        torch.manual_seed(0)
+        terms = objective(given)
+        optimizer.zero_grad()
+        terms["loss"].backward()
+        optimizer.step()
+        objective.after_step()
+        losses.append(terms["loss"].item())
+    return losses[0], losses[-1]
+
+
+def network():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(6, 4))
+
+
+def rebuilder():
+    torch.manual_seed(0)
+    return nn.Conv2d(1, 1, 3, padding=1)
+
+
+VIEWS = {"weak": nn.Identity(), "strong": Plus(0.1)}
+ON_PLAIN_MODULES = {
+    "supervised": lambda scale: Supervised(network(), n_classes=4),
+    "pi-model": lambda scale: Consistency(network(), n_classes=4, **VIEWS),
+    "fixmatch": lambda scale: FixMatch(network(), n_classes=4, threshold=0.3, **VIEWS),
+    "simclr": lambda scale: SimClr(
+        nn.Flatten(), nn.Identity(), nn.Dropout(0.1), out_channels=6, projection=8
+    ),
+    "reconstruction": lambda scale: Reconstruction(rebuilder(), scale),
+    "denoising": lambda scale: Denoising(rebuilder(), scale, noise_db=1.0),
+    "jointly": lambda scale: Joint(
+        Supervised(network(), n_classes=4), Reconstruction(rebuilder(), scale)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ON_PLAIN_MODULES)
+def test_an_objective_trains_plain_modules_in_a_loop_of_torch(name):
+    scale = Standardize("global", 1, 2).fit(features(16))
+    given = {
+        "labelled": Clips(features(16, 1), torch.arange(16) % 4),
+        "unlabelled": Clips(features(16, 2)),
+    }
+    before, after = learned_in_a_loop(ON_PLAIN_MODULES[name](scale), given)
+    assert after < 0.9 * before
 
 
 def targets(n, seed):
@@ -101,7 +155,7 @@ def batches():
 
 def made(model, noisy=None, kind=Supervised, **options):
     loss = CrossEntropy(multi_label=True)
-    return kind(model, loss=loss, noisy_loss=noisy or loss, **options)
+    return kind(model, **model.told, loss=loss, noisy_loss=noisy or loss, **options)
 
 
 def test_with_one_loss_for_both_it_is_the_loss_of_one_batch():
@@ -109,7 +163,7 @@ def test_with_one_loss_for_both_it_is_the_loss_of_one_batch():
     found = made(model)(given)["loss"]
     x = torch.cat([given["labelled"].x, given["noisy"].x])
     y = torch.cat([given["labelled"].y, given["noisy"].y])
-    together = Supervised(model, loss=CrossEntropy(multi_label=True))
+    together = Supervised(model, **model.told, loss=CrossEntropy(multi_label=True))
     expected = together({"labelled": Clips(x, y)})["loss"]
     torch.testing.assert_close(found, expected)
 
@@ -119,10 +173,10 @@ def test_each_part_has_its_loss_and_the_weight_is_that_of_a_noisy_row():
     beta = 0.7
     found = made(model, SoftBootstrapping(beta, multi_label=True), noisy_weight=0.5)(given)["loss"]
     bce = nn.functional.binary_cross_entropy_with_logits
-    own = model.from_features(given["noisy"].x)
+    own = model(given["noisy"].x)
     soft = beta * given["noisy"].y + (1 - beta) * own.sigmoid()  # each class by itself
     noisy = bce(own, soft, reduction="none").mean(1).sum()
-    sure = model.from_features(given["labelled"].x)
+    sure = model(given["labelled"].x)
     certain = bce(sure, given["labelled"].y, reduction="none").mean(1).sum()
     torch.testing.assert_close(found, (certain + 0.5 * noisy) / 16)
 
@@ -138,7 +192,7 @@ def test_weight_zero_takes_noisy_labels_out():
 
 
 def test_the_stream_is_read_only_where_there_is_a_loss_for_it():
-    assert Supervised(Linear()).streams == ("labelled",)
+    assert Supervised(Linear(), n_classes=4).streams == ("labelled",)
     assert made(Linear(multi_label=True)).streams == ("labelled", "noisy")
     both = made(Linear(multi_label=True), kind=Consistency, weak=Plus(), strong=Plus(0.5))
     assert both.streams == ("labelled", "unlabelled", "noisy")

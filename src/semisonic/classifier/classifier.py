@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import logging
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from os import PathLike
@@ -359,9 +360,9 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 folder=folder,
             )
             for note in job.notes:
-                _log.warning("%s", note)
-            if job.because:
-                _log.info("%s", job.because)
+                warnings.warn(note, stacklevel=2)
+            for note in filter(None, (job.because, *job.advice)):
+                _log.info("%s", note)
             outcome = train_model(
                 job.config,
                 job.data,

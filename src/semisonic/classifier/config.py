@@ -417,11 +417,11 @@ _BEGUN = {
 }
 
 GENERAL_NOTE = (
-    "note: with so few labels, a general encoder, trained with labels of others, may give "
-    "better results; if you may use one, run semisonic encoder get yamnet, then the same "
-    "command with --encoder yamnet"
+    "with so few labels, a general encoder, trained with labels of others, may give better "
+    "results; if you may use one, get it (semisonic encoder get yamnet, in Python "
+    "semisonic.get_encoder('yamnet')) and set the option 'encoder' to yamnet"
 )
-"""What ``auto`` prints if it starts from no given encoder; see
+"""The advice if ``auto`` starts from no given encoder; see
 ``docs/guides/general-encoders.md``.
 """
 
@@ -658,9 +658,9 @@ def validation_share(config: TrainConfig, share: float, labels_per_class: float)
 def all_learned_note(labels_per_class: float) -> str:
     """The message if :func:`validation_share` holds nothing out."""
     return (
-        f"note: with {labels_per_class:.3g} labels per class (up to {FEW:g}), none are held out "
-        "to choose the epoch, so training uses all; to hold some out, give another share, such "
-        "as --validation 0.2"
+        f"with {labels_per_class:.3g} labels per class (up to {FEW:g}), none are held out to "
+        "choose the epoch, so training uses all; to hold some out, set the option 'validation' "
+        "to another share, such as 0.2"
     )
 
 

@@ -4,7 +4,7 @@ trained on its recording.
 
 from __future__ import annotations
 
-import logging
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +27,6 @@ from semisonic.evaluation.metrics import accuracy, lwlrap
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -141,7 +139,7 @@ def cross_validate(
         given = as_sounds(unlabelled, sample_rate=sample_rate, labels="none", name="pool")
         pool, left_out = clean_sounds(given, sounds, near=near, workers=workers)
         for note in left_out:
-            _log.warning("%s", note)
+            warnings.warn(note, stacklevel=2)
     table = sounds.clips
     multi_label = table.is_multi_label
     splits = fold_splits(table, validation=0.0, seed=seed, n_folds=n_folds)

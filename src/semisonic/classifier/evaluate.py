@@ -46,7 +46,7 @@ from semisonic.evaluation.report.document import (
     Verdict,
 )
 from semisonic.evaluation.statistics import wilson
-from semisonic.models.inspection import count_macs, count_parameters
+from semisonic.models.inspection import count_macs, count_parameters, macs_text
 from semisonic.models.model_file import published_in, read_about
 from semisonic.models.sound_model import SoundModel
 
@@ -222,7 +222,7 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
 
 def _measure_model(
     model: SoundModel, clips: Clips, options: EvaluateOptions
-) -> tuple[Measurement, Failures, dict[str, float]]:
+) -> tuple[Measurement, Failures, dict[str, float | None]]:
     """The measurement of the readable clips, the other clips with reasons, and the cost.
 
     The cost is the model's size, its work per window, and the speed of this evaluation. The
@@ -252,7 +252,7 @@ def _measure_model(
     seconds = max(time.perf_counter() - started, 1e-9)
     several, n_resamples = model.multi_label, options.bootstrap
     m = measure(clips[rows], np.stack(scores), multi_label=several, n_resamples=n_resamples)
-    cost = {
+    cost: dict[str, float | None] = {
         "parameters": count_parameters(model),
         "multiply_adds_a_window": count_macs(model, model.mel.shape),
         "window_s": model.mel.duration,
@@ -359,7 +359,7 @@ def _facts(
         "model": str(model_file),
         "network": model.name,
         "parameters": f"{cost['parameters']:,}",
-        "multiply-adds per window": f"{cost['multiply_adds_a_window'] / 1e6:.1f} million",
+        "multiply-adds": macs_text(cost["multiply_adds_a_window"]),
         "window": f"{model.mel.duration:g} s at {model.mel.sample_rate} Hz",
         "time": f"{duration_text(seconds)}, {cost['clips_a_second']:.0f} clips per second",
         "real-time factor": f"{cost['real_time_factor']:.2g}, including decoding: "

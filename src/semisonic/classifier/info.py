@@ -15,7 +15,7 @@ from semisonic.core.errors import ModelError
 from semisonic.core.files import read_json
 from semisonic.core.options import check, to_dict
 from semisonic.features.options import MelOptions
-from semisonic.models.inspection import count_macs, count_parameters
+from semisonic.models.inspection import count_macs, count_parameters, macs_text
 from semisonic.models.model_file import load, load_encoder, read_about
 from semisonic.models.pretrained import PretrainedEncoder
 from semisonic.models.registry import create, names
@@ -185,7 +185,7 @@ def _size(
     )
     return {"parameters": sizes, "multiply-adds": work, "input": to_dict(mel)}, {
         "parameters": f"{sizes['network']:,} ({sizes['encoder']:,} encoder)",
-        "multiply-adds": f"{work / 1e6:.1f} million per window",
+        "multiply-adds": macs_text(work),
         "input": front_end,
     }
 

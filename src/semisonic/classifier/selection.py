@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from semisonic.classifier.options import CalibrateOptions, EvaluateOptions
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.text import count_text
-from semisonic.data.clips import Clips, verified_labels
+from semisonic.data.clips import LEAVE_OUT, Clips, verified_labels
 from semisonic.data.datasets.load import load_clips, require_labels
 from semisonic.data.options import ReadOptions
 from semisonic.data.recordings import AUTO, COPIES
@@ -149,8 +149,8 @@ def check_classes(clips: Clips, rows: Rows) -> None:
     if lost:
         raise DataError(
             f"'{clips.name}': found no training clip for "
-            f"{', '.join(lost[:8])}{', ...' if len(lost) > 8 else ''}. Add recordings of these "
-            "classes, or leave them out of the data set"
+            f"{', '.join(lost[:8])}{', ...' if len(lost) > 8 else ''}. Add recordings, or "
+            f"{LEAVE_OUT}"
         )
     if len(clips.classes) < 2:
         raise DataError(

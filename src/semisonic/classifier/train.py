@@ -268,6 +268,8 @@ class TrainingJob:
         What the encoder starts from.
     because : str
         What ``auto`` chose and why; empty if it had nothing to choose.
+    advice : tuple of str
+        What may give better results.
     labelled : Sounds
         The sounds that are used: for training, then for validation.
     train, noisy, validation : ndarray of int64
@@ -294,6 +296,7 @@ class TrainingJob:
     encoder: PretrainedEncoder | None
     begins: str
     because: str
+    advice: tuple[str, ...]
     labelled: Sounds
     train: Rows
     noisy: Rows
@@ -454,9 +457,10 @@ def select_job(
     n_labels = sum(len(labelled.clips.labels[row]) for row in chosen.used.tolist())
     per_class = n_labels / max(len(labelled.clips.classes), 1)
     notes: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()
     asked_share, share = share, validation_share(config, share, per_class)
     if share < asked_share and config.method not in (AUTO, *SOLVED):
-        notes = (all_learned_note(per_class),)
+        advice = (all_learned_note(per_class),)
     splits = labels_per_class or group == COPIES or (share and len(chosen.validation))
     if search_copies and splits:
         labelled, found = with_recordings(
@@ -486,7 +490,7 @@ def select_job(
     if isinstance(start, PretrainedEncoder):
         check_trainable(start.name, start.encoder.trainable, ready.method, ready.objective)
     if config.method == AUTO and begins == SYNTHETIC and per_class <= FEW and start is None:
-        notes += (GENERAL_NOTE,)
+        advice = (GENERAL_NOTE,)
     if len(noisy):
         check_noisy(ready.method)
     return TrainingJob(
@@ -495,6 +499,7 @@ def select_job(
         start if isinstance(start, PretrainedEncoder) else None,
         begins,
         because,
+        advice,
         used,
         np.searchsorted(chosen.used, verified),
         np.searchsorted(chosen.used, noisy),
@@ -684,6 +689,7 @@ def job_of(
         job.notes += tuple(f"{pool.name}: {note}" for note in pool.notes)
     if job.because:
         job.notes += (job.because,)
+    job.notes += job.advice
     return job
 
 

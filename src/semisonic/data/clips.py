@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 
 
 LABEL_SEPARATOR = ";"
+LEAVE_OUT = (
+    "leave these classes out (remove their clips from the folder or table; in Python: "
+    "clips.keep_classes([...]))"
+)
+"""What to do about classes with too few clips."""
 POSITIVE, UNCERTAIN = LABEL_TYPES = ("positive", "uncertain")
 _COLUMNS = ("file", "start_time", "end_time", "group", "fold", "label_type")
 
@@ -186,7 +191,7 @@ class Clips:
         return len(self.file)
 
     def __getitem__(self, rows: Any) -> Clips:
-        """The rows of a slice, a mask or an array of row numbers."""
+        """The rows of a slice, a mask or an array of row numbers; all classes are kept."""
         index = np.atleast_1d(np.arange(len(self))[rows])
         columns = {name: getattr(self, name)[index] for name in _COLUMNS}
         return replace(self, **columns, labels=tuple(self.labels[i] for i in index))
@@ -256,6 +261,39 @@ class Clips:
         for i, row in enumerate(self.labels):
             hot[i, [self._class_index[label] for label in row]] = 1.0
         return hot
+
+    def keep_classes(self, classes: Iterable[str]) -> Clips:
+        """Only these classes: clips of others are removed, unlabelled ones stay.
+
+        Parameters
+        ----------
+        classes : iterable of str
+            A clip with several labels keeps those among these classes, and is removed if there are
+            none.
+
+        Returns
+        -------
+        Clips
+            With the classes in the order of this table. ``clips[rows]`` keeps all classes instead.
+
+        Raises
+        ------
+        DataError
+            When a class is not in the table.
+
+        Examples
+        --------
+        >>> rows = [{"file": f"{label}.wav", "labels": label} for label in ("cat", "dog", "hen")]
+        >>> Clips.from_rows("sounds", rows).keep_classes(["dog"]).ids
+        ['dog.wav']
+        """
+        wanted = set(classes)
+        for name in sorted(wanted - set(self.classes)):
+            raise DataError(f"'{self.name}' has no class '{name}'; {nearest(name, self.classes)}")
+        labels = [tuple(label for label in row if label in wanted) for row in self.labels]
+        stays = [bool(new) or not old for new, old in zip(labels, self.labels, strict=True)]
+        kept = tuple(label for label in self.classes if label in wanted)
+        return replace(self, labels=tuple(labels), classes=kept)[np.array(stays, np.bool_)]
 
     def without_labels(self) -> Clips:
         """The same clips without labels, as a pool."""
@@ -351,44 +389,7 @@ def join(first: Clips, second: Clips, name: str | None = None) -> Clips:
     )
 
 
-# Part of a table by class or by who checked the labels.
-
-
-def keep_classes(clips: Clips, classes: Iterable[str]) -> Clips:
-    """Keep only these classes; clips of others are removed, unlabelled ones stay.
-
-    Parameters
-    ----------
-    clips : Clips
-    classes : iterable of str
-        A clip with several labels keeps those among these classes, and is removed if there are
-        none.
-
-    Returns
-    -------
-    Clips
-        With the classes in the order of the table.
-
-    Raises
-    ------
-    DataError
-        When a class is not in the table.
-
-    Examples
-    --------
-    >>> rows = [{"file": f"{label}.wav", "labels": label} for label in ("cat", "dog", "hen")]
-    >>> keep_classes(Clips.from_rows("sounds", rows), ["dog"]).ids
-    ['dog.wav']
-    """
-    wanted = set(classes)
-    for name in sorted(wanted - set(clips.classes)):
-        raise DataError(f"'{clips.name}' has no class '{name}'; {nearest(name, clips.classes)}")
-    labels = [tuple(label for label in row if label in wanted) for row in clips.labels]
-    stays = np.array([bool(new) or not old for new, old in zip(labels, clips.labels, strict=True)])
-    kept = clips.with_columns(
-        labels=tuple(labels), classes=tuple(label for label in clips.classes if label in wanted)
-    )
-    return kept[stays] if len(kept) else kept
+# Part of a table by who checked the labels.
 
 
 def verified_labels(clips: Clips, purpose: str = "this") -> Clips:

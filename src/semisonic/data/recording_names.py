@@ -358,8 +358,8 @@ def suggest_recordings(clips: Clips) -> str:
     row = next(i for i, group in enumerate(groups) if groups.count(group) > 1)
     recording, file = (name.rpartition("/")[2] for name in (groups[row], files[row]))
     return (
-        f"The file names seem to contain it ('{recording}' of '{file}'): --group '{rule}' would "
-        f"give {n} recordings for {len(files)} clips"
+        f"The file names seem to contain it ('{recording}' of '{file}'): the option 'group' set to "
+        f"'{rule}' would give {n} recordings for {len(files)} clips"
     )
 
 

@@ -131,7 +131,11 @@ def unnamed_note(clips: Clips, group: str = AUTO) -> tuple[str, ...]:
         )
     text += ": if some clips share a recording, the results are too good."
     suggestion = suggest_recordings(clips)
-    more = f" {suggestion}." if suggestion else " Use --group to say which clips belong together."
+    more = (
+        f" {suggestion}."
+        if suggestion
+        else " Use the option 'group' to say which clips belong together."
+    )
     return (text + more,)
 
 
@@ -166,7 +170,7 @@ def known_recordings(
         near = False
         notes.append(
             f"{len(clips)} clips were compared by their bytes only, as comparing the sound of "
-            f"more than {NEAR_MOST} takes long; --group {COPIES} does it."
+            f"more than {NEAR_MOST} takes long; the option 'group' set to '{COPIES}' does it."
         )
     found = copies_together(clips, near=near, workers=workers, cache=cache)
     return KnownRecordings(found.clips, (*found.notes, *notes, *unnamed_note(clips, group)))

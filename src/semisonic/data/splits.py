@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.options import nearest
 from semisonic.core.text import count_text, first_few
-from semisonic.data.clips import Clips
+from semisonic.data.clips import LEAVE_OUT, Clips
 from semisonic.data.datasets.load import require_labels
 from semisonic.data.recordings import (
     RecordingRows,
@@ -60,8 +60,8 @@ def make_folds(clips: Clips, n_folds: int, seed: int) -> Rows:
     if len(found.names) < n_folds:
         raise DataError(
             f"'{clips.name}': {len(found.names)} labelled recordings, expected at least "
-            f"{n_folds}, one for each fold; use fewer folds, or define recordings with --group "
-            "('file': copies of one sound do not count as one recording)"
+            f"{n_folds}, one for each fold; use fewer folds, or define recordings with the "
+            "option 'group' ('file': copies of one sound do not count as one recording)"
         )
     _check_recordings(clips, found)
     order = shuffled(found.names, seed, "folds")
@@ -87,8 +87,8 @@ def _check_recordings(clips: Clips, found: RecordingRows) -> None:
         raise DataError(
             f"'{clips.name}': {len(single)} classes have only one recording: "
             f"{first_few(single, 10)}. Expected at least 2, one for training and one for "
-            "testing; add recordings, define recordings with --group ('file': copies of one "
-            "sound do not count as one recording), or leave these classes out (keep_classes)"
+            "testing; add recordings, define recordings with the option 'group' ('file': copies "
+            f"of one sound do not count as one recording), or {LEAVE_OUT}"
         )
 
 
@@ -328,7 +328,7 @@ def _check_classes(clips: Clips, train: Rows, test: Rows, fold: int) -> None:
         raise DataError(
             f"'{clips.name}', fold {fold}: {', '.join(lost[:10]) or 'all clips'} would be tested, "
             "but no training clip is left. Each class needs recordings in at least two folds; "
-            "add recordings, or leave these classes out (keep_classes)"
+            f"add recordings, or {LEAVE_OUT}"
         )
 
 
@@ -393,7 +393,7 @@ def label_budget(
             + (
                 "Use fewer labels per class, allow fewer, or label more clips"
                 if all(counts.values())
-                else "Label clips of these classes, or leave the classes out (keep_classes)"
+                else f"Label clips of these classes, or {LEAVE_OUT}"
             )
         )
     ids, certain, chosen = clips.ids, clips.is_verified, set[int]()

@@ -52,6 +52,7 @@ from semisonic.labeling.queue import (
     check_table,
     named_by,
     take_answers,
+    written_text,
 )
 from semisonic.labeling.rounds import LearningRound, learn_round, read_history
 from semisonic.labeling.suggest import CandidatePool, candidate_pool, choose
@@ -480,7 +481,7 @@ def suggest_in_project(
         said = f"{n_taken} of the previous queue went into the log\n" if taken else ""
     queue = project.suggest(wanted.n, strategy=wanted.strategy, random_share=wanted.random_share)
     queue.write(table, over=True, page=True)
-    return said + queue.summary(table, len(project.index))
+    return said + written_text(queue, table, len(project.index))
 
 
 def learn_in_project(

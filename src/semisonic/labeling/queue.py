@@ -13,12 +13,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.files import write_csv, write_text
+from semisonic.core.html import Result
 from semisonic.core.text import count_text
 from semisonic.data.clips import LABEL_SEPARATOR, Clips
 from semisonic.data.datasets.load import Failures, name_from
@@ -30,6 +31,9 @@ from semisonic.evaluation.report.document import Report
 from semisonic.labeling.index import shown_names
 from semisonic.labeling.label_log import LabelLog
 from semisonic.labeling.search import player_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 N_PREDICTIONS = 3
 """Number of predictions per row of the table."""
@@ -91,27 +95,34 @@ class Suggestion(Segment):
         names = (name.strip() for name in said.split(LABEL_SEPARATOR))
         return tuple(dict.fromkeys(filter(None, names))), POSITIVE
 
-    def cells(self) -> dict[str, object]:
-        """The row of the table, by column."""
+    def columns(self) -> dict[str, object]:
+        """The values of the row by column."""
         predictions: dict[str, object] = {}
         for k in range(N_PREDICTIONS):
             name, score = self.predictions[k] if k < len(self.predictions) else ("", np.nan)
-            predictions |= {f"prediction_{k + 1}": name, f"score_{k + 1}": _cell(score)}
+            predictions |= {f"prediction_{k + 1}": name, f"score_{k + 1}": score}
         return {
-            "file": self.file,
-            "start_time": f"{self.start_time:.3f}",
-            "end_time": f"{self.end_time:.3f}",
+            **place_of(self),
             "label": self.label,
             "why": self.why,
             **predictions,
-            "uncertainty": _cell(self.uncertainty),
-            "cluster": "" if self.cluster < 0 else self.cluster,
+            "uncertainty": self.uncertainty,
+            "cluster": self.cluster,
             "group": self.group,
         }
 
+    def cells(self) -> dict[str, object]:
+        """The same as cells of the table, empty for missing numbers."""
+        numbers = {"start_time": f"{self.start_time:.3f}", "end_time": f"{self.end_time:.3f}"}
+        cells = {
+            name: _cell(value) if isinstance(value, float) else value
+            for name, value in self.columns().items()
+        }
+        return cells | numbers | {"cluster": "" if self.cluster < 0 else self.cluster}
+
     @classmethod
     def from_cells(cls, cells: TableRow) -> Suggestion:
-        """Read a row of :meth:`cells`; ValueError for other rows."""
+        """Read a row of a table with :meth:`cells`; ValueError for other rows."""
         cells["label"].encode()
         start, end = (float(number(cells.need(name), name)) for name in ("start_time", "end_time"))
         cluster = number(cells["cluster"], "cluster")
@@ -143,7 +154,7 @@ def place_of(segment: Segment) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Queue:
+class Queue(Result):
     """Segments to label, in order.
 
     Attributes
@@ -161,9 +172,6 @@ class Queue:
 
     def __len__(self) -> int:
         return len(self.rows)
-
-    def __repr__(self) -> str:
-        return f"<Queue: {len(self)} rows ({self._why()})>"
 
     def _repr_html_(self) -> str:
         from semisonic.audio.player import SoundPart, part_players
@@ -245,13 +253,16 @@ class Queue:
         report.players("queue", players)
         return report.html()
 
-    def summary(self, table: Path, n_pool: int) -> str:
-        """Text for a terminal: reasons, size of the pool, and paths of table and page."""
+    def to_frame(self) -> pd.DataFrame:
+        """A row per segment in order, with the columns of the table; -1 for no cluster."""
+        import pandas as pd
+
+        return pd.DataFrame([row.columns() for row in self])
+
+    def summary(self) -> str:
+        """For a terminal: the number of segments and recordings, and the reasons."""
         files = count_text(len({row.file for row in self}), "recording")
-        return (
-            f"{len(self)} of {count_text(n_pool, 'segment')}, from {files}: "
-            f"{self._why()}\nqueue: {table}\nto listen: {page_of(table)}"
-        )
+        return f"{count_text(len(self), 'segment')} of {files}: {self._why()}"
 
     def _why(self) -> str:
         counts = Counter(row.why for row in self).most_common()
@@ -304,6 +315,12 @@ class Queue:
             file = name(base, self.path_of(row))
             rows.append(replace(row, file=file, group=file if row.group == row.file else row.group))
         return replace(self, root=base, rows=tuple(rows))
+
+
+def written_text(queue: Queue, table: Path, n_pool: int) -> str:
+    """For a terminal: a queue that was written, and the number of segments to choose from."""
+    chosen = f"chosen from {count_text(n_pool, 'segment')}"
+    return f"{queue.summary()}; {chosen}\nqueue: {table}\nto listen: {page_of(table)}"
 
 
 def page_of(table: Path) -> Path:

@@ -37,6 +37,7 @@ from semisonic.labeling.queue import (
     Queue,
     Suggestion,
     check_table,
+    written_text,
 )
 from semisonic.models.sound_model import SoundModel
 
@@ -216,6 +217,11 @@ def suggest(
     workers : int, optional
         Number of threads or processes; by default the number of processors.
 
+    Returns
+    -------
+    Queue
+        ``to_frame()`` has a row per segment; ``write(path)`` writes a table to fill in.
+
     Raises
     ------
     OptionError
@@ -225,7 +231,8 @@ def suggest(
 
     Examples
     --------
-    >>> len(suggest("runs/tones", "recordings", 3))
+    >>> queue = suggest("runs/tones", "recordings", 3)
+    >>> len(queue.to_frame())
     3
     """
     check(QueueOptions(n=n, strategy=strategy, random_share=random_share))
@@ -348,4 +355,4 @@ def write_queue(
     pool = candidate_pool(model, data, folder, device=device, workers=workers)
     queue = choose(pool, wanted.n, wanted.strategy, seed, answered, wanted.random_share)
     queue.write(table, page=True)
-    return queue.summary(table, len(pool)), pool.failures
+    return written_text(queue, table, len(pool)), pool.failures

@@ -34,7 +34,7 @@ there is a ``mix``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -42,9 +42,7 @@ from torch.nn import functional
 
 from semisonic.learning.objective import BatchLike, eval_mode, full_precision
 from semisonic.learning.supervised import Supervised
-
-if TYPE_CHECKING:
-    from semisonic.models.sound_model import SoundModel
+from semisonic.models.decision import probabilities
 
 
 class Consistency(Supervised):
@@ -52,7 +50,8 @@ class Consistency(Supervised):
 
     Parameters
     ----------
-    model : SoundModel
+    model : SoundModel or nn.Module
+        As for :class:`Supervised`.
     weak, strong : nn.Module
         The two views of an unlabelled clip, features in dB to features in dB. ``strong`` is the
         view to learn from, ``weak`` gives the answer to agree with.
@@ -77,7 +76,7 @@ class Consistency(Supervised):
 
     def __init__(
         self,
-        model: SoundModel,
+        model: nn.Module,
         *,
         weak: nn.Module,
         strong: nn.Module,
@@ -98,12 +97,14 @@ class Consistency(Supervised):
         with full_precision(u):
             weak, strong = self.weak(u), self.strong(u)
         with torch.no_grad():
-            wanted = self.model.probabilities(self.model.from_features(weak).float())
+            wanted = probabilities(self.logits(weak), multi_label=self.multi_label)
         # Both in one pass, so that batch normalisation sees one mixture of clips.
-        logits = self.model.from_features(torch.cat([x, strong])).float()
+        logits = self.logits(torch.cat([x, strong]))
         own, others = logits[: len(x)], logits[len(x) :]
         labelled = self.loss_of(own, target, batches)
-        disagreement = (self.model.probabilities(others) - wanted).square().mean()
+        disagreement = (
+            (probabilities(others, multi_label=self.multi_label) - wanted).square().mean()
+        )
         risen = (self.step / max(1, self.ramp_steps)).clamp(min=0.0 if self.ramp_steps else 1.0)
         weight = self.weight * torch.exp(-5.0 * (1.0 - risen.clamp(max=1.0)) ** 2)
         return {
@@ -173,7 +174,8 @@ class FixMatch(Supervised):
 
     Parameters
     ----------
-    model : SoundModel
+    model : SoundModel or nn.Module
+        As for :class:`Supervised`.
     weak, strong : nn.Module
         Views of an unlabelled clip, features in dB to features in dB: predicted is on the one,
         learned on the other.
@@ -184,7 +186,7 @@ class FixMatch(Supervised):
         only: with several, the network may well find most clips silent.
     weight : float
         Weight of pseudo-labelled clips relative to labelled ones, at least 0.
-    loss, augment, mix
+    n_classes, multi_label, loss, augment, mix
         As for :class:`Supervised`.
 
     Notes
@@ -203,20 +205,29 @@ class FixMatch(Supervised):
 
     def __init__(
         self,
-        model: SoundModel,
+        model: nn.Module,
         *,
         weak: nn.Module,
         strong: nn.Module,
         threshold: float = 0.9,
         alignment: float = 1.0,
         weight: float = 1.0,
+        n_classes: int = 0,
+        multi_label: bool = False,
         loss: nn.Module | None = None,
         augment: nn.Module | None = None,
         mix: nn.Module | None = None,
     ) -> None:
-        super().__init__(model, loss=loss, augment=augment, mix=mix)
+        super().__init__(
+            model,
+            n_classes=n_classes,
+            multi_label=multi_label,
+            loss=loss,
+            augment=augment,
+            mix=mix,
+        )
         self.weak, self.strong, self.weight, self.threshold = weak, strong, weight, threshold
-        self.align = Alignment(len(model.classes), 0.0 if model.multi_label else alignment)
+        self.align = Alignment(self.n_classes, 0.0 if self.multi_label else alignment)
 
     def forward(self, batches: Mapping[str, BatchLike]) -> dict[str, Tensor]:
         """The loss of a labelled and an unlabelled batch."""
@@ -225,14 +236,14 @@ class FixMatch(Supervised):
         scores = self.predict(u, target)
         with full_precision(u):
             strong = self.strong(u)
-        if self.model.multi_label:
+        if self.multi_label:
             return self._several(x, target, strong, scores)
         best, number = scores.max(dim=1)
         used = best >= self.threshold
         pseudo = functional.one_hot(number, scores.shape[1]).float()
         n, taken = len(x), used.nonzero()[:, 0]
         x, target = self.mixed(torch.cat([x, strong[taken]]), torch.cat([target, pseudo[taken]]))
-        logits = self.model.from_features(x).float()
+        logits = self.logits(x)
         rows = self.row_loss(logits, target)
         labelled, others = rows[:n].mean(), rows[n:].sum() / len(u)
         return {
@@ -250,7 +261,7 @@ class FixMatch(Supervised):
         with full_precision(u):
             weak = self.weak(u)
         with eval_mode(self.model):
-            scores = self.model.probabilities(self.model.from_features(weak).float())
+            scores = probabilities(self.logits(weak), multi_label=self.multi_label)
         self.align.observe(target, scores)
         aligned: Tensor = self.align(scores)
         return aligned
@@ -258,7 +269,7 @@ class FixMatch(Supervised):
     def _several(self, x: Tensor, target: Tensor, u: Tensor, scores: Tensor) -> dict[str, Tensor]:
         """The same for a model of several labels: every class is judged by itself."""
         x, target = self.mixed(x, target)
-        logits = self.model.from_features(torch.cat([x, u])).float()
+        logits = self.logits(torch.cat([x, u]))
         labelled = self.row_loss(logits[: len(x)], target).mean()
         sure = (scores >= self.threshold) | (scores <= 1.0 - self.threshold)
         each = functional.binary_cross_entropy_with_logits(

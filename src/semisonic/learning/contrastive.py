@@ -22,19 +22,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from semisonic.core.errors import DataError
+from semisonic.core.errors import DataError, ModelError
 from semisonic.learning.objective import BatchLike, Objective, full_precision
+from semisonic.models.encoder import Encoder
 from semisonic.models.weights import initialise, undisturbed
-
-if TYPE_CHECKING:
-    from semisonic.features.frontend import Standardize
-    from semisonic.models.encoder import Encoder
 
 HIDDEN = 2
 """Width of the projector's hidden layer, in widths of its output."""
@@ -49,13 +45,16 @@ class SimClr(Objective):
 
     Parameters
     ----------
-    encoder : Encoder
-        What is kept afterwards.
-    standardize : Standardize
-        Fitted.
+    encoder : Encoder or nn.Module
+        What is kept afterwards. Makes a map, (batch, channel, mel, frame), or embeddings, (batch,
+        dim), of standardised views.
+    standardize : nn.Module
+        Fitted. ``nn.Identity()`` for an encoder that takes views as they are.
     view : nn.Module
         Features in dB, (batch, channel, mel, frame), to a random view of each row, in dB,
         with as many frames or fewer. It stays in training mode.
+    out_channels : int, optional
+        Channels of the map, or ``dim``. Needed for a plain module; an :class:`Encoder` knows it.
     projection : int
         Length of the vectors that are compared.
     temperature : float
@@ -76,10 +75,11 @@ class SimClr(Objective):
 
     def __init__(
         self,
-        encoder: Encoder,
-        standardize: Standardize,
+        encoder: nn.Module,
+        standardize: nn.Module,
         view: nn.Module,
         *,
+        out_channels: int = 0,
         projection: int = 128,
         temperature: float = 0.2,
         seed: int = 0,
@@ -89,7 +89,14 @@ class SimClr(Objective):
         self.standardize = standardize
         self.view = view
         self.temperature = temperature
-        self.projector = _projector(encoder.out_channels, projection, seed)
+        if isinstance(encoder, Encoder) and not out_channels:
+            out_channels = encoder.out_channels
+        if out_channels < 1:
+            raise ModelError(
+                f"out_channels: found {out_channels} for a {type(encoder).__name__}, expected the "
+                "length of its embeddings, or the channels of its map"
+            )
+        self.projector = _projector(out_channels, projection, seed)
 
     def train(self, mode: bool = True) -> SimClr:
         """Set the mode of the networks; views are made in both."""
@@ -150,7 +157,12 @@ def nt_xent(projections: Tensor, temperature: float = 0.2) -> tuple[Tensor, Tens
 
 
 def pooled(code: Tensor) -> Tensor:
-    """One vector a clip, (batch, channel), of a code (batch, channel, mel, frame)."""
+    """One vector a clip, (batch, channel), of a code (batch, channel, mel, frame).
+
+    A code that is one vector a clip already is not changed.
+    """
+    if code.ndim == 2:
+        return code
     over_mel = code.mean(dim=2)
     return over_mel.mean(dim=2) + over_mel.amax(dim=2)
 

@@ -25,7 +25,11 @@ class BatchLike(Protocol):
 
     @property
     def x(self) -> Tensor:
-        """Features, (batch, channel, mel, frame), in dB and not standardised."""
+        """Features, (batch, channel, mel, frame), in dB and not standardised.
+
+        An objective passes them to views and to the model only, so with modules of your own they
+        may be anything that these take.
+        """
 
     @property
     def y(self) -> Tensor | None:

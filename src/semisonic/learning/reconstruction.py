@@ -46,10 +46,11 @@ class Reconstruction(Objective):
 
     Parameters
     ----------
-    autoencoder : AutoEncoder
+    autoencoder : AutoEncoder or nn.Module
         Maps (batch, channel, mel, frame) to the same shape.
     standardize : Standardize
-        Fitted; its buffers ``mean`` and ``std`` are not trained.
+        Fitted (:class:`semisonic.features.frontend.Standardize`); its buffers ``mean`` and ``std``
+        are not trained.
 
     Notes
     -----
@@ -59,7 +60,7 @@ class Reconstruction(Objective):
 
     streams = ("unlabelled",)
 
-    def __init__(self, autoencoder: AutoEncoder, standardize: Standardize) -> None:
+    def __init__(self, autoencoder: nn.Module, standardize: Standardize) -> None:
         super().__init__()
         self.autoencoder = autoencoder
         self.standardize = standardize
@@ -86,9 +87,9 @@ class Denoising(Reconstruction):
 
     Parameters
     ----------
-    autoencoder : AutoEncoder
+    autoencoder : AutoEncoder or nn.Module
     standardize : Standardize
-        Fitted.
+        As for :class:`Reconstruction`.
     noise_db : float
         Standard deviation of the noise on each cell of the first channel, in dB. Other channels
         get noise of the same share of their own deviation. 0 is off.
@@ -104,7 +105,7 @@ class Denoising(Reconstruction):
 
     def __init__(
         self,
-        autoencoder: AutoEncoder,
+        autoencoder: nn.Module,
         standardize: Standardize,
         *,
         noise_db: float = 6.0,

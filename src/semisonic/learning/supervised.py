@@ -29,7 +29,6 @@ supervised objective alone, with its streams and its random numbers.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -37,11 +36,8 @@ from torch import Tensor, nn
 from semisonic.core.errors import ModelError
 from semisonic.learning.losses import CrossEntropy, shares
 from semisonic.learning.objective import BatchLike, Objective, full_precision, targets_of
-
-if TYPE_CHECKING:
-    from semisonic.models.encoder import Encoder
-    from semisonic.models.sound_model import SoundModel
-
+from semisonic.models.encoder import Encoder
+from semisonic.models.sound_model import SoundModel
 
 NOISY = "noisy"
 """The stream of clips with unverified labels."""
@@ -52,8 +48,13 @@ class Supervised(Objective):
 
     Parameters
     ----------
-    model : SoundModel
-        Its ``from_features`` gives logits, (batch, class).
+    model : SoundModel or nn.Module
+        A :class:`SoundModel`, or any module that makes logits, (batch, class), of the ``x`` of a
+        batch.
+    n_classes : int, optional
+        Number of logits. Needed for a plain module; a :class:`SoundModel` knows it.
+    multi_label : bool
+        Whether a clip may have several labels. For a plain module; a :class:`SoundModel` knows it.
     loss : nn.Module, optional
         Logits and targets to the loss of each row; cross-entropy by default. See
         :mod:`semisonic.learning.losses`.
@@ -81,8 +82,10 @@ class Supervised(Objective):
 
     def __init__(
         self,
-        model: SoundModel,
+        model: nn.Module,
         *,
+        n_classes: int = 0,
+        multi_label: bool = False,
         loss: nn.Module | None = None,
         augment: nn.Module | None = None,
         mix: nn.Module | None = None,
@@ -90,38 +93,49 @@ class Supervised(Objective):
         noisy_weight: float = 1.0,
     ) -> None:
         super().__init__()
-        if not hasattr(model, "from_features"):
+        if isinstance(model, SoundModel):
+            if n_classes or multi_label:
+                raise ModelError(
+                    "n_classes and multi_label: found values for a SoundModel, which knows them; "
+                    "leave them out"
+                )
+            n_classes, multi_label = len(model.classes), model.multi_label
+        if n_classes < 1:
             raise ModelError(
-                f"found a {type(model).__name__}, expected a SoundModel, which has front end "
-                "and class layer; register the network (semisonic.register) and build a model "
-                "with semisonic.models.sound_model.build(name, mel, classes)"
+                f"n_classes: found {n_classes} for a {type(model).__name__}, expected the number "
+                "of its logits"
             )
-        self.model = model
+        self.model, self.n_classes, self.multi_label = model, n_classes, multi_label
         self.noisy_loss, self.noisy_weight = noisy_loss, noisy_weight
         if noisy_loss is not None:
             self.streams = (*type(self).streams, NOISY)
-        self.row_loss = CrossEntropy(multi_label=model.multi_label) if loss is None else loss
+        self.row_loss = CrossEntropy(multi_label=multi_label) if loss is None else loss
         self.augment, self.mix = augment, mix
 
     @property
-    def body(self) -> Encoder:
-        """The model's encoder, without neck and class layer."""
-        return self.model.encoder
+    def body(self) -> Encoder | None:
+        """The model's encoder, without neck and class layer; None for a plain module."""
+        return self.model.encoder if isinstance(self.model, SoundModel) else None
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Logits of features, (batch, class), in float32."""
+        model = self.model
+        logits: Tensor = model.from_features(x) if isinstance(model, SoundModel) else model(x)
+        return logits.float()
 
     def forward(self, batches: Mapping[str, BatchLike]) -> dict[str, Tensor]:
         """The loss of one labelled batch."""
         x, target = self.mixed(*self.labelled(batches))
-        logits = self.model.from_features(x).float()  # (batch, class)
+        logits = self.logits(x)
         return {"loss": self.loss_of(logits, target, batches), **self.accuracy(logits, target)}
 
     def labelled(self, batches: Mapping[str, BatchLike]) -> tuple[Tensor, Tensor]:
         """Augmented features and shares of classes, (batch, class), the noisy rows last."""
         parts = [batches["labelled"]] + ([batches[NOISY]] if self.noisy_loss is not None else [])
         x = torch.cat([part.x for part in parts]) if len(parts) > 1 else parts[0].x
-        n_classes = len(self.model.classes)
         target = torch.cat(
             [
-                shares(targets_of(part, name), n_classes)
+                shares(targets_of(part, name), self.n_classes)
                 for part, name in zip(parts, ("labelled", NOISY), strict=False)
             ]
         )
@@ -151,7 +165,7 @@ class Supervised(Objective):
 
     def accuracy(self, logits: Tensor, target: Tensor) -> dict[str, Tensor]:
         """The term ``accuracy``; nothing for a model of several labels."""
-        if self.model.multi_label:
+        if self.multi_label:
             return {}
         return {"accuracy": (logits.argmax(dim=1) == target.argmax(dim=1)).float().mean()}
 

@@ -19,7 +19,7 @@ def count_parameters(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
 
-def count_macs(module: nn.Module, shape: tuple[int, ...]) -> int:
+def count_macs(module: nn.Module, shape: tuple[int, ...]) -> int | None:
     """Multiply-adds of convolutions and matrix products for one item, without computing them.
 
     Parameters
@@ -29,15 +29,29 @@ def count_macs(module: nn.Module, shape: tuple[int, ...]) -> int:
         called.
     shape : tuple of int
         Of one item, without the batch: (channel, mel, frame).
+
+    Returns
+    -------
+    int or None
+        None for a network whose work depends on values, which are not computed here.
     """
     from torch.utils.flop_counter import FlopCounterMode
 
     if isinstance(module, SoundModel):
         module = nn.Sequential(module.encoder, module.neck, module.head)
-    unreal = copy.deepcopy(module).to("meta").eval()
-    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH), torch.no_grad():
-        unreal(torch.zeros(1, *shape, device="meta"))
+    counter = FlopCounterMode(display=False)
+    try:
+        unreal = copy.deepcopy(module).to("meta").eval()
+        with counter, sdpa_kernel(SDPBackend.MATH), torch.no_grad(), torch.device("meta"):
+            unreal(torch.zeros(1, *shape))
+    except Exception:  # whatever somebody's code raises without values
+        return None
     return int(counter.get_total_flops()) // 2
+
+
+def macs_text(macs: int | None) -> str:
+    """The result of :func:`count_macs` for a window, as text."""
+    return "not counted" if macs is None else f"{macs / 1e6:.1f} million per window"
 
 
 @dataclass(frozen=True)

@@ -28,17 +28,17 @@ from semisonic.core.options import from_mapping, to_dict
 from semisonic.features.frontend import Frontend
 from semisonic.features.options import MelOptions
 from semisonic.models.decision import Decision
-from semisonic.models.inspection import count_macs, count_parameters
+from semisonic.models.inspection import count_macs, count_parameters, macs_text
 from semisonic.models.pretrained import AutoEncoder, PretrainedEncoder
 from semisonic.models.registry import create, defined_in, is_registered
 from semisonic.models.sound_model import SoundModel, new_event_layer
+from semisonic.models.weights import check_values
 
 FORMAT = "semisonic-model"
 VERSION = 1
 
 _SETTINGS, _WEIGHTS, _CARD = "model.json", "weights.safetensors", "card.md"
 _MEMBERS = sorted((_SETTINGS, _WEIGHTS, _CARD))
-_DTYPES = {torch.float32, torch.int64, torch.bool}
 _COMMON: dict[str, Any] = {"model": str, "features": dict, "standardize": str, "about": dict}
 _TYPES: dict[str, dict[str, Any]] = {
     "classifier": _COMMON | {"classes": list, "multi_label": bool, "dropout": int | float},
@@ -49,6 +49,7 @@ _TYPES: dict[str, dict[str, Any]] = {
 ENCODERS = ("autoencoder", "encoder")
 _EVENTS = "events"
 """Entry of the description of a classifier: whether it has an event layer."""
+_ADVICE = "the training diverged, or the file is damaged"
 _OF_DECISION = "decision."
 """Prefix of the names of tables that are not weights of the network."""
 PUBLISHED_WEIGHTS = "published"
@@ -86,7 +87,7 @@ def write(
         For weights that are not finite, or settings that JSON cannot hold.
     """
     weights = {name: x.detach().to("cpu", copy=True).contiguous() for name, x in state.items()}
-    _check_values(path, weights)
+    check_values(path, weights, _ADVICE)
     if bf16:
         weights = {k: x.bfloat16() if x.dtype == torch.float32 else x for k, x in weights.items()}
     whole = {"format": FORMAT, "version": VERSION, **settings}
@@ -118,7 +119,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor
     except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
         raise _damaged(path, f"'{_WEIGHTS}' cannot be read ({error})") from error
     weights = {k: x.float() if x.dtype == torch.bfloat16 else x for k, x in weights.items()}
-    _check_values(path, weights)
+    check_values(path, weights, _ADVICE)
     return described, weights
 
 
@@ -185,17 +186,6 @@ def _described(path: object, data: bytes) -> dict[str, Any]:
     return settings
 
 
-def _check_values(path: object, weights: dict[str, Tensor]) -> None:
-    for name, value in weights.items():
-        if value.dtype not in _DTYPES:
-            raise ModelError(f"{path}: '{name}' has type {value.dtype}, expected float32")
-        if not torch.isfinite(value).all():
-            raise ModelError(
-                f"{path}: '{name}' contains values that are not finite; the training diverged, "
-                "or the file is damaged"
-            )
-
-
 def write_card(model: SoundModel | PretrainedEncoder, about: Mapping[str, Any]) -> str:
     """The model card as Markdown: what to know before using a model file.
 
@@ -216,7 +206,7 @@ def write_card(model: SoundModel | PretrainedEncoder, about: Mapping[str, Any]) 
         title="Sound classifier" if isinstance(model, SoundModel) else "Pre-trained encoder",
         model=model,
         n_parameters=count_parameters(model),
-        macs=count_macs(model.encoder if is_encoder else model, model.mel.shape),
+        macs=macs_text(count_macs(model.encoder if is_encoder else model, model.mel.shape)),
         mel=model.mel,
         decision=model.decision if isinstance(model, SoundModel) else None,
         licence=about.get(LICENCE, ""),

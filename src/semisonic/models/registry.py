@@ -26,7 +26,7 @@ from semisonic.core.options import nearest
 from semisonic.models.encoder import ConvEncoder, Encoder
 from semisonic.models.necks import Backbone, FlattenNeck, GlobalPoolNeck, Shape
 from semisonic.models.notation import PAPER, looks_like_notation, parse
-from semisonic.models.weights import weights_digest
+from semisonic.models.weights import check_values, weights_digest
 
 NARROWEST, WIDEST = 0.0625, 4.0
 FROZEN = ("onnx:", "tflite:", "vectors:")
@@ -292,6 +292,12 @@ CONTRACT = (
 )
 
 
+NOT_SAVED = (
+    "a model file cannot hold it. Keep a constant out of the file with "
+    "register_buffer(..., persistent=False)"
+)
+
+
 class OwnEncoder(Encoder):
     """A network of the user, of which only the output is known.
 
@@ -306,7 +312,8 @@ class OwnEncoder(Encoder):
     Raises
     ------
     ModelError
-        When the network does not take these features or returns something else.
+        When the network does not take these features, returns something else, or has parameters
+        or buffers that a model file cannot hold.
     """
 
     keeps_weights = True
@@ -319,6 +326,8 @@ class OwnEncoder(Encoder):
         self.n_frames = shape[2]
         self.is_vector = False
         self.out_channels, _, self._n_out = self.code_shape(*shape[1:])
+        # Before the training, which would be lost.
+        check_values(f"the network '{name}'", network.state_dict(), NOT_SAVED)
         try:
             self._tried((2, *shape[:2], max(1, shape[2] // 2)))
             self.any_length = True

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
+from semisonic.core.errors import ModelError
 from semisonic.core.seeds import derive, torch_generator
 from semisonic.models.decoders import SubPixelConv
+
+STORED = (torch.float32, torch.int64, torch.bool)
+"""The types of the values of a model file."""
 
 
 @contextmanager
@@ -78,6 +82,25 @@ def tensors_digest(tensors: Iterable[tuple[str, Tensor | None]]) -> str:
 def weights_digest(module: nn.Module) -> str:
     """A short hash of a module's parameters and buffers."""
     return tensors_digest(sorted(module.state_dict().items()))
+
+
+def check_values(where: object, weights: Mapping[str, Tensor], advice: str) -> None:
+    """Check that a model file can hold these parameters and buffers.
+
+    Raises
+    ------
+    ModelError
+        For a value of another type, or one that is not finite. The message begins with ``where``
+        and ends with ``advice``.
+    """
+    for name, value in weights.items():
+        kind = getattr(value, "dtype", type(value).__name__)
+        if kind not in STORED:
+            raise ModelError(
+                f"{where}: '{name}' has type {kind}, expected float32, int64 or bool; {advice}"
+            )
+        if not torch.isfinite(value).all():
+            raise ModelError(f"{where}: '{name}' contains values that are not finite; {advice}")
 
 
 def _draw(values: Tensor, bound: float, stream: torch.Generator) -> None:
