@@ -114,5 +114,5 @@ def test_a_class_of_one_recording_is_named() -> None:
     )
     clips = clips.with_columns(labels=labels, classes=("a", "b", "c"))
     prepared = windows_of(clips, np.arange(24))
-    with pytest.raises(DataError, match="one recording only: c"):
+    with pytest.raises(DataError, match="only one recording: c"):
         out_of_fold(clips, prepared, Recorder(prepared))

@@ -117,7 +117,7 @@ def test_a_class_layer_that_cannot_be_kept_is_refused(
         with pytest.raises(error, match=match):
             train(replace(options, output=tmp_path / str(len(match)), **changes))  # type: ignore[arg-type]
 
-    refused("without another name and with", ModelError, data=two_kinds)
+    refused("lacks: another name; and has", ModelError, data=two_kinds)
     refused("no classifier is given", encoder=None)
     refused("'probe' trains its own class layer", method="probe", fit=TrainOptions().fit)
     refused("pre-training would change", objective="simclr", unlabelled=pool, near_copies=False)

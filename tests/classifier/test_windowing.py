@@ -62,7 +62,7 @@ def test_a_stream_holds_no_more_than_a_block_and_a_window() -> None:
 
 @pytest.mark.parametrize(("window", "hop"), [(0.0, 1.0), (1.0, 0.0), (1.0, -2.0)])
 def test_windows_need_a_length_and_a_hop(window: float, hop: float) -> None:
-    with pytest.raises(OptionError, match="expected above 0"):
+    with pytest.raises(OptionError, match="expected both above 0"):
         window_starts(10.0, window, hop)
 
 
