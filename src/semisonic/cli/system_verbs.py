@@ -83,7 +83,7 @@ def app(
 @verb(optional=("action",), examples=["semisonic cache", "semisonic cache clear"])
 def cache(
     session: Session,
-    action: str = option("list", "what to do", choices=("list", "clear")),
+    action: str = option("list", "what to do; list if not given", choices=("list", "clear")),
 ) -> Status:
     """List what is kept for all runs with its size, or delete it (clear).
 

@@ -18,7 +18,7 @@ class FitOptions:
     The loop reads all but ``batch_size``, which the caller gives to the streams.
     """
 
-    epochs: int = option(50, "passes over the primary stream at most", minimum=1)
+    epochs: int = option(50, "passes over the clips that are learned from, at most", minimum=1)
     steps: int = option(
         0,
         "steps of training instead of epochs, exactly so many: the last epoch may be a shorter "
