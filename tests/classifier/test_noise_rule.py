@@ -46,6 +46,16 @@ def test_where_noise_lies_apart_no_known_sound_is_refused() -> None:
     assert not noise.any()
 
 
+def test_what_is_like_neither_noise_nor_known_sounds_is_no_noise() -> None:
+    n, rng = 8, np.random.default_rng(0)
+    known, noise = rng.normal(0, 1, (n, 40)), rng.normal(8, 3, (200, 40))
+    outputs = NetworkOutputs(rng.normal(size=(n, 3)), known, rng.normal(size=(n, 4)))
+    rule, _, _ = fit_unknown(outputs, np.full((n, 3), 1 / 3), CLASS[:n], noise, splits(n))
+    assert (no_noise(rule, np.full((1, 40), -30.0)) >= 0.5).all()
+    assert (no_noise(rule, known) >= 0.5).all()
+    assert (no_noise(rule, rng.normal(8, 3, (200, 40))) < 0.5).all()
+
+
 def test_where_noise_lies_among_known_sounds_few_of_these_are_refused() -> None:
     known, noise = fitted(gap=0.7)
     assert 0.94 <= known.mean() <= 0.96  # 95 % were asked for

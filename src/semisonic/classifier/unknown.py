@@ -137,7 +137,9 @@ def fit_unknown(
         near = place or _class_places(embeddings[rows], target[rows])
         nearest.append(near)
         distance[others] = _distances(embeddings[others], near)
-    most, least = float(of_known.max()), float(of_noise.min())
+    noise_rule = _noise_rule(statistics, noise)
+    # What is like neither gets the rule's offset, and is no noise for that.
+    most, least = max(float(of_known.max()), noise_rule.offset), float(of_noise.min())
     # Half-way where a gap lies between them; else no noise passes, or as little as can be where
     # the share that is to pass does so in each class, or all clips but one: rain is noise, too.
     classes_of = target if target.ndim == 2 else target[:, None] == np.unique(target)
@@ -171,7 +173,7 @@ def fit_unknown(
     far = _limit(strange, _quantile(strange[passing], share) if passing.any() else np.inf)
     known = np.where(passing, far.in_distribution(torch.from_numpy(strange)).numpy(), 0.0)
     rules = replace(
-        _noise_rule(statistics, noise),
+        noise_rule,
         distance=far,
         noise=limit,
         directions=directions,

@@ -234,7 +234,8 @@ class Flag:
     def help(self) -> str:
         """The description, the choices or range, and the default with its unit."""
         choices = ", ".join(self.rule.get("choices") or ())
-        parts = [f"one of {choices}"] if choices and "|" not in self.metavar else []
+        is_named = "|" in self.metavar and not self.is_argument
+        parts = [f"one of {choices}"] if choices and not is_named else []
         parts += [self.limits] if self.limits else []
         parts += [] if self.is_argument else [f"default: {self.shown}"]
         text = str(self.rule.get("help", ""))
