@@ -1,7 +1,7 @@
 """How much disk the package takes, and each of its extras, with all that they ask for.
 
-Counts the files of an environment in which the package is installed with all extras; compiled
-bytecode is left out. ``python benchmarks/install_sizes.py -o FILE`` writes it.
+Counts the files of an environment in which pip has installed the package with all extras, with the
+bytecode that pip compiles, and without. ``python benchmarks/install_sizes.py -o FILE`` writes it.
 """
 
 from __future__ import annotations
@@ -33,30 +33,37 @@ def main() -> None:
         found = sizes(f"semisonic[{extra}]")
         rows.append(row(extra, {name: n for name, n in found.items() if name not in core}))
     for line in rows:
-        print(f"{line['part']:10} {line['megabytes']:7.1f} MB  {line['largest']}")
+        both = f"{line['megabytes']:7.1f} MB, {line['without_bytecode']:7.1f} without bytecode"
+        print(f"{line['part']:10} {both}  {line['largest']}")
     about = {"command": f"python benchmarks/install_sizes.py -o {output}", "seed": 0}
     write_json(output, {**about, "commit": commit(), "machine": machine(), "rows": rows})
 
 
-def sizes(asked: str) -> dict[str, int]:
-    """Bytes of what is asked for and of all that it needs, by library."""
+def sizes(asked: str) -> dict[str, list[int]]:
+    """Bytes of what is asked for and of all that it needs, by library: of source and bytecode."""
     return {found.metadata["Name"]: n_bytes(found) for found in libraries([asked])}
 
 
-def n_bytes(library: metadata.Distribution) -> int:
-    """Bytes of the files of a library."""
-    files = [Path(str(library.locate_file(file))) for file in library.files or []]
-    return sum(file.stat().st_size for file in files if file.suffix != ".pyc" and file.is_file())
+def n_bytes(library: metadata.Distribution) -> list[int]:
+    """Bytes of the files of a library, and of its bytecode."""
+    total = [0, 0]
+    for name in library.files or []:
+        file = Path(str(library.locate_file(name)))
+        if file.is_file():
+            total[file.suffix == ".pyc"] += file.stat().st_size
+    return total
 
 
-def row(part: str, found: dict[str, int]) -> dict[str, object]:
+def row(part: str, found: dict[str, list[int]]) -> dict[str, object]:
     """One line of the result."""
-    largest = sorted(found, key=lambda name: -found[name])[:MOST]
+    whole = {name: sum(parts) for name, parts in found.items()}
+    largest = sorted(whole, key=lambda name: -whole[name])[:MOST]
     return {
         "part": part,
-        "megabytes": round(sum(found.values()) / MEGABYTE, 1),
+        "megabytes": round(sum(whole.values()) / MEGABYTE, 1),
+        "without_bytecode": round(sum(files for files, _ in found.values()) / MEGABYTE, 1),
         "n_libraries": len(found),
-        "largest": {name: round(found[name] / MEGABYTE, 1) for name in largest},
+        "largest": {name: round(whole[name] / MEGABYTE, 1) for name in largest},
     }
 
 
