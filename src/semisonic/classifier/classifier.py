@@ -596,11 +596,8 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             register_instance(model, about["model"])
         found = open_model(file)
         fitted = cls(
-            found.name if model is None else model,
-            mel=found.mel,
-            standardize=found.frontend.standardize.kind,
-            dropout=found.dropout,
-        )
+            found.name if model is None else model, mel=found.mel, dropout=found.dropout
+        ).set_params(standardize=found.frontend.standardize.kind)
         fitted.model_ = found
         fitted.classes_ = np.array(found.classes)
         fitted.history_, fitted.pretraining_history_ = [], []

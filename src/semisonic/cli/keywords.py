@@ -24,7 +24,11 @@ def flags_in_python(verb: Verb) -> list[Flag]:
 def groups_of(verb: Verb) -> dict[str, type]:
     """The groups of a verb's options: the name and the class of each."""
     hints = field_types(verb.options_class)
-    return {name: hint for name, hint in hints.items() if dataclasses.is_dataclass(hint)}
+    return {
+        name: hint
+        for name, hint in hints.items()
+        if isinstance(hint, type) and dataclasses.is_dataclass(hint)
+    }
 
 
 def options_of_verb(verb: Verb) -> Callable[[F], F]:
@@ -40,7 +44,7 @@ def options_of_verb(verb: Verb) -> Callable[[F], F]:
             for one in signature.parameters.values()
             if one.kind is not inspect.Parameter.VAR_KEYWORD
         }
-        kinds = {
+        groups: dict[str, tuple[str, Any]] = {
             name: (f"{group.__name__} | Mapping[str, Any]", {})
             for name, group in groups_of(verb).items()
         }
@@ -49,7 +53,7 @@ def options_of_verb(verb: Verb) -> Callable[[F], F]:
         inner = {flag.name: _kind(flag) for flag in flags if "." in flag.key}
         options = [
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=value, annotation=kind)
-            for name, (kind, value) in (*outer.items(), *kinds.items(), *inner.items())
+            for name, (kind, value) in (*outer.items(), *groups.items(), *inner.items())
             if name not in named
         ]
         function.__signature__ = signature.replace(  # type: ignore[attr-defined]
