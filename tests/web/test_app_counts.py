@@ -72,7 +72,7 @@ def test_another_start_with_another_folder_is_noticed(app_browser, project, tmp_
     for _ in serving(app_of(folder=(tmp_path / "empty",), runs=runs), port=port):
         page.locator("#pages").get_by_role("link", name="Label").click()
         page.get_by_role("heading", name="No recording found").wait_for()
-        page.get_by_text("semisonic app --folder PATH").wait_for()  # to open the project
+        page.get_by_text("semisonic app --folder PATH", exact=True).wait_for()
         assert page.get_by_role("button", name="Open").is_disabled()
         page.get_by_role("link", name="Try it").click()
         page.get_by_role("heading", name="empty (0)").wait_for()
