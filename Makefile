@@ -26,7 +26,7 @@ STAMP := $(VENV)/.installed
 
 DATA ?= synth
 UNLABELLED ?=
-RECIPE ?= recipes/demo.toml
+RECIPE ?= demo
 RUN ?= runs/demo-$(notdir $(patsubst %/,%,$(DATA)))
 FLAGS ?=
 BENCH := runs/bench

@@ -29,7 +29,7 @@ def make(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_run_uses_the_embedded_sounds_unless_told_otherwise() -> None:
     command = make("-n", "run").stdout.splitlines()[-1]
-    assert 'semisonic run recipes/demo.toml --data "synth"' in command
+    assert 'semisonic run demo --data "synth"' in command
     assert '-o "runs/demo-synth"' in command
     command = make("-n", "run", "DATA=my sounds/birds/", "UNLABELLED=a pool").stdout.splitlines()[
         -1
