@@ -83,6 +83,7 @@ def test_there_are_notebooks_with_what_they_show_and_no_more() -> None:
     for path in NOTEBOOKS:
         assert path.stat().st_size <= LARGEST, f"{path.name}: run docs/run_tutorials.py"
         text = path.read_text(encoding="utf-8")
+        assert "ipykernel_" not in text, f"{path.name}: run docs/run_tutorials.py"
         assert "<audio" not in text, f"{path.name}: run docs/run_tutorials.py"
         assert "image/" in text, f"{path.name}: without outputs; run docs/run_tutorials.py"
         counts = [
