@@ -280,41 +280,43 @@ def find_columns(
             f"expected one of {', '.join(FILE[:6])}. The first row must name the columns, for "
             "example 'file,label'"
         )
-    left.pop(label, None)
-    found = {
-        "file": file,
-        "label": label or take(LABEL),
-        "group": take(GROUP),
-        "fold": take(FOLD),
-        "target": take(TARGET),
-        "label_type": take(PRESENCE),
-        "score": take(SCORE),
-        "fmin_hz": take(LOW),
-        "fmax_hz": take(HIGH),
-        "rate": take(RATE),
-    }
+    chosen = label
+    left.pop(chosen, None)
+    label = chosen or take(LABEL)
+    found = Columns(
+        file=file,
+        label=label,
+        group=take(GROUP),
+        fold=take(FOLD),
+        target=take(TARGET),
+        label_type=take(PRESENCE),
+        score=take(SCORE),
+        fmin_hz=take(LOW),
+        fmax_hz=take(HIGH),
+        rate=take(RATE),
+    )
     for other in _all_of(left, FILE):
         _same_file(where, file, other, written, rows)
         left.pop(other)
     unused = []
-    for other in [] if label else _all_of(left, LABEL):
-        _not_another_label(where, found["label"], other, written, rows)
+    for other in [] if chosen else _all_of(left, LABEL):
+        _not_another_label(where, label, other, written, rows)
         unused.append(other)
     times = _find_times(where, left, written, rows, is_slice=file == "slice_file_name")
     for column in _all_of(left, HARMLESS):
         left.pop(column)
     unused += [column for column in left if column not in unused]
-    columns_found = replace(
-        Columns(**found),
+    found = replace(
+        found,
         starts=times["start"],
         ends=times["end"],
         durations=times["duration"],
         unused=tuple(written[column] for column in dict.fromkeys(columns) if column in unused),
     )
-    _check_ends(where, columns_found, rows)
-    if found["label"]:
-        _check_names(where, found["label"], written, rows)
-    return columns_found
+    _check_ends(where, found, rows)
+    if label:
+        _check_names(where, label, written, rows)
+    return found
 
 
 def looks_like_labels(names: Iterable[str]) -> bool:

@@ -149,7 +149,7 @@ def _read_csv(dataset: DatasetPath, options: ReadOptions) -> Clips:
     if path is None:
         why = "; ".join(_not_read(dataset)) or "found no table in this folder"
         raise DataError(
-            f"{dataset.path}: {why}. Expected a table with a file and a label column; give the "
+            f"{dataset.path}: {why}; expected a table with a file and a label column. Give the "
             "path of the table itself"
         )
     table = read_table(path)
