@@ -321,15 +321,18 @@ def find_columns(
 
 def looks_like_labels(names: Iterable[str]) -> bool:
     """Whether a table has labels, and names recordings or times."""
-    columns = dict.fromkeys(map(normalise, names))
-    if not _all_of(columns, LABEL):
-        return False
-    return bool(_all_of(columns, (*FILE, *OTHER_FILE))) or any(_time_of(c) for c in columns)
+    columns = list(map(normalise, names))
+    return has_labels(columns) and (has_files(columns) or any(map(_time_of, columns)))
 
 
 def has_files(names: Iterable[str]) -> bool:
     """Whether a table names recordings."""
     return bool(_all_of(dict.fromkeys(map(normalise, names)), (*FILE, *OTHER_FILE)))
+
+
+def has_labels(names: Iterable[str]) -> bool:
+    """Whether a table names classes."""
+    return bool(_all_of(dict.fromkeys(map(normalise, names)), LABEL))
 
 
 def is_known(name: str) -> bool:

@@ -26,6 +26,7 @@ from semisonic.data.columns import (
     Columns,
     find_columns,
     has_files,
+    has_labels,
     looks_like_labels,
     unused_note,
 )
@@ -134,7 +135,10 @@ def _not_read(dataset: DatasetPath) -> list[str]:
         return [f"found {names}, which all name files and labels; give the path of one of them"]
     reasons = []
     for path in dataset.tables:
-        is_table = path.suffix.lower() in TABLE_SUFFIXES or has_files(read_head(path).columns)
+        columns = read_head(path).columns
+        is_table = (
+            path.suffix.lower() in TABLE_SUFFIXES or has_files(columns) or has_labels(columns)
+        )
         if is_table and path.name.lower() != UNVERIFIED_TABLE:
             why = why_unread(path) or "expected the columns file and label"
             reasons.append(f"{path.name} is not read as labels: {why}")

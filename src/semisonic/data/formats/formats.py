@@ -25,9 +25,10 @@ and are not read.
 
 ``raven`` is Raven's selection table, one per recording: separated by tabs, with Raven's column
 names. Raven writes a selection once for each view and channel; it is read once, from the
-spectrogram. ``raven-combined`` runs over several recordings: ``Begin Time (s)`` counts from the
-start of the first one, and ``File Offset (s)`` is the start of a selection in its own recording
-(``Begin Path`` or ``Begin File``), which is read.
+spectrogram. Limits in frequency are always written, as crowsetta and OpenSoundscape need them.
+``raven-combined`` runs over several recordings: ``Begin Time (s)`` counts from the start of the
+first one, and ``File Offset (s)`` is the start of a selection in its own recording (``Begin Path``
+or ``Begin File``), which is read.
 
 ``audacity`` is a label track, ``start TAB end TAB label``, one per recording. A label with a band
 of frequencies has a second line, ``\\ TAB low TAB high`` in Hz, -1 for a bound that was not drawn.
@@ -48,9 +49,11 @@ from itertools import accumulate, pairwise
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 import pandas as pd
 
-from semisonic.core.errors import DataError, OptionError
+from semisonic.audio.read import probe
+from semisonic.core.errors import AudioError, DataError, OptionError
 from semisonic.core.files import write_csv, write_text
 from semisonic.core.text import count_text
 from semisonic.data.clips import LABEL_SEPARATOR
@@ -500,6 +503,8 @@ _KALEIDOSCOPE = Format(
 
 
 _SELECTIONS = ".Table.1.selections.txt"
+_HIGHEST_HZ = 24000.0
+"""The upper limit of an event without one, if its recording cannot be read."""
 _BEGIN, _END, _OFFSET = "begin_time_s", "end_time_s", "file_offset_s"
 _LABEL_NAMES = (
     *("annotation", "annotations", "label", "labels", "species", "common_name", "species_code"),
@@ -623,10 +628,32 @@ def _is_score(text: str) -> bool:
     return value.is_nan() or 0 <= value <= 1
 
 
+def _full_band(events: Events, root: Path | None) -> Events:
+    """Events with limits in frequency, as other readers of these tables refuse one without.
+
+    Without a limit, an event reaches from 0 Hz to half the sample rate of its recording.
+    """
+    highest = {}
+    for file in events["file"].unique().tolist():
+        try:
+            highest[file] = probe(_whole(root, file)).sample_rate / 2
+        except AudioError:
+            highest[file] = _HIGHEST_HZ
+    low = events["fmin_hz"].fillna(0.0)
+    high = events["fmax_hz"].fillna(events["file"].map(highest).astype(float))
+    return events.assign(fmin_hz=low, fmax_hz=np.maximum(low, high))
+
+
 def _write_selections(
-    path: Path, events: Events, begins: Iterable[Decimal] | None = None, **more: list[str]
+    path: Path,
+    events: Events,
+    begins: Iterable[Decimal] | None = None,
+    *,
+    root: Path | None = None,
+    **more: list[str],
 ) -> None:
     """Write one table; ``begins`` is added to all times."""
+    events = _full_band(events, root)
     n, texts = len(events), _texts(events)
     shifts = [Decimal(0)] * n if begins is None else begins
     moved = {
@@ -674,7 +701,7 @@ def _write_combined(
         "Begin Path": [_whole(root, file) for file in its["file"]],
         "File Offset (s)": list(map(written, its["start_time"])),
     }
-    _write_selections(output, its, [begins[file] for file in its["file"]], **more)
+    _write_selections(output, its, [begins[file] for file in its["file"]], root=root, **more)
     listing = output.with_name(f"{output.stem}.list.txt")
     write_text(listing, "".join(f"{_whole(root, file)}\n" for file in begins))
     return [output, listing]
@@ -686,7 +713,9 @@ _RAVEN = Format(
     frozenset({BAND, PRESENCE, SCORE, SEMICOLON}),
     _is_raven,
     partial(_read_table, parser=_raven_parser),
-    lambda events, folder, *_: _write_each(_write_selections, events, folder, _SELECTIONS),
+    lambda events, folder, root, _: _write_each(
+        partial(_write_selections, root=root), events, folder, _SELECTIONS
+    ),
     per_recording=True,
     suffix=_SELECTIONS,
 )
