@@ -138,7 +138,20 @@ def test_a_frame_with_an_index_of_segments(folder: Path, monkeypatch: pytest.Mon
     assert seen(as_sounds(frame.set_index(["file", "start", "end"])).clips) == EVENTS
 
 
+def test_a_frame_with_a_column_for_each_class(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As OpenSoundscape's ``clip_labels`` gives it."""
+    monkeypatch.chdir(folder)
+    frame = pd.DataFrame(EVENTS, columns=["file", "start_time", "end_time", "x"])
+    frame["cat"], frame["dog"] = frame.x == "cat", frame.x == "dog"
+    frame = frame.drop(columns="x").set_index(["file", "start_time", "end_time"])
+    assert seen(as_sounds(frame).clips) == EVENTS
+    assert seen(as_sounds(frame.astype(int)).clips) == EVENTS
+
+
 UNCLEAR = {
+    "a share of the recording": ("file,Start (%),End (%),label", (20, 30), "Start"),
     "a unit that is not known": ("file,start_frame,end_frame,label", (30, 60), "start_frame"),
     "a middle": ("file,peak_time,label", (2.5,), "peak_time"),
     "a bare time": ("file,time,label", (2.5,), "'time'"),
@@ -182,6 +195,16 @@ def test_columns_are_used_or_named(folder: Path) -> None:
     (folder / "named.csv").unlink()
 
 
+def test_numbers_about_whole_recordings_are_no_times(folder: Path) -> None:
+    header = "file,label,duration,peak_dbfs,dc_offset,distance_to_water,bus_stop,date,time"
+    rows = [("r.wav", "dog", 10, -3.5, 0.1, 70, 1, "2024-05-01", "05:00:12")]
+    clips = load_clips(write(folder, header, rows, "whole.csv"))
+    assert clips.ids == ["r.wav"]
+    unused = next(note for note in clips.notes if "not used" in note)
+    assert unused.endswith("distance_to_water, bus_stop, date, time")
+    (folder / "whole.csv").unlink()
+
+
 @pytest.mark.parametrize(
     ("header", "row", "match"),
     [
@@ -204,6 +227,23 @@ def test_two_columns_of_labels_that_do_not_follow_from_each_other(folder: Path) 
     with pytest.raises(DataError, match="'species' or 'call_type'"):
         load_clips(path)
     assert load_clips(path, label_column="call_type").classes == ("x", "y")
+    path.unlink()
+
+
+def test_names_without_a_suffix(folder: Path) -> None:
+    rows = [("r", 2, 1, "dog"), ("r", 4.5, 1.75, "cat"), ("s", 1, 0.5, "dog")]
+    path = write(folder, "recording_id,start,duration,label", rows, "stems.csv")
+    assert seen(load_clips(path)) == EVENTS
+    assert of_events(path, folder) == EVENTS
+    path.unlink()
+
+
+def test_regions_in_a_cell_are_refused_by_name(folder: Path) -> None:
+    path = folder / "studio.csv"
+    region = '"[{""start"":0,""end"":4.3,""labels"":[""dog""]}]"'
+    path.write_text(f"audio,id,label,annotator\nr.wav,1,{region},1\n", encoding="utf-8")
+    with pytest.raises(DataError, match="Label Studio"):
+        load_clips(path)
     path.unlink()
 
 

@@ -222,7 +222,8 @@ def _several(x: Any) -> list[Any]:
 def _from_frame(frame: pd.DataFrame, name: str) -> Clips:
     """The rows of a frame, one a sound, in their order."""
     frame, columns, rows = _frame_columns(frame)
-    if columns.unused:
+    classes = [] if columns.label else _class_columns(frame, columns)
+    if columns.unused and not classes:
         _log.warning("the frame: %s", unused_note(columns)[0])
     files = [Path(row[columns.file]).as_posix() for row in rows]
     clips = _table(files, name)
@@ -244,6 +245,8 @@ def _from_frame(frame: pd.DataFrame, name: str) -> Clips:
         folds = given[columns.fold].astype("float64")
         more["fold"] = (folds + (folds == 0).any()).fillna(0).to_numpy(dtype=np.int64)
     clips = clips.with_columns(**more)
+    if classes:
+        return _labelled(clips, frame[classes].astype(np.int64))
     if not columns.label:
         return clips
     texts = (  # a text may hold several labels
@@ -264,6 +267,12 @@ def _frame_columns(frame: pd.DataFrame) -> tuple[pd.DataFrame, Columns, list[dic
     texts = {normalise(str(column)): frame[column].map(_text) for column in reversed(frame.columns)}
     rows = [dict(zip(texts, cells, strict=True)) for cells in zip(*texts.values(), strict=True)]
     return frame, find_columns("the frame", list(map(str, frame.columns)), rows), rows
+
+
+def _class_columns(frame: pd.DataFrame, columns: Columns) -> list[Any]:
+    """The columns that say with 0 and 1 which classes are in a sound, if all others are known."""
+    others = [column for column in frame.columns if str(column) in columns.unused]
+    return others if others and frame[others].isin([0, 1]).all(axis=None) else []
 
 
 def _text(cell: Any) -> str:

@@ -34,7 +34,9 @@ FILE = (
     *("in_file",),
 )
 """Columns of the recording, in order of preference."""
-OTHER_FILE = ("begin_path", "begin_file", "recording", "track", "item_id", "segment_id")
+OTHER_FILE = (
+    *("begin_path", "begin_file", "recording", "track", "recording_id", "item_id", "segment_id"),
+)
 """The same, if there is none of the others, which may mean something else beside them."""
 LABEL = (
     *("label", "labels", "category", "class", "class_name", "class_label", "event_label"),
@@ -59,6 +61,8 @@ HARMLESS = (
     *("latitude", "longitude", "lat", "lon", "license", "author", "url", "delta_time_s"),
     *("salience", "take", "esc10", "md5", "sha256", "size", "bit_depth", "num_samples"),
     *("created_at", "updated_at", "lead_time", "recorded_at", "site", "mean_score"),
+    *("format", "subtype", "n_bytes", "peak_dbfs", "rms_dbfs", "clipped_share", "silent_share"),
+    *("dc_offset", "bandwidth_hz", "remarks", "damage", "time_source", "device", "model"),
 )
 """Columns that change nothing in a clip or an event, and are not spoken of."""
 
@@ -102,15 +106,11 @@ _CALENDAR = {
     *("created", "updated", "modified", "recorded", "lead", "timezone", "deployment"),
 }
 _FREQUENCY = {"freq", "frequency", "hz", "khz", "fmin", "fmax", "path", "name", "filename"}
-_TIME_WORDS = (
-    _START
-    | _END
-    | _DURATION
-    | _OFFSET
-    | {"time", "times", "timestamp", "timestamps", "t"}
-    | {name for name in _UNITS if name not in ("ind", "idx", "h", "min", "sample", "samples")}
-    | {"frame", "frames", "minutes", "peak", "tick", "ticks"}
-)
+_TIME_WORDS = {
+    *("start", "begin", "onset", "end", "stop", "offset", "time", "times", "timestamp", "t"),
+    *("sec", "secs", "second", "seconds", "ms", "millisecond", "milliseconds", "frame", "frames"),
+}
+"""Words that make a column of numbers look like a time, whatever stands beside them."""
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_]+")
 AGREE = Decimal("0.01")
 """Seconds by which two columns of the same time may differ, as one of them may be rounded."""
@@ -302,9 +302,9 @@ def find_columns(
     for other in [] if chosen else _all_of(left, LABEL):
         _not_another_label(where, label, other, written, rows)
         unused.append(other)
-    times = _find_times(where, left, written, rows, is_slice=file == "slice_file_name")
     for column in _all_of(left, HARMLESS):
         left.pop(column)
+    times = _find_times(where, left, written, rows, is_slice=file == "slice_file_name")
     unused += [column for column in left if column not in unused]
     found = replace(
         found,
@@ -394,7 +394,7 @@ def _time_of(name: str) -> tuple[str, Decimal] | None:
     """The role ("start", "end", "duration", "offset") and the unit of a name, or None."""
     plain = normalise(name)
     unit = Decimal(1)
-    if _squeezed(plain) in _NO_TIMES:
+    if _squeezed(plain) in _NO_TIMES or "%" in name:
         return None
     *front, last = plain.split("_") if "_" in plain else ("", plain)
     for whole, tail in ((plain, ""), ("_".join(front), last)):
@@ -459,8 +459,11 @@ def _find_times(
     if start and duration and (not end or _is_length(rows, start, end, duration)):
         for one in duration:
             left.pop(one.column, None)
-    elif end or not start:
-        duration = []  # of the recording, if it is not that of the part: named as not used
+    elif end or not start:  # the length of the recording
+        if not end:
+            for one in duration:
+                left.pop(one.column, None)
+        duration = []
     return {
         "start": tuple(_preferred(start)),
         "end": tuple(_preferred(end)),
@@ -486,9 +489,9 @@ def _refuse_unclear(
             continue
         if dated and column in ("time", "hour", "hours", "min", "minute", "sec", "second"):
             continue
-        cells = [row[column] for row in rows if row[column]]
-        if rows and not (cells and all(map(_is_time, cells))):
-            continue  # a name, a date, or nothing
+        cells = {row[column] for row in rows if row[column]}
+        if rows and (cells <= {"0", "1"} or not all(map(_is_time, cells))):
+            continue  # a name, a date, yes or no, or nothing
         raise DataError(
             f"{where}: the column '{written[column]}' looks like a time and is not understood. "
             "Known are start_time,end_time; onset,offset; begin,end; start,duration; "
@@ -602,8 +605,15 @@ def _check_ends(where: str, columns: Columns, rows: Sequence[Mapping[str, str]])
 def _check_names(
     where: str, label: str, written: Mapping[str, str], rows: Sequence[Mapping[str, str]]
 ) -> None:
-    """Raise an error for scores in the place of labels."""
+    """Raise an error for scores, or whole regions, in the place of labels."""
     cells = [row[label] for row in rows if row[label]]
+    nested = next((cell for cell in cells if re.match(r"\[?\s*\{", cell)), "")
+    if nested:
+        raise DataError(
+            f"{where}: the column '{written[label]}' has nested values such as "
+            f"'{nested[:40]}', as Label Studio writes regions; expected a name of a class, and a "
+            "row for each part of a recording"
+        )
     scores = [cell for cell in cells if re.fullmatch(r"\d*\.\d*[1-9]\d*(?:e-?\d+)?", cell.lower())]
     if cells and len(scores) * 2 > len(cells):
         raise DataError(

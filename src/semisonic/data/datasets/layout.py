@@ -192,7 +192,12 @@ class RecordingNames:
         if path in self._exact:
             return [path]
         parts = _parts(_DRIVE.sub("", path.replace("\\", "/")))
-        return _fitting(self._by_name.get(parts[-1], []), parts) if parts else []
+        if not parts:
+            return []
+        if parts[-1] in self._by_name:
+            return _fitting(self._by_name[parts[-1]], parts)
+        # Freesound's sets, lhotse and others name recordings without their suffix.
+        return _fitting(self._by_stem.get(parts[-1], []), parts, is_stem=True)
 
     def named(self, path: str, folder: Path | None = None) -> str:
         """The recording that a table calls ``path``; ``..`` counts from ``folder``.

@@ -58,6 +58,7 @@ from semisonic.core.files import write_csv, write_text
 from semisonic.core.text import count_text
 from semisonic.data.clips import LABEL_SEPARATOR
 from semisonic.data.columns import (
+    Columns,
     find_columns,
     has_files,
     is_known,
@@ -542,6 +543,8 @@ def _raven_parser(table: Table, label: str, result: LabelFile) -> Parse:
     label = label or _raven_labels(table)
     if not label:
         result.notes["no column for labels: events without a name"] = 0
+    unused = tuple(name for column, name in _of_the_user(table) if column != label)
+    result.notes |= dict.fromkeys(unused_note(Columns(unused=unused)), 0)
     chosen: dict[tuple[str, ...], TableRow] = {}  # each selection once, from the spectrogram
     for row in table.rows:
         same = tuple(row[c] for c in ("selection", _BEGIN, _END, "begin_path", "begin_file", label))
@@ -585,14 +588,19 @@ def _raven_file(row: TableRow) -> str:
     return row["begin_path"] or row["begin_file"]
 
 
-def _raven_labels(table: Table) -> str:
-    """The column of labels: one with a usual name, else the only one that is not Raven's."""
-    usual = table.find(*_LABEL_NAMES)
-    others = [
-        column
+def _of_the_user(table: Table) -> list[tuple[str, str]]:
+    """The columns that are not Raven's, normalised and as they are written."""
+    return [
+        (column, name)
         for name, column in zip(table.names, table.columns, strict=True)
         if column and column not in _OWN_COLUMNS and "(" not in name
     ]
+
+
+def _raven_labels(table: Table) -> str:
+    """The column of labels: one with a usual name, else the only one that is not Raven's."""
+    usual = table.find(*_LABEL_NAMES)
+    others = [column for column, _ in _of_the_user(table)]
     if len(others) > 1 and not usual:
         raise DataError(
             f"{table.path}, row 1: which column has the labels? Found "
