@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 
 import pytest
 from hypothesis import given, settings
@@ -18,7 +19,8 @@ ONE, TWO = (("a",), (1,), None), (("ü\n\udc80", 0.1), (), [1, "x"])
 
 
 def line(*records):
-    return json.dumps(records, separators=(",", ":")).encode() + b"\n"
+    text = json.dumps(records, separators=(",", ":")).encode()
+    return f"{zlib.crc32(text):08x} ".encode() + text + b"\n"
 
 
 def test_the_newest_value_of_each_key_is_kept(tmp_path):
@@ -77,6 +79,24 @@ def test_a_cut_loses_the_last_line_alone(tmp_path_factory, n, cut, size):
         assert [key for key, *_ in table.items()] == [(str(i),) for i in range(n_whole)]
         table.add(ONE)
     assert path.read_bytes() == b"".join(lines[:n_whole]) + line(ONE)
+
+
+def test_lines_of_earlier_versions_are_read(tmp_path):
+    (tmp_path / "j").write_bytes(json.dumps([ONE, TWO]).encode() + b"\n")
+    with KeyTable(tmp_path / "j") as table:
+        assert table.items() == [ONE, TWO]
+
+
+@given(place=st.integers(0, 10**6), bit=st.integers(0, 7))
+def test_a_flipped_bit_never_gives_another_value(tmp_path_factory, place, bit):
+    path = tmp_path_factory.mktemp("journal") / "j"
+    with KeyTable(path) as table:
+        table.add((("a",), (1,), 2.5))
+    data = bytearray(path.read_bytes())
+    data[place % len(data)] ^= 1 << bit
+    path.write_bytes(data)
+    with KeyTable(path) as table:
+        assert table.get(("a",), (1,)) in (None, 2.5)
 
 
 @pytest.fixture

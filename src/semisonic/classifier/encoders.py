@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 ADDRESSES = ("http://", "https://")
 LENGTH = 5.0
 """Seconds of a clip, if no length is given and the network has none."""
+MOST_BYTES = 2 << 30
+"""Most bytes of weights that are unpacked from an archive."""
 _COLUMNS = ("name", "for", "input", "embedding", "licence", "size", "here")
 
 
@@ -327,7 +329,13 @@ def _inside(file: Path, members: tuple[str, ...], place: Path) -> Path:
         with zipfile.ZipFile(file) as archive:
             if name not in archive.namelist():
                 return file
-            archive.extractall(place / str(number))
+            size = archive.getinfo(name).file_size
+            if size > MOST_BYTES:
+                raise ModelError(
+                    f"{file}: its '{name}' has {bytes_text(size)}, expected at most "
+                    f"{bytes_text(MOST_BYTES)}; is it another file?"
+                )
+            archive.extract(name, place / str(number))
         file = place / str(number) / name
     return file
 

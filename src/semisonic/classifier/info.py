@@ -119,7 +119,7 @@ def _run(folder: Path) -> InfoResult:
             f"{folder}: not a run folder, as it has no run.json; expected a run "
             "folder or a model file"
         )
-    record = read_json(folder / "run.json")
+    record = read_json(folder / "run.json", {"command": str, "data": dict, "notes": dict})
     shown = ("command", "status", "started", "finished", "seconds", "commit", "error")
     facts = {name: record[name] for name in shown if record.get(name) is not None}
     facts |= {f"data {name}": value for name, value in record.get("data", {}).items()}

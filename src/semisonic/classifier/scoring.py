@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ from semisonic.classifier.windows import Windows, stream_windows, windows_of_wav
 from semisonic.core.parallel import LOCAL_ENGINE, engine_for, in_order
 from semisonic.data.batches import batches
 from semisonic.data.clips import Clips
+from semisonic.features.options import MOST_VALUES
 from semisonic.models.sound_model import SoundModel
 from semisonic.training.devices import choose_device
 
@@ -233,10 +235,11 @@ def _over_batches(
     index = np.asarray(rows, dtype=np.int64)
     if not len(index):
         return np.zeros((0, width))
+    size = max(1, min(batch_size, MOST_VALUES // prod(features.shape[1:])))
     with evaluating(model):
         parts = [
             function(batch.x).cpu().double().numpy()
-            for batch in batches(features, index, batch_size, device)
+            for batch in batches(features, index, size, device)
         ]
     return np.concatenate(parts)
 

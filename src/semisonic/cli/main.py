@@ -14,7 +14,8 @@ from typing import Any
 import click
 
 from semisonic.cli.parser import Session, Status, common_options, ending_option
-from semisonic.core.errors import SemisonicError
+from semisonic.core.errors import SemisonicError, is_of_memory
+from semisonic.core.files import why_unwritable
 from semisonic.core.options import nearest
 
 # A verb is named by the module that it lies in, which is imported when the verb is called, so that
@@ -209,8 +210,13 @@ def _told(error: Exception, session: Session) -> tuple[Status, str]:
     if isinstance(error, OSError) and error.strerror:
         # A full disk, a missing permission: nothing that a look into our code could mend.
         where = f"{error.filename}: " if error.filename else ""
-        full = ". Make room on the disk, and run the same command again"
-        return Status.WRONG_USE, f"{where}{error.strerror}{full * (error.errno == errno.ENOSPC)}"
+        text = error.strerror if error.errno == errno.EACCES else why_unwritable(error)
+        return Status.WRONG_USE, f"{where}{text}"
+    if is_of_memory(error):
+        return Status.WRONG_USE, (
+            f"the memory of this machine is not enough ({error}). Close other programs, or choose "
+            "shorter clips, a smaller network or fewer workers"
+        )
     last = traceback.extract_tb(error.__traceback__)[-1]
     text = (
         f"this is a bug in Semisonic: {type(error).__name__}: {error} "

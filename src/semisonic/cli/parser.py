@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import json
 import logging
 import sys
-import tomllib
 import typing
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +22,7 @@ import click
 from click.core import ParameterSource
 
 from semisonic.core.errors import OptionError
+from semisonic.core.files import parse_json, parse_toml
 from semisonic.core.options import (
     GIVEN,
     ValueType,
@@ -387,7 +386,7 @@ def read_config(file: Path, flags: Sequence[Flag]) -> dict[str, Any]:
     kind = "JSON" if file.suffix == ".json" else "TOML"
     try:
         text = file.read_text(encoding="utf-8")
-        found = json.loads(text) if kind == "JSON" else tomllib.loads(text)
+        found = parse_json(text) if kind == "JSON" else parse_toml(text)
     except OSError as error:
         raise OptionError(f"--config {file}: {error.strerror}") from error
     except ValueError as error:

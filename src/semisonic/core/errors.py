@@ -38,5 +38,12 @@ class ModelError(SemisonicError):
     """A model file, an architecture or weights do not fit."""
 
 
+def is_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory ran out; torch raises errors of its own."""
+    if isinstance(error, RuntimeError):
+        return type(error).__name__ == "OutOfMemoryError" or "not enough memory" in str(error)
+    return isinstance(error, MemoryError)
+
+
 class TrainingError(SemisonicError):
     """A training cannot continue, for example because its loss is no longer finite."""

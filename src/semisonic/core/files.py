@@ -15,12 +15,14 @@ import math
 import os
 import re
 import threading
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from semisonic.core.errors import OptionError
+from semisonic.core.errors import DataError, OptionError
 
 _log = logging.getLogger(__name__)
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
@@ -209,9 +211,77 @@ def read_csv(path: str | os.PathLike[str]) -> list[dict[str, str]]:
         return [{unguarded(k): unguarded(cell) for k, cell in row.items() if k} for row in rows]
 
 
-def read_json(path: str | os.PathLike[str]) -> Any:
-    """Read a UTF-8 JSON file."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+def parse_json(text: str | bytes) -> Any:
+    """The value of a JSON text.
+
+    Raises
+    ------
+    ValueError
+        For anything else, also for brackets nested too deeply to be read.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("its brackets are nested too deeply") from None
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """The table of a TOML text; ValueError as for :func:`parse_json`."""
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("its brackets are nested too deeply") from None
+
+
+def read_json(
+    path: str | os.PathLike[str],
+    entries: Mapping[str, type | tuple[type, ...]] = MappingProxyType({}),
+) -> Any:
+    """Read a UTF-8 JSON file.
+
+    Parameters
+    ----------
+    path : path
+    entries : mapping of str to type
+        What the file must have, if it must be a mapping: names, dotted where nested, and the type
+        of each value.
+
+    Raises
+    ------
+    DataError
+        When the file is no JSON, or lacks one of these entries.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> place = Path(tempfile.mkdtemp()) / "a.json"
+    >>> write_json(place, {"rate": 8000})
+    >>> read_json(place, {"rate": int})["rate"]
+    8000
+    """
+    try:
+        found = parse_json(Path(path).read_bytes().decode("utf-8"))
+    except ValueError as error:
+        raise DataError(f"{path}: damaged: expected JSON ({error})") from error
+    for name, kind in entries.items():
+        value = found
+        for part in name.split("."):
+            value = value.get(part, ...) if isinstance(value, dict) else ...
+        if not isinstance(value, kind):
+            raise DataError(
+                f"{path}: damaged, or of another program: found no usable '{name}' in it"
+            )
+    return found
+
+
+def why_unwritable(error: OSError) -> str:
+    """Why a file could not be written, and what to do, as the end of a message."""
+    reason = error.strerror or type(error).__name__
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{reason}. Make room on the disk, and start again"
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return f"{reason}. Choose a folder that can be written to"
+    return reason
 
 
 def json_ready(value: Any) -> Any:

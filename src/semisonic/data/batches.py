@@ -365,6 +365,8 @@ def gatherer(
         raise DataError(f"features: found {array.dtype}, expected float16 or float32")
 
     def read(chosen: NDArray[np.int64]) -> Tensor:
+        if isinstance(features, FeatureStore):
+            features.check(chosen)
         lies = features.place[chosen] if isinstance(features, FeatureStore) else chosen
         part = np.empty((len(lies), *array.shape[1:]), array.dtype)
         for i in np.argsort(lies, kind="stable").tolist():

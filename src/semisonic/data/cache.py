@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Self
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -28,8 +29,10 @@ from semisonic.core.files import (
     digest,
     exclusive,
     locked,
+    parse_json,
     read_at,
     read_json,
+    why_unwritable,
     write_at,
     write_json,
 )
@@ -79,10 +82,10 @@ def file_stamps(clips: Clips) -> list[Stamp]:
 class KeyTable:
     """Plain values under keys, each with its version, in a file that only grows.
 
-    A line of JSON contains values that were added together. Lines wait in memory for a second at
-    most; then their data is synced to the disk, and then they are appended. So the content of the
-    file is valid, also after ``kill -9`` or a power cut. An incomplete last line is cut off when
-    the file is opened again.
+    A line has a checksum and, as JSON, values that were added together. Lines wait in memory for a
+    second at most; then their data is synced to the disk, and then they are appended. So the
+    content of the file is valid, also after ``kill -9`` or a power cut. An incomplete last line is
+    cut off when the file is opened again, and the values of a damaged one are not known.
 
     Parameters
     ----------
@@ -116,7 +119,7 @@ class KeyTable:
                 break
             end += len(line)
             with suppress(ValueError, TypeError):  # of a damaged disk: the work is done again
-                for key, version, value in json.loads(line):
+                for key, version, value in parse_json(_checked(line)):
                     self._values[tuple(key)] = tuple(version), value
         self._file.truncate(end)
 
@@ -141,7 +144,8 @@ class KeyTable:
     def add(self, *records: tuple[Key, Version, Any]) -> None:
         """Add values: all of them or, after a kill, none."""
         self._values.update((key, (version, value)) for key, version, value in records)
-        self._waiting.append(json.dumps(records, separators=(",", ":")) + "\n")
+        line = json.dumps(records, separators=(",", ":"))
+        self._waiting.append(f"{crc32(line.encode()):08x} {line}\n")
         if time.monotonic() - self._written_at >= FLUSH_INTERVAL:
             self.flush()
 
@@ -163,17 +167,50 @@ class KeyTable:
             self._file.close()
 
 
+def _checked(line: bytes) -> bytes:
+    """The JSON of a line of a key table; ValueError when it is not as it was written.
+
+    Lines of versions before 0.3 have no checksum.
+    """
+    total, _, text = line.rstrip(b"\n").partition(b" ")
+    if line.startswith(b"["):
+        return line
+    if int(total, 16) != crc32(text):
+        raise ValueError("damaged")
+    return text
+
+
 def sync(descriptor: int) -> None:
     """Sync a file's content to the disk."""
     getattr(os, "fdatasync", os.fsync)(descriptor)
 
 
 class CachedRows(NamedTuple):
-    """The rows of a key: the first, their number, and a plain value about them."""
+    """The rows of a key: the first, their number, a plain value about them, and a checksum.
+
+    The checksum is the CRC-32 of their bytes; None for rows of versions before 0.3.
+    """
 
     first: int
     n: int
     about: Any = None
+    checksum: int | None = None
+
+    def check(self, data: Any, path: Path) -> None:
+        """Raise DataError when these bytes of a cache are not those that were written.
+
+        Parameters
+        ----------
+        data : bytes-like
+        path : Path
+            The file of the rows, for the message.
+        """
+        if self.checksum is not None and crc32(data) != self.checksum:
+            raise DataError(
+                f"'{path}': damaged: {bytes_text(memoryview(data).nbytes)} at row "
+                f"{self.first} are not as they were written. Check the disk, and delete the folder "
+                f"'{path.parent}': everything in it is made again"
+            )
 
 
 class ArrayCache:
@@ -240,7 +277,7 @@ class ArrayCache:
             try:
                 stack.enter_context(exclusive(path / LOCK, message=message))
             except OSError as error:
-                raise DataError(f"'{path}' cannot be written to ({error.strerror})") from error
+                raise DataError(f"'{path}': {why_unwritable(error)}") from error
             wanted = {"kind": kind, "version": VERSION, "options": dict(options)}
             if not (path / _HEADER).exists():
                 write_json(path / _HEADER, wanted)
@@ -277,10 +314,11 @@ class ArrayCache:
         Raises
         ------
         DataError
-            When the file is too short.
+            When the file is too short or damaged.
         """
         n_bytes, offset = rows.n * self.dtype.itemsize, rows.first * self.dtype.itemsize
         found = read_whole(self._data, self.data_path, n_bytes, offset)
+        rows.check(found, self.data_path)
         return np.frombuffer(found, self.dtype.base).reshape(-1, *self.dtype.shape)
 
     def add(self, *entries: tuple[Key, Version, NDArray[Any], Any]) -> list[CachedRows]:
@@ -303,10 +341,10 @@ class ArrayCache:
                 write_at(self._data, data, self.end * self.dtype.itemsize)
             except OSError as error:
                 raise DataError(
-                    f"'{self.data_path}': writing failed ({error.strerror}). Free space on the "
-                    "disk and start again; finished work is kept"
+                    f"'{self.data_path}': {why_unwritable(error)}; finished work is kept"
                 ) from error
-            found.append(CachedRows(self.end, len(data) // self.dtype.itemsize, about))
+            n_rows = len(data) // self.dtype.itemsize
+            found.append(CachedRows(self.end, n_rows, about, crc32(data)))
             self.end += found[-1].n
         self.note(*((*entry[:2], rows) for entry, rows in zip(entries, found, strict=True)))
         return found
@@ -486,5 +524,5 @@ def _fact_table(cache: Path | None, root: Path, what: str) -> Iterator[KeyTable 
         try:
             free = stack.enter_context(locked(path.with_suffix(".lock"), wait=False))
         except OSError as error:
-            raise DataError(f"'{path.parent}' cannot be written to ({error.strerror})") from error
+            raise DataError(f"'{path.parent}': {why_unwritable(error)}") from error
         yield stack.enter_context(KeyTable(path)) if free else None

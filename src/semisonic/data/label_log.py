@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from semisonic.core.errors import DataError
+from semisonic.core.files import parse_json
 from semisonic.data.clips import LABEL_SEPARATOR, Clips
 from semisonic.data.events import (
     BACKGROUND,
@@ -143,7 +144,7 @@ class LabelEntry(Segment):
         ValueError
             When it is not an entry, with the reason.
         """
-        found = json.loads(line)
+        found = parse_json(line)
         if not isinstance(found, dict):
             raise ValueError("not an entry: expected an object with id, time, file and labels")
         own = {name: value for name in _FIELDS if (value := found.pop(name, None)) is not None}
@@ -334,7 +335,7 @@ def _entry(line: bytes) -> LabelEntry:
 def _root(path: Path, line: bytes) -> Path | None:
     """The folder that the first line of a log names; None for any other line."""
     try:
-        found = json.loads(line)
+        found = parse_json(line)
     except ValueError:
         return None
     if not isinstance(found, dict) or found.get("log") != HEADER:

@@ -13,7 +13,7 @@ from typing import Any
 from semisonic.audio.find import AUDIO_SUFFIXES, OTHER_SUFFIXES
 from semisonic.audio.remote import storage, url_of
 from semisonic.core.errors import DataError, OptionError
-from semisonic.core.files import content_hash, read_json, replacing, write_json
+from semisonic.core.files import content_hash, parse_json, read_json, replacing, write_json
 from semisonic.core.temporary import temporary_folder
 
 LIST = ".semisonic-outputs"
@@ -84,7 +84,7 @@ def is_own(output: Path, verb: str) -> bool:
         return False
     for line in lines:
         try:
-            found = json.loads(line)
+            found = parse_json(line)
             if found["file"] == output.name:
                 written = found["verb"], found["sha256"]
         except (ValueError, KeyError, TypeError):

@@ -78,6 +78,25 @@ def decode_clip(root: Path, sample_rate: int, number: int, key: Key) -> Computed
     return _rounded(x, scale).astype("<i2"), (scale, notes)
 
 
+class _FirstUse:
+    """Checks rows of a cache against their checksums when they are used for the first time."""
+
+    def __init__(self, rows: list[CachedRows], path: Path) -> None:
+        self._rows, self._path = rows, path
+        self._checked: set[int] = set()
+
+    def check(self, row: int, data: Any) -> None:
+        """Raise DataError when the bytes of a row are not those that were written."""
+        if row not in self._checked:
+            self._rows[row].check(data, self._path)
+            self._checked.add(row)
+
+    def unchecked(self, rows: Any) -> list[int]:
+        """Those of the chosen rows that have not been checked yet."""
+        chosen = np.arange(len(self._rows))[rows].reshape(-1).tolist()
+        return [row for row in chosen if row not in self._checked]
+
+
 class SampleStore:
     """Samples of the clips that could be read; created by :meth:`build`.
 
@@ -123,6 +142,7 @@ class SampleStore:
         self.stamps = [stamps[row] for row, _ in kept]
         self.n_samples = np.array([one.n for _, one in kept], np.int64)
         self.scale = np.array([one.about[0] for _, one in kept], np.float64)
+        self._kept = _FirstUse([one for _, one in kept], path)
         self._offset = np.array([one.first for _, one in kept], np.int64)
         self.failures = tuple((ids[i], one) for i, one in enumerate(found) if isinstance(one, str))
         self.notes = tuple((ids[row], text) for row, one in kept for text in one.about[1])
@@ -185,13 +205,16 @@ class SampleStore:
     def __getitem__(self, row: int) -> NDArray[np.int16]:
         """All samples of a clip, as a view of the file, shape (n_samples,)."""
         offset = self._offset[row]
-        return self._data[offset : offset + self.n_samples[row]]
+        samples = self._data[offset : offset + self.n_samples[row]]
+        self._kept.check(row, samples)
+        return samples
 
     def wave(self, row: int) -> NDArray[np.float32]:
         """All samples of a clip with full scale ±1, shape (n_samples,)."""
         n, offset = int(self.n_samples[row]), int(self._offset[row])
         file = self._file  # held, as threads that begin together each open one, and keep the last
         data = read_whole(file.fileno(), self.path, n * SAMPLE_BYTES, offset * SAMPLE_BYTES)
+        self._kept.check(row, data)
         return np.frombuffer(data, np.int16) * np.float32(self.scale[row] / 32768.0)
 
     def __repr__(self) -> str:
@@ -235,11 +258,12 @@ class FeatureStore:
     """
 
     def __init__(
-        self, path: Path, clips: Clips, shape: Shape, place: NDArray[np.int64], n_computed: int
+        self, path: Path, clips: Clips, shape: Shape, rows: list[CachedRows], n_computed: int
     ) -> None:
-        self.clips, self.place, self.n_computed = clips, place, n_computed
-        self.shape = (len(place), *shape)
-        self._path = path
+        self.clips, self.n_computed = clips, n_computed
+        self.place = np.array([one.first for one in rows], np.int64)
+        self.shape = (len(rows), *shape)
+        self._path, self._rows = path, _FirstUse(rows, path)
 
     @classmethod
     def build(
@@ -305,15 +329,21 @@ class FeatureStore:
                 worth_processes=FEATURES_WORTH_PROCESSES,
                 workers=workers,
             )
-            place = np.array([one[0] for one in found], np.int64)
-            return cls(cache.data_path, samples.clips, shape, place, n_missing)
+            rows = [one for one in found if isinstance(one, CachedRows)]
+            return cls(cache.data_path, samples.clips, shape, rows, n_missing)
 
     def __len__(self) -> int:
         return len(self.place)
 
     def __getitem__(self, rows: Any) -> NDArray[np.float32]:
         """Features of the chosen rows, as float32, shape (rows, channel, mel, frame)."""
+        self.check(rows)
         return np.asarray(self.array[self.place[rows]], np.float32)
+
+    def check(self, rows: Any) -> None:
+        """Raise DataError if features that are used for the first time are damaged."""
+        for row in self._rows.unchecked(rows):
+            self._rows.check(row, self.array[self.place[row]])
 
     def __repr__(self) -> str:
         return f"FeatureStore({len(self)} clips of {self.shape[1:]})"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, ClassVar
 from semisonic.classifier.config import AUTO, DEFAULT_MODEL, METHODS
 from semisonic.classifier.options import IN_BATCH, IN_BATCH_CHOICES, NEAR_COPIES
 from semisonic.core.errors import OptionError
+from semisonic.core.files import parse_toml
 from semisonic.core.options import EngineOptions, JobOptions, option
 from semisonic.data.options import ReadOptions
 from semisonic.features.options import MelOptions
@@ -80,8 +80,8 @@ def pairs(option_name: str, texts: Iterable[str]) -> list[tuple[str, str]]:
 def toml_or_text(text: str) -> Any:
     """The TOML value of a text; other texts stay text."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return parse_toml(f"value = {text}")["value"]
+    except ValueError:
         return text
 
 

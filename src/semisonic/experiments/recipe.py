@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import tomllib
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
@@ -30,6 +29,7 @@ from semisonic.classifier.simple import (
     front_of,
 )
 from semisonic.core.errors import OptionError
+from semisonic.core.files import parse_toml
 from semisonic.core.options import from_mapping, nearest, option
 from semisonic.data.categories import read_categories
 from semisonic.data.options import SynthOptions
@@ -475,8 +475,8 @@ def load_table(
     """
     source = Path(path)
     try:
-        table = tomllib.loads(source.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        table = parse_toml(source.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise OptionError(f"recipe {source}: cannot be read: {error}") from error
     fast = table.pop("quick", {})
     if not isinstance(fast, dict):

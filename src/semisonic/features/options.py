@@ -23,6 +23,11 @@ MEL_SCALES = ("slaney", "htk", "kaldi")
 DELTA_WIDTH = 9
 """Number of frames of a delta, as librosa's default."""
 
+MOST_VALUES = 1 << 22
+"""Most values that the features of one clip, or of a batch of several, may have: 17 MB, and up to
+some hundred times that within a network.
+"""
+
 _VERSION = 1  # raise when the same options give other numbers, so that old stores are rebuilt
 
 LOG_MEL, WAVE = "log-mel", "wave"
@@ -115,6 +120,7 @@ class MelOptions:
         check(self)
         if self.input == WAVE:
             self._become_wave()
+            self._check_size()
             return
         nyquist = self.sample_rate / 2
         top = nyquist if self.fmax_hz is None else self.fmax_hz
@@ -136,10 +142,21 @@ class MelOptions:
                 f"expected at least {self.min_samples} for a frame of {self.window}; choose a "
                 "longer duration or a smaller n_fft"
             )
+        self._check_size()
         if self.deltas and self.n_frames < DELTA_WIDTH:
             raise OptionError(
                 f"option 'deltas': found {self.n_frames} frames in a clip, expected at least "
                 f"{DELTA_WIDTH}; choose a longer duration or a smaller hop_length"
+            )
+
+    def _check_size(self) -> None:
+        """Refuse features so large that a network cannot be run on them."""
+        found = self.n_channels * self.n_mels * self.n_frames
+        if found > MOST_VALUES:
+            raise OptionError(
+                f"options 'duration', 'sample_rate', 'hop_length', 'n_mels': found {found:,} "
+                f"values in the features of one clip, expected at most {MOST_VALUES:,}; choose "
+                "shorter clips, a larger hop_length or a lower sample_rate"
             )
 
     def _become_wave(self) -> None:

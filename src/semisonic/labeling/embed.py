@@ -368,6 +368,8 @@ def _publish(folder: Path, cache: ArrayCache, embedder: Embedder, windows: dict[
     rows: NDArray[np.void] = np.zeros(0, embedder.dtype)
     if items:
         rows = np.memmap(cache.data_path, embedder.dtype, "r", shape=(cache.end,))
+        for _, _, one in items:
+            one.check(rows[one.first : one.first + one.n], cache.data_path)
     if sum(one.n for _, _, one in items) < len(rows):  # files have changed since
         rows = np.concatenate([rows[one.first : one.first + one.n] for _, _, one in items])
     predicted, score = np.full(len(rows), "", object), np.full(len(rows), np.nan)

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 
 import numpy as np
 
@@ -54,7 +55,7 @@ def why_not(project: Project) -> str:
     if project.vectors_said:
         return project.vectors_said
     begun = project.folder / BEGUN
-    used = read_json(begun).get("encoder") if begun.is_file() else None
+    used = read_json(begun, {"encoder": str})["encoder"] if begun.is_file() else None
     if used != SYNTH:
         return "the embeddings are not from the encoder that comes with Semisonic"
     if len(project.index) < FEWEST_HEARD:
@@ -108,7 +109,7 @@ def learn_vectors(
             open_embedder(encoder),
             clips,
             folder / BETTER,
-            hop=read_json(folder / BEGUN).get("hop"),
+            hop=read_json(folder / BEGUN, {"hop": (int, float, NoneType)})["hop"],
             device=device,
             workers=workers,
         )

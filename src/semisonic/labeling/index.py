@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -50,6 +51,16 @@ NO_CLUSTER = -1
 _TEXTS = ("file", "label", "predicted", "group", "label_type")
 _MAPPED: Literal["r"] | None = None if os.name == "nt" else "r"
 """How vectors are opened: on Windows, a mapped file cannot be replaced."""
+_ENTRIES: dict[str, type | tuple[type, ...]] = {
+    "model.hash": str,
+    "model.file": (str, NoneType),
+    "model.network": str,
+    "model.dim": int,
+    "model.features": (dict, NoneType),
+    "model.classes": list,
+    "hop": (int, float, NoneType),
+}
+"""What is read of the description of an index, and its types."""
 _NUMBERS = ("row", "start_time", "end_time", "score", "cluster", "fold")
 
 
@@ -116,7 +127,7 @@ class EmbeddingIndex:
             if (place / STORE).is_dir():
                 advice = "the index is not finished: run the same 'semisonic embed' again"
             raise DataError(f"{place}: contains no {missing[0]}; {advice}")
-        about = read_json(place / ABOUT)
+        about = read_json(place / ABOUT, _ENTRIES)
         # object: strings that pyarrow holds, where it is installed, cannot be names of any bytes
         try:
             frame = pd.read_csv(

@@ -44,7 +44,7 @@ def nearest(vectors: NDArray[np.float32], queries: ArrayLike, k: int) -> Nearest
     Raises
     ------
     DataError
-        When the queries have another length or are not finite.
+        When the queries have another length, or a number is not finite.
     """
     wanted = np.atleast_2d(np.asarray(queries, np.float32))
     if wanted.ndim != 2 or wanted.shape[1] != vectors.shape[1]:
@@ -60,6 +60,9 @@ def nearest(vectors: NDArray[np.float32], queries: ArrayLike, k: int) -> Nearest
         for start in range(0, len(vectors), size)
     ]
     near = np.concatenate([np.zeros((len(wanted), 0), np.float32), *blocks], axis=1)
+    if not np.isfinite(near).all():
+        row = int((~np.isfinite(near)).any(axis=0).argmax())
+        raise DataError(f"vectors: row {row} has numbers that are not finite; make the index again")
     rows = np.arange(near.shape[1])[None].repeat(len(wanted), axis=0)
     if k < near.shape[1]:  # with all that are as near as the last, so that the lowest rows win
         last = -np.partition(-near, k - 1, axis=1)[:, k - 1]

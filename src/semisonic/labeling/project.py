@@ -68,6 +68,7 @@ ABOUT, LOG, INDEX, ENCODER, QUEUE = (
     "queue.csv",
 )
 FORMAT = 2
+_ENTRIES = {"recordings": str, "encoder": str, "seed": int, "several_labels": bool}
 _NOISES, _MOST_NOISY = 4, 100
 """Number of waves of each kind of synthetic noise, and of rows compared with each."""
 
@@ -132,7 +133,7 @@ class Project:
                 f"{folder}: no project; 'semisonic project new RECORDINGS -o {folder}' starts "
                 "one, or continues an interrupted start"
             )
-        about = read_json(self.folder / ABOUT)
+        about = read_json(self.folder / ABOUT, _ENTRIES)
         if about.get("format") != FORMAT:
             raise DataError(
                 f"{self.folder / ABOUT}: found format {about.get('format')}, expected {FORMAT}"

@@ -144,7 +144,9 @@ def start_project(options: ProjectOptions, *, tell: Tell = lambda step: None) ->
     identity = {name: value for name, value in to_dict(options).items() if name not in FREE}
     identity["recordings"] = os.path.abspath(options.recordings)
     check_folder(folder, "a project", {BEGUN})
-    changed = differences(read_json(begun), identity) if begun.is_file() else []
+    changed = (
+        differences(read_json(begun, {"recordings": str}), identity) if begun.is_file() else []
+    )
     if changed:
         raise OptionError(
             f"{folder}: a project with other options: {'; '.join(changed)}. Choose another folder"
@@ -160,7 +162,7 @@ def start_project(options: ProjectOptions, *, tell: Tell = lambda step: None) ->
 
 def _start(folder: Path, options: ProjectOptions, tell: Tell) -> Started:
     tell(LOOK)
-    before = read_json(folder / ABOUT) if (folder / ABOUT).is_file() else {}
+    before = read_json(folder / ABOUT, {"recordings": str}) if (folder / ABOUT).is_file() else {}
     if holds_vectors(options.encoder):
         index, labels, note = _take_vectors(folder, options)
         encoder = folder / ENCODER / "encoder.zip"

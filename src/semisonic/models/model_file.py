@@ -23,7 +23,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from semisonic.core.errors import ModelError, SemisonicError
-from semisonic.core.files import replacing
+from semisonic.core.files import parse_json, replacing
 from semisonic.core.options import from_mapping, to_dict
 from semisonic.features.frontend import Frontend
 from semisonic.features.options import MelOptions
@@ -169,8 +169,8 @@ def _members(file: Path, *wanted: str) -> list[bytes]:
 def _described(path: object, data: bytes) -> dict[str, Any]:
     """The description, if it is from this version and every value has its type."""
     try:
-        settings = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        settings = parse_json(data)
+    except ValueError as error:
         raise _damaged(path, f"'{_SETTINGS}' is not JSON ({error})") from error
     if not isinstance(settings, dict) or settings.get("format") != FORMAT:
         raise _damaged(path, f"'{_SETTINGS}' does not describe a model")

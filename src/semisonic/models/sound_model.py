@@ -243,10 +243,20 @@ class SoundModel(nn.Module):
             On the CPU. They sum to one unless multi-label.
         known : Tensor of float64, shape (batch,)
             How known each sound is, 0 to 1: unknown below 0.5.
+
+        Raises
+        ------
+        ModelError
+            When a score is not finite, as weights overflow.
         """
         others = (None if one is None else one.cpu() for one in (statistics, embedding))
-        found: tuple[Tensor, Tensor] = self._decide(logits.cpu(), *others)
-        return found
+        scores, known = self._decide(logits.cpu(), *others)
+        if not (torch.isfinite(scores).all() and torch.isfinite(known).all()):
+            raise ModelError(
+                f"the model '{self.name}' gives scores that are not finite numbers: its weights or "
+                "its calibration are too large. Train it again, or copy its file again"
+            )
+        return scores, known
 
     def calibrated(self, logits: Tensor) -> Tensor:
         """Scores without the rules for unknown sounds, shape (..., n_classes), on the CPU."""

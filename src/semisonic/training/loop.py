@@ -39,6 +39,7 @@ import re
 import signal
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
@@ -80,6 +81,19 @@ WRITING_SHARE = 0.01
 """Share of the time for checkpoints at the ends of epochs."""
 FORMAT = 2
 NAME = "checkpoint.pt"
+_WHILE_TRAINING = {
+    "step",
+    "history",
+    "weights",
+    "optimizer",
+    "average",
+    "best_weights",
+    "sums",
+    "n_rows",
+    "epoch_seconds",
+}
+_AT_THE_END = {"weights", "result"}
+"""What a checkpoint holds besides its identity, before the end of the training and after it."""
 
 Validate = Callable[[], Mapping[str, float]]
 HistoryRow = dict[str, float]
@@ -656,9 +670,24 @@ def load_checkpoint(
         return None
     advice = "delete it to start the training again"
     try:
+        with zipfile.ZipFile(path) as archive:  # torch compares no checksums
+            if damaged := archive.testzip():
+                raise ValueError(f"'{damaged}' is not as it was written")
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         recorded, version, computed = (content[k] for k in ("identity", "format", "precision"))
-    except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        needed = _AT_THE_END if content["finished"] else _WHILE_TRAINING
+        if lost := sorted(needed - content.keys()):
+            raise ValueError(f"it has no {', '.join(lost)}")
+    except (
+        OSError,
+        RuntimeError,
+        EOFError,
+        LookupError,
+        TypeError,
+        ValueError,
+        zipfile.BadZipFile,
+        pickle.UnpicklingError,
+    ) as error:
         raise ModelError(f"{path}: not a readable checkpoint ({error}); {advice}") from error
     if version != FORMAT:
         raise ModelError(f"{path}: format {version}, expected {FORMAT}; {advice}")

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
-from semisonic.core.errors import AudioError, DataError, SemisonicError
+from semisonic.core.errors import AudioError, DataError, SemisonicError, is_of_memory
 
 # Errors in words for the page. No web framework here: the worker process imports this module.
 
@@ -33,6 +33,8 @@ def in_words(error: BaseException) -> str:
                 "try again"
             )
         return f"{where}{error.strerror or error}"
+    if is_of_memory(error):
+        return "this needs more memory than is free; close other programs and try again"
     return f"failed: {type(error).__name__}: {error}"
 
 

@@ -134,7 +134,7 @@ class Projects:
         output = self._output(name)
         if not (output / BEGUN).is_file():
             raise DataError(f"found no project '{name}' to continue below {self._runs.folder}")
-        begun = read_json(output / BEGUN)
+        begun = read_json(output / BEGUN, {"recordings": str})
         self._folders.require(Path(begun["recordings"]))
         return from_mapping(ProjectOptions, {**begun, "output": output, "device": self._device})
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import json
 import logging
 import re
 import shutil
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from semisonic.core.errors import DataError, OptionError
-from semisonic.core.files import read_json, write_json
+from semisonic.core.files import parse_json, read_json, write_json
 from semisonic.core.options import nearest
 from semisonic.core.progress import bar
 from semisonic.data.datasets.archives import unpack
@@ -195,7 +194,7 @@ def _record(remote: RemoteSet) -> dict[str, Any]:
     """The files of a record by their names."""
     try:
         with _open(remote.record) as answer:
-            return {str(file["key"]): file for file in json.load(answer)["files"]}
+            return {str(file["key"]): file for file in parse_json(answer.read())["files"]}
     except _NETWORK_ERRORS as error:
         why = f"{_why(error)}. It lists sizes and hashes; try again later"
         raise DataError(f"{remote.record}: {why}") from error

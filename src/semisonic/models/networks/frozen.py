@@ -9,6 +9,7 @@ vectors elsewhere, only a name and the length of its vectors are known.
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -33,6 +34,8 @@ _NAMED = re.compile(r"(?P<kind>onnx|tflite):(?P<name>[a-z0-9_-]+)@(?P<key>[0-9a-
 _ELSEWHERE = re.compile(r"vectors:(?P<name>[a-z0-9_-]+)@(?P<dim>[1-9][0-9]{0,5})")
 _KEY, _WINDOW, _DIM = "semisonic.key", "semisonic.window", "semisonic.dim"
 _AFTER_CLASSES = ("Add", "Sigmoid", "Softmax", "Identity", "Cast", "Reshape", "Squeeze", "Clip")
+TRY_SECONDS = 120.0
+"""Seconds within which a new graph must have embedded two windows."""
 _DENSE = ("Gemm", "MatMul")
 _MISSING = "package {}, which is missing: pip install 'semisonic[export]'"
 
@@ -304,7 +307,11 @@ def _tried(source: Path, graph: FrozenGraph) -> tuple[int, ...]:
         shaped = noise[0] if len(given.shape) == 1 else noise[: 1 if alone else 2]
         if len(given.shape) > 1:
             shaped = shaped.reshape(_of_rank(shaped, len(given.shape)))
-        (out,) = graph.session.run(None, {given.name: shaped})
+        (out,) = _run_within(TRY_SECONDS, graph.session, {given.name: shaped})
+    except TimeoutError as error:
+        raise ModelError(
+            f"{source}: {error} on {graph.n_samples} samples; its loops may have no end"
+        ) from error
     except Exception as error:  # onnxruntime has no common type of error
         raise ModelError(f"{source}: fails on {graph.n_samples} samples: {error}") from error
     found = np.asarray(out)
@@ -313,6 +320,23 @@ def _tried(source: Path, graph: FrozenGraph) -> tuple[int, ...]:
     if len(given.shape) == 1:
         found = found[None] if found.ndim == 1 else found
     return (2, *found.shape[1:]) if alone else tuple(found.shape)
+
+
+def _run_within(seconds: float, session: Any, values: dict[str, Any]) -> Any:
+    """The outputs of a session; TimeoutError if they are not there after some seconds."""
+    import onnxruntime
+
+    options = onnxruntime.RunOptions()
+    timer = threading.Timer(seconds, setattr, (options, "terminate", True))
+    timer.start()
+    try:
+        return session.run(None, values, options)
+    except Exception as error:
+        if options.terminate:
+            raise TimeoutError(f"does not end within {seconds:g} s") from error
+        raise
+    finally:
+        timer.cancel()
 
 
 def _window_of(source: Path, given: Any, n_samples: int) -> int:
