@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from semisonic.core.errors import DataError
-from semisonic.core.files import unguarded
+from semisonic.core.files import parse_json, unguarded
 
 
 class TableRow(dict[str, str]):
@@ -216,17 +216,15 @@ def read_table(
 def _json_table(path: Path, text: str) -> Table:
     """The table of a list of flat objects, or of one object a line."""
     expected = 'expected objects such as {"file": "a.wav", "label": "dog"}, in a list or one a line'
-    # Numbers keep their digits.
-    decoder = json.JSONDecoder(parse_float=str, parse_int=str)
     objects: list[tuple[int, Any]] = []
     line_number = 1
     try:
         if text.lstrip().startswith("["):
-            objects = list(enumerate(decoder.decode(text), 1))
+            objects = list(enumerate(parse_json(text), 1))
         else:
             for line_number, line in lines_of(text):
-                objects.append((line_number, decoder.decode(line)))
-    except (ValueError, RecursionError) as error:
+                objects.append((line_number, parse_json(line)))
+    except ValueError as error:
         raise DataError(f"{path}, row {line_number}: not JSON ({error}); {expected}") from error
     names: dict[str, None] = {}
     for i, one in objects:

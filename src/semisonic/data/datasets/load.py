@@ -562,7 +562,7 @@ def load_clips(
     allow_missing : bool
         Whether a table may name missing files.
     label_column : str, optional
-        The column of labels in a selection table of Raven with several user columns.
+        The column of labels in a table or a selection table, if it has no usual name.
 
     Returns
     -------
