@@ -82,6 +82,11 @@ TABLES = {
         lambda f, a, b, x: (1, f, f"00:00:{a:06.3f}", f"00:00:{b:06.3f}", x, "me"),
     ),
     "Arbimon": ("recording,species,x1,x2,y1,y2", lambda f, a, b, x: (f, x, a, b, 0, 900)),
+    "end and length": ("file,end,duration,label", lambda f, a, b, x: (f, b, length(a, b), x)),
+    "Raven's length": (
+        "Begin File,Begin Time (s),Delta Time (s),label",
+        lambda f, a, b, x: (f, a, length(a, b), x),
+    ),
     "Praat": ("file,tmin,tmax,label", lambda f, a, b, x: (f, a, b, x)),
     "perch": (
         "recording,start_offset_s,end_offset_s,label",

@@ -58,7 +58,7 @@ HARMLESS = (
     *("index", "unnamed_0", "id", "row", "selection", "view", "channel", "channels"),
     *("end_file", "end_path", "annot_path", "sequence", "annotation_id", "uuid"),
     *("notes", "note", "comment", "comments", "annotator", "annotators", "observer", "user"),
-    *("latitude", "longitude", "lat", "lon", "license", "author", "url", "delta_time_s"),
+    *("latitude", "longitude", "lat", "lon", "license", "author", "url"),
     *("salience", "take", "esc10", "md5", "sha256", "size", "bit_depth", "num_samples"),
     *("created_at", "updated_at", "lead_time", "recorded_at", "site", "mean_score"),
     *("format", "subtype", "n_bytes", "peak_dbfs", "rms_dbfs", "clipped_share", "silent_share"),
@@ -68,7 +68,7 @@ HARMLESS = (
 
 _START = {"start", "starts", "begin", "begins", "onset", "onsets", "from"}
 _END = {"end", "ends", "stop", "stops", "finish", "to", "until"}
-_DURATION = {"duration", "durations", "dur", "length"}
+_DURATION = {"duration", "durations", "dur", "length", "delta"}
 _OFFSET = {"offset", "offsets"}
 _FILLER = {
     *("time", "times", "t", "at", "of", "in", "the", "clip", "segment", "seg", "event", "window"),
@@ -109,6 +109,7 @@ _FREQUENCY = {"freq", "frequency", "hz", "khz", "fmin", "fmax", "path", "name", 
 _TIME_WORDS = {
     *("start", "begin", "onset", "end", "stop", "offset", "time", "times", "timestamp", "t"),
     *("sec", "secs", "second", "seconds", "ms", "millisecond", "milliseconds", "frame", "frames"),
+    *("center", "centre", "middle"),
 }
 """Words that make a column of numbers look like a time, whatever stands beside them."""
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_]+")
@@ -179,13 +180,15 @@ class Columns:
         """
         start, a = _one_time(row, self.starts, "start")
         end, b = _one_time(row, self.ends, "end")
-        duration, c = _one_time(row, self.durations if self.starts else (), "duration")
+        duration, c = _one_time(row, self.durations, "duration")
         counted = {is_samples for is_samples in (a, b, c) if is_samples is not None}
         if len(counted) > 1:
             names = ", ".join(one.column for one in self.starts + self.ends + self.durations)
             raise ValueError(f"found times in seconds and in samples ({names}), expected one unit")
         if end.is_nan() and not duration.is_nan():
             end = EXACT.add(Decimal(0) if start.is_nan() else start, duration)
+        elif start.is_nan() and not duration.is_nan():
+            start = EXACT.subtract(end, duration)
         in_samples = counted == {True}
         rate = row[self.rate] if self.rate and in_samples else ""
         if rate:
@@ -454,13 +457,13 @@ def _find_times(
             )
         else:
             left |= dict.fromkeys(one.column for one in offset)
-    if not (start and (end or duration)):
+    if len([one for one in (start, end, duration) if one]) < 2:
         _refuse_unclear(where, left, written, rows)
-    if start and duration and (not end or _is_length(rows, start, end, duration)):
+    if (duration and bool(start) != bool(end)) or _is_length(rows, start, end, duration):
         for one in duration:
             left.pop(one.column, None)
-    elif end or not start:  # the length of the recording
-        if not end:
+    else:  # the length of the recording
+        if not (start or end):
             for one in duration:
                 left.pop(one.column, None)
         duration = []
@@ -514,6 +517,8 @@ def _is_length(
     duration: list[TimeColumn],
 ) -> bool:
     """Whether start and duration make the end, in every row."""
+    if not (start and end and duration):
+        return False
     try:
         for row in rows:
             a, b, length = (
@@ -590,7 +595,7 @@ def _not_another_label(
 
 def _check_ends(where: str, columns: Columns, rows: Sequence[Mapping[str, str]]) -> None:
     """Raise an error for parts without an end (or without a start) of one recording."""
-    if columns.is_timed and not (columns.starts and (columns.ends or columns.durations)):
+    if columns.is_timed and not columns.durations and not (columns.starts and columns.ends):
         files = Counter(row[columns.file] if columns.file else "" for row in rows)
         twice = next((file for file, n in files.items() if n > 1), None)
         if twice is not None:

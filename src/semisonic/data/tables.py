@@ -270,7 +270,7 @@ def _separator_of(header: str) -> str:
 EXACT = Context(prec=1000)
 """Adds and subtracts decimals without rounding."""
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
-_NOTHING = frozenset({"", "nan", "na", "n/a", "none", "null", "-"})
+_NOTHING = frozenset({"", "nan", "nat", "na", "n/a", "none", "null", "-"})
 _DIGITS_AT_MOST = 400  # the smallest float has 325 decimals
 
 

@@ -22,7 +22,7 @@ from semisonic.core.progress import track
 from semisonic.core.text import count_text, first_few
 from semisonic.data.clips import Clips
 from semisonic.data.columns import find_columns
-from semisonic.data.datasets.layout import TEXT_SUFFIXES, RecordingNames
+from semisonic.data.datasets.layout import TABLE_SUFFIXES, TEXT_SUFFIXES, RecordingNames
 from semisonic.data.events import (
     NEGATIVE,
     Events,
@@ -46,6 +46,8 @@ from semisonic.data.tables import read_head, read_table, written
 from semisonic.data.windows import clip_durations
 
 AUTO = "auto"
+_NAMED_TABLES = 3
+"""Tables of a folder of which it is said why they are not read."""
 _EXPECTED = (
     "expected label tracks of Audacity (.txt), selection tables of Raven (.txt), "
     "or CSV tables of events, BirdNET-Analyzer or Kaleidoscope"
@@ -342,6 +344,7 @@ def _label_files(
     files: list[tuple[Format, LabelFile]] = []
     empty: list[Path] = []
     n_others = 0
+    unread: list[str] = []
     avoided = Path(os.path.abspath(leave_out or os.devnull))
     texts = [
         path
@@ -363,6 +366,8 @@ def _label_files(
             empty.append(path)  # nothing but a byte order mark and an end of line
         else:
             n_others += 1
+            if path.suffix.lower() in TABLE_SUFFIXES and len(unread) < _NAMED_TABLES:
+                unread.append(f"{path.name} is not read as labels: {why_unread(path)}")
     track_format = BY_NAME["audacity"]
     if track_format is not wanted and track_format not in [form for form, _ in files]:
         n_others += len(empty)
@@ -376,7 +381,9 @@ def _label_files(
             files.append((track_format, LabelFile(path)))
     if not files and not problems:
         what = wanted.title if wanted else "label files of a known format"
-        raise DataError(f"{folder}: no {what} in this folder or below it; {_EXPECTED}")
+        why = "".join(f". {text}" for text in unread)
+        raise DataError(f"{folder}: no {what} in this folder or below it; {_EXPECTED}{why}")
+    notes += unread
     if n_others:
         notes.append(f"{n_others} other text files ignored")
     return files
