@@ -73,6 +73,14 @@ TABLES = {
         "label,onset_sample,offset_sample,notated_path",
         lambda f, a, b, x: (x, int(a * RATE), int(b * RATE), f),
     ),
+    "samples and their number": (
+        "file,start_sample,num_samples,label",
+        lambda f, a, b, x: (f, int(a * RATE), int((b - a) * RATE), x),
+    ),
+    "clock": (
+        "file,Start [hh:mm:ss],End [hh:mm:ss],label",
+        lambda f, a, b, x: (f, f"00:00:{a:05.2f}", f"00:00:{b:05.2f}", x),
+    ),
     "OpenSoundscape": (
         "audio_file,annotation_file,annotation,start_time,end_time,low_f,high_f",
         lambda f, a, b, x: (f, "x.txt", x, a, b, 0.0, 1000.0),
@@ -184,6 +192,23 @@ def test_a_time_that_is_not_understood_is_named(folder: Path, name: str) -> None
 def test_starts_without_ends_are_not_joined(folder: Path) -> None:
     path = write(folder, "file,start,label", [("r.wav", 2, "dog"), ("r.wav", 4, "cat")], "ends.csv")
     with pytest.raises(DataError, match=r"no end, for several parts of r\.wav"):
+        load_clips(path)
+    path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("header", "rows"),
+    [
+        ("file,in,out,label", [("r.wav", 2, 3, "dog"), ("r.wav", 4, 5, "cat")]),
+        ("file,interval,label", [("r.wav", "2-3", "dog"), ("r.wav", "4-5", "cat")]),
+        ("file,position,label", [("r.wav", "0:02", "dog"), ("r.wav", "0:04", "cat")]),
+    ],
+)
+def test_parts_in_unknown_columns_are_not_joined(
+    folder: Path, header: str, rows: list[tuple[Any, ...]]
+) -> None:
+    path = write(folder, header, rows, "parts.csv")
+    with pytest.raises(DataError, match=f"2 rows, which differ in the column '{header[5:7]}"):
         load_clips(path)
     path.unlink()
 

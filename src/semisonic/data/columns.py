@@ -14,7 +14,7 @@ separators do not matter: ``Start (s)``, ``startS`` and ``start_s`` are one name
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -59,22 +59,23 @@ HARMLESS = (
     *("end_file", "end_path", "annot_path", "sequence", "annotation_id", "uuid"),
     *("notes", "note", "comment", "comments", "annotator", "annotators", "observer", "user"),
     *("latitude", "longitude", "lat", "lon", "license", "author", "url"),
-    *("salience", "take", "esc10", "md5", "sha256", "size", "bit_depth", "num_samples"),
+    *("salience", "take", "esc10", "md5", "sha256", "size", "bit_depth"),
     *("created_at", "updated_at", "lead_time", "recorded_at", "site", "mean_score"),
     *("format", "subtype", "n_bytes", "peak_dbfs", "rms_dbfs", "clipped_share", "silent_share"),
     *("dc_offset", "bandwidth_hz", "remarks", "damage", "time_source", "device", "model"),
 )
 """Columns that change nothing in a clip or an event, and are not spoken of."""
 
-_START = {"start", "starts", "begin", "begins", "onset", "onsets", "from"}
-_END = {"end", "ends", "stop", "stops", "finish", "to", "until"}
-_DURATION = {"duration", "durations", "dur", "length", "delta"}
+_START = {"start", "starts", "begin", "begins", "beg", "onset", "onsets", "from"}
+_END = {"end", "ends", "stop", "stops", "finish", "fin", "to", "until"}
+_DURATION = {"duration", "durations", "dur", "length", "len", "delta"}
 _OFFSET = {"offset", "offsets"}
 _FILLER = {
     *("time", "times", "t", "at", "of", "in", "the", "clip", "segment", "seg", "event", "window"),
     *("call", "sound", "annotation", "audio", "box", "detection", "file", "relative", "rel"),
-    *("selection", "position", "timestamp"),
+    *("selection", "position", "point", "timestamp", "hh", "mm", "ss"),
 }
+_COUNTS = ("num_samples", "n_samples", "nsamples", "number_of_samples")
 _WHOLE = {
     **dict.fromkeys(("tmin", "xmin", "t_min", "x_min", "time_min", "min_time", "min_t"), "start"),
     **dict.fromkeys(("tmax", "xmax", "t_max", "x_max", "time_max", "max_time", "max_t"), "end"),
@@ -119,6 +120,7 @@ AGREE = Decimal("0.01")
 _CLOCK = re.compile(
     r"(?:(?P<d>\d+) days? ?(?:\+)?)?(?:(?:(?P<h>\d+):)?(?P<m>\d+):(?P<s>\d+(?:[.,]\d+)?))?"
 )
+_RANGE = re.compile(r"[\[(]?\s*[\d.:]+\s*(?:-|to|,|;|–)\s*[\d.:]+\s*[\])]?")
 _MEASURED = re.compile(r"(?P<n>[+-]?[\d.,]+(?:[eE][+-]?\d+)?)\s*(?P<unit>[a-zA-Z]+)")
 
 
@@ -317,6 +319,7 @@ def find_columns(
         unused=tuple(written[column] for column in dict.fromkeys(columns) if column in unused),
     )
     _check_ends(where, found, rows)
+    _check_rows(where, found, written, rows)
     if label:
         _check_names(where, label, written, rows)
     return found
@@ -399,6 +402,8 @@ def _time_of(name: str) -> tuple[str, Decimal] | None:
     unit = Decimal(1)
     if _squeezed(plain) in _NO_TIMES or "%" in name:
         return None
+    if plain in _COUNTS:
+        return "duration", SAMPLES
     *front, last = plain.split("_") if "_" in plain else ("", plain)
     for whole, tail in ((plain, ""), ("_".join(front), last)):
         if whole in _WHOLE and (not tail or tail in _UNITS):
@@ -414,6 +419,8 @@ def _time_of(name: str) -> tuple[str, Decimal] | None:
         elif word not in _FILLER:
             return None
     bounds = set(roles) - {"offset"}
+    if "mm" in _words(name) and "ss" not in _words(name):
+        return None
     if not roles or len(bounds) > 1 or len(units) > 1:
         return None
     return next(iter(bounds), "offset"), units[0] if units else unit
@@ -604,6 +611,31 @@ def _check_ends(where: str, columns: Columns, rows: Sequence[Mapping[str, str]])
             raise DataError(
                 f"{where}: found the {have} '{name}' and no {lack}, for several parts of "
                 f"{twice or 'one recording'}; expected a column such as {lack}_time or duration"
+            )
+
+
+def _check_rows(
+    where: str,
+    columns: Columns,
+    written: Mapping[str, str],
+    rows: Sequence[Mapping[str, str]],
+) -> None:
+    """Raise an error if rows of one recording would be joined that differ in unknown numbers."""
+    if columns.is_timed or not columns.unused:
+        return
+    by_file: dict[str, list[Mapping[str, str]]] = defaultdict(list)
+    for row in rows:
+        by_file[row[columns.file] if columns.file else ""].append(row)
+    several = [its for its in by_file.values() if len(its) > 1]
+    for column in map(normalise, columns.unused) if several else ():
+        cells = [row[column] for its in several for row in its]
+        if all(_is_time(cell) or _RANGE.fullmatch(cell) for cell in cells) and any(
+            len({row[column] for row in its}) == len(its) for its in several
+        ):
+            raise DataError(
+                f"{where}: '{several[0][0][columns.file]}' stands in {len(several[0])} rows, which "
+                f"differ in the column '{written[column]}'. If it is a time, name it start_time or "
+                "end_time; if these are labels of one clip, remove it"
             )
 
 
