@@ -56,7 +56,7 @@ RATE = ("sample_rate", "sampling_rate", "samplerate", "sr", "fs")
 
 HARMLESS = (
     *("index", "unnamed_0", "id", "row", "selection", "view", "channel", "channels"),
-    *("end_file", "end_path", "annot_path", "sequence", "annotation_id", "uuid"),
+    *("end_file", "end_path", "annot_path", "annotation_file", "sequence", "annotation_id", "uuid"),
     *("notes", "note", "comment", "comments", "annotator", "annotators", "observer", "user"),
     *("latitude", "longitude", "lat", "lon", "license", "author", "url"),
     *("salience", "take", "esc10", "md5", "sha256", "size", "bit_depth"),

@@ -76,13 +76,18 @@ class DatasetPath:
 
     @cached_property
     def tables(self) -> tuple[Path, ...]:
-        """The files directly in the folder that may be tables, sorted."""
+        """The files directly in the folder that may be its tables, sorted.
+
+        A text named after a recording is the label file of that recording.
+        """
         found = self.path.iterdir() if self.is_folder else ()
+        stems = {_stem(name) for name in self.audio if "/" not in name}
         return tuple(
             sorted(
                 path
                 for path in found
                 if path.suffix.lower() in TEXT_SUFFIXES | JSON_SUFFIXES
+                and not (path.suffix.lower() == ".txt" and path.name.partition(".")[0] in stems)
                 and not path.name.startswith(".")
                 and path.is_file()
             )

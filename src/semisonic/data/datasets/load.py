@@ -46,6 +46,7 @@ from semisonic.data.events import (
     scored_text,
 )
 from semisonic.data.formats.label_files import (
+    NAMED_TABLES,
     LabelSet,
     collect_labels,
     format_of,
@@ -139,7 +140,7 @@ def _not_read(dataset: DatasetPath) -> list[str]:
         is_table = (
             path.suffix.lower() in TABLE_SUFFIXES or has_files(columns) or has_labels(columns)
         )
-        if is_table and path.name.lower() != UNVERIFIED_TABLE:
+        if is_table and path.name.lower() != UNVERIFIED_TABLE and len(reasons) < NAMED_TABLES:
             why = why_unread(path) or "expected the columns file and label"
             reasons.append(f"{path.name} is not read as labels: {why}")
     return reasons

@@ -46,7 +46,7 @@ from semisonic.data.tables import read_head, read_table, written
 from semisonic.data.windows import clip_durations
 
 AUTO = "auto"
-_NAMED_TABLES = 3
+NAMED_TABLES = 3
 """Tables of a folder of which it is said why they are not read."""
 _EXPECTED = (
     "expected label tracks of Audacity (.txt), selection tables of Raven (.txt), "
@@ -366,7 +366,7 @@ def _label_files(
             empty.append(path)  # nothing but a byte order mark and an end of line
         else:
             n_others += 1
-            if path.suffix.lower() in TABLE_SUFFIXES and len(unread) < _NAMED_TABLES:
+            if path.suffix.lower() in TABLE_SUFFIXES and len(unread) < NAMED_TABLES:
                 unread.append(f"{path.name} is not read as labels: {why_unread(path)}")
     track_format = BY_NAME["audacity"]
     if track_format is not wanted and track_format not in [form for form, _ in files]:
