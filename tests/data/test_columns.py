@@ -189,6 +189,14 @@ def test_a_time_that_is_not_understood_is_named(folder: Path, name: str) -> None
     path.unlink()
 
 
+def test_the_length_of_the_recording_is_no_length_of_a_part(folder: Path) -> None:
+    rows = [("r.wav", "r.wav", 2, 10, "dog"), ("r.wav", "r.wav", 4, 10, "cat")]
+    path = write(folder, "file,begin_file,start,audio_duration,label", rows, "whole.csv")
+    with pytest.raises(DataError, match="no end"):
+        load_clips(path)
+    path.unlink()
+
+
 def test_starts_without_ends_are_not_joined(folder: Path) -> None:
     path = write(folder, "file,start,label", [("r.wav", 2, "dog"), ("r.wav", 4, "cat")], "ends.csv")
     with pytest.raises(DataError, match=r"no end, for several parts of r\.wav"):
@@ -226,12 +234,12 @@ def test_columns_are_used_or_named(folder: Path) -> None:
 
 
 def test_numbers_about_whole_recordings_are_no_times(folder: Path) -> None:
-    header = "file,label,duration,peak_dbfs,dc_offset,distance_to_water,bus_stop,date,time"
-    rows = [("r.wav", "dog", 10, -3.5, 0.1, 70, 1, "2024-05-01", "05:00:12")]
+    header = "file,label,duration,peak_dbfs,dc_offset,x1,x2,x3,distance_to_water,bus_stop,date,time"
+    rows = [("r.wav", "dog", 10, -3.5, 0.1, 1, 2, 3, 70, 1, "2024-05-01", "05:00:12")]
     clips = load_clips(write(folder, header, rows, "whole.csv"))
     assert clips.ids == ["r.wav"]
     unused = next(note for note in clips.notes if "not used" in note)
-    assert unused.endswith("distance_to_water, bus_stop, date, time")
+    assert unused.endswith("x1, x2, x3, distance_to_water, bus_stop, date, time")
     (folder / "whole.csv").unlink()
 
 

@@ -18,12 +18,20 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from functools import lru_cache
 from typing import NamedTuple
 
 from semisonic.core.errors import DataError
 from semisonic.core.text import first_few
 from semisonic.data.tables import EXACT, normalise, number
+from semisonic.data.times import (
+    NUMBERED,
+    SAMPLES,
+    is_time,
+    looks_like_time,
+    seconds,
+    time_of,
+    words_of,
+)
 
 FILE = (
     *("file", "filename", "file_name", "filepath", "file_path", "path", "slice_file_name"),
@@ -66,62 +74,10 @@ HARMLESS = (
 )
 """Columns that change nothing in a clip or an event, and are not spoken of."""
 
-_START = {"start", "starts", "begin", "begins", "beg", "onset", "onsets", "from"}
-_END = {"end", "ends", "stop", "stops", "finish", "fin", "to", "until"}
-_DURATION = {"duration", "durations", "dur", "length", "len", "delta"}
-_OFFSET = {"offset", "offsets"}
-_FILLER = {
-    *("time", "times", "t", "at", "of", "in", "the", "clip", "segment", "seg", "event", "window"),
-    *("call", "sound", "annotation", "audio", "box", "detection", "file", "relative", "rel"),
-    *("selection", "position", "point", "timestamp", "hh", "mm", "ss"),
-}
-_COUNTS = ("num_samples", "n_samples", "nsamples", "number_of_samples")
-_WHOLE = {
-    **dict.fromkeys(("tmin", "xmin", "t_min", "x_min", "time_min", "min_time", "min_t"), "start"),
-    **dict.fromkeys(("tmax", "xmax", "t_max", "x_max", "time_max", "max_time", "max_t"), "end"),
-    **dict.fromkeys(("x1", "t1"), "start"),
-    **dict.fromkeys(("x2", "t2"), "end"),
-}
-"""Names of times that are no sum of their words."""
-SAMPLES = Decimal(0)
-"""The unit of times that count samples: seconds by the rate of the recording."""
-_UNITS = {
-    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), Decimal(1)),
-    **dict.fromkeys(
-        ("ms", "msec", "msecs", "millis", "millisecond", "milliseconds"), Decimal("1e-3")
-    ),
-    **dict.fromkeys(("us", "usec", "microsecond", "microseconds"), Decimal("1e-6")),
-    **dict.fromkeys(("ns", "nanosecond", "nanoseconds"), Decimal("1e-9")),
-    **dict.fromkeys(("min", "mins", "minute", "minutes"), Decimal(60)),
-    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), Decimal(3600)),
-    **dict.fromkeys(("sample", "samples", "ind", "idx"), SAMPLES),
-    **dict.fromkeys(("td", "timedelta", "hms", "hhmmss", "mmss"), Decimal(1)),
-}
-_BOUNDS = {
-    **dict.fromkeys(_START, "start"),
-    **dict.fromkeys(_END, "end"),
-    **dict.fromkeys(_DURATION, "duration"),
-}
-_CALENDAR = {
-    *("date", "dates", "datetime", "clock", "year", "month", "day", "utc", "local", "week"),
-    *("created", "updated", "modified", "recorded", "lead", "timezone", "deployment"),
-}
-_FREQUENCY = {"freq", "frequency", "hz", "khz", "fmin", "fmax", "path", "name", "filename"}
-_TIME_WORDS = {
-    *("start", "begin", "onset", "end", "stop", "offset", "time", "times", "timestamp", "t"),
-    *("sec", "secs", "second", "seconds", "ms", "millisecond", "milliseconds", "frame", "frames"),
-    *("center", "centre", "middle"),
-}
-"""Words that make a column of numbers look like a time, whatever stands beside them."""
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_]+")
 AGREE = Decimal("0.01")
 """Seconds by which two columns of the same time may differ, as one of them may be rounded."""
 
-_CLOCK = re.compile(
-    r"(?:(?P<d>\d+) days? ?(?:\+)?)?(?:(?:(?P<h>\d+):)?(?P<m>\d+):(?P<s>\d+(?:[.,]\d+)?))?"
-)
 _RANGE = re.compile(r"[\[(]?\s*[\d.:]+\s*(?:-|to|,|;|–)\s*[\d.:]+\s*[\])]?")
-_MEASURED = re.compile(r"(?P<n>[+-]?[\d.,]+(?:[eE][+-]?\d+)?)\s*(?P<unit>[a-zA-Z]+)")
 
 
 class TimeColumn(NamedTuple):
@@ -199,45 +155,6 @@ class Columns:
                 raise ValueError(f"found '{rate}' as {self.rate}, expected Hz")
             return Times(start / by, end / by)
         return Times(start, end, in_samples)
-
-
-def seconds(text: str, what: str, unit: Decimal = Decimal(1)) -> Decimal:
-    """A time as tables write it, in seconds; NaN if the cell is empty.
-
-    Parameters
-    ----------
-    text : str
-        A number, with or without a unit; or ``m:s``, ``h:m:s``, ``0 days 00:00:02``.
-    what : str
-        Meaning of the time, for the message.
-    unit : Decimal
-        Seconds in the unit of a bare number; ``SAMPLES`` leaves it as it is.
-
-    Raises
-    ------
-    ValueError
-        When it is none of these.
-
-    Examples
-    --------
-    >>> seconds("1:30", "start"), seconds("250 ms", "start"), seconds("1.5", "start", Decimal(60))
-    (Decimal('90'), Decimal('0.250'), Decimal('90.0'))
-    """
-    plain = text.strip()
-    found = _CLOCK.fullmatch(plain) if unit != SAMPLES else None
-    if found and plain:
-        days, hours, minutes, rest = (Decimal((g or "0").replace(",", ".")) for g in found.groups())
-        if rest < 60 and (minutes < 60 or found["h"] is None):
-            return EXACT.add(((days * 24 + hours) * 60 + minutes) * 60, rest)
-    measured = _MEASURED.fullmatch(plain)
-    if measured and unit != SAMPLES and measured["unit"].lower() in _UNITS:
-        unit, plain = _UNITS[measured["unit"].lower()], measured["n"]
-    try:
-        value = number(plain, what)
-    except ValueError:
-        expected = "a number of samples" if unit == SAMPLES else "a number such as 2.5, or h:m:s"
-        raise ValueError(f"found '{text}' as {what}, expected {expected}") from None
-    return value if unit in (SAMPLES, 1) or value.is_nan() else EXACT.multiply(value, unit)
 
 
 def find_columns(
@@ -328,7 +245,7 @@ def find_columns(
 def looks_like_labels(names: Iterable[str]) -> bool:
     """Whether a table has labels, and names recordings or times."""
     columns = list(map(normalise, names))
-    return has_labels(columns) and (has_files(columns) or any(map(_time_of, columns)))
+    return has_labels(columns) and (has_files(columns) or any(map(time_of, columns)))
 
 
 def has_files(names: Iterable[str]) -> bool:
@@ -345,7 +262,7 @@ def is_known(name: str) -> bool:
     """Whether a column of this name has a meaning, so that it cannot be a class."""
     known = (*FILE, *OTHER_FILE, *LABEL, *GROUP, *FOLD, *TARGET, *PRESENCE, *SCORE, *LOW, *HIGH)
     one = {normalise(name): None}
-    return bool(_all_of(one, (*known, *RATE, *HARMLESS)) or _looks_like_time(name))
+    return bool(_all_of(one, (*known, *RATE, *HARMLESS)) or looks_like_time(name))
 
 
 def unused_note(columns: Columns) -> list[str]:
@@ -366,71 +283,7 @@ def _all_of(columns: Mapping[str, None], known: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(column for column in found if column))
 
 
-# Names of times.
-
-
-_NO_TIMES = frozenset(map(_squeezed, (*FILE, *OTHER_FILE, *HARMLESS)))
-
-
-@lru_cache(maxsize=4096)
-def _words(name: str) -> tuple[str, ...]:
-    """The words of a column's name: ``startTime (s)`` is start, time, s."""
-    words: list[str] = []
-    for word in map(str.lower, _WORD.findall(name)):
-        words += _parts(word) or [word]
-    return tuple(words)
-
-
-def _parts(word: str) -> list[str]:
-    """A word as the known words that it is put together from; nothing if it is not."""
-    known = (*_BOUNDS, *_OFFSET, *_FILLER, *_UNITS)
-    if word in known:
-        return [word]
-    for i in range(1, len(word)):
-        head, tail = word[:i], word[i:]
-        if (len(head) > 2 or head == "t") and head in known and (len(tail) > 2 or tail == "ms"):
-            more = _parts(tail)
-            if more:
-                return [head, *more]
-    return []
-
-
-@lru_cache(maxsize=4096)
-def _time_of(name: str) -> tuple[str, Decimal] | None:
-    """The role ("start", "end", "duration", "offset") and the unit of a name, or None."""
-    plain = normalise(name)
-    unit = Decimal(1)
-    if _squeezed(plain) in _NO_TIMES or "%" in name:
-        return None
-    if plain in _COUNTS:
-        return "duration", SAMPLES
-    *front, last = plain.split("_") if "_" in plain else ("", plain)
-    for whole, tail in ((plain, ""), ("_".join(front), last)):
-        if whole in _WHOLE and (not tail or tail in _UNITS):
-            return _WHOLE[whole], _UNITS.get(tail, unit)
-    roles, units = [], []
-    for word in _words(name):
-        if word in _BOUNDS:
-            roles.append(_BOUNDS[word])
-        elif word in _OFFSET:
-            roles.append("offset")
-        elif word in _UNITS:
-            units.append(_UNITS[word])
-        elif word not in _FILLER:
-            return None
-    bounds = set(roles) - {"offset"}
-    if "mm" in _words(name) and "ss" not in _words(name):
-        return None
-    if not roles or len(bounds) > 1 or len(units) > 1:
-        return None
-    return next(iter(bounds), "offset"), units[0] if units else unit
-
-
-def _looks_like_time(name: str) -> bool:
-    words = set(_words(name))
-    return bool(_time_of(name)) or bool(
-        words & _TIME_WORDS and not words & (_CALENDAR | _FREQUENCY)
-    )
+# Columns of times.
 
 
 def _find_times(
@@ -443,8 +296,10 @@ def _find_times(
 ) -> dict[str, tuple[TimeColumn, ...]]:
     """The columns of times, taken out of those that are left."""
     by_role: dict[str, list[TimeColumn]] = {r: [] for r in ("start", "end", "duration", "offset")}
+    numbered = {column for names in NUMBERED for column in names if not _is_pair(names, left)}
     for column in list(left):
-        if known := _time_of(written[column]):
+        known = time_of(written[column])
+        if known and column not in numbered:
             by_role[known[0]].append(TimeColumn(column, known[1]))
             if known[0] != "duration":
                 left.pop(column)
@@ -452,7 +307,7 @@ def _find_times(
         return dict.fromkeys(("start", "end", "duration"), ())
     start, end, duration = by_role["start"], by_role["end"], by_role["duration"]
     if offset := by_role["offset"]:
-        if any("onset" in _words(written[one.column]) for one in start):
+        if any("onset" in words_of(written[one.column]) for one in start):
             end += offset
         elif duration or not start:
             start += offset
@@ -481,6 +336,13 @@ def _find_times(
     }
 
 
+def _is_pair(names: tuple[str, str], left: Mapping[str, None]) -> bool:
+    """Whether two numbered columns are a start and an end, and not some of many numbers."""
+    first = names[0][0]
+    boxed = first == "t" or {"y1", "y2"} <= left.keys()
+    return set(names) <= left.keys() and f"{first}3" not in left and boxed
+
+
 def _preferred(columns: list[TimeColumn]) -> list[TimeColumn]:
     """Those that need no rate of the recording, if there are any."""
     return [one for one in columns if one.unit != SAMPLES] or columns
@@ -493,14 +355,14 @@ def _refuse_unclear(
     rows: Sequence[Mapping[str, str]],
 ) -> None:
     """Raise an error for a column that looks like a time and is not understood."""
-    dated = any(set(_words(written[column])) & {"date", "year", "day"} for column in left)
+    dated = any(set(words_of(written[column])) & {"date", "year", "day"} for column in left)
     for column in left:
-        if _time_of(written[column]) or not _looks_like_time(written[column]):
+        if time_of(written[column]) or not looks_like_time(written[column]):
             continue
         if dated and column in ("time", "hour", "hours", "min", "minute", "sec", "second"):
             continue
         cells = {row[column] for row in rows if row[column]}
-        if rows and (cells <= {"0", "1"} or not all(map(_is_time, cells))):
+        if rows and (cells <= {"0", "1"} or not all(map(is_time, cells))):
             continue  # a name, a date, yes or no, or nothing
         raise DataError(
             f"{where}: the column '{written[column]}' looks like a time and is not understood. "
@@ -508,13 +370,6 @@ def _refuse_unclear(
             "offset,duration; tmin,tmax; from,to; with a unit as in start_ms, start_samples or "
             "'Start (min)'. Rename it, or remove it"
         )
-
-
-def _is_time(text: str) -> bool:
-    try:
-        return not seconds(text, "time").is_nan()
-    except ValueError:
-        return False
 
 
 def _is_length(
@@ -629,7 +484,7 @@ def _check_rows(
     several = [its for its in by_file.values() if len(its) > 1]
     for column in map(normalise, columns.unused) if several else ():
         cells = [row[column] for its in several for row in its]
-        if all(_is_time(cell) or _RANGE.fullmatch(cell) for cell in cells) and any(
+        if all(is_time(cell) or _RANGE.fullmatch(cell) for cell in cells) and any(
             len({row[column] for row in its}) == len(its) for its in several
         ):
             raise DataError(

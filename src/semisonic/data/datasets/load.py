@@ -134,7 +134,7 @@ def _not_read(dataset: DatasetPath) -> list[str]:
     if len(tables) > 1:
         names = ", ".join(path.name for path in tables.values())
         return [f"found {names}, which all name files and labels; give the path of one of them"]
-    reasons = []
+    reasons: list[str] = []
     for path in dataset.tables:
         columns = read_head(path).columns
         is_table = (
