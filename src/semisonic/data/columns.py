@@ -195,13 +195,8 @@ def find_columns(
         left.pop(found, None)
         return found
 
-    file = take(FILE) or take(OTHER_FILE)
-    if needs_file and not file:
-        raise DataError(
-            f"{where}: no column for the audio file. Found {', '.join(names) or 'nothing'}; "
-            f"expected one of {', '.join(FILE[:6])}. The first row must name the columns, for "
-            "example 'file,label'"
-        )
+    file = find_file(where, names) if needs_file or has_files(names) else ""
+    left.pop(file, None)
     chosen = label
     left.pop(chosen, None)
     label = chosen or take(LABEL)
@@ -240,6 +235,19 @@ def find_columns(
     if label:
         _check_names(where, label, written, rows)
     return found
+
+
+def find_file(where: str, names: Sequence[str]) -> str:
+    """The normalised name of the column of recordings; DataError if there is none."""
+    columns = dict.fromkeys(map(normalise, names))
+    found = _all_of(columns, FILE) or _all_of(columns, OTHER_FILE)
+    if not found:
+        raise DataError(
+            f"{where}: no column for the audio file. Found {', '.join(names) or 'nothing'}; "
+            f"expected one of {', '.join(FILE[:6])}. The first row must name the columns, for "
+            "example 'file,label'"
+        )
+    return found[0]
 
 
 def looks_like_labels(names: Iterable[str]) -> bool:
@@ -356,20 +364,24 @@ def _refuse_unclear(
 ) -> None:
     """Raise an error for a column that looks like a time and is not understood."""
     dated = any(set(words_of(written[column])) & {"date", "year", "day"} for column in left)
+    unclear: dict[str, set[str]] = {}
     for column in left:
         if time_of(written[column]) or not looks_like_time(written[column]):
             continue
-        if dated and column in ("time", "hour", "hours", "min", "minute", "sec", "second"):
-            continue
+        if dated and column in ("time", "second", "seconds", "sec"):
+            continue  # of the day
         cells = {row[column] for row in rows if row[column]}
-        if rows and (cells <= {"0", "1"} or not all(map(is_time, cells))):
-            continue  # a name, a date, yes or no, or nothing
-        raise DataError(
-            f"{where}: the column '{written[column]}' looks like a time and is not understood. "
-            "Known are start_time,end_time; onset,offset; begin,end; start,duration; "
-            "offset,duration; tmin,tmax; from,to; with a unit as in start_ms, start_samples or "
-            "'Start (min)'. Rename it, or remove it"
-        )
+        if not rows or (cells and all(map(is_time, cells))):  # else a name, a date, or nothing
+            unclear[written[column]] = cells
+    if all(cells and cells <= {"0", "1"} for cells in unclear.values()):
+        return  # yes or no, as for a class called bus_stop
+    names = " and ".join(f"'{name}'" for name in unclear)
+    what = "looks like a time and is" if len(unclear) == 1 else "look like times and are"
+    raise DataError(
+        f"{where}: {names} {what} not understood. Known are start_time,end_time; onset,offset; "
+        "begin,end; start,duration; offset,duration; tmin,tmax; from,to; with a unit as in "
+        "start_ms, start_samples or 'Start (min)'. Rename the column, or remove it"
+    )
 
 
 def _is_length(
