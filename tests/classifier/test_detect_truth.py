@@ -41,6 +41,24 @@ def test_a_good_model_finds_what_is_marked(
     assert found.noticed.overall.f1 == 1.0
 
 
+@pytest.mark.parametrize(
+    "ends", ["offset,duration", "begin,end", "onset,offset", "start_ms,end_ms"]
+)
+def test_the_times_of_other_tools_are_those_of_the_events(
+    detector: Path, night: tuple[Path, Events], tmp_path: Path, ends: str
+) -> None:
+    folder, true = night
+    lines = [f"file,{ends},label"]
+    for file, start, end, label in true.iloc[:, :4].itertuples(index=False):
+        second = end - start if "duration" in ends else end
+        by = 1000 if "ms" in ends else 1
+        lines.append(f"{Path(file).absolute()},{start * by!r},{second * by!r},{label}")
+    (tmp_path / "labels.csv").write_text("\n".join(lines), encoding="utf-8")
+    found = run(detector, folder, tmp_path / "run", tmp_path / "labels.csv").truth
+    assert found is not None
+    assert found.noticed.overall.f1 == 1.0
+
+
 def test_marks_that_were_missed_and_unknown_labels_count_as_they_should(
     detector: Path, night: tuple[Path, Events], tmp_path: Path
 ) -> None:

@@ -7,11 +7,14 @@ import re
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import crowsetta
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile as sf
 
 from calls import cli
+from semisonic.data.datasets.load import load_clips
 from semisonic.data.options import FORMATS
 from semisonic.features.options import MelOptions
 from semisonic.models.model_file import save
@@ -73,6 +76,54 @@ def test_files_for_other_programs(place, tmp_path) -> None:
         assert any((tmp_path / "run" / "labels" / name).rglob("*.*")), name
     assert run(place, tmp_path / "run", "--format", "raven", "--min-duration", "1") == 0
     assert not (tmp_path / "run" / "events.csv").exists()  # it would be of other events
+
+
+def test_what_is_written_is_read_by_other_programs(place, tmp_path) -> None:
+    formats = ",".join(FORMATS)
+    assert run(place, tmp_path / "run", "--format", formats) == 0
+    events = pd.read_csv(tmp_path / "run" / "events.csv")
+    expected = sorted(events[["start_time", "end_time", "label"]].itertuples(index=False))
+    labels = tmp_path / "run" / "labels"
+    (combined,) = (
+        path for path in (labels / "raven-combined").glob("*.txt") if "list" not in path.name
+    )
+    tables = sorted((labels / "raven").rglob("*.txt"))
+    shift = 5.0  # of the second recording in the table over both
+    for paths in (tables, [combined]):
+        boxes = [
+            b for path in paths for b in crowsetta.formats.bbox.Raven.from_file(path).to_bbox()
+        ]
+        assert {(box.low_freq, box.high_freq) for box in boxes} == {(0.0, RATE / 2)}
+        assert sorted(box.label for box in boxes) == sorted(events.label)
+        ends = [box.offset for box in boxes]
+        assert max(ends) <= (2 if paths == [combined] else 1) * shift
+    boxes = [b for path in tables for b in crowsetta.formats.bbox.Raven.from_file(path).to_bbox()]
+    assert sorted((b.onset, b.offset, b.label) for b in boxes) == expected
+    tracks = [
+        crowsetta.formats.seq.AudSeq.from_file(p) for p in (labels / "audacity").rglob("*.txt")
+    ]
+    found = [zip(t.start_times, t.end_times, t.labels, strict=True) for t in tracks]
+    assert sorted(row for rows in found for row in rows) == expected
+    for name, start in (
+        ("birdnet", "Start (s)"),
+        ("kaleidoscope", "OFFSET"),
+        ("csv-wide", "start_time"),
+    ):
+        (path,) = (labels / name).glob("*.csv")
+        frame = pd.read_csv(path)
+        assert frame[start].dtype == np.float64
+        assert set(frame[start]) == set(events.start_time)
+
+
+def test_predictions_are_a_table_of_numbers(place, tmp_path) -> None:
+    output = tmp_path / "predictions.csv"
+    assert cli("predict", place / "model.zip", place / "sounds", "-o", output, "-q") == 0
+    frame = pd.read_csv(output)
+    assert sorted(Path(file).name for file in frame.file) == ["a.wav", "b.wav"]
+    assert (frame[["start_time", "end_time", "score"]].dtypes == np.float64).all()
+    assert set(frame.label) <= {"hum", "hiss"}
+    clips = load_clips(output)  # as labels, these are answers of a program
+    assert any("2 rows with the score of a program" in note for note in clips.notes)
 
 
 @pytest.fixture(scope="module")

@@ -48,6 +48,28 @@ def test_from_each_format_to_each_and_back(night) -> None:
         assert sorted(events.end_time.tolist()) == [3.5, 11.0]
 
 
+def test_a_manifest_with_whole_paths_elsewhere(night, tmp_path, tells) -> None:
+    place = tmp_path / "tables"
+    place.mkdir()
+    manifest = place / "manifest.csv"
+    lines = ["audio_filepath,offset,duration,label,split", f"{night / 's1/a.WAV'},4,1,owl,train"]
+    manifest.write_text("\n".join(lines), encoding="utf-8")
+    told = tells(0, "data labels", manifest, "-o", place / "windows.csv", "--windows 3").err
+    assert "not used: split" in told
+    clips = load_clips(place / "windows.csv")
+    labels = dict(zip(clips.start_time.tolist(), clips.labels, strict=True))
+    assert labels == {0: ("background",), 3: ("owl",), 6: ("background",), 9: ("background",)}
+    told = tells(0, "data info", manifest)
+    assert "1.00 to 1.00 s" in told.out
+    assert "not used: split" in told.err
+
+
+def test_tables_of_a_folder_that_are_not_read_are_named(night, tells) -> None:
+    (night / "s1" / "weather.csv").write_text("day,rain\n2024-05-01,3\n", encoding="utf-8")
+    told = tells(0, "data labels", night, "-o", night.parent / "x.csv").err
+    assert "weather.csv is not read as labels: row 1: no column for the audio file" in told
+
+
 def test_windows_in_which_a_program_found_nothing_are_not_checked(night, tells) -> None:
     for text in night.rglob("*.txt"):
         text.unlink()

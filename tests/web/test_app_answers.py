@@ -222,6 +222,23 @@ def test_rows_without_a_recording_are_listed_and_spelling_is_asked(page, answere
     assert {one.source for one in said.values()} == {"import:labels.csv"}
 
 
+def test_start_and_length_are_read_as_other_tools_mean_them(page, answered) -> None:
+    text = "audio_filepath,offset,duration,label,split\nsweep-0.wav,0.1,0.3,owl,train\n"
+    found = imported(page, "manifest.csv", text)
+    assert found["n_answers"] == 1
+    (one,) = answered.log.answers()[4:]
+    assert (one.start_time, one.end_time) == (0.1, 0.4)
+    assert any("not used: split" in note for note in found["notes"])
+    answer = page.post(
+        "/api/label/import",
+        params={"name": "frames.csv", "annotator": "ann"},
+        content=b"file,start_frame,end_frame,label\nsweep-0.wav,1,3,owl\n",
+        headers={"Content-Type": "application/octet-stream"},
+    )
+    assert answer.status_code == 400
+    assert "start_frame" in answer.json()["error"]
+
+
 def test_a_track_of_another_recording_and_other_files_are_refused(page) -> None:
     found = imported(page, "nothing-like-it.txt", "0.1\t0.2\towl\n")
     assert found["n_answers"] == 0

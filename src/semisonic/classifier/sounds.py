@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +24,16 @@ from semisonic.classifier.scoring import ScoredRows, score_clips, score_waves
 from semisonic.core.errors import DataError
 from semisonic.core.parallel import LOCAL_ENGINE, Engine
 from semisonic.data.clips import Clips, join
+from semisonic.data.columns import Columns, find_columns, unused_note
 from semisonic.data.datasets.load import load_clips
-from semisonic.data.tables import find_columns, normalise
+from semisonic.data.formats.label_files import rate_of
+from semisonic.data.tables import normalise
 from semisonic.features.options import MelOptions
 from semisonic.models.sound_model import SoundModel
 
 Wave = NDArray[np.float32]
 MAX_CHANNELS = 8
+_log = logging.getLogger(__name__)
 _WHOLE = ("uint8", "int16", "int32")
 
 
@@ -215,25 +221,67 @@ def _several(x: Any) -> list[Any]:
 
 def _from_frame(frame: pd.DataFrame, name: str) -> Clips:
     """The rows of a frame, one a sound, in their order."""
-    given = {normalise(str(column)): column for column in frame.columns}
-    known = find_columns("the frame", tuple(given))
-    found = {own: frame[given[column]] for own, column in known.items() if column}
-    clips = _table([Path(file).as_posix() for file in found["file"]], name)
-    makers: dict[str, Callable[[pd.Series[Any]], NDArray[Any]]] = {
-        "start_time": lambda column: column.fillna(0).to_numpy(dtype=np.float64),
-        "end_time": lambda column: column.to_numpy(dtype=np.float64),
-        "group": lambda column: column.to_numpy().astype(str),
-        "fold": lambda column: column.fillna(0).to_numpy(dtype=np.int64),
-    }
-    columns = {own: make(found[own]) for own, make in makers.items() if own in found}
-    clips = clips.with_columns(**columns)
-    if "label" not in found:
+    frame, columns, rows = _frame_columns(frame)
+    classes = [] if columns.label else _class_columns(frame, columns)
+    if columns.unused and not classes:
+        _log.warning("the frame: %s", unused_note(columns)[0])
+    files = [Path(row[columns.file]).as_posix() for row in rows]
+    clips = _table(files, name)
+    more: dict[str, NDArray[Any]] = {}
+    if columns.is_timed:
+        times = []
+        for i, row in enumerate(rows):
+            try:
+                found = columns.times(row)
+                times.append(found.seconds(partial(rate_of, Path(files[i]))))
+            except ValueError as error:
+                raise DataError(f"the frame, row {i}: {error}") from error
+        start, end = np.array(times, np.float64).reshape(-1, 2).T
+        more |= {"start_time": np.nan_to_num(start), "end_time": end}
+    given = {normalise(str(column)): frame[column] for column in reversed(frame.columns)}
+    if columns.group:
+        more["group"] = given[columns.group].to_numpy().astype(str)
+    if columns.fold:
+        folds = given[columns.fold].astype("float64")
+        more["fold"] = (folds + (folds == 0).any()).fillna(0).to_numpy(dtype=np.int64)
+    clips = clips.with_columns(**more)
+    if classes:
+        return _labelled(clips, frame[classes].astype(np.int64))
+    if not columns.label:
         return clips
     texts = (  # a text may hold several labels
         list(filter(None, map(str.strip, cell.split(";")))) if isinstance(cell, str) else cell
-        for cell in found["label"]
+        for cell in given[columns.label]
     )
     return _labelled(clips, texts)
+
+
+def _frame_columns(frame: pd.DataFrame) -> tuple[pd.DataFrame, Columns, list[dict[str, str]]]:
+    """The frame, the meaning of its columns, and its rows as texts by normalised name.
+
+    An index of the file and the times, as audb and OpenSoundscape have it, becomes columns.
+    """
+    levels = [name for name in frame.index.names if name is not None]
+    if levels and not set(levels) & set(frame.columns):
+        frame = frame.reset_index()
+    texts = {normalise(str(column)): frame[column].map(_text) for column in reversed(frame.columns)}
+    rows = [dict(zip(texts, cells, strict=True)) for cells in zip(*texts.values(), strict=True)]
+    return frame, find_columns("the frame", list(map(str, frame.columns)), rows), rows
+
+
+def _class_columns(frame: pd.DataFrame, columns: Columns) -> list[Any]:
+    """The columns that say with 0 and 1 which classes are in a sound, if all others are known."""
+    others = [column for column in frame.columns if str(column) in columns.unused]
+    return others if others and frame[others].isin([0, 1]).all(axis=None) else []
+
+
+def _text(cell: Any) -> str:
+    """A cell as a table has it; empty for none."""
+    if isinstance(cell, (str, os.PathLike)):
+        return os.fspath(cell)
+    if isinstance(cell, (timedelta, np.timedelta64)):
+        return "" if pd.isna(cell) else repr(pd.Timedelta(cell).total_seconds())
+    return "" if pd.api.types.is_scalar(cell) and pd.isna(cell) else str(cell)
 
 
 def as_labels(y: Any) -> list[Any]:

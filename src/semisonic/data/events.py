@@ -230,13 +230,16 @@ def clips_from_events(
 def scored_note(events: Events) -> list[str]:
     """Note about events that a program found."""
     n = int((~np.isnan(events.score)).sum())
-    if not n:
-        return []
-    return [
-        f"{count_text(n, 'event')} with the score of a program: if nobody verified them, a "
+    return [scored_text(n, "event")] if n else []
+
+
+def scored_text(n: int, what: str) -> str:
+    """What labels with the score of a program are worth."""
+    return (
+        f"{count_text(n, what)} with the score of a program: if nobody verified them, a "
         "result measured with them shows how well a model agrees with that program, not whether "
         "it is right"
-    ]
+    )
 
 
 # Annotated long recordings cut into windows of one length, as a detector learns from them.

@@ -1,22 +1,23 @@
-"""Read tables of other programs: rows, numbers, and the meaning of columns.
+"""Read tables of other programs: rows and numbers.
 
 This is the only reader of tables from people or other programs: in UTF-8, or UTF-16 with a byte
-order mark; separated by comma, semicolon or tab, as in the header. Columns are found by their
-normalised names, in any order.
+order mark; separated by comma, semicolon or tab, as in the header, or objects of JSON, in a list or
+one a line. What the columns mean says :mod:`semisonic.data.columns`.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import json
 import re
-from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import Context, Decimal, InvalidOperation
 from pathlib import Path
+from typing import Any
 
 from semisonic.core.errors import DataError
-from semisonic.core.files import unguarded
+from semisonic.core.files import parse_json, unguarded
 
 
 class TableRow(dict[str, str]):
@@ -76,6 +77,7 @@ class Head:
 
 
 HEAD_BYTES = 1 << 18
+JSON_SUFFIXES = frozenset({".json", ".jsonl", ".ndjson"})
 
 
 def normalise(column: str) -> str:
@@ -133,19 +135,24 @@ def lines_of(text: str) -> list[tuple[int, str]]:
 def read_head(path: Path) -> Head:
     """The beginning of a file, to recognise its format."""
     try:
-        lines = tuple(line for _, line in lines_of(read_text(path, HEAD_BYTES))[:3])
+        text = read_text(path, HEAD_BYTES)
+        if path.suffix.lower() in JSON_SUFFIXES:
+            first_object = json.JSONDecoder().raw_decode(text.lstrip().removeprefix("[").lstrip())
+            names = first_object[0] if isinstance(first_object[0], dict) else ()
+            return Head(path.suffix.lower(), (), frozenset(map(normalise, names)))
+        lines = tuple(line for _, line in lines_of(text)[:3])
         first = lines[0] if lines else ""
         separator = _separator_of(first)
         cells = next(csv.reader([first], delimiter=separator), [])
         return Head(path.suffix.lower(), lines, frozenset(map(normalise, cells)), separator)
-    except (DataError, csv.Error):
+    except (DataError, csv.Error, ValueError, RecursionError):
         return Head(path.suffix.lower())
 
 
 def read_table(
     path: Path, *, unique: bool = True, lenient: bool = False, errors: str = "strict"
 ) -> Table:
-    """Read a table with a header; separated by comma, semicolon or tab.
+    """Read a table with a header, separated by comma, semicolon or tab, or objects of JSON.
 
     In a table separated by tabs, quotes are part of the text unless the header is quoted: R
     quotes, Raven does not.
@@ -166,6 +173,8 @@ def read_table(
         When it is not text, has no header, has a column twice, or has a row with too many values.
     """
     text = read_text(path, errors=errors)
+    if path.suffix.lower() in JSON_SUFFIXES:
+        return _json_table(path, text)
     first = text.lstrip("\r\n").partition("\n")[0]
     separator = _separator_of(first)
     raw = separator == "\t" and not first.startswith('"')
@@ -204,68 +213,52 @@ def read_table(
     return Table(path, columns, names, tuple(rows), tuple(problems))
 
 
+def _json_table(path: Path, text: str) -> Table:
+    """The table of a list of flat objects, or of one object a line."""
+    expected = 'expected objects such as {"file": "a.wav", "label": "dog"}, in a list or one a line'
+    objects: list[tuple[int, Any]] = []
+    line_number = 1
+    try:
+        if text.lstrip().startswith("["):
+            objects = list(enumerate(parse_json(text), 1))
+        else:
+            for line_number, line in lines_of(text):
+                objects.append((line_number, parse_json(line)))
+    except ValueError as error:
+        raise DataError(f"{path}, row {line_number}: not JSON ({error}); {expected}") from error
+    names: dict[str, None] = {}
+    for i, one in objects:
+        if not isinstance(one, dict):
+            raise DataError(f"{path}, row {i}: found {type(one).__name__}; {expected}")
+        names |= dict.fromkeys(one)
+        for name, value in one.items():
+            several = value if isinstance(value, list) else [value]
+            if isinstance(value, dict) or any(isinstance(v, (dict, list)) for v in several):
+                raise DataError(
+                    f"{path}, row {i}: the values of '{name}' are nested; {expected}. Write a "
+                    "table with a row for each part of a recording"
+                )
+    if not objects:
+        raise DataError(f"{path}: empty; {expected}")
+    columns = tuple(map(normalise, names))
+    rows = []
+    for i, one in objects:
+        cells = tuple(_json_cell(one.get(name)) for name in names)
+        values = dict(zip(reversed(columns), map(str.strip, reversed(cells)), strict=True))
+        values.pop("", None)
+        rows.append(TableRow(values, path, i, cells))
+    return Table(path, columns, tuple(names), tuple(rows))
+
+
+def _json_cell(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return "" if value is None else json.dumps(value, ensure_ascii=False)
+
+
 def _separator_of(header: str) -> str:
     """The most frequent separator in the header; a comma if there is none."""
     return max(",;\t", key=lambda mark: (header.count(mark), mark == ","))
-
-
-# Which column of somebody's table means what. The names are those of our own tables and of the
-# tools and data sets people come from: OpenSoundscape, Perch Hoplite, BirdNET, ESC-50,
-# UrbanSound8K, FSDKaggle, DCASE. They are normalised, and stand in order of preference.
-
-COLUMNS = {
-    "file": (
-        *("file", "filename", "file_name", "filepath", "file_path", "path"),
-        *("slice_file_name", "fname", "audio", "audio_file", "wav", "begin_file", "recording"),
-    ),
-    "label": (
-        *("label", "labels", "category", "class", "class_name"),
-        *("common_name", "species", "tag", "tags"),
-    ),
-    "start_time": ("start_time", "start", "start_offset_s", "start_s", "begin_time_s", "onset"),
-    "end_time": ("end_time", "end", "end_offset_s", "end_s", "end_time_s", "offset"),
-    "group": (
-        *("group", "src_file", "fsid", "fs_id", "freesound_id", "recording_id", "recording"),
-    ),
-    "fold": ("fold",),
-    "target": ("target", "classid", "class_id", "class_index"),
-    "label_type": ("label_type", "presence"),
-    "score": ("score", "confidence"),
-    "fmin_hz": ("fmin_hz", "low_freq_hz", "low_f", "freq_low_hz"),
-    "fmax_hz": ("fmax_hz", "high_freq_hz", "high_f", "freq_high_hz"),
-}
-
-
-def find_columns(where: str, columns: Collection[str]) -> dict[str, str]:
-    """The column of a table for each of ``COLUMNS``; empty if there is none.
-
-    Raises
-    ------
-    DataError
-        When there is no column for the file.
-    """
-    found = {own: _first(columns, names) for own, names in COLUMNS.items()}
-    if not found["file"]:
-        raise DataError(
-            f"{where}: no column for the audio file. Found {', '.join(columns) or 'nothing'}; "
-            f"expected one of {', '.join(COLUMNS['file'][:6])}. The first row must name the "
-            "columns, for example 'file,label'"
-        )
-    if found["group"] == found["file"]:
-        found["group"] = ""
-    if found["file"] == "slice_file_name":
-        # UrbanSound8K's start and end are times in the recording its slices were cut from.
-        found["start_time"] = found["end_time"] = ""
-    return found
-
-
-def looks_like_labels(columns: Collection[str]) -> bool:
-    """Whether a table has both a file and a label column."""
-    return bool(_first(columns, COLUMNS["file"]) and _first(columns, COLUMNS["label"]))
-
-
-def _first(columns: Collection[str], names: Collection[str]) -> str:
-    return next((name for name in names if name in columns), "")
 
 
 # Numbers as label files write them: read exactly, written without loss.
@@ -277,7 +270,7 @@ def _first(columns: Collection[str], names: Collection[str]) -> str:
 EXACT = Context(prec=1000)
 """Adds and subtracts decimals without rounding."""
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
-_NOTHING = frozenset({"", "nan", "na", "n/a", "none", "null", "-"})
+_NOTHING = frozenset({"", "nan", "nat", "na", "n/a", "none", "null", "-"})
 _DIGITS_AT_MOST = 400  # the smallest float has 325 decimals
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.core.errors import DataError, OptionError
-from semisonic.data.tables import find_columns, normalise
+from semisonic.data.columns import find_file
+from semisonic.data.tables import normalise
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -186,5 +187,5 @@ def _times(offsets: bytes) -> tuple[float, float]:
 def _placed(frame: pd.DataFrame, root: Path, where: Path) -> pd.DataFrame:
     """The frame with paths relative to the current folder."""
     given = {normalise(str(column)): column for column in frame.columns}
-    column = given[find_columns(str(where), tuple(given))["file"]]
+    column = given[find_file(str(where), list(map(str, frame.columns)))]
     return frame.assign(**{column: [str(root / str(name)) for name in frame[column]]})

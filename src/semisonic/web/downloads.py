@@ -25,16 +25,16 @@ _DIGITS = 4  # of a score, as in the tables of detect and listen
 _MEDIA_TYPES = {"csv": "text/csv", "txt": "text/plain", "zip": "application/zip"}
 
 
-def download_labels(stem: str, events: Events, kind: str) -> Response:
+def download_labels(stem: str, events: Events, kind: str, root: Path | None = None) -> Response:
     """The response with a label file; see :func:`label_file`.
 
     ``stem`` is the name of the file without its suffix.
     """
-    suffix, content = label_file(events, kind)
+    suffix, content = label_file(events, kind, root)
     return download(stem + suffix, content, _MEDIA_TYPES[suffix.rpartition(".")[2]])
 
 
-def label_file(events: Events, kind: str) -> tuple[str, bytes]:
+def label_file(events: Events, kind: str, root: Path | None = None) -> tuple[str, bytes]:
     """Events as a label file for another program.
 
     Parameters
@@ -43,6 +43,8 @@ def label_file(events: Events, kind: str) -> tuple[str, bytes]:
         With names of recordings relative to their folder.
     kind : str
         One of ``KINDS``; "raven" and "audacity" write a file for each recording.
+    root : Path, optional
+        That folder, to read the sample rates that selections of Raven reach to.
 
     Returns
     -------
@@ -71,7 +73,8 @@ def label_file(events: Events, kind: str) -> tuple[str, bytes]:
         )
     with temporary_folder() as parent:
         folder = parent / kind
-        files = write_labels(rest, folder if form.per_recording else folder / "events.csv", kind)
+        output = folder if form.per_recording else folder / "events.csv"
+        files = write_labels(rest, output, kind, root=root)
         if left_out:
             files.append(folder / "left_out.csv")
             write_csv(files[-1], ["place", "reason"], left_out.values())

@@ -306,6 +306,7 @@ def finding_routes(app_state: AppState) -> APIRouter:
             return download(
                 f"{found.recordings.name}.predictions.csv", found.predictions_csv(), "text/csv"
             )
-        return download_labels(f"{found.recordings.name}.events", found.events(), kind)
+        stem = f"{found.recordings.name}.events"
+        return download_labels(stem, found.events(), kind, found.root)
 
     return router

@@ -536,7 +536,8 @@ def labelling_routes(app_state: AppState) -> APIRouter:
     @router.get("/tables/{kind}")
     def get_table(kind: str) -> Response:
         at = session()
-        return download_labels(f"{at.project.folder.name}.labels", at.events(), kind)
+        root = Path(at.project.log.root)
+        return download_labels(f"{at.project.folder.name}.labels", at.events(), kind, root)
 
     @router.get("/answers")
     def get_answers() -> dict[str, Any]:

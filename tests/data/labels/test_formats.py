@@ -319,8 +319,9 @@ WRITTEN = {
         "s1/a.Table.1.selections.txt": f"{SELECTIONS}\tLow Freq (Hz)\tHigh Freq (Hz)\t"
         "Begin File\tAnnotation\tScore\n"
         "1\tSpectrogram 1\t1\t0.1\t2.25\t100.0\t2000.5\ta.wav\towl\t0.5\n",
-        "b.Table.1.selections.txt": f"{SELECTIONS}\tBegin File\tAnnotation\n"
-        "1\tSpectrogram 1\t1\t0.00001\t0.00001\tb.wav\tfox\n",
+        "b.Table.1.selections.txt": f"{SELECTIONS}\tLow Freq (Hz)\tHigh Freq (Hz)\t"
+        "Begin File\tAnnotation\n"
+        "1\tSpectrogram 1\t1\t0.00001\t0.00001\t0.0\t24000.0\tb.wav\tfox\n",
     },
     "birdnet": {
         "x.csv": "Start (s),End (s),Scientific name,Common name,Confidence,File\n"

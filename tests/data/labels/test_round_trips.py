@@ -77,7 +77,12 @@ def test_events_come_back_exactly(form: str, data: st.DataObject) -> None:
         again = read_labels(output, form, root=root)
         if len(events) and any(events.label.tolist()):
             assert equal(again, read_labels(output, root=root))  # the format told by its content
-    assert equal(by_file(again), by_file(events))
+    events, again = by_file(events), by_file(again)
+    if form.startswith("raven"):  # a selection has limits in frequency
+        assert (again.fmax_hz >= again.fmin_hz).all()
+        events = events.assign(fmin_hz=events.fmin_hz.fillna(0.0))
+        again["fmax_hz"] = again.fmax_hz.mask(events.fmax_hz.isna().to_numpy())
+    assert equal(again, events)
 
 
 @given(data=st.data())

@@ -299,6 +299,8 @@ def compare_with_labels(result: DetectResult, labels: Path) -> TruthScores:
             f"{labels}: found no labels for any of the recordings, expected labels for files "
             f"such as {next(iter(own.values()), 'none')}{why}"
         )
+    for note in collected.notes:
+        _log.info("%s: %s", labels, note)
     for where, reason in collected.problems[:_SHOWN_PROBLEMS]:
         _log.warning("%s: %s", where, reason)
     marked = collected.events

@@ -15,17 +15,18 @@ from typing import NamedTuple, NoReturn
 
 from semisonic.audio.find import AUDIO_SUFFIXES, OTHER_SUFFIXES, find_audio, find_names
 from semisonic.core.errors import DataError
+from semisonic.core.files import path_from
 from semisonic.core.text import count_text, first_few
 from semisonic.data.clips import Clips
 from semisonic.data.options import ReadOptions
-from semisonic.data.tables import read_head
+from semisonic.data.tables import JSON_SUFFIXES, read_head
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
 TEXT_SUFFIXES = TABLE_SUFFIXES | {".txt"}
 _KINDS = {
     **dict.fromkeys(TABLE_SUFFIXES, "table"),
     ".txt": "text",
-    ".jsonl": "log",
+    **dict.fromkeys(JSON_SUFFIXES, "log"),
     **dict.fromkeys(AUDIO_SUFFIXES, "recording"),
 }
 
@@ -73,13 +74,23 @@ class DatasetPath:
         """The tables and other text files in the folder and below it, sorted."""
         return tuple(find_audio(self.path, TEXT_SUFFIXES)) if self.is_folder else ()
 
-    @property
+    @cached_property
     def tables(self) -> tuple[Path, ...]:
-        """The CSV and TSV files directly in the folder, sorted."""
+        """The files directly in the folder that may be its tables, sorted.
+
+        A text named after a recording is the label file of that recording.
+        """
+        found = self.path.iterdir() if self.is_folder else ()
+        stems = {_stem(name) for name in self.audio if "/" not in name}
         return tuple(
-            path
-            for path in self.texts
-            if path.parent == self.path and path.suffix.lower() in TABLE_SUFFIXES
+            sorted(
+                path
+                for path in found
+                if path.suffix.lower() in TEXT_SUFFIXES | JSON_SUFFIXES
+                and not (path.suffix.lower() == ".txt" and path.name.partition(".")[0] in stems)
+                and not path.name.startswith(".")
+                and path.is_file()
+            )
         )
 
     def table_with(self, places: Iterable[str], columns: Iterable[str]) -> Path | None:
@@ -186,7 +197,12 @@ class RecordingNames:
         if path in self._exact:
             return [path]
         parts = _parts(_DRIVE.sub("", path.replace("\\", "/")))
-        return _fitting(self._by_name.get(parts[-1], []), parts) if parts else []
+        if not parts:
+            return []
+        if parts[-1] in self._by_name:
+            return _fitting(self._by_name[parts[-1]], parts)
+        # Freesound's sets, lhotse and others name recordings without their suffix.
+        return _fitting(self._by_stem.get(parts[-1], []), parts, is_stem=True)
 
     def named(self, path: str, folder: Path | None = None) -> str:
         """The recording that a table calls ``path``; ``..`` counts from ``folder``.
@@ -197,6 +213,8 @@ class RecordingNames:
             When there is none, or more than one.
         """
         place = path.replace("\\", "/")
+        if os.path.isabs(path) and os.path.isfile(path):
+            return path_from(path, self.root)
         if folder is not None and path not in self._exact and ".." in place.split("/"):
             place = Path(os.path.abspath(folder / place)).as_posix()
         found = self.find(place)

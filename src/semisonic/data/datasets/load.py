@@ -7,6 +7,7 @@ import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -20,22 +21,47 @@ from semisonic.core.files import path_from
 from semisonic.core.options import nearest
 from semisonic.core.text import count_text, first_few
 from semisonic.data.clips import LABEL_SEPARATOR, LABEL_TYPES, POSITIVE, UNCERTAIN, Clips
-from semisonic.data.datasets.layout import DatasetPath, Layout, first_folder, locate
+from semisonic.data.columns import (
+    LABEL,
+    Columns,
+    find_columns,
+    has_files,
+    has_labels,
+    looks_like_labels,
+    unused_note,
+)
+from semisonic.data.datasets.layout import (
+    TABLE_SUFFIXES,
+    DatasetPath,
+    Layout,
+    first_folder,
+    locate,
+)
 from semisonic.data.datasets.published import ESC, PARTS, PUBLISHED, UNVERIFIED_TABLE
-from semisonic.data.events import NEGATIVE, PRESENCES, clips_from_events, scored_note
-from semisonic.data.formats.label_files import LabelSet, collect_labels, format_of, recognise_format
+from semisonic.data.events import (
+    NEGATIVE,
+    PRESENCES,
+    clips_from_events,
+    scored_note,
+    scored_text,
+)
+from semisonic.data.formats.label_files import (
+    NAMED_TABLES,
+    LabelSet,
+    collect_labels,
+    format_of,
+    rate_of,
+    recognise_format,
+    why_unread,
+)
 from semisonic.data.label_log import ResolvedLabels, is_log, read_log
 from semisonic.data.options import LABEL_CHOICES, ReadOptions
 from semisonic.data.recording_names import groups_by_name, read_names, recorders_note
 from semisonic.data.recordings import COPIES, known_recordings
 from semisonic.data.tables import (
-    COLUMNS,
     Table,
     TableRow,
-    find_columns,
-    looks_like_labels,
     normalise,
-    number,
     read_head,
     read_table,
 )
@@ -47,7 +73,7 @@ _log = logging.getLogger(__name__)
 #
 # Several labels of a clip are joined with ';' (or another separator), or stand in several rows with
 # the same file and times. An empty label means an unlabelled clip. Other tools' column names are
-# known (:mod:`semisonic.data.tables`). A row whose ``label_type`` (or ``presence``) is uncertain
+# known (:mod:`semisonic.data.columns`). A row whose ``label_type`` (or ``presence``) is uncertain
 # gives a clip of that type. A negative one says which class is absent; it is left out, and a note
 # counts them.
 
@@ -57,40 +83,96 @@ _PREFERRED = ("labels.csv", "metadata.csv", "meta.csv", "annotations.csv")
 
 def _table_in(dataset: DatasetPath) -> Path | None:
     """The path itself, or the label table of a folder: the well-known or the only one."""
-    if dataset.kind == "table":
-        return dataset.path
-    tables = {
-        path.name.lower(): path
-        for path in dataset.tables
-        if path.name.lower() != UNVERIFIED_TABLE and looks_like_labels(read_head(path).columns)
-    }
+    if not dataset.is_folder:
+        is_one = dataset.kind == "table" or (dataset.kind in ("text", "log") and _is_csv(dataset))
+        return dataset.path if is_one else None
+    tables = _tables_in(dataset)
     usual = [tables[name] for name in _PREFERRED if name in tables]
     return next(iter(usual or (tables.values() if len(tables) == 1 else ())), None)
 
 
+def _tables_in(dataset: DatasetPath) -> dict[str, Path]:
+    """The tables directly in a folder that name recordings and labels, by lower-case name."""
+    return {
+        path.name.lower(): path
+        for path in dataset.tables
+        if path.name.lower() != UNVERIFIED_TABLE
+        and has_files(read_head(path).columns)
+        and _is(path, "csv")
+    }
+
+
+def _is_csv(dataset: DatasetPath) -> bool:
+    return not is_log(dataset.path) and _is(dataset.path, "csv")
+
+
+def _own_tables(dataset: DatasetPath) -> Iterator[Path]:
+    """Tables of times and labels that belong to the recording with their name."""
+    for path in dataset.texts:
+        if (
+            path.suffix.lower() in TABLE_SUFFIXES
+            and _is(path, "csv")
+            and not has_files(read_head(path).columns)
+        ):
+            yield path
+
+
 def _recognise_csv(dataset: DatasetPath) -> str | None:
-    """Recognise a CSV file, or a folder with exactly one table of files and labels."""
+    """Recognise a table, or a folder with one table, or with one for each recording."""
     table = _table_in(dataset)
-    if dataset.kind == "table" or table is None:
-        return "it is a table" if table else None
-    return f"the table {table.name} names files and labels"
+    if table is not None:
+        if not dataset.is_folder:
+            return "it is a table"
+        return f"the table {table.name} names files and labels"
+    own = next(_own_tables(dataset), None) if dataset.audio else None
+    return f"{own.name} beside the recordings has times and labels" if own else None
+
+
+def _not_read(dataset: DatasetPath) -> list[str]:
+    """Why the tables of a folder are not read as labels, a text for each."""
+    tables = _tables_in(dataset)
+    if len(tables) > 1:
+        names = ", ".join(path.name for path in tables.values())
+        return [f"found {names}, which all name files and labels; give the path of one of them"]
+    reasons: list[str] = []
+    for path in dataset.tables:
+        columns = read_head(path).columns
+        is_table = (
+            path.suffix.lower() in TABLE_SUFFIXES or has_files(columns) or has_labels(columns)
+        )
+        if is_table and path.name.lower() != UNVERIFIED_TABLE and len(reasons) < NAMED_TABLES:
+            why = why_unread(path) or "expected the columns file and label"
+            reasons.append(f"{path.name} is not read as labels: {why}")
+    return reasons
 
 
 def _read_csv(dataset: DatasetPath, options: ReadOptions) -> Clips:
     """Read the table; find the audio beside it."""
     path = _table_in(dataset)
+    if path is None and next(_own_tables(dataset), None):
+        return _read_files(dataset, options, kind="csv")
     if path is None:
+        why = "; ".join(_not_read(dataset)) or "found no table in this folder"
         raise DataError(
-            f"{dataset.path}: found {', '.join(t.name for t in dataset.tables) or 'no CSV file'} "
-            "in this folder, expected a table with a file and a label column. Give the path of "
-            "the CSV file itself"
+            f"{dataset.path}: {why}; expected a table with a file and a label column. Give the "
+            "path of the table itself"
         )
     table = read_table(path)
     if not table.rows:
         raise DataError(f"{path}: found a header and no rows, expected one row per clip")
-    columns = find_columns(f"{path}, row 1", table.columns)
+    if not has_files(table.columns) and looks_like_labels(table.columns):
+        return _read_files(dataset, options, kind="csv")  # of the recording with its name
+    own = normalise(dataset.label_column or "")
+    if own and own not in table.columns:
+        raise DataError(
+            f"{path}, row 1: no column '{dataset.label_column}' for the labels. Found "
+            f"{', '.join(table.names)}"
+        )
+    columns = find_columns(f"{path}, row 1", table.names, table.rows, label=own)
     if options.group != "auto":  # a column of the table, or a rule for file names
-        columns["group"] = table.find(options.group, normalise(options.group))
+        group = table.find(options.group, normalise(options.group))
+        unused = tuple(name for name in columns.unused if normalise(name) != group)
+        columns = replace(columns, group=group, unused=unused)
     clips, notes = _join_rows(table, columns, options.separator)
     root, files, found_notes = locate(
         path,
@@ -98,6 +180,11 @@ def _read_csv(dataset: DatasetPath, options: ReadOptions) -> Clips:
         [clip["row"] for clip in clips],
         allow_missing=options.allow_missing,
     )
+    for clip, file in zip(clips, files, strict=True):
+        if clip.pop("in_samples"):
+            by = rate_of(root / file)
+            times = {n: clip[n] for n in ("start_time", "end_time") if clip[n] is not None}
+            clip |= {name: time / by for name, time in times.items()}
     named = {label for clip in clips for label in clip["labels"]}
     notes += found_notes
     for mark in {",", "|", "/"} - {options.separator}:
@@ -109,16 +196,19 @@ def _read_csv(dataset: DatasetPath, options: ReadOptions) -> Clips:
         if joined:
             what = f"'{min(joined)}' looks like several labels"
             notes.append(f"{what}; if so, use --separator '{mark}'")
-    if not columns["label"]:
+    if not columns.label:
         notes.append(
             f"no column for labels: found {', '.join(table.names)}; expected one of "
-            f"{', '.join(COLUMNS['label'])}. Rename the column of labels to 'label'"
+            f"{', '.join(LABEL)}. Rename the column of labels to 'label'"
         )
+    notes += unused_note(columns)
+    if scored := sum(bool(row[columns.score]) for row in table.rows) if columns.score else 0:
+        notes.append(scored_text(scored, "row"))
     classes = _class_order(table, columns, named)
-    if columns["target"] and columns["label"] and classes is None:
-        notes.append(f"column '{columns['target']}' does not number the classes and is not used")
+    if columns.target and columns.label and classes is None:
+        notes.append(f"column '{columns.target}' does not number the classes and is not used")
     groups = [clip["group"] for clip in clips]
-    if not columns["group"]:
+    if not columns.group:
         # After the files were found: a bare name may lie in a folder.
         labels = [LABEL_SEPARATOR.join(clip["labels"]) for clip in clips]
         groups, group_notes = groups_by_name(files, options.group, labels)
@@ -134,15 +224,16 @@ def _read_csv(dataset: DatasetPath, options: ReadOptions) -> Clips:
 
 
 def _join_rows(
-    table: Table, columns: dict[str, str], separator: str
+    table: Table, columns: Columns, separator: str
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """The clips of a table, and notes; rows with the same file and times are one clip."""
     clips: dict[tuple[Any, ...], dict[str, Any]] = {}
     joined: list[dict[str, Any]] = []
     n_negative = 0
+    first_fold = int(not any(_fold_text(row, columns) == "0" for row in table.rows))
     for row in table.rows:
         try:
-            clip = _clip(row, columns, separator)
+            clip = _clip(row, columns, separator, first_fold)
         except ValueError as error:
             raise DataError(f"{row.where}: {error}") from error
         if clip["label_type"] == NEGATIVE:
@@ -153,8 +244,10 @@ def _join_rows(
             _join(table.path, before, clip)
             joined.append(before)
     notes = []
+    if not first_fold:
+        notes.append(f"the column '{columns.fold}' counts from 0: fold 0 is read as fold 1, and on")
     if n_negative:
-        kind = columns["label_type"]
+        kind = columns.label_type
         notes.append(f"{count_text(n_negative, 'row')} left out: their {kind} is {NEGATIVE}")
     if not clips:
         raise DataError(f"{table.path}: none of {len(table.rows)} rows is left: {notes[0]}")
@@ -172,35 +265,38 @@ def _join_rows(
     return list(clips.values()), notes
 
 
-def _clip(row: TableRow, columns: dict[str, str], separator: str) -> dict[str, Any]:
+def _fold_text(row: TableRow, columns: Columns) -> str:
+    return row[columns.fold].removesuffix(".0")  # as pandas writes where some have none
+
+
+def _clip(row: TableRow, columns: Columns, separator: str, first_fold: int) -> dict[str, Any]:
     """One row as a clip; ValueError if it is impossible."""
-    text = {own: row[column] for own, column in columns.items()}
-    kind = text["label_type"].lower() or POSITIVE
+    kind = row[columns.label_type].lower() or POSITIVE
     if kind not in PRESENCES:
         expected = f"one of {', '.join(PRESENCES)}, or nothing"
-        raise ValueError(f"found '{kind}' as {columns['label_type']}, expected {expected}")
-    labels = [part.strip() for part in text["label"].split(separator) if part.strip()]
+        raise ValueError(f"found '{kind}' as {columns.label_type}, expected {expected}")
+    text = row[columns.label]
+    labels = [part.strip() for part in text.split(separator) if part.strip()]
     if len(set(labels)) != len(labels):
-        raise ValueError(f"found a label twice in '{text['label']}', expected once")
-    try:
-        start, end = (float(number(text[own], columns[own])) for own in ("start_time", "end_time"))
-    except ValueError as error:
-        raise ValueError(f"{error}, in seconds") from error
+        raise ValueError(f"found a label twice in '{text}', expected once")
+    times = columns.times(row)
+    start, end = float(times.start), float(times.end)
     start = 0.0 if np.isnan(start) else start
     if start < 0 or end <= start:
         raise ValueError(f"found start {start:g} s and end {end:g} s, expected 0 <= start < end")
-    fold = text["fold"].removesuffix(".0")  # as pandas writes where some have none
-    if fold and (not fold.isdecimal() or int(fold) < 1):
+    fold = _fold_text(row, columns)
+    if fold and (not fold.isdecimal() or int(fold) < first_fold):
         raise ValueError(f"found fold '{fold}', expected a whole number from 1, or nothing")
     return {
         "row": row.number,
-        "file": row.need(columns["file"]).replace("\\", "/"),
+        "file": row.need(columns.file).replace("\\", "/"),
         "start_time": start,
         "end_time": None if np.isnan(end) else end,
+        "in_samples": times.in_samples,
         "labels": labels,
-        "fold": int(fold or 0),
+        "fold": int(fold) + 1 - first_fold if fold else 0,
         "label_type": kind,
-        "group": text["group"],
+        "group": row[columns.group],
     }
 
 
@@ -222,9 +318,9 @@ def _join(path: Path, kept: dict[str, Any], more: dict[str, Any]) -> None:
     kept["label_type"] = max(kept["label_type"], more["label_type"], key=LABEL_TYPES.index)
 
 
-def _class_order(table: Table, columns: dict[str, str], named: set[str]) -> list[str] | None:
+def _class_order(table: Table, columns: Columns, named: set[str]) -> list[str] | None:
     """The class names in the order of the table's class numbers, if these are consistent."""
-    pairs = {(row[columns["target"]], row[columns["label"]]) for row in table.rows}
+    pairs = {(row[columns.target], row[columns.label]) for row in table.rows}
     numbers = {number: label for number, label in pairs if number.isdecimal() and label in named}
     if not len(pairs) == len(numbers) == len(set(numbers.values())) == len(named):
         return None
@@ -242,14 +338,18 @@ def _is(path: Path, kind: str) -> bool:
 def _recognise_files(dataset: DatasetPath, *, kind: str) -> str | None:
     """Recognise label files of one format, or a folder with recordings and such files."""
     form = format_of(kind)
-    if dataset.kind in ("table", "text"):
-        is_one = _is(dataset.path, kind)
+    if not dataset.is_folder:
+        is_one = dataset.kind in ("table", "text", "log") and _is(dataset.path, kind)
         return f"its columns or lines are those of {form.title}" if is_one else None
-    if not (dataset.texts and dataset.audio) or kind == "csv-wide":
+    if not (dataset.texts and dataset.audio):
         return None
-    table = _table_in(dataset)
-    if table is not None and _is(table, "csv"):
+    if _table_in(dataset) is not None:
         return None  # a table of our own form goes before what other tools wrote
+    if kind == "csv-wide":
+        wide = [path for path in dataset.tables if _is(path, kind)]
+        if len(wide) != 1 or _recognise_class_folders(dataset):
+            return None
+        return f"{wide[0].name} beside the recordings is {form.title}"
     suffixes = (".txt",) if form.per_recording else (".csv", ".tsv")
     for path in dataset.texts:
         if path.suffix.lower() in suffixes and _is(path, kind):
@@ -394,7 +494,7 @@ def _recognise_recordings(dataset: DatasetPath) -> str | None:
         return "one recording"
     if dataset.audio and not any("/" in file for file in dataset.audio):
         n = count_text(len(dataset.audio), "recording")
-        return f"{n} directly in the folder, no subfolders, no table"
+        return f"{n} directly in the folder, no subfolders, no table of labels"
     return None
 
 
@@ -419,6 +519,8 @@ LAYOUTS = (
     Layout("folders", "a folder of class folders", _read_class_folders, _recognise_class_folders),
     _FILES,
 )
+_WITHOUT_TABLE = ("folders", "files")
+"""Layouts that read no table, so that it must be said why those beside the recordings are not."""
 _BY_KIND = {layout.kind: layout for layout in (*LAYOUTS, *PARTS)}
 
 
@@ -461,7 +563,7 @@ def load_clips(
     allow_missing : bool
         Whether a table may name missing files.
     label_column : str, optional
-        The column of labels in a selection table of Raven with several user columns.
+        The column of labels in a table or a selection table, if it has no usual name.
 
     Returns
     -------
@@ -503,6 +605,8 @@ def load_clips(
         found = known_recordings(clips, group)
         clips = found.clips.with_columns(notes=(*clips.notes, *found.notes))
     more = [*_more_notes(dataset, clips.classes)]
+    if wanted == "auto" and layout.kind in _WITHOUT_TABLE:
+        more += _not_read(dataset)
     is_folders = wanted == "auto" and layout.kind == "folders"
     if is_folders and (why := recorders_note(read_names(dataset.audio))):
         more.append(
@@ -549,7 +653,10 @@ def describe_layout(path: str | os.PathLike[str], *, pool: bool = False) -> str:
     DataError
         When the path does not exist or contains nothing readable.
     """
-    layout, reason = _detect(_dataset_at(path))
+    dataset = _dataset_at(path)
+    layout, reason = _detect(dataset)
+    if layout.kind in _WITHOUT_TABLE:
+        reason = "; ".join([reason, *_not_read(dataset)])
     unused = "; its labels are not used, as it is a pool" if pool else ""
     return f"{path}: read as {layout.title} (labels '{layout.kind}'), because: {reason}{unused}"
 
@@ -596,15 +703,19 @@ def _detect(dataset: DatasetPath) -> tuple[Layout, str]:
         reason = layout.recognise(dataset)
         if reason is not None:
             return layout, reason
+    why = "" if dataset.is_folder else why_unread(dataset.path)
+    why = f" ({why})" if why else ""
     if dataset.kind == "log":
         raise DataError(
-            f"{dataset.path}: not a label log; expected a first line as LabelLog writes it, with "
-            "the folder of the recordings"
+            f"{dataset.path}: neither a label log nor a table in JSON{why}. "
+            'Expected a first line as LabelLog writes it, or objects such as {"file": "a.wav", '
+            '"label": "dog"}'
         )
     if dataset.kind in ("table", "text"):
         raise DataError(
-            f"{dataset.path}: neither a label track of Audacity nor a table of a known form. "
-            "Expected times and labels with tabs between them, or columns with names"
+            f"{dataset.path}: neither a label track of Audacity nor a table of a known form{why}. "
+            "Expected times and labels with tabs between them, or "
+            "columns with names"
         )
     dataset.need_audio()
     n = count_text(len(dataset.audio), "recording")

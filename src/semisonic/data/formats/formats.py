@@ -2,8 +2,9 @@
 
 ``csv`` has one row per event: ``file,start_time,end_time,label`` and, if known, ``score``,
 ``fmin_hz``, ``fmax_hz`` and ``presence``. Column names of other tools and of published sets are
-recognised, see :mod:`semisonic.data.tables`; other columns are ignored. Several labels in a cell
-are joined by ';', as in a table of clips.
+recognised, see :mod:`semisonic.data.columns`; other columns are named in a note. Without a column
+of files, a table belongs to the recording with its name. Several labels in a cell are joined by
+';', as in a table of clips.
 
 ``csv-wide`` has one column per class, as in OpenSoundscape: ``file,start_time,end_time`` and then
 1 if the class is present, 0 if it is not, and an empty cell or NaN if unknown. 1 and 0 become
@@ -24,9 +25,10 @@ and are not read.
 
 ``raven`` is Raven's selection table, one per recording: separated by tabs, with Raven's column
 names. Raven writes a selection once for each view and channel; it is read once, from the
-spectrogram. ``raven-combined`` runs over several recordings: ``Begin Time (s)`` counts from the
-start of the first one, and ``File Offset (s)`` is the start of a selection in its own recording
-(``Begin Path`` or ``Begin File``), which is read.
+spectrogram. Limits in frequency are always written, as crowsetta and OpenSoundscape need them.
+``raven-combined`` runs over several recordings: ``Begin Time (s)`` counts from the start of the
+first one, and ``File Offset (s)`` is the start of a selection in its own recording (``Begin Path``
+or ``Begin File``), which is read.
 
 ``audacity`` is a label track, ``start TAB end TAB label``, one per recording. A label with a band
 of frequencies has a second line, ``\\ TAB low TAB high`` in Hz, -1 for a bound that was not drawn.
@@ -36,6 +38,7 @@ fourth cell with its confidence, which Audacity ignores.
 
 from __future__ import annotations
 
+import csv
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -46,23 +49,30 @@ from itertools import accumulate, pairwise
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 import pandas as pd
 
-from semisonic.core.errors import DataError, OptionError
+from semisonic.audio.read import probe
+from semisonic.core.errors import AudioError, DataError, OptionError
 from semisonic.core.files import write_csv, write_text
 from semisonic.core.text import count_text
 from semisonic.data.clips import LABEL_SEPARATOR
+from semisonic.data.columns import (
+    Columns,
+    find_columns,
+    has_files,
+    is_known,
+    looks_like_labels,
+    unused_note,
+)
 from semisonic.data.events import NEGATIVE, POSITIVE, UNCERTAIN, Events, event_fault
 from semisonic.data.tables import (
-    COLUMNS,
     EXACT,
     Head,
     Table,
     TableRow,
     exact,
-    find_columns,
     lines_of,
-    looks_like_labels,
     normalise,
     number,
     read_table,
@@ -259,16 +269,28 @@ def _track_paths(events: Events, folder: Path, ending: str) -> dict[str, Path]:
 # csv: one row an event.
 
 
-def _long_parser(table: Table, label: str, _: LabelFile) -> Parse:
-    columns = find_columns(f"{table.path}, row 1", table.columns)
-    label = label or columns["label"]
+def _long_parser(table: Table, label: str, result: LabelFile) -> Parse:
+    columns = find_columns(
+        f"{table.path}, row 1", table.names, table.rows, label=label, needs_file=False
+    )
+    if not columns.file and not columns.is_timed:
+        raise DataError(
+            f"{table.path}, row 1: no column for the recording, and none for times. Found "
+            f"{', '.join(table.names)}"
+        )
+    result.notes |= dict.fromkeys(unused_note(columns), 0)
+    others = ("score", "fmin_hz", "fmax_hz")
 
     def parse(row: TableRow) -> Iterator[Row]:
-        row.need(columns["file"])
-        cells = {own: row[column] for own, column in columns.items()}
-        labels = [text for text in row[label].split(LABEL_SEPARATOR) if text.strip()]
+        if columns.file:
+            row.need(columns.file)
+        times = columns.times(row)
+        cells: dict[str, str | Decimal] = {own: row[getattr(columns, own)] for own in others}
+        cells |= {"file": row[columns.file], "presence": row[columns.label_type]}
+        cells |= {"start_time": times.start, "end_time": times.end}
+        labels = [text for text in row[columns.label].split(LABEL_SEPARATOR) if text.strip()]
         for text in labels or [""]:
-            yield _event({**cells, "label": text, "presence": cells["label_type"]})
+            yield {**_event({**cells, "label": text}), "in_samples": times.in_samples}
 
     return parse
 
@@ -287,55 +309,59 @@ _LONG = Format(
 
 
 _TIMES = ("file", "start_time", "end_time")
-_NO_CLASSES = frozenset(
-    {"unnamed_0", "index", "group", "fold", "target", "score", "presence", "label_type"}
-    | {"annotator", "notes", "comment", "comments", "fmin_hz", "fmax_hz"}
-)
-_NO_LABELS_OF_WIDE = _NO_CLASSES.union(*(COLUMNS[name] for name in (*_TIMES, "label")))
-"""Names of columns with another meaning, which classes of csv-wide cannot have."""
 _PRESENCE_OF = {
-    **dict.fromkeys(("1", "1.0", "true"), POSITIVE),
-    **dict.fromkeys(("0", "0.0", "false"), NEGATIVE),
+    **dict.fromkeys(("1", "1.0", "true", "pos"), POSITIVE),
+    **dict.fromkeys(("0", "0.0", "false", "neg"), NEGATIVE),
     **dict.fromkeys(("", "nan", "na", "none"), ""),
+    "unk": UNCERTAIN,
 }
+"""What the cells of classes mean; POS, NEG and UNK are those of DCASE's few-shot task."""
 
 
 def _is_wide(head: Head) -> bool:
-    """Whether there are times, a file and no label, and the first rows have 0, 1 or nothing."""
-    if looks_like_labels(head.columns) or not set(_TIMES) <= head.columns:
+    """Whether there is a file and no label, and the first rows have 0, 1 or nothing in classes."""
+    if looks_like_labels(head.columns) or not has_files(head.columns) or len(head.lines) < 2:
         return False
-    if not head.columns - {"", *_TIMES} - _NO_CLASSES or len(head.lines) < 2:
-        return False
-    cells = head.lines[1].split(head.separator)
-    return any(cell.strip().strip('"').lower() in _PRESENCE_OF for cell in cells)
+    names = next(csv.reader([head.lines[0]], delimiter=head.separator), [])
+    rows = csv.reader(head.lines[1:], delimiter=head.separator)
+    places = [i for i, name in enumerate(names) if name.strip() and not is_known(name)]
+    cells = [row[i].strip().lower() if i < len(row) else "" for row in rows for i in places]
+    if set(_TIMES) <= head.columns:  # our own form, or OpenSoundscape's
+        return any(cell in _PRESENCE_OF for cell in cells)
+    return any(cells) and all(cell in _PRESENCE_OF for cell in cells)
 
 
 def _read_wide(path: Path, label_column: str | None) -> LabelFile:
     """Read the table; ``label_column`` keeps one class of it."""
     table = read_table(path, unique=False, lenient=True)
-    columns = find_columns(f"{path}, row 1", table.columns)
-    others = {columns["file"], columns["start_time"], columns["end_time"], *_NO_CLASSES}
+    columns = find_columns(f"{path}, row 1", table.names, table.rows)
+    others = set(map(normalise, columns.unused))
     classes = {
         place: name
         for place, (name, column) in enumerate(zip(table.names, table.columns, strict=True))
-        if name and column not in others and label_column in (None, name)
+        if name and (not column or column in others) and label_column in (None, name)
     }
     if not classes and table.rows:
         wanted = f"a column '{label_column}'" if label_column else "a column for each class"
         raise DataError(f"{path}, row 1: found {', '.join(table.names)}, expected {wanted}")
 
     def parse(row: TableRow) -> list[Row]:
-        row.need(columns["file"])
-        cells = {own: row[columns[own]] for own in _TIMES}
+        times = columns.times(row)
+        cells: dict[str, str | Decimal] = {"file": row.need(columns.file)}
+        cells |= {"start_time": times.start, "end_time": times.end}
         rows = []
         for place, name in classes.items():
             text = row.cells[place] if place < len(row.cells) else ""
             presence = _PRESENCE_OF.get(text.strip().lower())
             if presence is None:
-                raise ValueError(f"found '{text}' for '{name}', expected 1, 0 or nothing")
+                raise ValueError(
+                    f"found '{text}' for '{name}', expected 1, 0 or nothing, or POS, NEG or UNK "
+                    "(a number between 0 and 1 is a score of a program, and no label)"
+                )
             if presence:
                 rows.append(_event({**cells, "label": name, "presence": presence}))
-        return rows or [_event({**cells, "label": ""})]
+        rows = rows or [_event({**cells, "label": ""})]
+        return [{**one, "in_samples": times.in_samples} for one in rows]
 
     result = LabelFile(path, problems=list(table.problems), classes=list(classes.values()))
     result.add(((row.number, row) for row in table.rows), parse)
@@ -478,6 +504,8 @@ _KALEIDOSCOPE = Format(
 
 
 _SELECTIONS = ".Table.1.selections.txt"
+_HIGHEST_HZ = 24000.0
+"""The upper limit of an event without one, if its recording cannot be read."""
 _BEGIN, _END, _OFFSET = "begin_time_s", "end_time_s", "file_offset_s"
 _LABEL_NAMES = (
     *("annotation", "annotations", "label", "labels", "species", "common_name", "species_code"),
@@ -515,6 +543,8 @@ def _raven_parser(table: Table, label: str, result: LabelFile) -> Parse:
     label = label or _raven_labels(table)
     if not label:
         result.notes["no column for labels: events without a name"] = 0
+    unused = tuple(name for column, name in _of_the_user(table) if column != label)
+    result.notes |= dict.fromkeys(unused_note(Columns(unused=unused)), 0)
     chosen: dict[tuple[str, ...], TableRow] = {}  # each selection once, from the spectrogram
     for row in table.rows:
         same = tuple(row[c] for c in ("selection", _BEGIN, _END, "begin_path", "begin_file", label))
@@ -558,14 +588,19 @@ def _raven_file(row: TableRow) -> str:
     return row["begin_path"] or row["begin_file"]
 
 
-def _raven_labels(table: Table) -> str:
-    """The column of labels: one with a usual name, else the only one that is not Raven's."""
-    usual = table.find(*_LABEL_NAMES)
-    others = [
-        column
+def _of_the_user(table: Table) -> list[tuple[str, str]]:
+    """The columns that are not Raven's, normalised and as they are written."""
+    return [
+        (column, name)
         for name, column in zip(table.names, table.columns, strict=True)
         if column and column not in _OWN_COLUMNS and "(" not in name
     ]
+
+
+def _raven_labels(table: Table) -> str:
+    """The column of labels: one with a usual name, else the only one that is not Raven's."""
+    usual = table.find(*_LABEL_NAMES)
+    others = [column for column, _ in _of_the_user(table)]
     if len(others) > 1 and not usual:
         raise DataError(
             f"{table.path}, row 1: which column has the labels? Found "
@@ -601,10 +636,32 @@ def _is_score(text: str) -> bool:
     return value.is_nan() or 0 <= value <= 1
 
 
+def _full_band(events: Events, root: Path | None) -> Events:
+    """Events with limits in frequency, as other readers of these tables refuse one without.
+
+    Without a limit, an event reaches from 0 Hz to half the sample rate of its recording.
+    """
+    highest = {}
+    for file in events["file"].unique().tolist():
+        try:
+            highest[file] = probe(_whole(root, file)).sample_rate / 2
+        except AudioError:
+            highest[file] = _HIGHEST_HZ
+    low = events["fmin_hz"].fillna(0.0)
+    high = events["fmax_hz"].fillna(events["file"].map(highest).astype(float))
+    return events.assign(fmin_hz=low, fmax_hz=np.maximum(low, high))
+
+
 def _write_selections(
-    path: Path, events: Events, begins: Iterable[Decimal] | None = None, **more: list[str]
+    path: Path,
+    events: Events,
+    begins: Iterable[Decimal] | None = None,
+    *,
+    root: Path | None = None,
+    **more: list[str],
 ) -> None:
     """Write one table; ``begins`` is added to all times."""
+    events = _full_band(events, root)
     n, texts = len(events), _texts(events)
     shifts = [Decimal(0)] * n if begins is None else begins
     moved = {
@@ -652,7 +709,7 @@ def _write_combined(
         "Begin Path": [_whole(root, file) for file in its["file"]],
         "File Offset (s)": list(map(written, its["start_time"])),
     }
-    _write_selections(output, its, [begins[file] for file in its["file"]], **more)
+    _write_selections(output, its, [begins[file] for file in its["file"]], root=root, **more)
     listing = output.with_name(f"{output.stem}.list.txt")
     write_text(listing, "".join(f"{_whole(root, file)}\n" for file in begins))
     return [output, listing]
@@ -664,7 +721,9 @@ _RAVEN = Format(
     frozenset({BAND, PRESENCE, SCORE, SEMICOLON}),
     _is_raven,
     partial(_read_table, parser=_raven_parser),
-    lambda events, folder, *_: _write_each(_write_selections, events, folder, _SELECTIONS),
+    lambda events, folder, root, _: _write_each(
+        partial(_write_selections, root=root), events, folder, _SELECTIONS
+    ),
     per_recording=True,
     suffix=_SELECTIONS,
 )
@@ -782,7 +841,7 @@ def unwritable(events: Events, form: Format) -> dict[int, tuple[str, str]]:
         bad = [m for m in marks_of_label if m in label] + [m for m in marks if m in file]
         if bad:
             return f"its label or file contains {bad[0]!r}, which {form.title} cannot hold"
-        if form is _WIDE and normalise(label) in _NO_LABELS_OF_WIDE:
+        if form is _WIDE and is_known(label):
             return f"'{label}' means something else in {form.title}"
         if presence != POSITIVE and PRESENCE not in form.holds:
             return f"it is {presence}, which {form.title} cannot express"

@@ -21,7 +21,8 @@ from semisonic.core.options import nearest
 from semisonic.core.progress import track
 from semisonic.core.text import count_text, first_few
 from semisonic.data.clips import Clips
-from semisonic.data.datasets.layout import TEXT_SUFFIXES, RecordingNames
+from semisonic.data.columns import find_columns
+from semisonic.data.datasets.layout import TABLE_SUFFIXES, TEXT_SUFFIXES, RecordingNames
 from semisonic.data.events import (
     NEGATIVE,
     Events,
@@ -41,10 +42,12 @@ from semisonic.data.formats.formats import (
 from semisonic.data.label_log import ResolvedLabels, is_log, read_log
 from semisonic.data.options import WindowRules
 from semisonic.data.outputs import check_file, is_own, writing_several
-from semisonic.data.tables import read_head, written
+from semisonic.data.tables import read_head, read_table, written
 from semisonic.data.windows import clip_durations
 
 AUTO = "auto"
+NAMED_TABLES = 3
+"""Tables of a folder of which it is said why they are not read."""
 _EXPECTED = (
     "expected label tracks of Audacity (.txt), selection tables of Raven (.txt), "
     "or CSV tables of events, BirdNET-Analyzer or Kaleidoscope"
@@ -96,10 +99,39 @@ def format_of(name: str) -> Format:
     return BY_NAME[name]
 
 
+def rate_of(path: Path) -> float:
+    """The sample rate of a recording in Hz, to read times in samples.
+
+    Raises
+    ------
+    DataError
+        When it cannot be read.
+    """
+    try:
+        return float(probe(path).sample_rate)
+    except AudioError as error:
+        raise DataError(
+            f"times in samples need the sample rate of the recording, which cannot be read: {error}"
+        ) from error
+
+
 def recognise_format(path: Path) -> Format | None:
     """The format of a file by its content, or None."""
     head = read_head(path)
     return next((form for form in TRIED if form.recognise(head)), None)
+
+
+def why_unread(path: Path) -> str:
+    """Why a file is no table of labels; empty if it is no table at all."""
+    try:
+        table = read_table(path, unique=False, lenient=True)
+        if len(table.columns) < 2:
+            return ""
+        found = find_columns("row 1", table.names, table.rows)
+    except DataError as error:
+        return str(error).removeprefix(f"{path}: ").removeprefix(f"{path}, ")
+    lack = "has no rows" if found.label else "no column for labels"
+    return f"{lack}: found {', '.join(table.names)}"
 
 
 def read_labels(
@@ -179,9 +211,11 @@ def collect_labels(
     else:
         form = wanted or recognise_format(path)
         if form is None:
+            why = why_unread(path)
             raise DataError(
-                f"{path}: found an unknown format; {_EXPECTED}. If it is one of these, name the "
-                "format, with --read-as of 'semisonic data labels' or format= in Python"
+                f"{path}: found an unknown format{f' ({why})' * bool(why)}; {_EXPECTED}. If it is "
+                "one of these, name the format, with --read-as of 'semisonic data labels' or "
+                "format= in Python"
             )
         files = [(form, form.read(path, label_column))]
     rows: list[Row] = []
@@ -257,6 +291,14 @@ class _Matcher:
             if row["file"] not in places:
                 continue
             row["file"] = places[row["file"]]
+            if row.pop("in_samples", False):
+                try:
+                    by = rate_of((self.root or self.folder) / row["file"])
+                except DataError as error:
+                    problems.append((row["where"], str(error)))
+                    continue
+                row["start_time"] /= by
+                row["end_time"] /= by
             if math.isnan(row["end_time"]):
                 row["end_time"] = self._duration(row["file"])
             if row["end_time"] >= row["start_time"]:
@@ -302,6 +344,7 @@ def _label_files(
     files: list[tuple[Format, LabelFile]] = []
     empty: list[Path] = []
     n_others = 0
+    unread: list[str] = []
     avoided = Path(os.path.abspath(leave_out or os.devnull))
     texts = [
         path
@@ -323,6 +366,8 @@ def _label_files(
             empty.append(path)  # nothing but a byte order mark and an end of line
         else:
             n_others += 1
+            if path.suffix.lower() in TABLE_SUFFIXES and len(unread) < NAMED_TABLES:
+                unread.append(f"{path.name} is not read as labels: {why_unread(path)}")
     track_format = BY_NAME["audacity"]
     if track_format is not wanted and track_format not in [form for form, _ in files]:
         n_others += len(empty)
@@ -336,7 +381,9 @@ def _label_files(
             files.append((track_format, LabelFile(path)))
     if not files and not problems:
         what = wanted.title if wanted else "label files of a known format"
-        raise DataError(f"{folder}: no {what} in this folder or below it; {_EXPECTED}")
+        why = "".join(f". {text}" for text in unread)
+        raise DataError(f"{folder}: no {what} in this folder or below it; {_EXPECTED}{why}")
+    notes += unread
     if n_others:
         notes.append(f"{n_others} other text files ignored")
     return files
@@ -479,6 +526,12 @@ def convert_labels(
         elsewhere = collect_labels(labels, read_as, label_column=label_column, leave_out=output)
         if elsewhere.recordings:  # a table about recordings that lie elsewhere
             found, root = elsewhere, None
+    if (
+        root is None
+        and found.recordings
+        and all(os.path.isfile(found.root / file) for file in found.recordings)
+    ):
+        root = found.root  # the table names them by their whole paths
     failures, notes, events = list(found.problems), list(found.notes), found.events
     if len(found.formats) > 1:
         notes.append(
