@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import EllipsisType
 from typing import Any
 
 from torch import nn
@@ -119,7 +120,10 @@ def _run(folder: Path) -> InfoResult:
             f"{folder}: not a run folder, as it has no run.json; expected a run "
             "folder or a model file"
         )
-    record = read_json(folder / "run.json", {"command": str, "data": dict, "notes": dict})
+    facts_of = (dict, EllipsisType)  # a run that stopped early has none yet
+    entries: dict[str, type | tuple[type, ...]]
+    entries = {"command": str, "data": facts_of, "notes": facts_of}
+    record = read_json(folder / "run.json", entries)
     shown = ("command", "status", "started", "finished", "seconds", "commit", "error")
     facts = {name: record[name] for name in shown if record.get(name) is not None}
     facts |= {f"data {name}": value for name, value in record.get("data", {}).items()}

@@ -244,7 +244,7 @@ def read_json(
     path : path
     entries : mapping of str to type
         What the file must have, if it must be a mapping: names, dotted where nested, and the type
-        of each value.
+        of each value. With ``EllipsisType`` among the types, the entry may be missing.
 
     Raises
     ------
