@@ -140,8 +140,10 @@ def _speak(level: int) -> None:
     handler.of_command = True  # type: ignore[attr-defined]
     handler.setLevel(level)
     handler.setFormatter(logging.Formatter("%(message)s"))
-    # The run folder logs what ended a run, with the way there. The command says it itself.
-    handler.addFilter(lambda record: not (record.name == "semisonic" and record.levelno >= 40))
+    # The run folder logs traces, and what ended a run. The command says it itself.
+    handler.addFilter(
+        lambda one: not one.exc_info and not (one.name == "semisonic" and one.levelno >= 40)
+    )
     logger.addHandler(handler)
     logger.setLevel(min(logging.INFO, logger.level or logging.INFO))
 
