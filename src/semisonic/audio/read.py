@@ -205,6 +205,32 @@ class AudioReader:
             scale = np.float32(1.0 / 32768.0 if x.dtype == np.int16 else 1.0)
             yield np.multiply(x.T, scale, order="C", dtype=np.float32)
 
+    def has_opposite_phase(self) -> bool:
+        """Whether two channels cancel each other at several places of the recording."""
+        if self.info.n_channels != 2:
+            return False
+        if self._is_opposed is None:
+            self._is_opposed = False
+            at, products = self._handle.tell(), np.zeros((2, 2))
+            for place in range(_PLACES):
+                self._go_to(place * (self.info.n_samples - 1) // _PLACES)
+                n, read = _SMALLEST_BLOCK, self._handle.read
+                x = self._call(0, read, n, "float32", always_2d=True, is_wanted=False)
+                products += x.T @ x
+            self._go_to(at)
+            both = math.sqrt(products[0, 0] * products[1, 1])
+            self._is_opposed = bool(products[0, 1] < -_OPPOSED * both)
+            if self._is_opposed:
+                _log.warning("%s: its channels are of opposite phase; the first is used", self.path)
+        return self._is_opposed
+
+    def mono(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The mean of channels (channel, n), or one of two that cancel each other, shape (n,)."""
+        result = np.empty(x.shape[1], np.float32)
+        if mix(x.T, result) and self.has_opposite_phase():
+            mix(x[:1].T, result)
+        return result
+
     def _range(self, start_time: float, end_time: float | None) -> tuple[int, int]:
         """First and last (exclusive) sample of a part."""
         end_time = None if end_time is None or math.isnan(end_time) else end_time
@@ -257,7 +283,7 @@ class AudioReader:
 
     def _mix_finite(self, x: NDArray[Any], result: NDArray[np.float32], at: int) -> None:
         """Write the mean of the channels; AudioError for NaN, with the position ``at``."""
-        if mix(x, result) and self._has_opposite_phase():
+        if mix(x, result) and self.has_opposite_phase():
             mix(x[:, :1], result)
         if x.dtype == np.int16 or math.isfinite(float(result.sum())):
             return
@@ -266,23 +292,6 @@ class AudioReader:
             second = at / self.info.sample_rate
             what = f"{n_bad} of {len(x)} samples from {second:.2f} s on are NaN or infinite"
             raise AudioError(self.path, f"non-finite: {what}")
-
-    def _has_opposite_phase(self) -> bool:
-        """Whether two channels cancel each other at several places of the recording."""
-        if self._is_opposed is None:
-            self._is_opposed = False
-            at, products = self._handle.tell(), np.zeros((2, 2))
-            for place in range(_PLACES):
-                self._go_to(place * (self.info.n_samples - 1) // _PLACES)
-                n, read = _SMALLEST_BLOCK, self._handle.read
-                x = self._call(0, read, n, "float32", always_2d=True, is_wanted=False)
-                products += x.T @ x
-            self._go_to(at)
-            both = math.sqrt(products[0, 0] * products[1, 1])
-            self._is_opposed = bool(products[0, 1] < -_OPPOSED * both)
-            if self._is_opposed:
-                _log.warning("%s: its channels are of opposite phase; the first is used", self.path)
-        return self._is_opposed
 
     def _go_to(self, first: int) -> None:
         """Go exactly to this sample."""

@@ -34,7 +34,8 @@ _FORMS = tuple(
     for form in (
         r"(?<!\d)(?P<y>\d{4})(?P<m>\d\d)(?P<d>\d\d)[_T$-](?P<H>\d\d)(?P<M>\d\d)(?P<S>\d\d)"
         r"(?:\.\d{1,6})?(?!\d)" + _ZONE,
-        r"(?<!\d)(?P<y>\d{4})(?P<c>[-_.])(?P<m>\d\d)(?P=c)(?P<d>\d\d)(?:[ _T-]{1,2}|(?P<pi>-birdnet-(?:RTSP_\d+-)?))"
+        r"(?<!\d)(?P<y>\d{4})(?P<c>[-_.])(?P<m>\d\d)(?P=c)(?P<d>\d\d)"
+        r"(?:[ _T-]{1,2}|(?P<pi>-birdnet-(?:RTSP_\d+-)?))"
         r"(?P<H>\d\d)(?P<e>[-_.:])(?P<M>\d\d)(?P=e)(?P<S>\d\d)(?:\.\d{1,6})?(?!\d)" + _ZONE,
         r"(?<!\d)(?P<y>\d{4})(?P<m>\d\d)(?P<d>\d\d)(?P<H>\d\d)(?P<M>\d\d)(?P<S>\d\d)(?!\d)" + _ZONE,
     )

@@ -55,7 +55,7 @@ from semisonic.data.recording_names import (
 from semisonic.data.recordings import AUTO, COPIES
 from semisonic.data.summary import GROUPS, Summary, describe
 
-REMARKS = ("silent", "constant", "clipped", "over full scale", "dead channel")
+REMARKS = ("silent", "constant", "clipped", "over full scale", "dead channel", "opposite phase")
 """The keywords at the start of remarks."""
 
 SILENCE_DB = -60.0
@@ -537,7 +537,7 @@ def measure(
                 if any(level.n_bad for level in levels):
                     block = np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0)
                 n_silent += _silent_samples(block, n_frame, 10.0 ** (silence_db / 10))
-                mono = block[0] if len(block) == 1 else block.mean(axis=0)
+                mono = source.mono(block)
                 bandwidth.add(mono)
                 if n_start > 0:
                     start.append(np.array(mono[:n_start], np.float32))
@@ -546,7 +546,9 @@ def measure(
             if not levels[0].n:
                 raise
             damage = damage or error.reason
-    remarks = _remarks(levels, rate)
+        remarks = _remarks(levels, rate)
+        if source.has_opposite_phase():
+            remarks.append("opposite phase: two channels cancel each other; the first is used")
     bad = [text for text in remarks if text.startswith(_UNUSABLE)]
     texts = read_texts(wave_texts(path))
     return {
