@@ -13,7 +13,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from semisonic.audio.checks import problems
-from semisonic.classifier.scoring import mean_by
+from semisonic.classifier.scoring import audible_windows, mean_by
 from semisonic.classifier.windows import CutWindows, cut_clips, cut_stream, features_of_wave
 from semisonic.core.errors import DataError
 from semisonic.core.files import digest
@@ -131,9 +131,8 @@ class Prepared:
             Rows of the table given to :func:`prepare`, in rising order.
         """
         index = np.asarray(rows, np.int64)
-        of, audible = self.source[index], ~self.is_silent[index]
-        used = audible | ~np.isin(of, of[audible])
-        owner, means = mean_by(of[used], scores[used])
+        used = audible_windows(self.is_silent[index], self.source[index])
+        owner, means = mean_by(self.source[index][used], scores[used])
         return means, owner
 
     @property

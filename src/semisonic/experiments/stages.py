@@ -222,7 +222,7 @@ def run_stage(job: Job) -> None:
         start=load(context.folder / job.start.name / MODEL) if job.start else None,
         label=stage.name,
     )
-    rows = table.rows_of(job.test)
+    rows = table.scored_rows(job.test)
     owner, values = mean_by(table.source[rows], score_rows(outcome.model, features, rows))
     clips = labelled[owner]
     scores = Predictions.of(
@@ -254,7 +254,7 @@ def _judged(job: Job, judge: Job) -> pd.DataFrame:
     """What the judge's model, in evaluation mode, decides about the labels of the noisy clips."""
     context, stage = here(), job.setting
     table = context.material.table(judge.setting.mel)
-    rows = table.rows_of(job.noisy)
+    rows = table.scored_rows(job.noisy)
     model = load(context.folder / judge.name / MODEL)
     found = score_rows(model, table.features, rows, device=context.device)
     owner, scores = mean_by(table.source[rows], found)

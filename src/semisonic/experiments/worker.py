@@ -157,7 +157,7 @@ def run_train(job: Job) -> None:
             )
     else:
         outcome = train_model(job.setting.config, data, start=_start_of(job), **how)
-    rows = sounding(features, table.rows_of(job.test), owner, segments.silence_db)
+    rows = sounding(features, table.scored_rows(job.test), owner, segments.silence_db)
     scores = score_rows(outcome.model, features, rows)
     predictions = _predictions(job, *mean_by(owner[rows], scores))
     predictions.write(folder / PREDICTIONS[MEAN])
@@ -187,7 +187,7 @@ def _run_simple(job: Job) -> None:
     labelled = context.material.labelled
     table = context.material.table(setting.front, setting.segments)
     features, target = table.features, table.target(labelled)
-    train, test = table.with_copies(job.train), table.rows_of(job.test)
+    train, test = table.with_copies(job.train), table.scored_rows(job.test)
     begun = perf_counter()
     x = vectors(setting.inputs, features, np.r_[train, test])
     parts = x[: len(train)], target[train], x[len(train) :]
