@@ -23,7 +23,7 @@ from scipy.special import expit, log_softmax
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
 from semisonic.classifier.config import SOLVED, TrainConfig
-from semisonic.classifier.prepare import Prepared
+from semisonic.classifier.prepare import FeatureRows
 from semisonic.classifier.probe import crossed_logits
 from semisonic.classifier.provenance import DataPart, overlaps, recording_hashes, refuse_seen
 from semisonic.classifier.scoring import NetworkOutputs, audible_windows, mean_by, network_outputs
@@ -276,7 +276,7 @@ class DecisionFit:
 
 def fit_decision(
     model: SoundModel,
-    prepared: Prepared,
+    prepared: FeatureRows,
     rows: ArrayLike,
     clips: Clips,
     *,
@@ -295,7 +295,7 @@ def fit_decision(
     ----------
     model : SoundModel
         On ``device``; it is not changed.
-    prepared : Prepared
+    prepared : FeatureRows
     rows : array of int
         Rows of features of clips that the model was not trained on.
     clips : Clips
@@ -347,7 +347,7 @@ def fit_decision(
         if learned is not None:
             rows = np.asarray(learned, np.int64)
             of_rows = network_outputs(model, prepared.features, rows, device=device).embeddings
-            places = of_rows, targets_of(prepared.clips, multi_label=several)[rows]
+            places = of_rows, target[prepared.source[rows]]
         heard = np.flatnonzero(audible_windows(prepared.is_silent[index]))
         found, known[heard], no_noise[heard] = fit_unknown(
             NetworkOutputs(*(table[heard] for table in outputs)),
@@ -400,7 +400,7 @@ def fit_decision(
 
 def _pool_sounds(
     model: SoundModel,
-    prepared: Prepared,
+    prepared: FeatureRows,
     pool: NDArray[np.int64],
     known: NDArray[np.int64],
     calibration: Calibration,
@@ -408,7 +408,7 @@ def _pool_sounds(
 ) -> PoolSounds | None:
     """The sounds of a pool for the rule of distance; None without a pool."""
     heard = pool[audible_windows(prepared.is_silent[pool])]
-    rows = pool_rows(heard, prepared.clips.group, known)
+    rows = pool_rows(heard, prepared.group, known)
     if not len(rows):
         return None
     found = network_outputs(model, prepared.features, rows, device=device)
@@ -424,7 +424,7 @@ LATER = "run 'semisonic calibrate' with clips that the model was not trained on"
 
 def decide_after_training(
     model: SoundModel,
-    prepared: Prepared,
+    prepared: FeatureRows,
     data: TrainingData,
     clips: Clips,
     how: TrainConfig,
@@ -440,7 +440,7 @@ def decide_after_training(
     ----------
     model : SoundModel
         On the CPU; its ``decision`` is replaced by the new one.
-    prepared : Prepared
+    prepared : FeatureRows
     data : TrainingData
         What it was trained on, and the validation part.
     clips : Clips

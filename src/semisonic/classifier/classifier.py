@@ -19,7 +19,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import Tags
 from torch import nn
 
-from semisonic.classifier.calibration import calibrate_model, decide_after_training
+from semisonic.classifier.calibration import calibrate_model
 from semisonic.classifier.config import (
     AUTO,
     DEFAULT_MODEL,
@@ -30,8 +30,8 @@ from semisonic.classifier.config import (
     TrainConfig,
 )
 from semisonic.classifier.detection.detect import detect
-from semisonic.classifier.detection.learn import learn_events
 from semisonic.classifier.detection.results import DetectResult
+from semisonic.classifier.finish import finish_training
 from semisonic.classifier.model_file import MODEL, find_file, open_encoder, open_model
 from semisonic.classifier.predict import UNKNOWN, answer_limits, unknown_reasons
 from semisonic.classifier.provenance import recording_hashes
@@ -371,12 +371,17 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 folder=None if folder is None else folder / "training",
                 start=job.start,
             )
-            if self.calibration == AUTO:
-                parts = outcome.model, job.prepared, job.data, job.labelled.clips
-                note = decide_after_training(*parts, job.config, self.seed)
+            for note in finish_training(
+                outcome,
+                job.prepared,
+                job.data,
+                job.labelled.clips,
+                job.config,
+                seed=self.seed,
+                device=self.device,
+                calibrate=self.calibration == AUTO,
+            ):
                 _log.info("%s", note)
-            note = learn_events(outcome, job.data, seed=self.seed, device=self.device)
-            _log.info("%s", note)
         about: dict[str, Any] = {
             "command": "SoundClassifier.fit",
             "seed": self.seed,

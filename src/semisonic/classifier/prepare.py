@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -66,6 +67,29 @@ FrontOptions = MelOptions | MfccInput
 
 Failures = tuple[tuple[str, str], ...]
 """Clips and their faults: name and reason."""
+
+
+class FeatureRows(Protocol):
+    """Features of windows, row by row, and the clips of a table that they belong to."""
+
+    @property
+    def features(self) -> FeatureStore | OnTheFlyFeatures | NDArray[np.float16]:
+        """Shape (n, channel, mel, frame), in dB."""
+
+    @property
+    def source(self) -> NDArray[np.int64]:
+        """The row of the table that each row belongs to."""
+
+    @property
+    def is_silent(self) -> NDArray[np.bool_]:
+        """Which rows have only silence."""
+
+    @property
+    def group(self) -> NDArray[Any]:
+        """The recording of each row."""
+
+    def n_clips(self, rows: ArrayLike) -> int:
+        """How many clips some rows come from."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +158,11 @@ class Prepared:
         used = audible_windows(self.is_silent[index], self.source[index])
         owner, means = mean_by(self.source[index][used], scores[used])
         return means, owner
+
+    @property
+    def group(self) -> NDArray[Any]:
+        """The recording of each row."""
+        return self.clips.group
 
     @property
     def is_silent(self) -> NDArray[np.bool_]:

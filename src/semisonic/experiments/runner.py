@@ -12,7 +12,7 @@ import logging
 import os
 import shlex
 import subprocess
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -51,14 +51,12 @@ from semisonic.experiments.recipe import ExperimentRecipe, Recipe
 from semisonic.experiments.starts import SourceSet, load_source, make_starts
 from semisonic.experiments.worker import WorkerContext, run_pretrain, run_train, start
 from semisonic.training.devices import choose_device, with_precision
-from semisonic.training.run_folder import RunFolder
+from semisonic.training.run_folder import FREE, RunFolder
 
 _log = logging.getLogger(__name__)
 EXAMPLES = 3
 QUICK = "A first look, with fewer folds and epochs than the recipe has: not a basis for a claim."
 WORK = {PRETRAIN: run_pretrain, TRAIN: run_train}
-FREE = ("workers", "device", "in_batch", "cache", "output", "where")
-"""Options that do not change results: a run continues if they differ."""
 REPEATED = ("change", "search")
 """Options that are given once for each of their values."""
 
@@ -236,7 +234,7 @@ def open_experiment(
     options: RunOptions,
     recipe: ExperimentRecipe,
     *,
-    free: Iterable[str] = (),
+    free: Collection[str] = (),
     **asked: Any,
 ) -> Iterator[Experiment]:
     """Open or continue an experiment.
@@ -253,7 +251,7 @@ def open_experiment(
     """
     asked = {**to_dict(options), "contents": to_dict(recipe), **asked}
     with (
-        RunFolder(options.output, command, asked, seed=options.seed, free=(*FREE, *free)) as run,
+        RunFolder(options.output, command, asked, seed=options.seed, free=free) as run,
         open_engine(options.where) as engine,
     ):
         yield Experiment(run, engine, options, str(choose_device(options.device)))

@@ -7,7 +7,7 @@ checkpoint.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -17,6 +17,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from semisonic.classifier.config import MAJORITY, MEAN
+from semisonic.classifier.finish import finish_training
 from semisonic.classifier.model_file import open_encoder
 from semisonic.classifier.pretrain import PretrainOutcome, pretrain_encoder
 from semisonic.classifier.provenance import DataPart, chained
@@ -165,6 +166,9 @@ def run_train(job: Job) -> None:
         votes = majority_by(owner[rows], scores)
         _predictions(job, *votes).write(folder / PREDICTIONS[MAJORITY])
     if job.draw == 0:
+        whole = replace(table, source=owner)
+        how = {"seed": job.seed, "device": context.device}
+        finish_training(outcome, whole, data, labelled, job.setting.config, **how)
         _save(job, outcome.model)
     job.finish(
         context.folder,
