@@ -11,6 +11,7 @@ import dataclasses
 import logging
 import os
 import shlex
+import shutil
 import subprocess
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ from semisonic.classifier.provenance import data_hash, recording_hashes
 from semisonic.classifier.run_files import write_remarks
 from semisonic.core.cluster import open_engine
 from semisonic.core.errors import DataError
-from semisonic.core.files import json_ready, write_csv, write_json
+from semisonic.core.files import json_ready, replacing, write_csv, write_json
 from semisonic.core.html import Result
 from semisonic.core.options import to_dict
 from semisonic.core.parallel import Engine, Task, count_workers, run_tasks
@@ -46,7 +47,16 @@ from semisonic.evaluation.comparison import (
 from semisonic.evaluation.predictions import Predictions, ensemble
 from semisonic.experiments.material import Material, gather
 from semisonic.experiments.options import SYNTH, RunOptions
-from semisonic.experiments.plan import PRETRAIN, STAGE, TRAIN, Job, Plan, Rows, cell_name, make_plan
+from semisonic.experiments.plan import (
+    MODEL,
+    PRETRAIN,
+    STAGE,
+    TRAIN,
+    Job,
+    Plan,
+    cell_name,
+    make_plan,
+)
 from semisonic.experiments.recipe import ExperimentRecipe, Recipe
 from semisonic.experiments.starts import SourceSet, load_source, make_starts
 from semisonic.experiments.worker import WorkerContext, run_pretrain, run_train, start
@@ -335,7 +345,8 @@ def compare_arms(experiment: Experiment, recipe: Recipe, context: WorkerContext)
         experiment.run.add_data("source", source.key)
         experiment.notes.extend(source.notes)
     experiment.notes.extend(notes)
-    seconds = experiment.carry_out(plan, context)
+    shown = shown_job(recipe, plan)
+    seconds = experiment.carry_out(plan, dataclasses.replace(context, whole=shown.name))
     tables: list[Predictions] = []
     jobs: dict[tuple[str, str, str], dict[str, Any]] = {}
     for cell, job in plan.cells:
@@ -482,20 +493,44 @@ class RunResult(ExperimentResult):
     Attributes
     ----------
     model : Path or None
-        A trained model of the last setting that is a network, to predict with: the arm that is
-        tried, first fold.
-    examples : Clips
-        A few clips of the test fold, of different classes, that this model was not trained on.
+        The file of a trained model of the last setting that is a network, with calibration, rules
+        for unknown sounds and an event layer where they could be learned; None without a network.
+    tested : Clips
+        The clips of the test fold, which this model was not trained on.
     """
 
     model: Path | None
-    examples: Clips
+    tested: Clips
+
+    @property
+    def examples(self) -> Clips:
+        """The first clip of each of a few classes."""
+        labels = self.tested.labels
+        first = {labels[row]: row for row in reversed(range(len(labels)))}
+        return self.tested[sorted(first.values())[:EXAMPLES]]
 
 
-def some_of_each(clips: Clips, rows: Rows) -> Clips:
-    """The first clip of each of a few classes."""
-    first = {clips.labels[row]: row for row in reversed(rows.tolist())}
-    return clips[sorted(first.values())[:EXAMPLES]]
+def shown_job(recipe: Recipe, plan: Plan) -> Job:
+    """The job whose model is shown: of the last setting that is a network, in the arm that is
+    tried, or else the first job.
+    """
+    networks = [
+        job
+        for _, job in plan.cells
+        if job.arm == recipe.treated and job.draw == 0 and not job.setting.classifier
+    ]
+    return networks[-1] if networks else plan.cells[0][1]
+
+
+def keep_model(experiment: Experiment, job: Job) -> Path | None:
+    """Copy the model of a job to where ``predict`` looks for it in a run folder, if it has one."""
+    file = experiment.jobs / job.name / MODEL
+    if not file.is_file():
+        return None
+    kept: Path = experiment.run.folder / MODEL
+    with replacing(kept) as part:
+        shutil.copyfile(file, part)
+    return kept
 
 
 def without_history(job: Mapping[Any, Any]) -> dict[str, Any]:

@@ -48,7 +48,8 @@ from semisonic.models.sound_model import SoundModel
 class WorkerContext:
     """What all jobs of a run share.
 
-    ``hashes`` are content hashes of the recordings, by table ("labelled", "pool") and file.
+    ``hashes`` are content hashes of the recordings, by table ("labelled", "pool") and file;
+    ``whole`` names the job whose model is given a decision and an event layer.
     """
 
     folder: Path
@@ -56,6 +57,7 @@ class WorkerContext:
     device: str
     hashes: Mapping[str, Mapping[str, str]]
     categories: Mapping[str, str] = field(default_factory=dict)
+    whole: str = ""
 
     def start_file(self, setting: Setting) -> Path:
         """The encoder that learned elsewhere, which a setting starts from."""
@@ -165,10 +167,17 @@ def run_train(job: Job) -> None:
     if len(np.unique(owner[rows])) < len(rows):
         votes = majority_by(owner[rows], scores)
         _predictions(job, *votes).write(folder / PREDICTIONS[MAJORITY])
+    if job.name == context.whole:
+        finish_training(
+            outcome,
+            replace(table, source=owner),
+            data,
+            labelled,
+            job.setting.config,
+            seed=job.seed,
+            device=context.device,
+        )
     if job.draw == 0:
-        whole = replace(table, source=owner)
-        how = {"seed": job.seed, "device": context.device}
-        finish_training(outcome, whole, data, labelled, job.setting.config, **how)
         _save(job, outcome.model)
     job.finish(
         context.folder,
