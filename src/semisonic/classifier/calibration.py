@@ -322,14 +322,14 @@ def fit_decision(
     """
     index, several, n_classes = np.asarray(rows, np.int64), model.multi_label, len(model.classes)
     used, owner = np.unique(prepared.source[index], return_inverse=True)
-    clips = clips[used]
+    of_all, clips = targets_of(clips, multi_label=several), clips[used]
     n_recordings = len(np.unique(clips.group))
     if len(clips) < MIN_CLIPS or n_recordings < 2:
         raise DataError(
             f"calibration: found {len(clips)} clips of {n_recordings} recordings, expected at "
             f"least {MIN_CLIPS} clips of 2 recordings; a few hundred clips are advisable"
         )
-    target = targets_of(clips, multi_label=several)
+    target = of_all[used]
     outputs = network_outputs(model, prepared.features, index, device=device)
     groups = clips.group[owner]
     chosen = choose_calibration(
@@ -347,7 +347,7 @@ def fit_decision(
         if learned is not None:
             rows = np.asarray(learned, np.int64)
             of_rows = network_outputs(model, prepared.features, rows, device=device).embeddings
-            places = of_rows, target[prepared.source[rows]]
+            places = of_rows, of_all[prepared.source[rows]]
         heard = np.flatnonzero(audible_windows(prepared.is_silent[index]))
         found, known[heard], no_noise[heard] = fit_unknown(
             NetworkOutputs(*(table[heard] for table in outputs)),

@@ -313,7 +313,7 @@ def prepare_waves(clips: Clips, waves: Sequence[NDArray[np.float32]], mel: MelOp
     features: list[NDArray[np.float16]] = []
     source: list[int] = []
     for row, wave in enumerate(waves):
-        for _, part in cut_stream([wave], mel.n_samples, mel.n_samples):
+        for _, part in cut_stream([wave], mel.n_samples, mel.n_samples, mel.sample_rate):
             features.append(features_of_wave(part, mel, extractor).astype(np.float16))
             source.append(row)
     rows = np.array(source, np.int64)

@@ -279,7 +279,7 @@ def label_windows(
     Returns
     -------
     Clips
-        The last window of a recording may be shorter, down to half the length.
+        The last window ends with the recording; one of a shorter recording is as long as that.
 
     Raises
     ------

@@ -401,7 +401,7 @@ class EmbeddingIndex:
         sounds = as_sounds([np.asarray(wave)], sample_rate=sample_rate).at_rate(mel.sample_rate)
         n_hop = mel.n_samples if self.hop is None else max(1, round(self.hop * mel.sample_rate))
         extractor = make_extractor(mel)
-        cut = cut_stream(sounds.waves or (), mel.n_samples, n_hop)
+        cut = cut_stream(sounds.waves or (), mel.n_samples, n_hop, mel.sample_rate)
         windows = [features_of_wave(part, mel, extractor) for _, part in cut]
         vectors, _ = embedder(np.stack(windows), device)
         return np.asarray(vectors.mean(axis=0), np.float32)

@@ -176,10 +176,10 @@ class SoundModel(nn.Module):
             embedding, frames = self.embed_along_time(x)
             whole, known = self.score(x, embedding)
             return whole, known, torch.sqrt(whole[:, None] * self.calibrated(self.head(frames)))
-        over, cleaned = layer.split(x)
+        over, cleaned, recorded = layer.split(x)
         code = self._code(self.frontend.standardize(cleaned)).mean(dim=2)
         embedding = self.embed(x)
-        along = layer(layer.activity(over), code, embedding)
+        along = layer(layer.activity(over), code, embedding) * recorded[..., None]
         return *self.score(x, embedding), along.double().cpu()
 
     @property
