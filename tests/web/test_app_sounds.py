@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import os
 import subprocess
@@ -210,8 +211,8 @@ def long_one(tmp_path) -> Iterator[tuple[Any, str, Path]]:
     sf.write(file, np.random.default_rng(0).integers(-999, 999, 600 * RATE, np.int16), RATE)
     for page in browsing(app_of(folder=(file.parent,), runs=tmp_path)):
         found = sent(page, "folders/open", {"folder": 0, "name": file.name}).json()["id"]
-        wait_for(page, found, "picture")
-        until(lambda: page.get(f"/api/sounds/{found}").json()["picture"]["progress"] == 1)
+        drawn = functools.partial(wait_for, page, found, "picture")
+        until(lambda drawn=drawn: drawn()["picture"]["progress"] == 1)
         yield page, f"/api/sounds/{found}/audio.wav", file
 
 
