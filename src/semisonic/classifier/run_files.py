@@ -8,10 +8,9 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from matplotlib.figure import Figure
 
 from semisonic.classifier.prepare import Failures, Prepared, prepare
 from semisonic.classifier.provenance import data_hash, recording_hashes
@@ -25,6 +24,10 @@ from semisonic.evaluation.plots.results import training_curves
 from semisonic.evaluation.report.document import figure_png
 from semisonic.features.options import MelOptions
 from semisonic.training.run_folder import CACHE, REMARKS, RunFolder, commit, versions
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
