@@ -46,6 +46,7 @@ VERSION = 1
 """Increase this when the same sound gives other peaks."""
 
 _BLOCK_TIME = 30.0  # seconds read at once
+_RUN = 64  # peaks, a second of noise: enough to know a sound again
 _LONG = 255  # frames between two peaks that one byte cannot count
 
 
@@ -73,6 +74,15 @@ class Fingerprint(NamedTuple):
         if end_time is not None:
             end = int(np.searchsorted(self.frame, round(end_time / FRAME_TIME)))
         return Fingerprint(self.frame[begin:end] - np.int32(first), self.bin[begin:end])
+
+    def thinned(self, n: int) -> Fingerprint:
+        """At most about ``n`` peaks: runs of 64 that follow each other, spread over the sound."""
+        n_runs = max(1, n // _RUN)
+        if len(self) <= n_runs * _RUN:
+            return self
+        starts = np.linspace(0, len(self) - _RUN, n_runs + 2)[1:-1].astype(np.int64)
+        kept = np.unique(starts[:, None] + np.arange(_RUN))
+        return Fingerprint(self.frame[kept], self.bin[kept])
 
     def packed(self) -> str:
         """Text for a file: for each peak the frames since the one before, and its bin."""

@@ -1,0 +1,190 @@
+"""A recording of the training is known again: cut, quieter, encoded anew, in another data set.
+
+Every sound is noise whose level and colour change all the time, so no two are alike.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+from numpy.typing import NDArray
+
+from semisonic import load_clips
+from semisonic.audio.resample import resample
+from semisonic.cli.main import main
+
+RATE = 16000
+KINDS = {"high": (2000, 3400), "low": (150, 900)}
+N = 4
+COMMON = (
+    "--method supervised --model (4)3c-2p-8fc --sample-rate 8000 --duration 0.5 --n-fft 256 "
+    "--hop-length 128 --n-mels 16 --epochs 1 --batch-size 8 --device cpu --precision fp32 "
+    "--validation 0 -q"
+)
+TRAIN = COMMON.split()
+
+Wave = NDArray[np.float32]
+
+
+def sound(kind: str, number: int, duration: float = 3.0) -> Wave:
+    """A sound of a kind; each number is another recording."""
+    rng = np.random.default_rng([number, len(kind)])
+    n = round(duration * RATE)
+    low, high = KINDS.get(kind, (150, 3400))
+    spectrum = np.fft.rfft(rng.normal(0, 1, n))
+    frequency = np.fft.rfftfreq(n, 1 / RATE)
+    spectrum[(frequency < low) | (frequency > high)] *= 0.05
+    wave = np.fft.irfft(spectrum, n)
+    steps = int(duration * 8)
+    wave *= np.interp(np.arange(n), np.linspace(0, n, steps), rng.uniform(0.1, 1, steps))
+    return (0.5 * wave / np.abs(wave).max()).astype(np.float32)
+
+
+def write_set(folder: Path, first: int, make: Callable[[Wave], tuple[str, Wave, int]]) -> Path:
+    """Class folders with ``N`` recordings each, as ``make`` names and changes them."""
+    for kind in KINDS:
+        (folder / kind).mkdir(parents=True)
+        for number in range(first, first + N):
+            suffix, wave, rate = make(sound(kind, number))
+            more = {"compression_level": 0.9} if suffix in (".ogg", ".mp3") else {}
+            sf.write(folder / kind / f"{'abcdefghijkl'[number]}{suffix}", wave, rate, **more)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of a training on eight recordings."""
+    root = tmp_path_factory.mktemp("seen")
+    data = write_set(root / "train", 0, lambda wave: (".wav", wave, RATE))
+    assert main(["train", str(data), "-o", str(root / "run"), *TRAIN]) == 0
+    return root / "run"
+
+
+def evaluate(trained: Path, data: Path, output: Path, *more: str) -> int:
+    command = ["evaluate", str(trained), str(data), "-o", str(output), "-q", "--bootstrap", "100"]
+    return main([*command, *more])
+
+
+def in_noise(wave: Wave) -> Wave:
+    """The sound in the middle of other noise."""
+    long = sound("wide", 77, 12.0)
+    long[7 * RATE : 7 * RATE + len(wave)] = wave
+    return long
+
+
+DISGUISES: dict[str, Callable[[Wave], tuple[str, Wave, int]]] = {
+    "quieter": lambda wave: (".flac", 0.2 * wave, RATE),
+    "ogg": lambda wave: (".ogg", 0.5 * wave, RATE),
+    "mp3": lambda wave: (".mp3", wave, RATE),
+    "without its start": lambda wave: (".wav", wave[round(1.3 * RATE) :], RATE),
+    "telephone": lambda wave: (".wav", 0.5 * resample(wave[999:], RATE, 8000), 8000),
+    "within other noise": lambda wave: (".wav", in_noise(wave), RATE),
+}
+
+
+@pytest.mark.parametrize("disguise", DISGUISES)
+def test_evaluate_refuses_recordings_of_the_training_in_any_form(
+    trained: Path, tmp_path: Path, disguise: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_set(tmp_path / "later", 0, DISGUISES[disguise])
+    assert evaluate(trained, data, tmp_path / "out") == 2
+    told = capsys.readouterr().err
+    assert f"{2 * N} clips" in told
+    assert "high/a" in told
+    assert evaluate(trained, data, tmp_path / "out2", "--allow-seen") == 0
+
+
+def test_other_recordings_are_a_test(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_set(tmp_path / "train", 6, lambda wave: (".ogg", wave, RATE))
+    assert evaluate(trained, data, tmp_path / "out") == 0
+    assert "the model was" not in "".join(capsys.readouterr())
+
+
+def test_one_copy_among_others_is_named(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_set(tmp_path / "test", 6, lambda wave: (".wav", wave, RATE))
+    sf.write(data / "low" / "odd one.ogg", 0.3 * sound("low", 2)[5000:], RATE)
+    assert evaluate(trained, data, tmp_path / "out") == 2
+    assert "1 clip (low/odd one.ogg)" in capsys.readouterr().err
+
+
+def table(folder: Path, first: int, groups: str) -> Path:
+    """A table of recordings with a column of their nights."""
+    folder.mkdir()
+    with open(folder / "labels.csv", "w", newline="", encoding="utf-8") as stream:
+        rows = csv.writer(stream)
+        rows.writerow(["file", "label", "group"])
+        for kind in KINDS:
+            for number in range(first, first + N):
+                name = f"{kind}{'abcdefghijkl'[number]}.wav"
+                sf.write(folder / name, sound(kind, number), RATE)
+                rows.writerow([name, kind, groups.format(number - first)])
+    return folder
+
+
+def test_other_takes_of_a_known_recording_are_named_whatever_the_set_is_called(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ours, theirs = table(tmp_path / "ours", 0, "night {}"), table(tmp_path / "other", 6, "night {}")
+    assert main(["train", str(ours), "-o", str(tmp_path / "run"), *TRAIN]) == 0
+    assert evaluate(tmp_path / "run", theirs, tmp_path / "out") == 0
+    told = "".join(capsys.readouterr())
+    assert f"other clips of {N} recordings (night 0, night 1, night 2, ...)" in told
+    assert f"{2 * N} clips of these" in told
+    elsewhere = table(tmp_path / "elsewhere", 6, "evening {}")
+    assert evaluate(tmp_path / "run", elsewhere, tmp_path / "out2") == 0
+    assert "other clips of" not in "".join(capsys.readouterr())
+
+
+def test_other_files_of_a_night_of_a_recorder_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for place, first, times in (
+        ("one", 0, ("20240601_223000", "20240603_223000")),
+        ("two", 6, ("20240602_013000", "20240612_013000")),
+    ):
+        for kind in KINDS:
+            (tmp_path / place / kind).mkdir(parents=True)
+            for i, time in enumerate(times):
+                wave = sound(kind, first + i)
+                sf.write(tmp_path / place / kind / f"{kind.upper()}_{time}.wav", wave, RATE)
+    assert main(["train", str(tmp_path / "one"), "-o", str(tmp_path / "run"), *TRAIN]) == 0
+    assert evaluate(tmp_path / "run", tmp_path / "two", tmp_path / "out") == 0
+    told = "".join(capsys.readouterr())
+    assert "HIGH night of 2024-06-01" in told
+    assert "2 clips of these" in told
+
+
+def test_published_folds_that_share_a_sound_are_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The names of ESC: the fold first, then the recording; fold 2 has a copy of fold 1's."""
+    for number, kind in enumerate(KINDS, 1):
+        folder = tmp_path / "set" / f"00{number} - {kind.title()}"
+        folder.mkdir(parents=True)
+        for fold in (1, 2):
+            for i in range(3):
+                wave = sound(kind, 3 * fold + i)
+                sf.write(folder / f"{fold}-{number}{fold}{i}77-A.ogg", wave, RATE)
+    sf.write(folder / "2-99999-A.ogg", 0.4 * sound(kind, 3), RATE)
+    data, run = str(tmp_path / "set"), tmp_path / "run"
+    assert load_clips(data).name == "ESC-2"
+    assert main(["train", data, "-o", str(run), "--test-fold", "2", *TRAIN]) == 0
+    assert evaluate(run, Path(data), tmp_path / "out", "--fold", "2") == 0
+    assert "in another fold, as 1 clip (002 - Low/2-99999-A.ogg" in "".join(capsys.readouterr())
+    assert evaluate(run, Path(data), tmp_path / "out2", "--fold", "1") == 2
+
+
+def test_what_is_kept_of_a_recording_is_small(trained: Path) -> None:
+    from semisonic.models.model_file import read_about
+
+    part = read_about(trained / "model.zip")["about"]["training"]
+    assert 2 * N * 20 < len(part["prints"]) < 2 * N * 3 * 150  # 150 bytes for a second of noise
