@@ -6,17 +6,22 @@ Every sound is noise whose level and colour change all the time, so no two are a
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import soundfile as sf
 from numpy.typing import NDArray
 
-from semisonic import load_clips
+from semisonic import Clips, SoundClassifier, cross_validate, find_duplicates, load_clips
 from semisonic.audio.resample import resample
+from semisonic.classifier.sounds import as_sounds
 from semisonic.cli.main import main
+from semisonic.features.options import MelOptions
+from semisonic.training.options import FitOptions
 
 RATE = 16000
 KINDS = {"high": (2000, 3400), "low": (150, 900)}
@@ -188,3 +193,133 @@ def test_what_is_kept_of_a_recording_is_small(trained: Path) -> None:
 
     part = read_about(trained / "model.zip")["about"]["training"]
     assert 2 * N * 20 < len(part["prints"]) < 2 * N * 3 * 150  # 150 bytes for a second of noise
+
+
+# The pool of a cross-validation.
+
+MEL = MelOptions(sample_rate=8000, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
+
+
+class Watched(SoundClassifier):
+    """A classifier that notes what each fold learns from."""
+
+    seen: ClassVar[list[tuple[Any, Any]]] = []
+
+    def fit(self, clips: Any, y: Any = None, *, unlabelled: Any = None, **more: Any) -> Any:
+        Watched.seen.append((as_sounds(clips, y, **more), unlabelled))
+        return super().fit(clips, y, unlabelled=unlabelled, **more)
+
+
+def watched() -> Watched:
+    Watched.seen = []
+    fit = FitOptions(epochs=1, batch_size=4, precision="fp32")
+    return Watched(
+        "(4)3c-2p-8fc",
+        mel=MEL,
+        training=fit,
+        pretraining=fit,
+        method="supervised",
+        objective="reconstruction",
+        validation=0.0,
+        device="cpu",
+    )
+
+
+@pytest.mark.parametrize("of_sound", [lambda x: x, lambda x: 0.4 * x[700:], in_noise])
+def test_arrays_that_are_tested_are_in_no_pool(of_sound: Callable[[Wave], Wave]) -> None:
+    names = [(kind, number) for kind in KINDS for number in range(N)]
+    waves = [sound(*name) for name in names]
+    others = [sound("high", 20), sound("low", 21)]
+    pool = [of_sound(wave) for wave in waves] + others
+    labels = [kind for kind, _ in names]
+    with pytest.warns(UserWarning, match=f"{2 * N} clips of the pool are the same sounds"):
+        cross_validate(watched(), waves, labels, unlabelled=pool, n_folds=2, sample_rate=RATE)
+    assert len(Watched.seen) == 2
+    for _, left in Watched.seen:
+        assert [len(wave) for wave in left.waves] == [len(wave) for wave in others]
+
+
+def test_copies_among_arrays_stay_in_one_fold() -> None:
+    names = [(kind, number) for kind in KINDS for number in range(N)]
+    waves = [sound(*name) for name in names]
+    waves += [0.3 * wave[999:] for wave in waves]
+    labels = 2 * [kind for kind, _ in names]
+    found = cross_validate(watched(), waves, labels, n_folds=2, sample_rate=RATE)
+    assert found.fold[: 2 * N].tolist() == found.fold[2 * N :].tolist()
+
+
+def test_other_clips_of_tested_recordings_are_in_no_pool(tmp_path: Path) -> None:
+    """Four nights, of each a clip of each kind with a label, and two without."""
+    rows = []
+    for night in range(N):
+        for number, kind in enumerate([*KINDS, "wide", "more"]):
+            file = f"night{night}_{number}.wav"
+            sf.write(tmp_path / file, sound(kind, 10 * night + number), RATE)
+            rows.append({"file": file, "group": f"night {night}", "labels": kind})
+    clips = Clips.from_rows(tmp_path, rows)
+    is_labelled = np.array([row[0] in KINDS for row in clips.labels])
+    labelled, pool = clips[is_labelled].keep_classes(KINDS), clips[~is_labelled].without_labels()
+    with pytest.warns(UserWarning, match="of tested recordings are left out: up to 4 of 8"):
+        cross_validate(watched(), labelled, unlabelled=pool, n_folds=2)
+    assert len(Watched.seen) == 2
+    for training, left in Watched.seen:
+        nights = set(training.clips.group.tolist())
+        assert len(nights) == 2
+        assert set(left.clips.group.tolist()) == nights
+
+
+# A clip and the night that it was cut from.
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two clips with labels, and three minutes in which both stand, as MP3."""
+    root = tmp_path_factory.mktemp("night")
+    long = sound("wide", 5, 180.0)
+    for start, (kind, gain) in zip((40, 130), zip(KINDS, (0.5, 0.2), strict=True), strict=True):
+        clip = sound(kind, 0)
+        (root / "clips" / kind).mkdir(parents=True)
+        sf.write(root / "clips" / kind / "one.wav", gain * clip, RATE)
+        other = sound(kind, 1)
+        sf.write(root / "clips" / kind / "two.wav", other, RATE)
+        long[start * RATE : start * RATE + len(clip)] += clip
+    (root / "pool").mkdir()
+    sf.write(root / "pool" / "night.mp3", 0.5 * long, RATE, compression_level=0.9)
+    sf.write(root / "pool" / "other.ogg", sound("wide", 6, 20.0), RATE)
+    return root
+
+
+def test_a_clip_is_found_in_the_night_that_it_was_cut_from(
+    night: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = find_duplicates(load_clips(night / "clips"), load_clips(night / "pool", labels="none"))
+    assert [(pair.first, pair.second) for pair in found] == [
+        ("high/one.wav", "night.mp3"),
+        ("low/one.wav", "night.mp3"),
+    ] or {pair.first for pair in found} == {"high/one.wav", "low/one.wav"}
+    offsets = {pair.first: -pair.offset_time for pair in found}
+    assert offsets["high/one.wav"] == pytest.approx(40, abs=0.1)
+    assert offsets["low/one.wav"] == pytest.approx(130, abs=0.1)
+
+    command = ["data", "check", str(night / "clips"), "--unlabelled", str(night / "pool")]
+    assert main(command) == 3
+    assert capsys.readouterr().out.count("night.mp3") == 2
+
+    assert main(["scan", str(night), "-o", str(tmp_path / "scan"), "-q"]) in (0, 3)
+    with open(tmp_path / "scan" / "duplicates.csv", encoding="utf-8") as stream:
+        pairs = [{row["first"], row["second"]} for row in csv.DictReader(stream)]
+    assert {"clips/high/one.wav", "pool/night.mp3"} in pairs
+    assert {"clips/low/one.wav", "pool/night.mp3"} in pairs
+    assert len(pairs) == 2
+
+
+def test_only_the_stretch_of_the_clip_leaves_a_long_pool(
+    night: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", str(night / "clips"), "--unlabelled", str(night / "pool")]
+    more = ["--objective", "reconstruction", "-o", str(tmp_path / "run"), *TRAIN]
+    assert main([*command, *more]) == 0
+    assert "Of 1 long recording of the pool, the parts" in capsys.readouterr().out
+    # 39 + 86 + 46 s of the night, and 20 s of the other recording
+    used = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
+    assert used

@@ -31,8 +31,8 @@ MOST_PEAKS = 1 << 21
 """Peaks of spectrograms kept for one role: 5 MB. With more sound, each clip keeps stretches of a
 second, the shorter part of them the more clips there are, and at least 64 peaks (160 bytes)."""
 PUBLISHED_FOLDS = ("ESC-", "UrbanSound8K")
-"""Beginnings of the names of sets whose authors made the folds: results on them are compared, though some folds share a
-sound. Such copies are a warning; in other sets they are an error."""
+"""Beginnings of the names of sets whose authors made the folds. Results on them are compared,
+though some folds share a sound; such copies are a warning. In other sets they are an error."""
 
 ROLES = {
     "training": "trained on",

@@ -47,6 +47,7 @@ from semisonic.classifier.config import (
     resolve_auto,
     validation_share,
 )
+from semisonic.classifier.copies import clean_sounds, with_recordings
 from semisonic.classifier.detection.learn import learn_events
 from semisonic.classifier.model_file import ENCODER, MODEL
 from semisonic.classifier.options import FindRateOptions, TrainOptions
@@ -102,9 +103,8 @@ from semisonic.core.text import bytes_text, count_text, percent_text, rough_dura
 from semisonic.data.cache import Key
 from semisonic.data.clips import Clips, join
 from semisonic.data.datasets.load import require_labels
-from semisonic.data.duplicates import clean_pool
 from semisonic.data.fingerprints import Fingerprint
-from semisonic.data.recordings import COPIES, known_recordings
+from semisonic.data.recordings import COPIES
 from semisonic.data.splits import hold_out, label_budget
 from semisonic.data.stores import SAMPLE_BYTES
 from semisonic.evaluation.metrics import summary
@@ -208,51 +208,6 @@ def unverified_apart(config: TrainConfig, clips: Clips, train: Rows) -> tuple[Ro
             f"'{clips.name}', expected some of both, as in FSDKaggle2018 and 2019"
         )
     return train[verified], train[~verified]
-
-
-def with_recordings(
-    sounds: Sounds,
-    group: str = AUTO,
-    *,
-    near: bool = True,
-    workers: int | None = None,
-    cache: Path | None = None,
-) -> tuple[Sounds, tuple[str, ...]]:
-    """Sounds of files with copies in one group, if recordings are not known; and a message.
-
-    Each array is its own recording unless ``groups`` is given.
-    """
-    if sounds.waves is not None:
-        return sounds, ()
-    found = known_recordings(sounds.clips, group, near=near, workers=workers, cache=cache)
-    return replace(sounds, clips=found.clips), found.notes
-
-
-def clean_sounds(
-    pool: Sounds,
-    known: Sounds,
-    apart: Clips | None = None,
-    *,
-    near: bool,
-    workers: int | None = None,
-    cache: Path | None = None,
-) -> tuple[Sounds, tuple[str, ...]]:
-    """The pool without labels and, for files, without copies of known sounds; and a message.
-
-    Parameters
-    ----------
-    pool, known : Sounds
-    apart : Clips, optional
-        Clips that are tested or that validate: where pool and labelled sounds are of one set,
-        other clips of their recordings are left out, too.
-    """
-    if pool.waves is not None or known.waves is not None:
-        return replace(pool, clips=pool.clips.without_labels()), ()
-    clips = pool.clips
-    if apart is not None and clips.root.resolve() == apart.root.resolve():
-        clips = clips[~np.isin(clips.group, apart.group)]
-    clean = clean_pool(clips, known.clips, near=near, workers=workers, cache=cache)
-    return replace(pool, clips=clean.clips), tuple(clean.notes())
 
 
 @dataclass

@@ -288,8 +288,13 @@ def group_duplicates(clips: Clips, duplicates: Iterable[Duplicate]) -> Clips:
 
     All clips of these groups get the name that sorts first. Official folds are kept.
     """
+    return group_rows(clips, ((pair.first_row, pair.second_row) for pair in duplicates))
+
+
+def group_rows(clips: Clips, rows: Iterable[tuple[int, int]]) -> Clips:
+    """Put the groups of each pair of rows into one, as :func:`group_duplicates` does."""
     names, number = np.unique(clips.group, return_inverse=True)
-    pairs = [(number[pair.first_row], number[pair.second_row]) for pair in duplicates]
+    pairs = [(number[first], number[second]) for first, second in rows]
     if not pairs:
         return clips
     edges = np.ones(len(pairs)), np.transpose(pairs)
