@@ -13,8 +13,9 @@ from semisonic.classifier.calibration import ROLE, DecisionFit, fit_decision
 from semisonic.classifier.model_file import MODEL, find_file, open_model
 from semisonic.classifier.options import CalibrateOptions
 from semisonic.classifier.prepare import Failures
-from semisonic.classifier.provenance import DataPart, overlaps, refuse_seen
+from semisonic.classifier.provenance import DataPart, overlaps, recording_prints, refuse_seen
 from semisonic.classifier.run_files import (
+    cache_of,
     open_run,
     prepare_in,
     record_data,
@@ -153,7 +154,9 @@ def calibrate(options: CalibrateOptions) -> CalibrateResult:
     with open_run("calibrate", options) as run:
         run.add_data("model", content_hash(file)[:16])
         hashes = record_data(run, clips, options.workers)
-        found = [one for one in overlaps(clips, hashes, about) if one.role != ROLE]
+        cache = cache_of(options)
+        shared = overlaps(clips, hashes, about, workers=options.workers, cache=cache)
+        found = [one for one in shared if one.role != ROLE]
         refuse_seen(found, SEEN, allowed=options.allow_seen)
         known = recordings_in(run, clips, options)
         prepared = prepare_in(run, known.clips, model.mel, options)
@@ -175,7 +178,11 @@ def calibrate(options: CalibrateOptions) -> CalibrateResult:
         if options.unknown:
             noise = check_noise(model, seed=2 * options.seed + 1, device=device)
         about |= {
-            ROLE: DataPart.of(known.clips, hashes).to_dict(),
+            ROLE: DataPart.of(
+                known.clips,
+                hashes,
+                recording_prints(known.clips, workers=options.workers, cache=cache),
+            ).to_dict(),
             "calibrated": stamp("calibrate", options),
         }
         if options.licence:

@@ -34,7 +34,7 @@ from semisonic.classifier.detection.results import DetectResult
 from semisonic.classifier.finish import finish_training
 from semisonic.classifier.model_file import MODEL, find_file, open_encoder, open_model
 from semisonic.classifier.predict import UNKNOWN, answer_limits, unknown_reasons
-from semisonic.classifier.provenance import recording_hashes
+from semisonic.classifier.provenance import recording_hashes, recording_prints
 from semisonic.classifier.scoring import ScoredRows
 from semisonic.classifier.sounds import Sounds, as_labels, as_sounds, score_sounds
 from semisonic.classifier.start import SYNTH
@@ -391,7 +391,12 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if isinstance(job.start, PretrainedEncoder) and job.start.published:
             about[PUBLISHED_WEIGHTS] = dict(job.start.published)
         if labelled.waves is None:
-            about |= job.parts(lambda clips, _: recording_hashes(clips, workers=self.workers))
+            about |= job.parts(
+                lambda clips, _: recording_hashes(clips, workers=self.workers),
+                lambda clips: (
+                    recording_prints(clips, workers=self.workers) if self.near_copies else {}
+                ),
+            )
         self.model_: SoundModel = outcome.model
         self.history_ = outcome.history
         self.best_epoch_ = outcome.best_epoch

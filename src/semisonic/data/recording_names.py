@@ -48,6 +48,7 @@ _HEX = re.compile(r"^[0-9A-F]{8}$")
 _EARLIEST_HEX, _LATEST_HEX = 0x50000000, 0x7FFFFFFF  # 2012 to 2038
 _FIRST_YEAR, _LAST_YEAR = 1990, 2099
 
+_TELLING = re.compile(r"\d{5}")
 _CHANNEL = re.compile(r"_(?:0\+1|0\+0|1\+1|_[01]_)$")
 _SERIAL = re.compile(r"^(?:[0-9A-F]{16}|(?:S4A|S4U|SMM|SMA|SMU|SM3)\d{5})$")
 _NO_SITE = frozenset(
@@ -173,6 +174,34 @@ def day_of(file: str, name: RecorderInfo, *, class_folders: bool = False) -> str
         return ""
     site = site_of(file, name, class_folders=class_folders)
     return f"{site} {name.recorded_at.date().isoformat()}".strip()
+
+
+def lasting_names(clips: Clips) -> list[tuple[str, ...]]:
+    """For each clip the names by which its recording can be known in other data sets; maybe none.
+
+    A group that the data set or the user named is known by this name. Otherwise names of recorders
+    tell the site with the day, and with the night (from noon to noon), and any name with five
+    digits in a row, as ids and dates have, is that of a recording. ``01.wav`` is none.
+
+    Examples
+    --------
+    >>> rows = [{"file": "20240601_233000.WAV"}, {"file": "dog-30226-A.ogg"}, {"file": "dog 1.wav"}]
+    >>> lasting_names(Clips.from_rows("sounds", rows))
+    [('2024-06-01', 'night of 2024-06-01'), (), ('dog-30226-A',)]
+    """
+    files = clips.file.tolist()
+    found: list[tuple[str, ...]] = []
+    for file, group, name in zip(files, clips.group.tolist(), read_names(files), strict=True):
+        if group != file:
+            found.append((group,))
+        elif name.recorded_at is not None:
+            evening = name.recorded_at - timedelta(hours=12)
+            night = f"{site_of(file, name)} night of {evening.date().isoformat()}"
+            found.append((day_of(file, name), night.strip()))
+        else:
+            stem = _stem(file)
+            found.append((stem,) if _TELLING.search(stem) else ())
+    return found
 
 
 def _with_prefix(time: datetime, before: str) -> RecorderInfo:
