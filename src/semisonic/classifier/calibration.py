@@ -35,7 +35,7 @@ from semisonic.core.errors import DataError, OptionError
 from semisonic.core.options import nearest
 from semisonic.core.seeds import derive
 from semisonic.data.clips import Clips
-from semisonic.evaluation.calibration import MISSED, SHOWN, class_thresholds
+from semisonic.evaluation.calibration import MISSED, SHOWN, TOO_FEW, class_thresholds
 from semisonic.models.decision import (
     KNOWN_THRESHOLD,
     METHODS,
@@ -154,8 +154,10 @@ def choose_calibration(
 ) -> CalibrationChoice:
     """Choose a calibration by log loss on recordings that it was not fitted on.
 
-    Temperature scaling must beat no calibration. Vector scaling has many more numbers to fit, so it
-    must beat temperature scaling by more than the standard error of the difference over recordings.
+    Temperature scaling must beat no calibration. Vector scaling has many more numbers to fit, and
+    changes answers. So it must beat temperature scaling by more than the standard error of the
+    difference over recordings, in log loss and in right answers, and each class must have a
+    recording in every fold.
 
     Parameters
     ----------
@@ -184,12 +186,35 @@ def choose_calibration(
     owner = np.unique(np.asarray(groups), return_inverse=True)[1]
     for name in methods if len(methods) > 1 else ():
         gain = np.bincount(owner, weight * (losses[best] - losses[name]))
-        error = np.std(gain, ddof=1) * np.sqrt(len(gain)) if name != TEMPERATURE else 0.0
-        if gain.sum() > error:
+        if name == TEMPERATURE:
+            best = name if gain.sum() > 0.0 else best
+            continue
+        right = _right(found[name], truth) - _right(found[best], truth)
+        answers = np.bincount(owner, weight * right)
+        if _exceeds_error(gain) and _exceeds_error(answers) and _in_all_folds(truth, owner):
             best = name
     whole = fit_calibration(best, table, truth, weights=weight)
     means = {name: float(np.average(values, weights=weight)) for name, values in losses.items()}
     return CalibrationChoice(whole, means, found[best])
+
+
+def _right(scores: Table, truth: NDArray[Any]) -> Table:
+    """Whether each row has the right answer; with several labels, the share of the classes."""
+    if truth.ndim == 2:
+        return np.asarray(((scores >= 0.5) == (truth > 0)).mean(axis=1), np.float64)
+    return np.asarray(scores.argmax(axis=1) == truth, np.float64)
+
+
+def _exceeds_error(gain: NDArray[Any]) -> bool:
+    """Whether the sum of what recordings gain is larger than its standard error."""
+    return bool(gain.sum() > np.std(gain, ddof=1) * np.sqrt(len(gain)))
+
+
+def _in_all_folds(truth: NDArray[Any], owner: NDArray[np.int64]) -> bool:
+    """Whether each class has as many recordings as there are folds."""
+    several = truth if truth.ndim == 2 else np.eye(int(truth.max()) + 1)[truth]
+    counts = [len(np.unique(owner[column > 0])) for column in several.T]
+    return min(counts) >= _FOLDS
 
 
 def recording_folds(truth: NDArray[Any], groups: ArrayLike, seed: int) -> Splits:
@@ -383,7 +408,9 @@ def fit_decision(
     if precision is not None:
         least = decision.least_threshold(n_classes, multi_label=several)
         hot = target if several else np.eye(n_classes)[target]
-        limits = class_thresholds(hot, after, precision=precision, least=least)
+        limits = class_thresholds(
+            hot, after, clips.group, precision=precision, least=least, seed=seed
+        )
         limits.insert(0, "class", pd.Series(model.classes, dtype=object))
         named = dict(zip(model.classes, limits["threshold"].tolist(), strict=True))
         decision = replace(decision, thresholds=named)
@@ -391,6 +418,7 @@ def fit_decision(
             "wanted precision": precision,
             "classes for which it is shown": int((limits["outcome"] == SHOWN).sum()),
             "classes for which it is not reached": int((limits["outcome"] == MISSED).sum()),
+            "classes with too few recordings": int((limits["outcome"] == TOO_FEW).sum()),
         }
     decision = replace(decision, note=note)
     return DecisionFit(
