@@ -25,10 +25,11 @@ from semisonic.audio.resample import LiveResampler
 from semisonic.audio.wave_texts import wave_texts
 from semisonic.core.errors import AudioError, DataError
 from semisonic.core.files import digest, write_csv
+from semisonic.core.label_names import LABEL_SEPARATOR
 from semisonic.core.parallel import in_threads
 from semisonic.core.progress import bar
 from semisonic.data.cache import KeyTable
-from semisonic.data.clips import LABEL_SEPARATOR, Clips
+from semisonic.data.clips import Clips
 from semisonic.data.datasets.layout import DatasetPath
 from semisonic.data.datasets.load import layout_kind, load_clips
 from semisonic.data.duplicates import Duplicate, find_duplicates, group_duplicates
