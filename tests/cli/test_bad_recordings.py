@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
 
 import numpy as np
@@ -90,3 +91,15 @@ def test_a_check_names_each(folder, tells) -> None:
     found = tells(3, "data check", folder)
     for name in UNREADABLE:
         assert name in found.out + found.err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names of files cannot hold this")
+def test_a_name_cannot_steer_the_terminal(place, capsys) -> None:
+    (place / "odd").mkdir()
+    (place / "odd" / "a\x1b[2Jb.wav").write_bytes(b"no sound")
+    sf.write(place / "odd" / "c\x1b]0;x.wav", np.sin(0.7 * np.arange(RATE)) / 2, RATE)
+    for command in ("predict model.zip odd", "scan odd -o out", "data info odd"):
+        cli(command)
+        shown = capsys.readouterr()
+        assert "\x1b" not in shown.out + shown.err
+        assert "\\x1b" in shown.out + shown.err
