@@ -435,8 +435,8 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ) -> NDArray[Any]:
         """The class of each sound, shape (n,).
 
-        With ``unknown``, a sound that is silent, or only noise by the model's rules, is "unknown",
-        too (the array then has objects; for several labels, the row is 0).
+        With ``unknown``, a sound that is silent, or only noise by the model's rules, is
+        "(unknown)", too (the array then has objects; for several labels, the row is 0).
 
         With several labels for a sound: 0 or 1 for each class, shape (n, n_classes), 1 if the
         score is at least the threshold of the class, or 0.5 without thresholds.
@@ -444,8 +444,8 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         unknown : bool
-            Answer "unknown" (for several labels, a row of 0) for sounds of none of the classes, or
-            whose score is below the threshold of the class, if there are thresholds.
+            Answer "(unknown)" (for several labels, a row of 0) for sounds of none of the classes,
+            or whose score is below the threshold of the class, if there are thresholds.
 
         Raises
         ------

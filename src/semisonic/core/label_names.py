@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 
 LABEL_SEPARATOR = ";"
+GIVEN_NAMES = ("(unknown)", "(silence)", "(noise)")
+"""The answers of a program for sounds of no class; nobody can call a class like this."""
 _LISTS = {"[": "]", "(": ")", "{": "}"}
 _ARRAY = re.compile(r"\[\s*(?P<items>'[^']*'(?:\s+'[^']*')+)\s*\]", re.S)
 """A list as numpy prints it, without commas."""
@@ -55,6 +57,8 @@ def name_fault(name: str) -> str:
     """Why a text cannot be the name of a class; empty if it can."""
     if not name:
         return "found a label without a name"
+    if name.casefold() in GIVEN_NAMES:
+        return f"found the label '{name}', which is the answer for sounds of no class; rename it"
     if LABEL_SEPARATOR in name:
         return f"found the label '{name}', but '{LABEL_SEPARATOR}' separates labels; leave it out"
     if unreadable(name):
