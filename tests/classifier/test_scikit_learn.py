@@ -123,7 +123,7 @@ def test_a_table_of_0_and_1_says_which_classes_a_sound_has() -> None:
     same = make(validation=0).fit(sounds, labels)
     assert np.array_equal(same.predict_proba(X), clf.predict_proba(X))
     numbered = make(validation=0, training={"epochs": 1}).fit(sounds, frame.to_numpy())
-    assert numbered.classes_.tolist() == ["0", "1", "2"]
+    assert numbered.classes_.tolist() == [0, 1, 2]
     one_each = make(validation=0, training={"epochs": 1}).fit(X, frame[:12])
     assert one_each.predict(X).shape == (12,)
     with pytest.raises(DataError, match="other than 0 and 1"):

@@ -84,6 +84,14 @@ def test_remarks_of_channels(tmp_path):
     )
 
 
+def test_channels_of_opposite_phase_are_remarked_and_heard(tmp_path):
+    x = 0.3 * np.sin(0.5 * np.arange(2 * RATE))
+    _file(tmp_path / "a.wav", np.stack([x, -x], 1))
+    found = measure(tmp_path / "a.wav", silence_db=-60)
+    assert [text.partition(":")[0] for text in found["remarks"]] == ["opposite phase"]
+    assert found["bandwidth_hz"] > 500
+
+
 def test_the_print_is_that_of_the_whole_recording(tmp_path):
     file = _file(tmp_path / "a.wav", _noise(100 * 16000), 16000)
     expected = fingerprint_file(file)

@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 import logging
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -19,7 +19,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import Tags
 from torch import nn
 
-from semisonic.classifier.calibration import calibrate_model, decide_after_training
+from semisonic.classifier.calibration import calibrate_model
 from semisonic.classifier.config import (
     AUTO,
     DEFAULT_MODEL,
@@ -30,8 +30,8 @@ from semisonic.classifier.config import (
     TrainConfig,
 )
 from semisonic.classifier.detection.detect import detect
-from semisonic.classifier.detection.learn import learn_events
 from semisonic.classifier.detection.results import DetectResult
+from semisonic.classifier.finish import finish_training
 from semisonic.classifier.model_file import MODEL, find_file, open_encoder, open_model
 from semisonic.classifier.predict import UNKNOWN, answer_limits, unknown_reasons
 from semisonic.classifier.provenance import recording_hashes, recording_prints
@@ -71,6 +71,15 @@ def _given_values(group: Any, default: Any) -> dict[str, Any]:
 def _own(option_name: str) -> OwnParts:
     """The attributes that keep parts of options given as objects."""
     return OWN_LOSSES if option_name == "loss" else OWN_AUGMENTATIONS
+
+
+LABEL_VALUES = "label_values"
+"""The entry of a model file with the labels that were no text, by the name of their class."""
+
+
+def _with_values(classes: Sequence[str], values: Mapping[str, Any]) -> NDArray[Any]:
+    """Classes as they were given: whole numbers and booleans as such."""
+    return np.array([values.get(name, name) for name in classes])
 
 
 class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -371,12 +380,17 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 folder=None if folder is None else folder / "training",
                 start=job.start,
             )
-            if self.calibration == AUTO:
-                parts = outcome.model, job.prepared, job.data, job.labelled.clips
-                note = decide_after_training(*parts, job.config, self.seed)
+            for note in finish_training(
+                outcome,
+                job.prepared,
+                job.data,
+                job.labelled.clips,
+                job.config,
+                seed=self.seed,
+                device=self.device,
+                calibrate=self.calibration == AUTO,
+            ):
                 _log.info("%s", note)
-            note = learn_events(outcome, job.data, seed=self.seed, device=self.device)
-            _log.info("%s", note)
         about: dict[str, Any] = {
             "command": "SoundClassifier.fit",
             "seed": self.seed,
@@ -397,8 +411,9 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.best_epoch_ = outcome.best_epoch
         self.pretraining_history_ = [] if job.pretrained is None else job.pretrained.history
         self.failures_, self.about_ = job.prepared.failures, about
-        kinds = {str(label): label for label in y or () if not isinstance(label, tuple)}
-        self.classes_ = np.array([kinds.get(name, name) for name in self.model_.classes])
+        self.classes_ = _with_values(self.model_.classes, labelled.values)
+        if labelled.values:
+            about[LABEL_VALUES] = dict(labelled.values)
         return self
 
     def predict_proba(self, clips: Any, *, sample_rate: int | None = None) -> NDArray[np.float64]:
@@ -420,8 +435,8 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ) -> NDArray[Any]:
         """The class of each sound, shape (n,).
 
-        A sound that is silent, or only noise by the model's rules, is "unknown" (the array then
-        has objects; for several labels, the row is 0).
+        With ``unknown``, a sound that is silent, or only noise by the model's rules, is "unknown",
+        too (the array then has objects; for several labels, the row is 0).
 
         With several labels for a sound: 0 or 1 for each class, shape (n, n_classes), 1 if the
         score is at least the threshold of the class, or 0.5 without thresholds.
@@ -446,12 +461,12 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         reasons = unknown_reasons(
             said.scores, said.known, asked, unknown=unknown, multi_label=several
         )
-        strange = (reasons != "") | (said.known == 0.0)
+        strange = ((reasons != "") | (said.known == 0.0)) & unknown
         if several:
             least = model.decision.limits(model.classes, None if limits else 0.5)
             return np.asarray((said.scores >= least) & ~strange[:, None], np.int64)
         found = np.asarray(self.classes_[said.scores.argmax(axis=1)])
-        if unknown or strange.any():
+        if unknown:
             found = np.where(strange, UNKNOWN, found.astype(object))
         return found
 
@@ -605,7 +620,7 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             found.name if model is None else model, mel=found.mel, dropout=found.dropout
         ).set_params(standardize=found.frontend.standardize.kind)
         fitted.model_ = found
-        fitted.classes_ = np.array(found.classes)
+        fitted.classes_ = _with_values(found.classes, about["about"].get(LABEL_VALUES, {}))
         fitted.history_, fitted.pretraining_history_ = [], []
         fitted.best_epoch_, fitted.failures_, fitted.about_ = 0, (), about["about"]
         return fitted

@@ -78,6 +78,7 @@ _MEANINGS = {
     "clipped": "at least 0.1 % of the samples clipped at full scale",
     "over full scale": "samples outside ±1",
     "dead channel": "silent in some channels but not in all",
+    "opposite phase": "two channels that cancel each other: one was wired the wrong way round",
 }
 
 

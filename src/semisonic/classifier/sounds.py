@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from semisonic.audio.resample import resample
 from semisonic.classifier.prepare import Prepared, prepare, prepare_waves
 from semisonic.classifier.scoring import ScoredRows, score_clips, score_waves
 from semisonic.core.errors import DataError
+from semisonic.core.label_names import labels_of
 from semisonic.core.parallel import LOCAL_ENGINE, Engine
 from semisonic.data.clips import Clips, join
 from semisonic.data.columns import Columns, find_columns, unused_note
@@ -49,11 +50,14 @@ class Sounds:
         One a row, mono, at ``sample_rate``.
     sample_rate : int
         Hz; 0 without waves.
+    values : mapping of str to int or bool
+        The labels that were no text, by the name of their class.
     """
 
     clips: Clips
     waves: tuple[Wave, ...] | None = None
     sample_rate: int = 0
+    values: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -168,13 +172,14 @@ def as_sounds(
     int16 by 1 / 32768; floating-point samples are taken as they are, within -1 to 1.
     """
     sounds = _take(x, sample_rate, labels, name)
-    clips = sounds.clips if y is None else _labelled(sounds.clips, y)
+    labelled = sounds if y is None else _labelled(sounds.clips, y)
+    clips = labelled.clips
     if groups is not None:
         column = np.asarray(groups).astype(str)
         if column.shape != (len(clips),):
             raise DataError(f"groups: found shape {column.shape}, expected ({len(clips)},)")
         clips = clips.with_columns(group=column)
-    return replace(sounds, clips=clips)
+    return replace(sounds, clips=clips, values=labelled.values)
 
 
 def _take(x: Any, sample_rate: int | None, labels: str, name: str) -> Sounds:
@@ -185,7 +190,7 @@ def _take(x: Any, sample_rate: int | None, labels: str, name: str) -> Sounds:
     if isinstance(x, (str, os.PathLike)):
         return Sounds(load_clips(x, labels=labels))
     if isinstance(x, pd.DataFrame):
-        return Sounds(_from_frame(x, name))
+        return _from_frame(x, name)
     items = _several(x)
     if all(isinstance(item, (str, os.PathLike)) for item in items):
         return Sounds(_table([Path(item).as_posix() for item in items], name))
@@ -219,7 +224,7 @@ def _several(x: Any) -> list[Any]:
     return items
 
 
-def _from_frame(frame: pd.DataFrame, name: str) -> Clips:
+def _from_frame(frame: pd.DataFrame, name: str) -> Sounds:
     """The rows of a frame, one a sound, in their order."""
     frame, columns, rows = _frame_columns(frame)
     classes = [] if columns.label else _class_columns(frame, columns)
@@ -248,12 +253,8 @@ def _from_frame(frame: pd.DataFrame, name: str) -> Clips:
     if classes:
         return _labelled(clips, frame[classes].astype(np.int64))
     if not columns.label:
-        return clips
-    texts = (  # a text may hold several labels
-        list(filter(None, map(str.strip, cell.split(";")))) if isinstance(cell, str) else cell
-        for cell in given[columns.label]
-    )
-    return _labelled(clips, texts)
+        return Sounds(clips)
+    return _labelled(clips, given[columns.label])
 
 
 def _frame_columns(frame: pd.DataFrame) -> tuple[pd.DataFrame, Columns, list[dict[str, str]]]:
@@ -325,21 +326,17 @@ def as_labels(y: Any) -> list[Any]:
 
 
 def _label(row: int, item: Any) -> Any:
-    if isinstance(item, (str, int, np.integer)):
-        return item
-    if isinstance(item, Iterable):
-        return tuple(item)
-    if pd.isna(item):
-        return None
-    if isinstance(item, (float, np.floating)) and float(item).is_integer():
-        return int(item)  # as pandas keeps whole numbers in a column that also has none
-    raise DataError(
-        f"labels, row {row}: found {item!r} ({type(item).__name__}), expected a name, a whole "
-        "number (not a continuous value), several of them, or None"
-    )
+    try:
+        found = labels_of(item)
+    except ValueError as error:
+        raise DataError(f"labels, row {row}: {error}") from error
+    is_several = isinstance(item, Iterable) and not isinstance(item, (str, bytes))
+    if is_several or len(found) > 1:
+        return found
+    return found[0] if found else None
 
 
-def _labelled(clips: Clips, y: Any) -> Clips:
+def _labelled(clips: Clips, y: Any) -> Sounds:
     """Clips with their labels."""
     found = as_labels(y)
     if len(found) != len(clips):
@@ -351,7 +348,9 @@ def _labelled(clips: Clips, y: Any) -> Clips:
     except TypeError:
         order = sorted(map(str, kinds))
     labels = tuple(tuple(map(str, row)) for row in rows)
-    return clips.with_columns(labels=labels, classes=tuple(order))
+    values = {str(label): label for label in kinds if not isinstance(label, str)}
+    order = list(dict.fromkeys(order))
+    return Sounds(clips.with_columns(labels=labels, classes=tuple(order)), values=values)
 
 
 def _wave(item: Any, number: int) -> Wave:

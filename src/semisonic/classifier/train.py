@@ -20,7 +20,6 @@ import torch
 from markupsafe import Markup
 
 from semisonic.classifier import run_files
-from semisonic.classifier.calibration import decide_after_training
 from semisonic.classifier.config import (
     AUTO,
     DRAWN,
@@ -48,11 +47,12 @@ from semisonic.classifier.config import (
     validation_share,
 )
 from semisonic.classifier.copies import clean_sounds, with_recordings
-from semisonic.classifier.detection.learn import learn_events
+from semisonic.classifier.finish import finish_training
 from semisonic.classifier.model_file import ENCODER, MODEL
 from semisonic.classifier.options import FindRateOptions, TrainOptions
 from semisonic.classifier.prepare import Failures, Prepared, in_batch_device, without_silence
 from semisonic.classifier.pretrain import (
+    HELD_OUT,
     PretrainOutcome,
     hold_out_recordings,
     pretrain_encoder,
@@ -99,6 +99,7 @@ from semisonic.core.html import Result
 from semisonic.core.options import check
 from semisonic.core.parallel import LOCAL_ENGINE, Engine, count_workers
 from semisonic.core.progress import say
+from semisonic.core.seeds import generator
 from semisonic.core.text import bytes_text, count_text, percent_text, rough_duration
 from semisonic.data.cache import Key
 from semisonic.data.clips import Clips, join
@@ -341,7 +342,9 @@ class TrainingJob:
         if config.objective == NO_OBJECTIVE:
             return
         share = HELD_OUT_SHARE if config.pretrain.heeds_validation else 0.0
-        kept, held = hold_out_recordings(prepared.clips, rows, share, self.seed)
+        kept, held = hold_out_recordings(
+            prepared.group, rows, share, generator(self.seed, HELD_OUT)
+        )
         self.pretrained = pretrain_encoder(
             self.config,
             prepared.features,
@@ -814,10 +817,16 @@ def train(options: TrainOptions) -> TrainResult:
             folder=run.path("training"),
             start=job.start,
         )
-        if options.calibration == AUTO:
-            parts_of = outcome.model, job.prepared, job.data, job.labelled.clips
-            job.notes += (decide_after_training(*parts_of, job.config, job.seed),)
-        job.notes += (learn_events(outcome, job.data, seed=job.seed, device=options.device),)
+        job.notes += finish_training(
+            outcome,
+            job.prepared,
+            job.data,
+            job.labelled.clips,
+            job.config,
+            seed=job.seed,
+            device=options.device,
+            calibrate=options.calibration == AUTO,
+        )
         metrics = validate(run, outcome.model, job)
         measured = {f"validation_{name}": value for name, value in short(metrics).items()}
         licence = {"licence": options.licence} if options.licence else {}

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from semisonic.audio.remote import path_text
 from semisonic.core.errors import DataError
+from semisonic.core.label_names import LABEL_SEPARATOR, class_name, name_fault
 from semisonic.core.options import nearest
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from semisonic.audio.player import SoundPart
 
 
-LABEL_SEPARATOR = ";"
 LEAVE_OUT = (
     "leave these classes out (remove their clips from the folder or table; in Python: "
     "clips.keep_classes([...]))"
@@ -88,6 +88,7 @@ class Clips:
         for column in (*_COLUMNS, "labels"):
             if (found := len(getattr(self, column))) != n:
                 raise DataError(f"{name}: column '{column}' has {found} rows, expected {n}")
+        self._name_classes()
         object.__setattr__(self, "_class_index", {c: i for i, c in enumerate(self.classes)})
         if len(self._class_index) != len(self.classes):
             raise DataError(f"{name}: found a class name twice, expected once")
@@ -105,6 +106,22 @@ class Clips:
             )
         if unknown := {label for row in self.labels for label in row} - set(self.classes):
             raise DataError(f"{name}: labels without a class: {', '.join(sorted(unknown))}")
+
+    def _name_classes(self) -> None:
+        """Bring names of classes to their normal form; DataError for what cannot be a name."""
+        for given in self.classes:
+            if fault := name_fault(class_name(given)):
+                rows = (row for row, labels in enumerate(self.labels) if given in labels)
+                where = next((f", {self.file[row]}" for row in rows), "")
+                raise DataError(f"clip table '{self.name}'{where}: {fault}")
+        if all(class_name(given) == given for given in self.classes):
+            return
+        labels = tuple(tuple(dict.fromkeys(map(class_name, row))) for row in self.labels)
+        classes = tuple(dict.fromkeys(map(class_name, self.classes)))
+        if list(self.classes) == sorted(self.classes):
+            classes = tuple(sorted(classes))
+        object.__setattr__(self, "labels", labels)
+        object.__setattr__(self, "classes", classes)
 
     @classmethod
     def from_rows(

@@ -21,7 +21,8 @@ from typing import Any, NamedTuple
 
 from semisonic.core.errors import DataError
 from semisonic.core.files import parse_json
-from semisonic.data.clips import LABEL_SEPARATOR, Clips
+from semisonic.core.label_names import class_name, name_fault
+from semisonic.data.clips import Clips
 from semisonic.data.events import (
     BACKGROUND,
     NEGATIVE,
@@ -163,7 +164,7 @@ class LabelEntry(Segment):
             return cls(
                 **texts,  # type: ignore[arg-type]
                 **{name: float(value) for name, value in times.items()},  # type: ignore[arg-type]
-                labels=tuple(dict.fromkeys(str(label).strip() for label in labels)),
+                labels=tuple(dict.fromkeys(class_name(str(label)) for label in labels)),
                 more=found,
             )
         except TypeError as error:
@@ -207,18 +208,12 @@ def _fault(entry: LabelEntry) -> str:
 
 def label_fault(label: str) -> str:
     """Why a text cannot be a label; empty if it can."""
-    if not label:
-        return "found a label without a name"
     if label in (NONE_HEARD, PASSED_OVER):
         return (
             f"found the label '{label}', which in a table of answers means "
             f"{'none of the classes' if label == NONE_HEARD else 'uncertain'}; choose another"
         )
-    if LABEL_SEPARATOR in label:
-        return f"found the label '{label}', but '{LABEL_SEPARATOR}' separates labels; leave it out"
-    if _unreadable(label):
-        return f"found the label {label!r}, expected readable characters in UTF-8"
-    return ""
+    return name_fault(label)
 
 
 def spelling(label: str) -> str:

@@ -8,6 +8,7 @@ Names of these recorders are known:
   the user has set a site. SM3 puts three characters for the channel behind it (``0+1``, ``_0_``),
   and ``$`` between date and time when the clock was set by GPS.
 - Frontier Labs and others that follow ISO 8601: ``20240601T043000+1000_REC.flac``.
+- BirdNET-Pi: ``Eurasian_Wren-85-2024-05-01-birdnet-06:30:15.mp3``.
 - Swift: ``SwiftOne_20220719_000000_-0400.wav``; SoundTrap: ``5783.190101120000.wav``;
   and ``2024-06-01_04-30-00`` with its relatives, as on telephones.
 
@@ -33,7 +34,8 @@ _FORMS = tuple(
     for form in (
         r"(?<!\d)(?P<y>\d{4})(?P<m>\d\d)(?P<d>\d\d)[_T$-](?P<H>\d\d)(?P<M>\d\d)(?P<S>\d\d)"
         r"(?:\.\d{1,6})?(?!\d)" + _ZONE,
-        r"(?<!\d)(?P<y>\d{4})(?P<c>[-_.])(?P<m>\d\d)(?P=c)(?P<d>\d\d)[ _T-]{1,2}"
+        r"(?<!\d)(?P<y>\d{4})(?P<c>[-_.])(?P<m>\d\d)(?P=c)(?P<d>\d\d)"
+        r"(?:[ _T-]{1,2}|(?P<pi>-birdnet-(?:RTSP_\d+-)?))"
         r"(?P<H>\d\d)(?P<e>[-_.:])(?P<M>\d\d)(?P=e)(?P<S>\d\d)(?:\.\d{1,6})?(?!\d)" + _ZONE,
         r"(?<!\d)(?P<y>\d{4})(?P<m>\d\d)(?P<d>\d\d)(?P<H>\d\d)(?P<M>\d\d)(?P<S>\d\d)(?!\d)" + _ZONE,
     )
@@ -107,7 +109,8 @@ def read_name(file: str) -> RecorderInfo:
         for found in form.finditer(stem):
             time = _time(found)
             if time is not None:
-                return _with_prefix(time, stem[: found.start()])
+                is_species = found.groupdict().get("pi")  # and its score, before the date
+                return _with_prefix(time, "" if is_species else stem[: found.start()])
     return RecorderInfo()
 
 
@@ -184,7 +187,7 @@ def lasting_names(clips: Clips) -> list[tuple[str, ...]]:
     --------
     >>> rows = [{"file": "20240601_233000.WAV"}, {"file": "dog-30226-A.ogg"}, {"file": "dog 1.wav"}]
     >>> lasting_names(Clips.from_rows("sounds", rows))
-    [('2024-06-01', 'night of 2024-06-01'), ('dog-30226-A',), ()]
+    [('2024-06-01', 'night of 2024-06-01'), (), ('dog-30226-A',)]
     """
     files = clips.file.tolist()
     found: list[tuple[str, ...]] = []

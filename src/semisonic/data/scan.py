@@ -25,10 +25,11 @@ from semisonic.audio.resample import LiveResampler
 from semisonic.audio.wave_texts import wave_texts
 from semisonic.core.errors import AudioError, DataError
 from semisonic.core.files import digest, write_csv
+from semisonic.core.label_names import LABEL_SEPARATOR
 from semisonic.core.parallel import in_threads
 from semisonic.core.progress import bar
 from semisonic.data.cache import KeyTable
-from semisonic.data.clips import LABEL_SEPARATOR, Clips
+from semisonic.data.clips import Clips
 from semisonic.data.datasets.layout import DatasetPath
 from semisonic.data.datasets.load import layout_kind, load_clips
 from semisonic.data.duplicates import Duplicate, find_duplicates, group_duplicates
@@ -45,7 +46,7 @@ from semisonic.data.recording_names import (
 from semisonic.data.recordings import AUTO, COPIES
 from semisonic.data.summary import GROUPS, Summary, describe
 
-REMARKS = ("silent", "constant", "clipped", "over full scale", "dead channel")
+REMARKS = ("silent", "constant", "clipped", "over full scale", "dead channel", "opposite phase")
 """The keywords at the start of remarks."""
 
 SILENCE_DB = -60.0
@@ -507,15 +508,17 @@ def measure(
                 if any(level.n_bad for level in levels):
                     block = np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0)
                 n_silent += _silent_samples(block, n_frame, 10.0 ** (silence_db / 10))
-                mono = block[0] if len(block) == 1 else block.mean(axis=0)
+                mono = source.mono(block)
                 bandwidth.add(mono)
                 prints.add(resampler.push(mono))
         except AudioError as error:
             if not levels[0].n:
                 raise
             damage = damage or error.reason
-    prints.add(resampler.finish())
-    remarks = _remarks(levels, rate)
+        prints.add(resampler.finish())
+        remarks = _remarks(levels, rate)
+        if source.has_opposite_phase():
+            remarks.append("opposite phase: two channels cancel each other; the first is used")
     bad = [text for text in remarks if text.startswith(_UNUSABLE)]
     texts = read_texts(wave_texts(path))
     return {

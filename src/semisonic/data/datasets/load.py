@@ -18,9 +18,10 @@ from semisonic.audio.find import advice
 from semisonic.audio.remote import files_at, local_copy, path_text, url_of
 from semisonic.core.errors import AudioError, DataError, OptionError
 from semisonic.core.files import path_from
+from semisonic.core.label_names import LABEL_SEPARATOR, labels_of
 from semisonic.core.options import nearest
 from semisonic.core.text import count_text, first_few
-from semisonic.data.clips import LABEL_SEPARATOR, LABEL_TYPES, POSITIVE, UNCERTAIN, Clips
+from semisonic.data.clips import LABEL_TYPES, POSITIVE, UNCERTAIN, Clips
 from semisonic.data.columns import (
     LABEL,
     Columns,
@@ -276,8 +277,8 @@ def _clip(row: TableRow, columns: Columns, separator: str, first_fold: int) -> d
         expected = f"one of {', '.join(PRESENCES)}, or nothing"
         raise ValueError(f"found '{kind}' as {columns.label_type}, expected {expected}")
     text = row[columns.label]
-    labels = [part.strip() for part in text.split(separator) if part.strip()]
-    if len(set(labels)) != len(labels):
+    labels = list(map(str, labels_of(text, separator)))
+    if len(labels) < sum(bool(part.strip()) for part in text.split(separator)):
         raise ValueError(f"found a label twice in '{text}', expected once")
     times = columns.times(row)
     start, end = float(times.start), float(times.end)

@@ -55,8 +55,8 @@ import pandas as pd
 from semisonic.audio.read import probe
 from semisonic.core.errors import AudioError, DataError, OptionError
 from semisonic.core.files import write_csv, write_text
+from semisonic.core.label_names import class_name, labels_of
 from semisonic.core.text import count_text
-from semisonic.data.clips import LABEL_SEPARATOR
 from semisonic.data.columns import (
     Columns,
     find_columns,
@@ -172,7 +172,7 @@ def _event(cells: Mapping[str, str | Decimal], *, timed: bool = False) -> Row:
         raise ValueError(f"found '{cells[missing[0]]}' as {missing[0]}, expected seconds")
     row["start_time"] = 0.0 if "start_time" in missing else row["start_time"]
     row["file"] = str(cells["file"]).strip().replace("\\", "/")
-    row["label"] = str(cells["label"]).strip()
+    row["label"] = class_name(str(cells["label"]))
     row["presence"] = str(cells.get("presence", "")).strip().lower() or POSITIVE
     ended = {"end_time": row["start_time"]} if "end_time" in missing else {}
     if reason := event_fault(row | ended):
@@ -288,9 +288,8 @@ def _long_parser(table: Table, label: str, result: LabelFile) -> Parse:
         cells: dict[str, str | Decimal] = {own: row[getattr(columns, own)] for own in others}
         cells |= {"file": row[columns.file], "presence": row[columns.label_type]}
         cells |= {"start_time": times.start, "end_time": times.end}
-        labels = [text for text in row[columns.label].split(LABEL_SEPARATOR) if text.strip()]
-        for text in labels or [""]:
-            yield {**_event({**cells, "label": text}), "in_samples": times.in_samples}
+        for label in labels_of(row[columns.label]) or [""]:
+            yield {**_event({**cells, "label": str(label)}), "in_samples": times.in_samples}
 
     return parse
 
