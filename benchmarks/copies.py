@@ -209,14 +209,17 @@ def main() -> None:
     print(*speeds, sep="\n", flush=True)
     prints = [one for _, one in clip_fingerprints(clips, workers=1)]
     index = SoundIndex([one for one in prints if isinstance(one, Fingerprint)])
-    record = {
+    record: dict[str, Any] = {
         "what": "copies of sounds: those found, those wrongly found, speed and memory",
         **head("python benchmarks/copies.py --data path/to/data -o FILE", [0]),
         "speed": speeds,
-        "changed_clips": changed_copies(clips, index),
-        "clips_in_an_hour": in_an_hour(clips, index),
-        "sets": {name: others(options.data / name) for name in SETS},
     }
+    write_json(options.output, record)  # after each part, as the next ones take long
+    record["sets"] = {name: others(options.data / name) for name in SETS}
+    write_json(options.output, record)
+    record["clips_in_an_hour"] = in_an_hour(clips, index)
+    write_json(options.output, record)
+    record["changed_clips"] = changed_copies(clips, index)
     write_json(options.output, record)
 
 
