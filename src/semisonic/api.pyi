@@ -527,7 +527,6 @@ def scan(
     group: str = "auto",
     silence_db: float = -60.0,
     near_copies: bool = True,
-    near_most: int = 5000,
     thumbnails: int = 24,
     workers: int | None = None,
 ) -> ScanResult: ...

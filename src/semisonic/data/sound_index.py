@@ -6,7 +6,7 @@
    the other speak for a copy, the others against it. What counts is the stretch that speaks most
    for a copy, as in the alignment of sequences; so a clip is found within a day.
 
-The work is linear in the hours of sound. The index takes 6.5 MB of memory for an hour of noise,
+The work is linear in the hours of sound. The index takes 8 MB of memory for an hour of noise,
 and less for sounds with pauses; beyond ``MOST_PAIRS`` every second number is used, then every
 fourth.
 """
@@ -30,7 +30,7 @@ MOMENT_EVIDENCE = 1.0  # at most, of a moment in which peaks agree, besides that
 SHORT_EVIDENCE = 26.0  # for a stretch of less than
 SHORT_FRAMES = 8  # frames, as one click is like another
 SHARE = 0.5  # of the peaks of a copy that are expected to lie on one of the original
-MOST_PAIRS = 1 << 27  # in an index: about 220 hours of noise, 1.4 GB
+MOST_PAIRS = 1 << 27  # in an index: about 150 hours of noise, 1.2 GB
 COMMON = 50  # a number that occurs this many times as often as the mean tells nothing
 _HITS_AT_ONCE = 1 << 22
 _SMOOTH_BINS = 12
