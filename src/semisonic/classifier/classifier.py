@@ -36,7 +36,7 @@ from semisonic.classifier.model_file import MODEL, find_file, open_encoder, open
 from semisonic.classifier.predict import UNKNOWN, answer_limits, unknown_reasons
 from semisonic.classifier.provenance import recording_hashes
 from semisonic.classifier.scoring import ScoredRows
-from semisonic.classifier.sounds import Sounds, as_labels, as_sounds, score_sounds
+from semisonic.classifier.sounds import Sounds, as_given, as_sounds, score_sounds
 from semisonic.classifier.start import SYNTH
 from semisonic.classifier.train import select_job
 from semisonic.classifier.training import train_model
@@ -58,6 +58,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+LABEL_KIND = "label_kind"
+"""Key of a model file: what its labels were given as."""
 C = TypeVar("C", bound="SoundClassifier")
 
 
@@ -312,7 +314,6 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         DataError
             If sounds have no labels, classes are too few, or no sound can be read.
         """
-        y = None if y is None else as_labels(y)
         rate = self.sample_rate if sample_rate is None else sample_rate
         labelled = as_sounds(clips, y, sample_rate=rate, groups=groups)
         pool = held = None
@@ -392,8 +393,8 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.best_epoch_ = outcome.best_epoch
         self.pretraining_history_ = [] if job.pretrained is None else job.pretrained.history
         self.failures_, self.about_ = job.prepared.failures, about
-        kinds = {str(label): label for label in y or () if not isinstance(label, tuple)}
-        self.classes_ = np.array([kinds.get(name, name) for name in self.model_.classes])
+        about[LABEL_KIND] = labelled.label_kind
+        self.classes_ = as_given(self.model_.classes, labelled.label_kind)
         return self
 
     def predict_proba(self, clips: Any, *, sample_rate: int | None = None) -> NDArray[np.float64]:
@@ -415,11 +416,11 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ) -> NDArray[Any]:
         """The class of each sound, shape (n,).
 
-        A sound that is silent, or only noise by the model's rules, is "unknown" (the array then
-        has objects; for several labels, the row is 0).
+        Every sound has a class unless ``unknown`` is set; then the array has objects.
 
         With several labels for a sound: 0 or 1 for each class, shape (n, n_classes), 1 if the
-        score is at least the threshold of the class, or 0.5 without thresholds.
+        score is at least the threshold of the class, or 0.5 without thresholds; 0 for all classes
+        if a sound is silent, or only noise by the model's rules.
 
         Parameters
         ----------
@@ -446,7 +447,7 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             least = model.decision.limits(model.classes, None if limits else 0.5)
             return np.asarray((said.scores >= least) & ~strange[:, None], np.int64)
         found = np.asarray(self.classes_[said.scores.argmax(axis=1)])
-        if unknown or strange.any():
+        if unknown:
             found = np.where(strange, UNKNOWN, found.astype(object))
         return found
 
@@ -600,7 +601,7 @@ class SoundClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             found.name if model is None else model, mel=found.mel, dropout=found.dropout
         ).set_params(standardize=found.frontend.standardize.kind)
         fitted.model_ = found
-        fitted.classes_ = np.array(found.classes)
+        fitted.classes_ = as_given(found.classes, str(about["about"].get(LABEL_KIND, "str")))
         fitted.history_, fitted.pretraining_history_ = [], []
         fitted.best_epoch_, fitted.failures_, fitted.about_ = 0, (), about["about"]
         return fitted

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from semisonic.core.errors import DataError
 from semisonic.core.seeds import generator
-from semisonic.data.clips import LABEL_SEPARATOR, Clips
+from semisonic.data.clips import Clips
+from semisonic.data.label_names import LABEL_SEPARATOR
 from semisonic.data.recording_names import groups_of, read_names
 from semisonic.evaluation.metrics import (
     accuracy,

@@ -27,6 +27,7 @@ from semisonic.data.clips import Clips, join
 from semisonic.data.columns import Columns, find_columns, unused_note
 from semisonic.data.datasets.load import load_clips
 from semisonic.data.formats.label_files import rate_of
+from semisonic.data.label_names import Label, read_labels
 from semisonic.data.tables import normalise
 from semisonic.features.options import MelOptions
 from semisonic.models.sound_model import SoundModel
@@ -49,11 +50,14 @@ class Sounds:
         One a row, mono, at ``sample_rate``.
     sample_rate : int
         Hz; 0 without waves.
+    label_kind : str
+        What the labels were given as: "str", "int" or "bool"; also "str" for a mixture.
     """
 
     clips: Clips
     waves: tuple[Wave, ...] | None = None
     sample_rate: int = 0
+    label_kind: str = "str"
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -168,7 +172,8 @@ def as_sounds(
     int16 by 1 / 32768; floating-point samples are taken as they are, within -1 to 1.
     """
     sounds = _take(x, sample_rate, labels, name)
-    clips = sounds.clips if y is None else _labelled(sounds.clips, y)
+    sounds = sounds if y is None else _labelled(sounds, y)
+    clips = sounds.clips
     if groups is not None:
         column = np.asarray(groups).astype(str)
         if column.shape != (len(clips),):
@@ -185,7 +190,7 @@ def _take(x: Any, sample_rate: int | None, labels: str, name: str) -> Sounds:
     if isinstance(x, (str, os.PathLike)):
         return Sounds(load_clips(x, labels=labels))
     if isinstance(x, pd.DataFrame):
-        return Sounds(_from_frame(x, name))
+        return _from_frame(x, name)
     items = _several(x)
     if all(isinstance(item, (str, os.PathLike)) for item in items):
         return Sounds(_table([Path(item).as_posix() for item in items], name))
@@ -219,7 +224,7 @@ def _several(x: Any) -> list[Any]:
     return items
 
 
-def _from_frame(frame: pd.DataFrame, name: str) -> Clips:
+def _from_frame(frame: pd.DataFrame, name: str) -> Sounds:
     """The rows of a frame, one a sound, in their order."""
     frame, columns, rows = _frame_columns(frame)
     classes = [] if columns.label else _class_columns(frame, columns)
@@ -244,16 +249,12 @@ def _from_frame(frame: pd.DataFrame, name: str) -> Clips:
     if columns.fold:
         folds = given[columns.fold].astype("float64")
         more["fold"] = (folds + (folds == 0).any()).fillna(0).to_numpy(dtype=np.int64)
-    clips = clips.with_columns(**more)
+    sounds = Sounds(clips.with_columns(**more))
     if classes:
-        return _labelled(clips, frame[classes].astype(np.int64))
+        return _labelled(sounds, frame[classes].astype(np.int64))
     if not columns.label:
-        return clips
-    texts = (  # a text may hold several labels
-        list(filter(None, map(str.strip, cell.split(";")))) if isinstance(cell, str) else cell
-        for cell in given[columns.label]
-    )
-    return _labelled(clips, texts)
+        return sounds
+    return _labelled(sounds, given[columns.label])
 
 
 def _frame_columns(frame: pd.DataFrame) -> tuple[pd.DataFrame, Columns, list[dict[str, str]]]:
@@ -321,27 +322,48 @@ def as_labels(y: Any) -> list[Any]:
             )
         names = list(y.columns) if isinstance(y, pd.DataFrame) else range(table.shape[1])
         return [tuple(name for name, has in zip(names, row, strict=True) if has) for row in table]
+    if isinstance(table, (str, bytes, Mapping)) or not isinstance(table, Iterable):
+        raise DataError(
+            f"labels: found {type(y).__name__}, expected a sequence with a label for each sound"
+        )
     return [_label(row, item) for row, item in enumerate(table)]
 
 
-def _label(row: int, item: Any) -> Any:
-    if isinstance(item, (str, int, np.integer)):
-        return item
-    if isinstance(item, Iterable):
-        return tuple(item)
-    if pd.isna(item):
-        return None
-    if isinstance(item, (float, np.floating)) and float(item).is_integer():
-        return int(item)  # as pandas keeps whole numbers in a column that also has none
-    raise DataError(
-        f"labels, row {row}: found {item!r} ({type(item).__name__}), expected a name, a whole "
-        "number (not a continuous value), several of them, or None"
-    )
+def as_given(classes: Iterable[str], kind: str) -> NDArray[Any]:
+    """Class names in the form in which the labels were given.
+
+    Parameters
+    ----------
+    classes : iterable of str
+    kind : str
+        The ``label_kind`` of the sounds that a model learned from.
+
+    Examples
+    --------
+    >>> as_given(["2", "10"], "int").tolist()
+    [2, 10]
+    """
+    names = list(classes)
+    if kind == "int":
+        return np.array([int(name) for name in names])
+    if kind == "bool":
+        return np.array([name == str(True) for name in names])
+    return np.array(names)
 
 
-def _labelled(clips: Clips, y: Any) -> Clips:
-    """Clips with their labels."""
+def _label(row: int, item: Any) -> Label | tuple[Label, ...] | None:
+    try:
+        found = read_labels(item)
+    except ValueError as error:
+        raise DataError(f"labels, row {row}: {error}") from error
+    is_one = isinstance(item, (str, bytes)) or not isinstance(item, Iterable)
+    return (found[0] if found else None) if is_one and len(found) < 2 else found
+
+
+def _labelled(sounds: Sounds, y: Any) -> Sounds:
+    """Sounds with their labels."""
     found = as_labels(y)
+    clips = sounds.clips
     if len(found) != len(clips):
         raise DataError(f"labels: found {len(found)} for {len(clips)} clips, expected one for each")
     rows = [item if isinstance(item, tuple) else () if item is None else (item,) for item in found]
@@ -351,7 +373,12 @@ def _labelled(clips: Clips, y: Any) -> Clips:
     except TypeError:
         order = sorted(map(str, kinds))
     labels = tuple(tuple(map(str, row)) for row in rows)
-    return clips.with_columns(labels=labels, classes=tuple(order))
+    types = {type(label).__name__ for label in kinds}
+    return replace(
+        sounds,
+        clips=clips.with_columns(labels=labels, classes=tuple(dict.fromkeys(order))),
+        label_kind=types.pop() if len(types) == 1 else "str",
+    )
 
 
 def _wave(item: Any, number: int) -> Wave:

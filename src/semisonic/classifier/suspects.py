@@ -27,8 +27,9 @@ from semisonic.core.options import check
 from semisonic.core.progress import track
 from semisonic.core.seeds import derive
 from semisonic.core.text import percent_text
-from semisonic.data.clips import LABEL_SEPARATOR, Clips
+from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import require_labels
+from semisonic.data.label_names import LABEL_SEPARATOR
 from semisonic.data.splits import Split, fold_splits
 from semisonic.evaluation.label_errors import Suspects, find_suspects
 from semisonic.evaluation.report.document import Number, Report, Verdict

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from semisonic.audio.remote import path_text
 from semisonic.core.errors import DataError
 from semisonic.core.options import nearest
+from semisonic.data.label_names import LABEL_SEPARATOR, class_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from semisonic.audio.player import SoundPart
 
 
-LABEL_SEPARATOR = ";"
 LEAVE_OUT = (
     "leave these classes out (remove their clips from the folder or table; in Python: "
     "clips.keep_classes([...]))"
@@ -148,7 +148,7 @@ class Clips:
         ['a.wav@0.000-2.000', 'b.wav']
         """
         table = sorted(rows, key=_place)
-        labels = tuple(_as_labels(row.get("labels", ())) for row in table)
+        labels = tuple(map(_labels_of, table))
         if classes is None:
             classes = sorted({label for row in labels for label in row})
         end = [row.get("end_time") for row in table]
@@ -160,7 +160,7 @@ class Clips:
             labels=labels,
             group=np.array([str(row.get("group") or row["file"]) for row in table], np.str_),
             fold=np.array([int(row.get("fold", 0)) for row in table], np.int64),
-            classes=tuple(classes),
+            classes=tuple(dict.fromkeys(map(class_name, classes))),
             name=name,
             notes=tuple(notes),
             label_type=np.array([row.get("label_type", POSITIVE) for row in table], np.str_),
@@ -339,10 +339,13 @@ def _place(row: dict[str, Any]) -> tuple[str, float, float]:
     return str(row["file"]).replace("\\", "/"), float(row.get("start_time", 0.0)), last
 
 
-def _as_labels(value: Any) -> tuple[str, ...]:
-    if isinstance(value, str):
-        return (value,) if value else ()
-    return tuple(dict.fromkeys(str(label) for label in value))
+def _labels_of(row: dict[str, Any]) -> tuple[str, ...]:
+    value = row.get("labels", ())
+    given = [value] if isinstance(value, str) else map(str, value)
+    try:
+        return tuple(dict.fromkeys(class_name(label) for label in given if label))
+    except ValueError as error:
+        raise DataError(f"{row['file']}: {error}") from error
 
 
 # Two tables as one, and a pool without the clips of another table.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -21,7 +20,7 @@ from typing import Any, NamedTuple
 
 from semisonic.core.errors import DataError
 from semisonic.core.files import parse_json
-from semisonic.data.clips import LABEL_SEPARATOR, Clips
+from semisonic.data.clips import Clips
 from semisonic.data.events import (
     BACKGROUND,
     NEGATIVE,
@@ -34,6 +33,7 @@ from semisonic.data.events import (
     make_events,
     segment_key,
 )
+from semisonic.data.label_names import LABEL_SEPARATOR, is_unreadable
 
 HEADER = "semisonic label log"
 FORMAT = 1
@@ -41,8 +41,6 @@ NONE_HEARD, PASSED_OVER = "-", "?"
 """Marks in the column ``label`` of a table: none of the classes is present; uncertain."""
 MOST_LABELS = 100
 """Most labels per answer."""
-_CONTROLS = frozenset({"Cc", "Cs", "Zl", "Zp"})
-_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Characters that change the direction of the text that follows."""
 
 
@@ -195,7 +193,7 @@ def _fault(entry: LabelEntry) -> str:
         return f"found {len(entry.labels)} labels, expected {MOST_LABELS} at most"
     if reason := next(filter(None, map(label_fault, entry.labels)), ""):
         return reason
-    if _unreadable(entry.annotator):
+    if is_unreadable(entry.annotator):
         return f"found the name {entry.annotator!r}, expected readable characters in UTF-8"
     if entry.presence == POSITIVE and not entry.labels:
         return (
@@ -216,7 +214,7 @@ def label_fault(label: str) -> str:
         )
     if LABEL_SEPARATOR in label:
         return f"found the label '{label}', but '{LABEL_SEPARATOR}' separates labels; leave it out"
-    if _unreadable(label):
+    if is_unreadable(label):
         return f"found the label {label!r}, expected readable characters in UTF-8"
     return ""
 
@@ -230,11 +228,6 @@ def spelling(label: str) -> str:
     True
     """
     return "".join(label.split()).casefold()
-
-
-def _unreadable(text: str) -> bool:
-    """Whether a text has characters that are invisible, break lines or change text direction."""
-    return any(unicodedata.category(c) in _CONTROLS or c in _TURNING for c in text)
 
 
 def now() -> str:

@@ -30,7 +30,7 @@ from semisonic.core.files import digest, write_csv
 from semisonic.core.parallel import in_threads
 from semisonic.core.progress import bar
 from semisonic.data.cache import KeyTable
-from semisonic.data.clips import LABEL_SEPARATOR, Clips
+from semisonic.data.clips import Clips
 from semisonic.data.datasets.layout import DatasetPath
 from semisonic.data.datasets.load import layout_kind, load_clips
 from semisonic.data.duplicates import (
@@ -44,6 +44,7 @@ from semisonic.data.duplicates import (
     group_duplicates,
 )
 from semisonic.data.events import text_column
+from semisonic.data.label_names import LABEL_SEPARATOR
 from semisonic.data.recording_names import (
     RecorderInfo,
     groups_of,

@@ -20,8 +20,9 @@ from semisonic.classifier.sounds import as_sounds
 from semisonic.classifier.windows import cut_stream, features_of_wave
 from semisonic.core.errors import DataError, ModelError
 from semisonic.core.files import read_json, replacing, unguarded, write_csv, write_json
-from semisonic.data.clips import LABEL_SEPARATOR, Clips
+from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import name_from, name_here
+from semisonic.data.label_names import LABEL_SEPARATOR
 from semisonic.data.windows import clip_durations
 from semisonic.features.frontend import make_extractor
 from semisonic.labeling.embedder import Embedder, open_embedder

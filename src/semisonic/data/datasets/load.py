@@ -20,7 +20,7 @@ from semisonic.core.errors import AudioError, DataError, OptionError
 from semisonic.core.files import path_from
 from semisonic.core.options import nearest
 from semisonic.core.text import count_text, first_few
-from semisonic.data.clips import LABEL_SEPARATOR, LABEL_TYPES, POSITIVE, UNCERTAIN, Clips
+from semisonic.data.clips import LABEL_TYPES, POSITIVE, UNCERTAIN, Clips
 from semisonic.data.columns import (
     LABEL,
     Columns,
@@ -55,6 +55,7 @@ from semisonic.data.formats.label_files import (
     why_unread,
 )
 from semisonic.data.label_log import ResolvedLabels, is_log, read_log
+from semisonic.data.label_names import LABEL_SEPARATOR, read_labels
 from semisonic.data.options import LABEL_CHOICES, ReadOptions
 from semisonic.data.recording_names import groups_by_name, read_names, recorders_note
 from semisonic.data.recordings import COPIES, known_recordings
@@ -275,10 +276,7 @@ def _clip(row: TableRow, columns: Columns, separator: str, first_fold: int) -> d
     if kind not in PRESENCES:
         expected = f"one of {', '.join(PRESENCES)}, or nothing"
         raise ValueError(f"found '{kind}' as {columns.label_type}, expected {expected}")
-    text = row[columns.label]
-    labels = [part.strip() for part in text.split(separator) if part.strip()]
-    if len(set(labels)) != len(labels):
-        raise ValueError(f"found a label twice in '{text}', expected once")
+    labels = list(map(str, read_labels(row[columns.label], separator)))
     times = columns.times(row)
     start, end = float(times.start), float(times.end)
     start = 0.0 if np.isnan(start) else start

@@ -56,7 +56,6 @@ from semisonic.audio.read import probe
 from semisonic.core.errors import AudioError, DataError, OptionError
 from semisonic.core.files import write_csv, write_text
 from semisonic.core.text import count_text
-from semisonic.data.clips import LABEL_SEPARATOR
 from semisonic.data.columns import (
     Columns,
     find_columns,
@@ -66,6 +65,7 @@ from semisonic.data.columns import (
     unused_note,
 )
 from semisonic.data.events import NEGATIVE, POSITIVE, UNCERTAIN, Events, event_fault
+from semisonic.data.label_names import class_name, read_labels
 from semisonic.data.tables import (
     EXACT,
     Head,
@@ -172,7 +172,8 @@ def _event(cells: Mapping[str, str | Decimal], *, timed: bool = False) -> Row:
         raise ValueError(f"found '{cells[missing[0]]}' as {missing[0]}, expected seconds")
     row["start_time"] = 0.0 if "start_time" in missing else row["start_time"]
     row["file"] = str(cells["file"]).strip().replace("\\", "/")
-    row["label"] = str(cells["label"]).strip()
+    label = str(cells["label"]).strip()
+    row["label"] = label and class_name(label)
     row["presence"] = str(cells.get("presence", "")).strip().lower() or POSITIVE
     ended = {"end_time": row["start_time"]} if "end_time" in missing else {}
     if reason := event_fault(row | ended):
@@ -288,9 +289,8 @@ def _long_parser(table: Table, label: str, result: LabelFile) -> Parse:
         cells: dict[str, str | Decimal] = {own: row[getattr(columns, own)] for own in others}
         cells |= {"file": row[columns.file], "presence": row[columns.label_type]}
         cells |= {"start_time": times.start, "end_time": times.end}
-        labels = [text for text in row[columns.label].split(LABEL_SEPARATOR) if text.strip()]
-        for text in labels or [""]:
-            yield {**_event({**cells, "label": text}), "in_samples": times.in_samples}
+        for label in read_labels(row[columns.label]) or [""]:
+            yield {**_event({**cells, "label": str(label)}), "in_samples": times.in_samples}
 
     return parse
 
