@@ -65,7 +65,7 @@ from semisonic.data.columns import (
     unused_note,
 )
 from semisonic.data.events import NEGATIVE, POSITIVE, UNCERTAIN, Events, event_fault
-from semisonic.data.label_names import class_name, read_labels
+from semisonic.data.label_names import LABEL_SEPARATOR, class_name, read_labels
 from semisonic.data.tables import (
     EXACT,
     Head,
@@ -86,7 +86,7 @@ Row = dict[str, Any]
 the label file calls it, empty where it names none; ``end_time`` is NaN for "to its end"."""
 Parse = Callable[[TableRow], Iterable[Row]]
 
-SCORE, BAND, PRESENCE, TABS, SEMICOLON = "score", "band", "presence", "tabs", "semicolon"
+SCORE, BAND, PRESENCE, TABS = "score", "band", "presence", "tabs"
 """What a format may hold besides file, times and label."""
 _NAME_BYTES = 255  # that the name of a file may have on the usual file systems
 
@@ -425,7 +425,7 @@ def _write_birdnet(
 _BIRDNET = Format(
     "birdnet",
     "BirdNET-Analyzer CSV",
-    frozenset({SCORE, TABS, SEMICOLON}),
+    frozenset({SCORE, TABS}),
     recognise=lambda head: (
         {"start_s", "end_s", "confidence"} <= head.columns
         and bool({"scientific_name", "common_name"} & head.columns)
@@ -493,7 +493,7 @@ def _write_kaleidoscope(
 _KALEIDOSCOPE = Format(
     "kaleidoscope",
     "Kaleidoscope CSV",
-    frozenset({SCORE, BAND, TABS, SEMICOLON}),
+    frozenset({SCORE, BAND, TABS}),
     recognise=lambda head: {"indir", "in_file", "offset"} <= head.columns,
     read=lambda path, label: _read_table(path, label, _kaleidoscope_parser),
     write=_write_kaleidoscope,
@@ -718,7 +718,7 @@ def _write_combined(
 _RAVEN = Format(
     "raven",
     "Raven selection tables",
-    frozenset({BAND, PRESENCE, SCORE, SEMICOLON}),
+    frozenset({BAND, PRESENCE, SCORE}),
     _is_raven,
     partial(_read_table, parser=_raven_parser),
     lambda events, folder, root, _: _write_each(
@@ -807,7 +807,7 @@ def _is_audacity(head: Head) -> bool:
 _AUDACITY = Format(
     "audacity",
     "Audacity label tracks",
-    frozenset({BAND, SEMICOLON}),
+    frozenset({BAND}),
     _is_audacity,
     _read_audacity,
     lambda events, folder, *_: _write_each(_write_track, events, folder, ".txt"),
@@ -827,7 +827,7 @@ TRIED = (_KALEIDOSCOPE, _BIRDNET, _COMBINED, _RAVEN, _LONG, _WIDE, _AUDACITY)
 def unwritable(events: Events, form: Format) -> dict[int, tuple[str, str]]:
     """The events that a format cannot hold, by row, with place and reason."""
     marks = "\n\r\x00" + ("" if TABS in form.holds else "\t")
-    marks_of_label = marks + ("" if SEMICOLON in form.holds else ";")
+    marks_of_label = marks + LABEL_SEPARATOR
     paths = _track_paths(events, Path(), form.suffix) if form.per_recording else {}
     lengths = {f: len(path.name.encode("utf-8", "surrogatepass")) for f, path in paths.items()}
 
